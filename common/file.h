@@ -1,0 +1,45 @@
+/* Files opened, read, made and replaced with care. */
+#ifndef PORTSMITH_FILE_H
+#define PORTSMITH_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+enum file_trust {
+    FILE_CONFIGURATION, /* nobody else may write it */
+    FILE_SECRET,        /* nobody else may read or write it */
+};
+
+/* Opens a regular file for reading, close-on-exec, following no symbolic link
+ * in the last component. It must belong to the caller or to root and its mode
+ * must be as tight as `trust` asks. Returns a descriptor that the caller
+ * closes, or -1 with the reason, and what to do, in *why; errno is then ENOENT
+ * exactly when the file does not exist. */
+int file_open(const char *path, enum file_trust trust, struct error *why);
+
+/* Reads a whole file opened as above into `buffer`, at most `size` bytes.
+ * Returns the count, or -1 with the reason (a larger file is an error). */
+ssize_t file_read(const char *path, enum file_trust trust, void *buffer, size_t size,
+                  struct error *why);
+
+/* Makes a new file with exactly this content and mode, durably; an existing
+ * one is never touched and is an error with errno EEXIST. */
+bool file_create(const char *path, mode_t mode, const void *content, size_t size,
+                 struct error *why);
+
+/* Puts a file with this content in place of `name` in the directory `dir`, in
+ * one step: readers see the old content or the new. Not durable. */
+bool file_replace(int dir, const char *name, mode_t mode, const void *content, size_t size,
+                  struct error *why);
+
+/* Writes all of it, whatever the interruptions. False with errno set. */
+bool file_write_all(int fd, const void *content, size_t size);
+
+/* Makes a directory and its missing parents, each with `mode`; one that is
+ * there already is left as it is. */
+bool file_make_directory(const char *path, mode_t mode, struct error *why);
+
+#endif

@@ -1,0 +1,78 @@
+#include "keys.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "file.h"
+
+bool key_parse(uint8_t key[static KEY_SIZE], const char *text, struct error *why)
+{
+    char again[KEY_TEXT_SIZE];
+    size_t size;
+    bool valid;
+
+    valid = strlen(text) == KEY_TEXT_SIZE - 1 &&
+            sodium_base642bin(key, KEY_SIZE, text, KEY_TEXT_SIZE - 1, NULL, &size, NULL,
+                              sodium_base64_VARIANT_ORIGINAL) == 0 &&
+            size == KEY_SIZE &&
+            sodium_memcmp(key_format(key, again), text, KEY_TEXT_SIZE - 1) == 0;
+    sodium_memzero(again, sizeof again);
+    /* The text may be a secret: it is not repeated in the message. */
+    return valid || error_set(why, "not a key: expected 44 characters of base64 (32 bytes)");
+}
+
+const char *key_format(const uint8_t key[static KEY_SIZE], char text[static KEY_TEXT_SIZE])
+{
+    return sodium_bin2base64(text, KEY_TEXT_SIZE, key, KEY_SIZE, sodium_base64_VARIANT_ORIGINAL);
+}
+
+bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error *why)
+{
+    char text[KEY_TEXT_SIZE + 1];
+    ssize_t n = file_read(path, FILE_SECRET, text, sizeof text - 1, why);
+    struct error reason;
+    bool valid;
+
+    if (n < 0)
+        return false;
+    if (n > 0 && text[n - 1] == '\n')
+        n--;
+    text[n] = '\0';
+    valid = key_parse(key, text, &reason);
+    sodium_memzero(text, sizeof text);
+    return valid || error_set(why, "%s:1: %s", path, reason.text);
+}
+
+bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struct error *why)
+{
+    char text[KEY_TEXT_SIZE];
+    bool made;
+
+    key_format(key, text);
+    text[KEY_TEXT_SIZE - 1] = '\n';
+    made = file_create(path, 0600, text, sizeof text, why);
+    sodium_memzero(text, sizeof text);
+    return made;
+}
+
+bool key_is_usable_public(const uint8_t client_public[static KEY_SIZE])
+{
+    uint8_t point[KEY_SIZE];
+
+    return crypto_core_ed25519_is_valid_point(client_public) == 1 &&
+           crypto_sign_ed25519_pk_to_curve25519(point, client_public) == 0;
+}
+
+void key_expand_client(uint8_t signing[static SIGNING_KEY_SIZE],
+                       const uint8_t secret[static KEY_SIZE])
+{
+    uint8_t unused[KEY_SIZE];
+
+    crypto_sign_seed_keypair(unused, signing, secret);
+}
+
+bool key_server_public(uint8_t server_public[static KEY_SIZE],
+                       const uint8_t secret[static KEY_SIZE])
+{
+    return crypto_scalarmult_base(server_public, secret) == 0;
+}

@@ -1,0 +1,103 @@
+#include "request.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "bytes.h"
+
+enum {
+    VERSION = 1,
+    FLAG_ADDRESS = 1,
+
+    AT_VERSION = 0,
+    AT_ACTION = 1,
+    AT_FLAGS = 2,
+    AT_COUNT = 3,
+    AT_WINDOW = 4,
+    AT_COUNTER = 8,
+    AT_ADDRESS = 16,
+    AT_SERVICES = 32,
+    SERVICE_SIZE = 4,
+};
+
+void request_encode(uint8_t bytes[static REQUEST_SIZE], const struct request *r)
+{
+    memset(bytes, 0, REQUEST_SIZE);
+    bytes[AT_VERSION] = VERSION;
+    bytes[AT_ACTION] = (uint8_t)r->action;
+    bytes[AT_FLAGS] = r->has_address ? FLAG_ADDRESS : 0;
+    bytes[AT_COUNT] = r->service_count;
+    store_be32(bytes + AT_WINDOW, r->window);
+    store_be64(bytes + AT_COUNTER, r->counter);
+    if (r->has_address)
+        memcpy(bytes + AT_ADDRESS, r->address.bytes, sizeof r->address.bytes);
+    for (size_t i = 0; i < r->service_count; i++) {
+        uint8_t *service = bytes + AT_SERVICES + i * SERVICE_SIZE;
+
+        service[0] = r->services[i].protocol;
+        store_be16(service + 2, r->services[i].port);
+    }
+}
+
+static bool services_are_valid(const struct request *r)
+{
+    for (size_t i = 0; i < r->service_count; i++) {
+        const struct service *s = &r->services[i];
+
+        if ((s->protocol != IPPROTO_TCP && s->protocol != IPPROTO_UDP) || s->port == 0)
+            return false;
+        if (i > 0 && service_compare(&r->services[i - 1], s) >= 0)
+            return false;
+    }
+    return true;
+}
+
+bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
+{
+    uint8_t again[REQUEST_SIZE];
+
+    memset(r, 0, sizeof *r);
+    if (bytes[AT_ACTION] != ACTION_OPEN && bytes[AT_ACTION] != ACTION_CLOSE)
+        return false;
+    if (bytes[AT_COUNT] > REQUEST_SERVICES)
+        return false;
+    r->action = (enum action)bytes[AT_ACTION];
+    r->has_address = bytes[AT_FLAGS] & FLAG_ADDRESS;
+    r->service_count = bytes[AT_COUNT];
+    r->window = load_be32(bytes + AT_WINDOW);
+    r->counter = load_be64(bytes + AT_COUNTER);
+    if (r->has_address)
+        memcpy(r->address.bytes, bytes + AT_ADDRESS, sizeof r->address.bytes);
+    for (size_t i = 0; i < r->service_count; i++) {
+        const uint8_t *service = bytes + AT_SERVICES + i * SERVICE_SIZE;
+
+        r->services[i] = (struct service){.protocol = service[0], .port = load_be16(service + 2)};
+    }
+    if (!services_are_valid(r) || (r->has_address && !address_is_grantable(&r->address)))
+        return false;
+    if (r->action == ACTION_CLOSE && r->window != 0)
+        return false;
+    /* What does not come back byte for byte had something set that must be
+     * zero, or another version: so there is one valid encoding only. */
+    request_encode(again, r);
+    return memcmp(again, bytes, REQUEST_SIZE) == 0;
+}
+
+uint8_t request_order_services(struct service *services, uint8_t count)
+{
+    uint8_t kept = 0;
+
+    for (uint8_t i = 0; i < count; i++) {
+        struct service moving = services[i];
+        uint8_t at = kept;
+
+        while (at > 0 && service_compare(&services[at - 1], &moving) > 0)
+            at--;
+        if (at > 0 && service_compare(&services[at - 1], &moving) == 0)
+            continue;
+        memmove(&services[at + 1], &services[at], (size_t)(kept - at) * sizeof *services);
+        services[at] = moving;
+        kept++;
+    }
+    return kept;
+}

@@ -1,0 +1,155 @@
+#include "settings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sodium.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum { SETTINGS_MAX = 32 }; /* keys of one section: a bit each in `seen` */
+
+struct reading {
+    FILE *file;
+    const char *path;
+    const char *section;
+    const struct setting *settings;
+    size_t count;
+    void *into;
+    struct error *why;
+    unsigned line;
+    uint32_t seen;
+    bool failed;
+};
+
+static bool refuse(struct reading *r, const char *reason)
+{
+    if (!r->failed)
+        error_set(r->why, "%s:%u: %s", r->path, r->line, reason);
+    r->failed = true;
+    return false;
+}
+
+/* inih's reader: fgets, but counting lines, refusing what inih would misread
+ * (overlong lines, bytes that are not text) and dropping indentation, which
+ * inih would take for the continuation of the line before. */
+static char *read_line(char *buffer, int size, void *stream)
+{
+    struct reading *r = stream;
+    size_t n, indent;
+
+    if (r->failed || !fgets(buffer, size, r->file))
+        return NULL;
+    r->line++;
+    n = strlen(buffer);
+    if (n > 0 && buffer[n - 1] != '\n' && !feof(r->file)) {
+        refuse(r, n > SETTINGS_LINE_MAX ? "the line is longer than 198 characters"
+                                        : "the line holds a zero byte");
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (iscntrl((unsigned char)buffer[i]) && !isspace((unsigned char)buffer[i])) {
+            refuse(r, "the line holds a control character");
+            return NULL;
+        }
+    }
+    indent = strspn(buffer, " \t");
+    memmove(buffer, buffer + indent, n - indent + 1);
+    return buffer;
+}
+
+static bool apply(struct reading *r, const char *key, const char *value)
+{
+    struct error reason;
+    char text[sizeof reason.text];
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct setting *s = &r->settings[i];
+
+        if (strcasecmp(s->key, key) != 0)
+            continue;
+        if ((r->seen & (1u << i)) && !s->repeats) {
+            snprintf(text, sizeof text, "%s is given a second time", s->key);
+            return refuse(r, text);
+        }
+        r->seen |= 1u << i;
+        if (s->set(r->into, value, &reason))
+            return true;
+        snprintf(text, sizeof text, "%s: %.400s", s->key, reason.text);
+        return refuse(r, text);
+    }
+    snprintf(text, sizeof text, "unknown key '%.100s' in [%s]", key, r->section);
+    return refuse(r, text);
+}
+
+/* inih's handler: nonzero to go on. */
+static int take_pair(void *user, const char *section, const char *key, const char *value)
+{
+    struct reading *r = user;
+    char text[160];
+
+    if (strcasecmp(section, r->section) != 0) {
+        snprintf(text, sizeof text, "expected the section [%s], not [%.100s]", r->section, section);
+        return refuse(r, text);
+    }
+    return apply(r, key, value);
+}
+
+static bool parse(struct reading *r)
+{
+    int bad_line;
+
+    ini_allow_inline_comments = false; /* a value keeps its semicolons */
+    ini_allow_multiline = false;
+    ini_stop_on_first_error = true;
+    bad_line = ini_parse_stream(read_line, r, take_pair, r);
+    if (!r->failed && bad_line != 0)
+        return refuse(r, "expected 'Key = value', '[Section]' or a comment");
+    if (!r->failed && ferror(r->file))
+        return refuse(r, strerror(errno));
+    return !r->failed;
+}
+
+bool settings_read(const char *path, enum file_trust trust, const char *section,
+                   const struct setting *settings, size_t count, void *into, struct error *why)
+{
+    struct reading r = {.path = path, .section = section, .settings = settings,
+                        .count = count, .into = into, .why = why};
+    int fd = file_open(path, trust, why);
+    char buffer[4096];
+    bool ok;
+
+    if (fd < 0 || count > SETTINGS_MAX)
+        return false;
+    r.file = fdopen(fd, "r");
+    if (!r.file) {
+        close(fd);
+        return error_set(why, "%s: %s", path, strerror(errno));
+    }
+    setvbuf(r.file, buffer, _IOFBF, sizeof buffer); /* ours, so that it can be wiped */
+    ok = parse(&r);
+    fclose(r.file);
+    sodium_memzero(buffer, sizeof buffer);
+    return ok;
+}
+
+bool settings_each_word(const char *value, bool (*add)(void *into, const char *word, struct error *why),
+                        void *into, struct error *why)
+{
+    static const char blanks[] = " \t,";
+    char words[SETTINGS_LINE_MAX + 2];
+    char *rest = words, *word;
+
+    if (strlen(value) >= sizeof words)
+        return error_set(why, "too long");
+    strcpy(words, value);
+    if (words[strspn(words, blanks)] == '\0')
+        return error_set(why, "expected a value");
+    while ((word = strtok_r(rest, blanks, &rest)))
+        if (!add(into, word, why))
+            return false;
+    return true;
+}

@@ -1,0 +1,67 @@
+/* The server's whole configuration: portsmith.conf, the server's key and every
+ * profile. Read once, checked whole, never edited: a reload reads a new one. */
+#ifndef PORTSMITH_CONFIG_H
+#define PORTSMITH_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "profile.h"
+
+enum {
+    CONFIG_INTERFACES = 16,
+    CONFIG_INTERFACE_NAME_SIZE = 16, /* IFNAMSIZ */
+    CONFIG_PATH_SIZE = 192,
+    CONFIG_USER_SIZE = 33,
+    CONFIG_KNOCK_PORTS = 32, /* distinct ports, all profiles together: they
+                                all go into one BPF program */
+};
+
+struct config {
+    char interfaces[CONFIG_INTERFACES][CONFIG_INTERFACE_NAME_SIZE]; /* or "any" alone */
+    uint8_t interface_count;
+    uint16_t port; /* knock port, host order */
+    enum backend backend;
+    struct service close[CLOSE_SERVICES]; /* ascending */
+    uint8_t close_count;
+    bool close_with_reset;
+    bool skew_checked;
+    uint32_t max_skew;   /* seconds */
+    uint32_t window;     /* seconds; the default of profiles */
+    uint32_t max_window; /* seconds; the default of profiles */
+    uint32_t max_grants; /* in all */
+    char user[CONFIG_USER_SIZE]; /* whom the sniffer becomes */
+    uid_t uid;
+    gid_t gid;
+    char profile_directory[CONFIG_PATH_SIZE];
+    char state_directory[CONFIG_PATH_SIZE];
+    char run_directory[CONFIG_PATH_SIZE];
+    uint8_t server_public[KEY_SIZE];
+    struct profile *profiles; /* locked memory; sorted by name; complete: the
+                                 defaults are filled in */
+    size_t profile_count;
+    uint16_t ports[CONFIG_KNOCK_PORTS]; /* every knock port in use, ascending */
+    uint8_t port_count;
+};
+
+/* Reads everything that `path` leads to. NULL with "file:line: what was
+ * expected" in *why if any of it is wrong. The server's secret key and the
+ * pre-shared keys are wiped before it returns; envelope keys stay, in locked
+ * memory. The caller frees with config_free. */
+struct config *config_load(const char *path, struct error *why);
+
+/* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. For
+ * portsmith-profile. The caller owns *c. */
+bool config_read_main(struct config *c, const char *path, struct error *why);
+
+/* Wipes and frees; NULL is allowed. */
+void config_free(struct config *c);
+
+/* The effective configuration, defaults included, as a configuration file
+ * would say it; then each profile. No secret is printed. */
+void config_print(const struct config *c, FILE *out);
+
+#endif

@@ -1,0 +1,37 @@
+/* One client as the server knows it: a profile file, read and checked. */
+#ifndef PORTSMITH_PROFILE_H
+#define PORTSMITH_PROFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "message.h"
+
+struct profile {
+    char name[POLICY_NAME_SIZE];
+    uint8_t public_key[KEY_SIZE]; /* Ed25519 */
+    uint8_t key_id[KEY_ID_SIZE];
+    struct service services[POLICY_SERVICES]; /* ascending */
+    uint8_t service_count;
+    struct prefix prefixes[POLICY_PREFIXES];
+    uint8_t prefix_count; /* 0: any address */
+    bool needs_signed_address;
+    bool has_preshared;
+    uint8_t preshared[KEY_SIZE]; /* wiped once envelope_key is made */
+    uint8_t envelope_key[KEY_SIZE];
+    uint32_t window;     /* seconds; 0 until the configuration's is filled in */
+    uint32_t max_window; /* seconds; 0 likewise */
+    uint32_t max_grants; /* 0 likewise */
+    uint16_t port;       /* knock port, host order; 0 likewise */
+    int64_t expires;     /* first second of invalidity, epoch; 0: never */
+};
+
+/* [a-z0-9-]{1,32}, the name of profiles and of servers alike. */
+bool profile_name_is_valid(const char *name);
+
+/* Reads PATH into *p, whose name is set from `name`. What the file leaves out
+ * stays 0. Errors name file and line. The file must not be writable by others,
+ * and not readable either when it holds a PresharedKey. */
+bool profile_read(struct profile *p, const char *path, const char *name, struct error *why);
+
+#endif

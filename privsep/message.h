@@ -1,0 +1,135 @@
+/* What crosses into portsmith-helper, and back: fixed-size structs over
+ * SOCK_SEQPACKET, one struct a message, exact size or nothing. No strings to
+ * parse, no lengths, no descriptors. Both ends are one build on one host, so
+ * the structs travel as they lie in memory; padding is explicit and zero. */
+#ifndef PORTSMITH_MESSAGE_H
+#define PORTSMITH_MESSAGE_H
+
+#include <stdint.h>
+
+#include "address.h"
+#include "envelope.h"
+#include "request.h"
+#include "service.h"
+
+/* The descriptors that the supervisor leaves open in the helper. */
+enum {
+    HELPER_FD_SUPERVISOR = 3, /* setup, commands; its end is the helper's end */
+    HELPER_FD_SNIFFER = 4,    /* struct helper_request in, helper_reply out */
+    HELPER_FD_STATE = 5,      /* the state directory: marks */
+    HELPER_FD_RUN = 6,        /* the run directory: grants */
+};
+
+enum {
+    POLICY_NAME_SIZE = 33, /* [a-z0-9-]{1,32} and a zero; for the log alone */
+    POLICY_SERVICES = 16,
+    POLICY_PREFIXES = 8,
+    CLOSE_SERVICES = 64,
+    MARK_COUNTERS = 8,
+};
+
+/* ---- sniffer to helper -------------------------------------------------- */
+
+enum helper_verb {
+    HELPER_INSERT = 1, /* the request's action is ACTION_OPEN */
+    HELPER_EXPIRE = 2, /* the request's action is ACTION_CLOSE */
+};
+
+struct helper_request {
+    uint32_t verb;   /* enum helper_verb */
+    uint32_t serial; /* comes back in the reply */
+    uint8_t key_id[KEY_ID_SIZE];
+    struct address observed; /* where the knock came from; always grantable */
+    uint8_t request[REQUEST_SIZE];
+    uint8_t signature[SIGNATURE_SIZE];
+};
+_Static_assert(sizeof(struct helper_request) == 160, "no hidden padding");
+
+/* ---- helper to sniffer -------------------------------------------------- */
+
+enum verdict {
+    VERDICT_OPENED = 1,
+    VERDICT_EXTENDED,
+    VERDICT_CLOSED,
+    VERDICT_UNKNOWN_PROFILE,
+    VERDICT_BAD_SIGNATURE,
+    VERDICT_REPEATED,        /* counter already spent, or below the mark */
+    VERDICT_AHEAD,           /* counter beyond now + MaxSkew; not spent */
+    VERDICT_BEHIND,          /* counter before now - MaxSkew; not spent */
+    VERDICT_NOT_RECORDED,    /* the mark could not be made durable */
+    VERDICT_EXPIRED_PROFILE,
+    VERDICT_SERVICE_DENIED,
+    VERDICT_ADDRESS_DENIED,
+    VERDICT_TOO_MANY_GRANTS,
+    VERDICT_FIREWALL_FAILED,
+    VERDICT_NOTHING_TO_CLOSE,
+    VERDICTS,
+};
+
+struct helper_reply {
+    uint32_t serial;
+    uint32_t verdict; /* enum verdict */
+    uint8_t key_id[KEY_ID_SIZE];
+    uint64_t counters[MARK_COUNTERS]; /* the mark as it now stands; all zero
+                                         unless the signature was right */
+};
+_Static_assert(sizeof(struct helper_reply) == 80, "no hidden padding");
+
+/* ---- supervisor to helper ----------------------------------------------- */
+
+enum helper_mode {
+    HELPER_RUN = 1,     /* serve until end of file */
+    HELPER_PROBE = 2,   /* try what HELPER_RUN would need, change nothing, exit */
+    HELPER_RELEASE = 3, /* remove all of Portsmith from the firewall, exit */
+};
+
+enum backend { BACKEND_AUTO = 0, BACKEND_NFT = 1, BACKEND_LEGACY = 2 };
+
+/* First message: once. Then profile_count of struct helper_profile. */
+struct helper_setup {
+    uint32_t mode;    /* enum helper_mode */
+    uint32_t backend; /* enum backend */
+    uint8_t foreground, debug; /* for the log */
+    uint8_t close_with_reset;
+    uint8_t skew_checked;
+    uint32_t max_skew;   /* seconds, when skew_checked */
+    uint32_t max_grants; /* live grants in all */
+    uint32_t close_count;
+    struct service close[CLOSE_SERVICES];
+    uint32_t profile_count;
+    uint8_t server_public[KEY_SIZE];
+};
+
+struct helper_profile {
+    char name[POLICY_NAME_SIZE];
+    uint8_t needs_signed_address;
+    uint8_t service_count; /* 1 to POLICY_SERVICES */
+    uint8_t prefix_count;  /* 0: any address */
+    struct service services[POLICY_SERVICES]; /* ascending */
+    struct prefix prefixes[POLICY_PREFIXES];
+    uint8_t public_key[KEY_SIZE];
+    uint32_t window;     /* seconds, when the knock names none */
+    uint32_t max_window; /* seconds; longer wishes are cut to it */
+    uint32_t max_grants; /* live grants of this profile */
+    int64_t expires;     /* seconds since the epoch; 0: never */
+};
+
+/* Any later message from the supervisor is this one. End of file without it
+ * leaves live grants in place, for the next helper to take over. */
+enum helper_command { HELPER_STOP = 1 /* remove the grants, then exit */ };
+
+/* ---- helper to supervisor ----------------------------------------------- */
+
+enum helper_event {
+    HELPER_READY = 1,          /* the firewall is as configured, marks loaded */
+    HELPER_SNIFFER_BROKEN = 2, /* the sniffer sent what an honest one cannot */
+};
+
+/* The helper's exit statuses. */
+enum {
+    HELPER_EXIT_OK = 0,
+    HELPER_EXIT_FAILURE = 1,       /* may pass: try again */
+    HELPER_EXIT_UNUSABLE = 78,     /* this host or configuration cannot work */
+};
+
+#endif
