@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "error.h"
 #include "profile.h"
+
+#define CONFIG_FILE "/etc/portsmith.conf" /* unless -c names another */
 
 enum {
     CONFIG_INTERFACES = 16,
@@ -18,6 +21,7 @@ enum {
     CONFIG_USER_SIZE = 33,
     CONFIG_KNOCK_PORTS = 32, /* distinct ports, all profiles together: they
                                 all go into one BPF program */
+    CONFIG_PROFILE_PATH_SIZE = CONFIG_PATH_SIZE + POLICY_NAME_SIZE + 5, /* "/NAME.conf" */
 };
 
 struct config {
@@ -47,7 +51,7 @@ struct config {
     uint8_t port_count;
 };
 
-/* Reads everything that `path` leads to. NULL with "file:line: what was
+/* Reads everything that `path` leads to; sodium_init comes first. NULL with "file:line: what was
  * expected" in *why if any of it is wrong. The server's secret key and the
  * pre-shared keys are wiped before it returns; envelope keys stay, in locked
  * memory. The caller frees with config_free. */
@@ -56,6 +60,18 @@ struct config *config_load(const char *path, struct error *why);
 /* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. For
  * portsmith-profile. The caller owns *c. */
 bool config_read_main(struct config *c, const char *path, struct error *why);
+
+/* Sets one key of portsmith.conf, as a line of the file would. `key` must be a
+ * known one. */
+bool config_set(struct config *c, const char *key, const char *value, struct error *why);
+
+/* The path of a profile's file, and of the server's secret key. */
+const char *config_profile_path(const struct config *c, const char *name,
+                                char path[static CONFIG_PROFILE_PATH_SIZE]);
+const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
+
+/* The profile of that name, or NULL. */
+const struct profile *config_find_profile(const struct config *c, const char *name);
 
 /* Wipes and frees; NULL is allowed. */
 void config_free(struct config *c);

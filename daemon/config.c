@@ -1,0 +1,585 @@
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "keys.h"
+#include "settings.h"
+#include "timespan.h"
+
+enum { DEFAULT_PROFILE_GRANTS = 32, INTERFACES_A_LINE = 8 };
+
+typedef char profile_name[POLICY_NAME_SIZE];
+
+/* ---- portsmith.conf --------------------------------------------------------- */
+
+/* What the kernel takes for the name of a network device (dev_valid_name). */
+static bool is_interface_name(const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < n; i++)
+        if (name[i] == '/' || name[i] == ':' || isspace((unsigned char)name[i]))
+            return false;
+    return n > 0 && n < CONFIG_INTERFACE_NAME_SIZE && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0;
+}
+
+static bool add_interface(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+    bool any = strcmp(word, "any") == 0;
+
+    if (!is_interface_name(word))
+        return error_set(why, "'%s' is not an interface name", word);
+    for (unsigned i = 0; i < c->interface_count; i++) {
+        if (strcmp(c->interfaces[i], word) == 0)
+            return true;
+        if (any || strcmp(c->interfaces[i], "any") == 0)
+            return error_set(why, "'any' stands alone: it covers every interface");
+    }
+    if (c->interface_count == CONFIG_INTERFACES)
+        return error_set(why, "more than %d interfaces; use any", CONFIG_INTERFACES);
+    strcpy(c->interfaces[c->interface_count++], word);
+    return true;
+}
+
+static bool add_close(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+
+    return profile_add_service(c->close, &c->close_count, CLOSE_SERVICES, word, why);
+}
+
+static bool set_interface(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_interface, into, why);
+}
+
+static bool set_port(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return port_parse(&c->port, value, why);
+}
+
+static const char *const backends[] = {
+    [BACKEND_AUTO] = "auto", [BACKEND_NFT] = "nft", [BACKEND_LEGACY] = "legacy"};
+
+static bool set_backend(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    for (unsigned i = 0; i < sizeof backends / sizeof *backends; i++) {
+        if (strcmp(value, backends[i]) == 0) {
+            c->backend = (enum backend)i;
+            return true;
+        }
+    }
+    return error_set(why, "expected auto, nft or legacy, not '%s'", value);
+}
+
+static bool set_close(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_close, into, why);
+}
+
+static bool set_close_with(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    c->close_with_reset = strcmp(value, "reset") == 0;
+    if (!c->close_with_reset && strcmp(value, "drop") != 0)
+        return error_set(why, "expected drop or reset, not '%s'", value);
+    return true;
+}
+
+static bool set_max_skew(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    c->skew_checked = strcmp(value, "off") != 0;
+    return !c->skew_checked || timespan_parse(&c->max_skew, value, why);
+}
+
+static bool set_window(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return timespan_parse(&c->window, value, why);
+}
+
+static bool set_max_window(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return timespan_parse(&c->max_window, value, why);
+}
+
+static bool set_max_grants(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return profile_parse_max_grants(&c->max_grants, value, why);
+}
+
+/* No name that starts with a dash: it becomes an argument of useradd. */
+static bool set_user(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+    size_t n = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+    if (n == 0 || n >= CONFIG_USER_SIZE || value[n] != '\0' || value[0] == '-')
+        return error_set(why, "'%s' is not a user name", value);
+    strcpy(c->user, value);
+    return true;
+}
+
+static bool set_path(char path[static CONFIG_PATH_SIZE], const char *value, struct error *why)
+{
+    if (value[0] != '/')
+        return error_set(why, "expected an absolute path, not '%s'", value);
+    if (strlen(value) >= CONFIG_PATH_SIZE)
+        return error_set(why, "the path is longer than %d bytes", CONFIG_PATH_SIZE - 1);
+    strcpy(path, value);
+    return true;
+}
+
+static bool set_profile_directory(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_path(c->profile_directory, value, why);
+}
+
+static bool set_state_directory(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_path(c->state_directory, value, why);
+}
+
+static bool set_run_directory(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_path(c->run_directory, value, why);
+}
+
+static const struct setting settings[] = {
+    {"Interface", set_interface, true},
+    {"Port", set_port, false},
+    {"Backend", set_backend, false},
+    {"Close", set_close, true},
+    {"CloseWith", set_close_with, false},
+    {"MaxSkew", set_max_skew, false},
+    {"Window", set_window, false},
+    {"MaxWindow", set_max_window, false},
+    {"MaxGrants", set_max_grants, false},
+    {"User", set_user, false},
+    {"ProfileDirectory", set_profile_directory, false},
+    {"StateDirectory", set_state_directory, false},
+    {"RunDirectory", set_run_directory, false},
+};
+
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+static const struct config defaults = {
+    .backend = BACKEND_AUTO,
+    .skew_checked = true,
+    .max_skew = 300,
+    .window = 30,
+    .max_window = 600,
+    .max_grants = 1000,
+    .user = "portsmith",
+    .profile_directory = "/etc/portsmith.d",
+    .state_directory = "/var/lib/portsmith",
+    .run_directory = "/run/portsmith",
+};
+
+bool config_set(struct config *c, const char *key, const char *value, struct error *why)
+{
+    for (size_t i = 0; i < SETTINGS; i++)
+        if (strcasecmp(settings[i].key, key) == 0)
+            return settings[i].set(c, value, why);
+    return error_set(why, "unknown key '%s'", key);
+}
+
+static bool windows_agree(const char *path, uint32_t window, uint32_t max_window, struct error *why)
+{
+    char text[TIMESPAN_TEXT_SIZE], most[TIMESPAN_TEXT_SIZE];
+
+    if (window <= max_window)
+        return true;
+    return error_set(why, "%s: Window (%s) is longer than MaxWindow (%s)", path,
+                     timespan_format(window, text), timespan_format(max_window, most));
+}
+
+bool config_read_main(struct config *c, const char *path, struct error *why)
+{
+    *c = defaults;
+    errno = 0;
+    if (!settings_read(path, FILE_CONFIGURATION, "Portsmith", settings, SETTINGS, c, why))
+        return errno == ENOENT ? error_set(why, "%s: no such file; run portsmith-profile init", path)
+                               : false;
+    if (c->port == 0)
+        return error_set(why, "%s: expected a line 'Port = ...', the port to watch for knocks",
+                         path);
+    if (c->interface_count == 0)
+        strcpy(c->interfaces[c->interface_count++], "any");
+    return windows_agree(path, c->window, c->max_window, why);
+}
+
+static bool find_user(struct config *c, const char *path, struct error *why)
+{
+    const struct passwd *user = getpwnam(c->user);
+
+    if (!user)
+        return error_set(why, "%s: the user '%s' does not exist; run portsmith-profile init", path,
+                         c->user);
+    if (user->pw_uid == 0)
+        return error_set(why, "%s: User must not be '%s', who is root; run portsmith-profile init "
+                              "with User = portsmith", path, c->user);
+    c->uid = user->pw_uid;
+    c->gid = user->pw_gid;
+    return true;
+}
+
+/* ---- the profile directory -------------------------------------------------- */
+
+const char *config_profile_path(const struct config *c, const char *name,
+                                char path[static CONFIG_PROFILE_PATH_SIZE])
+{
+    snprintf(path, CONFIG_PROFILE_PATH_SIZE, "%s/%.32s.conf", c->profile_directory, name);
+    return path;
+}
+
+const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE])
+{
+    snprintf(path, CONFIG_PROFILE_PATH_SIZE, "%s/server.key", c->profile_directory);
+    return path;
+}
+
+/* Whoever may write the directory may put a profile of his own into it. */
+static bool is_trusted_directory(DIR *directory, const char *path, struct error *why)
+{
+    struct stat s;
+
+    if (fstat(dirfd(directory), &s) != 0)
+        return error_set(why, "%s: %s", path, strerror(errno));
+    if (s.st_uid != geteuid() && s.st_uid != 0)
+        return error_set(why, "%s: belongs to user %u, but must belong to you or root; chown it",
+                         path, s.st_uid);
+    if (s.st_mode & (S_IWGRP | S_IWOTH))
+        return error_set(why, "%s: others may write to it; run: chmod go-w %s", path, path);
+    return true;
+}
+
+struct names {
+    profile_name *all;
+    size_t count, room;
+};
+
+static bool is_profile_file(const char *file)
+{
+    size_t n = strlen(file);
+
+    return n >= 5 && strcmp(file + n - 5, ".conf") == 0;
+}
+
+static bool add_name(struct names *names, const char *directory, const char *file,
+                     struct error *why)
+{
+    char name[NAME_MAX + 1];
+
+    snprintf(name, sizeof name, "%.*s", (int)strlen(file) - 5, file);
+    if (!profile_name_is_valid(name))
+        return error_set(why, "%s/%s: a profile's name has 1 to 32 of a-z, 0-9 and -; rename it",
+                         directory, file);
+    if (names->count == names->room) {
+        size_t room = names->room > 0 ? 2 * names->room : 64;
+        profile_name *all = reallocarray(names->all, room, sizeof *all);
+
+        if (!all)
+            return error_set(why, "%s: %s", directory, strerror(errno));
+        names->all = all;
+        names->room = room;
+    }
+    memcpy(names->all[names->count++], name, strlen(name) + 1);
+    return true;
+}
+
+static bool collect_names(struct names *names, DIR *directory, const char *path, struct error *why)
+{
+    const struct dirent *entry;
+
+    errno = 0;
+    while ((entry = readdir(directory)))
+        if (is_profile_file(entry->d_name) && !add_name(names, path, entry->d_name, why))
+            return false;
+    return errno == 0 || error_set(why, "%s: %s", path, strerror(errno));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* The names of all profiles, sorted; the caller frees names->all. */
+static bool list_directory(struct names *names, const char *path, struct error *why)
+{
+    DIR *directory = opendir(path);
+    bool ok;
+
+    if (!directory)
+        return error_set(why, "%s: %s%s", path, strerror(errno),
+                         errno == ENOENT ? "; run portsmith-profile init" : "");
+    ok = is_trusted_directory(directory, path, why) && collect_names(names, directory, path, why);
+    closedir(directory);
+    if (ok && names->count > 0)
+        qsort(names->all, names->count, sizeof *names->all, compare_names);
+    return ok;
+}
+
+/* ---- profiles --------------------------------------------------------------- */
+
+static bool add_port(struct config *c, uint16_t port)
+{
+    unsigned at = 0;
+
+    while (at < c->port_count && c->ports[at] < port)
+        at++;
+    if (at < c->port_count && c->ports[at] == port)
+        return true;
+    if (c->port_count == CONFIG_KNOCK_PORTS)
+        return false;
+    memmove(&c->ports[at + 1], &c->ports[at], (c->port_count - at) * sizeof *c->ports);
+    c->ports[at] = port;
+    c->port_count++;
+    return true;
+}
+
+static bool complete_profile(struct config *c, struct profile *p, const char *path,
+                             struct error *why)
+{
+    if (p->window == 0)
+        p->window = c->window;
+    if (p->max_window == 0)
+        p->max_window = c->max_window;
+    if (p->max_grants == 0)
+        p->max_grants = DEFAULT_PROFILE_GRANTS;
+    if (p->port == 0)
+        p->port = c->port;
+    if (!add_port(c, p->port))
+        return error_set(why, "%s: Port: more than %d knock ports in all; use one of the others",
+                         path, CONFIG_KNOCK_PORTS);
+    return windows_agree(path, p->window, p->max_window, why);
+}
+
+static bool read_profiles(struct config *c, const struct names *names, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    if (names->count == 0)
+        return true;
+    c->profiles = sodium_allocarray(names->count, sizeof *c->profiles);
+    if (!c->profiles)
+        return error_set(why, "%s: no memory for the profiles", c->profile_directory);
+    for (size_t i = 0; i < names->count; i++) {
+        config_profile_path(c, names->all[i], path);
+        if (!profile_read(&c->profiles[i], path, names->all[i], why) ||
+            !complete_profile(c, &c->profiles[i], path, why))
+            return false;
+        c->profile_count++;
+    }
+    return true;
+}
+
+static int compare_key_ids(const void *a, const void *b)
+{
+    const struct profile *const *p = a, *const *q = b;
+
+    return memcmp((*p)->key_id, (*q)->key_id, KEY_ID_SIZE);
+}
+
+static bool refuse_twins(const struct config *c, const struct profile *a, const struct profile *b,
+                         struct error *why)
+{
+    const struct profile *first = a < b ? a : b, *second = a < b ? b : a;
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    return error_set(why, "%s: PublicKey: the same key as in profile '%s'; each client needs one "
+                          "of its own", config_profile_path(c, second->name, path), first->name);
+}
+
+/* Knocks name profiles by key id: no two may share one. */
+static bool keys_differ(const struct config *c, struct error *why)
+{
+    const struct profile **sorted;
+    bool ok = true;
+
+    if (c->profile_count < 2)
+        return true;
+    sorted = calloc(c->profile_count, sizeof *sorted);
+    if (!sorted)
+        return error_set(why, "%s: %s", c->profile_directory, strerror(errno));
+    for (size_t i = 0; i < c->profile_count; i++)
+        sorted[i] = &c->profiles[i];
+    qsort(sorted, c->profile_count, sizeof *sorted, compare_key_ids);
+    for (size_t i = 1; ok && i < c->profile_count; i++)
+        if (compare_key_ids(&sorted[i - 1], &sorted[i]) == 0)
+            ok = refuse_twins(c, sorted[i - 1], sorted[i], why);
+    free(sorted);
+    return ok;
+}
+
+/* ---- keys ------------------------------------------------------------------- */
+
+static bool make_envelope_keys(struct config *c, const uint8_t secret[static KEY_SIZE],
+                               struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    for (size_t i = 0; i < c->profile_count; i++) {
+        struct profile *p = &c->profiles[i];
+        bool made = envelope_key_of_server(p->envelope_key, secret, p->public_key,
+                                           p->has_preshared ? p->preshared : NULL);
+
+        sodium_memzero(p->preshared, sizeof p->preshared);
+        if (!made)
+            return error_set(why, "%s: PublicKey: not a usable public key",
+                             config_profile_path(c, p->name, path));
+    }
+    return true;
+}
+
+static bool read_server_key(const char *path, uint8_t secret[static KEY_SIZE], struct error *why)
+{
+    struct error reason;
+
+    errno = 0;
+    if (key_file_read(path, secret, &reason))
+        return true;
+    return error_set(why, "%.400s%s", reason.text,
+                     errno == ENOENT ? "; run portsmith-profile init" : "");
+}
+
+static bool use_server_key(struct config *c, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+    uint8_t secret[KEY_SIZE];
+    bool ok;
+
+    sodium_mlock(secret, sizeof secret);
+    ok = read_server_key(config_key_path(c, path), secret, why) &&
+         (key_server_public(c->server_public, secret) ||
+          error_set(why, "%s:1: not a usable key", path)) &&
+         make_envelope_keys(c, secret, why);
+    sodium_munlock(secret, sizeof secret); /* wipes too */
+    return ok;
+}
+
+/* ---- the whole -------------------------------------------------------------- */
+
+static bool load(struct config *c, const char *path, struct error *why)
+{
+    struct names names = {0};
+    bool ok;
+
+    if (!config_read_main(c, path, why) || !find_user(c, path, why))
+        return false;
+    add_port(c, c->port);
+    ok = list_directory(&names, c->profile_directory, why) && read_profiles(c, &names, why) &&
+         keys_differ(c, why) && use_server_key(c, why);
+    free(names.all);
+    return ok;
+}
+
+struct config *config_load(const char *path, struct error *why)
+{
+    struct config *c = malloc(sizeof *c);
+
+    if (!c) {
+        error_set(why, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    if (load(c, path, why))
+        return c;
+    config_free(c);
+    return NULL;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    sodium_free(c->profiles);
+    free(c);
+}
+
+static int compare_name_of_profile(const void *name, const void *profile)
+{
+    return strcmp(name, ((const struct profile *)profile)->name);
+}
+
+const struct profile *config_find_profile(const struct config *c, const char *name)
+{
+    if (c->profile_count == 0)
+        return NULL;
+    return bsearch(name, c->profiles, c->profile_count, sizeof *c->profiles,
+                   compare_name_of_profile);
+}
+
+/* ---- printing --------------------------------------------------------------- */
+
+static void print_interfaces(const struct config *c, FILE *out)
+{
+    for (unsigned i = 0; i < c->interface_count; i++) {
+        if (i % INTERFACES_A_LINE == 0)
+            fprintf(out, "%sInterface =", i > 0 ? "\n" : "");
+        fprintf(out, " %s", c->interfaces[i]);
+    }
+    fputc('\n', out);
+}
+
+static void print_main(const struct config *c, FILE *out)
+{
+    char skew[TIMESPAN_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], most[TIMESPAN_TEXT_SIZE];
+
+    fputs("[Portsmith]\n", out);
+    print_interfaces(c, out);
+    fprintf(out, "Port = %u\nBackend = %s\n", c->port, backends[c->backend]);
+    profile_print_services("Close", c->close, c->close_count, out);
+    fprintf(out, "CloseWith = %s\n", c->close_with_reset ? "reset" : "drop");
+    fprintf(out, "MaxSkew = %s\n", c->skew_checked ? timespan_format(c->max_skew, skew) : "off");
+    fprintf(out, "Window = %s\nMaxWindow = %s\n", timespan_format(c->window, window),
+            timespan_format(c->max_window, most));
+    fprintf(out, "MaxGrants = %u\nUser = %s\n", c->max_grants, c->user);
+    fprintf(out, "ProfileDirectory = %s\nStateDirectory = %s\nRunDirectory = %s\n",
+            c->profile_directory, c->state_directory, c->run_directory);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+    char key[KEY_TEXT_SIZE], path[CONFIG_PROFILE_PATH_SIZE];
+
+    fprintf(out, "# the server's public key: %s\n", key_format(c->server_public, key));
+    print_main(c, out);
+    for (size_t i = 0; i < c->profile_count; i++) {
+        const struct profile *p = &c->profiles[i];
+
+        fprintf(out, "\n# %s\n", config_profile_path(c, p->name, path));
+        profile_print(p, out);
+        if (p->has_preshared)
+            fputs("# PresharedKey is set and not shown\n", out);
+    }
+}

@@ -1,0 +1,242 @@
+#include "profile.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "keys.h"
+#include "settings.h"
+#include "timespan.h"
+
+/* Words in a printed line: it must stay below SETTINGS_LINE_MAX. */
+enum { SERVICES_A_LINE = 12, PREFIXES_A_LINE = 3 };
+
+bool profile_name_is_valid(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+    return n > 0 && n < POLICY_NAME_SIZE && name[n] == '\0';
+}
+
+bool profile_parse_max_grants(uint32_t *grants, const char *text, struct error *why)
+{
+    size_t digits = strspn(text, "0123456789");
+    unsigned long value = strtoul(text, NULL, 10);
+
+    if (digits == 0 || digits > 5 || text[digits] != '\0' || value == 0 || value > MAX_GRANTS_MOST)
+        return error_set(why, "'%s' is not a number from 1 to %d", text, MAX_GRANTS_MOST);
+    *grants = (uint32_t)value;
+    return true;
+}
+
+bool profile_add_service(struct service *services, uint8_t *count, uint8_t most,
+                         const char *word, struct error *why)
+{
+    struct service s;
+    uint8_t at = 0;
+
+    if (!service_parse(&s, word, why))
+        return false;
+    while (at < *count && service_compare(&services[at], &s) < 0)
+        at++;
+    if (at < *count && service_compare(&services[at], &s) == 0)
+        return true;
+    if (*count == most)
+        return error_set(why, "more than %u services", most);
+    memmove(&services[at + 1], &services[at], (size_t)(*count - at) * sizeof *services);
+    services[at] = s;
+    (*count)++;
+    return true;
+}
+
+static bool add_open(void *into, const char *word, struct error *why)
+{
+    struct profile *p = into;
+
+    return profile_add_service(p->services, &p->service_count, POLICY_SERVICES, word, why);
+}
+
+static bool add_address(void *into, const char *word, struct error *why)
+{
+    struct profile *p = into;
+
+    if (strcmp(word, "observed") == 0)
+        p->says_observed = true;
+    else if (strcmp(word, "signed") == 0)
+        p->needs_signed_address = true;
+    else if (p->prefix_count == POLICY_PREFIXES)
+        return error_set(why, "more than %d prefixes", POLICY_PREFIXES);
+    else if (prefix_parse(&p->prefixes[p->prefix_count], word, why))
+        p->prefix_count++;
+    else
+        return error_set(why, "expected observed, signed or a prefix such as 192.0.2.0/24, not '%s'",
+                         word);
+    if (p->says_observed && p->needs_signed_address)
+        return error_set(why, "observed and signed exclude each other");
+    return true;
+}
+
+static bool set_public_key(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    if (!key_parse(p->public_key, value, why))
+        return false;
+    if (!key_is_usable_public(p->public_key))
+        return error_set(why, "not a usable public key; take the one that "
+                              "portsmith-knock keygen prints");
+    envelope_key_id(p->key_id, p->public_key);
+    return true;
+}
+
+static bool set_open(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_open, into, why);
+}
+
+static bool set_window(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    return timespan_parse(&p->window, value, why);
+}
+
+static bool set_max_window(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    return timespan_parse(&p->max_window, value, why);
+}
+
+static bool set_address(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_address, into, why);
+}
+
+static bool set_port(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    return port_parse(&p->port, value, why);
+}
+
+static bool set_expires(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    return date_parse(&p->expires, value, why);
+}
+
+static bool set_preshared(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    p->has_preshared = key_parse(p->preshared, value, why);
+    return p->has_preshared;
+}
+
+static bool set_max_grants(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    return profile_parse_max_grants(&p->max_grants, value, why);
+}
+
+static const struct setting settings[] = {
+    {"PublicKey", set_public_key, false},
+    {"Open", set_open, true},
+    {"Window", set_window, false},
+    {"MaxWindow", set_max_window, false},
+    {"Address", set_address, true},
+    {"Port", set_port, false},
+    {"Expires", set_expires, false},
+    {"PresharedKey", set_preshared, false},
+    {"MaxGrants", set_max_grants, false},
+};
+
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+bool profile_set(struct profile *p, const char *key, const char *value, struct error *why)
+{
+    for (size_t i = 0; i < SETTINGS; i++)
+        if (strcasecmp(settings[i].key, key) == 0)
+            return settings[i].set(p, value, why);
+    return error_set(why, "unknown key '%s'", key);
+}
+
+static bool is_private(const char *path, struct error *why)
+{
+    int fd = file_open(path, FILE_SECRET, why);
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
+bool profile_read(struct profile *p, const char *path, const char *name, struct error *why)
+{
+    memset(p, 0, sizeof *p);
+    memcpy(p->name, name, strnlen(name, sizeof p->name - 1));
+    if (!settings_read(path, FILE_CONFIGURATION, "Profile", settings, SETTINGS, p, why))
+        return false;
+    if (sodium_is_zero(p->public_key, KEY_SIZE))
+        return error_set(why, "%s: expected a line 'PublicKey = ...'", path);
+    if (p->service_count == 0)
+        return error_set(why, "%s: expected a line 'Open = ...', such as Open = tcp/22", path);
+    return !p->has_preshared || is_private(path, why);
+}
+
+void profile_print_services(const char *key, const struct service *services, unsigned count,
+                            FILE *out)
+{
+    char text[SERVICE_TEXT_SIZE];
+
+    for (unsigned i = 0; i < count; i++) {
+        if (i % SERVICES_A_LINE == 0)
+            fprintf(out, "%s%s =", i > 0 ? "\n" : "", key);
+        fprintf(out, " %s", service_format(&services[i], text));
+    }
+    if (count > 0)
+        fputc('\n', out);
+}
+
+static void print_address(const struct profile *p, FILE *out)
+{
+    char text[PREFIX_TEXT_SIZE];
+
+    fprintf(out, "Address = %s", p->needs_signed_address ? "signed" : "observed");
+    for (unsigned i = 0; i < p->prefix_count; i++) {
+        if (i > 0 && i % PREFIXES_A_LINE == 0)
+            fputs("\nAddress =", out);
+        fprintf(out, " %s", prefix_format(&p->prefixes[i], text));
+    }
+    fputc('\n', out);
+}
+
+static void print_timespan(const char *key, uint32_t seconds, FILE *out)
+{
+    char text[TIMESPAN_TEXT_SIZE];
+
+    if (seconds > 0)
+        fprintf(out, "%s = %s\n", key, timespan_format(seconds, text));
+}
+
+void profile_print(const struct profile *p, FILE *out)
+{
+    char key[KEY_TEXT_SIZE], date[DATE_TEXT_SIZE];
+
+    fprintf(out, "[Profile]\nPublicKey = %s\n", key_format(p->public_key, key));
+    profile_print_services("Open", p->services, p->service_count, out);
+    print_timespan("Window", p->window, out);
+    print_timespan("MaxWindow", p->max_window, out);
+    print_address(p, out);
+    if (p->port > 0)
+        fprintf(out, "Port = %u\n", p->port);
+    if (p->expires != 0)
+        fprintf(out, "Expires = %s\n", date_format(p->expires, date));
+    if (p->max_grants > 0)
+        fprintf(out, "MaxGrants = %u\n", p->max_grants);
+}
