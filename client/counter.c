@@ -1,0 +1,117 @@
+#include "counter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+
+/* Always as long as the number before, so that it is overwritten in place: the
+ * lock stays on the file, and no moment sees the file empty. */
+enum { DIGITS = 20, RECORD_SIZE = DIGITS + 1 };
+
+static bool parse_record(const char *record, size_t size, uint64_t *last)
+{
+    char digits[DIGITS + 1];
+
+    if (size != RECORD_SIZE || record[DIGITS] != '\n')
+        return false;
+    memcpy(digits, record, DIGITS);
+    digits[DIGITS] = '\0';
+    if (strspn(digits, "0123456789") != DIGITS)
+        return false;
+    errno = 0;
+    *last = strtoull(digits, NULL, 10);
+    return errno == 0;
+}
+
+/* What follows the record found in the file, `size` bytes of it. */
+static uint64_t next_counter(const char *record, size_t size, uint64_t now, struct error *warning)
+{
+    uint64_t last;
+
+    warning->text[0] = '\0';
+    if (size == 0)
+        return now;
+    if (!parse_record(record, size, &last)) {
+        error_set(warning, "the file of the last counter was damaged; going on from the clock");
+        return now;
+    }
+    if (last < now)
+        return now;
+    if (last - now <= COUNTER_SKEW)
+        return last + 1;
+    error_set(warning, "the clock is far behind that of your last knock; going on from the clock "
+                       "(if knocks stay unanswered, check date and time)");
+    return now;
+}
+
+static bool replace_record(int fd, uint64_t last)
+{
+    char record[RECORD_SIZE + 1];
+
+    snprintf(record, sizeof record, "%0*" PRIu64 "\n", DIGITS, last);
+    return lseek(fd, 0, SEEK_SET) == 0 && file_write_all(fd, record, RECORD_SIZE) &&
+           ftruncate(fd, RECORD_SIZE) == 0 && fdatasync(fd) == 0;
+}
+
+static int open_locked(int directory)
+{
+    int fd = openat(directory, "counter", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                    0600);
+
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0) {
+        if (errno == EINTR)
+            continue;
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* False with errno set. */
+static bool take(int directory, uint64_t now, unsigned count, uint64_t *first,
+                 struct error *warning)
+{
+    char record[RECORD_SIZE + 1]; /* a byte more, to tell a longer file */
+    int fd = open_locked(directory);
+    ssize_t size;
+    bool ok;
+
+    if (fd < 0)
+        return false;
+    size = read(fd, record, sizeof record);
+    ok = size >= 0;
+    if (ok) {
+        *first = next_counter(record, (size_t)size, now, warning);
+        ok = replace_record(fd, *first + count - 1);
+    }
+    if (ok && size == 0)
+        ok = fsync(directory) == 0; /* the file is new: its name must last too */
+    close(fd); /* unlocks */
+    return ok;
+}
+
+bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t *first,
+                  struct error *warning, struct error *why)
+{
+    int fd;
+    bool ok;
+
+    if (!file_make_directory(directory, 0700, why))
+        return false;
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ok = fd >= 0 && take(fd, now, count, first, warning);
+    if (!ok)
+        error_set(why, "%s/counter: %s; the last counter must be kept there", directory,
+                  strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}

@@ -1,0 +1,57 @@
+#include "identity.h"
+
+#include <errno.h>
+#include <sodium.h>
+
+#include "keys.h"
+
+static void public_of_signing(uint8_t public_key[static KEY_SIZE],
+                              const uint8_t signing[static SIGNING_KEY_SIZE])
+{
+    crypto_sign_ed25519_sk_to_pk(public_key, signing);
+}
+
+bool identity_create(const char *path, uint8_t public_key[static KEY_SIZE], struct error *why)
+{
+    uint8_t secret[KEY_SIZE], signing[SIGNING_KEY_SIZE];
+    bool made;
+
+    randombytes_buf(secret, sizeof secret);
+    key_expand_client(signing, secret);
+    public_of_signing(public_key, signing);
+    made = key_file_create(path, secret, why);
+    if (!made && errno == EEXIST)
+        error_set(why, "%s: exists already and is never overwritten; see it with "
+                       "'portsmith-knock pubkey', or move it away", path);
+    sodium_memzero(secret, sizeof secret);
+    sodium_memzero(signing, sizeof signing);
+    return made;
+}
+
+struct identity *identity_read(const char *path, struct error *why)
+{
+    struct identity *identity = sodium_malloc(sizeof *identity);
+    uint8_t secret[KEY_SIZE];
+
+    if (!identity) {
+        error_set(why, "out of memory");
+        return NULL;
+    }
+    errno = 0;
+    if (!key_file_read(path, secret, why)) {
+        if (errno == ENOENT)
+            error_set(why, "%s: there is no such identity; make one with 'portsmith-knock keygen'",
+                      path);
+        identity_free(identity);
+        return NULL;
+    }
+    key_expand_client(identity->signing, secret);
+    public_of_signing(identity->public_key, identity->signing);
+    sodium_memzero(secret, sizeof secret);
+    return identity;
+}
+
+void identity_free(struct identity *identity)
+{
+    sodium_free(identity);
+}

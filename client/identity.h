@@ -1,0 +1,27 @@
+/* The client's own key pair, Ed25519: one file, one device. */
+#ifndef PORTSMITH_IDENTITY_H
+#define PORTSMITH_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "envelope.h"
+#include "error.h"
+
+struct identity {
+    uint8_t signing[SIGNING_KEY_SIZE]; /* secret */
+    uint8_t public_key[KEY_SIZE];
+};
+
+/* Makes a new key and the file `path`, mode 0600; an existing file is never
+ * touched. Stores the public key. */
+bool identity_create(const char *path, uint8_t public_key[static KEY_SIZE], struct error *why);
+
+/* Reads the file at `path`, which nobody else may be able to read. In locked
+ * memory, given back with identity_free; NULL with the reason. */
+struct identity *identity_read(const char *path, struct error *why);
+
+/* Wipes and frees; NULL is allowed. */
+void identity_free(struct identity *identity);
+
+#endif

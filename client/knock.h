@@ -1,0 +1,37 @@
+/* Making knocks: one datagram from one request. */
+#ifndef PORTSMITH_KNOCK_H
+#define PORTSMITH_KNOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "envelope.h"
+#include "error.h"
+#include "identity.h"
+#include "request.h"
+#include "server.h"
+
+/* All that a client needs to knock at one server, computed once. */
+struct knocker {
+    uint8_t signing[SIGNING_KEY_SIZE]; /* secret */
+    uint8_t envelope_key[KEY_SIZE];    /* secret */
+    uint8_t server_public[KEY_SIZE];
+    uint8_t gate[GATE_KEY_SIZE];
+    uint8_t key_id[KEY_ID_SIZE];
+};
+
+/* In locked memory, given back with knocker_free; NULL with the reason. */
+struct knocker *knocker_new(const struct identity *identity, const struct server *server,
+                            struct error *why);
+
+/* Writes the datagram that asks for `request`, which must be valid as
+ * request_encode wants it, and returns its size, DATAGRAM_MIN to DATAGRAM_MAX.
+ * Nonce and padding are drawn afresh. */
+size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
+                  const struct request *request);
+
+/* Wipes and frees; NULL is allowed. */
+void knocker_free(struct knocker *knocker);
+
+#endif

@@ -1,0 +1,77 @@
+/* A server as the client knows it: its file, read and checked. The format is
+ * that of portsmith-knock(1). */
+#ifndef PORTSMITH_SERVER_H
+#define PORTSMITH_SERVER_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "envelope.h"
+#include "error.h"
+#include "service.h"
+#include "settings.h"
+
+enum {
+    SERVER_NAME_SIZE = 65,
+    SERVER_HOST_SIZE = SETTINGS_LINE_MAX - 7, /* "Host = " and it fit in a line */
+};
+
+/* Which address a knock asks the door to be opened for. */
+struct address_choice {
+    enum {
+        ADDRESS_AUTO,     /* sign the one to connect from, if it is global */
+        ADDRESS_OBSERVED, /* leave it to the one that the server sees */
+        ADDRESS_GIVEN,    /* sign `given` */
+    } source;
+    struct address given;
+};
+
+struct server {
+    char host[SERVER_HOST_SIZE]; /* name or address */
+    uint16_t port;               /* knock port, host order */
+    bool has_public_key;
+    uint8_t public_key[KEY_SIZE]; /* X25519 */
+    struct service services[REQUEST_SERVICES]; /* ascending */
+    uint8_t service_count;                     /* 0: all that the profile permits */
+    uint32_t window;                           /* seconds; 0: the profile's own */
+    struct address_choice address;
+    char identity[PATH_MAX]; /* path of the identity's file */
+    bool has_preshared;
+    uint8_t preshared[KEY_SIZE]; /* secret */
+};
+
+/* Letters, digits, '.', '_' and '-', beginning with a letter or digit, at most
+ * 64: what can be a SERVER and the name of its file. */
+bool server_name_is_valid(const char *name);
+
+/* All unset, in locked memory; the caller gives it back with server_free. NULL
+ * with the reason if there is none. */
+struct server *server_new(struct error *why);
+
+/* Reads the server file at `path` into *server, fresh from server_new, and
+ * makes `identity` a path that does not depend on the working directory's
+ * being that of the file. Errors name file and line; errno is ENOENT exactly
+ * when the file does not exist. The file must not be readable by others when
+ * it holds a PresharedKey. */
+bool server_read(struct server *server, const char *path, struct error *why);
+
+/* Wipes and frees; NULL is allowed. */
+void server_free(struct server *server);
+
+/* Single values, as the file or an option gives them; `server` is a struct
+ * server. False with what was expected. */
+bool server_set_host(void *server, const char *value, struct error *why);
+bool server_set_port(void *server, const char *value, struct error *why);
+bool server_set_public_key(void *server, const char *value, struct error *why);
+bool server_set_window(void *server, const char *value, struct error *why);
+bool server_set_address(void *server, const char *value, struct error *why);
+bool server_set_identity(void *server, const char *value, struct error *why);
+bool server_set_preshared(void *server, const char *value, struct error *why);
+
+/* Adds one service, such as "tcp/22", keeping the order; one given before adds
+ * nothing. A knock can name REQUEST_SERVICES of them. */
+bool server_add_service(void *server, const char *word, struct error *why);
+
+#endif

@@ -1,0 +1,38 @@
+/* The addresses that a knock goes to, and the way there. */
+#ifndef PORTSMITH_TARGET_H
+#define PORTSMITH_TARGET_H
+
+#include <netdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "address.h"
+#include "error.h"
+
+enum {
+    TARGETS_MAX = 16, /* addresses of one name that are knocked */
+    TARGET_TEXT_SIZE = NI_MAXHOST,
+};
+
+struct target {
+    struct sockaddr_storage to; /* the knock port included */
+    socklen_t size;
+};
+
+/* The addresses of `host`, a name or an address, without repeats, in the
+ * resolver's order; `family` is AF_UNSPEC, AF_INET or AF_INET6. Returns how
+ * many, at least 1, or 0 with the reason. Of more than TARGETS_MAX the rest is
+ * left out. */
+unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *host,
+                        uint16_t port, int family, struct error *why);
+
+/* A UDP socket connected to the target, and the local address that its packets
+ * will come from. The caller closes it. -1 with the reason, such as no route. */
+int target_connect(const struct target *target, struct address *source, struct error *why);
+
+/* The address as text, the scope of a link-local one included. Returns `text`. */
+const char *target_format(const struct target *target, char text[static TARGET_TEXT_SIZE]);
+
+#endif
