@@ -1,0 +1,416 @@
+#include "firewall.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "log.h"
+
+/* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
+ * the low bits are popular with routing and container tools. */
+#define RESET_MARK "0x10000000/0x10000000"
+#define SENTINEL "-m comment --comment end-of-grants -j RETURN"
+
+enum {
+    TRIES = 3,
+    LAST_DATE = 2147385600, /* 2038-01-18 00:00 UTC: iptables 1.8.9 refuses 2039, and
+                               32-bit builds the day after this one */
+};
+
+static const struct jump {
+    const char *table, *from, *to;
+    bool for_reset; /* wanted only with CloseWith = reset */
+} jumps[] = {
+    {"mangle", "PREROUTING", "portsmith", false},
+    {"filter", "INPUT", "portsmith-reset", true},
+    {"filter", "FORWARD", "portsmith-reset", true},
+    {"filter", "INPUT", "portsmith", false},
+};
+
+enum { JUMPS = sizeof jumps / sizeof *jumps };
+
+/* A transaction being written. */
+struct text {
+    FILE *out;
+    char *bytes;
+    size_t size;
+};
+
+static void text_begin(struct text *text)
+{
+    *text = (struct text){0};
+    text->out = open_memstream(&text->bytes, &text->size);
+    if (!text->out)
+        fatal("no memory for a firewall transaction");
+}
+
+static void text_end(struct text *text)
+{
+    if (fclose(text->out) != 0)
+        fatal("no memory for a firewall transaction");
+}
+
+/* Runs what was written, and frees it. */
+static enum restore_result text_run(struct text *text, struct restore *restore, struct error *why)
+{
+    enum restore_result result;
+
+    text_end(text);
+    result = helper_restore_run(restore, text->bytes, text->size, why);
+    free(text->bytes);
+    return result;
+}
+
+void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
+                          const struct xtables *xtables)
+{
+    *fw = (struct firewall){.setup = setup, .xtables = *xtables};
+    for (int family = IPV4; family < FAMILIES; family++) {
+        helper_restore_init(&fw->restore[family], xtables->paths[family]);
+        if (xtables->in_use[family])
+            helper_restore_try_standing(&fw->restore[family]);
+    }
+}
+
+void helper_firewall_close(struct firewall *fw)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        helper_restore_end(&fw->restore[family]);
+}
+
+bool helper_firewall_can_end(int64_t now)
+{
+    return now < LAST_DATE;
+}
+
+/* ---- grants ------------------------------------------------------------- */
+
+static bool is_of(const struct grant *grant, int family)
+{
+    return address_is_ipv4(&grant->address) == (family == IPV4);
+}
+
+/* --datestop is inclusive and in whole seconds: rounding down and taking one
+ * off never leaves a door open past its deadline. */
+static void write_deadline(FILE *out, int64_t deadline)
+{
+    int64_t wall = clock_wall_ns() + (deadline - clock_boot_ns());
+    time_t last = (time_t)(wall / NSEC_PER_SEC - 1);
+    char date[sizeof "2038-01-19T03:14:07"];
+    struct tm utc;
+
+    if (last > LAST_DATE)
+        last = LAST_DATE;
+    gmtime_r(&last, &utc);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
+    fprintf(out, " -m time --datestop %s", date);
+}
+
+/* Everything here is a number or comes out of inet_ntop: no text from outside
+ * ever reaches iptables. */
+static void write_grant(FILE *out, const struct grant *grant, const char *action, const char *match,
+                        const char *target)
+{
+    char address[ADDRESS_TEXT_SIZE];
+
+    fprintf(out, "%s -s %s/%d -p %s -m %s --dport %u%s", action,
+            address_format(&grant->address, address), address_is_ipv4(&grant->address) ? 32 : 128,
+            service_protocol(&grant->service), service_protocol(&grant->service),
+            grant->service.port, match);
+    write_deadline(out, grant->deadline);
+    fputs(" -m comment --comment ", out);
+    for (size_t i = 0; i < KEY_ID_SIZE; i++)
+        fprintf(out, "%02x", grant->key_id[i]);
+    fprintf(out, " -j %s\n", target);
+}
+
+static void write_grants(FILE *out, const struct grants *grants, int family, bool only_new,
+                         const char *action, const char *match, const char *target)
+{
+    for (size_t i = 0; i < grants->count; i++) {
+        const struct grant *grant = &grants->items[i];
+
+        if (is_of(grant, family) && (!only_new || grant->touched))
+            write_grant(out, grant, action, match, target);
+    }
+}
+
+static void write_mangle_grants(FILE *out, const struct grants *grants, int family, bool only_new,
+                                const char *action)
+{
+    write_grants(out, grants, family, only_new, action, "", "RETURN");
+}
+
+static void write_filter_grants(FILE *out, const struct grants *grants, int family, bool only_new,
+                                const char *action)
+{
+    write_grants(out, grants, family, only_new, action, " -m conntrack --ctstate NEW", "ACCEPT");
+}
+
+static const char *shut_target(const struct firewall *fw)
+{
+    return fw->setup->close_with_reset ? "MARK --set-xmark " RESET_MARK : "DROP";
+}
+
+static void write_shut_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
+                             int family)
+{
+    fputs(":portsmith-shut - [0:0]\n", out);
+    write_mangle_grants(out, grants, family, false, "-A portsmith-shut");
+    fprintf(out, "-A portsmith-shut -j %s\n", shut_target(fw));
+}
+
+static void write_accept_chain(FILE *out, const struct grants *grants, int family)
+{
+    fputs(":portsmith - [0:0]\n", out);
+    write_filter_grants(out, grants, family, false, "-A portsmith");
+    fputs("-A portsmith " SENTINEL "\n", out);
+}
+
+/* ---- shut ports --------------------------------------------------------- */
+
+/* To this host itself, or to everybody: what is only passing through is not
+ * ours to shut. Types can be named together where the kernel ORs them. */
+static void write_local_rules(FILE *out, int family)
+{
+    static const char *const types[FAMILIES][2] = {
+        {"LOCAL,BROADCAST,MULTICAST", NULL},
+        {"LOCAL,ANYCAST", "MULTICAST"},
+    };
+
+    fputs("-A portsmith -i lo -j RETURN\n", out);
+    for (size_t i = 0; i < 2 && types[family][i]; i++)
+        fprintf(out, "-A portsmith -m addrtype --dst-type %s -j portsmith-close\n",
+                types[family][i]);
+}
+
+/* TCP is shut without state: a segment of a live session has ACK or RST set. */
+static void write_close_rules(const struct helper_setup *setup, FILE *out)
+{
+    for (size_t i = 0; i < setup->close_count; i++) {
+        const struct service *s = &setup->close[i];
+        const char *protocol = service_protocol(s);
+
+        fprintf(out, "-A portsmith-close -p %s -m %s --dport %u %s -j portsmith-shut\n", protocol,
+                protocol, s->port,
+                strcmp(protocol, "tcp") == 0 ? "--tcp-flags ACK,RST NONE"
+                                             : "-m conntrack ! --ctstate ESTABLISHED");
+    }
+}
+
+static void write_reset_rules(const struct firewall *fw, FILE *out)
+{
+    if (!fw->setup->close_with_reset)
+        return;
+    fputs("-A portsmith-reset -p tcp -m mark --mark " RESET_MARK
+          " -j REJECT --reject-with tcp-reset\n"
+          "-A portsmith-reset -m mark --mark " RESET_MARK " -j REJECT\n",
+          out);
+}
+
+static bool is_wanted(const struct firewall *fw, const struct jump *jump)
+{
+    return !jump->for_reset || fw->setup->close_with_reset;
+}
+
+/* present[i] tells which jumps are there already. */
+static void write_jumps(const struct firewall *fw, FILE *out, const char *table,
+                        const bool present[static JUMPS])
+{
+    for (size_t i = 0; i < JUMPS; i++) {
+        if (strcmp(jumps[i].table, table) != 0 || present[i] == is_wanted(fw, &jumps[i]))
+            continue;
+        if (present[i])
+            fprintf(out, "-D %s -j %s\n", jumps[i].from, jumps[i].to);
+        else
+            fprintf(out, "-I %s 1 -j %s\n", jumps[i].from, jumps[i].to);
+    }
+}
+
+static void write_everything(const struct firewall *fw, FILE *out, const struct grants *grants,
+                             int family, const bool present[static JUMPS])
+{
+    fputs("*mangle\n:portsmith - [0:0]\n:portsmith-close - [0:0]\n", out);
+    write_shut_chain(fw, out, grants, family);
+    if (fw->setup->close_count > 0)
+        write_local_rules(out, family);
+    write_close_rules(fw->setup, out);
+    write_jumps(fw, out, "mangle", present);
+    fputs("COMMIT\n*filter\n:portsmith-reset - [0:0]\n", out);
+    write_accept_chain(out, grants, family);
+    write_reset_rules(fw, out);
+    write_jumps(fw, out, "filter", present);
+    if (!fw->setup->close_with_reset)
+        fputs("-X portsmith-reset\n", out);
+    fputs("COMMIT\n", out);
+}
+
+/* ---- looking ------------------------------------------------------------ */
+
+static enum restore_result run_line(const char *path, const char *action, const struct jump *jump,
+                                    struct error *why)
+{
+    struct restore once;
+    struct text text;
+
+    helper_restore_init(&once, path);
+    text_begin(&text);
+    fprintf(text.out, "*%s\n%s %s -j %s\nCOMMIT\n", jump->table, action, jump->from, jump->to);
+    return text_run(&text, &once, why);
+}
+
+static bool find_jumps(const struct firewall *fw, int family, bool present[static JUMPS],
+                       struct error *why)
+{
+    for (size_t i = 0; i < JUMPS; i++) {
+        enum restore_result result = run_line(fw->xtables.paths[family], "-C", &jumps[i], why);
+
+        if (result != RESTORE_DONE && result != RESTORE_REFUSED)
+            return false;
+        present[i] = result == RESTORE_DONE;
+    }
+    return true;
+}
+
+static void write_checks(const struct firewall *fw, FILE *out, const char *table)
+{
+    fprintf(out, "*%s\n", table);
+    for (size_t i = 0; i < JUMPS; i++)
+        if (strcmp(jumps[i].table, table) == 0 && is_wanted(fw, &jumps[i]))
+            fprintf(out, "-C %s -j %s\n", jumps[i].from, jumps[i].to);
+}
+
+enum firewall_state helper_firewall_look(struct firewall *fw, int family, struct error *why)
+{
+    struct text text;
+
+    text_begin(&text);
+    write_checks(fw, text.out, "mangle");
+    fprintf(text.out, "-C portsmith-shut -j %s\n", shut_target(fw));
+    if (fw->setup->close_count > 0)
+        fputs("-C portsmith -i lo -j RETURN\n", text.out);
+    fputs("COMMIT\n", text.out);
+    write_checks(fw, text.out, "filter");
+    fputs("-C portsmith " SENTINEL "\nCOMMIT\n", text.out);
+    switch (text_run(&text, &fw->restore[family], why)) {
+    case RESTORE_DONE:
+        return FIREWALL_INTACT;
+    case RESTORE_REFUSED:
+        return FIREWALL_DAMAGED;
+    default:
+        return FIREWALL_UNREADABLE;
+    }
+}
+
+/* ---- changing ----------------------------------------------------------- */
+
+static enum restore_result try_establish(struct firewall *fw, int family,
+                                         const struct grants *grants, struct error *why)
+{
+    bool present[JUMPS];
+    struct text text;
+
+    if (!find_jumps(fw, family, present, why))
+        return RESTORE_BUSY;
+    text_begin(&text);
+    write_everything(fw, text.out, grants, family, present);
+    return text_run(&text, &fw->restore[family], why);
+}
+
+bool helper_firewall_establish(struct firewall *fw, int family, const struct grants *grants,
+                               struct error *why)
+{
+    enum restore_result result = RESTORE_BUSY;
+
+    /* REFUSED too: another program may have changed things in between. */
+    for (int i = 0; i < TRIES && result != RESTORE_DONE; i++)
+        result = try_establish(fw, family, grants, why);
+    fw->unsure[family] = result != RESTORE_DONE;
+    return result == RESTORE_DONE;
+}
+
+bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grants *grants,
+                             struct error *why)
+{
+    struct text text;
+
+    text_begin(&text);
+    fputs("*mangle\n", text.out);
+    write_shut_chain(fw, text.out, grants, family);
+    fputs("COMMIT\n*filter\n", text.out);
+    write_accept_chain(text.out, grants, family);
+    fputs("COMMIT\n", text.out);
+    if (text_run(&text, &fw->restore[family], why) != RESTORE_DONE)
+        return helper_firewall_establish(fw, family, grants, why);
+    fw->unsure[family] = false;
+    return true;
+}
+
+bool helper_firewall_insert(struct firewall *fw, int family, const struct grants *grants,
+                            struct error *why)
+{
+    struct text text;
+
+    text_begin(&text);
+    fputs("*mangle\n", text.out);
+    write_mangle_grants(text.out, grants, family, true, "-I portsmith-shut 1");
+    fputs("COMMIT\n*filter\n", text.out);
+    write_filter_grants(text.out, grants, family, true, "-I portsmith 1");
+    fputs("COMMIT\n", text.out);
+    if (text_run(&text, &fw->restore[family], why) == RESTORE_DONE)
+        return true;
+    /* Whether it was refused, or may be in force in part: write it whole. */
+    return helper_firewall_establish(fw, family, grants, why);
+}
+
+/* ---- removing ----------------------------------------------------------- */
+
+static bool remove_chains(const char *path, struct error *why)
+{
+    static const char chains[] =
+        "*mangle\n:portsmith - [0:0]\n:portsmith-close - [0:0]\n:portsmith-shut - [0:0]\n"
+        "-X portsmith\n-X portsmith-close\n-X portsmith-shut\nCOMMIT\n"
+        "*filter\n:portsmith - [0:0]\n:portsmith-reset - [0:0]\n"
+        "-X portsmith\n-X portsmith-reset\nCOMMIT\n";
+    struct restore once;
+    struct text text;
+
+    helper_restore_init(&once, path);
+    text_begin(&text);
+    fputs(chains, text.out);
+    return text_run(&text, &once, why) == RESTORE_DONE;
+}
+
+static bool release_family(const char *path, struct error *why)
+{
+    enum { DOUBLES_MAX = 16 };
+    bool found = false;
+
+    for (size_t i = 0; i < JUMPS; i++) {
+        enum restore_result result = RESTORE_DONE;
+
+        for (int n = 0; n < DOUBLES_MAX && result == RESTORE_DONE; n++) {
+            result = run_line(path, "-D", &jumps[i], why);
+            found |= result == RESTORE_DONE;
+        }
+        if (result != RESTORE_REFUSED)
+            return false;
+    }
+    return remove_chains(path, why) || !found;
+}
+
+bool helper_firewall_release(enum backend backend, struct error *why)
+{
+    for (int family = IPV4; family < FAMILIES; family++) {
+        const char *path = helper_probe_program(backend, family);
+
+        if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)))
+            continue;
+        if (!release_family(path, why))
+            return false;
+    }
+    return true;
+}

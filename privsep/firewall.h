@@ -1,0 +1,66 @@
+/* Portsmith's part of the firewall: its own chains, the jumps to them, and one
+ * rule per grant and table, each with a deadline that the kernel enforces.
+ *
+ *   mangle PREROUTING -> portsmith        to this host, not over loopback?
+ *                        portsmith-close  to a shut port, and new?
+ *                        portsmith-shut   grants RETURN; the rest is dropped
+ *   filter INPUT      -> portsmith        grants ACCEPT new connections
+ *          INPUT, FORWARD -> portsmith-reset  with CloseWith = reset: REJECT
+ *
+ * Why mangle PREROUTING: it comes before any DNAT, so that ports published by
+ * containers are shut too. Nothing is ever parsed back from the kernel: the
+ * helper's table is the truth, and the chains are rewritten from it. */
+#ifndef PORTSMITH_FIREWALL_H
+#define PORTSMITH_FIREWALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "grants.h"
+#include "message.h"
+#include "probe.h"
+#include "restore.h"
+
+struct firewall {
+    const struct helper_setup *setup;
+    struct xtables xtables;
+    struct restore restore[FAMILIES];
+    bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
+};
+
+enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
+
+/* Gets ready to use what was probed; `setup` must stay valid. */
+void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
+                          const struct xtables *xtables);
+
+/* Puts chains, shut ports, jumps and grants of a family in force, keeping jumps
+ * that are there wherever an admin put them. On failure `unsure` is set and the
+ * reason is in *why. */
+bool helper_firewall_establish(struct firewall *fw, int family, const struct grants *grants,
+                               struct error *why);
+
+/* Writes the family's grants anew, in one transaction. Errors as above. */
+bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grants *grants,
+                             struct error *why);
+
+/* Adds the rules of the grants that are new in this batch, in one transaction;
+ * falls back to rewriting. Errors as above. */
+bool helper_firewall_insert(struct firewall *fw, int family, const struct grants *grants,
+                            struct error *why);
+
+/* Whether jumps and chains are still there. */
+enum firewall_state helper_firewall_look(struct firewall *fw, int family, struct error *why);
+
+/* Whether a rule can carry a deadline at all: iptables takes dates up to
+ * January 2038. `now` in seconds since the epoch. */
+bool helper_firewall_can_end(int64_t now);
+
+/* Removes every trace of Portsmith from a back end; one that is not installed
+ * or not in use needs nothing. False with the reason when something stays. */
+bool helper_firewall_release(enum backend backend, struct error *why);
+
+/* Ends the standing programs. */
+void helper_firewall_close(struct firewall *fw);
+
+#endif

@@ -1,0 +1,71 @@
+/* The live grants: who may reach which service, until when. A grant is
+ * (profile, address, protocol, port); knocking again extends it. */
+#ifndef PORTSMITH_GRANTS_H
+#define PORTSMITH_GRANTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "envelope.h"
+#include "error.h"
+#include "service.h"
+
+struct grant {
+    uint8_t key_id[KEY_ID_SIZE];
+    struct address address;
+    struct service service;
+    uint32_t reserved;
+    int64_t deadline; /* CLOCK_BOOTTIME, nanoseconds */
+    /* While a batch is not yet in the firewall: */
+    int64_t deadline_before; /* what to go back to; 0: there was no grant */
+    uint64_t touched;        /* nonzero: new or extended in this batch */
+};
+_Static_assert(sizeof(struct grant) == 56, "no hidden padding: it is stored as it lies");
+
+enum { BOOT_ID_SIZE = 36 };
+
+struct grants {
+    struct grant *items; /* in no order */
+    size_t count;
+    size_t capacity;
+    int run_dir;
+    char boot_id[BOOT_ID_SIZE]; /* the kernel's, as text */
+};
+
+enum grant_change { GRANT_ADDED, GRANT_EXTENDED, GRANT_REFUSED /* the table is full */ };
+
+/* An empty table for `capacity` grants, stored in the directory `run_dir`. */
+bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, struct error *why);
+
+/* Adds the grants of the file "grants" that this boot stored and that end
+ * after `now`. A missing, foreign or damaged file adds none: doors then shut. */
+void helper_grants_load(struct grants *grants, int64_t now);
+
+/* Stores the table in the file, in one step. */
+bool helper_grants_save(const struct grants *grants, struct error *why);
+
+/* Opens or extends; of two deadlines the later one stays. */
+enum grant_change helper_grants_open(struct grants *grants,
+                                           const uint8_t key_id[static KEY_ID_SIZE],
+                                           const struct address *address,
+                                           const struct service *service, int64_t deadline);
+
+/* Takes a grant away; false when there was none. */
+bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                          const struct address *address, const struct service *service);
+
+/* Ends a batch for one family: grants touched in it stay when the firewall has
+ * them, and go back to what they were before when it has not. */
+void helper_grants_settle(struct grants *grants, bool ipv6, bool installed);
+
+/* Removes what ended by `now`; tells for IPv4 [0] and IPv6 [1] whether any. */
+void helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);
+
+/* The earliest deadline, or INT64_MAX without grants. */
+int64_t helper_grants_next_deadline(const struct grants *grants);
+
+size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE]);
+
+#endif

@@ -1,0 +1,117 @@
+#include "policy.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { PROFILES_MAX = 1000000 };
+
+static bool receive_exactly(int fd, void *message, size_t size, struct error *why)
+{
+    ssize_t n;
+
+    do
+        n = recv(fd, message, size, MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return error_set(why, "cannot receive the setup: %s", strerror(errno));
+    if ((size_t)n != size)
+        return error_set(why, "a setup message of %zd bytes where %zu were expected", n, size);
+    return true;
+}
+
+static bool service_is_valid(const struct service *s)
+{
+    return (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP) && s->port != 0;
+}
+
+static bool setup_is_valid(const struct helper_setup *s)
+{
+    if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE || s->backend > BACKEND_LEGACY ||
+        s->close_count > CLOSE_SERVICES || s->profile_count > PROFILES_MAX)
+        return false;
+    for (size_t i = 0; i < s->close_count; i++)
+        if (!service_is_valid(&s->close[i]))
+            return false;
+    return true;
+}
+
+static bool profile_is_valid(const struct helper_profile *p)
+{
+    if (p->service_count == 0 || p->service_count > POLICY_SERVICES ||
+        p->prefix_count > POLICY_PREFIXES || p->name[POLICY_NAME_SIZE - 1] != '\0')
+        return false;
+    for (size_t i = 0; i < p->service_count; i++)
+        if (!service_is_valid(&p->services[i]))
+            return false;
+    for (size_t i = 0; i < p->prefix_count; i++)
+        if (p->prefixes[i].length > 128)
+            return false;
+    return p->window > 0 && p->max_window >= p->window && p->max_grants > 0;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct policy_entry *left = a, *right = b;
+
+    return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
+}
+
+bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
+{
+    struct helper_setup *setup = &policy->setup;
+
+    if (!receive_exactly(fd, setup, sizeof *setup, why))
+        return false;
+    if (!setup_is_valid(setup))
+        return error_set(why, "the setup has a value out of range");
+    policy->entries = calloc((size_t)setup->profile_count + 1, sizeof *policy->entries);
+    if (!policy->entries)
+        return error_set(why, "no memory for %u profiles", setup->profile_count);
+    for (size_t i = 0; i < setup->profile_count; i++) {
+        struct policy_entry *entry = &policy->entries[i];
+
+        if (!receive_exactly(fd, &entry->profile, sizeof entry->profile, why))
+            return false;
+        if (!profile_is_valid(&entry->profile))
+            return error_set(why, "profile %zu has a value out of range", i);
+        envelope_key_id(entry->key_id, entry->profile.public_key);
+    }
+    qsort(policy->entries, setup->profile_count, sizeof *policy->entries, compare_entries);
+    return true;
+}
+
+const struct policy_entry *helper_policy_find(const struct policy *policy,
+                                              const uint8_t key_id[static KEY_ID_SIZE])
+{
+    struct policy_entry wanted;
+
+    memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
+    return bsearch(&wanted, policy->entries, policy->setup.profile_count, sizeof wanted,
+                   compare_entries);
+}
+
+bool helper_policy_permits_service(const struct helper_profile *profile,
+                                   const struct service *service)
+{
+    for (size_t i = 0; i < profile->service_count; i++)
+        if (service_compare(&profile->services[i], service) == 0)
+            return true;
+    return false;
+}
+
+bool helper_policy_permits_address(const struct helper_profile *profile,
+                                   const struct address *address)
+{
+    for (size_t i = 0; i < profile->prefix_count; i++)
+        if (prefix_contains(&profile->prefixes[i], address))
+            return true;
+    return profile->prefix_count == 0;
+}
+
+bool helper_policy_is_expired(const struct helper_profile *profile, int64_t now)
+{
+    return profile->expires != 0 && now >= profile->expires;
+}

@@ -1,0 +1,42 @@
+/* What the helper holds to: the setup that the supervisor sent at birth, and
+ * every profile's public key and limits. Never changed afterwards. */
+#ifndef PORTSMITH_POLICY_H
+#define PORTSMITH_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+#include "message.h"
+
+struct policy_entry {
+    uint8_t key_id[KEY_ID_SIZE];
+    struct helper_profile profile;
+};
+
+struct policy {
+    struct helper_setup setup;
+    struct policy_entry *entries; /* setup.profile_count of them, by key id */
+};
+
+/* Receives the setup and then the profiles from `fd` (SOCK_SEQPACKET), blocking.
+ * False, with the reason, when a message has the wrong size, a value is out of
+ * range, or the supervisor goes away. The entries live as long as the process. */
+bool helper_policy_receive(struct policy *policy, int fd, struct error *why);
+
+/* NULL when no profile has that key id. */
+const struct policy_entry *helper_policy_find(const struct policy *policy,
+                                              const uint8_t key_id[static KEY_ID_SIZE]);
+
+/* Whether the profile may open `service`. */
+bool helper_policy_permits_service(const struct helper_profile *profile,
+                                   const struct service *service);
+
+/* Whether the profile may open anything to `address`. */
+bool helper_policy_permits_address(const struct helper_profile *profile,
+                                   const struct address *address);
+
+/* Whether the profile's last day is over; `now` in seconds since the epoch. */
+bool helper_policy_is_expired(const struct helper_profile *profile, int64_t now);
+
+#endif

@@ -1,0 +1,208 @@
+#include "probe.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "restore.h"
+
+#define SCRATCH "portsmith-probe"
+
+/* In order of preference. Plain names last: what they are is told by what the
+ * link points to. */
+static const struct {
+    enum backend backend;
+    const char *paths[FAMILIES];
+} programs[] = {
+    {BACKEND_NFT, {"/usr/sbin/iptables-nft-restore", "/usr/sbin/ip6tables-nft-restore"}},
+    {BACKEND_NFT, {"/sbin/iptables-nft-restore", "/sbin/ip6tables-nft-restore"}},
+    {BACKEND_LEGACY, {"/usr/sbin/iptables-legacy-restore", "/usr/sbin/ip6tables-legacy-restore"}},
+    {BACKEND_LEGACY, {"/sbin/iptables-legacy-restore", "/sbin/ip6tables-legacy-restore"}},
+    {BACKEND_AUTO, {"/usr/sbin/iptables-restore", "/usr/sbin/ip6tables-restore"}},
+    {BACKEND_AUTO, {"/sbin/iptables-restore", "/sbin/ip6tables-restore"}},
+};
+
+enum { PROGRAMS = sizeof programs / sizeof *programs };
+
+/* Everything that firewall.c writes, by table, with the name by which an admin
+ * knows it. */
+static const struct feature {
+    const char *name, *table, *rule;
+    int families; /* bit 0 IPv4, bit 1 IPv6 */
+} features[] = {
+    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1},
+    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2},
+    {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3},
+    {"MARK target", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3},
+    {"mark match", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3},
+    {"REJECT target", "filter", "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 3},
+    {"conntrack match", "filter", "-m conntrack --ctstate NEW -j ACCEPT", 3},
+    {"comment match", "filter", "-m comment --comment x -j RETURN", 3},
+    {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3},
+};
+
+enum { FEATURES = sizeof features / sizeof *features };
+
+/* What a plain name stands for: the multi-call binary behind its links. A name
+ * that leads nowhere in particular is the old, legacy-only package. */
+static enum backend backend_behind(const char *path)
+{
+    char target[PATH_MAX];
+    const char *name;
+
+    if (!realpath(path, target))
+        return BACKEND_AUTO;
+    name = strrchr(target, '/') + 1;
+    return strstr(name, "nft") ? BACKEND_NFT : BACKEND_LEGACY;
+}
+
+const char *helper_probe_program(enum backend backend, int family)
+{
+    for (size_t i = 0; i < PROGRAMS; i++) {
+        const char *path = programs[i].paths[family];
+
+        if (access(path, X_OK) != 0)
+            continue;
+        if (programs[i].backend == backend ||
+            (programs[i].backend == BACKEND_AUTO && backend_behind(path) == backend))
+            return path;
+    }
+    return NULL;
+}
+
+static enum backend backend_of_this_host(void)
+{
+    for (size_t i = 0; i < PROGRAMS; i++)
+        if (programs[i].backend == BACKEND_AUTO && access(programs[i].paths[IPV4], X_OK) == 0)
+            return backend_behind(programs[i].paths[IPV4]);
+    return helper_probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
+}
+
+bool helper_probe_legacy_in_use(int family)
+{
+    FILE *names = fopen(family == IPV6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names",
+                        "re");
+    int first;
+
+    if (!names)
+        return false;
+    first = fgetc(names);
+    fclose(names);
+    return first != EOF;
+}
+
+static bool kernel_has_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno != EAFNOSUPPORT;
+}
+
+static bool applies(const struct feature *feature, int family)
+{
+    return feature->families & (1 << family);
+}
+
+/* Runs the program once with a text of printf's form, always "%s"-free. */
+static enum restore_result run_once(const char *path, char *text, struct error *why)
+{
+    struct restore once;
+
+    helper_restore_init(&once, path);
+    return helper_restore_run(&once, text, strlen(text), why);
+}
+
+/* A chain holding all features of one table, or only features[only]. */
+static void write_chain(FILE *out, const char *table, int family, int only)
+{
+    fprintf(out, "*%s\n:" SCRATCH " - [0:0]\n", table);
+    for (int i = 0; i < FEATURES; i++)
+        if (strcmp(features[i].table, table) == 0 && applies(&features[i], family) &&
+            (only < 0 || only == i))
+            fprintf(out, "-A " SCRATCH " %s\n", features[i].rule);
+    fputs("COMMIT\n", out);
+}
+
+static enum restore_result try_features(const char *path, int family, int only, struct error *why)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    enum restore_result result;
+
+    if (!out) {
+        error_set(why, "no memory");
+        return RESTORE_BUSY;
+    }
+    write_chain(out, "mangle", family, only);
+    write_chain(out, "filter", family, only);
+    fclose(out);
+    result = run_once(path, text, why);
+    free(text);
+    return result;
+}
+
+static void remove_scratch(const char *path)
+{
+    char text[] = "*mangle\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n"
+                  "*filter\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
+    struct error unused;
+
+    run_once(path, text, &unused);
+}
+
+/* Which feature it was that failed, one by one. */
+static bool name_missing(const char *path, int family, struct error *why)
+{
+    struct error reason = *why;
+
+    for (int i = 0; i < FEATURES; i++)
+        if (applies(&features[i], family) &&
+            try_features(path, family, i, &reason) == RESTORE_REFUSED)
+            return error_set(why, "the %s does not work here (%.300s); load or install it",
+                             features[i].name, reason.text);
+    return error_set(why, "%.400s", reason.text);
+}
+
+static bool try_family(const char *path, int family, struct error *why)
+{
+    enum restore_result result = try_features(path, family, -1, why);
+
+    for (int again = 0; again < 3 && result != RESTORE_DONE && result != RESTORE_REFUSED; again++)
+        result = try_features(path, family, -1, why);
+    if (result == RESTORE_REFUSED)
+        name_missing(path, family, why);
+    remove_scratch(path);
+    return result == RESTORE_DONE;
+}
+
+static const char *backend_name(enum backend backend)
+{
+    return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
+}
+
+bool helper_probe(struct xtables *found, enum backend wanted, struct error *why)
+{
+    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
+    found->in_use[IPV4] = true;
+    found->in_use[IPV6] = kernel_has_ipv6();
+    for (int family = IPV4; family < FAMILIES; family++) {
+        if (!found->in_use[family])
+            continue;
+        found->paths[family] = helper_probe_program(found->backend, family);
+        if (!found->paths[family])
+            return error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
+                             backend_name(found->backend), backend_name(found->backend),
+                             family == IPV6 ? 6 : 4);
+        if (!try_family(found->paths[family], family, why))
+            return false;
+    }
+    return true;
+}

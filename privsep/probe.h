@@ -1,0 +1,31 @@
+/* Which iptables this host has and what it can do, found by trying it. */
+#ifndef PORTSMITH_PROBE_H
+#define PORTSMITH_PROBE_H
+
+#include <stdbool.h>
+
+#include "error.h"
+#include "message.h"
+
+enum { IPV4 = 0, IPV6 = 1, FAMILIES = 2 };
+
+struct xtables {
+    enum backend backend;        /* BACKEND_NFT or BACKEND_LEGACY */
+    bool in_use[FAMILIES];       /* IPv6: unless the kernel has none */
+    const char *paths[FAMILIES]; /* of the restore programs, absolute */
+};
+
+/* Chooses a back end and proves, in a scratch chain that is removed again, that
+ * every match and target in use works for every family in use. With
+ * BACKEND_AUTO it is the one that `iptables` is on this host. False with what
+ * is missing, and what to do, when the host cannot be used. */
+bool helper_probe(struct xtables *found, enum backend wanted, struct error *why);
+
+/* The restore program of a back end, or NULL when it is not installed. */
+const char *helper_probe_program(enum backend backend, int family);
+
+/* Whether iptables-legacy has tables in this network namespace: only asking
+ * iptables-legacy itself would make them. */
+bool helper_probe_legacy_in_use(int family);
+
+#endif
