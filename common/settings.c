@@ -41,13 +41,17 @@ static char *read_line(char *buffer, int size, void *stream)
     struct reading *r = stream;
     size_t n, indent;
 
+    memset(buffer, '\n', (size_t)size); /* the last zero in it is then fgets's own */
     if (r->failed || !fgets(buffer, size, r->file))
         return NULL;
     r->line++;
     n = strlen(buffer);
-    if (n > 0 && buffer[n - 1] != '\n' && !feof(r->file)) {
-        refuse(r, n > SETTINGS_LINE_MAX ? "the line is longer than 198 characters"
-                                        : "the line holds a zero byte");
+    if (buffer + n != memrchr(buffer, '\0', (size_t)size)) {
+        refuse(r, "the line holds a zero byte");
+        return NULL;
+    }
+    if (n > SETTINGS_LINE_MAX && buffer[n - 1] != '\n') {
+        refuse(r, "the line is longer than 198 characters");
         return NULL;
     }
     for (size_t i = 0; i < n; i++) {

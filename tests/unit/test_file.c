@@ -1,0 +1,187 @@
+#include "check.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "file.h"
+
+static void assert_mode(const char *path, mode_t mode)
+{
+    struct stat s;
+
+    assert_int_equal(lstat(path, &s), 0);
+    assert_int_equal(s.st_mode & 07777, mode);
+}
+
+static void assert_content(const char *path, const char *expected)
+{
+    char buffer[256];
+    struct error why;
+    ssize_t n = file_read(path, FILE_CONFIGURATION, buffer, sizeof buffer, &why);
+
+    assert_int_equal(n, strlen(expected));
+    assert_memory_equal(buffer, expected, strlen(expected));
+}
+
+static void modes_must_be_as_tight_as_asked(void **state)
+{
+    struct error why;
+
+    (void)state;
+    for (mode_t mode = 0400; mode <= 0777; mode++) {
+        bool secret = !(mode & 077), configuration = !(mode & 022);
+        int fd;
+
+        scratch_write_text("file", mode, "x");
+        fd = file_open("file", FILE_SECRET, &why);
+        assert_int_equal(fd >= 0, secret && (mode & 0400));
+        if (fd >= 0)
+            close(fd);
+        else
+            assert_int_equal(errno, EACCES);
+        fd = file_open("file", FILE_CONFIGURATION, &why);
+        assert_int_equal(fd >= 0, configuration);
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+static void other_peoples_files_are_refused(void **state)
+{
+    struct error why;
+    int own, roots;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    scratch_write_text("file", 0600, "x");
+    assert_int_equal(chown("file", 65534, 65534), 0);
+    assert_int_equal(file_open("file", FILE_SECRET, &why), -1);
+    assert_non_null(strstr(why.text, "belongs to user 65534"));
+    /* Their owner may open them, and root's files are as good as one's own. */
+    scratch_write_text("roots", 0644, "x");
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    own = file_open("file", FILE_SECRET, &why);
+    roots = file_open("roots", FILE_CONFIGURATION, &why);
+    assert_int_equal(seteuid(0), 0);
+    assert_true(own >= 0 && roots >= 0);
+    close(own);
+    close(roots);
+}
+
+static void only_regular_files_are_opened(void **state)
+{
+    struct sockaddr_un here = {.sun_family = AF_UNIX, .sun_path = "socket"};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct error why;
+
+    (void)state;
+    scratch_write_text("target", 0600, "x");
+    assert_int_equal(symlink("target", "link"), 0);
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    assert_int_equal(mkdir("directory", 0700), 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&here, sizeof here), 0);
+    assert_int_equal(file_open("link", FILE_SECRET, &why), -1);
+    assert_non_null(strstr(why.text, "symbolic link"));
+    assert_int_equal(file_open("fifo", FILE_SECRET, &why), -1); /* and does not hang */
+    assert_int_equal(file_open("directory", FILE_SECRET, &why), -1);
+    assert_int_equal(file_open("socket", FILE_SECRET, &why), -1);
+    assert_int_equal(file_open("/dev/null", FILE_SECRET, &why), -1);
+    assert_int_equal(file_open("absent", FILE_SECRET, &why), -1);
+    assert_int_equal(errno, ENOENT);
+    close(listener);
+}
+
+static void reading_stops_at_the_size_given(void **state)
+{
+    char buffer[8];
+    struct error why;
+
+    (void)state;
+    scratch_write_text("file", 0600, "12345678");
+    assert_int_equal(file_read("file", FILE_SECRET, buffer, 8, &why), 8);
+    assert_memory_equal(buffer, "12345678", 8);
+    assert_int_equal(file_read("file", FILE_SECRET, buffer, 7, &why), -1);
+    assert_non_null(strstr(why.text, "larger than expected"));
+    scratch_write_text("file", 0600, "");
+    assert_int_equal(file_read("file", FILE_SECRET, buffer, 8, &why), 0);
+}
+
+static void creating_never_touches_what_is_there(void **state)
+{
+    struct error why;
+
+    (void)state;
+    umask(0);
+    assert_true(file_create("new", 0640, "one", 3, &why));
+    assert_mode("new", 0640);
+    assert_content("new", "one");
+    assert_false(file_create("new", 0600, "two", 3, &why));
+    assert_int_equal(errno, EEXIST);
+    assert_content("new", "one");
+    assert_int_equal(symlink("elsewhere", "dangling"), 0);
+    assert_false(file_create("dangling", 0600, "two", 3, &why));
+    assert_int_equal(access("elsewhere", F_OK), -1);
+    umask(077);
+    assert_true(file_create("wide", 0644, "x", 1, &why)); /* exactly this mode */
+    assert_mode("wide", 0644);
+    umask(022);
+}
+
+static void replacing_leaves_one_whole_file(void **state)
+{
+    struct error why;
+    int dir = open(".", O_RDONLY | O_DIRECTORY);
+
+    (void)state;
+    assert_true(file_replace(dir, "page", 0600, "first", 5, &why));
+    assert_content("page", "first");
+    assert_true(file_replace(dir, "page", 0600, "2nd", 3, &why));
+    assert_content("page", "2nd");
+    assert_mode("page", 0600);
+    scratch_write_text(".page.new", 0600, "left by a crash");
+    assert_true(file_replace(dir, "page", 0600, "third", 5, &why));
+    assert_content("page", "third");
+    assert_int_equal(access(".page.new", F_OK), -1);
+    assert_int_equal(mkdir("in-the-way", 0700), 0);
+    assert_false(file_replace(dir, "in-the-way", 0600, "x", 1, &why));
+    assert_int_equal(access(".in-the-way.new", F_OK), -1);
+    close(dir);
+}
+
+static void directories_are_made_with_their_parents(void **state)
+{
+    char *here = *state, path[256];
+    struct error why;
+
+    umask(0);
+    snprintf(path, sizeof path, "%s/a/b/c", here);
+    assert_true(file_make_directory(path, 0700, &why));
+    assert_mode("a", 0700);
+    assert_mode("a/b/c", 0700);
+    assert_int_equal(chmod("a/b", 0750), 0);
+    assert_true(file_make_directory(path, 0700, &why));
+    assert_mode("a/b", 0750); /* left as it is */
+    assert_true(file_make_directory("relative/too", 0755, &why));
+    scratch_write_text("plain", 0600, "x");
+    assert_false(file_make_directory("plain/below", 0700, &why));
+    assert_false(file_make_directory("", 0700, &why));
+    umask(022);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(modes_must_be_as_tight_as_asked),
+        cmocka_unit_test(other_peoples_files_are_refused),
+        cmocka_unit_test(only_regular_files_are_opened),
+        cmocka_unit_test(reading_stops_at_the_size_given),
+        cmocka_unit_test(creating_never_touches_what_is_there),
+        cmocka_unit_test(replacing_leaves_one_whole_file),
+        cmocka_unit_test(directories_are_made_with_their_parents),
+    };
+
+    return cmocka_run_group_tests_name("file", tests, scratch_enter, scratch_leave);
+}

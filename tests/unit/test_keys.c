@@ -1,0 +1,159 @@
+#include "check.h"
+
+#include <errno.h>
+#include <sodium.h>
+
+#include "keys.h"
+
+static void every_key_survives_its_text(void **state)
+{
+    uint8_t key[KEY_SIZE], again[KEY_SIZE];
+    char text[KEY_TEXT_SIZE];
+    struct error why;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        randombytes_buf(key, sizeof key);
+        assert_true(key_parse(again, key_format(key, text), &why));
+        assert_memory_equal(again, key, KEY_SIZE);
+    }
+}
+
+static void one_text_only_is_a_key(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",   /* no padding */
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=",  /* bits beyond the 32nd byte */
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",  /* 33 bytes */
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",  /* 31 bytes */
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= ", /* something after it */
+        " AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "AAAAAAAAAAAAAAAAAAAAA\nAAAAAAAAAAAAAAAAAAAAA=",
+        "________________________________-----------=",  /* the other alphabet */
+        "not a key at all, but as long as one would be",
+    };
+    uint8_t key[KEY_SIZE];
+    struct error why;
+
+    (void)state;
+    assert_true(key_parse(key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", &why));
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (key_parse(key, texts[i], &why))
+            fail_msg("'%s' was taken for a key", texts[i]);
+}
+
+static void files_are_made_tight_and_read_back(void **state)
+{
+    uint8_t key[KEY_SIZE], again[KEY_SIZE];
+    struct error why;
+    struct stat s;
+
+    (void)state;
+    randombytes_buf(key, sizeof key);
+    umask(0);
+    assert_true(key_file_create("server.key", key, &why));
+    assert_int_equal(stat("server.key", &s), 0);
+    assert_int_equal(s.st_mode & 07777, 0600);
+    assert_int_equal(s.st_size, KEY_TEXT_SIZE);
+    assert_true(key_file_read("server.key", again, &why));
+    assert_memory_equal(again, key, KEY_SIZE);
+}
+
+static void a_key_file_is_never_replaced(void **state)
+{
+    uint8_t key[KEY_SIZE] = {1}, other[KEY_SIZE] = {2}, again[KEY_SIZE];
+    struct error why;
+
+    (void)state;
+    assert_true(key_file_create("kept.key", key, &why));
+    assert_false(key_file_create("kept.key", other, &why));
+    assert_int_equal(errno, EEXIST);
+    assert_true(key_file_read("kept.key", again, &why));
+    assert_memory_equal(again, key, KEY_SIZE);
+}
+
+static void bad_key_files_are_refused_with_their_name(void **state)
+{
+    static const char good[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    static const struct {
+        const char *content;
+        mode_t mode;
+        const char *says;
+    } files[] = {
+        {good, 0640, "chmod 600 bad.key"},
+        {good, 0604, "chmod 600 bad.key"},
+        {good, 0620, "chmod 600 bad.key"},
+        {"", 0600, "bad.key:1: not a key"},
+        {"AAAA=\n", 0600, "bad.key:1: not a key"},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n", 0600, "larger than expected"},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=x", 0600, "bad.key:1: not a key"},
+    };
+    uint8_t key[KEY_SIZE];
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        scratch_write_text("bad.key", files[i].mode, files[i].content);
+        assert_false(key_file_read("bad.key", key, &why));
+        if (!strstr(why.text, files[i].says))
+            fail_msg("said '%s', not '%s'", why.text, files[i].says);
+    }
+    scratch_write_text("bad.key", 0600, good); /* without a newline is right, too */
+    assert_true(key_file_read("bad.key", key, &why));
+}
+
+static void messages_never_repeat_a_key(void **state)
+{
+    static const char secret[] = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ISEh0!!=";
+    uint8_t key[KEY_SIZE];
+    struct error why;
+
+    (void)state;
+    assert_false(key_parse(key, secret, &why));
+    assert_null(strstr(why.text, "c2VjcmV0"));
+    scratch_write_text("secret.key", 0600, secret);
+    assert_false(key_file_read("secret.key", key, &why));
+    assert_null(strstr(why.text, "c2VjcmV0"));
+}
+
+static void public_keys_off_the_curve_are_refused(void **state)
+{
+    static const uint8_t identity[KEY_SIZE] = {1}, zero[KEY_SIZE] = {0};
+    uint8_t seed[KEY_SIZE], signing[SIGNING_KEY_SIZE], bad[KEY_SIZE];
+    unsigned refused = 0;
+
+    (void)state;
+    assert_false(key_is_usable_public(identity));
+    assert_false(key_is_usable_public(zero));
+    memset(bad, 0xff, sizeof bad); /* not canonical */
+    assert_false(key_is_usable_public(bad));
+    for (int i = 0; i < 50; i++) {
+        randombytes_buf(seed, sizeof seed);
+        key_expand_client(signing, seed);
+        assert_true(key_is_usable_public(signing + KEY_SIZE));
+        randombytes_buf(bad, sizeof bad);
+        refused += !key_is_usable_public(bad);
+    }
+    assert_true(refused > 25); /* random bytes: 15 of 16 are no key */
+}
+
+static int start(void **state)
+{
+    return sodium_init() < 0 ? -1 : scratch_enter(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_key_survives_its_text),
+        cmocka_unit_test(one_text_only_is_a_key),
+        cmocka_unit_test(files_are_made_tight_and_read_back),
+        cmocka_unit_test(a_key_file_is_never_replaced),
+        cmocka_unit_test(bad_key_files_are_refused_with_their_name),
+        cmocka_unit_test(messages_never_repeat_a_key),
+        cmocka_unit_test(public_keys_off_the_curve_are_refused),
+    };
+
+    return cmocka_run_group_tests_name("keys", tests, start, scratch_leave);
+}

@@ -1,0 +1,155 @@
+#include "check.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "error.h"
+#include "log.h"
+
+/* What `say` leaves on standard error, and how the process ended. */
+static int heard(void (*say)(void), char *text, size_t size)
+{
+    int pipe_ends[2], status;
+    size_t used = 0;
+    ssize_t n;
+    pid_t child;
+
+    assert_int_equal(pipe(pipe_ends), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(pipe_ends[1], STDERR_FILENO);
+        say();
+        _exit(7);
+    }
+    close(pipe_ends[1]);
+    while ((n = read(pipe_ends[0], text + used, size - 1 - used)) > 0)
+        used += (size_t)n;
+    text[used] = '\0';
+    close(pipe_ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void say_each(void)
+{
+    log_open("sniffer", true, true);
+    errno = ENOENT;
+    log_debug("d %d", 1);
+    log_info("i");
+    log_warn("w");
+    log_warnx("x");
+    log_rename("helper");
+    log_info("errno is %d", errno);
+}
+
+static void lines_have_priority_process_and_pid(void **state)
+{
+    char text[1024], expected[1024];
+    int pid;
+
+    (void)state;
+    assert_int_equal(heard(say_each, text, sizeof text), 7);
+    assert_int_equal(sscanf(text, "<7>sniffer[%d]: d 1\n", &pid), 1);
+    snprintf(expected, sizeof expected,
+             "<7>sniffer[%d]: d 1\n"
+             "<6>sniffer[%d]: i\n"
+             "<4>sniffer[%d]: w: No such file or directory\n"
+             "<4>sniffer[%d]: x\n"
+             "<6>helper[%d]: errno is 2\n",
+             pid, pid, pid, pid, pid);
+    assert_string_equal(text, expected);
+}
+
+static void say_debug_unasked(void)
+{
+    log_open("sniffer", true, false);
+    log_debug("hidden");
+}
+
+static void debug_lines_come_only_when_asked_for(void **state)
+{
+    char text[256];
+
+    (void)state;
+    heard(say_debug_unasked, text, sizeof text);
+    assert_string_equal(text, "");
+}
+
+static void die(void)
+{
+    log_open("helper", true, false);
+    errno = EPERM;
+    fatal("cannot go on");
+}
+
+static void diex(void)
+{
+    log_open("helper", true, false);
+    fatalx("cannot go on");
+}
+
+static void fatal_says_why_and_exits(void **state)
+{
+    char text[256];
+
+    (void)state;
+    assert_int_equal(heard(die, text, sizeof text), EXIT_FAILURE);
+    assert_non_null(strstr(text, "<3>helper["));
+    assert_non_null(strstr(text, "cannot go on: Operation not permitted\n"));
+    assert_int_equal(heard(diex, text, sizeof text), EXIT_FAILURE);
+    assert_non_null(strstr(text, "cannot go on\n"));
+}
+
+static void say_too_much(void)
+{
+    char much[5000];
+
+    memset(much, 'x', sizeof much - 1);
+    much[sizeof much - 1] = '\0';
+    log_open("helper", true, false);
+    log_info("%s", much);
+}
+
+static void long_lines_are_cut_and_still_end(void **state)
+{
+    char text[6000];
+    size_t n;
+
+    (void)state;
+    heard(say_too_much, text, sizeof text);
+    n = strlen(text);
+    assert_in_range(n, 1000, 1200);
+    assert_int_equal(text[n - 1], '\n');
+    assert_ptr_equal(strchr(text, '\n'), text + n - 1);
+}
+
+static void errors_are_cut_to_one_size_and_keep_errno(void **state)
+{
+    struct error e;
+    char much[5000];
+
+    (void)state;
+    memset(much, 'x', sizeof much - 1);
+    much[sizeof much - 1] = '\0';
+    errno = EBUSY;
+    assert_false(error_set(&e, "%s", much));
+    assert_int_equal(errno, EBUSY);
+    assert_int_equal(strlen(e.text), sizeof e.text - 1);
+    assert_false(error_set(&e, "line %d", 5));
+    assert_string_equal(e.text, "line 5");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_have_priority_process_and_pid),
+        cmocka_unit_test(debug_lines_come_only_when_asked_for),
+        cmocka_unit_test(fatal_says_why_and_exits),
+        cmocka_unit_test(long_lines_are_cut_and_still_end),
+        cmocka_unit_test(errors_are_cut_to_one_size_and_keep_errno),
+    };
+
+    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

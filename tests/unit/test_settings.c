@@ -1,0 +1,205 @@
+#include "check.h"
+
+#include "settings.h"
+
+/* What a reading found: every pair in order, as "key=value;". */
+struct found {
+    char text[1024];
+};
+
+static bool take(struct found *f, const char *key, const char *value)
+{
+    size_t used = strlen(f->text);
+
+    snprintf(f->text + used, sizeof f->text - used, "%s=%s|", key, value);
+    return true;
+}
+
+static bool set_name(void *into, const char *value, struct error *why)
+{
+    (void)why;
+    return take(into, "name", value);
+}
+
+static bool set_open(void *into, const char *value, struct error *why)
+{
+    (void)why;
+    return take(into, "open", value);
+}
+
+static bool set_number(void *into, const char *value, struct error *why)
+{
+    if (strspn(value, "0123456789") != strlen(value))
+        return error_set(why, "'%s' is not a number", value);
+    return take(into, "number", value);
+}
+
+static const struct setting settings[] = {
+    {.key = "Name", .set = set_name},
+    {.key = "Number", .set = set_number},
+    {.key = "Open", .set = set_open, .repeats = true},
+};
+
+static bool read_bytes(struct found *f, struct error *why, const void *content, size_t size)
+{
+    memset(f, 0, sizeof *f);
+    memset(why, 0, sizeof *why);
+    scratch_write("test.conf", 0644, content, size);
+    return settings_read("test.conf", FILE_CONFIGURATION, "Server", settings, COUNT_OF(settings), f,
+                         why);
+}
+
+static void assert_read(const char *content, const char *expected)
+{
+    struct error why;
+    struct found f;
+
+    if (!read_bytes(&f, &why, content, strlen(content)))
+        fail_msg("refused: %s", why.text);
+    assert_string_equal(f.text, expected);
+}
+
+static void assert_refused(const char *content, const char *says)
+{
+    struct error why;
+    struct found f;
+
+    if (read_bytes(&f, &why, content, strlen(content)))
+        fail_msg("'%s' was read as '%s'", content, f.text);
+    if (!strstr(why.text, says))
+        fail_msg("said '%s', not '%s'", why.text, says);
+}
+
+static void files_are_read(void **state)
+{
+    (void)state;
+    assert_read("", "");
+    assert_read("[Server]\nName = a b c\nNumber=7\n", "name=a b c|number=7|");
+    assert_read("# one\n; two\n\n[Server]\n# three\nNAME = x\n", "name=x|");
+    assert_read("[server]\nname =x", "name=x|"); /* no newline at the end */
+    assert_read("[Server]\r\nName = x\r\n", "name=x|");
+    assert_read("[Server]\nOpen = tcp/22\nOpen = udp/53\n", "open=tcp/22|open=udp/53|");
+}
+
+static void indentation_is_nothing(void **state)
+{
+    (void)state;
+    assert_read("  [Server]\n  Name = x\n\tNumber = 7\n", "name=x|number=7|");
+    assert_read("[Server]\nName = x\n  # a comment, indented\n  Number = 7\n", "name=x|number=7|");
+}
+
+static void a_value_keeps_its_semicolons(void **state)
+{
+    (void)state;
+    assert_read("[Server]\nName = x ; y\n", "name=x ; y|");
+    assert_read("[Server]\nName = x # y\n", "name=x # y|");
+}
+
+static void mistakes_are_named_with_file_and_line(void **state)
+{
+    (void)state;
+    assert_refused("[Server]\nNane = x\n", "test.conf:2: unknown key 'Nane'");
+    assert_refused("[Server]\n\n# c\nNumber = seven\n", "test.conf:4: Number: 'seven' is not a number");
+    assert_refused("[Server]\nName = x\nname = y\n", "test.conf:3: Name is given a second time");
+    assert_refused("Name = x\n", "test.conf:1: expected the section [Server]");
+    assert_refused("[Server]\n[Client]\nName = x\n", "test.conf:3: expected the section [Server]");
+    assert_refused("[Server]\nName\n", "test.conf:2: expected 'Key = value'");
+    assert_refused("[Server\nName = x\n", "test.conf:1: expected");
+    assert_refused("[Server]\nName = x\nrubbish\nNumber = 1\n", "test.conf:3: expected");
+}
+
+static void long_lines_are_refused_not_split(void **state)
+{
+    char content[2 * SETTINGS_LINE_MAX + 64];
+    int n;
+
+    (void)state;
+    /* "Name = " and so many letters that the line has SETTINGS_LINE_MAX. */
+    n = snprintf(content, sizeof content, "[Server]\nName = %0*d\n", SETTINGS_LINE_MAX - 7, 0);
+    assert_int_equal(n, 9 + SETTINGS_LINE_MAX + 1);
+    content[n] = '\0';
+    {
+        struct error why;
+        struct found f;
+
+        assert_true(read_bytes(&f, &why, content, (size_t)n));
+        assert_int_equal(strlen(f.text), 6 + SETTINGS_LINE_MAX - 7);
+    }
+    for (int more = 1; more <= SETTINGS_LINE_MAX; more++) {
+        snprintf(content, sizeof content, "[Server]\nName = %0*d\n", SETTINGS_LINE_MAX - 7 + more, 0);
+        assert_refused(content, "test.conf:2: the line is longer than 198 characters");
+    }
+    snprintf(content, sizeof content, "[Server]\n#%0*d\n", SETTINGS_LINE_MAX + 5, 0);
+    assert_refused(content, "test.conf:2: the line is longer than 198 characters");
+}
+
+static void bytes_that_are_not_text_are_refused(void **state)
+{
+    static const char zero[] = "[Server]\nNa\0me = x\n", end[] = "[Server]\nName = x\0";
+    struct error why;
+    struct found f;
+
+    (void)state;
+    assert_false(read_bytes(&f, &why, zero, sizeof zero - 1));
+    assert_string_equal(why.text, "test.conf:2: the line holds a zero byte");
+    assert_false(read_bytes(&f, &why, end, sizeof end - 1));
+    assert_refused("[Server]\nName = a\033[2Jb\n", "test.conf:2: the line holds a control character");
+    assert_refused("[Server]\nName = a\177\n", "test.conf:2: the line holds a control character");
+}
+
+static void files_that_others_may_write_are_refused(void **state)
+{
+    struct error why;
+    struct found f = {{0}};
+
+    (void)state;
+    scratch_write_text("loose.conf", 0666, "[Server]\nName = x\n");
+    assert_false(settings_read("loose.conf", FILE_CONFIGURATION, "Server", settings,
+                               COUNT_OF(settings), &f, &why));
+    assert_string_equal(f.text, "");
+    assert_non_null(strstr(why.text, "chmod go-w loose.conf"));
+    assert_false(settings_read("absent.conf", FILE_CONFIGURATION, "Server", settings,
+                               COUNT_OF(settings), &f, &why));
+    assert_non_null(strstr(why.text, "absent.conf: No such file"));
+}
+
+static bool add_word(void *into, const char *word, struct error *why)
+{
+    if (strcmp(word, "bad") == 0)
+        return error_set(why, "bad word");
+    return take(into, "w", word);
+}
+
+static void values_part_into_words(void **state)
+{
+    char overlong[SETTINGS_LINE_MAX + 3];
+    struct found f = {{0}};
+    struct error why;
+
+    (void)state;
+    assert_true(settings_each_word("a, b\tc,d  e,", add_word, &f, &why));
+    assert_string_equal(f.text, "w=a|w=b|w=c|w=d|w=e|");
+    assert_false(settings_each_word("a bad c", add_word, &f, &why));
+    assert_string_equal(why.text, "bad word");
+    assert_false(settings_each_word("", add_word, &f, &why));
+    assert_false(settings_each_word(" , ,", add_word, &f, &why));
+    memset(overlong, 'x', sizeof overlong - 1);
+    overlong[sizeof overlong - 1] = '\0';
+    assert_false(settings_each_word(overlong, add_word, &f, &why));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_are_read),
+        cmocka_unit_test(indentation_is_nothing),
+        cmocka_unit_test(a_value_keeps_its_semicolons),
+        cmocka_unit_test(mistakes_are_named_with_file_and_line),
+        cmocka_unit_test(long_lines_are_refused_not_split),
+        cmocka_unit_test(bytes_that_are_not_text_are_refused),
+        cmocka_unit_test(files_that_others_may_write_are_refused),
+        cmocka_unit_test(values_part_into_words),
+    };
+
+    return cmocka_run_group_tests_name("settings", tests, scratch_enter, scratch_leave);
+}
