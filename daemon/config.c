@@ -247,8 +247,8 @@ static bool find_user(struct config *c, const char *path, struct error *why)
         return error_set(why, "%s: the user '%s' does not exist; run portsmith-profile init", path,
                          c->user);
     if (user->pw_uid == 0)
-        return error_set(why, "%s: User must not be '%s', who is root; run portsmith-profile init "
-                              "with User = portsmith", path, c->user);
+        return error_set(why, "%s: User must not be root, as '%s' is; expected a user of its own, "
+                              "such as portsmith", path, c->user);
     c->uid = user->pw_uid;
     c->gid = user->pw_gid;
     return true;
@@ -568,18 +568,25 @@ static void print_main(const struct config *c, FILE *out)
             c->profile_directory, c->state_directory, c->run_directory);
 }
 
+void config_print_profile(const struct config *c, const struct profile *p, FILE *out)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE], id[2 * KEY_ID_SIZE + 1];
+
+    fprintf(out, "# %s, key id %s\n", config_profile_path(c, p->name, path),
+            sodium_bin2hex(id, sizeof id, p->key_id, KEY_ID_SIZE));
+    profile_print(p, out);
+    if (p->has_preshared)
+        fputs("# PresharedKey is set and not shown\n", out);
+}
+
 void config_print(const struct config *c, FILE *out)
 {
-    char key[KEY_TEXT_SIZE], path[CONFIG_PROFILE_PATH_SIZE];
+    char key[KEY_TEXT_SIZE];
 
     fprintf(out, "# the server's public key: %s\n", key_format(c->server_public, key));
     print_main(c, out);
     for (size_t i = 0; i < c->profile_count; i++) {
-        const struct profile *p = &c->profiles[i];
-
-        fprintf(out, "\n# %s\n", config_profile_path(c, p->name, path));
-        profile_print(p, out);
-        if (p->has_preshared)
-            fputs("# PresharedKey is set and not shown\n", out);
+        fputc('\n', out);
+        config_print_profile(c, &c->profiles[i], out);
     }
 }

@@ -80,4 +80,7 @@ void config_free(struct config *c);
  * would say it; then each profile. No secret is printed. */
 void config_print(const struct config *c, FILE *out);
 
+/* One profile of it, with its path and key id in a comment. */
+void config_print_profile(const struct config *c, const struct profile *p, FILE *out);
+
 #endif

@@ -50,7 +50,8 @@ int pidfile_create(const char *run_directory, struct error *why)
     int fd;
 
     pidfile_path(path, run_directory);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    /* Not readable by others, who could otherwise hold a read lock on it. */
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         error_set(why, "%s: %s", path, strerror(errno));
         return -1;

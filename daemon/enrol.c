@@ -1,0 +1,177 @@
+#include "enrol.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "keys.h"
+
+bool enrol_host_is_valid(const char *host)
+{
+    size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%");
+
+    return n > 0 && n < ENROL_HOST_SIZE && host[n] == '\0' && host[0] != '-';
+}
+
+void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host)
+{
+    struct address unused;
+    bool is_address = address_parse(&unused, host);
+    size_t n = is_address ? strlen(host) : strcspn(host, ".");
+
+    if (n >= POLICY_NAME_SIZE)
+        n = POLICY_NAME_SIZE - 1;
+    for (size_t i = 0; i < n; i++)
+        name[i] = is_address && strchr(".:", host[i]) ? '-' : (char)tolower((unsigned char)host[i]);
+    name[n] = '\0';
+    if (!profile_name_is_valid(name))
+        strcpy(name, "server");
+}
+
+/* ---- files that hold secrets, composed in locked memory ---------------------- */
+
+typedef void compose(FILE *out, const struct enrolment *e, const struct config *c);
+
+static bool compose_into(char text[static ENROL_TEXT_SIZE], size_t *size, compose *write,
+                         const struct enrolment *e, const struct config *c)
+{
+    FILE *out = fmemopen(text, ENROL_TEXT_SIZE, "w");
+    bool whole;
+
+    if (!out)
+        return false;
+    setvbuf(out, NULL, _IONBF, 0); /* no second copy in stdio's buffer */
+    write(out, e, c);
+    *size = (size_t)ftell(out);
+    whole = !ferror(out);
+    return fclose(out) == 0 && whole;
+}
+
+static bool compose_file(const char *path, compose *write, const struct enrolment *e,
+                         const struct config *c, struct error *why)
+{
+    char *text = sodium_malloc(ENROL_TEXT_SIZE);
+    size_t size;
+    bool made;
+
+    if (text && compose_into(text, &size, write, e, c))
+        made = file_create(path, 0600, text, size, why);
+    else
+        made = error_set(why, "%s: %s", path, strerror(errno));
+    sodium_free(text);
+    return made;
+}
+
+static void print_key(FILE *out, const char *name, const uint8_t key[static KEY_SIZE])
+{
+    char text[KEY_TEXT_SIZE];
+
+    fprintf(out, "%s = %s\n", name, key_format(key, text));
+    sodium_memzero(text, sizeof text);
+}
+
+static void compose_profile(FILE *out, const struct enrolment *e, const struct config *c)
+{
+    (void)c;
+    profile_print(&e->profile, out);
+    if (e->profile.has_preshared)
+        print_key(out, "PresharedKey", e->profile.preshared);
+}
+
+/* What [Server] and [Bundle] have in common. */
+static void compose_server(FILE *out, const struct enrolment *e, const struct config *c)
+{
+    const struct profile *p = config_find_profile(c, e->profile.name);
+
+    fprintf(out, "Host = %s\nPort = %u\n", e->host, p->port);
+    print_key(out, "PublicKey", c->server_public);
+    profile_print_services("Open", p->services, p->service_count, out);
+    if (e->profile.has_preshared)
+        print_key(out, "PresharedKey", e->profile.preshared);
+}
+
+static void compose_bundle(FILE *out, const struct enrolment *e, const struct config *c)
+{
+    fprintf(out, "[Bundle]\nName = %s\n", e->server);
+    compose_server(out, e, c);
+    print_key(out, "PrivateKey", e->client_secret);
+}
+
+void enrol_print_server(const struct enrolment *e, const struct config *c)
+{
+    printf("# Profile '%s'. The client keeps these lines as ~/.config/portsmith/%s.conf%s\n",
+           e->profile.name, e->server, e->profile.has_preshared ? ", mode 600" : "");
+    puts("[Server]");
+    compose_server(stdout, e, c);
+}
+
+bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const char *path,
+                        struct error *why)
+{
+    return compose_file(path, compose_bundle, e, c, why);
+}
+
+/* ---- the server's side ------------------------------------------------------- */
+
+static bool sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = fd >= 0 && fsync(fd) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
+bool enrol_remove(const struct config *c, const char *name, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    if (unlink(config_profile_path(c, name, path)) != 0)
+        return errno == ENOENT
+                   ? error_set(why, "%s: there is no profile '%s'", c->profile_directory, name)
+                   : error_set(why, "%s: %s", path, strerror(errno));
+    if (!sync_directory(c->profile_directory))
+        return error_set(why, "%s: removed, but not durably: %s", path, strerror(errno));
+    return true;
+}
+
+static bool write_profile(const struct enrolment *e, const struct config *c, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    config_profile_path(c, e->profile.name, path);
+    if (compose_file(path, compose_profile, e, c, why))
+        return true;
+    if (errno == EEXIST)
+        return error_set(why, "%s: the profile '%s' exists already; revoke it first, or take "
+                              "another name", path, e->profile.name);
+    if (errno == ENOENT)
+        return error_set(why, "%s: no such directory; run portsmith-profile init",
+                         c->profile_directory);
+    return false;
+}
+
+struct config *enrol_add(const struct enrolment *e, int *status, struct error *why)
+{
+    struct config alone, *whole;
+    struct error unused;
+
+    *status = EX_CONFIG;
+    if (!config_read_main(&alone, e->config_file, why))
+        return NULL;
+    *status = EXIT_FAILURE;
+    if (!write_profile(e, &alone, why))
+        return NULL;
+    *status = EX_CONFIG;
+    whole = config_load(e->config_file, why);
+    if (!whole)
+        enrol_remove(&alone, e->profile.name, &unused);
+    return whole;
+}
