@@ -169,6 +169,12 @@ enum grant_change helper_grants_open(struct grants *grants,
     return GRANT_ADDED;
 }
 
+bool helper_grants_has(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                       const struct address *address, const struct service *service)
+{
+    return find(grants, key_id, address, service) != NULL;
+}
+
 static void remove_at(struct grants *grants, size_t i)
 {
     grants->items[i] = grants->items[--grants->count];

@@ -1,0 +1,76 @@
+#include "bell.h"
+
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int helper_bell_open(struct error *why)
+{
+    static const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
+    int group = NFNLGRP_NFTABLES;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
+        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0)
+        return fd;
+    error_set(why, "cannot listen for nftables changes: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool is_own(pid_t sender, const pid_t *own, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sender == own[i])
+            return true;
+    return false;
+}
+
+/* A notification carries the port id of the socket that asked for the change:
+ * libmnl lets the kernel choose it, and it chooses the process id (netlink(7)). */
+static bool has_foreign(const char *bytes, size_t size, const pid_t *own, size_t count)
+{
+    struct nlmsghdr header;
+
+    while (size >= sizeof header) {
+        size_t step;
+
+        memcpy(&header, bytes, sizeof header);
+        if (header.nlmsg_len < sizeof header || header.nlmsg_len > size)
+            return true;
+        if (!is_own((pid_t)header.nlmsg_pid, own, count))
+            return true;
+        step = NLMSG_ALIGN(header.nlmsg_len);
+        if (step >= size)
+            break;
+        bytes += step;
+        size -= step;
+    }
+    return false;
+}
+
+bool helper_bell_rang(int fd, const pid_t *own, size_t count)
+{
+    enum { MESSAGES_MAX = 4096 }; /* a flood of changes must not hold us here */
+    char bytes[16384];
+    bool rang = false;
+
+    for (int i = 0; i < MESSAGES_MAX; i++) {
+        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == ENOBUFS) {
+            rang = true;
+            continue;
+        }
+        if (n <= 0)
+            break;
+        rang = rang || has_foreign(bytes, (size_t)n, own, count);
+    }
+    return rang;
+}

@@ -1,0 +1,425 @@
+#include "dispatch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "clock.h"
+#include "log.h"
+
+/* One request on its way through the batch. */
+struct asked {
+    struct helper_request message;
+    struct request request;
+    const struct policy_entry *entry; /* NULL: no such profile */
+    struct mark *mark;                /* set once the signature is verified */
+    enum verdict verdict;             /* 0 while nothing speaks against it */
+    struct address address;           /* whom it is for */
+    struct service services[POLICY_SERVICES];
+    size_t service_count;
+    uint32_t window; /* seconds, once capped */
+};
+
+enum receipt { RECEIVED, NOTHING_WAITS, SNIFFER_GONE, SNIFFER_MISBEHAVES };
+
+bool helper_dispatch_is_canonical(const struct helper_request *message, struct request *decoded)
+{
+    if (message->verb != HELPER_INSERT && message->verb != HELPER_EXPIRE)
+        return false;
+    if (!request_decode(decoded, message->request) || !address_is_grantable(&message->observed))
+        return false;
+    return (message->verb == HELPER_INSERT) == (decoded->action == ACTION_OPEN);
+}
+
+/* Exactly one message of exactly the right size and nothing besides. */
+static enum receipt receive(int fd, struct asked *asked)
+{
+    struct iovec part = {.iov_base = &asked->message, .iov_len = sizeof asked->message};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                            .msg_controllen = sizeof control};
+    ssize_t n;
+
+    do
+        n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? NOTHING_WAITS : SNIFFER_GONE;
+    if (n == 0 && header.msg_controllen == 0)
+        return SNIFFER_GONE;
+    if (n != sizeof asked->message || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+        header.msg_controllen != 0)
+        return SNIFFER_MISBEHAVES;
+    return helper_dispatch_is_canonical(&asked->message, &asked->request) ? RECEIVED
+                                                                          : SNIFFER_MISBEHAVES;
+}
+
+/* ---- is it authentic, new and fresh? ------------------------------------ */
+
+static enum verdict judge_time(const struct helper_setup *setup, uint64_t counter)
+{
+    uint64_t now = clock_wall_us(), skew = (uint64_t)setup->max_skew * USEC_PER_SEC;
+
+    if (!setup->skew_checked)
+        return 0;
+    if (counter > now && counter - now > skew)
+        return VERDICT_AHEAD;
+    if (counter < now && now - counter > skew)
+        return VERDICT_BEHIND;
+    return 0;
+}
+
+/* The sniffer has looked at all of this already. It is looked at again because
+ * the sniffer reads the network and may no longer be ours. */
+static enum verdict judge(const struct dispatch *d, struct asked *asked)
+{
+    const struct helper_request *message = &asked->message;
+    enum verdict verdict;
+    struct mark *mark;
+
+    asked->entry = helper_policy_find(d->policy, message->key_id);
+    if (!asked->entry)
+        return VERDICT_UNKNOWN_PROFILE;
+    if (!envelope_verify(message->signature, asked->entry->profile.public_key,
+                         d->policy->setup.server_public, message->request))
+        return VERDICT_BAD_SIGNATURE;
+    mark = asked->mark = helper_marks_find(d->marks, message->key_id);
+    if (!helper_mark_is_new(mark, asked->request.counter))
+        return VERDICT_REPEATED;
+    verdict = judge_time(&d->policy->setup, asked->request.counter);
+    if (verdict)
+        return verdict;
+    helper_marks_spend(d->marks, mark, asked->request.counter);
+    return 0;
+}
+
+/* ---- what may it have? -------------------------------------------------- */
+
+static bool choose_services(struct asked *asked)
+{
+    const struct helper_profile *profile = &asked->entry->profile;
+    bool all = asked->request.service_count == 0;
+    const struct service *from = all ? profile->services : asked->request.services;
+
+    asked->service_count = all ? profile->service_count : asked->request.service_count;
+    for (size_t i = 0; i < asked->service_count; i++) {
+        if (!helper_policy_permits_service(profile, &from[i]))
+            return false;
+        asked->services[i] = from[i];
+    }
+    return true;
+}
+
+static bool choose_address(struct asked *asked)
+{
+    const struct helper_profile *profile = &asked->entry->profile;
+
+    if (!asked->request.has_address && profile->needs_signed_address)
+        return false;
+    asked->address = asked->request.has_address ? asked->request.address : asked->message.observed;
+    return helper_policy_permits_address(profile, &asked->address);
+}
+
+static void choose_window(struct asked *asked, int64_t now)
+{
+    const struct helper_profile *profile = &asked->entry->profile;
+    uint32_t window = asked->request.window ? asked->request.window : profile->window;
+
+    if (window > profile->max_window)
+        window = profile->max_window;
+    if (profile->expires && window > profile->expires - now)
+        window = (uint32_t)(profile->expires - now);
+    asked->window = window;
+}
+
+static enum verdict apply_policy(struct asked *asked)
+{
+    int64_t now = clock_wall_ns() / NSEC_PER_SEC;
+
+    if (helper_policy_is_expired(&asked->entry->profile, now))
+        return VERDICT_EXPIRED_PROFILE;
+    if (!choose_services(asked))
+        return VERDICT_SERVICE_DENIED;
+    if (!choose_address(asked))
+        return VERDICT_ADDRESS_DENIED;
+    choose_window(asked, now);
+    return 0;
+}
+
+/* ---- change the table --------------------------------------------------- */
+
+/* What the batch asks of one family's chains. */
+struct change {
+    bool insert;  /* rules are to be added */
+    bool rewrite; /* rules are to be changed or removed */
+};
+
+static bool there_is_room(const struct dispatch *d, const struct asked *asked)
+{
+    size_t limit = asked->entry->profile.max_grants;
+
+    return helper_grants_of(d->grants, asked->message.key_id) + asked->service_count <= limit &&
+           d->grants->count + asked->service_count <= d->grants->capacity;
+}
+
+static bool all_are_open(const struct dispatch *d, const struct asked *asked)
+{
+    for (size_t i = 0; i < asked->service_count; i++)
+        if (!helper_grants_has(d->grants, asked->message.key_id, &asked->address,
+                               &asked->services[i]))
+            return false;
+    return true;
+}
+
+static enum verdict open_services(struct dispatch *d, const struct asked *asked,
+                                  struct change *change)
+{
+    int64_t deadline = clock_boot_ns() + (int64_t)asked->window * NSEC_PER_SEC;
+    bool extends = all_are_open(d, asked);
+
+    if (!extends && !there_is_room(d, asked))
+        return VERDICT_TOO_MANY_GRANTS;
+    if (!helper_firewall_can_end(clock_wall_ns() / NSEC_PER_SEC))
+        return VERDICT_FIREWALL_FAILED;
+    for (size_t i = 0; i < asked->service_count; i++)
+        if (helper_grants_open(d->grants, asked->message.key_id, &asked->address,
+                               &asked->services[i], deadline) == GRANT_EXTENDED)
+            change->rewrite = true;
+        else
+            change->insert = true;
+    return extends ? VERDICT_EXTENDED : VERDICT_OPENED;
+}
+
+static enum verdict close_services(struct dispatch *d, const struct asked *asked,
+                                   struct change *change)
+{
+    bool closed = false;
+
+    for (size_t i = 0; i < asked->service_count; i++)
+        closed |= helper_grants_remove(d->grants, asked->message.key_id, &asked->address,
+                                       &asked->services[i]);
+    change->rewrite |= closed;
+    return closed ? VERDICT_CLOSED : VERDICT_NOTHING_TO_CLOSE;
+}
+
+static void change_table(struct dispatch *d, struct asked *asked, struct change changes[FAMILIES])
+{
+    asked->verdict = apply_policy(asked);
+    if (asked->verdict == 0) {
+        struct change *change = &changes[address_is_ipv4(&asked->address) ? IPV4 : IPV6];
+
+        asked->verdict = asked->message.verb == HELPER_INSERT ? open_services(d, asked, change)
+                                                              : close_services(d, asked, change);
+    }
+}
+
+/* ---- change the firewall ------------------------------------------------ */
+
+static bool change_firewall(struct dispatch *d, int family, const struct change *change)
+{
+    struct firewall *fw = d->firewall;
+    struct error why;
+    bool done;
+
+    if (!change->insert && !change->rewrite)
+        return true;
+    if (!fw->xtables.in_use[family])
+        error_set(&why, "this host has no IPv6"), done = false;
+    else if (change->rewrite || fw->unsure[family])
+        done = helper_firewall_rewrite(fw, family, d->grants, &why);
+    else
+        done = helper_firewall_insert(fw, family, d->grants, &why);
+    if (!done)
+        log_warnx("the firewall was not changed: %s", why.text);
+    helper_grants_settle(d->grants, family == IPV6, done);
+    return done;
+}
+
+static bool is_open_verdict(enum verdict verdict)
+{
+    return verdict == VERDICT_OPENED || verdict == VERDICT_EXTENDED;
+}
+
+static void change_firewalls(struct dispatch *d, struct asked *batch, size_t count,
+                             const struct change changes[FAMILIES])
+{
+    for (int family = IPV4; family < FAMILIES; family++) {
+        if (change_firewall(d, family, &changes[family]))
+            continue;
+        for (size_t i = 0; i < count; i++)
+            if ((is_open_verdict(batch[i].verdict) || batch[i].verdict == VERDICT_CLOSED) &&
+                address_is_ipv4(&batch[i].address) == (family == IPV4))
+                batch[i].verdict = VERDICT_FIREWALL_FAILED;
+    }
+}
+
+static void store_grants(const struct dispatch *d)
+{
+    struct error why;
+
+    if (!helper_grants_save(d->grants, &why))
+        log_warnx("grants will not outlive a restart: cannot store them: %s", why.text);
+}
+
+/* ---- tell --------------------------------------------------------------- */
+
+static const char *reason(enum verdict verdict)
+{
+    static const char *const reasons[VERDICTS] = {
+        [VERDICT_UNKNOWN_PROFILE] = "no such profile",
+        [VERDICT_BAD_SIGNATURE] = "the signature is wrong",
+        [VERDICT_REPEATED] = "already used, or older than the last eight knocks: a repeat, a "
+                             "replay or a second device with this key",
+        [VERDICT_NOT_RECORDED] = "its mark could not be stored",
+        [VERDICT_EXPIRED_PROFILE] = "the profile has expired",
+        [VERDICT_SERVICE_DENIED] = "it asks for a service that is not in the profile",
+        [VERDICT_ADDRESS_DENIED] = "the profile does not permit this address, or wants it signed",
+        [VERDICT_TOO_MANY_GRANTS] = "too many live grants",
+        [VERDICT_FIREWALL_FAILED] = "the firewall could not be changed",
+        [VERDICT_NOTHING_TO_CLOSE] = "nothing was open",
+    };
+
+    return reasons[verdict] ? reasons[verdict] : "";
+}
+
+static void write_services(char *text, size_t size, const struct asked *asked)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < asked->service_count && used < size; i++) {
+        char service[SERVICE_TEXT_SIZE];
+
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? " " : "",
+                                 service_format(&asked->services[i], service));
+    }
+}
+
+static void log_done(const struct asked *asked, const char *name, const char *address)
+{
+    char services[POLICY_SERVICES * SERVICE_TEXT_SIZE];
+
+    write_services(services, sizeof services, asked);
+    if (asked->verdict == VERDICT_CLOSED)
+        log_info("%s: closed %s for %s", name, services, address);
+    else
+        log_info("%s: %s %s for %s for %u s%s", name,
+                 asked->verdict == VERDICT_OPENED ? "opened" : "extended", services, address,
+                 asked->window, asked->request.has_address ? " (address signed)" : "");
+}
+
+/* At most so many refusals are logged in a while: a sniffer gone bad, or a
+ * flood of replays, must not fill the log. */
+static bool may_log_refusal(void)
+{
+    enum { REFUSALS = 20, PERIOD = 10 };
+    static int64_t since;
+    static unsigned logged, kept_quiet;
+    int64_t now = clock_boot_ns() / NSEC_PER_SEC;
+
+    if (now - since >= PERIOD) {
+        if (kept_quiet)
+            log_warnx("%u more refusals were not logged", kept_quiet);
+        since = now;
+        logged = kept_quiet = 0;
+    }
+    if (logged == REFUSALS) {
+        kept_quiet++;
+        return false;
+    }
+    logged++;
+    return true;
+}
+
+static void log_verdict(const struct asked *asked)
+{
+    const char *name = asked->entry ? asked->entry->profile.name : "unknown";
+    const struct address *whose = asked->service_count ? &asked->address : &asked->message.observed;
+    int64_t offset = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC;
+    char address[ADDRESS_TEXT_SIZE];
+
+    address_format(whose, address);
+    if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
+        log_done(asked, name, address);
+    else if (!may_log_refusal())
+        return;
+    else if (asked->verdict == VERDICT_AHEAD || asked->verdict == VERDICT_BEHIND)
+        log_warnx("%s: refused for %s: its clock is %lld s %s this host's", name, address,
+                  (long long)(offset < 0 ? -offset : offset),
+                  asked->verdict == VERDICT_AHEAD ? "ahead of" : "behind");
+    else
+        log_warnx("%s: refused for %s: %s", name, address, reason(asked->verdict));
+}
+
+static bool reply(int fd, const struct asked *asked)
+{
+    struct helper_reply reply = {.serial = asked->message.serial, .verdict = asked->verdict};
+    ssize_t n;
+
+    memcpy(reply.key_id, asked->message.key_id, KEY_ID_SIZE);
+    if (asked->mark)
+        memcpy(reply.counters, asked->mark->counters, sizeof reply.counters);
+    do
+        n = send(fd, &reply, sizeof reply, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    /* One that has gone is found gone at the next receive. */
+    return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
+}
+
+/* ---- the batch ---------------------------------------------------------- */
+
+static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
+{
+    struct error why;
+
+    for (size_t i = 0; i < count; i++)
+        batch[i].verdict = judge(d, &batch[i]);
+    if (helper_marks_commit(d->marks, &why))
+        return;
+    log_warnx("knocks are refused: %s", why.text);
+    for (size_t i = 0; i < count; i++)
+        if (batch[i].verdict == 0)
+            batch[i].verdict = VERDICT_NOT_RECORDED;
+}
+
+static bool serve(struct dispatch *d, struct asked *batch, size_t count)
+{
+    struct change changes[FAMILIES] = {0};
+    bool listening = true;
+
+    judge_all(d, batch, count);
+    for (size_t i = 0; i < count; i++)
+        if (batch[i].verdict == 0)
+            change_table(d, &batch[i], changes);
+    change_firewalls(d, batch, count, changes);
+    for (size_t i = 0; i < count; i++)
+        listening = reply(d->sniffer, &batch[i]) && listening;
+    for (size_t i = 0; i < count; i++)
+        log_verdict(&batch[i]);
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (changes[family].insert || changes[family].rewrite) {
+            store_grants(d);
+            break;
+        }
+    return listening;
+}
+
+enum dispatch_end helper_dispatch(struct dispatch *d)
+{
+    static struct asked batch[BATCH_MAX];
+    enum receipt receipt = RECEIVED;
+    size_t count = 0;
+
+    memset(batch, 0, sizeof batch);
+    while (count < BATCH_MAX && (receipt = receive(d->sniffer, &batch[count])) == RECEIVED)
+        count++;
+    if (count > 0 && !serve(d, batch, count))
+        return DISPATCH_MISBEHAVING;
+    if (receipt == SNIFFER_GONE)
+        return DISPATCH_GONE;
+    return receipt == SNIFFER_MISBEHAVES ? DISPATCH_MISBEHAVING : DISPATCH_SERVED;
+}

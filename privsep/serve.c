@@ -1,0 +1,450 @@
+#include "serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "bell.h"
+#include "caps.h"
+#include "clock.h"
+#include "dispatch.h"
+#include "log.h"
+
+enum {
+    RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
+    LOOK_SECONDS = 5,   /* between looks at iptables-legacy, which has no bell */
+    HEALS_MAX = 3,      /* a minute; more is a fight that nobody wins */
+    HEAL_PERIOD = 60,
+    STOP_TRIES = 5,
+};
+
+struct helper {
+    struct policy policy;
+    struct marks marks;
+    struct grants grants;
+    struct firewall firewall;
+    struct dispatch dispatch;
+    int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
+    int clock_steps; /* readable when the wall clock was set */
+    int bell;        /* -1 with iptables-legacy */
+    int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
+    int64_t healed_at[HEALS_MAX];
+    unsigned heals;
+};
+
+/* ---- time --------------------------------------------------------------- */
+
+static int64_t seconds_from_now(unsigned seconds)
+{
+    return clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
+}
+
+static void earliest(int64_t *when, int64_t other)
+{
+    if (other != 0 && other < *when)
+        *when = other;
+}
+
+static void arm_timer(struct helper *h)
+{
+    int64_t when = helper_grants_next_deadline(&h->grants);
+    struct itimerspec spec = {0};
+
+    earliest(&when, h->retry_at);
+    earliest(&when, h->look_at);
+    if (when != INT64_MAX) {
+        spec.it_value.tv_sec = when / NSEC_PER_SEC;
+        spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
+        if (spec.it_value.tv_nsec == NSEC_PER_SEC)
+            spec.it_value.tv_nsec--;
+    }
+    if (timerfd_settime(h->timer, TFD_TIMER_ABSTIME, &spec, NULL) != 0)
+        fatal("cannot set a timer");
+}
+
+/* Arms a timer that never ends but is cancelled when the wall clock is set. */
+static void await_clock_step(struct helper *h)
+{
+    struct itimerspec never = {.it_value.tv_sec = INT64_MAX / NSEC_PER_SEC};
+
+    if (timerfd_settime(h->clock_steps, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
+                        NULL) != 0 &&
+        errno != ECANCELED)
+        fatal("cannot watch the wall clock");
+}
+
+/* ---- keeping the firewall as it should be ------------------------------- */
+
+static void mend(struct helper *h, int family, bool whole)
+{
+    struct error why;
+
+    if (!h->firewall.xtables.in_use[family])
+        return;
+    if (whole ? helper_firewall_establish(&h->firewall, family, &h->grants, &why)
+              : helper_firewall_rewrite(&h->firewall, family, &h->grants, &why))
+        return;
+    log_warnx("the firewall could not be changed, trying again in %d s: %s", RETRY_SECONDS,
+              why.text);
+}
+
+static void plan_retry(struct helper *h)
+{
+    bool unsure = h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
+
+    h->retry_at = unsure ? seconds_from_now(RETRY_SECONDS) : 0;
+}
+
+static void store_grants(struct helper *h)
+{
+    struct error why;
+
+    if (!helper_grants_save(&h->grants, &why))
+        log_warnx("grants will not outlive a restart: cannot store them: %s", why.text);
+}
+
+static void serve_deadlines(struct helper *h)
+{
+    bool changed[FAMILIES];
+
+    helper_grants_expire(&h->grants, clock_boot_ns(), changed);
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (changed[family])
+            mend(h, family, false);
+    if (changed[IPV4] || changed[IPV6])
+        store_grants(h);
+}
+
+static void serve_retry(struct helper *h)
+{
+    if (h->retry_at == 0 || clock_boot_ns() < h->retry_at)
+        return;
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (h->firewall.unsure[family])
+            mend(h, family, true);
+}
+
+static void serve_clock_step(struct helper *h)
+{
+    uint64_t expirations;
+
+    if (read(h->clock_steps, &expirations, sizeof expirations) < 0 && errno != ECANCELED)
+        return;
+    log_info("the wall clock was set: rewriting the deadlines of live grants");
+    await_clock_step(h);
+    mend(h, IPV4, false);
+    mend(h, IPV6, false);
+}
+
+/* False when chains were put back too often of late. */
+static bool may_heal(struct helper *h)
+{
+    int64_t now = clock_boot_ns(), *oldest = &h->healed_at[h->heals % HEALS_MAX];
+
+    if (h->heals >= HEALS_MAX && now - *oldest < (int64_t)HEAL_PERIOD * NSEC_PER_SEC) {
+        log_warnx("another program keeps removing Portsmith's rules; waiting before they are put "
+                  "back: find it with `nft monitor` or `iptables -S`");
+        h->look_at = *oldest + (int64_t)HEAL_PERIOD * NSEC_PER_SEC;
+        return false;
+    }
+    *oldest = now;
+    h->heals++;
+    return true;
+}
+
+static void look(struct helper *h)
+{
+    bool legacy = h->firewall.xtables.backend == BACKEND_LEGACY, damaged[FAMILIES] = {0};
+    struct error why;
+
+    h->look_at = legacy ? seconds_from_now(LOOK_SECONDS) : 0;
+    for (int family = IPV4; family < FAMILIES; family++) {
+        enum firewall_state state;
+
+        if (!h->firewall.xtables.in_use[family])
+            continue;
+        state = helper_firewall_look(&h->firewall, family, &why);
+        damaged[family] = state == FIREWALL_DAMAGED;
+        if (state == FIREWALL_UNREADABLE)
+            h->look_at = seconds_from_now(RETRY_SECONDS);
+    }
+    if ((!damaged[IPV4] && !damaged[IPV6]) || !may_heal(h))
+        return;
+    log_warnx("another program removed Portsmith's rules: putting them back");
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (damaged[family])
+            mend(h, family, true);
+}
+
+static void serve_look(struct helper *h)
+{
+    if (h->look_at != 0 && clock_boot_ns() >= h->look_at)
+        look(h);
+}
+
+static void serve_bell(struct helper *h)
+{
+    const pid_t own[FAMILIES] = {h->firewall.restore[IPV4].last_pid,
+                                 h->firewall.restore[IPV6].last_pid};
+
+    if (helper_bell_rang(h->bell, own, FAMILIES) && h->look_at == 0)
+        look(h);
+}
+
+/* ---- the peers ---------------------------------------------------------- */
+
+static void tell_supervisor(enum helper_event event)
+{
+    uint32_t message = event;
+
+    if (send(HELPER_FD_SUPERVISOR, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot tell the supervisor");
+}
+
+static void serve_sniffer(struct helper *h)
+{
+    enum dispatch_end end = helper_dispatch(&h->dispatch);
+
+    if (end == DISPATCH_SERVED)
+        return;
+    /* Deadlines are kept until the supervisor has replaced the pair. */
+    close(h->dispatch.sniffer);
+    h->dispatch.sniffer = -1;
+    if (end == DISPATCH_MISBEHAVING) {
+        log_warnx("the sniffer sent what an honest one cannot send: it is cut off");
+        tell_supervisor(HELPER_SNIFFER_BROKEN);
+    }
+}
+
+static int stop(struct helper *h)
+{
+    h->grants.count = 0;
+    store_grants(h);
+    for (int family = IPV4; family < FAMILIES; family++)
+        h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
+    for (int i = 0; i < STOP_TRIES; i++)
+        for (int family = IPV4; family < FAMILIES; family++)
+            if (h->firewall.unsure[family])
+                mend(h, family, false);
+    helper_firewall_close(&h->firewall);
+    if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
+        log_warnx("live grants could not be removed; they end at their deadlines");
+        return HELPER_EXIT_FAILURE;
+    }
+    return HELPER_EXIT_OK;
+}
+
+/* -1 to go on, else the exit status. */
+static int serve_supervisor(struct helper *h)
+{
+    uint32_t command;
+    ssize_t n = recv(HELPER_FD_SUPERVISOR, &command, sizeof command, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return -1;
+    if (n == sizeof command && command == HELPER_STOP)
+        return stop(h);
+    helper_firewall_close(&h->firewall);
+    return HELPER_EXIT_OK;
+}
+
+/* ---- the loop ----------------------------------------------------------- */
+
+static int run(struct helper *h)
+{
+    enum { SUPERVISOR, TIMER, CLOCK_STEPS, BELL, SNIFFER, FDS };
+
+    for (;;) {
+        struct pollfd fds[FDS] = {
+            [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
+            [TIMER] = {.fd = h->timer, .events = POLLIN},
+            [CLOCK_STEPS] = {.fd = h->clock_steps, .events = POLLIN},
+            [BELL] = {.fd = h->bell, .events = POLLIN},
+            [SNIFFER] = {.fd = h->dispatch.sniffer, .events = POLLIN},
+        };
+        int status = -1;
+
+        plan_retry(h);
+        arm_timer(h);
+        if (poll(fds, FDS, -1) < 0 && errno != EINTR)
+            fatal("poll");
+        /* Deadlines before requests: a flood must not hold a door open. */
+        serve_deadlines(h);
+        serve_retry(h);
+        if (fds[CLOCK_STEPS].revents)
+            serve_clock_step(h);
+        if (fds[BELL].revents)
+            serve_bell(h);
+        serve_look(h);
+        if (fds[SUPERVISOR].revents)
+            status = serve_supervisor(h);
+        if (status >= 0)
+            return status;
+        if (fds[SNIFFER].revents)
+            serve_sniffer(h);
+    }
+}
+
+/* ---- getting ready ------------------------------------------------------ */
+
+static void prepare_process(void)
+{
+    const int inherited[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_STATE,
+                             HELPER_FD_RUN};
+
+    close_range(HELPER_FD_RUN + 1, ~0u, 0);
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
+        if (fcntl(inherited[i], F_SETFD, FD_CLOEXEC) != 0)
+            fatalx("portsmith-helper is started by portsmithd, never by hand");
+    /* The end of the supervisor's socket ends the helper, nothing else does:
+     * a Ctrl-C or a service manager's signal to all must not outrun it. */
+    for (int s = 1; s < SIGSYS; s++)
+        if (s == SIGHUP || s == SIGINT || s == SIGQUIT || s == SIGTERM || s == SIGPIPE ||
+            s == SIGUSR1 || s == SIGUSR2)
+            signal(s, SIG_IGN);
+    setpgid(0, 0);
+    if (sodium_init() < 0)
+        fatalx("libsodium cannot be initialised");
+}
+
+/* Keeps of the grants stored by the helper before only what policy still
+ * permits. */
+static void keep_permitted_grants(struct helper *h)
+{
+    struct grants *grants = &h->grants;
+
+    for (size_t i = grants->count; i-- > 0;) {
+        const struct grant *grant = &grants->items[i];
+        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
+        int64_t now = clock_wall_ns() / NSEC_PER_SEC;
+
+        if (!entry || helper_policy_is_expired(&entry->profile, now) ||
+            !helper_policy_permits_service(&entry->profile, &grant->service) ||
+            !helper_policy_permits_address(&entry->profile, &grant->address))
+            grants->items[i] = grants->items[--grants->count];
+    }
+    if (grants->count > 0)
+        log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
+}
+
+static void release_other_backend(enum backend ours)
+{
+    struct error why;
+
+    if (!helper_firewall_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
+        log_warnx("rules of the other iptables back end may remain: %s", why.text);
+}
+
+static void warn_of_legacy_tables(const struct xtables *xtables)
+{
+    if (xtables->backend == BACKEND_NFT &&
+        (helper_probe_legacy_in_use(IPV4) || helper_probe_legacy_in_use(IPV6)))
+        log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
+                  "drop; move those rules, or set Backend = legacy");
+}
+
+static bool establish(struct helper *h, struct error *why)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (h->firewall.xtables.in_use[family] &&
+            !helper_firewall_establish(&h->firewall, family, &h->grants, why))
+            return false;
+    return true;
+}
+
+static bool open_clocks(struct helper *h, struct error *why)
+{
+    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    h->clock_steps = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (h->timer < 0 || h->clock_steps < 0)
+        return error_set(why, "cannot make a timer: %s", strerror(errno));
+    await_clock_step(h);
+    return true;
+}
+
+static bool open_bell(struct helper *h, struct error *why)
+{
+    h->bell = -1;
+    if (h->firewall.xtables.backend == BACKEND_LEGACY) {
+        h->look_at = seconds_from_now(LOOK_SECONDS);
+        return true;
+    }
+    h->bell = helper_bell_open(why);
+    return h->bell >= 0;
+}
+
+/* The ports are shut before the marks are read: whatever is wrong with those,
+ * this host's ports are not left open for it. */
+static bool get_ready(struct helper *h, struct error *why)
+{
+    const struct helper_setup *setup = &h->policy.setup;
+
+    return open_clocks(h, why) && open_bell(h, why) &&
+           helper_grants_create(&h->grants, HELPER_FD_RUN, setup->max_grants, why) &&
+           (helper_grants_load(&h->grants, clock_boot_ns()), keep_permitted_grants(h),
+            establish(h, why)) &&
+           helper_grants_save(&h->grants, why) &&
+           helper_marks_open(&h->marks, HELPER_FD_STATE, h->policy.entries[0].key_id,
+                             sizeof *h->policy.entries, setup->profile_count, clock_wall_us(),
+                             why);
+}
+
+static int serve(struct helper *h, const struct xtables *xtables)
+{
+    struct error why;
+
+    /* While still privileged: this may load kernel modules. */
+    release_other_backend(xtables->backend);
+    warn_of_legacy_tables(xtables);
+    if (!helper_caps_drop(xtables->backend == BACKEND_LEGACY, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_UNUSABLE;
+    }
+    helper_firewall_open(&h->firewall, &h->policy.setup, xtables);
+    if (!get_ready(h, &why)) {
+        log_warnx("%s", why.text);
+        helper_firewall_close(&h->firewall);
+        return HELPER_EXIT_FAILURE;
+    }
+    h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
+                                    .firewall = &h->firewall, .sniffer = HELPER_FD_SNIFFER};
+    tell_supervisor(HELPER_READY);
+    log_debug("ready: iptables-%s, %s", xtables->backend == BACKEND_NFT ? "nft" : "legacy",
+              xtables->in_use[IPV6] ? "IPv4 and IPv6" : "IPv4");
+    return run(h);
+}
+
+static int release(void)
+{
+    struct error why;
+
+    if (helper_firewall_release(BACKEND_NFT, &why) && helper_firewall_release(BACKEND_LEGACY, &why))
+        return HELPER_EXIT_OK;
+    log_warnx("rules may remain: %s", why.text);
+    return HELPER_EXIT_FAILURE;
+}
+
+int helper_serve(void)
+{
+    static struct helper h;
+    struct xtables xtables = {0};
+    struct error why;
+
+    prepare_process();
+    if (!helper_policy_receive(&h.policy, HELPER_FD_SUPERVISOR, &why))
+        fatalx("%s", why.text);
+    log_open("portsmith-helper", h.policy.setup.foreground, h.policy.setup.debug);
+    if (h.policy.setup.mode == HELPER_RELEASE)
+        return release();
+    if (!helper_probe(&xtables, h.policy.setup.backend, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_UNUSABLE;
+    }
+    return h.policy.setup.mode == HELPER_PROBE ? HELPER_EXIT_OK : serve(&h, &xtables);
+}
