@@ -1,0 +1,768 @@
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <sys/wait.h>
+
+#include "bundle.h"
+#include "counter.h"
+#include "identity.h"
+#include "keys.h"
+#include "knock.h"
+#include "paths.h"
+#include "server.h"
+#include "target.h"
+
+enum { MINUTE = 60 * 1000000 };
+static const uint64_t now = UINT64_C(1800000000000000);
+
+/* ---- counter ---------------------------------------------------------------- */
+
+static uint64_t take_one(uint64_t at, bool warned)
+{
+    struct error warning, why;
+    uint64_t counter;
+
+    if (!counter_take("state", at, 1, &counter, &warning, &why))
+        fail_msg("not taken: %s", why.text);
+    assert_int_equal(warning.text[0] != '\0', warned);
+    return counter;
+}
+
+static void keep_counter(const char *text)
+{
+    mkdir("state", 0700);
+    scratch_write_text("state/counter", 0600, text);
+}
+
+static void first_counter_is_the_clock(void **state)
+{
+    struct stat s;
+
+    (void)state;
+    assert_int_equal(take_one(now, false), now);
+    assert_int_equal(stat("state", &s), 0);
+    assert_int_equal(s.st_mode & 07777, 0700);
+    assert_int_equal(stat("state/counter", &s), 0);
+    assert_int_equal(s.st_mode & 07777, 0600);
+}
+
+static void counters_follow_the_clock_or_the_last(void **state)
+{
+    (void)state;
+    assert_int_equal(take_one(now, false), now);
+    assert_int_equal(take_one(now, false), now + 1);
+    assert_int_equal(take_one(now + 1, false), now + 2);
+    assert_int_equal(take_one(now + MINUTE, false), now + MINUTE);
+    assert_int_equal(take_one(now + 1000 * (uint64_t)MINUTE, false), now + 1000 * (uint64_t)MINUTE);
+}
+
+static void several_counters_are_taken_at_once(void **state)
+{
+    struct error warning, why;
+    uint64_t first;
+
+    (void)state;
+    assert_true(counter_take("state", now, 16, &first, &warning, &why));
+    assert_int_equal(first, now);
+    assert_int_equal(take_one(now, false), now + 16);
+}
+
+static void clock_set_back_a_little_is_outrun(void **state)
+{
+    (void)state;
+    take_one(now, false);
+    assert_int_equal(take_one(now - COUNTER_SKEW, false), now + 1);
+}
+
+static void clock_set_back_far_is_followed_with_a_warning(void **state)
+{
+    (void)state;
+    take_one(now, false);
+    assert_int_equal(take_one(now - COUNTER_SKEW - 1, true), now - COUNTER_SKEW - 1);
+    assert_int_equal(take_one(now - COUNTER_SKEW - 1, false), now - COUNTER_SKEW);
+}
+
+static void damaged_counters_are_replaced_with_a_warning(void **state)
+{
+    static const char *const damaged[] = {
+        "x", "1", "1800000000000000\n", "0000180000000000000x\n", "00001800000000000000 ",
+        "00001800000000000000\n\n", "99999999999999999999\n", "-0001800000000000000\n",
+        "a file that was meant for something else entirely\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(damaged); i++) {
+        keep_counter(damaged[i]);
+        assert_int_equal(take_one(now, true), now);
+        assert_int_equal(take_one(now, false), now + 1);
+    }
+}
+
+static void empty_counter_file_is_a_new_one(void **state)
+{
+    (void)state;
+    keep_counter("");
+    assert_int_equal(take_one(now, false), now);
+}
+
+static void greatest_counter_does_not_wrap(void **state)
+{
+    (void)state;
+    keep_counter("18446744073709551615\n");
+    assert_int_equal(take_one(now, true), now);
+}
+
+static void counters_that_cannot_be_kept_are_not_given(void **state)
+{
+    struct error warning, why;
+    uint64_t counter;
+
+    (void)state;
+    assert_int_equal(mkdir("state", 0700), 0);
+    assert_int_equal(mkdir("state/counter", 0700), 0);
+    assert_false(counter_take("state", now, 1, &counter, &warning, &why));
+    assert_non_null(strstr(why.text, "state/counter: Is a directory"));
+    assert_int_equal(rmdir("state/counter"), 0);
+    assert_int_equal(symlink("/dev/null", "state/counter"), 0);
+    assert_false(counter_take("state", now, 1, &counter, &warning, &why));
+    scratch_write_text("plain", 0600, "");
+    assert_false(counter_take("plain", now, 1, &counter, &warning, &why));
+    assert_false(counter_take("/dev/full/state", now, 1, &counter, &warning, &why));
+}
+
+enum { PROCESSES = 12, ROUNDS = 25, BATCH = 3 };
+
+static void take_many(int out)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        struct error warning, why;
+        uint64_t first;
+
+        if (!counter_take("state", now, BATCH, &first, &warning, &why) ||
+            write(out, &first, sizeof first) != sizeof first)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static int compare_counters(const void *a, const void *b)
+{
+    uint64_t x, y;
+
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static void parallel_knocks_never_share_a_counter(void **state)
+{
+    uint64_t taken[PROCESSES * ROUNDS];
+    int channel[2], status;
+
+    (void)state;
+    assert_int_equal(pipe(channel), 0);
+    for (int i = 0; i < PROCESSES; i++) {
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0)
+            take_many(channel[1]);
+    }
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        assert_int_equal(read(channel[0], &taken[i], sizeof taken[i]), sizeof taken[i]);
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    close(channel[0]);
+    close(channel[1]);
+    qsort(taken, COUNT_OF(taken), sizeof *taken, compare_counters);
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        assert_int_equal(taken[i], now + i * BATCH);
+}
+
+/* ---- identity ----------------------------------------------------------------- */
+
+static void identity_is_made_once_and_read_back(void **state)
+{
+    uint8_t public_key[KEY_SIZE], other[KEY_SIZE];
+    struct identity *identity;
+    struct error why;
+
+    (void)state;
+    assert_true(identity_create("identity", public_key, &why));
+    assert_false(identity_create("identity", other, &why));
+    assert_non_null(strstr(why.text, "never overwritten"));
+    identity = identity_read("identity", &why);
+    assert_non_null(identity);
+    assert_memory_equal(identity->public_key, public_key, KEY_SIZE);
+    assert_memory_equal(identity->signing + KEY_SIZE, public_key, KEY_SIZE);
+    assert_true(key_is_usable_public(public_key));
+    identity_free(identity);
+}
+
+static void assert_identity_refused(const char *expected)
+{
+    struct error why;
+
+    assert_null(identity_read("identity", &why));
+    if (!strstr(why.text, expected))
+        fail_msg("'%s' does not say '%s'", why.text, expected);
+}
+
+static void unusable_identities_are_refused(void **state)
+{
+    uint8_t public_key[KEY_SIZE];
+    struct error why;
+
+    (void)state;
+    assert_identity_refused("portsmith-knock keygen");
+    assert_true(identity_create("identity", public_key, &why));
+    assert_int_equal(chmod("identity", 0640), 0);
+    assert_identity_refused("chmod 600 identity");
+    scratch_write_text("identity", 0600, "rubbish\n");
+    errno = ENOENT; /* left over from something else: must not mislead */
+    assert_identity_refused("identity:1: not a key");
+}
+
+/* ---- server files --------------------------------------------------------------- */
+
+/* An X25519 public key, and an Ed25519 seed, in base64. */
+#define SERVER_KEY "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+#define SEED "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define PRESHARED "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY="
+#define MINIMAL "[Server]\nHost = bastion.example.net\nPort = 62201\nPublicKey = " SERVER_KEY "\n"
+
+static struct server *read_text(const char *text, mode_t mode, struct error *why)
+{
+    struct server *server = server_new(why);
+
+    assert_non_null(server);
+    scratch_write_text("bastion.conf", mode, text);
+    if (server_read(server, "bastion.conf", why))
+        return server;
+    server_free(server);
+    return NULL;
+}
+
+static struct server *assert_read(const char *text)
+{
+    struct error why;
+    struct server *server = read_text(text, 0600, &why);
+
+    if (!server)
+        fail_msg("refused: %s", why.text);
+    return server;
+}
+
+static void minimal_server_file_has_defaults(void **state)
+{
+    struct server *s = assert_read(MINIMAL);
+    char text[KEY_TEXT_SIZE];
+
+    (void)state;
+    assert_string_equal(s->host, "bastion.example.net");
+    assert_int_equal(s->port, 62201);
+    assert_string_equal(key_format(s->public_key, text), SERVER_KEY);
+    assert_int_equal(s->service_count, 0);
+    assert_int_equal(s->window, 0);
+    assert_int_equal(s->address.source, ADDRESS_AUTO);
+    assert_string_equal(s->identity, "./identity");
+    assert_false(s->has_preshared);
+    server_free(s);
+}
+
+static void full_server_file_is_read(void **state)
+{
+    struct server *s = assert_read(MINIMAL "Open = tcp/443 tcp/22\nOpen = udp/53, tcp/22\n"
+                                           "Window = 10m\nAddress = 198.51.100.7\n"
+                                           "Identity = /keys/mine\nPresharedKey = " PRESHARED "\n");
+    char text[ADDRESS_TEXT_SIZE];
+
+    (void)state;
+    assert_int_equal(s->service_count, 3);
+    assert_int_equal(s->services[0].port, 22);
+    assert_int_equal(s->services[1].port, 443);
+    assert_int_equal(s->services[2].protocol, IPPROTO_UDP);
+    assert_int_equal(s->window, 600);
+    assert_int_equal(s->address.source, ADDRESS_GIVEN);
+    assert_string_equal(address_format(&s->address.given, text), "198.51.100.7");
+    assert_string_equal(s->identity, "/keys/mine");
+    assert_true(s->has_preshared);
+    assert_memory_equal(s->preshared, "abcdefghijklmnopqrstuvwxyzabcdef", KEY_SIZE);
+    server_free(s);
+}
+
+static void identity_is_relative_to_the_file(void **state)
+{
+    struct error why;
+    struct server *s = server_new(&why);
+
+    (void)state;
+    assert_int_equal(mkdir("etc", 0700), 0);
+    scratch_write_text("etc/a.conf", 0644, MINIMAL "Identity = keys/a.key\n");
+    assert_true(server_read(s, "etc/a.conf", &why));
+    assert_string_equal(s->identity, "etc/keys/a.key");
+    server_free(s);
+}
+
+static void mistakes_are_named_with_file_and_line(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"", "bastion.conf: Host is missing from [Server]"},
+        {"[Server]\nHost = a\n", "bastion.conf: Port is missing from [Server]"},
+        {"[Server]\nHost = a\nPort = 1\n", "bastion.conf: PublicKey is missing from [Server]"},
+        {"[Bundle]\nHost = a\n", "bastion.conf:2: expected the section [Server]"},
+        {MINIMAL "Colour = red\n", "bastion.conf:5: unknown key 'Colour'"},
+        {MINIMAL "Host = b\n", "bastion.conf:5: Host is given a second time"},
+        {MINIMAL "Open = tcp/0\n", "bastion.conf:5: Open: '0' is not a port number"},
+        {MINIMAL "Open = ssh\n", "bastion.conf:5: Open: 'ssh' is not a service"},
+        {MINIMAL "Open =\n", "bastion.conf:5: Open: expected a value"},
+        {MINIMAL "Open = tcp/1 tcp/2\nOpen = tcp/3 tcp/4 tcp/5\n",
+         "bastion.conf:6: Open: a knock can name 4 services at most"},
+        {MINIMAL "Window = 0\n", "bastion.conf:5: Window: '0' is out of range"},
+        {MINIMAL "Address = here\n", "bastion.conf:5: Address: 'here' is not auto, observed or"},
+        {MINIMAL "Address = 127.0.0.1\n", "bastion.conf:5: Address: no door can be opened to"},
+        {MINIMAL "Identity =\n", "bastion.conf:5: Identity: expected the path"},
+        {MINIMAL "PresharedKey = short\n", "bastion.conf:5: PresharedKey: not a key"},
+        {"[Server]\nHost = two words\n", "bastion.conf:2: Host: 'two words' is not a host name"},
+        {"[Server]\nHost = -x\n", "bastion.conf:2: Host: '-x' is not a host name"},
+        {"[Server]\nHost =\n", "bastion.conf:2: Host: '' is not a host name"},
+        {"[Server]\nPort = 65536\n", "bastion.conf:2: Port: '65536' is not a port number"},
+        {"[Server]\nPublicKey = AAAA\n", "bastion.conf:2: PublicKey: not a key"},
+        {"[Server]\nPublicKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+         "bastion.conf:2: PublicKey: not a usable public key"},
+    };
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_null(read_text(cases[i].text, 0600, &why));
+        if (strncmp(why.text, cases[i].expected, strlen(cases[i].expected)) != 0)
+            fail_msg("'%s' does not begin with '%s'", why.text, cases[i].expected);
+        assert_int_not_equal(errno, ENOENT);
+    }
+}
+
+static void missing_server_file_is_told_apart(void **state)
+{
+    struct error why;
+    struct server *s = server_new(&why);
+
+    (void)state;
+    assert_false(server_read(s, "nowhere.conf", &why));
+    assert_int_equal(errno, ENOENT);
+    server_free(s);
+}
+
+static void loose_server_files_are_refused(void **state)
+{
+    struct error why;
+    struct server *s = read_text(MINIMAL, 0644, &why);
+
+    (void)state;
+    assert_non_null(s); /* nothing secret in it */
+    server_free(s);
+    assert_null(read_text(MINIMAL, 0664, &why));
+    assert_non_null(strstr(why.text, "chmod go-w bastion.conf"));
+    assert_null(read_text(MINIMAL "PresharedKey = " PRESHARED "\n", 0640, &why));
+    assert_non_null(strstr(why.text, "chmod 600 bastion.conf"));
+}
+
+static void server_names_are_file_names(void **state)
+{
+    static const char *const good[] = {"bastion", "a", "Web-01", "host.example.net", "x_1", "a--b"};
+    static const char *const bad[] = {"", ".", "..", ".hidden", "-v", "a/b", "tcp/22", "a b", "a\n",
+                                      "caf\xc3\xa9", "_x"};
+    char name[SERVER_NAME_SIZE + 1];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        assert_true(server_name_is_valid(good[i]));
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_false(server_name_is_valid(bad[i]));
+    memset(name, 'a', sizeof name);
+    name[SERVER_NAME_SIZE] = '\0';
+    assert_false(server_name_is_valid(name));
+    name[SERVER_NAME_SIZE - 1] = '\0';
+    assert_true(server_name_is_valid(name));
+}
+
+/* ---- bundles ---------------------------------------------------------------------- */
+
+#define BUNDLE                                                                                     \
+    "[Bundle]\nName = bastion\nHost = bastion.example.net\nPort = 62201\nPublicKey = " SERVER_KEY   \
+    "\nPrivateKey = " SEED "\n"
+
+static bool unpack(const char *text, struct error *why)
+{
+    char key[PATH_MAX], conf[PATH_MAX];
+    struct bundle *bundle;
+    bool done;
+
+    scratch_write_text("bundle", 0600, text);
+    bundle = bundle_read("bundle", why);
+    if (!bundle)
+        return false;
+    done = bundle_unpack(bundle, "config", key, conf, why);
+    bundle_free(bundle);
+    if (done) {
+        assert_string_equal(key, "config/bastion.key");
+        assert_string_equal(conf, "config/bastion.conf");
+    }
+    return done;
+}
+
+static struct server *assert_unpacked(const char *text)
+{
+    struct error why;
+    struct server *server = server_new(&why);
+    struct stat s;
+
+    if (!unpack(text, &why) || !server_read(server, "config/bastion.conf", &why))
+        fail_msg("refused: %s", why.text);
+    assert_int_equal(stat("config/bastion.conf", &s), 0);
+    assert_int_equal(s.st_mode & 07777, 0600);
+    assert_int_equal(stat("config/bastion.key", &s), 0);
+    assert_int_equal(s.st_mode & 07777, 0600);
+    return server;
+}
+
+static void bundle_becomes_a_server_and_an_identity(void **state)
+{
+    struct server *s = assert_unpacked(BUNDLE "Open = udp/53 tcp/22\nOpen = tcp/443\n"
+                                              "PresharedKey = " PRESHARED "\n");
+    char text[KEY_TEXT_SIZE];
+    uint8_t secret[KEY_SIZE];
+    struct error why;
+
+    (void)state;
+    assert_string_equal(s->host, "bastion.example.net");
+    assert_int_equal(s->port, 62201);
+    assert_string_equal(key_format(s->public_key, text), SERVER_KEY);
+    assert_int_equal(s->service_count, 3);
+    assert_int_equal(s->services[1].port, 443);
+    assert_string_equal(key_format(s->preshared, text), PRESHARED);
+    assert_string_equal(s->identity, "config/bastion.key");
+    assert_true(key_file_read(s->identity, secret, &why));
+    assert_string_equal(key_format(secret, text), SEED);
+    server_free(s);
+}
+
+static void bundle_without_preshared_key_or_services(void **state)
+{
+    struct server *s = assert_unpacked(BUNDLE);
+
+    (void)state;
+    assert_false(s->has_preshared);
+    assert_int_equal(s->service_count, 0);
+    server_free(s);
+}
+
+static void bundle_with_many_services_asks_for_all(void **state)
+{
+    struct server *s = assert_unpacked(BUNDLE "Open = tcp/1 tcp/2 tcp/3 tcp/4\nOpen = tcp/5\n");
+
+    (void)state;
+    assert_int_equal(s->service_count, 0);
+    server_free(s);
+}
+
+static void longest_bundle_fits(void **state)
+{
+    char text[1024], host[SERVER_HOST_SIZE];
+    struct server *s;
+
+    (void)state;
+    memset(host, 'h', sizeof host);
+    host[sizeof host - 1] = '\0';
+    snprintf(text, sizeof text,
+             "[Bundle]\nName=bastion\nHost=%s\nPort=65535\nPublicKey=" SERVER_KEY
+             "\nPrivateKey=" SEED "\nPresharedKey=" PRESHARED
+             "\nOpen=tcp/65532 tcp/65533 tcp/65534 tcp/65535\n", host);
+    s = assert_unpacked(text);
+    assert_string_equal(s->host, host);
+    server_free(s);
+}
+
+static void import_is_all_or_nothing(void **state)
+{
+    struct error why;
+
+    (void)state;
+    assert_int_equal(mkdir("config", 0700), 0);
+    scratch_write_text("config/bastion.conf", 0600, "mine\n");
+    assert_false(unpack(BUNDLE, &why));
+    assert_non_null(strstr(why.text, "config/bastion.conf: exists already"));
+    assert_int_equal(access("config/bastion.key", F_OK), -1);
+    assert_int_equal(rename("config/bastion.conf", "config/bastion.key"), 0);
+    assert_false(unpack(BUNDLE, &why));
+    assert_non_null(strstr(why.text, "config/bastion.key: exists already"));
+    assert_int_equal(access("config/bastion.conf", F_OK), -1);
+    assert_int_equal(access("config/bastion.key", F_OK), 0);
+}
+
+static void wrong_bundles_are_refused(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"[Bundle]\n", "bundle: Name is missing from [Bundle]"},
+        {"[Bundle]\nName = ../up\n", "bundle:2: Name: '../up' cannot be the name of a server"},
+        {"[Bundle]\nName = a\nHost = b\nPort = 1\nPublicKey = " SERVER_KEY "\n",
+         "bundle: PrivateKey is missing from [Bundle]"},
+        {BUNDLE "Open = tcp/x\n", "bundle:7: Open: 'x' is not a port number"},
+        {BUNDLE "Window = 10m\n", "bundle:7: unknown key 'Window'"},
+        {"[Bundle]\nPrivateKey = abc\n", "bundle:2: PrivateKey: not a key"},
+    };
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_false(unpack(cases[i].text, &why));
+        if (strncmp(why.text, cases[i].expected, strlen(cases[i].expected)) != 0)
+            fail_msg("'%s' does not begin with '%s'", why.text, cases[i].expected);
+    }
+    assert_int_equal(access("config", F_OK), -1);
+    scratch_write_text("bundle", 0644, BUNDLE);
+    assert_null(bundle_read("bundle", &why));
+    assert_non_null(strstr(why.text, "chmod 600 bundle"));
+}
+
+/* ---- knocks ------------------------------------------------------------------------ */
+
+struct both_ends {
+    struct identity *identity;
+    struct server *server;
+    struct knocker *knocker;
+    uint8_t envelope_key[KEY_SIZE]; /* the server's way to it */
+};
+
+static void meet(struct both_ends *b, const uint8_t *preshared)
+{
+    uint8_t secret[KEY_SIZE], unused[KEY_SIZE];
+    struct error why;
+
+    unlink("identity");
+    assert_true(identity_create("identity", unused, &why));
+    b->identity = identity_read("identity", &why);
+    b->server = server_new(&why);
+    randombytes_buf(secret, sizeof secret);
+    assert_true(key_server_public(b->server->public_key, secret));
+    if (preshared) {
+        b->server->has_preshared = true;
+        memcpy(b->server->preshared, preshared, KEY_SIZE);
+    }
+    b->knocker = knocker_new(b->identity, b->server, &why);
+    assert_non_null(b->knocker);
+    assert_true(envelope_key_of_server(b->envelope_key, secret, b->identity->public_key,
+                                       preshared));
+}
+
+static void part(struct both_ends *b)
+{
+    knocker_free(b->knocker);
+    server_free(b->server);
+    identity_free(b->identity);
+}
+
+static const struct request some_request = {
+    .action = ACTION_OPEN, .service_count = 1, .services = {{IPPROTO_TCP, 22}}, .window = 60,
+    .counter = 1800000000000000,
+};
+
+/* As the server does it: hint, envelope, canonical form, signature. */
+static void assert_honoured(const struct both_ends *b, const uint8_t *datagram, size_t size)
+{
+    uint8_t gate[GATE_KEY_SIZE], claimed[KEY_ID_SIZE], id[KEY_ID_SIZE];
+    uint8_t encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE];
+    struct request r;
+
+    envelope_gate_key(gate, b->server->public_key);
+    envelope_claimed_key_id(claimed, gate, datagram);
+    envelope_key_id(id, b->identity->public_key);
+    assert_memory_equal(claimed, id, KEY_ID_SIZE);
+    assert_true(envelope_open(encoded, signature, b->envelope_key, datagram, size));
+    assert_true(request_decode(&r, encoded));
+    assert_true(envelope_verify(signature, b->identity->public_key, b->server->public_key,
+                                encoded));
+    assert_int_equal(r.services[0].port, 22);
+    assert_int_equal(r.window, 60);
+    assert_int_equal(r.counter, some_request.counter);
+}
+
+static void knock_opens_under_the_servers_key(void **state)
+{
+    static const uint8_t preshared[KEY_SIZE] = "a secret that both of us know...";
+    uint8_t datagram[DATAGRAM_MAX];
+    struct both_ends b;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        meet(&b, i == 0 ? NULL : preshared);
+        assert_honoured(&b, datagram, knock_make(datagram, b.knocker, &some_request));
+        part(&b);
+    }
+}
+
+static void preshared_key_is_needed_to_open(void **state)
+{
+    static const uint8_t preshared[KEY_SIZE] = {7};
+    uint8_t datagram[DATAGRAM_MAX], encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE];
+    struct both_ends with;
+    struct knocker *without;
+    struct error why;
+    size_t size;
+
+    (void)state;
+    meet(&with, preshared);
+    with.server->has_preshared = false;
+    without = knocker_new(with.identity, with.server, &why);
+    size = knock_make(datagram, without, &some_request);
+    assert_false(envelope_open(encoded, signature, with.envelope_key, datagram, size));
+    knocker_free(without);
+    part(&with);
+}
+
+static void padding_is_drawn_from_the_whole_range(void **state)
+{
+    unsigned seen[PADDING_MAX + 1] = {0};
+    uint8_t datagram[DATAGRAM_MAX];
+    struct both_ends b;
+
+    (void)state;
+    meet(&b, NULL);
+    /* That a size stays away in 5000 draws: once in 10^15 runs. */
+    for (int i = 0; i < 5000; i++) {
+        size_t size = knock_make(datagram, b.knocker, &some_request);
+
+        assert_in_range(size, DATAGRAM_MIN, DATAGRAM_MAX);
+        seen[size - DATAGRAM_MIN]++;
+    }
+    for (size_t i = 0; i < COUNT_OF(seen); i++)
+        assert_int_not_equal(seen[i], 0);
+    part(&b);
+}
+
+static void no_two_knocks_share_a_nonce_or_hint(void **state)
+{
+    uint8_t one[DATAGRAM_MAX], two[DATAGRAM_MAX];
+    struct both_ends b;
+
+    (void)state;
+    meet(&b, NULL);
+    knock_make(one, b.knocker, &some_request);
+    knock_make(two, b.knocker, &some_request);
+    assert_memory_not_equal(one, two, NONCE_SIZE);
+    assert_memory_not_equal(one + NONCE_SIZE, two + NONCE_SIZE, KEY_ID_SIZE);
+    part(&b);
+}
+
+/* ---- targets ------------------------------------------------------------------------ */
+
+static void addresses_are_resolved_without_repeats(void **state)
+{
+    struct target targets[TARGETS_MAX];
+    char text[TARGET_TEXT_SIZE];
+    struct error why;
+
+    (void)state;
+    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_UNSPEC, &why), 1);
+    assert_string_equal(target_format(&targets[0], text), "192.0.2.7");
+    assert_int_equal(ntohs(((struct sockaddr_in *)&targets[0].to)->sin_port), 62201);
+    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET6, &why), 1);
+    assert_string_equal(target_format(&targets[0], text), "2001:db8::7");
+    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_INET6, &why), 0);
+    assert_non_null(strstr(why.text, "no IPv6 address found"));
+    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET, &why), 0);
+    assert_non_null(strstr(why.text, "no IPv4 address found"));
+}
+
+static void source_is_that_of_the_route(void **state)
+{
+    struct target targets[TARGETS_MAX];
+    char text[ADDRESS_TEXT_SIZE];
+    struct address source;
+    struct error why;
+    int fd;
+
+    (void)state;
+    assert_int_equal(target_resolve(targets, "127.0.0.1", 9, AF_UNSPEC, &why), 1);
+    fd = target_connect(&targets[0], &source, &why);
+    assert_true(fd >= 0);
+    assert_string_equal(address_format(&source, text), "127.0.0.1");
+    close(fd);
+}
+
+/* ---- paths --------------------------------------------------------------------------- */
+
+static void paths_follow_the_environment(void **state)
+{
+    char path[PATH_MAX];
+    struct error why;
+
+    (void)state;
+    setenv("HOME", "/home/u", 1);
+    unsetenv("XDG_CONFIG_HOME");
+    unsetenv("XDG_STATE_HOME");
+    assert_true(path_config_directory(path, &why));
+    assert_string_equal(path, "/home/u/.config/portsmith");
+    assert_true(path_state_directory(path, &why));
+    assert_string_equal(path, "/home/u/.local/state/portsmith");
+    setenv("XDG_CONFIG_HOME", "/c", 1);
+    setenv("XDG_STATE_HOME", "/s", 1);
+    assert_true(path_config_directory(path, &why));
+    assert_string_equal(path, "/c/portsmith");
+    assert_true(path_state_directory(path, &why));
+    assert_string_equal(path, "/s/portsmith");
+    setenv("XDG_CONFIG_HOME", "relative", 1);
+    assert_true(path_config_directory(path, &why));
+    assert_string_equal(path, "/home/u/.config/portsmith");
+}
+
+#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_enter, scratch_leave)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        IN_SCRATCH(first_counter_is_the_clock),
+        IN_SCRATCH(counters_follow_the_clock_or_the_last),
+        IN_SCRATCH(several_counters_are_taken_at_once),
+        IN_SCRATCH(clock_set_back_a_little_is_outrun),
+        IN_SCRATCH(clock_set_back_far_is_followed_with_a_warning),
+        IN_SCRATCH(damaged_counters_are_replaced_with_a_warning),
+        IN_SCRATCH(empty_counter_file_is_a_new_one),
+        IN_SCRATCH(greatest_counter_does_not_wrap),
+        IN_SCRATCH(counters_that_cannot_be_kept_are_not_given),
+        IN_SCRATCH(parallel_knocks_never_share_a_counter),
+        IN_SCRATCH(identity_is_made_once_and_read_back),
+        IN_SCRATCH(unusable_identities_are_refused),
+        IN_SCRATCH(minimal_server_file_has_defaults),
+        IN_SCRATCH(full_server_file_is_read),
+        IN_SCRATCH(identity_is_relative_to_the_file),
+        IN_SCRATCH(mistakes_are_named_with_file_and_line),
+        IN_SCRATCH(missing_server_file_is_told_apart),
+        IN_SCRATCH(loose_server_files_are_refused),
+        IN_SCRATCH(server_names_are_file_names),
+        IN_SCRATCH(bundle_becomes_a_server_and_an_identity),
+        IN_SCRATCH(bundle_without_preshared_key_or_services),
+        IN_SCRATCH(bundle_with_many_services_asks_for_all),
+        IN_SCRATCH(longest_bundle_fits),
+        IN_SCRATCH(import_is_all_or_nothing),
+        IN_SCRATCH(wrong_bundles_are_refused),
+        IN_SCRATCH(knock_opens_under_the_servers_key),
+        IN_SCRATCH(preshared_key_is_needed_to_open),
+        IN_SCRATCH(padding_is_drawn_from_the_whole_range),
+        IN_SCRATCH(no_two_knocks_share_a_nonce_or_hint),
+        cmocka_unit_test(addresses_are_resolved_without_repeats),
+        cmocka_unit_test(source_is_that_of_the_route),
+        cmocka_unit_test(paths_follow_the_environment),
+    };
+
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
