@@ -1,0 +1,436 @@
+# shellcheck shell=bash
+# The lab's hosts and what can be done with them. Only inside `tests/lab`,
+# where the namespaces, /run, /etc and /var/lib are the lab's own.
+#
+#   client  10.77.0.2 and .3, fd77::2 and ::3  --eth0-----eth0--  server  10.77.0.1, fd77::1
+#   backend 10.78.0.2, fd78::2                 --eth0-----eth1--  server  10.78.0.1, fd78::1
+#
+# BACKEND (nft, legacy) and FAMILY (4, 6) choose what the functions use.
+
+# shellcheck disable=SC2154 # tests/lab sets `top`
+if [ "${PORTSMITH_LAB:-}" != inside ]; then
+    echo "This belongs into the lab: tests/lab run COMMAND" >&2
+    exit 2
+fi
+
+export BACKEND=${BACKEND:-nft} FAMILY=${FAMILY:-4}
+lab=/run/lab                    # everything that the tests write
+conf=/etc/portsmith.conf        # a private /etc: see tests/lab
+knock_port=47000
+client_user=nobody
+greeting="SSH-2.0-lab"
+
+# shellcheck disable=SC2034 # for the tests
+if [ "$FAMILY" = 6 ]; then
+    server=fd77::1 client=fd77::2 other=fd77::3 backend=fd78::2 host_bits=128
+else
+    server=10.77.0.1 client=10.77.0.2 other=10.77.0.3 backend=10.78.0.2 host_bits=32
+fi
+
+# ---- time ------------------------------------------------------------------
+
+now_ms() {
+    local now=${EPOCHREALTIME/[.,]/}
+
+    echo "${now%???}"
+}
+
+# Until the command succeeds, at most so many seconds (a fraction is fine).
+wait_until() { # SECONDS COMMAND...
+    local end
+
+    end=$(($(now_ms) + $(awk -v s="$1" 'BEGIN { print int(s * 1000) }')))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$(now_ms)" -lt "$end" ] || return 1
+        sleep 0.05
+    done
+}
+
+# ---- hosts -----------------------------------------------------------------
+
+on() { # HOST COMMAND...
+    local host=$1
+
+    shift
+    ip netns exec "$host" "$@"
+}
+
+# In the background; the process's id in $spawned. Output goes to a file.
+spawn() { # HOST FILE COMMAND...
+    local host=$1 file=$2
+
+    shift 2
+    # 3: bats waits for whoever holds it.
+    ip netns exec "$host" "$@" </dev/null >>"$file" 2>&1 3>&- &
+    spawned=$!
+    disown
+}
+
+process_is_gone() { # PID
+    [ ! -e "/proc/$1" ] || [ "$(ps -o stat= -p "$1" | cut -c1)" = Z ]
+}
+
+# Sends a signal and waits for the end.
+end_process() { # SIGNAL PID
+    kill "-$1" "$2" 2>/dev/null || true
+    wait_until 10 process_is_gone "$2"
+}
+
+make_host() { # NAME
+    ip netns add "$1"
+    # shellcheck disable=SC2016 # the other shell expands it
+    on "$1" sh -c '
+        for kind in all default; do
+            echo 0 > /proc/sys/net/ipv6/conf/$kind/disable_ipv6
+            echo 0 > /proc/sys/net/ipv6/conf/$kind/accept_dad
+            echo 0 > /proc/sys/net/ipv6/conf/$kind/accept_ra
+        done
+        ip link set lo up'
+}
+
+join_hosts() { # HOST INTERFACE HOST INTERFACE
+    ip link add "$2" netns "$1" type veth peer name "$4" netns "$3"
+    ip -n "$1" link set "$2" up
+    ip -n "$3" link set "$4" up
+}
+
+give_address() { # HOST INTERFACE ADDRESS/LENGTH...
+    local host=$1 interface=$2 address
+
+    shift 2
+    for address; do
+        case $address in
+        *:*) ip -n "$host" address add "$address" dev "$interface" nodad ;;
+        *) ip -n "$host" address add "$address" dev "$interface" ;;
+        esac
+    done
+}
+
+make_hosts() {
+    make_host server
+    make_host client
+    join_hosts server eth0 client eth0
+    give_address server eth0 10.77.0.1/24 fd77::1/64
+    give_address client eth0 10.77.0.2/24 10.77.0.3/24 fd77::2/64 fd77::3/64
+    # The first one is the one to connect from.
+    ip -n client route change 10.77.0.0/24 dev eth0 src 10.77.0.2
+    ip -n client -6 route replace fd77::/64 dev eth0 src fd77::2
+}
+
+# A third host behind the server, which forwards to it.
+make_backend_host() {
+    make_host backend
+    join_hosts server eth1 backend eth0
+    give_address server eth1 10.78.0.1/24 fd78::1/64
+    give_address backend eth0 10.78.0.2/24 fd78::2/64
+    ip -n backend route add default via 10.78.0.1
+    ip -n backend -6 route add default via fd78::1
+    on server sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward
+                     echo 1 > /proc/sys/net/ipv6/conf/all/forwarding'
+}
+
+host_is_empty() { # HOST
+    local pid
+
+    for pid in $(ip netns pids "$1"); do
+        process_is_gone "$pid" || return 1
+    done
+}
+
+# Whatever still runs on the hosts ends with them.
+remove_hosts() {
+    local host
+
+    for host in $(ip netns list | cut -d' ' -f1); do
+        ip netns pids "$host" | xargs --no-run-if-empty kill -KILL 2>/dev/null || true
+        wait_until 5 host_is_empty "$host"
+        ip netns delete "$host"
+    done
+}
+
+# Two new hosts, with nothing left of the ones before.
+lab_setup() {
+    remove_hosts
+    rm -rf "${lab:?}/log" "${lab:?}/home" "$lab"/*.pid /run/portsmith /var/lib/portsmith /etc/portsmith.d \
+        "$conf"
+    mkdir -p "$lab/log"
+    install -d -o "$client_user" -m 700 "$lab/home"
+    log_start=1
+    make_hosts
+}
+
+lab_teardown() {
+    [ ! -e "$lab/daemon.pid" ] || stop_daemon
+    remove_hosts
+}
+
+# ---- the server ------------------------------------------------------------
+
+# Writes the configuration: the lab's lines unless a line here has the same
+# key. Makes what else is missing: directories, key, user.
+configure() { # 'KEY = VALUE'...
+    local line standard=("Interface = eth0" "Port = $knock_port" "Backend = $BACKEND"
+        "Close = tcp/22")
+
+    {
+        echo "[Portsmith]"
+        for line in "${standard[@]}"; do
+            printf '%s\n' "$@" | grep -q "^${line%% *} *=" || echo "$line"
+        done
+        [ $# -eq 0 ] || printf '%s\n' "$@"
+    } >"$conf"
+    on server portsmith-profile init >"$lab/log/init.log" 2>&1 || {
+        cat "$lab/log/init.log" >&2
+        return 1
+    }
+}
+
+daemon_log() { # what the daemon said since it was last started
+    tail -n "+$log_start" "$lab/log/portsmithd.log"
+}
+
+log_has() { # PATTERN
+    daemon_log | grep -q -E -e "$1"
+}
+
+wait_for_log() { # PATTERN [SECONDS]
+    wait_until "${2:-5}" log_has "$1" || {
+        echo "the log has no line with '$1':" >&2
+        daemon_log >&2
+        return 1
+    }
+}
+
+daemon_is_ready_or_gone() {
+    log_has ready || process_is_gone "$(cat "$lab/daemon.pid")"
+}
+
+# With the configuration as it is.
+start_daemon() {
+    touch "$lab/log/portsmithd.log"
+    log_start=$(($(wc -l <"$lab/log/portsmithd.log") + 1))
+    spawn server "$lab/log/portsmithd.log" portsmithd -c "$conf" -f
+    echo "$spawned" >"$lab/daemon.pid"
+    wait_until 15 daemon_is_ready_or_gone
+    log_has ready || {
+        echo "portsmithd did not get ready:" >&2
+        daemon_log >&2
+        return 1
+    }
+}
+
+start_server_daemon() { # 'KEY = VALUE'...
+    configure "$@" && start_daemon
+}
+
+daemon_pid() {
+    cat "$lab/daemon.pid"
+}
+
+stop_daemon() {
+    end_process TERM "$(daemon_pid)" || return 1
+    rm -f "$lab/daemon.pid"
+}
+
+# All processes of the daemon: supervisor, sniffer, helper, iptables-restore.
+daemon_processes() {
+    local pid
+
+    daemon_pid
+    for pid in $(ip netns pids server); do
+        case $(ps -o comm= -p "$pid") in
+        portsmith* | xtables* | iptables* | ip6tables*) [ "$pid" = "$(daemon_pid)" ] || echo "$pid" ;;
+        esac
+    done
+}
+
+xtables() { # ARGUMENT... of iptables, for BACKEND and FAMILY
+    local program=iptables
+
+    [ "$FAMILY" = 4 ] || program=ip6tables
+    on server "$program-$BACKEND" -w 5 "$@"
+}
+
+rules() {
+    xtables -t mangle -S 2>/dev/null
+    xtables -t filter -S 2>/dev/null
+}
+
+# As a container's published port: PORT of the server is SERVICE_PORT of backend.
+publish() { # PORT SERVICE_PORT
+    local to="$backend:$2"
+
+    [ "$FAMILY" = 4 ] || to="[$backend]:$2"
+    xtables -t nat -A PREROUTING -i eth0 -p tcp --dport "$1" -j DNAT --to-destination "$to"
+}
+
+# ---- services --------------------------------------------------------------
+
+host_listens() { # HOST tcp|udp PORT
+    [ -n "$(on "$1" ss -H -l -n "--$2" "sport = :$3")" ]
+}
+
+# A service that greets and then repeats what it hears.
+start_listener() { # PORT [HOST]
+    spawn "${2:-server}" "$lab/log/listener.log" \
+        socat "TCP6-LISTEN:$1,ipv6only=0,reuseaddr,fork" "SYSTEM:echo $greeting; cat"
+    wait_until 5 host_listens "${2:-server}" tcp "$1"
+}
+
+start_udp_listener() { # PORT [HOST]
+    spawn "${2:-server}" "$lab/log/listener.log" \
+        socat "UDP6-RECVFROM:$1,ipv6only=0,fork" "SYSTEM:echo $greeting"
+    wait_until 5 host_listens "${2:-server}" udp "$1"
+}
+
+socat_address() { # KIND ADDRESS PORT [FROM]: KIND is TCP, UDP or UDP-SENDTO
+    local bind=""
+
+    case $2 in
+    *:*) [ -z "${4:-}" ] || bind=",bind=[$4]"
+        echo "${1/[UT][DC]P/&6}:[$2]:$3$bind" ;;
+    *) [ -z "${4:-}" ] || bind=",bind=$4"
+        echo "${1/[UT][DC]P/&4}:$2:$3$bind" ;;
+    esac
+}
+
+# What a TCP connection from the client meets: open, reset or silent.
+tcp_answer() { # ADDRESS PORT [FROM]
+    local said
+
+    if said=$(on client socat -u /dev/null \
+        "$(socat_address TCP "$1" "$2" "${3:-}"),connect-timeout=0.5" 2>&1); then
+        echo open
+    elif grep -q refused <<<"$said"; then
+        echo reset
+    else
+        echo silent
+    fi
+}
+
+port_is_open() { # ADDRESS PORT [FROM]
+    [ "$(tcp_answer "$@")" = open ]
+}
+
+port_is_shut() { # ADDRESS PORT [FROM]
+    [ "$(tcp_answer "$@")" != open ]
+}
+
+# What the service says to the client, or nothing.
+tcp_greeting() { # ADDRESS PORT [FROM]
+    local line=""
+
+    read -r -t 1 line < <(on client socat -u \
+        "$(socat_address TCP "$1" "$2" "${3:-}"),connect-timeout=0.5" - 2>/dev/null 3>&-) || true
+    echo "$line"
+}
+
+udp_greeting() { # ADDRESS PORT [FROM]
+    local line=""
+
+    read -r -t 1 line < <(echo hello | on client socat -t 1 - \
+        "$(socat_address UDP "$1" "$2" "${3:-}")" 2>/dev/null 3>&-) || true
+    echo "$line"
+}
+
+udp_is_open() { # ADDRESS PORT [FROM]
+    [ "$(udp_greeting "$@")" = "$greeting" ]
+}
+
+# A connection that stays. Speak into it with `connection_answers`.
+open_connection() { # ADDRESS PORT
+    rm -f "$lab/connection.in" "$lab/connection.out"
+    mkfifo "$lab/connection.in"
+    ip netns exec client socat - "$(socat_address TCP "$1" "$2")" \
+        <>"$lab/connection.in" >"$lab/connection.out" 2>&1 3>&- &
+    disown
+    wait_until 3 grep -q "$greeting" "$lab/connection.out"
+}
+
+connection_answers() {
+    local word="word-$RANDOM-$RANDOM"
+
+    echo "$word" >"$lab/connection.in"
+    wait_until 3 grep -q "$word" "$lab/connection.out"
+}
+
+# ---- the client ------------------------------------------------------------
+
+# As a user without any privilege, with a home of its own.
+as_client() { # COMMAND...
+    on client setpriv --reuid="$client_user" --regid="$client_user" --clear-groups \
+        --no-new-privs env -u XDG_CONFIG_HOME -u XDG_STATE_HOME HOME="$lab/home" "$@"
+}
+
+# Makes a profile on the server and gives the client its bundle; the client
+# knows the server by the profile's name.
+add_profile() { # NAME [OPTION of portsmith-profile create...]
+    local name=$1
+
+    shift
+    rm -f "$lab/$name.bundle"
+    on server portsmith-profile -c "$conf" create "$name" --host "$server" --server "$name" \
+        --output "$lab/$name.bundle" "$@" >>"$lab/log/profile.log" 2>&1 || {
+        cat "$lab/log/profile.log" >&2
+        return 1
+    }
+    install -o "$client_user" -m 600 "$lab/$name.bundle" "$lab/home/$name.bundle"
+    as_client portsmith-knock import "$lab/home/$name.bundle" >>"$lab/log/profile.log"
+}
+
+knock() { # ARGUMENT of portsmith-knock...
+    as_client portsmith-knock "$@"
+}
+
+# Makes a knock and sends nothing.
+knock_bytes() { # FILE ARGUMENT...
+    local file=$1
+
+    shift
+    as_client portsmith-knock --output - "$@" >"$file"
+}
+
+send_bytes() { # FILE [FROM [PORT]]
+    on client socat -u -b 65536 "OPEN:$1,rdonly" \
+        "$(socat_address UDP-SENDTO "$server" "${3:-$knock_port}" "${2:-}")"
+}
+
+# A knock by the other implementation, which can also make wrong ones.
+other_knock() { # NAME FILE [OPTION of other_client.py knock...]
+    local name=$1 file=$2 home=$lab/home/.config/portsmith
+
+    shift 2
+    "$top/tests/vectors/other_client.py" knock --key "$home/$name.key" \
+        --server "$(sed -n 's/^PublicKey *= *//p' "$home/$name.conf")" "$@" >"$file"
+}
+
+# ---- the wire --------------------------------------------------------------
+
+capture_is_running() {
+    grep -q "listening on" "$lab/log/tcpdump.log"
+}
+
+# On the server's side of the wire.
+capture_start() { # FILE [FILTER...]
+    local file=$1
+
+    shift
+    rm -f "$lab/log/tcpdump.log" "$file"
+    spawn server "$lab/log/tcpdump.log" tcpdump -n -i eth0 --immediate-mode -U -Z root -w "$file" "$@"
+    echo "$spawned" >"$lab/tcpdump.pid"
+    wait_until 5 capture_is_running
+}
+
+capture_stop() {
+    end_process INT "$(cat "$lab/tcpdump.pid")"
+}
+
+# The payload of the first packet of a capture, which is UDP over FAMILY.
+captured_payload() { # FILE
+    local headers=42 length
+
+    [ "$FAMILY" = 4 ] || headers=62
+    length=$(od -A n -t u4 -j 32 -N 4 "$1" | tr -d ' ')
+    tail -c "+$((24 + 16 + headers + 1))" "$1" | head -c "$((length - headers))"
+}

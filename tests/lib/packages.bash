@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# What a bare Debian 12 lacks, and how it gets here.
+
+# shellcheck disable=SC2034 # used by the scripts that read this file
+{
+build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libcap-ng-dev
+    libseccomp-dev libinih-dev)
+test_packages=(libcmocka-dev bats iproute2 iptables util-linux procps passwd socat nmap tcpdump
+    python3 python3-nacl)
+analysis_packages=(binutils mandoc shellcheck)
+}
+
+package_is_installed() { # NAME
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Installs those of the packages that are missing; says so first.
+install_packages() { # NAME...
+    local name missing=()
+
+    if ! command -v dpkg-query >/dev/null; then
+        echo "This is not Debian; taking for granted that these, or their like, are here: $*" >&2
+        return 0
+    fi
+    for name; do
+        package_is_installed "$name" || missing+=("$name")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    echo "Installing: ${missing[*]}" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q </dev/null >&2 &&
+        apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null >&2
+}
