@@ -1,0 +1,580 @@
+#!/usr/bin/env bats
+# portsmith-knock as people use it: options, mistakes, files, exit statuses.
+# Whatever is sent stays in network namespaces of its own.
+
+bats_require_minimum_version 1.5.0
+
+KEY=hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=
+SEED=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+PRESHARED=YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return
+    export HOME=$PWD/home
+    unset XDG_CONFIG_HOME XDG_STATE_HOME POSIXLY_CORRECT
+    umask 022
+    mkdir home
+    config=$HOME/.config/portsmith
+    counter=$HOME/.local/state/portsmith/counter
+    manual=$BATS_TEST_DIRNAME/../../man/portsmith-knock.1
+}
+
+teardown() {
+    [ -z "$open" ] || rm -r "$open"
+}
+
+# bastion.conf with these further lines, and an identity.
+know_bastion() {
+    [ -e "$config/identity" ] || portsmith-knock keygen >/dev/null
+    printf '%s\n' '[Server]' 'Host = 5.5.5.2' 'Port = 62201' "PublicKey = $KEY" "$@" \
+        >"$config/bastion.conf"
+}
+
+write_bundle() { # [line...]
+    printf '%s\n' '[Bundle]' 'Name = bastion' 'Host = bastion.example.net' 'Port = 62201' \
+        "PublicKey = $KEY" "PrivateKey = $SEED" "$@" >bundle
+    chmod 600 bundle
+}
+
+# Runs a command in a network of its own: loopback, and a link to 5.5.5.0/24
+# and 2a00:1234::/64 where this end is 5.5.5.1 and 2a00:1234::1. Whatever is in
+# ./hosts is in force as /etc/hosts.
+in_network() {
+    touch hosts
+    unshare -nm sh -ec '
+        mount --make-rprivate /
+        mount --bind hosts /etc/hosts
+        ip link set lo up
+        ip link add near type veth peer name far
+        ip addr add 5.5.5.1/24 dev near
+        ip addr add 10.7.7.1/24 dev near
+        ip addr add 2a00:1234::1/64 dev near nodad
+        ip link set near up
+        ip link set far up
+        "$@"' sh "$@"
+}
+
+# How many datagrams a command sends in a network: "IPv4 IPv6".
+count_sent() {
+    in_network sh -c '"$@" >&2; r=$?
+        v4=$(awk "/^Udp: [0-9]/ {print \$5}" /proc/net/snmp)
+        v6=$(awk "/^Udp6OutDatagrams/ {print \$2}" /proc/net/snmp6)
+        echo "$v4 $v6"; exit $r' sh "$@"
+}
+
+mode_of() {
+    stat -c %a "$1"
+}
+
+refused() { # STATUS TEXT COMMAND...
+    local status_expected=$1 text=$2
+    shift 2
+    run --separate-stderr "$@"
+    echo "status $status: $output / $stderr"
+    [ "$status" -eq "$status_expected" ] && [ -z "$output" ] && [[ $stderr == *"$text"* ]]
+}
+
+# ---- help, version, usage ---------------------------------------------------
+
+@test "--help and -h print the usage" {
+    run --separate-stderr portsmith-knock --help
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    [[ $output == "Usage: portsmith-knock [options] SERVER"* ]]
+    help=$output
+    run portsmith-knock -h
+    [ "$status" -eq 0 ]
+    [ "$output" = "$help" ]
+}
+
+@test "--version prints name and version" {
+    run portsmith-knock --version
+    [ "$status" -eq 0 ]
+    [[ $output =~ ^portsmith-knock\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
+
+@test "the manual has the options of --help, no more and no less" {
+    portsmith-knock --help | sed -n 's/^  \(-.*\)/\1/p' | sed 's/  .*//' |
+        grep -oE -- '--?[a-z0-9][a-z-]*' | sort >in-help
+    sed -n '/^The options are/,/^The subcommands are/s/^\.It Fl //p' "$manual" |
+        sed 's/ Ar .*//; s/^/Fl /; s/Fl Fl /--/g; s/Fl /-/g' |
+        grep -oE -- '--?[a-z0-9][a-z-]*' | sort >in-manual
+    [ "$(wc -l <in-help)" -ge 14 ]
+    diff in-help in-manual
+    for subcommand in keygen pubkey import; do
+        portsmith-knock --help | grep -q "^  $subcommand "
+        grep -q "^\.It Cm $subcommand" "$manual"
+    done
+}
+
+@test "the manual is clean mdoc" {
+    mandoc -Tlint -W warning "$manual"
+}
+
+@test "wrong command lines exit 2 with a hint to --help" {
+    know_bastion
+    while read -r text words; do
+        # shellcheck disable=SC2086 # words are words
+        refused 2 "${text//_/ }" portsmith-knock $words
+        [[ $stderr == *"Try 'portsmith-knock --help'." ]]
+    done <<END
+SERVER_is_missing
+SERVER_is_missing -v
+unrecognized_option --colour bastion
+invalid_option -x bastion
+requires_an_argument bastion --window
+is_not_a_SERVER ../bastion
+is_not_a_SERVER tcp/22
+'ssh'_is_not_a_service bastion ssh
+'0'_is_not_a_port bastion tcp/0
+a_knock_can_name_4_services bastion tcp/1 tcp/2 tcp/3 tcp/4 tcp/5
+--window:_'soon'_is_not_a_time_span --window soon bastion
+--window:_'8d'_is_out_of_range --window 8d bastion
+--address:_'here'_is_not_auto --address here bastion
+--address:_no_door_can_be_opened --address 224.0.0.1 bastion
+--close_takes_no_--window --close --window 1m bastion
+--port_goes_with_--server-key --port 1 bastion
+exclude_each_other --config x --server-key $KEY
+--server-key_needs_--port --server-key $KEY 5.5.5.2
+HOST_is_missing --server-key $KEY --port 1
+--server-key:_not_a_key --server-key abc --port 1 5.5.5.2
+--port:_'x'_is_not_a_port --server-key $KEY --port x 5.5.5.2
+HOST:_'a/b'_is_not_a_host --server-key $KEY --port 1 a/b
+must_come_first -v keygen
+takes_no_options keygen --force
+takes_at_most_one_FILE keygen a b
+takes_at_most_one_FILE pubkey a b
+takes_one_FILE import
+takes_one_FILE import a b
+END
+    [ ! -e "$counter" ]
+}
+
+# ---- keygen, pubkey ------------------------------------------------------------
+
+@test "keygen makes the identity and prints what the server's admin runs" {
+    run portsmith-knock keygen
+    [ "$status" -eq 0 ]
+    [ "$(mode_of "$config")" = 700 ]
+    [ "$(mode_of "$config/identity")" = 600 ]
+    [ "$(wc -c <"$config/identity")" -eq 45 ]
+    [[ $output == *"$config/identity"* ]]
+    key=$(portsmith-knock pubkey)
+    [[ $output == *"portsmith-profile add NAME --public-key $key --open tcp/22"* ]]
+    [ "$key" != "$(cat "$config/identity")" ]
+}
+
+@test "keygen never overwrites" {
+    portsmith-knock keygen
+    before=$(cat "$config/identity")
+    refused 1 "never overwritten" portsmith-knock keygen
+    [ "$(cat "$config/identity")" = "$before" ]
+}
+
+@test "keygen and pubkey take a FILE" {
+    portsmith-knock keygen other
+    [ "$(mode_of other)" = 600 ]
+    [ ! -e "$config" ]
+    run portsmith-knock pubkey other
+    [[ $output =~ ^[A-Za-z0-9+/]{43}=$ ]]
+    refused 1 "nowhere/file: No such file" portsmith-knock keygen nowhere/file
+}
+
+@test "pubkey gives the public key of RFC 8032's first test" {
+    echo nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A= >rfc8032
+    chmod 600 rfc8032
+    [ "$(portsmith-knock pubkey rfc8032)" = 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= ]
+}
+
+@test "pubkey names a missing, loose or wrong identity" {
+    refused 78 "portsmith-knock keygen" portsmith-knock pubkey
+    portsmith-knock keygen
+    chmod 644 "$config/identity"
+    refused 78 "chmod 600 $config/identity" portsmith-knock pubkey
+    chmod 600 "$config/identity"
+    echo rubbish >"$config/identity"
+    refused 78 "$config/identity:1: not a key" portsmith-knock pubkey
+    mv "$config/identity" real
+    ln -s "$PWD/real" "$config/identity"
+    refused 78 "symbolic link" portsmith-knock pubkey
+}
+
+# ---- import -----------------------------------------------------------------------
+
+@test "import makes a server and its identity" {
+    write_bundle 'Open = tcp/22' 'Open = udp/53' "PresharedKey = $PRESHARED"
+    run portsmith-knock import bundle
+    [ "$status" -eq 0 ]
+    [[ $output == *"portsmith-knock bastion"* ]]
+    [[ $output == *"delete bundle"* ]]
+    [ "$(mode_of "$config")" = 700 ]
+    [ "$(mode_of "$config/bastion.key")" = 600 ]
+    [ "$(mode_of "$config/bastion.conf")" = 600 ]
+    [ "$(cat "$config/bastion.key")" = "$SEED" ]
+    run portsmith-knock -v --output knock bastion
+    [ "$status" -eq 0 ]
+    [[ $output == *"open tcp/22 udp/53 for"* ]]
+}
+
+@test "import never overwrites, and makes all or nothing" {
+    write_bundle
+    mkdir -p "$config"
+    echo mine >"$config/bastion.conf"
+    refused 1 "bastion.conf: exists already" portsmith-knock import bundle
+    [ "$(cat "$config/bastion.conf")" = mine ]
+    [ ! -e "$config/bastion.key" ]
+    mv "$config/bastion.conf" "$config/bastion.key"
+    refused 1 "bastion.key: exists already" portsmith-knock import bundle
+    [ "$(cat "$config/bastion.key")" = mine ]
+    [ ! -e "$config/bastion.conf" ]
+}
+
+@test "import refuses missing, loose and wrong bundles" {
+    refused 78 "bundle: No such file" portsmith-knock import bundle
+    write_bundle
+    chmod 640 bundle
+    refused 78 "chmod 600 bundle" portsmith-knock import bundle
+    write_bundle 'Colour = red'
+    refused 78 "bundle:7: unknown key 'Colour'" portsmith-knock import bundle
+    write_bundle
+    sed -i /PrivateKey/d bundle
+    refused 78 "PrivateKey is missing" portsmith-knock import bundle
+    [ ! -e "$config" ]
+}
+
+@test "a server cannot be named like a subcommand" {
+    for name in keygen pubkey import; do
+        write_bundle
+        sed -i "s/^Name = .*/Name = $name/" bundle
+        refused 78 "cannot be named '$name'" portsmith-knock import bundle
+    done
+    know_bastion
+    mv "$config/bastion.conf" "$config/keygen.conf"
+    portsmith-knock --output knock --config "$config/keygen.conf"
+}
+
+# ---- which server --------------------------------------------------------------------
+
+@test "an unknown SERVER names the file looked for and the known servers" {
+    refused 78 "no server file $config/nope.conf; no server is known yet" portsmith-knock nope
+    know_bastion
+    cp "$config/bastion.conf" "$config/zebra.conf"
+    refused 78 "no server file $config/nope.conf; known servers: bastion, zebra" \
+        portsmith-knock nope
+}
+
+@test "wrong server files exit 78 with file and line" {
+    know_bastion 'Window = soon'
+    refused 78 "$config/bastion.conf:5: Window: 'soon'" portsmith-knock bastion
+    know_bastion
+    sed -i /Port/d "$config/bastion.conf"
+    refused 78 "bastion.conf: Port is missing" portsmith-knock bastion
+    know_bastion
+    chmod 666 "$config/bastion.conf"
+    refused 78 "chmod go-w $config/bastion.conf" portsmith-knock bastion
+    know_bastion "PresharedKey = $PRESHARED"
+    chmod 644 "$config/bastion.conf"
+    refused 78 "chmod 600 $config/bastion.conf" portsmith-knock bastion
+    refused 78 "nowhere.conf: No such file" portsmith-knock --config nowhere.conf
+    [ ! -e "$counter" ]
+}
+
+@test "a missing or loose identity says what to run" {
+    know_bastion
+    chmod 640 "$config/identity"
+    refused 78 "chmod 600 $config/identity" portsmith-knock bastion
+    rm "$config/identity"
+    refused 78 "portsmith-knock keygen" portsmith-knock bastion
+    [ ! -e "$counter" ]
+}
+
+@test "--identity takes the place of the file's" {
+    know_bastion 'Identity = nowhere'
+    refused 78 "$config/nowhere" portsmith-knock bastion
+    portsmith-knock --output knock --identity "$config/identity" bastion
+}
+
+@test "XDG_CONFIG_HOME and XDG_STATE_HOME are honoured" {
+    know_bastion
+    export XDG_CONFIG_HOME=$PWD/c XDG_STATE_HOME=$PWD/s
+    mkdir c
+    mv "$config" c/
+    portsmith-knock --output knock bastion
+    [ "$(wc -c <s/portsmith/counter)" -eq 21 ]
+    [ "$(mode_of s/portsmith)" = 700 ]
+    [ "$(mode_of s/portsmith/counter)" = 600 ]
+    [ ! -e "$counter" ]
+}
+
+@test "--server-key and --port take the place of a server's file" {
+    portsmith-knock keygen
+    run portsmith-knock -v --output knock --server-key "$KEY" --port 62201 example.net tcp/22
+    [ "$status" -eq 0 ]
+    [[ $output == *"open tcp/22 for"* ]]
+}
+
+# ---- --output, the counter -----------------------------------------------------------
+
+@test "--output writes one datagram of 176 to 304 bytes, never the same" {
+    know_bastion
+    for n in $(seq 40); do # i is a variable of run
+        run --separate-stderr portsmith-knock --output "knock.$n" bastion
+        [ "$status" -eq 0 ]
+        [ -z "$output$stderr" ]
+        size=$(wc -c <"knock.$n")
+        [ "$size" -ge 176 ]
+        [ "$size" -le 304 ]
+    done
+    [ "$(mode_of knock.1)" = 600 ]
+    [ "$(sha256sum knock.* | cut -d' ' -f1 | sort -u | wc -l)" -eq 40 ]
+    [ "$(stat -c %s knock.* | sort -u | wc -l)" -gt 5 ]
+}
+
+@test "--output - writes to standard output, but not to a terminal" {
+    know_bastion
+    portsmith-knock --output - bastion >knock
+    [ "$(wc -c <knock)" -ge 176 ]
+    run script -qec "portsmith-knock --output - bastion" /dev/null
+    [ "$status" -eq 2 ]
+    [[ $output == *"standard output is a terminal"* ]]
+}
+
+@test "--output never overwrites" {
+    know_bastion
+    echo mine >knock
+    refused 1 "knock: File exists" portsmith-knock --output knock bastion
+    [ "$(cat knock)" = mine ]
+}
+
+@test "--output sends nothing and looks no name up" {
+    know_bastion
+    sed -i 's/^Host = .*/Host = no-such-host.invalid/' "$config/bastion.conf"
+    run count_sent portsmith-knock -4 --output knock bastion
+    [ "$status" -eq 0 ]
+    [ "$output" = "0 0" ]
+    [ -s knock ]
+}
+
+@test "--output leaves the address to be observed unless one is given" {
+    know_bastion
+    run portsmith-knock -v --output 1 bastion
+    [[ $output == *"the address that the server observes"* ]]
+    run portsmith-knock -v --output 2 --address 2001:db8::7 bastion
+    [[ $output == *"the signed address 2001:db8::7"* ]]
+}
+
+@test "a full device is a failure, not a knock" {
+    know_bastion
+    run --separate-stderr sh -c 'portsmith-knock --output - bastion >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"No space left"* ]]
+    run --separate-stderr sh -c 'portsmith-knock --help >/dev/full'
+    [ "$status" -eq 1 ]
+}
+
+@test "counters rise, and are the time" {
+    know_bastion
+    before=$(date +%s%6N)
+    portsmith-knock --output 1 bastion
+    first=$(sed 's/^0*//' "$counter")
+    portsmith-knock --output 2 bastion
+    second=$(sed 's/^0*//' "$counter")
+    after=$(date +%s%6N)
+    [ "$before" -le "$first" ]
+    [ "$first" -lt "$second" ]
+    [ "$second" -le "$after" ]
+}
+
+@test "a clock set back a little is outrun in silence" {
+    know_bastion
+    portsmith-knock --output 1 bastion
+    last=$(($(date +%s%6N) + 200000000))
+    printf '%020d\n' "$last" >"$counter"
+    run portsmith-knock --output 2 bastion
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    [ "$(sed 's/^0*//' "$counter")" -eq $((last + 1)) ]
+}
+
+@test "a clock set back far is followed, with a warning" {
+    know_bastion
+    portsmith-knock --output 1 bastion
+    last=$(($(date +%s%6N) + 3600000000))
+    printf '%020d\n' "$last" >"$counter"
+    run --separate-stderr portsmith-knock --output 2 bastion
+    [ "$status" -eq 0 ]
+    [[ $stderr == *"the clock is far behind"* ]]
+    [ "$(sed 's/^0*//' "$counter")" -le "$(date +%s%6N)" ]
+}
+
+@test "a damaged counter is replaced, with a warning" {
+    know_bastion
+    portsmith-knock --output 1 bastion
+    echo rubbish >"$counter"
+    run --separate-stderr portsmith-knock --output 2 bastion
+    [ "$status" -eq 0 ]
+    [[ $stderr == *"was damaged"* ]]
+    [ "$(wc -c <"$counter")" -eq 21 ]
+}
+
+@test "parallel knocks take a counter each" {
+    know_bastion
+    last=$(($(date +%s%6N) + 250000000))
+    mkdir -p "${counter%/*}"
+    printf '%020d\n' "$last" >"$counter"
+    for i in $(seq 30); do
+        portsmith-knock --output "knock.$i" bastion &
+    done
+    wait
+    [ "$(sed 's/^0*//' "$counter")" -eq $((last + 30)) ]
+}
+
+@test "where the counter cannot be kept nothing is sent" {
+    know_bastion
+    mkdir -p "$HOME/.local"
+    : >"$HOME/.local/state"
+    run count_sent portsmith-knock bastion
+    [ "$status" -eq 1 ]
+    [[ $output == *".local/state"*"0 0" ]]
+    refused 1 "$HOME/.local/state" portsmith-knock --output knock bastion
+    [ ! -e knock ]
+}
+
+# ---- sending ---------------------------------------------------------------------------
+
+@test "a knock is sent in silence, and a shut knock port is no error" {
+    know_bastion
+    run count_sent portsmith-knock bastion
+    [ "$status" -eq 0 ]
+    [ "$output" = "1 0" ]
+    sed -i 's/^Host = .*/Host = 127.0.0.1/' "$config/bastion.conf"
+    run count_sent sh -c 'portsmith-knock bastion && portsmith-knock bastion'
+    [ "$status" -eq 0 ]
+    [ "$output" = "2 0" ]
+}
+
+@test "-v tells address, services and window" {
+    know_bastion 'Open = tcp/22'
+    run in_network portsmith-knock -v --window 90s bastion
+    [ "$status" -eq 0 ]
+    [[ $output =~ sent\ [0-9]{3}\ bytes\ to\ 5\.5\.5\.2\ port\ 62201:\ open\ tcp/22\ for ]]
+    [[ $output == *"the signed address 5.5.5.1, window 90s" ]]
+}
+
+@test "services of the command line take the place of the file's" {
+    know_bastion 'Open = tcp/22'
+    run portsmith-knock -v --output 1 bastion udp/53 tcp/80 udp/53
+    [[ $output == *"open tcp/80 udp/53 for"* ]]
+    know_bastion
+    run portsmith-knock -v --output 2 bastion
+    [[ $output == *"open all that the profile permits for"*"the profile's own window" ]]
+    run portsmith-knock -v --output 3 --config "$config/bastion.conf" tcp/1 tcp/2
+    [[ $output == *"open tcp/1 tcp/2 for"* ]]
+}
+
+@test "--close closes, whatever window the file has" {
+    know_bastion 'Window = 10m'
+    run portsmith-knock -v --output 1 bastion
+    [[ $output == *"window 10m" ]]
+    run portsmith-knock -v --close --output 2 bastion tcp/22
+    [ "$status" -eq 0 ]
+    [[ $output == *"close tcp/22 for the address that the server observes" ]]
+}
+
+@test "--address auto signs a global source address, and no other" {
+    know_bastion
+    run in_network portsmith-knock -v --address auto bastion
+    [[ $output == *"the signed address 5.5.5.1"* ]]
+    sed -i 's/^Host = .*/Host = 10.7.7.2/' "$config/bastion.conf"
+    run in_network portsmith-knock -v bastion
+    [ "$status" -eq 0 ]
+    [[ $output == *"the address that the server observes"* ]]
+    sed -i 's/^Host = .*/Host = 2a00:1234::2/' "$config/bastion.conf"
+    run in_network portsmith-knock -v bastion
+    [[ $output == *"sent "*" to 2a00:1234::2 port"*"the signed address 2a00:1234::1"* ]]
+}
+
+@test "--address and Address: observed, or one that is given" {
+    know_bastion
+    run in_network portsmith-knock -v --address observed bastion
+    [[ $output == *"the address that the server observes"* ]]
+    run in_network portsmith-knock -v --address 2001:db8::9 bastion
+    [ "$status" -eq 0 ]
+    [[ $output == *"to 5.5.5.2 port"*"the signed address 2001:db8::9"* ]]
+    know_bastion 'Address = 198.51.100.7'
+    run in_network portsmith-knock -v bastion
+    [[ $output == *"the signed address 198.51.100.7"* ]]
+    run in_network portsmith-knock -v --address auto bastion
+    [[ $output == *"the signed address 5.5.5.1"* ]]
+}
+
+@test "every address of a name is knocked once, with a counter each" {
+    know_bastion
+    sed -i 's/^Host = .*/Host = many.example/' "$config/bastion.conf"
+    printf '%s many.example\n' 5.5.5.2 2a00:1234::2 5.5.5.3 5.5.5.2 >hosts
+    last=$(($(date +%s%6N) + 250000000))
+    mkdir -p "${counter%/*}"
+    printf '%020d\n' "$last" >"$counter"
+    run count_sent portsmith-knock bastion
+    [ "$status" -eq 0 ]
+    [ "$output" = "2 1" ]
+    [ "$(sed 's/^0*//' "$counter")" -eq $((last + 3)) ]
+}
+
+@test "-4 and -6 choose the family" {
+    know_bastion
+    sed -i 's/^Host = .*/Host = many.example/' "$config/bastion.conf"
+    printf '%s many.example\n' 5.5.5.2 2a00:1234::2 5.5.5.3 >hosts
+    [ "$(count_sent portsmith-knock -4 bastion)" = "2 0" ]
+    [ "$(count_sent portsmith-knock -6 bastion)" = "0 1" ]
+    [ "$(count_sent portsmith-knock -6 -4 bastion)" = "2 0" ]
+    sed -i 's/^Host = .*/Host = 5.5.5.2/' "$config/bastion.conf"
+    refused 1 "5.5.5.2: no IPv6 address found" in_network portsmith-knock -6 bastion
+}
+
+@test "at most 16 addresses are knocked" {
+    know_bastion
+    sed -i 's/^Host = .*/Host = many.example/' "$config/bastion.conf"
+    for i in $(seq 2 21); do echo "5.5.5.$i many.example"; done >hosts
+    [ "$(count_sent portsmith-knock bastion)" = "16 0" ]
+}
+
+@test "an address without a route does not matter while another is knocked" {
+    know_bastion
+    sed -i 's/^Host = .*/Host = many.example/' "$config/bastion.conf"
+    printf '%s many.example\n' 9.9.9.9 5.5.5.2 >hosts
+    run count_sent portsmith-knock bastion
+    [ "$status" -eq 0 ]
+    [ "$output" = "1 0" ]
+    run in_network portsmith-knock -v bastion
+    [ "$status" -eq 0 ]
+    [[ $output == *"not sent to 9.9.9.9 port 62201: Network is unreachable"* ]]
+}
+
+@test "no knock sent: what happened and what to do" {
+    know_bastion
+    sed -i 's/^Host = .*/Host = 9.9.9.9/' "$config/bastion.conf"
+    refused 1 "no knock was sent to 9.9.9.9: Network is unreachable; check" \
+        in_network portsmith-knock bastion
+    sed -i 's/^Host = .*/Host = no-such-host.invalid/' "$config/bastion.conf"
+    refused 1 "no-such-host.invalid: no address found" in_network portsmith-knock bastion
+}
+
+@test "no privilege is needed" {
+    [ "$(id -u)" -eq 0 ] || skip "the other tests have shown it"
+    command -v setpriv >/dev/null || skip "setpriv is not installed"
+    open=$(mktemp -d) # the directory of bats is root's alone
+    chmod 755 "$open"
+    export HOME=$open/home
+    install -d -o nobody "$HOME"
+    install "$(command -v portsmith-knock)" "$open/portsmith-knock"
+    as_nobody=(setpriv --reuid nobody --clear-groups --bounding-set -all --no-new-privs)
+    cd /
+    "${as_nobody[@]}" "$open/portsmith-knock" keygen
+    cd "$BATS_TEST_TMPDIR"
+    run in_network "${as_nobody[@]}" "$open/portsmith-knock" -v --server-key "$KEY" --port 62201 \
+        5.5.5.2
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"sent "* ]]
+}
