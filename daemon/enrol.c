@@ -84,22 +84,20 @@ static void compose_profile(FILE *out, const struct enrolment *e, const struct c
         print_key(out, "PresharedKey", e->profile.preshared);
 }
 
-/* What [Server] and [Bundle] have in common. */
-static void compose_server(FILE *out, const struct enrolment *e, const struct config *c)
+/* How [Server] and [Bundle] begin. */
+static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
 {
-    const struct profile *p = config_find_profile(c, e->profile.name);
-
-    fprintf(out, "Host = %s\nPort = %u\n", e->host, p->port);
+    fprintf(out, "Host = %s\nPort = %u\n", e->host, config_find_profile(c, e->profile.name)->port);
     print_key(out, "PublicKey", c->server_public);
-    profile_print_services("Open", p->services, p->service_count, out);
-    if (e->profile.has_preshared)
-        print_key(out, "PresharedKey", e->profile.preshared);
 }
 
 static void compose_bundle(FILE *out, const struct enrolment *e, const struct config *c)
 {
     fprintf(out, "[Bundle]\nName = %s\n", e->server);
-    compose_server(out, e, c);
+    compose_place(out, e, c);
+    profile_print_services("Open", e->profile.services, e->profile.service_count, out);
+    if (e->profile.has_preshared)
+        print_key(out, "PresharedKey", e->profile.preshared);
     print_key(out, "PrivateKey", e->client_secret);
 }
 
@@ -108,7 +106,14 @@ void enrol_print_server(const struct enrolment *e, const struct config *c)
     printf("# Profile '%s'. The client keeps these lines as ~/.config/portsmith/%s.conf%s\n",
            e->profile.name, e->server, e->profile.has_preshared ? ", mode 600" : "");
     puts("[Server]");
-    compose_server(stdout, e, c);
+    compose_place(stdout, e, c);
+    if (e->profile.service_count <= REQUEST_SERVICES)
+        profile_print_services("Open", e->profile.services, e->profile.service_count, stdout);
+    else
+        printf("# No Open line: one knock names at most %d services, or none to open them all.\n",
+               REQUEST_SERVICES);
+    if (e->profile.has_preshared)
+        print_key(stdout, "PresharedKey", e->profile.preshared);
 }
 
 bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const char *path,
