@@ -27,8 +27,7 @@ static void announce(bool made, const char *kind, const char *what)
 static const char introduction[] =
     "# Portsmith's configuration; portsmith.conf(5) tells more. A line that begins\n"
     "# with # is a comment; options that are commented out show their defaults.\n"
-    "# Check it with `portsmithd -t`, then reload with `systemctl reload portsmithd`\n"
-    "# or a SIGHUP.\n"
+    "# Check it with `portsmithd -t`; a SIGHUP to portsmithd has it read again.\n"
     "\n"
     "[Portsmith]\n"
     "# The network interfaces to watch for knocks, or `any` for all of them.\n";
