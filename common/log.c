@@ -17,6 +17,7 @@ static struct {
 void log_rename(const char *process)
 {
     logging.process = process;
+    closelog(); /* the descriptor may be gone: openlog would not notice */
     if (!logging.foreground)
         openlog(process, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }

@@ -1,0 +1,38 @@
+/* One libpcap capture of incoming frames that may be knocks. */
+#ifndef PORTSMITH_CAPTURE_H
+#define PORTSMITH_CAPTURE_H
+
+#include <pcap/pcap.h>
+#include <stdbool.h>
+
+#include "config.h"
+#include "frame.h"
+
+struct capture {
+    pcap_t *pcap;
+    enum frame_link link;
+    int fd; /* to poll */
+};
+
+typedef void capture_handler(void *user, enum frame_link link, const uint8_t *bytes, size_t size);
+
+/* Opens `interface` (or "any") in immediate mode, not promiscuous, with a
+ * filter for the configuration's knock ports, and locks the filter: not even
+ * this process can change it any more. Needs CAP_NET_RAW. False with the
+ * reason. */
+bool capture_open(struct capture *capture, const char *interface, const struct config *config,
+                  struct error *why);
+
+/* Hands some frames that wait to `handler`. False with the reason when the
+ * capture has ended, as when its interface was deleted. */
+bool capture_read(struct capture *capture, capture_handler *handler, void *user,
+                  struct error *why);
+
+/* The filter's text for a link type, in libpcap's language (pcap-filter(7)): UDP
+ * to one of the ports, of a knock's size, at most two VLAN tags deep where the
+ * link has them. */
+enum { CAPTURE_FILTER_SIZE = 8192 };
+void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
+                    const uint16_t *ports, size_t count);
+
+#endif

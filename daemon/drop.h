@@ -1,0 +1,16 @@
+/* How the sniffer gives up everything. */
+#ifndef PORTSMITH_DROP_H
+#define PORTSMITH_DROP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+/* Locks the process into the directory `empty` (owned by root, writable by
+ * nobody else), becomes the user and group, keeps no supplementary group, no
+ * capability in any set, gains none by exec, writes no core dump; then tries to
+ * get back what it gave up. False with the reason: do not go on. */
+bool drop_privileges(const char *empty, uid_t uid, gid_t gid, struct error *why);
+
+#endif

@@ -1,0 +1,196 @@
+#include "frame.h"
+
+#include <netinet/in.h>
+#include <pcap/dlt.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "bytes.h"
+
+enum {
+    ETHERNET_HEADER = 14,
+    SLL_HEADER = 16,
+    SLL2_HEADER = 20,
+    NULL_HEADER = 4,
+    VLAN_TAG = 4,
+    IPV4_HEADER = 20,
+    IPV6_HEADER = 40,
+    UDP_HEADER = 8,
+
+    TYPE_IPV4 = 0x0800,
+    TYPE_IPV6 = 0x86dd,
+    TYPE_VLAN = 0x8100,
+    TYPE_QINQ = 0x88a8,
+    TYPE_QINQ_OLD = 0x9100,
+
+    IPV4_FRAGMENT = 0x3fff, /* more fragments, or an offset */
+};
+
+/* What is still to be decoded. */
+struct rest {
+    const uint8_t *bytes;
+    size_t size;
+};
+
+enum frame_link frame_link_of(int datalink)
+{
+    switch (datalink) {
+    case DLT_EN10MB:
+        return LINK_ETHERNET;
+    case DLT_LINUX_SLL:
+        return LINK_SLL;
+    case DLT_LINUX_SLL2:
+        return LINK_SLL2;
+    case DLT_RAW:
+    case DLT_IPV4:
+    case DLT_IPV6:
+        return LINK_RAW;
+    case DLT_NULL:
+        return LINK_NULL;
+    case DLT_LOOP:
+        return LINK_LOOP;
+    default:
+        return LINK_UNKNOWN;
+    }
+}
+
+static bool skip(struct rest *rest, size_t size)
+{
+    if (rest->size < size)
+        return false;
+    rest->bytes += size;
+    rest->size -= size;
+    return true;
+}
+
+/* Skips a link header of `size` bytes whose EtherType is at `type_at`, and up
+ * to two VLAN tags behind it. */
+static bool skip_typed(struct rest *rest, size_t size, size_t type_at, uint16_t *type)
+{
+    if (rest->size < size)
+        return false;
+    *type = load_be16(rest->bytes + type_at);
+    skip(rest, size);
+    for (int tags = 0; tags < 2; tags++) {
+        if (*type != TYPE_VLAN && *type != TYPE_QINQ && *type != TYPE_QINQ_OLD)
+            break;
+        if (rest->size < VLAN_TAG)
+            return false;
+        *type = load_be16(rest->bytes + 2);
+        skip(rest, VLAN_TAG);
+    }
+    return true;
+}
+
+/* Raw IP says by its first four bits what it is. */
+static bool type_of_raw(const struct rest *rest, uint16_t *type)
+{
+    if (rest->size == 0)
+        return false;
+    *type = rest->bytes[0] >> 4 == 4 ? TYPE_IPV4 : rest->bytes[0] >> 4 == 6 ? TYPE_IPV6 : 0;
+    return true;
+}
+
+/* BSD's loopback header: an address family whose value for IPv6 differs between
+ * the systems that write such captures (24, 28, 30; pcap-linktype(7)). */
+static bool skip_family(struct rest *rest, bool network_order, uint16_t *type)
+{
+    uint32_t family;
+
+    if (rest->size < NULL_HEADER)
+        return false;
+    memcpy(&family, rest->bytes, sizeof family);
+    if (network_order)
+        family = load_be32(rest->bytes);
+    skip(rest, NULL_HEADER);
+    if (family == AF_INET)
+        *type = TYPE_IPV4;
+    else if (family == AF_INET6 || family == 24 || family == 28 || family == 30)
+        *type = TYPE_IPV6;
+    else
+        *type = 0;
+    return true;
+}
+
+static bool skip_link(struct rest *rest, enum frame_link link, uint16_t *type)
+{
+    switch (link) {
+    case LINK_ETHERNET:
+        return skip_typed(rest, ETHERNET_HEADER, 12, type);
+    case LINK_SLL:
+        return skip_typed(rest, SLL_HEADER, 14, type);
+    case LINK_SLL2:
+        return skip_typed(rest, SLL2_HEADER, 0, type);
+    case LINK_RAW:
+        return type_of_raw(rest, type);
+    case LINK_NULL:
+        return skip_family(rest, false, type);
+    case LINK_LOOP:
+        return skip_family(rest, true, type);
+    case LINK_UNKNOWN:
+        break;
+    }
+    return false;
+}
+
+static bool enter_ipv4(struct frame *frame, struct rest *rest)
+{
+    const uint8_t *ip = rest->bytes;
+    size_t header, total;
+
+    if (rest->size < IPV4_HEADER || ip[0] >> 4 != 4)
+        return false;
+    header = (size_t)(ip[0] & 0x0f) * 4;
+    total = load_be16(ip + 2);
+    if (header < IPV4_HEADER || total < header || total > rest->size)
+        return false;
+    if ((load_be16(ip + 6) & IPV4_FRAGMENT) != 0 || ip[9] != IPPROTO_UDP)
+        return false;
+    frame->source = address_from_ipv4(ip + 12);
+    rest->size = total;
+    return skip(rest, header);
+}
+
+static bool enter_ipv6(struct frame *frame, struct rest *rest)
+{
+    const uint8_t *ip = rest->bytes;
+    size_t payload;
+
+    if (rest->size < IPV6_HEADER || ip[0] >> 4 != 6 || ip[6] != IPPROTO_UDP)
+        return false;
+    payload = load_be16(ip + 4);
+    if (payload > rest->size - IPV6_HEADER)
+        return false;
+    memcpy(frame->source.bytes, ip + 8, sizeof frame->source.bytes);
+    rest->size = IPV6_HEADER + payload;
+    return skip(rest, IPV6_HEADER);
+}
+
+static bool enter_udp(struct frame *frame, const struct rest *rest)
+{
+    size_t size;
+
+    if (rest->size < UDP_HEADER)
+        return false;
+    size = load_be16(rest->bytes + 4);
+    if (size < UDP_HEADER || size > rest->size)
+        return false;
+    frame->port = load_be16(rest->bytes + 2);
+    frame->payload = rest->bytes + UDP_HEADER;
+    frame->size = size - UDP_HEADER;
+    return true;
+}
+
+bool frame_decode(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured)
+{
+    struct rest rest = {.bytes = bytes, .size = captured};
+    uint16_t type;
+
+    if (!skip_link(&rest, link, &type))
+        return false;
+    if (type == TYPE_IPV4)
+        return enter_ipv4(frame, &rest) && enter_udp(frame, &rest);
+    if (type == TYPE_IPV6)
+        return enter_ipv6(frame, &rest) && enter_udp(frame, &rest);
+    return false;
+}

@@ -1,0 +1,38 @@
+/* From a captured frame to what may be a knock: pure, no state, no allocation. */
+#ifndef PORTSMITH_FRAME_H
+#define PORTSMITH_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "address.h"
+
+/* What the first bytes of a frame are. libpcap's DLT_ and LINKTYPE_ names
+ * (pcap-linktype(7)) lead here by frame_link_of. */
+enum frame_link {
+    LINK_UNKNOWN = 0,
+    LINK_ETHERNET,  /* DLT_EN10MB, loopback included */
+    LINK_SLL,       /* DLT_LINUX_SLL: "any" */
+    LINK_SLL2,      /* DLT_LINUX_SLL2 */
+    LINK_RAW,       /* DLT_RAW, DLT_IPV4, DLT_IPV6: tun, wg */
+    LINK_NULL,      /* DLT_NULL: address family, host order */
+    LINK_LOOP,      /* DLT_LOOP: address family, network order */
+};
+
+struct frame {
+    struct address source; /* of the IP header */
+    uint16_t port;         /* UDP destination port, host order */
+    const uint8_t *payload; /* of the UDP datagram; points into the frame */
+    size_t size;            /* bytes of payload */
+};
+
+enum frame_link frame_link_of(int datalink);
+
+/* Decodes `captured` bytes at `bytes`. Two VLAN tags at most are skipped, and
+ * IPv4 options. False for whatever is not one whole UDP datagram: fragments,
+ * IPv6 extension headers, lengths that do not fit what was captured. Bytes
+ * behind the IP packet (padding, a trailing FCS) are ignored. */
+bool frame_decode(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured);
+
+#endif

@@ -1,0 +1,77 @@
+#include "knock.h"
+
+#include <string.h>
+
+#include "clock.h"
+
+static bool is_timely(const struct knock_limits *limits, uint64_t counter)
+{
+    uint64_t now = clock_wall_us(), distance = counter > now ? counter - now : now - counter;
+
+    return !limits->skew_checked || distance <= (uint64_t)limits->max_skew * USEC_PER_SEC;
+}
+
+/* Opens the envelope into *message; NULL when no client's key fits. */
+static struct client *open_envelope(struct helper_request *message, const struct frame *frame,
+                                    const struct roster *roster)
+{
+    struct client *client;
+
+    if (frame->size < DATAGRAM_MIN || frame->size > DATAGRAM_MAX)
+        return NULL;
+    envelope_claimed_key_id(message->key_id, roster->gate, frame->payload);
+    client = roster_find(roster, message->key_id);
+    if (!client || client->port != frame->port)
+        return NULL;
+    return envelope_open(message->request, message->signature, client->envelope_key, frame->payload,
+                         frame->size)
+               ? client
+               : NULL;
+}
+
+/* A knock that the helper will refuse is passed on now and then, so that it can
+ * say why in the log; but what somebody else replays or forges never spends
+ * what the client's own knocks live on. */
+static bool is_within_rate(struct client *client, const struct helper_request *message,
+                           const struct roster *roster, bool timely)
+{
+    enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
+    int64_t now = clock_boot_ns() / NSEC_PER_MSEC;
+
+    if (timely && envelope_verify(message->signature, client->public_key, roster->server_public,
+                                  message->request))
+        return roster_take_tokens(&client->honest, HONEST_PRICE, now);
+    return roster_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
+}
+
+struct client *knock_examine(struct helper_request *message, const struct frame *frame,
+                             const struct roster *roster, const struct knock_limits *limits,
+                             struct counters *counters)
+{
+    struct client *client = open_envelope(message, frame, roster);
+    struct request request;
+    bool timely;
+
+    if (!client) {
+        counters->garbage++;
+        return NULL;
+    }
+    counters->authentic++;
+    if (!request_decode(&request, message->request) || !address_is_grantable(&frame->source)) {
+        counters->malformed++;
+        return NULL;
+    }
+    if (!roster_counter_is_new(client, request.counter)) {
+        counters->repeated++;
+        return NULL;
+    }
+    timely = is_timely(limits, request.counter);
+    counters->untimely += !timely;
+    if (!is_within_rate(client, message, roster, timely)) {
+        counters->throttled++;
+        return NULL;
+    }
+    message->verb = request.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
+    message->observed = frame->source;
+    return client;
+}

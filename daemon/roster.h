@@ -1,0 +1,61 @@
+/* The sniffer's clients: for each key id the envelope key, what the helper said
+ * of its counters, and how much it may still ask. Found in one step, however
+ * many there are; nothing is allocated after the start. */
+#ifndef PORTSMITH_ROSTER_H
+#define PORTSMITH_ROSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "message.h"
+
+enum { ROSTER_PENDING = 8 };
+
+/* Requests a second, on average, with bursts. */
+struct bucket {
+    uint32_t tokens; /* thousandths */
+    int64_t filled;  /* CLOCK_BOOTTIME, milliseconds */
+};
+
+struct client {
+    uint8_t key_id[KEY_ID_SIZE];
+    uint8_t envelope_key[KEY_SIZE];
+    uint8_t public_key[KEY_SIZE];
+    uint16_t port; /* where it must knock, host order */
+    bool used;     /* false: an empty place in the table */
+    uint64_t counters[MARK_COUNTERS];  /* the helper's mark, as last told */
+    uint64_t pending[ROSTER_PENDING];  /* counters last passed on, a ring */
+    uint8_t next_pending;
+    struct bucket honest;   /* spent by well-signed, timely knocks alone */
+    struct bucket doubtful; /* spent by all others: they cannot use up the other */
+};
+
+struct roster {
+    struct client *table; /* locked memory */
+    size_t mask;          /* places - 1, a power of two less one */
+    uint8_t gate[GATE_KEY_SIZE];
+    uint8_t server_public[KEY_SIZE];
+};
+
+/* Builds the table of a configuration's profiles, in memory of its own that is
+ * locked. False with the reason when there is not enough. */
+bool roster_create(struct roster *roster, const struct config *config, struct error *why);
+
+/* NULL when no profile has that key id. */
+struct client *roster_find(const struct roster *roster, const uint8_t key_id[static KEY_ID_SIZE]);
+
+/* Whether the counter may be new: not spent by what the helper has said, and
+ * not on its way to the helper. */
+bool roster_counter_is_new(const struct client *client, uint64_t counter);
+void roster_note_pending(struct client *client, uint64_t counter);
+
+/* Takes the helper's word on a client's mark. */
+void roster_learn(struct client *client, const uint64_t counters[static MARK_COUNTERS]);
+
+/* Takes `price` tokens, earned at eight a second, thirty-two at most; false when
+ * there are fewer. `now` in milliseconds of CLOCK_BOOTTIME. */
+bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now);
+
+#endif

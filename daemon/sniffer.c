@@ -1,0 +1,180 @@
+#include "sniffer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "drop.h"
+#include "knock.h"
+#include "log.h"
+#include "message.h"
+
+enum { FD_LIFELINE = 3, FD_HELPER = 4, FD_FIRST_FREE = 5 };
+
+struct sniffer {
+    struct roster roster;
+    struct knock_limits limits;
+    struct counters *counters;
+    struct capture captures[CONFIG_INTERFACES];
+    size_t capture_count;
+    uint32_t serial;
+};
+
+/* Leaves standard input to error, the lifeline and the helper's socket open. */
+static void keep_descriptors(int lifeline, int helper)
+{
+    int high_lifeline = fcntl(lifeline, F_DUPFD, FD_FIRST_FREE);
+    int high_helper = fcntl(helper, F_DUPFD, FD_FIRST_FREE);
+
+    if (dup2(high_lifeline, FD_LIFELINE) < 0 || dup2(high_helper, FD_HELPER) < 0 ||
+        close_range(FD_FIRST_FREE, ~0u, 0) != 0)
+        fatal("cannot arrange descriptors");
+}
+
+static void open_captures(struct sniffer *s, const struct config *config, uint32_t links)
+{
+    struct error why;
+
+    for (size_t i = 0; i < config->interface_count; i++) {
+        if (!(links & (1u << i)))
+            continue;
+        if (!capture_open(&s->captures[s->capture_count], config->interfaces[i], config, &why))
+            fatalx("%s", why.text);
+        s->capture_count++;
+    }
+}
+
+static void prepare(struct sniffer *s, const struct sniffer_start *start)
+{
+    struct config *config = start->config;
+    char empty[CONFIG_PATH_SIZE + sizeof "/empty"];
+    struct error why;
+
+    s->counters = start->counters;
+    s->limits = (struct knock_limits){.skew_checked = config->skew_checked,
+                                      .max_skew = config->max_skew};
+    if (!roster_create(&s->roster, config, &why))
+        fatalx("%s", why.text);
+    open_captures(s, config, start->links);
+    snprintf(empty, sizeof empty, "%s/empty", config->run_directory);
+    if (!drop_privileges(empty, config->uid, config->gid, &why))
+        fatalx("%s", why.text);
+    config_free(config);
+}
+
+static void pass_on(struct sniffer *s, struct client *client, struct helper_request *message)
+{
+    struct request request;
+
+    message->serial = ++s->serial;
+    if (send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof *message) {
+        s->counters->unsent++; /* if the helper has gone, poll says so */
+        return;
+    }
+    s->counters->passed++;
+    if (request_decode(&request, message->request))
+        roster_note_pending(client, request.counter);
+}
+
+static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size)
+{
+    struct sniffer *s = user;
+    struct helper_request message = {0};
+    struct client *client;
+    struct frame frame;
+
+    s->counters->captured++;
+    if (!frame_decode(&frame, link, bytes, size)) {
+        s->counters->garbage++;
+        return;
+    }
+    client = knock_examine(&message, &frame, &s->roster, &s->limits, s->counters);
+    if (client)
+        pass_on(s, client, &message);
+}
+
+static void take_reply(struct sniffer *s, const struct helper_reply *reply)
+{
+    struct client *client = roster_find(&s->roster, reply->key_id);
+
+    if (client)
+        roster_learn(client, reply->counters);
+    if (reply->verdict == VERDICT_OPENED || reply->verdict == VERDICT_EXTENDED ||
+        reply->verdict == VERDICT_CLOSED)
+        s->counters->granted++;
+    else
+        s->counters->refused++;
+}
+
+static void read_replies(struct sniffer *s)
+{
+    struct helper_reply reply;
+
+    for (;;) {
+        ssize_t n = recv(FD_HELPER, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n != sizeof reply)
+            exit(EXIT_SUCCESS); /* the helper has gone: so does its sniffer */
+        take_reply(s, &reply);
+    }
+}
+
+static void read_captures(struct sniffer *s, const struct pollfd *fds)
+{
+    struct error why;
+
+    for (size_t i = 0; i < s->capture_count; i++) {
+        if (!fds[i].revents || capture_read(&s->captures[i], take_frame, s, &why))
+            continue;
+        log_warnx("%s", why.text);
+        exit(SNIFFER_EXIT_CAPTURE_ENDED);
+    }
+}
+
+static _Noreturn void watch(struct sniffer *s)
+{
+    enum { LIFELINE, HELPER, CAPTURES };
+    struct pollfd fds[CAPTURES + CONFIG_INTERFACES] = {
+        [LIFELINE] = {.fd = FD_LIFELINE, .events = POLLIN},
+        [HELPER] = {.fd = FD_HELPER, .events = POLLIN},
+    };
+
+    for (size_t i = 0; i < s->capture_count; i++)
+        fds[CAPTURES + i] = (struct pollfd){.fd = s->captures[i].fd, .events = POLLIN};
+    for (;;) {
+        if (poll(fds, CAPTURES + s->capture_count, -1) < 0 && errno != EINTR)
+            fatal("poll");
+        if (fds[LIFELINE].revents)
+            exit(EXIT_SUCCESS);
+        if (fds[HELPER].revents)
+            read_replies(s);
+        read_captures(s, fds + CAPTURES);
+    }
+}
+
+void sniffer_run(const struct sniffer_start *start)
+{
+    static struct sniffer sniffer;
+    sigset_t none;
+
+    keep_descriptors(start->lifeline, start->helper);
+    log_rename("portsmith-sniffer");
+    prctl(PR_SET_NAME, "portsmith-sniff");
+    setpgid(0, 0); /* a Ctrl-C is the supervisor's to answer */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prepare(&sniffer, start);
+    if (write(FD_LIFELINE, "", 1) != 1)
+        exit(EXIT_FAILURE);
+    watch(&sniffer);
+}
