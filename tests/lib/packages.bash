@@ -5,7 +5,7 @@
 {
 build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libcap-ng-dev
     libseccomp-dev libinih-dev)
-test_packages=(libcmocka-dev bats iproute2 iptables util-linux procps passwd socat nmap tcpdump
+test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux procps passwd socat nmap tcpdump
     python3 python3-nacl)
 analysis_packages=(binutils mandoc shellcheck)
 }
