@@ -1,0 +1,63 @@
+/* The pair: one sniffer and one helper, started together and ended together.
+ * There is one way to start it and one way to end it. */
+#ifndef PORTSMITH_PAIR_H
+#define PORTSMITH_PAIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "counters.h"
+#include "message.h"
+
+struct pair {
+    pid_t sniffer, helper; /* 0: none */
+    int lifeline;          /* to the sniffer; -1: none */
+    int control;           /* to the helper, SOCK_SEQPACKET; -1: none */
+    uint32_t interfaces[CONFIG_INTERFACES]; /* kernel's index of each one captured; 0: was
+                                               not there, or down */
+};
+
+/* How the programs of a pair log. */
+struct pair_logging {
+    bool foreground, debug;
+};
+
+enum pair_result {
+    PAIR_STARTED,
+    PAIR_FAILED,   /* may pass */
+    PAIR_UNUSABLE, /* this host cannot do what the configuration asks */
+};
+
+void pair_init(struct pair *pair);
+
+/* Starts a new pair in place of *pair, which may be empty: first the new sniffer
+ * opens its captures, then the old pair ends, then the new helper takes over
+ * its grants; so no knock is lost. When the sniffer cannot start the old pair
+ * is left as it was; when the helper cannot, *pair is empty. Failures are in
+ * the log. Waits for the processes, a minute at most each. */
+enum pair_result pair_replace(struct pair *pair, struct config *config, struct counters *counters,
+                              const struct pair_logging *logging);
+
+/* Tries what a helper would need for this configuration, changing nothing. */
+enum pair_result pair_probe(const struct config *config, const struct pair_logging *logging);
+
+/* Removes every trace of Portsmith from the firewall, with a helper of its own. */
+bool pair_release(const struct pair_logging *logging);
+
+/* Ends both and waits for them. With `remove_grants` live grants are taken out
+ * of the firewall; otherwise they stay for the next pair, or until their
+ * deadlines. */
+void pair_end(struct pair *pair, bool remove_grants);
+
+/* Takes note that a child has ended; true when it was one of the pair's. */
+bool pair_note_end(struct pair *pair, pid_t child, int status);
+
+/* The helper's message, if any waits: 0 or HELPER_SNIFFER_BROKEN. */
+uint32_t pair_read_event(const struct pair *pair);
+
+/* Whether an interface that was not captured is there by now. */
+bool pair_misses_interface(const struct pair *pair, const struct config *config);
+
+#endif

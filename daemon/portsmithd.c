@@ -1,0 +1,190 @@
+/* portsmithd(8): options, and the way into the background. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "log.h"
+#include "pair.h"
+#include "pidfile.h"
+#include "supervisor.h"
+
+enum { EXIT_USAGE = 2, EXIT_CONFIGURATION = 78 };
+
+static const char usage[] =
+    "usage: portsmithd [-dftT] [-c file]\n"
+    "       portsmithd --release [-c file]\n"
+    "\n"
+    "  -c, --config FILE   read FILE instead of /etc/portsmith.conf\n"
+    "  -f, --foreground    stay in the foreground and log to standard error\n"
+    "  -d, --debug         log more\n"
+    "  -t, --test          check the configuration and exit\n"
+    "  -T, --print         check the configuration, print what is in effect, exit\n"
+    "      --release       open the ports that Close shut: remove all rules, exit\n"
+    "  -h, --help          show this and exit\n"
+    "  -V, --version       show the version and exit\n"
+    "\n"
+    "The manual is portsmithd(8).\n";
+
+struct options {
+    struct supervisor_options supervisor;
+    bool test, print, release;
+};
+
+static _Noreturn void refuse_usage(void)
+{
+    fputs("Try 'portsmithd --help'.\n", stderr);
+    exit(EXIT_USAGE);
+}
+
+static void read_options(struct options *options, int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'}, {"foreground", no_argument, NULL, 'f'},
+        {"debug", no_argument, NULL, 'd'},        {"test", no_argument, NULL, 't'},
+        {"print", no_argument, NULL, 'T'},        {"release", no_argument, NULL, 'R'},
+        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "c:fdtThV", names, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->supervisor.config_path = optarg;
+            break;
+        case 'f':
+            options->supervisor.foreground = true;
+            break;
+        case 'd':
+            options->supervisor.debug = true;
+            break;
+        case 't':
+            options->test = true;
+            break;
+        case 'T':
+            options->print = true;
+            break;
+        case 'R':
+            options->release = true;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            exit(EXIT_SUCCESS);
+        case 'V':
+            puts("portsmithd " PORTSMITH_VERSION);
+            exit(EXIT_SUCCESS);
+        default:
+            refuse_usage();
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "portsmithd: unexpected argument '%s'\n", argv[optind]);
+        refuse_usage();
+    }
+}
+
+static _Noreturn void refuse_configuration(const struct error *why)
+{
+    fprintf(stderr, "portsmithd: %s\n", why->text);
+    exit(EXIT_CONFIGURATION);
+}
+
+/* Not with the whole configuration: the firewall must open again even when a
+ * profile is broken. */
+static int release(const struct options *options)
+{
+    const struct pair_logging logging = {.foreground = true};
+    struct config config;
+    struct error why;
+    pid_t running;
+
+    if (!config_read_main(&config, options->supervisor.config_path, &why))
+        refuse_configuration(&why);
+    running = pidfile_owner(config.run_directory);
+    if (running != 0) {
+        fprintf(stderr, "portsmithd: running as pid %ld; stop it first\n", (long)running);
+        return EXIT_FAILURE;
+    }
+    return pair_release(&logging) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void leave_terminal(void)
+{
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (setsid() < 0 || chdir("/") != 0 || nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
+        dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
+        fatal("cannot go into the background");
+    close(nothing);
+}
+
+/* Returns in the background process; the starting one waits until the daemon
+ * serves, so that its exit status tells whether it does. */
+static void go_into_background(struct supervisor_options *options)
+{
+    int ready[2];
+    pid_t daemon;
+    char byte;
+
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        fatal("cannot make a pipe");
+    daemon = fork();
+    if (daemon < 0)
+        fatal("cannot fork");
+    if (daemon == 0) {
+        close(ready[0]);
+        leave_terminal();
+        options->ready = ready[1];
+        return;
+    }
+    close(ready[1]);
+    if (read(ready[0], &byte, 1) == 1)
+        exit(EXIT_SUCCESS);
+    fputs("portsmithd: it did not start: the reason is in the system log, or run it with -f\n",
+          stderr);
+    exit(EXIT_FAILURE);
+}
+
+static char *absolute_path(const char *path)
+{
+    char *absolute = realpath(path, NULL);
+
+    return absolute ? absolute : strdup(path); /* the error will name it */
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.supervisor = {.config_path = "/etc/portsmith.conf", .ready = -1}};
+    struct supervisor_options *supervisor = &options.supervisor;
+    struct config *config;
+    struct error why;
+
+    if (sodium_init() < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        fatalx("cannot initialise");
+    read_options(&options, argc, argv);
+    if (options.release)
+        return release(&options);
+    supervisor->config_path = absolute_path(supervisor->config_path);
+    config = config_load(supervisor->config_path, &why);
+    if (!config)
+        refuse_configuration(&why);
+    if (options.print)
+        config_print(config, stdout);
+    if (options.print || options.test)
+        return EXIT_SUCCESS;
+    if (geteuid() != 0) {
+        fputs("portsmithd: it must be started by root\n", stderr);
+        return EXIT_FAILURE;
+    }
+    log_open("portsmithd", supervisor->foreground, supervisor->debug);
+    if (!supervisor->foreground)
+        go_into_background(supervisor);
+    return supervisor_run(supervisor, config);
+}

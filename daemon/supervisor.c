@@ -1,0 +1,283 @@
+#include "supervisor.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "counters.h"
+#include "file.h"
+#include "log.h"
+#include "pair.h"
+#include "pidfile.h"
+
+enum {
+    EX_CONFIG_STATUS = 78,
+    BACKOFF_MAX = 60,    /* seconds */
+    STABLE_AFTER = 60,   /* seconds without an accident: start again at no delay */
+    SETTLE_MS = 100,     /* interfaces change in bursts */
+};
+
+struct supervisor {
+    const struct supervisor_options *options;
+    struct pair_logging logging;
+    struct config *config;
+    struct counters *counters;
+    struct pair pair;
+    int signals, links; /* descriptors: signalfd, rtnetlink */
+    unsigned accidents; /* in a row */
+    int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
+    int64_t restart_at; /* 0: no restart is planned */
+    int64_t look_at;    /* at the interfaces; 0: not planned */
+    bool stopping;
+};
+
+static int64_t milliseconds_from_now(int64_t milliseconds)
+{
+    return clock_boot_ns() + milliseconds * NSEC_PER_MSEC;
+}
+
+/* ---- the pair ----------------------------------------------------------- */
+
+static void plan_restart(struct supervisor *s)
+{
+    unsigned delay = 0;
+
+    if (s->restart_at != 0)
+        return;
+    if (clock_boot_ns() - s->started_at > (int64_t)STABLE_AFTER * NSEC_PER_SEC)
+        s->accidents = 0;
+    if (s->accidents > 0)
+        delay = s->accidents > 6 ? BACKOFF_MAX : 1u << (s->accidents - 1);
+    s->accidents++;
+    s->restart_at = milliseconds_from_now((int64_t)delay * 1000);
+    if (delay > 0)
+        log_warnx("starting again in %u s", delay);
+}
+
+static enum pair_result start_pair(struct supervisor *s)
+{
+    enum pair_result result;
+
+    s->restart_at = 0;
+    result = pair_replace(&s->pair, s->config, s->counters, &s->logging);
+    s->started_at = clock_boot_ns();
+    if (result == PAIR_STARTED)
+        log_info("ready: %zu profile%s, %u shut port%s", s->config->profile_count,
+                 s->config->profile_count == 1 ? "" : "s", s->config->close_count,
+                 s->config->close_count == 1 ? "" : "s");
+    return result;
+}
+
+static void restart_pair(struct supervisor *s)
+{
+    if (start_pair(s) != PAIR_STARTED)
+        plan_restart(s);
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+static void reap_children(struct supervisor *s)
+{
+    int status;
+    pid_t child;
+
+    while ((child = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pair_note_end(&s->pair, child, status) && !s->stopping)
+            plan_restart(s);
+}
+
+static void reload(struct supervisor *s)
+{
+    struct config *old = s->config, *new;
+    struct error why;
+
+    new = config_load(s->options->config_path, &why);
+    if (!new) {
+        log_warnx("%s", why.text);
+        log_warnx("the configuration was not reloaded: the one in use stays");
+        return;
+    }
+    if (pair_probe(new, &s->logging) != PAIR_STARTED) {
+        log_warnx("this host cannot do what the new configuration asks: the one in use stays");
+        config_free(new);
+        return;
+    }
+    s->config = new;
+    if (start_pair(s) == PAIR_STARTED) {
+        config_free(old);
+        log_info("the configuration was reloaded");
+        return;
+    }
+    log_warnx("the new configuration cannot be used: going back to the one before");
+    s->config = old;
+    config_free(new);
+    restart_pair(s);
+}
+
+static void handle_signal(struct supervisor *s)
+{
+    struct signalfd_siginfo info;
+
+    if (read(s->signals, &info, sizeof info) != sizeof info)
+        return;
+    switch (info.ssi_signo) {
+    case SIGCHLD:
+        reap_children(s);
+        break;
+    case SIGHUP:
+        reload(s);
+        break;
+    default:
+        log_info("stopping on signal %u", info.ssi_signo);
+        s->stopping = true;
+    }
+}
+
+/* Any message means "something about interfaces changed"; none is read. */
+static void handle_links(struct supervisor *s)
+{
+    char discarded[16384];
+
+    while (recv(s->links, discarded, sizeof discarded, MSG_DONTWAIT) > 0 || errno == EINTR ||
+           errno == ENOBUFS)
+        errno = 0;
+    if (s->look_at == 0)
+        s->look_at = milliseconds_from_now(SETTLE_MS);
+}
+
+static void handle_helper(struct supervisor *s)
+{
+    if (pair_read_event(&s->pair) == HELPER_SNIFFER_BROKEN)
+        plan_restart(s);
+}
+
+static void handle_time(struct supervisor *s)
+{
+    int64_t now = clock_boot_ns();
+
+    if (s->look_at != 0 && now >= s->look_at) {
+        s->look_at = 0;
+        if (s->restart_at == 0 && pair_misses_interface(&s->pair, s->config)) {
+            log_info("an interface has come up: capturing on it");
+            restart_pair(s);
+        }
+    }
+    if (s->restart_at != 0 && now >= s->restart_at)
+        restart_pair(s);
+}
+
+static int time_until_next(const struct supervisor *s)
+{
+    int64_t next = INT64_MAX, left;
+
+    if (s->restart_at != 0)
+        next = s->restart_at;
+    if (s->look_at != 0 && s->look_at < next)
+        next = s->look_at;
+    if (next == INT64_MAX)
+        return -1;
+    left = (next - clock_boot_ns()) / NSEC_PER_MSEC + 1;
+    return left < 0 ? 0 : (int)left;
+}
+
+static void serve(struct supervisor *s)
+{
+    while (!s->stopping) {
+        struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
+                               {.fd = s->links, .events = POLLIN},
+                               {.fd = s->pair.control, .events = POLLIN}};
+
+        if (poll(fds, sizeof fds / sizeof *fds, time_until_next(s)) < 0 && errno != EINTR)
+            fatal("poll");
+        if (fds[0].revents)
+            handle_signal(s);
+        if (fds[1].revents)
+            handle_links(s);
+        if (fds[2].revents && s->pair.control == fds[2].fd)
+            handle_helper(s);
+        if (!s->stopping)
+            handle_time(s);
+    }
+}
+
+/* ---- start and stop ----------------------------------------------------- */
+
+static int open_signals(void)
+{
+    sigset_t ours;
+
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGCHLD);
+    sigaddset(&ours, SIGHUP);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &ours, NULL) != 0)
+        return -1;
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_links(void)
+{
+    struct sockaddr_nl link_events = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&link_events, sizeof link_events) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void tell_ready(const struct supervisor_options *options)
+{
+    if (options->ready >= 0 && write(options->ready, "", 1) != 1)
+        log_warn("cannot tell the starting process that we are ready");
+}
+
+static int stop(struct supervisor *s)
+{
+    pair_end(&s->pair, true);
+    counters_log(s->counters);
+    config_free(s->config);
+    log_info("stopped; shut ports stay shut until portsmithd --release");
+    return EXIT_SUCCESS;
+}
+
+int supervisor_run(const struct supervisor_options *options, struct config *config)
+{
+    struct supervisor s = {
+        .options = options,
+        .logging = {.foreground = options->foreground, .debug = options->debug},
+        .config = config,
+        .counters = counters_create(),
+        .signals = open_signals(),
+        .links = open_links(),
+    };
+    struct error why;
+    enum pair_result result;
+
+    pair_init(&s.pair);
+    if (!s.counters || s.signals < 0 || s.links < 0)
+        fatal("cannot start");
+    if (!file_make_directory(config->run_directory, 0755, &why) ||
+        pidfile_create(config->run_directory, &why) < 0)
+        fatalx("%s", why.text);
+    result = start_pair(&s);
+    if (result != PAIR_STARTED) {
+        log_warnx("portsmithd does not start; ports that it shut before stay shut");
+        return result == PAIR_UNUSABLE ? EX_CONFIG_STATUS : EXIT_FAILURE;
+    }
+    tell_ready(options);
+    serve(&s);
+    return stop(&s);
+}
