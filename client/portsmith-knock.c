@@ -2,9 +2,7 @@
 #include <dirent.h>
 #include <err.h>
 #include <errno.h>
-#include <getopt.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,60 +16,12 @@
 #include "identity.h"
 #include "keys.h"
 #include "knock.h"
+#include "options.h"
 #include "paths.h"
+#include "send.h"
 #include "server.h"
 #include "target.h"
 #include "timespan.h"
-
-enum { EXIT_USAGE = 2 };
-
-static const char help[] =
-    "Usage: portsmith-knock [options] SERVER [SERVICE...]\n"
-    "       portsmith-knock [options] --config FILE [SERVICE...]\n"
-    "       portsmith-knock [options] --server-key KEY --port PORT HOST [SERVICE...]\n"
-    "       portsmith-knock keygen [FILE]\n"
-    "       portsmith-knock pubkey [FILE]\n"
-    "       portsmith-knock import FILE\n"
-    "\n"
-    "Knocks at SERVER, so that it opens SERVICE (tcp/22, udp/53; up to 4) to you.\n"
-    "Without a SERVICE: what the server's file says, or all that your profile permits.\n"
-    "\n"
-    "  -4                    knock at IPv4 addresses only\n"
-    "  -6                    knock at IPv6 addresses only\n"
-    "  --address ADDRESS     auto, observed, or the IP address to open to\n"
-    "  --close               close instead of open\n"
-    "  --config FILE         the server's file, instead of SERVER\n"
-    "  -h, --help            print this\n"
-    "  --identity FILE       the file of your secret key\n"
-    "  --output FILE         write the datagram to FILE or '-' instead of sending it\n"
-    "  --port PORT           the knock port of HOST\n"
-    "  --server-key KEY      the public key of HOST, instead of a server's file\n"
-    "  -v                    say what is sent where\n"
-    "  --version             print the version\n"
-    "  --window SPAN         stay open this long: 30s, 10m, 2h\n"
-    "\n"
-    "  keygen   make your identity\n"
-    "  pubkey   print the public key of your identity\n"
-    "  import   read a bundle that the server's admin made for you\n";
-
-struct options {
-    const char *address, *config, *identity, *output, *port, *server_key, *window;
-    int family;
-    bool close, verbose;
-    char **words; /* SERVER or HOST, and services */
-    int word_count;
-};
-
-__attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vwarnx(format, arguments);
-    va_end(arguments);
-    fputs("Try 'portsmith-knock --help'.\n", stderr);
-    return EXIT_USAGE;
-}
 
 static int failure(int status, const struct error *why)
 {
@@ -378,59 +328,35 @@ static int write_knock(const struct knocker *knocker, struct request *r, const s
     return EXIT_SUCCESS;
 }
 
-/* Fills in the address where it is to be the route's own. */
-static bool send_knock(const struct target *target, const struct knocker *knocker,
-                       const struct server *server, struct request *r, size_t *size,
-                       struct error *why)
-{
-    uint8_t datagram[DATAGRAM_MAX];
-    struct address source;
-    int fd = target_connect(target, &source, why);
-    bool sent;
-
-    if (fd < 0)
-        return false;
-    if (server->address.source == ADDRESS_AUTO && address_is_global(&source)) {
-        r->has_address = true;
-        r->address = source;
-    }
-    *size = knock_make(datagram, knocker, r);
-    sent = send(fd, datagram, *size, 0) == (ssize_t)*size ||
-           error_set(why, "%s", strerror(errno));
-    close(fd);
-    return sent;
-}
-
-static bool knock_at(const struct target *target, const struct knocker *knocker,
-                     const struct server *server, struct request r, bool verbose,
-                     struct error *why)
+static void tell_sending(const struct sending *s, const struct target *target, uint16_t port)
 {
     char address[TARGET_TEXT_SIZE], where[TARGET_TEXT_SIZE + sizeof " port 65535"];
-    size_t size;
-    bool sent = send_knock(target, knocker, server, &r, &size, why);
 
-    snprintf(where, sizeof where, "%s port %u", target_format(target, address), server->port);
-    if (sent && verbose)
-        tell("sent", size, where, &r);
-    else if (verbose)
-        warnx("not sent to %s: %s", where, why->text);
-    return sent;
+    snprintf(where, sizeof where, "%s port %u", target_format(target, address), port);
+    if (s->sent)
+        tell("sent", s->size, where, &s->request);
+    else
+        warnx("not sent to %s: %s", where, s->why.text);
 }
 
-static int send_knocks(const struct knocker *knocker, const struct server *server,
-                       struct request *r, const struct options *o)
+static int knock_everywhere(const struct knocker *knocker, const struct server *server,
+                            struct request *r, const struct options *o)
 {
+    struct sending sendings[TARGETS_MAX];
     struct target targets[TARGETS_MAX];
-    unsigned count, sent = 0;
+    unsigned count, sent;
     struct error why;
 
     count = target_resolve(targets, server->host, server->port, o->family, &why);
     if (count == 0 || !take_counters(count, &r->counter, &why))
         return failure(EXIT_FAILURE, &why);
-    for (unsigned i = 0; i < count; i++, r->counter++)
-        sent += knock_at(&targets[i], knocker, server, *r, o->verbose, &why);
+    sent = send_knocks(sendings, targets, count, knocker, r,
+                       server->address.source == ADDRESS_AUTO);
+    for (unsigned i = 0; o->verbose && i < count; i++)
+        tell_sending(&sendings[i], &targets[i], server->port);
     if (sent == 0) {
-        warnx("no knock was sent to %s: %s; check this machine's network", server->host, why.text);
+        warnx("no knock was sent to %s: %s; check this machine's network", server->host,
+              sendings[0].why.text);
         return EXIT_FAILURE;
     }
     return EXIT_SUCCESS;
@@ -447,7 +373,8 @@ static int knock(const struct server *server, const struct options *o)
     identity_free(identity);
     if (!knocker)
         return failure(EX_CONFIG, &why);
-    status = o->output ? write_knock(knocker, &r, o) : send_knocks(knocker, server, &r, o);
+    status = o->output ? write_knock(knocker, &r, o)
+                       : knock_everywhere(knocker, server, &r, o);
     knocker_free(knocker);
     return status;
 }
@@ -469,111 +396,22 @@ static int run_knock(const struct options *o)
     return status;
 }
 
-/* ---- the command line ---------------------------------------------------- */
-
-enum {
-    OPTION_ADDRESS = 256,
-    OPTION_CLOSE,
-    OPTION_CONFIG,
-    OPTION_IDENTITY,
-    OPTION_OUTPUT,
-    OPTION_PORT,
-    OPTION_SERVER_KEY,
-    OPTION_VERSION,
-    OPTION_WINDOW,
-};
-
-static const struct option long_options[] = {
-    {"address", required_argument, NULL, OPTION_ADDRESS},
-    {"close", no_argument, NULL, OPTION_CLOSE},
-    {"config", required_argument, NULL, OPTION_CONFIG},
-    {"help", no_argument, NULL, 'h'},
-    {"identity", required_argument, NULL, OPTION_IDENTITY},
-    {"output", required_argument, NULL, OPTION_OUTPUT},
-    {"port", required_argument, NULL, OPTION_PORT},
-    {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"window", required_argument, NULL, OPTION_WINDOW},
-    {0},
-};
-
-static bool store_option(struct options *o, int option)
-{
-    switch (option) {
-    case '4':
-    case '6':
-        o->family = option == '4' ? AF_INET : AF_INET6;
-        return true;
-    case 'v':
-        o->verbose = true;
-        return true;
-    case OPTION_CLOSE:
-        o->close = true;
-        return true;
-    case OPTION_ADDRESS:
-        o->address = optarg;
-        return true;
-    case OPTION_CONFIG:
-        o->config = optarg;
-        return true;
-    case OPTION_IDENTITY:
-        o->identity = optarg;
-        return true;
-    case OPTION_OUTPUT:
-        o->output = optarg;
-        return true;
-    case OPTION_PORT:
-        o->port = optarg;
-        return true;
-    case OPTION_SERVER_KEY:
-        o->server_key = optarg;
-        return true;
-    case OPTION_WINDOW:
-        o->window = optarg;
-        return true;
-    default: /* getopt_long has said what is wrong */
-        return false;
-    }
-}
-
-/* What only makes sense together, or not together. */
-static int check_options(const struct options *o)
-{
-    if (o->config && o->server_key)
-        return usage_error("--config and --server-key exclude each other");
-    if (o->port && !o->server_key)
-        return usage_error("--port goes with --server-key; a server's file has its own Port");
-    if (o->close && o->window)
-        return usage_error("--close takes no --window");
-    if (!o->config && o->word_count == 0)
-        return usage_error(o->server_key ? "HOST is missing" : "SERVER is missing");
-    if (o->output && strcmp(o->output, "-") == 0 && isatty(STDOUT_FILENO))
-        return usage_error("--output -: standard output is a terminal; send it to a file or pipe");
-    return EXIT_SUCCESS;
-}
-
 static int run(int argc, char **argv)
 {
-    struct options o = {.family = AF_UNSPEC};
     const struct subcommand *subcommand = argc > 1 ? find_subcommand(argv[1]) : NULL;
-    int option, status;
+    struct options o;
+    int status;
 
     if (subcommand)
         return run_subcommand(subcommand, argc, argv);
-    while ((option = getopt_long(argc, argv, "46hv", long_options, NULL)) != -1) {
-        if (option == 'h' || option == OPTION_VERSION) {
-            printf("%s", option == 'h' ? help : "portsmith-knock " PORTSMITH_VERSION "\n");
-            return EXIT_SUCCESS;
-        }
-        if (!store_option(&o, option)) {
-            fputs("Try 'portsmith-knock --help'.\n", stderr);
-            return EXIT_USAGE;
-        }
+    status = options_read(&o, argc, argv);
+    if (status != EXIT_SUCCESS)
+        return status;
+    if (o.print) {
+        fputs(o.print, stdout);
+        return EXIT_SUCCESS;
     }
-    o.words = argv + optind;
-    o.word_count = argc - optind;
-    status = check_options(&o);
-    return status == EXIT_SUCCESS ? run_knock(&o) : status;
+    return run_knock(&o);
 }
 
 int main(int argc, char **argv)

@@ -12,6 +12,7 @@
 #include "keys.h"
 #include "knock.h"
 #include "paths.h"
+#include "send.h"
 #include "server.h"
 #include "target.h"
 
@@ -126,7 +127,8 @@ static void counters_that_cannot_be_kept_are_not_given(void **state)
     assert_false(counter_take("state", now, 1, &counter, &warning, &why));
     assert_non_null(strstr(why.text, "state/counter: Is a directory"));
     assert_int_equal(rmdir("state/counter"), 0);
-    assert_int_equal(symlink("/dev/null", "state/counter"), 0);
+    scratch_write_text("elsewhere", 0600, "");
+    assert_int_equal(symlink("../elsewhere", "state/counter"), 0);
     assert_false(counter_take("state", now, 1, &counter, &warning, &why));
     scratch_write_text("plain", 0600, "");
     assert_false(counter_take("plain", now, 1, &counter, &warning, &why));
@@ -699,6 +701,60 @@ static void source_is_that_of_the_route(void **state)
     close(fd);
 }
 
+/* ---- sending ------------------------------------------------------------------------- */
+
+static int listen_on_loopback(uint16_t *port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof to;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&to, &size), 0);
+    *port = ntohs(to.sin_port);
+    return fd;
+}
+
+static void assert_arrived(int fd, const struct both_ends *b, const struct sending *s)
+{
+    uint8_t datagram[DATAGRAM_MAX + 1], encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE];
+    ssize_t size = recv(fd, datagram, sizeof datagram, MSG_DONTWAIT); /* loopback: it is there */
+    struct request r;
+
+    assert_true(s->sent);
+    assert_int_equal(size, s->size);
+    assert_true(envelope_open(encoded, signature, b->envelope_key, datagram, s->size));
+    assert_true(request_decode(&r, encoded));
+    assert_int_equal(r.counter, s->request.counter);
+    assert_false(r.has_address); /* loopback is not global */
+}
+
+static void each_target_gets_a_counter_of_its_own(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "255.255.255.255", "127.0.0.1"};
+    struct sending sendings[COUNT_OF(hosts)];
+    struct target targets[TARGETS_MAX + COUNT_OF(hosts)];
+    struct both_ends b;
+    struct error why;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    meet(&b, NULL);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        assert_int_equal(target_resolve(&targets[i], hosts[i], port, AF_UNSPEC, &why), 1);
+    assert_int_equal(send_knocks(sendings, targets, COUNT_OF(hosts), b.knocker, &some_request,
+                                 true), 2);
+    assert_arrived(fd, &b, &sendings[0]);
+    assert_arrived(fd, &b, &sendings[2]);
+    assert_false(sendings[1].sent); /* not without SO_BROADCAST */
+    assert_string_equal(sendings[1].why.text, "Permission denied");
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        assert_int_equal(sendings[i].request.counter, some_request.counter + i);
+    part(&b);
+    close(fd);
+}
+
 /* ---- paths --------------------------------------------------------------------------- */
 
 static void paths_follow_the_environment(void **state)
@@ -761,6 +817,7 @@ int main(void)
         IN_SCRATCH(no_two_knocks_share_a_nonce_or_hint),
         cmocka_unit_test(addresses_are_resolved_without_repeats),
         cmocka_unit_test(source_is_that_of_the_route),
+        IN_SCRATCH(each_target_gets_a_counter_of_its_own),
         cmocka_unit_test(paths_follow_the_environment),
     };
 
