@@ -13,7 +13,6 @@
 #include "enrol.h"
 #include "keys.h"
 #include "pidfile.h"
-#include "settings.h"
 #include "setup.h"
 #include "timespan.h"
 
