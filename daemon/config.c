@@ -214,7 +214,8 @@ bool config_set(struct config *c, const char *key, const char *value, struct err
     return error_set(why, "unknown key '%s'", key);
 }
 
-static bool windows_agree(const char *path, uint32_t window, uint32_t max_window, struct error *why)
+static bool windows_agree(const char *path, uint32_t window, uint32_t max_window,
+                          struct error *why)
 {
     char text[TIMESPAN_TEXT_SIZE], most[TIMESPAN_TEXT_SIZE];
 

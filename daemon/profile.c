@@ -71,8 +71,8 @@ static bool add_address(void *into, const char *word, struct error *why)
     else if (prefix_parse(&p->prefixes[p->prefix_count], word, why))
         p->prefix_count++;
     else
-        return error_set(why, "expected observed, signed or a prefix such as 192.0.2.0/24, not '%s'",
-                         word);
+        return error_set(why, "expected observed, signed or a prefix such as 192.0.2.0/24, "
+                              "not '%s'", word);
     if (p->says_observed && p->needs_signed_address)
         return error_set(why, "observed and signed exclude each other");
     return true;
