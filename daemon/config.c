@@ -229,9 +229,11 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
 {
     *c = defaults;
     errno = 0;
-    if (!settings_read(path, FILE_CONFIGURATION, "Portsmith", settings, SETTINGS, c, why))
-        return errno == ENOENT ? error_set(why, "%s: no such file; run portsmith-profile init", path)
-                               : false;
+    if (!settings_read(path, FILE_CONFIGURATION, "Portsmith", settings, SETTINGS, c, why)) {
+        if (errno == ENOENT)
+            error_set(why, "%s: no such file; run portsmith-profile init", path);
+        return false;
+    }
     if (c->port == 0)
         return error_set(why, "%s: expected a line 'Port = ...', the port to watch for knocks",
                          path);
