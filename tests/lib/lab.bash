@@ -112,10 +112,9 @@ make_hosts() {
     make_host client
     join_hosts server eth0 client eth0
     give_address server eth0 10.77.0.1/24 fd77::1/64
-    give_address client eth0 10.77.0.2/24 10.77.0.3/24 fd77::2/64 fd77::3/64
-    # The first one is the one to connect from.
-    ip -n client route change 10.77.0.0/24 dev eth0 src 10.77.0.2
-    ip -n client -6 route replace fd77::/64 dev eth0 src fd77::2
+    give_address client eth0 10.77.0.2/24 10.77.0.3/24 fd77::2/64
+    # Deprecated, so that it is never chosen as a source by itself.
+    ip -n client address add fd77::3/64 dev eth0 nodad preferred_lft 0
 }
 
 # A third host behind the server, which forwards to it.
@@ -359,7 +358,7 @@ connection_answers() {
 
 # As a user without any privilege, with a home of its own.
 as_client() { # COMMAND...
-    on client setpriv --reuid="$client_user" --regid="$client_user" --clear-groups \
+    on client setpriv --reuid="$client_user" --regid="$(id -g "$client_user")" --clear-groups \
         --no-new-privs env -u XDG_CONFIG_HOME -u XDG_STATE_HOME HOME="$lab/home" "$@"
 }
 
