@@ -578,3 +578,13 @@ END
     [ "$status" -eq 0 ]
     [[ $output == *"sent "* ]]
 }
+
+@test "ssh knocks by itself with the lines of the manual" {
+    command -v ssh >/dev/null || skip "ssh is not installed"
+    know_bastion
+    sed -n '/^Match host bastion exec/,/^\.Ed/p' "$manual" | grep -v '^\.Ed' >ssh_config
+    in_network ssh -F ssh_config -G bastion | grep -qx 'hostname bastion.example.net'
+    [ -s "$counter" ]
+    rm "$config/bastion.conf"
+    in_network ssh -F ssh_config -G bastion | grep -qx 'hostname bastion'
+}
