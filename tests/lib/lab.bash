@@ -115,6 +115,8 @@ make_hosts() {
     give_address client eth0 10.77.0.2/24 10.77.0.3/24 fd77::2/64
     # Deprecated, so that it is never chosen as a source by itself.
     ip -n client address add fd77::3/64 dev eth0 nodad preferred_lft 0
+    ip -n client route add default via 10.77.0.1
+    ip -n client -6 route add default via fd77::1
 }
 
 # A third host behind the server, which forwards to it.
