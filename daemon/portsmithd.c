@@ -11,6 +11,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "neighbours.h"
 #include "pair.h"
 #include "pidfile.h"
 #include "supervisor.h"
@@ -96,6 +97,11 @@ static _Noreturn void refuse_configuration(const struct error *why)
     exit(EXIT_CONFIGURATION);
 }
 
+static void print_warning(const char *text)
+{
+    fprintf(stderr, "portsmithd: warning: %s\n", text);
+}
+
 /* Not with the whole configuration: the firewall must open again even when a
  * profile is broken. */
 static int release(const struct options *options)
@@ -177,8 +183,10 @@ int main(int argc, char **argv)
         refuse_configuration(&why);
     if (options.print)
         config_print(config, stdout);
-    if (options.print || options.test)
+    if (options.print || options.test) {
+        neighbours_find(config, print_warning);
         return EXIT_SUCCESS;
+    }
     if (geteuid() != 0) {
         fputs("portsmithd: it must be started by root\n", stderr);
         return EXIT_FAILURE;

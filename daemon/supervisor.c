@@ -16,6 +16,7 @@
 #include "counters.h"
 #include "file.h"
 #include "log.h"
+#include "neighbours.h"
 #include "pair.h"
 #include "pidfile.h"
 
@@ -63,6 +64,11 @@ static void plan_restart(struct supervisor *s)
         log_warnx("starting again in %u s", delay);
 }
 
+static void warn(const char *text)
+{
+    log_warnx("%s", text);
+}
+
 static enum pair_result start_pair(struct supervisor *s)
 {
     enum pair_result result;
@@ -70,10 +76,12 @@ static enum pair_result start_pair(struct supervisor *s)
     s->restart_at = 0;
     result = pair_replace(&s->pair, s->config, s->counters, &s->logging);
     s->started_at = clock_boot_ns();
-    if (result == PAIR_STARTED)
-        log_info("ready: %zu profile%s, %u shut port%s", s->config->profile_count,
-                 s->config->profile_count == 1 ? "" : "s", s->config->close_count,
-                 s->config->close_count == 1 ? "" : "s");
+    if (result != PAIR_STARTED)
+        return result;
+    neighbours_find(s->config, warn);
+    log_info("ready: %zu profile%s, %u shut port%s", s->config->profile_count,
+             s->config->profile_count == 1 ? "" : "s", s->config->close_count,
+             s->config->close_count == 1 ? "" : "s");
     return result;
 }
 

@@ -1,0 +1,125 @@
+#include "neighbours.h"
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct search {
+    const struct config *config;
+    neighbours_report *report;
+};
+
+static const char *family_name(uint8_t family)
+{
+    return family == NFPROTO_INET ? "inet" : family == NFPROTO_IPV6 ? "ip6" : "ip";
+}
+
+static int collect(const struct nlattr *attribute, void *data)
+{
+    const struct nlattr **found = data;
+    int type = mnl_attr_get_type(attribute);
+
+    if (type <= NFTA_CHAIN_MAX)
+        found[type] = attribute;
+    return MNL_CB_OK;
+}
+
+static bool is_at_input(const struct nlattr *hook)
+{
+    const struct nlattr *found[NFTA_CHAIN_MAX + 1] = {0};
+
+    return hook && mnl_attr_parse_nested(hook, collect, found) >= 0 && found[NFTA_HOOK_HOOKNUM] &&
+           ntohl(mnl_attr_get_u32(found[NFTA_HOOK_HOOKNUM])) == NF_INET_LOCAL_IN;
+}
+
+static bool drops_by_default(const struct nlattr *policy)
+{
+    return policy && ntohl(mnl_attr_get_u32(policy)) == NF_DROP;
+}
+
+/* The chain that iptables-nft calls INPUT: ours jumps from it, at the top. */
+static bool is_iptables_input(uint8_t family, const char *table, const char *chain)
+{
+    return family != NFPROTO_INET && strcmp(table, "filter") == 0 && strcmp(chain, "INPUT") == 0;
+}
+
+static void advise(const struct search *search, uint8_t family, const char *table,
+                   const char *chain)
+{
+    const struct config *config = search->config;
+    char text[512], service[SERVICE_TEXT_SIZE] = "tcp/22";
+    const struct service *first = &config->close[0];
+
+    if (is_iptables_input(family, table, chain)) {
+        if (config->backend != BACKEND_LEGACY)
+            return;
+        snprintf(text, sizeof text,
+                 "iptables-nft's INPUT drops by default, and a grant made with iptables-legacy "
+                 "opens nothing there: set Backend = nft");
+    } else {
+        if (config->close_count > 0)
+            service_format(first, service);
+        snprintf(text, sizeof text,
+                 "the nftables chain %s %.40s %.40s drops by default, and a grant opens nothing "
+                 "there. For each service that Close names it is safe to accept it in that chain, "
+                 "as in: nft insert rule %s %.40s %.40s %.3s dport %s accept",
+                 family_name(family), table, chain, family_name(family), table, chain, service,
+                 service + 4);
+    }
+    search->report(text);
+}
+
+static int take_chain(const struct nlmsghdr *message, void *data)
+{
+    const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
+    const struct nlattr *found[NFTA_CHAIN_MAX + 1] = {0};
+    const struct search *search = data;
+
+    if (mnl_attr_parse(message, sizeof *header, collect, found) < 0)
+        return MNL_CB_OK;
+    if (found[NFTA_CHAIN_TABLE] && found[NFTA_CHAIN_NAME] && is_at_input(found[NFTA_CHAIN_HOOK]) &&
+        drops_by_default(found[NFTA_CHAIN_POLICY]) &&
+        (header->nfgen_family == NFPROTO_INET || header->nfgen_family == NFPROTO_IPV4 ||
+         header->nfgen_family == NFPROTO_IPV6))
+        advise(search, header->nfgen_family, mnl_attr_get_str(found[NFTA_CHAIN_TABLE]),
+               mnl_attr_get_str(found[NFTA_CHAIN_NAME]));
+    return MNL_CB_OK;
+}
+
+static bool ask_for_chains(struct mnl_socket *socket, unsigned sequence)
+{
+    char buffer[64]; /* two headers of 16 and 4 bytes */
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    struct nfgenmsg *header;
+
+    message->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    message->nlmsg_seq = sequence;
+    header = mnl_nlmsg_put_extra_header(message, sizeof *header);
+    header->nfgen_family = NFPROTO_UNSPEC;
+    header->version = NFNETLINK_V0;
+    return mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0;
+}
+
+void neighbours_find(const struct config *config, neighbours_report *report)
+{
+    struct search search = {.config = config, .report = report};
+    struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+    unsigned sequence = (unsigned)time(NULL);
+    char answer[16384];
+    ssize_t n;
+
+    if (!socket)
+        return;
+    if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 && ask_for_chains(socket, sequence))
+        while ((n = mnl_socket_recvfrom(socket, answer, sizeof answer)) > 0)
+            if (mnl_cb_run(answer, (size_t)n, sequence, mnl_socket_get_portid(socket), take_chain,
+                           &search) <= MNL_CB_STOP)
+                break;
+    mnl_socket_close(socket);
+}

@@ -1,0 +1,15 @@
+/* Chains of other firewalls on this host that would drop what a grant opens. */
+#ifndef PORTSMITH_NEIGHBOURS_H
+#define PORTSMITH_NEIGHBOURS_H
+
+#include "config.h"
+
+typedef void neighbours_report(const char *text);
+
+/* Calls `report` with a line of advice for each nftables base chain at the
+ * input hook that drops by default and that the grants, made in the
+ * configuration's iptables back end, cannot answer for. Needs CAP_NET_ADMIN;
+ * says nothing where nftables cannot be asked. */
+void neighbours_find(const struct config *config, neighbours_report *report);
+
+#endif
