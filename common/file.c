@@ -100,13 +100,36 @@ bool file_write_all(int fd, const void *content, size_t size)
     return true;
 }
 
+/* A new file is durable once its name is. */
+static bool sync_directory_of(const char *path)
+{
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t size = slash ? (size_t)(slash - path) + 1 : 0;
+    int fd;
+    bool synced;
+
+    if (size >= sizeof directory) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(directory, path, size);
+    directory[size] = '\0';
+    fd = open(size ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
 bool file_create(const char *path, mode_t mode, const void *content, size_t size, struct error *why)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 
     if (fd < 0)
         return error_set(why, "%s: %s", path, strerror(errno));
-    if (fchmod(fd, mode) != 0 || !file_write_all(fd, content, size) || fsync(fd) != 0) {
+    if (fchmod(fd, mode) != 0 || !file_write_all(fd, content, size) || fsync(fd) != 0 ||
+        !sync_directory_of(path)) {
         error_set(why, "%s: %s", path, strerror(errno));
         unlink(path);
         close(fd);
