@@ -83,6 +83,16 @@ static bool set_filter(struct capture *capture, const struct config *config, str
     return set || error_set(why, "cannot set the filter: %s", pcap_geterr(capture->pcap));
 }
 
+/* libpcap falls back to filtering by itself when the kernel refuses a filter:
+ * then every frame of the host would come to us. */
+static bool is_filtered_by_kernel(int fd)
+{
+    struct sock_filter program[BPF_MAXINSNS];
+    socklen_t count = BPF_MAXINSNS; /* instructions, in and out */
+
+    return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, program, &count) == 0 && count > 1;
+}
+
 /* Locks the filter, and proves it: what reads hostile bytes must not be able to
  * ask the kernel for more of them. */
 static bool lock_filter(int fd, struct error *why)
@@ -91,6 +101,8 @@ static bool lock_filter(int fd, struct error *why)
     struct sock_fprog program = {.len = 1, .filter = &all};
     int on = 1;
 
+    if (!is_filtered_by_kernel(fd))
+        return error_set(why, "the kernel did not take the filter");
     if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) != 0)
         return error_set(why, "cannot lock the filter: %s", strerror(errno));
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ||

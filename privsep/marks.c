@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,9 @@
 
 #include "clock.h"
 
-enum { CHECKSUM_SIZE = 16, SLOTS = 2 };
+enum { CHECKSUM_SIZE = 16, SLOTS = 2, LOCK_POLL_MS = 20 };
+
+#define LOCK_PATIENCE_NS (2 * (int64_t)NSEC_PER_SEC)
 
 struct slot {
     char magic[8];
@@ -152,13 +155,33 @@ static bool add_missing(struct marks *marks, const uint8_t *key_ids, size_t stri
     return helper_marks_commit(marks, why);
 }
 
-static bool open_and_lock(struct marks *marks, int state_dir, struct error *why)
+bool helper_marks_lock(int state_dir, struct error *why)
 {
-    if (flock(state_dir, LOCK_EX | LOCK_NB) != 0)
-        return error_set(why, errno == EWOULDBLOCK
-                                  ? "the state directory is in use by another portsmith-helper"
-                                  : "cannot lock the state directory: %s",
-                         strerror(errno));
+    /* A description of our own: one shared with the supervisor would keep the
+     * lock after our end. It stays open until then. */
+    int fd = openat(state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int64_t deadline = clock_boot_ns() + LOCK_PATIENCE_NS;
+
+    /* A helper whose supervisor was killed may still be finishing a
+     * transaction. */
+    while (fd >= 0) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK || clock_boot_ns() >= deadline)
+            break;
+        poll(NULL, 0, LOCK_POLL_MS);
+    }
+    if (fd >= 0 && errno == EWOULDBLOCK)
+        error_set(why, "the state directory is in use by another portsmithd");
+    else
+        error_set(why, "cannot lock the state directory: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return false;
+}
+
+static bool open_file(struct marks *marks, int state_dir, struct error *why)
+{
     marks->fd = openat(state_dir, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (marks->fd < 0)
         return error_set(why, "cannot open the marks in the state directory: %s", strerror(errno));
@@ -182,7 +205,7 @@ bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_id
     size_t room;
 
     *marks = (struct marks){.fd = -1, .floor = first_floor(now)};
-    if (!open_and_lock(marks, state_dir, why))
+    if (!open_file(marks, state_dir, why))
         return false;
     size = lseek(marks->fd, 0, SEEK_END);
     if (size < 0)

@@ -33,12 +33,15 @@ struct marks {
     size_t unwritten_count;
 };
 
-/* Locks the directory `state_dir` and loads its marks, then makes sure that
- * each of the `count` key ids (`stride` bytes apart) has one: a client without
+/* Locks the directory `state_dir` for the life of the process. False with the
+ * reason when another helper holds it and does not let go within two seconds. */
+bool helper_marks_lock(int state_dir, struct error *why);
+
+/* Loads the marks of the directory `state_dir`, then makes sure that each of the `count` key ids (`stride` bytes apart) has one: a client without
  * a readable mark gets a floor of the highest of `now` (microseconds since the
  * epoch), every counter known and the date of this build, stored at once.
- * False with the reason when the directory is locked by another helper,
- * cannot be written, or memory is short. */
+ * False with the reason when they cannot be read or written, or memory is
+ * short. */
 bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_ids, size_t stride,
                        size_t count, uint64_t now, struct error *why);
 
@@ -57,7 +60,7 @@ void helper_marks_spend(struct marks *marks, struct mark *mark, uint64_t counter
  * next call tries again. */
 bool helper_marks_commit(struct marks *marks, struct error *why);
 
-/* Closes, unlocks and frees. */
+/* Closes and frees. */
 void helper_marks_close(struct marks *marks);
 
 #endif

@@ -399,7 +399,10 @@ static int serve(struct helper *h, const struct xtables *xtables)
 {
     struct error why;
 
-    /* While still privileged: this may load kernel modules. */
+    if (!helper_marks_lock(HELPER_FD_STATE, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_FAILURE;
+    }
     release_other_backend(xtables->backend);
     warn_of_legacy_tables(xtables);
     if (!helper_caps_drop(xtables->backend == BACKEND_LEGACY, &why)) {
@@ -442,6 +445,7 @@ int helper_serve(void)
     log_open("portsmith-helper", h.policy.setup.foreground, h.policy.setup.debug);
     if (h.policy.setup.mode == HELPER_RELEASE)
         return release();
+    /* While still privileged: this may load kernel modules. */
     if (!helper_probe(&xtables, h.policy.setup.backend, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
