@@ -370,11 +370,14 @@ bool helper_firewall_insert(struct firewall *fw, int family, const struct grants
 
 static bool remove_chains(const char *path, struct error *why)
 {
+    /* ":" makes a missing chain, so that "-X" never fails. The scratch chain of a
+     * probe that was killed goes too. */
     static const char chains[] =
         "*mangle\n:portsmith - [0:0]\n:portsmith-close - [0:0]\n:portsmith-shut - [0:0]\n"
-        "-X portsmith\n-X portsmith-close\n-X portsmith-shut\nCOMMIT\n"
-        "*filter\n:portsmith - [0:0]\n:portsmith-reset - [0:0]\n"
-        "-X portsmith\n-X portsmith-reset\nCOMMIT\n";
+        ":portsmith-probe - [0:0]\n-X portsmith\n-X portsmith-close\n-X portsmith-shut\n"
+        "-X portsmith-probe\nCOMMIT\n"
+        "*filter\n:portsmith - [0:0]\n:portsmith-reset - [0:0]\n:portsmith-probe - [0:0]\n"
+        "-X portsmith\n-X portsmith-reset\n-X portsmith-probe\nCOMMIT\n";
     struct restore once;
     struct text text;
 
