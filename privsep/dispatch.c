@@ -114,13 +114,20 @@ static bool choose_services(struct asked *asked)
     return true;
 }
 
+/* Nothing that a request says counts before its signature is verified. */
+static const struct address *address_asked_for(const struct asked *asked)
+{
+    return asked->mark && asked->request.has_address ? &asked->request.address
+                                                     : &asked->message.observed;
+}
+
 static bool choose_address(struct asked *asked)
 {
     const struct helper_profile *profile = &asked->entry->profile;
 
     if (!asked->request.has_address && profile->needs_signed_address)
         return false;
-    asked->address = asked->request.has_address ? asked->request.address : asked->message.observed;
+    asked->address = *address_asked_for(asked);
     return helper_policy_permits_address(profile, &asked->address);
 }
 
@@ -338,11 +345,10 @@ static bool may_log_refusal(void)
 static void log_verdict(const struct asked *asked)
 {
     const char *name = asked->entry ? asked->entry->profile.name : "unknown";
-    const struct address *whose = asked->service_count ? &asked->address : &asked->message.observed;
     int64_t offset = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC;
     char address[ADDRESS_TEXT_SIZE];
 
-    address_format(whose, address);
+    address_format(address_asked_for(asked), address);
     if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
         log_done(asked, name, address);
     else if (!may_log_refusal())
