@@ -250,9 +250,20 @@ static int high_copy(int fd)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
 }
 
+/* A directory whose files the helper may rely on; -1 with the reason in the log. */
 static int open_directory(const char *path)
 {
-    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat s;
+
+    if (fd < 0 || fstat(fd, &s) != 0) {
+        log_warn("cannot open %s", path);
+    } else if (s.st_uid != 0 || (s.st_mode & 022)) {
+        log_warnx("%s must belong to root and be writable by nobody else", path);
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
 static int open_nothing(void)
@@ -377,9 +388,7 @@ static enum pair_result start_serving_helper(struct pair *pair, const struct con
     struct helper_setup setup;
     enum pair_result result;
 
-    if (state < 0 || run < 0)
-        log_warn("cannot open %s", state < 0 ? config->state_directory : config->run_directory);
-    else
+    if (state >= 0 && run >= 0)
         pair->helper = start_helper(&pair->control, sniffer, state, run);
     close_if_open(&state);
     close_if_open(&run);

@@ -103,6 +103,13 @@ static void reap_children(struct supervisor *s)
             plan_restart(s);
 }
 
+/* The locks that keep a second daemon out are in these. */
+static bool moves_directories(const struct config *old, const struct config *new)
+{
+    return strcmp(old->run_directory, new->run_directory) != 0 ||
+           strcmp(old->state_directory, new->state_directory) != 0;
+}
+
 static void reload(struct supervisor *s)
 {
     struct config *old = s->config, *new;
@@ -112,6 +119,12 @@ static void reload(struct supervisor *s)
     if (!new) {
         log_warnx("%s", why.text);
         log_warnx("the configuration was not reloaded: the one in use stays");
+        return;
+    }
+    if (moves_directories(old, new)) {
+        log_warnx("RunDirectory and StateDirectory change by a restart alone: the configuration in "
+                  "use stays");
+        config_free(new);
         return;
     }
     if (pair_probe(new, &s->logging) != PAIR_STARTED) {

@@ -32,30 +32,28 @@ bool helper_dispatch_is_canonical(const struct helper_request *message, struct r
     return (message->verb == HELPER_INSERT) == (decoded->action == ACTION_OPEN);
 }
 
-/* Exactly one message of exactly the right size and nothing besides. */
+/* Exactly one message of exactly the right size and nothing besides: without
+ * room for ancillary data the kernel drops descriptors that are passed, and
+ * tells so by MSG_CTRUNC. */
 static enum receipt receive(int fd, struct asked *asked)
 {
     struct iovec part = {.iov_base = &asked->message, .iov_len = sizeof asked->message};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                            .msg_controllen = sizeof control};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t n;
 
     do
-        n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        n = recvmsg(fd, &header, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN ? NOTHING_WAITS : SNIFFER_GONE;
-    if (n == 0 && header.msg_controllen == 0)
-        return SNIFFER_GONE;
-    if (n != sizeof asked->message || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-        header.msg_controllen != 0)
+    if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
         return SNIFFER_MISBEHAVES;
-    return helper_dispatch_is_canonical(&asked->message, &asked->request) ? RECEIVED
-                                                                          : SNIFFER_MISBEHAVES;
+    if (n == 0)
+        return SNIFFER_GONE;
+    if (n != sizeof asked->message ||
+        !helper_dispatch_is_canonical(&asked->message, &asked->request))
+        return SNIFFER_MISBEHAVES;
+    return RECEIVED;
 }
 
 /* ---- is it authentic, new and fresh? ------------------------------------ */
