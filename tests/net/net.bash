@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# What the lab tests share. Each file sets one pair of hosts up; each test in it
+# gets client addresses of its own, so that grants of other tests do not matter.
+# shellcheck disable=SC2154 # `top` is the lab's, `status` and `output` are bats'
+. "$top/tests/lib/lab.bash"
+
+if [ "$FAMILY" = 6 ]; then
+    client_prefix=fd77::a: other_prefix=fd77::b: other_range=fd77::b:0/112
+else
+    client_prefix=10.77.0. other_prefix=10.77.0. other_range=10.77.0.128/25
+fi
+
+# The client speaks from $client; $other is a second address of it.
+own_addresses() {
+    client=$client_prefix$((BATS_TEST_NUMBER + 10))
+    other=$other_prefix$((BATS_TEST_NUMBER + 130))
+    give_address client eth0 "$client/$host_bits" "$other/$host_bits"
+    ip -n client "-$FAMILY" route replace "$server/$host_bits" dev eth0 src "$client"
+}
+
+# From here on the log is this test's.
+own_log() {
+    touch "$lab/log/portsmithd.log"
+    log_start=$(($(wc -l <"$lab/log/portsmithd.log") + 1))
+}
+
+common_setup() {
+    own_log
+    own_addresses
+}
+
+# Shows what the daemon said if the test failed.
+common_teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || {
+        echo "--- log"
+        daemon_log
+        echo "--- rules"
+        rules
+    }
+}
+
+# ---- grants ----------------------------------------------------------------
+
+chain() { # TABLE CHAIN
+    xtables -t "$1" -S "$2" 2>/dev/null
+}
+
+# The rules of an address's grants in one table: mangle or filter.
+grant_rules() { # TABLE ADDRESS
+    if [ "$1" = mangle ]; then
+        chain mangle portsmith-shut
+    else
+        chain filter portsmith
+    fi | grep -F -e "-s $2/"
+}
+
+grant_count() { # ADDRESS: in both tables together
+    { grant_rules mangle "$1"; grant_rules filter "$1"; } | wc -l
+}
+
+has_no_grant() { # ADDRESS
+    [ "$(grant_count "$1")" -eq 0 ]
+}
+
+# All that lives, whoever has it.
+there_are_no_grants() {
+    ! rules | grep -q -e --datestop
+}
+
+log_count() { # PATTERN
+    daemon_log | grep -c -E -e "$1" || true
+}
+
+log_count_exceeds() { # PATTERN COUNT
+    [ "$(log_count "$1")" -gt "$2" ]
+}
+
+# Knocks and waits until the helper says what came of it.
+knock_until() { # PATTERN ARGUMENT of portsmith-knock...
+    local pattern=$1 before
+
+    shift
+    before=$(log_count "$pattern")
+    knock "$@" || return 1
+    wait_until 5 log_count_exceeds "$pattern" "$before" || {
+        echo "after the knock the log does not say '$pattern'"
+        return 1
+    }
+}
+
+knock_opens() { # NAME ARGUMENT...
+    knock_until "$1: (opened|extended) " "$@"
+}
+
+send_until() { # PATTERN FILE [FROM [PORT]]
+    local pattern=$1 before
+
+    shift
+    before=$(log_count "$pattern")
+    send_bytes "$@"
+    wait_until 5 log_count_exceeds "$pattern" "$before" || {
+        echo "after the knock the log does not say '$pattern'"
+        return 1
+    }
+}
+
+# When this knock of another profile has been honoured, whatever was sent
+# before it has been dealt with.
+fence() {
+    knock_opens fence
+}
+
+add_fence() {
+    add_profile fence --open tcp/9 --window 1s
+}
+
+# Watches for so long that a command never fails.
+holds_for() { # SECONDS COMMAND...
+    local end
+
+    end=$(($(now_ms) + $1 * 1000))
+    shift
+    while [ "$(now_ms)" -lt "$end" ]; do
+        "$@" || return 1
+    done
+}
+
+seconds_since() { # MILLISECONDS, of now_ms
+    echo $((($(now_ms) - $1) / 1000))
+}
+
+reload_daemon() { # waits until it serves again
+    local before
+
+    before=$(log_count ' reloaded')
+    kill -HUP "$(daemon_pid)"
+    wait_until 15 log_count_exceeds ' reloaded' "$before"
+}
