@@ -102,6 +102,24 @@ static void fatal_says_why_and_exits(void **state)
     assert_non_null(strstr(text, "cannot go on\n"));
 }
 
+static void say_into_nothing(void)
+{
+    log_open("helper", true, false);
+    close(STDERR_FILENO);
+    errno = ENOENT;
+    log_info("nobody hears this");
+    log_warn("nor this");
+    _exit(errno == ENOENT ? 0 : 1);
+}
+
+static void errno_is_kept_even_when_nothing_can_be_said(void **state)
+{
+    char text[64];
+
+    (void)state;
+    assert_int_equal(heard(say_into_nothing, text, sizeof text), 0);
+}
+
 static void say_too_much(void)
 {
     char much[5000];
@@ -147,6 +165,7 @@ int main(void)
         cmocka_unit_test(lines_have_priority_process_and_pid),
         cmocka_unit_test(debug_lines_come_only_when_asked_for),
         cmocka_unit_test(fatal_says_why_and_exits),
+        cmocka_unit_test(errno_is_kept_even_when_nothing_can_be_said),
         cmocka_unit_test(long_lines_are_cut_and_still_end),
         cmocka_unit_test(errors_are_cut_to_one_size_and_keep_errno),
     };

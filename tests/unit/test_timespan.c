@@ -25,6 +25,7 @@ static void other_spans_are_refused(void **state)
     static const char *const texts[] = {
         "",   "0",  "0s", "s",   "-1",  "+1",     "1.5h", "1 h",  "10min", "1h30m",   "1w",
         "8d", "604801", "169h", "999999d", "1000000", "99999999999999999999", " 1", "1 ", "ten", "1S",
+        "213503982334602d", /* 2^64 seconds and a bit */
     };
     struct error why;
     uint32_t seconds;
