@@ -162,6 +162,10 @@ static bool enter_ipv6(struct frame *frame, struct rest *rest)
     if (payload > rest->size - IPV6_HEADER)
         return false;
     memcpy(frame->source.bytes, ip + 8, sizeof frame->source.bytes);
+    /* A mapped address has no business on the wire (RFC 4291, 2.5.5.2), and
+     * would pass for the IPv4 one. */
+    if (address_is_ipv4(&frame->source))
+        return false;
     rest->size = IPV6_HEADER + payload;
     return skip(rest, IPV6_HEADER);
 }

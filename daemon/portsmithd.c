@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -136,6 +137,7 @@ static void leave_terminal(void)
 static void go_into_background(struct supervisor_options *options)
 {
     int ready[2];
+    int status = 0;
     pid_t daemon;
     char byte;
 
@@ -155,7 +157,8 @@ static void go_into_background(struct supervisor_options *options)
         exit(EXIT_SUCCESS);
     fputs("portsmithd: it did not start: the reason is in the system log, or run it with -f\n",
           stderr);
-    exit(EXIT_FAILURE);
+    exit(waitpid(daemon, &status, 0) == daemon && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                    : EXIT_FAILURE);
 }
 
 static char *absolute_path(const char *path)
