@@ -79,7 +79,6 @@ end_process() { # SIGNAL PID
 
 make_host() { # NAME
     ip netns add "$1"
-    # shellcheck disable=SC2016 # the other shell expands it
     on "$1" sh -c '
         for kind in all default; do
             echo 0 > /proc/sys/net/ipv6/conf/$kind/disable_ipv6
