@@ -31,8 +31,9 @@ enum frame_link frame_link_of(int datalink);
 
 /* Decodes `captured` bytes at `bytes`. Two VLAN tags at most are skipped, and
  * IPv4 options. False for whatever is not one whole UDP datagram: fragments,
- * IPv6 extension headers, IPv4-mapped IPv6 sources, lengths that do not fit what was captured. Bytes
- * behind the IP packet (padding, a trailing FCS) are ignored. */
+ * IPv6 extension headers, IPv4-mapped IPv6 sources, lengths that do not fit what
+ * was captured. Bytes behind the IP packet (padding, a trailing FCS) are
+ * ignored. */
 bool frame_decode(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured);
 
 #endif

@@ -72,7 +72,8 @@ static enum verdict judge_time(const struct helper_setup *setup, uint64_t counte
 }
 
 /* The sniffer has looked at all of this already. It is looked at again because
- * the sniffer reads the network and may no longer be ours. */
+ * the sniffer reads the network and may no longer be ours. The clock comes before
+ * the counter: a new client whose clock is behind is to be told of its clock. */
 static enum verdict judge(const struct dispatch *d, struct asked *asked)
 {
     const struct helper_request *message = &asked->message;
@@ -86,11 +87,11 @@ static enum verdict judge(const struct dispatch *d, struct asked *asked)
                          d->policy->setup.server_public, message->request))
         return VERDICT_BAD_SIGNATURE;
     mark = asked->mark = helper_marks_find(d->marks, message->key_id);
-    if (!helper_mark_is_new(mark, asked->request.counter))
-        return VERDICT_REPEATED;
     verdict = judge_time(&d->policy->setup, asked->request.counter);
     if (verdict)
         return verdict;
+    if (!helper_mark_is_new(mark, asked->request.counter))
+        return VERDICT_REPEATED;
     helper_marks_spend(d->marks, mark, asked->request.counter);
     return 0;
 }

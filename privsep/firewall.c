@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
 #include "log.h"
 
 /* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
@@ -93,17 +92,12 @@ static bool is_of(const struct grant *grant, int family)
     return address_is_ipv4(&grant->address) == (family == IPV4);
 }
 
-/* --datestop is inclusive and in whole seconds: rounding down and taking one
- * off never leaves a door open past its deadline. */
-static void write_deadline(FILE *out, int64_t deadline)
+static void write_deadline(FILE *out, int64_t last_second)
 {
-    int64_t wall = clock_wall_ns() + (deadline - clock_boot_ns());
-    time_t last = (time_t)(wall / NSEC_PER_SEC - 1);
+    time_t last = (time_t)(last_second < LAST_DATE ? last_second : LAST_DATE);
     char date[sizeof "2038-01-19T03:14:07"];
     struct tm utc;
 
-    if (last > LAST_DATE)
-        last = LAST_DATE;
     gmtime_r(&last, &utc);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
     fprintf(out, " -m time --datestop %s", date);
@@ -120,7 +114,7 @@ static void write_grant(FILE *out, const struct grant *grant, const char *action
             address_format(&grant->address, address), address_is_ipv4(&grant->address) ? 32 : 128,
             service_protocol(&grant->service), service_protocol(&grant->service),
             grant->service.port, match);
-    write_deadline(out, grant->deadline);
+    write_deadline(out, grant->last_second);
     fputs(" -m comment --comment ", out);
     for (size_t i = 0; i < KEY_ID_SIZE; i++)
         fprintf(out, "%02x", grant->key_id[i]);
@@ -283,7 +277,8 @@ static void write_checks(const struct firewall *fw, FILE *out, const char *table
             fprintf(out, "-C %s -j %s\n", jumps[i].from, jumps[i].to);
 }
 
-enum firewall_state helper_firewall_look(struct firewall *fw, int family, struct error *why)
+enum firewall_state helper_firewall_look(struct firewall *fw, int family,
+                                         const struct grants *grants, struct error *why)
 {
     struct text text;
 
@@ -292,8 +287,10 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family, struct
     fprintf(text.out, "-C portsmith-shut -j %s\n", shut_target(fw));
     if (fw->setup->close_count > 0)
         fputs("-C portsmith -i lo -j RETURN\n", text.out);
+    write_mangle_grants(text.out, grants, family, false, "-C portsmith-shut");
     fputs("COMMIT\n", text.out);
     write_checks(fw, text.out, "filter");
+    write_filter_grants(text.out, grants, family, false, "-C portsmith");
     fputs("-C portsmith " SENTINEL "\nCOMMIT\n", text.out);
     switch (text_run(&text, &fw->restore[family], why)) {
     case RESTORE_DONE:

@@ -49,8 +49,9 @@ bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grant
 bool helper_firewall_insert(struct firewall *fw, int family, const struct grants *grants,
                             struct error *why);
 
-/* Whether jumps and chains are still there. */
-enum firewall_state helper_firewall_look(struct firewall *fw, int family, struct error *why);
+/* Whether jumps, chains and live grants are still there. */
+enum firewall_state helper_firewall_look(struct firewall *fw, int family,
+                                         const struct grants *grants, struct error *why);
 
 /* Whether a rule can carry a deadline at all: iptables takes dates up to
  * January 2038. `now` in seconds since the epoch. */

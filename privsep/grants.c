@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "file.h"
 
 enum { CHECKSUM_SIZE = 16 };
@@ -41,6 +42,22 @@ bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, s
         return error_set(why, "cannot read the kernel's boot id: %s", strerror(errno));
     grants->items = calloc(capacity, sizeof *grants->items);
     return grants->items || error_set(why, "no memory for %zu grants", capacity);
+}
+
+/* The kernel counts whole seconds, the last one included: rounding down and
+ * taking one off never leaves a door open past its deadline. */
+static void set_deadline(struct grant *grant, int64_t deadline)
+{
+    int64_t wall = clock_wall_ns() + (deadline - clock_boot_ns());
+
+    grant->deadline = deadline;
+    grant->last_second = wall / NSEC_PER_SEC - 1;
+}
+
+void helper_grants_follow_clock(struct grants *grants)
+{
+    for (size_t i = 0; i < grants->count; i++)
+        set_deadline(&grants->items[i], grants->items[i].deadline);
 }
 
 static size_t file_size(size_t count)
@@ -102,6 +119,7 @@ void helper_grants_load(struct grants *grants, int64_t now)
         }
     }
     free(bytes);
+    helper_grants_follow_clock(grants);
 }
 
 bool helper_grants_save(const struct grants *grants, struct error *why)
@@ -156,14 +174,15 @@ enum grant_change helper_grants_open(struct grants *grants,
     if (grant) {
         touch(grant, grant->deadline);
         if (deadline > grant->deadline)
-            grant->deadline = deadline;
+            set_deadline(grant, deadline);
         return GRANT_EXTENDED;
     }
     if (grants->count == grants->capacity)
         return GRANT_REFUSED;
     grant = &grants->items[grants->count++];
     *grant = (struct grant){.address = *address, .service.protocol = service->protocol,
-                            .service.port = service->port, .deadline = deadline};
+                            .service.port = service->port};
+    set_deadline(grant, deadline);
     memcpy(grant->key_id, key_id, KEY_ID_SIZE);
     touch(grant, 0);
     return GRANT_ADDED;
@@ -205,7 +224,7 @@ void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
             continue;
         }
         if (!installed)
-            grant->deadline = grant->deadline_before;
+            set_deadline(grant, grant->deadline_before);
         i++;
     }
 }

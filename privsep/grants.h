@@ -17,12 +17,15 @@ struct grant {
     struct address address;
     struct service service;
     uint32_t reserved;
-    int64_t deadline; /* CLOCK_BOOTTIME, nanoseconds */
+    int64_t deadline;    /* CLOCK_BOOTTIME, nanoseconds */
+    int64_t last_second; /* in which its rule lets through: wall clock, seconds since the
+                            epoch. Kept, so that the rule can be written again
+                            to the letter and looked for. */
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
     uint64_t touched;        /* nonzero: new or extended in this batch */
 };
-_Static_assert(sizeof(struct grant) == 56, "no hidden padding: it is stored as it lies");
+_Static_assert(sizeof(struct grant) == 64, "no hidden padding: it is stored as it lies");
 
 enum { BOOT_ID_SIZE = 36 };
 
@@ -40,7 +43,7 @@ enum grant_change { GRANT_ADDED, GRANT_EXTENDED, GRANT_REFUSED /* the table is f
 bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, struct error *why);
 
 /* Adds the grants of the file "grants" that this boot stored and that end
- * after `now`. A missing, foreign or damaged file adds none: doors then shut. */
+ * after `now` (CLOCK_BOOTTIME, nanoseconds). A missing, foreign or damaged file adds none: doors then shut. */
 void helper_grants_load(struct grants *grants, int64_t now);
 
 /* Stores the table in the file, in one step. */
@@ -62,6 +65,9 @@ bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY
 /* Ends a batch for one family: grants touched in it stay when the firewall has
  * them, and go back to what they were before when it has not. */
 void helper_grants_settle(struct grants *grants, bool ipv6, bool installed);
+
+/* Works out anew, after the wall clock was set, in which second each ends. */
+void helper_grants_follow_clock(struct grants *grants);
 
 /* Removes what ended by `now`; tells for IPv4 [0] and IPv6 [1] whether any. */
 void helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);

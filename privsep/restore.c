@@ -268,7 +268,7 @@ static enum restore_result run_within(struct restore *restore, char *text, size_
     struct exchange x = {.unwritten[0] = {.iov_base = text, .iov_len = size}};
 
     if (restore->pid == 0 && !start(restore, why))
-        return RESTORE_REFUSED;
+        return RESTORE_BUSY;
     if (restore->standing) {
         /* -v echoes comment lines, in order, once what stands before them is
          * committed: that is the acknowledgement. */

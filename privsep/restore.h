@@ -22,7 +22,7 @@ struct restore {
 enum restore_result {
     RESTORE_DONE,    /* the kernel has it */
     RESTORE_REFUSED, /* nothing was changed, and trying again will not help */
-    RESTORE_BUSY,    /* nothing was changed: the xtables lock was held, or the like */
+    RESTORE_BUSY,    /* nothing was changed: the xtables lock was held, no memory, or the like */
     RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */
 };
 

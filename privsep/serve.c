@@ -19,6 +19,7 @@
 enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
     LOOK_SECONDS = 5,   /* between looks at iptables-legacy, which has no bell */
+    LOOK_AGAIN_SECONDS = 1, /* between looks after a bell */
     HEALS_MAX = 3,      /* a minute; more is a fight that nobody wins */
     HEAL_PERIOD = 60,
     STOP_TRIES = 5,
@@ -34,6 +35,7 @@ struct helper {
     int clock_steps; /* readable when the wall clock was set */
     int bell;        /* -1 with iptables-legacy */
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
+    int64_t looked_at;
     int64_t healed_at[HEALS_MAX];
     unsigned heals;
 };
@@ -138,6 +140,7 @@ static void serve_clock_step(struct helper *h)
         return;
     log_info("the wall clock was set: rewriting the deadlines of live grants");
     await_clock_step(h);
+    helper_grants_follow_clock(&h->grants);
     mend(h, IPV4, false);
     mend(h, IPV6, false);
 }
@@ -163,13 +166,14 @@ static void look(struct helper *h)
     bool legacy = h->firewall.xtables.backend == BACKEND_LEGACY, damaged[FAMILIES] = {0};
     struct error why;
 
+    h->looked_at = clock_boot_ns();
     h->look_at = legacy ? seconds_from_now(LOOK_SECONDS) : 0;
     for (int family = IPV4; family < FAMILIES; family++) {
         enum firewall_state state;
 
         if (!h->firewall.xtables.in_use[family])
             continue;
-        state = helper_firewall_look(&h->firewall, family, &why);
+        state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
         damaged[family] = state == FIREWALL_DAMAGED;
         if (state == FIREWALL_UNREADABLE)
             h->look_at = seconds_from_now(RETRY_SECONDS);
@@ -193,8 +197,12 @@ static void serve_bell(struct helper *h)
     const pid_t own[FAMILIES] = {h->firewall.restore[IPV4].last_pid,
                                  h->firewall.restore[IPV6].last_pid};
 
-    if (helper_bell_rang(h->bell, own, FAMILIES) && h->look_at == 0)
-        look(h);
+    if (!helper_bell_rang(h->bell, own, FAMILIES) || h->look_at != 0)
+        return;
+    /* At once the first time; but a firewall script makes many changes, and
+     * they are not to count as many removals. */
+    h->look_at = h->looked_at + (int64_t)LOOK_AGAIN_SECONDS * NSEC_PER_SEC;
+    serve_look(h);
 }
 
 /* ---- the peers ---------------------------------------------------------- */
