@@ -61,12 +61,13 @@ struct client *knock_examine(struct helper_request *message, const struct frame 
         counters->malformed++;
         return NULL;
     }
-    if (!roster_counter_is_new(client, request.counter)) {
+    timely = is_timely(limits, request.counter);
+    counters->untimely += !timely;
+    /* One that is both goes on, so that the log names the clock. */
+    if (timely && !roster_counter_is_new(client, request.counter)) {
         counters->repeated++;
         return NULL;
     }
-    timely = is_timely(limits, request.counter);
-    counters->untimely += !timely;
     if (!is_within_rate(client, message, roster, timely)) {
         counters->throttled++;
         return NULL;
