@@ -75,6 +75,10 @@ log_count_exceeds() { # PATTERN COUNT
     [ "$(log_count "$1")" -gt "$2" ]
 }
 
+log_lacks() { # PATTERN
+    ! log_has "$1"
+}
+
 # Knocks and waits until the helper says what came of it.
 knock_until() { # PATTERN ARGUMENT of portsmith-knock...
     local pattern=$1 before
@@ -112,6 +116,10 @@ fence() {
 
 add_fence() {
     add_profile fence --open tcp/9 --window 1s
+}
+
+microseconds() { # SECONDS FROM NOW
+    echo $(($(now_ms) * 1000 + $1 * 1000000))
 }
 
 # Watches for so long that a command never fails.

@@ -6,7 +6,8 @@
   other_client.py make NAME         print a test vector
 
 It proves that the manual page suffices to write a client, and makes the
-knocks that portsmith-knock refuses to make: --bad-signature, --request.
+knocks that portsmith-knock refuses to make: --bad-signature,
+--sign-for, --request.
 BLAKE2b and SHA-512 are Python's own, SipHash is below, the rest is PyNaCl.
 """
 import argparse
@@ -191,7 +192,8 @@ def knock(options):
     signing_key = keys["signing_key"]
     if options.bad_signature:
         signing_key = bindings.crypto_sign_seed_keypair(os.urandom(32))[1]
-    signature = sign(signing_key, server_public, request)
+    signed_for = base64.b64decode(options.sign_for) if options.sign_for else server_public
+    signature = sign(signing_key, signed_for, request)
     padding = os.urandom(1)[0] % 129 if options.padding is None else options.padding
     sys.stdout.buffer.write(seal(keys, os.urandom(24), padding, request, signature))
 
@@ -215,6 +217,7 @@ def main():
     one.add_argument("--padding", type=int)
     one.add_argument("--close", action="store_true")
     one.add_argument("--bad-signature", action="store_true", help="sign with another key")
+    one.add_argument("--sign-for", metavar="KEY", help="sign for this other server")
     one.add_argument("--request", help="these 64 bytes, in hex, whatever they say")
     options = parser.parse_args()
     if options.command == "check":
