@@ -91,8 +91,8 @@ static bool type_of_raw(const struct rest *rest, uint16_t *type)
     return true;
 }
 
-/* BSD's loopback header: an address family whose value for IPv6 differs between
- * the systems that write such captures (24, 28, 30; pcap-linktype(7)). */
+/* BSD's loopback header: an address family, by this host's numbers, as in the
+ * filter that libpcap makes. Captures of other systems are never read. */
 static bool skip_family(struct rest *rest, bool network_order, uint16_t *type)
 {
     uint32_t family;
@@ -105,7 +105,7 @@ static bool skip_family(struct rest *rest, bool network_order, uint16_t *type)
     skip(rest, NULL_HEADER);
     if (family == AF_INET)
         *type = TYPE_IPV4;
-    else if (family == AF_INET6 || family == 24 || family == 28 || family == 30)
+    else if (family == AF_INET6)
         *type = TYPE_IPV6;
     else
         *type = 0;
