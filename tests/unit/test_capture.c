@@ -1,0 +1,359 @@
+#include "check.h"
+
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include "capture.h"
+#include "frames.h"
+#include "netspace.h"
+
+enum { DAMAGED_FRAMES = 20000, WAIT_MS = 5000 };
+
+static const int datalinks[] = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_IPV4,
+                                DLT_IPV6,   DLT_NULL,      DLT_LOOP};
+
+static uint32_t seed = 1;
+
+static uint32_t next_random(void)
+{
+    seed = seed * 1664525 + 1013904223;
+    return seed >> 8;
+}
+
+/* ---- the filter's text -------------------------------------------------- */
+
+static void compile(struct bpf_program *program, int datalink, const uint16_t *ports, size_t count)
+{
+    pcap_t *nothing = pcap_open_dead(datalink, 512);
+    char text[CAPTURE_FILTER_SIZE];
+
+    assert_non_null(nothing);
+    capture_filter(text, frame_link_of(datalink), ports, count);
+    if (pcap_compile(nothing, program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
+        fail_msg("link type %s: %s", pcap_datalink_val_to_name(datalink), pcap_geterr(nothing));
+    pcap_close(nothing);
+}
+
+static bool passes(const struct bpf_program *program, const uint8_t *bytes, size_t size)
+{
+    struct pcap_pkthdr header = {.caplen = (bpf_u_int32)size, .len = (bpf_u_int32)size};
+
+    return pcap_offline_filter(program, &header, bytes) != 0;
+}
+
+static bool recipe_passes(const struct bpf_program *program, const struct recipe *recipe)
+{
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    size_t size = recipe_build(bytes, recipe);
+
+    return passes(program, bytes, size);
+}
+
+static void filters_compile_with_one_port(void **state)
+{
+    static const uint16_t port = 65535;
+    struct bpf_program program;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(datalinks); i++) {
+        compile(&program, datalinks[i], &port, 1);
+        pcap_freecode(&program);
+    }
+}
+
+/* The kernel takes 4096 instructions; the longest port numbers must fit. */
+static void filters_compile_with_all_ports(void **state)
+{
+    uint16_t ports[CONFIG_KNOCK_PORTS];
+    struct bpf_program program;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ports); i++)
+        ports[i] = (uint16_t)(65535 - i * 7);
+    for (size_t i = 0; i < COUNT_OF(datalinks); i++) {
+        struct recipe recipe = {.datalink = datalinks[i], .ipv6 = datalinks[i] == DLT_IPV6};
+
+        compile(&program, datalinks[i], ports, COUNT_OF(ports));
+        assert_true(program.bf_len <= 4096);
+        for (size_t p = 0; p < COUNT_OF(ports); p++) {
+            recipe.port = ports[p];
+            assert_true(recipe_passes(&program, &recipe));
+        }
+        recipe.port = 22;
+        assert_false(recipe_passes(&program, &recipe));
+        pcap_freecode(&program);
+    }
+}
+
+/* ---- agreement with the decoder ----------------------------------------- */
+
+static bool is_for_the_roster(int datalink, const uint8_t *bytes, size_t size)
+{
+    struct frame frame;
+
+    return frame_decode(&frame, frame_link_of(datalink), bytes, size) && frame.port == KNOCK_PORT &&
+           frame.size >= DATAGRAM_MIN && frame.size <= DATAGRAM_MAX;
+}
+
+static void whole_knocks_pass(void **state)
+{
+    static const uint16_t port = KNOCK_PORT;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
+        struct bpf_program program;
+
+        compile(&program, whole_frames[i].datalink, &port, 1);
+        if (!recipe_passes(&program, &whole_frames[i]))
+            fail_msg("the filter rejects: %s", whole_frames[i].name);
+        pcap_freecode(&program);
+    }
+}
+
+static void others_do_not_pass(void **state)
+{
+    static const struct recipe others[] = {
+        {.name = "another port", .port = KNOCK_PORT + 1},
+        {.name = "too small", .payload = DATAGRAM_MIN - 1},
+        {.name = "too large", .payload = DATAGRAM_MAX + 1},
+        {.name = "TCP", .protocol = IPPROTO_TCP},
+        {.name = "a late fragment", .fragment = 0x0010},
+    };
+    static const uint16_t port = KNOCK_PORT;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
+        struct bpf_program program;
+
+        compile(&program, whole_frames[i].datalink, &port, 1);
+        for (size_t o = 0; o < COUNT_OF(others); o++) {
+            struct recipe recipe = whole_frames[i];
+
+            if (recipe.ipv6 && others[o].fragment)
+                continue;
+            recipe.port = others[o].port;
+            recipe.payload = others[o].payload;
+            recipe.protocol = others[o].protocol;
+            recipe.fragment = others[o].fragment;
+            if (recipe_passes(&program, &recipe))
+                fail_msg("the filter lets pass: %s, %s", recipe.name, others[o].name);
+        }
+        pcap_freecode(&program);
+    }
+}
+
+static void damage(uint8_t *bytes, size_t size)
+{
+    static const uint8_t likely[] = {0x08, 0x00, 0x81, 0x88, 0xa8, 0x91, 0x86, 0xdd, 0x45, 0x46,
+                                     0x4f, 0x60, 0x11, 10,   24,   28,   30};
+
+    for (unsigned n = 1 + next_random() % 4; n > 0; n--)
+        bytes[next_random() % size] =
+            next_random() % 2 ? likely[next_random() % sizeof likely] : (uint8_t)next_random();
+}
+
+/* Whatever the decoder takes for a knock must have passed the filter: else a
+ * knock could be lost to a difference of opinion. */
+static void check_agreement(const struct recipe *recipe)
+{
+    static const uint16_t port = KNOCK_PORT;
+    size_t headers = recipe_udp_at(recipe) + 8, taken = 0;
+    struct bpf_program program;
+
+    compile(&program, recipe->datalink, &port, 1);
+    for (unsigned i = 0; i < DAMAGED_FRAMES; i++) {
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size = recipe_build(bytes, recipe);
+
+        damage(bytes, headers);
+        if (!is_for_the_roster(recipe->datalink, bytes, size))
+            continue;
+        taken++;
+        if (!passes(&program, bytes, size))
+            fail_msg("%s: frame %u is a knock, but the filter rejects it", recipe->name, i);
+    }
+    assert_true(taken > DAMAGED_FRAMES / 100); /* else nothing was tried */
+    pcap_freecode(&program);
+}
+
+static void the_filter_passes_what_decodes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(whole_frames); i++)
+        check_agreement(&whole_frames[i]);
+}
+
+/* ---- real interfaces ---------------------------------------------------- */
+
+static struct config config = {.ports = {KNOCK_PORT}, .port_count = 1};
+
+static int make_wire(void **state)
+{
+    (void)state;
+    run_command("ip link add here type veth peer name there && ip link set here up && "
+                "ip link set there up");
+    return 0;
+}
+
+static int remove_wire(void **state)
+{
+    (void)state;
+    run_command("ip link delete there 2>/dev/null || true");
+    return 0;
+}
+
+static void send_frame(const char *interface, const struct recipe *recipe)
+{
+    struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6,
+                             .sll_ifindex = (int)if_nametoindex(interface)};
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    size_t size = recipe_build(bytes, recipe);
+
+    memset(bytes, 0xff, 6); /* to everybody */
+    assert_true(fd >= 0);
+    assert_int_equal(sendto(fd, bytes, size, 0, (struct sockaddr *)&to, sizeof to), size);
+    close(fd);
+}
+
+struct seen {
+    size_t frames, knocks, by_size[DATAGRAM_MAX + 1];
+};
+
+static void count_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size)
+{
+    struct seen *seen = user;
+    struct frame frame;
+
+    seen->frames++;
+    if (!frame_decode(&frame, link, bytes, size) || frame.size > DATAGRAM_MAX)
+        return;
+    seen->knocks++;
+    seen->by_size[frame.size]++;
+}
+
+/* Reads until a frame with a payload of `size` bytes has come. */
+static void read_until(struct capture *capture, struct seen *seen, size_t size)
+{
+    struct error why;
+
+    while (seen->by_size[size] == 0) {
+        if (!is_readable(capture->fd, WAIT_MS))
+            fail_msg("no frame with %zu bytes came", size);
+        assert_true(capture_read(capture, count_frame, seen, &why));
+    }
+}
+
+static void open_or_fail(struct capture *capture, const char *interface)
+{
+    struct error why;
+
+    if (!capture_open(capture, interface, &config, &why))
+        fail_msg("%s", why.text);
+}
+
+/* Every Ethernet frame arrives, however many tags the kernel takes off. A last
+ * one of another size tells that nothing more is to come. */
+static void check_arrivals(const char *interface)
+{
+    struct recipe last = {.datalink = DLT_EN10MB, .payload = DATAGRAM_MAX - 1};
+    struct recipe other_port = {.datalink = DLT_EN10MB, .port = 53};
+    struct seen seen = {0};
+    bool cooked = strcmp(interface, "any") == 0;
+    struct capture capture;
+    size_t sent = 0;
+
+    open_or_fail(&capture, interface);
+    for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
+        const uint16_t *tags = whole_frames[i].tags;
+
+        if (whole_frames[i].datalink != DLT_EN10MB || (cooked && (tags[1] || tags[0] == 0x9100)))
+            continue;
+        send_frame("there", &whole_frames[i]);
+        sent++;
+    }
+    send_frame("there", &other_port);
+    send_frame("here", &last); /* going out: not seen */
+    send_frame("there", &last);
+    read_until(&capture, &seen, DATAGRAM_MAX - 1);
+    assert_int_equal(seen.knocks, seen.frames);
+    assert_true(seen.by_size[DATAGRAM_MAX - 1] <= (cooked ? 2 : 1));
+    assert_int_equal(seen.knocks - seen.by_size[DATAGRAM_MAX - 1], sent);
+    pcap_close(capture.pcap);
+}
+
+static void frames_arrive_from_one_interface(void **state)
+{
+    (void)state;
+    check_arrivals("here");
+}
+
+/* There the kernel takes off one tag, and none of type 9100: the rest hides the
+ * packet, until a VLAN's own interface, which is among "any", resolves it. */
+static void frames_arrive_from_any_interface(void **state)
+{
+    (void)state;
+    check_arrivals("any");
+}
+
+static void the_filter_is_locked(void **state)
+{
+    struct bpf_program program;
+    struct capture capture;
+
+    (void)state;
+    open_or_fail(&capture, "here");
+    assert_int_equal(pcap_compile(capture.pcap, &program, "ip", 1, PCAP_NETMASK_UNKNOWN), 0);
+    assert_int_equal(setsockopt(capture.fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+                                sizeof program), -1);
+    assert_int_equal(setsockopt(capture.fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)),
+                     -1);
+    pcap_freecode(&program);
+    pcap_close(capture.pcap);
+}
+
+static void a_deleted_interface_ends_the_capture(void **state)
+{
+    struct seen seen = {0};
+    struct capture capture;
+    struct error why;
+
+    open_or_fail(&capture, "here");
+    remove_wire(state);
+    do
+        assert_true(is_readable(capture.fd, WAIT_MS));
+    while (capture_read(&capture, count_frame, &seen, &why));
+    assert_non_null(strstr(why.text, "the capture ended"));
+    pcap_close(capture.pcap);
+}
+
+static void a_missing_interface_is_named(void **state)
+{
+    struct capture capture;
+    struct error why;
+
+    (void)state;
+    assert_false(capture_open(&capture, "nowhere", &config, &why));
+    assert_null(capture.pcap);
+    assert_non_null(strstr(why.text, "nowhere"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(filters_compile_with_one_port),
+        cmocka_unit_test(filters_compile_with_all_ports),
+        cmocka_unit_test(whole_knocks_pass),
+        cmocka_unit_test(others_do_not_pass),
+        cmocka_unit_test(the_filter_passes_what_decodes),
+        cmocka_unit_test_setup_teardown(frames_arrive_from_one_interface, make_wire, remove_wire),
+        cmocka_unit_test_setup_teardown(frames_arrive_from_any_interface, make_wire, remove_wire),
+        cmocka_unit_test_setup_teardown(the_filter_is_locked, make_wire, remove_wire),
+        cmocka_unit_test_setup_teardown(a_deleted_interface_ends_the_capture, make_wire,
+                                        remove_wire),
+        cmocka_unit_test(a_missing_interface_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, netspace_enter, scratch_leave);
+}

@@ -1,0 +1,350 @@
+#include "check.h"
+
+#include "frame.h"
+#include "frames.h"
+
+enum { RANDOM_FRAMES = 100000 };
+
+static uint32_t seed = 1;
+
+/* Numerical Recipes' generator: the same frames each time. */
+static uint32_t next_random(void)
+{
+    seed = seed * 1664525 + 1013904223;
+    return seed >> 8;
+}
+
+/* Decodes a copy of exactly that size, so that a sanitizer sees each byte read
+ * beyond it. What is found must lie within the frame. */
+static bool decode_exactly(struct frame *frame, int datalink, const uint8_t *bytes, size_t size)
+{
+    uint8_t *copy = malloc(size ? size : 1);
+    bool decoded;
+
+    assert_non_null(copy);
+    memcpy(copy, bytes, size);
+    decoded = frame_decode(frame, frame_link_of(datalink), copy, size);
+    if (decoded) {
+        assert_true(frame->payload >= copy);
+        assert_true(frame->size <= size);
+        assert_true((size_t)(frame->payload - copy) <= size - frame->size);
+        frame->payload = bytes + (frame->payload - copy);
+    }
+    free(copy);
+    return decoded;
+}
+
+static bool decodes(const struct recipe *recipe)
+{
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    struct frame frame;
+    size_t size = recipe_build(bytes, recipe);
+
+    return decode_exactly(&frame, recipe->datalink, bytes, size);
+}
+
+/* A recipe of each family and link type, to be spoilt. */
+#define EACH_PLAIN_RECIPE(recipe)                                                                  \
+    for (size_t i_ = 0; i_ < COUNT_OF(whole_frames); i_++)                                         \
+        for (struct recipe recipe = whole_frames[i_], *once_ = &recipe; once_; once_ = NULL)
+
+static void every_link_type_is_known(void **state)
+{
+    (void)state;
+    assert_int_equal(frame_link_of(DLT_EN10MB), LINK_ETHERNET);
+    assert_int_equal(frame_link_of(DLT_LINUX_SLL), LINK_SLL);
+    assert_int_equal(frame_link_of(DLT_LINUX_SLL2), LINK_SLL2);
+    assert_int_equal(frame_link_of(DLT_RAW), LINK_RAW);
+    assert_int_equal(frame_link_of(DLT_IPV4), LINK_RAW);
+    assert_int_equal(frame_link_of(DLT_IPV6), LINK_RAW);
+    assert_int_equal(frame_link_of(DLT_NULL), LINK_NULL);
+    assert_int_equal(frame_link_of(DLT_LOOP), LINK_LOOP);
+    assert_int_equal(frame_link_of(DLT_IEEE802_11), LINK_UNKNOWN);
+    assert_int_equal(frame_link_of(-1), LINK_UNKNOWN);
+}
+
+static void check_source(const struct frame *frame, bool ipv6)
+{
+    struct address ipv4 = address_from_ipv4(recipe_ipv4_source);
+
+    if (ipv6)
+        assert_memory_equal(frame->source.bytes, recipe_ipv6_source, 16);
+    else
+        assert_true(address_equal(&frame->source, &ipv4));
+}
+
+static void whole_frames_decode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
+        const struct recipe *recipe = &whole_frames[i];
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size = recipe_build(bytes, recipe);
+        struct frame frame;
+
+        if (!decode_exactly(&frame, recipe->datalink, bytes, size))
+            fail_msg("not decoded: %s", recipe->name);
+        check_source(&frame, recipe->ipv6);
+        assert_int_equal(frame.port, KNOCK_PORT);
+        assert_int_equal(frame.size, recipe->payload ? recipe->payload : DATAGRAM_MIN);
+        assert_ptr_equal(frame.payload, bytes + recipe_udp_at(recipe) + 8);
+    }
+}
+
+/* libpcap puts back the tags that the kernel took off, there too. */
+static void tags_behind_cooked_headers_are_skipped(void **state)
+{
+    static const struct recipe tagged[] = {
+        TAGS_OF(DLT_LINUX_SLL, "SLL, VLAN", 0x8100),
+        TAGS_OF(DLT_LINUX_SLL, "SLL, QinQ", 0x88a8, 0x8100),
+        TAGS_OF(DLT_LINUX_SLL2, "SLL2, VLAN", 0x8100),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(tagged); i++)
+        if (!decodes(&tagged[i]))
+            fail_msg("not decoded: %s", tagged[i].name);
+}
+
+static void every_truncation_is_refused(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size = recipe_build(bytes, &recipe);
+        struct frame frame;
+
+        for (size_t cut = 0; cut < size; cut++)
+            if (decode_exactly(&frame, recipe.datalink, bytes, cut))
+                fail_msg("%s: decoded although cut to %zu of %zu bytes", recipe.name, cut, size);
+    }
+}
+
+static void trailing_bytes_are_ignored(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        for (recipe.trailing = 1; recipe.trailing <= 40; recipe.trailing++) {
+            uint8_t bytes[RECIPE_SIZE_MAX];
+            size_t size = recipe_build(bytes, &recipe);
+            struct frame frame;
+
+            assert_true(decode_exactly(&frame, recipe.datalink, bytes, size));
+            assert_int_equal(frame.size, recipe.payload ? recipe.payload : DATAGRAM_MIN);
+        }
+    }
+}
+
+static void a_third_tag_is_refused(void **state)
+{
+    static const struct recipe ipv4 = {.datalink = DLT_EN10MB, .tags = {0x88a8, 0x8100, 0x8100}};
+    static const struct recipe ipv6 = {.datalink = DLT_EN10MB, .tags = {0x8100, 0x8100, 0x8100},
+                                       .ipv6 = true};
+
+    (void)state;
+    assert_false(decodes(&ipv4));
+    assert_false(decodes(&ipv6));
+}
+
+static void fragments_are_refused(void **state)
+{
+    static const uint16_t fragments[] = {
+        0x2000, /* the first */
+        0x2001, /* in the middle */
+        0x0001, /* the last */
+        0x1fff, 0x3fff, 0x6000,
+    };
+
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        for (size_t i = 0; !recipe.ipv6 && i < COUNT_OF(fragments); i++) {
+            recipe.fragment = fragments[i];
+            if (decodes(&recipe))
+                fail_msg("%s: a fragment (%04x) was decoded", recipe.name, fragments[i]);
+        }
+    }
+}
+
+/* Among them every IPv6 extension header. */
+static void other_protocols_are_refused(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        for (unsigned protocol = 1; protocol < 256; protocol++) {
+            recipe.protocol = (uint8_t)protocol;
+            if (decodes(&recipe) != (protocol == IPPROTO_UDP))
+                fail_msg("%s: protocol %u", recipe.name, protocol);
+        }
+    }
+}
+
+static void a_hop_by_hop_header_is_refused(void **state)
+{
+    static const struct recipe recipe = {.datalink = DLT_EN10MB, .ipv6 = true};
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    size_t size = recipe_build(bytes, &recipe);
+    struct frame frame;
+
+    (void)state;
+    bytes[14 + 6] = IPPROTO_HOPOPTS; /* 0, which a recipe cannot say */
+    assert_false(decode_exactly(&frame, DLT_EN10MB, bytes, size));
+}
+
+static void wrong_ip_lengths_are_refused(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        int size = (int)(8 + (recipe.payload ? recipe.payload : DATAGRAM_MIN));
+
+        /* Longer than the frame; shorter than what UDP says. */
+        for (int error = -size; error <= 40; error++) {
+            recipe.ip_error = error;
+            if (decodes(&recipe) != (error == 0))
+                fail_msg("%s: the IP length is off by %d", recipe.name, error);
+        }
+        recipe.ip_error = 0xffff - size - 60;
+        assert_false(decodes(&recipe));
+        recipe.ip_error = -(size + 20 + recipe.option_words * 4); /* zero, in IPv4 */
+        assert_false(decodes(&recipe));
+    }
+}
+
+static void udp_may_not_reach_beyond_its_packet(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        int size = (int)(8 + (recipe.payload ? recipe.payload : DATAGRAM_MIN));
+
+        for (int error = -size; error <= 40; error++) {
+            recipe.udp_error = error;
+            recipe.trailing = 64; /* there, but not part of the packet */
+            if (decodes(&recipe) != (error <= 0 && size + error >= 8))
+                fail_msg("%s: the UDP length is off by %d", recipe.name, error);
+        }
+    }
+}
+
+static void a_shorter_udp_length_counts(void **state)
+{
+    struct recipe recipe = {.datalink = DLT_EN10MB, .udp_error = -100};
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    size_t size = recipe_build(bytes, &recipe);
+    struct frame frame;
+
+    (void)state;
+    assert_true(decode_exactly(&frame, DLT_EN10MB, bytes, size));
+    assert_int_equal(frame.size, DATAGRAM_MIN - 100);
+}
+
+/* Version and header length, IPv4's and IPv6's first byte, every value of it. */
+static void first_bytes_of_ip_are_checked(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size = recipe_build(bytes, &recipe), at = recipe_udp_at(&recipe);
+        size_t header = recipe.ipv6 ? 40 : 20 + recipe.option_words * 4u;
+        uint8_t right = bytes[at - header];
+
+        for (unsigned first = 0; first < 256; first++) {
+            struct frame frame;
+
+            bytes[at - header] = (uint8_t)first;
+            if (decode_exactly(&frame, recipe.datalink, bytes, size) && first != right &&
+                (first >> 4 != right >> 4 || (first >> 4 == 4 && (first & 15) < 5)))
+                fail_msg("%s: decoded although IP begins with %02x", recipe.name, first);
+        }
+    }
+}
+
+static void only_the_host_s_own_families_are_ip(void **state)
+{
+    static const int links[] = {DLT_NULL, DLT_LOOP};
+    const uint32_t swapped = __builtin_bswap32(AF_INET), swapped6 = __builtin_bswap32(AF_INET6);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(links); i++) {
+        bool null = links[i] == DLT_NULL;
+        struct recipe recipe = {.datalink = links[i]};
+
+        recipe.family = AF_INET;
+        assert_int_equal(decodes(&recipe), null);
+        recipe.family = swapped;
+        assert_int_equal(decodes(&recipe), !null);
+        recipe.family = AF_APPLETALK;
+        assert_false(decodes(&recipe));
+        recipe.ipv6 = true;
+        recipe.family = AF_INET6;
+        assert_int_equal(decodes(&recipe), null);
+        recipe.family = swapped6;
+        assert_int_equal(decodes(&recipe), !null);
+        recipe.family = AF_INET; /* says IPv4, is IPv6 */
+        assert_false(decodes(&recipe));
+    }
+}
+
+static void an_unknown_link_decodes_nothing(void **state)
+{
+    static const struct recipe recipe = {.datalink = DLT_RAW};
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    size_t size = recipe_build(bytes, &recipe);
+    struct frame frame;
+
+    (void)state;
+    assert_false(frame_decode(&frame, LINK_UNKNOWN, bytes, size));
+}
+
+static void random_frames_stay_within_bounds(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < RANDOM_FRAMES; i++) {
+        uint8_t bytes[128];
+        size_t size = next_random() % sizeof bytes;
+        struct frame frame;
+
+        for (size_t b = 0; b < size; b++)
+            bytes[b] = (uint8_t)next_random();
+        decode_exactly(&frame, whole_frames[i % COUNT_OF(whole_frames)].datalink, bytes, size);
+    }
+}
+
+static void damaged_frames_stay_within_bounds(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < RANDOM_FRAMES; i++) {
+        const struct recipe *recipe = &whole_frames[i % COUNT_OF(whole_frames)];
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size = recipe_build(bytes, recipe), headers = recipe_udp_at(recipe) + 8;
+        struct frame frame;
+
+        for (unsigned n = next_random() % 4; n > 0; n--)
+            bytes[next_random() % headers] = (uint8_t)next_random();
+        decode_exactly(&frame, recipe->datalink, bytes, next_random() % (size + 1));
+        decode_exactly(&frame, recipe->datalink, bytes, size);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_link_type_is_known),
+        cmocka_unit_test(whole_frames_decode),
+        cmocka_unit_test(tags_behind_cooked_headers_are_skipped),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(trailing_bytes_are_ignored),
+        cmocka_unit_test(a_third_tag_is_refused),
+        cmocka_unit_test(fragments_are_refused),
+        cmocka_unit_test(other_protocols_are_refused),
+        cmocka_unit_test(a_hop_by_hop_header_is_refused),
+        cmocka_unit_test(wrong_ip_lengths_are_refused),
+        cmocka_unit_test(udp_may_not_reach_beyond_its_packet),
+        cmocka_unit_test(a_shorter_udp_length_counts),
+        cmocka_unit_test(first_bytes_of_ip_are_checked),
+        cmocka_unit_test(only_the_host_s_own_families_are_ip),
+        cmocka_unit_test(an_unknown_link_decodes_nothing),
+        cmocka_unit_test(random_frames_stay_within_bounds),
+        cmocka_unit_test(damaged_frames_stay_within_bounds),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
