@@ -1,0 +1,429 @@
+#include "check.h"
+
+#include "knock.h"
+#include "people.h"
+
+enum { KNOCK_PORT = 47000, BURST = 32, DOUBTFUL_BURST = 4, SKEW = 300 };
+
+/* A server with one client; what that client sends, and what is made of it. */
+static struct {
+    uint8_t server_secret[KEY_SIZE], server_public[KEY_SIZE], gate[GATE_KEY_SIZE];
+    struct person client;
+    uint8_t envelope_key[KEY_SIZE];
+    struct roster roster;
+    struct counters counters;
+    struct helper_request message;
+} world;
+
+static const struct knock_limits limits = {.skew_checked = true, .max_skew = SKEW};
+
+static int make_world(void **state)
+{
+    static struct profile profile;
+    struct config config = {.profiles = &profile, .profile_count = 1};
+    struct error why;
+
+    (void)state;
+    randombytes_buf(world.server_secret, KEY_SIZE);
+    crypto_scalarmult_base(world.server_public, world.server_secret);
+    envelope_gate_key(world.gate, world.server_public);
+    person_make(&world.client, 1);
+    if (!envelope_key_of_client(world.envelope_key, world.client.signing, world.server_public,
+                                NULL))
+        return -1;
+    profile = (struct profile){.port = KNOCK_PORT};
+    memcpy(profile.key_id, world.client.key_id, KEY_ID_SIZE);
+    memcpy(profile.envelope_key, world.envelope_key, KEY_SIZE);
+    memcpy(profile.public_key, world.client.public_key, KEY_SIZE);
+    memcpy(config.server_public, world.server_public, KEY_SIZE);
+    world.counters = (struct counters){0};
+    world.message = (struct helper_request){0};
+    return roster_create(&world.roster, &config, &why) ? 0 : -1;
+}
+
+static int end_world(void **state)
+{
+    (void)state;
+    sodium_free(world.roster.table);
+    return 0;
+}
+
+/* ---- knocking ----------------------------------------------------------- */
+
+struct datagram {
+    uint8_t bytes[DATAGRAM_MAX];
+    size_t size;
+};
+
+static void seal(struct datagram *d, const uint8_t *request, const struct person *signer,
+                 size_t padding)
+{
+    uint8_t signature[SIGNATURE_SIZE], nonce[NONCE_SIZE];
+
+    randombytes_buf(nonce, sizeof nonce);
+    envelope_sign(signature, signer->signing, world.server_public, request);
+    d->size = envelope_seal(d->bytes, nonce, padding, world.envelope_key, world.gate,
+                            world.client.key_id, request, signature);
+}
+
+static void make_knock(struct datagram *d, uint64_t counter)
+{
+    struct request request = {.action = ACTION_OPEN, .counter = counter};
+    uint8_t bytes[REQUEST_SIZE];
+
+    request_encode(bytes, &request);
+    seal(d, bytes, &world.client, 0);
+}
+
+/* Of an exact size in memory, so that a sanitizer sees what is read beyond. */
+static bool examine_from(const struct datagram *d, const char *source, uint16_t port)
+{
+    uint8_t *copy = malloc(d->size ? d->size : 1);
+    struct frame frame = {.source = address_of(source), .port = port, .payload = copy,
+                          .size = d->size};
+    const struct client *client;
+
+    memcpy(copy, d->bytes, d->size);
+    client = knock_examine(&world.message, &frame, &world.roster, &limits, &world.counters);
+    if (client)
+        assert_memory_equal(client->key_id, world.client.key_id, KEY_ID_SIZE);
+    free(copy);
+    return client != NULL;
+}
+
+static bool examine(const struct datagram *d)
+{
+    return examine_from(d, "192.0.2.7", KNOCK_PORT);
+}
+
+/* Exactly these two were counted, beside each other's zeros. */
+static void check_counted(uint64_t garbage, uint64_t authentic)
+{
+    assert_int_equal(world.counters.garbage, garbage);
+    assert_int_equal(world.counters.authentic, authentic);
+}
+
+/* ---- honest ones -------------------------------------------------------- */
+
+static void an_honest_knock_is_passed_on(void **state)
+{
+    static const struct counters expected = {.authentic = 1};
+    struct request request = {.action = ACTION_OPEN, .counter = clock_wall_us(), .window = 60};
+    uint8_t bytes[REQUEST_SIZE];
+    struct address source = address_of("192.0.2.7");
+    struct datagram d;
+
+    (void)state;
+    request_encode(bytes, &request);
+    seal(&d, bytes, &world.client, 17);
+    assert_true(examine(&d));
+    assert_int_equal(world.message.verb, HELPER_INSERT);
+    assert_memory_equal(world.message.key_id, world.client.key_id, KEY_ID_SIZE);
+    assert_memory_equal(world.message.request, bytes, REQUEST_SIZE);
+    assert_true(address_equal(&world.message.observed, &source));
+    assert_true(envelope_verify(world.message.signature, world.client.public_key,
+                                world.server_public, world.message.request));
+    assert_memory_equal(&world.counters, &expected, sizeof expected);
+}
+
+static void a_close_becomes_an_expiry(void **state)
+{
+    struct request request = {.action = ACTION_CLOSE, .counter = clock_wall_us()};
+    uint8_t bytes[REQUEST_SIZE];
+    struct datagram d;
+
+    (void)state;
+    request_encode(bytes, &request);
+    seal(&d, bytes, &world.client, 0);
+    assert_true(examine_from(&d, "2001:db8::7", KNOCK_PORT));
+    assert_int_equal(world.message.verb, HELPER_EXPIRE);
+}
+
+static void every_padding_is_taken(void **state)
+{
+    uint64_t now = clock_wall_us();
+
+    (void)state;
+    for (size_t padding = 0; padding <= PADDING_MAX; padding++) {
+        struct request request = {.action = ACTION_OPEN, .counter = now + padding};
+        uint8_t bytes[REQUEST_SIZE];
+        struct datagram d;
+
+        request_encode(bytes, &request);
+        seal(&d, bytes, &world.client, padding);
+        assert_int_equal(d.size, DATAGRAM_MIN + padding);
+        world.roster.table[0].honest = world.roster.table[1].honest = (struct bucket){0};
+        assert_true(examine(&d));
+    }
+    check_counted(0, PADDING_MAX + 1);
+}
+
+/* ---- garbage ------------------------------------------------------------ */
+
+static void wrong_sizes_are_garbage(void **state)
+{
+    struct datagram d;
+    uint64_t tried = 0;
+
+    (void)state;
+    make_knock(&d, clock_wall_us());
+    for (d.size = 0; d.size <= DATAGRAM_MAX; d.size++)
+        if (d.size != DATAGRAM_MIN) {
+            assert_false(examine(&d));
+            tried++;
+        }
+    check_counted(tried, 0);
+}
+
+static void too_large_is_garbage(void **state)
+{
+    uint8_t bytes[DATAGRAM_MAX + 1] = {0};
+    struct frame frame = {.source = address_of("192.0.2.7"), .port = KNOCK_PORT, .payload = bytes,
+                          .size = sizeof bytes};
+
+    (void)state;
+    assert_null(knock_examine(&world.message, &frame, &world.roster, &limits, &world.counters));
+    check_counted(1, 0);
+}
+
+static void a_flipped_bit_is_garbage(void **state)
+{
+    struct datagram d;
+
+    (void)state;
+    make_knock(&d, clock_wall_us());
+    for (size_t bit = 0; bit < d.size * 8; bit++) {
+        d.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(examine(&d));
+        d.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    check_counted(d.size * 8, 0);
+    assert_true(examine(&d)); /* it was that alone */
+}
+
+static void another_port_is_garbage(void **state)
+{
+    struct datagram d;
+
+    (void)state;
+    make_knock(&d, clock_wall_us());
+    assert_false(examine_from(&d, "192.0.2.7", KNOCK_PORT + 1));
+    check_counted(1, 0);
+}
+
+static void a_stranger_s_knock_is_garbage(void **state)
+{
+    struct request request = {.action = ACTION_OPEN, .counter = clock_wall_us()};
+    uint8_t bytes[REQUEST_SIZE], key[KEY_SIZE], signature[SIGNATURE_SIZE], nonce[NONCE_SIZE] = {1};
+    struct person stranger;
+    struct datagram d;
+
+    (void)state;
+    person_make(&stranger, 2);
+    request_encode(bytes, &request);
+    envelope_sign(signature, stranger.signing, world.server_public, bytes);
+    assert_true(envelope_key_of_client(key, stranger.signing, world.server_public, NULL));
+    d.size = envelope_seal(d.bytes, nonce, 0, key, world.gate, stranger.key_id, bytes, signature);
+    assert_false(examine(&d));
+    /* Nor under the client's name, without the client's key. */
+    d.size = envelope_seal(d.bytes, nonce, 0, key, world.gate, world.client.key_id, bytes,
+                           signature);
+    assert_false(examine(&d));
+    check_counted(2, 0);
+}
+
+/* ---- authentic, and refused all the same -------------------------------- */
+
+static void an_invalid_request_is_malformed(void **state)
+{
+    struct request request = {.action = ACTION_OPEN, .counter = clock_wall_us()};
+    uint8_t bytes[REQUEST_SIZE];
+    struct datagram d;
+
+    (void)state;
+    request_encode(bytes, &request);
+    bytes[REQUEST_SIZE - 1] = 1;
+    seal(&d, bytes, &world.client, 0);
+    assert_false(examine(&d));
+    assert_int_equal(world.counters.malformed, 1);
+    check_counted(0, 1);
+}
+
+static void a_source_that_cannot_be_is_malformed(void **state)
+{
+    static const char *const sources[] = {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255",
+                                          "::",      "::1",       "ff02::1"};
+    struct datagram d;
+
+    (void)state;
+    make_knock(&d, clock_wall_us());
+    for (size_t i = 0; i < COUNT_OF(sources); i++)
+        assert_false(examine_from(&d, sources[i], KNOCK_PORT));
+    assert_int_equal(world.counters.malformed, COUNT_OF(sources));
+    check_counted(0, COUNT_OF(sources));
+}
+
+static void a_spent_counter_is_repeated(void **state)
+{
+    uint64_t now = clock_wall_us(), mark[MARK_COUNTERS];
+    struct client *client = roster_find(&world.roster, world.client.key_id);
+    struct datagram d;
+
+    (void)state;
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        mark[i] = now - 100 + 10 * i;
+    roster_learn(client, mark);
+    make_knock(&d, now - 100);
+    assert_false(examine(&d));
+    make_knock(&d, now - 30);
+    assert_false(examine(&d));
+    make_knock(&d, now - 200);
+    assert_false(examine(&d));
+    assert_int_equal(world.counters.repeated, 3);
+    make_knock(&d, now - 35); /* was overtaken */
+    assert_true(examine(&d));
+    check_counted(0, 4);
+}
+
+static void a_knock_under_way_is_repeated(void **state)
+{
+    struct client *client = roster_find(&world.roster, world.client.key_id);
+    uint64_t now = clock_wall_us();
+    struct datagram d;
+
+    (void)state;
+    make_knock(&d, now);
+    assert_true(examine(&d));
+    roster_note_pending(client, now);
+    assert_false(examine(&d));
+    assert_int_equal(world.counters.repeated, 1);
+}
+
+static void the_rate_is_limited(void **state)
+{
+    uint64_t now = clock_wall_us();
+    struct datagram d;
+    int passed = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < BURST * 2; i++) {
+        make_knock(&d, now + i);
+        passed += examine(&d);
+    }
+    assert_in_range(passed, BURST, BURST + 8); /* some are earned meanwhile */
+    assert_int_equal(world.counters.throttled, BURST * 2 - passed);
+}
+
+/* ---- doubtful ones ------------------------------------------------------ */
+
+/* Passes doubtful knocks until they are throttled, then honest ones. */
+static void check_doubtful(void (*make)(struct datagram *, unsigned))
+{
+    uint64_t now = clock_wall_us();
+    int doubtful = 0, honest = 0;
+    struct datagram d;
+
+    for (unsigned i = 0; i < DOUBTFUL_BURST * 4; i++) {
+        make(&d, i);
+        doubtful += examine(&d);
+    }
+    assert_in_range(doubtful, DOUBTFUL_BURST, DOUBTFUL_BURST + 2);
+    assert_int_equal(world.counters.throttled, DOUBTFUL_BURST * 4 - doubtful);
+    for (unsigned i = 0; i < BURST; i++) {
+        make_knock(&d, now + i);
+        honest += examine(&d);
+    }
+    assert_int_equal(honest, BURST);
+}
+
+static void make_forged(struct datagram *d, unsigned i)
+{
+    struct request request = {.action = ACTION_OPEN, .counter = clock_wall_us() + 1000000 + i};
+    uint8_t bytes[REQUEST_SIZE];
+    struct person thief; /* of the envelope key, not of the signing key */
+
+    person_make(&thief, 3);
+    request_encode(bytes, &request);
+    seal(d, bytes, &thief, 0);
+}
+
+static void make_early(struct datagram *d, unsigned i)
+{
+    make_knock(d, clock_wall_us() + (SKEW + 5) * (uint64_t)USEC_PER_SEC + i);
+}
+
+static void make_late(struct datagram *d, unsigned i)
+{
+    make_knock(d, clock_wall_us() - (SKEW + 5) * (uint64_t)USEC_PER_SEC + i);
+}
+
+static void forged_knocks_spend_nothing_honest(void **state)
+{
+    (void)state;
+    check_doubtful(make_forged);
+    assert_int_equal(world.counters.untimely, 0);
+}
+
+static void early_knocks_spend_nothing_honest(void **state)
+{
+    (void)state;
+    check_doubtful(make_early);
+    assert_int_equal(world.counters.untimely, DOUBTFUL_BURST * 4);
+}
+
+static void late_knocks_spend_nothing_honest(void **state)
+{
+    (void)state;
+    check_doubtful(make_late);
+    assert_int_equal(world.counters.untimely, DOUBTFUL_BURST * 4);
+}
+
+static void without_skew_every_time_is_timely(void **state)
+{
+    static const struct knock_limits none = {.skew_checked = false};
+    struct datagram d;
+    struct frame frame = {.source = address_of("192.0.2.7"), .port = KNOCK_PORT,
+                          .payload = d.bytes};
+
+    (void)state;
+    for (unsigned i = 1; i <= BURST; i++) {
+        make_knock(&d, i);
+        frame.size = d.size;
+        assert_non_null(knock_examine(&world.message, &frame, &world.roster, &none,
+                                      &world.counters));
+    }
+    assert_int_equal(world.counters.untimely, 0);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return sodium_init() < 0;
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(an_honest_knock_is_passed_on),
+        IN_WORLD(a_close_becomes_an_expiry),
+        IN_WORLD(every_padding_is_taken),
+        IN_WORLD(wrong_sizes_are_garbage),
+        IN_WORLD(too_large_is_garbage),
+        IN_WORLD(a_flipped_bit_is_garbage),
+        IN_WORLD(another_port_is_garbage),
+        IN_WORLD(a_stranger_s_knock_is_garbage),
+        IN_WORLD(an_invalid_request_is_malformed),
+        IN_WORLD(a_source_that_cannot_be_is_malformed),
+        IN_WORLD(a_spent_counter_is_repeated),
+        IN_WORLD(a_knock_under_way_is_repeated),
+        IN_WORLD(the_rate_is_limited),
+        IN_WORLD(forged_knocks_spend_nothing_honest),
+        IN_WORLD(early_knocks_spend_nothing_honest),
+        IN_WORLD(late_knocks_spend_nothing_honest),
+        IN_WORLD(without_skew_every_time_is_timely),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}
