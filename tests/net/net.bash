@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the lab tests share. Each file sets one pair of hosts up; each test in it
 # gets client addresses of its own, so that grants of other tests do not matter.
-# shellcheck disable=SC2154 # `top` is the lab's, `status` and `output` are bats'
+# shellcheck disable=SC2034,SC2154 # `top` is the lab's, `status` and `output` are bats'
 . "$top/tests/lib/lab.bash"
 
 if [ "$FAMILY" = 6 ]; then
