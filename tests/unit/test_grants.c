@@ -1,0 +1,383 @@
+#include "check.h"
+
+#include <netinet/in.h>
+#include <sodium.h>
+
+#include "grants.h"
+#include "people.h"
+
+enum { CAPACITY = 8 };
+
+static const uint8_t alice[KEY_ID_SIZE] = {1}, bob[KEY_ID_SIZE] = {2};
+static const struct service ssh = {.protocol = IPPROTO_TCP, .port = 22};
+static const struct service dns = {.protocol = IPPROTO_UDP, .port = 53};
+static struct address v4, v6;
+static struct grants grants;
+
+static int open_directory(void)
+{
+    return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int start_table(void **state)
+{
+    struct error why;
+
+    if (scratch_enter(state) != 0)
+        return -1;
+    v4 = address_of("192.0.2.7");
+    v6 = address_of("2001:db8::7");
+    return helper_grants_create(&grants, open_directory(), CAPACITY, &why) ? 0 : -1;
+}
+
+static int end_table(void **state)
+{
+    close(grants.run_dir);
+    free(grants.items);
+    return scratch_leave(state);
+}
+
+static enum grant_change open_grant(const uint8_t *who, const struct address *address,
+                                    const struct service *service, int64_t deadline)
+{
+    return helper_grants_open(&grants, who, address, service, deadline);
+}
+
+/* As after a batch that the firewall took. */
+static void settle(void)
+{
+    helper_grants_settle(&grants, false, true);
+    helper_grants_settle(&grants, true, true);
+}
+
+static void grants_are_told_apart(void **state)
+{
+    (void)state;
+    assert_int_equal(open_grant(alice, &v4, &ssh, 100), GRANT_ADDED);
+    assert_int_equal(open_grant(bob, &v4, &ssh, 100), GRANT_ADDED);
+    assert_int_equal(open_grant(alice, &v6, &ssh, 100), GRANT_ADDED);
+    assert_int_equal(open_grant(alice, &v4, &dns, 100), GRANT_ADDED);
+    assert_int_equal(grants.count, 4);
+    assert_int_equal(helper_grants_of(&grants, alice), 3);
+    assert_int_equal(helper_grants_of(&grants, bob), 1);
+    assert_true(helper_grants_has(&grants, alice, &v6, &ssh));
+    assert_false(helper_grants_has(&grants, bob, &v6, &ssh));
+    assert_false(helper_grants_has(&grants, alice, &v6, &dns));
+}
+
+static void the_later_deadline_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(open_grant(alice, &v4, &ssh, 100), GRANT_ADDED);
+    assert_int_equal(open_grant(alice, &v4, &ssh, 200), GRANT_EXTENDED);
+    assert_int_equal(grants.items[0].deadline, 200);
+    assert_int_equal(open_grant(alice, &v4, &ssh, 150), GRANT_EXTENDED);
+    assert_int_equal(grants.items[0].deadline, 200);
+    assert_int_equal(grants.count, 1);
+}
+
+static void what_is_removed_is_gone(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v4, &ssh, 200);
+    assert_false(helper_grants_remove(&grants, alice, &v4, &dns));
+    assert_true(helper_grants_remove(&grants, alice, &v4, &ssh));
+    assert_false(helper_grants_remove(&grants, alice, &v4, &ssh));
+    assert_false(helper_grants_has(&grants, alice, &v4, &ssh));
+    assert_true(helper_grants_has(&grants, bob, &v4, &ssh));
+}
+
+static void deadlines_are_kept_to_the_nanosecond(void **state)
+{
+    bool changed[2];
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(alice, &v6, &ssh, 101);
+    assert_int_equal(helper_grants_next_deadline(&grants), 100);
+    helper_grants_expire(&grants, 99, changed);
+    assert_false(changed[0] || changed[1]);
+    helper_grants_expire(&grants, 100, changed);
+    assert_true(changed[0] && !changed[1]);
+    assert_int_equal(helper_grants_next_deadline(&grants), 101);
+    helper_grants_expire(&grants, 500, changed);
+    assert_true(!changed[0] && changed[1]);
+    assert_int_equal(grants.count, 0);
+    assert_int_equal(helper_grants_next_deadline(&grants), INT64_MAX);
+}
+
+static void all_that_is_due_goes_at_once(void **state)
+{
+    bool changed[2];
+
+    (void)state;
+    for (int i = 0; i < CAPACITY; i++) {
+        struct service service = {.protocol = IPPROTO_TCP, .port = (uint16_t)(i + 1)};
+
+        open_grant(alice, i % 2 ? &v4 : &v6, &service, i < CAPACITY - 1 ? 50 : 500);
+    }
+    helper_grants_expire(&grants, 100, changed);
+    assert_true(changed[0] && changed[1]);
+    assert_int_equal(grants.count, 1);
+    assert_int_equal(grants.items[0].deadline, 500);
+}
+
+static void a_full_table_refuses(void **state)
+{
+    (void)state;
+    for (uint16_t port = 1; port <= CAPACITY; port++) {
+        struct service service = {.protocol = IPPROTO_TCP, .port = port};
+
+        assert_int_equal(open_grant(alice, &v4, &service, 100), GRANT_ADDED);
+    }
+    assert_int_equal(open_grant(alice, &v4, &dns, 100), GRANT_REFUSED);
+    assert_int_equal(grants.count, CAPACITY);
+    assert_false(helper_grants_has(&grants, alice, &v4, &dns));
+    /* One that is there can still be extended. */
+    assert_int_equal(open_grant(alice, &v4, &(struct service){IPPROTO_TCP, 1}, 200),
+                     GRANT_EXTENDED);
+}
+
+/* ---- batches ------------------------------------------------------------ */
+
+static void an_installed_batch_stays(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    settle();
+    open_grant(alice, &v4, &ssh, 200);
+    open_grant(bob, &v4, &ssh, 300);
+    helper_grants_settle(&grants, false, true);
+    helper_grants_settle(&grants, false, false); /* nothing is left to undo */
+    assert_int_equal(grants.count, 2);
+    assert_int_equal(grants.items[0].deadline, 200);
+    assert_int_equal(grants.items[0].touched, 0);
+}
+
+static void a_failed_batch_is_undone(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    settle();
+    open_grant(alice, &v4, &ssh, 200);
+    open_grant(alice, &v4, &ssh, 300); /* twice in the batch */
+    open_grant(bob, &v4, &ssh, 300);
+    open_grant(bob, &v4, &ssh, 400);
+    helper_grants_settle(&grants, false, false);
+    assert_int_equal(grants.count, 1);
+    assert_memory_equal(grants.items[0].key_id, alice, KEY_ID_SIZE);
+    assert_int_equal(grants.items[0].deadline, 100);
+}
+
+static void families_settle_each_for_itself(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(alice, &v6, &ssh, 100);
+    helper_grants_settle(&grants, true, false);
+    assert_true(helper_grants_has(&grants, alice, &v4, &ssh));
+    assert_false(helper_grants_has(&grants, alice, &v6, &ssh));
+    helper_grants_settle(&grants, false, true);
+    assert_true(helper_grants_has(&grants, alice, &v4, &ssh));
+}
+
+/* ---- the file ----------------------------------------------------------- */
+
+static void save(void)
+{
+    struct error why;
+
+    if (!helper_grants_save(&grants, &why))
+        fail_msg("%s", why.text);
+}
+
+/* How many grants a helper that starts at `now` takes over. */
+static size_t load_count(int64_t now, size_t capacity)
+{
+    struct grants again;
+    struct error why;
+    size_t count;
+
+    assert_true(helper_grants_create(&again, grants.run_dir, capacity, &why));
+    helper_grants_load(&again, now);
+    count = again.count;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(again.items[i].deadline > now);
+        assert_int_equal(again.items[i].touched, 0);
+    }
+    free(again.items);
+    return count;
+}
+
+static void saved_grants_are_taken_over(void **state)
+{
+    struct grants again;
+    struct error why;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v6, &dns, 200);
+    save();
+    assert_true(helper_grants_create(&again, grants.run_dir, CAPACITY, &why));
+    helper_grants_load(&again, 50);
+    assert_int_equal(again.count, 2);
+    assert_true(helper_grants_has(&again, alice, &v4, &ssh));
+    assert_true(helper_grants_has(&again, bob, &v6, &dns));
+    assert_int_equal(again.items[1].deadline, 200);
+    free(again.items);
+}
+
+static void what_ended_meanwhile_is_not_taken_over(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v6, &dns, 200);
+    save();
+    assert_int_equal(load_count(99, CAPACITY), 2);
+    assert_int_equal(load_count(100, CAPACITY), 1);
+    assert_int_equal(load_count(200, CAPACITY), 0);
+}
+
+static void a_smaller_table_takes_what_fits(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v6, &dns, 200);
+    save();
+    assert_int_equal(load_count(0, 1), 1);
+}
+
+static void an_empty_table_is_saved(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    save();
+    grants.count = 0;
+    save();
+    assert_int_equal(load_count(0, CAPACITY), 0);
+}
+
+static void a_missing_file_is_an_empty_table(void **state)
+{
+    (void)state;
+    assert_int_equal(load_count(0, CAPACITY), 0);
+}
+
+static void another_boot_s_file_is_ignored(void **state)
+{
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    save();
+    assert_int_equal(load_count(0, CAPACITY), 1);
+    grants.boot_id[0] ^= 1;
+    save(); /* whole, checksum and all, but not of this boot */
+    assert_int_equal(load_count(0, CAPACITY), 0);
+}
+
+static size_t read_grants(uint8_t *bytes, size_t room)
+{
+    int fd = open("grants", O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, bytes, room);
+
+    assert_true(n > 0);
+    close(fd);
+    return (size_t)n;
+}
+
+static void a_file_damaged_anywhere_is_ignored(void **state)
+{
+    uint8_t bytes[4096];
+    size_t size;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v6, &dns, 200);
+    save();
+    size = read_grants(bytes, sizeof bytes);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] ^= 0x01;
+        scratch_write("grants", 0600, bytes, size);
+        if (load_count(0, CAPACITY) != 0)
+            fail_msg("byte %zu was changed, and nobody noticed", i);
+        bytes[i] ^= 0x01;
+    }
+    scratch_write("grants", 0600, bytes, size);
+    assert_int_equal(load_count(0, CAPACITY), 2);
+}
+
+static void a_file_of_another_length_is_ignored(void **state)
+{
+    uint8_t bytes[4096] = {0};
+    size_t size;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    save();
+    size = read_grants(bytes, sizeof bytes);
+    for (size_t n = 0; n < size + 200; n++) {
+        scratch_write("grants", 0600, bytes, n);
+        assert_int_equal(load_count(0, CAPACITY), n == size);
+    }
+}
+
+static void what_is_no_file_is_ignored(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("grants", 0700), 0);
+    assert_int_equal(load_count(0, CAPACITY), 0);
+    assert_int_equal(rmdir("grants"), 0);
+    open_grant(alice, &v4, &ssh, 100);
+    save();
+    assert_int_equal(rename("grants", "elsewhere"), 0);
+    assert_int_equal(symlink("elsewhere", "grants"), 0);
+    assert_int_equal(load_count(0, CAPACITY), 0);
+}
+
+static void a_file_that_cannot_be_written_is_an_error(void **state)
+{
+    struct error why;
+    int right = grants.run_dir, wrong = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    grants.run_dir = wrong;
+    assert_false(helper_grants_save(&grants, &why));
+    assert_true(why.text[0] != '\0');
+    grants.run_dir = right;
+    close(wrong);
+}
+
+#define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, start_table, end_table)
+
+static int start(void **state)
+{
+    (void)state;
+    return sodium_init() < 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_TABLE(grants_are_told_apart),
+        WITH_TABLE(the_later_deadline_stays),
+        WITH_TABLE(what_is_removed_is_gone),
+        WITH_TABLE(deadlines_are_kept_to_the_nanosecond),
+        WITH_TABLE(all_that_is_due_goes_at_once),
+        WITH_TABLE(a_full_table_refuses),
+        WITH_TABLE(an_installed_batch_stays),
+        WITH_TABLE(a_failed_batch_is_undone),
+        WITH_TABLE(families_settle_each_for_itself),
+        WITH_TABLE(saved_grants_are_taken_over),
+        WITH_TABLE(what_ended_meanwhile_is_not_taken_over),
+        WITH_TABLE(a_smaller_table_takes_what_fits),
+        WITH_TABLE(an_empty_table_is_saved),
+        WITH_TABLE(a_missing_file_is_an_empty_table),
+        WITH_TABLE(another_boot_s_file_is_ignored),
+        WITH_TABLE(a_file_damaged_anywhere_is_ignored),
+        WITH_TABLE(a_file_of_another_length_is_ignored),
+        WITH_TABLE(what_is_no_file_is_ignored),
+        WITH_TABLE(a_file_that_cannot_be_written_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}

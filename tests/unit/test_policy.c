@@ -1,0 +1,357 @@
+#include "check.h"
+
+#include <netinet/in.h>
+#include <sodium.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "people.h"
+#include "policy.h"
+
+static const struct helper_setup good_setup = {.mode = HELPER_RUN, .backend = BACKEND_NFT,
+                                               .max_grants = 10};
+static const struct helper_profile good_profile = {
+    .name = "someone",
+    .service_count = 1,
+    .services = {{.protocol = IPPROTO_TCP, .port = 22}},
+    .window = 30,
+    .max_window = 60,
+    .max_grants = 5,
+};
+
+/* What a supervisor might send. */
+struct sent {
+    const void *setup;
+    size_t setup_size;
+    const struct helper_profile *profiles;
+    size_t profile_size;
+    size_t profile_count;
+};
+
+static pid_t start_supervisor(const struct sent *sent, int fd)
+{
+    pid_t child = fork();
+
+    if (child != 0)
+        return child;
+    send(fd, sent->setup, sent->setup_size, MSG_NOSIGNAL);
+    for (size_t i = 0; i < sent->profile_count; i++)
+        send(fd, &sent->profiles[i], sent->profile_size, MSG_NOSIGNAL);
+    _exit(0);
+}
+
+static bool receive(struct policy *policy, const struct sent *sent, struct error *why)
+{
+    bool received;
+    int ends[2];
+    pid_t child;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    child = start_supervisor(sent, ends[1]);
+    close(ends[1]);
+    *policy = (struct policy){0};
+    received = helper_policy_receive(policy, ends[0], why);
+    close(ends[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    return received;
+}
+
+static bool receives(const struct helper_setup *setup, const struct helper_profile *profiles,
+                     size_t count)
+{
+    struct sent sent = {setup, sizeof *setup, profiles, sizeof *profiles, count};
+    struct policy policy;
+    struct error why;
+    bool received = receive(&policy, &sent, &why);
+
+    free(policy.entries);
+    return received;
+}
+
+/* One profile with a value changed. */
+static bool receives_profile(const struct helper_profile *profile)
+{
+    struct helper_setup setup = good_setup;
+
+    setup.profile_count = 1;
+    return receives(&setup, profile, 1);
+}
+
+/* ---- sizes -------------------------------------------------------------- */
+
+static void a_setup_of_the_wrong_size_is_refused(void **state)
+{
+    uint8_t bytes[sizeof(struct helper_setup) + 8] = {0};
+
+    (void)state;
+    memcpy(bytes, &good_setup, sizeof good_setup);
+    for (size_t size = 1; size <= sizeof bytes; size++) {
+        struct sent sent = {.setup = bytes, .setup_size = size};
+        struct policy policy;
+        struct error why;
+
+        if (receive(&policy, &sent, &why) != (size == sizeof(struct helper_setup)))
+            fail_msg("a setup of %zu bytes", size);
+        free(policy.entries);
+    }
+}
+
+static void a_profile_of_the_wrong_size_is_refused(void **state)
+{
+    struct helper_profile profiles[2] = {good_profile, good_profile};
+    struct helper_setup setup = good_setup;
+
+    (void)state;
+    setup.profile_count = 1;
+    for (size_t size = sizeof good_profile - 3; size <= sizeof good_profile + 3; size++) {
+        struct sent sent = {&setup, sizeof setup, profiles, size, 1};
+        struct policy policy;
+        struct error why;
+
+        assert_int_equal(receive(&policy, &sent, &why), size == sizeof good_profile);
+        free(policy.entries);
+    }
+}
+
+static void a_supervisor_that_goes_away_is_noticed(void **state)
+{
+    struct helper_setup setup = good_setup;
+
+    (void)state;
+    setup.profile_count = 2;
+    assert_false(receives(&setup, &good_profile, 1));
+    setup.profile_count = 1;
+    assert_false(receives(&setup, &good_profile, 0));
+}
+
+/* ---- ranges ------------------------------------------------------------- */
+
+static void setups_out_of_range_are_refused(void **state)
+{
+    struct helper_setup s = good_setup;
+
+    (void)state;
+    assert_true(receives(&s, NULL, 0));
+    s.mode = 0;
+    assert_false(receives(&s, NULL, 0));
+    s.mode = HELPER_RELEASE + 1;
+    assert_false(receives(&s, NULL, 0));
+    s = good_setup;
+    s.backend = BACKEND_LEGACY + 1;
+    assert_false(receives(&s, NULL, 0));
+    s = good_setup;
+    s.close_count = CLOSE_SERVICES + 1;
+    assert_false(receives(&s, NULL, 0));
+    s = good_setup;
+    s.profile_count = UINT32_MAX;
+    assert_false(receives(&s, NULL, 0));
+}
+
+static void shut_ports_out_of_range_are_refused(void **state)
+{
+    struct helper_setup s = good_setup;
+
+    (void)state;
+    s.close_count = CLOSE_SERVICES;
+    for (size_t i = 0; i < CLOSE_SERVICES; i++)
+        s.close[i] = service_of("udp/53");
+    assert_true(receives(&s, NULL, 0));
+    s.close[CLOSE_SERVICES - 1].port = 0;
+    assert_false(receives(&s, NULL, 0));
+    s.close[CLOSE_SERVICES - 1] = (struct service){.protocol = IPPROTO_ICMP, .port = 1};
+    assert_false(receives(&s, NULL, 0));
+}
+
+static void profiles_out_of_range_are_refused(void **state)
+{
+    struct helper_profile p = good_profile;
+
+    (void)state;
+    assert_true(receives_profile(&p));
+    p.service_count = 0;
+    assert_false(receives_profile(&p));
+    p.service_count = POLICY_SERVICES + 1;
+    assert_false(receives_profile(&p));
+    p = good_profile;
+    p.prefix_count = POLICY_PREFIXES + 1;
+    assert_false(receives_profile(&p));
+    p = good_profile;
+    p.prefix_count = 1;
+    p.prefixes[0].length = 129;
+    assert_false(receives_profile(&p));
+    p = good_profile;
+    memset(p.name, 'a', sizeof p.name);
+    assert_false(receives_profile(&p));
+    p = good_profile;
+    p.services[0].protocol = IPPROTO_SCTP;
+    assert_false(receives_profile(&p));
+    p = good_profile;
+    p.services[0].port = 0;
+    assert_false(receives_profile(&p));
+}
+
+static void limits_out_of_range_are_refused(void **state)
+{
+    struct helper_profile p = good_profile;
+
+    (void)state;
+    p.window = 0;
+    assert_false(receives_profile(&p));
+    p.window = p.max_window + 1;
+    assert_false(receives_profile(&p));
+    p.window = p.max_window;
+    assert_true(receives_profile(&p));
+    p.max_grants = 0;
+    assert_false(receives_profile(&p));
+}
+
+/* ---- finding ------------------------------------------------------------ */
+
+enum { MANY = 1000 };
+
+static void each_of_many_profiles_is_found(void **state)
+{
+    static struct helper_profile profiles[MANY];
+    struct helper_setup setup = good_setup;
+    struct sent sent = {&setup, sizeof setup, profiles, sizeof *profiles, MANY};
+    struct policy policy;
+    struct person person;
+    struct error why;
+
+    (void)state;
+    setup.profile_count = MANY;
+    for (uint32_t i = 0; i < MANY; i++) {
+        person_make(&person, i);
+        profiles[i] = good_profile;
+        memcpy(profiles[i].public_key, person.public_key, KEY_SIZE);
+        profiles[i].window = i % 60 + 1;
+    }
+    assert_true(receive(&policy, &sent, &why));
+    for (uint32_t i = 0; i < MANY; i++) {
+        const struct policy_entry *entry;
+
+        person_make(&person, i);
+        entry = helper_policy_find(&policy, person.key_id);
+        assert_non_null(entry);
+        assert_memory_equal(&entry->profile, &profiles[i], sizeof *profiles);
+    }
+    person_make(&person, MANY);
+    assert_null(helper_policy_find(&policy, person.key_id));
+    free(policy.entries);
+}
+
+static void without_profiles_none_is_found(void **state)
+{
+    struct sent sent = {.setup = &good_setup, .setup_size = sizeof good_setup};
+    const uint8_t zeros[KEY_ID_SIZE] = {0};
+    struct policy policy;
+    struct error why;
+
+    (void)state;
+    assert_true(receive(&policy, &sent, &why));
+    assert_null(helper_policy_find(&policy, zeros));
+    free(policy.entries);
+}
+
+/* ---- permitting --------------------------------------------------------- */
+
+static bool permits_service(const struct helper_profile *p, const char *text)
+{
+    struct service s = service_of(text);
+
+    return helper_policy_permits_service(p, &s);
+}
+
+static void services_of_the_profile_are_permitted(void **state)
+{
+    struct helper_profile p = good_profile;
+
+    (void)state;
+    p.service_count = 2;
+    p.services[1] = service_of("udp/51820");
+    p.services[2] = service_of("tcp/80"); /* beyond the count */
+    assert_true(permits_service(&p, "tcp/22"));
+    assert_true(permits_service(&p, "udp/51820"));
+    assert_false(permits_service(&p, "udp/22"));
+    assert_false(permits_service(&p, "tcp/51820"));
+    assert_false(permits_service(&p, "tcp/80"));
+    assert_false(permits_service(&p, "tcp/23"));
+}
+
+static bool permits_address(const struct helper_profile *p, const char *text)
+{
+    struct address a = address_of(text);
+
+    return helper_policy_permits_address(p, &a);
+}
+
+static void addresses_of_the_profile_are_permitted(void **state)
+{
+    struct helper_profile p = good_profile;
+    struct error why;
+
+    (void)state;
+    assert_true(permits_address(&p, "192.0.2.1"));
+    assert_true(permits_address(&p, "2001:db8::1"));
+    p.prefix_count = 1;
+    assert_true(prefix_parse(&p.prefixes[0], "192.0.2.0/25", &why));
+    assert_true(permits_address(&p, "192.0.2.127"));
+    assert_false(permits_address(&p, "192.0.2.128"));
+    assert_false(permits_address(&p, "2001:db8::1"));
+    p.prefix_count = 2;
+    assert_true(prefix_parse(&p.prefixes[1], "2001:db8::/64", &why));
+    assert_true(permits_address(&p, "192.0.2.127"));
+    assert_true(permits_address(&p, "2001:db8::1"));
+    assert_false(permits_address(&p, "2001:db8:0:1::1"));
+}
+
+static void every_ipv6_address_is_not_every_ipv4_address(void **state)
+{
+    struct helper_profile p = good_profile;
+    struct error why;
+
+    (void)state;
+    p.prefix_count = 1;
+    assert_true(prefix_parse(&p.prefixes[0], "::/0", &why));
+    assert_true(permits_address(&p, "2001:db8::1"));
+    assert_false(permits_address(&p, "192.0.2.1"));
+}
+
+static void a_profile_ends_at_its_second(void **state)
+{
+    struct helper_profile p = good_profile;
+
+    (void)state;
+    assert_false(helper_policy_is_expired(&p, INT64_MAX));
+    p.expires = 1000;
+    assert_false(helper_policy_is_expired(&p, 999));
+    assert_true(helper_policy_is_expired(&p, 1000));
+    assert_true(helper_policy_is_expired(&p, 1001));
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return sodium_init() < 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_setup_of_the_wrong_size_is_refused),
+        cmocka_unit_test(a_profile_of_the_wrong_size_is_refused),
+        cmocka_unit_test(a_supervisor_that_goes_away_is_noticed),
+        cmocka_unit_test(setups_out_of_range_are_refused),
+        cmocka_unit_test(shut_ports_out_of_range_are_refused),
+        cmocka_unit_test(profiles_out_of_range_are_refused),
+        cmocka_unit_test(limits_out_of_range_are_refused),
+        cmocka_unit_test(each_of_many_profiles_is_found),
+        cmocka_unit_test(without_profiles_none_is_found),
+        cmocka_unit_test(services_of_the_profile_are_permitted),
+        cmocka_unit_test(addresses_of_the_profile_are_permitted),
+        cmocka_unit_test(every_ipv6_address_is_not_every_ipv4_address),
+        cmocka_unit_test(a_profile_ends_at_its_second),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}
