@@ -105,18 +105,40 @@ static bool load(struct marks *marks, size_t room, struct error *why)
     return true;
 }
 
-/* After sorting: of two records for one client only the newer may count. */
-static void drop_doubles(struct marks *marks)
+/* The lowest of the eight makes room. */
+static void put_counter(struct mark *mark, uint64_t counter)
+{
+    mark->counters[0] = counter;
+    qsort(mark->counters, MARK_COUNTERS, sizeof *mark->counters, compare_counters);
+}
+
+/* What either mark calls spent is spent: their counters, and all that is not
+ * above the lowest of each. */
+static void merge(struct mark *mark, const struct mark *other)
+{
+    uint64_t floor = mark->counters[0] > other->counters[0] ? mark->counters[0]
+                                                            : other->counters[0];
+
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        if (helper_mark_is_new(mark, other->counters[i]))
+            put_counter(mark, other->counters[i]);
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        if (mark->counters[i] < floor)
+            mark->counters[i] = floor;
+}
+
+/* After sorting: a client has two records when one was unreadable for a while. */
+static void merge_doubles(struct marks *marks)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < marks->count; i++) {
         struct mark *last = kept ? &marks->items[kept - 1] : NULL;
 
-        if (!last || compare_marks(last, &marks->items[i]) != 0)
+        if (last && compare_marks(last, &marks->items[i]) == 0)
+            merge(last, &marks->items[i]);
+        else
             marks->items[kept++] = marks->items[i];
-        else if (marks->items[i].sequence > last->sequence)
-            *last = marks->items[i];
     }
     marks->count = kept;
 }
@@ -217,7 +239,7 @@ bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_id
         return error_set(why, "no memory for %zu marks", room);
     if (!load(marks, room - count, why))
         return false;
-    drop_doubles(marks);
+    merge_doubles(marks);
     return add_missing(marks, key_ids, stride, count, why);
 }
 
@@ -241,8 +263,7 @@ bool helper_mark_is_new(const struct mark *mark, uint64_t counter)
 
 void helper_marks_spend(struct marks *marks, struct mark *mark, uint64_t counter)
 {
-    mark->counters[0] = counter;
-    qsort(mark->counters, MARK_COUNTERS, sizeof *mark->counters, compare_counters);
+    put_counter(mark, counter);
     note_unwritten(marks, mark);
 }
 
