@@ -149,12 +149,19 @@ static uint32_t usable_index(const char *interface)
     return up ? if_nametoindex(interface) : 0;
 }
 
-bool pair_misses_interface(const struct pair *pair, const struct config *config)
+static bool is_gone(const char *interface)
+{
+    return strcmp(interface, "any") != 0 && if_nametoindex(interface) == 0;
+}
+
+bool pair_has_other_interfaces(const struct pair *pair, const struct config *config)
 {
     for (size_t i = 0; i < config->interface_count; i++) {
         uint32_t index = usable_index(config->interfaces[i]);
 
         if (index != 0 && index != pair->interfaces[i])
+            return true;
+        if (pair->interfaces[i] != 0 && is_gone(config->interfaces[i]))
             return true;
     }
     return false;

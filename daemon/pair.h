@@ -57,7 +57,8 @@ bool pair_note_end(struct pair *pair, pid_t child, int status);
 /* The helper's message, if any waits: 0 or HELPER_SNIFFER_BROKEN. */
 uint32_t pair_read_event(const struct pair *pair);
 
-/* Whether an interface that was not captured is there by now. */
-bool pair_misses_interface(const struct pair *pair, const struct config *config);
+/* Whether an interface that was not captured is there by now, or one that was
+ * captured has gone: its capture does not always notice. */
+bool pair_has_other_interfaces(const struct pair *pair, const struct config *config);
 
 #endif

@@ -187,8 +187,8 @@ static void handle_time(struct supervisor *s)
 
     if (s->look_at != 0 && now >= s->look_at) {
         s->look_at = 0;
-        if (s->restart_at == 0 && pair_misses_interface(&s->pair, s->config)) {
-            log_info("an interface has come up: capturing on it");
+        if (s->restart_at == 0 && pair_has_other_interfaces(&s->pair, s->config)) {
+            log_info("an interface has come or gone: capturing on those that are there");
             restart_pair(s);
         }
     }
