@@ -1,0 +1,121 @@
+#!/usr/bin/env bats
+# What the running processes can still do, as the kernel tells it.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/net/net.bash"
+
+setup_file() {
+    lab_setup
+    configure
+    add_profile ssh --open tcp/22
+    start_daemon
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    common_setup
+}
+
+teardown() {
+    common_teardown
+}
+
+process_named() { # NAME as in /proc/PID/comm
+    local pid
+
+    for pid in $(ip netns pids server); do
+        [ "$(ps -o comm= -p "$pid")" != "$1" ] || echo "$pid"
+    done
+}
+
+field() { # PID FIELD of /proc/PID/status
+    sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
+}
+
+sniffer() {
+    process_named portsmith-sniff
+}
+
+helper() {
+    process_named portsmith-helpe
+}
+
+all_sets_are() { # PID MASK
+    local set
+
+    for set in CapInh CapPrm CapEff CapBnd; do
+        [ "$(field "$1" "$set")" = "$2" ]
+    done
+    [ "$(field "$1" CapAmb)" = 0000000000000000 ]
+}
+
+@test "there is one of each process" {
+    [ "$(sniffer | wc -l)" -eq 1 ]
+    [ "$(helper | wc -l)" -eq 1 ]
+}
+
+@test "the sniffer is its own user, in no group but its own" {
+    local uid
+
+    uid=$(id -u portsmith)
+    [ "$uid" -ne 0 ]
+    [ "$(field "$(sniffer)" Uid | tr '\t' ' ')" = "$uid $uid $uid $uid" ]
+    [ -z "$(field "$(sniffer)" Groups | tr -d ' ')" ]
+}
+
+@test "the sniffer has no capability in any set and gains none by exec" {
+    all_sets_are "$(sniffer)" 0000000000000000
+    [ "$(field "$(sniffer)" NoNewPrivs)" = 1 ]
+}
+
+@test "the sniffer's root directory is empty and nobody else can write it" {
+    [ "$(readlink "/proc/$(sniffer)/root")" = /run/portsmith/empty ]
+    [ -z "$(ls -A /run/portsmith/empty)" ]
+    [ "$(stat -c '%u %a' /run/portsmith/empty)" = "0 755" ]
+}
+
+@test "the sniffer holds no descriptor but its sockets" {
+    ! ls -l "/proc/$(sniffer)/fd" | awk 'NR > 1 && $9 > 2' | grep -v 'socket:'
+}
+
+@test "the helper has the capabilities that iptables needs, and those alone" {
+    local mask=0000000000001000
+
+    [ "$BACKEND" = nft ] || mask=0000000000003000
+    all_sets_are "$(helper)" "$mask"
+    [ "$(field "$(helper)" NoNewPrivs)" = 1 ]
+}
+
+@test "what the helper runs has no more than the helper" {
+    local child children
+
+    children=$(ps -o pid= --ppid "$(helper)")
+    [ "$(wc -l <<<"$children")" -eq 2 ]
+    for child in $children; do
+        [ "$(field "$child" CapEff)" = "$(field "$(helper)" CapEff)" ]
+        [ "$(field "$child" CapBnd)" = "$(field "$(helper)" CapBnd)" ]
+        [ "$(tr -d '\0' <"/proc/$child/environ")" = "" ]
+    done
+}
+
+@test "neither process can be made to dump its memory" {
+    local pid
+
+    for pid in "$(sniffer)" "$(helper)"; do
+        grep -q '^Max core file size *0 *0 ' "/proc/$pid/limits"
+    done
+}
+
+@test "the helper refuses to be started by hand" {
+    run "$(readlink "/proc/$(helper)/exe")"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"started by portsmithd, never by hand"* ]]
+}
+
+@test "the helper takes no arguments" {
+    run "$(readlink "/proc/$(helper)/exe")" --help
+    [ "$status" -eq 2 ]
+}

@@ -1,0 +1,505 @@
+#!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
+# Starts, stops, reloads, deaths and accidents.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/net/net.bash"
+
+setup_file() {
+    lab_setup
+    start_listener 22
+    start_listener 23
+    configure
+    add_fence
+    add_profile ssh --open tcp/22 --window 1m
+    add_profile short --open tcp/22 --window 3s
+    cp "$conf" "$lab/conf.good"
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    cp "$lab/conf.good" "$conf"
+    start_daemon
+    common_setup
+}
+
+teardown() {
+    common_teardown
+    stop_probe
+    kill_daemon
+}
+
+# ---- processes -------------------------------------------------------------
+
+# By what ps calls them: portsmithd, portsmith-sniff, portsmith-helpe.
+process() { # PATTERN
+    local pid
+
+    for pid in $(daemon_processes); do
+        [[ $(ps -o comm= -p "$pid") != $1* ]] || echo "$pid"
+    done
+}
+
+restore_processes() {
+    process xtables
+    process ip
+}
+
+# Kills them at one stroke.
+kill_all() { # PID...
+    local pid
+
+    kill -KILL "$@"
+    for pid; do
+        wait_until 5 process_is_gone "$pid"
+    done
+}
+
+kill_daemon() {
+    local pids
+
+    process_is_gone "$(daemon_pid)" && return
+    mapfile -t pids < <(daemon_processes)
+    kill_all "${pids[@]}"
+}
+
+has_no_daemon() {
+    local pid
+
+    for pid in $(ip netns pids server); do
+        [[ $(ps -o comm= -p "$pid") != portsmith* ]] || process_is_gone "$pid" || return 1
+    done
+}
+
+# A grant that was made at $start, for three seconds, ends in time.
+ends_in_time() { # START
+    wait_until 5 port_is_shut "$server" 22
+    [ "$(($(now_ms) - $1))" -lt 4000 ]
+}
+
+# ---- probing all the time --------------------------------------------------
+
+start_probe() {
+    local six=()
+
+    [ "$FAMILY" = 4 ] || six=(-6)
+    capture_start "$lab/probe.pcap" tcp port 22
+    spawn client "$lab/log/probe" nping "${six[@]}" -e eth0 --source-mac "$(mac client)" \
+        --dest-mac "$(mac server)" --source-ip "$client" --tcp --flags syn -p 22 --rate 300 -c 0 \
+        -H -q "$server"
+    echo "$spawned" >"$lab/probe.pid"
+    wait_until 5 probed_at_least 20
+}
+
+mac() { # HOST
+    on "$1" cat /sys/class/net/eth0/address
+}
+
+stop_probe() {
+    [ -e "$lab/probe.pid" ] || return 0
+    end_process TERM "$(cat "$lab/probe.pid")"
+    capture_stop
+    rm "$lab/probe.pid"
+}
+
+captured() { # FILTER
+    tcpdump -n -r "$lab/probe.pcap" "$@" 2>/dev/null | wc -l
+}
+
+probed_at_least() { # COUNT
+    [ "$(captured dst host "$server")" -ge "$1" ]
+}
+
+# ---- stop and start --------------------------------------------------------
+
+@test "no SYN is ever answered while the daemon stops, starts, reloads and dies" {
+    start_probe
+    stop_daemon
+    probed_at_least 50
+    start_daemon
+    reload_daemon
+    kill_daemon
+    start_daemon
+    wait_until 5 probed_at_least 300
+    stop_probe
+    [ "$(captured src host "$server")" -eq 0 ]
+}
+
+@test "the probe itself can tell an open port" {
+    knock_opens ssh
+    start_probe
+    stop_probe
+    [ "$(captured src host "$server")" -gt 0 ]
+}
+
+@test "SIGTERM removes the grants, leaves the port shut, and the exit status is 0" {
+    local status=0
+
+    kill_daemon
+    ip netns exec server portsmithd -c "$conf" -f >>"$lab/log/portsmithd.log" 2>&1 3>&- &
+    echo $! >"$lab/daemon.pid"
+    own_log
+    wait_for_log ready
+    knock_opens ssh
+    port_is_open "$server" 22
+    kill -TERM "$(daemon_pid)"
+    wait "$(daemon_pid)" || status=$?
+    [ "$status" -eq 0 ]
+    there_are_no_grants
+    port_is_shut "$server" 22
+    has_no_daemon
+}
+
+@test "a start in the background ends with 0 once knocks are heard" {
+    kill_daemon
+    on server portsmithd -c "$conf" 3>&-
+    cat /run/portsmith/portsmithd.pid >"$lab/daemon.pid"
+    knock ssh
+    wait_until 3 port_is_open "$server" 22
+    kill -TERM "$(daemon_pid)"
+    wait_until 5 has_no_daemon
+    port_is_shut "$server" 22
+}
+
+@test "a start in the background that fails does not end with 0" {
+    run -1 on server portsmithd -c "$conf" 3>&-
+    echo "Port = none" >>"$conf"
+    run -78 on server portsmithd -c "$conf" 3>&-
+    [[ $output == *"$conf:"* ]]
+    knock_opens ssh
+}
+
+@test "a second daemon does not start" {
+    run -1 timeout 10 ip netns exec server portsmithd -c "$conf" -f
+    [[ $output == *"$(daemon_pid)"* ]]
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+@test "a second daemon with the same state directory does not start" {
+    sed "\$a RunDirectory = /run/portsmith-2" "$conf" >"$lab/second.conf"
+    run -1 timeout 10 ip netns exec server portsmithd -c "$lab/second.conf" -f
+    echo "$output"
+    [[ $output == *"another"* ]]
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+@test "--release opens the ports, and not while the daemon runs" {
+    run -1 on server portsmithd --release -c "$conf"
+    [[ $output == *"running as pid $(daemon_pid)"* ]]
+    port_is_shut "$server" 22
+    stop_daemon
+    port_is_shut "$server" 22
+    on server portsmithd --release -c "$conf"
+    port_is_open "$server" 22
+    ! rules | grep portsmith
+}
+
+# ---- deaths ----------------------------------------------------------------
+
+@test "the sniffer is killed: the pair is replaced, the grant lives and ends in time" {
+    local start
+
+    start=$(now_ms)
+    knock_opens short
+    own_log
+    kill_all "$(process portsmith-sniff)"
+    wait_for_log ready
+    log_has "took over [1-9]"
+    port_is_open "$server" 22
+    ends_in_time "$start"
+    wait_until 2 has_no_grant "$client"
+    knock_opens short
+    port_is_open "$server" 22
+}
+
+@test "the helper is killed: the pair is replaced, the grant lives and ends in time" {
+    local start
+
+    start=$(now_ms)
+    knock_opens short
+    own_log
+    kill_all "$(process portsmith-helpe)"
+    wait_for_log ready
+    log_has "took over [1-9]"
+    port_is_open "$server" 22
+    ends_in_time "$start"
+    wait_until 2 has_no_grant "$client"
+    knock_opens short
+    port_is_open "$server" 22
+}
+
+@test "the iptables-restore processes are killed: the grant ends in time, knocks work" {
+    local start pids
+
+    start=$(now_ms)
+    knock_opens short
+    mapfile -t pids < <(restore_processes)
+    [ "${#pids[@]}" -eq 2 ]
+    kill_all "${pids[@]}"
+    ends_in_time "$start"
+    wait_until 2 has_no_grant "$client"
+    mapfile -t pids < <(restore_processes)
+    kill_all "${pids[@]}"
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+@test "the supervisor is killed: its children end, the grant ends in time" {
+    local start
+
+    start=$(now_ms)
+    knock_opens short
+    kill_all "$(process portsmithd)"
+    wait_until 5 has_no_daemon
+    [ "$(grant_count "$client")" -eq 2 ]
+    port_is_open "$server" 22
+    ends_in_time "$start"
+    start_daemon
+    port_is_shut "$server" 22
+    has_no_grant "$client"
+    knock_opens short
+    port_is_open "$server" 22
+}
+
+@test "all processes are killed: the grant ends in time, a new start works" {
+    local start
+
+    start=$(now_ms)
+    knock_opens short
+    kill_daemon
+    has_no_daemon
+    port_is_open "$server" 22
+    ends_in_time "$start"
+    start_daemon
+    port_is_shut "$server" 22
+    knock_opens short
+    port_is_open "$server" 22
+}
+
+@test "a restart takes live grants over, with the time they have left" {
+    local start
+
+    start=$(now_ms)
+    knock_opens short
+    kill_daemon
+    start_daemon
+    log_has "took over [1-9]"
+    [ "$(grant_count "$client")" -eq 2 ]
+    port_is_open "$server" 22
+    ends_in_time "$start"
+    wait_until 2 has_no_grant "$client"
+}
+
+@test "a child that keeps dying is started again, later and later" {
+    local i
+
+    for i in 1 2 3; do
+        own_log
+        kill_all "$(process portsmith-sniff)"
+        wait_for_log ready 6
+    done
+    knock_opens ssh
+}
+
+# ---- reloads ---------------------------------------------------------------
+
+@test "a reload of a broken configuration keeps the old one and names file and line" {
+    knock_opens ssh
+    echo "Colour = blue" >>"$conf"
+    kill -HUP "$(daemon_pid)"
+    wait_for_log "$conf:$(wc -l <"$conf"): "
+    wait_for_log "was not reloaded"
+    port_is_open "$server" 22
+    knock_until "ssh: extended" ssh
+}
+
+@test "a reload of a broken profile keeps the old ones" {
+    local before
+
+    before=$(process portsmith-helpe)
+    sed -i.good 's/^Open.*/Open = tcp-22/' /etc/portsmith.d/ssh.conf
+    kill -HUP "$(daemon_pid)"
+    wait_for_log "/etc/portsmith.d/ssh.conf:[0-9]+: "
+    mv /etc/portsmith.d/ssh.conf.good /etc/portsmith.d/ssh.conf
+    [ "$(process portsmith-helpe)" = "$before" ]
+    knock_opens ssh
+}
+
+@test "a reload keeps live grants, closes those of removed profiles, hears new ones" {
+    add_profile going --open tcp/22
+    wait_for_log reloaded
+    knock_opens ssh
+    knock_opens going --address "$other"
+    rm /etc/portsmith.d/going.conf
+    add_profile coming --open tcp/23
+    wait_until 5 log_count_exceeds " reloaded" 1
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+    has_no_grant "$other"
+    knock_opens coming
+    rm /etc/portsmith.d/coming.conf
+}
+
+@test "a reload shuts what was added to Close and opens what was taken out" {
+    port_is_open "$server" 23
+    sed -i 's|^Close = .*|Close = tcp/22 tcp/23|' "$conf"
+    reload_daemon
+    port_is_shut "$server" 23
+    port_is_shut "$server" 22
+    sed -i 's|^Close = .*|Close = tcp/23|' "$conf"
+    reload_daemon
+    port_is_shut "$server" 23
+    port_is_open "$server" 22
+    sed -i '/^Close = /d' "$conf"
+    reload_daemon
+    port_is_open "$server" 23
+    port_is_open "$server" 22
+}
+
+# ---- the state directory ---------------------------------------------------
+
+small_state() {
+    kill_daemon
+    mkdir -p "$lab/state"
+    mount -t tmpfs -o size=64k,mode=700 tmpfs "$lab/state"
+    echo "StateDirectory = $lab/state" >>"$conf"
+}
+
+fill_state() {
+    head -c 1M /dev/zero >"$lab/state/filler" 2>/dev/null || true
+}
+
+@test "a full state directory: knocks are refused, the log says why, nothing opens" {
+    small_state
+    start_daemon
+    truncate -s 0 "$lab/state/marks" # else the page that is there already does
+    fill_state
+    knock_until "ssh: refused for $client: its mark could not be stored" ssh
+    log_has "No space left"
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    rm "$lab/state/filler"
+    knock_opens ssh
+    port_is_open "$server" 22
+    kill_daemon
+    umount "$lab/state"
+}
+
+@test "a full state directory at the start: it does not start, the ports stay shut" {
+    small_state
+    fill_state
+    run -1 timeout 10 ip netns exec server portsmithd -c "$conf" -f
+    [[ $output == *"No space left"* ]]
+    port_is_shut "$server" 22
+    umount "$lab/state"
+}
+
+@test "a read-only state directory: it does not start, the ports stay shut" {
+    small_state
+    mount -o remount,ro "$lab/state"
+    run -1 timeout 10 ip netns exec server portsmithd -c "$conf" -f
+    [[ $output == *"Read-only"* ]]
+    port_is_shut "$server" 22
+    umount "$lab/state"
+}
+
+# ---- interfaces ------------------------------------------------------------
+
+@test "the interface goes down and up: knocks are heard again" {
+    ip -n server link set eth0 down
+    ip -n server link set eth0 up
+    address_again
+    wait_until 5 client_reaches_server
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+@test "the interface is down at the start: knocks are heard once it is up" {
+    kill_daemon
+    ip -n server link set eth0 down
+    start_daemon
+    log_has "interface eth0 is not there or is down"
+    own_log
+    ip -n server link set eth0 up
+    wait_until 10 captures_were_renewed
+    address_again
+    wait_until 5 client_reaches_server
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+# An interface that was down has lost its IPv6 addresses.
+address_again() {
+    ip -n server address replace 10.77.0.1/24 dev eth0
+    ip -n server address replace fd77::1/64 dev eth0 nodad
+}
+
+captures_were_renewed() {
+    daemon_log | sed -n '/has come or gone/,$p' | grep -q ready
+}
+
+client_reaches_server() {
+    port_is_open "$server" 23
+}
+
+@test "the interface is deleted and made anew: knocks are heard again" {
+    ip -n server link delete eth0
+    wait_for_log "interface eth0 is not there"
+    own_log
+    join_hosts server eth0 client eth0
+    address_again
+    give_address client eth0 10.77.0.2/24 fd77::2/64
+    own_addresses
+    wait_until 10 captures_were_renewed
+    wait_until 5 client_reaches_server
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+# A second wire between the hosts; from here on its addresses are used.
+add_wire() {
+    join_hosts server eth9 client eth9
+    give_address server eth9 10.79.0.1/24 fd79::1/64
+    give_address client eth9 10.79.0.2/24 fd79::2/64
+}
+
+use_second_wire() {
+    server=10.79.0.1 client=10.79.0.2
+    [ "$FAMILY" = 4 ] || server=fd79::1 client=fd79::2
+}
+
+@test "several interfaces, one of them not there at the start" {
+    kill_daemon
+    sed -i 's/^Interface = .*/Interface = eth0 eth9/' "$conf"
+    start_daemon
+    log_has "interface eth9 is not there"
+    knock_opens ssh
+    own_log
+    add_wire
+    wait_until 10 captures_were_renewed
+    knock_opens ssh
+    knock_bytes "$lab/bytes" ssh
+    use_second_wire
+    send_until "ssh: (opened|extended) tcp/22 for $client" "$lab/bytes"
+    port_is_open "$server" 22
+    ip -n server link delete eth9
+}
+
+@test "a capture on any hears every interface, new ones too" {
+    kill_daemon
+    sed -i 's/^Interface = .*/Interface = any/' "$conf"
+    start_daemon
+    knock_opens ssh
+    port_is_open "$server" 22
+    add_wire
+    knock_bytes "$lab/bytes" ssh
+    use_second_wire
+    send_until "ssh: (opened|extended) tcp/22 for $client" "$lab/bytes"
+    port_is_open "$server" 22
+    ip -n server link delete eth9
+}
