@@ -1,0 +1,614 @@
+#include "check.h"
+
+#include <time.h>
+
+#include "firewall.h"
+#include "netspace.h"
+#include "people.h"
+
+enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };
+
+static const uint8_t alice[KEY_ID_SIZE] = {0xde, 0xad, 1, 2, 3, 4, 5, 6};
+static enum backend backend;
+static struct helper_setup setup;
+static struct xtables found;
+static struct firewall fw;
+static struct grants grants;
+
+static const char *name_of_backend(void)
+{
+    return backend == BACKEND_NFT ? "nft" : "legacy";
+}
+
+/* ---- before and after --------------------------------------------------- */
+
+static int enter_backend(void **state)
+{
+    struct error why;
+
+    if (sodium_init() < 0 || netspace_enter(state) != 0)
+        return -1;
+    found = (struct xtables){0};
+    if (helper_probe(&found, backend, &why))
+        return 0;
+    fprintf(stderr, "%s\n", why.text);
+    return -1;
+}
+
+static int open_firewall(void **state)
+{
+    struct error why;
+
+    (void)state;
+    setup = (struct helper_setup){.close_count = 2};
+    setup.close[0] = service_of("tcp/22");
+    setup.close[1] = service_of("udp/53");
+    helper_firewall_open(&fw, &setup, &found);
+    return helper_grants_create(&grants, -1, CAPACITY, &why) ? 0 : -1;
+}
+
+static int close_firewall(void **state)
+{
+    struct error why;
+
+    (void)state;
+    helper_firewall_close(&fw);
+    free(grants.items);
+    /* What a test added. */
+    run_command("for p in iptables ip6tables; do for t in mangle filter; do "
+                "$p-%s -w 5 -t $t -F && $p-%s -w 5 -t $t -X; done; done", name_of_backend(),
+                name_of_backend());
+    return helper_firewall_release(backend, &why) ? 0 : -1;
+}
+
+static void establish(int family)
+{
+    struct error why;
+
+    if (!helper_firewall_establish(&fw, family, &grants, &why))
+        fail_msg("%s", why.text);
+    assert_false(fw.unsure[family]);
+}
+
+/* For so many nanoseconds. */
+static void open_briefly(const char *address, const char *service, int64_t left)
+{
+    struct address a = address_of(address);
+    struct service s = service_of(service);
+
+    assert_int_not_equal(helper_grants_open(&grants, alice, &a, &s, clock_boot_ns() + left),
+                         GRANT_REFUSED);
+}
+
+static void open_grant(const char *address, const char *service, int64_t seconds)
+{
+    open_briefly(address, service, seconds * NSEC_PER_SEC);
+}
+
+static void settle(void)
+{
+    helper_grants_settle(&grants, false, true);
+    helper_grants_settle(&grants, true, true);
+}
+
+static void xtables_run(int family, const char *arguments)
+{
+    run_command("ip%stables-%s -w 5 %s", family == IPV6 ? "6" : "", name_of_backend(), arguments);
+}
+
+/* Rules and chains of both tables, policies left out, dates as "DATE". */
+static char *rules_through(int family, const char *filter)
+{
+    return output_of("for t in mangle filter; do echo $t; ip%stables-%s -w 5 -t $t -S | "
+                     "grep -v ^-P | sed 's/--datestop [0-9T:-]*/--datestop DATE/' | %s; done",
+                     family == IPV6 ? "6" : "", name_of_backend(), filter);
+}
+
+static char *rules_of(int family)
+{
+    return rules_through(family, "cat");
+}
+
+static void check_rules(int family, const char *expected)
+{
+    char *rules = rules_of(family);
+
+    assert_string_equal(rules, expected);
+    free(rules);
+}
+
+static void check_same_rules(int family, char *before)
+{
+    check_rules(family, before);
+    free(before);
+}
+
+static size_t count_of(int family, const char *pattern)
+{
+    char *rules = rules_of(family);
+    size_t count = 0;
+
+    for (const char *at = rules; (at = strstr(at, pattern)); at++)
+        count++;
+    free(rules);
+    return count;
+}
+
+/* ---- what is written ---------------------------------------------------- */
+
+static void ipv4_rules_are_exactly_these(void **state)
+{
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("2001:db8::7", "udp/53", 60);
+    establish(IPV4);
+    check_rules(
+        IPV4,
+        "mangle\n"
+        "-N portsmith\n"
+        "-N portsmith-close\n"
+        "-N portsmith-shut\n"
+        "-A PREROUTING -j portsmith\n"
+        "-A portsmith -i lo -j RETURN\n"
+        "-A portsmith -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j portsmith-close\n"
+        "-A portsmith-close -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j portsmith-shut\n"
+        "-A portsmith-close -p udp -m udp --dport 53 -m conntrack ! --ctstate ESTABLISHED"
+        " -j portsmith-shut\n"
+        "-A portsmith-shut -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j RETURN\n"
+        "-A portsmith-shut -j DROP\n"
+        "filter\n"
+        "-N portsmith\n"
+        "-A INPUT -j portsmith\n"
+        "-A portsmith -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW"
+        " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
+        "-A portsmith -m comment --comment end-of-grants -j RETURN\n");
+}
+
+static void ipv6_rules_are_exactly_these(void **state)
+{
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("2001:db8::7", "udp/53", 60);
+    establish(IPV6);
+    check_rules(
+        IPV6,
+        "mangle\n"
+        "-N portsmith\n"
+        "-N portsmith-close\n"
+        "-N portsmith-shut\n"
+        "-A PREROUTING -j portsmith\n"
+        "-A portsmith -i lo -j RETURN\n"
+        "-A portsmith -m addrtype --dst-type LOCAL,ANYCAST -j portsmith-close\n"
+        "-A portsmith -m addrtype --dst-type MULTICAST -j portsmith-close\n"
+        "-A portsmith-close -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j portsmith-shut\n"
+        "-A portsmith-close -p udp -m udp --dport 53 -m conntrack ! --ctstate ESTABLISHED"
+        " -j portsmith-shut\n"
+        "-A portsmith-shut -s 2001:db8::7/128 -p udp -m udp --dport 53 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j RETURN\n"
+        "-A portsmith-shut -j DROP\n"
+        "filter\n"
+        "-N portsmith\n"
+        "-A INPUT -j portsmith\n"
+        "-A portsmith -s 2001:db8::7/128 -p udp -m udp --dport 53 -m conntrack --ctstate NEW"
+        " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
+        "-A portsmith -m comment --comment end-of-grants -j RETURN\n");
+}
+
+static void reset_rules_are_exactly_these(void **state)
+{
+    (void)state;
+    setup.close_with_reset = 1;
+    setup.close_count = 1;
+    establish(IPV4);
+    check_rules(
+        IPV4,
+        "mangle\n"
+        "-N portsmith\n"
+        "-N portsmith-close\n"
+        "-N portsmith-shut\n"
+        "-A PREROUTING -j portsmith\n"
+        "-A portsmith -i lo -j RETURN\n"
+        "-A portsmith -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j portsmith-close\n"
+        "-A portsmith-close -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j portsmith-shut\n"
+        "-A portsmith-shut -j MARK --set-xmark 0x10000000/0x10000000\n"
+        "filter\n"
+        "-N portsmith\n"
+        "-N portsmith-reset\n"
+        "-A INPUT -j portsmith\n"
+        "-A INPUT -j portsmith-reset\n"
+        "-A FORWARD -j portsmith-reset\n"
+        "-A portsmith -m comment --comment end-of-grants -j RETURN\n"
+        "-A portsmith-reset -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        " --reject-with tcp-reset\n"
+        "-A portsmith-reset -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        " --reject-with icmp-port-unreachable\n");
+}
+
+static void without_shut_ports_nothing_leads_to_the_drop(void **state)
+{
+    (void)state;
+    setup.close_count = 0;
+    establish(IPV4);
+    assert_int_equal(count_of(IPV4, "-j portsmith-close"), 0);
+    assert_int_equal(count_of(IPV4, "-j portsmith-shut"), 0);
+    assert_int_equal(count_of(IPV4, "-j DROP"), 1);
+}
+
+/* ---- deadlines ---------------------------------------------------------- */
+
+static time_t datestop(void)
+{
+    char *text = output_of("iptables-%s -w 5 -S portsmith | "
+                           "sed -n 's/.*--datestop \\([^ ]*\\).*/\\1/p'", name_of_backend());
+    struct tm date = {0};
+
+    assert_non_null(strptime(text, "%Y-%m-%dT%H:%M:%S", &date));
+    free(text);
+    return timegm(&date);
+}
+
+/* The rule matches until its last second is over. */
+static void the_kernel_s_deadline_is_never_late(void **state)
+{
+    (void)state;
+    for (int64_t tenths = 300; tenths < 310; tenths++) {
+        int64_t left = tenths * (NSEC_PER_SEC / 10), end, last;
+
+        grants.count = 0;
+        open_briefly("192.0.2.7", "tcp/22", left);
+        end = clock_wall_ns() + left;
+        establish(IPV4);
+        last = (int64_t)datestop();
+        assert_true((last + 1) * NSEC_PER_SEC <= end);
+        assert_true((last + 2) * NSEC_PER_SEC > end - NSEC_PER_SEC / 10);
+    }
+}
+
+static void the_kernel_s_deadline_is_not_past_2038(void **state)
+{
+    int64_t now = clock_wall_ns() / NSEC_PER_SEC;
+
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", LAST_DATE - now + 100000000);
+    establish(IPV4);
+    assert_int_equal(datestop(), LAST_DATE);
+}
+
+static void from_2038_on_nothing_can_end(void **state)
+{
+    (void)state;
+    assert_true(helper_firewall_can_end(0));
+    assert_true(helper_firewall_can_end(LAST_DATE - 1));
+    assert_false(helper_firewall_can_end(LAST_DATE));
+    assert_false(helper_firewall_can_end(INT64_MAX));
+}
+
+/* ---- again and again ---------------------------------------------------- */
+
+static void establishing_again_changes_nothing(void **state)
+{
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    for (unsigned reset = 0; reset < 2; reset++) {
+        char *before;
+
+        setup.close_with_reset = (uint8_t)reset;
+        establish(IPV4);
+        before = rules_of(IPV4);
+        establish(IPV4);
+        establish(IPV4);
+        check_same_rules(IPV4, before);
+    }
+}
+
+static void an_admin_s_order_is_kept(void **state)
+{
+    char *before;
+
+    (void)state;
+    setup.close_with_reset = 1;
+    establish(IPV4);
+    xtables_run(IPV4, "-I INPUT 1 -s 203.0.113.1 -j DROP");
+    xtables_run(IPV4, "-I INPUT 3 -s 203.0.113.2 -j DROP");
+    xtables_run(IPV4, "-t mangle -I PREROUTING 1 -s 203.0.113.3 -j DROP");
+    xtables_run(IPV4, "-A FORWARD -j DROP");
+    before = rules_of(IPV4);
+    establish(IPV4);
+    check_same_rules(IPV4, before);
+    assert_int_equal(count_of(IPV4, "203.0.113."), 3);
+}
+
+static void reset_comes_and_goes_with_the_configuration(void **state)
+{
+    char *without;
+
+    (void)state;
+    establish(IPV4);
+    without = rules_of(IPV4);
+    setup.close_with_reset = 1;
+    establish(IPV4);
+    assert_int_equal(count_of(IPV4, "-j portsmith-reset"), 2);
+    setup.close_with_reset = 0;
+    establish(IPV4);
+    check_same_rules(IPV4, without);
+}
+
+/* ---- grants ------------------------------------------------------------- */
+
+static void new_grants_are_inserted_alone(void **state)
+{
+    struct error why;
+
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    establish(IPV4);
+    settle();
+    xtables_run(IPV4, "-t mangle -D portsmith-shut 1"); /* to see that it is not rewritten */
+    open_grant("192.0.2.8", "tcp/22", 60);
+    open_grant("192.0.2.9", "udp/53", 60);
+    open_grant("2001:db8::9", "udp/53", 60);
+    assert_true(helper_firewall_insert(&fw, IPV4, &grants, &why));
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 1);
+    assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
+    assert_int_equal(count_of(IPV4, "192.0.2.9/32"), 2);
+}
+
+static void rewriting_follows_the_table(void **state)
+{
+    struct error why;
+
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("192.0.2.8", "tcp/22", 60);
+    establish(IPV4);
+    grants.items[0] = grants.items[1];
+    grants.count = 1;
+    assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
+    assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
+    grants.count = 0;
+    assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    assert_int_equal(count_of(IPV4, "datestop"), 0);
+    assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
+}
+
+static void a_thousand_grants_are_written(void **state)
+{
+    struct error why;
+
+    (void)state;
+    establish(IPV4);
+    for (int i = 0; i < CAPACITY; i++) {
+        char address[ADDRESS_TEXT_SIZE];
+
+        snprintf(address, sizeof address, "10.0.%d.%d", i / 250, 1 + i % 250);
+        open_grant(address, "tcp/22", 60);
+    }
+    assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
+    settle();
+    assert_true(helper_firewall_insert(&fw, IPV4, &grants, &why)); /* none is new */
+    assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
+}
+
+/* ---- looking and healing ------------------------------------------------ */
+
+static enum firewall_state look(int family)
+{
+    struct error why;
+
+    return helper_firewall_look(&fw, family, &grants, &why);
+}
+
+/* Two jumps of ours may change places: neither decides what the other does. */
+static void check_heals(int family, const char *loss)
+{
+    char *before = rules_through(family, "sort"), *after;
+
+    xtables_run(family, loss);
+    if (look(family) != FIREWALL_DAMAGED)
+        fail_msg("not noticed: %s", loss);
+    establish(family);
+    assert_int_equal(look(family), FIREWALL_INTACT);
+    after = rules_through(family, "sort");
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+}
+
+static void every_loss_is_seen_and_healed(void **state)
+{
+    static const char *const losses[] = {
+        "-D INPUT -j portsmith",
+        "-D INPUT -j portsmith-reset",
+        "-D FORWARD -j portsmith-reset",
+        "-t mangle -D PREROUTING -j portsmith",
+        "-F",
+        "-t mangle -F",
+        "-F portsmith",
+        "-t mangle -F portsmith",
+        "-t mangle -F portsmith-shut",
+        "-D portsmith 1",
+        "-t mangle -D portsmith-shut 1",
+    };
+
+    (void)state;
+    setup.close_with_reset = 1;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("2001:db8::7", "tcp/22", 60);
+    for (int family = IPV4; family < FAMILIES; family++) {
+        establish(family);
+        assert_int_equal(look(family), FIREWALL_INTACT);
+        for (size_t i = 0; i < COUNT_OF(losses); i++)
+            check_heals(family, losses[i]);
+    }
+}
+
+static void a_new_order_is_no_damage(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    xtables_run(IPV4, "-I INPUT 1 -s 203.0.113.1 -j DROP");
+    xtables_run(IPV4, "-D INPUT -j portsmith");
+    xtables_run(IPV4, "-A INPUT -j portsmith");
+    assert_int_equal(look(IPV4), FIREWALL_INTACT);
+}
+
+static void inserting_heals_what_is_missing(void **state)
+{
+    struct error why;
+
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    establish(IPV4);
+    settle();
+    xtables_run(IPV4, "-F");
+    xtables_run(IPV4, "-X");
+    open_grant("192.0.2.8", "tcp/22", 60);
+    assert_true(helper_firewall_insert(&fw, IPV4, &grants, &why));
+    assert_int_equal(look(IPV4), FIREWALL_INTACT);
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 2);
+    assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
+}
+
+/* ---- when the program fails --------------------------------------------- */
+
+/* In place of iptables-restore, for both its ways of being run. */
+static void replace_program(const char *script)
+{
+    static char path[256];
+
+    snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
+    scratch_write_text(path, 0755, script);
+    helper_firewall_close(&fw);
+    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
+}
+
+static void put_program_back(void)
+{
+    helper_firewall_close(&fw);
+    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = found.paths[IPV4];
+}
+
+static void failures_leave_it_unsure_until_mended(void **state)
+{
+    static const char *const scripts[] = {
+        "#!/bin/sh\nexit 1\n",
+        "#!/bin/sh\nexit 4\n",
+        "#!/bin/sh\nkill -KILL $$\n",
+        "#!/nonexistent\n",
+    };
+    struct error why;
+
+    (void)state;
+    establish(IPV4);
+    for (size_t i = 0; i < COUNT_OF(scripts); i++) {
+        char *before = rules_of(IPV4);
+
+        replace_program(scripts[i]);
+        open_grant("192.0.2.7", "tcp/22", 60);
+        assert_false(helper_firewall_insert(&fw, IPV4, &grants, &why));
+        assert_true(fw.unsure[IPV4]);
+        assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+        assert_true(fw.unsure[IPV4]);
+        assert_non_null(strstr(why.text, "restore"));
+        grants.count = 0;
+        put_program_back();
+        assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+        assert_false(fw.unsure[IPV4]);
+        check_same_rules(IPV4, before);
+    }
+}
+
+static void without_an_answer_nothing_is_known(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    replace_program("#!/bin/sh\nexit 4\n");
+    assert_int_equal(look(IPV4), FIREWALL_UNREADABLE);
+    put_program_back();
+    assert_int_equal(look(IPV4), FIREWALL_INTACT);
+}
+
+/* ---- releasing ---------------------------------------------------------- */
+
+static void releasing_leaves_nothing(void **state)
+{
+    struct error why;
+    char *before[FAMILIES];
+
+    (void)state;
+    for (int family = IPV4; family < FAMILIES; family++) {
+        xtables_run(family, "-A INPUT -p tcp --dport 80 -j ACCEPT"); /* somebody else's */
+        before[family] = rules_of(family);
+    }
+    setup.close_with_reset = 1;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("2001:db8::7", "tcp/22", 60);
+    establish(IPV4);
+    establish(IPV6);
+    xtables_run(IPV4, "-I INPUT 1 -j portsmith"); /* a jump too many */
+    xtables_run(IPV4, "-t mangle -A PREROUTING -j portsmith");
+    assert_true(helper_firewall_release(backend, &why));
+    for (int family = IPV4; family < FAMILIES; family++)
+        check_same_rules(family, before[family]);
+}
+
+static void releasing_nothing_is_fine(void **state)
+{
+    struct error why;
+
+    (void)state;
+    assert_true(helper_firewall_release(backend, &why));
+    assert_true(helper_firewall_release(backend, &why));
+}
+
+static void releasing_half_is_fine(void **state)
+{
+    struct error why;
+
+    (void)state;
+    establish(IPV4);
+    xtables_run(IPV4, "-D INPUT -j portsmith");
+    xtables_run(IPV4, "-F portsmith");
+    xtables_run(IPV4, "-X portsmith");
+    assert_true(helper_firewall_release(backend, &why));
+    assert_int_equal(count_of(IPV4, "portsmith"), 0);
+}
+
+#define WITH_FIREWALL(test) cmocka_unit_test_setup_teardown(test, open_firewall, close_firewall)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FIREWALL(ipv4_rules_are_exactly_these),
+        WITH_FIREWALL(ipv6_rules_are_exactly_these),
+        WITH_FIREWALL(reset_rules_are_exactly_these),
+        WITH_FIREWALL(without_shut_ports_nothing_leads_to_the_drop),
+        WITH_FIREWALL(the_kernel_s_deadline_is_never_late),
+        WITH_FIREWALL(the_kernel_s_deadline_is_not_past_2038),
+        WITH_FIREWALL(from_2038_on_nothing_can_end),
+        WITH_FIREWALL(establishing_again_changes_nothing),
+        WITH_FIREWALL(an_admin_s_order_is_kept),
+        WITH_FIREWALL(reset_comes_and_goes_with_the_configuration),
+        WITH_FIREWALL(new_grants_are_inserted_alone),
+        WITH_FIREWALL(rewriting_follows_the_table),
+        WITH_FIREWALL(a_thousand_grants_are_written),
+        WITH_FIREWALL(every_loss_is_seen_and_healed),
+        WITH_FIREWALL(a_new_order_is_no_damage),
+        WITH_FIREWALL(inserting_heals_what_is_missing),
+        WITH_FIREWALL(failures_leave_it_unsure_until_mended),
+        WITH_FIREWALL(without_an_answer_nothing_is_known),
+        WITH_FIREWALL(releasing_leaves_nothing),
+        WITH_FIREWALL(releasing_nothing_is_fine),
+        WITH_FIREWALL(releasing_half_is_fine),
+    };
+    int failed;
+
+    backend = BACKEND_NFT;
+    failed = cmocka_run_group_tests_name("firewall, nft", tests, enter_backend, scratch_leave);
+    backend = BACKEND_LEGACY;
+    return failed +
+           cmocka_run_group_tests_name("firewall, legacy", tests, enter_backend, scratch_leave);
+}
