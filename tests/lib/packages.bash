@@ -5,8 +5,8 @@
 {
 build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libcap-ng-dev
     libinih-dev libmnl-dev)
-test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux procps passwd socat nmap tcpdump
-    python3 python3-nacl)
+test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux procps passwd socat nmap
+    nftables tcpdump xxd python3 python3-nacl)
 analysis_packages=(binutils mandoc shellcheck)
 }
 
