@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+"""Sends a UDP datagram in frames that no socket would make.
+
+frames.py wire INTERFACE MAC KIND SOURCE DESTINATION PORT FILE
+    puts one frame (or two fragments) on INTERFACE, to MAC; KIND is plain, vlan,
+    qinq, qinq-8100, options, fragments, trailer, truncated or extension
+frames.py tun NAME SOURCE DESTINATION PORT FILE
+    makes the tun device NAME, says "up", and when a line comes in, lets the
+    kernel receive one IP packet from it; ends with its input
+frames.py noise INTERFACE MAC SOURCE DESTINATION PORT COUNT
+    sends COUNT random frames, half of them with good headers, and says how many
+"""
+import fcntl
+import ipaddress
+import os
+import random
+import socket
+import struct
+import sys
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def udp(source, destination, port, payload):
+    length = 8 + len(payload)
+    header = struct.pack("!HHHH", 40000, port, length, 0)
+    pseudo = source.packed + destination.packed + struct.pack("!IHBB", length, 0, 0, 17)
+    value = checksum(pseudo + header + payload) or 0xFFFF
+    return struct.pack("!HHHH", 40000, port, length, value) + payload
+
+
+def ipv4(source, destination, payload, options=b"", flags=0, protocol=17):
+    size = 20 + len(options)
+    head = struct.pack("!BBHHHBBH4s4s", 0x40 | size // 4, 0, size + len(payload), 7, flags, 64,
+                       protocol, 0, source.packed, destination.packed) + options
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+
+
+def ipv6(source, destination, payload, following=17):
+    return struct.pack("!IHBB", 6 << 28, len(payload), following, 64) + \
+        source.packed + destination.packed + payload
+
+
+def packets(kind, source, destination, port, payload):
+    """The IP packets of a KIND."""
+    datagram = udp(source, destination, port, payload)
+    if source.version == 4:
+        if kind == "options":
+            return [ipv4(source, destination, datagram, options=b"\x01" * 12)]
+        if kind == "fragments":
+            return [ipv4(source, destination, datagram[:64], flags=0x2000),
+                    ipv4(source, destination, datagram[64:], flags=64 // 8)]
+        return [ipv4(source, destination, datagram)]
+    if kind == "extension":
+        options = struct.pack("!BB", 17, 0) + b"\x01\x04\0\0\0\0"
+        return [ipv6(source, destination, options + datagram, following=60)]
+    if kind == "fragments":
+        def fragment(offset, more, part):
+            head = struct.pack("!BBHI", 17, 0, offset | more, 99)
+            return ipv6(source, destination, head + part, following=44)
+        return [fragment(0, 1, datagram[:64]), fragment(64, 0, datagram[64:])]
+    return [ipv6(source, destination, datagram)]
+
+
+def frames(kind, mac, own, source, destination, port, payload):
+    ethertype = b"\x08\x00" if source.version == 4 else b"\x86\xdd"
+    tags = {"vlan": b"\x81\x00\x00\x05", "qinq": b"\x88\xa8\x00\x05\x81\x00\x00\x06",
+            "qinq-8100": b"\x81\x00\x00\x05\x81\x00\x00\x06"}.get(kind, b"")
+    for packet in packets(kind, source, destination, port, payload):
+        frame = mac + own + tags + ethertype + packet
+        if kind == "trailer":
+            frame += b"\xde\xad\xbe\xef"
+        if kind == "truncated":
+            frame = frame[:-20]
+        yield frame
+
+
+def open_wire(interface):
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    wire.bind((interface, 0))
+    return wire, wire.getsockname()[4]
+
+
+def run_wire(interface, mac, kind, source, destination, port, file):
+    wire, own = open_wire(interface)
+    payload = open(file, "rb").read()
+    for frame in frames(kind, bytes.fromhex(mac.replace(":", "")), own,
+                        ipaddress.ip_address(source), ipaddress.ip_address(destination),
+                        int(port), payload):
+        wire.send(frame)
+
+
+def run_tun(name, source, destination, port, file):
+    tun = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH", name.encode(), 0x1001))  # IFF_TUN, no header
+    print("up", flush=True)
+    for _ in sys.stdin:
+        for packet in packets("plain", ipaddress.ip_address(source),
+                              ipaddress.ip_address(destination), int(port),
+                              open(file, "rb").read()):
+            os.write(tun, packet)
+        print("sent", flush=True)
+
+
+def run_noise(interface, mac, source, destination, port, count):
+    wire, own = open_wire(interface)
+    source, destination = ipaddress.ip_address(source), ipaddress.ip_address(destination)
+    target = bytes.fromhex(mac.replace(":", ""))
+    kinds = ["plain", "vlan", "qinq", "options", "fragments", "trailer", "truncated", "extension"]
+    chance = random.Random(1)
+    sent = 0
+    for _ in range(int(count)):
+        if chance.random() < 0.5:
+            made = [target + own + chance.choice([b"\x08\x00", b"\x86\xdd", b"\x81\x00"]) +
+                    chance.randbytes(chance.randrange(46, 600))]
+        else:
+            made = frames(chance.choice(kinds), target, own, source, destination, int(port),
+                          chance.randbytes(chance.choice([0, 1, 175, 176, 177, 200, 304, 305])))
+        for frame in made:
+            wire.send(frame)
+            sent += 1
+    print(sent)
+
+
+{"wire": run_wire, "tun": run_tun, "noise": run_noise}[sys.argv[1]](*sys.argv[2:])
