@@ -96,11 +96,16 @@ static void mend(struct helper *h, int family, bool whole)
               why.text);
 }
 
+/* One that is planned stays: else whoever keeps the helper busy could put it
+ * off for ever. */
 static void plan_retry(struct helper *h)
 {
     bool unsure = h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
 
-    h->retry_at = unsure ? seconds_from_now(RETRY_SECONDS) : 0;
+    if (!unsure)
+        h->retry_at = 0;
+    else if (h->retry_at == 0)
+        h->retry_at = seconds_from_now(RETRY_SECONDS);
 }
 
 static void store_grants(struct helper *h)
@@ -127,6 +132,7 @@ static void serve_retry(struct helper *h)
 {
     if (h->retry_at == 0 || clock_boot_ns() < h->retry_at)
         return;
+    h->retry_at = 0;
     for (int family = IPV4; family < FAMILIES; family++)
         if (h->firewall.unsure[family])
             mend(h, family, true);
