@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,6 +33,14 @@ bool helper_dispatch_is_canonical(const struct helper_request *message, struct r
     return (message->verb == HELPER_INSERT) == (decoded->action == ACTION_OPEN);
 }
 
+/* To recv(2) an empty message is the same as the end. */
+static bool has_hung_up(int fd)
+{
+    struct pollfd p = {.fd = fd};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
 /* Exactly one message of exactly the right size and nothing besides: without
  * room for ancillary data the kernel drops descriptors that are passed, and
  * tells so by MSG_CTRUNC. */
@@ -49,7 +58,7 @@ static enum receipt receive(int fd, struct asked *asked)
     if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
         return SNIFFER_MISBEHAVES;
     if (n == 0)
-        return SNIFFER_GONE;
+        return has_hung_up(fd) ? SNIFFER_GONE : SNIFFER_MISBEHAVES;
     if (n != sizeof asked->message ||
         !helper_dispatch_is_canonical(&asked->message, &asked->request))
         return SNIFFER_MISBEHAVES;
@@ -164,30 +173,32 @@ struct change {
     bool rewrite; /* rules are to be changed or removed */
 };
 
-static bool there_is_room(const struct dispatch *d, const struct asked *asked)
+/* How many of the services are not open yet. */
+static size_t count_new(const struct dispatch *d, const struct asked *asked)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < asked->service_count; i++)
+        count += !helper_grants_has(d->grants, asked->message.key_id, &asked->address,
+                                    &asked->services[i]);
+    return count;
+}
+
+static bool there_is_room(const struct dispatch *d, const struct asked *asked, size_t count)
 {
     size_t limit = asked->entry->profile.max_grants;
 
-    return helper_grants_of(d->grants, asked->message.key_id) + asked->service_count <= limit &&
-           d->grants->count + asked->service_count <= d->grants->capacity;
-}
-
-static bool all_are_open(const struct dispatch *d, const struct asked *asked)
-{
-    for (size_t i = 0; i < asked->service_count; i++)
-        if (!helper_grants_has(d->grants, asked->message.key_id, &asked->address,
-                               &asked->services[i]))
-            return false;
-    return true;
+    return count == 0 || (helper_grants_of(d->grants, asked->message.key_id) + count <= limit &&
+                          d->grants->count + count <= d->grants->capacity);
 }
 
 static enum verdict open_services(struct dispatch *d, const struct asked *asked,
                                   struct change *change)
 {
     int64_t deadline = clock_boot_ns() + (int64_t)asked->window * NSEC_PER_SEC;
-    bool extends = all_are_open(d, asked);
+    size_t count = count_new(d, asked);
 
-    if (!extends && !there_is_room(d, asked))
+    if (!there_is_room(d, asked, count))
         return VERDICT_TOO_MANY_GRANTS;
     if (!helper_firewall_can_end(clock_wall_ns() / NSEC_PER_SEC))
         return VERDICT_FIREWALL_FAILED;
@@ -197,7 +208,7 @@ static enum verdict open_services(struct dispatch *d, const struct asked *asked,
             change->rewrite = true;
         else
             change->insert = true;
-    return extends ? VERDICT_EXTENDED : VERDICT_OPENED;
+    return count ? VERDICT_OPENED : VERDICT_EXTENDED;
 }
 
 static enum verdict close_services(struct dispatch *d, const struct asked *asked,
