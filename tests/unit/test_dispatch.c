@@ -1,0 +1,1185 @@
+#include "check.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "dispatch.h"
+#include "log.h"
+#include "netspace.h"
+#include "people.h"
+
+enum {
+    SKEW = 300,
+    WINDOW = 30,
+    MAX_WINDOW = 60,
+    MAX_GRANTS = 3,
+    CAPACITY = 70,
+    PEOPLE = 4,
+};
+
+enum { ALICE, BOB, CAROL, DAVE };
+
+/* A helper without its loop: everything real, and the sniffer's end in hand. */
+static struct {
+    struct person people[PEOPLE];
+    uint8_t server_public[KEY_SIZE];
+    struct policy_entry entries[PEOPLE];
+    struct policy policy;
+    struct xtables xtables;
+    struct firewall firewall;
+    struct marks marks;
+    struct grants grants;
+    struct dispatch dispatch;
+    int sniffer; /* our end */
+    int directory;
+    uint32_t serial;
+} world;
+
+/* ---- before and after --------------------------------------------------- */
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct policy_entry *left = a, *right = b;
+
+    return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
+}
+
+static struct helper_profile *profile_of(size_t who)
+{
+    for (size_t i = 0; i < PEOPLE; i++)
+        if (memcmp(world.entries[i].key_id, world.people[who].key_id, KEY_ID_SIZE) == 0)
+            return &world.entries[i].profile;
+    fail();
+    return NULL;
+}
+
+/* Alice is free; Bob must sign an address of his; Carol's time is over. */
+static void make_policy(void)
+{
+    struct helper_profile *p;
+    struct error why;
+
+    memset(&world.policy, 0, sizeof world.policy);
+    memset(world.entries, 0, sizeof world.entries);
+    for (size_t i = 0; i < PEOPLE; i++) {
+        p = &world.entries[i].profile;
+        memcpy(world.entries[i].key_id, world.people[i].key_id, KEY_ID_SIZE);
+        memcpy(p->public_key, world.people[i].public_key, KEY_SIZE);
+        snprintf(p->name, sizeof p->name, "person-%zu", i);
+        p->services[0] = service_of("tcp/22");
+        p->services[1] = service_of("tcp/80");
+        p->service_count = 2;
+        p->window = WINDOW;
+        p->max_window = MAX_WINDOW;
+        p->max_grants = MAX_GRANTS;
+    }
+    qsort(world.entries, PEOPLE, sizeof *world.entries, compare_entries);
+    p = profile_of(BOB);
+    p->needs_signed_address = 1;
+    p->prefix_count = 2;
+    assert_true(prefix_parse(&p->prefixes[0], "192.0.2.0/24", &why));
+    assert_true(prefix_parse(&p->prefixes[1], "2001:db8::/32", &why));
+    profile_of(CAROL)->expires = 1;
+    world.policy.entries = world.entries;
+    world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
+                                               .max_skew = SKEW, .max_grants = CAPACITY,
+                                               .profile_count = PEOPLE};
+    memcpy(world.policy.setup.server_public, world.server_public, KEY_SIZE);
+}
+
+/* Like a new sniffer's, after the old one was cut off. */
+static void connect_sniffer(void)
+{
+    int ends[2];
+
+    if (world.sniffer >= 0)
+        close(world.sniffer);
+    if (world.dispatch.sniffer >= 0)
+        close(world.dispatch.sniffer);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    world.dispatch.sniffer = ends[0];
+    world.sniffer = ends[1];
+}
+
+/* Marks start an hour ago, so that all times within the skew are new. */
+static bool open_marks(void)
+{
+    static uint8_t key_ids[PEOPLE][KEY_ID_SIZE];
+    struct error why;
+
+    for (size_t i = 0; i < PEOPLE; i++)
+        memcpy(key_ids[i], world.people[i].key_id, KEY_ID_SIZE);
+    return helper_marks_open(&world.marks, world.directory, key_ids[0], sizeof *key_ids, PEOPLE,
+                             clock_wall_us() - (uint64_t)3600 * USEC_PER_SEC, &why);
+}
+
+static int start_world(void **state)
+{
+    struct error why;
+
+    (void)state;
+    make_policy();
+    unlink("marks");
+    world.directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    world.sniffer = -1;
+    world.dispatch = (struct dispatch){.policy = &world.policy, .marks = &world.marks,
+                                       .grants = &world.grants, .firewall = &world.firewall,
+                                       .sniffer = -1};
+    connect_sniffer();
+    helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables);
+    return open_marks() &&
+                   helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
+                   helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&
+                   helper_firewall_establish(&world.firewall, IPV6, &world.grants, &why)
+               ? 0
+               : -1;
+}
+
+static int end_world(void **state)
+{
+    struct error why;
+
+    (void)state;
+    close(world.sniffer);
+    close(world.dispatch.sniffer);
+    close(world.directory);
+    helper_firewall_close(&world.firewall);
+    helper_marks_close(&world.marks);
+    free(world.grants.items);
+    return helper_firewall_release(BACKEND_NFT, &why) ? 0 : -1;
+}
+
+static int enter_all(void **state)
+{
+    struct error why;
+
+    if (sodium_init() < 0 || netspace_enter(state) != 0)
+        return -1;
+    for (uint32_t i = 0; i < PEOPLE; i++)
+        person_make(&world.people[i], i + 1);
+    randombytes_buf(world.server_public, KEY_SIZE);
+    log_open("test", true, false);
+    return helper_probe(&world.xtables, BACKEND_NFT, &why) ? 0 : -1;
+}
+
+/* ---- asking ------------------------------------------------------------- */
+
+static struct request open_request(uint64_t counter)
+{
+    return (struct request){.action = ACTION_OPEN, .counter = counter};
+}
+
+static struct request open_service(uint64_t counter, const char *service)
+{
+    struct request r = open_request(counter);
+
+    r.service_count = 1;
+    r.services[0] = service_of(service);
+    return r;
+}
+
+static void sign(struct helper_request *m, size_t who)
+{
+    envelope_sign(m->signature, world.people[who].signing, world.server_public, m->request);
+}
+
+static struct helper_request message_of(size_t who, const struct request *r)
+{
+    struct helper_request m = {.verb = r->action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE,
+                               .serial = ++world.serial, .observed = address_of("192.0.2.7")};
+
+    memcpy(m.key_id, world.people[who].key_id, KEY_ID_SIZE);
+    request_encode(m.request, r);
+    sign(&m, who);
+    return m;
+}
+
+static void pass_bytes(const void *bytes, size_t size)
+{
+    assert_int_equal(send(world.sniffer, bytes, size, MSG_NOSIGNAL), size);
+}
+
+static void pass(const struct helper_request *m)
+{
+    pass_bytes(m, sizeof *m);
+}
+
+static enum dispatch_end dispatch(void)
+{
+    return helper_dispatch(&world.dispatch);
+}
+
+static bool read_reply(struct helper_reply *reply)
+{
+    ssize_t n = recv(world.sniffer, reply, sizeof *reply, MSG_DONTWAIT | MSG_TRUNC);
+
+    assert_true(n == sizeof *reply || (n < 0 && errno == EAGAIN));
+    return n > 0;
+}
+
+/* Serves it, alone. What the reply tells of the mark goes to *reply. */
+static enum verdict ask_fully(const struct helper_request *m, struct helper_reply *reply)
+{
+    pass(m);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_true(read_reply(reply));
+    assert_int_equal(reply->serial, m->serial);
+    assert_memory_equal(reply->key_id, m->key_id, KEY_ID_SIZE);
+    return (enum verdict)reply->verdict;
+}
+
+static enum verdict ask(const struct helper_request *m)
+{
+    struct helper_reply reply;
+
+    return ask_fully(m, &reply);
+}
+
+static enum verdict ask_for(size_t who, const struct request *r)
+{
+    struct helper_request m = message_of(who, r);
+
+    return ask(&m);
+}
+
+static uint64_t now(void)
+{
+    return clock_wall_us();
+}
+
+/* ---- the state of things ------------------------------------------------ */
+
+static size_t count_rules(const char *program, const char *pattern)
+{
+    char *text = output_of("(%s -w 5 -t mangle -S; %s -w 5 -S) | grep datestop | grep -c -e '%s'",
+                           program, program, pattern);
+    size_t count = (size_t)atoi(text);
+
+    free(text);
+    return count;
+}
+
+/* In both tables, of both families. */
+static size_t rules(void)
+{
+    return count_rules("iptables-nft", "") + count_rules("ip6tables-nft", "");
+}
+
+static bool is_spent(size_t who, uint64_t counter)
+{
+    return !helper_mark_is_new(helper_marks_find(&world.marks, world.people[who].key_id), counter);
+}
+
+static void check_untouched(void)
+{
+    assert_int_equal(world.grants.count, 0);
+    assert_int_equal(rules(), 0);
+}
+
+/* That this message, sent to a fresh helper, ends the sniffer and does nothing. */
+static void check_cut_off(const void *bytes, size_t size)
+{
+    struct helper_reply reply;
+
+    pass_bytes(bytes, size);
+    assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+    assert_false(read_reply(&reply));
+    assert_int_equal(world.grants.count, 0);
+    connect_sniffer();
+}
+
+static void check_message_cut_off(struct helper_request *m)
+{
+    sign(m, ALICE);
+    check_cut_off(m, sizeof *m);
+}
+
+/* ---- what an honest sniffer cannot send --------------------------------- */
+
+static void every_wrong_size_is_fatal(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+    uint8_t bytes[400] = {0};
+
+    (void)state;
+    memcpy(bytes, &m, sizeof m);
+    for (size_t size = 0; size <= sizeof bytes; size++)
+        if (size != sizeof m)
+            check_cut_off(bytes, size);
+    check_untouched();
+    assert_false(is_spent(ALICE, r.counter));
+    assert_int_equal(ask(&m), VERDICT_OPENED); /* it was the size alone */
+}
+
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void pass_with_descriptors(const void *bytes, size_t size, size_t descriptors)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(8 * sizeof(int))];
+    } control = {0};
+    struct iovec part = {.iov_len = size};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                            .msg_controllen = CMSG_SPACE(descriptors * sizeof(int))};
+    struct cmsghdr *first = CMSG_FIRSTHDR(&header);
+
+    memcpy(&part.iov_base, &bytes, sizeof bytes);
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(descriptors * sizeof(int));
+    for (size_t i = 0; i < descriptors; i++)
+        memcpy(CMSG_DATA(first) + i * sizeof(int), &world.directory, sizeof(int));
+    assert_int_equal(sendmsg(world.sniffer, &header, MSG_NOSIGNAL), size);
+}
+
+static void a_passed_descriptor_is_fatal(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+    size_t before = count_descriptors();
+
+    (void)state;
+    for (size_t n = 1; n <= 8; n++) {
+        pass_with_descriptors(&m, sizeof m, n);
+        assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+        connect_sniffer();
+        pass_with_descriptors(&m, 0, n);
+        assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+        connect_sniffer();
+        assert_int_equal(count_descriptors(), before); /* none came through */
+    }
+    check_untouched();
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+}
+
+static void every_other_verb_is_fatal(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    for (m.verb = 0; m.verb < 256; m.verb++)
+        if (m.verb != HELPER_INSERT)
+            check_cut_off(&m, sizeof m);
+    for (m.verb = 1u << 31; m.verb > 128; m.verb >>= 1) {
+        check_cut_off(&m, sizeof m);
+        m.verb |= HELPER_INSERT;
+        check_cut_off(&m, sizeof m);
+    }
+    check_untouched();
+}
+
+static void a_verb_must_fit_its_action(void **state)
+{
+    struct request r = {.action = ACTION_CLOSE, .counter = now()};
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    m.verb = HELPER_INSERT;
+    check_cut_off(&m, sizeof m);
+    r.action = ACTION_OPEN;
+    m = message_of(ALICE, &r);
+    m.verb = HELPER_EXPIRE;
+    check_cut_off(&m, sizeof m);
+    check_untouched();
+}
+
+/* Each byte of the request that has one valid value, with every other one. */
+static void a_request_has_one_valid_encoding(void **state)
+{
+    enum { VERSION = 0, FLAGS = 2, ADDRESS = 16, SERVICE = 32, RESERVED = 48 };
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request m = message_of(ALICE, &r);
+    struct request unused;
+
+    (void)state;
+    assert_true(helper_dispatch_is_canonical(&m, &unused));
+    for (size_t at = 0; at < REQUEST_SIZE; at++) {
+        uint8_t right = m.request[at];
+        bool fixed = at == VERSION || at == FLAGS || (at >= ADDRESS && at < SERVICE) ||
+                     at == SERVICE + 1 || at >= SERVICE + 4;
+
+        for (unsigned value = 0; fixed && value < 256; value++) {
+            m.request[at] = (uint8_t)value;
+            assert_int_equal(helper_dispatch_is_canonical(&m, &unused), value == right);
+        }
+        m.request[at] = right;
+    }
+}
+
+static void what_is_not_canonical_is_fatal(void **state)
+{
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } changes[] = {
+        {0, 0},   {0, 2},    {1, 0},  {1, 3},  {1, 255}, {2, 1},  {2, 2},    {2, 128},
+        {3, 2},   {3, 5},    {3, 255}, {16, 1}, {31, 1},  {32, 1}, {32, 0},   {33, 1},
+        {35, 0}, {36, 6},   {47, 1}, {48, 1}, {63, 1},
+    };
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request honest = message_of(ALICE, &r);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        struct helper_request m = honest;
+
+        m.request[changes[i].at] = changes[i].value;
+        check_message_cut_off(&m);
+    }
+    check_untouched();
+    assert_int_equal(ask(&honest), VERDICT_OPENED);
+}
+
+static void services_out_of_order_are_fatal(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m;
+
+    (void)state;
+    r.service_count = 2;
+    r.services[0] = service_of("tcp/80");
+    r.services[1] = service_of("tcp/22");
+    m = message_of(ALICE, &r);
+    check_cut_off(&m, sizeof m);
+    r.services[1] = r.services[0];
+    m = message_of(ALICE, &r);
+    check_cut_off(&m, sizeof m);
+}
+
+static void addresses_that_cannot_be_are_fatal(void **state)
+{
+    static const char *const addresses[] = {
+        "0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "239.255.255.255", "255.255.255.255",
+        "::",      "::1",     "ff02::1",
+    };
+    struct request r = open_request(now());
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+        struct helper_request m = message_of(ALICE, &r);
+        struct request named = r;
+
+        m.observed = address_of(addresses[i]);
+        check_cut_off(&m, sizeof m);
+        named.has_address = true;
+        named.address = address_of(addresses[i]);
+        m = message_of(ALICE, &named);
+        check_cut_off(&m, sizeof m);
+    }
+    check_untouched();
+}
+
+static void one_that_does_not_listen_is_cut_off(void **state)
+{
+    enum dispatch_end end = DISPATCH_SERVED;
+    struct request r = open_request(1);
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    for (int i = 0; i < 10000 && end == DISPATCH_SERVED; i++) {
+        pass(&m);
+        end = dispatch();
+    }
+    assert_int_equal(end, DISPATCH_MISBEHAVING);
+    check_untouched();
+}
+
+static void one_that_has_gone_is_noticed(void **state)
+{
+    (void)state;
+    shutdown(world.sniffer, SHUT_RDWR);
+    close(world.sniffer);
+    world.sniffer = -1;
+    assert_int_equal(dispatch(), DISPATCH_GONE);
+}
+
+static void requests_before_the_end_are_served(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    pass(&m);
+    close(world.sniffer);
+    world.sniffer = -1;
+    assert_int_equal(dispatch(), DISPATCH_GONE);
+    assert_int_equal(world.grants.count, 2);
+    assert_int_equal(rules(), 4);
+}
+
+static void requests_before_a_wrong_one_are_served(void **state)
+{
+    struct request r = open_service(now(), "tcp/22"), later = open_service(now() + 1, "tcp/80");
+    struct helper_request m = message_of(ALICE, &r), after = message_of(ALICE, &later);
+
+    (void)state;
+    pass(&m);
+    pass_bytes("x", 1);
+    pass(&after);
+    assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+    assert_int_equal(world.grants.count, 1);
+    assert_int_equal(count_rules("iptables-nft", "dport 80"), 0);
+}
+
+/* ---- who asks ----------------------------------------------------------- */
+
+static void check_no_mark(const struct helper_reply *reply)
+{
+    static const uint64_t zeros[MARK_COUNTERS] = {0};
+
+    assert_memory_equal(reply->counters, zeros, sizeof zeros);
+}
+
+static void an_unknown_profile_is_refused(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+    struct helper_reply reply;
+
+    (void)state;
+    m.key_id[0] ^= 1;
+    assert_int_equal(ask_fully(&m, &reply), VERDICT_UNKNOWN_PROFILE);
+    check_no_mark(&reply);
+    check_untouched();
+}
+
+static void every_changed_signature_is_refused(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+    struct helper_reply reply;
+
+    (void)state;
+    for (size_t i = 0; i < SIGNATURE_SIZE; i++) {
+        m.signature[i] ^= 1;
+        assert_int_equal(ask_fully(&m, &reply), VERDICT_BAD_SIGNATURE);
+        check_no_mark(&reply);
+        m.signature[i] ^= 1;
+    }
+    check_untouched();
+    assert_false(is_spent(ALICE, r.counter));
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+}
+
+static void signatures_of_others_are_refused(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+    uint8_t other_server[KEY_SIZE] = {9};
+
+    (void)state;
+    sign(&m, BOB);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    /* Alice's own, meant for another server. */
+    envelope_sign(m.signature, world.people[ALICE].signing, other_server, m.request);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    /* Her right one under Bob's name. */
+    sign(&m, ALICE);
+    memcpy(m.key_id, world.people[BOB].key_id, KEY_ID_SIZE);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    memset(m.signature, 0, sizeof m.signature);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+}
+
+static void a_changed_request_is_refused(void **state)
+{
+    struct request r = open_service(now(), "tcp/22"), wider = r;
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    wider.window = MAX_WINDOW;
+    request_encode(m.request, &wider);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    wider = open_service(r.counter, "tcp/80");
+    request_encode(m.request, &wider);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    wider = open_service(r.counter + 1, "tcp/22");
+    request_encode(m.request, &wider);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+}
+
+/* ---- when, and how often ------------------------------------------------ */
+
+static void a_replay_is_refused(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+    assert_int_equal(ask(&m), VERDICT_REPEATED);
+    m.observed = address_of("198.51.100.1"); /* from elsewhere */
+    assert_int_equal(ask(&m), VERDICT_REPEATED);
+    assert_int_equal(world.grants.count, 1);
+    /* After a restart, too. */
+    helper_marks_close(&world.marks);
+    assert_true(open_marks());
+    assert_int_equal(ask(&m), VERDICT_REPEATED);
+    assert_int_equal(count_rules("iptables-nft", "198.51.100.1"), 0);
+}
+
+static void a_replay_in_one_batch_is_refused(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request m = message_of(ALICE, &r), replay = m;
+    struct helper_reply reply;
+
+    (void)state;
+    replay.observed = address_of("198.51.100.1");
+    pass(&m);
+    pass(&replay);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_true(read_reply(&reply));
+    assert_int_equal(reply.verdict, VERDICT_OPENED);
+    assert_true(read_reply(&reply));
+    assert_int_equal(reply.verdict, VERDICT_REPEATED);
+    assert_int_equal(world.grants.count, 1);
+    assert_int_equal(rules(), 2);
+}
+
+static void knocks_may_overtake_each_other(void **state)
+{
+    struct request late = open_service(now(), "tcp/22"), early = open_service(now() - 1000,
+                                                                              "tcp/80");
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &late), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &early), VERDICT_OPENED);
+    assert_int_equal(world.grants.count, 2);
+}
+
+static void a_wrong_clock_spends_nothing(void **state)
+{
+    uint64_t skew = (uint64_t)(SKEW + 10) * USEC_PER_SEC;
+    struct request ahead = open_request(now() + skew), behind = open_request(now() - skew);
+    struct request right = open_service(now(), "tcp/22");
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &ahead), VERDICT_AHEAD);
+    assert_false(is_spent(ALICE, ahead.counter));
+    assert_int_equal(ask_for(ALICE, &behind), VERDICT_BEHIND);
+    assert_false(is_spent(ALICE, behind.counter));
+    check_untouched();
+    assert_int_equal(ask_for(ALICE, &right), VERDICT_OPENED);
+}
+
+static void within_the_skew_all_is_well(void **state)
+{
+    uint64_t skew = (uint64_t)(SKEW - 10) * USEC_PER_SEC;
+    struct request ahead = open_request(now() + skew), behind = open_request(now() - skew);
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &ahead), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &behind), VERDICT_EXTENDED);
+}
+
+static void without_skew_any_time_is_well(void **state)
+{
+    struct request ahead = open_request(UINT64_MAX);
+
+    (void)state;
+    world.policy.setup.skew_checked = 0;
+    assert_int_equal(ask_for(ALICE, &ahead), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &ahead), VERDICT_REPEATED);
+}
+
+/* ---- what policy says --------------------------------------------------- */
+
+/* Whatever policy says, the knock is spent. */
+static void check_denied(size_t who, const struct request *r, enum verdict verdict)
+{
+    size_t before = world.grants.count;
+
+    assert_int_equal(ask_for(who, r), verdict);
+    assert_true(is_spent(who, r->counter));
+    assert_int_equal(ask_for(who, r), VERDICT_REPEATED);
+    assert_int_equal(world.grants.count, before);
+    assert_int_equal(rules(), 2 * before);
+}
+
+static void an_expired_profile_is_refused(void **state)
+{
+    struct request r = open_request(now());
+
+    (void)state;
+    check_denied(CAROL, &r, VERDICT_EXPIRED_PROFILE);
+}
+
+static void services_beyond_the_profile_are_refused(void **state)
+{
+    struct request r = open_service(now(), "tcp/23");
+
+    (void)state;
+    check_denied(ALICE, &r, VERDICT_SERVICE_DENIED);
+    r = open_service(now(), "udp/22");
+    check_denied(ALICE, &r, VERDICT_SERVICE_DENIED);
+    /* One of two is enough. */
+    r.counter = now();
+    r.service_count = 2;
+    r.services[0] = service_of("tcp/22");
+    r.services[1] = service_of("tcp/23");
+    check_denied(ALICE, &r, VERDICT_SERVICE_DENIED);
+}
+
+static void addresses_beyond_the_profile_are_refused(void **state)
+{
+    struct request r = open_request(now());
+
+    (void)state;
+    check_denied(BOB, &r, VERDICT_ADDRESS_DENIED); /* his own, but not signed */
+    r.counter = now();
+    r.has_address = true;
+    r.address = address_of("198.51.100.1");
+    check_denied(BOB, &r, VERDICT_ADDRESS_DENIED);
+    r.counter = now();
+    r.address = address_of("2001:db9::1");
+    check_denied(BOB, &r, VERDICT_ADDRESS_DENIED);
+}
+
+static void a_signed_address_counts_whatever_was_observed(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+
+    (void)state;
+    r.has_address = true;
+    r.address = address_of("2001:db8::9");
+    assert_int_equal(ask_for(BOB, &r), VERDICT_OPENED);
+    assert_int_equal(count_rules("ip6tables-nft", "2001:db8::9/128"), 2);
+    assert_int_equal(rules(), 2);
+}
+
+static void too_many_grants_are_refused(void **state)
+{
+    struct request r = open_request(now()), more = open_service(now() + 1, "tcp/22");
+    struct helper_request m;
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    r.counter = now();
+    m = message_of(ALICE, &r);
+    m.observed = address_of("192.0.2.8"); /* two more would be four */
+    assert_int_equal(ask(&m), VERDICT_TOO_MANY_GRANTS);
+    assert_int_equal(world.grants.count, 2);
+    m = message_of(ALICE, &more);
+    m.observed = address_of("192.0.2.8");
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+    assert_int_equal(world.grants.count, MAX_GRANTS);
+    assert_int_equal(rules(), 2 * MAX_GRANTS);
+}
+
+/* What is open already needs no new room. */
+static void a_grant_counts_once(void **state)
+{
+    struct request one = open_service(now(), "tcp/22"), both = open_request(now() + 1);
+
+    (void)state;
+    profile_of(ALICE)->max_grants = 2;
+    assert_int_equal(ask_for(ALICE, &one), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &both), VERDICT_OPENED);
+    both.counter = now();
+    assert_int_equal(ask_for(ALICE, &both), VERDICT_EXTENDED);
+    assert_int_equal(rules(), 4);
+}
+
+static void a_full_table_refuses(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+
+    (void)state;
+    world.grants.capacity = 1;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    r.counter = now();
+    assert_int_equal(ask_for(DAVE, &r), VERDICT_TOO_MANY_GRANTS);
+    r.counter = now();
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_EXTENDED);
+}
+
+/* ---- for how long ------------------------------------------------------- */
+
+static void check_window(uint32_t asked, uint32_t seconds)
+{
+    struct request r = open_service(now(), "tcp/22");
+    int64_t before = clock_boot_ns(), after;
+
+    world.grants.count = 0;
+    r.window = asked;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    after = clock_boot_ns();
+    assert_true(world.grants.items[0].deadline >= before + (int64_t)seconds * NSEC_PER_SEC);
+    assert_true(world.grants.items[0].deadline <= after + (int64_t)seconds * NSEC_PER_SEC);
+}
+
+static void windows_are_capped(void **state)
+{
+    (void)state;
+    check_window(0, WINDOW);
+    check_window(1, 1);
+    check_window(MAX_WINDOW, MAX_WINDOW);
+    check_window(MAX_WINDOW + 1, MAX_WINDOW);
+    check_window(UINT32_MAX, MAX_WINDOW);
+}
+
+static void no_window_outlives_its_profile(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    int64_t end = clock_wall_ns() / NSEC_PER_SEC + 10;
+
+    (void)state;
+    profile_of(ALICE)->expires = end;
+    r.window = MAX_WINDOW;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_true(clock_wall_ns() + world.grants.items[0].deadline - clock_boot_ns() <=
+                (end + 1) * NSEC_PER_SEC);
+}
+
+static void a_second_knock_extends(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    int64_t first;
+
+    (void)state;
+    r.window = 10;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    first = world.grants.items[0].deadline;
+    r.counter = now();
+    r.window = 20;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_EXTENDED);
+    assert_true(world.grants.items[0].deadline > first);
+    assert_int_equal(rules(), 2);
+    first = world.grants.items[0].deadline;
+    r.counter = now();
+    r.window = 5; /* shorter: the later deadline stays */
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_EXTENDED);
+    assert_true(world.grants.items[0].deadline == first);
+    assert_int_equal(rules(), 2);
+}
+
+/* ---- closing ------------------------------------------------------------ */
+
+static void closing_takes_away_what_is_named(void **state)
+{
+    struct request r = open_request(now()), shut = open_service(now() + 1, "tcp/80");
+
+    (void)state;
+    shut.action = ACTION_CLOSE;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
+    assert_int_equal(count_rules("iptables-nft", "dport 80"), 0);
+    assert_int_equal(count_rules("iptables-nft", "dport 22"), 2);
+    shut = (struct request){.action = ACTION_CLOSE, .counter = now()};
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
+    check_untouched();
+}
+
+static void closing_nothing_says_so(void **state)
+{
+    struct request r = open_request(now()), shut = {.action = ACTION_CLOSE, .counter = now() + 1};
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_NOTHING_TO_CLOSE);
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    shut.counter = now();
+    assert_int_equal(ask_for(DAVE, &shut), VERDICT_NOTHING_TO_CLOSE); /* not his */
+    assert_int_equal(rules(), 4);
+}
+
+static void opened_and_closed_in_one_batch_is_closed(void **state)
+{
+    struct request r = open_request(now()), shut = {.action = ACTION_CLOSE, .counter = now() + 1};
+    struct helper_request first = message_of(ALICE, &r), second = message_of(ALICE, &shut);
+    struct helper_reply reply;
+
+    (void)state;
+    pass(&first);
+    pass(&second);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_true(read_reply(&reply) && reply.verdict == VERDICT_OPENED);
+    assert_true(read_reply(&reply) && reply.verdict == VERDICT_CLOSED);
+    check_untouched();
+}
+
+/* ---- batches ------------------------------------------------------------ */
+
+/* From as many addresses. */
+static void pass_many(size_t who, size_t count, uint64_t counter)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct request r = open_service(counter + i, "tcp/22");
+        struct helper_request m = message_of(who, &r);
+        char address[ADDRESS_TEXT_SIZE];
+
+        snprintf(address, sizeof address, i % 2 ? "192.0.2.%zu" : "2001:db8::%zu", i + 1);
+        m.observed = address_of(address);
+        m.serial = (uint32_t)i;
+        pass(&m);
+    }
+}
+
+static size_t count_replies(enum verdict verdict)
+{
+    struct helper_reply reply;
+    size_t count = 0;
+
+    while (read_reply(&reply)) {
+        assert_int_equal(reply.verdict, verdict);
+        count++;
+    }
+    return count;
+}
+
+static void a_batch_is_served_at_once(void **state)
+{
+    uint64_t counter = now();
+
+    (void)state;
+    profile_of(ALICE)->max_grants = CAPACITY;
+    pass_many(ALICE, BATCH_MAX + 1, counter);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(count_replies(VERDICT_OPENED), BATCH_MAX);
+    assert_int_equal(rules(), 2 * BATCH_MAX);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(count_replies(VERDICT_OPENED), 1);
+    assert_int_equal(rules(), 2 * (BATCH_MAX + 1));
+    /* All of them durably. */
+    helper_marks_close(&world.marks);
+    assert_true(open_marks());
+    for (size_t i = 0; i <= BATCH_MAX; i++)
+        assert_true(is_spent(ALICE, counter + i));
+}
+
+static void nothing_waiting_is_fine(void **state)
+{
+    (void)state;
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(count_replies(VERDICT_OPENED), 0);
+}
+
+static void replies_tell_the_mark(void **state)
+{
+    uint64_t counter = now(), before = 0;
+    struct helper_reply reply;
+
+    (void)state;
+    for (unsigned i = 0; i < MARK_COUNTERS + 2; i++) {
+        struct request r = open_service(counter + i, "tcp/22");
+        struct helper_request m = message_of(ALICE, &r);
+
+        assert_int_equal(ask_fully(&m, &reply), i == 0 ? VERDICT_OPENED : VERDICT_EXTENDED);
+        assert_int_equal(reply.counters[MARK_COUNTERS - 1], counter + i);
+        assert_int_equal(ask_fully(&m, &reply), VERDICT_REPEATED);
+        assert_int_equal(reply.counters[MARK_COUNTERS - 1], counter + i);
+    }
+    for (size_t i = 0; i < MARK_COUNTERS; i++) {
+        assert_true(reply.counters[i] > before);
+        before = reply.counters[i];
+    }
+    assert_int_equal(reply.counters[0], counter + 2);
+}
+
+/* ---- failures ----------------------------------------------------------- */
+
+static void limit_files_to(rlim_t size)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void what_is_not_recorded_is_not_opened(void **state)
+{
+    uint64_t counter = now();
+
+    (void)state;
+    profile_of(ALICE)->max_grants = CAPACITY;
+    pass_many(ALICE, BATCH_MAX, counter);
+    limit_files_to(0);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    limit_files_to(RLIM_INFINITY);
+    assert_int_equal(count_replies(VERDICT_NOT_RECORDED), BATCH_MAX);
+    check_untouched();
+    for (size_t i = 0; i < BATCH_MAX; i++)
+        assert_true(is_spent(ALICE, counter + i));
+    /* Once there is room again, the next knocks open. */
+    pass_many(ALICE, 2, counter + BATCH_MAX);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(count_replies(VERDICT_OPENED), 2);
+}
+
+/* A full run directory is not a reason to refuse. */
+static void grants_that_cannot_be_stored_open_all_the_same(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    world.grants.run_dir = proc;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    close(proc);
+}
+
+static void stored_grants_follow_the_table(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct grants again;
+    struct error why;
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_true(helper_grants_create(&again, world.directory, CAPACITY, &why));
+    helper_grants_load(&again, clock_boot_ns());
+    assert_int_equal(again.count, 1);
+    free(again.items);
+}
+
+static void replace_programs(const char *script)
+{
+    static char path[256];
+
+    snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
+    scratch_write_text(path, 0755, script);
+    helper_firewall_close(&world.firewall);
+    for (int family = IPV4; family < FAMILIES; family++)
+        world.firewall.restore[family].path = world.firewall.xtables.paths[family] = path;
+}
+
+static void put_programs_back(void)
+{
+    helper_firewall_close(&world.firewall);
+    for (int family = IPV4; family < FAMILIES; family++)
+        world.firewall.restore[family].path = world.firewall.xtables.paths[family] =
+            world.xtables.paths[family];
+}
+
+static void a_firewall_that_fails_opens_nothing(void **state)
+{
+    static const char *const scripts[] = {
+        "#!/bin/sh\nexit 1\n",
+        "#!/bin/sh\nexit 4\n",
+        "#!/bin/sh\nkill -KILL $$\n",
+    };
+    struct request r = open_service(now(), "tcp/22");
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(scripts); i++) {
+        replace_programs(scripts[i]);
+        r.counter = now();
+        assert_int_equal(ask_for(ALICE, &r), VERDICT_FIREWALL_FAILED);
+        assert_true(world.firewall.unsure[IPV4]);
+        put_programs_back();
+        check_untouched();
+        assert_int_equal(ask_for(ALICE, &r), VERDICT_REPEATED); /* spent it is */
+    }
+    r.counter = now();
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_false(world.firewall.unsure[IPV4]);
+    assert_int_equal(rules(), 2);
+}
+
+static void an_extension_that_fails_leaves_the_old_deadline(void **state)
+{
+    struct request r = open_service(now(), "tcp/22"), other = open_service(now() + 1, "tcp/80");
+    int64_t deadline;
+
+    (void)state;
+    r.window = 10;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    deadline = world.grants.items[0].deadline;
+    replace_programs("#!/bin/sh\nexit 1\n");
+    r.counter = now() + 2;
+    r.window = 50;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_FIREWALL_FAILED);
+    assert_int_equal(ask_for(ALICE, &other), VERDICT_FIREWALL_FAILED);
+    put_programs_back();
+    assert_int_equal(world.grants.count, 1);
+    assert_true(world.grants.items[0].deadline == deadline);
+}
+
+static void one_family_fails_for_itself(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request v4 = message_of(ALICE, &r), v6;
+    struct helper_reply reply;
+
+    (void)state;
+    r.counter++;
+    v6 = message_of(DAVE, &r);
+    v6.observed = address_of("2001:db8::7");
+    world.firewall.xtables.in_use[IPV6] = false;
+    pass(&v4);
+    pass(&v6);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_true(read_reply(&reply) && reply.verdict == VERDICT_OPENED);
+    assert_true(read_reply(&reply) && reply.verdict == VERDICT_FIREWALL_FAILED);
+    assert_int_equal(world.grants.count, 1);
+    assert_int_equal(rules(), 2);
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, start_world, end_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(every_wrong_size_is_fatal),
+        IN_WORLD(a_passed_descriptor_is_fatal),
+        IN_WORLD(every_other_verb_is_fatal),
+        IN_WORLD(a_verb_must_fit_its_action),
+        IN_WORLD(a_request_has_one_valid_encoding),
+        IN_WORLD(what_is_not_canonical_is_fatal),
+        IN_WORLD(services_out_of_order_are_fatal),
+        IN_WORLD(addresses_that_cannot_be_are_fatal),
+        IN_WORLD(one_that_does_not_listen_is_cut_off),
+        IN_WORLD(one_that_has_gone_is_noticed),
+        IN_WORLD(requests_before_the_end_are_served),
+        IN_WORLD(requests_before_a_wrong_one_are_served),
+        IN_WORLD(an_unknown_profile_is_refused),
+        IN_WORLD(every_changed_signature_is_refused),
+        IN_WORLD(signatures_of_others_are_refused),
+        IN_WORLD(a_changed_request_is_refused),
+        IN_WORLD(a_replay_is_refused),
+        IN_WORLD(a_replay_in_one_batch_is_refused),
+        IN_WORLD(knocks_may_overtake_each_other),
+        IN_WORLD(a_wrong_clock_spends_nothing),
+        IN_WORLD(within_the_skew_all_is_well),
+        IN_WORLD(without_skew_any_time_is_well),
+        IN_WORLD(an_expired_profile_is_refused),
+        IN_WORLD(services_beyond_the_profile_are_refused),
+        IN_WORLD(addresses_beyond_the_profile_are_refused),
+        IN_WORLD(a_signed_address_counts_whatever_was_observed),
+        IN_WORLD(too_many_grants_are_refused),
+        IN_WORLD(a_grant_counts_once),
+        IN_WORLD(a_full_table_refuses),
+        IN_WORLD(windows_are_capped),
+        IN_WORLD(no_window_outlives_its_profile),
+        IN_WORLD(a_second_knock_extends),
+        IN_WORLD(closing_takes_away_what_is_named),
+        IN_WORLD(closing_nothing_says_so),
+        IN_WORLD(opened_and_closed_in_one_batch_is_closed),
+        IN_WORLD(a_batch_is_served_at_once),
+        IN_WORLD(nothing_waiting_is_fine),
+        IN_WORLD(replies_tell_the_mark),
+        IN_WORLD(what_is_not_recorded_is_not_opened),
+        IN_WORLD(grants_that_cannot_be_stored_open_all_the_same),
+        IN_WORLD(stored_grants_follow_the_table),
+        IN_WORLD(a_firewall_that_fails_opens_nothing),
+        IN_WORLD(an_extension_that_fails_leaves_the_old_deadline),
+        IN_WORLD(one_family_fails_for_itself),
+    };
+
+    signal(SIGXFSZ, SIG_IGN);
+    return cmocka_run_group_tests(tests, enter_all, scratch_leave);
+}
