@@ -11,7 +11,7 @@
 #include "paths.h"
 
 enum {
-    SERVICES_TEXT_SIZE = sizeof "Open =\n" + REQUEST_SERVICES * SERVICE_TEXT_SIZE,
+    SERVICES_TEXT_SIZE = sizeof "Open =\n" + (size_t)REQUEST_SERVICES * SERVICE_TEXT_SIZE,
     SERVER_FILE_SIZE = 512, /* all lines, each at its longest */
 };
 

@@ -89,7 +89,7 @@ bool address_is_global(const struct address *a)
         "203.0.113.0/24", "240.0.0.0/4",
     };
     struct error unused;
-    struct prefix p;
+    struct prefix p = {0};
 
     if (!address_is_grantable(a))
         return false;

@@ -51,13 +51,10 @@ bool date_parse(int64_t *end, const char *text, struct error *why)
 {
     char again[DATE_TEXT_SIZE];
     struct tm day = {0};
-    char rest;
+    const char *end_of_date = strptime(text, "%Y-%m-%d", &day);
 
-    if (strlen(text) != DATE_TEXT_SIZE - 1 ||
-        sscanf(text, "%4d-%2d-%2d%c", &day.tm_year, &day.tm_mon, &day.tm_mday, &rest) != 3)
+    if (!end_of_date || *end_of_date != '\0' || strlen(text) != DATE_TEXT_SIZE - 1)
         return error_set(why, "'%s' is not a date such as 2027-01-31", text);
-    day.tm_year -= 1900;
-    day.tm_mon -= 1;
     *end = (int64_t)timegm(&day) + DAY;
     if (strcmp(date_format(*end, again), text) != 0)
         return error_set(why, "'%s' is not a day of the calendar", text);

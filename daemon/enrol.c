@@ -28,9 +28,10 @@ void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host)
     if (n >= POLICY_NAME_SIZE)
         n = POLICY_NAME_SIZE - 1;
     for (size_t i = 0; i < n; i++)
-        name[i] = is_address && strchr(".:", host[i]) ? '-' : (char)tolower((unsigned char)host[i]);
+        name[i] = (char)(is_address && strchr(".:", host[i]) ? '-' : tolower(host[i]));
     name[n] = '\0';
-    if (!profile_name_is_valid(name))
+    /* The client takes no name that starts like an option. */
+    if (!profile_name_is_valid(name) || name[0] == '-')
         strcpy(name, "server");
 }
 

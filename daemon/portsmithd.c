@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,26 +162,21 @@ static void go_into_background(struct supervisor_options *options)
                                                                     : EXIT_FAILURE);
 }
 
-static char *absolute_path(const char *path)
-{
-    char *absolute = realpath(path, NULL);
-
-    return absolute ? absolute : strdup(path); /* the error will name it */
-}
-
 int main(int argc, char **argv)
 {
     struct options options = {.supervisor = {.config_path = "/etc/portsmith.conf", .ready = -1}};
     struct supervisor_options *supervisor = &options.supervisor;
     struct config *config;
     struct error why;
+    char path[PATH_MAX];
 
     if (sodium_init() < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         fatalx("cannot initialise");
     read_options(&options, argc, argv);
     if (options.release)
         return release(&options);
-    supervisor->config_path = absolute_path(supervisor->config_path);
+    if (realpath(supervisor->config_path, path)) /* else the error will name it */
+        supervisor->config_path = path;
     config = config_load(supervisor->config_path, &why);
     if (!config)
         refuse_configuration(&why);

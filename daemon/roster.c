@@ -99,7 +99,7 @@ void roster_learn(struct client *client, const uint64_t counters[static MARK_COU
 bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
 {
     /* A millisecond earns PER_SECOND thousandths. */
-    int64_t full = BURST * TOKEN, tokens = bucket->tokens + (now - bucket->filled) * PER_SECOND;
+    int64_t full = (int64_t)BURST * TOKEN, tokens = bucket->tokens + (now - bucket->filled) * PER_SECOND;
 
     bucket->filled = now;
     bucket->tokens = (uint32_t)(tokens > full || tokens < 0 ? full : tokens);

@@ -148,7 +148,7 @@ static void note_unwritten(struct marks *marks, struct mark *mark)
     if (mark->unwritten)
         return;
     mark->unwritten = true;
-    marks->unwritten[marks->unwritten_count++] = mark;
+    marks->unwritten[marks->unwritten_count++] = (size_t)(mark - marks->items);
 }
 
 /* Gives every key id that has no mark one that starts at the floor. */
@@ -159,7 +159,7 @@ static bool add_missing(struct marks *marks, const uint8_t *key_ids, size_t stri
 
     for (size_t i = 0; i < count; i++) {
         const uint8_t *key_id = key_ids + i * stride;
-        struct mark wanted, *mark;
+        struct mark wanted = {0}, *mark;
 
         memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
         if (bsearch(&wanted, marks->items, known, sizeof wanted, compare_marks))
@@ -245,7 +245,7 @@ bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_id
 
 struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE])
 {
-    struct mark wanted;
+    struct mark wanted = {0};
 
     memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
     return bsearch(&wanted, marks->items, marks->count, sizeof wanted, compare_marks);
@@ -287,13 +287,15 @@ bool helper_marks_commit(struct marks *marks, struct error *why)
         return true;
     /* One slot a mark between two syncs, so that the other stays whole. */
     for (size_t i = 0; i < marks->unwritten_count; i++)
-        if (!write_mark(marks, marks->unwritten[i]))
+        if (!write_mark(marks, &marks->items[marks->unwritten[i]]))
             return error_set(why, "cannot write the marks: %s", strerror(errno));
     if (fdatasync(marks->fd) != 0)
         return error_set(why, "cannot sync the marks: %s", strerror(errno));
     for (size_t i = 0; i < marks->unwritten_count; i++) {
-        marks->unwritten[i]->unwritten = false;
-        marks->unwritten[i]->sequence++;
+        struct mark *mark = &marks->items[marks->unwritten[i]];
+
+        mark->unwritten = false;
+        mark->sequence++;
     }
     marks->unwritten_count = 0;
     return true;

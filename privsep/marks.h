@@ -29,7 +29,7 @@ struct marks {
     size_t count;
     uint32_t records; /* in the file, unreadable ones included */
     uint64_t floor;   /* what a client without a readable mark starts from */
-    struct mark **unwritten; /* as many as there are items, at most */
+    size_t *unwritten; /* which of the items, as many as there are at most */
     size_t unwritten_count;
 };
 

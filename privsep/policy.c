@@ -86,7 +86,7 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
 const struct policy_entry *helper_policy_find(const struct policy *policy,
                                               const uint8_t key_id[static KEY_ID_SIZE])
 {
-    struct policy_entry wanted;
+    struct policy_entry wanted = {0};
 
     memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
     return bsearch(&wanted, policy->entries, policy->setup.profile_count, sizeof wanted,
