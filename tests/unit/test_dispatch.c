@@ -102,22 +102,31 @@ static void connect_sniffer(void)
     world.sniffer = ends[1];
 }
 
-/* Marks start an hour ago, so that all times within the skew are new: a program
- * built this minute would let them start now. */
+static uint64_t an_hour_ago(void)
+{
+    return clock_wall_us() - (uint64_t)3600 * USEC_PER_SEC;
+}
+
 static bool open_marks(void)
 {
     static uint8_t key_ids[PEOPLE][KEY_ID_SIZE];
-    uint64_t hour_ago = clock_wall_us() - (uint64_t)3600 * USEC_PER_SEC;
     struct error why;
 
     for (size_t i = 0; i < PEOPLE; i++)
         memcpy(key_ids[i], world.people[i].key_id, KEY_ID_SIZE);
-    if (!helper_marks_open(&world.marks, world.directory, key_ids[0], sizeof *key_ids, PEOPLE,
-                           hour_ago, &why))
+    return helper_marks_open(&world.marks, world.directory, key_ids[0], sizeof *key_ids, PEOPLE,
+                             an_hour_ago(), &why);
+}
+
+/* A program built this minute lets new marks start now; these are to start an
+ * hour ago, so that all times within the skew are new. */
+static bool open_old_marks(void)
+{
+    if (!open_marks())
         return false;
     for (size_t i = 0; i < world.marks.count; i++)
         for (size_t c = 0; c < MARK_COUNTERS; c++)
-            world.marks.items[i].counters[c] = hour_ago;
+            world.marks.items[i].counters[c] = an_hour_ago();
     return true;
 }
 
@@ -135,7 +144,7 @@ static int start_world(void **state)
                                        .sniffer = -1};
     connect_sniffer();
     helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables);
-    return open_marks() &&
+    return open_old_marks() &&
                    helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
                    helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&
                    helper_firewall_establish(&world.firewall, IPV6, &world.grants, &why)
