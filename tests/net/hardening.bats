@@ -72,7 +72,7 @@ all_sets_are() { # PID MASK
 }
 
 @test "the sniffer's root directory is empty and nobody else can write it" {
-    [ "$(readlink "/proc/$(sniffer)/root")" = /run/portsmith/empty ]
+    [ "/proc/$(sniffer)/root/." -ef /run/portsmith/empty ]
     [ -z "$(ls -A /run/portsmith/empty)" ]
     [ "$(stat -c '%u %a' /run/portsmith/empty)" = "0 755" ]
 }
@@ -114,12 +114,12 @@ all_sets_are() { # PID MASK
 }
 
 @test "the helper refuses to be started by hand" {
-    run "$(readlink "/proc/$(helper)/exe")"
+    run "/proc/$(helper)/exe"
     [ "$status" -eq 1 ]
     [[ "$output" == *"started by portsmithd, never by hand"* ]]
 }
 
 @test "the helper takes no arguments" {
-    run "$(readlink "/proc/$(helper)/exe")" --help
+    run "/proc/$(helper)/exe" --help
     [ "$status" -eq 2 ]
 }
