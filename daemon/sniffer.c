@@ -19,6 +19,10 @@
 
 enum { FD_LIFELINE = 3, FD_HELPER = 4, FD_FIRST_FREE = 5 };
 
+/* So many replies fit into the socket, however slow we are to read them: the
+ * helper cuts off a sniffer that lets it fill up. */
+enum { UNANSWERED_MAX = 128 };
+
 struct sniffer {
     struct roster roster;
     struct knock_limits limits;
@@ -26,6 +30,7 @@ struct sniffer {
     struct capture captures[CONFIG_INTERFACES];
     size_t capture_count;
     uint32_t serial;
+    unsigned unanswered; /* requests whose replies were not read */
 };
 
 /* Leaves standard input to error, the lifeline and the helper's socket open. */
@@ -70,41 +75,11 @@ static void prepare(struct sniffer *s, const struct sniffer_start *start)
     config_free(config);
 }
 
-static void pass_on(struct sniffer *s, struct client *client, struct helper_request *message)
-{
-    struct request request;
-
-    message->serial = ++s->serial;
-    if (send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof *message) {
-        s->counters->unsent++; /* if the helper has gone, poll says so */
-        return;
-    }
-    s->counters->passed++;
-    if (request_decode(&request, message->request))
-        roster_note_pending(client, request.counter);
-}
-
-static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size)
-{
-    struct sniffer *s = user;
-    struct helper_request message = {0};
-    struct client *client;
-    struct frame frame;
-
-    s->counters->captured++;
-    if (!frame_decode(&frame, link, bytes, size)) {
-        s->counters->garbage++;
-        return;
-    }
-    client = knock_examine(&message, &frame, &s->roster, &s->limits, s->counters);
-    if (client)
-        pass_on(s, client, &message);
-}
-
 static void take_reply(struct sniffer *s, const struct helper_reply *reply)
 {
     struct client *client = roster_find(&s->roster, reply->key_id);
 
+    s->unanswered--;
     if (client)
         roster_learn(client, reply->counters);
     if (reply->verdict == VERDICT_OPENED || reply->verdict == VERDICT_EXTENDED ||
@@ -127,6 +102,42 @@ static void read_replies(struct sniffer *s)
             exit(EXIT_SUCCESS); /* the helper has gone: so does its sniffer */
         take_reply(s, &reply);
     }
+}
+
+static void pass_on(struct sniffer *s, struct client *client, struct helper_request *message)
+{
+    struct request request;
+
+    if (s->unanswered == UNANSWERED_MAX)
+        read_replies(s);
+    message->serial = ++s->serial;
+    if (s->unanswered == UNANSWERED_MAX ||
+        send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+            sizeof *message) {
+        s->counters->unsent++; /* if the helper has gone, poll says so */
+        return;
+    }
+    s->unanswered++;
+    s->counters->passed++;
+    if (request_decode(&request, message->request))
+        roster_note_pending(client, request.counter);
+}
+
+static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size)
+{
+    struct sniffer *s = user;
+    struct helper_request message = {0};
+    struct client *client;
+    struct frame frame;
+
+    s->counters->captured++;
+    if (!frame_decode(&frame, link, bytes, size)) {
+        s->counters->garbage++;
+        return;
+    }
+    client = knock_examine(&message, &frame, &s->roster, &s->limits, s->counters);
+    if (client)
+        pass_on(s, client, &message);
 }
 
 static void read_captures(struct sniffer *s, const struct pollfd *fds)
