@@ -23,6 +23,14 @@ build_sanitized() {
         cmake --build "$build_directory/sanitize" --parallel "$(nproc)"
 }
 
+# With clang, for clang-tidy and for a second compiler's opinion; warnings are
+# errors, nothing is installed.
+build_with_clang() {
+    CC=clang cmake -S "$top" -B "$build_directory/clang" -DPORTSMITH_WERROR=ON \
+        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON &&
+        cmake --build "$build_directory/clang" --parallel "$(nproc)"
+}
+
 # Runs a command with its output in FILE; shows the end of it if it fails.
 logged() { # FILE COMMAND...
     local file=$1

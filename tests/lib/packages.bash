@@ -7,7 +7,7 @@ build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libca
     libinih-dev libmnl-dev)
 test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux procps passwd socat nmap
     nftables tcpdump xxd python3 python3-nacl)
-analysis_packages=(binutils mandoc shellcheck)
+analysis_packages=(binutils mandoc shellcheck clang clang-tidy cppcheck)
 }
 
 package_is_installed() { # NAME

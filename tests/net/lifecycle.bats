@@ -196,7 +196,8 @@ probed_at_least() { # COUNT
     port_is_shut "$server" 22
     on server portsmithd --release -c "$conf"
     port_is_open "$server" 22
-    ! rules | grep portsmith
+    run rules
+    [[ $output != *portsmith* ]]
 }
 
 # ---- deaths ----------------------------------------------------------------
@@ -296,9 +297,8 @@ probed_at_least() { # COUNT
 }
 
 @test "a child that keeps dying is started again, later and later" {
-    local i
 
-    for i in 1 2 3; do
+    for _ in 1 2 3; do
         own_log
         kill_all "$(process portsmith-sniff)"
         wait_for_log ready 6
