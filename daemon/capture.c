@@ -10,7 +10,6 @@
 enum {
     SNAPLEN = 512, /* 20 of SLL2, 8 of VLAN tags, 60 of IPv4, 8 of UDP, 304 of knock */
     BUFFER_SIZE = 1 << 20,
-    FRAMES_AT_ONCE = 256, /* then the other descriptors get a turn */
     UDP_HEADER = 8,
 };
 
@@ -165,7 +164,7 @@ bool capture_read(struct capture *capture, capture_handler *handler, void *user,
 {
     struct delivery delivery = {.handler = handler, .user = user, .link = capture->link};
 
-    if (pcap_dispatch(capture->pcap, FRAMES_AT_ONCE, deliver, (u_char *)&delivery) >= 0)
+    if (pcap_dispatch(capture->pcap, CAPTURE_FRAMES_AT_ONCE, deliver, (u_char *)&delivery) >= 0)
         return true;
     return error_set(why, "the capture ended: %s", pcap_geterr(capture->pcap));
 }

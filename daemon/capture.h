@@ -23,7 +23,9 @@ typedef void capture_handler(void *user, enum frame_link link, const uint8_t *by
 bool capture_open(struct capture *capture, const char *interface, const struct config *config,
                   struct error *why);
 
-/* Hands some frames that wait to `handler`. False with the reason when the
+enum { CAPTURE_FRAMES_AT_ONCE = 64 };
+
+/* Hands frames that wait to `handler`, CAPTURE_FRAMES_AT_ONCE at most. False with the reason when the
  * capture has ended, as when its interface was deleted. */
 bool capture_read(struct capture *capture, capture_handler *handler, void *user,
                   struct error *why);

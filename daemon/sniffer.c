@@ -20,8 +20,10 @@
 enum { FD_LIFELINE = 3, FD_HELPER = 4, FD_FIRST_FREE = 5 };
 
 /* So many replies fit into the socket, however slow we are to read them: the
- * helper cuts off a sniffer that lets it fill up. */
+ * helper cuts off a sniffer that lets it fill up. While there could be more,
+ * frames wait in the capture's buffer. */
 enum { UNANSWERED_MAX = 128 };
+_Static_assert((int)UNANSWERED_MAX >= (int)CAPTURE_FRAMES_AT_ONCE, "or no frame would ever be read");
 
 struct sniffer {
     struct roster roster;
@@ -108,12 +110,8 @@ static void pass_on(struct sniffer *s, struct client *client, struct helper_requ
 {
     struct request request;
 
-    if (s->unanswered == UNANSWERED_MAX)
-        read_replies(s);
     message->serial = ++s->serial;
-    if (s->unanswered == UNANSWERED_MAX ||
-        send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) !=
-            sizeof *message) {
+    if (send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof *message) {
         s->counters->unsent++; /* if the helper has gone, poll says so */
         return;
     }
@@ -140,11 +138,16 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
         pass_on(s, client, &message);
 }
 
+static bool may_take_frames(const struct sniffer *s)
+{
+    return s->unanswered + CAPTURE_FRAMES_AT_ONCE <= UNANSWERED_MAX;
+}
+
 static void read_captures(struct sniffer *s, const struct pollfd *fds)
 {
     struct error why;
 
-    for (size_t i = 0; i < s->capture_count; i++) {
+    for (size_t i = 0; i < s->capture_count && may_take_frames(s); i++) {
         if (!fds[i].revents || capture_read(&s->captures[i], take_frame, s, &why))
             continue;
         log_warnx("%s", why.text);
@@ -160,9 +163,10 @@ static _Noreturn void watch(struct sniffer *s)
         [HELPER] = {.fd = FD_HELPER, .events = POLLIN},
     };
 
-    for (size_t i = 0; i < s->capture_count; i++)
-        fds[CAPTURES + i] = (struct pollfd){.fd = s->captures[i].fd, .events = POLLIN};
     for (;;) {
+        for (size_t i = 0; i < s->capture_count; i++) /* -1: not now */
+            fds[CAPTURES + i] = (struct pollfd){.fd = may_take_frames(s) ? s->captures[i].fd : -1,
+                                                .events = POLLIN};
         if (poll(fds, CAPTURES + s->capture_count, -1) < 0 && errno != EINTR)
             fatal("poll");
         if (fds[LIFELINE].revents)
