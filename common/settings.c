@@ -10,7 +10,10 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { SETTINGS_MAX = 32 }; /* keys of one section: a bit each in `seen` */
+enum {
+    SETTINGS_MAX = 32,    /* keys of one section: a bit each in `seen` */
+    STACK_OF_INIH = 2048, /* bytes; it leaves the last lines there, keys included */
+};
 
 struct reading {
     FILE *file;
@@ -33,13 +36,12 @@ static bool refuse(struct reading *r, const char *reason)
     return false;
 }
 
-/* inih's reader: fgets, but counting lines, refusing what inih would misread
- * (overlong lines, bytes that are not text) and dropping indentation, which
- * inih would take for the continuation of the line before. */
+/* inih's reader: fgets, but counting lines, and refusing what inih would misread:
+ * overlong lines, and bytes that are not text. */
 static char *read_line(char *buffer, int size, void *stream)
 {
     struct reading *r = stream;
-    size_t n, indent;
+    size_t n;
 
     memset(buffer, '\n', (size_t)size); /* the last zero in it is then fgets's own */
     if (r->failed || !fgets(buffer, size, r->file))
@@ -60,8 +62,6 @@ static char *read_line(char *buffer, int size, void *stream)
             return NULL;
         }
     }
-    indent = strspn(buffer, " \t");
-    memmove(buffer, buffer + indent, n - indent + 1);
     return buffer;
 }
 
@@ -107,7 +107,7 @@ static bool parse(struct reading *r)
     int bad_line;
 
     ini_allow_inline_comments = false; /* a value keeps its semicolons */
-    ini_allow_multiline = false;
+    ini_allow_multiline = false;       /* an indented line stands for itself */
     ini_stop_on_first_error = true;
     bad_line = ini_parse_stream(read_line, r, take_pair, r);
     if (!r->failed && bad_line != 0)
@@ -137,6 +137,7 @@ bool settings_read(const char *path, enum file_trust trust, const char *section,
     ok = parse(&r);
     fclose(r.file);
     sodium_memzero(buffer, sizeof buffer);
+    sodium_stackzero(STACK_OF_INIH);
     return ok;
 }
 
