@@ -278,9 +278,16 @@ start_listener() { # PORT [HOST]
     wait_until 5 host_listens "${2:-server}" tcp "$1"
 }
 
+# Not socat, which now and then loses a datagram when it forks.
 start_udp_listener() { # PORT [HOST]
-    spawn "${2:-server}" "$lab/log/listener.log" \
-        socat "UDP6-RECVFROM:$1,ipv6only=0,fork" "SYSTEM:echo $greeting"
+    spawn "${2:-server}" "$lab/log/listener.log" python3 -c '
+import socket, sys
+service = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+service.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+service.bind(("::", int(sys.argv[1])))
+while True:
+    service.sendto(sys.argv[2].encode() + b"\n", service.recvfrom(2048)[1])
+' "$1" "$greeting"
     wait_until 5 host_listens "${2:-server}" udp "$1"
 }
 

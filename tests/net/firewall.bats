@@ -150,10 +150,10 @@ greeting_on_server() { # ADDRESS
     xtables -P INPUT DROP
     start_daemon
     port_is_shut "$server" 22
-    knock_opens all --window 2s tcp/22
+    knock_opens all --window 3s tcp/22
     open_connection "$server" 22
     port_is_shut "$server" 22 "$other"
-    wait_until 4 has_no_grant "$client"
+    wait_until 5 has_no_grant "$client"
     port_is_shut "$server" 22
     connection_answers
 }
@@ -324,12 +324,11 @@ first_rule() { # TABLE CHAIN
     local start
 
     start_daemon
+    knock_opens all --window 3s tcp/22
     start=$(now_ms)
-    knock_opens all --window 2s tcp/22
-    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 4
+    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 5
     wait_until 5 lock_is_held
-    wait_until 5 port_is_shut "$server" 22
-    [ "$(seconds_since "$start")" -lt 3 ]
+    shuts_in_time 3 "$start"
     lock_is_held
     wait_until 15 has_no_grant "$client"
 }

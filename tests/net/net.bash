@@ -122,19 +122,18 @@ microseconds() { # SECONDS FROM NOW
     echo $(($(now_ms) * 1000 + $1 * 1000000))
 }
 
-# Watches for so long that a command never fails.
-holds_for() { # SECONDS COMMAND...
-    local end
+# Connects until it fails, which it must for whatever begins after the window.
+# START is when the knock was known to be honoured, so later than the window's.
+shuts_in_time() { # WINDOW IN SECONDS, START
+    local now
 
-    end=$(($(now_ms) + $1 * 1000))
-    shift
-    while [ "$(now_ms)" -lt "$end" ]; do
-        "$@" || return 1
+    while now=$(now_ms) && port_is_open "$server" 22; do
+        [ $((now - $2)) -lt $(($1 * 1000)) ] || {
+            echo "still open $((now - $2)) ms after the knock"
+            return 1
+        }
     done
-}
-
-seconds_since() { # MILLISECONDS, of now_ms
-    echo $((($(now_ms) - $1) / 1000))
+    port_is_shut "$server" 22
 }
 
 reload_daemon() { # waits until it serves again
