@@ -257,6 +257,24 @@ static void first_bytes_of_ip_are_checked(void **state)
     }
 }
 
+/* With a UDP length that would fit, were the UDP header where it says. */
+static void a_short_ipv4_header_is_refused(void **state)
+{
+    static const struct recipe recipe = {.datalink = DLT_RAW};
+    static const size_t words[] = {0, 2, 3, 4};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size = recipe_build(bytes, &recipe);
+        struct frame frame;
+
+        bytes[0] = (uint8_t)(0x40 | words[i]);
+        store_be16(bytes + words[i] * 4 + 4, 100);
+        assert_false(decode_exactly(&frame, DLT_RAW, bytes, size));
+    }
+}
+
 static void only_the_host_s_own_families_are_ip(void **state)
 {
     static const int links[] = {DLT_NULL, DLT_LOOP};
@@ -340,6 +358,7 @@ int main(void)
         cmocka_unit_test(udp_may_not_reach_beyond_its_packet),
         cmocka_unit_test(a_shorter_udp_length_counts),
         cmocka_unit_test(first_bytes_of_ip_are_checked),
+        cmocka_unit_test(a_short_ipv4_header_is_refused),
         cmocka_unit_test(only_the_host_s_own_families_are_ip),
         cmocka_unit_test(an_unknown_link_decodes_nothing),
         cmocka_unit_test(random_frames_stay_within_bounds),

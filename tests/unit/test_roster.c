@@ -4,7 +4,7 @@
 
 #include "roster.h"
 
-enum { MANY = 1000, BURST = 32 };
+enum { MANY = 1024, BURST = 32 }; /* as many as a table's places might be */
 
 static struct profile profiles[MANY];
 
