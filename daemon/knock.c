@@ -33,20 +33,20 @@ static struct client *open_envelope(struct helper_request *message, const struct
  * say why in the log; but what somebody else replays or forges never spends
  * what the client's own knocks live on. */
 static bool is_within_rate(struct client *client, const struct helper_request *message,
-                           const struct roster *roster, bool timely)
+                           const struct roster *roster, bool promising)
 {
     enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
     int64_t now = clock_boot_ns() / NSEC_PER_MSEC;
 
-    if (timely && envelope_verify(message->signature, client->public_key, roster->server_public,
+    if (promising && envelope_verify(message->signature, client->public_key, roster->server_public,
                                   message->request))
         return roster_take_tokens(&client->honest, HONEST_PRICE, now);
     return roster_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
 }
 
-struct client *knock_examine(struct helper_request *message, const struct frame *frame,
-                             const struct roster *roster, const struct knock_limits *limits,
-                             struct counters *counters)
+bool knock_examine(struct helper_request *message, const struct frame *frame,
+                   const struct roster *roster, const struct knock_limits *limits,
+                   struct counters *counters)
 {
     struct client *client = open_envelope(message, frame, roster);
     struct request request;
@@ -54,25 +54,29 @@ struct client *knock_examine(struct helper_request *message, const struct frame 
 
     if (!client) {
         counters->garbage++;
-        return NULL;
+        return false;
     }
     counters->authentic++;
     if (!request_decode(&request, message->request) || !address_is_grantable(&frame->source)) {
         counters->malformed++;
-        return NULL;
+        return false;
     }
     timely = is_timely(limits, request.counter);
     counters->untimely += !timely;
-    /* One that is both goes on, so that the log names the clock. */
-    if (timely && !roster_counter_is_new(client, request.counter)) {
+    /* The same knock again, which is how a client makes sure, is no alarm. What
+     * is too old otherwise, or out of time, the log should explain. */
+    if (timely && roster_counter_is_repeat(client, request.counter)) {
         counters->repeated++;
-        return NULL;
+        return false;
     }
-    if (!is_within_rate(client, message, roster, timely)) {
+    if (!is_within_rate(client, message, roster,
+                        timely && roster_counter_is_new(client, request.counter))) {
         counters->throttled++;
-        return NULL;
+        return false;
     }
+    if (timely) /* one that is not may be sent again once the clock is right */
+        roster_note_pending(client, request.counter);
     message->verb = request.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
     message->observed = frame->source;
-    return client;
+    return true;
 }

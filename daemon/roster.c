@@ -66,20 +66,27 @@ struct client *roster_find(const struct roster *roster, const uint8_t key_id[sta
     return client->used ? client : NULL;
 }
 
+bool roster_counter_is_repeat(const struct client *client, uint64_t counter)
+{
+    if (counter == 0)
+        return false; /* places that hold nothing yet are 0, too */
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        if (client->counters[i] == counter)
+            return true;
+    for (size_t i = 0; i < ROSTER_PENDING; i++)
+        if (client->pending[i] == counter)
+            return true;
+    return false;
+}
+
 bool roster_counter_is_new(const struct client *client, uint64_t counter)
 {
     uint64_t lowest = UINT64_MAX;
 
-    for (size_t i = 0; i < MARK_COUNTERS; i++) {
-        if (client->counters[i] == counter && counter != 0)
-            return false;
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (client->counters[i] < lowest)
             lowest = client->counters[i];
-    }
-    for (size_t i = 0; i < ROSTER_PENDING; i++)
-        if (client->pending[i] == counter && counter != 0)
-            return false;
-    return counter > lowest;
+    return counter > lowest && !roster_counter_is_repeat(client, counter);
 }
 
 void roster_note_pending(struct client *client, uint64_t counter)

@@ -49,6 +49,11 @@ struct client *roster_find(const struct roster *roster, const uint8_t key_id[sta
 /* Whether the counter may be new: not spent by what the helper has said, and
  * not on its way to the helper. */
 bool roster_counter_is_new(const struct client *client, uint64_t counter);
+
+/* Whether that very counter was spent lately or is on its way: the same knock
+ * again. One that is not new and no repeat is older than all that is known. */
+bool roster_counter_is_repeat(const struct client *client, uint64_t counter);
+
 void roster_note_pending(struct client *client, uint64_t counter);
 
 /* Takes the helper's word on a client's mark. */

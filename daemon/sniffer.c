@@ -106,10 +106,8 @@ static void read_replies(struct sniffer *s)
     }
 }
 
-static void pass_on(struct sniffer *s, struct client *client, struct helper_request *message)
+static void pass_on(struct sniffer *s, struct helper_request *message)
 {
-    struct request request;
-
     message->serial = ++s->serial;
     if (send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof *message) {
         s->counters->unsent++; /* if the helper has gone, poll says so */
@@ -117,15 +115,12 @@ static void pass_on(struct sniffer *s, struct client *client, struct helper_requ
     }
     s->unanswered++;
     s->counters->passed++;
-    if (request_decode(&request, message->request))
-        roster_note_pending(client, request.counter);
 }
 
 static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size)
 {
     struct sniffer *s = user;
     struct helper_request message = {0};
-    struct client *client;
     struct frame frame;
 
     s->counters->captured++;
@@ -133,9 +128,8 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
         s->counters->garbage++;
         return;
     }
-    client = knock_examine(&message, &frame, &s->roster, &s->limits, s->counters);
-    if (client)
-        pass_on(s, client, &message);
+    if (knock_examine(&message, &frame, &s->roster, &s->limits, s->counters))
+        pass_on(s, &message);
 }
 
 static bool may_take_frames(const struct sniffer *s)
