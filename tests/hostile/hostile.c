@@ -96,8 +96,8 @@ static char *rules_of(const struct stage *s)
     char command[256];
 
     snprintf(command, sizeof command,
-             "for p in iptables-%s ip6tables-%s; do $p -w 5 -t mangle -S && $p -w 5 -S; done", backend,
-             backend);
+             "for p in iptables-%s ip6tables-%s; do $p -w 5 -t mangle -S && $p -w 5 -S; done",
+             backend, backend);
     return output_of(command);
 }
 
