@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -65,6 +66,7 @@ struct stage {
 struct act {
     const char *name;
     unsigned variants;
+    unsigned together; /* variants at a time; 0: PARALLEL */
     void (*play)(struct stage *stage);
 };
 
@@ -399,9 +401,11 @@ static const uint32_t verbs[] = {0, 3, 4, 127, 255, 256, 0x101, 0x01000001, 0xff
 
 static void wrong_verb(struct stage *s)
 {
-    struct helper_request m = open_message(s, &s->people[ALICE]);
+    struct request r = {.action = s->variant % 2 ? ACTION_CLOSE : ACTION_OPEN,
+                        .counter = clock_wall_us() + 1};
+    struct helper_request m = message_of(s, &s->people[ALICE], &r);
 
-    m.verb = verbs[s->variant];
+    m.verb = verbs[s->variant / 2];
     pass(s, &m, sizeof m);
     expect_cut_off(s);
 }
@@ -572,7 +576,9 @@ static void never_reading(struct stage *s)
         errx(1, "the supervisor was not told");
 }
 
-/* From before the honest grant's end until its rules have gone. */
+/* From before the honest grant's end until its rules have gone. There is always
+ * more in the socket than the helper takes at a time, for which this process needs
+ * a processor of its own: one variant at a time. */
 static void flood(struct stage *s)
 {
     int64_t end = s->ends_before + (int64_t)LATE_MS * NSEC_PER_MSEC;
@@ -580,6 +586,7 @@ static void flood(struct stage *s)
     struct helper_reply reply;
     unsigned sent = 0, answered = 0;
 
+    setpriority(PRIO_PROCESS, 0, -20);
     m.observed = elsewhere(s, 1);
     if (s->variant == 1)
         m.signature[0] ^= 1; /* costs the helper a verification each */
@@ -605,19 +612,19 @@ static void flood(struct stage *s)
 }
 
 static const struct act acts[] = {
-    {"wrong-size", sizeof sizes / sizeof *sizes, wrong_size},
-    {"wrong-verb", sizeof verbs / sizeof *verbs, wrong_verb},
-    {"verb-of-another-action", 2, verb_of_another_action},
-    {"wrong-flag", 8, wrong_flag},
-    {"wrong-address", 7, wrong_address},
-    {"random-bytes", 8, random_bytes},
-    {"passed-descriptors", 6, passed_descriptors},
-    {"end-of-file", 8, end_of_file},
-    {"unsigned", 2, unsigned_requests},
-    {"wrongly-signed", 1, wrongly_signed_requests},
-    {"replays", 1, replays},
-    {"never-reading", 1, never_reading},
-    {"flood", 3, flood},
+    {"wrong-size", sizeof sizes / sizeof *sizes, 0, wrong_size},
+    {"wrong-verb", 2 * sizeof verbs / sizeof *verbs, 0, wrong_verb},
+    {"verb-of-another-action", 2, 0, verb_of_another_action},
+    {"wrong-flag", 8, 0, wrong_flag},
+    {"wrong-address", 7, 0, wrong_address},
+    {"random-bytes", 8, 0, random_bytes},
+    {"passed-descriptors", 6, 0, passed_descriptors},
+    {"end-of-file", 8, 0, end_of_file},
+    {"unsigned", 2, 0, unsigned_requests},
+    {"wrongly-signed", 1, 0, wrongly_signed_requests},
+    {"replays", 1, 0, replays},
+    {"never-reading", 1, 0, never_reading},
+    {"flood", 3, 1, flood},
 };
 
 enum { ACTS = sizeof acts / sizeof *acts };
@@ -647,10 +654,10 @@ static bool await_variant(void)
 
 static int play_all(struct stage *s, const struct act *act)
 {
-    unsigned running = 0, failed = 0;
+    unsigned together = act->together ? act->together : PARALLEL, running = 0, failed = 0;
 
     for (s->variant = 0; s->variant < act->variants; s->variant++) {
-        if (running == PARALLEL) {
+        if (running == together) {
             failed += !await_variant();
             running--;
         }
