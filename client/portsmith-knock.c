@@ -114,8 +114,9 @@ static int run_keygen(const char *given)
     key_format(public_key, text);
     printf("Your identity is in %s. Keep it secret, and on this device only.\n"
            "Its public key: %s\n"
-           "On the server, run as root, with a NAME for this device:\n"
-           "    portsmith-profile add NAME --public-key %s --open tcp/22\n",
+           "On the server, run as root, with a NAME for this device and the HOST that it\n"
+           "reaches the server by:\n"
+           "    portsmith-profile add NAME --public-key %s --open tcp/22 --host HOST\n",
            path, text, text);
     return EXIT_SUCCESS;
 }

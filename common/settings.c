@@ -95,6 +95,10 @@ static int take_pair(void *user, const char *section, const char *key, const cha
     struct reading *r = user;
     char text[160];
 
+    if (section[0] == '\0') {
+        snprintf(text, sizeof text, "expected the line [%s] before this one", r->section);
+        return refuse(r, text);
+    }
     if (strcasecmp(section, r->section) != 0) {
         snprintf(text, sizeof text, "expected the section [%s], not [%.100s]", r->section, section);
         return refuse(r, text);

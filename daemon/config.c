@@ -385,6 +385,9 @@ static bool complete_profile(struct config *c, struct profile *p, const char *pa
     if (!add_port(c, p->port))
         return error_set(why, "%s: Port: more than %d knock ports in all; use one of the others",
                          path, CONFIG_KNOCK_PORTS);
+    if (p->max_grants < p->service_count)
+        return error_set(why, "%s: MaxGrants (%u) is less than the services to open (%u): no knock "
+                              "for all of them would fit", path, p->max_grants, p->service_count);
     return windows_agree(path, p->window, p->max_window, why);
 }
 
@@ -519,6 +522,26 @@ struct config *config_load(const char *path, struct error *why)
         return c;
     config_free(c);
     return NULL;
+}
+
+size_t config_forget_removed_profiles(struct config *c)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+    size_t kept = 0, before = c->profile_count;
+
+    for (size_t i = 0; i < before; i++) {
+        struct stat s;
+
+        if (lstat(config_profile_path(c, c->profiles[i].name, path), &s) != 0 && errno == ENOENT)
+            continue;
+        if (kept != i)
+            c->profiles[kept] = c->profiles[i];
+        kept++;
+    }
+    if (kept < before)
+        sodium_memzero(c->profiles + kept, (before - kept) * sizeof *c->profiles);
+    c->profile_count = kept;
+    return before - kept;
 }
 
 void config_free(struct config *c)

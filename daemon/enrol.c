@@ -30,9 +30,18 @@ void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host)
     for (size_t i = 0; i < n; i++)
         name[i] = (char)(is_address && strchr(".:", host[i]) ? '-' : tolower(host[i]));
     name[n] = '\0';
-    /* The client takes no name that starts like an option. */
-    if (!profile_name_is_valid(name) || name[0] == '-')
+    if (!enrol_server_is_valid(name))
         strcpy(name, "server");
+}
+
+bool enrol_server_is_valid(const char *name)
+{
+    static const char *const commands[] = {"import", "keygen", "pubkey"};
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i]) == 0)
+            return false;
+    return profile_name_is_valid(name) && name[0] != '-';
 }
 
 /* ---- files that hold secrets, composed in locked memory ---------------------- */

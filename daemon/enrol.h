@@ -24,6 +24,10 @@ struct enrolment {
  * an IP address with dashes, or "server" where neither makes a valid name. */
 void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host);
 
+/* Whether the client can call a server so: valid as a profile's name is, without
+ * a dash in front, and no command of portsmith-knock. */
+bool enrol_server_is_valid(const char *name);
+
 /* A host name or an IP address, as far as a file can hold one. */
 bool enrol_host_is_valid(const char *host);
 

@@ -63,6 +63,14 @@ int pidfile_create(const char *run_directory, struct error *why)
     return fd;
 }
 
+void pidfile_end(int fd)
+{
+    /* Not removed: a daemon that starts just now may have opened it. */
+    if (ftruncate(fd, 0) != 0)
+        (void)0; /* it is on its way out all the same */
+    close(fd);
+}
+
 pid_t pidfile_owner(const char *run_directory)
 {
     char path[PATH_MAX];

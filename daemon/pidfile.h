@@ -14,6 +14,10 @@
  * or what else is wrong, in *why. */
 int pidfile_create(const char *run_directory, struct error *why);
 
+/* Empties the file of pidfile_create and gives the lock up: nobody is to send a
+ * signal to a process that has ended. */
+void pidfile_end(int fd);
+
 /* The pid of the portsmithd that holds the lock; 0 if none does. The caller
  * itself does not count. */
 pid_t pidfile_owner(const char *run_directory);

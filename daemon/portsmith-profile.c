@@ -38,7 +38,7 @@ static const char usage[] =
     "  --port PORT          a knock port of its own\n"
     "  --expires DATE       the last day that the profile is good for\n"
     "  --preshared-key      add a pre-shared key\n"
-    "  --max-grants NUMBER  how many openings the client may have at one time\n"
+    "  --max-grants NUMBER  how many grants the client may have at one time\n"
     "  --host HOST          how clients reach this server\n"
     "  --server NAME        how clients call this server\n"
     "\n"
@@ -152,8 +152,9 @@ static bool set_host(struct enrolment *e, const char *host, struct error *why)
 
 static bool set_server(struct enrolment *e, const char *name, struct error *why)
 {
-    if (!profile_name_is_valid(name))
-        return error_set(why, "--server: a server's name has 1 to 32 of a-z, 0-9 and -");
+    if (!enrol_server_is_valid(name))
+        return error_set(why, "--server: a server's name has 1 to 32 of a-z, 0-9 and -, does not "
+                              "start with - and is no command of portsmith-knock");
     strcpy(e->server, name);
     return true;
 }
@@ -192,6 +193,9 @@ static bool complete_enrolment(struct enrolment *e, struct error *why)
         if (gethostname(host, sizeof host - 1) != 0 || !enrol_host_is_valid(host))
             return error_set(why, "this host has no usable name: give --host");
         strcpy(e->host, host);
+        if (!strchr(host, '.'))
+            fprintf(stderr, "portsmith-profile: clients are told that the server is called '%s'; "
+                            "if they cannot find it by that, give --host\n", host);
     }
     if (e->server[0] == '\0')
         enrol_server_name(e->server, e->host);
@@ -452,6 +456,21 @@ static int run_show(const char *config_file, int argc, char **argv)
     return status;
 }
 
+/* A daemon that cannot read the rest still lets the removed client go. */
+static int warn_of_broken_rest(const char *config_file)
+{
+    struct error why;
+    struct config *c = config_load(config_file, &why);
+
+    if (!c) {
+        fprintf(stderr, "portsmith-profile: the profile is gone, but nothing else can be changed, "
+                        "and portsmithd cannot be started, until this is mended: %s\n", why.text);
+        return EX_CONFIG;
+    }
+    config_free(c);
+    return EXIT_SUCCESS;
+}
+
 /* Works also where other profiles, or this one, are broken. */
 static int run_revoke(const char *config_file, int argc, char **argv)
 {
@@ -467,7 +486,7 @@ static int run_revoke(const char *config_file, int argc, char **argv)
         return fail(EXIT_FAILURE, why.text);
     printf("removed profile %s\n", name);
     tell_daemon(&c);
-    return EXIT_SUCCESS;
+    return warn_of_broken_rest(config_file);
 }
 
 /* ---- main ---------------------------------------------------------------------- */
@@ -498,7 +517,8 @@ static int run_command(const char *config_file, int argc, char **argv, char *pro
         optind = 0; /* glibc: start afresh */
         return commands[i].run(config_file, argc, argv);
     }
-    return misused("unknown command");
+    fprintf(stderr, "portsmith-profile: '%s' is not a command\n", argv[0]);
+    return misused("expected init, add, create, list, show or revoke");
 }
 
 static int finish(int status)

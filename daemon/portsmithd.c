@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,12 @@
 #include "pidfile.h"
 #include "supervisor.h"
 
-enum { EXIT_USAGE = 2, EXIT_CONFIGURATION = 78 };
+enum {
+    EXIT_USAGE = 2,
+    EXIT_CONFIGURATION = 78,
+    POLL_MS = 50,
+    RELEASE_PATIENCE_MS = 5000,
+};
 
 static const char usage[] =
     "usage: portsmithd [-dftT] [-c file]\n"
@@ -104,6 +110,28 @@ static void print_warning(const char *text)
     fprintf(stderr, "portsmithd: warning: %s\n", text);
 }
 
+static bool is_root(void)
+{
+    if (geteuid() == 0)
+        return true;
+    fputs("portsmithd: it must be run by root\n", stderr);
+    return false;
+}
+
+/* One that was told to stop a moment ago may still be removing its grants. */
+static bool is_running(const struct config *config, int patience_ms)
+{
+    pid_t owner = pidfile_owner(config->run_directory);
+
+    for (int waited = 0; owner != 0 && waited < patience_ms; waited += POLL_MS) {
+        poll(NULL, 0, POLL_MS);
+        owner = pidfile_owner(config->run_directory);
+    }
+    if (owner != 0)
+        fprintf(stderr, "portsmithd: already running as pid %ld\n", (long)owner);
+    return owner != 0;
+}
+
 /* Not with the whole configuration: the firewall must open again even when a
  * profile is broken. */
 static int release(const struct options *options)
@@ -111,13 +139,11 @@ static int release(const struct options *options)
     const struct pair_logging logging = {.foreground = true};
     struct config config;
     struct error why;
-    pid_t running;
 
     if (!config_read_main(&config, options->supervisor.config_path, &why))
         refuse_configuration(&why);
-    running = pidfile_owner(config.run_directory);
-    if (running != 0) {
-        fprintf(stderr, "portsmithd: running as pid %ld; stop it first\n", (long)running);
+    if (is_running(&config, RELEASE_PATIENCE_MS)) {
+        fputs("portsmithd: stop it first\n", stderr);
         return EXIT_FAILURE;
     }
     return pair_release(&logging) ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -162,6 +188,18 @@ static void go_into_background(struct supervisor_options *options)
                                                                     : EXIT_FAILURE);
 }
 
+/* A daemon in the background has another working directory. Symbolic links are
+ * not resolved: none is followed when it is read, either. */
+static const char *make_absolute(char absolute[static PATH_MAX], const char *path)
+{
+    char directory[PATH_MAX];
+
+    if (path[0] == '/' || !getcwd(directory, sizeof directory) ||
+        strlen(directory) + 1 + strlen(path) >= PATH_MAX)
+        return path;
+    return strcat(strcat(strcpy(absolute, directory), "/"), path);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.supervisor = {.config_path = "/etc/portsmith.conf", .ready = -1}};
@@ -173,10 +211,11 @@ int main(int argc, char **argv)
     if (sodium_init() < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         fatalx("cannot initialise");
     read_options(&options, argc, argv);
+    if (!options.test && !options.print && !is_root())
+        return EXIT_FAILURE;
     if (options.release)
         return release(&options);
-    if (realpath(supervisor->config_path, path)) /* else the error will name it */
-        supervisor->config_path = path;
+    supervisor->config_path = make_absolute(path, supervisor->config_path);
     config = config_load(supervisor->config_path, &why);
     if (!config)
         refuse_configuration(&why);
@@ -186,10 +225,8 @@ int main(int argc, char **argv)
         neighbours_find(config, print_warning);
         return EXIT_SUCCESS;
     }
-    if (geteuid() != 0) {
-        fputs("portsmithd: it must be started by root\n", stderr);
+    if (is_running(config, 0))
         return EXIT_FAILURE;
-    }
     log_open("portsmithd", supervisor->foreground, supervisor->debug);
     if (!supervisor->foreground)
         go_into_background(supervisor);

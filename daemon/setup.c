@@ -62,7 +62,7 @@ static const char rest[] =
     "#Window = 30s\n"
     "#MaxWindow = 10m\n"
     "\n"
-    "# How many openings there may be at one time, all clients together.\n"
+    "# How many grants there may be at one time, all clients together.\n"
     "#MaxGrants = 1000\n"
     "\n"
     "# The user that the packet-reading process runs as. It must not be root.\n"
@@ -91,7 +91,7 @@ static void compose_configuration(FILE *out, const struct config *wishes)
     fprintf(out, "%sPort = %u\n%s", before_port, choose_port(wishes), before_close);
     profile_print_services("Close", wishes->close, wishes->close_count, out);
     if (wishes->close_count == 0)
-        fputs("#Close = tcp/22\n", out);
+        fputs("#Close = tcp/22   (an example: as it is, no port is shut)\n", out);
     fputs(rest, out);
 }
 

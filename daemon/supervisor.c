@@ -34,6 +34,7 @@ struct supervisor {
     struct counters *counters;
     struct pair pair;
     int signals, links; /* descriptors: signalfd, rtnetlink */
+    int pidfile;        /* holds the lock that keeps a second daemon out */
     unsigned accidents; /* in a row */
     int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
     int64_t restart_at; /* 0: no restart is planned */
@@ -110,6 +111,17 @@ static bool moves_directories(const struct config *old, const struct config *new
            strcmp(old->state_directory, new->state_directory) != 0;
 }
 
+/* A broken file elsewhere must not keep a revoked client in. */
+static void forget_removed_profiles(struct supervisor *s)
+{
+    size_t removed = config_forget_removed_profiles(s->config);
+
+    if (removed == 0)
+        return;
+    log_warnx("without %zu profile%s whose file is gone", removed, removed == 1 ? "" : "s");
+    restart_pair(s);
+}
+
 static void reload(struct supervisor *s)
 {
     struct config *old = s->config, *new;
@@ -119,6 +131,7 @@ static void reload(struct supervisor *s)
     if (!new) {
         log_warnx("%s", why.text);
         log_warnx("the configuration was not reloaded: the one in use stays");
+        forget_removed_profiles(s);
         return;
     }
     if (moves_directories(old, new)) {
@@ -156,6 +169,9 @@ static void handle_signal(struct supervisor *s)
         break;
     case SIGHUP:
         reload(s);
+        break;
+    case SIGUSR1:
+        counters_log(s->counters);
         break;
     default:
         log_info("stopping on signal %u", info.ssi_signo);
@@ -239,6 +255,7 @@ static int open_signals(void)
     sigemptyset(&ours);
     sigaddset(&ours, SIGCHLD);
     sigaddset(&ours, SIGHUP);
+    sigaddset(&ours, SIGUSR1);
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGINT);
     if (sigprocmask(SIG_BLOCK, &ours, NULL) != 0)
@@ -270,6 +287,7 @@ static int stop(struct supervisor *s)
     pair_end(&s->pair, true);
     counters_log(s->counters);
     config_free(s->config);
+    pidfile_end(s->pidfile);
     log_info("stopped; shut ports stay shut until portsmithd --release");
     return EXIT_SUCCESS;
 }
@@ -290,12 +308,15 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     pair_init(&s.pair);
     if (!s.counters || s.signals < 0 || s.links < 0)
         fatal("cannot start");
-    if (!file_make_directory(config->run_directory, 0755, &why) ||
-        pidfile_create(config->run_directory, &why) < 0)
+    if (!file_make_directory(config->run_directory, 0755, &why))
+        fatalx("%s", why.text);
+    s.pidfile = pidfile_create(config->run_directory, &why);
+    if (s.pidfile < 0)
         fatalx("%s", why.text);
     result = start_pair(&s);
     if (result != PAIR_STARTED) {
         log_warnx("portsmithd does not start; ports that it shut before stay shut");
+        pidfile_end(s.pidfile);
         return result == PAIR_UNUSABLE ? EX_CONFIG_STATUS : EXIT_FAILURE;
     }
     tell_ready(options);

@@ -19,7 +19,9 @@ struct asked {
     struct address address;           /* whom it is for */
     struct service services[POLICY_SERVICES];
     size_t service_count;
-    uint32_t window; /* seconds, once capped */
+    struct service denied; /* the first that the profile does not have */
+    uint32_t window;       /* seconds, once capped */
+    uint32_t left;         /* seconds until the first of the grants ends */
 };
 
 enum receipt { RECEIVED, NOTHING_WAITS, SNIFFER_GONE, SNIFFER_MISBEHAVES };
@@ -115,8 +117,10 @@ static bool choose_services(struct asked *asked)
 
     asked->service_count = all ? profile->service_count : asked->request.service_count;
     for (size_t i = 0; i < asked->service_count; i++) {
-        if (!helper_policy_permits_service(profile, &from[i]))
+        if (!helper_policy_permits_service(profile, &from[i])) {
+            asked->denied = from[i];
             return false;
+        }
         asked->services[i] = from[i];
     }
     return true;
@@ -179,9 +183,23 @@ static size_t count_new(const struct dispatch *d, const struct asked *asked)
     size_t count = 0;
 
     for (size_t i = 0; i < asked->service_count; i++)
-        count += !helper_grants_has(d->grants, asked->message.key_id, &asked->address,
-                                    &asked->services[i]);
+        count += helper_grants_deadline(d->grants, asked->message.key_id, &asked->address,
+                                        &asked->services[i]) == 0;
     return count;
+}
+
+static uint32_t seconds_left(const struct dispatch *d, const struct asked *asked)
+{
+    int64_t first = INT64_MAX, now = clock_boot_ns();
+
+    for (size_t i = 0; i < asked->service_count; i++) {
+        int64_t deadline = helper_grants_deadline(d->grants, asked->message.key_id,
+                                                  &asked->address, &asked->services[i]);
+
+        if (deadline < first)
+            first = deadline;
+    }
+    return (uint32_t)((first - now + NSEC_PER_SEC / 2) / NSEC_PER_SEC);
 }
 
 static bool there_is_room(const struct dispatch *d, const struct asked *asked, size_t count)
@@ -192,7 +210,7 @@ static bool there_is_room(const struct dispatch *d, const struct asked *asked, s
                           d->grants->count + count <= d->grants->capacity);
 }
 
-static enum verdict open_services(struct dispatch *d, const struct asked *asked,
+static enum verdict open_services(struct dispatch *d, struct asked *asked,
                                   struct change *change)
 {
     int64_t deadline = clock_boot_ns() + (int64_t)asked->window * NSEC_PER_SEC;
@@ -208,6 +226,7 @@ static enum verdict open_services(struct dispatch *d, const struct asked *asked,
             change->rewrite = true;
         else
             change->insert = true;
+    asked->left = seconds_left(d, asked);
     return count ? VERDICT_OPENED : VERDICT_EXTENDED;
 }
 
@@ -293,8 +312,6 @@ static const char *reason(enum verdict verdict)
                              "replay or a second device with this key",
         [VERDICT_NOT_RECORDED] = "its mark could not be stored",
         [VERDICT_EXPIRED_PROFILE] = "the profile has expired",
-        [VERDICT_SERVICE_DENIED] = "it asks for a service that is not in the profile",
-        [VERDICT_ADDRESS_DENIED] = "the profile does not permit this address, or wants it signed",
         [VERDICT_TOO_MANY_GRANTS] = "too many live grants",
         [VERDICT_FIREWALL_FAILED] = "the firewall could not be changed",
         [VERDICT_NOTHING_TO_CLOSE] = "nothing was open",
@@ -324,9 +341,40 @@ static void log_done(const struct asked *asked, const char *name, const char *ad
     if (asked->verdict == VERDICT_CLOSED)
         log_info("%s: closed %s for %s", name, services, address);
     else
-        log_info("%s: %s %s for %s for %u s%s", name,
+        log_info("%s: %s %s for %s for %u s%s%s", name,
                  asked->verdict == VERDICT_OPENED ? "opened" : "extended", services, address,
-                 asked->window, asked->request.has_address ? " (address signed)" : "");
+                 asked->left, asked->request.window > asked->window ? ", cut to the maximum" : "",
+                 asked->request.has_address ? " (address signed)" : "");
+}
+
+/* A mark that was never spent from holds its floor eight times. */
+static bool is_before_floor(const struct asked *asked)
+{
+    return asked->mark->counters[0] == asked->mark->counters[MARK_COUNTERS - 1];
+}
+
+static void log_refusal(const struct asked *asked, const char *name, const char *address)
+{
+    int64_t offset = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC;
+    char service[SERVICE_TEXT_SIZE];
+
+    if (asked->verdict == VERDICT_AHEAD || asked->verdict == VERDICT_BEHIND)
+        log_warnx("%s: refused for %s: its clock is %lld s %s this host's", name, address,
+                  (long long)(offset < 0 ? -offset : offset),
+                  asked->verdict == VERDICT_AHEAD ? "ahead of" : "behind");
+    else if (asked->verdict == VERDICT_REPEATED && is_before_floor(asked))
+        log_warnx("%s: refused for %s: older than the moment from which this profile counts; if "
+                  "its clock is behind, it is heard in %lld s", name, address,
+                  (long long)(asked->mark->counters[0] - asked->request.counter) / USEC_PER_SEC + 1);
+    else if (asked->verdict == VERDICT_SERVICE_DENIED)
+        log_warnx("%s: refused for %s: %s is not in this profile", name, address,
+                  service_format(&asked->denied, service));
+    else if (asked->verdict == VERDICT_ADDRESS_DENIED)
+        log_warnx("%s: refused for %s: this profile %s", name, address,
+                  asked->entry->profile.needs_signed_address && !asked->request.has_address
+                      ? "wants the address signed" : "does not permit this address");
+    else
+        log_warnx("%s: refused for %s: %s", name, address, reason(asked->verdict));
 }
 
 /* At most so many refusals are logged in a while: a sniffer gone bad, or a
@@ -355,20 +403,13 @@ static bool may_log_refusal(void)
 static void log_verdict(const struct asked *asked)
 {
     const char *name = asked->entry ? asked->entry->profile.name : "unknown";
-    int64_t offset = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC;
     char address[ADDRESS_TEXT_SIZE];
 
     address_format(address_asked_for(asked), address);
     if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
         log_done(asked, name, address);
-    else if (!may_log_refusal())
-        return;
-    else if (asked->verdict == VERDICT_AHEAD || asked->verdict == VERDICT_BEHIND)
-        log_warnx("%s: refused for %s: its clock is %lld s %s this host's", name, address,
-                  (long long)(offset < 0 ? -offset : offset),
-                  asked->verdict == VERDICT_AHEAD ? "ahead of" : "behind");
-    else
-        log_warnx("%s: refused for %s: %s", name, address, reason(asked->verdict));
+    else if (may_log_refusal())
+        log_refusal(asked, name, address);
 }
 
 static bool reply(int fd, const struct asked *asked)

@@ -188,10 +188,12 @@ enum grant_change helper_grants_open(struct grants *grants,
     return GRANT_ADDED;
 }
 
-bool helper_grants_has(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                       const struct address *address, const struct service *service)
+int64_t helper_grants_deadline(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                               const struct address *address, const struct service *service)
 {
-    return find(grants, key_id, address, service) != NULL;
+    const struct grant *grant = find(grants, key_id, address, service);
+
+    return grant ? grant->deadline : 0;
 }
 
 static void remove_at(struct grants *grants, size_t i)

@@ -55,8 +55,9 @@ enum grant_change helper_grants_open(struct grants *grants,
                                            const struct address *address,
                                            const struct service *service, int64_t deadline);
 
-bool helper_grants_has(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                       const struct address *address, const struct service *service);
+/* When a grant ends (CLOCK_BOOTTIME, nanoseconds), or 0 when there is none. */
+int64_t helper_grants_deadline(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                               const struct address *address, const struct service *service);
 
 /* Takes a grant away; false when there was none. */
 bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],

@@ -116,11 +116,25 @@ static void store_grants(struct helper *h)
         log_warnx("grants will not outlive a restart: cannot store them: %s", why.text);
 }
 
+static void log_ended(const struct helper *h, const struct grant *grant, const char *why)
+{
+    const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
+    char service[SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+
+    log_info("%s: %s for %s has ended: %s", entry ? entry->profile.name : "a removed profile",
+             service_format(&grant->service, service), address_format(&grant->address, address),
+             why);
+}
+
 static void serve_deadlines(struct helper *h)
 {
+    int64_t now = clock_boot_ns();
     bool changed[FAMILIES];
 
-    helper_grants_expire(&h->grants, clock_boot_ns(), changed);
+    for (size_t i = 0; i < h->grants.count; i++)
+        if (h->grants.items[i].deadline <= now)
+            log_ended(h, &h->grants.items[i], "the window is over");
+    helper_grants_expire(&h->grants, now, changed);
     for (int family = IPV4; family < FAMILIES; family++)
         if (changed[family])
             mend(h, family, false);
@@ -238,6 +252,8 @@ static void serve_sniffer(struct helper *h)
 
 static int stop(struct helper *h)
 {
+    for (size_t i = 0; i < h->grants.count; i++)
+        log_ended(h, &h->grants.items[i], "portsmithd stops");
     h->grants.count = 0;
     store_grants(h);
     for (int family = IPV4; family < FAMILIES; family++)
@@ -340,8 +356,10 @@ static void keep_permitted_grants(struct helper *h)
 
         if (!entry || helper_policy_is_expired(&entry->profile, now) ||
             !helper_policy_permits_service(&entry->profile, &grant->service) ||
-            !helper_policy_permits_address(&entry->profile, &grant->address))
+            !helper_policy_permits_address(&entry->profile, &grant->address)) {
+            log_ended(h, grant, "it is no longer permitted");
             grants->items[i] = grants->items[--grants->count];
+        }
     }
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");

@@ -83,7 +83,7 @@ signal.pause()' 3>&- &
     profile init
     before=$(find . -type f | sort)
     refused 2 "expected a command"
-    refused 2 "unknown command" destroy
+    refused 2 "'destroy' is not a command" destroy
     refused 2 "unrecognized option '--all'" list --all
     refused 2 "too many arguments" list alice
     refused 2 "too many arguments" init alice
@@ -344,11 +344,15 @@ print(base64.b64encode(bytes(nacl.signing.SigningKey(seed).verify_key)).decode()
         rm alice.bundle
         profile revoke alice
     }
+    refused 2 "--server: a server's name has" create alice --open tcp/1 --server import
+    refused 2 "--server: a server's name has" create alice --open tcp/1 --server=-x
     expect Web1.Example.ORG web1
     expect plain plain
     expect 192.0.2.1 192-0-2-1
     expect 2001:db8::1 2001-db8--1
     expect under_score.example server
+    expect import.example.org server
+    expect ::1 server
 }
 
 @test "create takes the machine's host name where --host is not given" {
@@ -510,13 +514,13 @@ wait_for_hup() {
     profile init
     key=$(public_key)
     hold_pidfile
-    run --separate-stderr profile create alice --open tcp/22
+    run --separate-stderr profile create alice --open tcp/22 --host web.example.org
     [ "$status" -eq 0 ]
     [ "$stderr" = "portsmithd (process $daemon) was told to reload." ]
     wait_for_hup
 
     hold_pidfile
-    run --separate-stderr profile add bob --public-key "$key" --open tcp/22
+    run --separate-stderr profile add bob --public-key "$key" --open tcp/22 --host web.example.org
     [ "$status" -eq 0 ]
     [ "$stderr" = "portsmithd (process $daemon) was told to reload." ]
     wait_for_hup

@@ -2,7 +2,7 @@
 # Building the checkout. Wants `top`, its directory.
 
 # shellcheck disable=SC2154 # top
-build_directory=${PORTSMITH_BUILD:-$top/build}
+build_directory=${PORTSMITH_BUILD:-$top/build-tests} # not build/, which is the reader's own
 stage=$build_directory/stage   # what is installed is installed here
 
 # Configures, builds and installs into the stage.

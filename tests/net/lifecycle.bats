@@ -186,10 +186,11 @@ probed_at_least() { # COUNT
     run -1 on server portsmithd --release -c "$conf"
     [[ $output == *"running as pid $(daemon_pid)"* ]]
     port_is_shut "$server" 22
-    stop_daemon
-    port_is_shut "$server" 22
+    kill -TERM "$(daemon_pid)" # it waits for one that is about to end
     on server portsmithd --release -c "$conf"
     port_is_open "$server" 22
+    wait_until 5 process_is_gone "$(daemon_pid)"
+    [ ! -s /run/portsmith/portsmithd.pid ]
     run rules
     [[ $output != *portsmith* ]]
 }
@@ -320,6 +321,33 @@ probed_at_least() { # COUNT
     wait_for_log "/etc/portsmith.d/ssh.conf:[0-9]+: "
     mv /etc/portsmith.d/ssh.conf.good /etc/portsmith.d/ssh.conf
     [ "$(process portsmith-helpe)" = "$before" ]
+    knock_opens ssh
+}
+
+@test "a revoked client is out, even when another file cannot be read" {
+    add_profile going --open tcp/22
+    wait_for_log reloaded
+    knock_opens going --address "$other"
+    port_is_open "$server" 22 "$other"
+    mv "$conf" "$conf.good"
+    { cat "$conf.good" && echo "Colour = blue"; } >"$conf"
+    rm /etc/portsmith.d/going.conf
+    kill -HUP "$(daemon_pid)"
+    wait_for_log "without 1 profile whose file is gone"
+    wait_until 5 has_no_grant "$other"
+    mv "$conf.good" "$conf"
+    port_is_shut "$server" 22 "$other"
+    fence
+    knock going --address "$other"
+    fence
+    has_no_grant "$other"
+    wait_for_log "going: tcp/22 for $other has ended: it is no longer permitted|a removed profile: tcp/22 for $other has ended"
+}
+
+@test "SIGUSR1 logs what was counted so far, and nothing else happens" {
+    knock_opens ssh
+    kill -USR1 "$(daemon_pid)"
+    wait_for_log "seen [0-9]+: garbage"
     knock_opens ssh
 }
 

@@ -413,6 +413,38 @@ static void unusable_public_keys_are_refused(void **state)
     }
 }
 
+static void all_services_of_a_profile_must_fit(void **state)
+{
+    (void)state;
+    write_profile("alice", 1, "Open = tcp/22 tcp/80\nMaxGrants = 1\n");
+    assert_load_refused("/alice.conf: MaxGrants (1) is less than the services to open (2)");
+    write_profile("alice", 1, "Open = tcp/22 tcp/80\nMaxGrants = 2\n");
+    config_free(load());
+}
+
+static void removed_profiles_can_be_forgotten(void **state)
+{
+    struct config *c;
+
+    (void)state;
+    write_profile("alice", 1, "Open = tcp/22\n");
+    write_profile("bob", 2, "Open = tcp/22\n");
+    write_profile("carol", 3, "Open = tcp/22\n");
+    c = load();
+    assert_int_equal(config_forget_removed_profiles(c), 0);
+    assert_int_equal(unlink(PROFILES "/alice.conf"), 0);
+    assert_int_equal(config_forget_removed_profiles(c), 1);
+    assert_null(config_find_profile(c, "alice"));
+    assert_non_null(config_find_profile(c, "bob"));
+    assert_non_null(config_find_profile(c, "carol"));
+    assert_int_equal(unlink(PROFILES "/bob.conf"), 0);
+    assert_int_equal(unlink(PROFILES "/carol.conf"), 0);
+    assert_int_equal(config_forget_removed_profiles(c), 2);
+    assert_int_equal(c->profile_count, 0);
+    assert_int_equal(config_forget_removed_profiles(c), 0);
+    config_free(c);
+}
+
 static void profile_files_must_be_safe(void **state)
 {
     char rest[128], key[KEY_TEXT_SIZE];
@@ -677,6 +709,8 @@ int main(void)
         SCRATCH(every_profile_key_is_read),
         SCRATCH(wrong_profiles_are_refused),
         SCRATCH(unusable_public_keys_are_refused),
+        SCRATCH(all_services_of_a_profile_must_fit),
+        SCRATCH(removed_profiles_can_be_forgotten),
         SCRATCH(profile_files_must_be_safe),
         SCRATCH(two_profiles_with_one_key_are_refused),
         SCRATCH(knock_ports_are_collected_up_to_the_limit),
