@@ -33,8 +33,10 @@ bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error 
     struct error reason;
     bool valid;
 
-    if (n < 0)
+    if (n < 0) {
+        sodium_memzero(text, sizeof text);
         return false;
+    }
     if (n > 0 && text[n - 1] == '\n')
         n--;
     text[n] = '\0';

@@ -36,6 +36,31 @@ static bool refuse(struct reading *r, const char *reason)
     return false;
 }
 
+static bool is_section_line(const char *line, const char *section)
+{
+    size_t n = strlen(section);
+
+    return strncasecmp(line + 1, section, n) == 0 && line[n + 1] == ']' &&
+           line[n + 2 + strspn(line + n + 2, " \t\r\n")] == '\0';
+}
+
+/* What inih would take in silence: a section without keys, a colon for the equals
+ * sign. */
+static bool is_expected(struct reading *r, const char *line)
+{
+    char text[160];
+
+    line += strspn(line, " \t");
+    if (line[0] == '[' && !is_section_line(line, r->section)) {
+        snprintf(text, sizeof text, "expected the section [%s], not %.*s", r->section,
+                 (int)(strcspn(line, "\r\n") < 100 ? strcspn(line, "\r\n") : 100), line);
+        return refuse(r, text);
+    }
+    if (!strchr("[#;", line[0]) && line[strcspn(line, "=:")] == ':')
+        return refuse(r, "expected 'Key = value', with an equals sign");
+    return true;
+}
+
 /* inih's reader: fgets, but counting lines, and refusing what inih would misread:
  * overlong lines, and bytes that are not text. */
 static char *read_line(char *buffer, int size, void *stream)
@@ -62,7 +87,7 @@ static char *read_line(char *buffer, int size, void *stream)
             return NULL;
         }
     }
-    return buffer;
+    return is_expected(r, buffer) ? buffer : NULL;
 }
 
 static bool apply(struct reading *r, const char *key, const char *value)
@@ -97,10 +122,6 @@ static int take_pair(void *user, const char *section, const char *key, const cha
 
     if (section[0] == '\0') {
         snprintf(text, sizeof text, "expected the line [%s] before this one", r->section);
-        return refuse(r, text);
-    }
-    if (strcasecmp(section, r->section) != 0) {
-        snprintf(text, sizeof text, "expected the section [%s], not [%.100s]", r->section, section);
         return refuse(r, text);
     }
     return apply(r, key, value);

@@ -38,8 +38,10 @@ static bool is_within_rate(struct client *client, const struct helper_request *m
     enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
     int64_t now = clock_boot_ns() / NSEC_PER_MSEC;
 
-    if (promising && envelope_verify(message->signature, client->public_key, roster->server_public,
-                                  message->request))
+    /* A signature is verified only for who could afford it to be right. */
+    if (promising && roster_has_token(&client->honest, now) &&
+        envelope_verify(message->signature, client->public_key, roster->server_public,
+                        message->request))
         return roster_take_tokens(&client->honest, HONEST_PRICE, now);
     return roster_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
 }

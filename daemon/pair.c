@@ -42,6 +42,10 @@ static void close_if_open(int *fd)
 
 static void describe_end(const char *who, pid_t child, int status)
 {
+    if (pair_lost_capture(status)) {
+        log_info("a capture has ended: its interface is gone");
+        return;
+    }
     if (WIFSIGNALED(status))
         log_warnx("%s (pid %ld) was ended by signal %d (%s)", who, (long)child, WTERMSIG(status),
                   strsignal(WTERMSIG(status)));
@@ -101,6 +105,11 @@ void pair_end(struct pair *pair, bool remove_grants)
 {
     end_helper(pair, remove_grants);
     end_sniffer(pair);
+}
+
+bool pair_lost_capture(int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == SNIFFER_EXIT_CAPTURE_ENDED;
 }
 
 bool pair_note_end(struct pair *pair, pid_t child, int status)
@@ -263,12 +272,25 @@ static int open_directory(const char *path)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     struct stat s;
 
-    if (fd < 0 || fstat(fd, &s) != 0) {
+    if (fd < 0 || fstat(fd, &s) != 0)
         log_warn("cannot open %s", path);
-    } else if (s.st_uid != 0 || (s.st_mode & 022)) {
+    else if (s.st_uid != 0 || (s.st_mode & 022))
         log_warnx("%s must belong to root and be writable by nobody else", path);
-        close(fd);
-        return -1;
+    else
+        return fd;
+    close_if_open(&fd);
+    return -1;
+}
+
+/* Who can open the state directory can lock it, and so keep the helper out. */
+static int open_state_directory(const char *path)
+{
+    int fd = open_directory(path);
+    struct stat s;
+
+    if (fd >= 0 && (fstat(fd, &s) != 0 || ((s.st_mode & 077) && fchmod(fd, 0700) != 0))) {
+        log_warn("cannot make %s private", path);
+        close_if_open(&fd);
     }
     return fd;
 }
@@ -390,7 +412,7 @@ static bool make_directories(const struct config *config)
 static enum pair_result start_serving_helper(struct pair *pair, const struct config *config,
                                              const struct pair_logging *logging, int sniffer)
 {
-    int state = open_directory(config->state_directory);
+    int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
     struct helper_setup setup;
     enum pair_result result;

@@ -54,6 +54,9 @@ void pair_end(struct pair *pair, bool remove_grants);
 /* Takes note that a child has ended; true when it was one of the pair's. */
 bool pair_note_end(struct pair *pair, pid_t child, int status);
 
+/* Whether a wait status is that of a sniffer that lost an interface: no accident. */
+bool pair_lost_capture(int status);
+
 /* The helper's message, if any waits: 0 or HELPER_SNIFFER_BROKEN. */
 uint32_t pair_read_event(const struct pair *pair);
 

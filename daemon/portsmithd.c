@@ -132,8 +132,8 @@ static bool is_running(const struct config *config, int patience_ms)
     return owner != 0;
 }
 
-/* Not with the whole configuration: the firewall must open again even when a
- * profile is broken. */
+/* The firewall must open again even when the configuration is broken: of it only
+ * the run directory matters, to see whether a daemon runs. */
 static int release(const struct options *options)
 {
     const struct pair_logging logging = {.foreground = true};
@@ -141,7 +141,8 @@ static int release(const struct options *options)
     struct error why;
 
     if (!config_read_main(&config, options->supervisor.config_path, &why))
-        refuse_configuration(&why);
+        fprintf(stderr, "portsmithd: warning: %s; going on with %s\n", why.text,
+                config.run_directory);
     if (is_running(&config, RELEASE_PATIENCE_MS)) {
         fputs("portsmithd: stop it first\n", stderr);
         return EXIT_FAILURE;
@@ -202,7 +203,7 @@ static const char *make_absolute(char absolute[static PATH_MAX], const char *pat
 
 int main(int argc, char **argv)
 {
-    struct options options = {.supervisor = {.config_path = "/etc/portsmith.conf", .ready = -1}};
+    struct options options = {.supervisor = {.config_path = CONFIG_FILE, .ready = -1}};
     struct supervisor_options *supervisor = &options.supervisor;
     struct config *config;
     struct error why;

@@ -103,13 +103,24 @@ void roster_learn(struct client *client, const uint64_t counters[static MARK_COU
     memcpy(client->counters, counters, sizeof client->counters);
 }
 
+/* In thousandths: a millisecond earns PER_SECOND of them. */
+static uint32_t tokens_at(const struct bucket *bucket, int64_t now)
+{
+    int64_t full = (int64_t)BURST * TOKEN;
+    int64_t tokens = bucket->tokens + (now - bucket->filled) * PER_SECOND;
+
+    return (uint32_t)(tokens > full || tokens < 0 ? full : tokens);
+}
+
+bool roster_has_token(const struct bucket *bucket, int64_t now)
+{
+    return tokens_at(bucket, now) >= TOKEN;
+}
+
 bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
 {
-    /* A millisecond earns PER_SECOND thousandths. */
-    int64_t full = (int64_t)BURST * TOKEN, tokens = bucket->tokens + (now - bucket->filled) * PER_SECOND;
-
+    bucket->tokens = tokens_at(bucket, now);
     bucket->filled = now;
-    bucket->tokens = (uint32_t)(tokens > full || tokens < 0 ? full : tokens);
     if (bucket->tokens < price * TOKEN)
         return false;
     bucket->tokens -= price * TOKEN;

@@ -59,8 +59,10 @@ void roster_note_pending(struct client *client, uint64_t counter);
 /* Takes the helper's word on a client's mark. */
 void roster_learn(struct client *client, const uint64_t counters[static MARK_COUNTERS]);
 
-/* Takes `price` tokens, earned at eight a second, thirty-two at most; false when
- * there are fewer. `now` in milliseconds of CLOCK_BOOTTIME. */
+/* Whether there is a token; and: takes `price` of them. They are earned at eight a
+ * second, thirty-two at most. False when there are fewer. `now` in milliseconds
+ * of CLOCK_BOOTTIME. */
+bool roster_has_token(const struct bucket *bucket, int64_t now);
 bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now);
 
 #endif

@@ -144,7 +144,6 @@ static void read_captures(struct sniffer *s, const struct pollfd *fds)
     for (size_t i = 0; i < s->capture_count && may_take_frames(s); i++) {
         if (!fds[i].revents || capture_read(&s->captures[i], take_frame, s, &why))
             continue;
-        log_warnx("%s", why.text);
         exit(SNIFFER_EXIT_CAPTURE_ENDED);
     }
 }
@@ -171,18 +170,32 @@ static _Noreturn void watch(struct sniffer *s)
     }
 }
 
+/* Standard error is shared with the others, the log is believed: neither is for
+ * what reads hostile bytes. From here on the exit status is all it says. */
+static void fall_silent(int nothing)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (dup2(nothing, fd) < 0)
+            fatal("cannot give up the terminal");
+    close(nothing);
+    log_open("portsmith-sniffer", true, false); /* closes its way to syslog */
+}
+
 void sniffer_run(const struct sniffer_start *start)
 {
     static struct sniffer sniffer;
     sigset_t none;
+    int nothing;
 
     keep_descriptors(start->lifeline, start->helper);
     log_rename("portsmith-sniffer");
     prctl(PR_SET_NAME, "portsmith-sniff");
-    setpgid(0, 0); /* a Ctrl-C is the supervisor's to answer */
+    setsid(); /* off the terminal: a Ctrl-C is the supervisor's to answer */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     prepare(&sniffer, start);
+    fall_silent(nothing);
     if (write(FD_LIFELINE, "", 1) != 1)
         exit(EXIT_FAILURE);
     watch(&sniffer);

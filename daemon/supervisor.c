@@ -100,7 +100,11 @@ static void reap_children(struct supervisor *s)
     pid_t child;
 
     while ((child = waitpid(-1, &status, WNOHANG)) > 0)
-        if (pair_note_end(&s->pair, child, status) && !s->stopping)
+        if (!pair_note_end(&s->pair, child, status) || s->stopping)
+            continue;
+        else if (pair_lost_capture(status))
+            s->restart_at = milliseconds_from_now(SETTLE_MS);
+        else
             plan_restart(s);
 }
 
@@ -284,6 +288,8 @@ static void tell_ready(const struct supervisor_options *options)
 
 static int stop(struct supervisor *s)
 {
+    if (s->pair.helper == 0)
+        start_pair(s); /* between two: somebody has to remove the grants */
     pair_end(&s->pair, true);
     counters_log(s->counters);
     config_free(s->config);

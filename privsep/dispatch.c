@@ -67,6 +67,37 @@ static enum receipt receive(int fd, struct asked *asked)
     return RECEIVED;
 }
 
+/* ---- how much may be logged -------------------------------------------- */
+
+/* At most so many refusals are logged in a while: a sniffer gone bad, or a
+ * flood of replays, must not fill the log. */
+static bool may_log_refusal(void)
+{
+    enum { REFUSALS = 20, PERIOD = 10 };
+    static int64_t since;
+    static unsigned logged, kept_quiet;
+    int64_t now = clock_boot_ns() / NSEC_PER_SEC;
+
+    if (now - since >= PERIOD) {
+        if (kept_quiet)
+            log_warnx("%u more refusals were not logged", kept_quiet);
+        since = now;
+        logged = kept_quiet = 0;
+    }
+    if (logged == REFUSALS) {
+        kept_quiet++;
+        return false;
+    }
+    logged++;
+    return true;
+}
+
+static void log_throttled(const char *what, const struct error *why)
+{
+    if (may_log_refusal())
+        log_warnx("%s: %s", what, why->text);
+}
+
 /* ---- is it authentic, new and fresh? ------------------------------------ */
 
 static enum verdict judge_time(const struct helper_setup *setup, uint64_t counter)
@@ -183,21 +214,23 @@ static size_t count_new(const struct dispatch *d, const struct asked *asked)
     size_t count = 0;
 
     for (size_t i = 0; i < asked->service_count; i++)
-        count += helper_grants_deadline(d->grants, asked->message.key_id, &asked->address,
-                                        &asked->services[i]) == 0;
+        count += !helper_grants_find(d->grants, asked->message.key_id, &asked->address,
+                                     &asked->services[i]);
     return count;
 }
 
-static uint32_t seconds_left(const struct dispatch *d, const struct asked *asked)
+/* Notes what the knock says of its grants; seconds until the first of them ends. */
+static uint32_t note_grants(const struct dispatch *d, const struct asked *asked)
 {
     int64_t first = INT64_MAX, now = clock_boot_ns();
 
     for (size_t i = 0; i < asked->service_count; i++) {
-        int64_t deadline = helper_grants_deadline(d->grants, asked->message.key_id,
-                                                  &asked->address, &asked->services[i]);
+        struct grant *grant = helper_grants_find(d->grants, asked->message.key_id,
+                                                 &asked->address, &asked->services[i]);
 
-        if (deadline < first)
-            first = deadline;
+        grant->signed_address |= asked->request.has_address;
+        if (grant->deadline < first)
+            first = grant->deadline;
     }
     return (uint32_t)((first - now + NSEC_PER_SEC / 2) / NSEC_PER_SEC);
 }
@@ -226,7 +259,7 @@ static enum verdict open_services(struct dispatch *d, struct asked *asked,
             change->rewrite = true;
         else
             change->insert = true;
-    asked->left = seconds_left(d, asked);
+    asked->left = note_grants(d, asked);
     return count ? VERDICT_OPENED : VERDICT_EXTENDED;
 }
 
@@ -270,7 +303,7 @@ static bool change_firewall(struct dispatch *d, int family, const struct change 
     else
         done = helper_firewall_insert(fw, family, d->grants, &why);
     if (!done)
-        log_warnx("the firewall was not changed: %s", why.text);
+        log_throttled("the firewall was not changed", &why);
     helper_grants_settle(d->grants, family == IPV6, done);
     return done;
 }
@@ -291,14 +324,6 @@ static void change_firewalls(struct dispatch *d, struct asked *batch, size_t cou
                 address_is_ipv4(&batch[i].address) == (family == IPV4))
                 batch[i].verdict = VERDICT_FIREWALL_FAILED;
     }
-}
-
-static void store_grants(const struct dispatch *d)
-{
-    struct error why;
-
-    if (!helper_grants_save(d->grants, &why))
-        log_warnx("grants will not outlive a restart: cannot store them: %s", why.text);
 }
 
 /* ---- tell --------------------------------------------------------------- */
@@ -377,29 +402,6 @@ static void log_refusal(const struct asked *asked, const char *name, const char 
         log_warnx("%s: refused for %s: %s", name, address, reason(asked->verdict));
 }
 
-/* At most so many refusals are logged in a while: a sniffer gone bad, or a
- * flood of replays, must not fill the log. */
-static bool may_log_refusal(void)
-{
-    enum { REFUSALS = 20, PERIOD = 10 };
-    static int64_t since;
-    static unsigned logged, kept_quiet;
-    int64_t now = clock_boot_ns() / NSEC_PER_SEC;
-
-    if (now - since >= PERIOD) {
-        if (kept_quiet)
-            log_warnx("%u more refusals were not logged", kept_quiet);
-        since = now;
-        logged = kept_quiet = 0;
-    }
-    if (logged == REFUSALS) {
-        kept_quiet++;
-        return false;
-    }
-    logged++;
-    return true;
-}
-
 static void log_verdict(const struct asked *asked)
 {
     const char *name = asked->entry ? asked->entry->profile.name : "unknown";
@@ -437,7 +439,7 @@ static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
         batch[i].verdict = judge(d, &batch[i]);
     if (helper_marks_commit(d->marks, &why))
         return;
-    log_warnx("knocks are refused: %s", why.text);
+    log_throttled("knocks are refused", &why);
     for (size_t i = 0; i < count; i++)
         if (batch[i].verdict == 0)
             batch[i].verdict = VERDICT_NOT_RECORDED;
@@ -446,22 +448,21 @@ static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
 static bool serve(struct dispatch *d, struct asked *batch, size_t count)
 {
     struct change changes[FAMILIES] = {0};
-    bool listening = true;
+    bool listening = true, changed = false;
 
     judge_all(d, batch, count);
     for (size_t i = 0; i < count; i++)
         if (batch[i].verdict == 0)
             change_table(d, &batch[i], changes);
     change_firewalls(d, batch, count, changes);
+    for (int family = IPV4; family < FAMILIES; family++)
+        changed = changed || changes[family].insert || changes[family].rewrite;
+    if (changed) /* before anybody is told: what was closed must not come back */
+        helper_grants_store(d->grants);
     for (size_t i = 0; i < count; i++)
         listening = reply(d->sniffer, &batch[i]) && listening;
     for (size_t i = 0; i < count; i++)
         log_verdict(&batch[i]);
-    for (int family = IPV4; family < FAMILIES; family++)
-        if (changes[family].insert || changes[family].rewrite) {
-            store_grants(d);
-            break;
-        }
     return listening;
 }
 

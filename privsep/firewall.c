@@ -1,6 +1,6 @@
 #include "firewall.h"
 
-#include <inttypes.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,14 @@
 /* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
  * the low bits are popular with routing and container tools. */
 #define RESET_MARK "0x10000000/0x10000000"
-#define SENTINEL "-m comment --comment end-of-grants -j RETURN"
+
+/* Loopback is never shut; but what only pretends to come over it is. */
+#define FROM_THIS_HOST "-i lo -m addrtype --src-type LOCAL -j RETURN"
+
+/* The last rule of our filter chain. That it looks at connections matters: only
+ * with a rule that does, the kernel puts fragments together before PREROUTING.
+ * Otherwise a SYN in two fragments would pass the rules that shut its port. */
+#define SENTINEL "-m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN"
 
 enum {
     TRIES = 3,
@@ -25,7 +32,7 @@ static const struct jump {
 } jumps[] = {
     {"mangle", "PREROUTING", "portsmith", false},
     {"filter", "INPUT", "portsmith-reset", true},
-    {"filter", "FORWARD", "portsmith-reset", true},
+    {"filter", "FORWARD", "portsmith-forward", true},
     {"filter", "INPUT", "portsmith", false},
 };
 
@@ -168,41 +175,63 @@ static void write_accept_chain(FILE *out, const struct grants *grants, int famil
 
 /* To this host itself, or to everybody: what is only passing through is not
  * ours to shut. Types can be named together where the kernel ORs them. */
-static void write_local_rules(FILE *out, int family)
+static void write_local_rules(FILE *out, const char *action, int family)
 {
     static const char *const types[FAMILIES][2] = {
         {"LOCAL,BROADCAST,MULTICAST", NULL},
         {"LOCAL,ANYCAST", "MULTICAST"},
     };
 
-    fputs("-A portsmith -i lo -j RETURN\n", out);
+    fprintf(out, "%s portsmith " FROM_THIS_HOST "\n", action);
     for (size_t i = 0; i < 2 && types[family][i]; i++)
-        fprintf(out, "-A portsmith -m addrtype --dst-type %s -j portsmith-close\n",
+        fprintf(out, "%s portsmith -m addrtype --dst-type %s -j portsmith-close\n", action,
                 types[family][i]);
 }
 
+static bool is_tcp(const struct service *s)
+{
+    return s->protocol == IPPROTO_TCP;
+}
+
 /* TCP is shut without state: a segment of a live session has ACK or RST set. */
-static void write_close_rules(const struct helper_setup *setup, FILE *out)
+static void write_close_match(FILE *out, const struct service *s)
+{
+    fprintf(out, " -p %s -m %s --dport %u %s", service_protocol(s), service_protocol(s), s->port,
+            is_tcp(s) ? "--tcp-flags ACK,RST NONE" : "-m conntrack ! --ctstate ESTABLISHED");
+}
+
+static void write_close_rules(const struct helper_setup *setup, FILE *out, const char *action)
 {
     for (size_t i = 0; i < setup->close_count; i++) {
-        const struct service *s = &setup->close[i];
-        const char *protocol = service_protocol(s);
-
-        fprintf(out, "-A portsmith-close -p %s -m %s --dport %u %s -j portsmith-shut\n", protocol,
-                protocol, s->port,
-                strcmp(protocol, "tcp") == 0 ? "--tcp-flags ACK,RST NONE"
-                                             : "-m conntrack ! --ctstate ESTABLISHED");
+        fprintf(out, "%s portsmith-close", action);
+        write_close_match(out, &setup->close[i]);
+        fputs(" -j portsmith-shut\n", out);
     }
 }
 
-static void write_reset_rules(const struct firewall *fw, FILE *out)
+static void write_marked_rules(FILE *out, const char *action, const char *chain)
+{
+    fprintf(out, "%s %s -p tcp -m mark --mark " RESET_MARK " -j REJECT --reject-with tcp-reset\n",
+            action, chain);
+    fprintf(out, "%s %s -m mark --mark " RESET_MARK " -j REJECT\n", action, chain);
+}
+
+/* What comes to INPUT is refused by its port, should a rule behind ours have
+ * overwritten the mark; what was sent on, or to another port, by the mark. */
+static void write_reset_rules(const struct firewall *fw, FILE *out, const char *action)
 {
     if (!fw->setup->close_with_reset)
         return;
-    fputs("-A portsmith-reset -p tcp -m mark --mark " RESET_MARK
-          " -j REJECT --reject-with tcp-reset\n"
-          "-A portsmith-reset -m mark --mark " RESET_MARK " -j REJECT\n",
-          out);
+    fprintf(out, "%s portsmith-reset " FROM_THIS_HOST "\n", action);
+    for (size_t i = 0; i < fw->setup->close_count; i++) {
+        const struct service *s = &fw->setup->close[i];
+
+        fprintf(out, "%s portsmith-reset", action);
+        write_close_match(out, s);
+        fprintf(out, " -j REJECT%s\n", is_tcp(s) ? " --reject-with tcp-reset" : "");
+    }
+    write_marked_rules(out, action, "portsmith-reset");
+    write_marked_rules(out, action, "portsmith-forward");
 }
 
 static bool is_wanted(const struct firewall *fw, const struct jump *jump)
@@ -230,15 +259,15 @@ static void write_everything(const struct firewall *fw, FILE *out, const struct 
     fputs("*mangle\n:portsmith - [0:0]\n:portsmith-close - [0:0]\n", out);
     write_shut_chain(fw, out, grants, family);
     if (fw->setup->close_count > 0)
-        write_local_rules(out, family);
-    write_close_rules(fw->setup, out);
+        write_local_rules(out, "-A", family);
+    write_close_rules(fw->setup, out, "-A");
     write_jumps(fw, out, "mangle", present);
-    fputs("COMMIT\n*filter\n:portsmith-reset - [0:0]\n", out);
+    fputs("COMMIT\n*filter\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n", out);
     write_accept_chain(out, grants, family);
-    write_reset_rules(fw, out);
+    write_reset_rules(fw, out, "-A");
     write_jumps(fw, out, "filter", present);
     if (!fw->setup->close_with_reset)
-        fputs("-X portsmith-reset\n", out);
+        fputs("-X portsmith-reset\n-X portsmith-forward\n", out);
     fputs("COMMIT\n", out);
 }
 
@@ -286,10 +315,12 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
     write_checks(fw, text.out, "mangle");
     fprintf(text.out, "-C portsmith-shut -j %s\n", shut_target(fw));
     if (fw->setup->close_count > 0)
-        fputs("-C portsmith -i lo -j RETURN\n", text.out);
+        write_local_rules(text.out, "-C", family);
+    write_close_rules(fw->setup, text.out, "-C");
     write_mangle_grants(text.out, grants, family, false, "-C portsmith-shut");
     fputs("COMMIT\n", text.out);
     write_checks(fw, text.out, "filter");
+    write_reset_rules(fw, text.out, "-C");
     write_filter_grants(text.out, grants, family, false, "-C portsmith");
     fputs("-C portsmith " SENTINEL "\nCOMMIT\n", text.out);
     switch (text_run(&text, &fw->restore[family], why)) {
@@ -373,8 +404,9 @@ static bool remove_chains(const char *path, struct error *why)
         "*mangle\n:portsmith - [0:0]\n:portsmith-close - [0:0]\n:portsmith-shut - [0:0]\n"
         ":portsmith-probe - [0:0]\n-X portsmith\n-X portsmith-close\n-X portsmith-shut\n"
         "-X portsmith-probe\nCOMMIT\n"
-        "*filter\n:portsmith - [0:0]\n:portsmith-reset - [0:0]\n:portsmith-probe - [0:0]\n"
-        "-X portsmith\n-X portsmith-reset\n-X portsmith-probe\nCOMMIT\n";
+        "*filter\n:portsmith - [0:0]\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n"
+        ":portsmith-probe - [0:0]\n-X portsmith\n-X portsmith-reset\n-X portsmith-forward\n"
+        "-X portsmith-probe\nCOMMIT\n";
     struct restore once;
     struct text text;
 
@@ -399,18 +431,21 @@ static bool release_family(const char *path, struct error *why)
         if (result != RESTORE_REFUSED)
             return false;
     }
+    /* Where no jump was, chains can only be left over from a probe, and a table
+     * that cannot even be asked for them has none. */
     return remove_chains(path, why) || !found;
 }
 
 bool helper_firewall_release(enum backend backend, struct error *why)
 {
+    bool released = true;
+
     for (int family = IPV4; family < FAMILIES; family++) {
         const char *path = helper_probe_program(backend, family);
 
         if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)))
             continue;
-        if (!release_family(path, why))
-            return false;
+        released = release_family(path, why) && released;
     }
-    return true;
+    return released;
 }

@@ -5,7 +5,8 @@
  *                        portsmith-close  to a shut port, and new?
  *                        portsmith-shut   grants RETURN; the rest is dropped
  *   filter INPUT      -> portsmith        grants ACCEPT new connections
- *          INPUT, FORWARD -> portsmith-reset  with CloseWith = reset: REJECT
+ *          INPUT     -> portsmith-reset    with CloseWith = reset: REJECT
+ *          FORWARD   -> portsmith-forward  the same for what DNAT sent on
  *
  * Why mangle PREROUTING: it comes before any DNAT, so that ports published by
  * containers are shut too. Nothing is ever parsed back from the kernel: the

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "file.h"
+#include "log.h"
 
 enum { CHECKSUM_SIZE = 16 };
 
@@ -139,12 +140,22 @@ bool helper_grants_save(const struct grants *grants, struct error *why)
     crypto_generichash(bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE, bytes, size - CHECKSUM_SIZE,
                        NULL, 0);
     saved = file_replace(grants->run_dir, "grants", 0600, bytes, size, why);
+    if (!saved)
+        unlinkat(grants->run_dir, "grants", 0);
     free(bytes);
     return saved;
 }
 
-static struct grant *find(struct grants *grants, const uint8_t *key_id,
-                          const struct address *address, const struct service *service)
+void helper_grants_store(const struct grants *grants)
+{
+    struct error why;
+
+    if (!helper_grants_save(grants, &why))
+        log_warnx("live grants will not outlive a restart: cannot store them: %s", why.text);
+}
+
+struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                                 const struct address *address, const struct service *service)
 {
     for (size_t i = 0; i < grants->count; i++) {
         struct grant *grant = &grants->items[i];
@@ -169,7 +180,7 @@ enum grant_change helper_grants_open(struct grants *grants,
                                      const struct address *address, const struct service *service,
                                      int64_t deadline)
 {
-    struct grant *grant = find(grants, key_id, address, service);
+    struct grant *grant = helper_grants_find(grants, key_id, address, service);
 
     if (grant) {
         touch(grant, grant->deadline);
@@ -188,23 +199,18 @@ enum grant_change helper_grants_open(struct grants *grants,
     return GRANT_ADDED;
 }
 
-int64_t helper_grants_deadline(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                               const struct address *address, const struct service *service)
-{
-    const struct grant *grant = find(grants, key_id, address, service);
-
-    return grant ? grant->deadline : 0;
-}
-
 static void remove_at(struct grants *grants, size_t i)
 {
+    struct grant removed = grants->items[i];
+
     grants->items[i] = grants->items[--grants->count];
+    grants->items[grants->count] = removed;
 }
 
 bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
                           const struct address *address, const struct service *service)
 {
-    struct grant *grant = find(grants, key_id, address, service);
+    struct grant *grant = helper_grants_find(grants, key_id, address, service);
 
     if (grant)
         remove_at(grants, (size_t)(grant - grants->items));
@@ -231,8 +237,10 @@ void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
     }
 }
 
-void helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2])
+size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2])
 {
+    size_t before = grants->count;
+
     changed[0] = changed[1] = false;
     for (size_t i = 0; i < grants->count;) {
         if (grants->items[i].deadline > now) {
@@ -242,6 +250,13 @@ void helper_grants_expire(struct grants *grants, int64_t now, bool changed[stati
         changed[!address_is_ipv4(&grants->items[i].address)] = true;
         remove_at(grants, i);
     }
+    return before - grants->count;
+}
+
+void helper_grants_shorten(struct grant *grant, int64_t deadline)
+{
+    if (deadline < grant->deadline)
+        set_deadline(grant, deadline);
 }
 
 int64_t helper_grants_next_deadline(const struct grants *grants)

@@ -16,7 +16,7 @@ struct grant {
     uint8_t key_id[KEY_ID_SIZE];
     struct address address;
     struct service service;
-    uint32_t reserved;
+    uint32_t signed_address; /* 1: the client named the address itself */
     int64_t deadline;    /* CLOCK_BOOTTIME, nanoseconds */
     int64_t last_second; /* in which its rule lets through: wall clock, seconds since the
                             epoch. Kept, so that the rule can be written again
@@ -46,8 +46,12 @@ bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, s
  * after `now` (CLOCK_BOOTTIME, nanoseconds). A missing, foreign or damaged file adds none: doors then shut. */
 void helper_grants_load(struct grants *grants, int64_t now);
 
-/* Stores the table in the file, in one step. */
+/* Stores the table in the file, in one step. Where that fails the file is
+ * removed, so that no closed grant comes back from it. */
 bool helper_grants_save(const struct grants *grants, struct error *why);
+
+/* The same, with the failure in the log. */
+void helper_grants_store(const struct grants *grants);
 
 /* Opens or extends; of two deadlines the later one stays. */
 enum grant_change helper_grants_open(struct grants *grants,
@@ -55,9 +59,9 @@ enum grant_change helper_grants_open(struct grants *grants,
                                            const struct address *address,
                                            const struct service *service, int64_t deadline);
 
-/* When a grant ends (CLOCK_BOOTTIME, nanoseconds), or 0 when there is none. */
-int64_t helper_grants_deadline(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                               const struct address *address, const struct service *service);
+/* NULL when there is none. Good until the table changes. */
+struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                                 const struct address *address, const struct service *service);
 
 /* Takes a grant away; false when there was none. */
 bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
@@ -70,8 +74,13 @@ void helper_grants_settle(struct grants *grants, bool ipv6, bool installed);
 /* Works out anew, after the wall clock was set, in which second each ends. */
 void helper_grants_follow_clock(struct grants *grants);
 
-/* Removes what ended by `now`; tells for IPv4 [0] and IPv6 [1] whether any. */
-void helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);
+/* Removes what ended by `now`; tells for IPv4 [0] and IPv6 [1] whether any. How
+ * many there were is returned: they lie behind the others, from items[count] on,
+ * until the next addition. */
+size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);
+
+/* Brings a grant's end forward, to `deadline` at most. */
+void helper_grants_shorten(struct grant *grant, int64_t deadline);
 
 /* The earliest deadline, or INT64_MAX without grants. */
 int64_t helper_grants_next_deadline(const struct grants *grants);

@@ -82,13 +82,14 @@ static void take_slot(struct marks *marks, const struct slot *slot, uint32_t rec
     qsort(mark->counters, MARK_COUNTERS, sizeof *mark->counters, compare_counters);
     mark->sequence = slot->sequence;
     mark->record = record;
-    if (mark->counters[MARK_COUNTERS - 1] > marks->floor)
-        marks->floor = mark->counters[MARK_COUNTERS - 1];
+    if (mark->counters[MARK_COUNTERS - 1] > marks->highest)
+        marks->highest = mark->counters[MARK_COUNTERS - 1];
 }
 
 static bool load(struct marks *marks, size_t room, struct error *why)
 {
     struct record record;
+    bool damaged = false;
     ssize_t n;
 
     while ((n = pread(marks->fd, &record, sizeof record,
@@ -97,10 +98,15 @@ static bool load(struct marks *marks, size_t room, struct error *why)
 
         if (slot && marks->count < room)
             take_slot(marks, slot, marks->records);
+        damaged = damaged || (!slot && !sodium_is_zero((const uint8_t *)&record, sizeof record));
         marks->records++;
     }
     if (n < 0)
         return error_set(why, "marks: %s", strerror(errno));
+    /* Somebody's mark is lost, and the clock may be wrong, too. Otherwise one
+     * client's counter is nothing that another's should start from. */
+    if ((damaged || n > 0) && marks->highest > marks->floor)
+        marks->floor = marks->highest;
     qsort(marks->items, marks->count, sizeof *marks->items, compare_marks);
     return true;
 }

@@ -28,6 +28,7 @@ struct marks {
     struct mark *items; /* by key id */
     size_t count;
     uint32_t records; /* in the file, unreadable ones included */
+    uint64_t highest; /* of all counters read */
     uint64_t floor;   /* what a client without a readable mark starts from */
     size_t *unwritten; /* which of the items, as many as there are at most */
     size_t unwritten_count;
@@ -37,11 +38,12 @@ struct marks {
  * reason when another helper holds it and does not let go within two seconds. */
 bool helper_marks_lock(int state_dir, struct error *why);
 
-/* Loads the marks of the directory `state_dir`, then makes sure that each of the `count` key ids (`stride` bytes apart) has one: a client without
- * a readable mark gets a floor of the highest of `now` (microseconds since the
- * epoch), every counter known and the date of this build, stored at once.
- * False with the reason when they cannot be read or written, or memory is
- * short. */
+/* Loads the marks of the directory `state_dir`, then makes sure that each of the
+ * `count` key ids (`stride` bytes apart) has one: a client without a readable
+ * mark gets a floor of the highest of `now` (microseconds since the epoch), the
+ * date of this build and, where a record was damaged, every counter known; it
+ * is stored at once. False with the reason when they cannot be read or written,
+ * or memory is short. */
 bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_ids, size_t stride,
                        size_t count, uint64_t now, struct error *why);
 

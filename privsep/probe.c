@@ -37,6 +37,7 @@ static const struct feature {
 } features[] = {
     {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1},
     {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2},
+    {"addrtype match", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3},
     {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3},
     {"MARK target", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3},
     {"mark match", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3},
@@ -110,7 +111,6 @@ static bool applies(const struct feature *feature, int family)
     return feature->families & (1 << family);
 }
 
-/* Runs the program once with a text of printf's form, always "%s"-free. */
 static enum restore_result run_once(const char *path, char *text, struct error *why)
 {
     struct restore once;
@@ -171,7 +171,7 @@ static bool name_missing(const char *path, int family, struct error *why)
     return error_set(why, "%.400s", reason.text);
 }
 
-static bool try_family(const char *path, int family, struct error *why)
+static enum probe_result try_family(const char *path, int family, struct error *why)
 {
     enum restore_result result = try_features(path, family, -1, why);
 
@@ -180,7 +180,9 @@ static bool try_family(const char *path, int family, struct error *why)
     if (result == RESTORE_REFUSED)
         name_missing(path, family, why);
     remove_scratch(path);
-    return result == RESTORE_DONE;
+    return result == RESTORE_DONE      ? PROBE_USABLE
+           : result == RESTORE_REFUSED ? PROBE_UNUSABLE
+                                       : PROBE_UNDECIDED;
 }
 
 static const char *backend_name(enum backend backend)
@@ -188,21 +190,25 @@ static const char *backend_name(enum backend backend)
     return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
 }
 
-bool helper_probe(struct xtables *found, enum backend wanted, struct error *why)
+enum probe_result helper_probe(struct xtables *found, enum backend wanted, struct error *why)
 {
+    enum probe_result result = PROBE_USABLE;
+
+
     found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
     found->in_use[IPV4] = true;
     found->in_use[IPV6] = kernel_has_ipv6();
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (int family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++) {
         if (!found->in_use[family])
             continue;
         found->paths[family] = helper_probe_program(found->backend, family);
-        if (!found->paths[family])
-            return error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
-                             backend_name(found->backend), backend_name(found->backend),
-                             family == IPV6 ? 6 : 4);
-        if (!try_family(found->paths[family], family, why))
-            return false;
+        if (!found->paths[family]) {
+            error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
+                      backend_name(found->backend), backend_name(found->backend),
+                      family == IPV6 ? 6 : 4);
+            return PROBE_UNUSABLE;
+        }
+        result = try_family(found->paths[family], family, why);
     }
-    return true;
+    return result;
 }

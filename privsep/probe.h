@@ -15,11 +15,17 @@ struct xtables {
     const char *paths[FAMILIES]; /* of the restore programs, absolute */
 };
 
+enum probe_result {
+    PROBE_USABLE,
+    PROBE_UNUSABLE,  /* something is missing */
+    PROBE_UNDECIDED, /* the xtables lock was held, or the like: try again */
+};
+
 /* Chooses a back end and proves, in a scratch chain that is removed again, that
  * every match and target in use works for every family in use. With
- * BACKEND_AUTO it is the one that `iptables` is on this host. False with what
- * is missing, and what to do, when the host cannot be used. */
-bool helper_probe(struct xtables *found, enum backend wanted, struct error *why);
+ * BACKEND_AUTO it is the one that `iptables` is on this host. Otherwise *why
+ * says what is missing, and what to do. */
+enum probe_result helper_probe(struct xtables *found, enum backend wanted, struct error *why);
 
 /* The restore program of a back end, or NULL when it is not installed. */
 const char *helper_probe_program(enum backend backend, int family);

@@ -17,7 +17,7 @@
 enum {
     ANSWER_SIZE = 4096,
     ACKNOWLEDGE_MS = 9000, /* -w 5 may pass before it even starts */
-    PROBE_MS = 500,
+    PROBE_MS = 3000, /* a busy host is not to be taken for an old iptables */
     EXIT_RESOURCE_PROBLEM = 4, /* iptables(8): the lock, above all */
 };
 
@@ -251,7 +251,7 @@ static enum restore_result conclude(struct restore *restore, const struct exchan
     if (status == 0 && !restore->standing)
         return RESTORE_DONE;
     if (status == EXIT_RESOURCE_PROBLEM) {
-        explain(why, restore, x, "could not get the xtables lock");
+        explain(why, restore, x, "was held up");
         return RESTORE_BUSY;
     }
     if (status <= 0) { /* killed, or gone without an acknowledgement */

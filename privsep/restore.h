@@ -21,8 +21,8 @@ struct restore {
 
 enum restore_result {
     RESTORE_DONE,    /* the kernel has it */
-    RESTORE_REFUSED, /* nothing was changed, and trying again will not help */
-    RESTORE_BUSY,    /* nothing was changed: the xtables lock was held, no memory, or the like */
+    RESTORE_REFUSED, /* the block that was refused changed nothing; those before it are in force */
+    RESTORE_BUSY,    /* likewise, but trying again may help: the xtables lock was held, no memory, or the like */
     RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */
 };
 
@@ -35,7 +35,7 @@ enum restore_result helper_restore_run(struct restore *restore, char *text, size
                                        struct error *why);
 
 /* Whether the program, kept running, acknowledges an empty transaction within
- * half a second; from then on it is used that way. */
+ * three seconds; from then on it is used that way. */
 void helper_restore_try_standing(struct restore *restore);
 
 /* Ends the standing program, if any, and waits for it. */

@@ -108,14 +108,6 @@ static void plan_retry(struct helper *h)
         h->retry_at = seconds_from_now(RETRY_SECONDS);
 }
 
-static void store_grants(struct helper *h)
-{
-    struct error why;
-
-    if (!helper_grants_save(&h->grants, &why))
-        log_warnx("grants will not outlive a restart: cannot store them: %s", why.text);
-}
-
 static void log_ended(const struct helper *h, const struct grant *grant, const char *why)
 {
     const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
@@ -128,18 +120,16 @@ static void log_ended(const struct helper *h, const struct grant *grant, const c
 
 static void serve_deadlines(struct helper *h)
 {
-    int64_t now = clock_boot_ns();
     bool changed[FAMILIES];
+    size_t ended = helper_grants_expire(&h->grants, clock_boot_ns(), changed);
 
-    for (size_t i = 0; i < h->grants.count; i++)
-        if (h->grants.items[i].deadline <= now)
-            log_ended(h, &h->grants.items[i], "the window is over");
-    helper_grants_expire(&h->grants, now, changed);
     for (int family = IPV4; family < FAMILIES; family++)
         if (changed[family])
             mend(h, family, false);
-    if (changed[IPV4] || changed[IPV6])
-        store_grants(h);
+    if (ended > 0)
+        helper_grants_store(&h->grants);
+    for (size_t i = 0; i < ended; i++) /* last: the log may be slow */
+        log_ended(h, &h->grants.items[h->grants.count + i], "the window is over");
 }
 
 static void serve_retry(struct helper *h)
@@ -195,6 +185,8 @@ static void look(struct helper *h)
             continue;
         state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
         damaged[family] = state == FIREWALL_DAMAGED;
+        if (state == FIREWALL_INTACT && !legacy)
+            mend(h, family, false); /* what was closed may have been restored */
         if (state == FIREWALL_UNREADABLE)
             h->look_at = seconds_from_now(RETRY_SECONDS);
     }
@@ -255,7 +247,7 @@ static int stop(struct helper *h)
     for (size_t i = 0; i < h->grants.count; i++)
         log_ended(h, &h->grants.items[i], "portsmithd stops");
     h->grants.count = 0;
-    store_grants(h);
+    helper_grants_store(&h->grants);
     for (int family = IPV4; family < FAMILIES; family++)
         h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
     for (int i = 0; i < STOP_TRIES; i++)
@@ -327,36 +319,53 @@ static void prepare_process(void)
 {
     const int inherited[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_STATE,
                              HELPER_FD_RUN};
+    const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
 
-    close_range(HELPER_FD_RUN + 1, ~0u, 0);
+    if (close_range(HELPER_FD_RUN + 1, ~0u, 0) != 0)
+        fatal("cannot close what was inherited");
     for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
         if (fcntl(inherited[i], F_SETFD, FD_CLOEXEC) != 0)
             fatalx("portsmith-helper is started by portsmithd, never by hand");
     /* The end of the supervisor's socket ends the helper, nothing else does:
      * a Ctrl-C or a service manager's signal to all must not outrun it. */
-    for (int s = 1; s < SIGSYS; s++)
-        if (s == SIGHUP || s == SIGINT || s == SIGQUIT || s == SIGTERM || s == SIGPIPE ||
-            s == SIGUSR1 || s == SIGUSR2)
-            signal(s, SIG_IGN);
-    setpgid(0, 0);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    setsid();
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
 }
 
+static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
+{
+    return !helper_policy_is_expired(profile, clock_wall_ns() / NSEC_PER_SEC) &&
+           helper_policy_permits_service(profile, &grant->service) &&
+           helper_policy_permits_address(profile, &grant->address) &&
+           (grant->signed_address || !profile->needs_signed_address);
+}
+
+/* The latest moment until which the profile would open a door now. */
+static int64_t latest_deadline(const struct helper_profile *profile)
+{
+    int64_t window = profile->max_window, left = profile->expires - clock_wall_ns() / NSEC_PER_SEC;
+
+    if (profile->expires != 0 && left < window)
+        window = left;
+    return clock_boot_ns() + window * NSEC_PER_SEC;
+}
+
 /* Keeps of the grants stored by the helper before only what policy still
- * permits. */
+ * permits, and no longer than it permits. */
 static void keep_permitted_grants(struct helper *h)
 {
     struct grants *grants = &h->grants;
 
     for (size_t i = grants->count; i-- > 0;) {
-        const struct grant *grant = &grants->items[i];
+        struct grant *grant = &grants->items[i];
         const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
-        int64_t now = clock_wall_ns() / NSEC_PER_SEC;
 
-        if (!entry || helper_policy_is_expired(&entry->profile, now) ||
-            !helper_policy_permits_service(&entry->profile, &grant->service) ||
-            !helper_policy_permits_address(&entry->profile, &grant->address)) {
+        if (entry && is_permitted(&entry->profile, grant)) {
+            helper_grants_shorten(grant, latest_deadline(&entry->profile));
+        } else {
             log_ended(h, grant, "it is no longer permitted");
             grants->items[i] = grants->items[--grants->count];
         }
@@ -458,8 +467,9 @@ static int serve(struct helper *h, const struct xtables *xtables)
 static int release(void)
 {
     struct error why;
+    bool nft = helper_firewall_release(BACKEND_NFT, &why);
 
-    if (helper_firewall_release(BACKEND_NFT, &why) && helper_firewall_release(BACKEND_LEGACY, &why))
+    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft)
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;
@@ -469,6 +479,7 @@ int helper_serve(void)
 {
     static struct helper h;
     struct xtables xtables = {0};
+    enum probe_result probed;
     struct error why;
 
     prepare_process();
@@ -478,9 +489,10 @@ int helper_serve(void)
     if (h.policy.setup.mode == HELPER_RELEASE)
         return release();
     /* While still privileged: this may load kernel modules. */
-    if (!helper_probe(&xtables, h.policy.setup.backend, &why)) {
+    probed = helper_probe(&xtables, h.policy.setup.backend, &why);
+    if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);
-        return HELPER_EXIT_UNUSABLE;
+        return probed == PROBE_UNUSABLE ? HELPER_EXIT_UNUSABLE : HELPER_EXIT_FAILURE;
     }
     return h.policy.setup.mode == HELPER_PROBE ? HELPER_EXIT_OK : serve(&h, &xtables);
 }

@@ -89,7 +89,7 @@ refused() { # TEXT
     write_conf "just words"
     refused "test.conf:7: expected 'Key = value'"
     write_conf "[Profile]" "Open = tcp/22"
-    refused "test.conf:8: expected the section [Portsmith], not [Profile]"
+    refused "test.conf:7: expected the section [Portsmith], not [Profile]"
     write_conf "Close = $(printf 'tcp/%d ' {10000..10020})"
     refused "test.conf:7: the line is longer than 198 characters"
     write_conf "Window = 20m"

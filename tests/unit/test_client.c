@@ -319,7 +319,7 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {"", "bastion.conf: Host is missing from [Server]"},
         {"[Server]\nHost = a\n", "bastion.conf: Port is missing from [Server]"},
         {"[Server]\nHost = a\nPort = 1\n", "bastion.conf: PublicKey is missing from [Server]"},
-        {"[Bundle]\nHost = a\n", "bastion.conf:2: expected the section [Server]"},
+        {"[Bundle]\nHost = a\n", "bastion.conf:1: expected the section [Server], not [Bundle]"},
         {MINIMAL "Colour = red\n", "bastion.conf:5: unknown key 'Colour'"},
         {MINIMAL "Host = b\n", "bastion.conf:5: Host is given a second time"},
         {MINIMAL "Open = tcp/0\n", "bastion.conf:5: Open: '0' is not a port number"},

@@ -152,7 +152,7 @@ static const struct {
 } wrong_mains[] = {
     {"", MAIN ": expected a line 'Port = ...'"},
     {"[Portsmith]\n", MAIN ": expected a line 'Port = ...'"},
-    {"[Server]\nPort = 1\n", MAIN ":2: expected the section [Portsmith], not [Server]"},
+    {"[Server]\nPort = 1\n", MAIN ":1: expected the section [Portsmith], not [Server]"},
     {"[Portsmith]\n\nPorts = 1\n", MAIN ":3: unknown key 'Ports'"},
     {"[Portsmith]\nPort = 0\n", MAIN ":2: Port: '0' is not a port number"},
     {"[Portsmith]\nPort = 65536\n", MAIN ":2: Port: '65536' is not a port number"},

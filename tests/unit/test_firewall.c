@@ -29,7 +29,7 @@ static int enter_backend(void **state)
     if (sodium_init() < 0 || netspace_enter(state) != 0)
         return -1;
     found = (struct xtables){0};
-    if (helper_probe(&found, backend, &why))
+    if (helper_probe(&found, backend, &why) == PROBE_USABLE)
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;
@@ -149,7 +149,7 @@ static void ipv4_rules_are_exactly_these(void **state)
         "-N portsmith-close\n"
         "-N portsmith-shut\n"
         "-A PREROUTING -j portsmith\n"
-        "-A portsmith -i lo -j RETURN\n"
+        "-A portsmith -i lo -m addrtype --src-type LOCAL -j RETURN\n"
         "-A portsmith -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j portsmith-close\n"
         "-A portsmith-close -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j portsmith-shut\n"
         "-A portsmith-close -p udp -m udp --dport 53 -m conntrack ! --ctstate ESTABLISHED"
@@ -162,7 +162,7 @@ static void ipv4_rules_are_exactly_these(void **state)
         "-A INPUT -j portsmith\n"
         "-A portsmith -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW"
         " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
-        "-A portsmith -m comment --comment end-of-grants -j RETURN\n");
+        "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n");
 }
 
 static void ipv6_rules_are_exactly_these(void **state)
@@ -178,7 +178,7 @@ static void ipv6_rules_are_exactly_these(void **state)
         "-N portsmith-close\n"
         "-N portsmith-shut\n"
         "-A PREROUTING -j portsmith\n"
-        "-A portsmith -i lo -j RETURN\n"
+        "-A portsmith -i lo -m addrtype --src-type LOCAL -j RETURN\n"
         "-A portsmith -m addrtype --dst-type LOCAL,ANYCAST -j portsmith-close\n"
         "-A portsmith -m addrtype --dst-type MULTICAST -j portsmith-close\n"
         "-A portsmith-close -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j portsmith-shut\n"
@@ -192,7 +192,7 @@ static void ipv6_rules_are_exactly_these(void **state)
         "-A INPUT -j portsmith\n"
         "-A portsmith -s 2001:db8::7/128 -p udp -m udp --dport 53 -m conntrack --ctstate NEW"
         " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
-        "-A portsmith -m comment --comment end-of-grants -j RETURN\n");
+        "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n");
 }
 
 static void reset_rules_are_exactly_these(void **state)
@@ -208,17 +208,25 @@ static void reset_rules_are_exactly_these(void **state)
         "-N portsmith-close\n"
         "-N portsmith-shut\n"
         "-A PREROUTING -j portsmith\n"
-        "-A portsmith -i lo -j RETURN\n"
+        "-A portsmith -i lo -m addrtype --src-type LOCAL -j RETURN\n"
         "-A portsmith -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j portsmith-close\n"
         "-A portsmith-close -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j portsmith-shut\n"
         "-A portsmith-shut -j MARK --set-xmark 0x10000000/0x10000000\n"
         "filter\n"
         "-N portsmith\n"
+        "-N portsmith-forward\n"
         "-N portsmith-reset\n"
         "-A INPUT -j portsmith\n"
         "-A INPUT -j portsmith-reset\n"
-        "-A FORWARD -j portsmith-reset\n"
-        "-A portsmith -m comment --comment end-of-grants -j RETURN\n"
+        "-A FORWARD -j portsmith-forward\n"
+        "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n"
+        "-A portsmith-forward -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        " --reject-with tcp-reset\n"
+        "-A portsmith-forward -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        " --reject-with icmp-port-unreachable\n"
+        "-A portsmith-reset -i lo -m addrtype --src-type LOCAL -j RETURN\n"
+        "-A portsmith-reset -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j REJECT"
+        " --reject-with tcp-reset\n"
         "-A portsmith-reset -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
         " --reject-with tcp-reset\n"
         "-A portsmith-reset -m mark --mark 0x10000000/0x10000000 -j REJECT"
@@ -328,7 +336,8 @@ static void reset_comes_and_goes_with_the_configuration(void **state)
     without = rules_of(IPV4);
     setup.close_with_reset = 1;
     establish(IPV4);
-    assert_int_equal(count_of(IPV4, "-j portsmith-reset"), 2);
+    assert_int_equal(count_of(IPV4, "-j portsmith-reset"), 1);
+    assert_int_equal(count_of(IPV4, "-j portsmith-forward"), 1);
     setup.close_with_reset = 0;
     establish(IPV4);
     check_same_rules(IPV4, without);
@@ -422,7 +431,13 @@ static void every_loss_is_seen_and_healed(void **state)
     static const char *const losses[] = {
         "-D INPUT -j portsmith",
         "-D INPUT -j portsmith-reset",
-        "-D FORWARD -j portsmith-reset",
+        "-D FORWARD -j portsmith-forward",
+        "-F portsmith-reset",
+        "-F portsmith-forward",
+        "-D portsmith-reset 1",
+        "-t mangle -F portsmith-close",
+        "-t mangle -D portsmith-close 1",
+        "-t mangle -D portsmith 2",
         "-t mangle -D PREROUTING -j portsmith",
         "-F",
         "-t mangle -F",

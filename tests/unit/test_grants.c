@@ -60,9 +60,9 @@ static void grants_are_told_apart(void **state)
     assert_int_equal(grants.count, 4);
     assert_int_equal(helper_grants_of(&grants, alice), 3);
     assert_int_equal(helper_grants_of(&grants, bob), 1);
-    assert_int_not_equal(0, helper_grants_deadline(&grants, alice, &v6, &ssh));
-    assert_int_equal(0, helper_grants_deadline(&grants, bob, &v6, &ssh));
-    assert_int_equal(0, helper_grants_deadline(&grants, alice, &v6, &dns));
+    assert_non_null(helper_grants_find(&grants, alice, &v6, &ssh));
+    assert_null(helper_grants_find(&grants, bob, &v6, &ssh));
+    assert_null(helper_grants_find(&grants, alice, &v6, &dns));
 }
 
 static void the_later_deadline_stays(void **state)
@@ -84,8 +84,8 @@ static void what_is_removed_is_gone(void **state)
     assert_false(helper_grants_remove(&grants, alice, &v4, &dns));
     assert_true(helper_grants_remove(&grants, alice, &v4, &ssh));
     assert_false(helper_grants_remove(&grants, alice, &v4, &ssh));
-    assert_int_equal(0, helper_grants_deadline(&grants, alice, &v4, &ssh));
-    assert_int_not_equal(0, helper_grants_deadline(&grants, bob, &v4, &ssh));
+    assert_null(helper_grants_find(&grants, alice, &v4, &ssh));
+    assert_non_null(helper_grants_find(&grants, bob, &v4, &ssh));
 }
 
 static void deadlines_are_kept_to_the_nanosecond(void **state)
@@ -133,7 +133,7 @@ static void a_full_table_refuses(void **state)
     }
     assert_int_equal(open_grant(alice, &v4, &dns, 100), GRANT_REFUSED);
     assert_int_equal(grants.count, CAPACITY);
-    assert_int_equal(0, helper_grants_deadline(&grants, alice, &v4, &dns));
+    assert_null(helper_grants_find(&grants, alice, &v4, &dns));
     /* One that is there can still be extended. */
     assert_int_equal(open_grant(alice, &v4, &(struct service){IPPROTO_TCP, 1}, 200),
                      GRANT_EXTENDED);
@@ -176,10 +176,10 @@ static void families_settle_each_for_itself(void **state)
     open_grant(alice, &v4, &ssh, 100);
     open_grant(alice, &v6, &ssh, 100);
     helper_grants_settle(&grants, true, false);
-    assert_int_not_equal(0, helper_grants_deadline(&grants, alice, &v4, &ssh));
-    assert_int_equal(0, helper_grants_deadline(&grants, alice, &v6, &ssh));
+    assert_non_null(helper_grants_find(&grants, alice, &v4, &ssh));
+    assert_null(helper_grants_find(&grants, alice, &v6, &ssh));
     helper_grants_settle(&grants, false, true);
-    assert_int_not_equal(0, helper_grants_deadline(&grants, alice, &v4, &ssh));
+    assert_non_null(helper_grants_find(&grants, alice, &v4, &ssh));
 }
 
 /* ---- the file ----------------------------------------------------------- */
@@ -222,8 +222,8 @@ static void saved_grants_are_taken_over(void **state)
     assert_true(helper_grants_create(&again, grants.run_dir, CAPACITY, &why));
     helper_grants_load(&again, 50);
     assert_int_equal(again.count, 2);
-    assert_int_not_equal(0, helper_grants_deadline(&again, alice, &v4, &ssh));
-    assert_int_not_equal(0, helper_grants_deadline(&again, bob, &v6, &dns));
+    assert_non_null(helper_grants_find(&again, alice, &v4, &ssh));
+    assert_non_null(helper_grants_find(&again, bob, &v6, &dns));
     assert_int_equal(again.items[1].deadline, 200);
     free(again.items);
 }

@@ -194,12 +194,29 @@ static void a_clock_in_the_past_counts_from_the_build(void **state)
     assert_true(is_new(0, start_time));
 }
 
-/* The clock may have been set back: all that was ever seen counts too. */
-static void the_floor_is_above_every_known_counter(void **state)
+/* One whose clock is in 2099, or who means harm, must not shut others out. */
+static void one_client_s_counter_is_no_other_client_s_floor(void **state)
 {
     (void)state;
     restart_at(start_time, 1);
+    spend_durably(0, UINT64_MAX);
+    restart_at(start_time, 2);
+    assert_true(is_new(1, start_time + 1));
+}
+
+/* But with a mark lost, the clock may have been set back as well: then all that
+ * was ever seen counts. */
+static void a_lost_mark_counts_as_every_known_counter(void **state)
+{
+    static const uint8_t damage[256] = {[1] = 1};
+    int fd;
+
+    (void)state;
+    restart_at(start_time, 2);
     spend_durably(0, start_time + 5000);
+    fd = open("marks", O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, damage, sizeof damage, sizeof damage), sizeof damage);
+    close(fd);
     restart_at(start_time, 2);
     assert_false(is_new(1, start_time + 5000));
     assert_true(is_new(1, start_time + 5001));
@@ -616,7 +633,8 @@ int main(void)
         IN_DIRECTORY(a_restart_does_not_raise_a_mark),
         IN_DIRECTORY(the_floor_is_stored_at_once),
         IN_DIRECTORY(a_clock_in_the_past_counts_from_the_build),
-        IN_DIRECTORY(the_floor_is_above_every_known_counter),
+        IN_DIRECTORY(one_client_s_counter_is_no_other_client_s_floor),
+        IN_DIRECTORY(a_lost_mark_counts_as_every_known_counter),
         IN_DIRECTORY(a_revoked_client_s_mark_stays),
         IN_DIRECTORY(a_thousand_clients_keep_their_marks),
         IN_DIRECTORY(a_write_that_was_cut_leaves_the_older_state),

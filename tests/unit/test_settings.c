@@ -102,7 +102,10 @@ static void mistakes_are_named_with_file_and_line(void **state)
     assert_refused("[Server]\n\n# c\nNumber = seven\n", "test.conf:4: Number: 'seven' is not a number");
     assert_refused("[Server]\nName = x\nname = y\n", "test.conf:3: Name is given a second time");
     assert_refused("Name = x\n", "test.conf:1: expected the line [Server] before this one");
-    assert_refused("[Server]\n[Client]\nName = x\n", "test.conf:3: expected the section [Server]");
+    assert_refused("[Server]\n[Client]\nName = x\n",
+                   "test.conf:2: expected the section [Server], not [Client]");
+    assert_refused("[Server]\nName = x\n[Client]\n", "test.conf:3: expected the section [Server]");
+    assert_refused("[Server]\nName : x\n", "test.conf:2: expected 'Key = value', with an equals");
     assert_refused("[Server]\nName\n", "test.conf:2: expected 'Key = value'");
     assert_refused("[Server\nName = x\n", "test.conf:1: expected");
     assert_refused("[Server]\nName = x\nrubbish\nNumber = 1\n", "test.conf:3: expected");
