@@ -235,14 +235,13 @@ stop_daemon() {
 
 # All processes of the daemon: supervisor, sniffer, helper, iptables-restore.
 daemon_processes() {
-    local pid
+    process_named 'portsmithd|portsmith-sniff|portsmith-helpe|(xtables|iptables|ip6tables).*'
+}
 
-    daemon_pid
-    for pid in $(ip netns pids server); do
-        case $(ps -o comm= -p "$pid") in
-        portsmith* | xtables* | iptables* | ip6tables*) [ "$pid" = "$(daemon_pid)" ] || echo "$pid" ;;
-        esac
-    done
+# Wherever in the lab: the sniffer has a network namespace of its own.
+process_named() { # PATTERN of the name in /proc/PID/comm
+    ps -e -o pid=,stat=,comm= |
+        awk -v name="^($1)\$" '$2 !~ /^Z/ && $3 ~ name { print $1; found = 1 } END { exit !found }'
 }
 
 xtables() { # ARGUMENT... of iptables, for BACKEND and FAMILY

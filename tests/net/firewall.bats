@@ -326,7 +326,7 @@ first_rule() { # TABLE CHAIN
     start_daemon
     knock_opens all --window 3s tcp/22
     start=$(now_ms)
-    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 5
+    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 8
     wait_until 5 lock_is_held
     shuts_in_time 3 "$start"
     lock_is_held

@@ -20,7 +20,7 @@ setup_file() {
     add_profile expired --open tcp/22 --expires 2037-01-01
     sed -i 's/^Expires.*/Expires = 2020-01-31/' /etc/portsmith.d/expired.conf
     add_profile revoked --open tcp/22
-    add_profile few --open tcp/22,tcp/23,udp/5300 --max-grants 2
+    add_profile few --open tcp/22,tcp/23,udp/5300 --max-grants 3
     add_profile own-port --open tcp/22 --port 47001
     add_profile preshared --open tcp/22 --preshared-key
     start_daemon
@@ -188,12 +188,14 @@ teardown() {
 @test "MaxGrants limits the live grants of a profile" {
     knock_opens few tcp/22
     knock_opens few tcp/23
-    knock_until "few: refused for $client: too many" few udp/5300
-    [ "$(grant_count "$client")" -eq 4 ]
-    [ -z "$(udp_greeting "$server" 5300)" ]
+    knock_opens few udp/5300
+    knock_until "few: refused for $other: too many" --address "$other" few tcp/22
+    [ "$(grant_count "$client")" -eq 6 ]
+    has_no_grant "$other"
+    port_is_shut "$server" 22 "$other"
     knock_until "few: extended tcp/22" few tcp/22
     knock_until "few: closed tcp/23" --close few tcp/23
-    knock_until "few: opened udp/5300" few udp/5300
+    knock_until "few: opened tcp/22 for $other" --address "$other" few tcp/22
 }
 
 @test "a profile with a port of its own is heard there and nowhere else" {

@@ -23,14 +23,6 @@ teardown() {
     common_teardown
 }
 
-process_named() { # NAME as in /proc/PID/comm
-    local pid
-
-    for pid in $(ip netns pids server); do
-        [ "$(ps -o comm= -p "$pid")" != "$1" ] || echo "$pid"
-    done
-}
-
 field() { # PID FIELD of /proc/PID/status
     sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
 }

@@ -7,8 +7,10 @@ bats_require_minimum_version 1.5.0
 
 . "$top/tests/net/net.bash"
 
-hostile=$top/build/tests/hostile/hostile
-helper=$top/build/stage/libexec/portsmith/portsmith-helper
+# shellcheck source=../lib/build.bash
+. "$top/tests/lib/build.bash"
+hostile=$build_directory/tests/hostile/hostile
+helper=$stage/libexec/portsmith/portsmith-helper
 
 setup_file() {
     lab_setup
@@ -99,11 +101,7 @@ helper_holds_against() { # ACT
 # ---- the whole daemon ------------------------------------------------------
 
 sniffer_pid() {
-    local pid
-
-    for pid in $(daemon_processes); do
-        [[ $(ps -o comm= -p "$pid") != portsmith-sniff* ]] || echo "$pid"
-    done
+    process_named portsmith-sniff
 }
 
 has_new_sniffer() { # OLD

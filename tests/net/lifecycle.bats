@@ -67,11 +67,7 @@ kill_daemon() {
 }
 
 has_no_daemon() {
-    local pid
-
-    for pid in $(ip netns pids server); do
-        [[ $(ps -o comm= -p "$pid") != portsmith* ]] || process_is_gone "$pid" || return 1
-    done
+    ! process_named 'portsmith.*'
 }
 
 # ---- probing all the time --------------------------------------------------
@@ -238,6 +234,7 @@ probed_at_least() { # COUNT
     [ "${#pids[@]}" -eq 2 ]
     kill_all "${pids[@]}"
     shuts_in_time 4 "$start"
+    wait_until 5 has_no_grant "$client" # by new ones
     mapfile -t pids < <(restore_processes)
     kill_all "${pids[@]}"
     knock_opens ssh
@@ -297,6 +294,7 @@ probed_at_least() { # COUNT
         kill_all "$(process portsmith-sniff)"
         wait_for_log ready 6
     done
+    log_has "starting again in [124] s"
     knock_opens ssh
 }
 

@@ -97,13 +97,13 @@ frame_opens_nothing() { # KIND
 
     fence
     lines=$(daemon_log | wc -l)
-    pid=$(ip netns pids server | xargs ps -o pid=,comm= -p | sed -n 's/ portsmith-sniff//p')
+    pid=$(process_named portsmith-sniff)
     sent=$(on client "$frames" noise eth0 "$(server_mac)" "${client_prefix}98" "$server" \
         "$knock_port" 5000)
     [ "$sent" -ge 5000 ]
     knock_opens ssh
     [ "$(daemon_log | wc -l)" -eq $((lines + 1)) ]
-    [ "$(ip netns pids server | xargs ps -o pid=,comm= -p | sed -n 's/ portsmith-sniff//p')" = "$pid" ]
+    [ "$(process_named portsmith-sniff)" = "$pid" ]
     port_is_open "$server" 22
 }
 

@@ -159,14 +159,14 @@ other_server_key() {
 
 @test "a clock ten minutes ahead is refused and named" {
     other_knock ssh "$lab/bytes" --counter "$(microseconds 600)"
-    send_until "ssh: refused for $client: its clock is (599|600) s ahead of this host's" "$lab/bytes"
+    send_until "ssh: refused for $client: its clock is (59[0-9]|600) s ahead of this host's" "$lab/bytes"
     nothing_is_open
     knock_opens ssh
 }
 
 @test "a clock ten minutes behind is refused and named" {
     other_knock ssh "$lab/bytes" --counter "$(microseconds -600)"
-    send_until "ssh: refused for $client: its clock is 60[01] s behind this host's" "$lab/bytes"
+    send_until "ssh: refused for $client: its clock is 60[0-9] s behind this host's" "$lab/bytes"
     nothing_is_open
     knock_opens ssh
 }

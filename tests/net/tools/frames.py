@@ -4,6 +4,9 @@
 frames.py wire INTERFACE MAC KIND SOURCE DESTINATION PORT FILE
     puts one frame (or two fragments) on INTERFACE, to MAC; KIND is plain, vlan,
     qinq, qinq-8100, options, fragments, trailer, truncated or extension
+frames.py syn INTERFACE MAC KIND SOURCE DESTINATION PORT
+    puts a TCP SYN on INTERFACE, whole or in two fragments of which the first ends
+    before the flags; KIND is plain or fragments
 frames.py tun NAME SOURCE DESTINATION PORT FILE
     makes the tun device NAME, says "up", and when a line comes in, lets the
     kernel receive one IP packet from it; ends with its input
@@ -46,6 +49,26 @@ def ipv4(source, destination, payload, options=b"", flags=0, protocol=17):
 def ipv6(source, destination, payload, following=17):
     return struct.pack("!IHBB", 6 << 28, len(payload), following, 64) + \
         source.packed + destination.packed + payload
+
+
+def syn(source, destination, port):
+    header = struct.pack("!HHIIBBHHH", 40000, port, 1, 0, 5 << 4, 2, 64240, 0, 0)
+    pseudo = source.packed + destination.packed + struct.pack("!IHBB", len(header), 0, 0, 6)
+    return header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]
+
+
+def syn_packets(kind, source, destination, port):
+    """An IP packet with a SYN, or its fragments."""
+    segment = syn(source, destination, port)
+    if kind == "plain":
+        return [ipv4(source, destination, segment, protocol=6) if source.version == 4
+                else ipv6(source, destination, segment, following=6)]
+    if source.version == 4:
+        return [ipv4(source, destination, segment[:8], flags=0x2000, protocol=6),
+                ipv4(source, destination, segment[8:], flags=1, protocol=6)]
+    return [ipv6(source, destination, struct.pack("!BBHI", 6, 0, offset | more, 77) + part,
+                 following=44)
+            for offset, more, part in ((0, 1, segment[:8]), (8, 0, segment[8:]))]
 
 
 def packets(kind, source, destination, port, payload):
@@ -97,6 +120,14 @@ def run_wire(interface, mac, kind, source, destination, port, file):
         wire.send(frame)
 
 
+def run_syn(interface, mac, kind, source, destination, port):
+    wire, own = open_wire(interface)
+    source, destination = ipaddress.ip_address(source), ipaddress.ip_address(destination)
+    ethertype = b"\x08\x00" if source.version == 4 else b"\x86\xdd"
+    for packet in syn_packets(kind, source, destination, int(port)):
+        wire.send(bytes.fromhex(mac.replace(":", "")) + own + ethertype + packet)
+
+
 def run_tun(name, source, destination, port, file):
     tun = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH", name.encode(), 0x1001))  # IFF_TUN, no header
@@ -129,4 +160,4 @@ def run_noise(interface, mac, source, destination, port, count):
     print(sent)
 
 
-{"wire": run_wire, "tun": run_tun, "noise": run_noise}[sys.argv[1]](*sys.argv[2:])
+{"wire": run_wire, "syn": run_syn, "tun": run_tun, "noise": run_noise}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# What an attacker tried in a review: ways around the shut ports, and what a
+# sniffer that was taken over could have used.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/net/net.bash"
+
+frames=$top/tests/net/tools/frames.py
+
+setup() {
+    lab_setup
+    own_log
+    start_listener 22
+    configure
+    add_fence
+    add_profile ssh --open tcp/22 --window 1m
+    # Answers are looked for on the wire: the client's own kernel stays out of it.
+    for table in iptables-nft ip6tables-nft; do
+        on client "$table" -A OUTPUT -p tcp --tcp-flags RST RST -j DROP
+    done
+}
+
+teardown() {
+    common_teardown
+    lab_teardown
+}
+
+server_mac() {
+    on server cat /sys/class/net/eth0/address
+}
+
+# SYN-ACKs of the shut port that left the server while a command ran, and all
+# that was sent before the fence had been dealt with.
+answers_to() { # COMMAND...
+    capture_start "$lab/answers.pcap" "src host $server and tcp src port 22"
+    "$@"
+    ! process_named portsmithd >/dev/null || fence
+    capture_stop
+    tcpdump -n -r "$lab/answers.pcap" 2>/dev/null | grep -c "Flags \\[S\\.\\]" || true
+}
+
+fragmented_syn() {
+    on client "$frames" syn eth0 "$(server_mac)" fragments "$client" "$server" 22
+}
+
+syn_on_loopback() {
+    on server "$frames" syn lo 00:00:00:00:00:00 plain "$client" "$server" 22
+}
+
+accept_what_comes_over_loopback() {
+    on server sh -c 'for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >"$f"; done'
+}
+
+@test "a SYN in two fragments meets a shut port" {
+    start_daemon
+    # So that addresses are known; nothing but an unrelated grant was ever made.
+    [ "$(answers_to fragmented_syn)" -eq 0 ]
+    wait_until 5 there_are_no_grants
+    [ "$(answers_to fragmented_syn)" -eq 0 ]
+}
+
+@test "the fragmented SYN is one: an open port answers it" {
+    [ "$FAMILY" = 4 ] || skip "IPv6 does not put such small first fragments together"
+    port_is_open "$server" 22
+    [ "$(answers_to fragmented_syn)" -ge 1 ]
+}
+
+@test "a packet from outside that is put on lo meets a shut port" {
+    accept_what_comes_over_loopback
+    start_daemon
+    port_is_shut "$server" 22
+    [ "$(answers_to syn_on_loopback)" -eq 0 ]
+}
+
+@test "the packet on lo is one: an open port answers it" {
+    accept_what_comes_over_loopback
+    port_is_open "$server" 22
+    [ "$(answers_to syn_on_loopback)" -ge 1 ]
+}
+
+@test "CloseWith = reset does not rest on the packet mark alone" {
+    echo "CloseWith = reset" >>"$conf"
+    start_daemon
+    [ "$(tcp_answer "$server" 22)" = reset ]
+    xtables -t mangle -A PREROUTING -j MARK --set-mark 0
+    [ "$(tcp_answer "$server" 22)" = reset ]
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+shut_again() {
+    port_is_shut "$server" 22
+}
+
+@test "an emptied chain of shut ports is filled again" {
+    start_daemon
+    xtables -t mangle -F portsmith-close
+    wait_until 10 shut_again
+    wait_for_log "putting them back"
+}
+
+@test "a grant that was closed does not come back with a restored ruleset" {
+    local saved=$lab/saved restore=iptables-$BACKEND
+
+    [ "$BACKEND" = nft ] || skip "legacy tells nobody of a change; the deadline ends it"
+    [ "$FAMILY" = 4 ] || restore=ip6tables-$BACKEND
+    start_daemon
+    knock_opens ssh
+    on server "$restore-save" >"$saved"
+    knock_until "ssh: closed" --close ssh
+    on server "$restore-restore" <"$saved"
+    wait_until 5 has_no_grant "$client"
+    port_is_shut "$server" 22
+}
+
+@test "a stop while a restart is waited for still removes the grants" {
+    local i
+
+    start_daemon
+    knock_opens ssh
+    for i in 1 2 3; do
+        kill -KILL "$(process_named portsmith-helpe)"
+        [ "$i" -eq 3 ] || wait_until 10 log_count_exceeds " ready: " "$i"
+    done
+    wait_for_log "starting again in 2 s"
+    stop_daemon
+    there_are_no_grants
+}
+
+@test "a reload that narrows a profile shortens and closes its grants" {
+    add_profile long --open tcp/22 --window 10m
+    start_daemon
+    knock_opens long --address "$other"
+    knock_opens ssh
+    sed -i 's/^Window.*/Window = 2s\nMaxWindow = 2s/' /etc/portsmith.d/long.conf
+    sed -i "s/^Address.*/Address = signed/" /etc/portsmith.d/ssh.conf
+    reload_daemon
+    has_no_grant "$client"
+    wait_until 4 has_no_grant "$other"
+}
+
+@test "a lock held at the start is no verdict on the host" {
+    [ "$BACKEND" = legacy ] || skip "iptables-nft takes no lock"
+    spawn server "$lab/log/flock.log" flock /run/xtables.lock sleep 120
+    wait_until 5 flock_is_held
+    run on server portsmithd -f -c "$conf"
+    [ "$status" -eq 1 ]
+}
+
+flock_is_held() {
+    ! flock --nonblock /run/xtables.lock true
+}
+
+@test "the sniffer has no network, no terminal, no log and no children" {
+    local fd pid
+
+    start_daemon
+    pid=$(process_named portsmith-sniff)
+    [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink "/proc/$(daemon_pid)/ns/net")" ]
+    for fd in 0 1 2; do
+        [ "/proc/$pid/fd/$fd" -ef /dev/null ]
+    done
+    [ "$(ps -o sid= -p "$pid" | tr -d ' ')" = "$pid" ]
+    grep -q '^Max processes *0 *0 ' "/proc/$pid/limits"
+}
+
+@test "the state directory is made private, so that nobody else can lock it" {
+    chmod 755 /var/lib/portsmith
+    start_daemon
+    [ "$(stat -c %a /var/lib/portsmith)" = 700 ]
+}
