@@ -22,7 +22,8 @@
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
-    POLL_MS = 20,
+    SNIFFER_WAIT_MS = 1000,
+    POLL_MS = 5,
     FD_HIGH = 16,    /* above the descriptors of message.h */
 };
 
@@ -57,9 +58,9 @@ static void describe_end(const char *who, pid_t child, int status)
 
 /* Waits for a child that was told to end; kills one that does not. Returns its
  * wait status. */
-static int await_end(pid_t child, const char *who)
+static int await_end(pid_t child, const char *who, int patience_ms)
 {
-    int64_t deadline = clock_boot_ns() + (int64_t)WAIT_MS * NSEC_PER_MSEC;
+    int64_t deadline = clock_boot_ns() + (int64_t)patience_ms * NSEC_PER_MSEC;
     int status = 0;
 
     while (waitpid(child, &status, WNOHANG) == 0) {
@@ -74,13 +75,12 @@ static int await_end(pid_t child, const char *who)
     return status;
 }
 
+/* It passes on what it has captured; but it may be hostile. */
 static void end_sniffer(struct pair *pair)
 {
     close_if_open(&pair->lifeline);
-    if (pair->sniffer) {
-        kill(pair->sniffer, SIGKILL); /* it has nothing to tidy up, and may be hostile */
-        await_end(pair->sniffer, "the sniffer");
-    }
+    if (pair->sniffer)
+        await_end(pair->sniffer, "the sniffer", SNIFFER_WAIT_MS);
     pair->sniffer = 0;
 }
 
@@ -96,15 +96,15 @@ static void end_helper(struct pair *pair, bool remove_grants)
     else
         close_if_open(&pair->control);
     if (pair->helper)
-        await_end(pair->helper, "the helper");
+        await_end(pair->helper, "the helper", WAIT_MS);
     pair->helper = 0;
     close_if_open(&pair->control);
 }
 
 void pair_end(struct pair *pair, bool remove_grants)
 {
+    end_sniffer(pair); /* first: the helper then serves what it passed on */
     end_helper(pair, remove_grants);
-    end_sniffer(pair);
 }
 
 bool pair_lost_capture(int status)
@@ -427,7 +427,7 @@ static enum pair_result start_serving_helper(struct pair *pair, const struct con
     if (send_setup(pair->control, &setup, config) && await_ready(pair->control))
         return PAIR_STARTED;
     close_if_open(&pair->control);
-    result = result_of(await_end(pair->helper, "the helper"));
+    result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
     pair->helper = 0;
     return result == PAIR_STARTED ? PAIR_FAILED : result;
 }
@@ -472,7 +472,7 @@ static enum pair_result run_helper_once(const struct helper_setup *setup)
     enum pair_result result = PAIR_FAILED;
 
     if (helper != 0 && send_setup(control, setup, NULL))
-        result = result_of(await_end(helper, "the helper"));
+        result = result_of(await_end(helper, "the helper", WAIT_MS));
     close_if_open(&control);
     close_if_open(&nothing);
     return result;

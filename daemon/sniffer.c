@@ -162,11 +162,11 @@ static _Noreturn void watch(struct sniffer *s)
                                                 .events = POLLIN};
         if (poll(fds, CAPTURES + s->capture_count, -1) < 0 && errno != EINTR)
             fatal("poll");
-        if (fds[LIFELINE].revents)
-            exit(EXIT_SUCCESS);
         if (fds[HELPER].revents)
             read_replies(s);
         read_captures(s, fds + CAPTURES);
+        if (fds[LIFELINE].revents) /* last: what waited has been passed on */
+            exit(EXIT_SUCCESS);
     }
 }
 

@@ -262,6 +262,16 @@ static int stop(struct helper *h)
     return HELPER_EXIT_OK;
 }
 
+/* What the sniffer passed on before it ended is not lost to the next pair, which
+ * captures since a moment ago. */
+static void serve_the_rest(struct helper *h)
+{
+    enum { BATCHES = 8 }; /* more than a socket holds */
+
+    for (int i = 0; i < BATCHES && h->dispatch.sniffer >= 0; i++)
+        serve_sniffer(h);
+}
+
 /* -1 to go on, else the exit status. */
 static int serve_supervisor(struct helper *h)
 {
@@ -272,6 +282,7 @@ static int serve_supervisor(struct helper *h)
         return -1;
     if (n == sizeof command && command == HELPER_STOP)
         return stop(h);
+    serve_the_rest(h);
     helper_firewall_close(&h->firewall);
     return HELPER_EXIT_OK;
 }

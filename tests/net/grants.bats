@@ -145,13 +145,13 @@ teardown() {
 }
 
 @test "a service that the profile does not have is refused" {
-    knock_until "ssh: refused for $client: .*not in the profile" ssh tcp/23
+    knock_until "ssh: refused for $client: .*not in this profile" ssh tcp/23
     port_is_shut "$server" 23
     has_no_grant "$client"
 }
 
 @test "nothing is opened when one of several services is refused" {
-    knock_until "ssh: refused for $client: .*not in the profile" ssh tcp/22 tcp/23
+    knock_until "ssh: refused for $client: .*not in this profile" ssh tcp/22 tcp/23
     has_no_grant "$client"
     port_is_shut "$server" 22
 }
@@ -163,7 +163,7 @@ teardown() {
 }
 
 @test "Address = signed refuses an observed address" {
-    knock_until "signed: refused for $client: .*wants it signed" signed --address observed
+    knock_until "signed: refused for $client: .*wants the address signed" signed --address observed
     port_is_shut "$server" 22
     has_no_grant "$client"
     knock_until "signed: opened tcp/22 for $client" signed --address "$client"

@@ -323,23 +323,23 @@ probed_at_least() { # COUNT
 }
 
 @test "a revoked client is out, even when another file cannot be read" {
-    add_profile going --open tcp/22
+    add_profile leaving --open tcp/22
     wait_for_log reloaded
-    knock_opens going --address "$other"
+    knock_opens leaving --address "$other"
     port_is_open "$server" 22 "$other"
     mv "$conf" "$conf.good"
     { cat "$conf.good" && echo "Colour = blue"; } >"$conf"
-    rm /etc/portsmith.d/going.conf
+    rm /etc/portsmith.d/leaving.conf
     kill -HUP "$(daemon_pid)"
     wait_for_log "without 1 profile whose file is gone"
     wait_until 5 has_no_grant "$other"
     mv "$conf.good" "$conf"
     port_is_shut "$server" 22 "$other"
     fence
-    knock going --address "$other"
+    knock leaving --address "$other"
     fence
     has_no_grant "$other"
-    wait_for_log "going: tcp/22 for $other has ended: it is no longer permitted|a removed profile: tcp/22 for $other has ended"
+    wait_for_log "leaving: tcp/22 for $other has ended: it is no longer permitted|a removed profile: tcp/22 for $other has ended"
 }
 
 @test "SIGUSR1 logs what was counted so far, and nothing else happens" {
