@@ -166,7 +166,8 @@ bool settings_read(const char *path, enum file_trust trust, const char *section,
     return ok;
 }
 
-bool settings_each_word(const char *value, bool (*add)(void *into, const char *word, struct error *why),
+bool settings_each_word(const char *value,
+                        bool (*add)(void *into, const char *word, struct error *why),
                         void *into, struct error *why)
 {
     static const char blanks[] = " \t,";

@@ -28,7 +28,8 @@ bool settings_read(const char *path, enum file_trust trust, const char *section,
                    const struct setting *settings, size_t count, void *into, struct error *why);
 
 /* Calls `add` for each of the words, parted by blanks or commas, of a value. */
-bool settings_each_word(const char *value, bool (*add)(void *into, const char *word, struct error *why),
+bool settings_each_word(const char *value,
+                        bool (*add)(void *into, const char *word, struct error *why),
                         void *into, struct error *why);
 
 #endif

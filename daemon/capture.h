@@ -25,8 +25,8 @@ bool capture_open(struct capture *capture, const char *interface, const struct c
 
 enum { CAPTURE_FRAMES_AT_ONCE = 64 };
 
-/* Hands frames that wait to `handler`, CAPTURE_FRAMES_AT_ONCE at most. False with the reason when the
- * capture has ended, as when its interface was deleted. */
+/* Hands frames that wait to `handler`, CAPTURE_FRAMES_AT_ONCE at most. False with
+ * the reason when the capture has ended, as when its interface was deleted. */
 bool capture_read(struct capture *capture, capture_handler *handler, void *user,
                   struct error *why);
 

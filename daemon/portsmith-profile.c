@@ -283,7 +283,7 @@ static void make_client_key(struct enrolment *e)
 static void explain_bundle(const struct enrolment *e, const char *output)
 {
     printf("made profile %s and its bundle %s\n"
-           "The bundle holds the client's private key. Carry it over, read it there, then delete\n"
+           "The bundle holds the client's secret key. Carry it over, read it there, then delete\n"
            "it on both sides:\n"
            "    scp %s CLIENT:\n"
            "    portsmith-knock import FILE\n",

@@ -23,7 +23,7 @@ enum { FD_LIFELINE = 3, FD_HELPER = 4, FD_FIRST_FREE = 5 };
  * helper cuts off a sniffer that lets it fill up. While there could be more,
  * frames wait in the capture's buffer. */
 enum { UNANSWERED_MAX = 128 };
-_Static_assert((int)UNANSWERED_MAX >= (int)CAPTURE_FRAMES_AT_ONCE, "or no frame would ever be read");
+_Static_assert((int)UNANSWERED_MAX >= (int)CAPTURE_FRAMES_AT_ONCE, "or nothing is ever read");
 
 struct sniffer {
     struct roster roster;

@@ -390,7 +390,8 @@ static void log_refusal(const struct asked *asked, const char *name, const char 
     else if (asked->verdict == VERDICT_REPEATED && is_before_floor(asked))
         log_warnx("%s: refused for %s: older than the moment from which this profile counts; if "
                   "its clock is behind, it is heard in %lld s", name, address,
-                  (long long)(asked->mark->counters[0] - asked->request.counter) / USEC_PER_SEC + 1);
+                  (long long)(asked->mark->counters[0] - asked->request.counter) / USEC_PER_SEC +
+                      1);
     else if (asked->verdict == VERDICT_SERVICE_DENIED)
         log_warnx("%s: refused for %s: %s is not in this profile", name, address,
                   service_format(&asked->denied, service));

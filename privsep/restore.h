@@ -22,7 +22,8 @@ struct restore {
 enum restore_result {
     RESTORE_DONE,    /* the kernel has it */
     RESTORE_REFUSED, /* the block that was refused changed nothing; those before it are in force */
-    RESTORE_BUSY,    /* likewise, but trying again may help: the xtables lock was held, no memory, or the like */
+    RESTORE_BUSY,    /* likewise, but trying again may help: the xtables lock was held, no
+                        memory, or the like */
     RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */
 };
 

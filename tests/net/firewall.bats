@@ -158,6 +158,47 @@ greeting_on_server() { # ADDRESS
     connection_answers
 }
 
+# nftables rules of the admin's own, as nftables.conf(5) begins: all dropped but
+# what is named.
+drop_in_nftables() {
+    on server nft -f - <<'END'
+table inet filter {
+    chain input {
+        type filter hook input priority 0; policy drop;
+        ct state established,related accept
+        iif lo accept
+        meta l4proto { icmp, ipv6-icmp } accept
+    }
+}
+END
+}
+
+@test "an nftables chain that drops is named, with the line that helps" {
+    local line="nft insert rule inet filter input tcp dport 22 accept"
+
+    drop_in_nftables
+    run on server portsmithd -t -c "$conf"
+    [ "$status" -eq 0 ]
+    [[ $output == *"$line"* ]]
+    start_daemon
+    wait_for_log "inet filter input drops by default.*$line"
+    knock_opens all tcp/22
+    port_is_shut "$server" 22
+    on server bash -c "$line"
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+}
+
+@test "a back end that cannot answer for the other one's INPUT is named" {
+    on server iptables-nft -P INPUT DROP
+    run on server portsmithd -t -c "$conf"
+    if [ "$BACKEND" = legacy ]; then
+        [[ $output == *"set Backend = nft"* ]]
+    else
+        [ -z "$output" ]
+    fi
+}
+
 # ---- CloseWith = reset -----------------------------------------------------
 
 udp_is_refused() { # PORT
