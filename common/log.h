@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* `process` ("portsmithd", "sniffer", "helper") must stay valid. Connects to
+/* `process` ("portsmithd", "portsmith-sniffer", ...) must stay valid. Connects to
  * syslog at once, so that a process may give up its root directory later. */
 void log_open(const char *process, bool foreground, bool debug);
 

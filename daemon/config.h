@@ -57,8 +57,8 @@ struct config {
  * memory. The caller frees with config_free. */
 struct config *config_load(const char *path, struct error *why);
 
-/* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. For
- * portsmith-profile. The caller owns *c. */
+/* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. The
+ * caller owns *c, which holds defaults where it fails. */
 bool config_read_main(struct config *c, const char *path, struct error *why);
 
 /* Sets one key of portsmith.conf, as a line of the file would. `key` must be a

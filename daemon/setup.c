@@ -49,7 +49,7 @@ static const char rest[] =
     "#CloseWith = drop\n"
     "\n"
     "# Which iptables to use: `nft` (iptables-nft), `legacy` (iptables-legacy), or\n"
-    "# `auto` to find out which one works here.\n"
+    "# `auto` for the one that `iptables` is here.\n"
     "#Backend = auto\n"
     "\n"
     "# How far a client's clock may be from this host's, either way. `off` is for\n"

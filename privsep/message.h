@@ -1,7 +1,7 @@
 /* What crosses into portsmith-helper, and back: fixed-size structs over
  * SOCK_SEQPACKET, one struct a message, exact size or nothing. No strings to
  * parse, no lengths, no descriptors. Both ends are one build on one host, so
- * the structs travel as they lie in memory; padding is explicit and zero. */
+ * the structs travel as they lie in memory, zeroed before they are filled. */
 #ifndef PORTSMITH_MESSAGE_H
 #define PORTSMITH_MESSAGE_H
 
