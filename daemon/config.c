@@ -524,6 +524,12 @@ struct config *config_load(const char *path, struct error *why)
     return NULL;
 }
 
+void config_lock(struct config *c)
+{
+    if (c->profile_count > 0)
+        sodium_mlock(c->profiles, c->profile_count * sizeof *c->profiles);
+}
+
 size_t config_forget_removed_profiles(struct config *c)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];

@@ -73,6 +73,9 @@ const char *config_key_path(const struct config *c, char path[static CONFIG_PROF
 /* The profile of that name, or NULL. */
 const struct profile *config_find_profile(const struct config *c, const char *name);
 
+/* Locks the profiles in memory again: a fork does not hand locks down. */
+void config_lock(struct config *c);
+
 /* Takes the profiles out of *c whose files are gone; how many there were. */
 size_t config_forget_removed_profiles(struct config *c);
 

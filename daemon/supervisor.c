@@ -311,6 +311,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     struct error why;
     enum pair_result result;
 
+    config_lock(config);
     pair_init(&s.pair);
     if (!s.counters || s.signals < 0 || s.links < 0)
         fatal("cannot start");

@@ -297,7 +297,7 @@ static bool change_firewall(struct dispatch *d, int family, const struct change 
     if (!change->insert && !change->rewrite)
         return true;
     if (!fw->xtables.in_use[family])
-        error_set(&why, "this host has no IPv6"), done = false;
+        done = error_set(&why, "this host has no IPv6");
     else if (change->rewrite || fw->unsure[family])
         done = helper_firewall_rewrite(fw, family, d->grants, &why);
     else
