@@ -244,9 +244,9 @@ static void serve_sniffer(struct helper *h)
 
 static int stop(struct helper *h)
 {
-    for (size_t i = 0; i < h->grants.count; i++)
-        log_ended(h, &h->grants.items[i], "portsmithd stops");
-    h->grants.count = 0;
+    size_t ended = h->grants.count;
+
+    h->grants.count = 0; /* the items stay, to be named in the log */
     helper_grants_store(&h->grants);
     for (int family = IPV4; family < FAMILIES; family++)
         h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
@@ -255,6 +255,8 @@ static int stop(struct helper *h)
             if (h->firewall.unsure[family])
                 mend(h, family, false);
     helper_firewall_close(&h->firewall);
+    for (size_t i = 0; i < ended; i++)
+        log_ended(h, &h->grants.items[i], "portsmithd stops");
     if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
         log_warnx("live grants could not be removed; they end at their deadlines");
         return HELPER_EXIT_FAILURE;
