@@ -4,7 +4,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "file.h"
 #include "keys.h"
@@ -187,21 +186,11 @@ static bool place_identity(struct server *server, const char *path, struct error
     return path_join(server->identity, directory, name, "", why);
 }
 
-static bool is_secret(const char *path, struct error *why)
-{
-    int fd = file_open(path, FILE_SECRET, why);
-
-    if (fd < 0)
-        return false;
-    close(fd);
-    return true;
-}
-
 bool server_read(struct server *server, const char *path, struct error *why)
 {
     errno = 0;
     return settings_read(path, FILE_CONFIGURATION, "Server", settings,
                          sizeof settings / sizeof *settings, server, why) &&
            is_complete(server, path, why) && place_identity(server, path, why) &&
-           (!server->has_preshared || is_secret(path, why));
+           (!server->has_preshared || file_is_trusted(path, FILE_SECRET, why));
 }

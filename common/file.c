@@ -45,6 +45,16 @@ int file_open(const char *path, enum file_trust trust, struct error *why)
     return fd;
 }
 
+bool file_is_trusted(const char *path, enum file_trust trust, struct error *why)
+{
+    int fd = file_open(path, trust, why);
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
 static ssize_t read_up_to(int fd, void *buffer, size_t size)
 {
     size_t done = 0;
@@ -100,8 +110,7 @@ bool file_write_all(int fd, const void *content, size_t size)
     return true;
 }
 
-/* A new file is durable once its name is. */
-static bool sync_directory_of(const char *path)
+bool file_sync_directory_of(const char *path)
 {
     char directory[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -129,7 +138,7 @@ bool file_create(const char *path, mode_t mode, const void *content, size_t size
     if (fd < 0)
         return error_set(why, "%s: %s", path, strerror(errno));
     if (fchmod(fd, mode) != 0 || !file_write_all(fd, content, size) || fsync(fd) != 0 ||
-        !sync_directory_of(path)) {
+        !file_sync_directory_of(path)) { /* a new file is durable once its name is */
         error_set(why, "%s: %s", path, strerror(errno));
         unlink(path);
         close(fd);

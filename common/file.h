@@ -25,6 +25,13 @@ int file_open(const char *path, enum file_trust trust, struct error *why);
 ssize_t file_read(const char *path, enum file_trust trust, void *buffer, size_t size,
                   struct error *why);
 
+/* Whether file_open would open it; with the reason if not. */
+bool file_is_trusted(const char *path, enum file_trust trust, struct error *why);
+
+/* Makes what happened to the file's name last: its making or its removal. False
+ * with errno set. */
+bool file_sync_directory_of(const char *path);
+
 /* Makes a new file with exactly this content and mode, durably; an existing
  * one is never touched and is an error with errno EEXIST. */
 bool file_create(const char *path, mode_t mode, const void *content, size_t size,

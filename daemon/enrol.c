@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,16 +133,6 @@ bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const
 
 /* ---- the server's side ------------------------------------------------------- */
 
-static bool sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = fd >= 0 && fsync(fd) == 0;
-
-    if (fd >= 0)
-        close(fd);
-    return done;
-}
-
 bool enrol_remove(const struct config *c, const char *name, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
@@ -152,7 +141,7 @@ bool enrol_remove(const struct config *c, const char *name, struct error *why)
         return errno == ENOENT
                    ? error_set(why, "%s: there is no profile '%s'", c->profile_directory, name)
                    : error_set(why, "%s: %s", path, strerror(errno));
-    if (!sync_directory(c->profile_directory))
+    if (!file_sync_directory_of(path))
         return error_set(why, "%s: removed, but not durably: %s", path, strerror(errno));
     return true;
 }

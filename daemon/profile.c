@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "keys.h"
 #include "settings.h"
@@ -166,16 +165,6 @@ bool profile_set(struct profile *p, const char *key, const char *value, struct e
     return error_set(why, "unknown key '%s'", key);
 }
 
-static bool is_private(const char *path, struct error *why)
-{
-    int fd = file_open(path, FILE_SECRET, why);
-
-    if (fd < 0)
-        return false;
-    close(fd);
-    return true;
-}
-
 bool profile_read(struct profile *p, const char *path, const char *name, struct error *why)
 {
     memset(p, 0, sizeof *p);
@@ -186,7 +175,7 @@ bool profile_read(struct profile *p, const char *path, const char *name, struct 
         return error_set(why, "%s: expected a line 'PublicKey = ...'", path);
     if (p->service_count == 0)
         return error_set(why, "%s: expected a line 'Open = ...', such as Open = tcp/22", path);
-    return !p->has_preshared || is_private(path, why);
+    return !p->has_preshared || file_is_trusted(path, FILE_SECRET, why);
 }
 
 void profile_print_services(const char *key, const struct service *services, unsigned count,
