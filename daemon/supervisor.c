@@ -142,11 +142,13 @@ static void reload(struct supervisor *s)
         log_warnx("RunDirectory and StateDirectory change by a restart alone: the configuration in "
                   "use stays");
         config_free(new);
+        forget_removed_profiles(s);
         return;
     }
     if (pair_probe(new, &s->logging) != PAIR_STARTED) {
         log_warnx("this host cannot do what the new configuration asks: the one in use stays");
         config_free(new);
+        forget_removed_profiles(s);
         return;
     }
     s->config = new;
@@ -158,6 +160,7 @@ static void reload(struct supervisor *s)
     log_warnx("the new configuration cannot be used: going back to the one before");
     s->config = old;
     config_free(new);
+    config_forget_removed_profiles(old);
     restart_pair(s);
 }
 
