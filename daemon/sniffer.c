@@ -16,6 +16,7 @@
 #include "knock.h"
 #include "log.h"
 #include "message.h"
+#include "sandbox.h"
 
 enum { FD_LIFELINE = 3, FD_HELPER = 4, FD_FIRST_FREE = 5 };
 
@@ -184,6 +185,7 @@ static void fall_silent(int nothing)
 void sniffer_run(const struct sniffer_start *start)
 {
     static struct sniffer sniffer;
+    struct error why;
     sigset_t none;
     int nothing;
 
@@ -195,8 +197,10 @@ void sniffer_run(const struct sniffer_start *start)
     sigprocmask(SIG_SETMASK, &none, NULL);
     nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     prepare(&sniffer, start);
-    fall_silent(nothing);
     if (write(FD_LIFELINE, "", 1) != 1)
+        exit(EXIT_FAILURE);
+    fall_silent(nothing);
+    if (!sandbox_enter(FD_HELPER, &why))
         exit(EXIT_FAILURE);
     watch(&sniffer);
 }

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # used by the scripts that read this file
 {
 build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libcap-ng-dev
-    libinih-dev libmnl-dev)
+    libinih-dev libmnl-dev libseccomp-dev)
 test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux procps passwd socat nmap
     nftables tcpdump xxd python3 python3-nacl)
 analysis_packages=(binutils mandoc shellcheck clang clang-tidy cppcheck)

@@ -63,6 +63,10 @@ all_sets_are() { # PID MASK
     [ "$(field "$(sniffer)" NoNewPrivs)" = 1 ]
 }
 
+@test "the sniffer's system calls are filtered" {
+    [ "$(field "$(sniffer)" Seccomp)" = 2 ]
+}
+
 @test "the sniffer's root directory is empty and nobody else can write it" {
     [ "/proc/$(sniffer)/root/." -ef /run/portsmith/empty ]
     [ -z "$(ls -A /run/portsmith/empty)" ]
