@@ -126,6 +126,13 @@ static void forget_removed_profiles(struct supervisor *s)
     restart_pair(s);
 }
 
+/* The configuration in use stays, and `new`, which may be NULL, goes. */
+static void refuse_reload(struct supervisor *s, struct config *new)
+{
+    config_free(new);
+    forget_removed_profiles(s);
+}
+
 static void reload(struct supervisor *s)
 {
     struct config *old = s->config, *new;
@@ -135,20 +142,18 @@ static void reload(struct supervisor *s)
     if (!new) {
         log_warnx("%s", why.text);
         log_warnx("the configuration was not reloaded: the one in use stays");
-        forget_removed_profiles(s);
+        refuse_reload(s, NULL);
         return;
     }
     if (moves_directories(old, new)) {
         log_warnx("RunDirectory and StateDirectory change by a restart alone: the configuration in "
                   "use stays");
-        config_free(new);
-        forget_removed_profiles(s);
+        refuse_reload(s, new);
         return;
     }
     if (pair_probe(new, &s->logging) != PAIR_STARTED) {
         log_warnx("this host cannot do what the new configuration asks: the one in use stays");
-        config_free(new);
-        forget_removed_profiles(s);
+        refuse_reload(s, new);
         return;
     }
     s->config = new;
