@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,6 +202,30 @@ static const char *make_absolute(char absolute[static PATH_MAX], const char *pat
     return strcat(strcat(strcpy(absolute, directory), "/"), path);
 }
 
+static bool forbid_core_dumps(void)
+{
+    static const struct rlimit none = {0, 0};
+
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
+}
+
+/* Nothing of what it was started with is needed, and all of it would be handed
+ * on to the sniffer: wipes the environment, closes descriptors beyond standard
+ * error, and makes sure that no file of ours becomes one of those three. */
+static bool forget_the_starter(void)
+{
+    int nothing;
+
+    for (char **variable = environ; *variable; variable++)
+        explicit_bzero(*variable, strlen(*variable));
+    if (clearenv() != 0 || close_range(STDERR_FILENO + 1, ~0u, 0) != 0)
+        return false;
+    do
+        nothing = open("/dev/null", O_RDWR);
+    while (nothing >= 0 && nothing <= STDERR_FILENO);
+    return nothing >= 0 && close(nothing) == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.supervisor = {.config_path = CONFIG_FILE, .ready = -1}};
@@ -209,8 +234,8 @@ int main(int argc, char **argv)
     struct error why;
     char path[PATH_MAX];
 
-    if (sodium_init() < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        fatalx("cannot initialise");
+    if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
+        fatal("cannot initialise");
     read_options(&options, argc, argv);
     if (!options.test && !options.print && !is_root())
         return EXIT_FAILURE;

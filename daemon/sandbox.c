@@ -1,13 +1,16 @@
 #include "sandbox.h"
 
-#include <seccomp.h>
-#include <string.h>
+#include <asm/ioctls.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "filter.h"
 
 /* libpcap's capture is a ring in memory, to be waited for; what it asks of the
  * socket besides is whether its interface is still there. Memory is given back,
  * and perhaps asked for, by the C library alone. */
-static const int allowed[] = {
+static const int sniffer_calls[] = {
     SCMP_SYS(poll),          SCMP_SYS(ppoll),        SCMP_SYS(recvfrom),
     SCMP_SYS(getsockopt),    SCMP_SYS(read),         SCMP_SYS(clock_gettime),
     SCMP_SYS(rt_sigreturn),  SCMP_SYS(restart_syscall),
@@ -15,29 +18,52 @@ static const int allowed[] = {
     SCMP_SYS(exit),          SCMP_SYS(exit_group),
 };
 
-static int allow_all(scmp_filter_ctx filter, int peer)
-{
-    const struct scmp_arg_cmp to_peer = {.op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)peer};
-    const struct scmp_arg_cmp to_error = {.op = SCMP_CMP_EQ, .datum_a = STDERR_FILENO};
-    int error = 0;
+/* Beyond what iptables needs. */
+static const int supervisor_calls[] = {
+    /* the supervisor */
+    SCMP_SYS(fork), SCMP_SYS(socketpair), SCMP_SYS(shutdown), SCMP_SYS(signalfd4),
+    SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(ftruncate), SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat), SCMP_SYS(fchmod), SCMP_SYS(mlock), SCMP_SYS(munlock),
+    SCMP_SYS(fsync),
+    /* a sniffer on its way down */
+    SCMP_SYS(prctl), SCMP_SYS(setsid), SCMP_SYS(eventfd2), SCMP_SYS(chroot), SCMP_SYS(chdir),
+    SCMP_SYS(setrlimit), SCMP_SYS(capget), SCMP_SYS(capset), SCMP_SYS(setgroups),
+    SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setuid), SCMP_SYS(setgid),
+    SCMP_SYS(getresuid), SCMP_SYS(getresgid), SCMP_SYS(getgroups), SCMP_SYS(seccomp),
+    /* a helper: its marks, grants and timers, and what confines it */
+    SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(renameat), SCMP_SYS(renameat2),
+    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule),
+    SCMP_SYS(landlock_restrict_self),
+    /* modprobe, which iptables-legacy runs while a helper probes */
+    SCMP_SYS(init_module), SCMP_SYS(finit_module),
+};
 
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed && error == 0; i++)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-    if (error == 0)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, to_peer);
-    if (error == 0) /* /dev/null by now: last words that nobody reads */
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, to_error);
-    return error != 0 ? error : seccomp_load(filter);
+enum { DEVICE_CONTROLS = 0x8900, DEVICE_CONTROL_MASK = ~0xff /* SIOCGIFFLAGS and its like */ };
+
+bool sandbox_enter_as_supervisor(struct error *why)
+{
+    struct filter filter;
+
+    filter_begin(&filter);
+    filter_allow_iptables(&filter);
+    filter_allow(&filter, supervisor_calls, sizeof supervisor_calls / sizeof *supervisor_calls);
+    filter_allow_masked(&filter, SCMP_SYS(socket), 0, ~0u, AF_PACKET);
+    filter_allow_masked(&filter, SCMP_SYS(unshare), 0, ~0u, CLONE_NEWNET);
+    filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, (unsigned)DEVICE_CONTROL_MASK,
+                        DEVICE_CONTROLS);
+    filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, ~0u, TCGETS); /* is this a terminal? */
+    return filter_load(&filter, why);
 }
 
-bool sandbox_enter(int peer, struct error *why)
+bool sandbox_enter_as_sniffer(int peer, struct error *why)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    int error;
+    struct filter filter;
 
-    if (!filter)
-        return error_set(why, "cannot make a system call filter");
-    error = allow_all(filter, peer);
-    seccomp_release(filter);
-    return error == 0 || error_set(why, "cannot load the system call filter: %s", strerror(-error));
+    filter_begin(&filter);
+    filter_allow(&filter, sniffer_calls, sizeof sniffer_calls / sizeof *sniffer_calls);
+    filter_allow_masked(&filter, SCMP_SYS(sendto), 0, ~0u, (unsigned)peer);
+    /* /dev/null by now: last words that nobody reads */
+    filter_allow_masked(&filter, SCMP_SYS(write), 0, ~0u, STDERR_FILENO);
+    return filter_load(&filter, why);
 }

@@ -1,4 +1,4 @@
-/* The system calls that are left to the sniffer once it listens. */
+/* The system calls that are left to the supervisor and to the sniffer. */
 #ifndef PORTSMITH_SANDBOX_H
 #define PORTSMITH_SANDBOX_H
 
@@ -6,10 +6,14 @@
 
 #include "error.h"
 
+/* For the supervisor, before it starts anything: what it, and the start of a
+ * sniffer and of a helper, need. False with the reason: do not go on. */
+bool sandbox_enter_as_supervisor(struct error *why);
+
 /* From here on the process may wait, receive, look at the clock, send on the
  * descriptor `peer` alone, and exit; any other system call kills it. That also
  * closes what no capability guards: sending frames on an open capture. Needs
  * no_new_privs. False with the reason: do not go on. */
-bool sandbox_enter(int peer, struct error *why);
+bool sandbox_enter_as_sniffer(int peer, struct error *why);
 
 #endif

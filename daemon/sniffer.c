@@ -13,6 +13,7 @@
 
 #include "capture.h"
 #include "drop.h"
+#include "filter.h"
 #include "knock.h"
 #include "log.h"
 #include "message.h"
@@ -172,10 +173,13 @@ static _Noreturn void watch(struct sniffer *s)
 }
 
 /* Standard error is shared with the others, the log is believed: neither is for
- * what reads hostile bytes. From here on the exit status is all it says. */
+ * what reads hostile bytes. From here on the exit status is all it says, but
+ * for the name of a forbidden system call in a debug build. */
 static void fall_silent(int nothing)
 {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    const int last = FILTER_NAMES_CALLS ? STDOUT_FILENO : STDERR_FILENO;
+
+    for (int fd = STDIN_FILENO; fd <= last; fd++)
         if (dup2(nothing, fd) < 0)
             fatal("cannot give up the terminal");
     close(nothing);
@@ -200,7 +204,7 @@ void sniffer_run(const struct sniffer_start *start)
     if (write(FD_LIFELINE, "", 1) != 1)
         exit(EXIT_FAILURE);
     fall_silent(nothing);
-    if (!sandbox_enter(FD_HELPER, &why))
+    if (!sandbox_enter_as_sniffer(FD_HELPER, &why))
         exit(EXIT_FAILURE);
     watch(&sniffer);
 }

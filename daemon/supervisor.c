@@ -19,6 +19,7 @@
 #include "neighbours.h"
 #include "pair.h"
 #include "pidfile.h"
+#include "sandbox.h"
 
 enum {
     EX_CONFIG_STATUS = 78,
@@ -323,6 +324,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     pair_init(&s.pair);
     if (!s.counters || s.signals < 0 || s.links < 0)
         fatal("cannot start");
+    if (!sandbox_enter_as_supervisor(&why))
+        fatalx("%s", why.text);
     if (!file_make_directory(config->run_directory, 0755, &why))
         fatalx("%s", why.text);
     s.pidfile = pidfile_create(config->run_directory, &why);

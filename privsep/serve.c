@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "bell.h"
-#include "caps.h"
 #include "clock.h"
+#include "confine.h"
 #include "dispatch.h"
 #include "log.h"
 
@@ -459,7 +459,7 @@ static int serve(struct helper *h, const struct xtables *xtables)
     }
     release_other_backend(xtables->backend);
     warn_of_legacy_tables(xtables);
-    if (!helper_caps_drop(xtables->backend == BACKEND_LEGACY, &why)) {
+    if (!helper_confine(xtables, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }

@@ -24,7 +24,7 @@ static int behind_the_filter(void (*act)(void))
     if (child == 0) {
         struct error why;
 
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !sandbox_enter(peer[0], &why))
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !sandbox_enter_as_sniffer(peer[0], &why))
             _exit(1);
         act();
         _exit(CHILD_OK);

@@ -1,0 +1,41 @@
+#include "confine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "caps.h"
+#include "filter.h"
+#include "landlock.h"
+
+enum { DESCRIPTORS_MAX = 64 };
+
+/* Beyond what iptables needs: marks, grants, timers. */
+static const int calls[] = {
+    SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync),          SCMP_SYS(unlinkat),
+    SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+};
+
+static bool limit_descriptors(struct error *why)
+{
+    static const struct rlimit few = {DESCRIPTORS_MAX, DESCRIPTORS_MAX};
+
+    return setrlimit(RLIMIT_NOFILE, &few) == 0 ||
+           error_set(why, "cannot limit descriptors: %s", strerror(errno));
+}
+
+static bool filter_calls(struct error *why)
+{
+    struct filter filter;
+
+    filter_begin(&filter);
+    filter_allow_iptables(&filter);
+    filter_allow(&filter, calls, sizeof calls / sizeof *calls);
+    return filter_load(&filter, why);
+}
+
+bool helper_confine(const struct xtables *found, struct error *why)
+{
+    return helper_caps_drop(found->backend == BACKEND_LEGACY, why) && limit_descriptors(why) &&
+           helper_landlock_enter(found, why) && filter_calls(why);
+}

@@ -1,0 +1,16 @@
+/* What is left to the helper once it has probed the firewall. */
+#ifndef PORTSMITH_CONFINE_H
+#define PORTSMITH_CONFINE_H
+
+#include <stdbool.h>
+
+#include "error.h"
+#include "probe.h"
+
+/* Gives up capabilities (caps.h), files (landlock.h), descriptors beyond a few,
+ * and every system call but those of the helper's loop and of the iptables
+ * programs that were `found`; any other kills. All of it holds for these
+ * programs, too. False with the reason: do not go on. */
+bool helper_confine(const struct xtables *found, struct error *why);
+
+#endif
