@@ -24,7 +24,7 @@ static const int supervisor_calls[] = {
     SCMP_SYS(fork), SCMP_SYS(socketpair), SCMP_SYS(shutdown), SCMP_SYS(signalfd4),
     SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(ftruncate), SCMP_SYS(unlink),
     SCMP_SYS(unlinkat), SCMP_SYS(fchmod), SCMP_SYS(mlock), SCMP_SYS(munlock),
-    SCMP_SYS(fsync),
+    SCMP_SYS(fsync), SCMP_SYS(getdents64),
     /* a sniffer on its way down */
     SCMP_SYS(prctl), SCMP_SYS(setsid), SCMP_SYS(eventfd2), SCMP_SYS(chroot), SCMP_SYS(chdir),
     SCMP_SYS(setrlimit), SCMP_SYS(capget), SCMP_SYS(capset), SCMP_SYS(setgroups),

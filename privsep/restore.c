@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "log.h"
 
 enum {
     ANSWER_SIZE = 4096,
@@ -97,6 +98,8 @@ static bool start(struct restore *restore, struct error *why)
     close(from[1]);
     restore->in = to[1];
     restore->out = from[0];
+    if (error == EACCES) /* an upgrade put another file there: see landlock.h */
+        fatalx("%s may not be run, perhaps for it was upgraded: starting again", restore->path);
     if (error) {
         restore->pid = 0;
         close_pipes(restore);
