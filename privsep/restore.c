@@ -99,7 +99,7 @@ static bool start(struct restore *restore, struct error *why)
     restore->in = to[1];
     restore->out = from[0];
     if (error == EACCES) /* an upgrade put another file there: see landlock.h */
-        fatalx("%s may not be run, perhaps for it was upgraded: starting again", restore->path);
+        fatalx("%s may not be run, perhaps because it was upgraded: starting again", restore->path);
     if (error) {
         restore->pid = 0;
         close_pipes(restore);

@@ -1,45 +1,33 @@
-/* daemon/sandbox: what it leaves works, and anything else kills, told by the
- * kernel in the wait status of a child that tried. */
-#include "check.h"
+/* daemon/sandbox: what it leaves works, and anything else kills. */
+#include "forbidden.h"
 
 #include <poll.h>
-#include <signal.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "sandbox.h"
 
-enum { CHILD_OK = 42 };
-
 static int peer[2], other[2];
 
-/* The wait status of a child that runs `act` behind the filter. */
-static int behind_the_filter(void (*act)(void))
+static bool as_sniffer(void)
 {
-    int status;
-    pid_t child = fork();
+    struct error why;
 
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct error why;
-
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !sandbox_enter_as_sniffer(peer[0], &why))
-            _exit(1);
-        act();
-        _exit(CHILD_OK);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return status;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && sandbox_enter_as_sniffer(peer[0], &why);
 }
 
-static void assert_kills(void (*act)(void))
+static bool as_supervisor(void)
 {
-    int status = behind_the_filter(act);
+    struct error why;
 
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGSYS);
+    return sandbox_enter_as_supervisor(&why);
 }
+
+/* ---- the sniffer -------------------------------------------------------- */
 
 static void send_elsewhere(void)
 {
@@ -77,26 +65,14 @@ static void change_the_filter(void)
     setsockopt(other[0], SOL_SOCKET, SO_RCVBUF, "1234", 4);
 }
 
-static void anything_else_kills(void **state)
+static void anything_else_kills_the_sniffer(void **state)
 {
+    static void (*const acts[])(void) = {send_elsewhere, write_elsewhere, make_a_socket, open_a_file,
+                                         start_a_program, kill_somebody, change_the_filter};
+
     (void)state;
-    assert_kills(send_elsewhere);
-    assert_kills(write_elsewhere);
-    assert_kills(make_a_socket);
-    assert_kills(open_a_file);
-    assert_kills(start_a_program);
-    assert_kills(kill_somebody);
-    assert_kills(change_the_filter);
-}
-
-/* A sanitizer's runtime makes system calls of its own, and would be killed. */
-#ifndef __SANITIZE_ADDRESS__
-static void assert_works(void (*act)(void))
-{
-    int status = behind_the_filter(act);
-
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), CHILD_OK);
+    for (size_t i = 0; i < COUNT_OF(acts); i++)
+        assert_true(was_killed(confined(as_sniffer, acts[i])));
 }
 
 static void talk_to_the_peer(void)
@@ -112,9 +88,60 @@ static void talk_to_the_peer(void)
 static void the_sniffer_s_work_goes_on(void **state)
 {
     (void)state;
-    assert_works(talk_to_the_peer);
+    assert_true(went_well(confined(as_sniffer, talk_to_the_peer)));
 }
-#endif
+
+/* ---- the supervisor ----------------------------------------------------- */
+
+static void trace_another(void)
+{
+    ptrace(PTRACE_SEIZE, getppid(), NULL, NULL);
+}
+
+static void mount_something(void)
+{
+    mount("none", "/", "tmpfs", 0, NULL);
+}
+
+static void make_a_mount_namespace(void)
+{
+    unshare(CLONE_NEWNS);
+}
+
+static void type_at_a_terminal(void)
+{
+    ioctl(STDIN_FILENO, TIOCSTI, "x");
+}
+
+static void anything_else_kills_the_supervisor(void **state)
+{
+    static void (*const acts[])(void) = {trace_another, mount_something, make_a_mount_namespace,
+                                         make_a_socket /* of TCP */, type_at_a_terminal};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(acts); i++)
+        assert_true(was_killed(confined(as_supervisor, acts[i])));
+}
+
+/* Which is what the tests in tests/net show whole. */
+static void start_a_child(void)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    if (waitpid(child, &status, 0) != child || status != 0)
+        _exit(1);
+}
+
+static void the_supervisor_starts_programs(void **state)
+{
+    (void)state;
+    assert_true(went_well(confined(as_supervisor, start_a_child)));
+}
 
 static int start(void **state)
 {
@@ -126,10 +153,10 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#ifndef __SANITIZE_ADDRESS__
         cmocka_unit_test(the_sniffer_s_work_goes_on),
-#endif
-        cmocka_unit_test(anything_else_kills),
+        cmocka_unit_test(anything_else_kills_the_sniffer),
+        cmocka_unit_test(the_supervisor_starts_programs),
+        cmocka_unit_test(anything_else_kills_the_supervisor),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

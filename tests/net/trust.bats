@@ -1,0 +1,234 @@
+#!/usr/bin/env bats
+# portsmith-trust(7) against the running processes, and what becomes of one that
+# does what it may not.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/net/net.bash"
+# shellcheck source=tests/lib/build.bash
+. "$top/tests/lib/build.bash"
+
+inspect=$build_directory/tests/inspect/inspect
+
+setup_file() {
+    lab_setup
+    configure
+    add_profile ssh --open tcp/22
+    start_daemon
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    common_setup
+}
+
+teardown() {
+    common_teardown
+}
+
+# ---- what the page says ----------------------------------------------------
+
+# The words of an item, sorted, a line each.
+page_says() { # PROCESS ITEM
+    sed -n "/^\.Ss The $1\$/,/^\.El/p" "$top/man/portsmith-trust.7" |
+        sed -n "/^\.It $2\$/,/^\.\(It\|El\)/{ /^\.\(It\|El\)/d; s/^\.Pa //; p }" |
+        tr ' ' '\n' | sort
+}
+
+names_paths() { # sorted, those that begin with a slash
+    grep -o -E '(^|[" ])/[^" ]+' | tr -d '" ' | sort -u
+}
+
+# ---- what is so ------------------------------------------------------------
+
+process() { # PROCESS as on the page
+    case $1 in
+    supervisor) process_named portsmithd ;;
+    sniffer) process_named portsmith-sniff ;;
+    helper) process_named portsmith-helpe ;;
+    esac
+}
+
+field() { # PID FIELD of /proc/PID/status
+    sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
+}
+
+capabilities() { # PID
+    case $(field "$1" CapEff) in
+    0000000000000000) echo none ;;
+    0000000000001000) echo net_admin ;;
+    0000000000003000) printf 'net_admin\nnet_raw\n' ;;
+    "$(field self CapEff)") echo all ;;
+    *) field "$1" CapEff ;;
+    esac
+}
+
+# Standard input to error are the terminal's, the log's or /dev/null.
+open_files() { # PID
+    local fd files
+
+    files=$(for fd in "/proc/$1/fd"/*; do
+        [ "${fd##*/}" -le 2 ] || readlink "$fd"
+    done | grep ^/ | sort -u)
+    echo "${files:-none}"
+}
+
+calls() { # PID PATTERN of names with or without a question mark
+    "$inspect" calls "$1" | grep -E "$2" | tr -d '?' | sort
+}
+
+agree() { # PROCESS ITEM COMMAND...
+    local said
+
+    said=$(page_says "$1" "$2")
+    [ -n "$said" ]
+    shift 2
+    diff --label "the page" --label "the process" -U 0 <(echo "$said") <("$@")
+}
+
+# ---- the table -------------------------------------------------------------
+
+@test "users are as the page says" {
+    local name
+
+    for name in supervisor sniffer helper; do
+        agree "$name" User id -n -u "$(field "$(process "$name")" Uid | cut -f1)"
+    done
+}
+
+@test "capabilities are as the page says" {
+    local item=Capabilities
+
+    agree supervisor Capabilities capabilities "$(process supervisor)"
+    agree sniffer Capabilities capabilities "$(process sniffer)"
+    [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one"
+    agree helper "$item" capabilities "$(process helper)"
+}
+
+@test "open files are as the page says" {
+    local name
+
+    for name in supervisor sniffer helper; do
+        agree "$name" "Open files" open_files "$(process "$name")"
+    done
+}
+
+@test "system calls are as the page says" {
+    local name
+
+    for name in supervisor sniffer helper; do
+        agree "$name" "System calls" calls "$(process "$name")" '[a-z0-9_]$'
+        agree "$name" "System calls, some arguments only" calls "$(process "$name")" '\?$'
+    done
+}
+
+@test "the files that Landlock leaves to the helper are those that the page names" {
+    diff -U 0 <(sed -n '/^\.Ss The helper$/,/^\.It System calls$/p' "$top/man/portsmith-trust.7" |
+        names_paths | grep -v -E '^/(run|var/lib)/portsmith(/marks)?$') \
+        <(sed -n '/^} rules\[\] = {$/,/^};$/p' "$top/privsep/landlock.c" | names_paths)
+}
+
+@test "all have no_new_privs and a filter, and the iptables programs what the helper has" {
+    local pid children
+
+    children=$(ps -o pid= --ppid "$(process helper)")
+    [ "$(wc -l <<<"$children")" -eq 2 ]
+    for pid in $(process supervisor) $(process sniffer) $(process helper) $children; do
+        [ "$(field "$pid" NoNewPrivs)" = 1 ]
+        [ "$(field "$pid" Seccomp)" = 2 ]
+    done
+    for pid in $children; do
+        [ "$(capabilities "$pid")" = "$(capabilities "$(process helper)")" ]
+        [ "$(open_files "$pid")" = none ]
+        diff <("$inspect" calls "$pid") <("$inspect" calls "$(process helper)")
+    done
+}
+
+@test "nothing of whoever started the daemon is left in it" {
+    local pid
+
+    [ "$(tr -d '\0' <"/proc/$(process supervisor)/environ")" = "" ]
+    [ "$(tr -d '\0' <"/proc/$(process sniffer)/environ")" = "" ]
+    [ "$(tr -d '\0' <"/proc/$(process helper)/environ")" = "" ]
+    for pid in $(process supervisor) $(process sniffer) $(process helper); do
+        grep -q '^Max core file size *0 *0 ' "/proc/$pid/limits"
+    done
+}
+
+# ---- a forbidden call ------------------------------------------------------
+
+# Makes the process do one, and waits until the kernel has ended it for that.
+dies_of() { # PROCESS CALL
+    local pid
+
+    pid=$(process "$1")
+    "$inspect" force "$pid" "$2"
+    wait_until 5 has_ended "$pid"
+}
+
+has_ended() { # PID
+    ! [ -d "/proc/$1" ] || [[ $(field "$1" State) == Z* ]]
+}
+
+serves_again() {
+    [ "$(process sniffer | wc -l)" -eq 1 ] && [ "$(process helper | wc -l)" -eq 1 ] &&
+        log_has ' ready: '
+}
+
+@test "a sniffer that opens a file is killed, and another one takes its place" {
+    dies_of sniffer openat
+    wait_until 5 log_has 'the sniffer .* was ended by signal 31'
+    wait_until 10 serves_again
+}
+
+@test "a helper that mounts something is killed, and another one takes its place" {
+    dies_of helper mount
+    wait_until 5 log_has 'the helper .* was ended by signal 31'
+    wait_until 10 serves_again
+}
+
+@test "a supervisor that traces another process is killed, and the doors stay shut" {
+    dies_of supervisor ptrace
+    wait_until 5 has_ended_all
+    rules | grep -q -e '-A portsmith-shut -j DROP'
+    rm -f "$lab/daemon.pid"
+    start_daemon
+}
+
+has_ended_all() {
+    ! daemon_processes
+}
+
+# ---- an upgrade of iptables ------------------------------------------------
+
+
+# ip netns exec gave the daemon mounts of its own.
+in_its_mounts() { # COMMAND...
+    nsenter --mount --target "$(process supervisor)" "$@"
+}
+
+# The programs that run go on with the old file until one of them ends.
+@test "another file in the place of the iptables program: probed, then used" {
+    local program helper child
+
+    program=$(readlink -f "/usr/sbin/iptables-$BACKEND")
+    helper=$(process helper)
+    cp "$program" "$lab/upgraded"
+    in_its_mounts mount --bind "$lab/upgraded" "$program"
+    for child in $(ps -o pid= --ppid "$helper"); do
+        kill -KILL "$child"
+    done
+    xtables -t mangle -F portsmith-shut
+    wait_until 10 log_has 'may not be run, perhaps because it was upgraded'
+    wait_until 20 serves_again
+    [ "$(process helper)" != "$helper" ]
+    wait_until 10 rules_are_back
+    knock_opens ssh
+    in_its_mounts umount --lazy "$program"
+}
+
+rules_are_back() {
+    chain mangle portsmith-shut | grep -q -e '-j DROP'
+}

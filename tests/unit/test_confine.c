@@ -1,0 +1,221 @@
+/* privsep/confine: a confined helper does its work with real iptables, and
+ * reaches nothing else. */
+#include "forbidden.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "confine.h"
+#include "file.h"
+#include "firewall.h"
+#include "message.h"
+#include "netspace.h"
+
+static enum backend backend;
+static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};
+static struct xtables found;
+
+/* As the helper finds them when it is started. */
+static bool open_own_directories(void)
+{
+    int state, run;
+
+    mkdir("state", 0700);
+    mkdir("run", 0700);
+    state = open("state", O_RDONLY | O_DIRECTORY);
+    run = open("run", O_RDONLY | O_DIRECTORY);
+    return state >= 0 && run >= 0 && dup2(fcntl(state, F_DUPFD, 20), HELPER_FD_STATE) >= 0 &&
+           dup2(fcntl(run, F_DUPFD, 20), HELPER_FD_RUN) >= 0;
+}
+
+static bool as_helper(void)
+{
+    struct error why;
+
+    return open_own_directories() && helper_probe(&found, backend, &why) == PROBE_USABLE &&
+           helper_confine(&found, &why);
+}
+
+static void require(bool condition, int number)
+{
+    if (!condition)
+        _exit(number);
+}
+
+/* ---- its work ----------------------------------------------------------- */
+
+static void change_the_firewall(void)
+{
+    struct firewall firewall;
+    struct grants grants = {0};
+    struct error why;
+
+    helper_firewall_open(&firewall, &setup, &found);
+    for (int family = IPV4; family < FAMILIES; family++)
+        require(!found.in_use[family] ||
+                    helper_firewall_establish(&firewall, family, &grants, &why),
+                1 + family);
+    helper_firewall_close(&firewall);
+}
+
+static void write_its_files(void)
+{
+    struct error why;
+    int marks = openat(HELPER_FD_STATE, "marks", O_RDWR | O_CREAT, 0600);
+
+    require(marks >= 0 && pwrite(marks, "x", 1, 0) == 1 && fdatasync(marks) == 0, 1);
+    require(file_replace(HELPER_FD_RUN, "grants", 0600, "x", 1, &why), 2);
+    require(file_replace(HELPER_FD_RUN, "grants", 0600, "y", 1, &why), 3);
+    require(unlinkat(HELPER_FD_RUN, "grants", 0) == 0, 4);
+}
+
+static void work_goes_on(void **state)
+{
+    (void)state;
+    assert_int_equal(confined(as_helper, change_the_firewall), CHILD_OK << 8);
+    assert_int_equal(confined(as_helper, write_its_files), CHILD_OK << 8);
+}
+
+/* ---- other files -------------------------------------------------------- */
+
+static bool has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
+}
+
+static bool is_denied(int result)
+{
+    return result < 0 && errno == EACCES;
+}
+
+static int start(const char *path)
+{
+    char *const argv[] = {strdupa(path), NULL}, *const environment[] = {NULL};
+    pid_t child;
+
+    errno = posix_spawn(&child, path, NULL, NULL, argv, environment);
+    return errno ? -1 : 0;
+}
+
+/* All of them root's own, and the permissions would let it. */
+static void reach_for_others(void)
+{
+    require(is_denied(open("/etc/passwd", O_RDONLY)), 1);
+    require(is_denied(open("/etc/portsmith-test", O_WRONLY | O_CREAT, 0600)), 2);
+    require(is_denied(open("/run/portsmith-test", O_WRONLY | O_CREAT, 0600)), 3);
+    require(is_denied(open("/lib/portsmith-test", O_WRONLY | O_CREAT, 0600)), 4);
+    require(is_denied(open("other", O_RDONLY)), 5);
+    require(is_denied(open("/", O_RDONLY | O_DIRECTORY)), 6);
+    require(is_denied(open("/proc/1/environ", O_RDONLY)), 7);
+    require(is_denied(unlinkat(HELPER_FD_STATE, "marks", 0)), 8);
+    require(is_denied(start("/bin/true")), 9);
+    require(is_denied(start("/bin/sh")), 10);
+}
+
+static void other_files_are_out_of_reach(void **state)
+{
+    (void)state;
+    if (!has_landlock()) {
+        print_message("# this kernel has no Landlock: not tested\n");
+        return;
+    }
+    scratch_write_text("other", 0600, "x");
+    assert_int_equal(confined(as_helper, reach_for_others), CHILD_OK << 8);
+}
+
+static void signal_the_parent(void)
+{
+    require(kill(getppid(), 0) < 0 && errno == EPERM, 1);
+}
+
+static void processes_that_it_did_not_start_are_out_of_reach(void **state)
+{
+    (void)state;
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6) {
+        print_message("# this kernel's Landlock knows no signals: not tested\n");
+        return;
+    }
+    assert_int_equal(confined(as_helper, signal_the_parent), CHILD_OK << 8);
+}
+
+/* ---- other system calls ------------------------------------------------- */
+
+static void trace_another(void)
+{
+    ptrace(PTRACE_SEIZE, getppid(), NULL, NULL);
+}
+
+static void mount_something(void)
+{
+    mount("none", "/", "tmpfs", 0, NULL);
+}
+
+static void open_a_tcp_socket(void)
+{
+    socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static void open_a_packet_socket(void)
+{
+    socket(AF_PACKET, SOCK_RAW, 0);
+}
+
+static void make_a_namespace(void)
+{
+    unshare(CLONE_NEWNET);
+}
+
+static void change_user(void)
+{
+    if (setuid(1) != 0)
+        _exit(1);
+}
+
+static void change_a_mode(void)
+{
+    chmod("/etc", 0777);
+}
+
+static void make_a_directory(void)
+{
+    mkdir("directory", 0700);
+}
+
+static void anything_else_kills(void **state)
+{
+    static void (*const acts[])(void) = {trace_another,        mount_something, open_a_tcp_socket,
+                                         open_a_packet_socket, make_a_namespace, change_user,
+                                         change_a_mode,        make_a_directory};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(acts); i++)
+        assert_true(was_killed(confined(as_helper, acts[i])));
+}
+
+static int use_nft(void **state)
+{
+    backend = BACKEND_NFT;
+    return netspace_enter(state);
+}
+
+static int use_legacy(void **state)
+{
+    backend = BACKEND_LEGACY;
+    return netspace_enter(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(work_goes_on),
+        cmocka_unit_test(other_files_are_out_of_reach),
+        cmocka_unit_test(processes_that_it_did_not_start_are_out_of_reach),
+        cmocka_unit_test(anything_else_kills),
+    };
+
+    return cmocka_run_group_tests_name("nft", tests, use_nft, scratch_leave) +
+           cmocka_run_group_tests_name("legacy", tests, use_legacy, scratch_leave);
+}
