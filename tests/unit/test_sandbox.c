@@ -91,6 +91,23 @@ static void the_sniffer_s_work_goes_on(void **state)
     assert_true(went_well(confined(as_sniffer, talk_to_the_peer)));
 }
 
+#ifdef PORTSMITH_NAME_CALLS
+static void what_was_forbidden_is_named(void **state)
+{
+    char said[200] = "";
+    int ends[2], before = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    assert_true(was_killed(confined(as_sniffer, open_a_file)));
+    dup2(before, STDERR_FILENO);
+    close(before);
+    assert_true(read(ends[0], said, sizeof said - 1) > 0);
+    assert_non_null(strstr(said, "the forbidden system call openat"));
+}
+#endif
+
 /* ---- the supervisor ----------------------------------------------------- */
 
 static void trace_another(void)
@@ -155,6 +172,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sniffer_s_work_goes_on),
         cmocka_unit_test(anything_else_kills_the_sniffer),
+#ifdef PORTSMITH_NAME_CALLS
+        cmocka_unit_test(what_was_forbidden_is_named),
+#endif
         cmocka_unit_test(the_supervisor_starts_programs),
         cmocka_unit_test(anything_else_kills_the_supervisor),
     };
