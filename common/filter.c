@@ -1,6 +1,7 @@
 #include "filter.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ enum {
 static const int iptables_calls[] = {
     /* starting: the program, its libraries, its memory */
     SCMP_SYS(execve), SCMP_SYS(vfork), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
-    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(prlimit64), SCMP_SYS(brk), SCMP_SYS(mmap),
+    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(brk), SCMP_SYS(mmap),
     SCMP_SYS(mmap2), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(madvise),
     SCMP_SYS(getrandom), SCMP_SYS(futex), SCMP_SYS(uname), SCMP_SYS(sysinfo),
     /* files and pipes */
@@ -95,18 +96,17 @@ void filter_begin(struct filter *filter)
 #endif
 }
 
-void filter_allow_when(struct filter *filter, int call, const struct scmp_arg_cmp *conditions,
-                       unsigned count)
+static void add(struct filter *filter, uint32_t action, int call,
+                const struct scmp_arg_cmp *conditions, unsigned count)
 {
     if (filter->error == 0)
-        filter->error = seccomp_rule_add_array(filter->context, SCMP_ACT_ALLOW, call, count,
-                                               conditions);
+        filter->error = seccomp_rule_add_array(filter->context, action, call, count, conditions);
 }
 
 void filter_allow(struct filter *filter, const int *calls, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        filter_allow_when(filter, calls[i], NULL, 0);
+        add(filter, SCMP_ACT_ALLOW, calls[i], NULL, 0);
 }
 
 void filter_allow_masked(struct filter *filter, int call, unsigned index, unsigned mask,
@@ -115,33 +115,52 @@ void filter_allow_masked(struct filter *filter, int call, unsigned index, unsign
     const struct scmp_arg_cmp condition = {
         .arg = index, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 
-    filter_allow_when(filter, call, &condition, 1);
+    add(filter, SCMP_ACT_ALLOW, call, &condition, 1);
 }
 
-static void allow_socket(struct filter *filter, unsigned family, unsigned type)
+static void add_socket(struct filter *filter, uint32_t action, unsigned family, unsigned type)
 {
     const struct scmp_arg_cmp conditions[] = {
         {.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = family},
         {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = SOCKET_TYPE_MASK, .datum_b = type},
     };
 
-    filter_allow_when(filter, SCMP_SYS(socket), conditions, 2);
+    add(filter, action, SCMP_SYS(socket), conditions, 2);
+}
+
+void filter_allow_socket(struct filter *filter, unsigned family, unsigned type)
+{
+    add_socket(filter, SCMP_ACT_ALLOW, family, type);
+}
+
+void filter_refuse_socket(struct filter *filter, unsigned family, unsigned type)
+{
+    add_socket(filter, SCMP_ACT_ERRNO(EACCES), family, type);
+}
+
+void filter_allow_netlink(struct filter *filter, unsigned protocol)
+{
+    const struct scmp_arg_cmp conditions[] = {
+        {.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = AF_NETLINK},
+        {.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = protocol},
+    };
+
+    add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
 }
 
 void filter_allow_iptables(struct filter *filter)
 {
     filter_allow(filter, iptables_calls, sizeof iptables_calls / sizeof *iptables_calls);
-    filter_allow_masked(filter, SCMP_SYS(socket), 0, ~0u, AF_UNIX);
-    filter_allow_masked(filter, SCMP_SYS(socket), 0, ~0u, AF_NETLINK);
-    allow_socket(filter, AF_INET, SOCK_RAW); /* iptables-legacy asks the kernel through it */
-    allow_socket(filter, AF_INET6, SOCK_RAW);
-    allow_socket(filter, AF_INET, SOCK_DGRAM); /* the C library, before it parses an address */
-    allow_socket(filter, AF_INET6, SOCK_DGRAM);
+    filter_allow_netlink(filter, NETLINK_NETFILTER);
+    filter_allow_netlink(filter, NETLINK_ROUTE);
+    filter_allow_socket(filter, AF_INET, SOCK_RAW); /* iptables-legacy asks the kernel through it */
+    filter_allow_socket(filter, AF_INET6, SOCK_RAW);
+    filter_allow_socket(filter, AF_INET, SOCK_DGRAM); /* the C library, before it parses */
+    filter_allow_socket(filter, AF_INET6, SOCK_DGRAM);
     filter_allow_masked(filter, SCMP_SYS(clone), 0, NEW_NAMESPACES, 0);
     /* Its flags are out of a filter's reach; the C library then takes clone. */
-    if (filter->error == 0)
-        filter->error = seccomp_rule_add_array(filter->context, SCMP_ACT_ERRNO(ENOSYS),
-                                               SCMP_SYS(clone3), 0, NULL);
+    add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), NULL, 0);
+    filter_allow_masked(filter, SCMP_SYS(prlimit64), 0, ~0u, 0); /* its own limits alone */
 }
 
 bool filter_load(struct filter *filter, struct error *why)

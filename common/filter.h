@@ -30,14 +30,18 @@ void filter_begin(struct filter *filter);
 /* Allows `count` system calls, whatever their arguments. */
 void filter_allow(struct filter *filter, const int *calls, size_t count);
 
-/* Allows a call whose arguments meet all of `count` conditions. */
-void filter_allow_when(struct filter *filter, int call, const struct scmp_arg_cmp *conditions,
-                       unsigned count);
-
 /* Allows a call whose argument number `index`, of 32 bits, has `value` in the
  * bits of `mask`. */
 void filter_allow_masked(struct filter *filter, int call, unsigned index, unsigned mask,
                          unsigned value);
+
+/* Allows sockets of a family and a type (SOCK_DGRAM and so on), or answers EACCES
+ * where somebody asks who can do without. */
+void filter_allow_socket(struct filter *filter, unsigned family, unsigned type);
+void filter_refuse_socket(struct filter *filter, unsigned family, unsigned type);
+
+/* Allows netlink(7) sockets of one protocol. */
+void filter_allow_netlink(struct filter *filter, unsigned protocol);
 
 /* Allows what it takes to start a program, and what the iptables programs do. */
 void filter_allow_iptables(struct filter *filter);

@@ -1,6 +1,7 @@
 #include "sandbox.h"
 
 #include <asm/ioctls.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,7 +49,9 @@ bool sandbox_enter_as_supervisor(struct error *why)
     filter_begin(&filter);
     filter_allow_iptables(&filter);
     filter_allow(&filter, supervisor_calls, sizeof supervisor_calls / sizeof *supervisor_calls);
+    filter_allow_masked(&filter, SCMP_SYS(socket), 0, ~0u, AF_UNIX);
     filter_allow_masked(&filter, SCMP_SYS(socket), 0, ~0u, AF_PACKET);
+    filter_allow_netlink(&filter, NETLINK_GENERIC); /* libpcap: is it a wireless interface? */
     filter_allow_masked(&filter, SCMP_SYS(unshare), 0, ~0u, CLONE_NEWNET);
     filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, (unsigned)DEVICE_CONTROL_MASK,
                         DEVICE_CONTROLS);

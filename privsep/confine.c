@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "caps.h"
 #include "filter.h"
@@ -31,6 +32,10 @@ static bool filter_calls(struct error *why)
     filter_begin(&filter);
     filter_allow_iptables(&filter);
     filter_allow(&filter, calls, sizeof calls / sizeof *calls);
+    /* To syslog. Streams lead to services that do what root asks of them; the C
+     * library looks for its name service cache there, and can do without. */
+    filter_allow_socket(&filter, AF_UNIX, SOCK_DGRAM);
+    filter_refuse_socket(&filter, AF_UNIX, SOCK_STREAM);
     return filter_load(&filter, why);
 }
 

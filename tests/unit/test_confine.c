@@ -3,8 +3,10 @@
 #include "forbidden.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <spawn.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -45,7 +47,19 @@ static void require(bool condition, int number)
         _exit(number);
 }
 
+static bool is_denied(int result)
+{
+    return result < 0 && errno == EACCES;
+}
+
 /* ---- its work ----------------------------------------------------------- */
+
+/* As glibc's syslog does when the service was started again. */
+static void find_syslog_again(void)
+{
+    require(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0, 1);
+    require(is_denied(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)), 2);
+}
 
 static void change_the_firewall(void)
 {
@@ -77,6 +91,7 @@ static void work_goes_on(void **state)
     (void)state;
     assert_int_equal(confined(as_helper, change_the_firewall), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, write_its_files), CHILD_OK << 8);
+    assert_int_equal(confined(as_helper, find_syslog_again), CHILD_OK << 8);
 }
 
 /* ---- other files -------------------------------------------------------- */
@@ -84,11 +99,6 @@ static void work_goes_on(void **state)
 static bool has_landlock(void)
 {
     return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
-}
-
-static bool is_denied(int result)
-{
-    return result < 0 && errno == EACCES;
 }
 
 static int start(const char *path)
@@ -163,6 +173,18 @@ static void open_a_packet_socket(void)
     socket(AF_PACKET, SOCK_RAW, 0);
 }
 
+static void open_an_audit_socket(void)
+{
+    socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT);
+}
+
+static void limit_another(void)
+{
+    static const struct rlimit none = {0, 0};
+
+    prlimit(getppid(), RLIMIT_NOFILE, &none, NULL);
+}
+
 static void make_a_namespace(void)
 {
     unshare(CLONE_NEWNET);
@@ -186,9 +208,11 @@ static void make_a_directory(void)
 
 static void anything_else_kills(void **state)
 {
-    static void (*const acts[])(void) = {trace_another,        mount_something, open_a_tcp_socket,
-                                         open_a_packet_socket, make_a_namespace, change_user,
-                                         change_a_mode,        make_a_directory};
+    static void (*const acts[])(void) = {
+        trace_another,        mount_something,      open_a_tcp_socket, open_a_packet_socket,
+        open_an_audit_socket, limit_another,        make_a_namespace,  change_user,
+        change_a_mode,        make_a_directory,
+    };
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(acts); i++)
