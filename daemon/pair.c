@@ -25,6 +25,7 @@ enum {
     SNIFFER_WAIT_MS = 1000,
     POLL_MS = 5,
     FD_HIGH = 16,    /* above the descriptors of message.h */
+    RUN_PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/helper",
 };
 
 void pair_init(struct pair *pair)
@@ -395,15 +396,24 @@ static enum pair_result result_of(int status)
     return PAIR_FAILED;
 }
 
+/* All that the helper can write to: what else lies in the run directory is not
+ * its own. */
+static const char *helper_directory(char path[static RUN_PATH_SIZE], const struct config *config)
+{
+    snprintf(path, RUN_PATH_SIZE, "%s/helper", config->run_directory);
+    return path;
+}
+
 /* Makes the directories that a helper and a sniffer need. */
 static bool make_directories(const struct config *config)
 {
-    char empty[CONFIG_PATH_SIZE + sizeof "/empty"];
+    char empty[RUN_PATH_SIZE], helper[RUN_PATH_SIZE];
     struct error why;
 
     snprintf(empty, sizeof empty, "%s/empty", config->run_directory);
     if (file_make_directory(config->state_directory, 0700, &why) &&
-        file_make_directory(empty, 0755, &why))
+        file_make_directory(empty, 0755, &why) &&
+        file_make_directory(helper_directory(helper, config), 0700, &why))
         return true;
     log_warnx("%s", why.text);
     return false;
@@ -414,13 +424,16 @@ static enum pair_result start_serving_helper(struct pair *pair, const struct con
 {
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
+    char path[RUN_PATH_SIZE];
+    int grants = run < 0 ? -1 : open_directory(helper_directory(path, config));
     struct helper_setup setup;
     enum pair_result result;
 
-    if (state >= 0 && run >= 0)
-        pair->helper = start_helper(&pair->control, sniffer, state, run);
+    if (state >= 0 && grants >= 0)
+        pair->helper = start_helper(&pair->control, sniffer, state, grants);
     close_if_open(&state);
     close_if_open(&run);
+    close_if_open(&grants);
     if (pair->helper == 0)
         return PAIR_FAILED;
     fill_setup(&setup, HELPER_RUN, config, logging);

@@ -10,7 +10,7 @@
 
 /* From here on the process and its children may run the programs that were
  * `found`, read libraries and what those look up in /etc, lock /run/xtables.lock,
- * write into the state and run directories (descriptors of message.h), and
+ * write into its two directories (descriptors of message.h), and
  * nothing else; where the kernel can, no TCP and no signal to other processes
  * either. Needs no_new_privs. A kernel without Landlock is named in the log and
  * is no failure. False with the reason: do not go on. landlock(7) */

@@ -17,7 +17,7 @@ enum {
     HELPER_FD_SUPERVISOR = 3, /* setup, commands; its end is the helper's end */
     HELPER_FD_SNIFFER = 4,    /* struct helper_request in, helper_reply out */
     HELPER_FD_STATE = 5,      /* the state directory: marks */
-    HELPER_FD_RUN = 6,        /* the run directory: grants */
+    HELPER_FD_RUN = 6,        /* its own part of the run directory: grants */
 };
 
 enum {

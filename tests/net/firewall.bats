@@ -31,7 +31,7 @@ teardown() {
     common_teardown
     [ ! -e "$lab/daemon.pid" ] || stop_daemon
     clean_firewall
-    rm -f /run/portsmith/grants
+    rm -f /run/portsmith/helper/grants
 }
 
 clean_firewall() {
