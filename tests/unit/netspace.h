@@ -17,7 +17,7 @@ static inline int netspace_enter(void **state)
 {
     signal(SIGPIPE, SIG_IGN); /* as in the helper */
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 ||
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", "/run", "tmpfs", 0, "mode=755") != 0) {
         perror("these tests want root and namespaces");
         return -1;

@@ -145,9 +145,9 @@ static void take_many(int out)
 
         if (!counter_take("state", now, BATCH, &first, &warning, &why) ||
             write(out, &first, sizeof first) != sizeof first)
-            _exit(1);
+            child_exit(1);
     }
-    _exit(0);
+    child_exit(0);
 }
 
 static int compare_counters(const void *a, const void *b)

@@ -628,7 +628,7 @@ static int in_child(int (*look)(pid_t parent))
     int status = -1;
 
     if (child == 0)
-        _exit(look(parent));
+        child_exit(look(parent));
     assert_int_equal(waitpid(child, &status, 0), child);
     return WEXITSTATUS(status);
 }

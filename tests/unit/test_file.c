@@ -1,6 +1,9 @@
 #include "check.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -151,6 +154,62 @@ static void replacing_leaves_one_whole_file(void **state)
     close(dir);
 }
 
+static void limit_files_to(rlim_t size)
+{
+    struct rlimit limit;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* As on a full disk. */
+static void what_cannot_be_written_whole_is_not_left_behind(void **state)
+{
+    struct error why;
+    int dir = open(".", O_RDONLY | O_DIRECTORY);
+    bool created, replaced;
+
+    (void)state;
+    assert_true(file_replace(dir, "kept", 0600, "first", 5, &why));
+    limit_files_to(2);
+    created = file_create("too-large", 0600, "first", 5, &why);
+    replaced = file_replace(dir, "kept", 0600, "2nd", 3, &why);
+    limit_files_to(RLIM_INFINITY);
+    assert_false(created);
+    assert_false(replaced);
+    assert_non_null(strstr(why.text, "kept: File too large"));
+    assert_int_equal(access("too-large", F_OK), -1);
+    assert_int_equal(access(".kept.new", F_OK), -1);
+    assert_content("kept", "first");
+    close(dir);
+}
+
+/* A regular file by its mode, and its first page is never there to be read. */
+static void a_failed_read_is_told(void **state)
+{
+    char buffer[8];
+    struct error why;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(file_read("/proc/self/mem", FILE_SECRET, buffer, sizeof buffer, &why), -1);
+    assert_non_null(strstr(why.text, "/proc/self/mem: Input/output error"));
+}
+
+static void a_name_too_long_is_an_error(void **state)
+{
+    char path[PATH_MAX + 2];
+
+    (void)state;
+    memset(path, '/', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    assert_false(file_sync_directory_of(path));
+    assert_int_equal(errno, ENAMETOOLONG);
+}
+
 static void directories_are_made_with_their_parents(void **state)
 {
     char *here = *state, path[256];
@@ -180,6 +239,9 @@ int main(void)
         cmocka_unit_test(reading_stops_at_the_size_given),
         cmocka_unit_test(creating_never_touches_what_is_there),
         cmocka_unit_test(replacing_leaves_one_whole_file),
+        cmocka_unit_test(what_cannot_be_written_whole_is_not_left_behind),
+        cmocka_unit_test(a_failed_read_is_told),
+        cmocka_unit_test(a_name_too_long_is_an_error),
         cmocka_unit_test(directories_are_made_with_their_parents),
     };
 

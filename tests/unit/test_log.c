@@ -1,6 +1,10 @@
 #include "check.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "error.h"
@@ -20,7 +24,7 @@ static int heard(void (*say)(void), char *text, size_t size)
     if (child == 0) {
         dup2(pipe_ends[1], STDERR_FILENO);
         say();
-        _exit(7);
+        child_exit(7);
     }
     close(pipe_ends[1]);
     while ((n = read(pipe_ends[0], text + used, size - 1 - used)) > 0)
@@ -109,7 +113,7 @@ static void say_into_nothing(void)
     errno = ENOENT;
     log_info("nobody hears this");
     log_warn("nor this");
-    _exit(errno == ENOENT ? 0 : 1);
+    child_exit(errno == ENOENT ? 0 : 1);
 }
 
 static void errno_is_kept_even_when_nothing_can_be_said(void **state)
@@ -143,6 +147,76 @@ static void long_lines_are_cut_and_still_end(void **state)
     assert_ptr_equal(strchr(text, '\n'), text + n - 1);
 }
 
+static void say_too_much_about_an_error(void)
+{
+    char much[1500], name[300];
+
+    memset(much, 'x', sizeof much - 1);
+    much[sizeof much - 1] = '\0';
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    log_open(name, true, false);
+    errno = ENOENT;
+    log_warn("%s", much);
+}
+
+static void a_line_never_outgrows_its_room(void **state)
+{
+    char text[6000];
+    size_t n;
+
+    (void)state;
+    heard(say_too_much_about_an_error, text, sizeof text);
+    n = strlen(text);
+    assert_int_equal(n, 1199);
+    assert_ptr_equal(strchr(text, '\n'), text + n - 1);
+}
+
+/* ---- in the background -------------------------------------------------- */
+
+static void say_in_the_background(void)
+{
+    log_open("helper", false, false);
+    errno = ENOENT;
+    log_warn("cannot open %d", 7);
+    log_rename("sniffer");
+    log_info("%%s is not a format");
+}
+
+/* The next line of the system's log, without its time. */
+static void assert_next_line(int system_log, const char *priority, const char *rest)
+{
+    char line[256];
+    ssize_t n = recv(system_log, line, sizeof line - 1, MSG_DONTWAIT);
+
+    assert_true(n > 0);
+    line[n] = '\0';
+    assert_ptr_equal(strstr(line, priority), line);
+    assert_non_null(strstr(line, rest));
+}
+
+/* To a socket of ours, behind /dev of a mount namespace of ours. */
+static void the_background_speaks_to_syslog(void **state)
+{
+    struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+    int system_log = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    char text[64];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", "/dev", "tmpfs", 0, "mode=755"), 0);
+    assert_int_equal(bind(system_log, (struct sockaddr *)&place, sizeof place), 0);
+    assert_int_equal(heard(say_in_the_background, text, sizeof text), 7);
+    assert_string_equal(text, "");
+    assert_next_line(system_log, "<28>", "cannot open 7: No such file or directory");
+    assert_next_line(system_log, "<30>", ": %s is not a format");
+    close(system_log);
+    assert_int_equal(umount("/dev"), 0);
+}
+
 static void errors_are_cut_to_one_size_and_keep_errno(void **state)
 {
     struct error e;
@@ -167,6 +241,8 @@ int main(void)
         cmocka_unit_test(fatal_says_why_and_exits),
         cmocka_unit_test(errno_is_kept_even_when_nothing_can_be_said),
         cmocka_unit_test(long_lines_are_cut_and_still_end),
+        cmocka_unit_test(a_line_never_outgrows_its_room),
+        cmocka_unit_test(the_background_speaks_to_syslog),
         cmocka_unit_test(errors_are_cut_to_one_size_and_keep_errno),
     };
 

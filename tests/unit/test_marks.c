@@ -532,11 +532,11 @@ static void a_full_disk_is_an_error_at_the_start(void **state)
         memcpy(many[i], &i, KEY_ID_SIZE);
     child = fork();
     if (child == 0) {
-        if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
             mount("tmpfs", *state, "tmpfs", 0, "size=8k") != 0)
-            _exit(2);
+            child_exit(2);
         directory = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        _exit(helper_marks_open(&marks, directory, many[0], sizeof *many, MANY, start_time, &why) ||
+        child_exit(helper_marks_open(&marks, directory, many[0], sizeof *many, MANY, start_time, &why) ||
               !strstr(why.text, "No space left"));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -581,8 +581,8 @@ static pid_t start_holder(int *until)
         close(told[1]);
         if (helper_marks_lock(directory, &why) && write(held[1], "", 1) == 1 &&
             read(told[0], &byte, 1) == 0)
-            _exit(0);
-        _exit(1);
+            child_exit(0);
+        child_exit(1);
     }
     close(told[0]);
     close(held[1]);

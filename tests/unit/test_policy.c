@@ -37,7 +37,7 @@ static pid_t start_supervisor(const struct sent *sent, int fd)
     send(fd, sent->setup, sent->setup_size, MSG_NOSIGNAL);
     for (size_t i = 0; i < sent->profile_count; i++)
         send(fd, &sent->profiles[i], sent->profile_size, MSG_NOSIGNAL);
-    _exit(0);
+    child_exit(0);
 }
 
 static bool receive(struct policy *policy, const struct sent *sent, struct error *why)

@@ -191,6 +191,20 @@ static void values_part_into_words(void **state)
     assert_false(settings_each_word(overlong, add_word, &f, &why));
 }
 
+/* A regular file by its mode, and its first page is never there to be read. */
+static void a_failed_read_is_told(void **state)
+{
+    struct error why;
+    struct found f;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_false(settings_read("/proc/self/mem", FILE_SECRET, "Server", settings,
+                               COUNT_OF(settings), &f, &why));
+    assert_non_null(strstr(why.text, "Input/output error"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +216,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_not_text_are_refused),
         cmocka_unit_test(files_that_others_may_write_are_refused),
         cmocka_unit_test(values_part_into_words),
+        cmocka_unit_test(a_failed_read_is_told),
     };
 
     return cmocka_run_group_tests_name("settings", tests, scratch_enter, scratch_leave);

@@ -1,0 +1,169 @@
+/* privsep/probe on hosts with other iptables than this one: /usr/sbin, which
+ * /sbin leads to, is a directory of ours that the tests fill. */
+#include "check.h"
+
+#include "netspace.h"
+#include "probe.h"
+
+static struct xtables found;
+static struct error why;
+
+/* The real ones stay within reach under /run/real. */
+static int enter(void **state)
+{
+    if (netspace_enter(state) != 0)
+        return -1;
+    run_command("mkdir /run/real /run/old && mount --bind /usr/sbin /run/real && "
+                "cp -a /run/real/xtables-legacy-multi /run/old/iptables-multi");
+    return 0;
+}
+
+static int hide_programs(void **state)
+{
+    (void)state;
+    found = (struct xtables){0};
+    why.text[0] = '\0';
+    return mount("tmpfs", "/usr/sbin", "tmpfs", 0, "mode=755");
+}
+
+static int show_programs(void **state)
+{
+    (void)state;
+    return umount("/usr/sbin");
+}
+
+/* Links to a real program by another name, as packages have them. */
+static void install(const char *name, const char *real)
+{
+    char target[128], path[128];
+
+    snprintf(target, sizeof target, "/run/real/%s", real);
+    snprintf(path, sizeof path, "/usr/sbin/%s", name);
+    assert_int_equal(symlink(target, path), 0);
+}
+
+static void install_nft(void)
+{
+    install("iptables-nft-restore", "xtables-nft-multi");
+    install("ip6tables-nft-restore", "xtables-nft-multi");
+}
+
+/* A program in front of the real one: what it does is said in shell. */
+static void install_script(const char *name, const char *text)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "/usr/sbin/%s", name);
+    scratch_write_text(path, 0755, text);
+}
+
+static void no_scratch_chain_is_left(void)
+{
+    run_command("! /run/real/iptables-nft-save 2>/dev/null | grep portsmith-probe");
+}
+
+static void a_host_without_iptables_is_told_what_to_install(void **state)
+{
+    (void)state;
+    assert_null(helper_probe_program(BACKEND_NFT, IPV4));
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_non_null(strstr(why.text, "iptables-nft is not installed"));
+    assert_int_equal(helper_probe(&found, BACKEND_LEGACY, &why), PROBE_UNUSABLE);
+    assert_non_null(strstr(why.text, "iptables-legacy is not installed"));
+    assert_int_equal(helper_probe(&found, BACKEND_AUTO, &why), PROBE_UNUSABLE);
+    assert_int_equal(found.backend, BACKEND_LEGACY);
+}
+
+static void one_family_without_a_program_is_named(void **state)
+{
+    (void)state;
+    install("iptables-nft-restore", "xtables-nft-multi");
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_non_null(strstr(why.text, "IPv6"));
+    no_scratch_chain_is_left();
+}
+
+static void without_a_plain_name_nft_comes_first(void **state)
+{
+    (void)state;
+    install_nft();
+    install("iptables-legacy-restore", "xtables-legacy-multi");
+    assert_int_equal(helper_probe(&found, BACKEND_AUTO, &why), PROBE_USABLE);
+    assert_int_equal(found.backend, BACKEND_NFT);
+    assert_true(found.in_use[IPV4] && found.in_use[IPV6]);
+    assert_string_equal(found.paths[IPV4], "/usr/sbin/iptables-nft-restore");
+    no_scratch_chain_is_left();
+}
+
+static void a_plain_name_is_what_it_leads_to(void **state)
+{
+    (void)state;
+    install("iptables-restore", "xtables-nft-multi");
+    assert_string_equal(helper_probe_program(BACKEND_NFT, IPV4), "/usr/sbin/iptables-restore");
+    assert_null(helper_probe_program(BACKEND_LEGACY, IPV4));
+    /* The old package, of before there was anything else. */
+    assert_int_equal(symlink("/run/old/iptables-multi", "/usr/sbin/ip6tables-restore"), 0);
+    assert_string_equal(helper_probe_program(BACKEND_LEGACY, IPV6), "/usr/sbin/ip6tables-restore");
+    assert_null(helper_probe_program(BACKEND_NFT, IPV6));
+}
+
+#define REFUSE(what) "#!/bin/sh\nt=$(cat)\ncase $t in *'" what "'*) echo 'no such extension'; "    \
+                     "exit 2;; esac\nexit 0\n"
+
+static void a_missing_match_is_named(void **state)
+{
+    (void)state;
+    install_script("iptables-nft-restore", REFUSE("-m time"));
+    install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_non_null(strstr(why.text, "the time match does not work here"));
+    assert_non_null(strstr(why.text, "no such extension"));
+}
+
+/* Each feature works alone, all together do not: nothing to name but what it said. */
+static void a_refusal_without_a_missing_match_is_told_as_it_is(void **state)
+{
+    (void)state;
+    install_script("iptables-nft-restore",
+                   "#!/bin/sh\nt=$(cat)\ncase $t in *addrtype*time*) echo 'too much'; exit 1;; "
+                   "esac\nexit 0\n");
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_non_null(strstr(why.text, "too much"));
+}
+
+static void one_that_is_held_up_decides_nothing(void **state)
+{
+    (void)state;
+    install_script("iptables-nft-restore", "#!/bin/sh\ncat >/dev/null\necho busy\nexit 4\n");
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNDECIDED);
+    assert_non_null(strstr(why.text, "busy"));
+}
+
+/* In a new namespace legacy has no tables until somebody asks it for them. */
+static void legacy_tables_are_seen_without_making_any(void **state)
+{
+    (void)state;
+    assert_false(helper_probe_legacy_in_use(IPV4));
+    assert_false(helper_probe_legacy_in_use(IPV4));
+    run_command("/run/real/iptables-legacy -w 5 -S >/dev/null");
+    assert_true(helper_probe_legacy_in_use(IPV4));
+    assert_false(helper_probe_legacy_in_use(IPV6));
+}
+
+#define ELSEWHERE(test) cmocka_unit_test_setup_teardown(test, hide_programs, show_programs)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ELSEWHERE(a_host_without_iptables_is_told_what_to_install),
+        ELSEWHERE(one_family_without_a_program_is_named),
+        ELSEWHERE(without_a_plain_name_nft_comes_first),
+        ELSEWHERE(a_plain_name_is_what_it_leads_to),
+        ELSEWHERE(a_missing_match_is_named),
+        ELSEWHERE(a_refusal_without_a_missing_match_is_told_as_it_is),
+        ELSEWHERE(one_that_is_held_up_decides_nothing),
+        cmocka_unit_test(legacy_tables_are_seen_without_making_any),
+    };
+
+    return cmocka_run_group_tests_name("probe", tests, enter, scratch_leave);
+}
