@@ -16,11 +16,24 @@ build_portsmith() {
         cmake --install "$build_directory"
 }
 
-# The same with ASan and UBSan, for the unit tests; nothing is installed.
-build_sanitized() {
-    cmake -S "$top" -B "$build_directory/sanitize" -DCMAKE_BUILD_TYPE=Debug \
-        -DPORTSMITH_SANITIZE=ON -DPORTSMITH_TESTS=ON &&
-        cmake --build "$build_directory/sanitize" --parallel "$(nproc)"
+# Another build of everything below build_directory, with a stage of its own: the
+# lab and the tests take it with PORTSMITH_BUILD=DIRECTORY.
+build_variant() { # NAME [OPTION of cmake...]
+    local directory=$build_directory/$1
+
+    shift
+    cmake -S "$top" -B "$directory" -DCMAKE_INSTALL_PREFIX="$directory/stage" \
+        -DCMAKE_BUILD_TYPE=Debug -DPORTSMITH_TESTS=ON "$@" &&
+        cmake --build "$directory" --parallel "$(nproc)" &&
+        cmake --install "$directory"
+}
+
+build_sanitized() { # with ASan and UBSan
+    build_variant sanitize -DPORTSMITH_SANITIZE=ON
+}
+
+build_for_coverage() {
+    build_variant coverage -DPORTSMITH_COVERAGE=ON
 }
 
 # With clang, for clang-tidy and for a second compiler's opinion; warnings are
@@ -29,6 +42,17 @@ build_with_clang() {
     CC=clang cmake -S "$top" -B "$build_directory/clang" -DPORTSMITH_WERROR=ON \
         -DCMAKE_EXPORT_COMPILE_COMMANDS=ON &&
         cmake --build "$build_directory/clang" --parallel "$(nproc)"
+}
+
+# With the static analyser in the compiler's place; always from the start, as what
+# is not compiled is not looked at. Findings end it with a status.
+build_with_scan_build() {
+    local directory=$build_directory/scan analyse=(scan-build --status-bugs --use-cc=clang)
+
+    rm -rf "$directory"
+    "${analyse[@]}" cmake -S "$top" -B "$directory" -DCMAKE_BUILD_TYPE=Debug &&
+        "${analyse[@]}" -o "$directory/findings" \
+            cmake --build "$directory" --parallel "$(nproc)"
 }
 
 # Runs a command with its output in FILE; shows the end of it if it fails.

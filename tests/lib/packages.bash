@@ -7,7 +7,11 @@ build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libca
     libinih-dev libmnl-dev libseccomp-dev)
 test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux procps passwd socat nmap
     nftables tcpdump xxd python3 python3-nacl)
-analysis_packages=(binutils mandoc shellcheck clang clang-tidy cppcheck)
+analysis_packages=(binutils mandoc shellcheck clang clang-tidy clang-tools perl cppcheck valgrind
+    gcovr libclang-rt-14-dev strace)
+# Without these the proofs and the model are skipped.
+proof_packages=(frama-c-base z3 cvc4)
+model_packages=(spin)
 }
 
 package_is_installed() { # NAME

@@ -19,6 +19,12 @@ check() { # NAME COMMAND...
     fi
 }
 
+# What cannot be tried here is said to be so.
+skip() { # NAME WHY
+    tap_count=$((tap_count + 1))
+    echo "ok $tap_count - $1 # skip $2"
+}
+
 # The plan, and the script's exit status.
 tap_end() {
     echo "1..$tap_count"

@@ -1,0 +1,144 @@
+# shellcheck shell=bash
+# The parts of tests/run. Each prints TAP and ends with a status.
+# shellcheck disable=SC2154 # `top` is tests/run's, the rest is build.bash's
+
+# shellcheck source=tap.bash
+. "$top/tests/lib/tap.bash"
+
+# cmocka's TAP, of one program after another: ctest runs them side by side, for
+# some do little but wait, and numbers their lines.
+run_ctest() { # BUILD_DIRECTORY
+    (cd "$1" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc)))) |
+        sort --stable --field-separator=: --key=1,1n | sed -E 's/^[0-9]+: //'
+}
+
+run_bats() { # DIRECTORY [COMMAND that runs bats...]
+    local directory=$1
+
+    shift
+    LAB_BUILD=no "$top/tests/lab" run "$@" bats --formatter tap "$top/tests/$directory"
+}
+
+# The lab tests with the programs of another build.
+run_bats_with() { # BUILD_DIRECTORY BACKEND FAMILY FILE...
+    local directory=$1 backend=$2 family=$3
+
+    shift 3
+    PORTSMITH_BUILD=$directory LAB_BUILD=no BACKEND=$backend FAMILY=$family \
+        "$top/tests/lab" run bats --formatter tap "$@"
+}
+
+run_shellcheck() {
+    local file
+
+    while read -r file; do
+        check "${file#"$top/"}" shellcheck -x "$file"
+    done < <(grep -r -l -I -E -e '^#!/bin/bash' -e '^# shellcheck shell=bash' \
+        -e '^#!/usr/bin/(env )?bats' "$top/tests" "$top/.ci" | sort)
+    tap_end
+}
+
+# Both programs know more than one file at a time, so one check each.
+run_analysis() {
+    local c=("$top"/{common,privsep,daemon,client}/*.c)
+
+    check "clang has nothing to say" build_with_clang
+    check "clang-tidy has nothing to say" clang-tidy -p "$build_directory/clang" --quiet "${c[@]}"
+    # ctuuninitvar takes every "struct error why" that is filled in for a use.
+    check "cppcheck has nothing to say" cppcheck --error-exitcode=1 --quiet --std=c11 \
+        --enable=warning,performance,portability --suppress=ctuuninitvar --inline-suppr \
+        -D_GNU_SOURCE -DPORTSMITH_BUILD_DATE=1 -DPORTSMITH_HELPER='"x"' -DPORTSMITH_VERSION='"x"' \
+        -I "$top/common" -I "$top/privsep" -I "$top/daemon" -I "$top/client" "${c[@]}"
+    tap_end
+}
+
+run_scan_build() {
+    check "scan-build finds nothing" build_with_scan_build
+    tap_end
+}
+
+# The unit tests without the programs that they start.
+run_valgrind() {
+    local source name
+
+    for source in "$top"/tests/unit/test_*.c; do
+        name=$(basename "${source##*/test_}" .c)
+        case $name in
+        sandbox | filter | confine) skip "$name" "valgrind does not know seccomp(2)" ;;
+        *)
+            check "$name" env UNDER_VALGRIND=1 valgrind --quiet --error-exitcode=99 --leak-check=full \
+                --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+                "$build_directory/tests/unit/test_$name"
+            ;;
+        esac
+    done
+    tap_end
+}
+
+run_vectors() {
+    local file
+
+    for file in "$top"/tests/vectors/*.txt; do
+        check "${file##*/}: another implementation agrees" \
+            "$top/tests/vectors/other_client.py" check "$file"
+    done
+    tap_end
+}
+
+run_demo() {
+    local family kind
+
+    for kind in nft legacy; do
+        for family in 4 6; do
+            check "the demo, $kind, IPv$family" \
+                env LAB_BUILD=no BACKEND=$kind FAMILY=$family "$top/tests/lab" demo
+        done
+    done
+    tap_end
+}
+
+# A script whose tools not every system has.
+run_if_there() { # SCRIPT TOOL...
+    local script=$1 tool
+
+    shift
+    for tool; do
+        command -v "$tool" >/dev/null && continue
+        skip "tests/$script" "$tool is not installed"
+        tap_end
+        return
+    done
+    "$top/tests/$script"
+}
+
+run_part() { # PART
+    case $1 in
+    build) build_portsmith && echo "ok 1 - everything builds" ;;
+    unit) run_ctest "$build_directory" ;;
+    sanitize) build_sanitized && run_ctest "$build_directory/sanitize" ;;
+    sanitize-lab)
+        build_sanitized && run_bats_with "$build_directory/sanitize" nft 4 "$top/tests/net"
+        ;;
+    valgrind) run_valgrind ;;
+    coverage) build_for_coverage && "$top/tests/coverage/run" ;;
+    cli) # These tests put their own /run over the one that the lab's PATH leads to.
+        run_bats cli env PATH="$stage/bin:$stage/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+        ;;
+    boundaries) "$top/tests/boundaries" ;;
+    manuals) "$top/tests/manuals" ;;
+    shellcheck) run_shellcheck ;;
+    analysis) run_analysis ;;
+    scan-build) run_scan_build ;;
+    vectors) run_vectors ;;
+    examples) LAB_BUILD=no "$top/tests/lab" run "$top/tests/examples" ;;
+    demo) run_demo ;;
+    fuzz) "$top/tests/fuzz" ;;
+    prove) run_if_there prove frama-c z3 cvc4 ;;
+    model) run_if_there model spin ;;
+    net-* | faults-*)
+        IFS=- read -r part BACKEND FAMILY <<<"$1"
+        export BACKEND FAMILY
+        if [ "$part" = net ]; then run_bats net; else LAB_BUILD=no "$top/tests/faults"; fi
+        ;;
+    esac
+}
