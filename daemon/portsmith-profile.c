@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "enrol.h"
 #include "keys.h"
@@ -101,7 +102,9 @@ static int refuse_arguments(int argc)
     return optind == argc ? 0 : misused("too many arguments");
 }
 
-enum option_kind { OPTION_KEY = 256, OPTION_PRESHARED, OPTION_HOST, OPTION_SERVER, OPTION_OUTPUT };
+enum option_kind {
+    OPTION_KEY = 256, OPTION_EXPIRES, OPTION_PRESHARED, OPTION_HOST, OPTION_SERVER, OPTION_OUTPUT
+};
 
 /* Options that say what a line of the profile's file would say. */
 static const struct {
@@ -118,7 +121,7 @@ static const struct {
     {"max-window", required_argument, NULL, OPTION_KEY},  \
     {"address", required_argument, NULL, OPTION_KEY},     \
     {"port", required_argument, NULL, OPTION_KEY},        \
-    {"expires", required_argument, NULL, OPTION_KEY},     \
+    {"expires", required_argument, NULL, OPTION_EXPIRES}, \
     {"max-grants", required_argument, NULL, OPTION_KEY},  \
     {"preshared-key", no_argument, NULL, OPTION_PRESHARED}, \
     {"host", required_argument, NULL, OPTION_HOST},       \
@@ -140,6 +143,14 @@ static bool set_profile_key(struct profile *p, const char *option, const char *v
         i++;
     return profile_set(p, profile_keys[i].key, value, &reason) ||
            error_set(why, "--%s: %.400s", option, reason.text);
+}
+
+/* A file may hold a day that has passed since, a new profile may not. */
+static bool set_last_day(struct profile *p, const char *date, struct error *why)
+{
+    return set_profile_key(p, "expires", date, why) &&
+           (p->expires > clock_wall_ns() / NSEC_PER_SEC ||
+            error_set(why, "--expires: %s has passed already", date));
 }
 
 static bool set_host(struct enrolment *e, const char *host, struct error *why)
@@ -168,6 +179,8 @@ static bool take_option(struct enrolment_arguments *a, int kind, const char *opt
                         struct error *why)
 {
     switch (kind) {
+    case OPTION_EXPIRES:
+        return set_last_day(&a->e->profile, optarg, why);
     case OPTION_PRESHARED:
         a->e->profile.has_preshared = true;
         randombytes_buf(a->e->profile.preshared, KEY_SIZE);

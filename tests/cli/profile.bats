@@ -80,6 +80,9 @@ signal.pause()' 3>&- &
 }
 
 @test "wrong usage exits 2 and changes nothing" {
+    local yesterday
+
+    yesterday=$(date -u -d yesterday +%F)
     profile init
     before=$(find . -type f | sort)
     refused 2 "expected a command"
@@ -106,6 +109,10 @@ signal.pause()' 3>&- &
     refused 2 "--port: '0' is not a port" create alice --open tcp/22 --port 0
     refused 2 "--expires: '2027-02-30' is not a day" create alice --open tcp/22 \
         --expires 2027-02-30
+    refused 2 "--expires: 2020-02-29 has passed already" create alice --open tcp/22 \
+        --expires 2020-02-29
+    refused 2 "--expires: $yesterday has passed already" add alice --open tcp/22 \
+        --expires "$yesterday"
     refused 2 "--max-grants: '0' is not a number" create alice --open tcp/22 --max-grants 0
     refused 2 "--host: 'a b' is not a host name" create alice --open tcp/22 --host "a b"
     refused 2 "--host: '--host'" create alice --open tcp/22 --host --host
