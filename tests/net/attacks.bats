@@ -151,15 +151,21 @@ flock_is_held() {
     ! flock --nonblock /run/xtables.lock true
 }
 
+speaks_to_nobody() { # PID
+    local fd
+
+    for fd in 0 1 2; do
+        [ "/proc/$1/fd/$fd" -ef /dev/null ] || return 1
+    done
+}
+
 @test "the sniffer has no network, no terminal, no log and no children" {
-    local fd pid
+    local pid
 
     start_daemon
     pid=$(process_named portsmith-sniff)
     [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink "/proc/$(daemon_pid)/ns/net")" ]
-    for fd in 0 1 2; do
-        [ "/proc/$pid/fd/$fd" -ef /dev/null ]
-    done
+    wait_until 5 speaks_to_nobody "$pid" # the last it does before it serves
     [ "$(ps -o sid= -p "$pid" | tr -d ' ')" = "$pid" ]
     grep -q '^Max processes *0 *0 ' "/proc/$pid/limits"
 }
