@@ -7,8 +7,8 @@
 
 # cmocka's TAP, of one program after another: ctest runs them side by side, for
 # some do little but wait, and numbers their lines.
-run_ctest() { # BUILD_DIRECTORY
-    (cd "$1" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc)))) |
+run_ctest() { # BUILD_DIRECTORY [OPTION of ctest...]
+    (cd "$1" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc))) "${@:2}") |
         sort --stable --field-separator=: --key=1,1n | sed -E 's/^[0-9]+: //'
 }
 
