@@ -275,6 +275,21 @@ static void a_short_ipv4_header_is_refused(void **state)
     }
 }
 
+/* It would pass for the IPv4 one. */
+static void a_mapped_source_in_ipv6_is_refused(void **state)
+{
+    const struct recipe recipe = {.datalink = DLT_RAW, .ipv6 = true};
+    static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 7};
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    struct frame frame;
+    size_t size = recipe_build(bytes, &recipe);
+
+    (void)state;
+    assert_true(decode_exactly(&frame, DLT_RAW, bytes, size));
+    memcpy(bytes + 8, mapped, sizeof mapped);
+    assert_false(decode_exactly(&frame, DLT_RAW, bytes, size));
+}
+
 static void only_the_host_s_own_families_are_ip(void **state)
 {
     static const int links[] = {DLT_NULL, DLT_LOOP};
@@ -359,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_shorter_udp_length_counts),
         cmocka_unit_test(first_bytes_of_ip_are_checked),
         cmocka_unit_test(a_short_ipv4_header_is_refused),
+        cmocka_unit_test(a_mapped_source_in_ipv6_is_refused),
         cmocka_unit_test(only_the_host_s_own_families_are_ip),
         cmocka_unit_test(an_unknown_link_decodes_nothing),
         cmocka_unit_test(random_frames_stay_within_bounds),

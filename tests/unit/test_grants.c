@@ -76,6 +76,22 @@ static void the_later_deadline_stays(void **state)
     assert_int_equal(grants.count, 1);
 }
 
+static void a_deadline_is_shortened_but_never_put_off(void **state)
+{
+    const int64_t second = NSEC_PER_SEC;
+    int64_t last_second;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100 * second);
+    last_second = grants.items[0].last_second;
+    helper_grants_shorten(&grants.items[0], 200 * second);
+    assert_int_equal(grants.items[0].deadline, 100 * second);
+    assert_int_equal(grants.items[0].last_second, last_second);
+    helper_grants_shorten(&grants.items[0], 40 * second);
+    assert_int_equal(grants.items[0].deadline, 40 * second);
+    assert_in_range(last_second - grants.items[0].last_second, 59, 61); /* the kernel's, too */
+}
+
 static void what_is_removed_is_gone(void **state)
 {
     (void)state;
@@ -360,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TABLE(grants_are_told_apart),
         WITH_TABLE(the_later_deadline_stays),
+        WITH_TABLE(a_deadline_is_shortened_but_never_put_off),
         WITH_TABLE(what_is_removed_is_gone),
         WITH_TABLE(deadlines_are_kept_to_the_nanosecond),
         WITH_TABLE(all_that_is_due_goes_at_once),
