@@ -28,6 +28,16 @@ run_bats_with() { # BUILD_DIRECTORY BACKEND FAMILY FILE...
         "$top/tests/lab" run bats --formatter tap "$@"
 }
 
+run_sanitized_lab() {
+    local file files=()
+
+    for file in "$top"/tests/net/*.bats; do
+        [ "$file" = "$top/tests/net/trust.bats" ] || files+=("$file")
+    done
+    skip "net/trust.bats" "sanitizers take more system calls than the page says"
+    run_bats_with "$build_directory/sanitize" nft 4 "${files[@]}"
+}
+
 run_shellcheck() {
     local file
 
@@ -116,9 +126,7 @@ run_part() { # PART
     build) build_portsmith && echo "ok 1 - everything builds" ;;
     unit) run_ctest "$build_directory" ;;
     sanitize) build_sanitized && run_ctest "$build_directory/sanitize" ;;
-    sanitize-lab)
-        build_sanitized && run_bats_with "$build_directory/sanitize" nft 4 "$top/tests/net"
-        ;;
+    sanitize-lab) build_sanitized && run_sanitized_lab ;;
     valgrind) run_valgrind ;;
     coverage) build_for_coverage && "$top/tests/coverage/run" ;;
     cli) # These tests put their own /run over the one that the lab's PATH leads to.

@@ -92,17 +92,22 @@ frame_opens_nothing() { # KIND
     frame_opens_nothing truncated
 }
 
+# The end of a fence's window may come at any time.
+lines_but_fences() {
+    daemon_log | grep -v -c ' fence: ' || true
+}
+
 @test "thousands of random frames: no line in the log, no crash, and an honest knock opens" {
     local lines pid sent
 
     fence
-    lines=$(daemon_log | wc -l)
+    lines=$(lines_but_fences)
     pid=$(process_named portsmith-sniff)
     sent=$(on client "$frames" noise eth0 "$(server_mac)" "${client_prefix}98" "$server" \
         "$knock_port" 5000)
     [ "$sent" -ge 5000 ]
     knock_opens ssh
-    [ "$(daemon_log | wc -l)" -eq $((lines + 1)) ]
+    [ "$(lines_but_fences)" -eq $((lines + 1)) ]
     [ "$(process_named portsmith-sniff)" = "$pid" ]
     port_is_open "$server" 22
 }

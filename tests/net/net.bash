@@ -37,6 +37,8 @@ common_teardown() {
         echo "--- rules"
         rules
     }
+    # What a sanitizer finds ends the process: 99 says so of those that are silent.
+    log_lacks 'AddressSanitizer|runtime error:|exited with status 99'
 }
 
 # ---- grants ----------------------------------------------------------------
