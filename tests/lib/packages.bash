@@ -8,9 +8,9 @@ build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libca
 test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux procps passwd socat nmap
     nftables tcpdump xxd python3 python3-nacl)
 analysis_packages=(binutils mandoc shellcheck clang clang-tidy clang-tools perl cppcheck valgrind
-    gcovr libclang-rt-14-dev strace)
+    gcovr libclang-rt-14-dev)
 # Without these the proofs and the model are skipped.
-proof_packages=(frama-c-base z3 cvc4)
+proof_packages=(frama-c-base why3 z3 cvc4)
 model_packages=(spin)
 }
 
