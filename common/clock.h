@@ -3,6 +3,7 @@
 #ifndef PORTSMITH_CLOCK_H
 #define PORTSMITH_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -14,5 +15,12 @@ enum {
 int64_t clock_boot_ns(void);   /* CLOCK_BOOTTIME, nanoseconds */
 int64_t clock_wall_ns(void);   /* CLOCK_REALTIME, nanoseconds since the epoch */
 uint64_t clock_wall_us(void);  /* the same, microseconds: a counter's unit */
+
+/* A descriptor that is readable once the wall clock was set, by whomever; it does
+ * not block and is closed by exec(3). -1 with errno set: there is none. */
+int clock_watch(void);
+
+/* Whether the wall clock was set since the watch was made, or last asked. */
+bool clock_was_set(int watch);
 
 #endif

@@ -70,17 +70,6 @@ static void arm_timer(struct helper *h)
         fatal("cannot set a timer");
 }
 
-/* Arms a timer that never ends but is cancelled when the wall clock is set. */
-static void await_clock_step(struct helper *h)
-{
-    struct itimerspec never = {.it_value.tv_sec = INT64_MAX / NSEC_PER_SEC};
-
-    if (timerfd_settime(h->clock_steps, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
-                        NULL) != 0 &&
-        errno != ECANCELED)
-        fatal("cannot watch the wall clock");
-}
-
 /* ---- keeping the firewall as it should be ------------------------------- */
 
 static void mend(struct helper *h, int family, bool whole)
@@ -144,12 +133,9 @@ static void serve_retry(struct helper *h)
 
 static void serve_clock_step(struct helper *h)
 {
-    uint64_t expirations;
-
-    if (read(h->clock_steps, &expirations, sizeof expirations) < 0 && errno != ECANCELED)
+    if (!clock_was_set(h->clock_steps))
         return;
     log_info("the wall clock was set: rewriting the deadlines of live grants");
-    await_clock_step(h);
     helper_grants_follow_clock(&h->grants);
     mend(h, IPV4, false);
     mend(h, IPV6, false);
@@ -415,10 +401,9 @@ static bool establish(struct helper *h, struct error *why)
 static bool open_clocks(struct helper *h, struct error *why)
 {
     h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    h->clock_steps = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    h->clock_steps = clock_watch();
     if (h->timer < 0 || h->clock_steps < 0)
         return error_set(why, "cannot make a timer: %s", strerror(errno));
-    await_clock_step(h);
     return true;
 }
 
