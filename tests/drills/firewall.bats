@@ -1,0 +1,208 @@
+#!/usr/bin/env bats
+# What other programs do to the firewall while grants live, and an iptables that
+# fails, hangs or is killed half way.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/drills/drills.bash"
+
+setup_file() {
+    lab_setup
+    start_listener 22
+    configure
+    add_fence
+    add_profile ssh --open tcp/22 --window 1m
+    add_profile short --open tcp/22 --window 4s
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    start_daemon
+    common_setup
+}
+
+teardown() {
+    drill_teardown
+    process_is_gone "$(daemon_pid)" || in_daemon_mounts umount -q "$(program)" || true
+    kill_daemon
+    rm -f /run/portsmith/grants
+}
+
+# ---- rules removed ---------------------------------------------------------
+
+# What the design promises, in milliseconds; and what a busy machine may add.
+promised() {
+    [ "$BACKEND" = nft ] && echo 1000 || echo 5000
+}
+slack=3000
+
+is_whole() {
+    [ "$(grant_count "$client")" -eq 2 ] &&
+        [ "$(chain mangle PREROUTING | grep -c -e "-j portsmith")" -eq 1 ] &&
+        [ "$(chain filter INPUT | grep -c -e "-j portsmith")" -eq 1 ]
+}
+
+# Whatever the command does to the rules is mended in time, live grants and all.
+heals_after() { # COMMAND...
+    local start took
+
+    knock_opens ssh
+    start=$(now_ms)
+    "$@"
+    wait_until 15 is_whole
+    took=$(($(now_ms) - start))
+    tell "$BACKEND, IPv$FAMILY: healed ${took} ms after: $*"
+    [ "$took" -le $(($(promised) + slack)) ]
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+    log_has "putting them back"
+}
+
+flush_all() {
+    xtables -t filter -F
+    xtables -t mangle -F
+}
+
+restore_foreign() {
+    local six=""
+
+    [ "$FAMILY" = 4 ] || six=6
+    on server "ip${six}tables-$BACKEND-restore" -w 5 <<'RULES'
+*mangle
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -p tcp --dport 9999 -j MARK --set-mark 7
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+-A INPUT -p tcp --dport 9999 -j DROP
+COMMIT
+RULES
+}
+
+@test "iptables -F: healed within a second with nft, five with legacy, live grants kept" {
+    heals_after flush_all
+}
+
+@test "another ruleset restored: healed within a second with nft, five with legacy, live grants kept" {
+    heals_after restore_foreign
+    chain filter INPUT | grep -e "--dport 9999"
+}
+
+@test "nft flush ruleset: healed within a second, live grants kept" {
+    [ "$BACKEND" = nft ] || skip "iptables-legacy does not know nft"
+    heals_after on server nft flush ruleset
+}
+
+# ---- the lock --------------------------------------------------------------
+
+lock_is_held() {
+    ! flock -n /run/xtables.lock true
+}
+
+@test "the xtables lock held for 8 s: retried, reported open only then, and an end is not skipped" {
+    [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
+    local start
+
+    knock_opens short --address "$other"
+    start=$(now_ms)
+    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 8
+    wait_until 5 lock_is_held
+    knock ssh
+    while lock_is_held; do
+        ! opened_for "$client" || { lock_is_held && false; }
+        [ $(($(now_ms) - start)) -lt 4000 ] || port_is_shut "$server" 22 "$other"
+        port_is_shut "$server" 22 || { lock_is_held && false; }
+    done
+    wait_until 20 opened_for "$client"
+    port_is_open "$server" 22
+    wait_until 10 has_no_grant "$other"
+}
+
+# ---- an iptables that goes wrong -------------------------------------------
+
+program() { # the binary behind all the names
+    readlink -f "/usr/sbin/iptables-$BACKEND-restore"
+}
+
+@test "iptables hangs: ended and run again; nothing is reported open that is not, no door outlives its window" {
+    local start hung
+
+    knock_opens short
+    start=$(now_ms)
+    hung=$(restore_pid)
+    freeze "$hung"
+    knock ssh --address "$other"
+    shuts_in_time 4 "$start"
+    ! opened_for "$other" || false
+    port_is_shut "$server" 22 "$other"
+    wait_until 30 opened_for "$other"
+    process_is_gone "$hung"
+    port_is_open "$server" 22 "$other"
+    wait_until 5 has_no_grant "$client"
+}
+
+@test "iptables is killed with a transaction on its way: done anew, and then reported" {
+    local hung
+
+    hung=$(restore_pid)
+    freeze "$hung"
+    knock ssh
+    ! wait_until 0.3 opened_for "$client" || false
+    has_no_grant "$client"
+    kill_all "$hung"
+    wait_until 5 opened_for "$client"
+    is_whole
+    port_is_open "$server" 22
+}
+
+# Each writes two tables: between the two a grant is in one of them.
+@test "iptables is killed again and again in transactions: in the end all is as reported" {
+    local i before
+
+    add_profile many --open tcp/22 --window 1m --max-grants 200
+    wait_for_log " reloaded"
+    for i in {1..20}; do
+        before=$(log_count "many: opened tcp/22 for")
+        knock many --address "${client_prefix}$((i + 150))"
+        sleep "0.00$((RANDOM % 5))" # not for an event: the moments of the kill are the point
+        kill -KILL "$(restore_pid)" || true
+        wait_until 10 log_count_exceeds "many: opened tcp/22 for" "$before"
+        [ "$(rules | grep -c -e '--dport 22 .*--datestop')" -eq $((2 * (before + 1))) ]
+    done
+    ! log_has "refused" || false
+}
+
+break_iptables() {
+    in_daemon_mounts mount --bind /bin/false "$(program)"
+    kill_all "$(restore_pid)"
+}
+
+@test "iptables fails: the knock is refused with the reason, an end is kept, and mended it works again" {
+    local start
+
+    knock_opens short
+    start=$(now_ms)
+    break_iptables
+    knock_until "ssh: refused for $other: the firewall could not be changed" ssh --address "$other"
+    log_has "the firewall was not changed: .*tables-$BACKEND-restore"
+    port_is_shut "$server" 22 "$other"
+    shuts_in_time 4 "$start"
+    wait_for_log "the firewall could not be changed, trying again" 10
+    in_daemon_mounts umount "$(program)"
+    wait_until 10 has_no_grant "$client"
+    knock_opens ssh --address "$other"
+    port_is_open "$server" 22 "$other"
+}
+
+@test "iptables fails at the start: it does not start, ports stay shut" {
+    kill_daemon
+    run timeout 20 ip netns exec server sh -c "
+        mount --bind /bin/false $(program) && exec portsmithd -c $conf -f"
+    [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
+    [[ $output == *"tables-$BACKEND-restore"* ]]
+    port_is_shut "$server" 22
+    start_daemon
+    knock_opens ssh
+}
