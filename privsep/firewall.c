@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "log.h"
+#include "text.h"
 
 /* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
  * the low bits are popular with routing and container tools. */
@@ -38,33 +38,12 @@ static const struct jump {
 
 enum { JUMPS = sizeof jumps / sizeof *jumps };
 
-/* A transaction being written. */
-struct text {
-    FILE *out;
-    char *bytes;
-    size_t size;
-};
-
-static void text_begin(struct text *text)
-{
-    *text = (struct text){0};
-    text->out = open_memstream(&text->bytes, &text->size);
-    if (!text->out)
-        fatal("no memory for a firewall transaction");
-}
-
-static void text_end(struct text *text)
-{
-    if (fclose(text->out) != 0)
-        fatal("no memory for a firewall transaction");
-}
-
 /* Runs what was written, and frees it. */
 static enum restore_result text_run(struct text *text, struct restore *restore, struct error *why)
 {
     enum restore_result result;
 
-    text_end(text);
+    helper_text_end(text);
     result = helper_restore_run(restore, text->bytes, text->size, why);
     free(text->bytes);
     return result;
@@ -280,7 +259,7 @@ static enum restore_result run_line(const char *path, const char *action, const 
     struct text text;
 
     helper_restore_init(&once, path);
-    text_begin(&text);
+    helper_text_begin(&text);
     fprintf(text.out, "*%s\n%s %s -j %s\nCOMMIT\n", jump->table, action, jump->from, jump->to);
     return text_run(&text, &once, why);
 }
@@ -311,7 +290,7 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
 {
     struct text text;
 
-    text_begin(&text);
+    helper_text_begin(&text);
     write_checks(fw, text.out, "mangle");
     fprintf(text.out, "-C portsmith-shut -j %s\n", shut_target(fw));
     if (fw->setup->close_count > 0)
@@ -343,7 +322,7 @@ static enum restore_result try_establish(struct firewall *fw, int family,
 
     if (!find_jumps(fw, family, present, why))
         return RESTORE_BUSY;
-    text_begin(&text);
+    helper_text_begin(&text);
     write_everything(fw, text.out, grants, family, present);
     return text_run(&text, &fw->restore[family], why);
 }
@@ -365,7 +344,7 @@ bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grant
 {
     struct text text;
 
-    text_begin(&text);
+    helper_text_begin(&text);
     fputs("*mangle\n", text.out);
     write_shut_chain(fw, text.out, grants, family);
     fputs("COMMIT\n*filter\n", text.out);
@@ -382,7 +361,7 @@ bool helper_firewall_insert(struct firewall *fw, int family, const struct grants
 {
     struct text text;
 
-    text_begin(&text);
+    helper_text_begin(&text);
     fputs("*mangle\n", text.out);
     write_mangle_grants(text.out, grants, family, true, "-I portsmith-shut 1");
     fputs("COMMIT\n*filter\n", text.out);
@@ -411,7 +390,7 @@ static bool remove_chains(const char *path, struct error *why)
     struct text text;
 
     helper_restore_init(&once, path);
-    text_begin(&text);
+    helper_text_begin(&text);
     fputs(chains, text.out);
     return text_run(&text, &once, why) == RESTORE_DONE;
 }

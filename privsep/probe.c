@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "restore.h"
+#include "text.h"
 
 #define SCRATCH "portsmith-probe"
 
@@ -132,20 +133,15 @@ static void write_chain(FILE *out, const char *table, int family, int only)
 
 static enum restore_result try_features(const char *path, int family, int only, struct error *why)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
     enum restore_result result;
+    struct text text;
 
-    if (!out) {
-        error_set(why, "no memory");
-        return RESTORE_BUSY;
-    }
-    write_chain(out, "mangle", family, only);
-    write_chain(out, "filter", family, only);
-    fclose(out);
-    result = run_once(path, text, why);
-    free(text);
+    helper_text_begin(&text);
+    write_chain(text.out, "mangle", family, only);
+    write_chain(text.out, "filter", family, only);
+    helper_text_end(&text);
+    result = run_once(path, text.bytes, why);
+    free(text.bytes);
     return result;
 }
 

@@ -1,0 +1,22 @@
+/* Text that is written into memory, of which none is ever missing. Not
+ * open_memstream(3): glibc's drops what finds no memory, and neither ferror(3) nor
+ * fclose(3) says so; half a transaction would go to iptables. */
+#ifndef PORTSMITH_TEXT_H
+#define PORTSMITH_TEXT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct text {
+    FILE *out;    /* write here until helper_text_end() */
+    char *bytes;  /* then this is the text, to be freed; a zero follows it */
+    size_t size;  /* in bytes, without that zero */
+    size_t room;
+};
+
+/* `text` must stay where it is until its end. Ends the process if there is no
+ * memory, as does helper_text_end(). */
+void helper_text_begin(struct text *text);
+void helper_text_end(struct text *text);
+
+#endif
