@@ -16,6 +16,7 @@ make_crowd() { # SIZE: before the daemon starts
 make_crowd_knocks() { # SIZE
     local i key
 
+    rm -f "$lab/crowd"/knock-*
     key=$(portsmithd -T -c "$conf" | sed -n 's/^# the server.s public key: //p')
     for ((i = 1; i <= $1; i++)); do
         portsmith-knock --server-key "$key" --port "$knock_port" --identity "$lab/crowd/key-$i" \
