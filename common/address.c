@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 enum { MAPPED_BITS = 96 };
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -78,7 +80,7 @@ bool address_is_grantable(const struct address *a)
         return !address_equal(a, &unspecified) && !address_equal(a, &loopback) &&
                a->bytes[0] != 0xff;
     return v4[0] != 0 && v4[0] != 127 && (v4[0] & 0xf0) != 0xe0 &&
-           memcmp(v4, "\xff\xff\xff\xff", 4) != 0;
+           load_be32(v4) != UINT32_MAX;
 }
 
 bool address_is_global(const struct address *a)

@@ -56,7 +56,7 @@ bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
 {
     uint8_t again[REQUEST_SIZE];
 
-    memset(r, 0, sizeof *r);
+    *r = (struct request){0};
     if (bytes[AT_ACTION] != ACTION_OPEN && bytes[AT_ACTION] != ACTION_CLOSE)
         return false;
     if (bytes[AT_COUNT] > REQUEST_SERVICES)
@@ -83,21 +83,27 @@ bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
     return memcmp(again, bytes, REQUEST_SIZE) == 0;
 }
 
+/* Puts `added` where it belongs in `count` ascending services, unless it is there;
+ * the new count. */
+static uint8_t insert_service(struct service *services, uint8_t count, struct service added)
+{
+    uint8_t at = count;
+
+    while (at > 0 && service_compare(&services[at - 1], &added) > 0)
+        at--;
+    if (at > 0 && service_compare(&services[at - 1], &added) == 0)
+        return count;
+    for (uint8_t i = count; i > at; i--)
+        services[i] = services[i - 1];
+    services[at] = added;
+    return (uint8_t)(count + 1);
+}
+
 uint8_t request_order_services(struct service *services, uint8_t count)
 {
     uint8_t kept = 0;
 
-    for (uint8_t i = 0; i < count; i++) {
-        struct service moving = services[i];
-        uint8_t at = kept;
-
-        while (at > 0 && service_compare(&services[at - 1], &moving) > 0)
-            at--;
-        if (at > 0 && service_compare(&services[at - 1], &moving) == 0)
-            continue;
-        memmove(&services[at + 1], &services[at], (size_t)(kept - at) * sizeof *services);
-        services[at] = moving;
-        kept++;
-    }
+    for (uint8_t i = 0; i < count; i++)
+        kept = insert_service(services, kept, services[i]);
     return kept;
 }

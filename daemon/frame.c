@@ -99,9 +99,9 @@ static bool skip_family(struct rest *rest, bool network_order, uint16_t *type)
 
     if (rest->size < NULL_HEADER)
         return false;
-    memcpy(&family, rest->bytes, sizeof family);
-    if (network_order)
-        family = load_be32(rest->bytes);
+    family = load_be32(rest->bytes);
+    if (!network_order)
+        family = htonl(family);
     skip(rest, NULL_HEADER);
     if (family == AF_INET)
         *type = TYPE_IPV4;
