@@ -23,6 +23,8 @@ struct prefix {
 };
 
 /* The mapped form of the four bytes at `v4`, network byte order. */
+/*@ requires \valid_read(v4 + (0 .. 3));
+    assigns \nothing; */
 struct address address_from_ipv4(const uint8_t v4[4]);
 
 /* From a sockaddr_in or sockaddr_in6; false for any other family. */
@@ -35,11 +37,18 @@ bool address_parse(struct address *a, const char *text);
 /* inet_ntop's canonical text; IPv4 without its mapping. Returns `text`. */
 const char *address_format(const struct address *a, char text[static ADDRESS_TEXT_SIZE]);
 
+/*@ requires \valid_read(a);
+    assigns \nothing; */
 bool address_is_ipv4(const struct address *a);
+
+/*@ requires \valid_read(a) && \valid_read(b);
+    assigns \nothing; */
 bool address_equal(const struct address *a, const struct address *b);
 
 /* False for what no door may be opened to: unspecified, loopback, multicast,
  * broadcast, and 0.0.0.0/8. */
+/*@ requires \valid_read(a);
+    assigns \nothing; */
 bool address_is_grantable(const struct address *a);
 
 /* True where the whole Internet routes to it: no private, shared (RFC 6598),

@@ -31,6 +31,9 @@ void request_encode(uint8_t bytes[static REQUEST_SIZE], const struct request *r)
     store_be64(bytes + AT_COUNTER, r->counter);
     if (r->has_address)
         memcpy(bytes + AT_ADDRESS, r->address.bytes, sizeof r->address.bytes);
+    /*@ loop invariant 0 <= i <= r->service_count;
+        loop assigns i, bytes[AT_SERVICES .. REQUEST_SIZE - 1];
+        loop variant r->service_count - i; */
     for (size_t i = 0; i < r->service_count; i++) {
         uint8_t *service = bytes + AT_SERVICES + i * SERVICE_SIZE;
 
@@ -39,8 +42,17 @@ void request_encode(uint8_t bytes[static REQUEST_SIZE], const struct request *r)
     }
 }
 
+/*@ requires \valid_read(r) && r->service_count <= REQUEST_SERVICES;
+    assigns \nothing;
+    ensures \result ==> services_exist(&r->services[0], r->service_count) &&
+                       services_ascend(&r->services[0], r->service_count); */
 static bool services_are_valid(const struct request *r)
 {
+    /*@ loop invariant 0 <= i <= r->service_count;
+        loop invariant services_exist(&r->services[0], i);
+        loop invariant services_ascend(&r->services[0], i);
+        loop assigns i;
+        loop variant r->service_count - i; */
     for (size_t i = 0; i < r->service_count; i++) {
         const struct service *s = &r->services[i];
 
@@ -68,6 +80,9 @@ bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
     r->counter = load_be64(bytes + AT_COUNTER);
     if (r->has_address)
         memcpy(r->address.bytes, bytes + AT_ADDRESS, sizeof r->address.bytes);
+    /*@ loop invariant 0 <= i <= r->service_count;
+        loop assigns i, r->services[0 .. REQUEST_SERVICES - 1];
+        loop variant r->service_count - i; */
     for (size_t i = 0; i < r->service_count; i++) {
         const uint8_t *service = bytes + AT_SERVICES + i * SERVICE_SIZE;
 
@@ -85,14 +100,23 @@ bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
 
 /* Puts `added` where it belongs in `count` ascending services, unless it is there;
  * the new count. */
+/*@ requires count < 255 && \valid(services + (0 .. count));
+    assigns services[0 .. count];
+    ensures count <= \result <= count + 1; */
 static uint8_t insert_service(struct service *services, uint8_t count, struct service added)
 {
     uint8_t at = count;
 
+    /*@ loop invariant 0 <= at <= count;
+        loop assigns at;
+        loop variant at; */
     while (at > 0 && service_compare(&services[at - 1], &added) > 0)
         at--;
     if (at > 0 && service_compare(&services[at - 1], &added) == 0)
         return count;
+    /*@ loop invariant at <= i <= count;
+        loop assigns i, services[0 .. count];
+        loop variant i; */
     for (uint8_t i = count; i > at; i--)
         services[i] = services[i - 1];
     services[at] = added;
@@ -103,6 +127,9 @@ uint8_t request_order_services(struct service *services, uint8_t count)
 {
     uint8_t kept = 0;
 
+    /*@ loop invariant kept <= i <= count;
+        loop assigns i, kept, services[0 .. count - 1];
+        loop variant count - i; */
     for (uint8_t i = 0; i < count; i++)
         kept = insert_service(services, kept, services[i]);
     return kept;

@@ -26,16 +26,38 @@ struct request {
     uint64_t counter;       /* microseconds since the epoch, client's clock */
 };
 
+/*@ predicate services_ascend(struct service *s, integer count) =
+        \forall integer i; 0 < i < count ==> service_precedes(s + i - 1, s + i);
+    predicate services_exist(struct service *s, integer count) =
+        \forall integer i; 0 <= i < count ==>
+            (s[i].protocol == 6 || s[i].protocol == 17) && s[i].port != 0;
+    predicate request_is_valid(struct request *r) =
+        (r->action == ACTION_OPEN || (r->action == ACTION_CLOSE && r->window == 0)) &&
+        r->service_count <= REQUEST_SERVICES &&
+        services_exist(&r->services[0], r->service_count) &&
+        services_ascend(&r->services[0], r->service_count); */
+
 /* Writes the one valid encoding of `r`, which must itself be valid: services
  * ascending, address grantable, window 0 when the action is to close. */
+/*@ requires \valid(bytes + (0 .. REQUEST_SIZE - 1));
+    requires \valid_read(r) && r->service_count <= REQUEST_SERVICES;
+    requires \separated(bytes + (0 .. REQUEST_SIZE - 1), r);
+    assigns bytes[0 .. REQUEST_SIZE - 1]; */
 void request_encode(uint8_t bytes[static REQUEST_SIZE], const struct request *r);
 
 /* False unless `bytes` is the one valid encoding of some request: every
  * reserved bit zero, every value in range, services strictly ascending, an
  * address exactly when flagged and grantable, no window on a close. */
+/*@ requires \valid_read(bytes + (0 .. REQUEST_SIZE - 1));
+    requires \valid(r) && \separated(bytes + (0 .. REQUEST_SIZE - 1), r);
+    assigns *r;
+    ensures \result ==> request_is_valid(r); */
 bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE]);
 
 /* Sorts `count` services into wire order and drops repeats; the new count. */
+/*@ requires \valid(services + (0 .. count - 1));
+    assigns services[0 .. count - 1];
+    ensures \result <= count; */
 uint8_t request_order_services(struct service *services, uint8_t count);
 
 #endif

@@ -14,6 +14,9 @@ struct service {
     uint16_t port;    /* host byte order, 1 to 65535 */
 };
 
+/*@ predicate service_precedes(struct service *a, struct service *b) =
+        a->protocol < b->protocol || (a->protocol == b->protocol && a->port < b->port); */
+
 /* "tcp/22" or "udp/53", in lower case, the port in plain decimal. */
 bool service_parse(struct service *s, const char *text, struct error *why);
 const char *service_format(const struct service *s, char text[static SERVICE_TEXT_SIZE]);
@@ -23,6 +26,9 @@ const char *service_protocol(const struct service *s);
 
 /* Below, equal to or above 0 as `a` comes before, is, or comes after `b` in
  * the order of the wire format: by protocol, then by port. */
+/*@ requires \valid_read(a) && \valid_read(b);
+    assigns \nothing;
+    ensures \result < 0 <==> service_precedes(a, b); */
 int service_compare(const struct service *a, const struct service *b);
 
 /* A port number in plain decimal, 1 to 65535. */

@@ -32,6 +32,11 @@ struct rest {
     size_t size;
 };
 
+/*@ predicate readable(struct rest *rest) =
+        \object_pointer(rest->bytes) && \valid_read(rest->bytes + (0 .. rest->size - 1));
+    predicate part_of(struct rest *rest, uint8_t *bytes, integer size) =
+        is_part(rest->bytes, rest->size, bytes, size); */
+
 enum frame_link frame_link_of(int datalink)
 {
     switch (datalink) {
@@ -54,6 +59,9 @@ enum frame_link frame_link_of(int datalink)
     }
 }
 
+/*@ requires \valid(rest) && readable(rest);
+    assigns *rest;
+    ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool skip(struct rest *rest, size_t size)
 {
     if (rest->size < size)
@@ -65,12 +73,20 @@ static bool skip(struct rest *rest, size_t size)
 
 /* Skips a link header of `size` bytes whose EtherType is at `type_at`, and up
  * to two VLAN tags behind it. */
+/*@ requires \valid(rest) && readable(rest) && \valid(type) && type_at + 2 <= size;
+    requires \separated(rest, type, rest->bytes + (0 .. rest->size - 1));
+    assigns *rest, *type;
+    ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool skip_typed(struct rest *rest, size_t size, size_t type_at, uint16_t *type)
 {
     if (rest->size < size)
         return false;
     *type = load_be16(rest->bytes + type_at);
     skip(rest, size);
+    /*@ loop invariant readable(rest) &&
+                       part_of(rest, \at(rest->bytes, Pre), \at(rest->size, Pre));
+        loop assigns tags, *rest, *type;
+        loop variant 2 - tags; */
     for (int tags = 0; tags < 2; tags++) {
         if (*type != TYPE_VLAN && *type != TYPE_QINQ && *type != TYPE_QINQ_OLD)
             break;
@@ -83,6 +99,9 @@ static bool skip_typed(struct rest *rest, size_t size, size_t type_at, uint16_t 
 }
 
 /* Raw IP says by its first four bits what it is. */
+/*@ requires \valid_read(rest) && readable(rest) && \valid(type);
+    requires \separated(rest, type, rest->bytes + (0 .. rest->size - 1));
+    assigns *type; */
 static bool type_of_raw(const struct rest *rest, uint16_t *type)
 {
     if (rest->size == 0)
@@ -93,6 +112,10 @@ static bool type_of_raw(const struct rest *rest, uint16_t *type)
 
 /* BSD's loopback header: an address family, by this host's numbers, as in the
  * filter that libpcap makes. Captures of other systems are never read. */
+/*@ requires \valid(rest) && readable(rest) && \valid(type);
+    requires \separated(rest, type, rest->bytes + (0 .. rest->size - 1));
+    assigns *rest, *type;
+    ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool skip_family(struct rest *rest, bool network_order, uint16_t *type)
 {
     uint32_t family;
@@ -112,6 +135,10 @@ static bool skip_family(struct rest *rest, bool network_order, uint16_t *type)
     return true;
 }
 
+/*@ requires \valid(rest) && readable(rest) && \valid(type);
+    requires \separated(rest, type, rest->bytes + (0 .. rest->size - 1));
+    assigns *rest, *type;
+    ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool skip_link(struct rest *rest, enum frame_link link, uint16_t *type)
 {
     switch (link) {
@@ -133,6 +160,10 @@ static bool skip_link(struct rest *rest, enum frame_link link, uint16_t *type)
     return false;
 }
 
+/*@ requires \valid(rest) && readable(rest) && \valid(frame);
+    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
+    assigns *rest, frame->source;
+    ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool enter_ipv4(struct frame *frame, struct rest *rest)
 {
     const uint8_t *ip = rest->bytes;
@@ -151,6 +182,10 @@ static bool enter_ipv4(struct frame *frame, struct rest *rest)
     return skip(rest, header);
 }
 
+/*@ requires \valid(rest) && readable(rest) && \valid(frame);
+    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
+    assigns *rest, frame->source;
+    ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool enter_ipv6(struct frame *frame, struct rest *rest)
 {
     const uint8_t *ip = rest->bytes;
@@ -170,6 +205,11 @@ static bool enter_ipv6(struct frame *frame, struct rest *rest)
     return skip(rest, IPV6_HEADER);
 }
 
+/*@ requires \valid_read(rest) && readable(rest) && \valid(frame);
+    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
+    assigns frame->port, frame->size;
+    assigns frame->payload \from rest->bytes;
+    ensures \result ==> is_part(frame->payload, frame->size, rest->bytes, rest->size); */
 static bool enter_udp(struct frame *frame, const struct rest *rest)
 {
     size_t size;

@@ -27,13 +27,23 @@ struct frame {
     size_t size;            /* bytes of payload */
 };
 
+/*@ assigns \nothing; */
 enum frame_link frame_link_of(int datalink);
+
+/*@ predicate is_part(uint8_t *part, integer size, uint8_t *whole, integer whole_size) =
+        \base_addr(part) == \base_addr(whole) &&
+        whole <= part && part + size <= whole + whole_size; */
 
 /* Decodes `captured` bytes at `bytes`. Two VLAN tags at most are skipped, and
  * IPv4 options. False for whatever is not one whole UDP datagram: fragments,
  * IPv6 extension headers, IPv4-mapped IPv6 sources, lengths that do not fit what
  * was captured. Bytes behind the IP packet (padding, a trailing FCS) are
  * ignored. */
+/*@ requires \object_pointer(bytes) && \valid_read(bytes + (0 .. captured - 1));
+    requires \valid(frame);
+    requires \separated(frame, bytes + (0 .. captured - 1));
+    assigns *frame;
+    ensures \result ==> is_part(frame->payload, frame->size, bytes, captured); */
 bool frame_decode(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured);
 
 #endif
