@@ -17,9 +17,14 @@ static struct {
 void log_rename(const char *process)
 {
     logging.process = process;
-    closelog(); /* the descriptor may be gone: openlog would not notice */
+    closelog();
     if (!logging.foreground)
         openlog(process, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+void log_close(void)
+{
+    closelog();
 }
 
 void log_open(const char *process, bool foreground, bool debug)

@@ -12,6 +12,10 @@ void log_open(const char *process, bool foreground, bool debug);
 /* After a fork: the same destination under another process name. */
 void log_rename(const char *process);
 
+/* Gives up the connection to syslog, before descriptors are put in order: what is
+ * then at its number must not be taken for it. log_rename makes another. */
+void log_close(void);
+
 #define LOG_FORMAT __attribute__((format(printf, 1, 2)))
 
 void log_debug(const char *format, ...) LOG_FORMAT; /* only when debugging */

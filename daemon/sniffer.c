@@ -193,6 +193,7 @@ void sniffer_run(const struct sniffer_start *start)
     sigset_t none;
     int nothing;
 
+    log_close();
     keep_descriptors(start->lifeline, start->helper);
     log_rename("portsmith-sniffer");
     prctl(PR_SET_NAME, "portsmith-sniff");
