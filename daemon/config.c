@@ -496,12 +496,27 @@ static bool use_server_key(struct config *c, struct error *why)
 
 /* ---- the whole -------------------------------------------------------------- */
 
-static bool load(struct config *c, const char *path, struct error *why)
+/* To look a user up can take whatever a host's name services do, which is more
+ * than the sandbox lets through. */
+static bool keep_user(struct config *c, const struct config *in_use, const char *path,
+                      struct error *why)
+{
+    if (strcmp(c->user, in_use->user) != 0)
+        return error_set(why, "%s: User changes by a restart alone; it is '%s' now", path,
+                         in_use->user);
+    c->uid = in_use->uid;
+    c->gid = in_use->gid;
+    return true;
+}
+
+static bool load(struct config *c, const char *path, const struct config *in_use,
+                 struct error *why)
 {
     struct names names = {0};
     bool ok;
 
-    if (!config_read_main(c, path, why) || !find_user(c, path, why))
+    if (!config_read_main(c, path, why) ||
+        !(in_use ? keep_user(c, in_use, path, why) : find_user(c, path, why)))
         return false;
     add_port(c, c->port);
     ok = list_directory(&names, c->profile_directory, why) && read_profiles(c, &names, why) &&
@@ -510,7 +525,7 @@ static bool load(struct config *c, const char *path, struct error *why)
     return ok;
 }
 
-struct config *config_load(const char *path, struct error *why)
+static struct config *load_new(const char *path, const struct config *in_use, struct error *why)
 {
     struct config *c = malloc(sizeof *c);
 
@@ -518,10 +533,20 @@ struct config *config_load(const char *path, struct error *why)
         error_set(why, "%s: %s", path, strerror(errno));
         return NULL;
     }
-    if (load(c, path, why))
+    if (load(c, path, in_use, why))
         return c;
     config_free(c);
     return NULL;
+}
+
+struct config *config_load(const char *path, struct error *why)
+{
+    return load_new(path, NULL, why);
+}
+
+struct config *config_load_again(const char *path, const struct config *in_use, struct error *why)
+{
+    return load_new(path, in_use, why);
 }
 
 void config_lock(struct config *c)

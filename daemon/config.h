@@ -57,6 +57,10 @@ struct config {
  * memory. The caller frees with config_free. */
 struct config *config_load(const char *path, struct error *why);
 
+/* The same while another is in use, whose User must be named in it, too: it is not
+ * looked up again. */
+struct config *config_load_again(const char *path, const struct config *in_use, struct error *why);
+
 /* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. The
  * caller owns *c, which holds defaults where it fails. */
 bool config_read_main(struct config *c, const char *path, struct error *why);

@@ -139,7 +139,7 @@ static void reload(struct supervisor *s)
     struct config *old = s->config, *new;
     struct error why;
 
-    new = config_load(s->options->config_path, &why);
+    new = config_load_again(s->options->config_path, old, &why);
     if (!new) {
         log_warnx("%s", why.text);
         log_warnx("the configuration was not reloaded: the one in use stays");

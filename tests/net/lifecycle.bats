@@ -154,6 +154,34 @@ probed_at_least() { # COUNT
     port_is_shut "$server" 22
 }
 
+# A /dev of the lab's own, with a system log that writes what it hears.
+start_system_log() {
+    mkdir -p "$lab/dev"
+    mount -t tmpfs -o mode=755 tmpfs "$lab/dev"
+    cp -a /dev/null /dev/zero /dev/random /dev/urandom /dev/tty /dev/fd "$lab/dev"
+    mount --bind "$lab/dev" /dev
+    spawn server "$lab/log/socat.log" socat -u UNIX-RECV:/dev/log,mode=666 \
+        "OPEN:$lab/log/system.log,creat,append"
+    system_log=$spawned
+    wait_until 5 test -S /dev/log
+}
+
+stop_system_log() {
+    end_process TERM "$system_log"
+    umount --lazy /dev "$lab/dev"
+}
+
+@test "in the background all processes speak to the system log" {
+    kill_daemon
+    start_system_log
+    on server portsmithd -c "$conf" 3>&-
+    cat /run/portsmith/portsmithd.pid >"$lab/daemon.pid"
+    knock ssh
+    wait_until 5 grep -q -a "portsmith-helper\[[0-9]*\]: ssh: opened tcp/22" "$lab/log/system.log"
+    grep -q -a "portsmithd\[[0-9]*\]: ready: " "$lab/log/system.log"
+    stop_system_log
+}
+
 @test "a start in the background that fails does not end with 0" {
     run -1 on server portsmithd -c "$conf" 3>&-
     echo "Port = none" >>"$conf"
@@ -310,6 +338,14 @@ probed_at_least() { # COUNT
     knock_until "ssh: extended" ssh
 }
 
+@test "a reload does not change the user, which takes a restart" {
+    echo "User = nobody" >>"$conf"
+    kill -HUP "$(daemon_pid)"
+    wait_for_log "User changes by a restart alone; it is 'portsmith' now"
+    wait_for_log "was not reloaded"
+    knock_opens ssh
+}
+
 @test "a reload of a broken profile keeps the old ones" {
     local before
 
@@ -429,13 +465,19 @@ fill_state() {
 
 # ---- interfaces ------------------------------------------------------------
 
-@test "the interface goes down and up: knocks are heard again" {
-    ip -n server link set eth0 down
-    ip -n server link set eth0 up
+@test "the interface goes down and up: knocks are heard again, by the same sniffer" {
+    local before
+
+    before=$(process portsmith-sniff)
+    for _ in 1 2 3; do
+        ip -n server link set eth0 down
+        ip -n server link set eth0 up
+    done
     address_again
     wait_until 5 client_reaches_server
     knock_opens ssh
     port_is_open "$server" 22
+    [ "$(process portsmith-sniff)" = "$before" ]
 }
 
 @test "the interface is down at the start: knocks are heard once it is up" {

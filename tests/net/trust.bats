@@ -178,12 +178,14 @@ serves_again() {
 }
 
 @test "a sniffer that opens a file is killed, and another one takes its place" {
+    forces_calls=yes
     dies_of sniffer openat
     wait_until 5 log_has 'the sniffer .* was ended by signal 31'
     wait_until 10 serves_again
 }
 
 @test "a helper that mounts something is killed, and another one takes its place" {
+    forces_calls=yes
     dies_of helper mount
     wait_until 5 log_has 'the helper .* was ended by signal 31'
     wait_until 10 serves_again
