@@ -1,6 +1,7 @@
 #include "filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,6 +18,10 @@ enum {
                      CLONE_NEWPID | CLONE_NEWNET,
 };
 
+enum {
+    DUPLICATE_AND_LOCK = 7, /* F_DUPFD to F_SETLKW are 0 to 7; leases and signals are above */
+};
+
 /* Found with strace(1): iptables 1.8.9, nft and legacy, on glibc 2.36. With them
  * stand the names that other releases and machines have for the same calls. */
 static const int iptables_calls[] = {
@@ -26,13 +31,13 @@ static const int iptables_calls[] = {
     SCMP_SYS(mmap2), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(madvise),
     SCMP_SYS(getrandom), SCMP_SYS(futex), SCMP_SYS(uname), SCMP_SYS(sysinfo),
     /* files and pipes */
-    SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(read),
+    SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(read),
     SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(lseek), SCMP_SYS(_llseek),
     SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat), SCMP_SYS(stat64), SCMP_SYS(lstat64),
     SCMP_SYS(fstat64), SCMP_SYS(fstatat64), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs),
     SCMP_SYS(statfs64), SCMP_SYS(fstatfs), SCMP_SYS(fstatfs64), SCMP_SYS(access),
     SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-    SCMP_SYS(fcntl), SCMP_SYS(fcntl64), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3),
+    SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3),
     SCMP_SYS(flock), SCMP_SYS(pipe), SCMP_SYS(pipe2),
     /* waiting, time, signals */
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64), SCMP_SYS(select), SCMP_SYS(pselect6),
@@ -47,7 +52,7 @@ static const int iptables_calls[] = {
     SCMP_SYS(getgid32), SCMP_SYS(getegid32), SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(wait4),
     SCMP_SYS(exit), SCMP_SYS(exit_group),
     /* sockets, but for making them */
-    SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+    SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
     SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(sendto), SCMP_SYS(sendmsg),
     SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
 };
@@ -118,24 +123,27 @@ void filter_allow_masked(struct filter *filter, int call, unsigned index, unsign
     add(filter, SCMP_ACT_ALLOW, call, &condition, 1);
 }
 
-static void add_socket(struct filter *filter, uint32_t action, unsigned family, unsigned type)
+void filter_allow_socket(struct filter *filter, unsigned family, unsigned type)
 {
     const struct scmp_arg_cmp conditions[] = {
         {.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = family},
         {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = SOCKET_TYPE_MASK, .datum_b = type},
     };
 
-    add(filter, action, SCMP_SYS(socket), conditions, 2);
+    add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
 }
 
-void filter_allow_socket(struct filter *filter, unsigned family, unsigned type)
+void filter_refuse_socket(struct filter *filter, unsigned family)
 {
-    add_socket(filter, SCMP_ACT_ALLOW, family, type);
+    const struct scmp_arg_cmp condition = {
+        .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = family};
+
+    add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), &condition, 1);
 }
 
-void filter_refuse_socket(struct filter *filter, unsigned family, unsigned type)
+void filter_refuse(struct filter *filter, int call)
 {
-    add_socket(filter, SCMP_ACT_ERRNO(EACCES), family, type);
+    add(filter, SCMP_ACT_ERRNO(EACCES), call, NULL, 0);
 }
 
 void filter_allow_netlink(struct filter *filter, unsigned protocol)
@@ -146,6 +154,13 @@ void filter_allow_netlink(struct filter *filter, unsigned protocol)
     };
 
     add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
+}
+
+/* No signal to whoever one likes, F_SETOWN, and no lease on others' files. */
+static void allow_fcntl(struct filter *filter, int call)
+{
+    filter_allow_masked(filter, call, 1, ~(unsigned)DUPLICATE_AND_LOCK, 0);
+    filter_allow_masked(filter, call, 1, ~0u, F_DUPFD_CLOEXEC);
 }
 
 void filter_allow_iptables(struct filter *filter)
@@ -161,6 +176,11 @@ void filter_allow_iptables(struct filter *filter)
     /* Its flags are out of a filter's reach; the C library then takes clone. */
     add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), NULL, 0);
     filter_allow_masked(filter, SCMP_SYS(prlimit64), 0, ~0u, 0); /* its own limits alone */
+    /* Landlock knows of truncation since Linux 6.2 only. */
+    filter_allow_masked(filter, SCMP_SYS(open), 1, O_TRUNC, 0);
+    filter_allow_masked(filter, SCMP_SYS(openat), 2, O_TRUNC, 0);
+    allow_fcntl(filter, SCMP_SYS(fcntl));
+    allow_fcntl(filter, SCMP_SYS(fcntl64));
 }
 
 bool filter_load(struct filter *filter, struct error *why)

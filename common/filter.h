@@ -35,10 +35,13 @@ void filter_allow(struct filter *filter, const int *calls, size_t count);
 void filter_allow_masked(struct filter *filter, int call, unsigned index, unsigned mask,
                          unsigned value);
 
-/* Allows sockets of a family and a type (SOCK_DGRAM and so on), or answers EACCES
- * where somebody asks who can do without. */
+/* Allows sockets of a family and a type (SOCK_DGRAM and so on). */
 void filter_allow_socket(struct filter *filter, unsigned family, unsigned type);
-void filter_refuse_socket(struct filter *filter, unsigned family, unsigned type);
+
+/* Answers EACCES where a library asks that can do without: to sockets of a family,
+ * to a system call. */
+void filter_refuse_socket(struct filter *filter, unsigned family);
+void filter_refuse(struct filter *filter, int call);
 
 /* Allows netlink(7) sockets of one protocol. */
 void filter_allow_netlink(struct filter *filter, unsigned protocol);

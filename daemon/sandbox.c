@@ -21,7 +21,8 @@ static const int sniffer_calls[] = {
 /* Beyond what iptables needs. */
 static const int supervisor_calls[] = {
     /* the supervisor */
-    SCMP_SYS(fork), SCMP_SYS(socketpair), SCMP_SYS(shutdown), SCMP_SYS(signalfd4),
+    SCMP_SYS(fork), SCMP_SYS(fcntl), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(connect),
+    SCMP_SYS(waitid), SCMP_SYS(socketpair), SCMP_SYS(shutdown), SCMP_SYS(signalfd4),
     SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(ftruncate), SCMP_SYS(unlink),
     SCMP_SYS(unlinkat), SCMP_SYS(fchmod), SCMP_SYS(mlock), SCMP_SYS(munlock),
     SCMP_SYS(fsync), SCMP_SYS(getdents64),
@@ -36,7 +37,7 @@ static const int supervisor_calls[] = {
     SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule),
     SCMP_SYS(landlock_restrict_self),
     /* modprobe, which iptables-legacy runs while a helper probes */
-    SCMP_SYS(init_module), SCMP_SYS(finit_module),
+    SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(getcwd),
 };
 
 enum { DEVICE_CONTROLS = 0x8900, DEVICE_CONTROL_MASK = ~0xff /* SIOCGIFFLAGS and its like */ };

@@ -32,10 +32,11 @@ static bool filter_calls(struct error *why)
     filter_begin(&filter);
     filter_allow_iptables(&filter);
     filter_allow(&filter, calls, sizeof calls / sizeof *calls);
-    /* To syslog. Streams lead to services that do what root asks of them; the C
-     * library looks for its name service cache there, and can do without. */
-    filter_allow_socket(&filter, AF_UNIX, SOCK_DGRAM);
-    filter_refuse_socket(&filter, AF_UNIX, SOCK_STREAM);
+    /* They lead to services that do what root asks of them. The C library looks for
+     * its name service cache, and for syslog if that went away; the log's socket is
+     * connected before this. */
+    filter_refuse_socket(&filter, AF_UNIX);
+    filter_refuse(&filter, SCMP_SYS(connect));
     return filter_load(&filter, why);
 }
 

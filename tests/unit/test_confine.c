@@ -54,11 +54,14 @@ static bool is_denied(int result)
 
 /* ---- its work ----------------------------------------------------------- */
 
-/* As glibc's syslog does when the service was started again. */
-static void find_syslog_again(void)
+/* As the C library does for syslog and its name service cache. */
+static void ask_a_service(void)
 {
-    require(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0, 1);
+    struct sockaddr bus = {.sa_family = AF_UNIX};
+
+    require(is_denied(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)), 1);
     require(is_denied(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)), 2);
+    require(is_denied(connect(STDIN_FILENO, &bus, sizeof bus)), 3);
 }
 
 static void change_the_firewall(void)
@@ -91,7 +94,7 @@ static void work_goes_on(void **state)
     (void)state;
     assert_int_equal(confined(as_helper, change_the_firewall), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, write_its_files), CHILD_OK << 8);
-    assert_int_equal(confined(as_helper, find_syslog_again), CHILD_OK << 8);
+    assert_int_equal(confined(as_helper, ask_a_service), CHILD_OK << 8);
 }
 
 /* ---- other files -------------------------------------------------------- */
@@ -185,6 +188,17 @@ static void limit_another(void)
     prlimit(getppid(), RLIMIT_NOFILE, &none, NULL);
 }
 
+static void empty_a_library(void)
+{
+    if (open("/lib/portsmith-test", O_RDONLY | O_TRUNC) >= 0)
+        _exit(1);
+}
+
+static void have_a_signal_sent(void)
+{
+    fcntl(STDIN_FILENO, F_SETOWN, getppid());
+}
+
 static void make_a_namespace(void)
 {
     unshare(CLONE_NEWNET);
@@ -211,7 +225,7 @@ static void anything_else_kills(void **state)
     static void (*const acts[])(void) = {
         trace_another,        mount_something,      open_a_tcp_socket, open_a_packet_socket,
         open_an_audit_socket, limit_another,        make_a_namespace,  change_user,
-        change_a_mode,        make_a_directory,
+        change_a_mode,        make_a_directory,     empty_a_library,   have_a_signal_sent,
     };
 
     (void)state;
