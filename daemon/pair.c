@@ -57,6 +57,19 @@ static void describe_end(const char *who, pid_t child, int status)
         log_debug("%s (pid %ld) ended", who, (long)child);
 }
 
+pid_t pair_reap(pid_t child, int *status)
+{
+    siginfo_t ended = {0};
+
+    if (waitid(child < 0 ? P_ALL : P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        ended.si_pid == 0)
+        return 0;
+    /* Each has a process group of its own, and cannot leave it; while it is not
+     * reaped nobody else gets its number. */
+    kill(-ended.si_pid, SIGKILL);
+    return waitpid(ended.si_pid, status, 0);
+}
+
 /* Waits for a child that was told to end; kills one that does not. Returns its
  * wait status. */
 static int await_end(pid_t child, const char *who, int patience_ms)
@@ -64,12 +77,11 @@ static int await_end(pid_t child, const char *who, int patience_ms)
     int64_t deadline = clock_boot_ns() + (int64_t)patience_ms * NSEC_PER_MSEC;
     int status = 0;
 
-    while (waitpid(child, &status, WNOHANG) == 0) {
+    while (pair_reap(child, &status) == 0) {
         if (clock_boot_ns() >= deadline) {
             log_warnx("%s (pid %ld) does not end: killing it", who, (long)child);
             kill(child, SIGKILL);
-            waitpid(child, &status, 0);
-            break;
+            deadline = INT64_MAX;
         }
         poll(NULL, 0, POLL_MS);
     }
@@ -130,13 +142,20 @@ bool pair_note_end(struct pair *pair, pid_t child, int status)
     return false;
 }
 
-uint32_t pair_read_event(const struct pair *pair)
+uint32_t pair_read_event(struct pair *pair)
 {
     uint32_t event = 0;
+    ssize_t n = recv(pair->control, &event, sizeof event, MSG_DONTWAIT | MSG_TRUNC);
 
-    return recv(pair->control, &event, sizeof event, MSG_DONTWAIT | MSG_TRUNC) == sizeof event
-               ? event
-               : 0;
+    if (n == sizeof event)
+        return event;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    /* It hung up, which only its end should do: see to it. */
+    close_if_open(&pair->control);
+    if (pair->helper)
+        kill(pair->helper, SIGKILL);
+    return 0;
 }
 
 /* ---- interfaces --------------------------------------------------------- */

@@ -51,14 +51,19 @@ bool pair_release(const struct pair_logging *logging);
  * deadlines. */
 void pair_end(struct pair *pair, bool remove_grants);
 
+/* Takes the wait status of a child, or of any with -1, that has ended by itself, and
+ * ends whatever it has left behind. Returns its process id, 0 if there is none. */
+pid_t pair_reap(pid_t child, int *status);
+
 /* Takes note that a child has ended; true when it was one of the pair's. */
 bool pair_note_end(struct pair *pair, pid_t child, int status);
 
 /* Whether a wait status is that of a sniffer that lost an interface: no accident. */
 bool pair_lost_capture(int status);
 
-/* The helper's message, if any waits: 0 or HELPER_SNIFFER_BROKEN. */
-uint32_t pair_read_event(const struct pair *pair);
+/* The helper's message, if any waits: 0 or HELPER_SNIFFER_BROKEN. A helper that
+ * hung up is ended. */
+uint32_t pair_read_event(struct pair *pair);
 
 /* Whether an interface that was not captured is there by now, or one that was
  * captured has gone: its capture does not always notice. */

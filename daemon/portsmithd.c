@@ -4,12 +4,14 @@
 #include <getopt.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -209,15 +211,18 @@ static bool forbid_core_dumps(void)
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
 }
 
-/* Nothing of what it was started with is needed, and all of it would be handed
- * on to the sniffer: wipes the environment, closes descriptors beyond standard
- * error, and makes sure that no file of ours becomes one of those three. */
+/* Nothing of what it was started with is needed, some of it would do harm, and all
+ * would be handed on to the sniffer: wipes the environment, closes descriptors
+ * beyond standard error, and sees to it that no file of ours becomes one of those
+ * three. */
 static bool forget_the_starter(void)
 {
     int nothing;
 
     for (char **variable = environ; *variable; variable++)
         explicit_bzero(*variable, strlen(*variable));
+    signal(SIGCHLD, SIG_DFL); /* ignored, no end of a child would be told */
+    umask(022);
     if (clearenv() != 0 || close_range(STDERR_FILENO + 1, ~0u, 0) != 0)
         return false;
     do

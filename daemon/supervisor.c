@@ -100,7 +100,7 @@ static void reap_children(struct supervisor *s)
     int status;
     pid_t child;
 
-    while ((child = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((child = pair_reap(-1, &status)) > 0)
         if (!pair_note_end(&s->pair, child, status) || s->stopping)
             continue;
         else if (pair_lost_capture(status))

@@ -19,10 +19,16 @@ static const int calls[] = {
 
 static bool limit_descriptors(struct error *why)
 {
-    static const struct rlimit few = {DESCRIPTORS_MAX, DESCRIPTORS_MAX};
+    struct rlimit few;
 
-    return setrlimit(RLIMIT_NOFILE, &few) == 0 ||
-           error_set(why, "cannot limit descriptors: %s", strerror(errno));
+    if (getrlimit(RLIMIT_NOFILE, &few) == 0) {
+        if (few.rlim_max > DESCRIPTORS_MAX)
+            few.rlim_max = DESCRIPTORS_MAX;
+        few.rlim_cur = few.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &few) == 0)
+            return true;
+    }
+    return error_set(why, "cannot limit descriptors: %s", strerror(errno));
 }
 
 static bool filter_calls(struct error *why)

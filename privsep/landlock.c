@@ -24,6 +24,7 @@ struct ruleset {
 
 #define READ LANDLOCK_ACCESS_FS_READ_FILE
 #define WRITE LANDLOCK_ACCESS_FS_WRITE_FILE
+#define LOCK "/run/xtables.lock"
 #define RUN (LANDLOCK_ACCESS_FS_EXECUTE | READ)
 
 static const struct {
@@ -43,7 +44,7 @@ static const struct {
     {"/etc/protocols", READ},
     {"/etc/services", READ},
     {"/proc/sys/kernel/random/boot_id", READ},
-    {"/run/xtables.lock", READ | WRITE},
+    {LOCK, READ | WRITE},
 };
 
 /* In the order in which the kernel learned them: linux/landlock.h, the ABI's
@@ -150,4 +151,14 @@ bool helper_landlock_enter(const struct xtables *found, struct error *why)
         error_set(why, "cannot put Landlock rules in force: %s", strerror(errno));
     close(ruleset);
     return done;
+}
+
+bool helper_landlock_lost_lock(void)
+{
+    int fd = open(LOCK, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == EACCES || errno == ENOENT;
+    close(fd);
+    return false;
 }

@@ -16,4 +16,8 @@
  * is no failure. False with the reason: do not go on. landlock(7) */
 bool helper_landlock_enter(const struct xtables *found, struct error *why);
 
+/* Whether the xtables lock is another file than when this process was confined, or
+ * gone: neither this process nor what it runs can have it then. */
+bool helper_landlock_lost_lock(void);
+
 #endif

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "confine.h"
 #include "dispatch.h"
+#include "landlock.h"
 #include "log.h"
 
 enum {
@@ -72,6 +73,13 @@ static void arm_timer(struct helper *h)
 
 /* ---- keeping the firewall as it should be ------------------------------- */
 
+/* The next helper can have the new one. */
+static void check_lock(const struct helper *h)
+{
+    if (h->firewall.xtables.backend == BACKEND_LEGACY && helper_landlock_lost_lock())
+        fatalx("the xtables lock was removed or replaced: starting again");
+}
+
 static void mend(struct helper *h, int family, bool whole)
 {
     struct error why;
@@ -83,6 +91,7 @@ static void mend(struct helper *h, int family, bool whole)
         return;
     log_warnx("the firewall could not be changed, trying again in %d s: %s", RETRY_SECONDS,
               why.text);
+    check_lock(h);
 }
 
 /* One that is planned stays: else whoever keeps the helper busy could put it
@@ -173,8 +182,10 @@ static void look(struct helper *h)
         damaged[family] = state == FIREWALL_DAMAGED;
         if (state == FIREWALL_INTACT && !legacy)
             mend(h, family, false); /* what was closed may have been restored */
-        if (state == FIREWALL_UNREADABLE)
+        if (state == FIREWALL_UNREADABLE) {
+            check_lock(h);
             h->look_at = seconds_from_now(RETRY_SECONDS);
+        }
     }
     if ((!damaged[IPV4] && !damaged[IPV6]) || !may_heal(h))
         return;

@@ -3,7 +3,8 @@
  *
  *   inspect calls PID       the system calls that all its filters can allow, a
  *                           line each; "name?" where it depends on arguments
- *   inspect force PID NAME  makes the process do that call, all arguments zero
+ *   inspect force PID NAME [ARGUMENT]  makes the process do that call, with a
+ *                           number as the first argument, the others zero
  *
  * Exits with 3 where kernel or machine lack what it takes. */
 #include <elf.h>
@@ -181,7 +182,7 @@ static int print_calls(pid_t pid)
 
 #ifdef __x86_64__
 /* It waits in a system call, right behind the two bytes of the instruction. */
-static void aim_at_call(pid_t pid, int call)
+static void aim_at_call(pid_t pid, int call, unsigned long argument)
 {
     struct user_regs_struct registers;
     struct iovec all = {.iov_base = &registers, .iov_len = sizeof registers};
@@ -191,21 +192,23 @@ static void aim_at_call(pid_t pid, int call)
     registers.orig_rax = (unsigned long long)-1; /* no restart of the one it waits in */
     registers.rax = (unsigned long long)call;
     registers.rip -= 2;
-    registers.rdi = registers.rsi = registers.rdx = registers.r10 = registers.r8 = registers.r9 = 0;
+    registers.rdi = argument;
+    registers.rsi = registers.rdx = registers.r10 = registers.r8 = registers.r9 = 0;
     if (ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &all) != 0)
         fail("PTRACE_SETREGSET");
 }
 #else
-static void aim_at_call(pid_t pid, int call)
+static void aim_at_call(pid_t pid, int call, unsigned long argument)
 {
     (void)pid;
     (void)call;
+    (void)argument;
     errno = EINVAL;
     fail("not written for this machine");
 }
 #endif
 
-static int force_call(pid_t pid, const char *name)
+static int force_call(pid_t pid, const char *name, unsigned long argument)
 {
     int call = seccomp_syscall_resolve_name(name);
 
@@ -214,7 +217,7 @@ static int force_call(pid_t pid, const char *name)
         return EXIT_FAILURE;
     }
     stop_process(pid);
-    aim_at_call(pid, call);
+    aim_at_call(pid, call, argument);
     if (ptrace(PTRACE_DETACH, pid, NULL, NULL) != 0)
         fail("PTRACE_DETACH");
     return EXIT_SUCCESS;
@@ -226,8 +229,8 @@ int main(int argc, char **argv)
 
     if (argc == 3 && pid > 0 && strcmp(argv[1], "calls") == 0)
         return print_calls(pid);
-    if (argc == 4 && pid > 0 && strcmp(argv[1], "force") == 0)
-        return force_call(pid, argv[3]);
-    fputs("usage: inspect calls PID | inspect force PID NAME\n", stderr);
+    if ((argc == 4 || argc == 5) && pid > 0 && strcmp(argv[1], "force") == 0)
+        return force_call(pid, argv[3], argc == 5 ? strtoul(argv[4], NULL, 10) : 0);
+    fputs("usage: inspect calls PID | inspect force PID NAME [ARGUMENT]\n", stderr);
     return 2;
 }

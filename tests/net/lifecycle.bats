@@ -154,6 +154,20 @@ probed_at_least() { # COUNT
     port_is_shut "$server" 22
 }
 
+@test "started by one that ignores the end of its children, it notices that of its own" {
+    kill_daemon
+    spawn server "$lab/log/portsmithd.log" python3 -c '
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execvp(sys.argv[1], sys.argv[1:])' portsmithd -c "$conf" -f
+    echo "$spawned" >"$lab/daemon.pid"
+    wait_for_log ready
+    own_log
+    kill -KILL "$(process portsmith-helpe)"
+    wait_for_log ready
+    knock_opens ssh
+}
+
 # A /dev of the lab's own, with a system log that writes what it hears.
 start_system_log() {
     mkdir -p "$lab/dev"

@@ -127,7 +127,8 @@ agree() { # PROCESS ITEM COMMAND...
 @test "the files that Landlock leaves to the helper are those that the page names" {
     diff -U 0 <(sed -n '/^\.Ss The helper$/,/^\.It System calls$/p' "$top/man/portsmith-trust.7" |
         names_paths | grep -v -E '^/(run/portsmith/helper|var/lib/portsmith(/marks)?)$') \
-        <(sed -n '/^} rules\[\] = {$/,/^};$/p' "$top/privsep/landlock.c" | names_paths)
+        <(sed -n '/^#define LOCK/,/^};$/p' "$top/privsep/landlock.c" | grep '"/' |
+            names_paths)
 }
 
 @test "all have no_new_privs and a filter, and the iptables programs what the helper has" {
@@ -201,6 +202,46 @@ serves_again() {
 
 has_ended_all() {
     ! daemon_processes
+}
+
+# ---- a helper that is not itself any more ----------------------------------
+
+helpers_are() { # COUNT
+    [ "$(process helper | wc -l)" -eq "$1" ]
+}
+
+@test "what a helper leaves behind ends with it" {
+    local helper
+
+    helper=$(process helper)
+    "$inspect" force "$helper" clone 17 # SIGCHLD, as fork(2) does it
+    wait_until 5 helpers_are 2
+    kill -STOP "$(process helper | grep -v -x "$helper")"
+    own_log
+    kill -KILL "$helper"
+    wait_until 10 serves_again
+    log_lacks "in use by another"
+}
+
+@test "a helper that hangs up is replaced" {
+    local helper
+
+    helper=$(process helper)
+    own_log
+    "$inspect" force "$helper" close 3
+    wait_until 5 has_ended "$helper"
+    wait_until 10 serves_again
+}
+
+@test "the xtables lock removed: a new helper has the new one" {
+    [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
+    own_log
+    in_its_mounts rm /run/xtables.lock
+    xtables -t mangle -F portsmith-shut
+    wait_until 15 log_has "the xtables lock was removed or replaced"
+    wait_until 15 serves_again
+    wait_until 10 rules_are_back
+    knock_opens ssh
 }
 
 # ---- an upgrade of iptables ------------------------------------------------
