@@ -62,7 +62,7 @@ uint64_t clock_wall_us(void)
 /* Nobody tells that the file was written: this looks again and again. */
 int clock_watch(void)
 {
-    const struct timespec often = {.tv_nsec = LOOK_MS * NSEC_PER_MSEC};
+    const struct timespec often = {.tv_nsec = (long)LOOK_MS * NSEC_PER_MSEC};
     const struct itimerspec spec = {.it_value = often, .it_interval = often};
     int watch = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
