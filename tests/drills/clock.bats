@@ -39,7 +39,7 @@ setup() {
 teardown() {
     drill_teardown
     kill_daemon
-    rm -f /run/portsmith/grants
+    forget_grants
 }
 
 start_daemon_by_its_clock() {

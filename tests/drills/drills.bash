@@ -39,6 +39,11 @@ kill_daemon() {
     [ "${#pids[@]}" -eq 0 ] || kill_all "${pids[@]}"
 }
 
+# As after a boot: the next start takes nothing over.
+forget_grants() {
+    find /run/portsmith -type f -name grants -delete
+}
+
 is_stopped() { # PID
     [ "$(ps -o stat= -p "$1" | cut -c1)" = T ]
 }

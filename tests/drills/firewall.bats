@@ -27,7 +27,7 @@ teardown() {
     drill_teardown
     process_is_gone "$(daemon_pid)" || in_daemon_mounts umount -q "$(program)" || true
     kill_daemon
-    rm -f /run/portsmith/grants
+    forget_grants
 }
 
 # ---- rules removed ---------------------------------------------------------

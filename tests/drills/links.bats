@@ -30,7 +30,7 @@ setup() {
 teardown() {
     drill_teardown
     kill_daemon
-    rm -f /run/portsmith/grants
+    forget_grants
 }
 
 # ---- interfaces ------------------------------------------------------------

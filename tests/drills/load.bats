@@ -29,7 +29,7 @@ setup() {
 teardown() {
     drill_teardown
     kill_daemon
-    rm -f /run/portsmith/grants
+    forget_grants
 }
 
 # ---- a flood ---------------------------------------------------------------

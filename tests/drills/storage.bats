@@ -29,7 +29,7 @@ setup() {
 teardown() {
     drill_teardown
     kill_daemon
-    rm -f /run/portsmith/grants
+    forget_grants
 }
 
 @test "the disk is full while a client knocks: refused with the reason, nothing opens; with room it does" {
