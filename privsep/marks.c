@@ -216,6 +216,10 @@ static bool open_file(struct marks *marks, int state_dir, struct error *why)
     /* The file's name must be as durable as what it holds. */
     if (fsync(state_dir) != 0)
         return error_set(why, "cannot sync the state directory: %s", strerror(errno));
+    /* What a helper that was killed wrote may not be on the disk yet. Were it only
+     * read, the next write would go over the one slot that is. */
+    if (fdatasync(marks->fd) != 0)
+        return error_set(why, "cannot sync the marks: %s", strerror(errno));
     return true;
 }
 

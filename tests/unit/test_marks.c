@@ -6,7 +6,9 @@
 #include <sodium.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "marks.h"
 
@@ -18,6 +20,14 @@ static const uint64_t start_time = 4000000000000000;
 static const uint8_t ids[MANY][KEY_ID_SIZE] = {{1, 1}, {2, 2}, {3, 3}};
 static int directory;
 static struct marks marks;
+static unsigned syncs;
+
+/* In place of libc's, to be counted. */
+int fdatasync(int fd)
+{
+    syncs++;
+    return (int)syscall(SYS_fdatasync, fd);
+}
 
 static int enter(void **state)
 {
@@ -507,6 +517,17 @@ static void a_commit_cut_short_is_told_and_tried_again(void **state)
     }
 }
 
+/* By a helper that was killed before its fdatasync(2). */
+static void what_was_found_written_is_synced_before_it_counts(void **state)
+{
+    (void)state;
+    restart_at(start_time, 1);
+    spend_durably(0, start_time + 1);
+    syncs = 0;
+    restart_at(start_time, 1);
+    assert_int_equal(syncs, 1);
+}
+
 static void one_that_cannot_be_written_fails_all(void **state)
 {
     (void)state;
@@ -647,6 +668,7 @@ int main(void)
         IN_DIRECTORY(of_two_records_both_count),
         IN_DIRECTORY(a_failed_commit_is_told_and_tried_again),
         IN_DIRECTORY(a_commit_cut_short_is_told_and_tried_again),
+        IN_DIRECTORY(what_was_found_written_is_synced_before_it_counts),
         IN_DIRECTORY(one_that_cannot_be_written_fails_all),
         IN_DIRECTORY(a_full_disk_is_an_error_at_the_start),
         IN_DIRECTORY(an_unusable_directory_is_an_error),
