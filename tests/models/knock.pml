@@ -65,19 +65,18 @@
 #define CLIENT_AHEAD 7             /* not ours: the client's clock is ahead, its mark lost */
 #define TWO_HELPERS 8              /* the state directory is not locked */
 #define LOCK_KEPT 9                /* the lock outlives a killed helper */
-#define RESTORE_HOLDS_NO_LOCK 10   /* a transaction outlives its helper's lock */
-#define NO_KERNEL_DEADLINE 11      /* a rule lets through until it is removed */
-#define TAKEN_OVER_AFRESH 12       /* grants are taken over without their deadlines */
-#define BOOT_ID_UNCHECKED 13       /* grants of another boot are taken over */
-#define REQUESTS_FIRST 14          /* requests before deadlines */
-#define SERVE_WHILE_ANY_WAIT 15    /* no deadline while requests wait */
-#define TIMER_NOT_ARMED 16         /* no deadline wakes the helper */
-#define RETRY_PUT_OFF 17           /* each turn of the loop plans the retry anew */
-#define PERMITTED_UNCHECKED 18     /* all grants are taken over */
-#define REMOVED_PROFILES_KEPT 19   /* a reload that fails goes back to all profiles */
-#define STORED_AFTER_REPLY 20      /* grants are stored after the reply */
-#define STALE_GRANTS_KEPT 21       /* a file that cannot be replaced stays */
-#define STOP_STORES_NOTHING 22     /* a stop leaves the file of grants */
+#define NO_KERNEL_DEADLINE 10      /* a rule lets through until it is removed */
+#define TAKEN_OVER_AFRESH 11       /* grants are taken over without their deadlines */
+#define BOOT_ID_UNCHECKED 12       /* grants of another boot are taken over */
+#define REQUESTS_FIRST 13          /* requests before deadlines */
+#define SERVE_WHILE_ANY_WAIT 14    /* no deadline while requests wait */
+#define TIMER_NOT_ARMED 15         /* no deadline wakes the helper */
+#define RETRY_PUT_OFF 16           /* each turn of the loop plans the retry anew */
+#define PERMITTED_UNCHECKED 17     /* all grants are taken over */
+#define REMOVED_PROFILES_KEPT 18   /* a reload that fails goes back to all profiles */
+#define STORED_AFTER_REPLY 19      /* grants are stored after the reply */
+#define STALE_GRANTS_KEPT 20       /* a file that cannot be replaced stays */
+#define STOP_STORES_NOTHING 21     /* a stop leaves the file of grants */
 
 #ifndef PROPERTY
 #define PROPERTY AT_MOST_ONCE
@@ -105,6 +104,16 @@
 #endif
 #ifndef HAS_TIME
 #define HAS_TIME 1   /* 0: it stands still */
+#endif
+/* iptables-restore outlives a helper that is killed by the transaction that it was
+ * given, and it may be held up by the xtables lock meanwhile. 1: the next helper does
+ * not wait for it, as in the code. Then one more rule may be there, or one less, until
+ * the next rewrite; it has its deadline. 0: as if the next helper waited. */
+#ifndef LATE_RESTORE
+#define LATE_RESTORE 1
+#endif
+#ifndef QUIET
+#define QUIET 0      /* 1: in the sniffer's socket is only what is new */
 #endif
 #ifndef KILLS
 #define KILLS 0      /* SIGKILL: of the helper, of the supervisor, of all */
@@ -284,7 +293,7 @@ inline world_unlock(place)
 }
 
 /* A process ends, by itself or killed. The program that it runs goes on to the end
- * of its transaction, and holds the lock as long. */
+ * of its transaction. */
 inline world_end(place)
 {
     ready[place] = false;
@@ -300,7 +309,7 @@ inline world_end(place)
     :: MUTANT == LOCK_KEPT && kills < KILLS
     :: else ->
         if
-        :: !in_flight[place] || MUTANT == RESTORE_HOLDS_NO_LOCK -> world_unlock(place)
+        :: !in_flight[place] || LATE_RESTORE -> world_unlock(place)
         :: else
         fi
     fi;
@@ -656,7 +665,9 @@ inline reply()
 /* What is not recorded is refused. */
 inline judge_all()
 {
-#if MUTANT != MARK_AFTER_RULE
+#if MUTANT == MARK_AFTER_RULE
+    skip
+#else
     helper_marks_commit();
     if
     :: done
@@ -817,7 +828,7 @@ inline tell_supervisor()
 /* The sniffer's socket is never empty once there is a knock. */
 inline world_poll()
 {
-    made > 0 || some_grant_is_over || helpers[me].retry == OVER || told_to_stop[me] ||
+    (made > 0 && (!QUIET || !(honoured & bit_of(made)))) || some_grant_is_over || helpers[me].retry == OVER || told_to_stop[me] ||
         end_of_file[me];
     late = 0;
     for (a : 0 .. ADDRESSES - 1) {
