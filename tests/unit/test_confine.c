@@ -20,17 +20,20 @@ static enum backend backend;
 static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};
 static struct xtables found;
 
+/* A descriptor above those that the helper finds. */
+static int open_high(const char *directory)
+{
+    mkdir(directory, 0700);
+    return fcntl(open(directory, O_RDONLY | O_DIRECTORY), F_DUPFD, 20);
+}
+
 /* As the helper finds them when it is started. */
 static bool open_own_directories(void)
 {
-    int state, run;
+    int state = open_high("state"), run = open_high("run");
 
-    mkdir("state", 0700);
-    mkdir("run", 0700);
-    state = open("state", O_RDONLY | O_DIRECTORY);
-    run = open("run", O_RDONLY | O_DIRECTORY);
-    return state >= 0 && run >= 0 && dup2(fcntl(state, F_DUPFD, 20), HELPER_FD_STATE) >= 0 &&
-           dup2(fcntl(run, F_DUPFD, 20), HELPER_FD_RUN) >= 0;
+    return state >= 0 && run >= 0 && dup2(state, HELPER_FD_STATE) >= 0 &&
+           dup2(run, HELPER_FD_RUN) >= 0;
 }
 
 static bool as_helper(void)
