@@ -86,26 +86,35 @@ static void take_slot(struct marks *marks, const struct slot *slot, uint32_t rec
         marks->highest = mark->counters[MARK_COUNTERS - 1];
 }
 
+/* The next record, the bytes that are missing at the end of the file as zeros.
+ * Returns how many were there, 0 at the end, or -1 with errno set. */
+static ssize_t read_record(const struct marks *marks, struct record *record)
+{
+    memset(record, 0, sizeof *record);
+    return pread(marks->fd, record, sizeof *record, (off_t)(marks->records * sizeof *record));
+}
+
 static bool load(struct marks *marks, size_t room, struct error *why)
 {
     struct record record;
     bool damaged = false;
     ssize_t n;
 
-    while ((n = pread(marks->fd, &record, sizeof record,
-                      (off_t)(marks->records * sizeof record))) == sizeof record) {
+    while ((n = read_record(marks, &record)) > 0) {
         const struct slot *slot = newest_slot(&record);
+        bool whole = n == sizeof record &&
+                     (slot || sodium_is_zero((const uint8_t *)&record, sizeof record));
 
         if (slot && marks->count < room)
             take_slot(marks, slot, marks->records);
-        damaged = damaged || (!slot && !sodium_is_zero((const uint8_t *)&record, sizeof record));
-        marks->records++;
+        damaged = damaged || !whole;
+        marks->records++; /* one cut short, too: nobody else's mark may go there */
     }
     if (n < 0)
         return error_set(why, "marks: %s", strerror(errno));
     /* Somebody's mark is lost, and the clock may be wrong, too. Otherwise one
      * client's counter is nothing that another's should start from. */
-    if ((damaged || n > 0) && marks->highest > marks->floor)
+    if (damaged && marks->highest > marks->floor)
         marks->floor = marks->highest;
     qsort(marks->items, marks->count, sizeof *marks->items, compare_marks);
     return true;

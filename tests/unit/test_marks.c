@@ -415,6 +415,30 @@ static void a_truncated_file_makes_nothing_new(void **state)
     }
 }
 
+/* What is left of the last record still counts, even by a clock that is behind,
+ * and is no place for anybody else's mark. */
+static void a_record_cut_short_counts(void **state)
+{
+    uint8_t bytes[FILE_SIZE_MAX];
+
+    (void)state;
+    restart_at(start_time, 1);
+    spend_durably(0, start_time + 10);
+    spend_durably(0, start_time + 20);
+    read_marks(bytes);
+    for (size_t size = SLOT_SIZE; size < RECORD_SIZE; size++) {
+        helper_marks_close(&marks);
+        scratch_write("marks", 0600, bytes, size);
+        restart_at(start_time, 2);
+        assert_false(is_new(0, start_time + 10));
+        assert_false(is_new(1, start_time + 10));
+        spend_durably(1, start_time + 30);
+        restart_at(start_time, 2);
+        assert_false(is_new(0, start_time + 10));
+        assert_false(is_new(1, start_time + 30));
+    }
+}
+
 static void a_missing_file_makes_nothing_new(void **state)
 {
     (void)state;
@@ -664,6 +688,7 @@ int main(void)
         IN_DIRECTORY(without_a_whole_slot_the_floor_counts),
         IN_DIRECTORY(damage_hits_one_client_alone),
         IN_DIRECTORY(a_truncated_file_makes_nothing_new),
+        IN_DIRECTORY(a_record_cut_short_counts),
         IN_DIRECTORY(a_missing_file_makes_nothing_new),
         IN_DIRECTORY(of_two_records_both_count),
         IN_DIRECTORY(a_failed_commit_is_told_and_tried_again),
