@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,17 @@ static bool file_is_whole(const struct grants *grants, const uint8_t *bytes, siz
            memcmp(checksum, bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE) == 0;
 }
 
+/* Whether the helper could have granted it: what is taken over becomes a rule. No
+ * profile has a window that does not fit into 32 bits. */
+static bool is_sane(const struct grant *grant, int64_t now)
+{
+    const struct service *s = &grant->service;
+
+    return grant->deadline > now && grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
+           address_is_grantable(&grant->address) && grant->signed_address <= 1 && s->port != 0 &&
+           (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
+}
+
 void helper_grants_load(struct grants *grants, int64_t now)
 {
     size_t size = 0;
@@ -115,7 +127,7 @@ void helper_grants_load(struct grants *grants, int64_t now)
 
             memcpy(grant, bytes + at, sizeof *grant);
             grant->touched = 0;
-            if (grant->deadline > now)
+            if (is_sane(grant, now))
                 grants->count++;
         }
     }

@@ -44,7 +44,7 @@ bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, s
 
 /* Adds the grants of the file "grants" that this boot stored and that end
  * after `now` (CLOCK_BOOTTIME, nanoseconds). A missing, foreign or damaged file
- * adds none: doors then shut. */
+ * adds none, and what could never have been granted is left out: doors then shut. */
 void helper_grants_load(struct grants *grants, int64_t now);
 
 /* Stores the table in the file, in one step. Where that fails the file is

@@ -337,6 +337,28 @@ static void a_file_of_another_length_is_ignored(void **state)
     }
 }
 
+/* Also by whoever can make a right checksum. */
+static void what_could_not_be_granted_is_ignored(void **state)
+{
+    struct grant wrong[6];
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        wrong[i] = grants.items[0];
+    wrong[0].address = address_of("0.0.0.0");
+    wrong[1].address = address_of("ff02::1");
+    wrong[2].service.port = 0;
+    wrong[3].service.protocol = 0;
+    wrong[4].signed_address = 2;
+    wrong[5].deadline = INT64_MAX;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        grants.items[0] = wrong[i];
+        save();
+        assert_int_equal(load_count(0, CAPACITY), 0);
+    }
+}
+
 static void what_is_no_file_is_ignored(void **state)
 {
     (void)state;
@@ -392,6 +414,7 @@ int main(void)
         WITH_TABLE(another_boot_s_file_is_ignored),
         WITH_TABLE(a_file_damaged_anywhere_is_ignored),
         WITH_TABLE(a_file_of_another_length_is_ignored),
+        WITH_TABLE(what_could_not_be_granted_is_ignored),
         WITH_TABLE(what_is_no_file_is_ignored),
         WITH_TABLE(a_file_that_cannot_be_written_is_an_error),
     };
