@@ -1,0 +1,393 @@
+/* A sniffer that was taken over, and clients that were, too: messages to the helper
+ * through its real socket, with its real marks and grants. The first byte of the
+ * input chooses the firewall; then comes a row of steps, a message each. */
+#include "fuzz.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "clock.h"
+#include "dispatch.h"
+
+enum { ALICE, BOB, CAROL, PEOPLE, STEPS_MAX = 24 };
+enum { SKEW = 300, MAX_WINDOW = 60, MAX_GRANTS = 3, CAPACITY = 5, SERVICES = 2 };
+
+/* One message: whose name, whose signature, what for, and what is wrong with it. */
+struct step {
+    uint8_t flags, named, signer, observed, action, services, signed_address, where, change;
+    uint8_t window;
+    int16_t age; /* seconds since it was made */
+};
+
+enum {
+    FORGE = 1,   /* change a byte of the signature */
+    ALTER = 2,   /* change a byte of the request before it is signed */
+    TAMPER = 4,  /* change one after that */
+    REPLAY = 8,  /* the message before, again */
+    RESIZE = 16, /* another size */
+    VERB = 32,   /* another verb */
+    SERVE = 64,  /* let the helper look */
+    RESTART = 128,
+};
+
+struct sent {
+    struct helper_request message;
+    struct request request;
+    bool regular;   /* what an honest sniffer could send */
+    bool authentic; /* signed by the one that it names, and not changed since */
+    bool honoured;
+};
+
+static const struct service services[] = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 53}, {IPPROTO_TCP, 1}};
+static const char *const addresses[] = {"192.0.2.7", "2001:db8::7", "198.51.100.7", "2001:db9::7",
+                                        "192.0.2.8", "0.0.0.0",     "ff02::1",      "127.0.0.1"};
+
+static struct {
+    uint8_t signing[PEOPLE][SIGNING_KEY_SIZE], key_ids[PEOPLE][KEY_ID_SIZE];
+    struct policy_entry entries[PEOPLE];
+    struct policy policy;
+    struct firewall real, quick;
+    struct marks marks;
+    struct grants grants;
+    struct dispatch dispatch;
+    int directory, sniffer; /* our end of the socket */
+    struct sent sent[STEPS_MAX];
+    size_t count, served; /* messages; of them, what the helper has looked at */
+} world;
+
+/* ---- before ----------------------------------------------------------------- */
+
+static int compare_entries(const void *a, const void *b)
+{
+    return memcmp(a, b, KEY_ID_SIZE); /* the first member */
+}
+
+/* Alice is free; Bob must sign an address of his; Carol's time is over. */
+static void make_people(void)
+{
+    struct policy_entry *e = world.entries;
+
+    for (size_t i = 0; i < PEOPLE; i++) {
+        uint8_t seed[KEY_SIZE] = {(uint8_t)(i + 1)};
+        struct helper_profile *p = &e[i].profile;
+
+        crypto_sign_seed_keypair(p->public_key, world.signing[i], seed);
+        envelope_key_id(e[i].key_id, p->public_key);
+        memcpy(world.key_ids[i], e[i].key_id, KEY_ID_SIZE);
+        memcpy(p->services, services, sizeof p->services[0] * SERVICES);
+        p->service_count = SERVICES;
+        p->window = 30;
+        p->max_window = MAX_WINDOW;
+        p->max_grants = MAX_GRANTS;
+    }
+    e[BOB].profile.needs_signed_address = 1;
+    e[BOB].profile.prefix_count = 1;
+    e[BOB].profile.prefixes[0] = (struct prefix){.address = {{0x20, 0x01, 0x0d, 0xb8}},
+                                                 .length = 32};
+    e[CAROL].profile.expires = 1;
+    qsort(e, PEOPLE, sizeof *e, compare_entries);
+    world.policy.entries = e;
+    world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
+                                               .max_skew = SKEW, .profile_count = PEOPLE};
+}
+
+/* The kernel takes milliseconds for each change. The quick firewall is cat instead,
+ * which acknowledges all that it is told. */
+static void open_firewalls(void)
+{
+    static const char cat[] = "#!/bin/sh\nexec cat\n";
+    struct xtables xtables;
+    struct error why;
+
+    REQUIRE(helper_probe(&xtables, BACKEND_NFT, &why) == PROBE_USABLE);
+    helper_firewall_open(&world.real, &world.policy.setup, &xtables);
+    for (int family = IPV4; family < FAMILIES; family++)
+        REQUIRE(helper_firewall_establish(&world.real, family, &world.grants, &why));
+    fuzz_write_text("/run/cat", cat);
+    REQUIRE(chmod("/run/cat", 0700) == 0);
+    xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
+    helper_firewall_open(&world.quick, &world.policy.setup, &xtables);
+    REQUIRE(world.quick.restore[IPV6].standing);
+}
+
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    struct error why;
+
+    (void)count, (void)arguments;
+    world.directory = fuzz_enter();
+    make_people();
+    REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, &why));
+    open_firewalls();
+    world.sniffer = -1;
+    world.dispatch = (struct dispatch){&world.policy, &world.marks, &world.grants, NULL, -1};
+    return 0;
+}
+
+static void connect_sniffer(void)
+{
+    int ends[2];
+
+    close(world.sniffer);
+    close(world.dispatch.sniffer);
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    world.dispatch.sniffer = ends[0];
+    world.sniffer = ends[1];
+}
+
+static void open_marks(void)
+{
+    struct error why;
+
+    REQUIRE(helper_marks_open(&world.marks, world.directory, world.key_ids[0], KEY_ID_SIZE, PEOPLE,
+                              clock_wall_us() - UINT64_C(3600000000), &why));
+}
+
+static void clear_firewall(void)
+{
+    struct error why;
+
+    if (world.grants.count == 0)
+        return;
+    world.grants.count = 0;
+    for (int family = IPV4; family < FAMILIES; family++)
+        REQUIRE(helper_firewall_rewrite(world.dispatch.firewall, family, &world.grants, &why));
+}
+
+/* A program built this minute lets new marks start now; these start at 1970. */
+static void start_anew(void)
+{
+    clear_firewall();
+    unlinkat(world.directory, "marks", 0);
+    unlinkat(world.directory, "grants", 0);
+    open_marks();
+    for (size_t i = 0; i < world.marks.count; i++)
+        memset(world.marks.items[i].counters, 0, sizeof world.marks.items[i].counters);
+    connect_sniffer();
+    world.count = world.served = 0;
+}
+
+/* ---- the sniffer's side ----------------------------------------------------- */
+
+static struct address address_of(uint8_t which)
+{
+    struct address a;
+
+    REQUIRE(address_parse(&a, addresses[which % COUNT_OF(addresses)]));
+    return a;
+}
+
+static struct request request_of(const struct step *step)
+{
+    struct request r = {.action = step->action % 4 ? ACTION_OPEN : ACTION_CLOSE,
+                        .has_address = step->signed_address % 2,
+                        .counter = clock_wall_us() - (uint64_t)step->age * USEC_PER_SEC};
+
+    if (r.has_address)
+        r.address = address_of(step->signed_address / 2);
+    if (r.action == ACTION_OPEN)
+        r.window = step->window;
+    for (size_t i = 0; i < COUNT_OF(services); i++)
+        if (step->services & 1u << i)
+            r.services[r.service_count++] = services[i];
+    r.service_count = request_order_services(r.services, r.service_count);
+    return r;
+}
+
+static void make_message(struct sent *sent, const struct step *step)
+{
+    struct helper_request *m = &sent->message;
+    struct request r = request_of(step);
+    uint8_t signer = step->signer % PEOPLE, change = step->change ? step->change : 1;
+
+    m->verb = r.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
+    m->observed = address_of(step->observed);
+    memset(m->key_id, 0xff, KEY_ID_SIZE); /* a stranger's */
+    if (step->named <= PEOPLE)
+        memcpy(m->key_id, world.key_ids[step->named % PEOPLE], KEY_ID_SIZE);
+    request_encode(m->request, &r);
+    if (step->flags & ALTER)
+        m->request[step->where % REQUEST_SIZE] ^= change;
+    envelope_sign(m->signature, world.signing[signer], world.policy.setup.server_public,
+                  m->request);
+    if (step->flags & TAMPER)
+        m->request[step->where % REQUEST_SIZE] ^= change;
+    if (step->flags & FORGE)
+        m->signature[step->where % SIGNATURE_SIZE] ^= change;
+    if (step->flags & VERB)
+        m->verb = step->change;
+    sent->authentic = step->named <= PEOPLE && step->named % PEOPLE == signer &&
+                      !(step->flags & (TAMPER | FORGE));
+}
+
+static void pass(const struct step *step)
+{
+    struct sent *sent = &world.sent[world.count];
+    uint8_t bytes[512] = {0};
+    size_t size = sizeof sent->message;
+
+    *sent = (struct sent){.regular = true};
+    if ((step->flags & REPLAY) && world.count > 0) {
+        sent->message = sent[-1].message;
+        sent->authentic = sent[-1].authentic;
+    } else {
+        make_message(sent, step);
+    }
+    sent->message.serial = (uint32_t)world.count++;
+    if (step->flags & RESIZE)
+        size = step->where + step->change;
+    memcpy(bytes, &sent->message, sizeof sent->message);
+    REQUIRE(send(world.sniffer, bytes, size, MSG_NOSIGNAL) == (ssize_t)size);
+    sent->regular = size == sizeof sent->message &&
+                    helper_dispatch_is_canonical(&sent->message, &sent->request);
+}
+
+/* ---- what must be so -------------------------------------------------------- */
+
+static bool is_of(const struct sent *sent, size_t who)
+{
+    return memcmp(sent->message.key_id, world.key_ids[who], KEY_ID_SIZE) == 0;
+}
+
+static const struct address *address_for(const struct sent *sent)
+{
+    return sent->request.has_address ? &sent->request.address : &sent->message.observed;
+}
+
+/* What was honoured was new, fresh and permitted. */
+static void check_honoured(const struct sent *sent)
+{
+    uint64_t now = clock_wall_us(), slack = (uint64_t)(SKEW + 30) * USEC_PER_SEC;
+    static const struct prefix bobs = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32};
+
+    for (const struct sent *other = world.sent; other < sent; other++)
+        REQUIRE(!other->honoured || other->request.counter != sent->request.counter ||
+                memcmp(other->message.key_id, sent->message.key_id, KEY_ID_SIZE) != 0);
+    REQUIRE(sent->request.counter <= now + slack && sent->request.counter + slack >= now);
+    REQUIRE(!is_of(sent, CAROL));
+    REQUIRE(!is_of(sent, BOB) ||
+            (sent->request.has_address && prefix_contains(&bobs, address_for(sent))));
+}
+
+static void check_reply(struct sent *sent)
+{
+    struct helper_reply reply;
+
+    REQUIRE(recv(world.sniffer, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC) == sizeof reply);
+    REQUIRE(reply.serial == sent->message.serial && reply.verdict < VERDICTS);
+    REQUIRE(memcmp(reply.key_id, sent->message.key_id, KEY_ID_SIZE) == 0);
+    REQUIRE(sent->authentic == (reply.verdict != VERDICT_UNKNOWN_PROFILE &&
+                                reply.verdict != VERDICT_BAD_SIGNATURE));
+    REQUIRE(sent->authentic ||
+            sodium_is_zero((const uint8_t *)reply.counters, sizeof reply.counters));
+    sent->honoured = reply.verdict == VERDICT_OPENED || reply.verdict == VERDICT_EXTENDED ||
+                     reply.verdict == VERDICT_CLOSED;
+    if (sent->honoured)
+        check_honoured(sent);
+}
+
+static bool asks_for(const struct sent *sent, const struct grant *grant)
+{
+    bool asked = sent->request.service_count == 0;
+
+    for (size_t i = 0; i < sent->request.service_count; i++)
+        asked |= service_compare(&sent->request.services[i], &grant->service) == 0;
+    return asked && sent->honoured && sent->request.action == ACTION_OPEN &&
+           memcmp(sent->message.key_id, grant->key_id, KEY_ID_SIZE) == 0 &&
+           address_equal(address_for(sent), &grant->address);
+}
+
+/* Every grant was asked for by a client, in its own name, and will end. */
+static void check_grant(const struct grant *grant)
+{
+    int64_t longest = (int64_t)MAX_WINDOW * NSEC_PER_SEC;
+    bool asked = false;
+
+    for (size_t i = 0; i < world.served; i++)
+        asked |= asks_for(&world.sent[i], grant);
+    REQUIRE(asked);
+    REQUIRE(grant->touched == 0);
+    REQUIRE(grant->deadline > 0 && grant->deadline <= clock_boot_ns() + longest);
+    REQUIRE(grant->last_second <= (clock_wall_ns() + longest) / NSEC_PER_SEC);
+    REQUIRE(service_compare(&grant->service, &services[0]) == 0 ||
+            service_compare(&grant->service, &services[1]) == 0);
+    REQUIRE(helper_grants_of(&world.grants, grant->key_id) <= MAX_GRANTS);
+}
+
+static void check_grants(void)
+{
+    struct grants stored;
+    struct error why;
+
+    REQUIRE(world.grants.count <= CAPACITY);
+    for (size_t i = 0; i < world.grants.count; i++)
+        check_grant(&world.grants.items[i]);
+    REQUIRE(helper_grants_create(&stored, world.directory, CAPACITY, &why));
+    helper_grants_load(&stored, 0);
+    REQUIRE(stored.count == world.grants.count);
+    free(stored.items);
+}
+
+/* Whatever comes before the first irregular message is served; that one ends the
+ * sniffer, and what comes behind it is never heard. */
+static void serve(void)
+{
+    enum dispatch_end end = helper_dispatch(&world.dispatch);
+    bool regular = true;
+    char more;
+
+    for (; world.served < world.count; world.served++) {
+        struct sent *sent = &world.sent[world.served];
+
+        regular = regular && sent->regular;
+        if (regular)
+            check_reply(sent);
+    }
+    REQUIRE(end == (regular ? DISPATCH_SERVED : DISPATCH_MISBEHAVING));
+    REQUIRE(recv(world.sniffer, &more, 1, MSG_DONTWAIT) < 0);
+    check_grants();
+    if (!regular)
+        connect_sniffer();
+}
+
+static void restart(void)
+{
+    helper_marks_close(&world.marks);
+    open_marks();
+    world.grants.count = 0;
+    helper_grants_load(&world.grants, 0);
+    check_grants();
+}
+
+/* Each grant has its rules, with its deadline. */
+static void check_firewall(void)
+{
+    struct error why;
+
+    for (int family = IPV4; family < FAMILIES; family++)
+        REQUIRE(world.dispatch.firewall->unsure[family] ||
+                helper_firewall_look(world.dispatch.firewall, family, &world.grants, &why) !=
+                    FIREWALL_DAMAGED);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct input in = {bytes, size};
+    struct step step;
+
+    start_anew();
+    world.dispatch.firewall = input_byte(&in) == 'r' ? &world.real : &world.quick;
+    while (in.size > 0 && world.count < STEPS_MAX) {
+        input_take(&in, &step, sizeof step);
+        pass(&step);
+        if (step.flags & SERVE)
+            serve();
+        if ((step.flags & RESTART) && world.served == world.count)
+            restart();
+    }
+    serve();
+    if (world.grants.count > 0)
+        check_firewall();
+    helper_marks_close(&world.marks);
+    return 0;
+}
