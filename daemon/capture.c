@@ -46,12 +46,14 @@ void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
     append_candidates(text, ports, count);
     if (link != LINK_ETHERNET)
         return;
-    /* Each "vlan" moves all that follows it one tag deeper (pcap-filter(7)). */
+    /* Each "vlan" moves all that follows it one tag deeper, and "and" binds no
+     * closer than "or" (pcap-filter(7)): without its own parentheses the second
+     * tag would do without the first. */
     for (int tags = 0; tags < 2; tags++) {
-        append(text, " or (vlan and ");
+        append(text, " or (vlan and (");
         append_candidates(text, ports, count);
     }
-    append(text, "))");
+    append(text, "))))");
 }
 
 static bool configure(pcap_t *pcap, struct error *why)

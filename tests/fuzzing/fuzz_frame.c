@@ -11,6 +11,9 @@
 #include "frame.h"
 
 enum { SNAPLEN = 512, IPV4_HEADER = 20, IPV6_HEADER = 40, UDP_HEADER = 8, TAGS_MAX = 2 };
+/* Bytes that the filter reads at least: to the protocol, whatever length of the
+ * header it finds; to UDP's length. */
+enum { IPV4_LOOKED_AT = 10, IPV6_LOOKED_AT = IPV6_HEADER + 6 };
 
 static const int datalinks[] = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_IPV4,
                                 DLT_IPV6,   DLT_NULL,      DLT_LOOP};
@@ -125,14 +128,15 @@ static bool is_ipv6(int datalink, const uint8_t *bytes, const uint8_t *ip)
     }
 }
 
-/* The filter has found ports in reach of the header that it took it for. */
+/* The filter has found ports and length behind the header that it took it for. */
 static bool is_refused(int datalink, const uint8_t *bytes, size_t size)
 {
     size_t link = link_size(datalink, bytes);
     const uint8_t *ip = bytes + link;
+    bool ipv6 = is_ipv6(datalink, bytes, ip);
 
-    return is_ipv6(datalink, bytes, ip) ? is_refused_ipv6(ip, size - link)
-                                        : is_refused_ipv4(ip, size - link);
+    REQUIRE(size >= link + (ipv6 ? IPV6_LOOKED_AT : IPV4_LOOKED_AT));
+    return ipv6 ? is_refused_ipv6(ip, size - link) : is_refused_ipv4(ip, size - link);
 }
 
 static bool is_for_the_roster(const struct frame *frame)

@@ -143,6 +143,23 @@ static void others_do_not_pass(void **state)
     }
 }
 
+/* What looks like a second tag is none when the first is missing. */
+static void a_tag_behind_another_type_does_not_pass(void **state)
+{
+    static const struct recipe tagged = {.datalink = DLT_EN10MB, .tags = {0x8100, 0x8100}};
+    static const uint16_t port = KNOCK_PORT;
+    uint8_t bytes[RECIPE_SIZE_MAX];
+    size_t size = recipe_build(bytes, &tagged);
+    struct bpf_program program;
+
+    (void)state;
+    compile(&program, DLT_EN10MB, &port, 1);
+    assert_true(passes(&program, bytes, size));
+    store_be16(bytes + 12, 0x0806);
+    assert_false(passes(&program, bytes, size));
+    pcap_freecode(&program);
+}
+
 static void damage(uint8_t *bytes, size_t size)
 {
     static const uint8_t likely[] = {0x08, 0x00, 0x81, 0x88, 0xa8, 0x91, 0x86, 0xdd, 0x45, 0x46,
@@ -346,6 +363,7 @@ int main(void)
         cmocka_unit_test(filters_compile_with_all_ports),
         cmocka_unit_test(whole_knocks_pass),
         cmocka_unit_test(others_do_not_pass),
+        cmocka_unit_test(a_tag_behind_another_type_does_not_pass),
         cmocka_unit_test(the_filter_passes_what_decodes),
         cmocka_unit_test_setup_teardown(frames_arrive_from_one_interface, make_wire, remove_wire),
         cmocka_unit_test_setup_teardown(frames_arrive_from_any_interface, make_wire, remove_wire),
