@@ -10,7 +10,7 @@ test_packages=(libcmocka-dev bats iproute2 iptables openssh-client util-linux pr
 analysis_packages=(binutils mandoc shellcheck clang clang-tidy clang-tools perl cppcheck valgrind
     gcovr libclang-rt-14-dev)
 # Without these the proofs and the model are skipped.
-proof_packages=(frama-c-base why3 z3 cvc4)
+proof_packages=(frama-c-base why3 cvc4)
 model_packages=(spin)
 }
 
