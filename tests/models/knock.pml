@@ -128,7 +128,7 @@
 #define FAILURES 0   /* firewall transactions that fail, all tries of them */
 #endif
 #ifndef NO_ROOM
-#define NO_ROOM 0       /* times that the disk is full */
+#define NO_ROOM 0    /* times that the disk is full */
 #endif
 #ifndef DAMAGES
 #define DAMAGES 0    /* times that the marks are lost while no helper runs */
@@ -191,7 +191,7 @@ byte due[ADDRESSES];   /* when the door must be shut, by what was promised last 
 bool waits;            /* the newest knock is in the socket (HEARD) */
 
 bool profile_there = true; /* its file */
-bool hangup, stopping, supervisor_killed;
+bool hangup, supervisor_killed;
 
 byte kills = KILLS, cuts = CUTS, failures = FAILURES, no_room = NO_ROOM, damages = DAMAGES;
 byte replacements = REPLACEMENTS, revocations = REVOCATIONS, broken = BROKEN, stops = STOPS;
