@@ -13,7 +13,7 @@
 
 enum { CHECKSUM_SIZE = 16, SLOTS = 2, LOCK_POLL_MS = 20 };
 
-#define LOCK_PATIENCE_NS (2 * (int64_t)NSEC_PER_SEC)
+#define LOCK_PATIENCE_NS (8 * (int64_t)NSEC_PER_SEC) /* iptables waits up to 5 s for its own */
 
 struct slot {
     char magic[8];
@@ -192,6 +192,16 @@ static bool add_missing(struct marks *marks, const uint8_t *key_ids, size_t stri
     return helper_marks_commit(marks, why);
 }
 
+static bool keep_lock(int fd, struct error *why)
+{
+    bool kept = dup3(fd, HELPER_FD_LOCK, O_CLOEXEC) == HELPER_FD_LOCK;
+
+    if (!kept)
+        error_set(why, "cannot keep the lock of the state directory: %s", strerror(errno));
+    close(fd);
+    return kept;
+}
+
 bool helper_marks_lock(int state_dir, struct error *why)
 {
     /* A description of our own: one shared with the supervisor would keep the
@@ -199,11 +209,11 @@ bool helper_marks_lock(int state_dir, struct error *why)
     int fd = openat(state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int64_t deadline = clock_boot_ns() + LOCK_PATIENCE_NS;
 
-    /* A helper whose supervisor was killed may still be finishing a
-     * transaction. */
+    /* A helper whose supervisor was killed, or the iptables program of one that was
+     * killed itself, may still be finishing a transaction. */
     while (fd >= 0) {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return true;
+            return keep_lock(fd, why);
         if (errno != EWOULDBLOCK || clock_boot_ns() >= deadline)
             break;
         poll(NULL, 0, LOCK_POLL_MS);

@@ -34,8 +34,9 @@ struct marks {
     size_t unwritten_count;
 };
 
-/* Locks the directory `state_dir` for the life of the process. False with the
- * reason when another helper holds it and does not let go within two seconds. */
+/* Locks the directory `state_dir` for the life of the process and of what it then
+ * runs, by the descriptor HELPER_FD_LOCK. False with the reason when another helper
+ * holds it and does not let go within eight seconds. */
 bool helper_marks_lock(int state_dir, struct error *why);
 
 /* Loads the marks of the directory `state_dir`, then makes sure that each of the

@@ -20,6 +20,10 @@ enum {
     HELPER_FD_RUN = 6,        /* its own part of the run directory: grants */
 };
 
+/* Where the helper has the lock of the state directory, from helper_marks_lock on.
+ * What it runs inherits that: the next helper waits for its last transaction, too. */
+enum { HELPER_FD_LOCK = 15 };
+
 enum {
     POLICY_NAME_SIZE = 33, /* [a-z0-9-]{1,32} and a zero; for the log alone */
     POLICY_SERVICES = 16,

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "message.h"
 
 enum {
     ANSWER_SIZE = 4096,
@@ -57,8 +58,18 @@ static bool make_pipes(int to[2], int from[2])
     return true;
 }
 
+/* The lock's descriptor goes along, once there is one; nothing else but the pipes. */
+static void hand_on_lock(posix_spawn_file_actions_t *actions)
+{
+    int first_closed = STDERR_FILENO + 1;
+
+    if (fcntl(HELPER_FD_LOCK, F_GETFD) >= 0)
+        posix_spawn_file_actions_adddup2(actions, HELPER_FD_LOCK, first_closed++);
+    posix_spawn_file_actions_addclosefrom_np(actions, first_closed);
+}
+
 /* Absolute path, fixed arguments, empty environment, no signal blocked or
- * ignored, no descriptor but the pipes. Returns 0 or an errno. */
+ * ignored. Returns 0 or an errno. */
 static int spawn_between(struct restore *restore, int in, int out)
 {
     const char *name = strrchr(restore->path, '/') + 1;
@@ -76,7 +87,7 @@ static int spawn_between(struct restore *restore, int in, int out)
     posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    hand_on_lock(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);

@@ -77,6 +77,7 @@
 #define STORED_AFTER_REPLY 19      /* grants are stored after the reply */
 #define STALE_GRANTS_KEPT 20       /* a file that cannot be replaced stays */
 #define STOP_STORES_NOTHING 21     /* a stop leaves the file of grants */
+#define RESTORE_WITHOUT_LOCK 22    /* iptables-restore does not inherit it */
 
 #ifndef PROPERTY
 #define PROPERTY AT_MOST_ONCE
@@ -104,13 +105,6 @@
 #endif
 #ifndef HAS_TIME
 #define HAS_TIME 1   /* 0: it stands still */
-#endif
-/* iptables-restore outlives a helper that is killed by the transaction that it was
- * given, and it may be held up by the xtables lock meanwhile. 1: the next helper does
- * not wait for it, as in the code. Then one more rule may be there, or one less, until
- * the next rewrite; it has its deadline. 0: as if the next helper waited. */
-#ifndef LATE_RESTORE
-#define LATE_RESTORE 1
 #endif
 #ifndef QUIET
 #define QUIET 0      /* 1: in the sniffer's socket is only what is new */
@@ -293,7 +287,7 @@ inline world_unlock(place)
 }
 
 /* A process ends, by itself or killed. The program that it runs goes on to the end
- * of its transaction. */
+ * of its transaction, and has the lock until then. */
 inline world_end(place)
 {
     ready[place] = false;
@@ -309,7 +303,7 @@ inline world_end(place)
     :: MUTANT == LOCK_KEPT && kills < KILLS
     :: else ->
         if
-        :: !in_flight[place] || LATE_RESTORE -> world_unlock(place)
+        :: !in_flight[place] || MUTANT == RESTORE_WITHOUT_LOCK -> world_unlock(place)
         :: else
         fi
     fi;

@@ -213,11 +213,27 @@ stop_system_log() {
 
 @test "a second daemon with the same state directory does not start" {
     sed "\$a RunDirectory = /run/portsmith-2" "$conf" >"$lab/second.conf"
-    run -1 timeout 10 ip netns exec server portsmithd -c "$lab/second.conf" -f
+    run -1 timeout 30 ip netns exec server portsmithd -c "$lab/second.conf" -f
     echo "$output"
     [[ $output == *"another"* ]]
     knock_opens ssh
     port_is_open "$server" 22
+}
+
+# It may be in a transaction, which the next helper must not meet.
+@test "the state directory is locked until iptables has ended, too" {
+    local program
+
+    program=$(restore_processes | head -n 1)
+    kill -STOP "$program" "$(daemon_pid)" # or it would end what its helper left behind
+    kill_all "$(process portsmith-helpe)"
+    kill_all "$(daemon_pid)"
+    run -1 flock --nonblock /var/lib/portsmith true
+    kill -CONT "$program" # it finds the end of its input
+    wait_until 5 flock --nonblock /var/lib/portsmith true
+    wait_until 5 has_no_daemon
+    start_daemon
+    knock_opens ssh
 }
 
 @test "--release opens the ports, and not while the daemon runs" {

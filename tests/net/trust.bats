@@ -142,7 +142,7 @@ agree() { # PROCESS ITEM COMMAND...
     done
     for pid in $children; do
         [ "$(capabilities "$pid")" = "$(capabilities "$(process helper)")" ]
-        [ "$(open_files "$pid")" = none ]
+        [ "$(open_files "$pid")" = /var/lib/portsmith ]
         diff <("$inspect" calls "$pid") <("$inspect" calls "$(process helper)")
     done
 }
