@@ -1,6 +1,7 @@
 /* System call filters (seccomp): what a process, and whatever it starts, may
- * still ask of the kernel. Everything that was not allowed kills the process;
- * in a debug build it is named on standard error first.
+ * still ask of the kernel. Everything that was neither allowed nor refused
+ * kills the process; in a debug build that runs in the foreground it is named on
+ * standard error first.
  *
  * A filter can only be made tighter by a later one: the supervisor's holds for
  * the sniffer and the helper too, the helper's for the iptables programs. */

@@ -61,8 +61,9 @@ pid_t pair_reap(pid_t child, int *status)
 {
     siginfo_t ended = {0};
 
-    if (waitid(child < 0 ? P_ALL : P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        ended.si_pid == 0)
+    if (waitid(child < 0 ? P_ALL : P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0)
+        return -1;
+    if (ended.si_pid == 0)
         return 0;
     /* Each has a process group of its own, and cannot leave it; while it is not
      * reaped nobody else gets its number. */
@@ -151,7 +152,7 @@ uint32_t pair_read_event(struct pair *pair)
         return event;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    /* It hung up, which only its end should do: see to it. */
+    /* It hung up, which only its end should do, or talks nonsense: see to its end. */
     close_if_open(&pair->control);
     if (pair->helper)
         kill(pair->helper, SIGKILL);

@@ -51,8 +51,9 @@ bool pair_release(const struct pair_logging *logging);
  * deadlines. */
 void pair_end(struct pair *pair, bool remove_grants);
 
-/* Takes the wait status of a child, or of any with -1, that has ended by itself, and
- * ends whatever it has left behind. Returns its process id, 0 if there is none. */
+/* Takes the wait status of a child, or of any with -1, that has ended, and ends
+ * whatever it has left behind. Returns its process id, 0 if none has ended, -1 if
+ * there is no such child. */
 pid_t pair_reap(pid_t child, int *status);
 
 /* Takes note that a child has ended; true when it was one of the pair's. */
@@ -62,7 +63,7 @@ bool pair_note_end(struct pair *pair, pid_t child, int status);
 bool pair_lost_capture(int status);
 
 /* The helper's message, if any waits: 0 or HELPER_SNIFFER_BROKEN. A helper that
- * hung up is ended. */
+ * hung up, or said anything else, is ended. */
 uint32_t pair_read_event(struct pair *pair);
 
 /* Whether an interface that was not captured is there by now, or one that was

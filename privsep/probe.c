@@ -190,7 +190,6 @@ enum probe_result helper_probe(struct xtables *found, enum backend wanted, struc
 {
     enum probe_result result = PROBE_USABLE;
 
-
     found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
     found->in_use[IPV4] = true;
     found->in_use[IPV6] = kernel_has_ipv6();

@@ -34,6 +34,7 @@ HONEST = "fd77::2" if SIX else "10.77.0.2"
 FIRST = int(ipaddress.ip_address("fd88::1:0" if SIX else "10.88.1.0"))
 SAVE = ["ip", "netns", "exec", "server",
         f"ip{'6' if SIX else ''}tables-{os.environ['BACKEND']}-save"]
+FEWEST = 30  # kills, or nothing was shown
 PATIENCE = 20  # seconds; for a machine that is busy with something else
 REPLAYS = 16   # after each kill
 FRESH = 200    # seconds for which a knock is not too old; MaxSkew is 300
@@ -243,8 +244,6 @@ class Drill:
         kind = self.chance.choice(["supervisor", "sniffer", "helper", "helper", "restore", "restore",
                                    "all", "pair"])
         kinds = {"all": list(NAMES), "pair": ["sniffer", "helper"]}.get(kind, [kind])
-        for name in kinds:
-            self.killed[name] += 1
         return kinds
 
     def kill(self, kinds):
@@ -258,6 +257,8 @@ class Drill:
             pids = self.chance.sample(pids, self.chance.randint(1, len(pids)))
         if helper_killed and self.daemon.runs() and "supervisor" not in kinds:
             send_signal([self.daemon.process.pid], signal.SIGSTOP)
+        for kind in kinds:
+            self.killed[kind] += bool(set(pids) & set(processes(kind)))
         send_signal(pids, signal.SIGKILL)
         self.kills += 1
         if not until(PATIENCE, lambda: not set(pids) & set(everything())):
@@ -378,6 +379,8 @@ class Drill:
             self.round()
         if not until(self.window + PATIENCE, self.nothing_is_left):
             raise Wrong("rules are left after their windows")
+        if self.kills < min(FEWEST, kills) or not all(self.killed.values()):
+            raise Wrong("that was too few")
 
     def told(self):
         honoured = sum(k.honoured is not None for k in self.knocks)

@@ -5,12 +5,12 @@
  *                           line each; "name?" where it depends on arguments
  *   inspect force PID NAME [ARGUMENT]  makes the process do that call, with a
  *                           number as the first argument, the others zero
- *
- * Exits with 3 where kernel or machine lack what it takes. */
+ */
 #include <elf.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 
-enum { FILTERS_MAX = 8, LAST_CALL = 600, EXIT_UNSUPPORTED = 3 };
+enum { FILTERS_MAX = 8, LAST_CALL = 600, AIMS_MAX = 100, BETWEEN_AIMS_MS = 20 };
 
 struct program {
     struct sock_filter code[BPF_MAXINSNS];
@@ -38,7 +38,7 @@ struct answers {
 static void fail(const char *what)
 {
     perror(what);
-    exit(errno == EIO || errno == EINVAL || errno == EACCES ? EXIT_UNSUPPORTED : EXIT_FAILURE);
+    exit(EXIT_FAILURE);
 }
 
 /* ---- the process -------------------------------------------------------- */
@@ -181,14 +181,17 @@ static int print_calls(pid_t pid)
 /* ---- a call that it would not make -------------------------------------- */
 
 #ifdef __x86_64__
-/* It waits in a system call, right behind the two bytes of the instruction. */
-static void aim_at_call(pid_t pid, int call, unsigned long argument)
+/* False if it does not wait in a system call, right behind the two bytes of the
+ * instruction. */
+static bool aim_at_call(pid_t pid, int call, unsigned long argument)
 {
     struct user_regs_struct registers;
     struct iovec all = {.iov_base = &registers, .iov_len = sizeof registers};
 
     if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &all) != 0)
         fail("PTRACE_GETREGSET");
+    if ((long long)registers.orig_rax < 0)
+        return false;
     registers.orig_rax = (unsigned long long)-1; /* no restart of the one it waits in */
     registers.rax = (unsigned long long)call;
     registers.rip -= 2;
@@ -196,15 +199,17 @@ static void aim_at_call(pid_t pid, int call, unsigned long argument)
     registers.rsi = registers.rdx = registers.r10 = registers.r8 = registers.r9 = 0;
     if (ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &all) != 0)
         fail("PTRACE_SETREGSET");
+    return true;
 }
 #else
-static void aim_at_call(pid_t pid, int call, unsigned long argument)
+static bool aim_at_call(pid_t pid, int call, unsigned long argument)
 {
     (void)pid;
     (void)call;
     (void)argument;
     errno = EINVAL;
     fail("not written for this machine");
+    return false;
 }
 #endif
 
@@ -216,11 +221,19 @@ static int force_call(pid_t pid, const char *name, unsigned long argument)
         fprintf(stderr, "no system call is named %s here\n", name);
         return EXIT_FAILURE;
     }
-    stop_process(pid);
-    aim_at_call(pid, call, argument);
-    if (ptrace(PTRACE_DETACH, pid, NULL, NULL) != 0)
-        fail("PTRACE_DETACH");
-    return EXIT_SUCCESS;
+    for (int i = 0; i < AIMS_MAX; i++) {
+        bool aimed;
+
+        stop_process(pid);
+        aimed = aim_at_call(pid, call, argument);
+        if (ptrace(PTRACE_DETACH, pid, NULL, NULL) != 0)
+            fail("PTRACE_DETACH");
+        if (aimed)
+            return EXIT_SUCCESS;
+        poll(NULL, 0, BETWEEN_AIMS_MS);
+    }
+    fprintf(stderr, "process %d never waits\n", pid);
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)

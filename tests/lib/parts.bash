@@ -74,7 +74,7 @@ run_valgrind() {
     for source in "$top"/tests/unit/test_*.c; do
         name=$(basename "${source##*/test_}" .c)
         case $name in
-        sandbox | filter | confine) skip "$name" "valgrind does not know seccomp(2)" ;;
+        sandbox | confine) skip "$name" "valgrind does not know seccomp(2)" ;;
         *)
             check "$name" env UNDER_VALGRIND=1 valgrind --quiet --error-exitcode=99 --leak-check=full \
                 --show-leak-kinds=definite --errors-for-leak-kinds=definite \

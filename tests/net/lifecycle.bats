@@ -154,14 +154,20 @@ probed_at_least() { # COUNT
     port_is_shut "$server" 22
 }
 
-@test "started by one that ignores the end of its children, it notices that of its own" {
+@test "started by one that ignores the end of children, with a file open: it does neither" {
+    local pid
+
     kill_daemon
     spawn server "$lab/log/portsmithd.log" python3 -c '
 import os, signal, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.set_inheritable(os.open("/etc/hostname", os.O_RDONLY), True)
 os.execvp(sys.argv[1], sys.argv[1:])' portsmithd -c "$conf" -f
     echo "$spawned" >"$lab/daemon.pid"
     wait_for_log ready
+    for pid in $(daemon_processes); do
+        [ -z "$(readlink "/proc/$pid/fd"/* | grep -x /etc/hostname)" ]
+    done
     own_log
     kill -KILL "$(process portsmith-helpe)"
     wait_for_log ready

@@ -156,6 +156,8 @@ agree() { # PROCESS ITEM COMMAND...
     for pid in $(process supervisor) $(process sniffer) $(process helper); do
         grep -q '^Max core file size *0 *0 ' "/proc/$pid/limits"
     done
+    # Of a process that can be dumped, these belong to its user.
+    [ "$(stat -c %u "/proc/$(process sniffer)/environ")" = 0 ]
 }
 
 # ---- a forbidden call ------------------------------------------------------
@@ -245,7 +247,6 @@ helpers_are() { # COUNT
 }
 
 # ---- an upgrade of iptables ------------------------------------------------
-
 
 # ip netns exec gave the daemon mounts of its own.
 in_its_mounts() { # COMMAND...
