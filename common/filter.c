@@ -27,17 +27,16 @@ enum {
 static const int iptables_calls[] = {
     /* starting: the program, its libraries, its memory */
     SCMP_SYS(execve), SCMP_SYS(vfork), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
-    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(brk), SCMP_SYS(mmap),
-    SCMP_SYS(mmap2), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(madvise),
-    SCMP_SYS(getrandom), SCMP_SYS(futex), SCMP_SYS(uname), SCMP_SYS(sysinfo),
+    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(mmap2),
+    SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(getrandom),
+    SCMP_SYS(futex), SCMP_SYS(uname), SCMP_SYS(sysinfo),
     /* files and pipes */
-    SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(read),
-    SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(lseek), SCMP_SYS(_llseek),
-    SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat), SCMP_SYS(stat64), SCMP_SYS(lstat64),
-    SCMP_SYS(fstat64), SCMP_SYS(fstatat64), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs),
-    SCMP_SYS(statfs64), SCMP_SYS(fstatfs), SCMP_SYS(fstatfs64), SCMP_SYS(access),
-    SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-    SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3),
+    SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(write),
+    SCMP_SYS(writev), SCMP_SYS(lseek), SCMP_SYS(_llseek), SCMP_SYS(stat), SCMP_SYS(lstat),
+    SCMP_SYS(fstat), SCMP_SYS(stat64), SCMP_SYS(lstat64), SCMP_SYS(fstat64), SCMP_SYS(fstatat64),
+    SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(statfs64), SCMP_SYS(fstatfs),
+    SCMP_SYS(fstatfs64), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3),
     SCMP_SYS(flock), SCMP_SYS(pipe), SCMP_SYS(pipe2),
     /* waiting, time, signals */
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64), SCMP_SYS(select), SCMP_SYS(pselect6),
@@ -52,9 +51,9 @@ static const int iptables_calls[] = {
     SCMP_SYS(getgid32), SCMP_SYS(getegid32), SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(wait4),
     SCMP_SYS(exit), SCMP_SYS(exit_group),
     /* sockets, but for making them */
-    SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-    SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(sendto), SCMP_SYS(sendmsg),
-    SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
+    SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg),
 };
 
 #ifdef __SANITIZE_ADDRESS__
