@@ -166,7 +166,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' portsmithd -c "$conf" -f
     echo "$spawned" >"$lab/daemon.pid"
     wait_for_log ready
     for pid in $(daemon_processes); do
-        [ -z "$(readlink "/proc/$pid/fd"/* | grep -x /etc/hostname)" ]
+        run -1 grep -x /etc/hostname <(readlink "/proc/$pid/fd"/*)
     done
     own_log
     kill -KILL "$(process portsmith-helpe)"
