@@ -281,21 +281,21 @@ class Drill:
         if open_to(some, 0.5):
             raise Wrong("with all processes dead the port stays open to one of " + " ".join(some))
 
-    def recover(self, ready_before, pair_was_hit):
+    def recover(self, ready_before, waiting_before, pair_was_hit):
         """Starts it again if it was ended, else waits until it has helped itself."""
-        waiting = self.daemon.waiting
 
         def settled():
-            nonlocal waiting
+            nonlocal waiting_before
             self.read_log()
-            if not self.daemon.runs():
+            if not self.daemon.runs() or not pair_was_hit:
                 return True
-            if self.daemon.waiting > waiting:  # an admin who does not want to wait
-                waiting = self.daemon.waiting
+            if self.daemon.ready > ready_before and processes("sniffer") and processes("helper"):
+                return True
+            if self.daemon.waiting > waiting_before:  # an admin who does not want to wait
+                waiting_before = self.daemon.waiting
                 send_signal([self.daemon.process.pid],
                             self.chance.choice([signal.SIGHUP, signal.SIGKILL]))
-            return not pair_was_hit or (self.daemon.ready > ready_before and processes("sniffer")
-                                        and processes("helper"))
+            return False
 
         if not until(PATIENCE, settled):
             raise Wrong("the daemon does not come back")
@@ -353,7 +353,7 @@ class Drill:
             self.send(knock)
         time.sleep(self.chance.choice([0, self.chance.uniform(0, 0.004),
                                        self.chance.uniform(0, 0.2)]))
-        ready = self.daemon.read().ready
+        ready, waiting = self.daemon.read().ready, self.daemon.waiting
         replaced = self.kill(self.choose_victims())
         for knock in burst[before:]:
             self.send(knock)
@@ -362,7 +362,7 @@ class Drill:
             ready_now = self.daemon.read().ready
             if self.kill(self.choose_victims()):
                 ready, replaced = ready_now, True
-        self.recover(ready, replaced)
+        self.recover(ready, waiting, replaced)
         self.replay()
         self.knock_honestly()
         self.check_rules(False)
