@@ -50,3 +50,11 @@ bool path_state_directory(char path[static PATH_MAX], struct error *why)
 {
     return base_directory(path, "XDG_STATE_HOME", ".local/state", why);
 }
+
+bool path_identity(char path[static PATH_MAX], struct error *why)
+{
+    char directory[PATH_MAX];
+
+    return path_config_directory(directory, why) &&
+           path_join(path, directory, "identity", "", why);
+}

@@ -15,6 +15,9 @@ bool path_config_directory(char path[static PATH_MAX], struct error *why);
  * counter. False when no home directory is known. */
 bool path_state_directory(char path[static PATH_MAX], struct error *why);
 
+/* The identity that is used where none is named: in the configuration directory. */
+bool path_identity(char path[static PATH_MAX], struct error *why);
+
 /* Writes "directory/name" followed by `suffix` ("" for none). False when that
  * is too long for a path. */
 bool path_join(char path[static PATH_MAX], const char *directory, const char *name,

@@ -1,30 +1,27 @@
 /* portsmith-knock(1): asks a server to open its doors. */
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "bundle.h"
+#include "cli.h"
 #include "clock.h"
 #include "counter.h"
 #include "file.h"
 #include "identity.h"
-#include "keys.h"
 #include "knock.h"
+#include "known.h"
 #include "paths.h"
 #include "send.h"
 #include "server.h"
+#include "subcommands.h"
 #include "target.h"
 #include "timespan.h"
-
-enum { EXIT_USAGE = 2 };
 
 static const char help[] =
     "Usage: portsmith-knock [options] SERVER [SERVICE...]\n"
@@ -65,188 +62,19 @@ struct options {
     int word_count;
 };
 
-static const char hint[] = "Try 'portsmith-knock --help'.\n";
-
-__attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vwarnx(format, arguments);
-    va_end(arguments);
-    fputs(hint, stderr);
-    return EXIT_USAGE;
-}
-
-static int failure(int status, const struct error *why)
-{
-    warnx("%s", why->text);
-    return status;
-}
-
-/* ---- subcommands --------------------------------------------------------- */
-
-/* FILE if given, else the default identity; its directory is made on demand. */
-static bool identity_path(char path[static PATH_MAX], const char *given, bool make_directory,
-                          struct error *why)
-{
-    char directory[PATH_MAX];
-
-    if (given) {
-        if (strlen(given) >= PATH_MAX)
-            return error_set(why, "%.100s...: the path is too long", given);
-        strcpy(path, given);
-        return true;
-    }
-    return path_config_directory(directory, why) &&
-           (!make_directory || file_make_directory(directory, 0700, why)) &&
-           path_join(path, directory, "identity", "", why);
-}
-
-static int run_keygen(const char *given)
-{
-    char path[PATH_MAX], text[KEY_TEXT_SIZE];
-    uint8_t public_key[KEY_SIZE];
-    struct error why;
-
-    if (!identity_path(path, given, true, &why) || !identity_create(path, public_key, &why))
-        return failure(EXIT_FAILURE, &why);
-    key_format(public_key, text);
-    printf("Your identity is in %s. Keep it secret, and on this device only.\n"
-           "Its public key: %s\n"
-           "On the server, run as root, with a NAME for this device and the HOST that it\n"
-           "reaches the server by:\n"
-           "    portsmith-profile add NAME --public-key %s --open tcp/22 --host HOST\n",
-           path, text, text);
-    return EXIT_SUCCESS;
-}
-
-static int run_pubkey(const char *given)
-{
-    char path[PATH_MAX], text[KEY_TEXT_SIZE];
-    struct identity *identity;
-    struct error why;
-
-    if (!identity_path(path, given, false, &why))
-        return failure(EXIT_FAILURE, &why);
-    identity = identity_read(path, &why);
-    if (!identity)
-        return failure(EX_CONFIG, &why);
-    puts(key_format(identity->public_key, text));
-    identity_free(identity);
-    return EXIT_SUCCESS;
-}
-
-static int run_import(const char *given);
-
-static const struct subcommand {
-    const char *name;
-    int (*run)(const char *given);
-    bool needs_file;
-} subcommands[] = {
-    {"import", run_import, true},
-    {"keygen", run_keygen, false},
-    {"pubkey", run_pubkey, false},
-};
-
-static const struct subcommand *find_subcommand(const char *word)
-{
-    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
-        if (strcmp(subcommands[i].name, word) == 0)
-            return &subcommands[i];
-    return NULL;
-}
-
-static int unpack(const struct bundle *bundle, const char *path)
-{
-    char directory[PATH_MAX], key[PATH_MAX], conf[PATH_MAX];
-    struct error why;
-
-    if (find_subcommand(bundle->name)) {
-        warnx("%s: a server cannot be named '%s', which is a subcommand; give the bundle another "
-              "Name", path, bundle->name);
-        return EX_CONFIG;
-    }
-    if (!path_config_directory(directory, &why) ||
-        !bundle_unpack(bundle, directory, key, conf, &why))
-        return failure(EXIT_FAILURE, &why);
-    printf("Made %s and %s.\n"
-           "Now delete %s, here and on the server: it holds your secret key.\n"
-           "To knock: portsmith-knock %s\n",
-           conf, key, path, bundle->name);
-    return EXIT_SUCCESS;
-}
-
-static int run_import(const char *given)
-{
-    struct error why;
-    struct bundle *bundle = bundle_read(given, &why);
-    int status;
-
-    if (!bundle)
-        return failure(EX_CONFIG, &why);
-    status = unpack(bundle, given);
-    bundle_free(bundle);
-    return status;
-}
-
-static int run_subcommand(const struct subcommand *subcommand, int argc, char **argv)
-{
-    for (int i = 2; i < argc; i++)
-        if (argv[i][0] == '-')
-            return usage_error("%s takes no options; '%s' is one", subcommand->name, argv[i]);
-    if (argc > 3 || (subcommand->needs_file && argc < 3))
-        return usage_error("%s takes %s", subcommand->name,
-                           subcommand->needs_file ? "one FILE" : "at most one FILE");
-    return subcommand->run(argv[2]);
-}
-
 /* ---- which server -------------------------------------------------------- */
-
-static int is_server_file(const struct dirent *entry)
-{
-    size_t size = strlen(entry->d_name);
-
-    return size > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + size - 5, ".conf") == 0;
-}
-
-static int unknown_server(const char *path, const char *directory)
-{
-    struct dirent **entries;
-    int count = scandir(directory, &entries, is_server_file, alphasort);
-
-    fprintf(stderr, "%s: there is no server file %s; ", program_invocation_short_name, path);
-    if (count <= 0)
-        fputs("no server is known yet: write the file, or run 'portsmith-knock import FILE'\n",
-              stderr);
-    for (int i = 0; i < count; i++) {
-        fprintf(stderr, "%s%.*s%s", i == 0 ? "known servers: " : ", ",
-                (int)strlen(entries[i]->d_name) - 5, entries[i]->d_name,
-                i == count - 1 ? "\n" : "");
-        free(entries[i]);
-    }
-    if (count >= 0)
-        free(entries);
-    return EX_CONFIG;
-}
 
 static int read_server(struct server *server, const char *name)
 {
-    char directory[PATH_MAX], path[PATH_MAX];
     struct error why;
 
     if (!server_name_is_valid(name))
-        return usage_error("'%s' is not a SERVER: expected the name of a file in "
-                           "~/.config/portsmith, without its .conf", name);
-    if (find_subcommand(name))
-        return usage_error("'%s' is a subcommand and must come first; a server file of that name "
-                           "is reached with --config", name);
-    if (!path_config_directory(directory, &why) ||
-        !path_join(path, directory, name, ".conf", &why))
-        return failure(EXIT_FAILURE, &why);
-    if (server_read(server, path, &why))
-        return EXIT_SUCCESS;
-    return errno == ENOENT ? unknown_server(path, directory) : failure(EX_CONFIG, &why);
+        return cli_usage_error("'%s' is not a SERVER: expected the name of a file in "
+                               "~/.config/portsmith, without its .conf", name);
+    if (subcommand_exists(name))
+        return cli_usage_error("'%s' is a subcommand and must come first; a server file of that "
+                               "name is reached with --config", name);
+    return known_read(server, name, &why) ? EXIT_SUCCESS : cli_failure(EX_CONFIG, &why);
 }
 
 static int take_option(struct server *server, const char *option, const char *value,
@@ -256,7 +84,7 @@ static int take_option(struct server *server, const char *option, const char *va
 
     if (!value || set(server, value, &why))
         return EXIT_SUCCESS;
-    return usage_error("%s: %s", option, why.text);
+    return cli_usage_error("%s: %s", option, why.text);
 }
 
 /* A server without a file: HOST, --server-key and --port. */
@@ -267,10 +95,9 @@ static int describe_server(struct server *server, const struct options *o)
     int status;
 
     if (!o->port)
-        return usage_error("--server-key needs --port too: the knock port of HOST");
-    if (!identity_path(identity, NULL, false, &why) ||
-        !server_set_identity(server, identity, &why))
-        return failure(EXIT_FAILURE, &why);
+        return cli_usage_error("--server-key needs --port too: the knock port of HOST");
+    if (!path_identity(identity, &why) || !server_set_identity(server, identity, &why))
+        return cli_failure(EXIT_FAILURE, &why);
     status = take_option(server, "HOST", o->words[0], server_set_host);
     if (status == EXIT_SUCCESS)
         status = take_option(server, "--port", o->port, server_set_port);
@@ -284,7 +111,7 @@ static int find_server(struct server *server, const struct options *o)
     struct error why;
 
     if (o->config)
-        return server_read(server, o->config, &why) ? EXIT_SUCCESS : failure(EX_CONFIG, &why);
+        return server_read(server, o->config, &why) ? EXIT_SUCCESS : cli_failure(EX_CONFIG, &why);
     return o->server_key ? describe_server(server, o) : read_server(server, o->words[0]);
 }
 
@@ -298,7 +125,7 @@ static int take_services(struct server *server, const struct options *o)
         server->service_count = 0;
     for (int i = first; i < o->word_count; i++)
         if (!server_add_service(server, o->words[i], &why))
-            return usage_error("%s", why.text);
+            return cli_usage_error("%s", why.text);
     return EXIT_SUCCESS;
 }
 
@@ -371,24 +198,24 @@ static int write_knock(const struct knocker *knocker, struct request *r, const s
     size_t size;
 
     if (!take_counters(1, &r->counter, &why))
-        return failure(EXIT_FAILURE, &why);
+        return cli_failure(EXIT_FAILURE, &why);
     size = knock_make(datagram, knocker, r);
     if (standard && !file_write_all(STDOUT_FILENO, datagram, size)) {
         warn("standard output");
         return EXIT_FAILURE;
     }
     if (!standard && !file_create(o->output, 0600, datagram, size, &why))
-        return failure(EXIT_FAILURE, &why);
+        return cli_failure(EXIT_FAILURE, &why);
     if (o->verbose)
         tell("wrote", size, standard ? "standard output" : o->output, r);
     return EXIT_SUCCESS;
 }
 
-static void tell_sending(const struct sending *s, const struct target *target, uint16_t port)
+static void tell_sending(const struct sending *s, uint16_t port)
 {
     char address[TARGET_TEXT_SIZE], where[TARGET_TEXT_SIZE + sizeof " port 65535"];
 
-    snprintf(where, sizeof where, "%s port %u", target_format(target, address), port);
+    snprintf(where, sizeof where, "%s port %u", target_format(&s->target, address), port);
     if (s->sent)
         tell("sent", s->size, where, &s->request);
     else
@@ -405,11 +232,11 @@ static int knock_everywhere(const struct knocker *knocker, const struct server *
 
     count = target_resolve(targets, server->host, server->port, o->family, &why);
     if (count == 0 || !take_counters(count, &r->counter, &why))
-        return failure(EXIT_FAILURE, &why);
+        return cli_failure(EXIT_FAILURE, &why);
     sent = send_knocks(sendings, targets, count, knocker, r,
                        server->address.source == ADDRESS_AUTO);
     for (unsigned i = 0; o->verbose && i < count; i++)
-        tell_sending(&sendings[i], &targets[i], server->port);
+        tell_sending(&sendings[i], server->port);
     if (sent == 0) {
         warnx("no knock was sent to %s: %s; check this machine's network", server->host,
               sendings[0].why.text);
@@ -428,7 +255,7 @@ static int knock(const struct server *server, const struct options *o)
 
     identity_free(identity);
     if (!knocker)
-        return failure(EX_CONFIG, &why);
+        return cli_failure(EX_CONFIG, &why);
     status = o->output ? write_knock(knocker, &r, o)
                        : knock_everywhere(knocker, server, &r, o);
     knocker_free(knocker);
@@ -442,7 +269,7 @@ static int run_knock(const struct options *o)
     int status;
 
     if (!server)
-        return failure(EXIT_FAILURE, &why);
+        return cli_failure(EXIT_FAILURE, &why);
     status = find_server(server, o);
     if (status == EXIT_SUCCESS)
         status = take_options(server, o);
@@ -529,15 +356,16 @@ static bool store_option(struct options *o, int option)
 static int check_options(const struct options *o)
 {
     if (o->config && o->server_key)
-        return usage_error("--config and --server-key exclude each other");
+        return cli_usage_error("--config and --server-key exclude each other");
     if (o->port && !o->server_key)
-        return usage_error("--port goes with --server-key; a server's file has its own Port");
+        return cli_usage_error("--port goes with --server-key; a server's file has its own Port");
     if (o->close && o->window)
-        return usage_error("--close takes no --window");
+        return cli_usage_error("--close takes no --window");
     if (!o->config && o->word_count == 0)
-        return usage_error(o->server_key ? "HOST is missing" : "SERVER is missing");
+        return cli_usage_error("%s is missing", o->server_key ? "HOST" : "SERVER");
     if (o->output && strcmp(o->output, "-") == 0 && isatty(STDOUT_FILENO))
-        return usage_error("--output -: standard output is a terminal; send it to a file or pipe");
+        return cli_usage_error("--output -: standard output is a terminal; send it to a file or "
+                               "pipe");
     return EXIT_SUCCESS;
 }
 
@@ -547,10 +375,8 @@ static int options_read(struct options *o, int argc, char **argv)
 
     *o = (struct options){.family = AF_UNSPEC};
     while ((option = getopt_long(argc, argv, "46hv", long_options, NULL)) != -1) {
-        if (!store_option(o, option)) {
-            fputs(hint, stderr);
-            return EXIT_USAGE;
-        }
+        if (!store_option(o, option))
+            return cli_hint();
         if (o->print)
             return EXIT_SUCCESS;
     }
@@ -561,12 +387,11 @@ static int options_read(struct options *o, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    const struct subcommand *subcommand = argc > 1 ? find_subcommand(argv[1]) : NULL;
     struct options o;
     int status;
 
-    if (subcommand)
-        return run_subcommand(subcommand, argc, argv);
+    if (argc > 1 && subcommand_exists(argv[1]))
+        return subcommand_run(argc, argv);
     status = options_read(&o, argc, argv);
     if (status != EXIT_SUCCESS)
         return status;

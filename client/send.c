@@ -4,12 +4,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static void send_one(struct sending *s, const struct target *target, const struct knocker *knocker,
-                     bool sign_source)
+static void send_datagram(struct sending *s, int fd)
 {
-    uint8_t datagram[DATAGRAM_MAX];
+    s->sent = send(fd, s->datagram, s->size, 0) == (ssize_t)s->size ||
+              error_set(&s->why, "%s", strerror(errno));
+}
+
+static void send_one(struct sending *s, const struct knocker *knocker, bool sign_source)
+{
     struct address source;
-    int fd = target_connect(target, &source, &s->why);
+    int fd = target_connect(&s->target, &source, &s->why);
 
     if (fd < 0)
         return;
@@ -17,9 +21,8 @@ static void send_one(struct sending *s, const struct target *target, const struc
         s->request.has_address = true;
         s->request.address = source;
     }
-    s->size = knock_make(datagram, knocker, &s->request);
-    s->sent = send(fd, datagram, s->size, 0) == (ssize_t)s->size ||
-              error_set(&s->why, "%s", strerror(errno));
+    s->size = knock_make(s->datagram, knocker, &s->request);
+    send_datagram(s, fd);
     close(fd);
 }
 
@@ -30,9 +33,35 @@ unsigned send_knocks(struct sending *sendings, const struct target *targets, uns
     unsigned sent = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        sendings[i] = (struct sending){.request = *request};
+        sendings[i] = (struct sending){.target = targets[i], .request = *request};
         sendings[i].request.counter += i;
-        send_one(&sendings[i], &targets[i], knocker, sign_source);
+        send_one(&sendings[i], knocker, sign_source);
+        sent += sendings[i].sent;
+    }
+    return sent;
+}
+
+static void send_one_again(struct sending *s)
+{
+    struct address source;
+    int fd;
+
+    s->sent = false;
+    if (s->size == 0)
+        return;
+    fd = target_connect(&s->target, &source, &s->why);
+    if (fd < 0)
+        return;
+    send_datagram(s, fd);
+    close(fd);
+}
+
+unsigned send_knocks_again(struct sending *sendings, unsigned count)
+{
+    unsigned sent = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        send_one_again(&sendings[i]);
         sent += sendings[i].sent;
     }
     return sent;

@@ -4,18 +4,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "error.h"
 #include "knock.h"
 #include "request.h"
 #include "target.h"
 
-/* What became of one address. */
+/* One address: what it was sent, and what became of that. */
 struct sending {
-    bool sent;
-    size_t size;            /* of the datagram, if it was sent */
-    struct request request; /* what it asked for */
-    struct error why;       /* if it was not sent */
+    struct target target;
+    struct request request;         /* what the datagram asks for */
+    uint8_t datagram[DATAGRAM_MAX]; /* kept, to be sent again */
+    size_t size;                    /* of it; 0 if there was no way to the target */
+    bool sent;                      /* the last time */
+    struct error why;               /* if it was not sent */
 };
 
 /* Sends one datagram over UDP to each of `count` targets and fills in
@@ -26,5 +29,9 @@ struct sending {
 unsigned send_knocks(struct sending *sendings, const struct target *targets, unsigned count,
                      const struct knocker *knocker, const struct request *request,
                      bool sign_source);
+
+/* Sends the very same datagrams again, for a knock may be lost: a server counts it
+ * once. Returns how many were sent. */
+unsigned send_knocks_again(struct sending *sendings, unsigned count);
 
 #endif

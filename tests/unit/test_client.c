@@ -755,6 +755,32 @@ static void each_target_gets_a_counter_of_its_own(void **state)
     close(fd);
 }
 
+static void what_is_sent_again_is_the_same_datagram(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "255.255.255.255"};
+    struct target targets[TARGETS_MAX + COUNT_OF(hosts)];
+    struct sending sendings[COUNT_OF(hosts)];
+    struct both_ends b;
+    uint8_t first[DATAGRAM_MAX];
+    struct error why;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    meet(&b, NULL);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        assert_int_equal(target_resolve(&targets[i], hosts[i], port, AF_UNSPEC, &why), 1);
+    assert_int_equal(send_knocks(sendings, targets, 2, b.knocker, &some_request, true), 1);
+    memcpy(first, sendings[0].datagram, sendings[0].size);
+    assert_arrived(fd, &b, &sendings[0]);
+    assert_int_equal(send_knocks_again(sendings, 2), 1);
+    assert_memory_equal(sendings[0].datagram, first, sendings[0].size);
+    assert_arrived(fd, &b, &sendings[0]);
+    assert_false(sendings[1].sent);
+    part(&b);
+    close(fd);
+}
+
 /* ---- paths --------------------------------------------------------------------------- */
 
 static void paths_follow_the_environment(void **state)
@@ -768,6 +794,8 @@ static void paths_follow_the_environment(void **state)
     unsetenv("XDG_STATE_HOME");
     assert_true(path_config_directory(path, &why));
     assert_string_equal(path, "/home/u/.config/portsmith");
+    assert_true(path_identity(path, &why));
+    assert_string_equal(path, "/home/u/.config/portsmith/identity");
     assert_true(path_state_directory(path, &why));
     assert_string_equal(path, "/home/u/.local/state/portsmith");
     setenv("XDG_CONFIG_HOME", "/c", 1);
@@ -818,6 +846,7 @@ int main(void)
         cmocka_unit_test(addresses_are_resolved_without_repeats),
         cmocka_unit_test(source_is_that_of_the_route),
         IN_SCRATCH(each_target_gets_a_counter_of_its_own),
+        IN_SCRATCH(what_is_sent_again_is_the_same_datagram),
         cmocka_unit_test(paths_follow_the_environment),
     };
 

@@ -1,0 +1,20 @@
+/* How the client's programs tell people of what goes wrong. */
+#ifndef PORTSMITH_CLI_H
+#define PORTSMITH_CLI_H
+
+#include "error.h"
+
+enum { EXIT_USAGE = 2 };
+
+/* Says on standard error what is wrong with the command line, and where help is.
+ * Returns EXIT_USAGE. */
+int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says "Try 'PROGRAM --help'." on standard error, for mistakes that getopt_long
+ * has told already. Returns EXIT_USAGE. */
+int cli_hint(void);
+
+/* Says `why` on standard error and returns `status`. */
+int cli_failure(int status, const struct error *why);
+
+#endif

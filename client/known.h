@@ -1,0 +1,29 @@
+/* The servers that this user knows: the files NAME.conf in the configuration
+ * directory. */
+#ifndef PORTSMITH_KNOWN_H
+#define PORTSMITH_KNOWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+#include "server.h"
+
+struct known {
+    char (*names)[SERVER_NAME_SIZE]; /* in alphabetical order */
+    size_t count;
+};
+
+/* Finds the names of all server files; none is read. An absent directory knows
+ * none. The caller frees with known_free. False with the reason when the directory
+ * cannot be read. */
+bool known_find(struct known *known, struct error *why);
+
+void known_free(struct known *known);
+
+/* Reads the file of the server called `name` into *server, fresh from server_new.
+ * Where there is none, errno is ENOENT and the error says which names are known, the
+ * nearest first if one was probably meant. */
+bool known_read(struct server *server, const char *name, struct error *why);
+
+#endif
