@@ -12,11 +12,12 @@
 
 enum {
     SERVICES_TEXT_SIZE = sizeof "Open =\n" + (size_t)REQUEST_SERVICES * SERVICE_TEXT_SIZE,
+    TRANSPORT_TEXT_SIZE = sizeof "Transport = tcp-syn\n",
     SERVER_FILE_SIZE = 512, /* all lines, each at its longest */
 };
 
-_Static_assert(SERVER_HOST_SIZE + SERVER_NAME_SIZE + SERVICES_TEXT_SIZE + 2 * KEY_TEXT_SIZE + 64 <
-                   SERVER_FILE_SIZE, "every line fits");
+_Static_assert(SERVER_HOST_SIZE + SERVER_NAME_SIZE + SERVICES_TEXT_SIZE + TRANSPORT_TEXT_SIZE +
+                       2 * KEY_TEXT_SIZE + 64 < SERVER_FILE_SIZE, "every line fits");
 
 static bool set_name(void *into, const char *value, struct error *why)
 {
@@ -58,6 +59,7 @@ static const struct setting settings[] = {
     {"Name", set_name, false},
     {"Host", server_set_host, false},
     {"Port", server_set_port, false},
+    {"Transport", server_set_transport, false},
     {"PublicKey", server_set_public_key, false},
     {"Open", set_open, true},
     {"PresharedKey", server_set_preshared, false},
@@ -116,20 +118,30 @@ static const char *format_services(const struct bundle *b, char text[static SERV
     return strcat(text, "\n");
 }
 
+/* UDP is what is sent where nothing else is said. */
+static const char *format_transport(const struct bundle *b, char text[static TRANSPORT_TEXT_SIZE])
+{
+    if (b->server.transport == TRANSPORT_UDP)
+        return "";
+    snprintf(text, TRANSPORT_TEXT_SIZE, "Transport = %s\n", transport_name(b->server.transport));
+    return text;
+}
+
 /* Wiped by the caller: it may hold a pre-shared key. Returns its size. */
 static size_t format_server_file(char text[static SERVER_FILE_SIZE], const struct bundle *b)
 {
     char services[SERVICES_TEXT_SIZE], public_key[KEY_TEXT_SIZE], preshared[KEY_TEXT_SIZE] = "";
+    char transport[TRANSPORT_TEXT_SIZE];
     bool has = b->server.has_preshared;
     int size;
 
     if (has)
         key_format(b->server.preshared, preshared);
     size = snprintf(text, SERVER_FILE_SIZE,
-                    "[Server]\nHost = %s\nPort = %u\nPublicKey = %s\n%s%s%s%sIdentity = %s.key\n",
-                    b->server.host, b->server.port, key_format(b->server.public_key, public_key),
-                    format_services(b, services), has ? "PresharedKey = " : "", preshared,
-                    has ? "\n" : "", b->name);
+                    "[Server]\nHost = %s\nPort = %u\n%sPublicKey = %s\n%s%s%s%sIdentity = %s.key\n",
+                    b->server.host, b->server.port, format_transport(b, transport),
+                    key_format(b->server.public_key, public_key), format_services(b, services),
+                    has ? "PresharedKey = " : "", preshared, has ? "\n" : "", b->name);
     sodium_memzero(preshared, sizeof preshared);
     return (size_t)size;
 }

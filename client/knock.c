@@ -12,6 +12,7 @@ struct knocker *knocker_new(const struct identity *identity, const struct server
         error_set(why, "out of memory");
         return NULL;
     }
+    knocker->transport = server->transport;
     memcpy(knocker->signing, identity->signing, sizeof knocker->signing);
     memcpy(knocker->server_public, server->public_key, sizeof knocker->server_public);
     envelope_gate_key(knocker->gate, server->public_key);

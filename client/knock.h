@@ -14,6 +14,7 @@
 
 /* All that a client needs to knock at one server, computed once. */
 struct knocker {
+    enum transport transport;
     uint8_t signing[SIGNING_KEY_SIZE]; /* secret */
     uint8_t envelope_key[KEY_SIZE];    /* secret */
     uint8_t server_public[KEY_SIZE];

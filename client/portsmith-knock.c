@@ -44,6 +44,7 @@ static const char help[] =
     "  --output FILE         write the datagram to FILE or '-' instead of sending it\n"
     "  --port PORT           the knock port of HOST\n"
     "  --server-key KEY      the public key of HOST, instead of a server's file\n"
+    "  --transport HOW       knock by udp, tcp-syn or icmp\n"
     "  -v                    say what is sent where\n"
     "  --version             print the version\n"
     "  --window SPAN         stay open this long: 30s, 10m, 2h\n"
@@ -54,7 +55,7 @@ static const char help[] =
 
 /* As given, NULL where not. */
 struct options {
-    const char *address, *config, *identity, *output, *port, *server_key, *window;
+    const char *address, *config, *identity, *output, *port, *server_key, *transport, *window;
     const char *print; /* help or version: print it, do nothing else */
     int family;        /* AF_UNSPEC, AF_INET or AF_INET6 */
     bool close, verbose;
@@ -137,6 +138,8 @@ static int take_options(struct server *server, const struct options *o)
         status = take_option(server, "--address", o->address, server_set_address);
     if (status == EXIT_SUCCESS)
         status = take_option(server, "--identity", o->identity, server_set_identity);
+    if (status == EXIT_SUCCESS)
+        status = take_option(server, "--transport", o->transport, server_set_transport);
     return status == EXIT_SUCCESS ? take_services(server, o) : status;
 }
 
@@ -213,9 +216,14 @@ static int write_knock(const struct knocker *knocker, struct request *r, const s
 
 static void tell_sending(const struct sending *s, uint16_t port)
 {
-    char address[TARGET_TEXT_SIZE], where[TARGET_TEXT_SIZE + sizeof " port 65535"];
+    char address[TARGET_TEXT_SIZE], where[TARGET_TEXT_SIZE + sizeof " port 65535 by tcp-syn"];
 
-    snprintf(where, sizeof where, "%s port %u", target_format(&s->target, address), port);
+    target_format(&s->target, address);
+    if (s->transport == TRANSPORT_ICMP)
+        snprintf(where, sizeof where, "%s by icmp", address);
+    else
+        snprintf(where, sizeof where, "%s port %u%s", address, port,
+                 s->transport == TRANSPORT_TCP_SYN ? " by tcp-syn" : "");
     if (s->sent)
         tell("sent", s->size, where, &s->request);
     else
@@ -289,6 +297,7 @@ enum {
     OPTION_OUTPUT,
     OPTION_PORT,
     OPTION_SERVER_KEY,
+    OPTION_TRANSPORT,
     OPTION_VERSION,
     OPTION_WINDOW,
 };
@@ -302,6 +311,7 @@ static const struct option long_options[] = {
     {"output", required_argument, NULL, OPTION_OUTPUT},
     {"port", required_argument, NULL, OPTION_PORT},
     {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
+    {"transport", required_argument, NULL, OPTION_TRANSPORT},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"window", required_argument, NULL, OPTION_WINDOW},
     {0},
@@ -343,6 +353,9 @@ static bool store_option(struct options *o, int option)
         return true;
     case OPTION_SERVER_KEY:
         o->server_key = optarg;
+        return true;
+    case OPTION_TRANSPORT:
+        o->transport = optarg;
         return true;
     case OPTION_WINDOW:
         o->window = optarg;

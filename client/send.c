@@ -4,10 +4,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "echo.h"
+#include "syn.h"
+
+/* `fd` is a UDP socket connected to the target. */
 static void send_datagram(struct sending *s, int fd)
 {
-    s->sent = send(fd, s->datagram, s->size, 0) == (ssize_t)s->size ||
-              error_set(&s->why, "%s", strerror(errno));
+    switch (s->transport) {
+    case TRANSPORT_TCP_SYN:
+        s->sent = syn_send(&s->target, s->datagram, s->size, &s->why);
+        break;
+    case TRANSPORT_ICMP:
+        s->sent = echo_send(&s->target, s->datagram, s->size, &s->why);
+        break;
+    default:
+        s->sent = send(fd, s->datagram, s->size, 0) == (ssize_t)s->size ||
+                  error_set(&s->why, "%s", strerror(errno));
+    }
 }
 
 static void send_one(struct sending *s, const struct knocker *knocker, bool sign_source)
@@ -33,7 +46,8 @@ unsigned send_knocks(struct sending *sendings, const struct target *targets, uns
     unsigned sent = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        sendings[i] = (struct sending){.target = targets[i], .request = *request};
+        sendings[i] = (struct sending){
+            .target = targets[i], .transport = knocker->transport, .request = *request};
         sendings[i].request.counter += i;
         send_one(&sendings[i], knocker, sign_source);
         sent += sendings[i].sent;

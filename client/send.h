@@ -10,10 +10,12 @@
 #include "knock.h"
 #include "request.h"
 #include "target.h"
+#include "transport.h"
 
 /* One address: what it was sent, and what became of that. */
 struct sending {
     struct target target;
+    enum transport transport;
     struct request request;         /* what the datagram asks for */
     uint8_t datagram[DATAGRAM_MAX]; /* kept, to be sent again */
     size_t size;                    /* of it; 0 if there was no way to the target */
@@ -21,7 +23,7 @@ struct sending {
     struct error why;               /* if it was not sent */
 };
 
-/* Sends one datagram over UDP to each of `count` targets and fills in
+/* Sends one datagram by the knocker's transport to each of `count` targets and fills in
  * sendings[i] for targets[i]. Each asks for `request`, with a counter of its
  * own: request->counter + i; the caller has taken `count` of them. With
  * `sign_source`, the address that a datagram leaves from is signed if it is

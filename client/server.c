@@ -69,6 +69,13 @@ bool server_set_port(void *server, const char *value, struct error *why)
     return port_parse(&s->port, value, why);
 }
 
+bool server_set_transport(void *server, const char *value, struct error *why)
+{
+    struct server *s = server;
+
+    return transport_parse(&s->transport, value, why);
+}
+
 bool server_set_public_key(void *server, const char *value, struct error *why)
 {
     static const uint8_t any_secret[KEY_SIZE] = {1};
@@ -154,6 +161,7 @@ static bool set_open(void *server, const char *value, struct error *why)
 static const struct setting settings[] = {
     {"Host", server_set_host, false},
     {"Port", server_set_port, false},
+    {"Transport", server_set_transport, false},
     {"PublicKey", server_set_public_key, false},
     {"Open", set_open, true},
     {"Window", server_set_window, false},

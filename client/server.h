@@ -12,6 +12,7 @@
 #include "error.h"
 #include "service.h"
 #include "settings.h"
+#include "transport.h"
 
 enum {
     SERVER_NAME_SIZE = 65,
@@ -31,6 +32,7 @@ struct address_choice {
 struct server {
     char host[SERVER_HOST_SIZE]; /* name or address */
     uint16_t port;               /* knock port, host order */
+    enum transport transport;    /* that it is knocked at by */
     bool has_public_key;
     uint8_t public_key[KEY_SIZE]; /* X25519 */
     struct service services[REQUEST_SERVICES]; /* ascending */
@@ -64,6 +66,7 @@ void server_free(struct server *server);
  * server. False with what was expected. */
 bool server_set_host(void *server, const char *value, struct error *why);
 bool server_set_port(void *server, const char *value, struct error *why);
+bool server_set_transport(void *server, const char *value, struct error *why);
 bool server_set_public_key(void *server, const char *value, struct error *why);
 bool server_set_window(void *server, const char *value, struct error *why);
 bool server_set_address(void *server, const char *value, struct error *why);

@@ -1,6 +1,7 @@
 #include "target.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,14 +48,15 @@ unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *h
     return count;
 }
 
-int target_connect(const struct target *target, struct address *source, struct error *why)
+/* Connecting such a socket sends nothing: it picks the route, and with it the address
+ * that the connection after the knock will come from. */
+static int connect_socket(const struct target *target, int type, int protocol,
+                          struct address *source, struct error *why)
 {
     struct sockaddr_storage local;
     socklen_t size = sizeof local;
-    int fd = socket(target->to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(target->to.ss_family, type | SOCK_CLOEXEC, protocol);
 
-    /* Connecting a UDP socket sends nothing: it picks the route, and with it
-     * the address that the connection after the knock will come from. */
     if (fd < 0 || connect(fd, (const struct sockaddr *)&target->to, target->size) != 0 ||
         getsockname(fd, (struct sockaddr *)&local, &size) != 0 ||
         !address_from_sockaddr(source, (const struct sockaddr *)&local)) {
@@ -64,6 +66,22 @@ int target_connect(const struct target *target, struct address *source, struct e
         return -1;
     }
     return fd;
+}
+
+int target_connect(const struct target *target, struct address *source, struct error *why)
+{
+    return connect_socket(target, SOCK_DGRAM, 0, source, why);
+}
+
+int target_connect_by(const struct target *target, int type, int protocol, struct address *source,
+                      struct error *why)
+{
+    struct target portless = *target;
+
+    /* To a raw IPv6 socket the port is a protocol (raw(7), ipv6(7)). */
+    if (portless.to.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&portless.to)->sin6_port = 0;
+    return connect_socket(&portless, type, protocol, source, why);
 }
 
 const char *target_format(const struct target *target, char text[static TARGET_TEXT_SIZE])

@@ -32,6 +32,11 @@ unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *h
  * will come from. The caller closes it. -1 with the reason, such as no route. */
 int target_connect(const struct target *target, struct address *source, struct error *why);
 
+/* The same by another kind of socket (socket(2)), whose protocol has no ports that
+ * the kernel knows of: raw, or for echo requests. errno tells the reason as well. */
+int target_connect_by(const struct target *target, int type, int protocol, struct address *source,
+                      struct error *why);
+
 /* The address as text, the scope of a link-local one included. Returns `text`. */
 const char *target_format(const struct target *target, char text[static TARGET_TEXT_SIZE]);
 

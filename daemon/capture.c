@@ -8,9 +8,8 @@
 #include <sys/socket.h>
 
 enum {
-    SNAPLEN = 512, /* 20 of SLL2, 8 of VLAN tags, 60 of IPv4, 8 of UDP, 304 of knock */
+    SNAPLEN = 512, /* 20 of SLL2, 8 of VLAN tags, 60 of IPv4, 60 of TCP, 304 of knock */
     BUFFER_SIZE = 1 << 20,
-    UDP_HEADER = 8,
 };
 
 /* Adds to the zero-terminated text, whose size is CAPTURE_FILTER_SIZE. */
@@ -24,26 +23,52 @@ __attribute__((format(printf, 2, 3))) static void append(char *text, const char 
     va_end(arguments);
 }
 
-/* libpcap's udp[] reads IPv4 alone, so IPv6 is spelled out: its header has a
- * fixed size and extension headers are not followed. */
-static void append_candidates(char *text, const uint16_t *ports, size_t count)
-{
-    const int least = UDP_HEADER + DATAGRAM_MIN, most = UDP_HEADER + DATAGRAM_MAX;
+/* What the packets of a transport are, how long their payload is, and where their
+ * port lies. libpcap's udp[], tcp[] and icmp[] read IPv4 alone and skip its options,
+ * so IPv6 is spelled out: its header has a fixed size and extension headers are
+ * not followed. A length that comes out below zero is a very large one. */
+static const struct shape {
+    enum transport transport;
+    const char *packets, *length, *port;
+} shapes[] = {
+    {TRANSPORT_UDP, "udp", "udp[4:2] - 8", "udp[2:2]"},
+    {TRANSPORT_UDP, "ip6[6] = 17", "ip6[44:2] - 8", "ip6[42:2]"},
+    {TRANSPORT_TCP_SYN, "tcp[13] & 0x3f = 2",
+     "ip[2:2] - ((ip[0] & 0xf) << 2) - ((tcp[12] & 0xf0) >> 2)", "tcp[2:2]"},
+    {TRANSPORT_TCP_SYN, "ip6[6] = 6 and ip6[53] & 0x3f = 2",
+     "ip6[4:2] - ((ip6[52] & 0xf0) >> 2)", "ip6[42:2]"},
+    {TRANSPORT_ICMP, "icmp[0:2] = 0x0800", "ip[2:2] - ((ip[0] & 0xf) << 2) - 8", NULL},
+    {TRANSPORT_ICMP, "ip6[6] = 58 and ip6[40:2] = 0x8000", "ip6[4:2] - 8", NULL},
+};
 
-    append(text, "((udp[4:2] >= %d and udp[4:2] <= %d and (", least, most);
-    for (size_t i = 0; i < count; i++)
-        append(text, "%sudp[2:2] = %u", i ? " or " : "", ports[i]);
-    append(text, ")) or (ip6[6] = 17 and ip6[44:2] >= %d and ip6[44:2] <= %d and (", least, most);
-    for (size_t i = 0; i < count; i++)
-        append(text, "%sip6[42:2] = %u", i ? " or " : "", ports[i]);
-    append(text, ")))");
+static void append_shape(char *text, const struct shape *shape, const struct config *config)
+{
+    append(text, "(%s and %s >= %d and %s <= %d", shape->packets, shape->length, DATAGRAM_MIN,
+           shape->length, DATAGRAM_MAX);
+    for (size_t i = 0; shape->port && i < config->port_count; i++)
+        append(text, "%s%s = %u", i == 0 ? " and (" : " or ", shape->port, config->ports[i]);
+    append(text, shape->port ? "))" : ")");
+}
+
+static void append_candidates(char *text, const struct config *config)
+{
+    const char *between = "(";
+
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        if (!(config->transports & 1u << shapes[i].transport))
+            continue;
+        append(text, "%s", between);
+        append_shape(text, &shapes[i], config);
+        between = " or ";
+    }
+    append(text, ")");
 }
 
 void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
-                    const uint16_t *ports, size_t count)
+                    const struct config *config)
 {
     text[0] = '\0';
-    append_candidates(text, ports, count);
+    append_candidates(text, config);
     if (link != LINK_ETHERNET)
         return;
     /* Each "vlan" moves all that follows it one tag deeper, and "and" binds no
@@ -51,7 +76,7 @@ void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
      * tag would do without the first. */
     for (int tags = 0; tags < 2; tags++) {
         append(text, " or (vlan and (");
-        append_candidates(text, ports, count);
+        append_candidates(text, config);
     }
     append(text, "))))");
 }
@@ -76,7 +101,7 @@ static bool set_filter(struct capture *capture, const struct config *config, str
     struct bpf_program program;
     bool set;
 
-    capture_filter(text, capture->link, config->ports, config->port_count);
+    capture_filter(text, capture->link, config);
     if (pcap_compile(capture->pcap, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
         return error_set(why, "cannot compile the filter: %s", pcap_geterr(capture->pcap));
     set = pcap_setfilter(capture->pcap, &program) == 0;

@@ -30,11 +30,12 @@ enum { CAPTURE_FRAMES_AT_ONCE = 64 };
 bool capture_read(struct capture *capture, capture_handler *handler, void *user,
                   struct error *why);
 
-/* The filter's text for a link type, in libpcap's language (pcap-filter(7)): UDP
- * to one of the ports, of a knock's size, at most two VLAN tags deep where the
- * link has them. */
-enum { CAPTURE_FILTER_SIZE = 8192 };
+/* The filter's text for a link type, in libpcap's language (pcap-filter(7)):
+ * packets of the configuration's transports to one of its knock ports (an echo
+ * request has none), of a knock's size, at most two VLAN tags deep where the link
+ * has them. */
+enum { CAPTURE_FILTER_SIZE = 16384 };
 void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
-                    const uint16_t *ports, size_t count);
+                    const struct config *config);
 
 #endif

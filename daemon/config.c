@@ -72,6 +72,22 @@ static bool set_port(void *into, const char *value, struct error *why)
     return port_parse(&c->port, value, why);
 }
 
+static bool add_transport(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+    enum transport transport;
+
+    if (!transport_parse(&transport, word, why))
+        return false;
+    c->transports |= 1u << transport;
+    return true;
+}
+
+static bool set_transports(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_transport, into, why);
+}
+
 static const char *const backends[] = {
     [BACKEND_AUTO] = "auto", [BACKEND_NFT] = "nft", [BACKEND_LEGACY] = "legacy"};
 
@@ -178,6 +194,7 @@ static bool set_run_directory(void *into, const char *value, struct error *why)
 static const struct setting settings[] = {
     {"Interface", set_interface, true},
     {"Port", set_port, false},
+    {"Transports", set_transports, true},
     {"Backend", set_backend, false},
     {"Close", set_close, true},
     {"CloseWith", set_close_with, false},
@@ -239,6 +256,8 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
                          path);
     if (c->interface_count == 0)
         strcpy(c->interfaces[c->interface_count++], "any");
+    if (c->transports == 0)
+        c->transports = 1u << TRANSPORT_UDP;
     return windows_agree(path, c->window, c->max_window, why);
 }
 
@@ -608,13 +627,24 @@ static void print_interfaces(const struct config *c, FILE *out)
     fputc('\n', out);
 }
 
+static void print_transports(const struct config *c, FILE *out)
+{
+    fputs("Transports =", out);
+    for (unsigned i = 0; i < TRANSPORTS; i++)
+        if (c->transports & 1u << i)
+            fprintf(out, " %s", transport_name((enum transport)i));
+    fputc('\n', out);
+}
+
 static void print_main(const struct config *c, FILE *out)
 {
     char skew[TIMESPAN_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], most[TIMESPAN_TEXT_SIZE];
 
     fputs("[Portsmith]\n", out);
     print_interfaces(c, out);
-    fprintf(out, "Port = %u\nBackend = %s\n", c->port, backends[c->backend]);
+    fprintf(out, "Port = %u\n", c->port);
+    print_transports(c, out);
+    fprintf(out, "Backend = %s\n", backends[c->backend]);
     profile_print_services("Close", c->close, c->close_count, out);
     fprintf(out, "CloseWith = %s\n", c->close_with_reset ? "reset" : "drop");
     fprintf(out, "MaxSkew = %s\n", c->skew_checked ? timespan_format(c->max_skew, skew) : "off");

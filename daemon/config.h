@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "profile.h"
+#include "transport.h"
 
 #define CONFIG_FILE "/etc/portsmith.conf" /* unless -c names another */
 
@@ -28,6 +29,7 @@ struct config {
     char interfaces[CONFIG_INTERFACES][CONFIG_INTERFACE_NAME_SIZE]; /* or "any" alone */
     uint8_t interface_count;
     uint16_t port; /* knock port, host order */
+    unsigned transports; /* that knocks may come by: bits 1 << enum transport */
     enum backend backend;
     struct service close[CLOSE_SERVICES]; /* ascending */
     uint8_t close_count;

@@ -93,10 +93,16 @@ static void compose_profile(FILE *out, const struct enrolment *e, const struct c
         print_key(out, "PresharedKey", e->profile.preshared);
 }
 
-/* How [Server] and [Bundle] begin. */
+/* How [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
 static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
 {
+    enum transport transport = TRANSPORT_UDP;
+
+    while (!(c->transports & 1u << transport))
+        transport++;
     fprintf(out, "Host = %s\nPort = %u\n", e->host, config_find_profile(c, e->profile.name)->port);
+    if (transport != TRANSPORT_UDP)
+        fprintf(out, "Transport = %s\n", transport_name(transport));
     print_key(out, "PublicKey", c->server_public);
 }
 

@@ -16,6 +16,8 @@ enum {
     IPV4_HEADER = 20,
     IPV6_HEADER = 40,
     UDP_HEADER = 8,
+    TCP_HEADER = 20,
+    ECHO_HEADER = 8,
 
     TYPE_IPV4 = 0x0800,
     TYPE_IPV6 = 0x86dd,
@@ -24,6 +26,11 @@ enum {
     TYPE_QINQ_OLD = 0x9100,
 
     IPV4_FRAGMENT = 0x3fff, /* more fragments, or an offset */
+
+    TCP_FLAGS = 0x3f, /* all but ECE and CWR, with which a SYN may ask for ECN */
+    TCP_SYN = 0x02,
+    ECHO_IPV4 = 0x0800, /* type 8, code 0 (RFC 792) */
+    ECHO_IPV6 = 0x8000, /* type 128, code 0 (RFC 4443, 4.1) */
 };
 
 /* What is still to be decoded. */
@@ -160,11 +167,11 @@ static bool skip_link(struct rest *rest, enum frame_link link, uint16_t *type)
     return false;
 }
 
-/*@ requires \valid(rest) && readable(rest) && \valid(frame);
-    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
-    assigns *rest, frame->source;
+/*@ requires \valid(rest) && readable(rest) && \valid(frame) && \valid(protocol);
+    requires \separated(rest, frame, protocol, rest->bytes + (0 .. rest->size - 1));
+    assigns *rest, frame->source, *protocol;
     ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
-static bool enter_ipv4(struct frame *frame, struct rest *rest)
+static bool enter_ipv4(struct frame *frame, struct rest *rest, uint8_t *protocol)
 {
     const uint8_t *ip = rest->bytes;
     size_t header, total;
@@ -175,24 +182,26 @@ static bool enter_ipv4(struct frame *frame, struct rest *rest)
     total = load_be16(ip + 2);
     if (header < IPV4_HEADER || total < header || total > rest->size)
         return false;
-    if ((load_be16(ip + 6) & IPV4_FRAGMENT) != 0 || ip[9] != IPPROTO_UDP)
+    if ((load_be16(ip + 6) & IPV4_FRAGMENT) != 0)
         return false;
+    *protocol = ip[9];
     frame->source = address_from_ipv4(ip + 12);
     rest->size = total;
     return skip(rest, header);
 }
 
-/*@ requires \valid(rest) && readable(rest) && \valid(frame);
-    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
-    assigns *rest, frame->source;
+/*@ requires \valid(rest) && readable(rest) && \valid(frame) && \valid(protocol);
+    requires \separated(rest, frame, protocol, rest->bytes + (0 .. rest->size - 1));
+    assigns *rest, frame->source, *protocol;
     ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
-static bool enter_ipv6(struct frame *frame, struct rest *rest)
+static bool enter_ipv6(struct frame *frame, struct rest *rest, uint8_t *protocol)
 {
     const uint8_t *ip = rest->bytes;
     size_t payload;
 
-    if (rest->size < IPV6_HEADER || ip[0] >> 4 != 6 || ip[6] != IPPROTO_UDP)
+    if (rest->size < IPV6_HEADER || ip[0] >> 4 != 6)
         return false;
+    *protocol = ip[6];
     payload = load_be16(ip + 4);
     if (payload > rest->size - IPV6_HEADER)
         return false;
@@ -207,9 +216,10 @@ static bool enter_ipv6(struct frame *frame, struct rest *rest)
 
 /*@ requires \valid_read(rest) && readable(rest) && \valid(frame);
     requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
-    assigns frame->port, frame->size;
+    assigns frame->transport, frame->port, frame->size;
     assigns frame->payload \from rest->bytes;
-    ensures \result ==> is_part(frame->payload, frame->size, rest->bytes, rest->size); */
+    ensures \result ==> is_part(frame->payload, frame->size, rest->bytes, rest->size);
+    ensures \result ==> frame->transport < TRANSPORTS; */
 static bool enter_udp(struct frame *frame, const struct rest *rest)
 {
     size_t size;
@@ -219,22 +229,87 @@ static bool enter_udp(struct frame *frame, const struct rest *rest)
     size = load_be16(rest->bytes + 4);
     if (size < UDP_HEADER || size > rest->size)
         return false;
+    frame->transport = TRANSPORT_UDP;
     frame->port = load_be16(rest->bytes + 2);
     frame->payload = rest->bytes + UDP_HEADER;
     frame->size = size - UDP_HEADER;
     return true;
 }
 
-bool frame_decode(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured)
+/*@ requires \valid_read(rest) && readable(rest) && \valid(frame);
+    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
+    assigns frame->transport, frame->port, frame->size;
+    assigns frame->payload \from rest->bytes;
+    ensures \result ==> is_part(frame->payload, frame->size, rest->bytes, rest->size);
+    ensures \result ==> frame->transport < TRANSPORTS; */
+static bool enter_tcp(struct frame *frame, const struct rest *rest)
+{
+    size_t header;
+
+    if (rest->size < TCP_HEADER || (rest->bytes[13] & TCP_FLAGS) != TCP_SYN)
+        return false;
+    header = (size_t)(rest->bytes[12] >> 4) * 4;
+    if (header < TCP_HEADER || header > rest->size)
+        return false;
+    frame->transport = TRANSPORT_TCP_SYN;
+    frame->port = load_be16(rest->bytes + 2);
+    frame->payload = rest->bytes + header;
+    frame->size = rest->size - header;
+    return true;
+}
+
+/*@ requires \valid_read(rest) && readable(rest) && \valid(frame);
+    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
+    assigns frame->transport, frame->port, frame->size;
+    assigns frame->payload \from rest->bytes;
+    ensures \result ==> is_part(frame->payload, frame->size, rest->bytes, rest->size);
+    ensures \result ==> frame->transport < TRANSPORTS; */
+static bool enter_echo(struct frame *frame, const struct rest *rest, uint16_t type_and_code)
+{
+    if (rest->size < ECHO_HEADER || load_be16(rest->bytes) != type_and_code)
+        return false;
+    frame->transport = TRANSPORT_ICMP;
+    frame->port = 0;
+    frame->payload = rest->bytes + ECHO_HEADER;
+    frame->size = rest->size - ECHO_HEADER;
+    return true;
+}
+
+/*@ requires \valid_read(rest) && readable(rest) && \valid(frame);
+    requires \separated(rest, frame, rest->bytes + (0 .. rest->size - 1));
+    assigns frame->transport, frame->port, frame->size;
+    assigns frame->payload \from rest->bytes;
+    ensures \result ==> is_part(frame->payload, frame->size, rest->bytes, rest->size);
+    ensures \result ==> frame->transport < TRANSPORTS; */
+static bool enter_packet(struct frame *frame, const struct rest *rest, uint8_t protocol,
+                         bool ipv6)
+{
+    switch (protocol) {
+    case IPPROTO_UDP:
+        return enter_udp(frame, rest);
+    case IPPROTO_TCP:
+        return enter_tcp(frame, rest);
+    case IPPROTO_ICMP:
+        return !ipv6 && enter_echo(frame, rest, ECHO_IPV4);
+    case IPPROTO_ICMPV6:
+        return ipv6 && enter_echo(frame, rest, ECHO_IPV6);
+    default:
+        return false;
+    }
+}
+
+bool frame_decode(struct frame *frame, enum frame_link link, unsigned transports,
+                  const uint8_t *bytes, size_t captured)
 {
     struct rest rest = {.bytes = bytes, .size = captured};
+    uint8_t protocol;
     uint16_t type;
+    bool ipv6;
 
-    if (!skip_link(&rest, link, &type))
+    if (!skip_link(&rest, link, &type) || (type != TYPE_IPV4 && type != TYPE_IPV6))
         return false;
-    if (type == TYPE_IPV4)
-        return enter_ipv4(frame, &rest) && enter_udp(frame, &rest);
-    if (type == TYPE_IPV6)
-        return enter_ipv6(frame, &rest) && enter_udp(frame, &rest);
-    return false;
+    ipv6 = type == TYPE_IPV6;
+    if (!(ipv6 ? enter_ipv6(frame, &rest, &protocol) : enter_ipv4(frame, &rest, &protocol)))
+        return false;
+    return enter_packet(frame, &rest, protocol, ipv6) && (transports & 1u << frame->transport);
 }

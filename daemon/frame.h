@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "transport.h"
 
 /* What the first bytes of a frame are. libpcap's DLT_ and LINKTYPE_ names
  * (pcap-linktype(7)) lead here by frame_link_of. */
@@ -22,8 +23,9 @@ enum frame_link {
 
 struct frame {
     struct address source; /* of the IP header */
-    uint16_t port;         /* UDP destination port, host order */
-    const uint8_t *payload; /* of the UDP datagram; points into the frame */
+    enum transport transport;
+    uint16_t port;          /* destination port, host order; 0 of ICMP, which has none */
+    const uint8_t *payload; /* of the packet; points into the frame */
     size_t size;            /* bytes of payload */
 };
 
@@ -35,15 +37,18 @@ enum frame_link frame_link_of(int datalink);
         whole <= part && part + size <= whole + whole_size; */
 
 /* Decodes `captured` bytes at `bytes`. Two VLAN tags at most are skipped, and
- * IPv4 options. False for whatever is not one whole UDP datagram: fragments,
- * IPv6 extension headers, IPv4-mapped IPv6 sources, lengths that do not fit what
- * was captured. Bytes behind the IP packet (padding, a trailing FCS) are
- * ignored. */
+ * IPv4 and TCP options. False for whatever is not one whole packet of one of the
+ * `transports` (a set: bit 1 << enum transport): a UDP datagram; a TCP SYN without
+ * other flags, but for those that ask for ECN (RFC 3168, 6.1.1); an echo request,
+ * which is ICMP in IPv4 and ICMPv6 in IPv6. False for fragments, IPv6 extension
+ * headers, IPv4-mapped IPv6 sources, lengths that do not fit what was captured,
+ * too. Bytes behind the IP packet (padding, a trailing FCS) are ignored. */
 /*@ requires \object_pointer(bytes) && \valid_read(bytes + (0 .. captured - 1));
     requires \valid(frame);
     requires \separated(frame, bytes + (0 .. captured - 1));
     assigns *frame;
     ensures \result ==> is_part(frame->payload, frame->size, bytes, captured); */
-bool frame_decode(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured);
+bool frame_decode(struct frame *frame, enum frame_link link, unsigned transports,
+                  const uint8_t *bytes, size_t captured);
 
 #endif

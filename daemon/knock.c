@@ -11,6 +11,12 @@ static bool is_timely(const struct knock_limits *limits, uint64_t counter)
     return !limits->skew_checked || distance <= (uint64_t)limits->max_skew * USEC_PER_SEC;
 }
 
+/* An echo request has no port to knock at: it is for whichever client it names. */
+static bool came_to(const struct client *client, const struct frame *frame)
+{
+    return frame->transport == TRANSPORT_ICMP || frame->port == client->port;
+}
+
 /* Opens the envelope into *message; NULL when no client's key fits. */
 static struct client *open_envelope(struct helper_request *message, const struct frame *frame,
                                     const struct roster *roster)
@@ -21,7 +27,7 @@ static struct client *open_envelope(struct helper_request *message, const struct
         return NULL;
     envelope_claimed_key_id(message->key_id, roster->gate, frame->payload);
     client = roster_find(roster, message->key_id);
-    if (!client || client->port != frame->port)
+    if (!client || !came_to(client, frame))
         return NULL;
     return envelope_open(message->request, message->signature, client->envelope_key, frame->payload,
                          frame->size)

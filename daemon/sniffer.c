@@ -30,6 +30,7 @@ _Static_assert((int)UNANSWERED_MAX >= (int)CAPTURE_FRAMES_AT_ONCE, "or nothing i
 struct sniffer {
     struct roster roster;
     struct knock_limits limits;
+    unsigned transports; /* that are listened to: bits 1 << enum transport */
     struct counters *counters;
     struct capture captures[CONFIG_INTERFACES];
     size_t capture_count;
@@ -68,6 +69,7 @@ static void prepare(struct sniffer *s, const struct sniffer_start *start)
     struct error why;
 
     s->counters = start->counters;
+    s->transports = config->transports;
     s->limits = (struct knock_limits){.skew_checked = config->skew_checked,
                                       .max_skew = config->max_skew};
     if (!roster_create(&s->roster, config, &why))
@@ -126,7 +128,7 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
     struct frame frame;
 
     s->counters->captured++;
-    if (!frame_decode(&frame, link, bytes, size)) {
+    if (!frame_decode(&frame, link, s->transports, bytes, size)) {
         s->counters->garbage++;
         return;
     }

@@ -1,4 +1,5 @@
-/* A frame off the wire: the first byte chooses the link type. What our decoder
+/* A frame off the wire: the first byte chooses the link type and the transports that
+ * are switched on. What our decoder
  * takes for a knock, libpcap's filter must have passed; what the filter passes,
  * the decoder takes, except for what frame.h names. */
 #include "fuzz.h"
@@ -11,26 +12,32 @@
 #include "frame.h"
 
 enum { SNAPLEN = 512, IPV4_HEADER = 20, IPV6_HEADER = 40, UDP_HEADER = 8, TAGS_MAX = 2 };
+enum { TRANSPORT_SETS = 1 << TRANSPORTS };
 /* Bytes that the filter reads at least: to the protocol, whatever length of the
- * header it finds; to UDP's length. */
-enum { IPV4_LOOKED_AT = 10, IPV6_LOOKED_AT = IPV6_HEADER + 6 };
+ * header it finds; to ICMP's type and code. */
+enum { IPV4_LOOKED_AT = 10, IPV6_LOOKED_AT = IPV6_HEADER + 2 };
 
 static const int datalinks[] = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_IPV4,
                                 DLT_IPV6,   DLT_NULL,      DLT_LOOP};
-static const uint16_t ports[] = {53, 47000};
-static struct bpf_program filters[COUNT_OF(datalinks)];
+static struct config config = {.ports = {53, 47000}, .port_count = 2};
+static struct bpf_program filters[COUNT_OF(datalinks)][TRANSPORT_SETS];
+
+static void compile(struct bpf_program *filter, int datalink)
+{
+    pcap_t *nothing = pcap_open_dead(datalink, SNAPLEN);
+    char text[CAPTURE_FILTER_SIZE];
+
+    capture_filter(text, frame_link_of(datalink), &config);
+    REQUIRE(pcap_compile(nothing, filter, text, 1, PCAP_NETMASK_UNKNOWN) == 0);
+    pcap_close(nothing);
+}
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
     (void)count, (void)arguments;
-    for (size_t i = 0; i < COUNT_OF(datalinks); i++) {
-        pcap_t *nothing = pcap_open_dead(datalinks[i], SNAPLEN);
-        char text[CAPTURE_FILTER_SIZE];
-
-        capture_filter(text, frame_link_of(datalinks[i]), ports, COUNT_OF(ports));
-        REQUIRE(pcap_compile(nothing, &filters[i], text, 1, PCAP_NETMASK_UNKNOWN) == 0);
-        pcap_close(nothing);
-    }
+    for (config.transports = 1; config.transports < TRANSPORT_SETS; config.transports++)
+        for (size_t i = 0; i < COUNT_OF(datalinks); i++)
+            compile(&filters[i][config.transports], datalinks[i]);
     return 0;
 }
 
@@ -60,7 +67,7 @@ static bool filter_passes(size_t link, const uint8_t *bytes, size_t size)
 {
     struct pcap_pkthdr header = {.caplen = (bpf_u_int32)size, .len = (bpf_u_int32)size};
 
-    return pcap_offline_filter(&filters[link], &header, bytes) != 0;
+    return pcap_offline_filter(&filters[link][config.transports], &header, bytes) != 0;
 }
 
 /* Bytes before the IP header of a frame that the filter passed. */
@@ -85,15 +92,24 @@ static size_t link_size(int datalink, const uint8_t *bytes)
     }
 }
 
-/* The reasons to refuse what the filter passed, for it looks at protocol, port
- * and UDP length alone: a first fragment, lengths that do not fit the capture. */
+/* The reasons to refuse what the filter passed, for it looks at protocol, port, kind
+ * and length alone: a UDP length that does not fit the packet, a TCP header that
+ * is too short for one. */
+static bool is_refused_inside(const uint8_t *inside, size_t size, uint8_t protocol)
+{
+    if (protocol == IPPROTO_UDP)
+        return size < UDP_HEADER || load_be16(inside + 4) > size;
+    return protocol == IPPROTO_TCP && inside[12] >> 4 < 5;
+}
+
+/* A first fragment, lengths that do not fit the capture. */
 static bool is_refused_ipv4(const uint8_t *ip, size_t size)
 {
     size_t header = (ip[0] & 15u) * 4, total = load_be16(ip + 2);
 
     return ip[0] >> 4 != 4 || header < IPV4_HEADER || (load_be16(ip + 6) & 0x3fff) != 0 ||
-           total > size || total < header + UDP_HEADER ||
-           load_be16(ip + header + 4) > total - header;
+           total > size || total < header ||
+           is_refused_inside(ip + header, total - header, ip[9]);
 }
 
 /* The same, and a mapped source. Extension headers pass neither. */
@@ -103,8 +119,8 @@ static bool is_refused_ipv6(const uint8_t *ip, size_t size)
     size_t payload = load_be16(ip + 4);
 
     return ip[0] >> 4 != 6 || memcmp(ip + 8, mapped, sizeof mapped) == 0 ||
-           payload > size - IPV6_HEADER || payload < UDP_HEADER ||
-           load_be16(ip + IPV6_HEADER + 4) > payload;
+           payload > size - IPV6_HEADER ||
+           is_refused_inside(ip + IPV6_HEADER, payload, ip[6]);
 }
 
 /* The EtherType that the filter went by, or what stands for it. */
@@ -141,7 +157,9 @@ static bool is_refused(int datalink, const uint8_t *bytes, size_t size)
 
 static bool is_for_the_roster(const struct frame *frame)
 {
-    return (frame->port == ports[0] || frame->port == ports[1]) && frame->size >= DATAGRAM_MIN &&
+    bool has_port = frame->port == config.ports[0] || frame->port == config.ports[1];
+
+    return (has_port || frame->transport == TRANSPORT_ICMP) && frame->size >= DATAGRAM_MIN &&
            frame->size <= DATAGRAM_MAX;
 }
 
@@ -167,7 +185,7 @@ static bool decoder_takes(int datalink, const uint8_t *bytes, size_t captured)
 {
     uint8_t *copy = copy_of(bytes, captured);
     struct frame frame;
-    bool taken = frame_decode(&frame, frame_link_of(datalink), copy, captured);
+    bool taken = frame_decode(&frame, frame_link_of(datalink), config.transports, copy, captured);
 
     REQUIRE(!taken || (frame.payload >= copy && frame.payload + frame.size <= copy + captured));
     free(copy);
@@ -178,11 +196,16 @@ static bool decoder_takes(int datalink, const uint8_t *bytes, size_t captured)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
-    size_t link = input_byte(&in) % COUNT_OF(datalinks);
+    uint8_t choice = input_byte(&in);
+    size_t link = choice % COUNT_OF(datalinks);
     size_t captured = in.size < SNAPLEN ? in.size : SNAPLEN, cut = in.size - captured;
     uint8_t *whole = copy_of(in.bytes, in.size);
-    bool taken = decoder_takes(datalinks[link], whole, captured), passes;
+    bool taken, passes;
 
+    config.transports = choice / COUNT_OF(datalinks) % TRANSPORT_SETS;
+    if (config.transports == 0)
+        config.transports = 1u << TRANSPORT_UDP;
+    taken = decoder_takes(datalinks[link], whole, captured);
     size = untag_cooked(whole, in.size, datalinks[link]);
     passes = filter_passes(link, whole, size);
     REQUIRE(passes || !taken);

@@ -13,6 +13,9 @@ enum { DAMAGED_FRAMES = 20000, WAIT_MS = 5000 };
 static const int datalinks[] = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_IPV4,
                                 DLT_IPV6,   DLT_NULL,      DLT_LOOP};
 
+static struct config config = {.ports = {KNOCK_PORT}, .port_count = 1,
+                               .transports = EVERY_TRANSPORT};
+
 static uint32_t seed = 1;
 
 static uint32_t next_random(void)
@@ -23,13 +26,13 @@ static uint32_t next_random(void)
 
 /* ---- the filter's text -------------------------------------------------- */
 
-static void compile(struct bpf_program *program, int datalink, const uint16_t *ports, size_t count)
+static void compile(struct bpf_program *program, int datalink, const struct config *asked)
 {
     pcap_t *nothing = pcap_open_dead(datalink, 512);
     char text[CAPTURE_FILTER_SIZE];
 
     assert_non_null(nothing);
-    capture_filter(text, frame_link_of(datalink), ports, count);
+    capture_filter(text, frame_link_of(datalink), asked);
     if (pcap_compile(nothing, program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
         fail_msg("link type %s: %s", pcap_datalink_val_to_name(datalink), pcap_geterr(nothing));
     pcap_close(nothing);
@@ -52,35 +55,41 @@ static bool recipe_passes(const struct bpf_program *program, const struct recipe
 
 static void filters_compile_with_one_port(void **state)
 {
-    static const uint16_t port = 65535;
+    struct config one = {.ports = {65535}, .port_count = 1};
     struct bpf_program program;
 
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(datalinks); i++) {
-        compile(&program, datalinks[i], &port, 1);
-        pcap_freecode(&program);
+    for (one.transports = 1; one.transports <= EVERY_TRANSPORT; one.transports++) {
+        for (size_t i = 0; i < COUNT_OF(datalinks); i++) {
+            compile(&program, datalinks[i], &one);
+            pcap_freecode(&program);
+        }
     }
 }
 
 /* The kernel takes 4096 instructions; the longest port numbers must fit. */
 static void filters_compile_with_all_ports(void **state)
 {
-    uint16_t ports[CONFIG_KNOCK_PORTS];
+    struct config all = {.transports = EVERY_TRANSPORT, .port_count = CONFIG_KNOCK_PORTS};
+    uint16_t *ports = all.ports;
     struct bpf_program program;
 
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(ports); i++)
+    for (size_t i = 0; i < CONFIG_KNOCK_PORTS; i++)
         ports[i] = (uint16_t)(65535 - i * 7);
     for (size_t i = 0; i < COUNT_OF(datalinks); i++) {
         struct recipe recipe = {.datalink = datalinks[i], .ipv6 = datalinks[i] == DLT_IPV6};
 
-        compile(&program, datalinks[i], ports, COUNT_OF(ports));
+        compile(&program, datalinks[i], &all);
         assert_true(program.bf_len <= 4096);
-        for (size_t p = 0; p < COUNT_OF(ports); p++) {
+        for (size_t p = 0; p < CONFIG_KNOCK_PORTS; p++) {
             recipe.port = ports[p];
+            recipe.transport = p % 2 ? TRANSPORT_UDP : TRANSPORT_TCP_SYN;
             assert_true(recipe_passes(&program, &recipe));
         }
         recipe.port = 22;
+        assert_false(recipe_passes(&program, &recipe));
+        recipe.transport = TRANSPORT_UDP;
         assert_false(recipe_passes(&program, &recipe));
         pcap_freecode(&program);
     }
@@ -92,19 +101,18 @@ static bool is_for_the_roster(int datalink, const uint8_t *bytes, size_t size)
 {
     struct frame frame;
 
-    return frame_decode(&frame, frame_link_of(datalink), bytes, size) && frame.port == KNOCK_PORT &&
+    return frame_decode(&frame, frame_link_of(datalink), EVERY_TRANSPORT, bytes, size) &&
+           (frame.transport == TRANSPORT_ICMP || frame.port == KNOCK_PORT) &&
            frame.size >= DATAGRAM_MIN && frame.size <= DATAGRAM_MAX;
 }
 
 static void whole_knocks_pass(void **state)
 {
-    static const uint16_t port = KNOCK_PORT;
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
         struct bpf_program program;
 
-        compile(&program, whole_frames[i].datalink, &port, 1);
+        compile(&program, whole_frames[i].datalink, &config);
         if (!recipe_passes(&program, &whole_frames[i]))
             fail_msg("the filter rejects: %s", whole_frames[i].name);
         pcap_freecode(&program);
@@ -114,19 +122,20 @@ static void whole_knocks_pass(void **state)
 static void others_do_not_pass(void **state)
 {
     static const struct recipe others[] = {
-        {.name = "another port", .port = KNOCK_PORT + 1},
+        {.name = "another port", .port = KNOCK_PORT + 1, .icmp = 0x0300},
         {.name = "too small", .payload = DATAGRAM_MIN - 1},
         {.name = "too large", .payload = DATAGRAM_MAX + 1},
-        {.name = "TCP", .protocol = IPPROTO_TCP},
+        {.name = "another protocol", .protocol = IPPROTO_SCTP},
+        {.name = "another protocol of ours", .protocol = IPPROTO_TCP, .tcp_flags = 0x12},
+        {.name = "a SYN with URG, a reply", .port = 22, .tcp_flags = 0x22, .icmp = 0x8100},
         {.name = "a late fragment", .fragment = 0x0010},
     };
-    static const uint16_t port = KNOCK_PORT;
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
         struct bpf_program program;
 
-        compile(&program, whole_frames[i].datalink, &port, 1);
+        compile(&program, whole_frames[i].datalink, &config);
         for (size_t o = 0; o < COUNT_OF(others); o++) {
             struct recipe recipe = whole_frames[i];
 
@@ -135,6 +144,8 @@ static void others_do_not_pass(void **state)
             recipe.port = others[o].port;
             recipe.payload = others[o].payload;
             recipe.protocol = others[o].protocol;
+            recipe.tcp_flags = others[o].tcp_flags;
+            recipe.icmp = others[o].icmp;
             recipe.fragment = others[o].fragment;
             if (recipe_passes(&program, &recipe))
                 fail_msg("the filter lets pass: %s, %s", recipe.name, others[o].name);
@@ -143,17 +154,57 @@ static void others_do_not_pass(void **state)
     }
 }
 
+/* Flags and types alone, to the right port. */
+static void other_kinds_do_not_pass(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
+        struct recipe recipe = whole_frames[i];
+        struct bpf_program program;
+
+        compile(&program, recipe.datalink, &config);
+        for (unsigned flags = 1; recipe.transport == TRANSPORT_TCP_SYN && flags < 256; flags++) {
+            recipe.tcp_flags = (uint8_t)flags;
+            assert_int_equal(recipe_passes(&program, &recipe), (flags & 0x3f) == 0x02);
+        }
+        for (unsigned type = 0; recipe.transport == TRANSPORT_ICMP && type < 256; type++) {
+            recipe.icmp = (uint16_t)(type << 8 | 1);
+            assert_false(recipe_passes(&program, &recipe));
+            recipe.icmp = (uint16_t)(type << 8);
+            if (type > 0)
+                assert_int_equal(recipe_passes(&program, &recipe), type == (recipe.ipv6 ? 128 : 8));
+        }
+        pcap_freecode(&program);
+    }
+}
+
+static void what_is_switched_off_does_not_pass(void **state)
+{
+    struct config some = config;
+
+    (void)state;
+    for (some.transports = 1; some.transports <= EVERY_TRANSPORT; some.transports++) {
+        for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
+            struct bpf_program program;
+
+            compile(&program, whole_frames[i].datalink, &some);
+            assert_int_equal(recipe_passes(&program, &whole_frames[i]),
+                             (some.transports & 1u << whole_frames[i].transport) != 0);
+            pcap_freecode(&program);
+        }
+    }
+}
+
 /* What looks like a second tag is none when the first is missing. */
 static void a_tag_behind_another_type_does_not_pass(void **state)
 {
     static const struct recipe tagged = {.datalink = DLT_EN10MB, .tags = {0x8100, 0x8100}};
-    static const uint16_t port = KNOCK_PORT;
     uint8_t bytes[RECIPE_SIZE_MAX];
     size_t size = recipe_build(bytes, &tagged);
     struct bpf_program program;
 
     (void)state;
-    compile(&program, DLT_EN10MB, &port, 1);
+    compile(&program, DLT_EN10MB, &config);
     assert_true(passes(&program, bytes, size));
     store_be16(bytes + 12, 0x0806);
     assert_false(passes(&program, bytes, size));
@@ -163,7 +214,7 @@ static void a_tag_behind_another_type_does_not_pass(void **state)
 static void damage(uint8_t *bytes, size_t size)
 {
     static const uint8_t likely[] = {0x08, 0x00, 0x81, 0x88, 0xa8, 0x91, 0x86, 0xdd, 0x45, 0x46,
-                                     0x4f, 0x60, 0x11, 10,   24,   28,   30};
+                                     0x4f, 0x60, 0x11, 0x06, 0x01, 0x3a, 0x80, 0x50, 0xf0, 0x02, 10,   24,   28,   30};
 
     for (unsigned n = 1 + next_random() % 4; n > 0; n--)
         bytes[next_random() % size] =
@@ -174,11 +225,10 @@ static void damage(uint8_t *bytes, size_t size)
  * knock could be lost to a difference of opinion. */
 static void check_agreement(const struct recipe *recipe)
 {
-    static const uint16_t port = KNOCK_PORT;
-    size_t headers = recipe_udp_at(recipe) + 8, taken = 0;
+    size_t headers = recipe_payload_at(recipe), taken = 0;
     struct bpf_program program;
 
-    compile(&program, recipe->datalink, &port, 1);
+    compile(&program, recipe->datalink, &config);
     for (unsigned i = 0; i < DAMAGED_FRAMES; i++) {
         uint8_t bytes[RECIPE_SIZE_MAX];
         size_t size = recipe_build(bytes, recipe);
@@ -202,8 +252,6 @@ static void the_filter_passes_what_decodes(void **state)
 }
 
 /* ---- real interfaces ---------------------------------------------------- */
-
-static struct config config = {.ports = {KNOCK_PORT}, .port_count = 1};
 
 static int make_wire(void **state)
 {
@@ -244,7 +292,7 @@ static void count_frame(void *user, enum frame_link link, const uint8_t *bytes, 
     struct frame frame;
 
     seen->frames++;
-    if (!frame_decode(&frame, link, bytes, size) || frame.size > DATAGRAM_MAX)
+    if (!frame_decode(&frame, link, EVERY_TRANSPORT, bytes, size) || frame.size > DATAGRAM_MAX)
         return;
     seen->knocks++;
     seen->by_size[frame.size]++;
@@ -363,6 +411,8 @@ int main(void)
         cmocka_unit_test(filters_compile_with_all_ports),
         cmocka_unit_test(whole_knocks_pass),
         cmocka_unit_test(others_do_not_pass),
+        cmocka_unit_test(other_kinds_do_not_pass),
+        cmocka_unit_test(what_is_switched_off_does_not_pass),
         cmocka_unit_test(a_tag_behind_another_type_does_not_pass),
         cmocka_unit_test(the_filter_passes_what_decodes),
         cmocka_unit_test_setup_teardown(frames_arrive_from_one_interface, make_wire, remove_wire),

@@ -23,7 +23,7 @@ static bool decode_exactly(struct frame *frame, int datalink, const uint8_t *byt
 
     assert_non_null(copy);
     memcpy(copy, bytes, size);
-    decoded = frame_decode(frame, frame_link_of(datalink), copy, size);
+    decoded = frame_decode(frame, frame_link_of(datalink), EVERY_TRANSPORT, copy, size);
     if (decoded) {
         assert_true(frame->payload >= copy);
         assert_true(frame->size <= size);
@@ -85,9 +85,10 @@ static void whole_frames_decode(void **state)
         if (!decode_exactly(&frame, recipe->datalink, bytes, size))
             fail_msg("not decoded: %s", recipe->name);
         check_source(&frame, recipe->ipv6);
-        assert_int_equal(frame.port, KNOCK_PORT);
+        assert_int_equal(frame.transport, recipe->transport);
+        assert_int_equal(frame.port, recipe->transport == TRANSPORT_ICMP ? 0 : KNOCK_PORT);
         assert_int_equal(frame.size, recipe->payload ? recipe->payload : DATAGRAM_MIN);
-        assert_ptr_equal(frame.payload, bytes + recipe_udp_at(recipe) + 8);
+        assert_ptr_equal(frame.payload, bytes + recipe_payload_at(recipe));
     }
 }
 
@@ -172,7 +173,7 @@ static void other_protocols_are_refused(void **state)
     EACH_PLAIN_RECIPE(recipe) {
         for (unsigned protocol = 1; protocol < 256; protocol++) {
             recipe.protocol = (uint8_t)protocol;
-            if (decodes(&recipe) != (protocol == IPPROTO_UDP))
+            if (decodes(&recipe) != (protocol == recipe_protocol(&recipe)))
                 fail_msg("%s: protocol %u", recipe.name, protocol);
         }
     }
@@ -194,12 +195,14 @@ static void wrong_ip_lengths_are_refused(void **state)
 {
     (void)state;
     EACH_PLAIN_RECIPE(recipe) {
-        int size = (int)(8 + (recipe.payload ? recipe.payload : DATAGRAM_MIN));
+        int size = (int)recipe_inner(&recipe), least = (int)recipe_header(&recipe);
 
-        /* Longer than the frame; shorter than what UDP says. */
+        /* Longer than the frame; shorter than what UDP says, or than the header. */
+        if (recipe.transport == TRANSPORT_UDP)
+            least = size;
         for (int error = -size; error <= 40; error++) {
             recipe.ip_error = error;
-            if (decodes(&recipe) != (error == 0))
+            if (decodes(&recipe) != (error <= 0 && size + error >= least))
                 fail_msg("%s: the IP length is off by %d", recipe.name, error);
         }
         recipe.ip_error = 0xffff - size - 60;
@@ -213,9 +216,9 @@ static void udp_may_not_reach_beyond_its_packet(void **state)
 {
     (void)state;
     EACH_PLAIN_RECIPE(recipe) {
-        int size = (int)(8 + (recipe.payload ? recipe.payload : DATAGRAM_MIN));
+        int size = (int)recipe_inner(&recipe);
 
-        for (int error = -size; error <= 40; error++) {
+        for (int error = -size; recipe.transport == TRANSPORT_UDP && error <= 40; error++) {
             recipe.udp_error = error;
             recipe.trailing = 64; /* there, but not part of the packet */
             if (decodes(&recipe) != (error <= 0 && size + error >= 8))
@@ -236,13 +239,94 @@ static void a_shorter_udp_length_counts(void **state)
     assert_int_equal(frame.size, DATAGRAM_MIN - 100);
 }
 
+/* ECE and CWR, 0x40 and 0x80, may come with a SYN, and nothing else may. */
+static void of_tcp_only_a_syn_decodes(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        for (unsigned flags = 1; recipe.transport == TRANSPORT_TCP_SYN && flags < 256; flags++) {
+            recipe.tcp_flags = (uint8_t)flags;
+            if (decodes(&recipe) != ((flags & 0x3f) == 0x02))
+                fail_msg("%s: flags %02x", recipe.name, flags);
+        }
+    }
+}
+
+static void tcp_may_not_begin_beyond_its_packet(void **state)
+{
+    struct recipe recipe = {.datalink = DLT_EN10MB, .transport = TRANSPORT_TCP_SYN};
+
+    (void)state;
+    for (size_t payload = 1; payload <= 50; payload++) {
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size, at = recipe_header_at(&recipe);
+        struct frame frame;
+
+        recipe.payload = payload;
+        size = recipe_build(bytes, &recipe);
+        for (unsigned words = 0; words < 16; words++) {
+            bytes[at + 12] = (uint8_t)(words << 4);
+            assert_int_equal(decode_exactly(&frame, DLT_EN10MB, bytes, size),
+                             words >= 5 && words * 4 <= 20 + payload);
+        }
+    }
+}
+
+static void of_icmp_only_the_family_s_echo_request_decodes(void **state)
+{
+    (void)state;
+    EACH_PLAIN_RECIPE(recipe) {
+        uint32_t right = recipe.ipv6 ? 0x8000 : 0x0800;
+
+        for (uint32_t icmp = 1; recipe.transport == TRANSPORT_ICMP && icmp < 0x10000; icmp++) {
+            if (icmp % 256 > 2) /* codes */
+                continue;
+            recipe.icmp = (uint16_t)icmp;
+            if (decodes(&recipe) != (icmp == right))
+                fail_msg("%s: type and code %04x", recipe.name, icmp);
+        }
+    }
+}
+
+static void icmp_of_the_other_family_is_refused(void **state)
+{
+    static const struct recipe four_in_six = {.datalink = DLT_RAW, .ipv6 = true, .icmp = 0x0800,
+                                              .transport = TRANSPORT_ICMP,
+                                              .protocol = IPPROTO_ICMP};
+    static const struct recipe six_in_four = {.datalink = DLT_RAW, .icmp = 0x8000,
+                                              .transport = TRANSPORT_ICMP,
+                                              .protocol = IPPROTO_ICMPV6};
+
+    (void)state;
+    assert_false(decodes(&four_in_six));
+    assert_false(decodes(&six_in_four));
+}
+
+static void what_is_switched_off_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(whole_frames); i++) {
+        const struct recipe *recipe = &whole_frames[i];
+        uint8_t bytes[RECIPE_SIZE_MAX];
+        size_t size = recipe_build(bytes, recipe);
+
+        for (unsigned transports = 0; transports <= EVERY_TRANSPORT; transports++) {
+            struct frame frame;
+
+            assert_int_equal(frame_decode(&frame, frame_link_of(recipe->datalink), transports,
+                                          bytes, size),
+                             (transports & 1u << recipe->transport) != 0);
+        }
+    }
+}
+
 /* Version and header length, IPv4's and IPv6's first byte, every value of it. */
 static void first_bytes_of_ip_are_checked(void **state)
 {
     (void)state;
     EACH_PLAIN_RECIPE(recipe) {
         uint8_t bytes[RECIPE_SIZE_MAX];
-        size_t size = recipe_build(bytes, &recipe), at = recipe_udp_at(&recipe);
+        size_t size = recipe_build(bytes, &recipe), at = recipe_header_at(&recipe);
         size_t header = recipe.ipv6 ? 40 : 20 + recipe.option_words * 4u;
         uint8_t right = bytes[at - header];
 
@@ -324,7 +408,7 @@ static void an_unknown_link_decodes_nothing(void **state)
     struct frame frame;
 
     (void)state;
-    assert_false(frame_decode(&frame, LINK_UNKNOWN, bytes, size));
+    assert_false(frame_decode(&frame, LINK_UNKNOWN, EVERY_TRANSPORT, bytes, size));
 }
 
 static void random_frames_stay_within_bounds(void **state)
@@ -347,7 +431,7 @@ static void damaged_frames_stay_within_bounds(void **state)
     for (unsigned i = 0; i < RANDOM_FRAMES; i++) {
         const struct recipe *recipe = &whole_frames[i % COUNT_OF(whole_frames)];
         uint8_t bytes[RECIPE_SIZE_MAX];
-        size_t size = recipe_build(bytes, recipe), headers = recipe_udp_at(recipe) + 8;
+        size_t size = recipe_build(bytes, recipe), headers = recipe_payload_at(recipe);
         struct frame frame;
 
         for (unsigned n = next_random() % 4; n > 0; n--)
@@ -372,6 +456,11 @@ int main(void)
         cmocka_unit_test(wrong_ip_lengths_are_refused),
         cmocka_unit_test(udp_may_not_reach_beyond_its_packet),
         cmocka_unit_test(a_shorter_udp_length_counts),
+        cmocka_unit_test(of_tcp_only_a_syn_decodes),
+        cmocka_unit_test(tcp_may_not_begin_beyond_its_packet),
+        cmocka_unit_test(of_icmp_only_the_family_s_echo_request_decodes),
+        cmocka_unit_test(icmp_of_the_other_family_is_refused),
+        cmocka_unit_test(what_is_switched_off_is_refused),
         cmocka_unit_test(first_bytes_of_ip_are_checked),
         cmocka_unit_test(a_short_ipv4_header_is_refused),
         cmocka_unit_test(a_mapped_source_in_ipv6_is_refused),

@@ -1,0 +1,17 @@
+/* A knock as the data of an ICMP or ICMPv6 echo request. */
+#ifndef PORTSMITH_ECHO_H
+#define PORTSMITH_ECHO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "target.h"
+
+/* Sends one echo request (RFC 792; RFC 4443, 4.1) with `size` bytes of data, DATAGRAM_MAX
+ * at most. Needs a group in net.ipv4.ping_group_range (icmp(7)), which counts for
+ * IPv6, too, or CAP_NET_RAW. False with the reason. */
+bool echo_send(const struct target *target, const uint8_t *bytes, size_t size, struct error *why);
+
+#endif

@@ -1,0 +1,19 @@
+/* A knock as the data of a TCP SYN. */
+#ifndef PORTSMITH_SYN_H
+#define PORTSMITH_SYN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "target.h"
+
+/* Sends one SYN with `size` bytes of data, DATAGRAM_MAX at most, and nothing after it: it
+ * is not repeated, and what comes back finds nobody. Done by TCP Fast Open without
+ * a cookie (RFC 7413; TCP_FASTOPEN_NO_COOKIE, Linux 4.15), which needs no privilege
+ * but bit 0 of net.ipv4.tcp_fastopen, for IPv6 too; else by a raw socket, which
+ * needs CAP_NET_RAW. False with the reason. */
+bool syn_send(const struct target *target, const uint8_t *bytes, size_t size, struct error *why);
+
+#endif
