@@ -17,6 +17,8 @@ struct asked {
     struct mark *mark;                /* set once the signature is verified */
     enum verdict verdict;             /* 0 while nothing speaks against it */
     struct address address;           /* whom it is for */
+    struct address moved_from;        /* whom the profile's one grant was for, if it moved */
+    bool has_moved;
     struct service services[POLICY_SERVICES];
     size_t service_count;
     struct service denied; /* the first that the profile does not have */
@@ -243,15 +245,61 @@ static bool there_is_room(const struct dispatch *d, const struct asked *asked, s
                           d->grants->count + count <= d->grants->capacity);
 }
 
+static int family_of(const struct address *address)
+{
+    return address_is_ipv4(address) ? IPV4 : IPV6;
+}
+
+/* A profile with room for one grant has it where the newest knock says. An older
+ * one, which somebody may have held back, moves nothing. */
+static bool moves(const struct dispatch *d, const struct asked *asked, size_t count)
+{
+    return asked->entry->profile.max_grants == 1 && count == 1 &&
+           helper_grants_of(d->grants, asked->message.key_id) > 0 &&
+           asked->request.counter == asked->mark->counters[MARK_COUNTERS - 1];
+}
+
+/* Takes the profile's grant away, wherever it is. In the new one's family both change
+ * in one transaction. The other family has its own, which must come first: there
+ * are never two. False if that failed. */
+static bool leave_old_address(struct dispatch *d, struct asked *asked,
+                              struct change changes[FAMILIES])
+{
+    int other = family_of(&asked->address) == IPV4 ? IPV6 : IPV4;
+    bool is_left[FAMILIES] = {false};
+    struct error why;
+
+    for (size_t i = d->grants->count; i > 0; i--) {
+        const struct grant grant = d->grants->items[i - 1];
+
+        if (memcmp(grant.key_id, asked->message.key_id, KEY_ID_SIZE) != 0)
+            continue;
+        helper_grants_remove(d->grants, grant.key_id, &grant.address, &grant.service);
+        asked->moved_from = grant.address;
+        asked->has_moved = true;
+        is_left[family_of(&grant.address)] = true;
+    }
+    for (int family = IPV4; family < FAMILIES; family++)
+        changes[family].rewrite |= is_left[family];
+    if (!is_left[other] || helper_firewall_rewrite(d->firewall, other, d->grants, &why))
+        return true;
+    log_throttled("the firewall was not changed", &why);
+    return false;
+}
+
 static enum verdict open_services(struct dispatch *d, struct asked *asked,
-                                  struct change *change)
+                                  struct change changes[FAMILIES])
 {
     int64_t deadline = clock_boot_ns() + (int64_t)asked->window * NSEC_PER_SEC;
+    struct change *change = &changes[family_of(&asked->address)];
     size_t count = count_new(d, asked);
+    bool moving = moves(d, asked, count);
 
-    if (!there_is_room(d, asked, count))
+    if (!moving && !there_is_room(d, asked, count))
         return VERDICT_TOO_MANY_GRANTS;
     if (!helper_firewall_can_end(clock_wall_ns() / NSEC_PER_SEC))
+        return VERDICT_FIREWALL_FAILED;
+    if (moving && !leave_old_address(d, asked, changes))
         return VERDICT_FIREWALL_FAILED;
     for (size_t i = 0; i < asked->service_count; i++)
         if (helper_grants_open(d->grants, asked->message.key_id, &asked->address,
@@ -264,26 +312,23 @@ static enum verdict open_services(struct dispatch *d, struct asked *asked,
 }
 
 static enum verdict close_services(struct dispatch *d, const struct asked *asked,
-                                   struct change *change)
+                                   struct change changes[FAMILIES])
 {
     bool closed = false;
 
     for (size_t i = 0; i < asked->service_count; i++)
         closed |= helper_grants_remove(d->grants, asked->message.key_id, &asked->address,
                                        &asked->services[i]);
-    change->rewrite |= closed;
+    changes[family_of(&asked->address)].rewrite |= closed;
     return closed ? VERDICT_CLOSED : VERDICT_NOTHING_TO_CLOSE;
 }
 
 static void change_table(struct dispatch *d, struct asked *asked, struct change changes[FAMILIES])
 {
     asked->verdict = apply_policy(asked);
-    if (asked->verdict == 0) {
-        struct change *change = &changes[address_is_ipv4(&asked->address) ? IPV4 : IPV6];
-
-        asked->verdict = asked->message.verb == HELPER_INSERT ? open_services(d, asked, change)
-                                                              : close_services(d, asked, change);
-    }
+    if (asked->verdict == 0)
+        asked->verdict = asked->message.verb == HELPER_INSERT ? open_services(d, asked, changes)
+                                                              : close_services(d, asked, changes);
 }
 
 /* ---- change the firewall ------------------------------------------------ */
@@ -321,7 +366,7 @@ static void change_firewalls(struct dispatch *d, struct asked *batch, size_t cou
             continue;
         for (size_t i = 0; i < count; i++)
             if ((is_open_verdict(batch[i].verdict) || batch[i].verdict == VERDICT_CLOSED) &&
-                address_is_ipv4(&batch[i].address) == (family == IPV4))
+                family_of(&batch[i].address) == family)
                 batch[i].verdict = VERDICT_FIREWALL_FAILED;
     }
 }
@@ -408,6 +453,9 @@ static void log_verdict(const struct asked *asked)
     const char *name = asked->entry ? asked->entry->profile.name : "unknown";
     char address[ADDRESS_TEXT_SIZE];
 
+    if (asked->has_moved)
+        log_info("%s: no longer open for %s: a newer knock moved the profile's one grant", name,
+                 address_format(&asked->moved_from, address));
     address_format(address_asked_for(asked), address);
     if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
         log_done(asked, name, address);

@@ -1156,6 +1156,178 @@ static void one_family_fails_for_itself(void **state)
     assert_int_equal(rules(), 2);
 }
 
+/* ---- a client that moves --------------------------------------------------- */
+
+/* Dave, with room for one grant. */
+static void let_dave_roam(void)
+{
+    struct helper_profile *p = profile_of(DAVE);
+
+    p->service_count = 1;
+    p->max_grants = 1;
+}
+
+static struct helper_request knock_from(const char *address, uint64_t counter)
+{
+    struct request r = open_request(counter);
+    struct helper_request m = message_of(DAVE, &r);
+
+    m.observed = address_of(address);
+    return m;
+}
+
+static enum verdict ask_from(const char *address)
+{
+    struct helper_request m = knock_from(address, now());
+
+    return ask(&m);
+}
+
+/* One grant, for this address, in the table, in the file and in the kernel. */
+static void check_it_is_at(const char *address)
+{
+    struct address expected = address_of(address);
+    struct grants stored;
+    struct error why;
+
+    assert_int_equal(world.grants.count, 1);
+    assert_true(address_equal(&world.grants.items[0].address, &expected));
+    assert_int_equal(rules(), 2);
+    assert_int_equal(count_rules(address_is_ipv4(&expected) ? "iptables-nft" : "ip6tables-nft",
+                                 address), 2);
+    assert_true(helper_grants_create(&stored, world.directory, CAPACITY, &why));
+    helper_grants_load(&stored, clock_boot_ns());
+    assert_int_equal(stored.count, 1);
+    assert_true(address_equal(&stored.items[0].address, &expected));
+    free(stored.items);
+}
+
+static void the_one_grant_moves_to_the_newest_address(void **state)
+{
+    static const char *const places[] = {"192.0.2.7", "192.0.2.8", "2001:db8::8", "2001:db8::9",
+                                         "192.0.2.7"};
+
+    (void)state;
+    let_dave_roam();
+    world.grants.capacity = 1; /* it needs no more */
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        assert_int_equal(ask_from(places[i]), VERDICT_OPENED);
+        check_it_is_at(places[i]);
+        assert_int_equal(ask_from(places[i]), VERDICT_EXTENDED);
+        check_it_is_at(places[i]);
+    }
+}
+
+static void a_replay_moves_nothing(void **state)
+{
+    struct helper_request m;
+
+    (void)state;
+    let_dave_roam();
+    m = knock_from("192.0.2.7", now());
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+    m.observed = address_of("192.0.2.8");
+    assert_int_equal(ask(&m), VERDICT_REPEATED);
+    m.observed = address_of("2001:db8::8");
+    assert_int_equal(ask(&m), VERDICT_REPEATED);
+    check_it_is_at("192.0.2.7");
+}
+
+static void an_older_knock_moves_nothing(void **state)
+{
+    struct helper_request held_back;
+
+    (void)state;
+    let_dave_roam();
+    held_back = knock_from("192.0.2.9", now());
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+    assert_int_equal(ask(&held_back), VERDICT_TOO_MANY_GRANTS);
+    check_it_is_at("192.0.2.7");
+}
+
+static void of_a_batch_the_newest_counts(void **state)
+{
+    uint64_t counter = now();
+    struct helper_request m[] = {knock_from("192.0.2.7", counter),
+                                 knock_from("2001:db8::8", counter + 2),
+                                 knock_from("192.0.2.9", counter + 1)};
+
+    (void)state;
+    let_dave_roam();
+    for (size_t i = 0; i < COUNT_OF(m); i++)
+        pass(&m[i]);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    check_it_is_at("2001:db8::8");
+}
+
+static void with_room_for_more_nothing_moves(void **state)
+{
+    (void)state;
+    let_dave_roam();
+    profile_of(DAVE)->max_grants = 2;
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.9"), VERDICT_TOO_MANY_GRANTS);
+    assert_int_equal(world.grants.count, 2);
+}
+
+/* Nobody else's. */
+static void a_move_leaves_the_others_alone(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+
+    (void)state;
+    let_dave_roam();
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.9"), VERDICT_OPENED);
+    assert_int_equal(world.grants.count, 2);
+    assert_int_equal(count_rules("iptables-nft", "192.0.2.7"), 2);
+    assert_int_equal(count_rules("iptables-nft", "192.0.2.8"), 0);
+    assert_int_equal(count_rules("iptables-nft", "192.0.2.9"), 2);
+}
+
+/* To either family: neither the old grant nor the new one is left, and nothing that
+ * was stored brings one back. */
+static void a_move_that_fails_leaves_none(void **state)
+{
+    static const char *const places[] = {"192.0.2.8", "2001:db8::8"};
+
+    (void)state;
+    let_dave_roam();
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        struct error why;
+
+        assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+        replace_programs("#!/bin/sh\nexit 1\n");
+        assert_int_equal(ask_from(places[i]), VERDICT_FIREWALL_FAILED);
+        put_programs_back();
+        assert_int_equal(world.grants.count, 0);
+        assert_true(world.firewall.unsure[IPV4]);
+        helper_grants_load(&world.grants, clock_boot_ns());
+        assert_int_equal(world.grants.count, 0);
+        assert_int_equal(count_rules("ip6tables-nft", ""), 0);
+        assert_true(helper_firewall_rewrite(&world.firewall, IPV4, &world.grants, &why));
+        assert_int_equal(rules(), 0);
+    }
+}
+
+/* Where the old address cannot be shut, the new one is not opened. */
+static void there_are_never_two(void **state)
+{
+    (void)state;
+    let_dave_roam();
+    assert_int_equal(ask_from("2001:db8::8"), VERDICT_OPENED);
+    replace_programs("#!/bin/sh\nexit 1\n");
+    world.firewall.restore[IPV4].path = world.firewall.xtables.paths[IPV4] =
+        world.xtables.paths[IPV4];
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_FIREWALL_FAILED);
+    put_programs_back();
+    assert_int_equal(world.grants.count, 0);
+    assert_int_equal(count_rules("iptables-nft", ""), 0);
+    assert_true(world.firewall.unsure[IPV6]);
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, start_world, end_world)
 
 int main(void)
@@ -1205,6 +1377,14 @@ int main(void)
         IN_WORLD(a_firewall_that_fails_opens_nothing),
         IN_WORLD(an_extension_that_fails_leaves_the_old_deadline),
         IN_WORLD(one_family_fails_for_itself),
+        IN_WORLD(the_one_grant_moves_to_the_newest_address),
+        IN_WORLD(a_replay_moves_nothing),
+        IN_WORLD(an_older_knock_moves_nothing),
+        IN_WORLD(of_a_batch_the_newest_counts),
+        IN_WORLD(with_room_for_more_nothing_moves),
+        IN_WORLD(a_move_leaves_the_others_alone),
+        IN_WORLD(a_move_that_fails_leaves_none),
+        IN_WORLD(there_are_never_two),
     };
 
     signal(SIGXFSZ, SIG_IGN);
