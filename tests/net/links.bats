@@ -28,10 +28,6 @@ teardown() {
     common_teardown
 }
 
-server_mac() {
-    on server cat /sys/class/net/eth0/address
-}
-
 # A knock in a frame of this kind, from an address that nobody has.
 send_frame() { # KIND
     stranger=${client_prefix}99

@@ -112,6 +112,10 @@ send_until() { # PATTERN FILE [FROM [PORT]]
     }
 }
 
+server_mac() {
+    on server cat /sys/class/net/eth0/address
+}
+
 # When this knock of another profile has been honoured, whatever was sent
 # before it has been dealt with.
 fence() {

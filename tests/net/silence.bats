@@ -5,6 +5,8 @@
 
 . "$top/tests/net/net.bash"
 
+every_transport="Transports = udp tcp-syn icmp"
+frames=$top/tests/net/tools/frames.py
 neighbour_port=$((knock_port + 1))
 
 setup() {
@@ -34,6 +36,8 @@ add_known_knock() {
     stop_daemon
     on server portsmithd --release
     knock_bytes "$lab/knock" ssh
+    knock_bytes "$lab/knock-syn" ssh
+    knock_bytes "$lab/knock-echo" ssh
     head -c 200 /dev/urandom >"$lab/garbage"
 }
 
@@ -61,6 +65,23 @@ probe_from_outside() {
         done
         wait_for_unreachable_budget
         scan -sU -p "$port"
+    done
+    probe_by_other_transports
+}
+
+# By each of them garbage and a knock that nobody has heard yet.
+probe_by_other_transports() {
+    local file port
+
+    for port in 22 "$neighbour_port" "$knock_port"; do # the last is where it opens
+        for file in garbage knock-syn; do
+            on client "$frames" wire eth0 "$(server_mac)" plain "$client" "$server" "$port" \
+                "$lab/$file" syn
+        done
+    done
+    for file in garbage knock-echo; do
+        on client "$frames" wire eth0 "$(server_mac)" plain "$client" "$server" 0 \
+            "$lab/$file" echo
     done
 }
 
@@ -128,8 +149,9 @@ reject_by_plain_rules() {
 }
 
 @test "scans and knocks get the answers that a plain rule would give: reset" {
-    echo "CloseWith = reset" >>"$conf"
+    printf '%s\n' "CloseWith = reset" "$every_transport" >>"$conf"
     compare reject_by_plain_rules
+    [ "$(log_count "ssh: (opened|extended) tcp/22 for ")" -ge 3 ] # by each transport
 }
 
 @test "a shut port that resets looks like one where nothing listens" {
@@ -149,17 +171,21 @@ reject_by_plain_rules() {
 
 # The whole life of a daemon, and not one packet that it would have caused.
 @test "Portsmith sends nothing: start, knocks, reload, stop" {
+    echo "$every_transport" >>"$conf"
+    on client sh -c 'echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range'
     capture_start "$lab/own.pcap"
     start_daemon
     knock_opens ssh
+    knock_opens ssh --transport tcp-syn
+    knock_opens ssh --transport icmp
     send_bytes "$lab/garbage"
     reload_daemon
     knock_until "ssh: closed" --close ssh
     stop_daemon
     capture_stop
-    # The host itself answers datagrams that nothing takes, as at any port.
+    # The host itself answers what nothing takes, as at any port, and echo requests.
     answers "$lab/own.pcap" >"$lab/own"
     cat "$lab/own"
-    run grep -v -E "ICMP $server udp port $knock_port unreachable|ICMP6, destination unreachable, unreachable port" "$lab/own"
+    run grep -v -E "ICMP $server udp port $knock_port unreachable|ICMP6, destination unreachable, unreachable port|\.$knock_port > PROBER: Flags \[R\.\]|ICMP6?,? echo reply" "$lab/own"
     [ "$status" -eq 1 ] # no other line
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Sends a UDP datagram in frames that no socket would make.
+"""Sends the bytes of a file in frames that no socket would make.
 
-frames.py wire INTERFACE MAC KIND SOURCE DESTINATION PORT FILE
+frames.py wire INTERFACE MAC KIND SOURCE DESTINATION PORT FILE [TRANSPORT]
     puts one frame (or two fragments) on INTERFACE, to MAC; KIND is plain, vlan,
-    qinq, qinq-8100, options, fragments, trailer, truncated or extension
+    qinq, qinq-8100, options, fragments, trailer, truncated or extension, and
+    TRANSPORT udp (unless given), syn, syn-options, syn-ecn, syn-ack or echo
 frames.py syn INTERFACE MAC KIND SOURCE DESTINATION PORT
     puts a TCP SYN on INTERFACE, whole or in two fragments of which the first ends
     before the flags; KIND is plain or fragments
@@ -39,6 +40,36 @@ def udp(source, destination, port, payload):
     return struct.pack("!HHHH", 40000, port, length, value) + payload
 
 
+def segment(source, destination, port, flags, options=b"", payload=b""):
+    header = struct.pack("!HHIIBBHHH", 40000, port, 1, 0, (20 + len(options)) // 4 << 4, flags,
+                         64240, 0, 0) + options
+    pseudo = source.packed + destination.packed + \
+        struct.pack("!IHBB", len(header) + len(payload), 0, 0, 6)
+    value = checksum(pseudo + header + payload)
+    return header[:16] + struct.pack("!H", value) + header[18:] + payload
+
+
+def echo(source, destination, payload):
+    kind, pseudo = 8, b""
+    if source.version == 6:
+        kind = 128
+        pseudo = source.packed + destination.packed + struct.pack("!IHBB", 8 + len(payload), 0, 0, 58)
+    header = struct.pack("!BBHHH", kind, 0, 0, 77, 1)
+    value = checksum(pseudo + header + payload)
+    return header[:2] + struct.pack("!H", value) + header[4:] + payload
+
+
+def inside(transport, source, destination, port, payload):
+    """What is in the IP packet, and the number of its protocol."""
+    if transport == "udp":
+        return udp(source, destination, port, payload), 17
+    if transport == "echo":
+        return echo(source, destination, payload), 1 if source.version == 4 else 58
+    flags = {"syn-ecn": 0xC2, "syn-ack": 0x12}.get(transport, 2)
+    options = b"\x02\x04\x05\xb4" + b"\x01" * 36 if transport == "syn-options" else b""
+    return segment(source, destination, port, flags, options, payload), 6
+
+
 def ipv4(source, destination, payload, options=b"", flags=0, protocol=17):
     size = 20 + len(options)
     head = struct.pack("!BBHHHBBH4s4s", 0x40 | size // 4, 0, size + len(payload), 7, flags, 64,
@@ -51,52 +82,46 @@ def ipv6(source, destination, payload, following=17):
         source.packed + destination.packed + payload
 
 
-def syn(source, destination, port):
-    header = struct.pack("!HHIIBBHHH", 40000, port, 1, 0, 5 << 4, 2, 64240, 0, 0)
-    pseudo = source.packed + destination.packed + struct.pack("!IHBB", len(header), 0, 0, 6)
-    return header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]
-
-
 def syn_packets(kind, source, destination, port):
     """An IP packet with a SYN, or its fragments."""
-    segment = syn(source, destination, port)
+    syn = segment(source, destination, port, 2)
     if kind == "plain":
-        return [ipv4(source, destination, segment, protocol=6) if source.version == 4
-                else ipv6(source, destination, segment, following=6)]
+        return [ipv4(source, destination, syn, protocol=6) if source.version == 4
+                else ipv6(source, destination, syn, following=6)]
     if source.version == 4:
-        return [ipv4(source, destination, segment[:8], flags=0x2000, protocol=6),
-                ipv4(source, destination, segment[8:], flags=1, protocol=6)]
+        return [ipv4(source, destination, syn[:8], flags=0x2000, protocol=6),
+                ipv4(source, destination, syn[8:], flags=1, protocol=6)]
     return [ipv6(source, destination, struct.pack("!BBHI", 6, 0, offset | more, 77) + part,
                  following=44)
-            for offset, more, part in ((0, 1, segment[:8]), (8, 0, segment[8:]))]
+            for offset, more, part in ((0, 1, syn[:8]), (8, 0, syn[8:]))]
 
 
-def packets(kind, source, destination, port, payload):
+def packets(kind, source, destination, port, payload, transport="udp"):
     """The IP packets of a KIND."""
-    datagram = udp(source, destination, port, payload)
+    datagram, protocol = inside(transport, source, destination, port, payload)
     if source.version == 4:
         if kind == "options":
-            return [ipv4(source, destination, datagram, options=b"\x01" * 12)]
+            return [ipv4(source, destination, datagram, options=b"\x01" * 12, protocol=protocol)]
         if kind == "fragments":
-            return [ipv4(source, destination, datagram[:64], flags=0x2000),
-                    ipv4(source, destination, datagram[64:], flags=64 // 8)]
-        return [ipv4(source, destination, datagram)]
+            return [ipv4(source, destination, datagram[:64], flags=0x2000, protocol=protocol),
+                    ipv4(source, destination, datagram[64:], flags=64 // 8, protocol=protocol)]
+        return [ipv4(source, destination, datagram, protocol=protocol)]
     if kind == "extension":
-        options = struct.pack("!BB", 17, 0) + b"\x01\x04\0\0\0\0"
+        options = struct.pack("!BB", protocol, 0) + b"\x01\x04\0\0\0\0"
         return [ipv6(source, destination, options + datagram, following=60)]
     if kind == "fragments":
         def fragment(offset, more, part):
-            head = struct.pack("!BBHI", 17, 0, offset | more, 99)
+            head = struct.pack("!BBHI", protocol, 0, offset | more, 99)
             return ipv6(source, destination, head + part, following=44)
         return [fragment(0, 1, datagram[:64]), fragment(64, 0, datagram[64:])]
-    return [ipv6(source, destination, datagram)]
+    return [ipv6(source, destination, datagram, following=protocol)]
 
 
-def frames(kind, mac, own, source, destination, port, payload):
+def frames(kind, mac, own, source, destination, port, payload, transport="udp"):
     ethertype = b"\x08\x00" if source.version == 4 else b"\x86\xdd"
     tags = {"vlan": b"\x81\x00\x00\x05", "qinq": b"\x88\xa8\x00\x05\x81\x00\x00\x06",
             "qinq-8100": b"\x81\x00\x00\x05\x81\x00\x00\x06"}.get(kind, b"")
-    for packet in packets(kind, source, destination, port, payload):
+    for packet in packets(kind, source, destination, port, payload, transport):
         frame = mac + own + tags + ethertype + packet
         if kind == "trailer":
             frame += b"\xde\xad\xbe\xef"
@@ -111,12 +136,12 @@ def open_wire(interface):
     return wire, wire.getsockname()[4]
 
 
-def run_wire(interface, mac, kind, source, destination, port, file):
+def run_wire(interface, mac, kind, source, destination, port, file, transport="udp"):
     wire, own = open_wire(interface)
     payload = open(file, "rb").read()
     for frame in frames(kind, bytes.fromhex(mac.replace(":", "")), own,
                         ipaddress.ip_address(source), ipaddress.ip_address(destination),
-                        int(port), payload):
+                        int(port), payload, transport):
         wire.send(frame)
 
 
@@ -153,7 +178,8 @@ def run_noise(interface, mac, source, destination, port, count):
                     chance.randbytes(chance.randrange(46, 600))]
         else:
             made = frames(chance.choice(kinds), target, own, source, destination, int(port),
-                          chance.randbytes(chance.choice([0, 1, 175, 176, 177, 200, 304, 305])))
+                          chance.randbytes(chance.choice([0, 1, 175, 176, 177, 200, 304, 305])),
+                          chance.choice(["udp", "syn", "syn-options", "echo"]))
         for frame in made:
             wire.send(frame)
             sent += 1
