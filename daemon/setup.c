@@ -34,8 +34,8 @@ static const char introduction[] =
 
 static const char before_port[] =
     "\n"
-    "# The UDP port that knocks are sent to. Nothing listens there, and to the\n"
-    "# outside it looks like any other unused port.\n";
+    "# The port that knocks are sent to. Nothing listens there, and to the outside it\n"
+    "# looks like any other unused port.\n";
 
 static const char before_close[] =
     "\n"
@@ -43,6 +43,10 @@ static const char before_close[] =
     "# Connections that stand when Portsmith starts are never cut.\n";
 
 static const char rest[] =
+    "\n"
+    "# How knocks may come: `udp`, `tcp-syn` for networks that drop UDP, `icmp` (echo\n"
+    "# requests, which the kernel answers), or several of them.\n"
+    "#Transports = udp\n"
     "\n"
     "# What a shut port does with a packet: `drop` says nothing, `reset` refuses the\n"
     "# connection. Choose what the host's other unused ports do.\n"

@@ -137,6 +137,7 @@ refused() { # TEXT
     [ "$(sed '1d; s/, key id [0-9a-f]*$//' <<<"$output")" = "[Portsmith]
 Interface = eth0 wg0
 Port = 4000
+Transports = udp
 Backend = auto
 Close = tcp/22 udp/53
 CloseWith = drop

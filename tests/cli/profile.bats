@@ -263,7 +263,7 @@ wg0" ]
 
 @test "the first configuration explains every key and shows its true default" {
     run private portsmith-profile init --port 12345
-    for key in Interface Port Backend Close CloseWith MaxSkew Window MaxWindow MaxGrants User \
+    for key in Interface Port Transports Backend Close CloseWith MaxSkew Window MaxWindow MaxGrants User \
         ProfileDirectory StateDirectory RunDirectory; do
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
@@ -298,6 +298,19 @@ wg0" ]
     # The client's private key stays in the bundle alone.
     run grep -rF "$(value alice.bundle PrivateKey)" profiles
     [ "$status" -eq 1 ]
+}
+
+@test "where UDP is not listened to, client files name a transport" {
+    profile init
+    echo "Transports = icmp, tcp-syn" >>test.conf
+    profile create alice --open tcp/22
+    [ "$(value alice.bundle Transport)" = tcp-syn ]
+    run profile add bob --open tcp/22 --public-key "$(public_key)"
+    [ "$status" -eq 0 ]
+    [[ $output == *$'\nTransport = tcp-syn\n'* ]]
+    echo "Transports = udp" >>test.conf
+    profile create carol --open tcp/22
+    [ "$(value carol.bundle Transport)" = "" ]
 }
 
 @test "the bundle's private key is that of the profile's public key" {

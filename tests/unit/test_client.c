@@ -274,6 +274,7 @@ static void minimal_server_file_has_defaults(void **state)
     assert_int_equal(s->address.source, ADDRESS_AUTO);
     assert_string_equal(s->identity, "./identity");
     assert_false(s->has_preshared);
+    assert_int_equal(s->transport, TRANSPORT_UDP);
     server_free(s);
 }
 
@@ -281,6 +282,7 @@ static void full_server_file_is_read(void **state)
 {
     struct server *s = assert_read(MINIMAL "Open = tcp/443 tcp/22\nOpen = udp/53, tcp/22\n"
                                            "Window = 10m\nAddress = 198.51.100.7\n"
+                                           "Transport = icmp\n"
                                            "Identity = /keys/mine\nPresharedKey = " PRESHARED "\n");
     char text[ADDRESS_TEXT_SIZE];
 
@@ -290,6 +292,7 @@ static void full_server_file_is_read(void **state)
     assert_int_equal(s->services[1].port, 443);
     assert_int_equal(s->services[2].protocol, IPPROTO_UDP);
     assert_int_equal(s->window, 600);
+    assert_int_equal(s->transport, TRANSPORT_ICMP);
     assert_int_equal(s->address.source, ADDRESS_GIVEN);
     assert_string_equal(address_format(&s->address.given, text), "198.51.100.7");
     assert_string_equal(s->identity, "/keys/mine");
@@ -328,6 +331,8 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {MINIMAL "Open = tcp/1 tcp/2\nOpen = tcp/3 tcp/4 tcp/5\n",
          "bastion.conf:6: Open: a knock can name 4 services at most"},
         {MINIMAL "Window = 0\n", "bastion.conf:5: Window: '0' is out of range"},
+        {MINIMAL "Transport = tcp\n",
+         "bastion.conf:5: Transport: expected udp, tcp-syn or icmp, not 'tcp'"},
         {MINIMAL "Address = here\n", "bastion.conf:5: Address: 'here' is not auto, observed or"},
         {MINIMAL "Address = 127.0.0.1\n", "bastion.conf:5: Address: no door can be opened to"},
         {MINIMAL "Identity =\n", "bastion.conf:5: Identity: expected the path"},
@@ -438,6 +443,7 @@ static struct server *assert_unpacked(const char *text)
 static void bundle_becomes_a_server_and_an_identity(void **state)
 {
     struct server *s = assert_unpacked(BUNDLE "Open = udp/53 tcp/22\nOpen = tcp/443\n"
+                                              "Transport = tcp-syn\n"
                                               "PresharedKey = " PRESHARED "\n");
     char text[KEY_TEXT_SIZE];
     uint8_t secret[KEY_SIZE];
@@ -449,6 +455,7 @@ static void bundle_becomes_a_server_and_an_identity(void **state)
     assert_string_equal(key_format(s->public_key, text), SERVER_KEY);
     assert_int_equal(s->service_count, 3);
     assert_int_equal(s->services[1].port, 443);
+    assert_int_equal(s->transport, TRANSPORT_TCP_SYN);
     assert_string_equal(key_format(s->preshared, text), PRESHARED);
     assert_string_equal(s->identity, "config/bastion.key");
     assert_true(key_file_read(s->identity, secret, &why));
@@ -485,7 +492,7 @@ static void longest_bundle_fits(void **state)
     host[sizeof host - 1] = '\0';
     snprintf(text, sizeof text,
              "[Bundle]\nName=bastion\nHost=%s\nPort=65535\nPublicKey=" SERVER_KEY
-             "\nPrivateKey=" SEED "\nPresharedKey=" PRESHARED
+             "\nPrivateKey=" SEED "\nTransport=tcp-syn\nPresharedKey=" PRESHARED
              "\nOpen=tcp/65532 tcp/65533 tcp/65534 tcp/65535\n", host);
     s = assert_unpacked(text);
     assert_string_equal(s->host, host);

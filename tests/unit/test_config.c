@@ -109,6 +109,7 @@ static void left_out_keys_have_defaults(void **state)
     assert_int_equal(c.max_grants, 1000);
     assert_string_equal(c.user, "portsmith");
     assert_string_equal(c.profile_directory, "/etc/portsmith.d");
+    assert_int_equal(c.transports, 1u << TRANSPORT_UDP);
     assert_string_equal(c.state_directory, "/var/lib/portsmith");
     assert_string_equal(c.run_directory, "/run/portsmith");
 }
@@ -121,6 +122,7 @@ static void every_key_is_read(void **state)
     (void)state;
     scratch_write_text(MAIN, 0644,
                        "[Portsmith]\nInterface = eth0, wg0\nInterface = eth0 ppp0\nPort = 1\n"
+                       "Transports = icmp, udp\nTransports = icmp\n"
                        "Backend = legacy\nClose = udp/53 tcp/443\nClose = tcp/22 tcp/443\n"
                        "CloseWith = reset\nMaxSkew = off\nWindow = 1m\nMaxWindow = 1m\n"
                        "MaxGrants = 10000\nUser = knock_user\nProfileDirectory = /a\n"
@@ -129,6 +131,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(c.interface_count, 3);
     assert_string_equal(c.interfaces[2], "ppp0");
     assert_int_equal(c.port, 1);
+    assert_int_equal(c.transports, 1u << TRANSPORT_UDP | 1u << TRANSPORT_ICMP);
     assert_int_equal(c.backend, BACKEND_LEGACY);
     assert_int_equal(c.close_count, 3);
     assert_int_equal(c.close[0].port, 22);
@@ -164,6 +167,9 @@ static const struct {
     {"[Portsmith]\nInterface = eth0\nInterface = any\n", MAIN ":3: Interface: 'any' stands alone"},
     {"[Portsmith]\nInterface = " SIXTEEN " q\n", MAIN ":2: Interface: more than 16 interfaces"},
     {"[Portsmith]\nInterface =\n", MAIN ":2: Interface: expected a value"},
+    {"[Portsmith]\nTransports = udp tcp\n",
+     MAIN ":2: Transports: expected udp, tcp-syn or icmp, not 'tcp'"},
+    {"[Portsmith]\nTransports = ,\n", MAIN ":2: Transports: expected a value"},
     {"[Portsmith]\nBackend = nftables\n", MAIN ":2: Backend: expected auto, nft or legacy, not 'nft"},
     {"[Portsmith]\nClose = ssh\n", MAIN ":2: Close: 'ssh' is not a service"},
     {"[Portsmith]\nCloseWith = reject\n", MAIN ":2: CloseWith: expected drop or reset, not 'rej"},
@@ -580,7 +586,7 @@ static void what_is_printed_can_be_read_back(void **state)
         used += snprintf(rest + used, sizeof rest - (size_t)used, "Close = tcp/%u\n", 10000 + i);
     snprintf(rest + used, sizeof rest - (size_t)used,
              "Backend = nft\nCloseWith = reset\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
-             "MaxGrants = 7\n");
+             "MaxGrants = 7\nTransports = icmp tcp-syn\n");
     write_main(rest);
     write_profile("alice", 1, "Open = tcp/22\nAddress = signed 10.0.0.0/8\nExpires = 2027-01-31\n");
     c = load();

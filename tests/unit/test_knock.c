@@ -76,11 +76,12 @@ static void make_knock(struct datagram *d, uint64_t counter)
 }
 
 /* Of an exact size in memory, so that a sanitizer sees what is read beyond. */
-static bool examine_from(const struct datagram *d, const char *source, uint16_t port)
+static bool examine_by(enum transport transport, const struct datagram *d, const char *source,
+                       uint16_t port)
 {
     uint8_t *copy = malloc(d->size ? d->size : 1);
-    struct frame frame = {.source = address_of(source), .port = port, .payload = copy,
-                          .size = d->size};
+    struct frame frame = {.source = address_of(source), .transport = transport, .port = port,
+                          .payload = copy, .size = d->size};
     bool passed;
 
     memcpy(copy, d->bytes, d->size);
@@ -89,6 +90,11 @@ static bool examine_from(const struct datagram *d, const char *source, uint16_t 
         assert_memory_equal(world.message.key_id, world.client.key_id, KEY_ID_SIZE);
     free(copy);
     return passed;
+}
+
+static bool examine_from(const struct datagram *d, const char *source, uint16_t port)
+{
+    return examine_by(TRANSPORT_UDP, d, source, port);
 }
 
 static bool examine(const struct datagram *d)
@@ -209,6 +215,20 @@ static void another_port_is_garbage(void **state)
     make_knock(&d, clock_wall_us());
     assert_false(examine_from(&d, "192.0.2.7", KNOCK_PORT + 1));
     check_counted(1, 0);
+}
+
+static void a_port_counts_where_there_is_one(void **state)
+{
+    struct datagram d;
+
+    (void)state;
+    make_knock(&d, clock_wall_us());
+    assert_false(examine_by(TRANSPORT_TCP_SYN, &d, "192.0.2.7", KNOCK_PORT + 1));
+    check_counted(1, 0);
+    assert_true(examine_by(TRANSPORT_ICMP, &d, "192.0.2.7", 0));
+    assert_false(examine_by(TRANSPORT_TCP_SYN, &d, "192.0.2.7", KNOCK_PORT)); /* again */
+    make_knock(&d, clock_wall_us());
+    assert_true(examine_by(TRANSPORT_TCP_SYN, &d, "192.0.2.7", KNOCK_PORT));
 }
 
 static void a_stranger_s_knock_is_garbage(void **state)
@@ -442,6 +462,7 @@ int main(void)
         IN_WORLD(too_large_is_garbage),
         IN_WORLD(a_flipped_bit_is_garbage),
         IN_WORLD(another_port_is_garbage),
+        IN_WORLD(a_port_counts_where_there_is_one),
         IN_WORLD(a_stranger_s_knock_is_garbage),
         IN_WORLD(an_invalid_request_is_malformed),
         IN_WORLD(a_source_that_cannot_be_is_malformed),
