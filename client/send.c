@@ -39,6 +39,13 @@ static void send_one(struct sending *s, const struct knocker *knocker, bool sign
     close(fd);
 }
 
+/* The first address has the highest: where a profile has room for one grant, the
+ * newest knock says where it is, and one connects to the first address first. */
+static unsigned counter_of(unsigned i, unsigned count)
+{
+    return i == 0 ? count - 1 : i - 1;
+}
+
 unsigned send_knocks(struct sending *sendings, const struct target *targets, unsigned count,
                      const struct knocker *knocker, const struct request *request,
                      bool sign_source)
@@ -48,7 +55,7 @@ unsigned send_knocks(struct sending *sendings, const struct target *targets, uns
     for (unsigned i = 0; i < count; i++) {
         sendings[i] = (struct sending){
             .target = targets[i], .transport = knocker->transport, .request = *request};
-        sendings[i].request.counter += i;
+        sendings[i].request.counter += counter_of(i, count);
         send_one(&sendings[i], knocker, sign_source);
         sent += sendings[i].sent;
     }

@@ -25,7 +25,8 @@ struct sending {
 
 /* Sends one datagram by the knocker's transport to each of `count` targets and fills in
  * sendings[i] for targets[i]. Each asks for `request`, with a counter of its
- * own: request->counter + i; the caller has taken `count` of them. With
+ * own, from request->counter on, of which the caller has taken `count`; the highest
+ * is that of targets[0]. With
  * `sign_source`, the address that a datagram leaves from is signed if it is
  * global. Returns how many were sent. */
 unsigned send_knocks(struct sending *sendings, const struct target *targets, unsigned count,

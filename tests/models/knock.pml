@@ -27,6 +27,8 @@
  * - A second client: marks and grants are kept for each alone.
  * - A second address family and table: a grant is its rule; half a rule opens
  *   nothing. That a failed transaction may be in force in part or in whole is in.
+ * - A client with room for one grant, which a knock moves: that is a removal and an
+ *   addition, in one rewrite or in two. tests/unit/test_dispatch.c has them.
  * - Removed chains, and the shutting rules: tests/net and the drills have them.
  * - Steps of the wall clock, but for one that is lost with the power (CLOCK_LOST).
  * - The mark keeps two counters, not eight; a batch holds two requests, not 64.

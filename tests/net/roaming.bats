@@ -83,6 +83,27 @@ it_is_open_for() { # ADDRESS
     it_is_open_for "$client"
 }
 
+@test "a name with two addresses has the grant at the first" {
+    printf '%s dual.test\n' 10.77.0.1 fd77::1 >"$lab/hosts"
+    knock_both() {
+        on client unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$lab/hosts" \
+            setpriv --reuid="$client_user" --clear-groups --regid="$(id -g "$client_user")" \
+            env HOME="$lab/home" portsmith-knock -v \
+            --server-key "$(sed -n 's/^PublicKey = //p' "$lab/home/.config/portsmith/ssh.conf")" \
+            --port "$knock_port" --identity "$lab/home/.config/portsmith/ssh.key" dual.test
+    }
+    run knock_both
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 2 ]
+    wait_until 5 log_count_exceeds "ssh: (opened|refused)" 1
+    if [[ ${lines[0]} == *" to 10.77.0.1 "* ]]; then
+        rules_of_first() { on server "iptables-$BACKEND" -w 5 -t mangle -S portsmith-shut; }
+    else
+        rules_of_first() { on server "ip6tables-$BACKEND" -w 5 -t mangle -S portsmith-shut; }
+    fi
+    [ "$(rules_of_first | grep -e --datestop | grep -v -c -e '--dport 9 ')" -eq 1 ]
+}
+
 @test "after a crash there is one, the last" {
     local pid pids
 
