@@ -281,7 +281,8 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
     }
     for (int family = IPV4; family < FAMILIES; family++)
         changes[family].rewrite |= is_left[family];
-    if (!is_left[other] || helper_firewall_rewrite(d->firewall, other, d->grants, &why))
+    if (!is_left[other] || !d->firewall->xtables.in_use[other] ||
+        helper_firewall_rewrite(d->firewall, other, d->grants, &why))
         return true;
     log_throttled("the firewall was not changed", &why);
     return false;
