@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool is_trustworthy(int fd, const char *path, enum file_trust trust, struct error *why)
+bool file_check(int fd, const char *path, enum file_trust trust, struct error *why)
 {
     mode_t loose = trust == FILE_SECRET ? 077 : 022;
     struct stat s;
@@ -26,18 +26,28 @@ static bool is_trustworthy(int fd, const char *path, enum file_trust trust, stru
     return true;
 }
 
+static const char *explain_open(int error)
+{
+    switch (error) {
+    case ELOOP:
+        return "is a symbolic link, which is not followed here";
+    case EACCES:
+        return "Permission denied; make it, and the directories above, accessible to you";
+    default:
+        return strerror(error);
+    }
+}
+
 int file_open(const char *path, enum file_trust trust, struct error *why)
 {
     /* O_NONBLOCK: a fifo put in the file's place must not hang us. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0) {
-        error_set(why, "%s: %s", path,
-                  errno == ELOOP ? "is a symbolic link, which is not followed here"
-                                 : strerror(errno));
+        error_set(why, "%s: %s", path, explain_open(errno));
         return -1;
     }
-    if (!is_trustworthy(fd, path, trust, why)) {
+    if (!file_check(fd, path, trust, why)) {
         close(fd);
         errno = EACCES;
         return -1;

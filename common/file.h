@@ -25,6 +25,10 @@ int file_open(const char *path, enum file_trust trust, struct error *why);
 ssize_t file_read(const char *path, enum file_trust trust, void *buffer, size_t size,
                   struct error *why);
 
+/* Whether an open file is a regular one that belongs to the caller or to root, of
+ * a mode as tight as `trust` asks; with the reason, which names `path`, if not. */
+bool file_check(int fd, const char *path, enum file_trust trust, struct error *why);
+
 /* Whether file_open would open it; with the reason if not. */
 bool file_is_trusted(const char *path, enum file_trust trust, struct error *why);
 

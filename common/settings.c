@@ -142,18 +142,15 @@ static bool parse(struct reading *r)
     return !r->failed;
 }
 
-bool settings_read(const char *path, enum file_trust trust, const char *section,
-                   const struct setting *settings, size_t count, void *into, struct error *why)
+bool settings_take(int fd, const char *path, const char *section, const struct setting *settings,
+                   size_t count, void *into, struct error *why)
 {
     struct reading r = {.path = path, .section = section, .settings = settings,
                         .count = count, .into = into, .why = why};
-    int fd = file_open(path, trust, why);
     char buffer[4096];
     bool ok;
 
-    if (fd < 0 || count > SETTINGS_MAX)
-        return false;
-    r.file = fdopen(fd, "r");
+    r.file = count <= SETTINGS_MAX ? fdopen(fd, "r") : NULL;
     if (!r.file) {
         close(fd);
         return error_set(why, "%s: %s", path, strerror(errno));
@@ -164,6 +161,14 @@ bool settings_read(const char *path, enum file_trust trust, const char *section,
     sodium_memzero(buffer, sizeof buffer);
     sodium_stackzero(STACK_OF_INIH);
     return ok;
+}
+
+bool settings_read(const char *path, enum file_trust trust, const char *section,
+                   const struct setting *settings, size_t count, void *into, struct error *why)
+{
+    int fd = file_open(path, trust, why);
+
+    return fd >= 0 && settings_take(fd, path, section, settings, count, into, why);
 }
 
 bool settings_each_word(const char *value,

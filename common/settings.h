@@ -27,6 +27,11 @@ struct setting {
 bool settings_read(const char *path, enum file_trust trust, const char *section,
                    const struct setting *settings, size_t count, void *into, struct error *why);
 
+/* The same for a file that is open already, or standard input; `path` is what errors
+ * call it. Closes `fd`. */
+bool settings_take(int fd, const char *path, const char *section, const struct setting *settings,
+                   size_t count, void *into, struct error *why);
+
 /* Calls `add` for each of the words, parted by blanks or commas, of a value. */
 bool settings_each_word(const char *value,
                         bool (*add)(void *into, const char *word, struct error *why),

@@ -74,6 +74,24 @@ static void other_peoples_files_are_refused(void **state)
     close(roots);
 }
 
+static void what_may_not_be_opened_is_told(void **state)
+{
+    struct error why;
+    int fd;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    scratch_write_text("file", 0600, "x");
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    fd = file_open("file", FILE_SECRET, &why);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(fd, -1);
+    assert_string_equal(why.text, "file: Permission denied; make it, and the directories above, "
+                                  "accessible to you");
+}
+
 static void only_regular_files_are_opened(void **state)
 {
     struct sockaddr_un here = {.sun_family = AF_UNIX, .sun_path = "socket"};
@@ -235,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes_must_be_as_tight_as_asked),
         cmocka_unit_test(other_peoples_files_are_refused),
+        cmocka_unit_test(what_may_not_be_opened_is_told),
         cmocka_unit_test(only_regular_files_are_opened),
         cmocka_unit_test(reading_stops_at_the_size_given),
         cmocka_unit_test(creating_never_touches_what_is_there),
