@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nearest.h"
 #include "paths.h"
 
 #define SUFFIX ".conf"
 
-enum {
-    NEAR = 2,        /* changes that make one name of another, for it to be meant */
-    NAMES_TOLD = 16, /* in an error */
-};
+enum { NAMES_TOLD = 16 }; /* in an error */
+
+_Static_assert((int)SERVER_NAME_SIZE <= (int)NEAREST_NAME_SIZE, "a server's name can be compared");
 
 /* ---- finding ------------------------------------------------------------- */
 
@@ -87,50 +87,14 @@ void known_free(struct known *known)
 
 /* ---- reading ------------------------------------------------------------- */
 
-static unsigned least_of(unsigned a, unsigned b, unsigned c)
-{
-    unsigned least = a < b ? a : b;
-
-    return least < c ? least : c;
-}
-
-/* Letters changed, missing or too many (Levenshtein), row by row. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[SERVER_NAME_SIZE];
-    size_t width = strlen(b);
-
-    for (unsigned j = 0; j <= width; j++)
-        row[j] = j;
-    for (unsigned i = 0; a[i] != '\0'; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = i + 1;
-        for (size_t j = 0; j < width; j++) {
-            unsigned above = row[j + 1];
-
-            row[j + 1] = least_of(above + 1, row[j] + 1, diagonal + (a[i] != b[j]));
-            diagonal = above;
-        }
-    }
-    return row[width];
-}
-
 /* NULL if none is near. */
-static const char *nearest(const struct known *known, const char *name)
+static const char *nearest_known(const struct known *known, const char *name)
 {
-    unsigned least = NEAR + 1;
-    const char *found = NULL;
+    struct nearest nearest = nearest_to(name);
 
-    for (size_t i = 0; i < known->count; i++) {
-        unsigned changes = distance(name, known->names[i]);
-
-        if (changes < least && changes < strlen(name)) {
-            least = changes;
-            found = known->names[i];
-        }
-    }
-    return found;
+    for (size_t i = 0; i < known->count; i++)
+        nearest_try(&nearest, known->names[i]);
+    return nearest.found;
 }
 
 static void tell_unknown(struct error *why, const char *name, const char *path)
@@ -145,7 +109,7 @@ static void tell_unknown(struct error *why, const char *name, const char *path)
                        "'portsmith-knock import FILE'", path);
         return;
     }
-    meant = nearest(&known, name);
+    meant = nearest_known(&known, name);
     for (size_t i = 0; i < known.count && i < NAMES_TOLD; i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
                  known.names[i]);
@@ -155,12 +119,27 @@ static void tell_unknown(struct error *why, const char *name, const char *path)
     known_free(&known);
 }
 
+bool known_check_name(const char *name, struct error *why)
+{
+    return server_name_is_valid(name) ||
+           error_set(why, "'%s' is not a SERVER: expected the name of a file in "
+                          "~/.config/portsmith, without its .conf", name);
+}
+
+bool known_path(char path[static PATH_MAX], const char *name, struct error *why)
+{
+    char directory[PATH_MAX];
+
+    return path_config_directory(directory, why) &&
+           path_join(path, directory, name, SUFFIX, why);
+}
+
 bool known_read(struct server *server, const char *name, struct error *why)
 {
-    char directory[PATH_MAX], path[PATH_MAX];
+    char path[PATH_MAX];
 
     errno = 0;
-    if (!path_config_directory(directory, why) || !path_join(path, directory, name, SUFFIX, why))
+    if (!known_path(path, name, why))
         return false;
     if (server_read(server, path, why))
         return true;

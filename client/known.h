@@ -3,6 +3,7 @@
 #ifndef PORTSMITH_KNOWN_H
 #define PORTSMITH_KNOWN_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -20,6 +21,12 @@ struct known {
 bool known_find(struct known *known, struct error *why);
 
 void known_free(struct known *known);
+
+/* Whether `name` can be a server's; false with what was expected. */
+bool known_check_name(const char *name, struct error *why);
+
+/* The path of the file of the server called `name`, be there one or not. */
+bool known_path(char path[static PATH_MAX], const char *name, struct error *why);
 
 /* Reads the file of the server called `name` into *server, fresh from server_new.
  * Where there is none, errno is ENOENT and the error says which names are known, the

@@ -27,9 +27,7 @@ static const char help[] =
     "Usage: portsmith-knock [options] SERVER [SERVICE...]\n"
     "       portsmith-knock [options] --config FILE [SERVICE...]\n"
     "       portsmith-knock [options] --server-key KEY --port PORT HOST [SERVICE...]\n"
-    "       portsmith-knock keygen [FILE]\n"
-    "       portsmith-knock pubkey [FILE]\n"
-    "       portsmith-knock import FILE\n"
+    "       portsmith-knock SUBCOMMAND ...\n"
     "\n"
     "Knocks at SERVER, so that it opens SERVICE (tcp/22, udp/53; up to 4) to you.\n"
     "Without a SERVICE: what the server's file says, or all that your profile permits.\n"
@@ -49,9 +47,14 @@ static const char help[] =
     "  --version             print the version\n"
     "  --window SPAN         stay open this long: 30s, 10m, 2h\n"
     "\n"
-    "  keygen   make your identity\n"
-    "  pubkey   print the public key of your identity\n"
-    "  import   read a bundle that the server's admin made for you\n";
+    "Subcommands:\n"
+    "  export [--with-secret-key] SERVER [FILE]\n"
+    "                        write a bundle for another device\n"
+    "  import FILE           read a bundle that was made for you, - for standard input\n"
+    "  keygen [FILE]         make your identity\n"
+    "  list [--json]         print the servers that you know\n"
+    "  pubkey [FILE]         print the public key of your identity\n"
+    "  show [--json] SERVER  print what is known of a server, without secrets\n";
 
 /* As given, NULL where not. */
 struct options {
@@ -69,13 +72,16 @@ static int read_server(struct server *server, const char *name)
 {
     struct error why;
 
-    if (!server_name_is_valid(name))
-        return cli_usage_error("'%s' is not a SERVER: expected the name of a file in "
-                               "~/.config/portsmith, without its .conf", name);
+    if (!known_check_name(name, &why))
+        return cli_usage_error("%s", why.text);
     if (subcommand_exists(name))
         return cli_usage_error("'%s' is a subcommand and must come first; a server file of that "
                                "name is reached with --config", name);
-    return known_read(server, name, &why) ? EXIT_SUCCESS : cli_failure(EX_CONFIG, &why);
+    if (known_read(server, name, &why))
+        return EXIT_SUCCESS;
+    if (errno == ENOENT && subcommand_near(name))
+        warnx("'%s' is no subcommand either; did you mean '%s'?", name, subcommand_near(name));
+    return cli_failure(EX_CONFIG, &why);
 }
 
 static int take_option(struct server *server, const char *option, const char *value,

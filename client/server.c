@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -201,4 +202,57 @@ bool server_read(struct server *server, const char *path, struct error *why)
                          sizeof settings / sizeof *settings, server, why) &&
            is_complete(server, path, why) && place_identity(server, path, why) &&
            (!server->has_preshared || file_is_trusted(path, FILE_SECRET, why));
+}
+
+/* ---- as text ------------------------------------------------------------- */
+
+_Static_assert(SERVER_HOST_SIZE + KEY_TEXT_SIZE + REQUEST_SERVICES * SERVICE_TEXT_SIZE +
+                   TIMESPAN_TEXT_SIZE + ADDRESS_TEXT_SIZE + 120 < SERVER_TEXT_SIZE,
+               "every line fits");
+
+__attribute__((format(printf, 2, 3)))
+static void append(char text[static SERVER_TEXT_SIZE], const char *format, ...)
+{
+    size_t size = strlen(text);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text + size, SERVER_TEXT_SIZE - size, format, arguments);
+    va_end(arguments);
+}
+
+static void append_services(char text[static SERVER_TEXT_SIZE], const struct server *server)
+{
+    char service[SERVICE_TEXT_SIZE];
+
+    append(text, "Open =");
+    for (size_t i = 0; i < server->service_count; i++)
+        append(text, " %s", service_format(&server->services[i], service));
+    append(text, "\n");
+}
+
+const char *server_format_address(const struct server *server,
+                                  char text[static ADDRESS_TEXT_SIZE])
+{
+    if (server->address.source == ADDRESS_GIVEN)
+        return address_format(&server->address.given, text);
+    return strcpy(text, server->address.source == ADDRESS_AUTO ? "auto" : "observed");
+}
+
+size_t server_format(const struct server *server, char text[static SERVER_TEXT_SIZE])
+{
+    char key[KEY_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+
+    text[0] = '\0';
+    append(text, "Host = %s\nPort = %u\n", server->host, server->port);
+    if (server->transport != TRANSPORT_UDP)
+        append(text, "Transport = %s\n", transport_name(server->transport));
+    append(text, "PublicKey = %s\n", key_format(server->public_key, key));
+    if (server->service_count > 0)
+        append_services(text, server);
+    if (server->window > 0)
+        append(text, "Window = %s\n", timespan_format(server->window, window));
+    if (server->address.source != ADDRESS_AUTO)
+        append(text, "Address = %s\n", server_format_address(server, address));
+    return strlen(text);
 }

@@ -17,6 +17,7 @@
 enum {
     SERVER_NAME_SIZE = 65,
     SERVER_HOST_SIZE = SETTINGS_LINE_MAX - 7, /* "Host = " and it fit in a line */
+    SERVER_TEXT_SIZE = 512,                   /* all lines of server_format, at their longest */
 };
 
 /* Which address a knock asks the door to be opened for. */
@@ -58,6 +59,14 @@ struct server *server_new(struct error *why);
  * when the file does not exist. The file must not be readable by others when
  * it holds a PresharedKey. */
 bool server_read(struct server *server, const char *path, struct error *why);
+
+/* "auto", "observed", or the address that is given. Returns `text`. */
+const char *server_format_address(const struct server *server,
+                                  char text[static ADDRESS_TEXT_SIZE]);
+
+/* Writes the lines of the server's file, from Host to Address, without those that
+ * are at their default, Identity and PresharedKey. Returns the size of the text. */
+size_t server_format(const struct server *server, char text[static SERVER_TEXT_SIZE]);
 
 /* Wipes and frees; NULL is allowed. */
 void server_free(struct server *server);

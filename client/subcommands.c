@@ -1,17 +1,34 @@
 #include "subcommands.h"
 
 #include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "bundle.h"
 #include "cli.h"
 #include "file.h"
 #include "identity.h"
 #include "keys.h"
+#include "known.h"
+#include "listing.h"
+#include "nearest.h"
 #include "paths.h"
+
+enum { WORDS_MAX = 2 };
+
+/* A subcommand's words, NULL where there are none, and whether its option is given. */
+struct call {
+    const char *words[WORDS_MAX];
+    bool option;
+};
+
+/* ---- identities ---------------------------------------------------------- */
 
 /* FILE if given, else the default identity. */
 static bool choose_identity(char path[static PATH_MAX], const char *given, struct error *why)
@@ -33,8 +50,9 @@ static bool make_directory_for(const char *given, struct error *why)
                      file_make_directory(directory, 0700, why));
 }
 
-static int run_keygen(const char *given)
+static int run_keygen(const struct call *call)
 {
+    const char *given = call->words[0];
     char path[PATH_MAX], text[KEY_TEXT_SIZE];
     uint8_t public_key[KEY_SIZE];
     struct error why;
@@ -52,8 +70,9 @@ static int run_keygen(const char *given)
     return EXIT_SUCCESS;
 }
 
-static int run_pubkey(const char *given)
+static int run_pubkey(const struct call *call)
 {
+    const char *given = call->words[0];
     char path[PATH_MAX], text[KEY_TEXT_SIZE];
     struct identity *identity;
     struct error why;
@@ -68,16 +87,145 @@ static int run_pubkey(const char *given)
     return EXIT_SUCCESS;
 }
 
-static int run_import(const char *given);
+/* ---- bundles ------------------------------------------------------------- */
+
+static int unpack(const struct bundle *bundle, const char *path)
+{
+    char directory[PATH_MAX], key[PATH_MAX], conf[PATH_MAX];
+    struct error why;
+
+    if (subcommand_exists(bundle->name)) {
+        warnx("%s: a server cannot be named '%s', which is a subcommand; give the bundle another "
+              "Name", path, bundle->name);
+        return EX_CONFIG;
+    }
+    if (!path_config_directory(directory, &why) ||
+        !bundle_unpack(bundle, directory, key, conf, &why))
+        return cli_failure(EXIT_FAILURE, &why);
+    if (bundle->has_secret)
+        printf("Made %s and %s.\n"
+               "Now delete %s, here and where it came from: it holds your secret key.\n",
+               conf, key, path);
+    else
+        printf("Made %s. There is no secret key in %s: knocks take your own,\n"
+               "see 'portsmith-knock pubkey', which the server's admin has to add.\n", conf, path);
+    printf("To knock: portsmith-knock %s\n", bundle->name);
+    return EXIT_SUCCESS;
+}
+
+static int run_import(const struct call *call)
+{
+    bool standard = strcmp(call->words[0], "-") == 0;
+    const char *path = standard ? "standard input" : call->words[0];
+    struct error why;
+    struct bundle *bundle = standard ? bundle_take(dup(STDIN_FILENO), path, &why)
+                                     : bundle_read(path, &why);
+    int status;
+
+    if (!bundle)
+        return cli_failure(EX_CONFIG, &why);
+    status = unpack(bundle, path);
+    bundle_free(bundle);
+    return status;
+}
+
+static int write_bundle(const struct bundle *bundle, const char *path)
+{
+    bool standard = !path || strcmp(path, "-") == 0;
+    char text[BUNDLE_TEXT_SIZE];
+    size_t size = bundle_format(bundle, text);
+    struct error why;
+    bool written;
+
+    written = standard ? file_write_all(STDOUT_FILENO, text, size) ||
+                             error_set(&why, "standard output: %s", strerror(errno))
+                       : file_create(path, 0600, text, size, &why);
+    sodium_memzero(text, sizeof text);
+    if (!written)
+        return cli_failure(EXIT_FAILURE, &why);
+    if (!standard)
+        printf("Made %s. %s\nOn the other device: portsmith-knock import FILE\n", path,
+               bundle->has_secret
+                   ? "It holds your secret key: use it on one device only, for two\n"
+                     "devices with one key can shut each other out; and delete it when it is read."
+                   : "It holds no secret: the other device needs a key of its own.");
+    return EXIT_SUCCESS;
+}
+
+static int export(const struct server *server, const struct call *call)
+{
+    struct error why;
+    struct identity *identity = call->option ? identity_read(server->identity, &why) : NULL;
+    struct bundle *bundle;
+    int status;
+
+    if (call->option && !identity)
+        return cli_failure(EX_CONFIG, &why);
+    bundle = bundle_of_server(call->words[0], server, identity, &why);
+    status = bundle ? write_bundle(bundle, call->words[1]) : cli_failure(EXIT_FAILURE, &why);
+    bundle_free(bundle);
+    identity_free(identity);
+    return status;
+}
+
+static int run_export(const struct call *call)
+{
+    struct server *server;
+    struct error why;
+    int status;
+
+    if (call->option && !call->words[1] && !isatty(STDOUT_FILENO))
+        return cli_usage_error("export: standard output is not a terminal; name the FILE that the "
+                               "secret key goes to, or '-' to send it there all the same");
+    if (!known_check_name(call->words[0], &why))
+        return cli_usage_error("%s", why.text);
+    if (subcommand_exists(call->words[0]))
+        return cli_usage_error("export: '%s' is a subcommand, so no device can import a server of "
+                               "that name; rename its file", call->words[0]);
+    server = server_new(&why);
+    if (!server)
+        return cli_failure(EXIT_FAILURE, &why);
+    status = known_read(server, call->words[0], &why) ? export(server, call)
+                                                      : cli_failure(EX_CONFIG, &why);
+    server_free(server);
+    return status;
+}
+
+/* ---- listings ------------------------------------------------------------ */
+
+static int run_list(const struct call *call)
+{
+    return listing_all(call->option);
+}
+
+static int run_show(const struct call *call)
+{
+    struct error why;
+
+    if (!known_check_name(call->words[0], &why))
+        return cli_usage_error("%s", why.text);
+    return listing_one(call->words[0], call->option);
+}
+
+/* ---- the command line ---------------------------------------------------- */
+
+static const struct option no_option[] = {{0}};
+static const struct option json_option[] = {{"json", no_argument, NULL, 'j'}, {0}};
+static const struct option secret_option[] = {{"with-secret-key", no_argument, NULL, 's'}, {0}};
 
 static const struct subcommand {
     const char *name;
-    int (*run)(const char *given);
-    bool needs_file;
+    int (*run)(const struct call *call);
+    const struct option *options; /* at most one */
+    int least, most;              /* words */
+    const char *takes;
 } subcommands[] = {
-    {"import", run_import, true},
-    {"keygen", run_keygen, false},
-    {"pubkey", run_pubkey, false},
+    {"export", run_export, secret_option, 1, 2, "one SERVER and at most one FILE"},
+    {"import", run_import, no_option, 1, 1, "one FILE"},
+    {"keygen", run_keygen, no_option, 0, 1, "at most one FILE"},
+    {"list", run_list, json_option, 0, 0, "no arguments"},
+    {"pubkey", run_pubkey, no_option, 0, 1, "at most one FILE"},
+    {"show", run_show, json_option, 1, 1, "one SERVER"},
 };
 
 static const struct subcommand *find_subcommand(const char *word)
@@ -88,54 +236,37 @@ static const struct subcommand *find_subcommand(const char *word)
     return NULL;
 }
 
-static int unpack(const struct bundle *bundle, const char *path)
-{
-    char directory[PATH_MAX], key[PATH_MAX], conf[PATH_MAX];
-    struct error why;
-
-    if (find_subcommand(bundle->name)) {
-        warnx("%s: a server cannot be named '%s', which is a subcommand; give the bundle another "
-              "Name", path, bundle->name);
-        return EX_CONFIG;
-    }
-    if (!path_config_directory(directory, &why) ||
-        !bundle_unpack(bundle, directory, key, conf, &why))
-        return cli_failure(EXIT_FAILURE, &why);
-    printf("Made %s and %s.\n"
-           "Now delete %s, here and on the server: it holds your secret key.\n"
-           "To knock: portsmith-knock %s\n",
-           conf, key, path, bundle->name);
-    return EXIT_SUCCESS;
-}
-
-static int run_import(const char *given)
-{
-    struct error why;
-    struct bundle *bundle = bundle_read(given, &why);
-    int status;
-
-    if (!bundle)
-        return cli_failure(EX_CONFIG, &why);
-    status = unpack(bundle, given);
-    bundle_free(bundle);
-    return status;
-}
-
 bool subcommand_exists(const char *word)
 {
     return find_subcommand(word);
 }
 
+const char *subcommand_near(const char *word)
+{
+    struct nearest nearest = nearest_to(word);
+
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        nearest_try(&nearest, subcommands[i].name);
+    return nearest.found;
+}
+
 int subcommand_run(int argc, char **argv)
 {
     const struct subcommand *subcommand = find_subcommand(argv[1]);
+    struct call call = {.option = false};
+    int option;
 
-    for (int i = 2; i < argc; i++)
-        if (argv[i][0] == '-')
-            return cli_usage_error("%s takes no options; '%s' is one", subcommand->name,
-                                   argv[i]);
-    if (argc > 3 || (subcommand->needs_file && argc < 3))
-        return cli_usage_error("%s takes %s", subcommand->name,
-                               subcommand->needs_file ? "one FILE" : "at most one FILE");
-    return subcommand->run(argv[2]);
+    argv[1] = argv[0]; /* whose name getopt_long puts before what it says */
+    argc--;
+    argv++;
+    while ((option = getopt_long(argc, argv, "", subcommand->options, NULL)) != -1) {
+        if (option == '?')
+            return cli_hint();
+        call.option = true;
+    }
+    if (argc - optind < subcommand->least || argc - optind > subcommand->most)
+        return cli_usage_error("%s takes %s", subcommand->name, subcommand->takes);
+    for (int i = optind; i < argc; i++)
+        call.words[i - optind] = argv[i];
+    return subcommand->run(&call);
 }

@@ -8,8 +8,12 @@
 /* Whether `word` is the name of a subcommand, which no server can then have. */
 bool subcommand_exists(const char *word);
 
-/* Runs the subcommand argv[1], which exists, with the words behind it. Returns the
- * exit status; says on standard error what went wrong. */
+/* The subcommand that was probably meant by `word`, which is a valid name of a server;
+ * NULL if there is none. */
+const char *subcommand_near(const char *word);
+
+/* Runs the subcommand argv[1], which exists, with what is behind it; changes argv[1]. Returns
+ * the exit status; says on standard error what went wrong. */
 int subcommand_run(int argc, char **argv);
 
 #endif

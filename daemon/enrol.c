@@ -35,7 +35,8 @@ void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host)
 
 bool enrol_server_is_valid(const char *name)
 {
-    static const char *const commands[] = {"import", "keygen", "pubkey"};
+    static const char *const commands[] = {"export", "import", "keygen", "list",
+                                           "pubkey", "show"};
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i]) == 0)

@@ -101,7 +101,7 @@ refused() { # STATUS TEXT COMMAND...
         grep -oE -- '--?[a-z0-9][a-z-]*' | sort >in-manual
     [ "$(wc -l <in-help)" -ge 14 ]
     diff in-help in-manual
-    for subcommand in keygen pubkey import; do
+    for subcommand in export import keygen list pubkey show; do
         portsmith-knock --help | grep -q "^  $subcommand "
         grep -q "^\.It Cm $subcommand" "$manual"
     done
@@ -141,11 +141,21 @@ HOST_is_missing --server-key $KEY --port 1
 --port:_'x'_is_not_a_port --server-key $KEY --port x 5.5.5.2
 HOST:_'a/b'_is_not_a_host --server-key $KEY --port 1 a/b
 must_come_first -v keygen
-takes_no_options keygen --force
+unrecognized_option keygen --force
+unrecognized_option import --json bastion
+unrecognized_option show --with-secret-key bastion
 takes_at_most_one_FILE keygen a b
 takes_at_most_one_FILE pubkey a b
 takes_one_FILE import
 takes_one_FILE import a b
+list_takes_no_arguments list bastion
+show_takes_one_SERVER show
+show_takes_one_SERVER show a b
+show_takes_one_SERVER show --json
+is_not_a_SERVER show ../bastion
+export_takes_one_SERVER export
+export_takes_one_SERVER export a b c
+is_not_a_SERVER export ../bastion
 END
     [ ! -e "$counter" ]
 }
@@ -237,13 +247,13 @@ END
     write_bundle 'Colour = red'
     refused 78 "bundle:7: unknown key 'Colour'" portsmith-knock import bundle
     write_bundle
-    sed -i /PrivateKey/d bundle
-    refused 78 "PrivateKey is missing" portsmith-knock import bundle
+    sed -i /PublicKey/d bundle
+    refused 78 "PublicKey is missing" portsmith-knock import bundle
     [ ! -e "$config" ]
 }
 
 @test "a server cannot be named like a subcommand" {
-    for name in keygen pubkey import; do
+    for name in export import keygen list pubkey show; do
         write_bundle
         sed -i "s/^Name = .*/Name = $name/" bundle
         refused 78 "cannot be named '$name'" portsmith-knock import bundle
@@ -251,6 +261,218 @@ END
     know_bastion
     mv "$config/bastion.conf" "$config/keygen.conf"
     portsmith-knock --output knock --config "$config/keygen.conf"
+    portsmith-knock show keygen
+    refused 2 "'keygen' is a subcommand, so no device can import" portsmith-knock export keygen
+}
+
+@test "import takes standard input, a pipe's or a tight file's" {
+    write_bundle
+    run sh -c 'portsmith-knock import - <bundle'
+    [ "$status" -eq 0 ]
+    [[ $output == *"Now delete standard input"* ]]
+    rm "$config"/bastion.*
+    sh -c 'cat bundle | portsmith-knock import -'
+    [ "$(cat "$config/bastion.key")" = "$SEED" ]
+    rm "$config"/bastion.*
+    chmod 644 bundle
+    refused 78 "standard input: mode 0644 is too open" sh -c 'portsmith-knock import - <bundle'
+    refused 78 "standard input:2: expected" \
+        sh -c 'printf "[Bundle]\nName" | portsmith-knock import -'
+    refused 78 "standard input: Name is missing" sh -c 'portsmith-knock import - </dev/null'
+    [ ! -e "$config/bastion.conf" ]
+}
+
+# ---- export ------------------------------------------------------------------------
+
+# A server with all that a file can say, its identity, and what must not get out.
+know_all() {
+    write_bundle 'Open = tcp/22 udp/53' 'Window = 90s' 'Address = 198.51.100.7' \
+        "PresharedKey = $PRESHARED"
+    portsmith-knock import bundle >/dev/null
+    rm bundle
+}
+
+@test "export writes no secret, and import takes it for a device with its own key" {
+    know_all
+    portsmith-knock export bastion >public
+    run ! grep -q -e "$SEED" -e "$PRESHARED" public
+    run portsmith-knock export bastion public2
+    [ "$status" -eq 0 ]
+    [[ $output == *"holds no secret"* ]]
+    [ "$(mode_of public2)" = 600 ]
+    cmp public public2
+    other_device=(env HOME="$PWD/other" portsmith-knock)
+    chmod 644 public
+    run "${other_device[@]}" import public
+    [ "$status" -eq 0 ]
+    [ ! -e other/.config/portsmith/bastion.key ]
+    "${other_device[@]}" keygen >/dev/null
+    run "${other_device[@]}" -v --output knock bastion
+    [ "$status" -eq 0 ]
+    [[ $output == *"open tcp/22 udp/53 for the signed address 198.51.100.7, window 90s" ]]
+}
+
+@test "export --with-secret-key moves all to another device" {
+    know_all
+    run portsmith-knock export --with-secret-key bastion whole
+    [ "$status" -eq 0 ]
+    [[ $output == *"can shut each other out"* ]]
+    [ "$(mode_of whole)" = 600 ]
+    mv home before
+    mkdir home
+    portsmith-knock import whole
+    diff -r before/.config home/.config
+    portsmith-knock export bastion --with-secret-key whole2 # options may stand behind
+    cmp whole whole2
+}
+
+@test "export lets no secret key into a pipe unasked" {
+    know_all
+    refused 2 "standard output is not a terminal; name the FILE" \
+        portsmith-knock export --with-secret-key bastion
+    portsmith-knock export --with-secret-key bastion - >whole
+    [ "$(grep -c -e "$SEED" -e "$PRESHARED" whole)" -eq 2 ]
+    script -qec "portsmith-knock export --with-secret-key bastion" /dev/null | grep -q "$SEED"
+}
+
+@test "export: mistakes, and nothing overwritten" {
+    refused 78 "no server is known yet" portsmith-knock export nope
+    know_all
+    refused 78 "did you mean 'bastion'?" portsmith-knock export bastoin
+    echo mine >there
+    refused 1 "there: File exists" portsmith-knock export bastion there
+    [ "$(cat there)" = mine ]
+    refused 1 "standard output: No space left" sh -c 'portsmith-knock export bastion >/dev/full'
+    rm "$config/bastion.key"
+    refused 78 "there is no such identity" portsmith-knock export --with-secret-key bastion new
+    [ ! -e new ]
+    portsmith-knock export bastion new
+}
+
+# ---- list, show --------------------------------------------------------------------
+
+@test "list tells all servers, and of broken ones why" {
+    run --separate-stderr portsmith-knock list
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    [[ $stderr == *"No server is known yet"* ]]
+    know_bastion 'Open = tcp/22' 'Open = udp/53'
+    cp "$config/bastion.conf" "$config/show.conf"
+    echo rubbish >"$config/broken.conf"
+    know_bastion
+    mv "$config/bastion.conf" "$config/keyless.conf"
+    echo 'Identity = nowhere' >>"$config/keyless.conf"
+    know_bastion 'Open = tcp/22' 'Open = udp/53'
+    run --separate-stderr portsmith-knock list
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" -eq 5 ]
+    [ "${lines[0]}" = "SERVER   HOST     OPENS          STATUS" ]
+    [ "${lines[1]}" = "bastion  5.5.5.2  tcp/22 udp/53  usable" ]
+    [[ ${lines[2]} == "broken   -        -              not usable: $config/broken.conf:1: "* ]]
+    [[ ${lines[3]} == "keyless  5.5.5.2  all            not usable: $config/nowhere: there is"* ]]
+    [[ ${lines[4]} == "show     5.5.5.2  tcp/22 udp/53  not usable: 'show' is a subcommand; "* ]]
+}
+
+@test "list has colours on a terminal only, and never with NO_COLOR" {
+    know_bastion
+    echo rubbish >"$config/broken.conf"
+    portsmith-knock list >plain
+    run ! grep -q $'\e' plain
+    script -qec "portsmith-knock list" /dev/null | tr -d '\r' >coloured
+    grep -q $'\e\[32musable\e\[0m' coloured
+    grep -q $'\e\[31mnot usable\e\[0m: ' coloured
+    NO_COLOR='' script -qec "portsmith-knock list" /dev/null | tr -d '\r' | cmp - coloured
+    NO_COLOR=1 script -qec "portsmith-knock list" /dev/null | tr -d '\r' | cmp - plain
+    sed -i $'s/\e\\[[0-9]*m//g' coloured
+    cmp coloured plain
+}
+
+@test "show prints the server's file as it is in force, and no secret" {
+    know_all
+    run --separate-stderr portsmith-knock show bastion
+    [ "$status" -eq 0 ]
+    diff <(echo "$output") - <<END
+# $config/bastion.conf
+[Server]
+Host = bastion.example.net
+Port = 62201
+PublicKey = $KEY
+Open = tcp/22 udp/53
+Window = 90s
+Address = 198.51.100.7
+Identity = $config/bastion.key
+# Its public key: $(portsmith-knock pubkey "$config/bastion.key")
+# PresharedKey: there is one, which is not shown
+# Transport: udp
+END
+    know_bastion
+    portsmith-knock show bastion >shown.conf
+    grep -x "# Open: all that the profile permits" shown.conf
+    grep -x "# Window: the profile's own" shown.conf
+    grep -x "# Address: auto" shown.conf
+    portsmith-knock --output knock --config shown.conf
+    rm "$config/identity"
+    portsmith-knock show bastion | grep -F "# It cannot be used: $config/identity: there is no such"
+}
+
+@test "show: unknown and broken servers" {
+    refused 78 "no server is known yet" portsmith-knock show bastion
+    know_bastion
+    refused 78 "did you mean 'bastion'?" portsmith-knock show bastoin
+    know_bastion 'Window = soon'
+    refused 78 "$config/bastion.conf:5: Window: 'soon'" portsmith-knock show bastion
+    refused 78 "$config/bastion.conf:5: Window: 'soon'" portsmith-knock show --json bastion
+}
+
+@test "--json says the same to programs, in the members that the manual names" {
+    sed -n '/^\.Ss Output for programs/,/^\.Sh/s/^\.It Li //p' "$manual" | sed 's/ , /\n/g' |
+        sort >in-manual
+    know_all
+    echo rubbish >"$config/broken.conf"
+    know_bastion
+    mv "$config/bastion.conf" "$config/least.conf"
+    sed -i "s/^Identity = .*/&/" "$config/least.conf"
+    chmod 640 "$config/identity"
+    portsmith-knock show --json least >least.json
+    portsmith-knock list --json >all.json
+    CONFIG=$config KEY=$KEY python3 - <<'END'
+import json, os, subprocess
+config, key = os.environ["CONFIG"], os.environ["KEY"]
+servers = json.load(open("all.json"))["servers"]
+least = json.load(open("least.json"))
+print(servers)
+assert list(json.load(open("all.json"))) == ["servers"]
+assert [s["name"] for s in servers] == ["broken", "least"]
+assert servers[1] == least
+assert sorted(least) == open("in-manual").read().split()
+assert least["file"] == config + "/least.conf" and least["usable"] is False
+assert "mode 0640 is too open" in least["error"] and least["identity_public_key"] is None
+assert (least["host"], least["port"], least["public_key"]) == ("5.5.5.2", 62201, key)
+assert (least["open"], least["window"], least["address"]) == ([], None, "auto")
+assert least["identity"] == config + "/identity" and least["preshared_key"] is False
+assert sorted(servers[0]) == ["error", "file", "name", "usable"]
+END
+}
+
+@test "--json: a server with everything, and bytes that are no text" {
+    know_all
+    portsmith-knock show --json bastion >all.json
+    run ! grep -q -e "$SEED" -e "$PRESHARED" all.json
+    PUBLIC=$(portsmith-knock pubkey "$config/bastion.key") python3 - <<'END'
+import json, os
+s = json.load(open("all.json"))
+assert s["usable"] is True and s["error"] is None and s["preshared_key"] is True
+assert (s["open"], s["window"], s["address"]) == (["tcp/22", "udp/53"], 90, "198.51.100.7")
+assert s["identity_public_key"] == os.environ["PUBLIC"]
+END
+    printf '[Server]\nHost = b\377d "host"\n' >"$config/bastion.conf"
+    portsmith-knock list --json | python3 -c '
+import json, sys
+assert "b?d \"host\"" in json.load(sys.stdin)["servers"][0]["error"]'
+    run --separate-stderr sh -c 'portsmith-knock list --json >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"No space left"* || $stderr == *"could not be written"* ]]
 }
 
 # ---- which server --------------------------------------------------------------------
@@ -261,6 +483,16 @@ END
     cp "$config/bastion.conf" "$config/zebra.conf"
     refused 78 "no server file $config/nope.conf; known servers: bastion, zebra" \
         portsmith-knock nope
+    refused 78 "did you mean 'bastion'?" portsmith-knock bastio
+}
+
+@test "a word that is nearly a subcommand is told which" {
+    refused 78 "'lst' is no subcommand either; did you mean 'list'?" portsmith-knock lst
+    refused 78 "did you mean 'keygen'?" portsmith-knock kegen
+    know_bastion
+    refused 78 "did you mean 'show'?" portsmith-knock shwo bastion
+    run portsmith-knock somewhere
+    [[ $output != *subcommand* ]]
 }
 
 @test "wrong server files exit 78 with file and line" {
@@ -286,6 +518,29 @@ END
     rm "$config/identity"
     refused 78 "portsmith-knock keygen" portsmith-knock bastion
     [ ! -e "$counter" ]
+}
+
+@test "files that cannot be read say so" {
+    [ "$(id -u)" -eq 0 ] || skip "as root only: the file is made another's"
+    know_bastion
+    chown nobody "$config/identity"
+    refused 78 "belongs to user $(id -u nobody), but must belong to you or root; chown it" \
+        portsmith-knock bastion
+    chown root "$config/identity"
+    chmod 600 "$config/identity" "$config/bastion.conf"
+    open=$(mktemp -d) # the directory of bats is root's alone
+    chmod 755 "$open"
+    install -d -o nobody "$open/home/.config"
+    cp -r "$config" "$open/home/.config/"
+    chmod 755 "$open/home/.config/portsmith"
+    chmod 644 "$open/home/.config/portsmith/bastion.conf"
+    install "$(command -v portsmith-knock)" "$open/portsmith-knock"
+    as_nobody=(setpriv --reuid nobody --clear-groups env HOME="$open/home" "$open/portsmith-knock")
+    cd /
+    refused 78 "portsmith/identity: Permission denied; make it" "${as_nobody[@]}" bastion
+    run "${as_nobody[@]}" list
+    [ "$status" -eq 0 ]
+    [[ $output == *"not usable: $open/home/"*"/identity: Permission denied; make it"* ]]
 }
 
 @test "--identity takes the place of the file's" {
@@ -558,6 +813,26 @@ END
         in_network portsmith-knock bastion
     sed -i 's/^Host = .*/Host = no-such-host.invalid/' "$config/bastion.conf"
     refused 1 "no-such-host.invalid: no address found" in_network portsmith-knock bastion
+}
+
+# In that network, behind a rule of its OUTPUT chain.
+behind_rule() { # RULE COMMAND...
+    local rule=$1
+
+    shift
+    # shellcheck disable=SC2016 # for the other shell
+    in_network sh -ec 'iptables -A OUTPUT $0; "$@"' "$rule" "$@"
+}
+
+@test "a local firewall that stops the knock is named" {
+    know_bastion
+    for rule in "-p udp -j DROP" "-p udp -j REJECT"; do
+        refused 1 "no knock was sent to 5.5.5.2: Operation not permitted by a firewall on this \
+machine: let UDP to the knock port out" behind_rule "$rule" portsmith-knock bastion
+    done
+    run behind_rule "-p tcp -j DROP" portsmith-knock -v bastion
+    [ "$status" -eq 0 ]
+    [[ $output == *"sent "* ]]
 }
 
 @test "no privilege is needed" {

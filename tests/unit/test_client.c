@@ -482,9 +482,29 @@ static void bundle_with_many_services_asks_for_all(void **state)
     server_free(s);
 }
 
+/* What is exported of what was imported, as text; `secret` with its identity. */
+static void export_again(char text[static BUNDLE_TEXT_SIZE], bool secret)
+{
+    struct error why;
+    struct server *server = server_new(&why);
+    struct identity *identity = secret ? identity_read("config/bastion.key", &why) : NULL;
+    struct bundle *bundle;
+    size_t size;
+
+    assert_true(server_read(server, "config/bastion.conf", &why));
+    assert_true(!secret || identity);
+    bundle = bundle_of_server("bastion", server, identity, &why);
+    assert_non_null(bundle);
+    size = bundle_format(bundle, text);
+    assert_int_equal(size, strlen(text));
+    bundle_free(bundle);
+    identity_free(identity);
+    server_free(server);
+}
+
 static void longest_bundle_fits(void **state)
 {
-    char text[1024], host[SERVER_HOST_SIZE];
+    char text[1024], again[BUNDLE_TEXT_SIZE], host[SERVER_HOST_SIZE];
     struct server *s;
 
     (void)state;
@@ -493,10 +513,75 @@ static void longest_bundle_fits(void **state)
     snprintf(text, sizeof text,
              "[Bundle]\nName=bastion\nHost=%s\nPort=65535\nPublicKey=" SERVER_KEY
              "\nPrivateKey=" SEED "\nTransport=tcp-syn\nPresharedKey=" PRESHARED
-             "\nOpen=tcp/65532 tcp/65533 tcp/65534 tcp/65535\n", host);
+             "\nOpen=tcp/65532 tcp/65533 tcp/65534 tcp/65535\nWindow=604799"
+             "\nAddress=2001:db8:1111:2222:3333:4444:5555:6666\n", host);
     s = assert_unpacked(text);
     assert_string_equal(s->host, host);
+    assert_int_equal(s->window, 604799);
     server_free(s);
+    export_again(again, true);
+    assert_non_null(strstr(again, "PrivateKey = " SEED "\n"));
+}
+
+#define ALL_LINES                                                                                  \
+    "Open = tcp/22 udp/53\nWindow = 90s\nAddress = 198.51.100.7\nPresharedKey = " PRESHARED "\n"
+
+static void what_was_imported_is_exported_whole(void **state)
+{
+    char first[BUNDLE_TEXT_SIZE], second[BUNDLE_TEXT_SIZE];
+
+    (void)state;
+    server_free(assert_unpacked(BUNDLE ALL_LINES));
+    export_again(first, true);
+    assert_non_null(strstr(first, ALL_LINES "PrivateKey = " SEED "\n"));
+    assert_non_null(strstr(first, "Host = bastion.example.net\nPort = 62201\n"));
+    assert_int_equal(unlink("config/bastion.conf") + unlink("config/bastion.key"), 0);
+    server_free(assert_unpacked(first));
+    export_again(second, true);
+    assert_string_equal(first, second);
+}
+
+static void without_an_identity_no_secret_is_exported(void **state)
+{
+    char text[BUNDLE_TEXT_SIZE], key[PATH_MAX], conf[PATH_MAX];
+    struct error why;
+    struct bundle *bundle;
+    struct server *s = server_new(&why);
+
+    (void)state;
+    server_free(assert_unpacked(BUNDLE ALL_LINES));
+    export_again(text, false);
+    assert_null(strstr(text, SEED));
+    assert_null(strstr(text, PRESHARED));
+    scratch_write_text("public", 0644, text); /* nobody need hide it */
+    bundle = bundle_read("public", &why);
+    assert_non_null(bundle);
+    assert_true(bundle_unpack(bundle, "other", key, conf, &why));
+    assert_int_equal(access("other/bastion.key", F_OK), -1);
+    assert_true(server_read(s, "other/bastion.conf", &why));
+    assert_string_equal(s->identity, "other/identity");
+    assert_int_equal(s->window, 90);
+    bundle_free(bundle);
+    server_free(s);
+}
+
+static void bundle_from_a_pipe_may_hold_secrets(void **state)
+{
+    struct bundle *bundle;
+    struct error why;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], BUNDLE, strlen(BUNDLE)), strlen(BUNDLE));
+    close(ends[1]);
+    bundle = bundle_take(ends[0], "standard input", &why);
+    assert_non_null(bundle);
+    assert_true(bundle->has_secret);
+    bundle_free(bundle);
+    scratch_write_text("loose", 0644, BUNDLE);
+    assert_null(bundle_take(open("loose", O_RDONLY), "standard input", &why));
+    assert_non_null(strstr(why.text, "standard input: mode 0644 is too open"));
 }
 
 static void import_is_all_or_nothing(void **state)
@@ -523,10 +608,11 @@ static void wrong_bundles_are_refused(void **state)
     } cases[] = {
         {"[Bundle]\n", "bundle: Name is missing from [Bundle]"},
         {"[Bundle]\nName = ../up\n", "bundle:2: Name: '../up' cannot be the name of a server"},
-        {"[Bundle]\nName = a\nHost = b\nPort = 1\nPublicKey = " SERVER_KEY "\n",
-         "bundle: PrivateKey is missing from [Bundle]"},
+        {"[Bundle]\nName = a\nHost = b\nPort = 1\nPrivateKey = " SEED "\n",
+         "bundle: PublicKey is missing from [Bundle]"},
         {BUNDLE "Open = tcp/x\n", "bundle:7: Open: 'x' is not a port number"},
-        {BUNDLE "Window = 10m\n", "bundle:7: unknown key 'Window'"},
+        {BUNDLE "Window = soon\n", "bundle:7: Window: 'soon' is not a time span"},
+        {BUNDLE "Identity = x\n", "bundle:7: unknown key 'Identity'"},
         {"[Bundle]\nPrivateKey = abc\n", "bundle:2: PrivateKey: not a key"},
     };
     struct error why;
@@ -845,6 +931,9 @@ int main(void)
         IN_SCRATCH(bundle_without_preshared_key_or_services),
         IN_SCRATCH(bundle_with_many_services_asks_for_all),
         IN_SCRATCH(longest_bundle_fits),
+        IN_SCRATCH(what_was_imported_is_exported_whole),
+        IN_SCRATCH(without_an_identity_no_secret_is_exported),
+        IN_SCRATCH(bundle_from_a_pipe_may_hold_secrets),
         IN_SCRATCH(import_is_all_or_nothing),
         IN_SCRATCH(wrong_bundles_are_refused),
         IN_SCRATCH(knock_opens_under_the_servers_key),
