@@ -7,6 +7,16 @@
 #include "echo.h"
 #include "syn.h"
 
+/* A packet that netfilter drops on its way out is an EPERM for its sender
+ * (nf_hook_slow in the kernel's net/netfilter/core.c). */
+static bool explain_send(struct error *why, int error)
+{
+    if (error == EPERM)
+        return error_set(why, "%s by a firewall on this machine: let UDP to the knock port out",
+                         strerror(error));
+    return error_set(why, "%s", strerror(error));
+}
+
 /* `fd` is a UDP socket connected to the target. */
 static void send_datagram(struct sending *s, int fd)
 {
@@ -19,7 +29,7 @@ static void send_datagram(struct sending *s, int fd)
         break;
     default:
         s->sent = send(fd, s->datagram, s->size, 0) == (ssize_t)s->size ||
-                  error_set(&s->why, "%s", strerror(errno));
+                  explain_send(&s->why, errno);
     }
 }
 
