@@ -44,7 +44,7 @@ run_shellcheck() {
     while read -r file; do
         check "${file#"$top/"}" shellcheck -x "$file"
     done < <(grep -r -l -I -E -e '^#!/bin/bash' -e '^# shellcheck shell=bash' \
-        -e '^#!/usr/bin/(env )?bats' "$top/tests" "$top/.ci" | sort)
+        -e '^#!/usr/bin/(env )?bats' "$top"/{tests,.ci,client,daemon} | sort)
     tap_end
 }
 

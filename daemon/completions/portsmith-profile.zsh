@@ -1,0 +1,61 @@
+#compdef portsmith-profile
+# Completes portsmith-profile(8) in zsh.
+
+_portsmith_profile_names() {
+    local -a names=(/etc/portsmith.d/*.conf(N:t:r))
+
+    _describe -t profiles profile names
+}
+
+_portsmith_profile_commands() {
+    local -a commands=(
+        'init:make what is missing'
+        'add:let in a client that has made its own key'
+        "create:make the client's key here"
+        'list:print one line for each profile'
+        'show:print all of one profile'
+        'revoke:remove a profile'
+    )
+
+    _describe -t commands command commands
+}
+
+_portsmith_profile_services() {
+    compadd -S '' -- tcp/ udp/
+}
+
+_portsmith_profile() {
+    local curcontext=$curcontext state
+    local -a line enrolment=(
+        '*--open=[what the client may open]:service:_portsmith_profile_services'
+        '--window=[how long a knock opens a port for]:time span:(30s 10m 1h)'
+        '--max-window=[the longest that the client may ask for]:time span:(30s 10m 1h)'
+        '*--address=[which addresses it may open to]:address:(observed signed)'
+        '--port=[a knock port of its own]:port:'
+        '--expires=[the last day that the profile is good for]:date:'
+        '--preshared-key[add a pre-shared key]'
+        '--max-grants=[how many grants at one time]:number:'
+        '--host=[how clients reach this server]:host:_hosts'
+        '--server=[how clients call this server]:name:'
+        '--help[print help]'
+    )
+
+    _arguments -C -S {-c,--config=}'[the configuration]:file:_files' '-h[print help]' \
+        '--help[print help]' {-V,--version}'[print the version]' \
+        '1:command:_portsmith_profile_commands' '*::argument:->arguments'
+    [[ $state == arguments ]] || return
+    case $words[1] in
+    init)
+        _arguments -S '*--interface=[an interface to watch]:interface:_net_interfaces' \
+            '--port=[the knock port]:port:' \
+            '*--close=[a service to keep shut]:service:_portsmith_profile_services' \
+            '--help[print help]'
+        ;;
+    add) _arguments -S $enrolment "--public-key=[the client's public key]:key:" '1:name:' ;;
+    create) _arguments -S $enrolment '--output=[where to write the bundle]:file:_files' '1:name:' ;;
+    show | revoke) _arguments -S '--help[print help]' '1:profile:_portsmith_profile_names' ;;
+    list) _arguments -S '--help[print help]' ;;
+    esac
+}
+
+_portsmith_profile "$@"

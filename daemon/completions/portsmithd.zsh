@@ -1,0 +1,12 @@
+#compdef portsmithd
+# Completes portsmithd(8) in zsh.
+
+_arguments -s -S \
+    {-c,--config=}'[the configuration]:file:_files' \
+    {-f,--foreground}'[stay in the foreground]' \
+    {-d,--debug}'[log more]' \
+    {-t,--test}'[check the configuration and exit]' \
+    {-T,--print}'[print the configuration that is in effect and exit]' \
+    '--release[open the ports that Close shut]' \
+    {-h,--help}'[print help]' \
+    {-V,--version}'[print the version]'
