@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "nearest.h"
 #include "paths.h"
@@ -13,7 +14,7 @@
 
 enum { NAMES_TOLD = 16 }; /* in an error */
 
-_Static_assert((int)SERVER_NAME_SIZE <= (int)NEAREST_NAME_SIZE, "a server's name can be compared");
+_Static_assert((int)SERVER_HOST_SIZE <= (int)NEAREST_NAME_SIZE, "names and hosts can be compared");
 
 /* ---- finding ------------------------------------------------------------- */
 
@@ -97,25 +98,40 @@ static const char *nearest_known(const struct known *known, const char *name)
     return nearest.found;
 }
 
-static void tell_unknown(struct error *why, const char *name, const char *path)
+/* Some of the names, with commas between them. */
+static void list_names(const struct known *known, char *names, size_t size)
 {
+    names[0] = '\0';
+    for (size_t i = 0; i < known->count && i < NAMES_TOLD; i++)
+        snprintf(names + strlen(names), size - strlen(names), "%s%s", i ? ", " : "",
+                 known->names[i]);
+}
+
+/* `missing` is what was looked for in vain, in words; `meant` may be NULL. */
+static bool tell_unknown(struct error *why, const char *missing, const struct known *known,
+                         const char *meant)
+{
+    char names[sizeof why->text / 2];
+
+    if (known->count == 0)
+        return error_set(why, "there is no %s; no server is known yet: write the file, or run "
+                              "'portsmith-knock import FILE'", missing);
+    list_names(known, names, sizeof names);
+    return error_set(why, "there is no %s; %s%s%sknown servers: %s%s", missing,
+                     meant ? "did you mean '" : "", meant ? meant : "", meant ? "'? " : "", names,
+                     known->count > NAMES_TOLD ? ", ..." : "");
+}
+
+static void tell_unknown_name(struct error *why, const char *name, const char *path)
+{
+    char missing[PATH_MAX + 20];
     struct known known;
     struct error unread;
-    char names[sizeof why->text / 2] = "";
-    const char *meant;
 
-    if (!known_find(&known, &unread) || known.count == 0) {
-        error_set(why, "there is no server file %s; no server is known yet: write the file, or run "
-                       "'portsmith-knock import FILE'", path);
-        return;
-    }
-    meant = nearest_known(&known, name);
-    for (size_t i = 0; i < known.count && i < NAMES_TOLD; i++)
-        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
-                 known.names[i]);
-    error_set(why, "there is no server file %s; %s%s%sknown servers: %s%s", path,
-              meant ? "did you mean '" : "", meant ? meant : "", meant ? "'? " : "", names,
-              known.count > NAMES_TOLD ? ", ..." : "");
+    if (!known_find(&known, &unread))
+        known = (struct known){0};
+    snprintf(missing, sizeof missing, "server file %s", path);
+    tell_unknown(why, missing, &known, nearest_known(&known, name));
     known_free(&known);
 }
 
@@ -144,8 +160,94 @@ bool known_read(struct server *server, const char *name, struct error *why)
     if (server_read(server, path, why))
         return true;
     if (errno == ENOENT) {
-        tell_unknown(why, name, path);
+        tell_unknown_name(why, name, path);
         errno = ENOENT;
     }
     return false;
+}
+
+/* ---- by host ------------------------------------------------------------- */
+
+/* NULL if no file is called so. */
+static const char *find_name(const struct known *known, const char *host)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < known->count; i++) {
+        if (strcmp(known->names[i], host) == 0)
+            return known->names[i];
+        if (!found && strcasecmp(known->names[i], host) == 0)
+            found = known->names[i];
+    }
+    return found;
+}
+
+/* The Host of each known server, "" where its file cannot be read. NULL with the
+ * reason; the caller frees. */
+static char (*read_hosts(const struct known *known, struct error *why))[SERVER_HOST_SIZE]
+{
+    char (*hosts)[SERVER_HOST_SIZE] = calloc(known->count + 1, sizeof *hosts);
+
+    if (!hosts)
+        error_set(why, "out of memory");
+    for (size_t i = 0; hosts && i < known->count; i++) {
+        struct error unread;
+        struct server *server = server_new(&unread);
+
+        if (server && known_read(server, known->names[i], &unread))
+            strcpy(hosts[i], server->host);
+        server_free(server);
+    }
+    return hosts;
+}
+
+static bool tell_unknown_host(struct error *why, const char *host, const struct known *known,
+                              char (*hosts)[SERVER_HOST_SIZE])
+{
+    struct nearest nearest = nearest_to(host);
+    char missing[128];
+
+    for (size_t i = 0; i < known->count; i++)
+        nearest_try(&nearest, known->names[i]);
+    for (size_t i = 0; i < known->count; i++)
+        nearest_try(&nearest, hosts[i]);
+    snprintf(missing, sizeof missing, "server file that is called '%.60s' or has it as its Host",
+             host);
+    return tell_unknown(why, missing, known, nearest.found);
+}
+
+/* NULL with the reason unless one file has that Host. */
+static const char *find_host(const struct known *known, const char *host, struct error *why)
+{
+    char (*hosts)[SERVER_HOST_SIZE] = read_hosts(known, why);
+    const char *found = NULL;
+    bool unique = true;
+
+    for (size_t i = 0; hosts && unique && i < known->count; i++) {
+        if (strcasecmp(hosts[i], host) != 0)
+            continue;
+        unique = !found || error_set(why, "the servers '%s' and '%s' both have the Host '%s'; use "
+                                          "one of their names", found, known->names[i], host);
+        found = known->names[i];
+    }
+    if (hosts && !found)
+        tell_unknown_host(why, host, known, hosts);
+    free(hosts);
+    return unique ? found : NULL;
+}
+
+bool known_read_host(struct server *server, const char *host, struct error *why)
+{
+    struct known known;
+    const char *name;
+    bool done;
+
+    if (!known_find(&known, why))
+        return false;
+    name = find_name(&known, host);
+    if (!name)
+        name = find_host(&known, host, why);
+    done = name && known_read(server, name, why);
+    known_free(&known);
+    return done;
 }

@@ -1,5 +1,7 @@
 #include "nearest.h"
 
+#include <ctype.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -10,6 +12,11 @@ static unsigned least_of(unsigned a, unsigned b, unsigned c)
     unsigned least = a < b ? a : b;
 
     return least < c ? least : c;
+}
+
+static bool is_same_letter(char a, char b)
+{
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
 /* Letters changed, missing or too many (Levenshtein), row by row. */
@@ -27,7 +34,7 @@ static unsigned distance(const char *a, const char *b)
         for (size_t j = 0; j < width; j++) {
             unsigned above = row[j + 1];
 
-            row[j + 1] = least_of(above + 1, row[j] + 1, diagonal + (a[i] != b[j]));
+            row[j + 1] = least_of(above + 1, row[j] + 1, diagonal + !is_same_letter(a[i], b[j]));
             diagonal = above;
         }
     }

@@ -2,7 +2,7 @@
 #ifndef PORTSMITH_NEAREST_H
 #define PORTSMITH_NEAREST_H
 
-enum { NEAREST_NAME_SIZE = 65 }; /* of a word and of a name, the zero included */
+enum { NEAREST_NAME_SIZE = 256 }; /* of a name, the zero included */
 
 struct nearest {
     const char *word;
@@ -10,11 +10,12 @@ struct nearest {
     unsigned changes;  /* that make `found` of `word` */
 };
 
-/* `word` must stay valid and be shorter than NEAREST_NAME_SIZE. */
+/* `word` must stay valid; it may be of any length. */
 struct nearest nearest_to(const char *word);
 
-/* Takes `name`, just as short, if it is nearer than what was found before: at most
- * two letters changed, missing or too many, and not all of the word's. */
+/* Takes `name`, shorter than NEAREST_NAME_SIZE, if it is nearer than what was found
+ * before: at most two letters changed, missing or too many, and not all of the word's.
+ * Case does not matter. */
 void nearest_try(struct nearest *nearest, const char *name);
 
 #endif

@@ -1,7 +1,8 @@
 /* portsmith-knock(1): asks a server to open its doors. */
 #include <err.h>
-#include <errno.h>
-#include <getopt.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,58 +13,30 @@
 #include "cli.h"
 #include "clock.h"
 #include "counter.h"
+#include "door.h"
 #include "file.h"
+#include "hints.h"
 #include "identity.h"
 #include "knock.h"
 #include "known.h"
+#include "options.h"
+#include "pass.h"
 #include "paths.h"
+#include "relay.h"
 #include "send.h"
 #include "server.h"
 #include "subcommands.h"
 #include "target.h"
 #include "timespan.h"
 
-static const char help[] =
-    "Usage: portsmith-knock [options] SERVER [SERVICE...]\n"
-    "       portsmith-knock [options] --config FILE [SERVICE...]\n"
-    "       portsmith-knock [options] --server-key KEY --port PORT HOST [SERVICE...]\n"
-    "       portsmith-knock SUBCOMMAND ...\n"
-    "\n"
-    "Knocks at SERVER, so that it opens SERVICE (tcp/22, udp/53; up to 4) to you.\n"
-    "Without a SERVICE: what the server's file says, or all that your profile permits.\n"
-    "\n"
-    "  -4                    knock at IPv4 addresses only\n"
-    "  -6                    knock at IPv6 addresses only\n"
-    "  --address ADDRESS     auto, observed, or the IP address to open to\n"
-    "  --close               close instead of open\n"
-    "  --config FILE         the server's file, instead of SERVER\n"
-    "  -h, --help            print this\n"
-    "  --identity FILE       the file of your secret key\n"
-    "  --output FILE         write the datagram to FILE or '-' instead of sending it\n"
-    "  --port PORT           the knock port of HOST\n"
-    "  --server-key KEY      the public key of HOST, instead of a server's file\n"
-    "  --transport HOW       knock by udp, tcp-syn or icmp\n"
-    "  -v                    say what is sent where\n"
-    "  --version             print the version\n"
-    "  --window SPAN         stay open this long: 30s, 10m, 2h\n"
-    "\n"
-    "Subcommands:\n"
-    "  export [--with-secret-key] SERVER [FILE]\n"
-    "                        write a bundle for another device\n"
-    "  import FILE           read a bundle that was made for you, - for standard input\n"
-    "  keygen [FILE]         make your identity\n"
-    "  list [--json]         print the servers that you know\n"
-    "  pubkey [FILE]         print the public key of your identity\n"
-    "  show [--json] SERVER  print what is known of a server, without secrets\n";
+enum { EXIT_SHUT = 3 };
 
-/* As given, NULL where not. */
-struct options {
-    const char *address, *config, *identity, *output, *port, *server_key, *transport, *window;
-    const char *print; /* help or version: print it, do nothing else */
-    int family;        /* AF_UNSPEC, AF_INET or AF_INET6 */
-    bool close, verbose;
-    char **words; /* SERVER or HOST (unless `config`), then services */
-    int word_count;
+/* What is left of a knock when all secrets are gone: enough to connect. */
+struct knocked {
+    struct sending sendings[TARGETS_MAX];
+    struct door door; /* of them */
+    struct service services[REQUEST_SERVICES];
+    char host[SERVER_HOST_SIZE];
 };
 
 /* ---- which server -------------------------------------------------------- */
@@ -82,6 +55,14 @@ static int read_server(struct server *server, const char *name)
     if (errno == ENOENT && subcommand_near(name))
         warnx("'%s' is no subcommand either; did you mean '%s'?", name, subcommand_near(name));
     return cli_failure(EX_CONFIG, &why);
+}
+
+/* HOST as ssh(1) names it. */
+static int read_host(struct server *server, const char *host)
+{
+    struct error why;
+
+    return known_read_host(server, host, &why) ? EXIT_SUCCESS : cli_failure(EX_CONFIG, &why);
 }
 
 static int take_option(struct server *server, const char *option, const char *value,
@@ -119,7 +100,31 @@ static int find_server(struct server *server, const struct options *o)
 
     if (o->config)
         return server_read(server, o->config, &why) ? EXIT_SUCCESS : cli_failure(EX_CONFIG, &why);
-    return o->server_key ? describe_server(server, o) : read_server(server, o->words[0]);
+    if (o->server_key)
+        return describe_server(server, o);
+    return o->connect ? read_host(server, o->words[0]) : read_server(server, o->words[0]);
+}
+
+/* The one service that is connected to. */
+static int take_port(struct server *server, const char *text)
+{
+    struct service service = {.protocol = IPPROTO_TCP};
+    struct error why;
+
+    if (!port_parse(&service.port, text, &why))
+        return cli_usage_error("PORT: %s", why.text);
+    server->services[0] = service;
+    server->service_count = 1;
+    return EXIT_SUCCESS;
+}
+
+/* --wait cannot know of services that only the profile names. */
+static int check_waiting(const struct server *server)
+{
+    for (unsigned i = 0; i < server->service_count; i++)
+        if (server->services[i].protocol == IPPROTO_TCP)
+            return EXIT_SUCCESS;
+    return cli_usage_error("--wait: there is no TCP service to wait for; name one, such as tcp/22");
 }
 
 /* The command line's services take the place of the file's. */
@@ -128,12 +133,14 @@ static int take_services(struct server *server, const struct options *o)
     int first = o->config ? 0 : 1;
     struct error why;
 
+    if (o->connect)
+        return take_port(server, o->words[first]);
     if (first < o->word_count)
         server->service_count = 0;
     for (int i = first; i < o->word_count; i++)
         if (!server_add_service(server, o->words[i], &why))
             return cli_usage_error("%s", why.text);
-    return EXIT_SUCCESS;
+    return o->wait ? check_waiting(server) : EXIT_SUCCESS;
 }
 
 static int take_options(struct server *server, const struct options *o)
@@ -167,19 +174,29 @@ static struct request request_for(const struct server *server, const struct opti
     return r;
 }
 
+/* With blanks between them. Returns `text`. */
+static const char *format_services(const struct service *services, unsigned count, char *text)
+{
+    char service[SERVICE_TEXT_SIZE];
+
+    text[0] = '\0';
+    for (unsigned i = 0; i < count; i++) {
+        strcat(text, i == 0 ? "" : " ");
+        strcat(text, service_format(&services[i], service));
+    }
+    return text;
+}
+
 /* In plain words, for -v. */
 static void tell(const char *done, size_t size, const char *where, const struct request *r)
 {
-    char services[REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1)] = "";
-    char service[SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE];
+    char services[REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1)];
+    char address[ADDRESS_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE];
 
-    for (size_t i = 0; i < r->service_count; i++) {
-        strcat(services, i == 0 ? "" : " ");
-        strcat(services, service_format(&r->services[i], service));
-    }
     warnx("%s %zu bytes to %s: %s %s for %s%s%s%s", done, size, where,
           r->action == ACTION_CLOSE ? "close" : "open",
-          r->service_count ? services : "all that the profile permits",
+          r->service_count ? format_services(r->services, r->service_count, services)
+                           : "all that the profile permits",
           r->has_address ? "the signed address " : "the address that the server observes",
           r->has_address ? address_format(&r->address, address) : "",
           r->action == ACTION_CLOSE ? "" : r->window ? ", window " : ", the profile's own window",
@@ -236,10 +253,20 @@ static void tell_sending(const struct sending *s, uint16_t port)
         warnx("not sent to %s: %s", where, s->why.text);
 }
 
-static int knock_everywhere(const struct knocker *knocker, const struct server *server,
-                            struct request *r, const struct options *o)
+static void keep_knocked(struct knocked *k, const struct server *server, unsigned count)
 {
-    struct sending sendings[TARGETS_MAX];
+    strcpy(k->host, server->host);
+    k->door = (struct door){.sendings = k->sendings, .count = count, .services = k->services};
+    for (unsigned i = 0; i < server->service_count; i++)
+        if (server->services[i].protocol == IPPROTO_TCP)
+            k->services[k->door.service_count++] = server->services[i];
+}
+
+static int knock_everywhere(struct knocked *knocked, const struct knocker *knocker,
+                            const struct server *server, struct request *r,
+                            const struct options *o)
+{
+    struct sending *sendings = knocked->sendings;
     struct target targets[TARGETS_MAX];
     unsigned count, sent;
     struct error why;
@@ -252,14 +279,15 @@ static int knock_everywhere(const struct knocker *knocker, const struct server *
     for (unsigned i = 0; o->verbose && i < count; i++)
         tell_sending(&sendings[i], server->port);
     if (sent == 0) {
-        warnx("no knock was sent to %s: %s; check this machine's network", server->host,
-              sendings[0].why.text);
+        warnx("no knock was sent to %s: %s; check this machine's network and firewall",
+              server->host, sendings[0].why.text);
         return EXIT_FAILURE;
     }
+    keep_knocked(knocked, server, count);
     return EXIT_SUCCESS;
 }
 
-static int knock(const struct server *server, const struct options *o)
+static int knock(struct knocked *knocked, const struct server *server, const struct options *o)
 {
     struct error why;
     struct identity *identity = identity_read(server->identity, &why);
@@ -271,12 +299,13 @@ static int knock(const struct server *server, const struct options *o)
     if (!knocker)
         return cli_failure(EX_CONFIG, &why);
     status = o->output ? write_knock(knocker, &r, o)
-                       : knock_everywhere(knocker, server, &r, o);
+                       : knock_everywhere(knocked, knocker, server, &r, o);
     knocker_free(knocker);
     return status;
 }
 
-static int run_knock(const struct options *o)
+/* All that needs secrets, which are gone when it returns. */
+static int find_and_knock(struct knocked *knocked, const struct options *o)
 {
     struct error why;
     struct server *server = server_new(&why);
@@ -288,124 +317,69 @@ static int run_knock(const struct options *o)
     if (status == EXIT_SUCCESS)
         status = take_options(server, o);
     if (status == EXIT_SUCCESS)
-        status = knock(server, o);
+        status = knock(knocked, server, o);
     server_free(server);
+    return status;
+}
+
+/* ---- the connection ------------------------------------------------------ */
+
+static int tell_shut(const struct knocked *k, int error, uint32_t seconds)
+{
+    char services[REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1)], span[TIMESPAN_TEXT_SIZE];
+
+    warnx("the knock was sent to %s, but %s is still shut after %s", k->host,
+          format_services(k->services, k->door.service_count, services),
+          timespan_format(seconds, span));
+    hints_tell(&k->door, error);
+    return EXIT_SHUT;
+}
+
+static void tell_connected(int fd)
+{
+    char address[NI_MAXHOST], port[NI_MAXSERV];
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
+        getnameinfo((struct sockaddr *)&peer, size, address, sizeof address, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+        warnx("connected to %s port %s", address, port);
+}
+
+/* The connection becomes that of the program which started this one. */
+static int hand_over(int fd, bool relay)
+{
+    struct error why;
+    bool done;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (!relay && pass_is_wanted(STDIN_FILENO, STDOUT_FILENO))
+        done = pass_descriptor(STDOUT_FILENO, fd, &why);
+    else
+        done = relay_run(STDIN_FILENO, STDOUT_FILENO, fd, &why);
+    return done ? EXIT_SUCCESS : cli_failure(EXIT_FAILURE, &why);
+}
+
+static int enter(const struct knocked *k, const struct options *o)
+{
+    int error, fd = door_enter(&k->door, o->seconds, &error);
+    int status;
+
+    if (fd < 0)
+        return tell_shut(k, error, o->seconds);
+    if (o->verbose)
+        tell_connected(fd);
+    status = o->connect ? hand_over(fd, o->relay) : EXIT_SUCCESS;
+    close(fd);
     return status;
 }
 
 /* ---- the command line ---------------------------------------------------- */
 
-enum {
-    OPTION_ADDRESS = 256,
-    OPTION_CLOSE,
-    OPTION_CONFIG,
-    OPTION_IDENTITY,
-    OPTION_OUTPUT,
-    OPTION_PORT,
-    OPTION_SERVER_KEY,
-    OPTION_TRANSPORT,
-    OPTION_VERSION,
-    OPTION_WINDOW,
-};
-
-static const struct option long_options[] = {
-    {"address", required_argument, NULL, OPTION_ADDRESS},
-    {"close", no_argument, NULL, OPTION_CLOSE},
-    {"config", required_argument, NULL, OPTION_CONFIG},
-    {"help", no_argument, NULL, 'h'},
-    {"identity", required_argument, NULL, OPTION_IDENTITY},
-    {"output", required_argument, NULL, OPTION_OUTPUT},
-    {"port", required_argument, NULL, OPTION_PORT},
-    {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
-    {"transport", required_argument, NULL, OPTION_TRANSPORT},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"window", required_argument, NULL, OPTION_WINDOW},
-    {0},
-};
-
-static bool store_option(struct options *o, int option)
-{
-    switch (option) {
-    case 'h':
-        o->print = help;
-        return true;
-    case OPTION_VERSION:
-        o->print = "portsmith-knock " PORTSMITH_VERSION "\n";
-        return true;
-    case '4':
-    case '6':
-        o->family = option == '4' ? AF_INET : AF_INET6;
-        return true;
-    case 'v':
-        o->verbose = true;
-        return true;
-    case OPTION_CLOSE:
-        o->close = true;
-        return true;
-    case OPTION_ADDRESS:
-        o->address = optarg;
-        return true;
-    case OPTION_CONFIG:
-        o->config = optarg;
-        return true;
-    case OPTION_IDENTITY:
-        o->identity = optarg;
-        return true;
-    case OPTION_OUTPUT:
-        o->output = optarg;
-        return true;
-    case OPTION_PORT:
-        o->port = optarg;
-        return true;
-    case OPTION_SERVER_KEY:
-        o->server_key = optarg;
-        return true;
-    case OPTION_TRANSPORT:
-        o->transport = optarg;
-        return true;
-    case OPTION_WINDOW:
-        o->window = optarg;
-        return true;
-    default: /* getopt_long has said what is wrong */
-        return false;
-    }
-}
-
-/* What only makes sense together, or not together. */
-static int check_options(const struct options *o)
-{
-    if (o->config && o->server_key)
-        return cli_usage_error("--config and --server-key exclude each other");
-    if (o->port && !o->server_key)
-        return cli_usage_error("--port goes with --server-key; a server's file has its own Port");
-    if (o->close && o->window)
-        return cli_usage_error("--close takes no --window");
-    if (!o->config && o->word_count == 0)
-        return cli_usage_error("%s is missing", o->server_key ? "HOST" : "SERVER");
-    if (o->output && strcmp(o->output, "-") == 0 && isatty(STDOUT_FILENO))
-        return cli_usage_error("--output -: standard output is a terminal; send it to a file or "
-                               "pipe");
-    return EXIT_SUCCESS;
-}
-
-static int options_read(struct options *o, int argc, char **argv)
-{
-    int option;
-
-    *o = (struct options){.family = AF_UNSPEC};
-    while ((option = getopt_long(argc, argv, "46hv", long_options, NULL)) != -1) {
-        if (!store_option(o, option))
-            return cli_hint();
-        if (o->print)
-            return EXIT_SUCCESS;
-    }
-    o->words = argv + optind;
-    o->word_count = argc - optind;
-    return check_options(o);
-}
-
 static int run(int argc, char **argv)
 {
+    struct knocked knocked = {0};
     struct options o;
     int status;
 
@@ -418,7 +392,8 @@ static int run(int argc, char **argv)
         fputs(o.print, stdout);
         return EXIT_SUCCESS;
     }
-    return run_knock(&o);
+    status = find_and_knock(&knocked, &o);
+    return status == EXIT_SUCCESS && options_connect(&o) ? enter(&knocked, &o) : status;
 }
 
 int main(int argc, char **argv)

@@ -99,7 +99,7 @@ refused() { # STATUS TEXT COMMAND...
     sed -n '/^The options are/,/^The subcommands are/s/^\.It Fl //p' "$manual" |
         sed 's/ Ar .*//; s/^/Fl /; s/Fl Fl /--/g; s/Fl /-/g' |
         grep -oE -- '--?[a-z0-9][a-z-]*' | sort >in-manual
-    [ "$(wc -l <in-help)" -ge 14 ]
+    [ "$(wc -l <in-help)" -ge 18 ]
     diff in-help in-manual
     for subcommand in export import keygen list pubkey show; do
         portsmith-knock --help | grep -q "^  $subcommand "
@@ -156,6 +156,19 @@ is_not_a_SERVER show ../bastion
 export_takes_one_SERVER export
 export_takes_one_SERVER export a b c
 is_not_a_SERVER export ../bastion
+--wait_and_--connect_exclude --wait --connect bastion 22
+--connect_takes_HOST_and_PORT --connect bastion
+--connect_takes_HOST_and_PORT --connect bastion 22 23
+--connect_takes_a_PORT --connect --config x
+PORT:_'ssh'_is_not_a_port --connect bastion ssh
+--connect_takes_no_--output --connect --output x bastion 22
+--wait_takes_no_--close --wait --close bastion
+--wait:_there_is_no_TCP_service --wait bastion
+--wait:_there_is_no_TCP_service --wait bastion udp/53
+--timeout_goes_with --timeout 3s bastion
+--timeout:_'soon'_is_not --wait --timeout soon bastion tcp/22
+--relay_goes_with_--connect --relay bastion
+--relay_goes_with_--connect --wait --relay bastion tcp/22
 END
     [ ! -e "$counter" ]
 }
@@ -854,12 +867,55 @@ machine: let UDP to the knock port out" behind_rule "$rule" portsmith-knock bast
     [[ $output == *"sent "* ]]
 }
 
-@test "ssh knocks by itself with the lines of the manual" {
-    command -v ssh >/dev/null || skip "ssh is not installed"
+# ---- waiting and connecting --------------------------------------------------------------
+
+# Commands in a network where port 22 of 127.0.0.1 repeats what it hears. Nobody hears
+# the knocks; the port is open anyway.
+with_echo() {
+    in_network sh -c 'socat TCP-LISTEN:22,bind=127.0.0.1,reuseaddr,fork EXEC:cat & echo=$!
+        until ss -H -l -n -t "sport = :22" | grep -q 22; do :; done
+        "$@"; r=$?; kill $echo; exit $r' sh "$@"
+}
+
+know_loopback() {
+    know_bastion "$@"
+    sed -i 's/^Host = .*/Host = 127.0.0.1/' "$config/bastion.conf"
+}
+
+@test "--wait ends when a port is open, and with 3 when none opens" {
+    know_loopback
+    run with_echo portsmith-knock --wait bastion tcp/22
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    run with_echo portsmith-knock --wait --timeout 1s bastion tcp/23 udp/53
+    echo "$output"
+    [ "$status" -eq 3 ]
+    [[ $output == *"the knock was sent to 127.0.0.1, but tcp/23 is still shut after 1s"* ]]
+    [[ $output == *"hint: connections were refused"* ]]
+}
+
+@test "--connect carries bytes and keeps the half that is open" {
+    know_loopback
+    run with_echo sh -c 'head -c 3000000 /dev/zero | portsmith-knock --connect bastion 22 | wc -c'
+    [ "$output" = 3000000 ]
+    run with_echo sh -c 'echo by host | portsmith-knock --connect 127.0.0.1 22'
+    [ "$output" = "by host" ]
+    run with_echo sh -c 'echo by file | portsmith-knock --connect --config "$0" 22' \
+        "$config/bastion.conf"
+    [ "$output" = "by file" ]
+}
+
+@test "--connect knocks for the port alone, whatever the server's file opens" {
+    know_loopback 'Open = tcp/80 udp/53'
+    run with_echo portsmith-knock -v --connect bastion 22 </dev/null
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"open tcp/22 for"*"connected to 127.0.0.1 port 22"* ]]
+}
+
+@test "--connect names the nearest server where none is meant" {
     know_bastion
-    sed -n '/^Match host bastion exec/,/^\.Ed/p' "$manual" | grep -v '^\.Ed' >ssh_config
-    in_network ssh -F ssh_config -G bastion | grep -qx 'hostname bastion.example.net'
-    [ -s "$counter" ]
-    rm "$config/bastion.conf"
-    in_network ssh -F ssh_config -G bastion | grep -qx 'hostname bastion'
+    refused 78 "called 'bastoin' or has it as its Host; did you mean 'bastion'?" \
+        portsmith-knock --connect bastoin 22
+    [ ! -e "$counter" ]
 }

@@ -1,0 +1,181 @@
+#include "door.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+
+#include "attempts.h"
+#include "clock.h"
+#include "request.h"
+
+enum { LANES_MAX = TARGETS_MAX * REQUEST_SERVICES };
+
+#define STAGGER (INT64_C(250) * NSEC_PER_MSEC)     /* RFC 8305, 8 */
+#define KNOCK_AGAIN (INT64_C(300) * NSEC_PER_MSEC) /* the first time; then twice as long */
+
+/* One lane for each service of each address. */
+struct race {
+    struct attempts lanes[LANES_MAX];
+    unsigned count;
+    int64_t knock_due; /* when knocks are sent again, clock_boot_ns() */
+    int64_t knock_pause;
+};
+
+/* ---- who runs ------------------------------------------------------------ */
+
+static int family_of(const struct sending *s)
+{
+    return s->target.to.ss_family;
+}
+
+/* The first that is left of another family than `last`, else the first that is left;
+ * `count` if none is. */
+static unsigned choose_next(const struct door *door, const bool *used, int last)
+{
+    unsigned found = door->count;
+
+    for (unsigned i = 0; i < door->count; i++) {
+        if (used[i] || !door->sendings[i].sent)
+            continue;
+        if (family_of(&door->sendings[i]) != last)
+            return i;
+        if (found == door->count)
+            found = i;
+    }
+    return found;
+}
+
+static void add_lanes(struct race *race, const struct door *door, const struct target *target,
+                      int64_t start)
+{
+    for (unsigned i = 0; i < door->service_count; i++)
+        if (race->count < LANES_MAX)
+            attempts_init(&race->lanes[race->count++], target, door->services[i].port, start);
+}
+
+static void line_up(struct race *race, const struct door *door, int64_t now)
+{
+    bool used[TARGETS_MAX] = {false};
+    int last = AF_UNSPEC;
+    unsigned i;
+
+    *race = (struct race){.knock_due = now + KNOCK_AGAIN, .knock_pause = KNOCK_AGAIN};
+    for (int64_t start = now; (i = choose_next(door, used, last)) < door->count;
+         start += STAGGER) {
+        used[i] = true;
+        last = family_of(&door->sendings[i]);
+        add_lanes(race, door, &door->sendings[i].target, start);
+    }
+}
+
+/* ---- running ------------------------------------------------------------- */
+
+/* A lane that has no way to its address leaves its time to the next one; one that
+ * was refused does not, for a shut door may do that. */
+static void begin_attempts(struct race *race, int64_t now)
+{
+    bool hopeless = false;
+
+    for (unsigned i = 0; i < race->count; i++) {
+        struct attempts *lane = &race->lanes[i];
+
+        if (hopeless && !lane->begun)
+            lane->due = now;
+        attempts_begin(lane, now);
+        hopeless = lane->error != 0 && lane->error != ECONNREFUSED;
+    }
+}
+
+static void knock_again(struct race *race, const struct door *door, int64_t now)
+{
+    if (now < race->knock_due)
+        return;
+    send_knocks_again(door->sendings, door->count);
+    race->knock_pause *= 2;
+    race->knock_due = now + race->knock_pause;
+    for (unsigned i = 0; i < race->count; i++)
+        attempts_hurry(&race->lanes[i], now);
+}
+
+static int64_t next_event(const struct race *race, int64_t end)
+{
+    int64_t next = race->knock_due < end ? race->knock_due : end;
+
+    for (unsigned i = 0; i < race->count; i++)
+        if (race->lanes[i].due < next)
+            next = race->lanes[i].due;
+    return next;
+}
+
+/* Until something answers or `until`. Returns a connected socket or -1. */
+static int await_answer(struct race *race, int64_t until)
+{
+    struct pollfd polled[LANES_MAX][ATTEMPTS_PENDING];
+    int64_t left = until - clock_boot_ns();
+    struct timespec timeout = {0};
+    int fd = -1;
+
+    if (left > 0)
+        timeout = (struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC};
+    for (unsigned i = 0; i < race->count; i++)
+        attempts_watch(&race->lanes[i], polled[i]);
+    if (ppoll(polled[0], (nfds_t)race->count * ATTEMPTS_PENDING, &timeout, NULL) <= 0)
+        return -1;
+    for (unsigned i = 0; i < race->count && fd < 0; i++)
+        fd = attempts_take(&race->lanes[i], polled[i]);
+    return fd;
+}
+
+static int run(struct race *race, const struct door *door, int64_t end)
+{
+    int64_t now;
+    int fd = -1;
+
+    while (fd < 0 && (now = clock_boot_ns()) < end) {
+        knock_again(race, door, now);
+        begin_attempts(race, now);
+        fd = await_answer(race, next_event(race, end));
+    }
+    return fd;
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+static int error_of(const struct race *race)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < race->count && error != ECONNREFUSED; i++)
+        if (race->lanes[i].error != 0)
+            error = race->lanes[i].error;
+    return error;
+}
+
+/* As ssh(1) makes the connections that it begins itself; it cannot do so for one that
+ * it is passed. None of this can fail on a TCP socket. */
+static void prepare(int fd)
+{
+    int on = 1;
+
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int door_enter(const struct door *door, uint32_t seconds, int *error)
+{
+    int64_t now = clock_boot_ns();
+    struct race race;
+    int fd;
+
+    line_up(&race, door, now);
+    fd = run(&race, door, now + (int64_t)seconds * NSEC_PER_SEC);
+    *error = error_of(&race);
+    for (unsigned i = 0; i < race.count; i++)
+        attempts_end(&race.lanes[i]);
+    if (fd >= 0)
+        prepare(fd);
+    return fd;
+}

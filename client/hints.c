@@ -1,0 +1,73 @@
+#include "hints.h"
+
+#include <err.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+static void tell_answer(int error)
+{
+    if (error == ECONNREFUSED)
+        warnx("hint: connections were refused: the server resets those to its shut ports, or "
+              "nothing listens there");
+    else if (error != 0)
+        warnx("hint: connections failed: %s", strerror(error));
+    else
+        warnx("hint: nothing answered; a firewall on the way may stop the knock");
+}
+
+/* A server ignores knocks that are too far from its own clock. */
+static void tell_clock(void)
+{
+    struct timex state = {.modes = 0}; /* only looks */
+    time_t now = clock_wall_ns() / NSEC_PER_SEC;
+    struct tm local;
+    char text[64];
+
+    if (adjtimex(&state) != TIME_ERROR && !(state.status & STA_UNSYNC))
+        return;
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", localtime_r(&now, &local));
+    warnx("hint: this machine's clock is not synchronised: is it %s? A server ignores knocks "
+          "that are over five minutes away from its own clock", text);
+}
+
+/* False if the address is no likely cause. */
+static bool tell_address(const struct sending *s)
+{
+    char source_text[ADDRESS_TEXT_SIZE], signed_text[ADDRESS_TEXT_SIZE];
+    struct address source;
+    struct error unused;
+    int fd = s->sent ? target_connect(&s->target, &source, &unused) : -1;
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    address_format(&source, source_text);
+    if (s->request.has_address && !address_equal(&s->request.address, &source)) {
+        warnx("hint: the knock opens to %s, but connections from here leave from %s; see "
+              "--address", address_format(&s->request.address, signed_text), source_text);
+        return true;
+    }
+    if (s->request.has_address || address_is_global(&source))
+        return false;
+    warnx("hint: the knock left from %s, which is not public: behind a router or carrier that "
+          "translates it, the server may see knock and connection come from two addresses, "
+          "and a profile that wants the address signed refuses", source_text);
+    return true;
+}
+
+void hints_tell(const struct door *door, int error)
+{
+    bool told = false;
+
+    tell_answer(error);
+    tell_clock();
+    for (unsigned i = 0; i < door->count && !told; i++)
+        told = tell_address(&door->sendings[i]);
+    warnx("hint: your profile on the server may have expired, been revoked, or not permit this "
+          "service or address; the log of portsmithd there says so");
+}
