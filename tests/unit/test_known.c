@@ -14,14 +14,20 @@ static int enter(void **state)
     return mkdir("portsmith", 0700);
 }
 
-static void write_server(const char *name, mode_t mode)
+static void write_server_of(const char *name, const char *host, mode_t mode)
 {
-    char path[100];
+    char path[100], text[200];
 
     snprintf(path, sizeof path, "portsmith/%s", name);
-    scratch_write_text(path, mode,
-                       "[Server]\nHost = 192.0.2.1\nPort = 62201\n"
-                       "PublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n");
+    snprintf(text, sizeof text,
+             "[Server]\nHost = %s\nPort = 62201\n"
+             "PublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n", host);
+    scratch_write_text(path, mode, text);
+}
+
+static void write_server(const char *name, mode_t mode)
+{
+    write_server_of(name, "192.0.2.1", mode);
 }
 
 static void servers_are_found_in_order(void **state)
@@ -109,6 +115,81 @@ static void a_known_server_is_read(void **state)
     server_free(server);
 }
 
+/* ---- by host ------------------------------------------------------------- */
+
+static void assert_host(const char *host, const char *of_server)
+{
+    struct error why = {""};
+    struct server *server = server_new(&why);
+
+    if (!known_read_host(server, host, &why))
+        fail_msg("%s: %s", host, why.text);
+    assert_string_equal(server->host, of_server);
+    server_free(server);
+}
+
+static void assert_no_host(const char *host, const char *told)
+{
+    struct error why;
+    struct server *server = server_new(&why);
+
+    assert_false(known_read_host(server, host, &why));
+    if (!strstr(why.text, told))
+        fail_msg("'%s' is not in: %s", told, why.text);
+    server_free(server);
+}
+
+static void a_host_is_the_name_of_a_file_or_its_host(void **state)
+{
+    (void)state;
+    write_server_of("Bastion.conf", "Bastion.Example.net", 0600);
+    write_server_of("web.conf", "2001:DB8::1", 0600);
+    assert_host("Bastion", "Bastion.Example.net");
+    assert_host("bastion", "Bastion.Example.net");
+    assert_host("bastion.example.net", "Bastion.Example.net");
+    assert_host("2001:db8::1", "2001:DB8::1");
+}
+
+static void the_name_of_a_file_comes_first(void **state)
+{
+    (void)state;
+    write_server_of("a.conf", "bastion", 0600);
+    write_server_of("BASTION.conf", "second", 0600);
+    write_server_of("bastion.conf", "first", 0600);
+    assert_host("bastion", "first");
+    assert_host("Bastion", "second");
+}
+
+static void a_host_of_several_files_is_refused(void **state)
+{
+    (void)state;
+    write_server_of("a.conf", "example.net", 0600);
+    write_server_of("b.conf", "Example.net", 0600);
+    assert_no_host("example.net", "the servers 'a' and 'b' both have the Host 'example.net'; use");
+    assert_host("b", "Example.net");
+}
+
+static void an_unknown_host_gets_the_nearest(void **state)
+{
+    (void)state;
+    assert_no_host("bastion", "no server is known yet");
+    write_server_of("home.conf", "bastion.example.net", 0600);
+    assert_no_host("hone", "there is no server file that is called 'hone' or has it as its Host; "
+                           "did you mean 'home'? known servers: home");
+    assert_no_host("bastoin.EXAMPLE.net", "did you mean 'bastion.example.net'?");
+    assert_no_host("elsewhere.example.org", "as its Host; known servers: home");
+}
+
+static void a_file_that_is_wrong_matters_only_if_named(void **state)
+{
+    (void)state;
+    write_server_of("loose.conf", "loose.example.net", 0666);
+    write_server_of("sound.conf", "sound.example.net", 0600);
+    assert_host("sound.example.net", "sound.example.net");
+    assert_no_host("loose", "chmod go-w");
+    assert_no_host("loose.example.net", "known servers: loose, sound");
+}
+
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, enter, scratch_leave)
 
 int main(void)
@@ -119,6 +200,11 @@ int main(void)
         IN_SCRATCH(the_nearest_name_is_suggested),
         IN_SCRATCH(long_lists_are_cut),
         IN_SCRATCH(a_known_server_is_read),
+        IN_SCRATCH(a_host_is_the_name_of_a_file_or_its_host),
+        IN_SCRATCH(the_name_of_a_file_comes_first),
+        IN_SCRATCH(a_host_of_several_files_is_refused),
+        IN_SCRATCH(an_unknown_host_gets_the_nearest),
+        IN_SCRATCH(a_file_that_is_wrong_matters_only_if_named),
     };
 
     if (sodium_init() < 0)
