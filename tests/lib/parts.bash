@@ -95,6 +95,15 @@ run_vectors() {
     tap_end
 }
 
+run_ssh() {
+    local family status=0
+
+    for family in 4 6; do
+        BACKEND=nft FAMILY=$family run_bats ssh || status=1
+    done
+    return "$status"
+}
+
 run_demo() {
     local family kind
 
@@ -125,6 +134,7 @@ run_part() { # PART
     scan-build) run_scan_build ;;
     vectors) run_vectors ;;
     examples) LAB_BUILD=no "$top/tests/lab" run "$top/tests/examples" ;;
+    ssh) run_ssh ;;
     demo) run_demo ;;
     fuzz) "$top/tests/fuzz" ;;
     prove) "$top/tests/prove" ;;
