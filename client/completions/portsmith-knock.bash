@@ -29,15 +29,19 @@ _portsmith_knock() {
         [--address]=address
         [--close]=''
         [--config]=file
+        [--connect]=''
         [-h]=''
         [--help]=''
         [--identity]=file
         [--output]=file
         [--port]=other
+        [--relay]=''
         [--server-key]=other
+        [--timeout]=span
         [--transport]=transport
         [-v]=''
         [--version]=''
+        [--wait]=''
         [--window]=span
     )
     # A subcommand's options, then the kinds of its words.

@@ -48,15 +48,19 @@ _portsmith_knock() {
         '--address=[the address to open to]:address:(auto observed)'
         '--close[close instead of open]'
         "--config=[the server's file]:file:_files"
+        '--connect[knock, connect, and be that connection]'
         '(- *)-h[print help]'
         '(- *)--help[print help]'
         '--identity=[the file of your secret key]:file:_files'
         '--output=[write the datagram instead of sending it]:file:_files'
         '--port=[the knock port of HOST]:port:'
+        '--relay[carry the bytes, whatever standard output is]'
         '--server-key=[the public key of HOST]:key:'
+        '--timeout=[how long to try]:time span:(10s 30s 1m)'
         '--transport=[how to carry the knock]:transport:(udp tcp-syn icmp)'
         '-v[say what is sent where]'
         '(- *)--version[print the version]'
+        '--wait[end when the port is open]'
         '--window=[stay open this long]:time span:(30s 10m 1h)'
     )
     local -a words_after=('1:server:_portsmith_knock_subcommands')
