@@ -1,5 +1,6 @@
 /* portsmith-knock(1): asks a server to open its doors. */
 #include <err.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
