@@ -127,6 +127,11 @@ run_part() { # PART
     cli) # These tests put their own /run over the one that the lab's PATH leads to.
         run_bats cli env PATH="$stage/bin:$stage/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
         ;;
+    proxy-*)
+        IFS=- read -r part BACKEND FAMILY <<<"$1"
+        export BACKEND FAMILY
+        run_bats "$part"
+        ;;
     boundaries) "$top/tests/boundaries" ;;
     manuals) "$top/tests/manuals" ;;
     shellcheck) run_shellcheck ;;
