@@ -61,6 +61,7 @@ stop_proxy() {
     [ -e "$lab/proxy.pid" ] || return 0
     end_process TERM "$(cat "$lab/proxy.pid")"
     rm -f "$lab/proxy.pid"
+    proxy_lacks 'AddressSanitizer|runtime error:'
 }
 
 proxy_is_well() {
