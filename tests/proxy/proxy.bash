@@ -7,10 +7,8 @@
 proxy=127.0.0.1:1080
 page="<p id=secret>behind the shut port</p>"
 ini=$lab/home/.config/portsmith/proxy.ini
-if [ "$FAMILY" = 6 ]; then server_in_url="[$server]"; else server_in_url=$server; fi
 
-# The server's name is known to the lab alone; `elsewhere` is the server, too, under an
-# address at which nobody knocks.
+# The server's names, which the lab alone knows.
 name_hosts() {
     printf '%s door.example.net www.example.net\n' "$server" >>/etc/hosts
 }
@@ -19,7 +17,7 @@ name_hosts() {
 serve_pages() {
     mkdir -p "$lab/pages"
     echo "$page" >"$lab/pages/index.html"
-    head -c 3000000 /dev/urandom >"$lab/pages/large"
+    head -c 30000000 /dev/urandom >"$lab/pages/large"
     spawn server "$lab/log/http.log" python3 -c '
 import functools, http.server, socket, sys
 class Server(http.server.ThreadingHTTPServer):

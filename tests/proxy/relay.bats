@@ -42,7 +42,8 @@ async def echo(reader, writer):
         await writer.drain()
     writer.close()
 async def main():
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     server = await asyncio.start_server(echo, ["0.0.0.0", "::"], int(sys.argv[1]), backlog=4096)
     await server.serve_forever()
 asyncio.run(main())
@@ -140,7 +141,8 @@ grants_are() { # COUNT
 
 @test "who reads nothing costs no memory, and gets everything later" {
     start_proxy
-    on client python3 "$top/tests/proxy/talk.py" slow door.example.net 80 "$(cat "$lab/proxy.pid")" |
+    on client python3 "$top/tests/proxy/talk.py" slow door.example.net 80 \
+        "$(cat "$lab/proxy.pid")" |
         cmp - "$lab/pages/large"
 }
 
