@@ -26,6 +26,7 @@ enum {
                                32-bit builds the day after this one */
 };
 
+/* Each is put at the top of its chain: of one chain's, the last comes first. */
 static const struct jump {
     const char *table, *from, *to;
     bool for_reset; /* wanted only with CloseWith = reset */
@@ -218,17 +219,32 @@ static bool is_wanted(const struct firewall *fw, const struct jump *jump)
     return !jump->for_reset || fw->setup->close_with_reset;
 }
 
+/* Whether a jump that belongs behind this one is about to be put before it. */
+static bool is_overtaken(const struct firewall *fw, const struct jump *jump,
+                         const bool present[static JUMPS])
+{
+    for (const struct jump *other = jumps; other < jump; other++)
+        if (strcmp(other->table, jump->table) == 0 && strcmp(other->from, jump->from) == 0 &&
+            is_wanted(fw, other) && !present[other - jumps])
+            return true;
+    return false;
+}
+
 /* present[i] tells which jumps are there already. */
 static void write_jumps(const struct firewall *fw, FILE *out, const char *table,
                         const bool present[static JUMPS])
 {
     for (size_t i = 0; i < JUMPS; i++) {
-        if (strcmp(jumps[i].table, table) != 0 || present[i] == is_wanted(fw, &jumps[i]))
+        const struct jump *jump = &jumps[i];
+        bool wanted = is_wanted(fw, jump);
+        bool stays = present[i] && wanted && !is_overtaken(fw, jump, present);
+
+        if (strcmp(jump->table, table) != 0 || stays)
             continue;
         if (present[i])
-            fprintf(out, "-D %s -j %s\n", jumps[i].from, jumps[i].to);
-        else
-            fprintf(out, "-I %s 1 -j %s\n", jumps[i].from, jumps[i].to);
+            fprintf(out, "-D %s -j %s\n", jump->from, jump->to);
+        if (wanted)
+            fprintf(out, "-I %s 1 -j %s\n", jump->from, jump->to);
     }
 }
 

@@ -233,6 +233,8 @@ udp_is_refused() { # PORT
     set_option CloseWith reset
     reload_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
+    knock_opens all tcp/22
+    port_is_open "$server" 22
 }
 
 # ---- what other programs do ------------------------------------------------

@@ -247,7 +247,6 @@ knocks_captured() {
 
 @test "a server that resets lets ssh in all the same" {
     stop_daemon
-    on server portsmithd -c "$conf" --release
     echo "CloseWith = reset" >>"$conf"
     start_daemon
     lose_knocks 1

@@ -327,6 +327,17 @@ static void an_admin_s_order_is_kept(void **state)
     assert_int_equal(count_of(IPV4, "203.0.113."), 3);
 }
 
+/* A grant counts before the port is refused. */
+static void check_grants_come_first(void)
+{
+    char *rules = rules_of(IPV4);
+    const char *grants_at = strstr(rules, "-A INPUT -j portsmith\n");
+    const char *reset_at = strstr(rules, "-A INPUT -j portsmith-reset\n");
+
+    assert_true(grants_at && reset_at && grants_at < reset_at);
+    free(rules);
+}
+
 static void reset_comes_and_goes_with_the_configuration(void **state)
 {
     char *without;
@@ -338,6 +349,11 @@ static void reset_comes_and_goes_with_the_configuration(void **state)
     establish(IPV4);
     assert_int_equal(count_of(IPV4, "-j portsmith-reset"), 1);
     assert_int_equal(count_of(IPV4, "-j portsmith-forward"), 1);
+    check_grants_come_first();
+    xtables_run(IPV4, "-D INPUT -j portsmith-reset");
+    establish(IPV4);
+    assert_int_equal(count_of(IPV4, "INPUT -j portsmith"), 2);
+    check_grants_come_first();
     setup.close_with_reset = 0;
     establish(IPV4);
     check_same_rules(IPV4, without);
