@@ -4,7 +4,7 @@
 bats_require_minimum_version 1.5.0
 
 top=$BATS_TEST_DIRNAME/../..
-libraries=(libsodium inih jansson)
+libraries=(libsodium inih jansson libuv)
 
 setup_file() {
     # shellcheck source=../lib/lab.bash
@@ -50,11 +50,17 @@ needed() { # PROGRAM
 @test "the client is installed, with all that goes with it, and nothing else" {
     diff <(cd "$prefix" && find . -type f | LC_ALL=C sort) - <<'END'
 ./bin/portsmith-knock
+./bin/portsmith-proxy
+./lib/systemd/user/portsmith-proxy.service
 ./share/bash-completion/completions/portsmith-knock
+./share/bash-completion/completions/portsmith-proxy
 ./share/fish/vendor_completions.d/portsmith-knock.fish
+./share/fish/vendor_completions.d/portsmith-proxy.fish
 ./share/man/man1/portsmith-knock.1
+./share/man/man1/portsmith-proxy.1
 ./share/man/man7/portsmith-protocol.7
 ./share/zsh/site-functions/_portsmith-knock
+./share/zsh/site-functions/_portsmith-proxy
 END
 }
 

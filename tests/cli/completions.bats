@@ -80,6 +80,10 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     offers_the_options_of_help portsmithd
 }
 
+@test "portsmith-proxy: the options of --help, no more and no less" {
+    offers_the_options_of_help portsmith-proxy
+}
+
 @test "a subcommand has its own options" {
     for shell in "${shells[@]}"; do
         [ "$(options_offered "$shell" portsmith-knock show | sort -u)" = --json ]
