@@ -95,15 +95,6 @@ run_vectors() {
     tap_end
 }
 
-run_ssh() {
-    local family status=0
-
-    for family in 4 6; do
-        BACKEND=nft FAMILY=$family run_bats ssh || status=1
-    done
-    return "$status"
-}
-
 run_demo() {
     local family kind
 
@@ -127,11 +118,6 @@ run_part() { # PART
     cli) # These tests put their own /run over the one that the lab's PATH leads to.
         run_bats cli env PATH="$stage/bin:$stage/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
         ;;
-    proxy-*)
-        IFS=- read -r part BACKEND FAMILY <<<"$1"
-        export BACKEND FAMILY
-        run_bats "$part"
-        ;;
     boundaries) "$top/tests/boundaries" ;;
     manuals) "$top/tests/manuals" ;;
     shellcheck) run_shellcheck ;;
@@ -139,15 +125,14 @@ run_part() { # PART
     scan-build) run_scan_build ;;
     vectors) run_vectors ;;
     examples) LAB_BUILD=no "$top/tests/lab" run "$top/tests/examples" ;;
-    ssh) run_ssh ;;
     demo) run_demo ;;
     fuzz) "$top/tests/fuzz" ;;
     prove) "$top/tests/prove" ;;
     model) "$top/tests/model" ;;
-    net-* | faults-*)
+    net-* | ssh-* | proxy-* | faults-*)
         IFS=- read -r part BACKEND FAMILY <<<"$1"
         export BACKEND FAMILY
-        if [ "$part" = net ]; then run_bats net; else LAB_BUILD=no "$top/tests/faults"; fi
+        if [ "$part" = faults ]; then LAB_BUILD=no "$top/tests/faults"; else run_bats "$part"; fi
         ;;
     esac
 }
