@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # Completes portsmith-knock(1) in bash. A new option is a line in `takes`.
 
-# The names of the server files.
+# The names of the server files. No other is one: bash puts what it completes into the
+# command line as it is.
 _portsmith_knock_servers() {
     local directory=${XDG_CONFIG_HOME:-} file
 
     [[ $directory == /* ]] || directory=~/.config
     for file in "$directory"/portsmith/*.conf; do
-        [ ! -e "$file" ] || basename "$file" .conf
+        file=${file##*/}
+        [[ ${file%.conf} == *[!a-zA-Z0-9._-]* ]] || echo "${file%.conf}"
     done
 }
 
@@ -17,7 +19,7 @@ _portsmith_knock_services() { # SERVER
 
     [[ $directory == /* ]] || directory=~/.config
     sed -n 's/^[[:space:]]*[Oo]pen[[:space:]]*=//p' "$directory/portsmith/$1.conf" 2>/dev/null |
-        tr , ' '
+        tr -s ', \t' '\n' | grep -x -E '(tcp|udp)/[0-9]+'
     echo tcp/ udp/
 }
 
@@ -104,7 +106,9 @@ _portsmith_knock() {
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             ;;
         esac
-        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$word" -- "$cur")
+        # compgen expands its words, and none but $word is to be.
+        # shellcheck disable=SC2016
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W '$word' -- "$cur")
     done
     [[ ${COMPREPLY[*]-} != */ ]] || [ "$kind" != service ] || compopt -o nospace 2>/dev/null
 }

@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # Completes portsmith-profile(8) in bash.
 
-# The names of the profiles.
+# The names of the profiles. No other is one: bash puts what it completes into the
+# command line as it is.
 _portsmith_profile_names() {
     local file
 
     for file in /etc/portsmith.d/*.conf; do
-        [ ! -e "$file" ] || basename "$file" .conf
+        file=${file##*/}
+        [[ ${file%.conf} == *[!a-zA-Z0-9._-]* ]] || echo "${file%.conf}"
     done
 }
 
@@ -88,7 +90,9 @@ _portsmith_profile() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         ;;
     esac
-    [ -z "$word" ] || mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+    # compgen expands its words, and none but $word is to be.
+    # shellcheck disable=SC2016
+    [ -z "$word" ] || mapfile -t COMPREPLY < <(compgen -W '$word' -- "$cur")
     [ "$kind" != service ] || compopt -o nospace 2>/dev/null
 }
 

@@ -132,6 +132,19 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     all_offer "tcp/ udp/" portsmith-profile create guest --open ""
 }
 
+@test "nothing that stands in a file or in its name is run" {
+    # shellcheck disable=SC2016 # it must not be expanded
+    know "$HOME/.config/portsmith" trap 'Open = tcp/22, $(touch${IFS}ran), `touch${IFS}ran`'
+    touch "$HOME/.config/portsmith/\$(touch ran).conf"
+    offers bash "tcp/22 tcp/ udp/" portsmith-knock trap ""
+    offers bash "bastion trap web" portsmith-knock show ""
+    for shell in zsh fish; do
+        "complete_in_$shell" portsmith-knock trap ""
+        "complete_in_$shell" portsmith-knock show ""
+    done
+    [ ! -e ran ]
+}
+
 @test "the words that options take" {
     all_offer "auto observed" portsmith-knock --address ""
     all_offer "30s 10m 1h" portsmith-knock bastion --window ""
