@@ -1,10 +1,14 @@
-/* How the client's programs tell people of what goes wrong. */
+/* How the client's programs begin, and tell people of what goes wrong. */
 #ifndef PORTSMITH_CLI_H
 #define PORTSMITH_CLI_H
 
 #include "error.h"
 
 enum { EXIT_USAGE = 2 };
+
+/* Puts something in the place of standard input, output and error where they are closed,
+ * so that no connection and no file takes it. To use it fails as before. */
+void cli_hold_standard(void);
 
 /* Says on standard error what is wrong with the command line, and where help is.
  * Returns EXIT_USAGE. */

@@ -401,6 +401,7 @@ int main(int argc, char **argv)
 {
     int status;
 
+    cli_hold_standard();
     if (sodium_init() < 0)
         errx(EXIT_FAILURE, "libsodium cannot be initialized");
     status = run(argc, argv);

@@ -117,6 +117,7 @@ int main(int argc, char **argv)
     struct options o;
     int status;
 
+    cli_hold_standard();
     if (sodium_init() < 0)
         errx(EXIT_FAILURE, "libsodium cannot be initialized");
     /* Names are looked up on libuv's threads, at most half of them at one time: slow name

@@ -905,6 +905,19 @@ know_loopback() {
     [ "$output" = "by file" ]
 }
 
+@test "the connection does not take the place of what is closed" {
+    know_loopback
+    run with_echo sh -c 'timeout 5 portsmith-knock --connect bastion 22 <&-'
+    [ "$status" -eq 1 ]
+    [ "$output" = "portsmith-knock: sending: Bad file descriptor" ]
+    run with_echo sh -c 'echo astray | timeout 5 portsmith-knock --connect bastion 22 >&-'
+    [ "$status" -eq 1 ]
+    [ "$output" = "portsmith-knock: receiving: Bad file descriptor" ]
+    run with_echo sh -c 'portsmith-knock -v --connect bastion 22 </dev/null 2>&-'
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+}
+
 @test "--connect knocks for the port alone, whatever the server's file opens" {
     know_loopback 'Open = tcp/80 udp/53'
     run with_echo portsmith-knock -v --connect bastion 22 </dev/null
