@@ -61,6 +61,23 @@ static bool is_expected(struct reading *r, const char *line)
     return true;
 }
 
+/* What a terminal would obey when an error quotes the line: ISO 646's control characters
+ * and ISO 6429's further ones (U+0080 to U+009F, in UTF-8). Tabs are blanks. */
+static bool is_control(const char *at)
+{
+    unsigned char first = (unsigned char)at[0], second = (unsigned char)at[1];
+
+    return (iscntrl(first) && first != '\t') || (first == 0xc2 && second >= 0x80 && second < 0xa0);
+}
+
+/* Of the line without what ends it: a newline, or a carriage return and a newline. */
+static size_t size_without_end(const char *line)
+{
+    size_t size = strcspn(line, "\n");
+
+    return size > 0 && line[size - 1] == '\r' ? size - 1 : size;
+}
+
 /* inih's reader: fgets, but counting lines, and refusing what inih would misread:
  * overlong lines, and bytes that are not text. */
 static char *read_line(char *buffer, int size, void *stream)
@@ -81,8 +98,8 @@ static char *read_line(char *buffer, int size, void *stream)
         refuse(r, "the line is longer than 198 characters");
         return NULL;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (iscntrl((unsigned char)buffer[i]) && !isspace((unsigned char)buffer[i])) {
+    for (size_t i = 0, end = size_without_end(buffer); i < end; i++) {
+        if (is_control(buffer + i)) {
             refuse(r, "the line holds a control character");
             return NULL;
         }

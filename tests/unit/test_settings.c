@@ -148,6 +148,11 @@ static void bytes_that_are_not_text_are_refused(void **state)
     assert_false(read_bytes(&f, &why, end, sizeof end - 1));
     assert_refused("[Server]\nName = a\033[2Jb\n", "test.conf:2: the line holds a control character");
     assert_refused("[Server]\nName = a\177\n", "test.conf:2: the line holds a control character");
+    assert_refused("[Server]\nName = a\rb\n", "test.conf:2: the line holds a control character");
+    assert_refused("[Server]\nName = a\vb\n", "test.conf:2: the line holds a control character");
+    assert_refused("[Server]\nName = a\302\2332Jb\n",
+                   "test.conf:2: the line holds a control character");
+    assert_read("[Server]\nName = \303\200\302\240\t-\n", "name=\303\200\302\240\t-|");
 }
 
 static void files_that_others_may_write_are_refused(void **state)
