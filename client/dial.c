@@ -149,11 +149,8 @@ static void arm(struct dial *d)
 {
     uint64_t wait = STAGGER_MS;
 
-    if (d->again) {
+    if (d->again)
         wait = d->pass < 4 ? (uint64_t)FIRST_AGAIN_MS << d->pass : LAST_AGAIN_MS;
-        if (wait > LAST_AGAIN_MS)
-            wait = LAST_AGAIN_MS;
-    }
     uv_timer_start(&d->timer, on_timer, wait, 0);
 }
 
