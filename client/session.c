@@ -53,7 +53,6 @@ struct session {
     struct flow up, down;
 };
 
-static void session_end(struct session *s);
 static void take_handshake(struct session *s);
 
 /* ---- the end ------------------------------------------------------------- */
@@ -74,11 +73,14 @@ static void on_closed(uv_handle_t *handle)
     release(handle->data);
 }
 
+static struct session *session_of_dial(struct dial *dial)
+{
+    return (struct session *)((char *)dial - offsetof(struct session, dial));
+}
+
 static void on_dial_closed(uv_handle_t *timer)
 {
-    struct dial *dial = timer->data;
-
-    release((struct session *)((char *)dial - offsetof(struct session, dial)));
+    release(session_of_dial(timer->data));
 }
 
 static void on_remote_closed(uv_handle_t *handle)
@@ -354,11 +356,6 @@ static void on_no_way(uv_timer_t *timer)
     struct session *s = timer->data;
 
     fail(s, s->dial.error ? code_of(s->dial.error) : SOCKS_HOST_UNREACHABLE);
-}
-
-static struct session *session_of_dial(struct dial *dial)
-{
-    return (struct session *)((char *)dial - offsetof(struct session, dial));
 }
 
 static void on_silent(struct dial *dial)
