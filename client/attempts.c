@@ -1,6 +1,5 @@
 #include "attempts.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -11,19 +10,10 @@
 #define PAUSE_MIN (INT64_C(20) * NSEC_PER_MSEC)
 #define PAUSE_MAX (INT64_C(500) * NSEC_PER_MSEC)
 
-static void set_port(struct sockaddr_storage *to, uint16_t port)
-{
-    if (to->ss_family == AF_INET)
-        ((struct sockaddr_in *)to)->sin_port = htons(port);
-    else
-        ((struct sockaddr_in6 *)to)->sin6_port = htons(port);
-}
-
 void attempts_init(struct attempts *a, const struct target *target, uint16_t port, int64_t start)
 {
-    *a = (struct attempts){.to = target->to, .size = target->size, .due = start,
-                           .pause = PAUSE_MIN};
-    set_port(&a->to, port);
+    *a = (struct attempts){.target = *target, .due = start, .pause = PAUSE_MIN};
+    target_set_port(&a->target, port);
     for (unsigned i = 0; i < ATTEMPTS_PENDING; i++)
         a->fds[i] = -1;
 }
@@ -37,10 +27,11 @@ static void drop(int *fd)
 
 static int begin_one(const struct attempts *a)
 {
-    int fd = socket(a->to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    const struct target *t = &a->target;
+    int fd = socket(t->to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
     int failure;
 
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&a->to, a->size) == 0 ||
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&t->to, t->size) == 0 ||
         errno == EINPROGRESS)
         return fd;
     failure = errno;

@@ -10,15 +10,13 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "target.h"
 
 enum { ATTEMPTS_PENDING = 4 }; /* at one time; the oldest gives way */
 
 struct attempts {
-    struct sockaddr_storage to;
-    socklen_t size;
+    struct target target;
     int fds[ATTEMPTS_PENDING]; /* -1 where none is pending */
     unsigned next;             /* place of the next one, and of the oldest */
     bool begun;                /* there has been one */

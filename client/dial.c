@@ -200,15 +200,10 @@ void dial_add(struct dial *dial, const struct sockaddr *to, uint16_t port)
     if (dial->count == TARGETS_MAX || (to->sa_family != AF_INET && to->sa_family != AF_INET6))
         return;
     dial->count++;
-    if (to->sa_family == AF_INET) {
-        target->size = sizeof(struct sockaddr_in);
-        memcpy(&target->to, to, target->size);
-        ((struct sockaddr_in *)&target->to)->sin_port = htons(port);
-    } else {
-        target->size = sizeof(struct sockaddr_in6);
-        memcpy(&target->to, to, target->size);
-        ((struct sockaddr_in6 *)&target->to)->sin6_port = htons(port);
-    }
+    target->size = to->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                            : sizeof(struct sockaddr_in6);
+    memcpy(&target->to, to, target->size);
+    target_set_port(target, port);
 }
 
 void dial_add_address(struct dial *dial, const struct address *to, uint16_t port)

@@ -48,6 +48,14 @@ unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *h
     return count;
 }
 
+void target_set_port(struct target *target, uint16_t port)
+{
+    if (target->to.ss_family == AF_INET)
+        ((struct sockaddr_in *)&target->to)->sin_port = htons(port);
+    else
+        ((struct sockaddr_in6 *)&target->to)->sin6_port = htons(port);
+}
+
 /* Connecting such a socket sends nothing: it picks the route, and with it the address
  * that the connection after the knock will come from. */
 static int connect_socket(const struct target *target, int type, int protocol,
@@ -80,7 +88,7 @@ int target_connect_by(const struct target *target, int type, int protocol, struc
 
     /* To a raw IPv6 socket the port is a protocol (raw(7), ipv6(7)). */
     if (portless.to.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&portless.to)->sin6_port = 0;
+        target_set_port(&portless, 0);
     return connect_socket(&portless, type, protocol, source, why);
 }
 

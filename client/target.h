@@ -17,7 +17,7 @@ enum {
 };
 
 struct target {
-    struct sockaddr_storage to; /* the knock port included */
+    struct sockaddr_storage to; /* the port included: the knock port, unless it was set anew */
     socklen_t size;
 };
 
@@ -27,6 +27,9 @@ struct target {
  * left out. */
 unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *host,
                         uint16_t port, int family, struct error *why);
+
+/* Makes it the same address with another port, in host order. */
+void target_set_port(struct target *target, uint16_t port);
 
 /* A UDP socket connected to the target, and the local address that its packets
  * will come from. The caller closes it. -1 with the reason, such as no route. */
