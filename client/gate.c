@@ -5,7 +5,6 @@
 
 #include "clock.h"
 #include "counter.h"
-#include "identity.h"
 #include "known.h"
 #include "log.h"
 #include "paths.h"
@@ -47,16 +46,8 @@ static bool take_counters(struct gate_job *job, uint64_t *first)
 static enum gate_outcome knock(const struct gate *g, struct gate_job *job, enum action action)
 {
     const struct server *server = g->server;
-    struct request r = {
-        .action = action,
-        .has_address = server->address.source == ADDRESS_GIVEN,
-        .service_count = server->service_count,
-        .window = action == ACTION_CLOSE ? 0 : server->window,
-    };
+    struct request r = knock_request(server, action);
 
-    if (r.has_address)
-        r.address = server->address.given;
-    memcpy(r.services, server->services, sizeof r.services);
     if (!take_counters(job, &r.counter))
         return GATE_FAILED;
     job->sending_count = job->count;
@@ -306,15 +297,6 @@ void gate_forget(struct gate_waiter *waiter)
 
 /* ---- making and ending --------------------------------------------------- */
 
-static struct knocker *read_knocker(const struct server *server, struct error *why)
-{
-    struct identity *identity = identity_read(server->identity, why);
-    struct knocker *knocker = identity ? knocker_new(identity, server, why) : NULL;
-
-    identity_free(identity);
-    return knocker;
-}
-
 struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, struct error *why)
 {
     struct gate *g = calloc(1, sizeof *g);
@@ -330,7 +312,7 @@ struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, stru
     strcpy(g->name, name);
     g->server = server_new(why);
     if (g->server && known_read(g->server, name, why))
-        g->knocker = read_knocker(g->server, why);
+        g->knocker = knocker_read(g->server, why);
     if (!g->knocker) {
         gate_free(g);
         return NULL;

@@ -26,6 +26,30 @@ struct knocker *knocker_new(const struct identity *identity, const struct server
     return knocker;
 }
 
+struct knocker *knocker_read(const struct server *server, struct error *why)
+{
+    struct identity *identity = identity_read(server->identity, why);
+    struct knocker *knocker = identity ? knocker_new(identity, server, why) : NULL;
+
+    identity_free(identity);
+    return knocker;
+}
+
+struct request knock_request(const struct server *server, enum action action)
+{
+    struct request r = {
+        .action = action,
+        .has_address = server->address.source == ADDRESS_GIVEN,
+        .service_count = server->service_count,
+        .window = action == ACTION_CLOSE ? 0 : server->window,
+    };
+
+    if (r.has_address)
+        r.address = server->address.given;
+    memcpy(r.services, server->services, sizeof r.services);
+    return r;
+}
+
 size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
                   const struct request *request)
 {

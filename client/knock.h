@@ -26,6 +26,13 @@ struct knocker {
 struct knocker *knocker_new(const struct identity *identity, const struct server *server,
                             struct error *why);
 
+/* The same with the identity that the server's file names, which is read for this alone. */
+struct knocker *knocker_read(const struct server *server, struct error *why);
+
+/* What to ask the server for, as it is set: all but the counter, and the address where
+ * that depends on the route (ADDRESS_AUTO). */
+struct request knock_request(const struct server *server, enum action action);
+
 /* Writes the datagram that asks for `request`, which must be valid as
  * request_encode wants it, and returns its size, DATAGRAM_MIN to DATAGRAM_MAX.
  * Nonce and padding are drawn afresh. */

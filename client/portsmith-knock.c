@@ -17,7 +17,6 @@
 #include "door.h"
 #include "file.h"
 #include "hints.h"
-#include "identity.h"
 #include "knock.h"
 #include "known.h"
 #include "options.h"
@@ -159,22 +158,6 @@ static int take_options(struct server *server, const struct options *o)
 
 /* ---- the knock ----------------------------------------------------------- */
 
-/* All but the counter, and the address where that depends on the route. */
-static struct request request_for(const struct server *server, const struct options *o)
-{
-    struct request r = {
-        .action = o->close ? ACTION_CLOSE : ACTION_OPEN,
-        .has_address = server->address.source == ADDRESS_GIVEN,
-        .service_count = server->service_count,
-        .window = o->close ? 0 : server->window,
-    };
-
-    if (r.has_address)
-        r.address = server->address.given;
-    memcpy(r.services, server->services, sizeof r.services);
-    return r;
-}
-
 /* With blanks between them. Returns `text`. */
 static const char *format_services(const struct service *services, unsigned count, char *text)
 {
@@ -291,12 +274,10 @@ static int knock_everywhere(struct knocked *knocked, const struct knocker *knock
 static int knock(struct knocked *knocked, const struct server *server, const struct options *o)
 {
     struct error why;
-    struct identity *identity = identity_read(server->identity, &why);
-    struct knocker *knocker = identity ? knocker_new(identity, server, &why) : NULL;
-    struct request r = request_for(server, o);
+    struct knocker *knocker = knocker_read(server, &why);
+    struct request r = knock_request(server, o->close ? ACTION_CLOSE : ACTION_OPEN);
     int status;
 
-    identity_free(identity);
     if (!knocker)
         return cli_failure(EX_CONFIG, &why);
     status = o->output ? write_knock(knocker, &r, o)
