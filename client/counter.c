@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "file.h"
+#include "paths.h"
 
 /* Always as long as the number before, so that it is overwritten in place: the
  * lock stays on the file, and no moment sees the file empty. */
@@ -114,4 +116,12 @@ bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t 
     if (fd >= 0)
         close(fd);
     return ok;
+}
+
+bool counter_take_own(unsigned count, uint64_t *first, struct error *warning, struct error *why)
+{
+    char directory[PATH_MAX];
+
+    return path_state_directory(directory, why) &&
+           counter_take(directory, clock_wall_us(), count, first, warning, why);
 }

@@ -23,4 +23,8 @@
 bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t *first,
                   struct error *warning, struct error *why);
 
+/* The same by the wall clock, from the user's own directory (path_state_directory). Where
+ * that cannot be told, *warning is left as it was. */
+bool counter_take_own(unsigned count, uint64_t *first, struct error *warning, struct error *why);
+
 #endif

@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "counter.h"
 #include "known.h"
 #include "log.h"
-#include "paths.h"
 
 enum {
     ASSUMED_WINDOW = 30,   /* seconds: portsmithd's own default (portsmith.conf(5)) */
@@ -35,20 +33,12 @@ static enum gate_outcome find_targets(const struct server *server, struct gate_j
     return GATE_DONE;
 }
 
-static bool take_counters(struct gate_job *job, uint64_t *first)
-{
-    char directory[PATH_MAX];
-
-    return path_state_directory(directory, &job->why) &&
-           counter_take(directory, clock_wall_us(), job->count, first, &job->warning, &job->why);
-}
-
 static enum gate_outcome knock(const struct gate *g, struct gate_job *job, enum action action)
 {
     const struct server *server = g->server;
     struct request r = knock_request(server, action);
 
-    if (!take_counters(job, &r.counter))
+    if (!counter_take_own(job->count, &r.counter, &job->warning, &job->why))
         return GATE_FAILED;
     job->sending_count = job->count;
     if (send_knocks(job->sendings, job->targets, job->count, g->knocker, &r,

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "clock.h"
 #include "counter.h"
 #include "door.h"
 #include "file.h"
@@ -189,11 +188,9 @@ static void tell(const char *done, size_t size, const char *where, const struct 
 
 static bool take_counters(unsigned count, uint64_t *first, struct error *why)
 {
-    char directory[PATH_MAX];
     struct error warning;
 
-    if (!path_state_directory(directory, why) ||
-        !counter_take(directory, clock_wall_us(), count, first, &warning, why))
+    if (!counter_take_own(count, first, &warning, why))
         return false;
     if (warning.text[0] != '\0')
         warnx("%s", warning.text);
