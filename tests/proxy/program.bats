@@ -75,15 +75,23 @@ write_ini() { # LINE...
 }
 
 @test "SIGTERM ends it, with status 0" {
-    run as_client timeout --preserve-status 1 portsmith-proxy
-    [ "$status" -eq 0 ]
-    grep -q "ended by signal 15" <<<"$output"
+    local log=$lab/log/ended.log
+
+    as_client portsmith-proxy >"$log" 2>&1 3>&- &
+    wait_until 10 grep -q " ready: " "$log"
+    kill "$(process_named portsmith-proxy)"
+    wait "$!"
+    grep -q "ended by signal 15" "$log"
 }
 
 @test "as root it warns" {
-    run on client env HOME="$lab/nowhere" timeout --preserve-status 1 portsmith-proxy
-    grep -q "running as root" <<<"$output"
-    grep -q "no server is known" <<<"$output"
+    local log=$lab/log/root.log
+
+    spawn client "$log" env HOME="$lab/nowhere" portsmith-proxy
+    wait_until 10 grep -q " ready: " "$log"
+    end_process TERM "$spawned"
+    grep -q "running as root" "$log"
+    grep -q "no server is known" "$log"
 }
 
 @test "systemd accepts the unit" {

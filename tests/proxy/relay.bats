@@ -196,11 +196,12 @@ reply_is() { # REPLY REQUEST...
 }
 
 @test "who says nothing, or too little, is let go; so is an idle connection" {
+    # Not before their time; how late is the machine's affair. What never ends fails talk.py.
     start_proxy "HandshakeTimeout = 1s" "IdleTimeout = 2s"
-    [ "$(talk silent)" -eq 1 ]
-    [ "$(talk silent 0501)" -eq 1 ]
-    [ "$(talk silent 05010005)" -eq 1 ]
-    [ "$(talk idle door.example.net 7)" -eq 2 ]
+    [ "$(talk silent)" -ge 1 ]
+    [ "$(talk silent 0501)" -ge 1 ]
+    [ "$(talk silent 05010005)" -ge 1 ]
+    [ "$(talk idle door.example.net 7)" -ge 2 ]
 }
 
 @test "others are refused where that is configured, and servers are not" {

@@ -87,18 +87,18 @@ def pipelined(host, port):
 
 
 def silent(*pieces):
-    """How long the proxy bears somebody who says no more than this."""
+    """How long the proxy bears somebody who says no more than this; at the least."""
+    start = time.monotonic()
     peer = connect()
     for piece in pieces:
         peer.sendall(bytes.fromhex(piece))
-    start = time.monotonic()
     read_to_end(peer)
     print(round(time.monotonic() - start))
 
 
 def idle(host, port):
-    peer = enter(host, int(port))
     start = time.monotonic()
+    peer = enter(host, int(port))
     read_to_end(peer)
     print(round(time.monotonic() - start))
 
