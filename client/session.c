@@ -1,12 +1,10 @@
 #include "session.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dial.h"
-#include "log.h"
 #include "socks.h"
 
 enum {
