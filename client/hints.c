@@ -68,6 +68,8 @@ void hints_tell(const struct door *door, int error)
     tell_clock();
     for (unsigned i = 0; i < door->count && !told; i++)
         told = tell_address(&door->sendings[i]);
-    warnx("hint: your profile on the server may have expired, been revoked, or not permit this "
-          "service or address; the log of portsmithd there says so");
+    warnx("hint: your profile on the server may have expired, or not permit this service or "
+          "address; the log of portsmithd there says so");
+    warnx("hint: if that log says nothing, portsmithd may not run or not listen to this transport, "
+          "your profile may be revoked, or Port, PublicKey or PresharedKey here be wrong");
 }

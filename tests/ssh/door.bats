@@ -204,6 +204,7 @@ knocks_captured() {
     run knock --wait --timeout 1s wrong tcp/22
     says "the knock was sent to $server, but tcp/22 is still shut after 1s" \
         "hint: nothing answered" "your profile on the server may have expired" \
+        "if that log says nothing, portsmithd may not run" \
         "the knock left from $client, which is not public"
     [ "$status" -eq 3 ]
     if clock_is_synchronised; then
