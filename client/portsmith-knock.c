@@ -42,6 +42,7 @@ struct knocked {
 
 static int read_server(struct server *server, const char *name)
 {
+    const char *near;
     struct error why;
 
     if (!known_check_name(name, &why))
@@ -51,9 +52,11 @@ static int read_server(struct server *server, const char *name)
                                "name is reached with --config", name);
     if (known_read(server, name, &why))
         return EXIT_SUCCESS;
-    if (errno == ENOENT && subcommand_near(name))
-        warnx("'%s' is no subcommand either; did you mean '%s'?", name, subcommand_near(name));
-    return cli_failure(EX_CONFIG, &why);
+    near = errno == ENOENT ? subcommand_near(name) : NULL;
+    cli_failure(EX_CONFIG, &why);
+    if (near)
+        warnx("'%s' is no subcommand either; did you mean '%s'?", name, near);
+    return EX_CONFIG;
 }
 
 /* HOST as ssh(1) names it. */

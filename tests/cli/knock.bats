@@ -501,6 +501,7 @@ assert "b?d \"host\"" in json.load(sys.stdin)["servers"][0]["error"]'
 
 @test "a word that is nearly a subcommand is told which" {
     refused 78 "'lst' is no subcommand either; did you mean 'list'?" portsmith-knock lst
+    [[ $stderr == *"there is no server file"*"is no subcommand either"* ]]
     refused 78 "did you mean 'keygen'?" portsmith-knock kegen
     know_bastion
     refused 78 "did you mean 'show'?" portsmith-knock shwo bastion
