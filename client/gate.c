@@ -157,8 +157,8 @@ static void keep_knock(struct gate *g)
     g->is_knocked = is_sent && g->job.task == GATE_OPEN;
     g->knocked_at = g->sent_at = uv_now(g->loop);
     if (is_sent)
-        log_debug("%s: asked to %s, at %u addresses", g->name, g->is_knocked ? "open" : "close",
-                  g->job.count);
+        log_debug("%s: asked to %s, at %u address%s", g->name, g->is_knocked ? "open" : "close",
+                  g->job.count, g->job.count == 1 ? "" : "es");
     arm_renewal(g);
 }
 

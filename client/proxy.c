@@ -207,8 +207,9 @@ static int begin(struct proxy *p, struct error *why)
     if (p->route.count == 0)
         log_warnx("no server is known, so nothing will be knocked at; import one with "
                   "'portsmith-knock import FILE' and start again");
-    log_info("ready: %zu servers, room for %u connections, others %s", p->route.count,
-             p->max_sessions, p->config->refuses_others ? "refused" : "direct");
+    log_info("ready: %zu server%s, room for %u connections, others %s", p->route.count,
+             p->route.count == 1 ? "" : "s", p->max_sessions,
+             p->config->refuses_others ? "refused" : "direct");
     return EXIT_SUCCESS;
 }
 
