@@ -1,6 +1,8 @@
 /* Connecting to the first of several addresses that answers (after RFC 8305), and to doors
  * that are just about to open: a SYN that came too early is lost, and the kernel sends the
- * next a second later; a new socket does so much sooner. */
+ * next a second later; a new socket does so much sooner. door.h is the same for a program
+ * with one connection, which may as well wait for a refusal to end; a proxy's client wants
+ * to be told. */
 #ifndef PORTSMITH_DIAL_H
 #define PORTSMITH_DIAL_H
 
