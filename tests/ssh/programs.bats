@@ -61,12 +61,12 @@ try_sftp() {
 }
 
 try_git() {
-    rm -rf "$home/work"
-    as_client git init -q -b main "$home/work"
-    as_client git -C "$home/work" -c user.name=a -c user.email=a@b commit -q --allow-empty -m one
-    as_client git -C "$home/work" push -q "bastion:$lab/repository" "HEAD:$1"
-    as_client git clone -q -b "$1" "bastion:$lab/repository" "$home/work/clone"
-    [ "$(git -c safe.directory='*' -C "$home/work/clone" log --format=%s)" = one ]
+    rm -rf "$home/copies"
+    as_client git init -q -b main "$home/copies"
+    as_client git -C "$home/copies" -c user.name=a -c user.email=a@b commit -q --allow-empty -m one
+    as_client git -C "$home/copies" push -q "bastion:$lab/repository" "HEAD:$1"
+    as_client git clone -q -b "$1" "bastion:$lab/repository" "$home/copies/clone"
+    [ "$(git -c safe.directory='*' -C "$home/copies/clone" log --format=%s)" = one ]
 }
 
 try_rsync() {
