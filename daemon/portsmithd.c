@@ -18,6 +18,7 @@
 #include "config.h"
 #include "log.h"
 #include "neighbours.h"
+#include "notify.h"
 #include "pair.h"
 #include "pidfile.h"
 #include "supervisor.h"
@@ -239,6 +240,7 @@ int main(int argc, char **argv)
     struct error why;
     char path[PATH_MAX];
 
+    notify_read_environment();
     if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
         fatal("cannot initialise");
     read_options(&options, argc, argv);

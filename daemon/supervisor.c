@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -17,6 +18,7 @@
 #include "file.h"
 #include "log.h"
 #include "neighbours.h"
+#include "notify.h"
 #include "pair.h"
 #include "pidfile.h"
 #include "sandbox.h"
@@ -40,6 +42,7 @@ struct supervisor {
     int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
     int64_t restart_at; /* 0: no restart is planned */
     int64_t look_at;    /* at the interfaces; 0: not planned */
+    int64_t alive_at;   /* tell the service manager that we are; 0: it does not ask */
     bool stopping;
 };
 
@@ -64,6 +67,7 @@ static void plan_restart(struct supervisor *s)
     s->restart_at = milliseconds_from_now((int64_t)delay * 1000);
     if (delay > 0)
         log_warnx("starting again in %u s", delay);
+    notify_status("starting again: see the log; shut ports stay shut");
 }
 
 static void warn(const char *text)
@@ -74,6 +78,7 @@ static void warn(const char *text)
 static enum pair_result start_pair(struct supervisor *s)
 {
     enum pair_result result;
+    char status[128];
 
     s->restart_at = 0;
     result = pair_replace(&s->pair, s->config, s->counters, &s->logging);
@@ -81,9 +86,11 @@ static enum pair_result start_pair(struct supervisor *s)
     if (result != PAIR_STARTED)
         return result;
     neighbours_find(s->config, warn);
-    log_info("ready: %zu profile%s, %u shut port%s", s->config->profile_count,
-             s->config->profile_count == 1 ? "" : "s", s->config->close_count,
-             s->config->close_count == 1 ? "" : "s");
+    snprintf(status, sizeof status, "ready: %zu profile%s, %u shut port%s",
+             s->config->profile_count, s->config->profile_count == 1 ? "" : "s",
+             s->config->close_count, s->config->close_count == 1 ? "" : "s");
+    log_info("%s", status);
+    notify_status(status);
     return result;
 }
 
@@ -134,7 +141,7 @@ static void refuse_reload(struct supervisor *s, struct config *new)
     forget_removed_profiles(s);
 }
 
-static void reload(struct supervisor *s)
+static void reload_configuration(struct supervisor *s)
 {
     struct config *old = s->config, *new;
     struct error why;
@@ -168,6 +175,13 @@ static void reload(struct supervisor *s)
     config_free(new);
     config_forget_removed_profiles(old);
     restart_pair(s);
+}
+
+static void reload(struct supervisor *s)
+{
+    notify_reloading();
+    reload_configuration(s);
+    notify_ready();
 }
 
 static void handle_signal(struct supervisor *s)
@@ -210,10 +224,20 @@ static void handle_helper(struct supervisor *s)
         plan_restart(s);
 }
 
+static void plan_sign_of_life(struct supervisor *s)
+{
+    if (notify_alive_every_ns() > 0)
+        s->alive_at = clock_boot_ns() + notify_alive_every_ns();
+}
+
 static void handle_time(struct supervisor *s)
 {
     int64_t now = clock_boot_ns();
 
+    if (s->alive_at != 0 && now >= s->alive_at) {
+        notify_alive();
+        plan_sign_of_life(s);
+    }
     if (s->look_at != 0 && now >= s->look_at) {
         s->look_at = 0;
         if (s->restart_at == 0 && pair_has_other_interfaces(&s->pair, s->config)) {
@@ -227,12 +251,12 @@ static void handle_time(struct supervisor *s)
 
 static int time_until_next(const struct supervisor *s)
 {
+    const int64_t planned[] = {s->restart_at, s->look_at, s->alive_at};
     int64_t next = INT64_MAX, left;
 
-    if (s->restart_at != 0)
-        next = s->restart_at;
-    if (s->look_at != 0 && s->look_at < next)
-        next = s->look_at;
+    for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
+        if (planned[i] != 0 && planned[i] < next)
+            next = planned[i];
     if (next == INT64_MAX)
         return -1;
     left = (next - clock_boot_ns()) / NSEC_PER_MSEC + 1;
@@ -293,10 +317,12 @@ static void tell_ready(const struct supervisor_options *options)
 {
     if (options->ready >= 0 && write(options->ready, "", 1) != 1)
         log_warn("cannot tell the starting process that we are ready");
+    notify_ready();
 }
 
 static int stop(struct supervisor *s)
 {
+    notify_stopping();
     if (s->pair.helper == 0)
         start_pair(s); /* between two: somebody has to remove the grants */
     pair_end(&s->pair, true);
@@ -338,6 +364,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         return result == PAIR_UNUSABLE ? EX_CONFIG_STATUS : EXIT_FAILURE;
     }
     tell_ready(options);
+    plan_sign_of_life(&s);
     serve(&s);
     return stop(&s);
 }

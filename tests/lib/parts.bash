@@ -118,6 +118,7 @@ run_part() { # PART
     cli) # These tests put their own /run over the one that the lab's PATH leads to.
         run_bats cli env PATH="$stage/bin:$stage/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
         ;;
+    packages) BACKEND=nft FAMILY=4 run_bats packages ;;
     boundaries) "$top/tests/boundaries" ;;
     manuals) "$top/tests/manuals" ;;
     shellcheck) run_shellcheck ;;
