@@ -1,0 +1,358 @@
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "flows.h"
+#include "netspace.h"
+
+static struct error why;
+static struct flows flows;
+static int listener; /* both families */
+
+enum { FIRST_PORT = 2222, SHUT_PORT = 22, MANY = 80 };
+
+/* Each test has a port of its own: what has ended is remembered for a while. */
+static struct service tcp = {IPPROTO_TCP, FIRST_PORT}, udp = {IPPROTO_UDP, FIRST_PORT};
+
+static void fill_address(struct sockaddr_storage *to, const char *text, uint16_t port)
+{
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+    struct sockaddr_in *v4 = (struct sockaddr_in *)to;
+
+    memset(to, 0, sizeof *to);
+    to->ss_family = strchr(text, ':') ? AF_INET6 : AF_INET;
+    assert_int_equal(
+        inet_pton(to->ss_family, text,
+                  to->ss_family == AF_INET6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr), 1);
+    v6->sin6_port = htons(port); /* where sin_port is */
+}
+
+static int bound(int family, int type, const char *address, uint16_t port)
+{
+    int fd = socket(family, type, 0), on = 1;
+    struct sockaddr_storage own;
+
+    fill_address(&own, address, port);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+    return fd;
+}
+
+static int try_connect(const char *from, const char *to, uint16_t port, int type)
+{
+    int fd = bound(strchr(from, ':') ? AF_INET6 : AF_INET, type, from, 0);
+    struct sockaddr_storage peer;
+
+    fill_address(&peer, to, port);
+    if (connect(fd, (struct sockaddr *)&peer, sizeof peer) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Both ends of a TCP connection. */
+static void make_connection(const char *from, const char *to, int ends[static 2])
+{
+    ends[0] = try_connect(from, to, tcp.port, SOCK_STREAM);
+    assert_true(ends[0] >= 0);
+    ends[1] = accept(listener, NULL, NULL);
+    assert_true(ends[1] >= 0);
+}
+
+static void close_both(const int ends[static 2])
+{
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static int open_flows(void **state)
+{
+    (void)state;
+    tcp.port++;
+    udp.port++;
+    helper_flows_open(&flows);
+    listener = bound(AF_INET6, SOCK_STREAM, "::", tcp.port);
+    return listen(listener, MANY);
+}
+
+static int close_flows(void **state)
+{
+    (void)state;
+    helper_flows_close(&flows);
+    return close(listener);
+}
+
+struct seen {
+    unsigned count;
+    uint64_t sum; /* of their numbers */
+};
+
+static void count_flow(void *into, const struct flow *flow)
+{
+    struct seen *seen = into;
+
+    seen->count++;
+    seen->sum += flow->id;
+}
+
+static struct address address_of(const char *text)
+{
+    struct address a;
+
+    assert_true(address_parse(&a, text));
+    return a;
+}
+
+static unsigned count_flows(const char *from, const struct service *to)
+{
+    struct address address = address_of(from);
+    struct seen seen = {0};
+
+    if (!helper_flows_each(&flows, &address, to, count_flow, &seen, &why))
+        fail_msg("%s", why.text);
+    return seen.count;
+}
+
+static unsigned end_flows(const char *from, const struct service *to)
+{
+    struct address address = address_of(from);
+    unsigned ended;
+
+    if (!helper_flows_end(&flows, &address, to, &ended, &why))
+        fail_msg("%s", why.text);
+    return ended;
+}
+
+static void assert_reset(int fd)
+{
+    char byte;
+
+    assert_true(is_readable(fd, 1000));
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+    assert_true(errno == ECONNRESET || errno == ECONNABORTED);
+}
+
+static void assert_alive(const int ends[static 2])
+{
+    char byte = 'x';
+
+    assert_int_equal(send(ends[0], &byte, 1, MSG_NOSIGNAL), 1);
+    assert_true(is_readable(ends[1], 1000));
+    assert_int_equal(recv(ends[1], &byte, 1, MSG_DONTWAIT), 1);
+}
+
+static void a_connection_is_told_of(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.5", "::1"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        const struct service other = {IPPROTO_TCP, SHUT_PORT};
+        int ends[2];
+
+        assert_int_equal(count_flows(hosts[i], &tcp), 0);
+        make_connection(hosts[i], hosts[i], ends);
+        assert_int_equal(count_flows(hosts[i], &tcp), 1);
+        assert_int_equal(count_flows(hosts[i], &udp), 0);
+        assert_int_equal(count_flows(hosts[i], &other), 0);
+        assert_int_equal(count_flows("127.0.0.6", &tcp), 0);
+        assert_int_equal(count_flows("::2", &tcp), 0);
+        close_both(ends);
+        assert_int_equal(count_flows(hosts[i], &tcp), 1); /* a while longer */
+    }
+}
+
+static void each_connection_has_a_number_of_its_own(void **state)
+{
+    struct address from = address_of("127.0.0.1");
+    struct seen first = {0}, both = {0};
+    int ends[2], others[2];
+
+    (void)state;
+    make_connection("127.0.0.1", "127.0.0.1", ends);
+    assert_true(helper_flows_each(&flows, &from, &tcp, count_flow, &first, &why));
+    make_connection("127.0.0.1", "127.0.0.1", others);
+    close_both(ends);
+    assert_true(helper_flows_each(&flows, &from, &tcp, count_flow, &both, &why));
+    assert_int_equal(both.count, 2);
+    assert_int_not_equal(both.sum, first.sum);
+    assert_int_not_equal(both.sum - first.sum, first.sum);
+    close_both(others);
+}
+
+static void an_attempt_is_no_connection(void **state)
+{
+    const struct service shut = {IPPROTO_TCP, SHUT_PORT};
+
+    (void)state;
+    assert_int_equal(try_connect("127.0.0.1", "127.0.0.1", SHUT_PORT, SOCK_STREAM), -1);
+    assert_int_equal(count_flows("127.0.0.1", &shut), 0);
+    run_command("iptables -A INPUT -p tcp --sport %d -j DROP", tcp.port); /* the SYN-ACK */
+    {
+        int fd = bound(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, "127.0.0.1", 0);
+        struct sockaddr_storage peer;
+
+        fill_address(&peer, "127.0.0.1", tcp.port);
+        assert_int_equal(connect(fd, (struct sockaddr *)&peer, sizeof peer), -1);
+        assert_int_equal(count_flows("127.0.0.1", &tcp), 0);
+        close(fd);
+    }
+    run_command("iptables -D INPUT -p tcp --sport %d -j DROP", tcp.port);
+}
+
+static void udp_counts_once_the_service_has_answered(void **state)
+{
+    int server = bound(AF_INET, SOCK_DGRAM, "127.0.0.1", tcp.port);
+    int client = try_connect("127.0.0.1", "127.0.0.1", tcp.port, SOCK_DGRAM);
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    char byte = 'x';
+
+    (void)state;
+    assert_int_equal(send(client, &byte, 1, 0), 1);
+    assert_int_equal(recvfrom(server, &byte, 1, 0, (struct sockaddr *)&peer, &size), 1);
+    assert_int_equal(count_flows("127.0.0.1", &udp), 0);
+    assert_int_equal(sendto(server, &byte, 1, 0, (struct sockaddr *)&peer, size), 1);
+    assert_int_equal(count_flows("127.0.0.1", &udp), 1);
+    assert_int_equal(end_flows("127.0.0.1", &udp), 1);
+    assert_int_equal(count_flows("127.0.0.1", &udp), 0);
+    assert_int_equal(end_flows("127.0.0.1", &udp), 0);
+    close(server);
+    close(client);
+}
+
+/* Nothing needs to be sent for it; and who listens goes on listening. */
+static void connections_of_this_host_end_at_once(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.5", "::1"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        int ends[2], others[2], again[2];
+
+        make_connection(hosts[i], hosts[i], ends);
+        make_connection("127.0.0.9", "127.0.0.5", others);
+        assert_int_equal(end_flows(hosts[i], &tcp), 1);
+        assert_reset(ends[0]);
+        assert_reset(ends[1]);
+        assert_alive(others);
+        assert_int_equal(end_flows(hosts[i], &tcp), 0);
+        make_connection(hosts[i], hosts[i], again);
+        assert_alive(again);
+        close_both(ends);
+        close_both(others);
+        close_both(again);
+        end_flows("127.0.0.9", &tcp);
+        end_flows(hosts[i], &tcp);
+    }
+}
+
+static void a_socket_of_one_family_ends_too(void **state)
+{
+    int ends[2];
+
+    (void)state;
+    close(listener);
+    listener = bound(AF_INET, SOCK_STREAM, "127.0.0.1", tcp.port);
+    assert_int_equal(listen(listener, 1), 0);
+    make_connection("127.0.0.1", "127.0.0.1", ends);
+    assert_int_equal(end_flows("127.0.0.1", &tcp), 1);
+    assert_reset(ends[1]);
+    close_both(ends);
+}
+
+static void all_of_many_end(void **state)
+{
+    int ends[MANY][2];
+
+    (void)state;
+    for (size_t i = 0; i < MANY; i++)
+        make_connection("127.0.0.1", "127.0.0.1", ends[i]);
+    assert_int_equal(count_flows("127.0.0.1", &tcp), MANY);
+    assert_int_equal(end_flows("127.0.0.1", &tcp), MANY);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_reset(ends[i][0]);
+        close_both(ends[i]);
+    }
+}
+
+/* What does not end here is forgotten: as on a host that only passes it on. */
+static void without_sockets_connections_are_forgotten(void **state)
+{
+    struct address from = address_of("127.0.0.1");
+    unsigned ended;
+    int ends[2];
+
+    (void)state;
+    make_connection("127.0.0.1", "127.0.0.1", ends);
+    close(flows.sockets);
+    flows.sockets = -1;
+    assert_false(helper_flows_end(&flows, &from, &tcp, &ended, &why));
+    assert_non_null(strstr(why.text, "does not end connections of this host"));
+    assert_int_equal(ended, 1);
+    assert_int_equal(count_flows("127.0.0.1", &tcp), 0);
+    close_both(ends);
+}
+
+static void assert_unknown(const char *expected)
+{
+    struct address from = address_of("127.0.0.1");
+    struct seen seen = {0};
+
+    assert_false(helper_flows_each(&flows, &from, &tcp, count_flow, &seen, &why));
+    assert_int_equal(seen.count, 0);
+    if (!strstr(why.text, expected))
+        fail_msg("%s", why.text);
+}
+
+static void without_an_answer_nothing_is_known(void **state)
+{
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(seteuid(65534), 0);
+    assert_unknown("the kernel does not tell of its connections");
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(count_flows("127.0.0.1", &tcp), 0); /* it can be asked again */
+
+    /* Somebody else at the other end. */
+    close(flows.conntrack);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+    flows.conntrack = ends[0];
+    assert_int_equal(send(ends[1], "xxxxxxxxxxxxxxxxxxxxxxxx", 24, 0), 24);
+    assert_unknown("does not tell");
+    assert_int_equal(flows.conntrack, -1);
+    assert_unknown("does not tell");
+    close(ends[1]);
+}
+
+static int enter(void **state)
+{
+    if (netspace_enter(state) != 0)
+        return -1;
+    return system("ip link set lo up && iptables -A INPUT -m conntrack --ctstate NEW && "
+                  "ip6tables -A INPUT -m conntrack --ctstate NEW");
+}
+
+#define WITH_FLOWS(test) cmocka_unit_test_setup_teardown(test, open_flows, close_flows)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FLOWS(a_connection_is_told_of),
+        WITH_FLOWS(each_connection_has_a_number_of_its_own),
+        WITH_FLOWS(an_attempt_is_no_connection),
+        WITH_FLOWS(udp_counts_once_the_service_has_answered),
+        WITH_FLOWS(connections_of_this_host_end_at_once),
+        WITH_FLOWS(a_socket_of_one_family_ends_too),
+        WITH_FLOWS(all_of_many_end),
+        WITH_FLOWS(without_sockets_connections_are_forgotten),
+        WITH_FLOWS(without_an_answer_nothing_is_known),
+    };
+
+    return cmocka_run_group_tests_name("flows", tests, enter, scratch_leave);
+}
