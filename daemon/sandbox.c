@@ -52,6 +52,7 @@ bool sandbox_enter_as_supervisor(struct error *why)
     filter_allow_masked(&filter, SCMP_SYS(socket), 0, ~0u, AF_UNIX);
     filter_allow_masked(&filter, SCMP_SYS(socket), 0, ~0u, AF_PACKET);
     filter_allow_netlink(&filter, NETLINK_GENERIC); /* libpcap: is it a wireless interface? */
+    filter_allow_netlink(&filter, NETLINK_SOCK_DIAG); /* the helper: flows.h */
     filter_allow_masked(&filter, SCMP_SYS(unshare), 0, ~0u, CLONE_NEWNET);
     filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, (unsigned)DEVICE_CONTROL_MASK,
                         DEVICE_CONTROLS);

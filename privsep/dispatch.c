@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "usage.h"
 
 /* One request on its way through the batch. */
 struct asked {
@@ -288,6 +289,17 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
     return false;
 }
 
+/* Whose connections are to be told from what came in before. */
+static void begin_usage(const struct dispatch *d, const struct asked *asked,
+                        const struct service *service)
+{
+    struct grant *grant =
+        helper_grants_find(d->grants, asked->message.key_id, &asked->address, service);
+
+    grant->connections = asked->entry->profile.connections;
+    helper_usage_begin(d->flows, grant);
+}
+
 static enum verdict open_services(struct dispatch *d, struct asked *asked,
                                   struct change changes[FAMILIES])
 {
@@ -302,12 +314,15 @@ static enum verdict open_services(struct dispatch *d, struct asked *asked,
         return VERDICT_FIREWALL_FAILED;
     if (moving && !leave_old_address(d, asked, changes))
         return VERDICT_FIREWALL_FAILED;
-    for (size_t i = 0; i < asked->service_count; i++)
+    for (size_t i = 0; i < asked->service_count; i++) {
         if (helper_grants_open(d->grants, asked->message.key_id, &asked->address,
-                               &asked->services[i], deadline) == GRANT_EXTENDED)
+                               &asked->services[i], deadline) == GRANT_EXTENDED) {
             change->rewrite = true;
-        else
+        } else {
             change->insert = true;
+            begin_usage(d, asked, &asked->services[i]);
+        }
+    }
     asked->left = note_grants(d, asked);
     return count ? VERDICT_OPENED : VERDICT_EXTENDED;
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "firewall.h"
+#include "flows.h"
 #include "grants.h"
 #include "marks.h"
 #include "message.h"
@@ -23,6 +24,7 @@ struct dispatch {
     struct marks *marks;
     struct grants *grants;
     struct firewall *firewall;
+    struct flows *flows;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
 };
 

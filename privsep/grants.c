@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sodium.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,10 +21,11 @@ struct header {
     char magic[8];
     char boot_id[BOOT_ID_SIZE];
     uint32_t count;
+    uint32_t last_id; /* of all grants of this boot */
 };
-_Static_assert(sizeof(struct header) == 48, "no hidden padding");
+_Static_assert(sizeof(struct header) == 52, "no hidden padding");
 
-static const char magic[8] = "PSGRANT";
+static const char magic[8] = "PSGRAN2";
 
 static bool read_boot_id(char id[static BOOT_ID_SIZE])
 {
@@ -109,6 +111,7 @@ static bool is_sane(const struct grant *grant, int64_t now)
 
     return grant->deadline > now && grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
            address_is_grantable(&grant->address) && grant->signed_address <= 1 && s->port != 0 &&
+           grant->flow_count <= GRANT_FLOWS &&
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 
@@ -120,6 +123,7 @@ void helper_grants_load(struct grants *grants, int64_t now)
     if (!bytes)
         return;
     if (file_is_whole(grants, bytes, size)) {
+        memcpy(&grants->last_id, bytes + offsetof(struct header, last_id), sizeof grants->last_id);
         for (size_t at = sizeof(struct header);
              at + CHECKSUM_SIZE < size && grants->count < grants->capacity;
              at += sizeof(struct grant)) {
@@ -137,7 +141,7 @@ void helper_grants_load(struct grants *grants, int64_t now)
 
 bool helper_grants_save(const struct grants *grants, struct error *why)
 {
-    struct header header = {.count = (uint32_t)grants->count};
+    struct header header = {.count = (uint32_t)grants->count, .last_id = grants->last_id};
     size_t size = file_size(grants->count), table = grants->count * sizeof(struct grant);
     uint8_t *bytes = malloc(size);
     bool saved;
@@ -204,7 +208,7 @@ enum grant_change helper_grants_open(struct grants *grants,
         return GRANT_REFUSED;
     grant = &grants->items[grants->count++];
     *grant = (struct grant){.address = *address, .service.protocol = service->protocol,
-                            .service.port = service->port};
+                            .service.port = service->port, .id = ++grants->last_id};
     set_deadline(grant, deadline);
     memcpy(grant->key_id, key_id, KEY_ID_SIZE);
     touch(grant, 0);

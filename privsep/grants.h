@@ -12,6 +12,8 @@
 #include "error.h"
 #include "service.h"
 
+enum { GRANT_FLOWS = 16 };
+
 struct grant {
     uint8_t key_id[KEY_ID_SIZE];
     struct address address;
@@ -24,8 +26,18 @@ struct grant {
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
     uint64_t touched;        /* nonzero: new or extended in this batch */
+    /* Was it used? See usage.h. */
+    int64_t look_at;      /* when to ask next, CLOCK_BOOTTIME, nanoseconds; 0: never */
+    uint32_t look_after;  /* milliseconds between the last two */
+    uint32_t watched;     /* 1: the kernel told, whenever it was asked */
+    uint32_t used;        /* connections that came in through it, as far as was asked */
+    uint32_t connections; /* how many it admits; 0: any number */
+    uint32_t id;          /* no other grant of this boot has it */
+    uint32_t flow_count;
+    uint32_t flows[GRANT_FLOWS]; /* kernel's numbers of connections seen: those that were
+                                    there before it was opened, and those counted */
 };
-_Static_assert(sizeof(struct grant) == 64, "no hidden padding: it is stored as it lies");
+_Static_assert(sizeof(struct grant) == 160, "no hidden padding: it is stored as it lies");
 
 enum { BOOT_ID_SIZE = 36 };
 
@@ -33,6 +45,7 @@ struct grants {
     struct grant *items; /* in no order */
     size_t count;
     size_t capacity;
+    uint32_t last_id;
     int run_dir;
     char boot_id[BOOT_ID_SIZE]; /* the kernel's, as text */
 };

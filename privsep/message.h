@@ -30,6 +30,7 @@ enum {
     POLICY_PREFIXES = 8,
     CLOSE_SERVICES = 64,
     MARK_COUNTERS = 8,
+    CONNECTIONS_MAX = 8, /* of a profile that limits them */
 };
 
 /* ---- sniffer to helper -------------------------------------------------- */
@@ -115,6 +116,7 @@ struct helper_profile {
     uint32_t window;     /* seconds, when the knock names none */
     uint32_t max_window; /* seconds; longer wishes are cut to it */
     uint32_t max_grants; /* live grants of this profile */
+    uint32_t connections; /* that a grant admits; 0: any number */
     int64_t expires;     /* seconds since the epoch; 0: never */
 };
 

@@ -49,7 +49,8 @@ static bool profile_is_valid(const struct helper_profile *p)
     for (size_t i = 0; i < p->prefix_count; i++)
         if (p->prefixes[i].length > 128)
             return false;
-    return p->window > 0 && p->max_window >= p->window && p->max_grants > 0;
+    return p->window > 0 && p->max_window >= p->window && p->max_grants > 0 &&
+           p->connections <= CONNECTIONS_MAX;
 }
 
 static int compare_entries(const void *a, const void *b)

@@ -14,8 +14,10 @@
 #include "clock.h"
 #include "confine.h"
 #include "dispatch.h"
+#include "flows.h"
 #include "landlock.h"
 #include "log.h"
+#include "usage.h"
 
 enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
@@ -32,6 +34,7 @@ struct helper {
     struct grants grants;
     struct firewall firewall;
     struct dispatch dispatch;
+    struct flows flows;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
     int clock_steps; /* readable when the wall clock was set */
     int bell;        /* -1 with iptables-legacy */
@@ -61,6 +64,7 @@ static void arm_timer(struct helper *h)
 
     earliest(&when, h->retry_at);
     earliest(&when, h->look_at);
+    earliest(&when, helper_usage_next(&h->grants));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -106,14 +110,22 @@ static void plan_retry(struct helper *h)
         h->retry_at = seconds_from_now(RETRY_SECONDS);
 }
 
-static void log_ended(const struct helper *h, const struct grant *grant, const char *why)
+/* Its door is shut by now: what came in through it has come. */
+static void log_ended(struct helper *h, struct grant *grant, const char *why)
 {
     const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
     char service[SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
 
-    log_info("%s: %s for %s has ended: %s", entry ? entry->profile.name : "a removed profile",
+    helper_usage_finish(&h->flows, grant);
+    log_info("%s: %s for %s has ended: %s; %s", entry ? entry->profile.name : "a removed profile",
              service_format(&grant->service, service), address_format(&grant->address, address),
-             why);
+             why, helper_usage_text(grant));
+}
+
+static void log_over(struct helper *h, struct grant *grant)
+{
+    log_ended(h, grant, helper_usage_is_full(grant) ? "it has had its connections"
+                                                    : "the window is over");
 }
 
 static void serve_deadlines(struct helper *h)
@@ -127,7 +139,13 @@ static void serve_deadlines(struct helper *h)
     if (ended > 0)
         helper_grants_store(&h->grants);
     for (size_t i = 0; i < ended; i++) /* last: the log may be slow */
-        log_ended(h, &h->grants.items[h->grants.count + i], "the window is over");
+        log_over(h, &h->grants.items[h->grants.count + i]);
+}
+
+static void serve_usage(struct helper *h)
+{
+    if (helper_usage_look(&h->flows, &h->grants, clock_boot_ns()))
+        helper_grants_store(&h->grants);
 }
 
 static void serve_retry(struct helper *h)
@@ -307,6 +325,7 @@ static int run(struct helper *h)
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
         /* Deadlines before requests: a flood must not hold a door open. */
+        serve_usage(h);
         serve_deadlines(h);
         serve_retry(h);
         if (fds[CLOCK_STEPS].revents)
@@ -375,6 +394,7 @@ static void keep_permitted_grants(struct helper *h)
 
         if (entry && is_permitted(&entry->profile, grant)) {
             helper_grants_shorten(grant, latest_deadline(&entry->profile));
+            grant->connections = entry->profile.connections;
         } else {
             log_ended(h, grant, "it is no longer permitted");
             grants->items[i] = grants->items[--grants->count];
@@ -445,6 +465,21 @@ static bool get_ready(struct helper *h, struct error *why)
                              why);
 }
 
+/* Without it a door that is for so many connections would stay open for more. */
+static bool can_tell_usage(struct helper *h, struct error *why)
+{
+    struct error reason;
+
+    if (helper_usage_try(&h->flows, &reason))
+        return true;
+    for (size_t i = 0; i < h->policy.setup.profile_count; i++)
+        if (h->policy.entries[i].profile.connections)
+            return error_set(why, "Connections of profile %s cannot be held to: %.300s",
+                             h->policy.entries[i].profile.name, reason.text);
+    log_info("whether a grant is used cannot be told here: %s", reason.text);
+    return true;
+}
+
 static int serve(struct helper *h, const struct xtables *xtables)
 {
     struct error why;
@@ -466,7 +501,8 @@ static int serve(struct helper *h, const struct xtables *xtables)
         return HELPER_EXIT_FAILURE;
     }
     h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
-                                    .firewall = &h->firewall, .sniffer = HELPER_FD_SNIFFER};
+                                    .firewall = &h->firewall, .flows = &h->flows,
+                                    .sniffer = HELPER_FD_SNIFFER};
     tell_supervisor(HELPER_READY);
     log_debug("ready: iptables-%s, %s", xtables->backend == BACKEND_NFT ? "nft" : "legacy",
               xtables->in_use[IPV6] ? "IPv4 and IPv6" : "IPv4");
@@ -502,6 +538,11 @@ int helper_serve(void)
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);
         return probed == PROBE_UNUSABLE ? HELPER_EXIT_UNUSABLE : HELPER_EXIT_FAILURE;
+    }
+    helper_flows_open(&h.flows);
+    if (!can_tell_usage(&h, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_UNUSABLE;
     }
     return h.policy.setup.mode == HELPER_PROBE ? HELPER_EXIT_OK : serve(&h, &xtables);
 }

@@ -47,6 +47,7 @@ static struct {
     struct policy_entry entries[PEOPLE];
     struct policy policy;
     struct firewall real, quick;
+    struct flows flows; /* this host tells of none */
     struct marks marks;
     struct grants grants;
     struct dispatch dispatch;
@@ -123,7 +124,12 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, &why));
     open_firewalls();
     world.sniffer = -1;
-    world.dispatch = (struct dispatch){&world.policy, &world.marks, &world.grants, NULL, -1};
+    world.flows = (struct flows){.conntrack = -1, .sockets = -1};
+    world.dispatch = (struct dispatch){.policy = &world.policy,
+                                       .marks = &world.marks,
+                                       .grants = &world.grants,
+                                       .flows = &world.flows,
+                                       .sniffer = -1};
     return 0;
 }
 

@@ -6,7 +6,7 @@
 #include "clock.h"
 #include "grants.h"
 
-enum { CAPACITY = 4, FILE_MAX = 1024, HEADER_SIZE = 48, CHECKSUM_SIZE = 16, COUNT_AT = 44 };
+enum { CAPACITY = 4, FILE_MAX = 1024, HEADER_SIZE = 52, CHECKSUM_SIZE = 16, COUNT_AT = 44 };
 enum { RIGHT_HEADER = 1, RIGHT_COUNT = 2, RIGHT_CHECKSUM = 4, OTHER_BOOT = 8, DAMAGE = 16 };
 
 static struct grants empty;
@@ -25,7 +25,7 @@ static void make_right(uint8_t *file, size_t size, uint8_t what)
     uint32_t count = (uint32_t)((size - HEADER_SIZE - CHECKSUM_SIZE) / sizeof(struct grant));
 
     if (what & RIGHT_HEADER) {
-        memcpy(file, "PSGRANT", 8);
+        memcpy(file, "PSGRAN2", 8);
         memcpy(file + 8, empty.boot_id, BOOT_ID_SIZE);
     }
     if (what & OTHER_BOOT)
@@ -47,7 +47,7 @@ static bool is_whole(const uint8_t *file, size_t size)
     if (size < HEADER_SIZE + CHECKSUM_SIZE)
         return false;
     crypto_generichash(checksum, CHECKSUM_SIZE, file, size - CHECKSUM_SIZE, NULL, 0);
-    return memcmp(file, "PSGRANT", 8) == 0 && memcmp(file + 8, empty.boot_id, BOOT_ID_SIZE) == 0 &&
+    return memcmp(file, "PSGRAN2", 8) == 0 && memcmp(file + 8, empty.boot_id, BOOT_ID_SIZE) == 0 &&
            memcmp(checksum, file + size - CHECKSUM_SIZE, CHECKSUM_SIZE) == 0;
 }
 
@@ -61,7 +61,7 @@ static void check_loaded(const struct grants *grants, int64_t now)
 
         REQUIRE(address_is_grantable(&g->address));
         REQUIRE((g->service.protocol == 6 || g->service.protocol == 17) && g->service.port != 0);
-        REQUIRE(g->signed_address <= 1 && g->touched == 0);
+        REQUIRE(g->signed_address <= 1 && g->touched == 0 && g->flow_count <= GRANT_FLOWS);
         REQUIRE(g->deadline > now && (g->deadline - now) / NSEC_PER_SEC <= UINT32_MAX);
         REQUIRE(g->last_second <= wall / NSEC_PER_SEC + 5); /* should the clock be set meanwhile */
     }

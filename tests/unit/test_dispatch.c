@@ -28,6 +28,7 @@ static struct {
     struct policy policy;
     struct xtables xtables;
     struct firewall firewall;
+    struct flows flows;
     struct marks marks;
     struct grants grants;
     struct dispatch dispatch;
@@ -141,8 +142,9 @@ static int start_world(void **state)
     world.sniffer = -1;
     world.dispatch = (struct dispatch){.policy = &world.policy, .marks = &world.marks,
                                        .grants = &world.grants, .firewall = &world.firewall,
-                                       .sniffer = -1};
+                                       .flows = &world.flows, .sniffer = -1};
     connect_sniffer();
+    helper_flows_open(&world.flows);
     helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables);
     return open_old_marks() &&
                    helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
@@ -160,6 +162,7 @@ static int end_world(void **state)
     close(world.sniffer);
     close(world.dispatch.sniffer);
     close(world.directory);
+    helper_flows_close(&world.flows);
     helper_firewall_close(&world.firewall);
     helper_marks_close(&world.marks);
     free(world.grants.items);

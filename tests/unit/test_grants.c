@@ -241,6 +241,9 @@ static void saved_grants_are_taken_over(void **state)
     assert_non_null(helper_grants_find(&again, alice, &v4, &ssh));
     assert_non_null(helper_grants_find(&again, bob, &v6, &dns));
     assert_int_equal(again.items[1].deadline, 200);
+    assert_int_not_equal(again.items[0].id, again.items[1].id);
+    assert_int_equal(helper_grants_open(&again, bob, &v4, &ssh, 300), GRANT_ADDED);
+    assert_int_equal(again.items[2].id, grants.last_id + 1);
     free(again.items);
 }
 
@@ -340,7 +343,7 @@ static void a_file_of_another_length_is_ignored(void **state)
 /* Also by whoever can make a right checksum. */
 static void what_could_not_be_granted_is_ignored(void **state)
 {
-    struct grant wrong[6];
+    struct grant wrong[7];
 
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
@@ -352,6 +355,7 @@ static void what_could_not_be_granted_is_ignored(void **state)
     wrong[3].service.protocol = 0;
     wrong[4].signed_address = 2;
     wrong[5].deadline = INT64_MAX;
+    wrong[6].flow_count = GRANT_FLOWS + 1;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         grants.items[0] = wrong[i];
         save();

@@ -1,0 +1,242 @@
+#include "check.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "clock.h"
+#include "netspace.h"
+#include "usage.h"
+
+enum { FIRST_PORT = 2222, CAPACITY = 40 };
+
+static struct flows flows;
+static struct grants grants;
+static struct service service = {IPPROTO_TCP, FIRST_PORT};
+static int listener, client, accepted;
+
+static void make_socket(int *fd, struct sockaddr_in *at)
+{
+    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(service.port),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(*fd >= 0);
+}
+
+static void let_in(void)
+{
+    struct sockaddr_in at;
+
+    make_socket(&client, &at);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof at), 0);
+    accepted = accept(listener, NULL, NULL);
+    assert_true(accepted >= 0);
+}
+
+static void hang_up(void)
+{
+    close(client);
+    close(accepted);
+}
+
+static int begin(void **state)
+{
+    struct sockaddr_in at;
+    struct error why;
+
+    (void)state;
+    service.port++;
+    make_socket(&listener, &at);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    helper_flows_open(&flows);
+    return helper_grants_create(&grants, open(".", O_RDONLY), CAPACITY, &why) ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    helper_flows_close(&flows);
+    close(grants.run_dir);
+    free(grants.items);
+    return close(listener);
+}
+
+/* A grant that admits so many connections, or any number (0). */
+static struct grant *grant_of(uint8_t who, uint32_t connections)
+{
+    const uint8_t key_id[KEY_ID_SIZE] = {who};
+    struct address address;
+    struct grant *grant;
+
+    assert_true(address_parse(&address, "127.0.0.1"));
+    helper_grants_open(&grants, key_id, &address, &service, INT64_MAX / 2);
+    grant = helper_grants_find(&grants, key_id, &address, &service);
+    grant->connections = connections;
+    helper_usage_begin(&flows, grant);
+    return grant;
+}
+
+static bool look(void)
+{
+    return helper_usage_look(&flows, &grants, helper_usage_next(&grants));
+}
+
+static void without_grants_there_is_no_look(void **state)
+{
+    (void)state;
+    assert_int_equal(helper_usage_next(&grants), 0);
+    assert_false(helper_usage_look(&flows, &grants, INT64_MAX));
+}
+
+static void a_used_grant_is_looked_at_no_more(void **state)
+{
+    struct grant *grant = grant_of(1, 0);
+
+    (void)state;
+    assert_false(look());
+    assert_true(helper_usage_next(&grants) > 0);
+    let_in();
+    assert_true(look());
+    assert_int_equal(grant->used, 1);
+    assert_int_equal(helper_usage_next(&grants), 0);
+    assert_string_equal(helper_usage_text(grant), "it was used");
+    assert_true(grant->deadline > clock_boot_ns());
+    hang_up();
+}
+
+static void looks_become_rare_but_miss_nothing(void **state)
+{
+    struct grant *grant = grant_of(1, 0);
+    int64_t before = clock_boot_ns();
+
+    (void)state;
+    assert_true(grant->look_at <= before + NSEC_PER_SEC);
+    for (int i = 0; i < 10; i++) {
+        before = clock_boot_ns();
+        assert_false(look());
+        assert_true(grant->look_at > before);
+    }
+    assert_true(grant->look_at >= before + 60 * (int64_t)NSEC_PER_SEC);
+    assert_true(grant->look_at <= clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC);
+    let_in();
+    hang_up(); /* it is told of for 120 s more */
+    assert_true(look());
+    assert_int_equal(grant->used, 1);
+}
+
+static void what_was_there_before_does_not_count(void **state)
+{
+    struct grant *grant;
+
+    (void)state;
+    let_in();
+    grant = grant_of(1, 0);
+    assert_false(look());
+    hang_up();
+    assert_false(look());
+    helper_usage_finish(&flows, grant);
+    assert_string_equal(helper_usage_text(grant), "no connection came");
+    let_in();
+    helper_usage_finish(&flows, grant);
+    assert_string_equal(helper_usage_text(grant), "it was used");
+    hang_up();
+}
+
+static void a_grant_for_two_ends_with_the_second(void **state)
+{
+    struct grant *grant = grant_of(1, 2);
+
+    (void)state;
+    assert_true(grant->look_at <= clock_boot_ns() + NSEC_PER_SEC / 4);
+    let_in();
+    hang_up();
+    assert_true(look());
+    assert_false(look());
+    assert_false(helper_usage_is_full(grant));
+    assert_true(grant->deadline > clock_boot_ns());
+    let_in();
+    assert_true(look());
+    assert_true(helper_usage_is_full(grant));
+    assert_true(grant->deadline <= clock_boot_ns() + NSEC_PER_SEC);
+    hang_up();
+}
+
+/* More connections than can be kept apart: full too early rather than too late. */
+static void too_many_older_ones_fill_it(void **state)
+{
+    enum { OLDER = GRANT_FLOWS + 1 };
+    int ends[OLDER][2];
+    struct grant *grant;
+
+    (void)state;
+    for (int i = 0; i < OLDER; i++) {
+        let_in();
+        ends[i][0] = client;
+        ends[i][1] = accepted;
+    }
+    grant = grant_of(1, 1);
+    assert_int_equal(grant->flow_count, GRANT_FLOWS);
+    assert_true(look());
+    assert_true(helper_usage_is_full(grant));
+    for (int i = 0; i < OLDER; i++) {
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
+}
+
+static void of_many_grants_some_are_looked_at_a_time(void **state)
+{
+    int64_t due;
+    int looked = 0;
+
+    (void)state;
+    for (uint8_t i = 0; i < CAPACITY; i++)
+        grant_of(i, 0);
+    due = clock_boot_ns() + NSEC_PER_SEC;
+    assert_false(helper_usage_look(&flows, &grants, due));
+    for (int i = 0; i < CAPACITY; i++)
+        looked += grants.items[i].look_at > due;
+    assert_true(looked > 0 && looked < CAPACITY);
+}
+
+static void where_it_is_not_told_it_is_not_known(void **state)
+{
+    struct grant *grant;
+    struct error why;
+
+    (void)state;
+    assert_true(helper_usage_try(&flows, &why));
+    close(flows.conntrack);
+    flows.conntrack = -1;
+    assert_false(helper_usage_try(&flows, &why));
+    assert_non_null(strstr(why.text, "nf_conntrack_netlink"));
+    grant = grant_of(1, 0);
+    assert_int_equal(helper_usage_next(&grants), 0);
+    helper_usage_finish(&flows, grant);
+    assert_non_null(strstr(helper_usage_text(grant), "not known"));
+}
+
+static int enter(void **state)
+{
+    if (netspace_enter(state) != 0)
+        return -1;
+    return system("ip link set lo up && iptables -A INPUT -m conntrack --ctstate NEW");
+}
+
+#define WITH_GRANTS(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_GRANTS(without_grants_there_is_no_look),
+        WITH_GRANTS(a_used_grant_is_looked_at_no_more),
+        WITH_GRANTS(looks_become_rare_but_miss_nothing),
+        WITH_GRANTS(what_was_there_before_does_not_count),
+        WITH_GRANTS(a_grant_for_two_ends_with_the_second),
+        WITH_GRANTS(too_many_older_ones_fill_it),
+        WITH_GRANTS(of_many_grants_some_are_looked_at_a_time),
+        WITH_GRANTS(where_it_is_not_told_it_is_not_known),
+    };
+
+    return cmocka_run_group_tests_name("usage", tests, enter, scratch_leave);
+}
