@@ -149,7 +149,7 @@ program() { # the binary behind all the names
     hung=$(restore_pid)
     freeze "$hung"
     knock ssh
-    ! wait_until 0.3 opened_for "$client" || false
+    ! wait_ms 300 opened_for "$client" || false
     has_no_grant "$client"
     kill_all "$hung"
     wait_until 5 opened_for "$client"

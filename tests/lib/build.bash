@@ -28,12 +28,10 @@ build_variant() { # NAME [OPTION of cmake...]
         cmake --install "$directory"
 }
 
-build_sanitized() { # with ASan and UBSan
-    build_variant sanitize -DPORTSMITH_SANITIZE=ON
-}
-
-build_for_coverage() {
-    build_variant coverage -DPORTSMITH_COVERAGE=ON
+# With ASan and UBSan, and counting which lines are run, from none.
+build_checked() {
+    build_variant checked -DPORTSMITH_SANITIZE=ON -DPORTSMITH_COVERAGE=ON &&
+        find "$build_directory/checked" -name '*.gcda' -delete
 }
 
 # With clang, for clang-tidy and for a second compiler's opinion; warnings are

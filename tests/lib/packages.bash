@@ -28,7 +28,7 @@ install_without_starting() { # NAME...
         own=$policy
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
     fi
-    apt-get install -q -y --no-install-recommends "$@" </dev/null >&2
+    apt-get install -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" </dev/null >&2
     status=$?
     [ -z "$own" ] || rm -f "$own"
     return "$status"

@@ -87,7 +87,7 @@ it_is_open_for() { # ADDRESS
     printf '%s dual.test\n' 10.77.0.1 fd77::1 >"$lab/hosts"
     knock_both() {
         on client unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$lab/hosts" \
-            setpriv --reuid="$client_user" --clear-groups --regid="$(id -g "$client_user")" \
+            setpriv --reuid="$client_user" --clear-groups --regid="$client_group" \
             env HOME="$lab/home" portsmith-knock -v \
             --server-key "$(sed -n 's/^PublicKey = //p' "$lab/home/.config/portsmith/ssh.conf")" \
             --port "$knock_port" --identity "$lab/home/.config/portsmith/ssh.key" dual.test

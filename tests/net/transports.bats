@@ -51,7 +51,7 @@ opens_by() { # TRANSPORT NAME ARGUMENT...
 
 # As $client_user, but with CAP_NET_RAW.
 knock_with_raw_sockets() { # ARGUMENT...
-    on client setpriv --reuid="$client_user" --regid="$(id -g "$client_user")" --clear-groups \
+    on client setpriv --reuid="$client_user" --regid="$client_group" --clear-groups \
         --inh-caps=+net_raw --ambient-caps=+net_raw env HOME="$lab/home" portsmith-knock "$@"
 }
 

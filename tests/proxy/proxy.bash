@@ -49,8 +49,8 @@ start_proxy() { # 'KEY = VALUE'...
     rm -f "$lab/log/proxy.log"
     ulimit -n "$(ulimit -H -n)"
     spawn client "$lab/log/proxy.log" setpriv --reuid="$client_user" \
-        --regid="$(id -g "$client_user")" --clear-groups --no-new-privs \
-        env -u XDG_CONFIG_HOME -u XDG_STATE_HOME HOME="$lab/home" portsmith-proxy -v
+        --regid="$client_group" --clear-groups --no-new-privs \
+        env HOME="$lab/home" portsmith-proxy -v
     echo "$spawned" >"$lab/proxy.pid"
     wait_until 10 proxy_says ' ready: ' || { proxy_log && return 1; }
 }

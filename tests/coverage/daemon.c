@@ -1,8 +1,0 @@
-/* Linked into the daemon of a build for coverage: at its end the sniffer would write
- * down what it has counted, for which its filter would kill it. The unit tests count
- * what of daemon/ is asked for. */
-void __wrap___gcov_exit(void);
-
-void __wrap___gcov_exit(void)
-{
-}
