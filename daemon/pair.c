@@ -359,7 +359,7 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->close_count = config->close_count;
     memcpy(setup->close, config->close, sizeof setup->close);
     memcpy(setup->server_public, config->server_public, KEY_SIZE);
-    if (mode == HELPER_RUN)
+    if (mode != HELPER_RELEASE)
         setup->profile_count = (uint32_t)config->profile_count;
 }
 
@@ -376,6 +376,7 @@ static void fill_profile(struct helper_profile *to, const struct profile *from)
     to->window = from->window;
     to->max_window = from->max_window;
     to->max_grants = from->max_grants;
+    to->connections = from->connections;
     to->expires = from->expires;
 }
 
@@ -498,13 +499,14 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, struct c
 }
 
 /* Runs a helper that only does one thing and exits. */
-static enum pair_result run_helper_once(const struct helper_setup *setup)
+static enum pair_result run_helper_once(const struct helper_setup *setup,
+                                        const struct config *config)
 {
     int nothing = open_nothing(), control = -1;
     pid_t helper = nothing < 0 ? 0 : start_helper(&control, nothing, nothing, nothing);
     enum pair_result result = PAIR_FAILED;
 
-    if (helper != 0 && send_setup(control, setup, NULL))
+    if (helper != 0 && send_setup(control, setup, config))
         result = result_of(await_end(helper, "the helper", WAIT_MS));
     close_if_open(&control);
     close_if_open(&nothing);
@@ -516,7 +518,7 @@ enum pair_result pair_probe(const struct config *config, const struct pair_loggi
     struct helper_setup setup;
 
     fill_setup(&setup, HELPER_PROBE, config, logging);
-    return run_helper_once(&setup);
+    return run_helper_once(&setup, config);
 }
 
 bool pair_release(const struct pair_logging *logging)
@@ -524,5 +526,5 @@ bool pair_release(const struct pair_logging *logging)
     struct helper_setup setup;
 
     fill_setup(&setup, HELPER_RELEASE, NULL, logging);
-    return run_helper_once(&setup) == PAIR_STARTED;
+    return run_helper_once(&setup, NULL) == PAIR_STARTED;
 }

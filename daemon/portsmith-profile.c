@@ -40,6 +40,7 @@ static const char usage[] =
     "  --expires DATE       the last day that the profile is good for\n"
     "  --preshared-key      add a pre-shared key\n"
     "  --max-grants NUMBER  how many grants the client may have at one time\n"
+    "  --connections NUMBER shut the door after so many connections\n"
     "  --host HOST          how clients reach this server\n"
     "  --server NAME        how clients call this server\n"
     "\n"
@@ -112,7 +113,7 @@ static const struct {
 } profile_keys[] = {
     {"public-key", "PublicKey"}, {"open", "Open"}, {"window", "Window"},
     {"max-window", "MaxWindow"}, {"address", "Address"}, {"port", "Port"},
-    {"expires", "Expires"}, {"max-grants", "MaxGrants"},
+    {"expires", "Expires"}, {"max-grants", "MaxGrants"}, {"connections", "Connections"},
 };
 
 #define ENROLMENT_OPTIONS                                 \
@@ -123,6 +124,7 @@ static const struct {
     {"port", required_argument, NULL, OPTION_KEY},        \
     {"expires", required_argument, NULL, OPTION_EXPIRES}, \
     {"max-grants", required_argument, NULL, OPTION_KEY},  \
+    {"connections", required_argument, NULL, OPTION_KEY}, \
     {"preshared-key", no_argument, NULL, OPTION_PRESHARED}, \
     {"host", required_argument, NULL, OPTION_HOST},       \
     {"server", required_argument, NULL, OPTION_SERVER}

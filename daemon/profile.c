@@ -19,15 +19,20 @@ bool profile_name_is_valid(const char *name)
     return n > 0 && n < POLICY_NAME_SIZE && name[n] == '\0';
 }
 
-bool profile_parse_max_grants(uint32_t *grants, const char *text, struct error *why)
+static bool parse_number(uint32_t *number, uint32_t most, const char *text, struct error *why)
 {
     size_t digits = strspn(text, "0123456789");
     unsigned long value = strtoul(text, NULL, 10);
 
-    if (digits == 0 || digits > 5 || text[digits] != '\0' || value == 0 || value > MAX_GRANTS_MOST)
-        return error_set(why, "'%s' is not a number from 1 to %d", text, MAX_GRANTS_MOST);
-    *grants = (uint32_t)value;
+    if (digits == 0 || digits > 5 || text[digits] != '\0' || value == 0 || value > most)
+        return error_set(why, "'%s' is not a number from 1 to %u", text, most);
+    *number = (uint32_t)value;
     return true;
+}
+
+bool profile_parse_max_grants(uint32_t *grants, const char *text, struct error *why)
+{
+    return parse_number(grants, MAX_GRANTS_MOST, text, why);
 }
 
 bool profile_add_service(struct service *services, uint8_t *count, uint8_t most,
@@ -143,6 +148,13 @@ static bool set_max_grants(void *into, const char *value, struct error *why)
     return profile_parse_max_grants(&p->max_grants, value, why);
 }
 
+static bool set_connections(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    return parse_number(&p->connections, CONNECTIONS_MAX, value, why);
+}
+
 static const struct setting settings[] = {
     {"PublicKey", set_public_key, false},
     {"Open", set_open, true},
@@ -153,6 +165,7 @@ static const struct setting settings[] = {
     {"Expires", set_expires, false},
     {"PresharedKey", set_preshared, false},
     {"MaxGrants", set_max_grants, false},
+    {"Connections", set_connections, false},
 };
 
 enum { SETTINGS = sizeof settings / sizeof *settings };
@@ -228,4 +241,6 @@ void profile_print(const struct profile *p, FILE *out)
         fprintf(out, "Expires = %s\n", date_format(p->expires, date));
     if (p->max_grants > 0)
         fprintf(out, "MaxGrants = %u\n", p->max_grants);
+    if (p->connections > 0)
+        fprintf(out, "Connections = %u\n", p->connections);
 }

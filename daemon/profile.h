@@ -27,6 +27,7 @@ struct profile {
     uint32_t window;     /* seconds; 0 until the configuration's is filled in */
     uint32_t max_window; /* seconds; 0 likewise */
     uint32_t max_grants; /* 0 likewise */
+    uint32_t connections; /* that a grant admits, up to CONNECTIONS_MAX; 0: any number */
     uint16_t port;       /* knock port, host order; 0 likewise */
     int64_t expires;     /* first second of invalidity, epoch; 0: never */
 };

@@ -22,6 +22,7 @@
 
 enum {
     TRIES = 3,
+    NEW_PACKETS = 3, /* of a connection */
     LAST_DATE = 2147385600, /* 2038-01-18 00:00 UTC: iptables 1.8.9 refuses 2039, and
                                32-bit builds the day after this one */
 };
@@ -90,10 +91,23 @@ static void write_deadline(FILE *out, int64_t last_second)
     fprintf(out, " -m time --datestop %s", date);
 }
 
+/* Every grant has one of its own in each table, by its id: each of them sees a packet
+ * once. It is kept by name, so that it outlives changes of the chain. A SYN is sent
+ * anew until it is answered, so that three of them are one connection; which of them
+ * became one is found out later, and ends the grant (usage.h). This holds until then.
+ * Whoever is first takes the hour's one packet, should a window be that long. */
+static void write_limit(FILE *out, const struct grant *grant, char table)
+{
+    if (grant->connections)
+        fprintf(out, " -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst %u "
+                     "--hashlimit-mode srcip --hashlimit-htable-size 8 --hashlimit-name ps%c%08x",
+                NEW_PACKETS * grant->connections, table, grant->id);
+}
+
 /* Everything here is a number or comes out of inet_ntop: no text from outside
  * ever reaches iptables. */
-static void write_grant(FILE *out, const struct grant *grant, const char *action, const char *match,
-                        const char *target)
+static void write_grant(FILE *out, const struct grant *grant, const char *action, char table,
+                        const char *match, const char *target)
 {
     char address[ADDRESS_TEXT_SIZE];
 
@@ -102,6 +116,7 @@ static void write_grant(FILE *out, const struct grant *grant, const char *action
             service_protocol(&grant->service), service_protocol(&grant->service),
             grant->service.port, match);
     write_deadline(out, grant->last_second);
+    write_limit(out, grant, table);
     fputs(" -m comment --comment ", out);
     for (size_t i = 0; i < KEY_ID_SIZE; i++)
         fprintf(out, "%02x", grant->key_id[i]);
@@ -109,26 +124,27 @@ static void write_grant(FILE *out, const struct grant *grant, const char *action
 }
 
 static void write_grants(FILE *out, const struct grants *grants, int family, bool only_new,
-                         const char *action, const char *match, const char *target)
+                         const char *action, char table, const char *match, const char *target)
 {
     for (size_t i = 0; i < grants->count; i++) {
         const struct grant *grant = &grants->items[i];
 
         if (is_of(grant, family) && (!only_new || grant->touched))
-            write_grant(out, grant, action, match, target);
+            write_grant(out, grant, action, table, match, target);
     }
 }
 
 static void write_mangle_grants(FILE *out, const struct grants *grants, int family, bool only_new,
                                 const char *action)
 {
-    write_grants(out, grants, family, only_new, action, "", "RETURN");
+    write_grants(out, grants, family, only_new, action, 'm', "", "RETURN");
 }
 
 static void write_filter_grants(FILE *out, const struct grants *grants, int family, bool only_new,
                                 const char *action)
 {
-    write_grants(out, grants, family, only_new, action, " -m conntrack --ctstate NEW", "ACCEPT");
+    write_grants(out, grants, family, only_new, action, 'f', " -m conntrack --ctstate NEW",
+                 "ACCEPT");
 }
 
 static const char *shut_target(const struct firewall *fw)

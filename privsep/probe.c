@@ -14,6 +14,10 @@
 
 #define SCRATCH "portsmith-probe"
 
+#define LIMIT \
+    "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 3 --hashlimit-mode srcip " \
+    "--hashlimit-htable-size 8 --hashlimit-name psprobe"
+
 /* In order of preference. Plain names last: what they are is told by what the
  * link points to. */
 static const struct {
@@ -34,18 +38,21 @@ enum { PROGRAMS = sizeof programs / sizeof *programs };
  * knows it. */
 static const struct feature {
     const char *name, *table, *rule;
-    int families; /* bit 0 IPv4, bit 1 IPv6 */
+    int families;    /* bit 0 IPv4, bit 1 IPv6 */
+    unsigned wishes; /* 0: always in use */
 } features[] = {
-    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1},
-    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2},
-    {"addrtype match", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3},
-    {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3},
-    {"MARK target", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3},
-    {"mark match", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3},
-    {"REJECT target", "filter", "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 3},
-    {"conntrack match", "filter", "-m conntrack --ctstate NEW -j ACCEPT", 3},
-    {"comment match", "filter", "-m comment --comment x -j RETURN", 3},
-    {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3},
+    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1, 0},
+    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2, 0},
+    {"addrtype match", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3, 0},
+    {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3, 0},
+    {"MARK target", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3, 0},
+    {"mark match", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3, 0},
+    {"REJECT target", "filter", "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 3, 0},
+    {"conntrack match", "filter", "-m conntrack --ctstate NEW -j ACCEPT", 3, 0},
+    {"comment match", "filter", "-m comment --comment x -j RETURN", 3, 0},
+    {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3, 0},
+    {"hashlimit match", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
+    {"hashlimit match", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
 };
 
 enum { FEATURES = sizeof features / sizeof *features };
@@ -107,9 +114,9 @@ static bool kernel_has_ipv6(void)
     return fd >= 0 || errno != EAFNOSUPPORT;
 }
 
-static bool applies(const struct feature *feature, int family)
+static bool applies(const struct feature *feature, int family, unsigned wishes)
 {
-    return feature->families & (1 << family);
+    return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
 }
 
 static enum restore_result run_once(const char *path, char *text, struct error *why)
@@ -121,24 +128,25 @@ static enum restore_result run_once(const char *path, char *text, struct error *
 }
 
 /* A chain holding all features of one table, or only features[only]. */
-static void write_chain(FILE *out, const char *table, int family, int only)
+static void write_chain(FILE *out, const char *table, int family, unsigned wishes, int only)
 {
     fprintf(out, "*%s\n:" SCRATCH " - [0:0]\n", table);
     for (int i = 0; i < FEATURES; i++)
-        if (strcmp(features[i].table, table) == 0 && applies(&features[i], family) &&
+        if (strcmp(features[i].table, table) == 0 && applies(&features[i], family, wishes) &&
             (only < 0 || only == i))
             fprintf(out, "-A " SCRATCH " %s\n", features[i].rule);
     fputs("COMMIT\n", out);
 }
 
-static enum restore_result try_features(const char *path, int family, int only, struct error *why)
+static enum restore_result try_features(const char *path, int family, unsigned wishes, int only,
+                                        struct error *why)
 {
     enum restore_result result;
     struct text text;
 
     helper_text_begin(&text);
-    write_chain(text.out, "mangle", family, only);
-    write_chain(text.out, "filter", family, only);
+    write_chain(text.out, "mangle", family, wishes, only);
+    write_chain(text.out, "filter", family, wishes, only);
     helper_text_end(&text);
     result = run_once(path, text.bytes, why);
     free(text.bytes);
@@ -155,26 +163,27 @@ static void remove_scratch(const char *path)
 }
 
 /* Which feature it was that failed, one by one. */
-static bool name_missing(const char *path, int family, struct error *why)
+static bool name_missing(const char *path, int family, unsigned wishes, struct error *why)
 {
     struct error reason = *why;
 
     for (int i = 0; i < FEATURES; i++)
-        if (applies(&features[i], family) &&
-            try_features(path, family, i, &reason) == RESTORE_REFUSED)
+        if (applies(&features[i], family, wishes) &&
+            try_features(path, family, wishes, i, &reason) == RESTORE_REFUSED)
             return error_set(why, "the %s does not work here (%.300s); load or install it",
                              features[i].name, reason.text);
     return error_set(why, "%.400s", reason.text);
 }
 
-static enum probe_result try_family(const char *path, int family, struct error *why)
+static enum probe_result try_family(const char *path, int family, unsigned wishes,
+                                    struct error *why)
 {
-    enum restore_result result = try_features(path, family, -1, why);
+    enum restore_result result = try_features(path, family, wishes, -1, why);
 
     for (int again = 0; again < 3 && result != RESTORE_DONE && result != RESTORE_REFUSED; again++)
-        result = try_features(path, family, -1, why);
+        result = try_features(path, family, wishes, -1, why);
     if (result == RESTORE_REFUSED)
-        name_missing(path, family, why);
+        name_missing(path, family, wishes, why);
     remove_scratch(path);
     return result == RESTORE_DONE      ? PROBE_USABLE
            : result == RESTORE_REFUSED ? PROBE_UNUSABLE
@@ -186,7 +195,8 @@ static const char *backend_name(enum backend backend)
     return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
 }
 
-enum probe_result helper_probe(struct xtables *found, enum backend wanted, struct error *why)
+enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
+                               struct error *why)
 {
     enum probe_result result = PROBE_USABLE;
 
@@ -203,7 +213,7 @@ enum probe_result helper_probe(struct xtables *found, enum backend wanted, struc
                       family == IPV6 ? 6 : 4);
             return PROBE_UNUSABLE;
         }
-        result = try_family(found->paths[family], family, why);
+        result = try_family(found->paths[family], family, wishes, why);
     }
     return result;
 }

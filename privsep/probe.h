@@ -15,6 +15,9 @@ struct xtables {
     const char *paths[FAMILIES]; /* of the restore programs, absolute */
 };
 
+/* What only some configurations use: bits. */
+enum probe_wish { PROBE_LIMITS = 1 /* a profile has Connections */ };
+
 enum probe_result {
     PROBE_USABLE,
     PROBE_UNUSABLE,  /* something is missing */
@@ -22,10 +25,12 @@ enum probe_result {
 };
 
 /* Chooses a back end and proves, in a scratch chain that is removed again, that
- * every match and target in use works for every family in use. With
+ * every match and target in use, by `wishes` (enum probe_wish) too, works for every
+ * family in use. With
  * BACKEND_AUTO it is the one that `iptables` is on this host. Otherwise *why
  * says what is missing, and what to do. */
-enum probe_result helper_probe(struct xtables *found, enum backend wanted, struct error *why);
+enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
+                               struct error *why);
 
 /* The restore program of a back end, or NULL when it is not installed. */
 const char *helper_probe_program(enum backend backend, int family);

@@ -465,6 +465,14 @@ static bool get_ready(struct helper *h, struct error *why)
                              why);
 }
 
+static unsigned wishes(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->setup.profile_count; i++)
+        if (policy->entries[i].profile.connections)
+            return PROBE_LIMITS;
+    return 0;
+}
+
 /* Without it a door that is for so many connections would stay open for more. */
 static bool can_tell_usage(struct helper *h, struct error *why)
 {
@@ -472,10 +480,9 @@ static bool can_tell_usage(struct helper *h, struct error *why)
 
     if (helper_usage_try(&h->flows, &reason))
         return true;
-    for (size_t i = 0; i < h->policy.setup.profile_count; i++)
-        if (h->policy.entries[i].profile.connections)
-            return error_set(why, "Connections of profile %s cannot be held to: %.300s",
-                             h->policy.entries[i].profile.name, reason.text);
+    if (wishes(&h->policy) & PROBE_LIMITS)
+        return error_set(why, "Connections, in a profile, cannot be held to: %.300s; load or "
+                              "build that, or remove the line", reason.text);
     log_info("whether a grant is used cannot be told here: %s", reason.text);
     return true;
 }
@@ -534,7 +541,7 @@ int helper_serve(void)
     if (h.policy.setup.mode == HELPER_RELEASE)
         return release();
     /* While still privileged: this may load kernel modules. */
-    probed = helper_probe(&xtables, h.policy.setup.backend, &why);
+    probed = helper_probe(&xtables, h.policy.setup.backend, wishes(&h.policy), &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);
         return probed == PROBE_UNUSABLE ? HELPER_EXIT_UNUSABLE : HELPER_EXIT_FAILURE;

@@ -27,6 +27,7 @@ _portsmith_profile() {
         [--host]=host
         [--interface]=interface
         [--max-grants]=other
+        [--connections]=other
         [--max-window]=span
         [--open]=service
         [--output]=file
@@ -37,7 +38,7 @@ _portsmith_profile() {
         [--window]=span
     )
     local enrolment='--open --window --max-window --address --port --expires --preshared-key
-        --max-grants --host --server'
+        --max-grants --connections --host --server'
     # Each command's options.
     local -A commands=(
         [init]='--interface --port --close'

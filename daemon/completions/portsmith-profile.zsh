@@ -35,6 +35,7 @@ _portsmith_profile() {
         '--expires=[the last day that the profile is good for]:date:'
         '--preshared-key[add a pre-shared key]'
         '--max-grants=[how many grants at one time]:number:'
+        '--connections=[shut the door after so many connections]:number:'
         '--host=[how clients reach this server]:host:_hosts'
         '--server=[how clients call this server]:name:'
         '--help[print help]'

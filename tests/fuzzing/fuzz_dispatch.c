@@ -103,7 +103,7 @@ static void open_firewalls(void)
     struct xtables xtables;
     struct error why;
 
-    REQUIRE(helper_probe(&xtables, BACKEND_NFT, &why) == PROBE_USABLE);
+    REQUIRE(helper_probe(&xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE);
     helper_firewall_open(&world.real, &world.policy.setup, &xtables);
     for (int family = IPV4; family < FAMILIES; family++)
         REQUIRE(helper_firewall_establish(&world.real, family, &world.grants, &why));

@@ -57,7 +57,8 @@ static void check_profile(const struct helper_profile *p)
     REQUIRE(p->prefix_count > 0 || helper_policy_permits_address(p, &any));
     helper_policy_permits_address(p, &any);
     REQUIRE(memchr(p->name, '\0', sizeof p->name));
-    REQUIRE(p->window > 0 && p->window <= p->max_window && p->max_grants > 0);
+    REQUIRE(p->window > 0 && p->window <= p->max_window && p->max_grants > 0 &&
+            p->connections <= CONNECTIONS_MAX);
 }
 
 static void check_policy(const struct policy *policy, const struct helper_profile *sent)

@@ -332,7 +332,7 @@ static void every_profile_key_is_read(void **state)
     write_profile("alice", 1,
                   "Open = udp/53, tcp/443\nOpen = tcp/22 tcp/22\nWindow = 1m\nMaxWindow = 5m\n"
                   "Address = signed 192.0.2.0/24\nAddress = 2001:db8::/32\nPort = 5000\n"
-                  "Expires = 2027-01-31\nMaxGrants = 3\n");
+                  "Expires = 2027-01-31\nMaxGrants = 3\nConnections = 8\n");
     c = load();
     p = config_find_profile(c, "alice");
     assert_non_null(p);
@@ -348,6 +348,7 @@ static void every_profile_key_is_read(void **state)
     assert_int_equal(p->port, 5000);
     assert_int_equal(p->expires, 1801440000); /* 2027-02-01T00:00:00Z */
     assert_int_equal(p->max_grants, 3);
+    assert_int_equal(p->connections, 8);
     assert_int_equal(c->port_count, 2);
     assert_int_equal(c->ports[0], 4000);
     assert_int_equal(c->ports[1], 5000);
@@ -382,6 +383,8 @@ static const struct {
     {"Open = tcp/22\nExpires = tomorrow\n", "/alice.conf:4: Expires: 'tomorrow' is not a date"},
     {"Open = tcp/22\nPresharedKey = x\n", "/alice.conf:4: PresharedKey: not a key"},
     {"Open = tcp/22\nMaxGrants = none\n", "/alice.conf:4: MaxGrants: 'none' is not a number"},
+    {"Open = tcp/22\nConnections = 0\n", "/alice.conf:4: Connections: '0' is not a number from 1 to 8"},
+    {"Open = tcp/22\nConnections = 9\n", "/alice.conf:4: Connections: '9' is not a number from 1 to 8"},
 };
 
 static void wrong_profiles_are_refused(void **state)

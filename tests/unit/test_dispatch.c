@@ -179,7 +179,7 @@ static int enter_all(void **state)
         person_make(&world.people[i], i + 1);
     randombytes_buf(world.server_public, KEY_SIZE);
     log_open("test", true, false);
-    return helper_probe(&world.xtables, BACKEND_NFT, &why) == PROBE_USABLE ? 0 : -1;
+    return helper_probe(&world.xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE ? 0 : -1;
 }
 
 /* ---- asking ------------------------------------------------------------- */

@@ -29,7 +29,7 @@ static int enter_backend(void **state)
     if (sodium_init() < 0 || netspace_enter(state) != 0)
         return -1;
     found = (struct xtables){0};
-    if (helper_probe(&found, backend, &why) == PROBE_USABLE)
+    if (helper_probe(&found, backend, 0, &why) == PROBE_USABLE)
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;

@@ -201,6 +201,11 @@ static void limits_out_of_range_are_refused(void **state)
     assert_false(receives_profile(&p));
     p.window = p.max_window;
     assert_true(receives_profile(&p));
+    p.connections = CONNECTIONS_MAX;
+    assert_true(receives_profile(&p));
+    p.connections++;
+    assert_false(receives_profile(&p));
+    p.connections = 0;
     p.max_grants = 0;
     assert_false(receives_profile(&p));
 }

@@ -66,11 +66,11 @@ static void a_host_without_iptables_is_told_what_to_install(void **state)
 {
     (void)state;
     assert_null(helper_probe_program(BACKEND_NFT, IPV4));
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "iptables-nft is not installed"));
-    assert_int_equal(helper_probe(&found, BACKEND_LEGACY, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_LEGACY, 0, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "iptables-legacy is not installed"));
-    assert_int_equal(helper_probe(&found, BACKEND_AUTO, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_AUTO, 0, &why), PROBE_UNUSABLE);
     assert_int_equal(found.backend, BACKEND_LEGACY);
 }
 
@@ -78,7 +78,7 @@ static void one_family_without_a_program_is_named(void **state)
 {
     (void)state;
     install("iptables-nft-restore", "xtables-nft-multi");
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "IPv6"));
     no_scratch_chain_is_left();
 }
@@ -88,7 +88,7 @@ static void without_a_plain_name_nft_comes_first(void **state)
     (void)state;
     install_nft();
     install("iptables-legacy-restore", "xtables-legacy-multi");
-    assert_int_equal(helper_probe(&found, BACKEND_AUTO, &why), PROBE_USABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_AUTO, 0, &why), PROBE_USABLE);
     assert_int_equal(found.backend, BACKEND_NFT);
     assert_true(found.in_use[IPV4] && found.in_use[IPV6]);
     assert_string_equal(found.paths[IPV4], "/usr/sbin/iptables-nft-restore");
@@ -115,9 +115,20 @@ static void a_missing_match_is_named(void **state)
     (void)state;
     install_script("iptables-nft-restore", REFUSE("-m time"));
     install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "the time match does not work here"));
     assert_non_null(strstr(why.text, "no such extension"));
+}
+
+/* And where none is to be limited it may be missing. */
+static void what_only_some_wish_for_is_named_if_they_do(void **state)
+{
+    (void)state;
+    install_script("iptables-nft-restore", REFUSE("-m hashlimit"));
+    install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_USABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, PROBE_LIMITS, &why), PROBE_UNUSABLE);
+    assert_non_null(strstr(why.text, "the hashlimit match does not work here"));
 }
 
 /* Each feature works alone, all together do not: nothing to name but what it said. */
@@ -127,7 +138,7 @@ static void a_refusal_without_a_missing_match_is_told_as_it_is(void **state)
     install_script("iptables-nft-restore",
                    "#!/bin/sh\nt=$(cat)\ncase $t in *addrtype*time*) echo 'too much'; exit 1;; "
                    "esac\nexit 0\n");
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "too much"));
 }
 
@@ -135,7 +146,7 @@ static void one_that_is_held_up_decides_nothing(void **state)
 {
     (void)state;
     install_script("iptables-nft-restore", "#!/bin/sh\ncat >/dev/null\necho busy\nexit 4\n");
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, &why), PROBE_UNDECIDED);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNDECIDED);
     assert_non_null(strstr(why.text, "busy"));
 }
 
@@ -160,6 +171,7 @@ int main(void)
         ELSEWHERE(without_a_plain_name_nft_comes_first),
         ELSEWHERE(a_plain_name_is_what_it_leads_to),
         ELSEWHERE(a_missing_match_is_named),
+        ELSEWHERE(what_only_some_wish_for_is_named_if_they_do),
         ELSEWHERE(a_refusal_without_a_missing_match_is_told_as_it_is),
         ELSEWHERE(one_that_is_held_up_decides_nothing),
         cmocka_unit_test(legacy_tables_are_seen_without_making_any),

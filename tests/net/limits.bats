@@ -1,0 +1,144 @@
+#!/usr/bin/env bats
+# What limits a grant: how many connections it admits, and when it may be had; and
+# that its end says whether it was used.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/net/net.bash"
+
+setup_file() {
+    lab_setup
+    start_listener 22
+    start_listener 23
+    start_udp_listener 5300
+    configure "Close = tcp/22 tcp/24 udp/5300"
+    # A port that is shut by another's rules alone: there the accept rule counts.
+    xtables -A INPUT -i eth0 -p tcp --dport 23 --syn -j DROP
+    add_profile any --open tcp/22
+    add_profile brief --open tcp/22 --window 2s
+    add_profile one --open tcp/22,tcp/23,udp/5300 --window 1m --connections 1
+    add_profile two --open tcp/22 --window 1m --connections 2
+    add_profile nobody --open tcp/24 --window 1m --connections 1
+    start_daemon
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    common_setup
+}
+
+teardown() {
+    common_teardown
+}
+
+# ---- was it used? ----------------------------------------------------------
+
+@test "a grant that nobody used ends with these words" {
+    knock_opens brief
+    wait_for_log "brief: tcp/22 for $client has ended: the window is over; no connection came"
+}
+
+@test "a grant that was used ends with these" {
+    knock_opens brief
+    port_is_open "$server" 22
+    wait_for_log "brief: tcp/22 for $client has ended: the window is over; it was used"
+}
+
+@test "a connection that was there before does not count, nor does an attempt" {
+    knock_opens brief
+    open_connection "$server" 22
+    wait_for_log "brief: .*; it was used"
+    own_log
+    knock_opens brief
+    wait_for_log "brief: .*; no connection came"
+    connection_answers
+}
+
+# ---- Connections -----------------------------------------------------------
+
+@test "Connections = 1: the first goes on, the second is shut out" {
+    knock_opens one tcp/22
+    open_connection "$server" 22
+    wait_for_log "one: tcp/22 for $client has ended: it has had its connections; it was used"
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    connection_answers
+}
+
+@test "another knock admits another connection, beside the first" {
+    knock_opens one tcp/22
+    open_connection "$server" 22
+    wait_for_log "one: .* has had its connections"
+    own_log
+    knock_opens one tcp/22
+    port_is_open "$server" 22
+    wait_for_log "one: .* has had its connections"
+    port_is_shut "$server" 22
+    connection_answers
+}
+
+@test "Connections = 2: the third is shut out" {
+    knock_opens two
+    port_is_open "$server" 22
+    port_is_open "$server" 22
+    wait_for_log "two: .* has had its connections"
+    port_is_shut "$server" 22
+}
+
+@test "Connections where another's rules shut the port" {
+    knock_opens one tcp/23
+    port_is_open "$server" 23
+    wait_for_log "one: tcp/23 .* has had its connections"
+    port_is_shut "$server" 23
+}
+
+@test "Connections, by UDP" {
+    knock_opens one udp/5300
+    udp_is_open "$server" 5300
+    wait_for_log "one: udp/5300 .* has had its connections"
+    ! udp_is_open "$server" 5300
+}
+
+tries_are_answered() { # COUNT: by a reset, as nobody listens
+    local i
+
+    for ((i = 0; i < $1; i++)); do
+        [ "$(tcp_answer "$server" 24)" = reset ]
+    done
+}
+
+@test "of attempts three pass, whatever is done to the rules meanwhile" {
+    knock_opens nobody
+    tries_are_answered 3
+    [ "$(tcp_answer "$server" 24)" = silent ]
+    knock_until "nobody: extended" nobody
+    [ "$(tcp_answer "$server" 24)" = silent ]
+    xtables -A INPUT -p tcp --dport 9 -j ACCEPT
+    xtables -t mangle -A PREROUTING -p tcp --dport 9 -j ACCEPT
+    [ "$(tcp_answer "$server" 24)" = silent ]
+    xtables -D INPUT -p tcp --dport 9 -j ACCEPT
+    xtables -t mangle -D PREROUTING -p tcp --dport 9 -j ACCEPT
+    reload_daemon
+    [ "$(grant_count "$client")" -eq 2 ]
+    [ "$(tcp_answer "$server" 24)" = silent ]
+    log_lacks "putting them back"
+}
+
+some_syns_went() { # and were answered in vain
+    [ "$(xtables -nvx -L OUTPUT | awk '/DROP/ { print $1 }')" -ge 2 ]
+}
+
+@test "a SYN that is sent again does not shut its client out" {
+    knock_opens one tcp/22
+    xtables -A OUTPUT -p tcp --sport 22 -d "$client" -j DROP
+    open_connection "$server" 22 &
+    wait_until 5 some_syns_went
+    log_lacks "has ended"
+    xtables -D OUTPUT -p tcp --sport 22 -d "$client" -j DROP
+    wait
+    connection_answers
+    wait_for_log "one: .* has had its connections"
+    connection_answers
+}
