@@ -327,8 +327,8 @@ print(base64.b64encode(bytes(nacl.signing.SigningKey(seed).verify_key)).decode()
     profile init
     profile create alice --open tcp/22,udp/53 --open "tcp/443 tcp/22" --window 1m \
         --max-window 5m --address signed --address 192.0.2.0/24,2001:db8::/32 --port 5000 \
-        --expires 2031-12-31 --preshared-key --max-grants 3 --connections 2 --host 192.0.2.1 --server gate \
-        --output carried
+        --expires 2031-12-31 --preshared-key --max-grants 3 --connections 2 \
+        --host 192.0.2.1 --server gate --output carried
     [ ! -e alice.bundle ]
     [ "$(value carried Name)" = gate ]
     [ "$(value carried Host)" = 192.0.2.1 ]
