@@ -1,18 +1,24 @@
-/* Log lines: to standard error with <N> priorities in the foreground, to
- * syslog otherwise; the process's name in every line; errno kept. */
+/* Log lines: to standard error with <N> priorities in the foreground; otherwise to
+ * systemd's journal in its own protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL)
+ * where its socket is, or else to syslog. The process's name in every line; errno kept. */
 #ifndef PORTSMITH_LOG_H
 #define PORTSMITH_LOG_H
 
 #include <stdbool.h>
 
 /* `process` ("portsmithd", "portsmith-sniffer", ...) must stay valid. Connects to
- * syslog at once, so that a process may give up its root directory later. */
+ * journal or syslog at once, so that a process may give up its root directory later. */
 void log_open(const char *process, bool foreground, bool debug);
+
+/* Whether what is written to standard error ends up in the journal as it is, which the
+ * service manager tells by JOURNAL_STREAM (systemd.exec(5)): to log there as in the
+ * background is then to say more. Before the environment is wiped. */
+bool log_standard_error_is_the_journal(void);
 
 /* After a fork: the same destination under another process name. */
 void log_rename(const char *process);
 
-/* Gives up the connection to syslog, before descriptors are put in order: what is
+/* Gives up the connection to journal or syslog, before descriptors are put in order: what is
  * then at its number must not be taken for it. log_rename makes another. */
 void log_close(void);
 
@@ -25,6 +31,18 @@ void log_warnx(const char *format, ...) LOG_FORMAT;
 _Noreturn void fatal(const char *format, ...) LOG_FORMAT;  /* log_warn, then exit(1) */
 _Noreturn void fatalx(const char *format, ...) LOG_FORMAT; /* log_warnx, then exit(1) */
 
+/* What a line is about, for those who search the journal: fields PORTSMITH_PROFILE,
+ * _ADDRESS, _SERVICE and _VERDICT. NULL: there is none. */
+struct log_about {
+    const char *profile, *address, *service, *verdict;
+};
+
+#define LOG_FORMAT_ABOUT __attribute__((format(printf, 2, 3)))
+
+void log_info_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
+void log_warnx_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
+
+#undef LOG_FORMAT_ABOUT
 #undef LOG_FORMAT
 
 #endif

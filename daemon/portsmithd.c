@@ -241,6 +241,7 @@ int main(int argc, char **argv)
     char path[PATH_MAX];
 
     notify_read_environment();
+    supervisor->in_journal = log_standard_error_is_the_journal();
     if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
         fatal("cannot initialise");
     read_options(&options, argc, argv);
@@ -260,7 +261,7 @@ int main(int argc, char **argv)
     }
     if (is_running(config, 0))
         return EXIT_FAILURE;
-    log_open("portsmithd", supervisor->foreground, supervisor->debug);
+    log_open("portsmithd", supervisor->foreground && !supervisor->in_journal, supervisor->debug);
     if (!supervisor->foreground)
         go_into_background(supervisor);
     return supervisor_run(supervisor, config);

@@ -72,32 +72,16 @@ static enum receipt receive(int fd, struct asked *asked)
 
 /* ---- how much may be logged -------------------------------------------- */
 
-/* At most so many refusals are logged in a while: a sniffer gone bad, or a
- * flood of replays, must not fill the log. */
-static bool may_log_refusal(void)
+/* A sniffer gone bad, or a flood of replays, must not fill the log. */
+static bool may_log(struct dispatch *d, enum verdict verdict)
 {
-    enum { REFUSALS = 20, PERIOD = 10 };
-    static int64_t since;
-    static unsigned logged, kept_quiet;
-    int64_t now = clock_boot_ns() / NSEC_PER_SEC;
-
-    if (now - since >= PERIOD) {
-        if (kept_quiet)
-            log_warnx("%u more refusals were not logged", kept_quiet);
-        since = now;
-        logged = kept_quiet = 0;
-    }
-    if (logged == REFUSALS) {
-        kept_quiet++;
-        return false;
-    }
-    logged++;
-    return true;
+    return helper_refusals_admit(&d->refusals, verdict, clock_boot_ns());
 }
 
-static void log_throttled(const char *what, const struct error *why)
+static void log_throttled(struct dispatch *d, enum verdict verdict, const char *what,
+                          const struct error *why)
 {
-    if (may_log_refusal())
+    if (may_log(d, verdict))
         log_warnx("%s: %s", what, why->text);
 }
 
@@ -285,7 +269,7 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
     if (!is_left[other] || !d->firewall->xtables.in_use[other] ||
         helper_firewall_rewrite(d->firewall, other, d->grants, &why))
         return true;
-    log_throttled("the firewall was not changed", &why);
+    log_throttled(d, VERDICT_FIREWALL_FAILED, "the firewall was not changed", &why);
     return false;
 }
 
@@ -364,7 +348,7 @@ static bool change_firewall(struct dispatch *d, int family, const struct change 
     else
         done = helper_firewall_insert(fw, family, d->grants, &why);
     if (!done)
-        log_throttled("the firewall was not changed", &why);
+        log_throttled(d, VERDICT_FIREWALL_FAILED, "the firewall was not changed", &why);
     helper_grants_settle(d->grants, family == IPV6, done);
     return done;
 }
@@ -406,31 +390,45 @@ static const char *reason(enum verdict verdict)
     return reasons[verdict] ? reasons[verdict] : "";
 }
 
-static void write_services(char *text, size_t size, const struct asked *asked)
+static void write_services(char *text, size_t size, const struct service *services, size_t count)
 {
     size_t used = 0;
 
     text[0] = '\0';
-    for (size_t i = 0; i < asked->service_count && used < size; i++) {
+    for (size_t i = 0; i < count && used < size; i++) {
         char service[SERVICE_TEXT_SIZE];
 
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? " " : "",
-                                 service_format(&asked->services[i], service));
+                                 service_format(&services[i], service));
     }
 }
 
-static void log_done(const struct asked *asked, const char *name, const char *address)
+/* What the knock was for. Nothing that a request says counts before its signature
+ * is verified. */
+static void write_services_of(char *text, size_t size, const struct asked *asked)
 {
-    char services[POLICY_SERVICES * SERVICE_TEXT_SIZE];
+    const struct request *request = &asked->request;
 
-    write_services(services, sizeof services, asked);
+    text[0] = '\0';
+    if (asked->verdict == VERDICT_SERVICE_DENIED)
+        write_services(text, size, &asked->denied, 1);
+    else if (asked->mark && request->service_count > 0)
+        write_services(text, size, request->services, request->service_count);
+    else if (asked->mark)
+        write_services(text, size, asked->entry->profile.services,
+                       asked->entry->profile.service_count);
+}
+
+static void log_done(const struct asked *asked, const struct log_about *about)
+{
     if (asked->verdict == VERDICT_CLOSED)
-        log_info("%s: closed %s for %s", name, services, address);
+        log_info_about(about, "%s: closed %s for %s", about->profile, about->service,
+                       about->address);
     else
-        log_info("%s: %s %s for %s for %u s%s%s", name,
-                 asked->verdict == VERDICT_OPENED ? "opened" : "extended", services, address,
-                 asked->left, asked->request.window > asked->window ? ", cut to the maximum" : "",
-                 asked->request.has_address ? " (address signed)" : "");
+        log_info_about(about, "%s: %s %s for %s for %u s%s%s", about->profile, about->verdict,
+                       about->service, about->address, asked->left,
+                       asked->request.window > asked->window ? ", cut to the maximum" : "",
+                       asked->request.has_address ? " (address signed)" : "");
 }
 
 /* A mark that was never spent from holds its floor eight times. */
@@ -439,44 +437,69 @@ static bool is_before_floor(const struct asked *asked)
     return asked->mark->counters[0] == asked->mark->counters[MARK_COUNTERS - 1];
 }
 
-static void log_refusal(const struct asked *asked, const char *name, const char *address)
+static void write_reason(char *text, size_t size, const struct dispatch *d,
+                         const struct asked *asked, const struct log_about *about)
 {
     int64_t offset = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC;
-    char service[SERVICE_TEXT_SIZE];
 
     if (asked->verdict == VERDICT_AHEAD || asked->verdict == VERDICT_BEHIND)
-        log_warnx("%s: refused for %s: its clock is %lld s %s this host's", name, address,
-                  (long long)(offset < 0 ? -offset : offset),
-                  asked->verdict == VERDICT_AHEAD ? "ahead of" : "behind");
+        snprintf(text, size, "its clock is %lld s %s this host's; allowed %u",
+                 (long long)(offset < 0 ? -offset : offset),
+                 asked->verdict == VERDICT_AHEAD ? "ahead of" : "behind",
+                 d->policy->setup.max_skew);
     else if (asked->verdict == VERDICT_REPEATED && is_before_floor(asked))
-        log_warnx("%s: refused for %s: older than the moment from which this profile counts; if "
-                  "its clock is behind, it is heard in %lld s", name, address,
-                  (long long)(asked->mark->counters[0] - asked->request.counter) / USEC_PER_SEC +
-                      1);
+        snprintf(text, size, "older than the moment from which this profile counts; if its clock "
+                             "is behind, it is heard in %lld s",
+                 (long long)(asked->mark->counters[0] - asked->request.counter) / USEC_PER_SEC + 1);
     else if (asked->verdict == VERDICT_SERVICE_DENIED)
-        log_warnx("%s: refused for %s: %s is not in this profile", name, address,
-                  service_format(&asked->denied, service));
+        snprintf(text, size, "%s is not in this profile", about->service);
     else if (asked->verdict == VERDICT_ADDRESS_DENIED)
-        log_warnx("%s: refused for %s: this profile %s", name, address,
-                  asked->entry->profile.needs_signed_address && !asked->request.has_address
-                      ? "wants the address signed" : "does not permit this address");
+        snprintf(text, size, "this profile %s",
+                 asked->entry->profile.needs_signed_address && !asked->request.has_address
+                     ? "wants the address signed" : "does not permit this address");
     else
-        log_warnx("%s: refused for %s: %s", name, address, reason(asked->verdict));
+        snprintf(text, size, "%s", reason(asked->verdict));
 }
 
-static void log_verdict(const struct asked *asked)
+static void log_refusal(const struct dispatch *d, const struct asked *asked,
+                        const struct log_about *about)
 {
-    const char *name = asked->entry ? asked->entry->profile.name : "unknown";
-    char address[ADDRESS_TEXT_SIZE];
+    bool names_services = asked->mark && asked->verdict != VERDICT_SERVICE_DENIED;
+    char why[256];
 
+    write_reason(why, sizeof why, d, asked, about);
+    log_warnx_about(about, "%s: refused for %s: %s%s%s", about->profile, about->address, why,
+                    names_services ? "; it was for " : "", names_services ? about->service : "");
+}
+
+static void log_move(const struct asked *asked, const char *profile)
+{
+    char address[ADDRESS_TEXT_SIZE];
+    const struct log_about about = {.profile = profile,
+                                    .address = address_format(&asked->moved_from, address),
+                                    .verdict = "moved"};
+
+    log_info_about(&about, "%s: no longer open for %s: a newer knock moved the profile's one grant",
+                   profile, address);
+}
+
+static void log_verdict(struct dispatch *d, const struct asked *asked)
+{
+    char address[ADDRESS_TEXT_SIZE], services[POLICY_SERVICES * SERVICE_TEXT_SIZE];
+    const struct log_about about = {
+        .profile = asked->entry ? asked->entry->profile.name : "unknown",
+        .address = address_format(address_asked_for(asked), address),
+        .service = asked->mark ? services : NULL,
+        .verdict = helper_verdict_name(asked->verdict),
+    };
+
+    write_services_of(services, sizeof services, asked);
     if (asked->has_moved)
-        log_info("%s: no longer open for %s: a newer knock moved the profile's one grant", name,
-                 address_format(&asked->moved_from, address));
-    address_format(address_asked_for(asked), address);
+        log_move(asked, about.profile);
     if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
-        log_done(asked, name, address);
-    else if (may_log_refusal())
-        log_refusal(asked, name, address);
+        log_done(asked, &about);
+    else if (may_log(d, asked->verdict))
+        log_refusal(d, asked, &about);
 }
 
 static bool reply(int fd, const struct asked *asked)
@@ -504,7 +527,7 @@ static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
         batch[i].verdict = judge(d, &batch[i]);
     if (helper_marks_commit(d->marks, &why))
         return;
-    log_throttled("knocks are refused", &why);
+    log_throttled(d, VERDICT_NOT_RECORDED, "knocks are refused", &why);
     for (size_t i = 0; i < count; i++)
         if (batch[i].verdict == 0)
             batch[i].verdict = VERDICT_NOT_RECORDED;
@@ -527,7 +550,7 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
     for (size_t i = 0; i < count; i++)
         listening = reply(d->sniffer, &batch[i]) && listening;
     for (size_t i = 0; i < count; i++)
-        log_verdict(&batch[i]);
+        log_verdict(d, &batch[i]);
     return listening;
 }
 

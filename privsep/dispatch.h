@@ -16,6 +16,7 @@
 #include "marks.h"
 #include "message.h"
 #include "policy.h"
+#include "verdicts.h"
 
 enum { BATCH_MAX = 64 };
 
@@ -25,6 +26,7 @@ struct dispatch {
     struct grants *grants;
     struct firewall *firewall;
     struct flows *flows;
+    struct refusals refusals;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
 };
 

@@ -65,6 +65,7 @@ static void arm_timer(struct helper *h)
     earliest(&when, h->retry_at);
     earliest(&when, h->look_at);
     earliest(&when, helper_usage_next(&h->grants));
+    earliest(&when, helper_refusals_next(&h->dispatch.refusals));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -115,11 +116,14 @@ static void log_ended(struct helper *h, struct grant *grant, const char *why)
 {
     const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
     char service[SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    const struct log_about about = {.profile = entry ? entry->profile.name : "a removed profile",
+                                    .address = address_format(&grant->address, address),
+                                    .service = service_format(&grant->service, service),
+                                    .verdict = "ended"};
 
     helper_usage_finish(&h->flows, grant);
-    log_info("%s: %s for %s has ended: %s; %s", entry ? entry->profile.name : "a removed profile",
-             service_format(&grant->service, service), address_format(&grant->address, address),
-             why, helper_usage_text(grant));
+    log_info_about(&about, "%s: %s for %s has ended: %s; %s", about.profile, service, address, why,
+                   helper_usage_text(grant));
 }
 
 static void log_over(struct helper *h, struct grant *grant)
@@ -328,6 +332,7 @@ static int run(struct helper *h)
         serve_usage(h);
         serve_deadlines(h);
         serve_retry(h);
+        helper_refusals_sum_up(&h->dispatch.refusals, clock_boot_ns());
         if (fds[CLOCK_STEPS].revents)
             serve_clock_step(h);
         if (fds[BELL].revents)

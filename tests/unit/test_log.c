@@ -217,6 +217,77 @@ static void the_background_speaks_to_syslog(void **state)
     assert_int_equal(umount("/dev"), 0);
 }
 
+static void say_to_the_journal(void)
+{
+    static const struct log_about about = {.profile = "ssh", .address = "192.0.2.1",
+                                           .verdict = "opened\nMESSAGE=forged"};
+
+    log_open("helper", false, false);
+    log_info_about(&about, "two\nlines");
+    log_rename("sniffer");
+    errno = ENOENT;
+    log_warn("no %s", "fields");
+}
+
+static void assert_next_entry(int journal, const char *expected)
+{
+    char entry[4096], rest[4096];
+    char *pid;
+    ssize_t n = recv(journal, entry, sizeof entry - 1, MSG_DONTWAIT);
+
+    assert_true(n > 0);
+    entry[n] = '\0';
+    pid = strstr(entry, "SYSLOG_PID=");
+    assert_non_null(pid);
+    snprintf(rest, sizeof rest, "%.*s%s", (int)(pid - entry), entry, strchr(pid, '\n') + 1);
+    assert_string_equal(rest, expected);
+}
+
+static void where_there_is_a_journal_it_is_told_fields(void **state)
+{
+    struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+    int journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    char text[64];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", "/run", "tmpfs", 0, "mode=755"), 0);
+    assert_int_equal(mkdir("/run/systemd", 0755), 0);
+    assert_int_equal(mkdir("/run/systemd/journal", 0755), 0);
+    assert_int_equal(bind(journal, (struct sockaddr *)&place, sizeof place), 0);
+    assert_int_equal(heard(say_to_the_journal, text, sizeof text), 7);
+    assert_string_equal(text, "");
+    assert_next_entry(journal, "MESSAGE=two lines\nPRIORITY=6\nSYSLOG_FACILITY=3\n"
+                               "SYSLOG_IDENTIFIER=helper\nPORTSMITH_PROFILE=ssh\n"
+                               "PORTSMITH_ADDRESS=192.0.2.1\n"
+                               "PORTSMITH_VERDICT=opened MESSAGE=forged\n");
+    assert_next_entry(journal, "MESSAGE=no fields: No such file or directory\nPRIORITY=4\n"
+                               "SYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=sniffer\n");
+    close(journal);
+    assert_int_equal(umount("/run"), 0);
+}
+
+static void the_journal_is_told_by_its_stream(void **state)
+{
+    char stream[64];
+    struct stat s;
+
+    (void)state;
+    assert_int_equal(fstat(STDERR_FILENO, &s), 0);
+    unsetenv("JOURNAL_STREAM");
+    assert_false(log_standard_error_is_the_journal());
+    snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)s.st_dev, (uintmax_t)s.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    assert_true(log_standard_error_is_the_journal());
+    snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)s.st_dev, (uintmax_t)s.st_ino + 1);
+    setenv("JOURNAL_STREAM", stream, 1);
+    assert_false(log_standard_error_is_the_journal());
+    unsetenv("JOURNAL_STREAM");
+}
+
 static void errors_are_cut_to_one_size_and_keep_errno(void **state)
 {
     struct error e;
@@ -243,6 +314,8 @@ int main(void)
         cmocka_unit_test(long_lines_are_cut_and_still_end),
         cmocka_unit_test(a_line_never_outgrows_its_room),
         cmocka_unit_test(the_background_speaks_to_syslog),
+        cmocka_unit_test(where_there_is_a_journal_it_is_told_fields),
+        cmocka_unit_test(the_journal_is_told_by_its_stream),
         cmocka_unit_test(errors_are_cut_to_one_size_and_keep_errno),
     };
 
