@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/if_packet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -194,4 +195,16 @@ bool capture_read(struct capture *capture, capture_handler *handler, void *user,
     if (pcap_dispatch(capture->pcap, CAPTURE_FRAMES_AT_ONCE, deliver, (u_char *)&delivery) >= 0)
         return true;
     return error_set(why, "the capture ended: %s", pcap_geterr(capture->pcap));
+}
+
+/* Not pcap_stats(3), some releases of which read files besides, which a sniffer has not
+ * got. The kernel begins anew with each answer. */
+unsigned capture_take_drops(const struct capture *capture)
+{
+    struct tpacket_stats_v3 statistics = {0};
+    socklen_t size = sizeof statistics;
+
+    if (getsockopt(capture->fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) != 0)
+        return 0;
+    return statistics.tp_drops;
 }

@@ -30,6 +30,10 @@ enum { CAPTURE_FRAMES_AT_ONCE = 64 };
 bool capture_read(struct capture *capture, capture_handler *handler, void *user,
                   struct error *why);
 
+/* How many frames the kernel has dropped since this was last asked, for want of room in
+ * the capture's buffer (PACKET_STATISTICS, packet(7)). */
+unsigned capture_take_drops(const struct capture *capture);
+
 /* The filter's text for a link type, in libpcap's language (pcap-filter(7)):
  * packets of the configuration's transports to one of its knock ports (an echo
  * request has none), of a knock's size, at most two VLAN tags deep where the link

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <sodium.h>
@@ -149,15 +150,29 @@ static bool set_max_grants(void *into, const char *value, struct error *why)
 }
 
 /* No name that starts with a dash: it becomes an argument of useradd. */
-static bool set_user(void *into, const char *value, struct error *why)
+static bool set_name(char name[static CONFIG_USER_SIZE], const char *value, const char *what,
+                     struct error *why)
 {
-    struct config *c = into;
     size_t n = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
 
     if (n == 0 || n >= CONFIG_USER_SIZE || value[n] != '\0' || value[0] == '-')
-        return error_set(why, "'%s' is not a user name", value);
-    strcpy(c->user, value);
+        return error_set(why, "'%s' is not a %s name", value, what);
+    strcpy(name, value);
     return true;
+}
+
+static bool set_user(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_name(c->user, value, "user", why);
+}
+
+static bool set_control_group(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_name(c->control_group, value, "group", why);
 }
 
 static bool set_path(char path[static CONFIG_PATH_SIZE], const char *value, struct error *why)
@@ -203,6 +218,7 @@ static const struct setting settings[] = {
     {"MaxWindow", set_max_window, false},
     {"MaxGrants", set_max_grants, false},
     {"User", set_user, false},
+    {"ControlGroup", set_control_group, false},
     {"ProfileDirectory", set_profile_directory, false},
     {"StateDirectory", set_state_directory, false},
     {"RunDirectory", set_run_directory, false},
@@ -273,6 +289,24 @@ static bool find_user(struct config *c, const char *path, struct error *why)
                               "such as portsmith", path, c->user);
     c->uid = user->pw_uid;
     c->gid = user->pw_gid;
+    return true;
+}
+
+/* What reads the network must not be able to ask for anything. */
+static bool find_control_group(struct config *c, const char *path, struct error *why)
+{
+    const struct group *group;
+
+    if (c->control_group[0] == '\0')
+        return true;
+    group = getgrnam(c->control_group);
+    if (!group)
+        return error_set(why, "%s: the group '%s' of ControlGroup does not exist; run: groupadd "
+                              "--system %s", path, c->control_group, c->control_group);
+    if (group->gr_gid == c->gid)
+        return error_set(why, "%s: ControlGroup must not be the group of User, as '%s' is", path,
+                         c->control_group);
+    c->control_gid = group->gr_gid;
     return true;
 }
 
@@ -515,7 +549,7 @@ static bool use_server_key(struct config *c, struct error *why)
 
 /* ---- the whole -------------------------------------------------------------- */
 
-/* To look a user up can take whatever a host's name services do, which is more
+/* To look a user or a group up can take whatever a host's name services do, which is more
  * than the sandbox lets through. */
 static bool keep_user(struct config *c, const struct config *in_use, const char *path,
                       struct error *why)
@@ -523,8 +557,12 @@ static bool keep_user(struct config *c, const struct config *in_use, const char 
     if (strcmp(c->user, in_use->user) != 0)
         return error_set(why, "%s: User changes by a restart alone; it is '%s' now", path,
                          in_use->user);
+    if (strcmp(c->control_group, in_use->control_group) != 0)
+        return error_set(why, "%s: ControlGroup changes by a restart alone; it is '%s' now", path,
+                         in_use->control_group);
     c->uid = in_use->uid;
     c->gid = in_use->gid;
+    c->control_gid = in_use->control_gid;
     return true;
 }
 
@@ -535,7 +573,8 @@ static bool load(struct config *c, const char *path, const struct config *in_use
     bool ok;
 
     if (!config_read_main(c, path, why) ||
-        !(in_use ? keep_user(c, in_use, path, why) : find_user(c, path, why)))
+        !(in_use ? keep_user(c, in_use, path, why)
+                 : find_user(c, path, why) && find_control_group(c, path, why)))
         return false;
     add_port(c, c->port);
     ok = list_directory(&names, c->profile_directory, why) && read_profiles(c, &names, why) &&
@@ -651,6 +690,8 @@ static void print_main(const struct config *c, FILE *out)
     fprintf(out, "Window = %s\nMaxWindow = %s\n", timespan_format(c->window, window),
             timespan_format(c->max_window, most));
     fprintf(out, "MaxGrants = %u\nUser = %s\n", c->max_grants, c->user);
+    if (c->control_group[0] != '\0')
+        fprintf(out, "ControlGroup = %s\n", c->control_group);
     fprintf(out, "ProfileDirectory = %s\nStateDirectory = %s\nRunDirectory = %s\n",
             c->profile_directory, c->state_directory, c->run_directory);
 }

@@ -42,6 +42,9 @@ struct config {
     char user[CONFIG_USER_SIZE]; /* whom the sniffer becomes */
     uid_t uid;
     gid_t gid;
+    char control_group[CONFIG_USER_SIZE]; /* who may use the control socket besides root;
+                                             empty: nobody */
+    gid_t control_gid; /* of that group, if there is one */
     char profile_directory[CONFIG_PATH_SIZE];
     char state_directory[CONFIG_PATH_SIZE];
     char run_directory[CONFIG_PATH_SIZE];

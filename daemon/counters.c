@@ -20,7 +20,8 @@ void counters_log(const struct counters *counters)
 
     log_info("seen %" PRIu64 ": garbage %" PRIu64 ", authentic %" PRIu64 " (malformed %" PRIu64
              ", untimely %" PRIu64 ", repeated %" PRIu64 ", throttled %" PRIu64 ", unsent %" PRIu64
-             ", passed on %" PRIu64 "); done %" PRIu64 ", refused %" PRIu64,
+             ", passed on %" PRIu64 "); done %" PRIu64 ", refused %" PRIu64
+             "; dropped by the kernel %" PRIu64,
              c.captured, c.garbage, c.authentic, c.malformed, c.untimely, c.repeated, c.throttled,
-             c.unsent, c.passed, c.granted, c.refused);
+             c.unsent, c.passed, c.granted, c.refused, c.dropped);
 }

@@ -7,6 +7,7 @@
 
 struct counters {
     uint64_t captured;   /* frames that passed the kernel's filter */
+    uint64_t dropped;    /* frames that did, but found the capture's buffer full */
     uint64_t garbage;    /* not a knock for this server */
     uint64_t authentic;  /* knocks whose envelope opened */
     uint64_t malformed;  /* authentic, but no valid request or source address */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -89,6 +90,62 @@ static int await_end(pid_t child, const char *who, int patience_ms)
     return status;
 }
 
+/* ---- the helper's messages ---------------------------------------------- */
+
+bool pair_order(struct pair *pair, struct helper_order *order)
+{
+    if (++pair->serial == 0) /* means: nobody asked */
+        pair->serial = 1;
+    order->serial = pair->serial;
+    return pair->control >= 0 &&
+           send(pair->control, order, sizeof *order, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof *order;
+}
+
+static bool is_sound(const struct helper_answer *answer)
+{
+    if (answer->event != HELPER_ANSWER || answer->count > HELPER_PAGE)
+        return false;
+    if (answer->backend != BACKEND_NFT && answer->backend != BACKEND_LEGACY)
+        return false;
+    for (uint32_t i = 0; i < answer->count; i++)
+        if (answer->grants[i].service.protocol != IPPROTO_TCP &&
+            answer->grants[i].service.protocol != IPPROTO_UDP)
+            return false;
+    return true;
+}
+
+/* The event, 0 when nothing waits, UINT32_MAX when it has hung up or talks nonsense. */
+static uint32_t receive_event(struct pair *pair, struct helper_answer *answer)
+{
+    ssize_t n = recv(pair->control, answer, sizeof *answer, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n == sizeof answer->event && answer->event == HELPER_SNIFFER_BROKEN)
+        return HELPER_SNIFFER_BROKEN;
+    if (n != sizeof *answer || !is_sound(answer))
+        return UINT32_MAX;
+    memcpy(pair->verdicts, answer->verdicts, sizeof pair->verdicts);
+    return HELPER_ANSWER;
+}
+
+/* Takes the last words of a helper that has ended, and its counts to those of the
+ * ones before. */
+static void bury_helper(struct pair *pair)
+{
+    enum { WORDS_MAX = 64 };
+    struct helper_answer answer;
+
+    for (int i = 0; pair->control >= 0 && i < WORDS_MAX; i++)
+        if (receive_event(pair, &answer) == 0)
+            break;
+    for (size_t i = 0; i < VERDICTS; i++)
+        pair->verdicts_before[i] += pair->verdicts[i];
+    memset(pair->verdicts, 0, sizeof pair->verdicts);
+    pair->helper = 0;
+    close_if_open(&pair->control);
+}
+
 /* It passes on what it has captured; but it may be hostile. */
 static void end_sniffer(struct pair *pair)
 {
@@ -100,19 +157,16 @@ static void end_sniffer(struct pair *pair)
 
 static void end_helper(struct pair *pair, bool remove_grants)
 {
-    uint32_t stop = HELPER_STOP;
+    const struct helper_order stop = {.command = HELPER_STOP};
 
     if (pair->helper && remove_grants &&
         send(pair->control, &stop, sizeof stop, MSG_NOSIGNAL) != sizeof stop)
         log_warn("cannot tell the helper to stop; live grants end at their deadlines");
-    if (pair->helper && remove_grants)
-        shutdown(pair->control, SHUT_WR);
-    else
-        close_if_open(&pair->control);
+    if (pair->control >= 0)
+        shutdown(pair->control, SHUT_WR); /* what it still says is to be heard */
     if (pair->helper)
         await_end(pair->helper, "the helper", WAIT_MS);
-    pair->helper = 0;
-    close_if_open(&pair->control);
+    bury_helper(pair);
 }
 
 void pair_end(struct pair *pair, bool remove_grants)
@@ -136,22 +190,18 @@ bool pair_note_end(struct pair *pair, pid_t child, int status)
     }
     if (child == pair->helper) {
         describe_end("the helper", child, status);
-        pair->helper = 0;
-        close_if_open(&pair->control);
+        bury_helper(pair);
         return true;
     }
     return false;
 }
 
-uint32_t pair_read_event(struct pair *pair)
+uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer)
 {
-    uint32_t event = 0;
-    ssize_t n = recv(pair->control, &event, sizeof event, MSG_DONTWAIT | MSG_TRUNC);
+    uint32_t event = receive_event(pair, answer);
 
-    if (n == sizeof event)
+    if (event != UINT32_MAX)
         return event;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
     /* It hung up, which only its end should do, or talks nonsense: see to its end. */
     close_if_open(&pair->control);
     if (pair->helper)
@@ -488,6 +538,7 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, struct c
         result = PAIR_FAILED;
     } else {
         pair_end(pair, false);
+        memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
         result = start_serving_helper(&new, config, logging, between[1]);
         if (result != PAIR_STARTED)
             pair_end(&new, false);

@@ -15,6 +15,10 @@ struct pair {
     pid_t sniffer, helper; /* 0: none */
     int lifeline;          /* to the sniffer; -1: none */
     int control;           /* to the helper, SOCK_SEQPACKET; -1: none */
+    uint32_t serial;       /* of the last order given to the helper */
+    uint64_t verdicts[VERDICTS];      /* of this helper, when it last answered */
+    uint64_t verdicts_before[VERDICTS]; /* of those before it; one that is killed takes
+                                           what it had not told with it */
     uint32_t interfaces[CONFIG_INTERFACES]; /* kernel's index of each one captured; 0: was
                                                not there, or down */
 };
@@ -62,9 +66,14 @@ bool pair_note_end(struct pair *pair, pid_t child, int status);
 /* Whether a wait status is that of a sniffer that lost an interface: no accident. */
 bool pair_lost_capture(int status);
 
-/* The helper's message, if any waits: 0 or HELPER_SNIFFER_BROKEN. A helper that
- * hung up, or said anything else, is ended. */
-uint32_t pair_read_event(struct pair *pair);
+/* Gives the helper an order, without waiting; the answer comes by pair_read_event, with
+ * the serial that is put into *order. False when there is no helper, or it does not
+ * read. */
+bool pair_order(struct pair *pair, struct helper_order *order);
+
+/* The helper's message, if any waits: 0, HELPER_SNIFFER_BROKEN, or HELPER_ANSWER with a
+ * checked answer in *answer. A helper that hung up, or said anything else, is ended. */
+uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer);
 
 /* Whether an interface that was not captured is there by now, or one that was
  * captured has gone: its capture does not always notice. */

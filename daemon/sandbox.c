@@ -26,6 +26,7 @@ static const int supervisor_calls[] = {
     SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(ftruncate), SCMP_SYS(unlink),
     SCMP_SYS(unlinkat), SCMP_SYS(fchmod), SCMP_SYS(mlock), SCMP_SYS(munlock),
     SCMP_SYS(fsync), SCMP_SYS(getdents64),
+    SCMP_SYS(listen), SCMP_SYS(accept4), SCMP_SYS(umask), /* the control socket */
     /* a sniffer on its way down */
     SCMP_SYS(prctl), SCMP_SYS(setsid), SCMP_SYS(eventfd2), SCMP_SYS(chroot), SCMP_SYS(chdir),
     SCMP_SYS(setrlimit), SCMP_SYS(capget), SCMP_SYS(capset), SCMP_SYS(setgroups),

@@ -146,9 +146,11 @@ static void read_captures(struct sniffer *s, const struct pollfd *fds)
     struct error why;
 
     for (size_t i = 0; i < s->capture_count && may_take_frames(s); i++) {
-        if (!fds[i].revents || capture_read(&s->captures[i], take_frame, s, &why))
+        if (!fds[i].revents)
             continue;
-        exit(SNIFFER_EXIT_CAPTURE_ENDED);
+        if (!capture_read(&s->captures[i], take_frame, s, &why))
+            exit(SNIFFER_EXIT_CAPTURE_ENDED);
+        s->counters->dropped += capture_take_drops(&s->captures[i]);
     }
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "control.h"
 #include "counters.h"
 #include "file.h"
 #include "log.h"
@@ -21,6 +22,7 @@
 #include "notify.h"
 #include "pair.h"
 #include "pidfile.h"
+#include "reply.h"
 #include "sandbox.h"
 
 enum {
@@ -36,9 +38,12 @@ struct supervisor {
     struct config *config;
     struct counters *counters;
     struct pair pair;
+    struct control control;
+    struct control_client *releases; /* who asked for all to be released, or NULL */
     int signals, links; /* descriptors: signalfd, rtnetlink */
     int pidfile;        /* holds the lock that keeps a second daemon out */
     unsigned accidents; /* in a row */
+    int64_t begun_at;   /* CLOCK_BOOTTIME nanoseconds */
     int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
     int64_t restart_at; /* 0: no restart is planned */
     int64_t look_at;    /* at the interfaces; 0: not planned */
@@ -85,6 +90,7 @@ static enum pair_result start_pair(struct supervisor *s)
     s->started_at = clock_boot_ns();
     if (result != PAIR_STARTED)
         return result;
+    control_ask_again(&s->control);
     neighbours_find(s->config, warn);
     snprintf(status, sizeof status, "ready: %zu profile%s, %u shut port%s",
              s->config->profile_count, s->config->profile_count == 1 ? "" : "s",
@@ -141,52 +147,161 @@ static void refuse_reload(struct supervisor *s, struct config *new)
     forget_removed_profiles(s);
 }
 
-static void reload_configuration(struct supervisor *s)
+/* The new configuration's pair instead of the old one's. */
+static bool use(struct supervisor *s, struct config *new, struct error *why)
 {
-    struct config *old = s->config, *new;
-    struct error why;
+    struct config *old = s->config;
 
-    new = config_load_again(s->options->config_path, old, &why);
-    if (!new) {
-        log_warnx("%s", why.text);
-        log_warnx("the configuration was not reloaded: the one in use stays");
-        refuse_reload(s, NULL);
-        return;
-    }
-    if (moves_directories(old, new)) {
-        log_warnx("RunDirectory and StateDirectory change by a restart alone: the configuration in "
-                  "use stays");
-        refuse_reload(s, new);
-        return;
-    }
-    if (pair_probe(new, &s->logging) != PAIR_STARTED) {
-        log_warnx("this host cannot do what the new configuration asks: the one in use stays");
-        refuse_reload(s, new);
-        return;
-    }
     s->config = new;
     if (start_pair(s) == PAIR_STARTED) {
         config_free(old);
         log_info("the configuration was reloaded");
-        return;
+        return true;
     }
-    log_warnx("the new configuration cannot be used: going back to the one before");
     s->config = old;
     config_free(new);
     config_forget_removed_profiles(old);
     restart_pair(s);
+    return error_set(why, "the new configuration cannot be used, as the log says: going back to "
+                          "the one before");
 }
 
-static void reload(struct supervisor *s)
+/* False with the reason; the configuration in use then stays. */
+static bool try_reload(struct supervisor *s, struct error *why)
 {
+    struct config *new = config_load_again(s->options->config_path, s->config, why);
+
+    if (!new) {
+        refuse_reload(s, NULL);
+        return false;
+    }
+    if (moves_directories(s->config, new)) {
+        refuse_reload(s, new);
+        return error_set(why, "RunDirectory and StateDirectory change by a restart alone: the "
+                              "configuration in use stays");
+    }
+    if (pair_probe(new, &s->logging) != PAIR_STARTED) {
+        refuse_reload(s, new);
+        return error_set(why, "this host cannot do what the new configuration asks, as the log "
+                              "says: the one in use stays");
+    }
+    return use(s, new, why);
+}
+
+static bool reload(struct supervisor *s, struct error *why)
+{
+    bool done;
+
     notify_reloading();
-    reload_configuration(s);
+    done = try_reload(s, why);
+    if (!done) {
+        log_warnx("%s", why->text);
+        log_warnx("the configuration was not reloaded: the one in use stays");
+    }
     notify_ready();
+    return done;
+}
+
+/* ---- the control socket ------------------------------------------------- */
+
+static uint32_t seconds_since(int64_t then)
+{
+    return (uint32_t)((clock_boot_ns() - then) / NSEC_PER_SEC);
+}
+
+/* With what the helper last said, where it says anything. */
+static void send_status(struct supervisor *s, struct control_client *client,
+                        const struct helper_answer *answer)
+{
+    static struct control_reply reply;
+
+    reply_status(&reply, s->config, &s->pair, s->counters, answer);
+    reply.status.uptime = seconds_since(s->begun_at);
+    reply.status.pair_uptime = seconds_since(s->started_at);
+    control_reply(client, &reply);
+}
+
+static void send_result(struct control_client *client, enum control_result result,
+                        const char *text)
+{
+    static struct control_reply reply;
+
+    reply_result(&reply, client->request.verb, result, text);
+    control_reply(client, &reply);
+}
+
+static void ask_helper(struct supervisor *s, struct control_client *client)
+{
+    struct helper_order order;
+    struct error why;
+
+    if (!reply_make_order(&order, &client->request, s->config, &why)) {
+        send_result(client, CONTROL_FAILED, why.text);
+        return;
+    }
+    client->state = CONTROL_ASKED;
+    if (pair_order(&s->pair, &order))
+        return;
+    if (client->request.verb == CONTROL_STATUS)
+        send_status(s, client, NULL);
+    else
+        send_result(client, CONTROL_RESTARTING, "");
+}
+
+static void release(struct supervisor *s, struct control_client *client)
+{
+    client->state = CONTROL_ASKED;
+    log_info("stopping: portsmithctl asks for a release");
+    s->releases = client;
+    s->stopping = true;
+}
+
+static void serve_client(struct supervisor *s, struct control_client *client)
+{
+    uint32_t verb = client->request.verb;
+    struct error why;
+
+    if (!client->is_root && (verb == CONTROL_RELOAD || verb == CONTROL_RELEASE))
+        send_result(client, CONTROL_FORBIDDEN, "");
+    else if (verb == CONTROL_RELEASE)
+        release(s, client);
+    else if (verb != CONTROL_RELOAD)
+        ask_helper(s, client);
+    else if (reload(s, &why))
+        send_result(client, CONTROL_DONE, "");
+    else
+        send_result(client, CONTROL_FAILED, why.text);
+}
+
+/* The helper is asked for one at a time. */
+static void handle_control(struct supervisor *s)
+{
+    struct control_client *client;
+
+    control_serve(&s->control);
+    while (!s->stopping && !control_asked(&s->control) && (client = control_next(&s->control)))
+        serve_client(s, client);
+}
+
+static void take_answer(struct supervisor *s, const struct helper_answer *answer)
+{
+    static struct control_reply reply;
+    struct control_client *client = control_asked(&s->control);
+
+    if (!client || answer->serial != s->pair.serial)
+        return;
+    if (client->request.verb == CONTROL_STATUS) {
+        send_status(s, client, answer);
+        return;
+    }
+    reply_answer(&reply, &client->request, s->config, answer);
+    control_reply(client, &reply);
 }
 
 static void handle_signal(struct supervisor *s)
 {
     struct signalfd_siginfo info;
+    struct error why;
 
     if (read(s->signals, &info, sizeof info) != sizeof info)
         return;
@@ -195,7 +310,7 @@ static void handle_signal(struct supervisor *s)
         reap_children(s);
         break;
     case SIGHUP:
-        reload(s);
+        reload(s, &why);
         break;
     case SIGUSR1:
         counters_log(s->counters);
@@ -220,8 +335,13 @@ static void handle_links(struct supervisor *s)
 
 static void handle_helper(struct supervisor *s)
 {
-    if (pair_read_event(&s->pair) == HELPER_SNIFFER_BROKEN)
+    static struct helper_answer answer;
+    uint32_t event = pair_read_event(&s->pair, &answer);
+
+    if (event == HELPER_SNIFFER_BROKEN)
         plan_restart(s);
+    else if (event == HELPER_ANSWER)
+        take_answer(s, &answer);
 }
 
 static void plan_sign_of_life(struct supervisor *s)
@@ -251,7 +371,8 @@ static void handle_time(struct supervisor *s)
 
 static int time_until_next(const struct supervisor *s)
 {
-    const int64_t planned[] = {s->restart_at, s->look_at, s->alive_at};
+    const int64_t planned[] = {s->restart_at, s->look_at, s->alive_at,
+                               control_next_end(&s->control)};
     int64_t next = INT64_MAX, left;
 
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
@@ -265,21 +386,26 @@ static int time_until_next(const struct supervisor *s)
 
 static void serve(struct supervisor *s)
 {
-    while (!s->stopping) {
-        struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
-                               {.fd = s->links, .events = POLLIN},
-                               {.fd = s->pair.control, .events = POLLIN}};
+    enum { SIGNALS, LINKS, HELPER, CONTROL };
+    struct pollfd fds[CONTROL + CONTROL_FDS];
 
-        if (poll(fds, sizeof fds / sizeof *fds, time_until_next(s)) < 0 && errno != EINTR)
+    while (!s->stopping) {
+        fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
+        fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
+        fds[HELPER] = (struct pollfd){.fd = s->pair.control, .events = POLLIN};
+        if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
+            errno != EINTR)
             fatal("poll");
-        if (fds[0].revents)
+        if (fds[SIGNALS].revents)
             handle_signal(s);
-        if (fds[1].revents)
+        if (fds[LINKS].revents)
             handle_links(s);
-        if (fds[2].revents && s->pair.control == fds[2].fd)
+        if (fds[HELPER].revents && s->pair.control == fds[HELPER].fd)
             handle_helper(s);
         if (!s->stopping)
             handle_time(s);
+        if (!s->stopping)
+            handle_control(s);
     }
 }
 
@@ -320,6 +446,14 @@ static void tell_ready(const struct supervisor_options *options)
     notify_ready();
 }
 
+static void finish_release(struct supervisor *s)
+{
+    if (pair_release(&s->logging))
+        send_result(s->releases, CONTROL_DONE, "");
+    else
+        send_result(s->releases, CONTROL_FAILED, "rules may remain, as the log says");
+}
+
 static int stop(struct supervisor *s)
 {
     notify_stopping();
@@ -328,8 +462,12 @@ static int stop(struct supervisor *s)
     pair_end(&s->pair, true);
     counters_log(s->counters);
     config_free(s->config);
+    if (s->releases)
+        finish_release(s);
+    control_close(&s->control);
     pidfile_end(s->pidfile);
-    log_info("stopped; shut ports stay shut until portsmithd --release");
+    log_info(s->releases ? "stopped; nothing is shut any more"
+                         : "stopped; shut ports stay shut until portsmithctl release");
     return EXIT_SUCCESS;
 }
 
@@ -343,6 +481,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         .counters = counters_create(),
         .signals = open_signals(),
         .links = open_links(),
+        .begun_at = clock_boot_ns(),
+        .control.listener = -1,
     };
     struct error why;
     enum pair_result result;
@@ -364,6 +504,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         pidfile_end(s.pidfile);
         return result == PAIR_UNUSABLE ? EX_CONFIG_STATUS : EXIT_FAILURE;
     }
+    if (!control_open(&s.control, config, &why))
+        log_warnx("portsmithctl will not work: %s", why.text);
     tell_ready(options);
     plan_sign_of_life(&s);
     serve(&s);

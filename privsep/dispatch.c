@@ -548,6 +548,8 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
     if (changed) /* before anybody is told: what was closed must not come back */
         helper_grants_store(d->grants);
     for (size_t i = 0; i < count; i++)
+        d->verdicts[batch[i].verdict]++;
+    for (size_t i = 0; i < count; i++)
         listening = reply(d->sniffer, &batch[i]) && listening;
     for (size_t i = 0; i < count; i++)
         log_verdict(d, &batch[i]);

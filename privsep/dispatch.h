@@ -28,6 +28,7 @@ struct dispatch {
     struct flows *flows;
     struct refusals refusals;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
+    uint64_t verdicts[VERDICTS]; /* how many requests had each */
 };
 
 enum dispatch_end {

@@ -120,16 +120,70 @@ struct helper_profile {
     int64_t expires;     /* seconds since the epoch; 0: never */
 };
 
-/* Any later message from the supervisor is this one. End of file without it
- * leaves live grants in place, for the next helper to take over. */
-enum helper_command { HELPER_STOP = 1 /* remove the grants, then exit */ };
+/* Any later message from the supervisor is a struct helper_order. End of file
+ * without HELPER_STOP leaves live grants in place, for the next helper to take over. */
+enum helper_command {
+    HELPER_STOP = 1, /* remove the grants, then exit */
+    HELPER_LIST = 2, /* answer with a page of the grants above `id` */
+    HELPER_CLOSE = 3 /* take grants away */
+};
+
+enum helper_scope {
+    HELPER_SCOPE_ID = 1,      /* the grant `id` */
+    HELPER_SCOPE_PROFILE = 2, /* those of `key_id` */
+    HELPER_SCOPE_ALL = 3,
+};
+
+struct helper_order {
+    uint32_t command; /* enum helper_command */
+    uint32_t serial;  /* comes back in the answer; not 0 */
+    uint32_t scope;   /* HELPER_CLOSE: enum helper_scope; else 0 */
+    uint32_t id;
+    uint32_t kill;    /* 1: end the connections made through them, too; else 0 */
+    uint8_t key_id[KEY_ID_SIZE];
+};
+_Static_assert(sizeof(struct helper_order) == 28, "no hidden padding");
 
 /* ---- helper to supervisor ----------------------------------------------- */
 
+/* Either of the first two alone, a uint32_t, or a whole struct helper_answer. */
 enum helper_event {
     HELPER_READY = 1,          /* the firewall is as configured, marks loaded */
     HELPER_SNIFFER_BROKEN = 2, /* the sniffer sent what an honest one cannot */
+    HELPER_ANSWER = 3,
 };
+
+enum { HELPER_PAGE = 32 }; /* grants in one answer */
+
+struct helper_grant {
+    uint8_t key_id[KEY_ID_SIZE];
+    struct address address;
+    struct service service;
+    uint32_t id;
+    uint32_t seconds_left; /* rounded up */
+    uint32_t watched;      /* 1: whether it was used is known */
+    uint32_t used;         /* connections that came in through it, so far */
+};
+_Static_assert(sizeof(struct helper_grant) == 44, "no hidden padding");
+
+/* One for each order but HELPER_STOP, and one with the serial 0 when it ends. */
+struct helper_answer {
+    uint32_t event;    /* HELPER_ANSWER */
+    uint32_t serial;   /* the order's */
+    uint32_t backend;  /* enum backend, as probed */
+    uint32_t families; /* bit 0: IPv4, bit 1: IPv6 */
+    uint32_t live;     /* grants, after what was ordered */
+    uint32_t closed;   /* HELPER_CLOSE: grants taken away */
+    uint32_t ended;    /* connections */
+    uint32_t failed;   /* 1: the firewall could not be changed yet, or connections are left */
+    uint32_t count;    /* of `grants` */
+    uint32_t more;     /* 1: there are grants above the last of these */
+    uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
+    struct helper_grant grants[HELPER_PAGE]; /* ascending by id; the rest is zero */
+};
+_Static_assert(sizeof(struct helper_answer) ==
+                   40 + 8 * VERDICTS + HELPER_PAGE * sizeof(struct helper_grant),
+               "no hidden padding");
 
 /* The helper's exit statuses. */
 enum {

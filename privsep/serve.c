@@ -5,11 +5,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "bell.h"
 #include "clock.h"
 #include "confine.h"
@@ -293,17 +295,50 @@ static void serve_the_rest(struct helper *h)
         serve_sniffer(h);
 }
 
+/* A supervisor that does not read goes without. */
+static void tell_answer(const struct helper_answer *answer)
+{
+    if (send(HELPER_FD_SUPERVISOR, answer, sizeof *answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot answer the supervisor");
+}
+
+static void tell_counts(const struct helper *h)
+{
+    static struct helper_answer answer;
+
+    helper_answer_at_end(&h->dispatch, &answer);
+    tell_answer(&answer);
+}
+
+static void serve_order(struct helper *h, const struct helper_order *order)
+{
+    static struct helper_answer answer;
+    struct grant *ended;
+
+    helper_answer(&h->dispatch, order, &answer, &ended);
+    tell_answer(&answer);
+    for (uint32_t i = 0; i < answer.closed; i++) /* last: the log may be slow */
+        log_ended(h, &ended[i], order->kill ? "closed by an admin, with its connections"
+                                            : "closed by an admin");
+    free(ended);
+}
+
 /* -1 to go on, else the exit status. */
 static int serve_supervisor(struct helper *h)
 {
-    uint32_t command;
-    ssize_t n = recv(HELPER_FD_SUPERVISOR, &command, sizeof command, MSG_DONTWAIT | MSG_TRUNC);
+    struct helper_order order;
+    ssize_t n = recv(HELPER_FD_SUPERVISOR, &order, sizeof order, MSG_DONTWAIT | MSG_TRUNC);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return -1;
-    if (n == sizeof command && command == HELPER_STOP)
-        return stop(h);
+    if (n == sizeof order && helper_order_is_canonical(&order)) {
+        if (order.command == HELPER_STOP)
+            return stop(h);
+        serve_order(h, &order);
+        return -1;
+    }
     serve_the_rest(h);
+    tell_counts(h);
     helper_firewall_close(&h->firewall);
     return HELPER_EXIT_OK;
 }

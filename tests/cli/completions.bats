@@ -76,6 +76,14 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     offers_the_options_of_help portsmith-profile init add create list show revoke
 }
 
+@test "portsmithctl: the options of --help, no more and no less" {
+    offers_the_options_of_help portsmithctl status list watch close reload release
+}
+
+@test "portsmithctl: its verbs" {
+    all_offer "close list release reload status watch" portsmithctl ""
+}
+
 @test "portsmithd: the options of --help, no more and no less" {
     offers_the_options_of_help portsmithd
 }

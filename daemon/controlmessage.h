@@ -1,0 +1,90 @@
+/* What portsmithctl asks of a running portsmithd over RunDirectory/control, and the
+ * answer: one struct each way over SOCK_SEQPACKET, exact size or nothing, then the
+ * connection ends. Both are one build on one host, so they travel as they lie in
+ * memory, zeroed before they are filled. */
+#ifndef PORTSMITH_CONTROLMESSAGE_H
+#define PORTSMITH_CONTROLMESSAGE_H
+
+#include <stdint.h>
+
+#include "config.h"
+#include "counters.h"
+#include "message.h"
+
+#define CONTROL_SOCKET "control" /* in the run directory */
+
+enum {
+    CONTROL_GRANTS = HELPER_PAGE, /* in one reply */
+    CONTROL_NAME_SIZE = 36,       /* POLICY_NAME_SIZE, without padding behind it */
+    CONTROL_TEXT_SIZE = 512,
+};
+
+enum control_verb {
+    CONTROL_STATUS = 1,
+    CONTROL_LIST = 2,    /* the grants above `id` */
+    CONTROL_CLOSE = 3,   /* those of `scope` */
+    CONTROL_RELOAD = 4,  /* root's */
+    CONTROL_RELEASE = 5, /* root's */
+};
+
+struct control_request {
+    uint32_t verb;  /* enum control_verb */
+    uint32_t scope; /* CONTROL_CLOSE: enum helper_scope; else 0 */
+    uint32_t id;
+    uint32_t kill;  /* 0 or 1 */
+    char profile[CONTROL_NAME_SIZE]; /* with HELPER_SCOPE_PROFILE; zeros behind it */
+};
+_Static_assert(sizeof(struct control_request) == 52, "no hidden padding");
+
+enum control_result {
+    CONTROL_DONE = 1,
+    CONTROL_FAILED = 2,     /* `text` says why */
+    CONTROL_FORBIDDEN = 3,  /* only root may */
+    CONTROL_RESTARTING = 4, /* between two helpers */
+};
+
+struct control_grant {
+    uint32_t id;
+    uint32_t seconds_left;
+    uint32_t watched; /* 1: `used` is known */
+    uint32_t used;    /* connections that came in through it, so far */
+    struct address address;
+    struct service service;
+    char profile[CONTROL_NAME_SIZE]; /* empty when it was removed */
+};
+_Static_assert(sizeof(struct control_grant) == 72, "no hidden padding");
+
+struct control_interface {
+    char name[CONFIG_INTERFACE_NAME_SIZE];
+    uint32_t captured; /* 1: it is there, up, and watched */
+};
+
+struct control_status {
+    uint32_t supervisor, sniffer, helper; /* process ids; 0: does not run */
+    uint32_t uptime, pair_uptime;         /* seconds: of the daemon; of sniffer and helper */
+    uint32_t backend;  /* enum backend */
+    uint32_t families; /* bit 0: IPv4, bit 1: IPv6 */
+    uint32_t live;     /* grants */
+    uint32_t profiles;
+    uint32_t interface_count;
+    uint32_t close_count;
+    struct control_interface interfaces[CONFIG_INTERFACES];
+    struct service close[CLOSE_SERVICES];
+    uint32_t unused;
+    struct counters counters;    /* by the sniffer, since the daemon began */
+    uint64_t verdicts[VERDICTS]; /* by the helper, since the daemon began */
+};
+
+struct control_reply {
+    uint32_t verb;   /* the request's */
+    uint32_t result; /* enum control_result */
+    uint32_t closed; /* CONTROL_CLOSE: grants */
+    uint32_t ended;  /* CONTROL_CLOSE with `kill`: connections */
+    uint32_t count;  /* CONTROL_LIST: of `grants` */
+    uint32_t more;   /* CONTROL_LIST: 1: there are grants above the last of these */
+    char text[CONTROL_TEXT_SIZE];
+    struct control_grant grants[CONTROL_GRANTS]; /* ascending by id */
+    struct control_status status;                /* CONTROL_STATUS */
+};
+
+#endif

@@ -1,0 +1,357 @@
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What the helper says to a request: in JSON, and to people. The first three are
+ * grants; the others say why not. */
+static const struct {
+    const char *name, *text;
+    bool is_grant;
+} verdicts[VERDICTS] = {
+    [VERDICT_OPENED] = {"opened", "opened", true},
+    [VERDICT_EXTENDED] = {"extended", "extended", true},
+    [VERDICT_CLOSED] = {"closed", "closed by the client", true},
+    [VERDICT_UNKNOWN_PROFILE] = {"unknown_profile", "no such profile", false},
+    [VERDICT_BAD_SIGNATURE] = {"bad_signature", "the signature is wrong", false},
+    [VERDICT_REPEATED] = {"repeated", "already used: a repeat, a replay or a second device", false},
+    [VERDICT_AHEAD] = {"ahead", "the client's clock is ahead", false},
+    [VERDICT_BEHIND] = {"behind", "the client's clock is behind", false},
+    [VERDICT_NOT_RECORDED] = {"not_recorded", "its mark could not be stored", false},
+    [VERDICT_EXPIRED_PROFILE] = {"expired_profile", "the profile has expired", false},
+    [VERDICT_SERVICE_DENIED] = {"service_denied", "a service that is not in the profile", false},
+    [VERDICT_ADDRESS_DENIED] = {"address_denied", "an address that the profile denies", false},
+    [VERDICT_TOO_MANY_GRANTS] = {"too_many_grants", "too many live grants", false},
+    [VERDICT_FIREWALL_FAILED] = {"firewall_failed", "the firewall could not be changed", false},
+    [VERDICT_NOTHING_TO_CLOSE] = {"nothing_to_close", "nothing was open", false},
+};
+
+/* Authentic, but not passed on to the helper. */
+static const struct {
+    const char *name, *text;
+    size_t offset;
+} held_back[] = {
+    {"malformed", "no valid request", offsetof(struct counters, malformed)},
+    {"untimely", "the client's clock is off by more than MaxSkew",
+     offsetof(struct counters, untimely)},
+    {"repeated", "already used: a repeat or a replay", offsetof(struct counters, repeated)},
+    {"throttled", "too many in a short time", offsetof(struct counters, throttled)},
+    {"unsent", "the helper had too much to do", offsetof(struct counters, unsent)},
+};
+
+enum { HELD_BACK = sizeof held_back / sizeof *held_back };
+
+static uint64_t count_held_back(const struct control_status *status, size_t which)
+{
+    uint64_t count;
+
+    memcpy(&count, (const char *)&status->counters + held_back[which].offset, sizeof count);
+    return count;
+}
+
+static uint64_t sum_verdicts(const struct control_status *status, bool grants)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 1; i < VERDICTS; i++)
+        if (verdicts[i].is_grant == grants)
+            sum += status->verdicts[i];
+    return sum;
+}
+
+uint64_t report_granted(const struct control_status *status)
+{
+    return sum_verdicts(status, true);
+}
+
+uint64_t report_refused(const struct control_status *status)
+{
+    return sum_verdicts(status, false);
+}
+
+const char *report_used(const struct control_grant *grant)
+{
+    if (grant->used > 0)
+        return "yes";
+    return grant->watched ? "no" : "?";
+}
+
+const char *report_profile(const struct control_grant *grant)
+{
+    return grant->profile[0] != '\0' ? grant->profile : "-";
+}
+
+static const char *backend_name(uint32_t backend)
+{
+    return backend == BACKEND_NFT ? "nft" : backend == BACKEND_LEGACY ? "legacy" : "unknown";
+}
+
+/* ---- for people --------------------------------------------------------- */
+
+enum { LABEL_WIDTH = 14 };
+
+static void label(const char *text)
+{
+    printf("%-*s", LABEL_WIDTH, text);
+}
+
+static void print_span(uint32_t seconds)
+{
+    if (seconds >= 86400)
+        printf("%u d %u h", seconds / 86400, seconds / 3600 % 24);
+    else if (seconds >= 3600)
+        printf("%u h %u min", seconds / 3600, seconds / 60 % 60);
+    else if (seconds >= 60)
+        printf("%u min %u s", seconds / 60, seconds % 60);
+    else
+        printf("%u s", seconds);
+}
+
+static void print_process(const char *name, uint32_t pid, uint32_t uptime)
+{
+    label(name);
+    if (pid == 0) {
+        puts("NOT RUNNING: being started again; see the log");
+        return;
+    }
+    printf("running as pid %u for ", pid);
+    print_span(uptime);
+    putchar('\n');
+}
+
+static void print_interfaces(const struct control_status *s)
+{
+    label("interfaces");
+    for (uint32_t i = 0; i < s->interface_count; i++)
+        printf("%s%.*s%s", i ? ", " : "", CONFIG_INTERFACE_NAME_SIZE, s->interfaces[i].name,
+               s->interfaces[i].captured ? "" : " (MISSING or down)");
+    putchar('\n');
+}
+
+static void print_firewall(const struct control_status *s)
+{
+    static const char *const families[] = {"no family", "IPv4", "IPv6", "IPv4 and IPv6"};
+
+    label("firewall");
+    if (s->backend == BACKEND_AUTO)
+        puts("unknown: the helper does not answer");
+    else
+        printf("iptables-%s, %s\n", backend_name(s->backend), families[s->families & 3]);
+}
+
+static void print_shut_ports(const struct control_status *s)
+{
+    char service[SERVICE_TEXT_SIZE];
+
+    label("shut ports");
+    for (uint32_t i = 0; i < s->close_count; i++)
+        printf("%s%s", i ? ", " : "", service_format(&s->close[i], service));
+    puts(s->close_count ? "" : "none");
+}
+
+static void print_reason(uint64_t count, const char *text)
+{
+    if (count > 0)
+        printf("%-*s%8" PRIu64 "  %s\n", LABEL_WIDTH, "", count, text);
+}
+
+static void print_counters(const struct control_status *s)
+{
+    const struct counters *c = &s->counters;
+
+    label("packets");
+    printf("%" PRIu64 " seen, %" PRIu64 " dropped by the kernel, %" PRIu64 " garbage\n",
+           c->captured, c->dropped, c->garbage);
+    label("knocks");
+    printf("%" PRIu64 " authenticated, %" PRIu64 " granted, %" PRIu64 " refused\n", c->authentic,
+           report_granted(s), report_refused(s));
+    for (size_t i = 0; i < HELD_BACK; i++)
+        if (count_held_back(s, i) > 0) {
+            label("  held back");
+            printf("%8" PRIu64 "  %s\n", count_held_back(s, i), held_back[i].text);
+        }
+    if (report_refused(s) > 0)
+        puts("  refused");
+    for (size_t i = 1; i < VERDICTS; i++)
+        if (!verdicts[i].is_grant)
+            print_reason(s->verdicts[i], verdicts[i].text);
+}
+
+void report_status(const struct control_status *s)
+{
+    print_process("portsmithd", s->supervisor, s->uptime);
+    print_process("sniffer", s->sniffer, s->pair_uptime);
+    print_process("helper", s->helper, s->pair_uptime);
+    print_interfaces(s);
+    print_firewall(s);
+    print_shut_ports(s);
+    label("profiles");
+    printf("%u\n", s->profiles);
+    label("live grants");
+    printf("%u\n\n", s->live);
+    print_counters(s);
+}
+
+/* How wide the columns must be. */
+struct widths {
+    int profile, address;
+};
+
+static void widen(int *width, const char *text)
+{
+    if ((int)strlen(text) > *width)
+        *width = (int)strlen(text);
+}
+
+void report_grants(const struct control_grant *grants, size_t count)
+{
+    struct widths w = {.profile = sizeof "PROFILE" - 1, .address = sizeof "ADDRESS" - 1};
+    char address[ADDRESS_TEXT_SIZE], service[SERVICE_TEXT_SIZE];
+
+    if (count == 0) {
+        puts("There are no live grants.");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        widen(&w.profile, report_profile(&grants[i]));
+        widen(&w.address, address_format(&grants[i].address, address));
+    }
+    printf("%4s  %-*s  %-*s  %-9s  %7s  USED\n", "ID", w.profile, "PROFILE", w.address, "ADDRESS",
+           "SERVICE", "LEFT");
+    for (size_t i = 0; i < count; i++)
+        printf("%4u  %-*s  %-*s  %-9s  %5u s  %s\n", grants[i].id, w.profile,
+               report_profile(&grants[i]), w.address, address_format(&grants[i].address, address),
+               service_format(&grants[i].service, service), grants[i].seconds_left,
+               report_used(&grants[i]));
+}
+
+void report_closed(const struct control_reply *reply, bool kill)
+{
+    printf("closed %u grant%s", reply->closed, reply->closed == 1 ? "" : "s");
+    if (kill)
+        printf(", ended %u connection%s", reply->ended, reply->ended == 1 ? "" : "s");
+    putchar('\n');
+}
+
+/* ---- for programs ------------------------------------------------------- */
+
+static json_t *number(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+static json_t *interfaces_json(const struct control_status *s)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < s->interface_count; i++)
+        json_array_append_new(array, json_pack("{s:s, s:b}", "name", s->interfaces[i].name,
+                                               "captured", (int)s->interfaces[i].captured));
+    return array;
+}
+
+static json_t *families_json(const struct control_status *s)
+{
+    json_t *array = json_array();
+
+    if (s->families & 1)
+        json_array_append_new(array, json_integer(4));
+    if (s->families & 2)
+        json_array_append_new(array, json_integer(6));
+    return array;
+}
+
+static json_t *shut_json(const struct control_status *s)
+{
+    json_t *array = json_array();
+    char service[SERVICE_TEXT_SIZE];
+
+    for (uint32_t i = 0; i < s->close_count; i++)
+        json_array_append_new(array, json_string(service_format(&s->close[i], service)));
+    return array;
+}
+
+static json_t *counters_json(const struct control_status *s)
+{
+    json_t *object = json_object(), *held = json_object(), *by_verdict[2] = {json_object(),
+                                                                             json_object()};
+    const struct counters *c = &s->counters;
+
+    for (size_t i = 0; i < HELD_BACK; i++)
+        json_object_set_new(held, held_back[i].name, number(count_held_back(s, i)));
+    for (size_t i = 1; i < VERDICTS; i++)
+        json_object_set_new(by_verdict[verdicts[i].is_grant], verdicts[i].name,
+                            number(s->verdicts[i]));
+    json_object_set_new(object, "seen", number(c->captured));
+    json_object_set_new(object, "dropped_by_kernel", number(c->dropped));
+    json_object_set_new(object, "garbage", number(c->garbage));
+    json_object_set_new(object, "authenticated", number(c->authentic));
+    json_object_set_new(object, "held_back", held);
+    json_object_set_new(object, "granted", by_verdict[true]);
+    json_object_set_new(object, "refused", by_verdict[false]);
+    return object;
+}
+
+static json_t *process_json(uint32_t pid, uint32_t uptime)
+{
+    return pid == 0 ? json_null() : json_pack("{s:I, s:I}", "pid", (json_int_t)pid, "uptime",
+                                              (json_int_t)uptime);
+}
+
+json_t *report_status_json(const struct control_status *s)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "supervisor", process_json(s->supervisor, s->uptime));
+    json_object_set_new(object, "sniffer", process_json(s->sniffer, s->pair_uptime));
+    json_object_set_new(object, "helper", process_json(s->helper, s->pair_uptime));
+    json_object_set_new(object, "interfaces", interfaces_json(s));
+    json_object_set_new(object, "backend", json_string(backend_name(s->backend)));
+    json_object_set_new(object, "families", families_json(s));
+    json_object_set_new(object, "shut", shut_json(s));
+    json_object_set_new(object, "profiles", number(s->profiles));
+    json_object_set_new(object, "grants", number(s->live));
+    json_object_set_new(object, "counters", counters_json(s));
+    return object;
+}
+
+json_t *report_grant_json(const struct control_grant *g)
+{
+    char address[ADDRESS_TEXT_SIZE], service[SERVICE_TEXT_SIZE];
+    json_t *object = json_object();
+
+    json_object_set_new(object, "id", number(g->id));
+    json_object_set_new(object, "profile",
+                        g->profile[0] != '\0' ? json_string(g->profile) : json_null());
+    json_object_set_new(object, "address", json_string(address_format(&g->address, address)));
+    json_object_set_new(object, "service", json_string(service_format(&g->service, service)));
+    json_object_set_new(object, "seconds_left", number(g->seconds_left));
+    json_object_set_new(object, "used", g->used || g->watched ? json_boolean(g->used > 0)
+                                                              : json_null());
+    return object;
+}
+
+json_t *report_grants_json(const struct control_grant *grants, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, report_grant_json(&grants[i]));
+    return array;
+}
+
+json_t *report_closed_json(const struct control_reply *reply)
+{
+    return json_pack("{s:I, s:I}", "closed", (json_int_t)reply->closed, "connections_ended",
+                     (json_int_t)reply->ended);
+}
+
+bool report_print(json_t *json, size_t flags)
+{
+    bool printed = json && json_dumpf(json, stdout, flags) == 0 && putchar('\n') != EOF &&
+                   fflush(stdout) == 0;
+
+    json_decref(json);
+    return printed;
+}

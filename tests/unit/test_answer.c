@@ -1,0 +1,221 @@
+#include "check.h"
+
+#include <sodium.h>
+
+#include "answer.h"
+#include "clock.h"
+
+enum { CAPACITY = 100 };
+
+static struct {
+    struct grants grants;
+    struct firewall firewall;
+    struct flows flows;
+    struct dispatch dispatch;
+} world;
+
+static const struct service ssh = {.protocol = 6, .port = 22};
+
+/* No family is in use: the table alone is looked at. */
+static int start(void **state)
+{
+    struct error why;
+
+    if (scratch_enter(state) != 0)
+        return -1;
+    memset(&world, 0, sizeof world);
+    world.firewall.xtables.backend = BACKEND_NFT;
+    world.dispatch = (struct dispatch){.grants = &world.grants, .firewall = &world.firewall,
+                                       .flows = &world.flows, .sniffer = -1};
+    return helper_grants_create(&world.grants, open(".", O_RDONLY | O_DIRECTORY), CAPACITY, &why)
+               ? 0
+               : -1;
+}
+
+static int end(void **state)
+{
+    close(world.grants.run_dir);
+    free(world.grants.items);
+    return scratch_leave(state);
+}
+
+static const uint8_t *key_id_of(uint8_t who)
+{
+    static uint8_t key_id[KEY_ID_SIZE];
+
+    memset(key_id, who, sizeof key_id);
+    return key_id;
+}
+
+/* `count` grants of a profile, at addresses that begin with 192.0.2.`first`. */
+static void give(uint8_t who, uint8_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t v4[4] = {192, 0, 2, (uint8_t)(first + i)};
+        struct address address = address_from_ipv4(v4);
+
+        assert_int_equal(helper_grants_open(&world.grants, key_id_of(who), &address, &ssh,
+                                            clock_boot_ns() + INT64_C(30) * NSEC_PER_SEC),
+                         GRANT_ADDED);
+    }
+}
+
+static struct helper_answer answer_to(struct helper_order order)
+{
+    struct helper_answer answer;
+    struct grant *ended;
+
+    order.serial = 7;
+    assert_true(helper_order_is_canonical(&order));
+    helper_answer(&world.dispatch, &order, &answer, &ended);
+    assert_int_equal(answer.event, HELPER_ANSWER);
+    assert_int_equal(answer.serial, 7);
+    assert_true((ended != NULL) == (order.command == HELPER_CLOSE));
+    free(ended);
+    return answer;
+}
+
+static struct helper_order close_of(uint8_t who)
+{
+    struct helper_order order = {.command = HELPER_CLOSE, .scope = HELPER_SCOPE_PROFILE};
+
+    memcpy(order.key_id, key_id_of(who), KEY_ID_SIZE);
+    return order;
+}
+
+static void pages_hold_every_grant_once_in_the_order_of_ids(void **state)
+{
+    struct helper_answer answer = {.more = 1};
+    uint32_t last = 0, count = 0;
+
+    (void)state;
+    give(1, 1, 70);
+    answer_to((struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 3});
+    while (answer.more) {
+        answer = answer_to((struct helper_order){.command = HELPER_LIST, .id = last});
+        assert_int_equal(answer.live, 69);
+        for (uint32_t i = 0; i < answer.count; i++) {
+            assert_true(answer.grants[i].id > last);
+            last = answer.grants[i].id;
+            assert_int_equal(answer.grants[i].seconds_left, 30);
+        }
+        count += answer.count;
+    }
+    assert_int_equal(count, 69);
+    assert_int_equal(last, 70);
+}
+
+static void a_full_last_page_says_that_there_is_no_more(void **state)
+{
+    struct helper_answer answer;
+
+    (void)state;
+    give(1, 1, HELPER_PAGE);
+    answer = answer_to((struct helper_order){.command = HELPER_LIST});
+    assert_int_equal(answer.count, HELPER_PAGE);
+    assert_int_equal(answer.more, 0);
+    give(1, 100, 1);
+    assert_int_equal(answer_to((struct helper_order){.command = HELPER_LIST}).more, 1);
+}
+
+static void an_id_closes_its_grant_alone_and_is_not_given_again(void **state)
+{
+    const struct helper_order order = {.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 3};
+    struct helper_answer answer;
+
+    (void)state;
+    give(1, 1, 3);
+    assert_int_equal(answer_to(order).closed, 1);
+    answer = answer_to(order);
+    assert_int_equal(answer.closed, 0);
+    assert_int_equal(answer.live, 2);
+    give(1, 3, 1);
+    answer = answer_to((struct helper_order){.command = HELPER_LIST, .id = 2});
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.grants[0].id, 4);
+}
+
+static void a_profile_loses_its_own_alone_and_all_is_all(void **state)
+{
+    (void)state;
+    give(1, 1, 3);
+    give(2, 11, 2);
+    assert_int_equal(answer_to(close_of(1)).closed, 3);
+    assert_int_equal(helper_grants_of(&world.grants, key_id_of(2)), 2);
+    assert_int_equal(answer_to(close_of(1)).closed, 0);
+    assert_int_equal(answer_to((struct helper_order){.command = HELPER_CLOSE,
+                                                     .scope = HELPER_SCOPE_ALL})
+                         .closed,
+                     2);
+    assert_int_equal(world.grants.count, 0);
+}
+
+static void what_was_closed_does_not_come_back_with_the_next_helper(void **state)
+{
+    struct grants next;
+    struct error why;
+
+    (void)state;
+    give(1, 1, 2);
+    answer_to((struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 1});
+    assert_true(helper_grants_create(&next, world.grants.run_dir, CAPACITY, &why));
+    helper_grants_load(&next, clock_boot_ns());
+    assert_int_equal(next.count, 1);
+    assert_int_equal(next.items[0].id, 2);
+    free(next.items);
+}
+
+static void the_last_words_are_the_counts(void **state)
+{
+    struct helper_answer answer;
+
+    (void)state;
+    world.dispatch.verdicts[VERDICT_REPEATED] = 5;
+    helper_answer_at_end(&world.dispatch, &answer);
+    assert_int_equal(answer.serial, 0);
+    assert_int_equal(answer.verdicts[VERDICT_REPEATED], 5);
+    assert_int_equal(answer.count, 0);
+}
+
+static void other_orders_are_not_canonical(void **state)
+{
+    struct helper_order wrong[] = {
+        {0},
+        {.command = HELPER_LIST},
+        {.command = HELPER_LIST, .serial = 1, .kill = 1},
+        {.command = HELPER_LIST, .serial = 1, .scope = HELPER_SCOPE_ALL},
+        {.command = HELPER_LIST, .serial = 1, .key_id = {1}},
+        {.command = HELPER_STOP, .id = 1},
+        {.command = HELPER_STOP, .kill = 1},
+        {.command = HELPER_CLOSE, .serial = 1},
+        {.command = HELPER_CLOSE, .serial = 1, .scope = 4},
+        {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ID},
+        {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ALL, .id = 1},
+        {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ALL, .key_id = {1}},
+        {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ALL, .kill = 2},
+        {.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ALL},
+        {.command = HELPER_CLOSE + 1, .serial = 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_false(helper_order_is_canonical(&wrong[i]));
+    assert_true(helper_order_is_canonical(&(struct helper_order){.command = HELPER_STOP}));
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, start, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(pages_hold_every_grant_once_in_the_order_of_ids),
+        IN_WORLD(a_full_last_page_says_that_there_is_no_more),
+        IN_WORLD(an_id_closes_its_grant_alone_and_is_not_given_again),
+        IN_WORLD(a_profile_loses_its_own_alone_and_all_is_all),
+        IN_WORLD(what_was_closed_does_not_come_back_with_the_next_helper),
+        IN_WORLD(the_last_words_are_the_counts),
+        cmocka_unit_test(other_orders_are_not_canonical),
+    };
+
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
