@@ -121,13 +121,14 @@ run_part() { # PART
     fuzz) "$top/tests/fuzz" ;;
     prove) "$top/tests/prove" ;;
     model) "$top/tests/model" ;;
-    net-* | ssh-* | proxy-* | faults-* | doctor-*)
+    net-* | control-* | ssh-* | proxy-* | faults-* | doctor-*)
         IFS=- read -r part BACKEND FAMILY <<<"$1"
         export BACKEND FAMILY
         case $1 in
         faults-*) LAB_BUILD=no "$top/tests/faults" ;;
         # The other two of the four are run as they are installed.
         net-nft-6 | net-legacy-4) run_checked_bats "$top"/tests/net/*.bats ;;
+        control-nft-6) run_checked_bats "$top"/tests/control/*.bats ;;
         # The proxy knows families by its clients alone.
         proxy-nft-6) run_bats proxy/clients.bats ;;
         *) run_bats "$part" ;;
