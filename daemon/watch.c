@@ -126,9 +126,10 @@ static enum ask_result look(const struct config *config, struct view *view, stru
 
     if (result == ASK_DONE)
         result = ask(config, &status, &reply, why);
-    view->status = reply.status;
-    if (result == ASK_DONE)
+    if (result == ASK_DONE) {
+        view->status = reply.status;
         return result;
+    }
     free(view->grants);
     view->grants = NULL;
     return result;
