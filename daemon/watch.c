@@ -90,21 +90,19 @@ static bool print_changes(const struct view *before, const struct view *now, boo
     bool printed = true;
 
     while (printed && (i < before->count || j < now->count)) {
-        const struct control_grant *old = i < before->count ? &before->grants[i] : NULL;
-        const struct control_grant *new = j < now->count ? &now->grants[j] : NULL;
+        bool only_old = j == now->count ||
+                        (i < before->count && before->grants[i].id < now->grants[j].id);
+        bool only_new = !only_old && (i == before->count ||
+                                      now->grants[j].id < before->grants[i].id);
 
-        if (!new || (old && old->id < new->id)) {
-            printed = print_grant("ended", old, json);
-            i++;
-        } else if (!old || new->id < old->id) {
-            printed = print_grant(first ? "live" : "opened", new, json);
-            j++;
-        } else {
-            if (was_extended(old, new))
-                printed = print_grant("extended", new, json);
-            i++;
-            j++;
-        }
+        if (only_old)
+            printed = print_grant("ended", &before->grants[i], json);
+        else if (only_new)
+            printed = print_grant(first ? "live" : "opened", &now->grants[j], json);
+        else if (was_extended(&before->grants[i], &now->grants[j]))
+            printed = print_grant("extended", &now->grants[j], json);
+        i += !only_new;
+        j += !only_old;
     }
     return printed;
 }
