@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include <net/if.h>
+#include <sys/socket.h>
 
 #include "netspace.h"
 #include "pair.h"
@@ -96,6 +97,62 @@ static void ending_nothing_is_fine(void **state)
     assert_int_equal(pair.lifeline, -1);
 }
 
+/* ---- the helper's messages ---------------------------------------------- */
+
+/* The helper's end; pair.helper is 0, so that nobody is killed. */
+static int connect_helper(void)
+{
+    int ends[2];
+
+    pair_init(&pair);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    pair.control = ends[0];
+    return ends[1];
+}
+
+static void an_order_and_its_answer_have_the_same_serial(void **state)
+{
+    struct helper_answer answer = {.event = HELPER_ANSWER, .backend = BACKEND_NFT,
+                                   .verdicts = {[VERDICT_OPENED] = 3}}, got;
+    struct helper_order order = {.command = HELPER_LIST}, heard;
+    int helper = connect_helper();
+
+    (void)state;
+    assert_true(pair_order(&pair, &order));
+    assert_int_equal(recv(helper, &heard, sizeof heard, MSG_DONTWAIT), sizeof heard);
+    assert_int_equal(heard.serial, pair.serial);
+    assert_int_equal(pair_read_event(&pair, &got), 0);
+    answer.serial = heard.serial;
+    assert_int_equal(send(helper, &answer, sizeof answer, 0), sizeof answer);
+    assert_int_equal(pair_read_event(&pair, &got), HELPER_ANSWER);
+    assert_memory_equal(&got, &answer, sizeof got);
+    assert_int_equal(pair.verdicts[VERDICT_OPENED], 3);
+    pair_end(&pair, false);
+    assert_int_equal(pair.verdicts_before[VERDICT_OPENED], 3);
+    close(helper);
+}
+
+static void a_helper_that_talks_nonsense_is_cut_off(void **state)
+{
+    const struct helper_answer wrong[] = {
+        {.event = HELPER_READY, .backend = BACKEND_NFT},
+        {.event = HELPER_ANSWER, .backend = 7},
+        {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .count = HELPER_PAGE + 1},
+        {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .count = 1},
+    };
+    struct helper_answer got;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        int helper = connect_helper();
+
+        assert_int_equal(send(helper, &wrong[i], sizeof wrong[i], 0), sizeof wrong[i]);
+        assert_int_equal(pair_read_event(&pair, &got), 0);
+        assert_int_equal(pair.control, -1);
+        close(helper);
+    }
+}
+
 #define WITH_INTERFACES(test)                                                                      \
     cmocka_unit_test_setup_teardown(test, make_interfaces, remove_interfaces)
 
@@ -109,6 +166,8 @@ int main(void)
         WITH_INTERFACES(any_interface_is_always_there),
         cmocka_unit_test(the_end_of_each_child_is_noted),
         cmocka_unit_test(ending_nothing_is_fine),
+        cmocka_unit_test(an_order_and_its_answer_have_the_same_serial),
+        cmocka_unit_test(a_helper_that_talks_nonsense_is_cut_off),
     };
 
     return cmocka_run_group_tests(tests, netspace_enter, scratch_leave);
