@@ -22,6 +22,13 @@ static bool enter(const char *empty, struct error *why)
     return true;
 }
 
+/* portsmithd.service leaves it out, and has IPAddressDeny instead. */
+static bool may_make_namespaces(void)
+{
+    capng_clear(CAPNG_SELECT_ALL);
+    return capng_get_caps_process() != 0 || capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN);
+}
+
 /* A socket that it could still make leads nowhere: a network namespace of its
  * own, with nothing in it. The captures stay where they were opened. And it
  * stays one process, which ends when it is told to. */
@@ -29,7 +36,7 @@ static bool isolate(struct error *why)
 {
     static const struct rlimit none = {0, 0};
 
-    if (unshare(CLONE_NEWNET) != 0)
+    if (may_make_namespaces() && unshare(CLONE_NEWNET) != 0)
         return error_set(why, "cannot leave the network: %s", strerror(errno));
     if (setrlimit(RLIMIT_NPROC, &none) != 0)
         return error_set(why, "cannot forbid further processes: %s", strerror(errno));

@@ -49,6 +49,7 @@ struct supervisor {
     int64_t look_at;    /* at the interfaces; 0: not planned */
     int64_t alive_at;   /* tell the service manager that we are; 0: it does not ask */
     bool stopping;
+    bool handing_over; /* stopping, and what is granted is the next start's */
 };
 
 static int64_t milliseconds_from_now(int64_t milliseconds)
@@ -315,6 +316,9 @@ static void handle_signal(struct supervisor *s)
     case SIGUSR1:
         counters_log(s->counters);
         break;
+    case SIGQUIT:
+        s->handing_over = true;
+        /* fallthrough */
     default:
         log_info("stopping on signal %u", info.ssi_signo);
         s->stopping = true;
@@ -421,6 +425,7 @@ static int open_signals(void)
     sigaddset(&ours, SIGUSR1);
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGQUIT);
     if (sigprocmask(SIG_BLOCK, &ours, NULL) != 0)
         return -1;
     signal(SIGPIPE, SIG_IGN);
@@ -457,17 +462,20 @@ static void finish_release(struct supervisor *s)
 static int stop(struct supervisor *s)
 {
     notify_stopping();
-    if (s->pair.helper == 0)
+    if (s->pair.helper == 0 && !s->handing_over)
         start_pair(s); /* between two: somebody has to remove the grants */
-    pair_end(&s->pair, true);
+    pair_end(&s->pair, !s->handing_over);
     counters_log(s->counters);
     config_free(s->config);
     if (s->releases)
         finish_release(s);
     control_close(&s->control);
     pidfile_end(s->pidfile);
-    log_info(s->releases ? "stopped; nothing is shut any more"
-                         : "stopped; shut ports stay shut until portsmithctl release");
+    if (s->handing_over)
+        log_info("stopped; live grants and shut ports stay for the next start");
+    else
+        log_info(s->releases ? "stopped; nothing is shut any more"
+                             : "stopped; shut ports stay shut until portsmithctl release");
     return EXIT_SUCCESS;
 }
 

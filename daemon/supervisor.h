@@ -14,7 +14,7 @@ struct supervisor_options {
     int ready; /* one byte is written when the first pair serves; -1: nobody waits */
 };
 
-/* Runs until SIGTERM or SIGINT; takes ownership of `config`. Returns the exit
+/* Runs until SIGTERM, SIGINT or SIGQUIT; takes ownership of `config`. Returns the exit
  * status: 0 after a stop, 1 or 78 when the first pair cannot start. */
 int supervisor_run(const struct supervisor_options *options, struct config *config);
 
