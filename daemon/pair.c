@@ -427,6 +427,8 @@ static void fill_profile(struct helper_profile *to, const struct profile *from)
     to->max_window = from->max_window;
     to->max_grants = from->max_grants;
     to->connections = from->connections;
+    to->hours_count = from->hours_count;
+    memcpy(to->hours, from->hours, sizeof to->hours);
     to->expires = from->expires;
 }
 

@@ -38,6 +38,7 @@ static const char usage[] =
     "  --address WORD       observed, signed, or a prefix such as 192.0.2.0/24\n"
     "  --port PORT          a knock port of its own\n"
     "  --expires DATE       the last day that the profile is good for\n"
+    "  --hours HOURS        when it may knock: \"Mon-Fri 08:00-18:00\", in UTC\n"
     "  --preshared-key      add a pre-shared key\n"
     "  --max-grants NUMBER  how many grants the client may have at one time\n"
     "  --connections NUMBER shut the door after so many connections\n"
@@ -113,7 +114,7 @@ static const struct {
 } profile_keys[] = {
     {"public-key", "PublicKey"}, {"open", "Open"}, {"window", "Window"},
     {"max-window", "MaxWindow"}, {"address", "Address"}, {"port", "Port"},
-    {"expires", "Expires"}, {"max-grants", "MaxGrants"}, {"connections", "Connections"},
+    {"expires", "Expires"}, {"max-grants", "MaxGrants"}, {"connections", "Connections"}, {"hours", "Hours"},
 };
 
 #define ENROLMENT_OPTIONS                                 \
@@ -125,6 +126,7 @@ static const struct {
     {"expires", required_argument, NULL, OPTION_EXPIRES}, \
     {"max-grants", required_argument, NULL, OPTION_KEY},  \
     {"connections", required_argument, NULL, OPTION_KEY}, \
+    {"hours", required_argument, NULL, OPTION_KEY},       \
     {"preshared-key", no_argument, NULL, OPTION_PRESHARED}, \
     {"host", required_argument, NULL, OPTION_HOST},       \
     {"server", required_argument, NULL, OPTION_SERVER}

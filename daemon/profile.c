@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "hours.h"
 #include "keys.h"
 #include "settings.h"
 #include "timespan.h"
@@ -133,6 +134,13 @@ static bool set_expires(void *into, const char *value, struct error *why)
     return date_parse(&p->expires, value, why);
 }
 
+static bool set_hours(void *into, const char *value, struct error *why)
+{
+    struct profile *p = into;
+
+    return hours_parse(p->hours, &p->hours_count, value, why);
+}
+
 static bool set_preshared(void *into, const char *value, struct error *why)
 {
     struct profile *p = into;
@@ -163,6 +171,7 @@ static const struct setting settings[] = {
     {"Address", set_address, true},
     {"Port", set_port, false},
     {"Expires", set_expires, false},
+    {"Hours", set_hours, true},
     {"PresharedKey", set_preshared, false},
     {"MaxGrants", set_max_grants, false},
     {"Connections", set_connections, false},
@@ -239,6 +248,7 @@ void profile_print(const struct profile *p, FILE *out)
         fprintf(out, "Port = %u\n", p->port);
     if (p->expires != 0)
         fprintf(out, "Expires = %s\n", date_format(p->expires, date));
+    hours_print(p->hours, p->hours_count, out);
     if (p->max_grants > 0)
         fprintf(out, "MaxGrants = %u\n", p->max_grants);
     if (p->connections > 0)

@@ -28,6 +28,8 @@ struct profile {
     uint32_t max_window; /* seconds; 0 likewise */
     uint32_t max_grants; /* 0 likewise */
     uint32_t connections; /* that a grant admits, up to CONNECTIONS_MAX; 0: any number */
+    struct hours hours[POLICY_HOURS]; /* ascending, apart */
+    uint32_t hours_count; /* 0: at any time */
     uint16_t port;       /* knock port, host order; 0 likewise */
     int64_t expires;     /* first second of invalidity, epoch; 0: never */
 };

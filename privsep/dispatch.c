@@ -165,11 +165,12 @@ static void choose_window(struct asked *asked, int64_t now)
 {
     const struct helper_profile *profile = &asked->entry->profile;
     uint32_t window = asked->request.window ? asked->request.window : profile->window;
+    int64_t left = helper_policy_latest_end(profile, now) - now;
 
     if (window > profile->max_window)
         window = profile->max_window;
-    if (profile->expires && window > profile->expires - now)
-        window = (uint32_t)(profile->expires - now);
+    if (window > left)
+        window = (uint32_t)left;
     asked->window = window;
 }
 
@@ -179,6 +180,8 @@ static enum verdict apply_policy(struct asked *asked)
 
     if (helper_policy_is_expired(&asked->entry->profile, now))
         return VERDICT_EXPIRED_PROFILE;
+    if (helper_policy_is_outside_hours(&asked->entry->profile, now))
+        return VERDICT_OUTSIDE_HOURS;
     if (!choose_services(asked))
         return VERDICT_SERVICE_DENIED;
     if (!choose_address(asked))
@@ -437,6 +440,27 @@ static bool is_before_floor(const struct asked *asked)
     return asked->mark->counters[0] == asked->mark->counters[MARK_COUNTERS - 1];
 }
 
+enum { MINUTE_SIZE = sizeof "Mon 00:00" };
+
+static const char *format_minute(unsigned minute, char text[static MINUTE_SIZE])
+{
+    static const char days[7][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+
+    snprintf(text, MINUTE_SIZE, "%s %02u:%02u", days[minute / MINUTES_A_DAY % 7],
+             minute / 60 % 24, minute % 60);
+    return text;
+}
+
+static void write_hours(char *text, size_t size, const struct helper_profile *profile)
+{
+    int64_t now = clock_wall_ns() / NSEC_PER_SEC;
+    char this[MINUTE_SIZE], next[MINUTE_SIZE];
+
+    snprintf(text, size, "outside its Hours: it is %s UTC, they begin again on %s",
+             format_minute(helper_policy_minute(now), this),
+             format_minute(helper_policy_next_hours(profile, now), next));
+}
+
 static void write_reason(char *text, size_t size, const struct dispatch *d,
                          const struct asked *asked, const struct log_about *about)
 {
@@ -451,6 +475,8 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
         snprintf(text, size, "older than the moment from which this profile counts; if its clock "
                              "is behind, it is heard in %lld s",
                  (long long)(asked->mark->counters[0] - asked->request.counter) / USEC_PER_SEC + 1);
+    else if (asked->verdict == VERDICT_OUTSIDE_HOURS)
+        write_hours(text, size, &asked->entry->profile);
     else if (asked->verdict == VERDICT_SERVICE_DENIED)
         snprintf(text, size, "%s is not in this profile", about->service);
     else if (asked->verdict == VERDICT_ADDRESS_DENIED)

@@ -31,6 +31,9 @@ enum {
     CLOSE_SERVICES = 64,
     MARK_COUNTERS = 8,
     CONNECTIONS_MAX = 8, /* of a profile that limits them */
+    POLICY_HOURS = 32,
+    MINUTES_A_DAY = 24 * 60,
+    MINUTES_A_WEEK = 7 * MINUTES_A_DAY,
 };
 
 /* ---- sniffer to helper -------------------------------------------------- */
@@ -68,6 +71,7 @@ enum verdict {
     VERDICT_TOO_MANY_GRANTS,
     VERDICT_FIREWALL_FAILED,
     VERDICT_NOTHING_TO_CLOSE,
+    VERDICT_OUTSIDE_HOURS,
     VERDICTS,
 };
 
@@ -105,6 +109,11 @@ struct helper_setup {
     uint8_t server_public[KEY_SIZE];
 };
 
+/* When knocks are honoured: minutes since Monday 00:00 UTC, both on one day. */
+struct hours {
+    uint16_t from, to; /* `to` itself is not included */
+};
+
 struct helper_profile {
     char name[POLICY_NAME_SIZE];
     uint8_t needs_signed_address;
@@ -117,6 +126,8 @@ struct helper_profile {
     uint32_t max_window; /* seconds; longer wishes are cut to it */
     uint32_t max_grants; /* live grants of this profile */
     uint32_t connections; /* that a grant admits; 0: any number */
+    uint32_t hours_count; /* 0: at any time */
+    struct hours hours[POLICY_HOURS]; /* ascending, apart */
     int64_t expires;     /* seconds since the epoch; 0: never */
 };
 

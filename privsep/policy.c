@@ -38,16 +38,25 @@ static bool setup_is_valid(const struct helper_setup *s)
     return true;
 }
 
+static bool hours_are_valid(const struct hours *hours)
+{
+    return hours->from < hours->to && hours->to <= MINUTES_A_WEEK;
+}
+
 static bool profile_is_valid(const struct helper_profile *p)
 {
     if (p->service_count == 0 || p->service_count > POLICY_SERVICES ||
-        p->prefix_count > POLICY_PREFIXES || p->name[POLICY_NAME_SIZE - 1] != '\0')
+        p->prefix_count > POLICY_PREFIXES ||
+        p->hours_count > POLICY_HOURS || p->name[POLICY_NAME_SIZE - 1] != '\0')
         return false;
     for (size_t i = 0; i < p->service_count; i++)
         if (!service_is_valid(&p->services[i]))
             return false;
     for (size_t i = 0; i < p->prefix_count; i++)
         if (p->prefixes[i].length > 128)
+            return false;
+    for (size_t i = 0; i < p->hours_count; i++)
+        if (!hours_are_valid(&p->hours[i]))
             return false;
     return p->window > 0 && p->max_window >= p->window && p->max_grants > 0 &&
            p->connections <= CONNECTIONS_MAX;
@@ -115,4 +124,59 @@ bool helper_policy_permits_address(const struct helper_profile *profile,
 bool helper_policy_is_expired(const struct helper_profile *profile, int64_t now)
 {
     return profile->expires != 0 && now >= profile->expires;
+}
+
+uint16_t helper_policy_minute(int64_t now)
+{
+    enum { MONDAY_TO_THURSDAY = 3 * MINUTES_A_DAY }; /* 1970-01-01 */
+
+    return (uint16_t)((now / 60 + MONDAY_TO_THURSDAY) % MINUTES_A_WEEK);
+}
+
+/* The end of the hours that hold a minute, or the minute itself. */
+static uint16_t end_of_hours(const struct helper_profile *profile, uint16_t minute)
+{
+    for (size_t i = 0; i < profile->hours_count; i++)
+        if (profile->hours[i].from <= minute && minute < profile->hours[i].to)
+            return profile->hours[i].to;
+    return minute;
+}
+
+/* Hours that go on after midnight, or after the week, are those of the next day. */
+static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now)
+{
+    int64_t end = now;
+
+    for (size_t i = 0; i <= profile->hours_count; i++) {
+        uint16_t minute = helper_policy_minute(end), until = end_of_hours(profile, minute);
+
+        if (until == minute)
+            return end;
+        end += (until - minute) * 60 - end % 60;
+    }
+    return INT64_MAX; /* there is no gap in the week */
+}
+
+int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t now)
+{
+    int64_t end = profile->hours_count > 0 ? latest_in_hours(profile, now) : INT64_MAX;
+
+    return profile->expires != 0 && profile->expires < end ? profile->expires : end;
+}
+
+bool helper_policy_is_outside_hours(const struct helper_profile *profile, int64_t now)
+{
+    uint16_t minute = helper_policy_minute(now);
+
+    return profile->hours_count > 0 && end_of_hours(profile, minute) == minute;
+}
+
+uint16_t helper_policy_next_hours(const struct helper_profile *profile, int64_t now)
+{
+    uint16_t minute = helper_policy_minute(now);
+
+    for (size_t i = 0; i < profile->hours_count; i++)
+        if (profile->hours[i].from > minute)
+            return profile->hours[i].from;
+    return profile->hours[0].from;
 }

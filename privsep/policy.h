@@ -39,4 +39,17 @@ bool helper_policy_permits_address(const struct helper_profile *profile,
 /* Whether the profile's last day is over; `now` in seconds since the epoch. */
 bool helper_policy_is_expired(const struct helper_profile *profile, int64_t now);
 
+/* When, at the latest, a door must be shut that is opened now, by the profile's Hours
+ * and last day. Both in seconds since the epoch; INT64_MAX: whenever; `now` or before:
+ * none may be opened. */
+int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t now);
+
+/* Whether the profile has Hours, and this is not in them. */
+bool helper_policy_is_outside_hours(const struct helper_profile *profile, int64_t now);
+
+/* Minutes since Monday 00:00 UTC: as it is now, and when the profile's Hours next
+ * begin, of which there must be some. */
+uint16_t helper_policy_minute(int64_t now);
+uint16_t helper_policy_next_hours(const struct helper_profile *profile, int64_t now);
+
 #endif

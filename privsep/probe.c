@@ -41,7 +41,8 @@ static const struct feature {
     int families;    /* bit 0 IPv4, bit 1 IPv6 */
     unsigned wishes; /* 0: always in use */
 } features[] = {
-    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1, 0},
+    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1,
+     0},
     {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2, 0},
     {"addrtype match", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3, 0},
     {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3, 0},

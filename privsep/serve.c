@@ -406,7 +406,8 @@ static void prepare_process(void)
 
 static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
 {
-    return !helper_policy_is_expired(profile, clock_wall_ns() / NSEC_PER_SEC) &&
+    return helper_policy_latest_end(profile, clock_wall_ns() / NSEC_PER_SEC) >
+               clock_wall_ns() / NSEC_PER_SEC &&
            helper_policy_permits_service(profile, &grant->service) &&
            helper_policy_permits_address(profile, &grant->address) &&
            (grant->signed_address || !profile->needs_signed_address);
@@ -415,9 +416,10 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
 /* The latest moment until which the profile would open a door now. */
 static int64_t latest_deadline(const struct helper_profile *profile)
 {
-    int64_t window = profile->max_window, left = profile->expires - clock_wall_ns() / NSEC_PER_SEC;
+    int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
+    int64_t left = helper_policy_latest_end(profile, now) - now;
 
-    if (profile->expires != 0 && left < window)
+    if (left < window)
         window = left;
     return clock_boot_ns() + window * NSEC_PER_SEC;
 }

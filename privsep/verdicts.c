@@ -23,6 +23,7 @@ const char *helper_verdict_name(uint32_t verdict)
         [VERDICT_TOO_MANY_GRANTS] = "too_many_grants",
         [VERDICT_FIREWALL_FAILED] = "firewall_failed",
         [VERDICT_NOTHING_TO_CLOSE] = "nothing_to_close",
+        [VERDICT_OUTSIDE_HOURS] = "outside_hours",
     };
 
     return verdict < VERDICTS && names[verdict] ? names[verdict] : "";

@@ -26,6 +26,7 @@ _portsmith_profile() {
         [--expires]=other
         [--host]=host
         [--interface]=interface
+        [--hours]=other
         [--max-grants]=other
         [--connections]=other
         [--max-window]=span
@@ -38,7 +39,7 @@ _portsmith_profile() {
         [--window]=span
     )
     local enrolment='--open --window --max-window --address --port --expires --preshared-key
-        --max-grants --connections --host --server'
+        --hours --max-grants --connections --host --server'
     # Each command's options.
     local -A commands=(
         [init]='--interface --port --close'

@@ -39,6 +39,7 @@ complete -c portsmith-profile -n $enrol -l max-window -x -a '30s 10m 1h' -d 'the
 complete -c portsmith-profile -n $enrol -l address -x -a 'observed signed' -d 'which addresses it may open to'
 complete -c portsmith-profile -n $enrol -l port -x -d 'a knock port of its own'
 complete -c portsmith-profile -n $enrol -l expires -x -d 'the last day that the profile is good for'
+complete -c portsmith-profile -n $enrol -l hours -x -d 'when it may knock'
 complete -c portsmith-profile -n $enrol -l preshared-key -d 'add a pre-shared key'
 complete -c portsmith-profile -n $enrol -l max-grants -x -d 'how many grants at one time'
 complete -c portsmith-profile -n $enrol -l connections -x -d 'shut the door after so many connections'

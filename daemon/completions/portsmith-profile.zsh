@@ -33,6 +33,7 @@ _portsmith_profile() {
         '*--address=[which addresses it may open to]:address:(observed signed)'
         '--port=[a knock port of its own]:port:'
         '--expires=[the last day that the profile is good for]:date:'
+        '*--hours=[when it may knock]:hours:'
         '--preshared-key[add a pre-shared key]'
         '--max-grants=[how many grants at one time]:number:'
         '--connections=[shut the door after so many connections]:number:'

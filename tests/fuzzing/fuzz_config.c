@@ -78,7 +78,7 @@ static bool profiles_are_equal(const struct profile *a, const struct profile *b)
 {
     return a->port == b->port && a->window == b->window && a->max_window == b->max_window &&
            a->max_grants == b->max_grants && a->connections == b->connections &&
-           a->expires == b->expires &&
+           a->expires == b->expires && a->hours_count == b->hours_count &&
            a->service_count == b->service_count && a->prefix_count == b->prefix_count;
 }
 

@@ -58,7 +58,7 @@ static void check_profile(const struct helper_profile *p)
     helper_policy_permits_address(p, &any);
     REQUIRE(memchr(p->name, '\0', sizeof p->name));
     REQUIRE(p->window > 0 && p->window <= p->max_window && p->max_grants > 0 &&
-            p->connections <= CONNECTIONS_MAX);
+            p->connections <= CONNECTIONS_MAX && p->hours_count <= POLICY_HOURS);
 }
 
 static void check_policy(const struct policy *policy, const struct helper_profile *sent)

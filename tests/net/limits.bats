@@ -18,7 +18,21 @@ setup_file() {
     add_profile one --open tcp/22,tcp/23,udp/5300 --window 1m --connections 1
     add_profile two --open tcp/22 --window 1m --connections 2
     add_profile nobody --open tcp/24 --window 1m --connections 1
+    # Around this minute: a minute ago to five from now, and the rest of the week.
+    add_profile now --open tcp/22 --window 10m --hours "$(hours -1 +5)"
+    add_profile later --open tcp/22 --hours "$(day +6) 00:00-24:00"
+    add_profile last-day --open tcp/22 --expires 2037-01-01
+    sed -i 's/^Expires.*/Expires = 2020-01-31/' /etc/portsmith.d/last-day.conf
     start_daemon
+}
+
+# In minutes from now; a day and two times, as Hours has them.
+hours() { # FROM TO
+    LC_ALL=C date -u -d "$1 min" "+%a %H:%M-$(date -u -d "$2 min" +%H:%M)"
+}
+
+day() { # DAYS FROM NOW
+    LC_ALL=C date -u -d "$1 days" +%a
 }
 
 teardown_file() {
@@ -141,4 +155,42 @@ some_syns_went() { # and were answered in vain
     connection_answers
     wait_for_log "one: .* has had its connections"
     connection_answers
+}
+
+# ---- Hours, Expires --------------------------------------------------------
+
+seconds_left() { # by the kernel's deadline of this client's grant
+    local stop
+
+    stop=$(grant_rules filter "$client" | grep -o 'datestop [^ ]*' | cut -d' ' -f2)
+    echo $(($(date -u -d "$stop" +%s) - $(date -u +%s)))
+}
+
+@test "within its Hours a profile opens, no longer than they last" {
+    knock_opens now
+    port_is_open "$server" 22
+    [ "$(seconds_left)" -le 300 ]
+    [ "$(seconds_left)" -gt 100 ]
+    log_has "now: opened tcp/22 for $client for [12][0-9]+ s"
+}
+
+@test "outside its Hours it does not, and the log says when they begin" {
+    knock_until "later: refused for $client: outside its Hours: it is ... ..:.. UTC, they begin again on $(day +6) 00:00" later
+    port_is_shut "$server" 22
+}
+
+@test "after its last day a profile opens nothing" {
+    knock_until "last-day: refused for $client: the profile has expired" last-day
+    port_is_shut "$server" 22
+}
+
+@test "a grant that another configuration's Hours leave out ends with the reload" {
+    knock_opens any --window 1m
+    cp /etc/portsmith.d/any.conf "$lab/any.conf"
+    echo "Hours = $(day +6) 00:00-24:00" >>/etc/portsmith.d/any.conf
+    reload_daemon
+    wait_for_log "any: tcp/22 for $client has ended: it is no longer permitted; no connection came"
+    has_no_grant "$client"
+    cp "$lab/any.conf" /etc/portsmith.d/any.conf
+    reload_daemon
 }

@@ -748,6 +748,19 @@ static void an_expired_profile_is_refused(void **state)
     check_denied(CAROL, &r, VERDICT_EXPIRED_PROFILE);
 }
 
+static void outside_its_hours_a_profile_is_refused(void **state)
+{
+    struct request r = open_request(now());
+    uint16_t minute = helper_policy_minute(clock_wall_ns() / NSEC_PER_SEC);
+    struct helper_profile *p = profile_of(ALICE);
+
+    (void)state;
+    p->hours_count = 2; /* all of the week but a few minutes */
+    p->hours[0] = (struct hours){0, (uint16_t)(minute > 2 ? minute - 2 : 0)};
+    p->hours[1] = (struct hours){(uint16_t)(minute + 2), MINUTES_A_WEEK};
+    check_denied(ALICE, &r, VERDICT_OUTSIDE_HOURS);
+}
+
 static void services_beyond_the_profile_are_refused(void **state)
 {
     struct request r = open_service(now(), "tcp/23");
@@ -1359,6 +1372,7 @@ int main(void)
         IN_WORLD(within_the_skew_all_is_well),
         IN_WORLD(without_skew_any_time_is_well),
         IN_WORLD(an_expired_profile_is_refused),
+        IN_WORLD(outside_its_hours_a_profile_is_refused),
         IN_WORLD(services_beyond_the_profile_are_refused),
         IN_WORLD(addresses_beyond_the_profile_are_refused),
         IN_WORLD(a_signed_address_counts_whatever_was_observed),

@@ -340,6 +340,74 @@ static int start(void **state)
     return sodium_init() < 0;
 }
 
+static struct helper_profile with_hours(size_t count, const struct hours *hours)
+{
+    struct helper_profile p = {.hours_count = (uint32_t)count};
+
+    memcpy(p.hours, hours, count * sizeof *hours);
+    return p;
+}
+
+enum {
+    MONDAY = 1764547200, /* 2025-12-01T00:00:00Z */
+    HOUR = 3600,
+    DAY = 24 * HOUR,
+};
+
+static void hours_begin_and_end_in_utc(void **state)
+{
+    const struct hours hours[] = {{8 * 60, 18 * 60}, {1440 + 8 * 60, 1440 + 9 * 60}};
+    struct helper_profile p = with_hours(2, hours);
+    int64_t eight = MONDAY + 8 * HOUR;
+
+    (void)state;
+    assert_int_equal(helper_policy_minute(MONDAY), 0);
+    assert_int_equal(helper_policy_minute(MONDAY - 1), MINUTES_A_WEEK - 1);
+    assert_true(helper_policy_is_outside_hours(&p, eight - 1));
+    assert_false(helper_policy_is_outside_hours(&p, eight));
+    assert_false(helper_policy_is_outside_hours(&p, eight + 10 * HOUR - 1));
+    assert_true(helper_policy_is_outside_hours(&p, eight + 10 * HOUR));
+    assert_int_equal(helper_policy_latest_end(&p, eight + 59), eight + 10 * HOUR);
+    assert_int_equal(helper_policy_latest_end(&p, eight - 1), eight - 1);
+    assert_int_equal(helper_policy_next_hours(&p, eight - 1), 8 * 60);
+    assert_int_equal(helper_policy_next_hours(&p, eight + 11 * HOUR), 1440 + 8 * 60);
+    assert_int_equal(helper_policy_next_hours(&p, eight + 2 * DAY), 8 * 60);
+    p.expires = eight + HOUR;
+    assert_int_equal(helper_policy_latest_end(&p, eight), eight + HOUR);
+    assert_false(helper_policy_is_outside_hours(&(struct helper_profile){0}, eight));
+    assert_true(helper_policy_latest_end(&(struct helper_profile){0}, eight) == INT64_MAX);
+}
+
+static void hours_go_on_after_midnight(void **state)
+{
+    const struct hours nights[] = {{0, 6 * 60}, {MINUTES_A_WEEK - 60, MINUTES_A_WEEK}};
+    const struct hours week[] = {{0, 1440}, {1440, MINUTES_A_WEEK}};
+    struct helper_profile p = with_hours(2, nights);
+
+    (void)state;
+    assert_int_equal(helper_policy_latest_end(&p, MONDAY - 1), MONDAY + 6 * HOUR);
+    p = with_hours(2, week);
+    assert_true(helper_policy_latest_end(&p, MONDAY + DAY) == INT64_MAX);
+}
+
+static void wrong_hours_are_refused(void **state)
+{
+    const struct hours wrong[] = {{5, 5}, {6, 5}, {0, MINUTES_A_WEEK + 1}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct helper_profile p = good_profile;
+
+        p.hours_count = 1;
+        p.hours[0] = wrong[i];
+        assert_false(receives_profile(&p));
+        p.hours[0] = (struct hours){5, 6};
+        assert_true(receives_profile(&p));
+        p.hours_count = POLICY_HOURS + 1;
+        assert_false(receives_profile(&p));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +424,9 @@ int main(void)
         cmocka_unit_test(addresses_of_the_profile_are_permitted),
         cmocka_unit_test(every_ipv6_address_is_not_every_ipv4_address),
         cmocka_unit_test(a_profile_ends_at_its_second),
+        cmocka_unit_test(hours_begin_and_end_in_utc),
+        cmocka_unit_test(hours_go_on_after_midnight),
+        cmocka_unit_test(wrong_hours_are_refused),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
