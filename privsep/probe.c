@@ -196,25 +196,30 @@ static const char *backend_name(enum backend backend)
     return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
 }
 
+bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why)
+{
+    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
+    found->in_use[IPV4] = true;
+    found->in_use[IPV6] = kernel_has_ipv6();
+    for (int family = IPV4; family < FAMILIES; family++) {
+        found->paths[family] = helper_probe_program(found->backend, family);
+        if (found->in_use[family] && !found->paths[family])
+            return error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
+                             backend_name(found->backend), backend_name(found->backend),
+                             family == IPV6 ? 6 : 4);
+    }
+    return true;
+}
+
 enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
                                struct error *why)
 {
     enum probe_result result = PROBE_USABLE;
 
-    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
-    found->in_use[IPV4] = true;
-    found->in_use[IPV6] = kernel_has_ipv6();
-    for (int family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++) {
-        if (!found->in_use[family])
-            continue;
-        found->paths[family] = helper_probe_program(found->backend, family);
-        if (!found->paths[family]) {
-            error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
-                      backend_name(found->backend), backend_name(found->backend),
-                      family == IPV6 ? 6 : 4);
-            return PROBE_UNUSABLE;
-        }
-        result = try_family(found->paths[family], family, wishes, why);
-    }
+    if (!helper_probe_choose(found, wanted, why))
+        return PROBE_UNUSABLE;
+    for (int family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++)
+        if (found->in_use[family])
+            result = try_family(found->paths[family], family, wishes, why);
     return result;
 }

@@ -32,6 +32,10 @@ enum probe_result {
 enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
                                struct error *why);
 
+/* Only chooses, and finds the restore programs: tries nothing, changes nothing. False
+ * with the reason, and what to do, in *why. */
+bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why);
+
 /* The restore program of a back end, or NULL when it is not installed. */
 const char *helper_probe_program(enum backend backend, int family);
 

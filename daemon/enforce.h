@@ -1,0 +1,23 @@
+/* Puts the rules of portsmith-firewall(8) in force, in both families or in none. For
+ * root; runs iptables-restore(8) by its absolute path and nothing else. */
+#ifndef PORTSMITH_ENFORCE_H
+#define PORTSMITH_ENFORCE_H
+
+#include <stdbool.h>
+
+#include "error.h"
+#include "probe.h"
+#include "ruleset.h"
+
+/* Makes the firewall as in *plan, in every family in use. Where one fails, those
+ * before it are made as in *before again, and *why says what failed. */
+bool enforce_plan(const struct xtables *xtables, const struct plan *plan,
+                  const struct plan *before, struct error *why);
+
+/* Whether a family's firewall has what the plan says, which is not empty. */
+bool enforce_looks_intact(const struct xtables *xtables, int family, const struct plan *plan);
+
+/* Removes every trace, from both back ends. False with the reason when something stays. */
+bool enforce_removal(struct error *why);
+
+#endif
