@@ -1,0 +1,377 @@
+#!/usr/bin/env bats
+# portsmith-firewall among other rules of a host, with real packets.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+bats_require_minimum_version 1.5.0
+
+. "$top/tests/net/net.bash"
+. "$top/tests/lib/build.bash"
+
+no_ipv6=$build_directory/tests/drills/no-ipv6
+
+setup_file() {
+    local program
+
+    lab_setup
+    start_listener 22
+    start_listener 80
+    start_udp_listener 5300
+    start_udp_listener 5301
+    # What other programs have there. Nothing of it looks at connections.
+    for program in iptables ip6tables; do
+        on server "$program-$BACKEND-restore" <<END
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:DOCKER-USER - [0:0]
+:f2b-sshd - [0:0]
+-A INPUT -p tcp -m tcp --dport 22 -j f2b-sshd
+-A FORWARD -j DOCKER-USER
+-A f2b-sshd -j RETURN
+COMMIT
+END
+    done
+    saved_rules >"$lab/before"
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    own_log
+    own_addresses
+}
+
+teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || {
+        saved_rules
+        cat "$lab/log/terminal.log" 2>/dev/null
+    }
+    [ ! -e "$lab/daemon.pid" ] || { stop_daemon && on server portsmithd --release; }
+    firewall restore
+    # shellcheck disable=SC2046 # words are words
+    kill -KILL $(sweepers) 2>/dev/null || true
+}
+
+firewall() { # ARGUMENT of portsmith-firewall...
+    on server portsmith-firewall "$@"
+}
+
+# The filter table in both families, without counters.
+saved_rules() {
+    local program
+
+    for program in iptables ip6tables; do
+        on server "$program-$BACKEND-save" -t filter | sed '/^#/d; s/ \[[0-9:]*\]$//'
+    done
+}
+
+all_is_as_before() {
+    diff "$lab/before" <(saved_rules)
+}
+
+# Both families' rules without what is ours are as before.
+others_are_as_before() {
+    diff "$lab/before" <(saved_rules | grep -v portsmith-)
+}
+
+sweepers() {
+    process_named 'portsmith-firew.*'
+}
+
+no_sweeper_is_left() {
+    ! sweepers
+}
+
+is_pinged() {
+    local version=""
+
+    [ "$FAMILY" = 4 ] || version=-6
+    # shellcheck disable=SC2086 # one word or none
+    on client nmap $version -n -sn -PE --send-ip --disable-arp-ping "$server" | grep '^Host is up'
+}
+
+@test "a scan finds the allowed ports, no others" {
+    local version="" found
+
+    [ "$FAMILY" = 4 ] || version=-6
+    firewall try --allow tcp/22 --allow udp/5300
+    # shellcheck disable=SC2086 # one word or none
+    found=$(on client nmap $version -n -Pn -sS --max-retries 1 -p 20-25,80 -oG - "$server")
+    echo "$found"
+    [[ $found == *" 22/open/tcp"* ]]
+    [ "$(grep -o '/open/' <<<"$found" | wc -l)" -eq 1 ]
+    [[ $found == *"80/filtered/tcp"* ]]
+    udp_is_open "$server" 5300
+    run ! udp_is_open "$server" 5301
+}
+
+@test "connections that stand live on, also where the kernel looked at none before" {
+    open_connection "$server" 80
+    firewall try
+    port_is_shut "$server" 80
+    connection_answers
+}
+
+@test "loopback, ping and neighbours" {
+    firewall try
+    on server socat -u /dev/null TCP4:127.0.0.1:80
+    on server socat -u /dev/null TCP6:[::1]:80
+    is_pinged
+    ip -n client "-$FAMILY" neighbour flush dev eth0
+    ip -n server "-$FAMILY" neighbour flush dev eth0
+    is_pinged
+}
+
+@test "what is too big for the path is told to the host" {
+    firewall try
+    if [ "$FAMILY" = 4 ]; then
+        xtables -C portsmith-trial -p icmp -m icmp --icmp-type 3 -j ACCEPT
+    else
+        xtables -C portsmith-trial -p ipv6-icmp -m icmp6 --icmpv6-type 2 -j ACCEPT
+    fi
+}
+
+@test "it rolls back by itself" {
+    firewall try --timeout 2
+    port_is_shut "$server" 80
+    wait_until 10 port_is_open "$server" 80
+    wait_until 10 all_is_as_before
+    [[ $(firewall show) == "nothing is closed"* ]]
+    run firewall confirm
+    [ "$status" -eq 1 ]
+    all_is_as_before
+}
+
+@test "it rolls back when every process of it is killed" {
+    firewall try --timeout 3
+    # shellcheck disable=SC2046 # words are words
+    kill -KILL $(sweepers)
+    wait_until 5 no_sweeper_is_left
+    port_is_shut "$server" 80
+    wait_until 10 port_is_open "$server" 80
+    # The rules are dead, and there until somebody looks after them.
+    saved_rules | grep -q portsmith-trial
+    [[ $(firewall show) == "nothing is closed"* ]]
+    firewall enforce
+    all_is_as_before
+}
+
+@test "it rolls back when the terminal dies" {
+    spawn server "$lab/log/terminal.log" script -q -e \
+        -c "portsmith-firewall try --timeout 3; sleep 60" /dev/null
+    wait_until 5 grep -q confirm "$lab/log/terminal.log"
+    end_process KILL "$spawned"
+    port_is_shut "$server" 80
+    wait_until 10 port_is_open "$server" 80
+    wait_until 10 all_is_as_before
+}
+
+@test "what is confirmed stays" {
+    firewall try --allow tcp/22 --timeout 3
+    firewall confirm
+    grep -q -x 'Allow = tcp/22' /var/lib/portsmith/firewall
+    wait_until 10 no_sweeper_is_left
+    port_is_open "$server" 22
+    port_is_shut "$server" 80
+    [ "$(firewall show)" = "confirmed: all closed but tcp/22" ]
+}
+
+@test "restore leaves all as before, whatever there was" {
+    firewall try --allow tcp/22
+    firewall confirm
+    firewall try --allow tcp/80
+    run ! all_is_as_before
+    firewall restore
+    all_is_as_before
+    [ ! -e /var/lib/portsmith/firewall ]
+    [ ! -e /run/portsmith/firewall ]
+    firewall restore
+    all_is_as_before
+}
+
+@test "foreign chains and policies are left alone" {
+    firewall try --allow tcp/22
+    others_are_as_before
+    firewall confirm
+    others_are_as_before
+    # Ours comes last, and what others drop is dropped.
+    [ "$(xtables -S INPUT | tail -n 1)" = "-A INPUT -j portsmith-firewall" ]
+    xtables -I f2b-sshd -s "$client" -j DROP
+    port_is_shut "$server" 22
+    xtables -D f2b-sshd -s "$client" -j DROP
+    port_is_open "$server" 22
+}
+
+@test "a second try takes the place of the first" {
+    firewall try --allow tcp/22 --timeout 2
+    firewall try --allow tcp/80
+    wait_until 10 one_sweeper_is_left
+    port_is_open "$server" 80
+    port_is_shut "$server" 22
+    firewall confirm
+    port_is_open "$server" 80
+}
+
+one_sweeper_is_left() {
+    [ "$(sweepers | wc -l)" -eq 1 ]
+}
+
+@test "after a trial that failed, what was confirmed is in force again" {
+    firewall try --allow tcp/80
+    firewall confirm
+    firewall try --allow tcp/22 --timeout 2
+    port_is_open "$server" 22
+    port_is_shut "$server" 80
+    wait_until 10 port_is_open "$server" 80
+    port_is_shut "$server" 22
+    wait_until 10 no_trial_is_left
+    port_is_open "$server" 80
+}
+
+no_trial_is_left() {
+    ! saved_rules | grep -q portsmith-trial
+}
+
+# With an ip6tables-restore that fails.
+without_ip6tables() { # COMMAND...
+    on server bash -c '
+        mkdir -p "$lab/sbin"
+        cp -a /usr/sbin/*tables* "$lab/sbin/"
+        rm "$lab/sbin/ip6tables-$BACKEND-restore"
+        printf "#!/bin/sh\nexit 2\n" >"$lab/sbin/ip6tables-$BACKEND-restore"
+        chmod 755 "$lab/sbin/ip6tables-$BACKEND-restore"
+        mount --bind "$lab/sbin" /usr/sbin
+        "$@"' bash "$@"
+}
+
+@test "where IPv6 fails, nothing changes in IPv4" {
+    export lab
+    run without_ip6tables portsmith-firewall try --allow tcp/22
+    echo "$output"
+    [ "$status" -eq 1 ]
+    all_is_as_before
+    [ ! -e /run/portsmith/firewall ]
+    firewall try --allow tcp/80
+    firewall confirm
+    saved_rules >"$lab/confirmed"
+    run without_ip6tables portsmith-firewall try --allow tcp/22
+    [ "$status" -eq 1 ]
+    diff "$lab/confirmed" <(saved_rules)
+    [ "$(firewall show)" = "confirmed: all closed but tcp/80" ]
+}
+
+@test "a host without IPv6 is closed all the same" {
+    xtables_4() {
+        on server "iptables-$BACKEND" -w 5 "$@"
+    }
+    on server "$no_ipv6" portsmith-firewall try
+    xtables_4 -C portsmith-trial -j DROP
+    on server "$no_ipv6" portsmith-firewall confirm
+    xtables_4 -C portsmith-firewall -j DROP
+    on server "$no_ipv6" portsmith-firewall show
+    run ! on server "ip6tables-$BACKEND" -C INPUT -j portsmith-firewall
+    on server "$no_ipv6" portsmith-firewall restore
+    all_is_as_before
+}
+
+@test "a boot puts in force what was confirmed, and nothing else" {
+    local program
+
+    firewall enforce
+    all_is_as_before
+    firewall try --allow tcp/22
+    firewall confirm
+    for program in iptables ip6tables; do # as after a boot
+        on server "$program-$BACKEND-restore" <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT'
+    done
+    rm -rf /run/portsmith
+    port_is_open "$server" 80
+    run firewall show
+    [ "$status" -eq 1 ]
+    [[ $output == *"not in force"* ]]
+    firewall enforce
+    firewall show
+    port_is_shut "$server" 80
+    port_is_open "$server" 22
+    firewall restore
+    for program in iptables ip6tables; do
+        on server "$program-$BACKEND-restore" < <(of_family "$program")
+    done
+    all_is_as_before
+}
+
+# Its part of what there was before.
+of_family() { # iptables|ip6tables
+    if [ "$1" = iptables ]; then
+        sed '/^COMMIT/q' "$lab/before"
+    else
+        sed '1,/^COMMIT/d' "$lab/before"
+    fi
+}
+
+refuses_login() { # PORT COMMAND...
+    local port=$1
+
+    shift
+    run "$@"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"this is an ssh login to tcp/$port"*"--force"* ]]
+    all_is_as_before
+}
+
+@test "it refuses to cut off the next ssh login" {
+    local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 2222"
+
+    refuses_login 2222 on server env "$connection" portsmith-firewall try --allow tcp/22
+    # As sudo does.
+    refuses_login 2222 on server env "$connection" \
+        bash -c 'env -u SSH_CONNECTION portsmith-firewall try; exit $?'
+    cp /bin/bash "$lab/sshd"
+    refuses_login 22 on server "$lab/sshd" -c 'portsmith-firewall try --allow tcp/80; exit $?'
+    on server env "$connection" portsmith-firewall try --allow tcp/2222
+    firewall restore
+    on server env "$connection" portsmith-firewall try --force
+}
+
+@test "a running portsmithd that lets ssh in is a way" {
+    local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22"
+
+    configure "Close = tcp/22"
+    refuses_login 22 on server env "$connection" portsmith-firewall try
+    start_daemon
+    on server env "$connection" portsmith-firewall try
+}
+
+@test "a knock opens through both" {
+    start_server_daemon "Close = tcp/22"
+    add_profile both --open tcp/22,tcp/80 --window 1m
+    firewall try
+    port_is_shut "$server" 22
+    port_is_shut "$server" 80
+    knock_opens both tcp/22
+    port_is_open "$server" 22
+    port_is_shut "$server" 80
+    knock_opens both tcp/80
+    port_is_open "$server" 80
+}
+
+@test "bad input is refused, and changes nothing" {
+    run -2 firewall try --allow ssh
+    [[ $output == *"--allow: "* ]]
+    run -2 firewall try --timeout 0
+    run -2 firewall try tcp/22
+    run -2 firewall
+    run -2 firewall shut
+    run -1 as_client portsmith-firewall show
+    [[ $output == *"only root"* ]]
+    echo rubbish >"$conf"
+    run -78 firewall try --allow tcp/22
+    rm "$conf"
+    all_is_as_before
+}
+
+@test "the unit is one that systemd takes" {
+    systemd-analyze verify --man=no /run/lab/stage/lib/systemd/system/portsmith-firewall.service
+}
