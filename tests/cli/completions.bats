@@ -84,6 +84,10 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     all_offer "close list release reload status watch" portsmithctl ""
 }
 
+@test "portsmith-firewall: the options of --help, no more and no less" {
+    offers_the_options_of_help portsmith-firewall try confirm show restore enforce
+}
+
 @test "portsmithd: the options of --help, no more and no less" {
     offers_the_options_of_help portsmithd
 }
@@ -111,6 +115,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     all_offer web portsmith-knock show --json w
     all_offer "bastion web" portsmith-knock export ""
     all_offer "add create init list revoke show" portsmith-profile ""
+    all_offer "confirm enforce restore show try" portsmith-firewall ""
 }
 
 @test "the subcommands of the program are those that are completed" {
@@ -138,6 +143,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     all_offer "tcp/22 tcp/" portsmith-knock bastion t
     all_offer "tcp/ udp/" portsmith-knock web ""
     all_offer "tcp/ udp/" portsmith-profile create guest --open ""
+    all_offer "tcp/ udp/" portsmith-firewall try --allow ""
 }
 
 @test "nothing that stands in a file or in its name is run" {

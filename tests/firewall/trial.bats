@@ -38,6 +38,7 @@ teardown_file() {
 }
 
 setup() {
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $BACKEND" >"$conf"
     own_log
     own_addresses
 }
@@ -116,7 +117,7 @@ is_pinged() {
 @test "loopback, ping and neighbours" {
     firewall try
     on server socat -u /dev/null TCP4:127.0.0.1:80
-    on server socat -u /dev/null TCP6:[::1]:80
+    on server socat -u /dev/null "TCP6:[::1]:80"
     is_pinged
     ip -n client "-$FAMILY" neighbour flush dev eth0
     ip -n server "-$FAMILY" neighbour flush dev eth0
@@ -369,6 +370,7 @@ refuses_login() { # PORT COMMAND...
     echo rubbish >"$conf"
     run -78 firewall try --allow tcp/22
     rm "$conf"
+    [[ $(firewall show) == "nothing is closed"* ]]
     all_is_as_before
 }
 
