@@ -196,18 +196,28 @@ static const char *backend_name(enum backend backend)
     return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
 }
 
-bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why)
+static void choose_backend(struct xtables *found, enum backend wanted)
 {
     found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
     found->in_use[IPV4] = true;
     found->in_use[IPV6] = kernel_has_ipv6();
-    for (int family = IPV4; family < FAMILIES; family++) {
-        found->paths[family] = helper_probe_program(found->backend, family);
-        if (found->in_use[family] && !found->paths[family])
-            return error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
-                             backend_name(found->backend), backend_name(found->backend),
-                             family == IPV6 ? 6 : 4);
-    }
+}
+
+static bool find_program(struct xtables *found, int family, struct error *why)
+{
+    found->paths[family] = helper_probe_program(found->backend, family);
+    return found->paths[family] ||
+           error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
+                     backend_name(found->backend), backend_name(found->backend),
+                     family == IPV6 ? 6 : 4);
+}
+
+bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why)
+{
+    choose_backend(found, wanted);
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (found->in_use[family] && !find_program(found, family, why))
+            return false;
     return true;
 }
 
@@ -216,10 +226,13 @@ enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsig
 {
     enum probe_result result = PROBE_USABLE;
 
-    if (!helper_probe_choose(found, wanted, why))
-        return PROBE_UNUSABLE;
-    for (int family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++)
-        if (found->in_use[family])
-            result = try_family(found->paths[family], family, wishes, why);
+    choose_backend(found, wanted);
+    for (int family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++) {
+        if (!found->in_use[family])
+            continue;
+        if (!find_program(found, family, why))
+            return PROBE_UNUSABLE;
+        result = try_family(found->paths[family], family, wishes, why);
+    }
     return result;
 }
