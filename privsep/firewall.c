@@ -388,6 +388,22 @@ bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grant
     return true;
 }
 
+bool helper_firewall_refresh(struct firewall *fw, int family, const struct grants *grants,
+                             struct error *why)
+{
+    bool present[JUMPS];
+    struct text text;
+
+    for (size_t i = 0; i < JUMPS; i++)
+        present[i] = is_wanted(fw, &jumps[i]);
+    helper_text_begin(&text);
+    write_everything(fw, text.out, grants, family, present);
+    if (text_run(&text, &fw->restore[family], why) != RESTORE_DONE)
+        return helper_firewall_establish(fw, family, grants, why);
+    fw->unsure[family] = false;
+    return true;
+}
+
 bool helper_firewall_insert(struct firewall *fw, int family, const struct grants *grants,
                             struct error *why)
 {

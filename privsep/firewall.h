@@ -45,6 +45,12 @@ bool helper_firewall_establish(struct firewall *fw, int family, const struct gra
 bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grants *grants,
                              struct error *why);
 
+/* Writes all chains anew, in one transaction per table; the jumps stay as they are. For
+ * ip6tables-legacy, which takes one rule for another when it is asked for one with -C
+ * (1.8.9, tried: it finds `-m mark --mark 6` where only 5 is). Errors as above. */
+bool helper_firewall_refresh(struct firewall *fw, int family, const struct grants *grants,
+                             struct error *why);
+
 /* Adds the rules of the grants that are new in this batch, in one transaction;
  * falls back to rewriting. Errors as above. */
 bool helper_firewall_insert(struct firewall *fw, int family, const struct grants *grants,

@@ -87,14 +87,14 @@ static void check_lock(const struct helper *h)
         fatalx("the xtables lock was removed or replaced: starting again");
 }
 
-static void mend(struct helper *h, int family, bool whole)
+typedef bool change_firewall(struct firewall *fw, int family, const struct grants *grants,
+                             struct error *why);
+
+static void mend(struct helper *h, int family, change_firewall *change)
 {
     struct error why;
 
-    if (!h->firewall.xtables.in_use[family])
-        return;
-    if (whole ? helper_firewall_establish(&h->firewall, family, &h->grants, &why)
-              : helper_firewall_rewrite(&h->firewall, family, &h->grants, &why))
+    if (!h->firewall.xtables.in_use[family] || change(&h->firewall, family, &h->grants, &why))
         return;
     log_warnx("the firewall could not be changed, trying again in %d s: %s", RETRY_SECONDS,
               why.text);
@@ -141,7 +141,7 @@ static void serve_deadlines(struct helper *h)
 
     for (int family = IPV4; family < FAMILIES; family++)
         if (changed[family])
-            mend(h, family, false);
+            mend(h, family, helper_firewall_rewrite);
     if (ended > 0)
         helper_grants_store(&h->grants);
     for (size_t i = 0; i < ended; i++) /* last: the log may be slow */
@@ -161,7 +161,7 @@ static void serve_retry(struct helper *h)
     h->retry_at = 0;
     for (int family = IPV4; family < FAMILIES; family++)
         if (h->firewall.unsure[family])
-            mend(h, family, true);
+            mend(h, family, helper_firewall_establish);
 }
 
 static void serve_clock_step(struct helper *h)
@@ -170,8 +170,8 @@ static void serve_clock_step(struct helper *h)
         return;
     log_info("the wall clock was set: rewriting the deadlines of live grants");
     helper_grants_follow_clock(&h->grants);
-    mend(h, IPV4, false);
-    mend(h, IPV6, false);
+    mend(h, IPV4, helper_firewall_rewrite);
+    mend(h, IPV6, helper_firewall_rewrite);
 }
 
 /* False when chains were put back too often of late. */
@@ -204,8 +204,10 @@ static void look(struct helper *h)
             continue;
         state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
         damaged[family] = state == FIREWALL_DAMAGED;
-        if (state == FIREWALL_INTACT && !legacy)
-            mend(h, family, false); /* what was closed may have been restored */
+        if (state == FIREWALL_INTACT && !legacy) /* what was closed may have been restored */
+            mend(h, family, helper_firewall_rewrite);
+        if (state == FIREWALL_INTACT && legacy && family == IPV6) /* or it may not be */
+            mend(h, family, helper_firewall_refresh);
         if (state == FIREWALL_UNREADABLE) {
             check_lock(h);
             h->look_at = seconds_from_now(RETRY_SECONDS);
@@ -216,7 +218,7 @@ static void look(struct helper *h)
     log_warnx("another program removed Portsmith's rules: putting them back");
     for (int family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
-            mend(h, family, true);
+            mend(h, family, helper_firewall_establish);
 }
 
 static void serve_look(struct helper *h)
@@ -274,7 +276,7 @@ static int stop(struct helper *h)
     for (int i = 0; i < STOP_TRIES; i++)
         for (int family = IPV4; family < FAMILIES; family++)
             if (h->firewall.unsure[family])
-                mend(h, family, false);
+                mend(h, family, helper_firewall_rewrite);
     helper_firewall_close(&h->firewall);
     for (size_t i = 0; i < ended; i++)
         log_ended(h, &h->grants.items[i], "portsmithd stops");
