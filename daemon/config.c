@@ -206,6 +206,17 @@ static bool set_run_directory(void *into, const char *value, struct error *why)
     return set_path(c->run_directory, value, why);
 }
 
+/* The collector reads no file of another name. */
+static bool set_metrics_file(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+    size_t n = strlen(value);
+
+    if (n < sizeof "/x.prom" - 1 || strcmp(value + n - 5, ".prom") != 0)
+        return error_set(why, "expected a file whose name ends in .prom, not '%s'", value);
+    return set_path(c->metrics_file, value, why);
+}
+
 static const struct setting settings[] = {
     {"Interface", set_interface, true},
     {"Port", set_port, false},
@@ -222,6 +233,7 @@ static const struct setting settings[] = {
     {"ProfileDirectory", set_profile_directory, false},
     {"StateDirectory", set_state_directory, false},
     {"RunDirectory", set_run_directory, false},
+    {"MetricsFile", set_metrics_file, false},
 };
 
 enum { SETTINGS = sizeof settings / sizeof *settings };
@@ -694,6 +706,8 @@ static void print_main(const struct config *c, FILE *out)
         fprintf(out, "ControlGroup = %s\n", c->control_group);
     fprintf(out, "ProfileDirectory = %s\nStateDirectory = %s\nRunDirectory = %s\n",
             c->profile_directory, c->state_directory, c->run_directory);
+    if (c->metrics_file[0])
+        fprintf(out, "MetricsFile = %s\n", c->metrics_file);
 }
 
 void config_print_profile(const struct config *c, const struct profile *p, FILE *out)

@@ -48,6 +48,7 @@ struct config {
     char profile_directory[CONFIG_PATH_SIZE];
     char state_directory[CONFIG_PATH_SIZE];
     char run_directory[CONFIG_PATH_SIZE];
+    char metrics_file[CONFIG_PATH_SIZE]; /* empty: none is written */
     uint8_t server_public[KEY_SIZE];
     struct profile *profiles; /* locked memory; sorted by name; complete: the
                                  defaults are filled in */

@@ -79,7 +79,10 @@ static const char rest[] =
     "# Profiles and the server's key; what must outlive a reboot; what must not.\n"
     "#ProfileDirectory = /etc/portsmith.d\n"
     "#StateDirectory = /var/lib/portsmith\n"
-    "#RunDirectory = /run/portsmith\n";
+    "#RunDirectory = /run/portsmith\n"
+    "\n"
+    "# The counters, for node_exporter's textfile collector. None is written by default.\n"
+    "#MetricsFile = /var/lib/prometheus/node-exporter/portsmith.prom\n";
 
 static uint16_t choose_port(const struct config *wishes)
 {

@@ -18,6 +18,7 @@
 #include "counters.h"
 #include "file.h"
 #include "log.h"
+#include "metrics.h"
 #include "neighbours.h"
 #include "notify.h"
 #include "pair.h"
@@ -48,6 +49,8 @@ struct supervisor {
     int64_t restart_at; /* 0: no restart is planned */
     int64_t look_at;    /* at the interfaces; 0: not planned */
     int64_t alive_at;   /* tell the service manager that we are; 0: it does not ask */
+    int64_t metrics_at; /* write them; 0: nobody wants them */
+    bool metrics_failed;
     bool stopping;
     bool handing_over; /* stopping, and what is granted is the next start's */
 };
@@ -99,6 +102,24 @@ static enum pair_result start_pair(struct supervisor *s)
     log_info("%s", status);
     notify_status(status);
     return result;
+}
+
+/* Says once that it does not work, and no more until it has. */
+static void write_metrics(struct supervisor *s)
+{
+    bool up = s->pair.helper != 0 && s->pair.sniffer != 0;
+    struct error why;
+
+    s->metrics_at = 0;
+    if (!s->config->metrics_file[0])
+        return;
+    s->metrics_at = milliseconds_from_now(METRICS_PERIOD * 1000);
+    if (metrics_write(s->config->metrics_file, s->counters, up, &why)) {
+        s->metrics_failed = false;
+    } else if (!s->metrics_failed) {
+        log_warnx("no metrics are written: %s", why.text);
+        s->metrics_failed = true;
+    }
 }
 
 static void restart_pair(struct supervisor *s)
@@ -199,6 +220,7 @@ static bool reload(struct supervisor *s, struct error *why)
         log_warnx("%s", why->text);
         log_warnx("the configuration was not reloaded: the one in use stays");
     }
+    write_metrics(s);
     notify_ready();
     return done;
 }
@@ -371,12 +393,14 @@ static void handle_time(struct supervisor *s)
     }
     if (s->restart_at != 0 && now >= s->restart_at)
         restart_pair(s);
+    if (s->metrics_at != 0 && now >= s->metrics_at)
+        write_metrics(s);
 }
 
 static int time_until_next(const struct supervisor *s)
 {
     const int64_t planned[] = {s->restart_at, s->look_at, s->alive_at,
-                               control_next_end(&s->control)};
+                               s->metrics_at, control_next_end(&s->control)};
     int64_t next = INT64_MAX, left;
 
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
@@ -465,6 +489,7 @@ static int stop(struct supervisor *s)
     if (s->pair.helper == 0 && !s->handing_over)
         start_pair(s); /* between two: somebody has to remove the grants */
     pair_end(&s->pair, !s->handing_over);
+    write_metrics(s);
     counters_log(s->counters);
     config_free(s->config);
     if (s->releases)
@@ -516,6 +541,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         log_warnx("portsmithctl will not work: %s", why.text);
     tell_ready(options);
     plan_sign_of_life(&s);
+    write_metrics(&s);
     serve(&s);
     return stop(&s);
 }

@@ -264,11 +264,11 @@ wg0" ]
 @test "the first configuration explains every key and shows its true default" {
     run private portsmith-profile init --port 12345
     for key in Interface Port Transports Backend Close CloseWith MaxSkew Window MaxWindow MaxGrants User \
-        ProfileDirectory StateDirectory RunDirectory; do
+        ProfileDirectory StateDirectory RunDirectory MetricsFile; do
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
     private portsmithd -T -c /etc/portsmith.conf >defaults
-    sed -i '/^#Close = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
+    sed -i '/^#\(Close\|MetricsFile\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
     grep -q "^MaxGrants = 1000" etc/portsmith.conf
     private portsmithd -T -c /etc/portsmith.conf >spelt_out
     diff defaults spelt_out

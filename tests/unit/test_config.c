@@ -112,6 +112,7 @@ static void left_out_keys_have_defaults(void **state)
     assert_int_equal(c.transports, 1u << TRANSPORT_UDP);
     assert_string_equal(c.state_directory, "/var/lib/portsmith");
     assert_string_equal(c.run_directory, "/run/portsmith");
+    assert_string_equal(c.metrics_file, "");
 }
 
 static void every_key_is_read(void **state)
@@ -126,7 +127,8 @@ static void every_key_is_read(void **state)
                        "Backend = legacy\nClose = udp/53 tcp/443\nClose = tcp/22 tcp/443\n"
                        "CloseWith = reset\nMaxSkew = off\nWindow = 1m\nMaxWindow = 1m\n"
                        "MaxGrants = 10000\nUser = knock_user\nProfileDirectory = /a\n"
-                       "StateDirectory = /b/c d\nRunDirectory = /e\n");
+                       "StateDirectory = /b/c d\nRunDirectory = /e\n"
+                       "MetricsFile = /f/portsmith.prom\n");
     assert_true(config_read_main(&c, MAIN, &why));
     assert_int_equal(c.interface_count, 3);
     assert_string_equal(c.interfaces[2], "ppp0");
@@ -146,6 +148,7 @@ static void every_key_is_read(void **state)
     assert_string_equal(c.profile_directory, "/a");
     assert_string_equal(c.state_directory, "/b/c d");
     assert_string_equal(c.run_directory, "/e");
+    assert_string_equal(c.metrics_file, "/f/portsmith.prom");
 }
 
 #define SIXTEEN "a b c d e f g h i j k l m n o p"

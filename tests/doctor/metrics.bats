@@ -1,0 +1,58 @@
+#!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
+# The file for node_exporter's textfile collector.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/net/net.bash"
+
+setup_file() {
+    lab_setup
+    metrics=$lab/metrics
+    export metrics
+    rm -rf "$metrics"
+    mkdir "$metrics"
+    configure "MetricsFile = $metrics/portsmith.prom"
+    add_profile ssh --open tcp/22
+    start_daemon
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    common_setup
+}
+
+metric_is() { # NAME VALUE
+    grep -q -x "portsmith_$1 $2" "$metrics/portsmith.prom"
+}
+
+@test "the daemon writes its counters once it serves, and again" {
+    wait_until 5 metric_is up 1
+    metric_is granted_knocks_total 0
+    knock_until "ssh: opened tcp/22 for $client" ssh
+    wait_until 20 metric_is granted_knocks_total 1
+    [ "$(ls -A "$metrics")" = portsmith.prom ]
+}
+
+@test "a directory that cannot be written to is told once, and nothing else suffers" {
+    mv "$metrics" "$metrics.away"
+    reload_daemon
+    wait_for_log "no metrics are written: $metrics/: No such file or directory"
+    knock_until "ssh: (opened|extended) tcp/22 for $client" ssh
+    mv "$metrics.away" "$metrics"
+    reload_daemon
+    wait_until 5 metric_is up 1
+}
+
+@test "a stop leaves word that nobody listens" {
+    stop_daemon
+    metric_is up 0
+}
+
+@test "another kind of file is refused" {
+    configure "MetricsFile = /run/metrics.txt" || true
+    run -78 on server portsmithd -t -c "$conf"
+    [[ $output == *"MetricsFile"*".prom"* || $output == *"ends in .prom"* ]]
+}

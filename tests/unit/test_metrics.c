@@ -1,0 +1,85 @@
+#include "check.h"
+
+#include "metrics.h"
+
+static void read_all(const char *path, char *text, size_t size)
+{
+    FILE *file = fopen(path, "r");
+    size_t n;
+
+    assert_non_null(file);
+    n = fread(text, 1, size - 1, file);
+    text[n] = '\0';
+    fclose(file);
+}
+
+static void every_counter_is_there_under_its_own_name(void **state)
+{
+    const struct counters counters = {.captured = 1, .garbage = 2, .authentic = 3, .malformed = 4,
+                                      .untimely = 5, .repeated = 6, .throttled = 7, .unsent = 8,
+                                      .passed = 9, .granted = 10, .refused = UINT64_MAX,
+                                      .dropped = 11};
+    static const char *const lines[] = {
+        "\nportsmith_up 1\n", "\nportsmith_captured_frames_total 1\n",
+        "\nportsmith_dropped_frames_total 11\n",
+        "\nportsmith_garbage_frames_total 2\n", "\nportsmith_authentic_knocks_total 3\n",
+        "\nportsmith_malformed_knocks_total 4\n", "\nportsmith_untimely_knocks_total 5\n",
+        "\nportsmith_repeated_knocks_total 6\n", "\nportsmith_throttled_knocks_total 7\n",
+        "\nportsmith_unsent_knocks_total 8\n", "\nportsmith_passed_knocks_total 9\n",
+        "\nportsmith_granted_knocks_total 10\n",
+        "\nportsmith_refused_knocks_total 18446744073709551615\n",
+    };
+    char path[256], text[16384];
+    struct error why;
+    struct stat s;
+
+    snprintf(path, sizeof path, "%s/portsmith.prom", (char *)*state);
+    assert_true(metrics_write(path, &counters, true, &why));
+    read_all(path, text, sizeof text);
+    for (size_t i = 0; i < COUNT_OF(lines); i++)
+        assert_non_null(strstr(text, lines[i]));
+    assert_int_equal(stat(path, &s), 0);
+    assert_int_equal(s.st_mode & 07777, 0644);
+    assert_int_equal(access(".portsmith.prom.new", F_OK), -1);
+}
+
+static void the_file_is_replaced_as_a_whole(void **state)
+{
+    const struct counters counters = {.captured = 1};
+    char path[256], text[16384];
+    struct stat before, after;
+    struct error why;
+
+    snprintf(path, sizeof path, "%s/portsmith.prom", (char *)*state);
+    assert_true(metrics_write(path, &counters, true, &why));
+    assert_int_equal(link("portsmith.prom", "before"), 0);
+    assert_true(metrics_write(path, &counters, false, &why));
+    assert_int_equal(stat("before", &before), 0);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_not_equal(before.st_ino, after.st_ino);
+    read_all(path, text, sizeof text);
+    assert_non_null(strstr(text, "\nportsmith_up 0\n"));
+}
+
+static void a_directory_that_is_not_there_is_named(void **state)
+{
+    const struct counters counters = {0};
+    struct error why;
+
+    (void)state;
+    assert_false(metrics_write("/nowhere/portsmith.prom", &counters, true, &why));
+    assert_string_equal(why.text, "/nowhere/: No such file or directory");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_counter_is_there_under_its_own_name, scratch_enter,
+                                        scratch_leave),
+        cmocka_unit_test_setup_teardown(the_file_is_replaced_as_a_whole, scratch_enter,
+                                        scratch_leave),
+        cmocka_unit_test(a_directory_that_is_not_there_is_named),
+    };
+
+    return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
+}
