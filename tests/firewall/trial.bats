@@ -116,8 +116,8 @@ is_pinged() {
 
 @test "loopback, ping and neighbours" {
     firewall try
-    on server socat -u /dev/null TCP4:127.0.0.1:80
-    on server socat -u /dev/null "TCP6:[::1]:80"
+    on server socat -u /dev/null TCP4:127.0.0.1:80,connect-timeout=3
+    on server socat -u /dev/null "TCP6:[::1]:80,connect-timeout=3"
     is_pinged
     ip -n client "-$FAMILY" neighbour flush dev eth0
     ip -n server "-$FAMILY" neighbour flush dev eth0

@@ -83,6 +83,18 @@ static void one_family_without_a_program_is_named(void **state)
     no_scratch_chain_is_left();
 }
 
+static void choosing_runs_nothing(void **state)
+{
+    (void)state;
+    install_script("iptables-nft-restore", "#!/bin/sh\nexit 2\n");
+    assert_false(helper_probe_choose(&found, BACKEND_NFT, &why));
+    assert_non_null(strstr(why.text, "IPv6"));
+    install_script("ip6tables-nft-restore", "#!/bin/sh\nexit 2\n");
+    assert_true(helper_probe_choose(&found, BACKEND_NFT, &why));
+    assert_true(found.in_use[IPV4] && found.in_use[IPV6]);
+    assert_string_equal(strrchr(found.paths[IPV6], '/'), "/ip6tables-nft-restore");
+}
+
 static void without_a_plain_name_nft_comes_first(void **state)
 {
     (void)state;
@@ -168,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ELSEWHERE(a_host_without_iptables_is_told_what_to_install),
         ELSEWHERE(one_family_without_a_program_is_named),
+        ELSEWHERE(choosing_runs_nothing),
         ELSEWHERE(without_a_plain_name_nft_comes_first),
         ELSEWHERE(a_plain_name_is_what_it_leads_to),
         ELSEWHERE(a_missing_match_is_named),
