@@ -113,7 +113,7 @@ static void write_metrics(struct supervisor *s)
     s->metrics_at = 0;
     if (!s->config->metrics_file[0])
         return;
-    s->metrics_at = milliseconds_from_now(METRICS_PERIOD * 1000);
+    s->metrics_at = milliseconds_from_now((int64_t)METRICS_PERIOD * 1000);
     if (metrics_write(s->config->metrics_file, s->counters, up, &why)) {
         s->metrics_failed = false;
     } else if (!s->metrics_failed) {
@@ -338,10 +338,8 @@ static void handle_signal(struct supervisor *s)
     case SIGUSR1:
         counters_log(s->counters);
         break;
-    case SIGQUIT:
-        s->handing_over = true;
-        /* fallthrough */
     default:
+        s->handing_over = info.ssi_signo == SIGQUIT;
         log_info("stopping on signal %u", info.ssi_signo);
         s->stopping = true;
     }

@@ -90,7 +90,7 @@ static uint32_t begin_nest(union question *q, unsigned type)
 {
     uint32_t at = q->header.nlmsg_len;
 
-    put_attribute(q, type | NLA_F_NESTED, NULL, 0);
+    put_attribute(q, type | NLA_F_NESTED, "", 0);
     return at;
 }
 

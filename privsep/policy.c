@@ -152,7 +152,7 @@ static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now
 
         if (until == minute)
             return end;
-        end += (until - minute) * 60 - end % 60;
+        end += (int64_t)(until - minute) * 60 - end % 60;
     }
     return INT64_MAX; /* there is no gap in the week */
 }
