@@ -142,6 +142,15 @@ static bool set_max_window(void *into, const char *value, struct error *why)
     return timespan_parse(&c->max_window, value, why);
 }
 
+static bool set_forward(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    c->forward = strcmp(value, "yes") == 0;
+    return c->forward || strcmp(value, "no") == 0 ||
+           error_set(why, "expected yes or no, not '%s'", value);
+}
+
 static bool set_max_grants(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
@@ -224,6 +233,7 @@ static const struct setting settings[] = {
     {"Backend", set_backend, false},
     {"Close", set_close, true},
     {"CloseWith", set_close_with, false},
+    {"Forward", set_forward, false},
     {"MaxSkew", set_max_skew, false},
     {"Window", set_window, false},
     {"MaxWindow", set_max_window, false},
@@ -697,7 +707,8 @@ static void print_main(const struct config *c, FILE *out)
     print_transports(c, out);
     fprintf(out, "Backend = %s\n", backends[c->backend]);
     profile_print_services("Close", c->close, c->close_count, out);
-    fprintf(out, "CloseWith = %s\n", c->close_with_reset ? "reset" : "drop");
+    fprintf(out, "CloseWith = %s\nForward = %s\n", c->close_with_reset ? "reset" : "drop",
+            c->forward ? "yes" : "no");
     fprintf(out, "MaxSkew = %s\n", c->skew_checked ? timespan_format(c->max_skew, skew) : "off");
     fprintf(out, "Window = %s\nMaxWindow = %s\n", timespan_format(c->window, window),
             timespan_format(c->max_window, most));

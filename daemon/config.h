@@ -34,6 +34,7 @@ struct config {
     struct service close[CLOSE_SERVICES]; /* ascending */
     uint8_t close_count;
     bool close_with_reset;
+    bool forward; /* grants count for what passes through this host, too */
     bool skew_checked;
     uint32_t max_skew;   /* seconds */
     uint32_t window;     /* seconds; the default of profiles */

@@ -106,6 +106,36 @@ static bool ask_for_chains(struct mnl_socket *socket, unsigned sequence)
     return mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0;
 }
 
+static bool is_off(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    int first = file ? fgetc(file) : EOF;
+
+    if (file)
+        fclose(file);
+    return first == '0';
+}
+
+static bool sends_on(const struct config *config, bool ipv4)
+{
+    for (size_t i = 0; i < config->profile_count; i++)
+        for (unsigned j = 0; j < config->profiles[i].destination_count; j++)
+            if (address_is_ipv4(&config->profiles[i].destinations[j].address) == ipv4)
+                return true;
+    return false;
+}
+
+/* What a profile sends on, or Forward lets through, arrives only where the kernel forwards. */
+static void find_forwarding(const struct config *config, neighbours_report *report)
+{
+    if ((config->forward || sends_on(config, true)) && is_off("/proc/sys/net/ipv4/ip_forward"))
+        report("this host forwards no IPv4, and what a knock opens to other hosts does not reach "
+               "them: set net.ipv4.ip_forward = 1 with sysctl");
+    if (sends_on(config, false) && is_off("/proc/sys/net/ipv6/conf/all/forwarding"))
+        report("this host forwards no IPv6, and what a knock opens to other hosts does not reach "
+               "them: set net.ipv6.conf.all.forwarding = 1 with sysctl");
+}
+
 void neighbours_find(const struct config *config, neighbours_report *report)
 {
     struct search search = {.config = config, .report = report};
@@ -114,6 +144,7 @@ void neighbours_find(const struct config *config, neighbours_report *report)
     char answer[16384];
     ssize_t n;
 
+    find_forwarding(config, report);
     if (!socket)
         return;
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 && ask_for_chains(socket, sequence))

@@ -403,6 +403,9 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
         return;
     setup->backend = config->backend;
     setup->close_with_reset = config->close_with_reset;
+    setup->forward = config->forward;
+    for (size_t i = 0; i < config->profile_count; i++)
+        setup->sends_on |= config->profiles[i].destination_count > 0;
     setup->skew_checked = config->skew_checked;
     setup->max_skew = config->max_skew;
     setup->max_grants = config->max_grants;
@@ -422,6 +425,8 @@ static void fill_profile(struct helper_profile *to, const struct profile *from)
     to->prefix_count = from->prefix_count;
     memcpy(to->services, from->services, sizeof to->services);
     memcpy(to->prefixes, from->prefixes, sizeof to->prefixes);
+    to->destination_count = from->destination_count;
+    memcpy(to->destinations, from->destinations, sizeof to->destinations);
     memcpy(to->public_key, from->public_key, KEY_SIZE);
     to->window = from->window;
     to->max_window = from->max_window;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "destination.h"
 #include "hours.h"
 #include "keys.h"
 #include "settings.h"
@@ -56,11 +57,52 @@ bool profile_add_service(struct service *services, uint8_t *count, uint8_t most,
     return true;
 }
 
+/* The value of one Open line, word by word: SERVICE, or SERVICE -> DESTINATION. */
+struct opening {
+    struct profile *profile;
+    struct service service; /* the last one named; its port is 0 before the first */
+    bool expects_destination;
+};
+
+static bool add_service(struct opening *o, const char *word, struct error *why)
+{
+    struct profile *p = o->profile;
+
+    return profile_add_service(p->services, &p->service_count, POLICY_SERVICES, word, why) &&
+           service_parse(&o->service, word, why);
+}
+
+static bool add_destination(struct opening *o, const char *word, struct error *why)
+{
+    struct profile *p = o->profile;
+    struct helper_destination d = {.service = o->service};
+
+    if (!destination_parse(&d, word, why))
+        return false;
+    for (unsigned i = 0; i < p->destination_count; i++)
+        if (service_compare(&p->destinations[i].service, &d.service) == 0 &&
+            address_is_ipv4(&p->destinations[i].address) == address_is_ipv4(&d.address))
+            return error_set(why, "a second IPv%d destination for one service",
+                             address_is_ipv4(&d.address) ? 4 : 6);
+    if (p->destination_count == POLICY_DESTINATIONS)
+        return error_set(why, "more than %d destinations", POLICY_DESTINATIONS);
+    p->destinations[p->destination_count++] = d;
+    o->expects_destination = false;
+    o->service.port = 0;
+    return true;
+}
+
 static bool add_open(void *into, const char *word, struct error *why)
 {
-    struct profile *p = into;
+    struct opening *o = into;
 
-    return profile_add_service(p->services, &p->service_count, POLICY_SERVICES, word, why);
+    if (o->expects_destination)
+        return add_destination(o, word, why);
+    if (strcmp(word, "->") != 0)
+        return add_service(o, word, why);
+    o->expects_destination = o->service.port != 0;
+    return o->expects_destination ||
+           error_set(why, "expected a service before '->', such as tcp/2222 -> 192.168.1.10:22");
 }
 
 static bool add_address(void *into, const char *word, struct error *why)
@@ -98,7 +140,12 @@ static bool set_public_key(void *into, const char *value, struct error *why)
 
 static bool set_open(void *into, const char *value, struct error *why)
 {
-    return settings_each_word(value, add_open, into, why);
+    struct opening opening = {.profile = into};
+
+    if (!settings_each_word(value, add_open, &opening, why))
+        return false;
+    return !opening.expects_destination ||
+           error_set(why, "expected a destination after '->', such as 192.168.1.10:22");
 }
 
 static bool set_window(void *into, const char *value, struct error *why)
@@ -235,12 +282,36 @@ static void print_timespan(const char *key, uint32_t seconds, FILE *out)
         fprintf(out, "%s = %s\n", key, timespan_format(seconds, text));
 }
 
+static bool has_destination(const struct profile *p, const struct service *service)
+{
+    for (unsigned i = 0; i < p->destination_count; i++)
+        if (service_compare(&p->destinations[i].service, service) == 0)
+            return true;
+    return false;
+}
+
+static void print_open(const struct profile *p, FILE *out)
+{
+    char service[SERVICE_TEXT_SIZE], text[DESTINATION_TEXT_SIZE];
+    struct service own[POLICY_SERVICES];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < p->service_count; i++)
+        if (!has_destination(p, &p->services[i]))
+            own[count++] = p->services[i];
+    profile_print_services("Open", own, count, out);
+    for (unsigned i = 0; i < p->destination_count; i++)
+        fprintf(out, "Open = %s -> %s\n",
+                service_format(&p->destinations[i].service, service),
+                destination_format(&p->destinations[i], text));
+}
+
 void profile_print(const struct profile *p, FILE *out)
 {
     char key[KEY_TEXT_SIZE], date[DATE_TEXT_SIZE];
 
     fprintf(out, "[Profile]\nPublicKey = %s\n", key_format(p->public_key, key));
-    profile_print_services("Open", p->services, p->service_count, out);
+    print_open(p, out);
     print_timespan("Window", p->window, out);
     print_timespan("MaxWindow", p->max_window, out);
     print_address(p, out);

@@ -19,6 +19,8 @@ struct profile {
     uint8_t service_count;
     struct prefix prefixes[POLICY_PREFIXES];
     uint8_t prefix_count; /* 0: any address */
+    struct helper_destination destinations[POLICY_DESTINATIONS];
+    uint8_t destination_count;
     bool says_observed; /* the file itself says `observed`; while reading */
     bool needs_signed_address;
     bool has_preshared;

@@ -161,6 +161,24 @@ static bool choose_address(struct asked *asked)
     return helper_policy_permits_address(profile, &asked->address);
 }
 
+/* Leaves services out that would have to be sent on to a host of the address's family,
+ * when the profile names none; false if no other was asked for. */
+static bool choose_destinations(struct asked *asked)
+{
+    const struct helper_profile *profile = &asked->entry->profile;
+    bool ipv4 = address_is_ipv4(&asked->address);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < asked->service_count; i++)
+        if (helper_policy_destination(profile, &asked->services[i], ipv4) ||
+            !helper_policy_sends_on(profile, &asked->services[i]))
+            asked->services[kept++] = asked->services[i];
+        else
+            asked->denied = asked->services[i];
+    asked->service_count = kept;
+    return kept > 0;
+}
+
 static void choose_window(struct asked *asked, int64_t now)
 {
     const struct helper_profile *profile = &asked->entry->profile;
@@ -186,6 +204,8 @@ static enum verdict apply_policy(struct asked *asked)
         return VERDICT_SERVICE_DENIED;
     if (!choose_address(asked))
         return VERDICT_ADDRESS_DENIED;
+    if (!choose_destinations(asked))
+        return VERDICT_NO_DESTINATION;
     choose_window(asked, now);
     return 0;
 }
@@ -218,7 +238,8 @@ static uint32_t note_grants(const struct dispatch *d, const struct asked *asked)
         struct grant *grant = helper_grants_find(d->grants, asked->message.key_id,
                                                  &asked->address, &asked->services[i]);
 
-        grant->signed_address |= asked->request.has_address;
+        if (asked->request.has_address)
+            grant->signed_address = 1;
         if (grant->deadline < first)
             first = grant->deadline;
     }
@@ -276,13 +297,20 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
     return false;
 }
 
-/* Whose connections are to be told from what came in before. */
-static void begin_usage(const struct dispatch *d, const struct asked *asked,
+/* Whom its packets are sent on to, and whose connections are to be told from what came
+ * in before. */
+static void begin_grant(const struct dispatch *d, const struct asked *asked,
                         const struct service *service)
 {
     struct grant *grant =
         helper_grants_find(d->grants, asked->message.key_id, &asked->address, service);
+    const struct helper_destination *destination = helper_policy_destination(
+        &asked->entry->profile, service, address_is_ipv4(&asked->address));
 
+    if (destination) {
+        grant->destination = destination->address;
+        grant->destination_port = destination->port;
+    }
     grant->connections = asked->entry->profile.connections;
     helper_usage_begin(d->flows, grant);
 }
@@ -307,7 +335,7 @@ static enum verdict open_services(struct dispatch *d, struct asked *asked,
             change->rewrite = true;
         } else {
             change->insert = true;
-            begin_usage(d, asked, &asked->services[i]);
+            begin_grant(d, asked, &asked->services[i]);
         }
     }
     asked->left = note_grants(d, asked);
@@ -413,7 +441,7 @@ static void write_services_of(char *text, size_t size, const struct asked *asked
     const struct request *request = &asked->request;
 
     text[0] = '\0';
-    if (asked->verdict == VERDICT_SERVICE_DENIED)
+    if (asked->verdict == VERDICT_SERVICE_DENIED || asked->verdict == VERDICT_NO_DESTINATION)
         write_services(text, size, &asked->denied, 1);
     else if (asked->mark && request->service_count > 0)
         write_services(text, size, request->services, request->service_count);
@@ -479,6 +507,9 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
         write_hours(text, size, &asked->entry->profile);
     else if (asked->verdict == VERDICT_SERVICE_DENIED)
         snprintf(text, size, "%s is not in this profile", about->service);
+    else if (asked->verdict == VERDICT_NO_DESTINATION)
+        snprintf(text, size, "this profile names no IPv%d host behind %s",
+                 address_is_ipv4(&asked->address) ? 4 : 6, about->service);
     else if (asked->verdict == VERDICT_ADDRESS_DENIED)
         snprintf(text, size, "this profile %s",
                  asked->entry->profile.needs_signed_address && !asked->request.has_address
@@ -490,7 +521,8 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
 static void log_refusal(const struct dispatch *d, const struct asked *asked,
                         const struct log_about *about)
 {
-    bool names_services = asked->mark && asked->verdict != VERDICT_SERVICE_DENIED;
+    bool names_services = asked->mark && asked->verdict != VERDICT_SERVICE_DENIED &&
+                          asked->verdict != VERDICT_NO_DESTINATION;
     char why[256];
 
     write_reason(why, sizeof why, d, asked, about);

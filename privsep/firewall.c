@@ -27,15 +27,20 @@ enum {
                                32-bit builds the day after this one */
 };
 
+/* What a jump is there for. */
+enum purpose { ALWAYS, RESET, GATEWAY, SENDING_ON };
+
 /* Each is put at the top of its chain: of one chain's, the last comes first. */
 static const struct jump {
     const char *table, *from, *to;
-    bool for_reset; /* wanted only with CloseWith = reset */
+    enum purpose purpose;
 } jumps[] = {
-    {"mangle", "PREROUTING", "portsmith", false},
-    {"filter", "INPUT", "portsmith-reset", true},
-    {"filter", "FORWARD", "portsmith-forward", true},
-    {"filter", "INPUT", "portsmith", false},
+    {"mangle", "PREROUTING", "portsmith", ALWAYS},
+    {"filter", "INPUT", "portsmith-reset", RESET},
+    {"filter", "FORWARD", "portsmith-forward", RESET},
+    {"filter", "FORWARD", "portsmith-gateway", GATEWAY},
+    {"filter", "INPUT", "portsmith", ALWAYS},
+    {"nat", "PREROUTING", "portsmith", SENDING_ON},
 };
 
 enum { JUMPS = sizeof jumps / sizeof *jumps };
@@ -91,7 +96,7 @@ static void write_deadline(FILE *out, int64_t last_second)
     fprintf(out, " -m time --datestop %s", date);
 }
 
-/* Every grant has one of its own in each table, by its id: each of them sees a packet
+/* Every grant has one of its own in each chain, by its id: each of them sees a packet
  * once. It is kept by name, so that it outlives changes of the chain. A SYN is sent
  * anew until it is answered, so that three of them are one connection; which of them
  * became one is found out later, and ends the grant (usage.h). This holds until then.
@@ -104,23 +109,38 @@ static void write_limit(FILE *out, const struct grant *grant, char table)
                 NEW_PACKETS * grant->connections, table, grant->id);
 }
 
+static int host_length(const struct address *address)
+{
+    return address_is_ipv4(address) ? 32 : 128;
+}
+
 /* Everything here is a number or comes out of inet_ntop: no text from outside
  * ever reaches iptables. */
-static void write_grant(FILE *out, const struct grant *grant, const char *action, char table,
-                        const char *match, const char *target)
+static void write_source(FILE *out, const struct grant *grant, const char *action)
 {
     char address[ADDRESS_TEXT_SIZE];
 
-    fprintf(out, "%s -s %s/%d -p %s -m %s --dport %u%s", action,
-            address_format(&grant->address, address), address_is_ipv4(&grant->address) ? 32 : 128,
-            service_protocol(&grant->service), service_protocol(&grant->service),
-            grant->service.port, match);
+    fprintf(out, "%s -s %s/%d -p %s", action, address_format(&grant->address, address),
+            host_length(&grant->address), service_protocol(&grant->service));
+}
+
+static void write_end(FILE *out, const struct grant *grant, char table, const char *target)
+{
     write_deadline(out, grant->last_second);
     write_limit(out, grant, table);
     fputs(" -m comment --comment ", out);
     for (size_t i = 0; i < KEY_ID_SIZE; i++)
         fprintf(out, "%02x", grant->key_id[i]);
     fprintf(out, " -j %s\n", target);
+}
+
+static void write_grant(FILE *out, const struct grant *grant, const char *action, char table,
+                        const char *match, const char *target)
+{
+    write_source(out, grant, action);
+    fprintf(out, " -m %s --dport %u%s", service_protocol(&grant->service), grant->service.port,
+            match);
+    write_end(out, grant, table, target);
 }
 
 static void write_grants(FILE *out, const struct grants *grants, int family, bool only_new,
@@ -145,6 +165,76 @@ static void write_filter_grants(FILE *out, const struct grants *grants, int fami
 {
     write_grants(out, grants, family, only_new, action, 'f', " -m conntrack --ctstate NEW",
                  "ACCEPT");
+}
+
+/* ---- what is sent on, or passes through ----------------------------------- */
+
+/* The port that was knocked for is the one before any DNAT, ours or another's. */
+static void write_gateway_grant(FILE *out, const struct grant *grant, const char *action)
+{
+    char address[ADDRESS_TEXT_SIZE];
+
+    write_source(out, grant, action);
+    if (grant->destination_port)
+        fprintf(out, " -d %s/%d -m %s --dport %u", address_format(&grant->destination, address),
+                host_length(&grant->destination), service_protocol(&grant->service),
+                grant->destination_port);
+    fprintf(out, " -m conntrack --ctstate NEW --ctorigdstport %u", grant->service.port);
+    write_end(out, grant, 'g', "ACCEPT");
+}
+
+static void write_gateway_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
+                                 int family, bool only_new, const char *action)
+{
+    for (size_t i = 0; i < grants->count; i++) {
+        const struct grant *grant = &grants->items[i];
+
+        if (is_of(grant, family) && (!only_new || grant->touched) &&
+            (grant->destination_port || fw->setup->forward))
+            write_gateway_grant(out, grant, action);
+    }
+}
+
+/* No other host's traffic that only comes by is sent astray: --dst-type LOCAL. */
+static void write_sending_grants(FILE *out, const struct grants *grants, int family, bool only_new,
+                                 const char *action)
+{
+    char address[ADDRESS_TEXT_SIZE], target[2 * ADDRESS_TEXT_SIZE];
+
+    for (size_t i = 0; i < grants->count; i++) {
+        const struct grant *grant = &grants->items[i];
+
+        if (!is_of(grant, family) || (only_new && !grant->touched) || !grant->destination_port)
+            continue;
+        snprintf(target, sizeof target,
+                 family == IPV4 ? "DNAT --to-destination %s:%u" : "DNAT --to-destination [%s]:%u",
+                 address_format(&grant->destination, address), grant->destination_port);
+        write_grant(out, grant, action, 'n', " -m addrtype --dst-type LOCAL", target);
+    }
+}
+
+static bool has_gateway(const struct firewall *fw)
+{
+    return fw->setup->forward || fw->setup->sends_on;
+}
+
+/* What was let in lives on beyond the window, wherever it is sent on to, even where
+ * FORWARD drops by default. */
+#define SENT_ON "-m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate DNAT -j ACCEPT"
+
+static void write_gateway_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
+                                 int family)
+{
+    fputs(":portsmith-gateway - [0:0]\n", out);
+    write_gateway_grants(fw, out, grants, family, false, "-A portsmith-gateway");
+    if (fw->setup->sends_on)
+        fputs("-A portsmith-gateway " SENT_ON "\n", out);
+}
+
+static void write_sending_chain(FILE *out, const struct grants *grants, int family)
+{
+    fputs(":portsmith - [0:0]\n", out);
+    write_sending_grants(out, grants, family, false, "-A portsmith");
 }
 
 static const char *shut_target(const struct firewall *fw)
@@ -232,7 +322,16 @@ static void write_reset_rules(const struct firewall *fw, FILE *out, const char *
 
 static bool is_wanted(const struct firewall *fw, const struct jump *jump)
 {
-    return !jump->for_reset || fw->setup->close_with_reset;
+    switch (jump->purpose) {
+    case RESET:
+        return fw->setup->close_with_reset;
+    case GATEWAY:
+        return has_gateway(fw);
+    case SENDING_ON:
+        return fw->setup->sends_on;
+    default:
+        return true;
+    }
 }
 
 /* Whether a jump that belongs behind this one is about to be put before it. */
@@ -264,6 +363,24 @@ static void write_jumps(const struct firewall *fw, FILE *out, const char *table,
     }
 }
 
+/* Of the nat table nothing is touched on hosts that do without. */
+static void write_nat(const struct firewall *fw, FILE *out, const struct grants *grants, int family,
+                      const bool present[static JUMPS])
+{
+    bool left_over = false;
+
+    for (size_t i = 0; i < JUMPS; i++)
+        left_over |= jumps[i].purpose == SENDING_ON && present[i];
+    if (!fw->setup->sends_on && !left_over)
+        return;
+    fputs("*nat\n", out);
+    write_sending_chain(out, grants, family);
+    write_jumps(fw, out, "nat", present);
+    if (!fw->setup->sends_on)
+        fputs("-X portsmith\n", out);
+    fputs("COMMIT\n", out);
+}
+
 static void write_everything(const struct firewall *fw, FILE *out, const struct grants *grants,
                              int family, const bool present[static JUMPS])
 {
@@ -275,14 +392,25 @@ static void write_everything(const struct firewall *fw, FILE *out, const struct 
     write_jumps(fw, out, "mangle", present);
     fputs("COMMIT\n*filter\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n", out);
     write_accept_chain(out, grants, family);
+    write_gateway_chain(fw, out, grants, family);
     write_reset_rules(fw, out, "-A");
     write_jumps(fw, out, "filter", present);
     if (!fw->setup->close_with_reset)
         fputs("-X portsmith-reset\n-X portsmith-forward\n", out);
+    if (!has_gateway(fw))
+        fputs("-X portsmith-gateway\n", out);
     fputs("COMMIT\n", out);
+    write_nat(fw, out, grants, family, present);
 }
 
 /* ---- looking ------------------------------------------------------------ */
+
+/* iptables-legacy would make the table that it is asked about. */
+static bool is_askable(enum backend backend, int family, const struct jump *jump)
+{
+    return jump->purpose != SENDING_ON || backend == BACKEND_NFT ||
+           helper_probe_legacy_has(family, jump->table);
+}
 
 static enum restore_result run_line(const char *path, const char *action, const struct jump *jump,
                                     struct error *why)
@@ -300,8 +428,10 @@ static bool find_jumps(const struct firewall *fw, int family, bool present[stati
                        struct error *why)
 {
     for (size_t i = 0; i < JUMPS; i++) {
-        enum restore_result result = run_line(fw->xtables.paths[family], "-C", &jumps[i], why);
+        enum restore_result result = RESTORE_REFUSED;
 
+        if (is_wanted(fw, &jumps[i]) || is_askable(fw->xtables.backend, family, &jumps[i]))
+            result = run_line(fw->xtables.paths[family], "-C", &jumps[i], why);
         if (result != RESTORE_DONE && result != RESTORE_REFUSED)
             return false;
         present[i] = result == RESTORE_DONE;
@@ -333,7 +463,14 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
     write_checks(fw, text.out, "filter");
     write_reset_rules(fw, text.out, "-C");
     write_filter_grants(text.out, grants, family, false, "-C portsmith");
-    fputs("-C portsmith " SENTINEL "\nCOMMIT\n", text.out);
+    fputs("-C portsmith " SENTINEL "\n", text.out);
+    write_gateway_grants(fw, text.out, grants, family, false, "-C portsmith-gateway");
+    if (fw->setup->sends_on) {
+        fputs("-C portsmith-gateway " SENT_ON "\nCOMMIT\n", text.out);
+        write_checks(fw, text.out, "nat");
+        write_sending_grants(text.out, grants, family, false, "-C portsmith");
+    }
+    fputs("COMMIT\n", text.out);
     switch (text_run(&text, &fw->restore[family], why)) {
     case RESTORE_DONE:
         return FIREWALL_INTACT;
@@ -381,6 +518,12 @@ bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grant
     write_shut_chain(fw, text.out, grants, family);
     fputs("COMMIT\n*filter\n", text.out);
     write_accept_chain(text.out, grants, family);
+    if (has_gateway(fw))
+        write_gateway_chain(fw, text.out, grants, family);
+    if (fw->setup->sends_on) {
+        fputs("COMMIT\n*nat\n", text.out);
+        write_sending_chain(text.out, grants, family);
+    }
     fputs("COMMIT\n", text.out);
     if (text_run(&text, &fw->restore[family], why) != RESTORE_DONE)
         return helper_firewall_establish(fw, family, grants, why);
@@ -414,6 +557,11 @@ bool helper_firewall_insert(struct firewall *fw, int family, const struct grants
     write_mangle_grants(text.out, grants, family, true, "-I portsmith-shut 1");
     fputs("COMMIT\n*filter\n", text.out);
     write_filter_grants(text.out, grants, family, true, "-I portsmith 1");
+    write_gateway_grants(fw, text.out, grants, family, true, "-I portsmith-gateway 1");
+    if (fw->setup->sends_on) {
+        fputs("COMMIT\n*nat\n", text.out);
+        write_sending_grants(text.out, grants, family, true, "-I portsmith 1");
+    }
     fputs("COMMIT\n", text.out);
     if (text_run(&text, &fw->restore[family], why) == RESTORE_DONE)
         return true;
@@ -432,8 +580,9 @@ static bool remove_chains(const char *path, struct error *why)
         ":portsmith-probe - [0:0]\n-X portsmith\n-X portsmith-close\n-X portsmith-shut\n"
         "-X portsmith-probe\nCOMMIT\n"
         "*filter\n:portsmith - [0:0]\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n"
-        ":portsmith-probe - [0:0]\n-X portsmith\n-X portsmith-reset\n-X portsmith-forward\n"
-        "-X portsmith-probe\nCOMMIT\n";
+        ":portsmith-gateway - [0:0]\n:portsmith-probe - [0:0]\n-X portsmith\n"
+        "-X portsmith-reset\n-X portsmith-forward\n-X portsmith-gateway\n-X portsmith-probe\n"
+        "COMMIT\n";
     struct restore once;
     struct text text;
 
@@ -443,7 +592,18 @@ static bool remove_chains(const char *path, struct error *why)
     return text_run(&text, &once, why) == RESTORE_DONE;
 }
 
-static bool release_family(const char *path, struct error *why)
+/* Only where it is: to make it first would make the table. */
+static void remove_nat_chain(const char *path)
+{
+    char text[] = "*nat\n-F portsmith\n-X portsmith\nCOMMIT\n";
+    struct restore once;
+    struct error unused;
+
+    helper_restore_init(&once, path);
+    helper_restore_run(&once, text, strlen(text), &unused);
+}
+
+static bool release_family(enum backend backend, int family, const char *path, struct error *why)
 {
     enum { DOUBLES_MAX = 16 };
     bool found = false;
@@ -451,12 +611,16 @@ static bool release_family(const char *path, struct error *why)
     for (size_t i = 0; i < JUMPS; i++) {
         enum restore_result result = RESTORE_DONE;
 
+        if (!is_askable(backend, family, &jumps[i]))
+            continue;
         for (int n = 0; n < DOUBLES_MAX && result == RESTORE_DONE; n++) {
             result = run_line(path, "-D", &jumps[i], why);
             found |= result == RESTORE_DONE;
         }
         if (result != RESTORE_REFUSED)
             return false;
+        if (jumps[i].purpose == SENDING_ON)
+            remove_nat_chain(path);
     }
     /* Where no jump was, chains can only be left over from a probe, and a table
      * that cannot even be asked for them has none. */
@@ -472,7 +636,7 @@ bool helper_firewall_release(enum backend backend, struct error *why)
 
         if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)))
             continue;
-        released = release_family(path, why) && released;
+        released = release_family(backend, family, path, why) && released;
     }
     return released;
 }

@@ -7,6 +7,9 @@
  *   filter INPUT      -> portsmith        grants ACCEPT new connections
  *          INPUT     -> portsmith-reset    with CloseWith = reset: REJECT
  *          FORWARD   -> portsmith-forward  the same for what DNAT sent on
+ *          FORWARD   -> portsmith-gateway  grants ACCEPT new connections to other hosts,
+ *                                          with Forward or with destinations
+ *   nat    PREROUTING -> portsmith         grants DNAT them to their destinations
  *
  * Why mangle PREROUTING: it comes before any DNAT, so that ports published by
  * containers are shut too. Nothing is ever parsed back from the kernel: the

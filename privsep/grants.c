@@ -25,7 +25,7 @@ struct header {
 };
 _Static_assert(sizeof(struct header) == 52, "no hidden padding");
 
-static const char magic[8] = "PSGRAN2";
+static const char magic[8] = "PSGRAN3";
 
 static bool read_boot_id(char id[static BOOT_ID_SIZE])
 {
@@ -103,6 +103,13 @@ static bool file_is_whole(const struct grants *grants, const uint8_t *bytes, siz
            memcmp(checksum, bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE) == 0;
 }
 
+static bool is_sane_destination(const struct grant *grant)
+{
+    return grant->destination_port == 0 ||
+           (address_is_grantable(&grant->destination) &&
+            address_is_ipv4(&grant->destination) == address_is_ipv4(&grant->address));
+}
+
 /* Whether the helper could have granted it: what is taken over becomes a rule. No
  * profile has a window that does not fit into 32 bits. */
 static bool is_sane(const struct grant *grant, int64_t now)
@@ -111,7 +118,7 @@ static bool is_sane(const struct grant *grant, int64_t now)
 
     return grant->deadline > now && grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
            address_is_grantable(&grant->address) && grant->signed_address <= 1 && s->port != 0 &&
-           grant->flow_count <= GRANT_FLOWS &&
+           grant->flow_count <= GRANT_FLOWS && is_sane_destination(grant) &&
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 

@@ -18,7 +18,9 @@ struct grant {
     uint8_t key_id[KEY_ID_SIZE];
     struct address address;
     struct service service;
-    uint32_t signed_address; /* 1: the client named the address itself */
+    struct address destination; /* whom this host sends it on to, if destination_port */
+    uint16_t destination_port;  /* host byte order; 0: the service is this host's own */
+    uint16_t signed_address; /* 1: the client named the address itself */
     int64_t deadline;    /* CLOCK_BOOTTIME, nanoseconds */
     int64_t last_second; /* in which its rule lets through: wall clock, seconds since the
                             epoch. Kept, so that the rule can be written again
@@ -37,7 +39,7 @@ struct grant {
     uint32_t flows[GRANT_FLOWS]; /* kernel's numbers of connections seen: those that were
                                     there before it was opened, and those counted */
 };
-_Static_assert(sizeof(struct grant) == 160, "no hidden padding: it is stored as it lies");
+_Static_assert(sizeof(struct grant) == 176, "no hidden padding: it is stored as it lies");
 
 enum { BOOT_ID_SIZE = 36 };
 

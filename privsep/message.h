@@ -28,6 +28,7 @@ enum {
     POLICY_NAME_SIZE = 33, /* [a-z0-9-]{1,32} and a zero; for the log alone */
     POLICY_SERVICES = 16,
     POLICY_PREFIXES = 8,
+    POLICY_DESTINATIONS = 8,
     CLOSE_SERVICES = 64,
     MARK_COUNTERS = 8,
     CONNECTIONS_MAX = 8, /* of a profile that limits them */
@@ -68,6 +69,7 @@ enum verdict {
     VERDICT_EXPIRED_PROFILE,
     VERDICT_SERVICE_DENIED,
     VERDICT_ADDRESS_DENIED,
+    VERDICT_NO_DESTINATION, /* none of the address's family, for any of the services */
     VERDICT_TOO_MANY_GRANTS,
     VERDICT_FIREWALL_FAILED,
     VERDICT_NOTHING_TO_CLOSE,
@@ -100,6 +102,8 @@ struct helper_setup {
     uint32_t backend; /* enum backend */
     uint8_t foreground, debug; /* for the log */
     uint8_t close_with_reset;
+    uint8_t forward; /* what passes through this host is opened, too */
+    uint8_t sends_on; /* a profile has destinations */
     uint8_t skew_checked;
     uint32_t max_skew;   /* seconds, when skew_checked */
     uint32_t max_grants; /* live grants in all */
@@ -114,6 +118,13 @@ struct hours {
     uint16_t from, to; /* `to` itself is not included */
 };
 
+/* A service of which this host is only the gateway: whom it sends the packets on to. */
+struct helper_destination {
+    struct service service;
+    uint16_t port; /* host byte order; not 0 */
+    struct address address;
+};
+
 struct helper_profile {
     char name[POLICY_NAME_SIZE];
     uint8_t needs_signed_address;
@@ -121,6 +132,8 @@ struct helper_profile {
     uint8_t prefix_count;  /* 0: any address */
     struct service services[POLICY_SERVICES]; /* ascending */
     struct prefix prefixes[POLICY_PREFIXES];
+    uint8_t destination_count; /* a service has none, or one for a family */
+    struct helper_destination destinations[POLICY_DESTINATIONS];
     uint8_t public_key[KEY_SIZE];
     uint32_t window;     /* seconds, when the knock names none */
     uint32_t max_window; /* seconds; longer wishes are cut to it */

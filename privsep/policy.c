@@ -43,10 +43,15 @@ static bool hours_are_valid(const struct hours *hours)
     return hours->from < hours->to && hours->to <= MINUTES_A_WEEK;
 }
 
+static bool destination_is_valid(const struct helper_destination *d)
+{
+    return service_is_valid(&d->service) && d->port != 0 && address_is_grantable(&d->address);
+}
+
 static bool profile_is_valid(const struct helper_profile *p)
 {
     if (p->service_count == 0 || p->service_count > POLICY_SERVICES ||
-        p->prefix_count > POLICY_PREFIXES ||
+        p->prefix_count > POLICY_PREFIXES || p->destination_count > POLICY_DESTINATIONS ||
         p->hours_count > POLICY_HOURS || p->name[POLICY_NAME_SIZE - 1] != '\0')
         return false;
     for (size_t i = 0; i < p->service_count; i++)
@@ -57,6 +62,9 @@ static bool profile_is_valid(const struct helper_profile *p)
             return false;
     for (size_t i = 0; i < p->hours_count; i++)
         if (!hours_are_valid(&p->hours[i]))
+            return false;
+    for (size_t i = 0; i < p->destination_count; i++)
+        if (!destination_is_valid(&p->destinations[i]))
             return false;
     return p->window > 0 && p->max_window >= p->window && p->max_grants > 0 &&
            p->connections <= CONNECTIONS_MAX;
@@ -119,6 +127,25 @@ bool helper_policy_permits_address(const struct helper_profile *profile,
         if (prefix_contains(&profile->prefixes[i], address))
             return true;
     return profile->prefix_count == 0;
+}
+
+const struct helper_destination *
+helper_policy_destination(const struct helper_profile *profile, const struct service *service,
+                          bool ipv4)
+{
+    for (size_t i = 0; i < profile->destination_count; i++) {
+        const struct helper_destination *d = &profile->destinations[i];
+
+        if (service_compare(&d->service, service) == 0 && address_is_ipv4(&d->address) == ipv4)
+            return d;
+    }
+    return NULL;
+}
+
+bool helper_policy_sends_on(const struct helper_profile *profile, const struct service *service)
+{
+    return helper_policy_destination(profile, service, true) ||
+           helper_policy_destination(profile, service, false);
 }
 
 bool helper_policy_is_expired(const struct helper_profile *profile, int64_t now)

@@ -36,6 +36,15 @@ bool helper_policy_permits_service(const struct helper_profile *profile,
 bool helper_policy_permits_address(const struct helper_profile *profile,
                                    const struct address *address);
 
+/* The profile's destination of a service for addresses of one family, NULL if it has
+ * none. */
+const struct helper_destination *
+helper_policy_destination(const struct helper_profile *profile, const struct service *service,
+                          bool ipv4);
+
+/* Whether this host is only the gateway of the service, for whichever family. */
+bool helper_policy_sends_on(const struct helper_profile *profile, const struct service *service);
+
 /* Whether the profile's last day is over; `now` in seconds since the epoch. */
 bool helper_policy_is_expired(const struct helper_profile *profile, int64_t now);
 

@@ -54,6 +54,9 @@ static const struct feature {
     {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3, 0},
     {"hashlimit match", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
     {"hashlimit match", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
+    {"hashlimit match", "nat", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS | PROBE_SENDS_ON},
+    {"DNAT target", "nat", "-p tcp -j DNAT --to-destination 192.0.2.1:1", 1, PROBE_SENDS_ON},
+    {"DNAT target", "nat", "-p tcp -j DNAT --to-destination [2001:db8::1]:1", 2, PROBE_SENDS_ON},
 };
 
 enum { FEATURES = sizeof features / sizeof *features };
@@ -93,10 +96,27 @@ static enum backend backend_of_this_host(void)
     return helper_probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
 }
 
+static FILE *open_legacy_names(int family)
+{
+    return fopen(family == IPV6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names", "re");
+}
+
+bool helper_probe_legacy_has(int family, const char *table)
+{
+    FILE *names = open_legacy_names(family);
+    char name[32]; /* XT_TABLE_MAXNAMELEN */
+    bool found = false;
+
+    while (names && !found && fscanf(names, "%31s", name) == 1)
+        found = strcmp(name, table) == 0;
+    if (names)
+        fclose(names);
+    return found;
+}
+
 bool helper_probe_legacy_in_use(int family)
 {
-    FILE *names = fopen(family == IPV6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names",
-                        "re");
+    FILE *names = open_legacy_names(family);
     int first;
 
     if (!names)
@@ -148,19 +168,24 @@ static enum restore_result try_features(const char *path, int family, unsigned w
     helper_text_begin(&text);
     write_chain(text.out, "mangle", family, wishes, only);
     write_chain(text.out, "filter", family, wishes, only);
+    if (wishes & PROBE_SENDS_ON)
+        write_chain(text.out, "nat", family, wishes, only);
     helper_text_end(&text);
     result = run_once(path, text.bytes, why);
     free(text.bytes);
     return result;
 }
 
-static void remove_scratch(const char *path)
+static void remove_scratch(const char *path, unsigned wishes)
 {
     char text[] = "*mangle\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n"
                   "*filter\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
+    char nat[] = "*nat\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
     struct error unused;
 
     run_once(path, text, &unused);
+    if (wishes & PROBE_SENDS_ON)
+        run_once(path, nat, &unused);
 }
 
 /* Which feature it was that failed, one by one. */
@@ -185,7 +210,7 @@ static enum probe_result try_family(const char *path, int family, unsigned wishe
         result = try_features(path, family, wishes, -1, why);
     if (result == RESTORE_REFUSED)
         name_missing(path, family, wishes, why);
-    remove_scratch(path);
+    remove_scratch(path, wishes);
     return result == RESTORE_DONE      ? PROBE_USABLE
            : result == RESTORE_REFUSED ? PROBE_UNUSABLE
                                        : PROBE_UNDECIDED;

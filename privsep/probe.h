@@ -16,7 +16,10 @@ struct xtables {
 };
 
 /* What only some configurations use: bits. */
-enum probe_wish { PROBE_LIMITS = 1 /* a profile has Connections */ };
+enum probe_wish {
+    PROBE_LIMITS = 1,   /* a profile has Connections */
+    PROBE_SENDS_ON = 2, /* a profile sends a service on to another host */
+};
 
 enum probe_result {
     PROBE_USABLE,
@@ -42,5 +45,8 @@ const char *helper_probe_program(enum backend backend, int family);
 /* Whether iptables-legacy has tables in this network namespace: only asking
  * iptables-legacy itself would make them. */
 bool helper_probe_legacy_in_use(int family);
+
+/* Whether it has the table of that name, likewise. */
+bool helper_probe_legacy_has(int family, const char *table);
 
 #endif

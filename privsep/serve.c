@@ -406,12 +406,23 @@ static void prepare_process(void)
         fatalx("libsodium cannot be initialised");
 }
 
+static bool is_sent_on_as_before(const struct helper_profile *profile, const struct grant *grant)
+{
+    const struct helper_destination *d =
+        helper_policy_destination(profile, &grant->service, address_is_ipv4(&grant->address));
+
+    if (!d)
+        return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
+    return d->port == grant->destination_port && address_equal(&d->address, &grant->destination);
+}
+
 static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
 {
     return helper_policy_latest_end(profile, clock_wall_ns() / NSEC_PER_SEC) >
                clock_wall_ns() / NSEC_PER_SEC &&
            helper_policy_permits_service(profile, &grant->service) &&
            helper_policy_permits_address(profile, &grant->address) &&
+           is_sent_on_as_before(profile, grant) &&
            (grant->signed_address || !profile->needs_signed_address);
 }
 
@@ -511,10 +522,12 @@ static bool get_ready(struct helper *h, struct error *why)
 
 static unsigned wishes(const struct policy *policy)
 {
+    unsigned found = policy->setup.sends_on ? PROBE_SENDS_ON : 0;
+
     for (size_t i = 0; i < policy->setup.profile_count; i++)
         if (policy->entries[i].profile.connections)
-            return PROBE_LIMITS;
-    return 0;
+            found |= PROBE_LIMITS;
+    return found;
 }
 
 /* Without it a door that is for so many connections would stay open for more. */

@@ -20,6 +20,7 @@ const char *helper_verdict_name(uint32_t verdict)
         [VERDICT_EXPIRED_PROFILE] = "expired_profile",
         [VERDICT_SERVICE_DENIED] = "service_denied",
         [VERDICT_ADDRESS_DENIED] = "address_denied",
+        [VERDICT_NO_DESTINATION] = "no_destination",
         [VERDICT_TOO_MANY_GRANTS] = "too_many_grants",
         [VERDICT_FIREWALL_FAILED] = "firewall_failed",
         [VERDICT_NOTHING_TO_CLOSE] = "nothing_to_close",

@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# The server as a gateway: a knock opens the way to a host behind it.
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/net/net.bash"
+
+setup_file() {
+    lab_setup
+    make_backend_host
+    start_listener 22 backend
+    start_listener 23 backend
+    configure "Close = tcp/22"
+    add_fence
+    add_profile inner --open "tcp/2222 -> $(at 22)" --window 1m
+    add_profile brief --open "tcp/2222 -> $(at 22)" --window 2s
+    add_profile published --open tcp/8080 --window 1m
+    cp "$conf" "$lab/conf.good"
+    start_daemon
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    common_setup
+}
+
+teardown() {
+    common_teardown
+}
+
+at() { # PORT of the host behind the server
+    if [ "$FAMILY" = 6 ]; then echo "[$backend]:$1"; else echo "$backend:$1"; fi
+}
+
+set_destination() { # NAME PORT
+    sed -i "s/^Open = tcp.*/Open = tcp\/2222 -> $(at "$2")/" "/etc/portsmith.d/$1.conf"
+}
+
+nat_rules() {
+    xtables -t nat -S portsmith
+}
+
+@test "a knock opens the way to the host behind, for its own address alone" {
+    port_is_shut "$server" 2222
+    knock_opens inner
+    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    port_is_shut "$server" 2222 "$other"
+    nat_rules | grep -q -e "-s $client/.* --dport 2222 .*--datestop .* --to-destination"
+}
+
+@test "a knock for a port without a destination opens that port here alone" {
+    start_listener 8080
+    knock_opens published
+    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
+    ! nat_rules | grep -q -e "-s $client/" || false
+}
+
+@test "a close takes the way back, and a connection that stands lives on" {
+    knock_opens inner
+    open_connection "$server" 2222
+    knock_until "inner: closed " --close inner
+    port_is_shut "$server" 2222
+    [ "$(nat_rules | grep -c -e "-s $client/" || true)" -eq 0 ]
+    connection_answers
+}
+
+@test "the window is over: nothing new comes through, also where FORWARD drops by default" {
+    local start
+
+    xtables -P FORWARD DROP
+    knock_opens brief
+    open_connection "$server" 2222
+    wait_for_log "brief: tcp/2222 for $client has ended" 10
+    port_is_shut "$server" 2222
+    connection_answers
+    xtables -P FORWARD ACCEPT
+}
+
+@test "all processes are killed: the kernel shuts the way in time" {
+    local pid
+
+    knock_opens brief
+    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    for pid in $(daemon_processes); do
+        kill -KILL "$pid"
+    done
+    wait_until 4 port_is_shut "$server" 2222
+    nat_rules | grep -q -e "-s $client/"
+    start_daemon
+    ! nat_rules | grep -q -e "-s $client/" || false
+}
+
+@test "what another program removes from the nat table is put back, with live grants" {
+    knock_opens inner
+    xtables -t nat -F
+    wait_until 10 port_is_open "$server" 2222
+    wait_for_log "putting them back"
+}
+
+@test "a restart takes the way over" {
+    knock_opens inner
+    end_process KILL "$(daemon_pid)"
+    start_daemon
+    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+}
+
+@test "a reload that changes the destination ends the grant, and the next knock leads there" {
+    knock_opens inner
+    set_destination inner 23
+    reload_daemon
+    log_has "inner: tcp/2222 for $client has ended: it is no longer permitted"
+    port_is_shut "$server" 2222
+    knock_opens inner
+    nat_rules | grep -q -F -e "--to-destination $(at 23)"
+    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    set_destination inner 22
+    reload_daemon
+}
+
+@test "a profile without a destination of the client's family refuses, and says so" {
+    local v6_only="192.0.2.1:22"
+
+    [ "$FAMILY" = 6 ] || v6_only="[2001:db8::1]:22"
+    sed -i "s/^Open = tcp.*/Open = tcp\/2222 -> $v6_only/" /etc/portsmith.d/inner.conf
+    reload_daemon
+    knock_until "inner: refused for $client: this profile names no IPv$FAMILY host behind tcp/2222" inner
+    set_destination inner 22
+    reload_daemon
+}
+
+@test "Forward: a grant counts for a port that another program sends on" {
+    publish 8080 22
+    xtables -P FORWARD DROP
+    xtables -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
+    knock_opens published
+    port_is_shut "$server" 8080
+    sed -i "1a Forward = yes" "$conf"
+    reload_daemon
+    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
+    port_is_shut "$server" 8080 "$other"
+    xtables -P FORWARD ACCEPT
+    cp "$lab/conf.good" "$conf"
+    reload_daemon
+}
+
+@test "without destinations nothing of ours is left in the nat table" {
+    local name
+
+    for name in inner brief; do
+        mv "/etc/portsmith.d/$name.conf" "$lab/$name.away"
+    done
+    reload_daemon
+    ! xtables -t nat -S | grep portsmith || false
+    ! xtables -S | grep portsmith-gateway || false
+    for name in inner brief; do
+        mv "$lab/$name.away" "/etc/portsmith.d/$name.conf"
+    done
+    reload_daemon
+    knock_opens inner
+    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+}
+
+@test "release leaves nothing" {
+    stop_daemon
+    on server portsmithd --release -c "$conf"
+    ! xtables -t nat -S | grep portsmith || false
+    ! rules | grep portsmith || false
+    start_daemon
+}
