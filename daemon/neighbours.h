@@ -1,4 +1,4 @@
-/* Chains of other firewalls on this host that would drop what a grant opens. */
+/* What else on this host would keep out what a grant opens. */
 #ifndef PORTSMITH_NEIGHBOURS_H
 #define PORTSMITH_NEIGHBOURS_H
 
@@ -8,8 +8,9 @@ typedef void neighbours_report(const char *text);
 
 /* Calls `report` with a line of advice for each nftables base chain at the
  * input hook that drops by default and that the grants, made in the
- * configuration's iptables back end, cannot answer for. Needs CAP_NET_ADMIN;
- * says nothing where nftables cannot be asked. */
+ * configuration's iptables back end, cannot answer for, and for each family that
+ * the configuration sends on but the kernel does not forward. Needs CAP_NET_ADMIN;
+ * says nothing of chains where nftables cannot be asked. */
 void neighbours_find(const struct config *config, neighbours_report *report);
 
 #endif

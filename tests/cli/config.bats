@@ -141,6 +141,7 @@ Transports = udp
 Backend = auto
 Close = tcp/22 udp/53
 CloseWith = drop
+Forward = no
 MaxSkew = 5m
 Window = 30s
 MaxWindow = 10m

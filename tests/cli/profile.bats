@@ -263,8 +263,8 @@ wg0" ]
 
 @test "the first configuration explains every key and shows its true default" {
     run private portsmith-profile init --port 12345
-    for key in Interface Port Transports Backend Close CloseWith MaxSkew Window MaxWindow MaxGrants User \
-        ProfileDirectory StateDirectory RunDirectory MetricsFile; do
+    for key in Interface Port Transports Backend Close CloseWith Forward MaxSkew Window MaxWindow MaxGrants \
+        User ProfileDirectory StateDirectory RunDirectory MetricsFile; do
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
     private portsmithd -T -c /etc/portsmith.conf >defaults

@@ -121,7 +121,7 @@ run_part() { # PART
     fuzz) "$top/tests/fuzz" ;;
     prove) "$top/tests/prove" ;;
     model) "$top/tests/model" ;;
-    net-* | control-* | firewall-* | ssh-* | proxy-* | faults-* | doctor-*)
+    net-* | control-* | firewall-* | gateway-* | ssh-* | proxy-* | faults-* | doctor-*)
         IFS=- read -r part BACKEND FAMILY <<<"$1"
         export BACKEND FAMILY
         case $1 in

@@ -591,7 +591,7 @@ static void what_is_printed_can_be_read_back(void **state)
     for (unsigned i = 0; i < CLOSE_SERVICES; i++)
         used += snprintf(rest + used, sizeof rest - (size_t)used, "Close = tcp/%u\n", 10000 + i);
     snprintf(rest + used, sizeof rest - (size_t)used,
-             "Backend = nft\nCloseWith = reset\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
+             "Backend = nft\nCloseWith = reset\nForward = no\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
              "MaxGrants = 7\nTransports = icmp tcp-syn\n");
     write_main(rest);
     write_profile("alice", 1, "Open = tcp/22\nAddress = signed 10.0.0.0/8\nExpires = 2027-01-31\n");
