@@ -22,10 +22,11 @@ static const struct {
     [VERDICT_EXPIRED_PROFILE] = {"expired_profile", "the profile has expired", false},
     [VERDICT_SERVICE_DENIED] = {"service_denied", "a service that is not in the profile", false},
     [VERDICT_ADDRESS_DENIED] = {"address_denied", "an address that the profile denies", false},
-    [VERDICT_NO_DESTINATION] = {"no_destination", "no host behind it of this address's family", false},
+    [VERDICT_NO_DESTINATION] = {"no_destination", "no host of the family behind it", false},
     [VERDICT_TOO_MANY_GRANTS] = {"too_many_grants", "too many live grants", false},
     [VERDICT_FIREWALL_FAILED] = {"firewall_failed", "the firewall could not be changed", false},
     [VERDICT_NOTHING_TO_CLOSE] = {"nothing_to_close", "nothing was open", false},
+    [VERDICT_OUTSIDE_HOURS] = {"outside_hours", "outside of the profile's Hours", false},
 };
 
 /* Authentic, but not passed on to the helper. */

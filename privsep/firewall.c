@@ -363,15 +363,19 @@ static void write_jumps(const struct firewall *fw, FILE *out, const char *table,
     }
 }
 
+static bool is_left_over(enum purpose purpose, const bool present[static JUMPS])
+{
+    for (size_t i = 0; i < JUMPS; i++)
+        if (jumps[i].purpose == purpose && present[i])
+            return true;
+    return false;
+}
+
 /* Of the nat table nothing is touched on hosts that do without. */
 static void write_nat(const struct firewall *fw, FILE *out, const struct grants *grants, int family,
                       const bool present[static JUMPS])
 {
-    bool left_over = false;
-
-    for (size_t i = 0; i < JUMPS; i++)
-        left_over |= jumps[i].purpose == SENDING_ON && present[i];
-    if (!fw->setup->sends_on && !left_over)
+    if (!fw->setup->sends_on && !is_left_over(SENDING_ON, present))
         return;
     fputs("*nat\n", out);
     write_sending_chain(out, grants, family);
@@ -392,25 +396,19 @@ static void write_everything(const struct firewall *fw, FILE *out, const struct 
     write_jumps(fw, out, "mangle", present);
     fputs("COMMIT\n*filter\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n", out);
     write_accept_chain(out, grants, family);
-    write_gateway_chain(fw, out, grants, family);
+    if (has_gateway(fw) || is_left_over(GATEWAY, present))
+        write_gateway_chain(fw, out, grants, family);
     write_reset_rules(fw, out, "-A");
     write_jumps(fw, out, "filter", present);
     if (!fw->setup->close_with_reset)
         fputs("-X portsmith-reset\n-X portsmith-forward\n", out);
-    if (!has_gateway(fw))
+    if (!has_gateway(fw) && is_left_over(GATEWAY, present))
         fputs("-X portsmith-gateway\n", out);
     fputs("COMMIT\n", out);
     write_nat(fw, out, grants, family, present);
 }
 
 /* ---- looking ------------------------------------------------------------ */
-
-/* iptables-legacy would make the table that it is asked about. */
-static bool is_askable(enum backend backend, int family, const struct jump *jump)
-{
-    return jump->purpose != SENDING_ON || backend == BACKEND_NFT ||
-           helper_probe_legacy_has(family, jump->table);
-}
 
 static enum restore_result run_line(const char *path, const char *action, const struct jump *jump,
                                     struct error *why)
@@ -430,7 +428,8 @@ static bool find_jumps(const struct firewall *fw, int family, bool present[stati
     for (size_t i = 0; i < JUMPS; i++) {
         enum restore_result result = RESTORE_REFUSED;
 
-        if (is_wanted(fw, &jumps[i]) || is_askable(fw->xtables.backend, family, &jumps[i]))
+        if (is_wanted(fw, &jumps[i]) || jumps[i].purpose != SENDING_ON ||
+            fw->xtables.has_nat[family])
             result = run_line(fw->xtables.paths[family], "-C", &jumps[i], why);
         if (result != RESTORE_DONE && result != RESTORE_REFUSED)
             return false;
@@ -606,12 +605,13 @@ static void remove_nat_chain(const char *path)
 static bool release_family(enum backend backend, int family, const char *path, struct error *why)
 {
     enum { DOUBLES_MAX = 16 };
+    bool has_nat = helper_probe_has_nat(backend, family);
     bool found = false;
 
     for (size_t i = 0; i < JUMPS; i++) {
         enum restore_result result = RESTORE_DONE;
 
-        if (!is_askable(backend, family, &jumps[i]))
+        if (jumps[i].purpose == SENDING_ON && !has_nat)
             continue;
         for (int n = 0; n < DOUBLES_MAX && result == RESTORE_DONE; n++) {
             result = run_line(path, "-D", &jumps[i], why);

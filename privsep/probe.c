@@ -101,14 +101,14 @@ static FILE *open_legacy_names(int family)
     return fopen(family == IPV6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names", "re");
 }
 
-bool helper_probe_legacy_has(int family, const char *table)
+bool helper_probe_has_nat(enum backend backend, int family)
 {
-    FILE *names = open_legacy_names(family);
+    FILE *names = backend == BACKEND_LEGACY ? open_legacy_names(family) : NULL;
     char name[32]; /* XT_TABLE_MAXNAMELEN */
-    bool found = false;
+    bool found = backend == BACKEND_NFT;
 
     while (names && !found && fscanf(names, "%31s", name) == 1)
-        found = strcmp(name, table) == 0;
+        found = strcmp(name, "nat") == 0;
     if (names)
         fclose(names);
     return found;
@@ -257,6 +257,7 @@ enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsig
             continue;
         if (!find_program(found, family, why))
             return PROBE_UNUSABLE;
+        found->has_nat[family] = helper_probe_has_nat(found->backend, family);
         result = try_family(found->paths[family], family, wishes, why);
     }
     return result;

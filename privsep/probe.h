@@ -13,6 +13,7 @@ struct xtables {
     enum backend backend;        /* BACKEND_NFT or BACKEND_LEGACY */
     bool in_use[FAMILIES];       /* IPv6: unless the kernel has none */
     const char *paths[FAMILIES]; /* of the restore programs, absolute */
+    bool has_nat[FAMILIES];      /* at the time of the probe: see helper_probe_has_nat */
 };
 
 /* What only some configurations use: bits. */
@@ -29,9 +30,8 @@ enum probe_result {
 
 /* Chooses a back end and proves, in a scratch chain that is removed again, that
  * every match and target in use, by `wishes` (enum probe_wish) too, works for every
- * family in use. With
- * BACKEND_AUTO it is the one that `iptables` is on this host. Otherwise *why
- * says what is missing, and what to do. */
+ * family in use. With BACKEND_AUTO it is the one that `iptables` is on this host.
+ * Otherwise *why says what is missing, and what to do. */
 enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
                                struct error *why);
 
@@ -46,7 +46,8 @@ const char *helper_probe_program(enum backend backend, int family);
  * iptables-legacy itself would make them. */
 bool helper_probe_legacy_in_use(int family);
 
-/* Whether it has the table of that name, likewise. */
-bool helper_probe_legacy_has(int family, const char *table);
+/* Whether the nat table can be asked about without being made by that. Only outside
+ * of Landlock's rules. */
+bool helper_probe_has_nat(enum backend backend, int family);
 
 #endif

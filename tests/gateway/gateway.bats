@@ -42,10 +42,22 @@ nat_rules() {
     xtables -t nat -S portsmith
 }
 
+has_nat_rule() { # of this test's client
+    nat_rules | grep -q -e "-s $client/"
+}
+
+has_no_nat_rule() {
+    ! has_nat_rule
+}
+
+is_greeted() { # PORT
+    [ "$(tcp_greeting "$server" "$1")" = "$greeting" ]
+}
+
 @test "a knock opens the way to the host behind, for its own address alone" {
     port_is_shut "$server" 2222
     knock_opens inner
-    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    wait_until 5 is_greeted 2222
     port_is_shut "$server" 2222 "$other"
     nat_rules | grep -q -e "-s $client/.* --dport 2222 .*--datestop .* --to-destination"
 }
@@ -53,8 +65,8 @@ nat_rules() {
 @test "a knock for a port without a destination opens that port here alone" {
     start_listener 8080
     knock_opens published
-    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
-    ! nat_rules | grep -q -e "-s $client/" || false
+    wait_until 5 is_greeted 8080
+    has_no_nat_rule
 }
 
 @test "a close takes the way back, and a connection that stands lives on" {
@@ -62,13 +74,11 @@ nat_rules() {
     open_connection "$server" 2222
     knock_until "inner: closed " --close inner
     port_is_shut "$server" 2222
-    [ "$(nat_rules | grep -c -e "-s $client/" || true)" -eq 0 ]
+    has_no_nat_rule
     connection_answers
 }
 
 @test "the window is over: nothing new comes through, also where FORWARD drops by default" {
-    local start
-
     xtables -P FORWARD DROP
     knock_opens brief
     open_connection "$server" 2222
@@ -82,14 +92,14 @@ nat_rules() {
     local pid
 
     knock_opens brief
-    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    wait_until 5 is_greeted 2222
     for pid in $(daemon_processes); do
-        kill -KILL "$pid"
+        kill -KILL "$pid" || true # the others end when the first does
     done
-    wait_until 4 port_is_shut "$server" 2222
-    nat_rules | grep -q -e "-s $client/"
+    wait_until 5 port_is_shut "$server" 2222
+    has_nat_rule
     start_daemon
-    ! nat_rules | grep -q -e "-s $client/" || false
+    wait_until 5 has_no_nat_rule
 }
 
 @test "what another program removes from the nat table is put back, with live grants" {
@@ -103,7 +113,7 @@ nat_rules() {
     knock_opens inner
     end_process KILL "$(daemon_pid)"
     start_daemon
-    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    wait_until 5 is_greeted 2222
 }
 
 @test "a reload that changes the destination ends the grant, and the next knock leads there" {
@@ -114,7 +124,7 @@ nat_rules() {
     port_is_shut "$server" 2222
     knock_opens inner
     nat_rules | grep -q -F -e "--to-destination $(at 23)"
-    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    wait_until 5 is_greeted 2222
     set_destination inner 22
     reload_daemon
 }
@@ -138,7 +148,7 @@ nat_rules() {
     port_is_shut "$server" 8080
     sed -i "1a Forward = yes" "$conf"
     reload_daemon
-    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
+    wait_until 5 is_greeted 8080
     port_is_shut "$server" 8080 "$other"
     xtables -P FORWARD ACCEPT
     cp "$lab/conf.good" "$conf"
@@ -159,7 +169,7 @@ nat_rules() {
     done
     reload_daemon
     knock_opens inner
-    [ "$(tcp_greeting "$server" 2222)" = "$greeting" ]
+    wait_until 5 is_greeted 2222
 }
 
 @test "release leaves nothing" {
