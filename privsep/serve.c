@@ -450,6 +450,8 @@ static void keep_permitted_grants(struct helper *h)
         if (entry && is_permitted(&entry->profile, grant)) {
             helper_grants_shorten(grant, latest_deadline(&entry->profile));
             grant->connections = entry->profile.connections;
+            if (grant->connections)
+                grant->look_at = clock_boot_ns();
         } else {
             log_ended(h, grant, "it is no longer permitted");
             grants->items[i] = grants->items[--grants->count];

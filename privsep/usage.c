@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "clock.h"
+#include "log.h"
 
 enum {
     LOOKS_AT_ONCE = 16,      /* then somebody else is served */
@@ -71,7 +72,7 @@ static void plan(struct grant *grant, uint32_t milliseconds)
 void helper_usage_begin(struct flows *flows, struct grant *grant)
 {
     grant->watched = ask(flows, grant, note_older);
-    if (grant->watched)
+    if (grant->watched || grant->connections)
         plan(grant, grant->connections ? CLOSE_LOOK_MS : FIRST_LOOK_MS);
 }
 
@@ -113,6 +114,8 @@ bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now)
         looks++;
         grant->watched = ask(flows, grant, count_new);
         grant->look_at = 0;
+        if (!grant->watched && grant->connections) /* the next helper asks anew */
+            fatalx("the kernel does not tell which connections there are: starting again");
         if (grant->watched)
             plan_next(grant);
         if (helper_usage_is_full(grant))

@@ -268,7 +268,7 @@ wg0" ]
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
     private portsmithd -T -c /etc/portsmith.conf >defaults
-    sed -i '/^#\(Close\|MetricsFile\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
+    sed -i '/^#\(Close\|MetricsFile\|ControlGroup\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
     grep -q "^MaxGrants = 1000" etc/portsmith.conf
     private portsmithd -T -c /etc/portsmith.conf >spelt_out
     diff defaults spelt_out

@@ -129,6 +129,7 @@ run_part() { # PART
         # The other two of the four are run as they are installed.
         net-nft-6 | net-legacy-4) run_checked_bats "$top"/tests/net/*.bats ;;
         control-nft-6) run_checked_bats "$top"/tests/control/*.bats ;;
+        gateway-legacy-6) run_checked_bats "$top"/tests/gateway/*.bats ;;
         # The proxy knows families by its clients alone.
         proxy-nft-6) run_bats proxy/clients.bats ;;
         *) run_bats "$part" ;;
