@@ -443,6 +443,8 @@ static void write_services_of(char *text, size_t size, const struct asked *asked
     text[0] = '\0';
     if (asked->verdict == VERDICT_SERVICE_DENIED || asked->verdict == VERDICT_NO_DESTINATION)
         write_services(text, size, &asked->denied, 1);
+    else if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
+        write_services(text, size, asked->services, asked->service_count);
     else if (asked->mark && request->service_count > 0)
         write_services(text, size, request->services, request->service_count);
     else if (asked->mark)

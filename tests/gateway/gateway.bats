@@ -129,13 +129,17 @@ is_greeted() { # PORT
     reload_daemon
 }
 
-@test "a profile without a destination of the client's family refuses, and says so" {
+@test "without a destination of the client's family a service is refused, and others are not" {
     local v6_only="192.0.2.1:22"
 
     [ "$FAMILY" = 6 ] || v6_only="[2001:db8::1]:22"
     sed -i "s/^Open = tcp.*/Open = tcp\/2222 -> $v6_only/" /etc/portsmith.d/inner.conf
     reload_daemon
     knock_until "inner: refused for $client: this profile names no IPv$FAMILY host behind tcp/2222" inner
+    echo "Open = tcp/8080" >>/etc/portsmith.d/inner.conf
+    reload_daemon
+    knock_until "inner: opened tcp/8080 for $client " inner tcp/2222 tcp/8080
+    sed -i '/^Open = tcp.8080/d' /etc/portsmith.d/inner.conf
     set_destination inner 22
     reload_daemon
 }
