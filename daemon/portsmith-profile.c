@@ -49,7 +49,8 @@ static const char usage[] =
     "  -h, --help           print this and exit\n"
     "  -V, --version        print the version and exit\n"
     "\n"
-    "SERVICE is tcp/PORT or udp/PORT, or several with commas between.\n";
+    "SERVICE is tcp/PORT or udp/PORT, or several with commas between; of a host behind\n"
+    "this one, 'tcp/PORT -> ADDRESS:PORT'.\n";
 
 static int fail(int status, const char *reason)
 {

@@ -67,6 +67,13 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
     }
 }
 
+void helper_firewall_send_on(struct firewall *fw, const struct helper_destination *destinations,
+                             size_t count)
+{
+    fw->destinations = destinations;
+    fw->destination_count = count;
+}
+
 void helper_firewall_close(struct firewall *fw)
 {
     for (int family = IPV4; family < FAMILIES; family++)
@@ -218,17 +225,35 @@ static bool has_gateway(const struct firewall *fw)
     return fw->setup->forward || fw->setup->sends_on;
 }
 
-/* What was let in lives on beyond the window, wherever it is sent on to, even where
- * FORWARD drops by default. */
-#define SENT_ON "-m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate DNAT -j ACCEPT"
+/* What was let in lives on beyond the window, even where FORWARD drops by default. Both
+ * directions are known by what connection tracking has of the connection: translated,
+ * sent to the port that was knocked for, answered by the destination. No mark is
+ * needed, which other programs might use, save or restore. A destination that is no
+ * longer configured is not in here. */
+static void write_sent_on_rules(const struct firewall *fw, FILE *out, int family,
+                                const char *action)
+{
+    char address[ADDRESS_TEXT_SIZE];
+
+    for (size_t i = 0; i < fw->destination_count; i++) {
+        const struct helper_destination *d = &fw->destinations[i];
+
+        if (address_is_ipv4(&d->address) != (family == IPV4))
+            continue;
+        fprintf(out, "%s portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED "
+                     "-m conntrack --ctstate DNAT --ctproto %u --ctorigdstport %u "
+                     "--ctreplsrc %s --ctreplsrcport %u -j ACCEPT\n",
+                action, d->service.protocol, d->service.port,
+                address_format(&d->address, address), d->port);
+    }
+}
 
 static void write_gateway_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
                                  int family)
 {
     fputs(":portsmith-gateway - [0:0]\n", out);
     write_gateway_grants(fw, out, grants, family, false, "-A portsmith-gateway");
-    if (fw->setup->sends_on)
-        fputs("-A portsmith-gateway " SENT_ON "\n", out);
+    write_sent_on_rules(fw, out, family, "-A");
 }
 
 static void write_sending_chain(FILE *out, const struct grants *grants, int family)
@@ -464,8 +489,9 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
     write_filter_grants(text.out, grants, family, false, "-C portsmith");
     fputs("-C portsmith " SENTINEL "\n", text.out);
     write_gateway_grants(fw, text.out, grants, family, false, "-C portsmith-gateway");
+    write_sent_on_rules(fw, text.out, family, "-C");
     if (fw->setup->sends_on) {
-        fputs("-C portsmith-gateway " SENT_ON "\nCOMMIT\n", text.out);
+        fputs("COMMIT\n", text.out);
         write_checks(fw, text.out, "nat");
         write_sending_grants(text.out, grants, family, false, "-C portsmith");
     }

@@ -8,7 +8,8 @@
  *          INPUT     -> portsmith-reset    with CloseWith = reset: REJECT
  *          FORWARD   -> portsmith-forward  the same for what DNAT sent on
  *          FORWARD   -> portsmith-gateway  grants ACCEPT new connections to other hosts,
- *                                          with Forward or with destinations
+ *                                          with Forward or with destinations; what was
+ *                                          sent on to these stays accepted
  *   nat    PREROUTING -> portsmith         grants DNAT them to their destinations
  *
  * Why mangle PREROUTING: it comes before any DNAT, so that ports published by
@@ -28,6 +29,8 @@
 struct firewall {
     const struct helper_setup *setup;
     struct xtables xtables;
+    const struct helper_destination *destinations; /* to which grants may be sent on */
+    size_t destination_count;
     struct restore restore[FAMILIES];
     bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
 };
@@ -37,6 +40,11 @@ enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
 /* Gets ready to use what was probed; `setup` must stay valid. */
 void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                           const struct xtables *xtables);
+
+/* Where grants may be sent on to, of both families, each once; they must stay valid.
+ * Nowhere, unless this is called. */
+void helper_firewall_send_on(struct firewall *fw, const struct helper_destination *destinations,
+                             size_t count);
 
 /* Puts chains, shut ports, jumps and grants of a family in force, keeping jumps
  * that are there wherever an admin put them. On failure `unsure` is set and the

@@ -77,6 +77,48 @@ static int compare_entries(const void *a, const void *b)
     return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
 }
 
+static int compare_destinations(const void *a, const void *b)
+{
+    const struct helper_destination *left = a, *right = b;
+    int order = service_compare(&left->service, &right->service);
+
+    if (order == 0)
+        order = memcmp(left->address.bytes, right->address.bytes, sizeof left->address.bytes);
+    return order != 0 ? order : left->port - right->port;
+}
+
+static void keep_each_once(struct policy *policy)
+{
+    struct helper_destination *all = policy->destinations;
+    size_t kept = 0;
+
+    qsort(all, policy->destination_count, sizeof *all, compare_destinations);
+    for (size_t i = 0; i < policy->destination_count; i++)
+        if (kept == 0 || compare_destinations(&all[kept - 1], &all[i]) != 0)
+            all[kept++] = all[i];
+    policy->destination_count = kept;
+}
+
+static bool collect_destinations(struct policy *policy, struct error *why)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < policy->setup.profile_count; i++)
+        count += policy->entries[i].profile.destination_count;
+    policy->destinations = calloc(count + 1, sizeof *policy->destinations);
+    if (!policy->destinations)
+        return error_set(why, "no memory for %zu destinations", count);
+    for (size_t i = 0; i < policy->setup.profile_count; i++) {
+        const struct helper_profile *p = &policy->entries[i].profile;
+
+        memcpy(policy->destinations + policy->destination_count, p->destinations,
+               p->destination_count * sizeof *p->destinations);
+        policy->destination_count += p->destination_count;
+    }
+    keep_each_once(policy);
+    return true;
+}
+
 bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
 {
     struct helper_setup *setup = &policy->setup;
@@ -98,7 +140,7 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
         envelope_key_id(entry->key_id, entry->profile.public_key);
     }
     qsort(policy->entries, setup->profile_count, sizeof *policy->entries, compare_entries);
-    return true;
+    return collect_destinations(policy, why);
 }
 
 const struct policy_entry *helper_policy_find(const struct policy *policy,

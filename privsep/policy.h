@@ -17,11 +17,13 @@ struct policy_entry {
 struct policy {
     struct helper_setup setup;
     struct policy_entry *entries; /* setup.profile_count of them, by key id */
+    struct helper_destination *destinations; /* of all profiles, each once, ascending */
+    size_t destination_count;
 };
 
 /* Receives the setup and then the profiles from `fd` (SOCK_SEQPACKET), blocking.
  * False, with the reason, when a message has the wrong size, a value is out of
- * range, or the supervisor goes away. The entries live as long as the process. */
+ * range, or the supervisor goes away. What they point to lives as long as the process. */
 bool helper_policy_receive(struct policy *policy, int fd, struct error *why);
 
 /* NULL when no profile has that key id. */

@@ -561,6 +561,7 @@ static int serve(struct helper *h, const struct xtables *xtables)
         return HELPER_EXIT_UNUSABLE;
     }
     helper_firewall_open(&h->firewall, &h->policy.setup, xtables);
+    helper_firewall_send_on(&h->firewall, h->policy.destinations, h->policy.destination_count);
     if (!get_ready(h, &why)) {
         log_warnx("%s", why.text);
         helper_firewall_close(&h->firewall);

@@ -88,6 +88,16 @@ is_greeted() { # PORT
     xtables -P FORWARD ACCEPT
 }
 
+@test "what another program sends on is not kept alive by our rules" {
+    publish 8081 22
+    open_connection "$server" 8081
+    connection_answers
+    xtables -P FORWARD DROP
+    ! connection_answers || false
+    xtables -P FORWARD ACCEPT
+    connection_answers
+}
+
 @test "all processes are killed: the kernel shuts the way in time" {
     local pid
 

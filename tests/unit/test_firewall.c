@@ -243,6 +243,173 @@ static void without_shut_ports_nothing_leads_to_the_drop(void **state)
     assert_int_equal(count_of(IPV4, "-j DROP"), 1);
 }
 
+/* ---- gateways ----------------------------------------------------------- */
+
+static const struct helper_destination behind[] = {
+    {.service = {.protocol = 6, .port = 2222}, .port = 22},
+    {.service = {.protocol = 17, .port = 5353}, .port = 53},
+};
+
+/* What FORWARD and the nat table have of ours; what the others have is known. */
+static char *gateway_rules(int family)
+{
+    return output_of("for t in nat filter; do echo $t; ip%stables-%s -w 5 -t $t -S | "
+                     "grep -e portsmith-gateway -e '[TG] .*portsmith$' -e DNAT | "
+                     "sed 's/--datestop [0-9T:-]*/--datestop DATE/'; done",
+                     family == IPV6 ? "6" : "", name_of_backend());
+}
+
+static void check_gateway_rules(int family, const char *expected)
+{
+    char *rules = gateway_rules(family);
+
+    assert_string_equal(rules, expected);
+    free(rules);
+}
+
+/* The grants' addresses are of both families, so are the hosts behind. */
+static void open_gateway(const char *client, const char *host)
+{
+    static struct helper_destination destinations[COUNT_OF(behind) + 1];
+
+    setup.sends_on = 1;
+    memcpy(destinations, behind, sizeof behind);
+    for (size_t i = 0; i < COUNT_OF(behind); i++)
+        destinations[i].address = address_of(host);
+    destinations[COUNT_OF(behind)] = behind[0];
+    destinations[COUNT_OF(behind)].address =
+        address_of(strchr(host, ':') ? "192.168.9.9" : "fd99::9");
+    helper_firewall_send_on(&fw, destinations, COUNT_OF(destinations));
+    open_grant(client, "tcp/2222", 60);
+    grants.items[0].destination = destinations[0].address;
+    grants.items[0].destination_port = destinations[0].port;
+}
+
+static void ipv4_gateway_rules_are_exactly_these(void **state)
+{
+    (void)state;
+    open_gateway("192.0.2.7", "192.168.1.10");
+    open_grant("192.0.2.7", "tcp/22", 60);
+    establish(IPV4);
+    check_gateway_rules(
+        IPV4,
+        "nat\n"
+        "-A PREROUTING -j portsmith\n"
+        "-A portsmith -s 192.0.2.7/32 -p tcp -m tcp --dport 2222 -m addrtype --dst-type LOCAL"
+        " -m time --datestop DATE -m comment --comment dead010203040506"
+        " -j DNAT --to-destination 192.168.1.10:22\n"
+        "filter\n"
+        "-N portsmith-gateway\n"
+        "-A INPUT -j portsmith\n"
+        "-A FORWARD -j portsmith-gateway\n"
+        "-A portsmith-gateway -s 192.0.2.7/32 -d 192.168.1.10/32 -p tcp -m tcp --dport 22"
+        " -m conntrack --ctstate NEW --ctorigdstport 2222 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j ACCEPT\n"
+        "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
+        " DNAT --ctproto 6 --ctreplsrc 192.168.1.10 --ctorigdstport 2222 --ctreplsrcport 22"
+        " -j ACCEPT\n"
+        "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
+        " DNAT --ctproto 17 --ctreplsrc 192.168.1.10 --ctorigdstport 5353 --ctreplsrcport 53"
+        " -j ACCEPT\n");
+}
+
+static void ipv6_gateway_rules_are_exactly_these(void **state)
+{
+    (void)state;
+    open_gateway("2001:db8::7", "fd00::10");
+    establish(IPV6);
+    check_gateway_rules(
+        IPV6,
+        "nat\n"
+        "-A PREROUTING -j portsmith\n"
+        "-A portsmith -s 2001:db8::7/128 -p tcp -m tcp --dport 2222 -m addrtype --dst-type LOCAL"
+        " -m time --datestop DATE -m comment --comment dead010203040506"
+        " -j DNAT --to-destination [fd00::10]:22\n"
+        "filter\n"
+        "-N portsmith-gateway\n"
+        "-A INPUT -j portsmith\n"
+        "-A FORWARD -j portsmith-gateway\n"
+        "-A portsmith-gateway -s 2001:db8::7/128 -d fd00::10/128 -p tcp -m tcp --dport 22"
+        " -m conntrack --ctstate NEW --ctorigdstport 2222 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j ACCEPT\n"
+        "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
+        " DNAT --ctproto 6 --ctreplsrc fd00::10 --ctorigdstport 2222 --ctreplsrcport 22"
+        " -j ACCEPT\n"
+        "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
+        " DNAT --ctproto 17 --ctreplsrc fd00::10 --ctorigdstport 5353 --ctreplsrcport 53"
+        " -j ACCEPT\n");
+}
+
+static void with_forward_each_grant_counts_there(void **state)
+{
+    (void)state;
+    setup.forward = 1;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    establish(IPV4);
+    check_gateway_rules(
+        IPV4,
+        "nat\n"
+        "filter\n"
+        "-N portsmith-gateway\n"
+        "-A INPUT -j portsmith\n"
+        "-A FORWARD -j portsmith-gateway\n"
+        "-A portsmith-gateway -s 192.0.2.7/32 -p tcp -m conntrack --ctstate NEW"
+        " --ctorigdstport 22 -m time --datestop DATE -m comment --comment dead010203040506"
+        " -j ACCEPT\n");
+}
+
+static void a_gateway_is_written_anew_as_it_was(void **state)
+{
+    struct error why;
+    char *before;
+
+    (void)state;
+    open_gateway("192.0.2.7", "192.168.1.10");
+    establish(IPV4);
+    before = gateway_rules(IPV4);
+    assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
+    assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    check_gateway_rules(IPV4, before);
+    assert_true(helper_firewall_refresh(&fw, IPV4, &grants, &why));
+    check_gateway_rules(IPV4, before);
+    free(before);
+}
+
+static void what_a_gateway_lost_is_noticed(void **state)
+{
+    static const char *const losses[] = {
+        "-t nat -F portsmith",
+        "-t nat -D PREROUTING -j portsmith",
+        "-D FORWARD -j portsmith-gateway",
+        "-D portsmith-gateway 1",
+        "-D portsmith-gateway 2",
+    };
+    struct error why;
+
+    (void)state;
+    open_gateway("192.0.2.7", "192.168.1.10");
+    for (size_t i = 0; i < COUNT_OF(losses); i++) {
+        establish(IPV4);
+        assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
+        xtables_run(IPV4, losses[i]);
+        if (helper_firewall_look(&fw, IPV4, &grants, &why) != FIREWALL_DAMAGED)
+            fail_msg("not noticed: %s", losses[i]);
+    }
+}
+
+static void without_destinations_the_gateway_is_taken_down(void **state)
+{
+    (void)state;
+    open_gateway("192.0.2.7", "192.168.1.10");
+    establish(IPV4);
+    setup.sends_on = 0;
+    helper_firewall_send_on(&fw, NULL, 0);
+    grants.items[0].destination_port = 0;
+    fw.xtables.has_nat[IPV4] = true; /* as a helper finds that starts now */
+    establish(IPV4);
+    check_gateway_rules(IPV4, "nat\nfilter\n-A INPUT -j portsmith\n");
+}
+
 /* ---- deadlines ---------------------------------------------------------- */
 
 static time_t datestop(void)
@@ -627,6 +794,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIREWALL(ipv4_rules_are_exactly_these),
         WITH_FIREWALL(ipv6_rules_are_exactly_these),
+        WITH_FIREWALL(ipv4_gateway_rules_are_exactly_these),
+        WITH_FIREWALL(ipv6_gateway_rules_are_exactly_these),
+        WITH_FIREWALL(with_forward_each_grant_counts_there),
+        WITH_FIREWALL(a_gateway_is_written_anew_as_it_was),
+        WITH_FIREWALL(what_a_gateway_lost_is_noticed),
+        WITH_FIREWALL(without_destinations_the_gateway_is_taken_down),
         WITH_FIREWALL(reset_rules_are_exactly_these),
         WITH_FIREWALL(without_shut_ports_nothing_leads_to_the_drop),
         WITH_FIREWALL(the_kernel_s_deadline_is_never_late),

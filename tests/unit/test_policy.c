@@ -56,6 +56,12 @@ static bool receive(struct policy *policy, const struct sent *sent, struct error
     return received;
 }
 
+static void forget(struct policy *policy)
+{
+    free(policy->entries);
+    free(policy->destinations);
+}
+
 static bool receives(const struct helper_setup *setup, const struct helper_profile *profiles,
                      size_t count)
 {
@@ -64,7 +70,7 @@ static bool receives(const struct helper_setup *setup, const struct helper_profi
     struct error why;
     bool received = receive(&policy, &sent, &why);
 
-    free(policy.entries);
+    forget(&policy);
     return received;
 }
 
@@ -92,7 +98,7 @@ static void a_setup_of_the_wrong_size_is_refused(void **state)
 
         if (receive(&policy, &sent, &why) != (size == sizeof(struct helper_setup)))
             fail_msg("a setup of %zu bytes", size);
-        free(policy.entries);
+        forget(&policy);
     }
 }
 
@@ -109,7 +115,7 @@ static void a_profile_of_the_wrong_size_is_refused(void **state)
         struct error why;
 
         assert_int_equal(receive(&policy, &sent, &why), size == sizeof good_profile);
-        free(policy.entries);
+        forget(&policy);
     }
 }
 
@@ -242,7 +248,7 @@ static void each_of_many_profiles_is_found(void **state)
     }
     person_make(&person, MANY);
     assert_null(helper_policy_find(&policy, person.key_id));
-    free(policy.entries);
+    forget(&policy);
 }
 
 static void without_profiles_none_is_found(void **state)
@@ -255,7 +261,7 @@ static void without_profiles_none_is_found(void **state)
     (void)state;
     assert_true(receive(&policy, &sent, &why));
     assert_null(helper_policy_find(&policy, zeros));
-    free(policy.entries);
+    forget(&policy);
 }
 
 /* ---- permitting --------------------------------------------------------- */
@@ -320,6 +326,121 @@ static void every_ipv6_address_is_not_every_ipv4_address(void **state)
     assert_true(prefix_parse(&p.prefixes[0], "::/0", &why));
     assert_true(permits_address(&p, "2001:db8::1"));
     assert_false(permits_address(&p, "192.0.2.1"));
+}
+
+/* ---- destinations ------------------------------------------------------- */
+
+static struct helper_destination destination_of(const char *service, const char *address,
+                                                uint16_t port)
+{
+    struct helper_destination d = {0};
+    const struct service s = service_of(service);
+
+    d.service.protocol = s.protocol; /* without its padding, which is sent, too */
+    d.service.port = s.port;
+    d.address = address_of(address);
+    d.port = port;
+    return d;
+}
+
+static struct helper_profile with_destinations(size_t count,
+                                               const struct helper_destination *destinations)
+{
+    struct helper_profile p = good_profile;
+
+    p.destination_count = (uint8_t)count;
+    memcpy(p.destinations, destinations, count * sizeof *destinations);
+    return p;
+}
+
+static void a_destination_is_of_one_service_and_family(void **state)
+{
+    const struct helper_destination destinations[] = {
+        destination_of("tcp/2222", "192.168.1.10", 22),
+        destination_of("tcp/2222", "fd00::10", 23),
+        destination_of("udp/2222", "192.168.1.11", 24),
+        destination_of("tcp/2223", "192.168.1.12", 25), /* beyond the count */
+    };
+    const struct helper_profile p = with_destinations(3, destinations);
+    const struct service both = service_of("tcp/2222"), one = service_of("udp/2222"),
+                         none = service_of("tcp/2223");
+
+    (void)state;
+    assert_ptr_equal(helper_policy_destination(&p, &both, true), &p.destinations[0]);
+    assert_ptr_equal(helper_policy_destination(&p, &both, false), &p.destinations[1]);
+    assert_ptr_equal(helper_policy_destination(&p, &one, true), &p.destinations[2]);
+    assert_null(helper_policy_destination(&p, &one, false));
+    assert_null(helper_policy_destination(&p, &none, true));
+    assert_true(helper_policy_sends_on(&p, &both));
+    assert_true(helper_policy_sends_on(&p, &one));
+    assert_false(helper_policy_sends_on(&p, &none));
+}
+
+static void destinations_out_of_range_are_refused(void **state)
+{
+    const struct helper_destination good = destination_of("tcp/2222", "192.168.1.10", 22);
+    struct helper_profile p = with_destinations(1, &good);
+
+    (void)state;
+    assert_true(receives_profile(&p));
+    p.destinations[0].port = 0;
+    assert_false(receives_profile(&p));
+    p = with_destinations(1, &good);
+    p.destinations[0].service.port = 0;
+    assert_false(receives_profile(&p));
+    p = with_destinations(1, &good);
+    p.destinations[0].service.protocol = IPPROTO_ICMP;
+    assert_false(receives_profile(&p));
+    p = with_destinations(1, &good);
+    p.destinations[0].address = address_of("127.0.0.1");
+    assert_false(receives_profile(&p));
+    p = with_destinations(1, &good);
+    p.destination_count = POLICY_DESTINATIONS + 1;
+    assert_false(receives_profile(&p));
+}
+
+static bool is_same(const struct helper_destination *a, const struct helper_destination *b)
+{
+    return service_compare(&a->service, &b->service) == 0 && a->port == b->port &&
+           address_equal(&a->address, &b->address);
+}
+
+static void each_destination_of_all_profiles_is_told_once(void **state)
+{
+    const struct helper_destination of_one[] = {
+        destination_of("tcp/2222", "192.168.1.10", 22),
+        destination_of("tcp/2222", "fd00::10", 22),
+        destination_of("udp/53", "192.168.1.10", 53),
+    };
+    const struct helper_destination of_another[] = {
+        destination_of("tcp/2222", "192.168.1.10", 22),
+        destination_of("tcp/2222", "192.168.1.10", 23),
+        destination_of("tcp/2223", "192.168.1.10", 22),
+    };
+    struct helper_profile profiles[3];
+    struct helper_setup setup = good_setup;
+    const struct sent sent = {&setup, sizeof setup, profiles, sizeof *profiles,
+                              COUNT_OF(profiles)};
+    size_t found[2] = {0};
+    struct policy policy;
+    struct error why;
+
+    (void)state;
+    /* Not as initialisers: -ftrivial-auto-var-init=zero of gcc 12 clears a byte of each then,
+     * which is no padding (tried). */
+    profiles[0] = with_destinations(3, of_one);
+    profiles[1] = good_profile;
+    profiles[2] = with_destinations(3, of_another);
+    setup.profile_count = COUNT_OF(profiles);
+    assert_true(receive(&policy, &sent, &why));
+    assert_int_equal(policy.destination_count, 5);
+    for (size_t i = 0; i < policy.destination_count; i++) {
+        found[0] += is_same(&policy.destinations[i], &of_one[0]);
+        found[1] += is_same(&policy.destinations[i], &of_another[1]);
+    }
+    assert_int_equal(found[0], 1);
+    assert_int_equal(found[1], 1);
+    forget(&policy);
 }
 
 static void a_profile_ends_at_its_second(void **state)
@@ -423,6 +544,9 @@ int main(void)
         cmocka_unit_test(services_of_the_profile_are_permitted),
         cmocka_unit_test(addresses_of_the_profile_are_permitted),
         cmocka_unit_test(every_ipv6_address_is_not_every_ipv4_address),
+        cmocka_unit_test(a_destination_is_of_one_service_and_family),
+        cmocka_unit_test(destinations_out_of_range_are_refused),
+        cmocka_unit_test(each_destination_of_all_profiles_is_told_once),
         cmocka_unit_test(a_profile_ends_at_its_second),
         cmocka_unit_test(hours_begin_and_end_in_utc),
         cmocka_unit_test(hours_go_on_after_midnight),
