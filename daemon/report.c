@@ -4,31 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the helper says to a request: in JSON, and to people. The first three are
- * grants; the others say why not. */
-static const struct {
-    const char *name, *text;
-    bool is_grant;
-} verdicts[VERDICTS] = {
-    [VERDICT_OPENED] = {"opened", "opened", true},
-    [VERDICT_EXTENDED] = {"extended", "extended", true},
-    [VERDICT_CLOSED] = {"closed", "closed by the client", true},
-    [VERDICT_UNKNOWN_PROFILE] = {"unknown_profile", "no such profile", false},
-    [VERDICT_BAD_SIGNATURE] = {"bad_signature", "the signature is wrong", false},
-    [VERDICT_REPEATED] = {"repeated", "already used: a repeat, a replay or a second device", false},
-    [VERDICT_AHEAD] = {"ahead", "the client's clock is ahead", false},
-    [VERDICT_BEHIND] = {"behind", "the client's clock is behind", false},
-    [VERDICT_NOT_RECORDED] = {"not_recorded", "its mark could not be stored", false},
-    [VERDICT_EXPIRED_PROFILE] = {"expired_profile", "the profile has expired", false},
-    [VERDICT_SERVICE_DENIED] = {"service_denied", "a service that is not in the profile", false},
-    [VERDICT_ADDRESS_DENIED] = {"address_denied", "an address that the profile denies", false},
-    [VERDICT_NO_DESTINATION] = {"no_destination", "no host of the family behind it", false},
-    [VERDICT_TOO_MANY_GRANTS] = {"too_many_grants", "too many live grants", false},
-    [VERDICT_FIREWALL_FAILED] = {"firewall_failed", "the firewall could not be changed", false},
-    [VERDICT_NOTHING_TO_CLOSE] = {"nothing_to_close", "nothing was open", false},
-    [VERDICT_OUTSIDE_HOURS] = {"outside_hours", "outside of the profile's Hours", false},
-};
-
 /* Authentic, but not passed on to the helper. */
 static const struct {
     const char *name, *text;
@@ -56,8 +31,8 @@ static uint64_t sum_verdicts(const struct control_status *status, bool grants)
 {
     uint64_t sum = 0;
 
-    for (size_t i = 1; i < VERDICTS; i++)
-        if (verdicts[i].is_grant == grants)
+    for (uint32_t i = 1; i < VERDICTS; i++)
+        if (verdict_is_grant(i) == grants)
             sum += status->verdicts[i];
     return sum;
 }
@@ -175,9 +150,9 @@ static void print_counters(const struct control_status *s)
         }
     if (report_refused(s) > 0)
         puts("  refused");
-    for (size_t i = 1; i < VERDICTS; i++)
-        if (!verdicts[i].is_grant)
-            print_reason(s->verdicts[i], verdicts[i].text);
+    for (uint32_t i = 1; i < VERDICTS; i++)
+        if (!verdict_is_grant(i))
+            print_reason(s->verdicts[i], verdict_text(i));
 }
 
 void report_status(const struct control_status *s)
@@ -282,8 +257,8 @@ static json_t *counters_json(const struct control_status *s)
 
     for (size_t i = 0; i < HELD_BACK; i++)
         json_object_set_new(held, held_back[i].name, number(count_held_back(s, i)));
-    for (size_t i = 1; i < VERDICTS; i++)
-        json_object_set_new(by_verdict[verdicts[i].is_grant], verdicts[i].name,
+    for (uint32_t i = 1; i < VERDICTS; i++)
+        json_object_set_new(by_verdict[verdict_is_grant(i)], verdict_name(i),
                             number(s->verdicts[i]));
     json_object_set_new(object, "seen", number(c->captured));
     json_object_set_new(object, "dropped_by_kernel", number(c->dropped));

@@ -404,23 +404,6 @@ static void change_firewalls(struct dispatch *d, struct asked *batch, size_t cou
 
 /* ---- tell --------------------------------------------------------------- */
 
-static const char *reason(enum verdict verdict)
-{
-    static const char *const reasons[VERDICTS] = {
-        [VERDICT_UNKNOWN_PROFILE] = "no such profile",
-        [VERDICT_BAD_SIGNATURE] = "the signature is wrong",
-        [VERDICT_REPEATED] = "already used, or older than the last eight knocks: a repeat, a "
-                             "replay or a second device with this key",
-        [VERDICT_NOT_RECORDED] = "its mark could not be stored",
-        [VERDICT_EXPIRED_PROFILE] = "the profile has expired",
-        [VERDICT_TOO_MANY_GRANTS] = "too many live grants",
-        [VERDICT_FIREWALL_FAILED] = "the firewall could not be changed",
-        [VERDICT_NOTHING_TO_CLOSE] = "nothing was open",
-    };
-
-    return reasons[verdict] ? reasons[verdict] : "";
-}
-
 static void write_services(char *text, size_t size, const struct service *services, size_t count)
 {
     size_t used = 0;
@@ -516,8 +499,11 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
         snprintf(text, size, "this profile %s",
                  asked->entry->profile.needs_signed_address && !asked->request.has_address
                      ? "wants the address signed" : "does not permit this address");
+    else if (asked->verdict == VERDICT_REPEATED)
+        snprintf(text, size, "already used, or older than the last eight knocks: a repeat, a "
+                             "replay or a second device with this key");
     else
-        snprintf(text, size, "%s", reason(asked->verdict));
+        snprintf(text, size, "%s", verdict_text(asked->verdict));
 }
 
 static void log_refusal(const struct dispatch *d, const struct asked *asked,
@@ -550,7 +536,7 @@ static void log_verdict(struct dispatch *d, const struct asked *asked)
         .profile = asked->entry ? asked->entry->profile.name : "unknown",
         .address = address_format(address_asked_for(asked), address),
         .service = asked->mark ? services : NULL,
-        .verdict = helper_verdict_name(asked->verdict),
+        .verdict = verdict_name(asked->verdict),
     };
 
     write_services_of(services, sizeof services, asked);

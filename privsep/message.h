@@ -11,6 +11,7 @@
 #include "envelope.h"
 #include "request.h"
 #include "service.h"
+#include "verdict.h"
 
 /* The descriptors that the supervisor leaves open in the helper. */
 enum {
@@ -55,27 +56,6 @@ struct helper_request {
 _Static_assert(sizeof(struct helper_request) == 160, "no hidden padding");
 
 /* ---- helper to sniffer -------------------------------------------------- */
-
-enum verdict {
-    VERDICT_OPENED = 1,
-    VERDICT_EXTENDED,
-    VERDICT_CLOSED,
-    VERDICT_UNKNOWN_PROFILE,
-    VERDICT_BAD_SIGNATURE,
-    VERDICT_REPEATED,        /* counter already spent, or below the mark */
-    VERDICT_AHEAD,           /* counter beyond now + MaxSkew; not spent */
-    VERDICT_BEHIND,          /* counter before now - MaxSkew; not spent */
-    VERDICT_NOT_RECORDED,    /* the mark could not be made durable */
-    VERDICT_EXPIRED_PROFILE,
-    VERDICT_SERVICE_DENIED,
-    VERDICT_ADDRESS_DENIED,
-    VERDICT_NO_DESTINATION, /* none of the address's family, for any of the services */
-    VERDICT_TOO_MANY_GRANTS,
-    VERDICT_FIREWALL_FAILED,
-    VERDICT_NOTHING_TO_CLOSE,
-    VERDICT_OUTSIDE_HOURS,
-    VERDICTS,
-};
 
 struct helper_reply {
     uint32_t serial;

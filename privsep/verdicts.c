@@ -5,34 +5,9 @@
 #include "clock.h"
 #include "log.h"
 
-const char *helper_verdict_name(uint32_t verdict)
-{
-    static const char *const names[VERDICTS] = {
-        [VERDICT_OPENED] = "opened",
-        [VERDICT_EXTENDED] = "extended",
-        [VERDICT_CLOSED] = "closed",
-        [VERDICT_UNKNOWN_PROFILE] = "unknown_profile",
-        [VERDICT_BAD_SIGNATURE] = "bad_signature",
-        [VERDICT_REPEATED] = "repeated",
-        [VERDICT_AHEAD] = "ahead",
-        [VERDICT_BEHIND] = "behind",
-        [VERDICT_NOT_RECORDED] = "not_recorded",
-        [VERDICT_EXPIRED_PROFILE] = "expired_profile",
-        [VERDICT_SERVICE_DENIED] = "service_denied",
-        [VERDICT_ADDRESS_DENIED] = "address_denied",
-        [VERDICT_NO_DESTINATION] = "no_destination",
-        [VERDICT_TOO_MANY_GRANTS] = "too_many_grants",
-        [VERDICT_FIREWALL_FAILED] = "firewall_failed",
-        [VERDICT_NOTHING_TO_CLOSE] = "nothing_to_close",
-        [VERDICT_OUTSIDE_HOURS] = "outside_hours",
-    };
-
-    return verdict < VERDICTS && names[verdict] ? names[verdict] : "";
-}
-
 static void sum_up(struct refusals *refusals, uint32_t verdict)
 {
-    const char *name = helper_verdict_name(verdict);
+    const char *name = verdict_name(verdict);
     const struct log_about about = {.verdict = name};
     uint32_t left_out = refusals->of[verdict].left_out;
 

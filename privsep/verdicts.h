@@ -1,4 +1,4 @@
-/* What is said of verdicts: their names, and how often. */
+/* How often refusals are told. */
 #ifndef PORTSMITH_VERDICTS_H
 #define PORTSMITH_VERDICTS_H
 
@@ -6,9 +6,6 @@
 #include <stdint.h>
 
 #include "message.h"
-
-/* One word for programs, as "service_denied"; "" for what is no verdict. */
-const char *helper_verdict_name(uint32_t verdict);
 
 enum { REFUSALS_LOGGED = 20, REFUSALS_PERIOD = 10 /* seconds */ };
 

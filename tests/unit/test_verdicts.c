@@ -3,19 +3,6 @@
 #include "clock.h"
 #include "verdicts.h"
 
-static void every_verdict_has_a_name_of_its_own(void **state)
-{
-    (void)state;
-    for (uint32_t i = 1; i < VERDICTS; i++) {
-        assert_int_not_equal(strlen(helper_verdict_name(i)), 0);
-        for (uint32_t j = 1; j < i; j++)
-            assert_string_not_equal(helper_verdict_name(i), helper_verdict_name(j));
-    }
-    assert_string_equal(helper_verdict_name(0), "");
-    assert_string_equal(helper_verdict_name(VERDICTS), "");
-    assert_string_equal(helper_verdict_name(UINT32_MAX), "");
-}
-
 static unsigned admitted(struct refusals *refusals, enum verdict verdict, unsigned times,
                          int64_t now)
 {
@@ -68,7 +55,6 @@ static void a_new_period_admits_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_verdict_has_a_name_of_its_own),
         cmocka_unit_test(a_flood_of_one_kind_hides_no_other),
         cmocka_unit_test(what_was_left_out_is_told_when_the_period_is_over),
         cmocka_unit_test(a_new_period_admits_again),
