@@ -1,4 +1,4 @@
-/* The counters as a file for node_exporter's textfile collector, in Prometheus' text
+/* The counters, live grants and refusals as a file for node_exporter's textfile collector, in Prometheus' text
  * format (https://prometheus.io/docs/instrumenting/exposition_formats). */
 #ifndef PORTSMITH_METRICS_H
 #define PORTSMITH_METRICS_H
@@ -7,11 +7,14 @@
 
 #include "counters.h"
 #include "error.h"
+#include "pair.h"
 
 enum { METRICS_PERIOD = 15 /* seconds between two writings */ };
 
 /* Puts the file in place of the one at the absolute path `path`, in one step: readers
- * see the old numbers or the new. `up`: knocks are heard. False with the reason. */
-bool metrics_write(const char *path, const struct counters *counters, bool up, struct error *why);
+ * see the old numbers or the new. Knocks are heard if both of the pair run; what the
+ * helper knows is what it last told. False with the reason. */
+bool metrics_write(const char *path, const struct counters *counters, const struct pair *pair,
+                   struct error *why);
 
 #endif

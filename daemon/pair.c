@@ -126,7 +126,13 @@ static uint32_t receive_event(struct pair *pair, struct helper_answer *answer)
     if (n != sizeof *answer || !is_sound(answer))
         return UINT32_MAX;
     memcpy(pair->verdicts, answer->verdicts, sizeof pair->verdicts);
+    pair->live = answer->live;
     return HELPER_ANSWER;
+}
+
+uint64_t pair_count(const struct pair *pair, enum verdict verdict)
+{
+    return pair->verdicts_before[verdict] + pair->verdicts[verdict];
 }
 
 /* Takes the last words of a helper that has ended, and its counts to those of the
@@ -546,6 +552,7 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, struct c
     } else {
         pair_end(pair, false);
         memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
+        new.live = pair->live;
         result = start_serving_helper(&new, config, logging, between[1]);
         if (result != PAIR_STARTED)
             pair_end(&new, false);

@@ -19,6 +19,7 @@ struct pair {
     uint64_t verdicts[VERDICTS];      /* of this helper, when it last answered */
     uint64_t verdicts_before[VERDICTS]; /* of those before it; one that is killed takes
                                            what it had not told with it */
+    uint32_t live; /* grants, when a helper last answered */
     uint32_t interfaces[CONFIG_INTERFACES]; /* kernel's index of each one captured; 0: was
                                                not there, or down */
 };
@@ -74,6 +75,9 @@ bool pair_order(struct pair *pair, struct helper_order *order);
 /* The helper's message, if any waits: 0, HELPER_SNIFFER_BROKEN, or HELPER_ANSWER with a
  * checked answer in *answer. A helper that hung up, or said anything else, is ended. */
 uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer);
+
+/* How many requests had a verdict, of all helpers so far. */
+uint64_t pair_count(const struct pair *pair, enum verdict verdict);
 
 /* Whether an interface that was not captured is there by now, or one that was
  * captured has gone: its capture does not always notice. */

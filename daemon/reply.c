@@ -63,8 +63,8 @@ void reply_status(struct control_reply *reply, const struct config *config,
     status->helper = (uint32_t)pair->helper;
     add_configuration(status, config, pair);
     status->counters = *counters;
-    for (size_t i = 0; i < VERDICTS; i++)
-        status->verdicts[i] = pair->verdicts_before[i] + pair->verdicts[i];
+    for (uint32_t i = 0; i < VERDICTS; i++)
+        status->verdicts[i] = pair_count(pair, i);
     if (!answer)
         return;
     status->backend = answer->backend;

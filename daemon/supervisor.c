@@ -49,7 +49,9 @@ struct supervisor {
     int64_t restart_at; /* 0: no restart is planned */
     int64_t look_at;    /* at the interfaces; 0: not planned */
     int64_t alive_at;   /* tell the service manager that we are; 0: it does not ask */
-    int64_t metrics_at; /* write them; 0: nobody wants them */
+    int64_t metrics_at; /* gather them; 0: nobody wants them */
+    uint32_t metrics_asked; /* serial of the order for what they lack; 0: none waits */
+    uint32_t client_asked;  /* the same, for the client's request */
     bool metrics_failed;
     bool stopping;
     bool handing_over; /* stopping, and what is granted is the next start's */
@@ -107,19 +109,33 @@ static enum pair_result start_pair(struct supervisor *s)
 /* Says once that it does not work, and no more until it has. */
 static void write_metrics(struct supervisor *s)
 {
-    bool up = s->pair.helper != 0 && s->pair.sniffer != 0;
     struct error why;
 
-    s->metrics_at = 0;
+    s->metrics_asked = 0;
     if (!s->config->metrics_file[0])
         return;
-    s->metrics_at = milliseconds_from_now((int64_t)METRICS_PERIOD * 1000);
-    if (metrics_write(s->config->metrics_file, s->counters, up, &why)) {
+    if (metrics_write(s->config->metrics_file, s->counters, &s->pair, &why)) {
         s->metrics_failed = false;
     } else if (!s->metrics_failed) {
         log_warnx("no metrics are written: %s", why.text);
         s->metrics_failed = true;
     }
+}
+
+/* They are written when the helper has told what it knows, of grants only their
+ * number. One that did not the last time is not waited for. */
+static void gather_metrics(struct supervisor *s)
+{
+    struct helper_order order = {.command = HELPER_LIST, .id = UINT32_MAX};
+
+    s->metrics_at = 0;
+    if (!s->config->metrics_file[0])
+        return;
+    s->metrics_at = milliseconds_from_now((int64_t)METRICS_PERIOD * 1000);
+    if (s->metrics_asked == 0 && pair_order(&s->pair, &order))
+        s->metrics_asked = order.serial;
+    else
+        write_metrics(s);
 }
 
 static void restart_pair(struct supervisor *s)
@@ -220,7 +236,7 @@ static bool reload(struct supervisor *s, struct error *why)
         log_warnx("%s", why->text);
         log_warnx("the configuration was not reloaded: the one in use stays");
     }
-    write_metrics(s);
+    gather_metrics(s);
     notify_ready();
     return done;
 }
@@ -263,8 +279,10 @@ static void ask_helper(struct supervisor *s, struct control_client *client)
         return;
     }
     client->state = CONTROL_ASKED;
-    if (pair_order(&s->pair, &order))
+    if (pair_order(&s->pair, &order)) {
+        s->client_asked = order.serial;
         return;
+    }
     if (client->request.verb == CONTROL_STATUS)
         send_status(s, client, NULL);
     else
@@ -311,7 +329,9 @@ static void take_answer(struct supervisor *s, const struct helper_answer *answer
     static struct control_reply reply;
     struct control_client *client = control_asked(&s->control);
 
-    if (!client || answer->serial != s->pair.serial)
+    if (answer->serial == s->metrics_asked)
+        write_metrics(s);
+    if (!client || answer->serial != s->client_asked)
         return;
     if (client->request.verb == CONTROL_STATUS) {
         send_status(s, client, answer);
@@ -392,7 +412,7 @@ static void handle_time(struct supervisor *s)
     if (s->restart_at != 0 && now >= s->restart_at)
         restart_pair(s);
     if (s->metrics_at != 0 && now >= s->metrics_at)
-        write_metrics(s);
+        gather_metrics(s);
 }
 
 static int time_until_next(const struct supervisor *s)
@@ -539,7 +559,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         log_warnx("portsmithctl will not work: %s", why.text);
     tell_ready(options);
     plan_sign_of_life(&s);
-    write_metrics(&s);
+    gather_metrics(&s);
     serve(&s);
     return stop(&s);
 }

@@ -265,28 +265,6 @@ static void serve_sniffer(struct helper *h)
     }
 }
 
-static int stop(struct helper *h)
-{
-    size_t ended = h->grants.count;
-
-    h->grants.count = 0; /* the items stay, to be named in the log */
-    helper_grants_store(&h->grants);
-    for (int family = IPV4; family < FAMILIES; family++)
-        h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
-    for (int i = 0; i < STOP_TRIES; i++)
-        for (int family = IPV4; family < FAMILIES; family++)
-            if (h->firewall.unsure[family])
-                mend(h, family, helper_firewall_rewrite);
-    helper_firewall_close(&h->firewall);
-    for (size_t i = 0; i < ended; i++)
-        log_ended(h, &h->grants.items[i], "portsmithd stops");
-    if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
-        log_warnx("live grants could not be removed; they end at their deadlines");
-        return HELPER_EXIT_FAILURE;
-    }
-    return HELPER_EXIT_OK;
-}
-
 /* What the sniffer passed on before it ended is not lost to the next pair, which
  * captures since a moment ago. */
 static void serve_the_rest(struct helper *h)
@@ -310,6 +288,29 @@ static void tell_counts(const struct helper *h)
 
     helper_answer_at_end(&h->dispatch, &answer);
     tell_answer(&answer);
+}
+
+static int stop(struct helper *h)
+{
+    size_t ended = h->grants.count;
+
+    h->grants.count = 0; /* the items stay, to be named in the log */
+    helper_grants_store(&h->grants);
+    for (int family = IPV4; family < FAMILIES; family++)
+        h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
+    for (int i = 0; i < STOP_TRIES; i++)
+        for (int family = IPV4; family < FAMILIES; family++)
+            if (h->firewall.unsure[family])
+                mend(h, family, helper_firewall_rewrite);
+    tell_counts(h);
+    helper_firewall_close(&h->firewall);
+    for (size_t i = 0; i < ended; i++)
+        log_ended(h, &h->grants.items[i], "portsmithd stops");
+    if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
+        log_warnx("live grants could not be removed; they end at their deadlines");
+        return HELPER_EXIT_FAILURE;
+    }
+    return HELPER_EXIT_OK;
 }
 
 static void serve_order(struct helper *h, const struct helper_order *order)

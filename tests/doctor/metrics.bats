@@ -33,7 +33,20 @@ metric_is() { # NAME VALUE
     metric_is granted_knocks_total 0
     knock_until "ssh: opened tcp/22 for $client" ssh
     wait_until 20 metric_is granted_knocks_total 1
+    knock_until "ssh: closed tcp/22" --close ssh
     [ "$(ls -A "$metrics")" = portsmith.prom ]
+}
+
+@test "live grants and refusals by reason are told, over a reload, too" {
+    knock_until "ssh: (opened|extended) tcp/22 for $client" ssh
+    knock_until "ssh: refused for $client: tcp/80 is not in this profile" ssh tcp/80
+    wait_until 20 metric_is 'refusals_total{reason="service_denied"}' 1
+    metric_is live_grants 1
+    metric_is 'refusals_total{reason="ahead"}' 0
+    reload_daemon
+    knock_until "ssh: closed tcp/22" --close ssh
+    wait_until 20 metric_is live_grants 0
+    metric_is 'refusals_total{reason="service_denied"}' 1
 }
 
 @test "a directory that cannot be written to is told once, and nothing else suffers" {
@@ -46,9 +59,13 @@ metric_is() { # NAME VALUE
     wait_until 5 metric_is up 1
 }
 
-@test "a stop leaves word that nobody listens" {
+@test "a stop leaves word that nobody listens, and of what came last" {
+    knock_until "ssh: (opened|extended) tcp/22 for $client" ssh
+    knock_until "ssh: refused for $client: tcp/80 is not in this profile" ssh tcp/80
     stop_daemon
     metric_is up 0
+    metric_is live_grants 0
+    metric_is 'refusals_total{reason="service_denied"}' 2
 }
 
 @test "another kind of file is refused" {

@@ -112,7 +112,7 @@ static int connect_helper(void)
 
 static void an_order_and_its_answer_have_the_same_serial(void **state)
 {
-    struct helper_answer answer = {.event = HELPER_ANSWER, .backend = BACKEND_NFT,
+    struct helper_answer answer = {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .live = 7,
                                    .verdicts = {[VERDICT_OPENED] = 3}}, got;
     struct helper_order order = {.command = HELPER_LIST}, heard;
     int helper = connect_helper();
@@ -127,8 +127,10 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
     assert_int_equal(pair_read_event(&pair, &got), HELPER_ANSWER);
     assert_memory_equal(&got, &answer, sizeof got);
     assert_int_equal(pair.verdicts[VERDICT_OPENED], 3);
+    assert_int_equal(pair.live, 7);
     pair_end(&pair, false);
     assert_int_equal(pair.verdicts_before[VERDICT_OPENED], 3);
+    assert_int_equal(pair_count(&pair, VERDICT_OPENED), 3);
     close(helper);
 }
 
