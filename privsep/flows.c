@@ -7,7 +7,6 @@
 #include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,12 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "netlink.h"
 
 enum {
-    QUESTION_SIZE = 512,
-    ANSWER_SIZE = 32768, /* the most that the kernel puts into one (netlink_recvmsg) */
-    SECONDS_MAX = 1,     /* for all of the answers to one question */
     AT_ONCE = 32,        /* connections ended at a time, ... */
     ROUNDS = 64,         /* ... so often */
     NAME_SIZE = 192,     /* attributes that name a flow: an IPv6 tuple, zone, id */
@@ -34,201 +30,11 @@ enum { COMPARE_SOURCE = 1 << 0, COMPARE_PROTOCOL = 1 << 3, COMPARE_PORT = 1 << 5
 /* Sockets with a connection that can be ended. */
 enum { LIVE_STATES = 0xfff & ~(1 << TCP_LISTEN | 1 << TCP_CLOSE | 1 << TCP_TIME_WAIT) };
 
-/* A message that is being written. */
-union question {
-    struct nlmsghdr header;
-    uint8_t bytes[QUESTION_SIZE];
-};
-
-struct span {
-    const uint8_t *bytes; /* NULL: there is none */
-    size_t size;
-};
-
-typedef void answer_handler(void *into, struct span answer);
-
 /* Whom and what a question is about. */
 struct way {
     const struct address *from;
     const struct service *to;
 };
-
-/* Messages and attributes alike begin at multiples of four (NLMSG_ALIGN, NLA_ALIGN). */
-static size_t aligned(size_t size)
-{
-    return (size + 3) & ~(size_t)3;
-}
-
-/* ---- questions ---------------------------------------------------------- */
-
-static void begin(union question *q, unsigned type, unsigned flags)
-{
-    memset(q, 0, sizeof *q);
-    q->header.nlmsg_len = NLMSG_HDRLEN;
-    q->header.nlmsg_type = (uint16_t)type;
-    q->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-}
-
-/* Everything that is put fits: it is ours, or was cut to NAME_SIZE. */
-static void put(union question *q, const void *bytes, size_t size)
-{
-    memcpy(q->bytes + q->header.nlmsg_len, bytes, size);
-    q->header.nlmsg_len += (uint32_t)aligned(size);
-}
-
-static void put_attribute(union question *q, unsigned type, const void *bytes, size_t size)
-{
-    const struct nlattr header = {.nla_len = (uint16_t)(sizeof(struct nlattr) + size),
-                                  .nla_type = (uint16_t)type};
-
-    put(q, &header, sizeof header);
-    put(q, bytes, size);
-}
-
-/* Opens an attribute that holds others; returns where it began, for end_nest. */
-static uint32_t begin_nest(union question *q, unsigned type)
-{
-    uint32_t at = q->header.nlmsg_len;
-
-    put_attribute(q, type | NLA_F_NESTED, "", 0);
-    return at;
-}
-
-static void end_nest(union question *q, uint32_t at)
-{
-    const uint16_t size = (uint16_t)(q->header.nlmsg_len - at);
-
-    memcpy(q->bytes + at + offsetof(struct nlattr, nla_len), &size, sizeof size);
-}
-
-/* ---- answers ------------------------------------------------------------ */
-
-static int give_up(int *fd)
-{
-    close(*fd);
-    *fd = -1;
-    return EIO;
-}
-
-/* The number behind the header of NLMSG_ERROR and NLMSG_DONE, as errno has it. */
-static int number_in(struct span payload)
-{
-    int number = -EIO;
-
-    if (payload.size >= sizeof number)
-        memcpy(&number, payload.bytes, sizeof number);
-    return -number;
-}
-
-/* What one datagram says; -1: there is more to come, else an errno. */
-static int read_datagram(struct span from, uint32_t sequence, answer_handler *handle, void *into)
-{
-    struct nlmsghdr header;
-
-    while (from.size >= sizeof header) {
-        struct span payload;
-        size_t step;
-
-        memcpy(&header, from.bytes, sizeof header);
-        if (header.nlmsg_len < sizeof header || header.nlmsg_len > from.size)
-            return EIO;
-        payload = (struct span){from.bytes + sizeof header, header.nlmsg_len - sizeof header};
-        if (header.nlmsg_seq != sequence)
-            return EIO;
-        if (header.nlmsg_type == NLMSG_ERROR || header.nlmsg_type == NLMSG_DONE)
-            return number_in(payload);
-        if (handle)
-            handle(into, payload);
-        step = aligned(header.nlmsg_len);
-        if (step >= from.size)
-            break;
-        from = (struct span){from.bytes + step, from.size - step};
-    }
-    return -1;
-}
-
-/* The next datagram of the kernel's, which has put it there before send(2), or the
- * recv(2) before this one, returned. False when there is none, or it is cut. */
-static bool receive(int fd, uint8_t *bytes, struct span *got)
-{
-    struct sockaddr_nl sender = {0};
-    struct iovec part = {.iov_base = bytes, .iov_len = ANSWER_SIZE};
-    struct msghdr header = {
-        .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &part, .msg_iovlen = 1};
-    ssize_t n;
-
-    do
-        n = recvmsg(fd, &header, MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
-    *got = (struct span){bytes, n > 0 ? (size_t)n : 0};
-    return n > 0 && !(header.msg_flags & MSG_TRUNC) && header.msg_namelen == sizeof sender &&
-           sender.nl_pid == 0;
-}
-
-/* Asks, and hands on all answers. 0, or the errno that tells why not. */
-static int ask(struct flows *flows, int *fd, union question *q, answer_handler *handle, void *into)
-{
-    static uint8_t bytes[ANSWER_SIZE];
-    int64_t until = clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
-    int result = -1;
-
-    if (*fd < 0)
-        return EOPNOTSUPP;
-    q->header.nlmsg_seq = ++flows->sequence;
-    if (send(*fd, q, q->header.nlmsg_len, MSG_DONTWAIT) != (ssize_t)q->header.nlmsg_len)
-        return give_up(fd);
-    while (result < 0) {
-        struct span got;
-
-        if (clock_boot_ns() > until || !receive(*fd, bytes, &got))
-            return give_up(fd);
-        result = read_datagram(got, q->header.nlmsg_seq, handle, into);
-    }
-    /* An end that is none would leave answers to be taken for the next question's. */
-    return result == EIO ? give_up(fd) : result;
-}
-
-/* ---- attributes --------------------------------------------------------- */
-
-/* The first attribute of a type, the header included; none: NULL. */
-static struct span find_whole(struct span in, unsigned type)
-{
-    struct nlattr header;
-
-    while (in.bytes && in.size >= sizeof header) {
-        size_t step;
-
-        memcpy(&header, in.bytes, sizeof header);
-        if (header.nla_len < sizeof header || header.nla_len > in.size)
-            break;
-        if ((header.nla_type & NLA_TYPE_MASK) == type)
-            return (struct span){in.bytes, header.nla_len};
-        step = aligned(header.nla_len);
-        if (step >= in.size)
-            break;
-        in = (struct span){in.bytes + step, in.size - step};
-    }
-    return (struct span){NULL, 0};
-}
-
-static struct span find(struct span in, unsigned type)
-{
-    struct span whole = find_whole(in, type);
-    const size_t header = sizeof(struct nlattr);
-
-    return whole.bytes ? (struct span){whole.bytes + header, whole.size - header} : whole;
-}
-
-/* False unless the attribute is there and has this size. */
-static bool read_attribute(struct span in, unsigned type, void *to, size_t size)
-{
-    struct span found = find(in, type);
-
-    if (!found.bytes || found.size != size)
-        return false;
-    memcpy(to, found.bytes, size);
-    return true;
-}
 
 /* ---- connection tracking ------------------------------------------------ */
 
@@ -240,22 +46,22 @@ struct entry {
 
 static bool read_source(struct span tuple, struct address *from)
 {
-    struct span ip = find(tuple, CTA_TUPLE_IP);
+    struct span ip = helper_netlink_find(tuple, CTA_TUPLE_IP);
     uint8_t v4[4];
 
-    if (read_attribute(ip, CTA_IP_V4_SRC, v4, sizeof v4)) {
+    if (helper_netlink_read(ip, CTA_IP_V4_SRC, v4, sizeof v4)) {
         *from = address_from_ipv4(v4);
         return true;
     }
-    return read_attribute(ip, CTA_IP_V6_SRC, from->bytes, sizeof from->bytes);
+    return helper_netlink_read(ip, CTA_IP_V6_SRC, from->bytes, sizeof from->bytes);
 }
 
 static bool read_service(struct span tuple, struct service *to)
 {
-    struct span protocol = find(tuple, CTA_TUPLE_PROTO);
+    struct span protocol = helper_netlink_find(tuple, CTA_TUPLE_PROTO);
 
-    if (!read_attribute(protocol, CTA_PROTO_NUM, &to->protocol, sizeof to->protocol) ||
-        !read_attribute(protocol, CTA_PROTO_DST_PORT, &to->port, sizeof to->port))
+    if (!helper_netlink_read(protocol, CTA_PROTO_NUM, &to->protocol, sizeof to->protocol) ||
+        !helper_netlink_read(protocol, CTA_PROTO_DST_PORT, &to->port, sizeof to->port))
         return false;
     to->port = ntohs(to->port);
     return true;
@@ -263,10 +69,11 @@ static bool read_service(struct span tuple, struct service *to)
 
 static bool is_over(struct span attributes)
 {
-    struct span tcp = find(find(attributes, CTA_PROTOINFO), CTA_PROTOINFO_TCP);
+    struct span info = helper_netlink_find(attributes, CTA_PROTOINFO);
+    struct span tcp = helper_netlink_find(info, CTA_PROTOINFO_TCP);
     uint8_t state;
 
-    return read_attribute(tcp, CTA_PROTOINFO_TCP_STATE, &state, sizeof state) &&
+    return helper_netlink_read(tcp, CTA_PROTOINFO_TCP_STATE, &state, sizeof state) &&
            (state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE);
 }
 
@@ -280,14 +87,14 @@ static struct span attributes_of(struct span answer)
 
 static bool read_entry(struct span attributes, struct entry *entry)
 {
-    struct span tuple = find(attributes, CTA_TUPLE_ORIG);
+    struct span tuple = helper_netlink_find(attributes, CTA_TUPLE_ORIG);
     struct flow *flow = &entry->flow;
     uint32_t status;
 
     *entry = (struct entry){0};
     if (!read_source(tuple, &flow->from) || !read_service(tuple, &flow->to) ||
-        !read_attribute(attributes, CTA_ID, &flow->id, sizeof flow->id) ||
-        !read_attribute(attributes, CTA_STATUS, &status, sizeof status))
+        !helper_netlink_read(attributes, CTA_ID, &flow->id, sizeof flow->id) ||
+        !helper_netlink_read(attributes, CTA_STATUS, &status, sizeof status))
         return false;
     status = ntohl(status);
     entry->is_made = status & (flow->to.protocol == IPPROTO_TCP ? IPS_ASSURED : IPS_SEEN_REPLY);
@@ -306,22 +113,23 @@ static void put_header(union question *q, const struct address *from)
 {
     const struct nfgenmsg header = {.nfgen_family = address_is_ipv4(from) ? AF_INET : AF_INET6};
 
-    put(q, &header, sizeof header);
+    helper_netlink_put(q, &header, sizeof header);
 }
 
 static void put_tuple(union question *q, const struct way *way)
 {
     const uint16_t port = htons(way->to->port);
-    uint32_t tuple = begin_nest(q, CTA_TUPLE_ORIG), part = begin_nest(q, CTA_TUPLE_IP);
+    uint32_t tuple = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG);
+    uint32_t part = helper_netlink_begin_nest(q, CTA_TUPLE_IP);
 
     if (address_is_ipv4(way->from))
-        put_attribute(q, CTA_IP_V4_SRC, way->from->bytes + 12, 4);
-    end_nest(q, part);
-    part = begin_nest(q, CTA_TUPLE_PROTO);
-    put_attribute(q, CTA_PROTO_NUM, &way->to->protocol, sizeof way->to->protocol);
-    put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
-    end_nest(q, part);
-    end_nest(q, tuple);
+        helper_netlink_put_attribute(q, CTA_IP_V4_SRC, way->from->bytes + 12, 4);
+    helper_netlink_end_nest(q, part);
+    part = helper_netlink_begin_nest(q, CTA_TUPLE_PROTO);
+    helper_netlink_put_attribute(q, CTA_PROTO_NUM, &way->to->protocol, sizeof way->to->protocol);
+    helper_netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
+    helper_netlink_end_nest(q, part);
+    helper_netlink_end_nest(q, tuple);
 }
 
 /* Asks for the entries on a way. */
@@ -334,13 +142,13 @@ static int ask_conntrack(struct flows *flows, const struct way *way, answer_hand
     union question q;
     uint32_t filter;
 
-    begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
+    helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
     put_header(&q, way->from);
     put_tuple(&q, way);
-    filter = begin_nest(&q, CTA_FILTER);
-    put_attribute(&q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
-    end_nest(&q, filter);
-    return ask(flows, &flows->conntrack, &q, handle, into);
+    filter = helper_netlink_begin_nest(&q, CTA_FILTER);
+    helper_netlink_put_attribute(&q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
+    helper_netlink_end_nest(&q, filter);
+    return helper_netlink_ask(&flows->conntrack, &q, handle, into);
 }
 
 static bool explain_conntrack(int error, struct error *why)
@@ -388,12 +196,12 @@ struct named {
 
 static void add_to_name(struct name *name, struct span attributes, unsigned type)
 {
-    struct span whole = find_whole(attributes, type);
+    struct span whole = helper_netlink_find_whole(attributes, type);
 
-    if (!whole.bytes || aligned(whole.size) > NAME_SIZE - name->size)
+    if (!whole.bytes || netlink_aligned(whole.size) > NAME_SIZE - name->size)
         return;
     memcpy(name->bytes + name->size, whole.bytes, whole.size);
-    name->size += aligned(whole.size);
+    name->size += netlink_aligned(whole.size);
 }
 
 static void note_name(void *into, struct span answer)
@@ -416,10 +224,10 @@ static int forget(struct flows *flows, const struct address *from, const struct 
 {
     union question q;
 
-    begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
+    helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
     put_header(&q, from);
-    put(&q, name->bytes, name->size);
-    return ask(flows, &flows->conntrack, &q, NULL, NULL);
+    helper_netlink_put(&q, name->bytes, name->size);
+    return helper_netlink_ask(&flows->conntrack, &q, NULL, NULL);
 }
 
 /* Up to AT_ONCE of them; an errno, ENOENT once there is none. */
@@ -485,9 +293,9 @@ static int destroy(struct flows *flows, const struct inet_diag_req_v2 *socket)
 {
     union question q;
 
-    begin(&q, SOCK_DESTROY, NLM_F_ACK);
-    put(&q, socket, sizeof *socket);
-    return ask(flows, &flows->sockets, &q, NULL, NULL);
+    helper_netlink_begin(&q, SOCK_DESTROY, NLM_F_ACK);
+    helper_netlink_put(&q, socket, sizeof *socket);
+    return helper_netlink_ask(&flows->sockets, &q, NULL, NULL);
 }
 
 /* As forget_some, of one family's sockets. */
@@ -502,9 +310,9 @@ static int destroy_some(struct flows *flows, const struct way *way, uint8_t fami
     union question q;
     int error;
 
-    begin(&q, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
-    put(&q, &wanted, sizeof wanted);
-    error = ask(flows, &flows->sockets, &q, note_socket, &peers);
+    helper_netlink_begin(&q, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
+    helper_netlink_put(&q, &wanted, sizeof wanted);
+    error = helper_netlink_ask(&flows->sockets, &q, note_socket, &peers);
     if (error == ENOENT) /* there is no tcp_diag */
         return EOPNOTSUPP;
     if (error == 0 && peers.count == 0)
@@ -554,23 +362,10 @@ bool helper_flows_end(struct flows *flows, const struct address *from, const str
 
 /* ---- the sockets -------------------------------------------------------- */
 
-/* To the kernel alone: nobody else's messages are sent here by it. */
-static int open_netlink(int protocol)
-{
-    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 void helper_flows_open(struct flows *flows)
 {
-    *flows = (struct flows){.conntrack = open_netlink(NETLINK_NETFILTER),
-                            .sockets = open_netlink(NETLINK_SOCK_DIAG)};
+    *flows = (struct flows){.conntrack = helper_netlink_open(NETLINK_NETFILTER),
+                            .sockets = helper_netlink_open(NETLINK_SOCK_DIAG)};
 }
 
 void helper_flows_close(struct flows *flows)

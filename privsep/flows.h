@@ -18,7 +18,6 @@
 
 struct flows {
     int conntrack, sockets; /* netlink sockets; -1: this host has none */
-    uint32_t sequence;
 };
 
 /* A connection, as connection tracking has it. */

@@ -1,0 +1,201 @@
+#include "netlink.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+enum {
+    ANSWER_SIZE = 32768, /* the most that the kernel puts into one (netlink_recvmsg) */
+    SECONDS_MAX = 1,     /* for all of the answers to one question */
+};
+
+/* To the kernel alone: nobody else's messages are sent here by it. */
+int helper_netlink_open(int protocol)
+{
+    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* ---- questions ---------------------------------------------------------- */
+
+void helper_netlink_begin(union question *q, unsigned type, unsigned flags)
+{
+    q->header = (struct nlmsghdr){.nlmsg_len = NLMSG_HDRLEN,
+                                  .nlmsg_type = (uint16_t)type,
+                                  .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)};
+}
+
+size_t helper_netlink_room(const union question *q)
+{
+    return sizeof q->bytes - q->header.nlmsg_len;
+}
+
+void helper_netlink_put(union question *q, const void *bytes, size_t size)
+{
+    uint8_t *to = q->bytes + q->header.nlmsg_len;
+
+    memcpy(to, bytes, size);
+    memset(to + size, 0, netlink_aligned(size) - size);
+    q->header.nlmsg_len += (uint32_t)netlink_aligned(size);
+}
+
+void helper_netlink_put_attribute(union question *q, unsigned type, const void *bytes,
+                                  size_t size)
+{
+    const struct nlattr header = {.nla_len = (uint16_t)(sizeof(struct nlattr) + size),
+                                  .nla_type = (uint16_t)type};
+
+    helper_netlink_put(q, &header, sizeof header);
+    helper_netlink_put(q, bytes, size);
+}
+
+uint32_t helper_netlink_begin_nest(union question *q, unsigned type)
+{
+    uint32_t at = q->header.nlmsg_len;
+
+    helper_netlink_put_attribute(q, type | NLA_F_NESTED, "", 0);
+    return at;
+}
+
+void helper_netlink_end_nest(union question *q, uint32_t at)
+{
+    const uint16_t size = (uint16_t)(q->header.nlmsg_len - at);
+
+    memcpy(q->bytes + at + offsetof(struct nlattr, nla_len), &size, sizeof size);
+}
+
+/* ---- answers ------------------------------------------------------------ */
+
+static int give_up(int *fd)
+{
+    close(*fd);
+    *fd = -1;
+    return EIO;
+}
+
+/* The number behind the header of NLMSG_ERROR and NLMSG_DONE, as errno has it. */
+static int number_in(struct span payload)
+{
+    int number = -EIO;
+
+    if (payload.size >= sizeof number)
+        memcpy(&number, payload.bytes, sizeof number);
+    return -number;
+}
+
+/* What one datagram says; -1: there is more to come, else an errno. */
+static int read_datagram(struct span from, uint32_t sequence, answer_handler *handle, void *into)
+{
+    struct nlmsghdr header;
+
+    while (from.size >= sizeof header) {
+        struct span payload;
+        size_t step;
+
+        memcpy(&header, from.bytes, sizeof header);
+        if (header.nlmsg_len < sizeof header || header.nlmsg_len > from.size)
+            return EIO;
+        payload = (struct span){from.bytes + sizeof header, header.nlmsg_len - sizeof header};
+        if (header.nlmsg_seq != sequence)
+            return EIO;
+        if (header.nlmsg_type == NLMSG_ERROR || header.nlmsg_type == NLMSG_DONE)
+            return number_in(payload);
+        if (handle)
+            handle(into, payload);
+        step = netlink_aligned(header.nlmsg_len);
+        if (step >= from.size)
+            break;
+        from = (struct span){from.bytes + step, from.size - step};
+    }
+    return -1;
+}
+
+/* The next datagram of the kernel's, which has put it there before send(2), or the
+ * recv(2) before this one, returned. False when there is none, or it is cut. */
+static bool receive(int fd, uint8_t *bytes, struct span *got)
+{
+    struct sockaddr_nl sender = {0};
+    struct iovec part = {.iov_base = bytes, .iov_len = ANSWER_SIZE};
+    struct msghdr header = {
+        .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &part, .msg_iovlen = 1};
+    ssize_t n;
+
+    do
+        n = recvmsg(fd, &header, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    *got = (struct span){bytes, n > 0 ? (size_t)n : 0};
+    return n > 0 && !(header.msg_flags & MSG_TRUNC) && header.msg_namelen == sizeof sender &&
+           sender.nl_pid == 0;
+}
+
+int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
+{
+    static uint32_t sequence;
+    static uint8_t bytes[ANSWER_SIZE];
+    int64_t until = clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
+    int result = -1;
+
+    if (*fd < 0)
+        return EOPNOTSUPP;
+    q->header.nlmsg_seq = ++sequence;
+    if (send(*fd, q, q->header.nlmsg_len, MSG_DONTWAIT) != (ssize_t)q->header.nlmsg_len)
+        return give_up(fd);
+    while (result < 0) {
+        struct span got;
+
+        if (clock_boot_ns() > until || !receive(*fd, bytes, &got))
+            return give_up(fd);
+        result = read_datagram(got, q->header.nlmsg_seq, handle, into);
+    }
+    /* An end that is none would leave answers to be taken for the next question's. */
+    return result == EIO ? give_up(fd) : result;
+}
+
+/* ---- attributes --------------------------------------------------------- */
+
+struct span helper_netlink_find_whole(struct span in, unsigned type)
+{
+    struct nlattr header;
+
+    while (in.bytes && in.size >= sizeof header) {
+        size_t step;
+
+        memcpy(&header, in.bytes, sizeof header);
+        if (header.nla_len < sizeof header || header.nla_len > in.size)
+            break;
+        if ((header.nla_type & NLA_TYPE_MASK) == type)
+            return (struct span){in.bytes, header.nla_len};
+        step = netlink_aligned(header.nla_len);
+        if (step >= in.size)
+            break;
+        in = (struct span){in.bytes + step, in.size - step};
+    }
+    return (struct span){NULL, 0};
+}
+
+struct span helper_netlink_find(struct span in, unsigned type)
+{
+    struct span whole = helper_netlink_find_whole(in, type);
+    const size_t header = sizeof(struct nlattr);
+
+    return whole.bytes ? (struct span){whole.bytes + header, whole.size - header} : whole;
+}
+
+bool helper_netlink_read(struct span in, unsigned type, void *to, size_t size)
+{
+    struct span found = helper_netlink_find(in, type);
+
+    if (!found.bytes || found.size != size)
+        return false;
+    memcpy(to, found.bytes, size);
+    return true;
+}

@@ -1,0 +1,71 @@
+/* Questions to the kernel over netlink(7), and its answers: messages of nested
+ * attributes, written and read in fixed storage. What is read is copied out by its exact
+ * size, and only answers of the kernel's own are taken.
+ *
+ * One question at a time: the kernel has put its answer there before send(2), or the
+ * recv(2) before, returned, so that nothing here waits. */
+#ifndef PORTSMITH_NETLINK_H
+#define PORTSMITH_NETLINK_H
+
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { QUESTION_SIZE = 16384 };
+
+/* A message that is being written. */
+union question {
+    struct nlmsghdr header;
+    uint8_t bytes[QUESTION_SIZE];
+};
+
+/* Something that was read; good until the next question. */
+struct span {
+    const uint8_t *bytes; /* NULL: there is none */
+    size_t size;
+};
+
+/* Gets each answer, without the header of netlink. */
+typedef void answer_handler(void *into, struct span answer);
+
+/* A socket for one of netlink's protocols, connected to the kernel; -1: this host has
+ * none. */
+int helper_netlink_open(int protocol);
+
+/* Begins a question of this type; NLM_F_REQUEST is added to `flags`. */
+void helper_netlink_begin(union question *q, unsigned type, unsigned flags);
+
+/* Appends bytes, or an attribute with them, padded with zeros to a multiple of four. That
+ * there is room is up to the caller: helper_netlink_room. */
+void helper_netlink_put(union question *q, const void *bytes, size_t size);
+void helper_netlink_put_attribute(union question *q, unsigned type, const void *bytes,
+                                  size_t size);
+
+/* The bytes that can still be put. */
+size_t helper_netlink_room(const union question *q);
+
+/* Opens an attribute that holds others; returns where it began, which ends it. */
+uint32_t helper_netlink_begin_nest(union question *q, unsigned type);
+void helper_netlink_end_nest(union question *q, uint32_t at);
+
+/* Asks, and hands on all answers. 0, or the errno (or, above 4095, the subsystem's own
+ * number) that tells why not. When the answer cannot be told from the next question's,
+ * the socket is closed and *fd is -1: then EIO, and EOPNOTSUPP from then on. */
+int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
+
+/* The first attribute of a type, with and without its header; none: NULL. */
+struct span helper_netlink_find_whole(struct span in, unsigned type);
+struct span helper_netlink_find(struct span in, unsigned type);
+
+/* Copies an attribute; false unless it is there and has this size. */
+bool helper_netlink_read(struct span in, unsigned type, void *to, size_t size);
+
+/* The next multiple of four, at which messages and attributes begin (NLMSG_ALIGN,
+ * NLA_ALIGN). */
+static inline size_t netlink_aligned(size_t size)
+{
+    return (size + 3) & ~(size_t)3;
+}
+
+#endif
