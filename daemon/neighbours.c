@@ -12,6 +12,7 @@
 struct search {
     const struct config *config;
     neighbours_report *report;
+    void *data;
 };
 
 static const char *family_name(uint8_t family)
@@ -52,26 +53,27 @@ static void advise(const struct search *search, uint8_t family, const char *tabl
                    const char *chain)
 {
     const struct config *config = search->config;
-    char text[512], service[SERVICE_TEXT_SIZE] = "tcp/22";
+    char what[160], advice[320], service[SERVICE_TEXT_SIZE] = "tcp/22";
     const struct service *first = &config->close[0];
 
     if (is_iptables_input(family, table, chain)) {
         if (config->backend != BACKEND_LEGACY)
             return;
-        snprintf(text, sizeof text,
-                 "iptables-nft's INPUT drops by default, and a grant made with iptables-legacy "
-                 "opens nothing there: set Backend = nft");
-    } else {
-        if (config->close_count > 0)
-            service_format(first, service);
-        snprintf(text, sizeof text,
-                 "the nftables chain %s %.40s %.40s drops by default, and a grant opens nothing "
-                 "there. For each service that Close names it is safe to accept it in that chain, "
-                 "as in: nft insert rule %s %.40s %.40s %.3s dport %s accept",
-                 family_name(family), table, chain, family_name(family), table, chain, service,
-                 service + 4);
+        search->report(search->data,
+                       "iptables-nft's INPUT drops by default, and a grant made with "
+                       "iptables-legacy opens nothing there", "set Backend = nft");
+        return;
     }
-    search->report(text);
+    if (config->close_count > 0)
+        service_format(first, service);
+    snprintf(what, sizeof what,
+             "the nftables chain %s %.40s %.40s drops by default, and a grant opens nothing there",
+             family_name(family), table, chain);
+    snprintf(advice, sizeof advice,
+             "for each service that Close names it is safe to accept it in that chain, as in "
+             "nft insert rule %s %.40s %.40s %.3s dport %s accept",
+             family_name(family), table, chain, service, service + 4);
+    search->report(search->data, what, advice);
 }
 
 static int take_chain(const struct nlmsghdr *message, void *data)
@@ -126,25 +128,25 @@ static bool sends_on(const struct config *config, bool ipv4)
 }
 
 /* What a profile sends on, or Forward lets through, arrives only where the kernel forwards. */
-static void find_forwarding(const struct config *config, neighbours_report *report)
+static void find_forwarding(const struct config *config, neighbours_report *report, void *data)
 {
     if ((config->forward || sends_on(config, true)) && is_off("/proc/sys/net/ipv4/ip_forward"))
-        report("this host forwards no IPv4, and what a knock opens to other hosts does not reach "
-               "them: set net.ipv4.ip_forward = 1 with sysctl");
+        report(data, "this host forwards no IPv4, and what a knock opens to other hosts does not "
+                     "reach them", "set net.ipv4.ip_forward = 1 with sysctl");
     if (sends_on(config, false) && is_off("/proc/sys/net/ipv6/conf/all/forwarding"))
-        report("this host forwards no IPv6, and what a knock opens to other hosts does not reach "
-               "them: set net.ipv6.conf.all.forwarding = 1 with sysctl");
+        report(data, "this host forwards no IPv6, and what a knock opens to other hosts does not "
+                     "reach them", "set net.ipv6.conf.all.forwarding = 1 with sysctl");
 }
 
-void neighbours_find(const struct config *config, neighbours_report *report)
+void neighbours_find(const struct config *config, neighbours_report *report, void *data)
 {
-    struct search search = {.config = config, .report = report};
+    struct search search = {.config = config, .report = report, .data = data};
     struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
     unsigned sequence = (unsigned)time(NULL);
     char answer[16384];
     ssize_t n;
 
-    find_forwarding(config, report);
+    find_forwarding(config, report, data);
     if (!socket)
         return;
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 && ask_for_chains(socket, sequence))

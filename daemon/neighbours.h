@@ -4,13 +4,14 @@
 
 #include "config.h"
 
-typedef void neighbours_report(const char *text);
+/* What is wrong, and what to do about it. */
+typedef void neighbours_report(void *data, const char *what, const char *advice);
 
-/* Calls `report` with a line of advice for each nftables base chain at the
+/* Calls `report`, handing on `data`, for each nftables base chain at the
  * input hook that drops by default and that the grants, made in the
  * configuration's iptables back end, cannot answer for, and for each family that
  * the configuration sends on but the kernel does not forward. Needs CAP_NET_ADMIN;
  * says nothing of chains where nftables cannot be asked. */
-void neighbours_find(const struct config *config, neighbours_report *report);
+void neighbours_find(const struct config *config, neighbours_report *report, void *data);
 
 #endif

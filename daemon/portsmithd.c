@@ -109,9 +109,10 @@ static _Noreturn void refuse_configuration(const struct error *why)
     exit(EXIT_CONFIGURATION);
 }
 
-static void print_warning(const char *text)
+static void print_warning(void *unused, const char *what, const char *advice)
 {
-    fprintf(stderr, "portsmithd: warning: %s\n", text);
+    (void)unused;
+    fprintf(stderr, "portsmithd: warning: %s: %s\n", what, advice);
 }
 
 static bool is_root(void)
@@ -256,7 +257,7 @@ int main(int argc, char **argv)
     if (options.print)
         config_print(config, stdout);
     if (options.print || options.test) {
-        neighbours_find(config, print_warning);
+        neighbours_find(config, print_warning, NULL);
         return EXIT_SUCCESS;
     }
     if (is_running(config, 0))

@@ -81,9 +81,10 @@ static void plan_restart(struct supervisor *s)
     notify_status("starting again: see the log; shut ports stay shut");
 }
 
-static void warn(const char *text)
+static void warn(void *unused, const char *what, const char *advice)
 {
-    log_warnx("%s", text);
+    (void)unused;
+    log_warnx("%s: %s", what, advice);
 }
 
 static enum pair_result start_pair(struct supervisor *s)
@@ -97,7 +98,7 @@ static enum pair_result start_pair(struct supervisor *s)
     if (result != PAIR_STARTED)
         return result;
     control_ask_again(&s->control);
-    neighbours_find(s->config, warn);
+    neighbours_find(s->config, warn, NULL);
     snprintf(status, sizeof status, "ready: %zu profile%s, %u shut port%s",
              s->config->profile_count, s->config->profile_count == 1 ? "" : "s",
              s->config->close_count, s->config->close_count == 1 ? "" : "s");
