@@ -3,11 +3,11 @@
 #include <err.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "timekeeping.h"
 
 static void tell_answer(int error)
 {
@@ -23,12 +23,11 @@ static void tell_answer(int error)
 /* A server ignores knocks that are too far from its own clock. */
 static void tell_clock(void)
 {
-    struct timex state = {.modes = 0}; /* only looks */
     time_t now = clock_wall_ns() / NSEC_PER_SEC;
     struct tm local;
     char text[64];
 
-    if (adjtimex(&state) != TIME_ERROR && !(state.status & STA_UNSYNC))
+    if (timekeeping_is_synchronised())
         return;
     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", localtime_r(&now, &local));
     warnx("hint: this machine's clock is not synchronised: is it %s? A server ignores knocks "

@@ -588,6 +588,28 @@ static bool keep_user(struct config *c, const struct config *in_use, const char 
     return true;
 }
 
+/* What is printed, and the keys that are not. All zeros without memory. */
+static void take_fingerprint(struct config *c)
+{
+    crypto_generichash_state state;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    memset(c->fingerprint, 0, sizeof c->fingerprint);
+    if (!out)
+        return;
+    config_print(c, out);
+    if (fclose(out) == 0) {
+        crypto_generichash_init(&state, NULL, 0, sizeof c->fingerprint);
+        crypto_generichash_update(&state, (const uint8_t *)text, size);
+        for (size_t i = 0; i < c->profile_count; i++)
+            crypto_generichash_update(&state, c->profiles[i].envelope_key, KEY_SIZE);
+        crypto_generichash_final(&state, c->fingerprint, sizeof c->fingerprint);
+    }
+    free(text);
+}
+
 static bool load(struct config *c, const char *path, const struct config *in_use,
                  struct error *why)
 {
@@ -602,6 +624,8 @@ static bool load(struct config *c, const char *path, const struct config *in_use
     ok = list_directory(&names, c->profile_directory, why) && read_profiles(c, &names, why) &&
          keys_differ(c, why) && use_server_key(c, why);
     free(names.all);
+    if (ok)
+        take_fingerprint(c);
     return ok;
 }
 
@@ -652,6 +676,8 @@ size_t config_forget_removed_profiles(struct config *c)
     if (kept < before)
         sodium_memzero(c->profiles + kept, (before - kept) * sizeof *c->profiles);
     c->profile_count = kept;
+    if (kept < before)
+        take_fingerprint(c);
     return before - kept;
 }
 

@@ -20,6 +20,7 @@ enum {
     CONFIG_INTERFACE_NAME_SIZE = 16, /* IFNAMSIZ */
     CONFIG_PATH_SIZE = 192,
     CONFIG_USER_SIZE = 33,
+    CONFIG_FINGERPRINT_SIZE = 16,
     CONFIG_KNOCK_PORTS = 32, /* distinct ports, all profiles together: they
                                 all go into one BPF program */
     CONFIG_PROFILE_PATH_SIZE = CONFIG_PATH_SIZE + POLICY_NAME_SIZE + 5, /* "/NAME.conf" */
@@ -56,6 +57,7 @@ struct config {
     size_t profile_count;
     uint16_t ports[CONFIG_KNOCK_PORTS]; /* every knock port in use, ascending */
     uint8_t port_count;
+    uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of all of the above, keys too: BLAKE2b */
 };
 
 /* Reads everything that `path` leads to; sodium_init comes first. NULL with "file:line: what was

@@ -71,6 +71,7 @@ struct control_status {
     struct control_interface interfaces[CONFIG_INTERFACES];
     struct service close[CLOSE_SERVICES];
     uint32_t unused;
+    uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of the configuration in force */
     struct counters counters;    /* by the sniffer, since the daemon began */
     uint64_t verdicts[VERDICTS]; /* by the helper, since the daemon began */
 };

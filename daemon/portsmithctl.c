@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "doctor.h"
 #include "nearest.h"
 #include "pair.h"
 #include "pidfile.h"
@@ -21,13 +22,14 @@ enum {
 };
 
 static const char usage[] =
-    "usage: portsmithctl [-c file] [--json] status | list | watch\n"
+    "usage: portsmithctl [-c file] [--json] status | list | watch | doctor\n"
     "       portsmithctl [-c file] [--json] close [--kill] id | profile | --all\n"
     "       portsmithctl [-c file] [--json] reload | release\n"
     "\n"
     "  status              what runs, what is shut, and the counters\n"
     "  list                the live grants\n"
     "  watch               what opens and ends, as it happens; Ctrl-C ends it\n"
+    "  doctor              why a knock may not open, and what to do about it\n"
     "  close               end the grant of that id, a profile's, or all\n"
     "  reload              read the configuration again, and say whether it is in force\n"
     "  release             stop portsmithd and open the ports that Close shut\n"
@@ -52,7 +54,7 @@ struct verb {
     const char *name;
     int (*run)(const struct options *options, const struct config *config);
     bool takes_grants; /* --all, --kill and an argument */
-    bool wants_no_configuration; /* goes on where it is broken */
+    enum { WANTED, USEFUL, NOT_READ } configuration; /* USEFUL: goes on where it is broken */
 };
 
 /* ---- telling ------------------------------------------------------------- */
@@ -216,13 +218,20 @@ static int release(const struct options *options, const struct config *config)
     return say_done(options, "released", "portsmithd does not run, and shuts no port any more");
 }
 
+static int see_doctor(const struct options *options, const struct config *unread)
+{
+    (void)unread;
+    return doctor_run(options->config_path, options->json);
+}
+
 static const struct verb verbs[] = {
-    {"status", show_status, false, false},
-    {"list", show_list, false, false},
-    {"watch", show_watch, false, false},
-    {"close", close_grants, true, false},
-    {"reload", reload, false, true},
-    {"release", release, false, true},
+    {"status", show_status, false, WANTED},
+    {"list", show_list, false, WANTED},
+    {"watch", show_watch, false, WANTED},
+    {"close", close_grants, true, WANTED},
+    {"reload", reload, false, USEFUL},
+    {"release", release, false, USEFUL},
+    {"doctor", see_doctor, false, NOT_READ},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -302,11 +311,13 @@ static int run(const struct verb *verb, const struct options *options)
     struct config config;
     struct error why;
 
+    if (verb->configuration == NOT_READ)
+        return verb->run(options, NULL);
     if (config_read_main(&config, options->config_path, &why))
         return verb->run(options, &config);
-    fprintf(stderr, "portsmithctl: %s%s\n", verb->wants_no_configuration ? "warning: " : "",
+    fprintf(stderr, "portsmithctl: %s%s\n", verb->configuration == USEFUL ? "warning: " : "",
             why.text);
-    return verb->wants_no_configuration ? verb->run(options, &config) : EXIT_CONFIGURATION;
+    return verb->configuration == USEFUL ? verb->run(options, &config) : EXIT_CONFIGURATION;
 }
 
 int main(int argc, char **argv)

@@ -37,6 +37,7 @@ void reply_result(struct control_reply *reply, uint32_t verb, enum control_resul
 static void add_configuration(struct control_status *status, const struct config *config,
                               const struct pair *pair)
 {
+    memcpy(status->fingerprint, config->fingerprint, sizeof status->fingerprint);
     status->profiles = (uint32_t)config->profile_count;
     status->close_count = config->close_count;
     for (size_t i = 0; i < config->close_count; i++) {

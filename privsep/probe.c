@@ -159,6 +159,19 @@ static void write_chain(FILE *out, const char *table, int family, unsigned wishe
     fputs("COMMIT\n", out);
 }
 
+static void write_chains(FILE *out, int family, unsigned wishes, int only)
+{
+    write_chain(out, "mangle", family, wishes, only);
+    write_chain(out, "filter", family, wishes, only);
+    if (wishes & PROBE_SENDS_ON)
+        write_chain(out, "nat", family, wishes, only);
+}
+
+void helper_probe_write(FILE *out, int family, unsigned wishes)
+{
+    write_chains(out, family, wishes, -1);
+}
+
 static enum restore_result try_features(const char *path, int family, unsigned wishes, int only,
                                         struct error *why)
 {
@@ -166,10 +179,7 @@ static enum restore_result try_features(const char *path, int family, unsigned w
     struct text text;
 
     helper_text_begin(&text);
-    write_chain(text.out, "mangle", family, wishes, only);
-    write_chain(text.out, "filter", family, wishes, only);
-    if (wishes & PROBE_SENDS_ON)
-        write_chain(text.out, "nat", family, wishes, only);
+    write_chains(text.out, family, wishes, only);
     helper_text_end(&text);
     result = run_once(path, text.bytes, why);
     free(text.bytes);

@@ -3,6 +3,7 @@
 #define PORTSMITH_PROBE_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "error.h"
 #include "message.h"
@@ -34,6 +35,10 @@ enum probe_result {
  * Otherwise *why says what is missing, and what to do. */
 enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
                                struct error *why);
+
+/* Writes, for iptables-restore(8), what helper_probe tries in the scratch chains of a
+ * family. */
+void helper_probe_write(FILE *out, int family, unsigned wishes);
 
 /* Only chooses, and finds the restore programs: tries nothing, changes nothing. False
  * with the reason, and what to do, in *why. */

@@ -1,6 +1,6 @@
 # Completes portsmithctl(8) in fish.
 
-set -g __portsmithctl_verbs status list watch close reload release
+set -g __portsmithctl_verbs status list watch doctor close reload release
 
 # The names of the profiles.
 function __portsmithctl_profiles
@@ -22,6 +22,7 @@ complete -c portsmithctl -n __portsmithctl_begins -s V -l version -d 'print the 
 complete -c portsmithctl -n __portsmithctl_begins -a status -d 'what runs, what is shut, and the counters'
 complete -c portsmithctl -n __portsmithctl_begins -a list -d 'the live grants'
 complete -c portsmithctl -n __portsmithctl_begins -a watch -d 'what opens and ends, as it happens'
+complete -c portsmithctl -n __portsmithctl_begins -a doctor -d 'why a knock may not open'
 complete -c portsmithctl -n __portsmithctl_begins -a close -d 'end grants'
 complete -c portsmithctl -n __portsmithctl_begins -a reload -d 'read the configuration again'
 complete -c portsmithctl -n __portsmithctl_begins -a release -d 'stop and open the ports that Close shut'

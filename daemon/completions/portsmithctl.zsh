@@ -12,6 +12,7 @@ _portsmithctl_verbs() {
         'status:what runs, what is shut, and the counters'
         'list:the live grants'
         'watch:what opens and ends, as it happens'
+        'doctor:why a knock may not open'
         'close:end grants'
         'reload:read the configuration again'
         'release:stop and open the ports that Close shut'

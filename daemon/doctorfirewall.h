@@ -1,0 +1,13 @@
+/* What the doctor finds in the firewall: it reads the rules by iptables-save(8), has
+ * iptables-restore(8) test what Portsmith needs, and changes nothing. */
+#ifndef PORTSMITH_DOCTORFIREWALL_H
+#define PORTSMITH_DOCTORFIREWALL_H
+
+#include "config.h"
+#include "findings.h"
+
+/* `config` may lack its profiles; `runs`: the daemon does, so its rules have to be
+ * there. */
+void doctorfirewall_examine(struct findings *f, const struct config *config, bool runs);
+
+#endif

@@ -1,0 +1,30 @@
+/* The network interfaces of this host, as the kernel tells of them. */
+#ifndef PORTSMITH_LINKS_H
+#define PORTSMITH_LINKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+enum { LINKS_MAX = 256 };
+
+struct link {
+    char name[CONFIG_INTERFACE_NAME_SIZE];
+    bool is_up; /* and has a carrier */
+    bool is_loopback;
+    bool has_default_route; /* IPv4 or IPv6: where strangers come from */
+    uint32_t received; /* packets, modulo 2^32 */
+};
+
+/* How many there are, of which those beyond LINKS_MAX are left out. */
+size_t links_find(struct link links[static LINKS_MAX]);
+
+/* Whether the configuration has it watched: by name, or by "any", which loopback is not. */
+bool links_is_watched(const struct link *link, const struct config *config);
+
+/* That of this name, or NULL. */
+const struct link *links_by_name(const struct link *links, size_t count, const char *name);
+
+#endif
