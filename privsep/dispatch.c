@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -25,6 +26,8 @@ struct asked {
     struct service denied; /* the first that the profile does not have */
     uint32_t window;       /* seconds, once capped */
     uint32_t left;         /* seconds until the first of the grants ends */
+    struct grant *ended;   /* those that it took away: allocated */
+    size_t ended_count;
 };
 
 enum receipt { RECEIVED, NOTHING_WAITS, SNIFFER_GONE, SNIFFER_MISBEHAVES };
@@ -268,6 +271,25 @@ static bool moves(const struct dispatch *d, const struct asked *asked, size_t co
            asked->request.counter == asked->mark->counters[MARK_COUNTERS - 1];
 }
 
+/* Takes a grant away, but keeps a copy: whether it was used is asked when its door is
+ * shut. Without memory for that nothing is said of it. */
+static bool take_away(struct dispatch *d, struct asked *asked, const struct address *address,
+                      const struct service *service)
+{
+    const uint8_t *key_id = asked->message.key_id;
+    const struct grant *grant = helper_grants_find(d->grants, key_id, address, service);
+    struct grant *more;
+
+    if (!grant)
+        return false;
+    more = reallocarray(asked->ended, asked->ended_count + 1, sizeof *more);
+    if (more) {
+        more[asked->ended_count++] = *grant;
+        asked->ended = more;
+    }
+    return helper_grants_remove(d->grants, key_id, address, service);
+}
+
 /* Takes the profile's grant away, wherever it is. In the new one's family both change
  * in one transaction. The other family has its own, which must come first: there
  * are never two. False if that failed. */
@@ -283,7 +305,7 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
 
         if (memcmp(grant.key_id, asked->message.key_id, KEY_ID_SIZE) != 0)
             continue;
-        helper_grants_remove(d->grants, grant.key_id, &grant.address, &grant.service);
+        take_away(d, asked, &grant.address, &grant.service);
         asked->moved_from = grant.address;
         asked->has_moved = true;
         is_left[family_of(&grant.address)] = true;
@@ -342,14 +364,13 @@ static enum verdict open_services(struct dispatch *d, struct asked *asked,
     return count ? VERDICT_OPENED : VERDICT_EXTENDED;
 }
 
-static enum verdict close_services(struct dispatch *d, const struct asked *asked,
+static enum verdict close_services(struct dispatch *d, struct asked *asked,
                                    struct change changes[FAMILIES])
 {
     bool closed = false;
 
     for (size_t i = 0; i < asked->service_count; i++)
-        closed |= helper_grants_remove(d->grants, asked->message.key_id, &asked->address,
-                                       &asked->services[i]);
+        closed |= take_away(d, asked, &asked->address, &asked->services[i]);
     changes[family_of(&asked->address)].rewrite |= closed;
     return closed ? VERDICT_CLOSED : VERDICT_NOTHING_TO_CLOSE;
 }
@@ -435,11 +456,36 @@ static void write_services_of(char *text, size_t size, const struct asked *asked
                        asked->entry->profile.service_count);
 }
 
-static void log_done(const struct asked *asked, const struct log_about *about)
+/* Whether connections came in through what the request took away. Of several grants
+ * those are named to which some did. */
+static void write_usage(char *text, size_t size, struct dispatch *d, struct asked *asked)
+{
+    char services[POLICY_SERVICES * SERVICE_TEXT_SIZE];
+    struct service used[POLICY_SERVICES];
+    const struct grant *told = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < asked->ended_count; i++) {
+        struct grant *grant = &asked->ended[i];
+
+        helper_usage_finish(d->flows, grant);
+        if (grant->used && count < POLICY_SERVICES)
+            used[count++] = grant->service;
+        if (!told || grant->used || !grant->watched) /* what says most */
+            told = grant;
+    }
+    write_services(services, sizeof services, used, count);
+    if (asked->ended_count > 1 && count > 0)
+        snprintf(text, size, "; used: %s", services);
+    else
+        snprintf(text, size, "%s%s", told ? "; " : "", told ? helper_usage_text(told) : "");
+}
+
+static void log_done(const struct asked *asked, const struct log_about *about, const char *usage)
 {
     if (asked->verdict == VERDICT_CLOSED)
-        log_info_about(about, "%s: closed %s for %s", about->profile, about->service,
-                       about->address);
+        log_info_about(about, "%s: closed %s for %s%s", about->profile, about->service,
+                       about->address, usage);
     else
         log_info_about(about, "%s: %s %s for %s for %u s%s%s", about->profile, about->verdict,
                        about->service, about->address, asked->left,
@@ -518,20 +564,20 @@ static void log_refusal(const struct dispatch *d, const struct asked *asked,
                     names_services ? "; it was for " : "", names_services ? about->service : "");
 }
 
-static void log_move(const struct asked *asked, const char *profile)
+static void log_move(const struct asked *asked, const char *profile, const char *usage)
 {
     char address[ADDRESS_TEXT_SIZE];
     const struct log_about about = {.profile = profile,
                                     .address = address_format(&asked->moved_from, address),
                                     .verdict = "moved"};
 
-    log_info_about(&about, "%s: no longer open for %s: a newer knock moved the profile's one grant",
-                   profile, address);
+    log_info_about(&about, "%s: no longer open for %s: a newer knock moved the profile's one "
+                           "grant%s", profile, address, usage);
 }
 
-static void log_verdict(struct dispatch *d, const struct asked *asked)
+static void log_verdict(struct dispatch *d, struct asked *asked)
 {
-    char address[ADDRESS_TEXT_SIZE], services[POLICY_SERVICES * SERVICE_TEXT_SIZE];
+    char address[ADDRESS_TEXT_SIZE], services[POLICY_SERVICES * SERVICE_TEXT_SIZE], usage[256];
     const struct log_about about = {
         .profile = asked->entry ? asked->entry->profile.name : "unknown",
         .address = address_format(address_asked_for(asked), address),
@@ -540,10 +586,11 @@ static void log_verdict(struct dispatch *d, const struct asked *asked)
     };
 
     write_services_of(services, sizeof services, asked);
+    write_usage(usage, sizeof usage, d, asked);
     if (asked->has_moved)
-        log_move(asked, about.profile);
+        log_move(asked, about.profile, usage);
     if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
-        log_done(asked, &about);
+        log_done(asked, &about, usage);
     else if (may_log(d, asked->verdict))
         log_refusal(d, asked, &about);
 }
@@ -599,6 +646,8 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
         listening = reply(d->sniffer, &batch[i]) && listening;
     for (size_t i = 0; i < count; i++)
         log_verdict(d, &batch[i]);
+    for (size_t i = 0; i < count; i++)
+        free(batch[i].ended);
     return listening;
 }
 

@@ -14,6 +14,7 @@ setup_file() {
     # A port that is shut by another's rules alone: there the accept rule counts.
     xtables -A INPUT -i eth0 -p tcp --dport 23 --syn -j DROP
     add_profile any --open tcp/22
+    add_profile both --open tcp/22,udp/5300
     add_profile brief --open tcp/22 --window 2s
     add_profile one --open tcp/22,tcp/23,udp/5300 --window 1m --connections 1
     add_profile two --open tcp/22 --window 1m --connections 2
@@ -68,6 +69,22 @@ teardown() {
     knock_opens brief
     wait_for_log "brief: .*; no connection came"
     connection_answers
+}
+
+@test "a grant that its client closes says it, too" {
+    knock_opens any
+    knock_until "any: closed tcp/22 for $client; no connection came" --close any
+    knock_opens any
+    port_is_open "$server" 22
+    knock_until "any: closed tcp/22 for $client; it was used" --close any
+}
+
+@test "of several that are closed at once those are named that were used" {
+    knock_opens both
+    port_is_open "$server" 22
+    knock_until "both: closed tcp/22 udp/5300 for $client; used: tcp/22" --close both
+    knock_opens both
+    knock_until "both: closed tcp/22 udp/5300 for $client; no connection came" --close both
 }
 
 # ---- Connections -----------------------------------------------------------

@@ -38,11 +38,12 @@ it_is_open_for() { # ADDRESS
     knock_opens ssh
     it_is_open_for "$client"
     knock_opens ssh --address "$other"
-    wait_for_log "ssh: no longer open for $client: a newer knock moved the profile's one grant"
+    wait_for_log "ssh: no longer open for $client: a newer knock moved the profile's one grant; no con"
     it_is_open_for "$other"
     port_is_shut "$server" 22
     port_is_open "$server" 22 "$other"
     knock_opens ssh
+    wait_for_log "ssh: no longer open for $other: a newer knock moved the profile's one grant; it was"
     it_is_open_for "$client"
 }
 
