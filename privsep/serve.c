@@ -164,11 +164,36 @@ static void serve_retry(struct helper *h)
             mend(h, family, helper_firewall_establish);
 }
 
+/* The latest moment until which the profile would open a door now. */
+static int64_t latest_deadline(const struct helper_profile *profile)
+{
+    int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
+    int64_t left = helper_policy_latest_end(profile, now) - now;
+
+    if (left < window)
+        window = left;
+    return clock_boot_ns() + window * NSEC_PER_SEC;
+}
+
+/* Hours and last days are of the wall clock: what it was when a grant was opened may
+ * have been wrong. */
+static void hold_to_policy(struct helper *h)
+{
+    for (size_t i = 0; i < h->grants.count; i++) {
+        struct grant *grant = &h->grants.items[i];
+        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
+
+        if (entry)
+            helper_grants_shorten(grant, latest_deadline(&entry->profile));
+    }
+}
+
 static void serve_clock_step(struct helper *h)
 {
     if (!clock_was_set(h->clock_steps))
         return;
     log_info("the wall clock was set: rewriting the deadlines of live grants");
+    hold_to_policy(h);
     helper_grants_follow_clock(&h->grants);
     mend(h, IPV4, helper_firewall_rewrite);
     mend(h, IPV6, helper_firewall_rewrite);
@@ -425,17 +450,6 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
            helper_policy_permits_address(profile, &grant->address) &&
            is_sent_on_as_before(profile, grant) &&
            (grant->signed_address || !profile->needs_signed_address);
-}
-
-/* The latest moment until which the profile would open a door now. */
-static int64_t latest_deadline(const struct helper_profile *profile)
-{
-    int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
-    int64_t left = helper_policy_latest_end(profile, now) - now;
-
-    if (left < window)
-        window = left;
-    return clock_boot_ns() + window * NSEC_PER_SEC;
 }
 
 /* Keeps of the grants stored by the helper before only what policy still

@@ -20,6 +20,10 @@ setup_file() {
     configure
     add_fence
     add_profile ssh --open tcp/22 --window "${window}s"
+    # The minute before this one to five from now; and until tomorrow.
+    add_profile now --open tcp/22 --window 10m \
+        --hours "$(LC_ALL=C date -u -d "-1 min" "+%a %H:%M-$(date -u -d "5 min" +%H:%M)")"
+    add_profile today --open tcp/22 --window 10m --expires "$(date -u -d "1 day" +%F)"
     cp "$conf" "$lab/conf.good"
 }
 
@@ -168,6 +172,34 @@ window_survives_step() { # SECONDS
     log_has "took over 1 live grant"
     ends_right $hour
     ends_on_time
+}
+
+grant_ends_by_step() { # NAME SECONDS
+    knock_opens "$1"
+    port_is_open "$server" 22
+    step_server "$2"
+    wait_for_log "$1: tcp/22 for $client has ended"
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+}
+
+@test "the server's clock is corrected out of a profile's Hours: its live grant ends" {
+    grant_ends_by_step now 600
+}
+
+@test "the server's clock is corrected beyond a profile's last day: its live grant ends" {
+    grant_ends_by_step today $((3 * 86400))
+}
+
+@test "the server's clock is corrected within Hours: the live grant ends with them, not before" {
+    local before
+
+    knock_opens now
+    before=$(last_second)
+    step_server 60
+    on server portsmithctl -c "$conf" list # once the helper has done with the step
+    [ $(($(last_second) - before)) -le 2 ] # the wall clock's end of the Hours has not moved
+    port_is_open "$server" 22
 }
 
 # ---- years -----------------------------------------------------------------
