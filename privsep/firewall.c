@@ -107,7 +107,8 @@ static void write_deadline(FILE *out, int64_t last_second)
  * once. It is kept by name, so that it outlives changes of the chain. A SYN is sent
  * anew until it is answered, so that three of them are one connection; which of them
  * became one is found out later, and ends the grant (usage.h). This holds until then.
- * Whoever is first takes the hour's one packet, should a window be that long. */
+ * Whoever is first takes the hour's one packet, should a window be that long; after an
+ * idle hour the kernel has forgotten what was spent, and all of them are there again. */
 static void write_limit(FILE *out, const struct grant *grant, char table)
 {
     if (grant->connections)
