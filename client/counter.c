@@ -125,3 +125,21 @@ bool counter_take_own(unsigned count, uint64_t *first, struct error *warning, st
     return path_state_directory(directory, why) &&
            counter_take(directory, clock_wall_us(), count, first, warning, why);
 }
+
+bool counter_last_own(uint64_t *last)
+{
+    char directory[PATH_MAX], path[PATH_MAX], record[RECORD_SIZE + 1];
+    struct error unused;
+    ssize_t size = -1;
+    int fd;
+
+    if (!path_state_directory(directory, &unused) ||
+        !path_join(path, directory, "counter", "", &unused))
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0) {
+        size = read(fd, record, sizeof record);
+        close(fd);
+    }
+    return size >= 0 && parse_record(record, (size_t)size, last);
+}

@@ -27,4 +27,8 @@ bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t 
  * that cannot be told, *warning is left as it was. */
 bool counter_take_own(unsigned count, uint64_t *first, struct error *warning, struct error *why);
 
+/* The last counter that was taken, as counter_take left it in the user's own directory.
+ * False if there is none, or it cannot be read. */
+bool counter_last_own(uint64_t *last);
+
 #endif

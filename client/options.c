@@ -27,13 +27,14 @@ static const char help[] =
     "  --close               close instead of open\n"
     "  --config FILE         the server's file, instead of SERVER\n"
     "  --connect             knock for tcp/PORT, connect to it, and be that connection\n"
+    "  --diagnose            say why a knock may not open, and what to do about it\n"
     "  -h, --help            print this\n"
     "  --identity FILE       the file of your secret key\n"
     "  --output FILE         write the datagram to FILE or '-' instead of sending it\n"
     "  --port PORT           the knock port of HOST\n"
     "  --relay               with --connect: carry the bytes, whatever standard output is\n"
     "  --server-key KEY      the public key of HOST, instead of a server's file\n"
-    "  --timeout SPAN        how long --wait and --connect try: 10s\n"
+    "  --timeout SPAN        how long to try to connect: 10s\n"
     "  --transport HOW       knock by udp, tcp-syn or icmp\n"
     "  -v                    say what is sent where\n"
     "  --version             print the version\n"
@@ -54,6 +55,7 @@ enum {
     OPTION_CLOSE,
     OPTION_CONFIG,
     OPTION_CONNECT,
+    OPTION_DIAGNOSE,
     OPTION_IDENTITY,
     OPTION_OUTPUT,
     OPTION_PORT,
@@ -71,6 +73,7 @@ static const struct option long_options[] = {
     {"close", no_argument, NULL, OPTION_CLOSE},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"connect", no_argument, NULL, OPTION_CONNECT},
+    {"diagnose", no_argument, NULL, OPTION_DIAGNOSE},
     {"help", no_argument, NULL, 'h'},
     {"identity", required_argument, NULL, OPTION_IDENTITY},
     {"output", required_argument, NULL, OPTION_OUTPUT},
@@ -107,6 +110,9 @@ static bool store_flag(struct options *o, int option)
         return true;
     case OPTION_CONNECT:
         o->connect = true;
+        return true;
+    case OPTION_DIAGNOSE:
+        o->diagnose = true;
         return true;
     case OPTION_RELAY:
         o->relay = true;
@@ -173,6 +179,15 @@ static int check_connecting(const struct options *o)
     return EXIT_SUCCESS;
 }
 
+static int check_diagnosing(const struct options *o)
+{
+    const char *other = o->wait ? "--wait" : o->connect ? "--connect" : o->close ? "--close" : NULL;
+
+    if (other || o->output)
+        return cli_usage_error("--diagnose takes no %s", other ? other : "--output");
+    return EXIT_SUCCESS;
+}
+
 /* What one option needs of others. */
 static int check_company(const struct options *o)
 {
@@ -182,8 +197,10 @@ static int check_company(const struct options *o)
         return cli_usage_error("--port goes with --server-key; a server's file has its own Port");
     if (o->close && o->window)
         return cli_usage_error("--close takes no --window");
-    if (o->timeout && !options_connect(o))
-        return cli_usage_error("--timeout goes with --wait or --connect");
+    if (o->diagnose && check_diagnosing(o) != EXIT_SUCCESS)
+        return EXIT_USAGE;
+    if (o->timeout && !options_connect(o) && !o->diagnose)
+        return cli_usage_error("--timeout goes with --wait, --connect or --diagnose");
     if (o->relay && !o->connect)
         return cli_usage_error("--relay goes with --connect");
     return options_connect(o) ? check_connecting(o) : EXIT_SUCCESS;

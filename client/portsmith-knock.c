@@ -13,6 +13,7 @@
 
 #include "cli.h"
 #include "counter.h"
+#include "diagnose.h"
 #include "door.h"
 #include "file.h"
 #include "hints.h"
@@ -299,12 +300,18 @@ static int find_and_knock(struct knocked *knocked, const struct options *o)
     if (status == EXIT_SUCCESS)
         status = take_options(server, o);
     if (status == EXIT_SUCCESS)
-        status = knock(knocked, server, o);
+        status = o->diagnose ? diagnose_run(server, o->family, o->seconds)
+                             : knock(knocked, server, o);
     server_free(server);
     return status;
 }
 
 /* ---- the connection ------------------------------------------------------ */
+
+static void tell_hint(const char *hint)
+{
+    warnx("hint: %s", hint);
+}
 
 static int tell_shut(const struct knocked *k, int error, uint32_t seconds)
 {
@@ -313,7 +320,7 @@ static int tell_shut(const struct knocked *k, int error, uint32_t seconds)
     warnx("the knock was sent to %s, but %s is still shut after %s", k->host,
           format_services(k->services, k->door.service_count, services),
           timespan_format(seconds, span));
-    hints_tell(&k->door, error);
+    hints_tell(&k->door, error, tell_hint);
     return EXIT_SHUT;
 }
 

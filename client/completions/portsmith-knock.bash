@@ -32,6 +32,7 @@ _portsmith_knock() {
         [--close]=''
         [--config]=file
         [--connect]=''
+        [--diagnose]=''
         [-h]=''
         [--help]=''
         [--identity]=file

@@ -81,6 +81,7 @@ complete -c portsmith-knock -n __portsmith_knock_knocks -l address -x -a 'auto o
 complete -c portsmith-knock -n __portsmith_knock_knocks -l close -d 'close instead of open'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l config -r -F -d 'the server\'s file'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l connect -d 'knock, connect, and be that connection'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l diagnose -d 'say why a knock may not open'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s h -l help -d 'print help'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l identity -r -F -d 'the file of your secret key'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l output -r -F -d 'write the datagram instead of sending it'

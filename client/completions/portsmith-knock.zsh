@@ -49,6 +49,7 @@ _portsmith_knock() {
         '--close[close instead of open]'
         "--config=[the server's file]:file:_files"
         '--connect[knock, connect, and be that connection]'
+        '--diagnose[say why a knock may not open]'
         '(- *)-h[print help]'
         '(- *)--help[print help]'
         '--identity=[the file of your secret key]:file:_files'

@@ -162,6 +162,42 @@ static void one_that_is_held_up_decides_nothing(void **state)
     assert_non_null(strstr(why.text, "busy"));
 }
 
+static size_t count_text(const char *text, const char *word)
+{
+    size_t count = 0;
+
+    for (const char *at = text; (at = strstr(at, word)); at++)
+        count++;
+    return count;
+}
+
+static void what_is_tried_can_be_written_down(void **state)
+{
+    static const struct {
+        int family;
+        unsigned wishes;
+        size_t blocks, times, limits; /* how often */
+        const char *foreign; /* what belongs to the other family */
+    } cases[] = {
+        {IPV4, 0, 2, 1, 0, "ANYCAST"},
+        {IPV6, PROBE_LIMITS, 2, 1, 2, "BROADCAST"},
+        {IPV4, PROBE_LIMITS | PROBE_SENDS_ON, 3, 1, 3, "2001:db8"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[8192] = "";
+        FILE *out = fmemopen(text, sizeof text, "w");
+
+        helper_probe_write(out, cases[i].family, cases[i].wishes);
+        fclose(out);
+        assert_int_equal(count_text(text, "COMMIT\n"), cases[i].blocks);
+        assert_int_equal(count_text(text, "-m time "), cases[i].times);
+        assert_int_equal(count_text(text, "-m hashlimit"), cases[i].limits);
+        assert_int_equal(count_text(text, cases[i].foreign), 0);
+    }
+}
+
 /* In a new namespace legacy has no tables until somebody asks it for them. */
 static void legacy_tables_are_seen_without_making_any(void **state)
 {
@@ -187,6 +223,7 @@ int main(void)
         ELSEWHERE(what_only_some_wish_for_is_named_if_they_do),
         ELSEWHERE(a_refusal_without_a_missing_match_is_told_as_it_is),
         ELSEWHERE(one_that_is_held_up_decides_nothing),
+        cmocka_unit_test(what_is_tried_can_be_written_down),
         cmocka_unit_test(legacy_tables_are_seen_without_making_any),
     };
 
