@@ -13,6 +13,8 @@ analysis_packages=(binutils mandoc shellcheck clang clang-tidy clang-tools perl 
 # Without these the proofs and the model are skipped.
 proof_packages=(frama-c-base why3 cvc4)
 model_packages=(spin)
+# What makes and looks at our own packages.
+packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git)
 }
 
 package_is_installed() { # NAME

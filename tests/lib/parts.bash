@@ -120,6 +120,17 @@ run_demo() {
     tap_end
 }
 
+# What is missing on a host without network is skipped, and says so.
+run_install() {
+    # shellcheck source=tree.bash
+    . "$top/tests/lib/tree.bash"
+    make_tree >&2 || echo "no Debian to install on: it could not be fetched" >&2
+    make_packages >&2 || return
+    bats --formatter tap "$top/tests/install/packages.bats"
+    local status=$?
+    BACKEND=nft FAMILY=4 run_bats install/hosts && return "$status"
+}
+
 run_part() { # PART
     case $1 in
     build) build_portsmith && build_checked && echo "ok 1 - everything builds" ;;
@@ -131,6 +142,7 @@ run_part() { # PART
         run_bats cli env PATH="$stage/bin:$stage/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
         ;;
     packages) BACKEND=nft FAMILY=4 run_bats packages ;;
+    install) run_install ;;
     boundaries) "$top/tests/boundaries" ;;
     manuals) "$top/tests/manuals" ;;
     shellcheck) run_shellcheck ;;
