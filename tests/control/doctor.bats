@@ -279,7 +279,11 @@ INPUT .*-> accept them first: ip6?tables-$BACKEND -I INPUT -m conntrack"
     [ "$FAMILY" = 4 ] || xtables -A INPUT -p ipv6-icmp -j ACCEPT
     [ "$(tcp_greeting "$server" 22)" = "$greeting" ]
     xtables -P OUTPUT DROP
+    xtables -A OUTPUT -o lo -j ACCEPT
     finds established "IPv$FAMILY.*: the policy of OUTPUT "
+    xtables -A OUTPUT -o eth0 -p tcp -m tcp --sport 22 -m conntrack --ctstate ESTABLISHED -j ACCEPT
+    finds_nothing established
+    xtables -F OUTPUT
     xtables -P OUTPUT ACCEPT
     xtables -P INPUT ACCEPT
     xtables -D INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
