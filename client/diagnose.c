@@ -43,7 +43,8 @@ struct diagnosis {
 
 /* ---- saying ------------------------------------------------------------- */
 
-static void say(const char *check, const char *kind, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void say(const char *check, const char *kind,
+                                                      const char *format, va_list arguments)
 {
     printf("%-*s%s", LABEL_WIDTH, check, kind);
     vprintf(format, arguments);

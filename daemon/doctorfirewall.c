@@ -7,6 +7,7 @@
 #include "links.h"
 #include "listeners.h"
 #include "neighbours.h"
+#include "nftables.h"
 #include "probe.h"
 #include "tool.h"
 #include "walk.h"
@@ -29,6 +30,7 @@ struct examination {
     struct xtables xtables;
     struct walk_rules rules[FAMILIES];
     bool is_read[FAMILIES];
+    json_t *ruleset; /* of nftables; NULL where it cannot be read */
     struct examined services[SERVICES_MAX];
     size_t service_count;
     struct link links[LINKS_MAX]; /* that strangers come by */
@@ -264,6 +266,11 @@ static void examine_backends(struct examination *e)
 static void take_neighbour(void *data, const char *what, const char *advice)
 {
     findings_add(data, FINDING_PROBLEM, advice, "%s", what);
+}
+
+static void take_uncertain_neighbour(void *data, const char *what, const char *advice)
+{
+    findings_add(data, FINDING_NOTE, advice, "%s, unless a rule of it accepts", what);
 }
 
 /* ---- services ----------------------------------------------------------- */
@@ -503,6 +510,54 @@ static bool find_not_forwarded(const struct look *look)
     return true;
 }
 
+/* ---- chains of nftables ------------------------------------------------- */
+
+static void take_chain(void *data, const char *family, const char *table, const char *chain)
+{
+    const struct look *look = data;
+    char advice[FINDING_SIZE];
+
+    snprintf(advice, sizeof advice,
+             look->examined->is_shut
+                 ? "accept it there, which is safe, for Portsmith shuts it before: nft insert rule "
+                   "%s %.60s %.60s %.3s dport %s accept"
+                 : "name it in Close first, then accept it there: nft insert rule %s %.60s %.60s "
+                   "%.3s dport %s accept",
+             family, table, chain, look->service, look->service + strlen("tcp/"));
+    findings_add(look->e->found, FINDING_PROBLEM, advice,
+                 "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops it",
+                 look->service, family_name(look->family), look->packet.interface, family, table,
+                 chain);
+}
+
+static bool find_dropped_by_nftables(const struct look *look)
+{
+    size_t before = look->e->found->count;
+    struct look copy = *look;
+    struct sent_on on;
+
+    if (!is_sent_on(look, &on))
+        nftables_find_drops(look->e->ruleset, look->family == IPV6, &look->packet, take_chain,
+                            &copy);
+    return look->e->found->count > before;
+}
+
+/* Without nft(8) only policies can be told. */
+static void examine_neighbours(struct examination *e)
+{
+    struct error unused;
+
+    e->ruleset = nftables_read(&unused);
+    if (e->ruleset) {
+        each_service(e, "neighbours", find_dropped_by_nftables);
+        neighbours_find_forwarding(e->config, take_neighbour, e->found);
+    } else {
+        findings_begin(e->found, "neighbours");
+        neighbours_find(e->config, take_uncertain_neighbour, e->found);
+    }
+    json_decref(e->ruleset);
+}
+
 /* ---- the whole ---------------------------------------------------------- */
 
 void doctorfirewall_examine(struct findings *f, const struct config *config, bool runs)
@@ -515,8 +570,7 @@ void doctorfirewall_examine(struct findings *f, const struct config *config, boo
     if (!examine_iptables(&e))
         return;
     examine_backends(&e);
-    findings_begin(f, "neighbours");
-    neighbours_find(config, take_neighbour, f);
+    examine_neighbours(&e);
     examine_services(&e);
     each_service(&e, "ports", find_open);
     each_service(&e, "grants", find_blocked);

@@ -10,17 +10,17 @@
 enum { LINE_SIZE = 256 };
 
 /* proc(5): of IPv4 a line has the name, then the destination; a mask of zeros is the
- * eighth. Of IPv6 the destination, its length, ..., at last the name. */
+ * eighth. Of IPv6 the destination, its length, ..., at last the name; loopback has one
+ * that refuses. */
 static bool names_default_route(const char *line, int family, char name[static IFNAMSIZ])
 {
-    unsigned length, flags;
     char destination[33], mask[9];
 
     if (family == AF_INET)
         return sscanf(line, "%15s %8s %*s %*s %*s %*s %*s %8s", name, destination, mask) == 3 &&
                strcmp(destination, "00000000") == 0 && strcmp(mask, "00000000") == 0;
-    return sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %x %15s", destination, &length, &flags,
-                  name) == 4 && length == 0 && strcmp(name, "lo") != 0;
+    return sscanf(line, "%32s %8s %*s %*s %*s %*s %*s %*s %*s %15s", destination, mask, name) == 3 &&
+           strcmp(mask, "00") == 0 && strcmp(name, "lo") != 0;
 }
 
 static void find_default_routes(struct link *links, size_t count, const char *path, int family)

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LINE_SIZE = 256, TCP_LISTEN_STATE = 0x0a, UDP_UNCONNECTED_STATE = 0x07 };
@@ -9,25 +10,26 @@ enum { LINE_SIZE = 256, TCP_LISTEN_STATE = 0x0a, UDP_UNCONNECTED_STATE = 0x07 };
 /* As words of 32 bits in the host's byte order, in hexadecimal. */
 static bool is_loopback(const char *address)
 {
-    struct in6_addr v6;
-    unsigned word[4];
+    struct in6_addr v6 = {0};
 
+    for (size_t i = 0; i < 4 && strlen(address) >= 8 * (i + 1); i++) {
+        char word[9] = "";
+
+        memcpy(word, address + 8 * i, 8);
+        v6.s6_addr32[i] = (uint32_t)strtoul(word, NULL, 16);
+    }
     if (strlen(address) == 8)
-        return sscanf(address, "%8x", &word[0]) == 1 && (ntohl(word[0]) >> 24) == IN_LOOPBACKNET;
-    if (sscanf(address, "%8x%8x%8x%8x", &word[0], &word[1], &word[2], &word[3]) != 4)
-        return false;
-    memcpy(&v6, word, sizeof v6);
+        return v6.s6_addr[0] == IN_LOOPBACKNET;
     return IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 static enum listeners judge_line(const char *line, const struct service *service)
 {
     unsigned wanted = service->protocol == IPPROTO_TCP ? TCP_LISTEN_STATE : UDP_UNCONNECTED_STATE;
-    unsigned port, state;
-    char address[33];
+    char address[33], port[5], state[3];
 
-    if (sscanf(line, "%*s %32[0-9A-F]:%x %*s %x", address, &port, &state) != 3 ||
-        port != service->port || state != wanted)
+    if (sscanf(line, "%*s %32[0-9A-F]:%4s %*s %2s", address, port, state) != 3 ||
+        strtoul(port, NULL, 16) != service->port || strtoul(state, NULL, 16) != wanted)
         return LISTENERS_NONE;
     return is_loopback(address) ? LISTENERS_LOCAL : LISTENERS_REACHABLE;
 }

@@ -128,7 +128,8 @@ static bool sends_on(const struct config *config, bool ipv4)
 }
 
 /* What a profile sends on, or Forward lets through, arrives only where the kernel forwards. */
-static void find_forwarding(const struct config *config, neighbours_report *report, void *data)
+void neighbours_find_forwarding(const struct config *config, neighbours_report *report,
+                                void *data)
 {
     if ((config->forward || sends_on(config, true)) && is_off("/proc/sys/net/ipv4/ip_forward"))
         report(data, "this host forwards no IPv4, and what a knock opens to other hosts does not "
@@ -146,7 +147,7 @@ void neighbours_find(const struct config *config, neighbours_report *report, voi
     char answer[16384];
     ssize_t n;
 
-    find_forwarding(config, report, data);
+    neighbours_find_forwarding(config, report, data);
     if (!socket)
         return;
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 && ask_for_chains(socket, sequence))

@@ -14,4 +14,8 @@ typedef void neighbours_report(void *data, const char *what, const char *advice)
  * says nothing of chains where nftables cannot be asked. */
 void neighbours_find(const struct config *config, neighbours_report *report, void *data);
 
+/* The latter alone. */
+void neighbours_find_forwarding(const struct config *config, neighbours_report *report,
+                                void *data);
+
 #endif

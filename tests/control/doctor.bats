@@ -326,7 +326,31 @@ table inet own {
     chain guard { type filter hook input priority 0; policy drop; }
 }
 END
-    finds neighbours '^problem the nftables chain inet own guard drops by default.*-> .*nft insert rule'
+    finds neighbours "^problem a knock for tcp/22 opens nothing \(IPv4, eth0\): the nftables chain inet \
+own guard drops it -> .*: nft insert rule inet own guard tcp dport 22 accept"
+    on server nft insert rule inet own guard tcp dport 22 accept
+    finds_nothing neighbours
+    on server nft -f - <<'END'
+flush chain inet own guard
+add chain inet own guard { policy accept; }
+add rule inet own guard ct state established,related accept
+add rule inet own guard iifname lo accept
+add rule inet own guard reject with icmpx admin-prohibited
+END
+    knock_opens ssh
+    [ "$(tcp_greeting "$server" 22)" != "$greeting" ]
+    finds neighbours 'the nftables chain inet own guard drops it'
+    mount --bind /dev/null /usr/sbin/nft
+    mounted=/usr/sbin/nft
+    finds_nothing neighbours # its policy is to accept
+    umount /usr/sbin/nft
+    mounted=
+    on server nft add chain inet own guard '{ policy drop; }'
+    mount --bind /dev/null /usr/sbin/nft
+    mounted=/usr/sbin/nft
+    finds neighbours '^note the nftables chain inet own guard drops by default'
+    umount /usr/sbin/nft
+    mounted=
     on server nft delete table inet own
     finds_nothing neighbours
 }

@@ -1,0 +1,148 @@
+#include "check.h"
+
+#include <netinet/in.h>
+
+#include "nftables.h"
+
+static const struct packet to_ssh = {.service = {IPPROTO_TCP, 22}, .interface = "eth0"};
+
+static void count(void *data, const char *family, const char *table, const char *chain)
+{
+    assert_string_equal(family, "inet");
+    assert_string_equal(table, "t");
+    assert_string_equal(chain, "base");
+    ++*(int *)data;
+}
+
+/* In a base chain with this policy, then in the chain "other". */
+static bool drops(const char *policy, const char *rule, const char *of_other, bool ipv6)
+{
+    json_t *ruleset;
+    int found = 0;
+    char *text;
+
+    assert_true(asprintf(&text, "{\"nftables\": [{\"metainfo\": {}},"
+        "{\"chain\": {\"family\": \"ip\", \"table\": \"filter\", \"name\": \"INPUT\","
+        " \"hook\": \"input\", \"policy\": \"drop\"}},"
+        "{\"chain\": {\"family\": \"inet\", \"table\": \"t\", \"name\": \"base\","
+        " \"hook\": \"input\", \"policy\": \"%s\"}},"
+        "{\"chain\": {\"family\": \"inet\", \"table\": \"t\", \"name\": \"other\"}},"
+        "{\"rule\": {\"family\": \"inet\", \"table\": \"t\", \"chain\": \"other\", \"expr\": [%s]}},"
+        "{\"rule\": {\"family\": \"ip\", \"table\": \"t\", \"chain\": \"base\","
+        " \"expr\": [{\"accept\": null}]}},"
+        "{\"rule\": {\"family\": \"inet\", \"table\": \"t\", \"chain\": \"base\", \"expr\": [%s]}}"
+        "]}", policy, of_other, rule) > 0);
+    ruleset = json_loads(text, 0, NULL);
+    if (!ruleset)
+        fail_msg("no JSON: %s", text);
+    nftables_find_drops(ruleset, ipv6, &to_ssh, count, &found);
+    json_decref(ruleset);
+    free(text);
+    return found == 1;
+}
+
+#define MATCH(op, left, right) \
+    "{\"match\": {\"op\": \"" op "\", \"left\": " left ", \"right\": " right "}},"
+#define DPORT "{\"payload\": {\"protocol\": \"tcp\", \"field\": \"dport\"}}"
+#define UDP "{\"payload\": {\"protocol\": \"udp\", \"field\": \"dport\"}}"
+#define SADDR "{\"payload\": {\"protocol\": \"ip\", \"field\": \"saddr\"}}"
+#define META(key) "{\"meta\": {\"key\": \"" key "\"}}"
+#define CT(key) "{\"ct\": {\"key\": \"" key "\"}}"
+
+/* Of a rule that accepts these, before a policy that drops; and of one that drops them,
+ * before one that accepts. */
+static const struct {
+    const char *matches;
+    bool is_certain, is_possible; /* that the packet is one of them */
+} matches[] = {
+    {"", true, true},
+    {"{\"counter\": {\"packets\": 0, \"bytes\": 0}},", true, true},
+    {"{\"limit\": {\"rate\": 5}},", false, true},
+    {"{\"xt\": null},", false, true},
+    {MATCH("==", DPORT, "22"), true, true},
+    {MATCH("==", DPORT, "23"), false, false},
+    {MATCH("!=", DPORT, "23"), true, true},
+    {MATCH("==", DPORT, "{\"set\": [80, {\"range\": [20, 30]}]}"), true, true},
+    {MATCH("==", DPORT, "{\"range\": [23, 30]}"), false, false},
+    {MATCH("==", DPORT, "\"@doors\""), false, true},
+    {MATCH("!=", DPORT, "\"@doors\""), false, true},
+    {MATCH("<", DPORT, "1024"), false, true},
+    {MATCH("==", UDP, "22"), false, false},
+    {MATCH("!=", UDP, "23"), false, false},
+    {MATCH("==", META("l4proto"), "\"tcp\""), true, true},
+    {MATCH("==", META("l4proto"), "{\"set\": [\"icmp\", \"ipv6-icmp\"]}"), false, false},
+    {MATCH("==", META("l4proto"), "6"), true, true},
+    {MATCH("==", META("iifname"), "\"eth*\""), true, true},
+    {MATCH("==", META("iifname"), "\"lo\""), false, false},
+    {MATCH("!=", META("iifname"), "\"eth0\""), false, false},
+    {MATCH("==", META("nfproto"), "\"ipv4\""), true, true},
+    {MATCH("==", META("mark"), "1"), false, true},
+    {MATCH("in", CT("state"), "[\"established\", \"related\"]"), false, false},
+    {MATCH("in", CT("state"), "{\"set\": [\"new\", \"untracked\"]}"), true, true},
+    {MATCH("in", CT("status"), "\"dnat\""), false, false},
+    {MATCH("==", SADDR, "\"192.0.2.1\""), false, true},
+    {MATCH("==", SADDR, "\"192.0.2.1\"") MATCH("==", DPORT, "23"), false, false},
+};
+
+static void rules_match_or_may(void **state)
+{
+    char rule[1024];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(matches); i++) {
+        snprintf(rule, sizeof rule, "%s{\"accept\": null}", matches[i].matches);
+        if (drops("drop", rule, "", false) == matches[i].is_possible)
+            fail_msg("accepts: %s", rule);
+        snprintf(rule, sizeof rule, "%s{\"reject\": {\"type\": \"icmpx\"}}", matches[i].matches);
+        if (drops("accept", rule, "", false) != matches[i].is_certain)
+            fail_msg("rejects: %s", rule);
+    }
+}
+
+static void families_differ(void **state)
+{
+    (void)state;
+    assert_false(drops("drop", MATCH("==", META("nfproto"), "\"ipv6\"") "{\"accept\": null}", "",
+                       true));
+    assert_true(drops("drop", MATCH("==", SADDR, "\"192.0.2.1\"") "{\"accept\": null}", "", true));
+}
+
+static void jumps_are_followed(void **state)
+{
+    static const char to_other[] = "{\"jump\": {\"target\": \"other\"}}";
+    static const char go_to_other[] = "{\"goto\": {\"target\": \"other\"}}";
+
+    (void)state;
+    assert_false(drops("drop", to_other, "{\"accept\": null}", false));
+    assert_true(drops("accept", to_other, "{\"drop\": null}", false));
+    assert_true(drops("drop", to_other, "{\"return\": null}", false));
+    assert_false(drops("drop", go_to_other, "{\"accept\": null}", false));
+    assert_true(drops("drop", go_to_other, "", false));
+    assert_false(drops("drop", to_other, to_other, false));
+    assert_false(drops("drop", "{\"vmap\": {}}", "", false));
+}
+
+static void a_file_of_another_kind_is_no_ruleset(void **state)
+{
+    static const char *const texts[] = {"{}", "[]", "{\"nftables\": {}}", "{\"nftables\": [1, {}]}"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        json_t *ruleset = json_loads(texts[i], 0, NULL);
+
+        nftables_find_drops(ruleset, false, &to_ssh, count, NULL);
+        json_decref(ruleset);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_match_or_may),
+        cmocka_unit_test(families_differ),
+        cmocka_unit_test(jumps_are_followed),
+        cmocka_unit_test(a_file_of_another_kind_is_no_ruleset),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
