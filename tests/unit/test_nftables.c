@@ -120,6 +120,18 @@ static void jumps_are_followed(void **state)
     assert_true(drops("drop", go_to_other, "", false));
     assert_false(drops("drop", to_other, to_other, false));
     assert_false(drops("drop", "{\"vmap\": {}}", "", false));
+    /* Some return before the rest is dropped. */
+    assert_false(drops("accept", to_other,
+                       MATCH("==", SADDR, "\"192.0.2.1\"") "{\"return\": null}]}},"
+                       "{\"rule\": {\"family\": \"inet\", \"table\": \"t\", \"chain\": \"other\","
+                       " \"expr\": [{\"drop\": null}", false));
+    /* What follows a jump counts, what follows a goto does not. */
+    assert_true(drops("accept", "{\"jump\": {\"target\": \"other\"}}]}},"
+                                "{\"rule\": {\"family\": \"inet\", \"table\": \"t\","
+                                " \"chain\": \"base\", \"expr\": [{\"drop\": null}", "", false));
+    assert_false(drops("accept", "{\"goto\": {\"target\": \"other\"}}]}},"
+                                 "{\"rule\": {\"family\": \"inet\", \"table\": \"t\","
+                                 " \"chain\": \"base\", \"expr\": [{\"drop\": null}", "", false));
 }
 
 static void a_file_of_another_kind_is_no_ruleset(void **state)
