@@ -197,33 +197,46 @@ static bool is_neutral(const char *name)
     return false;
 }
 
+/* One statement of a rule, which has matched so far as *match says. False when the rule has
+ * decided, or does not match, as *outcome says. */
+static bool follow_statement(struct walk *walk, const char *name, const json_t *value,
+                             enum match *match, enum outcome *outcome, unsigned depth)
+{
+    enum match one = strcmp(name, "match") == 0 ? match_statement(walk, value)
+                     : is_neutral(name)         ? YES
+                                                : MAYBE;
+
+    if (strcmp(name, "accept") == 0)
+        *outcome = weigh(walk, *match, ACCEPTED);
+    else if (strcmp(name, "drop") == 0 || strcmp(name, "reject") == 0)
+        *outcome = weigh(walk, *match, DROPPED);
+    else if (strcmp(name, "return") == 0)
+        *outcome = weigh(walk, *match, LEAVES);
+    else if (strcmp(name, "jump") == 0 || strcmp(name, "goto") == 0)
+        *outcome = jump(walk, *match, value, *name == 'g', depth);
+    else {
+        *match = one < *match ? one : *match;
+        walk->may_accept |= strcmp(name, "vmap") == 0 || strcmp(name, "queue") == 0;
+        return *match != NO;
+    }
+    return false;
+}
+
 static enum outcome follow_rule(struct walk *walk, const json_t *rule, unsigned depth)
 {
-    enum match all = YES, one;
-    json_t *statement, *value;
-    const char *name;
+    enum outcome outcome = GOES_ON;
+    enum match match = YES;
+    json_t *statement;
     size_t i;
 
-    json_array_foreach(json_object_get(rule, "expr"), i, statement)
-        json_object_foreach(statement, name, value) {
-            one = strcmp(name, "match") == 0 ? match_statement(walk, value) : YES;
-            all = one < all ? one : all;
-            if (all == NO)
-                return GOES_ON;
-            if (strcmp(name, "accept") == 0)
-                return weigh(walk, all, ACCEPTED);
-            if (strcmp(name, "drop") == 0 || strcmp(name, "reject") == 0)
-                return weigh(walk, all, DROPPED);
-            if (strcmp(name, "return") == 0)
-                return weigh(walk, all, LEAVES);
-            if (strcmp(name, "jump") == 0 || strcmp(name, "goto") == 0)
-                return jump(walk, all, value, *name == 'g', depth);
-            if (strcmp(name, "vmap") == 0 || strcmp(name, "queue") == 0)
-                walk->may_accept = true;
-            if (strcmp(name, "match") != 0 && !is_neutral(name))
-                all = MAYBE;
-        }
-    return GOES_ON;
+    json_array_foreach(json_object_get(rule, "expr"), i, statement) {
+        void *only = json_object_iter(statement);
+
+        if (only && !follow_statement(walk, json_object_iter_key(only),
+                                      json_object_iter_value(only), &match, &outcome, depth))
+            break;
+    }
+    return outcome;
 }
 
 static bool is_in_table(const struct walk *walk, const json_t *rule)
