@@ -1,13 +1,13 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,8 +27,10 @@ static int make_file(const char *content)
     return -1;
 }
 
-/* Returns 0 or an errno. */
-static int start(pid_t *pid, const char *path, const char *const *arguments, int in, int out)
+/* `life` is held by nobody but the program, once this process has closed its own: whoever
+ * waits at the other end of that pipe sees the program end. Returns 0 or an errno. */
+static int start(pid_t *pid, const char *path, const char *const *arguments, int in, int out,
+                 int life)
 {
     char *argv[ARGUMENTS_MAX + 2] = {strdupa(strrchr(path, '/') + 1)};
     char *const environment[] = {NULL};
@@ -41,15 +43,16 @@ static int start(pid_t *pid, const char *path, const char *const *arguments, int
     posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, life, STDERR_FILENO + 1);
     error = posix_spawn(pid, path, &actions, NULL, argv, environment);
     posix_spawn_file_actions_destroy(&actions);
     return error;
 }
 
 /* False when it had to be killed. */
-static bool await_end(pid_t pid, int *status)
+static bool await_end(pid_t pid, int life, int *status)
 {
-    struct pollfd end = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    struct pollfd end = {.fd = life, .events = POLLIN};
     int ended;
 
     do
@@ -59,8 +62,6 @@ static bool await_end(pid_t pid, int *status)
         kill(pid, SIGKILL);
     while (waitpid(pid, status, 0) < 0 && errno == EINTR)
         ;
-    if (end.fd >= 0)
-        close(end.fd);
     return ended == 1;
 }
 
@@ -78,13 +79,19 @@ static char *read_whole(int fd)
 static bool run_between(struct tool *tool, const char *path, const char *const *arguments, int in,
                         int out, struct error *why)
 {
-    int status = 0, error;
+    int status = 0, life[2], error;
+    bool ended;
     pid_t pid;
 
-    error = start(&pid, path, arguments, in, out);
+    if (pipe2(life, O_CLOEXEC) != 0)
+        return error_set(why, "cannot run %s: %s", path, strerror(errno));
+    error = start(&pid, path, arguments, in, out, life[1]);
+    close(life[1]);
+    ended = error == 0 && await_end(pid, life[0], &status);
+    close(life[0]);
     if (error)
         return error_set(why, "cannot run %s: %s", path, strerror(error));
-    if (!await_end(pid, &status))
+    if (!ended)
         return error_set(why, "%s does not end", path);
     tool->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     tool->said = read_whole(out);

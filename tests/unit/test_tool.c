@@ -48,6 +48,8 @@ static void one_that_is_missing_is_an_error(void **state)
     struct error why;
 
     (void)state;
+    if (getenv("UNDER_VALGRIND")) /* its vfork does not let the child tell why exec failed */
+        skip();
     assert_false(tool_run(&tool, "/nowhere/iptables-save", none, "", &why));
     assert_non_null(strstr(why.text, "/nowhere/iptables-save"));
 }
