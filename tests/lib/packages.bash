@@ -15,6 +15,8 @@ proof_packages=(frama-c-base why3 cvc4)
 model_packages=(spin)
 # What makes and looks at our own packages.
 packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git)
+# What tests/bench measures Portsmith beside.
+peer_packages=(fwknop-server fwknop-client knockd)
 }
 
 package_is_installed() { # NAME

@@ -1,0 +1,273 @@
+/* Knocks, and finds out when the port opens.
+ *
+ *   probe latency ADDRESS PORT MILLISECONDS < ATTEMPT   one line
+ *   probe crowd ADDRESS PORT MILLISECONDS < ATTEMPTS    all of them at once
+ *   probe send ADDRESS < ATTEMPTS                       and no more than that
+ *
+ * An attempt is a line: the address to come from, then what to send, in order:
+ * KNOCK-PORT:HEX, a datagram each. `latency` and `crowd` print a line for each: the
+ * microseconds from when the last datagram of the attempt began to leave until the
+ * first TCP connection to PORT was accepted, or "never" after MILLISECONDS. IPv4. */
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    DATAGRAMS_MAX = 8,
+    DATAGRAM_SIZE = 1500,
+    LINE_SIZE = 1 << 15,
+    ATTEMPTS_MAX = 16384,
+    TRIES_MAX = 16384,
+    PATIENCE_US = 5000,   /* with one of a crowd, before the next has its turn */
+    EVERY_US = 50,        /* a connection, at first */
+    GRAIN = 256,          /* and then so many times in the time that has passed */
+};
+
+struct datagram {
+    uint16_t port;
+    size_t size;
+    uint8_t bytes[DATAGRAM_SIZE];
+};
+
+struct attempt {
+    struct in_addr from;
+    int socket; /* bound to `from` */
+    size_t count;
+    struct datagram *datagrams;
+    int64_t sent, opened; /* microseconds; 0: not yet */
+};
+
+/* Connections under way from one address. */
+struct tries {
+    int poll;
+    size_t count;
+    int sockets[TRIES_MAX];
+    int64_t next;
+};
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static struct sockaddr_in address_of(struct in_addr address, uint16_t port)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = address, .sin_port = htons(port)};
+}
+
+/* ---- attempts ----------------------------------------------------------- */
+
+static void read_datagram(struct datagram *d, const char *word)
+{
+    const char *hex = strchr(word, ':');
+    unsigned byte;
+    int used;
+
+    if (!hex)
+        errx(2, "'%s' is not PORT:HEX", word);
+    d->port = (uint16_t)atoi(word);
+    for (hex++; d->size < DATAGRAM_SIZE && sscanf(hex, "%2x%n", &byte, &used) == 1; hex += used)
+        d->bytes[d->size++] = (uint8_t)byte;
+}
+
+static int socket_from(struct in_addr from, int kind)
+{
+    struct sockaddr_in own = address_of(from, 0);
+    int s = socket(AF_INET, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (s < 0 || bind(s, (struct sockaddr *)&own, sizeof own) != 0)
+        err(1, "cannot speak from %s", inet_ntoa(from));
+    return s;
+}
+
+static bool read_attempt(struct attempt *a)
+{
+    static char line[LINE_SIZE];
+    char *rest = line, *word;
+
+    if (!fgets(line, sizeof line, stdin))
+        return false;
+    word = strtok_r(rest, " \n", &rest);
+    if (!word || inet_pton(AF_INET, word, &a->from) != 1)
+        errx(2, "a line begins with an IPv4 address");
+    a->datagrams = calloc(DATAGRAMS_MAX, sizeof *a->datagrams);
+    if (!a->datagrams)
+        err(1, "no memory");
+    while (a->count < DATAGRAMS_MAX && (word = strtok_r(NULL, " \n", &rest)))
+        read_datagram(&a->datagrams[a->count++], word);
+    a->socket = socket_from(a->from, SOCK_DGRAM);
+    return true;
+}
+
+static void send_attempt(struct attempt *a, struct in_addr server)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        const struct datagram *d = &a->datagrams[i];
+        struct sockaddr_in to = address_of(server, d->port);
+
+        a->sent = now_us();
+        if (sendto(a->socket, d->bytes, d->size, 0, (struct sockaddr *)&to, sizeof to) < 0 &&
+            errno != ECONNREFUSED)
+            warn("cannot send");
+    }
+}
+
+/* ---- connections -------------------------------------------------------- */
+
+static void begin_tries(struct tries *t)
+{
+    t->poll = epoll_create1(EPOLL_CLOEXEC);
+    t->count = 0;
+    t->next = 0;
+}
+
+static void end_tries(struct tries *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        close(t->sockets[i]);
+    close(t->poll);
+}
+
+/* True when it is accepted at once. */
+static bool try(struct tries *t, struct in_addr from, const struct sockaddr_in *to)
+{
+    struct epoll_event event = {.events = EPOLLOUT};
+    int s = socket_from(from, SOCK_STREAM);
+
+    t->sockets[t->count++] = event.data.fd = s;
+    if (connect(s, (const struct sockaddr *)to, sizeof *to) == 0)
+        return true;
+    if (errno != EINPROGRESS)
+        err(1, "cannot connect");
+    epoll_ctl(t->poll, EPOLL_CTL_ADD, s, &event);
+    return false;
+}
+
+static bool one_is_accepted(const struct tries *t)
+{
+    struct epoll_event event;
+    socklen_t size = sizeof(int);
+    int error = 0;
+
+    if (epoll_wait(t->poll, &event, 1, 0) != 1)
+        return false;
+    getsockopt(event.data.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0)
+        errx(1, "the port is not silent when it is shut: %s", strerror(error));
+    return true;
+}
+
+/* Begins connections, ever more slowly, so that the peers that take long are not held
+ * up by them, until one is accepted or it is `until`. */
+static bool opens(struct attempt *a, const struct sockaddr_in *to, struct tries *t, int64_t until)
+{
+    for (int64_t now = now_us(); now < until; now = now_us()) {
+        if (now >= t->next && t->count < TRIES_MAX) {
+            int64_t pause = (now - a->sent) / GRAIN;
+
+            t->next = now + (pause > EVERY_US ? pause : EVERY_US);
+            if (try(t, a->from, to)) {
+                a->opened = now_us();
+                return true;
+            }
+        }
+        if (one_is_accepted(t)) {
+            a->opened = now_us();
+            return true;
+        }
+        if (t->next - now > 4 * EVERY_US)
+            usleep(EVERY_US);
+    }
+    return false;
+}
+
+static void print_attempt(const struct attempt *a)
+{
+    if (a->opened)
+        printf("%lld\n", (long long)(a->opened - a->sent));
+    else
+        puts("never");
+}
+
+/* ---- one, or a crowd ---------------------------------------------------- */
+
+static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t patience)
+{
+    static struct tries tries;
+
+    begin_tries(&tries);
+    send_attempt(a, to->sin_addr);
+    opens(a, to, &tries, a->sent + patience);
+    end_tries(&tries);
+    print_attempt(a);
+}
+
+/* In turn: whoever is not let in yet is asked again when the others were. What is
+ * printed counts from the first datagram of all. */
+static void measure_crowd(struct attempt *all, size_t count, const struct sockaddr_in *to,
+                          int64_t patience)
+{
+    static struct tries tries;
+    int64_t start = now_us();
+    bool waiting = true;
+
+    for (size_t i = 0; i < count; i++)
+        send_attempt(&all[i], to->sin_addr);
+    for (size_t i = 0; i < count; i++)
+        all[i].sent = start;
+    while (waiting && now_us() < start + patience) {
+        waiting = false;
+        for (size_t i = 0; i < count; i++) {
+            if (all[i].opened)
+                continue;
+            begin_tries(&tries);
+            if (!opens(&all[i], to, &tries, now_us() + PATIENCE_US))
+                waiting = true;
+            end_tries(&tries);
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        print_attempt(&all[i]);
+}
+
+int main(int argc, char **argv)
+{
+    static struct attempt attempts[ATTEMPTS_MAX];
+    const struct rlimit many = {2 * TRIES_MAX + 64, 2 * TRIES_MAX + 64};
+    bool sends_only = argc == 3 && strcmp(argv[1], "send") == 0;
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    size_t count = 0;
+    int64_t patience;
+
+    if ((argc != 5 && !sends_only) || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
+        errx(2, "usage: probe latency|crowd ADDRESS PORT MILLISECONDS; probe send ADDRESS");
+    setrlimit(RLIMIT_NOFILE, &many);
+    while (count < ATTEMPTS_MAX && read_attempt(&attempts[count]))
+        count++;
+    if (sends_only) {
+        for (size_t i = 0; i < count; i++)
+            send_attempt(&attempts[i], to.sin_addr);
+        return 0;
+    }
+    to.sin_port = htons((uint16_t)atoi(argv[3]));
+    patience = (int64_t)atoi(argv[4]) * 1000;
+    if (strcmp(argv[1], "crowd") == 0)
+        measure_crowd(attempts, count, &to, patience);
+    else if (count == 1)
+        measure_one(attempts, &to, patience);
+    return 0;
+}
