@@ -165,17 +165,39 @@ static struct control_client *first_of(struct control *control, enum control_sta
     return first;
 }
 
-static struct control_client *make_place(struct control *control)
+/* Hangs up on the silent one of a kind that came first. NULL: there is none. */
+static struct control_client *make_place_of(struct control *control, bool is_root)
 {
-    struct control_client *silent;
+    struct control_client *silent = NULL;
 
-    for (size_t i = 0; i < CONTROL_CLIENTS; i++)
-        if (control->clients[i].fd < 0)
-            return &control->clients[i];
-    silent = first_of(control, CONTROL_SILENT);
+    for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
+        struct control_client *client = &control->clients[i];
+
+        if (client->fd >= 0 && client->state == CONTROL_SILENT && client->is_root == is_root &&
+            (!silent || is_before(client, silent)))
+            silent = client;
+    }
     if (silent)
         hang_up(silent);
     return silent;
+}
+
+static struct control_client *make_place(struct control *control, bool is_root)
+{
+    struct control_client *place = NULL;
+    size_t members = 0;
+
+    for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
+        struct control_client *client = &control->clients[i];
+
+        members += client->fd >= 0 && !client->is_root;
+        if (client->fd < 0)
+            place = client;
+    }
+    if (place && (is_root || members < CONTROL_MEMBERS))
+        return place;
+    place = make_place_of(control, false);
+    return place || !is_root ? place : make_place_of(control, true);
 }
 
 static bool is_profile_name(const char name[static CONTROL_NAME_SIZE])
@@ -236,7 +258,7 @@ static bool admit(struct control *control)
 
     if (fd < 0)
         return errno == ECONNABORTED || errno == EINTR;
-    if (!may_connect(control, fd, &is_root) || !(client = make_place(control))) {
+    if (!may_connect(control, fd, &is_root) || !(client = make_place(control, is_root))) {
         close(fd);
         return true;
     }

@@ -10,7 +10,11 @@
 #include "controlmessage.h"
 #include "error.h"
 
-enum { CONTROL_CLIENTS = 16, CONTROL_FDS = CONTROL_CLIENTS + 1 };
+enum {
+    CONTROL_CLIENTS = 16,
+    CONTROL_MEMBERS = 12, /* of those: the others are root's alone */
+    CONTROL_FDS = CONTROL_CLIENTS + 1
+};
 
 enum control_state {
     CONTROL_SILENT, /* has asked nothing yet */
@@ -47,7 +51,8 @@ size_t control_poll(const struct control *control, struct pollfd fds[static CONT
 /* Takes in what has come: new clients, whose credentials the kernel tells (SO_PEERCRED,
  * SO_PEERGROUPS: unix(7)), and requests. Hangs up on whoever may not connect, sends
  * anything but one canonical request, or has had its time. Where all places are taken,
- * that of the client goes that has been silent longest. */
+ * that of the client goes that has been silent longest; members of the group cannot
+ * take all, nor that of one of root's. */
 void control_serve(struct control *control);
 
 /* Of the clients that wait to be served the one that came first, or NULL. */

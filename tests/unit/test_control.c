@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -252,6 +253,71 @@ static void members_of_the_group_are_let_in(void **state)
     assert_false(lets_in(1234, 1, 2));
 }
 
+/* A member with more connections than there are places, each of which asks, or not. */
+static pid_t crowd(bool asks)
+{
+    static const struct control_request request = {.verb = CONTROL_LIST};
+    int ready[2];
+    pid_t child;
+    char byte;
+
+    assert_int_equal(chmod("control", 0666), 0);
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        if (setgroups(0, NULL) != 0 || setresgid(12345, 12345, 12345) != 0 ||
+            setresuid(1000, 1000, 1000) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+            child_exit(1);
+        for (int i = 0; i <= CONTROL_CLIENTS; i++) {
+            int fd = connect_client();
+
+            if (asks)
+                say(fd, &request, sizeof request);
+        }
+        if (write(ready[1], "", 1) == 1)
+            pause();
+        child_exit(1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    control_serve(&control);
+    return child;
+}
+
+static void members_leave_places_to_root(void **state)
+{
+    static const struct control_request request = {.verb = CONTROL_STATUS};
+    struct error why;
+
+    (void)state;
+    control_close(&control);
+    strcpy(config.control_group, "some");
+    config.control_gid = 12345;
+    assert_true(control_open(&control, &config, &why));
+    for (int asks = 0; asks < 2; asks++) {
+        pid_t child = crowd(asks);
+        int fds[CONTROL_CLIENTS - CONTROL_MEMBERS];
+        size_t of_root = 0;
+
+        for (size_t i = 0; i < COUNT_OF(fds); i++) {
+            fds[i] = connect_client();
+            say(fds[i], &request, sizeof request);
+            control_serve(&control);
+            assert_false(was_hung_up_on(fds[i]));
+        }
+        for (size_t i = 0; i < CONTROL_CLIENTS; i++)
+            of_root += control.clients[i].fd >= 0 && control.clients[i].is_root;
+        assert_int_equal(of_root, COUNT_OF(fds));
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        for (size_t i = 0; i < COUNT_OF(fds); i++)
+            close(fds[i]);
+        control_serve(&control);
+    }
+}
+
 static void only_canonical_requests_are_such(void **state)
 {
     static const struct control_request right[] = {
@@ -300,6 +366,7 @@ int main(void)
         WITH_SOCKET(who_came_first_is_served_first_and_asks_again_of_another_helper),
         WITH_SOCKET(the_mode_is_for_root_alone_or_for_the_group),
         WITH_SOCKET(a_run_directory_of_anothers_group_is_refused),
+        WITH_SOCKET(members_leave_places_to_root),
         WITH_SOCKET(members_of_the_group_are_let_in),
         cmocka_unit_test(only_canonical_requests_are_such),
     };
