@@ -151,6 +151,22 @@ static bool set_forward(void *into, const char *value, struct error *why)
            error_set(why, "expected yes or no, not '%s'", value);
 }
 
+static const char *const stores[] = {
+    [GRANT_STORE_AUTO] = "auto", [GRANT_STORE_RULES] = "rules", [GRANT_STORE_SET] = "set"};
+
+static bool set_grant_store(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    for (unsigned i = 0; i < sizeof stores / sizeof *stores; i++) {
+        if (strcmp(value, stores[i]) == 0) {
+            c->grant_store = (enum grant_store)i;
+            return true;
+        }
+    }
+    return error_set(why, "expected auto, rules or set, not '%s'", value);
+}
+
 static bool set_max_grants(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
@@ -237,6 +253,7 @@ static const struct setting settings[] = {
     {"MaxSkew", set_max_skew, false},
     {"Window", set_window, false},
     {"MaxWindow", set_max_window, false},
+    {"GrantStore", set_grant_store, false},
     {"MaxGrants", set_max_grants, false},
     {"User", set_user, false},
     {"ControlGroup", set_control_group, false},
@@ -296,6 +313,9 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
         strcpy(c->interfaces[c->interface_count++], "any");
     if (c->transports == 0)
         c->transports = 1u << TRANSPORT_UDP;
+    if (c->forward && c->grant_store == GRANT_STORE_SET)
+        return error_set(why, "%s: GrantStore = set does not go with Forward = yes: a set knows only "
+                              "the port after any translation; use GrantStore = rules", path);
     return windows_agree(path, c->window, c->max_window, why);
 }
 
@@ -738,7 +758,8 @@ static void print_main(const struct config *c, FILE *out)
     fprintf(out, "MaxSkew = %s\n", c->skew_checked ? timespan_format(c->max_skew, skew) : "off");
     fprintf(out, "Window = %s\nMaxWindow = %s\n", timespan_format(c->window, window),
             timespan_format(c->max_window, most));
-    fprintf(out, "MaxGrants = %u\nUser = %s\n", c->max_grants, c->user);
+    fprintf(out, "GrantStore = %s\nMaxGrants = %u\nUser = %s\n", stores[c->grant_store],
+            c->max_grants, c->user);
     if (c->control_group[0] != '\0')
         fprintf(out, "ControlGroup = %s\n", c->control_group);
     fprintf(out, "ProfileDirectory = %s\nStateDirectory = %s\nRunDirectory = %s\n",

@@ -32,6 +32,7 @@ struct config {
     uint16_t port; /* knock port, host order */
     unsigned transports; /* that knocks may come by: bits 1 << enum transport */
     enum backend backend;
+    enum grant_store grant_store;
     struct service close[CLOSE_SERVICES]; /* ascending */
     uint8_t close_count;
     bool close_with_reset;

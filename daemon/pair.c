@@ -408,6 +408,7 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     if (!config)
         return;
     setup->backend = config->backend;
+    setup->grant_store = config->grant_store;
     setup->close_with_reset = config->close_with_reset;
     setup->forward = config->forward;
     for (size_t i = 0; i < config->profile_count; i++)

@@ -337,6 +337,14 @@ static void begin_grant(const struct dispatch *d, const struct asked *asked,
     helper_usage_begin(d->flows, grant);
 }
 
+static bool extends_in_place(const struct dispatch *d, const struct asked *asked,
+                             const struct service *service)
+{
+    return helper_firewall_extends(d->firewall,
+                                   helper_grants_find(d->grants, asked->message.key_id,
+                                                      &asked->address, service));
+}
+
 static enum verdict open_services(struct dispatch *d, struct asked *asked,
                                   struct change changes[FAMILIES])
 {
@@ -353,12 +361,11 @@ static enum verdict open_services(struct dispatch *d, struct asked *asked,
         return VERDICT_FIREWALL_FAILED;
     for (size_t i = 0; i < asked->service_count; i++) {
         if (helper_grants_open(d->grants, asked->message.key_id, &asked->address,
-                               &asked->services[i], deadline) == GRANT_EXTENDED) {
-            change->rewrite = true;
-        } else {
-            change->insert = true;
+                               &asked->services[i], deadline) == GRANT_ADDED)
             begin_grant(d, asked, &asked->services[i]);
-        }
+        else if (!extends_in_place(d, asked, &asked->services[i]))
+            change->rewrite = true;
+        change->insert = true;
     }
     asked->left = note_grants(d, asked);
     return count ? VERDICT_OPENED : VERDICT_EXTENDED;
@@ -610,6 +617,19 @@ static bool reply(int fd, const struct asked *asked)
     return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
 }
 
+/* Each new connection walks along all rules: some 10 ns for each with iptables-nft, so
+ * that these cost as much as the rest of its way in. */
+static void advise(struct dispatch *d)
+{
+    enum { MANY_RULES = 200 };
+
+    if (d->is_crowded || d->firewall->uses_set || d->grants->count <= MANY_RULES)
+        return;
+    d->is_crowded = true;
+    log_info("more than %d live grants, a rule each: GrantStore = set would serve better, see "
+             "portsmith.conf(5)", MANY_RULES);
+}
+
 /* ---- the batch ---------------------------------------------------------- */
 
 static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
@@ -648,6 +668,7 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
         log_verdict(d, &batch[i]);
     for (size_t i = 0; i < count; i++)
         free(batch[i].ended);
+    advise(d);
     return listening;
 }
 

@@ -29,6 +29,7 @@ struct dispatch {
     struct refusals refusals;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each */
+    bool is_crowded; /* and the log says so */
 };
 
 enum dispatch_end {

@@ -65,6 +65,8 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
         if (xtables->in_use[family])
             helper_restore_try_standing(&fw->restore[family]);
     }
+    fw->uses_set = setup->grant_store == GRANT_STORE_SET;
+    helper_set_open(&fw->set, setup->max_grants);
 }
 
 void helper_firewall_send_on(struct firewall *fw, const struct helper_destination *destinations,
@@ -78,6 +80,7 @@ void helper_firewall_close(struct firewall *fw)
 {
     for (int family = IPV4; family < FAMILIES; family++)
         helper_restore_end(&fw->restore[family]);
+    helper_set_close(&fw->set);
 }
 
 bool helper_firewall_can_end(int64_t now)
@@ -90,6 +93,32 @@ bool helper_firewall_can_end(int64_t now)
 static bool is_of(const struct grant *grant, int family)
 {
     return address_is_ipv4(&grant->address) == (family == IPV4);
+}
+
+static bool is_rule(const struct firewall *fw, const struct grant *grant)
+{
+    return !fw->uses_set || !helper_set_holds(grant);
+}
+
+/* Whether a rule is to be written for it. */
+static bool is_written(const struct firewall *fw, const struct grant *grant, int family,
+                       bool only_new)
+{
+    return is_of(grant, family) && is_rule(fw, grant) && (!only_new || grant->touched);
+}
+
+static bool any_is_written(const struct firewall *fw, const struct grants *grants, int family,
+                           bool only_new)
+{
+    for (size_t i = 0; i < grants->count; i++)
+        if (is_written(fw, &grants->items[i], family, only_new))
+            return true;
+    return false;
+}
+
+bool helper_firewall_extends(const struct firewall *fw, const struct grant *grant)
+{
+    return !is_rule(fw, grant);
 }
 
 static void write_deadline(FILE *out, int64_t last_second)
@@ -151,28 +180,45 @@ static void write_grant(FILE *out, const struct grant *grant, const char *action
     write_end(out, grant, table, target);
 }
 
-static void write_grants(FILE *out, const struct grants *grants, int family, bool only_new,
-                         const char *action, char table, const char *match, const char *target)
+static void write_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
+                         int family, bool only_new, const char *action, char table,
+                         const char *match, const char *target)
 {
-    for (size_t i = 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
-
-        if (is_of(grant, family) && (!only_new || grant->touched))
-            write_grant(out, grant, action, table, match, target);
-    }
+    for (size_t i = 0; i < grants->count; i++)
+        if (is_written(fw, &grants->items[i], family, only_new))
+            write_grant(out, &grants->items[i], action, table, match, target);
 }
 
-static void write_mangle_grants(FILE *out, const struct grants *grants, int family, bool only_new,
-                                const char *action)
+static void write_mangle_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
+                                int family, bool only_new, const char *action)
 {
-    write_grants(out, grants, family, only_new, action, 'm', "", "RETURN");
+    write_grants(fw, out, grants, family, only_new, action, 'm', "", "RETURN");
 }
 
-static void write_filter_grants(FILE *out, const struct grants *grants, int family, bool only_new,
-                                const char *action)
+static void write_filter_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
+                                int family, bool only_new, const char *action)
 {
-    write_grants(out, grants, family, only_new, action, 'f', " -m conntrack --ctstate NEW",
+    write_grants(fw, out, grants, family, only_new, action, 'f', " -m conntrack --ctstate NEW",
                  "ACCEPT");
+}
+
+/* For all grants in the set at once. */
+static void write_set_rules(const struct firewall *fw, FILE *out, int family, const char *action,
+                            const char *match, const char *target)
+{
+    if (fw->uses_set)
+        fprintf(out, "%s%s -m set --match-set %s src,dst -j %s\n", action, match,
+                helper_set_names[family], target);
+}
+
+static void write_mangle_set(const struct firewall *fw, FILE *out, int family, const char *action)
+{
+    write_set_rules(fw, out, family, action, "", "RETURN");
+}
+
+static void write_filter_set(const struct firewall *fw, FILE *out, int family, const char *action)
+{
+    write_set_rules(fw, out, family, action, " -m conntrack --ctstate NEW", "ACCEPT");
 }
 
 /* ---- what is sent on, or passes through ----------------------------------- */
@@ -197,7 +243,7 @@ static void write_gateway_grants(const struct firewall *fw, FILE *out, const str
     for (size_t i = 0; i < grants->count; i++) {
         const struct grant *grant = &grants->items[i];
 
-        if (is_of(grant, family) && (!only_new || grant->touched) &&
+        if (is_written(fw, grant, family, only_new) &&
             (grant->destination_port || fw->setup->forward))
             write_gateway_grant(out, grant, action);
     }
@@ -272,14 +318,17 @@ static void write_shut_chain(const struct firewall *fw, FILE *out, const struct 
                              int family)
 {
     fputs(":portsmith-shut - [0:0]\n", out);
-    write_mangle_grants(out, grants, family, false, "-A portsmith-shut");
+    write_mangle_grants(fw, out, grants, family, false, "-A portsmith-shut");
+    write_mangle_set(fw, out, family, "-A portsmith-shut");
     fprintf(out, "-A portsmith-shut -j %s\n", shut_target(fw));
 }
 
-static void write_accept_chain(FILE *out, const struct grants *grants, int family)
+static void write_accept_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
+                               int family)
 {
     fputs(":portsmith - [0:0]\n", out);
-    write_filter_grants(out, grants, family, false, "-A portsmith");
+    write_filter_grants(fw, out, grants, family, false, "-A portsmith");
+    write_filter_set(fw, out, family, "-A portsmith");
     fputs("-A portsmith " SENTINEL "\n", out);
 }
 
@@ -421,7 +470,7 @@ static void write_everything(const struct firewall *fw, FILE *out, const struct 
     write_close_rules(fw->setup, out, "-A");
     write_jumps(fw, out, "mangle", present);
     fputs("COMMIT\n*filter\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n", out);
-    write_accept_chain(out, grants, family);
+    write_accept_chain(fw, out, grants, family);
     if (has_gateway(fw) || is_left_over(GATEWAY, present))
         write_gateway_chain(fw, out, grants, family);
     write_reset_rules(fw, out, "-A");
@@ -483,11 +532,13 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
     if (fw->setup->close_count > 0)
         write_local_rules(text.out, "-C", family);
     write_close_rules(fw->setup, text.out, "-C");
-    write_mangle_grants(text.out, grants, family, false, "-C portsmith-shut");
+    write_mangle_grants(fw, text.out, grants, family, false, "-C portsmith-shut");
+    write_mangle_set(fw, text.out, family, "-C portsmith-shut");
     fputs("COMMIT\n", text.out);
     write_checks(fw, text.out, "filter");
     write_reset_rules(fw, text.out, "-C");
-    write_filter_grants(text.out, grants, family, false, "-C portsmith");
+    write_filter_grants(fw, text.out, grants, family, false, "-C portsmith");
+    write_filter_set(fw, text.out, family, "-C portsmith");
     fputs("-C portsmith " SENTINEL "\n", text.out);
     write_gateway_grants(fw, text.out, grants, family, false, "-C portsmith-gateway");
     write_sent_on_rules(fw, text.out, family, "-C");
@@ -509,20 +560,47 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
 
 /* ---- changing ----------------------------------------------------------- */
 
-static enum restore_result try_establish(struct firewall *fw, int family,
-                                         const struct grants *grants, struct error *why)
+/* The set comes before the rules that refer to it. */
+static enum restore_result write_all(struct firewall *fw, int family, const struct grants *grants,
+                                     const bool present[static JUMPS], struct error *why)
 {
-    bool present[JUMPS];
     struct text text;
 
-    if (!find_jumps(fw, family, present, why))
+    if (fw->uses_set && !helper_set_fill(&fw->set, family, grants, why))
         return RESTORE_BUSY;
     helper_text_begin(&text);
     write_everything(fw, text.out, grants, family, present);
     return text_run(&text, &fw->restore[family], why);
 }
 
-bool helper_firewall_establish(struct firewall *fw, int family, const struct grants *grants,
+static void note_written(struct firewall *fw, int family, struct grants *grants)
+{
+    fw->unsure[family] = false;
+    fw->has_rules[family] = any_is_written(fw, grants, family, false);
+    helper_grants_forget_gone(grants, family == IPV6);
+}
+
+static enum restore_result try_establish(struct firewall *fw, int family,
+                                         const struct grants *grants, struct error *why)
+{
+    bool present[JUMPS];
+
+    if (!find_jumps(fw, family, present, why))
+        return RESTORE_BUSY;
+    return write_all(fw, family, grants, present, why);
+}
+
+/* One that an earlier configuration made. If a rule of somebody else's refers to it, it
+ * is theirs. */
+static void remove_unused_set(struct firewall *fw, int family)
+{
+    struct error unused;
+
+    if (!fw->uses_set)
+        helper_set_remove(&fw->set, family, &unused);
+}
+
+bool helper_firewall_establish(struct firewall *fw, int family, struct grants *grants,
                                struct error *why)
 {
     enum restore_result result = RESTORE_BUSY;
@@ -531,11 +609,15 @@ bool helper_firewall_establish(struct firewall *fw, int family, const struct gra
     for (int i = 0; i < TRIES && result != RESTORE_DONE; i++)
         result = try_establish(fw, family, grants, why);
     fw->unsure[family] = result != RESTORE_DONE;
-    return result == RESTORE_DONE;
+    if (result != RESTORE_DONE)
+        return false;
+    note_written(fw, family, grants);
+    remove_unused_set(fw, family);
+    return true;
 }
 
-bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grants *grants,
-                             struct error *why)
+static bool rewrite_chains(struct firewall *fw, int family, const struct grants *grants,
+                           struct error *why)
 {
     struct text text;
 
@@ -543,7 +625,7 @@ bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grant
     fputs("*mangle\n", text.out);
     write_shut_chain(fw, text.out, grants, family);
     fputs("COMMIT\n*filter\n", text.out);
-    write_accept_chain(text.out, grants, family);
+    write_accept_chain(fw, text.out, grants, family);
     if (has_gateway(fw))
         write_gateway_chain(fw, text.out, grants, family);
     if (fw->setup->sends_on) {
@@ -551,48 +633,79 @@ bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grant
         write_sending_chain(text.out, grants, family);
     }
     fputs("COMMIT\n", text.out);
-    if (text_run(&text, &fw->restore[family], why) != RESTORE_DONE)
+    return text_run(&text, &fw->restore[family], why) == RESTORE_DONE;
+}
+
+/* Where all grants are in the set, no program has to be asked. */
+bool helper_firewall_rewrite(struct firewall *fw, int family, struct grants *grants,
+                             struct error *why)
+{
+    bool rules = !fw->uses_set || fw->has_rules[family] ||
+                 any_is_written(fw, grants, family, false);
+
+    if ((fw->uses_set && (fw->unsure[family] ||
+                          !helper_set_update(&fw->set, family, grants, why))) ||
+        (rules && !rewrite_chains(fw, family, grants, why)))
         return helper_firewall_establish(fw, family, grants, why);
-    fw->unsure[family] = false;
+    note_written(fw, family, grants);
     return true;
 }
 
-bool helper_firewall_refresh(struct firewall *fw, int family, const struct grants *grants,
+bool helper_firewall_refresh(struct firewall *fw, int family, struct grants *grants,
                              struct error *why)
 {
     bool present[JUMPS];
-    struct text text;
 
     for (size_t i = 0; i < JUMPS; i++)
         present[i] = is_wanted(fw, &jumps[i]);
-    helper_text_begin(&text);
-    write_everything(fw, text.out, grants, family, present);
-    if (text_run(&text, &fw->restore[family], why) != RESTORE_DONE)
+    if (write_all(fw, family, grants, present, why) != RESTORE_DONE)
         return helper_firewall_establish(fw, family, grants, why);
-    fw->unsure[family] = false;
+    note_written(fw, family, grants);
     return true;
 }
 
-bool helper_firewall_insert(struct firewall *fw, int family, const struct grants *grants,
-                            struct error *why)
+static bool insert_rules(struct firewall *fw, int family, const struct grants *grants,
+                         struct error *why)
 {
     struct text text;
 
     helper_text_begin(&text);
     fputs("*mangle\n", text.out);
-    write_mangle_grants(text.out, grants, family, true, "-I portsmith-shut 1");
+    write_mangle_grants(fw, text.out, grants, family, true, "-I portsmith-shut 1");
     fputs("COMMIT\n*filter\n", text.out);
-    write_filter_grants(text.out, grants, family, true, "-I portsmith 1");
+    write_filter_grants(fw, text.out, grants, family, true, "-I portsmith 1");
     write_gateway_grants(fw, text.out, grants, family, true, "-I portsmith-gateway 1");
     if (fw->setup->sends_on) {
         fputs("COMMIT\n*nat\n", text.out);
         write_sending_grants(text.out, grants, family, true, "-I portsmith 1");
     }
     fputs("COMMIT\n", text.out);
-    if (text_run(&text, &fw->restore[family], why) == RESTORE_DONE)
+    return text_run(&text, &fw->restore[family], why) == RESTORE_DONE;
+}
+
+bool helper_firewall_insert(struct firewall *fw, int family, struct grants *grants,
+                            struct error *why)
+{
+    bool rules = any_is_written(fw, grants, family, true);
+
+    fw->has_rules[family] |= rules;
+    if ((!fw->uses_set || helper_set_update(&fw->set, family, grants, why)) &&
+        (!rules || insert_rules(fw, family, grants, why))) {
+        helper_grants_forget_gone(grants, family == IPV6);
         return true;
+    }
     /* Whether it was refused, or may be in force in part: write it whole. */
     return helper_firewall_establish(fw, family, grants, why);
+}
+
+bool helper_firewall_clear(struct firewall *fw, int family, struct grants *grants,
+                           struct error *why)
+{
+    fw->uses_set = false;
+    if (!helper_firewall_rewrite(fw, family, grants, why))
+        return false;
+    remove_unused_set(fw, family);
+    return true;
 }
 
 /* ---- removing ----------------------------------------------------------- */

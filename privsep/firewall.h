@@ -12,6 +12,9 @@
  *                                          sent on to these stays accepted
  *   nat    PREROUTING -> portsmith         grants DNAT them to their destinations
  *
+ * With GrantStore = set most grants are elements of a set (set.h), which one rule in
+ * portsmith-shut and one in filter's portsmith look into.
+ *
  * Why mangle PREROUTING: it comes before any DNAT, so that ports published by
  * containers are shut too. Nothing is ever parsed back from the kernel: the
  * helper's table is the truth, and the chains are rewritten from it. */
@@ -25,6 +28,7 @@
 #include "message.h"
 #include "probe.h"
 #include "restore.h"
+#include "set.h"
 
 struct firewall {
     const struct helper_setup *setup;
@@ -33,6 +37,9 @@ struct firewall {
     size_t destination_count;
     struct restore restore[FAMILIES];
     bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
+    struct set set;
+    bool uses_set;
+    bool has_rules[FAMILIES]; /* of grants */
 };
 
 enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
@@ -49,23 +56,33 @@ void helper_firewall_send_on(struct firewall *fw, const struct helper_destinatio
 /* Puts chains, shut ports, jumps and grants of a family in force, keeping jumps
  * that are there wherever an admin put them. On failure `unsure` is set and the
  * reason is in *why. */
-bool helper_firewall_establish(struct firewall *fw, int family, const struct grants *grants,
+bool helper_firewall_establish(struct firewall *fw, int family, struct grants *grants,
                                struct error *why);
 
-/* Writes the family's grants anew, in one transaction. Errors as above. */
-bool helper_firewall_rewrite(struct firewall *fw, int family, const struct grants *grants,
+/* Writes the family's grants that are rules anew, in one transaction; of those in a set,
+ * what was touched and what is gone. Errors as above. */
+bool helper_firewall_rewrite(struct firewall *fw, int family, struct grants *grants,
                              struct error *why);
 
-/* Writes all chains anew, in one transaction per table; the jumps stay as they are. For
- * ip6tables-legacy, which takes one rule for another when it is asked for one with -C
+/* Writes all chains and the set anew, in one transaction per table; the jumps stay as they
+ * are. For sets, and for ip6tables-legacy, which takes one rule for another when it is asked for one with -C
  * (1.8.9, tried: it finds `-m mark --mark 6` where only 5 is). Errors as above. */
-bool helper_firewall_refresh(struct firewall *fw, int family, const struct grants *grants,
+bool helper_firewall_refresh(struct firewall *fw, int family, struct grants *grants,
                              struct error *why);
 
-/* Adds the rules of the grants that are new in this batch, in one transaction;
- * falls back to rewriting. Errors as above. */
-bool helper_firewall_insert(struct firewall *fw, int family, const struct grants *grants,
+/* Adds the grants that are new in this batch, in one transaction; falls back to
+ * rewriting. Errors as above. */
+bool helper_firewall_insert(struct firewall *fw, int family, struct grants *grants,
                             struct error *why);
+
+/* Whether helper_firewall_insert can extend it; else that takes rewriting. */
+bool helper_firewall_extends(const struct firewall *fw, const struct grant *grant);
+
+/* For the end of the daemon: no rule of a grant's, and no rule that refers to a set, is
+ * left, so that rulesets that are saved from then on load anywhere. The table is empty.
+ * Errors as above. */
+bool helper_firewall_clear(struct firewall *fw, int family, struct grants *grants,
+                           struct error *why);
 
 /* Whether jumps, chains and live grants are still there. */
 enum firewall_state helper_firewall_look(struct firewall *fw, int family,
@@ -79,7 +96,7 @@ bool helper_firewall_can_end(int64_t now);
  * or not in use needs nothing. False with the reason when something stays. */
 bool helper_firewall_release(enum backend backend, struct error *why);
 
-/* Ends the standing programs. */
+/* Ends the standing programs, and closes what was opened. */
 void helper_firewall_close(struct firewall *fw);
 
 #endif

@@ -45,7 +45,8 @@ bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, s
     if (!read_boot_id(grants->boot_id))
         return error_set(why, "cannot read the kernel's boot id: %s", strerror(errno));
     grants->items = calloc(capacity, sizeof *grants->items);
-    return grants->items || error_set(why, "no memory for %zu grants", capacity);
+    grants->gone = calloc(capacity, sizeof *grants->gone);
+    return (grants->items && grants->gone) || error_set(why, "no memory for %zu grants", capacity);
 }
 
 /* The kernel counts whole seconds, the last one included: rounding down and
@@ -226,6 +227,10 @@ static void remove_at(struct grants *grants, size_t i)
 {
     struct grant removed = grants->items[i];
 
+    if (grants->gone_count < grants->capacity)
+        grants->gone[grants->gone_count++] = (struct door){removed.address, removed.service};
+    else
+        grants->gone_lost[!address_is_ipv4(&removed.address)] = true;
     grants->items[i] = grants->items[--grants->count];
     grants->items[grants->count] = removed;
 }
@@ -258,6 +263,17 @@ void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
             set_deadline(grant, grant->deadline_before);
         i++;
     }
+}
+
+void helper_grants_forget_gone(struct grants *grants, bool ipv6)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < grants->gone_count; i++)
+        if (address_is_ipv4(&grants->gone[i].address) == ipv6)
+            grants->gone[kept++] = grants->gone[i];
+    grants->gone_count = kept;
+    grants->gone_lost[ipv6] = false;
 }
 
 size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2])

@@ -43,10 +43,20 @@ _Static_assert(sizeof(struct grant) == 176, "no hidden padding: it is stored as 
 
 enum { BOOT_ID_SIZE = 36 };
 
+/* What is opened, for whichever profile. */
+struct door {
+    struct address address;
+    struct service service;
+};
+
 struct grants {
     struct grant *items; /* in no order */
     size_t count;
     size_t capacity;
+    struct door *gone; /* of grants that ended, or were taken back, since the firewall was
+                          told; `capacity` at most */
+    size_t gone_count;
+    bool gone_lost[2]; /* in IPv4, IPv6: there were more */
     uint32_t last_id;
     int run_dir;
     char boot_id[BOOT_ID_SIZE]; /* the kernel's, as text */
@@ -86,6 +96,9 @@ bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY
 /* Ends a batch for one family: grants touched in it stay when the firewall has
  * them, and go back to what they were before when it has not. */
 void helper_grants_settle(struct grants *grants, bool ipv6, bool installed);
+
+/* The firewall has been told of what is gone in this family. */
+void helper_grants_forget_gone(struct grants *grants, bool ipv6);
 
 /* Works out anew, after the wall clock was set, in which second each ends. */
 void helper_grants_follow_clock(struct grants *grants);

@@ -76,10 +76,14 @@ enum helper_mode {
 
 enum backend { BACKEND_AUTO = 0, BACKEND_NFT = 1, BACKEND_LEGACY = 2 };
 
+/* What grants are kept as. */
+enum grant_store { GRANT_STORE_AUTO = 0, GRANT_STORE_RULES = 1, GRANT_STORE_SET = 2 };
+
 /* First message: once. Then profile_count of struct helper_profile. */
 struct helper_setup {
     uint32_t mode;    /* enum helper_mode */
     uint32_t backend; /* enum backend */
+    uint32_t grant_store; /* enum grant_store */
     uint8_t foreground, debug; /* for the log */
     uint8_t close_with_reset;
     uint8_t forward; /* what passes through this host is opened, too */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "restore.h"
+#include "set.h"
 #include "text.h"
 
 #define SCRATCH "portsmith-probe"
@@ -51,7 +52,10 @@ static const struct feature {
     {"REJECT target", "filter", "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 3, 0},
     {"conntrack match", "filter", "-m conntrack --ctstate NEW -j ACCEPT", 3, 0},
     {"comment match", "filter", "-m comment --comment x -j RETURN", 3, 0},
-    {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3, 0},
+    {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3,
+     PROBE_DEADLINES},
+    {"set match", "mangle", "-m set --match-set " SCRATCH " src,dst -j RETURN", 3, PROBE_SETS},
+    {"set match", "filter", "-m set --match-set " SCRATCH " src,dst -j ACCEPT", 3, PROBE_SETS},
     {"hashlimit match", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
     {"hashlimit match", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
     {"hashlimit match", "nat", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS | PROBE_SENDS_ON},
@@ -211,8 +215,8 @@ static bool name_missing(const char *path, int family, unsigned wishes, struct e
     return error_set(why, "%.400s", reason.text);
 }
 
-static enum probe_result try_family(const char *path, int family, unsigned wishes,
-                                    struct error *why)
+static enum probe_result try_rules(const char *path, int family, unsigned wishes,
+                                   struct error *why)
 {
     enum restore_result result = try_features(path, family, wishes, -1, why);
 
@@ -224,6 +228,26 @@ static enum probe_result try_family(const char *path, int family, unsigned wishe
     return result == RESTORE_DONE      ? PROBE_USABLE
            : result == RESTORE_REFUSED ? PROBE_UNUSABLE
                                        : PROBE_UNDECIDED;
+}
+
+/* The rules on trial refer to a set that must be there. */
+static enum probe_result try_family(const char *path, int family, unsigned wishes,
+                                    struct error *why)
+{
+    enum probe_result result;
+    struct set set;
+
+    if (!(wishes & PROBE_SETS))
+        return try_rules(path, family, wishes, why);
+    helper_set_open(&set, 1);
+    if (!helper_set_make_scratch(&set, family, why)) {
+        helper_set_close(&set);
+        return PROBE_UNUSABLE;
+    }
+    result = try_rules(path, family, wishes, why);
+    helper_set_remove_scratch(&set);
+    helper_set_close(&set);
+    return result;
 }
 
 static const char *backend_name(enum backend backend)

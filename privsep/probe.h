@@ -21,6 +21,8 @@ struct xtables {
 enum probe_wish {
     PROBE_LIMITS = 1,   /* a profile has Connections */
     PROBE_SENDS_ON = 2, /* a profile sends a service on to another host */
+    PROBE_SETS = 4,      /* grants are kept in sets */
+    PROBE_DEADLINES = 8, /* grants are rules, with a deadline each */
 };
 
 enum probe_result {

@@ -87,7 +87,7 @@ static void check_lock(const struct helper *h)
         fatalx("the xtables lock was removed or replaced: starting again");
 }
 
-typedef bool change_firewall(struct firewall *fw, int family, const struct grants *grants,
+typedef bool change_firewall(struct firewall *fw, int family, struct grants *grants,
                              struct error *why);
 
 static void mend(struct helper *h, int family, change_firewall *change)
@@ -195,8 +195,8 @@ static void serve_clock_step(struct helper *h)
     log_info("the wall clock was set: rewriting the deadlines of live grants");
     hold_to_policy(h);
     helper_grants_follow_clock(&h->grants);
-    mend(h, IPV4, helper_firewall_rewrite);
-    mend(h, IPV6, helper_firewall_rewrite);
+    mend(h, IPV4, helper_firewall_refresh);
+    mend(h, IPV6, helper_firewall_refresh);
 }
 
 /* False when chains were put back too often of late. */
@@ -230,7 +230,8 @@ static void look(struct helper *h)
         state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
         damaged[family] = state == FIREWALL_DAMAGED;
         if (state == FIREWALL_INTACT && !legacy) /* what was closed may have been restored */
-            mend(h, family, helper_firewall_rewrite);
+            mend(h, family, h->firewall.uses_set ? helper_firewall_refresh
+                                                 : helper_firewall_rewrite);
         if (state == FIREWALL_INTACT && legacy && family == IPV6) /* or it may not be */
             mend(h, family, helper_firewall_refresh);
         if (state == FIREWALL_UNREADABLE) {
@@ -544,7 +545,32 @@ static unsigned wishes(const struct policy *policy)
     for (size_t i = 0; i < policy->setup.profile_count; i++)
         if (policy->entries[i].profile.connections)
             found |= PROBE_LIMITS;
+    if (policy->setup.grant_store == GRANT_STORE_SET)
+        found |= PROBE_SETS;
+    if (found != PROBE_SETS) /* some grants are rules */
+        found |= PROBE_DEADLINES;
     return found;
+}
+
+/* What grants are kept as is decided here, if it was not configured: as rules, which an
+ * admin sees, where rules can end by themselves. */
+static enum probe_result probe(struct policy *policy, struct xtables *xtables, struct error *why)
+{
+    struct helper_setup *setup = &policy->setup;
+    bool may_choose = setup->grant_store == GRANT_STORE_AUTO && !setup->forward;
+    enum probe_result probed;
+    struct error unused;
+
+    if (setup->grant_store == GRANT_STORE_AUTO)
+        setup->grant_store = GRANT_STORE_RULES;
+    probed = helper_probe(xtables, setup->backend, wishes(policy), why);
+    if (probed != PROBE_UNUSABLE || !may_choose)
+        return probed;
+    setup->grant_store = GRANT_STORE_SET;
+    if (helper_probe(xtables, setup->backend, wishes(policy), &unused) != PROBE_USABLE)
+        return PROBE_UNUSABLE;
+    log_info("grants are kept in sets, as rules cannot end by themselves: %s", why->text);
+    return PROBE_USABLE;
 }
 
 /* Without it a door that is for so many connections would stay open for more. */
@@ -571,7 +597,7 @@ static int serve(struct helper *h, const struct xtables *xtables)
     }
     release_other_backend(xtables->backend);
     warn_of_legacy_tables(xtables);
-    if (!helper_confine(xtables, &why)) {
+    if (!helper_confine(xtables, h->policy.setup.grant_store == GRANT_STORE_SET, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }
@@ -591,12 +617,24 @@ static int serve(struct helper *h, const struct xtables *xtables)
     return run(h);
 }
 
+static bool release_sets(struct error *why)
+{
+    struct set set;
+    bool done;
+
+    helper_set_open(&set, 0);
+    done = helper_set_remove(&set, IPV4, why);
+    done = helper_set_remove(&set, IPV6, why) && done;
+    helper_set_close(&set);
+    return done;
+}
+
 static int release(void)
 {
     struct error why;
     bool nft = helper_firewall_release(BACKEND_NFT, &why);
 
-    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft)
+    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft && release_sets(&why))
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;
@@ -616,7 +654,7 @@ int helper_serve(void)
     if (h.policy.setup.mode == HELPER_RELEASE)
         return release();
     /* While still privileged: this may load kernel modules. */
-    probed = helper_probe(&xtables, h.policy.setup.backend, wishes(&h.policy), &why);
+    probed = probe(&h.policy, &xtables, &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);
         return probed == PROBE_UNUSABLE ? HELPER_EXIT_UNUSABLE : HELPER_EXIT_FAILURE;

@@ -336,6 +336,7 @@ static void check_grants(void)
     helper_grants_load(&stored, 0);
     REQUIRE(stored.count == world.grants.count);
     free(stored.items);
+    free(stored.gone);
 }
 
 /* Whatever comes before the first irregular message is served; that one ends the

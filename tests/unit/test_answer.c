@@ -163,6 +163,7 @@ static void what_was_closed_does_not_come_back_with_the_next_helper(void **state
     assert_int_equal(next.count, 1);
     assert_int_equal(next.items[0].id, 2);
     free(next.items);
+    free(next.gone);
 }
 
 static void the_last_words_are_the_counts(void **state)

@@ -41,7 +41,7 @@ static bool as_helper(void)
     struct error why;
 
     return open_own_directories() && helper_probe(&found, backend, 0, &why) == PROBE_USABLE &&
-           helper_confine(&found, &why);
+           helper_confine(&found, false, &why);
 }
 
 static void require(bool condition, int number)

@@ -1087,6 +1087,7 @@ static void stored_grants_follow_the_table(void **state)
     helper_grants_load(&again, clock_boot_ns());
     assert_int_equal(again.count, 1);
     free(again.items);
+    free(again.gone);
 }
 
 static void replace_programs(const char *script)
@@ -1216,6 +1217,7 @@ static void check_it_is_at(const char *address)
     assert_int_equal(stored.count, 1);
     assert_true(address_equal(&stored.items[0].address, &expected));
     free(stored.items);
+    free(stored.gone);
 }
 
 static void the_one_grant_moves_to_the_newest_address(void **state)

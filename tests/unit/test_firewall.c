@@ -54,6 +54,7 @@ static int close_firewall(void **state)
     (void)state;
     helper_firewall_close(&fw);
     free(grants.items);
+    free(grants.gone);
     /* What a test added. */
     run_command("for p in iptables ip6tables; do for t in mangle filter; do "
                 "$p-%s -w 5 -t $t -F && $p-%s -w 5 -t $t -X; done; done", name_of_backend(),

@@ -34,6 +34,7 @@ static int end_table(void **state)
 {
     close(grants.run_dir);
     free(grants.items);
+    free(grants.gone);
     return scratch_leave(state);
 }
 
@@ -223,6 +224,7 @@ static size_t load_count(int64_t now, size_t capacity)
         assert_int_equal(again.items[i].touched, 0);
     }
     free(again.items);
+    free(again.gone);
     return count;
 }
 
@@ -245,6 +247,7 @@ static void saved_grants_are_taken_over(void **state)
     assert_int_equal(helper_grants_open(&again, bob, &v4, &ssh, 300), GRANT_ADDED);
     assert_int_equal(again.items[2].id, grants.last_id + 1);
     free(again.items);
+    free(again.gone);
 }
 
 static void what_ended_meanwhile_is_not_taken_over(void **state)

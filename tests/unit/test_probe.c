@@ -66,7 +66,7 @@ static void a_host_without_iptables_is_told_what_to_install(void **state)
 {
     (void)state;
     assert_null(helper_probe_program(BACKEND_NFT, IPV4));
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "iptables-nft is not installed"));
     assert_int_equal(helper_probe(&found, BACKEND_LEGACY, 0, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "iptables-legacy is not installed"));
@@ -78,7 +78,7 @@ static void one_family_without_a_program_is_named(void **state)
 {
     (void)state;
     install("iptables-nft-restore", "xtables-nft-multi");
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "IPv6"));
     no_scratch_chain_is_left();
 }
@@ -127,7 +127,7 @@ static void a_missing_match_is_named(void **state)
     (void)state;
     install_script("iptables-nft-restore", REFUSE("-m time"));
     install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "the time match does not work here"));
     assert_non_null(strstr(why.text, "no such extension"));
 }
@@ -150,7 +150,7 @@ static void a_refusal_without_a_missing_match_is_told_as_it_is(void **state)
     install_script("iptables-nft-restore",
                    "#!/bin/sh\nt=$(cat)\ncase $t in *addrtype*time*) echo 'too much'; exit 1;; "
                    "esac\nexit 0\n");
-    assert_int_equal(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE);
+    assert_int_equal(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE);
     assert_non_null(strstr(why.text, "too much"));
 }
 

@@ -58,6 +58,7 @@ static int end(void **state)
     helper_flows_close(&flows);
     close(grants.run_dir);
     free(grants.items);
+    free(grants.gone);
     return close(listener);
 }
 

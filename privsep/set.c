@@ -1,0 +1,349 @@
+#include "set.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/ipset/ip_set.h>
+#include <linux/netfilter/ipset/ip_set_hash.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "netlink.h"
+#include "probe.h"
+
+enum {
+    ELEMENT_SIZE = 64,      /* in a question, at most: headers, IPv6 address, port, timeout */
+    TIMEOUT_MAX = 2147483,  /* seconds: IPSET_MAX_TIMEOUT */
+};
+
+const char *const helper_set_names[FAMILIES] = {"portsmith4", "portsmith6"};
+const char *const helper_set_scratch = "portsmith-probe";
+
+/* The one that is filled, and then takes the other's place. */
+static const char *const next_name = "portsmith-next";
+
+void helper_set_open(struct set *set, size_t capacity)
+{
+    *set = (struct set){.fd = helper_netlink_open(NETLINK_NETFILTER), .capacity = capacity};
+}
+
+void helper_set_close(struct set *set)
+{
+    if (set->fd >= 0)
+        close(set->fd);
+    set->fd = -1;
+}
+
+bool helper_set_holds(const struct grant *grant)
+{
+    return grant->connections == 0 && grant->destination_port == 0;
+}
+
+/* ---- questions ---------------------------------------------------------- */
+
+static void put_text(union question *q, unsigned type, const char *text)
+{
+    helper_netlink_put_attribute(q, type, text, strlen(text) + 1);
+}
+
+static void put_byte(union question *q, unsigned type, unsigned value)
+{
+    const uint8_t byte = (uint8_t)value;
+
+    helper_netlink_put_attribute(q, type, &byte, sizeof byte);
+}
+
+static void put_number(union question *q, unsigned type, size_t value)
+{
+    const uint32_t number = htonl((uint32_t)value);
+
+    helper_netlink_put_attribute(q, type | NLA_F_NET_BYTEORDER, &number, sizeof number);
+}
+
+/* Without NLM_F_EXCL an element that is there is changed, and one that is not there needs
+ * no deleting; a set must not be there when it is made. */
+static void begin(union question *q, unsigned command, const char *name)
+{
+    const struct nfgenmsg header = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
+    unsigned only_new = command == IPSET_CMD_CREATE ? NLM_F_CREATE | NLM_F_EXCL : 0;
+
+    helper_netlink_begin(q, NFNL_SUBSYS_IPSET << 8 | command, NLM_F_ACK | only_new);
+    helper_netlink_put(q, &header, sizeof header);
+    put_byte(q, IPSET_ATTR_PROTOCOL, IPSET_PROTOCOL_MIN);
+    put_text(q, IPSET_ATTR_SETNAME, name);
+}
+
+static const char *explain(int error)
+{
+    switch (error) {
+    case IPSET_ERR_HASH_FULL:
+        return "the set is full";
+    case IPSET_ERR_BUSY:
+    case IPSET_ERR_REFERENCED:
+        return "a rule refers to it";
+    case IPSET_ERR_TYPE_MISMATCH:
+        return "another program's set has this name";
+    case IPSET_ERR_FIND_TYPE:
+        return "the kernel has no hash:ip,port";
+    case EINVAL: /* no such subsystem, as nfnetlink has it */
+    case EOPNOTSUPP:
+        return "the kernel has no ip_set; load or build it";
+    default:
+        return error < IPSET_ERR_PRIVATE ? strerror(error) : "the kernel does not understand it";
+    }
+}
+
+static bool ask(struct set *set, union question *q, const char *name, struct error *why)
+{
+    int error = helper_netlink_ask(&set->fd, q, NULL, NULL);
+
+    return error == 0 || error_set(why, "ipset %s: %s", name, explain(error));
+}
+
+static int create(struct set *set, const char *name, int family)
+{
+    union question q;
+    uint32_t data;
+
+    begin(&q, IPSET_CMD_CREATE, name);
+    put_text(&q, IPSET_ATTR_TYPENAME, "hash:ip,port");
+    put_byte(&q, IPSET_ATTR_REVISION, 0);
+    put_byte(&q, IPSET_ATTR_FAMILY, family == IPV4 ? AF_INET : AF_INET6);
+    data = helper_netlink_begin_nest(&q, IPSET_ATTR_DATA);
+    put_number(&q, IPSET_ATTR_TIMEOUT, 1); /* of an element that has none of its own */
+    put_number(&q, IPSET_ATTR_MAXELEM, set->capacity);
+    helper_netlink_end_nest(&q, data);
+    return helper_netlink_ask(&set->fd, &q, NULL, NULL);
+}
+
+static int destroy(struct set *set, const char *name)
+{
+    union question q;
+
+    begin(&q, IPSET_CMD_DESTROY, name);
+    return helper_netlink_ask(&set->fd, &q, NULL, NULL);
+}
+
+/* ---- elements ----------------------------------------------------------- */
+
+struct elements {
+    struct set *set;
+    const char *name;
+    unsigned command; /* IPSET_CMD_ADD or IPSET_CMD_DEL */
+    union question q;
+    uint32_t data, count;
+};
+
+static void begin_elements(struct elements *e)
+{
+    begin(&e->q, e->command, e->name);
+    put_number(&e->q, IPSET_ATTR_LINENO, 0); /* there must be one where there are several */
+    e->data = helper_netlink_begin_nest(&e->q, IPSET_ATTR_ADT);
+    e->count = 0;
+}
+
+static bool end_elements(struct elements *e, struct error *why)
+{
+    helper_netlink_end_nest(&e->q, e->data);
+    return e->count == 0 || ask(e->set, &e->q, e->name, why);
+}
+
+static void put_address(union question *q, const struct address *address)
+{
+    uint32_t nest = helper_netlink_begin_nest(q, IPSET_ATTR_IP);
+
+    if (address_is_ipv4(address))
+        helper_netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER,
+                                     address->bytes + 12, 4);
+    else
+        helper_netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV6 | NLA_F_NET_BYTEORDER,
+                                     address->bytes, sizeof address->bytes);
+    helper_netlink_end_nest(q, nest);
+}
+
+/* `deadline` as in struct grant. A timeout of zero would be none: such an element would
+ * never end. */
+static uint32_t timeout_until(int64_t deadline)
+{
+    int64_t left = (deadline - clock_boot_ns()) / NSEC_PER_SEC;
+
+    return left < 1 ? 1 : left > TIMEOUT_MAX ? TIMEOUT_MAX : (uint32_t)left;
+}
+
+/* Asks when no more fit. */
+static bool put_element(struct elements *e, const struct door *door, int64_t deadline,
+                        struct error *why)
+{
+    const uint16_t port = htons(door->service.port);
+    uint32_t nest;
+
+    if (helper_netlink_room(&e->q) < ELEMENT_SIZE) {
+        if (!end_elements(e, why))
+            return false;
+        begin_elements(e);
+    }
+    nest = helper_netlink_begin_nest(&e->q, IPSET_ATTR_DATA);
+    put_address(&e->q, &door->address);
+    put_byte(&e->q, IPSET_ATTR_PROTO, door->service.protocol);
+    helper_netlink_put_attribute(&e->q, IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, &port,
+                                 sizeof port);
+    if (e->command == IPSET_CMD_ADD)
+        put_number(&e->q, IPSET_ATTR_TIMEOUT, timeout_until(deadline));
+    helper_netlink_end_nest(&e->q, nest);
+    e->count++;
+    return true;
+}
+
+/* ---- what the set is to hold -------------------------------------------- */
+
+static bool is_element_of(const struct grant *grant, int family)
+{
+    return helper_set_holds(grant) && address_is_ipv4(&grant->address) == (family == IPV4);
+}
+
+/* The latest end of all grants of a door, of whichever profile; 0: there is none. */
+static int64_t latest_end(const struct grants *grants, const struct door *door)
+{
+    int64_t latest = 0;
+
+    for (size_t i = 0; i < grants->count; i++) {
+        const struct grant *grant = &grants->items[i];
+
+        if (address_equal(&grant->address, &door->address) &&
+            service_compare(&grant->service, &door->service) == 0 && helper_set_holds(grant) &&
+            grant->deadline > latest)
+            latest = grant->deadline;
+    }
+    return latest;
+}
+
+static int by_deadline(const void *a, const void *b)
+{
+    const struct grant *one = *(const struct grant *const *)a;
+    const struct grant *other = *(const struct grant *const *)b;
+
+    return (one->deadline > other->deadline) - (one->deadline < other->deadline);
+}
+
+/* In the order of their ends, so that of several grants of a door the last one counts. */
+static bool put_all(struct elements *e, int family, const struct grants *grants,
+                    struct error *why)
+{
+    const struct grant **sorted = calloc(grants->count + 1, sizeof *sorted);
+    bool done = sorted || error_set(why, "no memory for %zu grants", grants->count);
+
+    for (size_t i = 0; done && i < grants->count; i++)
+        sorted[i] = &grants->items[i];
+    if (done)
+        qsort(sorted, grants->count, sizeof *sorted, by_deadline);
+    begin_elements(e);
+    for (size_t i = 0; done && i < grants->count; i++) {
+        const struct door door = {sorted[i]->address, sorted[i]->service};
+
+        if (is_element_of(sorted[i], family))
+            done = put_element(e, &door, sorted[i]->deadline, why);
+    }
+    free(sorted);
+    return done && end_elements(e, why);
+}
+
+static bool put_touched(struct elements *e, int family, const struct grants *grants,
+                        struct error *why)
+{
+    begin_elements(e);
+    for (size_t i = 0; i < grants->count; i++) {
+        const struct grant *grant = &grants->items[i];
+        const struct door door = {grant->address, grant->service};
+
+        if (grant->touched && is_element_of(grant, family) &&
+            !put_element(e, &door, latest_end(grants, &door), why))
+            return false;
+    }
+    return end_elements(e, why);
+}
+
+/* To take out those that are gone, or to put in those that another grant has, too. */
+static bool put_gone(struct elements *e, int family, const struct grants *grants,
+                     struct error *why)
+{
+    begin_elements(e);
+    for (size_t i = 0; i < grants->gone_count; i++) {
+        const struct door *door = &grants->gone[i];
+        int64_t end = latest_end(grants, door);
+
+        if (address_is_ipv4(&door->address) == (family == IPV4) &&
+            (end != 0) == (e->command == IPSET_CMD_ADD) && !put_element(e, door, end, why))
+            return false;
+    }
+    return end_elements(e, why);
+}
+
+bool helper_set_update(struct set *set, int family, const struct grants *grants,
+                       struct error *why)
+{
+    struct elements add = {.set = set, .name = helper_set_names[family],
+                           .command = IPSET_CMD_ADD};
+    struct elements remove = {.set = set, .name = helper_set_names[family],
+                              .command = IPSET_CMD_DEL};
+
+    if (grants->gone_lost[family])
+        return helper_set_fill(set, family, grants, why);
+    return put_gone(&remove, family, grants, why) && put_gone(&add, family, grants, why) &&
+           put_touched(&add, family, grants, why);
+}
+
+static bool swap(struct set *set, int family, struct error *why)
+{
+    union question q;
+
+    begin(&q, IPSET_CMD_SWAP, next_name);
+    put_text(&q, IPSET_ATTR_SETNAME2, helper_set_names[family]);
+    return ask(set, &q, helper_set_names[family], why);
+}
+
+static bool make(struct set *set, const char *name, int family, struct error *why)
+{
+    int error = create(set, name, family);
+
+    return error == 0 || error == EEXIST || error_set(why, "ipset %s: %s", name, explain(error));
+}
+
+bool helper_set_fill(struct set *set, int family, const struct grants *grants, struct error *why)
+{
+    struct elements all = {.set = set, .name = next_name, .command = IPSET_CMD_ADD};
+    bool done;
+
+    destroy(set, next_name); /* of one who was killed meanwhile */
+    if (!make(set, helper_set_names[family], family, why) ||
+        !make(set, next_name, family, why))
+        return false;
+    done = put_all(&all, family, grants, why) && swap(set, family, why);
+    destroy(set, next_name);
+    return done;
+}
+
+bool helper_set_remove(struct set *set, int family, struct error *why)
+{
+    int error = destroy(set, helper_set_names[family]);
+
+    destroy(set, next_name);
+    return error == 0 || error == ENOENT || error == EINVAL || error == EOPNOTSUPP ||
+           error_set(why, "ipset %s cannot be removed: %s", helper_set_names[family],
+                     explain(error));
+}
+
+/* ---- trying ------------------------------------------------------------- */
+
+bool helper_set_make_scratch(struct set *set, int family, struct error *why)
+{
+    helper_set_remove_scratch(set);
+    return make(set, helper_set_scratch, family, why);
+}
+
+void helper_set_remove_scratch(struct set *set)
+{
+    destroy(set, helper_set_scratch);
+}

@@ -1,0 +1,53 @@
+/* GrantStore = set: grants as elements of a set in the kernel (ipset(8)), one set for
+ * each family, behind one rule in each table. An element has a deadline of its own that
+ * the kernel keeps. To open a door costs the same, however many are open.
+ *
+ * Asked for over netlink(7), as linux/netfilter/ipset/ip_set.h has it, protocol 6 (since
+ * Linux 2.6.39); CAP_NET_ADMIN suffices. Nothing is read back: the table of grants is the
+ * truth, and a set can be filled from it anew. */
+#ifndef PORTSMITH_SET_H
+#define PORTSMITH_SET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+#include "grants.h"
+
+/* By family, as IPV4 and IPV6 of probe.h. "-m set --match-set NAME src,dst". */
+extern const char *const helper_set_names[2];
+
+struct set {
+    int fd;          /* netlink socket; -1: the kernel has none */
+    size_t capacity; /* elements that each set takes */
+};
+
+/* Before the process is confined. What the kernel does not have is found out when it is
+ * asked. */
+void helper_set_open(struct set *set, size_t capacity);
+void helper_set_close(struct set *set);
+
+/* Whether a grant can be an element. Not one that counts connections, or that is sent on
+ * to another host: those stay rules. */
+bool helper_set_holds(const struct grant *grant);
+
+/* Makes the family's set, if there is none, and has it hold the table's grants, and no
+ * others, in one step. False with the reason in *why. */
+bool helper_set_fill(struct set *set, int family, const struct grants *grants, struct error *why);
+
+/* Puts the grants that were touched in this batch into the set, takes out what is gone
+ * (struct grants) and in no other grant. What is touched ends in whole seconds, up to one
+ * early; the least is a second. Errors as above: then fill it. */
+bool helper_set_update(struct set *set, int family, const struct grants *grants,
+                       struct error *why);
+
+/* Removes the family's set; one that is not there needs nothing. False with the reason:
+ * a rule that refers to it keeps it. */
+bool helper_set_remove(struct set *set, int family, struct error *why);
+
+/* A set to try rules on, and its end. */
+extern const char *const helper_set_scratch;
+bool helper_set_make_scratch(struct set *set, int family, struct error *why);
+void helper_set_remove_scratch(struct set *set);
+
+#endif
