@@ -57,16 +57,17 @@ static enum restore_result text_run(struct text *text, struct restore *restore, 
 }
 
 void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
-                          const struct xtables *xtables)
+                          const struct xtables *xtables, const struct set *set)
 {
-    *fw = (struct firewall){.setup = setup, .xtables = *xtables};
+    *fw = (struct firewall){.setup = setup,
+                            .xtables = *xtables,
+                            .set = *set,
+                            .uses_set = setup->grant_store == GRANT_STORE_SET};
     for (int family = IPV4; family < FAMILIES; family++) {
         helper_restore_init(&fw->restore[family], xtables->paths[family]);
         if (xtables->in_use[family])
             helper_restore_try_standing(&fw->restore[family]);
     }
-    fw->uses_set = setup->grant_store == GRANT_STORE_SET;
-    helper_set_open(&fw->set, setup->max_grants);
 }
 
 void helper_firewall_send_on(struct firewall *fw, const struct helper_destination *destinations,
@@ -590,14 +591,17 @@ static enum restore_result try_establish(struct firewall *fw, int family,
     return write_all(fw, family, grants, present, why);
 }
 
-/* One that an earlier configuration made. If a rule of somebody else's refers to it, it
- * is theirs. */
+/* One that an earlier configuration made. nftables lets go of what a deleted rule refers
+ * to when the program that deleted it ends, at the latest (nft_rcv_nl_event). If a rule of
+ * somebody else's refers to it, it is theirs. */
 static void remove_unused_set(struct firewall *fw, int family)
 {
     struct error unused;
 
-    if (!fw->uses_set)
-        helper_set_remove(&fw->set, family, &unused);
+    if (fw->uses_set || helper_set_remove(&fw->set, family, &unused))
+        return;
+    helper_restore_end(&fw->restore[family]);
+    helper_set_remove(&fw->set, family, &unused);
 }
 
 bool helper_firewall_establish(struct firewall *fw, int family, struct grants *grants,

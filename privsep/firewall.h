@@ -44,9 +44,10 @@ struct firewall {
 
 enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
 
-/* Gets ready to use what was probed; `setup` must stay valid. */
+/* Gets ready to use what was probed; `setup` must stay valid. `set` is copied, and
+ * closed with the firewall. */
 void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
-                          const struct xtables *xtables);
+                          const struct xtables *xtables, const struct set *set);
 
 /* Where grants may be sent on to, of both families, each once; they must stay valid.
  * Nowhere, unless this is called. */

@@ -590,6 +590,7 @@ static bool can_tell_usage(struct helper *h, struct error *why)
 static int serve(struct helper *h, const struct xtables *xtables)
 {
     struct error why;
+    struct set set;
 
     if (!helper_marks_lock(HELPER_FD_STATE, &why)) {
         log_warnx("%s", why.text);
@@ -597,11 +598,12 @@ static int serve(struct helper *h, const struct xtables *xtables)
     }
     release_other_backend(xtables->backend);
     warn_of_legacy_tables(xtables);
+    helper_set_open(&set, h->policy.setup.max_grants);
     if (!helper_confine(xtables, h->policy.setup.grant_store == GRANT_STORE_SET, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }
-    helper_firewall_open(&h->firewall, &h->policy.setup, xtables);
+    helper_firewall_open(&h->firewall, &h->policy.setup, xtables, &set);
     helper_firewall_send_on(&h->firewall, h->policy.destinations, h->policy.destination_count);
     if (!get_ready(h, &why)) {
         log_warnx("%s", why.text);

@@ -110,7 +110,7 @@ static int create(struct set *set, const char *name, int family)
 
     begin(&q, IPSET_CMD_CREATE, name);
     put_text(&q, IPSET_ATTR_TYPENAME, "hash:ip,port");
-    put_byte(&q, IPSET_ATTR_REVISION, 0);
+    put_byte(&q, IPSET_ATTR_REVISION, 1); /* the oldest that ipset(8) knows: 7.17, tried */
     put_byte(&q, IPSET_ATTR_FAMILY, family == IPV4 ? AF_INET : AF_INET6);
     data = helper_netlink_begin_nest(&q, IPSET_ATTR_DATA);
     put_number(&q, IPSET_ATTR_TIMEOUT, 1); /* of an element that has none of its own */

@@ -100,17 +100,18 @@ static void make_people(void)
 static void open_firewalls(void)
 {
     static const char cat[] = "#!/bin/sh\nexec cat\n";
+    static const struct set no_set = {.fd = -1};
     struct xtables xtables;
     struct error why;
 
     REQUIRE(helper_probe(&xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE);
-    helper_firewall_open(&world.real, &world.policy.setup, &xtables);
+    helper_firewall_open(&world.real, &world.policy.setup, &xtables, &no_set);
     for (int family = IPV4; family < FAMILIES; family++)
         REQUIRE(helper_firewall_establish(&world.real, family, &world.grants, &why));
     fuzz_write_text("/run/cat", cat);
     REQUIRE(chmod("/run/cat", 0700) == 0);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
-    helper_firewall_open(&world.quick, &world.policy.setup, &xtables);
+    helper_firewall_open(&world.quick, &world.policy.setup, &xtables, &no_set);
     REQUIRE(world.quick.restore[IPV6].standing);
 }
 

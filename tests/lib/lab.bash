@@ -182,7 +182,7 @@ lab_teardown() {
 # key. Makes what else is missing: directories, key, user.
 configure() { # 'KEY = VALUE'...
     local line standard=("Interface = eth0" "Port = $knock_port" "Backend = $BACKEND"
-        "Close = tcp/22") IFS=$'\n'
+        "Close = tcp/22" ${GRANT_STORE:+"GrantStore = $GRANT_STORE"}) IFS=$'\n'
 
     {
         echo "[Portsmith]"

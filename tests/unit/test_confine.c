@@ -73,7 +73,7 @@ static void change_the_firewall(void)
     struct grants grants = {0};
     struct error why;
 
-    helper_firewall_open(&firewall, &setup, &found);
+    helper_firewall_open(&firewall, &setup, &found, &(struct set){.fd = -1});
     for (int family = IPV4; family < FAMILIES; family++)
         require(!found.in_use[family] ||
                     helper_firewall_establish(&firewall, family, &grants, &why),

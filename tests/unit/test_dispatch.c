@@ -145,7 +145,8 @@ static int start_world(void **state)
                                        .flows = &world.flows, .sniffer = -1};
     connect_sniffer();
     helper_flows_open(&world.flows);
-    helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables);
+    helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables,
+                         &(struct set){.fd = -1});
     return open_old_marks() &&
                    helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
                    helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&

@@ -43,7 +43,7 @@ static int open_firewall(void **state)
     setup = (struct helper_setup){.close_count = 2};
     setup.close[0] = service_of("tcp/22");
     setup.close[1] = service_of("udp/53");
-    helper_firewall_open(&fw, &setup, &found);
+    helper_firewall_open(&fw, &setup, &found, &(struct set){.fd = -1});
     return helper_grants_create(&grants, -1, CAPACITY, &why) ? 0 : -1;
 }
 

@@ -1,0 +1,435 @@
+/* privsep/set, and privsep/firewall with it: what the kernel's sets hold, as ipset(8) and
+ * iptables show it. */
+#include "check.h"
+
+#include "clock.h"
+#include "firewall.h"
+#include "netspace.h"
+#include "people.h"
+#include "set.h"
+
+enum { CAPACITY = 2000 };
+
+static const uint8_t alice[KEY_ID_SIZE] = {0xa1}, bob[KEY_ID_SIZE] = {0xb0};
+static struct helper_setup setup;
+static struct xtables found;
+static struct firewall fw;
+static struct grants grants;
+static struct error why;
+
+/* ---- before and after --------------------------------------------------- */
+
+static int enter(void **state)
+{
+    if (sodium_init() < 0 || netspace_enter(state) != 0)
+        return -1;
+    if (helper_probe(&found, BACKEND_NFT, PROBE_SETS | PROBE_DEADLINES, &why) == PROBE_USABLE)
+        return 0;
+    fprintf(stderr, "%s\n", why.text);
+    return -1;
+}
+
+static void open_firewall(enum grant_store store)
+{
+    struct set set;
+
+    setup = (struct helper_setup){.close_count = 1, .grant_store = store, .max_grants = CAPACITY};
+    setup.close[0] = service_of("tcp/22");
+    helper_set_open(&set, CAPACITY);
+    helper_firewall_open(&fw, &setup, &found, &set);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    open_firewall(GRANT_STORE_SET);
+    return helper_grants_create(&grants, -1, CAPACITY, &why) &&
+                   helper_firewall_establish(&fw, IPV4, &grants, &why) &&
+                   helper_firewall_establish(&fw, IPV6, &grants, &why)
+               ? 0
+               : -1;
+}
+
+static int end(void **state)
+{
+    bool released;
+
+    (void)state;
+    grants.count = 0;
+    released = helper_firewall_clear(&fw, IPV4, &grants, &why) &&
+               helper_firewall_clear(&fw, IPV6, &grants, &why) &&
+               helper_firewall_release(BACKEND_NFT, &why);
+    helper_firewall_close(&fw);
+    free(grants.items);
+    free(grants.gone);
+    return released ? 0 : -1;
+}
+
+static void open_for(const uint8_t key_id[static KEY_ID_SIZE], const char *address,
+                     const char *service, int64_t milliseconds)
+{
+    struct address a = address_of(address);
+    struct service s = service_of(service);
+
+    assert_int_not_equal(helper_grants_open(&grants, key_id, &a, &s,
+                                            clock_boot_ns() + milliseconds * 1000000),
+                         GRANT_REFUSED);
+}
+
+static void close_for(const uint8_t key_id[static KEY_ID_SIZE], const char *address,
+                      const char *service)
+{
+    struct address a = address_of(address);
+    struct service s = service_of(service);
+
+    assert_true(helper_grants_remove(&grants, key_id, &a, &s));
+}
+
+static void insert(int family)
+{
+    if (!helper_firewall_insert(&fw, family, &grants, &why))
+        fail_msg("%s", why.text);
+    helper_grants_settle(&grants, family == IPV6, true);
+}
+
+static void rewrite(int family)
+{
+    if (!helper_firewall_rewrite(&fw, family, &grants, &why))
+        fail_msg("%s", why.text);
+    helper_grants_settle(&grants, family == IPV6, true);
+}
+
+/* ---- what is there ------------------------------------------------------ */
+
+/* The elements, sorted, a line each, without their timeouts. */
+static void check_elements(int family, const char *expected)
+{
+    char *elements = output_of("ipset save portsmith%d | sed -n 's/^add [^ ]* //p' | "
+                               "sed 's/ timeout.*//' | sort", family == IPV6 ? 6 : 4);
+
+    assert_string_equal(elements, expected);
+    free(elements);
+}
+
+/* The seconds that the one element has left. */
+static int timeout_of(const char *element)
+{
+    char *text = output_of("ipset save portsmith4 | sed -n 's/.* %s timeout //p'", element);
+    int seconds = atoi(text);
+
+    free(text);
+    return seconds;
+}
+
+static void check_output(const char *command, const char *expected)
+{
+    char *text = output_of("%s", command);
+
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static const char *const count_rules =
+    "for t in mangle filter; do iptables-nft -t $t -S | grep -c -e --datestop; done | xargs";
+
+/* ---- tests -------------------------------------------------------------- */
+
+static void one_rule_in_each_table_looks_into_the_set(void **state)
+{
+    (void)state;
+    check_output("iptables-nft -t mangle -S portsmith-shut; iptables-nft -S portsmith",
+                 "-N portsmith-shut\n"
+                 "-A portsmith-shut -m set --match-set portsmith4 src,dst -j RETURN\n"
+                 "-A portsmith-shut -j DROP\n"
+                 "-N portsmith\n"
+                 "-A portsmith -m conntrack --ctstate NEW -m set --match-set portsmith4 src,dst "
+                 "-j ACCEPT\n"
+                 "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants "
+                 "-j RETURN\n");
+    check_output("ip6tables-nft -S portsmith | grep -c 'match-set portsmith6 src,dst'", "1\n");
+}
+
+static void grants_are_elements(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    open_for(alice, "192.0.2.7", "udp/53", 60000);
+    open_for(bob, "2001:db8::7", "tcp/22", 60000);
+    insert(IPV4);
+    insert(IPV6);
+    check_elements(IPV4, "192.0.2.7,tcp:22\n192.0.2.7,udp:53\n");
+    check_elements(IPV6, "2001:db8::7,tcp:22\n");
+    check_output(count_rules, "0 0\n");
+}
+
+/* Rounded down; but never to none, which would be for ever. */
+static void a_timeout_is_never_late_and_never_missing(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60999);
+    open_for(alice, "192.0.2.8", "tcp/22", 500);
+    insert(IPV4);
+    assert_in_range(timeout_of("192.0.2.7,tcp:22"), 58, 60);
+    check_output("ipset save portsmith4 | grep -c '^add.*timeout [01]$'", "1\n");
+}
+
+static void extending_changes_the_timeout_alone(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    assert_true(helper_firewall_extends(&fw, &grants.items[0]));
+    open_for(alice, "192.0.2.7", "tcp/22", 600000);
+    insert(IPV4);
+    check_elements(IPV4, "192.0.2.7,tcp:22\n");
+    assert_in_range(timeout_of("192.0.2.7,tcp:22"), 590, 600);
+}
+
+static void what_is_closed_is_taken_out(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    open_for(bob, "192.0.2.8", "tcp/22", 60000);
+    insert(IPV4);
+    close_for(alice, "192.0.2.7", "tcp/22");
+    rewrite(IPV4);
+    check_elements(IPV4, "192.0.2.8,tcp:22\n");
+    assert_int_equal(grants.gone_count, 0);
+}
+
+/* As two people behind one NAT have. */
+static void a_door_of_two_stays_until_both_are_gone(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 600000);
+    open_for(bob, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    assert_in_range(timeout_of("192.0.2.7,tcp:22"), 590, 600);
+    close_for(alice, "192.0.2.7", "tcp/22");
+    rewrite(IPV4);
+    assert_in_range(timeout_of("192.0.2.7,tcp:22"), 50, 60);
+    close_for(bob, "192.0.2.7", "tcp/22");
+    rewrite(IPV4);
+    check_elements(IPV4, "");
+}
+
+static void what_was_not_put_in_force_is_taken_back(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    assert_true(helper_firewall_insert(&fw, IPV4, &grants, &why));
+    helper_grants_settle(&grants, false, false); /* the batch failed later on */
+    rewrite(IPV4);
+    check_elements(IPV4, "");
+}
+
+static void more_gone_than_is_remembered_is_no_loss(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) { /* twice CAPACITY, in one go */
+        for (int i = 0; i < CAPACITY; i++) {
+            char address[ADDRESS_TEXT_SIZE];
+
+            snprintf(address, sizeof address, "10.%d.%d.%d", round, i / 250, 1 + i % 250);
+            open_for(alice, address, "tcp/22", 60000);
+        }
+        if (round == 0)
+            insert(IPV4);
+        while (grants.count > 0)
+            close_for(alice, address_format(&grants.items[0].address,
+                                            (char[ADDRESS_TEXT_SIZE]){0}), "tcp/22");
+    }
+    assert_true(grants.gone_lost[IPV4]);
+    rewrite(IPV4);
+    check_elements(IPV4, "");
+    assert_false(grants.gone_lost[IPV4]);
+}
+
+static void as_many_as_there_may_be_fit(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CAPACITY; i++) {
+        char address[ADDRESS_TEXT_SIZE];
+
+        snprintf(address, sizeof address, "2001:db8::%x", 1 + i);
+        open_for(alice, address, "tcp/22", 60000);
+    }
+    insert(IPV6);
+    check_output("ipset save portsmith6 | grep -c ^add", "2000\n");
+    assert_true(helper_firewall_establish(&fw, IPV6, &grants, &why)); /* filled anew */
+    check_output("ipset save portsmith6 | grep -c ^add", "2000\n");
+    check_output("ipset list -n", "portsmith4\nportsmith6\n");
+}
+
+/* A limit, or another host, takes a rule. */
+static void some_grants_stay_rules(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    grants.items[0].connections = 1;
+    open_for(bob, "192.0.2.8", "tcp/22", 60000);
+    assert_false(helper_firewall_extends(&fw, &grants.items[0]));
+    insert(IPV4);
+    check_elements(IPV4, "192.0.2.8,tcp:22\n");
+    check_output(count_rules, "1 1\n");
+    assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
+    close_for(alice, "192.0.2.7", "tcp/22");
+    rewrite(IPV4);
+    check_output(count_rules, "0 0\n");
+}
+
+static void what_is_lost_is_seen_and_put_back(void **state)
+{
+    static const char *const losses[] = {"-t mangle -D portsmith-shut 1", "-D portsmith 1",
+                                         "-F"};
+
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    for (size_t i = 0; i < COUNT_OF(losses); i++) {
+        run_command("iptables-nft %s", losses[i]);
+        assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_DAMAGED);
+        run_command("ipset flush portsmith4");
+        assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+        assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
+        check_elements(IPV4, "192.0.2.7,tcp:22\n");
+    }
+}
+
+static void refreshing_fills_the_set(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    run_command("ipset flush portsmith4 && ipset add portsmith4 192.0.2.66,tcp:22");
+    assert_true(helper_firewall_refresh(&fw, IPV4, &grants, &why));
+    check_elements(IPV4, "192.0.2.7,tcp:22\n");
+}
+
+/* The next helper, after a SIGKILL in the middle of filling, with another capacity. */
+static void a_new_helper_takes_the_sets_over(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    run_command("ipset create portsmith-next hash:ip,port family inet6 timeout 5");
+    helper_firewall_close(&fw);
+    open_firewall(GRANT_STORE_SET);
+    fw.set.capacity = CAPACITY / 2;
+    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    check_elements(IPV4, "192.0.2.7,tcp:22\n");
+    check_output("ipset list -t portsmith4 | grep -c 'maxelem 1000 '", "1\n");
+    check_output("ipset list -n", "portsmith4\nportsmith6\n");
+}
+
+static void with_rules_again_no_set_is_left(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    helper_firewall_close(&fw);
+    open_firewall(GRANT_STORE_RULES);
+    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_true(helper_firewall_establish(&fw, IPV6, &grants, &why));
+    check_output("ipset list -n", "");
+    check_output(count_rules, "1 1\n");
+}
+
+/* So that a ruleset which is saved while the daemon is stopped names none. */
+static void the_end_leaves_neither_set_nor_rule_about_it(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    grants.count = 0;
+    assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
+    assert_true(helper_firewall_clear(&fw, IPV6, &grants, &why));
+    check_output("ipset list -n", "");
+    check_output("iptables-nft-save | grep -c -e --match-set", "0\n");
+    check_output("iptables-nft -t mangle -S portsmith-shut", "-N portsmith-shut\n"
+                                                         "-A portsmith-shut -j DROP\n");
+}
+
+static void another_program_s_set_is_not_taken(void **state)
+{
+    (void)state;
+    grants.count = 0;
+    assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
+    run_command("ipset create portsmith4 hash:net");
+    fw.uses_set = true;
+    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_non_null(strstr(why.text, "another program's set has this name"));
+    assert_true(fw.unsure[IPV4]);
+    run_command("ipset destroy portsmith4");
+}
+
+static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
+{
+    struct set set;
+
+    (void)state;
+    run_command("iptables-nft -A INPUT -m set --match-set portsmith4 src,dst -j ACCEPT");
+    grants.count = 0;
+    assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
+    helper_set_open(&set, 1);
+    assert_false(helper_set_remove(&set, IPV4, &why));
+    assert_non_null(strstr(why.text, "a rule refers to it"));
+    run_command("iptables-nft -F INPUT");
+    assert_true(helper_set_remove(&set, IPV4, &why));
+    assert_true(helper_set_remove(&set, IPV4, &why)); /* none is fine */
+    helper_set_close(&set);
+}
+
+static void more_than_the_capacity_is_refused(void **state)
+{
+    (void)state;
+    fw.set.capacity = 16;
+    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    for (int i = 0; i < 500; i++) {
+        char address[ADDRESS_TEXT_SIZE];
+
+        snprintf(address, sizeof address, "10.0.%d.%d", i / 250, 1 + i % 250);
+        open_for(alice, address, "tcp/22", 60000);
+    }
+    assert_false(helper_firewall_insert(&fw, IPV4, &grants, &why));
+    assert_non_null(strstr(why.text, "the set is full"));
+    assert_true(fw.unsure[IPV4]);
+}
+
+static void without_a_kernel_that_has_sets_the_reason_is_told(void **state)
+{
+    struct set none = {.fd = -1};
+
+    (void)state;
+    assert_false(helper_set_fill(&none, IPV4, &grants, &why));
+    assert_non_null(strstr(why.text, "the kernel has no ip_set; load or build it"));
+    assert_true(helper_set_remove(&none, IPV4, &why));
+}
+
+int main(void)
+{
+#define WITH_SET(test) cmocka_unit_test_setup_teardown(test, begin, end)
+    const struct CMUnitTest tests[] = {
+        WITH_SET(one_rule_in_each_table_looks_into_the_set),
+        WITH_SET(grants_are_elements),
+        WITH_SET(a_timeout_is_never_late_and_never_missing),
+        WITH_SET(extending_changes_the_timeout_alone),
+        WITH_SET(what_is_closed_is_taken_out),
+        WITH_SET(a_door_of_two_stays_until_both_are_gone),
+        WITH_SET(what_was_not_put_in_force_is_taken_back),
+        WITH_SET(more_gone_than_is_remembered_is_no_loss),
+        WITH_SET(as_many_as_there_may_be_fit),
+        WITH_SET(some_grants_stay_rules),
+        WITH_SET(what_is_lost_is_seen_and_put_back),
+        WITH_SET(refreshing_fills_the_set),
+        WITH_SET(a_new_helper_takes_the_sets_over),
+        WITH_SET(with_rules_again_no_set_is_left),
+        WITH_SET(the_end_leaves_neither_set_nor_rule_about_it),
+        WITH_SET(another_program_s_set_is_not_taken),
+        WITH_SET(a_set_that_a_rule_of_others_refers_to_stays),
+        WITH_SET(more_than_the_capacity_is_refused),
+        WITH_SET(without_a_kernel_that_has_sets_the_reason_is_told),
+    };
+
+    return cmocka_run_group_tests_name("set", tests, enter, scratch_leave);
+}
