@@ -327,7 +327,7 @@ static int stop(struct helper *h)
     for (int i = 0; i < STOP_TRIES; i++)
         for (int family = IPV4; family < FAMILIES; family++)
             if (h->firewall.unsure[family])
-                mend(h, family, helper_firewall_rewrite);
+                mend(h, family, helper_firewall_clear);
     tell_counts(h);
     helper_firewall_close(&h->firewall);
     for (size_t i = 0; i < ended; i++)

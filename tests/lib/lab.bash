@@ -310,7 +310,15 @@ xtables() { # ARGUMENT... of iptables, for BACKEND and FAMILY
 
 rules() {
     xtables -t mangle -S 2>/dev/null
+    elements
     xtables -t filter -S 2>/dev/null
+    elements
+}
+
+# With GRANT_STORE=set: the family's elements, as the rules that they stand for.
+elements() {
+    [ "${GRANT_STORE:-}" != set ] || on server ipset save "portsmith$FAMILY" 2>/dev/null |
+        sed -n -E "s|^add [^ ]* ([^,]*),(tcp\|udp):([0-9]+) .*|-s \1/$host_bits -p \2 --dport \3 --datestop in-the-set|p"
 }
 
 # As a container's published port: PORT of the server is SERVICE_PORT of backend.

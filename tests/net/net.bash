@@ -39,8 +39,9 @@ common_teardown() {
 
 # ---- grants ----------------------------------------------------------------
 
-chain() { # TABLE CHAIN
+chain() { # TABLE CHAIN, one that has rules of grants
     xtables -t "$1" -S "$2" 2>/dev/null
+    elements
 }
 
 # The rules of an address's grants in one table: mangle or filter.
