@@ -155,6 +155,8 @@ static void find_links(struct examination *e)
 
 /* ---- iptables itself ---------------------------------------------------- */
 
+/* Without the set, which only the helper may make: its rules cannot be tried. Where the
+ * helper is to choose, it does without deadlines of rules if it has to. */
 static unsigned wishes_of(const struct config *c)
 {
     unsigned wishes = 0;
@@ -163,6 +165,8 @@ static unsigned wishes_of(const struct config *c)
         wishes |= c->profiles[i].connections ? PROBE_LIMITS : 0;
         wishes |= c->profiles[i].destination_count ? PROBE_SENDS_ON : 0;
     }
+    if (wishes || c->forward || c->grant_store == GRANT_STORE_RULES)
+        wishes |= PROBE_DEADLINES;
     return wishes;
 }
 

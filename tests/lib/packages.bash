@@ -5,8 +5,8 @@
 {
 build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libcap-ng-dev
     libinih-dev libjansson-dev libmnl-dev libseccomp-dev libuv1-dev)
-test_packages=(libcmocka-dev bats iproute2 iptables openssh-client openssh-server git rsync util-linux
-    procps passwd socat nmap nftables tcpdump xxd python3 python3-nacl bash-completion zsh fish
+test_packages=(libcmocka-dev bats iproute2 iptables ipset openssh-client openssh-server git rsync
+    util-linux procps passwd socat nmap nftables tcpdump xxd python3 python3-nacl bash-completion zsh fish
     curl ncat netcat-openbsd proxychains4 chromium systemd)
 analysis_packages=(binutils mandoc shellcheck clang clang-tidy clang-tools perl cppcheck valgrind
     gcovr libclang-rt-14-dev)

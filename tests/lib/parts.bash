@@ -19,6 +19,11 @@ run_bats() { # DIRECTORY or FILE [COMMAND that runs bats...]
     LAB_BUILD=no "$top/tests/lab" run "$@" bats --formatter tap "$top/tests/$tests"
 }
 
+# Where grants are elements of sets.
+run_set_bats() { # FILE...
+    GRANT_STORE=set LAB_BUILD=no "$top/tests/lab" run bats --formatter tap "$@"
+}
+
 # The lab tests with the programs of the build that checks and counts. Not trust.bats,
 # which looks at the processes as they are installed, and not burst.bats: what 500
 # clients need under sanitizers takes minutes and runs no line that others do not.
@@ -154,11 +159,13 @@ run_part() { # PART
     fuzz) "$top/tests/fuzz" ;;
     prove) "$top/tests/prove" ;;
     model) "$top/tests/model" ;;
-    net-* | control-* | firewall-* | gateway-* | ssh-* | proxy-* | faults-* | doctor-*)
+    net-* | set-* | control-* | firewall-* | gateway-* | ssh-* | proxy-* | faults-* | doctor-*)
         IFS=- read -r part BACKEND FAMILY <<<"$1"
         export BACKEND FAMILY
         case $1 in
         faults-*) LAB_BUILD=no "$top/tests/faults" ;;
+        set-nft-4) run_set_bats "$top"/tests/net/{grants,lifecycle}.bats ;;
+        set-legacy-6) run_set_bats "$top"/tests/net/{grants,replay}.bats ;;
         # The other two of the four are run as they are installed.
         net-nft-6 | net-legacy-4) run_checked_bats "$top"/tests/net/*.bats ;;
         control-nft-6) run_checked_bats "$top"/tests/control/*.bats ;;

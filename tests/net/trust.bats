@@ -103,7 +103,7 @@ agree() { # PROCESS ITEM COMMAND...
 
     agree supervisor Capabilities capabilities "$(process supervisor)"
     agree sniffer Capabilities capabilities "$(process sniffer)"
-    [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one"
+    [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one or GrantStore is set"
     agree helper "$item" capabilities "$(process helper)"
 }
 

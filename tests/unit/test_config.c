@@ -174,6 +174,9 @@ static const struct {
      MAIN ":2: Transports: expected udp, tcp-syn or icmp, not 'tcp'"},
     {"[Portsmith]\nTransports = ,\n", MAIN ":2: Transports: expected a value"},
     {"[Portsmith]\nBackend = nftables\n", MAIN ":2: Backend: expected auto, nft or legacy, not 'nft"},
+    {"[Portsmith]\nGrantStore = ipset\n", MAIN ":2: GrantStore: expected auto, rules or set, not "},
+    {"[Portsmith]\nPort = 1\nForward = yes\nGrantStore = set\n",
+     MAIN ": GrantStore = set does not go with Forward = yes"},
     {"[Portsmith]\nClose = ssh\n", MAIN ":2: Close: 'ssh' is not a service"},
     {"[Portsmith]\nCloseWith = reject\n", MAIN ":2: CloseWith: expected drop or reset, not 'rej"},
     {"[Portsmith]\nMaxSkew = 0\n", MAIN ":2: MaxSkew: '0' is out of range"},
@@ -592,7 +595,7 @@ static void what_is_printed_can_be_read_back(void **state)
         used += snprintf(rest + used, sizeof rest - (size_t)used, "Close = tcp/%u\n", 10000 + i);
     snprintf(rest + used, sizeof rest - (size_t)used,
              "Backend = nft\nCloseWith = reset\nForward = no\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
-             "MaxGrants = 7\nTransports = icmp tcp-syn\n");
+             "GrantStore = set\nMaxGrants = 7\nTransports = icmp tcp-syn\n");
     write_main(rest);
     write_profile("alice", 1, "Open = tcp/22\nAddress = signed 10.0.0.0/8\nExpires = 2027-01-31\n");
     c = load();
