@@ -179,9 +179,9 @@ static void what_is_tried_can_be_written_down(void **state)
         size_t blocks, times, limits; /* how often */
         const char *foreign; /* what belongs to the other family */
     } cases[] = {
-        {IPV4, 0, 2, 1, 0, "ANYCAST"},
-        {IPV6, PROBE_LIMITS, 2, 1, 2, "BROADCAST"},
-        {IPV4, PROBE_LIMITS | PROBE_SENDS_ON, 3, 1, 3, "2001:db8"},
+        {IPV4, 0, 2, 0, 0, "ANYCAST"},
+        {IPV6, PROBE_LIMITS | PROBE_DEADLINES, 2, 1, 2, "BROADCAST"},
+        {IPV4, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES, 3, 1, 3, "2001:db8"},
     };
 
     (void)state;
