@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "clock.h"
+
 enum {
     SNAPLEN = 512, /* 20 of SLL2, 8 of VLAN tags, 60 of IPv4, 60 of TCP, 304 of knock */
     BUFFER_SIZE = 1 << 20,
@@ -182,10 +184,12 @@ struct delivery {
 
 static void deliver(u_char *user, const struct pcap_pkthdr *header, const u_char *bytes)
 {
+    int64_t captured = header->ts.tv_sec * (int64_t)NSEC_PER_SEC +
+                       header->ts.tv_usec * (int64_t)(NSEC_PER_SEC / USEC_PER_SEC);
     struct delivery delivery;
 
     memcpy(&delivery, user, sizeof delivery);
-    delivery.handler(delivery.user, delivery.link, bytes, header->caplen);
+    delivery.handler(delivery.user, delivery.link, bytes, header->caplen, captured);
 }
 
 bool capture_read(struct capture *capture, capture_handler *handler, void *user, struct error *why)

@@ -14,7 +14,9 @@ struct capture {
     int fd; /* to poll */
 };
 
-typedef void capture_handler(void *user, enum frame_link link, const uint8_t *bytes, size_t size);
+/* `captured` is when the kernel did, wall clock, nanoseconds. */
+typedef void capture_handler(void *user, enum frame_link link, const uint8_t *bytes, size_t size,
+                             int64_t captured);
 
 /* Opens `interface` (or "any") in immediate mode, not promiscuous, with a
  * filter for the configuration's knock ports, and locks the filter: not even

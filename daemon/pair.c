@@ -269,9 +269,10 @@ static bool await_captures(int lifeline)
 }
 
 static bool start_sniffer(struct pair *pair, struct config *config, struct counters *counters,
-                          int helper)
+                          int helper, bool trace)
 {
-    struct sniffer_start start = {.config = config, .counters = counters, .helper = helper};
+    struct sniffer_start start = {
+        .config = config, .counters = counters, .helper = helper, .trace = trace};
     int lifeline[2];
 
     for (size_t i = 0; i < config->interface_count; i++) {
@@ -405,6 +406,7 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->mode = mode;
     setup->foreground = logging->foreground;
     setup->debug = logging->debug;
+    setup->trace = logging->trace;
     if (!config)
         return;
     setup->backend = config->backend;
@@ -546,7 +548,7 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, struct c
         log_warn("cannot make a socket pair");
         return PAIR_FAILED;
     }
-    if (!start_sniffer(&new, config, counters, between[0])) {
+    if (!start_sniffer(&new, config, counters, between[0], logging->trace)) {
         log_warnx("the sniffer did not start");
         end_sniffer(&new);
         result = PAIR_FAILED;

@@ -27,6 +27,7 @@ struct pair {
 /* How the programs of a pair log. */
 struct pair_logging {
     bool foreground, debug;
+    bool trace; /* each knock's way */
 };
 
 enum pair_result {

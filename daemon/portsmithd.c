@@ -31,7 +31,7 @@ enum {
 };
 
 static const char usage[] =
-    "usage: portsmithd [-dftT] [-c file]\n"
+    "usage: portsmithd [-dftT] [-c file] [--trace]\n"
     "       portsmithd --release [-c file]\n"
     "\n"
     "  -c, --config FILE   read FILE instead of /etc/portsmith.conf\n"
@@ -39,6 +39,7 @@ static const char usage[] =
     "  -d, --debug         log more\n"
     "  -t, --test          check the configuration and exit\n"
     "  -T, --print         check the configuration, print what is in effect, exit\n"
+    "      --trace         log of each knock that opens how long which step took\n"
     "      --release       open the ports that Close shut: remove all rules, exit\n"
     "  -h, --help          show this and exit\n"
     "  -V, --version       show the version and exit\n"
@@ -62,7 +63,8 @@ static void read_options(struct options *options, int argc, char **argv)
         {"config", required_argument, NULL, 'c'}, {"foreground", no_argument, NULL, 'f'},
         {"debug", no_argument, NULL, 'd'},        {"test", no_argument, NULL, 't'},
         {"print", no_argument, NULL, 'T'},        {"release", no_argument, NULL, 'R'},
-        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {"trace", no_argument, NULL, 'r'},        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -86,6 +88,9 @@ static void read_options(struct options *options, int argc, char **argv)
             break;
         case 'R':
             options->release = true;
+            break;
+        case 'r':
+            options->supervisor.trace = true;
             break;
         case 'h':
             fputs(usage, stdout);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "clock.h"
 #include "drop.h"
 #include "filter.h"
 #include "knock.h"
@@ -35,6 +36,7 @@ struct sniffer {
     struct capture captures[CONFIG_INTERFACES];
     size_t capture_count;
     uint32_t serial;
+    bool traces;
     unsigned unanswered; /* requests whose replies were not read */
 };
 
@@ -69,6 +71,7 @@ static void prepare(struct sniffer *s, const struct sniffer_start *start)
     struct error why;
 
     s->counters = start->counters;
+    s->traces = start->trace;
     s->transports = config->transports;
     s->limits = (struct knock_limits){.skew_checked = config->skew_checked,
                                       .max_skew = config->max_skew};
@@ -113,6 +116,8 @@ static void read_replies(struct sniffer *s)
 static void pass_on(struct sniffer *s, struct helper_request *message)
 {
     message->serial = ++s->serial;
+    if (s->traces)
+        message->times.opened = clock_wall_ns();
     if (send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof *message) {
         s->counters->unsent++; /* if the helper has gone, poll says so */
         return;
@@ -121,13 +126,16 @@ static void pass_on(struct sniffer *s, struct helper_request *message)
     s->counters->passed++;
 }
 
-static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size)
+static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size,
+                       int64_t captured)
 {
     struct sniffer *s = user;
     struct helper_request message = {0};
     struct frame frame;
 
     s->counters->captured++;
+    if (s->traces)
+        message.times = (struct helper_times){.captured = captured, .taken = clock_wall_ns()};
     if (!frame_decode(&frame, link, s->transports, bytes, size)) {
         s->counters->garbage++;
         return;

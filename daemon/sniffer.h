@@ -3,6 +3,7 @@
 #ifndef PORTSMITH_SNIFFER_H
 #define PORTSMITH_SNIFFER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config.h"
@@ -17,6 +18,7 @@ struct sniffer_start {
     int lifeline;   /* one byte is written when the captures are open; its end
                        is the sniffer's end */
     int helper;     /* SOCK_SEQPACKET */
+    bool trace;     /* tell the helper when what was done */
 };
 
 /* Runs in a freshly forked child, still root; never returns. Exits with 0 when

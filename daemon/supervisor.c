@@ -528,7 +528,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     struct supervisor s = {
         .options = options,
         .logging = {.foreground = options->foreground && !options->in_journal,
-                    .debug = options->debug},
+                    .debug = options->debug,
+                    .trace = options->trace},
         .config = config,
         .counters = counters_create(),
         .signals = open_signals(),

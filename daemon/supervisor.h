@@ -9,7 +9,7 @@
 
 struct supervisor_options {
     const char *config_path;
-    bool foreground, debug;
+    bool foreground, debug, trace;
     bool in_journal; /* that is where standard error leads: it is told more by itself */
     int ready; /* one byte is written when the first pair serves; -1: nobody waits */
 };

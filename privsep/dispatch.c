@@ -638,6 +638,7 @@ static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
 
     for (size_t i = 0; i < count; i++)
         batch[i].verdict = judge(d, &batch[i]);
+    helper_trace_note(&d->trace, TRACE_VERIFIED);
     if (helper_marks_commit(d->marks, &why))
         return;
     log_throttled(d, VERDICT_NOT_RECORDED, "knocks are refused", &why);
@@ -646,16 +647,28 @@ static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
             batch[i].verdict = VERDICT_NOT_RECORDED;
 }
 
+static void trace_all(const struct dispatch *d, const struct asked *batch, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_open_verdict(batch[i].verdict))
+            helper_trace_log(&d->trace, &batch[i].message.times, batch[i].entry->profile.name,
+                             count);
+}
+
 static bool serve(struct dispatch *d, struct asked *batch, size_t count)
 {
     struct change changes[FAMILIES] = {0};
     bool listening = true, changed = false;
 
+    helper_trace_note(&d->trace, TRACE_RECEIVED);
     judge_all(d, batch, count);
+    helper_trace_note(&d->trace, TRACE_MARKED);
     for (size_t i = 0; i < count; i++)
         if (batch[i].verdict == 0)
             change_table(d, &batch[i], changes);
+    helper_trace_note(&d->trace, TRACE_DECIDED);
     change_firewalls(d, batch, count, changes);
+    helper_trace_note(&d->trace, TRACE_CHANGED);
     for (int family = IPV4; family < FAMILIES; family++)
         changed = changed || changes[family].insert || changes[family].rewrite;
     if (changed) /* before anybody is told: what was closed must not come back */
@@ -666,6 +679,7 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
         listening = reply(d->sniffer, &batch[i]) && listening;
     for (size_t i = 0; i < count; i++)
         log_verdict(d, &batch[i]);
+    trace_all(d, batch, count);
     for (size_t i = 0; i < count; i++)
         free(batch[i].ended);
     advise(d);

@@ -16,6 +16,7 @@
 #include "marks.h"
 #include "message.h"
 #include "policy.h"
+#include "trace.h"
 #include "verdicts.h"
 
 enum { BATCH_MAX = 64 };
@@ -27,6 +28,7 @@ struct dispatch {
     struct firewall *firewall;
     struct flows *flows;
     struct refusals refusals;
+    struct trace trace;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each */
     bool is_crowded; /* and the log says so */

@@ -45,6 +45,14 @@ enum helper_verb {
     HELPER_EXPIRE = 2, /* the request's action is ACTION_CLOSE */
 };
 
+/* When, by the wall clock in nanoseconds; all 0 unless portsmithd runs with --trace.
+ * For the helper to print, never to believe. */
+struct helper_times {
+    int64_t captured; /* by the kernel */
+    int64_t taken;    /* by the sniffer, awake */
+    int64_t opened;   /* its envelope, and found fit to be passed on */
+};
+
 struct helper_request {
     uint32_t verb;   /* enum helper_verb */
     uint32_t serial; /* comes back in the reply */
@@ -52,8 +60,9 @@ struct helper_request {
     struct address observed; /* where the knock came from; always grantable */
     uint8_t request[REQUEST_SIZE];
     uint8_t signature[SIGNATURE_SIZE];
+    struct helper_times times;
 };
-_Static_assert(sizeof(struct helper_request) == 160, "no hidden padding");
+_Static_assert(sizeof(struct helper_request) == 184, "no hidden padding");
 
 /* ---- helper to sniffer -------------------------------------------------- */
 
@@ -85,6 +94,7 @@ struct helper_setup {
     uint32_t backend; /* enum backend */
     uint32_t grant_store; /* enum grant_store */
     uint8_t foreground, debug; /* for the log */
+    uint8_t trace;             /* log where the time goes */
     uint8_t close_with_reset;
     uint8_t forward; /* what passes through this host is opened, too */
     uint8_t sends_on; /* a profile has destinations */

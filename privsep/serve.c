@@ -612,7 +612,8 @@ static int serve(struct helper *h, const struct xtables *xtables)
     }
     h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
                                     .firewall = &h->firewall, .flows = &h->flows,
-                                    .sniffer = HELPER_FD_SNIFFER};
+                                    .sniffer = HELPER_FD_SNIFFER,
+                                    .trace.on = h->policy.setup.trace};
     tell_supervisor(HELPER_READY);
     log_debug("ready: iptables-%s, %s", xtables->backend == BACKEND_NFT ? "nft" : "legacy",
               xtables->in_use[IPV6] ? "IPv4 and IPv6" : "IPv4");

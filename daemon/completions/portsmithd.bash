@@ -14,7 +14,7 @@ _portsmithd() {
         ;;
     *)
         mapfile -t COMPREPLY < <(compgen -W '-c --config -f --foreground -d --debug -t --test
-            -T --print --release -h --help -V --version' -- "$cur")
+            -T --print --release --trace -h --help -V --version' -- "$cur")
         ;;
     esac
 }

@@ -8,5 +8,6 @@ _arguments -s -S \
     {-t,--test}'[check the configuration and exit]' \
     {-T,--print}'[print the configuration that is in effect and exit]' \
     '--release[open the ports that Close shut]' \
+    '--trace[log how long each step of a knock took]' \
     {-h,--help}'[print help]' \
     {-V,--version}'[print the version]'

@@ -20,6 +20,7 @@ conf=/etc/portsmith.conf        # a private /etc: see tests/lab
 knock_port=47000
 client_user=nobody client_group=nogroup
 greeting="SSH-2.0-lab"
+daemon_options=()
 
 # shellcheck disable=SC2034 # for the tests
 if [ "$FAMILY" = 6 ]; then
@@ -255,10 +256,10 @@ daemon_is_ready_or_gone() {
     log_has ready || process_is_gone "$(daemon_pid)"
 }
 
-# With the configuration as it is.
+# With the configuration as it is, and daemon_options.
 start_daemon() {
     own_log
-    spawn server "$lab/log/portsmithd.log" portsmithd -c "$conf" -f
+    spawn server "$lab/log/portsmithd.log" portsmithd -c "$conf" -f "${daemon_options[@]}"
     echo "$spawned" >"$lab/daemon.pid"
     wait_until 15 daemon_is_ready_or_gone
     log_has ready || {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "capture.h"
+#include "clock.h"
 #include "frames.h"
 #include "netspace.h"
 
@@ -286,11 +287,13 @@ struct seen {
     size_t frames, knocks, by_size[DATAGRAM_MAX + 1];
 };
 
-static void count_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size)
+static void count_frame(void *user, enum frame_link link, const uint8_t *bytes, size_t size,
+                        int64_t captured)
 {
     struct seen *seen = user;
     struct frame frame;
 
+    assert_true(captured > 0 && captured <= clock_wall_ns());
     seen->frames++;
     if (!frame_decode(&frame, link, EVERY_TRANSPORT, bytes, size) || frame.size > DATAGRAM_MAX)
         return;
