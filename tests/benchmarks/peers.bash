@@ -90,13 +90,15 @@ portsmith_configure() { # PROFILES
 portsmith_start_by() { # COMMAND...
     : >"$lab/log/portsmithd.log"
     log_start=1
-    spawn server "$lab/log/portsmithd.log" "$@" portsmithd -c "$conf" -f
+    spawn server "$lab/log/portsmithd.log" "$@" portsmithd -c "$conf" -f \
+        "${daemon_options[@]}"
     echo "$spawned" >"$lab/daemon.pid"
     wait_until_it_says 60 "$lab/log/portsmithd.log" ready
 }
 
 portsmith_start() { # PROFILES
     portsmith_configure "$1"
+    portsmith_filled=0
     portsmith_start_by env
 }
 

@@ -74,6 +74,14 @@ def print_latency(results):
                  "times portsmith"], rows)
 
 
+def print_trace(results):
+    for r in results.of("trace"):
+        rows = [[name, number(quantile(values, .5), 1, 0), number(quantile(values, .95), 1, 0)]
+                for name, values in r["microseconds"].items() if values]
+        print_table(f"Where the time goes ({r['peer']}, portsmithd --trace), microseconds",
+                    ["", "median", "p95"], rows)
+
+
 def print_garbage(results):
     base = results.one("garbage", "portsmith-rules", 1)
     rows = [[r["peer"], f"{r['size']:,}", f"{r['packets']:,}", number(r["nanoseconds"], 1000),
@@ -240,6 +248,7 @@ def main(directory):
     versions = (directory / "versions.txt").read_text().splitlines()
     print("\n".join(versions))
     print_latency(results)
+    print_trace(results)
     print_garbage(results)
     print_flood(results)
     print_crowd(results)
