@@ -6,7 +6,7 @@
 #include "log.h"
 
 enum {
-    LOOKS_AT_ONCE = 16,      /* then somebody else is served */
+    LOOKS_AT_ONCE = 1,       /* then knocks are served: the kernel takes milliseconds for each */
     FIRST_LOOK_MS = 1000,    /* the next one after twice the time, and so on; */
     LAST_LOOK_MS = 60000,    /* what has ended is remembered for longer (flows.h) */
     CLOSE_LOOK_MS = 250,     /* where connections are counted */
