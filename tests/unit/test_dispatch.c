@@ -1091,6 +1091,31 @@ static void stored_grants_follow_the_table(void **state)
     free(again.gone);
 }
 
+/* A set would serve better: the log says so, once. */
+static void many_rules_are_told_of(void **state)
+{
+    enum { MANY = 200 };
+    struct service service = service_of("tcp/22");
+    struct request r = open_service(now(), "tcp/22");
+    struct error why;
+
+    (void)state;
+    free(world.grants.items);
+    free(world.grants.gone);
+    assert_true(helper_grants_create(&world.grants, world.directory, MANY + 1, &why));
+    for (int i = 1; i < MANY; i++) {
+        struct address address = address_from_ipv4((uint8_t[]){10, 0, 0, (uint8_t)i});
+
+        helper_grants_open(&world.grants, (uint8_t[KEY_ID_SIZE]){1}, &address, &service,
+                           clock_boot_ns() + (int64_t)60 * NSEC_PER_SEC);
+    }
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_false(world.dispatch.is_crowded);
+    r.counter = now();
+    assert_int_equal(ask_for(DAVE, &r), VERDICT_OPENED);
+    assert_true(world.dispatch.is_crowded);
+}
+
 static void replace_programs(const char *script)
 {
     static char path[256];
@@ -1394,6 +1419,7 @@ int main(void)
         IN_WORLD(what_is_not_recorded_is_not_opened),
         IN_WORLD(grants_that_cannot_be_stored_open_all_the_same),
         IN_WORLD(stored_grants_follow_the_table),
+        IN_WORLD(many_rules_are_told_of),
         IN_WORLD(a_firewall_that_fails_opens_nothing),
         IN_WORLD(an_extension_that_fails_leaves_the_old_deadline),
         IN_WORLD(one_family_fails_for_itself),
