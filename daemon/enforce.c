@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "restore.h"
 #include "text.h"
 
 enum { TRIES = 3, DOUBLES_MAX = 16 };
@@ -38,19 +37,64 @@ static enum restore_result remove_chains(const char *path, struct error *why)
     return run_text(&text, path, why);
 }
 
-static bool remove_family(const char *path, struct error *why)
+static enum restore_result empty_chain(const char *path, int chain, struct error *why)
+{
+    struct text text;
+
+    helper_text_begin(&text);
+    ruleset_write_flush(text.out, chain);
+    return run_text(&text, path, why);
+}
+
+/* REFUSED: there is none; a table that cannot even
+ * be asked for them has none. */
+static enum restore_result empty_chains(const char *path, struct error *why)
+{
+    enum restore_result result = RESTORE_REFUSED;
+
+    for (int chain = 0; chain < RULESET_CHAINS; chain++) {
+        enum restore_result emptied = empty_chain(path, chain, why);
+
+        if (emptied == RESTORE_DONE)
+            result = RESTORE_DONE;
+        else if (emptied != RESTORE_REFUSED)
+            return emptied;
+    }
+    return result;
+}
+
+/* A chain that another program's rule leads to cannot go; iptables-nft says so as if it
+ * were busy. */
+static enum restore_result remove_or_empty_chains(const char *path, struct error *why)
+{
+    enum restore_result result = remove_chains(path, why);
+
+    if (result == RESTORE_DONE)
+        return RESTORE_DONE;
+    result = empty_chains(path, why);
+    if (result != RESTORE_DONE)
+        return result == RESTORE_REFUSED ? RESTORE_DONE : result;
+    if (remove_chains(path, why) == RESTORE_DONE) /* it was busy indeed */
+        return RESTORE_DONE;
+    error_set(why, "a rule of another program leads to the chain portsmith-firewall or "
+                   "portsmith-trial, which is still there, but empty: remove that rule, then do "
+                   "this again");
+    return RESTORE_REFUSED;
+}
+
+static enum restore_result remove_family(const char *path, struct error *why)
 {
     enum restore_result result = RESTORE_DONE;
-    bool found = false;
 
-    for (int n = 0; n < DOUBLES_MAX && result == RESTORE_DONE; n++) {
+    for (int n = 0; n < DOUBLES_MAX && result == RESTORE_DONE; n++)
         result = run_jump(path, "-D", why);
-        found |= result == RESTORE_DONE;
+    if (result == RESTORE_REFUSED)
+        return remove_or_empty_chains(path, why);
+    if (result == RESTORE_DONE) {
+        error_set(why, "there are too many jumps to the chain portsmith-firewall");
+        return RESTORE_REFUSED;
     }
-    if (result != RESTORE_REFUSED)
-        return false;
-    /* A table that cannot even be asked for the chains has none. */
-    return remove_chains(path, why) == RESTORE_DONE || !found;
+    return result;
 }
 
 static enum restore_result try_plan(const char *path, int family, const struct plan *plan,
@@ -66,8 +110,8 @@ static enum restore_result try_plan(const char *path, int family, const struct p
     return run_text(&text, path, why);
 }
 
-static bool enforce_family(const char *path, int family, const struct plan *plan,
-                           struct error *why)
+static enum restore_result enforce_family(const char *path, int family, const struct plan *plan,
+                                          struct error *why)
 {
     enum restore_result result = RESTORE_BUSY;
 
@@ -76,7 +120,7 @@ static bool enforce_family(const char *path, int family, const struct plan *plan
     /* REFUSED too: another program may have changed things in between. */
     for (int i = 0; i < TRIES && result != RESTORE_DONE; i++)
         result = try_plan(path, family, plan, why);
-    return result == RESTORE_DONE;
+    return result;
 }
 
 /* The one that failed, too: its answer may have come too late. */
@@ -88,24 +132,30 @@ static void undo(const struct xtables *xtables, int failed, const struct plan *b
 
     for (int family = IPV4; family <= failed; family++) {
         if (!xtables->in_use[family] ||
-            enforce_family(xtables->paths[family], family, before, &unused) || family == failed)
+            enforce_family(xtables->paths[family], family, before, &unused) == RESTORE_DONE ||
+            family == failed)
             continue;
         error_set(why, "%.300s; nor could IPv4 be made as it was: run portsmith-firewall restore",
                   reason.text);
     }
 }
 
-bool enforce_plan(const struct xtables *xtables, const struct plan *plan,
-                  const struct plan *before, struct error *why)
+enum restore_result enforce_plan(const struct xtables *xtables, const struct plan *plan,
+                                 const struct plan *before, struct error *why)
 {
     for (int family = IPV4; family < FAMILIES; family++) {
-        if (!xtables->in_use[family] ||
-            enforce_family(xtables->paths[family], family, plan, why))
+        enum restore_result result;
+
+        if (!xtables->in_use[family])
             continue;
-        undo(xtables, family, before, why);
-        return false;
+        result = enforce_family(xtables->paths[family], family, plan, why);
+        if (result == RESTORE_DONE)
+            continue;
+        if (before)
+            undo(xtables, family, before, why);
+        return result;
     }
-    return true;
+    return RESTORE_DONE;
 }
 
 bool enforce_looks_intact(const struct xtables *xtables, int family, const struct plan *plan)
@@ -125,9 +175,13 @@ bool enforce_removal(struct error *why)
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++) {
         for (int family = IPV4; family < FAMILIES; family++) {
             const char *path = helper_probe_program((enum backend)backend, family);
+            struct error reason;
 
-            if (path && (backend != BACKEND_LEGACY || helper_probe_legacy_in_use(family)))
-                removed = remove_family(path, why) && removed;
+            if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)) ||
+                remove_family(path, &reason) == RESTORE_DONE)
+                continue;
+            *why = reason;
+            removed = false;
         }
     }
     return removed;

@@ -7,17 +7,20 @@
 
 #include "error.h"
 #include "probe.h"
+#include "restore.h"
 #include "ruleset.h"
 
 /* Makes the firewall as in *plan, in every family in use. Where one fails, those
- * before it are made as in *before again, and *why says what failed. */
-bool enforce_plan(const struct xtables *xtables, const struct plan *plan,
-                  const struct plan *before, struct error *why);
+ * before it are made as in *before again (NULL: they stay), and *why says what failed.
+ * Tries a few times: some 15 s, should another program hold the xtables lock. */
+enum restore_result enforce_plan(const struct xtables *xtables, const struct plan *plan,
+                                 const struct plan *before, struct error *why);
 
 /* Whether a family's firewall has what the plan says, which is not empty. */
 bool enforce_looks_intact(const struct xtables *xtables, int family, const struct plan *plan);
 
-/* Removes every trace, from both back ends. False with the reason when something stays. */
+/* Removes every trace, from both back ends. False with the reason when something stays;
+ * a chain to which another program's rule leads is left there, without rules. */
 bool enforce_removal(struct error *why);
 
 #endif

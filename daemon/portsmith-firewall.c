@@ -22,7 +22,11 @@
 #include "saved.h"
 #include "timespan.h"
 
-enum { EXIT_USAGE = 2, TRIAL_SECONDS = 60 };
+enum {
+    EXIT_USAGE = 2,
+    TRIAL_SECONDS = 60,
+    BOOT_PATIENCE = 60, /* seconds that the boot tries for; the network waits */
+};
 
 static const char usage[] =
     "usage: portsmith-firewall [-c FILE] COMMAND [OPTION...]\n"
@@ -69,33 +73,36 @@ static int misused(const char *reason)
 
 /* A host may have no portsmithd, so no portsmith.conf. With one that is broken, what
  * removes the rules, and what closes the ports at boot, go on. */
-static bool read_config(struct config *c, const char *path, bool go_on, struct error *why)
+static bool read_config(struct config *c, const char *path, bool *is_broken, struct error *why)
 {
     if (config_read_main(c, path, why))
         return true;
     if (errno == ENOENT && strcmp(path, CONFIG_FILE) == 0)
         return true;
-    if (go_on)
-        fprintf(stderr, "portsmith-firewall: warning: %s; going on without\n", why->text);
-    return go_on;
+    if (!is_broken)
+        return false;
+    *is_broken = true;
+    fprintf(stderr, "portsmith-firewall: warning: %s; going on without\n", why->text);
+    return true;
 }
 
-/* The configuration, and the lock until the end of the process. 0 or an exit status. */
-static int begin(struct config *c, const char *config_file, bool go_on)
+/* The configuration, and the lock until the end of the process. 0 or an exit status.
+ * `is_broken`, which is false before: to go on with a broken one; else NULL. */
+static int begin(struct config *c, const char *config_file, bool *is_broken)
 {
     struct error why;
 
     if (geteuid() != 0)
         return fail(EXIT_FAILURE, "only root may do this; try it with sudo");
-    if (!read_config(c, config_file, go_on, &why))
+    if (!read_config(c, config_file, is_broken, &why))
         return fail(EX_CONFIG, why.text);
     return saved_lock(c, &why) >= 0 ? 0 : fail(EXIT_FAILURE, why.text);
 }
 
-static int begin_job(struct job *job, const char *config_file, bool go_on)
+static int begin_job(struct job *job, const char *config_file, bool *is_broken)
 {
     struct error why;
-    int status = begin(&job->config, config_file, go_on);
+    int status = begin(&job->config, config_file, is_broken);
 
     if (status != 0)
         return status;
@@ -114,7 +121,8 @@ static bool change(struct job *job, const struct plan *plan, struct error *why)
     const struct plan before = job->plan;
     struct error unused;
 
-    if (saved_write(plan, &job->config, why) && enforce_plan(&job->xtables, plan, &before, why)) {
+    if (saved_write(plan, &job->config, why) &&
+        enforce_plan(&job->xtables, plan, &before, why) == RESTORE_DONE) {
         job->plan = *plan;
         return true;
     }
@@ -124,14 +132,14 @@ static bool change(struct job *job, const struct plan *plan, struct error *why)
 
 /* ---- the sweeper ------------------------------------------------------------- */
 
-/* A process in the background that is tied to no terminal. False in the parent. */
-static bool detach(void)
+/* A process in the background that is tied to no terminal: 0 there, as of fork(2). */
+static pid_t detach(void)
 {
     sigset_t none;
     pid_t child = fork();
 
     if (child != 0)
-        return false;
+        return child;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
@@ -140,7 +148,7 @@ static bool detach(void)
         dup(STDIN_FILENO) != STDOUT_FILENO || dup(STDIN_FILENO) != STDERR_FILENO)
         _exit(EXIT_FAILURE);
     log_open("portsmith-firewall", false, false);
-    return true;
+    return 0;
 }
 
 static void wait_until_boot_time(int64_t ns)
@@ -151,21 +159,40 @@ static void wait_until_boot_time(int64_t ns)
         ;
 }
 
-/* The rules are dead by now, unless the clock was set back; unless the trial was
- * confirmed or another has begun. */
+/* Whether its rules are still there, in any family. */
+static bool has_rules_of(const struct job *job, const struct plan *trial)
+{
+    struct plan alone = *trial;
+    bool found = false;
+
+    alone.is_confirmed = false;
+    for (int family = IPV4; family < FAMILIES; family++)
+        found |= job->xtables.in_use[family] &&
+                 enforce_looks_intact(&job->xtables, family, &alone);
+    return found;
+}
+
+/* Not where it was confirmed, or removed, or another has begun. Its file alone does not
+ * tell: others clear the run directory, too. */
+static bool is_to_be_swept(const struct job *job, const struct plan *trial)
+{
+    return job->plan.on_trial ? job->plan.until == trial->until : has_rules_of(job, trial);
+}
+
+/* The rules are dead by now, unless the clock was set back. */
 static int sweep(struct job *job)
 {
-    const int64_t until = job->plan.until;
+    const struct plan trial = job->plan;
     struct plan plan;
     struct error why;
 
     if (saved_lock(&job->config, &why) < 0 || !saved_read(&job->plan, &job->config, &why))
         fatalx("the trial's rules are dead, but not removed: %s", why.text);
-    if (!job->plan.on_trial || job->plan.until != until)
+    if (!is_to_be_swept(job, &trial))
         return EXIT_SUCCESS;
     plan = job->plan;
     plan.on_trial = false;
-    if (!enforce_plan(&job->xtables, &plan, &plan, &why) ||
+    if (enforce_plan(&job->xtables, &plan, NULL, &why) != RESTORE_DONE ||
         !saved_write(&plan, &job->config, &why))
         fatalx("the trial's rules are dead, but not removed: %s", why.text);
     log_info("the trial was not confirmed: rolled back");
@@ -175,7 +202,14 @@ static int sweep(struct job *job)
 /* The kernel ends the trial in any case; this only removes what is left of it. */
 static void start_sweeper(struct job *job, int64_t end_ns)
 {
-    if (!detach())
+    pid_t child = detach();
+
+    if (child < 0)
+        fprintf(stderr, "portsmith-firewall: warning: no process can be started to remove the "
+                        "trial's rules at its end (%s); they are dead then, unless the clock is "
+                        "set back, and portsmith-firewall enforce removes them\n",
+                strerror(errno));
+    if (child != 0)
         return;
     wait_until_boot_time(end_ns);
     _exit(sweep(job));
@@ -269,7 +303,7 @@ static int run_try(const char *config_file, int argc, char **argv)
     int status = parse_trial(&trial, argc, argv);
 
     if (status == 0)
-        status = begin_job(&job, config_file, false);
+        status = begin_job(&job, config_file, NULL);
     if (status != 0)
         return status;
     if (!trial.force && !leaves_ssh_a_way(&trial, &job.config, &why))
@@ -310,7 +344,7 @@ static int run_confirm(const char *config_file, int argc, char **argv)
     int status = refuse_arguments(argc, argv);
 
     if (status == 0)
-        status = begin_job(&job, config_file, false);
+        status = begin_job(&job, config_file, NULL);
     if (status != 0)
         return status;
     if (!job.plan.on_trial)
@@ -351,7 +385,7 @@ static int run_show(const char *config_file, int argc, char **argv)
     int status = refuse_arguments(argc, argv);
 
     if (status == 0)
-        status = begin_job(&job, config_file, false);
+        status = begin_job(&job, config_file, NULL);
     if (status != 0)
         return status;
     if (!plan->on_trial && !plan->is_confirmed) {
@@ -372,12 +406,13 @@ static int run_show(const char *config_file, int argc, char **argv)
 static int run_restore(const char *config_file, int argc, char **argv)
 {
     const struct plan nothing = {0};
+    bool is_broken = false;
     struct config config;
     struct error why;
     int status = refuse_arguments(argc, argv);
 
     if (status == 0)
-        status = begin(&config, config_file, true);
+        status = begin(&config, config_file, &is_broken);
     if (status != 0)
         return status;
     if (!enforce_removal(&why) || !saved_write(&nothing, &config, &why))
@@ -386,23 +421,43 @@ static int run_restore(const char *config_file, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
+/* A boot has nobody to try again, and goes on with all ports open. */
+static bool enforce_patiently(const struct job *job, struct error *why)
+{
+    const int64_t end = clock_boot_ns() + BOOT_PATIENCE * (int64_t)NSEC_PER_SEC;
+    enum restore_result result = enforce_plan(&job->xtables, &job->plan, NULL, why);
+
+    while (result != RESTORE_DONE && result != RESTORE_REFUSED && clock_boot_ns() < end) {
+        fprintf(stderr, "portsmith-firewall: warning: %s; trying again\n", why->text);
+        sleep(1);
+        result = enforce_plan(&job->xtables, &job->plan, NULL, why);
+    }
+    return result == RESTORE_DONE;
+}
+
 static int run_enforce(const char *config_file, int argc, char **argv)
 {
+    bool is_broken = false;
     struct job job;
-    struct plan plan;
     struct error why;
     int status = refuse_arguments(argc, argv);
 
     if (status == 0)
-        status = begin_job(&job, config_file, true);
+        status = begin_job(&job, config_file, &is_broken);
     if (status != 0)
         return status;
-    plan = job.plan;
-    if (!plan.is_confirmed && !plan.on_trial && !job.has_leftovers) {
+    if (!job.plan.is_confirmed && !job.plan.on_trial && !job.has_leftovers) {
+        if (is_broken)
+            return fail(EX_CONFIG, "nothing is closed: nothing was confirmed where it is kept "
+                                   "unless StateDirectory says otherwise; mend the configuration");
         puts("Nothing was confirmed, so nothing is closed.");
         return EXIT_SUCCESS;
     }
-    return change(&job, &plan, &why) ? EXIT_SUCCESS : fail(EXIT_FAILURE, why.text);
+    /* What is on file is so already, but for a trial whose time has passed. */
+    if (enforce_patiently(&job, &why) &&
+        (!job.has_leftovers || saved_write(&job.plan, &job.config, &why)))
+        return EXIT_SUCCESS;
+    return fail(EXIT_FAILURE, why.text);
 }
 
 /* ---- command line --------------------------------------------------------------- */

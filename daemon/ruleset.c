@@ -128,3 +128,10 @@ void ruleset_write_removal(FILE *out)
     fputs("*filter\n:" CHAIN " - [0:0]\n:" TRIAL " - [0:0]\n-X " CHAIN "\n-X " TRIAL "\nCOMMIT\n",
           out);
 }
+
+void ruleset_write_flush(FILE *out, int chain)
+{
+    static const char *const names[RULESET_CHAINS] = {CHAIN, TRIAL};
+
+    fprintf(out, "*filter\n-F %s\nCOMMIT\n", names[chain]);
+}

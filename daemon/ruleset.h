@@ -44,4 +44,10 @@ void ruleset_write_jump(FILE *out, const char *action);
 /* Writes what removes the chains, which nothing may lead to, if they are there. */
 void ruleset_write_removal(FILE *out);
 
+enum { RULESET_CHAINS = 2 };
+
+/* Writes what empties one of the chains, which iptables-restore(8) refuses where it is
+ * not there. */
+void ruleset_write_flush(FILE *out, int chain);
+
 #endif

@@ -7,6 +7,7 @@ bats_require_minimum_version 1.5.0
 . "$top/tests/lib/build.bash"
 
 no_ipv6=$build_directory/tests/drills/no-ipv6
+no_fork=$build_directory/tests/drills/no-fork
 
 setup_file() {
     local program
@@ -158,6 +159,24 @@ is_pinged() {
     all_is_as_before
 }
 
+@test "it rolls back where its file is gone" {
+    firewall try --allow tcp/80
+    firewall confirm
+    firewall try --timeout 2
+    rm /run/portsmith/firewall
+    port_is_shut "$server" 80
+    wait_until 10 no_trial_is_left
+    port_is_open "$server" 80
+}
+
+@test "what cannot roll back by itself says so" {
+    run -0 --separate-stderr on server "$no_fork" portsmith-firewall try
+    echo "$stderr"
+    [[ $stderr == *"no process can be started"*"portsmith-firewall enforce"* ]]
+    no_sweeper_is_left
+    xtables -C portsmith-trial -j DROP
+}
+
 @test "it rolls back when the terminal dies" {
     spawn server "$lab/log/terminal.log" script -q -e \
         -c "portsmith-firewall try --timeout 3; sleep 60" /dev/null
@@ -234,16 +253,24 @@ no_trial_is_left() {
     ! saved_rules | grep -q portsmith-trial
 }
 
-# With an ip6tables-restore that fails.
-without_ip6tables() { # COMMAND...
+# With a script in place of one of the programs, which has its name with .real then.
+with_program() { # NAME SCRIPT COMMAND...
     on server bash -c '
+        rm -rf "$lab/sbin"
         mkdir -p "$lab/sbin"
         cp -a /usr/sbin/*tables* "$lab/sbin/"
-        rm "$lab/sbin/ip6tables-$BACKEND-restore"
-        printf "#!/bin/sh\nexit 2\n" >"$lab/sbin/ip6tables-$BACKEND-restore"
-        chmod 755 "$lab/sbin/ip6tables-$BACKEND-restore"
+        cp "/usr/sbin/$1" "$lab/sbin/$1.real"
+        rm "$lab/sbin/$1"
+        printf "#!/bin/bash\n%s\n" "$2" >"$lab/sbin/$1"
+        chmod 755 "$lab/sbin/$1"
         mount --bind "$lab/sbin" /usr/sbin
+        shift 2
         "$@"' bash "$@"
+}
+
+# With an ip6tables-restore that fails.
+without_ip6tables() { # COMMAND...
+    with_program "ip6tables-$BACKEND-restore" "exit 2" "$@"
 }
 
 @test "where IPv6 fails, nothing changes in IPv4" {
@@ -309,6 +336,64 @@ of_family() { # iptables|ip6tables
     else
         sed '1,/^COMMIT/d' "$lab/before"
     fi
+}
+
+@test "a boot tries again where the firewall is busy" {
+    local program=iptables-$BACKEND-restore
+
+    export lab
+    firewall try --allow tcp/22
+    firewall confirm
+    flush_both
+    printf '%s\n' 1 2 3 4 >"$lab/busy" # more than one change tries
+    with_program "$program" "
+        if [ -s '$lab/busy' ]; then
+            sed -i 1d '$lab/busy'
+            echo 'somebody holds the lock'
+            exit 4
+        fi
+        exec -a $program /usr/sbin/$program.real \"\$@\"" portsmith-firewall enforce
+    [ ! -s "$lab/busy" ]
+    [ "$(firewall show)" = "confirmed: all closed but tcp/22" ]
+}
+
+flush_both() {
+    local program
+
+    for program in iptables ip6tables; do
+        on server "$program-$BACKEND-restore" --noflush <<<$'*filter\n-F portsmith-firewall\nCOMMIT'
+    done
+}
+
+@test "a boot that cannot read its configuration closes what it finds, or fails" {
+    printf '%s\n' "[Portsmith]" "StateDirectory = /var/lib/elsewhere" >"$conf"
+    printf '%s\n' "Port = $knock_port" >>"$conf"
+    firewall try --allow tcp/22
+    firewall confirm
+    sed -i '2i rubbish' "$conf"
+    run -78 firewall enforce
+    echo "$output"
+    [[ $output == *"nothing is closed"*"StateDirectory"* ]]
+    sed -i 2d "$conf"
+    firewall restore
+    sed -i '2i rubbish' "$conf"
+    echo '[Firewall]' >/var/lib/portsmith/firewall
+    firewall enforce
+    port_is_shut "$server" 80
+}
+
+@test "restore does not claim what another program's rule prevents" {
+    firewall try --allow tcp/22
+    firewall confirm
+    xtables -D INPUT -j portsmith-firewall
+    xtables -I INPUT -i eth0 -j portsmith-firewall
+    run -1 firewall restore
+    echo "$output"
+    [[ $output == *"another program leads to the chain portsmith-firewall"*"remove that rule"* ]]
+    port_is_open "$server" 80
+    xtables -D INPUT -i eth0 -j portsmith-firewall
+    firewall restore
+    all_is_as_before
 }
 
 refuses_login() { # PORT COMMAND...
