@@ -29,7 +29,7 @@ enum {
     LINE_SIZE = 1 << 15,
     ATTEMPTS_MAX = 16384,
     TRIES_MAX = 16384,
-    PATIENCE_US = 5000,   /* with one of a crowd, before the next has its turn */
+    PATIENCE_US = 100,    /* with one of a crowd, before the next has its turn */
     EVERY_US = 50,        /* a connection, at first */
     GRAIN = 256,          /* and then so many times in the time that has passed */
 };
