@@ -20,6 +20,7 @@
 enum {
     AT_ONCE = 32,        /* connections ended at a time, ... */
     ROUNDS = 64,         /* ... so often */
+    REFUSED_MAX = 256,   /* that the kernel does not end; then the others are left, too */
     NAME_SIZE = 192,     /* attributes that name a flow: an IPv6 tuple, zone, id */
 };
 
@@ -249,11 +250,36 @@ static int forget_some(struct flows *flows, const struct way *way, unsigned *end
 
 /* ---- ending sockets ----------------------------------------------------- */
 
+/* Those that the kernel would not end, which it goes on telling of: before Linux 6.11 or
+ * so, those that have no process any more. */
+struct refused {
+    uint32_t cookies[REFUSED_MAX][2];
+    size_t count;
+    int error; /* of the last */
+};
+
 struct peers {
     struct way way;
+    const struct refused *refused;
     struct inet_diag_req_v2 found[AT_ONCE];
     size_t count;
 };
+
+static bool was_refused(const struct refused *refused, const struct inet_diag_msg *socket)
+{
+    for (size_t i = 0; i < refused->count; i++)
+        if (memcmp(refused->cookies[i], socket->id.idiag_cookie, sizeof *refused->cookies) == 0)
+            return true;
+    return false;
+}
+
+static void note_refusal(struct refused *refused, const struct inet_diag_req_v2 *socket, int error)
+{
+    refused->error = error;
+    if (refused->count < REFUSED_MAX)
+        memcpy(refused->cookies[refused->count++], socket->id.idiag_cookie,
+               sizeof *refused->cookies);
+}
 
 static struct address peer_of(const struct inet_diag_msg *socket)
 {
@@ -280,7 +306,7 @@ static void note_socket(void *into, struct span answer)
     peer = peer_of(&socket);
     if (!(1u << (socket.idiag_state & 31) & LIVE_STATES) ||
         ntohs(socket.id.idiag_sport) != peers->way.to->port ||
-        !address_equal(&peer, peers->way.from))
+        !address_equal(&peer, peers->way.from) || was_refused(peers->refused, &socket))
         return;
     peers->found[peers->count++] =
         (struct inet_diag_req_v2){.sdiag_family = socket.idiag_family,
@@ -298,30 +324,36 @@ static int destroy(struct flows *flows, const struct inet_diag_req_v2 *socket)
     return helper_netlink_ask(&flows->sockets, &q, NULL, NULL);
 }
 
-/* As forget_some, of one family's sockets. */
-static int destroy_some(struct flows *flows, const struct way *way, uint8_t family,
-                        unsigned *ended)
+static int find_peers(struct flows *flows, struct peers *peers, uint8_t family)
 {
     const struct inet_diag_req_v2 wanted = {.sdiag_family = family,
                                             .sdiag_protocol = IPPROTO_TCP,
                                             .idiag_states = LIVE_STATES,
-                                            .id.idiag_sport = htons(way->to->port)};
-    struct peers peers = {.way = *way};
+                                            .id.idiag_sport = htons(peers->way.to->port)};
     union question q;
     int error;
 
     helper_netlink_begin(&q, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
     helper_netlink_put(&q, &wanted, sizeof wanted);
-    error = helper_netlink_ask(&flows->sockets, &q, note_socket, &peers);
-    if (error == ENOENT) /* there is no tcp_diag */
-        return EOPNOTSUPP;
-    if (error == 0 && peers.count == 0)
+    error = helper_netlink_ask(&flows->sockets, &q, note_socket, peers);
+    return error == ENOENT ? EOPNOTSUPP : error; /* there is no tcp_diag */
+}
+
+/* As forget_some, of one family's sockets; one that is refused counts as none. */
+static int destroy_some(struct flows *flows, const struct way *way, uint8_t family,
+                        struct refused *refused, unsigned *ended)
+{
+    struct peers peers = {.way = *way, .refused = refused};
+    int error = find_peers(flows, &peers, family);
+
+    if (error == 0 && (peers.count == 0 || refused->count == REFUSED_MAX))
         return ENOENT;
     for (size_t i = 0; error == 0 && i < peers.count; i++) {
-        error = destroy(flows, &peers.found[i]);
-        *ended += error == 0;
-        if (error == ENOENT)
-            error = 0;
+        int result = destroy(flows, &peers.found[i]);
+
+        *ended += result == 0;
+        if (result != 0 && result != ENOENT) /* it has ended by itself */
+            note_refusal(refused, &peers.found[i], result);
     }
     return error;
 }
@@ -329,10 +361,17 @@ static int destroy_some(struct flows *flows, const struct way *way, uint8_t fami
 static bool destroy_all(struct flows *flows, const struct way *way, uint8_t family,
                         unsigned *ended, struct error *why)
 {
+    const unsigned before = *ended;
+    struct refused refused = {.count = 0};
     int error = 0;
 
     for (int i = 0; error == 0 && i < ROUNDS; i++)
-        error = destroy_some(flows, way, family, ended);
+        error = destroy_some(flows, way, family, &refused, ended);
+    if (refused.count > 0 && *ended > before)
+        return error_set(why, "the kernel did not end %zu of the connections of this host: %s",
+                         refused.count, strerror(refused.error));
+    if (refused.count > 0)
+        error = refused.error;
     return error == ENOENT || error_set(why, "the kernel does not end connections of this host "
                                              "(CONFIG_INET_DIAG_DESTROY): %s",
                                         error ? strerror(error) : "there are too many");

@@ -2,11 +2,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "flows.h"
+#include "netlink.h"
 #include "netspace.h"
 
 static struct error why;
@@ -14,6 +17,28 @@ static struct flows flows;
 static int listener; /* both families */
 
 enum { FIRST_PORT = 2222, SHUT_PORT = 22, MANY = 80 };
+
+/* Clients whose sockets the kernel is said not to end, from a port up; of those, so many.
+ * Kernels since 6.11 or so end all, so that there is no real one to ask for. */
+static uint16_t first_stubborn, stubborn;
+static unsigned refusals;
+
+int __wrap_helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
+int __real_helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
+
+int __wrap_helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
+{
+    struct inet_diag_req_v2 socket;
+    uint16_t client;
+
+    memcpy(&socket, q->bytes + sizeof q->header, sizeof socket);
+    client = ntohs(socket.id.idiag_dport);
+    if (q->header.nlmsg_type != SOCK_DESTROY || client < first_stubborn ||
+        client >= first_stubborn + stubborn)
+        return __real_helper_netlink_ask(fd, q, handle, into);
+    refusals++;
+    return EOPNOTSUPP;
+}
 
 /* Each test has a port of its own: what has ended is remembered for a while. */
 static struct service tcp = {IPPROTO_TCP, FIRST_PORT}, udp = {IPPROTO_UDP, FIRST_PORT};
@@ -280,6 +305,53 @@ static void all_of_many_end(void **state)
     }
 }
 
+/* A connection from this port of the client's. */
+static void make_connection_from(uint16_t port, int ends[static 2])
+{
+    struct sockaddr_storage peer;
+
+    ends[0] = bound(AF_INET, SOCK_STREAM, "127.0.0.1", port);
+    fill_address(&peer, "127.0.0.1", tcp.port);
+    assert_int_equal(connect(ends[0], (struct sockaddr *)&peer, sizeof peer), 0);
+    ends[1] = accept(listener, NULL, NULL);
+    assert_true(ends[1] >= 0);
+}
+
+static void assert_some_refused(unsigned count, unsigned expected_end, const char *expected)
+{
+    struct address from = address_of("127.0.0.1");
+    unsigned ended;
+
+    stubborn = (uint16_t)count;
+    refusals = 0;
+    assert_false(helper_flows_end(&flows, &from, &tcp, &ended, &why));
+    if (!strstr(why.text, expected))
+        fail_msg("%s", why.text);
+    assert_true(ended >= expected_end); /* those that are only forgotten count, too */
+    assert_int_equal(refusals, count); /* each is asked for once */
+}
+
+static void one_that_does_not_end_keeps_no_other(void **state)
+{
+    enum { STUBBORN = 70, ALL = MANY }; /* more than are asked for at a time */
+    int ends[ALL][2];
+
+    (void)state;
+    first_stubborn = 5000;
+    for (int i = 0; i < ALL; i++)
+        make_connection_from((uint16_t)(first_stubborn + i), ends[i]);
+    assert_some_refused(STUBBORN, ALL - STUBBORN, "did not end 70 of the connections");
+    for (int i = STUBBORN; i < ALL; i++)
+        assert_reset(ends[i][1]);
+    for (int i = 0; i < STUBBORN; i++)
+        assert_false(is_readable(ends[i][1], 0));
+    assert_some_refused(STUBBORN, 0, "does not end connections of this host");
+    stubborn = 0;
+    end_flows("127.0.0.1", &tcp);
+    for (int i = 0; i < ALL; i++)
+        close_both(ends[i]);
+}
+
 /* What does not end here is forgotten: as on a host that only passes it on. */
 static void without_sockets_connections_are_forgotten(void **state)
 {
@@ -350,6 +422,7 @@ int main(void)
         WITH_FLOWS(connections_of_this_host_end_at_once),
         WITH_FLOWS(a_socket_of_one_family_ends_too),
         WITH_FLOWS(all_of_many_end),
+        WITH_FLOWS(one_that_does_not_end_keeps_no_other),
         WITH_FLOWS(without_sockets_connections_are_forgotten),
         WITH_FLOWS(without_an_answer_nothing_is_known),
     };
