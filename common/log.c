@@ -13,14 +13,24 @@
 #include <syslog.h>
 #include <unistd.h>
 
-enum { JOURNAL_PATIENCE = 1 /* seconds that a journal which does not read may hold us up */ };
+#include "clock.h"
+
+enum {
+    JOURNAL_PATIENCE = 1, /* seconds that a journal which does not read may hold us up, ... */
+    JOURNAL_SHARE = 60,   /* ... and this fraction of all time */
+};
 
 static struct {
     const char *process;
     bool foreground;
     bool debug;
     int journal; /* connected socket; -1: syslog is spoken to */
+    int64_t waited;     /* for it, nanoseconds; forgiven as time passes, ... */
+    int64_t waited_at;  /* ... since then; CLOCK_BOOTTIME */
+    unsigned long lost; /* lines that it did not take, of which it was not told */
 } logging = {.process = "portsmith", .foreground = true, .journal = -1};
+
+static const struct log_about nothing;
 
 bool log_standard_error_is_the_journal(void)
 {
@@ -61,6 +71,7 @@ void log_close(void)
 void log_rename(const char *process)
 {
     logging.process = process;
+    logging.lost = 0; /* the other process tells */
     log_close();
     if (logging.foreground)
         return;
@@ -112,7 +123,26 @@ static void add_field(struct entry *entry, const char *name, const char *value)
     entry->size += (size_t)n + 1;
 }
 
-static void write_to_journal(int priority, const struct log_about *about, const char *text)
+static bool has_patience(int64_t now)
+{
+    const int64_t forgiven = (now - logging.waited_at) / JOURNAL_SHARE;
+
+    logging.waited = logging.waited > forgiven ? logging.waited - forgiven : 0;
+    logging.waited_at = now;
+    return logging.waited < JOURNAL_PATIENCE * (int64_t)NSEC_PER_SEC;
+}
+
+static bool send_to_journal(const struct entry *entry)
+{
+    const int64_t start = clock_boot_ns();
+    const int flags = MSG_NOSIGNAL | (has_patience(start) ? 0 : MSG_DONTWAIT);
+    const bool sent = send(logging.journal, entry->text, entry->size, flags) >= 0;
+
+    logging.waited += clock_boot_ns() - start;
+    return sent;
+}
+
+static bool offer_to_journal(int priority, const struct log_about *about, const char *text)
 {
     const char level[] = {(char)('0' + priority), '\0'};
     struct entry entry = {.size = 0};
@@ -128,7 +158,23 @@ static void write_to_journal(int priority, const struct log_about *about, const 
     add_field(&entry, "PORTSMITH_ADDRESS", about->address);
     add_field(&entry, "PORTSMITH_SERVICE", about->service);
     add_field(&entry, "PORTSMITH_VERDICT", about->verdict);
-    send(logging.journal, entry.text, entry.size, MSG_NOSIGNAL);
+    return send_to_journal(&entry);
+}
+
+/* Lines are lost rather than that somebody's door stays open for them. */
+static void write_to_journal(int priority, const struct log_about *about, const char *text)
+{
+    char loss[80];
+
+    if (!offer_to_journal(priority, about, text)) {
+        logging.lost++;
+        return;
+    }
+    if (logging.lost == 0)
+        return;
+    snprintf(loss, sizeof loss, "the journal did not read in time: lines lost: %lu", logging.lost);
+    if (offer_to_journal(LOG_WARNING, &nothing, loss))
+        logging.lost = 0;
 }
 
 __attribute__((format(printf, 4, 0))) static void write_line(int priority, int error,
@@ -148,8 +194,6 @@ __attribute__((format(printf, 4, 0))) static void write_line(int priority, int e
         syslog(priority, "%s", text);
     errno = saved;
 }
-
-static const struct log_about nothing;
 
 #define WRITE_LINE_ABOUT(priority, error, about)                      \
     do {                                                              \

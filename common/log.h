@@ -1,6 +1,9 @@
 /* Log lines: to standard error with <N> priorities in the foreground; otherwise to
  * systemd's journal in its own protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL)
- * where its socket is, or else to syslog. The process's name in every line; errno kept. */
+ * where its socket is, or else to syslog. The process's name in every line; errno kept.
+ *
+ * A journal that does not read holds a process up for a second, then a sixtieth of its
+ * time at most: lines that it does not take are dropped, and counted in one that it does. */
 #ifndef PORTSMITH_LOG_H
 #define PORTSMITH_LOG_H
 

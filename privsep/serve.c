@@ -453,14 +453,14 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
            (grant->signed_address || !profile->needs_signed_address);
 }
 
-/* Keeps of the grants stored by the helper before only what policy still
- * permits, and no longer than it permits. */
+/* Keeps of the grants stored by the helper before only what policy still permits, and no
+ * longer than it permits. The others then stand behind those. */
 static void keep_permitted_grants(struct helper *h)
 {
     struct grants *grants = &h->grants;
 
     for (size_t i = grants->count; i-- > 0;) {
-        struct grant *grant = &grants->items[i];
+        struct grant *grant = &grants->items[i], refused = *grant;
         const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
 
         if (entry && is_permitted(&entry->profile, grant)) {
@@ -469,12 +469,10 @@ static void keep_permitted_grants(struct helper *h)
             if (grant->connections)
                 grant->look_at = clock_boot_ns();
         } else {
-            log_ended(h, grant, "it is no longer permitted");
-            grants->items[i] = grants->items[--grants->count];
+            *grant = grants->items[--grants->count];
+            grants->items[grants->count] = refused;
         }
     }
-    if (grants->count > 0)
-        log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
 }
 
 static void release_other_backend(enum backend ours)
@@ -499,6 +497,23 @@ static bool establish(struct helper *h, struct error *why)
         if (h->firewall.xtables.in_use[family] &&
             !helper_firewall_establish(&h->firewall, family, &h->grants, why))
             return false;
+    return true;
+}
+
+static bool take_over_grants(struct helper *h, struct error *why)
+{
+    struct grants *grants = &h->grants;
+    size_t loaded;
+
+    helper_grants_load(grants, clock_boot_ns());
+    loaded = grants->count;
+    keep_permitted_grants(h);
+    if (!establish(h, why) || !helper_grants_save(grants, why))
+        return false;
+    for (size_t i = grants->count; i < loaded; i++) /* last: the log may be slow */
+        log_ended(h, &grants->items[i], "it is no longer permitted");
+    if (grants->count > 0)
+        log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;
 }
 
@@ -530,9 +545,7 @@ static bool get_ready(struct helper *h, struct error *why)
 
     return open_clocks(h, why) && open_bell(h, why) &&
            helper_grants_create(&h->grants, HELPER_FD_RUN, setup->max_grants, why) &&
-           (helper_grants_load(&h->grants, clock_boot_ns()), keep_permitted_grants(h),
-            establish(h, why)) &&
-           helper_grants_save(&h->grants, why) &&
+           take_over_grants(h, why) &&
            helper_marks_open(&h->marks, HELPER_FD_STATE, h->policy.entries[0].key_id,
                              sizeof *h->policy.entries, setup->profile_count, clock_wall_us(),
                              why);

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "clock.h"
 #include "error.h"
 #include "log.h"
 
@@ -243,21 +244,30 @@ static void assert_next_entry(int journal, const char *expected)
     assert_string_equal(rest, expected);
 }
 
-static void where_there_is_a_journal_it_is_told_fields(void **state)
+/* The socket of one, on a /run of ours. */
+static int make_journal(void)
 {
     struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
     int journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    char text[64];
 
-    (void)state;
-    if (geteuid() != 0)
-        skip();
     assert_int_equal(unshare(CLONE_NEWNS), 0);
     assert_int_equal(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
     assert_int_equal(mount("tmpfs", "/run", "tmpfs", 0, "mode=755"), 0);
     assert_int_equal(mkdir("/run/systemd", 0755), 0);
     assert_int_equal(mkdir("/run/systemd/journal", 0755), 0);
     assert_int_equal(bind(journal, (struct sockaddr *)&place, sizeof place), 0);
+    return journal;
+}
+
+static void where_there_is_a_journal_it_is_told_fields(void **state)
+{
+    char text[64];
+    int journal;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    journal = make_journal();
     assert_int_equal(heard(say_to_the_journal, text, sizeof text), 7);
     assert_string_equal(text, "");
     assert_next_entry(journal, "MESSAGE=two lines\nPRIORITY=6\nSYSLOG_FACILITY=3\n"
@@ -266,6 +276,74 @@ static void where_there_is_a_journal_it_is_told_fields(void **state)
                                "PORTSMITH_VERDICT=opened MESSAGE=forged\n");
     assert_next_entry(journal, "MESSAGE=no fields: No such file or directory\nPRIORITY=4\n"
                                "SYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=sniffer\n");
+    close(journal);
+    assert_int_equal(umount("/run"), 0);
+}
+
+enum { LINES = 40 };
+
+/* More than a socket takes (net.unix.max_dgram_qlen; there is room for each in bytes). */
+static void say_much_then_more(void)
+{
+    const int64_t start = clock_boot_ns();
+    char byte;
+
+    log_open("helper", false, false);
+    for (int i = 0; i < LINES; i++)
+        log_info("line %d", i);
+    assert_true(clock_boot_ns() - start < 3 * (int64_t)NSEC_PER_SEC);
+    assert_int_equal(write(STDERR_FILENO, "x", 1), 1);
+    assert_int_equal(read(STDIN_FILENO, &byte, 1), 1); /* it was read by now */
+    log_info("one more");
+    log_info("and another");
+}
+
+static unsigned read_lines(int journal, char *last, size_t size)
+{
+    unsigned count = 0;
+    ssize_t n;
+
+    while ((n = recv(journal, last, size - 1, MSG_DONTWAIT)) > 0) {
+        last[n] = '\0';
+        count++;
+    }
+    return count;
+}
+
+static void a_journal_that_does_not_read_is_waited_for_once(void **state)
+{
+    int journal, go_on[2], said[2], status;
+    char entry[4096], expected[64], byte;
+    unsigned taken;
+    pid_t child;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    journal = make_journal();
+    assert_int_equal(pipe(go_on), 0);
+    assert_int_equal(pipe(said), 0);
+    child = fork();
+    if (child == 0) {
+        dup2(go_on[0], STDIN_FILENO);
+        dup2(said[1], STDERR_FILENO);
+        say_much_then_more();
+        child_exit(0);
+    }
+    close(said[1]);
+    assert_int_equal(read(said[0], &byte, 1), 1);
+    taken = read_lines(journal, entry, sizeof entry);
+    assert_in_range(taken, 1, LINES - 2);
+    assert_int_equal(write(go_on[1], "x", 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(recv(journal, entry, sizeof entry - 1, MSG_DONTWAIT) > 0);
+    assert_non_null(strstr(entry, "one more"));
+    entry[recv(journal, entry, sizeof entry - 1, MSG_DONTWAIT)] = '\0';
+    snprintf(expected, sizeof expected, "lines lost: %u\n", LINES - taken);
+    assert_non_null(strstr(entry, expected));
+    assert_int_equal(read_lines(journal, entry, sizeof entry), 1); /* it is told once */
+    assert_non_null(strstr(entry, "and another"));
     close(journal);
     assert_int_equal(umount("/run"), 0);
 }
@@ -315,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_line_never_outgrows_its_room),
         cmocka_unit_test(the_background_speaks_to_syslog),
         cmocka_unit_test(where_there_is_a_journal_it_is_told_fields),
+        cmocka_unit_test(a_journal_that_does_not_read_is_waited_for_once),
         cmocka_unit_test(the_journal_is_told_by_its_stream),
         cmocka_unit_test(errors_are_cut_to_one_size_and_keep_errno),
     };
