@@ -145,6 +145,7 @@ Forward = no
 MaxSkew = 5m
 Window = 30s
 MaxWindow = 10m
+GrantStore = auto
 MaxGrants = 1000
 User = nobody
 ProfileDirectory = $PWD/profiles

@@ -107,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         REQUIRE(why.text[0]);
     }
     free(policy.entries);
+    free(policy.destinations);
     close(ends[1]);
     return 0;
 }

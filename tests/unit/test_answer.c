@@ -36,6 +36,7 @@ static int end(void **state)
 {
     close(world.grants.run_dir);
     free(world.grants.items);
+    free(world.grants.gone);
     return scratch_leave(state);
 }
 

@@ -167,6 +167,7 @@ static int end_world(void **state)
     helper_firewall_close(&world.firewall);
     helper_marks_close(&world.marks);
     free(world.grants.items);
+    free(world.grants.gone);
     return helper_firewall_release(BACKEND_NFT, &why) ? 0 : -1;
 }
 
