@@ -53,6 +53,7 @@ struct grants {
     struct grant *items; /* in no order */
     size_t count;
     size_t capacity;
+    int64_t no_look_before; /* at their use (usage.h), CLOCK_BOOTTIME, nanoseconds */
     struct door *gone; /* of grants that ended, or were taken back, since the firewall was
                           told; `capacity` at most */
     size_t gone_count;

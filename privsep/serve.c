@@ -148,10 +148,13 @@ static void serve_deadlines(struct helper *h)
         log_over(h, &h->grants.items[h->grants.count + i]);
 }
 
+/* A grant that has had its connections ends at once. */
 static void serve_usage(struct helper *h)
 {
-    if (helper_usage_look(&h->flows, &h->grants, clock_boot_ns()))
-        helper_grants_store(&h->grants);
+    if (!helper_usage_look(&h->flows, &h->grants, clock_boot_ns()))
+        return;
+    helper_grants_store(&h->grants);
+    serve_deadlines(h);
 }
 
 static void serve_retry(struct helper *h)
@@ -393,9 +396,9 @@ static int run(struct helper *h)
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
         /* Deadlines before requests: a flood must not hold a door open. */
-        serve_usage(h);
         serve_deadlines(h);
         serve_retry(h);
+        serve_usage(h);
         helper_refusals_sum_up(&h->dispatch.refusals, clock_boot_ns());
         if (fds[CLOCK_STEPS].revents)
             serve_clock_step(h);

@@ -6,10 +6,11 @@
 #include "log.h"
 
 enum {
-    LOOKS_AT_ONCE = 1,       /* then knocks are served: the kernel takes milliseconds for each */
     FIRST_LOOK_MS = 1000,    /* the next one after twice the time, and so on; */
     LAST_LOOK_MS = 60000,    /* what has ended is remembered for longer (flows.h) */
     CLOSE_LOOK_MS = 250,     /* where connections are counted */
+    REST = 10,               /* times as long as a look took there is none: the kernel goes
+                                through all that the host has, milliseconds or more */
 };
 
 static bool is_known(const struct grant *grant, uint32_t id)
@@ -100,29 +101,48 @@ void helper_usage_finish(struct flows *flows, struct grant *grant)
     grant->watched = ask(flows, grant, count_new);
 }
 
+/* So that each has its turn where there are more looks than time for them. */
+static struct grant *longest_due(struct grants *grants, int64_t now)
+{
+    struct grant *found = NULL;
+
+    for (size_t i = 0; i < grants->count; i++) {
+        struct grant *grant = &grants->items[i];
+
+        if (grant->look_at != 0 && grant->look_at <= now &&
+            (!found || grant->look_at < found->look_at))
+            found = grant;
+    }
+    return found;
+}
+
+static void look_and_rest(struct flows *flows, struct grants *grants, struct grant *grant)
+{
+    const int64_t start = clock_boot_ns();
+    int64_t end;
+
+    grant->watched = ask(flows, grant, count_new);
+    end = clock_boot_ns();
+    grants->no_look_before = end + REST * (end - start);
+}
+
 bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now)
 {
-    bool changed = false;
-    int looks = 0;
+    struct grant *grant = now < grants->no_look_before ? NULL : longest_due(grants, now);
+    uint32_t before;
 
-    for (size_t i = 0; i < grants->count && looks < LOOKS_AT_ONCE; i++) {
-        struct grant *grant = &grants->items[i];
-        uint32_t before = grant->used;
-
-        if (grant->look_at == 0 || grant->look_at > now)
-            continue;
-        looks++;
-        grant->watched = ask(flows, grant, count_new);
-        grant->look_at = 0;
-        if (!grant->watched && grant->connections) /* the next helper asks anew */
-            fatalx("the kernel does not tell which connections there are: starting again");
-        if (grant->watched)
-            plan_next(grant);
-        if (helper_usage_is_full(grant))
-            helper_grants_shorten(grant, now);
-        changed = changed || grant->used != before;
-    }
-    return changed;
+    if (!grant)
+        return false;
+    before = grant->used;
+    look_and_rest(flows, grants, grant);
+    grant->look_at = 0;
+    if (!grant->watched && grant->connections) /* the next helper asks anew */
+        fatalx("the kernel does not tell which connections there are: starting again");
+    if (grant->watched)
+        plan_next(grant);
+    if (helper_usage_is_full(grant))
+        helper_grants_shorten(grant, now);
+    return grant->used != before;
 }
 
 int64_t helper_usage_next(const struct grants *grants)
@@ -135,7 +155,7 @@ int64_t helper_usage_next(const struct grants *grants)
         if (at != 0 && (next == 0 || at < next))
             next = at;
     }
-    return next;
+    return next != 0 && next < grants->no_look_before ? grants->no_look_before : next;
 }
 
 const char *helper_usage_text(const struct grant *grant)

@@ -18,9 +18,9 @@ bool helper_usage_try(struct flows *flows, struct error *why);
 /* For a grant that is about to be opened: what is there already came in another way. */
 void helper_usage_begin(struct flows *flows, struct grant *grant);
 
-/* Looks at the grants whose time for it has come; if there are many, at some. True
- * when something is known that was not: store the grants. One that has had its
- * connections is shortened to end now. */
+/* Looks at the grant that has been due for longest, if one is; then there is no look for
+ * ten times as long as this one took. True when something is known that was not: store
+ * the grants. One that has had its connections is shortened to end now. */
 bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now);
 
 /* The last look, once a grant has ended. */

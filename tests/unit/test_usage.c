@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "clock.h"
 #include "netspace.h"
@@ -13,6 +14,26 @@ static struct flows flows;
 static struct grants grants;
 static struct service service = {IPPROTO_TCP, FIRST_PORT};
 static int listener, client, accepted;
+
+/* How long the kernel takes to tell, besides: as with a large table. */
+static int64_t slowness;
+
+bool __wrap_helper_flows_each(struct flows *f, const struct address *from,
+                              const struct service *to, flow_handler *handle, void *into,
+                              struct error *why);
+bool __real_helper_flows_each(struct flows *f, const struct address *from,
+                              const struct service *to, flow_handler *handle, void *into,
+                              struct error *why);
+
+bool __wrap_helper_flows_each(struct flows *f, const struct address *from,
+                              const struct service *to, flow_handler *handle, void *into,
+                              struct error *why)
+{
+    const struct timespec pause = {.tv_nsec = (long)slowness};
+
+    nanosleep(&pause, NULL);
+    return __real_helper_flows_each(f, from, to, handle, into, why);
+}
 
 static void make_socket(int *fd, struct sockaddr_in *at)
 {
@@ -200,6 +221,43 @@ static void of_many_grants_some_are_looked_at_a_time(void **state)
     assert_true(looked > 0 && looked < CAPACITY);
 }
 
+static void a_slow_look_is_followed_by_a_rest(void **state)
+{
+    struct grant *grant = grant_of(1, 2);
+    const int64_t far = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC;
+    int64_t end;
+
+    (void)state;
+    grant_of(2, 2);
+    slowness = 50 * (int64_t)NSEC_PER_MSEC;
+    assert_false(helper_usage_look(&flows, &grants, far));
+    end = clock_boot_ns();
+    slowness = 0;
+    assert_true(grant->look_at > 0 && grant->look_at < end + NSEC_PER_SEC / 2);
+    assert_true(helper_usage_next(&grants) > end + 400 * (int64_t)NSEC_PER_MSEC); /* neither is */
+    let_in();
+    assert_false(helper_usage_look(&flows, &grants, end + 400 * (int64_t)NSEC_PER_MSEC));
+    assert_true(look());
+    hang_up();
+}
+
+static void each_has_its_turn(void **state)
+{
+    enum { WATCHED = 3 };
+    const int64_t far = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC;
+    int64_t first[WATCHED];
+
+    (void)state;
+    for (uint8_t i = 0; i < WATCHED; i++)
+        grant_of(i, 2);
+    for (int i = 0; i < WATCHED; i++)
+        first[i] = grants.items[i].look_at;
+    for (int i = 0; i < WATCHED; i++)
+        assert_false(helper_usage_look(&flows, &grants, far)); /* all are due */
+    for (int i = 0; i < WATCHED; i++)
+        assert_true(grants.items[i].look_at > first[i]);
+}
+
 static void where_it_is_not_told_it_is_not_known(void **state)
 {
     struct grant *grant;
@@ -236,6 +294,8 @@ int main(void)
         WITH_GRANTS(a_grant_for_two_ends_with_the_second),
         WITH_GRANTS(too_many_older_ones_fill_it),
         WITH_GRANTS(of_many_grants_some_are_looked_at_a_time),
+        WITH_GRANTS(a_slow_look_is_followed_by_a_rest),
+        WITH_GRANTS(each_has_its_turn),
         WITH_GRANTS(where_it_is_not_told_it_is_not_known),
     };
 
