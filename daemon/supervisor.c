@@ -330,7 +330,7 @@ static void take_answer(struct supervisor *s, const struct helper_answer *answer
     static struct control_reply reply;
     struct control_client *client = control_asked(&s->control);
 
-    if (answer->serial == s->metrics_asked)
+    if (s->metrics_asked != 0 && answer->serial == s->metrics_asked)
         write_metrics(s);
     if (!client || answer->serial != s->client_asked)
         return;

@@ -48,6 +48,7 @@ static bool filter_calls(struct error *why)
 
 bool helper_confine(const struct xtables *found, bool uses_sets, struct error *why)
 {
-    return helper_caps_drop(found->backend == BACKEND_LEGACY || uses_sets, why) && limit_descriptors(why) &&
+    return helper_caps_drop(found->backend == BACKEND_LEGACY || uses_sets, why) &&
+           limit_descriptors(why) &&
            helper_landlock_enter(found, why) && filter_calls(why);
 }

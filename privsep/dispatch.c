@@ -409,6 +409,8 @@ static bool change_firewall(struct dispatch *d, int family, const struct change 
     if (!done)
         log_throttled(d, VERDICT_FIREWALL_FAILED, "the firewall was not changed", &why);
     helper_grants_settle(d->grants, family == IPV6, done);
+    if (!fw->xtables.in_use[family]) /* nobody is to be told of it */
+        helper_grants_forget_gone(d->grants, family == IPV6);
     return done;
 }
 

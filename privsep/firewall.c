@@ -561,14 +561,17 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
 
 /* ---- changing ----------------------------------------------------------- */
 
-/* The set comes before the rules that refer to it. */
+static bool fill_set(struct firewall *fw, int family, const struct grants *grants,
+                     struct error *why)
+{
+    return !fw->uses_set || helper_set_fill(&fw->set, family, grants, why);
+}
+
 static enum restore_result write_all(struct firewall *fw, int family, const struct grants *grants,
                                      const bool present[static JUMPS], struct error *why)
 {
     struct text text;
 
-    if (fw->uses_set && !helper_set_fill(&fw->set, family, grants, why))
-        return RESTORE_BUSY;
     helper_text_begin(&text);
     write_everything(fw, text.out, grants, family, present);
     return text_run(&text, &fw->restore[family], why);
@@ -586,7 +589,9 @@ static enum restore_result try_establish(struct firewall *fw, int family,
 {
     bool present[JUMPS];
 
-    if (!find_jumps(fw, family, present, why))
+    /* The set comes before the rules that refer to it; and whatever is the matter with
+     * iptables, what was closed is closed. */
+    if (!fill_set(fw, family, grants, why) || !find_jumps(fw, family, present, why))
         return RESTORE_BUSY;
     return write_all(fw, family, grants, present, why);
 }
@@ -662,7 +667,8 @@ bool helper_firewall_refresh(struct firewall *fw, int family, struct grants *gra
 
     for (size_t i = 0; i < JUMPS; i++)
         present[i] = is_wanted(fw, &jumps[i]);
-    if (write_all(fw, family, grants, present, why) != RESTORE_DONE)
+    if (!fill_set(fw, family, grants, why) ||
+        write_all(fw, family, grants, present, why) != RESTORE_DONE)
         return helper_firewall_establish(fw, family, grants, why);
     note_written(fw, family, grants);
     return true;
@@ -705,6 +711,8 @@ bool helper_firewall_insert(struct firewall *fw, int family, struct grants *gran
 bool helper_firewall_clear(struct firewall *fw, int family, struct grants *grants,
                            struct error *why)
 {
+    if (fw->setup->grant_store == GRANT_STORE_SET) /* doors shut even without iptables */
+        helper_set_fill(&fw->set, family, grants, why);
     fw->uses_set = false;
     if (!helper_firewall_rewrite(fw, family, grants, why))
         return false;

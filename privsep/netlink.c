@@ -149,12 +149,14 @@ int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void 
     q->header.nlmsg_seq = ++sequence;
     if (send(*fd, q, q->header.nlmsg_len, MSG_DONTWAIT) != (ssize_t)q->header.nlmsg_len)
         return give_up(fd);
-    while (result < 0) {
+    while (result < 0) { /* at least once: who was asleep meanwhile has the answer */
         struct span got;
 
-        if (clock_boot_ns() > until || !receive(*fd, bytes, &got))
+        if (!receive(*fd, bytes, &got))
             return give_up(fd);
         result = read_datagram(got, q->header.nlmsg_seq, handle, into);
+        if (result < 0 && clock_boot_ns() > until)
+            return give_up(fd);
     }
     /* An end that is none would leave answers to be taken for the next question's. */
     return result == EIO ? give_up(fd) : result;

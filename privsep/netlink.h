@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { QUESTION_SIZE = 16384 };
+enum { QUESTION_SIZE = 16384 }; /* bytes */
 
 /* A message that is being written. */
 union question {
@@ -50,8 +50,9 @@ uint32_t helper_netlink_begin_nest(union question *q, unsigned type);
 void helper_netlink_end_nest(union question *q, uint32_t at);
 
 /* Asks, and hands on all answers. 0, or the errno (or, above 4095, the subsystem's own
- * number) that tells why not. When the answer cannot be told from the next question's,
- * the socket is closed and *fd is -1: then EIO, and EOPNOTSUPP from then on. */
+ * number) that tells why not. When the answers go on for more than a second, or cannot be
+ * told from the next question's, the socket is closed and *fd is -1 for good: then EIO,
+ * and EOPNOTSUPP from then on. */
 int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
 /* The first attribute of a type, with and without its header; none: NULL. */

@@ -30,7 +30,8 @@ static bool service_is_valid(const struct service *s)
 static bool setup_is_valid(const struct helper_setup *s)
 {
     if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE || s->backend > BACKEND_LEGACY ||
-        s->grant_store > GRANT_STORE_SET || s->close_count > CLOSE_SERVICES || s->profile_count > PROFILES_MAX)
+        s->grant_store > GRANT_STORE_SET || s->close_count > CLOSE_SERVICES ||
+        s->profile_count > PROFILES_MAX)
         return false;
     for (size_t i = 0; i < s->close_count; i++)
         if (!service_is_valid(&s->close[i]))

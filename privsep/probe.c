@@ -236,13 +236,14 @@ static enum probe_result try_family(const char *path, int family, unsigned wishe
 {
     enum probe_result result;
     struct set set;
+    bool for_good;
 
     if (!(wishes & PROBE_SETS))
         return try_rules(path, family, wishes, why);
     helper_set_open(&set, 1);
-    if (!helper_set_make_scratch(&set, family, why)) {
+    if (!helper_set_make_scratch(&set, family, &for_good, why)) {
         helper_set_close(&set);
-        return PROBE_UNUSABLE;
+        return for_good ? PROBE_UNUSABLE : PROBE_UNDECIDED;
     }
     result = try_rules(path, family, wishes, why);
     helper_set_remove_scratch(&set);

@@ -101,6 +101,13 @@ static void mend(struct helper *h, int family, change_firewall *change)
     check_lock(h);
 }
 
+/* Only from outside of its confinement can a helper ask about sets again. */
+static void check_set(const struct helper *h)
+{
+    if (h->firewall.uses_set && h->firewall.set.fd < 0)
+        fatalx("the kernel does not answer about sets any more: starting again");
+}
+
 /* One that is planned stays: else whoever keeps the helper busy could put it
  * off for ever. */
 static void plan_retry(struct helper *h)
@@ -174,7 +181,7 @@ static int64_t latest_deadline(const struct helper_profile *profile)
     int64_t left = helper_policy_latest_end(profile, now) - now;
 
     if (left < window)
-        window = left;
+        window = left > 0 ? left : 0;
     return clock_boot_ns() + window * NSEC_PER_SEC;
 }
 
@@ -391,6 +398,7 @@ static int run(struct helper *h)
         };
         int status = -1;
 
+        check_set(h);
         plan_retry(h);
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
@@ -583,8 +591,9 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     if (probed != PROBE_UNUSABLE || !may_choose)
         return probed;
     setup->grant_store = GRANT_STORE_SET;
-    if (helper_probe(xtables, setup->backend, wishes(policy), &unused) != PROBE_USABLE)
-        return PROBE_UNUSABLE;
+    probed = helper_probe(xtables, setup->backend, wishes(policy), &unused);
+    if (probed != PROBE_USABLE)
+        return probed;
     log_info("grants are kept in sets, as rules cannot end by themselves: %s", why->text);
     return PROBE_USABLE;
 }
@@ -644,6 +653,7 @@ static bool release_sets(struct error *why)
     helper_set_open(&set, 0);
     done = helper_set_remove(&set, IPV4, why);
     done = helper_set_remove(&set, IPV6, why) && done;
+    helper_set_remove_scratch(&set); /* of a probe that was killed */
     helper_set_close(&set);
     return done;
 }

@@ -315,11 +315,14 @@ bool helper_set_fill(struct set *set, int family, const struct grants *grants, s
 {
     struct elements all = {.set = set, .name = next_name, .command = IPSET_CMD_ADD};
     bool done;
+    int error;
 
     destroy(set, next_name); /* of one who was killed meanwhile */
-    if (!make(set, helper_set_names[family], family, why) ||
-        !make(set, next_name, family, why))
+    if (!make(set, helper_set_names[family], family, why))
         return false;
+    error = create(set, next_name, family);
+    if (error != 0) /* nor one that is there: it may hold what is closed by now */
+        return error_set(why, "ipset %s: %s", next_name, explain(error));
     done = put_all(&all, family, grants, why) && swap(set, family, why);
     destroy(set, next_name);
     return done;
@@ -337,10 +340,14 @@ bool helper_set_remove(struct set *set, int family, struct error *why)
 
 /* ---- trying ------------------------------------------------------------- */
 
-bool helper_set_make_scratch(struct set *set, int family, struct error *why)
+bool helper_set_make_scratch(struct set *set, int family, bool *for_good, struct error *why)
 {
+    int error;
+
     helper_set_remove_scratch(set);
-    return make(set, helper_set_scratch, family, why);
+    error = create(set, helper_set_scratch, family);
+    *for_good = error == EINVAL || error == EOPNOTSUPP || error == IPSET_ERR_FIND_TYPE;
+    return error == 0 || error_set(why, "ipset %s: %s", helper_set_scratch, explain(error));
 }
 
 void helper_set_remove_scratch(struct set *set)

@@ -4,7 +4,11 @@
  *
  * Asked for over netlink(7), as linux/netfilter/ipset/ip_set.h has it, protocol 6 (since
  * Linux 2.6.39); CAP_NET_ADMIN suffices. Nothing is read back: the table of grants is the
- * truth, and a set can be filled from it anew. */
+ * truth, and a set can be filled from it anew. So what another program takes out stays
+ * out until then.
+ *
+ * The kernel does not count the time that the host is suspended for (jiffies). A helper
+ * that lives takes out what has ended meanwhile. */
 #ifndef PORTSMITH_SET_H
 #define PORTSMITH_SET_H
 
@@ -41,13 +45,14 @@ bool helper_set_fill(struct set *set, int family, const struct grants *grants, s
 bool helper_set_update(struct set *set, int family, const struct grants *grants,
                        struct error *why);
 
-/* Removes the family's set; one that is not there needs nothing. False with the reason:
- * a rule that refers to it keeps it. */
+/* Removes the family's set, and one that was being filled; what is not there needs
+ * nothing. False with the reason: a rule that refers to the set keeps it. */
 bool helper_set_remove(struct set *set, int family, struct error *why);
 
-/* A set to try rules on, and its end. */
+/* A set to try rules on, which name it, and its end. False with the reason; *for_good:
+ * the kernel has no such sets, so that trying again does not help. */
 extern const char *const helper_set_scratch;
-bool helper_set_make_scratch(struct set *set, int family, struct error *why);
+bool helper_set_make_scratch(struct set *set, int family, bool *for_good, struct error *why);
 void helper_set_remove_scratch(struct set *set);
 
 #endif

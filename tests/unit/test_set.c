@@ -382,6 +382,41 @@ static void another_program_s_set_is_not_taken(void **state)
     run_command("ipset destroy portsmith4");
 }
 
+/* What it holds may be closed by now. */
+static void a_leftover_that_stays_is_not_used(void **state)
+{
+    (void)state;
+    run_command("ipset create portsmith-next hash:ip,port timeout 500 && "
+                "ipset add portsmith-next 192.0.2.66,tcp:22 && "
+                "iptables-nft -A INPUT -m set --match-set portsmith-next src,dst");
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    check_elements(IPV4, "");
+    run_command("iptables-nft -F INPUT");
+    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    check_elements(IPV4, "192.0.2.7,tcp:22\n");
+}
+
+static void doors_shut_even_where_iptables_fails(void **state)
+{
+    const char *path = fw.restore[IPV4].path;
+
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 60000);
+    open_for(bob, "192.0.2.8", "tcp/22", 60000);
+    insert(IPV4);
+    helper_restore_end(&fw.restore[IPV4]);
+    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = "/bin/false";
+    close_for(alice, "192.0.2.7", "tcp/22");
+    fw.unsure[IPV4] = true;
+    assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    check_elements(IPV4, "192.0.2.8,tcp:22\n");
+    grants.count = 0;
+    assert_false(helper_firewall_clear(&fw, IPV4, &grants, &why));
+    check_elements(IPV4, "");
+    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
+}
+
 static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
 {
     struct set set;
@@ -442,6 +477,8 @@ int main(void)
         WITH_SET(with_rules_again_no_set_is_left),
         WITH_SET(the_end_leaves_neither_set_nor_rule_about_it),
         WITH_SET(another_program_s_set_is_not_taken),
+        WITH_SET(a_leftover_that_stays_is_not_used),
+        WITH_SET(doors_shut_even_where_iptables_fails),
         WITH_SET(a_set_that_a_rule_of_others_refers_to_stays),
         WITH_SET(more_than_the_capacity_is_refused),
         WITH_SET(without_a_kernel_that_has_sets_the_reason_is_told),
