@@ -57,6 +57,24 @@ install_package() {
     end_process TERM "$before"
 }
 
+# One that it is not: named so, by a user who got the number of a daemon that was killed.
+@test "an upgrade leaves alone another user's process that has the name and the old pid" {
+    local root impostor
+
+    root=$(root_of server)
+    daemon_is_gone
+    install -m 755 "$root/bin/sleep" "$root/tmp/portsmithd"
+    spawn server "$lab/log/impostor.log" chroot --userspec=65534:65534 "$root" /tmp/portsmithd 300
+    impostor=$spawned
+    wait_until 5 process_named portsmithd
+    mkdir -p "$root/run/portsmith"
+    echo "$impostor" >"$root/run/portsmith/portsmithd.pid"
+    server dpkg -i "/root/$(basename "$packaged"/portsmith_*.deb)"
+    [ "$(process_named portsmithd)" = "$impostor" ]
+    end_process KILL "$impostor"
+    rm "$root/tmp/portsmithd" "$root/run/portsmith/portsmithd.pid"
+}
+
 daemon_is_gone() {
     ! process_named portsmithd
 }
