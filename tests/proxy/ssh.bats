@@ -10,7 +10,7 @@ setup_file() {
     mkdir -p /run/sshd "$lab/sshd"
     start_sshd
     configure
-    add_profile door --open tcp/22 --window 1s
+    add_profile door --open tcp/22 --window 2s
     start_daemon
     start_proxy
 }
