@@ -64,7 +64,9 @@ install_package() {
     root=$(root_of server)
     daemon_is_gone
     install -m 755 "$root/bin/sleep" "$root/tmp/portsmithd"
-    spawn server "$lab/log/impostor.log" chroot --userspec=65534:65534 "$root" /tmp/portsmithd 300
+    # What a shell starts in the background ignores the signal otherwise.
+    spawn server "$lab/log/impostor.log" env --default-signal=QUIT \
+        chroot --userspec=65534:65534 "$root" /tmp/portsmithd 300
     impostor=$spawned
     wait_until 5 process_named portsmithd
     mkdir -p "$root/run/portsmith"
