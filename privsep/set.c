@@ -233,12 +233,13 @@ static bool put_all(struct elements *e, int family, const struct grants *grants,
                     struct error *why)
 {
     const struct grant **sorted = calloc(grants->count + 1, sizeof *sorted);
-    bool done = sorted || error_set(why, "no memory for %zu grants", grants->count);
+    bool done = true;
 
-    for (size_t i = 0; done && i < grants->count; i++)
+    if (!sorted)
+        return error_set(why, "no memory for %zu grants", grants->count);
+    for (size_t i = 0; i < grants->count; i++)
         sorted[i] = &grants->items[i];
-    if (done)
-        qsort(sorted, grants->count, sizeof *sorted, by_deadline);
+    qsort(sorted, grants->count, sizeof *sorted, by_deadline);
     begin_elements(e);
     for (size_t i = 0; done && i < grants->count; i++) {
         const struct door door = {sorted[i]->address, sorted[i]->service};
