@@ -190,10 +190,16 @@ static void what_is_closed_is_taken_out(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
+    open_for(bob, "2001:db8::8", "tcp/22", 60000);
     insert(IPV4);
+    insert(IPV6);
     close_for(alice, "192.0.2.7", "tcp/22");
+    close_for(bob, "2001:db8::8", "tcp/22");
     rewrite(IPV4);
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
+    check_elements(IPV6, "2001:db8::8,tcp:22\n"); /* not yet */
+    rewrite(IPV6);
+    check_elements(IPV6, "");
     assert_int_equal(grants.gone_count, 0);
 }
 
