@@ -1,5 +1,6 @@
-/* The counters, live grants and refusals as a file for node_exporter's textfile collector, in Prometheus' text
- * format (https://prometheus.io/docs/instrumenting/exposition_formats). */
+/* The counters, live grants and refusals as a file for node_exporter's textfile collector,
+ * in Prometheus' text format
+ * (https://prometheus.io/docs/instrumenting/exposition_formats). */
 #ifndef PORTSMITH_METRICS_H
 #define PORTSMITH_METRICS_H
 
