@@ -130,12 +130,12 @@ rule_count() {
     start_daemon # which takes the grant over, so that it ends with this test
 }
 
-@test "a set that was flushed and destroyed rules are put back with the grants" {
+@test "a set that was emptied is filled when the rules are put back" {
     use_store set
     start_daemon
     knock_opens ssh
+    on server ipset flush "portsmith$FAMILY" # which is noticed with the rules alone
     xtables -F
-    on server ipset flush "portsmith$FAMILY"
     wait_for_log "putting them back"
     wait_until 10 port_is_open "$server" 22
     [ "$(element_count)" -eq 1 ]
