@@ -178,21 +178,18 @@ static bool run_test(struct tool *tool, const struct examination *e, int family,
     FILE *out = open_memstream(&text, &size);
     bool done;
 
+    error_set(why, "no memory");
     if (!out)
-        return error_set(why, "no memory");
+        return false;
     helper_probe_write(out, family, wishes_of(e->config));
-    if (fclose(out) != 0) {
-        free(text);
-        return error_set(why, "no memory");
-    }
-    done = tool_run(tool, e->xtables.paths[family], arguments, text, why);
+    done = fclose(out) == 0 && tool_run(tool, e->xtables.paths[family], arguments, text, why);
     free(text);
     return done;
 }
 
 static void test_features(struct examination *e, int family)
 {
-    struct tool tool = {.status = -1};
+    struct tool tool;
     struct error why;
 
     if (!run_test(&tool, e, family, &why)) {

@@ -220,6 +220,12 @@ static int64_t latest_end(const struct grants *grants, const struct door *door)
     return latest;
 }
 
+/* Such an element has ended, or is about to: put in again, it would outlive its grant. */
+static bool ends_within_a_second(int64_t deadline)
+{
+    return deadline - clock_boot_ns() < NSEC_PER_SEC;
+}
+
 static int by_deadline(const void *a, const void *b)
 {
     const struct grant *one = *(const struct grant *const *)a;
@@ -244,7 +250,8 @@ static bool put_all(struct elements *e, int family, const struct grants *grants,
     for (size_t i = 0; done && i < grants->count; i++) {
         const struct door door = {sorted[i]->address, sorted[i]->service};
 
-        if (is_element_of(sorted[i], family))
+        if (is_element_of(sorted[i], family) &&
+            (sorted[i]->touched || !ends_within_a_second(sorted[i]->deadline)))
             done = put_element(e, &door, sorted[i]->deadline, why);
     }
     free(sorted);
@@ -275,6 +282,8 @@ static bool put_gone(struct elements *e, int family, const struct grants *grants
         const struct door *door = &grants->gone[i];
         int64_t end = latest_end(grants, door);
 
+        if (ends_within_a_second(end))
+            end = 0;
         if (address_is_ipv4(&door->address) == (family == IPV4) &&
             (end != 0) == (e->command == IPSET_CMD_ADD) && !put_element(e, door, end, why))
             return false;

@@ -173,6 +173,22 @@ static void a_timeout_is_never_late_and_never_missing(void **state)
     check_output("ipset save portsmith4 | grep -c '^add.*timeout 1$'", "1\n");
 }
 
+/* It was shut already, or is about to be; a look at the rules must not open it again. */
+static void what_ends_within_a_second_is_not_put_in_again(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", 900);
+    insert(IPV4);
+    check_elements(IPV4, "192.0.2.7,tcp:22\n");
+    assert_true(helper_firewall_refresh(&fw, IPV4, &grants, &why));
+    check_elements(IPV4, "");
+    open_for(bob, "192.0.2.7", "tcp/22", 60000);
+    insert(IPV4);
+    close_for(bob, "192.0.2.7", "tcp/22");
+    rewrite(IPV4);
+    check_elements(IPV4, "");
+}
+
 static void extending_changes_the_timeout_alone(void **state)
 {
     (void)state;
@@ -469,6 +485,7 @@ int main(void)
         WITH_SET(one_rule_in_each_table_looks_into_the_set),
         WITH_SET(grants_are_elements),
         WITH_SET(a_timeout_is_never_late_and_never_missing),
+        WITH_SET(what_ends_within_a_second_is_not_put_in_again),
         WITH_SET(extending_changes_the_timeout_alone),
         WITH_SET(what_is_closed_is_taken_out),
         WITH_SET(a_door_of_two_stays_until_both_are_gone),
