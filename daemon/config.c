@@ -89,20 +89,30 @@ static bool set_transports(void *into, const char *value, struct error *why)
     return settings_each_word(value, add_transport, into, why);
 }
 
-static const char *const backends[] = {
+/* Which of `count` words it is; `count` if it is none of them. */
+static unsigned find_word(const char *value, const char *const *words, unsigned count)
+{
+    unsigned i = 0;
+
+    while (i < count && strcmp(value, words[i]) != 0)
+        i++;
+    return i;
+}
+
+enum { CHOICES = 3 }; /* of either of the two below */
+
+static const char *const backends[CHOICES] = {
     [BACKEND_AUTO] = "auto", [BACKEND_NFT] = "nft", [BACKEND_LEGACY] = "legacy"};
 
 static bool set_backend(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
+    unsigned found = find_word(value, backends, CHOICES);
 
-    for (unsigned i = 0; i < sizeof backends / sizeof *backends; i++) {
-        if (strcmp(value, backends[i]) == 0) {
-            c->backend = (enum backend)i;
-            return true;
-        }
-    }
-    return error_set(why, "expected auto, nft or legacy, not '%s'", value);
+    if (found == CHOICES)
+        return error_set(why, "expected auto, nft or legacy, not '%s'", value);
+    c->backend = (enum backend)found;
+    return true;
 }
 
 static bool set_close(void *into, const char *value, struct error *why)
@@ -151,20 +161,18 @@ static bool set_forward(void *into, const char *value, struct error *why)
            error_set(why, "expected yes or no, not '%s'", value);
 }
 
-static const char *const stores[] = {
+static const char *const stores[CHOICES] = {
     [GRANT_STORE_AUTO] = "auto", [GRANT_STORE_RULES] = "rules", [GRANT_STORE_SET] = "set"};
 
 static bool set_grant_store(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
+    unsigned found = find_word(value, stores, CHOICES);
 
-    for (unsigned i = 0; i < sizeof stores / sizeof *stores; i++) {
-        if (strcmp(value, stores[i]) == 0) {
-            c->grant_store = (enum grant_store)i;
-            return true;
-        }
-    }
-    return error_set(why, "expected auto, rules or set, not '%s'", value);
+    if (found == CHOICES)
+        return error_set(why, "expected auto, rules or set, not '%s'", value);
+    c->grant_store = (enum grant_store)found;
+    return true;
 }
 
 static bool set_max_grants(void *into, const char *value, struct error *why)
