@@ -59,7 +59,7 @@ static void describe(struct helper_grant *to, const struct grant *from, int64_t 
     to->service.port = from->service.port;
     to->id = from->id;
     to->seconds_left = left > 0 ? (uint32_t)left : 0;
-    to->watched = from->watched;
+    to->watched = from->watched != UNWATCHED;
     to->used = from->used;
 }
 

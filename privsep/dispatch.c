@@ -26,8 +26,7 @@ struct asked {
     struct service denied; /* the first that the profile does not have */
     uint32_t window;       /* seconds, once capped */
     uint32_t left;         /* seconds until the first of the grants ends */
-    struct grant *ended;   /* those that it took away: allocated */
-    size_t ended_count;
+    size_t ended_at, ended_count; /* those that it took away, in the batch's list */
 };
 
 enum receipt { RECEIVED, NOTHING_WAITS, SNIFFER_GONE, SNIFFER_MISBEHAVES };
@@ -282,10 +281,12 @@ static bool take_away(struct dispatch *d, struct asked *asked, const struct addr
 
     if (!grant)
         return false;
-    more = reallocarray(asked->ended, asked->ended_count + 1, sizeof *more);
+    more = reallocarray(d->ended, d->ended_count + 1, sizeof *more);
     if (more) {
-        more[asked->ended_count++] = *grant;
-        asked->ended = more;
+        if (asked->ended_count++ == 0)
+            asked->ended_at = d->ended_count;
+        more[d->ended_count++] = *grant;
+        d->ended = more;
     }
     return helper_grants_remove(d->grants, key_id, address, service);
 }
@@ -409,6 +410,8 @@ static bool change_firewall(struct dispatch *d, int family, const struct change 
     if (!done)
         log_throttled(d, VERDICT_FIREWALL_FAILED, "the firewall was not changed", &why);
     helper_grants_settle(d->grants, family == IPV6, done);
+    if (!done)
+        helper_usage_take_back(d->flows, d->grants);
     if (!fw->xtables.in_use[family]) /* nobody is to be told of it */
         helper_grants_forget_gone(d->grants, family == IPV6);
     return done;
@@ -467,7 +470,8 @@ static void write_services_of(char *text, size_t size, const struct asked *asked
 
 /* Whether connections came in through what the request took away. Of several grants
  * those are named to which some did. */
-static void write_usage(char *text, size_t size, struct dispatch *d, struct asked *asked)
+static void write_usage(char *text, size_t size, const struct dispatch *d,
+                        const struct asked *asked)
 {
     char services[POLICY_SERVICES * SERVICE_TEXT_SIZE];
     struct service used[POLICY_SERVICES];
@@ -475,9 +479,8 @@ static void write_usage(char *text, size_t size, struct dispatch *d, struct aske
     size_t count = 0;
 
     for (size_t i = 0; i < asked->ended_count; i++) {
-        struct grant *grant = &asked->ended[i];
+        const struct grant *grant = &d->ended[asked->ended_at + i];
 
-        helper_usage_finish(d->flows, grant);
         if (grant->used && count < POLICY_SERVICES)
             used[count++] = grant->service;
         if (!told || grant->used || !grant->watched) /* what says most */
@@ -657,6 +660,13 @@ static void trace_all(const struct dispatch *d, const struct asked *batch, size_
                              count);
 }
 
+static void forget_ended(struct dispatch *d)
+{
+    free(d->ended);
+    d->ended = NULL;
+    d->ended_count = 0;
+}
+
 static bool serve(struct dispatch *d, struct asked *batch, size_t count)
 {
     struct change changes[FAMILIES] = {0};
@@ -679,11 +689,11 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
         d->verdicts[batch[i].verdict]++;
     for (size_t i = 0; i < count; i++)
         listening = reply(d->sniffer, &batch[i]) && listening;
+    helper_usage_finish(d->flows, d->grants, d->ended, d->ended_count);
     for (size_t i = 0; i < count; i++)
         log_verdict(d, &batch[i]);
     trace_all(d, batch, count);
-    for (size_t i = 0; i < count; i++)
-        free(batch[i].ended);
+    forget_ended(d);
     advise(d);
     return listening;
 }

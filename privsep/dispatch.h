@@ -32,6 +32,8 @@ struct dispatch {
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each */
     bool is_crowded; /* and the log says so */
+    struct grant *ended; /* that the batch took away: allocated */
+    size_t ended_count;
 };
 
 enum dispatch_end {

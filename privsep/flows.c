@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
@@ -21,6 +22,7 @@ enum {
     AT_ONCE = 32,        /* connections ended at a time, ... */
     ROUNDS = 64,         /* ... so often */
     REFUSED_MAX = 256,   /* that the kernel does not end; then the others are left, too */
+    NEWS_SIZE = 4 << 20, /* bytes */
     NAME_SIZE = 192,     /* attributes that name a flow: an IPv6 tuple, zone, id */
 };
 
@@ -33,8 +35,9 @@ enum { LIVE_STATES = 0xfff & ~(1 << TCP_LISTEN | 1 << TCP_CLOSE | 1 << TCP_TIME_
 
 /* Whom and what a question is about. */
 struct way {
-    const struct address *from;
-    const struct service *to;
+    bool ipv6;
+    const struct address *from; /* NULL: anybody */
+    const struct service *to;   /* NULL: anything */
 };
 
 /* ---- connection tracking ------------------------------------------------ */
@@ -106,49 +109,67 @@ static bool read_entry(struct span attributes, struct entry *entry)
 /* Filtered here too: the kernel may be too old to do it. */
 static bool is_on(const struct entry *entry, const struct way *way)
 {
-    return address_equal(&entry->flow.from, way->from) &&
-           service_compare(&entry->flow.to, way->to) == 0;
+    return address_is_ipv4(&entry->flow.from) != way->ipv6 &&
+           (!way->from || address_equal(&entry->flow.from, way->from)) &&
+           (!way->to || service_compare(&entry->flow.to, way->to) == 0);
 }
 
-static void put_header(union question *q, const struct address *from)
+static void put_header(union question *q, bool ipv6)
 {
-    const struct nfgenmsg header = {.nfgen_family = address_is_ipv4(from) ? AF_INET : AF_INET6};
+    const struct nfgenmsg header = {.nfgen_family = ipv6 ? AF_INET6 : AF_INET};
 
     helper_netlink_put(q, &header, sizeof header);
 }
 
-static void put_tuple(union question *q, const struct way *way)
+static void put_service(union question *q, const struct service *to)
 {
-    const uint16_t port = htons(way->to->port);
-    uint32_t tuple = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG);
-    uint32_t part = helper_netlink_begin_nest(q, CTA_TUPLE_IP);
+    const uint16_t port = htons(to->port);
+    uint32_t part = helper_netlink_begin_nest(q, CTA_TUPLE_PROTO);
 
-    if (address_is_ipv4(way->from))
-        helper_netlink_put_attribute(q, CTA_IP_V4_SRC, way->from->bytes + 12, 4);
-    helper_netlink_end_nest(q, part);
-    part = helper_netlink_begin_nest(q, CTA_TUPLE_PROTO);
-    helper_netlink_put_attribute(q, CTA_PROTO_NUM, &way->to->protocol, sizeof way->to->protocol);
+    helper_netlink_put_attribute(q, CTA_PROTO_NUM, &to->protocol, sizeof to->protocol);
     helper_netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
     helper_netlink_end_nest(q, part);
-    helper_netlink_end_nest(q, tuple);
+}
+
+static void put_source(union question *q, const struct address *from)
+{
+    uint32_t part = helper_netlink_begin_nest(q, CTA_TUPLE_IP);
+
+    helper_netlink_put_attribute(q, CTA_IP_V4_SRC, from->bytes + 12, 4);
+    helper_netlink_end_nest(q, part);
+}
+
+/* What the kernel is to compare. Of IPv6 it (seen in 6.18) leaves out the source that it
+ * should find. */
+static void put_filter(union question *q, const struct way *way)
+{
+    const bool by_source = way->from && !way->ipv6;
+    const uint32_t compared = (by_source ? COMPARE_SOURCE : 0) |
+                              (way->to ? COMPARE_PROTOCOL | COMPARE_PORT : 0);
+    uint32_t nest;
+
+    if (compared == 0)
+        return;
+    nest = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG);
+    if (by_source)
+        put_source(q, way->from);
+    if (way->to)
+        put_service(q, way->to);
+    helper_netlink_end_nest(q, nest);
+    nest = helper_netlink_begin_nest(q, CTA_FILTER);
+    helper_netlink_put_attribute(q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
+    helper_netlink_end_nest(q, nest);
 }
 
 /* Asks for the entries on a way. */
 static int ask_conntrack(struct flows *flows, const struct way *way, answer_handler *handle,
                          void *into)
 {
-    /* Of IPv6 the kernel (seen in 6.18) leaves out the source that it should find. */
-    const uint32_t source = address_is_ipv4(way->from) ? COMPARE_SOURCE : 0;
-    const uint32_t compared = source | COMPARE_PROTOCOL | COMPARE_PORT;
     union question q;
-    uint32_t filter;
 
     helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
-    put_header(&q, way->from);
-    put_tuple(&q, way);
-    filter = helper_netlink_begin_nest(&q, CTA_FILTER);
-    helper_netlink_put_attribute(&q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
-    helper_netlink_end_nest(&q, filter);
+    put_header(&q, way->ipv6);
+    put_filter(&q, way);
     return helper_netlink_ask(&flows->conntrack, &q, handle, into);
 }
 
@@ -173,12 +194,56 @@ static void pass_on(void *into, struct span answer)
         each->handle(each->into, &entry.flow);
 }
 
-bool helper_flows_each(struct flows *flows, const struct address *from, const struct service *to,
-                       flow_handler *handle, void *into, struct error *why)
+bool helper_flows_each(struct flows *flows, bool ipv6, const struct address *from,
+                       const struct service *to, flow_handler *handle, void *into,
+                       struct error *why)
 {
-    struct each each = {{from, to}, handle, into};
+    struct each each = {{ipv6, from, to}, handle, into};
 
     return explain_conntrack(ask_conntrack(flows, &each.way, pass_on, &each), why);
+}
+
+/* ---- hearing of new ones ------------------------------------------------ */
+
+static bool set_membership(const struct flows *flows, int change)
+{
+    const int group = NFNLGRP_CONNTRACK_NEW;
+
+    return setsockopt(flows->news, SOL_NETLINK, change, &group, sizeof group) == 0;
+}
+
+bool helper_flows_listen(struct flows *flows)
+{
+    if (!flows->listening && flows->news >= 0)
+        flows->listening = set_membership(flows, NETLINK_ADD_MEMBERSHIP);
+    return flows->listening;
+}
+
+static void pass_on_news(void *into, struct span news)
+{
+    const struct each *each = into;
+    struct entry entry;
+
+    if (read_entry(attributes_of(news), &entry))
+        each->handle(each->into, &entry.flow);
+}
+
+bool helper_flows_hear(struct flows *flows, flow_handler *handle, void *into)
+{
+    enum { TRIES = 8 }; /* what is lost is told of between what is not */
+    struct each each = {.handle = handle, .into = into};
+    bool complete;
+
+    if (!flows->listening)
+        return false;
+    set_membership(flows, NETLINK_DROP_MEMBERSHIP);
+    flows->listening = false;
+    complete = helper_netlink_hear(flows->news, pass_on_news, &each) == 0;
+    /* What is left must not pass for news the next time. */
+    for (int i = 0; !complete && i < TRIES; i++)
+        if (helper_netlink_hear(flows->news, NULL, NULL) == 0)
+            break;
+    return complete;
 }
 
 /* ---- ending flows ------------------------------------------------------- */
@@ -221,12 +286,12 @@ static void note_name(void *into, struct span answer)
     named->count++;
 }
 
-static int forget(struct flows *flows, const struct address *from, const struct name *name)
+static int forget(struct flows *flows, bool ipv6, const struct name *name)
 {
     union question q;
 
     helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
-    put_header(&q, from);
+    put_header(&q, ipv6);
     helper_netlink_put(&q, name->bytes, name->size);
     return helper_netlink_ask(&flows->conntrack, &q, NULL, NULL);
 }
@@ -240,7 +305,7 @@ static int forget_some(struct flows *flows, const struct way *way, unsigned *end
     if (error == 0 && named.count == 0)
         return ENOENT;
     for (size_t i = 0; error == 0 && i < named.count; i++) {
-        error = forget(flows, way->from, &named.names[i]);
+        error = forget(flows, way->ipv6, &named.names[i]);
         *ended += error == 0;
         if (error == ENOENT) /* it has ended by itself */
             error = 0;
@@ -380,7 +445,7 @@ static bool destroy_all(struct flows *flows, const struct way *way, uint8_t fami
 bool helper_flows_end(struct flows *flows, const struct address *from, const struct service *to,
                       unsigned *ended, struct error *why)
 {
-    const struct way way = {from, to};
+    const struct way way = {!address_is_ipv4(from), from, to};
     bool done = true;
     int error = 0;
 
@@ -401,17 +466,50 @@ bool helper_flows_end(struct flows *flows, const struct address *from, const str
 
 /* ---- the sockets -------------------------------------------------------- */
 
+/* In this network namespace; without the file, or where it is 0, nobody is told. */
+static bool news_are_told(void)
+{
+    int fd = open("/proc/sys/net/netfilter/nf_conntrack_events", O_RDONLY | O_CLOEXEC);
+    char setting = '0';
+    bool told;
+
+    if (fd < 0)
+        return false;
+    told = read(fd, &setting, 1) == 1 && setting != '0';
+    close(fd);
+    return told;
+}
+
+/* With room for thousands of connections that begin before they are asked for; it is
+ * taken from the kernel only while they wait. */
+static int open_news(void)
+{
+    const int room = NEWS_SIZE;
+    int fd = news_are_told() ? helper_netlink_open(NETLINK_NETFILTER) : -1;
+
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+    return fd;
+}
+
 void helper_flows_open(struct flows *flows)
 {
     *flows = (struct flows){.conntrack = helper_netlink_open(NETLINK_NETFILTER),
-                            .sockets = helper_netlink_open(NETLINK_SOCK_DIAG)};
+                            .sockets = helper_netlink_open(NETLINK_SOCK_DIAG),
+                            .news = open_news()};
+}
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
 }
 
 void helper_flows_close(struct flows *flows)
 {
-    if (flows->conntrack >= 0)
-        close(flows->conntrack);
-    if (flows->sockets >= 0)
-        close(flows->sockets);
-    flows->conntrack = flows->sockets = -1;
+    close_one(&flows->conntrack);
+    close_one(&flows->sockets);
+    close_one(&flows->news);
+    flows->listening = false;
 }

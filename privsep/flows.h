@@ -18,6 +18,9 @@
 
 struct flows {
     int conntrack, sockets; /* netlink sockets; -1: this host has none */
+    int news;               /* another, that hears of new connections while it listens; -1 too
+                               where the host tells of none (nf_conntrack_events) */
+    bool listening;
 };
 
 /* A connection, as connection tracking has it. */
@@ -34,12 +37,22 @@ typedef void flow_handler(void *into, const struct flow *flow);
 void helper_flows_open(struct flows *flows);
 void helper_flows_close(struct flows *flows);
 
-/* Hands on every connection from an address to a service that was made: for TCP the
- * handshake was completed, for UDP the service has answered. One that has ended is
- * told of for a while longer (TCP: nf_conntrack_tcp_timeout_time_wait, 120 s by
- * default; 10 s after a reset). False: unknown, with the reason. */
-bool helper_flows_each(struct flows *flows, const struct address *from, const struct service *to,
-                       flow_handler *handle, void *into, struct error *why);
+/* Hands on every connection of one family that was made: for TCP the handshake was
+ * completed, for UDP the service has answered. From an address to a service, or, where
+ * one is NULL, from any, to any. One that has ended is told of for a while longer (TCP:
+ * nf_conntrack_tcp_timeout_time_wait, 120 s by default; 10 s after a reset). The kernel
+ * goes through all that the host has: milliseconds. False: unknown, with the reason. */
+bool helper_flows_each(struct flows *flows, bool ipv6, const struct address *from,
+                       const struct service *to, flow_handler *handle, void *into,
+                       struct error *why);
+
+/* From here on the kernel tells of each connection as it begins, made or not. False
+ * where it does not. */
+bool helper_flows_listen(struct flows *flows);
+
+/* Hands on all that began, in either family, since then or the last time, and listens no
+ * more. False: of some it was not told, as they were too many. */
+bool helper_flows_hear(struct flows *flows, flow_handler *handle, void *into);
 
 /* Ends the connections from an address to a service. TCP that ends on this host gets a
  * reset on both ends. Of the others connection tracking forgets that they were

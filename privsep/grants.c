@@ -139,6 +139,8 @@ void helper_grants_load(struct grants *grants, int64_t now)
 
             memcpy(grant, bytes + at, sizeof *grant);
             grant->touched = 0;
+            if (grant->watched == WATCH_BEGINS) /* whoever listened has gone */
+                grant->watched = UNWATCHED;
             if (is_sane(grant, now))
                 grants->count++;
         }

@@ -14,6 +14,10 @@
 
 enum { GRANT_FLOWS = 16 };
 
+/* What is known of its use: nothing that counts; all, as the kernel told whenever it was
+ * asked; or it has just been opened, and what comes in is listened for. */
+enum grant_watch { UNWATCHED, WATCHED, WATCH_BEGINS };
+
 struct grant {
     uint8_t key_id[KEY_ID_SIZE];
     struct address address;
@@ -31,7 +35,7 @@ struct grant {
     /* Was it used? See usage.h. */
     int64_t look_at;      /* when to ask next, CLOCK_BOOTTIME, nanoseconds; 0: never */
     uint32_t look_after;  /* milliseconds between the last two */
-    uint32_t watched;     /* 1: the kernel told, whenever it was asked */
+    uint32_t watched;     /* enum grant_watch */
     uint32_t used;        /* connections that came in through it, as far as was asked */
     uint32_t connections; /* how many it admits; 0: any number */
     uint32_t id;          /* no other grant of this boot has it */

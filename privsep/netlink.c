@@ -9,7 +9,8 @@
 
 enum {
     ANSWER_SIZE = 32768, /* the most that the kernel puts into one (netlink_recvmsg) */
-    SECONDS_MAX = 1,     /* for all of the answers to one question */
+    SECONDS_MAX = 1,     /* for all of the answers to one question, all that was heard */
+    UNASKED = 0,         /* the sequence number of what the kernel tells by itself */
 };
 
 /* To the kernel alone: nobody else's messages are sent here by it. */
@@ -120,8 +121,9 @@ static int read_datagram(struct span from, uint32_t sequence, answer_handler *ha
 }
 
 /* The next datagram of the kernel's, which has put it there before send(2), or the
- * recv(2) before this one, returned. False when there is none, or it is cut. */
-static bool receive(int fd, uint8_t *bytes, struct span *got)
+ * recv(2) before this one, returned. An errno: EAGAIN when there is none, EIO when it is
+ * cut or somebody else's. */
+static int receive(int fd, uint8_t *bytes, struct span *got)
 {
     struct sockaddr_nl sender = {0};
     struct iovec part = {.iov_base = bytes, .iov_len = ANSWER_SIZE};
@@ -132,27 +134,44 @@ static bool receive(int fd, uint8_t *bytes, struct span *got)
     do
         n = recvmsg(fd, &header, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    *got = (struct span){bytes, n > 0 ? (size_t)n : 0};
+    if (n < 0)
+        return errno;
+    *got = (struct span){bytes, (size_t)n};
     return n > 0 && !(header.msg_flags & MSG_TRUNC) && header.msg_namelen == sizeof sender &&
-           sender.nl_pid == 0;
+                   sender.nl_pid == 0
+               ? 0
+               : EIO;
+}
+
+static uint8_t *answer_space(void)
+{
+    static uint8_t bytes[ANSWER_SIZE];
+
+    return bytes;
+}
+
+static int64_t patience_ends(void)
+{
+    return clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
 }
 
 int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
 {
     static uint32_t sequence;
-    static uint8_t bytes[ANSWER_SIZE];
-    int64_t until = clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
+    int64_t until = patience_ends();
     int result = -1;
 
     if (*fd < 0)
         return EOPNOTSUPP;
-    q->header.nlmsg_seq = ++sequence;
+    if (++sequence == UNASKED)
+        sequence++;
+    q->header.nlmsg_seq = sequence;
     if (send(*fd, q, q->header.nlmsg_len, MSG_DONTWAIT) != (ssize_t)q->header.nlmsg_len)
         return give_up(fd);
     while (result < 0) { /* at least once: who was asleep meanwhile has the answer */
         struct span got;
 
-        if (!receive(*fd, bytes, &got))
+        if (receive(*fd, answer_space(), &got) != 0)
             return give_up(fd);
         result = read_datagram(got, q->header.nlmsg_seq, handle, into);
         if (result < 0 && clock_boot_ns() > until)
@@ -160,6 +179,25 @@ int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void 
     }
     /* An end that is none would leave answers to be taken for the next question's. */
     return result == EIO ? give_up(fd) : result;
+}
+
+int helper_netlink_hear(int fd, answer_handler *handle, void *into)
+{
+    int64_t until = patience_ends();
+
+    for (;;) {
+        struct span got;
+        int error = receive(fd, answer_space(), &got);
+
+        if (error == EAGAIN)
+            return 0;
+        if (error == 0 && read_datagram(got, UNASKED, handle, into) >= 0)
+            error = EIO;
+        if (error == 0 && clock_boot_ns() > until)
+            error = ETIMEDOUT;
+        if (error)
+            return error;
+    }
 }
 
 /* ---- attributes --------------------------------------------------------- */

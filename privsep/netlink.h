@@ -55,6 +55,11 @@ void helper_netlink_end_nest(union question *q, uint32_t at);
  * and EOPNOTSUPP from then on. */
 int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
+/* Hands on all that the kernel has told a socket by itself, which is in a multicast
+ * group. 0 once there is nothing more, or an errno: some is lost (ENOBUFS: there was more
+ * than the socket's buffer holds). */
+int helper_netlink_hear(int fd, answer_handler *handle, void *into);
+
 /* The first attribute of a type, with and without its header; none: NULL. */
 struct span helper_netlink_find_whole(struct span in, unsigned type);
 struct span helper_netlink_find(struct span in, unsigned type);

@@ -120,8 +120,7 @@ static void plan_retry(struct helper *h)
         h->retry_at = seconds_from_now(RETRY_SECONDS);
 }
 
-/* Its door is shut by now: what came in through it has come. */
-static void log_ended(struct helper *h, struct grant *grant, const char *why)
+static void log_end_of(const struct helper *h, const struct grant *grant, const char *why)
 {
     const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
     char service[SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
@@ -130,15 +129,19 @@ static void log_ended(struct helper *h, struct grant *grant, const char *why)
                                     .service = service_format(&grant->service, service),
                                     .verdict = "ended"};
 
-    helper_usage_finish(&h->flows, grant);
     log_info_about(&about, "%s: %s for %s has ended: %s; %s", about.profile, service, address, why,
                    helper_usage_text(grant));
 }
 
-static void log_over(struct helper *h, struct grant *grant)
+/* Their doors are shut by now: what came in through them has come. `why` is NULL where
+ * the grants tell. */
+static void log_ends(struct helper *h, struct grant *ended, size_t count, const char *why)
 {
-    log_ended(h, grant, helper_usage_is_full(grant) ? "it has had its connections"
-                                                    : "the window is over");
+    helper_usage_finish(&h->flows, &h->grants, ended, count);
+    for (size_t i = 0; i < count; i++)
+        log_end_of(h, &ended[i], why                               ? why
+                                 : helper_usage_is_full(&ended[i]) ? "it has had its connections"
+                                                                   : "the window is over");
 }
 
 static void serve_deadlines(struct helper *h)
@@ -151,8 +154,7 @@ static void serve_deadlines(struct helper *h)
             mend(h, family, helper_firewall_rewrite);
     if (ended > 0)
         helper_grants_store(&h->grants);
-    for (size_t i = 0; i < ended; i++) /* last: the log may be slow */
-        log_over(h, &h->grants.items[h->grants.count + i]);
+    log_ends(h, h->grants.items + h->grants.count, ended, NULL); /* last: it may be slow */
 }
 
 /* A grant that has had its connections ends at once. */
@@ -340,8 +342,7 @@ static int stop(struct helper *h)
                 mend(h, family, helper_firewall_clear);
     tell_counts(h);
     helper_firewall_close(&h->firewall);
-    for (size_t i = 0; i < ended; i++)
-        log_ended(h, &h->grants.items[i], "portsmithd stops");
+    log_ends(h, h->grants.items, ended, "portsmithd stops");
     if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
         log_warnx("live grants could not be removed; they end at their deadlines");
         return HELPER_EXIT_FAILURE;
@@ -356,9 +357,8 @@ static void serve_order(struct helper *h, const struct helper_order *order)
 
     helper_answer(&h->dispatch, order, &answer, &ended);
     tell_answer(&answer);
-    for (uint32_t i = 0; i < answer.closed; i++) /* last: the log may be slow */
-        log_ended(h, &ended[i], order->kill ? "closed by an admin, with its connections"
-                                            : "closed by an admin");
+    log_ends(h, ended, answer.closed, /* last: it may be slow */
+             order->kill ? "closed by an admin, with its connections" : "closed by an admin");
     free(ended);
 }
 
@@ -377,6 +377,8 @@ static int serve_supervisor(struct helper *h)
         return -1;
     }
     serve_the_rest(h);
+    if (helper_usage_hand_over(&h->flows, &h->grants))
+        helper_grants_store(&h->grants);
     tell_counts(h);
     helper_firewall_close(&h->firewall);
     return HELPER_EXIT_OK;
@@ -521,8 +523,8 @@ static bool take_over_grants(struct helper *h, struct error *why)
     keep_permitted_grants(h);
     if (!establish(h, why) || !helper_grants_save(grants, why))
         return false;
-    for (size_t i = grants->count; i < loaded; i++) /* last: the log may be slow */
-        log_ended(h, &grants->items[i], "it is no longer permitted");
+    log_ends(h, grants->items + grants->count, loaded - grants->count, /* last: it may be slow */
+             "it is no longer permitted");
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;

@@ -1,16 +1,18 @@
 #include "usage.h"
 
 #include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "log.h"
 
 enum {
-    FIRST_LOOK_MS = 1000,    /* the next one after twice the time, and so on; */
-    LAST_LOOK_MS = 60000,    /* what has ended is remembered for longer (flows.h) */
-    CLOSE_LOOK_MS = 250,     /* where connections are counted */
-    REST = 10,               /* times as long as a look took there is none: the kernel goes
-                                through all that the host has, milliseconds or more */
+    FIRST_LOOK_MS = 250,  /* where connections are counted, always; else the next one after
+                             twice the time, and so on; */
+    LAST_LOOK_MS = 60000, /* what has ended is remembered for longer (flows.h) */
+    REST = 10,            /* times as long as a look took there is none: the kernel goes
+                             through all that the host has, milliseconds or more */
 };
 
 static bool is_known(const struct grant *grant, uint32_t id)
@@ -29,27 +31,146 @@ static void remember(struct grant *grant, uint32_t id)
         grant->flows[grant->flow_count++] = id;
 }
 
-static void note_older(void *into, const struct flow *flow)
+/* ---- the grants of one look --------------------------------------------- */
+
+/* Sorted by what they open, for whom: so does a connection find its grants among
+ * thousands. */
+struct view {
+    struct grant **grants; /* allocated */
+    size_t count;
+};
+
+static int compare_doors(const struct grant *grant, const struct address *address,
+                         const struct service *service)
 {
-    remember(into, flow->id);
+    int order = memcmp(grant->address.bytes, address->bytes, sizeof address->bytes);
+
+    return order ? order : service_compare(&grant->service, service);
 }
 
-static void count_new(void *into, const struct flow *flow)
+static int compare_grants(const void *a, const void *b)
 {
-    struct grant *grant = into;
+    const struct grant *const *left = a, *const *right = b;
 
-    if (is_known(grant, flow->id))
-        return;
-    remember(grant, flow->id);
-    grant->used++;
+    return compare_doors(*left, &(*right)->address, &(*right)->service);
 }
 
-static bool ask(struct flows *flows, struct grant *grant, flow_handler *handle)
+/* The first grant that a connection may have come in through, or where it would be. */
+static size_t first_of(const struct view *view, const struct flow *flow)
+{
+    size_t low = 0, high = view->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare_doors(view->grants[middle], &flow->from, &flow->to) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool opens_to(const struct view *view, size_t i, const struct flow *flow)
+{
+    return i < view->count && compare_doors(view->grants[i], &flow->from, &flow->to) == 0;
+}
+
+static void meet(void *into, const struct flow *flow)
+{
+    const struct view *view = into;
+
+    for (size_t i = first_of(view, flow); opens_to(view, i, flow); i++) {
+        struct grant *grant = view->grants[i];
+
+        if (is_known(grant, flow->id))
+            continue;
+        remember(grant, flow->id);
+        grant->used += grant->watched != WATCH_BEGINS; /* else see `hear` */
+    }
+}
+
+/* One that was heard to begin is not older than the door. If it is not known yet, it
+ * was not made when it was looked for, and the next look meets it. */
+static void hear(void *into, const struct flow *flow)
+{
+    const struct view *view = into;
+
+    for (size_t i = first_of(view, flow); opens_to(view, i, flow); i++) {
+        struct grant *grant = view->grants[i];
+
+        grant->used += grant->watched == WATCH_BEGINS && is_known(grant, flow->id);
+    }
+}
+
+/* What all of a family's grants have in common; tells whether there is any. */
+static bool narrow(const struct view *view, bool ipv6, const struct address **from,
+                   const struct service **to)
+{
+    bool any = false;
+
+    *from = NULL;
+    *to = NULL;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct grant *grant = view->grants[i];
+
+        if (address_is_ipv4(&grant->address) == ipv6)
+            continue;
+        if (!any) {
+            *from = &grant->address;
+            *to = &grant->service;
+        }
+        any = true;
+        if (*from && !address_equal(*from, &grant->address))
+            *from = NULL;
+        if (*to && service_compare(*to, &grant->service) != 0)
+            *to = NULL;
+    }
+    return any;
+}
+
+/* A limit holds by what is told now; of the others, what was missed once stays so. */
+static void note_told(const struct view *view, bool ipv6, bool told)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        struct grant *grant = view->grants[i];
+
+        if (address_is_ipv4(&grant->address) == ipv6)
+            continue;
+        if (!told)
+            grant->watched = UNWATCHED;
+        else if (grant->connections)
+            grant->watched = WATCHED;
+    }
+}
+
+static void ask(struct flows *flows, struct view *view)
 {
     struct error why;
 
-    return helper_flows_each(flows, &grant->address, &grant->service, handle, grant, &why);
+    for (int ipv6 = 0; ipv6 <= 1; ipv6++) {
+        const struct address *from;
+        const struct service *to;
+
+        if (narrow(view, ipv6, &from, &to))
+            note_told(view, ipv6, helper_flows_each(flows, ipv6, from, to, meet, view, &why));
+    }
 }
+
+/* First what there is, then what began: so nothing is between the two. */
+static void look_at(struct flows *flows, struct view *view)
+{
+    bool heard;
+
+    qsort(view->grants, view->count, sizeof *view->grants, compare_grants);
+    ask(flows, view);
+    heard = helper_flows_hear(flows, hear, view);
+    for (size_t i = 0; i < view->count; i++)
+        if (view->grants[i]->watched == WATCH_BEGINS)
+            view->grants[i]->watched = heard ? WATCHED : UNWATCHED;
+}
+
+/* ---- beginning ---------------------------------------------------------- */
 
 static void ignore(void *into, const struct flow *flow)
 {
@@ -61,7 +182,7 @@ bool helper_usage_try(struct flows *flows, struct error *why)
     static const struct address nobody = {{0}};
     static const struct service nothing = {IPPROTO_TCP, 1};
 
-    return helper_flows_each(flows, &nobody, &nothing, ignore, NULL, why);
+    return helper_flows_each(flows, true, &nobody, &nothing, ignore, NULL, why);
 }
 
 static void plan(struct grant *grant, uint32_t milliseconds)
@@ -70,12 +191,44 @@ static void plan(struct grant *grant, uint32_t milliseconds)
     grant->look_at = clock_boot_ns() + milliseconds * (int64_t)NSEC_PER_MSEC;
 }
 
+static void note_older(void *into, const struct flow *flow)
+{
+    remember(into, flow->id);
+}
+
+static bool ask_for_older(struct flows *flows, struct grant *grant)
+{
+    struct error why;
+
+    return helper_flows_each(flows, !address_is_ipv4(&grant->address), &grant->address,
+                             &grant->service, note_older, grant, &why);
+}
+
 void helper_usage_begin(struct flows *flows, struct grant *grant)
 {
-    grant->watched = ask(flows, grant, note_older);
+    if (grant->connections == 0 && helper_flows_listen(flows))
+        grant->watched = WATCH_BEGINS;
+    else
+        grant->watched = ask_for_older(flows, grant) ? WATCHED : UNWATCHED;
     if (grant->watched || grant->connections)
-        plan(grant, grant->connections ? CLOSE_LOOK_MS : FIRST_LOOK_MS);
+        plan(grant, FIRST_LOOK_MS);
 }
+
+static bool any_begins(const struct grants *grants)
+{
+    for (size_t i = grants->count; i > 0; i--) /* the newest are last */
+        if (grants->items[i - 1].watched == WATCH_BEGINS)
+            return true;
+    return false;
+}
+
+void helper_usage_take_back(struct flows *flows, const struct grants *grants)
+{
+    if (flows->listening && !any_begins(grants))
+        helper_flows_hear(flows, ignore, NULL);
+}
+
+/* ---- looking ------------------------------------------------------------ */
 
 bool helper_usage_is_full(const struct grant *grant)
 {
@@ -87,62 +240,116 @@ static void plan_next(struct grant *grant)
     uint32_t twice = 2 * grant->look_after;
 
     if (grant->connections)
-        plan(grant, CLOSE_LOOK_MS);
-    else if (grant->used)
+        plan(grant, FIRST_LOOK_MS);
+    else if (grant->used || !grant->watched)
         grant->look_at = 0;
     else
         plan(grant, twice < LAST_LOOK_MS ? twice : LAST_LOOK_MS);
 }
 
-void helper_usage_finish(struct flows *flows, struct grant *grant)
+static bool is_due(const struct grant *grant, int64_t now)
 {
-    if (!grant->watched || grant->used)
-        return;
-    grant->watched = ask(flows, grant, count_new);
+    return grant->look_at != 0 && grant->look_at <= now;
 }
 
-/* So that each has its turn where there are more looks than time for them. */
-static struct grant *longest_due(struct grants *grants, int64_t now)
+static bool any_is_due(const struct grants *grants, int64_t now)
 {
-    struct grant *found = NULL;
+    for (size_t i = 0; i < grants->count; i++)
+        if (is_due(&grants->items[i], now))
+            return true;
+    return false;
+}
 
-    for (size_t i = 0; i < grants->count; i++) {
+/* Those that are due by `now`, and those that just begin, as what began is told once.
+ * There is room for `more`. Without memory there are none. */
+static struct view view_of(struct grants *grants, int64_t now, size_t more)
+{
+    struct view view = {.grants = calloc(grants->count + more + 1, sizeof *view.grants)};
+
+    for (size_t i = 0; view.grants && i < grants->count; i++) {
         struct grant *grant = &grants->items[i];
 
-        if (grant->look_at != 0 && grant->look_at <= now &&
-            (!found || grant->look_at < found->look_at))
-            found = grant;
+        if (is_due(grant, now) || grant->watched == WATCH_BEGINS)
+            view.grants[view.count++] = grant;
     }
-    return found;
+    return view;
 }
 
-static void look_and_rest(struct flows *flows, struct grants *grants, struct grant *grant)
+static void look_and_rest(struct flows *flows, struct grants *grants, struct view *view)
 {
     const int64_t start = clock_boot_ns();
     int64_t end;
 
-    grant->watched = ask(flows, grant, count_new);
+    look_at(flows, view);
     end = clock_boot_ns();
     grants->no_look_before = end + REST * (end - start);
 }
 
-bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now)
+static void conclude(struct grant *grant, int64_t now)
 {
-    struct grant *grant = now < grants->no_look_before ? NULL : longest_due(grants, now);
-    uint32_t before;
-
-    if (!grant)
-        return false;
-    before = grant->used;
-    look_and_rest(flows, grants, grant);
-    grant->look_at = 0;
     if (!grant->watched && grant->connections) /* the next helper asks anew */
         fatalx("the kernel does not tell which connections there are: starting again");
-    if (grant->watched)
-        plan_next(grant);
+    plan_next(grant);
     if (helper_usage_is_full(grant))
         helper_grants_shorten(grant, now);
-    return grant->used != before;
+}
+
+/* Grows with each connection that is met, and with each grant that is looked at for the
+ * first time. */
+static uint64_t known_of(const struct view *view)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < view->count; i++)
+        sum += view->grants[i]->used + (view->grants[i]->watched != WATCH_BEGINS);
+    return sum;
+}
+
+bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now)
+{
+    struct view view;
+    uint64_t before, after;
+
+    if (now < grants->no_look_before || !any_is_due(grants, now))
+        return false;
+    view = view_of(grants, now, 0);
+    before = known_of(&view);
+    look_and_rest(flows, grants, &view);
+    after = known_of(&view);
+    for (size_t i = 0; i < view.count; i++)
+        conclude(view.grants[i], now);
+    free(view.grants);
+    return after != before;
+}
+
+bool helper_usage_hand_over(struct flows *flows, struct grants *grants)
+{
+    struct view view = view_of(grants, 0, 0);
+    const bool any = view.count > 0;
+
+    if (any)
+        look_at(flows, &view);
+    free(view.grants);
+    return any;
+}
+
+static bool is_open_question(const struct grant *grant)
+{
+    return grant->watched && !grant->used;
+}
+
+void helper_usage_finish(struct flows *flows, struct grants *grants, struct grant *ended,
+                         size_t count)
+{
+    struct view view = view_of(grants, 0, count);
+    const size_t others = view.count;
+
+    for (size_t i = 0; view.grants && i < count; i++)
+        if (is_open_question(&ended[i]))
+            view.grants[view.count++] = &ended[i];
+    if (view.count > others)
+        look_at(flows, &view);
+    free(view.grants);
 }
 
 int64_t helper_usage_next(const struct grants *grants)

@@ -137,7 +137,7 @@ static unsigned count_flows(const char *from, const struct service *to)
     struct address address = address_of(from);
     struct seen seen = {0};
 
-    if (!helper_flows_each(&flows, &address, to, count_flow, &seen, &why))
+    if (!helper_flows_each(&flows, !address_is_ipv4(&address), &address, to, count_flow, &seen, &why))
         fail_msg("%s", why.text);
     return seen.count;
 }
@@ -199,10 +199,10 @@ static void each_connection_has_a_number_of_its_own(void **state)
 
     (void)state;
     make_connection("127.0.0.1", "127.0.0.1", ends);
-    assert_true(helper_flows_each(&flows, &from, &tcp, count_flow, &first, &why));
+    assert_true(helper_flows_each(&flows, false, &from, &tcp, count_flow, &first, &why));
     make_connection("127.0.0.1", "127.0.0.1", others);
     close_both(ends);
-    assert_true(helper_flows_each(&flows, &from, &tcp, count_flow, &both, &why));
+    assert_true(helper_flows_each(&flows, false, &from, &tcp, count_flow, &both, &why));
     assert_int_equal(both.count, 2);
     assert_int_not_equal(both.sum, first.sum);
     assert_int_not_equal(both.sum - first.sum, first.sum);
@@ -375,7 +375,7 @@ static void assert_unknown(const char *expected)
     struct address from = address_of("127.0.0.1");
     struct seen seen = {0};
 
-    assert_false(helper_flows_each(&flows, &from, &tcp, count_flow, &seen, &why));
+    assert_false(helper_flows_each(&flows, false, &from, &tcp, count_flow, &seen, &why));
     assert_int_equal(seen.count, 0);
     if (!strstr(why.text, expected))
         fail_msg("%s", why.text);

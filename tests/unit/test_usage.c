@@ -18,21 +18,24 @@ static int listener, client, accepted;
 /* How long the kernel takes to tell, besides: as with a large table. */
 static int64_t slowness;
 
-bool __wrap_helper_flows_each(struct flows *f, const struct address *from,
+static unsigned questions; /* that the kernel was asked */
+
+bool __wrap_helper_flows_each(struct flows *f, bool ipv6, const struct address *from,
                               const struct service *to, flow_handler *handle, void *into,
                               struct error *why);
-bool __real_helper_flows_each(struct flows *f, const struct address *from,
+bool __real_helper_flows_each(struct flows *f, bool ipv6, const struct address *from,
                               const struct service *to, flow_handler *handle, void *into,
                               struct error *why);
 
-bool __wrap_helper_flows_each(struct flows *f, const struct address *from,
+bool __wrap_helper_flows_each(struct flows *f, bool ipv6, const struct address *from,
                               const struct service *to, flow_handler *handle, void *into,
                               struct error *why)
 {
     const struct timespec pause = {.tv_nsec = (long)slowness};
 
+    questions++;
     nanosleep(&pause, NULL);
-    return __real_helper_flows_each(f, from, to, handle, into, why);
+    return __real_helper_flows_each(f, ipv6, from, to, handle, into, why);
 }
 
 static void make_socket(int *fd, struct sockaddr_in *at)
@@ -66,6 +69,7 @@ static int begin(void **state)
 
     (void)state;
     service.port++;
+    questions = 0;
     make_socket(&listener, &at);
     assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(listener, 8), 0);
@@ -84,18 +88,28 @@ static int end(void **state)
 }
 
 /* A grant that admits so many connections, or any number (0). */
-static struct grant *grant_of(uint8_t who, uint32_t connections)
+static struct grant *grant_for(const char *whom, uint8_t who, uint32_t connections)
 {
     const uint8_t key_id[KEY_ID_SIZE] = {who};
     struct address address;
     struct grant *grant;
 
-    assert_true(address_parse(&address, "127.0.0.1"));
+    assert_true(address_parse(&address, whom));
     helper_grants_open(&grants, key_id, &address, &service, INT64_MAX / 2);
     grant = helper_grants_find(&grants, key_id, &address, &service);
     grant->connections = connections;
     helper_usage_begin(&flows, grant);
     return grant;
+}
+
+static struct grant *grant_of(uint8_t who, uint32_t connections)
+{
+    return grant_for("127.0.0.1", who, connections);
+}
+
+static void finish(struct grant *grant)
+{
+    helper_usage_finish(&flows, &grants, grant, 1);
 }
 
 static bool look(void)
@@ -115,7 +129,9 @@ static void a_used_grant_is_looked_at_no_more(void **state)
     struct grant *grant = grant_of(1, 0);
 
     (void)state;
+    assert_true(look());
     assert_false(look());
+    assert_int_equal(grant->used, 0);
     assert_true(helper_usage_next(&grants) > 0);
     let_in();
     assert_true(look());
@@ -126,6 +142,26 @@ static void a_used_grant_is_looked_at_no_more(void **state)
     hang_up();
 }
 
+static void what_comes_before_the_first_look_counts(void **state)
+{
+    struct grant *grant;
+    int older[2];
+
+    (void)state;
+    let_in();
+    older[0] = client;
+    older[1] = accepted;
+    grant = grant_of(1, 0);
+    assert_int_equal(questions, 0); /* nobody waits for an answer */
+    let_in();
+    assert_true(look());
+    assert_int_equal(grant->used, 1);
+    assert_int_equal(helper_usage_next(&grants), 0);
+    hang_up();
+    close(older[0]);
+    close(older[1]);
+}
+
 static void looks_become_rare_but_miss_nothing(void **state)
 {
     struct grant *grant = grant_of(1, 0);
@@ -133,6 +169,7 @@ static void looks_become_rare_but_miss_nothing(void **state)
 
     (void)state;
     assert_true(grant->look_at <= before + NSEC_PER_SEC);
+    assert_true(look());
     for (int i = 0; i < 10; i++) {
         before = clock_boot_ns();
         assert_false(look());
@@ -153,15 +190,108 @@ static void what_was_there_before_does_not_count(void **state)
     (void)state;
     let_in();
     grant = grant_of(1, 0);
-    assert_false(look());
+    assert_true(look());
+    assert_int_equal(grant->used, 0);
     hang_up();
     assert_false(look());
-    helper_usage_finish(&flows, grant);
+    finish(grant);
     assert_string_equal(helper_usage_text(grant), "no connection came");
     let_in();
-    helper_usage_finish(&flows, grant);
+    finish(grant);
     assert_string_equal(helper_usage_text(grant), "it was used");
     hang_up();
+}
+
+/* What began is told once. */
+static void the_end_of_one_is_the_first_look_at_others(void **state)
+{
+    struct grant *ended = grant_of(1, 0), *other = grant_of(2, 0);
+    struct grant copy = *ended;
+
+    (void)state;
+    let_in();
+    helper_grants_remove(&grants, ended->key_id, &ended->address, &ended->service);
+    other = &grants.items[0];
+    finish(&copy);
+    assert_int_equal(copy.used, 1);
+    assert_int_equal(other->used, 1);
+    assert_false(flows.listening);
+    hang_up();
+}
+
+static void the_next_helper_knows_what_this_one_heard(void **state)
+{
+    struct grant *grant;
+
+    (void)state;
+    assert_false(helper_usage_hand_over(&flows, &grants));
+    let_in();
+    grant = grant_of(1, 0);
+    assert_true(helper_usage_hand_over(&flows, &grants));
+    assert_int_equal(grant->watched, WATCHED);
+    assert_int_equal(grant->flow_count, 1);
+    assert_int_equal(grant->used, 0);
+    assert_false(helper_usage_hand_over(&flows, &grants));
+    hang_up();
+}
+
+static void without_the_news_it_is_asked_before(void **state)
+{
+    struct grant *grant;
+
+    (void)state;
+    close(flows.news);
+    flows.news = -1;
+    let_in();
+    grant = grant_of(1, 0);
+    assert_int_equal(questions, 1);
+    assert_int_equal(grant->flow_count, 1);
+    assert_false(look());
+    hang_up();
+    let_in();
+    assert_true(look());
+    assert_int_equal(grant->used, 1);
+    hang_up();
+}
+
+/* More than there is room for. */
+static void of_lost_news_nothing_is_said(void **state)
+{
+    enum { MANY = GRANT_FLOWS / 2 };
+    struct grant *grant;
+    const int little = 1, enough = 65536;
+
+    (void)state;
+    assert_int_equal(setsockopt(flows.news, SOL_SOCKET, SO_RCVBUF, &little, sizeof little), 0);
+    grant = grant_of(1, 0);
+    for (int i = 0; i < MANY; i++) {
+        let_in();
+        hang_up();
+    }
+    assert_true(look());
+    assert_int_equal(helper_usage_next(&grants), 0);
+    assert_non_null(strstr(helper_usage_text(grant), "not known"));
+    /* Nor is what was left then news later. */
+    assert_int_equal(setsockopt(flows.news, SOL_SOCKET, SO_RCVBUF, &enough, sizeof enough), 0);
+    grant = grant_of(2, 0);
+    assert_true(look());
+    assert_int_equal(grant->used, 0);
+    assert_string_equal(helper_usage_text(grant), "no connection came");
+}
+
+static void what_is_taken_back_is_not_listened_for(void **state)
+{
+    struct grant *grant = grant_of(1, 0);
+
+    (void)state;
+    grant_of(2, 0);
+    helper_grants_remove(&grants, grant->key_id, &grant->address, &grant->service);
+    helper_usage_take_back(&flows, &grants);
+    assert_true(flows.listening); /* for the other */
+    grant = &grants.items[0];
+    helper_grants_remove(&grants, grant->key_id, &grant->address, &grant->service);
+    helper_usage_take_back(&flows, &grants);
+    assert_false(flows.listening);
 }
 
 static void a_grant_for_two_ends_with_the_second(void **state)
@@ -206,19 +336,30 @@ static void too_many_older_ones_fill_it(void **state)
     }
 }
 
-static void of_many_grants_some_are_looked_at_a_time(void **state)
+static void many_grants_take_one_question(void **state)
 {
     int64_t due;
-    int looked = 0;
 
     (void)state;
-    for (uint8_t i = 0; i < CAPACITY; i++)
+    for (uint8_t i = 1; i < CAPACITY / 2; i++)
         grant_of(i, 0);
+    for (uint8_t i = CAPACITY / 2; i < CAPACITY; i++)
+        grant_for("10.0.0.1", i, 0); /* before the other in every order */
+    assert_int_equal(questions, 0);
+    let_in();
     due = clock_boot_ns() + NSEC_PER_SEC;
-    assert_false(helper_usage_look(&flows, &grants, due));
-    for (int i = 0; i < CAPACITY; i++)
-        looked += grants.items[i].look_at > due;
-    assert_true(looked > 0 && looked < CAPACITY);
+    assert_true(helper_usage_look(&flows, &grants, due));
+    assert_int_equal(questions, 1);
+    for (size_t i = 0; i < grants.count; i++) {
+        const struct grant *grant = &grants.items[i];
+
+        assert_int_equal(grant->used, grant->key_id[0] < CAPACITY / 2);
+        assert_true(grant->look_at == 0 || grant->look_at > due - NSEC_PER_SEC);
+    }
+    hang_up();
+    grant_for("::1", CAPACITY, 0); /* of each family its own */
+    helper_usage_finish(&flows, &grants, grants.items, grants.count);
+    assert_int_equal(questions, 3);
 }
 
 static void a_slow_look_is_followed_by_a_rest(void **state)
@@ -241,23 +382,6 @@ static void a_slow_look_is_followed_by_a_rest(void **state)
     hang_up();
 }
 
-static void each_has_its_turn(void **state)
-{
-    enum { WATCHED = 3 };
-    const int64_t far = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC;
-    int64_t first[WATCHED];
-
-    (void)state;
-    for (uint8_t i = 0; i < WATCHED; i++)
-        grant_of(i, 2);
-    for (int i = 0; i < WATCHED; i++)
-        first[i] = grants.items[i].look_at;
-    for (int i = 0; i < WATCHED; i++)
-        assert_false(helper_usage_look(&flows, &grants, far)); /* all are due */
-    for (int i = 0; i < WATCHED; i++)
-        assert_true(grants.items[i].look_at > first[i]);
-}
-
 static void where_it_is_not_told_it_is_not_known(void **state)
 {
     struct grant *grant;
@@ -270,8 +394,9 @@ static void where_it_is_not_told_it_is_not_known(void **state)
     assert_false(helper_usage_try(&flows, &why));
     assert_non_null(strstr(why.text, "nf_conntrack_netlink"));
     grant = grant_of(1, 0);
+    assert_true(look());
     assert_int_equal(helper_usage_next(&grants), 0);
-    helper_usage_finish(&flows, grant);
+    finish(grant);
     assert_non_null(strstr(helper_usage_text(grant), "not known"));
 }
 
@@ -289,13 +414,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_GRANTS(without_grants_there_is_no_look),
         WITH_GRANTS(a_used_grant_is_looked_at_no_more),
+        WITH_GRANTS(what_comes_before_the_first_look_counts),
         WITH_GRANTS(looks_become_rare_but_miss_nothing),
         WITH_GRANTS(what_was_there_before_does_not_count),
+        WITH_GRANTS(the_end_of_one_is_the_first_look_at_others),
+        WITH_GRANTS(the_next_helper_knows_what_this_one_heard),
+        WITH_GRANTS(without_the_news_it_is_asked_before),
+        WITH_GRANTS(of_lost_news_nothing_is_said),
+        WITH_GRANTS(what_is_taken_back_is_not_listened_for),
         WITH_GRANTS(a_grant_for_two_ends_with_the_second),
         WITH_GRANTS(too_many_older_ones_fill_it),
-        WITH_GRANTS(of_many_grants_some_are_looked_at_a_time),
+        WITH_GRANTS(many_grants_take_one_question),
         WITH_GRANTS(a_slow_look_is_followed_by_a_rest),
-        WITH_GRANTS(each_has_its_turn),
         WITH_GRANTS(where_it_is_not_told_it_is_not_known),
     };
 
