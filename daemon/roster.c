@@ -4,40 +4,45 @@
 #include <sodium.h>
 #include <string.h>
 
-enum {
-    TOKEN = 1000, /* in thousandths */
-    BURST = 32,
-    PER_SECOND = 8,
+enum { BURST = 32, TOKEN_MS = 125 /* a second earns eight */ };
+
+/* The index is all that garbage meets, so it is small enough to stay in the processor's
+ * cache. An entry is 0 where the place is empty. Else it holds the client's number + 1,
+ * in the bits of the mask, and above them as many bits of its key id, which turn away
+ * nearly all that is somebody else's. It is never more than half full: so the number has
+ * room, and a search an end. A key id is as good as random: it is a hash. */
+struct search {
+    size_t place;
+    uint32_t tag; /* what an entry of this key id has above the mask */
 };
 
-static size_t first_place(const struct roster *roster, const uint8_t *key_id)
+static struct search search_for(const struct roster *roster, const uint8_t *key_id)
 {
     uint64_t id;
 
-    memcpy(&id, key_id, sizeof id); /* as good as random: it is a hash */
-    return id & roster->mask;
+    memcpy(&id, key_id, sizeof id);
+    return (struct search){.place = id & roster->mask, .tag = (uint32_t)(id >> 32) & ~roster->mask};
 }
 
-/* The client's place, or the empty one where it would be. The table is never
- * more than half full, so there is an end. */
-static struct client *place_of(const struct roster *roster, const uint8_t *key_id)
+static void add(struct roster *roster, uint32_t number, const struct profile *profile)
 {
-    size_t i = first_place(roster, key_id);
+    struct search at = search_for(roster, profile->key_id);
+    struct client *client = &roster->clients[number];
 
-    while (roster->table[i].used && memcmp(roster->table[i].key_id, key_id, KEY_ID_SIZE) != 0)
-        i = (i + 1) & roster->mask;
-    return &roster->table[i];
-}
-
-static void add(struct roster *roster, const struct profile *profile)
-{
-    struct client *client = place_of(roster, profile->key_id);
-
-    client->used = true;
+    while (roster->index[at.place] != 0)
+        at.place = (at.place + 1) & roster->mask;
+    roster->index[at.place] = at.tag | (number + 1);
     memcpy(client->key_id, profile->key_id, KEY_ID_SIZE);
     memcpy(client->envelope_key, profile->envelope_key, KEY_SIZE);
     memcpy(client->public_key, profile->public_key, KEY_SIZE);
     client->port = profile->port;
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = sodium_allocarray(count, size);
+
+    return memory ? memset(memory, 0, count * size) : NULL;
 }
 
 bool roster_create(struct roster *roster, const struct config *config, struct error *why)
@@ -46,24 +51,31 @@ bool roster_create(struct roster *roster, const struct config *config, struct er
 
     while (places < config->profile_count * 2)
         places *= 2;
-    roster->mask = places - 1;
-    roster->table = sodium_allocarray(places, sizeof *roster->table);
-    if (!roster->table)
+    roster->mask = (uint32_t)(places - 1);
+    roster->index = allocate(places, sizeof *roster->index);
+    roster->clients = allocate(config->profile_count, sizeof *roster->clients);
+    if (!roster->index || !roster->clients)
         return error_set(why, "no locked memory for %zu profiles: %s", config->profile_count,
                          strerror(errno));
-    memset(roster->table, 0, places * sizeof *roster->table);
     envelope_gate_key(roster->gate, config->server_public);
     memcpy(roster->server_public, config->server_public, KEY_SIZE);
     for (size_t i = 0; i < config->profile_count; i++)
-        add(roster, &config->profiles[i]);
+        add(roster, (uint32_t)i, &config->profiles[i]);
     return true;
 }
 
 struct client *roster_find(const struct roster *roster, const uint8_t key_id[static KEY_ID_SIZE])
 {
-    struct client *client = place_of(roster, key_id);
+    struct search at = search_for(roster, key_id);
+    uint32_t entry;
 
-    return client->used ? client : NULL;
+    for (; (entry = roster->index[at.place]) != 0; at.place = (at.place + 1) & roster->mask) {
+        struct client *client = &roster->clients[(entry & roster->mask) - 1];
+
+        if ((entry & ~roster->mask) == at.tag && memcmp(client->key_id, key_id, KEY_ID_SIZE) == 0)
+            return client;
+    }
+    return NULL;
 }
 
 bool roster_counter_is_repeat(const struct client *client, uint64_t counter)
@@ -103,26 +115,26 @@ void roster_learn(struct client *client, const uint64_t counters[static MARK_COU
     memcpy(client->counters, counters, sizeof client->counters);
 }
 
-/* In thousandths: a millisecond earns PER_SECOND of them. */
-static uint32_t tokens_at(const struct bucket *bucket, int64_t now)
+/* When the bucket would be full again, had it given `price` tokens now. */
+static int64_t full_after(const struct bucket *bucket, uint32_t price, int64_t now)
 {
-    int64_t full = (int64_t)BURST * TOKEN;
-    int64_t tokens = bucket->tokens + (now - bucket->filled) * PER_SECOND;
+    return (bucket->full > now ? bucket->full : now) + (int64_t)price * TOKEN_MS;
+}
 
-    return (uint32_t)(tokens > full || tokens < 0 ? full : tokens);
+static bool has_tokens(const struct bucket *bucket, uint32_t price, int64_t now)
+{
+    return full_after(bucket, price, now) - now <= (int64_t)BURST * TOKEN_MS;
 }
 
 bool roster_has_token(const struct bucket *bucket, int64_t now)
 {
-    return tokens_at(bucket, now) >= TOKEN;
+    return has_tokens(bucket, 1, now);
 }
 
 bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
 {
-    bucket->tokens = tokens_at(bucket, now);
-    bucket->filled = now;
-    if (bucket->tokens < price * TOKEN)
+    if (!has_tokens(bucket, price, now))
         return false;
-    bucket->tokens -= price * TOKEN;
+    bucket->full = full_after(bucket, price, now);
     return true;
 }

@@ -15,32 +15,32 @@ enum { ROSTER_PENDING = 8 };
 
 /* Requests a second, on average, with bursts. */
 struct bucket {
-    uint32_t tokens; /* thousandths */
-    int64_t filled;  /* CLOCK_BOOTTIME, milliseconds */
+    int64_t full; /* when it is again, CLOCK_BOOTTIME in milliseconds; past: it is */
 };
 
 struct client {
     uint8_t key_id[KEY_ID_SIZE];
     uint8_t envelope_key[KEY_SIZE];
     uint8_t public_key[KEY_SIZE];
-    uint16_t port; /* where it must knock, host order */
-    bool used;     /* false: an empty place in the table */
     uint64_t counters[MARK_COUNTERS];  /* the helper's mark, as last told */
     uint64_t pending[ROSTER_PENDING];  /* counters last passed on, a ring */
-    uint8_t next_pending;
     struct bucket honest;   /* spent by well-signed, timely knocks alone */
     struct bucket doubtful; /* spent by all others: they cannot use up the other */
+    uint16_t port; /* where it must knock, host order */
+    uint8_t next_pending;
 };
 
 struct roster {
-    struct client *table; /* locked memory */
-    size_t mask;          /* places - 1, a power of two less one */
+    struct client *clients; /* in the configuration's order, in locked memory */
+    uint32_t *index; /* where they are found: roster.c; locked, too */
+    uint32_t mask;   /* places of the index - 1, a power of two less one */
     uint8_t gate[GATE_KEY_SIZE];
     uint8_t server_public[KEY_SIZE];
 };
 
-/* Builds the table of a configuration's profiles, in memory of its own that is
- * locked. False with the reason when there is not enough. */
+/* Builds the roster of a configuration's profiles, each with a key id of its own, in
+ * memory of its own that is locked: 224 bytes for each, and 8 to 16 of index. False
+ * with the reason when there is not enough. */
 bool roster_create(struct roster *roster, const struct config *config, struct error *why);
 
 /* NULL when no profile has that key id. */

@@ -4,10 +4,36 @@
 
 #include "roster.h"
 
-enum { MANY = 1024, BURST = 32 }; /* as many as a table's places might be */
+enum { MANY = 1024, FULL = 10000, BURST = 32 };
 
-static struct profile profiles[MANY];
+static struct profile profiles[FULL];
 
+static void set_key_id(uint8_t *key_id, uint64_t id)
+{
+    memcpy(key_id, &id, KEY_ID_SIZE);
+}
+
+/* Which bits of a key id are the client's number, the others being those of `rest`. Of
+ * MANY clients the low eleven bits choose the place in the index, where searches begin;
+ * the uppermost 21 are in the entry. */
+static const struct series {
+    const char *name;
+    unsigned shift;
+    uint64_t rest;
+} series[] = {
+    {"each has a place of its own", 0, 0},
+    {"all want the first place", 48, 0},
+    {"all want the last place, and go round", 48, UINT64_MAX},
+    {"all have the same entry but for their numbers", 32, 0},
+    {"all have the same entry, and go round", 32, UINT64_MAX},
+};
+
+static uint64_t id_in(const struct series *of, size_t number)
+{
+    return (uint64_t)number << of->shift ^ of->rest;
+}
+
+/* Of `count` profiles whose key ids are there already. */
 static void make_roster(struct roster *roster, size_t count)
 {
     struct config config = {.profiles = profiles, .profile_count = count};
@@ -16,17 +42,26 @@ static void make_roster(struct roster *roster, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct profile *p = &profiles[i];
 
-        *p = (struct profile){.port = (uint16_t)(1 + i)};
-        memset(p->envelope_key, (int)i & 0xff, KEY_SIZE);
-        memset(p->public_key, (int)(i + 1) & 0xff, KEY_SIZE);
+        p->port = (uint16_t)(1 + i);
+        randombytes_buf(p->envelope_key, KEY_SIZE);
+        randombytes_buf(p->public_key, KEY_SIZE);
     }
     randombytes_buf(config.server_public, KEY_SIZE);
-    /* Nothing in the low bits: all of them want the same place. */
-    for (size_t i = 0; i < count; i++) {
-        profiles[i].key_id[6] = (uint8_t)(i >> 8);
-        profiles[i].key_id[7] = (uint8_t)i;
-    }
     assert_true(roster_create(roster, &config, &why));
+    assert_memory_equal(roster->server_public, config.server_public, KEY_SIZE);
+}
+
+static void make_series(struct roster *roster, const struct series *of, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        set_key_id(profiles[i].key_id, id_in(of, i));
+    make_roster(roster, count);
+}
+
+static void free_roster(struct roster *roster)
+{
+    sodium_free(roster->index);
+    sodium_free(roster->clients);
 }
 
 static void check_all_are_found(const struct roster *roster, size_t count)
@@ -42,44 +77,87 @@ static void check_all_are_found(const struct roster *roster, size_t count)
     }
 }
 
-static void colliding_clients_are_all_found(void **state)
+static bool is_found(const struct roster *roster, uint64_t id)
 {
-    struct roster roster;
+    uint8_t key_id[KEY_ID_SIZE];
 
-    (void)state;
-    make_roster(&roster, MANY);
-    check_all_are_found(&roster, MANY);
-    sodium_free(roster.table);
+    set_key_id(key_id, id);
+    return roster_find(roster, key_id) != NULL;
 }
 
-static void strangers_are_not_found(void **state)
+static void clients_are_found_and_strangers_are_not(void **state)
 {
-    uint8_t key_id[KEY_ID_SIZE] = {[6] = 0xff, [7] = 0xff};
     struct roster roster;
 
     (void)state;
-    make_roster(&roster, MANY);
-    assert_null(roster_find(&roster, key_id)); /* collides with all of them */
-    for (int i = 0; i < 1000; i++) {
-        randombytes_buf(key_id, sizeof key_id);
-        key_id[0] |= 1; /* nobody's */
-        assert_null(roster_find(&roster, key_id));
+    for (size_t i = 0; i < COUNT_OF(series); i++) {
+        make_series(&roster, &series[i], MANY);
+        check_all_are_found(&roster, MANY);
+        for (size_t number = MANY; number < (size_t)2 * MANY; number++)
+            if (is_found(&roster, id_in(&series[i], number)))
+                fail_msg("%s: number %zu is nobody's, and found", series[i].name, number);
+        free_roster(&roster);
     }
-    sodium_free(roster.table);
 }
 
-static void an_empty_roster_finds_nobody(void **state)
+/* Where the index has as few places as it may. */
+static void a_few_clients_are_found(void **state)
 {
-    const uint8_t zeros[KEY_ID_SIZE] = {0};
     struct roster roster;
 
     (void)state;
-    make_roster(&roster, 0);
-    assert_null(roster_find(&roster, zeros));
-    sodium_free(roster.table);
-    make_roster(&roster, 1);
-    assert_non_null(roster_find(&roster, zeros));
-    sodium_free(roster.table);
+    for (size_t i = 0; i < COUNT_OF(series); i++)
+        for (size_t count = 0; count <= 9; count++) {
+            make_series(&roster, &series[i], count);
+            check_all_are_found(&roster, count);
+            for (size_t number = count; number < 100; number++)
+                assert_false(is_found(&roster, id_in(&series[i], number)));
+            free_roster(&roster);
+        }
+}
+
+static int compare_key_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, KEY_ID_SIZE);
+}
+
+/* Key ids as they are in life. Whoever differs in one bit is another. */
+static void ten_thousand_are_found(void **state)
+{
+    static uint8_t ids[FULL][KEY_ID_SIZE];
+    struct roster roster;
+
+    (void)state;
+    randombytes_buf(ids, sizeof ids);
+    for (size_t i = 0; i < FULL; i++)
+        memcpy(profiles[i].key_id, ids[i], KEY_ID_SIZE);
+    qsort(ids, FULL, KEY_ID_SIZE, compare_key_ids);
+    make_roster(&roster, FULL);
+    check_all_are_found(&roster, FULL);
+    for (size_t i = 0; i < FULL; i++)
+        for (unsigned bit = 0; bit < 64; bit++) {
+            uint8_t other[KEY_ID_SIZE];
+
+            memcpy(other, profiles[i].key_id, KEY_ID_SIZE);
+            other[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            if (!bsearch(other, ids, FULL, KEY_ID_SIZE, compare_key_ids))
+                assert_null(roster_find(&roster, other));
+        }
+    free_roster(&roster);
+}
+
+/* What the header promises of memory: clients lie close, and the index is small. */
+static void a_roster_is_small(void **state)
+{
+    struct roster roster;
+
+    (void)state;
+    assert_int_equal(sizeof *roster.clients, 224);
+    for (size_t count = 1; count <= MANY; count++) {
+        make_series(&roster, &series[0], count);
+        assert_true(roster.mask + 1 >= 2 * count && roster.mask + 1 < 4 * count);
+        free_roster(&roster);
+    }
 }
 
 /* ---- counters ----------------------------------------------------------- */
@@ -220,9 +298,10 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(colliding_clients_are_all_found),
-        cmocka_unit_test(strangers_are_not_found),
-        cmocka_unit_test(an_empty_roster_finds_nobody),
+        cmocka_unit_test(clients_are_found_and_strangers_are_not),
+        cmocka_unit_test(a_few_clients_are_found),
+        cmocka_unit_test(ten_thousand_are_found),
+        cmocka_unit_test(a_roster_is_small),
         cmocka_unit_test(a_fresh_client_may_use_any_counter),
         cmocka_unit_test(learnt_counters_are_spent),
         cmocka_unit_test(zeros_teach_nothing),
