@@ -88,7 +88,7 @@ enum backend { BACKEND_AUTO = 0, BACKEND_NFT = 1, BACKEND_LEGACY = 2 };
 /* What grants are kept as. */
 enum grant_store { GRANT_STORE_AUTO = 0, GRANT_STORE_RULES = 1, GRANT_STORE_SET = 2 };
 
-/* First message: once. Then profile_count of struct helper_profile. */
+/* First message: once. Then profile_count of struct helper_profile_message. */
 struct helper_setup {
     uint32_t mode;    /* enum helper_mode */
     uint32_t backend; /* enum backend */
@@ -119,7 +119,7 @@ struct helper_destination {
     struct address address;
 };
 
-struct helper_profile {
+struct helper_profile_message {
     char name[POLICY_NAME_SIZE];
     uint8_t needs_signed_address;
     uint8_t service_count; /* 1 to POLICY_SERVICES */

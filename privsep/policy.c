@@ -49,7 +49,7 @@ static bool destination_is_valid(const struct helper_destination *d)
     return service_is_valid(&d->service) && d->port != 0 && address_is_grantable(&d->address);
 }
 
-static bool profile_is_valid(const struct helper_profile *p)
+static bool message_is_valid(const struct helper_profile_message *p)
 {
     if (p->service_count == 0 || p->service_count > POLICY_SERVICES ||
         p->prefix_count > POLICY_PREFIXES || p->destination_count > POLICY_DESTINATIONS ||
@@ -120,6 +120,49 @@ static bool collect_destinations(struct policy *policy, struct error *why)
     return true;
 }
 
+static bool keep_lists(struct pool *pool, struct helper_profile *to,
+                       const struct helper_profile_message *from)
+{
+    to->services = pool_copy(pool, from->services, from->service_count * sizeof *from->services);
+    to->prefixes = pool_copy(pool, from->prefixes, from->prefix_count * sizeof *from->prefixes);
+    to->destinations = pool_copy(pool, from->destinations,
+                                 from->destination_count * sizeof *from->destinations);
+    to->hours = pool_copy(pool, from->hours, from->hours_count * sizeof *from->hours);
+    return to->services && to->prefixes && to->destinations && to->hours;
+}
+
+static bool keep_profile(struct pool *pool, struct helper_profile *to,
+                         const struct helper_profile_message *from)
+{
+    *to = (struct helper_profile){.needs_signed_address = from->needs_signed_address != 0,
+                                  .service_count = from->service_count,
+                                  .prefix_count = from->prefix_count,
+                                  .destination_count = from->destination_count,
+                                  .hours_count = (uint8_t)from->hours_count,
+                                  .window = from->window,
+                                  .max_window = from->max_window,
+                                  .max_grants = from->max_grants,
+                                  .connections = from->connections,
+                                  .expires = from->expires};
+    memcpy(to->name, from->name, sizeof to->name);
+    memcpy(to->public_key, from->public_key, KEY_SIZE);
+    return keep_lists(pool, to, from);
+}
+
+static bool receive_profile(struct policy *policy, size_t number, int fd, struct error *why)
+{
+    struct policy_entry *entry = &policy->entries[number];
+    struct helper_profile_message message;
+
+    if (!receive_exactly(fd, &message, sizeof message, why))
+        return false;
+    if (!message_is_valid(&message))
+        return error_set(why, "profile %zu has a value out of range", number);
+    envelope_key_id(entry->key_id, message.public_key);
+    return keep_profile(&policy->lists, &entry->profile, &message) ||
+           error_set(why, "no memory for profile %zu", number);
+}
+
 bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
 {
     struct helper_setup *setup = &policy->setup;
@@ -131,15 +174,9 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
     policy->entries = calloc((size_t)setup->profile_count + 1, sizeof *policy->entries);
     if (!policy->entries)
         return error_set(why, "no memory for %u profiles", setup->profile_count);
-    for (size_t i = 0; i < setup->profile_count; i++) {
-        struct policy_entry *entry = &policy->entries[i];
-
-        if (!receive_exactly(fd, &entry->profile, sizeof entry->profile, why))
+    for (size_t i = 0; i < setup->profile_count; i++)
+        if (!receive_profile(policy, i, fd, why))
             return false;
-        if (!profile_is_valid(&entry->profile))
-            return error_set(why, "profile %zu has a value out of range", i);
-        envelope_key_id(entry->key_id, entry->profile.public_key);
-    }
     qsort(policy->entries, setup->profile_count, sizeof *policy->entries, compare_entries);
     return collect_destinations(policy, why);
 }

@@ -8,6 +8,28 @@
 
 #include "error.h"
 #include "message.h"
+#include "pool.h"
+
+/* A struct helper_profile_message, whose lists take only the room that they need: there
+ * may be ten thousand. */
+struct helper_profile {
+    char name[POLICY_NAME_SIZE];
+    bool needs_signed_address;
+    uint8_t service_count; /* 1 to POLICY_SERVICES */
+    uint8_t prefix_count;  /* 0: any address */
+    uint8_t destination_count; /* a service has none, or one for a family */
+    uint8_t hours_count;   /* 0: at any time */
+    uint8_t public_key[KEY_SIZE];
+    uint32_t window;     /* seconds, when the knock names none */
+    uint32_t max_window; /* seconds; longer wishes are cut to it */
+    uint32_t max_grants; /* live grants of this profile */
+    uint32_t connections; /* that a grant admits; 0: any number */
+    int64_t expires;     /* seconds since the epoch; 0: never */
+    const struct service *services; /* ascending; these four lie in the policy's pool */
+    const struct prefix *prefixes;
+    const struct helper_destination *destinations;
+    const struct hours *hours; /* ascending, apart */
+};
 
 struct policy_entry {
     uint8_t key_id[KEY_ID_SIZE];
@@ -19,6 +41,7 @@ struct policy {
     struct policy_entry *entries; /* setup.profile_count of them, by key id */
     struct helper_destination *destinations; /* of all profiles, each once, ascending */
     size_t destination_count;
+    struct pool lists; /* of the profiles */
 };
 
 /* Receives the setup and then the profiles from `fd` (SOCK_SEQPACKET), blocking.

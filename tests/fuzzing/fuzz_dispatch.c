@@ -67,6 +67,7 @@ static int compare_entries(const void *a, const void *b)
  * grant, which moves. */
 static void make_people(void)
 {
+    static const struct prefix of_bob = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32};
     struct policy_entry *e = world.entries;
 
     for (size_t i = 0; i < PEOPLE; i++) {
@@ -76,7 +77,7 @@ static void make_people(void)
         crypto_sign_seed_keypair(p->public_key, world.signing[i], seed);
         envelope_key_id(e[i].key_id, p->public_key);
         memcpy(world.key_ids[i], e[i].key_id, KEY_ID_SIZE);
-        memcpy(p->services, services, sizeof p->services[0] * SERVICES);
+        p->services = services;
         p->service_count = SERVICES;
         p->window = 30;
         p->max_window = MAX_WINDOW;
@@ -84,8 +85,7 @@ static void make_people(void)
     }
     e[BOB].profile.needs_signed_address = 1;
     e[BOB].profile.prefix_count = 1;
-    e[BOB].profile.prefixes[0] = (struct prefix){.address = {{0x20, 0x01, 0x0d, 0xb8}},
-                                                 .length = 32};
+    e[BOB].profile.prefixes = &of_bob;
     e[CAROL].profile.expires = 1;
     e[DORA].profile.service_count = 1;
     e[DORA].profile.max_grants = 1;

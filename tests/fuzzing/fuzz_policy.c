@@ -11,7 +11,7 @@ enum { MESSAGES_MAX = 6 };
 
 static const struct helper_setup right_setup = {.mode = HELPER_RUN, .skew_checked = 1,
                                                 .max_skew = 300, .max_grants = 1000};
-static const struct helper_profile right_profile = {
+static const struct helper_profile_message right_profile = {
     .name = "laptop", .service_count = 1, .services[0] = {.protocol = IPPROTO_TCP, .port = 22},
     .window = 30, .max_window = 60, .max_grants = 3};
 
@@ -25,7 +25,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 /* One message, some bytes longer or shorter than it should be if the input says so. */
 static bool send_changed(int fd, struct input *in, void *message, size_t size)
 {
-    uint8_t bytes[sizeof(struct helper_setup) + sizeof(struct helper_profile)] = {0};
+    uint8_t bytes[sizeof(struct helper_setup) + sizeof(struct helper_profile_message)] = {0};
     int8_t longer = (int8_t)input_byte(in);
     uint8_t change[sizeof bytes];
 
@@ -61,7 +61,7 @@ static void check_profile(const struct helper_profile *p)
             p->connections <= CONNECTIONS_MAX && p->hours_count <= POLICY_HOURS);
 }
 
-static void check_policy(const struct policy *policy, const struct helper_profile *sent)
+static void check_policy(const struct policy *policy, const struct helper_profile_message *sent)
 {
     REQUIRE(policy->setup.mode >= HELPER_RUN && policy->setup.mode <= HELPER_RELEASE);
     REQUIRE(policy->setup.backend <= BACKEND_LEGACY);
@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
     size_t profiles = input_byte(&in) % MESSAGES_MAX;
-    struct helper_profile sent[MESSAGES_MAX];
+    struct helper_profile_message sent[MESSAGES_MAX];
     struct helper_setup setup = right_setup;
     struct policy policy = {0};
     struct error why = {""};
@@ -108,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     free(policy.entries);
     free(policy.destinations);
+    pool_free(&policy.lists);
     close(ends[1]);
     return 0;
 }

@@ -174,10 +174,11 @@ static void send_setup(const struct stage *s)
                                  .skew_checked = 1, .max_skew = 300, .max_grants = 100,
                                  .close_count = 1, .close = {{.protocol = 6, .port = 22}},
                                  .profile_count = 2};
-    struct helper_profile profile = {.service_count = 2,
-                                     .services = {{.protocol = 6, .port = 22},
-                                                  {.protocol = 17, .port = 53}},
-                                     .window = WINDOW, .max_window = 60, .max_grants = 50};
+    struct helper_profile_message profile = {.service_count = 2,
+                                             .services = {{.protocol = 6, .port = 22},
+                                                          {.protocol = 17, .port = 53}},
+                                             .window = WINDOW, .max_window = 60,
+                                             .max_grants = 50};
 
     memcpy(setup.server_public, s->server_public, KEY_SIZE);
     if (send(s->control, &setup, sizeof setup, 0) != sizeof setup)

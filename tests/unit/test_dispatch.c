@@ -58,18 +58,23 @@ static struct helper_profile *profile_of(size_t who)
 /* Alice is free; Bob must sign an address of his; Carol's time is over. */
 static void make_policy(void)
 {
+    static struct service services[2];
+    static struct prefix prefixes[2];
     struct helper_profile *p;
     struct error why;
 
     memset(&world.policy, 0, sizeof world.policy);
     memset(world.entries, 0, sizeof world.entries);
+    services[0] = service_of("tcp/22");
+    services[1] = service_of("tcp/80");
+    assert_true(prefix_parse(&prefixes[0], "192.0.2.0/24", &why));
+    assert_true(prefix_parse(&prefixes[1], "2001:db8::/32", &why));
     for (size_t i = 0; i < PEOPLE; i++) {
         p = &world.entries[i].profile;
         memcpy(world.entries[i].key_id, world.people[i].key_id, KEY_ID_SIZE);
         memcpy(p->public_key, world.people[i].public_key, KEY_SIZE);
         snprintf(p->name, sizeof p->name, "person-%zu", i);
-        p->services[0] = service_of("tcp/22");
-        p->services[1] = service_of("tcp/80");
+        p->services = services;
         p->service_count = 2;
         p->window = WINDOW;
         p->max_window = MAX_WINDOW;
@@ -78,9 +83,8 @@ static void make_policy(void)
     qsort(world.entries, PEOPLE, sizeof *world.entries, compare_entries);
     p = profile_of(BOB);
     p->needs_signed_address = 1;
+    p->prefixes = prefixes;
     p->prefix_count = 2;
-    assert_true(prefix_parse(&p->prefixes[0], "192.0.2.0/24", &why));
-    assert_true(prefix_parse(&p->prefixes[1], "2001:db8::/32", &why));
     profile_of(CAROL)->expires = 1;
     world.policy.entries = world.entries;
     world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
@@ -754,12 +758,15 @@ static void outside_its_hours_a_profile_is_refused(void **state)
 {
     struct request r = open_request(now());
     uint16_t minute = helper_policy_minute(clock_wall_ns() / NSEC_PER_SEC);
+    const struct hours almost_always[] = { /* all of the week but a few minutes */
+        {0, (uint16_t)(minute > 2 ? minute - 2 : 0)},
+        {(uint16_t)(minute + 2), MINUTES_A_WEEK},
+    };
     struct helper_profile *p = profile_of(ALICE);
 
     (void)state;
-    p->hours_count = 2; /* all of the week but a few minutes */
-    p->hours[0] = (struct hours){0, (uint16_t)(minute > 2 ? minute - 2 : 0)};
-    p->hours[1] = (struct hours){(uint16_t)(minute + 2), MINUTES_A_WEEK};
+    p->hours = almost_always;
+    p->hours_count = COUNT_OF(almost_always);
     check_denied(ALICE, &r, VERDICT_OUTSIDE_HOURS);
 }
 

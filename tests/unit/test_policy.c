@@ -10,7 +10,7 @@
 
 static const struct helper_setup good_setup = {.mode = HELPER_RUN, .backend = BACKEND_NFT,
                                                .max_grants = 10};
-static const struct helper_profile good_profile = {
+static const struct helper_profile_message good_profile = {
     .name = "someone",
     .service_count = 1,
     .services = {{.protocol = IPPROTO_TCP, .port = 22}},
@@ -23,7 +23,7 @@ static const struct helper_profile good_profile = {
 struct sent {
     const void *setup;
     size_t setup_size;
-    const struct helper_profile *profiles;
+    const struct helper_profile_message *profiles;
     size_t profile_size;
     size_t profile_count;
 };
@@ -60,10 +60,11 @@ static void forget(struct policy *policy)
 {
     free(policy->entries);
     free(policy->destinations);
+    pool_free(&policy->lists);
 }
 
-static bool receives(const struct helper_setup *setup, const struct helper_profile *profiles,
-                     size_t count)
+static bool receives(const struct helper_setup *setup,
+                     const struct helper_profile_message *profiles, size_t count)
 {
     struct sent sent = {setup, sizeof *setup, profiles, sizeof *profiles, count};
     struct policy policy;
@@ -75,7 +76,7 @@ static bool receives(const struct helper_setup *setup, const struct helper_profi
 }
 
 /* One profile with a value changed. */
-static bool receives_profile(const struct helper_profile *profile)
+static bool receives_profile(const struct helper_profile_message *profile)
 {
     struct helper_setup setup = good_setup;
 
@@ -104,7 +105,7 @@ static void a_setup_of_the_wrong_size_is_refused(void **state)
 
 static void a_profile_of_the_wrong_size_is_refused(void **state)
 {
-    struct helper_profile profiles[2] = {good_profile, good_profile};
+    struct helper_profile_message profiles[2] = {good_profile, good_profile};
     struct helper_setup setup = good_setup;
 
     (void)state;
@@ -170,7 +171,7 @@ static void shut_ports_out_of_range_are_refused(void **state)
 
 static void profiles_out_of_range_are_refused(void **state)
 {
-    struct helper_profile p = good_profile;
+    struct helper_profile_message p = good_profile;
 
     (void)state;
     assert_true(receives_profile(&p));
@@ -198,7 +199,7 @@ static void profiles_out_of_range_are_refused(void **state)
 
 static void limits_out_of_range_are_refused(void **state)
 {
-    struct helper_profile p = good_profile;
+    struct helper_profile_message p = good_profile;
 
     (void)state;
     p.window = 0;
@@ -220,23 +221,81 @@ static void limits_out_of_range_are_refused(void **state)
 
 enum { MANY = 1000 };
 
+/* Unlike others: of each list another number, up to all that there can be. */
+static struct helper_profile_message message_number(uint32_t i)
+{
+    struct helper_profile_message m = good_profile;
+    struct person person;
+
+    person_make(&person, i);
+    memcpy(m.public_key, person.public_key, KEY_SIZE);
+    snprintf(m.name, sizeof m.name, "client-%u", i);
+    m.window = i % 60 + 1;
+    m.max_grants = i + 1;
+    m.connections = i % (CONNECTIONS_MAX + 1);
+    m.expires = i;
+    m.needs_signed_address = i % 2;
+    m.service_count = (uint8_t)(i % POLICY_SERVICES + 1);
+    for (uint16_t n = 0; n < POLICY_SERVICES; n++) {
+        m.services[n].protocol = IPPROTO_UDP;
+        m.services[n].port = (uint16_t)(i + n + 1);
+    }
+    m.prefix_count = (uint8_t)(i % (POLICY_PREFIXES + 1));
+    memset(m.prefixes, (int)(i % 100) + 1, sizeof m.prefixes);
+    m.destination_count = (uint8_t)(i % (POLICY_DESTINATIONS + 1));
+    for (uint16_t n = 0; n < POLICY_DESTINATIONS; n++) {
+        m.destinations[n].service.protocol = IPPROTO_TCP;
+        m.destinations[n].service.port = m.destinations[n].port = (uint16_t)(i + n + 1);
+        m.destinations[n].address = address_of("192.168.1.10");
+    }
+    m.hours_count = i % (POLICY_HOURS + 1);
+    for (uint16_t n = 0; n < POLICY_HOURS; n++)
+        m.hours[n] = (struct hours){n, (uint16_t)(n + 1 + i)};
+    return m;
+}
+
+static void check_limits_are_kept(const struct helper_profile *kept,
+                                  const struct helper_profile_message *sent)
+{
+    assert_string_equal(kept->name, sent->name);
+    assert_memory_equal(kept->public_key, sent->public_key, KEY_SIZE);
+    assert_int_equal(kept->needs_signed_address, sent->needs_signed_address);
+    assert_int_equal(kept->window, sent->window);
+    assert_int_equal(kept->max_window, sent->max_window);
+    assert_int_equal(kept->max_grants, sent->max_grants);
+    assert_int_equal(kept->connections, sent->connections);
+    assert_int_equal(kept->expires, sent->expires);
+}
+
+static void check_lists_are_kept(const struct helper_profile *kept,
+                                 const struct helper_profile_message *sent)
+{
+    assert_int_equal(kept->service_count, sent->service_count);
+    assert_memory_equal(kept->services, sent->services,
+                        sent->service_count * sizeof *sent->services);
+    assert_int_equal(kept->prefix_count, sent->prefix_count);
+    assert_memory_equal(kept->prefixes, sent->prefixes,
+                        sent->prefix_count * sizeof *sent->prefixes);
+    assert_int_equal(kept->destination_count, sent->destination_count);
+    assert_memory_equal(kept->destinations, sent->destinations,
+                        sent->destination_count * sizeof *sent->destinations);
+    assert_int_equal(kept->hours_count, sent->hours_count);
+    assert_memory_equal(kept->hours, sent->hours, sent->hours_count * sizeof *sent->hours);
+}
+
 static void each_of_many_profiles_is_found(void **state)
 {
-    static struct helper_profile profiles[MANY];
+    static struct helper_profile_message messages[MANY];
     struct helper_setup setup = good_setup;
-    struct sent sent = {&setup, sizeof setup, profiles, sizeof *profiles, MANY};
+    struct sent sent = {&setup, sizeof setup, messages, sizeof *messages, MANY};
     struct policy policy;
     struct person person;
     struct error why;
 
     (void)state;
     setup.profile_count = MANY;
-    for (uint32_t i = 0; i < MANY; i++) {
-        person_make(&person, i);
-        profiles[i] = good_profile;
-        memcpy(profiles[i].public_key, person.public_key, KEY_SIZE);
-        profiles[i].window = i % 60 + 1;
-    }
+    for (uint32_t i = 0; i < MANY; i++)
+        messages[i] = message_number(i);
     assert_true(receive(&policy, &sent, &why));
     for (uint32_t i = 0; i < MANY; i++) {
         const struct policy_entry *entry;
@@ -244,7 +303,8 @@ static void each_of_many_profiles_is_found(void **state)
         person_make(&person, i);
         entry = helper_policy_find(&policy, person.key_id);
         assert_non_null(entry);
-        assert_memory_equal(&entry->profile, &profiles[i], sizeof *profiles);
+        check_limits_are_kept(&entry->profile, &messages[i]);
+        check_lists_are_kept(&entry->profile, &messages[i]);
     }
     person_make(&person, MANY);
     assert_null(helper_policy_find(&policy, person.key_id));
@@ -275,12 +335,11 @@ static bool permits_service(const struct helper_profile *p, const char *text)
 
 static void services_of_the_profile_are_permitted(void **state)
 {
-    struct helper_profile p = good_profile;
+    const struct service services[] = {service_of("tcp/22"), service_of("udp/51820"),
+                                       service_of("tcp/80") /* beyond the count */};
+    const struct helper_profile p = {.service_count = 2, .services = services};
 
     (void)state;
-    p.service_count = 2;
-    p.services[1] = service_of("udp/51820");
-    p.services[2] = service_of("tcp/80"); /* beyond the count */
     assert_true(permits_service(&p, "tcp/22"));
     assert_true(permits_service(&p, "udp/51820"));
     assert_false(permits_service(&p, "udp/22"));
@@ -298,19 +357,20 @@ static bool permits_address(const struct helper_profile *p, const char *text)
 
 static void addresses_of_the_profile_are_permitted(void **state)
 {
-    struct helper_profile p = good_profile;
+    struct prefix prefixes[2];
+    struct helper_profile p = {.prefixes = prefixes};
     struct error why;
 
     (void)state;
     assert_true(permits_address(&p, "192.0.2.1"));
     assert_true(permits_address(&p, "2001:db8::1"));
     p.prefix_count = 1;
-    assert_true(prefix_parse(&p.prefixes[0], "192.0.2.0/25", &why));
+    assert_true(prefix_parse(&prefixes[0], "192.0.2.0/25", &why));
     assert_true(permits_address(&p, "192.0.2.127"));
     assert_false(permits_address(&p, "192.0.2.128"));
     assert_false(permits_address(&p, "2001:db8::1"));
     p.prefix_count = 2;
-    assert_true(prefix_parse(&p.prefixes[1], "2001:db8::/64", &why));
+    assert_true(prefix_parse(&prefixes[1], "2001:db8::/64", &why));
     assert_true(permits_address(&p, "192.0.2.127"));
     assert_true(permits_address(&p, "2001:db8::1"));
     assert_false(permits_address(&p, "2001:db8:0:1::1"));
@@ -318,12 +378,12 @@ static void addresses_of_the_profile_are_permitted(void **state)
 
 static void every_ipv6_address_is_not_every_ipv4_address(void **state)
 {
-    struct helper_profile p = good_profile;
+    struct prefix all;
+    const struct helper_profile p = {.prefix_count = 1, .prefixes = &all};
     struct error why;
 
     (void)state;
-    p.prefix_count = 1;
-    assert_true(prefix_parse(&p.prefixes[0], "::/0", &why));
+    assert_true(prefix_parse(&all, "::/0", &why));
     assert_true(permits_address(&p, "2001:db8::1"));
     assert_false(permits_address(&p, "192.0.2.1"));
 }
@@ -343,10 +403,10 @@ static struct helper_destination destination_of(const char *service, const char 
     return d;
 }
 
-static struct helper_profile with_destinations(size_t count,
+static struct helper_profile_message with_destinations(size_t count,
                                                const struct helper_destination *destinations)
 {
-    struct helper_profile p = good_profile;
+    struct helper_profile_message p = good_profile;
 
     p.destination_count = (uint8_t)count;
     memcpy(p.destinations, destinations, count * sizeof *destinations);
@@ -361,7 +421,7 @@ static void a_destination_is_of_one_service_and_family(void **state)
         destination_of("udp/2222", "192.168.1.11", 24),
         destination_of("tcp/2223", "192.168.1.12", 25), /* beyond the count */
     };
-    const struct helper_profile p = with_destinations(3, destinations);
+    const struct helper_profile p = {.destination_count = 3, .destinations = destinations};
     const struct service both = service_of("tcp/2222"), one = service_of("udp/2222"),
                          none = service_of("tcp/2223");
 
@@ -379,7 +439,7 @@ static void a_destination_is_of_one_service_and_family(void **state)
 static void destinations_out_of_range_are_refused(void **state)
 {
     const struct helper_destination good = destination_of("tcp/2222", "192.168.1.10", 22);
-    struct helper_profile p = with_destinations(1, &good);
+    struct helper_profile_message p = with_destinations(1, &good);
 
     (void)state;
     assert_true(receives_profile(&p));
@@ -417,7 +477,7 @@ static void each_destination_of_all_profiles_is_told_once(void **state)
         destination_of("tcp/2222", "192.168.1.10", 23),
         destination_of("tcp/2223", "192.168.1.10", 22),
     };
-    struct helper_profile profiles[3];
+    struct helper_profile_message profiles[3];
     struct helper_setup setup = good_setup;
     const struct sent sent = {&setup, sizeof setup, profiles, sizeof *profiles,
                               COUNT_OF(profiles)};
@@ -445,7 +505,7 @@ static void each_destination_of_all_profiles_is_told_once(void **state)
 
 static void a_profile_ends_at_its_second(void **state)
 {
-    struct helper_profile p = good_profile;
+    struct helper_profile p = {0};
 
     (void)state;
     assert_false(helper_policy_is_expired(&p, INT64_MAX));
@@ -461,14 +521,6 @@ static int start(void **state)
     return sodium_init() < 0;
 }
 
-static struct helper_profile with_hours(size_t count, const struct hours *hours)
-{
-    struct helper_profile p = {.hours_count = (uint32_t)count};
-
-    memcpy(p.hours, hours, count * sizeof *hours);
-    return p;
-}
-
 enum {
     MONDAY = 1764547200, /* 2025-12-01T00:00:00Z */
     HOUR = 3600,
@@ -478,7 +530,7 @@ enum {
 static void hours_begin_and_end_in_utc(void **state)
 {
     const struct hours hours[] = {{8 * 60, 18 * 60}, {1440 + 8 * 60, 1440 + 9 * 60}};
-    struct helper_profile p = with_hours(2, hours);
+    struct helper_profile p = {.hours_count = 2, .hours = hours};
     int64_t eight = MONDAY + 8 * HOUR;
 
     (void)state;
@@ -503,11 +555,11 @@ static void hours_go_on_after_midnight(void **state)
 {
     const struct hours nights[] = {{0, 6 * 60}, {MINUTES_A_WEEK - 60, MINUTES_A_WEEK}};
     const struct hours week[] = {{0, 1440}, {1440, MINUTES_A_WEEK}};
-    struct helper_profile p = with_hours(2, nights);
+    struct helper_profile p = {.hours_count = 2, .hours = nights};
 
     (void)state;
     assert_int_equal(helper_policy_latest_end(&p, MONDAY - 1), MONDAY + 6 * HOUR);
-    p = with_hours(2, week);
+    p.hours = week;
     assert_true(helper_policy_latest_end(&p, MONDAY + DAY) == INT64_MAX);
 }
 
@@ -517,7 +569,7 @@ static void wrong_hours_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-        struct helper_profile p = good_profile;
+        struct helper_profile_message p = good_profile;
 
         p.hours_count = 1;
         p.hours[0] = wrong[i];
