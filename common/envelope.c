@@ -71,17 +71,16 @@ bool envelope_key_of_client(uint8_t key[static KEY_SIZE],
     return ok;
 }
 
-bool envelope_key_of_server(uint8_t key[static KEY_SIZE],
-                            const uint8_t server_secret[static KEY_SIZE],
-                            const uint8_t client_public[static KEY_SIZE], const uint8_t *preshared)
+bool envelope_key_of_server(uint8_t key[static KEY_SIZE], const struct server_key *server,
+                            const uint8_t client_public[static KEY_SIZE],
+                            const uint8_t client_point[static KEY_SIZE],
+                            const uint8_t *preshared)
 {
-    uint8_t point[KEY_SIZE], shared[KEY_SIZE], server_public[KEY_SIZE];
+    uint8_t shared[KEY_SIZE];
 
-    if (crypto_sign_ed25519_pk_to_curve25519(point, client_public) != 0 ||
-        crypto_scalarmult_base(server_public, server_secret) != 0 ||
-        crypto_scalarmult(shared, server_secret, point) != 0)
+    if (crypto_scalarmult(shared, server->secret, client_point) != 0)
         return false;
-    derive_envelope_key(key, shared, client_public, server_public, preshared);
+    derive_envelope_key(key, shared, client_public, server->public, preshared);
     return true;
 }
 

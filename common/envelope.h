@@ -36,10 +36,17 @@ bool envelope_key_of_client(uint8_t key[static KEY_SIZE],
                             const uint8_t server_public[static KEY_SIZE],
                             const uint8_t *preshared);
 
-/* The same key, from the server's side. */
-bool envelope_key_of_server(uint8_t key[static KEY_SIZE],
-                            const uint8_t server_secret[static KEY_SIZE],
+/* The server's X25519 key. */
+struct server_key {
+    uint8_t secret[KEY_SIZE];
+    uint8_t public[KEY_SIZE];
+};
+
+/* The same key, from the server's side. `client_point` is what key_convert_public makes of
+ * `client_public`. */
+bool envelope_key_of_server(uint8_t key[static KEY_SIZE], const struct server_key *server,
                             const uint8_t client_public[static KEY_SIZE],
+                            const uint8_t client_point[static KEY_SIZE],
                             const uint8_t *preshared);
 
 /* Signs for one server, so that no other server can pass the knock on. */

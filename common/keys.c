@@ -57,12 +57,12 @@ bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struc
     return made;
 }
 
-bool key_is_usable_public(const uint8_t client_public[static KEY_SIZE])
+/* To convert is to check. That a key has one form alone needs no look of its own: the
+ * second forms that there are stand for points which are not of full order. */
+bool key_convert_public(uint8_t point[static KEY_SIZE],
+                        const uint8_t client_public[static KEY_SIZE])
 {
-    uint8_t point[KEY_SIZE];
-
-    return crypto_core_ed25519_is_valid_point(client_public) == 1 &&
-           crypto_sign_ed25519_pk_to_curve25519(point, client_public) == 0;
+    return crypto_sign_ed25519_pk_to_curve25519(point, client_public) == 0;
 }
 
 void key_expand_client(uint8_t signing[static SIGNING_KEY_SIZE],

@@ -21,9 +21,10 @@ bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error 
 /* Makes the file, mode 0600, durably. An existing file is never replaced. */
 bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struct error *why);
 
-/* An Ed25519 public key that libsodium accepts and can convert: canonical, on
- * the curve, of full order. */
-bool key_is_usable_public(const uint8_t client_public[static KEY_SIZE]);
+/* A client's Ed25519 public key as the point of X25519. False unless it is one that
+ * libsodium accepts and can convert: canonical, on the curve, of full order. */
+bool key_convert_public(uint8_t point[static KEY_SIZE],
+                        const uint8_t client_public[static KEY_SIZE]);
 
 /* The signing key of a client's secret: the seed and its public key. */
 void key_expand_client(uint8_t signing[static SIGNING_KEY_SIZE],

@@ -494,25 +494,6 @@ static bool complete_profile(struct config *c, struct profile *p, const char *pa
     return windows_agree(path, p->window, p->max_window, why);
 }
 
-static bool read_profiles(struct config *c, const struct names *names, struct error *why)
-{
-    char path[CONFIG_PROFILE_PATH_SIZE];
-
-    if (names->count == 0)
-        return true;
-    c->profiles = sodium_allocarray(names->count, sizeof *c->profiles);
-    if (!c->profiles)
-        return error_set(why, "%s: no memory for the profiles", c->profile_directory);
-    for (size_t i = 0; i < names->count; i++) {
-        config_profile_path(c, names->all[i], path);
-        if (!profile_read(&c->profiles[i], path, names->all[i], why) ||
-            !complete_profile(c, &c->profiles[i], path, why))
-            return false;
-        c->profile_count++;
-    }
-    return true;
-}
-
 static int compare_key_ids(const void *a, const void *b)
 {
     const struct profile *const *p = a, *const *q = b;
@@ -551,49 +532,80 @@ static bool keys_differ(const struct config *c, struct error *why)
     return ok;
 }
 
-/* ---- keys ------------------------------------------------------------------- */
+/* ---- reading them ----------------------------------------------------------- */
 
-static bool make_envelope_keys(struct config *c, const uint8_t secret[static KEY_SIZE],
-                               struct error *why)
+/* What is secret meanwhile. */
+struct secrets {
+    struct server_key server;
+    struct profile_draft draft;
+};
+
+static bool read_server_key(const struct config *c, struct server_key *key, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
-
-    for (size_t i = 0; i < c->profile_count; i++) {
-        struct profile *p = &c->profiles[i];
-        bool made = envelope_key_of_server(p->envelope_key, secret, p->public_key,
-                                           p->has_preshared ? p->preshared : NULL);
-
-        sodium_memzero(p->preshared, sizeof p->preshared);
-        if (!made)
-            return error_set(why, "%s: PublicKey: not a usable public key",
-                             config_profile_path(c, p->name, path));
-    }
-    return true;
-}
-
-static bool read_server_key(const char *path, uint8_t secret[static KEY_SIZE], struct error *why)
-{
     struct error reason;
 
     errno = 0;
-    if (key_file_read(path, secret, &reason))
-        return true;
-    return error_set(why, "%.400s%s", reason.text,
-                     errno == ENOENT ? "; run portsmith-profile init" : "");
+    if (!key_file_read(config_key_path(c, path), key->secret, &reason))
+        return error_set(why, "%.400s%s", reason.text,
+                         errno == ENOENT ? "; run portsmith-profile init" : "");
+    return key_server_public(key->public, key->secret) ||
+           error_set(why, "%s:1: not a usable key", path);
 }
 
-static bool use_server_key(struct config *c, struct error *why)
+static bool keep_lists(struct pool *pool, struct profile *p)
 {
+    p->services = pool_copy(pool, p->services, p->service_count * sizeof *p->services);
+    p->prefixes = pool_copy(pool, p->prefixes, p->prefix_count * sizeof *p->prefixes);
+    p->destinations = pool_copy(pool, p->destinations,
+                                p->destination_count * sizeof *p->destinations);
+    p->hours = pool_copy(pool, p->hours, p->hours_count * sizeof *p->hours);
+    return p->services && p->prefixes && p->destinations && p->hours;
+}
+
+/* Reads the profile of that name into *p. */
+static bool read_profile(struct config *c, struct profile *p, const char *name,
+                         struct secrets *secrets, struct error *why)
+{
+    struct profile_draft *draft = &secrets->draft;
     char path[CONFIG_PROFILE_PATH_SIZE];
-    uint8_t secret[KEY_SIZE];
+
+    config_profile_path(c, name, path);
+    if (!profile_read(draft, path, name, why) || !complete_profile(c, &draft->profile, path, why))
+        return false;
+    *p = draft->profile;
+    if (!envelope_key_of_server(p->envelope_key, &secrets->server, p->public_key, draft->point,
+                                p->has_preshared ? draft->preshared : NULL))
+        return error_set(why, "%s: PublicKey: not a usable public key", path);
+    return keep_lists(&c->lists, p) || error_set(why, "%s: %s", path, strerror(errno));
+}
+
+static bool read_profiles(struct config *c, const struct names *names, struct secrets *secrets,
+                          struct error *why)
+{
+    if (names->count == 0)
+        return true;
+    c->profiles = sodium_allocarray(names->count, sizeof *c->profiles);
+    if (!c->profiles)
+        return error_set(why, "%s: no memory for the profiles", c->profile_directory);
+    for (size_t i = 0; i < names->count; i++) {
+        if (!read_profile(c, &c->profiles[i], names->all[i], secrets, why))
+            return false;
+        c->profile_count++;
+    }
+    return keys_differ(c, why);
+}
+
+static bool read_key_and_profiles(struct config *c, const struct names *names, struct error *why)
+{
+    struct secrets *secrets = sodium_malloc(sizeof *secrets);
     bool ok;
 
-    sodium_mlock(secret, sizeof secret);
-    ok = read_server_key(config_key_path(c, path), secret, why) &&
-         (key_server_public(c->server_public, secret) ||
-          error_set(why, "%s:1: not a usable key", path)) &&
-         make_envelope_keys(c, secret, why);
-    sodium_munlock(secret, sizeof secret); /* wipes too */
+    if (!secrets)
+        return error_set(why, "%s: %s", c->profile_directory, strerror(errno));
+    ok = read_server_key(c, &secrets->server, why) && read_profiles(c, names, secrets, why);
+    memcpy(c->server_public, secrets->server.public, KEY_SIZE);
+    sodium_free(secrets); /* wipes too */
     return ok;
 }
 
@@ -616,26 +628,27 @@ static bool keep_user(struct config *c, const struct config *in_use, const char 
     return true;
 }
 
+static ssize_t hash_text(void *state, const char *text, size_t size)
+{
+    crypto_generichash_update(state, (const uint8_t *)text, size);
+    return (ssize_t)size;
+}
+
 /* What is printed, and the keys that are not. All zeros without memory. */
 static void take_fingerprint(struct config *c)
 {
     crypto_generichash_state state;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    FILE *out = fopencookie(&state, "w", (cookie_io_functions_t){.write = hash_text});
 
     memset(c->fingerprint, 0, sizeof c->fingerprint);
     if (!out)
         return;
+    crypto_generichash_init(&state, NULL, 0, sizeof c->fingerprint);
     config_print(c, out);
-    if (fclose(out) == 0) {
-        crypto_generichash_init(&state, NULL, 0, sizeof c->fingerprint);
-        crypto_generichash_update(&state, (const uint8_t *)text, size);
-        for (size_t i = 0; i < c->profile_count; i++)
-            crypto_generichash_update(&state, c->profiles[i].envelope_key, KEY_SIZE);
-        crypto_generichash_final(&state, c->fingerprint, sizeof c->fingerprint);
-    }
-    free(text);
+    fclose(out);
+    for (size_t i = 0; i < c->profile_count; i++)
+        crypto_generichash_update(&state, c->profiles[i].envelope_key, KEY_SIZE);
+    crypto_generichash_final(&state, c->fingerprint, sizeof c->fingerprint);
 }
 
 static bool load(struct config *c, const char *path, const struct config *in_use,
@@ -649,8 +662,8 @@ static bool load(struct config *c, const char *path, const struct config *in_use
                  : find_user(c, path, why) && find_control_group(c, path, why)))
         return false;
     add_port(c, c->port);
-    ok = list_directory(&names, c->profile_directory, why) && read_profiles(c, &names, why) &&
-         keys_differ(c, why) && use_server_key(c, why);
+    ok = list_directory(&names, c->profile_directory, why) &&
+         read_key_and_profiles(c, &names, why);
     free(names.all);
     if (ok)
         take_fingerprint(c);
@@ -714,6 +727,7 @@ void config_free(struct config *c)
     if (!c)
         return;
     sodium_free(c->profiles);
+    pool_free(&c->lists);
     free(c);
 }
 

@@ -89,19 +89,20 @@ static void print_key(FILE *out, const char *name, const uint8_t key[static KEY_
 static void compose_profile(FILE *out, const struct enrolment *e, const struct config *c)
 {
     (void)c;
-    profile_print(&e->profile, out);
-    if (e->profile.has_preshared)
-        print_key(out, "PresharedKey", e->profile.preshared);
+    profile_print(&e->draft.profile, out);
+    if (e->draft.profile.has_preshared)
+        print_key(out, "PresharedKey", e->draft.preshared);
 }
 
 /* How [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
 static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
 {
+    const struct profile *p = config_find_profile(c, e->draft.profile.name);
     enum transport transport = TRANSPORT_UDP;
 
     while (!(c->transports & 1u << transport))
         transport++;
-    fprintf(out, "Host = %s\nPort = %u\n", e->host, config_find_profile(c, e->profile.name)->port);
+    fprintf(out, "Host = %s\nPort = %u\n", e->host, p->port);
     if (transport != TRANSPORT_UDP)
         fprintf(out, "Transport = %s\n", transport_name(transport));
     print_key(out, "PublicKey", c->server_public);
@@ -109,27 +110,31 @@ static void compose_place(FILE *out, const struct enrolment *e, const struct con
 
 static void compose_bundle(FILE *out, const struct enrolment *e, const struct config *c)
 {
+    const struct profile *p = &e->draft.profile;
+
     fprintf(out, "[Bundle]\nName = %s\n", e->server);
     compose_place(out, e, c);
-    profile_print_services("Open", e->profile.services, e->profile.service_count, out);
-    if (e->profile.has_preshared)
-        print_key(out, "PresharedKey", e->profile.preshared);
+    profile_print_services("Open", p->services, p->service_count, out);
+    if (p->has_preshared)
+        print_key(out, "PresharedKey", e->draft.preshared);
     print_key(out, "PrivateKey", e->client_secret);
 }
 
 void enrol_print_server(const struct enrolment *e, const struct config *c)
 {
+    const struct profile *p = &e->draft.profile;
+
     printf("# Profile '%s'. The client keeps these lines as ~/.config/portsmith/%s.conf%s\n",
-           e->profile.name, e->server, e->profile.has_preshared ? ", mode 600" : "");
+           p->name, e->server, p->has_preshared ? ", mode 600" : "");
     puts("[Server]");
     compose_place(stdout, e, c);
-    if (e->profile.service_count <= REQUEST_SERVICES)
-        profile_print_services("Open", e->profile.services, e->profile.service_count, stdout);
+    if (p->service_count <= REQUEST_SERVICES)
+        profile_print_services("Open", p->services, p->service_count, stdout);
     else
         printf("# No Open line: one knock names at most %d services, or none to open them all.\n",
                REQUEST_SERVICES);
-    if (e->profile.has_preshared)
-        print_key(stdout, "PresharedKey", e->profile.preshared);
+    if (p->has_preshared)
+        print_key(stdout, "PresharedKey", e->draft.preshared);
 }
 
 bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const char *path,
@@ -157,12 +162,12 @@ static bool write_profile(const struct enrolment *e, const struct config *c, str
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
 
-    config_profile_path(c, e->profile.name, path);
+    config_profile_path(c, e->draft.profile.name, path);
     if (compose_file(path, compose_profile, e, c, why))
         return true;
     if (errno == EEXIST)
         return error_set(why, "%s: the profile '%s' exists already; revoke it first, or take "
-                              "another name", path, e->profile.name);
+                              "another name", path, e->draft.profile.name);
     if (errno == ENOENT)
         return error_set(why, "%s: no such directory; run portsmith-profile init",
                          c->profile_directory);
@@ -183,6 +188,6 @@ struct config *enrol_add(const struct enrolment *e, int *status, struct error *w
     *status = EX_CONFIG;
     whole = config_load(e->config_file, why);
     if (!whole)
-        enrol_remove(&alone, e->profile.name, &unused);
+        enrol_remove(&alone, e->draft.profile.name, &unused);
     return whole;
 }

@@ -14,7 +14,7 @@ enum {
 
 struct enrolment {
     const char *config_file;
-    struct profile profile;     /* as asked for: 0 means the configuration's own */
+    struct profile_draft draft; /* as asked for: 0 means the configuration's own */
     char host[ENROL_HOST_SIZE]; /* how clients reach this server */
     char server[POLICY_NAME_SIZE]; /* how clients call it */
     uint8_t client_secret[KEY_SIZE]; /* create only */

@@ -425,30 +425,31 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
         setup->profile_count = (uint32_t)config->profile_count;
 }
 
-static void fill_profile(struct helper_profile *to, const struct profile *from)
+static void fill_profile(struct helper_profile_message *to, const struct profile *from)
 {
     memset(to, 0, sizeof *to);
     memcpy(to->name, from->name, sizeof to->name);
     to->needs_signed_address = from->needs_signed_address;
     to->service_count = from->service_count;
     to->prefix_count = from->prefix_count;
-    memcpy(to->services, from->services, sizeof to->services);
-    memcpy(to->prefixes, from->prefixes, sizeof to->prefixes);
+    memcpy(to->services, from->services, from->service_count * sizeof *to->services);
+    memcpy(to->prefixes, from->prefixes, from->prefix_count * sizeof *to->prefixes);
     to->destination_count = from->destination_count;
-    memcpy(to->destinations, from->destinations, sizeof to->destinations);
+    memcpy(to->destinations, from->destinations,
+           from->destination_count * sizeof *to->destinations);
     memcpy(to->public_key, from->public_key, KEY_SIZE);
     to->window = from->window;
     to->max_window = from->max_window;
     to->max_grants = from->max_grants;
     to->connections = from->connections;
     to->hours_count = from->hours_count;
-    memcpy(to->hours, from->hours, sizeof to->hours);
+    memcpy(to->hours, from->hours, from->hours_count * sizeof *to->hours);
     to->expires = from->expires;
 }
 
 static bool send_setup(int control, const struct helper_setup *setup, const struct config *config)
 {
-    struct helper_profile profile;
+    struct helper_profile_message profile;
 
     if (send(control, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
         return false;

@@ -138,7 +138,7 @@ static const struct option add_options[] = {
 static const struct option create_options[] = {
     ENROLMENT_OPTIONS, {"output", required_argument, NULL, OPTION_OUTPUT}, {0}};
 
-static bool set_profile_key(struct profile *p, const char *option, const char *value,
+static bool set_profile_key(struct profile_draft *draft, const char *option, const char *value,
                             struct error *why)
 {
     struct error reason;
@@ -146,15 +146,15 @@ static bool set_profile_key(struct profile *p, const char *option, const char *v
 
     while (strcmp(profile_keys[i].option, option) != 0)
         i++;
-    return profile_set(p, profile_keys[i].key, value, &reason) ||
+    return profile_set(draft, profile_keys[i].key, value, &reason) ||
            error_set(why, "--%s: %.400s", option, reason.text);
 }
 
 /* A file may hold a day that has passed since, a new profile may not. */
-static bool set_last_day(struct profile *p, const char *date, struct error *why)
+static bool set_last_day(struct profile_draft *draft, const char *date, struct error *why)
 {
-    return set_profile_key(p, "expires", date, why) &&
-           (p->expires > clock_wall_ns() / NSEC_PER_SEC ||
+    return set_profile_key(draft, "expires", date, why) &&
+           (draft->profile.expires > clock_wall_ns() / NSEC_PER_SEC ||
             error_set(why, "--expires: %s has passed already", date));
 }
 
@@ -185,10 +185,10 @@ static bool take_option(struct enrolment_arguments *a, int kind, const char *opt
 {
     switch (kind) {
     case OPTION_EXPIRES:
-        return set_last_day(&a->e->profile, optarg, why);
+        return set_last_day(&a->e->draft, optarg, why);
     case OPTION_PRESHARED:
-        a->e->profile.has_preshared = true;
-        randombytes_buf(a->e->profile.preshared, KEY_SIZE);
+        a->e->draft.profile.has_preshared = true;
+        randombytes_buf(a->e->draft.preshared, KEY_SIZE);
         return true;
     case OPTION_HOST:
         return set_host(a->e, optarg, why);
@@ -198,7 +198,7 @@ static bool take_option(struct enrolment_arguments *a, int kind, const char *opt
         a->output = optarg;
         return true;
     default:
-        return set_profile_key(&a->e->profile, option, optarg, why);
+        return set_profile_key(&a->e->draft, option, optarg, why);
     }
 }
 
@@ -236,8 +236,8 @@ static int parse_enrolment(int argc, char **argv, const struct option *options,
     status = take_name(argc, argv, &name);
     if (status != 0)
         return status;
-    strcpy(a->e->profile.name, name);
-    if (a->e->profile.service_count == 0)
+    strcpy(a->e->draft.profile.name, name);
+    if (a->e->draft.profile.service_count == 0)
         return misused("expected --open SERVICE, such as --open tcp/22");
     return complete_enrolment(a->e, &why) ? 0 : fail(EXIT_FAILURE, why.text);
 }
@@ -277,7 +277,7 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
 
     if (status != 0)
         return status;
-    if (sodium_is_zero(a->e->profile.public_key, KEY_SIZE))
+    if (sodium_is_zero(a->e->draft.profile.public_key, KEY_SIZE))
         return misused("expected --public-key KEY, as portsmith-knock keygen prints it");
     c = enrol_add(a->e, &status, &why);
     if (!c)
@@ -294,7 +294,7 @@ static void make_client_key(struct enrolment *e)
 
     randombytes_buf(e->client_secret, KEY_SIZE);
     key_expand_client(signing, e->client_secret);
-    crypto_sign_ed25519_sk_to_pk(e->profile.public_key, signing);
+    crypto_sign_ed25519_sk_to_pk(e->draft.profile.public_key, signing);
     sodium_memzero(signing, sizeof signing);
 }
 
@@ -305,7 +305,7 @@ static void explain_bundle(const struct enrolment *e, const char *output)
            "it on both sides:\n"
            "    scp %s CLIENT:\n"
            "    portsmith-knock import FILE\n",
-           e->profile.name, output, output);
+           e->draft.profile.name, output, output);
 }
 
 static int write_bundle(const struct enrolment_arguments *a, const struct config *c)
@@ -314,9 +314,9 @@ static int write_bundle(const struct enrolment_arguments *a, const struct config
     const char *output = a->output ? a->output : name;
     struct error why, unused;
 
-    snprintf(name, sizeof name, "%s.bundle", a->e->profile.name);
+    snprintf(name, sizeof name, "%s.bundle", a->e->draft.profile.name);
     if (!enrol_write_bundle(a->e, c, output, &why)) {
-        enrol_remove(c, a->e->profile.name, &unused);
+        enrol_remove(c, a->e->draft.profile.name, &unused);
         return fail(EXIT_FAILURE, why.text);
     }
     explain_bundle(a->e, output);
@@ -351,6 +351,7 @@ static int with_enrolment(int (*enrol)(struct enrolment_arguments *a, int argc, 
     if (!a.e)
         return fail(EXIT_FAILURE, "out of memory");
     memset(a.e, 0, sizeof *a.e);
+    profile_begin(&a.e->draft);
     a.e->config_file = config_file;
     status = enrol(&a, argc, argv);
     sodium_free(a.e);

@@ -57,24 +57,36 @@ bool profile_add_service(struct service *services, uint8_t *count, uint8_t most,
     return true;
 }
 
+void profile_begin(struct profile_draft *draft)
+{
+    struct profile *p = &draft->profile;
+
+    memset(draft, 0, sizeof *draft);
+    p->services = draft->services;
+    p->prefixes = draft->prefixes;
+    p->destinations = draft->destinations;
+    p->hours = draft->hours;
+}
+
 /* The value of one Open line, word by word: SERVICE, or SERVICE -> DESTINATION. */
 struct opening {
-    struct profile *profile;
+    struct profile_draft *draft;
     struct service service; /* the last one named; its port is 0 before the first */
     bool expects_destination;
 };
 
 static bool add_service(struct opening *o, const char *word, struct error *why)
 {
-    struct profile *p = o->profile;
+    struct profile_draft *draft = o->draft;
 
-    return profile_add_service(p->services, &p->service_count, POLICY_SERVICES, word, why) &&
+    return profile_add_service(draft->services, &draft->profile.service_count, POLICY_SERVICES,
+                               word, why) &&
            service_parse(&o->service, word, why);
 }
 
 static bool add_destination(struct opening *o, const char *word, struct error *why)
 {
-    struct profile *p = o->profile;
+    struct profile *p = &o->draft->profile;
     struct helper_destination d = {.service = o->service};
 
     if (!destination_parse(&d, word, why))
@@ -86,7 +98,7 @@ static bool add_destination(struct opening *o, const char *word, struct error *w
                              address_is_ipv4(&d.address) ? 4 : 6);
     if (p->destination_count == POLICY_DESTINATIONS)
         return error_set(why, "more than %d destinations", POLICY_DESTINATIONS);
-    p->destinations[p->destination_count++] = d;
+    o->draft->destinations[p->destination_count++] = d;
     o->expects_destination = false;
     o->service.port = 0;
     return true;
@@ -107,31 +119,33 @@ static bool add_open(void *into, const char *word, struct error *why)
 
 static bool add_address(void *into, const char *word, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
+    struct profile *p = &draft->profile;
 
     if (strcmp(word, "observed") == 0)
-        p->says_observed = true;
+        draft->says_observed = true;
     else if (strcmp(word, "signed") == 0)
         p->needs_signed_address = true;
     else if (p->prefix_count == POLICY_PREFIXES)
         return error_set(why, "more than %d prefixes", POLICY_PREFIXES);
-    else if (prefix_parse(&p->prefixes[p->prefix_count], word, why))
+    else if (prefix_parse(&draft->prefixes[p->prefix_count], word, why))
         p->prefix_count++;
     else
         return error_set(why, "expected observed, signed or a prefix such as 192.0.2.0/24, "
                               "not '%s'", word);
-    if (p->says_observed && p->needs_signed_address)
+    if (draft->says_observed && p->needs_signed_address)
         return error_set(why, "observed and signed exclude each other");
     return true;
 }
 
 static bool set_public_key(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
+    struct profile *p = &draft->profile;
 
     if (!key_parse(p->public_key, value, why))
         return false;
-    if (!key_is_usable_public(p->public_key))
+    if (!key_convert_public(draft->point, p->public_key))
         return error_set(why, "not a usable public key; take the one that "
                               "portsmith-knock keygen prints");
     envelope_key_id(p->key_id, p->public_key);
@@ -140,7 +154,7 @@ static bool set_public_key(void *into, const char *value, struct error *why)
 
 static bool set_open(void *into, const char *value, struct error *why)
 {
-    struct opening opening = {.profile = into};
+    struct opening opening = {.draft = into};
 
     if (!settings_each_word(value, add_open, &opening, why))
         return false;
@@ -150,16 +164,16 @@ static bool set_open(void *into, const char *value, struct error *why)
 
 static bool set_window(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    return timespan_parse(&p->window, value, why);
+    return timespan_parse(&draft->profile.window, value, why);
 }
 
 static bool set_max_window(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    return timespan_parse(&p->max_window, value, why);
+    return timespan_parse(&draft->profile.max_window, value, why);
 }
 
 static bool set_address(void *into, const char *value, struct error *why)
@@ -169,45 +183,45 @@ static bool set_address(void *into, const char *value, struct error *why)
 
 static bool set_port(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    return port_parse(&p->port, value, why);
+    return port_parse(&draft->profile.port, value, why);
 }
 
 static bool set_expires(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    return date_parse(&p->expires, value, why);
+    return date_parse(&draft->profile.expires, value, why);
 }
 
 static bool set_hours(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    return hours_parse(p->hours, &p->hours_count, value, why);
+    return hours_parse(draft->hours, &draft->profile.hours_count, value, why);
 }
 
 static bool set_preshared(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    p->has_preshared = key_parse(p->preshared, value, why);
-    return p->has_preshared;
+    draft->profile.has_preshared = key_parse(draft->preshared, value, why);
+    return draft->profile.has_preshared;
 }
 
 static bool set_max_grants(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    return profile_parse_max_grants(&p->max_grants, value, why);
+    return profile_parse_max_grants(&draft->profile.max_grants, value, why);
 }
 
 static bool set_connections(void *into, const char *value, struct error *why)
 {
-    struct profile *p = into;
+    struct profile_draft *draft = into;
 
-    return parse_number(&p->connections, CONNECTIONS_MAX, value, why);
+    return parse_number(&draft->profile.connections, CONNECTIONS_MAX, value, why);
 }
 
 static const struct setting settings[] = {
@@ -226,19 +240,23 @@ static const struct setting settings[] = {
 
 enum { SETTINGS = sizeof settings / sizeof *settings };
 
-bool profile_set(struct profile *p, const char *key, const char *value, struct error *why)
+bool profile_set(struct profile_draft *draft, const char *key, const char *value,
+                 struct error *why)
 {
     for (size_t i = 0; i < SETTINGS; i++)
         if (strcasecmp(settings[i].key, key) == 0)
-            return settings[i].set(p, value, why);
+            return settings[i].set(draft, value, why);
     return error_set(why, "unknown key '%s'", key);
 }
 
-bool profile_read(struct profile *p, const char *path, const char *name, struct error *why)
+bool profile_read(struct profile_draft *draft, const char *path, const char *name,
+                  struct error *why)
 {
-    memset(p, 0, sizeof *p);
+    struct profile *p = &draft->profile;
+
+    profile_begin(draft);
     memcpy(p->name, name, strnlen(name, sizeof p->name - 1));
-    if (!settings_read(path, FILE_CONFIGURATION, "Profile", settings, SETTINGS, p, why))
+    if (!settings_read(path, FILE_CONFIGURATION, "Profile", settings, SETTINGS, draft, why))
         return false;
     if (sodium_is_zero(p->public_key, KEY_SIZE))
         return error_set(why, "%s: expected a line 'PublicKey = ...'", path);

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "envelope.h"
+#include "keys.h"
 #include "request.h"
 
 struct person {
@@ -24,6 +25,21 @@ static inline void person_make(struct person *p, uint32_t number)
     memcpy(seed, &number, sizeof number);
     crypto_sign_seed_keypair(p->public_key, p->signing, seed);
     envelope_key_id(p->key_id, p->public_key);
+}
+
+/* The envelope key as a server makes it of a client's public key. */
+static inline bool server_makes_key(uint8_t key[static KEY_SIZE],
+                                    const uint8_t server_secret[static KEY_SIZE],
+                                    const uint8_t client_public[static KEY_SIZE],
+                                    const uint8_t *preshared)
+{
+    struct server_key server;
+    uint8_t point[KEY_SIZE];
+
+    memcpy(server.secret, server_secret, KEY_SIZE);
+    return key_server_public(server.public, server.secret) &&
+           key_convert_public(point, client_public) &&
+           envelope_key_of_server(key, &server, client_public, point, preshared);
 }
 
 static inline struct address address_of(const char *text)

@@ -535,7 +535,7 @@ static void profiles_are_sorted_by_name(void **state)
 /* ---- keys ------------------------------------------------------------------- */
 
 /* The envelope key is the one that the client comes to, with and without a
- * pre-shared key, and the pre-shared key is not kept. */
+ * pre-shared key. */
 static void assert_keys_agree(const char *rest, const uint8_t *preshared)
 {
     uint8_t seed[KEY_SIZE] = {1, 1}, public[KEY_SIZE], signing[SIGNING_KEY_SIZE];
@@ -549,7 +549,6 @@ static void assert_keys_agree(const char *rest, const uint8_t *preshared)
     assert_memory_equal(c->profiles[0].envelope_key, expected, KEY_SIZE);
     envelope_key_id(id, public);
     assert_memory_equal(c->profiles[0].key_id, id, KEY_ID_SIZE);
-    assert_true(sodium_is_zero(c->profiles[0].preshared, KEY_SIZE));
     config_free(c);
 }
 
@@ -578,6 +577,31 @@ static char *printed(const struct config *c)
     assert_false(ferror(out));
     assert_int_equal(fclose(out), 0);
     return text;
+}
+
+static void each_profile_keeps_its_own_lists(void **state)
+{
+    static const char *const lists[][2] = {
+        {"alice", "Open = tcp/22\nOpen = tcp/2222 -> 192.168.1.10:22\nWindow = 30s\nMaxWindow = 10m\n"
+                  "Address = observed 192.0.2.0/24\nPort = 4000\nHours = Mon 08:00-18:00\n"},
+        {"bob", "Open = tcp/80 udp/53\nWindow = 30s\nMaxWindow = 10m\n"
+                "Address = observed 198.51.100.0/24 203.0.113.0/24\nPort = 4000\n"
+                "Hours = Tue 09:00-10:00\nHours = Wed 11:00-12:00\n"},
+        {"carol", "Open = tcp/443\nWindow = 30s\nMaxWindow = 10m\nAddress = observed\n"
+                  "Port = 4000\n"},
+    };
+    struct config *c;
+    char *text;
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(lists); i++)
+        write_profile(lists[i][0], i, lists[i][1]);
+    c = load();
+    text = printed(c);
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        assert_non_null(strstr(text, lists[i][1]));
+    free(text);
+    config_free(c);
 }
 
 /* Everything before the first profile, written back, says the same again. */
@@ -722,6 +746,7 @@ int main(void)
         cmocka_unit_test(names_are_checked),
         SCRATCH(profiles_take_defaults_from_the_configuration),
         SCRATCH(every_profile_key_is_read),
+        SCRATCH(each_profile_keeps_its_own_lists),
         SCRATCH(wrong_profiles_are_refused),
         SCRATCH(unusable_public_keys_are_refused),
         SCRATCH(all_services_of_a_profile_must_fit),

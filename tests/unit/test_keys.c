@@ -117,6 +117,20 @@ static void messages_never_repeat_a_key(void **state)
     assert_null(strstr(why.text, "c2VjcmV0"));
 }
 
+/* Is it converted as libsodium says, and only if libsodium also calls it valid? */
+static bool is_converted(const uint8_t key[static KEY_SIZE])
+{
+    uint8_t point[KEY_SIZE], expected[KEY_SIZE];
+    bool converted = key_convert_public(point, key);
+
+    assert_int_equal(converted, crypto_core_ed25519_is_valid_point(key));
+    if (converted) {
+        assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(expected, key), 0);
+        assert_memory_equal(point, expected, KEY_SIZE);
+    }
+    return converted;
+}
+
 static void public_keys_off_the_curve_are_refused(void **state)
 {
     static const uint8_t identity[KEY_SIZE] = {1}, zero[KEY_SIZE] = {0};
@@ -124,18 +138,52 @@ static void public_keys_off_the_curve_are_refused(void **state)
     unsigned refused = 0;
 
     (void)state;
-    assert_false(key_is_usable_public(identity));
-    assert_false(key_is_usable_public(zero));
-    memset(bad, 0xff, sizeof bad); /* not canonical */
-    assert_false(key_is_usable_public(bad));
+    assert_false(is_converted(identity));
+    assert_false(is_converted(zero));
     for (int i = 0; i < 50; i++) {
         randombytes_buf(seed, sizeof seed);
         key_expand_client(signing, seed);
-        assert_true(key_is_usable_public(signing + KEY_SIZE));
+        assert_true(is_converted(signing + KEY_SIZE));
         randombytes_buf(bad, sizeof bad);
-        refused += !key_is_usable_public(bad);
+        refused += !is_converted(bad);
     }
     assert_true(refused > 25); /* random bytes: 15 of 16 are no key */
+}
+
+/* The sum of a key and a point of order 8 is on the curve, but of no full order. */
+static void public_keys_of_another_order_are_refused(void **state)
+{
+    static const uint8_t of_order_8[KEY_SIZE] = {
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05};
+    uint8_t seed[KEY_SIZE] = {1}, signing[SIGNING_KEY_SIZE], key[KEY_SIZE];
+
+    (void)state;
+    key_expand_client(signing, seed);
+    memcpy(key, signing + KEY_SIZE, KEY_SIZE);
+    for (int i = 1; i < 8; i++) {
+        assert_int_equal(crypto_core_ed25519_add(key, key, of_order_8), 0);
+        assert_false(is_converted(key));
+    }
+    assert_int_equal(crypto_core_ed25519_add(key, key, of_order_8), 0);
+    assert_true(is_converted(key));
+}
+
+/* Of 0 to 18 there is a second form below 2^255, which is 2^255 - 19 higher. */
+static void public_keys_have_one_form(void **state)
+{
+    (void)state;
+    for (uint8_t y = 0; y < 19; y++) {
+        for (unsigned sign = 0; sign < 0x100; sign += 0x80) {
+            uint8_t higher[KEY_SIZE];
+
+            memset(higher, 0xff, sizeof higher);
+            higher[0] = (uint8_t)(0xed + y);
+            higher[KEY_SIZE - 1] = (uint8_t)(0x7f | sign);
+            assert_false(is_converted(higher));
+        }
+    }
 }
 
 static int start(void **state)
@@ -153,6 +201,8 @@ int main(void)
         cmocka_unit_test(bad_key_files_are_refused_with_their_name),
         cmocka_unit_test(messages_never_repeat_a_key),
         cmocka_unit_test(public_keys_off_the_curve_are_refused),
+        cmocka_unit_test(public_keys_of_another_order_are_refused),
+        cmocka_unit_test(public_keys_have_one_form),
     };
 
     return cmocka_run_group_tests_name("keys", tests, start, scratch_leave);

@@ -6,6 +6,7 @@
 
 #include "envelope.h"
 #include "keys.h"
+#include "people.h"
 
 struct vector {
     char path[256];
@@ -89,7 +90,7 @@ static void envelope_keys_are_as_given(const struct vector *v, const uint8_t *si
     assert_true(envelope_key_of_client(key, signing, server_public,
                                        has_preshared ? preshared : NULL));
     assert_vector(v, "envelope_key", key, KEY_SIZE);
-    assert_true(envelope_key_of_server(other, secret, signing + KEY_SIZE,
+    assert_true(server_makes_key(other, secret, signing + KEY_SIZE,
                                        has_preshared ? preshared : NULL));
     assert_vector(v, "envelope_key", other, KEY_SIZE);
 }
