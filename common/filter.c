@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -188,6 +189,7 @@ bool filter_load(struct filter *filter, struct error *why)
         filter->error = seccomp_load(filter->context);
     if (filter->context)
         seccomp_release(filter->context);
+    malloc_trim(0); /* libseccomp takes several times what the process does for itself */
     return filter->error == 0 ||
            error_set(why, "cannot load the system call filter: %s", strerror(-filter->error));
 }

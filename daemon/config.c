@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -678,8 +679,10 @@ static struct config *load_new(const char *path, const struct config *in_use, st
         error_set(why, "%s: %s", path, strerror(errno));
         return NULL;
     }
-    if (load(c, path, in_use, why))
+    if (load(c, path, in_use, why)) {
+        malloc_trim(0); /* what reading so many profiles took */
         return c;
+    }
     config_free(c);
     return NULL;
 }

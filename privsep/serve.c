@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -641,6 +642,7 @@ static int serve(struct helper *h, const struct xtables *xtables)
                                     .firewall = &h->firewall, .flows = &h->flows,
                                     .sniffer = HELPER_FD_SNIFFER,
                                     .trace.on = h->policy.setup.trace};
+    malloc_trim(0); /* what sorting so many profiles and marks took */
     tell_supervisor(HELPER_READY);
     log_debug("ready: iptables-%s, %s", xtables->backend == BACKEND_NFT ? "nft" : "legacy",
               xtables->in_use[IPV6] ? "IPv4 and IPv6" : "IPv4");
