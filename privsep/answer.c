@@ -112,13 +112,13 @@ static uint32_t take_away(struct grants *grants, const struct helper_order *orde
     uint32_t count = 0;
 
     for (size_t i = grants->count; i > 0; i--) {
-        const struct grant grant = grants->items[i - 1];
+        const struct grant *grant = &grants->items[i - 1];
 
-        if (!is_meant(order, &grant))
+        if (!is_meant(order, grant))
             continue;
-        ended[count++] = grant;
-        changed[address_is_ipv4(&grant.address) ? IPV4 : IPV6] = true;
-        helper_grants_remove(grants, grant.key_id, &grant.address, &grant.service);
+        ended[count++] = *grant;
+        changed[address_is_ipv4(&grant->address) ? IPV4 : IPV6] = true;
+        helper_grants_remove_at(grants, i - 1);
     }
     return count;
 }

@@ -240,8 +240,10 @@ static uint32_t note_grants(const struct dispatch *d, const struct asked *asked)
         struct grant *grant = helper_grants_find(d->grants, asked->message.key_id,
                                                  &asked->address, &asked->services[i]);
 
-        if (asked->request.has_address)
+        if (asked->request.has_address && !grant->signed_address) {
             grant->signed_address = 1;
+            helper_grants_note_change(d->grants, grant);
+        }
         if (grant->deadline < first)
             first = grant->deadline;
     }
@@ -299,17 +301,17 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
 {
     int other = family_of(&asked->address) == IPV4 ? IPV6 : IPV4;
     bool is_left[FAMILIES] = {false};
+    const struct grant *old;
     struct error why;
 
-    for (size_t i = d->grants->count; i > 0; i--) {
-        const struct grant grant = d->grants->items[i - 1];
+    while ((old = helper_grants_any_of(d->grants, asked->message.key_id))) {
+        const struct address address = old->address;
+        const struct service service = old->service;
 
-        if (memcmp(grant.key_id, asked->message.key_id, KEY_ID_SIZE) != 0)
-            continue;
-        take_away(d, asked, &grant.address, &grant.service);
-        asked->moved_from = grant.address;
+        take_away(d, asked, &address, &service);
+        asked->moved_from = address;
         asked->has_moved = true;
-        is_left[family_of(&grant.address)] = true;
+        is_left[family_of(&address)] = true;
     }
     for (int family = IPV4; family < FAMILIES; family++)
         changes[family].rewrite |= is_left[family];
@@ -335,7 +337,7 @@ static void begin_grant(const struct dispatch *d, const struct asked *asked,
         grant->destination_port = destination->port;
     }
     grant->connections = asked->entry->profile.connections;
-    helper_usage_begin(d->flows, grant);
+    helper_usage_begin(d->flows, d->grants, grant);
 }
 
 static bool extends_in_place(const struct dispatch *d, const struct asked *asked,

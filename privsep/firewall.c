@@ -101,20 +101,27 @@ static bool is_rule(const struct firewall *fw, const struct grant *grant)
     return !fw->uses_set || !helper_set_holds(grant);
 }
 
-/* Whether a rule is to be written for it. */
-static bool is_written(const struct firewall *fw, const struct grant *grant, int family,
-                       bool only_new)
+/* The next grant below items[*at], which moves on, that a rule is to be written for; *at
+ * begins as `count`. NULL: there are no more. */
+static const struct grant *next_written(const struct firewall *fw, const struct grants *grants,
+                                        int family, bool only_new, size_t *at)
 {
-    return is_of(grant, family) && is_rule(fw, grant) && (!only_new || grant->touched);
+    const struct grant *grant;
+
+    do
+        grant = only_new  ? helper_grants_next_touched(grants, at)
+                : *at > 0 ? &grants->items[--*at]
+                          : NULL;
+    while (grant && !(is_of(grant, family) && is_rule(fw, grant)));
+    return grant;
 }
 
 static bool any_is_written(const struct firewall *fw, const struct grants *grants, int family,
                            bool only_new)
 {
-    for (size_t i = 0; i < grants->count; i++)
-        if (is_written(fw, &grants->items[i], family, only_new))
-            return true;
-    return false;
+    size_t at = grants->count;
+
+    return next_written(fw, grants, family, only_new, &at) != NULL;
 }
 
 bool helper_firewall_extends(const struct firewall *fw, const struct grant *grant)
@@ -185,9 +192,11 @@ static void write_grants(const struct firewall *fw, FILE *out, const struct gran
                          int family, bool only_new, const char *action, char table,
                          const char *match, const char *target)
 {
-    for (size_t i = 0; i < grants->count; i++)
-        if (is_written(fw, &grants->items[i], family, only_new))
-            write_grant(out, &grants->items[i], action, table, match, target);
+    const struct grant *grant;
+    size_t at = grants->count;
+
+    while ((grant = next_written(fw, grants, family, only_new, &at)))
+        write_grant(out, grant, action, table, match, target);
 }
 
 static void write_mangle_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
@@ -241,25 +250,24 @@ static void write_gateway_grant(FILE *out, const struct grant *grant, const char
 static void write_gateway_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
                                  int family, bool only_new, const char *action)
 {
-    for (size_t i = 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
+    const struct grant *grant;
+    size_t at = grants->count;
 
-        if (is_written(fw, grant, family, only_new) &&
-            (grant->destination_port || fw->setup->forward))
+    while ((grant = next_written(fw, grants, family, only_new, &at)))
+        if (grant->destination_port || fw->setup->forward)
             write_gateway_grant(out, grant, action);
-    }
 }
 
 /* No other host's traffic that only comes by is sent astray: --dst-type LOCAL. */
-static void write_sending_grants(FILE *out, const struct grants *grants, int family, bool only_new,
-                                 const char *action)
+static void write_sending_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
+                                 int family, bool only_new, const char *action)
 {
     char address[ADDRESS_TEXT_SIZE], target[2 * ADDRESS_TEXT_SIZE];
+    const struct grant *grant;
+    size_t at = grants->count;
 
-    for (size_t i = 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
-
-        if (!is_of(grant, family) || (only_new && !grant->touched) || !grant->destination_port)
+    while ((grant = next_written(fw, grants, family, only_new, &at))) {
+        if (!grant->destination_port)
             continue;
         snprintf(target, sizeof target,
                  family == IPV4 ? "DNAT --to-destination %s:%u" : "DNAT --to-destination [%s]:%u",
@@ -304,10 +312,11 @@ static void write_gateway_chain(const struct firewall *fw, FILE *out, const stru
     write_sent_on_rules(fw, out, family, "-A");
 }
 
-static void write_sending_chain(FILE *out, const struct grants *grants, int family)
+static void write_sending_chain(const struct firewall *fw, FILE *out,
+                                const struct grants *grants, int family)
 {
     fputs(":portsmith - [0:0]\n", out);
-    write_sending_grants(out, grants, family, false, "-A portsmith");
+    write_sending_grants(fw, out, grants, family, false, "-A portsmith");
 }
 
 static const char *shut_target(const struct firewall *fw)
@@ -454,7 +463,7 @@ static void write_nat(const struct firewall *fw, FILE *out, const struct grants 
     if (!fw->setup->sends_on && !is_left_over(SENDING_ON, present))
         return;
     fputs("*nat\n", out);
-    write_sending_chain(out, grants, family);
+    write_sending_chain(fw, out, grants, family);
     write_jumps(fw, out, "nat", present);
     if (!fw->setup->sends_on)
         fputs("-X portsmith\n", out);
@@ -546,7 +555,7 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
     if (fw->setup->sends_on) {
         fputs("COMMIT\n", text.out);
         write_checks(fw, text.out, "nat");
-        write_sending_grants(text.out, grants, family, false, "-C portsmith");
+        write_sending_grants(fw, text.out, grants, family, false, "-C portsmith");
     }
     fputs("COMMIT\n", text.out);
     switch (text_run(&text, &fw->restore[family], why)) {
@@ -639,7 +648,7 @@ static bool rewrite_chains(struct firewall *fw, int family, const struct grants 
         write_gateway_chain(fw, text.out, grants, family);
     if (fw->setup->sends_on) {
         fputs("COMMIT\n*nat\n", text.out);
-        write_sending_chain(text.out, grants, family);
+        write_sending_chain(fw, text.out, grants, family);
     }
     fputs("COMMIT\n", text.out);
     return text_run(&text, &fw->restore[family], why) == RESTORE_DONE;
@@ -687,7 +696,7 @@ static bool insert_rules(struct firewall *fw, int family, const struct grants *g
     write_gateway_grants(fw, text.out, grants, family, true, "-I portsmith-gateway 1");
     if (fw->setup->sends_on) {
         fputs("COMMIT\n*nat\n", text.out);
-        write_sending_grants(text.out, grants, family, true, "-I portsmith 1");
+        write_sending_grants(fw, text.out, grants, family, true, "-I portsmith 1");
     }
     fputs("COMMIT\n", text.out);
     return text_run(&text, &fw->restore[family], why) == RESTORE_DONE;

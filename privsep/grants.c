@@ -14,18 +14,25 @@
 #include "file.h"
 #include "log.h"
 
-enum { CHECKSUM_SIZE = 16 };
+enum { CHECKSUM_SIZE = 16 }; /* BLAKE2b-128 */
 
-/* The file: this header, the grants, a BLAKE2b-128 of all that. */
+/* At the beginning of the file, with the checksum of what is before it. */
 struct header {
     char magic[8];
     char boot_id[BOOT_ID_SIZE];
-    uint32_t count;
     uint32_t last_id; /* of all grants of this boot */
+    uint8_t checksum[CHECKSUM_SIZE];
 };
-_Static_assert(sizeof(struct header) == 52, "no hidden padding");
+_Static_assert(sizeof(struct header) == 64, "no hidden padding");
 
-static const char magic[8] = "PSGRAN3";
+/* One that holds no grant is all zeros, and so has no right checksum. */
+struct slot {
+    struct grant grant;
+    uint8_t checksum[CHECKSUM_SIZE];
+};
+_Static_assert(sizeof(struct slot) == 192, "no hidden padding");
+
+static const char magic[8] = "PSGRAN4";
 
 static bool read_boot_id(char id[static BOOT_ID_SIZE])
 {
@@ -41,33 +48,294 @@ static bool read_boot_id(char id[static BOOT_ID_SIZE])
 
 bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, struct error *why)
 {
-    *grants = (struct grants){.run_dir = run_dir, .capacity = capacity};
+    size_t chains = 2;
+
+    while (chains < capacity)
+        chains *= 2;
+    *grants = (struct grants){.run_dir = run_dir, .file = -1, .capacity = capacity,
+                              .next_deadline = INT64_MAX, .next_look = INT64_MAX,
+                              .mask = chains - 1};
     if (!read_boot_id(grants->boot_id))
         return error_set(why, "cannot read the kernel's boot id: %s", strerror(errno));
     grants->items = calloc(capacity, sizeof *grants->items);
     grants->gone = calloc(capacity, sizeof *grants->gone);
-    return (grants->items && grants->gone) || error_set(why, "no memory for %zu grants", capacity);
+    grants->chains = calloc(chains, sizeof *grants->chains);
+    grants->next = calloc(capacity, sizeof *grants->next);
+    grants->stale = calloc(capacity, sizeof *grants->stale);
+    return (grants->items && grants->gone && grants->chains && grants->next && grants->stale) ||
+           error_set(why, "no memory for %zu grants", capacity);
+}
+
+void helper_grants_free(struct grants *grants)
+{
+    if (grants->file >= 0)
+        close(grants->file);
+    free(grants->items);
+    free(grants->gone);
+    free(grants->chains);
+    free(grants->next);
+    free(grants->stale);
+    *grants = (struct grants){.run_dir = -1, .file = -1};
+}
+
+/* ---- finding ------------------------------------------------------------ */
+
+static uint32_t *chain_of(const struct grants *grants, const uint8_t *key_id)
+{
+    uint32_t id;
+
+    memcpy(&id, key_id, sizeof id); /* as good as random: it is a hash */
+    return &grants->chains[id & grants->mask];
+}
+
+static void link_at(struct grants *grants, size_t i)
+{
+    uint32_t *chain = chain_of(grants, grants->items[i].key_id);
+
+    grants->next[i] = *chain;
+    *chain = (uint32_t)i + 1;
+}
+
+static void unlink_at(struct grants *grants, size_t i)
+{
+    uint32_t *link = chain_of(grants, grants->items[i].key_id);
+
+    while (*link != i + 1)
+        link = &grants->next[*link - 1];
+    *link = grants->next[i];
+}
+
+/* The next of the profile, from the one with that place in a chain on. */
+static struct grant *next_of(const struct grants *grants, uint32_t place, const uint8_t *key_id)
+{
+    for (; place != 0; place = grants->next[place - 1])
+        if (memcmp(grants->items[place - 1].key_id, key_id, KEY_ID_SIZE) == 0)
+            return &grants->items[place - 1];
+    return NULL;
+}
+
+struct grant *helper_grants_any_of(struct grants *grants,
+                                   const uint8_t key_id[static KEY_ID_SIZE])
+{
+    return next_of(grants, *chain_of(grants, key_id), key_id);
+}
+
+static struct grant *after(const struct grants *grants, const struct grant *grant)
+{
+    return next_of(grants, grants->next[grant - grants->items], grant->key_id);
+}
+
+size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE])
+{
+    const struct grant *grant = next_of(grants, *chain_of(grants, key_id), key_id);
+    size_t count = 0;
+
+    for (; grant; grant = after(grants, grant))
+        count++;
+    return count;
+}
+
+struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                                 const struct address *address, const struct service *service)
+{
+    struct grant *grant = helper_grants_any_of(grants, key_id);
+
+    while (grant && !(address_equal(&grant->address, address) &&
+                      service_compare(&grant->service, service) == 0))
+        grant = after(grants, grant);
+    return grant;
+}
+
+const struct grant *helper_grants_next_touched(const struct grants *grants, size_t *at)
+{
+    while (grants->touched_count > 0 && *at > 0)
+        if (grants->items[--*at].touched)
+            return &grants->items[*at];
+    return NULL;
+}
+
+/* ---- changing ----------------------------------------------------------- */
+
+void helper_grants_note_change(struct grants *grants, const struct grant *grant)
+{
+    grants->stale[grant - grants->items] = 1;
 }
 
 /* The kernel counts whole seconds, the last one included: rounding down and
  * taking one off never leaves a door open past its deadline. */
-static void set_deadline(struct grant *grant, int64_t deadline)
+static void set_deadline(struct grants *grants, struct grant *grant, int64_t deadline)
 {
     int64_t wall = clock_wall_ns() + (deadline - clock_boot_ns());
 
     grant->deadline = deadline;
     grant->last_second = wall / NSEC_PER_SEC - 1;
+    if (deadline < grants->next_deadline)
+        grants->next_deadline = deadline;
+    helper_grants_note_change(grants, grant);
 }
 
 void helper_grants_follow_clock(struct grants *grants)
 {
     for (size_t i = 0; i < grants->count; i++)
-        set_deadline(&grants->items[i], grants->items[i].deadline);
+        set_deadline(grants, &grants->items[i], grants->items[i].deadline);
 }
 
-static size_t file_size(size_t count)
+static void touch(struct grants *grants, struct grant *grant, int64_t before)
 {
-    return sizeof(struct header) + count * sizeof(struct grant) + CHECKSUM_SIZE;
+    if (grant->touched)
+        return;
+    grant->deadline_before = before;
+    grant->touched = 1;
+    grants->touched_count++;
+}
+
+static struct grant *add(struct grants *grants, const struct grant *grant)
+{
+    struct grant *added = &grants->items[grants->count];
+
+    if (grants->count++ == 0)
+        grants->next_deadline = INT64_MAX;
+    *added = *grant;
+    link_at(grants, grants->count - 1);
+    set_deadline(grants, added, grant->deadline);
+    return added;
+}
+
+enum grant_change helper_grants_open(struct grants *grants,
+                                     const uint8_t key_id[static KEY_ID_SIZE],
+                                     const struct address *address, const struct service *service,
+                                     int64_t deadline)
+{
+    struct grant *grant = helper_grants_find(grants, key_id, address, service);
+    struct grant new = {.address = *address, .service.protocol = service->protocol,
+                        .service.port = service->port, .deadline = deadline};
+
+    if (grant) {
+        touch(grants, grant, grant->deadline);
+        if (deadline > grant->deadline)
+            set_deadline(grants, grant, deadline);
+        return GRANT_EXTENDED;
+    }
+    if (grants->count == grants->capacity)
+        return GRANT_REFUSED;
+    new.id = ++grants->last_id;
+    memcpy(new.key_id, key_id, KEY_ID_SIZE);
+    touch(grants, add(grants, &new), 0);
+    return GRANT_ADDED;
+}
+
+void helper_grants_remove_at(struct grants *grants, size_t i)
+{
+    const size_t last = grants->count - 1;
+    struct grant removed = grants->items[i];
+
+    grants->touched_count -= removed.touched != 0;
+    if (grants->gone_count < grants->capacity)
+        grants->gone[grants->gone_count++] = (struct door){removed.address, removed.service};
+    else
+        grants->gone_lost[!address_is_ipv4(&removed.address)] = true;
+    unlink_at(grants, i);
+    if (i != last) {
+        unlink_at(grants, last);
+        grants->items[i] = grants->items[last];
+        link_at(grants, i);
+    }
+    grants->items[last] = removed;
+    grants->stale[i] = grants->stale[last] = 1;
+    grants->count--;
+}
+
+bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
+                          const struct address *address, const struct service *service)
+{
+    struct grant *grant = helper_grants_find(grants, key_id, address, service);
+
+    if (grant)
+        helper_grants_remove_at(grants, (size_t)(grant - grants->items));
+    return grant != NULL;
+}
+
+void helper_grants_clear(struct grants *grants)
+{
+    while (grants->count > 0)
+        helper_grants_remove_at(grants, grants->count - 1);
+}
+
+/* From the end, where the newest are: what takes a removed one's place was seen. */
+void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
+{
+    for (size_t i = grants->count; i > 0 && grants->touched_count > 0; i--) {
+        struct grant *grant = &grants->items[i - 1];
+
+        if (!grant->touched || address_is_ipv4(&grant->address) == ipv6)
+            continue;
+        if (!installed && grant->deadline_before == 0) {
+            helper_grants_remove_at(grants, i - 1);
+            continue;
+        }
+        grant->touched = 0;
+        grants->touched_count--;
+        if (!installed)
+            set_deadline(grants, grant, grant->deadline_before);
+    }
+}
+
+void helper_grants_forget_gone(struct grants *grants, bool ipv6)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < grants->gone_count; i++)
+        if (address_is_ipv4(&grants->gone[i].address) == ipv6)
+            grants->gone[kept++] = grants->gone[i];
+    grants->gone_count = kept;
+    grants->gone_lost[ipv6] = false;
+}
+
+size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2])
+{
+    size_t before = grants->count;
+
+    changed[0] = changed[1] = false;
+    if (now < grants->next_deadline)
+        return 0;
+    grants->next_deadline = INT64_MAX;
+    for (size_t i = grants->count; i > 0; i--) {
+        const struct grant *grant = &grants->items[i - 1];
+
+        if (grant->deadline <= now) {
+            changed[!address_is_ipv4(&grant->address)] = true;
+            helper_grants_remove_at(grants, i - 1);
+        } else if (grant->deadline < grants->next_deadline) {
+            grants->next_deadline = grant->deadline;
+        }
+    }
+    return before - grants->count;
+}
+
+void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline)
+{
+    if (deadline < grant->deadline)
+        set_deadline(grants, grant, deadline);
+}
+
+int64_t helper_grants_next_deadline(const struct grants *grants)
+{
+    return grants->count > 0 ? grants->next_deadline : INT64_MAX;
+}
+
+/* ---- reading the file --------------------------------------------------- */
+
+static void make_checksum(uint8_t checksum[static CHECKSUM_SIZE], const void *bytes, size_t size)
+{
+    crypto_generichash(checksum, CHECKSUM_SIZE, bytes, size, NULL, 0);
+}
+
+static bool is_whole(const uint8_t *bytes, size_t size)
+{
+    uint8_t checksum[CHECKSUM_SIZE];
+
+    make_checksum(checksum, bytes, size);
+    return memcmp(checksum, bytes + size, CHECKSUM_SIZE) == 0;
 }
 
 /* The file's bytes and their number, or NULL; the caller frees them. */
@@ -79,7 +347,7 @@ static uint8_t *read_file(int run_dir, size_t *size)
 
     if (fd < 0)
         return NULL;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= (off_t)file_size(0) &&
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= (off_t)sizeof(struct header) &&
         (bytes = malloc((size_t)s.st_size))) {
         *size = (size_t)s.st_size;
         if (read(fd, bytes, *size) != s.st_size) {
@@ -91,17 +359,14 @@ static uint8_t *read_file(int run_dir, size_t *size)
     return bytes;
 }
 
-static bool file_is_whole(const struct grants *grants, const uint8_t *bytes, size_t size)
+static bool is_ours(const struct grants *grants, const uint8_t *bytes)
 {
-    uint8_t checksum[CHECKSUM_SIZE];
     struct header header;
 
     memcpy(&header, bytes, sizeof header);
-    crypto_generichash(checksum, sizeof checksum, bytes, size - CHECKSUM_SIZE, NULL, 0);
     return memcmp(header.magic, magic, sizeof magic) == 0 &&
            memcmp(header.boot_id, grants->boot_id, BOOT_ID_SIZE) == 0 &&
-           size == file_size(header.count) &&
-           memcmp(checksum, bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE) == 0;
+           is_whole(bytes, offsetof(struct header, checksum));
 }
 
 static bool is_sane_destination(const struct grant *grant)
@@ -123,198 +388,148 @@ static bool is_sane(const struct grant *grant, int64_t now)
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 
+/* The same grant is in two slots if its helper was killed while it moved from one to the
+ * other. */
+static void take_over(struct grants *grants, struct grant *grant)
+{
+    if (helper_grants_find(grants, grant->key_id, &grant->address, &grant->service))
+        return;
+    grant->touched = 0;
+    if (grant->watched == WATCH_BEGINS) /* whoever listened has gone */
+        grant->watched = UNWATCHED;
+    if (grant->look_at != 0 && grant->look_at < grants->next_look)
+        grants->next_look = grant->look_at;
+    add(grants, grant);
+}
+
 void helper_grants_load(struct grants *grants, int64_t now)
 {
-    size_t size = 0;
+    size_t size = 0, at = sizeof(struct header);
     uint8_t *bytes = read_file(grants->run_dir, &size);
+    struct header header;
+    struct slot slot;
 
-    if (!bytes)
-        return;
-    if (file_is_whole(grants, bytes, size)) {
-        memcpy(&grants->last_id, bytes + offsetof(struct header, last_id), sizeof grants->last_id);
-        for (size_t at = sizeof(struct header);
-             at + CHECKSUM_SIZE < size && grants->count < grants->capacity;
-             at += sizeof(struct grant)) {
-            struct grant *grant = &grants->items[grants->count];
-
-            memcpy(grant, bytes + at, sizeof *grant);
-            grant->touched = 0;
-            if (grant->watched == WATCH_BEGINS) /* whoever listened has gone */
-                grant->watched = UNWATCHED;
-            if (is_sane(grant, now))
-                grants->count++;
+    if (bytes && is_ours(grants, bytes)) {
+        memcpy(&header, bytes, sizeof header);
+        grants->last_id = header.last_id;
+        for (; at + sizeof slot <= size && grants->count < grants->capacity; at += sizeof slot) {
+            memcpy(&slot, bytes + at, sizeof slot);
+            if (is_whole(bytes + at, offsetof(struct slot, checksum)) && is_sane(&slot.grant, now))
+                take_over(grants, &slot.grant);
         }
     }
     free(bytes);
-    helper_grants_follow_clock(grants);
 }
 
-bool helper_grants_save(const struct grants *grants, struct error *why)
+/* ---- writing it --------------------------------------------------------- */
+
+static void make_header(const struct grants *grants, struct header *header)
 {
-    struct header header = {.count = (uint32_t)grants->count, .last_id = grants->last_id};
-    size_t size = file_size(grants->count), table = grants->count * sizeof(struct grant);
+    *header = (struct header){.last_id = grants->last_id};
+    memcpy(header->magic, magic, sizeof magic);
+    memcpy(header->boot_id, grants->boot_id, BOOT_ID_SIZE);
+    make_checksum(header->checksum, header, offsetof(struct header, checksum));
+}
+
+static void make_slot(const struct grants *grants, size_t i, struct slot *slot)
+{
+    memset(slot, 0, sizeof *slot);
+    if (i >= grants->count)
+        return;
+    slot->grant = grants->items[i];
+    make_checksum(slot->checksum, slot, offsetof(struct slot, checksum));
+}
+
+static bool write_anew(struct grants *grants, struct error *why)
+{
+    size_t size = sizeof(struct header) + grants->count * sizeof(struct slot);
     uint8_t *bytes = malloc(size);
-    bool saved;
+    struct header header;
+    struct slot slot;
+    bool written;
 
     if (!bytes)
         return error_set(why, "no memory to store the grants");
-    memcpy(header.magic, magic, sizeof magic);
-    memcpy(header.boot_id, grants->boot_id, BOOT_ID_SIZE);
+    make_header(grants, &header);
     memcpy(bytes, &header, sizeof header);
-    if (table)
-        memcpy(bytes + sizeof header, grants->items, table);
-    crypto_generichash(bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE, bytes, size - CHECKSUM_SIZE,
-                       NULL, 0);
-    saved = file_replace(grants->run_dir, "grants", 0600, bytes, size, why);
-    if (!saved)
-        unlinkat(grants->run_dir, "grants", 0);
+    for (size_t i = 0; i < grants->count; i++) {
+        make_slot(grants, i, &slot);
+        memcpy(bytes + sizeof header + i * sizeof slot, &slot, sizeof slot);
+    }
+    written = file_replace(grants->run_dir, "grants", 0600, bytes, size, why);
     free(bytes);
-    return saved;
+    if (!written)
+        return false;
+    grants->slots = grants->count;
+    grants->file = openat(grants->run_dir, "grants", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    return grants->file >= 0 || error_set(why, "grants: %s", strerror(errno));
 }
 
-void helper_grants_store(const struct grants *grants)
+static bool write_slot(struct grants *grants, size_t i)
+{
+    const off_t at = (off_t)(sizeof(struct header) + i * sizeof(struct slot));
+    struct slot slot;
+
+    make_slot(grants, i, &slot);
+    return pwrite(grants->file, &slot, sizeof slot, at) == sizeof slot;
+}
+
+/* From the first slot up: a grant only ever moves down, so that it is never in none. */
+static bool write_changes(struct grants *grants, struct error *why)
+{
+    struct header header;
+    bool done;
+
+    make_header(grants, &header);
+    done = pwrite(grants->file, &header, sizeof header, 0) == sizeof header;
+    for (size_t i = 0; done && (i < grants->count || i < grants->slots); i++) {
+        if (!grants->stale[i])
+            continue;
+        done = write_slot(grants, i);
+        if (done && i >= grants->slots)
+            grants->slots = i + 1;
+    }
+    return done || error_set(why, "grants: %s", strerror(errno));
+}
+
+/* Nor was it removed or replaced by somebody. */
+static bool has_file(const struct grants *grants)
+{
+    struct stat s;
+
+    return grants->file >= 0 && fstat(grants->file, &s) == 0 && s.st_nlink > 0;
+}
+
+static void give_up_file(struct grants *grants)
+{
+    if (grants->file >= 0)
+        close(grants->file);
+    grants->file = -1;
+}
+
+bool helper_grants_save(struct grants *grants, struct error *why)
+{
+    bool saved;
+
+    if (!has_file(grants)) {
+        give_up_file(grants);
+        saved = write_anew(grants, why);
+    } else {
+        saved = write_changes(grants, why);
+    }
+    if (saved) {
+        memset(grants->stale, 0, grants->capacity);
+        return true;
+    }
+    give_up_file(grants);
+    unlinkat(grants->run_dir, "grants", 0);
+    return false;
+}
+
+void helper_grants_store(struct grants *grants)
 {
     struct error why;
 
     if (!helper_grants_save(grants, &why))
         log_warnx("live grants will not outlive a restart: cannot store them: %s", why.text);
-}
-
-struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                                 const struct address *address, const struct service *service)
-{
-    for (size_t i = 0; i < grants->count; i++) {
-        struct grant *grant = &grants->items[i];
-
-        if (memcmp(grant->key_id, key_id, KEY_ID_SIZE) == 0 &&
-            address_equal(&grant->address, address) &&
-            service_compare(&grant->service, service) == 0)
-            return grant;
-    }
-    return NULL;
-}
-
-static void touch(struct grant *grant, int64_t before)
-{
-    if (!grant->touched)
-        grant->deadline_before = before;
-    grant->touched = 1;
-}
-
-enum grant_change helper_grants_open(struct grants *grants,
-                                     const uint8_t key_id[static KEY_ID_SIZE],
-                                     const struct address *address, const struct service *service,
-                                     int64_t deadline)
-{
-    struct grant *grant = helper_grants_find(grants, key_id, address, service);
-
-    if (grant) {
-        touch(grant, grant->deadline);
-        if (deadline > grant->deadline)
-            set_deadline(grant, deadline);
-        return GRANT_EXTENDED;
-    }
-    if (grants->count == grants->capacity)
-        return GRANT_REFUSED;
-    grant = &grants->items[grants->count++];
-    *grant = (struct grant){.address = *address, .service.protocol = service->protocol,
-                            .service.port = service->port, .id = ++grants->last_id};
-    set_deadline(grant, deadline);
-    memcpy(grant->key_id, key_id, KEY_ID_SIZE);
-    touch(grant, 0);
-    return GRANT_ADDED;
-}
-
-static void remove_at(struct grants *grants, size_t i)
-{
-    struct grant removed = grants->items[i];
-
-    if (grants->gone_count < grants->capacity)
-        grants->gone[grants->gone_count++] = (struct door){removed.address, removed.service};
-    else
-        grants->gone_lost[!address_is_ipv4(&removed.address)] = true;
-    grants->items[i] = grants->items[--grants->count];
-    grants->items[grants->count] = removed;
-}
-
-bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                          const struct address *address, const struct service *service)
-{
-    struct grant *grant = helper_grants_find(grants, key_id, address, service);
-
-    if (grant)
-        remove_at(grants, (size_t)(grant - grants->items));
-    return grant != NULL;
-}
-
-void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
-{
-    for (size_t i = 0; i < grants->count;) {
-        struct grant *grant = &grants->items[i];
-
-        if (!grant->touched || address_is_ipv4(&grant->address) == ipv6) {
-            i++;
-            continue;
-        }
-        grant->touched = 0;
-        if (!installed && grant->deadline_before == 0) {
-            remove_at(grants, i);
-            continue;
-        }
-        if (!installed)
-            set_deadline(grant, grant->deadline_before);
-        i++;
-    }
-}
-
-void helper_grants_forget_gone(struct grants *grants, bool ipv6)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < grants->gone_count; i++)
-        if (address_is_ipv4(&grants->gone[i].address) == ipv6)
-            grants->gone[kept++] = grants->gone[i];
-    grants->gone_count = kept;
-    grants->gone_lost[ipv6] = false;
-}
-
-size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2])
-{
-    size_t before = grants->count;
-
-    changed[0] = changed[1] = false;
-    for (size_t i = 0; i < grants->count;) {
-        if (grants->items[i].deadline > now) {
-            i++;
-            continue;
-        }
-        changed[!address_is_ipv4(&grants->items[i].address)] = true;
-        remove_at(grants, i);
-    }
-    return before - grants->count;
-}
-
-void helper_grants_shorten(struct grant *grant, int64_t deadline)
-{
-    if (deadline < grant->deadline)
-        set_deadline(grant, deadline);
-}
-
-int64_t helper_grants_next_deadline(const struct grants *grants)
-{
-    int64_t next = INT64_MAX;
-
-    for (size_t i = 0; i < grants->count; i++)
-        if (grants->items[i].deadline < next)
-            next = grants->items[i].deadline;
-    return next;
-}
-
-size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE])
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < grants->count; i++)
-        count += memcmp(grants->items[i].key_id, key_id, KEY_ID_SIZE) == 0;
-    return count;
 }

@@ -54,16 +54,27 @@ struct door {
 };
 
 struct grants {
-    struct grant *items; /* in no order */
+    struct grant *items; /* in no order, but the newest is the last until another is removed */
     size_t count;
     size_t capacity;
-    int64_t no_look_before; /* at their use (usage.h), CLOCK_BOOTTIME, nanoseconds */
+    size_t touched_count;
+    int64_t next_deadline; /* none ends before */
+    int64_t next_look; /* at their use (usage.h): none is due before; INT64_MAX: never */
+    int64_t no_look_before; /* CLOCK_BOOTTIME, nanoseconds, as the two above */
     struct door *gone; /* of grants that ended, or were taken back, since the firewall was
                           told; `capacity` at most */
     size_t gone_count;
     bool gone_lost[2]; /* in IPv4, IPv6: there were more */
     uint32_t last_id;
+    /* Each profile's grants are a chain; places in `items`, plus 1. */
+    uint32_t *chains; /* their first ones, by key id */
+    uint32_t *next;   /* of each item */
+    size_t mask;      /* chains - 1, a power of two less one */
+    /* The file: a header, then a slot for each item. */
     int run_dir;
+    int file;        /* -1: there is none, or it must be written anew */
+    uint8_t *stale;  /* of each slot: 1 if the file does not have it as it is */
+    size_t slots;    /* in the file */
     char boot_id[BOOT_ID_SIZE]; /* the kernel's, as text */
 };
 
@@ -71,18 +82,19 @@ enum grant_change { GRANT_ADDED, GRANT_EXTENDED, GRANT_REFUSED /* the table is f
 
 /* An empty table for `capacity` grants, stored in the directory `run_dir`. */
 bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, struct error *why);
+void helper_grants_free(struct grants *grants);
 
 /* Adds the grants of the file "grants" that this boot stored and that end
- * after `now` (CLOCK_BOOTTIME, nanoseconds). A missing, foreign or damaged file
- * adds none, and what could never have been granted is left out: doors then shut. */
+ * after `now` (CLOCK_BOOTTIME, nanoseconds). A missing or foreign file adds none, and what
+ * is damaged or could never have been granted is left out: doors then shut. */
 void helper_grants_load(struct grants *grants, int64_t now);
 
-/* Stores the table in the file, in one step. Where that fails the file is
- * removed, so that no closed grant comes back from it. */
-bool helper_grants_save(const struct grants *grants, struct error *why);
+/* Stores in the file what changed since the last time; the first time, all in one step.
+ * Where that fails the file is removed, so that no closed grant comes back from it. */
+bool helper_grants_save(struct grants *grants, struct error *why);
 
 /* The same, with the failure in the log. */
-void helper_grants_store(const struct grants *grants);
+void helper_grants_store(struct grants *grants);
 
 /* Opens or extends; of two deadlines the later one stays. */
 enum grant_change helper_grants_open(struct grants *grants,
@@ -90,13 +102,34 @@ enum grant_change helper_grants_open(struct grants *grants,
                                            const struct address *address,
                                            const struct service *service, int64_t deadline);
 
+/* To be called when a grant of the table was changed by others than these functions. */
+void helper_grants_note_change(struct grants *grants, const struct grant *grant);
+
 /* NULL when there is none. Good until the table changes. */
 struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
                                  const struct address *address, const struct service *service);
 
+/* Any grant of the profile, or NULL. */
+struct grant *helper_grants_any_of(struct grants *grants,
+                                   const uint8_t key_id[static KEY_ID_SIZE]);
+
+/* How many the profile has. */
+size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE]);
+
+/* The next grant that is new or was extended in this batch, below items[*at], which moves on;
+ * *at begins as `count`. NULL: there are no more. */
+const struct grant *helper_grants_next_touched(const struct grants *grants, size_t *at);
+
 /* Takes a grant away; false when there was none. */
 bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
                           const struct address *address, const struct service *service);
+
+/* Takes items[i] away: it then lies behind the others, at items[count], until the next
+ * addition, and the last one in its place. */
+void helper_grants_remove_at(struct grants *grants, size_t i);
+
+/* Takes all away; they lie at `items` until the next addition. */
+void helper_grants_clear(struct grants *grants);
 
 /* Ends a batch for one family: grants touched in it stay when the firewall has
  * them, and go back to what they were before when it has not. */
@@ -114,11 +147,10 @@ void helper_grants_follow_clock(struct grants *grants);
 size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);
 
 /* Brings a grant's end forward, to `deadline` at most. */
-void helper_grants_shorten(struct grant *grant, int64_t deadline);
+void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline);
 
-/* The earliest deadline, or INT64_MAX without grants. */
+/* Until when none ends, or INT64_MAX without grants. It is the earliest deadline, or earlier
+ * where a grant was extended since helper_grants_expire last looked. */
 int64_t helper_grants_next_deadline(const struct grants *grants);
-
-size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE]);
 
 #endif

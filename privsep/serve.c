@@ -197,7 +197,7 @@ static void hold_to_policy(struct helper *h)
         const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
 
         if (entry)
-            helper_grants_shorten(grant, latest_deadline(&entry->profile));
+            helper_grants_shorten(&h->grants, grant, latest_deadline(&entry->profile));
     }
 }
 
@@ -333,7 +333,7 @@ static int stop(struct helper *h)
 {
     size_t ended = h->grants.count;
 
-    h->grants.count = 0; /* the items stay, to be named in the log */
+    helper_grants_clear(&h->grants); /* the items stay, to be named in the log */
     helper_grants_store(&h->grants);
     for (int family = IPV4; family < FAMILIES; family++)
         h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
@@ -474,17 +474,16 @@ static void keep_permitted_grants(struct helper *h)
     struct grants *grants = &h->grants;
 
     for (size_t i = grants->count; i-- > 0;) {
-        struct grant *grant = &grants->items[i], refused = *grant;
+        struct grant *grant = &grants->items[i];
         const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
 
         if (entry && is_permitted(&entry->profile, grant)) {
-            helper_grants_shorten(grant, latest_deadline(&entry->profile));
+            helper_grants_shorten(grants, grant, latest_deadline(&entry->profile));
             grant->connections = entry->profile.connections;
             if (grant->connections)
-                grant->look_at = clock_boot_ns();
+                grant->look_at = grants->next_look = clock_boot_ns();
         } else {
-            *grant = grants->items[--grants->count];
-            grants->items[grants->count] = refused;
+            helper_grants_remove_at(grants, i);
         }
     }
 }

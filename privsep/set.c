@@ -261,12 +261,14 @@ static bool put_all(struct elements *e, int family, const struct grants *grants,
 static bool put_touched(struct elements *e, int family, const struct grants *grants,
                         struct error *why)
 {
+    const struct grant *grant;
+    size_t at = grants->count;
+
     begin_elements(e);
-    for (size_t i = 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
+    while ((grant = helper_grants_next_touched(grants, &at))) {
         const struct door door = {grant->address, grant->service};
 
-        if (grant->touched && is_element_of(grant, family) &&
+        if (is_element_of(grant, family) &&
             !put_element(e, &door, latest_end(grants, &door), why))
             return false;
     }

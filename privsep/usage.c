@@ -185,10 +185,12 @@ bool helper_usage_try(struct flows *flows, struct error *why)
     return helper_flows_each(flows, true, &nobody, &nothing, ignore, NULL, why);
 }
 
-static void plan(struct grant *grant, uint32_t milliseconds)
+static void plan(struct grants *grants, struct grant *grant, uint32_t milliseconds)
 {
     grant->look_after = milliseconds;
     grant->look_at = clock_boot_ns() + milliseconds * (int64_t)NSEC_PER_MSEC;
+    if (grant->look_at < grants->next_look)
+        grants->next_look = grant->look_at;
 }
 
 static void note_older(void *into, const struct flow *flow)
@@ -204,14 +206,15 @@ static bool ask_for_older(struct flows *flows, struct grant *grant)
                              &grant->service, note_older, grant, &why);
 }
 
-void helper_usage_begin(struct flows *flows, struct grant *grant)
+void helper_usage_begin(struct flows *flows, struct grants *grants, struct grant *grant)
 {
     if (grant->connections == 0 && helper_flows_listen(flows))
         grant->watched = WATCH_BEGINS;
     else
         grant->watched = ask_for_older(flows, grant) ? WATCHED : UNWATCHED;
     if (grant->watched || grant->connections)
-        plan(grant, FIRST_LOOK_MS);
+        plan(grants, grant, FIRST_LOOK_MS);
+    helper_grants_note_change(grants, grant);
 }
 
 static bool any_begins(const struct grants *grants)
@@ -235,29 +238,21 @@ bool helper_usage_is_full(const struct grant *grant)
     return grant->connections != 0 && grant->used >= grant->connections;
 }
 
-static void plan_next(struct grant *grant)
+static void plan_next(struct grants *grants, struct grant *grant)
 {
     uint32_t twice = 2 * grant->look_after;
 
     if (grant->connections)
-        plan(grant, FIRST_LOOK_MS);
+        plan(grants, grant, FIRST_LOOK_MS);
     else if (grant->used || !grant->watched)
         grant->look_at = 0;
     else
-        plan(grant, twice < LAST_LOOK_MS ? twice : LAST_LOOK_MS);
+        plan(grants, grant, twice < LAST_LOOK_MS ? twice : LAST_LOOK_MS);
 }
 
 static bool is_due(const struct grant *grant, int64_t now)
 {
     return grant->look_at != 0 && grant->look_at <= now;
-}
-
-static bool any_is_due(const struct grants *grants, int64_t now)
-{
-    for (size_t i = 0; i < grants->count; i++)
-        if (is_due(&grants->items[i], now))
-            return true;
-    return false;
 }
 
 /* Those that are due by `now`, and those that just begin, as what began is told once.
@@ -269,8 +264,10 @@ static struct view view_of(struct grants *grants, int64_t now, size_t more)
     for (size_t i = 0; view.grants && i < grants->count; i++) {
         struct grant *grant = &grants->items[i];
 
-        if (is_due(grant, now) || grant->watched == WATCH_BEGINS)
-            view.grants[view.count++] = grant;
+        if (!is_due(grant, now) && grant->watched != WATCH_BEGINS)
+            continue;
+        helper_grants_note_change(grants, grant); /* as it is about to be looked at */
+        view.grants[view.count++] = grant;
     }
     return view;
 }
@@ -285,13 +282,13 @@ static void look_and_rest(struct flows *flows, struct grants *grants, struct vie
     grants->no_look_before = end + REST * (end - start);
 }
 
-static void conclude(struct grant *grant, int64_t now)
+static void conclude(struct grants *grants, struct grant *grant, int64_t now)
 {
     if (!grant->watched && grant->connections) /* the next helper asks anew */
         fatalx("the kernel does not tell which connections there are: starting again");
-    plan_next(grant);
+    plan_next(grants, grant);
     if (helper_usage_is_full(grant))
-        helper_grants_shorten(grant, now);
+        helper_grants_shorten(grants, grant, now);
 }
 
 /* Grows with each connection that is met, and with each grant that is looked at for the
@@ -305,19 +302,30 @@ static uint64_t known_of(const struct view *view)
     return sum;
 }
 
+static int64_t earliest_look(const struct grants *grants)
+{
+    int64_t earliest = INT64_MAX;
+
+    for (size_t i = 0; i < grants->count; i++)
+        if (grants->items[i].look_at != 0 && grants->items[i].look_at < earliest)
+            earliest = grants->items[i].look_at;
+    return earliest;
+}
+
 bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now)
 {
     struct view view;
     uint64_t before, after;
 
-    if (now < grants->no_look_before || !any_is_due(grants, now))
+    if (now < grants->no_look_before || now < grants->next_look)
         return false;
     view = view_of(grants, now, 0);
     before = known_of(&view);
     look_and_rest(flows, grants, &view);
     after = known_of(&view);
     for (size_t i = 0; i < view.count; i++)
-        conclude(view.grants[i], now);
+        conclude(grants, view.grants[i], now);
+    grants->next_look = earliest_look(grants);
     free(view.grants);
     return after != before;
 }
@@ -354,15 +362,9 @@ void helper_usage_finish(struct flows *flows, struct grants *grants, struct gran
 
 int64_t helper_usage_next(const struct grants *grants)
 {
-    int64_t next = 0;
-
-    for (size_t i = 0; i < grants->count; i++) {
-        int64_t at = grants->items[i].look_at;
-
-        if (at != 0 && (next == 0 || at < next))
-            next = at;
-    }
-    return next != 0 && next < grants->no_look_before ? grants->no_look_before : next;
+    if (grants->count == 0 || grants->next_look == INT64_MAX)
+        return 0;
+    return grants->next_look < grants->no_look_before ? grants->no_look_before : grants->next_look;
 }
 
 const char *helper_usage_text(const struct grant *grant)

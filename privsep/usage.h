@@ -22,7 +22,7 @@
 bool helper_usage_try(struct flows *flows, struct error *why);
 
 /* For a grant that is about to be opened: what is there already came in another way. */
-void helper_usage_begin(struct flows *flows, struct grant *grant);
+void helper_usage_begin(struct flows *flows, struct grants *grants, struct grant *grant);
 
 /* When grants were taken back that were to be opened: perhaps there is nothing to listen
  * for. */
@@ -42,7 +42,7 @@ void helper_usage_finish(struct flows *flows, struct grants *grants, struct gran
  * that have not had it. True if there were any: store the grants. */
 bool helper_usage_hand_over(struct flows *flows, struct grants *grants);
 
-/* When the next look is due (CLOCK_BOOTTIME, nanoseconds); 0: never. */
+/* When the next look is due (CLOCK_BOOTTIME, nanoseconds), or somewhat before; 0: never. */
 int64_t helper_usage_next(const struct grants *grants);
 
 /* Whether it admits no more connections than it has had. */

@@ -159,7 +159,7 @@ static void clear_firewall(void)
 
     if (world.grants.count == 0)
         return;
-    world.grants.count = 0;
+    helper_grants_clear(&world.grants);
     for (int family = IPV4; family < FAMILIES; family++)
         REQUIRE(helper_firewall_rewrite(world.dispatch.firewall, family, &world.grants, &why));
 }
@@ -336,8 +336,7 @@ static void check_grants(void)
     REQUIRE(helper_grants_create(&stored, world.directory, CAPACITY, &why));
     helper_grants_load(&stored, 0);
     REQUIRE(stored.count == world.grants.count);
-    free(stored.items);
-    free(stored.gone);
+    helper_grants_free(&stored);
 }
 
 /* Whatever comes before the first irregular message is served; that one ends the
@@ -366,7 +365,7 @@ static void restart(void)
 {
     helper_marks_close(&world.marks);
     open_marks();
-    world.grants.count = 0;
+    helper_grants_clear(&world.grants);
     helper_grants_load(&world.grants, 0);
     check_grants();
 }

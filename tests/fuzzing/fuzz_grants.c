@@ -1,13 +1,21 @@
 /* The grants file as the helper finds it at its start. Bits of the first byte: a
- * right header; a right count; a right checksum; another boot; damage. Then comes a
- * time of eight bytes; the rest is the file. */
+ * right header; its right checksum; right checksums of the slots; another boot; damage. Then
+ * comes a time of eight bytes; the rest is the file. */
 #include "fuzz.h"
 
 #include "clock.h"
 #include "grants.h"
 
-enum { CAPACITY = 4, FILE_MAX = 1024, HEADER_SIZE = 52, CHECKSUM_SIZE = 16, COUNT_AT = 44 };
-enum { RIGHT_HEADER = 1, RIGHT_COUNT = 2, RIGHT_CHECKSUM = 4, OTHER_BOOT = 8, DAMAGE = 16 };
+enum {
+    CAPACITY = 4,
+    FILE_MAX = 2048,
+    CHECKSUM_SIZE = 16,
+    HEADER_SIZE = 64,
+    SLOT_SIZE = sizeof(struct grant) + CHECKSUM_SIZE,
+};
+enum { RIGHT_HEADER = 1, RIGHT_CHECKSUM = 2, RIGHT_SLOTS = 4, OTHER_BOOT = 8, DAMAGE = 16 };
+
+static const char magic[8] = "PSGRAN4";
 
 static struct grants empty;
 
@@ -20,35 +28,49 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     return 0;
 }
 
+static void put_checksum(uint8_t *bytes, size_t size)
+{
+    crypto_generichash(bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE, bytes, size - CHECKSUM_SIZE,
+                       NULL, 0);
+}
+
 static void make_right(uint8_t *file, size_t size, uint8_t what)
 {
-    uint32_t count = (uint32_t)((size - HEADER_SIZE - CHECKSUM_SIZE) / sizeof(struct grant));
-
     if (what & RIGHT_HEADER) {
-        memcpy(file, "PSGRAN2", 8);
-        memcpy(file + 8, empty.boot_id, BOOT_ID_SIZE);
+        memcpy(file, magic, sizeof magic);
+        memcpy(file + sizeof magic, empty.boot_id, BOOT_ID_SIZE);
     }
     if (what & OTHER_BOOT)
-        file[8] ^= 1;
-    if (what & RIGHT_COUNT)
-        memcpy(file + COUNT_AT, &count, sizeof count);
+        file[sizeof magic] ^= 1;
     if (what & RIGHT_CHECKSUM)
-        crypto_generichash(file + size - CHECKSUM_SIZE, CHECKSUM_SIZE, file, size - CHECKSUM_SIZE,
-                           NULL, 0);
+        put_checksum(file, HEADER_SIZE);
+    for (size_t at = HEADER_SIZE; what & RIGHT_SLOTS && at + SLOT_SIZE <= size; at += SLOT_SIZE)
+        put_checksum(file + at, SLOT_SIZE);
     if (what & DAMAGE)
         file[size - CHECKSUM_SIZE - 1] ^= 1;
 }
 
-/* By this boot, and not damaged since. */
-static bool is_whole(const uint8_t *file, size_t size)
+static bool is_right(const uint8_t *bytes, size_t size)
 {
-    uint8_t checksum[CHECKSUM_SIZE];
+    uint8_t copy[SLOT_SIZE];
 
-    if (size < HEADER_SIZE + CHECKSUM_SIZE)
-        return false;
-    crypto_generichash(checksum, CHECKSUM_SIZE, file, size - CHECKSUM_SIZE, NULL, 0);
-    return memcmp(file, "PSGRAN2", 8) == 0 && memcmp(file + 8, empty.boot_id, BOOT_ID_SIZE) == 0 &&
-           memcmp(checksum, file + size - CHECKSUM_SIZE, CHECKSUM_SIZE) == 0;
+    memcpy(copy, bytes, size);
+    put_checksum(copy, size);
+    return memcmp(copy, bytes, size) == 0;
+}
+
+/* How many slots this boot wrote, and nobody damaged since. */
+static size_t count_slots(const uint8_t *file, size_t size)
+{
+    size_t count = 0;
+
+    if (size < HEADER_SIZE || memcmp(file, magic, sizeof magic) != 0 ||
+        memcmp(file + sizeof magic, empty.boot_id, BOOT_ID_SIZE) != 0 ||
+        !is_right(file, HEADER_SIZE))
+        return 0;
+    for (size_t at = HEADER_SIZE; at + SLOT_SIZE <= size; at += SLOT_SIZE)
+        count += is_right(file + at, SLOT_SIZE);
+    return count;
 }
 
 /* What the helper itself could have granted. */
@@ -67,41 +89,42 @@ static void check_loaded(const struct grants *grants, int64_t now)
     }
 }
 
-static void check_stored_again(const struct grants *grants, int64_t now)
+static void check_stored_again(struct grants *grants, int64_t now)
 {
-    struct grant items[CAPACITY];
-    struct grants again = empty;
+    struct grants again;
     struct error why;
 
-    again.items = items;
     REQUIRE(helper_grants_save(grants, &why));
+    REQUIRE(helper_grants_create(&again, grants->run_dir, CAPACITY, &why));
     helper_grants_load(&again, now);
     REQUIRE(again.count == grants->count);
     for (size_t i = 0; i < again.count; i++) {
         REQUIRE(again.items[i].deadline == grants->items[i].deadline);
         REQUIRE(memcmp(&again.items[i], &grants->items[i], offsetof(struct grant, deadline)) == 0);
     }
+    helper_grants_free(&again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
     uint8_t what = input_byte(&in), file[FILE_MAX];
-    struct grant items[CAPACITY];
-    struct grants grants = empty;
+    struct grants grants;
+    struct error why;
     int64_t now;
 
     input_take(&in, &now, sizeof now);
     now &= INT64_MAX / 4; /* no host runs for 73 years */
     size = in.size < sizeof file ? in.size : sizeof file;
     input_take(&in, file, size);
-    if (size >= HEADER_SIZE + CHECKSUM_SIZE)
+    if (size >= HEADER_SIZE)
         make_right(file, size, what);
     fuzz_write("/run/grants", file, size);
-    grants.items = items;
+    REQUIRE(helper_grants_create(&grants, empty.run_dir, CAPACITY, &why));
     helper_grants_load(&grants, now);
-    REQUIRE(grants.count == 0 || is_whole(file, size));
+    REQUIRE(grants.count <= count_slots(file, size));
     check_loaded(&grants, now);
     check_stored_again(&grants, now);
+    helper_grants_free(&grants);
     return 0;
 }

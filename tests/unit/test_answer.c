@@ -35,8 +35,7 @@ static int start(void **state)
 static int end(void **state)
 {
     close(world.grants.run_dir);
-    free(world.grants.items);
-    free(world.grants.gone);
+    helper_grants_free(&world.grants);
     return scratch_leave(state);
 }
 
@@ -163,8 +162,7 @@ static void what_was_closed_does_not_come_back_with_the_next_helper(void **state
     helper_grants_load(&next, clock_boot_ns());
     assert_int_equal(next.count, 1);
     assert_int_equal(next.items[0].id, 2);
-    free(next.items);
-    free(next.gone);
+    helper_grants_free(&next);
 }
 
 static void the_last_words_are_the_counts(void **state)

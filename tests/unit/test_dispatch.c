@@ -170,8 +170,7 @@ static int end_world(void **state)
     helper_flows_close(&world.flows);
     helper_firewall_close(&world.firewall);
     helper_marks_close(&world.marks);
-    free(world.grants.items);
-    free(world.grants.gone);
+    helper_grants_free(&world.grants);
     return helper_firewall_release(BACKEND_NFT, &why) ? 0 : -1;
 }
 
@@ -866,7 +865,7 @@ static void check_window(uint32_t asked, uint32_t seconds)
     struct request r = open_service(now(), "tcp/22");
     int64_t before = clock_boot_ns(), after;
 
-    world.grants.count = 0;
+    helper_grants_clear(&world.grants);
     r.window = asked;
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
     after = clock_boot_ns();
@@ -1095,8 +1094,7 @@ static void stored_grants_follow_the_table(void **state)
     assert_true(helper_grants_create(&again, world.directory, CAPACITY, &why));
     helper_grants_load(&again, clock_boot_ns());
     assert_int_equal(again.count, 1);
-    free(again.items);
-    free(again.gone);
+    helper_grants_free(&again);
 }
 
 /* A set would serve better: the log says so, once. */
@@ -1108,8 +1106,7 @@ static void many_rules_are_told_of(void **state)
     struct error why;
 
     (void)state;
-    free(world.grants.items);
-    free(world.grants.gone);
+    helper_grants_free(&world.grants);
     assert_true(helper_grants_create(&world.grants, world.directory, MANY + 1, &why));
     for (int i = 1; i < MANY; i++) {
         struct address address = address_from_ipv4((uint8_t[]){10, 0, 0, (uint8_t)i});
@@ -1250,8 +1247,7 @@ static void check_it_is_at(const char *address)
     helper_grants_load(&stored, clock_boot_ns());
     assert_int_equal(stored.count, 1);
     assert_true(address_equal(&stored.items[0].address, &expected));
-    free(stored.items);
-    free(stored.gone);
+    helper_grants_free(&stored);
 }
 
 static void the_one_grant_moves_to_the_newest_address(void **state)

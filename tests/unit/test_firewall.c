@@ -53,8 +53,7 @@ static int close_firewall(void **state)
 
     (void)state;
     helper_firewall_close(&fw);
-    free(grants.items);
-    free(grants.gone);
+    helper_grants_free(&grants);
     /* What a test added. */
     run_command("for p in iptables ip6tables; do for t in mangle filter; do "
                 "$p-%s -w 5 -t $t -F && $p-%s -w 5 -t $t -X; done; done", name_of_backend(),
@@ -431,7 +430,7 @@ static void the_kernel_s_deadline_is_never_late(void **state)
     for (int64_t tenths = 300; tenths < 310; tenths++) {
         int64_t left = tenths * (NSEC_PER_SEC / 10), end, last;
 
-        grants.count = 0;
+        helper_grants_clear(&grants);
         open_briefly("192.0.2.7", "tcp/22", left);
         end = clock_wall_ns() + left;
         establish(IPV4);
@@ -555,12 +554,11 @@ static void rewriting_follows_the_table(void **state)
     open_grant("192.0.2.7", "tcp/22", 60);
     open_grant("192.0.2.8", "tcp/22", 60);
     establish(IPV4);
-    grants.items[0] = grants.items[1];
-    grants.count = 1;
+    helper_grants_remove_at(&grants, 0);
     assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
-    grants.count = 0;
+    helper_grants_clear(&grants);
     assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
     assert_int_equal(count_of(IPV4, "datestop"), 0);
     assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
@@ -724,7 +722,7 @@ static void failures_leave_it_unsure_until_mended(void **state)
         assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
         assert_true(fw.unsure[IPV4]);
         assert_non_null(strstr(why.text, "restore"));
-        grants.count = 0;
+        helper_grants_clear(&grants);
         put_program_back();
         assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
         assert_false(fw.unsure[IPV4]);

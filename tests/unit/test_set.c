@@ -55,13 +55,12 @@ static int end(void **state)
     bool released;
 
     (void)state;
-    grants.count = 0;
+    helper_grants_clear(&grants);
     released = helper_firewall_clear(&fw, IPV4, &grants, &why) &&
                helper_firewall_clear(&fw, IPV6, &grants, &why) &&
                helper_firewall_release(BACKEND_NFT, &why);
     helper_firewall_close(&fw);
-    free(grants.items);
-    free(grants.gone);
+    helper_grants_free(&grants);
     return released ? 0 : -1;
 }
 
@@ -382,7 +381,7 @@ static void the_end_leaves_neither_set_nor_rule_about_it(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
-    grants.count = 0;
+    helper_grants_clear(&grants);
     assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
     assert_true(helper_firewall_clear(&fw, IPV6, &grants, &why));
     check_output("ipset list -n", "");
@@ -394,7 +393,7 @@ static void the_end_leaves_neither_set_nor_rule_about_it(void **state)
 static void another_program_s_set_is_not_taken(void **state)
 {
     (void)state;
-    grants.count = 0;
+    helper_grants_clear(&grants);
     assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
     run_command("ipset create portsmith4 hash:net");
     fw.uses_set = true;
@@ -433,7 +432,7 @@ static void doors_shut_even_where_iptables_fails(void **state)
     fw.unsure[IPV4] = true;
     assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
-    grants.count = 0;
+    helper_grants_clear(&grants);
     assert_false(helper_firewall_clear(&fw, IPV4, &grants, &why));
     check_elements(IPV4, "");
     fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
@@ -445,7 +444,7 @@ static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
 
     (void)state;
     run_command("iptables-nft -A INPUT -m set --match-set portsmith4 src,dst -j ACCEPT");
-    grants.count = 0;
+    helper_grants_clear(&grants);
     assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
     helper_set_open(&set, 1);
     assert_false(helper_set_remove(&set, IPV4, &why));

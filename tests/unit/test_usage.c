@@ -82,8 +82,7 @@ static int end(void **state)
     (void)state;
     helper_flows_close(&flows);
     close(grants.run_dir);
-    free(grants.items);
-    free(grants.gone);
+    helper_grants_free(&grants);
     return close(listener);
 }
 
@@ -98,7 +97,7 @@ static struct grant *grant_for(const char *whom, uint8_t who, uint32_t connectio
     helper_grants_open(&grants, key_id, &address, &service, INT64_MAX / 2);
     grant = helper_grants_find(&grants, key_id, &address, &service);
     grant->connections = connections;
-    helper_usage_begin(&flows, grant);
+    helper_usage_begin(&flows, &grants, grant);
     return grant;
 }
 
@@ -207,12 +206,15 @@ static void the_end_of_one_is_the_first_look_at_others(void **state)
 {
     struct grant *ended = grant_of(1, 0), *other = grant_of(2, 0);
     struct grant copy = *ended;
+    struct error why;
 
     (void)state;
     let_in();
     helper_grants_remove(&grants, ended->key_id, &ended->address, &ended->service);
     other = &grants.items[0];
+    assert_true(helper_grants_save(&grants, &why));
     finish(&copy);
+    assert_int_equal(grants.stale[0], 1); /* what is known of the other is to be stored */
     assert_int_equal(copy.used, 1);
     assert_int_equal(other->used, 1);
     assert_false(flows.listening);
