@@ -192,18 +192,9 @@ static void deliver(u_char *user, const struct pcap_pkthdr *header, const u_char
     delivery.handler(delivery.user, delivery.link, bytes, header->caplen, captured);
 }
 
-bool capture_read(struct capture *capture, capture_handler *handler, void *user, struct error *why)
-{
-    struct delivery delivery = {.handler = handler, .user = user, .link = capture->link};
-
-    if (pcap_dispatch(capture->pcap, CAPTURE_FRAMES_AT_ONCE, deliver, (u_char *)&delivery) >= 0)
-        return true;
-    return error_set(why, "the capture ended: %s", pcap_geterr(capture->pcap));
-}
-
-/* Not pcap_stats(3), some releases of which read files besides, which a sniffer has not
- * got. The kernel begins anew with each answer. */
-unsigned capture_take_drops(const struct capture *capture)
+/* PACKET_STATISTICS, packet(7). Not pcap_stats(3), some releases of which read files
+ * besides, which a sniffer has not got. The kernel begins anew with each answer. */
+static unsigned take_drops(const struct capture *capture)
 {
     struct tpacket_stats_v3 statistics = {0};
     socklen_t size = sizeof statistics;
@@ -211,4 +202,19 @@ unsigned capture_take_drops(const struct capture *capture)
     if (getsockopt(capture->fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) != 0)
         return 0;
     return statistics.tp_drops;
+}
+
+bool capture_read(struct capture *capture, capture_handler *handler, void *user,
+                  uint64_t *dropped, struct error *why)
+{
+    struct delivery delivery = {.handler = handler, .user = user, .link = capture->link};
+    int frames = pcap_dispatch(capture->pcap, CAPTURE_FRAMES_AT_ONCE, deliver, (u_char *)&delivery);
+
+    if (frames < 0)
+        return error_set(why, "the capture ended: %s", pcap_geterr(capture->pcap));
+    /* Of a buffer that was full there is far more than this to be read: else there is
+     * nothing to ask the kernel for. */
+    if (frames == CAPTURE_FRAMES_AT_ONCE)
+        *dropped += take_drops(capture);
+    return true;
 }

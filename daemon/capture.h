@@ -27,14 +27,12 @@ bool capture_open(struct capture *capture, const char *interface, const struct c
 
 enum { CAPTURE_FRAMES_AT_ONCE = 64 };
 
-/* Hands frames that wait to `handler`, CAPTURE_FRAMES_AT_ONCE at most. False with
- * the reason when the capture has ended, as when its interface was deleted. */
+/* Hands frames that wait to `handler`, CAPTURE_FRAMES_AT_ONCE at most. Adds to *dropped
+ * how many the kernel has dropped for want of room in the capture's buffer since that
+ * was last said. False with the reason when the capture has ended, as when its interface
+ * was deleted. */
 bool capture_read(struct capture *capture, capture_handler *handler, void *user,
-                  struct error *why);
-
-/* How many frames the kernel has dropped since this was last asked, for want of room in
- * the capture's buffer (PACKET_STATISTICS, packet(7)). */
-unsigned capture_take_drops(const struct capture *capture);
+                  uint64_t *dropped, struct error *why);
 
 /* The filter's text for a link type, in libpcap's language (pcap-filter(7)):
  * packets of the configuration's transports to one of its knock ports (an echo

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "drop.h"
 #include "filter.h"
+#include "flood.h"
 #include "knock.h"
 #include "log.h"
 #include "message.h"
@@ -38,6 +39,7 @@ struct sniffer {
     uint32_t serial;
     bool traces;
     unsigned unanswered; /* requests whose replies were not read */
+    struct flood flood;
 };
 
 /* Leaves standard input to error, the lifeline and the helper's socket open. */
@@ -156,10 +158,21 @@ static void read_captures(struct sniffer *s, const struct pollfd *fds)
     for (size_t i = 0; i < s->capture_count && may_take_frames(s); i++) {
         if (!fds[i].revents)
             continue;
-        if (!capture_read(&s->captures[i], take_frame, s, &why))
+        if (!capture_read(&s->captures[i], take_frame, s, &s->counters->dropped, &why))
             exit(SNIFFER_EXIT_CAPTURE_ENDED);
-        s->counters->dropped += capture_take_drops(&s->captures[i]);
     }
+}
+
+/* The capture's buffer has room for what three million frames a second bring meanwhile, and
+ * replies can wait. */
+static void pause_if_flooded(struct sniffer *s)
+{
+    const struct timespec pause = {
+        .tv_nsec = flood_pause(&s->flood, s->counters, clock_boot_ns()),
+    };
+
+    if (pause.tv_nsec > 0)
+        ppoll(NULL, 0, &pause, NULL);
 }
 
 static _Noreturn void watch(struct sniffer *s)
@@ -181,6 +194,7 @@ static _Noreturn void watch(struct sniffer *s)
         read_captures(s, fds + CAPTURES);
         if (fds[LIFELINE].revents) /* last: what waited has been passed on */
             exit(EXIT_SUCCESS);
+        pause_if_flooded(s);
     }
 }
 

@@ -269,7 +269,7 @@ static int remove_wire(void **state)
     return 0;
 }
 
-static void send_frame(const char *interface, const struct recipe *recipe)
+static void send_frames(const char *interface, const struct recipe *recipe, size_t count)
 {
     struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6,
                              .sll_ifindex = (int)if_nametoindex(interface)};
@@ -279,11 +279,18 @@ static void send_frame(const char *interface, const struct recipe *recipe)
 
     memset(bytes, 0xff, 6); /* to everybody */
     assert_true(fd >= 0);
-    assert_int_equal(sendto(fd, bytes, size, 0, (struct sockaddr *)&to, sizeof to), size);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(sendto(fd, bytes, size, 0, (struct sockaddr *)&to, sizeof to), size);
     close(fd);
 }
 
+static void send_frame(const char *interface, const struct recipe *recipe)
+{
+    send_frames(interface, recipe, 1);
+}
+
 struct seen {
+    uint64_t dropped;
     size_t frames, knocks, by_size[DATAGRAM_MAX + 1];
 };
 
@@ -309,7 +316,7 @@ static void read_until(struct capture *capture, struct seen *seen, size_t size)
     while (seen->by_size[size] == 0) {
         if (!is_readable(capture->fd, WAIT_MS))
             fail_msg("no frame with %zu bytes came", size);
-        assert_true(capture_read(capture, count_frame, seen, &why));
+        assert_true(capture_read(capture, count_frame, seen, &seen->dropped, &why));
     }
 }
 
@@ -365,6 +372,29 @@ static void frames_arrive_from_any_interface(void **state)
     check_arrivals("any");
 }
 
+/* Each frame is handed over, or counted among those that there was no room for. */
+static void what_is_dropped_is_counted(void **state)
+{
+    enum { SENT = 3000 }; /* the buffer has room for some 1,700 */
+    struct recipe recipe = {.datalink = DLT_EN10MB};
+    struct seen seen = {0};
+    struct capture capture;
+    struct error why;
+
+    (void)state;
+    open_or_fail(&capture, "here");
+    send_frames("there", &recipe, SENT);
+    while (is_readable(capture.fd, 0)) {
+        size_t before = seen.frames;
+
+        assert_true(capture_read(&capture, count_frame, &seen, &seen.dropped, &why));
+        assert_in_range(seen.frames - before, 1, CAPTURE_FRAMES_AT_ONCE);
+    }
+    assert_true(seen.dropped > 0);
+    assert_int_equal(seen.frames + seen.dropped, SENT);
+    pcap_close(capture.pcap);
+}
+
 static void the_filter_is_locked(void **state)
 {
     struct bpf_program program;
@@ -391,7 +421,7 @@ static void a_deleted_interface_ends_the_capture(void **state)
     remove_wire(state);
     do
         assert_true(is_readable(capture.fd, WAIT_MS));
-    while (capture_read(&capture, count_frame, &seen, &why));
+    while (capture_read(&capture, count_frame, &seen, &seen.dropped, &why));
     assert_non_null(strstr(why.text, "the capture ended"));
     pcap_close(capture.pcap);
 }
@@ -420,6 +450,7 @@ int main(void)
         cmocka_unit_test(the_filter_passes_what_decodes),
         cmocka_unit_test_setup_teardown(frames_arrive_from_one_interface, make_wire, remove_wire),
         cmocka_unit_test_setup_teardown(frames_arrive_from_any_interface, make_wire, remove_wire),
+        cmocka_unit_test_setup_teardown(what_is_dropped_is_counted, make_wire, remove_wire),
         cmocka_unit_test_setup_teardown(the_filter_is_locked, make_wire, remove_wire),
         cmocka_unit_test_setup_teardown(a_deleted_interface_ends_the_capture, make_wire,
                                         remove_wire),
