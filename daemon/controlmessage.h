@@ -64,13 +64,13 @@ struct control_status {
     uint32_t uptime, pair_uptime;         /* seconds: of the daemon; of sniffer and helper */
     uint32_t backend;  /* enum backend */
     uint32_t families; /* bit 0: IPv4, bit 1: IPv6 */
+    uint32_t grant_store; /* enum grant_store; GRANT_STORE_AUTO: not known */
     uint32_t live;     /* grants */
     uint32_t profiles;
     uint32_t interface_count;
     uint32_t close_count;
     struct control_interface interfaces[CONFIG_INTERFACES];
     struct service close[CLOSE_SERVICES];
-    uint32_t unused;
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of the configuration in force */
     struct counters counters;    /* by the sniffer, since the daemon began */
     uint64_t verdicts[VERDICTS]; /* by the helper, since the daemon began */

@@ -70,6 +70,7 @@ void reply_status(struct control_reply *reply, const struct config *config,
         return;
     status->backend = answer->backend;
     status->families = answer->families;
+    status->grant_store = answer->grant_store;
     status->live = answer->live;
 }
 

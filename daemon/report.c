@@ -64,6 +64,11 @@ static const char *backend_name(uint32_t backend)
     return backend == BACKEND_NFT ? "nft" : backend == BACKEND_LEGACY ? "legacy" : "unknown";
 }
 
+static const char *store_name(uint32_t store)
+{
+    return store == GRANT_STORE_RULES ? "rules" : store == GRANT_STORE_SET ? "set" : "unknown";
+}
+
 /* ---- for people --------------------------------------------------------- */
 
 enum { LABEL_WIDTH = 14 };
@@ -162,6 +167,8 @@ void report_status(const struct control_status *s)
     print_process("helper", s->helper, s->pair_uptime);
     print_interfaces(s);
     print_firewall(s);
+    label("grant store");
+    puts(store_name(s->grant_store));
     print_shut_ports(s);
     label("profiles");
     printf("%u\n", s->profiles);
@@ -286,6 +293,7 @@ json_t *report_status_json(const struct control_status *s)
     json_object_set_new(object, "interfaces", interfaces_json(s));
     json_object_set_new(object, "backend", json_string(backend_name(s->backend)));
     json_object_set_new(object, "families", families_json(s));
+    json_object_set_new(object, "grant_store", json_string(store_name(s->grant_store)));
     json_object_set_new(object, "shut", shut_json(s));
     json_object_set_new(object, "profiles", number(s->profiles));
     json_object_set_new(object, "grants", number(s->live));

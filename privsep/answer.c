@@ -40,6 +40,7 @@ static void begin_answer(const struct dispatch *d, uint32_t serial, struct helpe
     answer->serial = serial;
     answer->backend = xtables->backend;
     answer->families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u);
+    answer->grant_store = d->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
     answer->live = (uint32_t)d->grants->count;
     memcpy(answer->verdicts, d->verdicts, sizeof answer->verdicts);
 }

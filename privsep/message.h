@@ -190,17 +190,19 @@ struct helper_answer {
     uint32_t serial;   /* the order's */
     uint32_t backend;  /* enum backend, as probed */
     uint32_t families; /* bit 0: IPv4, bit 1: IPv6 */
+    uint32_t grant_store; /* GRANT_STORE_RULES or _SET, as probed */
     uint32_t live;     /* grants, after what was ordered */
     uint32_t closed;   /* HELPER_CLOSE: grants taken away */
     uint32_t ended;    /* connections */
     uint32_t failed;   /* 1: the firewall could not be changed yet, or connections are left */
     uint32_t count;    /* of `grants` */
     uint32_t more;     /* 1: there are grants above the last of these */
+    uint32_t unused;
     uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
     struct helper_grant grants[HELPER_PAGE]; /* ascending by id; the rest is zero */
 };
 _Static_assert(sizeof(struct helper_answer) ==
-                   40 + 8 * VERDICTS + HELPER_PAGE * sizeof(struct helper_grant),
+                   48 + 8 * VERDICTS + HELPER_PAGE * sizeof(struct helper_grant),
                "no hidden padding");
 
 /* The helper's exit statuses. */

@@ -91,6 +91,7 @@ counter_is() { # PATH VALUE
     grep -q -x "helper *running as pid $(process_named portsmith-helpe) for .*" <<<"$output"
     grep -q -x 'interfaces *eth0' <<<"$output"
     grep -q -x "firewall *iptables-$BACKEND, IPv4 and IPv6" <<<"$output"
+    grep -q -x 'grant store *rules' <<<"$output"
     grep -q -x 'shut ports *tcp/22' <<<"$output"
     grep -q -x 'profiles *3' <<<"$output"
     [ "$(value "it['interfaces']" status)" = "[{'name': 'eth0', 'captured': True}]" ]

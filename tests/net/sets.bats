@@ -40,6 +40,11 @@ rule_count() {
     rules | grep -c -e --datestop
 }
 
+status_says() { # STORE
+    on server portsmithctl status | grep -q -x "grant store *$1" &&
+        on server portsmithctl --json status | grep -q "\"grant_store\": \"$1\""
+}
+
 @test "without a choice grants are rules" {
     configure
     start_daemon
@@ -47,6 +52,7 @@ rule_count() {
     [ "$(rule_count)" -eq 2 ]
     run on server ipset list -n
     [ -z "$output" ]
+    status_says rules
 }
 
 # iptables finds no time match, as on kernels that have none.
@@ -63,6 +69,7 @@ rule_count() {
     knock_opens ssh
     port_is_open "$server" 22
     [ "$(element_count)" -eq 1 ]
+    status_says set
     stop_daemon
     echo "Connections = 1" >>/etc/portsmith.d/one.conf
     run start_daemon

@@ -29,7 +29,8 @@ static void an_order_names_the_profile_by_its_key_id(void **state)
 
 static void a_status_adds_up_what_helpers_counted(void **state)
 {
-    static const struct helper_answer answer = {.backend = BACKEND_NFT, .families = 3, .live = 4};
+    static const struct helper_answer answer = {.backend = BACKEND_NFT, .families = 3,
+                                                .grant_store = GRANT_STORE_SET, .live = 4};
     struct pair pair = {.sniffer = 5, .helper = 6, .interfaces = {1, 0},
                         .verdicts = {[VERDICT_OPENED] = 2},
                         .verdicts_before = {[VERDICT_OPENED] = 40}};
@@ -41,12 +42,14 @@ static void a_status_adds_up_what_helpers_counted(void **state)
     assert_int_equal(reply.status.verdicts[VERDICT_OPENED], 42);
     assert_int_equal(reply.status.counters.dropped, 8);
     assert_int_equal(reply.status.live, 4);
+    assert_int_equal(reply.status.grant_store, GRANT_STORE_SET);
     assert_int_equal(reply.status.interfaces[0].captured, 1);
     assert_int_equal(reply.status.interfaces[1].captured, 0);
     pair.sniffer = pair.helper = 0;
     reply_status(&reply, &config, &pair, &counters, NULL);
     assert_int_equal(reply.status.interfaces[0].captured, 0);
     assert_int_equal(reply.status.backend, BACKEND_AUTO);
+    assert_int_equal(reply.status.grant_store, GRANT_STORE_AUTO);
 }
 
 static void grants_are_named(void **state)
