@@ -48,10 +48,12 @@ static void make_noise(bool text)
         noise[i] = (uint8_t)letters[noise[i] % 64];
 }
 
-static void send_batch(int s, unsigned count, bool text)
+/* How many left. ECONNREFUSED tells of an earlier one, and takes nothing away. */
+static unsigned send_batch(int s, unsigned count, bool text)
 {
     struct mmsghdr messages[BATCH] = {0};
     struct iovec parts[BATCH];
+    int left;
 
     for (unsigned i = 0; i < count; i++) {
         size_t size = text ? TEXT_SIZE : NOISE_MIN + (size_t)(random() % (NOISE_MAX - NOISE_MIN + 1));
@@ -60,8 +62,10 @@ static void send_batch(int s, unsigned count, bool text)
         messages[i].msg_hdr.msg_iov = &parts[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
-    if (sendmmsg(s, messages, count, 0) < 0 && errno != ECONNREFUSED && errno != ENOBUFS)
+    left = sendmmsg(s, messages, count, 0);
+    if (left < 0 && errno != ECONNREFUSED && errno != ENOBUFS)
         err(1, "cannot send");
+    return left < 0 ? 0 : (unsigned)left;
 }
 
 /* How many may go now: what is owed by the rate, at most a batch. */
@@ -97,10 +101,9 @@ int main(int argc, char **argv)
         unsigned now = due(sent, count, rate, seconds() - start);
 
         if (now > 0)
-            send_batch(s, now, text);
+            sent += send_batch(s, now, text);
         else
             usleep(200);
-        sent += now;
     }
     took = seconds() - start;
     printf("%ld %.0f %.0f\n", sent, (double)sent / took, took / (double)sent * 1e9);

@@ -29,7 +29,7 @@ def make_profiles(count, directory):
     for client in range(1, count + 1):
         public = bindings.crypto_sign_seed_keypair(seed(client))[0]
         text = (f"[Profile]\nPublicKey = {b64encode(public).decode()}\nOpen = tcp/22\n"
-                "Window = 10m\n")
+                "Window = 1h\nMaxWindow = 1h\n")
         with open(f"{directory}/client-{client}.conf", "w", encoding="ascii") as file:
             file.write(text)
 

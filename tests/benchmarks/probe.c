@@ -30,8 +30,9 @@ enum {
     ATTEMPTS_MAX = 16384,
     TRIES_MAX = 16384,
     PATIENCE_US = 100,    /* with one of a crowd, before the next has its turn */
-    EVERY_US = 50,        /* a connection, at first */
+    EVERY_US = 25,        /* a connection, at first */
     GRAIN = 256,          /* and then so many times in the time that has passed */
+    READY = 512,          /* sockets, so that a connection is one system call */
 };
 
 struct datagram {
@@ -51,7 +52,7 @@ struct attempt {
 /* Connections under way from one address. */
 struct tries {
     int poll;
-    size_t count;
+    size_t ready, count; /* sockets; those of them with a connection */
     int sockets[TRIES_MAX];
     int64_t next;
 };
@@ -131,13 +132,19 @@ static void send_attempt(struct attempt *a, struct in_addr server)
 static void begin_tries(struct tries *t)
 {
     t->poll = epoll_create1(EPOLL_CLOEXEC);
-    t->count = 0;
+    t->ready = t->count = 0;
     t->next = 0;
+}
+
+static void make_ready(struct tries *t, struct in_addr from, size_t count)
+{
+    while (t->ready < count)
+        t->sockets[t->ready++] = socket_from(from, SOCK_STREAM);
 }
 
 static void end_tries(struct tries *t)
 {
-    for (size_t i = 0; i < t->count; i++)
+    for (size_t i = 0; i < t->ready; i++)
         close(t->sockets[i]);
     close(t->poll);
 }
@@ -146,9 +153,10 @@ static void end_tries(struct tries *t)
 static bool try(struct tries *t, struct in_addr from, const struct sockaddr_in *to)
 {
     struct epoll_event event = {.events = EPOLLOUT};
-    int s = socket_from(from, SOCK_STREAM);
+    int s;
 
-    t->sockets[t->count++] = event.data.fd = s;
+    make_ready(t, from, t->count + 1);
+    event.data.fd = s = t->sockets[t->count++];
     if (connect(s, (const struct sockaddr *)to, sizeof *to) == 0)
         return true;
     if (errno != EINPROGRESS)
@@ -210,6 +218,7 @@ static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t
     static struct tries tries;
 
     begin_tries(&tries);
+    make_ready(&tries, a->from, READY);
     send_attempt(a, to->sin_addr);
     opens(a, to, &tries, a->sent + patience);
     end_tries(&tries);
