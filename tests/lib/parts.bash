@@ -125,6 +125,18 @@ run_demo() {
     tap_end
 }
 
+# That it measures all, of all; its figures are not judged.
+run_bench() {
+    local output=$build_directory/bench-quick look=$top/tests/benchmarks/check.py
+
+    rm -rf "$output"
+    check "tests/bench --quick" env BENCH_BUILD=no "$top/tests/bench" --quick --output "$output"
+    check "each measure has a figure for each peer" "$look" figures "$output"
+    check "the plots are plots" "$look" plots "$output"
+    check "the table has a line for each peer and target" "$look" table "$output"
+    tap_end
+}
+
 # What is missing on a host without network is skipped, and says so.
 run_install() {
     # shellcheck source=tree.bash
@@ -156,6 +168,7 @@ run_part() { # PART
     vectors) run_vectors ;;
     examples) LAB_BUILD=no "$top/tests/lab" run "$top/tests/examples" ;;
     demo) run_demo ;;
+    bench) run_bench ;;
     fuzz) "$top/tests/fuzz" ;;
     prove) "$top/tests/prove" ;;
     model) "$top/tests/model" ;;
