@@ -531,9 +531,20 @@ static void write_checks(const struct firewall *fw, FILE *out, const char *table
             fprintf(out, "-C %s -j %s\n", jumps[i].from, jumps[i].to);
 }
 
-enum firewall_state helper_firewall_look(struct firewall *fw, int family,
-                                         const struct grants *grants, struct error *why)
+/* iptables compares each with all rules of its chain. With nft whoever looks writes the
+ * grants anew in any case, and with many that does. */
+static const struct grants *checked_grants(const struct firewall *fw, const struct grants *grants)
 {
+    enum { FEW = 64 };
+    static const struct grants none = {.count = 0};
+
+    return fw->xtables.backend == BACKEND_LEGACY || grants->count <= FEW ? grants : &none;
+}
+
+enum firewall_state helper_firewall_look(struct firewall *fw, int family,
+                                         const struct grants *all, struct error *why)
+{
+    const struct grants *grants = checked_grants(fw, all);
     struct text text;
 
     helper_text_begin(&text);

@@ -63,6 +63,27 @@ static void own_changes_do_not_ring(void **state)
     assert_true(helper_bell_rang(bell, own, COUNT_OF(own))); /* not ours alone */
 }
 
+/* As when a thousand grants are written anew: what is told of it must not be too much. */
+static void nor_does_a_large_change_of_our_own(void **state)
+{
+    enum { RULES = 4000, LINE = 120 };
+    char *ruleset = calloc(RULES, LINE);
+    size_t used = 0;
+    pid_t own;
+
+    (void)state;
+    used += (size_t)sprintf(ruleset, "add table inet ours\nadd chain inet ours grants\n");
+    for (int i = 0; i < RULES; i++)
+        used += (size_t)sprintf(ruleset + used, "add rule inet ours grants ip saddr 10.0.%d.%d "
+                                "tcp dport 22 ct state new meta l4proto tcp accept\n",
+                                i / 256, i % 256);
+    own = change(ruleset);
+    assert_false(helper_bell_rang(bell, &own, 1));
+    own = change("delete table inet ours\n");
+    assert_false(helper_bell_rang(bell, &own, 1));
+    free(ruleset);
+}
+
 /* Ours all of them; but what was lost may have been anybody's. */
 static void lost_changes_ring(void **state)
 {
@@ -116,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BELL(a_foreign_change_rings_once),
         WITH_BELL(own_changes_do_not_ring),
+        WITH_BELL(nor_does_a_large_change_of_our_own),
         WITH_BELL(lost_changes_ring),
         cmocka_unit_test(what_is_no_message_rings),
         cmocka_unit_test(without_the_capability_there_is_no_bell),

@@ -620,6 +620,29 @@ static void check_heals(int family, const char *loss)
     free(after);
 }
 
+/* With nft each is not looked for, as all are written anew whatever is found. */
+static void of_many_grants_none_stays_lost(void **state)
+{
+    enum { MANY = 65 };
+    struct error why;
+
+    (void)state;
+    for (int i = 1; i <= MANY; i++) {
+        char address[sizeof "10.0.0.255"];
+
+        snprintf(address, sizeof address, "10.0.0.%d", i);
+        open_grant(address, "tcp/22", 600);
+    }
+    establish(IPV4);
+    xtables_run(IPV4, "-t mangle -D portsmith-shut 7");
+    assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY - 1);
+    assert_int_equal(look(IPV4), backend == BACKEND_NFT ? FIREWALL_INTACT : FIREWALL_DAMAGED);
+    assert_true(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY);
+    xtables_run(IPV4, "-D INPUT -j portsmith");
+    assert_int_equal(look(IPV4), FIREWALL_DAMAGED);
+}
+
 static void every_loss_is_seen_and_healed(void **state)
 {
     static const char *const losses[] = {
@@ -810,6 +833,7 @@ int main(void)
         WITH_FIREWALL(new_grants_are_inserted_alone),
         WITH_FIREWALL(rewriting_follows_the_table),
         WITH_FIREWALL(a_thousand_grants_are_written),
+        WITH_FIREWALL(of_many_grants_none_stays_lost),
         WITH_FIREWALL(every_loss_is_seen_and_healed),
         WITH_FIREWALL(a_new_order_is_no_damage),
         WITH_FIREWALL(inserting_heals_what_is_missing),
