@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "clientkeys.h"
 #include "keys.h"
+#include "log.h"
 #include "settings.h"
 #include "timespan.h"
 
@@ -711,6 +713,17 @@ void config_lock(struct config *c)
 {
     if (c->profile_count > 0)
         sodium_mlock(c->profiles, c->profile_count * sizeof *c->profiles);
+}
+
+void config_hand_down(struct config *c, bool handed_down)
+{
+    /* libsodium gives whole pages, and lets what was asked for end where they do. */
+    const size_t before = (uintptr_t)c->profiles % (uintptr_t)sysconf(_SC_PAGESIZE);
+    const size_t size = before + c->profile_count * sizeof *c->profiles;
+    const int advice = handed_down ? MADV_DOFORK : MADV_DONTFORK;
+
+    if (c->profile_count > 0 && madvise((char *)c->profiles - before, size, advice) != 0)
+        log_warn("cannot say whether profiles are for other processes");
 }
 
 size_t config_forget_removed_profiles(struct config *c)

@@ -92,6 +92,9 @@ const struct profile *config_find_profile(const struct config *c, const char *na
 /* Locks the profiles in memory again: a fork does not hand locks down. */
 void config_lock(struct config *c);
 
+/* Whether processes that are forked from now on get the profiles, too; at first they do. */
+void config_hand_down(struct config *c, bool handed_down);
+
 /* Takes the profiles out of *c whose files are gone; how many there were. */
 size_t config_forget_removed_profiles(struct config *c);
 

@@ -192,11 +192,13 @@ static bool use(struct supervisor *s, struct config *new, struct error *why)
     struct config *old = s->config;
 
     s->config = new;
+    config_hand_down(old, false); /* a revoked client's key is nothing for the new sniffer */
     if (start_pair(s) == PAIR_STARTED) {
         config_free(old);
         log_info("the configuration was reloaded");
         return true;
     }
+    config_hand_down(old, true);
     s->config = old;
     config_free(new);
     config_forget_removed_profiles(old);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sodium.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "config.h"
@@ -658,6 +660,44 @@ static void no_secret_is_printed(void **state)
     config_free(c);
 }
 
+/* ---- who gets it ------------------------------------------------------------ */
+
+/* A child's wait status: 0 if it could read the last profile. */
+static int reading_in_a_child(const struct config *c)
+{
+    const volatile char *name = c->profiles[c->profile_count - 1].name;
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0) {
+        static const struct rlimit none = {0, 0};
+
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGSEGV, SIG_DFL);
+        child_exit(*name == 'b' ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void profiles_are_handed_down_or_not(void **state)
+{
+    struct config *c;
+
+    (void)state;
+    write_profile("alice", 1, "Open = tcp/22\n");
+    write_profile("bob", 2, "Open = tcp/22\n");
+    c = load();
+    assert_int_equal(reading_in_a_child(c), 0);
+    config_hand_down(c, false);
+    assert_true(WIFSIGNALED(reading_in_a_child(c)));
+    assert_string_equal(c->profiles[1].name, "bob");
+    config_hand_down(c, true);
+    assert_int_equal(reading_in_a_child(c), 0);
+    config_hand_down(c, false);
+    config_free(c);
+}
+
 /* ---- pidfile ---------------------------------------------------------------- */
 
 /* In a child: locks are between processes. Its exit status says what it saw. */
@@ -747,6 +787,7 @@ int main(void)
         SCRATCH(profiles_take_defaults_from_the_configuration),
         SCRATCH(every_profile_key_is_read),
         SCRATCH(each_profile_keeps_its_own_lists),
+        SCRATCH(profiles_are_handed_down_or_not),
         SCRATCH(wrong_profiles_are_refused),
         SCRATCH(unusable_public_keys_are_refused),
         SCRATCH(all_services_of_a_profile_must_fit),
