@@ -12,6 +12,7 @@
 #include <err.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ enum {
     LINE_SIZE = 1 << 15,
     ATTEMPTS_MAX = 16384,
     TRIES_MAX = 16384,
-    PATIENCE_US = 100,    /* with one of a crowd, before the next has its turn */
+    STOCK = 8,            /* sockets ready for each of a crowd */
     EVERY_US = 25,        /* a connection, at first */
     GRAIN = 256,          /* and then so many times in the time that has passed */
     READY = 512,          /* sockets, so that a connection is one system call */
@@ -44,6 +45,8 @@ struct datagram {
 struct attempt {
     struct in_addr from;
     int socket; /* bound to `from` */
+    int door, stock[STOCK]; /* of a crowd: the connection under way, or -1; for the next */
+    size_t stocked;
     size_t count;
     struct datagram *datagrams;
     int64_t sent, opened; /* microseconds; 0: not yet */
@@ -111,6 +114,7 @@ static bool read_attempt(struct attempt *a)
     while (a->count < DATAGRAMS_MAX && (word = strtok_r(NULL, " \n", &rest)))
         read_datagram(&a->datagrams[a->count++], word);
     a->socket = socket_from(a->from, SOCK_DGRAM);
+    a->door = -1;
     return true;
 }
 
@@ -165,17 +169,23 @@ static bool try(struct tries *t, struct in_addr from, const struct sockaddr_in *
     return false;
 }
 
-static bool one_is_accepted(const struct tries *t)
+static void check_connection(int s)
 {
-    struct epoll_event event;
     socklen_t size = sizeof(int);
     int error = 0;
 
-    if (epoll_wait(t->poll, &event, 1, 0) != 1)
-        return false;
-    getsockopt(event.data.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error != 0)
         errx(1, "the port is not silent when it is shut: %s", strerror(error));
+}
+
+static bool one_is_accepted(const struct tries *t)
+{
+    struct epoll_event event;
+
+    if (epoll_wait(t->poll, &event, 1, 0) != 1)
+        return false;
+    check_connection(event.data.fd);
     return true;
 }
 
@@ -225,15 +235,45 @@ static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t
     print_attempt(a);
 }
 
+static bool is_accepted(int s)
+{
+    struct pollfd door = {.fd = s, .events = POLLOUT};
+
+    if (s < 0 || poll(&door, 1, 0) != 1)
+        return false;
+    check_connection(s);
+    return true;
+}
+
+/* One more connection, unless the last one was accepted meanwhile. Over veth(4) the
+ * answer is there when connect(2) returns. */
+static void try_door(struct attempt *a, const struct sockaddr_in *to)
+{
+    if (!is_accepted(a->door)) {
+        if (a->door >= 0)
+            close(a->door);
+        a->door = a->stocked > 0 ? a->stock[--a->stocked] : socket_from(a->from, SOCK_STREAM);
+        if (connect(a->door, (const struct sockaddr *)to, sizeof *to) != 0 && errno != EINPROGRESS)
+            err(1, "cannot connect");
+        if (!is_accepted(a->door))
+            return;
+    }
+    a->opened = now_us();
+    close(a->door);
+}
+
 /* In turn: whoever is not let in yet is asked again when the others were. What is
  * printed counts from the first datagram of all. */
 static void measure_crowd(struct attempt *all, size_t count, const struct sockaddr_in *to,
                           int64_t patience)
 {
-    static struct tries tries;
-    int64_t start = now_us();
     bool waiting = true;
+    int64_t start;
 
+    for (size_t i = 0; i < count; i++)
+        while (all[i].stocked < STOCK)
+            all[i].stock[all[i].stocked++] = socket_from(all[i].from, SOCK_STREAM);
+    start = now_us();
     for (size_t i = 0; i < count; i++)
         send_attempt(&all[i], to->sin_addr);
     for (size_t i = 0; i < count; i++)
@@ -241,13 +281,11 @@ static void measure_crowd(struct attempt *all, size_t count, const struct sockad
     while (waiting && now_us() < start + patience) {
         waiting = false;
         for (size_t i = 0; i < count; i++) {
-            if (all[i].opened)
-                continue;
-            begin_tries(&tries);
-            if (!opens(&all[i], to, &tries, now_us() + PATIENCE_US))
-                waiting = true;
-            end_tries(&tries);
+            if (!all[i].opened)
+                try_door(&all[i], to);
+            waiting = waiting || !all[i].opened;
         }
+        usleep((useconds_t)((now_us() - start) / GRAIN));
     }
     for (size_t i = 0; i < count; i++)
         print_attempt(&all[i]);
