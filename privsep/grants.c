@@ -46,23 +46,35 @@ static bool read_boot_id(char id[static BOOT_ID_SIZE])
     return n == BOOT_ID_SIZE;
 }
 
+static bool create_chains(struct chains *chains, size_t capacity)
+{
+    size_t count = 2;
+
+    while (count < capacity)
+        count *= 2;
+    chains->mask = count - 1;
+    chains->first = calloc(count, sizeof *chains->first);
+    chains->next = calloc(capacity, sizeof *chains->next);
+    return chains->first && chains->next;
+}
+
+static void free_chains(struct chains *chains)
+{
+    free(chains->first);
+    free(chains->next);
+}
+
 bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, struct error *why)
 {
-    size_t chains = 2;
-
-    while (chains < capacity)
-        chains *= 2;
     *grants = (struct grants){.run_dir = run_dir, .file = -1, .capacity = capacity,
-                              .next_deadline = INT64_MAX, .next_look = INT64_MAX,
-                              .mask = chains - 1};
+                              .next_deadline = INT64_MAX, .next_look = INT64_MAX};
     if (!read_boot_id(grants->boot_id))
         return error_set(why, "cannot read the kernel's boot id: %s", strerror(errno));
     grants->items = calloc(capacity, sizeof *grants->items);
     grants->gone = calloc(capacity, sizeof *grants->gone);
-    grants->chains = calloc(chains, sizeof *grants->chains);
-    grants->next = calloc(capacity, sizeof *grants->next);
     grants->stale = calloc(capacity, sizeof *grants->stale);
-    return (grants->items && grants->gone && grants->chains && grants->next && grants->stale) ||
+    return (grants->items && grants->gone && grants->stale &&
+            create_chains(&grants->profiles, capacity) && create_chains(&grants->doors, capacity)) ||
            error_set(why, "no memory for %zu grants", capacity);
 }
 
@@ -72,43 +84,70 @@ void helper_grants_free(struct grants *grants)
         close(grants->file);
     free(grants->items);
     free(grants->gone);
-    free(grants->chains);
-    free(grants->next);
     free(grants->stale);
+    free_chains(&grants->profiles);
+    free_chains(&grants->doors);
     *grants = (struct grants){.run_dir = -1, .file = -1};
 }
 
 /* ---- finding ------------------------------------------------------------ */
 
-static uint32_t *chain_of(const struct grants *grants, const uint8_t *key_id)
+static uint32_t *profile_chain(const struct grants *grants, const uint8_t *key_id)
 {
     uint32_t id;
 
     memcpy(&id, key_id, sizeof id); /* as good as random: it is a hash */
-    return &grants->chains[id & grants->mask];
+    return &grants->profiles.first[id & grants->profiles.mask];
+}
+
+/* FNV-1a. Whoever chooses his address, and so his chain, was let in; the longest chain is
+ * as long as the table. */
+static uint32_t *door_chain(const struct grants *grants, const struct address *address,
+                            const struct service *service)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < sizeof address->bytes; i++)
+        hash = (hash ^ address->bytes[i]) * 16777619u;
+    hash = (hash ^ service->protocol) * 16777619u;
+    hash = (hash ^ (service->port & 0xff)) * 16777619u;
+    hash = (hash ^ (service->port >> 8)) * 16777619u;
+    return &grants->doors.first[(hash ^ hash >> 16) & grants->doors.mask];
+}
+
+static void put_first(const struct chains *chains, uint32_t *first, size_t i)
+{
+    chains->next[i] = *first;
+    *first = (uint32_t)i + 1;
+}
+
+static void take_out(const struct chains *chains, uint32_t *link, size_t i)
+{
+    while (*link != i + 1)
+        link = &chains->next[*link - 1];
+    *link = chains->next[i];
 }
 
 static void link_at(struct grants *grants, size_t i)
 {
-    uint32_t *chain = chain_of(grants, grants->items[i].key_id);
+    const struct grant *grant = &grants->items[i];
 
-    grants->next[i] = *chain;
-    *chain = (uint32_t)i + 1;
+    put_first(&grants->profiles, profile_chain(grants, grant->key_id), i);
+    put_first(&grants->doors, door_chain(grants, &grant->address, &grant->service), i);
 }
 
 static void unlink_at(struct grants *grants, size_t i)
 {
-    uint32_t *link = chain_of(grants, grants->items[i].key_id);
+    const struct grant *grant = &grants->items[i];
 
-    while (*link != i + 1)
-        link = &grants->next[*link - 1];
-    *link = grants->next[i];
+    take_out(&grants->profiles, profile_chain(grants, grant->key_id), i);
+    take_out(&grants->doors, door_chain(grants, &grant->address, &grant->service), i);
 }
 
 /* The next of the profile, from the one with that place in a chain on. */
 static struct grant *next_of(const struct grants *grants, uint32_t place, const uint8_t *key_id)
 {
-    for (; place != 0; place = grants->next[place - 1])
+    for (; place != 0; place = grants->profiles.next[place - 1])
         if (memcmp(grants->items[place - 1].key_id, key_id, KEY_ID_SIZE) == 0)
             return &grants->items[place - 1];
     return NULL;
@@ -117,17 +156,17 @@ static struct grant *next_of(const struct grants *grants, uint32_t place, const 
 struct grant *helper_grants_any_of(struct grants *grants,
                                    const uint8_t key_id[static KEY_ID_SIZE])
 {
-    return next_of(grants, *chain_of(grants, key_id), key_id);
+    return next_of(grants, *profile_chain(grants, key_id), key_id);
 }
 
 static struct grant *after(const struct grants *grants, const struct grant *grant)
 {
-    return next_of(grants, grants->next[grant - grants->items], grant->key_id);
+    return next_of(grants, grants->profiles.next[grant - grants->items], grant->key_id);
 }
 
 size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE])
 {
-    const struct grant *grant = next_of(grants, *chain_of(grants, key_id), key_id);
+    const struct grant *grant = next_of(grants, *profile_chain(grants, key_id), key_id);
     size_t count = 0;
 
     for (; grant; grant = after(grants, grant))
@@ -135,15 +174,33 @@ size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static
     return count;
 }
 
+static bool opens(const struct grant *grant, const struct address *address,
+                  const struct service *service)
+{
+    return address_equal(&grant->address, address) &&
+           service_compare(&grant->service, service) == 0;
+}
+
 struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
                                  const struct address *address, const struct service *service)
 {
     struct grant *grant = helper_grants_any_of(grants, key_id);
 
-    while (grant && !(address_equal(&grant->address, address) &&
-                      service_compare(&grant->service, service) == 0))
+    while (grant && !opens(grant, address, service))
         grant = after(grants, grant);
     return grant;
+}
+
+const struct grant *helper_grants_next_of_door(const struct grants *grants,
+                                               const struct door *door, const struct grant *last)
+{
+    uint32_t place = last ? grants->doors.next[last - grants->items]
+                          : *door_chain(grants, &door->address, &door->service);
+
+    for (; place != 0; place = grants->doors.next[place - 1])
+        if (opens(&grants->items[place - 1], &door->address, &door->service))
+            return &grants->items[place - 1];
+    return NULL;
 }
 
 const struct grant *helper_grants_next_touched(const struct grants *grants, size_t *at)

@@ -53,6 +53,14 @@ struct door {
     struct service service;
 };
 
+/* Grants that have something in common, one after the other: places in `items` plus 1, and
+ * 0 at the end. */
+struct chains {
+    uint32_t *first; /* by what they have in common */
+    uint32_t *next;  /* of each item */
+    size_t mask;     /* chains - 1, a power of two less one */
+};
+
 struct grants {
     struct grant *items; /* in no order, but the newest is the last until another is removed */
     size_t count;
@@ -66,10 +74,7 @@ struct grants {
     size_t gone_count;
     bool gone_lost[2]; /* in IPv4, IPv6: there were more */
     uint32_t last_id;
-    /* Each profile's grants are a chain; places in `items`, plus 1. */
-    uint32_t *chains; /* their first ones, by key id */
-    uint32_t *next;   /* of each item */
-    size_t mask;      /* chains - 1, a power of two less one */
+    struct chains profiles, doors; /* the grants of each */
     /* The file: a header, then a slot for each item. */
     int run_dir;
     int file;        /* -1: there is none, or it must be written anew */
@@ -115,6 +120,12 @@ struct grant *helper_grants_any_of(struct grants *grants,
 
 /* How many the profile has. */
 size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE]);
+
+/* The next grant of that door, of whichever profile, after `last`; NULL: after none, and
+ * there is none. */
+const struct grant *helper_grants_next_of_door(const struct grants *grants,
+                                               const struct door *door,
+                                               const struct grant *last);
 
 /* The next grant that is new or was extended in this batch, below items[*at], which moves on;
  * *at begins as `count`. NULL: there are no more. */

@@ -36,9 +36,19 @@ static void remember(struct grant *grant, uint32_t id)
 /* Sorted by what they open, for whom: so does a connection find its grants among
  * thousands. */
 struct view {
-    struct grant **grants; /* allocated */
+    struct grants *table;
+    struct grant **grants; /* allocated; some of the table, some that have left it */
     size_t count;
 };
+
+/* What is known of it is to be stored, if it is still in the table. */
+static void note_change(const struct view *view, const struct grant *grant)
+{
+    const struct grants *table = view->table;
+
+    if (grant >= table->items && grant < table->items + table->count)
+        helper_grants_note_change(view->table, grant);
+}
 
 static int compare_doors(const struct grant *grant, const struct address *address,
                          const struct service *service)
@@ -87,6 +97,7 @@ static void meet(void *into, const struct flow *flow)
             continue;
         remember(grant, flow->id);
         grant->used += grant->watched != WATCH_BEGINS; /* else see `hear` */
+        note_change(view, grant);
     }
 }
 
@@ -141,6 +152,9 @@ static void note_told(const struct view *view, bool ipv6, bool told)
             grant->watched = UNWATCHED;
         else if (grant->connections)
             grant->watched = WATCHED;
+        else
+            continue;
+        note_change(view, grant);
     }
 }
 
@@ -165,9 +179,12 @@ static void look_at(struct flows *flows, struct view *view)
     qsort(view->grants, view->count, sizeof *view->grants, compare_grants);
     ask(flows, view);
     heard = helper_flows_hear(flows, hear, view);
-    for (size_t i = 0; i < view->count; i++)
-        if (view->grants[i]->watched == WATCH_BEGINS)
-            view->grants[i]->watched = heard ? WATCHED : UNWATCHED;
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->grants[i]->watched != WATCH_BEGINS)
+            continue;
+        view->grants[i]->watched = heard ? WATCHED : UNWATCHED;
+        note_change(view, view->grants[i]);
+    }
 }
 
 /* ---- beginning ---------------------------------------------------------- */
@@ -259,15 +276,14 @@ static bool is_due(const struct grant *grant, int64_t now)
  * There is room for `more`. Without memory there are none. */
 static struct view view_of(struct grants *grants, int64_t now, size_t more)
 {
-    struct view view = {.grants = calloc(grants->count + more + 1, sizeof *view.grants)};
+    struct view view = {.table = grants,
+                        .grants = calloc(grants->count + more + 1, sizeof *view.grants)};
 
     for (size_t i = 0; view.grants && i < grants->count; i++) {
         struct grant *grant = &grants->items[i];
 
-        if (!is_due(grant, now) && grant->watched != WATCH_BEGINS)
-            continue;
-        helper_grants_note_change(grants, grant); /* as it is about to be looked at */
-        view.grants[view.count++] = grant;
+        if (is_due(grant, now) || grant->watched == WATCH_BEGINS)
+            view.grants[view.count++] = grant;
     }
     return view;
 }

@@ -126,7 +126,7 @@ agree() { # PROCESS ITEM COMMAND...
 
 @test "the files that Landlock leaves to the helper are those that the page names" {
     diff -U 0 <(sed -n '/^\.Ss The helper$/,/^\.It System calls$/p' "$top/man/portsmith-trust.7" |
-        names_paths | grep -v -E '^/(run/portsmith/helper|var/lib/portsmith(/marks)?)$') \
+        names_paths | grep -v -E '^/(run/portsmith/helper(/grants)?|var/lib/portsmith(/marks)?)$') \
         <(sed -n '/^#define LOCK/,/^};$/p' "$top/privsep/landlock.c" | grep '"/' |
             names_paths)
 }
