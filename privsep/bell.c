@@ -7,22 +7,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What the rewriting of some thousand rules tells of, which are one transaction: should
+/* For what the rewriting of some thousand rules tells of, which are one transaction: should
  * more be told than fits, another program's change may be among what is lost, and our
- * own answer to it would be next. The kernel takes it only while something waits. */
-enum { ROOM = 16 << 20 /* bytes */ };
+ * own answer to it would be next. The kernel takes it only while something waits. In a
+ * user namespace no more can be had than net.core.rmem_max. */
+static void make_room(int fd)
+{
+    const int room = 16 << 20; /* bytes */
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+}
 
 int helper_bell_open(struct error *why)
 {
-    const int room = ROOM;
     static const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
     int group = NFNLGRP_NFTABLES;
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
 
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) == 0 &&
-        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0)
+        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0) {
+        make_room(fd);
         return fd;
+    }
     error_set(why, "cannot listen for nftables changes: %s", strerror(errno));
     if (fd >= 0)
         close(fd);

@@ -85,8 +85,9 @@ bool helper_firewall_extends(const struct firewall *fw, const struct grant *gran
 bool helper_firewall_clear(struct firewall *fw, int family, struct grants *grants,
                            struct error *why);
 
-/* Whether jumps, chains and live grants are still there; with nft no grants are looked for
- * where they are many: whoever finds all intact calls helper_firewall_rewrite. */
+/* Whether jumps, chains and live grants are still there. With nft no grants are looked for
+ * where they are many: whoever finds all intact calls helper_firewall_rewrite, which puts
+ * back what is missing, but knows of no loss. */
 enum firewall_state helper_firewall_look(struct firewall *fw, int family,
                                          const struct grants *grants, struct error *why);
 

@@ -487,8 +487,8 @@ static int open_news(void)
     const int room = NEWS_SIZE;
     int fd = news_are_told() ? helper_netlink_open(NETLINK_NETFILTER) : -1;
 
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* in a user namespace */
     return fd;
 }
 

@@ -452,8 +452,10 @@ static void take_over(struct grants *grants, struct grant *grant)
     if (helper_grants_find(grants, grant->key_id, &grant->address, &grant->service))
         return;
     grant->touched = 0;
-    if (grant->watched == WATCH_BEGINS) /* whoever listened has gone */
+    if (grant->watched == WATCH_BEGINS) { /* whoever listened has gone */
         grant->watched = UNWATCHED;
+        grant->look_at = 0;
+    }
     if (grant->look_at != 0 && grant->look_at < grants->next_look)
         grants->next_look = grant->look_at;
     add(grants, grant);

@@ -11,6 +11,9 @@ enum {
     FIRST_LOOK_MS = 250,  /* where connections are counted, always; else the next one after
                              twice the time, and so on; */
     LAST_LOOK_MS = 60000, /* what has ended is remembered for longer (flows.h) */
+    NO_MEMORY_MS = 1000,  /* until it is tried again */
+    FEW = 8,              /* services that are asked for one by one: cheaper by far than to
+                             be told of all connections of a host */
     REST = 10,            /* times as long as a look took there is none: the kernel goes
                              through all that the host has, milliseconds or more */
 };
@@ -39,15 +42,25 @@ struct view {
     struct grants *table;
     struct grant **grants; /* allocated; some of the table, some that have left it */
     size_t count;
+    bool changed; /* what is known of those of the table */
 };
 
-/* What is known of it is to be stored, if it is still in the table. */
-static void note_change(const struct view *view, const struct grant *grant)
+static void note_change(struct view *view, const struct grant *grant)
 {
     const struct grants *table = view->table;
 
-    if (grant >= table->items && grant < table->items + table->count)
-        helper_grants_note_change(view->table, grant);
+    if (grant < table->items || grant >= table->items + table->count)
+        return;
+    helper_grants_note_change(view->table, grant);
+    view->changed = true;
+}
+
+static void set_watched(struct view *view, struct grant *grant, enum grant_watch watched)
+{
+    if (grant->watched == watched)
+        return;
+    grant->watched = watched;
+    note_change(view, grant);
 }
 
 static int compare_doors(const struct grant *grant, const struct address *address,
@@ -86,9 +99,15 @@ static bool opens_to(const struct view *view, size_t i, const struct flow *flow)
     return i < view->count && compare_doors(view->grants[i], &flow->from, &flow->to) == 0;
 }
 
+/* Of one that begins see `hear`; where something was missed, what is met may be older. */
+static bool counts(const struct grant *grant)
+{
+    return grant->watched == WATCHED || grant->connections;
+}
+
 static void meet(void *into, const struct flow *flow)
 {
-    const struct view *view = into;
+    struct view *view = into;
 
     for (size_t i = first_of(view, flow); opens_to(view, i, flow); i++) {
         struct grant *grant = view->grants[i];
@@ -96,13 +115,14 @@ static void meet(void *into, const struct flow *flow)
         if (is_known(grant, flow->id))
             continue;
         remember(grant, flow->id);
-        grant->used += grant->watched != WATCH_BEGINS; /* else see `hear` */
+        grant->used += counts(grant);
         note_change(view, grant);
     }
 }
 
-/* One that was heard to begin is not older than the door. If it is not known yet, it
- * was not made when it was looked for, and the next look meets it. */
+/* One that was heard to begin is not older than the first door that is listened for; of two
+ * that open within one listening the second counts it, too. If it is not known yet,
+ * it was not made when it was looked for, and the next look meets it. */
 static void hear(void *into, const struct flow *flow)
 {
     const struct view *view = into;
@@ -114,61 +134,100 @@ static void hear(void *into, const struct flow *flow)
     }
 }
 
-/* What all of a family's grants have in common; tells whether there is any. */
-static bool narrow(const struct view *view, bool ipv6, const struct address **from,
-                   const struct service **to)
+/* The grants of a view that are asked about together: of one family, and those that admit
+ * only so many connections, which end early or late by the answer, apart from others. */
+struct part {
+    bool ipv6, limited;
+};
+
+static bool is_in(const struct part *part, const struct grant *grant)
 {
-    bool any = false;
+    return address_is_ipv4(&grant->address) != part->ipv6 &&
+           (grant->connections != 0) == part->limited;
+}
 
-    *from = NULL;
-    *to = NULL;
+/* The one that they are all for, or NULL. */
+static const struct address *common_address(const struct view *view, const struct part *part)
+{
+    const struct address *common = NULL;
+
     for (size_t i = 0; i < view->count; i++) {
-        const struct grant *grant = view->grants[i];
+        const struct address *address = &view->grants[i]->address;
 
-        if (address_is_ipv4(&grant->address) == ipv6)
+        if (!is_in(part, view->grants[i]))
             continue;
-        if (!any) {
-            *from = &grant->address;
-            *to = &grant->service;
-        }
-        any = true;
-        if (*from && !address_equal(*from, &grant->address))
-            *from = NULL;
-        if (*to && service_compare(*to, &grant->service) != 0)
-            *to = NULL;
+        if (common && !address_equal(common, address))
+            return NULL;
+        common = address;
     }
-    return any;
+    return common;
+}
+
+static bool is_listed(const struct service *list, size_t count, const struct service *service)
+{
+    for (size_t i = 0; i < count; i++)
+        if (service_compare(&list[i], service) == 0)
+            return true;
+    return false;
+}
+
+/* What they open. How many there are; FEW + 1: more than fit. */
+static size_t list_services(const struct view *view, const struct part *part,
+                            struct service list[static FEW])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < view->count; i++) {
+        const struct service *service = &view->grants[i]->service;
+
+        if (!is_in(part, view->grants[i]) || is_listed(list, count, service))
+            continue;
+        if (count == FEW)
+            return FEW + 1;
+        list[count++] = *service;
+    }
+    return count;
+}
+
+static bool ask_about(struct flows *flows, struct view *view, const struct part *part,
+                      struct error *why)
+{
+    const struct address *from = common_address(view, part);
+    struct service list[FEW];
+    size_t count = list_services(view, part, list);
+
+    if (count > FEW)
+        return helper_flows_each(flows, part->ipv6, from, NULL, meet, view, why);
+    for (size_t i = 0; i < count; i++)
+        if (!helper_flows_each(flows, part->ipv6, from, &list[i], meet, view, why))
+            return false;
+    return true;
 }
 
 /* A limit holds by what is told now; of the others, what was missed once stays so. */
-static void note_told(const struct view *view, bool ipv6, bool told)
+static void note_told(struct view *view, const struct part *part, bool told)
 {
     for (size_t i = 0; i < view->count; i++) {
         struct grant *grant = view->grants[i];
 
-        if (address_is_ipv4(&grant->address) == ipv6)
-            continue;
-        if (!told)
-            grant->watched = UNWATCHED;
-        else if (grant->connections)
-            grant->watched = WATCHED;
-        else
-            continue;
-        note_change(view, grant);
+        if (is_in(part, grant) && (!told || part->limited))
+            set_watched(view, grant, told ? WATCHED : UNWATCHED);
     }
 }
 
 static void ask(struct flows *flows, struct view *view)
 {
+    static const struct part parts[] = {
+        {.ipv6 = false, .limited = true}, {.ipv6 = true, .limited = true},
+        {.ipv6 = false, .limited = false}, {.ipv6 = true, .limited = false}};
+    const bool could = flows->conntrack >= 0;
     struct error why;
 
-    for (int ipv6 = 0; ipv6 <= 1; ipv6++) {
-        const struct address *from;
-        const struct service *to;
-
-        if (narrow(view, ipv6, &from, &to))
-            note_told(view, ipv6, helper_flows_each(flows, ipv6, from, to, meet, view, &why));
-    }
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        note_told(view, &parts[i], ask_about(flows, view, &parts[i], &why));
+    if (could && flows->conntrack < 0)
+        log_warnx("whether grants are used is not known from here on, until a reload: %s",
+                  why.text);
 }
 
 /* First what there is, then what began: so nothing is between the two. */
@@ -179,12 +238,9 @@ static void look_at(struct flows *flows, struct view *view)
     qsort(view->grants, view->count, sizeof *view->grants, compare_grants);
     ask(flows, view);
     heard = helper_flows_hear(flows, hear, view);
-    for (size_t i = 0; i < view->count; i++) {
-        if (view->grants[i]->watched != WATCH_BEGINS)
-            continue;
-        view->grants[i]->watched = heard ? WATCHED : UNWATCHED;
-        note_change(view, view->grants[i]);
-    }
+    for (size_t i = 0; i < view->count; i++)
+        if (view->grants[i]->watched == WATCH_BEGINS)
+            set_watched(view, view->grants[i], heard ? WATCHED : UNWATCHED);
 }
 
 /* ---- beginning ---------------------------------------------------------- */
@@ -307,17 +363,6 @@ static void conclude(struct grants *grants, struct grant *grant, int64_t now)
         helper_grants_shorten(grants, grant, now);
 }
 
-/* Grows with each connection that is met, and with each grant that is looked at for the
- * first time. */
-static uint64_t known_of(const struct view *view)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < view->count; i++)
-        sum += view->grants[i]->used + (view->grants[i]->watched != WATCH_BEGINS);
-    return sum;
-}
-
 static int64_t earliest_look(const struct grants *grants)
 {
     int64_t earliest = INT64_MAX;
@@ -331,19 +376,20 @@ static int64_t earliest_look(const struct grants *grants)
 bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now)
 {
     struct view view;
-    uint64_t before, after;
 
     if (now < grants->no_look_before || now < grants->next_look)
         return false;
     view = view_of(grants, now, 0);
-    before = known_of(&view);
+    if (!view.grants) {
+        grants->no_look_before = now + NO_MEMORY_MS * (int64_t)NSEC_PER_MSEC;
+        return false;
+    }
     look_and_rest(flows, grants, &view);
-    after = known_of(&view);
     for (size_t i = 0; i < view.count; i++)
         conclude(grants, view.grants[i], now);
     grants->next_look = earliest_look(grants);
     free(view.grants);
-    return after != before;
+    return view.changed;
 }
 
 bool helper_usage_hand_over(struct flows *flows, struct grants *grants)
@@ -374,6 +420,8 @@ void helper_usage_finish(struct flows *flows, struct grants *grants, struct gran
     if (view.count > others)
         look_at(flows, &view);
     free(view.grants);
+    if (view.changed)
+        helper_grants_store(grants);
 }
 
 int64_t helper_usage_next(const struct grants *grants)

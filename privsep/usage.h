@@ -34,7 +34,7 @@ void helper_usage_take_back(struct flows *flows, const struct grants *grants);
 bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now);
 
 /* The last look, once grants have ended: at `count` that are no longer in the table, or
- * lie behind it. */
+ * lie behind it. What it tells of those in the table is stored. */
 void helper_usage_finish(struct flows *flows, struct grants *grants, struct grant *ended,
                          size_t count);
 

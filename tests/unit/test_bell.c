@@ -121,6 +121,19 @@ static void what_is_no_message_rings(void **state)
     close(ends[1]);
 }
 
+/* As in a container without privileges, where no socket gets more room than others. */
+static void in_a_user_namespace_there_is_a_bell(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0)
+        _exit(unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0 || helper_bell_open(&why) < 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void without_the_capability_there_is_no_bell(void **state)
 {
     (void)state;
@@ -140,6 +153,7 @@ int main(void)
         WITH_BELL(nor_does_a_large_change_of_our_own),
         WITH_BELL(lost_changes_ring),
         cmocka_unit_test(what_is_no_message_rings),
+        cmocka_unit_test(in_a_user_namespace_there_is_a_bell),
         cmocka_unit_test(without_the_capability_there_is_no_bell),
     };
 

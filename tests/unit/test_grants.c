@@ -531,10 +531,12 @@ static void whoever_listened_has_gone(void **state)
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
     grants.items[0].watched = WATCH_BEGINS;
+    grants.items[0].look_at = 70;
     save();
     assert_true(helper_grants_create(&again, grants.run_dir, CAPACITY, &why));
     helper_grants_load(&again, 50);
     assert_int_equal(again.items[0].watched, UNWATCHED);
+    assert_int_equal(again.items[0].look_at, 0);
     helper_grants_free(&again);
 }
 
