@@ -62,7 +62,6 @@ static const int sanitizer_calls[] = {
     SCMP_SYS(mmap),   SCMP_SYS(mprotect), SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction),
     SCMP_SYS(getpid), SCMP_SYS(gettid),   SCMP_SYS(tgkill),      SCMP_SYS(sched_yield),
     SCMP_SYS(futex),  SCMP_SYS(readlink), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(sched_getaffinity), /* by the way, for the bounds of a new thread's stack */
     SCMP_SYS(getrandom), /* the C library's malloc, which only filter_load wakes then */
 };
 #endif

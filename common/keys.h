@@ -21,9 +21,6 @@ bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error 
 /* Makes the file, mode 0600, durably. An existing file is never replaced. */
 bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struct error *why);
 
-/* What is to be said of a client's public key that cannot be converted. */
-#define KEY_UNUSABLE "not a usable public key; take the one that portsmith-knock keygen prints"
-
 /* A client's Ed25519 public key as the point of X25519. False unless it is one that
  * libsodium accepts and can convert: canonical, on the curve, of full order. */
 bool key_convert_public(uint8_t point[static KEY_SIZE],

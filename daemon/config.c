@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clientkeys.h"
 #include "keys.h"
 #include "log.h"
 #include "settings.h"
@@ -578,19 +577,10 @@ static bool read_profile(struct config *c, struct profile *p, const char *name,
     if (!profile_read(draft, path, name, why) || !complete_profile(c, &draft->profile, path, why))
         return false;
     *p = draft->profile;
-    memcpy(p->envelope_key, draft->preshared, KEY_SIZE); /* see clientkeys.h */
+    if (!envelope_key_of_server(p->envelope_key, &secrets->server, p->public_key, draft->point,
+                                p->has_preshared ? draft->preshared : NULL))
+        return error_set(why, "%s: PublicKey: not a usable public key", path);
     return keep_lists(&c->lists, p) || error_set(why, "%s: %s", path, strerror(errno));
-}
-
-static bool make_keys(const struct config *c, const struct server_key *server, struct error *why)
-{
-    char path[CONFIG_PROFILE_PATH_SIZE];
-    size_t unusable;
-
-    if (clientkeys_make(c->profiles, c->profile_count, server, &unusable))
-        return true;
-    config_profile_path(c, c->profiles[unusable].name, path);
-    return error_set(why, "%s: PublicKey: " KEY_UNUSABLE, path);
 }
 
 static bool read_profiles(struct config *c, const struct names *names, struct secrets *secrets,
@@ -606,7 +596,7 @@ static bool read_profiles(struct config *c, const struct names *names, struct se
             return false;
         c->profile_count++;
     }
-    return keys_differ(c, why) && make_keys(c, &secrets->server, why);
+    return keys_differ(c, why);
 }
 
 static bool read_key_and_profiles(struct config *c, const struct names *names, struct error *why)

@@ -106,8 +106,7 @@ static int refuse_arguments(int argc)
 }
 
 enum option_kind {
-    OPTION_KEY = 256, OPTION_PUBLIC_KEY, OPTION_EXPIRES, OPTION_PRESHARED, OPTION_HOST,
-    OPTION_SERVER, OPTION_OUTPUT
+    OPTION_KEY = 256, OPTION_EXPIRES, OPTION_PRESHARED, OPTION_HOST, OPTION_SERVER, OPTION_OUTPUT
 };
 
 /* Options that say what a line of the profile's file would say. */
@@ -134,7 +133,7 @@ static const struct {
     {"server", required_argument, NULL, OPTION_SERVER}
 
 static const struct option add_options[] = {
-    ENROLMENT_OPTIONS, {"public-key", required_argument, NULL, OPTION_PUBLIC_KEY}, {0}};
+    ENROLMENT_OPTIONS, {"public-key", required_argument, NULL, OPTION_KEY}, {0}};
 
 static const struct option create_options[] = {
     ENROLMENT_OPTIONS, {"output", required_argument, NULL, OPTION_OUTPUT}, {0}};
@@ -149,16 +148,6 @@ static bool set_profile_key(struct profile_draft *draft, const char *option, con
         i++;
     return profile_set(draft, profile_keys[i].key, value, &reason) ||
            error_set(why, "--%s: %.400s", option, reason.text);
-}
-
-/* In files it is looked at when all are read. */
-static bool set_public_key(struct profile_draft *draft, const char *key, struct error *why)
-{
-    uint8_t point[KEY_SIZE];
-
-    return set_profile_key(draft, "public-key", key, why) &&
-           (key_convert_public(point, draft->profile.public_key) ||
-            error_set(why, "--public-key: " KEY_UNUSABLE));
 }
 
 /* A file may hold a day that has passed since, a new profile may not. */
@@ -195,8 +184,6 @@ static bool take_option(struct enrolment_arguments *a, int kind, const char *opt
                         struct error *why)
 {
     switch (kind) {
-    case OPTION_PUBLIC_KEY:
-        return set_public_key(&a->e->draft, optarg, why);
     case OPTION_EXPIRES:
         return set_last_day(&a->e->draft, optarg, why);
     case OPTION_PRESHARED:

@@ -145,6 +145,9 @@ static bool set_public_key(void *into, const char *value, struct error *why)
 
     if (!key_parse(p->public_key, value, why))
         return false;
+    if (!key_convert_public(draft->point, p->public_key))
+        return error_set(why, "not a usable public key; take the one that "
+                              "portsmith-knock keygen prints");
     envelope_key_id(p->key_id, p->public_key);
     return true;
 }
@@ -255,7 +258,7 @@ bool profile_read(struct profile_draft *draft, const char *path, const char *nam
     memcpy(p->name, name, strnlen(name, sizeof p->name - 1));
     if (!settings_read(path, FILE_CONFIGURATION, "Profile", settings, SETTINGS, draft, why))
         return false;
-    if (sodium_is_zero(p->key_id, KEY_ID_SIZE))
+    if (sodium_is_zero(p->public_key, KEY_SIZE))
         return error_set(why, "%s: expected a line 'PublicKey = ...'", path);
     if (p->service_count == 0)
         return error_set(why, "%s: expected a line 'Open = ...', such as Open = tcp/22", path);

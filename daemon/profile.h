@@ -17,7 +17,7 @@ struct profile {
     char name[POLICY_NAME_SIZE];
     uint8_t public_key[KEY_SIZE]; /* Ed25519 */
     uint8_t key_id[KEY_ID_SIZE];
-    uint8_t envelope_key[KEY_SIZE]; /* zeros until clientkeys_make */
+    uint8_t envelope_key[KEY_SIZE];
     uint8_t service_count;
     uint8_t prefix_count; /* 0: any address */
     uint8_t destination_count;
@@ -45,6 +45,7 @@ struct profile_draft {
     struct helper_destination destinations[POLICY_DESTINATIONS];
     struct hours hours[POLICY_HOURS];
     bool says_observed; /* the file itself says `observed` */
+    uint8_t point[KEY_SIZE];     /* the public key, as envelope_key_of_server takes it */
     uint8_t preshared[KEY_SIZE]; /* if the profile has_preshared */
 };
 
@@ -55,9 +56,8 @@ void profile_begin(struct profile_draft *draft);
 bool profile_name_is_valid(const char *name);
 
 /* Reads PATH into *draft, begun anew, whose name is set from `name`. What the file
- * leaves out stays 0; whether the public key is usable is not looked at yet. Errors name
- * file and line. The file must not be writable by others, and not readable either when it
- * holds a PresharedKey. */
+ * leaves out stays 0. Errors name file and line. The file must not be writable by
+ * others, and not readable either when it holds a PresharedKey. */
 bool profile_read(struct profile_draft *draft, const char *path, const char *name,
                   struct error *why);
 

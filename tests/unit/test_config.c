@@ -414,11 +414,11 @@ static void unusable_public_keys_are_refused(void **state)
         {"", "/alice.conf: expected a line 'PublicKey = ...'"},
         {"PublicKey = a\n", "/alice.conf:2: PublicKey: not a key"},
         {"PublicKey = AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-         "/alice.conf: PublicKey: not a usable public key"},
+         "/alice.conf:2: PublicKey: not a usable public key"},
         {"PublicKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-         "/alice.conf: PublicKey: not a usable public key"},
+         "/alice.conf:2: PublicKey: not a usable public key"},
         {"PublicKey = AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-         "/alice.conf: PublicKey: not a usable public key"},
+         "/alice.conf:2: PublicKey: not a usable public key"},
     };
     char text[256];
 
