@@ -163,9 +163,7 @@ int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void 
 
     if (*fd < 0)
         return EOPNOTSUPP;
-    if (++sequence == UNASKED)
-        sequence++;
-    q->header.nlmsg_seq = sequence;
+    q->header.nlmsg_seq = ++sequence;
     if (send(*fd, q, q->header.nlmsg_len, MSG_DONTWAIT) != (ssize_t)q->header.nlmsg_len)
         return give_up(fd);
     while (result < 0) { /* at least once: who was asleep meanwhile has the answer */
