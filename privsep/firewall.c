@@ -101,17 +101,15 @@ static bool is_rule(const struct firewall *fw, const struct grant *grant)
     return !fw->uses_set || !helper_set_holds(grant);
 }
 
-/* The next grant below items[*at], which moves on, that a rule is to be written for; *at
- * begins as `count`. NULL: there are no more. */
+/* The next grant that a rule is to be written for. NULL: there are no more. */
 static const struct grant *next_written(const struct firewall *fw, const struct grants *grants,
-                                        int family, bool only_new, size_t *at)
+                                        int family, bool only_new, struct grants_cursor *cursor)
 {
     const struct grant *grant;
 
     do
-        grant = only_new  ? helper_grants_next_touched(grants, at)
-                : *at > 0 ? &grants->items[--*at]
-                          : NULL;
+        grant = only_new ? helper_grants_next_touched(grants, cursor)
+                         : helper_grants_next(grants, cursor);
     while (grant && !(is_of(grant, family) && is_rule(fw, grant)));
     return grant;
 }
@@ -119,9 +117,9 @@ static const struct grant *next_written(const struct firewall *fw, const struct 
 static bool any_is_written(const struct firewall *fw, const struct grants *grants, int family,
                            bool only_new)
 {
-    size_t at = grants->count;
+    struct grants_cursor cursor = helper_grants_begin(grants);
 
-    return next_written(fw, grants, family, only_new, &at) != NULL;
+    return next_written(fw, grants, family, only_new, &cursor) != NULL;
 }
 
 bool helper_firewall_extends(const struct firewall *fw, const struct grant *grant)
@@ -193,9 +191,9 @@ static void write_grants(const struct firewall *fw, FILE *out, const struct gran
                          const char *match, const char *target)
 {
     const struct grant *grant;
-    size_t at = grants->count;
+    struct grants_cursor cursor = helper_grants_begin(grants);
 
-    while ((grant = next_written(fw, grants, family, only_new, &at)))
+    while ((grant = next_written(fw, grants, family, only_new, &cursor)))
         write_grant(out, grant, action, table, match, target);
 }
 
@@ -251,9 +249,9 @@ static void write_gateway_grants(const struct firewall *fw, FILE *out, const str
                                  int family, bool only_new, const char *action)
 {
     const struct grant *grant;
-    size_t at = grants->count;
+    struct grants_cursor cursor = helper_grants_begin(grants);
 
-    while ((grant = next_written(fw, grants, family, only_new, &at)))
+    while ((grant = next_written(fw, grants, family, only_new, &cursor)))
         if (grant->destination_port || fw->setup->forward)
             write_gateway_grant(out, grant, action);
 }
@@ -264,9 +262,9 @@ static void write_sending_grants(const struct firewall *fw, FILE *out, const str
 {
     char address[ADDRESS_TEXT_SIZE], target[2 * ADDRESS_TEXT_SIZE];
     const struct grant *grant;
-    size_t at = grants->count;
+    struct grants_cursor cursor = helper_grants_begin(grants);
 
-    while ((grant = next_written(fw, grants, family, only_new, &at))) {
+    while ((grant = next_written(fw, grants, family, only_new, &cursor))) {
         if (!grant->destination_port)
             continue;
         snprintf(target, sizeof target,

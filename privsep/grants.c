@@ -203,12 +203,28 @@ const struct grant *helper_grants_next_of_door(const struct grants *grants,
     return NULL;
 }
 
-const struct grant *helper_grants_next_touched(const struct grants *grants, size_t *at)
+struct grants_cursor helper_grants_begin(const struct grants *grants)
 {
-    while (grants->touched_count > 0 && *at > 0)
-        if (grants->items[--*at].touched)
-            return &grants->items[*at];
-    return NULL;
+    return (struct grants_cursor){grants->count, grants->touched_count};
+}
+
+const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor)
+{
+    return cursor->at > 0 ? &grants->items[--cursor->at] : NULL;
+}
+
+const struct grant *helper_grants_next_touched(const struct grants *grants,
+                                               struct grants_cursor *cursor)
+{
+    const struct grant *grant = NULL;
+
+    if (cursor->touched == 0)
+        return NULL;
+    cursor->touched--;
+    do
+        grant = helper_grants_next(grants, cursor);
+    while (grant && !grant->touched);
+    return grant;
 }
 
 /* ---- changing ----------------------------------------------------------- */

@@ -127,9 +127,18 @@ const struct grant *helper_grants_next_of_door(const struct grants *grants,
                                                const struct door *door,
                                                const struct grant *last);
 
-/* The next grant that is new or was extended in this batch, below items[*at], which moves on;
- * *at begins as `count`. NULL: there are no more. */
-const struct grant *helper_grants_next_touched(const struct grants *grants, size_t *at);
+/* Where one who goes through the grants is: from the last down, as the newest are there. */
+struct grants_cursor {
+    size_t at;      /* the items below are still to come, */
+    size_t touched; /* and so many that are new or were extended in this batch */
+};
+struct grants_cursor helper_grants_begin(const struct grants *grants);
+
+/* The next grant; or the next that is new or was extended in this batch. NULL: there are
+ * no more. */
+const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor);
+const struct grant *helper_grants_next_touched(const struct grants *grants,
+                                               struct grants_cursor *cursor);
 
 /* Takes a grant away; false when there was none. */
 bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],

@@ -257,11 +257,11 @@ static bool put_all(struct elements *e, int family, const struct grants *grants,
 static bool put_touched(struct elements *e, int family, const struct grants *grants,
                         struct error *why)
 {
+    struct grants_cursor cursor = helper_grants_begin(grants);
     const struct grant *grant;
-    size_t at = grants->count;
 
     begin_elements(e);
-    while ((grant = helper_grants_next_touched(grants, &at))) {
+    while ((grant = helper_grants_next_touched(grants, &cursor))) {
         const struct door door = {grant->address, grant->service};
 
         if (is_element_of(grant, family) &&

@@ -273,6 +273,29 @@ static void a_failed_batch_is_undone(void **state)
     assert_int_equal(grants.items[0].deadline, 100);
 }
 
+static void what_a_batch_touched_is_found(void **state)
+{
+    struct grants_cursor cursor;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v4, &ssh, 100);
+    settle();
+    cursor = helper_grants_begin(&grants);
+    assert_null(helper_grants_next_touched(&grants, &cursor));
+    open_grant(alice, &v4, &ssh, 200); /* extended; the next is new */
+    open_grant(bob, &v6, &ssh, 100);
+    open_grant(bob, &v6, &ssh, 300);
+    cursor = helper_grants_begin(&grants);
+    assert_ptr_equal(helper_grants_next_touched(&grants, &cursor), &grants.items[2]);
+    assert_ptr_equal(helper_grants_next_touched(&grants, &cursor), &grants.items[0]);
+    assert_null(helper_grants_next_touched(&grants, &cursor));
+    cursor = helper_grants_begin(&grants);
+    for (size_t i = grants.count; i > 0; i--)
+        assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[i - 1]);
+    assert_null(helper_grants_next(&grants, &cursor));
+}
+
 static void families_settle_each_for_itself(void **state)
 {
     (void)state;
@@ -630,6 +653,7 @@ int main(void)
         WITH_TABLE(a_full_table_refuses),
         WITH_TABLE(an_installed_batch_stays),
         WITH_TABLE(a_failed_batch_is_undone),
+        WITH_TABLE(what_a_batch_touched_is_found),
         WITH_TABLE(families_settle_each_for_itself),
         WITH_TABLE(saved_grants_are_taken_over),
         WITH_TABLE(what_ended_meanwhile_is_not_taken_over),
