@@ -465,7 +465,7 @@ static void write_services_of(char *text, size_t size, const struct asked *asked
         write_services(text, size, asked->services, asked->service_count);
     else if (asked->mark && request->service_count > 0)
         write_services(text, size, request->services, request->service_count);
-    else if (asked->mark)
+    else if (asked->mark && asked->entry) /* which is there if the mark is */
         write_services(text, size, asked->entry->profile.services,
                        asked->entry->profile.service_count);
 }

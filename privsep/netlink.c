@@ -131,6 +131,7 @@ static int receive(int fd, uint8_t *bytes, struct span *got)
         .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &part, .msg_iovlen = 1};
     ssize_t n;
 
+    *got = (struct span){bytes, 0};
     do
         n = recvmsg(fd, &header, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
