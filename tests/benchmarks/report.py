@@ -77,7 +77,8 @@ def print_latency(results):
                     [ratio(median(values), median_at(results, "latency", "microseconds", store,
                                                      r["size"])) for store in STORES])
     print_table("From the datagram leaving to the first accepted connection, milliseconds; a new "
-                "one is tried\nevery 25 microseconds, later every 1/256 of the time that has passed",
+                "one is tried\nevery 25 microseconds, later every 1/256 of the time that has passed; no "
+                "processor is let sleep",
                 ["", "live grants", "knocks", "opened", "least", "median", "p95", "p99",
                  "times rules", "times set"], rows)
     if results.of("latency", "fwknopd-1ms"):
