@@ -7,17 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* For what the rewriting of some thousand rules tells of, which are one transaction: should
- * more be told than fits, another program's change may be among what is lost, and our
- * own answer to it would be next. The kernel takes it only while something waits. In a
- * user namespace no more can be had than net.core.rmem_max. */
-static void make_room(int fd)
-{
-    const int room = 16 << 20; /* bytes */
+#include "netlink.h"
 
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-}
+/* In bytes. For what the rewriting of some thousand rules tells of, which are one
+ * transaction: should more be told than fits, another program's change may be among what
+ * is lost, and our own answer to it would be next. */
+enum { ROOM = 16 << 20 };
 
 int helper_bell_open(struct error *why)
 {
@@ -27,7 +22,7 @@ int helper_bell_open(struct error *why)
 
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
         setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0) {
-        make_room(fd);
+        helper_netlink_make_room(fd, ROOM);
         return fd;
     }
     error_set(why, "cannot listen for nftables changes: %s", strerror(errno));

@@ -480,15 +480,13 @@ static bool news_are_told(void)
     return told;
 }
 
-/* With room for thousands of connections that begin before they are asked for; it is
- * taken from the kernel only while they wait. */
+/* With room for thousands of connections that begin before they are asked for. */
 static int open_news(void)
 {
-    const int room = NEWS_SIZE;
     int fd = news_are_told() ? helper_netlink_open(NETLINK_NETFILTER) : -1;
 
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* in a user namespace */
+    if (fd >= 0)
+        helper_netlink_make_room(fd, NEWS_SIZE);
     return fd;
 }
 

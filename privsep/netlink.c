@@ -26,6 +26,12 @@ int helper_netlink_open(int protocol)
     return fd;
 }
 
+void helper_netlink_make_room(int fd, int bytes)
+{
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 /* ---- questions ---------------------------------------------------------- */
 
 void helper_netlink_begin(union question *q, unsigned type, unsigned flags)

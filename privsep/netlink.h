@@ -33,6 +33,10 @@ typedef void answer_handler(void *into, struct span answer);
  * none. */
 int helper_netlink_open(int protocol);
 
+/* Lets so many bytes wait at a socket to be heard; the kernel takes the memory only while
+ * something waits. In a user namespace it is net.core.rmem_max at most. */
+void helper_netlink_make_room(int fd, int bytes);
+
 /* Begins a question of this type; NLM_F_REQUEST is added to `flags`. */
 void helper_netlink_begin(union question *q, unsigned type, unsigned flags);
 
