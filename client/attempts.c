@@ -5,13 +5,15 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "source.h"
 
 #define PAUSE_MIN (INT64_C(20) * NSEC_PER_MSEC)
 #define PAUSE_MAX (INT64_C(500) * NSEC_PER_MSEC)
 
-void attempts_init(struct attempts *a, const struct target *target, uint16_t port, int64_t start)
+void attempts_init(struct attempts *a, const struct target *target,
+                   const struct address *source, uint16_t port, int64_t start)
 {
-    *a = (struct attempts){.target = *target, .due = start, .pause = PAUSE_MIN};
+    *a = (struct attempts){.target = *target, .source = source, .due = start, .pause = PAUSE_MIN};
     target_set_port(&a->target, port);
     for (unsigned i = 0; i < ATTEMPTS_PENDING; i++)
         a->fds[i] = -1;
@@ -24,21 +26,6 @@ static void drop(int *fd)
     *fd = -1;
 }
 
-static int begin_one(const struct attempts *a)
-{
-    const struct target *t = &a->target;
-    int fd = socket(t->to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
-    int failure;
-
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&t->to, t->size) == 0 ||
-        errno == EINPROGRESS)
-        return fd;
-    failure = errno;
-    close(fd);
-    errno = failure;
-    return -1;
-}
-
 void attempts_begin(struct attempts *a, int64_t now)
 {
     int *place = &a->fds[a->next];
@@ -46,7 +33,9 @@ void attempts_begin(struct attempts *a, int64_t now)
     if (now < a->due)
         return;
     drop(place);
-    *place = begin_one(a);
+    *place = a->unseen ? source_connect_unseen(&a->target, a->source)
+                       : source_connect(&a->target, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP,
+                                        a->source);
     if (*place < 0)
         a->error = errno;
     a->next = (a->next + 1) % ATTEMPTS_PENDING;

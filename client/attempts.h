@@ -11,22 +11,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "target.h"
 
 enum { ATTEMPTS_PENDING = 4 }; /* at one time; the oldest gives way */
 
 struct attempts {
     struct target target;
+    const struct address *source; /* that they leave from; the owner's, and may change */
     int fds[ATTEMPTS_PENDING]; /* -1 where none is pending */
     unsigned next;             /* place of the next one, and of the oldest */
     bool begun;                /* there has been one */
+    bool unseen;               /* source_connect_unseen; set before the first one begins */
     int64_t due;               /* when the next one begins, clock_boot_ns() */
     int64_t pause;             /* from that one to the one after, nanoseconds */
     int error;                 /* errno of the last one that failed; 0 if none has */
 };
 
-/* To `port` of the target, TCP, the first one at `start`, clock_boot_ns(). */
-void attempts_init(struct attempts *a, const struct target *target, uint16_t port, int64_t start);
+/* To `port` of the target, TCP, the first one at `start`, clock_boot_ns(), each from what
+ * `source` is when it begins. */
+void attempts_init(struct attempts *a, const struct target *target,
+                   const struct address *source, uint16_t port, int64_t start);
 
 /* Begins one, if one is due at `now`. Nothing blocks. */
 void attempts_begin(struct attempts *a, int64_t now);

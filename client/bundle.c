@@ -20,7 +20,8 @@ static bool set_name(void *into, const char *value, struct error *why)
     struct bundle *b = into;
 
     if (!server_name_is_valid(value))
-        return error_set(why, "'%s' cannot be the name of a server", value);
+        return error_set(why, "'%s' cannot be the name of a server: expected letters and digits, "
+                              "with single . _ or - between them", value);
     strcpy(b->name, value);
     return true;
 }
@@ -58,6 +59,7 @@ static const struct setting settings[] = {
     {"Transport", server_set_transport, false},
     {"PublicKey", server_set_public_key, false},
     {"Open", set_open, true},
+    {"ConnectPort", server_set_connect_port, true},
     {"Window", server_set_window, false},
     {"Address", server_set_address, false},
     {"PresharedKey", server_set_preshared, false},
@@ -124,9 +126,10 @@ struct bundle *bundle_take(int fd, const char *path, struct error *why)
 
 struct bundle *bundle_read(const char *path, struct error *why)
 {
-    int fd = file_open(path, FILE_CONFIGURATION, why);
+    char real[PATH_MAX];
+    int fd = path_follow(real, path, why) ? file_open(real, FILE_CONFIGURATION, why) : -1;
 
-    return fd < 0 ? NULL : bundle_take(fd, path, why);
+    return fd < 0 ? NULL : bundle_take(fd, real, why);
 }
 
 /* ---- packing ------------------------------------------------------------- */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "failure.h"
+
 void cli_hold_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -22,18 +24,36 @@ int cli_hint(void)
     return EXIT_USAGE;
 }
 
+__attribute__((format(printf, 1, 0))) static void say(const char *format, va_list arguments)
+{
+    char line[1024]; /* longer than a struct error */
+
+    vsnprintf(line, sizeof line, format, arguments);
+    warnx("%s", line);
+    failure_note(line);
+}
+
+void cli_warn(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    say(format, arguments);
+    va_end(arguments);
+}
+
 int cli_usage_error(const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    vwarnx(format, arguments);
+    say(format, arguments);
     va_end(arguments);
     return cli_hint();
 }
 
 int cli_failure(int status, const struct error *why)
 {
-    warnx("%s", why->text);
+    cli_warn("%s", why->text);
     return status;
 }

@@ -10,6 +10,10 @@ enum { EXIT_USAGE = 2 };
  * so that no connection and no file takes it. To use it fails as before. */
 void cli_hold_standard(void);
 
+/* Says something on standard error, behind the program's name, and notes it down in case that
+ * nobody sees it (failure.h). cli_usage_error and cli_failure do so, too. */
+void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Says on standard error what is wrong with the command line, and where help is.
  * Returns EXIT_USAGE. */
 int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -14,9 +14,11 @@
 #include "clock.h"
 #include "counter.h"
 #include "door.h"
+#include "failure.h"
 #include "hints.h"
 #include "knock.h"
 #include "send.h"
+#include "source.h"
 #include "target.h"
 #include "timekeeping.h"
 #include "timespan.h"
@@ -35,7 +37,8 @@ struct diagnosis {
     uint64_t counter; /* of this one, the first */
     struct target targets[TARGETS_MAX];
     unsigned count; /* of targets */
-    struct sending sendings[TARGETS_MAX];
+    struct sending sendings[SENDINGS_MAX];
+    unsigned sending_count;
     unsigned sent;
     struct service services[REQUEST_SERVICES]; /* TCP alone */
     unsigned service_count;
@@ -87,6 +90,37 @@ static void advise(const char *advice)
     printf("%-*s-> %s\n", LABEL_WIDTH, "", advice);
 }
 
+/* ---- the last failure ---------------------------------------------------- */
+
+/* In the unit that people would take, with room for 20 digits. */
+static const char *format_age(time_t seconds, char text[static 32])
+{
+    long long age = seconds > 0 ? seconds : 0; /* the clock may have been set back */
+
+    if (age < 120)
+        snprintf(text, 32, "%lld s", age);
+    else if (age < 7200)
+        snprintf(text, 32, "%lld min", age / 60);
+    else if (age < 172800)
+        snprintf(text, 32, "%lld h", age / 3600);
+    else
+        snprintf(text, 32, "%lld days", age / 86400);
+    return text;
+}
+
+/* Of an earlier --connect or --wait, whose words nobody may have seen. */
+static void show_last_failure(void)
+{
+    char text[FAILURE_TEXT_SIZE], age[32], *rest = text, *line;
+    time_t when;
+
+    if (!failure_read(text, &when) || !(line = strsep(&rest, "\n")))
+        return;
+    say_note("last", "%s ago: %s", format_age(clock_wall_ns() / NSEC_PER_SEC - when, age), line);
+    while ((line = strsep(&rest, "\n")) && *line != '\0')
+        advise(line);
+}
+
 /* ---- this machine ------------------------------------------------------- */
 
 static void examine_clock(void)
@@ -118,7 +152,7 @@ static bool examine_counter(struct diagnosis *d)
 
     if (!counter_last_own(&d->last))
         d->last = 0;
-    if (!counter_take_own(d->count ? d->count : 1, &d->counter, &warning, &why)) {
+    if (!counter_take_own(SENDINGS_MAX, &d->counter, &warning, &why)) {
         say_problem(d, "counter", "%s", why.text);
         advise("make the directory and the file writable for you: no knock is sent without");
         return false;
@@ -155,7 +189,8 @@ static void examine_name(struct diagnosis *d, int family)
     char text[TARGETS_MAX * (TARGET_TEXT_SIZE + 2)] = "", address[TARGET_TEXT_SIZE];
     struct error why;
 
-    d->count = target_resolve(d->targets, d->server->host, d->server->port, family, &why);
+    d->count = target_resolve(d->targets, d->server->host, d->server->port, family,
+                              d->server->address.source == ADDRESS_AUTO, &why);
     if (d->count == 0) {
         say_problem(d, "name", "%s", why.text);
         advise("compare Host in the server's file with what the server's admin says");
@@ -190,6 +225,9 @@ static void examine_routes(struct diagnosis *d)
         }
         close(fd);
         say_ok("route", "%s, from %s", address, address_format(&source, source_text));
+        if (!d->targets[i].may_sign)
+            say_note("route", "%s stands for an IPv4 host behind a NAT64, which translates: no "
+                              "address is signed", address);
         d->targets[kept++] = d->targets[i];
     }
     if (kept == 0 && d->count > 0) {
@@ -212,14 +250,9 @@ struct probe {
 static int begin_connecting(const struct target *target, uint16_t port)
 {
     struct target to = *target;
-    int fd = socket(to.to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 
     target_set_port(&to, port);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&to.to, to.size) == 0 ||
-        errno == EINPROGRESS)
-        return fd;
-    close(fd);
-    return -1;
+    return source_connect_unseen(&to, NULL);
 }
 
 static enum answer answer_of(int fd)
@@ -306,9 +339,9 @@ static void send_knock(struct diagnosis *d, const struct knocker *knocker)
     char address[TARGET_TEXT_SIZE];
 
     request.counter = d->counter;
-    d->sent = send_knocks(d->sendings, d->targets, d->count, knocker, &request,
+    d->sent = send_knocks(d->sendings, &d->sending_count, d->targets, d->count, knocker, &request,
                           d->server->address.source == ADDRESS_AUTO);
-    for (unsigned i = 0; i < d->count; i++) {
+    for (unsigned i = 0; i < d->sending_count; i++) {
         const struct sending *s = &d->sendings[i];
 
         target_format(&s->target, address);
@@ -337,10 +370,11 @@ static void tell_still_shut(struct diagnosis *d, const struct door *door, int er
     advise("ask the server's admin for what portsmithctl doctor says there");
 }
 
-static void examine_after(struct diagnosis *d)
+static void examine_after(struct diagnosis *d, const struct knocker *knocker)
 {
-    const struct door door = {.sendings = d->sendings, .count = d->count, .services = d->services,
-                              .service_count = d->service_count};
+    const struct door door = {.sendings = d->sendings, .count = d->sending_count,
+                              .services = d->services, .service_count = d->service_count,
+                              .knocker = knocker, .unseen = true};
     int error, fd;
 
     if (d->service_count == 0) {
@@ -368,9 +402,9 @@ static void knock_and_enter(struct diagnosis *d)
         examine_before(d);
         send_knock(d, knocker);
     }
-    knocker_free(knocker);
     if (may_knock && d->sent > 0)
-        examine_after(d);
+        examine_after(d, knocker);
+    knocker_free(knocker);
 }
 
 int diagnose_run(const struct server *server, int family, uint32_t seconds)
@@ -378,11 +412,10 @@ int diagnose_run(const struct server *server, int family, uint32_t seconds)
     static struct diagnosis d;
 
     d = (struct diagnosis){.server = server, .seconds = seconds};
-    for (unsigned i = 0; i < server->service_count; i++)
-        if (server->services[i].protocol == IPPROTO_TCP)
-            d.services[d.service_count++] = server->services[i];
+    d.service_count = server_doors(server, d.services);
     say_ok("server", "%s port %u, by %s", server->host, server->port,
            transport_name(server->transport));
+    show_last_failure();
     examine_clock();
     examine_name(&d, family);
     examine_routes(&d);

@@ -1,8 +1,11 @@
 #include "dial.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "source.h"
 
 enum {
     STAGGER_MS = 250,     /* RFC 8305, section 5: the Connection Attempt Delay */
@@ -33,10 +36,12 @@ static int rank(int error)
                                       : 0;
 }
 
+/* The next knock is from another address if this machine has lost that of the last. */
 static void note_failure(struct dial *d, unsigned target, int error)
 {
-    bool may_open = d->again && error == UV_ECONNREFUSED &&
-                    uv_now(d->loop) - d->began < REFUSED_MS;
+    bool is_early = uv_now(d->loop) - d->began < REFUSED_MS;
+    bool may_open = d->again && ((error == UV_ECONNREFUSED && is_early) ||
+                                 error == UV_EADDRNOTAVAIL);
 
     d->is_dead[target] = !may_open;
     if (rank(error) > rank(d->error))
@@ -105,25 +110,73 @@ static void after_connect(uv_connect_t *connect, int status)
         finish(d, NULL);
 }
 
-static bool attempt_start(struct dial *d, unsigned target)
+static int bind_handle(uv_tcp_t *tcp, const struct target *target, const struct address *source)
+{
+    uv_os_fd_t fd;
+    int failure = uv_fileno((uv_handle_t *)tcp, &fd);
+
+    if (failure != 0)
+        return failure;
+    return source_bind(fd, target, source) ? 0 : uv_translate_sys_error(errno);
+}
+
+/* Bound to `source`, or not if that is NULL. NULL with libuv's error. */
+static struct dial_attempt *attempt_new(struct dial *d, const struct target *target,
+                                        const struct address *source, int *failure)
 {
     struct dial_attempt *attempt = calloc(1, sizeof *attempt);
+
+    *failure = UV_ENOMEM;
+    if (!attempt)
+        return NULL;
+    *failure = uv_tcp_init_ex(d->loop, &attempt->tcp, target->to.ss_family);
+    if (*failure != 0) {
+        free(attempt);
+        return NULL;
+    }
+    attempt->connect.data = attempt;
+    if (source)
+        *failure = bind_handle(&attempt->tcp, target, source);
+    if (*failure == 0)
+        *failure = uv_tcp_connect(&attempt->connect, &attempt->tcp,
+                                  (const struct sockaddr *)&target->to, after_connect);
+    if (*failure == 0)
+        return attempt;
+    uv_close((uv_handle_t *)&attempt->tcp, free_attempt);
+    return NULL;
+}
+
+static bool leaves_from(const struct dial_attempt *attempt, const struct address *source)
+{
+    uv_os_fd_t fd;
+
+    return uv_fileno((const uv_handle_t *)&attempt->tcp, &fd) == 0 && source_is(fd, source);
+}
+
+/* As source_connect does. */
+static struct dial_attempt *attempt_from_source(struct dial *d, const struct target *target,
+                                                int *failure)
+{
+    struct dial_attempt *attempt = attempt_new(d, target, NULL, failure);
+    struct address source;
+
+    if (!attempt || !d->find_source || !d->find_source(d, target, &source) ||
+        leaves_from(attempt, &source))
+        return attempt;
+    uv_close((uv_handle_t *)&attempt->tcp, free_attempt);
+    return attempt_new(d, target, &source, failure);
+}
+
+static bool attempt_start(struct dial *d, unsigned target)
+{
     int failure;
+    struct dial_attempt *attempt = attempt_from_source(d, &d->targets[target], &failure);
 
     if (!attempt) {
-        note_failure(d, target, UV_ENOMEM);
-        return false;
-    }
-    uv_tcp_init(d->loop, &attempt->tcp);
-    attempt->connect.data = attempt;
-    attempt->target = target;
-    failure = uv_tcp_connect(&attempt->connect, &attempt->tcp,
-                             (const struct sockaddr *)&d->targets[target].to, after_connect);
-    if (failure != 0) {
         note_failure(d, target, failure);
-        uv_close((uv_handle_t *)&attempt->tcp, free_attempt);
         return false;
     }
+    attempt->target = target;
     attempt->dial = d;
     if (d->in_flight > 0)
         (*d->spare)--;

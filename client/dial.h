@@ -32,6 +32,8 @@ struct dial {
     unsigned in_flight;
     int error; /* the most telling one so far, as libuv has it; 0 for none */
 
+    /* Where a connection to the target is to leave from. False, or NULL: wherever. */
+    bool (*find_source)(struct dial *dial, const struct target *to, struct address *source);
     /* All addresses were tried and none has answered yet. NULL unless `again`. */
     void (*silent)(struct dial *dial);
     /* The end: a connected socket, which is from malloc and the callee's now, or none. */

@@ -10,17 +10,21 @@
 #include "clock.h"
 #include "request.h"
 
-enum { LANES_MAX = TARGETS_MAX * REQUEST_SERVICES };
+enum { LANES_MAX = SENDINGS_MAX * REQUEST_SERVICES };
 
 #define STAGGER (INT64_C(250) * NSEC_PER_MSEC)     /* RFC 8305, 8 */
 #define KNOCK_AGAIN (INT64_C(300) * NSEC_PER_MSEC) /* the first time; then twice as long */
+#define KNOCK_ANEW (INT64_C(3) * NSEC_PER_SEC)
 
-/* One lane for each service of each address. */
+/* One lane for each service by each way to each address. */
 struct race {
     struct attempts lanes[LANES_MAX];
     unsigned count;
     int64_t knock_due; /* when knocks are sent again, clock_boot_ns() */
     int64_t knock_pause;
+    int64_t anew_due; /* when one is signed anew */
+    unsigned turn;    /* which one */
+    int64_t slow_due; /* when door->slow is told */
 };
 
 /* ---- who runs ------------------------------------------------------------ */
@@ -47,26 +51,37 @@ static unsigned choose_next(const struct door *door, const bool *used, int last)
     return found;
 }
 
-static void add_lanes(struct race *race, const struct door *door, const struct target *target,
+static void add_lanes(struct race *race, const struct door *door, const struct sending *s,
                       int64_t start)
 {
     for (unsigned i = 0; i < door->service_count; i++)
-        if (race->count < LANES_MAX)
-            attempts_init(&race->lanes[race->count++], target, door->services[i].port, start);
+        if (race->count < LANES_MAX) {
+            attempts_init(&race->lanes[race->count], &s->target, &s->source,
+                          door->services[i].port, start);
+            race->lanes[race->count++].unseen = door->unseen;
+        }
+}
+
+static void expect_knocks(struct race *race, int64_t now)
+{
+    race->knock_pause = KNOCK_AGAIN;
+    race->knock_due = now + KNOCK_AGAIN;
+    race->anew_due = now + KNOCK_ANEW;
 }
 
 static void line_up(struct race *race, const struct door *door, int64_t now)
 {
-    bool used[TARGETS_MAX] = {false};
+    bool used[SENDINGS_MAX] = {false};
     int last = AF_UNSPEC;
     unsigned i;
 
-    *race = (struct race){.knock_due = now + KNOCK_AGAIN, .knock_pause = KNOCK_AGAIN};
+    *race = (struct race){.slow_due = now + (int64_t)DOOR_SLOW * NSEC_PER_SEC};
+    expect_knocks(race, now);
     for (int64_t start = now; (i = choose_next(door, used, last)) < door->count;
          start += STAGGER) {
         used[i] = true;
         last = family_of(&door->sendings[i]);
-        add_lanes(race, door, &door->sendings[i].target, start);
+        add_lanes(race, door, &door->sendings[i], start);
     }
 }
 
@@ -88,25 +103,78 @@ static void begin_attempts(struct race *race, int64_t now)
     }
 }
 
+static void tell_if_new(const struct door *door, const struct sending *s)
+{
+    if (door->tell && s->is_new)
+        door->tell(s);
+}
+
+/* To the next address in turn that there is a way to. */
+static void send_anew(struct race *race, const struct door *door)
+{
+    bool sent = false;
+
+    for (unsigned tried = 0; tried < door->count && !sent; tried++) {
+        struct sending *s = &door->sendings[race->turn++ % door->count];
+
+        sent = send_knock_anew(s, door->knocker);
+        tell_if_new(door, s);
+    }
+}
+
+static void send_again(const struct door *door)
+{
+    send_knocks_again(door->sendings, door->count, door->knocker);
+    for (unsigned i = 0; i < door->count; i++)
+        tell_if_new(door, &door->sendings[i]);
+}
+
 static void knock_again(struct race *race, const struct door *door, int64_t now)
 {
-    if (now < race->knock_due)
+    if (now >= race->anew_due) {
+        send_anew(race, door);
+        expect_knocks(race, now);
+    } else if (now >= race->knock_due) {
+        send_again(door);
+        race->knock_pause *= 2;
+        race->knock_due = now + race->knock_pause;
+    } else
         return;
-    send_knocks_again(door->sendings, door->count);
-    race->knock_pause *= 2;
-    race->knock_due = now + race->knock_pause;
     for (unsigned i = 0; i < race->count; i++)
         attempts_hurry(&race->lanes[i], now);
 }
 
 static int64_t next_event(const struct race *race, int64_t end)
 {
-    int64_t next = race->knock_due < end ? race->knock_due : end;
+    int64_t next = race->knock_due < race->anew_due ? race->knock_due : race->anew_due;
 
+    if (next > end)
+        next = end;
+    if (race->slow_due < next)
+        next = race->slow_due;
     for (unsigned i = 0; i < race->count; i++)
         if (race->lanes[i].due < next)
             next = race->lanes[i].due;
     return next;
+}
+
+static int error_of(const struct race *race)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < race->count && error != ECONNREFUSED; i++)
+        if (race->lanes[i].error != 0)
+            error = race->lanes[i].error;
+    return error;
+}
+
+static void tell_if_slow(struct race *race, const struct door *door, int64_t now)
+{
+    if (now < race->slow_due)
+        return;
+    race->slow_due = INT64_MAX;
+    if (door->slow)
+        door->slow(door, error_of(race));
 }
 
 /* Until something answers or `until`. Returns a connected socket or -1. */
@@ -134,6 +202,7 @@ static int run(struct race *race, const struct door *door, int64_t end)
     int fd = -1;
 
     while (fd < 0 && (now = clock_boot_ns()) < end) {
+        tell_if_slow(race, door, now);
         knock_again(race, door, now);
         begin_attempts(race, now);
         fd = await_answer(race, next_event(race, end));
@@ -142,16 +211,6 @@ static int run(struct race *race, const struct door *door, int64_t end)
 }
 
 /* ---- the end ------------------------------------------------------------- */
-
-static int error_of(const struct race *race)
-{
-    int error = 0;
-
-    for (unsigned i = 0; i < race->count && error != ECONNREFUSED; i++)
-        if (race->lanes[i].error != 0)
-            error = race->lanes[i].error;
-    return error;
-}
 
 /* As ssh(1) makes the connections that it begins itself; it cannot do so for one that
  * it is passed. None of this can fail on a TCP socket. */

@@ -11,21 +11,27 @@
 #include "bytes.h"
 #include "checksum.h"
 #include "envelope.h"
+#include "source.h"
 
 enum { HEADER = 8, AT_CHECKSUM = 2, AT_ID = 4, AT_SEQUENCE = 6 };
 
 /* A socket for echo requests if the user may have one, else a raw one. */
-static int open_socket(const struct target *target, struct error *why)
+static int open_socket(const struct target *target, const struct address *from,
+                       struct error *why)
 {
     int protocol = target->to.ss_family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    struct address source;
-    int fd = target_connect_by(target, SOCK_DGRAM, protocol, &source, why);
+    struct target portless = *target;
+    int fd;
 
+    target_set_port(&portless, 0); /* to raw IPv6 it is a protocol (raw(7), ipv6(7)) */
+    fd = source_connect(&portless, SOCK_DGRAM, protocol, from);
     if (fd < 0)
-        fd = target_connect_by(target, SOCK_RAW, protocol, &source, why);
+        fd = source_connect(&portless, SOCK_RAW, protocol, from);
     if (fd < 0 && (errno == EPERM || errno == EACCES))
         error_set(why, "no privilege to send echo requests: it takes a group in "
                        "net.ipv4.ping_group_range, root, or CAP_NET_RAW");
+    else if (fd < 0)
+        error_set(why, "%s", strerror(errno));
     return fd;
 }
 
@@ -42,11 +48,12 @@ static size_t make_packet(uint8_t packet[static HEADER + DATAGRAM_MAX], int fami
     return HEADER + size;
 }
 
-bool echo_send(const struct target *target, const uint8_t *bytes, size_t size, struct error *why)
+bool echo_send(const struct target *target, const struct address *from, const uint8_t *bytes,
+               size_t size, struct error *why)
 {
     uint8_t packet[HEADER + DATAGRAM_MAX];
     size_t whole = make_packet(packet, target->to.ss_family, bytes, size);
-    int fd = open_socket(target, why);
+    int fd = open_socket(target, from, why);
     bool sent;
 
     if (fd < 0)

@@ -11,7 +11,9 @@
 
 /* Sends one echo request (RFC 792; RFC 4443, 4.1) with `size` bytes of data, DATAGRAM_MAX
  * at most. Needs a group in net.ipv4.ping_group_range (icmp(7)), which counts for
- * IPv6, too, or CAP_NET_RAW. False with the reason. */
-bool echo_send(const struct target *target, const uint8_t *bytes, size_t size, struct error *why);
+ * IPv6, too, or CAP_NET_RAW. It leaves from `from`, or from where the kernel chooses if
+ * that is NULL. False with the reason. */
+bool echo_send(const struct target *target, const struct address *from, const uint8_t *bytes,
+               size_t size, struct error *why);
 
 #endif

@@ -12,7 +12,8 @@ enum {
     SETTLE_MS = 10,        /* from a knock's arrival to the open door, with room to spare */
     AGAIN_MS = 400,        /* between two datagrams */
     ANEW_MS = 2000,        /* from a knock to one for who came later and found it shut */
-    ANEW_LATE_MS = 5000,   /* and to one for whom it has not helped, or no longer does */
+    ANEW_LATE_MS = 3000,   /* and to one for whom it has not helped, or no longer does */
+    CALM_MS = 5000,        /* who finds it shut says so more often */
     RESOLVED_MS = 60000,   /* how long addresses are good for */
     UNRESOLVED_MS = 5000,  /* how long it is not tried again */
     WARNING_MS = 10000,    /* between two warnings */
@@ -24,7 +25,8 @@ enum {
 static enum gate_outcome find_targets(const struct server *server, struct gate_job *job)
 {
     struct target found[TARGETS_MAX];
-    unsigned count = target_resolve(found, server->host, server->port, AF_UNSPEC, &job->why);
+    unsigned count = target_resolve(found, server->host, server->port, AF_UNSPEC,
+                                    server->address.source == ADDRESS_AUTO, &job->why);
 
     if (count == 0)
         return job->count > 0 ? GATE_DONE : GATE_NO_ADDRESS;
@@ -33,20 +35,37 @@ static enum gate_outcome find_targets(const struct server *server, struct gate_j
     return GATE_DONE;
 }
 
+static enum gate_outcome outcome_of(bool is_sent, const struct gate *g, struct gate_job *job)
+{
+    if (is_sent)
+        return GATE_DONE;
+    error_set(&job->why, "no knock was sent to %s: %.200s%s", g->server->host,
+              job->sendings[0].why.text, send_advice(&job->sendings[0]));
+    return GATE_NO_ROUTE;
+}
+
 static enum gate_outcome knock(const struct gate *g, struct gate_job *job, enum action action)
 {
     const struct server *server = g->server;
     struct request r = knock_request(server, action);
 
-    if (!counter_take_own(job->count, &r.counter, &job->warning, &job->why))
+    if (!counter_take_own(SENDINGS_MAX, &r.counter, &job->warning, &job->why))
         return GATE_FAILED;
-    job->sending_count = job->count;
-    if (send_knocks(job->sendings, job->targets, job->count, g->knocker, &r,
-                    server->address.source == ADDRESS_AUTO) > 0)
-        return GATE_DONE;
-    error_set(&job->why, "no knock was sent to %s: %.200s; check this machine's network",
-              server->host, job->sendings[0].why.text);
-    return GATE_NO_ROUTE;
+    return outcome_of(send_knocks(job->sendings, &job->sending_count, job->targets, job->count,
+                                  g->knocker, &r, server->address.source == ADDRESS_AUTO) > 0,
+                      g, job);
+}
+
+/* At one address alone: who else is knocked at may pass a knock on before the server sees
+ * it. */
+static enum gate_outcome knock_anew(const struct gate *g, struct gate_job *job)
+{
+    bool is_sent = false;
+
+    for (unsigned i = 0; i < job->sending_count && !is_sent; i++)
+        is_sent = send_knock_anew(&job->sendings[(job->turn + i) % job->sending_count],
+                                  g->knocker);
+    return outcome_of(is_sent, g, job);
 }
 
 static void work(uv_work_t *request)
@@ -60,12 +79,16 @@ static void work(uv_work_t *request)
         job->outcome = find_targets(g->server, job);
         break;
     case GATE_OPEN:
+    case GATE_RENEW:
         job->outcome = find_targets(g->server, job);
         if (job->outcome == GATE_DONE)
             job->outcome = knock(g, job, ACTION_OPEN);
         break;
+    case GATE_ANEW:
+        job->outcome = knock_anew(g, job);
+        break;
     case GATE_AGAIN:
-        send_knocks_again(job->sendings, job->sending_count);
+        send_knocks_again(job->sendings, job->sending_count, g->knocker);
         job->outcome = GATE_DONE; /* or the connections will tell */
         break;
     case GATE_CLOSE:
@@ -84,6 +107,7 @@ static void start(struct gate *g, enum gate_task task)
     g->job.task = task;
     memcpy(g->job.targets, g->targets, sizeof g->targets);
     g->job.count = g->count;
+    g->job.turn = g->turn - 1;
     g->is_busy = uv_queue_work(g->loop, &g->work, work, after_work) == 0;
 }
 
@@ -94,7 +118,9 @@ static void start_next(struct gate *g)
     if (g->is_busy)
         return;
     if (g->wanted[GATE_OPEN])
-        g->wanted[GATE_AGAIN] = g->wanted[GATE_RESOLVE] = false;
+        g->wanted[GATE_RENEW] = false;
+    if (g->wanted[GATE_OPEN] || g->wanted[GATE_RENEW])
+        g->wanted[GATE_ANEW] = g->wanted[GATE_AGAIN] = g->wanted[GATE_RESOLVE] = false;
     if (g->users > 0)
         g->wanted[GATE_CLOSE] = false;
     for (enum gate_task task = GATE_RESOLVE; task <= GATE_CLOSE && !g->is_busy; task++)
@@ -117,7 +143,7 @@ static uint64_t window_ms(const struct gate *g)
 
 static void renew(uv_timer_t *timer)
 {
-    want(timer->data, GATE_OPEN);
+    want(timer->data, GATE_RENEW);
 }
 
 /* At half of the window, so that one knock may be lost. */
@@ -153,13 +179,32 @@ static void keep_addresses(struct gate *g)
 static void keep_knock(struct gate *g)
 {
     bool is_sent = g->job.outcome == GATE_DONE;
+    unsigned asked = g->job.task == GATE_ANEW ? 1 : g->job.count;
 
-    g->is_knocked = is_sent && g->job.task == GATE_OPEN;
-    g->knocked_at = g->sent_at = uv_now(g->loop);
+    g->is_knocked = is_sent && g->job.task != GATE_CLOSE;
+    g->knocked_at = uv_now(g->loop);
+    if (g->job.task != GATE_RENEW) {
+        g->turned_at = g->knocked_at;
+        g->turn = g->job.task == GATE_OPEN ? 1 : (g->turn + 1) % (g->job.sending_count + 1);
+    }
     if (is_sent)
         log_debug("%s: asked to %s, at %u address%s", g->name, g->is_knocked ? "open" : "close",
-                  g->job.count, g->job.count == 1 ? "" : "es");
+                  asked, asked == 1 ? "" : "es");
     arm_renewal(g);
+}
+
+static void keep_ways(struct gate *g)
+{
+    g->sent_at = uv_now(g->loop);
+    g->way_count = 0;
+    for (unsigned i = 0; i < g->job.sending_count; i++) {
+        const struct sending *s = &g->job.sendings[i];
+        struct way *way = &g->ways[g->way_count];
+
+        way->source = s->source;
+        if (s->sent && address_from_sockaddr(&way->to, (const struct sockaddr *)&s->target.to))
+            g->way_count++;
+    }
 }
 
 static void move_waiter(struct gate_waiter *waiter, struct gate_waiters *to)
@@ -188,6 +233,11 @@ static void tell_waiters(struct gate *g, bool addresses_alone)
     }
 }
 
+static bool is_at_all(enum gate_task task)
+{
+    return task == GATE_OPEN || task == GATE_RENEW;
+}
+
 static void after_work(uv_work_t *request, int status)
 {
     struct gate *g = request->data;
@@ -196,13 +246,13 @@ static void after_work(uv_work_t *request, int status)
     (void)status; /* never cancelled */
     g->is_busy = false;
     report(g);
-    if (task == GATE_RESOLVE || task == GATE_OPEN)
+    if (task == GATE_RESOLVE || is_at_all(task))
         keep_addresses(g);
-    if (task == GATE_OPEN || task == GATE_CLOSE)
+    if (is_at_all(task) || task == GATE_ANEW || task == GATE_CLOSE)
         keep_knock(g);
-    if (task == GATE_AGAIN)
-        g->sent_at = uv_now(g->loop);
-    if (task == GATE_OPEN || task == GATE_RESOLVE)
+    if (task != GATE_RESOLVE)
+        keep_ways(g);
+    if (task == GATE_RESOLVE || is_at_all(task))
         tell_waiters(g, task == GATE_RESOLVE);
     start_next(g);
 }
@@ -232,7 +282,7 @@ bool gate_enter(struct gate *gate, struct gate_waiter *waiter)
         return true;
     }
     await(gate, waiter, false);
-    if (!gate->is_busy || gate->job.task != GATE_OPEN)
+    if (!gate->is_busy || !is_at_all(gate->job.task))
         want(gate, GATE_OPEN);
     return false;
 }
@@ -247,14 +297,36 @@ void gate_leave(struct gate *gate)
         want(gate, GATE_CLOSE);
 }
 
+bool gate_source(const struct gate *gate, const struct target *to, struct address *source)
+{
+    struct address address;
+
+    if (!address_from_sockaddr(&address, (const struct sockaddr *)&to->to))
+        return false;
+    for (unsigned i = 0; i < gate->way_count; i++)
+        if (address_equal(&gate->ways[i].to, &address)) {
+            *source = gate->ways[i].source;
+            return true;
+        }
+    return false;
+}
+
+/* What to do about a door that stays shut. Where all was well so far, a grant has ended
+ * before its time, or an address is another by now: a knock at all addresses. */
 void gate_prod(struct gate *gate, uint64_t since)
 {
     uint64_t now = uv_now(gate->loop);
-    uint64_t limit = gate->knocked_at < since ? ANEW_MS : ANEW_LATE_MS;
+    bool is_late = gate->turned_at < since;
 
+    if (is_late && now - gate->prodded_at >= CALM_MS)
+        gate->turn = 0;
+    gate->prodded_at = now;
     if (gate->is_busy || now - gate->sent_at < AGAIN_MS)
         return;
-    want(gate, now - gate->knocked_at >= limit ? GATE_OPEN : GATE_AGAIN);
+    if (now - gate->turned_at < (is_late ? ANEW_MS : ANEW_LATE_MS))
+        want(gate, GATE_AGAIN);
+    else
+        want(gate, gate->turn == 0 ? GATE_OPEN : GATE_ANEW);
 }
 
 uint64_t gate_delay(const struct gate *gate)

@@ -34,11 +34,19 @@ struct gate_waiter {
 
 /* What one piece of work on another thread is to do, and what came of it. */
 struct gate_job {
-    enum gate_task { GATE_RESOLVE, GATE_OPEN, GATE_AGAIN, GATE_CLOSE } task;
+    enum gate_task {
+        GATE_RESOLVE,
+        GATE_OPEN,
+        GATE_RENEW, /* the same, before the window ends */
+        GATE_ANEW,  /* to one address alone */
+        GATE_AGAIN,
+        GATE_CLOSE,
+    } task;
     struct target targets[TARGETS_MAX]; /* those known before, then those found */
     unsigned count;
-    struct sending sendings[TARGETS_MAX]; /* of the last knock */
+    struct sending sendings[SENDINGS_MAX]; /* of the last knock */
     unsigned sending_count;
+    unsigned turn;                        /* GATE_ANEW: which of them */
     enum gate_outcome outcome;
     struct error why, warning; /* empty if there is nothing to say */
 };
@@ -53,11 +61,19 @@ struct gate {
     struct target targets[TARGETS_MAX]; /* the server's addresses, its knock port in them */
     unsigned count;
     bool was_resolved;    /* or that was tried */
-    uint64_t resolved_at; /* by uv_now, as are the next four */
+    uint64_t resolved_at; /* by uv_now, as are those below */
     bool is_knocked;
     uint64_t knocked_at;  /* with a new knock */
     uint64_t sent_at;     /* with whatever datagram */
     uint64_t warned_at;
+    uint64_t prodded_at;
+    uint64_t turned_at; /* with a new knock that was no renewal */
+    unsigned turn;      /* what comes next if that does not help: N: one by the Nth way */
+                        /* alone, 0: at all addresses */
+    struct way {
+        struct address to, source;
+    } ways[SENDINGS_MAX]; /* that the last knocks took */
+    unsigned way_count;
 
     unsigned users;
     struct gate_waiters waiters;
@@ -78,9 +94,14 @@ struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, stru
 bool gate_enter(struct gate *gate, struct gate_waiter *waiter);
 void gate_leave(struct gate *gate);
 
+/* Where a connection to the address that `to` has, whatever its port, must leave from: what
+ * was knocked from. False if it was not knocked. */
+bool gate_source(const struct gate *gate, const struct target *to, struct address *source);
+
 /* Says that a connection begun at `since` (uv_now) meets silence: the same datagrams go
- * out again, or a new knock if the last one is from before. Not more often than makes
- * sense, however many say so. */
+ * out again, or a new knock if the last one is from before; if that does not help, one at
+ * one address alone, each in turn. Not more often than makes sense, however many say
+ * so. */
 void gate_prod(struct gate *gate, uint64_t since);
 
 /* Milliseconds until it makes sense to connect: the server needs a moment after a knock. */

@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "keys.h"
+#include "paths.h"
 
 static void public_of_signing(uint8_t public_key[static KEY_SIZE],
                               const uint8_t signing[static SIGNING_KEY_SIZE])
@@ -32,13 +33,14 @@ struct identity *identity_read(const char *path, struct error *why)
 {
     struct identity *identity = sodium_malloc(sizeof *identity);
     uint8_t secret[KEY_SIZE];
+    char real[PATH_MAX];
 
     if (!identity) {
         error_set(why, "out of memory");
         return NULL;
     }
     errno = 0;
-    if (!key_file_read(path, secret, why)) {
+    if (!path_follow(real, path, why) || !key_file_read(real, secret, why)) {
         if (errno == ENOENT)
             error_set(why, "%s: there is no such identity; make one with 'portsmith-knock keygen'",
                       path);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "file.h"
 #include "nearest.h"
 #include "paths.h"
 
@@ -72,7 +73,7 @@ bool known_find(struct known *known, struct error *why)
         return false;
     directory = opendir(path);
     if (!directory)
-        return errno == ENOENT || error_set(why, "%s: %s", path, strerror(errno));
+        return errno == ENOENT || error_set(why, "%s: %s", path, file_explain(errno));
     found = read_directory(known, directory, why);
     closedir(directory);
     if (!found)
@@ -154,9 +155,10 @@ bool known_read(struct server *server, const char *name, struct error *why)
 {
     char path[PATH_MAX];
 
-    errno = 0;
-    if (!known_path(path, name, why))
+    if (!known_path(path, name, why)) {
+        errno = 0; /* no file is missing */
         return false;
+    }
     if (server_read(server, path, why))
         return true;
     if (errno == ENOENT) {
@@ -216,38 +218,43 @@ static bool tell_unknown_host(struct error *why, const char *host, const struct 
     return tell_unknown(why, missing, known, nearest.found);
 }
 
-/* NULL with the reason unless one file has that Host. */
-static const char *find_host(const struct known *known, const char *host, struct error *why)
+/* By Host, whatever the files are called: so a file that came in a bundle, under a name that
+ * somebody else chose, takes no other server's place. Of several the one that is called so,
+ * too. NULL with the reason if none is meant or no single one. */
+static const char *choose(const struct known *known, char (*hosts)[SERVER_HOST_SIZE],
+                          const char *host, struct error *why)
 {
-    char (*hosts)[SERVER_HOST_SIZE] = read_hosts(known, why);
-    const char *found = NULL;
-    bool unique = true;
+    const char *called = find_name(known, host), *found = NULL, *other = NULL;
 
-    for (size_t i = 0; hosts && unique && i < known->count; i++) {
+    for (size_t i = 0; i < known->count; i++) {
         if (strcasecmp(hosts[i], host) != 0)
             continue;
-        unique = !found || error_set(why, "the servers '%s' and '%s' both have the Host '%s'; use "
-                                          "one of their names", found, known->names[i], host);
+        if (known->names[i] == called)
+            return called;
+        other = found;
         found = known->names[i];
     }
-    if (hosts && !found)
+    if (other)
+        error_set(why, "the servers '%s' and '%s' both have the Host '%s'; use one of their names",
+                  other, found, host);
+    else if (!found && !called)
         tell_unknown_host(why, host, known, hosts);
-    free(hosts);
-    return unique ? found : NULL;
+    return other ? NULL : found ? found : called;
 }
 
 bool known_read_host(struct server *server, const char *host, struct error *why)
 {
+    char (*hosts)[SERVER_HOST_SIZE];
     struct known known;
     const char *name;
     bool done;
 
     if (!known_find(&known, why))
         return false;
-    name = find_name(&known, host);
-    if (!name)
-        name = find_host(&known, host, why);
+    hosts = read_hosts(&known, why);
+    name = hosts ? choose(&known, hosts, host, why) : NULL;
     done = name && known_read(server, name, why);
+    free(hosts);
     known_free(&known);
     return done;
 }

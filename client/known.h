@@ -33,10 +33,10 @@ bool known_path(char path[static PATH_MAX], const char *name, struct error *why)
  * nearest first if one was probably meant. */
 bool known_read(struct server *server, const char *name, struct error *why);
 
-/* The same for a server that `host` names as ssh(1) would: by the name of its file or,
- * where no file is called so, by its Host; case does not matter. A Host that several
- * files have is an error. Files that cannot be read are passed over, unless it is them
- * that `host` names. */
+/* The same for a server that `host` names as ssh(1) would: by its Host or, where no file has
+ * that, by the name of its file; case does not matter. A Host that several files have is an
+ * error, unless one of them is called so. Files that cannot be read are passed over, unless it
+ * is them that `host` names. */
 bool known_read_host(struct server *server, const char *host, struct error *why);
 
 #endif

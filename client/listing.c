@@ -1,6 +1,7 @@
 #include "listing.h"
 
 #include <jansson.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,20 @@ static json_t *services_to_json(const struct server *server)
     return services;
 }
 
+static json_t *connect_ports_to_json(const struct server *server)
+{
+    json_t *ports = json_object();
+    char service[SERVICE_TEXT_SIZE];
+
+    for (uint8_t i = 0; i < server->connect_port_count; i++) {
+        const struct connect_port *c = &server->connect_ports[i];
+
+        service_format(&(struct service){IPPROTO_TCP, c->service}, service);
+        json_object_set_new(ports, service, json_integer(c->port));
+    }
+    return ports;
+}
+
 static void add_server(json_t *object, const struct entry *e)
 {
     const struct server *s = e->server;
@@ -104,6 +119,7 @@ static void add_server(json_t *object, const struct entry *e)
     json_object_set_new(object, "transport", json_string(transport_name(s->transport)));
     json_object_set_new(object, "public_key", key_to_json(s->public_key));
     json_object_set_new(object, "open", services_to_json(s));
+    json_object_set_new(object, "connect_ports", connect_ports_to_json(s));
     json_object_set_new(object, "window", s->window ? json_integer(s->window) : json_null());
     json_object_set_new(object, "address", json_string(server_format_address(s, address)));
     json_object_set_new(object, "identity", text_to_json(s->identity));

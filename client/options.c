@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "pass.h"
 #include "timespan.h"
 
 enum { TIMEOUT = 10 }; /* seconds */
@@ -31,6 +32,7 @@ static const char help[] =
     "  -h, --help            print this\n"
     "  --identity FILE       the file of your secret key\n"
     "  --output FILE         write the datagram to FILE or '-' instead of sending it\n"
+    "  --pass                with --connect: pass the connection on (ProxyUseFdpass yes)\n"
     "  --port PORT           the knock port of HOST\n"
     "  --relay               with --connect: carry the bytes, whatever standard output is\n"
     "  --server-key KEY      the public key of HOST, instead of a server's file\n"
@@ -58,6 +60,7 @@ enum {
     OPTION_DIAGNOSE,
     OPTION_IDENTITY,
     OPTION_OUTPUT,
+    OPTION_PASS,
     OPTION_PORT,
     OPTION_RELAY,
     OPTION_SERVER_KEY,
@@ -77,6 +80,7 @@ static const struct option long_options[] = {
     {"help", no_argument, NULL, 'h'},
     {"identity", required_argument, NULL, OPTION_IDENTITY},
     {"output", required_argument, NULL, OPTION_OUTPUT},
+    {"pass", no_argument, NULL, OPTION_PASS},
     {"port", required_argument, NULL, OPTION_PORT},
     {"relay", no_argument, NULL, OPTION_RELAY},
     {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
@@ -113,6 +117,9 @@ static bool store_flag(struct options *o, int option)
         return true;
     case OPTION_DIAGNOSE:
         o->diagnose = true;
+        return true;
+    case OPTION_PASS:
+        o->pass = true;
         return true;
     case OPTION_RELAY:
         o->relay = true;
@@ -201,8 +208,8 @@ static int check_company(const struct options *o)
         return EXIT_USAGE;
     if (o->timeout && !options_connect(o) && !o->diagnose)
         return cli_usage_error("--timeout goes with --wait, --connect or --diagnose");
-    if (o->relay && !o->connect)
-        return cli_usage_error("--relay goes with --connect");
+    if ((o->pass || o->relay) && !o->connect)
+        return cli_usage_error("%s goes with --connect", o->pass ? "--pass" : "--relay");
     return options_connect(o) ? check_connecting(o) : EXIT_SUCCESS;
 }
 
@@ -217,6 +224,9 @@ static int check_options(const struct options *o)
     if (o->output && strcmp(o->output, "-") == 0 && isatty(STDOUT_FILENO))
         return cli_usage_error("--output -: standard output is a terminal; send it to a file or "
                                "pipe");
+    if (o->pass && !o->relay && !pass_is_possible(STDOUT_FILENO))
+        return cli_usage_error("--pass: standard output is no Unix socket, so no connection can be "
+                               "passed over it; in ssh_config, ProxyUseFdpass yes goes with it");
     return EXIT_SUCCESS;
 }
 

@@ -12,7 +12,7 @@ struct options {
     const char *print; /* help or version: print it, do nothing else */
     int family;        /* AF_UNSPEC, AF_INET or AF_INET6 */
     uint32_t seconds;  /* of `timeout`, or the usual */
-    bool close, connect, diagnose, relay, verbose, wait;
+    bool close, connect, diagnose, pass, relay, verbose, wait;
     char **words; /* SERVER or HOST (unless `config`), then services, or PORT (`connect`) */
     int word_count;
 };

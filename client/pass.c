@@ -1,9 +1,12 @@
 #include "pass.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool is_same_file(int a, int b)
 {
@@ -21,10 +24,31 @@ static bool socket_has(int fd, int option, int wanted)
     return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
 }
 
-bool pass_is_wanted(int in, int out)
+/* /proc names the program that the parent runs. Where it does not, for one that may not be
+ * traced (proc(5), ptrace(2)), or for a parent outside of this process namespace, the parent
+ * counts as another program: bytes that are carried end with an error of ssh's, a descriptor
+ * that nobody takes is lost in silence. */
+static bool parent_is_ssh(void)
 {
-    return socket_has(out, SO_DOMAIN, AF_UNIX) && socket_has(out, SO_TYPE, SOCK_STREAM) &&
-           is_same_file(in, out);
+    char link[sizeof "/proc/2147483647/exe"], program[PATH_MAX];
+    const char *slash;
+    ssize_t size;
+
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)getppid());
+    size = readlink(link, program, sizeof program - 1);
+    program[size > 0 ? size : 0] = '\0';
+    slash = strrchr(program, '/');
+    return slash && strcmp(slash, "/ssh") == 0;
+}
+
+bool pass_is_possible(int out)
+{
+    return socket_has(out, SO_DOMAIN, AF_UNIX) && socket_has(out, SO_TYPE, SOCK_STREAM);
+}
+
+bool pass_is_expected(int in, int out)
+{
+    return pass_is_possible(out) && is_same_file(in, out) && parent_is_ssh();
 }
 
 bool pass_descriptor(int out, int fd, struct error *why)

@@ -7,11 +7,15 @@
 
 #include "error.h"
 
+/* Whether a descriptor can be passed over `out`: whether it is a Unix stream socket. */
+bool pass_is_possible(int out);
+
 /* Whether `in` and `out`, standard input and output, are one and the same Unix stream
- * socket: what ssh(1) makes for ProxyUseFdpass, where without it they are two pipes.
- * Others make that too (socat(1), sshd(8) for a command), so it must be possible to
- * say otherwise. */
-bool pass_is_wanted(int in, int out);
+ * socket, and the parent process is OpenSSH's ssh(1). That makes them so for
+ * ProxyUseFdpass alone, and two pipes without it; it has the user's shell run its
+ * ProxyCommand by "exec", so that it is the parent itself. Others make one socket for
+ * both ends and want bytes: libssh, socat(1), sshd(8) for a command. */
+bool pass_is_expected(int in, int out);
 
 /* Sends `fd` over the Unix socket `out` (SCM_RIGHTS, unix(7)), with one byte, as
  * ssh(1) receives it. `fd` remains the caller's. */

@@ -1,8 +1,11 @@
 #include "paths.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool path_join(char path[static PATH_MAX], const char *directory, const char *name,
@@ -15,30 +18,85 @@ bool path_join(char path[static PATH_MAX], const char *directory, const char *na
     return true;
 }
 
-static const char *home_directory(void)
-{
-    const char *home = getenv("HOME");
-    const struct passwd *user;
+/* ---- whose they are ------------------------------------------------------ */
 
-    if (home && home[0] == '/')
-        return home;
-    user = getpwuid(geteuid());
-    return user && user->pw_dir[0] == '/' ? user->pw_dir : NULL;
+/* Whose the directory is or, while it is not there, whose it would be made in. False
+ * where that cannot be seen. */
+static bool find_owner(const char *directory, uid_t *owner)
+{
+    char at[PATH_MAX];
+    struct stat s;
+
+    if (strlen(directory) >= sizeof at)
+        return false;
+    strcpy(at, directory);
+    while (stat(at, &s) != 0) {
+        char *slash = strrchr(at, '/');
+
+        if (errno != ENOENT || at[1] == '\0')
+            return false;
+        slash[slash == at] = '\0'; /* the root directory is its slash */
+    }
+    *owner = s.st_uid;
+    return true;
 }
 
-/* The XDG specification has relative values ignored. */
+static bool belongs_to(uid_t user, const char *directory)
+{
+    uid_t owner;
+
+    return find_owner(directory, &owner) && owner == user;
+}
+
+/* What root made there, its owner could use no more. */
+static bool refuse_as_root(struct error *why, const char *variable, const char *directory)
+{
+    uid_t owner;
+    const struct passwd *user = find_owner(directory, &owner) ? getpwuid(owner) : NULL;
+
+    return error_set(why, "%s is %.200s, which belongs to %s, and this is run by root: run it as "
+                          "that user, or unset %s to have root's own files", variable, directory,
+                     user ? user->pw_name : "another user", variable);
+}
+
+/* HOME, unless it is another user's: what changes the user, such as setpriv(1), may leave
+ * it as it was, and ssh(1), which asks the user database alone, would look elsewhere. Who
+ * is not in the database has but HOME. NULL with the reason if there is none. */
+static const char *home_directory(struct error *why)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    const char *own = user && user->pw_dir[0] == '/' ? user->pw_dir : NULL;
+    const char *home = getenv("HOME");
+
+    if (!home || home[0] != '/')
+        home = own;
+    if (!home) {
+        error_set(why, "your home directory is not known; set HOME");
+        return NULL;
+    }
+    if (!own || strcmp(home, own) == 0 || belongs_to(geteuid(), home))
+        return home;
+    if (geteuid() != 0)
+        return own;
+    refuse_as_root(why, "HOME", home);
+    return NULL;
+}
+
+/* The XDG specification has relative values ignored. One that belongs to root may have been
+ * made for this user. */
 static bool base_directory(char path[static PATH_MAX], const char *variable, const char *fallback,
                            struct error *why)
 {
     const char *base = getenv(variable);
+    bool given = base && base[0] == '/';
     const char *home;
 
-    if (base && base[0] == '/')
+    if (given && (belongs_to(geteuid(), base) || belongs_to(0, base)))
         return path_join(path, base, "portsmith", "", why);
-    home = home_directory();
-    if (!home)
-        return error_set(why, "your home directory is not known; set HOME or %s", variable);
-    return path_join(path, home, fallback, "/portsmith", why);
+    if (given && geteuid() == 0)
+        return refuse_as_root(why, variable, base);
+    home = home_directory(why);
+    return home && path_join(path, home, fallback, "/portsmith", why);
 }
 
 bool path_config_directory(char path[static PATH_MAX], struct error *why)
@@ -57,4 +115,55 @@ bool path_identity(char path[static PATH_MAX], struct error *why)
 
     return path_config_directory(directory, why) &&
            path_join(path, directory, "identity", "", why);
+}
+
+/* ---- symbolic links ------------------------------------------------------ */
+
+static bool check_directory(const char *path, struct error *why)
+{
+    struct stat s;
+
+    if (stat(path, &s) != 0)
+        return error_set(why, "%s: %s", path, strerror(errno));
+    if (s.st_uid != geteuid() && s.st_uid != 0)
+        return error_set(why, "%s: belongs to user %u, who could replace what is in it: no "
+                              "symbolic link is followed there", path, s.st_uid);
+    /* In a sticky one nobody removes what is another's. */
+    if ((s.st_mode & 022) && !(s.st_mode & S_ISVTX))
+        return error_set(why, "%s: mode %04o is too open for what a symbolic link leads to; run: "
+                              "chmod go-w %s", path, s.st_mode & 07777u, path);
+    return true;
+}
+
+static bool check_directories_above(const char *path, struct error *why)
+{
+    char above[PATH_MAX];
+    char *slash;
+
+    strcpy(above, path);
+    while ((slash = strrchr(above, '/')) && slash != above) {
+        *slash = '\0';
+        if (!check_directory(above, why))
+            return false;
+    }
+    return check_directory("/", why);
+}
+
+bool path_follow(char real[static PATH_MAX], const char *path, struct error *why)
+{
+    struct stat s;
+
+    if (lstat(path, &s) != 0 || !S_ISLNK(s.st_mode)) {
+        if (snprintf(real, PATH_MAX, "%s", path) < PATH_MAX)
+            return true;
+        errno = ENAMETOOLONG;
+        return error_set(why, "%.100s...: the path is too long", path);
+    }
+    /* The kernel follows no link of another user's in a sticky directory
+     * (fs.protected_symlinks); realpath(3) asks it for one name at a time, and would. */
+    if (stat(path, &s) == 0 && realpath(path, real))
+        return check_directories_above(real, why);
+    error_set(why, "%s: a symbolic link that leads nowhere: %s", path, strerror(errno));
+    errno = ELOOP; /* the link itself is there */
+    return false;
 }

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "counter.h"
 #include "diagnose.h"
 #include "door.h"
+#include "failure.h"
 #include "file.h"
 #include "hints.h"
 #include "knock.h"
@@ -31,9 +33,10 @@
 
 enum { EXIT_SHUT = 3 };
 
-/* What is left of a knock when all secrets are gone: enough to connect. */
+/* What is left of a knock: enough to connect. */
 struct knocked {
-    struct sending sendings[TARGETS_MAX];
+    struct knocker *knocker; /* owned; until there is a connection */
+    struct sending sendings[SENDINGS_MAX];
     struct door door; /* of them */
     struct service services[REQUEST_SERVICES];
     char host[SERVER_HOST_SIZE];
@@ -116,6 +119,7 @@ static int take_port(struct server *server, const char *text)
 
     if (!port_parse(&service.port, text, &why))
         return cli_usage_error("PORT: %s", why.text);
+    service.port = server_service_port(server, service.port);
     server->services[0] = service;
     server->service_count = 1;
     return EXIT_SUCCESS;
@@ -222,7 +226,7 @@ static int write_knock(const struct knocker *knocker, struct request *r, const s
     return EXIT_SUCCESS;
 }
 
-static void tell_sending(const struct sending *s, uint16_t port)
+static void tell_sending(const struct sending *s)
 {
     char address[TARGET_TEXT_SIZE], where[TARGET_TEXT_SIZE + sizeof " port 65535 by tcp-syn"];
 
@@ -230,64 +234,63 @@ static void tell_sending(const struct sending *s, uint16_t port)
     if (s->transport == TRANSPORT_ICMP)
         snprintf(where, sizeof where, "%s by icmp", address);
     else
-        snprintf(where, sizeof where, "%s port %u%s", address, port,
+        snprintf(where, sizeof where, "%s port %u%s", address, target_port(&s->target),
                  s->transport == TRANSPORT_TCP_SYN ? " by tcp-syn" : "");
     if (s->sent)
         tell("sent", s->size, where, &s->request);
     else
         warnx("not sent to %s: %s", where, s->why.text);
+    if (s->sent && !s->target.may_sign)
+        warnx("the address was left open: %s stands for an IPv4 host behind a NAT64, which sees "
+              "another address than this machine's", address);
 }
 
-static void keep_knocked(struct knocked *k, const struct server *server, unsigned count)
+static void keep_knocked(struct knocked *k, const struct server *server, unsigned count,
+                         bool verbose)
 {
     strcpy(k->host, server->host);
-    k->door = (struct door){.sendings = k->sendings, .count = count, .services = k->services};
-    for (unsigned i = 0; i < server->service_count; i++)
-        if (server->services[i].protocol == IPPROTO_TCP)
-            k->services[k->door.service_count++] = server->services[i];
+    k->door = (struct door){.sendings = k->sendings, .count = count, .services = k->services,
+                            .knocker = k->knocker, .tell = verbose ? tell_sending : NULL};
+    k->door.service_count = server_doors(server, k->services);
 }
 
-static int knock_everywhere(struct knocked *knocked, const struct knocker *knocker,
-                            const struct server *server, struct request *r,
-                            const struct options *o)
+static int knock_everywhere(struct knocked *knocked, const struct server *server,
+                            struct request *r, const struct options *o)
 {
     struct sending *sendings = knocked->sendings;
+    bool signs = server->address.source == ADDRESS_AUTO;
     struct target targets[TARGETS_MAX];
-    unsigned count, sent;
+    unsigned count, made, sent;
     struct error why;
 
-    count = target_resolve(targets, server->host, server->port, o->family, &why);
-    if (count == 0 || !take_counters(count, &r->counter, &why))
+    count = target_resolve(targets, server->host, server->port, o->family, signs, &why);
+    if (count == 0 || !take_counters(SENDINGS_MAX, &r->counter, &why))
         return cli_failure(EXIT_FAILURE, &why);
-    sent = send_knocks(sendings, targets, count, knocker, r,
-                       server->address.source == ADDRESS_AUTO);
-    for (unsigned i = 0; o->verbose && i < count; i++)
-        tell_sending(&sendings[i], server->port);
+    sent = send_knocks(sendings, &made, targets, count, knocked->knocker, r, signs);
+    for (unsigned i = 0; o->verbose && i < made; i++)
+        tell_sending(&sendings[i]);
     if (sent == 0) {
-        warnx("no knock was sent to %s: %s; check this machine's network and firewall",
-              server->host, sendings[0].why.text);
+        cli_warn("no knock was sent to %s: %s%s", server->host, sendings[0].why.text,
+                 send_advice(&sendings[0]));
         return EXIT_FAILURE;
     }
-    keep_knocked(knocked, server, count);
+    keep_knocked(knocked, server, made, o->verbose);
     return EXIT_SUCCESS;
 }
 
 static int knock(struct knocked *knocked, const struct server *server, const struct options *o)
 {
     struct error why;
-    struct knocker *knocker = knocker_read(server, &why);
     struct request r = knock_request(server, o->close ? ACTION_CLOSE : ACTION_OPEN);
-    int status;
 
-    if (!knocker)
+    knocked->knocker = knocker_read(server, &why);
+    if (!knocked->knocker)
         return cli_failure(EX_CONFIG, &why);
-    status = o->output ? write_knock(knocker, &r, o)
-                       : knock_everywhere(knocked, knocker, server, &r, o);
-    knocker_free(knocker);
-    return status;
+    return o->output ? write_knock(knocked->knocker, &r, o)
+                     : knock_everywhere(knocked, server, &r, o);
 }
 
-/* All that needs secrets, which are gone when it returns. */
+/* The secrets that a further knock needs are left; all others are gone when it returns. */
 static int find_and_knock(struct knocked *knocked, const struct options *o)
 {
     struct error why;
@@ -310,18 +313,29 @@ static int find_and_knock(struct knocked *knocked, const struct options *o)
 
 static void tell_hint(const char *hint)
 {
-    warnx("hint: %s", hint);
+    cli_warn("hint: %s", hint);
 }
 
-static int tell_shut(const struct knocked *k, int error, uint32_t seconds)
+static void tell_shut(const struct knocked *k, uint32_t seconds)
 {
     char services[REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1)], span[TIMESPAN_TEXT_SIZE];
 
-    warnx("the knock was sent to %s, but %s is still shut after %s", k->host,
-          format_services(k->services, k->door.service_count, services),
-          timespan_format(seconds, span));
-    hints_tell(&k->door, error, tell_hint);
-    return EXIT_SHUT;
+    cli_warn("the knock was sent to %s, but %s is still shut after %s", k->host,
+             format_services(k->services, k->door.service_count, services),
+             timespan_format(seconds, span));
+}
+
+static bool told_slow;
+
+/* Whoever started this may end it before its time is over. */
+static void tell_slow(const struct door *door, int error)
+{
+    const char *of_door = (const char *)door;
+
+    tell_shut((const struct knocked *)(of_door - offsetof(struct knocked, door)), DOOR_SLOW);
+    hints_tell(door, error, tell_hint);
+    failure_keep();
+    told_slow = true;
 }
 
 static void tell_connected(int fd)
@@ -337,29 +351,45 @@ static void tell_connected(int fd)
 }
 
 /* The connection becomes that of the program which started this one. */
-static int hand_over(int fd, bool relay)
+static int hand_over(int fd, const struct options *o)
 {
     struct error why;
     bool done;
 
     signal(SIGPIPE, SIG_IGN);
-    if (!relay && pass_is_wanted(STDIN_FILENO, STDOUT_FILENO))
+    if (!o->relay && (o->pass || pass_is_expected(STDIN_FILENO, STDOUT_FILENO)))
         done = pass_descriptor(STDOUT_FILENO, fd, &why);
     else
         done = relay_run(STDIN_FILENO, STDOUT_FILENO, fd, &why);
     return done ? EXIT_SUCCESS : cli_failure(EXIT_FAILURE, &why);
 }
 
-static int enter(const struct knocked *k, const struct options *o)
+/* The connection may last, and needs no secrets. */
+static void forget_secrets(struct knocked *k)
 {
-    int error, fd = door_enter(&k->door, o->seconds, &error);
-    int status;
+    knocker_free(k->knocker);
+    k->knocker = NULL;
+}
 
-    if (fd < 0)
-        return tell_shut(k, error, o->seconds);
+static int enter(struct knocked *k, const struct options *o)
+{
+    int error, fd, status;
+
+    k->door.unseen = o->wait;
+    k->door.slow = tell_slow;
+    fd = door_enter(&k->door, o->seconds, &error);
+    forget_secrets(k);
+    if (fd < 0) {
+        tell_shut(k, o->seconds);
+        if (!told_slow)
+            hints_tell(&k->door, error, tell_hint);
+        return EXIT_SHUT;
+    }
+    if (told_slow)
+        failure_forget();
     if (o->verbose)
         tell_connected(fd);
-    status = o->connect ? hand_over(fd, o->relay) : EXIT_SUCCESS;
+    status = o->connect ? hand_over(fd, o) : EXIT_SUCCESS;
     close(fd);
     return status;
 }
@@ -375,14 +405,18 @@ static int run(int argc, char **argv)
     if (argc > 1 && subcommand_exists(argv[1]))
         return subcommand_run(argc, argv);
     status = options_read(&o, argc, argv);
-    if (status != EXIT_SUCCESS)
-        return status;
     if (o.print) {
         fputs(o.print, stdout);
         return EXIT_SUCCESS;
     }
-    status = find_and_knock(&knocked, &o);
-    return status == EXIT_SUCCESS && options_connect(&o) ? enter(&knocked, &o) : status;
+    if (status == EXIT_SUCCESS)
+        status = find_and_knock(&knocked, &o);
+    if (status == EXIT_SUCCESS && options_connect(&o))
+        status = enter(&knocked, &o);
+    if (status != EXIT_SUCCESS && options_connect(&o))
+        failure_keep();
+    forget_secrets(&knocked);
+    return status;
 }
 
 int main(int argc, char **argv)

@@ -156,7 +156,8 @@ static bool listen_everywhere(struct proxy *p, struct error *why)
         }
         error_set(why, "cannot listen at %s: %s%s", p->listeners[i].text, uv_strerror(failure),
                   failure == UV_EADDRINUSE ? "; another program does, or another portsmith-proxy: "
-                                             "choose a port with Listen" : "");
+                                             "choose a port with Listen"
+                  : failure == UV_EACCES ? "; choose a port above 1023 with Listen" : "");
         if (!p->config->listens_by_default || failure != UV_EADDRNOTAVAIL)
             return false; /* a machine without IPv6 has no ::1, and lacks nothing */
     }

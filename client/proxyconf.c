@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "file.h"
+#include "paths.h"
 #include "service.h"
 #include "settings.h"
 #include "timespan.h"
@@ -96,6 +97,11 @@ static bool set_choice(bool *to, const char *value, const char *yes, const char 
            error_set(why, "'%s' is neither %s nor %s", value, yes, no);
 }
 
+static bool set_users(void *into, const char *value, struct error *why)
+{
+    return set_choice(&((struct proxy_config *)into)->serves_any_user, value, "any", "own", why);
+}
+
 static bool set_others(void *into, const char *value, struct error *why)
 {
     return set_choice(&((struct proxy_config *)into)->refuses_others, value, "refuse", "direct",
@@ -141,6 +147,7 @@ static const struct setting settings[] = {
     {"Listen", set_listen, true},
     {"Username", set_username, false},
     {"Password", set_password, false},
+    {"Users", set_users, false},
     {"Others", set_others, false},
     {"CloseAfter", set_close_after, false},
     {"HandshakeTimeout", set_handshake_timeout, false},
@@ -205,8 +212,11 @@ static bool check_account(const struct proxy_config *c, const char *path, struct
 
 bool proxyconf_read(struct proxy_config *config, const char *path, struct error *why)
 {
+    char real[PATH_MAX];
+
     errno = 0;
-    return settings_read(path, FILE_CONFIGURATION, "Proxy", settings,
+    return path_follow(real, path, why) &&
+           settings_read(real, FILE_CONFIGURATION, "Proxy", settings,
                          sizeof settings / sizeof *settings, config, why) &&
-           check_account(config, path, why);
+           check_account(config, real, why);
 }

@@ -16,6 +16,7 @@ struct proxy_config {
     unsigned listen_count;
     bool listens_by_default; /* no Listen was given: one of them may be missing */
     struct socks_account account;
+    bool serves_any_user;       /* of this machine, where there is no password */
     bool refuses_others;        /* destinations that are no server's */
     bool closes_after;          /* a close knock follows the last connection */
     uint32_t handshake_timeout; /* seconds, as the next two */

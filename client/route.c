@@ -10,6 +10,7 @@
 /* With several files for one host, the one that opens the port is meant. */
 static bool opens(const struct server *server, uint16_t port)
 {
+    port = server_service_port(server, port);
     for (uint8_t i = 0; i < server->service_count; i++)
         if (server->services[i].protocol == IPPROTO_TCP && server->services[i].port == port)
             return true;

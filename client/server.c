@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "file.h"
 #include "keys.h"
 #include "paths.h"
+#include "target.h"
 #include "timespan.h"
 
 static const char letters_and_digits[] =
@@ -52,13 +54,16 @@ bool server_set_host(void *server, const char *value, struct error *why)
 {
     struct server *s = server;
     size_t size = strlen(value);
-
+    struct address address;
     bool valid = size > 0 && size < sizeof s->host && value[0] != '-';
 
     for (size_t i = 0; valid && i < size; i++)
         valid = strchr(letters_and_digits, value[i]) || strchr("._-:%", value[i]);
     if (!valid)
-        return error_set(why, "'%s' is not a host name or an IP address", value);
+        return error_set(why, "'%s' is not a host name or an IP address; IPv6 is written without "
+                              "brackets", value);
+    if (address_parse_scoped(&address, value) && !target_is_possible(&address, value, why))
+        return false;
     memcpy(s->host, value, size + 1);
     return true;
 }
@@ -92,6 +97,44 @@ bool server_set_public_key(void *server, const char *value, struct error *why)
     return true;
 }
 
+/* "tcp/22 2222" */
+static bool parse_connect_port(struct connect_port *c, const char *value, struct error *why)
+{
+    size_t size = strcspn(value, " \t");
+    const char *port = value + size + strspn(value + size, " \t");
+    char word[SETTINGS_LINE_MAX + 1];
+    struct service service;
+
+    snprintf(word, sizeof word, "%.*s", (int)size, value);
+    if (*port == '\0')
+        return error_set(why, "expected a service and the port to connect to, such as tcp/22 2222");
+    if (!service_parse(&service, word, why) || !port_parse(&c->port, port, why))
+        return false;
+    c->service = service.port;
+    return service.protocol == IPPROTO_TCP ||
+           error_set(why, "'%s' is not TCP: nothing here connects to it", word);
+}
+
+bool server_set_connect_port(void *server, const char *value, struct error *why)
+{
+    struct server *s = server;
+    struct connect_port c = {0};
+
+    if (!parse_connect_port(&c, value, why))
+        return false;
+    for (uint8_t i = 0; i < s->connect_port_count; i++) {
+        if (s->connect_ports[i].service == c.service)
+            return error_set(why, "tcp/%u has one already", c.service);
+        if (s->connect_ports[i].port == c.port)
+            return error_set(why, "%u leads to tcp/%u already", c.port,
+                             s->connect_ports[i].service);
+    }
+    if (s->connect_port_count == REQUEST_SERVICES)
+        return error_set(why, "%d at most", REQUEST_SERVICES);
+    s->connect_ports[s->connect_port_count++] = c;
+    return true;
+}
+
 bool server_set_window(void *server, const char *value, struct error *why)
 {
     struct server *s = server;
@@ -110,7 +153,12 @@ bool server_set_address(void *server, const char *value, struct error *why)
     else if (!address_parse(&s->address.given, value))
         return error_set(why, "'%s' is not auto, observed or an IP address", value);
     else if (!address_is_grantable(&s->address.given))
-        return error_set(why, "no door can be opened to '%s'", value);
+        return error_set(why, "no door can be opened to '%s'%s: expected the address that the "
+                              "server sees you at", value,
+                         address_is_link_local(&s->address.given)
+                             ? ", which is link-local, so that another host can have it on another "
+                               "link"
+                             : "");
     else
         s->address.source = ADDRESS_GIVEN;
     return true;
@@ -152,6 +200,40 @@ bool server_add_service(void *server, const char *word, struct error *why)
     return true;
 }
 
+/* ---- where to connect to ------------------------------------------------- */
+
+uint16_t server_connect_port(const struct server *server, uint16_t service)
+{
+    for (uint8_t i = 0; i < server->connect_port_count; i++)
+        if (server->connect_ports[i].service == service)
+            return server->connect_ports[i].port;
+    return service;
+}
+
+uint16_t server_service_port(const struct server *server, uint16_t port)
+{
+    uint16_t service = port;
+
+    for (uint8_t i = 0; i < server->connect_port_count; i++) {
+        if (server->connect_ports[i].service == port)
+            return port;
+        if (server->connect_ports[i].port == port)
+            service = server->connect_ports[i].service;
+    }
+    return service;
+}
+
+unsigned server_doors(const struct server *server, struct service doors[static REQUEST_SERVICES])
+{
+    unsigned count = 0;
+
+    for (uint8_t i = 0; i < server->service_count; i++)
+        if (server->services[i].protocol == IPPROTO_TCP)
+            doors[count++] = (struct service){
+                IPPROTO_TCP, server_connect_port(server, server->services[i].port)};
+    return count;
+}
+
 /* ---- the file ------------------------------------------------------------ */
 
 static bool set_open(void *server, const char *value, struct error *why)
@@ -165,6 +247,7 @@ static const struct setting settings[] = {
     {"Transport", server_set_transport, false},
     {"PublicKey", server_set_public_key, false},
     {"Open", set_open, true},
+    {"ConnectPort", server_set_connect_port, true},
     {"Window", server_set_window, false},
     {"Address", server_set_address, false},
     {"Identity", server_set_identity, false},
@@ -197,16 +280,20 @@ static bool place_identity(struct server *server, const char *path, struct error
 
 bool server_read(struct server *server, const char *path, struct error *why)
 {
+    char real[PATH_MAX];
+
     errno = 0;
-    return settings_read(path, FILE_CONFIGURATION, "Server", settings,
+    return path_follow(real, path, why) &&
+           settings_read(real, FILE_CONFIGURATION, "Server", settings,
                          sizeof settings / sizeof *settings, server, why) &&
            is_complete(server, path, why) && place_identity(server, path, why) &&
-           (!server->has_preshared || file_is_trusted(path, FILE_SECRET, why));
+           (!server->has_preshared || file_is_trusted(real, FILE_SECRET, why));
 }
 
 /* ---- as text ------------------------------------------------------------- */
 
 _Static_assert(SERVER_HOST_SIZE + KEY_TEXT_SIZE + REQUEST_SERVICES * SERVICE_TEXT_SIZE +
+                   REQUEST_SERVICES * sizeof "ConnectPort = tcp/65535 65535\n" +
                    TIMESPAN_TEXT_SIZE + ADDRESS_TEXT_SIZE + 120 < SERVER_TEXT_SIZE,
                "every line fits");
 
@@ -250,6 +337,9 @@ size_t server_format(const struct server *server, char text[static SERVER_TEXT_S
     append(text, "PublicKey = %s\n", key_format(server->public_key, key));
     if (server->service_count > 0)
         append_services(text, server);
+    for (uint8_t i = 0; i < server->connect_port_count; i++)
+        append(text, "ConnectPort = tcp/%u %u\n", server->connect_ports[i].service,
+               server->connect_ports[i].port);
     if (server->window > 0)
         append(text, "Window = %s\n", timespan_format(server->window, window));
     if (server->address.source != ADDRESS_AUTO)

@@ -17,7 +17,7 @@
 enum {
     SERVER_NAME_SIZE = 65,
     SERVER_HOST_SIZE = SETTINGS_LINE_MAX - 7, /* "Host = " and it fit in a line */
-    SERVER_TEXT_SIZE = 512,                   /* all lines of server_format, at their longest */
+    SERVER_TEXT_SIZE = 640,                   /* all lines of server_format, at their longest */
 };
 
 /* Which address a knock asks the door to be opened for. */
@@ -30,6 +30,11 @@ struct address_choice {
     struct address given;
 };
 
+/* A router leads connections to its own `port` to that of the server's tcp/`service`. */
+struct connect_port {
+    uint16_t service, port;
+};
+
 struct server {
     char host[SERVER_HOST_SIZE]; /* name or address */
     uint16_t port;               /* knock port, host order */
@@ -38,7 +43,9 @@ struct server {
     uint8_t public_key[KEY_SIZE]; /* X25519 */
     struct service services[REQUEST_SERVICES]; /* ascending */
     uint8_t service_count;                     /* 0: all that the profile permits */
-    uint32_t window;                           /* seconds; 0: the profile's own */
+    struct connect_port connect_ports[REQUEST_SERVICES]; /* each number once on each side */
+    uint8_t connect_port_count;
+    uint32_t window; /* seconds; 0: the profile's own */
     struct address_choice address;
     char identity[PATH_MAX]; /* path of the identity's file */
     bool has_preshared;
@@ -68,6 +75,16 @@ const char *server_format_address(const struct server *server,
  * are at their default, Identity and PresharedKey. Returns the size of the text. */
 size_t server_format(const struct server *server, char text[static SERVER_TEXT_SIZE]);
 
+/* The port that tcp/`service` is connected to at, which is `service` but for ConnectPort; and
+ * the service that a connection to HOST's `port` is meant for, be it named by its own port
+ * or by its ConnectPort. */
+uint16_t server_connect_port(const struct server *server, uint16_t service);
+uint16_t server_service_port(const struct server *server, uint16_t port);
+
+/* The TCP services that are asked for, each with the port that it is connected to at.
+ * Returns how many. */
+unsigned server_doors(const struct server *server, struct service doors[static REQUEST_SERVICES]);
+
 /* Wipes and frees; NULL is allowed. */
 void server_free(struct server *server);
 
@@ -77,6 +94,7 @@ bool server_set_host(void *server, const char *value, struct error *why);
 bool server_set_port(void *server, const char *value, struct error *why);
 bool server_set_transport(void *server, const char *value, struct error *why);
 bool server_set_public_key(void *server, const char *value, struct error *why);
+bool server_set_connect_port(void *server, const char *value, struct error *why); /* adds one */
 bool server_set_window(void *server, const char *value, struct error *why);
 bool server_set_address(void *server, const char *value, struct error *why);
 bool server_set_identity(void *server, const char *value, struct error *why);

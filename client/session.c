@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "dial.h"
+#include "log.h"
 #include "socks.h"
+#include "visitor.h"
 
 enum {
     FLOW_SIZE = 16384,     /* bytes under way in each direction */
@@ -373,6 +375,11 @@ static void on_dialled(struct dial *dial, uv_tcp_t *tcp)
         fail(s, code_of(dial->error));
 }
 
+static bool find_source(struct dial *dial, const struct target *to, struct address *source)
+{
+    return gate_source(session_of_dial(dial)->gate, to, source);
+}
+
 /* A client from elsewhere is not to reach what listens on this machine's loopback. */
 static bool may_be_reached(const struct session *s)
 {
@@ -390,6 +397,14 @@ static bool may_be_reached(const struct session *s)
     return true;
 }
 
+/* Where the gate's server is reached by what was asked for. */
+static uint16_t connect_port(const struct session *s)
+{
+    const struct server *server = s->gate->server;
+
+    return server_connect_port(server, server_service_port(server, s->socks.destination.port));
+}
+
 static void dial_out(struct session *s)
 {
     const struct destination *to = &s->socks.destination;
@@ -397,11 +412,14 @@ static void dial_out(struct session *s)
     if (s->dial.count == 0) /* named as the server itself: wherever that is */
         for (unsigned i = 0; i < s->gate->count; i++)
             dial_add(&s->dial, (const struct sockaddr *)&s->gate->targets[i].to, to->port);
+    for (unsigned i = 0; s->gate && i < s->dial.count; i++)
+        target_set_port(&s->dial.targets[i], connect_port(s));
     if (!may_be_reached(s)) {
         fail(s, SOCKS_NOT_ALLOWED);
         return;
     }
     s->dial.again = s->gate != NULL;
+    s->dial.find_source = s->gate ? find_source : NULL;
     s->dial.silent = on_silent;
     s->dial.done = on_dialled;
     dial_start(&s->dial, s->gate ? gate_delay(s->gate) : 0);
@@ -589,6 +607,22 @@ static struct session *session_new(struct session_room *room)
     return s;
 }
 
+/* Whoever knows the password may, if there is one. */
+static bool may_enter(const struct session *s)
+{
+    const struct proxy_config *config = s->room->config;
+    struct error why = {"it has no descriptor"};
+    uv_os_fd_t fd;
+
+    if (config->serves_any_user || config->account.password[0] != '\0' ||
+        (uv_fileno((const uv_handle_t *)&s->client, &fd) == 0 && visitor_is_own(fd, &why)))
+        return true;
+    if (!s->room->told_visitor)
+        log_warnx("a connection was refused: %s", why.text);
+    s->room->told_visitor = true;
+    return false;
+}
+
 bool session_accept(struct session_room *room, uv_stream_t *listener, int *failure)
 {
     struct session *s = session_new(room);
@@ -596,6 +630,8 @@ bool session_accept(struct session_room *room, uv_stream_t *listener, int *failu
     *failure = s ? uv_accept(listener, (uv_stream_t *)&s->client) : UV_ENOMEM;
     if (!s)
         return false;
+    if (*failure == 0 && !may_enter(s))
+        *failure = UV_EACCES;
     if (*failure == 0) {
         s->client_is_local = is_local(&s->client);
         uv_tcp_nodelay(&s->client, 1);

@@ -19,6 +19,7 @@ struct session_room {
     const struct proxy_config *config;
     const struct route *route;
     unsigned spare; /* descriptors besides the two that are kept for each session */
+    bool told_visitor; /* a visitor was refused, and that was said */
     unsigned count; /* of sessions whose memory is still in use */
     LIST_HEAD(session_list, session) sessions;
     void (*one_ended)(struct session_room *room); /* there is room again */

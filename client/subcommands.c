@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -89,8 +90,95 @@ static int run_pubkey(const struct call *call)
 
 /* ---- bundles ------------------------------------------------------------- */
 
+/* "github.com" for a Host elsewhere: ssh_config's %h may lead there by it. */
+static bool has_name_of_another(const struct bundle *bundle)
+{
+    return strchr(bundle->name, '.') && strcasecmp(bundle->name, bundle->server.host) != 0;
+}
+
+static bool is_for_another_host(const char *name, const char *host)
+{
+    struct error unread;
+    struct server *server = server_new(&unread);
+    bool is_read = server && known_read(server, name, &unread);
+    bool is_another = is_read && strcasecmp(server->host, host) != 0;
+
+    server_free(server);
+    return is_another;
+}
+
+/* The name of a file that --connect has found by the bundle's Host so far, and would no
+ * longer: it prefers the file whose Host that is. False if there is none. */
+static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bundle *bundle)
+{
+    const char *host = bundle->server.host;
+    struct error unread;
+    struct known known;
+    bool found = false;
+
+    if (!known_find(&known, &unread))
+        return false;
+    for (size_t i = 0; i < known.count && !found; i++) {
+        found = strcasecmp(known.names[i], host) == 0 && is_for_another_host(known.names[i], host);
+        if (found)
+            strcpy(name, known.names[i]);
+    }
+    known_free(&known);
+    return found;
+}
+
+/* On the terminal, as standard input may be the bundle. `reason` is what is asked about, and
+ * `change` what else can be done. */
+static bool agrees(const char *path, const char *reason, const char *question, const char *change)
+{
+    FILE *terminal = fopen("/dev/tty", "r+e");
+    char answer[8] = "";
+
+    if (!terminal) {
+        warnx("%s: %s: run import on a terminal to be asked, or change %s", path, reason, change);
+        return false;
+    }
+    fprintf(terminal, "%s: %s.\n%s? [y/N] ", path, reason, question);
+    fflush(terminal);
+    if (!fgets(answer, sizeof answer, terminal))
+        answer[0] = '\0';
+    fclose(terminal);
+    if (answer[0] == 'y' || answer[0] == 'Y')
+        return true;
+    warnx("%s: nothing was made; change %s", path, change);
+    return false;
+}
+
+static bool agrees_to_name(const struct bundle *bundle, const char *path)
+{
+    char reason[2 * SERVER_HOST_SIZE + 100], question[SERVER_NAME_SIZE + 10];
+
+    if (!has_name_of_another(bundle))
+        return true;
+    snprintf(reason, sizeof reason,
+             "its Host is %s, but its Name, %s, looks like that of another host",
+             bundle->server.host, bundle->name);
+    snprintf(question, sizeof question, "Call it %s", bundle->name);
+    return agrees(path, reason, question, "Name in the bundle");
+}
+
+static bool agrees_to_host(const struct bundle *bundle, const char *path)
+{
+    char reason[2 * SERVER_HOST_SIZE + 100], change[SERVER_NAME_SIZE + 20];
+    char displaced[SERVER_NAME_SIZE];
+
+    if (!find_displaced(displaced, bundle))
+        return true;
+    snprintf(reason, sizeof reason,
+             "its Host is %s, by which --connect would take it in place of your file %s.conf",
+             bundle->server.host, displaced);
+    snprintf(change, sizeof change, "Host in %s.conf", displaced);
+    return agrees(path, reason, "Import it", change);
+}
+
 static int unpack(const struct bundle *bundle, const char *path)
 {
+    const char *file = strcmp(path, FILE_STANDARD_INPUT) == 0 ? "the bundle" : path;
     char directory[PATH_MAX], key[PATH_MAX], conf[PATH_MAX];
     struct error why;
 
@@ -99,16 +187,18 @@ static int unpack(const struct bundle *bundle, const char *path)
               "Name", path, bundle->name);
         return EX_CONFIG;
     }
+    if (!agrees_to_name(bundle, path) || !agrees_to_host(bundle, path))
+        return EX_CONFIG;
     if (!path_config_directory(directory, &why) ||
         !bundle_unpack(bundle, directory, key, conf, &why))
         return cli_failure(EXIT_FAILURE, &why);
     if (bundle->has_secret)
         printf("Made %s and %s.\n"
                "Now delete %s, here and where it came from: it holds your secret key.\n",
-               conf, key, path);
+               conf, key, file);
     else
         printf("Made %s. There is no secret key in %s: knocks take your own,\n"
-               "see 'portsmith-knock pubkey', which the server's admin has to add.\n", conf, path);
+               "see 'portsmith-knock pubkey', which the server's admin has to add.\n", conf, file);
     printf("To knock: portsmith-knock %s\n", bundle->name);
     return EXIT_SUCCESS;
 }
@@ -116,7 +206,7 @@ static int unpack(const struct bundle *bundle, const char *path)
 static int run_import(const struct call *call)
 {
     bool standard = strcmp(call->words[0], "-") == 0;
-    const char *path = standard ? "standard input" : call->words[0];
+    const char *path = standard ? FILE_STANDARD_INPUT : call->words[0];
     struct error why;
     struct bundle *bundle = standard ? bundle_take(dup(STDIN_FILENO), path, &why)
                                      : bundle_read(path, &why);

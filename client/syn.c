@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <sodium.h>
 #include <string.h>
@@ -10,12 +12,18 @@
 #include "bytes.h"
 #include "checksum.h"
 #include "envelope.h"
+#include "source.h"
 
 /* ---- by TCP Fast Open ------------------------------------------------------- */
+
+enum { OPTIONS_MAX = 40 }; /* that Linux keeps room for in a SYN with data (tcp_send_syn_data) */
 
 static const char *explain(int error)
 {
     switch (error) {
+    case EMSGSIZE:
+        return "a SYN that holds the knock is larger than packets on this route may be (ip route "
+               "get shows its mtu); by udp the knock is smaller";
     case EOPNOTSUPP:
         return "TCP Fast Open is switched off for clients (set net.ipv4.tcp_fastopen to 1 or 3)";
     case ENOPROTOOPT:
@@ -28,15 +36,36 @@ static const char *explain(int error)
     }
 }
 
+/* Half a knock in the SYN, and the rest after a handshake, would be no knock. Leaves
+ * EMSGSIZE in errno, which is what it then means that less was sent. */
+static bool fits(const struct target *target, size_t size)
+{
+    bool is_ipv4 = target->to.ss_family == AF_INET;
+    size_t headers = (is_ipv4 ? sizeof(struct iphdr) : sizeof(struct ip6_hdr)) +
+                     sizeof(struct tcphdr) + OPTIONS_MAX;
+    socklen_t length = sizeof(int);
+    struct address unused;
+    struct error why;
+    int fd = target_connect(target, &unused, &why), mtu = 0;
+    bool is_known = fd >= 0 && getsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
+                                          is_ipv4 ? IP_MTU : IPV6_MTU, &mtu, &length) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    errno = EMSGSIZE;
+    return !is_known || headers + size <= (size_t)mtu;
+}
+
 /* Closed at once, a socket that has sent its SYN sends nothing more: the kernel answers
  * whatever comes back as it does for any connection that it does not know. Where a
  * service has accepted already, the connection is reset. */
-static bool send_by_fast_open(const struct target *target, const uint8_t *bytes, size_t size)
+static bool send_by_fast_open(const struct target *target, const struct address *from,
+                              const uint8_t *bytes, size_t size)
 {
     static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     static const int on = 1;
     int fd = socket(target->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool sent = fd >= 0 &&
+    bool sent = fd >= 0 && (!from || source_bind(fd, target, from)) && fits(target, size) &&
                 setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0 &&
                 setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &on, sizeof on) == 0 &&
                 sendto(fd, bytes, size, MSG_FASTOPEN | MSG_NOSIGNAL,
@@ -67,14 +96,6 @@ enum {
     PORTS = 28232,
 };
 
-static uint16_t port_of(const struct target *target)
-{
-    const struct sockaddr *to = (const struct sockaddr *)&target->to;
-
-    return ntohs(to->sa_family == AF_INET ? ((const struct sockaddr_in *)to)->sin_port
-                                          : ((const struct sockaddr_in6 *)to)->sin6_port);
-}
-
 /* Over the pseudo-header, too (RFC 9293, 3.1). The prefix of a mapped IPv4 address
  * holds one 0xffff, which changes no such sum, so both families are summed alike. */
 static uint16_t checksum_of(const struct address *source, const struct address *destination,
@@ -95,7 +116,7 @@ static size_t make_segment(uint8_t segment[static HEADER + DATAGRAM_MAX],
 
     memset(segment, 0, HEADER);
     store_be16(segment, (uint16_t)(FIRST_PORT + randombytes_uniform(PORTS)));
-    store_be16(segment + AT_DESTINATION, port_of(target));
+    store_be16(segment + AT_DESTINATION, target_port(target));
     randombytes_buf(segment + AT_SEQUENCE, 4);
     segment[AT_OFFSET] = HEADER / 4 << 4;
     segment[AT_FLAGS] = SYN;
@@ -109,30 +130,37 @@ static size_t make_segment(uint8_t segment[static HEADER + DATAGRAM_MAX],
     return HEADER + size;
 }
 
-static bool send_raw(const struct target *target, const uint8_t *bytes, size_t size,
-                     struct error *why)
+static bool send_raw(const struct target *target, const struct address *from,
+                     const uint8_t *bytes, size_t size, struct error *why)
 {
     uint8_t segment[HEADER + DATAGRAM_MAX];
+    struct target portless = *target;
     struct address source;
-    int fd = target_connect_by(target, SOCK_RAW, IPPROTO_TCP, &source, why);
-    bool sent;
+    bool sent = false;
+    int fd;
 
-    if (fd < 0)
-        return false;
-    size = make_segment(segment, target, &source, bytes, size);
-    sent = send(fd, segment, size, 0) == (ssize_t)size || error_set(why, "%s", strerror(errno));
-    close(fd);
+    target_set_port(&portless, 0); /* to raw IPv6 it is a protocol (raw(7), ipv6(7)) */
+    fd = source_connect(&portless, SOCK_RAW, IPPROTO_TCP, from);
+    if (fd >= 0 && source_of_socket(fd, &source)) {
+        size = make_segment(segment, target, &source, bytes, size);
+        sent = send(fd, segment, size, 0) == (ssize_t)size;
+    }
+    if (!sent)
+        error_set(why, "%s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
     return sent;
 }
 
-bool syn_send(const struct target *target, const uint8_t *bytes, size_t size, struct error *why)
+bool syn_send(const struct target *target, const struct address *from, const uint8_t *bytes,
+              size_t size, struct error *why)
 {
     const char *obstacle;
 
-    if (send_by_fast_open(target, bytes, size))
+    if (send_by_fast_open(target, from, bytes, size))
         return true;
     obstacle = explain(errno);
-    if (send_raw(target, bytes, size, why))
+    if (send_raw(target, from, bytes, size, why))
         return true;
     if (errno != EPERM)
         return false;

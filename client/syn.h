@@ -13,7 +13,9 @@
  * is not repeated, and what comes back finds nobody. Done by TCP Fast Open without
  * a cookie (RFC 7413; TCP_FASTOPEN_NO_COOKIE, Linux 4.15), which needs no privilege
  * but bit 0 of net.ipv4.tcp_fastopen, for IPv6 too; else by a raw socket, which
- * needs CAP_NET_RAW. False with the reason. */
-bool syn_send(const struct target *target, const uint8_t *bytes, size_t size, struct error *why);
+ * needs CAP_NET_RAW. It leaves from `from`, or from where the kernel chooses if that is
+ * NULL. False with the reason. */
+bool syn_send(const struct target *target, const struct address *from, const uint8_t *bytes,
+              size_t size, struct error *why);
 
 #endif

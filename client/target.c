@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nat64.h"
+#include "source.h"
+
 static bool is_known(const struct target *targets, unsigned count, const struct addrinfo *info)
 {
     for (unsigned i = 0; i < count; i++)
@@ -15,13 +18,116 @@ static bool is_known(const struct target *targets, unsigned count, const struct 
     return false;
 }
 
+bool target_is_possible(const struct address *a, const char *text, struct error *why)
+{
+    if (!address_is_unicast(a))
+        return error_set(why, "%.100s is no address that a server can have; if it is not what you "
+                              "gave, a SOCKS wrapper such as proxychains invented this address, "
+                              "or a resolver that blocks names: knock without these", text);
+    return !address_is_link_local(a) ||
+           error_set(why, "%.100s is link-local, and no server opens a door to such addresses: name "
+                          "the server by another address that it has", text);
+}
+
+/* Puts it after the others, unless it is there or not possible. Returns the new count. */
+static unsigned add_target(struct target *targets, unsigned count, const struct addrinfo *info,
+                           struct error *why)
+{
+    struct target *target = &targets[count];
+    char text[TARGET_TEXT_SIZE];
+    struct address address;
+
+    *target = (struct target){.size = info->ai_addrlen, .may_sign = true};
+    memcpy(&target->to, info->ai_addr, info->ai_addrlen);
+    return count + (address_from_sockaddr(&address, info->ai_addr) &&
+                    target_is_possible(&address, target_format(target, text), why) &&
+                    !is_known(targets, count, info));
+}
+
+/* ---- behind a NAT64 ------------------------------------------------------ */
+
+/* How many IPv4 addresses were found. */
+static size_t take_ipv4(struct address v4[static TARGETS_MAX], const struct addrinfo *found)
+{
+    size_t count = 0;
+
+    for (; found && count < TARGETS_MAX; found = found->ai_next)
+        if (found->ai_family == AF_INET)
+            count += address_from_sockaddr(&v4[count], found->ai_addr);
+    return count;
+}
+
+static size_t look_up_ipv4(struct address v4[static TARGETS_MAX], const char *host)
+{
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM};
+    struct addrinfo *found;
+    size_t count;
+
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return 0;
+    count = take_ipv4(v4, found);
+    freeaddrinfo(found);
+    return count;
+}
+
+static bool leaves_from_global(const struct target *target)
+{
+    struct address source;
+    struct error unused;
+    int fd = target_connect(target, &source, &unused);
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    return !address_is_ipv4(&source) && address_is_global(&source);
+}
+
+/* Whoever answers for the name could else have any address left open. */
+static void find_translated(struct target *targets, unsigned count, const struct address *v4,
+                            size_t v4_count)
+{
+    struct address known[NAT64_PREFIXES], to;
+    bool is_looked_up = false;
+    size_t known_count = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (!targets[i].may_sign ||
+            !address_from_sockaddr(&to, (const struct sockaddr *)&targets[i].to) ||
+            !nat64_may_translate(&to, v4, v4_count) || !leaves_from_global(&targets[i]))
+            continue;
+        if (!is_looked_up)
+            known_count = nat64_look_up(known);
+        is_looked_up = true;
+        targets[i].may_sign = !nat64_translates(&to, v4, v4_count, known, known_count);
+    }
+}
+
+static void examine_signing(struct target *targets, unsigned count, const char *host, int family,
+                            const struct addrinfo *found)
+{
+    struct address v4[TARGETS_MAX], to;
+    bool any_is_signed = false;
+
+    for (unsigned i = 0; i < count; i++) {
+        targets[i].may_sign =
+            !address_from_sockaddr(&to, (const struct sockaddr *)&targets[i].to) ||
+            !nat64_is_well_known(&to);
+        any_is_signed |= targets[i].may_sign && leaves_from_global(&targets[i]);
+    }
+    if (any_is_signed)
+        find_translated(targets, count, v4,
+                        family == AF_INET6 ? look_up_ipv4(v4, host) : take_ipv4(v4, found));
+}
+
+/* ---- resolving ----------------------------------------------------------- */
+
 static const char *family_name(int family)
 {
     return family == AF_INET ? "IPv4 " : family == AF_INET6 ? "IPv6 " : "";
 }
 
 unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *host,
-                        uint16_t port, int family, struct error *why)
+                        uint16_t port, int family, bool signs, struct error *why)
 {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM,
                              .ai_flags = AI_NUMERICSERV};
@@ -38,12 +144,10 @@ unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *h
                   failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
         return 0;
     }
-    for (const struct addrinfo *info = found; info && count < TARGETS_MAX; info = info->ai_next) {
-        if (is_known(targets, count, info))
-            continue;
-        memcpy(&targets[count].to, info->ai_addr, info->ai_addrlen);
-        targets[count++].size = info->ai_addrlen;
-    }
+    for (const struct addrinfo *info = found; info && count < TARGETS_MAX; info = info->ai_next)
+        count = add_target(targets, count, info, why);
+    if (signs)
+        examine_signing(targets, count, host, family, found);
     freeaddrinfo(found);
     return count;
 }
@@ -56,40 +160,23 @@ void target_set_port(struct target *target, uint16_t port)
         ((struct sockaddr_in6 *)&target->to)->sin6_port = htons(port);
 }
 
-/* Connecting such a socket sends nothing: it picks the route, and with it the address
- * that the connection after the knock will come from. */
-static int connect_socket(const struct target *target, int type, int protocol,
-                          struct address *source, struct error *why)
+uint16_t target_port(const struct target *target)
 {
-    struct sockaddr_storage local;
-    socklen_t size = sizeof local;
-    int fd = socket(target->to.ss_family, type | SOCK_CLOEXEC, protocol);
-
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&target->to, target->size) != 0 ||
-        getsockname(fd, (struct sockaddr *)&local, &size) != 0 ||
-        !address_from_sockaddr(source, (const struct sockaddr *)&local)) {
-        error_set(why, "%s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    return fd;
+    return ntohs(target->to.ss_family == AF_INET
+                     ? ((const struct sockaddr_in *)&target->to)->sin_port
+                     : ((const struct sockaddr_in6 *)&target->to)->sin6_port);
 }
 
 int target_connect(const struct target *target, struct address *source, struct error *why)
 {
-    return connect_socket(target, SOCK_DGRAM, 0, source, why);
-}
+    int fd = source_connect(target, SOCK_DGRAM, 0, NULL);
 
-int target_connect_by(const struct target *target, int type, int protocol, struct address *source,
-                      struct error *why)
-{
-    struct target portless = *target;
-
-    /* To a raw IPv6 socket the port is a protocol (raw(7), ipv6(7)). */
-    if (portless.to.ss_family == AF_INET6)
-        target_set_port(&portless, 0);
-    return connect_socket(&portless, type, protocol, source, why);
+    if (fd >= 0 && source_of_socket(fd, source))
+        return fd;
+    error_set(why, "%s", source_explain(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 const char *target_format(const struct target *target, char text[static TARGET_TEXT_SIZE])

@@ -51,6 +51,18 @@ bool address_parse(struct address *a, const char *text)
     return inet_pton(AF_INET6, text, a->bytes) == 1;
 }
 
+bool address_parse_scoped(struct address *a, const char *text)
+{
+    char bare[ADDRESS_TEXT_SIZE];
+    size_t size = strcspn(text, "%");
+
+    if (size >= sizeof bare)
+        return false;
+    memcpy(bare, text, size);
+    bare[size] = '\0';
+    return address_parse(a, bare) && (text[size] == '\0' || !address_is_ipv4(a));
+}
+
 const char *address_format(const struct address *a, char text[static ADDRESS_TEXT_SIZE])
 {
     if (address_is_ipv4(a))
@@ -70,17 +82,33 @@ bool address_equal(const struct address *a, const struct address *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
-bool address_is_grantable(const struct address *a)
+bool address_is_unicast(const struct address *a)
 {
     static const struct address unspecified = {{0}};
-    static const struct address loopback = {{[15] = 1}};
     const uint8_t *v4 = a->bytes + sizeof mapped;
 
     if (!address_is_ipv4(a))
-        return !address_equal(a, &unspecified) && !address_equal(a, &loopback) &&
-               a->bytes[0] != 0xff;
-    return v4[0] != 0 && v4[0] != 127 && (v4[0] & 0xf0) != 0xe0 &&
-           load_be32(v4) != UINT32_MAX;
+        return !address_equal(a, &unspecified) && a->bytes[0] != 0xff;
+    return v4[0] != 0 && (v4[0] & 0xf0) != 0xe0 && load_be32(v4) != UINT32_MAX;
+}
+
+bool address_is_foreign(const struct address *a)
+{
+    static const struct address loopback = {{[15] = 1}};
+
+    if (!address_is_ipv4(a))
+        return address_is_unicast(a) && !address_equal(a, &loopback);
+    return address_is_unicast(a) && a->bytes[sizeof mapped] != 127;
+}
+
+bool address_is_link_local(const struct address *a)
+{
+    return a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+bool address_is_grantable(const struct address *a)
+{
+    return address_is_foreign(a) && !address_is_link_local(a);
 }
 
 bool address_is_global(const struct address *a)
@@ -139,7 +167,8 @@ bool prefix_parse(struct prefix *p, const char *text, struct error *why)
     length += 128 - most;
     for (unsigned bit = length; bit < 128; bit++)
         if (bit_is_set(&p->address, bit))
-            return error_set(why, "'%s' has bits set beyond its prefix length", text);
+            return error_set(why, "'%s' has bits set beyond its prefix length; write the network's "
+                                  "own address, as in 192.0.2.0/24", text);
     p->length = (uint8_t)length;
     return true;
 }

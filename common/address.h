@@ -34,6 +34,10 @@ bool address_from_sockaddr(struct address *a, const struct sockaddr *from);
  * A mapped IPv6 text is the IPv4 address it holds. */
 bool address_parse(struct address *a, const char *text);
 
+/* The same, and the scope of an IPv6 address, such as the "%eth0" of "fe80::1%eth0", is
+ * left out. */
+bool address_parse_scoped(struct address *a, const char *text);
+
 /* inet_ntop's canonical text; IPv4 without its mapping. Returns `text`. */
 const char *address_format(const struct address *a, char text[static ADDRESS_TEXT_SIZE]);
 
@@ -45,8 +49,23 @@ bool address_is_ipv4(const struct address *a);
     assigns \nothing; */
 bool address_equal(const struct address *a, const struct address *b);
 
-/* False for what no door may be opened to: unspecified, loopback, multicast,
- * broadcast, and 0.0.0.0/8. */
+/* False for what no host can have: unspecified, multicast, broadcast, and 0.0.0.0/8. */
+/*@ requires \valid_read(a);
+    assigns \nothing; */
+bool address_is_unicast(const struct address *a);
+
+/* Whether another host can have it: unicast, and no loopback. */
+/*@ requires \valid_read(a);
+    assigns \nothing; */
+bool address_is_foreign(const struct address *a);
+
+/* In fe80::/10. Two hosts on two links can have the same (RFC 4291, 2.5.6). */
+/*@ requires \valid_read(a);
+    assigns \nothing; */
+bool address_is_link_local(const struct address *a);
+
+/* Whether a door may be opened to it: foreign, and not link-local, as the door would be
+ * open on every link. */
 /*@ requires \valid_read(a);
     assigns \nothing; */
 bool address_is_grantable(const struct address *a);

@@ -8,6 +8,45 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What comes in by standard input has no name here, so no command can name it. */
+static bool has_name(const char *path)
+{
+    return strcmp(path, FILE_STANDARD_INPUT) != 0;
+}
+
+/* To chown what is another user's takes it away from that user. */
+bool file_check_owner(const struct stat *s, const char *path, struct error *why)
+{
+    const char *owner = geteuid() == 0 ? "root" : "you or root";
+
+    if (s->st_uid == geteuid() || s->st_uid == 0)
+        return true;
+    if (geteuid() == 0 && has_name(path))
+        return error_set(why, "%s: belongs to user %u, but must belong to root; run this as that "
+                              "user, or, if root alone is to use it, run: chown root %s", path,
+                         s->st_uid, path);
+    return error_set(why, "%s: belongs to user %u, but must belong to %s; run this as that user, or "
+                          "take a copy that belongs to %s", path, s->st_uid, owner, owner);
+}
+
+/* Root's file cannot be changed by the caller, and a secret of root's not be read then. */
+static bool refuse_mode(const char *path, const struct stat *s, enum file_trust trust,
+                        struct error *why)
+{
+    const char *tight = trust == FILE_SECRET ? "600" : "go-w";
+    unsigned mode = s->st_mode & 07777u;
+    bool is_own = s->st_uid == geteuid();
+
+    if (!is_own && trust == FILE_SECRET)
+        return error_set(why, "%s: mode %04o is too open, and it is root's; take a copy that is "
+                              "yours, and run chmod 600 on that", path, mode);
+    if (!has_name(path))
+        return error_set(why, "%s: mode %04o is too open; run chmod %s on the file that it comes "
+                              "from", path, mode, tight);
+    return error_set(why, "%s: mode %04o is too open; %srun: chmod %s %s", path, mode,
+                     is_own ? "" : "as root, ", tight, path);
+}
+
 bool file_check(int fd, const char *path, enum file_trust trust, struct error *why)
 {
     mode_t loose = trust == FILE_SECRET ? 077 : 022;
@@ -17,22 +56,21 @@ bool file_check(int fd, const char *path, enum file_trust trust, struct error *w
         return error_set(why, "%s: %s", path, strerror(errno));
     if (!S_ISREG(s.st_mode))
         return error_set(why, "%s: not a regular file", path);
-    if (s.st_uid != geteuid() && s.st_uid != 0)
-        return error_set(why, "%s: belongs to user %u, but must belong to you or root; chown it",
-                         path, s.st_uid);
-    if (s.st_mode & loose)
-        return error_set(why, "%s: mode %04o is too open; run: chmod %s %s", path,
-                         s.st_mode & 07777u, trust == FILE_SECRET ? "600" : "go-w", path);
-    return true;
+    return file_check_owner(&s, path, why) &&
+           (!(s.st_mode & loose) || refuse_mode(path, &s, trust, why));
 }
 
-static const char *explain_open(int error)
+const char *file_explain(int error)
 {
     switch (error) {
     case ELOOP:
-        return "is a symbolic link, which is not followed here";
+        return "is a symbolic link, which is not followed here; put the file itself in its place";
     case EACCES:
-        return "Permission denied; make it, and the directories above, accessible to you";
+        if (geteuid() == 0) /* without CAP_DAC_OVERRIDE, as under portsmithd.service */
+            return "Permission denied, though this is root: it, or a directory above, belongs to "
+                   "another user, or AppArmor or the like forbids it";
+        return "Permission denied; run this as the user whose file it is; if you are, make it, and "
+               "the directories above, accessible to you";
     default:
         return strerror(error);
     }
@@ -44,7 +82,7 @@ int file_open(const char *path, enum file_trust trust, struct error *why)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0) {
-        error_set(why, "%s: %s", path, explain_open(errno));
+        error_set(why, "%s: %s", path, file_explain(errno));
         return -1;
     }
     if (!file_check(fd, path, trust, why)) {
@@ -96,11 +134,17 @@ ssize_t file_read(const char *path, enum file_trust trust, void *buffer, size_t 
     if (n < 0) {
         error_set(why, "%s: %s", path, strerror(errno));
     } else if ((size_t)n == size && read_up_to(fd, &more, 1) != 0) {
-        error_set(why, "%s: larger than expected", path);
+        error_set(why, "%s: holds more than the %zu bytes that it can hold", path, size);
         n = -1;
+        errno = EFBIG;
     }
     close(fd);
     return n;
+}
+
+const char *file_text(const char *bytes)
+{
+    return strncmp(bytes, "\xef\xbb\xbf", 3) == 0 ? bytes + 3 : bytes;
 }
 
 bool file_write_all(int fd, const void *content, size_t size)
@@ -141,12 +185,18 @@ bool file_sync_directory_of(const char *path)
     return synced;
 }
 
+static const char *explain_making(int error)
+{
+    return error == EACCES ? "Permission denied; run this as the user whose directory that is"
+                           : strerror(error);
+}
+
 bool file_create(const char *path, mode_t mode, const void *content, size_t size, struct error *why)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 
     if (fd < 0)
-        return error_set(why, "%s: %s", path, strerror(errno));
+        return error_set(why, "%s: %s", path, explain_making(errno));
     if (fchmod(fd, mode) != 0 || !file_write_all(fd, content, size) || fsync(fd) != 0 ||
         !file_sync_directory_of(path)) { /* a new file is durable once its name is */
         error_set(why, "%s: %s", path, strerror(errno));
@@ -156,6 +206,29 @@ bool file_create(const char *path, mode_t mode, const void *content, size_t size
     }
     close(fd);
     return true;
+}
+
+bool file_put(const char *path, mode_t mode, const void *content, size_t size, struct error *why)
+{
+    char next[PATH_MAX];
+
+    if (snprintf(next, sizeof next, "%s.new", path) >= PATH_MAX)
+        return error_set(why, "%s: %s", path, strerror(ENAMETOOLONG));
+    unlink(next);
+    if (!file_create(next, mode, content, size, why))
+        return false;
+    if (renameat(AT_FDCWD, next, AT_FDCWD, path) == 0 && file_sync_directory_of(path))
+        return true;
+    error_set(why, "%s: %s", path, strerror(errno));
+    unlink(next);
+    return false;
+}
+
+bool file_remove(const char *path, struct error *why)
+{
+    if (unlink(path) == 0)
+        return file_sync_directory_of(path) || error_set(why, "%s: %s", path, strerror(errno));
+    return errno == ENOENT || error_set(why, "%s: %s", path, strerror(errno));
 }
 
 bool file_replace(int dir, const char *name, mode_t mode, const void *content, size_t size,
@@ -193,7 +266,7 @@ bool file_make_directory(const char *path, mode_t mode, struct error *why)
         memcpy(partial, path, i);
         partial[i] = '\0';
         if (mkdir(partial, mode) != 0 && errno != EEXIST)
-            return error_set(why, "%s: %s", partial, strerror(errno));
+            return error_set(why, "%s: %s", partial, explain_making(errno));
     }
     return true;
 }

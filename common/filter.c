@@ -23,8 +23,9 @@ enum {
     DUPLICATE_AND_LOCK = 7, /* F_DUPFD to F_SETLKW are 0 to 7; leases and signals are above */
 };
 
-/* Found with strace(1): iptables 1.8.9, nft and legacy, on glibc 2.36. With them
- * stand the names that other releases and machines have for the same calls. */
+/* Found with strace(1): iptables 1.8.9 and 1.8.11, nft and legacy, on glibc 2.36 and 2.41.
+ * With them stand the names that other releases and machines have for the same calls.
+ * waitid: since glibc 2.39 posix_spawn takes a child with it whose exec failed. */
 static const int iptables_calls[] = {
     /* starting: the program, its libraries, its memory */
     SCMP_SYS(execve), SCMP_SYS(vfork), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
@@ -50,7 +51,7 @@ static const int iptables_calls[] = {
     SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid),
     SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getuid32), SCMP_SYS(geteuid32),
     SCMP_SYS(getgid32), SCMP_SYS(getegid32), SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(wait4),
-    SCMP_SYS(exit), SCMP_SYS(exit_group),
+    SCMP_SYS(waitid), SCMP_SYS(exit), SCMP_SYS(exit_group),
     /* sockets, but for making them */
     SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),

@@ -1,9 +1,12 @@
 #include "keys.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 
 #include "file.h"
+
+enum { KEY_FILE_SIZE = 3 + KEY_TEXT_SIZE - 1 + 2 }; /* a byte order mark, the key, CR and LF */
 
 bool key_parse(uint8_t key[static KEY_SIZE], const char *text, struct error *why)
 {
@@ -26,23 +29,32 @@ const char *key_format(const uint8_t key[static KEY_SIZE], char text[static KEY_
     return sodium_bin2base64(text, KEY_TEXT_SIZE, key, KEY_SIZE, sodium_base64_VARIANT_ORIGINAL);
 }
 
+/* As in files of settings, a line may end with a carriage return and a newline. */
+static void cut_line_end(char *text)
+{
+    size_t size = strlen(text);
+
+    if (size == 0 || text[size - 1] != '\n')
+        return;
+    text[--size] = '\0';
+    if (size > 0 && text[size - 1] == '\r')
+        text[size - 1] = '\0';
+}
+
 bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error *why)
 {
-    char text[KEY_TEXT_SIZE + 1];
-    ssize_t n = file_read(path, FILE_SECRET, text, sizeof text - 1, why);
-    struct error reason;
-    bool valid;
+    char text[KEY_FILE_SIZE + 1] = "";
+    ssize_t n = file_read(path, FILE_SECRET, text, KEY_FILE_SIZE, why);
+    bool is_read = n >= 0 || errno == EFBIG, valid = n >= 0 && strlen(text) == (size_t)n;
+    struct error unused;
 
-    if (n < 0) {
-        sodium_memzero(text, sizeof text);
-        return false;
-    }
-    if (n > 0 && text[n - 1] == '\n')
-        n--;
-    text[n] = '\0';
-    valid = key_parse(key, text, &reason);
+    cut_line_end(text);
+    valid = valid && key_parse(key, file_text(text), &unused);
     sodium_memzero(text, sizeof text);
-    return valid || error_set(why, "%s:1: %s", path, reason.text);
+    if (is_read && !valid)
+        error_set(why, "%s:1: not a key: expected one line of 44 characters of base64 (32 bytes), "
+                       "and nothing else", path);
+    return valid;
 }
 
 bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struct error *why)

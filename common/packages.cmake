@@ -127,7 +127,7 @@ if(PORTSMITH_SERVER)
 
   file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/conffiles "/etc/apparmor.d/portsmithd\n")
   set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/packages/deb/conffiles)
-  foreach(name postinst prerm postrm)
+  foreach(name preinst postinst prerm postrm)
     write_script(path deb ${name})
     list(APPEND CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA ${path})
   endforeach()

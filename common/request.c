@@ -88,7 +88,7 @@ bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
 
         r->services[i] = (struct service){.protocol = service[0], .port = load_be16(service + 2)};
     }
-    if (!services_are_valid(r) || (r->has_address && !address_is_grantable(&r->address)))
+    if (!services_are_valid(r) || (r->has_address && !address_is_foreign(&r->address)))
         return false;
     if (r->action == ACTION_CLOSE && r->window != 0)
         return false;

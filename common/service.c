@@ -41,6 +41,20 @@ const char *service_format(const struct service *s, char text[static SERVICE_TEX
     return text;
 }
 
+const char *services_format(const struct service *services, size_t count, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++) {
+        char service[SERVICE_TEXT_SIZE];
+
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? " " : "",
+                                 service_format(&services[i], service));
+    }
+    return text;
+}
+
 int service_compare(const struct service *a, const struct service *b)
 {
     if (a->protocol != b->protocol)

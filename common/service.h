@@ -3,6 +3,7 @@
 #define PORTSMITH_SERVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "error.h"
@@ -20,6 +21,10 @@ struct service {
 /* "tcp/22" or "udp/53", in lower case, the port in plain decimal. */
 bool service_parse(struct service *s, const char *text, struct error *why);
 const char *service_format(const struct service *s, char text[static SERVICE_TEXT_SIZE]);
+
+/* The same of several, with blanks between: `count` * SERVICE_TEXT_SIZE bytes hold them, or
+ * one for none. What has no room is left out. */
+const char *services_format(const struct service *services, size_t count, char *text, size_t size);
 
 /* "tcp" or "udp". */
 const char *service_protocol(const struct service *s);

@@ -79,7 +79,7 @@ static size_t size_without_end(const char *line)
 }
 
 /* inih's reader: fgets, but counting lines, and refusing what inih would misread:
- * overlong lines, and bytes that are not text. */
+ * overlong lines, and bytes that are not text. A byte order mark inih passes over itself. */
 static char *read_line(char *buffer, int size, void *stream)
 {
     struct reading *r = stream;
@@ -91,7 +91,7 @@ static char *read_line(char *buffer, int size, void *stream)
     r->line++;
     n = strlen(buffer);
     if (buffer + n != memrchr(buffer, '\0', (size_t)size)) {
-        refuse(r, "the line holds a zero byte");
+        refuse(r, "the line holds a zero byte; if the file is UTF-16, save it as UTF-8");
         return NULL;
     }
     if (n > SETTINGS_LINE_MAX && buffer[n - 1] != '\n') {
@@ -104,7 +104,7 @@ static char *read_line(char *buffer, int size, void *stream)
             return NULL;
         }
     }
-    return is_expected(r, buffer) ? buffer : NULL;
+    return is_expected(r, r->line == 1 ? file_text(buffer) : buffer) ? buffer : NULL;
 }
 
 static bool apply(struct reading *r, const char *key, const char *value)
@@ -137,7 +137,7 @@ static int take_pair(void *user, const char *section, const char *key, const cha
     struct reading *r = user;
     char text[160];
 
-    if (section[0] == '\0') {
+    if (strcasecmp(section, r->section) != 0) {
         snprintf(text, sizeof text, "expected the line [%s] before this one", r->section);
         return refuse(r, text);
     }

@@ -23,7 +23,8 @@ struct setting {
  * with its value. A key or section that is not known, a key given twice, a
  * line that is not `Key = value`, an overlong line or a value that `set`
  * refuses is an error "path:line: ...". What of *into was set before is not
- * undone. A comment is a line of its own that starts with # or ;. */
+ * undone. A comment is a line of its own that starts with # or ;. A byte order mark before
+ * the first line is passed over. */
 bool settings_read(const char *path, enum file_trust trust, const char *section,
                    const struct setting *settings, size_t count, void *into, struct error *why);
 

@@ -27,7 +27,9 @@
     X(TOO_MANY_GRANTS, "too_many_grants", "too many live grants", false)                           \
     X(FIREWALL_FAILED, "firewall_failed", "the firewall could not be changed", false)              \
     X(NOTHING_TO_CLOSE, "nothing_to_close", "nothing was open", false)                             \
-    X(OUTSIDE_HOURS, "outside_hours", "outside of the profile's Hours", false)
+    X(OUTSIDE_HOURS, "outside_hours", "outside of the profile's Hours", false)                     \
+    /* An open that is older than the last close, or a close older than what opened. */            \
+    X(OVERTAKEN, "overtaken", "older than a knock that undid it", false)
 
 #define VERDICT_MEMBER(member, name, text, is_grant) VERDICT_##member,
 enum verdict {

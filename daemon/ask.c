@@ -16,7 +16,10 @@ enum { PATIENCE_MS = 30000, PAGES_MAX = 100000 };
 static enum ask_result tell_forbidden(const struct config *config, bool only_root,
                                       struct error *why)
 {
-    if (only_root)
+    if (geteuid() == 0)
+        error_set(why, "permission denied, though this is root: a user namespace, AppArmor or "
+                       "SELinux keeps it from asking");
+    else if (only_root)
         error_set(why, "permission denied: be root");
     else if (config->control_group[0] != '\0')
         error_set(why, "permission denied: be root or in the group %s", config->control_group);
@@ -59,7 +62,8 @@ static enum ask_result connect_to(const struct config *config, int *fd, struct e
 
 static bool is_slow(const struct control_request *request)
 {
-    return request->verb == CONTROL_RELOAD || request->verb == CONTROL_RELEASE;
+    return request->verb == CONTROL_RELOAD || request->verb == CONTROL_RELEASE ||
+           request->verb == CONTROL_REVOKE;
 }
 
 static enum ask_result await_reply(int fd, const struct control_request *request,
@@ -73,7 +77,7 @@ static enum ask_result await_reply(int fd, const struct control_request *request
         if (errno == EINTR)
             error_set(why, "interrupted");
         else
-            error_set(why, "portsmithd does not answer");
+            error_set(why, "portsmithd does not answer; see its log, or restart it");
         return ASK_FAILED;
     }
     n = recv(fd, reply, sizeof *reply, MSG_TRUNC);

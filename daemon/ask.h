@@ -17,8 +17,8 @@ enum ask_result {
 };
 
 /* Asks the portsmithd of this configuration, and waits for its reply: as long as it
- * takes for a reload or a release, 30 seconds for the rest. All but ASK_DONE come with
- * the reason, and what to do, in *why. */
+ * takes for a reload, a release or a revocation, 30 seconds for the rest. All but
+ * ASK_DONE come with the reason, and what to do, in *why. */
 enum ask_result ask(const struct config *config, const struct control_request *request,
                     struct control_reply *reply, struct error *why);
 

@@ -11,7 +11,9 @@
 #include "clock.h"
 
 enum {
-    SNAPLEN = 512, /* 20 of SLL2, 8 of VLAN tags, 60 of IPv4, 60 of TCP, 304 of knock */
+    /* 20 of SLL2, 8 of VLAN tags, 60 of IPv4, and 8 of UDP with its knocks, which is more
+     * than 60 of TCP with one */
+    SNAPLEN = 96 + FRAME_MERGED_MAX * DATAGRAM_MAX,
     BUFFER_SIZE = 1 << 20,
 };
 
@@ -44,34 +46,36 @@ static const struct shape {
     {TRANSPORT_ICMP, "ip6[6] = 58 and ip6[40:2] = 0x8000", "ip6[4:2] - 8", NULL},
 };
 
-static void append_shape(char *text, const struct shape *shape, const struct config *config)
+static void append_shape(char *text, const struct shape *shape, const struct sniffer_setup *setup)
 {
+    int merged = shape->transport == TRANSPORT_UDP ? FRAME_MERGED_MAX : 1;
+
     append(text, "(%s and %s >= %d and %s <= %d", shape->packets, shape->length, DATAGRAM_MIN,
-           shape->length, DATAGRAM_MAX);
-    for (size_t i = 0; shape->port && i < config->port_count; i++)
-        append(text, "%s%s = %u", i == 0 ? " and (" : " or ", shape->port, config->ports[i]);
+           shape->length, merged * DATAGRAM_MAX);
+    for (size_t i = 0; shape->port && i < setup->port_count; i++)
+        append(text, "%s%s = %u", i == 0 ? " and (" : " or ", shape->port, setup->ports[i]);
     append(text, shape->port ? "))" : ")");
 }
 
-static void append_candidates(char *text, const struct config *config)
+static void append_candidates(char *text, const struct sniffer_setup *setup)
 {
     const char *between = "(";
 
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        if (!(config->transports & 1u << shapes[i].transport))
+        if (!(setup->transports & 1u << shapes[i].transport))
             continue;
         append(text, "%s", between);
-        append_shape(text, &shapes[i], config);
+        append_shape(text, &shapes[i], setup);
         between = " or ";
     }
     append(text, ")");
 }
 
 void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
-                    const struct config *config)
+                    const struct sniffer_setup *setup)
 {
     text[0] = '\0';
-    append_candidates(text, config);
+    append_candidates(text, setup);
     if (link != LINK_ETHERNET)
         return;
     /* Each "vlan" moves all that follows it one tag deeper, and "and" binds no
@@ -79,7 +83,7 @@ void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
      * tag would do without the first. */
     for (int tags = 0; tags < 2; tags++) {
         append(text, " or (vlan and (");
-        append_candidates(text, config);
+        append_candidates(text, setup);
     }
     append(text, "))))");
 }
@@ -98,13 +102,13 @@ static bool configure(pcap_t *pcap, struct error *why)
     return error_set(why, "%s: %s", pcap_statustostr(status), pcap_geterr(pcap));
 }
 
-static bool set_filter(struct capture *capture, const struct config *config, struct error *why)
+static bool set_filter(struct capture *capture, const struct sniffer_setup *setup, struct error *why)
 {
     char text[CAPTURE_FILTER_SIZE];
     struct bpf_program program;
     bool set;
 
-    capture_filter(text, capture->link, config);
+    capture_filter(text, capture->link, setup);
     if (pcap_compile(capture->pcap, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
         return error_set(why, "cannot compile the filter: %s", pcap_geterr(capture->pcap));
     set = pcap_setfilter(capture->pcap, &program) == 0;
@@ -140,39 +144,53 @@ static bool lock_filter(int fd, struct error *why)
     return true;
 }
 
-static bool set_up(struct capture *capture, const struct config *config, struct error *why)
+static bool watch_link(struct capture *capture, const struct sniffer_setup *setup,
+                       struct error *why)
 {
     char reason[PCAP_ERRBUF_SIZE];
 
-    if (!configure(capture->pcap, why))
-        return false;
-    capture->link = frame_link_of(pcap_datalink(capture->pcap));
-    if (capture->link == LINK_UNKNOWN)
-        return error_set(why, "its link type %s is not supported",
-                         pcap_datalink_val_to_name(pcap_datalink(capture->pcap)));
     if (pcap_setdirection(capture->pcap, PCAP_D_IN) != 0)
         return error_set(why, "cannot capture incoming frames alone: %s",
                          pcap_geterr(capture->pcap));
     if (pcap_setnonblock(capture->pcap, 1, reason) != 0)
         return error_set(why, "%s", reason);
     capture->fd = pcap_get_selectable_fd(capture->pcap);
-    return set_filter(capture, config, why) && lock_filter(capture->fd, why);
+    return set_filter(capture, setup, why) && lock_filter(capture->fd, why);
 }
 
-bool capture_open(struct capture *capture, const char *interface, const struct config *config,
-                  struct error *why)
+static enum capture_result set_up(struct capture *capture, const struct sniffer_setup *setup,
+                                  struct error *why)
+{
+    if (!configure(capture->pcap, why))
+        return CAPTURE_FAILED;
+    capture->link = frame_link_of(pcap_datalink(capture->pcap));
+    if (capture->link == LINK_UNKNOWN) {
+        error_set(why, "its link type %s is not supported",
+                  pcap_datalink_val_to_name(pcap_datalink(capture->pcap)));
+        return CAPTURE_UNSUPPORTED;
+    }
+    return watch_link(capture, setup, why) ? CAPTURE_OPENED : CAPTURE_FAILED;
+}
+
+enum capture_result capture_open(struct capture *capture, const char *interface,
+                                 const struct sniffer_setup *setup, struct error *why)
 {
     char reason[PCAP_ERRBUF_SIZE];
+    enum capture_result result;
     struct error detail;
 
     capture->pcap = pcap_create(interface, reason);
-    if (!capture->pcap)
-        return error_set(why, "interface %s: %s", interface, reason);
-    if (set_up(capture, config, &detail))
-        return true;
+    if (!capture->pcap) {
+        error_set(why, "interface %s: %s", interface, reason);
+        return CAPTURE_FAILED;
+    }
+    result = set_up(capture, setup, &detail);
+    if (result == CAPTURE_OPENED)
+        return result;
     pcap_close(capture->pcap);
     capture->pcap = NULL;
-    return error_set(why, "interface %s: %.400s", interface, detail.text);
+    error_set(why, "interface %s: %.400s", interface, detail.text);
+    return result;
 }
 
 /* What libpcap's callback needs of both sides. */

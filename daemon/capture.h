@@ -5,8 +5,9 @@
 #include <pcap/pcap.h>
 #include <stdbool.h>
 
-#include "config.h"
+#include "error.h"
 #include "frame.h"
+#include "sniffermessage.h"
 
 struct capture {
     pcap_t *pcap;
@@ -18,12 +19,18 @@ struct capture {
 typedef void capture_handler(void *user, enum frame_link link, const uint8_t *bytes, size_t size,
                              int64_t captured);
 
+enum capture_result {
+    CAPTURE_OPENED,
+    CAPTURE_FAILED,
+    CAPTURE_UNSUPPORTED, /* the interface's link type is not known here */
+};
+
 /* Opens `interface` (or "any") in immediate mode, not promiscuous, with a
- * filter for the configuration's knock ports, and locks the filter: not even
- * this process can change it any more. Needs CAP_NET_RAW. False with the
- * reason. */
-bool capture_open(struct capture *capture, const char *interface, const struct config *config,
-                  struct error *why);
+ * filter for the setup's knock ports, and locks the filter: not even
+ * this process can change it any more. Needs CAP_NET_RAW. The reason in *why
+ * unless it is opened. */
+enum capture_result capture_open(struct capture *capture, const char *interface,
+                                 const struct sniffer_setup *setup, struct error *why);
 
 enum { CAPTURE_FRAMES_AT_ONCE = 64 };
 
@@ -35,11 +42,11 @@ bool capture_read(struct capture *capture, capture_handler *handler, void *user,
                   uint64_t *dropped, struct error *why);
 
 /* The filter's text for a link type, in libpcap's language (pcap-filter(7)):
- * packets of the configuration's transports to one of its knock ports (an echo
- * request has none), of a knock's size, at most two VLAN tags deep where the link
- * has them. */
+ * packets of the setup's transports to one of its knock ports (an echo
+ * request has none), of a knock's size, or of FRAME_MERGED_MAX knocks' where they are UDP,
+ * at most two VLAN tags deep where the link has them. */
 enum { CAPTURE_FILTER_SIZE = 16384 };
 void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
-                    const struct config *config);
+                    const struct sniffer_setup *setup);
 
 #endif

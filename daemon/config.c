@@ -6,17 +6,17 @@
 #include <grp.h>
 #include <limits.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "keys.h"
-#include "log.h"
 #include "settings.h"
 #include "timespan.h"
 
@@ -26,7 +26,8 @@ typedef char profile_name[POLICY_NAME_SIZE];
 
 /* ---- portsmith.conf --------------------------------------------------------- */
 
-/* What the kernel takes for the name of a network device (dev_valid_name). */
+/* What the kernel takes for the name of a network device (dev_valid_name), if it is not too
+ * long. */
 static bool is_interface_name(const char *name)
 {
     size_t n = strlen(name);
@@ -34,8 +35,7 @@ static bool is_interface_name(const char *name)
     for (size_t i = 0; i < n; i++)
         if (name[i] == '/' || name[i] == ':' || isspace((unsigned char)name[i]))
             return false;
-    return n > 0 && n < CONFIG_INTERFACE_NAME_SIZE && strcmp(name, ".") != 0 &&
-           strcmp(name, "..") != 0;
+    return n > 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 static bool add_interface(void *into, const char *word, struct error *why)
@@ -43,6 +43,10 @@ static bool add_interface(void *into, const char *word, struct error *why)
     struct config *c = into;
     bool any = strcmp(word, "any") == 0;
 
+    if (strlen(word) >= CONFIG_INTERFACE_NAME_SIZE)
+        return error_set(why, "'%s' is not an interface name: that has 15 characters at most. If it "
+                              "is an alternative name, take the one that ip link show prints for it",
+                         word);
     if (!is_interface_name(word))
         return error_set(why, "'%s' is not an interface name", word);
     for (unsigned i = 0; i < c->interface_count; i++) {
@@ -114,7 +118,7 @@ static bool set_backend(void *into, const char *value, struct error *why)
 
     if (found == CHOICES)
         return error_set(why, "expected auto, nft or legacy, not '%s'", value);
-    c->backend = (enum backend)found;
+    c->backend = c->backend_in_use = (enum backend)found;
     return true;
 }
 
@@ -185,7 +189,8 @@ static bool set_max_grants(void *into, const char *value, struct error *why)
     return profile_parse_max_grants(&c->max_grants, value, why);
 }
 
-/* No name that starts with a dash: it becomes an argument of useradd. */
+/* No name that starts with a dash: it becomes an argument of useradd. No number: what looks
+ * like one would be a name that nobody has, and that useradd refuses. */
 static bool set_name(char name[static CONFIG_USER_SIZE], const char *value, const char *what,
                      struct error *why)
 {
@@ -193,6 +198,9 @@ static bool set_name(char name[static CONFIG_USER_SIZE], const char *value, cons
 
     if (n == 0 || n >= CONFIG_USER_SIZE || value[n] != '\0' || value[0] == '-')
         return error_set(why, "'%s' is not a %s name", value, what);
+    if (value[strspn(value, "0123456789")] == '\0')
+        return error_set(why, "'%s' is not a %s name but a number; getent %s %s prints the name",
+                         value, what, strcmp(what, "user") == 0 ? "passwd" : "group", value);
     strcpy(name, value);
     return true;
 }
@@ -308,13 +316,24 @@ static bool windows_agree(const char *path, uint32_t window, uint32_t max_window
                      timespan_format(window, text), timespan_format(max_window, most));
 }
 
+const char *config_init_command(const char *path, char command[static CONFIG_INIT_SIZE])
+{
+    bool is_usual = strcmp(path, CONFIG_FILE) == 0;
+
+    snprintf(command, CONFIG_INIT_SIZE, "portsmith-profile%s%s init", is_usual ? "" : " -c ",
+             is_usual ? "" : path);
+    return command;
+}
+
 bool config_read_main(struct config *c, const char *path, struct error *why)
 {
+    char init[CONFIG_INIT_SIZE];
+
     *c = defaults;
     errno = 0;
     if (!settings_read(path, FILE_CONFIGURATION, "Portsmith", settings, SETTINGS, c, why)) {
         if (errno == ENOENT)
-            error_set(why, "%s: no such file; run portsmith-profile init", path);
+            error_set(why, "%s: no such file; run %s", path, config_init_command(path, init));
         return false;
     }
     if (c->port == 0)
@@ -333,10 +352,11 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
 static bool find_user(struct config *c, const char *path, struct error *why)
 {
     const struct passwd *user = getpwnam(c->user);
+    char init[CONFIG_INIT_SIZE];
 
     if (!user)
-        return error_set(why, "%s: the user '%s' does not exist; run portsmith-profile init", path,
-                         c->user);
+        return error_set(why, "%s: the user '%s' does not exist; run %s", path, c->user,
+                         config_init_command(path, init));
     if (user->pw_uid == 0)
         return error_set(why, "%s: User must not be root, as '%s' is; expected a user of its own, "
                               "such as portsmith", path, c->user);
@@ -385,9 +405,8 @@ static bool is_trusted_directory(DIR *directory, const char *path, struct error 
 
     if (fstat(dirfd(directory), &s) != 0)
         return error_set(why, "%s: %s", path, strerror(errno));
-    if (s.st_uid != geteuid() && s.st_uid != 0)
-        return error_set(why, "%s: belongs to user %u, but must belong to you or root; chown it",
-                         path, s.st_uid);
+    if (!file_check_owner(&s, path, why))
+        return false;
     if (s.st_mode & (S_IWGRP | S_IWOTH))
         return error_set(why, "%s: others may write to it; run: chmod go-w %s", path, path);
     return true;
@@ -443,15 +462,25 @@ static int compare_names(const void *a, const void *b)
     return strcmp(a, b);
 }
 
+static bool refuse_missing(const char *what, const char *config_path, struct error *why)
+{
+    char init[CONFIG_INIT_SIZE];
+
+    return error_set(why, "%s: %s; run %s", what, strerror(ENOENT),
+                     config_init_command(config_path, init));
+}
+
 /* The names of all profiles, sorted; the caller frees names->all. */
-static bool list_directory(struct names *names, const char *path, struct error *why)
+static bool list_directory(struct names *names, const char *path, const char *config_path,
+                           struct error *why)
 {
     DIR *directory = opendir(path);
     bool ok;
 
+    if (!directory && errno == ENOENT)
+        return refuse_missing(path, config_path, why);
     if (!directory)
-        return error_set(why, "%s: %s%s", path, strerror(errno),
-                         errno == ENOENT ? "; run portsmith-profile init" : "");
+        return error_set(why, "%s: %s", path, file_explain(errno));
     ok = is_trusted_directory(directory, path, why) && collect_names(names, directory, path, why);
     closedir(directory);
     if (ok && names->count > 0)
@@ -543,15 +572,14 @@ struct secrets {
     struct profile_draft draft;
 };
 
-static bool read_server_key(const struct config *c, struct server_key *key, struct error *why)
+static bool read_server_key(const struct config *c, const char *config_path,
+                            struct server_key *key, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
-    struct error reason;
 
     errno = 0;
-    if (!key_file_read(config_key_path(c, path), key->secret, &reason))
-        return error_set(why, "%.400s%s", reason.text,
-                         errno == ENOENT ? "; run portsmith-profile init" : "");
+    if (!key_file_read(config_key_path(c, path), key->secret, why))
+        return errno == ENOENT && refuse_missing(path, config_path, why);
     return key_server_public(key->public, key->secret) ||
            error_set(why, "%s:1: not a usable key", path);
 }
@@ -599,14 +627,16 @@ static bool read_profiles(struct config *c, const struct names *names, struct se
     return keys_differ(c, why);
 }
 
-static bool read_key_and_profiles(struct config *c, const struct names *names, struct error *why)
+static bool read_key_and_profiles(struct config *c, const char *config_path,
+                                  const struct names *names, struct error *why)
 {
     struct secrets *secrets = sodium_malloc(sizeof *secrets);
     bool ok;
 
     if (!secrets)
         return error_set(why, "%s: %s", c->profile_directory, strerror(errno));
-    ok = read_server_key(c, &secrets->server, why) && read_profiles(c, names, secrets, why);
+    ok = read_server_key(c, config_path, &secrets->server, why) &&
+         read_profiles(c, names, secrets, why);
     memcpy(c->server_public, secrets->server.public, KEY_SIZE);
     sodium_free(secrets); /* wipes too */
     return ok;
@@ -665,8 +695,8 @@ static bool load(struct config *c, const char *path, const struct config *in_use
                  : find_user(c, path, why) && find_control_group(c, path, why)))
         return false;
     add_port(c, c->port);
-    ok = list_directory(&names, c->profile_directory, why) &&
-         read_key_and_profiles(c, &names, why);
+    ok = list_directory(&names, c->profile_directory, path, why) &&
+         read_key_and_profiles(c, path, &names, why);
     free(names.all);
     if (ok)
         take_fingerprint(c);
@@ -682,6 +712,8 @@ static struct config *load_new(const char *path, const struct config *in_use, st
         return NULL;
     }
     if (load(c, path, in_use, why)) {
+        if (in_use && c->backend == in_use->backend)
+            c->backend_in_use = in_use->backend_in_use;
         malloc_trim(0); /* what reading so many profiles took */
         return c;
     }
@@ -703,17 +735,6 @@ void config_lock(struct config *c)
 {
     if (c->profile_count > 0)
         sodium_mlock(c->profiles, c->profile_count * sizeof *c->profiles);
-}
-
-void config_hand_down(struct config *c, bool handed_down)
-{
-    /* libsodium gives whole pages, and lets what was asked for end where they do. */
-    const size_t before = (uintptr_t)c->profiles % (uintptr_t)sysconf(_SC_PAGESIZE);
-    const size_t size = before + c->profile_count * sizeof *c->profiles;
-    const int advice = handed_down ? MADV_DOFORK : MADV_DONTFORK;
-
-    if (c->profile_count > 0 && madvise((char *)c->profiles - before, size, advice) != 0)
-        log_warn("cannot say whether profiles are for other processes");
 }
 
 size_t config_forget_removed_profiles(struct config *c)
@@ -745,6 +766,14 @@ void config_free(struct config *c)
     sodium_free(c->profiles);
     pool_free(&c->lists);
     free(c);
+}
+
+bool config_shuts_tcp(const struct config *c)
+{
+    for (unsigned i = 0; i < c->close_count; i++)
+        if (c->close[i].protocol == IPPROTO_TCP)
+            return true;
+    return false;
 }
 
 static int compare_name_of_profile(const void *name, const void *profile)

@@ -3,6 +3,7 @@
 #ifndef PORTSMITH_CONFIG_H
 #define PORTSMITH_CONFIG_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@ enum {
     CONFIG_KNOCK_PORTS = 32, /* distinct ports, all profiles together: they
                                 all go into one BPF program */
     CONFIG_PROFILE_PATH_SIZE = CONFIG_PATH_SIZE + POLICY_NAME_SIZE + 5, /* "/NAME.conf" */
+    CONFIG_INIT_SIZE = PATH_MAX + sizeof "portsmith-profile -c  init",
 };
 
 struct config {
@@ -33,6 +35,7 @@ struct config {
     uint16_t port; /* knock port, host order */
     unsigned transports; /* that knocks may come by: bits 1 << enum transport */
     enum backend backend;
+    enum backend backend_in_use; /* with BACKEND_AUTO: that too until a helper has chosen */
     enum grant_store grant_store;
     struct service close[CLOSE_SERVICES]; /* ascending */
     uint8_t close_count;
@@ -70,12 +73,15 @@ struct config {
 struct config *config_load(const char *path, struct error *why);
 
 /* The same while another is in use, whose User must be named in it, too: it is not
- * looked up again. */
+ * looked up again. Nor is a back end chosen again if Backend is as before. */
 struct config *config_load_again(const char *path, const struct config *in_use, struct error *why);
 
 /* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. The
  * caller owns *c, which holds defaults where it fails. */
 bool config_read_main(struct config *c, const char *path, struct error *why);
+
+/* The command that makes what this configuration file lacks, or the file itself. */
+const char *config_init_command(const char *path, char command[static CONFIG_INIT_SIZE]);
 
 /* Sets one key of portsmith.conf, as a line of the file would. `key` must be a
  * known one. */
@@ -86,14 +92,14 @@ const char *config_profile_path(const struct config *c, const char *name,
                                 char path[static CONFIG_PROFILE_PATH_SIZE]);
 const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
 
+/* Whether Close names a service of TCP. */
+bool config_shuts_tcp(const struct config *c);
+
 /* The profile of that name, or NULL. */
 const struct profile *config_find_profile(const struct config *c, const char *name);
 
 /* Locks the profiles in memory again: a fork does not hand locks down. */
 void config_lock(struct config *c);
-
-/* Whether processes that are forked from now on get the profiles, too; at first they do. */
-void config_hand_down(struct config *c, bool handed_down);
 
 /* Takes the profiles out of *c whose files are gone; how many there were. */
 size_t config_forget_removed_profiles(struct config *c);

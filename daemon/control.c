@@ -227,6 +227,8 @@ bool control_request_is_canonical(const struct control_request *r)
         return r->scope >= HELPER_SCOPE_ID && r->scope <= HELPER_SCOPE_ALL &&
                (r->scope == HELPER_SCOPE_ID) == (r->id != 0) &&
                (r->scope == HELPER_SCOPE_PROFILE) == has_name;
+    case CONTROL_REVOKE:
+        return r->scope == HELPER_SCOPE_PROFILE && !r->id && r->kill == 1 && has_name;
     default:
         return false;
     }

@@ -12,13 +12,18 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "bootrules.h"
+#include "capability.h"
 #include "doctorfirewall.h"
 #include "findings.h"
 #include "links.h"
+#include "origin.h"
 #include "pidfile.h"
 #include "report.h"
 #include "timekeeping.h"
 #include "timespan.h"
+#include "trial.h"
+#include "vrf.h"
 
 struct doctor {
     const char *path;
@@ -33,6 +38,9 @@ struct doctor {
 
 #define PROBLEM FINDING_PROBLEM
 #define NOTE FINDING_NOTE
+
+/* Whoever started it; without systemd it is in syslog. */
+#define JOURNAL "journalctl -t portsmithd -t portsmith-sniffer -t portsmith-helper"
 
 /* ---- configuration and daemon ------------------------------------------- */
 
@@ -76,6 +84,35 @@ static void examine_configuration(struct doctor *d)
     if (d->loaded->profile_count == 0)
         findings_add(&d->found, NOTE, "make one: portsmith-profile create NAME --open tcp/22",
                      "there is no profile, so nobody can knock");
+    origin_find(d->loaded, d->path, findings_take_problem, &d->found);
+}
+
+static void note_trial(struct doctor *d)
+{
+    char keep[TRIAL_KEEP_SIZE], advice[FINDING_SIZE];
+
+    snprintf(advice, sizeof advice, "log in from elsewhere by a knock, then keep it: %s",
+             trial_keep(d->path, keep));
+    findings_add(&d->found, NOTE, advice,
+                 "what it shuts is on trial: in %u s nothing is shut any more",
+                 d->status.trial_left);
+}
+
+static void examine_rules(struct doctor *d)
+{
+    static const char find_it[] = "find that program and stop it: where its name is known it is "
+                                  "in the log: " JOURNAL;
+
+    if (d->status.rules == HELPER_RULES_MISSING)
+        findings_add(&d->found, PROBLEM, find_it, "its rules are not in force: another program "
+                     "removed them, and they are not put back yet");
+    else if (d->status.rules == HELPER_RULES_CONTESTED)
+        findings_add(&d->found, PROBLEM, find_it, "another program keeps removing its rules: they "
+                     "are put back, but are not in force for seconds");
+    else if (d->status.rules == HELPER_RULES_UNKNOWN)
+        findings_add(&d->found, PROBLEM, "its log says why: " JOURNAL,
+                     "whether its rules are in force is not known: the firewall could not be read "
+                     "or changed");
 }
 
 static void examine_daemon(struct doctor *d, enum ask_result result, const struct error *why)
@@ -83,13 +120,19 @@ static void examine_daemon(struct doctor *d, enum ask_result result, const struc
     findings_begin(&d->found, "daemon");
     if (!d->is_running)
         findings_add(&d->found, PROBLEM,
+                     "portsmithd --trial 15m as long as you have not got in by a knock, then "
                      "systemctl enable --now portsmithd; if it does not stay, portsmithd -f says why",
                      "portsmithd does not run with this configuration, so no knock opens anything");
     else if (result != ASK_DONE)
         findings_add(&d->found, PROBLEM, "see its log, and restart it", "%s", why->text);
-    else if (!d->status.sniffer || !d->status.helper || d->status.backend == BACKEND_AUTO)
-        findings_add(&d->found, PROBLEM, "its log says why: journalctl -u portsmithd",
-                     "the sniffer or the helper does not run: portsmithd is starting them again");
+    else if (!d->status.sniffer || !d->status.helper || d->status.families == 0)
+        findings_add(&d->found, PROBLEM, "its log says why: " JOURNAL,
+                     "the sniffer or the helper does not run: portsmithd is starting them again "
+                     "(%s)", d->status.trouble[0] ? d->status.trouble : "see the log");
+    else
+        examine_rules(d);
+    if (d->has_status && d->status.trial_left > 0)
+        note_trial(d);
 }
 
 /* ---- the host ------------------------------------------------------------ */
@@ -112,20 +155,30 @@ static void examine_link(struct doctor *d, const struct link *links, size_t coun
 {
     const char *name = d->config->interfaces[i];
     const struct link *link = links_by_name(links, count, name);
+    const struct control_interface *status = NULL;
+    char advice[FINDING_SIZE];
 
+    if (d->has_status && i < d->status.interface_count &&
+        strcmp(d->status.interfaces[i].name, name) == 0)
+        status = &d->status.interfaces[i];
+    snprintf(advice, sizeof advice, "bring it up: ip link set dev %s up; or look at the cable or "
+                                    "the other side", name);
     if (!link)
         findings_add(&d->found, PROBLEM, "bring it up, or name another one in Interface; ip link "
                      "shows what there is", "%s does not exist", name);
     else if (!link->is_up)
-        findings_add(&d->found, PROBLEM, "bring it up: ip link set up, and look at the cable or "
-                     "the other side", "%s is down or has no carrier", name);
+        findings_add(&d->found, PROBLEM, advice, "%s is down or has no carrier", name);
+    else if (status && status->unsupported)
+        findings_add(&d->found, PROBLEM, "take it out of Interface, and name one there that its "
+                     "packets come by as well, such as the device that carries a tunnel",
+                     "%s has a link type that is not supported: portsmithd does not watch it",
+                     name);
     else if (link->received == 0)
         findings_add(&d->found, PROBLEM, "see whether traffic comes in by another interface (ip -s "
                      "link), and name that one in Interface",
                      "%s has not received a single packet", name);
-    else if (d->has_status && i < d->status.interface_count &&
-             strcmp(d->status.interfaces[i].name, name) == 0 && !d->status.interfaces[i].captured)
-        findings_add(&d->found, PROBLEM, "its log says why: journalctl -u portsmithd",
+    else if (status && !status->captured)
+        findings_add(&d->found, PROBLEM, "its log says why: " JOURNAL,
                      "%s is there, but portsmithd does not watch it", name);
 }
 
@@ -138,6 +191,7 @@ static void examine_interfaces(struct doctor *d)
     findings_begin(&d->found, "interfaces");
     for (unsigned i = 0; i < d->config->interface_count && !is_any; i++)
         examine_link(d, links, count, i);
+    vrf_find(d->config, findings_take_problem, &d->found);
     for (size_t i = 0; i < count; i++)
         if (links[i].has_default_route && !links_is_watched(&links[i], d->config))
             findings_add(&d->found, PROBLEM, "add it to Interface in portsmith.conf, or set "
@@ -148,17 +202,16 @@ static void examine_interfaces(struct doctor *d)
 
 static void examine_directory(struct doctor *d, const char *path, mode_t forbidden, const char *mode)
 {
+    char advice[FINDING_SIZE], init[CONFIG_INIT_SIZE];
     struct statvfs space;
     struct stat s;
 
     if (stat(path, &s) != 0) {
-        findings_add(&d->found, PROBLEM, "run portsmith-profile init", "%s: %s", path,
-                     strerror(errno));
+        snprintf(advice, sizeof advice, "run %.400s", config_init_command(d->path, init));
+        findings_add(&d->found, PROBLEM, advice, "%s: %s", path, strerror(errno));
         return;
     }
     if (!S_ISDIR(s.st_mode) || s.st_uid != 0 || (s.st_mode & forbidden)) {
-        char advice[FINDING_SIZE];
-
         snprintf(advice, sizeof advice, "run: chown root:root %s; chmod %s %s", path, mode, path);
         findings_add(&d->found, PROBLEM, advice, "%s: is not root's alone", path);
     }
@@ -178,6 +231,14 @@ static void examine_state(struct doctor *d)
     examine_directory(d, d->config->state_directory, S_IRWXG | S_IRWXO, "700");
     if (d->is_running)
         examine_directory(d, d->config->run_directory, S_IWGRP | S_IWOTH, "755");
+}
+
+/* The one that is in use, which with auto need not be what would be chosen now. */
+static enum backend backend_of(const struct doctor *d)
+{
+    if (d->has_status && d->config->backend == BACKEND_AUTO)
+        return d->status.backend;
+    return d->config->backend;
 }
 
 /* ---- knocks --------------------------------------------------------------- */
@@ -203,15 +264,27 @@ static void examine_counters(struct doctor *d)
     uint64_t refused = report_refused(&d->status) - d->status.verdicts[VERDICT_AHEAD] -
                        d->status.verdicts[VERDICT_BEHIND];
 
-    if (c->captured == 0)
+    if (c->captured == c->foreign)
         tell_nothing_seen(d);
-    if (c->garbage > 0 && c->authentic == 0)
+    if (c->garbage > c->foreign && c->authentic == 0)
         findings_add(&d->found, NOTE,
                      "if one was a knock, its sender has another PublicKey or PresharedKey than "
                      "this server's, or its profile is not here: compare portsmith-profile show "
                      "with portsmith-knock show",
                      "%" PRIu64 " packets came to the knock port, and none was a knock for this "
-                     "server", c->garbage);
+                     "server", c->garbage - c->foreign);
+    if (c->merged > 0)
+        findings_add(&d->found, NOTE,
+                     "the first of each was read, which is enough where the network duplicates "
+                     "packets; if the kernel merged them, this ends it: ethtool -K INTERFACE "
+                     "rx-udp-gro-forwarding off rx-gro-list off",
+                     "%" PRIu64 " packets held several knocks, merged into one", c->merged);
+    if (c->elsewhere > 0)
+        findings_add(&d->found, NOTE,
+                     "if these clients do not get in, their network translates addresses, and "
+                     "--address observed lets them in; the log names both addresses",
+                     "%" PRIu64 " knocks signed another address than they came from, and doors open "
+                     "to the signed one", c->elsewhere);
     if (c->untimely > 0)
         findings_add(&d->found, NOTE, "compare date -u here and on the client's machine; the log "
                      "says whose clock was off, and by how much",
@@ -246,7 +319,8 @@ static void examine(struct doctor *d)
     examine_clock(d);
     examine_interfaces(d);
     examine_state(d);
-    doctorfirewall_examine(&d->found, d->config, d->is_running);
+    doctorfirewall_examine(&d->found, d->config, backend_of(d), d->is_running);
+    bootrules_examine(&d->found);
     examine_knocks(d);
     config_free(d->loaded);
 }
@@ -254,9 +328,10 @@ static void examine(struct doctor *d)
 int doctor_run(const char *path, bool json)
 {
     static struct doctor d;
+    struct error why;
 
-    if (geteuid() != 0) {
-        fputs("portsmithctl: permission denied: be root\n", stderr);
+    if (!capability_check(CAPABILITY_FIREWALL, &why)) {
+        fprintf(stderr, "portsmithctl: %s\n", why.text);
         return EXIT_FAILURE;
     }
     if (sodium_init() < 0) {

@@ -1,15 +1,21 @@
 #include "doctorfirewall.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+#include "closing.h"
+#include "keeper.h"
+#include "kernel.h"
 #include "links.h"
 #include "listeners.h"
 #include "neighbours.h"
 #include "nftables.h"
 #include "probe.h"
 #include "tool.h"
+#include "tracking.h"
 #include "walk.h"
 
 enum {
@@ -26,11 +32,13 @@ struct examined {
 struct examination {
     struct findings *found;
     const struct config *config;
+    enum backend backend; /* to examine; BACKEND_AUTO: the one that `iptables` is */
     bool runs;
     struct xtables xtables;
     struct walk_rules rules[FAMILIES];
     bool is_read[FAMILIES];
     json_t *ruleset; /* of nftables; NULL where it cannot be read */
+    struct tracking tracking;
     struct examined services[SERVICES_MAX];
     size_t service_count;
     struct link links[LINKS_MAX]; /* that strangers come by */
@@ -114,14 +122,6 @@ static void add_service(struct examination *e, struct service service, bool is_s
         e->services[e->service_count++] = (struct examined){service, is_shut};
 }
 
-static bool sends_on(const struct profile *p, const struct service *service)
-{
-    for (unsigned i = 0; i < p->destination_count; i++)
-        if (service_compare(&p->destinations[i].service, service) == 0)
-            return true;
-    return false;
-}
-
 static void find_services(struct examination *e)
 {
     const struct config *c = e->config;
@@ -130,27 +130,8 @@ static void find_services(struct examination *e)
         add_service(e, c->close[i], true);
     for (size_t i = 0; i < c->profile_count; i++)
         for (unsigned j = 0; j < c->profiles[i].service_count; j++)
-            if (!sends_on(&c->profiles[i], &c->profiles[i].services[j]))
+            if (!profile_sends_on(&c->profiles[i], &c->profiles[i].services[j]))
                 add_service(e, c->profiles[i].services[j], false);
-}
-
-static bool any_is_watched(const struct config *c)
-{
-    return c->interface_count == 1 && strcmp(c->interfaces[0], "any") == 0;
-}
-
-/* Of "any" those with a default route, if there are some. */
-static void find_links(struct examination *e)
-{
-    size_t all = links_find(e->links);
-    bool only_routes = false;
-
-    for (size_t i = 0; i < all; i++)
-        only_routes |= any_is_watched(e->config) && e->links[i].has_default_route;
-    for (size_t i = 0; i < all; i++)
-        if (links_is_watched(&e->links[i], e->config) &&
-            (!only_routes || e->links[i].has_default_route))
-            e->links[e->link_count++] = e->links[i];
 }
 
 /* ---- iptables itself ---------------------------------------------------- */
@@ -198,8 +179,9 @@ static void test_features(struct examination *e, int family)
     }
     if (tool.status != 0)
         findings_add(e->found, FINDING_PROBLEM,
-                     "portsmithd needs it and does not start without: load the kernel's module, "
-                     "such as xt_time, or install the rest of iptables",
+                     "portsmithd needs it and does not start without: load the kernel's module of "
+                     "what is named there, such as xt_time for the match time or ip_tables for a "
+                     "table, or install the rest of iptables",
                      "%s cannot do what Portsmith needs (%s): %.300s",
                      backend_name(e->xtables.backend), family_name(family),
                      first_line(tool.said));
@@ -212,7 +194,7 @@ static bool examine_iptables(struct examination *e)
     struct error why;
 
     findings_begin(e->found, "iptables");
-    if (!helper_probe_choose(&e->xtables, e->config->backend, &why)) {
+    if (!helper_probe_choose(&e->xtables, e->backend, &why)) {
         findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
                      why.text);
         return false;
@@ -267,14 +249,123 @@ static void examine_backends(struct examination *e)
     }
 }
 
-static void take_neighbour(void *data, const char *what, const char *advice)
+static void take_note(void *data, const char *what, const char *advice)
 {
-    findings_add(data, FINDING_PROBLEM, advice, "%s", what);
+    findings_add(data, FINDING_NOTE, advice, "%s", what);
+}
+
+/* What is not tracked is read for the checks that follow, too. */
+static void examine_tracking(struct examination *e)
+{
+    struct error why;
+
+    findings_begin(e->found, "tracking");
+    if (!tracking_check(e->config, take_note, e->found, &why))
+        findings_add(e->found, FINDING_PROBLEM, "mend that: portsmithd does not start as it is",
+                     "%s", why.text);
+    tracking_read(&e->tracking);
 }
 
 static void take_uncertain_neighbour(void *data, const char *what, const char *advice)
 {
     findings_add(data, FINDING_NOTE, advice, "%s, unless a rule of it accepts", what);
+}
+
+/* ---- portsmith-firewall ------------------------------------------------- */
+
+static bool has_closing_rule(const struct walk_rules *rules, const char *chain)
+{
+    return walk_has_rule(rules, "filter", "INPUT", "-j portsmith-firewall") &&
+           walk_has_rule(rules, "filter", chain, "-j DROP");
+}
+
+static bool is_in_force(const struct walk_rules *rules, const struct plan *plan)
+{
+    return (!plan->is_confirmed || has_closing_rule(rules, "portsmith-firewall")) &&
+           (!plan->on_trial || has_closing_rule(rules, "portsmith-trial"));
+}
+
+/* Rules that no file tells of, as where StateDirectory was changed since. */
+static void find_unknown_rules(struct examination *e)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (e->is_read[family] && has_closing_rule(&e->rules[family], "portsmith-firewall"))
+            findings_add(e->found, FINDING_PROBLEM,
+                         "run portsmith-firewall restore; then try and confirm again",
+                         "portsmith-firewall closes ports (%s), but what it was told is not in %s",
+                         family_name(family), e->config->state_directory);
+}
+
+/* Whether any family has them. */
+static bool find_missing_rules(struct examination *e, const struct plan *plan)
+{
+    bool any = false;
+
+    for (int family = IPV4; family < FAMILIES; family++) {
+        if (!e->is_read[family])
+            continue;
+        if (is_in_force(&e->rules[family], plan))
+            any = true;
+        else
+            findings_add(e->found, FINDING_PROBLEM, "run portsmith-firewall enforce",
+                         "what portsmith-firewall closes is not closed (%s): another program "
+                         "removed its rules, or the boot did not put them in force",
+                         family_name(family));
+    }
+    return any;
+}
+
+static void tell_closing(struct examination *e, const struct plan *plan)
+{
+    char open[CLOSING_TEXT_SIZE], all_but[CLOSING_TEXT_SIZE + 10] = "everything";
+    char shut[CLOSING_TEXT_SIZE], kind[64] = "confirmed";
+    struct ruleset services;
+
+    if (plan->on_trial)
+        snprintf(kind, sizeof kind, "on trial for %lld s",
+                 (long long)(plan->until - clock_wall_ns() / NSEC_PER_SEC));
+    closing_find_open(plan, &services);
+    if (services.count > 0)
+        snprintf(all_but, sizeof all_but, "all but %s", closing_format(&services, open));
+    closing_find_shut(plan, e->config, &services);
+    if (services.count > 0 && !e->runs)
+        findings_add(e->found, FINDING_PROBLEM,
+                     "start portsmithd, or run portsmith-firewall restore",
+                     "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does not "
+                     "run to open it", closing_format(&services, shut), all_but, kind);
+    else
+        findings_add(e->found, FINDING_NOTE,
+                     plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"
+                                    : "portsmith-firewall restore ends that",
+                     "portsmith-firewall closes %s (%s), but for what knocks open", all_but, kind);
+}
+
+static void examine_keeper(struct examination *e)
+{
+    if (keeper_find() == 0)
+        findings_add(e->found, FINDING_NOTE, "portsmith-firewall enforce starts the one that does",
+                     "what portsmith-firewall closes stays open once another program removes its "
+                     "rules, as no process is there to put them back");
+}
+
+static void examine_closing(struct examination *e)
+{
+    struct plan plan;
+    struct error why;
+
+    findings_begin(e->found, "firewall");
+    if (!closing_read(&plan, e->config, &why)) {
+        findings_add(e->found, FINDING_PROBLEM,
+                     "run portsmith-firewall restore; then try and confirm again",
+                     "what portsmith-firewall was told cannot be read: %s", why.text);
+        return;
+    }
+    if (!plan.is_confirmed)
+        find_unknown_rules(e);
+    if ((plan.is_confirmed || plan.on_trial) && find_missing_rules(e, &plan))
+        tell_closing(e, &plan);
+    if (plan.is_confirmed)
+        examine_keeper(e);
 }
 
 /* ---- services ----------------------------------------------------------- */
@@ -284,6 +375,7 @@ static void each_service(struct examination *e, const char *name,
                          bool (*check)(const struct look *look))
 {
     struct look look = {.e = e};
+    char unused[TRACKING_RULE_SIZE];
 
     findings_begin(e->found, name);
     for (look.family = IPV4; look.family < FAMILIES; look.family++)
@@ -293,6 +385,9 @@ static void each_service(struct examination *e, const char *name,
             look.packet = (struct packet){.service = look.examined->service};
             for (size_t j = 0; j < e->link_count; j++) {
                 look.packet.interface = e->links[j].name;
+                look.packet.is_untracked =
+                    tracking_of(&e->tracking, &look.examined->service, look.packet.interface,
+                                look.family == IPV6, unused) == UNTRACKED;
                 if (check(&look))
                     break;
             }
@@ -394,18 +489,20 @@ static bool tell_open(const struct look *look, const struct walk_end *past,
         snprintf(advice, sizeof advice, "portsmithd puts a jump that is missing back within "
                                         "seconds; if this stays, its log says why");
     else
-        snprintf(advice, sizeof advice, "start portsmithd, which shuts it");
-    findings_add(f, FINDING_PROBLEM, advice, "%s is open without a knock (%s, %s): %s accepts it",
+        snprintf(advice, sizeof advice, "start portsmithd, which shuts it; with --trial 15m as long "
+                                        "as you have not got in by a knock");
+    findings_add(f, FINDING_PROBLEM, advice, "%s is open without a knock (%s, %s%s): %s accepts it",
                  look->service, family_name(look->family), look->packet.interface,
+                 look->packet.is_elsewhere ? ", at addresses of a VRF or of policy routing" : "",
                  format_line(accepted, line));
     return true;
 }
 
-static bool find_open(const struct look *look)
+static bool find_open_there(const struct look *look)
 {
     struct walk_end raw = through(look, "raw", "PREROUTING", &look->packet);
     struct walk_end past = through(look, "mangle", "PREROUTING", &look->packet);
-    struct walk_end accepted;
+    struct walk_end input, accepted;
     struct sent_on on;
 
     if (!raw.accepts || !past.accepts)
@@ -414,8 +511,21 @@ static bool find_open(const struct look *look)
         accepted = through(look, "filter", "FORWARD", &on.packet);
         return !accepted.drops && tell_open(look, &past, &accepted);
     }
+    input = through(look, "mangle", "INPUT", &look->packet);
     accepted = through(look, "filter", "INPUT", &look->packet);
-    return accepted.accepts && tell_open(look, &past, &accepted);
+    return input.accepts && accepted.accepts &&
+           tell_open(look, past.by_policy ? &input : &past, &accepted);
+}
+
+/* What DNAT sends on from an address that table `local` does not have only passes through. */
+static bool find_open(const struct look *look)
+{
+    struct look elsewhere = *look;
+    struct sent_on unused;
+
+    elsewhere.packet.is_elsewhere = true;
+    return find_open_there(look) || (look->examined->is_shut && !is_sent_on(look, &unused) &&
+                                     find_open_there(&elsewhere));
 }
 
 static bool tell_blocked(const struct look *look, const struct walk_end *end)
@@ -455,13 +565,26 @@ static bool find_blocked(const struct look *look)
     return end.drops && tell_blocked(look, &end);
 }
 
+/* SYNs without a grant are still dropped, whatever Close names. */
+static void advise_to_accept(const struct look *look, const char *chain, char *advice, size_t size)
+{
+    bool is_in = strcmp(chain, "OUTPUT") != 0;
+    char match[100] = "-m conntrack --ctstate RELATED,ESTABLISHED";
+
+    if (look->packet.is_untracked)
+        snprintf(match, sizeof match, "-p %s --%s %u%s -m conntrack --ctstate UNTRACKED",
+                 service_protocol(&look->packet.service), is_in ? "dport" : "sport",
+                 look->packet.service.port, is_in ? " ! --syn" : "");
+    snprintf(advice, size, "accept them first: %s -I %s %s -j ACCEPT", program_name(look), chain,
+             match);
+}
+
 static bool tell_not_established(const struct look *look, const struct walk_end *end,
                                  const char *chain)
 {
     char line[RULE_SIZE], advice[FINDING_SIZE];
 
-    snprintf(advice, sizeof advice, "accept them first: %s -I %s -m conntrack --ctstate "
-                                    "RELATED,ESTABLISHED -j ACCEPT", program_name(look), chain);
+    advise_to_accept(look, chain, advice, sizeof advice);
     findings_add(look->e->found, FINDING_PROBLEM, advice,
                  "connections to %s do not live (%s, %s): %s drops packets of established ones",
                  look->service, family_name(look->family), look->packet.interface,
@@ -476,6 +599,7 @@ static bool find_not_established(const struct look *look)
     struct sent_on on;
 
     packet.is_established = true;
+    packet.is_granted = packet.is_untracked && packet.service.protocol == IPPROTO_UDP;
     if (is_sent_on(look, &on)) {
         on.packet.is_established = true;
         end = through(look, "filter", "FORWARD", &on.packet);
@@ -487,6 +611,40 @@ static bool find_not_established(const struct look *look)
     packet.is_reply = true;
     end = through(look, "filter", "OUTPUT", &packet);
     return end.drops && tell_not_established(look, &end, "OUTPUT");
+}
+
+/* Each program's rules must accept what goes on to a container. Those of Docker's iptables
+ * stand behind Portsmith's; its own nftables tables, of 29 and later, do not, and drop what
+ * was not published. */
+static bool tell_docker(struct examination *e, const struct service *service,
+                        const struct address *to)
+{
+    const bool ipv4 = address_is_ipv4(to);
+    const struct look look = {.e = e, .family = ipv4 ? IPV4 : IPV6};
+    char bridge[CONFIG_INTERFACE_NAME_SIZE], address[ADDRESS_TEXT_SIZE], name[SERVICE_TEXT_SIZE];
+    char advice[FINDING_SIZE];
+
+    if (!neighbours_have_table(ipv4 ? "ip" : "ip6", "docker-bridges") ||
+        !links_find_docker(to, bridge))
+        return false;
+    service_format(service, name);
+    snprintf(advice, sizeof advice,
+             "if it is not published, start dockerd with "
+             "--bridge-accept-fwmark=0x4000000/0x4000000, and mark it: %s -t mangle -A FORWARD -m "
+             "conntrack --ctstate DNAT --ctorigdstport %u -j MARK --set-xmark 0x4000000/0x4000000",
+             program_name(&look), service->port);
+    findings_add(e->found, FINDING_NOTE, advice,
+                 "%s goes on to %s behind %s, and Docker's own nftables rules drop what Docker has "
+                 "not published", name, address_format(to, address), bridge);
+    return true;
+}
+
+static bool find_docker(const struct look *look)
+{
+    struct sent_on on;
+
+    return is_sent_on(look, &on) && on.packet.to &&
+           tell_docker(look->e, &look->packet.service, &on.to);
 }
 
 /* What goes on to a container never sees INPUT, where grants are without Forward. */
@@ -514,20 +672,56 @@ static bool find_not_forwarded(const struct look *look)
     return true;
 }
 
+static void examine_docker(struct examination *e)
+{
+    const struct config *c = e->config;
+
+    each_service(e, "docker", find_docker);
+    for (size_t i = 0; i < c->profile_count; i++)
+        for (unsigned j = 0; j < c->profiles[i].destination_count; j++)
+            tell_docker(e, &c->profiles[i].destinations[j].service,
+                        &c->profiles[i].destinations[j].address);
+}
+
+/* ---- sessions ----------------------------------------------------------- */
+
+/* The helper decided at its start whether rules tell sessions. */
+static void examine_sessions(struct examination *e)
+{
+    struct error why;
+    bool tells = true, finds = kernel_finds_sockets(&why);
+
+    findings_begin(e->found, "sessions");
+    if (!e->runs || !config_shuts_tcp(e->config))
+        return;
+    for (int family = IPV4; family < FAMILIES; family++)
+        tells = tells && (!e->is_read[family] ||
+                          walk_has_text(&e->rules[family], "mangle", "portsmith-input", "cgroup"));
+    if (tells && !finds)
+        findings_add(e->found, FINDING_PROBLEM, "set it back, or restart portsmithd, which then "
+                     "lets all of them go on",
+                     "sessions at shut ports can be cut, as their segments can no longer be told "
+                     "since portsmithd began: %s", why.text);
+    else if (!tells)
+        findings_add(e->found, FINDING_NOTE, "portsmith-trust(7) tells more; when it is mended, "
+                     "restart portsmithd",
+                     "whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
+                     "of a session cannot be told: %s",
+                     finds ? "iptables' cgroup or policy match did not work" : why.text);
+}
+
 /* ---- chains of nftables ------------------------------------------------- */
 
 static void take_chain(void *data, const char *family, const char *table, const char *chain)
 {
     const struct look *look = data;
-    char advice[FINDING_SIZE];
+    char way[NEIGHBOURS_WAY_SIZE], advice[FINDING_SIZE];
 
     snprintf(advice, sizeof advice,
              look->examined->is_shut
-                 ? "accept it there, which is safe, for Portsmith shuts it before: nft insert rule "
-                   "%s %.60s %.60s %.3s dport %s accept"
-                 : "name it in Close first, then accept it there: nft insert rule %s %.60s %.60s "
-                   "%.3s dport %s accept",
-             family, table, chain, look->service, look->service + strlen("tcp/"));
+                 ? "accept it there, which is safe, for Portsmith shuts it before: %s"
+                 : "name it in Close first, then accept it there: %s",
+             neighbours_way_in(way, family, table, chain, &look->examined->service));
     findings_add(look->e->found, FINDING_PROBLEM, advice,
                  "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops it",
                  look->service, family_name(look->family), look->packet.interface, family, table,
@@ -554,7 +748,7 @@ static void examine_neighbours(struct examination *e)
     e->ruleset = nftables_read(&unused);
     if (e->ruleset) {
         each_service(e, "neighbours", find_dropped_by_nftables);
-        neighbours_find_forwarding(e->config, take_neighbour, e->found);
+        neighbours_find_forwarding(e->config, findings_take_problem, e->found);
     } else {
         findings_begin(e->found, "neighbours");
         neighbours_find(e->config, take_uncertain_neighbour, e->found);
@@ -564,22 +758,29 @@ static void examine_neighbours(struct examination *e)
 
 /* ---- the whole ---------------------------------------------------------- */
 
-void doctorfirewall_examine(struct findings *f, const struct config *config, bool runs)
+void doctorfirewall_examine(struct findings *f, const struct config *config,
+                            enum backend backend, bool runs)
 {
     static struct examination e;
 
-    e = (struct examination){.found = f, .config = config, .runs = runs};
+    e = (struct examination){
+        .found = f, .config = config, .backend = backend, .runs = runs};
     find_services(&e);
-    find_links(&e);
+    e.link_count = links_of_strangers(e.links, config);
     if (!examine_iptables(&e))
         return;
     examine_backends(&e);
+    examine_closing(&e);
+    examine_tracking(&e);
     examine_neighbours(&e);
     examine_services(&e);
     each_service(&e, "ports", find_open);
+    examine_sessions(&e);
     each_service(&e, "grants", find_blocked);
     each_service(&e, "established", find_not_established);
     each_service(&e, "forwarding", find_not_forwarded);
+    examine_docker(&e);
     for (int family = IPV4; family < FAMILIES; family++)
         walk_free(&e.rules[family]);
+    tracking_free(&e.tracking);
 }

@@ -6,8 +6,9 @@
 #include "config.h"
 #include "findings.h"
 
-/* `config` may lack its profiles; `runs`: the daemon does, so its rules have to be
- * there. */
-void doctorfirewall_examine(struct findings *f, const struct config *config, bool runs);
+/* `config` may lack its profiles; `backend`: the one to examine, with BACKEND_AUTO the one
+ * that `iptables` is on this host; `runs`: the daemon does, so its rules have to be there. */
+void doctorfirewall_examine(struct findings *f, const struct config *config,
+                            enum backend backend, bool runs);
 
 #endif

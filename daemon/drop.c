@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { CHANGE_OF_GID = -4, CHANGE_OF_GROUPS = -5, CHANGE_OF_UID = -6 }; /* capng_change_id(3) */
+
 static bool enter(const char *empty, struct error *why)
 {
     struct stat s;
@@ -68,13 +70,33 @@ static bool is_powerless(uid_t uid, gid_t gid)
     return capng_get_caps_process() == 0 && capng_have_capabilities(CAPNG_SELECT_ALL) == CAPNG_NONE;
 }
 
+/* What capng_change_id(3) returns tells the step that failed. An id that a user namespace
+ * does not map is an EINVAL; root of one that was made without privilege may not touch its
+ * supplementary groups (user_namespaces(7), setgroups). */
+static bool explain_change(int result, uid_t uid, gid_t gid, struct error *why)
+{
+    int error = errno;
+
+    if (error == EINVAL && (result == CHANGE_OF_GID || result == CHANGE_OF_UID))
+        return error_set(why, "cannot become user %u and group %u: this user namespace does not "
+                              "map them (/proc/self/uid_map, gid_map); map them, or set User to "
+                              "one that is mapped", uid, gid);
+    if (result == CHANGE_OF_GROUPS)
+        return error_set(why, "cannot give up supplementary groups: %s (/proc/self/setgroups)",
+                         strerror(error));
+    return error_set(why, "cannot become user %u without capabilities: %s", uid, strerror(error));
+}
+
 bool drop_privileges(const char *empty, uid_t uid, gid_t gid, struct error *why)
 {
+    int changed;
+
     if (!enter(empty, why) || !isolate(why))
         return false;
     capng_clear(CAPNG_SELECT_ALL);
-    if (capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING) != 0)
-        return error_set(why, "cannot become user %u without capabilities", uid);
+    changed = capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
+    if (changed != 0)
+        return explain_change(changed, uid, gid, why);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (!is_powerless(uid, gid))

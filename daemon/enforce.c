@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "closing.h"
 #include "text.h"
 
 enum { TRIES = 3, DOUBLES_MAX = 16 };
@@ -63,8 +64,7 @@ static enum restore_result empty_chains(const char *path, struct error *why)
     return result;
 }
 
-/* A chain that another program's rule leads to cannot go; iptables-nft says so as if it
- * were busy. */
+/* A chain that another program's rule leads to cannot go. */
 static enum restore_result remove_or_empty_chains(const char *path, struct error *why)
 {
     enum restore_result result = remove_chains(path, why);
@@ -91,35 +91,38 @@ static enum restore_result remove_family(const char *path, struct error *why)
     if (result == RESTORE_REFUSED)
         return remove_or_empty_chains(path, why);
     if (result == RESTORE_DONE) {
-        error_set(why, "there are too many jumps to the chain portsmith-firewall");
+        error_set(why, "there are more than %d jumps to the chain portsmith-firewall; do this again "
+                       "until they are gone", DOUBLES_MAX);
         return RESTORE_REFUSED;
     }
     return result;
 }
 
-static enum restore_result try_plan(const char *path, int family, const struct plan *plan,
-                                    struct error *why)
+static enum restore_result try_plan(const struct xtables *xtables, int family,
+                                    const struct plan *plan, struct error *why)
 {
+    const char *path = xtables->paths[family];
     enum restore_result has_jump = run_jump(path, "-C", why);
     struct text text;
 
     if (has_jump != RESTORE_DONE && has_jump != RESTORE_REFUSED)
         return has_jump;
     helper_text_begin(&text);
-    ruleset_write(text.out, plan, family, has_jump == RESTORE_DONE);
+    ruleset_write(text.out, plan, family, has_jump == RESTORE_DONE,
+                  xtables->tells_sessions[family]);
     return run_text(&text, path, why);
 }
 
-static enum restore_result enforce_family(const char *path, int family, const struct plan *plan,
-                                          struct error *why)
+static enum restore_result enforce_family(const struct xtables *xtables, int family,
+                                          const struct plan *plan, struct error *why)
 {
     enum restore_result result = RESTORE_BUSY;
 
     if (!plan->is_confirmed && !plan->on_trial)
-        return remove_family(path, why);
+        return remove_family(xtables->paths[family], why);
     /* REFUSED too: another program may have changed things in between. */
     for (int i = 0; i < TRIES && result != RESTORE_DONE; i++)
-        result = try_plan(path, family, plan, why);
+        result = try_plan(xtables, family, plan, why);
     return result;
 }
 
@@ -132,7 +135,7 @@ static void undo(const struct xtables *xtables, int failed, const struct plan *b
 
     for (int family = IPV4; family <= failed; family++) {
         if (!xtables->in_use[family] ||
-            enforce_family(xtables->paths[family], family, before, &unused) == RESTORE_DONE ||
+            enforce_family(xtables, family, before, &unused) == RESTORE_DONE ||
             family == failed)
             continue;
         error_set(why, "%.300s; nor could IPv4 be made as it was: run portsmith-firewall restore",
@@ -148,7 +151,7 @@ enum restore_result enforce_plan(const struct xtables *xtables, const struct pla
 
         if (!xtables->in_use[family])
             continue;
-        result = enforce_family(xtables->paths[family], family, plan, why);
+        result = enforce_family(xtables, family, plan, why);
         if (result == RESTORE_DONE)
             continue;
         if (before)
@@ -168,8 +171,27 @@ bool enforce_looks_intact(const struct xtables *xtables, int family, const struc
     return run_text(&text, xtables->paths[family], &unused) == RESTORE_DONE;
 }
 
+enum enforce_state enforce_look(const struct config *c)
+{
+    struct xtables xtables;
+    struct error unused;
+    struct plan plan;
+
+    if (!closing_read(&plan, c, &unused))
+        return ENFORCE_UNKNOWN;
+    if (!plan.is_confirmed && !plan.on_trial)
+        return ENFORCE_NOTHING;
+    if (!helper_probe_choose(&xtables, c->backend, &unused))
+        return ENFORCE_UNKNOWN;
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (xtables.in_use[family] && !enforce_looks_intact(&xtables, family, &plan))
+            return ENFORCE_MISSING;
+    return ENFORCE_IN_FORCE;
+}
+
 bool enforce_removal(struct error *why)
 {
+    struct xtables unused;
     bool removed = true;
 
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++) {
@@ -184,5 +206,24 @@ bool enforce_removal(struct error *why)
             removed = false;
         }
     }
-    return removed;
+    /* Where its program is missing, what it wrote stays. */
+    return removed && helper_probe_choose(&unused, BACKEND_AUTO, why);
+}
+
+bool enforce_finds_portsmithd(void)
+{
+    for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++)
+        for (int family = IPV4; family < FAMILIES; family++) {
+            const char *path = helper_probe_program((enum backend)backend, family);
+            struct error unused;
+            struct text text;
+
+            if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)))
+                continue;
+            helper_text_begin(&text);
+            fputs("*mangle\n-C PREROUTING -j portsmith\nCOMMIT\n", text.out);
+            if (run_text(&text, path, &unused) == RESTORE_DONE)
+                return true;
+        }
+    return false;
 }

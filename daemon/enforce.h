@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "config.h"
 #include "error.h"
 #include "probe.h"
 #include "restore.h"
@@ -19,8 +20,21 @@ enum restore_result enforce_plan(const struct xtables *xtables, const struct pla
 /* Whether a family's firewall has what the plan says, which is not empty. */
 bool enforce_looks_intact(const struct xtables *xtables, int family, const struct plan *plan);
 
+enum enforce_state {
+    ENFORCE_NOTHING,  /* is to be closed */
+    ENFORCE_IN_FORCE,
+    ENFORCE_MISSING,  /* in some family at least */
+    ENFORCE_UNKNOWN,  /* what is to be closed cannot be read, or no program is there */
+};
+
+/* How it is with what portsmith-firewall was told to close. */
+enum enforce_state enforce_look(const struct config *c);
+
 /* Removes every trace, from both back ends. False with the reason when something stays;
  * a chain to which another program's rule leads is left there, without rules. */
 bool enforce_removal(struct error *why);
+
+/* Whether PREROUTING leads to portsmithd's rules, in any back end and family. */
+bool enforce_finds_portsmithd(void);
 
 #endif

@@ -160,7 +160,7 @@ bool enrol_remove(const struct config *c, const char *name, struct error *why)
 
 static bool write_profile(const struct enrolment *e, const struct config *c, struct error *why)
 {
-    char path[CONFIG_PROFILE_PATH_SIZE];
+    char path[CONFIG_PROFILE_PATH_SIZE], init[CONFIG_INIT_SIZE];
 
     config_profile_path(c, e->draft.profile.name, path);
     if (compose_file(path, compose_profile, e, c, why))
@@ -169,8 +169,8 @@ static bool write_profile(const struct enrolment *e, const struct config *c, str
         return error_set(why, "%s: the profile '%s' exists already; revoke it first, or take "
                               "another name", path, e->draft.profile.name);
     if (errno == ENOENT)
-        return error_set(why, "%s: no such directory; run portsmith-profile init",
-                         c->profile_directory);
+        return error_set(why, "%s: no such directory; run %s", c->profile_directory,
+                         config_init_command(e->config_file, init));
     return false;
 }
 

@@ -40,6 +40,11 @@ void findings_add(struct findings *f, enum finding_level level, const char *advi
     make_printable(finding->advice);
 }
 
+void findings_take_problem(void *f, const char *what, const char *advice)
+{
+    findings_add(f, FINDING_PROBLEM, advice, "%s", what);
+}
+
 size_t findings_problems(const struct findings *f)
 {
     size_t problems = 0;

@@ -169,7 +169,7 @@ static bool skip_link(struct rest *rest, enum frame_link link, uint16_t *type)
 
 /*@ requires \valid(rest) && readable(rest) && \valid(frame) && \valid(protocol);
     requires \separated(rest, frame, protocol, rest->bytes + (0 .. rest->size - 1));
-    assigns *rest, frame->source, *protocol;
+    assigns *rest, frame->source, frame->destination, *protocol;
     ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool enter_ipv4(struct frame *frame, struct rest *rest, uint8_t *protocol)
 {
@@ -186,13 +186,14 @@ static bool enter_ipv4(struct frame *frame, struct rest *rest, uint8_t *protocol
         return false;
     *protocol = ip[9];
     frame->source = address_from_ipv4(ip + 12);
+    frame->destination = address_from_ipv4(ip + 16);
     rest->size = total;
     return skip(rest, header);
 }
 
 /*@ requires \valid(rest) && readable(rest) && \valid(frame) && \valid(protocol);
     requires \separated(rest, frame, protocol, rest->bytes + (0 .. rest->size - 1));
-    assigns *rest, frame->source, *protocol;
+    assigns *rest, frame->source, frame->destination, *protocol;
     ensures readable(rest) && part_of(rest, \old(rest->bytes), \old(rest->size)); */
 static bool enter_ipv6(struct frame *frame, struct rest *rest, uint8_t *protocol)
 {
@@ -206,6 +207,7 @@ static bool enter_ipv6(struct frame *frame, struct rest *rest, uint8_t *protocol
     if (payload > rest->size - IPV6_HEADER)
         return false;
     memcpy(frame->source.bytes, ip + 8, sizeof frame->source.bytes);
+    memcpy(frame->destination.bytes, ip + 24, sizeof frame->destination.bytes);
     /* A mapped address has no business on the wire (RFC 4291, 2.5.5.2), and
      * would pass for the IPv4 one. */
     if (address_is_ipv4(&frame->source))

@@ -21,8 +21,14 @@ enum frame_link {
     LINK_LOOP,      /* DLT_LOOP: address family, network order */
 };
 
+/* So many UDP datagrams of one flow and one size the kernel may have merged into one that
+ * is taken apart here (UDP_SEGMENT, udp(7); GRO): two knocks, for one, where the network
+ * duplicates packets. Its UDP length is then that of all, and no capture tells the size
+ * of one. */
+enum { FRAME_MERGED_MAX = 4 };
+
 struct frame {
-    struct address source; /* of the IP header */
+    struct address source, destination; /* of the IP header */
     enum transport transport;
     uint16_t port;          /* destination port, host order; 0 of ICMP, which has none */
     const uint8_t *payload; /* of the packet; points into the frame */

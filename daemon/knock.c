@@ -17,22 +17,38 @@ static bool came_to(const struct client *client, const struct frame *frame)
     return frame->transport == TRANSPORT_ICMP || frame->port == client->port;
 }
 
+/* Opens the first knock of the frame, which is all of it unless the kernel has merged
+ * several; how many, or 0 if the key does not fit. */
+static unsigned open_first(struct helper_request *message, const struct frame *frame,
+                           const struct client *client)
+{
+    for (unsigned knocks = 1; knocks <= FRAME_MERGED_MAX; knocks++) {
+        size_t size = frame->size / knocks;
+
+        if (frame->size % knocks == 0 && size >= DATAGRAM_MIN && size <= DATAGRAM_MAX &&
+            envelope_open(message->request, message->signature, client->envelope_key,
+                          frame->payload, size))
+            return knocks;
+    }
+    return 0;
+}
+
 /* Opens the envelope into *message; NULL when no client's key fits. */
 static struct client *open_envelope(struct helper_request *message, const struct frame *frame,
-                                    const struct roster *roster)
+                                    const struct roster *roster, struct counters *counters)
 {
     struct client *client;
+    unsigned knocks;
 
-    if (frame->size < DATAGRAM_MIN || frame->size > DATAGRAM_MAX)
+    if (frame->size < DATAGRAM_MIN)
         return NULL;
     envelope_claimed_key_id(message->key_id, roster->gate, frame->payload);
     client = roster_find(roster, message->key_id);
     if (!client || !came_to(client, frame))
         return NULL;
-    return envelope_open(message->request, message->signature, client->envelope_key, frame->payload,
-                         frame->size)
-               ? client
-               : NULL;
+    knocks = open_first(message, frame, client);
+    counters->merged += knocks > 1;
+    return knocks > 0 ? client : NULL;
 }
 
 /* A knock that the helper will refuse is passed on now and then, so that it can
@@ -56,7 +72,7 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
                    const struct roster *roster, const struct knock_limits *limits,
                    struct counters *counters)
 {
-    struct client *client = open_envelope(message, frame, roster);
+    struct client *client = open_envelope(message, frame, roster, counters);
     struct request request;
     bool timely;
 
@@ -65,7 +81,7 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
         return false;
     }
     counters->authentic++;
-    if (!request_decode(&request, message->request) || !address_is_grantable(&frame->source)) {
+    if (!request_decode(&request, message->request) || !address_is_foreign(&frame->source)) {
         counters->malformed++;
         return false;
     }
@@ -82,8 +98,11 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
         counters->throttled++;
         return false;
     }
-    if (timely) /* one that is not may be sent again once the clock is right */
+    if (timely) { /* one that is not may be sent again once the clock is right */
         roster_note_pending(client, request.counter);
+        counters->elsewhere += request.has_address &&
+                               !address_equal(&request.address, &frame->source);
+    }
     message->verb = request.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
     message->observed = frame->source;
     return true;

@@ -54,7 +54,7 @@ size_t links_find(struct link links[static LINKS_MAX])
     if (getifaddrs(&all) != 0)
         return 0;
     for (const struct ifaddrs *one = all; one && count < LINKS_MAX; one = one->ifa_next)
-        if (one->ifa_addr && one->ifa_addr->sa_family == AF_PACKET)
+        if (!one->ifa_addr || one->ifa_addr->sa_family == AF_PACKET) /* a tunnel may have none */
             take_link(&links[count++], one);
     freeifaddrs(all);
     find_default_routes(links, count, "/proc/net/route", AF_INET);
@@ -70,6 +70,59 @@ bool links_is_watched(const struct link *link, const struct config *config)
         if (strcmp(config->interfaces[i], link->name) == 0)
             return true;
     return false;
+}
+
+size_t links_of_strangers(struct link links[static LINKS_MAX], const struct config *config)
+{
+    bool is_any = config->interface_count == 1 && strcmp(config->interfaces[0], "any") == 0;
+    size_t all = links_find(links), count = 0;
+    bool only_routes = false;
+
+    for (size_t i = 0; i < all; i++)
+        only_routes |= is_any && links[i].has_default_route;
+    for (size_t i = 0; i < all; i++)
+        if (links_is_watched(&links[i], config) && (!only_routes || links[i].has_default_route))
+            links[count++] = links[i];
+    return count;
+}
+
+static bool is_docker(const char *name)
+{
+    enum { ID = 12 }; /* as many hexadecimal digits */
+
+    return strcmp(name, "docker0") == 0 ||
+           (strncmp(name, "br-", 3) == 0 && strlen(name) == 3 + ID &&
+            strspn(name + 3, "0123456789abcdef") == ID);
+}
+
+static bool has_in_its_network(const struct ifaddrs *one, const struct address *to)
+{
+    struct address own, mask;
+
+    if (!one->ifa_addr || !one->ifa_netmask || !address_from_sockaddr(&own, one->ifa_addr) ||
+        !address_from_sockaddr(&mask, one->ifa_netmask) ||
+        address_is_ipv4(&own) != address_is_ipv4(to))
+        return false;
+    for (size_t i = 0; i < sizeof to->bytes; i++)
+        if ((own.bytes[i] ^ to->bytes[i]) & mask.bytes[i])
+            return false;
+    return true;
+}
+
+bool links_find_docker(const struct address *to, char name[static CONFIG_INTERFACE_NAME_SIZE])
+{
+    struct ifaddrs *all;
+    bool found = false;
+
+    if (getifaddrs(&all) != 0)
+        return false;
+    for (const struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
+        found = is_docker(one->ifa_name) && has_in_its_network(one, to);
+        if (found)
+            snprintf(name, CONFIG_INTERFACE_NAME_SIZE, "%.15s", one->ifa_name);
+    }
+    freeifaddrs(all);
+    return found;
 }
 
 const struct link *links_by_name(const struct link *links, size_t count, const char *name)

@@ -23,15 +23,25 @@ static bool is_loopback(const char *address)
     return IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+/* Where a line's socket listens, and on which port. */
+static enum listeners read_line(const char *line, uint8_t protocol, uint16_t *port)
+{
+    unsigned wanted = protocol == IPPROTO_TCP ? TCP_LISTEN_STATE : UDP_UNCONNECTED_STATE;
+    char address[33], number[5], state[3];
+
+    if (sscanf(line, "%*s %32[0-9A-F]:%4s %*s %2s", address, number, state) != 3 ||
+        strtoul(state, NULL, 16) != wanted)
+        return LISTENERS_NONE;
+    *port = (uint16_t)strtoul(number, NULL, 16);
+    return is_loopback(address) ? LISTENERS_LOCAL : LISTENERS_REACHABLE;
+}
+
 static enum listeners judge_line(const char *line, const struct service *service)
 {
-    unsigned wanted = service->protocol == IPPROTO_TCP ? TCP_LISTEN_STATE : UDP_UNCONNECTED_STATE;
-    char address[33], port[5], state[3];
+    uint16_t port = 0;
+    enum listeners one = read_line(line, service->protocol, &port);
 
-    if (sscanf(line, "%*s %32[0-9A-F]:%4s %*s %2s", address, port, state) != 3 ||
-        strtoul(port, NULL, 16) != service->port || strtoul(state, NULL, 16) != wanted)
-        return LISTENERS_NONE;
-    return is_loopback(address) ? LISTENERS_LOCAL : LISTENERS_REACHABLE;
+    return port == service->port ? one : LISTENERS_NONE;
 }
 
 static enum listeners search_file(const char *path, const struct service *service)
@@ -57,4 +67,27 @@ enum listeners listeners_find(const struct service *service)
     enum listeners one = search_file(ipv4, service), other = search_file(ipv6, service);
 
     return one > other ? one : other;
+}
+
+static void hand_on(const char *path, uint8_t protocol, listeners_handler *handle, void *into)
+{
+    FILE *file = fopen(path, "re");
+    char line[LINE_SIZE];
+
+    while (file && fgets(line, sizeof line, file)) {
+        struct service service = {.protocol = protocol};
+
+        if (read_line(line, protocol, &service.port) == LISTENERS_REACHABLE)
+            handle(into, &service);
+    }
+    if (file)
+        fclose(file);
+}
+
+void listeners_each(listeners_handler *handle, void *into)
+{
+    hand_on("/proc/net/tcp", IPPROTO_TCP, handle, into);
+    hand_on("/proc/net/tcp6", IPPROTO_TCP, handle, into);
+    hand_on("/proc/net/udp", IPPROTO_UDP, handle, into);
+    hand_on("/proc/net/udp6", IPPROTO_UDP, handle, into);
 }

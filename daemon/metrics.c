@@ -23,8 +23,12 @@ static const struct metric {
      offsetof(struct counters, dropped)},
     {"garbage_frames_total", "Frames that held no knock for this server.",
      offsetof(struct counters, garbage)},
+    {"foreign_frames_total", "Of those, frames that only came by, for other hosts.",
+     offsetof(struct counters, foreign)},
     {"authentic_knocks_total", "Knocks whose envelope opened.",
      offsetof(struct counters, authentic)},
+    {"merged_knocks_total", "Authentic knocks, each the first of several in one frame.",
+     offsetof(struct counters, merged)},
     {"malformed_knocks_total", "Authentic knocks without a valid request or source address.",
      offsetof(struct counters, malformed)},
     {"untimely_knocks_total", "Authentic knocks outside MaxSkew.", offsetof(struct counters, untimely)},
@@ -36,6 +40,8 @@ static const struct metric {
      offsetof(struct counters, unsent)},
     {"passed_knocks_total", "Authentic knocks that the helper judged or is to judge.",
      offsetof(struct counters, passed)},
+    {"elsewhere_knocks_total", "Passed knocks that sign another address than they came from.",
+     offsetof(struct counters, elsewhere)},
     {"granted_knocks_total", "Knocks that opened, extended or closed something.",
      offsetof(struct counters, granted)},
     {"refused_knocks_total", "Knocks that the helper refused.", offsetof(struct counters, refused)},
@@ -67,6 +73,19 @@ static void write_refusals(FILE *out, const struct pair *pair)
                     verdict_name(i), pair_count(pair, i));
 }
 
+static const char *in_force(uint32_t rules)
+{
+    switch (rules) {
+    case HELPER_RULES_IN_FORCE:
+    case HELPER_RULES_CONTESTED:
+        return "1";
+    case HELPER_RULES_MISSING:
+        return "0";
+    default:
+        return "NaN";
+    }
+}
+
 /* How much was written; 0: there was no room. */
 static size_t write_all(char *text, size_t size, const struct counters *counters,
                         const struct pair *pair)
@@ -78,6 +97,9 @@ static size_t write_all(char *text, size_t size, const struct counters *counters
         return 0;
     begin_metric(out, "up", "gauge", "Whether knocks are heard.");
     fprintf(out, "portsmith_up %d\n", pair->helper != 0 && pair->sniffer != 0);
+    begin_metric(out, "rules_in_force", "gauge",
+                 "Whether Portsmith's rules are in the firewall; NaN: not known.");
+    fprintf(out, "portsmith_rules_in_force %s\n", in_force(pair->rules));
     begin_metric(out, "live_grants", "gauge", "Grants whose windows are not over.");
     fprintf(out, "portsmith_live_grants %" PRIu32 "\n", pair->live);
     write_counters(out, counters);

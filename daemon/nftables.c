@@ -1,12 +1,16 @@
 #include "nftables.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tool.h"
 
-enum { DEPTH_MAX = 16 };
+enum {
+    DEPTH_MAX = 16,
+    STEPS_MAX = 1000000, /* jumps can lead through a chain in very many ways */
+};
 
 enum match { NO, MAYBE, YES };
 
@@ -18,6 +22,8 @@ struct walk {
     bool ipv6;
     const struct packet *packet;
     bool may_accept; /* by what may match */
+    bool untracked;  /* for certain */
+    unsigned steps;
 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -61,10 +67,10 @@ static bool is_family(const struct walk *walk, const json_t *value)
            strcmp(json_string_value(value), walk->ipv6 ? "ipv6" : "ipv4") == 0;
 }
 
-static bool is_new(const struct walk *walk, const json_t *value)
+static bool is_state(const struct walk *walk, const json_t *value)
 {
-    (void)walk;
-    return json_is_string(value) && strcmp(json_string_value(value), "new") == 0;
+    return json_is_string(value) &&
+           strcmp(json_string_value(value), walk->packet->is_untracked ? "untracked" : "new") == 0;
 }
 
 static bool is_never(const struct walk *walk, const json_t *value)
@@ -120,26 +126,34 @@ static is_value *find_payload(const struct walk *walk, const json_t *payload, bo
                  strcmp(protocol, service_protocol(&walk->packet->service)) != 0) ||
                 strcmp(protocol, "icmp") == 0 || strcmp(protocol, "icmpv6") == 0 ||
                 strcmp(protocol, walk->ipv6 ? "ip" : "ip6") == 0;
-    if ((is_transport || strcmp(protocol, "th") == 0) && strcmp(field, "dport") == 0)
+    if ((is_transport || strcmp(protocol, "th") == 0) &&
+        strcmp(field, walk->packet->is_reply ? "sport" : "dport") == 0)
         return is_port;
     if (strcmp(field, "protocol") == 0 || strcmp(field, "nexthdr") == 0)
         return is_protocol;
     return NULL;
 }
 
-static is_value *find_other(const json_t *left)
+/* It has come in by the interface, or leaves by it. */
+static bool tells_interface(const struct walk *walk, const char *meta)
+{
+    return walk->packet->is_reply ? strcmp(meta, "oifname") == 0 || strcmp(meta, "oif") == 0
+                                  : strcmp(meta, "iifname") == 0 || strcmp(meta, "iif") == 0;
+}
+
+static is_value *find_other(const struct walk *walk, const json_t *left)
 {
     const char *meta = text_of(json_object_get(left, "meta"), "key");
     const char *ct = text_of(json_object_get(left, "ct"), "key");
 
     if (strcmp(meta, "l4proto") == 0)
         return is_protocol;
-    if (strcmp(meta, "iifname") == 0 || strcmp(meta, "iif") == 0)
+    if (tells_interface(walk, meta))
         return is_interface;
     if (strcmp(meta, "nfproto") == 0)
         return is_family;
     if (strcmp(ct, "state") == 0)
-        return is_new;
+        return is_state;
     return strcmp(ct, "status") == 0 ? is_never : NULL;
 }
 
@@ -150,7 +164,7 @@ static enum match match_statement(const struct walk *walk, const json_t *stateme
     const json_t *payload = json_object_get(left, "payload");
     const char *operator = text_of(statement, "op");
     bool is_wrong = false;
-    is_value *is = payload ? find_payload(walk, payload, &is_wrong) : find_other(left);
+    is_value *is = payload ? find_payload(walk, payload, &is_wrong) : find_other(walk, left);
     enum match match;
 
     if (is_wrong)
@@ -178,8 +192,10 @@ static enum outcome weigh(struct walk *walk, enum match match, enum outcome outc
 static enum outcome jump(struct walk *walk, enum match match, const json_t *where, bool for_good,
                          unsigned depth)
 {
+    const bool untracked = walk->untracked;
     enum outcome outcome = walk_chain(walk, text_of(where, "target"), depth + 1);
 
+    walk->untracked &= match == YES || untracked;
     if (outcome == GOES_ON || outcome == LEAVES)
         outcome = for_good ? LEAVES : GOES_ON;
     return weigh(walk, match, outcome);
@@ -206,6 +222,8 @@ static bool follow_statement(struct walk *walk, const char *name, const json_t *
                      : is_neutral(name)         ? YES
                                                 : MAYBE;
 
+    if (strcmp(name, "notrack") == 0 && *match == YES && !walk->may_accept)
+        walk->untracked = true;
     if (strcmp(name, "accept") == 0)
         *outcome = weigh(walk, *match, ACCEPTED);
     else if (strcmp(name, "drop") == 0 || strcmp(name, "reject") == 0)
@@ -251,13 +269,13 @@ static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned de
     const json_t *item;
     size_t i;
 
-    if (depth > DEPTH_MAX) {
-        walk->may_accept = true;
-        return GOES_ON;
-    }
     json_array_foreach(walk->all, i, item) {
         const json_t *rule = json_object_get(item, "rule");
 
+        if (walk->steps++ > STEPS_MAX || depth > DEPTH_MAX) {
+            walk->may_accept = true;
+            break;
+        }
         if (rule && is_in_table(walk, rule) && strcmp(text_of(rule, "chain"), chain) == 0)
             outcome = follow_rule(walk, rule, depth);
         if (outcome != GOES_ON)
@@ -280,6 +298,14 @@ static bool sees_family(const char *family, bool ipv6)
     return strcmp(family, "inet") == 0 || strcmp(family, ipv6 ? "ip6" : "ip") == 0;
 }
 
+/* A walk that begins at a base chain of a ruleset. */
+static struct walk walk_from(const json_t *chain, const json_t *all, bool ipv6,
+                             const struct packet *packet)
+{
+    return (struct walk){.all = all, .family = text_of(chain, "family"),
+                         .table = text_of(chain, "table"), .ipv6 = ipv6, .packet = packet};
+}
+
 static bool drops(struct walk *walk, const json_t *chain)
 {
     enum outcome outcome = walk_chain(walk, text_of(chain, "name"), 0);
@@ -297,8 +323,7 @@ void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *
 
     json_array_foreach(all, i, item) {
         const json_t *chain = json_object_get(item, "chain");
-        struct walk walk = {.all = all, .family = text_of(chain, "family"),
-                            .table = text_of(chain, "table"), .ipv6 = ipv6, .packet = packet};
+        struct walk walk = walk_from(chain, all, ipv6, packet);
 
         if (strcmp(text_of(chain, "hook"), "input") == 0 && sees_family(walk.family, ipv6) &&
             !is_iptables_chain(chain) && drops(&walk, chain))
@@ -306,9 +331,60 @@ void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *
     }
 }
 
-json_t *nftables_read(struct error *why)
+/* ---- what is not tracked ---------------------------------------------------- */
+
+/* Before connection tracking has had a look: NF_IP_PRI_CONNTRACK. */
+static bool is_early(const json_t *chain)
 {
-    static const char *const arguments[] = {"-j", "list", "ruleset", NULL};
+    enum { CONNTRACK = -200 };
+    const char *hook = text_of(chain, "hook"), *family = text_of(chain, "family");
+
+    return (strcmp(hook, "prerouting") == 0 || strcmp(hook, "output") == 0) &&
+           json_integer_value(json_object_get(chain, "prio")) < CONNTRACK &&
+           (sees_family(family, false) || sees_family(family, true));
+}
+
+bool nftables_is_untracked(const json_t *ruleset, bool ipv6, const struct packet *packet,
+                           char *by, size_t size)
+{
+    const json_t *all = json_object_get(ruleset, "nftables"), *item;
+    size_t i;
+
+    json_array_foreach(all, i, item) {
+        const json_t *chain = json_object_get(item, "chain");
+        struct walk walk = walk_from(chain, all, ipv6, packet);
+
+        if (!is_early(chain) || !sees_family(walk.family, ipv6) ||
+            (strcmp(text_of(chain, "hook"), "output") == 0) != packet->is_reply)
+            continue;
+        walk_chain(&walk, text_of(chain, "name"), 0);
+        if (!walk.untracked)
+            continue;
+        snprintf(by, size, "notrack in the nftables chain %s %.60s %.60s", walk.family, walk.table,
+                 text_of(chain, "name"));
+        return true;
+    }
+    return false;
+}
+
+bool nftables_has_statement(const json_t *ruleset, const char *name)
+{
+    const json_t *item, *statement;
+    size_t i, j;
+
+    json_array_foreach(json_object_get(ruleset, "nftables"), i, item) {
+        json_array_foreach(json_object_get(json_object_get(item, "rule"), "expr"), j, statement) {
+            if (json_object_get(statement, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- reading ---------------------------------------------------------------- */
+
+static json_t *list(const char *const *arguments, struct error *why)
+{
     const char *path = access("/usr/sbin/nft", X_OK) == 0 ? "/usr/sbin/nft" : "/sbin/nft";
     json_t *ruleset = NULL;
     struct tool tool;
@@ -321,4 +397,56 @@ json_t *nftables_read(struct error *why)
         error_set(why, "%s: %.300s", path, tool.said);
     free(tool.said);
     return ruleset;
+}
+
+json_t *nftables_read(struct error *why)
+{
+    static const char *const arguments[] = {"-j", "list", "ruleset", NULL};
+
+    return list(arguments, why);
+}
+
+/* nft takes its arguments for one text: a name that could be more than a name is none. */
+static bool is_plain(const char *name)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+
+    return *name && name[strspn(name, plain)] == '\0';
+}
+
+/* Adds the items of a table to `all`, unless they are there. */
+static void add_table(json_t *all, const json_t *chain)
+{
+    const char *family = text_of(chain, "family"), *table = text_of(chain, "table");
+    const char *const arguments[] = {"-j", "-t", "list", "table", family, table, NULL};
+    struct error unused;
+    const json_t *item;
+    json_t *read;
+    size_t i;
+
+    json_array_foreach(all, i, item) {
+        if (strcmp(text_of(json_object_get(item, "table"), "name"), table) == 0 &&
+            strcmp(text_of(json_object_get(item, "table"), "family"), family) == 0)
+            return;
+    }
+    read = is_plain(table) ? list(arguments, &unused) : NULL;
+    json_array_extend(all, json_object_get(read, "nftables"));
+    json_decref(read);
+}
+
+/* Those tables alone: a whole ruleset may be large. */
+json_t *nftables_read_early(void)
+{
+    static const char *const arguments[] = {"-j", "list", "chains", NULL};
+    struct error unused;
+    json_t *chains = list(arguments, &unused), *all = json_array();
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(chains, "nftables"), i, item) {
+        if (is_early(json_object_get(item, "chain")))
+            add_table(all, json_object_get(item, "chain"));
+    }
+    json_decref(chains);
+    return json_pack("{s:o}", "nftables", all);
 }

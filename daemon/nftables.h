@@ -14,6 +14,18 @@
  * that nft is not installed. */
 json_t *nftables_read(struct error *why);
 
+/* Of the same only the tables with chains that come before connection tracking, where notrack
+ * has an effect; without the content of sets. NULL without memory. */
+json_t *nftables_read_early(void);
+
+/* Whether such a chain keeps the kernel for certain from tracking strangers' packets like
+ * this one; `by` says which. A NULL ruleset does not. */
+bool nftables_is_untracked(const json_t *ruleset, bool ipv6, const struct packet *packet,
+                           char *by, size_t size);
+
+/* Whether a rule has a statement of that name. */
+bool nftables_has_statement(const json_t *ruleset, const char *name);
+
 /* `family`, `table` and `chain` as nft calls them. */
 typedef void nftables_found(void *data, const char *family, const char *table, const char *chain);
 

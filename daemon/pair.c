@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,9 @@
 #include "clock.h"
 #include "file.h"
 #include "log.h"
-#include "sniffer.h"
+#include "sniffermessage.h"
+#include "tracking.h"
+#include "vrf.h"
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
@@ -31,7 +35,7 @@ enum {
 
 void pair_init(struct pair *pair)
 {
-    *pair = (struct pair){.lifeline = -1, .control = -1};
+    *pair = (struct pair){.lifeline = -1, .control = -1, .news = -1};
 }
 
 static void close_if_open(int *fd)
@@ -45,10 +49,6 @@ static void close_if_open(int *fd)
 
 static void describe_end(const char *who, pid_t child, int status)
 {
-    if (pair_lost_capture(status)) {
-        log_info("a capture has ended: its interface is gone");
-        return;
-    }
     if (WIFSIGNALED(status))
         log_warnx("%s (pid %ld) was ended by signal %d (%s)", who, (long)child, WTERMSIG(status),
                   strsignal(WTERMSIG(status)));
@@ -72,8 +72,9 @@ pid_t pair_reap(pid_t child, int *status)
     return waitpid(ended.si_pid, status, 0);
 }
 
-/* Waits for a child that was told to end; kills one that does not. Returns its
- * wait status. */
+/* Waits for a child that was told to end; kills one that does not. Returns its wait
+ * status. One that may not be killed is left behind, as if it had failed, and is reaped
+ * once it has ended. */
 static int await_end(pid_t child, const char *who, int patience_ms)
 {
     int64_t deadline = clock_boot_ns() + (int64_t)patience_ms * NSEC_PER_MSEC;
@@ -82,7 +83,11 @@ static int await_end(pid_t child, const char *who, int patience_ms)
     while (pair_reap(child, &status) == 0) {
         if (clock_boot_ns() >= deadline) {
             log_warnx("%s (pid %ld) does not end: killing it", who, (long)child);
-            kill(child, SIGKILL);
+            if (kill(child, SIGKILL) != 0) { /* a sniffer is another user's: CAP_KILL */
+                log_warn("%s (pid %ld) cannot be killed and is left behind; end it by hand, and "
+                         "give portsmithd CAP_KILL", who, (long)child);
+                return W_EXITCODE(EXIT_FAILURE, 0);
+            }
             deadline = INT64_MAX;
         }
         poll(NULL, 0, POLL_MS);
@@ -107,6 +112,8 @@ static bool is_sound(const struct helper_answer *answer)
         return false;
     if (answer->backend != BACKEND_NFT && answer->backend != BACKEND_LEGACY)
         return false;
+    if (answer->rules > HELPER_RULES_CONTESTED)
+        return false;
     for (uint32_t i = 0; i < answer->count; i++)
         if (answer->grants[i].service.protocol != IPPROTO_TCP &&
             answer->grants[i].service.protocol != IPPROTO_UDP)
@@ -127,6 +134,7 @@ static uint32_t receive_event(struct pair *pair, struct helper_answer *answer)
         return UINT32_MAX;
     memcpy(pair->verdicts, answer->verdicts, sizeof pair->verdicts);
     pair->live = answer->live;
+    pair->rules = answer->rules;
     return HELPER_ANSWER;
 }
 
@@ -149,6 +157,7 @@ static void bury_helper(struct pair *pair)
         pair->verdicts_before[i] += pair->verdicts[i];
     memset(pair->verdicts, 0, sizeof pair->verdicts);
     pair->helper = 0;
+    pair->rules = HELPER_RULES_UNKNOWN;
     close_if_open(&pair->control);
 }
 
@@ -181,27 +190,6 @@ void pair_end(struct pair *pair, bool remove_grants)
     end_helper(pair, remove_grants);
 }
 
-bool pair_lost_capture(int status)
-{
-    return WIFEXITED(status) && WEXITSTATUS(status) == SNIFFER_EXIT_CAPTURE_ENDED;
-}
-
-bool pair_note_end(struct pair *pair, pid_t child, int status)
-{
-    if (child == pair->sniffer) {
-        describe_end("the sniffer", child, status);
-        pair->sniffer = 0;
-        close_if_open(&pair->lifeline);
-        return true;
-    }
-    if (child == pair->helper) {
-        describe_end("the helper", child, status);
-        bury_helper(pair);
-        return true;
-    }
-    return false;
-}
-
 uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer)
 {
     uint32_t event = receive_event(pair, answer);
@@ -217,9 +205,10 @@ uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer)
 
 /* ---- interfaces --------------------------------------------------------- */
 
-/* The kernel's index of an interface that is up, else 0. "any" is always there. */
+/* The kernel's index of an interface that is up and no VRF, else 0. "any" is always there. */
 static uint32_t usable_index(const char *interface)
 {
+    char members[VRF_MEMBERS_SIZE];
     struct ifreq request = {0};
     int fd;
     bool up;
@@ -232,7 +221,7 @@ static uint32_t usable_index(const char *interface)
     snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
     up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP);
     close(fd);
-    return up ? if_nametoindex(interface) : 0;
+    return up && !vrf_is(interface, members) ? if_nametoindex(interface) : 0;
 }
 
 static bool is_gone(const char *interface)
@@ -253,96 +242,222 @@ bool pair_has_other_interfaces(const struct pair *pair, const struct config *con
     return false;
 }
 
-/* ---- the sniffer -------------------------------------------------------- */
-
-/* False when it ended, or said nothing, before its captures were open. */
-static bool await_captures(int lifeline)
+/* Whether one that is captured is not what it was. */
+static bool lost_interface(const struct pair *pair, const struct config *config)
 {
-    struct pollfd fd = {.fd = lifeline, .events = POLLIN};
-    char byte;
-    int n;
-
-    do
-        n = poll(&fd, 1, WAIT_MS);
-    while (n < 0 && errno == EINTR);
-    return n == 1 && read(lifeline, &byte, 1) == 1;
+    for (size_t i = 0; i < config->interface_count; i++)
+        if (pair->interfaces[i] != 0 && usable_index(config->interfaces[i]) != pair->interfaces[i])
+            return true;
+    return false;
 }
 
-static bool start_sniffer(struct pair *pair, struct config *config, struct counters *counters,
-                          int helper, bool trace)
+/* A sniffer's word that a capture has ended is not enough: a hostile one would be started
+ * again at once, as often as it likes. */
+enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_t child,
+                            int status)
 {
-    struct sniffer_start start = {
-        .config = config, .counters = counters, .helper = helper, .trace = trace};
-    int lifeline[2];
+    static struct log_limit said; /* accidents happen no more often than the delay allows */
 
-    for (size_t i = 0; i < config->interface_count; i++) {
-        pair->interfaces[i] = usable_index(config->interfaces[i]);
-        if (pair->interfaces[i] != 0)
-            start.links |= 1u << i;
-        else
-            log_warnx("interface %s is not there or is down: waiting for it",
-                      config->interfaces[i]);
+    if (child == pair->helper) {
+        describe_end("the helper", child, status);
+        bury_helper(pair);
+        return PAIR_END_ACCIDENT;
     }
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, lifeline) != 0)
-        return false;
-    pair->sniffer = fork();
-    if (pair->sniffer == 0) {
-        start.lifeline = lifeline[1];
-        sniffer_run(&start);
+    if (child != pair->sniffer)
+        return PAIR_END_OF_ANOTHER;
+    pair->sniffer = 0;
+    close_if_open(&pair->lifeline);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SNIFFER_EXIT_CAPTURE_ENDED &&
+        lost_interface(pair, config)) {
+        log_info_limited(&said, LINES_A_MINUTE, "a capture has ended: its interface is gone");
+        return PAIR_END_INTERFACE;
     }
-    close(lifeline[1]);
-    pair->lifeline = lifeline[0];
-    if (pair->sniffer < 0) {
-        pair->sniffer = 0;
-        return false;
-    }
-    return await_captures(pair->lifeline);
+    describe_end("the sniffer", child, status);
+    return PAIR_END_ACCIDENT;
 }
 
-/* ---- the helper --------------------------------------------------------- */
+/* ---- starting programs -------------------------------------------------- */
 
-/* Descriptors that become 3 to 6 in the helper, in that order. */
-struct inheritance {
-    int fds[4];
-};
+enum { FIRST_FD = 3, INHERITED_MAX = 5 };
+_Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
+                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD,
+               "what they inherit is in this order");
 
-static pid_t spawn_helper(const struct inheritance *from)
+/* By exec: its memory is laid out anew, with a canary of its own, and holds nothing of
+ * ours. The descriptors become its 3, 4 and so on. */
+static pid_t spawn(const char *path, const int *descriptors, int count)
 {
-    char *const argv[] = {strdupa("portsmith-helper"), NULL};
+    char *const argv[] = {strdupa(basename(path)), NULL};
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
-    pid_t helper = 0;
+    pid_t child = 0;
     int error;
 
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    for (int i = 0; i < 4; i++)
-        posix_spawn_file_actions_adddup2(&actions, from->fds[i], HELPER_FD_SUPERVISOR + i);
-    posix_spawn_file_actions_addclosefrom_np(&actions, HELPER_FD_RUN + 1);
+    for (int i = 0; i < count; i++)
+        posix_spawn_file_actions_adddup2(&actions, descriptors[i], FIRST_FD + i);
+    posix_spawn_file_actions_addclosefrom_np(&actions, FIRST_FD + count);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    error = posix_spawn(&helper, PORTSMITH_HELPER, &actions, &attributes, argv, environment);
+    error = posix_spawn(&child, path, &actions, &attributes, argv, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (error) {
         errno = error;
-        log_warn("cannot start %s", PORTSMITH_HELPER);
+        log_warn("cannot start %s", path);
         return 0;
     }
-    return helper;
+    return child;
 }
 
-/* A high copy of `fd`, so that putting copies at 3 to 6 overwrites none. */
+/* A high copy of `fd`, so that putting copies at 3 to 7 overwrites none. */
 static int high_copy(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
 }
+
+/* Starts a program with our end of its socket in *ours, the other end at 3, and copies of
+ * `count` descriptors from 4 on. 0 with the reason in the log; *ours may be open then,
+ * too. */
+static pid_t start_program(const char *path, int *ours, const int *descriptors, int count)
+{
+    static const struct timeval patience = {.tv_sec = WAIT_MS / 1000};
+    int copies[INHERITED_MAX], ends[2];
+    bool all = true;
+    pid_t child = 0;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        log_warn("cannot make a socket pair");
+        return 0;
+    }
+    /* One that does not read what it is told does not hold us up for good. */
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    copies[0] = high_copy(ends[1]);
+    close(ends[1]);
+    for (int i = 0; i < count; i++)
+        copies[i + 1] = high_copy(descriptors[i]);
+    for (int i = 0; i <= count; i++)
+        all = all && copies[i] >= 0;
+    if (all)
+        child = spawn(path, copies, count + 1);
+    else
+        log_warn("cannot prepare the descriptors of %s", path);
+    for (int i = 0; i <= count; i++)
+        close_if_open(&copies[i]);
+    *ours = ends[0];
+    return child;
+}
+
+/* ---- the sniffer -------------------------------------------------------- */
+
+/* Those that are there; notes which in *pair, and says which are not. */
+static void choose_interfaces(struct pair *pair, struct sniffer_setup *setup,
+                              const struct config *config)
+{
+    static struct log_limit said;
+    char members[VRF_MEMBERS_SIZE];
+
+    for (size_t i = 0; i < config->interface_count; i++) {
+        const char *name = config->interfaces[i];
+
+        pair->interfaces[i] = usable_index(name);
+        if (pair->interfaces[i] != 0)
+            memcpy(setup->interfaces[setup->interface_count++], name, sizeof *setup->interfaces);
+        else if (!vrf_is(name, members))
+            log_warnx_limited(&said, LINES_A_MINUTE,
+                              "interface %s is not there or is down: waiting for it", name);
+    }
+}
+
+static void fill_sniffer_setup(struct sniffer_setup *setup, const struct config *config,
+                               const struct pair_options *options)
+{
+    memset(setup, 0, sizeof *setup);
+    setup->foreground = options->foreground;
+    setup->debug = options->debug;
+    setup->trace = options->trace;
+    setup->skew_checked = config->skew_checked;
+    setup->max_skew = config->max_skew;
+    setup->transports = config->transports;
+    setup->uid = config->uid;
+    setup->gid = config->gid;
+    setup->profile_count = (uint32_t)config->profile_count;
+    setup->port_count = config->port_count;
+    memcpy(setup->ports, config->ports, sizeof setup->ports);
+    snprintf(setup->empty, sizeof setup->empty, "%s/empty", config->run_directory);
+    memcpy(setup->server_public, config->server_public, KEY_SIZE);
+}
+
+static bool send_sniffer_setup(int sniffer, const struct sniffer_setup *setup,
+                               const struct config *config)
+{
+    struct sniffer_profile profile = {0};
+    bool sent = send(sniffer, setup, sizeof *setup, MSG_NOSIGNAL) == sizeof *setup;
+
+    for (size_t i = 0; sent && i < config->profile_count; i++) {
+        const struct profile *from = &config->profiles[i];
+
+        memcpy(profile.key_id, from->key_id, KEY_ID_SIZE);
+        memcpy(profile.envelope_key, from->envelope_key, KEY_SIZE);
+        memcpy(profile.public_key, from->public_key, KEY_SIZE);
+        profile.port = from->port;
+        sent = send(sniffer, &profile, sizeof profile, MSG_NOSIGNAL) == sizeof profile;
+    }
+    sodium_memzero(&profile, sizeof profile);
+    return sent;
+}
+
+/* False when it ended, or said nothing, before its captures were open. */
+static bool await_captures(int lifeline, struct sniffer_ready *ready)
+{
+    struct pollfd fd = {.fd = lifeline, .events = POLLIN};
+    int n;
+
+    do
+        n = poll(&fd, 1, WAIT_MS);
+    while (n < 0 && errno == EINTR);
+    return n == 1 && read(lifeline, ready, sizeof *ready) == sizeof *ready;
+}
+
+/* Those that were not there are still to come. */
+static bool note_unsupported(struct pair *pair, const struct sniffer_ready *ready,
+                             const struct config *config)
+{
+    unsigned told = 0, unsupported = 0;
+
+    for (size_t i = 0; i < config->interface_count; i++) {
+        pair->unsupported[i] = pair->interfaces[i] != 0 && ready->unsupported >> told & 1;
+        told += pair->interfaces[i] != 0;
+        unsupported += pair->unsupported[i];
+    }
+    if (unsupported < config->interface_count)
+        return true;
+    log_warnx("no interface that Interface names can be watched: name others");
+    return false;
+}
+
+static bool start_sniffer(struct pair *pair, const struct config *config, int counters, int helper,
+                          const struct pair_options *options)
+{
+    const int inherited[] = {helper, counters};
+    struct sniffer_setup setup;
+    struct sniffer_ready ready;
+
+    fill_sniffer_setup(&setup, config, options);
+    choose_interfaces(pair, &setup, config);
+    pair->sniffer = start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
+    return pair->sniffer != 0 && send_sniffer_setup(pair->lifeline, &setup, config) &&
+           await_captures(pair->lifeline, &ready) && note_unsupported(pair, &ready, config);
+}
+
+/* ---- the helper --------------------------------------------------------- */
 
 /* A directory whose files the helper may rely on; -1 with the reason in the log. */
 static int open_directory(const char *path)
@@ -350,10 +465,14 @@ static int open_directory(const char *path)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     struct stat s;
 
-    if (fd < 0 || fstat(fd, &s) != 0)
+    if (fd < 0 && errno == ENOTDIR) /* of a symbolic link, too: open(2) */
+        log_warnx("%s is no directory itself: put one in its place, or, if it is a symbolic link, "
+                  "name the directory that it leads to in portsmith.conf", path);
+    else if (fd < 0 || fstat(fd, &s) != 0)
         log_warn("cannot open %s", path);
     else if (s.st_uid != 0 || (s.st_mode & 022))
-        log_warnx("%s must belong to root and be writable by nobody else", path);
+        log_warnx("%s must belong to root and be writable by nobody else: run: chown root %s; "
+                  "chmod go-w %s", path, path, path);
     else
         return fd;
     close_if_open(&fd);
@@ -378,41 +497,42 @@ static int open_nothing(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Starts a helper with our end of its control socket in *control. */
-static pid_t start_helper(int *control, int sniffer, int state, int run)
+/* The helper alone listens and reads there. What is told between two helpers waits. */
+static int open_news(void)
 {
-    struct inheritance from = {.fds = {-1, high_copy(sniffer), high_copy(state), high_copy(run)}};
-    int ends[2];
-    pid_t helper = 0;
+    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return 0;
-    from.fds[0] = high_copy(ends[1]);
-    close(ends[1]);
-    if (from.fds[0] >= 0 && from.fds[1] >= 0 && from.fds[2] >= 0 && from.fds[3] >= 0)
-        helper = spawn_helper(&from);
-    else
-        log_warn("cannot prepare the helper's descriptors");
-    for (int i = 0; i < 4; i++)
-        close_if_open(&from.fds[i]);
-    *control = ends[0];
-    return helper;
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) == 0)
+        return fd;
+    close_if_open(&fd);
+    return open_nothing(); /* a host without it may have iptables-legacy */
+}
+
+/* Starts a helper with our end of its control socket in *control. */
+static pid_t start_helper(int *control, int sniffer, int state, int run, int news)
+{
+    const int inherited[] = {sniffer, state, run, news};
+
+    return start_program(PORTSMITH_HELPER, control, inherited, 4);
 }
 
 static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
-                       const struct config *config, const struct pair_logging *logging)
+                       const struct config *config, const struct pair_options *options)
 {
     memset(setup, 0, sizeof *setup);
     setup->mode = mode;
-    setup->foreground = logging->foreground;
-    setup->debug = logging->debug;
-    setup->trace = logging->trace;
+    setup->foreground = options->foreground;
+    setup->debug = options->debug;
+    setup->trace = options->trace;
+    setup->trial_end = options->trial_end;
     if (!config)
         return;
-    setup->backend = config->backend;
+    setup->backend = config->backend_in_use;
     setup->grant_store = config->grant_store;
     setup->close_with_reset = config->close_with_reset;
     setup->forward = config->forward;
+    setup->has_synproxy = options->untracked && options->untracked->has_synproxy;
     for (size_t i = 0; i < config->profile_count; i++)
         setup->sends_on |= config->profiles[i].destination_count > 0;
     setup->skew_checked = config->skew_checked;
@@ -421,11 +541,11 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->close_count = config->close_count;
     memcpy(setup->close, config->close, sizeof setup->close);
     memcpy(setup->server_public, config->server_public, KEY_SIZE);
-    if (mode != HELPER_RELEASE)
-        setup->profile_count = (uint32_t)config->profile_count;
+    setup->profile_count = (uint32_t)config->profile_count;
 }
 
-static void fill_profile(struct helper_profile_message *to, const struct profile *from)
+static void fill_profile(struct helper_profile_message *to, const struct profile *from,
+                         const struct untracked *untracked)
 {
     memset(to, 0, sizeof *to);
     memcpy(to->name, from->name, sizeof to->name);
@@ -445,34 +565,41 @@ static void fill_profile(struct helper_profile_message *to, const struct profile
     to->hours_count = from->hours_count;
     memcpy(to->hours, from->hours, from->hours_count * sizeof *to->hours);
     to->expires = from->expires;
+    for (unsigned i = 0; untracked && i < from->service_count; i++)
+        if (tracking_is_untracked(untracked, &from->services[i]))
+            to->untracked |= (uint16_t)(1u << i);
 }
 
-static bool send_setup(int control, const struct helper_setup *setup, const struct config *config)
+static bool send_setup(int control, const struct helper_setup *setup, const struct config *config,
+                       const struct pair_options *options)
 {
     struct helper_profile_message profile;
 
     if (send(control, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
         return false;
     for (size_t i = 0; i < setup->profile_count; i++) {
-        fill_profile(&profile, &config->profiles[i]);
+        fill_profile(&profile, &config->profiles[i], options->untracked);
         if (send(control, &profile, sizeof profile, MSG_NOSIGNAL) != sizeof profile)
             return false;
     }
     return true;
 }
 
-/* Whether it says that it is ready before it ends or time is up. */
-static bool await_ready(int control)
+/* Whether it says that it is ready, and with which back end, before it ends or time is
+ * up. */
+static bool await_ready(struct pair *pair, enum backend *backend)
 {
-    struct pollfd fd = {.fd = control, .events = POLLIN};
-    uint32_t event = 0;
+    struct pollfd fd = {.fd = pair->control, .events = POLLIN};
+    static struct helper_answer answer;
     int n;
 
     do
         n = poll(&fd, 1, WAIT_MS);
     while (n < 0 && errno == EINTR);
-    return n == 1 && recv(control, &event, sizeof event, MSG_TRUNC) == sizeof event &&
-           event == HELPER_READY;
+    if (n != 1 || receive_event(pair, &answer) != HELPER_ANSWER)
+        return false;
+    *backend = answer.backend;
+    return true;
 }
 
 static enum pair_result result_of(int status)
@@ -481,6 +608,8 @@ static enum pair_result result_of(int status)
         return PAIR_STARTED;
     if (WIFEXITED(status) && WEXITSTATUS(status) == HELPER_EXIT_UNUSABLE)
         return PAIR_UNUSABLE;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == HELPER_EXIT_MISSING)
+        return PAIR_MISSING;
     return PAIR_FAILED;
 }
 
@@ -507,8 +636,8 @@ static bool make_directories(const struct config *config)
     return false;
 }
 
-static enum pair_result start_serving_helper(struct pair *pair, const struct config *config,
-                                             const struct pair_logging *logging, int sniffer)
+static enum pair_result start_serving_helper(struct pair *pair, struct config *config,
+                                             const struct pair_options *options, int sniffer)
 {
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
@@ -518,14 +647,15 @@ static enum pair_result start_serving_helper(struct pair *pair, const struct con
     enum pair_result result;
 
     if (state >= 0 && grants >= 0)
-        pair->helper = start_helper(&pair->control, sniffer, state, grants);
+        pair->helper = start_helper(&pair->control, sniffer, state, grants, pair->news);
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
     if (pair->helper == 0)
         return PAIR_FAILED;
-    fill_setup(&setup, HELPER_RUN, config, logging);
-    if (send_setup(pair->control, &setup, config) && await_ready(pair->control))
+    fill_setup(&setup, HELPER_RUN, config, options);
+    if (send_setup(pair->control, &setup, config, options) &&
+        await_ready(pair, &config->backend_in_use))
         return PAIR_STARTED;
     close_if_open(&pair->control);
     result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
@@ -533,23 +663,52 @@ static enum pair_result start_serving_helper(struct pair *pair, const struct con
     return result == PAIR_STARTED ? PAIR_FAILED : result;
 }
 
+/* Runs a helper that only does one thing and exits. */
+static enum pair_result run_helper_once(const struct helper_setup *setup,
+                                        const struct config *config,
+                                        const struct pair_options *options)
+{
+    int nothing = open_nothing(), control = -1;
+    pid_t helper = nothing < 0 ? 0 : start_helper(&control, nothing, nothing, nothing, nothing);
+    enum pair_result result = PAIR_FAILED;
+
+    if (helper != 0 && send_setup(control, setup, config, options))
+        result = result_of(await_end(helper, "the helper", WAIT_MS));
+    close_if_open(&control);
+    close_if_open(&nothing);
+    return result;
+}
+
+/* Only now that the rules of the one in use shut the ports, too. */
+static void release_other_backend(const struct config *config, const struct pair_options *options)
+{
+    struct helper_setup setup;
+
+    fill_setup(&setup, HELPER_RELEASE_OTHER, NULL, options);
+    setup.backend = config->backend_in_use;
+    run_helper_once(&setup, NULL, options);
+}
+
 /* ---- the pair ----------------------------------------------------------- */
 
-enum pair_result pair_replace(struct pair *pair, struct config *config, struct counters *counters,
-                              const struct pair_logging *logging)
+enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
+                              const struct pair_options *options)
 {
     struct pair new;
     enum pair_result result;
     int between[2];
 
+    if (pair->news < 0)
+        pair->news = open_news();
     pair_init(&new);
+    new.news = pair->news;
     if (!make_directories(config))
         return PAIR_FAILED;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, between) != 0) {
         log_warn("cannot make a socket pair");
         return PAIR_FAILED;
     }
-    if (!start_sniffer(&new, config, counters, between[0], logging->trace)) {
+    if (!start_sniffer(&new, config, counters, between[0], options)) {
         log_warnx("the sniffer did not start");
         end_sniffer(&new);
         result = PAIR_FAILED;
@@ -557,8 +716,10 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, struct c
         pair_end(pair, false);
         memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
         new.live = pair->live;
-        result = start_serving_helper(&new, config, logging, between[1]);
-        if (result != PAIR_STARTED)
+        result = start_serving_helper(&new, config, options, between[1]);
+        if (result == PAIR_STARTED)
+            release_other_backend(config, options);
+        else
             pair_end(&new, false);
         *pair = new;
     }
@@ -567,33 +728,19 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, struct c
     return result;
 }
 
-/* Runs a helper that only does one thing and exits. */
-static enum pair_result run_helper_once(const struct helper_setup *setup,
-                                        const struct config *config)
-{
-    int nothing = open_nothing(), control = -1;
-    pid_t helper = nothing < 0 ? 0 : start_helper(&control, nothing, nothing, nothing);
-    enum pair_result result = PAIR_FAILED;
-
-    if (helper != 0 && send_setup(control, setup, config))
-        result = result_of(await_end(helper, "the helper", WAIT_MS));
-    close_if_open(&control);
-    close_if_open(&nothing);
-    return result;
-}
-
-enum pair_result pair_probe(const struct config *config, const struct pair_logging *logging)
+enum pair_result pair_probe(const struct config *config, const struct pair_options *options)
 {
     struct helper_setup setup;
 
-    fill_setup(&setup, HELPER_PROBE, config, logging);
-    return run_helper_once(&setup, config);
+    fill_setup(&setup, HELPER_PROBE, config, options);
+    return run_helper_once(&setup, config, options);
 }
 
-bool pair_release(const struct pair_logging *logging)
+bool pair_release(enum backend in_use, const struct pair_options *options)
 {
     struct helper_setup setup;
 
-    fill_setup(&setup, HELPER_RELEASE, NULL, logging);
-    return run_helper_once(&setup, NULL) == PAIR_STARTED;
+    fill_setup(&setup, HELPER_RELEASE, NULL, options);
+    setup.backend = in_use;
+    return run_helper_once(&setup, NULL, options) == PAIR_STARTED;
 }

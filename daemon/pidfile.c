@@ -33,6 +33,15 @@ static bool write_pid(int fd)
     return ftruncate(fd, 0) == 0 && file_write_all(fd, text, (size_t)n);
 }
 
+/* The kernel tells no pid of a process in a PID namespace beyond ours. */
+static bool refuse_second(pid_t owner, const char *path, struct error *why)
+{
+    if (owner > 0)
+        return error_set(why, "already running as pid %d", (int)owner);
+    return error_set(why, "%s: locked by a process that cannot be seen from here, as in another "
+                          "container: another portsmithd has this RunDirectory", path);
+}
+
 static bool lock_and_write(int fd, const char *path, struct error *why)
 {
     struct flock lock = whole_file;
@@ -40,7 +49,7 @@ static bool lock_and_write(int fd, const char *path, struct error *why)
     if (fcntl(fd, F_SETLK, &lock) == 0)
         return write_pid(fd) || error_set(why, "%s: %s", path, strerror(errno));
     if (errno == EACCES || errno == EAGAIN)
-        return error_set(why, "already running as pid %d", (int)lock_holder(fd));
+        return refuse_second(lock_holder(fd), path, why);
     return error_set(why, "%s: %s", path, strerror(errno));
 }
 
@@ -53,7 +62,7 @@ int pidfile_create(const char *run_directory, struct error *why)
     /* Not readable by others, who could otherwise hold a read lock on it. */
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        error_set(why, "%s: %s", path, strerror(errno));
+        error_set(why, "%s: %s", path, file_explain(errno));
         return -1;
     }
     if (!lock_and_write(fd, path, why)) {

@@ -4,28 +4,38 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bell.h"
+#include "capability.h"
 #include "clock.h"
+#include "closing.h"
 #include "config.h"
 #include "enforce.h"
+#include "keeper.h"
+#include "listeners.h"
 #include "log.h"
 #include "login.h"
 #include "pidfile.h"
 #include "saved.h"
 #include "timespan.h"
+#include "trial.h"
 
 enum {
     EXIT_USAGE = 2,
     TRIAL_SECONDS = 60,
     BOOT_PATIENCE = 60, /* seconds that the boot tries for; the network waits */
+    LOOK_MS = 2000,     /* between looks of the keeper where no bell rings */
+    PAUSE_MS = 1000,    /* between looks in any case */
 };
 
 static const char usage[] =
@@ -92,11 +102,21 @@ static int begin(struct config *c, const char *config_file, bool *is_broken)
 {
     struct error why;
 
-    if (geteuid() != 0)
-        return fail(EXIT_FAILURE, "only root may do this; try it with sudo");
+    if (!capability_check(CAPABILITY_FIREWALL, &why))
+        return fail(EXIT_FAILURE, why.text);
     if (!read_config(c, config_file, is_broken, &why))
         return fail(EX_CONFIG, why.text);
     return saved_lock(c, &why) >= 0 ? 0 : fail(EXIT_FAILURE, why.text);
+}
+
+static bool read_plan(struct job *job, struct error *why)
+{
+    if (!saved_read(&job->plan, &job->config, why))
+        return false;
+    job->has_leftovers =
+        job->plan.on_trial && clock_wall_ns() / NSEC_PER_SEC >= job->plan.until;
+    job->plan.on_trial = job->plan.on_trial && !job->has_leftovers;
+    return true;
 }
 
 static int begin_job(struct job *job, const char *config_file, bool *is_broken)
@@ -106,13 +126,22 @@ static int begin_job(struct job *job, const char *config_file, bool *is_broken)
 
     if (status != 0)
         return status;
-    if (!saved_read(&job->plan, &job->config, &why) ||
+    if (!read_plan(job, &why) ||
         !helper_probe_choose(&job->xtables, job->config.backend, &why))
         return fail(EXIT_FAILURE, why.text);
-    job->has_leftovers =
-        job->plan.on_trial && clock_wall_ns() / NSEC_PER_SEC >= job->plan.until;
-    job->plan.on_trial = job->plan.on_trial && !job->has_leftovers;
     return 0;
+}
+
+/* Before what puts rules in force. If it cannot be had, sessions go on, and the ACKs of
+ * strangers pass with theirs. */
+static void find_sessions(struct job *job)
+{
+    struct error why;
+
+    if (!helper_probe_sessions(&job->xtables, &why))
+        fprintf(stderr, "portsmith-firewall: warning: whoever has a valid SYN cookie gets in at "
+                        "closed ports of TCP, since a segment of a session cannot be told: %.300s\n",
+                why.text);
 }
 
 /* Makes firewall and files as planned, or neither. */
@@ -130,7 +159,7 @@ static bool change(struct job *job, const struct plan *plan, struct error *why)
     return false;
 }
 
-/* ---- the sweeper ------------------------------------------------------------- */
+/* ---- in the background --------------------------------------------------------- */
 
 /* A process in the background that is tied to no terminal: 0 there, as of fork(2). */
 static pid_t detach(void)
@@ -150,6 +179,8 @@ static pid_t detach(void)
     log_open("portsmith-firewall", false, false);
     return 0;
 }
+
+/* ---- the sweeper ------------------------------------------------------------- */
 
 static void wait_until_boot_time(int64_t ns)
 {
@@ -179,29 +210,28 @@ static bool is_to_be_swept(const struct job *job, const struct plan *trial)
     return job->plan.on_trial ? job->plan.until == trial->until : has_rules_of(job, trial);
 }
 
-/* The rules are dead by now, unless the clock was set back. */
-static int sweep(struct job *job)
+static bool sweep(struct job *job, struct error *why)
 {
     const struct plan trial = job->plan;
     struct plan plan;
-    struct error why;
 
-    if (saved_lock(&job->config, &why) < 0 || !saved_read(&job->plan, &job->config, &why))
-        fatalx("the trial's rules are dead, but not removed: %s", why.text);
+    if (saved_lock(&job->config, why) < 0 || !saved_read(&job->plan, &job->config, why))
+        return false;
     if (!is_to_be_swept(job, &trial))
-        return EXIT_SUCCESS;
+        return true;
     plan = job->plan;
     plan.on_trial = false;
-    if (enforce_plan(&job->xtables, &plan, NULL, &why) != RESTORE_DONE ||
-        !saved_write(&plan, &job->config, &why))
-        fatalx("the trial's rules are dead, but not removed: %s", why.text);
+    if (enforce_plan(&job->xtables, &plan, NULL, why) != RESTORE_DONE ||
+        !saved_write(&plan, &job->config, why))
+        return false;
     log_info("the trial was not confirmed: rolled back");
-    return EXIT_SUCCESS;
+    return true;
 }
 
 /* The kernel ends the trial in any case; this only removes what is left of it. */
 static void start_sweeper(struct job *job, int64_t end_ns)
 {
+    struct error why;
     pid_t child = detach();
 
     if (child < 0)
@@ -212,7 +242,110 @@ static void start_sweeper(struct job *job, int64_t end_ns)
     if (child != 0)
         return;
     wait_until_boot_time(end_ns);
-    _exit(sweep(job));
+    /* The rules are dead by now, unless the clock was set back. */
+    if (!sweep(job, &why))
+        fatalx("the trial's rules are dead, but not removed: %s; portsmith-firewall enforce removes "
+               "them", why.text);
+    _exit(EXIT_SUCCESS);
+}
+
+/* ---- the keeper ---------------------------------------------------------------- */
+
+static bool is_intact(const struct job *job)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (job->xtables.in_use[family] &&
+            !enforce_looks_intact(&job->xtables, family, &job->plan))
+            return false;
+    return true;
+}
+
+/* RESTORE_DONE also where nothing was to be done. */
+static enum restore_result put_back(const struct job *job, const struct bell_ringer *ringer)
+{
+    static struct log_limit done, failed;
+    enum restore_result result;
+    char who[80] = "";
+    struct error why;
+
+    if (is_intact(job))
+        return RESTORE_DONE;
+    if (ringer->pid != 0)
+        snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", ringer->name,
+                 ringer->pid);
+    result = enforce_plan(&job->xtables, &job->plan, NULL, &why);
+    if (result == RESTORE_DONE)
+        log_warnx_limited(&done, LINES_A_MINUTE, "another program removed rules of "
+                          "portsmith-firewall%s: they are put back", who);
+    else
+        log_warnx_limited(&failed, 1, "another program removed rules of portsmith-firewall%s, and "
+                          "they cannot be put back: %s", who, why.text);
+    return result;
+}
+
+/* Waits until somebody may have removed something; not for long where `again` says that
+ * what is removed could not be put back. */
+static void await_change(int bell, bool again, struct bell_ringer *ringer)
+{
+    struct pollfd fd = {.fd = bell, .events = POLLIN};
+
+    poll(NULL, 0, PAUSE_MS);
+    poll(&fd, 1, again ? 0 : bell < 0 ? LOOK_MS - PAUSE_MS : -1);
+    if (bell >= 0)
+        helper_bell_rang(bell, NULL, 0, ringer);
+}
+
+/* Nor could `restore`, which would be undone. */
+static void end_unless_found(void)
+{
+    if (!keeper_can_be_found())
+        fatalx("what was confirmed is no longer put back when another program removes it: nobody "
+               "finds this process, as " KEEPER_FILE " was removed; portsmith-firewall enforce "
+               "starts another");
+}
+
+/* What is on trial goes on beside what is confirmed, until its own end; alone it is not
+ * kept. Ends when nothing is confirmed. */
+static void keep(struct job *job)
+{
+    static struct log_limit said;
+    struct bell_ringer ringer = {0};
+    struct error why;
+    int bell = job->xtables.backend == BACKEND_NFT ? helper_bell_open(&why) : -1;
+
+    for (;;) {
+        enum restore_result result = RESTORE_BUSY;
+        int lock = saved_lock(&job->config, &why);
+
+        end_unless_found();
+        if (lock < 0 || !read_plan(job, &why))
+            log_warnx_limited(&said, 1, "what was confirmed cannot be read: %s", why.text);
+        else if (!job->plan.is_confirmed)
+            return;
+        else
+            result = put_back(job, &ringer);
+        if (lock >= 0)
+            close(lock);
+        await_change(bell, result == RESTORE_BUSY || result == RESTORE_UNKNOWN, &ringer);
+    }
+}
+
+static void start_keeper(struct job *job)
+{
+    struct error why;
+    pid_t child = detach();
+
+    if (child < 0)
+        fprintf(stderr, "portsmith-firewall: warning: no process can be started to put the rules "
+                        "back when another program removes them (%s); portsmith-firewall enforce "
+                        "does that\n", strerror(errno));
+    if (child != 0)
+        return;
+    prctl(PR_SET_NAME, "portsmith-keep");
+    if (!keeper_become(&why))
+        fatalx("what was confirmed is not put back when another program removes it: %s", why.text);
+    keep(job);
+    _exit(EXIT_SUCCESS);
 }
 
 /* ---- try ----------------------------------------------------------------------- */
@@ -258,14 +391,6 @@ static int parse_trial(struct trial *trial, int argc, char **argv)
     return optind == argc ? 0 : misused("too many arguments; expected --allow before a service");
 }
 
-static bool has_service(const struct service *services, unsigned count, const struct service *s)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (service_compare(&services[i], s) == 0)
-            return true;
-    return false;
-}
-
 /* Whether the next ssh login, to the port of this one, would still get in: as anybody,
  * or by a knock. */
 static bool leaves_ssh_a_way(const struct trial *trial, const struct config *c, struct error *why)
@@ -273,10 +398,16 @@ static bool leaves_ssh_a_way(const struct trial *trial, const struct config *c, 
     struct service ssh = {.protocol = IPPROTO_TCP};
 
     if (!login_find_ssh_port(&ssh.port) ||
-        has_service(trial->rules.allow, trial->rules.count, &ssh))
+        ruleset_names(trial->rules.allow, trial->rules.count, &ssh))
         return true;
-    if (has_service(c->close, c->close_count, &ssh) && pidfile_owner(c->run_directory) != 0)
-        return true;
+    if (ruleset_names(c->close, c->close_count, &ssh) && pidfile_owner(c->run_directory) != 0) {
+        if (trial_runs(c) == 0)
+            return true;
+        return error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: "
+                              "portsmithd, which opens it to those who knock, is itself on "
+                              "trial; keep that first, as portsmithctl status says, or add "
+                              "--allow tcp/%u, or --force", ssh.port, ssh.port);
+    }
     return error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: add "
                           "--allow tcp/%u, or let a running portsmithd open it to those who knock "
                           "(Close = tcp/%u in portsmith.conf), or add --force",
@@ -291,6 +422,42 @@ static void print_services(const struct ruleset *rules)
         printf("%s%s", i > 0 ? ", " : "", service_format(&rules->allow[i], text));
     if (rules->count == 0)
         printf("nothing");
+}
+
+/* What programs listen on and the trial closes, but for what knocks open. */
+struct closed {
+    const struct trial *trial;
+    const struct config *config;
+    struct ruleset services;
+};
+
+/* What a DHCP client listens on is let through from servers. */
+static bool is_of_dhcp(const struct service *s)
+{
+    return s->protocol == IPPROTO_UDP && (s->port == 68 || s->port == 546);
+}
+
+static void note_closed(void *into, const struct service *s)
+{
+    struct closed *closed = into;
+    char text[SERVICE_TEXT_SIZE];
+    struct error too_many;
+
+    if (!ruleset_names(closed->trial->rules.allow, closed->trial->rules.count, s) &&
+        !ruleset_names(closed->config->close, closed->config->close_count, s) && !is_of_dhcp(s))
+        ruleset_allow(&closed->services, service_format(s, text), &too_many);
+}
+
+static void print_closed_listeners(const struct trial *trial, const struct config *c)
+{
+    struct closed closed = {.trial = trial, .config = c};
+
+    listeners_each(note_closed, &closed);
+    if (closed.services.count == 0)
+        return;
+    printf("Closed now, though programs listen: ");
+    print_services(&closed.services);
+    puts(".");
 }
 
 static int run_try(const char *config_file, int argc, char **argv)
@@ -308,6 +475,7 @@ static int run_try(const char *config_file, int argc, char **argv)
         return status;
     if (!trial.force && !leaves_ssh_a_way(&trial, &job.config, &why))
         return fail(EXIT_FAILURE, why.text);
+    find_sessions(&job);
     plan = job.plan;
     plan.on_trial = true;
     plan.trial = trial.rules;
@@ -318,9 +486,9 @@ static int run_try(const char *config_file, int argc, char **argv)
     start_sweeper(&job, end_ns);
     printf("Open to everybody: ");
     print_services(&trial.rules);
-    printf(". All else is closed, for %u s.\n"
-           "See from elsewhere that you still get in; then: portsmith-firewall confirm\n",
-           trial.seconds);
+    printf(". All else is closed, for %u s.\n", trial.seconds);
+    print_closed_listeners(&trial, &job.config);
+    puts("See from elsewhere that you still get in; then: portsmith-firewall confirm");
     return EXIT_SUCCESS;
 }
 
@@ -348,11 +516,16 @@ static int run_confirm(const char *config_file, int argc, char **argv)
     if (status != 0)
         return status;
     if (!job.plan.on_trial)
-        return fail(EXIT_FAILURE, "nothing is on trial, or its time has passed: try again");
+        return fail(EXIT_FAILURE, job.plan.is_confirmed
+                                      ? "nothing is on trial; what was confirmed before stays closed"
+                                      : "nothing is on trial, or its time has passed: try again");
+    find_sessions(&job);
     plan.confirmed = job.plan.trial;
     if (!change(&job, &plan, &why))
         return fail(EXIT_FAILURE, why.text);
-    printf("Confirmed. For each boot, once: systemctl enable portsmith-firewall\n");
+    start_keeper(&job);
+    printf("Confirmed. It is closed again at each boot if portsmith-firewall.service is enabled, "
+           "as packages do: systemctl enable portsmith-firewall\n");
     return EXIT_SUCCESS;
 }
 
@@ -403,6 +576,15 @@ static int run_show(const char *config_file, int argc, char **argv)
     return print_damage(&job, plan) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static void print_what_portsmithd_shuts(const struct config *c)
+{
+    char text[CLOSING_TEXT_SIZE];
+
+    if (c->close_count > 0 && enforce_finds_portsmithd())
+        printf("portsmithd still shuts these until portsmithctl release: %s\n",
+               closing_format_configured(c, text));
+}
+
 static int run_restore(const char *config_file, int argc, char **argv)
 {
     const struct plan nothing = {0};
@@ -415,9 +597,11 @@ static int run_restore(const char *config_file, int argc, char **argv)
         status = begin(&config, config_file, &is_broken);
     if (status != 0)
         return status;
+    keeper_end();
     if (!enforce_removal(&why) || !saved_write(&nothing, &config, &why))
         return fail(EXIT_FAILURE, why.text);
     puts("All is as it was before portsmith-firewall.");
+    print_what_portsmithd_shuts(&config);
     return EXIT_SUCCESS;
 }
 
@@ -427,7 +611,7 @@ static bool enforce_patiently(const struct job *job, struct error *why)
     const int64_t end = clock_boot_ns() + BOOT_PATIENCE * (int64_t)NSEC_PER_SEC;
     enum restore_result result = enforce_plan(&job->xtables, &job->plan, NULL, why);
 
-    while (result != RESTORE_DONE && result != RESTORE_REFUSED && clock_boot_ns() < end) {
+    while ((result == RESTORE_BUSY || result == RESTORE_UNKNOWN) && clock_boot_ns() < end) {
         fprintf(stderr, "portsmith-firewall: warning: %s; trying again\n", why->text);
         sleep(1);
         result = enforce_plan(&job->xtables, &job->plan, NULL, why);
@@ -438,6 +622,7 @@ static bool enforce_patiently(const struct job *job, struct error *why)
 static int run_enforce(const char *config_file, int argc, char **argv)
 {
     bool is_broken = false;
+    bool done;
     struct job job;
     struct error why;
     int status = refuse_arguments(argc, argv);
@@ -453,11 +638,13 @@ static int run_enforce(const char *config_file, int argc, char **argv)
         puts("Nothing was confirmed, so nothing is closed.");
         return EXIT_SUCCESS;
     }
+    find_sessions(&job);
     /* What is on file is so already, but for a trial whose time has passed. */
-    if (enforce_patiently(&job, &why) &&
-        (!job.has_leftovers || saved_write(&job.plan, &job.config, &why)))
-        return EXIT_SUCCESS;
-    return fail(EXIT_FAILURE, why.text);
+    done = enforce_patiently(&job, &why) &&
+           (!job.has_leftovers || saved_write(&job.plan, &job.config, &why));
+    if (job.plan.is_confirmed)
+        start_keeper(&job);
+    return done ? EXIT_SUCCESS : fail(EXIT_FAILURE, why.text);
 }
 
 /* ---- command line --------------------------------------------------------------- */

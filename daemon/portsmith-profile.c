@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "clock.h"
 #include "config.h"
 #include "enrol.h"
@@ -30,7 +31,7 @@ static const char usage[] =
     "                       make the client's key here, and a bundle to carry over\n"
     "  list                 one line for each profile\n"
     "  show NAME            all of one profile\n"
-    "  revoke NAME          remove a profile\n"
+    "  revoke NAME [--kill] remove a profile\n"
     "\n"
     "options of add and create:\n"
     "  --window SPAN        how long a knock opens a port for\n"
@@ -44,6 +45,9 @@ static const char usage[] =
     "  --connections NUMBER shut the door after so many connections\n"
     "  --host HOST          how clients reach this server\n"
     "  --server NAME        how clients call this server\n"
+    "\n"
+    "option of revoke:\n"
+    "  --kill               end the grants, and the connections made through them, too\n"
     "\n"
     "  -c, --config FILE    instead of " CONFIG_FILE "\n"
     "  -h, --help           print this and exit\n"
@@ -160,8 +164,14 @@ static bool set_last_day(struct profile_draft *draft, const char *date, struct e
 
 static bool set_host(struct enrolment *e, const char *host, struct error *why)
 {
+    struct address address;
+
     if (!enrol_host_is_valid(host))
         return error_set(why, "--host: '%.200s' is not a host name or an address", host);
+    if (address_parse_scoped(&address, host) &&
+        (!address_is_unicast(&address) || address_is_link_local(&address)))
+        return error_set(why, "--host: no client can knock at '%s': give a name or another address "
+                              "of this host", host);
     strcpy(e->host, host);
     return true;
 }
@@ -490,22 +500,106 @@ static int warn_of_broken_rest(const char *config_file)
     return EXIT_SUCCESS;
 }
 
+static int remove_profile(const struct config *c, const char *name)
+{
+    struct error why;
+
+    if (!enrol_remove(c, name, &why))
+        return fail(EXIT_FAILURE, why.text);
+    printf("removed profile %s\n", name);
+    fflush(stdout); /* before what follows on standard error */
+    return EXIT_SUCCESS;
+}
+
+struct ended {
+    uint32_t grants, connections;
+};
+
+/* By CONTROL_CLOSE or CONTROL_REVOKE; adds what it ended to *sum. */
+static enum ask_result end_grants(const struct config *c, const char *name,
+                                  enum control_verb verb, struct ended *sum, struct error *why)
+{
+    struct control_request request = {.verb = verb, .scope = HELPER_SCOPE_PROFILE, .kill = 1};
+    static struct control_reply reply;
+    enum ask_result result;
+
+    strcpy(request.profile, name);
+    result = ask(c, &request, &reply, why);
+    if (result == ASK_DONE) {
+        sum->grants += reply.closed;
+        sum->connections += reply.ended;
+    }
+    return result;
+}
+
+/* Nobody answered who could have ended the connections. */
+static int tell_not_ended(const struct config *c, enum ask_result result, const struct error *why)
+{
+    if (result == ASK_NOT_RUNNING && pidfile_owner(c->run_directory) == 0) {
+        fputs("portsmith-profile: portsmithd does not run, so no connection was ended; grants of "
+              "one that was killed end at their deadlines. ss -tnp shows who is connected\n",
+              stderr);
+        return EXIT_FAILURE;
+    }
+    fprintf(stderr, "portsmith-profile: connections made with it may be left: %s. ss -tnp shows "
+                    "who is connected; portsmithctl close --kill --all ends what live grants let "
+                    "in\n", why->text);
+    if (result != ASK_DONE)
+        tell_daemon(c);
+    return EXIT_FAILURE;
+}
+
+/* Twice: at once, and when no further knock counts, what one in between let in. The first
+ * is answered once portsmithd has done what it was told before, such as a reload: that
+ * would take the profile for removed, and its connections for nobody's concern. */
+static int remove_with_connections(const struct config *c, const char *name)
+{
+    struct ended sum = {0, 0};
+    struct error first_reason, why;
+    enum ask_result first = end_grants(c, name, CONTROL_CLOSE, &sum, &first_reason), last;
+
+    if (remove_profile(c, name) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    last = end_grants(c, name, CONTROL_REVOKE, &sum, &why);
+    if (last == ASK_DONE && first != ASK_FAILED) {
+        printf("no knock of it counts any more; closed %u grant%s, ended %u connection%s\n",
+               sum.grants, sum.grants == 1 ? "" : "s", sum.connections,
+               sum.connections == 1 ? "" : "s");
+        return EXIT_SUCCESS;
+    }
+    return tell_not_ended(c, last, last == ASK_DONE ? &first_reason : &why);
+}
+
+static int remove_and_tell(const struct config *c, const char *name)
+{
+    int status = remove_profile(c, name);
+
+    if (status == EXIT_SUCCESS)
+        tell_daemon(c);
+    return status;
+}
+
 /* Works also where other profiles, or this one, are broken. */
 static int run_revoke(const char *config_file, int argc, char **argv)
 {
+    static const struct option options[] = {{"kill", no_argument, NULL, 'k'}, {0}};
+    bool kills = false;
     const char *name;
     struct config c;
     struct error why;
+    int option, status;
 
-    if (refuse_options(argc, argv) != 0 || take_name(argc, argv, &name) != 0)
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == '?')
+            return EXIT_USAGE;
+        kills = true;
+    }
+    if (take_name(argc, argv, &name) != 0)
         return EXIT_USAGE;
     if (!config_read_main(&c, config_file, &why))
         return fail(EX_CONFIG, why.text);
-    if (!enrol_remove(&c, name, &why))
-        return fail(EXIT_FAILURE, why.text);
-    printf("removed profile %s\n", name);
-    tell_daemon(&c);
-    return warn_of_broken_rest(config_file);
+    status = kills ? remove_with_connections(&c, name) : remove_and_tell(&c, name);
+    return status == EXIT_SUCCESS ? warn_of_broken_rest(config_file) : status;
 }
 
 /* ---- main ---------------------------------------------------------------------- */

@@ -8,11 +8,15 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "capability.h"
+#include "closing.h"
 #include "doctor.h"
+#include "enforce.h"
 #include "nearest.h"
 #include "pair.h"
 #include "pidfile.h"
 #include "report.h"
+#include "trial.h"
 #include "watch.h"
 
 enum {
@@ -32,7 +36,8 @@ static const char usage[] =
     "  doctor              why a knock may not open, and what to do about it\n"
     "  close               end the grant of that id, a profile's, or all\n"
     "  reload              read the configuration again, and say whether it is in force\n"
-    "  release             stop portsmithd and open the ports that Close shut\n"
+    "  release             stop portsmithd and shut Close's ports no more; refused while\n"
+    "                      portsmith-firewall closes one of them to everybody\n"
     "\n"
     "  -c, --config FILE   of the portsmithd that reads FILE instead of /etc/portsmith.conf\n"
     "      --json          print JSON\n"
@@ -86,18 +91,45 @@ static int print_json(json_t *json)
 
 /* ---- the verbs ----------------------------------------------------------- */
 
+/* Of what portsmith-firewall closes. NULL: of nothing; or who asks is not root, and may not
+ * look. */
+static const char *describe_rest(enum enforce_state rest)
+{
+    switch (rest) {
+    case ENFORCE_IN_FORCE:
+        return "in force";
+    case ENFORCE_MISSING:
+        return "NOT IN FORCE: another program removed its rules, or the boot did not put them in "
+               "force; portsmith-firewall enforce does";
+    default:
+        return NULL;
+    }
+}
+
+static json_t *status_json(const struct control_status *status, enum enforce_state rest)
+{
+    json_t *object = report_status_json(status);
+    bool known = rest == ENFORCE_IN_FORCE || rest == ENFORCE_MISSING;
+
+    json_object_set_new(object, "rest_in_force",
+                        known ? json_boolean(rest == ENFORCE_IN_FORCE) : json_null());
+    return object;
+}
+
 static int show_status(const struct options *options, const struct config *config)
 {
     static const struct control_request request = {.verb = CONTROL_STATUS};
     struct control_reply reply;
     struct error why;
+    char keep[TRIAL_KEEP_SIZE];
     enum ask_result result = ask(config, &request, &reply, &why);
+    enum enforce_state rest = geteuid() == 0 ? enforce_look(config) : ENFORCE_UNKNOWN;
 
     if (result != ASK_DONE)
         return fail(result, &why);
     if (options->json)
-        return print_json(report_status_json(&reply.status));
-    report_status(&reply.status);
+        return print_json(status_json(&reply.status, rest));
+    report_status(&reply.status, describe_rest(rest), trial_keep(options->config_path, keep));
     return finish(true);
 }
 
@@ -194,28 +226,48 @@ static int reload(const struct options *options, const struct config *config)
 /* As portsmithd --release does. */
 static bool release_without_daemon(const struct config *config, struct error *why)
 {
-    const struct pair_logging logging = {.foreground = true};
+    const struct pair_options options = {.foreground = true};
 
-    if (geteuid() != 0)
-        return error_set(why, "permission denied: be root");
+    if (!capability_check(CAPABILITY_DAEMON, why))
+        return false;
     if (pidfile_owner(config->run_directory) != 0)
         return error_set(why, "portsmithd runs, but nobody listens for portsmithctl: stop it "
                               "first");
-    return pair_release(&logging) || error_set(why, "rules may remain");
+    return pair_release(BACKEND_AUTO, &options) || error_set(why, "rules may remain");
+}
+
+/* After a trial that was not kept no start shuts anything. */
+static void say_what_is_next(const struct config *config)
+{
+    char text[CLOSING_TEXT_SIZE];
+    pid_t unused;
+
+    if (config->close_count > 0 && trial_find_marker(config, &unused) == TRIAL_NONE)
+        printf("its next start, which may be the next boot, shuts again: %s\n",
+               closing_format_configured(config, text));
 }
 
 static int release(const struct options *options, const struct config *config)
 {
     static const struct control_request request = {.verb = CONTROL_RELEASE};
     struct control_reply reply;
-    struct error why;
-    enum ask_result result = ask(config, &request, &reply, &why);
+    struct error why, note = {""};
+    enum ask_result result;
+    int status;
 
+    if (geteuid() == 0 && !closing_permits_release(config, &note)) /* others are refused anyway */
+        return fail(ASK_FAILED, &note);
+    result = ask(config, &request, &reply, &why);
     if (result == ASK_NOT_RUNNING && release_without_daemon(config, &why))
         result = ASK_DONE;
     if (result != ASK_DONE)
         return fail(ASK_FAILED, &why);
-    return say_done(options, "released", "portsmithd does not run, and shuts no port any more");
+    if (note.text[0] != '\0')
+        fprintf(stderr, "portsmithctl: %s\n", note.text);
+    status = say_done(options, "released", "portsmithd does not run, and shuts no port any more");
+    if (!options->json)
+        say_what_is_next(config);
+    return finish(true) == EXIT_SUCCESS ? status : EXIT_FAILURE;
 }
 
 static int see_doctor(const struct options *options, const struct config *unread)

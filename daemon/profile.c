@@ -324,6 +324,14 @@ static void print_open(const struct profile *p, FILE *out)
                 destination_format(&p->destinations[i], text));
 }
 
+bool profile_sends_on(const struct profile *p, const struct service *service)
+{
+    for (unsigned i = 0; i < p->destination_count; i++)
+        if (service_compare(&p->destinations[i].service, service) == 0)
+            return true;
+    return false;
+}
+
 void profile_print(const struct profile *p, FILE *out)
 {
     char key[KEY_TEXT_SIZE], date[DATE_TEXT_SIZE];

@@ -66,6 +66,9 @@ bool profile_read(struct profile_draft *draft, const char *path, const char *nam
 bool profile_set(struct profile_draft *draft, const char *key, const char *value,
                  struct error *why);
 
+/* Whether the profile has a destination for a service, of whichever family. */
+bool profile_sends_on(const struct profile *p, const struct service *service);
+
 /* Writes the profile as its file would say it. What is 0 is left out, and so is
  * the pre-shared key: no secret is printed. */
 void profile_print(const struct profile *p, FILE *out);

@@ -4,13 +4,18 @@
 #include <string.h>
 #include <unistd.h>
 
+static bool closes(const struct control_request *request)
+{
+    return request->verb == CONTROL_CLOSE || request->verb == CONTROL_REVOKE;
+}
+
 bool reply_make_order(struct helper_order *order, const struct control_request *request,
                       const struct config *config, struct error *why)
 {
     const struct profile *profile;
 
     memset(order, 0, sizeof *order);
-    order->command = request->verb == CONTROL_CLOSE ? HELPER_CLOSE : HELPER_LIST;
+    order->command = closes(request) ? HELPER_CLOSE : HELPER_LIST;
     order->scope = request->scope;
     order->id = request->id;
     order->kill = request->kill;
@@ -38,6 +43,7 @@ static void add_configuration(struct control_status *status, const struct config
                               const struct pair *pair)
 {
     memcpy(status->fingerprint, config->fingerprint, sizeof status->fingerprint);
+    status->backend = config->backend_in_use;
     status->profiles = (uint32_t)config->profile_count;
     status->close_count = config->close_count;
     for (size_t i = 0; i < config->close_count; i++) {
@@ -48,7 +54,9 @@ static void add_configuration(struct control_status *status, const struct config
     for (size_t i = 0; i < config->interface_count; i++) {
         memcpy(status->interfaces[i].name, config->interfaces[i],
                sizeof status->interfaces[i].name);
-        status->interfaces[i].captured = pair->sniffer != 0 && pair->interfaces[i] != 0;
+        status->interfaces[i].unsupported = pair->unsupported[i];
+        status->interfaces[i].captured =
+            pair->sniffer != 0 && pair->interfaces[i] != 0 && !pair->unsupported[i];
     }
 }
 
@@ -68,9 +76,9 @@ void reply_status(struct control_reply *reply, const struct config *config,
         status->verdicts[i] = pair_count(pair, i);
     if (!answer)
         return;
-    status->backend = answer->backend;
     status->families = answer->families;
     status->grant_store = answer->grant_store;
+    status->rules = answer->rules;
     status->live = answer->live;
 }
 
@@ -91,6 +99,7 @@ static void name_grant(struct control_grant *to, const struct helper_grant *from
     to->id = from->id;
     to->seconds_left = from->seconds_left;
     to->watched = from->watched;
+    to->elsewhere = from->elsewhere;
     to->used = from->used;
     to->address = from->address;
     to->service.protocol = from->service.protocol;
@@ -114,7 +123,7 @@ void reply_answer(struct control_reply *reply, const struct control_request *req
                   const struct config *config, const struct helper_answer *answer)
 {
     reply_result(reply, request->verb, CONTROL_DONE, "");
-    if (request->verb == CONTROL_CLOSE) {
+    if (closes(request)) {
         say_what_was_closed(reply, request, answer);
         return;
     }

@@ -8,7 +8,7 @@
 #include "controlmessage.h"
 #include "pair.h"
 
-/* The helper's order that a status, a list or a close needs; pair_order gives it its
+/* The helper's order that a status, a list, a close or a revocation needs; pair_order gives it its
  * serial. False with the reason when no such profile is configured. */
 bool reply_make_order(struct helper_order *order, const struct control_request *request,
                       const struct config *config, struct error *why);
@@ -22,7 +22,7 @@ void reply_status(struct control_reply *reply, const struct config *config,
                   const struct pair *pair, const struct counters *counters,
                   const struct helper_answer *answer);
 
-/* What a sound answer to a list or a close means; profiles are named. */
+/* What a sound answer to a list, a close or a revocation means; profiles are named. */
 void reply_answer(struct control_reply *reply, const struct control_request *request,
                   const struct config *config, const struct helper_answer *answer);
 

@@ -9,7 +9,7 @@ static const struct {
     const char *name, *text;
     size_t offset;
 } held_back[] = {
-    {"malformed", "no valid request", offsetof(struct counters, malformed)},
+    {"malformed", "no valid request or source address", offsetof(struct counters, malformed)},
     {"untimely", "the client's clock is off by more than MaxSkew",
      offsetof(struct counters, untimely)},
     {"repeated", "already used: a repeat or a replay", offsetof(struct counters, repeated)},
@@ -90,11 +90,13 @@ static void print_span(uint32_t seconds)
         printf("%u s", seconds);
 }
 
-static void print_process(const char *name, uint32_t pid, uint32_t uptime)
+static void print_process(const struct control_status *s, const char *name, uint32_t pid,
+                          uint32_t uptime)
 {
     label(name);
     if (pid == 0) {
-        puts("NOT RUNNING: being started again; see the log");
+        printf("NOT RUNNING: being started again; %.*s\n", CONTROL_TROUBLE_SIZE,
+               s->trouble[0] ? s->trouble : "see the log");
         return;
     }
     printf("running as pid %u for ", pid);
@@ -107,7 +109,9 @@ static void print_interfaces(const struct control_status *s)
     label("interfaces");
     for (uint32_t i = 0; i < s->interface_count; i++)
         printf("%s%.*s%s", i ? ", " : "", CONFIG_INTERFACE_NAME_SIZE, s->interfaces[i].name,
-               s->interfaces[i].captured ? "" : " (MISSING or down)");
+               s->interfaces[i].captured      ? ""
+               : s->interfaces[i].unsupported ? " (NOT WATCHED: its link type is not supported)"
+                                              : " (MISSING or down)");
     putchar('\n');
 }
 
@@ -116,12 +120,32 @@ static void print_firewall(const struct control_status *s)
     static const char *const families[] = {"no family", "IPv4", "IPv6", "IPv4 and IPv6"};
 
     label("firewall");
-    if (s->backend == BACKEND_AUTO)
-        puts("unknown: the helper does not answer");
+    if (s->families == 0)
+        printf("iptables-%s; the helper does not answer, shut ports stay shut\n",
+               backend_name(s->backend));
     else
         printf("iptables-%s, %s\n", backend_name(s->backend), families[s->families & 3]);
 }
 
+static void print_rules(const struct control_status *s)
+{
+    label("rules");
+    switch (s->rules) {
+    case HELPER_RULES_IN_FORCE:
+        puts("in force");
+        break;
+    case HELPER_RULES_CONTESTED:
+        puts("in force, but another program keeps removing them; see the log");
+        break;
+    case HELPER_RULES_MISSING:
+        puts("NOT IN FORCE: another program removed them; see the log");
+        break;
+    default:
+        puts("NOT KNOWN to be in force: the helper cannot see; see the log");
+    }
+}
+
+/* Never named as if they were shut when they are not. */
 static void print_shut_ports(const struct control_status *s)
 {
     char service[SERVICE_TEXT_SIZE];
@@ -129,7 +153,10 @@ static void print_shut_ports(const struct control_status *s)
     label("shut ports");
     for (uint32_t i = 0; i < s->close_count; i++)
         printf("%s%s", i ? ", " : "", service_format(&s->close[i], service));
-    puts(s->close_count ? "" : "none");
+    if (s->close_count == 0)
+        puts("none");
+    else
+        puts(s->rules == HELPER_RULES_MISSING ? " (NOT IN FORCE)" : "");
 }
 
 static void print_reason(uint64_t count, const char *text)
@@ -143,11 +170,23 @@ static void print_counters(const struct control_status *s)
     const struct counters *c = &s->counters;
 
     label("packets");
-    printf("%" PRIu64 " seen, %" PRIu64 " dropped by the kernel, %" PRIu64 " garbage\n",
-           c->captured, c->dropped, c->garbage);
+    printf("%" PRIu64 " seen, %" PRIu64 " dropped by the kernel, %" PRIu64 " garbage", c->captured,
+           c->dropped, c->garbage);
+    if (c->foreign > 0)
+        printf(" (%" PRIu64 " for other hosts)", c->foreign);
+    putchar('\n');
     label("knocks");
     printf("%" PRIu64 " authenticated, %" PRIu64 " granted, %" PRIu64 " refused\n", c->authentic,
            report_granted(s), report_refused(s));
+    if (c->merged > 0) {
+        label("  merged");
+        printf("%8" PRIu64 "  the first of several in one packet: the others are not read\n",
+               c->merged);
+    }
+    if (c->elsewhere > 0) {
+        label("  elsewhere");
+        printf("%8" PRIu64 "  signed another address than they came from\n", c->elsewhere);
+    }
     for (size_t i = 0; i < HELD_BACK; i++)
         if (count_held_back(s, i) > 0) {
             label("  held back");
@@ -160,16 +199,36 @@ static void print_counters(const struct control_status *s)
             print_reason(s->verdicts[i], verdict_text(i));
 }
 
-void report_status(const struct control_status *s)
+static void print_trial(const struct control_status *s, const char *keep)
 {
-    print_process("portsmithd", s->supervisor, s->uptime);
-    print_process("sniffer", s->sniffer, s->pair_uptime);
-    print_process("helper", s->helper, s->pair_uptime);
+    if (s->trial_left == 0)
+        return;
+    label("on trial");
+    print_span(s->trial_left);
+    printf(" left, then nothing is shut any more; to keep it: %s\n", keep);
+}
+
+static void print_rest(const char *rest)
+{
+    if (!rest)
+        return;
+    label("the rest");
+    printf("closed by portsmith-firewall: %s\n", rest);
+}
+
+void report_status(const struct control_status *s, const char *rest, const char *keep)
+{
+    print_process(s, "portsmithd", s->supervisor, s->uptime);
+    print_process(s, "sniffer", s->sniffer, s->pair_uptime);
+    print_process(s, "helper", s->helper, s->pair_uptime);
     print_interfaces(s);
     print_firewall(s);
     label("grant store");
     puts(store_name(s->grant_store));
+    print_rules(s);
     print_shut_ports(s);
+    print_rest(rest);
+    print_trial(s, keep);
     label("profiles");
     printf("%u\n", s->profiles);
     label("live grants");
@@ -204,10 +263,11 @@ void report_grants(const struct control_grant *grants, size_t count)
     printf("%4s  %-*s  %-*s  %-9s  %7s  USED\n", "ID", w.profile, "PROFILE", w.address, "ADDRESS",
            "SERVICE", "LEFT");
     for (size_t i = 0; i < count; i++)
-        printf("%4u  %-*s  %-*s  %-9s  %5u s  %s\n", grants[i].id, w.profile,
+        printf("%4u  %-*s  %-*s  %-9s  %5u s  %s%s\n", grants[i].id, w.profile,
                report_profile(&grants[i]), w.address, address_format(&grants[i].address, address),
                service_format(&grants[i].service, service), grants[i].seconds_left,
-               report_used(&grants[i]));
+               report_used(&grants[i]),
+               grants[i].elsewhere ? "  (the knock came from another address)" : "");
 }
 
 void report_closed(const struct control_reply *reply, bool kill)
@@ -230,8 +290,9 @@ static json_t *interfaces_json(const struct control_status *s)
     json_t *array = json_array();
 
     for (uint32_t i = 0; i < s->interface_count; i++)
-        json_array_append_new(array, json_pack("{s:s, s:b}", "name", s->interfaces[i].name,
-                                               "captured", (int)s->interfaces[i].captured));
+        json_array_append_new(array, json_pack("{s:s, s:b, s:b}", "name", s->interfaces[i].name,
+                                               "captured", (int)s->interfaces[i].captured,
+                                               "unsupported", (int)s->interfaces[i].unsupported));
     return array;
 }
 
@@ -244,6 +305,12 @@ static json_t *families_json(const struct control_status *s)
     if (s->families & 2)
         json_array_append_new(array, json_integer(6));
     return array;
+}
+
+static json_t *in_force_json(uint32_t rules)
+{
+    return rules == HELPER_RULES_UNKNOWN ? json_null()
+                                         : json_boolean(rules != HELPER_RULES_MISSING);
 }
 
 static json_t *shut_json(const struct control_status *s)
@@ -270,7 +337,10 @@ static json_t *counters_json(const struct control_status *s)
     json_object_set_new(object, "seen", number(c->captured));
     json_object_set_new(object, "dropped_by_kernel", number(c->dropped));
     json_object_set_new(object, "garbage", number(c->garbage));
+    json_object_set_new(object, "foreign", number(c->foreign));
     json_object_set_new(object, "authenticated", number(c->authentic));
+    json_object_set_new(object, "merged", number(c->merged));
+    json_object_set_new(object, "elsewhere", number(c->elsewhere));
     json_object_set_new(object, "held_back", held);
     json_object_set_new(object, "granted", by_verdict[true]);
     json_object_set_new(object, "refused", by_verdict[false]);
@@ -290,11 +360,16 @@ json_t *report_status_json(const struct control_status *s)
     json_object_set_new(object, "supervisor", process_json(s->supervisor, s->uptime));
     json_object_set_new(object, "sniffer", process_json(s->sniffer, s->pair_uptime));
     json_object_set_new(object, "helper", process_json(s->helper, s->pair_uptime));
+    json_object_set_new(object, "trouble", s->trouble[0] ? json_string(s->trouble) : json_null());
     json_object_set_new(object, "interfaces", interfaces_json(s));
     json_object_set_new(object, "backend", json_string(backend_name(s->backend)));
     json_object_set_new(object, "families", families_json(s));
     json_object_set_new(object, "grant_store", json_string(store_name(s->grant_store)));
+    json_object_set_new(object, "in_force", in_force_json(s->rules));
+    json_object_set_new(object, "contested", json_boolean(s->rules == HELPER_RULES_CONTESTED));
     json_object_set_new(object, "shut", shut_json(s));
+    json_object_set_new(object, "trial_seconds_left",
+                        s->trial_left ? number(s->trial_left) : json_null());
     json_object_set_new(object, "profiles", number(s->profiles));
     json_object_set_new(object, "grants", number(s->live));
     json_object_set_new(object, "counters", counters_json(s));
@@ -314,6 +389,7 @@ json_t *report_grant_json(const struct control_grant *g)
     json_object_set_new(object, "seconds_left", number(g->seconds_left));
     json_object_set_new(object, "used", g->used || g->watched ? json_boolean(g->used > 0)
                                                               : json_null());
+    json_object_set_new(object, "elsewhere", json_boolean(g->elsewhere));
     return object;
 }
 

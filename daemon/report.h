@@ -9,7 +9,9 @@
 
 #include "controlmessage.h"
 
-void report_status(const struct control_status *status);
+/* `rest` says how it is with what portsmith-firewall closes, NULL nothing; `keep` is the
+ * command that keeps what is on trial. */
+void report_status(const struct control_status *status, const char *rest, const char *keep);
 void report_grants(const struct control_grant *grants, size_t count);
 void report_closed(const struct control_reply *reply, bool kill);
 

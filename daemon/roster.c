@@ -24,14 +24,14 @@ static struct search search_for(const struct roster *roster, const uint8_t *key_
     return (struct search){.place = id & roster->mask, .tag = (uint32_t)(id >> 32) & ~roster->mask};
 }
 
-static void add(struct roster *roster, uint32_t number, const struct profile *profile)
+void roster_add(struct roster *roster, const struct sniffer_profile *profile)
 {
     struct search at = search_for(roster, profile->key_id);
-    struct client *client = &roster->clients[number];
+    struct client *client = &roster->clients[roster->count++];
 
     while (roster->index[at.place] != 0)
         at.place = (at.place + 1) & roster->mask;
-    roster->index[at.place] = at.tag | (number + 1);
+    roster->index[at.place] = at.tag | roster->count;
     memcpy(client->key_id, profile->key_id, KEY_ID_SIZE);
     memcpy(client->envelope_key, profile->envelope_key, KEY_SIZE);
     memcpy(client->public_key, profile->public_key, KEY_SIZE);
@@ -45,22 +45,21 @@ static void *allocate(size_t count, size_t size)
     return memory ? memset(memory, 0, count * size) : NULL;
 }
 
-bool roster_create(struct roster *roster, const struct config *config, struct error *why)
+bool roster_create(struct roster *roster, size_t profiles,
+                   const uint8_t server_public[static KEY_SIZE], struct error *why)
 {
     size_t places = 2;
 
-    while (places < config->profile_count * 2)
+    while (places < profiles * 2)
         places *= 2;
     roster->mask = (uint32_t)(places - 1);
     roster->index = allocate(places, sizeof *roster->index);
-    roster->clients = allocate(config->profile_count, sizeof *roster->clients);
+    roster->clients = allocate(profiles, sizeof *roster->clients);
+    roster->count = 0;
     if (!roster->index || !roster->clients)
-        return error_set(why, "no locked memory for %zu profiles: %s", config->profile_count,
-                         strerror(errno));
-    envelope_gate_key(roster->gate, config->server_public);
-    memcpy(roster->server_public, config->server_public, KEY_SIZE);
-    for (size_t i = 0; i < config->profile_count; i++)
-        add(roster, (uint32_t)i, &config->profiles[i]);
+        return error_set(why, "no locked memory for %zu profiles: %s", profiles, strerror(errno));
+    envelope_gate_key(roster->gate, server_public);
+    memcpy(roster->server_public, server_public, KEY_SIZE);
     return true;
 }
 

@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config.h"
+#include "error.h"
 #include "message.h"
+#include "sniffermessage.h"
 
 enum { ROSTER_PENDING = 8 };
 
@@ -31,17 +32,21 @@ struct client {
 };
 
 struct roster {
-    struct client *clients; /* in the configuration's order, in locked memory */
+    struct client *clients; /* in the order in which they were added, in locked memory */
+    uint32_t count;
     uint32_t *index; /* where they are found: roster.c; locked, too */
     uint32_t mask;   /* places of the index - 1, a power of two less one */
     uint8_t gate[GATE_KEY_SIZE];
     uint8_t server_public[KEY_SIZE];
 };
 
-/* Builds the roster of a configuration's profiles, each with a key id of its own, in
- * memory of its own that is locked: 224 bytes for each, and 8 to 16 of index. False
- * with the reason when there is not enough. */
-bool roster_create(struct roster *roster, const struct config *config, struct error *why);
+/* Makes an empty roster with room for `profiles`, in memory of its own that is locked: 224
+ * bytes for each, and 8 to 16 of index. False with the reason when there is not enough. */
+bool roster_create(struct roster *roster, size_t profiles,
+                   const uint8_t server_public[static KEY_SIZE], struct error *why);
+
+/* Adds one, whose key id no other has. There must be room for it. */
+void roster_add(struct roster *roster, const struct sniffer_profile *profile);
 
 /* NULL when no profile has that key id. */
 struct client *roster_find(const struct roster *roster, const uint8_t key_id[static KEY_ID_SIZE]);

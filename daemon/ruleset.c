@@ -11,9 +11,7 @@
 #define TRIAL "portsmith-trial"
 #define JUMP "INPUT -j " CHAIN "\n"
 
-/* What hosts cannot do without, by family. A connection may be older than the first
- * look at connections of this host: a segment that opens none passes (nf_conntrack
- * takes it up, sysctl nf_conntrack_tcp_loose). ICMP: RFC 1812 and RFC 1191 for errors
+/* What hosts cannot do without, by family. ICMP: RFC 1812 and RFC 1191 for errors
  * and path MTU. ICMPv6: what RFC 4890 section 4.4 says must not or should not be
  * dropped. DHCP: RFC 2131 section 4.1, RFC 8415 section 7.2; answers to a broadcast or
  * multicast belong to no connection. */
@@ -23,7 +21,6 @@ static const struct {
 } needed[] = {
     {FAMILIES, "-i lo -j ACCEPT"},
     {FAMILIES, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"},
-    {FAMILIES, "-p tcp -m tcp --tcp-flags SYN,ACK,RST ACK -m conntrack --ctstate NEW -j ACCEPT"},
     {IPV4, "-p icmp -m icmp --icmp-type 3 -j ACCEPT"},  /* unreachable, too big */
     {IPV4, "-p icmp -m icmp --icmp-type 8 -j ACCEPT"},  /* echo */
     {IPV4, "-p icmp -m icmp --icmp-type 11 -j ACCEPT"}, /* time exceeded */
@@ -53,6 +50,26 @@ static const struct {
     {IPV6, "-s fe80::/10 -d fe80::/10 -p udp -m udp --dport 546 -j ACCEPT"},
 };
 
+/* A connection may be older than the first look at connections of this host, or have slept
+ * for longer than that remembers. Where segments of sessions can be told
+ * (helper_probe_sessions), these pass; else all that open none, though one by a SYN cookie
+ * does. The next segment is of an established one (sysctl nf_conntrack_tcp_loose). */
+static const char *const of_sessions[] = {
+    "-p tcp -m cgroup --path / -j ACCEPT",
+    "-p tcp -m cgroup ! --path / -j ACCEPT",
+    "-p tcp -m tcp --tcp-flags SYN,ACK,RST ACK -m policy --dir in --pol ipsec -j ACCEPT",
+};
+static const char opens_none[] =
+    "-p tcp -m tcp --tcp-flags SYN,ACK,RST ACK -m conntrack --ctstate NEW -j ACCEPT";
+
+bool ruleset_names(const struct service *services, unsigned count, const struct service *s)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (service_compare(&services[i], s) == 0)
+            return true;
+    return false;
+}
+
 static bool add_service(void *into, const char *word, struct error *why)
 {
     struct ruleset *rules = into;
@@ -65,11 +82,16 @@ bool ruleset_allow(struct ruleset *rules, const char *words, struct error *why)
     return settings_each_word(words, add_service, rules, why);
 }
 
-static void write_rules(FILE *out, const char *chain, const struct ruleset *rules, int family)
+static void write_rules(FILE *out, const char *chain, const struct ruleset *rules, int family,
+                        bool tells_sessions)
 {
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (needed[i].family == family || needed[i].family == FAMILIES)
             fprintf(out, "-A %s %s\n", chain, needed[i].rule);
+    for (size_t i = 0; tells_sessions && i < sizeof of_sessions / sizeof *of_sessions; i++)
+        fprintf(out, "-A %s %s\n", chain, of_sessions[i]);
+    if (!tells_sessions)
+        fprintf(out, "-A %s %s\n", chain, opens_none);
     for (unsigned i = 0; i < rules->count; i++)
         fprintf(out, "-A %s -p %s -m %s --dport %u -j ACCEPT\n", chain,
                 service_protocol(&rules->allow[i]), service_protocol(&rules->allow[i]),
@@ -89,17 +111,18 @@ static void write_way_into_trial(FILE *out, const char *action, int64_t until)
     fprintf(out, "%s " CHAIN " -m time --datestop %s -j " TRIAL "\n", action, date);
 }
 
-void ruleset_write(FILE *out, const struct plan *plan, int family, bool has_jump)
+void ruleset_write(FILE *out, const struct plan *plan, int family, bool has_jump,
+                   bool tells_sessions)
 {
     fputs("*filter\n:" CHAIN " - [0:0]\n:" TRIAL " - [0:0]\n", out);
     if (plan->on_trial) {
-        write_rules(out, TRIAL, &plan->trial, family);
+        write_rules(out, TRIAL, &plan->trial, family, tells_sessions);
         write_way_into_trial(out, "-A", plan->until);
     } else {
         fputs("-X " TRIAL "\n", out);
     }
     if (plan->is_confirmed)
-        write_rules(out, CHAIN, &plan->confirmed, family);
+        write_rules(out, CHAIN, &plan->confirmed, family, tells_sessions);
     if (has_jump)
         fputs("-D " JUMP, out);
     fputs("-A " JUMP "COMMIT\n", out);

@@ -28,12 +28,17 @@ struct plan {
     int64_t until; /* the first second without the trial, since the epoch */
 };
 
+/* Whether the service is one of `count`: those of a ruleset, or of Close. */
+bool ruleset_names(const struct service *services, unsigned count, const struct service *s);
+
 /* Adds services, parted by blanks or commas. False with the reason in *why. */
 bool ruleset_allow(struct ruleset *rules, const char *words, struct error *why);
 
 /* Writes what makes the firewall as planned, of whatever it was: one transaction.
- * `family` is IPV4 or IPV6; `has_jump`: INPUT leads to the chains already. */
-void ruleset_write(FILE *out, const struct plan *plan, int family, bool has_jump);
+ * `family` is IPV4 or IPV6; `has_jump`: INPUT leads to the chains already;
+ * `tells_sessions`: rules can tell them, see helper_probe_sessions. */
+void ruleset_write(FILE *out, const struct plan *plan, int family, bool has_jump,
+                   bool tells_sessions);
 
 /* Writes what iptables-restore(8) refuses unless the plan is in force. */
 void ruleset_write_checks(FILE *out, const struct plan *plan);

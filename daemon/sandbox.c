@@ -21,12 +21,13 @@ static const int sniffer_calls[] = {
 /* Beyond what iptables needs. */
 static const int supervisor_calls[] = {
     /* the supervisor */
-    SCMP_SYS(fork), SCMP_SYS(fcntl), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(connect),
-    SCMP_SYS(waitid), SCMP_SYS(socketpair), SCMP_SYS(shutdown), SCMP_SYS(signalfd4),
+    SCMP_SYS(fcntl), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(connect),
+    SCMP_SYS(socketpair), SCMP_SYS(shutdown), SCMP_SYS(signalfd4),
     SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(ftruncate), SCMP_SYS(unlink),
     SCMP_SYS(unlinkat), SCMP_SYS(fchmod), SCMP_SYS(mlock), SCMP_SYS(munlock),
     SCMP_SYS(fsync), SCMP_SYS(getdents64),
     SCMP_SYS(listen), SCMP_SYS(accept4), SCMP_SYS(umask), /* the control socket */
+    SCMP_SYS(memfd_create), /* what other programs print: tool.h */
     /* a sniffer on its way down */
     SCMP_SYS(prctl), SCMP_SYS(setsid), SCMP_SYS(eventfd2), SCMP_SYS(chroot), SCMP_SYS(chdir),
     SCMP_SYS(setrlimit), SCMP_SYS(capget), SCMP_SYS(capset), SCMP_SYS(setgroups),

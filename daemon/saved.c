@@ -17,6 +17,7 @@
 enum {
     PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/firewall.lock",
     CONTENT_SIZE = CLOSE_SERVICES * (SERVICE_TEXT_SIZE + 10) + 100,
+    LAST_SECOND = INT32_MAX, /* that a rule can end in (iptables-extensions(8), time) */
 };
 
 struct parsed {
@@ -38,8 +39,9 @@ static bool set_until(void *into, const char *value, struct error *why)
 
     errno = 0;
     p->until = strtoll(value, &end, 10);
-    return (errno == 0 && p->until > 0 && end != value && *end == '\0') ||
-           error_set(why, "expected seconds since the epoch, not '%.100s'", value);
+    return (errno == 0 && p->until > 0 && p->until <= LAST_SECOND && end != value &&
+            *end == '\0') ||
+           error_set(why, "expected seconds since the epoch, until 2038, not '%.100s'", value);
 }
 
 static const struct setting settings[] = {{"Allow", set_allow, true}, {"Until", set_until, false}};
@@ -67,7 +69,7 @@ int saved_lock(const struct config *c, struct error *why)
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0 && flock(fd, LOCK_EX) == 0)
         return fd;
-    error_set(why, "%s: %s", path, strerror(errno));
+    error_set(why, "%s: %s", path, file_explain(errno));
     if (fd >= 0)
         close(fd);
     return -1;
@@ -120,24 +122,11 @@ static size_t print_content(char content[static CONTENT_SIZE], const struct rule
 static bool put_file(const char *path, const struct ruleset *rules, int64_t until,
                      struct error *why)
 {
-    char content[CONTENT_SIZE], next[PATH_SIZE + sizeof ".new"];
+    char content[CONTENT_SIZE];
     size_t size = print_content(content, rules, until);
 
-    snprintf(next, sizeof next, "%s.new", path);
-    unlink(next);
-    if (size == 0)
-        return error_set(why, "%s: no memory", path);
-    if (!file_create(next, 0600, content, size, why))
-        return false;
-    return (rename(next, path) == 0 && file_sync_directory_of(path)) ||
-           error_set(why, "%s: %s", path, strerror(errno));
-}
-
-static bool remove_file(const char *path, struct error *why)
-{
-    if (unlink(path) == 0)
-        return file_sync_directory_of(path) || error_set(why, "%s: %s", path, strerror(errno));
-    return errno == ENOENT || error_set(why, "%s: %s", path, strerror(errno));
+    return size > 0 ? file_put(path, 0600, content, size, why)
+                    : error_set(why, "%s: no memory", path);
 }
 
 bool saved_write(const struct plan *plan, const struct config *c, struct error *why)
@@ -149,7 +138,7 @@ bool saved_write(const struct plan *plan, const struct config *c, struct error *
     if (plan->is_confirmed && !file_make_directory(c->state_directory, 0700, why))
         return false;
     return (plan->is_confirmed ? put_file(confirmed, &plan->confirmed, 0, why)
-                               : remove_file(confirmed, why)) &&
+                               : file_remove(confirmed, why)) &&
            (plan->on_trial ? put_file(trial, &plan->trial, plan->until, why)
-                           : remove_file(trial, why));
+                           : file_remove(trial, why));
 }

@@ -12,6 +12,7 @@
 
 #include "file.h"
 #include "keys.h"
+#include "origin.h"
 
 #define USERADD "/usr/sbin/useradd"
 
@@ -140,7 +141,7 @@ static bool set_up_configuration(const char *path, const struct setup *setup, st
     announce(made, "configuration", path);
     if (!made && setup->any)
         fprintf(stderr, "portsmith-profile: %s: kept as it is; --interface, --port and --close go "
-                        "into a new file only\n", path);
+                        "into a new file only: edit this one\n", path);
     return true;
 }
 
@@ -168,7 +169,23 @@ static bool set_up_key(const struct config *c, struct error *why)
     if (!made && errno != EEXIST)
         return false;
     announce(made, "server key", path);
-    return true;
+    return !made || origin_put(c, why);
+}
+
+static void warn(void *unused, const char *what, const char *advice)
+{
+    (void)unused;
+    fprintf(stderr, "portsmith-profile: warning: %s: %s\n", what, advice);
+}
+
+/* An older key lies there without; that it cannot be noted now keeps nothing else back. */
+static void note_host(const struct config *c, const char *config_file)
+{
+    struct error why;
+
+    if (!origin_put_missing(c, &why))
+        warn(NULL, "this host is not noted beside the server key", why.text);
+    origin_find(c, config_file, warn, NULL);
 }
 
 static bool add_user(char *name, struct error *why)
@@ -216,7 +233,9 @@ static int check_whole(const char *config_file, struct error *why)
 
     if (!c)
         return EX_CONFIG;
-    printf("The port to knock at is %u.\nThe server's public key is %s\n", c->port,
+    note_host(c, config_file);
+    printf("The port to knock at is %u. Let UDP to it through where a provider or a router has a "
+           "firewall.\nThe server's public key is %s\n", c->port,
            key_format(c->server_public, key));
     config_free(c);
     return EXIT_SUCCESS;

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,8 +20,7 @@
 #include "log.h"
 #include "message.h"
 #include "sandbox.h"
-
-enum { FD_LIFELINE = 3, FD_HELPER = 4, FD_FIRST_FREE = 5 };
+#include "sniffermessage.h"
 
 /* So many replies fit into the socket, however slow we are to read them: the
  * helper cuts off a sniffer that lets it fill up. While there could be more,
@@ -34,57 +33,98 @@ struct sniffer {
     struct knock_limits limits;
     unsigned transports; /* that are listened to: bits 1 << enum transport */
     struct counters *counters;
+    const struct own_addresses *own;
     struct capture captures[CONFIG_INTERFACES];
     size_t capture_count;
+    struct sniffer_ready ready;
     uint32_t serial;
     bool traces;
     unsigned unanswered; /* requests whose replies were not read */
     struct flood flood;
 };
 
-/* Leaves standard input to error, the lifeline and the helper's socket open. */
-static void keep_descriptors(int lifeline, int helper)
-{
-    int high_lifeline = fcntl(lifeline, F_DUPFD, FD_FIRST_FREE);
-    int high_helper = fcntl(helper, F_DUPFD, FD_FIRST_FREE);
+/* ---- getting ready ------------------------------------------------------ */
 
-    if (dup2(high_lifeline, FD_LIFELINE) < 0 || dup2(high_helper, FD_HELPER) < 0 ||
-        close_range(FD_FIRST_FREE, ~0u, 0) != 0)
-        fatal("cannot arrange descriptors");
+static void prepare_process(void)
+{
+    for (int fd = SNIFFER_FD_SUPERVISOR; fd <= SNIFFER_FD_COUNTERS; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            fatalx("portsmith-sniffer is started by portsmithd, never by hand");
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) /* keys are about to come; execve set it anew */
+        fatal("cannot forbid core dumps");
+    setsid(); /* off the terminal: a Ctrl-C is the supervisor's to answer */
+    if (sodium_init() < 0)
+        fatalx("libsodium cannot be initialised");
 }
 
-static void open_captures(struct sniffer *s, const struct config *config, uint32_t links)
+static void receive(void *message, size_t size)
 {
+    if (recv(SNIFFER_FD_SUPERVISOR, message, size, MSG_TRUNC) != (ssize_t)size)
+        fatalx("portsmithd has not told all that a sniffer has to know");
+}
+
+static void receive_profiles(struct roster *roster, const struct sniffer_setup *setup)
+{
+    struct sniffer_profile profile;
     struct error why;
 
-    for (size_t i = 0; i < config->interface_count; i++) {
-        if (!(links & (1u << i)))
-            continue;
-        if (!capture_open(&s->captures[s->capture_count], config->interfaces[i], config, &why))
-            fatalx("%s", why.text);
-        s->capture_count++;
+    if (!roster_create(roster, setup->profile_count, setup->server_public, &why))
+        fatalx("%s", why.text);
+    for (uint32_t i = 0; i < setup->profile_count; i++) {
+        receive(&profile, sizeof profile);
+        roster_add(roster, &profile);
     }
+    sodium_memzero(&profile, sizeof profile);
 }
 
-static void prepare(struct sniffer *s, const struct sniffer_start *start)
+/* What is counted there, the supervisor reads. */
+static void map_counters(struct sniffer *s)
 {
-    struct config *config = start->config;
-    char empty[CONFIG_PATH_SIZE + sizeof "/empty"];
+    struct counters_memory *memory = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                          SNIFFER_FD_COUNTERS, 0);
+
+    if (memory == MAP_FAILED)
+        fatal("cannot map the counters");
+    close(SNIFFER_FD_COUNTERS);
+    s->counters = &memory->counters;
+    s->own = &memory->own;
+}
+
+/* One whose link type is not known here is left out, and the others are watched. */
+static void open_captures(struct sniffer *s, const struct sniffer_setup *setup)
+{
     struct error why;
 
-    s->counters = start->counters;
-    s->traces = start->trace;
-    s->transports = config->transports;
-    s->limits = (struct knock_limits){.skew_checked = config->skew_checked,
-                                      .max_skew = config->max_skew};
-    if (!roster_create(&s->roster, config, &why))
-        fatalx("%s", why.text);
-    open_captures(s, config, start->links);
-    snprintf(empty, sizeof empty, "%s/empty", config->run_directory);
-    if (!drop_privileges(empty, config->uid, config->gid, &why))
-        fatalx("%s", why.text);
-    config_free(config);
+    for (unsigned i = 0; i < setup->interface_count; i++)
+        switch (capture_open(&s->captures[s->capture_count], setup->interfaces[i], setup, &why)) {
+        case CAPTURE_OPENED:
+            s->capture_count++;
+            break;
+        case CAPTURE_UNSUPPORTED:
+            log_warnx("%s: knocks that come in by it are not heard", why.text);
+            s->ready.unsupported |= 1u << i;
+            break;
+        case CAPTURE_FAILED:
+            fatalx("%s", why.text);
+        }
 }
+
+static void prepare(struct sniffer *s, const struct sniffer_setup *setup)
+{
+    struct error why;
+
+    map_counters(s);
+    s->traces = setup->trace;
+    s->transports = setup->transports;
+    s->limits = (struct knock_limits){.skew_checked = setup->skew_checked,
+                                      .max_skew = setup->max_skew};
+    receive_profiles(&s->roster, setup);
+    open_captures(s, setup);
+    if (!drop_privileges(setup->empty, setup->uid, setup->gid, &why))
+        fatalx("%s", why.text);
+}
+
+/* ---- serving ------------------------------------------------------------ */
 
 static void take_reply(struct sniffer *s, const struct helper_reply *reply)
 {
@@ -105,7 +145,7 @@ static void read_replies(struct sniffer *s)
     struct helper_reply reply;
 
     for (;;) {
-        ssize_t n = recv(FD_HELPER, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
+        ssize_t n = recv(SNIFFER_FD_HELPER, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
@@ -120,7 +160,8 @@ static void pass_on(struct sniffer *s, struct helper_request *message)
     message->serial = ++s->serial;
     if (s->traces)
         message->times.opened = clock_wall_ns();
-    if (send(FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof *message) {
+    if (send(SNIFFER_FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+        sizeof *message) {
         s->counters->unsent++; /* if the helper has gone, poll says so */
         return;
     }
@@ -134,6 +175,7 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
     struct sniffer *s = user;
     struct helper_request message = {0};
     struct frame frame;
+    uint64_t garbage;
 
     s->counters->captured++;
     if (s->traces)
@@ -142,8 +184,11 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
         s->counters->garbage++;
         return;
     }
+    garbage = s->counters->garbage;
     if (knock_examine(&message, &frame, &s->roster, &s->limits, s->counters))
         pass_on(s, &message);
+    else if (s->counters->garbage > garbage && !counters_is_own(s->own, &frame.destination))
+        s->counters->foreign++;
 }
 
 static bool may_take_frames(const struct sniffer *s)
@@ -177,10 +222,10 @@ static void pause_if_flooded(struct sniffer *s)
 
 static _Noreturn void watch(struct sniffer *s)
 {
-    enum { LIFELINE, HELPER, CAPTURES };
+    enum { SUPERVISOR, HELPER, CAPTURES };
     struct pollfd fds[CAPTURES + CONFIG_INTERFACES] = {
-        [LIFELINE] = {.fd = FD_LIFELINE, .events = POLLIN},
-        [HELPER] = {.fd = FD_HELPER, .events = POLLIN},
+        [SUPERVISOR] = {.fd = SNIFFER_FD_SUPERVISOR, .events = POLLIN},
+        [HELPER] = {.fd = SNIFFER_FD_HELPER, .events = POLLIN},
     };
 
     for (;;) {
@@ -192,7 +237,7 @@ static _Noreturn void watch(struct sniffer *s)
         if (fds[HELPER].revents)
             read_replies(s);
         read_captures(s, fds + CAPTURES);
-        if (fds[LIFELINE].revents) /* last: what waited has been passed on */
+        if (fds[SUPERVISOR].revents) /* last: what waited has been passed on */
             exit(EXIT_SUCCESS);
         pause_if_flooded(s);
     }
@@ -212,26 +257,23 @@ static void fall_silent(int nothing)
     log_open("portsmith-sniffer", true, false); /* closes its way to syslog */
 }
 
-void sniffer_run(const struct sniffer_start *start)
+void sniffer_run(void)
 {
     static struct sniffer sniffer;
+    struct sniffer_setup setup;
     struct error why;
-    sigset_t none;
     int nothing;
 
-    log_close();
-    keep_descriptors(start->lifeline, start->helper);
-    log_rename("portsmith-sniffer");
-    prctl(PR_SET_NAME, "portsmith-sniff");
-    setsid(); /* off the terminal: a Ctrl-C is the supervisor's to answer */
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    prepare_process();
+    receive(&setup, sizeof setup);
+    log_open("portsmith-sniffer", setup.foreground, setup.debug);
     nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-    prepare(&sniffer, start);
-    if (write(FD_LIFELINE, "", 1) != 1)
+    prepare(&sniffer, &setup);
+    if (write(SNIFFER_FD_SUPERVISOR, &sniffer.ready, sizeof sniffer.ready) !=
+        sizeof sniffer.ready)
         exit(EXIT_FAILURE);
     fall_silent(nothing);
-    if (!sandbox_enter_as_sniffer(FD_HELPER, &why))
+    if (!sandbox_enter_as_sniffer(SNIFFER_FD_HELPER, &why))
         exit(EXIT_FAILURE);
     watch(&sniffer);
 }

@@ -25,29 +25,42 @@
 #include "pidfile.h"
 #include "reply.h"
 #include "sandbox.h"
+#include "tracking.h"
+#include "trial.h"
+#include "vrf.h"
 
 enum {
     EX_CONFIG_STATUS = 78,
     BACKOFF_MAX = 60,    /* seconds */
+    UNMENDED_MAX = 2,    /* the same while no helper runs, which would put removed rules back */
     STABLE_AFTER = 60,   /* seconds without an accident: start again at no delay */
     SETTLE_MS = 100,     /* interfaces change in bursts */
+    RULES_SETTLE_MS = 5000, /* what loads rules does so about then, and reading them takes time */
+    REVOKE_MS = 30000,   /* that the helper may take to end connections */
 };
 
 struct supervisor {
     const struct supervisor_options *options;
-    struct pair_logging logging;
+    struct pair_options pair_options;
     struct config *config;
-    struct counters *counters;
+    struct counters_memory *memory; /* counters_file, shared with the sniffer */
+    struct counters *counters;      /* in there, where it counts */
+    int counters_file;
     struct pair pair;
     struct control control;
     struct control_client *releases; /* who asked for all to be released, or NULL */
-    int signals, links; /* descriptors: signalfd, rtnetlink */
+    int signals, links, addresses; /* descriptors: signalfd, rtnetlink */
     int pidfile;        /* holds the lock that keeps a second daemon out */
     unsigned accidents; /* in a row */
+    unsigned delay;     /* before the last start, in seconds */
+    uint32_t rules_told; /* enum helper_rules, to the service manager */
     int64_t begun_at;   /* CLOCK_BOOTTIME nanoseconds */
     int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
     int64_t restart_at; /* 0: no restart is planned */
+    enum pair_result trouble; /* why one is; PAIR_STARTED: there is none */
+    struct untracked untracked; /* as the pair was told */
     int64_t look_at;    /* at the interfaces; 0: not planned */
+    int64_t untracked_at; /* look for what is not tracked; 0: not planned */
     int64_t alive_at;   /* tell the service manager that we are; 0: it does not ask */
     int64_t metrics_at; /* gather them; 0: nobody wants them */
     uint32_t metrics_asked; /* serial of the order for what they lack; 0: none waits */
@@ -64,46 +77,135 @@ static int64_t milliseconds_from_now(int64_t milliseconds)
 
 /* ---- the pair ----------------------------------------------------------- */
 
-static void plan_restart(struct supervisor *s)
+/* What there is to say of the pair besides that it is started again. */
+static void describe_trouble(const struct supervisor *s, char text[static CONTROL_TROUBLE_SIZE])
 {
-    unsigned delay = 0;
+    static const char *const texts[] = {
+        [PAIR_STARTED] = "",
+        [PAIR_FAILED] = "see the log",
+        [PAIR_UNUSABLE] = "this host cannot do any more what the configuration asks: see the log",
+        [PAIR_MISSING] = "iptables is not installed any more, or may not be run: install it",
+    };
 
-    if (s->restart_at != 0)
-        return;
-    if (clock_boot_ns() - s->started_at > (int64_t)STABLE_AFTER * NSEC_PER_SEC)
-        s->accidents = 0;
-    if (s->accidents > 0)
-        delay = s->accidents > 6 ? BACKOFF_MAX : 1u << (s->accidents - 1);
-    s->accidents++;
-    s->restart_at = milliseconds_from_now((int64_t)delay * 1000);
-    if (delay > 0)
-        log_warnx("starting again in %u s", delay);
-    notify_status("starting again: see the log; shut ports stay shut");
+    snprintf(text, CONTROL_TROUBLE_SIZE, "%s", texts[s->trouble]);
+    if (s->trouble == PAIR_MISSING && s->config->backend_in_use != BACKEND_AUTO)
+        snprintf(text, CONTROL_TROUBLE_SIZE, "iptables-%s is not installed any more, or may not be "
+                                             "run: install iptables",
+                 s->config->backend_in_use == BACKEND_NFT ? "nft" : "legacy");
 }
 
-static void warn(void *unused, const char *what, const char *advice)
+static void tell_trouble(const struct supervisor *s)
 {
-    (void)unused;
-    log_warnx("%s: %s", what, advice);
+    char trouble[CONTROL_TROUBLE_SIZE], status[CONTROL_TROUBLE_SIZE + 50];
+
+    describe_trouble(s, trouble);
+    snprintf(status, sizeof status, "shut ports stay shut; starting again: %s", trouble);
+    notify_status(status);
+}
+
+/* At once the first time. Where this host cannot do it, to try soon is of no use. */
+static unsigned restart_delay(const struct supervisor *s, enum pair_result trouble)
+{
+    unsigned longest =
+        s->pair.helper != 0 || trouble == PAIR_UNUSABLE || trouble == PAIR_MISSING
+            ? BACKOFF_MAX : UNMENDED_MAX;
+    unsigned delay = s->accidents > 7 ? BACKOFF_MAX : (1u << s->accidents) / 4;
+
+    return delay < longest ? delay : longest;
+}
+
+static void plan_restart(struct supervisor *s, enum pair_result trouble)
+{
+    unsigned before = s->delay;
+    int64_t at;
+
+    s->trouble = trouble;
+    if (s->restart_at == 0) { /* else it is the same accident */
+        if (clock_boot_ns() - s->started_at > (int64_t)STABLE_AFTER * NSEC_PER_SEC)
+            s->accidents = 0;
+        s->accidents++;
+    }
+    s->delay = restart_delay(s, trouble);
+    at = milliseconds_from_now((int64_t)s->delay * 1000);
+    if (s->restart_at != 0 && s->restart_at <= at)
+        return;
+    s->restart_at = at;
+    if (s->delay > UNMENDED_MAX || (s->delay > 0 && s->delay != before)) /* or too often */
+        log_warnx("starting again in %u s", s->delay);
+    tell_trouble(s);
+}
+
+enum { READY_SIZE = TRIAL_KEEP_SIZE + 228 };
+
+static void describe_ready(const struct supervisor *s, char text[static READY_SIZE])
+{
+    const struct config *c = s->config;
+    char keep[TRIAL_KEEP_SIZE], trial[TRIAL_KEEP_SIZE + 100] = "";
+
+    if (s->options->trial_end != 0)
+        snprintf(trial, sizeof trial, " on trial, for %u s; to keep it: %s",
+                 trial_seconds_left(s->options->trial_end),
+                 trial_keep(s->options->config_path, keep));
+    snprintf(text, READY_SIZE, "ready: %zu profile%s, %u shut port%s%s", c->profile_count,
+             c->profile_count == 1 ? "" : "s", c->close_count, c->close_count == 1 ? "" : "s",
+             trial);
+}
+
+static const char *what_is_wrong(uint32_t rules)
+{
+    switch (rules) {
+    case HELPER_RULES_IN_FORCE:
+        return "";
+    case HELPER_RULES_CONTESTED:
+        return "another program keeps removing Portsmith's rules, see the log; ";
+    case HELPER_RULES_MISSING:
+        return "NOT IN FORCE: another program removed Portsmith's rules, see the log; ";
+    default:
+        return "NOT KNOWN to be in force, see the log; ";
+    }
+}
+
+static void tell_how_it_goes(struct supervisor *s)
+{
+    char ready[READY_SIZE], status[READY_SIZE + 100];
+
+    s->rules_told = s->pair.rules;
+    describe_ready(s, ready);
+    snprintf(status, sizeof status, "%s%s", what_is_wrong(s->pair.rules), ready);
+    notify_status(status);
+}
+
+/* What the rules of others say may change, and is no reason then not to run. */
+static void find_untracked(struct supervisor *s)
+{
+    struct error why;
+
+    tracking_free_untracked(&s->untracked);
+    if (!tracking_find(&s->untracked, s->config, neighbours_log, NULL, &why))
+        log_warnx("%s", why.text);
+    s->untracked_at = 0;
 }
 
 static enum pair_result start_pair(struct supervisor *s)
 {
     enum pair_result result;
-    char status[128];
+    char ready[READY_SIZE];
 
     s->restart_at = 0;
-    result = pair_replace(&s->pair, s->config, s->counters, &s->logging);
+    find_untracked(s);
+    result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
     s->started_at = clock_boot_ns();
     if (result != PAIR_STARTED)
         return result;
+    s->trouble = PAIR_STARTED;
     control_ask_again(&s->control);
-    neighbours_find(s->config, warn, NULL);
-    snprintf(status, sizeof status, "ready: %zu profile%s, %u shut port%s",
-             s->config->profile_count, s->config->profile_count == 1 ? "" : "s",
-             s->config->close_count, s->config->close_count == 1 ? "" : "s");
-    log_info("%s", status);
-    notify_status(status);
+    if (s->config->profile_count == 0 && s->config->close_count > 0)
+        log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
+    neighbours_find(s->config, neighbours_log, NULL);
+    vrf_find(s->config, neighbours_log, NULL);
+    describe_ready(s, ready);
+    log_info("%s", ready);
+    tell_how_it_goes(s);
     return result;
 }
 
@@ -118,13 +220,14 @@ static void write_metrics(struct supervisor *s)
     if (metrics_write(s->config->metrics_file, s->counters, &s->pair, &why)) {
         s->metrics_failed = false;
     } else if (!s->metrics_failed) {
-        log_warnx("no metrics are written: %s", why.text);
+        log_warnx("no metrics are written: %s; if a unit or AppArmor confines portsmithd, its "
+                  "directory has to be let through, as portsmithd(8) says", why.text);
         s->metrics_failed = true;
     }
 }
 
 /* They are written when the helper has told what it knows, of grants only their
- * number. One that did not the last time is not waited for. */
+ * number. One that did not the last time is not waited for; it knows nothing. */
 static void gather_metrics(struct supervisor *s)
 {
     struct helper_order order = {.command = HELPER_LIST, .id = UINT32_MAX};
@@ -133,6 +236,8 @@ static void gather_metrics(struct supervisor *s)
     if (!s->config->metrics_file[0])
         return;
     s->metrics_at = milliseconds_from_now((int64_t)METRICS_PERIOD * 1000);
+    if (s->metrics_asked != 0)
+        s->pair.rules = HELPER_RULES_UNKNOWN;
     if (s->metrics_asked == 0 && pair_order(&s->pair, &order))
         s->metrics_asked = order.serial;
     else
@@ -141,24 +246,29 @@ static void gather_metrics(struct supervisor *s)
 
 static void restart_pair(struct supervisor *s)
 {
-    if (start_pair(s) != PAIR_STARTED)
-        plan_restart(s);
+    enum pair_result result = start_pair(s);
+
+    if (result != PAIR_STARTED)
+        plan_restart(s, result);
 }
 
 /* ---- events ------------------------------------------------------------- */
 
 static void reap_children(struct supervisor *s)
 {
+    enum pair_end end;
     int status;
     pid_t child;
 
-    while ((child = pair_reap(-1, &status)) > 0)
-        if (!pair_note_end(&s->pair, child, status) || s->stopping)
+    while ((child = pair_reap(-1, &status)) > 0) {
+        end = pair_note_end(&s->pair, s->config, child, status);
+        if (s->stopping)
             continue;
-        else if (pair_lost_capture(status))
+        if (end == PAIR_END_INTERFACE)
             s->restart_at = milliseconds_from_now(SETTLE_MS);
-        else
-            plan_restart(s);
+        else if (end == PAIR_END_ACCIDENT)
+            plan_restart(s, PAIR_FAILED);
+    }
 }
 
 /* The locks that keep a second daemon out are in these. */
@@ -192,13 +302,11 @@ static bool use(struct supervisor *s, struct config *new, struct error *why)
     struct config *old = s->config;
 
     s->config = new;
-    config_hand_down(old, false); /* a revoked client's key is nothing for the new sniffer */
     if (start_pair(s) == PAIR_STARTED) {
         config_free(old);
         log_info("the configuration was reloaded");
         return true;
     }
-    config_hand_down(old, true);
     s->config = old;
     config_free(new);
     config_forget_removed_profiles(old);
@@ -221,7 +329,11 @@ static bool try_reload(struct supervisor *s, struct error *why)
         return error_set(why, "RunDirectory and StateDirectory change by a restart alone: the "
                               "configuration in use stays");
     }
-    if (pair_probe(new, &s->logging) != PAIR_STARTED) {
+    if (!tracking_check(new, NULL, NULL, why)) {
+        refuse_reload(s, new);
+        return false;
+    }
+    if (pair_probe(new, &s->pair_options) != PAIR_STARTED) {
         refuse_reload(s, new);
         return error_set(why, "this host cannot do what the new configuration asks, as the log "
                               "says: the one in use stays");
@@ -258,8 +370,10 @@ static void send_status(struct supervisor *s, struct control_client *client,
     static struct control_reply reply;
 
     reply_status(&reply, s->config, &s->pair, s->counters, answer);
+    describe_trouble(s, reply.status.trouble);
     reply.status.uptime = seconds_since(s->begun_at);
     reply.status.pair_uptime = seconds_since(s->started_at);
+    reply.status.trial_left = trial_seconds_left(s->options->trial_end);
     control_reply(client, &reply);
 }
 
@@ -272,6 +386,17 @@ static void send_result(struct control_client *client, enum control_result resul
     control_reply(client, &reply);
 }
 
+/* False if there is no helper that reads. */
+static bool pass_on(struct supervisor *s, struct control_client *client,
+                    struct helper_order *order)
+{
+    client->state = CONTROL_ASKED;
+    if (!pair_order(&s->pair, order))
+        return false;
+    s->client_asked = order->serial;
+    return true;
+}
+
 static void ask_helper(struct supervisor *s, struct control_client *client)
 {
     struct helper_order order;
@@ -281,11 +406,8 @@ static void ask_helper(struct supervisor *s, struct control_client *client)
         send_result(client, CONTROL_FAILED, why.text);
         return;
     }
-    client->state = CONTROL_ASKED;
-    if (pair_order(&s->pair, &order)) {
-        s->client_asked = order.serial;
+    if (pass_on(s, client, &order))
         return;
-    }
     if (client->request.verb == CONTROL_STATUS)
         send_status(s, client, NULL);
     else
@@ -300,15 +422,53 @@ static void release(struct supervisor *s, struct control_client *client)
     s->stopping = true;
 }
 
+/* A pair that does not know the profile, whatever else there is to say of the
+ * configuration: false with the reason if there is none. */
+static bool run_without(struct supervisor *s, const char *profile, struct error *why)
+{
+    bool reloaded = reload(s, why);
+
+    if (config_find_profile(s->config, profile))
+        return reloaded ? error_set(why, "the profile's file is still there") : false;
+    return s->restart_at == 0 ||
+           error_set(why, "sniffer and helper could not be started again, as the log says");
+}
+
+/* No knock of the profile's gets between. Once the new helper serves, the old one has
+ * ended, which alone would have honoured one, and the doors of the profile's grants are
+ * shut, that of its last knock among them. So what came in by then is all there is. The
+ * new helper noted the grants that it dropped, and ends what came in through those. */
+static void revoke_profile(struct supervisor *s, struct control_client *client)
+{
+    struct helper_order order;
+    struct error why;
+
+    if (!reply_make_order(&order, &client->request, s->config, &why)) {
+        send_result(client, CONTROL_FAILED, "portsmithd had dropped it before: it was reloaded in "
+                                            "between, or the helper ended");
+        return;
+    }
+    if (!run_without(s, client->request.profile, &why)) {
+        send_result(client, CONTROL_FAILED, why.text);
+        return;
+    }
+    client->until = milliseconds_from_now(REVOKE_MS);
+    if (!pass_on(s, client, &order))
+        send_result(client, CONTROL_FAILED, "the helper has ended");
+}
+
 static void serve_client(struct supervisor *s, struct control_client *client)
 {
     uint32_t verb = client->request.verb;
     struct error why;
 
-    if (!client->is_root && (verb == CONTROL_RELOAD || verb == CONTROL_RELEASE))
+    if (!client->is_root &&
+        (verb == CONTROL_RELOAD || verb == CONTROL_RELEASE || verb == CONTROL_REVOKE))
         send_result(client, CONTROL_FORBIDDEN, "");
     else if (verb == CONTROL_RELEASE)
         release(s, client);
+    else if (verb == CONTROL_REVOKE)
+        revoke_profile(s, client);
     else if (verb != CONTROL_RELOAD)
         ask_helper(s, client);
     else if (reload(s, &why))
@@ -368,16 +528,30 @@ static void handle_signal(struct supervisor *s)
     }
 }
 
-/* Any message means "something about interfaces changed"; none is read. */
-static void handle_links(struct supervisor *s)
+static void discard(int fd)
 {
     char discarded[16384];
 
-    while (recv(s->links, discarded, sizeof discarded, MSG_DONTWAIT) > 0 || errno == EINTR ||
+    while (recv(fd, discarded, sizeof discarded, MSG_DONTWAIT) > 0 || errno == EINTR ||
            errno == ENOBUFS)
         errno = 0;
+}
+
+/* Any message means "something about addresses changed"; none is read. */
+static void handle_addresses(struct supervisor *s)
+{
+    discard(s->addresses);
+    counters_find_own(&s->memory->own);
+}
+
+/* The same for interfaces. */
+static void handle_links(struct supervisor *s)
+{
+    discard(s->links);
     if (s->look_at == 0)
         s->look_at = milliseconds_from_now(SETTLE_MS);
+    if (s->untracked_at == 0)
+        s->untracked_at = milliseconds_from_now(RULES_SETTLE_MS);
 }
 
 static void handle_helper(struct supervisor *s)
@@ -386,7 +560,7 @@ static void handle_helper(struct supervisor *s)
     uint32_t event = pair_read_event(&s->pair, &answer);
 
     if (event == HELPER_SNIFFER_BROKEN)
-        plan_restart(s);
+        plan_restart(s, PAIR_FAILED);
     else if (event == HELPER_ANSWER)
         take_answer(s, &answer);
 }
@@ -397,10 +571,29 @@ static void plan_sign_of_life(struct supervisor *s)
         s->alive_at = clock_boot_ns() + notify_alive_every_ns();
 }
 
+/* At boot this daemon is there before the network is, and may be before the rules are. */
+static void look_for_untracked(struct supervisor *s)
+{
+    struct untracked now;
+    struct error unused;
+
+    s->untracked_at = 0;
+    tracking_find(&now, s->config, NULL, NULL, &unused);
+    if (s->restart_at == 0 && !tracking_equal(&now, &s->untracked))
+        restart_pair(s);
+    tracking_free_untracked(&now);
+}
+
 static void handle_time(struct supervisor *s)
 {
+    static struct log_limit said;
     int64_t now = clock_boot_ns();
 
+    if (s->options->trial_end != 0 && now >= s->options->trial_end) {
+        log_info("stopping: the trial is over");
+        s->stopping = true;
+        return;
+    }
     if (s->alive_at != 0 && now >= s->alive_at) {
         notify_alive();
         plan_sign_of_life(s);
@@ -408,10 +601,13 @@ static void handle_time(struct supervisor *s)
     if (s->look_at != 0 && now >= s->look_at) {
         s->look_at = 0;
         if (s->restart_at == 0 && pair_has_other_interfaces(&s->pair, s->config)) {
-            log_info("an interface has come or gone: capturing on those that are there");
+            log_info_limited(&said, LINES_A_MINUTE,
+                             "an interface has come or gone: capturing on those that are there");
             restart_pair(s);
         }
     }
+    if (s->untracked_at != 0 && now >= s->untracked_at)
+        look_for_untracked(s);
     if (s->restart_at != 0 && now >= s->restart_at)
         restart_pair(s);
     if (s->metrics_at != 0 && now >= s->metrics_at)
@@ -420,8 +616,9 @@ static void handle_time(struct supervisor *s)
 
 static int time_until_next(const struct supervisor *s)
 {
-    const int64_t planned[] = {s->restart_at, s->look_at, s->alive_at,
-                               s->metrics_at, control_next_end(&s->control)};
+    const int64_t planned[] = {s->restart_at, s->look_at, s->untracked_at, s->alive_at,
+                               s->metrics_at, s->options->trial_end,
+                               control_next_end(&s->control)};
     int64_t next = INT64_MAX, left;
 
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
@@ -435,12 +632,13 @@ static int time_until_next(const struct supervisor *s)
 
 static void serve(struct supervisor *s)
 {
-    enum { SIGNALS, LINKS, HELPER, CONTROL };
+    enum { SIGNALS, LINKS, ADDRESSES, HELPER, CONTROL };
     struct pollfd fds[CONTROL + CONTROL_FDS];
 
     while (!s->stopping) {
         fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
         fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
+        fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
         fds[HELPER] = (struct pollfd){.fd = s->pair.control, .events = POLLIN};
         if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
             errno != EINTR)
@@ -449,10 +647,14 @@ static void serve(struct supervisor *s)
             handle_signal(s);
         if (fds[LINKS].revents)
             handle_links(s);
+        if (fds[ADDRESSES].revents)
+            handle_addresses(s);
         if (fds[HELPER].revents && s->pair.control == fds[HELPER].fd)
             handle_helper(s);
         if (!s->stopping)
             handle_time(s);
+        if (s->pair.helper != 0 && s->pair.rules != s->rules_told)
+            tell_how_it_goes(s);
         if (!s->stopping)
             handle_control(s);
     }
@@ -477,75 +679,120 @@ static int open_signals(void)
     return signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int open_links(void)
+static int open_events(unsigned groups)
 {
-    struct sockaddr_nl link_events = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    struct sockaddr_nl events = {.nl_family = AF_NETLINK, .nl_groups = groups};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&link_events, sizeof link_events) != 0) {
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&events, sizeof events) != 0) {
         close(fd);
         return -1;
     }
     return fd;
 }
 
-static void tell_ready(const struct supervisor_options *options)
+static void tell_ready(const struct supervisor_options *options, const struct config *config)
 {
+    if (options->trial_end != 0 && options->foreground) {
+        trial_announce(config, options->config_path, options->trial_end);
+        fflush(stdout);
+    }
     if (options->ready >= 0 && write(options->ready, "", 1) != 1)
         log_warn("cannot tell the starting process that we are ready");
     notify_ready();
 }
 
-static void finish_release(struct supervisor *s)
+/* The marker of a trial that was not kept stays: no start is to shut ports but another trial. */
+static bool undo(struct supervisor *s)
 {
-    if (pair_release(&s->logging))
+    bool undone = pair_release(s->config->backend_in_use, &s->pair_options);
+
+    if (s->releases && undone)
         send_result(s->releases, CONTROL_DONE, "");
-    else
+    else if (s->releases)
         send_result(s->releases, CONTROL_FAILED, "rules may remain, as the log says");
+    return undone;
+}
+
+/* Whoever takes over from a daemon on trial keeps what it shut; and what has not begun was
+ * no trial. */
+static void unmark_trial(const struct supervisor *s)
+{
+    struct error why;
+
+    if (!trial_remove_marker(s->config, &why))
+        log_warnx("portsmithd will not start without --trial until this is removed: %s", why.text);
+}
+
+static const char *describe_end(const struct supervisor *s, bool undone)
+{
+    if (s->handing_over)
+        return "stopped; live grants and shut ports stay for the next start";
+    if (s->releases)
+        return undone ? "stopped; it shuts nothing any more" : "stopped; rules may remain";
+    if (s->options->trial_end == 0)
+        return "stopped; shut ports stay shut until portsmithctl release";
+    return undone ? "the trial was not kept: nothing is shut any more"
+                  : "the trial was not kept: rules may remain until the trial's end, when the "
+                    "kernel ends them";
 }
 
 static int stop(struct supervisor *s)
 {
+    bool undone = false;
+
     notify_stopping();
     if (s->pair.helper == 0 && !s->handing_over)
         start_pair(s); /* between two: somebody has to remove the grants */
     pair_end(&s->pair, !s->handing_over);
     write_metrics(s);
     counters_log(s->counters);
+    if (s->releases || (s->options->trial_end != 0 && !s->handing_over))
+        undone = undo(s);
+    else if (s->options->trial_end != 0)
+        unmark_trial(s);
     config_free(s->config);
-    if (s->releases)
-        finish_release(s);
     control_close(&s->control);
     pidfile_end(s->pidfile);
-    if (s->handing_over)
-        log_info("stopped; live grants and shut ports stay for the next start");
-    else
-        log_info(s->releases ? "stopped; nothing is shut any more"
-                             : "stopped; shut ports stay shut until portsmithctl release");
+    log_info("%s", describe_end(s, undone));
     return EXIT_SUCCESS;
+}
+
+/* Before any port is shut. */
+static void mark_trial(const struct supervisor *s)
+{
+    struct error why;
+
+    if (s->options->trial_end != 0 && !trial_write_marker(s->config, &why))
+        fatalx("%s", why.text);
 }
 
 int supervisor_run(const struct supervisor_options *options, struct config *config)
 {
     struct supervisor s = {
         .options = options,
-        .logging = {.foreground = options->foreground && !options->in_journal,
-                    .debug = options->debug,
-                    .trace = options->trace},
+        .pair_options = {.foreground = options->foreground && !options->in_journal,
+                         .debug = options->debug,
+                         .trace = options->trace,
+                         .trial_end = options->trial_end},
         .config = config,
-        .counters = counters_create(),
         .signals = open_signals(),
-        .links = open_links(),
+        .links = open_events(RTMGRP_LINK),
+        .addresses = open_events(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR),
         .begun_at = clock_boot_ns(),
         .control.listener = -1,
     };
     struct error why;
     enum pair_result result;
 
+    s.memory = counters_create(&s.counters_file);
+    s.pair_options.untracked = &s.untracked;
     config_lock(config);
     pair_init(&s.pair);
-    if (!s.counters || s.signals < 0 || s.links < 0)
+    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0)
         fatal("cannot start");
+    s.counters = &s.memory->counters;
+    counters_find_own(&s.memory->own);
     if (!sandbox_enter_as_supervisor(&why))
         fatalx("%s", why.text);
     if (!file_make_directory(config->run_directory, 0755, &why))
@@ -553,15 +800,18 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     s.pidfile = pidfile_create(config->run_directory, &why);
     if (s.pidfile < 0)
         fatalx("%s", why.text);
+    mark_trial(&s);
     result = start_pair(&s);
     if (result != PAIR_STARTED) {
         log_warnx("portsmithd does not start; ports that it shut before stay shut");
+        if (options->trial_end != 0 && result != PAIR_FAILED) /* that may have begun */
+            unmark_trial(&s);
         pidfile_end(s.pidfile);
-        return result == PAIR_UNUSABLE ? EX_CONFIG_STATUS : EXIT_FAILURE;
+        return result == PAIR_FAILED ? EXIT_FAILURE : EX_CONFIG_STATUS;
     }
     if (!control_open(&s.control, config, &why))
         log_warnx("portsmithctl will not work: %s", why.text);
-    tell_ready(options);
+    tell_ready(options, config);
     plan_sign_of_life(&s);
     gather_metrics(&s);
     serve(&s);

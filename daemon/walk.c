@@ -20,9 +20,10 @@ struct walk {
     const struct walk_rules *rules;
     const struct packet *packet;
     const char *table;
-    bool wants_dnat; /* a rule that sends elsewhere ends the walk, as accepted */
+    enum { ITS_END, DNAT, NOTRACK } until; /* where a rule of that kind ends it, as accepted */
     bool may_accept, may_drop; /* what rules do that may match */
     const struct walk_line *by;
+    const struct walk_line *notrack;
     unsigned steps;
 };
 
@@ -129,6 +130,29 @@ static const struct walk_line *find_policy(const struct walk_rules *rules, const
 bool walk_has_chain(const struct walk_rules *rules, const char *table, const char *chain)
 {
     return find_policy(rules, table, chain) != NULL;
+}
+
+bool walk_has_rule(const struct walk_rules *rules, const char *table, const char *chain,
+                   const char *rule)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct walk_line *line = &rules->lines[i];
+
+        if (!line->is_policy && strcmp(line->table, table) == 0 &&
+            strcmp(line->chain, chain) == 0 && strcmp(line->rest, rule) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool walk_has_text(const struct walk_rules *rules, const char *table, const char *chain,
+                   const char *text)
+{
+    for (size_t i = 0; i < rules->count; i++)
+        if (!rules->lines[i].is_policy && is_of(&rules->lines[i], table, chain) &&
+            strstr(rules->lines[i].rest, text))
+            return true;
+    return false;
 }
 
 /* ---- words -------------------------------------------------------------- */
@@ -246,18 +270,37 @@ static enum match match_from_port(const struct packet *p, const char *value)
 
 static enum match match_state(const struct packet *p, const char *value)
 {
-    return match_of(has_word(value, p->is_established ? "ESTABLISHED" : "NEW") ||
-                    (p->to && has_word(value, "DNAT")));
+    const char *own = p->is_untracked ? "UNTRACKED" : p->is_established ? "ESTABLISHED" : "NEW";
+
+    return match_of(has_word(value, own) || (p->to && has_word(value, "DNAT")));
 }
 
 static enum match match_to_type(const struct packet *p, const char *value)
 {
-    return p->to || p->is_reply ? MAYBE : match_of(has_word(value, "LOCAL"));
+    return p->to || p->is_reply ? MAYBE
+                                : match_of(has_word(value, p->is_elsewhere ? "UNICAST" : "LOCAL"));
 }
 
 static enum match match_from_type(const struct packet *p, const char *value)
 {
     return p->is_reply || strcmp(value, "LOCAL") != 0 ? MAYBE : NO;
+}
+
+/* Strangers come without IPsec. */
+static enum match match_policy(const struct packet *p, const char *value)
+{
+    return p->is_reply ? MAYBE : match_of(strcmp(value, "none") == 0);
+}
+
+static enum match match_direction(const struct packet *p, const char *value)
+{
+    return p->is_reply ? MAYBE : match_of(strcmp(value, "in") == 0);
+}
+
+/* xt_cgroup matches nothing without an established socket, not even with "!". */
+static enum match match_cgroup(const struct packet *p)
+{
+    return p->is_established ? MAYBE : NO;
 }
 
 /* Two lists: the flags that are looked at, and those of them that must be set. */
@@ -277,7 +320,7 @@ static const struct {
     {"-d", match_destination},    {"--dport", match_to_port}, {"--dports", match_to_port},
     {"--sport", match_from_port}, {"--sports", match_from_port}, {"--ctstate", match_state},
     {"--state", match_state},     {"--dst-type", match_to_type},
-    {"--src-type", match_from_type},
+    {"--src-type", match_from_type}, {"--pol", match_policy}, {"--dir", match_direction},
 };
 
 enum { MATCHES = sizeof matches / sizeof *matches };
@@ -286,13 +329,13 @@ enum { MATCHES = sizeof matches / sizeof *matches };
 static enum match match_option(const struct packet *p, const char *option, const char **at)
 {
     static const char *const plain[] = {"tcp", "udp", "conntrack", "state", "comment", "addrtype",
-                                        "multiport", NULL};
+                                        "multiport", "policy", NULL};
     char value[WORD_SIZE] = "", second[WORD_SIZE] = "";
 
     if (strcmp(option, "--comment") == 0)
         return next_word(at, value) ? YES : MAYBE;
-    if (strcmp(option, "-m") == 0)
-        return next_word(at, value) && is_in(value, plain) ? YES : MAYBE;
+    if (strcmp(option, "-m") == 0 && next_word(at, value))
+        return strcmp(value, "cgroup") == 0 ? match_cgroup(p) : is_in(value, plain) ? YES : MAYBE;
     if (strcmp(option, "--tcp-flags") == 0)
         return next_word(at, value) && next_word(at, second) ? match_flags(p, value, second)
                                                              : MAYBE;
@@ -386,12 +429,12 @@ static enum outcome jump(struct walk *walk, enum match match, const char *chain,
     const struct walk_line *by = walk->by;
     enum outcome outcome;
 
-    if (walk->wants_dnat && is_chain_of_grants(chain))
+    if (walk->until == DNAT && is_chain_of_grants(chain))
         return GOES_ON;
     if (walk->packet->is_granted && is_chain_of_grants(chain))
         return strcmp(walk->table, "mangle") == 0 ? GOES_ON : decide(walk, NULL, match, ACCEPTED);
     outcome = walk_chain(walk, chain, depth + 1);
-    if (outcome == GOES_ON || match == YES || walk->wants_dnat)
+    if (outcome == GOES_ON || match == YES || walk->until == DNAT)
         return outcome;
     walk->by = by;
     return decide(walk, by, match, outcome);
@@ -402,6 +445,12 @@ static enum outcome jump(struct walk *walk, enum match match, const char *chain,
 static const char *const strange_ends[] = {"QUEUE", "NFQUEUE", "TARPIT", "TPROXY", "SYNPROXY",
                                            "DNAT", "REDIRECT", NULL};
 static const char *const new_destinations[] = {"DNAT", "REDIRECT", NULL};
+
+static bool keeps_from_tracking(const char *target, const struct walk_line *line)
+{
+    return strcmp(target, "NOTRACK") == 0 ||
+           (strcmp(target, "CT") == 0 && strstr(line->rest, "-j CT --notrack"));
+}
 
 static enum outcome follow_rule(struct walk *walk, const struct walk_line *line, bool *left,
                                 unsigned depth)
@@ -417,7 +466,11 @@ static enum outcome follow_rule(struct walk *walk, const struct walk_line *line,
         return decide(walk, line, match, ACCEPTED);
     if (strcmp(target, "DROP") == 0 || strcmp(target, "REJECT") == 0)
         return decide(walk, line, match, DROPPED);
-    if (walk->wants_dnat && is_in(target, new_destinations))
+    if (walk->until == NOTRACK && match == YES && keeps_from_tracking(target, line)) {
+        walk->notrack = line;
+        return decide(walk, line, match, ACCEPTED);
+    }
+    if (walk->until == DNAT && is_in(target, new_destinations))
         return decide(walk, line, YES, ACCEPTED);
     if (walk_has_chain(walk->rules, walk->table, target)) {
         outcome = jump(walk, match, target, depth);
@@ -459,7 +512,7 @@ struct walk_end walk_through(const struct walk_rules *rules, const char *table, 
 bool walk_finds_dnat(const struct walk_rules *rules, const struct packet *packet,
                      struct address *to, uint16_t *port)
 {
-    struct walk walk = {.rules = rules, .packet = packet, .table = "nat", .wants_dnat = true};
+    struct walk walk = {.rules = rules, .packet = packet, .table = "nat", .until = DNAT};
     struct helper_destination destination;
     struct error unused;
     const char *at;
@@ -475,4 +528,27 @@ bool walk_finds_dnat(const struct walk_rules *rules, const struct packet *packet
         *port = destination.port;
     }
     return strstr(walk.by->rest, "-j DNAT") || strstr(walk.by->rest, "-j REDIRECT");
+}
+
+const struct walk_line *walk_find_notrack(const struct walk_rules *rules,
+                                          const struct packet *packet)
+{
+    struct walk walk = {.rules = rules, .packet = packet, .table = "raw", .until = NOTRACK};
+    enum outcome outcome = walk_chain(&walk, packet->is_reply ? "OUTPUT" : "PREROUTING", 0);
+
+    return outcome == ACCEPTED && !walk.may_accept && walk.by == walk.notrack ? walk.notrack : NULL;
+}
+
+bool walk_has_target(const struct walk_rules *rules, const char *target)
+{
+    static const struct packet any = {.interface = ""};
+    char word[WORD_SIZE];
+    bool for_good;
+
+    for (size_t i = 0; i < rules->count; i++) {
+        match_rule(&any, rules->lines[i].rest, word, &for_good);
+        if (!rules->lines[i].is_policy && strcmp(word, target) == 0)
+            return true;
+    }
+    return false;
 }

@@ -27,9 +27,11 @@ struct packet {
     struct service service;  /* that it goes to, or comes from */
     const char *interface;   /* that it comes in by, or leaves by */
     bool is_established;     /* or begins a connection */
+    bool is_untracked;       /* which connection tracking knows nothing of */
     bool is_reply;           /* leaves this host */
     const struct address *to; /* NULL: this host */
     bool is_granted;         /* a knock has opened its way */
+    bool is_elsewhere;       /* to an address of this host that table `local` does not have */
 };
 
 struct walk_end {
@@ -47,6 +49,14 @@ void walk_free(struct walk_rules *rules);
 bool walk_has_rules(const struct walk_rules *rules);
 bool walk_has_chain(const struct walk_rules *rules, const char *table, const char *chain);
 
+/* Whether a chain has this rule, to the letter. */
+bool walk_has_rule(const struct walk_rules *rules, const char *table, const char *chain,
+                   const char *rule);
+
+/* Whether a rule of the chain has the text. */
+bool walk_has_text(const struct walk_rules *rules, const char *table, const char *chain,
+                   const char *text);
+
 /* What becomes of the packet in a base chain. A table that is not there accepts. */
 struct walk_end walk_through(const struct walk_rules *rules, const char *table, const char *chain,
                              const struct packet *packet);
@@ -56,5 +66,13 @@ struct walk_end walk_through(const struct walk_rules *rules, const char *table, 
  * where it is not told as an address. */
 bool walk_finds_dnat(const struct walk_rules *rules, const struct packet *packet,
                      struct address *to, uint16_t *port);
+
+/* The rule of the raw table, at PREROUTING or for a reply at OUTPUT, that for certain keeps
+ * the kernel from tracking strangers' packets like this one; NULL: there is none. */
+const struct walk_line *walk_find_notrack(const struct walk_rules *rules,
+                                          const struct packet *packet);
+
+/* Whether a rule has that target. */
+bool walk_has_target(const struct walk_rules *rules, const char *target);
 
 #endif

@@ -45,7 +45,7 @@ static void begin_answer(const struct dispatch *d, uint32_t serial, struct helpe
     memcpy(answer->verdicts, d->verdicts, sizeof answer->verdicts);
 }
 
-void helper_answer_at_end(const struct dispatch *d, struct helper_answer *answer)
+void helper_answer_unasked(const struct dispatch *d, struct helper_answer *answer)
 {
     begin_answer(d, 0, answer);
 }
@@ -60,8 +60,9 @@ static void describe(struct helper_grant *to, const struct grant *from, int64_t 
     to->service.port = from->service.port;
     to->id = from->id;
     to->seconds_left = left > 0 ? (uint32_t)left : 0;
-    to->watched = from->watched != UNWATCHED;
+    to->watched = from->watched;
     to->used = from->used;
+    to->elsewhere = from->signed_address == GRANT_SIGNED_ELSEWHERE;
 }
 
 /* Keeps the page's lowest ids, in order. */
@@ -124,6 +125,22 @@ static uint32_t take_away(struct grants *grants, const struct helper_order *orde
     return count;
 }
 
+/* The same of those that this helper dropped when it began. */
+static uint32_t take_dropped(struct dispatch *d, const struct helper_order *order,
+                             struct grant *ended)
+{
+    uint32_t count = 0;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < d->dropped_count; i++)
+        if (is_meant(order, &d->dropped[i]))
+            ended[count++] = d->dropped[i];
+        else
+            d->dropped[kept++] = d->dropped[i];
+    d->dropped_count = kept;
+    return count;
+}
+
 static bool rewrite(struct dispatch *d, const bool changed[FAMILIES])
 {
     bool done = true;
@@ -165,6 +182,8 @@ static void close_grants(struct dispatch *d, const struct helper_order *order,
 
     answer->closed = take_away(d->grants, order, ended, changed);
     answer->live = (uint32_t)d->grants->count;
+    if (order->kill)
+        answer->closed += take_dropped(d, order, ended + answer->closed);
     if (answer->closed == 0)
         return;
     done = rewrite(d, changed);
@@ -183,7 +202,7 @@ void helper_answer(struct dispatch *d, const struct helper_order *order,
         list(d->grants, order->id, answer);
         return;
     }
-    *ended = calloc(d->grants->count + 1, sizeof **ended);
+    *ended = calloc(d->grants->count + d->dropped_count + 1, sizeof **ended);
     if (*ended)
         close_grants(d, order, answer, *ended);
     else

@@ -13,13 +13,17 @@
  * scope, every field that means nothing zero. HELPER_STOP is one. */
 bool helper_order_is_canonical(const struct helper_order *order);
 
-/* Does what a canonical order other than HELPER_STOP says and fills *answer.
+/* Does what a canonical order other than HELPER_STOP says and fills *answer. HELPER_CLOSE
+ * with `kill` is about what this helper dropped when it began, too: connections that came
+ * in through those grants may stand.
  * Grants that end are in *ended, for the log; the caller frees the array, which may be
  * NULL, and whose length is answer->closed. */
 void helper_answer(struct dispatch *dispatch, const struct helper_order *order,
                    struct helper_answer *answer, struct grant **ended);
 
-/* The answer that nobody asked for, at the helper's end: its counts. */
-void helper_answer_at_end(const struct dispatch *dispatch, struct helper_answer *answer);
+/* The answer that nobody asked for, when the helper is ready, when what is known of the
+ * rules has changed, and at its end. The caller says how the rules are, in this one and any
+ * other. */
+void helper_answer_unasked(const struct dispatch *dispatch, struct helper_answer *answer);
 
 #endif

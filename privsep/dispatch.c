@@ -15,8 +15,9 @@
 struct asked {
     struct helper_request message;
     struct request request;
-    const struct policy_entry *entry; /* NULL: no such profile */
+    struct policy_entry *entry;       /* NULL: no such profile */
     struct mark *mark;                /* set once the signature is verified */
+    bool is_unnoted; /* it was ahead of the clock, and that could not be noted */
     enum verdict verdict;             /* 0 while nothing speaks against it */
     struct address address;           /* whom it is for */
     struct address moved_from;        /* whom the profile's one grant was for, if it moved */
@@ -35,7 +36,7 @@ bool helper_dispatch_is_canonical(const struct helper_request *message, struct r
 {
     if (message->verb != HELPER_INSERT && message->verb != HELPER_EXPIRE)
         return false;
-    if (!request_decode(decoded, message->request) || !address_is_grantable(&message->observed))
+    if (!request_decode(decoded, message->request) || !address_is_foreign(&message->observed))
         return false;
     return (message->verb == HELPER_INSERT) == (decoded->action == ACTION_OPEN);
 }
@@ -74,10 +75,15 @@ static enum receipt receive(int fd, struct asked *asked)
 
 /* ---- how much may be logged -------------------------------------------- */
 
-/* A sniffer gone bad, or a flood of replays, must not fill the log. */
+/* A sniffer gone bad, a flood of replays or a client's knocks must not fill the log. */
 static bool may_log(struct dispatch *d, enum verdict verdict)
 {
-    return helper_refusals_admit(&d->refusals, verdict, clock_boot_ns());
+    return helper_lines_admit_refusal(&d->lines, verdict, clock_boot_ns());
+}
+
+static bool may_log_success(struct dispatch *d, const struct asked *asked)
+{
+    return helper_lines_admit_success(&d->lines, asked->entry, clock_boot_ns());
 }
 
 static void log_throttled(struct dispatch *d, enum verdict verdict, const char *what,
@@ -89,9 +95,9 @@ static void log_throttled(struct dispatch *d, enum verdict verdict, const char *
 
 /* ---- is it authentic, new and fresh? ------------------------------------ */
 
-static enum verdict judge_time(const struct helper_setup *setup, uint64_t counter)
+static enum verdict judge_time(const struct helper_setup *setup, uint64_t counter, uint64_t now)
 {
-    uint64_t now = clock_wall_us(), skew = (uint64_t)setup->max_skew * USEC_PER_SEC;
+    uint64_t skew = (uint64_t)setup->max_skew * USEC_PER_SEC;
 
     if (!setup->skew_checked)
         return 0;
@@ -108,6 +114,7 @@ static enum verdict judge_time(const struct helper_setup *setup, uint64_t counte
 static enum verdict judge(const struct dispatch *d, struct asked *asked)
 {
     const struct helper_request *message = &asked->message;
+    uint64_t counter = asked->request.counter, now = clock_wall_us();
     enum verdict verdict;
     struct mark *mark;
 
@@ -118,12 +125,18 @@ static enum verdict judge(const struct dispatch *d, struct asked *asked)
                          d->policy->setup.server_public, message->request))
         return VERDICT_BAD_SIGNATURE;
     mark = asked->mark = helper_marks_find(d->marks, message->key_id);
-    verdict = judge_time(&d->policy->setup, asked->request.counter);
+    verdict = judge_time(&d->policy->setup, counter, now);
+    if (verdict == VERDICT_AHEAD) /* else whoever recorded it could use it once it is timely */
+        asked->is_unnoted = !helper_marks_refuse(d->marks, mark, counter, now);
     if (verdict)
         return verdict;
-    if (!helper_mark_is_new(mark, asked->request.counter))
+    if (!helper_mark_is_new(mark, counter))
         return VERDICT_REPEATED;
-    helper_marks_spend(d->marks, mark, asked->request.counter);
+    helper_marks_spend(d->marks, mark, counter);
+    if (message->verb == HELPER_EXPIRE)
+        helper_marks_close_at(d->marks, mark, counter, now);
+    else if (helper_mark_was_closed_since(d->marks, mark, counter, now))
+        return VERDICT_OVERTAKEN;
     return 0;
 }
 
@@ -153,6 +166,12 @@ static const struct address *address_asked_for(const struct asked *asked)
                                                      : &asked->message.observed;
 }
 
+/* Behind a router that translates addresses, the one signed is not the client's here. */
+static bool came_from_elsewhere(const struct asked *asked)
+{
+    return !address_equal(address_asked_for(asked), &asked->message.observed);
+}
+
 static bool choose_address(struct asked *asked)
 {
     const struct helper_profile *profile = &asked->entry->profile;
@@ -160,7 +179,8 @@ static bool choose_address(struct asked *asked)
     if (!asked->request.has_address && profile->needs_signed_address)
         return false;
     asked->address = *address_asked_for(asked);
-    return helper_policy_permits_address(profile, &asked->address);
+    return address_is_grantable(&asked->address) &&
+           helper_policy_permits_address(profile, &asked->address);
 }
 
 /* Leaves services out that would have to be sent on to a host of the address's family,
@@ -231,19 +251,24 @@ static size_t count_new(const struct dispatch *d, const struct asked *asked)
     return count;
 }
 
-/* Notes what the knock says of its grants; seconds until the first of them ends. */
+/* Notes what the knock says of its grants; seconds until the first of them ends. Without
+ * MaxSkew one that is ahead of the clock is no measure: none would close them. */
 static uint32_t note_grants(const struct dispatch *d, const struct asked *asked)
 {
     int64_t first = INT64_MAX, now = clock_boot_ns();
+    uint64_t counter = asked->request.counter;
+    bool is_credible = d->policy->setup.skew_checked || counter <= clock_wall_us();
 
     for (size_t i = 0; i < asked->service_count; i++) {
         struct grant *grant = helper_grants_find(d->grants, asked->message.key_id,
                                                  &asked->address, &asked->services[i]);
 
-        if (asked->request.has_address && !grant->signed_address) {
-            grant->signed_address = 1;
-            helper_grants_note_change(d->grants, grant);
-        }
+        if (asked->request.has_address)
+            grant->signed_address = came_from_elsewhere(asked) ? GRANT_SIGNED_ELSEWHERE
+                                                               : GRANT_SIGNED;
+        if (is_credible && grant->counter < counter)
+            grant->counter = counter;
+        helper_grants_note_change(d->grants, grant);
         if (grant->deadline < first)
             first = grant->deadline;
     }
@@ -322,30 +347,43 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
     return false;
 }
 
-/* Whom its packets are sent on to, and whose connections are to be told from what came
- * in before. */
-static void begin_grant(const struct dispatch *d, const struct asked *asked,
-                        const struct service *service)
+static void begin_usage(const struct dispatch *d, const struct asked *asked, struct grant *grant)
 {
-    struct grant *grant =
-        helper_grants_find(d->grants, asked->message.key_id, &asked->address, service);
+    helper_usage_begin(d->news, d->grants, grant,
+                       helper_policy_is_tracked(&asked->entry->profile, &grant->service));
+}
+
+/* Whom its packets are sent on to, and how many of them. */
+static void begin_grant(const struct dispatch *d, const struct asked *asked, struct grant *grant)
+{
     const struct helper_destination *destination = helper_policy_destination(
-        &asked->entry->profile, service, address_is_ipv4(&asked->address));
+        &asked->entry->profile, &grant->service, address_is_ipv4(&asked->address));
 
     if (destination) {
         grant->destination = destination->address;
         grant->destination_port = destination->port;
     }
     grant->connections = asked->entry->profile.connections;
-    helper_usage_begin(d->flows, d->grants, grant);
+    begin_usage(d, asked, grant);
 }
 
-static bool extends_in_place(const struct dispatch *d, const struct asked *asked,
-                             const struct service *service)
+/* Opens it, or extends it: then one that admits only so many connections admits as many
+ * anew. True if its rule changes. */
+static bool open_service(const struct dispatch *d, const struct asked *asked,
+                         const struct service *service, int64_t deadline)
 {
-    return helper_firewall_extends(d->firewall,
-                                   helper_grants_find(d->grants, asked->message.key_id,
-                                                      &asked->address, service));
+    const uint8_t *key_id = asked->message.key_id;
+    const bool is_new = helper_grants_open(d->grants, key_id, &asked->address, service,
+                                           deadline) == GRANT_ADDED;
+    struct grant *grant = helper_grants_find(d->grants, key_id, &asked->address, service);
+
+    if (is_new) {
+        begin_grant(d, asked, grant);
+    } else if (grant->connections) {
+        grant->allowance++;
+        begin_usage(d, asked, grant);
+    }
+    return !is_new && !helper_firewall_extends(d->firewall, grant);
 }
 
 static enum verdict open_services(struct dispatch *d, struct asked *asked,
@@ -363,11 +401,7 @@ static enum verdict open_services(struct dispatch *d, struct asked *asked,
     if (moving && !leave_old_address(d, asked, changes))
         return VERDICT_FIREWALL_FAILED;
     for (size_t i = 0; i < asked->service_count; i++) {
-        if (helper_grants_open(d->grants, asked->message.key_id, &asked->address,
-                               &asked->services[i], deadline) == GRANT_ADDED)
-            begin_grant(d, asked, &asked->services[i]);
-        else if (!extends_in_place(d, asked, &asked->services[i]))
-            change->rewrite = true;
+        change->rewrite |= open_service(d, asked, &asked->services[i], deadline);
         change->insert = true;
     }
     asked->left = note_grants(d, asked);
@@ -378,11 +412,21 @@ static enum verdict close_services(struct dispatch *d, struct asked *asked,
                                    struct change changes[FAMILIES])
 {
     bool closed = false;
+    size_t asked_for = asked->service_count, kept = 0;
 
-    for (size_t i = 0; i < asked->service_count; i++)
-        closed |= take_away(d, asked, &asked->address, &asked->services[i]);
+    for (size_t i = 0; i < asked_for; i++) {
+        const struct service service = asked->services[i];
+        const struct grant *grant =
+            helper_grants_find(d->grants, asked->message.key_id, &asked->address, &service);
+
+        if (grant && grant->counter > asked->request.counter)
+            continue; /* a newer knock opened it */
+        closed |= take_away(d, asked, &asked->address, &service);
+        asked->services[kept++] = service;
+    }
+    asked->service_count = kept;
     changes[family_of(&asked->address)].rewrite |= closed;
-    return closed ? VERDICT_CLOSED : VERDICT_NOTHING_TO_CLOSE;
+    return closed ? VERDICT_CLOSED : kept < asked_for ? VERDICT_OVERTAKEN : VERDICT_NOTHING_TO_CLOSE;
 }
 
 static void change_table(struct dispatch *d, struct asked *asked, struct change changes[FAMILIES])
@@ -412,8 +456,6 @@ static bool change_firewall(struct dispatch *d, int family, const struct change 
     if (!done)
         log_throttled(d, VERDICT_FIREWALL_FAILED, "the firewall was not changed", &why);
     helper_grants_settle(d->grants, family == IPV6, done);
-    if (!done)
-        helper_usage_take_back(d->flows, d->grants);
     if (!fw->xtables.in_use[family]) /* nobody is to be told of it */
         helper_grants_forget_gone(d->grants, family == IPV6);
     return done;
@@ -424,6 +466,11 @@ static bool is_open_verdict(enum verdict verdict)
     return verdict == VERDICT_OPENED || verdict == VERDICT_EXTENDED;
 }
 
+static bool is_success(enum verdict verdict)
+{
+    return is_open_verdict(verdict) || verdict == VERDICT_CLOSED;
+}
+
 static void change_firewalls(struct dispatch *d, struct asked *batch, size_t count,
                              const struct change changes[FAMILIES])
 {
@@ -431,26 +478,12 @@ static void change_firewalls(struct dispatch *d, struct asked *batch, size_t cou
         if (change_firewall(d, family, &changes[family]))
             continue;
         for (size_t i = 0; i < count; i++)
-            if ((is_open_verdict(batch[i].verdict) || batch[i].verdict == VERDICT_CLOSED) &&
-                family_of(&batch[i].address) == family)
+            if (is_success(batch[i].verdict) && family_of(&batch[i].address) == family)
                 batch[i].verdict = VERDICT_FIREWALL_FAILED;
     }
 }
 
 /* ---- tell --------------------------------------------------------------- */
-
-static void write_services(char *text, size_t size, const struct service *services, size_t count)
-{
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < count && used < size; i++) {
-        char service[SERVICE_TEXT_SIZE];
-
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? " " : "",
-                                 service_format(&services[i], service));
-    }
-}
 
 /* What the knock was for. Nothing that a request says counts before its signature
  * is verified. */
@@ -460,57 +493,81 @@ static void write_services_of(char *text, size_t size, const struct asked *asked
 
     text[0] = '\0';
     if (asked->verdict == VERDICT_SERVICE_DENIED || asked->verdict == VERDICT_NO_DESTINATION)
-        write_services(text, size, &asked->denied, 1);
-    else if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
-        write_services(text, size, asked->services, asked->service_count);
+        services_format(&asked->denied, 1, text, size);
+    else if (is_success(asked->verdict))
+        services_format(asked->services, asked->service_count, text, size);
     else if (asked->mark && request->service_count > 0)
-        write_services(text, size, request->services, request->service_count);
+        services_format(request->services, request->service_count, text, size);
     else if (asked->mark && asked->entry) /* which is there if the mark is */
-        write_services(text, size, asked->entry->profile.services,
-                       asked->entry->profile.service_count);
+        services_format(asked->entry->profile.services, asked->entry->profile.service_count, text,
+                        size);
 }
 
-/* Whether connections came in through what the request took away. Of several grants
- * those are named to which some did. */
+/* Whether connections came in through what the request took away. */
 static void write_usage(char *text, size_t size, const struct dispatch *d,
                         const struct asked *asked)
 {
-    char services[POLICY_SERVICES * SERVICE_TEXT_SIZE];
-    struct service used[POLICY_SERVICES];
-    const struct grant *told = NULL;
-    size_t count = 0;
+    char usage[USAGE_TEXT_SIZE];
 
-    for (size_t i = 0; i < asked->ended_count; i++) {
-        const struct grant *grant = &d->ended[asked->ended_at + i];
+    text[0] = '\0';
+    if (asked->ended_count > 0)
+        snprintf(text, size, "; %s",
+                 helper_usage_text(&d->ended[asked->ended_at], asked->ended_count, usage));
+}
 
-        if (grant->used && count < POLICY_SERVICES)
-            used[count++] = grant->service;
-        if (!told || grant->used || !grant->watched) /* what says most */
-            told = grant;
-    }
-    write_services(services, sizeof services, used, count);
-    if (asked->ended_count > 1 && count > 0)
-        snprintf(text, size, "; used: %s", services);
-    else
-        snprintf(text, size, "%s%s", told ? "; " : "", told ? helper_usage_text(told) : "");
+enum { ORIGIN_SIZE = sizeof "; the knock came from " + ADDRESS_TEXT_SIZE };
+
+/* Where it came from, unless that is the address that it is for. */
+static const char *format_origin(const struct asked *asked, char text[static ORIGIN_SIZE])
+{
+    char observed[ADDRESS_TEXT_SIZE];
+
+    text[0] = '\0';
+    if (came_from_elsewhere(asked))
+        snprintf(text, ORIGIN_SIZE, "; the knock came from %s",
+                 address_format(&asked->message.observed, observed));
+    return text;
 }
 
 static void log_done(const struct asked *asked, const struct log_about *about, const char *usage)
 {
+    bool is_signed = asked->request.has_address;
+    char origin[ORIGIN_SIZE];
+
+    format_origin(asked, origin);
     if (asked->verdict == VERDICT_CLOSED)
-        log_info_about(about, "%s: closed %s for %s%s", about->profile, about->service,
-                       about->address, usage);
+        log_info_about(about, "%s: closed %s for %s%s%s", about->profile, about->service,
+                       about->address, origin, usage);
     else
-        log_info_about(about, "%s: %s %s for %s for %u s%s%s", about->profile, about->verdict,
+        log_info_about(about, "%s: %s %s for %s for %u s%s%s%s%s", about->profile, about->verdict,
                        about->service, about->address, asked->left,
                        asked->request.window > asked->window ? ", cut to the maximum" : "",
-                       asked->request.has_address ? " (address signed)" : "");
+                       is_signed ? " (address signed" : "", origin, is_signed ? ")" : "");
 }
 
-/* A mark that was never spent from holds its floor eight times. */
-static bool is_before_floor(const struct asked *asked)
+/* What is older than all that the mark counts, and than a floor: when it was not the
+ * client itself that moved on. Else it may be a repeat. */
+static void write_repetition(char *text, size_t size, const struct asked *asked)
 {
-    return asked->mark->counters[0] == asked->mark->counters[MARK_COUNTERS - 1];
+    const struct mark *mark = asked->mark;
+    uint64_t lowest = mark->counters[0], now = clock_wall_us();
+    long long left = (long long)((lowest - asked->request.counter) / USEC_PER_SEC) + 1;
+
+    if (helper_mark_refuses(mark, asked->request.counter))
+        snprintf(text, size, "it was refused before, when its clock was ahead of this host's, and "
+                             "never counts");
+    else if (lowest == UINT64_MAX)
+        snprintf(text, size, "the record of its knocks was damaged: it stays out until it is added "
+                             "anew, with a new key");
+    else if (asked->request.counter <= lowest && helper_mark_is_unspent(mark))
+        snprintf(text, size, "older than the moment from which this profile counts; if its clock "
+                             "is behind, it is heard in %lld s", left);
+    else if (asked->request.counter <= lowest && lowest > now)
+        snprintf(text, size, "it knocked while its clock was ahead of this host's; it is heard in "
+                             "%lld s, or once it is added anew, with a new key", left);
+    else
+        snprintf(text, size, "already used, or older than the last eight knocks: a repeat, a "
+                             "replay or a second device with this key");
 }
 
 enum { MINUTE_SIZE = sizeof "Mon 00:00" };
@@ -534,20 +591,36 @@ static void write_hours(char *text, size_t size, const struct helper_profile *pr
              format_minute(helper_policy_next_hours(profile, now), next));
 }
 
+static void write_denial(char *text, size_t size, const struct asked *asked)
+{
+    if (asked->entry->profile.needs_signed_address && !asked->request.has_address)
+        snprintf(text, size, "this profile wants the address signed");
+    else if (address_is_link_local(&asked->address))
+        snprintf(text, size, "no door is opened to a link-local address, which another host can "
+                             "have on another link: let the client connect from a global or "
+                             "unique local address");
+    else
+        snprintf(text, size, "this profile does not permit this address");
+}
+
 static void write_reason(char *text, size_t size, const struct dispatch *d,
                          const struct asked *asked, const struct log_about *about)
 {
     int64_t offset = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC;
 
     if (asked->verdict == VERDICT_AHEAD || asked->verdict == VERDICT_BEHIND)
-        snprintf(text, size, "its clock is %lld s %s this host's; allowed %u",
+        snprintf(text, size, "its clock is %lld s %s this host's; allowed %u%s",
                  (long long)(offset < 0 ? -offset : offset),
                  asked->verdict == VERDICT_AHEAD ? "ahead of" : "behind",
-                 d->policy->setup.max_skew);
-    else if (asked->verdict == VERDICT_REPEATED && is_before_floor(asked))
-        snprintf(text, size, "older than the moment from which this profile counts; if its clock "
-                             "is behind, it is heard in %lld s",
-                 (long long)(asked->mark->counters[0] - asked->request.counter) / USEC_PER_SEC + 1);
+                 d->policy->setup.max_skew,
+                 asked->is_unnoted ? "; not all like it could be noted: whoever recorded this knock "
+                                     "could use it: prefer a signed address" : "");
+    else if (asked->verdict == VERDICT_REPEATED)
+        write_repetition(text, size, asked);
+    else if (asked->verdict == VERDICT_OVERTAKEN)
+        snprintf(text, size, "%s", asked->message.verb == HELPER_INSERT
+                                       ? "the client has closed since it made this knock"
+                                       : "the client has opened it since it made this knock");
     else if (asked->verdict == VERDICT_OUTSIDE_HOURS)
         write_hours(text, size, &asked->entry->profile);
     else if (asked->verdict == VERDICT_SERVICE_DENIED)
@@ -556,12 +629,7 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
         snprintf(text, size, "this profile names no IPv%d host behind %s",
                  address_is_ipv4(&asked->address) ? 4 : 6, about->service);
     else if (asked->verdict == VERDICT_ADDRESS_DENIED)
-        snprintf(text, size, "this profile %s",
-                 asked->entry->profile.needs_signed_address && !asked->request.has_address
-                     ? "wants the address signed" : "does not permit this address");
-    else if (asked->verdict == VERDICT_REPEATED)
-        snprintf(text, size, "already used, or older than the last eight knocks: a repeat, a "
-                             "replay or a second device with this key");
+        write_denial(text, size, asked);
     else
         snprintf(text, size, "%s", verdict_text(asked->verdict));
 }
@@ -571,11 +639,12 @@ static void log_refusal(const struct dispatch *d, const struct asked *asked,
 {
     bool names_services = asked->mark && asked->verdict != VERDICT_SERVICE_DENIED &&
                           asked->verdict != VERDICT_NO_DESTINATION;
-    char why[256];
+    char why[256], origin[ORIGIN_SIZE];
 
     write_reason(why, sizeof why, d, asked, about);
-    log_warnx_about(about, "%s: refused for %s: %s%s%s", about->profile, about->address, why,
-                    names_services ? "; it was for " : "", names_services ? about->service : "");
+    log_warnx_about(about, "%s: refused for %s: %s%s%s%s", about->profile, about->address, why,
+                    names_services ? "; it was for " : "", names_services ? about->service : "",
+                    format_origin(asked, origin));
 }
 
 static void log_move(const struct asked *asked, const char *profile, const char *usage)
@@ -601,12 +670,14 @@ static void log_verdict(struct dispatch *d, struct asked *asked)
 
     write_services_of(services, sizeof services, asked);
     write_usage(usage, sizeof usage, d, asked);
-    if (asked->has_moved)
+    if (asked->has_moved && may_log_success(d, asked))
         log_move(asked, about.profile, usage);
-    if (is_open_verdict(asked->verdict) || asked->verdict == VERDICT_CLOSED)
-        log_done(asked, &about, usage);
-    else if (may_log(d, asked->verdict))
+    if (is_success(asked->verdict)) {
+        if (may_log_success(d, asked))
+            log_done(asked, &about, usage);
+    } else if (may_log(d, asked->verdict)) {
         log_refusal(d, asked, &about);
+    }
 }
 
 static bool reply(int fd, const struct asked *asked)
@@ -649,15 +720,17 @@ static void judge_all(struct dispatch *d, struct asked *batch, size_t count)
     if (helper_marks_commit(d->marks, &why))
         return;
     log_throttled(d, VERDICT_NOT_RECORDED, "knocks are refused", &why);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (batch[i].verdict == 0)
             batch[i].verdict = VERDICT_NOT_RECORDED;
+        batch[i].is_unnoted |= batch[i].verdict == VERDICT_AHEAD;
+    }
 }
 
-static void trace_all(const struct dispatch *d, const struct asked *batch, size_t count)
+static void trace_all(struct dispatch *d, const struct asked *batch, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (is_open_verdict(batch[i].verdict))
+        if (d->trace.on && is_open_verdict(batch[i].verdict) && may_log_success(d, &batch[i]))
             helper_trace_log(&d->trace, &batch[i].message.times, batch[i].entry->profile.name,
                              count);
 }
@@ -691,7 +764,7 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
         d->verdicts[batch[i].verdict]++;
     for (size_t i = 0; i < count; i++)
         listening = reply(d->sniffer, &batch[i]) && listening;
-    helper_usage_finish(d->flows, d->grants, d->ended, d->ended_count);
+    helper_usage_finish(d->news, d->grants, d->ended, d->ended_count);
     for (size_t i = 0; i < count; i++)
         log_verdict(d, &batch[i]);
     trace_all(d, batch, count);

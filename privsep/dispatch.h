@@ -13,11 +13,12 @@
 #include "firewall.h"
 #include "flows.h"
 #include "grants.h"
+#include "lines.h"
 #include "marks.h"
 #include "message.h"
+#include "news.h"
 #include "policy.h"
 #include "trace.h"
-#include "verdicts.h"
 
 enum { BATCH_MAX = 64 };
 
@@ -27,13 +28,17 @@ struct dispatch {
     struct grants *grants;
     struct firewall *firewall;
     struct flows *flows;
-    struct refusals refusals;
+    struct news *news;
+    struct lines lines;
     struct trace trace;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each */
     bool is_crowded; /* and the log says so */
     struct grant *ended; /* that the batch took away: allocated */
     size_t ended_count;
+    struct grant *dropped; /* grants of the helper before that were not taken over: their doors
+                              are shut, connections may stand; allocated */
+    size_t dropped_count;
 };
 
 enum dispatch_end {

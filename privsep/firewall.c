@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "text.h"
 
 /* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
@@ -19,6 +20,12 @@
  * with a rule that does, the kernel puts fragments together before PREROUTING.
  * Otherwise a SYN in two fragments would pass the rules that shut its port. */
 #define SENTINEL "-m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN"
+
+/* What the kernel does not track (NOTRACK) has no state that tells what begins a connection:
+ * of TCP the flags do. The rest of it is for the host's own rules, as that of a tracked
+ * connection is. The first rule of our filter chain. */
+#define SYN "--tcp-flags FIN,SYN,RST,ACK SYN"
+#define NO_BEGINNING "-p tcp -m tcp ! " SYN " -m conntrack --ctstate UNTRACKED -j RETURN"
 
 enum {
     TRIES = 3,
@@ -36,6 +43,8 @@ static const struct jump {
     enum purpose purpose;
 } jumps[] = {
     {"mangle", "PREROUTING", "portsmith", ALWAYS},
+    {"mangle", "INPUT", "portsmith-input", ALWAYS},
+    {"mangle", "FORWARD", "portsmith-translated", ALWAYS},
     {"filter", "INPUT", "portsmith-reset", RESET},
     {"filter", "FORWARD", "portsmith-forward", RESET},
     {"filter", "FORWARD", "portsmith-gateway", GATEWAY},
@@ -63,11 +72,22 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                             .xtables = *xtables,
                             .set = *set,
                             .uses_set = setup->grant_store == GRANT_STORE_SET};
+    helper_firewall_follow_clock(fw);
     for (int family = IPV4; family < FAMILIES; family++) {
         helper_restore_init(&fw->restore[family], xtables->paths[family]);
         if (xtables->in_use[family])
             helper_restore_try_standing(&fw->restore[family]);
     }
+}
+
+/* Rounded up: the daemon, which ends the trial itself, comes first. */
+void helper_firewall_follow_clock(struct firewall *fw)
+{
+    int64_t end = fw->setup->trial_end;
+
+    if (end != 0)
+        fw->trial_second =
+            (clock_wall_ns() + (end - clock_boot_ns()) + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
 }
 
 void helper_firewall_send_on(struct firewall *fw, const struct helper_destination *destinations,
@@ -127,29 +147,36 @@ bool helper_firewall_extends(const struct firewall *fw, const struct grant *gran
     return !is_rule(fw, grant);
 }
 
-static void write_deadline(FILE *out, int64_t last_second)
+/* `bound` is --datestart or --datestop; both include that second. */
+static void write_date(FILE *out, const char *bound, int64_t second)
 {
-    time_t last = (time_t)(last_second < LAST_DATE ? last_second : LAST_DATE);
+    time_t moment = (time_t)(second < LAST_DATE ? second : LAST_DATE);
     char date[sizeof "2038-01-19T03:14:07"];
     struct tm utc;
 
-    gmtime_r(&last, &utc);
+    gmtime_r(&moment, &utc);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-    fprintf(out, " -m time --datestop %s", date);
+    fprintf(out, " -m time %s %s", bound, date);
 }
 
 /* Every grant has one of its own in each chain, by its id: each of them sees a packet
- * once. It is kept by name, so that it outlives changes of the chain. A SYN is sent
+ * once. It is kept by name, so that it outlives changes of the chain; a name keeps what was
+ * spent, so that a knock that admits connections anew takes another. A SYN is sent
  * anew until it is answered, so that three of them are one connection; which of them
- * became one is found out later, and ends the grant (usage.h). This holds until then.
+ * became one is told later, and ends the grant (usage.h). This holds until then.
  * Whoever is first takes the hour's one packet, should a window be that long; after an
  * idle hour the kernel has forgotten what was spent, and all of them are there again. */
 static void write_limit(FILE *out, const struct grant *grant, char table)
 {
     if (grant->connections)
         fprintf(out, " -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst %u "
-                     "--hashlimit-mode srcip --hashlimit-htable-size 8 --hashlimit-name ps%c%08x",
-                NEW_PACKETS * grant->connections, table, grant->id);
+                     "--hashlimit-mode srcip --hashlimit-htable-size 8 --hashlimit-name ps%c%08x-%x",
+                NEW_PACKETS * grant->connections, table, grant->id, grant->allowance);
+}
+
+static bool is_tcp(const struct service *s)
+{
+    return s->protocol == IPPROTO_TCP;
 }
 
 static int host_length(const struct address *address)
@@ -169,7 +196,7 @@ static void write_source(FILE *out, const struct grant *grant, const char *actio
 
 static void write_end(FILE *out, const struct grant *grant, char table, const char *target)
 {
-    write_deadline(out, grant->last_second);
+    write_date(out, "--datestop", grant->last_second);
     write_limit(out, grant, table);
     fputs(" -m comment --comment ", out);
     for (size_t i = 0; i < KEY_ID_SIZE; i++)
@@ -186,28 +213,32 @@ static void write_grant(FILE *out, const struct grant *grant, const char *action
     write_end(out, grant, table, target);
 }
 
-static void write_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
-                         int family, bool only_new, const char *action, char table,
-                         const char *match, const char *target)
+static void write_mangle_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
+                                int family, bool only_new, const char *action)
 {
     const struct grant *grant;
     struct grants_cursor cursor = helper_grants_begin(grants);
 
     while ((grant = next_written(fw, grants, family, only_new, &cursor)))
-        write_grant(out, grant, action, table, match, target);
+        write_grant(out, grant, action, 'm', "", "RETURN");
 }
 
-static void write_mangle_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
-                                int family, bool only_new, const char *action)
+/* SYNPROXY wants the SYNs that are not tracked; and what is to be counted, or translated, is. */
+static bool admits_untracked(const struct firewall *fw, const struct grant *grant)
 {
-    write_grants(fw, out, grants, family, only_new, action, 'm', "", "RETURN");
+    return !fw->setup->has_synproxy && grant->connections == 0 && grant->destination_port == 0;
 }
 
 static void write_filter_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
                                 int family, bool only_new, const char *action)
 {
-    write_grants(fw, out, grants, family, only_new, action, 'f', " -m conntrack --ctstate NEW",
-                 "ACCEPT");
+    const struct grant *grant;
+    struct grants_cursor cursor = helper_grants_begin(grants);
+
+    while ((grant = next_written(fw, grants, family, only_new, &cursor)))
+        write_grant(out, grant, action, 'f',
+                    admits_untracked(fw, grant) ? " -m conntrack --ctstate NEW,UNTRACKED"
+                                                : " -m conntrack --ctstate NEW", "ACCEPT");
 }
 
 /* For all grants in the set at once. */
@@ -226,7 +257,9 @@ static void write_mangle_set(const struct firewall *fw, FILE *out, int family, c
 
 static void write_filter_set(const struct firewall *fw, FILE *out, int family, const char *action)
 {
-    write_set_rules(fw, out, family, action, " -m conntrack --ctstate NEW", "ACCEPT");
+    write_set_rules(fw, out, family, action,
+                    fw->setup->has_synproxy ? " -m conntrack --ctstate NEW"
+                                            : " -m conntrack --ctstate NEW,UNTRACKED", "ACCEPT");
 }
 
 /* ---- what is sent on, or passes through ----------------------------------- */
@@ -245,18 +278,33 @@ static void write_gateway_grant(FILE *out, const struct grant *grant, const char
     write_end(out, grant, 'g', "ACCEPT");
 }
 
+/* What is not tracked is not translated either, so that it still has its port. */
+static void write_untracked_gateway_grant(FILE *out, const struct grant *grant, const char *action)
+{
+    write_grant(out, grant, action, 'g',
+                is_tcp(&grant->service) ? " " SYN " -m conntrack --ctstate UNTRACKED"
+                                        : " -m conntrack --ctstate UNTRACKED", "ACCEPT");
+}
+
 static void write_gateway_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
                                  int family, bool only_new, const char *action)
 {
     const struct grant *grant;
     struct grants_cursor cursor = helper_grants_begin(grants);
 
-    while ((grant = next_written(fw, grants, family, only_new, &cursor)))
+    while ((grant = next_written(fw, grants, family, only_new, &cursor))) {
         if (grant->destination_port || fw->setup->forward)
             write_gateway_grant(out, grant, action);
+        if (fw->setup->forward && admits_untracked(fw, grant))
+            write_untracked_gateway_grant(out, grant, action);
+    }
 }
 
-/* No other host's traffic that only comes by is sent astray: --dst-type LOCAL. */
+/* No other host's traffic that only comes by is sent astray: LOCAL is what table `local`
+ * has, and, of the interface that the packet came in by, what the table of its VRF has. */
+static const char *const to_this_host[] = {" -m addrtype --dst-type LOCAL",
+                                           " -m addrtype --dst-type LOCAL --limit-iface-in"};
+
 static void write_sending_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
                                  int family, bool only_new, const char *action)
 {
@@ -270,7 +318,8 @@ static void write_sending_grants(const struct firewall *fw, FILE *out, const str
         snprintf(target, sizeof target,
                  family == IPV4 ? "DNAT --to-destination %s:%u" : "DNAT --to-destination [%s]:%u",
                  address_format(&grant->destination, address), grant->destination_port);
-        write_grant(out, grant, action, 'n', " -m addrtype --dst-type LOCAL", target);
+        for (size_t i = 0; i < sizeof to_this_host / sizeof *to_this_host; i++)
+            write_grant(out, grant, action, 'n', to_this_host[i], target);
     }
 }
 
@@ -334,7 +383,7 @@ static void write_shut_chain(const struct firewall *fw, FILE *out, const struct 
 static void write_accept_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
                                int family)
 {
-    fputs(":portsmith - [0:0]\n", out);
+    fputs(":portsmith - [0:0]\n-A portsmith " NO_BEGINNING "\n", out);
     write_filter_grants(fw, out, grants, family, false, "-A portsmith");
     write_filter_set(fw, out, family, "-A portsmith");
     fputs("-A portsmith " SENTINEL "\n", out);
@@ -342,27 +391,36 @@ static void write_accept_chain(const struct firewall *fw, FILE *out, const struc
 
 /* ---- shut ports --------------------------------------------------------- */
 
+/* The kernel ends a trial even where nobody is left who could. */
+static void write_trial_end(const struct firewall *fw, FILE *out, const char *action,
+                            const char *chain)
+{
+    if (fw->trial_second == 0)
+        return;
+    fprintf(out, "%s %s", action, chain);
+    write_date(out, "--datestart", fw->trial_second);
+    fputs(" -j RETURN\n", out);
+}
+
 /* To this host itself, or to everybody: what is only passing through is not
  * ours to shut. Types can be named together where the kernel ORs them. */
-static void write_local_rules(FILE *out, const char *action, int family)
+static void write_local_rules(const struct firewall *fw, FILE *out, const char *action, int family)
 {
     static const char *const types[FAMILIES][2] = {
         {"LOCAL,BROADCAST,MULTICAST", NULL},
         {"LOCAL,ANYCAST", "MULTICAST"},
     };
 
+    write_trial_end(fw, out, action, "portsmith");
     fprintf(out, "%s portsmith " FROM_THIS_HOST "\n", action);
     for (size_t i = 0; i < 2 && types[family][i]; i++)
         fprintf(out, "%s portsmith -m addrtype --dst-type %s -j portsmith-close\n", action,
                 types[family][i]);
+    fprintf(out, "%s portsmith -m addrtype ! --dst-type LOCAL "
+                 "-m addrtype --dst-type LOCAL --limit-iface-in -j portsmith-close\n", action);
 }
 
-static bool is_tcp(const struct service *s)
-{
-    return s->protocol == IPPROTO_TCP;
-}
-
-/* TCP is shut without state: a segment of a live session has ACK or RST set. */
+/* In PREROUTING TCP is shut without state: a segment of a live session has ACK or RST set. */
 static void write_close_match(FILE *out, const struct service *s)
 {
     fprintf(out, " -p %s -m %s --dport %u %s", service_protocol(s), service_protocol(s), s->port,
@@ -378,6 +436,78 @@ static void write_close_rules(const struct helper_setup *setup, FILE *out, const
     }
 }
 
+/* Together the first two match what has an established socket here, and no listener: the
+ * kernel looks for that one before INPUT (tcp_v4_early_demux), and xt_cgroup matches none
+ * that is not full, whether its cgroup is below "/" or, in a namespace of cgroups, is not.
+ * What came by IPsec's transport mode is not looked up (xfrm4_transport_finish). */
+static const char *const sessions[] = {"-m cgroup --path /", "-m cgroup ! --path /",
+                                       "-m policy --dir in --pol ipsec"};
+
+/* An ACK that belongs to no session opens one where the listener takes it for the answer to
+ * a SYN cookie. The connection of one that does need not be known to the kernel: it may be
+ * older than its first look at connections, or have slept for longer than it remembers. */
+static void write_stray_rules(const struct firewall *fw, FILE *out, const char *action,
+                              int family, const char *chain, const char *others,
+                              const char *target)
+{
+    if (!fw->xtables.tells_sessions[family])
+        return;
+    for (size_t i = 0; i < sizeof sessions / sizeof *sessions; i++)
+        fprintf(out, "%s %s %s -j RETURN\n", action, chain, sessions[i]);
+    for (size_t i = 0; i < fw->setup->close_count; i++)
+        if (is_tcp(&fw->setup->close[i]))
+            fprintf(out, "%s %s -p tcp -m tcp --dport %u --tcp-flags ACK,RST ACK "
+                         "-m conntrack ! --ctstate %s -j %s\n",
+                    action, chain, fw->setup->close[i].port, others, target);
+}
+
+/* What is delivered to this host although PREROUTING could not tell: it is local by another
+ * table than `local`, that of a VRF or one that a routing rule leads to; or it came in
+ * fragments, which the kernel leaves alone where it is told not to track them before it would
+ * put them together (NF_IP_PRI_CONNTRACK_DEFRAG, priority -400). */
+static void write_input_rules(const struct firewall *fw, FILE *out, const char *action,
+                              int family)
+{
+    static const char *const others[FAMILIES] = {
+        "-m addrtype ! --dst-type LOCAL,BROADCAST,MULTICAST",
+        "-m addrtype ! --dst-type LOCAL,ANYCAST -m addrtype ! --dst-type MULTICAST",
+    };
+
+    write_trial_end(fw, out, action, "portsmith-input");
+    fprintf(out, "%s portsmith-input " FROM_THIS_HOST "\n", action);
+    fprintf(out, "%s portsmith-input %s -j portsmith-close\n", action, others[family]);
+    fprintf(out, "%s portsmith-input -m conntrack --ctstate UNTRACKED -j portsmith-close\n",
+            action);
+    write_stray_rules(fw, out, action, family, "portsmith-input", "ESTABLISHED", "portsmith-shut");
+    if (fw->xtables.tells_sessions[family])
+        fprintf(out, "%s portsmith-input -j portsmith-translated\n", action);
+}
+
+/* The same for the port that was knocked for, where DNAT led to another. Such a connection
+ * is known to the kernel for as long as it lives: there would be no way back. */
+static void write_translated_rules(const struct firewall *fw, FILE *out, const char *action)
+{
+    write_trial_end(fw, out, action, "portsmith-translated");
+    fprintf(out, "%s portsmith-translated -m conntrack ! --ctstate NEW -j RETURN\n", action);
+    for (size_t i = 0; i < fw->setup->close_count; i++)
+        if (is_tcp(&fw->setup->close[i]))
+            fprintf(out, "%s portsmith-translated -p tcp -m tcp --tcp-flags ACK,RST ACK "
+                         "-m conntrack --ctstate DNAT --ctorigdstport %u -j portsmith-shut\n",
+                    action, fw->setup->close[i].port);
+}
+
+/* All rules of mangle that are the same whatever is granted. */
+static void write_static_rules(const struct firewall *fw, FILE *out, const char *action,
+                               int family)
+{
+    if (fw->setup->close_count == 0)
+        return;
+    write_local_rules(fw, out, action, family);
+    write_close_rules(fw->setup, out, action);
+    write_input_rules(fw, out, action, family);
+    write_translated_rules(fw, out, action);
+}
+
 static void write_marked_rules(FILE *out, const char *action, const char *chain)
 {
     fprintf(out, "%s %s -p tcp -m mark --mark " RESET_MARK " -j REJECT --reject-with tcp-reset\n",
@@ -387,10 +517,12 @@ static void write_marked_rules(FILE *out, const char *action, const char *chain)
 
 /* What comes to INPUT is refused by its port, should a rule behind ours have
  * overwritten the mark; what was sent on, or to another port, by the mark. */
-static void write_reset_rules(const struct firewall *fw, FILE *out, const char *action)
+static void write_reset_rules(const struct firewall *fw, FILE *out, const char *action,
+                              int family)
 {
     if (!fw->setup->close_with_reset)
         return;
+    write_trial_end(fw, out, action, "portsmith-reset");
     fprintf(out, "%s portsmith-reset " FROM_THIS_HOST "\n", action);
     for (size_t i = 0; i < fw->setup->close_count; i++) {
         const struct service *s = &fw->setup->close[i];
@@ -400,6 +532,10 @@ static void write_reset_rules(const struct firewall *fw, FILE *out, const char *
         fprintf(out, " -j REJECT%s\n", is_tcp(s) ? " --reject-with tcp-reset" : "");
     }
     write_marked_rules(out, action, "portsmith-reset");
+    /* What is not tracked is told by the mark alone: a grant's ACK, which ends a handshake,
+     * looks like others here. */
+    write_stray_rules(fw, out, action, family, "portsmith-reset", "ESTABLISHED,UNTRACKED",
+                      "REJECT --reject-with tcp-reset");
     write_marked_rules(out, action, "portsmith-forward");
 }
 
@@ -471,17 +607,16 @@ static void write_nat(const struct firewall *fw, FILE *out, const struct grants 
 static void write_everything(const struct firewall *fw, FILE *out, const struct grants *grants,
                              int family, const bool present[static JUMPS])
 {
-    fputs("*mangle\n:portsmith - [0:0]\n:portsmith-close - [0:0]\n", out);
+    fputs("*mangle\n:portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
+          ":portsmith-close - [0:0]\n", out);
     write_shut_chain(fw, out, grants, family);
-    if (fw->setup->close_count > 0)
-        write_local_rules(out, "-A", family);
-    write_close_rules(fw->setup, out, "-A");
+    write_static_rules(fw, out, "-A", family);
     write_jumps(fw, out, "mangle", present);
     fputs("COMMIT\n*filter\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n", out);
     write_accept_chain(fw, out, grants, family);
     if (has_gateway(fw) || is_left_over(GATEWAY, present))
         write_gateway_chain(fw, out, grants, family);
-    write_reset_rules(fw, out, "-A");
+    write_reset_rules(fw, out, "-A", family);
     write_jumps(fw, out, "filter", present);
     if (!fw->setup->close_with_reset)
         fputs("-X portsmith-reset\n-X portsmith-forward\n", out);
@@ -539,23 +674,41 @@ static const struct grants *checked_grants(const struct firewall *fw, const stru
     return fw->xtables.backend == BACKEND_LEGACY || grants->count <= FEW ? grants : &none;
 }
 
+static enum firewall_state state_of(enum restore_result result)
+{
+    switch (result) {
+    case RESTORE_DONE:
+        return FIREWALL_INTACT;
+    case RESTORE_REFUSED:
+        return FIREWALL_DAMAGED;
+    default:
+        return FIREWALL_UNREADABLE;
+    }
+}
+
+static void note_state(struct firewall *fw, int family, enum firewall_state state)
+{
+    if (state != FIREWALL_UNREADABLE || fw->state[family] == FIREWALL_INTACT)
+        fw->state[family] = state;
+}
+
 enum firewall_state helper_firewall_look(struct firewall *fw, int family,
                                          const struct grants *all, struct error *why)
 {
     const struct grants *grants = checked_grants(fw, all);
+    enum firewall_state state;
     struct text text;
 
     helper_text_begin(&text);
     write_checks(fw, text.out, "mangle");
     fprintf(text.out, "-C portsmith-shut -j %s\n", shut_target(fw));
-    if (fw->setup->close_count > 0)
-        write_local_rules(text.out, "-C", family);
-    write_close_rules(fw->setup, text.out, "-C");
+    write_static_rules(fw, text.out, "-C", family);
     write_mangle_grants(fw, text.out, grants, family, false, "-C portsmith-shut");
     write_mangle_set(fw, text.out, family, "-C portsmith-shut");
     fputs("COMMIT\n", text.out);
     write_checks(fw, text.out, "filter");
-    write_reset_rules(fw, text.out, "-C");
+    write_reset_rules(fw, text.out, "-C", family);
+    fputs("-C portsmith " NO_BEGINNING "\n", text.out);
     write_filter_grants(fw, text.out, grants, family, false, "-C portsmith");
     write_filter_set(fw, text.out, family, "-C portsmith");
     fputs("-C portsmith " SENTINEL "\n", text.out);
@@ -567,14 +720,9 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
         write_sending_grants(fw, text.out, grants, family, false, "-C portsmith");
     }
     fputs("COMMIT\n", text.out);
-    switch (text_run(&text, &fw->restore[family], why)) {
-    case RESTORE_DONE:
-        return FIREWALL_INTACT;
-    case RESTORE_REFUSED:
-        return FIREWALL_DAMAGED;
-    default:
-        return FIREWALL_UNREADABLE;
-    }
+    state = state_of(text_run(&text, &fw->restore[family], why));
+    note_state(fw, family, state);
+    return state;
 }
 
 /* ---- changing ----------------------------------------------------------- */
@@ -633,10 +781,11 @@ bool helper_firewall_establish(struct firewall *fw, int family, struct grants *g
     enum restore_result result = RESTORE_BUSY;
 
     /* REFUSED too: another program may have changed things in between. */
-    for (int i = 0; i < TRIES && result != RESTORE_DONE; i++)
+    for (int i = 0; i < TRIES && result != RESTORE_DONE && result != RESTORE_IMPOSSIBLE; i++)
         result = try_establish(fw, family, grants, why);
     fw->unsure[family] = result != RESTORE_DONE;
-    if (result != RESTORE_DONE)
+    note_state(fw, family, fw->unsure[family] ? FIREWALL_UNREADABLE : FIREWALL_INTACT);
+    if (fw->unsure[family])
         return false;
     note_written(fw, family, grants);
     remove_unused_set(fw, family);
@@ -701,7 +850,7 @@ static bool insert_rules(struct firewall *fw, int family, const struct grants *g
     fputs("*mangle\n", text.out);
     write_mangle_grants(fw, text.out, grants, family, true, "-I portsmith-shut 1");
     fputs("COMMIT\n*filter\n", text.out);
-    write_filter_grants(fw, text.out, grants, family, true, "-I portsmith 1");
+    write_filter_grants(fw, text.out, grants, family, true, "-I portsmith 2"); /* NO_BEGINNING */
     write_gateway_grants(fw, text.out, grants, family, true, "-I portsmith-gateway 1");
     if (fw->setup->sends_on) {
         fputs("COMMIT\n*nat\n", text.out);
@@ -745,9 +894,10 @@ static bool remove_chains(const char *path, struct error *why)
     /* ":" makes a missing chain, so that "-X" never fails. The scratch chain of a
      * probe that was killed goes too. */
     static const char chains[] =
-        "*mangle\n:portsmith - [0:0]\n:portsmith-close - [0:0]\n:portsmith-shut - [0:0]\n"
-        ":portsmith-probe - [0:0]\n-X portsmith\n-X portsmith-close\n-X portsmith-shut\n"
-        "-X portsmith-probe\nCOMMIT\n"
+        "*mangle\n:portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
+        ":portsmith-close - [0:0]\n:portsmith-shut - [0:0]\n:portsmith-probe - [0:0]\n"
+        "-X portsmith\n-X portsmith-input\n-X portsmith-translated\n-X portsmith-close\n"
+        "-X portsmith-shut\n-X portsmith-probe\nCOMMIT\n"
         "*filter\n:portsmith - [0:0]\n:portsmith-reset - [0:0]\n:portsmith-forward - [0:0]\n"
         ":portsmith-gateway - [0:0]\n:portsmith-probe - [0:0]\n-X portsmith\n"
         "-X portsmith-reset\n-X portsmith-forward\n-X portsmith-gateway\n-X portsmith-probe\n"

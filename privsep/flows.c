@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
@@ -21,8 +20,8 @@
 enum {
     AT_ONCE = 32,        /* connections ended at a time, ... */
     ROUNDS = 64,         /* ... so often */
+    TRIES = 16,          /* until none comes back */
     REFUSED_MAX = 256,   /* that the kernel does not end; then the others are left, too */
-    NEWS_SIZE = 4 << 20, /* bytes */
     NAME_SIZE = 192,     /* attributes that name a flow: an IPv6 tuple, zone, id */
 };
 
@@ -36,17 +35,11 @@ enum { LIVE_STATES = 0xfff & ~(1 << TCP_LISTEN | 1 << TCP_CLOSE | 1 << TCP_TIME_
 /* Whom and what a question is about. */
 struct way {
     bool ipv6;
-    const struct address *from; /* NULL: anybody */
-    const struct service *to;   /* NULL: anything */
+    const struct address *from;
+    const struct service *to;
 };
 
 /* ---- connection tracking ------------------------------------------------ */
-
-struct entry {
-    struct flow flow;
-    bool is_made; /* not merely attempted */
-    bool is_over; /* kept for a while, for stragglers */
-};
 
 static bool read_source(struct span tuple, struct address *from)
 {
@@ -71,14 +64,15 @@ static bool read_service(struct span tuple, struct service *to)
     return true;
 }
 
-static bool is_over(struct span attributes)
+/* 0: not TCP's, or not told. */
+static uint8_t read_state(struct span attributes)
 {
     struct span info = helper_netlink_find(attributes, CTA_PROTOINFO);
     struct span tcp = helper_netlink_find(info, CTA_PROTOINFO_TCP);
-    uint8_t state;
+    uint8_t state = TCP_CONNTRACK_NONE;
 
-    return helper_netlink_read(tcp, CTA_PROTOINFO_TCP_STATE, &state, sizeof state) &&
-           (state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE);
+    helper_netlink_read(tcp, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
+    return state;
 }
 
 static struct span attributes_of(struct span answer)
@@ -89,29 +83,36 @@ static struct span attributes_of(struct span answer)
                                 : (struct span){answer.bytes + header, answer.size - header};
 }
 
-static bool read_entry(struct span attributes, struct entry *entry)
+/* Of changes the kernel tells the state only where that has changed: TCP becomes
+ * established once. UDP is answered for the first time before it is assured. */
+static bool is_just_made(const struct flow *flow, uint32_t status, uint8_t state)
 {
+    if (flow->to.protocol == IPPROTO_TCP)
+        return (status & IPS_ASSURED) && state == TCP_CONNTRACK_ESTABLISHED;
+    return (status & IPS_SEEN_REPLY) && !(status & IPS_ASSURED);
+}
+
+bool helper_flows_read(struct span message, struct flow *flow)
+{
+    struct span attributes = attributes_of(message);
     struct span tuple = helper_netlink_find(attributes, CTA_TUPLE_ORIG);
-    struct flow *flow = &entry->flow;
+    const uint8_t state = read_state(attributes);
     uint32_t status;
 
-    *entry = (struct entry){0};
+    *flow = (struct flow){0};
     if (!read_source(tuple, &flow->from) || !read_service(tuple, &flow->to) ||
         !helper_netlink_read(attributes, CTA_ID, &flow->id, sizeof flow->id) ||
         !helper_netlink_read(attributes, CTA_STATUS, &status, sizeof status))
         return false;
-    status = ntohl(status);
-    entry->is_made = status & (flow->to.protocol == IPPROTO_TCP ? IPS_ASSURED : IPS_SEEN_REPLY);
-    entry->is_over = is_over(attributes);
+    flow->was_just_made = is_just_made(flow, ntohl(status), state);
+    flow->is_over = state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE;
     return true;
 }
 
 /* Filtered here too: the kernel may be too old to do it. */
-static bool is_on(const struct entry *entry, const struct way *way)
+static bool is_on(const struct flow *flow, const struct way *way)
 {
-    return address_is_ipv4(&entry->flow.from) != way->ipv6 &&
-           (!way->from || address_equal(&entry->flow.from, way->from)) &&
-           (!way->to || service_compare(&entry->flow.to, way->to) == 0);
+    return address_equal(&flow->from, way->from) && service_compare(&flow->to, way->to) == 0;
 }
 
 static void put_header(union question *q, bool ipv6)
@@ -143,18 +144,13 @@ static void put_source(union question *q, const struct address *from)
  * should find. */
 static void put_filter(union question *q, const struct way *way)
 {
-    const bool by_source = way->from && !way->ipv6;
-    const uint32_t compared = (by_source ? COMPARE_SOURCE : 0) |
-                              (way->to ? COMPARE_PROTOCOL | COMPARE_PORT : 0);
-    uint32_t nest;
+    const uint32_t compared =
+        (way->ipv6 ? 0 : COMPARE_SOURCE) | COMPARE_PROTOCOL | COMPARE_PORT;
+    uint32_t nest = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG);
 
-    if (compared == 0)
-        return;
-    nest = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG);
-    if (by_source)
+    if (!way->ipv6)
         put_source(q, way->from);
-    if (way->to)
-        put_service(q, way->to);
+    put_service(q, way->to);
     helper_netlink_end_nest(q, nest);
     nest = helper_netlink_begin_nest(q, CTA_FILTER);
     helper_netlink_put_attribute(q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
@@ -179,71 +175,14 @@ static bool explain_conntrack(int error, struct error *why)
                                         "(nf_conntrack_netlink): %s", strerror(error));
 }
 
-struct each {
-    struct way way;
-    flow_handler *handle;
-    void *into;
-};
-
-static void pass_on(void *into, struct span answer)
+/* How many there are: that is known without a walk. */
+bool helper_flows_try(struct flows *flows, struct error *why)
 {
-    const struct each *each = into;
-    struct entry entry;
+    union question q;
 
-    if (read_entry(attributes_of(answer), &entry) && is_on(&entry, &each->way) && entry.is_made)
-        each->handle(each->into, &entry.flow);
-}
-
-bool helper_flows_each(struct flows *flows, bool ipv6, const struct address *from,
-                       const struct service *to, flow_handler *handle, void *into,
-                       struct error *why)
-{
-    struct each each = {{ipv6, from, to}, handle, into};
-
-    return explain_conntrack(ask_conntrack(flows, &each.way, pass_on, &each), why);
-}
-
-/* ---- hearing of new ones ------------------------------------------------ */
-
-static bool set_membership(const struct flows *flows, int change)
-{
-    const int group = NFNLGRP_CONNTRACK_NEW;
-
-    return setsockopt(flows->news, SOL_NETLINK, change, &group, sizeof group) == 0;
-}
-
-bool helper_flows_listen(struct flows *flows)
-{
-    if (!flows->listening && flows->news >= 0)
-        flows->listening = set_membership(flows, NETLINK_ADD_MEMBERSHIP);
-    return flows->listening;
-}
-
-static void pass_on_news(void *into, struct span news)
-{
-    const struct each *each = into;
-    struct entry entry;
-
-    if (read_entry(attributes_of(news), &entry))
-        each->handle(each->into, &entry.flow);
-}
-
-bool helper_flows_hear(struct flows *flows, flow_handler *handle, void *into)
-{
-    enum { TRIES = 8 }; /* what is lost is told of between what is not */
-    struct each each = {.handle = handle, .into = into};
-    bool complete;
-
-    if (!flows->listening)
-        return false;
-    set_membership(flows, NETLINK_DROP_MEMBERSHIP);
-    flows->listening = false;
-    complete = helper_netlink_hear(flows->news, pass_on_news, &each) == 0;
-    /* What is left must not pass for news the next time. */
-    for (int i = 0; !complete && i < TRIES; i++)
-        if (helper_netlink_hear(flows->news, NULL, NULL) == 0)
-            break;
-    return complete;
+    helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK);
+    put_header(&q, false);
+    return explain_conntrack(helper_netlink_ask(&flows->conntrack, &q, NULL, NULL), why);
 }
 
 /* ---- ending flows ------------------------------------------------------- */
@@ -252,6 +191,7 @@ bool helper_flows_hear(struct flows *flows, flow_handler *handle, void *into)
 struct name {
     uint8_t bytes[NAME_SIZE];
     size_t size;
+    bool is_over;
 };
 
 struct named {
@@ -274,12 +214,12 @@ static void note_name(void *into, struct span answer)
 {
     struct span attributes = attributes_of(answer);
     struct named *named = into;
-    struct entry entry;
+    struct flow flow;
 
-    if (named->count == AT_ONCE || !read_entry(attributes, &entry) ||
-        !is_on(&entry, &named->way) || entry.is_over)
+    if (named->count == AT_ONCE || !helper_flows_read(answer, &flow) ||
+        !is_on(&flow, &named->way))
         return;
-    named->names[named->count] = (struct name){0};
+    named->names[named->count] = (struct name){.is_over = flow.is_over};
     add_to_name(&named->names[named->count], attributes, CTA_TUPLE_ORIG);
     add_to_name(&named->names[named->count], attributes, CTA_ZONE);
     add_to_name(&named->names[named->count], attributes, CTA_ID);
@@ -296,7 +236,8 @@ static int forget(struct flows *flows, bool ipv6, const struct name *name)
     return helper_netlink_ask(&flows->conntrack, &q, NULL, NULL);
 }
 
-/* Up to AT_ONCE of them; an errno, ENOENT once there is none. */
+/* Up to AT_ONCE of them; an errno, ENOENT once there is none. Those that are over, too: for
+ * as long as they are known, whoever has a SYN cookie of one gets in with it again. */
 static int forget_some(struct flows *flows, const struct way *way, unsigned *ended)
 {
     struct named named = {.way = *way};
@@ -306,7 +247,7 @@ static int forget_some(struct flows *flows, const struct way *way, unsigned *end
         return ENOENT;
     for (size_t i = 0; error == 0 && i < named.count; i++) {
         error = forget(flows, way->ipv6, &named.names[i]);
-        *ended += error == 0;
+        *ended += error == 0 && !named.names[i].is_over;
         if (error == ENOENT) /* it has ended by itself */
             error = 0;
     }
@@ -442,59 +383,52 @@ static bool destroy_all(struct flows *flows, const struct way *way, uint8_t fami
                                         error ? strerror(error) : "there are too many");
 }
 
+static bool destroy_sockets(struct flows *flows, const struct way *way, unsigned *ended,
+                            struct error *why)
+{
+    bool done = true;
+
+    if (way->to->protocol != IPPROTO_TCP)
+        return true;
+    /* A socket for both families has IPv4 peers too. */
+    if (address_is_ipv4(way->from))
+        done = destroy_all(flows, way, AF_INET, ended, why);
+    return destroy_all(flows, way, AF_INET6, ended, why) && done;
+}
+
+/* Sockets first, so that NAT still leads the resets to the other end. For as long as a flow
+ * is known, over or not, whoever has a SYN cookie makes another socket of it; and for as long
+ * as there is a socket, its packets make another flow. So again, until there is neither. */
 bool helper_flows_end(struct flows *flows, const struct address *from, const struct service *to,
                       unsigned *ended, struct error *why)
 {
     const struct way way = {!address_is_ipv4(from), from, to};
-    bool done = true;
     int error = 0;
 
     *ended = 0;
-    if (to->protocol == IPPROTO_TCP) {
-        /* A socket for both families has IPv4 peers too. */
-        if (address_is_ipv4(from))
-            done = destroy_all(flows, &way, AF_INET, ended, why);
-        done = destroy_all(flows, &way, AF_INET6, ended, why) && done;
+    for (int i = 0; i < TRIES; i++) {
+        const unsigned before = *ended;
+        const bool done = destroy_sockets(flows, &way, ended, why);
+
+        if (done && error == ENOENT && *ended == before)
+            return true;
+        error = 0;
+        for (int j = 0; error == 0 && j < ROUNDS; j++)
+            error = forget_some(flows, &way, ended);
+        if (error != 0 && error != ENOENT)
+            return explain_conntrack(error, why);
+        if (!done)
+            return false;
     }
-    for (int i = 0; error == 0 && i < ROUNDS; i++)
-        error = forget_some(flows, &way, ended);
-    if (error == ENOENT)
-        return done;
-    return error ? explain_conntrack(error, why)
-                 : error_set(why, "there are too many connections");
+    return error_set(why, "there are too many connections");
 }
 
 /* ---- the sockets -------------------------------------------------------- */
 
-/* In this network namespace; without the file, or where it is 0, nobody is told. */
-static bool news_are_told(void)
-{
-    int fd = open("/proc/sys/net/netfilter/nf_conntrack_events", O_RDONLY | O_CLOEXEC);
-    char setting = '0';
-    bool told;
-
-    if (fd < 0)
-        return false;
-    told = read(fd, &setting, 1) == 1 && setting != '0';
-    close(fd);
-    return told;
-}
-
-/* With room for thousands of connections that begin before they are asked for. */
-static int open_news(void)
-{
-    int fd = news_are_told() ? helper_netlink_open(NETLINK_NETFILTER) : -1;
-
-    if (fd >= 0)
-        helper_netlink_make_room(fd, NEWS_SIZE);
-    return fd;
-}
-
 void helper_flows_open(struct flows *flows)
 {
     *flows = (struct flows){.conntrack = helper_netlink_open(NETLINK_NETFILTER),
-                            .sockets = helper_netlink_open(NETLINK_SOCK_DIAG),
-                            .news = open_news()};
+                            .sockets = helper_netlink_open(NETLINK_SOCK_DIAG)};
 }
 
 static void close_one(int *fd)
@@ -508,6 +442,4 @@ void helper_flows_close(struct flows *flows)
 {
     close_one(&flows->conntrack);
     close_one(&flows->sockets);
-    close_one(&flows->news);
-    flows->listening = false;
 }

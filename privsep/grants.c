@@ -30,21 +30,9 @@ struct slot {
     struct grant grant;
     uint8_t checksum[CHECKSUM_SIZE];
 };
-_Static_assert(sizeof(struct slot) == 192, "no hidden padding");
+_Static_assert(sizeof(struct slot) == 152, "no hidden padding");
 
-static const char magic[8] = "PSGRAN4";
-
-static bool read_boot_id(char id[static BOOT_ID_SIZE])
-{
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0)
-        return false;
-    n = read(fd, id, BOOT_ID_SIZE);
-    close(fd);
-    return n == BOOT_ID_SIZE;
-}
+static const char magic[8] = "PSGRAN5";
 
 static bool create_chains(struct chains *chains, size_t capacity)
 {
@@ -67,8 +55,8 @@ static void free_chains(struct chains *chains)
 bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, struct error *why)
 {
     *grants = (struct grants){.run_dir = run_dir, .file = -1, .capacity = capacity,
-                              .next_deadline = INT64_MAX, .next_look = INT64_MAX};
-    if (!read_boot_id(grants->boot_id))
+                              .next_deadline = INT64_MAX};
+    if (!boot_id_read(grants->boot_id))
         return error_set(why, "cannot read the kernel's boot id: %s", strerror(errno));
     grants->items = calloc(capacity, sizeof *grants->items);
     grants->gone = calloc(capacity, sizeof *grants->gone);
@@ -456,8 +444,9 @@ static bool is_sane(const struct grant *grant, int64_t now)
     const struct service *s = &grant->service;
 
     return grant->deadline > now && grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
-           address_is_grantable(&grant->address) && grant->signed_address <= 1 && s->port != 0 &&
-           grant->flow_count <= GRANT_FLOWS && is_sane_destination(grant) &&
+           address_is_grantable(&grant->address) &&
+           grant->signed_address <= GRANT_SIGNED_ELSEWHERE && s->port != 0 &&
+           grant->used <= GRANT_FLOWS && grant->watched <= 1 && is_sane_destination(grant) &&
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 
@@ -468,12 +457,6 @@ static void take_over(struct grants *grants, struct grant *grant)
     if (helper_grants_find(grants, grant->key_id, &grant->address, &grant->service))
         return;
     grant->touched = 0;
-    if (grant->watched == WATCH_BEGINS) { /* whoever listened has gone */
-        grant->watched = UNWATCHED;
-        grant->look_at = 0;
-    }
-    if (grant->look_at != 0 && grant->look_at < grants->next_look)
-        grants->next_look = grant->look_at;
     add(grants, grant);
 }
 
@@ -603,8 +586,11 @@ bool helper_grants_save(struct grants *grants, struct error *why)
 
 void helper_grants_store(struct grants *grants)
 {
+    static struct log_limit said;
     struct error why;
 
     if (!helper_grants_save(grants, &why))
-        log_warnx("live grants will not outlive a restart: cannot store them: %s", why.text);
+        log_warnx_limited(&said, LINES_A_MINUTE,
+                          "live grants will not outlive a restart: cannot store them: %s",
+                          why.text);
 }

@@ -8,15 +8,19 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "boot.h"
 #include "envelope.h"
 #include "error.h"
+#include "message.h"
 #include "service.h"
 
-enum { GRANT_FLOWS = 16 };
+enum { GRANT_FLOWS = CONNECTIONS_MAX };
 
-/* What is known of its use: nothing that counts; all, as the kernel told whenever it was
- * asked; or it has just been opened, and what comes in is listened for. */
-enum grant_watch { UNWATCHED, WATCHED, WATCH_BEGINS };
+enum grant_signing {
+    GRANT_OBSERVED = 0,
+    GRANT_SIGNED = 1,           /* the client named the address itself */
+    GRANT_SIGNED_ELSEWHERE = 2, /* the same, and knocked from another one */
+};
 
 struct grant {
     uint8_t key_id[KEY_ID_SIZE];
@@ -24,28 +28,25 @@ struct grant {
     struct service service;
     struct address destination; /* whom this host sends it on to, if destination_port */
     uint16_t destination_port;  /* host byte order; 0: the service is this host's own */
-    uint16_t signed_address; /* 1: the client named the address itself */
+    uint16_t signed_address; /* enum grant_signing, of the last knock that signed */
+    uint64_t counter;    /* the highest of the knocks that opened or extended it */
     int64_t deadline;    /* CLOCK_BOOTTIME, nanoseconds */
     int64_t last_second; /* in which its rule lets through: wall clock, seconds since the
                             epoch. Kept, so that the rule can be written again
                             to the letter and looked for. */
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
-    uint64_t touched;        /* nonzero: new or extended in this batch */
+    uint32_t touched;        /* nonzero: new or extended in this batch */
+    uint32_t id;             /* no other grant of this boot has it */
     /* Was it used? See usage.h. */
-    int64_t look_at;      /* when to ask next, CLOCK_BOOTTIME, nanoseconds; 0: never */
-    uint32_t look_after;  /* milliseconds between the last two */
-    uint32_t watched;     /* enum grant_watch */
-    uint32_t used;        /* connections that came in through it, as far as was asked */
     uint32_t connections; /* how many it admits; 0: any number */
-    uint32_t id;          /* no other grant of this boot has it */
-    uint32_t flow_count;
-    uint32_t flows[GRANT_FLOWS]; /* kernel's numbers of connections seen: those that were
-                                    there before it was opened, and those counted */
+    uint32_t allowance;   /* how often a knock has admitted as many anew */
+    uint32_t watched;     /* 1: all that is to be counted was told so far */
+    uint32_t used;        /* connections that came in through it; where it admits any
+                             number, the first alone */
+    uint32_t flows[GRANT_FLOWS]; /* the kernel's numbers of those */
 };
-_Static_assert(sizeof(struct grant) == 176, "no hidden padding: it is stored as it lies");
-
-enum { BOOT_ID_SIZE = 36 };
+_Static_assert(sizeof(struct grant) == 136, "no hidden padding: it is stored as it lies");
 
 /* What is opened, for whichever profile. */
 struct door {
@@ -66,9 +67,7 @@ struct grants {
     size_t count;
     size_t capacity;
     size_t touched_count;
-    int64_t next_deadline; /* none ends before */
-    int64_t next_look; /* at their use (usage.h): none is due before; INT64_MAX: never */
-    int64_t no_look_before; /* CLOCK_BOOTTIME, nanoseconds, as the two above */
+    int64_t next_deadline; /* none ends before; CLOCK_BOOTTIME, nanoseconds */
     struct door *gone; /* of grants that ended, or were taken back, since the firewall was
                           told; `capacity` at most */
     size_t gone_count;

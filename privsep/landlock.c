@@ -113,12 +113,26 @@ static bool allow_programs(int ruleset, const struct xtables *found)
     return allow_loader(ruleset);
 }
 
+/* Of the state directory this file alone, which is made here if it is not there: what opens
+ * ports at the next boot lies beside it. Where it cannot be made, helper_marks_open, which
+ * comes when ports are shut, cannot open it either, and says why. */
+static bool allow_marks(int ruleset)
+{
+    int fd = openat(HELPER_FD_STATE, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool done;
+
+    if (fd < 0)
+        return true;
+    done = allow(ruleset, fd, READ | WRITE);
+    close(fd);
+    return done;
+}
+
 static bool allow_own_files(int ruleset)
 {
-    const uint64_t make = READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG;
-
-    return allow(ruleset, HELPER_FD_STATE, make) &&
-           allow(ruleset, HELPER_FD_RUN, make | LANDLOCK_ACCESS_FS_REMOVE_FILE);
+    return allow_marks(ruleset) &&
+           allow(ruleset, HELPER_FD_RUN, READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                                             LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 
 static bool allow_rules(int ruleset)

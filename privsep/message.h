@@ -19,6 +19,8 @@ enum {
     HELPER_FD_SNIFFER = 4,    /* struct helper_request in, helper_reply out */
     HELPER_FD_STATE = 5,      /* the state directory: marks */
     HELPER_FD_RUN = 6,        /* its own part of the run directory: grants */
+    HELPER_FD_NEWS = 7,       /* a netlink socket of netfilter, connected to the kernel: each
+                                 helper hears there what the one before did not (news.h) */
 };
 
 /* Where the helper has the lock of the state directory, from helper_marks_lock on.
@@ -36,6 +38,7 @@ enum {
     POLICY_HOURS = 32,
     MINUTES_A_DAY = 24 * 60,
     MINUTES_A_WEEK = 7 * MINUTES_A_DAY,
+    TRIAL_SECONDS_MAX = 86400,
 };
 
 /* ---- sniffer to helper -------------------------------------------------- */
@@ -57,7 +60,7 @@ struct helper_request {
     uint32_t verb;   /* enum helper_verb */
     uint32_t serial; /* comes back in the reply */
     uint8_t key_id[KEY_ID_SIZE];
-    struct address observed; /* where the knock came from; always grantable */
+    struct address observed; /* where the knock came from; always foreign */
     uint8_t request[REQUEST_SIZE];
     uint8_t signature[SIGNATURE_SIZE];
     struct helper_times times;
@@ -81,6 +84,7 @@ enum helper_mode {
     HELPER_RUN = 1,     /* serve until end of file */
     HELPER_PROBE = 2,   /* try what HELPER_RUN would need, change nothing, exit */
     HELPER_RELEASE = 3, /* remove all of Portsmith from the firewall, exit */
+    HELPER_RELEASE_OTHER = 4, /* the same, of the back end that `backend` is not, exit */
 };
 
 enum backend { BACKEND_AUTO = 0, BACKEND_NFT = 1, BACKEND_LEGACY = 2 };
@@ -99,9 +103,12 @@ struct helper_setup {
     uint8_t forward; /* what passes through this host is opened, too */
     uint8_t sends_on; /* a profile has destinations */
     uint8_t skew_checked;
+    uint8_t has_synproxy; /* SYNPROXY answers the SYNs that are not tracked */
     uint32_t max_skew;   /* seconds, when skew_checked */
     uint32_t max_grants; /* live grants in all */
     uint32_t close_count;
+    int64_t trial_end; /* CLOCK_BOOTTIME, nanoseconds: from then on the kernel shuts nothing
+                          any more; 0: it does not end */
     struct service close[CLOSE_SERVICES];
     uint32_t profile_count;
     uint8_t server_public[KEY_SIZE];
@@ -124,6 +131,7 @@ struct helper_profile_message {
     uint8_t needs_signed_address;
     uint8_t service_count; /* 1 to POLICY_SERVICES */
     uint8_t prefix_count;  /* 0: any address */
+    uint16_t untracked;    /* bit i: the kernel is told not to track services[i] */
     struct service services[POLICY_SERVICES]; /* ascending */
     struct prefix prefixes[POLICY_PREFIXES];
     uint8_t destination_count; /* a service has none, or one for a family */
@@ -164,11 +172,10 @@ _Static_assert(sizeof(struct helper_order) == 28, "no hidden padding");
 
 /* ---- helper to supervisor ----------------------------------------------- */
 
-/* Either of the first two alone, a uint32_t, or a whole struct helper_answer. */
+/* The first alone, a uint32_t, or a whole struct helper_answer. */
 enum helper_event {
-    HELPER_READY = 1,          /* the firewall is as configured, marks loaded */
-    HELPER_SNIFFER_BROKEN = 2, /* the sniffer sent what an honest one cannot */
-    HELPER_ANSWER = 3,
+    HELPER_SNIFFER_BROKEN = 1, /* the sniffer sent what an honest one cannot */
+    HELPER_ANSWER = 2,
 };
 
 enum { HELPER_PAGE = 32 }; /* grants in one answer */
@@ -181,10 +188,21 @@ struct helper_grant {
     uint32_t seconds_left; /* rounded up */
     uint32_t watched;      /* 1: whether it was used is known */
     uint32_t used;         /* connections that came in through it, so far */
+    uint32_t elsewhere;    /* 1: its knock signed another address than it came from */
 };
-_Static_assert(sizeof(struct helper_grant) == 44, "no hidden padding");
+_Static_assert(sizeof(struct helper_grant) == 48, "no hidden padding");
 
-/* One for each order but HELPER_STOP, and one with the serial 0 when it ends. */
+/* What is known of the rules in the kernel. */
+enum helper_rules {
+    HELPER_RULES_UNKNOWN = 0,   /* the firewall could not be read or changed */
+    HELPER_RULES_IN_FORCE = 1,
+    HELPER_RULES_MISSING = 2,   /* another program removed some: not put back yet */
+    HELPER_RULES_CONTESTED = 3, /* in force, but another program keeps removing them */
+};
+
+/* One for each order but HELPER_STOP, and one with the serial 0 when the helper is ready,
+ * that is when the firewall is as configured and marks are loaded, when what is known of
+ * the rules has changed, and when it ends. */
 struct helper_answer {
     uint32_t event;    /* HELPER_ANSWER */
     uint32_t serial;   /* the order's */
@@ -197,7 +215,7 @@ struct helper_answer {
     uint32_t failed;   /* 1: the firewall could not be changed yet, or connections are left */
     uint32_t count;    /* of `grants` */
     uint32_t more;     /* 1: there are grants above the last of these */
-    uint32_t unused;
+    uint32_t rules;    /* enum helper_rules */
     uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
     struct helper_grant grants[HELPER_PAGE]; /* ascending by id; the rest is zero */
 };
@@ -209,6 +227,7 @@ _Static_assert(sizeof(struct helper_answer) ==
 enum {
     HELPER_EXIT_OK = 0,
     HELPER_EXIT_FAILURE = 1,       /* may pass: try again */
+    HELPER_EXIT_MISSING = 69,      /* the programs of the back end are not there */
     HELPER_EXIT_UNUSABLE = 78,     /* this host or configuration cannot work */
 };
 

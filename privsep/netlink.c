@@ -1,6 +1,7 @@
 #include "netlink.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 
 enum {
     ANSWER_SIZE = 32768, /* the most that the kernel puts into one (netlink_recvmsg) */
-    SECONDS_MAX = 1,     /* for all of the answers to one question, all that was heard */
+    SECONDS_MAX = 1,     /* for all of the answers to one question */
     UNASKED = 0,         /* the sequence number of what the kernel tells by itself */
 };
 
@@ -89,14 +90,15 @@ static int give_up(int *fd)
     return EIO;
 }
 
-/* The number behind the header of NLMSG_ERROR and NLMSG_DONE, as errno has it. */
+/* The number behind the header of NLMSG_ERROR and NLMSG_DONE, as errno has it: there it is
+ * negated, or 0. */
 static int number_in(struct span payload)
 {
     int number = -EIO;
 
     if (payload.size >= sizeof number)
         memcpy(&number, payload.bytes, sizeof number);
-    return -number;
+    return number <= 0 && number > INT_MIN ? -number : EIO;
 }
 
 /* What one datagram says; -1: there is more to come, else an errno. */
@@ -157,15 +159,10 @@ static uint8_t *answer_space(void)
     return bytes;
 }
 
-static int64_t patience_ends(void)
-{
-    return clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
-}
-
 int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
 {
     static uint32_t sequence;
-    int64_t until = patience_ends();
+    int64_t until = clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
     int result = -1;
 
     if (*fd < 0)
@@ -188,21 +185,12 @@ int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void 
 
 int helper_netlink_hear(int fd, answer_handler *handle, void *into)
 {
-    int64_t until = patience_ends();
+    struct span got;
+    int error = receive(fd, answer_space(), &got);
 
-    for (;;) {
-        struct span got;
-        int error = receive(fd, answer_space(), &got);
-
-        if (error == EAGAIN)
-            return 0;
-        if (error == 0 && read_datagram(got, UNASKED, handle, into) >= 0)
-            error = EIO;
-        if (error == 0 && clock_boot_ns() > until)
-            error = ETIMEDOUT;
-        if (error)
-            return error;
-    }
+    if (error == 0 && read_datagram(got, UNASKED, handle, into) >= 0)
+        error = EIO;
+    return error;
 }
 
 /* ---- attributes --------------------------------------------------------- */

@@ -59,9 +59,9 @@ void helper_netlink_end_nest(union question *q, uint32_t at);
  * and EOPNOTSUPP from then on. */
 int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
-/* Hands on all that the kernel has told a socket by itself, which is in a multicast
- * group. 0 once there is nothing more, or an errno: some is lost (ENOBUFS: there was more
- * than the socket's buffer holds). */
+/* Hands on one datagram of what the kernel tells a socket by itself, which is in a
+ * multicast group. 0, or an errno: EAGAIN when nothing waits, ENOBUFS when some is lost, as
+ * there was more than the socket's buffer holds. */
 int helper_netlink_hear(int fd, answer_handler *handle, void *into);
 
 /* The first attribute of a type, with and without its header; none: NULL. */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "clock.h"
+
 enum { PROFILES_MAX = 1000000 };
 
 static bool receive_exactly(int fd, void *message, size_t size, struct error *why)
@@ -27,11 +29,16 @@ static bool service_is_valid(const struct service *s)
     return (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP) && s->port != 0;
 }
 
+static bool trial_is_valid(int64_t end)
+{
+    return end >= 0 && end <= clock_boot_ns() + (int64_t)TRIAL_SECONDS_MAX * NSEC_PER_SEC;
+}
+
 static bool setup_is_valid(const struct helper_setup *s)
 {
-    if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE || s->backend > BACKEND_LEGACY ||
+    if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE_OTHER || s->backend > BACKEND_LEGACY ||
         s->grant_store > GRANT_STORE_SET || s->close_count > CLOSE_SERVICES ||
-        s->profile_count > PROFILES_MAX)
+        s->profile_count > PROFILES_MAX || !trial_is_valid(s->trial_end))
         return false;
     for (size_t i = 0; i < s->close_count; i++)
         if (!service_is_valid(&s->close[i]))
@@ -139,6 +146,7 @@ static bool keep_profile(struct pool *pool, struct helper_profile *to,
                                   .prefix_count = from->prefix_count,
                                   .destination_count = from->destination_count,
                                   .hours_count = (uint8_t)from->hours_count,
+                                  .untracked = from->untracked,
                                   .window = from->window,
                                   .max_window = from->max_window,
                                   .max_grants = from->max_grants,
@@ -181,8 +189,8 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
     return collect_destinations(policy, why);
 }
 
-const struct policy_entry *helper_policy_find(const struct policy *policy,
-                                              const uint8_t key_id[static KEY_ID_SIZE])
+struct policy_entry *helper_policy_find(const struct policy *policy,
+                                        const uint8_t key_id[static KEY_ID_SIZE])
 {
     struct policy_entry wanted = {0};
 
@@ -198,6 +206,14 @@ bool helper_policy_permits_service(const struct helper_profile *profile,
         if (service_compare(&profile->services[i], service) == 0)
             return true;
     return false;
+}
+
+bool helper_policy_is_tracked(const struct helper_profile *profile, const struct service *service)
+{
+    for (size_t i = 0; i < profile->service_count; i++)
+        if (service_compare(&profile->services[i], service) == 0)
+            return !(profile->untracked >> i & 1);
+    return true;
 }
 
 bool helper_policy_permits_address(const struct helper_profile *profile,

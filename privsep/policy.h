@@ -1,5 +1,6 @@
 /* What the helper holds to: the setup that the supervisor sent at birth, and
- * every profile's public key and limits. Never changed afterwards. */
+ * every profile's public key and limits. Never changed afterwards, but for what the log was
+ * told. */
 #ifndef PORTSMITH_POLICY_H
 #define PORTSMITH_POLICY_H
 
@@ -7,6 +8,7 @@
 #include <stddef.h>
 
 #include "error.h"
+#include "limit.h"
 #include "message.h"
 #include "pool.h"
 
@@ -20,6 +22,7 @@ struct helper_profile {
     uint8_t destination_count; /* a service has none, or one for a family */
     uint8_t hours_count;   /* 0: at any time */
     uint8_t public_key[KEY_SIZE];
+    uint16_t untracked;  /* bit i: the kernel is told not to track services[i] */
     uint32_t window;     /* seconds, when the knock names none */
     uint32_t max_window; /* seconds; longer wishes are cut to it */
     uint32_t max_grants; /* live grants of this profile */
@@ -34,6 +37,7 @@ struct helper_profile {
 struct policy_entry {
     uint8_t key_id[KEY_ID_SIZE];
     struct helper_profile profile;
+    struct log_limit told; /* lines.h */
 };
 
 struct policy {
@@ -50,12 +54,17 @@ struct policy {
 bool helper_policy_receive(struct policy *policy, int fd, struct error *why);
 
 /* NULL when no profile has that key id. */
-const struct policy_entry *helper_policy_find(const struct policy *policy,
-                                              const uint8_t key_id[static KEY_ID_SIZE]);
+struct policy_entry *helper_policy_find(const struct policy *policy,
+                                        const uint8_t key_id[static KEY_ID_SIZE]);
 
 /* Whether the profile may open `service`. */
 bool helper_policy_permits_service(const struct helper_profile *profile,
                                    const struct service *service);
+
+/* Whether the kernel tells of connections to one of the profile's services: false where it
+ * is told not to track them. */
+bool helper_policy_is_tracked(const struct helper_profile *profile,
+                              const struct service *service);
 
 /* Whether the profile may open anything to `address`. */
 bool helper_policy_permits_address(const struct helper_profile *profile,

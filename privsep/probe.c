@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernel.h"
 #include "restore.h"
 #include "set.h"
 #include "text.h"
@@ -46,12 +47,17 @@ static const struct feature {
      0},
     {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2, 0},
     {"addrtype match", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3, 0},
+    {"addrtype match", "mangle",
+     "-m addrtype ! --dst-type LOCAL -m addrtype --dst-type LOCAL --limit-iface-in -j RETURN", 3,
+     0},
     {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3, 0},
     {"MARK target", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3, 0},
     {"mark match", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3, 0},
     {"REJECT target", "filter", "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 3, 0},
-    {"conntrack match", "filter", "-m conntrack --ctstate NEW -j ACCEPT", 3, 0},
+    {"conntrack match", "mangle", "-m conntrack --ctstate DNAT --ctorigdstport 1 -j DROP", 3, 0},
+    {"conntrack match", "filter", "-m conntrack --ctstate NEW,UNTRACKED -j ACCEPT", 3, 0},
     {"comment match", "filter", "-m comment --comment x -j RETURN", 3, 0},
+    {"time match", "mangle", "-m time --datestart 2030-01-01T00:00:00 -j RETURN", 3, PROBE_TRIAL},
     {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3,
      PROBE_DEADLINES},
     {"set match", "mangle", "-m set --match-set " SCRATCH " src,dst -j RETURN", 3, PROBE_SETS},
@@ -59,20 +65,23 @@ static const struct feature {
     {"hashlimit match", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
     {"hashlimit match", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
     {"hashlimit match", "nat", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS | PROBE_SENDS_ON},
+    {"cgroup match", "mangle", "-m cgroup --path / -j RETURN", 3, PROBE_SESSIONS},
+    {"policy match", "mangle", "-m policy --dir in --pol ipsec -j RETURN", 3, PROBE_SESSIONS},
     {"DNAT target", "nat", "-p tcp -j DNAT --to-destination 192.0.2.1:1", 1, PROBE_SENDS_ON},
     {"DNAT target", "nat", "-p tcp -j DNAT --to-destination [2001:db8::1]:1", 2, PROBE_SENDS_ON},
 };
 
 enum { FEATURES = sizeof features / sizeof *features };
 
-/* What a plain name stands for: the multi-call binary behind its links. A name
- * that leads nowhere in particular is the old, legacy-only package. */
+/* What a plain name stands for: the multi-call binary behind its links, even if that is
+ * missing at the moment: realpath(3) then tells its path all the same. A name that leads
+ * nowhere in particular is the old, legacy-only package. */
 static enum backend backend_behind(const char *path)
 {
     char target[PATH_MAX];
     const char *name;
 
-    if (!realpath(path, target))
+    if (!realpath(path, target) && errno != ENOENT)
         return BACKEND_AUTO;
     name = strrchr(target, '/') + 1;
     return strstr(name, "nft") ? BACKEND_NFT : BACKEND_LEGACY;
@@ -94,8 +103,10 @@ const char *helper_probe_program(enum backend backend, int family)
 
 static enum backend backend_of_this_host(void)
 {
+    struct stat link;
+
     for (size_t i = 0; i < PROGRAMS; i++)
-        if (programs[i].backend == BACKEND_AUTO && access(programs[i].paths[IPV4], X_OK) == 0)
+        if (programs[i].backend == BACKEND_AUTO && lstat(programs[i].paths[IPV4], &link) == 0)
             return backend_behind(programs[i].paths[IPV4]);
     return helper_probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
 }
@@ -152,7 +163,7 @@ static enum restore_result run_once(const char *path, char *text, struct error *
     return helper_restore_run(&once, text, strlen(text), why);
 }
 
-/* A chain holding all features of one table, or only features[only]. */
+/* A chain holding all features of one table, or only features[only], or with FEATURES none. */
 static void write_chain(FILE *out, const char *table, int family, unsigned wishes, int only)
 {
     fprintf(out, "*%s\n:" SCRATCH " - [0:0]\n", table);
@@ -202,17 +213,42 @@ static void remove_scratch(const char *path, unsigned wishes)
         run_once(path, nat, &unused);
 }
 
-/* Which feature it was that failed, one by one. */
+static const char *remedy(const struct feature *feature)
+{
+    return feature->wishes & PROBE_TRIAL
+               ? "load or install it; without it a trial could not end by itself. To be let in "
+                 "again all the same, start without --trial after systemd-run "
+                 "--on-active=15min portsmithctl release"
+               : "load or install it";
+}
+
+/* By iptables, or by the kernel that it asked. */
+static bool is_refused(enum restore_result result)
+{
+    return result == RESTORE_REFUSED || result == RESTORE_IMPOSSIBLE;
+}
+
+/* Which feature it was that failed, one by one, unless it is none of them. */
 static bool name_missing(const char *path, int family, unsigned wishes, struct error *why)
 {
     struct error reason = *why;
 
+    if (try_features(path, family, wishes, FEATURES, &reason) == RESTORE_REFUSED)
+        return error_set(why, "not even an empty chain can be made (%.350s); are the kernel's "
+                              "tables there, and may this process change them?", reason.text);
     for (int i = 0; i < FEATURES; i++)
         if (applies(&features[i], family, wishes) &&
-            try_features(path, family, wishes, i, &reason) == RESTORE_REFUSED)
-            return error_set(why, "the %s does not work here (%.300s); load or install it",
-                             features[i].name, reason.text);
+            is_refused(try_features(path, family, wishes, i, &reason)))
+            return error_set(why, "the %s does not work here (%.250s); %s",
+                             features[i].name, reason.text, remedy(&features[i]));
     return error_set(why, "%.400s", reason.text);
+}
+
+/* Even a chain without rules is refused, as where another program owns the table: that has
+ * nothing to do with features, and ends with that program. */
+static bool is_kept_out(const char *path, int family, unsigned wishes, struct error *why)
+{
+    return try_features(path, family, wishes, FEATURES, why) == RESTORE_IMPOSSIBLE;
 }
 
 static enum probe_result try_rules(const char *path, int family, unsigned wishes,
@@ -220,14 +256,16 @@ static enum probe_result try_rules(const char *path, int family, unsigned wishes
 {
     enum restore_result result = try_features(path, family, wishes, -1, why);
 
-    for (int again = 0; again < 3 && result != RESTORE_DONE && result != RESTORE_REFUSED; again++)
+    for (int again = 0; again < 3 && result != RESTORE_DONE && !is_refused(result); again++)
         result = try_features(path, family, wishes, -1, why);
-    if (result == RESTORE_REFUSED)
+    if (result == RESTORE_IMPOSSIBLE && is_kept_out(path, family, wishes, why))
+        result = RESTORE_BUSY;
+    if (is_refused(result))
         name_missing(path, family, wishes, why);
     remove_scratch(path, wishes);
-    return result == RESTORE_DONE      ? PROBE_USABLE
-           : result == RESTORE_REFUSED ? PROBE_UNUSABLE
-                                       : PROBE_UNDECIDED;
+    return result == RESTORE_DONE ? PROBE_USABLE
+           : is_refused(result)   ? PROBE_UNUSABLE
+                                  : PROBE_UNDECIDED;
 }
 
 /* The rules on trial refer to a set that must be there. */
@@ -267,8 +305,8 @@ static bool find_program(struct xtables *found, int family, struct error *why)
 {
     found->paths[family] = helper_probe_program(found->backend, family);
     return found->paths[family] ||
-           error_set(why, "%s is not installed (no %s-restore for IPv%d); install iptables",
-                     backend_name(found->backend), backend_name(found->backend),
+           error_set(why, "%s is not installed (no %s-restore for IPv%d that can be run); install "
+                          "iptables", backend_name(found->backend), backend_name(found->backend),
                      family == IPV6 ? 6 : 4);
 }
 
@@ -291,9 +329,22 @@ enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsig
         if (!found->in_use[family])
             continue;
         if (!find_program(found, family, why))
-            return PROBE_UNUSABLE;
+            return PROBE_MISSING;
         found->has_nat[family] = helper_probe_has_nat(found->backend, family);
         result = try_family(found->paths[family], family, wishes, why);
     }
     return result;
+}
+
+bool helper_probe_sessions(struct xtables *found, struct error *why)
+{
+    bool finds = kernel_finds_sockets(why), all = finds;
+
+    for (int family = IPV4; family < FAMILIES; family++) {
+        found->tells_sessions[family] =
+            finds && found->in_use[family] &&
+            try_rules(found->paths[family], family, PROBE_SESSIONS, why) == PROBE_USABLE;
+        all &= found->tells_sessions[family] || !found->in_use[family];
+    }
+    return all;
 }

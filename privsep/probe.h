@@ -15,6 +15,7 @@ struct xtables {
     bool in_use[FAMILIES];       /* IPv6: unless the kernel has none */
     const char *paths[FAMILIES]; /* of the restore programs, absolute */
     bool has_nat[FAMILIES];      /* at the time of the probe: see helper_probe_has_nat */
+    bool tells_sessions[FAMILIES]; /* see helper_probe_sessions; only by that */
 };
 
 /* What only some configurations use: bits. */
@@ -23,11 +24,14 @@ enum probe_wish {
     PROBE_SENDS_ON = 2, /* a profile sends a service on to another host */
     PROBE_SETS = 4,      /* grants are kept in sets */
     PROBE_DEADLINES = 8, /* grants are rules, with a deadline each */
+    PROBE_TRIAL = 16,    /* what is shut has a deadline */
+    PROBE_SESSIONS = 32, /* what helper_probe_sessions is about */
 };
 
 enum probe_result {
     PROBE_USABLE,
     PROBE_UNUSABLE,  /* something is missing */
+    PROBE_MISSING,   /* the programs are */
     PROBE_UNDECIDED, /* the xtables lock was held, or the like: try again */
 };
 
@@ -37,6 +41,12 @@ enum probe_result {
  * Otherwise *why says what is missing, and what to do. */
 enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
                                struct error *why);
+
+/* In which families rules in INPUT can tell the segments of a session of this host's from
+ * others: found->tells_sessions. False if not in all that are in use, with the reason in
+ * *why, in words that go on from "a segment of a session cannot be told: ". Tries as
+ * helper_probe does. */
+bool helper_probe_sessions(struct xtables *found, struct error *why);
 
 /* Writes, for iptables-restore(8), what helper_probe tries in the scratch chains of a
  * family. */

@@ -18,9 +18,9 @@
 
 enum {
     ANSWER_SIZE = 4096,
-    ACKNOWLEDGE_MS = 9000, /* -w 5 may pass before it even starts */
+    ACKNOWLEDGE_MS = 6000, /* waiting for the xtables lock included */
     PROBE_MS = 3000, /* a busy host is not to be taken for an old iptables */
-    EXIT_RESOURCE_PROBLEM = 4, /* iptables(8): the lock, above all */
+    EXIT_RESOURCE_PROBLEM = 4, /* see is_impossible */
 };
 
 /* One transaction under way. */
@@ -69,12 +69,17 @@ static void hand_on_lock(posix_spawn_file_actions_t *actions)
 }
 
 /* Absolute path, fixed arguments, empty environment, no signal blocked or
- * ignored. Returns 0 or an errno. */
+ * ignored. Returns 0 or an errno.
+ *
+ * A standing program waits for the xtables lock without a time-out of its own. With one,
+ * iptables-legacy sets an alarm that it never takes back (1.8.9, tried): the alarm ends a
+ * program that has had nothing to do for so long, as it takes the interrupted read for
+ * the end of its input. */
 static int spawn_between(struct restore *restore, int in, int out)
 {
     const char *name = strrchr(restore->path, '/') + 1;
-    char *const argv[] = {strdupa(name), strdupa("--noflush"), strdupa("-v"),
-                          strdupa("-w"), strdupa("5"), NULL};
+    char *const argv[] = {strdupa(name), strdupa("--noflush"), strdupa("-v"), strdupa("-w"),
+                          restore->standing ? NULL : strdupa("5"), NULL};
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -109,8 +114,10 @@ static bool start(struct restore *restore, struct error *why)
     close(from[1]);
     restore->in = to[1];
     restore->out = from[0];
-    if (error == EACCES) /* an upgrade put another file there: see landlock.h */
-        fatalx("%s may not be run, perhaps because it was upgraded: starting again", restore->path);
+    /* Gone, or an upgrade put another file there: see landlock.h. The next helper looks. */
+    if (error == EACCES || error == ENOENT)
+        fatalx("%s %s, perhaps because it was upgraded: starting again", restore->path,
+               error == ENOENT ? "is missing" : "may not be run");
     if (error) {
         restore->pid = 0;
         close_pipes(restore);
@@ -187,13 +194,16 @@ static void write_some(struct restore *restore, struct exchange *x)
  * False at the end of output. */
 static bool read_some(struct restore *restore, struct exchange *x)
 {
+    enum { HALF = ANSWER_SIZE / 2 };
+    size_t room = ANSWER_SIZE - 1 - x->answered;
     ssize_t n;
 
-    if (x->answered == ANSWER_SIZE - 1) {
-        memmove(x->answer, x->answer + ANSWER_SIZE / 2, x->answered - ANSWER_SIZE / 2);
-        x->answered -= ANSWER_SIZE / 2;
+    if (room == 0) {
+        memmove(x->answer, x->answer + HALF, x->answered - HALF);
+        x->answered -= HALF;
+        room = HALF;
     }
-    n = read(restore->out, x->answer + x->answered, ANSWER_SIZE - 1 - x->answered);
+    n = read(restore->out, x->answer + x->answered, room);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
     for (ssize_t i = 0; i < n; i++)
@@ -249,6 +259,22 @@ static void explain(struct error *why, const struct restore *restore, const stru
     error_set(why, "%s %s%s%s", restore->path, event, n ? ": " : "", text);
 }
 
+/* iptables-legacy ends with the status of a "resource problem" where it did not get the
+ * xtables lock. iptables-nft knows no lock, and ends so with whatever the kernel answers to
+ * a change, which it prints as "line 3: RULE_APPEND failed (Operation not permitted)"
+ * (1.8.9, nft_action in xtables-restore.c); what passes is among it. */
+static bool is_impossible(const struct exchange *x)
+{
+    static const int passing[] = {EAGAIN, EINTR, ENOMEM, ENOBUFS};
+
+    if (!strstr(x->answer, " failed ("))
+        return false;
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (strstr(x->answer, strerror(passing[i])))
+            return false;
+    return true;
+}
+
 static enum restore_result conclude(struct restore *restore, const struct exchange *x,
                                     enum talk_end end, struct error *why)
 {
@@ -258,12 +284,17 @@ static enum restore_result conclude(struct restore *restore, const struct exchan
         return RESTORE_DONE;
     if (end == TALK_TIMED_OUT) {
         kill_and_reap(restore);
-        explain(why, restore, x, "did not answer in time");
+        explain(why, restore, x, "did not answer in time; another program may hold the xtables "
+                                 "lock");
         return RESTORE_UNKNOWN;
     }
     status = reap(restore);
     if (status == 0 && !restore->standing)
         return RESTORE_DONE;
+    if (status == EXIT_RESOURCE_PROBLEM && is_impossible(x)) {
+        explain(why, restore, x, "was refused by the kernel");
+        return RESTORE_IMPOSSIBLE;
+    }
     if (status == EXIT_RESOURCE_PROBLEM) {
         explain(why, restore, x, "was held up");
         return RESTORE_BUSY;

@@ -22,6 +22,7 @@ struct restore {
 enum restore_result {
     RESTORE_DONE,    /* the kernel has it */
     RESTORE_REFUSED, /* the block that was refused changed nothing; those before it are in force */
+    RESTORE_IMPOSSIBLE, /* likewise, by the kernel, which iptables-nft asks: it would again */
     RESTORE_BUSY,    /* likewise, but trying again may help: the xtables lock was held, no
                         memory, or the like */
     RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,10 +26,10 @@
 
 enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
-    LOOK_SECONDS = 5,   /* between looks at iptables-legacy, which has no bell */
+    LOOK_SECONDS = 2,   /* between looks where no bell rings, or where it never stops */
     LOOK_AGAIN_SECONDS = 1, /* between looks after a bell */
-    HEALS_MAX = 3,      /* a minute; more is a fight that nobody wins */
-    HEAL_PERIOD = 60,
+    OFTEN = 3,          /* removals; after more of them somebody is at it */
+    QUIET_SECONDS = 60, /* without one: it is over */
     STOP_TRIES = 5,
 };
 
@@ -38,13 +40,18 @@ struct helper {
     struct firewall firewall;
     struct dispatch dispatch;
     struct flows flows;
+    struct news news;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
     int clock_steps; /* readable when the wall clock was set */
     int bell;        /* -1 with iptables-legacy */
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
-    int64_t healed_at[HEALS_MAX];
-    unsigned heals;
+    struct bell_ringer ringer; /* who changed nftables last */
+    unsigned removals; /* of our rules, since they were left alone for a while */
+    int64_t removed_at;
+    struct log_limit failures; /* to change the firewall, as told */
+    bool is_failure_told;      /* and not yet that it is over */
+    enum helper_rules told; /* to the supervisor */
 };
 
 /* ---- time --------------------------------------------------------------- */
@@ -60,6 +67,12 @@ static void earliest(int64_t *when, int64_t other)
         *when = other;
 }
 
+/* When removals are over if none follows; 0: there was none. */
+static int64_t quiet_at(const struct helper *h)
+{
+    return h->removals == 0 ? 0 : h->removed_at + (int64_t)QUIET_SECONDS * NSEC_PER_SEC;
+}
+
 static void arm_timer(struct helper *h)
 {
     int64_t when = helper_grants_next_deadline(&h->grants);
@@ -67,8 +80,8 @@ static void arm_timer(struct helper *h)
 
     earliest(&when, h->retry_at);
     earliest(&when, h->look_at);
-    earliest(&when, helper_usage_next(&h->grants));
-    earliest(&when, helper_refusals_next(&h->dispatch.refusals));
+    earliest(&when, quiet_at(h));
+    earliest(&when, helper_lines_next(&h->dispatch.lines));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -77,6 +90,57 @@ static void arm_timer(struct helper *h)
     }
     if (timerfd_settime(h->timer, TFD_TIMER_ABSTIME, &spec, NULL) != 0)
         fatal("cannot set a timer");
+}
+
+/* ---- what is told of the rules -------------------------------------------- */
+
+/* Another program removes the rules as often as they are put back. No limit follows from
+ * that but one: how often the log says so. */
+static bool is_contested(const struct helper *h)
+{
+    return h->removals > OFTEN;
+}
+
+static bool any_family_is(const struct helper *h, enum firewall_state state)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (h->firewall.xtables.in_use[family] && h->firewall.state[family] == state)
+            return true;
+    return false;
+}
+
+static enum helper_rules rules_are(const struct helper *h)
+{
+    if (any_family_is(h, FIREWALL_DAMAGED))
+        return HELPER_RULES_MISSING;
+    if (any_family_is(h, FIREWALL_UNREADABLE))
+        return HELPER_RULES_UNKNOWN;
+    return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
+}
+
+/* A supervisor that does not read goes without. */
+static void tell_answer(struct helper *h, struct helper_answer *answer)
+{
+    answer->rules = rules_are(h);
+    if (send(HELPER_FD_SUPERVISOR, answer, sizeof *answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot answer the supervisor");
+    else
+        h->told = answer->rules;
+}
+
+static void tell_unasked(struct helper *h)
+{
+    static struct helper_answer answer;
+
+    helper_answer_unasked(&h->dispatch, &answer);
+    tell_answer(h, &answer);
+}
+
+/* At once when it changes: whoever asks meanwhile waits for an answer, or takes the last. */
+static void tell_news(struct helper *h)
+{
+    if (rules_are(h) != h->told)
+        tell_unasked(h);
 }
 
 /* ---- keeping the firewall as it should be ------------------------------- */
@@ -97,8 +161,10 @@ static void mend(struct helper *h, int family, change_firewall *change)
 
     if (!h->firewall.xtables.in_use[family] || change(&h->firewall, family, &h->grants, &why))
         return;
-    log_warnx("the firewall could not be changed, trying again in %d s: %s", RETRY_SECONDS,
-              why.text);
+    if (log_warnx_limited(&h->failures, 1,
+                          "the firewall could not be changed, trying again every %d s: %s",
+                          RETRY_SECONDS, why.text))
+        h->is_failure_told = true;
     check_lock(h);
 }
 
@@ -110,39 +176,84 @@ static void check_set(const struct helper *h)
 }
 
 /* One that is planned stays: else whoever keeps the helper busy could put it
- * off for ever. */
+ * off for ever. None is needed once the firewall is as it should be. */
 static void plan_retry(struct helper *h)
 {
     bool unsure = h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
 
-    if (!unsure)
-        h->retry_at = 0;
-    else if (h->retry_at == 0)
-        h->retry_at = seconds_from_now(RETRY_SECONDS);
+    if (unsure) {
+        if (h->retry_at == 0)
+            h->retry_at = seconds_from_now(RETRY_SECONDS);
+        return;
+    }
+    h->retry_at = 0;
+    if (h->is_failure_told)
+        log_info("the firewall could be changed again");
+    h->is_failure_told = false;
 }
 
-static void log_end_of(const struct helper *h, const struct grant *grant, const char *why)
+static const char *reason_of(const struct grant *ended)
 {
-    const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
-    char service[SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    const char *early = helper_usage_end(ended);
+
+    return early ? early : "the window is over";
+}
+
+/* Whose they are, for whom, and why they end. */
+static int compare_ends(const struct grant *a, const struct grant *b)
+{
+    int order = memcmp(a->key_id, b->key_id, KEY_ID_SIZE);
+
+    if (order == 0)
+        order = memcmp(&a->address, &b->address, sizeof a->address);
+    return order != 0 ? order : strcmp(reason_of(a), reason_of(b));
+}
+
+static int compare_ended(const void *a, const void *b)
+{
+    const struct grant *left = a, *right = b;
+    int order = compare_ends(left, right);
+
+    return order != 0 ? order : service_compare(&left->service, &right->service);
+}
+
+/* Of grants that end together, up to POLICY_SERVICES. */
+static void log_end_of(struct helper *h, const struct grant *ended, size_t count, const char *why)
+{
+    struct policy_entry *entry = helper_policy_find(&h->policy, ended->key_id);
+    char names[POLICY_SERVICES * SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    char usage[USAGE_TEXT_SIZE];
+    struct service services[POLICY_SERVICES];
     const struct log_about about = {.profile = entry ? entry->profile.name : "a removed profile",
-                                    .address = address_format(&grant->address, address),
-                                    .service = service_format(&grant->service, service),
+                                    .address = address_format(&ended->address, address),
+                                    .service = names,
                                     .verdict = "ended"};
 
-    log_info_about(&about, "%s: %s for %s has ended: %s; %s", about.profile, service, address, why,
-                   helper_usage_text(grant));
+    if (entry && !helper_lines_admit_success(&h->dispatch.lines, entry, clock_boot_ns()))
+        return;
+    for (size_t i = 0; i < count; i++)
+        services[i] = ended[i].service;
+    services_format(services, count, names, sizeof names);
+    log_info_about(&about, "%s: %s for %s %s ended: %s; %s", about.profile, names, address,
+                   count == 1 ? "has" : "have", why, helper_usage_text(ended, count, usage));
 }
 
 /* Their doors are shut by now: what came in through them has come. `why` is NULL where
- * the grants tell. */
+ * the grants tell. A line for those that one knock opened, however many services it named. */
 static void log_ends(struct helper *h, struct grant *ended, size_t count, const char *why)
 {
-    helper_usage_finish(&h->flows, &h->grants, ended, count);
-    for (size_t i = 0; i < count; i++)
-        log_end_of(h, &ended[i], why                               ? why
-                                 : helper_usage_is_full(&ended[i]) ? "it has had its connections"
-                                                                   : "the window is over");
+    size_t together;
+
+    if (count == 0)
+        return;
+    helper_usage_finish(&h->news, &h->grants, ended, count);
+    qsort(ended, count, sizeof *ended, compare_ended);
+    for (size_t i = 0; i < count; i += together) {
+        for (together = 1; i + together < count && together < POLICY_SERVICES; together++)
+            if (compare_ends(&ended[i], &ended[i + together]) != 0)
+                break;
+        log_end_of(h, &ended[i], together, why ? why : reason_of(&ended[i]));
+    }
 }
 
 static void serve_deadlines(struct helper *h)
@@ -159,9 +270,9 @@ static void serve_deadlines(struct helper *h)
 }
 
 /* A grant that has had its connections ends at once. */
-static void serve_usage(struct helper *h)
+static void serve_news(struct helper *h)
 {
-    if (!helper_usage_look(&h->flows, &h->grants, clock_boot_ns()))
+    if (!helper_usage_hear(&h->news, &h->grants))
         return;
     helper_grants_store(&h->grants);
     serve_deadlines(h);
@@ -203,35 +314,73 @@ static void hold_to_policy(struct helper *h)
 
 static void serve_clock_step(struct helper *h)
 {
+    static struct log_limit said;
+
     if (!clock_was_set(h->clock_steps))
         return;
-    log_info("the wall clock was set: rewriting the deadlines of live grants");
+    log_info_limited(&said, LINES_A_MINUTE,
+                     "the wall clock was set: rewriting the deadlines of live grants");
     hold_to_policy(h);
+    helper_firewall_follow_clock(&h->firewall);
+    helper_marks_follow_clock(&h->marks, clock_wall_us()); /* the next batch stores them */
     helper_grants_follow_clock(&h->grants);
     mend(h, IPV4, helper_firewall_refresh);
     mend(h, IPV6, helper_firewall_refresh);
 }
 
-/* False when chains were put back too often of late. */
-static bool may_heal(struct helper *h)
+static void log_removal(const struct helper *h)
 {
-    int64_t now = clock_boot_ns(), *oldest = &h->healed_at[h->heals % HEALS_MAX];
+    char who[80] = "";
 
-    if (h->heals >= HEALS_MAX && now - *oldest < (int64_t)HEAL_PERIOD * NSEC_PER_SEC) {
-        log_warnx("another program keeps removing Portsmith's rules; waiting before they are put "
-                  "back: find it with `nft monitor` or `iptables -S`");
-        h->look_at = *oldest + (int64_t)HEAL_PERIOD * NSEC_PER_SEC;
-        return false;
-    }
-    *oldest = now;
-    h->heals++;
-    return true;
+    if (h->ringer.pid != 0)
+        snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", h->ringer.name,
+                 h->ringer.pid);
+    if (h->removals <= OFTEN)
+        log_warnx("another program removed Portsmith's rules%s: putting them back", who);
+    else if (h->removals == OFTEN + 1)
+        log_warnx("another program keeps removing Portsmith's rules%s: until it stops they are put "
+                  "back every %d s, and this is not said again", who, LOOK_SECONDS);
+}
+
+static void note_removal(struct helper *h)
+{
+    h->removed_at = clock_boot_ns();
+    h->removals++;
+    log_removal(h);
+}
+
+static void serve_quiet(struct helper *h)
+{
+    if (h->removals == 0 || clock_boot_ns() < quiet_at(h))
+        return;
+    if (is_contested(h))
+        log_info("nobody has removed Portsmith's rules for %d s; before that they were put back "
+                 "%u times", QUIET_SECONDS, h->removals);
+    h->removals = 0;
+}
+
+static enum firewall_state look_at_family(struct helper *h, int family)
+{
+    bool was_readable = h->firewall.state[family] != FIREWALL_UNREADABLE;
+    static struct log_limit said;
+    enum firewall_state state;
+    struct error why;
+
+    state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
+    if (state != FIREWALL_UNREADABLE)
+        return state;
+    if (was_readable)
+        log_warnx_limited(&said, LINES_A_MINUTE,
+                          "whether Portsmith's rules are in force cannot be seen, looking every "
+                          "%d s: %s", RETRY_SECONDS, why.text);
+    check_lock(h);
+    h->look_at = seconds_from_now(RETRY_SECONDS);
+    return state;
 }
 
 static void look(struct helper *h)
 {
     bool legacy = h->firewall.xtables.backend == BACKEND_LEGACY, damaged[FAMILIES] = {0};
-    struct error why;
 
     h->looked_at = clock_boot_ns();
     h->look_at = legacy ? seconds_from_now(LOOK_SECONDS) : 0;
@@ -240,21 +389,17 @@ static void look(struct helper *h)
 
         if (!h->firewall.xtables.in_use[family])
             continue;
-        state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
+        state = look_at_family(h, family);
+        tell_news(h); /* what follows may take seconds */
         damaged[family] = state == FIREWALL_DAMAGED;
         if (state == FIREWALL_INTACT && !legacy) /* what was closed may have been restored */
             mend(h, family, h->firewall.uses_set ? helper_firewall_refresh
                                                  : helper_firewall_rewrite);
         if (state == FIREWALL_INTACT && legacy && family == IPV6) /* or it may not be */
             mend(h, family, helper_firewall_refresh);
-        if (state == FIREWALL_UNREADABLE) {
-            check_lock(h);
-            h->look_at = seconds_from_now(RETRY_SECONDS);
-        }
     }
-    if ((!damaged[IPV4] && !damaged[IPV6]) || !may_heal(h))
-        return;
-    log_warnx("another program removed Portsmith's rules: putting them back");
+    if (damaged[IPV4] || damaged[IPV6])
+        note_removal(h);
     for (int family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
             mend(h, family, helper_firewall_establish);
@@ -270,20 +415,21 @@ static void serve_bell(struct helper *h)
 {
     const pid_t own[FAMILIES] = {h->firewall.restore[IPV4].last_pid,
                                  h->firewall.restore[IPV6].last_pid};
+    int pause = is_contested(h) ? LOOK_SECONDS : LOOK_AGAIN_SECONDS;
 
-    if (!helper_bell_rang(h->bell, own, FAMILIES) || h->look_at != 0)
+    if (!helper_bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
         return;
     /* At once the first time; but a firewall script makes many changes, and
      * they are not to count as many removals. */
-    h->look_at = h->looked_at + (int64_t)LOOK_AGAIN_SECONDS * NSEC_PER_SEC;
+    h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
     serve_look(h);
 }
 
 /* ---- the peers ---------------------------------------------------------- */
 
-static void tell_supervisor(enum helper_event event)
+static void tell_sniffer_is_broken(void)
 {
-    uint32_t message = event;
+    uint32_t message = HELPER_SNIFFER_BROKEN;
 
     if (send(HELPER_FD_SUPERVISOR, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         log_warn("cannot tell the supervisor");
@@ -300,7 +446,7 @@ static void serve_sniffer(struct helper *h)
     h->dispatch.sniffer = -1;
     if (end == DISPATCH_MISBEHAVING) {
         log_warnx("the sniffer sent what an honest one cannot send: it is cut off");
-        tell_supervisor(HELPER_SNIFFER_BROKEN);
+        tell_sniffer_is_broken();
     }
 }
 
@@ -312,21 +458,6 @@ static void serve_the_rest(struct helper *h)
 
     for (int i = 0; i < BATCHES && h->dispatch.sniffer >= 0; i++)
         serve_sniffer(h);
-}
-
-/* A supervisor that does not read goes without. */
-static void tell_answer(const struct helper_answer *answer)
-{
-    if (send(HELPER_FD_SUPERVISOR, answer, sizeof *answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        log_warn("cannot answer the supervisor");
-}
-
-static void tell_counts(const struct helper *h)
-{
-    static struct helper_answer answer;
-
-    helper_answer_at_end(&h->dispatch, &answer);
-    tell_answer(&answer);
 }
 
 static int stop(struct helper *h)
@@ -341,9 +472,10 @@ static int stop(struct helper *h)
         for (int family = IPV4; family < FAMILIES; family++)
             if (h->firewall.unsure[family])
                 mend(h, family, helper_firewall_clear);
-    tell_counts(h);
+    tell_unasked(h);
     helper_firewall_close(&h->firewall);
     log_ends(h, h->grants.items, ended, "portsmithd stops");
+    helper_lines_sum_up(&h->dispatch.lines, &h->policy, INT64_MAX);
     if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
         log_warnx("live grants could not be removed; they end at their deadlines");
         return HELPER_EXIT_FAILURE;
@@ -351,13 +483,26 @@ static int stop(struct helper *h)
     return HELPER_EXIT_OK;
 }
 
+/* What was put back a moment ago is gone again by now, perhaps. It is put back at the
+ * next look: who asks again and again is not to make many. */
+static void look_for_answer(struct helper *h)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (is_contested(h) && h->firewall.xtables.in_use[family])
+            look_at_family(h, family);
+    if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
+        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+}
+
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
     static struct helper_answer answer;
     struct grant *ended;
 
+    if (order->command == HELPER_LIST)
+        look_for_answer(h);
     helper_answer(&h->dispatch, order, &answer, &ended);
-    tell_answer(&answer);
+    tell_answer(h, &answer);
     log_ends(h, ended, answer.closed, /* last: it may be slow */
              order->kill ? "closed by an admin, with its connections" : "closed by an admin");
     free(ended);
@@ -378,10 +523,9 @@ static int serve_supervisor(struct helper *h)
         return -1;
     }
     serve_the_rest(h);
-    if (helper_usage_hand_over(&h->flows, &h->grants))
-        helper_grants_store(&h->grants);
-    tell_counts(h);
+    tell_unasked(h);
     helper_firewall_close(&h->firewall);
+    helper_lines_sum_up(&h->dispatch.lines, &h->policy, INT64_MAX);
     return HELPER_EXIT_OK;
 }
 
@@ -389,7 +533,7 @@ static int serve_supervisor(struct helper *h)
 
 static int run(struct helper *h)
 {
-    enum { SUPERVISOR, TIMER, CLOCK_STEPS, BELL, SNIFFER, FDS };
+    enum { SUPERVISOR, TIMER, CLOCK_STEPS, BELL, NEWS, SNIFFER, FDS };
 
     for (;;) {
         struct pollfd fds[FDS] = {
@@ -397,25 +541,30 @@ static int run(struct helper *h)
             [TIMER] = {.fd = h->timer, .events = POLLIN},
             [CLOCK_STEPS] = {.fd = h->clock_steps, .events = POLLIN},
             [BELL] = {.fd = h->bell, .events = POLLIN},
+            [NEWS] = {.fd = h->news.listening ? h->news.fd : -1, .events = POLLIN},
             [SNIFFER] = {.fd = h->dispatch.sniffer, .events = POLLIN},
         };
         int status = -1;
 
         check_set(h);
         plan_retry(h);
+        helper_usage_rest(&h->news, &h->grants);
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
         /* Deadlines before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
-        serve_usage(h);
-        helper_refusals_sum_up(&h->dispatch.refusals, clock_boot_ns());
+        if (fds[NEWS].revents)
+            serve_news(h);
+        helper_lines_sum_up(&h->dispatch.lines, &h->policy, clock_boot_ns());
         if (fds[CLOCK_STEPS].revents)
             serve_clock_step(h);
         if (fds[BELL].revents)
             serve_bell(h);
         serve_look(h);
+        serve_quiet(h);
+        tell_news(h);
         if (fds[SUPERVISOR].revents)
             status = serve_supervisor(h);
         if (status >= 0)
@@ -430,10 +579,10 @@ static int run(struct helper *h)
 static void prepare_process(void)
 {
     const int inherited[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_STATE,
-                             HELPER_FD_RUN};
+                             HELPER_FD_RUN, HELPER_FD_NEWS};
     const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
 
-    if (close_range(HELPER_FD_RUN + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_NEWS + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
     for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
         if (fcntl(inherited[i], F_SETFD, FD_CLOEXEC) != 0)
@@ -479,21 +628,15 @@ static void keep_permitted_grants(struct helper *h)
 
         if (entry && is_permitted(&entry->profile, grant)) {
             helper_grants_shorten(grants, grant, latest_deadline(&entry->profile));
+            /* Only the first connection was counted, or none is any more. */
+            if ((grant->connections == 0 && grant->used > 0) ||
+                !helper_policy_is_tracked(&entry->profile, &grant->service))
+                grant->watched = 0;
             grant->connections = entry->profile.connections;
-            if (grant->connections)
-                grant->look_at = grants->next_look = clock_boot_ns();
         } else {
             helper_grants_remove_at(grants, i);
         }
     }
-}
-
-static void release_other_backend(enum backend ours)
-{
-    struct error why;
-
-    if (!helper_firewall_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
-        log_warnx("rules of the other iptables back end may remain: %s", why.text);
 }
 
 static void warn_of_legacy_tables(const struct xtables *xtables)
@@ -513,6 +656,18 @@ static bool establish(struct helper *h, struct error *why)
     return true;
 }
 
+/* Whoever has a profile removed may want those ended that came in through its grants. */
+static bool note_dropped(struct dispatch *d, const struct grant *dropped, size_t count,
+                         struct error *why)
+{
+    d->dropped = calloc(count + 1, sizeof *dropped);
+    if (!d->dropped)
+        return error_set(why, "no memory for %zu grants", count);
+    memcpy(d->dropped, dropped, count * sizeof *dropped);
+    d->dropped_count = count;
+    return true;
+}
+
 static bool take_over_grants(struct helper *h, struct error *why)
 {
     struct grants *grants = &h->grants;
@@ -521,12 +676,40 @@ static bool take_over_grants(struct helper *h, struct error *why)
     helper_grants_load(grants, clock_boot_ns());
     loaded = grants->count;
     keep_permitted_grants(h);
-    if (!establish(h, why) || !helper_grants_save(grants, why))
+    helper_usage_take_over(&h->news, grants);
+    if (!note_dropped(&h->dispatch, grants->items + grants->count, loaded - grants->count, why) ||
+        !establish(h, why) || !helper_grants_save(grants, why))
         return false;
     log_ends(h, grants->items + grants->count, loaded - grants->count, /* last: it may be slow */
              "it is no longer permitted");
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
+    return true;
+}
+
+static int compare_services(const void *a, const void *b)
+{
+    return service_compare(a, b);
+}
+
+/* Of connections to what a profile opens, each service once. */
+static bool open_news(struct helper *h, struct error *why)
+{
+    const size_t profiles = h->policy.setup.profile_count;
+    struct service *all = calloc(profiles * POLICY_SERVICES + 1, sizeof *all);
+    size_t count = 0, kept = 0;
+
+    if (!all)
+        return error_set(why, "no memory for the services of %zu profiles", profiles);
+    for (size_t i = 0; i < profiles; i++)
+        for (size_t j = 0; j < h->policy.entries[i].profile.service_count; j++)
+            all[count++] = h->policy.entries[i].profile.services[j];
+    qsort(all, count, sizeof *all, compare_services);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || service_compare(&all[kept - 1], &all[i]) != 0)
+            all[kept++] = all[i];
+    helper_news_open(&h->news, HELPER_FD_NEWS, all, kept);
+    free(all);
     return true;
 }
 
@@ -550,18 +733,54 @@ static bool open_bell(struct helper *h, struct error *why)
     return h->bell >= 0;
 }
 
+/* Whose knocks are forgotten, at each start until that shuts nobody out. */
+static void tell_lost(struct helper *h)
+{
+    enum { NAMED = 20 };
+    size_t lost = 0;
+
+    for (size_t i = 0; i < h->policy.setup.profile_count; i++) {
+        const struct policy_entry *entry = &h->policy.entries[i];
+        const struct mark *mark = helper_marks_find(&h->marks, entry->key_id);
+        const struct log_about about = {.profile = entry->profile.name};
+
+        if (!helper_mark_is_lost(mark) || mark->counters[0] <= clock_wall_us() || ++lost > NAMED)
+            continue;
+        if (mark->counters[0] == UINT64_MAX && !h->policy.setup.skew_checked)
+            log_warnx_about(&about, "%s: the record of its knocks was damaged: it stays out until "
+                                    "it is added anew, with a new key", about.profile);
+        else
+            log_warnx_about(&about, "%s: the record of its knocks was damaged: it is heard again "
+                                    "in a while (MaxSkew)", about.profile);
+    }
+    if (lost > NAMED)
+        log_warnx("and so were those of %zu more profiles", lost - NAMED);
+}
+
+static bool open_marks(struct helper *h, struct error *why)
+{
+    const struct helper_setup *setup = &h->policy.setup;
+    uint64_t skew = setup->skew_checked ? (uint64_t)setup->max_skew * USEC_PER_SEC : UINT64_MAX;
+
+    if (!helper_marks_open(&h->marks, HELPER_FD_STATE, h->policy.entries[0].key_id,
+                           sizeof *h->policy.entries, setup->profile_count, clock_wall_us(), skew,
+                           why))
+        return false;
+    if (h->marks.damaged > 0)
+        log_warnx("of the marks in the state directory %zu were damaged", h->marks.damaged);
+    tell_lost(h);
+    return true;
+}
+
 /* The ports are shut before the marks are read: whatever is wrong with those,
  * this host's ports are not left open for it. */
 static bool get_ready(struct helper *h, struct error *why)
 {
     const struct helper_setup *setup = &h->policy.setup;
 
-    return open_clocks(h, why) && open_bell(h, why) &&
+    return open_clocks(h, why) && open_bell(h, why) && open_news(h, why) &&
            helper_grants_create(&h->grants, HELPER_FD_RUN, setup->max_grants, why) &&
-           take_over_grants(h, why) &&
-           helper_marks_open(&h->marks, HELPER_FD_STATE, h->policy.entries[0].key_id,
-                             sizeof *h->policy.entries, setup->profile_count, clock_wall_us(),
-                             why);
+           take_over_grants(h, why) && open_marks(h, why);
 }
 
 static unsigned wishes(const struct policy *policy)
@@ -575,6 +794,8 @@ static unsigned wishes(const struct policy *policy)
         found |= PROBE_SETS;
     if (found != PROBE_SETS) /* some grants are rules */
         found |= PROBE_DEADLINES;
+    if (policy->setup.trial_end != 0)
+        found |= PROBE_TRIAL;
     return found;
 }
 
@@ -587,6 +808,11 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     enum probe_result probed;
     struct error unused;
 
+    if (setup->trial_end != 0 && !helper_firewall_can_end(clock_wall_ns() / NSEC_PER_SEC)) {
+        error_set(why, "a trial could not end by itself, as iptables knows no date after January "
+                       "2038: set this host's clock right");
+        return PROBE_UNUSABLE;
+    }
     if (setup->grant_store == GRANT_STORE_AUTO)
         setup->grant_store = GRANT_STORE_RULES;
     probed = helper_probe(xtables, setup->backend, wishes(policy), why);
@@ -600,16 +826,29 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     return PROBE_USABLE;
 }
 
+/* If it cannot be had, sessions go on and the ACKs of strangers pass with theirs. */
+static void find_sessions(const struct helper_setup *setup, struct xtables *xtables)
+{
+    struct error why;
+    bool shuts_tcp = false;
+
+    for (size_t i = 0; i < setup->close_count; i++)
+        shuts_tcp |= setup->close[i].protocol == IPPROTO_TCP;
+    if (shuts_tcp && !helper_probe_sessions(xtables, &why))
+        log_warnx("whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
+                  "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
+}
+
 /* Without it a door that is for so many connections would stay open for more. */
 static bool can_tell_usage(struct helper *h, struct error *why)
 {
     struct error reason;
 
-    if (helper_usage_try(&h->flows, &reason))
+    if (helper_news_try(&h->flows, &reason))
         return true;
     if (wishes(&h->policy) & PROBE_LIMITS)
-        return error_set(why, "Connections, in a profile, cannot be held to: %.300s; load or "
-                              "build that, or remove the line", reason.text);
+        return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
+                              "that, or remove the line", reason.text);
     log_info("whether a grant is used cannot be told here: %s", reason.text);
     return true;
 }
@@ -623,7 +862,6 @@ static int serve(struct helper *h, const struct xtables *xtables)
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
-    release_other_backend(xtables->backend);
     warn_of_legacy_tables(xtables);
     helper_set_open(&set, h->policy.setup.max_grants);
     if (!helper_confine(xtables, h->policy.setup.grant_store == GRANT_STORE_SET, &why)) {
@@ -632,17 +870,17 @@ static int serve(struct helper *h, const struct xtables *xtables)
     }
     helper_firewall_open(&h->firewall, &h->policy.setup, xtables, &set);
     helper_firewall_send_on(&h->firewall, h->policy.destinations, h->policy.destination_count);
+    h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
+                                    .firewall = &h->firewall, .flows = &h->flows, .news = &h->news,
+                                    .sniffer = HELPER_FD_SNIFFER,
+                                    .trace.on = h->policy.setup.trace};
     if (!get_ready(h, &why)) {
         log_warnx("%s", why.text);
         helper_firewall_close(&h->firewall);
         return HELPER_EXIT_FAILURE;
     }
-    h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
-                                    .firewall = &h->firewall, .flows = &h->flows,
-                                    .sniffer = HELPER_FD_SNIFFER,
-                                    .trace.on = h->policy.setup.trace};
     malloc_trim(0); /* what sorting so many profiles and marks took */
-    tell_supervisor(HELPER_READY);
+    tell_unasked(h);
     log_debug("ready: iptables-%s, %s", xtables->backend == BACKEND_NFT ? "nft" : "legacy",
               xtables->in_use[IPV6] ? "IPv4 and IPv6" : "IPv4");
     return run(h);
@@ -661,19 +899,43 @@ static bool release_sets(struct error *why)
     return done;
 }
 
-static int release(void)
+/* Of the back end that was in use, or if nobody knows that would be now, something may be
+ * there to be removed: without its program, it stays. */
+static bool can_release(enum backend in_use, struct error *why)
+{
+    struct xtables unused;
+
+    return helper_probe_choose(&unused, in_use, why);
+}
+
+static int release(enum backend in_use)
 {
     struct error why;
     bool nft = helper_firewall_release(BACKEND_NFT, &why);
 
-    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft && release_sets(&why))
+    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
+        can_release(in_use, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;
 }
 
+/* Once the rules of `ours` are in force: until then the others shut the ports. */
+static int release_other(enum backend ours)
+{
+    struct error why;
+
+    if (helper_firewall_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
+        return HELPER_EXIT_OK;
+    log_warnx("rules of the other iptables back end may remain: %s", why.text);
+    return HELPER_EXIT_FAILURE;
+}
+
 int helper_serve(void)
 {
+    static const int exit_statuses[] = {[PROBE_UNUSABLE] = HELPER_EXIT_UNUSABLE,
+                                        [PROBE_MISSING] = HELPER_EXIT_MISSING,
+                                        [PROBE_UNDECIDED] = HELPER_EXIT_FAILURE};
     static struct helper h;
     struct xtables xtables = {0};
     enum probe_result probed;
@@ -684,13 +946,16 @@ int helper_serve(void)
         fatalx("%s", why.text);
     log_open("portsmith-helper", h.policy.setup.foreground, h.policy.setup.debug);
     if (h.policy.setup.mode == HELPER_RELEASE)
-        return release();
+        return release(h.policy.setup.backend);
+    if (h.policy.setup.mode == HELPER_RELEASE_OTHER)
+        return release_other(h.policy.setup.backend);
     /* While still privileged: this may load kernel modules. */
     probed = probe(&h.policy, &xtables, &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);
-        return probed == PROBE_UNUSABLE ? HELPER_EXIT_UNUSABLE : HELPER_EXIT_FAILURE;
+        return exit_statuses[probed];
     }
+    find_sessions(&h.policy.setup, &xtables);
     helper_flows_open(&h.flows);
     if (!can_tell_usage(&h, &why)) {
         log_warnx("%s", why.text);

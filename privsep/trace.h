@@ -14,7 +14,7 @@ enum trace_stage {
     TRACE_RECEIVED,
     TRACE_VERIFIED, /* every signature in it */
     TRACE_MARKED,   /* durably */
-    TRACE_DECIDED,  /* by policy, and which connections there are already is known */
+    TRACE_DECIDED,  /* by policy */
     TRACE_CHANGED,  /* the firewall, acknowledged */
     TRACE_STAGES
 };

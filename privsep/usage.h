@@ -1,54 +1,50 @@
-/* Whether a grant is used: which connections came in through it. The kernel is asked
- * now and then, for all grants at once, as long as that is not known; a grant that
- * admits only so many connections is watched closely. Nothing wakes up without such a
- * grant.
+/* Whether a grant is used: which connections came in through it. The kernel tells of each
+ * as it is made (news.h), for as long as there is a grant of which that is to be known: one
+ * that was not used yet, or one that admits only so many connections. Nothing is asked, and
+ * no knock waits.
  *
- * To be asked takes the kernel milliseconds, so that no knock waits for it: what is there
- * already when a door opens is told from what comes in by listening, from just before
- * the door opens until the first look. A grant that admits only so many connections is
- * worth the wait: of those the answer must be right. */
+ * Whatever was not told stays unknown: a grant that admits only so many connections then
+ * ends at once. */
 #ifndef PORTSMITH_USAGE_H
 #define PORTSMITH_USAGE_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-#include "error.h"
-#include "flows.h"
 #include "grants.h"
+#include "news.h"
 
-/* What the kernel must be able to tell: that it can is found out by asking. False with
- * the reason. */
-bool helper_usage_try(struct flows *flows, struct error *why);
+/* For a grant that is about to be opened, or to admit connections anew because its client
+ * knocked again: what came in until now does not count. The kernel tells nothing of what it
+ * does not track. */
+void helper_usage_begin(struct news *news, struct grants *grants, struct grant *grant,
+                        bool is_tracked);
 
-/* For a grant that is about to be opened: what is there already came in another way. */
-void helper_usage_begin(struct flows *flows, struct grants *grants, struct grant *grant);
+/* For the grants that were loaded: what came in between two helpers waits to be heard,
+ * unless nobody listened. Connections that a grant of theirs admits may be others by
+ * now. */
+void helper_usage_take_over(const struct news *news, struct grants *grants);
 
-/* When grants were taken back that were to be opened: perhaps there is nothing to listen
- * for. */
-void helper_usage_take_back(struct flows *flows, const struct grants *grants);
+/* Hears what the kernel has told. True when something is known that was not: store the
+ * grants. Those that have had their connections, or of which some may not have been
+ * counted, are shortened to end now. */
+bool helper_usage_hear(struct news *news, struct grants *grants);
 
-/* Looks at the grants that are due, if any; then there is no look for ten times as long
- * as this one took. True when something is known that was not: store the grants. Those
- * that have had their connections are shortened to end now. */
-bool helper_usage_look(struct flows *flows, struct grants *grants, int64_t now);
-
-/* The last look, once grants have ended: at `count` that are no longer in the table, or
- * lie behind it. What it tells of those in the table is stored. */
-void helper_usage_finish(struct flows *flows, struct grants *grants, struct grant *ended,
+/* The same for grants that have ended: `count` that are no longer in the table, or lie
+ * behind it. What it tells of those in the table is stored. */
+void helper_usage_finish(struct news *news, struct grants *grants, struct grant *ended,
                          size_t count);
 
-/* Before another helper takes over, which has not listened: the first look at those grants
- * that have not had it. True if there were any: store the grants. */
-bool helper_usage_hand_over(struct flows *flows, struct grants *grants);
+/* Listens no more if there is nothing to be known. */
+void helper_usage_rest(struct news *news, const struct grants *grants);
 
-/* When the next look is due (CLOCK_BOOTTIME, nanoseconds), or somewhat before; 0: never. */
-int64_t helper_usage_next(const struct grants *grants);
+/* Why a grant ends before its window is over; NULL: it does not. */
+const char *helper_usage_end(const struct grant *grant);
 
-/* Whether it admits no more connections than it has had. */
-bool helper_usage_is_full(const struct grant *grant);
+enum { USAGE_TEXT_SIZE = (int)sizeof "used: " + POLICY_SERVICES * SERVICE_TEXT_SIZE };
 
-/* What is known at a grant's end, for the log. */
-const char *helper_usage_text(const struct grant *grant);
+/* What is known of a grant at its end, for the log. Of several, those are named that were
+ * used. */
+const char *helper_usage_text(const struct grant *grants, size_t count,
+                              char text[static USAGE_TEXT_SIZE]);
 
 #endif

@@ -37,6 +37,7 @@ _portsmith_knock() {
         [--help]=''
         [--identity]=file
         [--output]=file
+        [--pass]=''
         [--port]=other
         [--relay]=''
         [--server-key]=other

@@ -85,6 +85,7 @@ complete -c portsmith-knock -n __portsmith_knock_knocks -l diagnose -d 'say why 
 complete -c portsmith-knock -n __portsmith_knock_knocks -s h -l help -d 'print help'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l identity -r -F -d 'the file of your secret key'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l output -r -F -d 'write the datagram instead of sending it'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l pass -d 'with --connect: pass the connection on'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l port -x -d 'the knock port of HOST'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l relay -d 'carry the bytes, whatever standard output is'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l server-key -x -d 'the public key of HOST'

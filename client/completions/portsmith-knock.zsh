@@ -54,6 +54,7 @@ _portsmith_knock() {
         '(- *)--help[print help]'
         '--identity=[the file of your secret key]:file:_files'
         '--output=[write the datagram instead of sending it]:file:_files'
+        '--pass[with --connect: pass the connection on]'
         '--port=[the knock port of HOST]:port:'
         '--relay[carry the bytes, whatever standard output is]'
         '--server-key=[the public key of HOST]:key:'

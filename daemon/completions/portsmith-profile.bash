@@ -26,6 +26,7 @@ _portsmith_profile() {
         [--expires]=other
         [--host]=host
         [--interface]=interface
+        [--kill]=''
         [--hours]=other
         [--max-grants]=other
         [--connections]=other
@@ -47,7 +48,7 @@ _portsmith_profile() {
         [create]="--output $enrolment"
         [list]=''
         [show]=''
-        [revoke]=''
+        [revoke]='--kill'
     )
     local cur=${COMP_WORDS[COMP_CWORD]} kind='' plain=() word i
 

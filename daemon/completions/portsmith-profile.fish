@@ -26,6 +26,7 @@ complete -c portsmith-profile -n __portsmith_profile_begins -a list -d 'print on
 complete -c portsmith-profile -n __portsmith_profile_begins -a show -d 'print all of one profile'
 complete -c portsmith-profile -n __portsmith_profile_begins -a revoke -d 'remove a profile'
 complete -c portsmith-profile -n '__fish_seen_subcommand_from show revoke' -a '(__portsmith_profile_names)' -d profile
+complete -c portsmith-profile -n '__fish_seen_subcommand_from revoke' -l kill -d 'end its grants and connections, too'
 
 set -l init '__fish_seen_subcommand_from init'
 complete -c portsmith-profile -n $init -l interface -x -a '(command ls /sys/class/net)' -d 'an interface to watch'

@@ -55,7 +55,11 @@ _portsmith_profile() {
         ;;
     add) _arguments -S $enrolment "--public-key=[the client's public key]:key:" '1:name:' ;;
     create) _arguments -S $enrolment '--output=[where to write the bundle]:file:_files' '1:name:' ;;
-    show | revoke) _arguments -S '--help[print help]' '1:profile:_portsmith_profile_names' ;;
+    show) _arguments -S '--help[print help]' '1:profile:_portsmith_profile_names' ;;
+    revoke)
+        _arguments -S '--kill[end its grants and connections, too]' '--help[print help]' \
+            '1:profile:_portsmith_profile_names'
+        ;;
     list) _arguments -S '--help[print help]' ;;
     esac
 }

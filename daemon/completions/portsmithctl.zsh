@@ -15,7 +15,7 @@ _portsmithctl_verbs() {
         'doctor:why a knock may not open'
         'close:end grants'
         'reload:read the configuration again'
-        'release:stop and open the ports that Close shut'
+        'release:stop and shut the ports of Close no more'
     )
 
     _describe -t commands command verbs

@@ -12,9 +12,10 @@ _portsmithd() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         ;;
+    --trial) mapfile -t COMPREPLY < <(compgen -W '15m 60s' -- "$cur") ;;
     *)
         mapfile -t COMPREPLY < <(compgen -W '-c --config -f --foreground -d --debug -t --test
-            -T --print --release --trace -h --help -V --version' -- "$cur")
+            -T --print --release --trace --trial -h --help -V --version' -- "$cur")
         ;;
     esac
 }

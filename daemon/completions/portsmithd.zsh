@@ -7,7 +7,8 @@ _arguments -s -S \
     {-d,--debug}'[log more]' \
     {-t,--test}'[check the configuration and exit]' \
     {-T,--print}'[print the configuration that is in effect and exit]' \
-    '--release[open the ports that Close shut]' \
+    '--release[shut the ports of Close no more]' \
     '--trace[log how long each step of a knock took]' \
+    '--trial=[shut ports for so long, and then undo all]:time span:(15m 60s)' \
     {-h,--help}'[print help]' \
     {-V,--version}'[print the version]'

@@ -5,13 +5,14 @@
 build_directory=${PORTSMITH_BUILD:-$top/build-tests} # not build/, which is the reader's own
 stage=$build_directory/stage   # what is installed is installed here
 
-# Configures, builds and installs into the stage.
-build_portsmith() {
+# Configures, builds and installs into the stage. The unit tests and what else the tests
+# need once they were asked for, with -DPORTSMITH_TESTS=ON: without, the programs.
+build_portsmith() { # [OPTION of cmake...]
     local werror=OFF
 
     [ "${CI:-}" != true ] || werror=ON
     cmake -S "$top" -B "$build_directory" -DCMAKE_INSTALL_PREFIX="$stage" \
-        -DPORTSMITH_WERROR=$werror -DPORTSMITH_TESTS=ON &&
+        -DPORTSMITH_WERROR=$werror "$@" &&
         cmake --build "$build_directory" --parallel "$(nproc)" &&
         cmake --install "$build_directory"
 }
@@ -28,18 +29,26 @@ build_variant() { # NAME [OPTION of cmake...]
         cmake --install "$directory"
 }
 
-# With ASan and UBSan, and counting which lines are run, from none.
+# With ASan and UBSan, and counting which lines are run, from none: in files that a
+# client without privilege can write to, too.
 build_checked() {
     build_variant checked -DPORTSMITH_SANITIZE=ON -DPORTSMITH_COVERAGE=ON &&
-        find "$build_directory/checked" -name '*.gcda' -delete
+        find "$build_directory/checked" -name '*.gcda' -delete &&
+        find "$build_directory/checked" -name '*.gcno' | sed 's/gcno$/gcda/' |
+        (umask 0 && xargs touch)
 }
 
-# With clang, for clang-tidy and for a second compiler's opinion; warnings are
-# errors, nothing is installed.
-build_with_clang() {
+# The programs as build_portsmith has compiled them, but for what tells them the time,
+# in clock/stage: each knows the others by their places in the stage, so there it is put.
+build_with_clock() {
+    cmake --build "$build_directory" --parallel "$(nproc)" --target clock
+}
+
+# How clang would compile everything, warnings being errors: for clang-tidy, which says what
+# clang has to say of it, too.
+prepare_for_clang() {
     CC=clang cmake -S "$top" -B "$build_directory/clang" -DPORTSMITH_WERROR=ON \
-        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON &&
-        cmake --build "$build_directory/clang" --parallel "$(nproc)"
+        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
 }
 
 # With the static analyser in the compiler's place; always from the start, as what

@@ -144,4 +144,5 @@ demo() {
     demo_replay
     stop_daemon
     printf '\nThat is all there is to it. For yourself: tests/lab shell\n'
+    echo "It took: ${LAB_TOOK:-}demo $SECONDS s."
 }

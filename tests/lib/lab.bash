@@ -29,11 +29,34 @@ else
     server=10.77.0.1 client=10.77.0.2 other=10.77.0.3 backend=10.78.0.2 host_bits=32
 fi
 
+# ---- bats ------------------------------------------------------------------
+
+# bats notes down each command before it is run, which took half of the time of all tests.
+# Once the test's own file has been read, it does so in the functions of that file, not in
+# those of tests/lib: what fails there is told by the line that called it.
+trace_own_lines() {
+    local name names file
+
+    [[ " ${BASH_SOURCE[*]} " != *" $BATS_TEST_SOURCE "* ]] || return 0
+    trap - RETURN
+    mapfile -t names < <(compgen -A function)
+    while read -r name _ file; do
+        [[ $file == "$top/tests/lib/"* ]] || declare -f -t "$name"
+    done < <(shopt -s extdebug && declare -F "${names[@]}")
+    set +T
+}
+
+[ -z "${BATS_TEST_SOURCE:-}" ] || trap trace_own_lines RETURN
+
 # ---- time ------------------------------------------------------------------
 
-# What is done again and again here starts no process that it can do without, and
-# has bats trace none of its commands (set +T): half of the time of all tests went
-# into that.
+# What is done again and again here starts no process that it can do without.
+
+[ -p "$lab/pause" ] || mkfifo "$lab/pause" # nobody ever writes into it
+
+pause() { # SECONDS
+    read -r -t "$1" <>"$lab/pause" || true
+}
 
 now_ms() {
     local now=${EPOCHREALTIME/[.,]/}
@@ -41,15 +64,16 @@ now_ms() {
     echo "${now%???}"
 }
 
-# Until the command succeeds, at most so many milliseconds.
+# Until the command succeeds, at most so many milliseconds, or on a machine that is slow by
+# itself LAB_PATIENCE times that.
 wait_ms() { # MILLISECONDS COMMAND...
-    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000)) -
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-1})) steps=(0.05 0.05 0.1 0.1)
 
-    set +T
     shift
     until "$@" >/dev/null 2>&1; do
         [ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || return 1
-        sleep 0.05
+        pause "${steps[0]:-0.2}"
+        steps=("${steps[@]:1}")
     done
 }
 
@@ -60,10 +84,16 @@ wait_until() { # SECONDS COMMAND...
 # ---- hosts -----------------------------------------------------------------
 
 on() { # HOST COMMAND...
-    local host=$1
+    if [ -e "/etc/netns/$1" ]; then
+        ip netns exec "$@"
+    else
+        nsenter --net="/run/netns/$1" "${@:2}"
+    fi
+}
 
-    shift
-    ip netns exec "$host" "$@"
+# The same with mounts that end with the command, among them the host's own /sys.
+with_mounts_on() { # HOST COMMAND...
+    ip netns exec "$@"
 }
 
 # In the background; the process's id in $spawned. Output goes to a file.
@@ -123,11 +153,15 @@ make_hosts() {
     make_host client
     join_hosts server eth0 client eth0
     give_address server eth0 10.77.0.1/24 fd77::1/64
-    give_address client eth0 10.77.0.2/24 10.77.0.3/24 fd77::2/64
-    # Deprecated, so that it is never chosen as a source by itself.
-    ip -n client address add fd77::3/64 dev eth0 nodad preferred_lft 0
-    ip -n client route add default via 10.77.0.1
-    ip -n client -6 route add default via fd77::1
+    # One is deprecated, so that it is never chosen as a source by itself.
+    ip -n client -batch - <<'END'
+address add 10.77.0.2/24 dev eth0
+address add 10.77.0.3/24 dev eth0
+address add fd77::2/64 dev eth0 nodad
+address add fd77::3/64 dev eth0 nodad preferred_lft 0
+route add default via 10.77.0.1
+route add default via fd77::1
+END
 }
 
 # A third host behind the server, which forwards to it.
@@ -170,6 +204,7 @@ lab_setup() {
     install -d -o "$client_user" -m 700 "$lab/home"
     log_start=1
     make_hosts
+    start_peer
 }
 
 lab_teardown() {
@@ -213,9 +248,8 @@ own_log() {
 
 # How many lines of the log match, in $matched.
 match_log() { # PATTERN
-    local line lines -
+    local line lines
 
-    set +T
     matched=0
     mapfile -t -s $((log_start - 1)) lines <"$lab/log/portsmithd.log"
     for line in "${lines[@]}"; do
@@ -289,9 +323,8 @@ daemon_processes() {
 
 # Wherever in the lab: the sniffer has a network namespace of its own.
 process_named() { # PATTERN of the name in /proc/PID/comm
-    local file stat pid found="" -
+    local file stat pid found=""
 
-    set +T
     for file in /proc/[0-9]*/stat; do
         read -r stat 2>/dev/null <"$file" || continue
         [[ $stat != *") Z "* ]] || continue
@@ -309,11 +342,12 @@ xtables() { # ARGUMENT... of iptables, for BACKEND and FAMILY
     on server "$program-$BACKEND" -w 5 "$@"
 }
 
+# Of all tables; an element is listed as often as there are rules for a grant.
 rules() {
-    xtables -t mangle -S 2>/dev/null
-    elements
-    xtables -t filter -S 2>/dev/null
-    elements
+    local program=iptables
+
+    [ "$FAMILY" = 4 ] || program=ip6tables
+    on server "$program-$BACKEND-save" && elements && elements
 }
 
 # With GRANT_STORE=set: the family's elements, as the rules that they stand for.
@@ -338,22 +372,16 @@ host_listens() { # HOST tcp|udp PORT
 
 # A service that greets and then repeats what it hears.
 start_listener() { # PORT [HOST]
-    spawn "${2:-server}" "$lab/log/listener.log" \
-        socat "TCP6-LISTEN:$1,ipv6only=0,reuseaddr,fork" "SYSTEM:echo $greeting; cat"
-    wait_until 5 host_listens "${2:-server}" tcp "$1"
+    start_service tcp "$@"
 }
 
-# Not socat, which now and then loses a datagram when it forks.
 start_udp_listener() { # PORT [HOST]
-    spawn "${2:-server}" "$lab/log/listener.log" python3 -c '
-import socket, sys
-service = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-service.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-service.bind(("::", int(sys.argv[1])))
-while True:
-    service.sendto(sys.argv[2].encode() + b"\n", service.recvfrom(2048)[1])
-' "$1" "$greeting"
-    wait_until 5 host_listens "${2:-server}" udp "$1"
+    start_service udp "$@"
+}
+
+start_service() { # tcp|udp PORT [HOST]
+    spawn "${3:-server}" "$lab/log/listener.log" "$top/tests/tools/service.py" "$1" "$2" "$greeting"
+    wait_until 5 host_listens "${3:-server}" "$1" "$2"
 }
 
 socat_address() { # KIND ADDRESS PORT [FROM]: KIND is TCP, UDP or UDP-SENDTO
@@ -367,43 +395,58 @@ socat_address() { # KIND ADDRESS PORT [FROM]: KIND is TCP, UDP or UDP-SENDTO
     esac
 }
 
-# What a TCP connection from the client meets: open, reset or silent.
-tcp_answer() { # ADDRESS PORT [FROM]
-    local said
+# tests/tools/peer.py, on the client's host.
+start_peer() {
+    [ -p "$lab/peer.in" ] || mkfifo "$lab/peer.in" "$lab/peer.out"
+    spawn client "$lab/log/peer.log" "$top/tests/tools/peer.py" "$lab"
+}
 
-    if said=$(on client socat -u /dev/null \
-        "$(socat_address TCP "$1" "$2" "${3:-}"),connect-timeout=0.5" 2>&1); then
-        echo open
-    elif [[ $said == *refused* ]]; then
-        echo reset
-    else
-        echo silent
+# Asks it; what it says is in $answer. One at a time, as all read the same answers.
+ask_peer() { # KIND WORD...
+    local question=$BASHPID-${EPOCHREALTIME/[.,]/} number=""
+
+    {
+        echo "$question $*" >&6
+        until [ "$number" = "$question" ]; do # another's is for one who gave up
+            read -r -t $((10 * ${LAB_PATIENCE:-1})) number answer || break
+        done
+    } 6<>"$lab/peer.in" <>"$lab/peer.out"
+    if [ "$number" != "$question" ] || [[ $answer == "error: "* ]]; then
+        echo "peer.py: ${answer:-does not answer}"
+        return 1
     fi
 }
 
+# What a TCP connection from the client meets: open, reset or silent.
+tcp_answer() { # ADDRESS PORT [FROM]
+    local answer
+
+    ask_peer tcp "$@" && echo "$answer"
+}
+
 port_is_open() { # ADDRESS PORT [FROM]
-    [ "$(tcp_answer "$@")" = open ]
+    local answer
+
+    ask_peer tcp "$@" && [ "$answer" = open ]
 }
 
 port_is_shut() { # ADDRESS PORT [FROM]
-    [ "$(tcp_answer "$@")" != open ]
+    local answer
+
+    ask_peer tcp "$@" && [ "$answer" != open ]
 }
 
 # What the service says to the client, or nothing.
 tcp_greeting() { # ADDRESS PORT [FROM]
-    local line=""
+    local answer
 
-    read -r -t 1 line < <(on client socat -u \
-        "$(socat_address TCP "$1" "$2" "${3:-}"),connect-timeout=0.5" - 2>/dev/null 3>&-) || true
-    echo "$line"
+    ask_peer tcp-greeting "$@" && echo "$answer"
 }
 
 udp_greeting() { # ADDRESS PORT [FROM]
-    local line=""
+    local answer
 
-    read -r -t 1 line < <(echo hello | on client socat -t 1 - \
-        "$(socat_address UDP "$1" "$2" "${3:-}")" 2>/dev/null 3>&-) || true
-    echo "$line"
+    ask_peer udp-greeting "$@" && echo "$answer"
 }
 
 udp_is_open() { # ADDRESS PORT [FROM]
@@ -423,7 +466,8 @@ open_connection() { # ADDRESS PORT
 connection_answers() {
     local word="word-$RANDOM-$RANDOM"
 
-    echo "$word" >"$lab/connection.in"
+    # For reading, too: where nobody reads any more, opening it to write would wait for ever.
+    echo "$word" 1<>"$lab/connection.in"
     wait_until 3 grep -q "$word" "$lab/connection.out"
 }
 
@@ -441,14 +485,13 @@ add_profile() { # NAME [OPTION of portsmith-profile create...]
     local name=$1
 
     shift
-    rm -f "$lab/$name.bundle"
+    [ ! -e "$lab/$name.bundle" ] || rm "$lab/$name.bundle"
     on server portsmith-profile -c "$conf" create "$name" --host "$server" --server "$name" \
         --output "$lab/$name.bundle" "$@" >>"$lab/log/profile.log" 2>&1 || {
         cat "$lab/log/profile.log" >&2
         return 1
     }
-    install -o "$client_user" -m 600 "$lab/$name.bundle" "$lab/home/$name.bundle"
-    as_client portsmith-knock import "$lab/home/$name.bundle" >>"$lab/log/profile.log"
+    as_client portsmith-knock import - <"$lab/$name.bundle" >>"$lab/log/profile.log"
 }
 
 knock() { # ARGUMENT of portsmith-knock...
@@ -464,8 +507,9 @@ knock_bytes() { # FILE ARGUMENT...
 }
 
 send_bytes() { # FILE [FROM [PORT]]
-    on client socat -u -b 65536 "OPEN:$1,rdonly" \
-        "$(socat_address UDP-SENDTO "$server" "${3:-$knock_port}" "${2:-}")"
+    local answer
+
+    ask_peer send "$1" "$server" "${3:-$knock_port}" "${2:-}"
 }
 
 # A knock by the other implementation, which can also make wrong ones.
@@ -473,7 +517,7 @@ other_knock() { # NAME FILE [OPTION of other_client.py knock...]
     local name=$1 file=$2 home=$lab/home/.config/portsmith
 
     shift 2
-    "$top/tests/vectors/other_client.py" knock --key "$home/$name.key" \
+    "$top/tests/deep/vectors/other_client.py" knock --key "$home/$name.key" \
         --server "$(sed -n 's/^PublicKey *= *//p' "$home/$name.conf")" "$@" >"$file"
 }
 

@@ -1,21 +1,44 @@
 # shellcheck shell=bash
-# What a bare Debian 12 lacks, and how it gets here.
+# What a bare Debian 12 or 13 lacks, and how it gets here. Wants `top`, the checkout.
+# shellcheck disable=SC2154 # it
 
-# shellcheck disable=SC2034 # used by the scripts that read this file
+# By its code name.
+debian_release() {
+    sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
+}
+
+# A group is NAME_packages; what each part of tests/run wants of them is in parts.table.
+# shellcheck disable=SC2034 # used by the scripts that read this file, and by name
 {
 build_packages=(gcc libc6-dev make cmake pkgconf libpcap-dev libsodium-dev libcap-ng-dev
     libinih-dev libjansson-dev libmnl-dev libseccomp-dev libuv1-dev)
-test_packages=(libcmocka-dev bats iproute2 iptables ipset openssh-client openssh-server git rsync
-    util-linux procps passwd socat nmap nftables tcpdump xxd python3 python3-nacl bash-completion zsh fish
-    curl ncat netcat-openbsd proxychains4 chromium systemd)
-analysis_packages=(binutils mandoc shellcheck clang clang-tidy clang-tools perl cppcheck valgrind
-    gcovr libclang-rt-14-dev)
-# Without these the proofs and the model are skipped.
+unit_packages=(libcmocka-dev iproute2 iptables ipset nftables)
+# The lab's hosts, and what the demo does there; a prompt there wants a little more.
+lab_packages=(iproute2 iptables util-linux passwd python3 socat nmap tcpdump)
+shell_packages=(ipset nftables procps)
+# What the lab tests have in common, and what those of one directory or two want besides.
+lab_tests_packages=("${lab_packages[@]}" "${shell_packages[@]}" bats openssh-client openssh-server git
+    curl xxd jq python3-nacl proxychains4 systemd kmod tayga dnsmasq-base)
+cli_packages=(bash-completion zsh fish mandoc)
+ssh_packages=(libssh-4 fail2ban mosh rsync)
+proxy_packages=(ncat netcat-openbsd chromium)
+firewalld_packages=(python3-firewall python3-nftables gir1.2-nm-1.0 dbus-daemon)
+uml_packages=(user-mode-linux)
+# Whatever file of tests/ is run.
+test_packages=("${unit_packages[@]}" "${lab_tests_packages[@]}" "${cli_packages[@]}" "${ssh_packages[@]}"
+    "${proxy_packages[@]}" "${firewalld_packages[@]}" "${uml_packages[@]}")
+analysis_packages=(clang clang-tidy cppcheck)
+scan_build_packages=(clang clang-tools perl)
+fuzz_packages=("${lab_packages[@]}" nftables ipset clang libclang-rt-dev llvm)
 proof_packages=(frama-c-base why3 cvc4)
-model_packages=(spin)
+[ "$(debian_release)" != trixie ] || proof_packages=() # which has no Frama-C
 # What makes and looks at our own packages.
-packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git)
-# What tests/bench measures Portsmith beside.
+packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git mandoc shellcheck)
+# Firewalls that the lab runs and this machine must not: once installed they would start at
+# its next boot, and apt would remove another firewall for them. They are only unpacked.
+foreign_packages=(firewalld netfilter-persistent iptables-persistent)
+foreign=$top/build-tests/foreign
+# What tests/bench/run measures Portsmith beside.
 peer_packages=(fwknop-server fwknop-client knockd)
 }
 
@@ -38,6 +61,23 @@ install_without_starting() { # NAME...
     return "$status"
 }
 
+# Nor at the machine's next boot: a firewall that somebody tests beside is not to be theirs.
+keep_from_starting() { # NAME...
+    local name units
+
+    command -v systemctl >/dev/null || return 0
+    for name; do
+        [ "$name" != systemd ] || continue
+        units=$(dpkg-query --listfiles "$name" | sed -n -E 's,^.*/systemd/system/([^/@]+\.(service|socket|timer))$,\1,p')
+        # shellcheck disable=SC2086 # several
+        [ -z "$units" ] || systemctl --quiet --no-reload disable $units 2>/dev/null >&2
+    done
+}
+
+update_lists() {
+    apt-get update -q </dev/null >&2
+}
+
 # Installs those of the packages that are missing; says so first.
 install_packages() { # NAME...
     local name missing=()
@@ -52,5 +92,20 @@ install_packages() { # NAME...
     [ "${#missing[@]}" -gt 0 ] || return 0
     echo "Installing: ${missing[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q </dev/null >&2 && install_without_starting "${missing[@]}"
+    update_lists && install_without_starting "${missing[@]}" && keep_from_starting "${missing[@]}"
+}
+
+# Once for each checkout.
+unpack_foreign() {
+    local file
+
+    [ ! -e "$foreign/unpacked" ] && command -v dpkg-deb >/dev/null || return 0
+    echo "Unpacking: ${foreign_packages[*]}" >&2
+    mkdir -p "$foreign" && cd "$foreign" || return 1
+    apt-get download -q "${foreign_packages[@]}" >&2 ||
+        { update_lists && apt-get download -q "${foreign_packages[@]}" >&2; } || return 1
+    for file in *.deb; do
+        dpkg-deb --extract "$file" . || return 1
+    done
+    touch unpacked
 }

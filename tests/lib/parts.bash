@@ -1,61 +1,120 @@
 # shellcheck shell=bash
-# The parts of tests/run. Each prints TAP and ends with a status.
+# The parts of tests/run: what parts.table says of them, and the functions that it names.
+# Each prints TAP and ends with a status. LONG=yes, which is tests/run --long, has them take
+# as long as it takes.
 # shellcheck disable=SC2154 # `top` is tests/run's, the rest is build.bash's
 
 # shellcheck source=tap.bash
 . "$top/tests/lib/tap.bash"
 
-# cmocka's TAP, of one program after another: ctest runs them side by side, for
-# some do little but wait, and numbers their lines.
-run_ctest() { # BUILD_DIRECTORY [OPTION of ctest...]
-    (cd "$1" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc))) "${@:2}") |
-        sort --stable --field-separator=: --key=1,1n | sed -E 's/^[0-9]+: //'
+# ---- the table -------------------------------------------------------------
+
+# shellcheck disable=SC2034 # most are for tests/run
+declare -A part_group part_limit part_budget part_nice part_programs part_packages part_command
+parts=()
+
+read_table() {
+    local name rest
+
+    while read -r name rest; do
+        [[ $name =~ ^[a-z] ]] || continue
+        parts+=("$name")
+        read -r "part_group[$name]" "part_limit[$name]" "part_budget[$name]" "part_nice[$name]" \
+            "part_programs[$name]" "part_packages[$name]" "part_command[$name]" <<<"$rest"
+    done <"$top/tests/lib/parts.table"
 }
 
-run_bats() { # DIRECTORY or FILE [COMMAND that runs bats...]
-    local tests=$1
+read_table
+
+is_one_of() { # WORD WORD...
+    [[ " ${*:2} " == *" $1 "* ]]
+}
+
+# A part's back end and family, if it has some.
+combination_of() { # PART
+    ! [[ $1 =~ -(nft|legacy)-([46])$ ]] || echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+}
+
+# The tags by which a part's lab tests are chosen, as bats wants them, one choice a line.
+# What would be skipped is left out: the tests for the other back end or family alone, and
+# with checked programs those that look at the processes as they are installed.
+choices_of() { # PART [TAGS...]
+    local part=$1 backend family tags without=""
 
     shift
-    LAB_BUILD=no "$top/tests/lab" run "$@" bats --formatter tap "$top/tests/$tests"
-}
-
-# Where grants are elements of sets.
-run_set_bats() { # FILE...
-    GRANT_STORE=set LAB_BUILD=no "$top/tests/lab" run bats --formatter tap "$@"
-}
-
-# The lab tests with the programs of the build that checks and counts. Not trust.bats,
-# which looks at the processes as they are installed, and not burst.bats: what 500
-# clients need under sanitizers takes minutes and runs no line that others do not.
-run_checked_bats() { # FILE...
-    local file files=()
-
-    for file; do
-        case ${file##*/} in
-        trust.bats | burst.bats) ;;
-        *) files+=("$file") ;;
-        esac
+    read -r backend family < <(combination_of "$part")
+    case $backend in nft) without+=,!legacy ;; legacy) without+=,!nft ;; esac
+    case $family in 4) without+=,!ipv6 ;; 6) without+=,!ipv4 ;; esac
+    [ "${part_programs[$part]}" != checked ] || without+=,!installed
+    [ $# -gt 0 ] || set -- ""
+    for tags; do
+        tags=$tags$without
+        echo "${tags#,}"
     done
-    PORTSMITH_BUILD=$build_directory/checked LAB_BUILD=no \
-        "$top/tests/lab" run bats --formatter tap "${files[@]}"
 }
+
+# ---- the unit tests and the lab's ------------------------------------------
+
+# cmocka's TAP, of one program after another: ctest runs them side by side, for
+# some do little but wait, and numbers their lines. To cmocka what is skipped is not ok.
+run_ctest() {
+    (cd "$part_build" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc)))) |
+        sort --stable --field-separator=: --key=1,1n |
+        sed -E 's/^[0-9]+: //; s/^not ok ([0-9]+) # SKIP (.*)/ok \1 - \2 # SKIP/'
+}
+
+# In the lab; with --long all of a directory, whatever the tags.
+run_bats() { # DIRECTORY [TAGS...]
+    local directory=$1
+
+    shift
+    [ "${LONG:-no}" = no ] || set --
+    lab_bats "$directory" "$@"
+}
+
+# Where grants are elements of sets, for which few tests are made.
+run_set_bats() { # DIRECTORY TAGS...
+    export GRANT_STORE=set
+    lab_bats "$@"
+}
+
+# These tests put their own /run over the one that the lab's PATH leads to.
+run_cli() {
+    local around=(env PATH="$part_build/stage/bin:$part_build/stage/sbin:/usr/sbin:/usr/bin:/sbin:/bin")
+
+    lab_bats cli
+}
+
+lab_bats() { # DIRECTORY [TAGS...]
+    local tags options=(--formatter tap --timing)
+
+    while read -r tags; do
+        [ -z "$tags" ] || options+=(--filter-tags "$tags")
+    done < <(choices_of "$part" "${@:2}")
+    LAB_BUILD=no "$top/tests/lab" run "${around[@]}" bats "${options[@]}" "$top/tests/lab.d/$1"
+}
+
+# ---- others ----------------------------------------------------------------
 
 run_shellcheck() {
     local file
 
     while read -r file; do
         check "${file#"$top/"}" shellcheck -x "$file"
-    done < <(grep -r -l -I -E -e '^#!/bin/bash' -e '^# shellcheck shell=bash' \
-        -e '^#!/usr/bin/(env )?bats' "$top"/{tests,.ci,client,daemon} | sort)
+    done < <(grep -r -l -I --exclude='*.md' -E -e '^#!/bin/bash' -e '^# shellcheck shell=bash' \
+        -e '^#!/usr/bin/(env )?bats' "$top"/{tests,findings,.ci,client,daemon} | sort)
     tap_end
+}
+
+run_clang_tidy() { # FILE...
+    prepare_for_clang && clang-tidy -p "$build_directory/clang" --quiet "$@"
 }
 
 # Both programs know more than one file at a time, so one check each.
 run_analysis() {
     local c=("$top"/{common,privsep,daemon,client}/*.c)
 
-    check "clang has nothing to say" build_with_clang
-    check "clang-tidy has nothing to say" clang-tidy -p "$build_directory/clang" --quiet "${c[@]}"
+    check "clang and clang-tidy have nothing to say" run_clang_tidy "${c[@]}"
     # ctuuninitvar takes every "struct error why" that is filled in for a use.
     check "cppcheck has nothing to say" cppcheck --error-exitcode=1 --quiet --std=c11 \
         --enable=warning,performance,portability --suppress=ctuuninitvar --inline-suppr \
@@ -70,25 +129,39 @@ run_scan_build() {
 }
 
 # Leaves NAME.log, and NAME.passed if all was well.
-valgrind_one() { # NAME
+valgrind_one() { # NAME, or NAME-ARGUMENT
+    local program=${1%-*} argument=()
+
+    [ "$program" = "$1" ] || argument=("${1##*-}")
     UNDER_VALGRIND=1 valgrind --quiet --error-exitcode=99 --leak-check=full \
         --show-leak-kinds=definite --errors-for-leak-kinds=definite \
-        "$build_directory/tests/unit/test_$1" >"$1.log" 2>&1 && touch "$1.passed"
+        "$build_directory/tests/unit/test_$program" "${argument[@]}" >"$1.log" 2>&1 && touch "$1.passed"
 }
 
 valgrind_passed() { # NAME
     [ -e "$1.passed" ] || { cat "$1.log" && false; }
 }
 
-# The unit tests without the programs that they start; some do little but wait, so
-# two at a time.
-run_valgrind() {
-    local source name names=() unknown=(sandbox confine)
+unknown_to_valgrind=(sandbox confine sniffer)
 
+# Unit tests, by what valgrind_one takes. Those that start one iptables after another are
+# for LONG=yes alone.
+valgrind_names() {
+    local source name long=(firewall set dispatch restore probe)
+
+    [ "${LONG:-no}" = no ] || printf '%s\n' firewall-nft firewall-legacy set dispatch restore probe
     for source in "$top"/tests/unit/test_*.c; do
         name=$(basename "${source##*/test_}" .c)
-        is_one_of "$name" "${unknown[@]}" || names+=("$name")
+        is_one_of "$name" "${long[@]}" "${unknown_to_valgrind[@]}" || echo "$name"
     done
+}
+
+# The unit tests without the programs that they start; some do little but wait, so two at
+# a time.
+run_valgrind() {
+    local name names
+
+    mapfile -t names < <(valgrind_names)
     rm -rf "$build_directory/valgrind"
     mkdir -p "$build_directory/valgrind" && cd "$build_directory/valgrind" || return 1
     export -f valgrind_one
@@ -97,7 +170,7 @@ run_valgrind() {
     for name in "${names[@]}"; do
         check "$name" valgrind_passed "$name"
     done
-    for name in "${unknown[@]}"; do
+    for name in "${unknown_to_valgrind[@]}"; do
         skip "$name" "valgrind does not know seccomp(2)"
     done
     tap_end
@@ -106,87 +179,103 @@ run_valgrind() {
 run_vectors() {
     local file
 
-    for file in "$top"/tests/vectors/*.txt; do
+    for file in "$top"/tests/deep/vectors/*.txt; do
         check "${file##*/}: another implementation agrees" \
-            "$top/tests/vectors/other_client.py" check "$file"
+            "$top/tests/deep/vectors/other_client.py" check "$file"
     done
     tap_end
 }
 
 run_demo() {
-    local family kind
-
-    for kind in nft legacy; do
-        for family in 4 6; do
-            check "the demo, $kind, IPv$family" \
-                env LAB_BUILD=no BACKEND=$kind FAMILY=$family "$top/tests/lab" demo
-        done
-    done
+    check "the demo, iptables-$BACKEND, IPv$FAMILY" env LAB_BUILD=no "$top/tests/lab" demo
     tap_end
+}
+
+run_examples() {
+    LAB_BUILD=no "$top/tests/lab" run "$top/tests/lab.d/examples"
 }
 
 # That it measures all, of all; its figures are not judged.
 run_bench() {
-    local output=$build_directory/bench-quick look=$top/tests/benchmarks/check.py
+    local output=$build_directory/bench-quick quick=(--quick) look=$top/tests/bench/check.py
 
+    [ "${LONG:-no}" = no ] || quick=()
     rm -rf "$output"
-    check "tests/bench --quick" env BENCH_BUILD=no "$top/tests/bench" --quick --output "$output"
+    check "tests/bench/run ${quick[*]}" \
+        env BENCH_BUILD=no "$top/tests/bench/run" "${quick[@]}" --output "$output"
     check "each measure has a figure for each peer" "$look" figures "$output"
     check "the plots are plots" "$look" plots "$output"
     check "the table has a line for each peer and target" "$look" table "$output"
     tap_end
 }
 
-# What is missing on a host without network is skipped, and says so.
+run_fuzz() {
+    local time=()
+
+    [ "${LONG:-no}" = no ] || time=(-t 10m)
+    "$top/tests/deep/fuzz/run" "${time[@]}"
+}
+
+# What is missing on a host without network is skipped, and says so; on CI there is network.
 run_install() {
+    local status
+
     # shellcheck source=tree.bash
     . "$top/tests/lib/tree.bash"
-    make_tree >&2 || echo "no Debian to install on: it could not be fetched" >&2
+    if ! make_tree >&2; then
+        [ "${CI:-}" != true ] || return 1
+        echo "no Debian to install on: it could not be fetched" >&2
+    fi
     make_packages >&2 || return
-    bats --formatter tap "$top/tests/install/packages.bats"
-    local status=$?
-    BACKEND=nft FAMILY=4 run_bats install/hosts && return "$status"
+    bats --formatter tap --timing "$top/tests/lab.d/install/packages.bats"
+    status=$?
+    BACKEND=nft FAMILY=4 lab_bats install/hosts && return "$status"
+}
+
+# In a Debian 13, which this may be.
+on_trixie() { # COMMAND...
+    if [ "$(debian_release)" = trixie ]; then
+        "$@"
+    else
+        "$top/tests/platforms/trixie" "$part"
+    fi
+}
+
+# A kernel with VRFs, as a program; it says how it ended.
+run_uml() {
+    linux.uml root=/dev/root rootfstype=hostfs rootflags=/ ro init="$top/tests/platforms/uml/boot" \
+        mem=512M con=null con0=null,fd:1 quiet PORTSMITH_BUILD="$build_directory" </dev/null |
+        tee "$build_directory/uml.tap"
+    grep -q '^# all have ended with 0' "$build_directory/uml.tap"
+}
+
+# Everything that the parts take as it is.
+run_build() {
+    build_portsmith -DPORTSMITH_TESTS=ON && build_with_clock && build_checked &&
+        echo "ok 1 - everything builds"
+}
+
+# What tests/platforms/trixie does before anything else.
+tell_built() {
+    echo "ok 1 - everything builds"
 }
 
 run_part() { # PART
-    case $1 in
-    build) build_portsmith && build_checked && echo "ok 1 - everything builds" ;;
-    unit) run_ctest "$build_directory" ;;
-    sanitize) run_ctest "$build_directory/checked" ;;
-    valgrind) run_valgrind ;;
-    coverage) "$top/tests/coverage/run" ;;
-    cli) # These tests put their own /run over the one that the lab's PATH leads to.
-        run_bats cli env PATH="$stage/bin:$stage/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-        ;;
-    packages) BACKEND=nft FAMILY=4 run_bats packages ;;
-    install) run_install ;;
-    boundaries) "$top/tests/boundaries" ;;
-    manuals) "$top/tests/manuals" ;;
-    shellcheck) run_shellcheck ;;
-    analysis) run_analysis ;;
-    scan-build) run_scan_build ;;
-    vectors) run_vectors ;;
-    examples) LAB_BUILD=no "$top/tests/lab" run "$top/tests/examples" ;;
-    demo) run_demo ;;
-    bench) run_bench ;;
-    fuzz) "$top/tests/fuzz" ;;
-    prove) "$top/tests/prove" ;;
-    model) "$top/tests/model" ;;
-    net-* | set-* | control-* | firewall-* | gateway-* | ssh-* | proxy-* | faults-* | doctor-*)
-        IFS=- read -r part BACKEND FAMILY <<<"$1"
+    local words
+    part=$1 part_build=$build_directory
+
+    if [ -n "$(combination_of "$part")" ]; then
+        read -r BACKEND FAMILY < <(combination_of "$part")
         export BACKEND FAMILY
-        case $1 in
-        faults-*) LAB_BUILD=no "$top/tests/faults" ;;
-        set-nft-4) run_set_bats "$top"/tests/net/{grants,lifecycle}.bats ;;
-        set-legacy-6) run_set_bats "$top"/tests/net/{grants,replay}.bats ;;
-        # The other two of the four are run as they are installed.
-        net-nft-6 | net-legacy-4) run_checked_bats "$top"/tests/net/*.bats ;;
-        control-nft-6) run_checked_bats "$top"/tests/control/*.bats ;;
-        gateway-legacy-6) run_checked_bats "$top"/tests/gateway/*.bats ;;
-        # The proxy knows families by its clients alone.
-        proxy-nft-6) run_bats proxy/clients.bats ;;
-        *) run_bats "$part" ;;
-        esac
-        ;;
-    esac
+    fi
+    if [ "${part_programs[$part]}" = checked ]; then
+        part_build=$build_directory/checked
+        export PORTSMITH_BUILD=$part_build
+    fi
+    read -r -a words <<<"${part_command[$part]}"
+    if [ -x "$top/${words[0]}" ]; then
+        "$top/${words[0]}"
+    else
+        "${words[@]}"
+    fi
 }

@@ -25,6 +25,13 @@ skip() { # NAME WHY
     echo "ok $tap_count - $1 # skip $2"
 }
 
+# Neither can what wants a tool that is not here; where all is to be here, it has failed.
+lack() { # NAME WHY
+    [ "${CI:-}" = true ] || { skip "$@" && return; }
+    tap_count=$((tap_count + 1)) tap_failed=$((tap_failed + 1))
+    echo "not ok $tap_count - $1: $2"
+}
+
 # The plan, and the script's exit status.
 tap_end() {
     echo "1..$tap_count"

@@ -1,18 +1,33 @@
 # shellcheck shell=bash
-# Hosts of the lab that are a Debian 12 of their own, to install packages on; and the
+# Hosts of the lab that are a Debian of their own, to install packages on; and the
 # packages. Wants `top`, and for the hosts lab.bash.
 # shellcheck disable=SC2154 # theirs
 
 # shellcheck source=build.bash
 . "$top/tests/lib/build.bash"
+# shellcheck source=packages.bash
+. "$top/tests/lib/packages.bash"
 
 tree_base=$build_directory/tree packaged=$build_directory/packaged
+# As on this machine: the packages were built against its libraries.
+tree_release=$(debian_release)
 # What our packages depend on, and what the hosts want: once these are there apt needs
 # no network.
-tree_packages=iptables,libcap-ng0,libinih1,libjansson4,libmnl0,libpcap0.8,libseccomp2,libsodium23,libuv1
-tree_packages+=,openssh-server,openssh-client,iproute2,procps,systemd-sysv,openrc
+tree_packages=iptables,libcap-ng0,libinih1,libjansson4,libmnl0,libseccomp2,libsodium23
+tree_packages+=,openssh-server,openssh-client,iproute2,procps,sudo,systemd-sysv
+if [ "$tree_release" = bookworm ]; then
+    tree_packages+=,libpcap0.8,libuv1,openrc
+else
+    tree_packages+=,libpcap0.8t64,libuv1t64,libeinfo1,librc1t64
+fi
 
 # ---- outside the lab -------------------------------------------------------
+
+# From Debian 13 on apt installs no OpenRC beside systemd: its files alone will do.
+# shellcheck disable=SC2016 # for the other shell
+unpack_openrc='[ -e "$1/sbin/openrc-run" ] || {
+    chroot "$1" sh -c "cd /root && apt-get download openrc" &&
+        dpkg-deb --extract "$1"/root/openrc_*.deb "$1" && rm "$1"/root/openrc_*.deb; }'
 
 # Takes what mirror apt has here. Made once for each build directory.
 make_tree() {
@@ -20,9 +35,9 @@ make_tree() {
 
     [ "$(cat "$tree_base/made-of" 2>/dev/null)" != "$tree_packages" ] || return 0
     rm -rf "$tree_base" "$tree_base.new"
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
-    mmdebstrap --variant=apt --mode=root --format=directory --include="$tree_packages" bookworm \
-        "$tree_base.new" ${mirror:+"$mirror"} || return 1
+    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $tree_release" | head -n 1)
+    mmdebstrap --variant=apt --mode=root --format=directory --include="$tree_packages" \
+        --customize-hook="$unpack_openrc" "$tree_release" "$tree_base.new" ${mirror:+"$mirror"} || return 1
     echo "$tree_packages" >"$tree_base.new/made-of"
     mv "$tree_base.new" "$tree_base"
 }

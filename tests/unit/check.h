@@ -19,6 +19,22 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
+/* As assert_true and assert_int_equal, of what can say why it is not so. */
+#define assert_done(call, why)                                                                     \
+    do {                                                                                           \
+        if (!(call))                                                                               \
+            fail_msg("%s: %s", #call, (why).text);                                                 \
+    } while (0)
+#define assert_result(call, expected, why)                                                         \
+    do {                                                                                           \
+        int result_;                                                                               \
+                                                                                                   \
+        (why).text[0] = '\0';                                                                      \
+        result_ = (int)(call);                                                                     \
+        if (result_ != (int)(expected))                                                            \
+            fail_msg("%s is %d, not %s: %s", #call, result_, #expected, (why).text);               \
+    } while (0)
+
 /* Ends a child of a test at once, as _exit does; what a build for coverage has
  * counted in it is kept. */
 #ifdef PORTSMITH_COVERAGE

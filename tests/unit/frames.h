@@ -37,6 +37,8 @@ struct recipe {
 
 static const uint8_t recipe_ipv4_source[4] = {192, 0, 2, 7};
 static const uint8_t recipe_ipv6_source[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 7};
+static const uint8_t recipe_ipv4_destination[4] = {192, 0, 2, 8};
+static const uint8_t recipe_ipv6_destination[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 8};
 
 static inline uint16_t recipe_ethertype(const struct recipe *r)
 {
@@ -132,7 +134,7 @@ static inline size_t recipe_put_ip(uint8_t *out, const struct recipe *r, size_t 
         out[6] = protocol;
         out[7] = 64;
         memcpy(out + 8, recipe_ipv6_source, 16);
-        memcpy(out + 24, recipe_ipv6_source, 16);
+        memcpy(out + 24, recipe_ipv6_destination, 16);
         return header;
     }
     out[0] = (uint8_t)(0x40 | (header / 4));
@@ -141,7 +143,7 @@ static inline size_t recipe_put_ip(uint8_t *out, const struct recipe *r, size_t 
     out[8] = 64;
     out[9] = protocol;
     memcpy(out + 12, recipe_ipv4_source, 4);
-    memcpy(out + 16, recipe_ipv4_source, 4);
+    memcpy(out + 16, recipe_ipv4_destination, 4);
     memset(out + 20, 1, r->option_words * 4u); /* no-operation options */
     return header;
 }

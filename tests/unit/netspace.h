@@ -25,6 +25,13 @@ static inline int netspace_enter(void **state)
     return scratch_enter(state);
 }
 
+/* Another network for what comes, without rules, sets and connections: to take away what a
+ * case has left would take dozens of iptables. */
+static inline int netspace_renew(void)
+{
+    return unshare(CLONE_NEWNET);
+}
+
 /* Runs a shell command, which must succeed. */
 __attribute__((format(printf, 1, 2))) static inline void run_command(const char *format, ...)
 {
@@ -36,6 +43,19 @@ __attribute__((format(printf, 1, 2))) static inline void run_command(const char 
     va_end(arguments);
     if (system(command) != 0)
         fail_msg("failed: %s", command);
+}
+
+/* An interface, here, and its other end, there; both are up. */
+static inline void wire_make(void)
+{
+    run_command("ip link add here type veth peer name there && ip link set here up && "
+                "ip link set there up");
+}
+
+/* Also what a test has removed itself. */
+static inline void wire_remove(void)
+{
+    run_command("ip link delete there 2>/dev/null || true");
 }
 
 /* What a shell command printed; the caller frees it. */

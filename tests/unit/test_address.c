@@ -92,17 +92,51 @@ static void sockaddrs_convert(void **state)
     assert_false(address_from_sockaddr(&a, &other));
 }
 
+static void a_scope_is_left_out(void **state)
+{
+    static const char *const never[] = {"192.0.2.1%eth0", "%eth0", "home%eth0", "",
+                                        "2001:db8:0000:0000:0000:0000:0000:0000:0000:0001%eth0"};
+    struct address a, expected = parsed("fe80::1");
+
+    (void)state;
+    assert_true(address_parse_scoped(&a, "fe80::1%eth0"));
+    assert_true(address_equal(&a, &expected));
+    assert_true(address_parse_scoped(&a, "fe80::1"));
+    assert_true(address_equal(&a, &expected));
+    expected = parsed("192.0.2.1");
+    assert_true(address_parse_scoped(&a, "192.0.2.1"));
+    assert_true(address_equal(&a, &expected));
+    for (size_t i = 0; i < COUNT_OF(never); i++)
+        assert_false(address_parse_scoped(&a, never[i]));
+}
+
+/* What another host can have is more: a link-local address is refused by name. */
+static void other_hosts_can_have_link_local_addresses(void **state)
+{
+    struct address local = parsed("fe80::1"), loopback = parsed("::1"), four = parsed("127.0.0.1"),
+                   group = parsed("ff02::1"), mapped = parsed("254.128.0.1");
+
+    (void)state;
+    assert_true(address_is_foreign(&local) && address_is_unicast(&local));
+    assert_true(address_is_link_local(&local));
+    assert_false(address_is_link_local(&mapped));
+    assert_true(address_is_unicast(&loopback) && address_is_unicast(&four));
+    assert_false(address_is_foreign(&loopback) || address_is_foreign(&four));
+    assert_false(address_is_unicast(&group) || address_is_foreign(&group));
+}
+
 static void no_door_opens_to_special_addresses(void **state)
 {
     static const char *const never[] = {
         "0.0.0.0",    "0.1.2.3",         "127.0.0.1",       "127.255.255.254", "224.0.0.1",
         "239.1.1.1",  "255.255.255.255", "::",              "::1",             "ff02::1",
-        "ff0e::1234", "ff00::",          "239.255.255.255",
+        "ff0e::1234", "ff00::",          "239.255.255.255", "fe80::",          "fe80::1",
+        "febf:ffff::1",
     };
     static const char *const may[] = {
         "1.0.0.1",     "10.0.0.1",  "192.168.1.1", "126.255.255.255", "128.0.0.1",
-        "223.255.255.255", "240.0.0.1", "255.255.255.254", "::2", "fe80::1", "fd00::1",
-        "feff::1",     "2001:db8::1",
+        "223.255.255.255", "240.0.0.1", "255.255.255.254", "::2", "fe7f::1", "fd00::1",
+        "fec0::1",     "feff::1",   "2001:db8::1",
     };
 
     (void)state;
@@ -236,6 +270,8 @@ int main(void)
         cmocka_unit_test(other_texts_are_refused),
         cmocka_unit_test(ipv4_is_the_mapped_form),
         cmocka_unit_test(sockaddrs_convert),
+        cmocka_unit_test(a_scope_is_left_out),
+        cmocka_unit_test(other_hosts_can_have_link_local_addresses),
         cmocka_unit_test(no_door_opens_to_special_addresses),
         cmocka_unit_test(global_means_routed_everywhere),
         cmocka_unit_test(prefixes_come_back_in_canonical_form),

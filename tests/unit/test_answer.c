@@ -11,6 +11,7 @@ static struct {
     struct grants grants;
     struct firewall firewall;
     struct flows flows;
+    struct news news;
     struct dispatch dispatch;
 } world;
 
@@ -24,9 +25,11 @@ static int start(void **state)
     if (scratch_enter(state) != 0)
         return -1;
     memset(&world, 0, sizeof world);
+    world.news.fd = -1;
     world.firewall.xtables.backend = BACKEND_NFT;
     world.dispatch = (struct dispatch){.grants = &world.grants, .firewall = &world.firewall,
-                                       .flows = &world.flows, .sniffer = -1};
+                                       .flows = &world.flows, .news = &world.news,
+                                       .sniffer = -1};
     return helper_grants_create(&world.grants, open(".", O_RDONLY | O_DIRECTORY), CAPACITY, &why)
                ? 0
                : -1;
@@ -150,6 +153,32 @@ static void a_profile_loses_its_own_alone_and_all_is_all(void **state)
     assert_int_equal(world.grants.count, 0);
 }
 
+/* There are no sockets to end connections by: that fails, and says so. */
+static void what_the_helper_dropped_is_ended_once_and_with_kill_alone(void **state)
+{
+    struct helper_order order = close_of(1);
+    struct helper_answer answer;
+
+    (void)state;
+    world.flows = (struct flows){-1, -1};
+    give(1, 1, 3);
+    give(2, 11, 1);
+    world.dispatch.dropped = calloc(3, sizeof *world.dispatch.dropped);
+    assert_non_null(world.dispatch.dropped);
+    memcpy(world.dispatch.dropped, world.grants.items + 1, 3 * sizeof *world.dispatch.dropped);
+    world.dispatch.dropped_count = 3; /* two of the first profile's */
+    assert_int_equal(answer_to(order).closed, 3);
+    order.kill = 1;
+    answer = answer_to(order);
+    assert_int_equal(answer.closed, 2);
+    assert_int_equal(answer.failed, 1);
+    assert_int_equal(answer.live, 1);
+    assert_int_equal(answer_to(order).closed, 0);
+    assert_int_equal(world.dispatch.dropped_count, 1);
+    assert_memory_equal(world.dispatch.dropped[0].key_id, key_id_of(2), KEY_ID_SIZE);
+    free(world.dispatch.dropped);
+}
+
 static void what_was_closed_does_not_come_back_with_the_next_helper(void **state)
 {
     struct grants next;
@@ -171,7 +200,7 @@ static void the_last_words_are_the_counts(void **state)
 
     (void)state;
     world.dispatch.verdicts[VERDICT_REPEATED] = 5;
-    helper_answer_at_end(&world.dispatch, &answer);
+    helper_answer_unasked(&world.dispatch, &answer);
     assert_int_equal(answer.serial, 0);
     assert_int_equal(answer.verdicts[VERDICT_REPEATED], 5);
     assert_int_equal(answer.count, 0);
@@ -212,6 +241,7 @@ int main(void)
         IN_WORLD(a_full_last_page_says_that_there_is_no_more),
         IN_WORLD(an_id_closes_its_grant_alone_and_is_not_given_again),
         IN_WORLD(a_profile_loses_its_own_alone_and_all_is_all),
+        IN_WORLD(what_the_helper_dropped_is_ended_once_and_with_kill_alone),
         IN_WORLD(what_was_closed_does_not_come_back_with_the_next_helper),
         IN_WORLD(the_last_words_are_the_counts),
         cmocka_unit_test(other_orders_are_not_canonical),

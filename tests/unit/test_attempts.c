@@ -1,15 +1,18 @@
 #include "check.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 
 #include "attempts.h"
+#include "source.h"
 
 #define MS (INT64_C(1000000)) /* nanoseconds */
 
 /* 127.0.0.1 does not answer here: the queue of its listener is full. Time is the
  * tests' own: attempts go by what they are told. */
 static struct target target;
+static struct address source;
 static uint16_t port;
 static int listener, filler;
 
@@ -29,7 +32,7 @@ static int enter(void **state)
     to.sin_port = htons(9); /* a target's is the knock port */
     memcpy(&target.to, &to, sizeof to);
     target.size = sizeof to;
-    return 0;
+    return address_parse(&source, "127.0.0.1") ? 0 : -1;
 }
 
 static int leave(void **state)
@@ -53,7 +56,7 @@ static void pauses_double_up_to_half_a_second(void **state)
     struct attempts a;
 
     (void)state;
-    attempts_init(&a, &target, port, 0);
+    attempts_init(&a, &target, &source, port, 0);
     assert_false(a.begun);
     for (size_t i = 0; i < COUNT_OF(due); i++) {
         assert_int_equal(a.due, due[i] * MS);
@@ -72,7 +75,7 @@ static void the_oldest_gives_way(void **state)
     int second;
 
     (void)state;
-    attempts_init(&a, &target, port, 0);
+    attempts_init(&a, &target, &source, port, 0);
     for (int i = 0; i < ATTEMPTS_PENDING; i++)
         attempts_begin(&a, a.due);
     second = a.fds[1];
@@ -88,7 +91,7 @@ static void hurry_shortens_the_pauses_of_those_that_have_begun(void **state)
     struct attempts a;
 
     (void)state;
-    attempts_init(&a, &target, port, 250 * MS);
+    attempts_init(&a, &target, &source, port, 250 * MS);
     attempts_hurry(&a, 0);
     assert_int_equal(a.due, 250 * MS);
     for (int i = 0; i < 5; i++)
@@ -107,7 +110,7 @@ static void a_connected_one_is_taken_and_the_others_go(void **state)
     int fd = -1;
 
     (void)state;
-    attempts_init(&a, &target, port, 0);
+    attempts_init(&a, &target, &source, port, 0);
     attempts_begin(&a, a.due);
     attempts_watch(&a, polled);
     assert_int_equal(poll(polled, ATTEMPTS_PENDING, 0), 0); /* it is shut */
@@ -126,6 +129,26 @@ static void a_connected_one_is_taken_and_the_others_go(void **state)
     assert_int_equal(pending(&a), 0);
 }
 
+/* Where it is by the time, which may be none of this machine's for a while. */
+static void each_leaves_from_the_source(void **state)
+{
+    static const char *const sources[] = {"127.0.0.1", "127.0.0.9", "192.0.2.1", "127.0.0.10"};
+    struct attempts a;
+
+    (void)state;
+    attempts_init(&a, &target, &source, port, 0);
+    for (unsigned i = 0; i < COUNT_OF(sources); i++) {
+        assert_true(address_parse(&source, sources[i]));
+        attempts_begin(&a, a.due);
+    }
+    assert_int_equal(a.error, EADDRNOTAVAIL);
+    for (unsigned i = 0; i < COUNT_OF(sources); i++) {
+        assert_true(address_parse(&source, sources[i]));
+        assert_int_equal(a.fds[i] >= 0 && source_is(a.fds[i], &source), i != 2);
+    }
+    attempts_end(&a);
+}
+
 #define WITH_SILENCE(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 
 int main(void)
@@ -135,6 +158,7 @@ int main(void)
         WITH_SILENCE(the_oldest_gives_way),
         WITH_SILENCE(hurry_shortens_the_pauses_of_those_that_have_begun),
         WITH_SILENCE(a_connected_one_is_taken_and_the_others_go),
+        WITH_SILENCE(each_leaves_from_the_source),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

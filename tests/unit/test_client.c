@@ -302,6 +302,25 @@ static void full_server_file_is_read(void **state)
     server_free(s);
 }
 
+static void a_router_may_map_ports(void **state)
+{
+    struct server *s = assert_read(MINIMAL "Open = tcp/22 udp/53 tcp/80\n"
+                                           "ConnectPort = tcp/22 2222\nConnectPort=tcp/2222\t 3333\n");
+    struct service doors[REQUEST_SERVICES];
+
+    (void)state;
+    assert_int_equal(server_connect_port(s, 22), 2222);
+    assert_int_equal(server_connect_port(s, 80), 80);
+    assert_int_equal(server_service_port(s, 22), 22);
+    assert_int_equal(server_service_port(s, 2222), 2222); /* is a service first of all */
+    assert_int_equal(server_service_port(s, 3333), 2222);
+    assert_int_equal(server_service_port(s, 80), 80);
+    assert_int_equal(server_doors(s, doors), 2);
+    assert_int_equal(doors[0].port, 2222);
+    assert_int_equal(doors[1].port, 80);
+    server_free(s);
+}
+
 static void identity_is_relative_to_the_file(void **state)
 {
     struct error why;
@@ -331,11 +350,31 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {MINIMAL "Open =\n", "bastion.conf:5: Open: expected a value"},
         {MINIMAL "Open = tcp/1 tcp/2\nOpen = tcp/3 tcp/4 tcp/5\n",
          "bastion.conf:6: Open: a knock can name 4 services at most"},
+        {MINIMAL "ConnectPort = 2222\n",
+         "bastion.conf:5: ConnectPort: expected a service and the port to connect to, such as "
+         "tcp/22 2222"},
+        {MINIMAL "ConnectPort = ssh 2222\n", "bastion.conf:5: ConnectPort: 'ssh' is not a service"},
+        {MINIMAL "ConnectPort = tcp/22 0\n", "bastion.conf:5: ConnectPort: '0' is not a port"},
+        {MINIMAL "ConnectPort = tcp/22 1 2\n", "bastion.conf:5: ConnectPort: '1 2' is not a port"},
+        {MINIMAL "ConnectPort = udp/53 5353\n", "bastion.conf:5: ConnectPort: 'udp/53' is not TCP"},
+        {MINIMAL "ConnectPort = tcp/1 2\nConnectPort = tcp/1 3\n",
+         "bastion.conf:6: ConnectPort: tcp/1 has one already"},
+        {MINIMAL "ConnectPort = tcp/1 9\nConnectPort = tcp/2 9\n",
+         "bastion.conf:6: ConnectPort: 9 leads to tcp/1 already"},
+        {MINIMAL "ConnectPort = tcp/1 11\nConnectPort = tcp/2 12\nConnectPort = tcp/3 13\n"
+                 "ConnectPort = tcp/4 14\nConnectPort = tcp/5 15\n",
+         "bastion.conf:9: ConnectPort: 4 at most"},
         {MINIMAL "Window = 0\n", "bastion.conf:5: Window: '0' is out of range"},
         {MINIMAL "Transport = tcp\n",
          "bastion.conf:5: Transport: expected udp, tcp-syn or icmp, not 'tcp'"},
         {MINIMAL "Address = here\n", "bastion.conf:5: Address: 'here' is not auto, observed or"},
         {MINIMAL "Address = 127.0.0.1\n", "bastion.conf:5: Address: no door can be opened to"},
+        {MINIMAL "Address = fe80::1\n", "bastion.conf:5: Address: no door can be opened to 'fe80::1', "
+                                        "which is link-local"},
+        {"[Server]\nHost = 224.0.0.1\n", "bastion.conf:2: Host: 224.0.0.1 is no address that a "
+                                          "server can have"},
+        {"[Server]\nHost = 0.0.0.0\n", "bastion.conf:2: Host: 0.0.0.0 is no address"},
+        {"[Server]\nHost = fe80::1%eth0\n", "bastion.conf:2: Host: fe80::1%eth0 is link-local"},
         {MINIMAL "Identity =\n", "bastion.conf:5: Identity: expected the path"},
         {MINIMAL "PresharedKey = short\n", "bastion.conf:5: PresharedKey: not a key"},
         {"[Server]\nHost = two words\n", "bastion.conf:2: Host: 'two words' is not a host name"},
@@ -505,7 +544,7 @@ static void export_again(char text[static BUNDLE_TEXT_SIZE], bool secret)
 
 static void longest_bundle_fits(void **state)
 {
-    char text[1024], again[BUNDLE_TEXT_SIZE], host[SERVER_HOST_SIZE];
+    char text[1200], again[BUNDLE_TEXT_SIZE], host[SERVER_HOST_SIZE];
     struct server *s;
 
     (void)state;
@@ -515,6 +554,8 @@ static void longest_bundle_fits(void **state)
              "[Bundle]\nName=bastion\nHost=%s\nPort=65535\nPublicKey=" SERVER_KEY
              "\nPrivateKey=" SEED "\nTransport=tcp-syn\nPresharedKey=" PRESHARED
              "\nOpen=tcp/65532 tcp/65533 tcp/65534 tcp/65535\nWindow=604799"
+             "\nConnectPort=tcp/65532 65532\nConnectPort=tcp/65533 65533"
+             "\nConnectPort=tcp/65534 65534\nConnectPort=tcp/65535 65535"
              "\nAddress=2001:db8:1111:2222:3333:4444:5555:6666\n", host);
     s = assert_unpacked(text);
     assert_string_equal(s->host, host);
@@ -525,7 +566,7 @@ static void longest_bundle_fits(void **state)
 }
 
 #define ALL_LINES                                                                                  \
-    "Open = tcp/22 udp/53\nWindow = 90s\nAddress = 198.51.100.7\nPresharedKey = " PRESHARED "\n"
+    "Open = tcp/22 udp/53\nConnectPort = tcp/22 2222\nWindow = 90s\nAddress = 198.51.100.7\nPresharedKey = " PRESHARED "\n"
 
 static void what_was_imported_is_exported_whole(void **state)
 {
@@ -768,15 +809,59 @@ static void addresses_are_resolved_without_repeats(void **state)
     struct error why;
 
     (void)state;
-    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_UNSPEC, &why), 1);
+    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_UNSPEC, true, &why), 1);
     assert_string_equal(target_format(&targets[0], text), "192.0.2.7");
     assert_int_equal(ntohs(((struct sockaddr_in *)&targets[0].to)->sin_port), 62201);
-    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET6, &why), 1);
+    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET6, true, &why), 1);
     assert_string_equal(target_format(&targets[0], text), "2001:db8::7");
-    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_INET6, &why), 0);
+    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_INET6, true, &why), 0);
     assert_non_null(strstr(why.text, "no IPv6 address found"));
-    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET, &why), 0);
+    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET, true, &why), 0);
     assert_non_null(strstr(why.text, "no IPv4 address found"));
+}
+
+/* What a wrapper or a resolver makes up is not knocked at. */
+static void addresses_that_no_server_can_have_are_refused(void **state)
+{
+    static const char *const never[] = {"224.0.0.1", "239.1.2.3",       "0.0.0.0", "0.1.2.3",
+                                        "255.255.255.255", "::", "ff02::1", "::ffff:224.0.0.1"};
+    struct target targets[TARGETS_MAX];
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(never); i++) {
+        why.text[0] = '\0';
+        if (target_resolve(targets, never[i], 62201, AF_UNSPEC, true, &why) != 0)
+            fail_msg("%s", never[i]);
+        assert_non_null(strstr(why.text, "no address that a server can have; if it is not what you "
+                                         "gave, a SOCKS wrapper such as proxychains"));
+    }
+    assert_int_equal(target_resolve(targets, "fe80::7%lo", 62201, AF_UNSPEC, true, &why), 0);
+    assert_non_null(strstr(why.text, "fe80::7%lo is link-local, and no server opens a door"));
+}
+
+/* For no literal address is anything looked up. */
+static void towards_a_well_known_nat64_prefix_nothing_is_signed(void **state)
+{
+    static const struct {
+        const char *host;
+        bool signs, may_sign;
+    } some[] = {
+        {"64:ff9b::192.0.2.7", true, false},
+        {"64:ff9b:1:2::7", true, false},
+        {"2001:db8::192.0.2.7", true, true},
+        {"192.0.2.7", true, true},
+        {"64:ff9b::192.0.2.7", false, true}, /* which nobody asks then */
+    };
+    struct target targets[TARGETS_MAX];
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(some); i++) {
+        assert_int_equal(target_resolve(targets, some[i].host, 62201, AF_UNSPEC, some[i].signs,
+                                        &why), 1);
+        assert_int_equal(targets[0].may_sign, some[i].may_sign);
+    }
 }
 
 static void source_is_that_of_the_route(void **state)
@@ -788,7 +873,7 @@ static void source_is_that_of_the_route(void **state)
     int fd;
 
     (void)state;
-    assert_int_equal(target_resolve(targets, "127.0.0.1", 9, AF_UNSPEC, &why), 1);
+    assert_int_equal(target_resolve(targets, "127.0.0.1", 9, AF_UNSPEC, true, &why), 1);
     fd = target_connect(&targets[0], &source, &why);
     assert_true(fd >= 0);
     assert_string_equal(address_format(&source, text), "127.0.0.1");
@@ -809,6 +894,22 @@ static int listen_on_loopback(uint16_t *port)
     return fd;
 }
 
+/* Whatever address it is, also one that no server can have. */
+static struct target target_of(const char *text, uint16_t port)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    struct target target = {.size = sizeof v4, .may_sign = true};
+
+    memcpy(&target.to, &v4, sizeof v4);
+    if (inet_pton(AF_INET, text, &((struct sockaddr_in *)&target.to)->sin_addr) == 1)
+        return target;
+    assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
+    memcpy(&target.to, &v6, sizeof v6);
+    target.size = sizeof v6;
+    return target;
+}
+
 static void assert_arrived(int fd, const struct both_ends *b, const struct sending *s)
 {
     uint8_t datagram[DATAGRAM_MAX + 1], encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE];
@@ -823,29 +924,149 @@ static void assert_arrived(int fd, const struct both_ends *b, const struct sendi
     assert_false(r.has_address); /* loopback is not global */
 }
 
-static void each_target_gets_a_counter_of_its_own(void **state)
+static void resolve_all(struct target *targets, const char *const *hosts, size_t count,
+                        uint16_t port)
 {
-    static const char *const hosts[] = {"127.0.0.1", "255.255.255.255", "127.0.0.1"};
-    struct sending sendings[COUNT_OF(hosts)];
-    struct target targets[TARGETS_MAX + COUNT_OF(hosts)];
+    for (size_t i = 0; i < count; i++)
+        targets[i] = target_of(hosts[i], port);
+}
+
+static void targets_share_a_counter_where_the_knock_is_the_same(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "::1", "255.255.255.255", "127.0.0.1"};
+    struct sending sendings[SENDINGS_MAX];
+    unsigned made;
+    struct target targets[COUNT_OF(hosts)];
     struct both_ends b;
-    struct error why;
     uint16_t port;
     int fd = listen_on_loopback(&port);
 
     (void)state;
     meet(&b, NULL);
-    for (size_t i = 0; i < COUNT_OF(hosts); i++)
-        assert_int_equal(target_resolve(&targets[i], hosts[i], port, AF_UNSPEC, &why), 1);
-    assert_int_equal(send_knocks(sendings, targets, COUNT_OF(hosts), b.knocker, &some_request,
-                                 true), 2);
+    resolve_all(targets, hosts, COUNT_OF(hosts), port);
+    assert_in_range(send_knocks(sendings, &made, targets, COUNT_OF(hosts), b.knocker, &some_request,
+                                true), 2, 3); /* 3 where there is IPv6 */
     assert_arrived(fd, &b, &sendings[0]);
-    assert_arrived(fd, &b, &sendings[2]);
-    assert_false(sendings[1].sent); /* not without SO_BROADCAST */
-    assert_string_equal(sendings[1].why.text, "Permission denied");
-    assert_int_equal(sendings[0].request.counter, some_request.counter + 2);
-    assert_int_equal(sendings[1].request.counter, some_request.counter);
-    assert_int_equal(sendings[2].request.counter, some_request.counter + 1);
+    assert_arrived(fd, &b, &sendings[3]);
+    assert_false(sendings[2].sent); /* not without SO_BROADCAST */
+    assert_string_equal(sendings[2].why.text, "Permission denied: a route of this machine forbids it "
+                        "(ip route get), or it is a broadcast address");
+    assert_int_equal(sendings[0].request.counter, some_request.counter + SENDINGS_MAX - 1);
+    if (sendings[1].sent)
+        assert_int_equal(sendings[1].request.counter, some_request.counter + SENDINGS_MAX - 2);
+    assert_int_equal(sendings[3].request.counter, some_request.counter + SENDINGS_MAX - 1);
+    assert_memory_not_equal(sendings[0].datagram, sendings[3].datagram, NONCE_SIZE);
+    part(&b);
+    close(fd);
+}
+
+static void a_signed_address_is_a_knock_of_its_own(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.1"};
+    struct request asked = some_request;
+    struct sending sendings[SENDINGS_MAX];
+    unsigned made;
+    struct target targets[2];
+    struct both_ends b;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    asked.has_address = true;
+    assert_true(address_parse(&asked.address, "198.51.100.7"));
+    meet(&b, NULL);
+    resolve_all(targets, hosts, 2, port);
+    assert_int_equal(send_knocks(sendings, &made, targets, 2, b.knocker, &asked, false), 2);
+    assert_int_equal(sendings[1].request.counter, sendings[0].request.counter);
+    assert_memory_equal(&sendings[1].request.address, &asked.address, sizeof asked.address);
+    part(&b);
+    close(fd);
+}
+
+static void use_state_in(const char *directory)
+{
+    char path[PATH_MAX];
+
+    assert_non_null(realpath(directory, path));
+    setenv("XDG_STATE_HOME", path, 1);
+}
+
+static void a_knock_is_signed_anew_where_the_source_is_another(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.1"};
+    struct sending sendings[SENDINGS_MAX];
+    unsigned made;
+    struct target targets[2];
+    struct both_ends b;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    use_state_in(".");
+    meet(&b, NULL);
+    resolve_all(targets, hosts, 2, port);
+    assert_int_equal(send_knocks(sendings, &made, targets, 2, b.knocker, &some_request, true), 2);
+    assert_arrived(fd, &b, &sendings[0]);
+    assert_arrived(fd, &b, &sendings[1]);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(address_parse(&sendings[i].source, "192.0.2.1"));
+    assert_int_equal(send_knocks_again(sendings, 2, b.knocker), 2);
+    assert_arrived(fd, &b, &sendings[0]);
+    assert_true(sendings[0].is_new);
+    assert_true(sendings[0].request.counter != some_request.counter + SENDINGS_MAX - 1);
+    assert_int_equal(sendings[0].request.counter, sendings[1].request.counter);
+    part(&b);
+    close(fd);
+}
+
+static void a_knock_that_is_signed_anew_has_a_new_counter(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1"};
+    struct sending sendings[SENDINGS_MAX], *sending = sendings;
+    unsigned made;
+    struct target target;
+    struct both_ends b;
+    uint64_t last;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    use_state_in(".");
+    meet(&b, NULL);
+    resolve_all(&target, hosts, 1, port);
+    assert_int_equal(send_knocks(sendings, &made, &target, 1, b.knocker, &some_request, true), 1);
+    assert_arrived(fd, &b, sending);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(send_knock_anew(sending, b.knocker));
+        assert_arrived(fd, &b, sending);
+        assert_true(counter_last_own(&last));
+        assert_int_equal(sending->request.counter, last);
+    }
+    part(&b);
+    close(fd);
+}
+
+static void without_a_counter_nothing_is_signed_anew(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1"};
+    struct sending sendings[SENDINGS_MAX], *sending = sendings;
+    unsigned made;
+    struct target target;
+    struct both_ends b;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    setenv("XDG_STATE_HOME", "/dev/full", 1);
+    meet(&b, NULL);
+    resolve_all(&target, hosts, 1, port);
+    assert_int_equal(send_knocks(sendings, &made, &target, 1, b.knocker, &some_request, true), 1);
+    assert_arrived(fd, &b, sending);
+    assert_false(send_knock_anew(sending, b.knocker));
+    assert_non_null(strstr(sending->why.text, "/dev/full"));
+    use_state_in(".");
+    assert_int_equal(send_knocks_again(sending, 1, b.knocker), 1);
+    assert_arrived(fd, &b, sending);
     part(&b);
     close(fd);
 }
@@ -853,22 +1074,22 @@ static void each_target_gets_a_counter_of_its_own(void **state)
 static void what_is_sent_again_is_the_same_datagram(void **state)
 {
     static const char *const hosts[] = {"127.0.0.1", "255.255.255.255"};
-    struct target targets[TARGETS_MAX + COUNT_OF(hosts)];
-    struct sending sendings[COUNT_OF(hosts)];
+    struct target targets[COUNT_OF(hosts)];
+    struct sending sendings[SENDINGS_MAX];
+    unsigned made;
     struct both_ends b;
     uint8_t first[DATAGRAM_MAX];
-    struct error why;
     uint16_t port;
     int fd = listen_on_loopback(&port);
 
     (void)state;
     meet(&b, NULL);
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
-        assert_int_equal(target_resolve(&targets[i], hosts[i], port, AF_UNSPEC, &why), 1);
-    assert_int_equal(send_knocks(sendings, targets, 2, b.knocker, &some_request, true), 1);
+        targets[i] = target_of(hosts[i], port);
+    assert_int_equal(send_knocks(sendings, &made, targets, 2, b.knocker, &some_request, true), 1);
     memcpy(first, sendings[0].datagram, sendings[0].size);
     assert_arrived(fd, &b, &sendings[0]);
-    assert_int_equal(send_knocks_again(sendings, 2), 1);
+    assert_int_equal(send_knocks_again(sendings, 2, b.knocker), 1);
     assert_memory_equal(sendings[0].datagram, first, sendings[0].size);
     assert_arrived(fd, &b, &sendings[0]);
     assert_false(sendings[1].sent);
@@ -923,6 +1144,7 @@ int main(void)
         IN_SCRATCH(unusable_identities_are_refused),
         IN_SCRATCH(minimal_server_file_has_defaults),
         IN_SCRATCH(full_server_file_is_read),
+        IN_SCRATCH(a_router_may_map_ports),
         IN_SCRATCH(identity_is_relative_to_the_file),
         IN_SCRATCH(mistakes_are_named_with_file_and_line),
         IN_SCRATCH(missing_server_file_is_told_apart),
@@ -942,8 +1164,14 @@ int main(void)
         IN_SCRATCH(padding_is_drawn_from_the_whole_range),
         IN_SCRATCH(no_two_knocks_share_a_nonce_or_hint),
         cmocka_unit_test(addresses_are_resolved_without_repeats),
+        cmocka_unit_test(addresses_that_no_server_can_have_are_refused),
+        cmocka_unit_test(towards_a_well_known_nat64_prefix_nothing_is_signed),
         cmocka_unit_test(source_is_that_of_the_route),
-        IN_SCRATCH(each_target_gets_a_counter_of_its_own),
+        IN_SCRATCH(targets_share_a_counter_where_the_knock_is_the_same),
+        IN_SCRATCH(a_signed_address_is_a_knock_of_its_own),
+        IN_SCRATCH(a_knock_is_signed_anew_where_the_source_is_another),
+        IN_SCRATCH(a_knock_that_is_signed_anew_has_a_new_counter),
+        IN_SCRATCH(without_a_counter_nothing_is_signed_anew),
         IN_SCRATCH(what_is_sent_again_is_the_same_datagram),
         cmocka_unit_test(paths_follow_the_environment),
     };

@@ -55,6 +55,15 @@ static bool is_denied(int result)
     return result < 0 && errno == EACCES;
 }
 
+static int start(const char *path)
+{
+    char *const argv[] = {strdupa(path), NULL}, *const environment[] = {NULL};
+    pid_t child;
+
+    errno = posix_spawn(&child, path, NULL, NULL, argv, environment);
+    return errno ? -1 : 0;
+}
+
 /* ---- its work ----------------------------------------------------------- */
 
 /* As the C library does for syslog and its name service cache. */
@@ -92,9 +101,19 @@ static void write_its_files(void)
     require(unlinkat(HELPER_FD_RUN, "grants", 0) == 0, 4);
 }
 
+/* With glibc before 2.39, waitpid is what posix_spawn waits with. */
+static void outlive_a_program_that_cannot_be_started(void)
+{
+    siginfo_t ended;
+
+    require(start("/nonexistent") < 0, 1);
+    require(waitid(P_ALL, 0, &ended, WEXITED) < 0 && errno == ECHILD, 2);
+}
+
 static void work_goes_on(void **state)
 {
     (void)state;
+    assert_int_equal(confined(as_helper, outlive_a_program_that_cannot_be_started), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, change_the_firewall), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, write_its_files), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, ask_a_service), CHILD_OK << 8);
@@ -105,15 +124,6 @@ static void work_goes_on(void **state)
 static bool has_landlock(void)
 {
     return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
-}
-
-static int start(const char *path)
-{
-    char *const argv[] = {strdupa(path), NULL}, *const environment[] = {NULL};
-    pid_t child;
-
-    errno = posix_spawn(&child, path, NULL, NULL, argv, environment);
-    return errno ? -1 : 0;
 }
 
 /* All of them root's own, and the permissions would let it. */
@@ -129,16 +139,23 @@ static void reach_for_others(void)
     require(is_denied(unlinkat(HELPER_FD_STATE, "marks", 0)), 8);
     require(is_denied(start("/bin/true")), 9);
     require(is_denied(start("/bin/sh")), 10);
+    /* What portsmith-firewall keeps for boot, and what keeps portsmithd from starting. */
+    require(is_denied(openat(HELPER_FD_STATE, "firewall", O_WRONLY)), 11);
+    require(is_denied(openat(HELPER_FD_STATE, "firewall", O_RDONLY)), 12);
+    require(is_denied(openat(HELPER_FD_STATE, "trial", O_WRONLY | O_CREAT, 0600)), 13);
+    require(is_denied(renameat(HELPER_FD_RUN, "forged", HELPER_FD_STATE, "firewall")), 14);
 }
 
 static void other_files_are_out_of_reach(void **state)
 {
     (void)state;
-    if (!has_landlock()) {
-        print_message("# this kernel has no Landlock: not tested\n");
-        return;
-    }
+    if (!has_landlock())
+        skip();
     scratch_write_text("other", 0600, "x");
+    mkdir("state", 0700);
+    mkdir("run", 0700);
+    scratch_write_text("state/firewall", 0600, "x");
+    scratch_write_text("run/forged", 0600, "y");
     assert_int_equal(confined(as_helper, reach_for_others), CHILD_OK << 8);
 }
 
@@ -150,10 +167,8 @@ static void signal_the_parent(void)
 static void processes_that_it_did_not_start_are_out_of_reach(void **state)
 {
     (void)state;
-    if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6) {
-        print_message("# this kernel's Landlock knows no signals: not tested\n");
-        return;
-    }
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6) /* which knows no signals */
+        skip();
     assert_int_equal(confined(as_helper, signal_the_parent), CHILD_OK << 8);
 }
 

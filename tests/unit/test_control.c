@@ -328,10 +328,15 @@ static void only_canonical_requests_are_such(void **state)
         {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ALL},
         {.verb = CONTROL_RELOAD},
         {.verb = CONTROL_RELEASE},
+        {.verb = CONTROL_REVOKE, .scope = HELPER_SCOPE_PROFILE, .kill = 1, .profile = "ssh"},
     };
     static const struct control_request wrong[] = {
         {.verb = 0},
-        {.verb = CONTROL_RELEASE + 1},
+        {.verb = CONTROL_REVOKE + 1},
+        {.verb = CONTROL_REVOKE, .scope = HELPER_SCOPE_PROFILE, .kill = 1},
+        {.verb = CONTROL_REVOKE, .scope = HELPER_SCOPE_PROFILE, .profile = "ssh"},
+        {.verb = CONTROL_REVOKE, .scope = HELPER_SCOPE_PROFILE, .id = 1, .kill = 1, .profile = "ssh"},
+        {.verb = CONTROL_REVOKE, .scope = HELPER_SCOPE_ALL, .kill = 1},
         {.verb = CONTROL_STATUS, .id = 1},
         {.verb = CONTROL_LIST, .kill = 1},
         {.verb = CONTROL_RELOAD, .profile = "ssh"},

@@ -65,7 +65,7 @@ static void addresses_of_no_host_are_refused(void **state)
 {
     static const char *const texts[] = {
         "127.0.0.1:22", "0.0.0.0:22", "0.1.2.3:22", "224.0.0.1:22", "255.255.255.255:22",
-        "[::1]:22",     "[::]:22",    "[ff02::1]:22",
+        "[::1]:22",     "[::]:22",    "[ff02::1]:22", "[fe80::1]:22",
     };
     struct helper_destination d;
     struct error why;

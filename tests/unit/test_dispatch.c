@@ -29,6 +29,7 @@ static struct {
     struct xtables xtables;
     struct firewall firewall;
     struct flows flows;
+    struct news news;
     struct marks marks;
     struct grants grants;
     struct dispatch dispatch;
@@ -36,6 +37,8 @@ static struct {
     int directory;
     uint32_t serial;
 } world;
+
+static struct error why;
 
 /* ---- before and after --------------------------------------------------- */
 
@@ -61,7 +64,6 @@ static void make_policy(void)
     static struct service services[2];
     static struct prefix prefixes[2];
     struct helper_profile *p;
-    struct error why;
 
     memset(&world.policy, 0, sizeof world.policy);
     memset(world.entries, 0, sizeof world.entries);
@@ -115,12 +117,11 @@ static uint64_t an_hour_ago(void)
 static bool open_marks(void)
 {
     static uint8_t key_ids[PEOPLE][KEY_ID_SIZE];
-    struct error why;
 
     for (size_t i = 0; i < PEOPLE; i++)
         memcpy(key_ids[i], world.people[i].key_id, KEY_ID_SIZE);
     return helper_marks_open(&world.marks, world.directory, key_ids[0], sizeof *key_ids, PEOPLE,
-                             an_hour_ago(), &why);
+                             an_hour_ago(), (uint64_t)SKEW * USEC_PER_SEC, &why);
 }
 
 /* A program built this minute lets new marks start now; these are to start an
@@ -137,32 +138,33 @@ static bool open_old_marks(void)
 
 static int start_world(void **state)
 {
-    struct error why;
-
     (void)state;
+    if (netspace_renew() != 0)
+        return -1;
     make_policy();
     unlink("marks");
     world.directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     world.sniffer = -1;
     world.dispatch = (struct dispatch){.policy = &world.policy, .marks = &world.marks,
                                        .grants = &world.grants, .firewall = &world.firewall,
-                                       .flows = &world.flows, .sniffer = -1};
+                                       .flows = &world.flows, .news = &world.news,
+                                       .sniffer = -1};
     connect_sniffer();
     helper_flows_open(&world.flows);
+    world.news = (struct news){.fd = -1};
     helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables,
                          &(struct set){.fd = -1});
-    return open_old_marks() &&
-                   helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
-                   helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&
-                   helper_firewall_establish(&world.firewall, IPV6, &world.grants, &why)
-               ? 0
-               : -1;
+    if (open_old_marks() &&
+        helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
+        helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&
+        helper_firewall_establish(&world.firewall, IPV6, &world.grants, &why))
+        return 0;
+    fprintf(stderr, "%s\n", why.text);
+    return -1;
 }
 
 static int end_world(void **state)
 {
-    struct error why;
-
     (void)state;
     close(world.sniffer);
     close(world.dispatch.sniffer);
@@ -171,20 +173,21 @@ static int end_world(void **state)
     helper_firewall_close(&world.firewall);
     helper_marks_close(&world.marks);
     helper_grants_free(&world.grants);
-    return helper_firewall_release(BACKEND_NFT, &why) ? 0 : -1;
+    return 0;
 }
 
 static int enter_all(void **state)
 {
-    struct error why;
-
     if (sodium_init() < 0 || netspace_enter(state) != 0)
         return -1;
     for (uint32_t i = 0; i < PEOPLE; i++)
         person_make(&world.people[i], i + 1);
     randombytes_buf(world.server_public, KEY_SIZE);
     log_open("test", true, false);
-    return helper_probe(&world.xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE ? 0 : -1;
+    if (helper_probe(&world.xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE)
+        return 0;
+    fprintf(stderr, "%s\n", why.text);
+    return -1;
 }
 
 /* ---- asking ------------------------------------------------------------- */
@@ -661,7 +664,7 @@ static void a_replay_is_refused(void **state)
     assert_int_equal(world.grants.count, 1);
     /* After a restart, too. */
     helper_marks_close(&world.marks);
-    assert_true(open_marks());
+    assert_done(open_marks(), why);
     assert_int_equal(ask(&m), VERDICT_REPEATED);
     assert_int_equal(count_rules("iptables-nft", "198.51.100.1"), 0);
 }
@@ -704,11 +707,33 @@ static void a_wrong_clock_spends_nothing(void **state)
 
     (void)state;
     assert_int_equal(ask_for(ALICE, &ahead), VERDICT_AHEAD);
-    assert_false(is_spent(ALICE, ahead.counter));
+    assert_false(is_spent(ALICE, ahead.counter - 1)); /* it alone never counts */
+    assert_false(is_spent(ALICE, ahead.counter + 1));
     assert_int_equal(ask_for(ALICE, &behind), VERDICT_BEHIND);
     assert_false(is_spent(ALICE, behind.counter));
     check_untouched();
     assert_int_equal(ask_for(ALICE, &right), VERDICT_OPENED);
+}
+
+/* Whoever recorded it has nothing: it does not count once it is timely, nor after a
+ * restart. Her own next knock counts at once. */
+static void one_ahead_of_the_clock_never_counts(void **state)
+{
+    struct request ahead = open_request(now() + (uint64_t)(SKEW + 1) * USEC_PER_SEC);
+    struct request right = open_service(now(), "tcp/22");
+    struct helper_request m = message_of(ALICE, &ahead);
+
+    (void)state;
+    assert_int_equal(ask(&m), VERDICT_AHEAD);
+    assert_int_equal(ask_for(ALICE, &right), VERDICT_OPENED);
+    helper_marks_close(&world.marks);
+    assert_done(open_marks(), why);
+    world.policy.setup.max_skew = 2 * SKEW; /* as if time had passed */
+    m.observed = address_of("198.51.100.1");
+    assert_int_equal(ask(&m), VERDICT_REPEATED);
+    assert_int_equal(count_rules("iptables-nft", "198.51.100.1"), 0);
+    ahead.counter++;
+    assert_int_equal(ask_for(ALICE, &ahead), VERDICT_OPENED);
 }
 
 static void within_the_skew_all_is_well(void **state)
@@ -810,6 +835,57 @@ static void a_signed_address_counts_whatever_was_observed(void **state)
     assert_int_equal(ask_for(BOB, &r), VERDICT_OPENED);
     assert_int_equal(count_rules("ip6tables-nft", "2001:db8::9/128"), 2);
     assert_int_equal(rules(), 2);
+    assert_int_equal(world.grants.items[0].signed_address, GRANT_SIGNED_ELSEWHERE);
+}
+
+/* The last knock that signed tells, and one that did not tells nothing. */
+static void a_grant_knows_whether_its_knock_came_from_elsewhere(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request m;
+
+    (void)state;
+    r.has_address = true;
+    r.address = address_of("198.51.100.1");
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(world.grants.items[0].signed_address, GRANT_SIGNED_ELSEWHERE);
+    r = open_service(now(), "tcp/22");
+    m = message_of(ALICE, &r);
+    m.observed = address_of("198.51.100.1");
+    assert_int_equal(ask(&m), VERDICT_EXTENDED);
+    assert_int_equal(world.grants.items[0].signed_address, GRANT_SIGNED_ELSEWHERE);
+    r.counter = now();
+    r.has_address = true;
+    r.address = address_of("198.51.100.1");
+    m = message_of(ALICE, &r);
+    m.observed = r.address;
+    assert_int_equal(ask(&m), VERDICT_EXTENDED);
+    assert_int_equal(world.grants.items[0].signed_address, GRANT_SIGNED);
+}
+
+/* On every link there can be a host that has it. */
+static void no_door_is_opened_to_a_link_local_address(void **state)
+{
+    static const char *const addresses[] = {"fe80::1", "febf::1"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+        struct request r = open_service(now(), "tcp/22");
+        struct helper_request m = message_of(ALICE, &r);
+
+        m.observed = address_of(addresses[i]);
+        assert_int_equal(ask(&m), VERDICT_ADDRESS_DENIED);
+        r.counter = now();
+        r.has_address = true;
+        r.address = address_of(addresses[i]);
+        assert_int_equal(ask_for(ALICE, &r), VERDICT_ADDRESS_DENIED);
+        r.counter = now(); /* but who signs another one gets that */
+        r.address = address_of("198.51.100.1");
+        m = message_of(ALICE, &r);
+        m.observed = address_of(addresses[i]);
+        assert_int_equal(ask(&m), i == 0 ? VERDICT_OPENED : VERDICT_EXTENDED);
+    }
+    assert_int_equal(world.grants.count, 1);
 }
 
 static void too_many_grants_are_refused(void **state)
@@ -937,7 +1013,7 @@ static void closing_takes_away_what_is_named(void **state)
 
 static void closing_nothing_says_so(void **state)
 {
-    struct request r = open_request(now()), shut = {.action = ACTION_CLOSE, .counter = now() + 1};
+    struct request shut = {.action = ACTION_CLOSE, .counter = now()}, r = open_request(now() + 1);
 
     (void)state;
     assert_int_equal(ask_for(ALICE, &shut), VERDICT_NOTHING_TO_CLOSE);
@@ -960,6 +1036,150 @@ static void opened_and_closed_in_one_batch_is_closed(void **state)
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_OPENED);
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_CLOSED);
     check_untouched();
+}
+
+/* ---- in which order they were made -------------------------------------- */
+
+static struct request close_service(uint64_t counter, const char *service)
+{
+    struct request r = open_service(counter, service);
+
+    r.action = ACTION_CLOSE;
+    return r;
+}
+
+/* As a helper that is replaced: the next one has what the files say. */
+static void start_again(void)
+{
+    helper_marks_close(&world.marks);
+    assert_done(open_marks(), why);
+    helper_grants_free(&world.grants);
+    assert_done(helper_grants_create(&world.grants, world.directory, CAPACITY, &why), why);
+    helper_grants_load(&world.grants, clock_boot_ns());
+}
+
+static void an_older_open_does_not_undo_a_close(void **state)
+{
+    uint64_t counter = now();
+    struct request held = open_service(counter, "tcp/22"), r = open_service(counter + 2, "tcp/22");
+    struct request shut = close_service(counter + 3, "tcp/22");
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
+    check_denied(ALICE, &held, VERDICT_OVERTAKEN);
+    start_again();
+    held.counter = counter + 1;
+    check_denied(ALICE, &held, VERDICT_OVERTAKEN);
+    r.counter = counter + 4;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    held.counter = counter + 1;
+    assert_int_equal(ask_for(DAVE, &held), VERDICT_OPENED); /* another client's close */
+}
+
+/* Nor does one that closed nothing, or came in the same batch. */
+static void an_older_open_in_one_batch_does_not_undo_a_close(void **state)
+{
+    struct request held = open_request(now()), shut = {.action = ACTION_CLOSE,
+                                                       .counter = held.counter + 1};
+    struct helper_request first = message_of(ALICE, &shut), second = message_of(ALICE, &held);
+    struct helper_reply reply;
+
+    (void)state;
+    pass(&first);
+    pass(&second);
+    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_true(read_reply(&reply) && reply.verdict == VERDICT_NOTHING_TO_CLOSE);
+    assert_true(read_reply(&reply) && reply.verdict == VERDICT_OVERTAKEN);
+    check_untouched();
+}
+
+static void an_older_close_leaves_what_a_newer_knock_opened(void **state)
+{
+    uint64_t counter = now();
+    struct request held = close_service(counter, "tcp/22");
+    struct request r = open_service(counter + 2, "tcp/22");
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &held), VERDICT_OVERTAKEN);
+    assert_int_equal(rules(), 2);
+    start_again();
+    held.counter = counter + 1;
+    assert_int_equal(ask_for(ALICE, &held), VERDICT_OVERTAKEN);
+    assert_int_equal(rules(), 2);
+    held.counter = counter + 3;
+    assert_int_equal(ask_for(ALICE, &held), VERDICT_CLOSED);
+    assert_int_equal(rules(), 0);
+}
+
+/* It is the newest of the knocks that set it, in whatever order they came. */
+static void an_older_close_leaves_what_a_newer_knock_extended(void **state)
+{
+    uint64_t counter = now();
+    struct request r = open_service(counter, "tcp/22");
+    struct request held = close_service(counter + 2, "tcp/22");
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    r.counter = counter + 3;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_EXTENDED);
+    r.counter = counter + 1;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_EXTENDED);
+    assert_int_equal(ask_for(ALICE, &held), VERDICT_OVERTAKEN);
+    assert_int_equal(rules(), 2);
+}
+
+static void an_older_close_takes_what_is_older_still(void **state)
+{
+    uint64_t counter = now();
+    struct request r = open_service(counter, "tcp/22"), newer = open_service(counter + 2, "tcp/80");
+    struct request held = {.action = ACTION_CLOSE, .counter = counter + 1};
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &newer), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &held), VERDICT_CLOSED);
+    assert_int_equal(count_rules("iptables-nft", "dport 22"), 0);
+    assert_int_equal(count_rules("iptables-nft", "dport 80"), 2);
+}
+
+/* Else one with a clock ahead would shut its client out until then. */
+static void without_skew_a_close_ahead_of_the_clock_is_not_kept(void **state)
+{
+    struct request r = open_service(now(), "tcp/22"), shut = close_service(UINT64_MAX, "tcp/22");
+
+    (void)state;
+    world.policy.setup.skew_checked = 0;
+    world.marks.skew = UINT64_MAX;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
+    assert_int_equal(rules(), 0);
+    r.counter = now();
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    shut.counter = now();
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
+    r.counter = shut.counter - 1;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OVERTAKEN);
+}
+
+/* Nor an open: with her clock right again, she can close what she opened. */
+static void without_skew_an_open_ahead_of_the_clock_is_not_kept(void **state)
+{
+    uint64_t counter = now();
+    struct request r = open_service(UINT64_MAX, "tcp/22"), shut = close_service(counter, "tcp/22");
+
+    (void)state;
+    world.policy.setup.skew_checked = 0;
+    world.marks.skew = UINT64_MAX;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
+    r.counter = counter + 2;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    r.counter = UINT64_MAX - 1;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_EXTENDED);
+    shut.counter = counter + 1;
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_OVERTAKEN);
 }
 
 /* ---- batches ------------------------------------------------------------ */
@@ -1006,7 +1226,7 @@ static void a_batch_is_served_at_once(void **state)
     assert_int_equal(rules(), 2 * (BATCH_MAX + 1));
     /* All of them durably. */
     helper_marks_close(&world.marks);
-    assert_true(open_marks());
+    assert_done(open_marks(), why);
     for (size_t i = 0; i <= BATCH_MAX; i++)
         assert_true(is_spent(ALICE, counter + i));
 }
@@ -1087,11 +1307,10 @@ static void stored_grants_follow_the_table(void **state)
 {
     struct request r = open_service(now(), "tcp/22");
     struct grants again;
-    struct error why;
 
     (void)state;
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
-    assert_true(helper_grants_create(&again, world.directory, CAPACITY, &why));
+    assert_done(helper_grants_create(&again, world.directory, CAPACITY, &why), why);
     helper_grants_load(&again, clock_boot_ns());
     assert_int_equal(again.count, 1);
     helper_grants_free(&again);
@@ -1103,11 +1322,10 @@ static void many_rules_are_told_of(void **state)
     enum { MANY = 200 };
     struct service service = service_of("tcp/22");
     struct request r = open_service(now(), "tcp/22");
-    struct error why;
 
     (void)state;
     helper_grants_free(&world.grants);
-    assert_true(helper_grants_create(&world.grants, world.directory, MANY + 1, &why));
+    assert_done(helper_grants_create(&world.grants, world.directory, MANY + 1, &why), why);
     for (int i = 1; i < MANY; i++) {
         struct address address = address_from_ipv4((uint8_t[]){10, 0, 0, (uint8_t)i});
 
@@ -1236,14 +1454,13 @@ static void check_it_is_at(const char *address)
 {
     struct address expected = address_of(address);
     struct grants stored;
-    struct error why;
 
     assert_int_equal(world.grants.count, 1);
     assert_true(address_equal(&world.grants.items[0].address, &expected));
     assert_int_equal(rules(), 2);
     assert_int_equal(count_rules(address_is_ipv4(&expected) ? "iptables-nft" : "ip6tables-nft",
                                  address), 2);
-    assert_true(helper_grants_create(&stored, world.directory, CAPACITY, &why));
+    assert_done(helper_grants_create(&stored, world.directory, CAPACITY, &why), why);
     helper_grants_load(&stored, clock_boot_ns());
     assert_int_equal(stored.count, 1);
     assert_true(address_equal(&stored.items[0].address, &expected));
@@ -1344,8 +1561,6 @@ static void a_move_that_fails_leaves_none(void **state)
     (void)state;
     let_dave_roam();
     for (size_t i = 0; i < COUNT_OF(places); i++) {
-        struct error why;
-
         assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
         replace_programs("#!/bin/sh\nexit 1\n");
         assert_int_equal(ask_from(places[i]), VERDICT_FIREWALL_FAILED);
@@ -1355,7 +1570,7 @@ static void a_move_that_fails_leaves_none(void **state)
         helper_grants_load(&world.grants, clock_boot_ns());
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules("ip6tables-nft", ""), 0);
-        assert_true(helper_firewall_rewrite(&world.firewall, IPV4, &world.grants, &why));
+        assert_done(helper_firewall_rewrite(&world.firewall, IPV4, &world.grants, &why), why);
         assert_int_equal(rules(), 0);
     }
 }
@@ -1374,6 +1589,73 @@ static void there_are_never_two(void **state)
     assert_int_equal(world.grants.count, 0);
     assert_int_equal(count_rules("iptables-nft", ""), 0);
     assert_true(world.firewall.unsure[IPV6]);
+}
+
+/* ---- the log ------------------------------------------------------------ */
+
+/* Lines in the file that have all of `first` and then `second`. */
+static unsigned lines_with(const char *file, const char *first, const char *second)
+{
+    FILE *in = fopen(file, "r");
+    char line[1300];
+    unsigned count = 0;
+
+    assert_non_null(in);
+    while (fgets(line, sizeof line, in)) {
+        const char *found = strstr(line, first);
+
+        count += found && strstr(found, second);
+    }
+    fclose(in);
+    return count;
+}
+
+/* Standard error goes to a file; how to put it back. */
+static int write_log_to(const char *file)
+{
+    int before = dup(STDERR_FILENO), fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    assert_true(before >= 0 && fd >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    close(fd);
+    return before;
+}
+
+static void put_log_back(int before)
+{
+    dup2(before, STDERR_FILENO);
+    close(before);
+}
+
+/* Both of its lines for a knock, with a trace, are of its share. */
+static void one_that_knocks_too_often_hides_no_other(void **state)
+{
+    enum { KNOCKS = 100 };
+    const uint64_t start = now();
+    struct request others = open_service(start, "tcp/22");
+    char alice[64], dave[64];
+    int before;
+
+    (void)state;
+    snprintf(alice, sizeof alice, ": %s: ", profile_of(ALICE)->name);
+    snprintf(dave, sizeof dave, ": %s: ", profile_of(DAVE)->name);
+    world.dispatch.trace.on = true;
+    before = write_log_to("said");
+    for (unsigned i = 0; i < KNOCKS; i++) {
+        struct request r = open_service(start + i, "tcp/22");
+
+        ask_for(ALICE, &r);
+    }
+    ask_for(DAVE, &others);
+    helper_lines_sum_up(&world.dispatch.lines, &world.policy, INT64_MAX);
+    put_log_back(before);
+    assert_int_equal(world.dispatch.verdicts[VERDICT_OPENED], 2);
+    assert_int_equal(world.dispatch.verdicts[VERDICT_EXTENDED], KNOCKS - 1);
+    assert_int_equal(lines_with("said", alice, "opened") + lines_with("said", alice, "extended") +
+                         lines_with("said", alice, "trace"), SUCCESSES_LOGGED);
+    assert_int_equal(lines_with("said", alice, "140 more lines about its grants were not logged"),
+                     1);
+    assert_int_equal(lines_with("said", dave, "opened tcp/22"), 1);
+    assert_int_equal(lines_with("said", dave, "trace"), 1);
 }
 
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, start_world, end_world)
@@ -1401,6 +1683,7 @@ int main(void)
         IN_WORLD(a_replay_in_one_batch_is_refused),
         IN_WORLD(knocks_may_overtake_each_other),
         IN_WORLD(a_wrong_clock_spends_nothing),
+        IN_WORLD(one_ahead_of_the_clock_never_counts),
         IN_WORLD(within_the_skew_all_is_well),
         IN_WORLD(without_skew_any_time_is_well),
         IN_WORLD(an_expired_profile_is_refused),
@@ -1408,6 +1691,8 @@ int main(void)
         IN_WORLD(services_beyond_the_profile_are_refused),
         IN_WORLD(addresses_beyond_the_profile_are_refused),
         IN_WORLD(a_signed_address_counts_whatever_was_observed),
+        IN_WORLD(a_grant_knows_whether_its_knock_came_from_elsewhere),
+        IN_WORLD(no_door_is_opened_to_a_link_local_address),
         IN_WORLD(too_many_grants_are_refused),
         IN_WORLD(a_grant_counts_once),
         IN_WORLD(a_full_table_refuses),
@@ -1417,6 +1702,13 @@ int main(void)
         IN_WORLD(closing_takes_away_what_is_named),
         IN_WORLD(closing_nothing_says_so),
         IN_WORLD(opened_and_closed_in_one_batch_is_closed),
+        IN_WORLD(an_older_open_does_not_undo_a_close),
+        IN_WORLD(an_older_open_in_one_batch_does_not_undo_a_close),
+        IN_WORLD(an_older_close_leaves_what_a_newer_knock_opened),
+        IN_WORLD(an_older_close_leaves_what_a_newer_knock_extended),
+        IN_WORLD(an_older_close_takes_what_is_older_still),
+        IN_WORLD(without_skew_a_close_ahead_of_the_clock_is_not_kept),
+        IN_WORLD(without_skew_an_open_ahead_of_the_clock_is_not_kept),
         IN_WORLD(a_batch_is_served_at_once),
         IN_WORLD(nothing_waiting_is_fine),
         IN_WORLD(replies_tell_the_mark),
@@ -1435,6 +1727,7 @@ int main(void)
         IN_WORLD(a_move_leaves_the_others_alone),
         IN_WORLD(a_move_that_fails_leaves_none),
         IN_WORLD(there_are_never_two),
+        IN_WORLD(one_that_knocks_too_often_hides_no_other),
     };
 
     signal(SIGXFSZ, SIG_IGN);

@@ -34,19 +34,35 @@ static int bind_at(const char *address, int type, uint16_t *port)
 static struct sending sent_to(const char *address, uint16_t port)
 {
     struct sockaddr_in to = place_of(address, port);
-    struct sending s = {.sent = true, .size = DATAGRAM_MIN, .target.size = sizeof to};
+    struct sending s = {.sent = true, .size = DATAGRAM_MIN, .target.size = sizeof to,
+                        .request.action = ACTION_OPEN};
 
     memset(s.datagram, 'k', sizeof s.datagram);
     memcpy(&s.target.to, &to, sizeof to);
+    assert_true(address_parse(&s.source, "127.0.0.1"));
     return s;
+}
+
+/* What is signed with it opens nothing; nobody here looks. */
+static const struct knocker knocker = {.transport = TRANSPORT_UDP};
+
+static const struct sending *told[8];
+static unsigned told_count;
+
+static void note_told(const struct sending *s)
+{
+    assert_in_range(told_count, 0, 7);
+    told[told_count++] = s;
 }
 
 static int enter(struct sending *sendings, unsigned count, uint16_t port, uint32_t seconds,
                  int *error)
 {
     struct service service = {IPPROTO_TCP, port};
-    struct door door = {sendings, count, &service, 1};
+    struct door door = {.sendings = sendings, .count = count, .services = &service,
+                        .service_count = 1, .knocker = &knocker, .tell = note_told};
 
+    told_count = 0;
     return door_enter(&door, seconds, error);
 }
 
@@ -130,6 +146,49 @@ static void a_refusal_is_tried_again_and_so_is_the_knock(void **state)
     close(fds[1]);
 }
 
+/* Begins to listen when a knock comes that is not the first one. */
+static void *listen_when_knocked_anew(void *argument)
+{
+    const int *fds = argument; /* knocks, listener */
+    uint8_t datagram[DATAGRAM_MAX];
+
+    while (recv(fds[0], datagram, sizeof datagram, 0) > 0)
+        if (memcmp(datagram, "kkkk", 4) != 0) {
+            listen(fds[1], 5);
+            break;
+        }
+    return NULL;
+}
+
+static void a_door_that_stays_shut_is_knocked_anew_at_one_address_after_the_other(void **state)
+{
+    uint16_t knock_port = 0, port = 0;
+    int fds[2] = {bind_at("127.0.0.2", SOCK_DGRAM, &knock_port),
+                  bind_at("127.0.0.2", SOCK_STREAM, &port)};
+    struct sending sendings[] = {sent_to("127.0.0.1", knock_port),
+                                 sent_to("127.0.0.2", knock_port)};
+    uint8_t datagram[DATAGRAM_MAX];
+    pthread_t thread;
+    int error, first = bind_at("127.0.0.1", SOCK_DGRAM, &knock_port);
+    unsigned old = 0, new = 0;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, listen_when_knocked_anew, fds), 0);
+    assert_int_equal(last_byte_of_peer(enter(sendings, 2, port, 60, &error)), 2);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(told_count, 2);
+    assert_ptr_equal(told[0], &sendings[0]);
+    assert_ptr_equal(told[1], &sendings[1]);
+    assert_true(sendings[0].request.counter < sendings[1].request.counter);
+    while (recv(first, datagram, sizeof datagram, MSG_DONTWAIT) > 0)
+        *(memcmp(datagram, "kkkk", 4) == 0 ? &old : &new) += 1;
+    assert_in_range(old, 1, 3); /* after 0.3, 0.9 and 2.1 s, unless the machine is busy */
+    assert_in_range(new, 1, 4);
+    close(first);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 /* A listener whose queue is full answers nothing, as a port that is shut. */
 static int make_silent(const char *address, uint16_t *port, int *filler)
 {
@@ -206,12 +265,23 @@ static void addresses_without_a_way_leave_their_time_to_the_next(void **state)
     close(listener);
 }
 
+static int home_enter(void **state)
+{
+    int status = scratch_enter(state);
+
+    setenv("XDG_STATE_HOME", *state, 1);
+    return status;
+}
+
+#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, home_enter, scratch_leave)
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_open_port_is_connected_to),
         cmocka_unit_test(refusal_is_told),
         cmocka_unit_test(a_refusal_is_tried_again_and_so_is_the_knock),
+        IN_SCRATCH(a_door_that_stays_shut_is_knocked_anew_at_one_address_after_the_other),
         cmocka_unit_test(silence_is_told),
         cmocka_unit_test(of_two_addresses_the_one_that_answers_is_taken),
         cmocka_unit_test(an_address_that_was_not_knocked_is_not_tried),

@@ -52,6 +52,21 @@ static void modes_must_be_as_tight_as_asked(void **state)
 
 static void other_peoples_files_are_refused(void **state)
 {
+    /* What a user is told, who can neither chmod nor chown them. */
+    struct {
+        const char *path;
+        enum file_trust trust;
+        const char *text;
+        struct error why;
+    } said[] = {
+        {"roots", FILE_SECRET, "roots: mode 0644 is too open, and it is root's; take a copy that is "
+                               "yours, and run chmod 600 on that", {""}},
+        {"loose", FILE_CONFIGURATION, "loose: mode 0666 is too open; as root, run: chmod go-w loose",
+         {""}},
+        {"others", FILE_CONFIGURATION, "others: belongs to user 12345, but must belong to you or "
+                                       "root; run this as that user, or take a copy that belongs to "
+                                       "you or root", {""}},
+    };
     struct error why;
     int own, roots;
 
@@ -61,14 +76,27 @@ static void other_peoples_files_are_refused(void **state)
     scratch_write_text("file", 0600, "x");
     assert_int_equal(chown("file", 65534, 65534), 0);
     assert_int_equal(file_open("file", FILE_SECRET, &why), -1);
-    assert_non_null(strstr(why.text, "belongs to user 65534"));
+    assert_non_null(strstr(why.text, "belongs to user 65534, but must belong to root; run this as "
+                                     "that user, or, if root alone is to use it, run: chown root "
+                                     "file"));
+    own = open("file", O_RDONLY);
+    assert_false(file_check(own, FILE_STANDARD_INPUT, FILE_SECRET, &why));
+    assert_non_null(strstr(why.text, "or take a copy that belongs to root"));
+    close(own);
     /* Their owner may open them, and root's files are as good as one's own. */
     scratch_write_text("roots", 0644, "x");
+    scratch_write_text("loose", 0666, "x");
+    scratch_write_text("others", 0644, "x");
+    assert_int_equal(chown("others", 12345, 12345), 0);
     assert_int_equal(chmod(".", 0755), 0);
     assert_int_equal(seteuid(65534), 0);
     own = file_open("file", FILE_SECRET, &why);
     roots = file_open("roots", FILE_CONFIGURATION, &why);
+    for (size_t i = 0; i < COUNT_OF(said); i++)
+        assert_int_equal(file_open(said[i].path, said[i].trust, &said[i].why), -1);
     assert_int_equal(seteuid(0), 0);
+    for (size_t i = 0; i < COUNT_OF(said); i++)
+        assert_string_equal(said[i].why.text, said[i].text);
     assert_true(own >= 0 && roots >= 0);
     close(own);
     close(roots);
@@ -76,7 +104,8 @@ static void other_peoples_files_are_refused(void **state)
 
 static void what_may_not_be_opened_is_told(void **state)
 {
-    struct error why;
+    struct error why, create, directory;
+    bool made;
     int fd;
 
     (void)state;
@@ -86,10 +115,18 @@ static void what_may_not_be_opened_is_told(void **state)
     assert_int_equal(chmod(".", 0755), 0);
     assert_int_equal(seteuid(65534), 0);
     fd = file_open("file", FILE_SECRET, &why);
+    made = file_create("new", 0600, "x", 1, &create) ||
+           file_make_directory("directory", 0700, &directory);
     assert_int_equal(seteuid(0), 0);
     assert_int_equal(fd, -1);
-    assert_string_equal(why.text, "file: Permission denied; make it, and the directories above, "
-                                  "accessible to you");
+    assert_false(made);
+    assert_string_equal(create.text, "new: Permission denied; run this as the user whose directory "
+                                     "that is");
+    assert_string_equal(directory.text, "directory: Permission denied; run this as the user whose "
+                                        "directory that is");
+    assert_string_equal(why.text, "file: Permission denied; run this as the user whose file it is; "
+                                  "if you are, make it, and the directories above, accessible to "
+                                  "you");
 }
 
 static void only_regular_files_are_opened(void **state)
@@ -125,7 +162,7 @@ static void reading_stops_at_the_size_given(void **state)
     assert_int_equal(file_read("file", FILE_SECRET, buffer, 8, &why), 8);
     assert_memory_equal(buffer, "12345678", 8);
     assert_int_equal(file_read("file", FILE_SECRET, buffer, 7, &why), -1);
-    assert_non_null(strstr(why.text, "larger than expected"));
+    assert_non_null(strstr(why.text, "more than the 7 bytes"));
     scratch_write_text("file", 0600, "");
     assert_int_equal(file_read("file", FILE_SECRET, buffer, 8, &why), 0);
 }
@@ -180,6 +217,41 @@ static void limit_files_to(rlim_t size)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
     limit.rlim_cur = size;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void putting_leaves_the_new_file_and_nothing_else(void **state)
+{
+    char long_path[PATH_MAX];
+    struct error why;
+
+    (void)state;
+    assert_true(file_put("put", 0600, "one", 3, &why));
+    scratch_write_text("put.new", 0644, "left over");
+    assert_true(file_put("put", 0600, "two", 3, &why));
+    assert_content("put", "two");
+    assert_mode("put", 0600);
+    assert_int_equal(access("put.new", F_OK), -1);
+    assert_false(file_put("nowhere/put", 0600, "one", 3, &why));
+    assert_int_equal(mkdir("taken", 0700), 0);
+    assert_false(file_put("taken", 0600, "one", 3, &why));
+    assert_int_equal(access("taken.new", F_OK), -1);
+    memset(long_path, 'x', sizeof long_path - 1);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_false(file_put(long_path, 0600, "one", 3, &why));
+}
+
+static void removing_what_is_not_there_is_no_error(void **state)
+{
+    struct error why;
+
+    (void)state;
+    scratch_write_text("remove", 0600, "x");
+    assert_true(file_remove("remove", &why));
+    assert_int_equal(access("remove", F_OK), -1);
+    assert_true(file_remove("remove", &why));
+    assert_int_equal(mkdir("stays", 0700), 0);
+    assert_false(file_remove("stays", &why));
+    assert_non_null(strstr(why.text, "stays: "));
 }
 
 /* As on a full disk. */
@@ -258,6 +330,8 @@ int main(void)
         cmocka_unit_test(reading_stops_at_the_size_given),
         cmocka_unit_test(creating_never_touches_what_is_there),
         cmocka_unit_test(replacing_leaves_one_whole_file),
+        cmocka_unit_test(putting_leaves_the_new_file_and_nothing_else),
+        cmocka_unit_test(removing_what_is_not_there_is_no_error),
         cmocka_unit_test(what_cannot_be_written_whole_is_not_left_behind),
         cmocka_unit_test(a_failed_read_is_told),
         cmocka_unit_test(a_name_too_long_is_an_error),

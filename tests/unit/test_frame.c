@@ -63,14 +63,17 @@ static void every_link_type_is_known(void **state)
     assert_int_equal(frame_link_of(-1), LINK_UNKNOWN);
 }
 
-static void check_source(const struct frame *frame, bool ipv6)
+static void check_addresses(const struct frame *frame, bool ipv6)
 {
-    struct address ipv4 = address_from_ipv4(recipe_ipv4_source);
+    struct address from = address_from_ipv4(recipe_ipv4_source);
+    struct address to = address_from_ipv4(recipe_ipv4_destination);
 
-    if (ipv6)
-        assert_memory_equal(frame->source.bytes, recipe_ipv6_source, 16);
-    else
-        assert_true(address_equal(&frame->source, &ipv4));
+    if (ipv6) {
+        memcpy(from.bytes, recipe_ipv6_source, 16);
+        memcpy(to.bytes, recipe_ipv6_destination, 16);
+    }
+    assert_true(address_equal(&frame->source, &from));
+    assert_true(address_equal(&frame->destination, &to));
 }
 
 static void whole_frames_decode(void **state)
@@ -84,7 +87,7 @@ static void whole_frames_decode(void **state)
 
         if (!decode_exactly(&frame, recipe->datalink, bytes, size))
             fail_msg("not decoded: %s", recipe->name);
-        check_source(&frame, recipe->ipv6);
+        check_addresses(&frame, recipe->ipv6);
         assert_int_equal(frame.transport, recipe->transport);
         assert_int_equal(frame.port, recipe->transport == TRANSPORT_ICMP ? 0 : KNOCK_PORT);
         assert_int_equal(frame.size, recipe->payload ? recipe->payload : DATAGRAM_MIN);

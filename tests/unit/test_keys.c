@@ -86,7 +86,12 @@ static void bad_key_files_are_refused_with_their_name(void **state)
         {good, 0620, "chmod 600 bad.key"},
         {"", 0600, "bad.key:1: not a key"},
         {"AAAA=\n", 0600, "bad.key:1: not a key"},
-        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n", 0600, "larger than expected"},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n", 0600, "one line of 44"},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\r", 0600, "one line of 44"},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nand more than that",
+         0600, "bad.key:1: not a key: expected one line of 44"},
+        {"\xef\xbb\xbf\xef\xbb\xbf" "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 0600,
+         "one line of 44"},
         {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=x", 0600, "bad.key:1: not a key"},
     };
     uint8_t key[KEY_SIZE];
@@ -99,8 +104,29 @@ static void bad_key_files_are_refused_with_their_name(void **state)
         if (!strstr(why.text, files[i].says))
             fail_msg("said '%s', not '%s'", why.text, files[i].says);
     }
-    scratch_write_text("bad.key", 0600, good); /* without a newline is right, too */
-    assert_true(key_file_read("bad.key", key, &why));
+    scratch_write("bad.key", 0600, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\0\n", 46);
+    assert_false(key_file_read("bad.key", key, &why));
+}
+
+/* As editors leave it: without a newline, with another system's, or with a mark before it. */
+static void a_key_file_may_come_from_any_editor(void **state)
+{
+    static const char *const contents[] = {
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n",
+        "\xef\xbb\xbf" "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"};
+    static const uint8_t expected[KEY_SIZE];
+    uint8_t key[KEY_SIZE];
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(contents); i++) {
+        scratch_write_text("any.key", 0600, contents[i]);
+        memset(key, 1, sizeof key);
+        if (!key_file_read("any.key", key, &why))
+            fail_msg("refused: %s", why.text);
+        assert_memory_equal(key, expected, sizeof key);
+    }
 }
 
 static void messages_never_repeat_a_key(void **state)
@@ -199,6 +225,7 @@ int main(void)
         cmocka_unit_test(files_are_made_tight_and_read_back),
         cmocka_unit_test(a_key_file_is_never_replaced),
         cmocka_unit_test(bad_key_files_are_refused_with_their_name),
+        cmocka_unit_test(a_key_file_may_come_from_any_editor),
         cmocka_unit_test(messages_never_repeat_a_key),
         cmocka_unit_test(public_keys_off_the_curve_are_refused),
         cmocka_unit_test(public_keys_of_another_order_are_refused),

@@ -19,8 +19,7 @@ static const struct knock_limits limits = {.skew_checked = true, .max_skew = SKE
 
 static int make_world(void **state)
 {
-    static struct profile profile;
-    struct config config = {.profiles = &profile, .profile_count = 1};
+    struct sniffer_profile profile = {.port = KNOCK_PORT};
     struct error why;
 
     (void)state;
@@ -31,14 +30,15 @@ static int make_world(void **state)
     if (!envelope_key_of_client(world.envelope_key, world.client.signing, world.server_public,
                                 NULL))
         return -1;
-    profile = (struct profile){.port = KNOCK_PORT};
     memcpy(profile.key_id, world.client.key_id, KEY_ID_SIZE);
     memcpy(profile.envelope_key, world.envelope_key, KEY_SIZE);
     memcpy(profile.public_key, world.client.public_key, KEY_SIZE);
-    memcpy(config.server_public, world.server_public, KEY_SIZE);
     world.counters = (struct counters){0};
     world.message = (struct helper_request){0};
-    return roster_create(&world.roster, &config, &why) ? 0 : -1;
+    if (!roster_create(&world.roster, 1, world.server_public, &why))
+        return -1;
+    roster_add(&world.roster, &profile);
+    return 0;
 }
 
 static int end_world(void **state)
@@ -193,6 +193,49 @@ static void too_large_is_garbage(void **state)
     check_counted(1, 0);
 }
 
+/* As the kernel merges them: one after the other, all of one size. */
+static bool examine_merged(const struct datagram *d, size_t knocks)
+{
+    uint8_t bytes[(FRAME_MERGED_MAX + 1) * DATAGRAM_MAX];
+    struct frame frame = {.source = address_of("192.0.2.7"), .port = KNOCK_PORT, .payload = bytes,
+                          .size = knocks * d->size};
+
+    for (size_t i = 0; i < knocks; i++)
+        memcpy(bytes + i * d->size, d->bytes, d->size);
+    return knock_examine(&world.message, &frame, &world.roster, &limits, &world.counters);
+}
+
+static void the_first_of_merged_knocks_is_taken(void **state)
+{
+    uint64_t counter = clock_wall_us();
+    unsigned tried = 0;
+
+    (void)state;
+    for (size_t knocks = 2; knocks <= FRAME_MERGED_MAX; knocks++)
+        for (size_t padding = 0; padding <= PADDING_MAX; padding++) {
+            struct request request = {.action = ACTION_OPEN, .counter = ++counter};
+            uint8_t bytes[REQUEST_SIZE];
+            struct datagram d;
+
+            request_encode(bytes, &request);
+            seal(&d, bytes, &world.client, padding);
+            world.roster.clients[0].honest = (struct bucket){0};
+            assert_true(examine_merged(&d, knocks));
+            assert_int_equal(world.counters.merged, ++tried);
+        }
+    check_counted(0, tried);
+}
+
+static void more_merged_knocks_are_garbage(void **state)
+{
+    struct datagram d;
+
+    (void)state;
+    make_knock(&d, clock_wall_us());
+    assert_false(examine_merged(&d, FRAME_MERGED_MAX + 1));
+    check_counted(1, 0);
+}
+
 static void a_flipped_bit_is_garbage(void **state)
 {
     struct datagram d;
@@ -282,6 +325,38 @@ static void a_source_that_cannot_be_is_malformed(void **state)
         assert_false(examine_from(&d, sources[i], KNOCK_PORT));
     assert_int_equal(world.counters.malformed, COUNT_OF(sources));
     check_counted(0, COUNT_OF(sources));
+}
+
+/* Not one that is out of time: whoever recorded it may have sent it. */
+static void a_knock_from_elsewhere_than_it_signs_is_counted(void **state)
+{
+    struct request request = {.action = ACTION_OPEN, .has_address = true,
+                              .address = address_of("192.0.2.7")};
+    static const uint64_t ago[] = {0, 0, (uint64_t)3600 * USEC_PER_SEC};
+    static const char *const sources[] = {"192.0.2.7", "192.0.2.8", "192.0.2.8"};
+    uint8_t bytes[REQUEST_SIZE];
+    struct datagram d;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sources); i++) {
+        request.counter = clock_wall_us() - ago[i];
+        request_encode(bytes, &request);
+        seal(&d, bytes, &world.client, 0);
+        assert_true(examine_from(&d, sources[i], KNOCK_PORT));
+        assert_int_equal(world.counters.elsewhere, i > 0);
+    }
+    assert_int_equal(world.counters.untimely, 1);
+}
+
+/* The helper refuses it, and says so in the log. */
+static void a_link_local_source_is_passed_on(void **state)
+{
+    struct datagram d;
+
+    (void)state;
+    make_knock(&d, clock_wall_us());
+    assert_true(examine_from(&d, "fe80::7", KNOCK_PORT));
+    assert_int_equal(world.counters.malformed, 0);
 }
 
 static void a_spent_counter_is_repeated(void **state)
@@ -464,12 +539,16 @@ int main(void)
         IN_WORLD(every_padding_is_taken),
         IN_WORLD(wrong_sizes_are_garbage),
         IN_WORLD(too_large_is_garbage),
+        IN_WORLD(the_first_of_merged_knocks_is_taken),
+        IN_WORLD(more_merged_knocks_are_garbage),
         IN_WORLD(a_flipped_bit_is_garbage),
         IN_WORLD(another_port_is_garbage),
         IN_WORLD(a_port_counts_where_there_is_one),
         IN_WORLD(a_stranger_s_knock_is_garbage),
         IN_WORLD(an_invalid_request_is_malformed),
         IN_WORLD(a_source_that_cannot_be_is_malformed),
+        IN_WORLD(a_link_local_source_is_passed_on),
+        IN_WORLD(a_knock_from_elsewhere_than_it_signs_is_counted),
         IN_WORLD(a_spent_counter_is_repeated),
         IN_WORLD(one_older_than_all_known_costs_the_client_nothing),
         IN_WORLD(an_untimely_knock_is_not_held_against_the_client),

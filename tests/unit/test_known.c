@@ -150,14 +150,16 @@ static void a_host_is_the_name_of_a_file_or_its_host(void **state)
     assert_host("2001:db8::1", "2001:DB8::1");
 }
 
-static void the_name_of_a_file_comes_first(void **state)
+static void the_file_with_that_host_comes_first(void **state)
 {
     (void)state;
-    write_server_of("a.conf", "bastion", 0600);
     write_server_of("BASTION.conf", "second", 0600);
     write_server_of("bastion.conf", "first", 0600);
     assert_host("bastion", "first");
     assert_host("Bastion", "second");
+    write_server_of("z.conf", "Bastion", 0600); /* whatever the others are called */
+    assert_host("bastion", "Bastion");
+    assert_host("BASTION", "Bastion");
 }
 
 static void a_host_of_several_files_is_refused(void **state)
@@ -167,6 +169,10 @@ static void a_host_of_several_files_is_refused(void **state)
     write_server_of("b.conf", "Example.net", 0600);
     assert_no_host("example.net", "the servers 'a' and 'b' both have the Host 'example.net'; use");
     assert_host("b", "Example.net");
+    write_server_of("example.net.conf", "192.0.2.1", 0600);
+    assert_no_host("example.net", "the servers 'a' and 'b' both have the Host 'example.net'; use");
+    write_server_of("example.net.conf", "EXAMPLE.net", 0600);
+    assert_host("example.net", "EXAMPLE.net");
 }
 
 static void an_unknown_host_gets_the_nearest(void **state)
@@ -201,7 +207,7 @@ int main(void)
         IN_SCRATCH(long_lists_are_cut),
         IN_SCRATCH(a_known_server_is_read),
         IN_SCRATCH(a_host_is_the_name_of_a_file_or_its_host),
-        IN_SCRATCH(the_name_of_a_file_comes_first),
+        IN_SCRATCH(the_file_with_that_host_comes_first),
         IN_SCRATCH(a_host_of_several_files_is_refused),
         IN_SCRATCH(an_unknown_host_gets_the_nearest),
         IN_SCRATCH(a_file_that_is_wrong_matters_only_if_named),

@@ -45,7 +45,7 @@ static void say_each(void)
     log_info("i");
     log_warn("w");
     log_warnx("x");
-    log_rename("helper");
+    log_open("helper", true, true);
     log_info("errno is %d", errno);
 }
 
@@ -180,7 +180,7 @@ static void say_in_the_background(void)
     log_open("helper", false, false);
     errno = ENOENT;
     log_warn("cannot open %d", 7);
-    log_rename("sniffer");
+    log_open("sniffer", false, false);
     log_info("%%s is not a format");
 }
 
@@ -196,26 +196,109 @@ static void assert_next_line(int system_log, const char *priority, const char *r
     assert_non_null(strstr(line, rest));
 }
 
-/* To a socket of ours, behind /dev of a mount namespace of ours. */
-static void the_background_speaks_to_syslog(void **state)
+/* The socket of one: it takes the place of one that was there. */
+static int listen_at_dev_log(int type)
 {
     struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
-    int system_log = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int system_log = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+    unlink("/dev/log");
+    assert_int_equal(bind(system_log, (struct sockaddr *)&place, sizeof place), 0);
+    if (type == SOCK_STREAM)
+        assert_int_equal(listen(system_log, 8), 0);
+    return system_log;
+}
+
+/* On a /dev of ours, and a /run, so that there is no journal. */
+static int make_system_log(int type)
+{
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", "/dev", "tmpfs", 0, "mode=755"), 0);
+    assert_int_equal(mount("tmpfs", "/run", "tmpfs", 0, "mode=755"), 0);
+    return listen_at_dev_log(type);
+}
+
+static void remove_system_log(int system_log)
+{
+    close(system_log);
+    assert_int_equal(umount("/run"), 0);
+    assert_int_equal(umount("/dev"), 0);
+}
+
+static void the_background_speaks_to_syslog(void **state)
+{
     char text[64];
+    int system_log;
 
     (void)state;
     if (geteuid() != 0)
         skip();
-    assert_int_equal(unshare(CLONE_NEWNS), 0);
-    assert_int_equal(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
-    assert_int_equal(mount("tmpfs", "/dev", "tmpfs", 0, "mode=755"), 0);
-    assert_int_equal(bind(system_log, (struct sockaddr *)&place, sizeof place), 0);
+    system_log = make_system_log(SOCK_DGRAM);
     assert_int_equal(heard(say_in_the_background, text, sizeof text), 7);
     assert_string_equal(text, "");
     assert_next_line(system_log, "<28>", "cannot open 7: No such file or directory");
     assert_next_line(system_log, "<30>", ": %s is not a format");
-    close(system_log);
-    assert_int_equal(umount("/dev"), 0);
+    remove_system_log(system_log);
+}
+
+static void say_times(void)
+{
+    log_open("helper", false, false);
+    log_info("first");
+    log_info("second");
+}
+
+/* "<30>Nov 29 12:00:00 helper[123]: first", a zero, and the second. */
+static void a_syslog_that_takes_a_stream_gets_one(void **state)
+{
+    char text[64], said[512], month[4], day[3], time[9];
+    int system_log, stream, pid, end = 0;
+    ssize_t n;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    system_log = make_system_log(SOCK_STREAM);
+    assert_int_equal(heard(say_times, text, sizeof text), 7);
+    stream = accept(system_log, NULL, NULL);
+    n = recv(stream, said, sizeof said, MSG_WAITALL);
+    assert_true(n > 0 && said[n - 1] == '\0');
+    assert_int_equal(sscanf(said, "<30>%3s %2s %8s helper[%d]: first%n", month, day, time, &pid,
+                            &end), 4);
+    assert_int_equal(end, strlen(said));
+    assert_non_null(strstr(said + end + 1, "]: second"));
+    assert_ptr_equal(said + end + 1 + strlen(said + end + 1), said + n - 1);
+    close(stream);
+    remove_system_log(system_log);
+}
+
+/* As a syslogd that is started anew does. */
+static void say_before_and_after(void)
+{
+    int first = make_system_log(SOCK_DGRAM), second;
+    char line[256];
+
+    log_open("helper", false, false);
+    log_info("before");
+    assert_true(recv(first, line, sizeof line, MSG_DONTWAIT) > 0);
+    close(first);
+    log_info("while there is none");
+    second = listen_at_dev_log(SOCK_DGRAM);
+    log_info("after");
+    assert_next_line(second, "<30>", "]: after");
+    assert_next_line(second, "<28>", "lines lost: 1");
+    child_exit(0);
+}
+
+static void a_syslog_that_was_started_anew_is_found(void **state)
+{
+    char text[1024];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(heard(say_before_and_after, text, sizeof text), 0);
 }
 
 static void say_to_the_journal(void)
@@ -225,7 +308,7 @@ static void say_to_the_journal(void)
 
     log_open("helper", false, false);
     log_info_about(&about, "two\nlines");
-    log_rename("sniffer");
+    log_open("sniffer", false, false);
     errno = ENOENT;
     log_warn("no %s", "fields");
 }
@@ -270,7 +353,7 @@ static void where_there_is_a_journal_it_is_told_fields(void **state)
     journal = make_journal();
     assert_int_equal(heard(say_to_the_journal, text, sizeof text), 7);
     assert_string_equal(text, "");
-    assert_next_entry(journal, "MESSAGE=two lines\nPRIORITY=6\nSYSLOG_FACILITY=3\n"
+    assert_next_entry(journal, "MESSAGE=two?lines\nPRIORITY=6\nSYSLOG_FACILITY=3\n"
                                "SYSLOG_IDENTIFIER=helper\nPORTSMITH_PROFILE=ssh\n"
                                "PORTSMITH_ADDRESS=192.0.2.1\n"
                                "PORTSMITH_VERDICT=opened MESSAGE=forged\n");
@@ -310,17 +393,13 @@ static unsigned read_lines(int journal, char *last, size_t size)
     return count;
 }
 
-static void a_journal_that_does_not_read_is_waited_for_once(void **state)
+static void assert_is_waited_for_once(int journal)
 {
-    int journal, go_on[2], said[2], status;
+    int go_on[2], said[2], status;
     char entry[4096], expected[64], byte;
     unsigned taken;
     pid_t child;
 
-    (void)state;
-    if (geteuid() != 0)
-        skip();
-    journal = make_journal();
     assert_int_equal(pipe(go_on), 0);
     assert_int_equal(pipe(said), 0);
     child = fork();
@@ -340,12 +419,26 @@ static void a_journal_that_does_not_read_is_waited_for_once(void **state)
     assert_true(recv(journal, entry, sizeof entry - 1, MSG_DONTWAIT) > 0);
     assert_non_null(strstr(entry, "one more"));
     entry[recv(journal, entry, sizeof entry - 1, MSG_DONTWAIT)] = '\0';
-    snprintf(expected, sizeof expected, "lines lost: %u\n", LINES - taken);
+    snprintf(expected, sizeof expected, "lines lost: %u", LINES - taken);
     assert_non_null(strstr(entry, expected));
     assert_int_equal(read_lines(journal, entry, sizeof entry), 1); /* it is told once */
     assert_non_null(strstr(entry, "and another"));
-    close(journal);
+}
+
+static void a_log_that_does_not_read_is_waited_for_once(void **state)
+{
+    int log;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    log = make_journal();
+    assert_is_waited_for_once(log);
+    close(log);
     assert_int_equal(umount("/run"), 0);
+    log = make_system_log(SOCK_DGRAM);
+    assert_is_waited_for_once(log);
+    remove_system_log(log);
 }
 
 static void the_journal_is_told_by_its_stream(void **state)
@@ -382,6 +475,35 @@ static void errors_are_cut_to_one_size_and_keep_errno(void **state)
     assert_string_equal(e.text, "line 5");
 }
 
+static void say_again_and_again(void)
+{
+    struct log_limit limit = {0};
+
+    log_open("helper", true, false);
+    for (int i = 0; i < 10; i++)
+        if (log_warnx_limited(&limit, 2, "it failed: %d", i) != (i < 2))
+            child_exit(1);
+    limit.until = clock_boot_ns();
+    log_info_limited(&limit, 2, "it failed: %d", 10);
+    log_info_limited(&limit, 2, "it failed: %d", 11);
+}
+
+static void what_repeats_is_counted(void **state)
+{
+    char text[1024], expected[1024];
+    int pid;
+
+    (void)state;
+    assert_int_equal(heard(say_again_and_again, text, sizeof text), 7);
+    assert_int_equal(sscanf(text, "<4>helper[%d]:", &pid), 1);
+    snprintf(expected, sizeof expected,
+             "<4>helper[%d]: it failed: 0\n"
+             "<4>helper[%d]: it failed: 1\n"
+             "<6>helper[%d]: it failed: 10 (8 more of this kind were not logged)\n"
+             "<6>helper[%d]: it failed: 11\n", pid, pid, pid, pid);
+    assert_string_equal(text, expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,9 +515,12 @@ int main(void)
         cmocka_unit_test(a_line_never_outgrows_its_room),
         cmocka_unit_test(the_background_speaks_to_syslog),
         cmocka_unit_test(where_there_is_a_journal_it_is_told_fields),
-        cmocka_unit_test(a_journal_that_does_not_read_is_waited_for_once),
+        cmocka_unit_test(a_log_that_does_not_read_is_waited_for_once),
+        cmocka_unit_test(a_syslog_that_takes_a_stream_gets_one),
+        cmocka_unit_test(a_syslog_that_was_started_anew_is_found),
         cmocka_unit_test(the_journal_is_told_by_its_stream),
         cmocka_unit_test(errors_are_cut_to_one_size_and_keep_errno),
+        cmocka_unit_test(what_repeats_is_counted),
     };
 
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);

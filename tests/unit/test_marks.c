@@ -20,6 +20,7 @@ static const uint64_t start_time = 4000000000000000;
 static const uint8_t ids[MANY][KEY_ID_SIZE] = {{1, 1}, {2, 2}, {3, 3}};
 static int directory;
 static struct marks marks;
+static uint64_t skew; /* microseconds; UINT64_MAX: MaxSkew is off */
 static unsigned syncs;
 
 /* In place of libc's, to be counted. */
@@ -35,6 +36,7 @@ static int enter(void **state)
         return -1;
     directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     marks.fd = -1;
+    skew = 0;
     return directory < 0;
 }
 
@@ -51,7 +53,8 @@ static void restart_at(uint64_t now, size_t clients)
     struct error why;
 
     helper_marks_close(&marks);
-    if (!helper_marks_open(&marks, directory, ids[0], sizeof *ids, clients, now, &why))
+    if (!helper_marks_open(&marks, directory, ids[0], sizeof *ids, clients, now, skew,
+                           &why))
         fail_msg("%s", why.text);
 }
 
@@ -190,8 +193,9 @@ static void a_restart_does_not_raise_a_mark(void **state)
 static void the_floor_is_stored_at_once(void **state)
 {
     (void)state;
+    skew = 10000;
     restart_at(start_time + 1000, 1);
-    restart_at(start_time, 1); /* the clock was set back meanwhile */
+    restart_at(start_time, 1); /* the clock was set back meanwhile, by less than MaxSkew */
     assert_false(is_new(0, start_time + 1000));
     assert_true(is_new(0, start_time + 1001));
 }
@@ -214,24 +218,6 @@ static void one_client_s_counter_is_no_other_client_s_floor(void **state)
     assert_true(is_new(1, start_time + 1));
 }
 
-/* But with a mark lost, the clock may have been set back as well: then all that
- * was ever seen counts. */
-static void a_lost_mark_counts_as_every_known_counter(void **state)
-{
-    static const uint8_t damage[256] = {[1] = 1};
-    int fd;
-
-    (void)state;
-    restart_at(start_time, 2);
-    spend_durably(0, start_time + 5000);
-    fd = open("marks", O_RDWR | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, damage, sizeof damage, sizeof damage), sizeof damage);
-    close(fd);
-    restart_at(start_time, 2);
-    assert_false(is_new(1, start_time + 5000));
-    assert_true(is_new(1, start_time + 5001));
-}
-
 static void a_revoked_client_s_mark_stays(void **state)
 {
     struct error why;
@@ -240,7 +226,8 @@ static void a_revoked_client_s_mark_stays(void **state)
     restart_at(start_time, 2);
     spend_durably(0, start_time + 10);
     helper_marks_close(&marks);
-    assert_true(helper_marks_open(&marks, directory, ids[1], sizeof *ids, 1, start_time, &why));
+    assert_true(helper_marks_open(&marks, directory, ids[1], sizeof *ids, 1, start_time, 0,
+                                  &why));
     commit();
     restart_at(start_time, 2);
     assert_false(is_new(0, start_time + 10));
@@ -259,7 +246,7 @@ static void a_thousand_clients_keep_their_marks(void **state)
         many[i][7] = (uint8_t)i;
     }
     for (int round = 0; round < 3; round++) {
-        assert_true(helper_marks_open(&marks, directory, many[0], sizeof *many, MANY, start_time,
+        assert_true(helper_marks_open(&marks, directory, many[0], sizeof *many, MANY, start_time, 0,
                                       &why));
         for (size_t i = 0; i < MANY; i++) {
             struct mark *mark = helper_marks_find(&marks, many[i]);
@@ -375,6 +362,7 @@ static void without_a_whole_slot_the_floor_counts(void **state)
     assert_false(is_new(0, start_time + 30));
     assert_false(is_new(0, start_time + 500));
     assert_true(is_new(0, start_time + 501));
+    skew = 10000;
     restart_at(start_time, 1); /* it was stored */
     assert_false(is_new(0, start_time + 500));
 }
@@ -416,7 +404,7 @@ static void a_truncated_file_makes_nothing_new(void **state)
 }
 
 /* What is left of the last record still counts, even by a clock that is behind,
- * and is no place for anybody else's mark. */
+ * is no floor of anybody else's, and no place for anybody else's mark. */
 static void a_record_cut_short_counts(void **state)
 {
     uint8_t bytes[FILE_SIZE_MAX];
@@ -431,7 +419,8 @@ static void a_record_cut_short_counts(void **state)
         scratch_write("marks", 0600, bytes, size);
         restart_at(start_time, 2);
         assert_false(is_new(0, start_time + 10));
-        assert_false(is_new(1, start_time + 10));
+        assert_false(is_new(1, start_time));
+        assert_true(is_new(1, start_time + 1));
         spend_durably(1, start_time + 30);
         restart_at(start_time, 2);
         assert_false(is_new(0, start_time + 10));
@@ -448,6 +437,416 @@ static void a_missing_file_makes_nothing_new(void **state)
     assert_int_equal(unlink("marks"), 0);
     restart_at(start_time + 100, 1);
     assert_false(is_new(0, start_time + 10));
+}
+
+/* ---- floors ------------------------------------------------------------- */
+
+#define SKEW (UINT64_C(300) * 1000000)
+
+static const uint64_t year_2099 = UINT64_C(4070908800000000);
+
+/* Of a client's record in a file of `clients`, as they were added. */
+static void damage(size_t record, const uint8_t *change, size_t at, size_t size)
+{
+    int fd = open("marks", O_RDWR | O_CLOEXEC);
+
+    helper_marks_close(&marks);
+    for (size_t slot = 0; slot < RECORD_SIZE; slot += SLOT_SIZE)
+        assert_int_equal(pwrite(fd, change, size, (off_t)(record * RECORD_SIZE + slot + at)), size);
+    close(fd);
+}
+
+static void damage_checksum(size_t record)
+{
+    static const uint8_t wrong[16] = {1};
+
+    damage(record, wrong, SLOT_SIZE - sizeof wrong, sizeof wrong);
+}
+
+static void damage_all(size_t record)
+{
+    uint8_t garbage[SLOT_SIZE];
+
+    memset(garbage, 0xa5, sizeof garbage);
+    damage(record, garbage, 0, sizeof garbage);
+}
+
+static bool is_lost(size_t client)
+{
+    return helper_mark_is_lost(helper_marks_find(&marks, ids[client]));
+}
+
+/* Both clients have spent something; the second's record is written twice, so that both of its
+ * slots say whose it is. */
+static void spend_both(uint64_t counter)
+{
+    restart_at(start_time, 2);
+    spend_durably(0, counter);
+    spend_durably(1, start_time + 10);
+    spend_durably(0, counter + 1);
+    spend_durably(1, start_time + 20);
+}
+
+/* Once a client's clock was in 2099, and another's record is damaged. */
+static void a_lost_mark_starts_from_as_late_as_its_knocks_could_be(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    spend_both(year_2099);
+    damage_checksum(1);
+    restart_at(start_time + 1000, 3);
+    assert_true(is_lost(1));
+    assert_false(is_new(1, start_time + 1000 + SKEW));
+    assert_true(is_new(1, start_time + 1000 + SKEW + 1));
+    assert_true(is_new(2, start_time + 1001)); /* it is new, and the damage another's */
+    assert_false(is_new(0, year_2099));
+    assert_true(is_new(0, start_time + 1));
+}
+
+static void without_skew_a_lost_mark_is_never_heard(void **state)
+{
+    (void)state;
+    skew = UINT64_MAX;
+    spend_both(year_2099);
+    damage_checksum(1);
+    for (int i = 0; i < 3; i++) {
+        restart_at(start_time + 1000, 3);
+        assert_true(is_lost(1) && !is_lost(0) && !is_lost(2));
+        assert_false(is_new(1, UINT64_MAX));
+        helper_marks_follow_clock(&marks, start_time + 2000);
+        assert_false(is_new(1, UINT64_MAX));
+        assert_true(is_new(2, start_time + 1001));
+        assert_true(is_new(0, start_time + 1));
+    }
+}
+
+/* With MaxSkew again, it is. */
+static void with_skew_again_a_lost_mark_is_heard(void **state)
+{
+    (void)state;
+    skew = UINT64_MAX;
+    spend_both(start_time + 5);
+    damage_checksum(1);
+    restart_at(start_time + 1000, 2);
+    skew = SKEW;
+    restart_at(start_time + 2000, 2);
+    helper_marks_follow_clock(&marks, start_time + 2000);
+    assert_false(is_new(1, start_time + 2000 + SKEW));
+    assert_true(is_new(1, start_time + 2000 + SKEW + 1));
+}
+
+/* Where nothing tells whose the record was, it was any of those that have none; but once
+ * that is settled, who is added later is new. */
+static void a_nameless_record_is_anybody_s_once(void **state)
+{
+    uint8_t bytes[FILE_SIZE_MAX];
+
+    (void)state;
+    skew = UINT64_MAX;
+    spend_both(start_time + 5);
+    damage_all(1);
+    restart_at(start_time + 1000, 2);
+    assert_true(is_lost(1) && !is_lost(0));
+    restart_at(start_time + 1000, 3);
+    assert_true(is_lost(1) && !is_lost(2));
+    assert_true(is_new(2, start_time + 1001));
+    read_marks(bytes);
+    for (size_t i = 0; i < RECORD_SIZE; i++)
+        assert_int_equal(bytes[RECORD_SIZE + i], 0); /* what was damaged is wiped */
+}
+
+/* Its owner was revoked meanwhile: that does not give it back. */
+static void a_revoked_client_s_lost_mark_stays_lost(void **state)
+{
+    (void)state;
+    skew = UINT64_MAX;
+    spend_both(start_time + 5);
+    damage_checksum(1);
+    restart_at(start_time + 1000, 1);
+    restart_at(start_time + 1000, 3);
+    assert_true(is_lost(1) && !is_lost(2));
+}
+
+/* The helper was killed between the new mark and the wiping, or it was an older build. */
+static void damage_that_was_replaced_is_no_damage(void **state)
+{
+    uint8_t bytes[FILE_SIZE_MAX], wiped[FILE_SIZE_MAX];
+    size_t size;
+
+    (void)state;
+    skew = SKEW;
+    spend_both(start_time + 5);
+    damage_checksum(1);
+    read_marks(bytes);
+    restart_at(start_time + 1000, 2);
+    spend_durably(1, start_time + 1000 + SKEW + 10);
+    size = read_marks(wiped);
+    helper_marks_close(&marks);
+    memcpy(wiped + RECORD_SIZE, bytes + RECORD_SIZE, RECORD_SIZE);
+    scratch_write("marks", 0600, wiped, size);
+    skew = UINT64_MAX;
+    restart_at(start_time + 2000, 2);
+    assert_false(is_lost(1));
+    assert_false(is_new(1, start_time + 1000 + SKEW + 10));
+    assert_true(is_new(1, start_time + 1000 + SKEW + 11));
+}
+
+/* What is cut short there was never acknowledged, and nothing was spent from it. */
+static void a_first_write_that_was_cut_is_no_damage(void **state)
+{
+    uint8_t bytes[FILE_SIZE_MAX];
+
+    (void)state;
+    skew = UINT64_MAX;
+    restart_at(start_time, 1);
+    assert_int_equal(read_marks(bytes), RECORD_SIZE);
+    for (size_t cut = 0; cut < SLOT_SIZE; cut++) {
+        helper_marks_close(&marks);
+        scratch_write("marks", 0600, bytes, SLOT_SIZE + cut);
+        restart_at(start_time, 2);
+        assert_true(!is_lost(0) && !is_lost(1));
+        spend_durably(0, start_time + 1);
+    }
+}
+
+/* A profile that was added while the server's clock was in 2099. */
+static void a_floor_follows_a_clock_that_was_ahead(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(year_2099, 1);
+    helper_marks_follow_clock(&marks, start_time + 500);
+    assert_false(is_new(0, start_time + 500));
+    assert_true(is_new(0, start_time + 501));
+    commit();
+    restart_at(start_time + 400, 1);
+    assert_false(is_new(0, start_time + 500)); /* stored, and comes down no further */
+    assert_true(is_new(0, start_time + 501));
+}
+
+/* Its place among the others changes at the same start. */
+static void a_floor_that_came_down_is_spent_from_durably(void **state)
+{
+    struct error why;
+
+    (void)state;
+    skew = SKEW;
+    assert_true(helper_marks_open(&marks, directory, ids[1], sizeof *ids, 1, year_2099, SKEW,
+                                  &why));
+    restart_at(start_time, 3);
+    spend_durably(1, start_time + 1);
+    restart_at(start_time, 3);
+    assert_false(is_new(1, start_time + 1));
+    assert_true(is_new(1, start_time + 2));
+}
+
+static void without_skew_no_floor_comes_down(void **state)
+{
+    (void)state;
+    skew = UINT64_MAX;
+    restart_at(year_2099, 1);
+    helper_marks_follow_clock(&marks, start_time);
+    assert_false(is_new(0, year_2099));
+    assert_true(is_new(0, year_2099 + 1));
+}
+
+static void no_floor_comes_down_below_the_build(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(year_2099, 1);
+    helper_marks_follow_clock(&marks, 0);
+    assert_false(is_new(0, (uint64_t)1600000000 * 1000000));
+    assert_true(is_new(0, start_time));
+}
+
+/* Those that fell out of it were spent, too. */
+static void a_spent_mark_does_not_come_down(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 1);
+    for (uint64_t i = 1; i <= 9; i++)
+        spend(0, year_2099 + i);
+    for (int again = 0; again < 2; again++) {
+        helper_marks_follow_clock(&marks, start_time);
+        for (uint64_t i = 0; i <= 9; i++)
+            assert_false(is_new(0, year_2099 + i));
+        assert_false(is_new(0, start_time));
+        commit();
+        restart_at(start_time, 1);
+    }
+}
+
+/* So that one that is a little ahead now and then brings nothing back. */
+static void within_skew_a_floor_stays(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time + 100, 1);
+    helper_marks_follow_clock(&marks, start_time);
+    assert_false(is_new(0, start_time + 100));
+    assert_true(is_new(0, start_time + 101));
+}
+
+/* ---- refused for good --------------------------------------------------- */
+
+static bool refuse(size_t client, uint64_t counter, uint64_t now)
+{
+    return helper_marks_refuse(&marks, helper_marks_find(&marks, ids[client]), counter, now);
+}
+
+static void what_was_refused_never_counts_and_nothing_else(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 2);
+    assert_true(refuse(0, year_2099, start_time));
+    assert_true(refuse(0, year_2099 - 10, start_time));
+    assert_true(refuse(0, year_2099, start_time)); /* again */
+    commit();
+    for (int again = 0; again < 2; again++) {
+        assert_false(is_new(0, year_2099) || is_new(0, year_2099 - 10));
+        assert_true(is_new(0, year_2099 + 1) && is_new(0, year_2099 - 1));
+        assert_true(is_new(0, year_2099 - 5) && is_new(0, year_2099 - 11));
+        assert_true(is_new(1, year_2099));
+        assert_true(is_new(0, start_time + 1 + (uint64_t)again)); /* by a right clock, at once */
+        spend_durably(0, start_time + 1 + (uint64_t)again);
+        restart_at(start_time, 2);
+    }
+}
+
+static void of_too_many_the_lowest_stay_refused(void **state)
+{
+    static const uint64_t ahead[] = {50, 30, 40, 20, 60, 10};
+    static const bool has_room[] = {true, true, false, false, false, false};
+
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 1);
+    for (size_t i = 0; i < COUNT_OF(ahead); i++)
+        assert_int_equal(refuse(0, year_2099 + ahead[i], start_time), has_room[i]);
+    for (size_t i = 0; i < COUNT_OF(ahead); i++)
+        assert_int_equal(is_new(0, year_2099 + ahead[i]), ahead[i] > 20);
+}
+
+static void what_is_out_of_time_again_makes_room(void **state)
+{
+    uint64_t later = start_time + 10 * SKEW;
+
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 1);
+    assert_true(refuse(0, later, start_time));
+    assert_true(refuse(0, later + 1, start_time));
+    assert_false(refuse(0, later + 9 * SKEW, later + SKEW)); /* they could still come */
+    assert_true(refuse(0, later + 9 * SKEW, later + SKEW + 1));
+    assert_true(refuse(0, later + 10 * SKEW, later + SKEW + 2));
+}
+
+static void one_that_is_refused_again_writes_nothing(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 1);
+    refuse(0, year_2099, start_time);
+    commit();
+    syncs = 0;
+    refuse(0, year_2099, start_time);
+    commit();
+    assert_int_equal(syncs, 0);
+}
+
+/* ---- the highest close -------------------------------------------------- */
+
+static void close_at(size_t client, uint64_t counter, uint64_t now)
+{
+    helper_marks_close_at(&marks, helper_marks_find(&marks, ids[client]), counter, now);
+}
+
+static bool was_closed_since(size_t client, uint64_t counter, uint64_t now)
+{
+    return helper_mark_was_closed_since(&marks, helper_marks_find(&marks, ids[client]), counter,
+                                        now);
+}
+
+static void the_highest_close_counts_and_is_stored(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 2);
+    assert_false(was_closed_since(0, start_time + 10, start_time));
+    spend(0, start_time + 10);
+    close_at(0, start_time + 10, start_time);
+    spend(0, start_time + 5);
+    close_at(0, start_time + 5, start_time);
+    commit();
+    for (int again = 0; again < 2; again++) {
+        assert_true(was_closed_since(0, start_time + 9, start_time));
+        assert_false(was_closed_since(0, start_time + 10, start_time));
+        assert_false(was_closed_since(1, start_time + 9, start_time));
+        restart_at(start_time, 2);
+    }
+}
+
+/* By a clock, the server's or the client's, that was ahead. */
+static void a_close_that_is_ahead_shuts_nobody_out(void **state)
+{
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 1);
+    spend(0, year_2099);
+    close_at(0, year_2099, start_time); /* no more than what counts */
+    assert_false(was_closed_since(0, start_time + 1, start_time));
+    close_at(0, year_2099, year_2099);
+    assert_true(was_closed_since(0, year_2099 - 1, year_2099));
+    assert_false(was_closed_since(0, start_time + 1, start_time));
+    commit();
+    skew = UINT64_MAX;
+    restart_at(start_time, 1);
+    assert_false(was_closed_since(0, start_time + 1, start_time));
+    assert_true(was_closed_since(0, year_2099 - 1, year_2099));
+}
+
+/* Where the newest state of a client's mark lies. */
+static size_t newest_slot(const uint8_t *bytes)
+{
+    uint64_t a, b;
+
+    memcpy(&a, bytes + 8, sizeof a);
+    memcpy(&b, bytes + SLOT_SIZE + 8, sizeof b);
+    return a > b ? 0 : SLOT_SIZE;
+}
+
+/* An older build wrote zeros in these places, and does when it takes the file over: it knows
+ * all that was spent, and forgets what was refused and when it was closed. */
+static void an_older_build_keeps_what_was_spent(void **state)
+{
+    enum { REFUSED = 88, CHECKSUM = 112 };
+    uint8_t bytes[FILE_SIZE_MAX];
+    size_t size, at;
+
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 1);
+    spend_durably(0, start_time + 10);
+    refuse(0, year_2099, start_time);
+    close_at(0, start_time + 10, start_time + 20);
+    commit();
+    size = read_marks(bytes);
+    at = newest_slot(bytes);
+    crypto_generichash(bytes + size, 16, bytes + at, CHECKSUM, NULL, 0);
+    assert_memory_equal(bytes + at, "PSMARK1", 8);
+    assert_memory_equal(bytes + at + CHECKSUM, bytes + size, 16); /* whole to any build */
+    memset(bytes + at + REFUSED, 0, CHECKSUM - REFUSED);
+    crypto_generichash(bytes + at + CHECKSUM, 16, bytes + at, CHECKSUM, NULL, 0);
+    helper_marks_close(&marks);
+    scratch_write("marks", 0600, bytes, size);
+    restart_at(start_time, 1);
+    assert_false(is_new(0, start_time + 10));
+    assert_true(is_new(0, start_time + 11) && is_new(0, year_2099));
+    assert_false(was_closed_since(0, start_time + 9, start_time + 20));
+    assert_true(refuse(0, year_2099, start_time) && refuse(0, year_2099 + 1, start_time));
 }
 
 /* ---- two records for one client ----------------------------------------- */
@@ -484,6 +883,31 @@ static void of_two_records_both_count(void **state)
             spend_durably(0, start_time + 600);
     }
     assert_false(is_new(0, start_time + 600));
+}
+
+/* One of them is a floor of a time when the clock was ahead, and above all of the other: it
+ * does not come down, for that one was spent. */
+static void of_two_records_no_floor_comes_down(void **state)
+{
+    uint8_t whole[FILE_SIZE_MAX], bytes[FILE_SIZE_MAX] = {0};
+
+    (void)state;
+    skew = SKEW;
+    restart_at(start_time, 1);
+    spend_durably(0, year_2099 - 10);
+    read_marks(whole);
+    helper_marks_close(&marks);
+    scratch_write("marks", 0600, bytes, RECORD_SIZE);
+    restart_at(year_2099, 1);
+    helper_marks_close(&marks);
+    assert_int_equal(read_marks(bytes), 2 * RECORD_SIZE);
+    memcpy(bytes, whole, RECORD_SIZE);
+    scratch_write("marks", 0600, bytes, 2 * RECORD_SIZE);
+    restart_at(start_time, 1);
+    helper_marks_follow_clock(&marks, start_time);
+    assert_false(is_new(0, year_2099 - 10));
+    assert_false(is_new(0, year_2099));
+    assert_true(is_new(0, year_2099 + 1));
 }
 
 /* ---- when storing fails ------------------------------------------------- */
@@ -581,8 +1005,9 @@ static void a_full_disk_is_an_error_at_the_start(void **state)
             mount("tmpfs", *state, "tmpfs", 0, "size=8k") != 0)
             child_exit(2);
         directory = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        child_exit(helper_marks_open(&marks, directory, many[0], sizeof *many, MANY, start_time, &why) ||
-              !strstr(why.text, "No space left"));
+        child_exit(helper_marks_open(&marks, directory, many[0], sizeof *many, MANY, start_time, 0,
+                                     &why) ||
+                   !strstr(why.text, "No space left"));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
@@ -594,7 +1019,7 @@ static void an_unusable_directory_is_an_error(void **state)
     struct error why;
 
     (void)state;
-    assert_false(helper_marks_open(&marks, proc, ids[0], sizeof *ids, 1, start_time, &why));
+    assert_false(helper_marks_open(&marks, proc, ids[0], sizeof *ids, 1, start_time, 0, &why));
     assert_non_null(strstr(why.text, "cannot open the marks"));
     close(proc);
 }
@@ -606,7 +1031,7 @@ static void a_symbolic_link_is_not_followed(void **state)
     (void)state;
     scratch_write_text("elsewhere", 0600, "");
     assert_int_equal(symlink("elsewhere", "marks"), 0);
-    assert_false(helper_marks_open(&marks, directory, ids[0], sizeof *ids, 1, start_time, &why));
+    assert_false(helper_marks_open(&marks, directory, ids[0], sizeof *ids, 1, start_time, 0, &why));
 }
 
 /* ---- the lock ----------------------------------------------------------- */
@@ -679,7 +1104,6 @@ int main(void)
         IN_DIRECTORY(the_floor_is_stored_at_once),
         IN_DIRECTORY(a_clock_in_the_past_counts_from_the_build),
         IN_DIRECTORY(one_client_s_counter_is_no_other_client_s_floor),
-        IN_DIRECTORY(a_lost_mark_counts_as_every_known_counter),
         IN_DIRECTORY(a_revoked_client_s_mark_stays),
         IN_DIRECTORY(a_thousand_clients_keep_their_marks),
         IN_DIRECTORY(a_write_that_was_cut_leaves_the_older_state),
@@ -690,7 +1114,28 @@ int main(void)
         IN_DIRECTORY(a_truncated_file_makes_nothing_new),
         IN_DIRECTORY(a_record_cut_short_counts),
         IN_DIRECTORY(a_missing_file_makes_nothing_new),
+        IN_DIRECTORY(a_lost_mark_starts_from_as_late_as_its_knocks_could_be),
+        IN_DIRECTORY(without_skew_a_lost_mark_is_never_heard),
+        IN_DIRECTORY(with_skew_again_a_lost_mark_is_heard),
+        IN_DIRECTORY(a_nameless_record_is_anybody_s_once),
+        IN_DIRECTORY(a_revoked_client_s_lost_mark_stays_lost),
+        IN_DIRECTORY(damage_that_was_replaced_is_no_damage),
+        IN_DIRECTORY(a_first_write_that_was_cut_is_no_damage),
+        IN_DIRECTORY(a_floor_follows_a_clock_that_was_ahead),
+        IN_DIRECTORY(a_floor_that_came_down_is_spent_from_durably),
+        IN_DIRECTORY(without_skew_no_floor_comes_down),
+        IN_DIRECTORY(no_floor_comes_down_below_the_build),
+        IN_DIRECTORY(a_spent_mark_does_not_come_down),
+        IN_DIRECTORY(within_skew_a_floor_stays),
+        IN_DIRECTORY(what_was_refused_never_counts_and_nothing_else),
+        IN_DIRECTORY(of_too_many_the_lowest_stay_refused),
+        IN_DIRECTORY(what_is_out_of_time_again_makes_room),
+        IN_DIRECTORY(one_that_is_refused_again_writes_nothing),
+        IN_DIRECTORY(the_highest_close_counts_and_is_stored),
+        IN_DIRECTORY(a_close_that_is_ahead_shuts_nobody_out),
+        IN_DIRECTORY(an_older_build_keeps_what_was_spent),
         IN_DIRECTORY(of_two_records_both_count),
+        IN_DIRECTORY(of_two_records_no_floor_comes_down),
         IN_DIRECTORY(a_failed_commit_is_told_and_tried_again),
         IN_DIRECTORY(a_commit_cut_short_is_told_and_tried_again),
         IN_DIRECTORY(what_was_found_written_is_synced_before_it_counts),

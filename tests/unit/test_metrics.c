@@ -20,15 +20,16 @@ static void every_counter_is_there_under_its_own_name(void **state)
     const struct counters counters = {.captured = 1, .garbage = 2, .authentic = 3, .malformed = 4,
                                       .untimely = 5, .repeated = 6, .throttled = 7, .unsent = 8,
                                       .passed = 9, .granted = 10, .refused = UINT64_MAX,
-                                      .dropped = 11};
+                                      .dropped = 11, .merged = 12, .elsewhere = 13};
     static const char *const lines[] = {
         "\nportsmith_up 1\n", "\nportsmith_live_grants 3\n", "\nportsmith_captured_frames_total 1\n",
         "\nportsmith_dropped_frames_total 11\n",
         "\nportsmith_garbage_frames_total 2\n", "\nportsmith_authentic_knocks_total 3\n",
+        "\nportsmith_merged_knocks_total 12\n",
         "\nportsmith_malformed_knocks_total 4\n", "\nportsmith_untimely_knocks_total 5\n",
         "\nportsmith_repeated_knocks_total 6\n", "\nportsmith_throttled_knocks_total 7\n",
         "\nportsmith_unsent_knocks_total 8\n", "\nportsmith_passed_knocks_total 9\n",
-        "\nportsmith_granted_knocks_total 10\n",
+        "\nportsmith_elsewhere_knocks_total 13\n", "\nportsmith_granted_knocks_total 10\n",
         "\nportsmith_refused_knocks_total 18446744073709551615\n",
     };
     char path[256], text[16384];
@@ -63,6 +64,26 @@ static void refusals_are_told_by_reason(void **state)
     for (const char *at = text; (at = strstr(at, "{reason=")); at++)
         refusals++;
     assert_int_equal(refusals, VERDICTS - 1 - 3);
+}
+
+static void whether_the_rules_are_in_force_is_told(void **state)
+{
+    static const char *const lines[] = {
+        [HELPER_RULES_UNKNOWN] = "\nportsmith_rules_in_force NaN\n",
+        [HELPER_RULES_IN_FORCE] = "\nportsmith_rules_in_force 1\n",
+        [HELPER_RULES_MISSING] = "\nportsmith_rules_in_force 0\n",
+        [HELPER_RULES_CONTESTED] = "\nportsmith_rules_in_force 1\n",
+    };
+    const struct counters counters = {0};
+    char path[256], text[16384];
+    struct error why;
+
+    snprintf(path, sizeof path, "%s/portsmith.prom", (char *)*state);
+    for (uint32_t rules = 0; rules < COUNT_OF(lines); rules++) {
+        assert_true(metrics_write(path, &counters, &(struct pair){.rules = rules}, &why));
+        read_all(path, text, sizeof text);
+        assert_non_null(strstr(text, lines[rules]));
+    }
 }
 
 /* The largest numbers have room, too. */
@@ -116,6 +137,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_counter_is_there_under_its_own_name, scratch_enter,
                                         scratch_leave),
         cmocka_unit_test_setup_teardown(refusals_are_told_by_reason, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(whether_the_rules_are_in_force_is_told, scratch_enter,
+                                        scratch_leave),
         cmocka_unit_test_setup_teardown(nothing_is_cut, scratch_enter, scratch_leave),
         cmocka_unit_test_setup_teardown(the_file_is_replaced_as_a_whole, scratch_enter,
                                         scratch_leave),

@@ -134,6 +134,86 @@ static void jumps_are_followed(void **state)
                                  " \"chain\": \"base\", \"expr\": [{\"drop\": null}", "", false));
 }
 
+static const char *const early_chains[] = {
+    "\"hook\": \"prerouting\", \"prio\": -300", "\"hook\": \"output\", \"prio\": -300",
+    "\"hook\": \"prerouting\", \"prio\": -150",
+};
+
+/* Whether a rule in a base chain of that kind keeps a packet like this from being tracked. */
+static bool untracks(const char *chain, const char *rule, bool is_reply)
+{
+    struct packet packet = to_ssh;
+    char by[100];
+    json_t *ruleset;
+    bool found;
+    char *text;
+
+    packet.is_reply = is_reply;
+    assert_true(asprintf(&text, "{\"nftables\": ["
+        "{\"chain\": {\"family\": \"inet\", \"table\": \"t\", \"name\": \"base\", %s}},"
+        "{\"rule\": {\"family\": \"inet\", \"table\": \"t\", \"chain\": \"off\","
+        " \"expr\": [{\"notrack\": null}]}},"
+        "{\"rule\": {\"family\": \"inet\", \"table\": \"t\", \"chain\": \"base\", \"expr\": [%s]}}"
+        "]}", chain, rule) > 0);
+    ruleset = json_loads(text, 0, NULL);
+    if (!ruleset)
+        fail_msg("no JSON: %s", text);
+    found = nftables_is_untracked(ruleset, false, &packet, by, sizeof by);
+    assert_true(!found || strcmp(by, "notrack in the nftables chain inet t base") == 0);
+    json_decref(ruleset);
+    free(text);
+    return found;
+}
+
+static void what_keeps_from_tracking_is_found(void **state)
+{
+    static const char to_port[] = MATCH("==", DPORT, "22") "{\"notrack\": null}";
+    static const char from_port[] = MATCH("==", "{\"payload\": {\"protocol\": \"tcp\","
+                                                " \"field\": \"sport\"}}", "22")
+        MATCH("==", META("oifname"), "\"eth0\"") "{\"notrack\": null}";
+
+    (void)state;
+    assert_true(untracks(early_chains[0], to_port, false));
+    assert_false(untracks(early_chains[0], to_port, true));
+    assert_false(untracks(early_chains[1], to_port, true)); /* may be: it is another port */
+    assert_true(untracks(early_chains[1], from_port, true));
+    assert_false(untracks(early_chains[0], from_port, false));
+    assert_false(untracks(early_chains[2], to_port, false)); /* too late */
+    assert_false(untracks(early_chains[0], MATCH("==", DPORT, "23") "{\"notrack\": null}", false));
+    assert_false(untracks(early_chains[0], MATCH("==", SADDR, "\"192.0.2.1\"")
+                          "{\"notrack\": null}", false));
+    assert_false(untracks(early_chains[0], "{\"accept\": null},{\"notrack\": null}", false));
+    assert_true(untracks(early_chains[0], "{\"jump\": {\"target\": \"off\"}}", false));
+    assert_false(untracks(early_chains[0], MATCH("==", SADDR, "\"192.0.2.1\"")
+                          "{\"jump\": {\"target\": \"off\"}}", false));
+    assert_false(nftables_is_untracked(NULL, false, &to_ssh, NULL, 0));
+}
+
+static void a_statement_is_found(void **state)
+{
+    json_t *ruleset = json_loads("{\"nftables\": [{\"rule\": {\"expr\": [{\"synproxy\": {}}]}}]}",
+                                 0, NULL);
+
+    (void)state;
+    assert_true(nftables_has_statement(ruleset, "synproxy"));
+    assert_false(nftables_has_statement(ruleset, "notrack"));
+    assert_false(nftables_has_statement(NULL, "notrack"));
+    json_decref(ruleset);
+}
+
+/* Each of sixteen jumps that each lead to four more. */
+static void a_way_that_is_too_long_is_not_certain(void **state)
+{
+#define FOUR(rule) rule "," rule "," rule "," rule
+    static const char to_other[] = "{\"jump\": {\"target\": \"other\"}}";
+    static const char again[] = FOUR("{\"jump\": {\"target\": \"other\"}}]}},"
+                                     "{\"rule\": {\"family\": \"inet\", \"table\": \"t\","
+                                     " \"chain\": \"other\", \"expr\": [{\"counter\": null}");
+
+    (void)state;
+    assert_false(drops("drop", to_other, again, false));
+}
+
 static void a_file_of_another_kind_is_no_ruleset(void **state)
 {
     static const char *const texts[] = {"{}", "[]", "{\"nftables\": {}}", "{\"nftables\": [1, {}]}"};
@@ -153,6 +233,9 @@ int main(void)
         cmocka_unit_test(rules_match_or_may),
         cmocka_unit_test(families_differ),
         cmocka_unit_test(jumps_are_followed),
+        cmocka_unit_test(what_keeps_from_tracking_is_found),
+        cmocka_unit_test(a_statement_is_found),
+        cmocka_unit_test(a_way_that_is_too_long_is_not_certain),
         cmocka_unit_test(a_file_of_another_kind_is_no_ruleset),
     };
 

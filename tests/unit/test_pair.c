@@ -72,19 +72,50 @@ static void any_interface_is_always_there(void **state)
 
 /* ---- children ----------------------------------------------------------- */
 
+enum { ENDED_BY_ITSELF = 3 << 8 }; /* the wait status of SNIFFER_EXIT_CAPTURE_ENDED */
+
 static void the_end_of_each_child_is_noted(void **state)
 {
     (void)state;
     pair_init(&pair);
     pair.sniffer = 10;
     pair.helper = 11;
-    assert_false(pair_note_end(&pair, 12, 0));
-    assert_true(pair_note_end(&pair, 10, SIGKILL));
+    assert_int_equal(pair_note_end(&pair, &config, 12, 0), PAIR_END_OF_ANOTHER);
+    assert_int_equal(pair_note_end(&pair, &config, 10, SIGKILL), PAIR_END_ACCIDENT);
     assert_int_equal(pair.sniffer, 0);
     assert_int_equal(pair.helper, 11);
-    assert_false(pair_note_end(&pair, 10, 0)); /* another process by now */
-    assert_true(pair_note_end(&pair, 11, 1 << 8));
+    assert_int_equal(pair_note_end(&pair, &config, 10, 0), PAIR_END_OF_ANOTHER); /* by now */
+    assert_int_equal(pair_note_end(&pair, &config, 11, 1 << 8), PAIR_END_ACCIDENT);
     assert_int_equal(pair.helper, 0);
+}
+
+static enum pair_end sniffer_ends(int status)
+{
+    pair.sniffer = 10;
+    return pair_note_end(&pair, &config, 10, status);
+}
+
+static void an_interface_that_went_is_no_accident(void **state)
+{
+    (void)state;
+    run_command("ip link delete two");
+    assert_int_equal(sniffer_ends(ENDED_BY_ITSELF), PAIR_END_INTERFACE);
+    assert_int_equal(sniffer_ends(SIGKILL), PAIR_END_ACCIDENT);
+    pair.interfaces[1] = 0; /* as noted by the pair that came after */
+    assert_int_equal(sniffer_ends(ENDED_BY_ITSELF), PAIR_END_ACCIDENT);
+}
+
+static void an_interface_made_anew_is_no_accident(void **state)
+{
+    (void)state;
+    run_command("ip link delete two && ip link add two type veth && ip link set two up");
+    assert_int_equal(sniffer_ends(ENDED_BY_ITSELF), PAIR_END_INTERFACE);
+}
+
+static void a_capture_that_ends_without_a_reason_is_an_accident(void **state)
+{
+    (void)state;
+    assert_int_equal(sniffer_ends(ENDED_BY_ITSELF), PAIR_END_ACCIDENT);
 }
 
 static void ending_nothing_is_fine(void **state)
@@ -113,6 +144,7 @@ static int connect_helper(void)
 static void an_order_and_its_answer_have_the_same_serial(void **state)
 {
     struct helper_answer answer = {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .live = 7,
+                                   .rules = HELPER_RULES_MISSING,
                                    .verdicts = {[VERDICT_OPENED] = 3}}, got;
     struct helper_order order = {.command = HELPER_LIST}, heard;
     int helper = connect_helper();
@@ -128,7 +160,9 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
     assert_memory_equal(&got, &answer, sizeof got);
     assert_int_equal(pair.verdicts[VERDICT_OPENED], 3);
     assert_int_equal(pair.live, 7);
+    assert_int_equal(pair.rules, HELPER_RULES_MISSING);
     pair_end(&pair, false);
+    assert_int_equal(pair.rules, HELPER_RULES_UNKNOWN);
     assert_int_equal(pair.verdicts_before[VERDICT_OPENED], 3);
     assert_int_equal(pair_count(&pair, VERDICT_OPENED), 3);
     close(helper);
@@ -137,8 +171,9 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
 static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 {
     const struct helper_answer wrong[] = {
-        {.event = HELPER_READY, .backend = BACKEND_NFT},
+        {.event = HELPER_SNIFFER_BROKEN, .backend = BACKEND_NFT},
         {.event = HELPER_ANSWER, .backend = 7},
+        {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .rules = 4},
         {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .count = HELPER_PAGE + 1},
         {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .count = 1},
     };
@@ -167,6 +202,9 @@ int main(void)
         WITH_INTERFACES(one_made_anew_is_news),
         WITH_INTERFACES(any_interface_is_always_there),
         cmocka_unit_test(the_end_of_each_child_is_noted),
+        WITH_INTERFACES(an_interface_that_went_is_no_accident),
+        WITH_INTERFACES(an_interface_made_anew_is_no_accident),
+        WITH_INTERFACES(a_capture_that_ends_without_a_reason_is_an_accident),
         cmocka_unit_test(ending_nothing_is_fine),
         cmocka_unit_test(an_order_and_its_answer_have_the_same_serial),
         cmocka_unit_test(a_helper_that_talks_nonsense_is_cut_off),

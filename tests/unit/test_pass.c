@@ -1,15 +1,17 @@
 #include "check.h"
 
+#include <limits.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "pass.h"
 
-static void assert_wanted(bool wanted, int in, int out)
+static void assert_possible(bool possible, int out)
 {
-    assert_int_equal(pass_is_wanted(in, out), wanted);
+    assert_int_equal(pass_is_possible(out), possible);
 }
 
-static void only_one_unix_stream_socket_asks_for_it(void **state)
+static void only_a_unix_stream_socket_can_pass_anything(void **state)
 {
     int stream[2], packets[2], both[2], udp = socket(AF_INET, SOCK_DGRAM, 0);
 
@@ -17,15 +19,56 @@ static void only_one_unix_stream_socket_asks_for_it(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packets), 0);
     assert_int_equal(pipe(both), 0);
-    assert_wanted(true, stream[0], stream[0]);
-    assert_wanted(true, dup(stream[0]), stream[0]);
-    assert_wanted(false, stream[0], stream[1]);
-    assert_wanted(false, packets[0], packets[0]);
-    assert_wanted(false, udp, udp);
-    assert_wanted(false, both[0], both[1]);
-    assert_wanted(false, both[0], stream[0]);
-    assert_wanted(false, stream[0], both[1]);
-    assert_wanted(false, -1, -1);
+    assert_possible(true, stream[0]);
+    assert_possible(false, packets[0]);
+    assert_possible(false, udp);
+    assert_possible(false, both[1]);
+    assert_possible(false, -1);
+}
+
+/* What a child of this program says; the test runs it under several names. */
+static int ask_child(const char *ends)
+{
+    int stream[2], in, status;
+    pid_t child;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, stream) != 0)
+        return 2;
+    in = strcmp(ends, "two") == 0 ? stream[1] : dup(stream[0]);
+    child = fork();
+    if (child == 0)
+        child_exit(pass_is_expected(in, stream[0]) ? 1 : 0);
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
+
+static void assert_expected_below(bool expected, const char *program, const char *ends)
+{
+    char command[64];
+
+    snprintf(command, sizeof command, "./%s %s", program, ends);
+    assert_int_equal(WEXITSTATUS(system(command)), expected);
+}
+
+static void copy_this_program(const char *to)
+{
+    char command[PATH_MAX + 64], self[PATH_MAX] = "";
+
+    assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+    snprintf(command, sizeof command, "cp '%s' %s", self, to);
+    assert_int_equal(system(command), 0);
+}
+
+static void only_one_socket_below_ssh_asks_for_it(void **state)
+{
+    (void)state;
+    copy_this_program("ssh");
+    copy_this_program("libssh");
+    assert_int_equal(mkdir("as", 0700), 0);
+    assert_int_equal(symlink("../libssh", "as/ssh"), 0); /* as dropbear's is called at times */
+    assert_expected_below(true, "ssh", "one");
+    assert_expected_below(false, "ssh", "two");
+    assert_expected_below(false, "libssh", "one");
+    assert_expected_below(false, "as/ssh", "one");
 }
 
 /* As monitor_fdpass.c of OpenSSH receives it: one byte of data, one descriptor. */
@@ -77,13 +120,15 @@ static void nobody_there_is_told(void **state)
     assert_non_null(strstr(why.text, "could not be passed"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_one_unix_stream_socket_asks_for_it),
+        cmocka_unit_test(only_a_unix_stream_socket_can_pass_anything),
+        cmocka_unit_test_setup_teardown(only_one_socket_below_ssh_asks_for_it, scratch_enter,
+                                        scratch_leave),
         cmocka_unit_test(what_is_passed_is_the_same),
         cmocka_unit_test(nobody_there_is_told),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return argc > 1 ? ask_child(argv[1]) : cmocka_run_group_tests(tests, NULL, NULL);
 }

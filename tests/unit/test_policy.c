@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "clock.h"
 #include "people.h"
 #include "policy.h"
 
@@ -141,7 +142,7 @@ static void setups_out_of_range_are_refused(void **state)
     assert_true(receives(&s, NULL, 0));
     s.mode = 0;
     assert_false(receives(&s, NULL, 0));
-    s.mode = HELPER_RELEASE + 1;
+    s.mode = HELPER_RELEASE_OTHER + 1;
     assert_false(receives(&s, NULL, 0));
     s = good_setup;
     s.backend = BACKEND_LEGACY + 1;
@@ -152,6 +153,17 @@ static void setups_out_of_range_are_refused(void **state)
     s = good_setup;
     s.profile_count = UINT32_MAX;
     assert_false(receives(&s, NULL, 0));
+    s = good_setup;
+    s.trial_end = -1;
+    assert_false(receives(&s, NULL, 0));
+    s.trial_end = INT64_MAX;
+    assert_false(receives(&s, NULL, 0));
+    s.trial_end = clock_boot_ns() + (TRIAL_SECONDS_MAX + 1) * (int64_t)NSEC_PER_SEC;
+    assert_false(receives(&s, NULL, 0));
+    s.trial_end = clock_boot_ns() + TRIAL_SECONDS_MAX * (int64_t)NSEC_PER_SEC;
+    assert_true(receives(&s, NULL, 0));
+    s.trial_end = 1; /* over, for a helper that comes late */
+    assert_true(receives(&s, NULL, 0));
 }
 
 static void shut_ports_out_of_range_are_refused(void **state)
@@ -346,6 +358,19 @@ static void services_of_the_profile_are_permitted(void **state)
     assert_false(permits_service(&p, "tcp/51820"));
     assert_false(permits_service(&p, "tcp/80"));
     assert_false(permits_service(&p, "tcp/23"));
+}
+
+static void which_services_are_tracked_is_told_by_their_place(void **state)
+{
+    const struct service services[] = {service_of("tcp/22"), service_of("udp/51820"),
+                                       service_of("udp/51821")};
+    const struct helper_profile p = {.service_count = 3, .services = services, .untracked = 2};
+
+    (void)state;
+    assert_true(helper_policy_is_tracked(&p, &services[0]));
+    assert_false(helper_policy_is_tracked(&p, &services[1]));
+    assert_true(helper_policy_is_tracked(&p, &services[2]));
+    assert_true(helper_policy_is_tracked(&p, &(struct service){IPPROTO_TCP, 80}));
 }
 
 static bool permits_address(const struct helper_profile *p, const char *text)
@@ -594,6 +619,7 @@ int main(void)
         cmocka_unit_test(each_of_many_profiles_is_found),
         cmocka_unit_test(without_profiles_none_is_found),
         cmocka_unit_test(services_of_the_profile_are_permitted),
+        cmocka_unit_test(which_services_are_tracked_is_told_by_their_place),
         cmocka_unit_test(addresses_of_the_profile_are_permitted),
         cmocka_unit_test(every_ipv6_address_is_not_every_ipv4_address),
         cmocka_unit_test(a_destination_is_of_one_service_and_family),

@@ -46,7 +46,7 @@ static void all_keys_are_read(void **state)
 
     (void)state;
     assert_true(reads("[Proxy]\nListen = 0.0.0.0:1081, [fd77::1]:9\nUsername = ann\n"
-                      "Password = a;b c\nOthers = refuse\nCloseAfter = yes\n"
+                      "Password = a;b c\nUsers = any\nOthers = refuse\nCloseAfter = yes\n"
                       "HandshakeTimeout = 3\nConnectTimeout = 1m\nIdleTimeout = 2h\n"
                       "MaxConnections = 12\n"));
     v6 = (const void *)&config->listen[1];
@@ -55,7 +55,7 @@ static void all_keys_are_read(void **state)
     assert_int_equal(ntohs(v6->sin6_port), 9);
     assert_string_equal(config->account.username, "ann");
     assert_string_equal(config->account.password, "a;b c");
-    assert_true(config->refuses_others && config->closes_after);
+    assert_true(config->serves_any_user && config->refuses_others && config->closes_after);
     assert_int_equal(config->handshake_timeout, 3);
     assert_int_equal(config->connect_timeout, 60);
     assert_int_equal(config->idle_timeout, 7200);
@@ -72,6 +72,7 @@ static void wrong_values_are_named(void **state)
         {"[Proxy]\nListen = 127.0.0.1:0\n", "is not an address and a port"},
         {"[Proxy]\nListen = :1080\n", "is not an address and a port"},
         {"[Proxy]\nOthers = allow\n", "'allow' is neither refuse nor direct"},
+        {"[Proxy]\nUsers = root\n", "'root' is neither any nor own"},
         {"[Proxy]\nCloseAfter = 1\n", "'1' is neither yes nor no"},
         {"[Proxy]\nMaxConnections = 0\n", "'0' is not a number from 1 to"},
         {"[Proxy]\nMaxConnections = 100001\n", "is not a number from 1 to"},
@@ -91,6 +92,7 @@ static void wrong_values_are_named(void **state)
 static void elsewhere_needs_a_password(void **state)
 {
     (void)state;
+    assert_false(reads("[Proxy]\nListen = 0.0.0.0:1080\nUsers = any\n"));
     assert_false(reads("[Proxy]\nListen = 0.0.0.0:1080\n"));
     assert_non_null(strstr(why.text, "set Username and Password"));
 }

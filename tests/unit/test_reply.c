@@ -22,6 +22,9 @@ static void an_order_names_the_profile_by_its_key_id(void **state)
     assert_int_equal(order.command, HELPER_CLOSE);
     assert_int_equal(order.kill, 1);
     assert_memory_equal(order.key_id, profiles[1].key_id, KEY_ID_SIZE);
+    request.verb = CONTROL_REVOKE;
+    assert_true(reply_make_order(&order, &request, &config, &why));
+    assert_int_equal(order.command, HELPER_CLOSE);
     strcpy(request.profile, "tablet");
     assert_false(reply_make_order(&order, &request, &config, &why));
     assert_string_equal(why.text, "there is no profile 'tablet'");

@@ -86,9 +86,9 @@ static bool is_one_printable_line(const char *text)
 static void what_is_done_is_in_the_kernel(void **state)
 {
     (void)state;
-    assert_int_equal(run(ADD("81")), RESTORE_DONE);
+    assert_result(run(ADD("81")), RESTORE_DONE, why);
     assert_true(rule_is_there("--dport 81 -j DROP"));
-    assert_int_equal(run(ADD("82") "*mangle\n-A INPUT -j ACCEPT\nCOMMIT\n"), RESTORE_DONE);
+    assert_result(run(ADD("82") "*mangle\n-A INPUT -j ACCEPT\nCOMMIT\n"), RESTORE_DONE, why);
     assert_true(rule_is_there("--dport 82 -j DROP"));
 }
 
@@ -105,12 +105,25 @@ static void what_is_refused_changes_nothing(void **state)
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         why.text[0] = '\0';
         if (run(wrong[i]) != RESTORE_REFUSED)
-            fail_msg("not refused: %s", wrong[i]);
+            fail_msg("not refused: %s: %s", wrong[i], why.text);
         assert_non_null(strstr(why.text, "refused"));
         assert_true(is_one_printable_line(why.text));
         assert_false(rule_is_there("--dport 83"));
-        assert_int_equal(run(ADD("85")), RESTORE_DONE); /* and it goes on */
+        assert_result(run(ADD("85")), RESTORE_DONE, why); /* and it goes on */
     }
+}
+
+/* iptables takes it, the kernel does not. */
+static void what_the_kernel_refuses_is_not_to_be_tried_again(void **state)
+{
+    (void)state;
+    assert_result(run("*filter\n-A INPUT -p tcp --dport 83 -j DROP\n-A INPUT -j MASQUERADE\n"
+                      "COMMIT\n"),
+                  backend == BACKEND_NFT ? RESTORE_IMPOSSIBLE : RESTORE_REFUSED, why);
+    assert_non_null(strstr(why.text, "refused"));
+    assert_true(is_one_printable_line(why.text));
+    assert_false(rule_is_there("--dport 83"));
+    assert_result(run(ADD("85")), RESTORE_DONE, why);
 }
 
 static void a_large_transaction_is_done(void **state)
@@ -127,7 +140,7 @@ static void a_large_transaction_is_done(void **state)
     fputs("COMMIT\n", out);
     fclose(out);
     assert_true(size > 400000); /* many times what a pipe holds */
-    assert_int_equal(helper_restore_run(&restore, text, size, &why), RESTORE_DONE);
+    assert_result(helper_restore_run(&restore, text, size, &why), RESTORE_DONE, why);
     free(text);
     count = output_of("iptables-%s -w 5 -S many | grep -c ACCEPT", name_of_backend());
     assert_int_equal(atoi(count), MANY);
@@ -143,7 +156,7 @@ static void one_program_serves_many_transactions(void **state)
     (void)state;
     assert_true(first > 0);
     for (int i = 0; i < 50; i++)
-        assert_int_equal(run(ADD("81")), RESTORE_DONE);
+        assert_result(run(ADD("81")), RESTORE_DONE, why);
     assert_int_equal(restore.pid, first);
     assert_int_equal(restore.last_pid, first);
 }
@@ -154,10 +167,10 @@ static void one_that_was_killed_is_replaced(void **state)
 
     (void)state;
     assert_int_equal(kill(first, SIGKILL), 0);
-    assert_int_equal(run(ADD("81")), RESTORE_UNKNOWN); /* it cannot know */
+    assert_result(run(ADD("81")), RESTORE_UNKNOWN, why); /* it cannot know */
     assert_non_null(strstr(why.text, "ended without an answer"));
     assert_int_equal(restore.pid, 0);
-    assert_int_equal(run(ADD("82")), RESTORE_DONE);
+    assert_result(run(ADD("82")), RESTORE_DONE, why);
     assert_int_not_equal(restore.pid, first);
     assert_true(rule_is_there("--dport 82"));
     assert_false(rule_is_there("--dport 81"));
@@ -168,28 +181,65 @@ static void after_a_refusal_another_one_stands(void **state)
     pid_t first = restore.pid;
 
     (void)state;
-    assert_int_equal(run("*filter\n-A nowhere -j DROP\nCOMMIT\n"), RESTORE_REFUSED);
+    assert_result(run("*filter\n-A nowhere -j DROP\nCOMMIT\n"), RESTORE_REFUSED, why);
     assert_int_equal(restore.pid, 0);
-    assert_int_equal(run(ADD("81")), RESTORE_DONE);
+    assert_result(run(ADD("81")), RESTORE_DONE, why);
     assert_true(restore.standing);
     assert_true(restore.pid > 0 && restore.pid != first);
 }
 
+/* With "-w 5" iptables-legacy takes the alarm of its wait for the lock, seconds later, for
+ * the end of its input. */
+static void one_that_has_nothing_to_do_stands(void **state)
+{
+    pid_t first = restore.pid;
+
+    (void)state;
+    assert_result(run(ADD("81")), RESTORE_DONE, why);
+    assert_false(is_readable(restore.out, 6000)); /* its end would be */
+    assert_result(run(ADD("82")), RESTORE_DONE, why);
+    assert_int_equal(restore.pid, first);
+}
+
 /* ---- the xtables lock --------------------------------------------------- */
 
-/* Takes the five seconds that iptables is told to wait. */
-static void a_held_lock_is_busy(void **state)
+static int hold_lock(void)
 {
     int lock = open("/run/xtables.lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
 
-    (void)state;
     assert_true(lock >= 0);
     assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
-    assert_int_equal(run(ADD("81")), RESTORE_BUSY);
+    return lock;
+}
+
+/* Takes the five seconds that iptables is told to wait, or, of one that stands, the six
+ * that an answer is waited for. */
+static void a_held_lock_changes_nothing(void **state)
+{
+    int lock = hold_lock();
+
+    (void)state;
+    assert_result(run(ADD("81")), restore.standing ? RESTORE_UNKNOWN : RESTORE_BUSY, why);
     assert_non_null(strstr(why.text, "lock"));
     close(lock);
     assert_false(rule_is_there("--dport 81"));
-    assert_int_equal(run(ADD("82")), RESTORE_DONE);
+    assert_result(run(ADD("82")), RESTORE_DONE, why);
+}
+
+static void a_lock_that_is_let_go_is_waited_for(void **state)
+{
+    int lock = hold_lock(), status;
+    pid_t holder = fork();
+
+    (void)state;
+    if (holder == 0) {
+        poll(NULL, 0, 3000);
+        _exit(0); /* and the lock with it */
+    }
+    close(lock);
+    assert_result(run(ADD("81")), RESTORE_DONE, why);
+    assert_int_equal(waitpid(holder, &status, 0), holder);
+    assert_true(rule_is_there("--dport 81"));
 }
 
 /* ---- programs that fail ------------------------------------------------- */
@@ -215,6 +265,12 @@ static void exit_statuses_are_told_apart(void **state)
         {"#!/bin/sh\nexit 2\n", RESTORE_REFUSED},
         {"#!/bin/sh\nexit 3\n", RESTORE_REFUSED},
         {"#!/bin/sh\ncat >/dev/null\nexit 4\n", RESTORE_BUSY},
+        {"#!/bin/sh\ncat >/dev/null\necho 'Another app is currently holding the xtables lock. "
+         "Stopped waiting after 5s.'\nexit 4\n", RESTORE_BUSY},
+        {"#!/bin/sh\ncat >/dev/null\necho 'line 2: RULE_APPEND failed (Cannot allocate memory): "
+         "rule in chain INPUT'\nexit 4\n", RESTORE_BUSY},
+        {"#!/bin/sh\ncat >/dev/null\necho 'line 2: RULE_APPEND failed (Too many links): rule in "
+         "chain INPUT'\nexit 4\n", RESTORE_IMPOSSIBLE},
         {"#!/bin/sh\nread line\nkill -KILL $$\n", RESTORE_UNKNOWN},
     };
 
@@ -222,7 +278,7 @@ static void exit_statuses_are_told_apart(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         use_script(cases[i].script);
         if (run(ADD("81")) != cases[i].result)
-            fail_msg("script: %s", cases[i].script);
+            fail_msg("script: %s: %s", cases[i].script, why.text);
     }
 }
 
@@ -232,10 +288,10 @@ static void a_standing_one_must_acknowledge(void **state)
     (void)state;
     use_script("#!/bin/sh\nread line\nexit 0\n");
     restore.standing = true;
-    assert_int_equal(run(ADD("81")), RESTORE_UNKNOWN);
+    assert_result(run(ADD("81")), RESTORE_UNKNOWN, why);
     use_script("#!/bin/sh\necho '# ack 7'\nread line\nexit 0\n");
     restore.standing = true;
-    assert_int_equal(run(ADD("81")), RESTORE_UNKNOWN); /* not this one's */
+    assert_result(run(ADD("81")), RESTORE_UNKNOWN, why); /* not this one's */
 }
 
 static void one_that_does_not_acknowledge_does_not_stand(void **state)
@@ -248,19 +304,38 @@ static void one_that_does_not_acknowledge_does_not_stand(void **state)
     assert_false(restore.standing);
     assert_int_equal(restore.pid, 0);
     assert_true(clock_boot_ns() - start < (int64_t)5 * NSEC_PER_SEC);
-    assert_int_equal(run(ADD("81")), RESTORE_DONE);
+    assert_result(run(ADD("81")), RESTORE_DONE, why);
 }
 
-static void one_that_is_missing_is_named(void **state)
+static void one_that_cannot_be_run_is_named(void **state)
 {
     (void)state;
     if (getenv("UNDER_VALGRIND")) /* its vfork does not let the child tell why exec failed */
         skip();
-    helper_restore_init(&restore, "/nonexistent/iptables-restore");
-    assert_int_equal(run(ADD("81")), RESTORE_BUSY);
-    assert_non_null(strstr(why.text, "/nonexistent/iptables-restore"));
+    use_script("half of an upgrade");
+    assert_result(run(ADD("81")), RESTORE_BUSY, why);
+    assert_non_null(strstr(why.text, restore.path));
     helper_restore_try_standing(&restore);
     assert_false(restore.standing);
+}
+
+/* Whether it is there again only the next helper can see. */
+static void one_that_is_missing_ends_the_helper(void **state)
+{
+    int status;
+    pid_t child;
+
+    (void)state;
+    if (getenv("UNDER_VALGRIND"))
+        skip();
+    helper_restore_init(&restore, "/nonexistent/iptables-restore");
+    child = fork();
+    if (child == 0) {
+        run(ADD("81"));
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
 }
 
 /* Neither its size nor its bytes reach a log line. */
@@ -269,7 +344,7 @@ static void a_flood_of_output_is_cut_and_cleaned(void **state)
     (void)state;
     use_script("#!/bin/sh\ncat >/dev/null\nhead -c 1000000 /dev/urandom\n"
                "printf 'a\\000b\\033[2Jc\\nthe end\\n\\n'\nexit 1\n");
-    assert_int_equal(run(ADD("81")), RESTORE_REFUSED);
+    assert_result(run(ADD("81")), RESTORE_REFUSED, why);
     assert_true(is_one_printable_line(why.text));
     assert_non_null(strstr(why.text, "a?b?[2Jc|the end"));
 }
@@ -284,7 +359,7 @@ static void it_inherits_nothing(void **state)
                "ls -l /proc/$$/fd >$d/descriptors\n"
                "while read -r name value; do case $name in Sig[BI]*) echo $value;; esac; done "
                "</proc/$$/status >$d/signals\nexit 0\n"); /* by itself: to fork is to block */
-    assert_int_equal(run(ADD("81")), RESTORE_DONE);
+    assert_result(run(ADD("81")), RESTORE_DONE, why);
     close(leak);
     /* Signals 32 and 33 are the C library's own. */
     seen = output_of("cat environment; grep leak descriptors; "
@@ -303,7 +378,7 @@ static void one_that_hangs_is_ended(void **state)
 
     (void)state;
     use_script("#!/bin/sh\nexec sleep 1000\n");
-    assert_int_equal(run(ADD("81")), RESTORE_UNKNOWN);
+    assert_result(run(ADD("81")), RESTORE_UNKNOWN, why);
     assert_non_null(strstr(why.text, "did not answer in time"));
     assert_int_equal(restore.pid, 0);
     assert_true(clock_boot_ns() - start < (int64_t)20 * NSEC_PER_SEC);
@@ -314,26 +389,31 @@ static void one_that_hangs_is_ended(void **state)
 
 static const struct CMUnitTest common[] = {
     ONCE(what_is_done_is_in_the_kernel),
+    ONCE(what_the_kernel_refuses_is_not_to_be_tried_again),
     ONCE(what_is_refused_changes_nothing),
     ONCE(a_large_transaction_is_done),
     STANDING(what_is_done_is_in_the_kernel),
+    STANDING(what_the_kernel_refuses_is_not_to_be_tried_again),
     STANDING(what_is_refused_changes_nothing),
     STANDING(a_large_transaction_is_done),
     STANDING(one_program_serves_many_transactions),
     STANDING(one_that_was_killed_is_replaced),
     STANDING(after_a_refusal_another_one_stands),
+    STANDING(one_that_has_nothing_to_do_stands),
 };
 
 static const struct CMUnitTest locked[] = {
-    ONCE(a_held_lock_is_busy),
-    STANDING(a_held_lock_is_busy),
+    ONCE(a_held_lock_changes_nothing),
+    STANDING(a_held_lock_changes_nothing),
+    STANDING(a_lock_that_is_let_go_is_waited_for),
 };
 
 static const struct CMUnitTest scripts[] = {
     ONCE(exit_statuses_are_told_apart),
     ONCE(a_standing_one_must_acknowledge),
     ONCE(one_that_does_not_acknowledge_does_not_stand),
-    ONCE(one_that_is_missing_is_named),
+    ONCE(one_that_cannot_be_run_is_named),
+    ONCE(one_that_is_missing_ends_the_helper),
     ONCE(a_flood_of_output_is_cut_and_cleaned),
     ONCE(it_inherits_nothing),
     ONCE(one_that_hangs_is_ended),

@@ -6,7 +6,7 @@
 
 enum { MANY = 1024, FULL = 10000, BURST = 32 };
 
-static struct profile profiles[FULL];
+static struct sniffer_profile profiles[FULL];
 
 static void set_key_id(uint8_t *key_id, uint64_t id)
 {
@@ -36,19 +36,21 @@ static uint64_t id_in(const struct series *of, size_t number)
 /* Of `count` profiles whose key ids are there already. */
 static void make_roster(struct roster *roster, size_t count)
 {
-    struct config config = {.profiles = profiles, .profile_count = count};
+    uint8_t server_public[KEY_SIZE];
     struct error why;
 
     for (size_t i = 0; i < count; i++) {
-        struct profile *p = &profiles[i];
+        struct sniffer_profile *p = &profiles[i];
 
         p->port = (uint16_t)(1 + i);
         randombytes_buf(p->envelope_key, KEY_SIZE);
         randombytes_buf(p->public_key, KEY_SIZE);
     }
-    randombytes_buf(config.server_public, KEY_SIZE);
-    assert_true(roster_create(roster, &config, &why));
-    assert_memory_equal(roster->server_public, config.server_public, KEY_SIZE);
+    randombytes_buf(server_public, KEY_SIZE);
+    assert_true(roster_create(roster, count, server_public, &why));
+    assert_memory_equal(roster->server_public, server_public, KEY_SIZE);
+    for (size_t i = 0; i < count; i++)
+        roster_add(roster, &profiles[i]);
 }
 
 static void make_series(struct roster *roster, const struct series *of, size_t count)
@@ -295,6 +297,17 @@ static int start(void **state)
     return sodium_init() < 0;
 }
 
+/* Places that hold no counter yet are 0, too. */
+static void a_counter_of_zero_is_no_repetition(void **state)
+{
+    static const struct client client;
+
+    (void)state;
+    assert_false(roster_counter_is_repeat(&client, 0));
+    assert_false(roster_counter_is_new(&client, 0));
+    assert_true(roster_counter_is_new(&client, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +324,7 @@ int main(void)
         cmocka_unit_test(asking_in_vain_costs_nothing),
         cmocka_unit_test(a_long_pause_earns_one_burst),
         cmocka_unit_test(a_price_is_taken_whole_or_not),
+        cmocka_unit_test(a_counter_of_zero_is_no_repetition),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

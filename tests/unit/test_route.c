@@ -31,7 +31,7 @@ static int enter(void **state)
         return -1;
     write_server("any", "Door.example.net.", "");
     write_server("ssh", "198.51.100.7", "Open = tcp/22, udp/53\n");
-    write_server("web", "198.51.100.7", "Open = tcp/80\n");
+    write_server("web", "198.51.100.7", "Open = tcp/80\nConnectPort = tcp/80 8080\n");
     return route_open(&route, &loop, false, &why) ? 0 : -1;
 }
 
@@ -68,6 +68,7 @@ static void the_file_that_opens_the_port_is_meant(void **state)
     (void)state;
     check_name("198.51.100.7", 22, "ssh");
     check_name("198.51.100.7", 80, "web");
+    check_name("198.51.100.7", 8080, "web");
     check_name("198.51.100.7", 53, NULL); /* udp, not tcp */
     check_name("198.51.100.8", 22, NULL);
 }

@@ -18,13 +18,16 @@ static struct plan plan_of(const char *confirmed, const char *trial)
     return plan;
 }
 
+/* What the host can tell. */
+static bool tells_sessions;
+
 static const char *written(const struct plan *plan, int family, bool has_jump)
 {
     static char text[TEXT_SIZE];
     FILE *out = fmemopen(text, sizeof text, "w");
 
     assert_non_null(out);
-    ruleset_write(out, plan, family, has_jump);
+    ruleset_write(out, plan, family, has_jump, tells_sessions);
     assert_int_equal(fclose(out), 0);
     return text;
 }
@@ -94,6 +97,28 @@ static void each_family_has_its_icmp(void **state)
     assert_lacks(text, "-m icmp ");
 }
 
+/* Where sessions cannot be told apart they go on. */
+static void segments_of_sessions_pass(void **state)
+{
+    static const char any_ack[] = "--tcp-flags SYN,ACK,RST ACK -m conntrack --ctstate NEW -j ACCEPT";
+    const struct plan plan = plan_of("tcp/22", NULL);
+    const char *text;
+
+    (void)state;
+    for (int family = IPV4; family < FAMILIES; family++) {
+        text = written(&plan, family, false);
+        assert_has(text, any_ack);
+        assert_lacks(text, "-m cgroup");
+        tells_sessions = true;
+        text = written(&plan, family, false);
+        tells_sessions = false;
+        assert_lacks(text, any_ack);
+        assert_has(text, "-A portsmith-firewall -p tcp -m cgroup --path / -j ACCEPT\n"
+                         "-A portsmith-firewall -p tcp -m cgroup ! --path / -j ACCEPT\n");
+        assert_has(text, "-m policy --dir in --pol ipsec -j ACCEPT\n");
+    }
+}
+
 static void checks_ask_for_what_there_should_be(void **state)
 {
     const struct plan plan = plan_of("tcp/22", "tcp/80");
@@ -146,6 +171,7 @@ int main(void)
         cmocka_unit_test(what_is_confirmed_stands_behind_a_trial),
         cmocka_unit_test(nothing_confirmed_has_a_deadline),
         cmocka_unit_test(each_family_has_its_icmp),
+        cmocka_unit_test(segments_of_sessions_pass),
         cmocka_unit_test(checks_ask_for_what_there_should_be),
         cmocka_unit_test(services_are_kept_in_order_and_once),
         cmocka_unit_test(there_is_an_end_to_services),

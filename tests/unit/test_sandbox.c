@@ -140,7 +140,7 @@ static void anything_else_kills_the_supervisor(void **state)
         assert_true(was_killed(confined(as_supervisor, acts[i])));
 }
 
-/* Which is what the tests in tests/net show whole. */
+/* Which is what the tests in tests/lab.d/net show whole. */
 static void start_a_child(void)
 {
     int status;

@@ -77,6 +77,7 @@ static void a_file_that_is_wrong_is_refused(void **state)
     assert_refused(&c, "[Firewall]\nAllow = ssh\n", 0600);
     assert_refused(&c, "[Firewall]\nUntil = soon\n", 0600);
     assert_refused(&c, "[Firewall]\nUntil = 0\n", 0600);
+    assert_refused(&c, "[Firewall]\nUntil = 2147483648\n", 0600); /* no rule ends then */
     assert_refused(&c, "rubbish\n", 0600);
     assert_refused(&c, "[Firewall]\nAllow = tcp/22\n", 0666);
 }

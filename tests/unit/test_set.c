@@ -42,26 +42,30 @@ static void open_firewall(enum grant_store store)
 static int begin(void **state)
 {
     (void)state;
+    if (netspace_renew() != 0)
+        return -1;
     open_firewall(GRANT_STORE_SET);
-    return helper_grants_create(&grants, -1, CAPACITY, &why) &&
-                   helper_firewall_establish(&fw, IPV4, &grants, &why) &&
-                   helper_firewall_establish(&fw, IPV6, &grants, &why)
-               ? 0
-               : -1;
+    if (helper_grants_create(&grants, -1, CAPACITY, &why) &&
+        helper_firewall_establish(&fw, IPV4, &grants, &why) &&
+        helper_firewall_establish(&fw, IPV6, &grants, &why))
+        return 0;
+    fprintf(stderr, "%s\n", why.text);
+    return -1;
 }
 
 static int end(void **state)
 {
-    bool released;
+    bool cleared;
 
     (void)state;
     helper_grants_clear(&grants);
-    released = helper_firewall_clear(&fw, IPV4, &grants, &why) &&
-               helper_firewall_clear(&fw, IPV6, &grants, &why) &&
-               helper_firewall_release(BACKEND_NFT, &why);
+    cleared = helper_firewall_clear(&fw, IPV4, &grants, &why) &&
+              helper_firewall_clear(&fw, IPV6, &grants, &why);
+    if (!cleared)
+        fprintf(stderr, "%s\n", why.text);
     helper_firewall_close(&fw);
     helper_grants_free(&grants);
-    return released ? 0 : -1;
+    return cleared ? 0 : -1;
 }
 
 static void open_for(const uint8_t key_id[static KEY_ID_SIZE], const char *address,
@@ -141,7 +145,9 @@ static void one_rule_in_each_table_looks_into_the_set(void **state)
                  "-A portsmith-shut -m set --match-set portsmith4 src,dst -j RETURN\n"
                  "-A portsmith-shut -j DROP\n"
                  "-N portsmith\n"
-                 "-A portsmith -m conntrack --ctstate NEW -m set --match-set portsmith4 src,dst "
+                 "-A portsmith -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack "
+                 "--ctstate UNTRACKED -j RETURN\n"
+                 "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -m set --match-set portsmith4 src,dst "
                  "-j ACCEPT\n"
                  "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants "
                  "-j RETURN\n");
@@ -179,7 +185,7 @@ static void what_ends_within_a_second_is_not_put_in_again(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 900);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
-    assert_true(helper_firewall_refresh(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
     check_elements(IPV4, "");
     open_for(bob, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
@@ -226,7 +232,7 @@ static void a_door_of_two_stays_until_both_are_gone(void **state)
     open_for(bob, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     assert_in_range(timeout_of("192.0.2.7,tcp:22"), 590, 600);
-    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why)); /* filled anew */
+    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why); /* filled anew */
     assert_in_range(timeout_of("192.0.2.7,tcp:22"), 590, 600);
     close_for(alice, "192.0.2.7", "tcp/22");
     rewrite(IPV4);
@@ -240,7 +246,7 @@ static void what_was_not_put_in_force_is_taken_back(void **state)
 {
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
-    assert_true(helper_firewall_insert(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
     helper_grants_settle(&grants, false, false); /* the batch failed later on */
     rewrite(IPV4);
     check_elements(IPV4, "");
@@ -284,7 +290,7 @@ static void as_many_as_there_may_be_fit(void **state)
     }
     insert(IPV6);
     check_output("ipset save portsmith6 | grep -c ^add", "2000\n");
-    assert_true(helper_firewall_establish(&fw, IPV6, &grants, &why)); /* filled anew */
+    assert_done(helper_firewall_establish(&fw, IPV6, &grants, &why), why); /* filled anew */
     check_output("ipset save portsmith6 | grep -c ^add", "2000\n");
     check_output("ipset list -n", "portsmith4\nportsmith6\n");
 }
@@ -300,7 +306,7 @@ static void some_grants_stay_rules(void **state)
     insert(IPV4);
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     check_output(count_rules, "1 1\n");
-    assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
+    assert_result(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT, why);
     close_for(alice, "192.0.2.7", "tcp/22");
     rewrite(IPV4);
     check_output(count_rules, "0 0\n");
@@ -316,10 +322,10 @@ static void what_is_lost_is_seen_and_put_back(void **state)
     insert(IPV4);
     for (size_t i = 0; i < COUNT_OF(losses); i++) {
         run_command("iptables-nft %s", losses[i]);
-        assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_DAMAGED);
+        assert_result(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_DAMAGED, why);
         run_command("ipset flush portsmith4");
-        assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
-        assert_int_equal(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT);
+        assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
+        assert_result(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT, why);
         check_elements(IPV4, "192.0.2.7,tcp:22\n");
     }
 }
@@ -342,7 +348,7 @@ static void refreshing_fills_the_set(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     run_command("ipset flush portsmith4 && ipset add portsmith4 192.0.2.66,tcp:22");
-    assert_true(helper_firewall_refresh(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
 }
 
@@ -356,7 +362,7 @@ static void a_new_helper_takes_the_sets_over(void **state)
     helper_firewall_close(&fw);
     open_firewall(GRANT_STORE_SET);
     fw.set.capacity = CAPACITY / 2;
-    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
     check_output("ipset list -t portsmith4 | grep -c 'maxelem 1000 '", "1\n");
     check_output("ipset list -n", "portsmith4\nportsmith6\n");
@@ -369,8 +375,8 @@ static void with_rules_again_no_set_is_left(void **state)
     insert(IPV4);
     helper_firewall_close(&fw);
     open_firewall(GRANT_STORE_RULES);
-    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
-    assert_true(helper_firewall_establish(&fw, IPV6, &grants, &why));
+    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_establish(&fw, IPV6, &grants, &why), why);
     check_output("ipset list -n", "");
     check_output(count_rules, "1 1\n");
 }
@@ -382,19 +388,21 @@ static void the_end_leaves_neither_set_nor_rule_about_it(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     helper_grants_clear(&grants);
-    assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
-    assert_true(helper_firewall_clear(&fw, IPV6, &grants, &why));
+    assert_done(helper_firewall_clear(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_clear(&fw, IPV6, &grants, &why), why);
     check_output("ipset list -n", "");
     check_output("iptables-nft-save | grep -c -e --match-set", "0\n");
     check_output("iptables-nft -t mangle -S portsmith-shut", "-N portsmith-shut\n"
                                                          "-A portsmith-shut -j DROP\n");
+    assert_done(helper_firewall_release(BACKEND_NFT, &why), why);
+    check_output("iptables-nft-save | grep -c portsmith", "0\n");
 }
 
 static void another_program_s_set_is_not_taken(void **state)
 {
     (void)state;
     helper_grants_clear(&grants);
-    assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_clear(&fw, IPV4, &grants, &why), why);
     run_command("ipset create portsmith4 hash:net");
     fw.uses_set = true;
     assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
@@ -414,7 +422,7 @@ static void a_leftover_that_stays_is_not_used(void **state)
     assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
     check_elements(IPV4, "");
     run_command("iptables-nft -F INPUT");
-    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
 }
 
@@ -445,13 +453,13 @@ static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
     (void)state;
     run_command("iptables-nft -A INPUT -m set --match-set portsmith4 src,dst -j ACCEPT");
     helper_grants_clear(&grants);
-    assert_true(helper_firewall_clear(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_clear(&fw, IPV4, &grants, &why), why);
     helper_set_open(&set, 1);
     assert_false(helper_set_remove(&set, IPV4, &why));
     assert_non_null(strstr(why.text, "a rule refers to it"));
     run_command("iptables-nft -F INPUT");
-    assert_true(helper_set_remove(&set, IPV4, &why));
-    assert_true(helper_set_remove(&set, IPV4, &why)); /* none is fine */
+    assert_done(helper_set_remove(&set, IPV4, &why), why);
+    assert_done(helper_set_remove(&set, IPV4, &why), why); /* none is fine */
     helper_set_close(&set);
 }
 
@@ -459,7 +467,7 @@ static void more_than_the_capacity_is_refused(void **state)
 {
     (void)state;
     fw.set.capacity = 16;
-    assert_true(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
     for (int i = 0; i < 500; i++)
         open_for(alice, nth(i), "tcp/22", 60000);
     assert_false(helper_firewall_insert(&fw, IPV4, &grants, &why));
@@ -474,7 +482,7 @@ static void without_a_kernel_that_has_sets_the_reason_is_told(void **state)
     (void)state;
     assert_false(helper_set_fill(&none, IPV4, &grants, &why));
     assert_non_null(strstr(why.text, "the kernel has no ip_set; load or build it"));
-    assert_true(helper_set_remove(&none, IPV4, &why));
+    assert_done(helper_set_remove(&none, IPV4, &why), why);
 }
 
 int main(void)

@@ -111,6 +111,23 @@ static void mistakes_are_named_with_file_and_line(void **state)
     assert_refused("[Server]\nName = x\nrubbish\nNumber = 1\n", "test.conf:3: expected");
 }
 
+/* What an editor put before the text is no part of it, and hides nothing of it. */
+static void a_byte_order_mark_is_passed_over(void **state)
+{
+    (void)state;
+    assert_read("\xef\xbb\xbf[Server]\nName = x\n", "name=x|");
+    assert_read("\xef\xbb\xbf# c\r\n[Server]\r\nName = x\r\n", "name=x|");
+    assert_read("\xef\xbb\xbf", "");
+    assert_refused("\xef\xbb\xbf[Nonsense]\nName = x\n",
+                   "test.conf:1: expected the section [Server], not [Nonsense]");
+    assert_refused("\xef\xbb\xbf[Nonsense]\n[Server]\nName = x\n",
+                   "test.conf:1: expected the section [Server], not [Nonsense]");
+    assert_refused("\xef\xbb\xbfName : x\n", "test.conf:1: expected 'Key = value', with an equals");
+    assert_refused("\xef\xbb\xbf\xef\xbb\xbf[Server]\n", "test.conf:1: expected");
+    assert_refused("[Server]\n\xef\xbb\xbf[Nonsense]\n", "test.conf:2: expected");
+    assert_refused("\n\xef\xbb\xbf[Server]\nName = x\n", "test.conf:2: expected");
+}
+
 static void long_lines_are_refused_not_split(void **state)
 {
     char content[2 * SETTINGS_LINE_MAX + 64];
@@ -144,7 +161,8 @@ static void bytes_that_are_not_text_are_refused(void **state)
 
     (void)state;
     assert_false(read_bytes(&f, &why, zero, sizeof zero - 1));
-    assert_string_equal(why.text, "test.conf:2: the line holds a zero byte");
+    assert_string_equal(why.text, "test.conf:2: the line holds a zero byte; if the file is "
+                                  "UTF-16, save it as UTF-8");
     assert_false(read_bytes(&f, &why, end, sizeof end - 1));
     assert_refused("[Server]\nName = a\033[2Jb\n", "test.conf:2: the line holds a control character");
     assert_refused("[Server]\nName = a\177\n", "test.conf:2: the line holds a control character");
@@ -217,6 +235,7 @@ int main(void)
         cmocka_unit_test(indentation_is_nothing),
         cmocka_unit_test(a_value_keeps_its_semicolons),
         cmocka_unit_test(mistakes_are_named_with_file_and_line),
+        cmocka_unit_test(a_byte_order_mark_is_passed_over),
         cmocka_unit_test(long_lines_are_refused_not_split),
         cmocka_unit_test(bytes_that_are_not_text_are_refused),
         cmocka_unit_test(files_that_others_may_write_are_refused),

@@ -1,4 +1,4 @@
-/* The wire format, byte by byte, against tests/vectors/: the files that
+/* The wire format, byte by byte, against tests/deep/vectors/: the files that
  * portsmith-protocol(7) shows and that another implementation made. */
 #include "check.h"
 

@@ -65,6 +65,11 @@ static const struct {
     {RULE("-m addrtype --dst-type LOCAL"), 'y'},
     {RULE("-m addrtype --dst-type MULTICAST"), 'n'},
     {RULE("-m addrtype --src-type LOCAL"), 'n'},
+    {RULE("-m addrtype --dst-type UNICAST"), 'n'},
+    {RULE("-m cgroup --path /"), 'n'},
+    {RULE("-m cgroup ! --path /"), 'n'},
+    {RULE("-m policy --dir in --pol ipsec"), 'n'},
+    {RULE("-m policy --dir in --pol none"), 'y'},
     {RULE("-m limit --limit 5/sec"), '?'},
     {RULE("-m rpfilter"), '?'},
     {RULE("-m comment --comment ssh"), 'y'},
@@ -103,11 +108,23 @@ static void established_packets_differ(void **state)
     assert_int_equal(judge(RULE("-m conntrack --ctstate NEW"), &packet), 'n');
     assert_int_equal(judge(RULE("-m conntrack --ctstate RELATED,ESTABLISHED"), &packet), 'y');
     assert_int_equal(judge(RULE("-p tcp -m tcp --tcp-flags ACK,RST NONE"), &packet), 'n');
+    assert_int_equal(judge(RULE("-m cgroup --path /"), &packet), '?');
     packet.is_reply = true;
     assert_int_equal(judge(RULE("-p tcp -m tcp --sport 22"), &packet), 'y');
     assert_int_equal(judge(RULE("-p tcp -m tcp --dport 22"), &packet), '?');
     assert_int_equal(judge(RULE("-o eth0"), &packet), 'y');
     assert_int_equal(judge(RULE("-o eth1"), &packet), 'n');
+}
+
+static void addresses_of_other_tables_are_no_local_ones(void **state)
+{
+    struct packet packet = to_ssh;
+
+    (void)state;
+    packet.is_elsewhere = true;
+    assert_int_equal(judge(RULE("-m addrtype --dst-type LOCAL"), &packet), 'n');
+    assert_int_equal(judge(RULE("-m addrtype ! --dst-type LOCAL,BROADCAST,MULTICAST"), &packet), 'y');
+    assert_int_equal(judge(RULE("-m addrtype --dst-type UNICAST"), &packet), 'y');
 }
 
 static void a_grant_accepts_where_grants_are(void **state)
@@ -171,6 +188,87 @@ static void dnat_is_found_and_told(void **state)
                             "--to-destination 172.17.0.2:22\n", &to, &port));
 }
 
+/* 'i' where what comes in is not tracked, 'o' where what goes out is not, '-' else. */
+static char untracks(const char *lines)
+{
+    struct packet packet = {
+        .service = {IPPROTO_TCP, 22}, .interface = "eth0", .is_established = true};
+    struct walk_rules read;
+    char found = '-';
+    char *text;
+
+    assert_true(asprintf(&text, "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+                                ":one - [0:0]\n%sCOMMIT\n", lines) > 0);
+    assert_true(walk_read(&read, text));
+    if (walk_find_notrack(&read, &packet))
+        found = 'i';
+    packet.is_reply = true;
+    if (found == '-' && walk_find_notrack(&read, &packet))
+        found = 'o';
+    walk_free(&read);
+    return found;
+}
+
+static const struct {
+    const char *lines;
+    char expected;
+} notracks[] = {
+    {"", '-'},
+    {"-A PREROUTING -p tcp -m tcp --dport 22 -j CT --notrack\n", 'i'},
+    {"-A PREROUTING -j NOTRACK\n", 'i'},
+    {"-A PREROUTING -i eth1 -j NOTRACK\n", '-'},
+    {"-A PREROUTING -p udp -j NOTRACK\n", '-'},
+    {"-A PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j CT --notrack\n", '-'},
+    {"-A PREROUTING -s 192.0.2.0/24 -j NOTRACK\n", '-'},
+    {"-A PREROUTING -s 192.0.2.0/24 -j NOTRACK\n-A PREROUTING -j NOTRACK\n", 'i'},
+    {"-A PREROUTING -p tcp -j CT --zone 1\n", '-'},
+    {"-A PREROUTING -p tcp -j ACCEPT\n-A PREROUTING -j NOTRACK\n", '-'},
+    {"-A PREROUTING -s 192.0.2.0/24 -j ACCEPT\n-A PREROUTING -j NOTRACK\n", '-'},
+    {"-A PREROUTING -p tcp -j one\n-A one -j CT --notrack\n", 'i'},
+    {"-A PREROUTING -s 192.0.2.0/24 -j one\n-A one -j CT --notrack\n", '-'},
+    {"-A OUTPUT -o eth0 -p tcp -m tcp --sport 22 -j CT --notrack\n", 'o'},
+    {"-A OUTPUT -p tcp -m tcp --sport 23 -j CT --notrack\n", '-'},
+    {"*filter\n-A PREROUTING -j NOTRACK\n", '-'},
+};
+
+static void what_keeps_from_tracking_is_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(notracks); i++)
+        if (untracks(notracks[i].lines) != notracks[i].expected)
+            fail_msg("%s: not %c", notracks[i].lines, notracks[i].expected);
+}
+
+static void what_is_not_tracked_has_a_state_of_its_own(void **state)
+{
+    static const char grants[] =
+        "-A INPUT -j portsmith\n-A portsmith -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN"
+        " -m conntrack --ctstate UNTRACKED -j RETURN\n"
+        "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -j ACCEPT\n";
+    struct packet packet = to_ssh;
+
+    (void)state;
+    packet.is_untracked = true;
+    assert_int_equal(judge(RULE("-m conntrack --ctstate NEW"), &packet), 'n');
+    assert_int_equal(judge(RULE("-m conntrack --ctstate INVALID,UNTRACKED"), &packet), 'y');
+    assert_int_equal(judge(grants, &packet), 'y');
+    packet.is_established = true;
+    assert_int_equal(judge(RULE("-m conntrack --ctstate RELATED,ESTABLISHED"), &packet), 'n');
+    assert_int_equal(judge(grants, &packet), 'n');
+}
+
+static void a_target_is_found(void **state)
+{
+    struct walk_rules read;
+
+    (void)state;
+    assert_true(walk_read(&read, strdup("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m comment "
+                                        "--comment \"-j LOG\" -j SYNPROXY --sack-perm\n")));
+    assert_true(walk_has_target(&read, "SYNPROXY"));
+    assert_false(walk_has_target(&read, "LOG"));
+    walk_free(&read);
+}
+
 static void garbage_is_read_without_harm(void **state)
 {
     static const char *const texts[] = {"", "\n", "*", "*filter", ":", "-A ", "*filter\n-A ",
@@ -188,14 +286,34 @@ static void garbage_is_read_without_harm(void **state)
     }
 }
 
+static void a_rule_is_found_to_the_letter(void **state)
+{
+    struct walk_rules read;
+
+    (void)state;
+    assert_true(walk_read(&read, strdup("*filter\n:INPUT ACCEPT [0:0]\n:one - [0:0]\n"
+                                        "-A INPUT -p tcp -j one\n-A one -j DROP\nCOMMIT\n")));
+    assert_true(walk_has_rule(&read, "filter", "one", "-j DROP"));
+    assert_true(walk_has_rule(&read, "filter", "INPUT", "-p tcp -j one"));
+    assert_false(walk_has_rule(&read, "filter", "INPUT", "-j one"));
+    assert_false(walk_has_rule(&read, "filter", "INPUT", "-j DROP"));
+    assert_false(walk_has_rule(&read, "mangle", "one", "-j DROP"));
+    walk_free(&read);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_match_or_may),
         cmocka_unit_test(established_packets_differ),
+        cmocka_unit_test(addresses_of_other_tables_are_no_local_ones),
         cmocka_unit_test(a_grant_accepts_where_grants_are),
         cmocka_unit_test(what_decides_is_told),
         cmocka_unit_test(dnat_is_found_and_told),
+        cmocka_unit_test(a_rule_is_found_to_the_letter),
+        cmocka_unit_test(what_keeps_from_tracking_is_found),
+        cmocka_unit_test(what_is_not_tracked_has_a_state_of_its_own),
+        cmocka_unit_test(a_target_is_found),
         cmocka_unit_test(garbage_is_read_without_harm),
     };
 

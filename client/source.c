@@ -1,0 +1,156 @@
+#include "source.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+static void close_keeping_errno(int fd)
+{
+    int error = errno;
+
+    close(fd);
+    errno = error;
+}
+
+const char *source_explain(int error)
+{
+    return error == EACCES ? "Permission denied: a route of this machine forbids it (ip route get), "
+                             "or it is a broadcast address" : strerror(error);
+}
+
+bool source_of_socket(int fd, struct address *source)
+{
+    struct sockaddr_storage local;
+    socklen_t size = sizeof local;
+
+    return getsockname(fd, (struct sockaddr *)&local, &size) == 0 &&
+           address_from_sockaddr(source, (const struct sockaddr *)&local);
+}
+
+bool source_is(int fd, const struct address *source)
+{
+    struct address local;
+
+    return source_of_socket(fd, &local) && address_equal(&local, source);
+}
+
+/* The scope of a link-local address is the target's. A port that is chosen when the socket
+ * is bound would be taken from all targets alike, and there are few. */
+bool source_bind(int fd, const struct target *target, const struct address *source)
+{
+    static const int on = 1;
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (target->to.ss_family == AF_INET) {
+        memcpy(&v4.sin_addr, source->bytes + 12, sizeof v4.sin_addr);
+        return bind(fd, (const struct sockaddr *)&v4, sizeof v4) == 0;
+    }
+    memcpy(&v6.sin6_addr, source->bytes, sizeof v6.sin6_addr);
+    v6.sin6_scope_id = ((const struct sockaddr_in6 *)&target->to)->sin6_scope_id;
+    return bind(fd, (const struct sockaddr *)&v6, sizeof v6) == 0;
+}
+
+static bool connect_to(int fd, const struct target *target)
+{
+    return connect(fd, (const struct sockaddr *)&target->to, target->size) == 0 ||
+           errno == EINPROGRESS;
+}
+
+static void stay_unseen(int fd)
+{
+    static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    static const int off = 0;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
+/* Bound to `from`, or not if that is NULL. */
+static int connect_once(const struct target *target, int type, int protocol,
+                        const struct address *from, bool unseen)
+{
+    int fd = socket(target->to.ss_family, type | SOCK_CLOEXEC, protocol);
+
+    if (fd < 0)
+        return -1;
+    if (unseen)
+        stay_unseen(fd);
+    if ((!from || source_bind(fd, target, from)) && connect_to(fd, target))
+        return fd;
+    close_keeping_errno(fd);
+    return -1;
+}
+
+static int connect_from(const struct target *target, int type, int protocol,
+                        const struct address *from, bool unseen)
+{
+    int fd = connect_once(target, type, protocol, NULL, unseen);
+
+    if (fd < 0 || !from || source_is(fd, from))
+        return fd;
+    close(fd);
+    return connect_once(target, type, protocol, from, unseen);
+}
+
+int source_connect(const struct target *target, int type, int protocol,
+                   const struct address *from)
+{
+    return connect_from(target, type, protocol, from, false);
+}
+
+int source_connect_unseen(const struct target *target, const struct address *from)
+{
+    return connect_from(target, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP, from, true);
+}
+
+/* -1 if the kernel does not put it off. */
+static int connect_later(const struct sockaddr *to, socklen_t size)
+{
+    static const int on = 1;
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 ||
+        (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on) == 0 &&
+         setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &on, sizeof on) == 0 &&
+         connect(fd, to, size) == 0))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Tried on loopback, where a SYN that the kernel sends after all meets nobody: nothing
+ * listens at port 0. */
+static bool kernel_puts_off(void)
+{
+    const struct sockaddr_in nobody = {.sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = connect_later((const struct sockaddr *)&nobody, sizeof nobody);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+bool source_of_tcp(const struct target *target, uint16_t port, struct address *source,
+                   struct error *why)
+{
+    struct target to = *target;
+    bool found;
+    int fd = -1;
+
+    target_set_port(&to, port);
+    if (kernel_puts_off())
+        fd = connect_later((const struct sockaddr *)&to.to, to.size);
+    if (fd < 0)
+        fd = source_connect(&to, SOCK_DGRAM, 0, NULL);
+    found = fd >= 0 && source_of_socket(fd, source);
+    if (!found)
+        error_set(why, "%s", source_explain(errno));
+    if (fd >= 0)
+        close(fd);
+    return found;
+}

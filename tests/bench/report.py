@@ -1,0 +1,350 @@
+#!/usr/bin/python3
+"""report.py DIRECTORY: prints what tests/bench/run measured, as tables with ratios, and
+whether the targets hold; writes results.json and the plots beside results.jsonl."""
+import json
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True
+import plot  # noqa: E402
+
+# What Portsmith wants to reach. Ratios within one run, or counts.
+STORES = ("portsmith-rules", "portsmith-set")
+FASTER = {"portsmith-rules": 60, "portsmith-set": 120}
+FLAT_LATENCY, FLAT_TO = 1.5, {"portsmith-rules": 200, "portsmith-set": 10000}
+GARBAGE_NS, FLAT_GARBAGE, PROFILES = 2000, 1.2, {1, 100, 1000, 10000}
+FLOOD_US, FLOOD_KNOCKS = 50_000, 100
+CROWD_US, CROWD = {"portsmith-rules": 1_000_000, "portsmith-set": 300_000}, 1000
+MEMORY_KB = {1: 4096, 10000: 12288}
+IDLE_SECONDS = 60
+LATER = float("inf")  # than any that was waited for
+
+
+def quantile(values, share):
+    """The value that this share of them does not exceed; a None is later than all."""
+    ordered = sorted(values, key=lambda v: LATER if v is None else v)
+    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
+
+
+def median(values):
+    return quantile(values, .5)
+
+
+def number(value, divisor=1.0, digits=2):
+    return "never" if value in (None, LATER) else f"{value / divisor:,.{digits}f}"
+
+
+def ratio(value, base):
+    return f"{value / base:,.1f}" if value and base else "-"
+
+
+def print_table(title, names, rows):
+    if not rows:
+        return
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [names, *rows]) for i in range(len(names))]
+    print(f"\n{title}")
+    for row in [names, *rows]:
+        cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]
+        print("  " + "  ".join(cells).rstrip())
+
+
+class Results:
+    def __init__(self, lines):
+        self.all = [json.loads(line) for line in lines]
+
+    def of(self, measure, peer=None):
+        return [r for r in self.all
+                if r["measure"] == measure and (peer is None or r["peer"] == peer)]
+
+    def one(self, measure, peer, size):
+        return next((r for r in self.of(measure, peer) if r["size"] == size), None)
+
+
+def median_at(results, measure, key, peer, size):
+    found = results.one(measure, peer, size)
+    return median(found[key]) if found else None
+
+
+def print_latency(results):
+    rows = []
+    for r in results.of("latency"):
+        values = r["microseconds"]
+        known = [v for v in values if v is not None]
+        rows.append([r["peer"], f"{r['size']:,}", len(values), f"{len(known)}/{len(values)}",
+                     number(min(known, default=None), 1000)] +
+                    [number(quantile(values, q), 1000) for q in (.5, .95, .99)] +
+                    [ratio(median(values), median_at(results, "latency", "microseconds", store,
+                                                     r["size"])) for store in STORES])
+    print_table("From the datagram leaving to the first accepted connection, milliseconds; a new "
+                "one is tried\nevery 25 microseconds, later every 1/256 of the time that has passed; no "
+                "processor is let sleep",
+                ["", "live grants", "knocks", "opened", "least", "median", "p95", "p99",
+                 "times rules", "times set"], rows)
+    if results.of("latency", "fwknopd-1ms"):
+        print("  fwknopd looks every 100 ms, which is its default; fwknopd-1ms with "
+              "PCAP_LOOP_SLEEP 1000")
+
+
+def print_trace(results):
+    for r in results.of("trace"):
+        rows = [[name, number(quantile(values, .5), 1, 0), number(quantile(values, .95), 1, 0)]
+                for name, values in r["microseconds"].items() if values]
+        print_table(f"Where the time goes ({r['peer']}, portsmithd --trace), microseconds",
+                    ["", "median", "p95"], rows)
+
+
+def print_garbage(results):
+    rows = []
+    for r in results.of("garbage_apart") + results.of("garbage"):
+        own = median(r["nanoseconds"])
+        rows.append([r["peer"], f"{r['size']:,}", f"{r['a_second']:,}", f"{r['packets']:,}",
+                     number(own, 1000),
+                     ratio(own, median_at(results, r["measure"], "nanoseconds", "portsmith-rules",
+                                          r["size"])), f"{r['log_lines']:,}"])
+    print_table("Time on a processor for a datagram of garbage, microseconds: of the peer's own "
+                "processes, system calls\nand interrupts that came meanwhile included; not what "
+                "the kernel does before it wakes them. Each peer is sent\nas many a second as it "
+                "can follow, and some one by one",
+                ["", "profiles", "a second", "datagrams", "each", "times portsmith", "log lines"],
+                rows)
+    for r in results.of("allocations"):
+        print(f"  portsmith allocated {r['allocations']} times for {r['packets']:,} of them")
+
+
+def count_soon(flood):
+    return sum(v is not None and v <= FLOOD_US for v in flood["microseconds"])
+
+
+def print_flood(results):
+    rows = []
+    for r in results.of("flood"):
+        values = r["microseconds"]
+        opened = sum(v is not None for v in values)
+        rows.append([r["peer"], f"{r['size']:,}" if r["size"] else "all it can",
+                     number(r["a_second"], 1, 0), len(values), opened, count_soon(r),
+                     number(quantile(values, .5), 1000), number(quantile(values, 1), 1000)])
+    print_table("Honest knocks in a flood of garbage, milliseconds",
+                ["", "asked for", "a second", "knocks", "opened within 2 s", "within 50 ms",
+                 "median", "most"], rows)
+
+
+def print_crowd(results):
+    rows = []
+    for r in results.of("crowd"):
+        known = [v for v in r["microseconds"] if v is not None]
+        rows.append([r["peer"], f"{r['size']:,}", f"{len(known):,}",
+                     number(max(known, default=None), 1000, 0)])
+    print_table("Valid knocks of as many clients at once, milliseconds",
+                ["", "knocks", "honoured", "to the last"], rows)
+
+
+def print_forward(results):
+    for way, title in (("forwarded", "that is forwarded"), ("delivered", "to the host itself")):
+        bare = results.one(way, "none", 0)
+        rows = [[r["peer"], f"{r['size']:,}", f"{min(r['nanoseconds']):,}",
+                 f"{min(r['nanoseconds']) - min(bare['nanoseconds']):,}" if bare else "-"]
+                for r in results.of(way)]
+        print_table(f"A packet {title}, nanoseconds, least of some runs",
+                    ["", "live grants", "each", "more than without"], rows)
+
+
+def print_sizes(results):
+    rows = []
+    for r in results.of("memory") or results.of("start"):
+        memory, start = (results.one(m, r["peer"], r["size"]) for m in ("memory", "start"))
+        rows.append([r["peer"], f"{r['size']:,}",
+                     number(memory["kilobytes"], 1024) if memory else "-",
+                     number(start["milliseconds"], 1, 0) if start else "-"])
+    print_table("Memory of all processes (PSS, MiB), and milliseconds from start to service",
+                ["", "profiles", "memory", "start"], rows)
+    print_table("Memory of all processes (PSS, MiB) with live grants; Portsmith has a profile for "
+                "each", ["", "live grants", "memory"],
+                [[r["peer"], f"{r['size']:,}", number(r["kilobytes"], 1024)]
+                 for r in results.of("memory_live")])
+    print_table("Idle", ["", "seconds", "wake-ups", "a second", "microseconds of processor"],
+                [[r["peer"], r["seconds"], r["wakeups"], number(r["wakeups"] / r["seconds"]),
+                  number(r["nanoseconds"], 1000, 0)] for r in results.of("idle")])
+
+
+# ---- targets ---------------------------------------------------------------
+
+NOTHING = "-"
+
+
+def target(name, figure, holds, complete):
+    """What was not measured to the end may fail, but cannot hold."""
+    verdict = "holds" if holds and complete else "not measured to the end"
+    if not holds:
+        verdict = "not measured" if figure == NOTHING else "DOES NOT HOLD"
+    return {"target": name, "measured": figure, "verdict": verdict}
+
+
+def spread(values):
+    return LATER if None in values else max(values) / min(values)
+
+
+def faster_target(results, peer):
+    ours = {r["size"]: median(r["microseconds"]) for r in results.of("latency", peer)
+            if r["size"] <= FLAT_TO[peer]}
+    theirs = {r["size"]: median(r["microseconds"]) for r in results.of("latency", "fwknopd")}
+    # One that never opens for half of the knocks is slower than any.
+    ratios = {size: (theirs[size] or LATER) / (ours[size] or LATER)
+              for size in ours if size in theirs}
+    return target(f"{peer}: median {FASTER[peer]} times faster than fwknopd's",
+                  "; ".join(f"{n:.0f} at {size:,}" for size, n in ratios.items()) or NOTHING,
+                  bool(ratios) and min(ratios.values()) >= FASTER[peer], {1, 100} <= ratios.keys())
+
+
+def latency_targets(results, peer):
+    ours = {r["size"]: r["microseconds"] for r in results.of("latency", peer)
+            if r["size"] <= FLAT_TO[peer]}
+    p99 = [quantile(values, .99) for values in ours.values()]
+    medians = [median(values) for values in ours.values()]
+    theirs = [v for r in results.of("latency", "fwknopd") for v in r["microseconds"] if v]
+    worst = LATER if None in p99 else max(p99, default=LATER)
+    complete = {1, FLAT_TO[peer]} <= ours.keys()
+    yield faster_target(results, peer)
+    yield target(f"{peer}: p99 below fwknopd's fastest, to {FLAT_TO[peer]:,} live grants",
+                 f"{number(worst, 1000)} ms, {number(min(theirs), 1000)} ms"
+                 if p99 and theirs else NOTHING,
+                 bool(p99 and theirs) and worst < min(theirs), complete)
+    yield target(f"{peer}: flat (within {FLAT_LATENCY}) from 1 to {FLAT_TO[peer]:,} live grants",
+                 f"{spread(medians):.2f} to {max(ours):,}" if len(ours) > 1 else NOTHING,
+                 len(ours) > 1 and spread(medians) <= FLAT_LATENCY, complete)
+
+
+def garbage_targets(results):
+    all_of = results.of("garbage", "portsmith-rules")
+    costs = [median(r["nanoseconds"]) for r in all_of]
+    lines = sum(r["log_lines"] for r in all_of)
+    allocations = [r["allocations"] for r in results.of("allocations")]
+    complete = PROFILES <= {r["size"] for r in all_of}
+    yield target("garbage: below 2 microseconds a datagram",
+                 f"{max(costs) / 1000:.2f}" if costs else NOTHING,
+                 bool(costs) and max(costs) < GARBAGE_NS, complete)
+    yield target(f"garbage: flat (within {FLAT_GARBAGE}) from 1 to 10,000 profiles",
+                 f"{spread(costs):.2f}" if len(costs) > 1 else NOTHING,
+                 len(costs) > 1 and spread(costs) <= FLAT_GARBAGE, complete)
+    yield target("garbage: no log lines", f"{lines}" if all_of else NOTHING,
+                 bool(all_of) and lines == 0, complete)
+    yield target("garbage: no allocations", f"{allocations[0]}" if allocations else NOTHING,
+                 allocations == [0], True)
+
+
+def flood_target(results):
+    flood = results.one("flood", "portsmith-rules", 0)
+    knocks = len(flood["microseconds"]) if flood else 0
+    return target(f"the strongest flood: {FLOOD_KNOCKS} knocks open, each within 50 ms",
+                  f"{count_soon(flood)} of {knocks} at {number(flood['a_second'], 1, 0)} a second"
+                  if flood else NOTHING,
+                  bool(flood) and count_soon(flood) == knocks, knocks >= FLOOD_KNOCKS)
+
+
+def crowd_target(results, peer):
+    crowds = results.of("crowd", peer)
+    values = crowds[0]["microseconds"] if crowds else []
+    last = quantile(values, 1) if values else None
+    return target(f"{peer}: {CROWD:,} knocks at once honoured, the last within "
+                  f"{CROWD_US[peer] / 1e6} s",
+                  f"{sum(v is not None for v in values):,} of {len(values):,}, the last after "
+                  f"{number(last, 1e6)} s" if values else NOTHING,
+                  last is not None and last <= CROWD_US[peer], len(values) >= CROWD)
+
+
+def rest_targets(results):
+    for size, most in MEMORY_KB.items():
+        r = results.one("memory", "portsmith-rules", size)
+        yield target(f"memory: below {most // 1024} MiB, profiles: {size:,}",
+                     f"{r['kilobytes'] / 1024:.2f}" if r else NOTHING,
+                     bool(r) and r["kilobytes"] < most, True)
+    for peer in STORES:
+        r = results.one("idle", peer, 1)
+        yield target(f"{peer}: no wake-up in an idle minute",
+                     f"{r['wakeups']} in {r['seconds']} s" if r else NOTHING,
+                     bool(r) and r["wakeups"] == 0, bool(r) and r["seconds"] >= IDLE_SECONDS)
+
+
+def print_targets(results):
+    found = [t for peer in STORES for t in latency_targets(results, peer)]
+    found += [*garbage_targets(results), flood_target(results)]
+    found += [*(crowd_target(results, peer) for peer in STORES), *rest_targets(results)]
+    print_table("The targets", ["", "measured", ""], [t.values() for t in found])
+    return found
+
+
+# ---- plots -----------------------------------------------------------------
+
+def curves(results, measure, points):
+    """A curve for each peer, of the points of each of its results: {name: [(x, y)]}."""
+    found = {}
+    for r in results.of(measure):
+        found.setdefault(r["peer"], []).extend(points(r))
+    return {peer: [(x, y) for x, y in found[peer] if x and y is not None] for peer in found}
+
+
+def by_size(key, divisor, share=.5):
+    """Points of the size and a quantile, or the one value."""
+    def points(r):
+        values = r[key] if isinstance(r[key], list) else [r[key]]
+        value = quantile(values, share)
+        return [(r["size"], value / divisor if value else None)]
+    return points
+
+
+def honoured(r):
+    values = r["microseconds"]
+    return [(r["a_second"], 100 * sum(v is not None for v in values) / len(values))]
+
+
+def let_in(r):
+    known = sorted(v for v in r["microseconds"] if v is not None)
+    return [(v / 1000, i + 1) for i, v in enumerate(known)]
+
+
+def write_plots(results, directory):
+    latencies = [
+        (f"latency-{name}", "latency", f"Knock to first connection, {name}", "live grants", "ms",
+         by_size("microseconds", 1000, share))
+        for name, share in (("median", .5), ("p95", .95), ("p99", .99))]
+    plots = latencies + [
+        ("garbage", "garbage", "Processor time for a datagram of garbage", "profiles",
+         "microseconds", by_size("nanoseconds", 1000)),
+        ("forwarded", "forwarded", "A packet that is forwarded", "live grants", "ns",
+         by_size("nanoseconds", 1, 0)),
+        ("memory", "memory", "Memory of all processes", "profiles", "KiB",
+         by_size("kilobytes", 1)),
+        ("start", "start", "From start to service", "profiles", "ms", by_size("milliseconds", 1)),
+        ("flood", "flood", "Honest knocks honoured in a flood", "datagrams of garbage a second",
+         "%", honoured),
+        ("crowd", "crowd", "Clients let in that knocked at once", "ms", "clients", let_in),
+    ]
+    for name, measure, title, across, up, points in plots:
+        found = curves(results, measure, points)
+        scale = plot.FromZero if measure in ("flood", "crowd") else plot.Decades
+        file = directory / f"{name}.svg"
+        if any(found.values()):
+            file.write_text(plot.draw(title, across, up, found, scale))
+        else:
+            file.unlink(missing_ok=True) # an earlier run's
+
+
+def main(directory):
+    results = Results((directory / "results.jsonl").read_text().splitlines())
+    versions = (directory / "versions.txt").read_text().splitlines()
+    print("\n".join(versions))
+    print_latency(results)
+    print_trace(results)
+    print_garbage(results)
+    print_flood(results)
+    print_crowd(results)
+    print_forward(results)
+    print_sizes(results)
+    targets = print_targets(results)
+    write_plots(results, directory)
+    (directory / "results.json").write_text(json.dumps(
+        {"versions": versions, "targets": targets, "results": results.all}, indent=1) + "\n")
+    print(f"\nresults.json and the plots are in {directory}")
+
+
+main(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,199 @@
+/* The supervisor's orders to the helper, and its answers. First comes an order; then the
+ * bytes that change the answer, and one that says whether its size changes, too. */
+#include "fuzz.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "answer.h"
+#include "clock.h"
+#include "pair.h"
+#include "reply.h"
+
+enum { CAPACITY = 48, GRANTS = 40, PROFILES = 3, IS_RIGHT = 1, IS_OTHER = 2, IS_BROKEN = 4 };
+
+static struct {
+    struct grants grants;
+    struct firewall firewall; /* in use for no family */
+    struct flows flows;       /* this host tells of none */
+    struct dispatch dispatch;
+    struct profile profiles[PROFILES];
+    struct config config;
+} world;
+
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    struct error why;
+
+    (void)count, (void)arguments;
+    REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, &why));
+    world.firewall.xtables.backend = BACKEND_NFT;
+    world.flows = (struct flows){.conntrack = -1, .sockets = -1};
+    world.dispatch = (struct dispatch){.firewall = &world.firewall, .grants = &world.grants,
+                                       .flows = &world.flows};
+    for (uint8_t i = 0; i < PROFILES; i++) {
+        world.profiles[i].key_id[0] = (uint8_t)(i + 1);
+        snprintf(world.profiles[i].name, sizeof world.profiles[i].name, "profile%u", i);
+    }
+    world.config.close[world.config.close_count++] = (struct service){IPPROTO_TCP, 22};
+    strcpy(world.config.interfaces[world.config.interface_count++], "eth0");
+    world.config.profiles = world.profiles;
+    world.config.profile_count = PROFILES;
+    return 0;
+}
+
+static void put_grants(void)
+{
+    int64_t deadline = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC;
+    struct error why;
+
+    helper_grants_free(&world.grants);
+    REQUIRE(helper_grants_create(&world.grants, world.grants.run_dir, CAPACITY, &why));
+    for (uint8_t i = 0; i < GRANTS; i++) {
+        const struct address from = {{0x20, 0x01, 0x0d, 0xb8, [15] = i}};
+        const struct service service = {i % 2 ? IPPROTO_TCP : IPPROTO_UDP, (uint16_t)(i + 1)};
+        const uint8_t profile[KEY_ID_SIZE] = {(uint8_t)(i % (PROFILES + 1) + 1)};
+
+        helper_grants_open(&world.grants, profile, &from, &service, deadline);
+    }
+}
+
+/* ---- orders ----------------------------------------------------------------- */
+
+static struct helper_order order_of(struct input *in)
+{
+    uint8_t how = input_byte(in);
+    struct helper_order order;
+
+    input_take(in, &order, sizeof order);
+    if (!(how & IS_RIGHT))
+        return order;
+    order = (struct helper_order){.command = how & IS_OTHER ? HELPER_LIST : HELPER_CLOSE,
+                                  .serial = order.serial | 1,
+                                  .scope = order.scope % 4,
+                                  .id = order.id % (GRANTS + 8),
+                                  .kill = order.kill % 2,
+                                  .key_id = {order.key_id[0] % 8}};
+    if (order.command == HELPER_LIST)
+        order.scope = order.kill = order.key_id[0] = 0;
+    if (order.command == HELPER_CLOSE && order.scope != HELPER_SCOPE_PROFILE)
+        order.key_id[0] = 0;
+    if (order.command == HELPER_CLOSE && order.scope != HELPER_SCOPE_ID)
+        order.id = 0;
+    return order;
+}
+
+/* What portsmithctl can ask for is what the helper takes. */
+static void check_request(const struct helper_order *order, const struct helper_answer *answer)
+{
+    struct control_request request = {.verb = order->command == HELPER_LIST ? CONTROL_LIST
+                                                                            : CONTROL_CLOSE,
+                                      .scope = order->scope, .id = order->id, .kill = order->kill};
+    struct helper_order again;
+    struct control_reply reply;
+    struct error why;
+
+    if (order->scope == HELPER_SCOPE_PROFILE)
+        snprintf(request.profile, sizeof request.profile, "profile%u", order->key_id[0] - 1u);
+    reply_answer(&reply, &request, &world.config, answer);
+    REQUIRE(memchr(reply.text, '\0', sizeof reply.text) && reply.count <= CONTROL_GRANTS);
+    for (uint32_t i = 0; i < reply.count; i++)
+        REQUIRE(memchr(reply.grants[i].profile, '\0', sizeof reply.grants[i].profile));
+    if (!reply_make_order(&again, &request, &world.config, &why) ||
+        memcmp(again.key_id, order->key_id, KEY_ID_SIZE) != 0) /* no such profile */
+        return;
+    again.serial = order->serial;
+    REQUIRE(memcmp(&again, order, sizeof again) == 0);
+}
+
+static void check_list(const struct helper_order *order, const struct helper_answer *answer)
+{
+    uint32_t above = 0;
+
+    REQUIRE(answer->live == GRANTS && answer->count <= HELPER_PAGE);
+    for (size_t i = 0; i < world.grants.count; i++)
+        above += world.grants.items[i].id > order->id;
+    REQUIRE(answer->count == (above < HELPER_PAGE ? above : HELPER_PAGE));
+    REQUIRE(answer->more == (above > HELPER_PAGE));
+    for (uint32_t i = 0; i < answer->count; i++)
+        REQUIRE(answer->grants[i].id > (i ? answer->grants[i - 1].id : order->id));
+}
+
+static void do_order(const struct helper_order *order, struct helper_answer *answer)
+{
+    struct grant *ended;
+
+    put_grants();
+    helper_answer(&world.dispatch, order, answer, &ended);
+    REQUIRE(answer->serial == order->serial && answer->event == HELPER_ANSWER);
+    if (order->command == HELPER_LIST)
+        check_list(order, answer);
+    else
+        REQUIRE(answer->live == GRANTS - answer->closed && world.grants.count == answer->live);
+    free(ended);
+}
+
+/* ---- answers ---------------------------------------------------------------- */
+
+static void check_sound(const struct helper_answer *answer, const struct pair *pair)
+{
+    static const struct counters counters;
+    struct control_reply reply;
+
+    REQUIRE(answer->event == HELPER_ANSWER && answer->count <= HELPER_PAGE);
+    REQUIRE(answer->backend == BACKEND_NFT || answer->backend == BACKEND_LEGACY);
+    REQUIRE(pair->rules == answer->rules && pair->rules <= HELPER_RULES_CONTESTED);
+    REQUIRE(pair->live == answer->live && pair->control >= 0);
+    for (uint32_t i = 0; i < answer->count; i++)
+        REQUIRE(service_protocol(&answer->grants[i].service));
+    reply_status(&reply, &world.config, pair, &counters, answer);
+    REQUIRE(reply.status.live == answer->live && reply.status.profiles == PROFILES);
+    REQUIRE(reply.status.close_count == 1 && reply.status.close[0].port == 22);
+    REQUIRE(reply.status.interface_count == 1 && !reply.status.interfaces[0].captured);
+}
+
+/* As the helper sent it, or another in its place. */
+static void hear(struct helper_answer *answer, struct input *in)
+{
+    uint8_t how = input_byte(in), bytes[sizeof *answer + 1] = {0};
+    size_t size = how & IS_BROKEN ? sizeof answer->event : sizeof *answer - (how & IS_RIGHT) +
+                                                               !!(how & IS_OTHER);
+    bool is_changed = in->size > 0 || how != 0;
+    struct pair pair;
+    uint32_t event;
+    int ends[2];
+
+    memcpy(bytes, answer, sizeof *answer);
+    if (how & IS_BROKEN)
+        bytes[0] ^= HELPER_ANSWER ^ HELPER_SNIFFER_BROKEN;
+    for (size_t i = 0; i < in->size && i < sizeof *answer; i++)
+        bytes[i] ^= in->bytes[i];
+    pair_init(&pair);
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    pair.control = ends[0];
+    REQUIRE(pair_read_event(&pair, answer) == 0); /* nothing yet */
+    REQUIRE(send(ends[1], bytes, size, 0) == (ssize_t)size);
+    event = pair_read_event(&pair, answer);
+    REQUIRE(is_changed || event == HELPER_ANSWER);
+    if (event == HELPER_ANSWER)
+        check_sound(answer, &pair);
+    else
+        REQUIRE((event == HELPER_SNIFFER_BROKEN) == (pair.control >= 0));
+    pair_end(&pair, false);
+    close(ends[1]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct input in = {bytes, size};
+    struct helper_order order = order_of(&in);
+    struct helper_answer answer;
+
+    helper_answer_unasked(&world.dispatch, &answer);
+    if (helper_order_is_canonical(&order) && order.command != HELPER_STOP) {
+        do_order(&order, &answer);
+        check_request(&order, &answer);
+    }
+    hear(&answer, &in);
+    return 0;
+}

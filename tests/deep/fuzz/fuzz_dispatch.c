@@ -1,0 +1,655 @@
+/* A sniffer that was taken over, and clients that were, too: messages to the helper
+ * through its real socket, with its real marks and grants. The first byte of the
+ * input chooses the firewall; then comes a row of steps: a message each, or something
+ * that happens in between. */
+#include "fuzz.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "clock.h"
+#include "dispatch.h"
+#include "usage.h"
+
+enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
+enum { SKEW = 300, MAX_WINDOW = 60, MAX_GRANTS = 3, CAPACITY = 5, SERVICES = 3 };
+enum { CONNECTIONS = 2, ANY = 4, WAIT_SECONDS = 4 /* for each of a step's `window` */ };
+
+/* One message: whose name, whose signature, what for, and what is wrong with it. */
+struct step {
+    uint8_t flags, named, signer, observed, action, services, signed_address, where, change;
+    uint8_t window;
+    int16_t age; /* seconds since it was made */
+};
+
+enum {
+    FORGE = 1,   /* change a byte of the signature */
+    ALTER = 2,   /* change a byte of the request before it is signed */
+    TAMPER = 4,  /* change one after that */
+    REPLAY = 8,  /* the message before, again */
+    RESIZE = 16, /* another size */
+    VERB = 32,   /* another verb */
+    SERVE = 64,  /* let the helper look */
+    RESTART = 128,
+};
+
+/* What a step is, of `action / 4 % 8`; a message otherwise. */
+enum { WAIT = 1, NEWS = 2, LOST_NEWS = 3 };
+
+struct sent {
+    struct helper_request message;
+    struct request request;
+    bool regular;   /* what an honest sniffer could send */
+    bool authentic; /* signed by the one that it names, and not changed since */
+    bool honoured;
+    uint32_t verdict; /* once it was served */
+};
+
+/* The last one is nobody's. The second is sent on, for ALICE and IPv4. */
+static const struct service services[] = {
+    {IPPROTO_TCP, 22}, {IPPROTO_TCP, 80}, {IPPROTO_UDP, 53}, {IPPROTO_TCP, 1}};
+static const char *const addresses[] = {"192.0.2.7", "2001:db8::7", "198.51.100.7", "2001:db9::7",
+                                        "192.0.2.8", "0.0.0.0",     "ff02::1",      "127.0.0.1"};
+
+static struct {
+    uint8_t signing[PEOPLE][SIGNING_KEY_SIZE], key_ids[PEOPLE][KEY_ID_SIZE];
+    struct policy_entry entries[PEOPLE];
+    struct policy policy;
+    struct helper_destination destination;
+    struct firewall real, quick, sets, broken;
+    struct helper_setup setup_of_sets;
+    struct flows flows; /* this host tells of none */
+    struct news news;
+    struct marks marks;
+    struct grants grants;
+    struct dispatch dispatch;
+    int directory, sniffer; /* our end of the socket */
+    struct sent sent[STEPS_MAX];
+    size_t count, served; /* messages; of them, what the helper has looked at */
+    int64_t ahead; /* of the clocks, nanoseconds */
+    struct flow told; /* by the kernel, the next time that it is heard */
+    bool is_told, is_lost;
+} world;
+
+/* ---- the world outside ------------------------------------------------------ */
+
+int64_t __wrap_clock_boot_ns(void);
+int64_t __real_clock_boot_ns(void);
+int64_t __wrap_clock_wall_ns(void);
+int64_t __real_clock_wall_ns(void);
+uint64_t __wrap_clock_wall_us(void);
+uint64_t __real_clock_wall_us(void);
+int __wrap_helper_netlink_hear(int fd, answer_handler *handle, void *into);
+
+int64_t __wrap_clock_boot_ns(void)
+{
+    return __real_clock_boot_ns() + world.ahead;
+}
+
+int64_t __wrap_clock_wall_ns(void)
+{
+    return __real_clock_wall_ns() + world.ahead;
+}
+
+uint64_t __wrap_clock_wall_us(void)
+{
+    return __real_clock_wall_us() + (uint64_t)world.ahead / 1000;
+}
+
+static void put_tuple(union question *q, const struct flow *flow)
+{
+    const uint16_t port = htons(flow->to.port);
+    uint32_t tuple = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
+
+    part = helper_netlink_begin_nest(q, CTA_TUPLE_IP);
+    if (address_is_ipv4(&flow->from))
+        helper_netlink_put_attribute(q, CTA_IP_V4_SRC, flow->from.bytes + 12, 4);
+    else
+        helper_netlink_put_attribute(q, CTA_IP_V6_SRC, flow->from.bytes, 16);
+    helper_netlink_end_nest(q, part);
+    part = helper_netlink_begin_nest(q, CTA_TUPLE_PROTO);
+    helper_netlink_put_attribute(q, CTA_PROTO_NUM, &flow->to.protocol, 1);
+    helper_netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
+    helper_netlink_end_nest(q, part);
+    helper_netlink_end_nest(q, tuple);
+}
+
+/* As the kernel has it. */
+static void put_flow(union question *q, const struct flow *flow)
+{
+    const uint32_t status = htonl(flow->to.protocol == IPPROTO_TCP ? IPS_ASSURED : IPS_SEEN_REPLY);
+    const struct nfgenmsg header = {.nfgen_family = AF_INET};
+    const uint8_t state = TCP_CONNTRACK_ESTABLISHED;
+    uint32_t info, tcp;
+
+    helper_netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8, 0);
+    helper_netlink_put(q, &header, sizeof header);
+    put_tuple(q, flow);
+    helper_netlink_put_attribute(q, CTA_ID, &flow->id, sizeof flow->id);
+    helper_netlink_put_attribute(q, CTA_STATUS, &status, sizeof status);
+    info = helper_netlink_begin_nest(q, CTA_PROTOINFO);
+    tcp = helper_netlink_begin_nest(q, CTA_PROTOINFO_TCP);
+    helper_netlink_put_attribute(q, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
+    helper_netlink_end_nest(q, tcp);
+    helper_netlink_end_nest(q, info);
+}
+
+int __wrap_helper_netlink_hear(int fd, answer_handler *handle, void *into)
+{
+    bool is_told = world.is_told, is_lost = world.is_lost;
+    static union question q;
+
+    (void)fd;
+    world.is_told = world.is_lost = false;
+    if (is_lost)
+        return ENOBUFS;
+    if (!is_told)
+        return EAGAIN;
+    put_flow(&q, &world.told);
+    if (handle)
+        handle(into, (struct span){q.bytes + sizeof q.header,
+                                   q.header.nlmsg_len - sizeof q.header});
+    return 0;
+}
+
+/* ---- before ----------------------------------------------------------------- */
+
+static int compare_entries(const void *a, const void *b)
+{
+    return memcmp(a, b, KEY_ID_SIZE); /* the first member */
+}
+
+/* A minute in the middle of next week, as near as there is. */
+static struct hours far_hours(void)
+{
+    unsigned minute = helper_policy_minute(clock_wall_ns() / NSEC_PER_SEC);
+
+    minute = (minute + MINUTES_A_WEEK / 2) % MINUTES_A_WEEK;
+    return (struct hours){(uint16_t)minute, (uint16_t)(minute + 1)};
+}
+
+/* Alice is free, and a gateway's for one service; Bob must sign an address of his; Carol's
+ * time is over; Dora has one grant, which moves; Erin's admit two connections each; it is
+ * not Fred's hour. */
+static void make_people(void)
+{
+    static const struct prefix of_bob = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32};
+    static const struct helper_destination of_alice = {
+        .service = {IPPROTO_TCP, 80}, .port = 8080,
+        .address = {{[10] = 0xff, [11] = 0xff, 198, 51, 100, 9}}};
+    static struct hours of_fred;
+    struct policy_entry *e = world.entries;
+
+    for (size_t i = 0; i < PEOPLE; i++) {
+        uint8_t seed[KEY_SIZE] = {(uint8_t)(i + 1)};
+        struct helper_profile *p = &e[i].profile;
+
+        crypto_sign_seed_keypair(p->public_key, world.signing[i], seed);
+        envelope_key_id(e[i].key_id, p->public_key);
+        memcpy(world.key_ids[i], e[i].key_id, KEY_ID_SIZE);
+        p->services = services;
+        p->service_count = SERVICES;
+        p->window = 30;
+        p->max_window = MAX_WINDOW;
+        p->max_grants = MAX_GRANTS;
+    }
+    of_fred = far_hours();
+    e[ALICE].profile.destinations = &of_alice;
+    e[ALICE].profile.destination_count = 1;
+    e[ERIN].profile.connections = CONNECTIONS;
+    e[FRED].profile.hours = &of_fred;
+    e[FRED].profile.hours_count = 1;
+    e[BOB].profile.needs_signed_address = 1;
+    e[BOB].profile.prefix_count = 1;
+    e[BOB].profile.prefixes = &of_bob;
+    e[CAROL].profile.expires = 1;
+    e[DORA].profile.service_count = 1;
+    e[DORA].profile.max_grants = 1;
+    qsort(e, PEOPLE, sizeof *e, compare_entries);
+    world.policy.entries = e;
+    world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
+                                               .max_skew = SKEW, .profile_count = PEOPLE,
+                                               .sends_on = 1};
+    world.policy.destinations = &world.destination;
+    world.policy.destination_count = 1;
+    world.destination = of_alice;
+}
+
+static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
+                          const struct xtables *xtables, const struct set *set)
+{
+    struct error why;
+
+    helper_firewall_open(fw, setup, xtables, set);
+    helper_firewall_send_on(fw, &world.destination, 1);
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
+            printf("# %s\n", why.text);
+            exit(EXIT_FAILURE);
+        }
+    REQUIRE(fw->restore[IPV6].standing);
+}
+
+static void write_script(const char *path, const char *script)
+{
+    fuzz_write_text(path, script);
+    REQUIRE(chmod(path, 0700) == 0);
+}
+
+/* The kernel takes milliseconds for each change of rules. The quick firewall is cat
+ * instead, which acknowledges all that it is told; and so is the one whose grants are in
+ * the kernel's sets. The broken one refuses all. */
+static void open_firewalls(void)
+{
+    static const struct set no_set = {.fd = -1};
+    struct xtables xtables;
+    struct error why;
+    struct set set;
+
+    REQUIRE(helper_probe(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
+                         &why) == PROBE_USABLE);
+    open_firewall(&world.real, &world.policy.setup, &xtables, &no_set);
+    write_script("/run/cat", "#!/bin/sh\nexec cat\n");
+    write_script("/run/false", "#!/bin/sh\nexit 2\n");
+    xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
+    open_firewall(&world.quick, &world.policy.setup, &xtables, &no_set);
+    world.setup_of_sets = world.policy.setup;
+    world.setup_of_sets.grant_store = GRANT_STORE_SET;
+    helper_set_open(&set, CAPACITY);
+    open_firewall(&world.sets, &world.setup_of_sets, &xtables, &set);
+    xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
+    helper_firewall_open(&world.broken, &world.policy.setup, &xtables, &no_set);
+}
+
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    struct error why;
+
+    (void)count, (void)arguments;
+    world.directory = fuzz_enter();
+    REQUIRE(helper_marks_lock(world.directory, &why)); /* what the programs inherit */
+    make_people();
+    REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, &why));
+    open_firewalls();
+    world.sniffer = -1;
+    world.flows = (struct flows){.conntrack = -1, .sockets = -1};
+    helper_news_open(&world.news, helper_netlink_open(NETLINK_NETFILTER), services, SERVICES);
+    REQUIRE(world.news.fd >= 0);
+    world.dispatch = (struct dispatch){.policy = &world.policy,
+                                       .marks = &world.marks,
+                                       .grants = &world.grants,
+                                       .flows = &world.flows,
+                                       .news = &world.news,
+                                       .sniffer = -1};
+    return 0;
+}
+
+static void connect_sniffer(void)
+{
+    int ends[2];
+
+    close(world.sniffer);
+    close(world.dispatch.sniffer);
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    world.dispatch.sniffer = ends[0];
+    world.sniffer = ends[1];
+}
+
+static void open_marks(void)
+{
+    struct error why;
+
+    REQUIRE(helper_marks_open(&world.marks, world.directory, world.key_ids[0], KEY_ID_SIZE, PEOPLE,
+                              clock_wall_us() - UINT64_C(3600000000),
+                              (uint64_t)SKEW * USEC_PER_SEC, &why));
+}
+
+static void clear_firewall(void)
+{
+    struct error why;
+
+    if (world.grants.count == 0)
+        return;
+    helper_grants_clear(&world.grants);
+    for (int family = IPV4; family < FAMILIES; family++)
+        REQUIRE(helper_firewall_rewrite(world.dispatch.firewall, family, &world.grants, &why) ||
+                world.dispatch.firewall == &world.broken);
+}
+
+/* A program built this minute lets new marks start now; these start at 1970. */
+static void start_anew(void)
+{
+    clear_firewall();
+    world.ahead = 0;
+    world.is_told = world.is_lost = false;
+    world.news.listening = false;
+    world.dispatch.lines = (struct lines){0};
+    unlinkat(world.directory, "marks", 0);
+    unlinkat(world.directory, "grants", 0);
+    open_marks();
+    for (size_t i = 0; i < world.marks.count; i++)
+        memset(world.marks.items[i].counters, 0, sizeof world.marks.items[i].counters);
+    connect_sniffer();
+    world.count = world.served = 0;
+}
+
+/* ---- the sniffer's side ----------------------------------------------------- */
+
+static struct address address_of(uint8_t which)
+{
+    struct address a;
+
+    REQUIRE(address_parse(&a, addresses[which % COUNT_OF(addresses)]));
+    return a;
+}
+
+static struct request request_of(const struct step *step)
+{
+    struct request r = {.action = step->action % 4 ? ACTION_OPEN : ACTION_CLOSE,
+                        .has_address = step->signed_address % 2,
+                        .counter = clock_wall_us() - (uint64_t)step->age * USEC_PER_SEC};
+
+    if (r.has_address)
+        r.address = address_of(step->signed_address / 2);
+    if (r.action == ACTION_OPEN)
+        r.window = step->window;
+    for (size_t i = 0; i < COUNT_OF(services); i++)
+        if (step->services & 1u << i)
+            r.services[r.service_count++] = services[i];
+    r.service_count = request_order_services(r.services, r.service_count);
+    return r;
+}
+
+static void make_message(struct sent *sent, const struct step *step)
+{
+    struct helper_request *m = &sent->message;
+    struct request r = request_of(step);
+    uint8_t signer = step->signer % PEOPLE, change = step->change ? step->change : 1;
+
+    m->verb = r.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
+    m->observed = address_of(step->observed);
+    memset(m->key_id, 0xff, KEY_ID_SIZE); /* a stranger's */
+    if (step->named <= PEOPLE)
+        memcpy(m->key_id, world.key_ids[step->named % PEOPLE], KEY_ID_SIZE);
+    request_encode(m->request, &r);
+    if (step->flags & ALTER)
+        m->request[step->where % REQUEST_SIZE] ^= change;
+    envelope_sign(m->signature, world.signing[signer], world.policy.setup.server_public,
+                  m->request);
+    if (step->flags & TAMPER)
+        m->request[step->where % REQUEST_SIZE] ^= change;
+    if (step->flags & FORGE)
+        m->signature[step->where % SIGNATURE_SIZE] ^= change;
+    if (step->flags & VERB)
+        m->verb = step->change;
+    sent->authentic = step->named <= PEOPLE && step->named % PEOPLE == signer &&
+                      !(step->flags & (TAMPER | FORGE));
+}
+
+static void pass(const struct step *step)
+{
+    struct sent *sent = &world.sent[world.count];
+    uint8_t bytes[512] = {0};
+    size_t size = sizeof sent->message;
+
+    *sent = (struct sent){.regular = true};
+    if ((step->flags & REPLAY) && world.count > 0) {
+        sent->message = sent[-1].message;
+        sent->authentic = sent[-1].authentic;
+    } else {
+        make_message(sent, step);
+    }
+    sent->message.serial = (uint32_t)world.count++;
+    if (step->flags & RESIZE)
+        size = step->where + step->change;
+    memcpy(bytes, &sent->message, sizeof sent->message);
+    REQUIRE(send(world.sniffer, bytes, size, MSG_NOSIGNAL) == (ssize_t)size);
+    sent->regular = size == sizeof sent->message &&
+                    helper_dispatch_is_canonical(&sent->message, &sent->request);
+}
+
+/* ---- what must be so -------------------------------------------------------- */
+
+static bool is_of(const struct sent *sent, size_t who)
+{
+    return memcmp(sent->message.key_id, world.key_ids[who], KEY_ID_SIZE) == 0;
+}
+
+static const struct address *address_for(const struct sent *sent)
+{
+    return sent->request.has_address ? &sent->request.address : &sent->message.observed;
+}
+
+/* Whether a counter was refused as it was ahead of the clock, and no more of the client's
+ * were than are remembered. */
+static bool is_refused_for_good(const struct sent *sent)
+{
+    size_t refused = 0;
+    bool is_one = false;
+
+    for (const struct sent *other = world.sent; other < sent; other++) {
+        if (other->verdict != VERDICT_AHEAD ||
+            memcmp(other->message.key_id, sent->message.key_id, KEY_ID_SIZE) != 0)
+            continue;
+        refused++;
+        is_one |= other->request.counter == sent->request.counter;
+    }
+    return is_one && refused <= MARK_REFUSED;
+}
+
+/* What was honoured was new, fresh and permitted. */
+static void check_honoured(const struct sent *sent)
+{
+    uint64_t now = clock_wall_us(), slack = (uint64_t)(SKEW + 30) * USEC_PER_SEC;
+    static const struct prefix bobs = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32};
+
+    for (const struct sent *other = world.sent; other < sent; other++) {
+        if (!(other->honoured || other->verdict == VERDICT_NOTHING_TO_CLOSE) ||
+            memcmp(other->message.key_id, sent->message.key_id, KEY_ID_SIZE) != 0)
+            continue;
+        REQUIRE(other->request.counter != sent->request.counter);
+        REQUIRE(other->request.action == ACTION_OPEN || sent->request.action == ACTION_CLOSE ||
+                other->request.counter < sent->request.counter);
+    }
+    REQUIRE(!is_refused_for_good(sent));
+    REQUIRE(sent->request.counter <= now + slack && sent->request.counter + slack >= now);
+    REQUIRE(!is_of(sent, CAROL) && !is_of(sent, FRED));
+    REQUIRE(!is_of(sent, BOB) ||
+            (sent->request.has_address && prefix_contains(&bobs, address_for(sent))));
+}
+
+static void check_reply(struct sent *sent)
+{
+    struct helper_reply reply;
+
+    REQUIRE(recv(world.sniffer, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC) == sizeof reply);
+    REQUIRE(reply.serial == sent->message.serial && reply.verdict < VERDICTS);
+    REQUIRE(memcmp(reply.key_id, sent->message.key_id, KEY_ID_SIZE) == 0);
+    REQUIRE(sent->authentic == (reply.verdict != VERDICT_UNKNOWN_PROFILE &&
+                                reply.verdict != VERDICT_BAD_SIGNATURE));
+    REQUIRE(sent->authentic ||
+            sodium_is_zero((const uint8_t *)reply.counters, sizeof reply.counters));
+    sent->verdict = reply.verdict;
+    sent->honoured = reply.verdict == VERDICT_OPENED || reply.verdict == VERDICT_EXTENDED ||
+                     reply.verdict == VERDICT_CLOSED;
+    if (sent->honoured)
+        check_honoured(sent);
+}
+
+static bool asks_for(const struct sent *sent, const struct grant *grant)
+{
+    bool asked = sent->request.service_count == 0; /* all of the profile's */
+
+    for (size_t i = 0; i < sent->request.service_count; i++)
+        asked |= service_compare(&sent->request.services[i], &grant->service) == 0;
+    return asked && sent->honoured && sent->request.action == ACTION_OPEN &&
+           memcmp(sent->message.key_id, grant->key_id, KEY_ID_SIZE) == 0 &&
+           address_equal(address_for(sent), &grant->address);
+}
+
+/* Every grant was asked for by a client, in its own name, and will end. */
+static void check_grant(const struct grant *grant)
+{
+    int64_t longest = (int64_t)MAX_WINDOW * NSEC_PER_SEC;
+    bool asked = false;
+
+    for (size_t i = 0; i < world.served; i++)
+        asked |= asks_for(&world.sent[i], grant);
+    REQUIRE(asked);
+    REQUIRE(grant->touched == 0);
+    REQUIRE((grant->destination_port != 0) ==
+            (grant->service.port == 80 && address_is_ipv4(&grant->address) &&
+             memcmp(grant->key_id, world.key_ids[ALICE], KEY_ID_SIZE) == 0));
+    REQUIRE(grant->connections ==
+            (memcmp(grant->key_id, world.key_ids[ERIN], KEY_ID_SIZE) == 0 ? CONNECTIONS : 0u));
+    REQUIRE(grant->used <= (grant->connections ? CONNECTIONS : 1u));
+    REQUIRE(grant->deadline > 0 && grant->deadline <= clock_boot_ns() + longest);
+    REQUIRE(grant->last_second <= (clock_wall_ns() + longest) / NSEC_PER_SEC);
+    REQUIRE(service_compare(&grant->service, &services[0]) == 0 ||
+            service_compare(&grant->service, &services[1]) == 0 ||
+            service_compare(&grant->service, &services[2]) == 0);
+    REQUIRE(helper_grants_of(&world.grants, grant->key_id) <=
+            (memcmp(grant->key_id, world.key_ids[DORA], KEY_ID_SIZE) == 0 ? 1 : MAX_GRANTS));
+}
+
+static void check_grants(void)
+{
+    struct grants stored;
+    struct error why;
+
+    REQUIRE(world.grants.count <= CAPACITY);
+    for (size_t i = 0; i < world.grants.count; i++)
+        check_grant(&world.grants.items[i]);
+    REQUIRE(helper_grants_create(&stored, world.directory, CAPACITY, &why));
+    helper_grants_load(&stored, 0);
+    REQUIRE(stored.count == world.grants.count);
+    helper_grants_free(&stored);
+}
+
+/* Whatever comes before the first irregular message is served; that one ends the
+ * sniffer, and what comes behind it is never heard. */
+static void serve(void)
+{
+    enum dispatch_end end = helper_dispatch(&world.dispatch);
+    bool regular = true;
+    char more;
+
+    for (; world.served < world.count; world.served++) {
+        struct sent *sent = &world.sent[world.served];
+
+        regular = regular && sent->regular;
+        if (regular)
+            check_reply(sent);
+    }
+    REQUIRE(end == (regular ? DISPATCH_SERVED : DISPATCH_MISBEHAVING));
+    REQUIRE(recv(world.sniffer, &more, 1, MSG_DONTWAIT) < 0);
+    check_grants();
+    if (!regular)
+        connect_sniffer();
+}
+
+static void restart(void)
+{
+    helper_marks_close(&world.marks);
+    open_marks();
+    helper_grants_clear(&world.grants);
+    helper_grants_load(&world.grants, 0);
+    helper_usage_take_over(&world.news, &world.grants);
+    check_grants();
+}
+
+/* ---- what happens in between ------------------------------------------------ */
+
+/* As the helper does at each deadline. */
+static void expire(void)
+{
+    bool changed[FAMILIES] = {false};
+    struct error why;
+
+    helper_grants_expire(&world.grants, clock_boot_ns(), changed);
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (changed[family])
+            REQUIRE(helper_firewall_rewrite(world.dispatch.firewall, family, &world.grants, &why) ||
+                    world.dispatch.firewall == &world.broken);
+    helper_grants_store(&world.grants);
+}
+
+/* A connection that came in; or more than could be told. Erin's grants end with the last
+ * that they admit, or once some are lost. */
+static void hear(const struct step *step, bool is_lost)
+{
+    world.told = (struct flow){.id = step->where % 8u, .from = address_of(step->observed),
+                               .to = services[step->services % SERVICES]};
+    world.is_told = !is_lost;
+    world.is_lost = is_lost;
+    if (helper_usage_hear(&world.news, &world.grants))
+        helper_grants_store(&world.grants);
+    expire();
+    for (size_t i = 0; i < world.grants.count; i++)
+        REQUIRE(!helper_usage_end(&world.grants.items[i]));
+    check_grants();
+}
+
+static void take_step(const struct step *step)
+{
+    switch (step->action / ANY % 8) {
+    case WAIT:
+        world.ahead += (int64_t)step->window * WAIT_SECONDS * NSEC_PER_SEC;
+        expire();
+        helper_usage_rest(&world.news, &world.grants);
+        break;
+    case NEWS:
+        hear(step, false);
+        break;
+    case LOST_NEWS:
+        hear(step, true);
+        break;
+    default:
+        pass(step);
+        break;
+    }
+}
+
+/* Each grant has its rules, with its deadline. */
+static void check_firewall(void)
+{
+    struct error why;
+
+    for (int family = IPV4; family < FAMILIES; family++)
+        REQUIRE(world.dispatch.firewall->unsure[family] ||
+                helper_firewall_look(world.dispatch.firewall, family, &world.grants, &why) !=
+                    FIREWALL_DAMAGED);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct input in = {bytes, size};
+    struct step step;
+    uint8_t which;
+
+    start_anew();
+    which = input_byte(&in);
+    world.dispatch.firewall = which == 'r'   ? &world.real
+                              : which == 's' ? &world.sets
+                              : which == 'b' ? &world.broken
+                                             : &world.quick;
+    while (in.size > 0 && world.count < STEPS_MAX) {
+        input_take(&in, &step, sizeof step);
+        take_step(&step);
+        if (step.flags & SERVE)
+            serve();
+        if ((step.flags & RESTART) && world.served == world.count)
+            restart();
+    }
+    serve();
+    if (world.grants.count > 0)
+        check_firewall();
+    helper_marks_close(&world.marks);
+    return 0;
+}

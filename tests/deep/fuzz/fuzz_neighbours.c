@@ -1,0 +1,168 @@
+/* What the kernel tells of nftables' chains, and of interfaces: the first byte says which
+ * and how this host is configured; then comes a row of datagrams, each with a byte about
+ * it, its size and its bytes. */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <netinet/in.h>
+
+#include "neighbours.h"
+#include "vrf.h"
+
+enum { INTERFACES = 1, IS_LEGACY = 2, CLOSES_TCP = 4, CLOSES_UDP = 8, SENDS_ON = 16, TABLE = 32 };
+
+/* Bits of a datagram's byte. */
+enum { ASKED_FOR = 1, FAILS = 2 };
+
+static struct input left;
+static uint32_t sequence; /* of the question */
+
+ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes, size_t size);
+ssize_t __wrap_mnl_socket_recvfrom(const struct mnl_socket *socket, void *bytes, size_t size);
+int __wrap_mnl_cb_run(const void *bytes, size_t size, unsigned wanted, unsigned port, mnl_cb_t take,
+                      void *data);
+int __real_mnl_cb_run(const void *bytes, size_t size, unsigned wanted, unsigned port, mnl_cb_t take,
+                      void *data);
+
+ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes, size_t size)
+{
+    struct nlmsghdr header;
+
+    (void)socket;
+    REQUIRE(size >= sizeof header);
+    memcpy(&header, bytes, sizeof header);
+    REQUIRE(header.nlmsg_len == size);
+    sequence = header.nlmsg_seq;
+    return (ssize_t)size;
+}
+
+/* The kernel tells each message whose answer it is, and no message's size is taken for
+ * less than zero (mnl_nlmsg_ok). */
+static void put_numbers(const struct mnl_socket *socket, uint8_t *bytes, size_t size, bool asked)
+{
+    struct nlmsghdr header;
+
+    for (size_t at = 0; at + sizeof header <= size; at += (header.nlmsg_len + 3u) & ~3u) {
+        memcpy(&header, bytes + at, sizeof header);
+        if (header.nlmsg_len < sizeof header)
+            break;
+        header.nlmsg_len &= INT32_MAX;
+        if (asked) {
+            header.nlmsg_seq = sequence;
+            header.nlmsg_pid = mnl_socket_get_portid(socket);
+        }
+        memcpy(bytes + at, &header, sizeof header);
+    }
+}
+
+ssize_t __wrap_mnl_socket_recvfrom(const struct mnl_socket *socket, void *bytes, size_t size)
+{
+    uint8_t about = input_byte(&left);
+    struct input in = input_message(&left);
+
+    if (in.size > size || (about & FAILS)) {
+        errno = ENOBUFS;
+        return -1;
+    }
+    memcpy(bytes, in.bytes, in.size);
+    put_numbers(socket, bytes, in.size, about & ASKED_FOR);
+    return (ssize_t)in.size;
+}
+
+/* In memory of the exact size, so that a sanitizer sees what is read beyond. */
+int __wrap_mnl_cb_run(const void *bytes, size_t size, unsigned wanted, unsigned port, mnl_cb_t take,
+                      void *data)
+{
+    void *copy = malloc(size);
+    int result;
+
+    REQUIRE(copy);
+    memcpy(copy, bytes, size);
+    result = __real_mnl_cb_run(copy, size, wanted, port, take, data);
+    free(copy);
+    return result;
+}
+
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    (void)count, (void)arguments;
+    fuzz_enter();
+    return 0;
+}
+
+static void check_report(void *data, const char *what, const char *advice)
+{
+    unsigned *count = data;
+
+    REQUIRE(strlen(what) > 20 && strlen(advice) > 5);
+    (*count)++;
+}
+
+static struct config config_of(uint8_t how)
+{
+    struct config config = {.backend = how & IS_LEGACY ? BACKEND_LEGACY : BACKEND_NFT,
+                            .forward = how & SENDS_ON, .interface_count = 1};
+
+    strcpy(config.interfaces[0], "lo");
+    if (how & CLOSES_TCP)
+        config.close[config.close_count++] = (struct service){IPPROTO_TCP, 22};
+    if (how & CLOSES_UDP)
+        config.close[config.close_count++] = (struct service){IPPROTO_UDP, 53};
+    return config;
+}
+
+static void look_at_interfaces(const struct config *config)
+{
+    char members[VRF_MEMBERS_SIZE];
+    struct input whole = left;
+    unsigned count = 0;
+    bool is_one;
+
+    is_one = vrf_is("lo", members);
+    REQUIRE(memchr(members, '\0', sizeof members));
+    left = whole;
+    vrf_find(config, check_report, &count);
+    REQUIRE(count == is_one);
+    REQUIRE(!vrf_is("no such", members));
+}
+
+static void look_at_table(void)
+{
+    static const struct service ssh = {IPPROTO_TCP, 22};
+    char way[NEIGHBOURS_WAY_SIZE];
+    struct input whole = left;
+    bool is_there = neighbours_have_table("ip6", "t");
+
+    left = whole;
+    neighbours_way_in(way, "inet", "t", "c", &ssh);
+    REQUIRE(is_there || strncmp(way, "nft insert rule inet t c tcp dport 22 accept",
+                                NEIGHBOURS_WAY_SIZE) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct input in = {bytes, size};
+    uint8_t how = input_byte(&in);
+    struct helper_destination to = {.address = {{0xfd, [15] = 1}}};
+    struct profile profile = {.destinations = &to, .destination_count = 1};
+    struct config config = config_of(how);
+    unsigned count = 0;
+
+    if (how & SENDS_ON) {
+        config.profiles = &profile;
+        config.profile_count = 1;
+    }
+    left = in;
+    if (how & TABLE) {
+        look_at_table();
+        return 0;
+    }
+    if (how & INTERFACES) {
+        look_at_interfaces(&config);
+        return 0;
+    }
+    neighbours_find(&config, check_report, &count);
+    neighbours_find_strays(&config, check_report, &count);
+    return 0;
+}

@@ -1,0 +1,164 @@
+/* The setup and the profiles that the supervisor sends. The input changes a right
+ * setup and right profiles: it is their exclusive or with what is sent. */
+#include "fuzz.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "policy.h"
+
+enum { MESSAGES_MAX = 6 };
+
+static const struct helper_setup right_setup = {.mode = HELPER_RUN, .skew_checked = 1,
+                                                .max_skew = 300, .max_grants = 1000};
+static const struct helper_profile_message right_profile = {
+    .name = "laptop", .service_count = 1, .services[0] = {.protocol = IPPROTO_TCP, .port = 22},
+    .window = 30, .max_window = 60, .max_grants = 3};
+
+/* With all that there can be of it. */
+static const struct helper_profile_message rich_profile = {
+    .name = "office", .needs_signed_address = 1, .service_count = 2, .prefix_count = 1,
+    .services = {{.protocol = IPPROTO_TCP, .port = 22}, {.protocol = IPPROTO_TCP, .port = 80}},
+    .prefixes[0] = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32},
+    .destination_count = 2,
+    .destinations = {{.service = {.protocol = IPPROTO_TCP, .port = 80}, .port = 8080,
+                      .address = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 9}}},
+                     {.service = {.protocol = IPPROTO_TCP, .port = 80}, .port = 8080,
+                      .address = {{0xfd, [15] = 1}}}},
+    .window = 30, .max_window = 60, .max_grants = 3, .connections = 2, .hours_count = 2,
+    .hours = {{480, 1080}, {MINUTES_A_DAY, 2 * MINUTES_A_DAY}}, .expires = 1800000000};
+
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    (void)count, (void)arguments;
+    REQUIRE(sodium_init() >= 0);
+    return 0;
+}
+
+/* One message, some bytes longer or shorter than it should be if the input says so. */
+static bool send_changed(int fd, struct input *in, void *message, size_t size)
+{
+    uint8_t bytes[sizeof(struct helper_setup) + sizeof(struct helper_profile_message)] = {0};
+    int8_t longer = (int8_t)input_byte(in);
+    uint8_t change[sizeof bytes];
+
+    input_take(in, change, size);
+    memcpy(bytes, message, size);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] ^= change[i];
+    memcpy(message, bytes, size);
+    longer = longer == 1 || longer == -1 ? longer : 0;
+    REQUIRE(send(fd, bytes, (size_t)((ssize_t)size + longer), 0) >= 0);
+    return longer == 0;
+}
+
+static void require_service(const struct service *s)
+{
+    REQUIRE((s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP) && s->port != 0);
+}
+
+/* A service has the destination of its family that the profile names, and no other. */
+static void check_destinations(const struct helper_profile *p)
+{
+    for (size_t i = 0; i < p->service_count; i++)
+        for (int ipv4 = 0; ipv4 < 2; ipv4++) {
+            const struct helper_destination *d =
+                helper_policy_destination(p, &p->services[i], ipv4);
+
+            REQUIRE(!d || helper_policy_sends_on(p, &p->services[i]));
+            REQUIRE(!d || (address_is_ipv4(&d->address) == ipv4 && d->port != 0 &&
+                           address_is_grantable(&d->address)));
+        }
+}
+
+/* A door that is opened within Hours is shut at their end, or the last day's. */
+static void check_times(const struct helper_profile *p, int64_t now)
+{
+    int64_t end = helper_policy_latest_end(p, now);
+    bool outside = helper_policy_is_outside_hours(p, now);
+
+    REQUIRE(helper_policy_minute(now) < MINUTES_A_WEEK);
+    REQUIRE((end <= now) == (outside || helper_policy_is_expired(p, now)));
+    REQUIRE(p->hours_count > 0 || !outside);
+    REQUIRE(p->expires == 0 || end <= p->expires || outside);
+    if (p->hours_count > 0)
+        REQUIRE(helper_policy_next_hours(p, now) < MINUTES_A_WEEK);
+}
+
+static void check_profile(const struct helper_profile *p)
+{
+    static const int64_t times[] = {0, 1700000000, 1799999999, 1800000000, 1763500000, 4000000000};
+    struct address any = {{0x20, 1}};
+
+    REQUIRE(p->service_count > 0 && p->service_count <= POLICY_SERVICES);
+    for (size_t i = 0; i < p->service_count; i++) {
+        require_service(&p->services[i]);
+        REQUIRE(helper_policy_permits_service(p, &p->services[i]));
+    }
+    REQUIRE(p->prefix_count <= POLICY_PREFIXES);
+    REQUIRE(p->prefix_count > 0 || helper_policy_permits_address(p, &any));
+    helper_policy_permits_address(p, &any);
+    REQUIRE(memchr(p->name, '\0', sizeof p->name));
+    REQUIRE(p->window > 0 && p->window <= p->max_window && p->max_grants > 0 &&
+            p->connections <= CONNECTIONS_MAX && p->hours_count <= POLICY_HOURS);
+    for (size_t i = 0; i < p->hours_count; i++)
+        REQUIRE(p->hours[i].from < p->hours[i].to && p->hours[i].to <= MINUTES_A_WEEK);
+    check_destinations(p);
+    for (size_t i = 0; i < COUNT_OF(times); i++)
+        check_times(p, times[i]);
+}
+
+static void check_policy(const struct policy *policy, const struct helper_profile_message *sent)
+{
+    REQUIRE(policy->setup.mode >= HELPER_RUN && policy->setup.mode <= HELPER_RELEASE_OTHER);
+    REQUIRE(policy->setup.backend <= BACKEND_LEGACY);
+    REQUIRE(policy->setup.close_count <= CLOSE_SERVICES);
+    for (size_t i = 0; i < policy->setup.close_count; i++)
+        require_service(&policy->setup.close[i]);
+    for (size_t i = 0; i < policy->setup.profile_count; i++) {
+        uint8_t key_id[KEY_ID_SIZE];
+        const struct policy_entry *entry;
+
+        envelope_key_id(key_id, sent[i].public_key);
+        entry = helper_policy_find(policy, key_id);
+        REQUIRE(entry && memcmp(entry->profile.public_key, sent[i].public_key, KEY_SIZE) == 0);
+        check_profile(&policy->entries[i].profile);
+    }
+    for (size_t i = 1; i < policy->destination_count; i++)
+        REQUIRE(memcmp(&policy->destinations[i - 1], &policy->destinations[i],
+                       sizeof *policy->destinations) != 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct input in = {bytes, size};
+    size_t profiles = input_byte(&in) % MESSAGES_MAX;
+    struct helper_profile_message sent[MESSAGES_MAX];
+    struct helper_setup setup = right_setup;
+    struct policy policy = {0};
+    struct error why = {""};
+    bool right_sizes;
+    int ends[2];
+
+    setup.profile_count = (uint32_t)profiles;
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    right_sizes = send_changed(ends[0], &in, &setup, sizeof setup);
+    for (size_t i = 0; i < profiles; i++) {
+        sent[i] = i % 2 == 0 ? right_profile : rich_profile;
+        sent[i].public_key[0] = (uint8_t)i;
+        right_sizes = send_changed(ends[0], &in, &sent[i], sizeof sent[i]) && right_sizes;
+    }
+    close(ends[0]);
+    if (helper_policy_receive(&policy, ends[1], &why)) {
+        REQUIRE(policy.setup.profile_count <= profiles);
+        REQUIRE(right_sizes || policy.setup.profile_count < profiles);
+        check_policy(&policy, sent);
+    } else {
+        REQUIRE(why.text[0]);
+    }
+    free(policy.entries);
+    free(policy.destinations);
+    pool_free(&policy.lists);
+    close(ends[1]);
+    return 0;
+}

@@ -1,0 +1,596 @@
+#!/usr/bin/env bats
+# portsmith-profile, every command. Its programs are those on the PATH.
+# Once: programs on their own; nothing is sent to a daemon.
+# bats file_tags=once
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return
+    umask 022
+    write_conf
+}
+
+teardown() {
+    [ -z "${daemon:-}" ] || kill "$daemon" 2>/dev/null || true
+}
+
+# ---- helpers ---------------------------------------------------------------
+
+write_conf() { # [LINE...]
+    printf '%s\n' "[Portsmith]" "Port = 4000" "User = nobody" \
+        "ProfileDirectory = $PWD/profiles" "StateDirectory = $PWD/state" \
+        "RunDirectory = $PWD/run" "$@" >test.conf
+}
+
+profile() {
+    portsmith-profile -c "$PWD/test.conf" "$@"
+}
+
+refused() { # STATUS TEXT ARGUMENT...
+    local status_wanted=$1 text=$2
+
+    shift 2
+    run profile "$@"
+    [ "$status" -eq "$status_wanted" ] || { echo "status $status: $output"; return 1; }
+    [[ $output == *"$text"* ]] || { echo "said: $output"; return 1; }
+}
+
+mode() {
+    stat -c %a "$1"
+}
+
+value() { # FILE KEY
+    sed -n "s/^$2 = //p" "$1"
+}
+
+# A client's public key: one that `create` made.
+public_key() {
+    profile create spare --open tcp/1 --output spare.bundle >/dev/null
+    value profiles/spare.conf PublicKey
+    profile revoke spare >/dev/null
+    rm spare.bundle
+}
+
+# Stands in for a running portsmithd: holds the pid file's lock as it does and
+# says when a SIGHUP has come. Sets daemon, its pid.
+hold_pidfile() {
+    mkfifo ready
+    /usr/bin/python3 -c '
+import fcntl, signal
+signal.signal(signal.SIGHUP, lambda *_: open("hup", "w").close())
+file = open("run/portsmithd.pid", "w")
+fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+open("ready", "w").close()
+signal.pause()' 3>&- &
+    daemon=$!
+    read -r _ <ready || true
+}
+
+# ---- usage -----------------------------------------------------------------
+
+@test "help and version go to standard output" {
+    run portsmith-profile --help
+    [ "$status" -eq 0 ]
+    [[ ${lines[0]} == "usage: portsmith-profile [-c FILE] COMMAND"* ]]
+    run portsmith-profile create --help
+    [ "$status" -eq 0 ]
+    [[ ${lines[0]} == "usage: "* ]]
+    run portsmith-profile --version
+    [ "$status" -eq 0 ]
+    [[ $output =~ ^portsmith-profile\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
+
+@test "wrong usage exits 2 and changes nothing" {
+    local yesterday
+
+    yesterday=$(date -u -d yesterday +%F)
+    profile init
+    before=$(find . -type f | sort)
+    refused 2 "expected a command"
+    refused 2 "'destroy' is not a command" destroy
+    refused 2 "unrecognized option '--all'" list --all
+    refused 2 "too many arguments" list alice
+    refused 2 "too many arguments" init alice
+    refused 2 "expected the name of a profile" show
+    refused 2 "expected the name of a profile" revoke
+    refused 2 "expected one name" create alice --open tcp/22 tcp/80
+    refused 2 "a profile's name has 1 to 32" create Alice --open tcp/22
+    refused 2 "a profile's name has 1 to 32" revoke ../alice
+    refused 2 "expected --open SERVICE" create alice
+    refused 2 "expected --public-key KEY" add alice --open tcp/22
+    refused 2 "--public-key: not a key" add alice --open tcp/22 --public-key abc
+    refused 2 "--public-key: not a usable public key" add alice --open tcp/22 \
+        --public-key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+    refused 2 "--open: 'ssh' is not a service" create alice --open ssh
+    refused 2 "--window: 'x' is not a time span" create alice --open tcp/22 --window x
+    refused 2 "--max-window: '8d' is out of range" create alice --open tcp/22 --max-window 8d
+    refused 2 "--address: expected observed, signed" create alice --open tcp/22 --address any
+    refused 2 "--address: observed and signed" create alice --open tcp/22 \
+        --address observed --address signed
+    refused 2 "--port: '0' is not a port" create alice --open tcp/22 --port 0
+    refused 2 "--expires: '2027-02-30' is not a day" create alice --open tcp/22 \
+        --expires 2027-02-30
+    refused 2 "--expires: 2020-02-29 has passed already" create alice --open tcp/22 \
+        --expires 2020-02-29
+    refused 2 "--expires: $yesterday has passed already" add alice --open tcp/22 \
+        --expires "$yesterday"
+    refused 2 "--max-grants: '0' is not a number" create alice --open tcp/22 --max-grants 0
+    refused 2 "--host: 'a b' is not a host name" create alice --open tcp/22 --host "a b"
+    refused 2 "--host: '--host'" create alice --open tcp/22 --host --host
+    refused 2 "--host: no client can knock at '224.0.0.1'" create alice --open tcp/22 --host 224.0.0.1
+    refused 2 "--host: no client can knock at 'fe80::1%eth0'" create alice --open tcp/22 --host fe80::1%eth0
+    refused 2 "--server: a server's name has" create alice --open tcp/22 --server "../x"
+    refused 2 "unrecognized option '--public-key'" create alice --open tcp/22 --public-key x
+    refused 2 "unrecognized option '--output'" add alice --open tcp/22 --output x
+    refused 2 "option '--open' requires an argument" create alice --open
+    [ "$(find . -type f | sort)" = "$before" ]
+}
+
+@test "output that cannot be written is a failure" {
+    profile init
+    run bash -c 'portsmith-profile -c test.conf list >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ $output == *"standard output: No space left on device"* ]]
+}
+
+# ---- init ------------------------------------------------------------------
+
+@test "init makes what is missing, with the right modes, and keeps it the next time" {
+    run profile init
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "kept configuration $PWD/test.conf" ]
+    [ "${lines[1]}" = "made directory $PWD/profiles" ]
+    [ "${lines[2]}" = "made directory $PWD/state" ]
+    [ "${lines[3]}" = "made directory $PWD/run" ]
+    [ "${lines[4]}" = "made server key $PWD/profiles/server.key" ]
+    [ "${lines[5]}" = "kept user nobody" ]
+    [[ ${lines[6]} == "The port to knock at is 4000. Let UDP to it through "* ]]
+    [[ ${lines[7]} =~ ^The\ server\'s\ public\ key\ is\ [A-Za-z0-9+/]{43}=$ ]]
+    [ "$(mode profiles)" = 700 ]
+    [ "$(mode state)" = 700 ]
+    [ "$(mode run)" = 755 ]
+    [ "$(mode profiles/server.key)" = 600 ]
+    [ "$(wc -c <profiles/server.key)" -eq 45 ]
+    first=${lines[7]}
+    cp -p profiles/server.key test.conf ..
+
+    run profile init
+    [ "$status" -eq 0 ]
+    [[ $output != *made* ]]
+    [ "${lines[7]}" = "$first" ]
+    cmp profiles/server.key ../server.key
+    cmp test.conf ../test.conf
+}
+
+@test "init has the right modes whatever the umask" {
+    (umask 077 && profile init)
+    [ "$(mode run)" = 755 ]
+    rm -r profiles state run
+    (umask 000 && profile init)
+    [ "$(mode profiles)" = 700 ]
+    [ "$(mode run)" = 755 ]
+    [ "$(mode profiles/server.key)" = 600 ]
+}
+
+@test "init does not put its options into a file that is there, and says so" {
+    cp test.conf before.conf
+    run profile init --port 5000
+    [ "$status" -eq 0 ]
+    [[ $output == *"test.conf: kept as it is; --interface, --port and --close go into a new file"* ]]
+    cmp test.conf before.conf
+}
+
+@test "init refuses wrong options before it makes anything" {
+    rm test.conf
+    refused 2 "--port: 'x' is not a port number" init --port x
+    refused 2 "--close: 'ssh' is not a service" init --close ssh
+    refused 2 "--interface: 'any' stands alone" init --interface any --interface eth0
+    [ -z "$(ls)" ]
+}
+
+@test "init says what is wrong with the configuration that it keeps" {
+    write_conf "Windw = 30s"
+    refused 78 "test.conf:7: unknown key 'Windw'" init
+    [ ! -e profiles ]
+    write_conf
+    profile init
+    echo "[Profile]" >profiles/alice.conf
+    refused 78 "alice.conf: expected a line 'PublicKey" init
+}
+
+@test "init refuses a server key that others can read" {
+    profile init
+    chmod 644 profiles/server.key
+    refused 78 "server.key: mode 0644 is too open; run: chmod 600" init
+}
+
+# The defaults are paths of the machine's own: a mount namespace has others.
+private() { # COMMAND...
+    [ "$(id -u)" -eq 0 ] || skip "needs root"
+    if ! [ -d etc ]; then
+        mkdir etc var run
+        cp -p /etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/login.defs \
+            /etc/nsswitch.conf etc/
+    fi
+    unshare --mount bash -euc '
+        mount --make-rprivate /
+        mount --bind etc /etc
+        mount --bind var /var/lib
+        mount --bind run /run
+        "$@"' private "$@"
+}
+
+@test "init makes a first configuration and the user" {
+    run private portsmith-profile init
+    [ "$status" -eq 0 ]
+    [[ $output == *"made configuration /etc/portsmith.conf"* ]]
+    [[ $output == *"made directory /etc/portsmith.d"* ]]
+    [[ $output == *"made directory /var/lib/portsmith"* ]]
+    [[ $output == *"made directory /run/portsmith"* ]]
+    [[ $output == *"made user portsmith"* ]]
+    [ "$(mode etc/portsmith.conf)" = 644 ]
+    [ "$(mode etc/portsmith.d)" = 700 ]
+    [ "$(mode var/portsmith)" = 700 ]
+    [ "$(mode run/portsmith)" = 755 ]
+    port=$(value etc/portsmith.conf Port)
+    [ "$port" -ge 10000 ]
+    [ "$port" -le 32767 ]
+    [[ $output == *"The port to knock at is $port."* ]]
+    entry=$(grep ^portsmith: etc/passwd)
+    [[ $entry == *:/nonexistent:/usr/sbin/nologin ]]
+    [ "$(cut -d: -f3 <<<"$entry")" -lt 1000 ]
+    grep -q ^portsmith: etc/group
+
+    run private portsmith-profile init
+    [ "$status" -eq 0 ]
+    [[ $output != *made* ]]
+    [ "$(grep -c ^portsmith: etc/passwd)" -eq 1 ]
+}
+
+@test "init says how to go on where useradd is missing" {
+    : >empty
+    run private bash -c 'mount --bind empty /usr/sbin/useradd && portsmith-profile init'
+    [ "$status" -eq 1 ]
+    [[ $output == *"/usr/sbin/useradd: Permission denied; add the system user 'portsmith' by hand"* ]]
+}
+
+@test "init takes interface, port and services for the first configuration" {
+    run private portsmith-profile init --interface eth0 --interface wg0 --port 12345 \
+        --close tcp/22,udp/53
+    [ "$status" -eq 0 ]
+    [ "$(value etc/portsmith.conf Interface)" = "eth0
+wg0" ]
+    [ "$(value etc/portsmith.conf Port)" = 12345 ]
+    [ "$(value etc/portsmith.conf Close)" = "tcp/22 udp/53" ]
+}
+
+@test "the first configuration explains every key and shows its true default" {
+    run private portsmith-profile init --port 12345
+    [ "$status" -eq 0 ]
+    for key in Interface Port Transports Backend Close CloseWith Forward MaxSkew Window MaxWindow MaxGrants \
+        User ProfileDirectory StateDirectory RunDirectory MetricsFile; do
+        grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
+    done
+    private portsmithd -T -c /etc/portsmith.conf >defaults
+    sed -i '/^#\(Close\|MetricsFile\|ControlGroup\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
+    grep -q "^MaxGrants = 1000" etc/portsmith.conf
+    private portsmithd -T -c /etc/portsmith.conf >spelt_out
+    diff defaults spelt_out
+}
+
+# ---- create ----------------------------------------------------------------
+
+@test "create writes the profile and a bundle, 0600 both" {
+    profile init
+    run profile create alice --open tcp/22 --host web.example.org
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "made profile alice and its bundle alice.bundle" ]
+    [[ $output == *"scp alice.bundle"* ]]
+    [[ $output == *"portsmith-knock import"* ]]
+    [[ $output == *delete* ]]
+    [[ $output != *"told to reload"* ]]
+    [ "$(mode profiles/alice.conf)" = 600 ]
+    [ "$(mode alice.bundle)" = 600 ]
+    [ "$(head -n 1 alice.bundle)" = "[Bundle]" ]
+    [ "$(value alice.bundle Name)" = web ]
+    [ "$(value alice.bundle Host)" = web.example.org ]
+    [ "$(value alice.bundle Port)" = 4000 ]
+    [ "$(value alice.bundle Open)" = tcp/22 ]
+    [ "$(value alice.bundle PresharedKey)" = "" ]
+    [ "$(value alice.bundle PublicKey)" = "$(profile init | sed -n "s/.*public key is //p")" ]
+    [[ $(value alice.bundle PrivateKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
+    # The client's private key stays in the bundle alone.
+    run grep -rF "$(value alice.bundle PrivateKey)" profiles
+    [ "$status" -eq 1 ]
+}
+
+@test "where UDP is not listened to, client files name a transport" {
+    profile init
+    echo "Transports = icmp, tcp-syn" >>test.conf
+    profile create alice --open tcp/22
+    [ "$(value alice.bundle Transport)" = tcp-syn ]
+    run profile add bob --open tcp/22 --public-key "$(public_key)"
+    [ "$status" -eq 0 ]
+    [[ $output == *$'\nTransport = tcp-syn\n'* ]]
+    echo "Transports = udp" >>test.conf
+    profile create carol --open tcp/22
+    [ "$(value carol.bundle Transport)" = "" ]
+}
+
+@test "the bundle's private key is that of the profile's public key" {
+    profile init
+    profile create alice --open tcp/22
+    public=$(value alice.bundle PrivateKey | /usr/bin/python3 -c '
+import base64, nacl.signing, sys
+seed = base64.b64decode(sys.stdin.read())
+print(base64.b64encode(bytes(nacl.signing.SigningKey(seed).verify_key)).decode())')
+    [ "$public" = "$(value profiles/alice.conf PublicKey)" ]
+}
+
+@test "create has every option" {
+    profile init
+    profile create alice --open tcp/22,udp/53 --open "tcp/443 tcp/22" --window 1m \
+        --max-window 5m --address signed --address 192.0.2.0/24,2001:db8::/32 --port 5000 \
+        --expires 2031-12-31 --preshared-key --max-grants 3 --connections 2 \
+        --host 192.0.2.1 --server gate --output carried
+    [ ! -e alice.bundle ]
+    [ "$(value carried Name)" = gate ]
+    [ "$(value carried Host)" = 192.0.2.1 ]
+    [ "$(value carried Port)" = 5000 ]
+    [ "$(value carried Open)" = "tcp/22 tcp/443 udp/53" ]
+    [[ $(value carried PresharedKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
+    file=profiles/alice.conf
+    [ "$(value $file PresharedKey)" = "$(value carried PresharedKey)" ]
+    [ "$(value $file Open)" = "tcp/22 tcp/443 udp/53" ]
+    [ "$(value $file Window)" = 1m ]
+    [ "$(value $file MaxWindow)" = 5m ]
+    [ "$(value $file Address)" = "signed 192.0.2.0/24 2001:db8::/32" ]
+    [ "$(value $file Port)" = 5000 ]
+    [ "$(value $file Expires)" = 2031-12-31 ]
+    [ "$(value $file MaxGrants)" = 3 ]
+    [ "$(value $file Connections)" = 2 ]
+}
+
+@test "sixteen long services fit lines that can be read back" {
+    profile init
+    services=$(seq -s, -f 'tcp/%.0f' 65001 65016)
+    profile create alice --open "$services" --host h
+    [ "$(value alice.bundle Open | wc -w)" -eq 16 ]
+    [ "$(wc -L <alice.bundle)" -le 198 ]
+    [ "$(profile show alice | sed -n 's/^Open = //p' | wc -w)" -eq 16 ]
+    refused 2 "--open: more than 16 services" create bob --open "$services,tcp/1"
+}
+
+@test "the server's name for clients comes from its host" {
+    profile init
+    expect() { # HOST NAME
+        profile create alice --open tcp/1 --host "$1"
+        [ "$(value alice.bundle Name)" = "$2" ] || { cat alice.bundle; return 1; }
+        rm alice.bundle
+        profile revoke alice
+    }
+    refused 2 "--server: a server's name has" create alice --open tcp/1 --server import
+    refused 2 "--server: a server's name has" create alice --open tcp/1 --server=-x
+    expect Web1.Example.ORG web1
+    expect plain plain
+    expect 192.0.2.1 192-0-2-1
+    expect 2001:db8::1 2001-db8--1
+    expect under_score.example server
+    expect import.example.org server
+    expect ::1 server
+}
+
+@test "create takes the machine's host name where --host is not given" {
+    profile init
+    profile create alice --open tcp/1
+    [ "$(value alice.bundle Host)" = "$(uname -n)" ]
+}
+
+@test "create never overwrites a profile or a file" {
+    profile init
+    profile create alice --open tcp/22 --output one
+    cp profiles/alice.conf before
+    refused 1 "the profile 'alice' exists already; revoke it first, or take another name" \
+        create alice --open tcp/80 --output two
+    cmp profiles/alice.conf before
+    [ ! -e two ]
+    refused 1 "one: File exists" create bob --open tcp/22 --output one
+    [ ! -e profiles/bob.conf ]
+}
+
+@test "create leaves no profile where the bundle cannot be written" {
+    profile init
+    refused 1 "missing/x: No such file or directory" create bob --open tcp/22 --output missing/x
+    [ ! -e profiles/bob.conf ]
+}
+
+@test "a profile that the configuration does not allow is removed again" {
+    profile init
+    refused 78 "bob.conf: Window (1h) is longer than MaxWindow (10m)" \
+        create bob --open tcp/22 --window 1h
+    [ ! -e profiles/bob.conf ]
+    [ ! -e bob.bundle ]
+}
+
+@test "a broken configuration is named, and nothing is added to it" {
+    profile init
+    write_conf "Backend = pf"
+    refused 78 "test.conf:7: Backend: expected auto, nft or legacy" create bob --open tcp/22
+    write_conf
+    echo nonsense >profiles/carol.conf
+    refused 78 "carol.conf:1: expected 'Key = value'" create bob --open tcp/22
+    [ ! -e profiles/bob.conf ]
+    [ ! -e bob.bundle ]
+}
+
+@test "before init there is a hint to run it" {
+    refused 1 "profiles: no such directory; run portsmith-profile -c $PWD/test.conf init" create bob --open tcp/22
+    refused 78 "profiles: No such file or directory; run portsmith-profile -c $PWD/test.conf init" list
+    rm test.conf
+    refused 78 "test.conf: no such file; run portsmith-profile -c $PWD/test.conf init" list
+}
+
+# ---- add -------------------------------------------------------------------
+
+@test "add writes the profile and prints the client's file alone on standard output" {
+    profile init
+    key=$(public_key)
+    profile add alice --public-key "$key" --open tcp/22 --open tcp/80 --host web.example.org >out
+    [ "$(mode profiles/alice.conf)" = 600 ]
+    [ "$(value profiles/alice.conf PublicKey)" = "$key" ]
+    [[ $(head -n 1 out) == "# "*"~/.config/portsmith/web.conf" ]]
+    server_key=$(profile init | sed -n "s/.*public key is //p")
+    [ "$(tail -n +2 out)" = "[Server]
+Host = web.example.org
+Port = 4000
+PublicKey = $server_key
+Open = tcp/22 tcp/80" ]
+}
+
+@test "add --preshared-key stores the key and prints it for the client" {
+    profile init
+    profile add alice --public-key "$(public_key)" --open tcp/22 --preshared-key --port 5000 >out
+    [ "$(value out Port)" = 5000 ]
+    [[ $(value out PresharedKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
+    [ "$(value profiles/alice.conf PresharedKey)" = "$(value out PresharedKey)" ]
+}
+
+@test "add leaves Open out where one knock cannot name all services" {
+    profile init
+    profile add alice --public-key "$(public_key)" --open tcp/1,tcp/2,tcp/3,tcp/4,tcp/5 >out
+    [ "$(value out Open)" = "" ]
+    grep -q "^# No Open line: one knock names at most 4 services" out
+}
+
+@test "add refuses a key that another profile has" {
+    profile init
+    key=$(public_key)
+    profile add alice --public-key "$key" --open tcp/22
+    refused 78 "bob.conf: PublicKey: the same key as in profile 'alice'" \
+        add bob --public-key "$key" --open tcp/22
+    [ ! -e profiles/bob.conf ]
+}
+
+# ---- list, show, revoke ----------------------------------------------------
+
+@test "list shows an aligned table" {
+    profile init
+    run profile list
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "NAME  SERVICES  WINDOW  ADDRESS  EXPIRES  KEY ID" ]
+    [ "${#lines[@]}" -eq 1 ]
+    profile create zoe --open tcp/22 --window 45s
+    profile create al --open tcp/22,udp/53 --address signed,10.0.0.0/8 --expires 2031-12-31
+    run profile list
+    [ "${#lines[@]}" -eq 3 ]
+    [[ ${lines[1]} =~ ^"al    tcp/22,udp/53  30s     signed,10.0.0.0/8  2031-12-31  "[0-9a-f]{16}$ ]]
+    [[ ${lines[2]} =~ ^"zoe   tcp/22         45s     observed           never       "[0-9a-f]{16}$ ]]
+    [[ ${lines[0]} = "NAME  SERVICES       WINDOW  ADDRESS            EXPIRES     KEY ID" ]]
+}
+
+@test "show tells all of one profile but its secret" {
+    profile init
+    profile create alice --open tcp/22 --preshared-key --expires 2031-12-31
+    run profile show alice
+    [ "$status" -eq 0 ]
+    [[ ${lines[0]} =~ ^"# $PWD/profiles/alice.conf, key id "[0-9a-f]{16}$ ]]
+    [ "${lines[1]}" = "[Profile]" ]
+    [[ $output == *"Window = 30s"* ]]
+    [[ $output == *"MaxWindow = 10m"* ]]
+    [[ $output == *"Address = observed"* ]]
+    [[ $output == *"Port = 4000"* ]]
+    [[ $output == *"Expires = 2031-12-31"* ]]
+    [[ $output == *"MaxGrants = 32"* ]]
+    [[ $output == *"# PresharedKey is set and not shown"* ]]
+    [[ $output != *"$(value alice.bundle PresharedKey)"* ]]
+    refused 1 "profiles: there is no profile 'bob'" show bob
+}
+
+@test "revoke removes the profile and says so" {
+    profile init
+    profile create alice --open tcp/22
+    profile create bob --open tcp/22
+    run profile revoke alice
+    [ "$status" -eq 0 ]
+    [ "$output" = "removed profile alice" ]
+    [ ! -e profiles/alice.conf ]
+    [ -e profiles/bob.conf ]
+    refused 1 "profiles: there is no profile 'alice'" revoke alice
+}
+
+@test "revoke works on a broken profile too" {
+    profile init
+    echo nonsense >profiles/alice.conf
+    refused 78 "alice.conf:1" list
+    profile revoke alice
+    profile list
+}
+
+@test "revoke --kill without a daemon removes the profile, and does not claim the rest" {
+    profile init
+    profile create alice --open tcp/22
+    refused 1 "there is no profile 'bob'" revoke --kill bob
+    refused 1 "portsmithd does not run, so no connection was ended" revoke alice --kill
+    [ "${lines[0]}" = "removed profile alice" ]
+    [ ! -e profiles/alice.conf ]
+    refused 2 "unrecognized option '--kil-l'" revoke alice --kil-l
+    refused 2 "unrecognized option '--kill'" show alice --kill
+}
+
+# ---- a running daemon ------------------------------------------------------
+
+wait_for_hup() {
+    wait "$daemon" || true
+    [ -e hup ]
+    rm hup ready
+}
+
+# shellcheck disable=SC2154 # bats sets stderr
+@test "add, create and revoke tell a running portsmithd to reload" {
+    profile init
+    key=$(public_key)
+    hold_pidfile
+    run --separate-stderr profile create alice --open tcp/22 --host web.example.org
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "portsmithd (process $daemon) was told to reload." ]
+    wait_for_hup
+
+    hold_pidfile
+    run --separate-stderr profile add bob --public-key "$key" --open tcp/22 --host web.example.org
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "portsmithd (process $daemon) was told to reload." ]
+    wait_for_hup
+
+    hold_pidfile
+    run --separate-stderr profile revoke bob
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "portsmithd (process $daemon) was told to reload." ]
+    wait_for_hup
+}
+
+@test "revoke --kill tells one that cannot be asked to reload, and fails" {
+    profile init
+    profile create alice --open tcp/22 --host web.example.org
+    hold_pidfile
+    refused 1 "connections made with it may be left" revoke alice --kill
+    [[ $output == *"ss -tnp"*"portsmithd (process $daemon) was told to reload."* ]]
+    wait_for_hup
+}
+
+@test "what fails tells portsmithd nothing" {
+    profile init
+    hold_pidfile
+    refused 78 "longer than MaxWindow" create bob --open tcp/22 --window 1h
+    refused 1 "there is no profile" revoke bob
+    kill -0 "$daemon"
+    [ ! -e hup ]
+}
+
+@test "a stale pid file is not believed" {
+    profile init
+    echo $$ >run/portsmithd.pid
+    run profile create alice --open tcp/22
+    [ "$status" -eq 0 ]
+    [[ $output != *reload* ]]
+}

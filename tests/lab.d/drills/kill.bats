@@ -1,0 +1,46 @@
+#!/usr/bin/env bats
+# Processes killed at random instants while knocks go on; which and when follows from
+# FAULTS_SEED.
+# Once: it kills for a minute; the other back end is for tests/run platforms.
+# bats file_tags=once:nft
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/lib/drills.bash"
+
+crowd=(ann ben cleo dan eve flo gus hal)
+
+setup_file() {
+    local name
+
+    lab_setup
+    route_crowd
+    start_listener 22
+    configure
+    add_profile honest --open tcp/22 --window 2s
+    for name in "${crowd[@]}"; do
+        add_profile "$name" --open tcp/22 --window 2s --max-grants 200
+    done
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+# A network of addresses that are all the client's.
+route_crowd() {
+    ip -n client route add local 10.88.0.0/16 dev lo
+    ip -n client -6 route add local fd88::/64 dev lo
+    ip -n server route add 10.88.0.0/16 via 10.77.0.2
+    ip -n server -6 route add fd88::/64 via fd77::2
+}
+
+@test "whatever is killed at whatever instant: no replay opens, no door stays open, the next knock works" {
+    run on client "$top/tests/tools/kills.py" "$FAULTS_SEED" "$kill_seconds" "$most_kills" 2 \
+        honest "${crowd[@]}"
+    echo "# $output" >&3
+    [ "$status" -eq 0 ] || {
+        echo "$output"
+        tail -n 60 "$lab/log/portsmithd.log"
+        false
+    }
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# Interfaces that are renamed or change their size, and hosts that lack a family.
+# bats file_tags=backend
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/lib/drills.bash"
+
+# shellcheck source=tests/lib/build.bash
+. "$top/tests/lib/build.bash"
+no_ipv6=$build_directory/tests/tools/no-ipv6
+
+setup_file() {
+    lab_setup
+    start_listener 22
+    start_listener 23
+    configure
+    add_profile ssh --open tcp/22 --window 1m
+    keep_configuration
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    restore_configuration
+    start_daemon
+    common_setup
+}
+
+teardown() {
+    drill_teardown
+    kill_daemon
+    forget_grants
+}
+
+# ---- interfaces ------------------------------------------------------------
+
+rename() { # FROM TO
+    ip -n server link set "$1" down
+    ip -n server link set "$1" name "$2"
+    ip -n server link set "$2" up
+    give_address server "$2" fd77::1/64 # IPv6 addresses went with the link
+}
+
+client_reaches_server() {
+    port_is_open "$server" 23
+}
+
+@test "the interface is renamed: the daemon waits, and hears knocks when it has its name again" {
+    rename eth0 eth7
+    wait_until 15 log_count_exceeds " ready: " 0
+    log_has "interface eth0 is not there"
+    wait_until 5 client_reaches_server
+    rename eth7 eth0
+    wait_until 15 log_count_exceeds " ready: " 1
+    wait_until 5 client_reaches_server
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+@test "the interface is renamed and the configuration follows: knocks are heard" {
+    rename eth0 eth7
+    wait_for_log "interface eth0 is not there"
+    sed -i 's/^Interface = .*/Interface = eth7/' "$conf"
+    reload_daemon
+    wait_until 5 client_reaches_server
+    knock_opens ssh
+    port_is_open "$server" 22
+    kill_daemon
+    rename eth7 eth0
+}
+
+@test "the interface's MTU changes, down and up: knocks are heard all the while" {
+    local mtu
+
+    for mtu in 1280 9000 1500; do
+        ip -n server link set eth0 mtu "$mtu"
+        ip -n client link set eth0 mtu "$mtu"
+        wait_until 5 client_reaches_server
+        knock_opens ssh
+        port_is_open "$server" 22
+    done
+    log_lacks "took over"
+}
+
+# ---- families --------------------------------------------------------------
+
+# bats test_tags=ipv4,once
+@test "a host without IPv6: it starts, and IPv4 works" {
+    [ "$FAMILY" = 4 ] || skip "IPv4 alone"
+    kill_daemon
+    own_log
+    spawn server "$lab/log/portsmithd.log" "$no_ipv6" portsmithd -c "$conf" -f
+    echo "$spawned" >"$lab/daemon.pid"
+    wait_for_log " ready: " 15
+    ! process_named 'ip6tables.*' || false
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+@test "a host with IPv6 and no working ip6tables: the start is refused, ports stay shut" {
+    kill_daemon
+    mkdir -p "$lab/sbin"
+    cp -a /usr/sbin/. "$lab/sbin"
+    ln -sf /bin/false "$lab/sbin/ip6tables-$BACKEND-restore"
+    run timeout 20 ip netns exec server sh -c "
+        mount --bind $lab/sbin /usr/sbin && exec portsmithd -c $conf -f"
+    [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
+    [[ $output == *"ip6tables-$BACKEND-restore"* ]]
+    port_is_shut "$server" 22
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# Where marks are kept: a disk that is full or read-only, power that fails.
+# Once: a mark is on the disk before any rule is made.
+# bats file_tags=once:legacy
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/lib/drills.bash"
+
+setup_file() {
+    lab_setup
+    start_listener 22
+    mkdir -p "$lab/state"
+    mount -t tmpfs -o size=64k,mode=700 tmpfs "$lab/state"
+    configure "StateDirectory = $lab/state"
+    add_profile ssh --open tcp/22 --window 1m
+    keep_configuration
+}
+
+teardown_file() {
+    lab_teardown
+    umount "$lab/state"
+}
+
+setup() {
+    mount -o remount,rw "$lab/state"
+    rm -f "$lab/state/filler"
+    start_daemon
+    common_setup
+}
+
+teardown() {
+    drill_teardown
+    kill_daemon
+    forget_grants
+}
+
+@test "the disk is full while a client knocks: refused with the reason, nothing opens; with room it does" {
+    truncate -s 0 "$lab/state/marks" # else the page that is there already does
+    head -c 1M /dev/zero >"$lab/state/filler" 2>/dev/null || true
+    for _ in 1 2 3; do
+        knock_until "ssh: refused for $client: its mark could not be stored" ssh
+    done
+    log_has "knocks are refused: .*No space left"
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    rm "$lab/state/filler"
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+# A file that is open for writing keeps its file system writable, so the helper
+# that has it open must go first.
+make_read_only() {
+    local helper
+
+    helper=$(helper_pid)
+    freeze "$(daemon_pid)"
+    kill_all "$helper"
+    mount -o remount,ro "$lab/state"
+    kill -CONT "$(daemon_pid)"
+}
+
+@test "the state directory becomes read-only: ports stay shut, the log says why; mended, it goes on by itself" {
+    knock_bytes "$lab/lost" ssh
+    make_read_only
+    wait_for_log "Read-only file system"
+    send_bytes "$lab/lost"
+    wait_for_log "starting again in 2 s" 10
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    own_log
+    mount -o remount,rw "$lab/state"
+    wait_for_log " ready: " 20
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+# Of the machine before: the rules, and whatever is in /run.
+forget_boot() {
+    on server nft flush ruleset
+    xtables -t mangle -F
+    xtables -t mangle -X
+    xtables -t filter -F
+    xtables -t filter -X
+    rm -rf /run/portsmith
+}
+
+@test "power fails between mark and rule: the knock is spent, the door shut, the next knock works" {
+    knock_bytes "$lab/interrupted" ssh
+    freeze "$(restore_pid)"
+    cp "$lab/state/marks" "$lab/marks.before"
+    send_bytes "$lab/interrupted"
+    wait_until 5 mark_is_stored
+    kill_daemon
+    has_no_grant "$client"
+    forget_boot
+    start_daemon
+    port_is_shut "$server" 22
+    send_until "ssh: refused for $client: already used" "$lab/interrupted"
+    send_bytes "$lab/interrupted" "$other"
+    knock_opens ssh --address "$other"
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    port_is_open "$server" 22 "$other"
+}
+
+mark_is_stored() {
+    ! cmp -s "$lab/state/marks" "$lab/marks.before"
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env bats
+# The server's package on a Debian with systemd: each test goes on where the one before
+# ended.
+# Once: a Debian is installed, and what is tried there the lab tests try in each combination.
+# bats file_tags=once
+# shellcheck disable=SC2154 # bats, lab.bash and tree.bash set the variables
+
+bats_require_minimum_version 1.5.0
+. "$top/tests/lib/hosts.bash"
+
+setup_file() {
+    systemd_setup
+    plant_tree server
+    boot server
+    start_listener 22
+    inventory >"$lab/before"
+}
+
+teardown_file() {
+    halt_host
+    lab_teardown
+    uproot_trees
+}
+
+server() { # COMMAND...
+    in_host "$@"
+}
+
+@test "installed, it has its user, and starts at boot, but not yet" {
+    server apt-get install -y "/root/$(basename "$packaged"/portsmith_*.deb)"
+    [[ $(server getent passwd portsmith) == portsmith:x:*:/nonexistent:/usr/sbin/nologin ]]
+    server systemctl is-enabled portsmithd portsmith-firewall
+    run ! server systemctl is-active portsmithd
+    server_has_no_rules
+}
+
+@test "on trial it lets a knock in, and stays so at an upgrade; systemctl enable --now keeps it and who is in" {
+    local on_trial
+
+    server portsmith-profile init --close tcp/22
+    let_client_in
+    run -0 server portsmithd --trial 10m
+    [[ $output == *"Then keep it: systemctl enable --now portsmithd"* ]]
+    on_trial=$(daemon_number)
+    knock_and_get_in
+    run ! server systemctl is-active portsmithd
+    run -0 server apt-get install -y --reinstall "/root/$(basename "$packaged"/portsmith_*.deb)"
+    [[ $output == *"on trial, and is not started again"* ]]
+    [ "$(daemon_number)" = "$on_trial" ]
+    is_in_and_nobody_else
+    server systemctl enable --now portsmithd
+    [ "$(daemon_number)" != "$on_trial" ]
+    [ "$(daemon_number)" = "$(server systemctl show -P MainPID portsmithd)" ]
+    is_in_and_nobody_else
+    server systemctl is-active portsmithd
+    [[ $(server portsmithctl status) != *trial* ]]
+}
+
+@test "what was stopped stays so at an upgrade" {
+    server systemctl stop portsmithd
+    server portsmithctl release
+    server apt-get install -y --reinstall "/root/$(basename "$packaged"/portsmith_*.deb)"
+    run ! server systemctl is-active portsmithd
+    port_is_open 10.77.0.1 22 10.77.0.3
+}
+
+@test "starts at boot after a trial that nobody confirmed are refused" {
+    local _
+
+    server sh -c 'umask 077 && echo 0a1b2c3d-edec-43ca-b57e-ed1b90906383 1 >/var/lib/portsmith/trial'
+    for _ in 1 2; do
+        run ! server systemctl start portsmithd
+        [ "$(server systemctl show -P ExecMainStatus portsmithd)" -eq 78 ]
+        [ "$(server systemctl show -P NRestarts portsmithd)" -eq 0 ]
+    done
+    run server journalctl --unit portsmithd --output cat
+    [[ $output == *"a trial has ended without being kept"* ]]
+    port_is_open 10.77.0.1 22 10.77.0.3
+}
+
+@test "tried again and kept, it lets a knock in" {
+    server portsmithd --trial 10m
+    server systemctl enable --now portsmithd
+    port_is_shut 10.77.0.1 22 10.77.0.3
+    knock_and_get_in
+}
+
+@test "an upgrade leaves open what is open, and notes the host beside a key from before" {
+    server rm -f /etc/portsmith.d/server.host
+    upgrade_and_stay_in
+    server systemctl is-active portsmithd
+    server sh -c '[ "$(wc -c </etc/machine-id)" -eq 33 ] && [ -e /etc/portsmith.d/server.host ]'
+}
+
+@test "removed, it runs no more and has no rules, but its configuration" {
+    server portsmith-firewall try --timeout 5m
+    server portsmith-firewall confirm
+    port_is_shut 10.77.0.1 22 10.77.0.3
+    server apt-get remove -y portsmith
+    port_is_open 10.77.0.1 22 10.77.0.3
+    server_has_no_rules
+    run ! process_named portsmithd
+    [ -s "$(root_of server)/etc/portsmith.conf" ]
+    [ -s "$(root_of server)/var/lib/portsmith/marks" ]
+}
+
+@test "installed again, it starts as it was configured" {
+    server apt-get install -y "/root/$(basename "$packaged"/portsmith_*.deb)"
+    server systemctl is-active portsmithd
+    knock_and_get_in
+}
+
+@test "purged, it leaves nothing" {
+    server apt-get purge -y portsmith
+    port_is_open 10.77.0.1 22 10.77.0.3
+    has_nothing_of_ours
+}

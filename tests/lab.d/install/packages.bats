@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# What cpack makes: that it is complete, clean, and the same each time. Not in the lab,
+# where dpkg's database is hidden.
+# Once: what is in a package, and how it is made.
+# bats file_tags=once
+# shellcheck disable=SC2154 # bats and tree.bash set the variables
+
+bats_require_minimum_version 1.5.0
+top=$(cd "$BATS_TEST_DIRNAME/../../.." && pwd)
+. "$top/tests/lib/tree.bash"
+
+setup_file() {
+    local package
+
+    export unpacked=$BATS_FILE_TMPDIR/unpacked
+    for package in portsmith portsmith-client; do
+        mkdir -p "$unpacked"
+        dpkg-deb -R "$packaged/${package}_"*.deb "$unpacked/$package"
+    done
+}
+
+@test "lintian has neither errors nor warnings" {
+    lintian --allow-root --fail-on error,warning "$packaged"/*.deb
+}
+
+@test "each program has its manual, its completions and, in one package alone, its place" {
+    local program root page
+
+    for program in "$unpacked"/*/usr/{bin,sbin,libexec/portsmith}/*; do
+        [ -e "$program" ] || continue
+        root=${program%%/usr/*} program=${program##*/}
+        page=$(echo "$root"/usr/share/man/man?/"$program".?.gz)
+        gzip -d -c "$page" | mandoc -T lint -W error
+        [[ $program != portsmith-@(helper|sniffer) ]] || continue
+        [ -e "$root/usr/share/bash-completion/completions/$program" ]
+        [ -e "$root/usr/share/zsh/vendor-completions/_$program" ]
+        [ -e "$root/usr/share/fish/vendor_completions.d/$program.fish" ]
+    done
+    run comm -12 <(cd "$unpacked/portsmith" && find . -type f ! -path './DEBIAN/*' | sort) \
+        <(cd "$unpacked/portsmith-client" && find . -type f ! -path './DEBIAN/*' | sort)
+    [ -z "$output" ]
+}
+
+@test "each depends on the libraries that its programs need, and the server on iptables" {
+    local depends
+
+    depends=$(dpkg-deb -f "$packaged"/portsmith_*.deb Depends)
+    for word in iptables libpcap libsodium libcap-ng libseccomp libmnl libinih libjansson libc6; do
+        [[ $depends == *$word* ]]
+    done
+    depends=$(dpkg-deb -f "$packaged"/portsmith-client_*.deb Depends)
+    [[ $depends == *libuv1* && $depends != *iptables* && $depends != *libpcap* ]]
+}
+
+@test "the scripts are right, as far as shellcheck knows" {
+    local script name
+
+    for script in "$unpacked"/portsmith/DEBIAN/{postinst,prerm,postrm} "$packaged"/packages/rpm/*; do
+        shellcheck -s sh "$script"
+    done
+}
+
+@test "the OpenRC script is a shell's, and starts and signals what the package has" {
+    local script=$unpacked/portsmith/usr/share/doc/portsmith/examples/portsmithd.openrc
+
+    head -n 1 "$script" | grep -x '#!/sbin/openrc-run'
+    shellcheck -s sh -e SC2034,SC2154 <(sed '1s/.*/#!\/bin\/sh/' "$script")
+    grep -x "command=/usr/sbin/portsmithd" "$script"
+}
+
+@test "AppArmor's parser takes the profile, and finds its five parts" {
+    local profile=$unpacked/portsmith/etc/apparmor.d/portsmithd
+
+    apparmor_parser --skip-kernel-load --skip-cache "$profile"
+    diff <(apparmor_parser --names "$profile") - <<'PARTS'
+portsmithd
+portsmithd//helper
+portsmithd//nft
+portsmithd//sniffer
+portsmithd//xtables
+PARTS
+}
+
+@test "the RPMs have the same files, and scripts" {
+    local pair deb rpm
+
+    for pair in portsmith portsmith-client; do
+        deb=$(cd "$unpacked/$pair" && find . -type f | grep -v -e DEBIAN -e changelog |
+            sed 's,^\.,,; s,vendor-completions,site-functions,' | sort)
+        rpm=$(rpm -qpl --noartifact "$packaged/$pair"-0*.rpm | grep -v -e '^/usr/share/doc/[^/]*$' |
+            grep -v -e /examples$ -e ^/usr/libexec/portsmith$ | sort)
+        diff <(echo "$deb") <(echo "$rpm")
+    done
+    [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall restore >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]
+    [[ $(rpm -qp --requires "$packaged"/portsmith-0*.rpm) == *iptables*libpcap* ]]
+}
+
+# ---- the bill of materials -------------------------------------------------
+
+# What SPDX 2.3 has every document say, and references that lead somewhere.
+is_spdx() { # FILE
+    python3 - "$1" <<'END'
+import json, re, sys
+bill = json.load(open(sys.argv[1]))
+assert bill["spdxVersion"] == "SPDX-2.3" and bill["dataLicense"] == "CC0-1.0"
+assert bill["SPDXID"] == "SPDXRef-DOCUMENT" and bill["name"]
+assert re.fullmatch(r"https?://[^#\s]+", bill["documentNamespace"])
+made = bill["creationInfo"]
+assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", made["created"])
+assert all(re.match(r"(Organization|Person|Tool): \S", who) for who in made["creators"]) and made["creators"]
+ids = {"SPDXRef-DOCUMENT"}
+for package in bill["packages"]:
+    assert re.fullmatch(r"SPDXRef-[a-zA-Z0-9.-]+", package["SPDXID"]) and package["SPDXID"] not in ids
+    assert package["name"] and package["versionInfo"] and package["downloadLocation"] == "NOASSERTION"
+    assert package["filesAnalyzed"] is False and package["licenseDeclared"]
+    ids.add(package["SPDXID"])
+related = set()
+for relation in bill["relationships"]:
+    assert relation["relationshipType"] in ("DESCRIBES", "DYNAMIC_LINK")
+    assert relation["spdxElementId"] in ids and relation["relatedSpdxElement"] in ids
+    related.add(relation["relatedSpdxElement"])
+assert related == ids - {"SPDXRef-DOCUMENT"}
+END
+}
+
+bill() { # PACKAGE
+    echo "$unpacked/$1/usr/share/doc/$1/$1.spdx.json"
+}
+
+@test "each package's bill of materials is SPDX 2.3" {
+    is_spdx "$(bill portsmith)"
+    is_spdx "$(bill portsmith-client)"
+}
+
+# The libraries' files are called as pkg-config calls them, but for a "lib".
+@test "it names what the programs link, all of it, in the version that is here" {
+    local package linked named
+
+    for package in portsmith portsmith-client; do
+        linked=$(readelf --dynamic --wide "$unpacked/$package"/usr/{bin,sbin,libexec/portsmith}/* 2>/dev/null |
+            sed -n 's/.*(NEEDED).*\[lib\(.*\)\.so.*/\1/p' | grep -v -x c | sort -u)
+        named=$(python3 -c 'import json, sys
+for package in json.load(open(sys.argv[1]))["packages"][1:]:
+    print(package["name"], package["versionInfo"])' "$(bill "$package")")
+        diff <(echo "$linked") <(cut -d' ' -f1 <<<"$named" | sed 's/^lib//' | sort)
+        while read -r name version; do
+            [ "$(pkg-config --modversion "$name")" = "$version" ]
+        done <<<"$named"
+    done
+}
+
+# ---- the sources -----------------------------------------------------------
+
+is_a_clean_clone() {
+    [ -e "$top/.git" ] && [ -z "$(git -C "$top" status --porcelain)" ]
+}
+
+@test "the source package has what is committed, and another build of it gives the same bytes" {
+    local away=$BATS_TEST_TMPDIR/another-place
+
+    is_a_clean_clone || skip "there are changes that are not committed"
+    mkdir "$away"
+    (cd "$away" && cpack --config "$packaged/CPackSourceConfig.cmake" -B "$away" &&
+        umask 077 && tar -xzf portsmith-*.tar.gz)
+    cd "$away"/portsmith-*/
+    diff <(find . -type f -o -type l | sed 's,^\./,,' | LC_ALL=C sort) <(git -C "$top" ls-files | LC_ALL=C sort)
+    unset SOURCE_DATE_EPOCH
+    cmake -B out -DCMAKE_INSTALL_PREFIX=/usr && cmake --build out --parallel "$(nproc)" >build.log
+    cpack --config out/CPackConfig.cmake
+    for deb in *.deb; do
+        cmp "$deb" "$packaged/$deb"
+    done
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bats
+# Many clients at one moment: every one of them gets in.
+# bats file_tags=backend,installed
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+. "$top/tests/lib/net.bash"
+. "$top/tests/lib/crowd.bash"
+
+clients=200 # more than may be on their way to the helper at once
+
+setup_file() {
+    lab_setup
+    configure
+    make_crowd "$clients"
+    start_daemon
+    make_crowd_knocks "$clients"
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    own_log
+}
+
+teardown() {
+    common_teardown
+}
+
+all_are_in() {
+    [ "$(log_count ': opened tcp/22 ')" -eq "$clients" ]
+}
+
+@test "$clients clients knock at once: all get in, each with one rule in either table" {
+    send_crowd_knocks "$clients"
+    wait_until 20 all_are_in
+    [ "$(rules | grep -c -e --datestop)" -eq $((2 * clients)) ]
+}
+
+@test "the same knocks once more: not one counts, and the daemon is none the worse" {
+    send_crowd_knocks "$clients"
+    add_fence
+    reload_daemon
+    fence
+    [ "$(log_count ': (opened|extended) tcp/22 ')" -eq 0 ]
+    [ "$(rules | grep -c -e '--dport 22 .*--datestop')" -eq $((2 * clients)) ]
+}

@@ -1,0 +1,482 @@
+#!/usr/bin/env bats
+# Portsmith among the other rules of a host, and what other programs do to it.
+# bats file_tags=backend,family
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+bats_require_minimum_version 1.5.0
+
+. "$top/tests/lib/net.bash"
+
+setup_file() {
+    lab_setup
+    make_backend_host
+    start_listener 22
+    start_listener 8022 backend
+    start_udp_listener 5300
+    configure "Close = tcp/22 tcp/8080 udp/5300"
+    add_fence
+    add_profile all --open tcp/22,tcp/8080,udp/5300 --window 1m
+    keep_configuration
+    # Nothing but what a knock asks for: no rules, no tables, no conntrack.
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    restore_configuration
+    common_setup
+}
+
+teardown() {
+    common_teardown
+    [ ! -e "$lab/daemon.pid" ] || stop_daemon
+    clean_firewall
+    rm -f /run/portsmith/helper/grants
+}
+
+clean_firewall() {
+    local six table program
+
+    on server nft flush ruleset
+    for six in "" 6; do
+        program=ip${six}tables-legacy
+        for table in $(legacy_tables "$six"); do
+            on server "$program" -w 5 -t "$table" -F
+            on server "$program" -w 5 -t "$table" -X
+        done
+        [ -z "$(legacy_tables "$six")" ] || on server "$program" -w 5 -P INPUT ACCEPT
+    done
+}
+
+legacy_tables() { # "" or 6
+    on server cat "/proc/net/ip${1}_tables_names" 2>/dev/null
+}
+
+set_option() { # KEY VALUE
+    sed -i "/^$1 = /d" "$conf"
+    echo "$1 = $2" >>"$conf"
+}
+
+restore() { # OPTION...: reads rules
+    local program=iptables
+
+    [ "$FAMILY" = 4 ] || program=ip6tables
+    on server "$program-$BACKEND-restore" -w 5 "$@"
+}
+
+saved() { # what the host's firewall is, but for the counters
+    local program=iptables
+
+    [ "$FAMILY" = 4 ] || program=ip6tables
+    on server "$program-$BACKEND-save" | sed -e '/^#/d' -e 's/\[[0-9:]*\]//'
+}
+
+is_dropped() { # tcp PORT: in silence
+    [ "$(tcp_answer "$server" "$1")" = silent ]
+}
+
+# ---- beginnings ------------------------------------------------------------
+
+@test "a live session survives the start on a host without conntrack" {
+    open_connection "$server" 22
+    [ "$(on server cat /proc/sys/net/netfilter/nf_conntrack_count)" -eq 0 ]
+    start_daemon
+    connection_answers
+    port_is_shut "$server" 22
+    connection_answers
+    reload_daemon
+    stop_daemon
+    connection_answers
+}
+
+@test "the host's other rules are the same after start, stop and release" {
+    publish 8443 8022
+    xtables -N theirs
+    xtables -A theirs -p tcp --dport 9999 -j DROP
+    xtables -A INPUT -j theirs
+    xtables -t mangle -A PREROUTING -p tcp --dport 9999 -j MARK --set-mark 7
+    saved >"$lab/before"
+    start_daemon
+    knock_opens all
+    run -1 diff "$lab/before" <(saved)
+    diff "$lab/before" <(saved | grep -v portsmith)
+    stop_daemon
+    on server portsmithd --release -c "$conf"
+    diff "$lab/before" <(saved)
+}
+
+greeting_on_server() { # ADDRESS
+    local line=""
+
+    read -r -t 2 line < <(on server socat -u "$(socat_address TCP "$1" 22)" - 2>/dev/null 3>&-) || true
+    echo "$line"
+}
+
+@test "the loopback interface is never shut" {
+    start_daemon
+    [ "$(greeting_on_server 127.0.0.1)" = "$greeting" ]
+    [ "$(greeting_on_server ::1)" = "$greeting" ]
+    [ "$(greeting_on_server "$server")" = "$greeting" ]
+    port_is_shut "$server" 22
+}
+
+# ---- where a port may lead -------------------------------------------------
+
+@test "a port published by DNAT is shut, opened, and shut again" {
+    publish 8080 8022
+    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
+    start_daemon
+    is_dropped 8080
+    knock_opens all tcp/8080
+    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
+    port_is_shut "$server" 8080 "$other"
+    knock_until "all: closed" --close all tcp/8080
+    is_dropped 8080
+}
+
+@test "what only passes through the host is not shut" {
+    start_listener 22 backend
+    ip -n client "-$FAMILY" route add "$backend/$host_bits" via "$server"
+    start_daemon
+    port_is_shut "$server" 22
+    [ "$(tcp_greeting "$backend" 22)" = "$greeting" ]
+}
+
+# As a rule of policy routing makes it: table `local` does not know the address.
+route_address_here() {
+    elsewhere=10.79.0.9
+    [ "$FAMILY" = 4 ] || elsewhere=fd79::9
+    ip -n server "-$FAMILY" rule add iif eth0 to "$elsewhere" lookup 100
+    ip -n server "-$FAMILY" route add local "$elsewhere/$host_bits" dev lo table 100
+    ip -n client "-$FAMILY" route add "$elsewhere/$host_bits" via "$server" src "$client"
+}
+
+# IPv4 answers from an address that is not in table `local` only so.
+start_transparent_listener() { # PORT
+    spawn server "$lab/log/listener.log" socat \
+        "TCP6-LISTEN:$1,ipv6only=0,reuseaddr,fork,ip-transparent" "SYSTEM:echo $greeting; cat"
+    wait_until 5 host_listens server tcp "$1"
+}
+
+@test "an address that is local by another table is shut, and opens" {
+    local kind
+
+    route_address_here
+    start_transparent_listener 2299
+    set_option Close "tcp/22 tcp/2299 udp/5300"
+    add_profile elsewhere --open tcp/2299 --window 1m
+    [ "$(tcp_greeting "$elsewhere" 2299)" = "$greeting" ]
+    for kind in drop reset; do
+        set_option CloseWith "$kind"
+        start_daemon
+        port_is_shut "$elsewhere" 2299
+        [ "$kind" = drop ] || [ "$(tcp_answer "$elsewhere" 2299)" = reset ]
+        knock_opens elsewhere
+        [ "$(tcp_greeting "$elsewhere" 2299)" = "$greeting" ]
+        knock_until "elsewhere: closed" --close elsewhere
+        port_is_shut "$elsewhere" 2299
+        stop_daemon
+    done
+    ip -n server "-$FAMILY" rule del lookup 100
+}
+
+@test "where INPUT drops by itself and nothing is in Close, a knock opens" {
+    sed -i '/^Close = /d' "$conf"
+    xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    xtables -A INPUT -i lo -j ACCEPT
+    [ "$FAMILY" = 4 ] || xtables -A INPUT -p ipv6-icmp -j ACCEPT
+    xtables -P INPUT DROP
+    start_daemon
+    port_is_shut "$server" 22
+    knock_opens all --window 3s tcp/22
+    open_connection "$server" 22
+    port_is_shut "$server" 22 "$other"
+    wait_until 5 has_no_grant "$client"
+    port_is_shut "$server" 22
+    connection_answers
+}
+
+# nftables rules of the admin's own, as nftables.conf(5) begins: all dropped but
+# what is named.
+drop_in_nftables() {
+    on server nft -f - <<'END'
+table inet filter {
+    chain input {
+        type filter hook input priority 0; policy drop;
+        ct state established,related accept
+        iif lo accept
+        meta l4proto { icmp, ipv6-icmp } accept
+    }
+}
+END
+}
+
+@test "an nftables chain that drops is named, with the line that helps" {
+    local line="nft insert rule inet filter input tcp dport 22 accept"
+
+    drop_in_nftables
+    run on server portsmithd -t -c "$conf"
+    [ "$status" -eq 0 ]
+    [[ $output == *"$line"* ]]
+    start_daemon
+    wait_for_log "inet filter input drops by default.*$line"
+    knock_opens all tcp/22
+    port_is_shut "$server" 22
+    on server bash -c "$line"
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+}
+
+@test "a back end that cannot answer for the other one's INPUT is named" {
+    on server iptables-nft -P INPUT DROP
+    run on server portsmithd -t -c "$conf"
+    if [ "$BACKEND" = legacy ]; then
+        [[ $output == *"set Backend = nft"* ]]
+    else
+        [ -z "$output" ]
+    fi
+}
+
+# ---- CloseWith = reset -----------------------------------------------------
+
+udp_is_refused() { # PORT
+    (echo hello; sleep 1) | on client socat -t 1 - "$(socat_address UDP "$server" "$1")" 2>&1 |
+        grep -q refused
+}
+
+@test "CloseWith = reset: shut ports answer as ports where nobody listens" {
+    publish 8080 8022
+    set_option CloseWith reset
+    start_daemon
+    [ "$(tcp_answer "$server" 22)" = reset ]
+    [ "$(tcp_answer "$server" 8080)" = reset ]
+    udp_is_refused 5300
+    knock_opens all
+    port_is_open "$server" 22
+    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
+    udp_is_open "$server" 5300
+    [ "$(tcp_answer "$server" 22 "$other")" = reset ]
+    knock_until "all: closed" --close all
+    [ "$(tcp_answer "$server" 22)" = reset ]
+}
+
+@test "CloseWith can be changed there and back" {
+    set_option CloseWith reset
+    start_daemon
+    [ "$(tcp_answer "$server" 22)" = reset ]
+    set_option CloseWith drop
+    reload_daemon
+    is_dropped 22
+    ! rules | grep -q portsmith-reset || false
+    set_option CloseWith reset
+    reload_daemon
+    [ "$(tcp_answer "$server" 22)" = reset ]
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+}
+
+# ---- what other programs do ------------------------------------------------
+
+# With a grant of $client before.
+grant_first() {
+    start_daemon
+    knock_opens all tcp/22
+    own_log
+}
+
+# Everything is as it was, without a new knock. Each table of another program's ruleset
+# is a transaction of its own, so that there may be two healings.
+is_healed() {
+    wait_for_log "putting them back" 10
+    wait_until 5 port_is_open "$server" 22
+    wait_until 5 port_is_shut "$server" 22 "$other"
+    wait_until 5 is_whole
+}
+
+@test "iptables -F in all tables is healed, live grants kept" {
+    grant_first
+    xtables -t filter -F
+    xtables -t mangle -F
+    is_healed
+}
+
+@test "the deletion of Portsmith's chains is healed" {
+    grant_first
+    restore --noflush <<'RULES'
+*mangle
+-D PREROUTING -j portsmith
+-D INPUT -j portsmith-input
+-D FORWARD -j portsmith-translated
+-F portsmith
+-F portsmith-input
+-F portsmith-translated
+-F portsmith-close
+-F portsmith-shut
+-X portsmith
+-X portsmith-input
+-X portsmith-translated
+-X portsmith-close
+-X portsmith-shut
+COMMIT
+*filter
+-D INPUT -j portsmith
+-F portsmith
+-X portsmith
+COMMIT
+RULES
+    is_healed
+}
+
+@test "another program's whole ruleset is healed and kept" {
+    grant_first
+    restore <<'RULES'
+*mangle
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -p tcp --dport 9999 -j MARK --set-mark 7
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+-A INPUT -p tcp --dport 9999 -j DROP
+COMMIT
+RULES
+    is_healed
+    chain mangle PREROUTING | grep -e "--dport 9999"
+    chain filter INPUT | grep -e "--dport 9999"
+}
+
+# bats test_tags=nft
+@test "nft flush ruleset is healed" {
+    [ "$BACKEND" = nft ] || skip "iptables-legacy does not know nft"
+    grant_first
+    on server nft flush ruleset
+    is_healed
+}
+
+@test "rules that are removed eight times in a minute are back within 2 s each time, and who did it is logged once" {
+    start_daemon
+    start_prober
+    for _ in {1..8}; do
+        remove_rules
+        wait_until 10 is_in_place
+        port_is_shut "$server" 22 "$other" # for as long as the prober needs to see it
+    done
+    stop_prober
+    was_open_for_at_most 2000
+    [ "$(log_count "another program removed Portsmith's rules.*: putting them back")" -eq 3 ]
+    [ "$(log_count "another program keeps removing Portsmith's rules")" -eq 1 ]
+    [ "$BACKEND" = legacy ] ||
+        log_has "keeps removing .*(the last to change nftables was nft, pid [1-9][0-9]*)"
+    on server portsmithctl status | grep -x "rules *in force, but another program keeps .*"
+}
+
+first_rule() { # TABLE CHAIN
+    chain "$1" "$2" | grep -m 1 -e ^-A
+}
+
+@test "an admin's rule above the jump stays above it" {
+    start_daemon
+    xtables -t mangle -I PREROUTING 1 -s "$other" -j DROP
+    xtables -I INPUT 1 -s "$other" -j DROP
+    knock_opens all tcp/22
+    knock_until "all: closed" --close all tcp/22
+    reload_daemon
+    [[ $(first_rule mangle PREROUTING) == *"$other"* ]]
+    [[ $(first_rule filter INPUT) == *"$other"* ]]
+    knock_opens all --address "$other"
+    port_is_shut "$server" 22 "$other"
+}
+
+@test "a ban that an admin adds holds although a grant is live" {
+    grant_first
+    port_is_open "$server" 22
+    xtables -I INPUT 1 -s "$client" -p tcp --dport 22 -j DROP
+    fence
+    port_is_shut "$server" 22
+    [ "$(grant_count "$client")" -ge 2 ]
+}
+
+# bats test_tags=legacy
+@test "while another program holds the xtables lock nothing is reported open" {
+    [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
+    start_daemon
+    own_log
+    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 3
+    wait_until 5 lock_is_held
+    knock all
+    while lock_is_held; do
+        log_lacks "all: opened" || { lock_is_held && false; }
+    done
+    wait_for_log "all: opened" 10
+    port_is_open "$server" 22
+}
+
+# bats test_tags=legacy
+@test "a grant ends on time although another program holds the xtables lock" {
+    [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
+    local start
+
+    start_daemon
+    knock_opens all --window 3s tcp/22
+    start=$(now_ms)
+    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 10
+    wait_until 5 lock_is_held
+    shuts_in_time 3 "$start"
+    lock_is_held
+    wait_until 15 has_no_grant "$client"
+}
+
+# bats test_tags=nft
+@test "a table that another program owns is named as the reason, not a match" {
+    [ "$BACKEND" = nft ] || skip "iptables-legacy does not know nft"
+    own_table ip6 mangle
+    run -1 on server portsmithd -c "$conf" -f # may be tried again
+    end_process TERM "$owner"
+    [[ $output == *"refused by the kernel"*"Operation not permitted"* ]]
+    [[ $output != *"does not work here"* ]]
+}
+
+# ---- back ends -------------------------------------------------------------
+
+rules_of() { # BACKEND
+    local BACKEND=$1
+
+    rules
+}
+
+@test "a switch to the other back end and back leaves nothing behind" {
+    set_option Backend "$(other_backend)"
+    start_daemon
+    rules_of "$(other_backend)" | grep -q portsmith
+    is_dropped 22
+    stop_daemon
+    set_option Backend "$BACKEND"
+    start_daemon
+    ! rules_of "$(other_backend)" | grep portsmith || false
+    is_dropped 22
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+}
+
+@test "a switch by a reload keeps the port shut and the grants open" {
+    start_daemon
+    knock_opens all tcp/22
+    set_option Backend "$(other_backend)"
+    reload_daemon
+    ! rules | grep portsmith || false
+    rules_of "$(other_backend)" | grep -q portsmith
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+}
+
+@test "Backend = auto takes what iptables is on this host" {
+    local here=legacy
+
+    [[ $(readlink -f /usr/sbin/iptables) != *nft* ]] || here=nft
+    set_option Backend auto
+    start_daemon
+    rules_of "$here" | grep -q portsmith
+    is_dropped 22
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+}

@@ -1,0 +1,391 @@
+#!/usr/bin/env bats
+# portsmith-trust(7) against the running processes, and what becomes of one that
+# does what it may not.
+# bats file_tags=backend,installed
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+bats_require_minimum_version 1.5.0
+
+. "$top/tests/lib/net.bash"
+# shellcheck source=tests/lib/build.bash
+. "$top/tests/lib/build.bash"
+
+inspect=$build_directory/tests/tools/inspect
+
+# What the helper is left only where it is there, is: /etc is the lab's own.
+setup_file() {
+    lab_setup
+    touch /etc/ld.so.preload /etc/gai.conf
+    configure
+    add_profile ssh --open tcp/22
+    start_daemon
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    common_setup
+}
+
+teardown() {
+    common_teardown
+}
+
+# ---- what the page says ----------------------------------------------------
+
+# The words of an item, sorted, a line each.
+page_says() { # PROCESS ITEM
+    sed -n "/^\.Ss The $1\$/,/^\.El/p" "$top/man/portsmith-trust.7" |
+        sed -n "/^\.It $2\$/,/^\.\(It\|El\)/{ /^\.\(It\|El\)/d; s/^\.Pa //; p }" |
+        tr ' ' '\n' | sort
+}
+
+names_paths() { # sorted, those that begin with a slash
+    grep -o -E '(^|[" ])/[^" ]+' | tr -d '" ' | sort -u
+}
+
+# ---- what is so ------------------------------------------------------------
+
+process() { # PROCESS as on the page
+    case $1 in
+    supervisor) process_named portsmithd ;;
+    sniffer) process_named portsmith-sniff ;;
+    helper) process_named portsmith-helpe ;;
+    esac
+}
+
+field() { # PID FIELD of /proc/PID/status
+    sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
+}
+
+capabilities() { # PID
+    case $(field "$1" CapEff) in
+    0000000000000000) echo none ;;
+    0000000000001000) echo net_admin ;;
+    0000000000003000) printf 'net_admin\nnet_raw\n' ;;
+    "$(field self CapEff)") echo all ;;
+    *) field "$1" CapEff ;;
+    esac
+}
+
+# Standard input to error are the terminal's, the log's or /dev/null.
+open_files() { # PID
+    local fd files
+
+    files=$(for fd in "/proc/$1/fd"/*; do
+        [ "${fd##*/}" -le 2 ] || readlink "$fd"
+    done | grep ^/ | sed 's/^\(\/memfd:.*\) (deleted)$/\1/' | sort -u)
+    echo "${files:-none}"
+}
+
+calls() { # PID PATTERN of names with or without a question mark
+    "$inspect" calls "$1" | grep -E "$2" | tr -d '?' | sort
+}
+
+agree() { # PROCESS ITEM COMMAND...
+    local said
+
+    said=$(page_says "$1" "$2")
+    [ -n "$said" ]
+    shift 2
+    diff --label "the page" --label "the process" -U 0 <(echo "$said") <("$@")
+}
+
+# ---- the table -------------------------------------------------------------
+
+@test "users are as the page says" {
+    local name
+
+    for name in supervisor sniffer helper; do
+        agree "$name" User id -n -u "$(field "$(process "$name")" Uid | cut -f1)"
+    done
+}
+
+@test "capabilities are as the page says" {
+    local item=Capabilities
+
+    agree supervisor Capabilities capabilities "$(process supervisor)"
+    agree sniffer Capabilities capabilities "$(process sniffer)"
+    [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one or GrantStore is set"
+    agree helper "$item" capabilities "$(process helper)"
+}
+
+@test "open files are as the page says" {
+    local name
+
+    for name in supervisor sniffer helper; do
+        agree "$name" "Open files" open_files "$(process "$name")"
+    done
+}
+
+@test "system calls are as the page says" {
+    local name
+
+    for name in supervisor sniffer helper; do
+        agree "$name" "System calls" calls "$(process "$name")" '[a-z0-9_]$'
+        agree "$name" "System calls, some arguments only" calls "$(process "$name")" '\?$'
+    done
+}
+
+# The files and directories of the system's that the page leaves to the helper.
+page_leaves() {
+    sed -n '/^\.Ss The helper$/,/^\.It System calls$/p' "$top/man/portsmith-trust.7" |
+        names_paths | grep -v -E '^/(run/portsmith/helper(/grants)?|var/lib/portsmith(/marks)?)$'
+}
+
+# Of each that is there: itself, or a file in it; not of Portsmith's own.
+files_of() { # PATH...
+    local path
+
+    for path; do
+        [ ! -e "$path" ] || find -H "$path" -type f ! -path "*/portsmith/*" -print -quit
+    done
+}
+
+# Next to what is left to the helper, some of which has a second name, and in each place
+# where anything is.
+other_files() {
+    # shellcheck disable=SC2046 # words
+    {
+        find -H /etc /usr/share/zoneinfo /proc/sys/kernel /proc/sys/kernel/random -maxdepth 1 -type f \
+            ! -samefile /usr/share/zoneinfo/UTC
+        files_of /boot /home /opt /root /run /srv $(find /usr /usr/share /var -maxdepth 1 \
+            -mindepth 1 -type d ! -path "/usr/lib*")
+    } | grep -v -x -F -e "$(page_leaves)" | sort -u
+}
+
+# What comes of each when the helper opens it.
+helper_reads() { # reads names, a line each
+    local file helper
+
+    helper=$(process helper)
+    while read -r file; do
+        echo "$("$inspect" read "$helper" "$file"): $file"
+    done
+}
+
+@test "the files that Landlock leaves to the helper are those that the page names" {
+    ! grep -q "this kernel has no Landlock" "$lab/log/portsmithd.log" || skip "this kernel has no Landlock"
+    [ "$(page_leaves | wc -l)" -ge 10 ]
+    # shellcheck disable=SC2046 # words
+    files_of $(page_leaves) | helper_reads >"$lab/left"
+    cat "$lab/left"
+    [ "$(wc -l <"$lab/left")" -ge 10 ]
+    run grep -v '^opened: ' "$lab/left"
+    [ "$status" -eq 1 ] # no other line
+    other_files | helper_reads >"$lab/others"
+    echo "$(wc -l <"$lab/others") other files"
+    [ "$(wc -l <"$lab/others")" -ge 100 ]
+    run grep -v '^Permission denied: ' "$lab/others"
+    echo "$output"
+    [ "$status" -eq 1 ] # no other line
+    end_process KILL "$(process helper)" # it has them all open
+    wait_until 10 serves_again
+}
+
+@test "all have no_new_privs and a filter, and the iptables programs what the helper has" {
+    local pid children
+
+    children=$(ps -o pid= --ppid "$(process helper)")
+    [ "$(wc -l <<<"$children")" -eq 2 ]
+    for pid in $(process supervisor) $(process sniffer) $(process helper) $children; do
+        [ "$(field "$pid" NoNewPrivs)" = 1 ]
+        [ "$(field "$pid" Seccomp)" = 2 ]
+    done
+    for pid in $children; do
+        [ "$(capabilities "$pid")" = "$(capabilities "$(process helper)")" ]
+        [ "$(open_files "$pid")" = /var/lib/portsmith ]
+        diff <("$inspect" calls "$pid") <("$inspect" calls "$(process helper)")
+    done
+}
+
+@test "nothing of whoever started the daemon is left in it" {
+    local pid
+
+    [ "$(tr -d '\0' <"/proc/$(process supervisor)/environ")" = "" ]
+    [ "$(tr -d '\0' <"/proc/$(process sniffer)/environ")" = "" ]
+    [ "$(tr -d '\0' <"/proc/$(process helper)/environ")" = "" ]
+    for pid in $(process supervisor) $(process sniffer) $(process helper); do
+        grep -q '^Max core file size *0 *0 ' "/proc/$pid/limits"
+    done
+    # Of a process that can be dumped, these belong to its user.
+    [ "$(stat -c %u "/proc/$(process sniffer)/environ")" = 0 ]
+}
+
+# ---- a new sniffer ---------------------------------------------------------
+
+# The kernel's 16 random bytes of the last execve(2), by which the C library makes the
+# stack canary: their address is the entry 25 (AT_RANDOM) of the auxiliary vector.
+random_bytes() { # PID
+    local address
+
+    address=$(od -A n -v -t u8 -w16 "/proc/$1/auxv" | awk '$1 == 25 { print $2 }')
+    dd if="/proc/$1/mem" iflag=skip_bytes,count_bytes skip="$address" count=16 status=none |
+        od -A n -t x1
+}
+
+# Where the program, the C library and the stack lie.
+layout() { # PID
+    sed -n -E 's/^([0-9a-f]+)-.* ([^ ]*\/(portsmith[^ ]*|libc\.so[^ ]*)|\[stack\])$/\2 \1/p' \
+        "/proc/$1/maps" | sort -u -k 1,1
+}
+
+@test "no sniffer has the canary or the memory layout of one before it, or of the supervisor" {
+    local first second one name
+
+    one=$(process sniffer)
+    for name in supervisor sniffer; do
+        random_bytes "$(process "$name")"
+    done >"$lab/random"
+    first=$(layout "$one")
+    [ "$(wc -l <<<"$first")" -eq 3 ]
+    layout "$(process supervisor)" >"$lab/layout"
+    reload_daemon
+    [ "$(process sniffer)" != "$one" ]
+    random_bytes "$(process sniffer)" >>"$lab/random"
+    second=$(layout "$(process sniffer)")
+    [ "$(wc -l <<<"$second")" -eq 3 ]
+    [ "$(wc -l <"$lab/layout")" -eq 3 ]
+    [ "$(sort -u "$lab/random" | wc -l)" -eq 3 ]
+    [ -z "$(comm -12 <(cut -d' ' -f2 <<<"$first" | sort) <(cut -d' ' -f2 <<<"$second" | sort))" ]
+    [ -z "$(comm -12 <(cut -d' ' -f2 <<<"$first" | sort) <(cut -d' ' -f2 "$lab/layout" | sort))" ]
+}
+
+# ---- a forbidden call ------------------------------------------------------
+
+# Makes the process do one, and waits until the kernel has ended it for that.
+dies_of() { # PROCESS CALL
+    local pid
+
+    pid=$(process "$1")
+    "$inspect" force "$pid" "$2"
+    wait_until 5 has_ended "$pid"
+}
+
+has_ended() { # PID
+    ! [ -d "/proc/$1" ] || [[ $(field "$1" State) == Z* ]]
+}
+
+serves_again() {
+    [ "$(process sniffer | wc -l)" -eq 1 ] && [ "$(process helper | wc -l)" -eq 1 ] &&
+        log_has ' ready: '
+}
+
+@test "a sniffer that opens a file is killed, and another one takes its place" {
+    forces_calls=yes
+    dies_of sniffer openat
+    wait_until 5 log_has 'the sniffer .* was ended by signal 31'
+    wait_until 10 serves_again
+}
+
+@test "a helper that mounts something is killed, and another one takes its place" {
+    forces_calls=yes
+    dies_of helper mount
+    wait_until 5 log_has 'the helper .* was ended by signal 31'
+    wait_until 10 serves_again
+}
+
+@test "a supervisor that traces another process is killed, and the doors stay shut" {
+    dies_of supervisor ptrace
+    wait_until 5 has_ended_all
+    rules | grep -q -e '-A portsmith-shut -j DROP'
+    rm -f "$lab/daemon.pid"
+    start_daemon
+}
+
+has_ended_all() {
+    ! daemon_processes
+}
+
+# ---- what the helper could write ---------------------------------------------
+
+helper_opens() { # DIRECTORY NAME: to write, by HELPER_FD_STATE or HELPER_FD_RUN
+    "$inspect" open "$(process helper)" "$@"
+}
+
+@test "a helper can write its marks and grants, but nothing that opens a port at the next boot" {
+    local name state=5 run=6
+
+    on server portsmith-firewall try --allow tcp/22
+    on server portsmith-firewall confirm
+    on server portsmith-firewall try --allow tcp/22
+    echo "of another boot" >/var/lib/portsmith/trial
+    for name in firewall trial; do
+        [ "$(helper_opens "$state" "$name")" = "Permission denied" ]
+    done
+    [ "$(helper_opens "$run" ../firewall)" = "Permission denied" ] # the trial
+    [ "$(helper_opens "$state" marks)" = opened ]
+    [ "$(helper_opens "$run" grants)" = opened ]
+    rm /var/lib/portsmith/trial
+    on server portsmith-firewall restore
+    knock_opens ssh # it is as it was
+}
+
+# ---- a helper that is not itself any more ----------------------------------
+
+helpers_are() { # COUNT
+    [ "$(process helper | wc -l)" -eq "$1" ]
+}
+
+@test "what a helper leaves behind ends with it" {
+    local helper
+
+    helper=$(process helper)
+    "$inspect" force "$helper" clone 17 # SIGCHLD, as fork(2) does it
+    wait_until 5 helpers_are 2
+    kill -STOP "$(process helper | grep -v -x "$helper")"
+    own_log
+    kill -KILL "$helper"
+    wait_until 10 serves_again
+    log_lacks "in use by another"
+}
+
+@test "a helper that hangs up is replaced" {
+    local helper
+
+    helper=$(process helper)
+    own_log
+    "$inspect" force "$helper" close 3
+    wait_until 5 has_ended "$helper"
+    wait_until 10 serves_again
+}
+
+# bats test_tags=legacy,once
+@test "the xtables lock removed: a new helper has the new one" {
+    [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
+    own_log
+    in_daemon_mounts rm /run/xtables.lock
+    xtables -t mangle -F portsmith-shut
+    wait_until 15 log_has "the xtables lock was removed or replaced"
+    wait_until 15 serves_again
+    wait_until 10 rules_are_back
+    knock_opens ssh
+}
+
+# ---- an upgrade of iptables ------------------------------------------------
+
+# The programs that run go on with the old file until one of them ends.
+@test "another file in the place of the iptables program: probed, then used" {
+    local program helper child
+
+    program=$(readlink -f "/usr/sbin/iptables-$BACKEND")
+    helper=$(process helper)
+    cp "$program" "$lab/upgraded"
+    in_daemon_mounts mount --bind "$lab/upgraded" "$program"
+    for child in $(ps -o pid= --ppid "$helper"); do
+        kill -KILL "$child"
+    done
+    xtables -t mangle -F portsmith-shut
+    wait_until 10 log_has 'may not be run, perhaps because it was upgraded'
+    wait_until 20 serves_again
+    [ "$(process helper)" != "$helper" ]
+    wait_until 10 rules_are_back
+    knock_opens ssh
+    in_daemon_mounts umount --lazy "$program"
+}
+
+rules_are_back() {
+    chain mangle portsmith-shut | grep -q -e '-j DROP'
+}
