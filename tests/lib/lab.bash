@@ -494,6 +494,15 @@ add_profile() { # NAME [OPTION of portsmith-profile create...]
     as_client portsmith-knock import - <"$lab/$name.bundle" >>"$lab/log/profile.log"
 }
 
+# What tells a running daemon to reload returns before the daemon has done so.
+and_reload() { # COMMAND...
+    local before
+
+    before=$(log_count ' reloaded')
+    "$@"
+    wait_until 15 log_count_exceeds ' reloaded' "$before"
+}
+
 knock() { # ARGUMENT of portsmith-knock...
     as_client portsmith-knock "$@"
 }

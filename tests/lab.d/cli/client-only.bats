@@ -74,7 +74,7 @@ END
     start_listener 22
     configure "Close = tcp/22"
     start_daemon
-    add_profile laptop --open tcp/22
+    and_reload add_profile laptop --open tcp/22
     port_is_shut "$server" 22
     as_client "$prefix/bin/portsmith-knock" laptop
     wait_until 5 port_is_open "$server" 22

@@ -584,7 +584,7 @@ refuses_login() { # PORT COMMAND...
 
 @test "a knock opens through both" {
     start_server_daemon "Close = tcp/22"
-    add_profile both --open tcp/22,tcp/80 --window 1m
+    and_reload add_profile both --open tcp/22,tcp/80 --window 1m
     firewall try
     port_is_shut "$server" 22
     port_is_shut "$server" 80
@@ -614,7 +614,7 @@ release_is_refused() { # SERVICE
 
 @test "no release while nobody could get in then" {
     start_server_daemon "Close = tcp/22"
-    add_profile way --open tcp/22 --window 1m
+    and_reload add_profile way --open tcp/22 --window 1m
     firewall try --allow tcp/80
     release_is_refused tcp/22
     firewall confirm

@@ -276,15 +276,6 @@ profile_key() { # NAME
     sed -n 's/^PublicKey *= *//p' "/etc/portsmith.d/$1.conf"
 }
 
-# Runs what has the daemon reload, and waits for that.
-and_reload() { # COMMAND...
-    local before
-
-    before=$(log_count ' reloaded')
-    "$@"
-    wait_until 15 log_count_exceeds ' reloaded' "$before"
-}
-
 # A profile that has knocked twice, so that each of its two slots was written.
 add_known_profile() { # NAME
     and_reload add_profile "$1" --open tcp/22 --window 2s
