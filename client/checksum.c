@@ -1,6 +1,6 @@
-#include "checksum.h"
+#include "client/checksum.h"
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 uint32_t checksum_add(uint32_t sum, const uint8_t *bytes, size_t size)
 {

@@ -1,4 +1,4 @@
-#include "cli.h"
+#include "client/cli.h"
 
 #include <err.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "failure.h"
+#include "client/failure.h"
 
 void cli_hold_standard(void)
 {

@@ -2,7 +2,7 @@
 #ifndef PORTSMITH_CLI_H
 #define PORTSMITH_CLI_H
 
-#include "error.h"
+#include "common/error.h"
 
 enum { EXIT_USAGE = 2 };
 

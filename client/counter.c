@@ -1,4 +1,4 @@
-#include "counter.h"
+#include "client/counter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "file.h"
-#include "paths.h"
+#include "client/paths.h"
+#include "common/clock.h"
+#include "common/file.h"
 
 /* Always as long as the number before, so that it is overwritten in place: the
  * lock stays on the file, and no moment sees the file empty. */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "common/error.h"
 
 /* How far ahead of the clock the last counter may be and still be followed, in
  * microseconds: servers accept as much by default (MaxSkew). */

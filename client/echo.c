@@ -1,4 +1,4 @@
-#include "echo.h"
+#include "client/echo.h"
 
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bytes.h"
-#include "checksum.h"
-#include "envelope.h"
-#include "source.h"
+#include "client/checksum.h"
+#include "client/source.h"
+#include "common/bytes.h"
+#include "common/envelope.h"
 
 enum { HEADER = 8, AT_CHECKSUM = 2, AT_ID = 4, AT_SEQUENCE = 6 };
 

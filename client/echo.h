@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "target.h"
+#include "client/target.h"
+#include "common/error.h"
 
 /* Sends one echo request (RFC 792; RFC 4443, 4.1) with `size` bytes of data, DATAGRAM_MAX
  * at most. Needs a group in net.ipv4.ping_group_range (icmp(7)), which counts for

@@ -1,4 +1,4 @@
-#include "failure.h"
+#include "client/failure.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "file.h"
-#include "paths.h"
+#include "client/paths.h"
+#include "common/file.h"
 
 static char noted[FAILURE_TEXT_SIZE];
 

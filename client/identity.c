@@ -1,10 +1,10 @@
-#include "identity.h"
+#include "client/identity.h"
 
 #include <errno.h>
 #include <sodium.h>
 
-#include "keys.h"
-#include "paths.h"
+#include "client/paths.h"
+#include "common/text/keys.h"
 
 static void public_of_signing(uint8_t public_key[static KEY_SIZE],
                               const uint8_t signing[static SIGNING_KEY_SIZE])

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "envelope.h"
-#include "error.h"
+#include "common/envelope.h"
+#include "common/error.h"
 
 struct identity {
     uint8_t signing[SIGNING_KEY_SIZE]; /* secret */

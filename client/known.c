@@ -1,4 +1,4 @@
-#include "known.h"
+#include "client/known.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "file.h"
-#include "nearest.h"
-#include "paths.h"
+#include "client/paths.h"
+#include "common/file.h"
+#include "common/text/nearest.h"
 
 #define SUFFIX ".conf"
 

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "error.h"
-#include "server.h"
+#include "client/server.h"
+#include "common/error.h"
 
 struct known {
     char (*names)[SERVER_NAME_SIZE]; /* in alphabetical order */

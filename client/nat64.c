@@ -1,4 +1,4 @@
-#include "nat64.h"
+#include "client/nat64.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

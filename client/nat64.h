@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "address.h"
+#include "common/address.h"
 
 enum { NAT64_PREFIXES = 8 }; /* of one network, that are looked at */
 

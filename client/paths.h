@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
-#include "error.h"
+#include "common/error.h"
 
 /* $XDG_CONFIG_HOME/portsmith, by default ~/.config/portsmith: the identity and
  * one file per server.

@@ -1,14 +1,14 @@
-#include "send.h"
+#include "client/send.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "counter.h"
-#include "echo.h"
-#include "source.h"
-#include "syn.h"
+#include "client/counter.h"
+#include "client/echo.h"
+#include "client/source.h"
+#include "client/syn.h"
 
 /* A packet that netfilter drops on its way out is an EPERM for its sender
  * (nf_hook_slow in the kernel's net/netfilter/core.c). */

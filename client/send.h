@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "knock.h"
-#include "request.h"
-#include "target.h"
-#include "transport.h"
+#include "client/compose.h"
+#include "client/target.h"
+#include "common/error.h"
+#include "common/request.h"
+#include "common/text/transport.h"
 
 enum { SENDINGS_MAX = 2 * TARGETS_MAX };
 

@@ -1,4 +1,4 @@
-#include "server.h"
+#include "client/server.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "file.h"
-#include "keys.h"
-#include "paths.h"
-#include "target.h"
-#include "timespan.h"
+#include "client/paths.h"
+#include "client/target.h"
+#include "common/file.h"
+#include "common/text/keys.h"
+#include "common/text/timespan.h"
 
 static const char letters_and_digits[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";

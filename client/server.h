@@ -7,12 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "address.h"
-#include "envelope.h"
-#include "error.h"
-#include "service.h"
-#include "settings.h"
-#include "transport.h"
+#include "common/address.h"
+#include "common/envelope.h"
+#include "common/error.h"
+#include "common/service.h"
+#include "common/text/settings.h"
+#include "common/text/transport.h"
 
 enum {
     SERVER_NAME_SIZE = 65,

@@ -1,4 +1,4 @@
-#include "source.h"
+#include "client/source.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "address.h"
-#include "error.h"
-#include "target.h"
+#include "client/target.h"
+#include "common/address.h"
+#include "common/error.h"
 
 /* Where a TCP connection to `port` of the target would come from. The kernel chooses as
  * connect(2) does, and sends nothing: with TCP Fast Open it puts the connection off until

@@ -1,4 +1,4 @@
-#include "syn.h"
+#include "client/syn.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bytes.h"
-#include "checksum.h"
-#include "envelope.h"
-#include "source.h"
+#include "client/checksum.h"
+#include "client/source.h"
+#include "common/bytes.h"
+#include "common/envelope.h"
 
 /* ---- by TCP Fast Open ------------------------------------------------------- */
 

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "target.h"
+#include "client/target.h"
+#include "common/error.h"
 
 /* Sends one SYN with `size` bytes of data, DATAGRAM_MAX at most, and nothing after it: it
  * is not repeated, and what comes back finds nobody. Done by TCP Fast Open without

@@ -1,4 +1,4 @@
-#include "target.h"
+#include "client/target.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nat64.h"
-#include "source.h"
+#include "client/nat64.h"
+#include "client/source.h"
 
 static bool is_known(const struct target *targets, unsigned count, const struct addrinfo *info)
 {

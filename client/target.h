@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "address.h"
-#include "error.h"
+#include "common/address.h"
+#include "common/error.h"
 
 enum {
     TARGETS_MAX = 16, /* addresses of one name that are knocked */

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum { ADDRESS_TEXT_SIZE = 46 }; /* INET6_ADDRSTRLEN, the zero included */
 enum { PREFIX_TEXT_SIZE = ADDRESS_TEXT_SIZE + 4 };

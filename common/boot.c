@@ -1,4 +1,4 @@
-#include "boot.h"
+#include "common/boot.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "envelope.h"
+#include "common/envelope.h"
 
 #include <sodium.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "request.h"
+#include "common/request.h"
 
 enum {
     KEY_SIZE = 32, /* Ed25519 seed or public key, X25519 key, PSK */

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum file_trust {
     FILE_CONFIGURATION, /* nobody else may write it */

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "error.h"
+#include "common/error.h"
 
 /* Whether a switch such as /proc/sys/net/ipv4/ip_forward is 0. One that cannot be read is
  * not. */

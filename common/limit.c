@@ -1,6 +1,6 @@
-#include "limit.h"
+#include "common/limit.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 bool log_limit_admits(struct log_limit *limit, uint32_t most, uint32_t seconds, int64_t now)
 {

@@ -1,4 +1,4 @@
-#include "log.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "printable.h"
+#include "common/clock.h"
+#include "common/printable.h"
 
 enum {
     PATIENCE = 1,        /* seconds that a log which does not read may hold us up, ... */

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "limit.h"
+#include "common/limit.h"
 
 /* `process` ("portsmithd", "portsmith-sniffer", ...) must stay valid. Connects to
  * journal or syslog at once, so that a process may give up its root directory later. */

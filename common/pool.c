@@ -1,4 +1,4 @@
-#include "pool.h"
+#include "common/pool.h"
 
 #include <stdbool.h>
 #include <stdint.h>

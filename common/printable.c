@@ -1,4 +1,4 @@
-#include "printable.h"
+#include "common/printable.h"
 
 /* How many bytes it takes; 0: it is none. */
 static int size_of_control(const char *text)

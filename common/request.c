@@ -1,9 +1,9 @@
-#include "request.h"
+#include "common/request.h"
 
 #include <netinet/in.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 enum {
     VERSION = 1,

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "address.h"
-#include "service.h"
+#include "common/address.h"
+#include "common/service.h"
 
 enum {
     REQUEST_SIZE = 64,

@@ -1,4 +1,4 @@
-#include "service.h"
+#include "common/service.h"
 
 #include <netinet/in.h>
 #include <stdio.h>

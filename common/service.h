@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum { SERVICE_TEXT_SIZE = 10 }; /* "tcp/65535", the zero included */
 

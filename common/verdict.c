@@ -1,4 +1,4 @@
-#include "verdict.h"
+#include "common/verdict.h"
 
 #define VERDICT_WORDS(member, name, text, is_grant) [VERDICT_##member] = {name, text, is_grant},
 static const struct {

@@ -7,11 +7,11 @@
 
 #include <stdint.h>
 
-#include "address.h"
-#include "envelope.h"
-#include "request.h"
-#include "service.h"
-#include "verdict.h"
+#include "common/address.h"
+#include "common/envelope.h"
+#include "common/request.h"
+#include "common/service.h"
+#include "common/verdict.h"
 
 /* The descriptors that the supervisor leaves open in the helper. */
 enum {

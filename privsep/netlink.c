@@ -1,4 +1,4 @@
-#include "netlink.h"
+#include "privsep/netlink.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 enum {
     ANSWER_SIZE = 32768, /* the most that the kernel puts into one (netlink_recvmsg) */

@@ -119,7 +119,7 @@ run_analysis() {
     check "cppcheck has nothing to say" cppcheck --error-exitcode=1 --quiet --std=c11 \
         --enable=warning,performance,portability --suppress=ctuuninitvar --inline-suppr \
         -D_GNU_SOURCE -DPORTSMITH_BUILD_DATE=1 -DPORTSMITH_HELPER='"x"' -DPORTSMITH_VERSION='"x"' \
-        -I "$top/common" -I "$top/privsep" -I "$top/daemon" -I "$top/client" "${c[@]}"
+        -I "$top" "${c[@]}"
     tap_end
 }
 

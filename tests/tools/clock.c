@@ -2,7 +2,7 @@
  * that map the same file at once. The file holds nanoseconds, one int64_t, by which
  * the wall clock is off the kernel's; the file's name is in TEST_CLOCK, or is
  * /run/lab/clock. Without the file the clock is right. Boot time is the kernel's. */
-#include "clock.h"
+#include "common/clock.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -27,8 +27,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "message.h"
+#include "common/clock.h"
+#include "privsep/message.h"
 
 enum {
     WINDOW = 2,          /* seconds, of the honest grant */

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/wait.h>
 
-#include "filter.h"
+#include "common/privilege/syscalls.h"
 
 enum { CHILD_OK = 42, CHILD_UNCONFINED = 43 };
 

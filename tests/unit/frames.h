@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "bytes.h"
-#include "envelope.h"
-#include "transport.h"
+#include "common/bytes.h"
+#include "common/envelope.h"
+#include "common/text/transport.h"
 
 enum { RECIPE_SIZE_MAX = 4096, RECIPE_TAGS = 3, KNOCK_PORT = 47000 };
 

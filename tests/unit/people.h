@@ -6,10 +6,10 @@
 
 #include <sodium.h>
 
-#include "clock.h"
-#include "envelope.h"
-#include "keys.h"
-#include "request.h"
+#include "common/clock.h"
+#include "common/envelope.h"
+#include "common/request.h"
+#include "common/text/keys.h"
 
 struct person {
     uint8_t signing[SIGNING_KEY_SIZE];

@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include "address.h"
+#include "common/address.h"
 
 static struct address parsed(const char *text)
 {

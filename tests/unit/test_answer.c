@@ -2,8 +2,8 @@
 
 #include <sodium.h>
 
-#include "answer.h"
-#include "clock.h"
+#include "common/clock.h"
+#include "privsep/helper/answer.h"
 
 enum { CAPACITY = 100 };
 

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "attempts.h"
-#include "source.h"
+#include "client/knock/attempts.h"
+#include "client/source.h"
 
 #define MS (INT64_C(1000000)) /* nanoseconds */
 

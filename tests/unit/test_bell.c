@@ -6,8 +6,8 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
-#include "bell.h"
 #include "netspace.h"
+#include "privsep/xtables/bell.h"
 
 static struct error why;
 static int bell;

@@ -6,8 +6,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "caps.h"
 #include "netspace.h"
+#include "privsep/prepare/caps.h"
 
 #define NET_ADMIN "0000000000001000"
 #define NET_ADMIN_AND_RAW "0000000000003000"

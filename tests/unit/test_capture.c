@@ -4,8 +4,8 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include "capture.h"
-#include "clock.h"
+#include "common/clock.h"
+#include "daemon/sniffer/capture.h"
 #include "frames.h"
 #include "netspace.h"
 

@@ -6,16 +6,16 @@
 #include <sodium.h>
 #include <sys/wait.h>
 
-#include "bundle.h"
-#include "counter.h"
-#include "identity.h"
-#include "keys.h"
-#include "knock.h"
-#include "paths.h"
+#include "client/compose.h"
+#include "client/counter.h"
+#include "client/identity.h"
+#include "client/knock/bundle.h"
+#include "client/paths.h"
+#include "client/send.h"
+#include "client/server.h"
+#include "client/target.h"
+#include "common/text/keys.h"
 #include "people.h"
-#include "send.h"
-#include "server.h"
-#include "target.h"
 
 enum { MINUTE = 60 * 1000000 };
 static const uint64_t now = UINT64_C(1800000000000000);

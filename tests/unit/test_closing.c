@@ -2,9 +2,9 @@
 
 #include <sys/stat.h>
 
-#include "clock.h"
-#include "closing.h"
-#include "saved.h"
+#include "common/clock.h"
+#include "daemon/portsmith-firewall/closing.h"
+#include "daemon/portsmith-firewall/saved.h"
 
 /* Both directories are the scratch one's; Close is tcp/22, tcp/443. */
 static struct config here(void)

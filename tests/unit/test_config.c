@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "config.h"
-#include "keys.h"
-#include "pidfile.h"
+#include "common/text/keys.h"
+#include "daemon/config/config.h"
+#include "daemon/config/pidfile.h"
 
 /* In the scratch directory: */
 #define MAIN "portsmith.conf"

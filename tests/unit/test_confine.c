@@ -10,11 +10,11 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "confine.h"
-#include "file.h"
-#include "firewall.h"
-#include "message.h"
+#include "common/file.h"
 #include "netspace.h"
+#include "privsep/helper/firewall.h"
+#include "privsep/message.h"
+#include "privsep/prepare/confine.h"
 
 static enum backend backend;
 static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};
@@ -82,7 +82,7 @@ static void change_the_firewall(void)
     struct grants grants = {0};
     struct error why;
 
-    helper_firewall_open(&firewall, &setup, &found, &(struct set){.fd = -1});
+    helper_firewall_open(&firewall, &setup, &found, &(struct ipset){.fd = -1});
     for (int family = IPV4; family < FAMILIES; family++)
         require(!found.in_use[family] ||
                     helper_firewall_establish(&firewall, family, &grants, &why),

@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "control.h"
+#include "daemon/supervisor/control.h"
 
 static struct config config;
 static struct control control;

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "counters.h"
+#include "daemon/sniffer/counters.h"
 
 static struct own_addresses own;
 

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "destination.h"
+#include "daemon/config/destination.h"
 #include "people.h"
 
 static void every_destination_survives_its_text(void **state)

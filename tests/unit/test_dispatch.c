@@ -4,10 +4,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "dispatch.h"
-#include "log.h"
+#include "common/log.h"
 #include "netspace.h"
 #include "people.h"
+#include "privsep/helper/dispatch.h"
 
 enum {
     SKEW = 300,
@@ -153,7 +153,7 @@ static int start_world(void **state)
     helper_flows_open(&world.flows);
     world.news = (struct news){.fd = -1};
     helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables,
-                         &(struct set){.fd = -1});
+                         &(struct ipset){.fd = -1});
     if (open_old_marks() &&
         helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
         helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&

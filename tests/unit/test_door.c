@@ -6,7 +6,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 
-#include "door.h"
+#include "client/knock/door.h"
 
 /* The addresses of loopback stand for those of a server: 127.0.0.N, one port. */
 static struct sockaddr_in place_of(const char *address, uint16_t port)

@@ -1,4 +1,4 @@
-/* daemon/drop: what is left to a process afterwards, and what is said where it fails. */
+/* daemon/sniffer/drop: what is left to a process afterwards, and what is said where it fails. */
 #include "netspace.h"
 
 #include <cap-ng.h>
@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #include "apart.h"
-#include "drop.h"
+#include "daemon/sniffer/drop.h"
 
 enum { SOMEBODY = 65534, SUCCESS = 42, FAILURE = 43, UNPREPARED = 44, LAST_WORDS = 20 };
 

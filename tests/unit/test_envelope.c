@@ -2,8 +2,8 @@
 
 #include <sodium.h>
 
-#include "envelope.h"
-#include "keys.h"
+#include "common/envelope.h"
+#include "common/text/keys.h"
 #include "people.h"
 
 /* One client and one server, and what both work out. */

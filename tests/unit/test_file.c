@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "file.h"
+#include "common/file.h"
 
 static void assert_mode(const char *path, mode_t mode)
 {

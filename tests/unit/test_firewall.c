@@ -2,9 +2,9 @@
 
 #include <time.h>
 
-#include "firewall.h"
 #include "netspace.h"
 #include "people.h"
+#include "privsep/helper/firewall.h"
 
 enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };
 
@@ -43,7 +43,7 @@ static int open_firewall(void **state)
     setup.close[1] = service_of("udp/53");
     if (netspace_renew() != 0)
         return -1;
-    helper_firewall_open(&fw, &setup, &found, &(struct set){.fd = -1});
+    helper_firewall_open(&fw, &setup, &found, &(struct ipset){.fd = -1});
     return helper_grants_create(&grants, -1, CAPACITY, &why) ? 0 : -1;
 }
 
@@ -323,7 +323,7 @@ static void try_for(int64_t seconds)
     helper_firewall_close(&fw);
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
     setup.close_with_reset = 1;
-    helper_firewall_open(&fw, &setup, &found, &(struct set){.fd = -1});
+    helper_firewall_open(&fw, &setup, &found, &(struct ipset){.fd = -1});
 }
 
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"

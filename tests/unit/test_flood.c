@@ -1,7 +1,7 @@
 #include "check.h"
 
-#include "capture.h"
-#include "flood.h"
+#include "daemon/sniffer/capture.h"
+#include "daemon/sniffer/flood.h"
 
 enum { QUIET_NS = 1000 * 1000 * 1000 };
 

@@ -10,9 +10,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "flows.h"
-#include "netlink.h"
 #include "netspace.h"
+#include "privsep/helper/flows.h"
+#include "privsep/netlink.h"
 
 static struct error why;
 static struct flows flows;

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "frame.h"
+#include "daemon/sniffer/frame.h"
 #include "frames.h"
 
 enum { RANDOM_FRAMES = 100000 };

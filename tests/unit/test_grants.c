@@ -3,8 +3,8 @@
 #include <netinet/in.h>
 #include <sodium.h>
 
-#include "grants.h"
 #include "people.h"
+#include "privsep/helper/grants.h"
 
 enum { CAPACITY = 8 };
 

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "hours.h"
+#include "daemon/config/hours.h"
 
 static struct hours hours[POLICY_HOURS];
 static uint32_t count;

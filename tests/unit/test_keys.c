@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sodium.h>
 
-#include "keys.h"
+#include "common/text/keys.h"
 
 static void every_key_survives_its_text(void **state)
 {

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "knock.h"
+#include "daemon/sniffer/examine.h"
 #include "people.h"
 
 enum { KNOCK_PORT = 47000, BURST = 32, DOUBTFUL_BURST = 4, SKEW = 300 };

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sodium.h>
 
-#include "known.h"
+#include "client/known.h"
 
 /* The scratch directory as the user's configuration. */
 static int enter(void **state)

@@ -1,7 +1,7 @@
 #include "check.h"
 
-#include "clock.h"
-#include "lines.h"
+#include "common/clock.h"
+#include "privsep/helper/lines.h"
 
 enum { PROFILES = 1000 };
 

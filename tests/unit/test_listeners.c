@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "listeners.h"
+#include "daemon/host/listeners.h"
 
 static const struct {
     const char *address;

@@ -7,9 +7,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "clock.h"
-#include "error.h"
-#include "log.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
 
 /* What `say` leaves on standard error, and how the process ended. */
 static int heard(void (*say)(void), char *text, size_t size)

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "login.h"
+#include "daemon/portsmith-firewall/login.h"
 
 static void the_port_is_the_last_word(void **state)
 {

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "marks.h"
+#include "privsep/helper/marks.h"
 
 enum { SLOT_SIZE = 128, RECORD_SIZE = 2 * SLOT_SIZE, MANY = 1000, FILE_SIZE_MAX = 8192 };
 

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "metrics.h"
+#include "daemon/supervisor/metrics.h"
 
 static const struct pair running = {.sniffer = 1, .helper = 2, .live = 3};
 

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "nat64.h"
+#include "client/nat64.h"
 
 static struct address parsed(const char *text)
 {

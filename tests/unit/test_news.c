@@ -6,9 +6,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "news.h"
-#include "netlink.h"
 #include "netspace.h"
+#include "privsep/helper/news.h"
+#include "privsep/netlink.h"
 
 /* The listener takes both families. Each test has a port of its own: what has ended is
  * remembered for a while. */

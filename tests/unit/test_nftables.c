@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-#include "nftables.h"
+#include "daemon/host/nftables.h"
 
 static const struct packet to_ssh = {.service = {IPPROTO_TCP, 22}, .interface = "eth0"};
 

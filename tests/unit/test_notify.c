@@ -5,7 +5,7 @@
 #include <sys/un.h>
 #include <time.h>
 
-#include "notify.h"
+#include "daemon/supervisor/notify.h"
 
 /* A service manager that listens in the scratch directory, or under a name of the
  * abstract namespace. */

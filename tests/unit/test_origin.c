@@ -2,7 +2,7 @@
 
 #include <sodium.h>
 
-#include "origin.h"
+#include "daemon/host/origin.h"
 
 #define ID "c58f0a3b9d1e4c6fa7b2d3e4f5061728"
 #define OTHER_ID "c58f0a3b9d1e4c6fa7b2d3e4f5061729"

@@ -3,8 +3,8 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include "daemon/supervisor/pair.h"
 #include "netspace.h"
-#include "pair.h"
 
 static struct config config = {.interfaces = {"one", "two"}, .interface_count = 2};
 static struct pair pair;

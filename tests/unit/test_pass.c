@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "pass.h"
+#include "client/knock/pass.h"
 
 static void assert_possible(bool possible, int out)
 {

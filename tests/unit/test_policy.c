@@ -5,9 +5,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "people.h"
-#include "policy.h"
+#include "privsep/helper/policy.h"
 
 static const struct helper_setup good_setup = {.mode = HELPER_RUN, .backend = BACKEND_NFT,
                                                .max_grants = 10};

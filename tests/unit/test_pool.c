@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "pool.h"
+#include "common/pool.h"
 
 enum { COPIES = 1000 };
 

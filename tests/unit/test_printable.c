@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "printable.h"
+#include "common/printable.h"
 
 static void what_a_terminal_would_obey_is_replaced(void **state)
 {

@@ -3,7 +3,7 @@
 #include "check.h"
 
 #include "netspace.h"
-#include "probe.h"
+#include "privsep/xtables/probe.h"
 
 static struct xtables found;
 static struct error why;

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <sodium.h>
 
-#include "proxyconf.h"
+#include "client/proxy/proxyconf.h"
 
 static struct proxy_config *config;
 static struct error why;

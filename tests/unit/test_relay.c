@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "relay.h"
+#include "client/knock/relay.h"
 
 /* The relay in a thread: what goes into `in` comes out of `far`, and back to `out`. */
 struct relayed {

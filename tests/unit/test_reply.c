@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "reply.h"
+#include "daemon/supervisor/reply.h"
 
 static struct profile profiles[] = {
     {.name = "laptop", .key_id = {1}},

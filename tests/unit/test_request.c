@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-#include "request.h"
+#include "common/request.h"
 
 static const struct address somebody = {{[10] = 0xff, 0xff, 192, 0, 2, 1}};
 

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <sys/file.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "netspace.h"
-#include "probe.h"
-#include "restore.h"
+#include "privsep/xtables/probe.h"
+#include "privsep/xtables/restore.h"
 
 enum { MANY = 5000 };
 

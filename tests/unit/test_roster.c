@@ -2,7 +2,7 @@
 
 #include <sodium.h>
 
-#include "roster.h"
+#include "daemon/sniffer/roster.h"
 
 enum { MANY = 1024, FULL = 10000, BURST = 32 };
 

@@ -3,7 +3,7 @@
 #include <sodium.h>
 #include <stdbool.h>
 
-#include "route.h"
+#include "client/proxy/route.h"
 
 static uv_loop_t loop;
 static struct route route;

@@ -1,7 +1,7 @@
 #include "check.h"
 
-#include "probe.h"
-#include "ruleset.h"
+#include "daemon/portsmith-firewall/ruleset.h"
+#include "privsep/xtables/probe.h"
 
 enum { TEXT_SIZE = 8192 };
 

@@ -1,4 +1,4 @@
-/* daemon/sandbox: what it leaves works, and anything else kills. */
+/* daemon/supervisor/confine and daemon/sniffer/confine: what it leaves works, and anything else kills. */
 #include "forbidden.h"
 
 #include <poll.h>
@@ -9,7 +9,8 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 
-#include "sandbox.h"
+#include "daemon/sniffer/confine.h"
+#include "daemon/supervisor/confine.h"
 
 static int peer[2], other[2];
 
@@ -17,14 +18,14 @@ static bool as_sniffer(void)
 {
     struct error why;
 
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && sandbox_enter_as_sniffer(peer[0], &why);
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && sniffer_confine(peer[0], &why);
 }
 
 static bool as_supervisor(void)
 {
     struct error why;
 
-    return sandbox_enter_as_supervisor(&why);
+    return supervisor_confine(&why);
 }
 
 /* ---- the sniffer -------------------------------------------------------- */

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "saved.h"
+#include "daemon/portsmith-firewall/saved.h"
 
 /* Both directories are the scratch one's. */
 static struct config here(void)

@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-#include "service.h"
+#include "common/service.h"
 
 static void every_service_survives_its_text(void **state)
 {

@@ -2,11 +2,11 @@
  * iptables show it. */
 #include "check.h"
 
-#include "clock.h"
-#include "firewall.h"
+#include "common/clock.h"
 #include "netspace.h"
 #include "people.h"
-#include "set.h"
+#include "privsep/helper/firewall.h"
+#include "privsep/helper/set.h"
 
 enum { CAPACITY = 2000 };
 
@@ -31,11 +31,11 @@ static int enter(void **state)
 
 static void open_firewall(enum grant_store store)
 {
-    struct set set;
+    struct ipset set;
 
     setup = (struct helper_setup){.close_count = 1, .grant_store = store, .max_grants = CAPACITY};
     setup.close[0] = service_of("tcp/22");
-    helper_set_open(&set, CAPACITY);
+    ipset_open(&set, CAPACITY);
     helper_firewall_open(&fw, &setup, &found, &set);
 }
 
@@ -448,19 +448,19 @@ static void doors_shut_even_where_iptables_fails(void **state)
 
 static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
 {
-    struct set set;
+    struct ipset set;
 
     (void)state;
     run_command("iptables-nft -A INPUT -m set --match-set portsmith4 src,dst -j ACCEPT");
     helper_grants_clear(&grants);
     assert_done(helper_firewall_clear(&fw, IPV4, &grants, &why), why);
-    helper_set_open(&set, 1);
+    ipset_open(&set, 1);
     assert_false(helper_set_remove(&set, IPV4, &why));
     assert_non_null(strstr(why.text, "a rule refers to it"));
     run_command("iptables-nft -F INPUT");
     assert_done(helper_set_remove(&set, IPV4, &why), why);
     assert_done(helper_set_remove(&set, IPV4, &why), why); /* none is fine */
-    helper_set_close(&set);
+    ipset_close(&set);
 }
 
 static void more_than_the_capacity_is_refused(void **state)
@@ -477,7 +477,7 @@ static void more_than_the_capacity_is_refused(void **state)
 
 static void without_a_kernel_that_has_sets_the_reason_is_told(void **state)
 {
-    struct set none = {.fd = -1};
+    struct ipset none = {.fd = -1};
 
     (void)state;
     assert_false(helper_set_fill(&none, IPV4, &grants, &why));

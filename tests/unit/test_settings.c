@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "settings.h"
+#include "common/text/settings.h"
 
 /* What a reading found: every pair in order, as "key=value;". */
 struct found {

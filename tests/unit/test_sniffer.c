@@ -1,4 +1,4 @@
-/* daemon/sniffer: one as portsmithd starts it, confined; the supervisor, the helper and
+/* daemon/sniffer/sniffer: one as portsmithd starts it, confined; the supervisor, the helper and
  * the clients are played here. */
 #include "netspace.h"
 
@@ -10,13 +10,13 @@
 #include <sys/socket.h>
 
 #include "apart.h"
-#include "clock.h"
-#include "counters.h"
+#include "common/clock.h"
+#include "daemon/sniffer/counters.h"
+#include "daemon/sniffer/sniffer.h"
+#include "daemon/sniffer/sniffermessage.h"
 #include "frames.h"
-#include "message.h"
 #include "people.h"
-#include "sniffer.h"
-#include "sniffermessage.h"
+#include "privsep/message.h"
 
 /* A client may knock 32 times in a row. A sniffer takes up to 64 frames at once, as long as
  * 128 requests will not wait for their answers. */

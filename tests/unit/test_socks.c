@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include "socks.h"
+#include "client/proxy/socks.h"
 
 static const struct socks_account nobody;
 static const struct socks_account somebody = {.username = "ann", .password = "s3cret"};

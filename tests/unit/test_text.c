@@ -3,8 +3,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "log.h"
-#include "text.h"
+#include "common/log.h"
+#include "privsep/xtables/text.h"
 
 enum { LINES = 20000 };
 

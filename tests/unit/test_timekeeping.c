@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <sys/timex.h>
 
-#include "timekeeping.h"
+#include "common/text/timekeeping.h"
 
 /* What the kernel answers, which no test can choose otherwise. */
 static int answer, status;

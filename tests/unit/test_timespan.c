@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "timespan.h"
+#include "common/text/timespan.h"
 
 static void spans_are_read(void **state)
 {

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "tool.h"
+#include "daemon/host/tool.h"
 
 static void a_program_says_what_it_is_told(void **state)
 {

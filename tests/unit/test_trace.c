@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
-#include "log.h"
-#include "trace.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "privsep/helper/trace.h"
 
 /* What is logged of a trace, in `text`. */
 static void trace(const struct trace *t, const struct helper_times *said, char text[static 512])

@@ -1,7 +1,7 @@
 #include "check.h"
 
-#include "clock.h"
-#include "trial.h"
+#include "common/clock.h"
+#include "daemon/config/trial.h"
 
 #define BOOT "01234567-89ab-cdef-0123-456789abcdef"
 #define OTHER "01234567-89ab-cdef-0123-456789abcde4"

@@ -4,10 +4,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "clock.h"
-#include "netlink.h"
+#include "common/clock.h"
 #include "netspace.h"
-#include "usage.h"
+#include "privsep/helper/usage.h"
+#include "privsep/netlink.h"
 
 enum { FIRST_PORT = 2222, CAPACITY = 8 };
 

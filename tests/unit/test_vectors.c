@@ -4,8 +4,8 @@
 
 #include <sodium.h>
 
-#include "envelope.h"
-#include "keys.h"
+#include "common/envelope.h"
+#include "common/text/keys.h"
 #include "people.h"
 
 struct vector {

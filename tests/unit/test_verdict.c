@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "verdict.h"
+#include "common/verdict.h"
 
 static void every_verdict_has_words_of_its_own(void **state)
 {

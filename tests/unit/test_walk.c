@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-#include "walk.h"
+#include "daemon/host/walk.h"
 
 static const struct packet to_ssh = {.service = {IPPROTO_TCP, 22}, .interface = "eth0"};
 

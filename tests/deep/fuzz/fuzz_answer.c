@@ -5,10 +5,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "answer.h"
-#include "clock.h"
-#include "pair.h"
-#include "reply.h"
+#include "common/clock.h"
+#include "daemon/supervisor/pair.h"
+#include "daemon/supervisor/reply.h"
+#include "privsep/helper/answer.h"
 
 enum { CAPACITY = 48, GRANTS = 40, PROFILES = 3, IS_RIGHT = 1, IS_OTHER = 2, IS_BROKEN = 4 };
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "ask.h"
+#include "daemon/portsmithctl/ask.h"
 
 enum { NOBODY = 65534 };
 

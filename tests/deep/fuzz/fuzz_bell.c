@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "bell.h"
+#include "privsep/xtables/bell.h"
 
 enum { IS_INTERRUPTED = 0xfffe, IS_LOST = 0xffff };
 

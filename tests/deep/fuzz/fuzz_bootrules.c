@@ -4,8 +4,8 @@
 
 #include <ctype.h>
 
-#include "bootrules.h"
-#include "tool.h"
+#include "daemon/doctor/bootrules.h"
+#include "daemon/host/tool.h"
 
 static struct input left, said;
 

@@ -3,7 +3,7 @@
  * read again as the same. */
 #include "fuzz.h"
 
-#include "config.h"
+#include "daemon/config/config.h"
 
 static const char *const files[] = {"/run/main.conf", "/run/d/client.conf", "/run/d/server.key",
                                     "/run/d/other.conf"};

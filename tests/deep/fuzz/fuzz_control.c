@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "clock.h"
-#include "control.h"
+#include "common/clock.h"
+#include "daemon/supervisor/control.h"
 
 enum { STEPS_MAX = 64, GROUP = 4242, NOBODY = 65534, CALLERS = 24 };
 

@@ -2,8 +2,8 @@
  * how many counters are taken, the rest is the file. */
 #include "fuzz.h"
 
-#include "counter.h"
-#include "failure.h"
+#include "client/counter.h"
+#include "client/failure.h"
 
 static const uint64_t now = 4000000000000000; /* microseconds */
 

@@ -13,9 +13,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "clock.h"
-#include "dispatch.h"
-#include "usage.h"
+#include "common/clock.h"
+#include "privsep/helper/dispatch.h"
+#include "privsep/helper/usage.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
 enum { SKEW = 300, MAX_WINDOW = 60, MAX_GRANTS = 3, CAPACITY = 5, SERVICES = 3 };
@@ -222,7 +222,7 @@ static void make_people(void)
 }
 
 static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
-                          const struct xtables *xtables, const struct set *set)
+                          const struct xtables *xtables, const struct ipset *set)
 {
     struct error why;
 
@@ -247,10 +247,10 @@ static void write_script(const char *path, const char *script)
  * the kernel's sets. The broken one refuses all. */
 static void open_firewalls(void)
 {
-    static const struct set no_set = {.fd = -1};
+    static const struct ipset no_set = {.fd = -1};
     struct xtables xtables;
     struct error why;
-    struct set set;
+    struct ipset set;
 
     REQUIRE(helper_probe(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
@@ -261,7 +261,7 @@ static void open_firewalls(void)
     open_firewall(&world.quick, &world.policy.setup, &xtables, &no_set);
     world.setup_of_sets = world.policy.setup;
     world.setup_of_sets.grant_store = GRANT_STORE_SET;
-    helper_set_open(&set, CAPACITY);
+    ipset_open(&set, CAPACITY);
     open_firewall(&world.sets, &world.setup_of_sets, &xtables, &set);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
     helper_firewall_open(&world.broken, &world.policy.setup, &xtables, &no_set);

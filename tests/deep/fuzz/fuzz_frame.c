@@ -6,10 +6,10 @@
 
 #include <pcap/pcap.h>
 
-#include "bytes.h"
-#include "capture.h"
-#include "envelope.h"
-#include "frame.h"
+#include "common/bytes.h"
+#include "common/envelope.h"
+#include "daemon/sniffer/capture.h"
+#include "daemon/sniffer/frame.h"
 
 enum { SNAPLEN = 96 + FRAME_MERGED_MAX * DATAGRAM_MAX, IPV4_HEADER = 20, IPV6_HEADER = 40, UDP_HEADER = 8, TAGS_MAX = 2 };
 enum { TRANSPORT_SETS = 1 << TRANSPORTS };

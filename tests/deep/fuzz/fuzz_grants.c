@@ -3,8 +3,8 @@
  * comes a time of eight bytes; the rest is the file. */
 #include "fuzz.h"
 
-#include "clock.h"
-#include "grants.h"
+#include "common/clock.h"
+#include "privsep/helper/grants.h"
 
 enum {
     CAPACITY = 4,

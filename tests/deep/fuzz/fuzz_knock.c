@@ -3,9 +3,9 @@
  * sniffer's judgement. */
 #include "fuzz.h"
 
-#include "clock.h"
-#include "dispatch.h"
-#include "knock.h"
+#include "common/clock.h"
+#include "daemon/sniffer/examine.h"
+#include "privsep/helper/dispatch.h"
 
 enum { KNOCK_PORT = 47000, PLAIN_MIN = REQUEST_SIZE + SIGNATURE_SIZE };
 

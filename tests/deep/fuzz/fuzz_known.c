@@ -4,7 +4,7 @@
 
 #include <dirent.h>
 
-#include "known.h"
+#include "client/known.h"
 
 static const char directory[] = "/run/portsmith";
 

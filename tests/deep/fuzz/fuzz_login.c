@@ -2,7 +2,7 @@
  * a line of what it is and whose child, and so on, parted by lines of "%%". */
 #include "fuzz.h"
 
-#include "login.h"
+#include "daemon/portsmith-firewall/login.h"
 
 static struct input left;
 

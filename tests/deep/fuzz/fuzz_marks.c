@@ -3,7 +3,7 @@
  * checksum, and the last for MaxSkew, on where it is set; the rest is the file. */
 #include "fuzz.h"
 
-#include "marks.h"
+#include "privsep/helper/marks.h"
 
 enum { SLOTS_MAX = 16, CHECKSUM_SIZE = 16, CLIENTS = 3 };
 

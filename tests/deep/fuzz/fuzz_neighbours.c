@@ -7,8 +7,8 @@
 #include <libmnl/libmnl.h>
 #include <netinet/in.h>
 
-#include "neighbours.h"
-#include "vrf.h"
+#include "daemon/host/neighbours.h"
+#include "daemon/host/vrf.h"
 
 enum { INTERFACES = 1, IS_LEGACY = 2, CLOSES_TCP = 4, CLOSES_UDP = 8, SENDS_ON = 16, TABLE = 32 };
 

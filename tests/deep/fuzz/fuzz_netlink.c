@@ -6,11 +6,11 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "clock.h"
-#include "netlink.h"
-#include "probe.h"
-#include "set.h"
-#include "usage.h"
+#include "common/clock.h"
+#include "privsep/helper/set.h"
+#include "privsep/helper/usage.h"
+#include "privsep/netlink.h"
+#include "privsep/xtables/probe.h"
 
 enum { CAPACITY = 4, GRANTS = 3 };
 
@@ -196,20 +196,20 @@ static void hear_news(void)
 
 static void fill_sets(void)
 {
-    struct set set = {.fd = open_socket(), .capacity = CAPACITY};
+    struct ipset set = {.fd = open_socket(), .capacity = CAPACITY};
     struct error why = {""};
     bool for_good;
 
     put_grants();
     for (int family = IPV4; family < FAMILIES; family++) {
-        REQUIRE(helper_set_make_scratch(&set, family, &for_good, &why) || why.text[0]);
+        REQUIRE(ipset_make_scratch(&set, family, &for_good, &why) || why.text[0]);
         why.text[0] = '\0';
         REQUIRE(helper_set_fill(&set, family, &world.grants, &why) || why.text[0]);
         helper_grants_remove_at(&world.grants, 0);
         REQUIRE(helper_set_update(&set, family, &world.grants, &why) || why.text[0]);
         REQUIRE(helper_set_remove(&set, family, &why) || why.text[0]);
     }
-    helper_set_close(&set);
+    ipset_close(&set);
 }
 
 /* One answer is a message about a connection. */

@@ -4,8 +4,8 @@
 
 #include <netinet/in.h>
 
-#include "nftables.h"
-#include "tool.h"
+#include "daemon/host/nftables.h"
+#include "daemon/host/tool.h"
 
 enum { OVER_IPV6 = 1, OVER_UDP = 2, TOOL_FAILS = 4 };
 

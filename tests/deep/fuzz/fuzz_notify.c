@@ -2,7 +2,7 @@
  * waits for a sign of life in microseconds, and whose. */
 #include "fuzz.h"
 
-#include "notify.h"
+#include "daemon/supervisor/notify.h"
 
 static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"};
 

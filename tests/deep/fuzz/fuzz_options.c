@@ -3,8 +3,8 @@
 
 #include <getopt.h>
 
-#include "cli.h"
-#include "options.h"
+#include "client/cli.h"
+#include "client/knock/options.h"
 
 enum { WORDS_MAX = 16 };
 

@@ -4,7 +4,7 @@
 
 #include <stdarg.h>
 
-#include "origin.h"
+#include "daemon/host/origin.h"
 
 static const struct config config = {.profile_directory = "/run/d"};
 static const char note_path[] = "/run/d/server.host", id_path[] = "/run/machine-id";

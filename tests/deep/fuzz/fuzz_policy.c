@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "policy.h"
+#include "privsep/helper/policy.h"
 
 enum { MESSAGES_MAX = 6 };
 

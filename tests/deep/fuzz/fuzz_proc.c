@@ -5,10 +5,10 @@
 
 #include <netinet/in.h>
 
-#include "kernel.h"
-#include "links.h"
-#include "listeners.h"
-#include "probe.h"
+#include "common/kernel.h"
+#include "daemon/host/links.h"
+#include "daemon/host/listeners.h"
+#include "privsep/xtables/probe.h"
 
 static const char *const of_sockets[] = {"/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp",
                                          "/proc/net/udp6", NULL};

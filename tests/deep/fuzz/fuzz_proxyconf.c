@@ -3,7 +3,7 @@
 
 #include <netinet/in.h>
 
-#include "proxyconf.h"
+#include "client/proxy/proxyconf.h"
 
 static const char path[] = "/run/proxy.conf";
 

@@ -4,8 +4,8 @@
 
 #include <netinet/in.h>
 
-#include "nat64.h"
-#include "target.h"
+#include "client/nat64.h"
+#include "client/target.h"
 
 enum { RECORDS_MAX = 24, SIGNS = 4, HAS_NO_NAME = 8, HAS_NO_PREFIX = 16 };
 

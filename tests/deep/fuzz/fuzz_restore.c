@@ -5,9 +5,9 @@
 #include <ctype.h>
 #include <sys/wait.h>
 
-#include "clock.h"
-#include "message.h"
-#include "restore.h"
+#include "common/clock.h"
+#include "privsep/message.h"
+#include "privsep/xtables/restore.h"
 
 /* Bits of the first byte; above them is its status. */
 enum { STANDS = 1, IS_KILLED = 2, IS_LATE = 4, STATUS = 8 };

@@ -2,7 +2,7 @@
  * line of "%%". What is read is written and read again as the same, and makes rules. */
 #include "fuzz.h"
 
-#include "saved.h"
+#include "daemon/portsmith-firewall/saved.h"
 
 static const struct config config = {.state_directory = "/run/state", .run_directory = "/run/run"};
 

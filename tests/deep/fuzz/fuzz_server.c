@@ -1,7 +1,7 @@
 /* The client's file of a server. */
 #include "fuzz.h"
 
-#include "server.h"
+#include "client/server.h"
 
 static const char path[] = "/run/home.conf";
 

@@ -2,7 +2,7 @@
  * second into what pieces the rest is cut: cuts must not matter. */
 #include "fuzz.h"
 
-#include "socks.h"
+#include "client/proxy/socks.h"
 
 static const struct socks_account accounts[2] = {[1] = {.username = "ann", .password = "s3cret"}};
 

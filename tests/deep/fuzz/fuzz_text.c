@@ -5,11 +5,11 @@
 
 #include <netinet/in.h>
 
-#include "address.h"
-#include "enrol.h"
-#include "keys.h"
-#include "service.h"
-#include "timespan.h"
+#include "common/address.h"
+#include "common/service.h"
+#include "common/text/keys.h"
+#include "common/text/timespan.h"
+#include "daemon/portsmith-profile/enrol.h"
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {

@@ -5,8 +5,8 @@
 
 #include <netinet/in.h>
 
-#include "tool.h"
-#include "tracking.h"
+#include "daemon/host/tool.h"
+#include "daemon/host/tracking.h"
 
 static struct input left;
 

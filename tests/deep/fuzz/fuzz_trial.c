@@ -1,7 +1,7 @@
 /* The marker of a trial: the boot and the process that it is of; and how long one lasts. */
 #include "fuzz.h"
 
-#include "trial.h"
+#include "daemon/config/trial.h"
 
 #define BOOT "01234567-89ab-cdef-0123-456789abcdef"
 

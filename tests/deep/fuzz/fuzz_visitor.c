@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "visitor.h"
+#include "client/proxy/visitor.h"
 
 static struct input answer;
 static int peer; /* of a connection over loopback */

@@ -4,7 +4,7 @@
 
 #include <netinet/in.h>
 
-#include "walk.h"
+#include "daemon/host/walk.h"
 
 enum { LOOPS_MAX = 1 };
 

@@ -8,7 +8,7 @@
 
 . "$top/tests/lib/net.bash"
 
-unit=$top/daemon/portsmithd.service.in
+unit=$top/daemon/install/portsmithd.service.in
 
 directive() { # NAME: its values, a word each
     sed -n "s/^$1=//p" "$unit" | tr ' ' '\n'

@@ -1,0 +1,248 @@
+#include "client/knock/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/paths.h"
+#include "common/file.h"
+#include "common/text/keys.h"
+
+/* "PresharedKey = " and the like, a key, a newline. */
+enum { KEY_LINE_SIZE = sizeof "PresharedKey = \n" + KEY_TEXT_SIZE };
+
+static bool set_name(void *into, const char *value, struct error *why)
+{
+    struct bundle *b = into;
+
+    if (!server_name_is_valid(value))
+        return error_set(why, "'%s' cannot be the name of a server: expected letters and digits, "
+                              "with single . _ or - between them", value);
+    strcpy(b->name, value);
+    return true;
+}
+
+static bool set_secret(void *into, const char *value, struct error *why)
+{
+    struct bundle *b = into;
+
+    b->has_secret = true;
+    return key_parse(b->secret, value, why);
+}
+
+/* A profile may permit more services than one knock can name: then the knock
+ * names none, which asks for all. */
+static bool add_service(void *into, const char *word, struct error *why)
+{
+    struct bundle *b = into;
+    struct service service;
+
+    if (!service_parse(&service, word, why))
+        return false;
+    b->opens_all = b->opens_all || !server_add_service(&b->server, word, why);
+    return true;
+}
+
+static bool set_open(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_service, into, why);
+}
+
+static const struct setting settings[] = {
+    {"Name", set_name, false},
+    {"Host", server_set_host, false},
+    {"Port", server_set_port, false},
+    {"Transport", server_set_transport, false},
+    {"PublicKey", server_set_public_key, false},
+    {"Open", set_open, true},
+    {"ConnectPort", server_set_connect_port, true},
+    {"Window", server_set_window, false},
+    {"Address", server_set_address, false},
+    {"PresharedKey", server_set_preshared, false},
+    {"PrivateKey", set_secret, false},
+};
+
+static bool is_complete(const struct bundle *b, const char *path, struct error *why)
+{
+    const char *missing = b->name[0] == '\0'         ? "Name"
+                        : b->server.host[0] == '\0'  ? "Host"
+                        : b->server.port == 0        ? "Port"
+                        : !b->server.has_public_key  ? "PublicKey"
+                                                     : NULL;
+
+    return !missing || error_set(why, "%s: %s is missing from [Bundle]", path, missing);
+}
+
+static struct bundle *bundle_new(struct error *why)
+{
+    struct bundle *bundle = sodium_malloc(sizeof *bundle);
+
+    if (bundle)
+        memset(bundle, 0, sizeof *bundle);
+    else
+        error_set(why, "out of memory");
+    return bundle;
+}
+
+void bundle_free(struct bundle *bundle)
+{
+    sodium_free(bundle);
+}
+
+/* What comes through a pipe nobody else can read. */
+static bool may_hold_secrets(int fd, const char *path, struct error *why)
+{
+    struct stat s;
+
+    return (fstat(fd, &s) == 0 && !S_ISREG(s.st_mode)) || file_check(fd, path, FILE_SECRET, why);
+}
+
+static bool read_into(struct bundle *b, int fd, const char *path, struct error *why)
+{
+    if (!settings_take(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, "Bundle", settings,
+                       sizeof settings / sizeof *settings, b, why) ||
+        !is_complete(b, path, why))
+        return false;
+    if (b->opens_all)
+        b->server.service_count = 0;
+    return (!b->has_secret && !b->server.has_preshared) || may_hold_secrets(fd, path, why);
+}
+
+struct bundle *bundle_take(int fd, const char *path, struct error *why)
+{
+    struct bundle *bundle = bundle_new(why);
+
+    if (bundle && !read_into(bundle, fd, path, why)) {
+        bundle_free(bundle);
+        bundle = NULL;
+    }
+    close(fd);
+    return bundle;
+}
+
+struct bundle *bundle_read(const char *path, struct error *why)
+{
+    char real[PATH_MAX];
+    int fd = path_follow(real, path, why) ? file_open(real, FILE_CONFIGURATION, why) : -1;
+
+    return fd < 0 ? NULL : bundle_take(fd, real, why);
+}
+
+/* ---- packing ------------------------------------------------------------- */
+
+struct bundle *bundle_of_server(const char *name, const struct server *server,
+                                const struct identity *identity, struct error *why)
+{
+    struct bundle *bundle = bundle_new(why);
+
+    if (!bundle)
+        return NULL;
+    strcpy(bundle->name, name);
+    bundle->server = *server;
+    if (identity) {
+        bundle->has_secret = true;
+        memcpy(bundle->secret, identity->signing, sizeof bundle->secret); /* the seed is first */
+    } else {
+        bundle->server.has_preshared = false;
+        sodium_memzero(bundle->server.preshared, sizeof bundle->server.preshared);
+    }
+    return bundle;
+}
+
+/* Wiped by the caller, as is what it is made part of. */
+static const char *format_key(char line[static KEY_LINE_SIZE], const char *name, bool has,
+                              const uint8_t key[static KEY_SIZE])
+{
+    char text[KEY_TEXT_SIZE];
+
+    line[0] = '\0';
+    if (has)
+        snprintf(line, KEY_LINE_SIZE, "%s = %s\n", name, key_format(key, text));
+    sodium_memzero(text, sizeof text);
+    return line;
+}
+
+static const char secret_comment[] =
+    "# This holds a secret key. Read it with 'portsmith-knock import', then delete it.\n"
+    "# Two devices with one key can shut each other out: use it on one of them.\n";
+static const char public_comment[] =
+    "# This holds no secret key: it is for a device with one of its own. There, run\n"
+    "# 'portsmith-knock keygen' and 'portsmith-knock import'; the server's admin adds it.\n";
+
+_Static_assert(sizeof secret_comment + sizeof "[Bundle]\nName = \n" + SERVER_NAME_SIZE +
+                       SERVER_TEXT_SIZE + KEY_LINE_SIZE + KEY_LINE_SIZE < BUNDLE_TEXT_SIZE &&
+                   sizeof public_comment <= sizeof secret_comment + KEY_LINE_SIZE,
+               "every line fits");
+
+size_t bundle_format(const struct bundle *b, char text[static BUNDLE_TEXT_SIZE])
+{
+    char server[SERVER_TEXT_SIZE], preshared[KEY_LINE_SIZE], secret[KEY_LINE_SIZE];
+
+    server_format(&b->server, server);
+    snprintf(text, BUNDLE_TEXT_SIZE, "%s[Bundle]\nName = %s\n%s%s%s",
+             b->has_secret ? secret_comment : public_comment, b->name, server,
+             format_key(preshared, "PresharedKey", b->server.has_preshared, b->server.preshared),
+             format_key(secret, "PrivateKey", b->has_secret, b->secret));
+    sodium_memzero(preshared, sizeof preshared);
+    sodium_memzero(secret, sizeof secret);
+    return strlen(text);
+}
+
+/* ---- unpacking ----------------------------------------------------------- */
+
+enum { SERVER_FILE_SIZE = BUNDLE_TEXT_SIZE };
+
+/* Wiped by the caller: it may hold a pre-shared key. Returns its size. */
+static size_t format_server_file(char text[static SERVER_FILE_SIZE], const struct bundle *b)
+{
+    char server[SERVER_TEXT_SIZE], preshared[KEY_LINE_SIZE];
+    int size;
+
+    server_format(&b->server, server);
+    size = snprintf(text, SERVER_FILE_SIZE, "[Server]\n%s%s%s%s%s", server,
+                    format_key(preshared, "PresharedKey", b->server.has_preshared,
+                               b->server.preshared),
+                    b->has_secret ? "Identity = " : "", b->has_secret ? b->name : "",
+                    b->has_secret ? ".key\n" : "");
+    sodium_memzero(preshared, sizeof preshared);
+    return (size_t)size;
+}
+
+static bool create_server_file(const char *path, const struct bundle *b, struct error *why)
+{
+    char text[SERVER_FILE_SIZE];
+    bool made = file_create(path, 0600, text, format_server_file(text, b), why);
+
+    sodium_memzero(text, sizeof text);
+    return made;
+}
+
+static bool explain_existing(struct error *why, const char *path)
+{
+    if (errno == EEXIST)
+        error_set(why, "%s: exists already and is never overwritten; move it away, or give the "
+                       "bundle another Name", path);
+    return false;
+}
+
+bool bundle_unpack(const struct bundle *bundle, const char *directory, char key[static PATH_MAX],
+                   char conf[static PATH_MAX], struct error *why)
+{
+    if (!path_join(key, directory, bundle->name, ".key", why) ||
+        !path_join(conf, directory, bundle->name, ".conf", why) ||
+        !file_make_directory(directory, 0700, why))
+        return false;
+    if (bundle->has_secret && !key_file_create(key, bundle->secret, why))
+        return explain_existing(why, key);
+    if (!create_server_file(conf, bundle, why)) {
+        explain_existing(why, conf);
+        if (bundle->has_secret)
+            unlink(key);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,240 @@
+#include "client/knock/door.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+
+#include "client/knock/attempts.h"
+#include "common/clock.h"
+#include "common/request.h"
+
+enum { LANES_MAX = SENDINGS_MAX * REQUEST_SERVICES };
+
+#define STAGGER (INT64_C(250) * NSEC_PER_MSEC)     /* RFC 8305, 8 */
+#define KNOCK_AGAIN (INT64_C(300) * NSEC_PER_MSEC) /* the first time; then twice as long */
+#define KNOCK_ANEW (INT64_C(3) * NSEC_PER_SEC)
+
+/* One lane for each service by each way to each address. */
+struct race {
+    struct attempts lanes[LANES_MAX];
+    unsigned count;
+    int64_t knock_due; /* when knocks are sent again, clock_boot_ns() */
+    int64_t knock_pause;
+    int64_t anew_due; /* when one is signed anew */
+    unsigned turn;    /* which one */
+    int64_t slow_due; /* when door->slow is told */
+};
+
+/* ---- who runs ------------------------------------------------------------ */
+
+static int family_of(const struct sending *s)
+{
+    return s->target.to.ss_family;
+}
+
+/* The first that is left of another family than `last`, else the first that is left;
+ * `count` if none is. */
+static unsigned choose_next(const struct door *door, const bool *used, int last)
+{
+    unsigned found = door->count;
+
+    for (unsigned i = 0; i < door->count; i++) {
+        if (used[i] || !door->sendings[i].sent)
+            continue;
+        if (family_of(&door->sendings[i]) != last)
+            return i;
+        if (found == door->count)
+            found = i;
+    }
+    return found;
+}
+
+static void add_lanes(struct race *race, const struct door *door, const struct sending *s,
+                      int64_t start)
+{
+    for (unsigned i = 0; i < door->service_count; i++)
+        if (race->count < LANES_MAX) {
+            attempts_init(&race->lanes[race->count], &s->target, &s->source,
+                          door->services[i].port, start);
+            race->lanes[race->count++].unseen = door->unseen;
+        }
+}
+
+static void expect_knocks(struct race *race, int64_t now)
+{
+    race->knock_pause = KNOCK_AGAIN;
+    race->knock_due = now + KNOCK_AGAIN;
+    race->anew_due = now + KNOCK_ANEW;
+}
+
+static void line_up(struct race *race, const struct door *door, int64_t now)
+{
+    bool used[SENDINGS_MAX] = {false};
+    int last = AF_UNSPEC;
+    unsigned i;
+
+    *race = (struct race){.slow_due = now + (int64_t)DOOR_SLOW * NSEC_PER_SEC};
+    expect_knocks(race, now);
+    for (int64_t start = now; (i = choose_next(door, used, last)) < door->count;
+         start += STAGGER) {
+        used[i] = true;
+        last = family_of(&door->sendings[i]);
+        add_lanes(race, door, &door->sendings[i], start);
+    }
+}
+
+/* ---- running ------------------------------------------------------------- */
+
+/* A lane that has no way to its address leaves its time to the next one; one that
+ * was refused does not, for a shut door may do that. */
+static void begin_attempts(struct race *race, int64_t now)
+{
+    bool hopeless = false;
+
+    for (unsigned i = 0; i < race->count; i++) {
+        struct attempts *lane = &race->lanes[i];
+
+        if (hopeless && !lane->begun)
+            lane->due = now;
+        attempts_begin(lane, now);
+        hopeless = lane->error != 0 && lane->error != ECONNREFUSED;
+    }
+}
+
+static void tell_if_new(const struct door *door, const struct sending *s)
+{
+    if (door->tell && s->is_new)
+        door->tell(s);
+}
+
+/* To the next address in turn that there is a way to. */
+static void send_anew(struct race *race, const struct door *door)
+{
+    bool sent = false;
+
+    for (unsigned tried = 0; tried < door->count && !sent; tried++) {
+        struct sending *s = &door->sendings[race->turn++ % door->count];
+
+        sent = send_knock_anew(s, door->knocker);
+        tell_if_new(door, s);
+    }
+}
+
+static void send_again(const struct door *door)
+{
+    send_knocks_again(door->sendings, door->count, door->knocker);
+    for (unsigned i = 0; i < door->count; i++)
+        tell_if_new(door, &door->sendings[i]);
+}
+
+static void knock_again(struct race *race, const struct door *door, int64_t now)
+{
+    if (now >= race->anew_due) {
+        send_anew(race, door);
+        expect_knocks(race, now);
+    } else if (now >= race->knock_due) {
+        send_again(door);
+        race->knock_pause *= 2;
+        race->knock_due = now + race->knock_pause;
+    } else
+        return;
+    for (unsigned i = 0; i < race->count; i++)
+        attempts_hurry(&race->lanes[i], now);
+}
+
+static int64_t next_event(const struct race *race, int64_t end)
+{
+    int64_t next = race->knock_due < race->anew_due ? race->knock_due : race->anew_due;
+
+    if (next > end)
+        next = end;
+    if (race->slow_due < next)
+        next = race->slow_due;
+    for (unsigned i = 0; i < race->count; i++)
+        if (race->lanes[i].due < next)
+            next = race->lanes[i].due;
+    return next;
+}
+
+static int error_of(const struct race *race)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < race->count && error != ECONNREFUSED; i++)
+        if (race->lanes[i].error != 0)
+            error = race->lanes[i].error;
+    return error;
+}
+
+static void tell_if_slow(struct race *race, const struct door *door, int64_t now)
+{
+    if (now < race->slow_due)
+        return;
+    race->slow_due = INT64_MAX;
+    if (door->slow)
+        door->slow(door, error_of(race));
+}
+
+/* Until something answers or `until`. Returns a connected socket or -1. */
+static int await_answer(struct race *race, int64_t until)
+{
+    struct pollfd polled[LANES_MAX][ATTEMPTS_PENDING];
+    int64_t left = until - clock_boot_ns();
+    struct timespec timeout = {0};
+    int fd = -1;
+
+    if (left > 0)
+        timeout = (struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC};
+    for (unsigned i = 0; i < race->count; i++)
+        attempts_watch(&race->lanes[i], polled[i]);
+    if (ppoll(polled[0], (nfds_t)race->count * ATTEMPTS_PENDING, &timeout, NULL) <= 0)
+        return -1;
+    for (unsigned i = 0; i < race->count && fd < 0; i++)
+        fd = attempts_take(&race->lanes[i], polled[i]);
+    return fd;
+}
+
+static int run(struct race *race, const struct door *door, int64_t end)
+{
+    int64_t now;
+    int fd = -1;
+
+    while (fd < 0 && (now = clock_boot_ns()) < end) {
+        tell_if_slow(race, door, now);
+        knock_again(race, door, now);
+        begin_attempts(race, now);
+        fd = await_answer(race, next_event(race, end));
+    }
+    return fd;
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+/* As ssh(1) makes the connections that it begins itself; it cannot do so for one that
+ * it is passed. None of this can fail on a TCP socket. */
+static void prepare(int fd)
+{
+    int on = 1;
+
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int door_enter(const struct door *door, uint32_t seconds, int *error)
+{
+    int64_t now = clock_boot_ns();
+    struct race race;
+    int fd;
+
+    line_up(&race, door, now);
+    fd = run(&race, door, now + (int64_t)seconds * NSEC_PER_SEC);
+    *error = error_of(&race);
+    for (unsigned i = 0; i < race.count; i++)
+        attempts_end(&race.lanes[i]);
+    if (fd >= 0)
+        prepare(fd);
+    return fd;
+}

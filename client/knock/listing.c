@@ -1,0 +1,316 @@
+#include "client/knock/listing.h"
+
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "client/cli.h"
+#include "client/identity.h"
+#include "client/knock/subcommands.h"
+#include "client/known.h"
+#include "common/text/keys.h"
+#include "common/text/timespan.h"
+
+/* What is known of one server. */
+struct entry {
+    const char *name;
+    char path[PATH_MAX];
+    struct server *server; /* NULL if its file cannot be used */
+    bool has_identity;
+    uint8_t public_key[KEY_SIZE]; /* of the identity */
+    struct error why;             /* if one of the two cannot be used; else empty */
+};
+
+/* ---- reading ------------------------------------------------------------- */
+
+static void read_identity(struct entry *e)
+{
+    struct identity *identity = identity_read(e->server->identity, &e->why);
+
+    e->has_identity = identity;
+    if (identity)
+        memcpy(e->public_key, identity->public_key, sizeof e->public_key);
+    identity_free(identity);
+}
+
+/* A file may have a name by which no server can be knocked. */
+static void check_name(struct entry *e)
+{
+    if (e->why.text[0] == '\0' && subcommand_exists(e->name))
+        error_set(&e->why, "'%s' is a subcommand; knock with --config %.400s", e->name, e->path);
+}
+
+/* What is wrong is in `why`. The server is freed by the caller. */
+static void read_entry(struct entry *e, const char *name)
+{
+    memset(e, 0, sizeof *e);
+    e->name = name;
+    if (!known_path(e->path, name, &e->why) || !(e->server = server_new(&e->why)))
+        return;
+    if (known_read(e->server, name, &e->why)) {
+        read_identity(e);
+        check_name(e);
+        return;
+    }
+    server_free(e->server);
+    e->server = NULL;
+}
+
+/* ---- for programs -------------------------------------------------------- */
+
+/* JSON is UTF-8, which paths and what is wrong with a file need not be. */
+static json_t *text_to_json(const char *text)
+{
+    json_t *json = json_string(text);
+    char *ascii = json ? NULL : strdup(text);
+
+    if (!ascii)
+        return json;
+    for (char *at = ascii; *at; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    json = json_string(ascii);
+    free(ascii);
+    return json;
+}
+
+static json_t *key_to_json(const uint8_t key[static KEY_SIZE])
+{
+    char text[KEY_TEXT_SIZE];
+
+    return json_string(key_format(key, text));
+}
+
+static json_t *services_to_json(const struct server *server)
+{
+    json_t *services = json_array();
+    char text[SERVICE_TEXT_SIZE];
+
+    for (size_t i = 0; i < server->service_count; i++)
+        json_array_append_new(services, json_string(service_format(&server->services[i], text)));
+    return services;
+}
+
+static json_t *connect_ports_to_json(const struct server *server)
+{
+    json_t *ports = json_object();
+    char service[SERVICE_TEXT_SIZE];
+
+    for (uint8_t i = 0; i < server->connect_port_count; i++) {
+        const struct connect_port *c = &server->connect_ports[i];
+
+        service_format(&(struct service){IPPROTO_TCP, c->service}, service);
+        json_object_set_new(ports, service, json_integer(c->port));
+    }
+    return ports;
+}
+
+static void add_server(json_t *object, const struct entry *e)
+{
+    const struct server *s = e->server;
+    char address[ADDRESS_TEXT_SIZE];
+
+    json_object_set_new(object, "host", text_to_json(s->host));
+    json_object_set_new(object, "port", json_integer(s->port));
+    json_object_set_new(object, "transport", json_string(transport_name(s->transport)));
+    json_object_set_new(object, "public_key", key_to_json(s->public_key));
+    json_object_set_new(object, "open", services_to_json(s));
+    json_object_set_new(object, "connect_ports", connect_ports_to_json(s));
+    json_object_set_new(object, "window", s->window ? json_integer(s->window) : json_null());
+    json_object_set_new(object, "address", json_string(server_format_address(s, address)));
+    json_object_set_new(object, "identity", text_to_json(s->identity));
+    json_object_set_new(object, "identity_public_key",
+                        e->has_identity ? key_to_json(e->public_key) : json_null());
+    json_object_set_new(object, "preshared_key", json_boolean(s->has_preshared));
+}
+
+static json_t *entry_to_json(const struct entry *e)
+{
+    bool usable = e->why.text[0] == '\0';
+    json_t *object = json_object();
+
+    json_object_set_new(object, "name", json_string(e->name));
+    json_object_set_new(object, "file", text_to_json(e->path));
+    json_object_set_new(object, "usable", json_boolean(usable));
+    json_object_set_new(object, "error", usable ? json_null() : text_to_json(e->why.text));
+    if (e->server)
+        add_server(object, e);
+    return object;
+}
+
+/* Takes `json` over; NULL where memory was short. */
+static int print_json(json_t *json)
+{
+    int failed = !json || json_dumpf(json, stdout, JSON_INDENT(2)) != 0 || puts("") == EOF;
+
+    json_decref(json);
+    if (!failed)
+        return EXIT_SUCCESS;
+    return cli_failure(EXIT_FAILURE, &(struct error){"the JSON text could not be written"});
+}
+
+static int list_as_json(const struct known *known)
+{
+    json_t *servers = json_array(), *all = json_object();
+
+    for (size_t i = 0; i < known->count; i++) {
+        struct entry e;
+
+        read_entry(&e, known->names[i]);
+        json_array_append_new(servers, entry_to_json(&e));
+        server_free(e.server);
+    }
+    json_object_set_new(all, "servers", servers);
+    return print_json(all);
+}
+
+/* ---- for people ---------------------------------------------------------- */
+
+enum { OPENS_SIZE = REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1) };
+
+/* A line of the list. */
+struct row {
+    const char *name;
+    char host[SERVER_HOST_SIZE], opens[OPENS_SIZE];
+    struct error why; /* empty if it can be used */
+};
+
+/* no-color.org */
+static bool wants_colours(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+
+    return isatty(STDOUT_FILENO) && !(no_color && no_color[0] != '\0');
+}
+
+static void format_opens(char text[static OPENS_SIZE], const struct server *server)
+{
+    char service[SERVICE_TEXT_SIZE];
+
+    strcpy(text, server->service_count > 0 ? "" : "all");
+    for (size_t i = 0; i < server->service_count; i++) {
+        strcat(text, i == 0 ? "" : " ");
+        strcat(text, service_format(&server->services[i], service));
+    }
+}
+
+static void read_row(struct row *row, const char *name)
+{
+    struct entry e;
+
+    read_entry(&e, name);
+    row->name = name;
+    strcpy(row->host, e.server ? e.server->host : "-");
+    strcpy(row->opens, "-");
+    if (e.server)
+        format_opens(row->opens, e.server);
+    row->why = e.why;
+    server_free(e.server);
+}
+
+/* The widths of the columns but the last, from their heads' on. */
+struct widths {
+    int name, host, opens;
+};
+
+static void widen(int *width, const char *text)
+{
+    if ((int)strlen(text) > *width)
+        *width = (int)strlen(text);
+}
+
+static void print_row(const struct row *row, const struct widths *w, bool colours)
+{
+    bool usable = row->why.text[0] == '\0';
+
+    printf("%-*s  %-*s  %-*s  %s%s%s%s%s\n", w->name, row->name, w->host, row->host, w->opens,
+           row->opens, !colours ? "" : usable ? "\033[32m" : "\033[31m",
+           usable ? "usable" : "not usable", colours ? "\033[0m" : "", usable ? "" : ": ",
+           row->why.text);
+}
+
+static int list_for_people(const struct known *known)
+{
+    struct widths w = {sizeof "SERVER" - 1, sizeof "HOST" - 1, sizeof "OPENS" - 1};
+    struct row *rows = calloc(known->count, sizeof *rows);
+    bool colours = wants_colours();
+
+    if (!rows)
+        return cli_failure(EXIT_FAILURE, &(struct error){"out of memory"});
+    for (size_t i = 0; i < known->count; i++) {
+        read_row(&rows[i], known->names[i]);
+        widen(&w.name, rows[i].name);
+        widen(&w.host, rows[i].host);
+        widen(&w.opens, rows[i].opens);
+    }
+    printf("%-*s  %-*s  %-*s  STATUS\n", w.name, "SERVER", w.host, "HOST", w.opens, "OPENS");
+    for (size_t i = 0; i < known->count; i++)
+        print_row(&rows[i], &w, colours);
+    free(rows);
+    return EXIT_SUCCESS;
+}
+
+/* What stands in no line is said in comments, so that the whole is a server's file. */
+static void print_entry(const struct entry *e)
+{
+    const struct server *s = e->server;
+    char lines[SERVER_TEXT_SIZE], key[KEY_TEXT_SIZE];
+
+    server_format(s, lines);
+    printf("# %s\n[Server]\n%sIdentity = %s\n", e->path, lines, s->identity);
+    if (e->has_identity)
+        printf("# Its public key: %s\n", key_format(e->public_key, key));
+    else
+        printf("# It cannot be used: %s\n", e->why.text);
+    if (s->has_preshared)
+        puts("# PresharedKey: there is one, which is not shown");
+    if (s->service_count == 0)
+        puts("# Open: all that the profile permits");
+    if (s->window == 0)
+        puts("# Window: the profile's own");
+    if (s->address.source == ADDRESS_AUTO)
+        puts("# Address: auto");
+    if (s->transport == TRANSPORT_UDP)
+        printf("# Transport: %s\n", transport_name(s->transport));
+}
+
+/* ---- either -------------------------------------------------------------- */
+
+int listing_all(bool json)
+{
+    struct known known;
+    struct error why;
+    int status = EXIT_SUCCESS;
+
+    if (!known_find(&known, &why))
+        return cli_failure(EXIT_FAILURE, &why);
+    if (json)
+        status = list_as_json(&known);
+    else if (known.count > 0)
+        status = list_for_people(&known);
+    else
+        fputs("No server is known yet: see 'portsmith-knock import', or write a server's file.\n",
+              stderr);
+    known_free(&known);
+    return status;
+}
+
+int listing_one(const char *name, bool json)
+{
+    struct entry e;
+    int status = EXIT_SUCCESS;
+
+    read_entry(&e, name);
+    if (!e.server)
+        return cli_failure(EX_CONFIG, &e.why);
+    if (json)
+        status = print_json(entry_to_json(&e));
+    else
+        print_entry(&e);
+    server_free(e.server);
+    return status;
+}

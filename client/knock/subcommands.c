@@ -1,0 +1,362 @@
+#include "client/knock/subcommands.h"
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "client/cli.h"
+#include "client/identity.h"
+#include "client/knock/bundle.h"
+#include "client/knock/listing.h"
+#include "client/known.h"
+#include "client/paths.h"
+#include "common/file.h"
+#include "common/text/keys.h"
+#include "common/text/nearest.h"
+
+enum { WORDS_MAX = 2 };
+
+/* A subcommand's words, NULL where there are none, and whether its option is given. */
+struct call {
+    const char *words[WORDS_MAX];
+    bool option;
+};
+
+/* ---- identities ---------------------------------------------------------- */
+
+/* FILE if given, else the default identity. */
+static bool choose_identity(char path[static PATH_MAX], const char *given, struct error *why)
+{
+    if (!given)
+        return path_identity(path, why);
+    if (strlen(given) >= PATH_MAX)
+        return error_set(why, "%.100s...: the path is too long", given);
+    strcpy(path, given);
+    return true;
+}
+
+/* The default identity's directory may not be there yet. */
+static bool make_directory_for(const char *given, struct error *why)
+{
+    char directory[PATH_MAX];
+
+    return given || (path_config_directory(directory, why) &&
+                     file_make_directory(directory, 0700, why));
+}
+
+static int run_keygen(const struct call *call)
+{
+    const char *given = call->words[0];
+    char path[PATH_MAX], text[KEY_TEXT_SIZE];
+    uint8_t public_key[KEY_SIZE];
+    struct error why;
+
+    if (!make_directory_for(given, &why) || !choose_identity(path, given, &why) ||
+        !identity_create(path, public_key, &why))
+        return cli_failure(EXIT_FAILURE, &why);
+    key_format(public_key, text);
+    printf("Your identity is in %s. Keep it secret, and on this device only.\n"
+           "Its public key: %s\n"
+           "On the server, run as root, with a NAME for this device and the HOST that it\n"
+           "reaches the server by:\n"
+           "    portsmith-profile add NAME --public-key %s --open tcp/22 --host HOST\n",
+           path, text, text);
+    return EXIT_SUCCESS;
+}
+
+static int run_pubkey(const struct call *call)
+{
+    const char *given = call->words[0];
+    char path[PATH_MAX], text[KEY_TEXT_SIZE];
+    struct identity *identity;
+    struct error why;
+
+    if (!choose_identity(path, given, &why))
+        return cli_failure(EXIT_FAILURE, &why);
+    identity = identity_read(path, &why);
+    if (!identity)
+        return cli_failure(EX_CONFIG, &why);
+    puts(key_format(identity->public_key, text));
+    identity_free(identity);
+    return EXIT_SUCCESS;
+}
+
+/* ---- bundles ------------------------------------------------------------- */
+
+/* "github.com" for a Host elsewhere: ssh_config's %h may lead there by it. */
+static bool has_name_of_another(const struct bundle *bundle)
+{
+    return strchr(bundle->name, '.') && strcasecmp(bundle->name, bundle->server.host) != 0;
+}
+
+static bool is_for_another_host(const char *name, const char *host)
+{
+    struct error unread;
+    struct server *server = server_new(&unread);
+    bool is_read = server && known_read(server, name, &unread);
+    bool is_another = is_read && strcasecmp(server->host, host) != 0;
+
+    server_free(server);
+    return is_another;
+}
+
+/* The name of a file that --connect has found by the bundle's Host so far, and would no
+ * longer: it prefers the file whose Host that is. False if there is none. */
+static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bundle *bundle)
+{
+    const char *host = bundle->server.host;
+    struct error unread;
+    struct known known;
+    bool found = false;
+
+    if (!known_find(&known, &unread))
+        return false;
+    for (size_t i = 0; i < known.count && !found; i++) {
+        found = strcasecmp(known.names[i], host) == 0 && is_for_another_host(known.names[i], host);
+        if (found)
+            strcpy(name, known.names[i]);
+    }
+    known_free(&known);
+    return found;
+}
+
+/* On the terminal, as standard input may be the bundle. `reason` is what is asked about, and
+ * `change` what else can be done. */
+static bool agrees(const char *path, const char *reason, const char *question, const char *change)
+{
+    FILE *terminal = fopen("/dev/tty", "r+e");
+    char answer[8] = "";
+
+    if (!terminal) {
+        warnx("%s: %s: run import on a terminal to be asked, or change %s", path, reason, change);
+        return false;
+    }
+    fprintf(terminal, "%s: %s.\n%s? [y/N] ", path, reason, question);
+    fflush(terminal);
+    if (!fgets(answer, sizeof answer, terminal))
+        answer[0] = '\0';
+    fclose(terminal);
+    if (answer[0] == 'y' || answer[0] == 'Y')
+        return true;
+    warnx("%s: nothing was made; change %s", path, change);
+    return false;
+}
+
+static bool agrees_to_name(const struct bundle *bundle, const char *path)
+{
+    char reason[2 * SERVER_HOST_SIZE + 100], question[SERVER_NAME_SIZE + 10];
+
+    if (!has_name_of_another(bundle))
+        return true;
+    snprintf(reason, sizeof reason,
+             "its Host is %s, but its Name, %s, looks like that of another host",
+             bundle->server.host, bundle->name);
+    snprintf(question, sizeof question, "Call it %s", bundle->name);
+    return agrees(path, reason, question, "Name in the bundle");
+}
+
+static bool agrees_to_host(const struct bundle *bundle, const char *path)
+{
+    char reason[2 * SERVER_HOST_SIZE + 100], change[SERVER_NAME_SIZE + 20];
+    char displaced[SERVER_NAME_SIZE];
+
+    if (!find_displaced(displaced, bundle))
+        return true;
+    snprintf(reason, sizeof reason,
+             "its Host is %s, by which --connect would take it in place of your file %s.conf",
+             bundle->server.host, displaced);
+    snprintf(change, sizeof change, "Host in %s.conf", displaced);
+    return agrees(path, reason, "Import it", change);
+}
+
+static int unpack(const struct bundle *bundle, const char *path)
+{
+    const char *file = strcmp(path, FILE_STANDARD_INPUT) == 0 ? "the bundle" : path;
+    char directory[PATH_MAX], key[PATH_MAX], conf[PATH_MAX];
+    struct error why;
+
+    if (subcommand_exists(bundle->name)) {
+        warnx("%s: a server cannot be named '%s', which is a subcommand; give the bundle another "
+              "Name", path, bundle->name);
+        return EX_CONFIG;
+    }
+    if (!agrees_to_name(bundle, path) || !agrees_to_host(bundle, path))
+        return EX_CONFIG;
+    if (!path_config_directory(directory, &why) ||
+        !bundle_unpack(bundle, directory, key, conf, &why))
+        return cli_failure(EXIT_FAILURE, &why);
+    if (bundle->has_secret)
+        printf("Made %s and %s.\n"
+               "Now delete %s, here and where it came from: it holds your secret key.\n",
+               conf, key, file);
+    else
+        printf("Made %s. There is no secret key in %s: knocks take your own,\n"
+               "see 'portsmith-knock pubkey', which the server's admin has to add.\n", conf, file);
+    printf("To knock: portsmith-knock %s\n", bundle->name);
+    return EXIT_SUCCESS;
+}
+
+static int run_import(const struct call *call)
+{
+    bool standard = strcmp(call->words[0], "-") == 0;
+    const char *path = standard ? FILE_STANDARD_INPUT : call->words[0];
+    struct error why;
+    struct bundle *bundle = standard ? bundle_take(dup(STDIN_FILENO), path, &why)
+                                     : bundle_read(path, &why);
+    int status;
+
+    if (!bundle)
+        return cli_failure(EX_CONFIG, &why);
+    status = unpack(bundle, path);
+    bundle_free(bundle);
+    return status;
+}
+
+static int write_bundle(const struct bundle *bundle, const char *path)
+{
+    bool standard = !path || strcmp(path, "-") == 0;
+    char text[BUNDLE_TEXT_SIZE];
+    size_t size = bundle_format(bundle, text);
+    struct error why;
+    bool written;
+
+    written = standard ? file_write_all(STDOUT_FILENO, text, size) ||
+                             error_set(&why, "standard output: %s", strerror(errno))
+                       : file_create(path, 0600, text, size, &why);
+    sodium_memzero(text, sizeof text);
+    if (!written)
+        return cli_failure(EXIT_FAILURE, &why);
+    if (!standard)
+        printf("Made %s. %s\nOn the other device: portsmith-knock import FILE\n", path,
+               bundle->has_secret
+                   ? "It holds your secret key: use it on one device only, for two\n"
+                     "devices with one key can shut each other out; and delete it when it is read."
+                   : "It holds no secret: the other device needs a key of its own.");
+    return EXIT_SUCCESS;
+}
+
+static int export(const struct server *server, const struct call *call)
+{
+    struct error why;
+    struct identity *identity = call->option ? identity_read(server->identity, &why) : NULL;
+    struct bundle *bundle;
+    int status;
+
+    if (call->option && !identity)
+        return cli_failure(EX_CONFIG, &why);
+    bundle = bundle_of_server(call->words[0], server, identity, &why);
+    status = bundle ? write_bundle(bundle, call->words[1]) : cli_failure(EXIT_FAILURE, &why);
+    bundle_free(bundle);
+    identity_free(identity);
+    return status;
+}
+
+static int run_export(const struct call *call)
+{
+    struct server *server;
+    struct error why;
+    int status;
+
+    if (call->option && !call->words[1] && !isatty(STDOUT_FILENO))
+        return cli_usage_error("export: standard output is not a terminal; name the FILE that the "
+                               "secret key goes to, or '-' to send it there all the same");
+    if (!known_check_name(call->words[0], &why))
+        return cli_usage_error("%s", why.text);
+    if (subcommand_exists(call->words[0]))
+        return cli_usage_error("export: '%s' is a subcommand, so no device can import a server of "
+                               "that name; rename its file", call->words[0]);
+    server = server_new(&why);
+    if (!server)
+        return cli_failure(EXIT_FAILURE, &why);
+    status = known_read(server, call->words[0], &why) ? export(server, call)
+                                                      : cli_failure(EX_CONFIG, &why);
+    server_free(server);
+    return status;
+}
+
+/* ---- listings ------------------------------------------------------------ */
+
+static int run_list(const struct call *call)
+{
+    return listing_all(call->option);
+}
+
+static int run_show(const struct call *call)
+{
+    struct error why;
+
+    if (!known_check_name(call->words[0], &why))
+        return cli_usage_error("%s", why.text);
+    return listing_one(call->words[0], call->option);
+}
+
+/* ---- the command line ---------------------------------------------------- */
+
+static const struct option no_option[] = {{0}};
+static const struct option json_option[] = {{"json", no_argument, NULL, 'j'}, {0}};
+static const struct option secret_option[] = {{"with-secret-key", no_argument, NULL, 's'}, {0}};
+
+static const struct subcommand {
+    const char *name;
+    int (*run)(const struct call *call);
+    const struct option *options; /* at most one */
+    int least, most;              /* words */
+    const char *takes;
+} subcommands[] = {
+    {"export", run_export, secret_option, 1, 2, "one SERVER and at most one FILE"},
+    {"import", run_import, no_option, 1, 1, "one FILE"},
+    {"keygen", run_keygen, no_option, 0, 1, "at most one FILE"},
+    {"list", run_list, json_option, 0, 0, "no arguments"},
+    {"pubkey", run_pubkey, no_option, 0, 1, "at most one FILE"},
+    {"show", run_show, json_option, 1, 1, "one SERVER"},
+};
+
+static const struct subcommand *find_subcommand(const char *word)
+{
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        if (strcmp(subcommands[i].name, word) == 0)
+            return &subcommands[i];
+    return NULL;
+}
+
+bool subcommand_exists(const char *word)
+{
+    return find_subcommand(word);
+}
+
+const char *subcommand_near(const char *word)
+{
+    struct nearest nearest = nearest_to(word);
+
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        nearest_try(&nearest, subcommands[i].name);
+    return nearest.found;
+}
+
+int subcommand_run(int argc, char **argv)
+{
+    const struct subcommand *subcommand = find_subcommand(argv[1]);
+    struct call call = {.option = false};
+    int option;
+
+    argv[1] = argv[0]; /* whose name getopt_long puts before what it says */
+    argc--;
+    argv++;
+    while ((option = getopt_long(argc, argv, "", subcommand->options, NULL)) != -1) {
+        if (option == '?')
+            return cli_hint();
+        call.option = true;
+    }
+    if (argc - optind < subcommand->least || argc - optind > subcommand->most)
+        return cli_usage_error("%s takes %s", subcommand->name, subcommand->takes);
+    for (int i = optind; i < argc; i++)
+        call.words[i - optind] = argv[i];
+    return subcommand->run(&call);
+}

@@ -1,0 +1,117 @@
+/* The server's whole configuration: portsmith.conf, the server's key and every
+ * profile. Read once, checked whole, never edited: a reload reads a new one. */
+#ifndef PORTSMITH_CONFIG_H
+#define PORTSMITH_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+#include "common/pool.h"
+#include "common/text/transport.h"
+#include "daemon/config/profile.h"
+
+#define CONFIG_FILE "/etc/portsmith.conf" /* unless -c names another */
+
+enum {
+    CONFIG_INTERFACES = 16,
+    CONFIG_INTERFACE_NAME_SIZE = 16, /* IFNAMSIZ */
+    CONFIG_PATH_SIZE = 192,
+    CONFIG_USER_SIZE = 33,
+    CONFIG_FINGERPRINT_SIZE = 16,
+    CONFIG_KNOCK_PORTS = 32, /* distinct ports, all profiles together: they
+                                all go into one BPF program */
+    CONFIG_PROFILE_PATH_SIZE = CONFIG_PATH_SIZE + POLICY_NAME_SIZE + 5, /* "/NAME.conf" */
+    CONFIG_INIT_SIZE = PATH_MAX + sizeof "portsmith-profile -c  init",
+};
+
+struct config {
+    char interfaces[CONFIG_INTERFACES][CONFIG_INTERFACE_NAME_SIZE]; /* or "any" alone */
+    uint8_t interface_count;
+    uint16_t port; /* knock port, host order */
+    unsigned transports; /* that knocks may come by: bits 1 << enum transport */
+    enum backend backend;
+    enum backend backend_in_use; /* with BACKEND_AUTO: that too until a helper has chosen */
+    enum grant_store grant_store;
+    struct service close[CLOSE_SERVICES]; /* ascending */
+    uint8_t close_count;
+    bool close_with_reset;
+    bool forward; /* grants count for what passes through this host, too */
+    bool skew_checked;
+    uint32_t max_skew;   /* seconds */
+    uint32_t window;     /* seconds; the default of profiles */
+    uint32_t max_window; /* seconds; the default of profiles */
+    uint32_t max_grants; /* in all */
+    char user[CONFIG_USER_SIZE]; /* whom the sniffer becomes */
+    uid_t uid;
+    gid_t gid;
+    char control_group[CONFIG_USER_SIZE]; /* who may use the control socket besides root;
+                                             empty: nobody */
+    gid_t control_gid; /* of that group, if there is one */
+    char profile_directory[CONFIG_PATH_SIZE];
+    char state_directory[CONFIG_PATH_SIZE];
+    char run_directory[CONFIG_PATH_SIZE];
+    char metrics_file[CONFIG_PATH_SIZE]; /* empty: none is written */
+    uint8_t server_public[KEY_SIZE];
+    struct profile *profiles; /* locked memory; sorted by name; complete: the
+                                 defaults are filled in */
+    size_t profile_count;
+    struct pool lists; /* of the profiles */
+    uint16_t ports[CONFIG_KNOCK_PORTS]; /* every knock port in use, ascending */
+    uint8_t port_count;
+    uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of all of the above, keys too: BLAKE2b */
+};
+
+/* Reads everything that `path` leads to; sodium_init comes first. NULL with "file:line: what was
+ * expected" in *why if any of it is wrong. The server's secret key and the
+ * pre-shared keys are wiped before it returns; envelope keys stay, in locked
+ * memory. The caller frees with config_free. */
+struct config *config_load(const char *path, struct error *why);
+
+/* The same while another is in use, whose User must be named in it, too: it is not
+ * looked up again. Nor is a back end chosen again if Backend is as before. */
+struct config *config_load_again(const char *path, const struct config *in_use, struct error *why);
+
+/* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. The
+ * caller owns *c, which holds defaults where it fails. */
+bool config_read_main(struct config *c, const char *path, struct error *why);
+
+/* The command that makes what this configuration file lacks, or the file itself. */
+const char *config_init_command(const char *path, char command[static CONFIG_INIT_SIZE]);
+
+/* Sets one key of portsmith.conf, as a line of the file would. `key` must be a
+ * known one. */
+bool config_set(struct config *c, const char *key, const char *value, struct error *why);
+
+/* The path of a profile's file, and of the server's secret key. */
+const char *config_profile_path(const struct config *c, const char *name,
+                                char path[static CONFIG_PROFILE_PATH_SIZE]);
+const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
+
+/* Whether Close names a service of TCP. */
+bool config_shuts_tcp(const struct config *c);
+
+/* The profile of that name, or NULL. */
+const struct profile *config_find_profile(const struct config *c, const char *name);
+
+/* Locks the profiles in memory again: a fork does not hand locks down. */
+void config_lock(struct config *c);
+
+/* Takes the profiles out of *c whose files are gone; how many there were. */
+size_t config_forget_removed_profiles(struct config *c);
+
+/* Wipes and frees; NULL is allowed. */
+void config_free(struct config *c);
+
+/* The effective configuration, defaults included, as a configuration file
+ * would say it; then each profile. No secret is printed. */
+void config_print(const struct config *c, FILE *out);
+
+/* One profile of it, with its path and key id in a comment. */
+void config_print_profile(const struct config *c, const struct profile *p, FILE *out);
+
+#endif

@@ -1,0 +1,786 @@
+#include "daemon/doctor/doctorfirewall.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/kernel.h"
+#include "daemon/host/links.h"
+#include "daemon/host/listeners.h"
+#include "daemon/host/neighbours.h"
+#include "daemon/host/nftables.h"
+#include "daemon/host/tool.h"
+#include "daemon/host/tracking.h"
+#include "daemon/host/walk.h"
+#include "daemon/portsmith-firewall/closing.h"
+#include "daemon/portsmith-firewall/keeper.h"
+#include "privsep/xtables/probe.h"
+
+enum {
+    SERVICES_MAX = 2 * CLOSE_SERVICES, /* that are looked at */
+    PATH_SIZE = 64,
+    RULE_SIZE = 300, /* as much of one as is shown */
+};
+
+struct examined {
+    struct service service;
+    bool is_shut; /* by Close */
+};
+
+struct examination {
+    struct findings *found;
+    const struct config *config;
+    enum backend backend; /* to examine; BACKEND_AUTO: the one that `iptables` is */
+    bool runs;
+    struct xtables xtables;
+    struct walk_rules rules[FAMILIES];
+    bool is_read[FAMILIES];
+    json_t *ruleset; /* of nftables; NULL where it cannot be read */
+    struct tracking tracking;
+    struct examined services[SERVICES_MAX];
+    size_t service_count;
+    struct link links[LINKS_MAX]; /* that strangers come by */
+    size_t link_count;
+};
+
+/* What one look is about. */
+struct look {
+    struct examination *e;
+    int family;
+    const struct examined *examined;
+    struct packet packet;
+    char service[SERVICE_TEXT_SIZE];
+};
+
+static const char *family_name(int family)
+{
+    return family == IPV6 ? "IPv6" : "IPv4";
+}
+
+static const char *backend_name(enum backend backend)
+{
+    return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
+}
+
+/* The program that an admin would type, for the back end and family. */
+static const char *program_name(const struct look *look)
+{
+    static const char *const names[][FAMILIES] = {{"iptables-nft", "ip6tables-nft"},
+                                                  {"iptables-legacy", "ip6tables-legacy"}};
+
+    return names[look->e->xtables.backend == BACKEND_LEGACY][look->family];
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+/* Its sister that prints the rules. */
+static bool find_save(char path[static PATH_SIZE], const char *restore)
+{
+    size_t stem = restore ? strlen(restore) - strlen("restore") : PATH_SIZE;
+
+    if (stem + sizeof "save" > PATH_SIZE)
+        return false;
+    snprintf(path, PATH_SIZE, "%.*ssave", (int)stem, restore);
+    return true;
+}
+
+static const char *first_line(char *said)
+{
+    said[strcspn(said, "\n")] = '\0';
+    return said;
+}
+
+static bool read_rules(struct walk_rules *rules, const char *restore, struct error *why)
+{
+    static const char *const none[] = {NULL};
+    char path[PATH_SIZE];
+    struct tool tool;
+
+    memset(rules, 0, sizeof *rules);
+    if (!find_save(path, restore))
+        return error_set(why, "iptables-save is missing");
+    if (!tool_run(&tool, path, none, "", why))
+        return false;
+    if (tool.status != 0) {
+        error_set(why, "%s: %.300s", path, first_line(tool.said));
+        free(tool.said);
+        return false;
+    }
+    return walk_read(rules, tool.said) || error_set(why, "no memory for the rules");
+}
+
+/* ---- what there is to examine ------------------------------------------- */
+
+static void add_service(struct examination *e, struct service service, bool is_shut)
+{
+    for (size_t i = 0; i < e->service_count; i++)
+        if (service_compare(&e->services[i].service, &service) == 0)
+            return;
+    if (e->service_count < SERVICES_MAX)
+        e->services[e->service_count++] = (struct examined){service, is_shut};
+}
+
+static void find_services(struct examination *e)
+{
+    const struct config *c = e->config;
+
+    for (unsigned i = 0; i < c->close_count; i++)
+        add_service(e, c->close[i], true);
+    for (size_t i = 0; i < c->profile_count; i++)
+        for (unsigned j = 0; j < c->profiles[i].service_count; j++)
+            if (!profile_sends_on(&c->profiles[i], &c->profiles[i].services[j]))
+                add_service(e, c->profiles[i].services[j], false);
+}
+
+/* ---- iptables itself ---------------------------------------------------- */
+
+/* Without the set, which only the helper may make: its rules cannot be tried. Where the
+ * helper is to choose, it does without deadlines of rules if it has to. */
+static unsigned wishes_of(const struct config *c)
+{
+    unsigned wishes = 0;
+
+    for (size_t i = 0; i < c->profile_count; i++) {
+        wishes |= c->profiles[i].connections ? PROBE_LIMITS : 0;
+        wishes |= c->profiles[i].destination_count ? PROBE_SENDS_ON : 0;
+    }
+    if (wishes || c->forward || c->grant_store == GRANT_STORE_RULES)
+        wishes |= PROBE_DEADLINES;
+    return wishes;
+}
+
+static bool run_test(struct tool *tool, const struct examination *e, int family, struct error *why)
+{
+    static const char *const arguments[] = {"--test", "--noflush", "-w", "5", NULL};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    bool done;
+
+    error_set(why, "no memory");
+    if (!out)
+        return false;
+    helper_probe_write(out, family, wishes_of(e->config));
+    done = fclose(out) == 0 && tool_run(tool, e->xtables.paths[family], arguments, text, why);
+    free(text);
+    return done;
+}
+
+static void test_features(struct examination *e, int family)
+{
+    struct tool tool;
+    struct error why;
+
+    if (!run_test(&tool, e, family, &why)) {
+        findings_add(e->found, FINDING_PROBLEM, "see that iptables can be run", "%s", why.text);
+        return;
+    }
+    if (tool.status != 0)
+        findings_add(e->found, FINDING_PROBLEM,
+                     "portsmithd needs it and does not start without: load the kernel's module of "
+                     "what is named there, such as xt_time for the match time or ip_tables for a "
+                     "table, or install the rest of iptables",
+                     "%s cannot do what Portsmith needs (%s): %.300s",
+                     backend_name(e->xtables.backend), family_name(family),
+                     first_line(tool.said));
+    free(tool.said);
+}
+
+/* False when nothing more can be looked at. */
+static bool examine_iptables(struct examination *e)
+{
+    struct error why;
+
+    findings_begin(e->found, "iptables");
+    if (!helper_probe_choose(&e->xtables, e->backend, &why)) {
+        findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
+                     why.text);
+        return false;
+    }
+    for (int family = IPV4; family < FAMILIES; family++) {
+        if (!e->xtables.in_use[family])
+            continue;
+        test_features(e, family);
+        e->is_read[family] = read_rules(&e->rules[family], e->xtables.paths[family], &why);
+        if (!e->is_read[family])
+            findings_add(e->found, FINDING_PROBLEM, "see that iptables-save can be run",
+                         "the rules cannot be read: %s", why.text);
+    }
+    return true;
+}
+
+static void tell_mixed(struct examination *e, int family, const struct walk_rules *others)
+{
+    enum backend own = e->xtables.backend;
+    enum backend other = own == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT;
+
+    if (walk_has_chain(others, "mangle", "portsmith"))
+        findings_add(e->found, FINDING_PROBLEM,
+                     "run portsmithctl release, which removes them from both, and start portsmithd",
+                     "Portsmith's rules of an earlier start are left in %s (%s), while it now uses "
+                     "%s", backend_name(other), family_name(family), backend_name(own));
+    else
+        findings_add(e->found, FINDING_PROBLEM,
+                     "keep all rules in one of them, and set Backend to it; iptables-legacy-save "
+                     "and iptables-nft-save show what is where",
+                     "%s has rules, while Portsmith uses %s (%s): a packet must pass both, so what "
+                     "one of them drops no grant in the other opens", backend_name(other),
+                     backend_name(own), family_name(family));
+}
+
+static void examine_backends(struct examination *e)
+{
+    enum backend other = e->xtables.backend == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT;
+    struct walk_rules rules;
+    struct error unused;
+
+    findings_begin(e->found, "backends");
+    for (int family = IPV4; family < FAMILIES; family++) {
+        const char *path = helper_probe_program(other, family);
+
+        if (!path || (other == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)) ||
+            !read_rules(&rules, path, &unused))
+            continue;
+        if (walk_has_rules(&rules))
+            tell_mixed(e, family, &rules);
+        walk_free(&rules);
+    }
+}
+
+static void take_note(void *data, const char *what, const char *advice)
+{
+    findings_add(data, FINDING_NOTE, advice, "%s", what);
+}
+
+/* What is not tracked is read for the checks that follow, too. */
+static void examine_tracking(struct examination *e)
+{
+    struct error why;
+
+    findings_begin(e->found, "tracking");
+    if (!tracking_check(e->config, take_note, e->found, &why))
+        findings_add(e->found, FINDING_PROBLEM, "mend that: portsmithd does not start as it is",
+                     "%s", why.text);
+    tracking_read(&e->tracking);
+}
+
+static void take_uncertain_neighbour(void *data, const char *what, const char *advice)
+{
+    findings_add(data, FINDING_NOTE, advice, "%s, unless a rule of it accepts", what);
+}
+
+/* ---- portsmith-firewall ------------------------------------------------- */
+
+static bool has_closing_rule(const struct walk_rules *rules, const char *chain)
+{
+    return walk_has_rule(rules, "filter", "INPUT", "-j portsmith-firewall") &&
+           walk_has_rule(rules, "filter", chain, "-j DROP");
+}
+
+static bool is_in_force(const struct walk_rules *rules, const struct plan *plan)
+{
+    return (!plan->is_confirmed || has_closing_rule(rules, "portsmith-firewall")) &&
+           (!plan->on_trial || has_closing_rule(rules, "portsmith-trial"));
+}
+
+/* Rules that no file tells of, as where StateDirectory was changed since. */
+static void find_unknown_rules(struct examination *e)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (e->is_read[family] && has_closing_rule(&e->rules[family], "portsmith-firewall"))
+            findings_add(e->found, FINDING_PROBLEM,
+                         "run portsmith-firewall restore; then try and confirm again",
+                         "portsmith-firewall closes ports (%s), but what it was told is not in %s",
+                         family_name(family), e->config->state_directory);
+}
+
+/* Whether any family has them. */
+static bool find_missing_rules(struct examination *e, const struct plan *plan)
+{
+    bool any = false;
+
+    for (int family = IPV4; family < FAMILIES; family++) {
+        if (!e->is_read[family])
+            continue;
+        if (is_in_force(&e->rules[family], plan))
+            any = true;
+        else
+            findings_add(e->found, FINDING_PROBLEM, "run portsmith-firewall enforce",
+                         "what portsmith-firewall closes is not closed (%s): another program "
+                         "removed its rules, or the boot did not put them in force",
+                         family_name(family));
+    }
+    return any;
+}
+
+static void tell_closing(struct examination *e, const struct plan *plan)
+{
+    char open[CLOSING_TEXT_SIZE], all_but[CLOSING_TEXT_SIZE + 10] = "everything";
+    char shut[CLOSING_TEXT_SIZE], kind[64] = "confirmed";
+    struct ruleset services;
+
+    if (plan->on_trial)
+        snprintf(kind, sizeof kind, "on trial for %lld s",
+                 (long long)(plan->until - clock_wall_ns() / NSEC_PER_SEC));
+    closing_find_open(plan, &services);
+    if (services.count > 0)
+        snprintf(all_but, sizeof all_but, "all but %s", closing_format(&services, open));
+    closing_find_shut(plan, e->config, &services);
+    if (services.count > 0 && !e->runs)
+        findings_add(e->found, FINDING_PROBLEM,
+                     "start portsmithd, or run portsmith-firewall restore",
+                     "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does not "
+                     "run to open it", closing_format(&services, shut), all_but, kind);
+    else
+        findings_add(e->found, FINDING_NOTE,
+                     plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"
+                                    : "portsmith-firewall restore ends that",
+                     "portsmith-firewall closes %s (%s), but for what knocks open", all_but, kind);
+}
+
+static void examine_keeper(struct examination *e)
+{
+    if (keeper_find() == 0)
+        findings_add(e->found, FINDING_NOTE, "portsmith-firewall enforce starts the one that does",
+                     "what portsmith-firewall closes stays open once another program removes its "
+                     "rules, as no process is there to put them back");
+}
+
+static void examine_closing(struct examination *e)
+{
+    struct plan plan;
+    struct error why;
+
+    findings_begin(e->found, "firewall");
+    if (!closing_read(&plan, e->config, &why)) {
+        findings_add(e->found, FINDING_PROBLEM,
+                     "run portsmith-firewall restore; then try and confirm again",
+                     "what portsmith-firewall was told cannot be read: %s", why.text);
+        return;
+    }
+    if (!plan.is_confirmed)
+        find_unknown_rules(e);
+    if ((plan.is_confirmed || plan.on_trial) && find_missing_rules(e, &plan))
+        tell_closing(e, &plan);
+    if (plan.is_confirmed)
+        examine_keeper(e);
+}
+
+/* ---- services ----------------------------------------------------------- */
+
+/* Calls `check` for each service and family, and each interface until it finds something. */
+static void each_service(struct examination *e, const char *name,
+                         bool (*check)(const struct look *look))
+{
+    struct look look = {.e = e};
+    char unused[TRACKING_RULE_SIZE];
+
+    findings_begin(e->found, name);
+    for (look.family = IPV4; look.family < FAMILIES; look.family++)
+        for (size_t i = 0; e->is_read[look.family] && i < e->service_count; i++) {
+            look.examined = &e->services[i];
+            service_format(&look.examined->service, look.service);
+            look.packet = (struct packet){.service = look.examined->service};
+            for (size_t j = 0; j < e->link_count; j++) {
+                look.packet.interface = e->links[j].name;
+                look.packet.is_untracked =
+                    tracking_of(&e->tracking, &look.examined->service, look.packet.interface,
+                                look.family == IPV6, unused) == UNTRACKED;
+                if (check(&look))
+                    break;
+            }
+        }
+}
+
+static struct walk_end through(const struct look *look, const char *table, const char *chain,
+                               const struct packet *packet)
+{
+    return walk_through(&look->e->rules[look->family], table, chain, packet);
+}
+
+/* What decides, in words. */
+static const char *format_line(const struct walk_end *end, char text[static RULE_SIZE])
+{
+    if (end->by_policy)
+        snprintf(text, RULE_SIZE, "the policy of %s in the table %s", end->line.chain,
+                 end->line.table);
+    else
+        snprintf(text, RULE_SIZE, "the rule '-t %s -A %s %.220s'", end->line.table,
+                 end->line.chain, end->line.rest);
+    return text;
+}
+
+/* The packet as it is behind a DNAT by others, such as docker's. */
+struct sent_on {
+    struct packet packet;
+    struct address to;
+};
+
+static bool is_sent_on(const struct look *look, struct sent_on *on)
+{
+    uint16_t port;
+
+    on->packet = look->packet;
+    if (!walk_finds_dnat(&look->e->rules[look->family], &look->packet, &on->to, &port))
+        return false;
+    if (port == 0)
+        return true;
+    on->packet.to = &on->to;
+    on->packet.service.port = port;
+    return true;
+}
+
+static bool is_sent_on_somewhere(struct examination *e, const struct examined *examined)
+{
+    struct look look = {.e = e, .examined = examined, .packet.service = examined->service};
+    struct sent_on unused;
+
+    for (look.family = IPV4; look.family < FAMILIES; look.family++)
+        for (size_t i = 0; e->is_read[look.family] && i < e->link_count; i++) {
+            look.packet.interface = e->links[i].name;
+            if (is_sent_on(&look, &unused))
+                return true;
+        }
+    return false;
+}
+
+static void examine_listeners(struct examination *e, const struct service *service)
+{
+    char text[SERVICE_TEXT_SIZE];
+
+    service_format(service, text);
+    switch (listeners_find(service)) {
+    case LISTENERS_NONE:
+        findings_add(e->found, FINDING_NOTE, "start the service, or see on which port it listens",
+                     "nothing listens on %s: the door opens to nobody", text);
+        break;
+    case LISTENERS_LOCAL:
+        findings_add(e->found, FINDING_NOTE, "have it listen on an address that clients can reach",
+                     "what listens on %s does so on loopback alone", text);
+        break;
+    default:
+        break;
+    }
+}
+
+static void examine_services(struct examination *e)
+{
+    findings_begin(e->found, "services");
+    for (size_t i = 0; i < e->service_count; i++)
+        if (!is_sent_on_somewhere(e, &e->services[i]))
+            examine_listeners(e, &e->services[i].service);
+}
+
+static bool tell_open(const struct look *look, const struct walk_end *past,
+                      const struct walk_end *accepted)
+{
+    struct findings *f = look->e->found;
+    char line[RULE_SIZE], advice[FINDING_SIZE];
+
+    if (!look->examined->is_shut)
+        snprintf(advice, sizeof advice, "add Close = %s to portsmith.conf, then portsmithctl reload",
+                 look->service);
+    else if (!past->by_policy)
+        snprintf(advice, sizeof advice, "delete %s, or move it behind the jump to portsmith",
+                 format_line(past, line));
+    else if (look->e->runs)
+        snprintf(advice, sizeof advice, "portsmithd puts a jump that is missing back within "
+                                        "seconds; if this stays, its log says why");
+    else
+        snprintf(advice, sizeof advice, "start portsmithd, which shuts it; with --trial 15m as long "
+                                        "as you have not got in by a knock");
+    findings_add(f, FINDING_PROBLEM, advice, "%s is open without a knock (%s, %s%s): %s accepts it",
+                 look->service, family_name(look->family), look->packet.interface,
+                 look->packet.is_elsewhere ? ", at addresses of a VRF or of policy routing" : "",
+                 format_line(accepted, line));
+    return true;
+}
+
+static bool find_open_there(const struct look *look)
+{
+    struct walk_end raw = through(look, "raw", "PREROUTING", &look->packet);
+    struct walk_end past = through(look, "mangle", "PREROUTING", &look->packet);
+    struct walk_end input, accepted;
+    struct sent_on on;
+
+    if (!raw.accepts || !past.accepts)
+        return false;
+    if (is_sent_on(look, &on)) {
+        accepted = through(look, "filter", "FORWARD", &on.packet);
+        return !accepted.drops && tell_open(look, &past, &accepted);
+    }
+    input = through(look, "mangle", "INPUT", &look->packet);
+    accepted = through(look, "filter", "INPUT", &look->packet);
+    return input.accepts && accepted.accepts &&
+           tell_open(look, past.by_policy ? &input : &past, &accepted);
+}
+
+/* What DNAT sends on from an address that table `local` does not have only passes through. */
+static bool find_open(const struct look *look)
+{
+    struct look elsewhere = *look;
+    struct sent_on unused;
+
+    elsewhere.packet.is_elsewhere = true;
+    return find_open_there(look) || (look->examined->is_shut && !is_sent_on(look, &unused) &&
+                                     find_open_there(&elsewhere));
+}
+
+static bool tell_blocked(const struct look *look, const struct walk_end *end)
+{
+    bool is_filter = strcmp(end->line.table, "filter") == 0;
+    char line[RULE_SIZE], advice[FINDING_SIZE];
+
+    if (is_filter && end->by_policy)
+        snprintf(advice, sizeof advice, "portsmithd puts a jump that is missing back within "
+                                        "seconds; if this stays, its log says why");
+    else if (is_filter)
+        snprintf(advice, sizeof advice, "run %s -D INPUT -j portsmith: portsmithd puts the jump "
+                                        "back, at the top", program_name(look));
+    else
+        snprintf(advice, sizeof advice, "delete that rule, or have it match less");
+    findings_add(look->e->found, FINDING_PROBLEM, advice,
+                 "a knock for %s opens nothing (%s, %s): %s drops it before the grants are asked",
+                 look->service, family_name(look->family), look->packet.interface,
+                 format_line(end, line));
+    return true;
+}
+
+static bool find_blocked(const struct look *look)
+{
+    struct packet granted = look->packet;
+    struct walk_end end;
+    struct sent_on on;
+
+    if (!look->e->runs)
+        return false;
+    granted.is_granted = true;
+    end = through(look, "raw", "PREROUTING", &granted);
+    if (!end.drops)
+        end = through(look, "mangle", "PREROUTING", &granted);
+    if (!end.drops && !is_sent_on(look, &on))
+        end = through(look, "filter", "INPUT", &granted);
+    return end.drops && tell_blocked(look, &end);
+}
+
+/* SYNs without a grant are still dropped, whatever Close names. */
+static void advise_to_accept(const struct look *look, const char *chain, char *advice, size_t size)
+{
+    bool is_in = strcmp(chain, "OUTPUT") != 0;
+    char match[100] = "-m conntrack --ctstate RELATED,ESTABLISHED";
+
+    if (look->packet.is_untracked)
+        snprintf(match, sizeof match, "-p %s --%s %u%s -m conntrack --ctstate UNTRACKED",
+                 service_protocol(&look->packet.service), is_in ? "dport" : "sport",
+                 look->packet.service.port, is_in ? " ! --syn" : "");
+    snprintf(advice, size, "accept them first: %s -I %s %s -j ACCEPT", program_name(look), chain,
+             match);
+}
+
+static bool tell_not_established(const struct look *look, const struct walk_end *end,
+                                 const char *chain)
+{
+    char line[RULE_SIZE], advice[FINDING_SIZE];
+
+    advise_to_accept(look, chain, advice, sizeof advice);
+    findings_add(look->e->found, FINDING_PROBLEM, advice,
+                 "connections to %s do not live (%s, %s): %s drops packets of established ones",
+                 look->service, family_name(look->family), look->packet.interface,
+                 format_line(end, line));
+    return true;
+}
+
+static bool find_not_established(const struct look *look)
+{
+    struct packet packet = look->packet;
+    struct walk_end end;
+    struct sent_on on;
+
+    packet.is_established = true;
+    packet.is_granted = packet.is_untracked && packet.service.protocol == IPPROTO_UDP;
+    if (is_sent_on(look, &on)) {
+        on.packet.is_established = true;
+        end = through(look, "filter", "FORWARD", &on.packet);
+        return end.drops && tell_not_established(look, &end, "FORWARD");
+    }
+    end = through(look, "filter", "INPUT", &packet);
+    if (end.drops)
+        return tell_not_established(look, &end, "INPUT");
+    packet.is_reply = true;
+    end = through(look, "filter", "OUTPUT", &packet);
+    return end.drops && tell_not_established(look, &end, "OUTPUT");
+}
+
+/* Each program's rules must accept what goes on to a container. Those of Docker's iptables
+ * stand behind Portsmith's; its own nftables tables, of 29 and later, do not, and drop what
+ * was not published. */
+static bool tell_docker(struct examination *e, const struct service *service,
+                        const struct address *to)
+{
+    const bool ipv4 = address_is_ipv4(to);
+    const struct look look = {.e = e, .family = ipv4 ? IPV4 : IPV6};
+    char bridge[CONFIG_INTERFACE_NAME_SIZE], address[ADDRESS_TEXT_SIZE], name[SERVICE_TEXT_SIZE];
+    char advice[FINDING_SIZE];
+
+    if (!neighbours_have_table(ipv4 ? "ip" : "ip6", "docker-bridges") ||
+        !links_find_docker(to, bridge))
+        return false;
+    service_format(service, name);
+    snprintf(advice, sizeof advice,
+             "if it is not published, start dockerd with "
+             "--bridge-accept-fwmark=0x4000000/0x4000000, and mark it: %s -t mangle -A FORWARD -m "
+             "conntrack --ctstate DNAT --ctorigdstport %u -j MARK --set-xmark 0x4000000/0x4000000",
+             program_name(&look), service->port);
+    findings_add(e->found, FINDING_NOTE, advice,
+                 "%s goes on to %s behind %s, and Docker's own nftables rules drop what Docker has "
+                 "not published", name, address_format(to, address), bridge);
+    return true;
+}
+
+static bool find_docker(const struct look *look)
+{
+    struct sent_on on;
+
+    return is_sent_on(look, &on) && on.packet.to &&
+           tell_docker(look->e, &look->packet.service, &on.to);
+}
+
+/* What goes on to a container never sees INPUT, where grants are without Forward. */
+static bool find_not_forwarded(const struct look *look)
+{
+    char line[RULE_SIZE], to[ADDRESS_TEXT_SIZE];
+    struct walk_end end;
+    struct sent_on on;
+
+    if (!is_sent_on(look, &on))
+        return false;
+    on.packet.is_granted = true;
+    end = through(look, "filter", "FORWARD", &on.packet);
+    if (!end.drops)
+        return false;
+    findings_add(look->e->found, FINDING_PROBLEM,
+                 look->e->config->forward
+                     ? "portsmithd puts the jump to portsmith-gateway at the top of FORWARD: move "
+                       "what stands before it"
+                     : "set Forward = yes in portsmith.conf, then portsmithctl reload",
+                 "a knock for %s opens nothing (%s, %s): it goes on to %s, by FORWARD and not "
+                 "INPUT, and %s drops it", look->service, family_name(look->family),
+                 look->packet.interface, on.packet.to ? address_format(&on.to, to) : "another host",
+                 format_line(&end, line));
+    return true;
+}
+
+static void examine_docker(struct examination *e)
+{
+    const struct config *c = e->config;
+
+    each_service(e, "docker", find_docker);
+    for (size_t i = 0; i < c->profile_count; i++)
+        for (unsigned j = 0; j < c->profiles[i].destination_count; j++)
+            tell_docker(e, &c->profiles[i].destinations[j].service,
+                        &c->profiles[i].destinations[j].address);
+}
+
+/* ---- sessions ----------------------------------------------------------- */
+
+/* The helper decided at its start whether rules tell sessions. */
+static void examine_sessions(struct examination *e)
+{
+    struct error why;
+    bool tells = true, finds = kernel_finds_sockets(&why);
+
+    findings_begin(e->found, "sessions");
+    if (!e->runs || !config_shuts_tcp(e->config))
+        return;
+    for (int family = IPV4; family < FAMILIES; family++)
+        tells = tells && (!e->is_read[family] ||
+                          walk_has_text(&e->rules[family], "mangle", "portsmith-input", "cgroup"));
+    if (tells && !finds)
+        findings_add(e->found, FINDING_PROBLEM, "set it back, or restart portsmithd, which then "
+                     "lets all of them go on",
+                     "sessions at shut ports can be cut, as their segments can no longer be told "
+                     "since portsmithd began: %s", why.text);
+    else if (!tells)
+        findings_add(e->found, FINDING_NOTE, "portsmith-trust(7) tells more; when it is mended, "
+                     "restart portsmithd",
+                     "whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
+                     "of a session cannot be told: %s",
+                     finds ? "iptables' cgroup or policy match did not work" : why.text);
+}
+
+/* ---- chains of nftables ------------------------------------------------- */
+
+static void take_chain(void *data, const char *family, const char *table, const char *chain)
+{
+    const struct look *look = data;
+    char way[NEIGHBOURS_WAY_SIZE], advice[FINDING_SIZE];
+
+    snprintf(advice, sizeof advice,
+             look->examined->is_shut
+                 ? "accept it there, which is safe, for Portsmith shuts it before: %s"
+                 : "name it in Close first, then accept it there: %s",
+             neighbours_way_in(way, family, table, chain, &look->examined->service));
+    findings_add(look->e->found, FINDING_PROBLEM, advice,
+                 "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops it",
+                 look->service, family_name(look->family), look->packet.interface, family, table,
+                 chain);
+}
+
+static bool find_dropped_by_nftables(const struct look *look)
+{
+    size_t before = look->e->found->count;
+    struct look copy = *look;
+    struct sent_on on;
+
+    if (!is_sent_on(look, &on))
+        nftables_find_drops(look->e->ruleset, look->family == IPV6, &look->packet, take_chain,
+                            &copy);
+    return look->e->found->count > before;
+}
+
+/* Without nft(8) only policies can be told. */
+static void examine_neighbours(struct examination *e)
+{
+    struct error unused;
+
+    e->ruleset = nftables_read(&unused);
+    if (e->ruleset) {
+        each_service(e, "neighbours", find_dropped_by_nftables);
+        neighbours_find_forwarding(e->config, findings_take_problem, e->found);
+    } else {
+        findings_begin(e->found, "neighbours");
+        neighbours_find(e->config, take_uncertain_neighbour, e->found);
+    }
+    json_decref(e->ruleset);
+}
+
+/* ---- the whole ---------------------------------------------------------- */
+
+void doctorfirewall_examine(struct findings *f, const struct config *config,
+                            enum backend backend, bool runs)
+{
+    static struct examination e;
+
+    e = (struct examination){
+        .found = f, .config = config, .backend = backend, .runs = runs};
+    find_services(&e);
+    e.link_count = links_of_strangers(e.links, config);
+    if (!examine_iptables(&e))
+        return;
+    examine_backends(&e);
+    examine_closing(&e);
+    examine_tracking(&e);
+    examine_neighbours(&e);
+    examine_services(&e);
+    each_service(&e, "ports", find_open);
+    examine_sessions(&e);
+    each_service(&e, "grants", find_blocked);
+    each_service(&e, "established", find_not_established);
+    each_service(&e, "forwarding", find_not_forwarded);
+    examine_docker(&e);
+    for (int family = IPV4; family < FAMILIES; family++)
+        walk_free(&e.rules[family]);
+    tracking_free(&e.tracking);
+}

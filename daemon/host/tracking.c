@@ -1,0 +1,294 @@
+#include "daemon/host/tracking.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/host/links.h"
+#include "daemon/host/nftables.h"
+#include "daemon/host/tool.h"
+
+enum { FAMILIES = 2 };
+
+/* iptables-legacy would make a table that it is asked about. */
+static const struct {
+    const char *program;
+    const char *names; /* of the tables that are there; NULL: asking makes none */
+} tables[TRACKING_TABLES] = {
+    {"iptables-nft-save", NULL},
+    {"ip6tables-nft-save", NULL},
+    {"iptables-legacy-save", "/proc/net/ip_tables_names"},
+    {"ip6tables-legacy-save", "/proc/net/ip6_tables_names"},
+};
+
+static bool is_ipv6(size_t table)
+{
+    return table % FAMILIES == 1;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+static bool is_there(const char *names, const char *table)
+{
+    FILE *file = fopen(names, "re");
+    char name[32]; /* XT_TABLE_MAXNAMELEN */
+    bool found = false;
+
+    while (file && !found && fscanf(file, "%31s", name) == 1)
+        found = strcmp(name, table) == 0;
+    if (file)
+        fclose(file);
+    return found;
+}
+
+static bool run_save(struct tool *tool, const char *program, const char *const *arguments)
+{
+    static const char *const directories[] = {"/usr/sbin", "/sbin"};
+    struct error unused;
+    char path[64];
+
+    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
+        snprintf(path, sizeof path, "%s/%s", directories[i], program);
+        if (access(path, X_OK) == 0)
+            return tool_run(tool, path, arguments, "", &unused);
+    }
+    return false;
+}
+
+/* All tables, as SYNPROXY is in filter's, but only where some packets are not tracked. */
+static void read_table(struct walk_rules *rules, size_t table)
+{
+    static const char *const raw_alone[] = {"-t", "raw", NULL}, *const all[] = {NULL};
+    struct tool raw, whole;
+
+    if ((tables[table].names && !is_there(tables[table].names, "raw")) ||
+        !run_save(&raw, tables[table].program, raw_alone))
+        return;
+    if (raw.status == 0 && (strstr(raw.said, "NOTRACK") || strstr(raw.said, "--notrack")) &&
+        run_save(&whole, tables[table].program, all))
+        walk_read(rules, whole.said);
+    free(raw.said);
+}
+
+void tracking_read(struct tracking *t)
+{
+    *t = (struct tracking){.ruleset = nftables_read_early()};
+    for (size_t i = 0; i < TRACKING_TABLES; i++)
+        read_table(&t->rules[i], i);
+}
+
+void tracking_free(struct tracking *t)
+{
+    for (size_t i = 0; i < TRACKING_TABLES; i++)
+        walk_free(&t->rules[i]);
+    json_decref(t->ruleset);
+}
+
+static bool has_synproxy(const struct tracking *t)
+{
+    for (size_t i = 0; i < TRACKING_TABLES; i++)
+        if (walk_has_target(&t->rules[i], "SYNPROXY"))
+            return true;
+    return nftables_has_statement(t->ruleset, "synproxy");
+}
+
+/* ---- asking ------------------------------------------------------------- */
+
+static bool is_untracked(const struct tracking *t, const struct packet *packet, bool ipv6,
+                         char by[static TRACKING_RULE_SIZE])
+{
+    const struct walk_line *line;
+
+    for (size_t i = 0; i < TRACKING_TABLES; i++) {
+        line = is_ipv6(i) == ipv6 ? walk_find_notrack(&t->rules[i], packet) : NULL;
+        if (!line)
+            continue;
+        snprintf(by, TRACKING_RULE_SIZE, "the rule '-t raw -A %s %.220s'", line->chain, line->rest);
+        return true;
+    }
+    return nftables_is_untracked(t->ruleset, ipv6, packet, by, TRACKING_RULE_SIZE);
+}
+
+/* As segments of sessions are: SYNPROXY has only the SYNs untracked, and lets connection
+ * tracking know of what it lets through. */
+enum tracked tracking_of(const struct tracking *t, const struct service *service,
+                         const char *interface, bool ipv6, char by[static TRACKING_RULE_SIZE])
+{
+    struct packet packet = {
+        .service = *service, .interface = interface, .is_established = true};
+
+    if (is_untracked(t, &packet, ipv6, by))
+        return UNTRACKED;
+    packet.is_reply = true;
+    return is_untracked(t, &packet, ipv6, by) ? HALF_TRACKED : TRACKED;
+}
+
+/* ---- a configuration ---------------------------------------------------- */
+
+struct search {
+    const struct tracking *tracking;
+    bool has_synproxy;
+    struct link links[LINKS_MAX];
+    size_t link_count;
+    neighbours_report *report;
+    void *data;
+};
+
+static void tell(const struct search *s, const struct service *service, enum tracked how,
+                 bool ipv6, const char *by)
+{
+    char what[TRACKING_RULE_SIZE + 100], advice[400], name[SERVICE_TEXT_SIZE];
+    bool is_tcp = strcmp(service_protocol(service), "tcp") == 0;
+
+    service_format(service, name);
+    snprintf(what, sizeof what, "connections to %s are not tracked (%s): %s keeps the kernel from "
+                                "it", name, ipv6 ? "IPv6" : "IPv4", by);
+    if (how == HALF_TRACKED)
+        snprintf(advice, sizeof advice, "have what comes in and what goes out tracked, or neither; "
+                                        "whether a grant was used is not known");
+    else if (s->has_synproxy)
+        snprintf(advice, sizeof advice, "accept it in your own rules, as grants leave to SYNPROXY "
+                                        "what is not tracked; whether one was used is not known");
+    else if (is_tcp)
+        snprintf(advice, sizeof advice,
+                 "a grant accepts the SYN alone: accept the rest in your own rules, as by %s "
+                 "-A INPUT -p tcp --dport %u ! --syn -j ACCEPT, and what goes out; whether a grant "
+                 "was used is not known", ipv6 ? "ip6tables" : "iptables", service->port);
+    else
+        snprintf(advice, sizeof advice,
+                 "a flow ends with its grant, as it cannot be told from a new one; accept what "
+                 "goes out in your own rules; whether a grant was used is not known");
+    s->report(s->data, what, advice);
+}
+
+static bool find_on_links(const struct search *s, const struct service *service)
+{
+    char by[TRACKING_RULE_SIZE];
+
+    for (int family = 0; family < FAMILIES; family++)
+        for (size_t i = 0; i < s->link_count; i++) {
+            enum tracked how = tracking_of(s->tracking, service, s->links[i].name, family == 1, by);
+
+            if (how == TRACKED)
+                continue;
+            if (s->report)
+                tell(s, service, how, family == 1, by);
+            return true;
+        }
+    return false;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return service_compare(a, b);
+}
+
+/* All services, each once; NULL without memory. */
+static struct service *collect_services(const struct config *c, size_t *count)
+{
+    struct service *all = calloc(c->profile_count * POLICY_SERVICES + c->close_count + 1,
+                                 sizeof *all);
+    size_t found = c->close_count;
+
+    *count = 0;
+    if (!all)
+        return NULL;
+    memcpy(all, c->close, c->close_count * sizeof *all);
+    for (size_t i = 0; i < c->profile_count; i++)
+        for (unsigned j = 0; j < c->profiles[i].service_count; j++)
+            all[found++] = c->profiles[i].services[j];
+    qsort(all, found, sizeof *all, compare);
+    for (size_t i = 0; i < found; i++)
+        if (*count == 0 || service_compare(&all[*count - 1], &all[i]) != 0)
+            all[(*count)++] = all[i];
+    return all;
+}
+
+static void keep_untracked(struct untracked *found, const struct search *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < found->count; i++)
+        if (find_on_links(s, &found->services[i]))
+            found->services[kept++] = found->services[i];
+    found->count = kept;
+}
+
+static bool check_profile(const struct profile *p, const struct untracked *found,
+                          struct error *why)
+{
+    char name[SERVICE_TEXT_SIZE];
+
+    for (unsigned i = 0; i < p->service_count; i++) {
+        const struct service *service = &p->services[i];
+
+        if (!tracking_is_untracked(found, service))
+            continue;
+        service_format(service, name);
+        if (p->connections)
+            return error_set(why, "%s: Connections cannot be held to, as connections to %s are not "
+                                  "tracked, and so not counted: remove that line, or have them "
+                                  "tracked (iptables -t raw -S and nft list ruleset show the rule)",
+                             p->name, name);
+        if (profile_sends_on(p, service))
+            return error_set(why, "%s: %s cannot be sent on to another host, as connections to it "
+                                  "are not tracked: have them tracked (iptables -t raw -S and nft "
+                                  "list ruleset show the rule), or name another port",
+                             p->name, name);
+    }
+    return true;
+}
+
+bool tracking_find(struct untracked *found, const struct config *config,
+                   neighbours_report *report, void *data, struct error *why)
+{
+    static struct search search;
+    struct tracking tracking;
+
+    *found = (struct untracked){0};
+    tracking_read(&tracking);
+    search = (struct search){.tracking = &tracking, .has_synproxy = has_synproxy(&tracking),
+                             .report = report, .data = data};
+    search.link_count = links_of_strangers(search.links, config);
+    found->has_synproxy = search.has_synproxy;
+    found->services = collect_services(config, &found->count);
+    keep_untracked(found, &search);
+    tracking_free(&tracking);
+    for (size_t i = 0; i < config->profile_count && found->count > 0; i++)
+        if (!check_profile(&config->profiles[i], found, why))
+            return false;
+    return true;
+}
+
+void tracking_free_untracked(struct untracked *found)
+{
+    free(found->services);
+    *found = (struct untracked){0};
+}
+
+bool tracking_check(const struct config *config, neighbours_report *report, void *data,
+                    struct error *why)
+{
+    struct untracked unused;
+    bool is_possible = tracking_find(&unused, config, report, data, why);
+
+    tracking_free_untracked(&unused);
+    return is_possible;
+}
+
+bool tracking_is_untracked(const struct untracked *found, const struct service *service)
+{
+    return found->count > 0 &&
+           bsearch(service, found->services, found->count, sizeof *service, compare) != NULL;
+}
+
+bool tracking_equal(const struct untracked *a, const struct untracked *b)
+{
+    if (a->count != b->count || a->has_synproxy != b->has_synproxy)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (service_compare(&a->services[i], &b->services[i]) != 0)
+            return false;
+    return true;
+}

@@ -1,0 +1,193 @@
+#include "daemon/portsmith-profile/enrol.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/text/keys.h"
+
+bool enrol_host_is_valid(const char *host)
+{
+    size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%");
+
+    return n > 0 && n < ENROL_HOST_SIZE && host[n] == '\0' && host[0] != '-';
+}
+
+void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host)
+{
+    struct address unused;
+    bool is_address = address_parse(&unused, host);
+    size_t n = is_address ? strlen(host) : strcspn(host, ".");
+
+    if (n >= POLICY_NAME_SIZE)
+        n = POLICY_NAME_SIZE - 1;
+    for (size_t i = 0; i < n; i++)
+        name[i] = (char)(is_address && strchr(".:", host[i]) ? '-' : tolower(host[i]));
+    name[n] = '\0';
+    if (!enrol_server_is_valid(name))
+        strcpy(name, "server");
+}
+
+bool enrol_server_is_valid(const char *name)
+{
+    static const char *const commands[] = {"export", "import", "keygen", "list",
+                                           "pubkey", "show"};
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i]) == 0)
+            return false;
+    return profile_name_is_valid(name) && name[0] != '-';
+}
+
+/* ---- files that hold secrets, composed in locked memory ---------------------- */
+
+typedef void compose(FILE *out, const struct enrolment *e, const struct config *c);
+
+static bool compose_into(char text[static ENROL_TEXT_SIZE], size_t *size, compose *write,
+                         const struct enrolment *e, const struct config *c)
+{
+    FILE *out = fmemopen(text, ENROL_TEXT_SIZE, "w");
+    bool whole;
+
+    if (!out)
+        return false;
+    setvbuf(out, NULL, _IONBF, 0); /* no second copy in stdio's buffer */
+    write(out, e, c);
+    *size = (size_t)ftell(out);
+    whole = !ferror(out);
+    return fclose(out) == 0 && whole;
+}
+
+static bool compose_file(const char *path, compose *write, const struct enrolment *e,
+                         const struct config *c, struct error *why)
+{
+    char *text = sodium_malloc(ENROL_TEXT_SIZE);
+    size_t size;
+    bool made;
+
+    if (text && compose_into(text, &size, write, e, c))
+        made = file_create(path, 0600, text, size, why);
+    else
+        made = error_set(why, "%s: %s", path, strerror(errno));
+    sodium_free(text);
+    return made;
+}
+
+static void print_key(FILE *out, const char *name, const uint8_t key[static KEY_SIZE])
+{
+    char text[KEY_TEXT_SIZE];
+
+    fprintf(out, "%s = %s\n", name, key_format(key, text));
+    sodium_memzero(text, sizeof text);
+}
+
+static void compose_profile(FILE *out, const struct enrolment *e, const struct config *c)
+{
+    (void)c;
+    profile_print(&e->draft.profile, out);
+    if (e->draft.profile.has_preshared)
+        print_key(out, "PresharedKey", e->draft.preshared);
+}
+
+/* How [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
+static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
+{
+    const struct profile *p = config_find_profile(c, e->draft.profile.name);
+    enum transport transport = TRANSPORT_UDP;
+
+    while (!(c->transports & 1u << transport))
+        transport++;
+    fprintf(out, "Host = %s\nPort = %u\n", e->host, p->port);
+    if (transport != TRANSPORT_UDP)
+        fprintf(out, "Transport = %s\n", transport_name(transport));
+    print_key(out, "PublicKey", c->server_public);
+}
+
+static void compose_bundle(FILE *out, const struct enrolment *e, const struct config *c)
+{
+    const struct profile *p = &e->draft.profile;
+
+    fprintf(out, "[Bundle]\nName = %s\n", e->server);
+    compose_place(out, e, c);
+    profile_print_services("Open", p->services, p->service_count, out);
+    if (p->has_preshared)
+        print_key(out, "PresharedKey", e->draft.preshared);
+    print_key(out, "PrivateKey", e->client_secret);
+}
+
+void enrol_print_server(const struct enrolment *e, const struct config *c)
+{
+    const struct profile *p = &e->draft.profile;
+
+    printf("# Profile '%s'. The client keeps these lines as ~/.config/portsmith/%s.conf%s\n",
+           p->name, e->server, p->has_preshared ? ", mode 600" : "");
+    puts("[Server]");
+    compose_place(stdout, e, c);
+    if (p->service_count <= REQUEST_SERVICES)
+        profile_print_services("Open", p->services, p->service_count, stdout);
+    else
+        printf("# No Open line: one knock names at most %d services, or none to open them all.\n",
+               REQUEST_SERVICES);
+    if (p->has_preshared)
+        print_key(stdout, "PresharedKey", e->draft.preshared);
+}
+
+bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const char *path,
+                        struct error *why)
+{
+    return compose_file(path, compose_bundle, e, c, why);
+}
+
+/* ---- the server's side ------------------------------------------------------- */
+
+bool enrol_remove(const struct config *c, const char *name, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    if (unlink(config_profile_path(c, name, path)) != 0)
+        return errno == ENOENT
+                   ? error_set(why, "%s: there is no profile '%s'", c->profile_directory, name)
+                   : error_set(why, "%s: %s", path, strerror(errno));
+    if (!file_sync_directory_of(path))
+        return error_set(why, "%s: removed, but not durably: %s", path, strerror(errno));
+    return true;
+}
+
+static bool write_profile(const struct enrolment *e, const struct config *c, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE], init[CONFIG_INIT_SIZE];
+
+    config_profile_path(c, e->draft.profile.name, path);
+    if (compose_file(path, compose_profile, e, c, why))
+        return true;
+    if (errno == EEXIST)
+        return error_set(why, "%s: the profile '%s' exists already; revoke it first, or take "
+                              "another name", path, e->draft.profile.name);
+    if (errno == ENOENT)
+        return error_set(why, "%s: no such directory; run %s", c->profile_directory,
+                         config_init_command(e->config_file, init));
+    return false;
+}
+
+struct config *enrol_add(const struct enrolment *e, int *status, struct error *why)
+{
+    struct config alone, *whole;
+    struct error unused;
+
+    *status = EX_CONFIG;
+    if (!config_read_main(&alone, e->config_file, why))
+        return NULL;
+    *status = EXIT_FAILURE;
+    if (!write_profile(e, &alone, why))
+        return NULL;
+    *status = EX_CONFIG;
+    whole = config_load(e->config_file, why);
+    if (!whole)
+        enrol_remove(&alone, e->draft.profile.name, &unused);
+    return whole;
+}

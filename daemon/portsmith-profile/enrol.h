@@ -1,0 +1,51 @@
+/* New profiles: the server's file, and what the client gets to know. */
+#ifndef PORTSMITH_ENROL_H
+#define PORTSMITH_ENROL_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+#include "daemon/config/config.h"
+
+enum {
+    ENROL_HOST_SIZE = 180,  /* "Host = ..." must fit a line that can be read back */
+    ENROL_TEXT_SIZE = 2048, /* any profile, any bundle */
+};
+
+struct enrolment {
+    const char *config_file;
+    struct profile_draft draft; /* as asked for: 0 means the configuration's own */
+    char host[ENROL_HOST_SIZE]; /* how clients reach this server */
+    char server[POLICY_NAME_SIZE]; /* how clients call it */
+    uint8_t client_secret[KEY_SIZE]; /* create only */
+};
+
+/* The name that a client could give to `host`: its first label in lower case,
+ * an IP address with dashes, or "server" where neither makes a valid name. */
+void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host);
+
+/* Whether the client can call a server so: valid as a profile's name is, without
+ * a dash in front, and no command of portsmith-knock. */
+bool enrol_server_is_valid(const char *name);
+
+/* A host name or an IP address, as far as a file can hold one. */
+bool enrol_host_is_valid(const char *host);
+
+/* Writes the profile's file and reads the whole configuration with it; where
+ * that fails the file is removed again. An existing profile is never touched.
+ * Returns the configuration, which the caller frees, or NULL with *status, an
+ * exit status, and *why set. */
+struct config *enrol_add(const struct enrolment *e, int *status, struct error *why);
+
+/* Prints the client's file for this server to standard output. */
+void enrol_print_server(const struct enrolment *e, const struct config *c);
+
+/* Writes the bundle, mode 0600; an existing file is never touched. */
+bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const char *path,
+                        struct error *why);
+
+/* Removes a profile's file, durably: a revoked client does not come back with
+ * a power cut. */
+bool enrol_remove(const struct config *c, const char *name, struct error *why);
+
+#endif

@@ -1,0 +1,679 @@
+/* portsmith-profile: sets a server up and keeps its clients' profiles. */
+#include <getopt.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/text/keys.h"
+#include "common/text/timespan.h"
+#include "daemon/config/config.h"
+#include "daemon/config/pidfile.h"
+#include "daemon/portsmith-profile/enrol.h"
+#include "daemon/portsmith-profile/setup.h"
+#include "daemon/portsmithctl/ask.h"
+
+enum { EXIT_USAGE = 2 };
+
+static const char usage[] =
+    "usage: portsmith-profile [-c FILE] COMMAND [ARGUMENT...]\n"
+    "\n"
+    "  init [--interface NAME] [--port PORT] [--close SERVICE]\n"
+    "                       make what is missing: configuration, key, user\n"
+    "  add NAME --public-key KEY --open SERVICE [OPTION...]\n"
+    "                       let in a client that has made its own key\n"
+    "  create NAME --open SERVICE [OPTION...] [--output FILE]\n"
+    "                       make the client's key here, and a bundle to carry over\n"
+    "  list                 one line for each profile\n"
+    "  show NAME            all of one profile\n"
+    "  revoke NAME [--kill] remove a profile\n"
+    "\n"
+    "options of add and create:\n"
+    "  --window SPAN        how long a knock opens a port for\n"
+    "  --max-window SPAN    the longest that the client may ask for\n"
+    "  --address WORD       observed, signed, or a prefix such as 192.0.2.0/24\n"
+    "  --port PORT          a knock port of its own\n"
+    "  --expires DATE       the last day that the profile is good for\n"
+    "  --hours HOURS        when it may knock: \"Mon-Fri 08:00-18:00\", in UTC\n"
+    "  --preshared-key      add a pre-shared key\n"
+    "  --max-grants NUMBER  how many grants the client may have at one time\n"
+    "  --connections NUMBER shut the door after so many connections\n"
+    "  --host HOST          how clients reach this server\n"
+    "  --server NAME        how clients call this server\n"
+    "\n"
+    "option of revoke:\n"
+    "  --kill               end the grants, and the connections made through them, too\n"
+    "\n"
+    "  -c, --config FILE    instead of " CONFIG_FILE "\n"
+    "  -h, --help           print this and exit\n"
+    "  -V, --version        print the version and exit\n"
+    "\n"
+    "SERVICE is tcp/PORT or udp/PORT, or several with commas between; of a host behind\n"
+    "this one, 'tcp/PORT -> ADDRESS:PORT'.\n";
+
+static int fail(int status, const char *reason)
+{
+    fprintf(stderr, "portsmith-profile: %s\n", reason);
+    return status;
+}
+
+static int misused(const char *reason)
+{
+    fprintf(stderr, "portsmith-profile: %s; see portsmith-profile --help\n", reason);
+    return EXIT_USAGE;
+}
+
+static void tell_daemon(const struct config *c)
+{
+    pid_t pid = pidfile_owner(c->run_directory);
+
+    if (pid == 0)
+        return;
+    if (kill(pid, SIGHUP) == 0)
+        fprintf(stderr, "portsmithd (process %d) was told to reload.\n", (int)pid);
+    else
+        fprintf(stderr, "portsmith-profile: portsmithd (process %d) could not be told to reload: "
+                        "%m; send it a SIGHUP\n", (int)pid);
+}
+
+/* ---- arguments ----------------------------------------------------------------- */
+
+/* The one argument of most commands. 0 or an exit status. */
+static int take_name(int argc, char **argv, const char **name)
+{
+    if (argc - optind < 1)
+        return misused("expected the name of a profile");
+    if (argc - optind > 1)
+        return misused("expected one name; write several services with commas between");
+    *name = argv[optind];
+    if (!profile_name_is_valid(*name))
+        return misused("a profile's name has 1 to 32 of a-z, 0-9 and -");
+    return 0;
+}
+
+/* For commands without options of their own. */
+static int refuse_options(int argc, char **argv)
+{
+    static const struct option none[] = {{0}};
+
+    return getopt_long(argc, argv, "", none, NULL) == -1 ? 0 : EXIT_USAGE;
+}
+
+static int refuse_arguments(int argc)
+{
+    return optind == argc ? 0 : misused("too many arguments");
+}
+
+enum option_kind {
+    OPTION_KEY = 256, OPTION_EXPIRES, OPTION_PRESHARED, OPTION_HOST, OPTION_SERVER, OPTION_OUTPUT
+};
+
+/* Options that say what a line of the profile's file would say. */
+static const struct {
+    const char *option, *key;
+} profile_keys[] = {
+    {"public-key", "PublicKey"}, {"open", "Open"}, {"window", "Window"},
+    {"max-window", "MaxWindow"}, {"address", "Address"}, {"port", "Port"},
+    {"expires", "Expires"}, {"max-grants", "MaxGrants"}, {"connections", "Connections"}, {"hours", "Hours"},
+};
+
+#define ENROLMENT_OPTIONS                                 \
+    {"open", required_argument, NULL, OPTION_KEY},        \
+    {"window", required_argument, NULL, OPTION_KEY},      \
+    {"max-window", required_argument, NULL, OPTION_KEY},  \
+    {"address", required_argument, NULL, OPTION_KEY},     \
+    {"port", required_argument, NULL, OPTION_KEY},        \
+    {"expires", required_argument, NULL, OPTION_EXPIRES}, \
+    {"max-grants", required_argument, NULL, OPTION_KEY},  \
+    {"connections", required_argument, NULL, OPTION_KEY}, \
+    {"hours", required_argument, NULL, OPTION_KEY},       \
+    {"preshared-key", no_argument, NULL, OPTION_PRESHARED}, \
+    {"host", required_argument, NULL, OPTION_HOST},       \
+    {"server", required_argument, NULL, OPTION_SERVER}
+
+static const struct option add_options[] = {
+    ENROLMENT_OPTIONS, {"public-key", required_argument, NULL, OPTION_KEY}, {0}};
+
+static const struct option create_options[] = {
+    ENROLMENT_OPTIONS, {"output", required_argument, NULL, OPTION_OUTPUT}, {0}};
+
+static bool set_profile_key(struct profile_draft *draft, const char *option, const char *value,
+                            struct error *why)
+{
+    struct error reason;
+    size_t i = 0;
+
+    while (strcmp(profile_keys[i].option, option) != 0)
+        i++;
+    return profile_set(draft, profile_keys[i].key, value, &reason) ||
+           error_set(why, "--%s: %.400s", option, reason.text);
+}
+
+/* A file may hold a day that has passed since, a new profile may not. */
+static bool set_last_day(struct profile_draft *draft, const char *date, struct error *why)
+{
+    return set_profile_key(draft, "expires", date, why) &&
+           (draft->profile.expires > clock_wall_ns() / NSEC_PER_SEC ||
+            error_set(why, "--expires: %s has passed already", date));
+}
+
+static bool set_host(struct enrolment *e, const char *host, struct error *why)
+{
+    struct address address;
+
+    if (!enrol_host_is_valid(host))
+        return error_set(why, "--host: '%.200s' is not a host name or an address", host);
+    if (address_parse_scoped(&address, host) &&
+        (!address_is_unicast(&address) || address_is_link_local(&address)))
+        return error_set(why, "--host: no client can knock at '%s': give a name or another address "
+                              "of this host", host);
+    strcpy(e->host, host);
+    return true;
+}
+
+static bool set_server(struct enrolment *e, const char *name, struct error *why)
+{
+    if (!enrol_server_is_valid(name))
+        return error_set(why, "--server: a server's name has 1 to 32 of a-z, 0-9 and -, does not "
+                              "start with - and is no command of portsmith-knock");
+    strcpy(e->server, name);
+    return true;
+}
+
+struct enrolment_arguments {
+    struct enrolment *e;
+    const char *output; /* NULL: NAME.bundle */
+};
+
+static bool take_option(struct enrolment_arguments *a, int kind, const char *option,
+                        struct error *why)
+{
+    switch (kind) {
+    case OPTION_EXPIRES:
+        return set_last_day(&a->e->draft, optarg, why);
+    case OPTION_PRESHARED:
+        a->e->draft.profile.has_preshared = true;
+        randombytes_buf(a->e->draft.preshared, KEY_SIZE);
+        return true;
+    case OPTION_HOST:
+        return set_host(a->e, optarg, why);
+    case OPTION_SERVER:
+        return set_server(a->e, optarg, why);
+    case OPTION_OUTPUT:
+        a->output = optarg;
+        return true;
+    default:
+        return set_profile_key(&a->e->draft, option, optarg, why);
+    }
+}
+
+/* The host's own name, where --host does not give one. */
+static bool complete_enrolment(struct enrolment *e, struct error *why)
+{
+    char host[ENROL_HOST_SIZE] = "";
+
+    if (e->host[0] == '\0') {
+        if (gethostname(host, sizeof host - 1) != 0 || !enrol_host_is_valid(host))
+            return error_set(why, "this host has no usable name: give --host");
+        strcpy(e->host, host);
+        if (!strchr(host, '.'))
+            fprintf(stderr, "portsmith-profile: clients are told that the server is called '%s'; "
+                            "if they cannot find it by that, give --host\n", host);
+    }
+    if (e->server[0] == '\0')
+        enrol_server_name(e->server, e->host);
+    return true;
+}
+
+static int parse_enrolment(int argc, char **argv, const struct option *options,
+                           struct enrolment_arguments *a)
+{
+    struct error why;
+    const char *name;
+    int kind, index, status;
+
+    while ((kind = getopt_long(argc, argv, "", options, &index)) != -1) {
+        if (kind == '?')
+            return EXIT_USAGE;
+        if (!take_option(a, kind, options[index].name, &why))
+            return fail(EXIT_USAGE, why.text);
+    }
+    status = take_name(argc, argv, &name);
+    if (status != 0)
+        return status;
+    strcpy(a->e->draft.profile.name, name);
+    if (a->e->draft.profile.service_count == 0)
+        return misused("expected --open SERVICE, such as --open tcp/22");
+    return complete_enrolment(a->e, &why) ? 0 : fail(EXIT_FAILURE, why.text);
+}
+
+/* ---- commands ------------------------------------------------------------------ */
+
+static int run_init(const char *config_file, int argc, char **argv)
+{
+    static const struct option options[] = {{"interface", required_argument, NULL, 0},
+                                            {"port", required_argument, NULL, 0},
+                                            {"close", required_argument, NULL, 0},
+                                            {0}};
+    struct setup setup = {0};
+    struct error why;
+    int kind, index, status;
+
+    while ((kind = getopt_long(argc, argv, "", options, &index)) != -1) {
+        if (kind == '?')
+            return EXIT_USAGE;
+        if (!config_set(&setup.wishes, options[index].name, optarg, &why)) {
+            fprintf(stderr, "portsmith-profile: --%s: %s\n", options[index].name, why.text);
+            return EXIT_USAGE;
+        }
+        setup.any = true;
+    }
+    if (refuse_arguments(argc) != 0)
+        return EXIT_USAGE;
+    status = setup_run(config_file, &setup, &why);
+    return status == 0 ? 0 : fail(status, why.text);
+}
+
+static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
+{
+    struct error why;
+    struct config *c;
+    int status = parse_enrolment(argc, argv, add_options, a);
+
+    if (status != 0)
+        return status;
+    if (sodium_is_zero(a->e->draft.profile.public_key, KEY_SIZE))
+        return misused("expected --public-key KEY, as portsmith-knock keygen prints it");
+    c = enrol_add(a->e, &status, &why);
+    if (!c)
+        return fail(status, why.text);
+    enrol_print_server(a->e, c);
+    tell_daemon(c);
+    config_free(c);
+    return EXIT_SUCCESS;
+}
+
+static void make_client_key(struct enrolment *e)
+{
+    uint8_t signing[SIGNING_KEY_SIZE];
+
+    randombytes_buf(e->client_secret, KEY_SIZE);
+    key_expand_client(signing, e->client_secret);
+    crypto_sign_ed25519_sk_to_pk(e->draft.profile.public_key, signing);
+    sodium_memzero(signing, sizeof signing);
+}
+
+static void explain_bundle(const struct enrolment *e, const char *output)
+{
+    printf("made profile %s and its bundle %s\n"
+           "The bundle holds the client's secret key. Carry it over, read it there, then delete\n"
+           "it on both sides:\n"
+           "    scp %s CLIENT:\n"
+           "    portsmith-knock import FILE\n",
+           e->draft.profile.name, output, output);
+}
+
+static int write_bundle(const struct enrolment_arguments *a, const struct config *c)
+{
+    char name[POLICY_NAME_SIZE + sizeof ".bundle"];
+    const char *output = a->output ? a->output : name;
+    struct error why, unused;
+
+    snprintf(name, sizeof name, "%s.bundle", a->e->draft.profile.name);
+    if (!enrol_write_bundle(a->e, c, output, &why)) {
+        enrol_remove(c, a->e->draft.profile.name, &unused);
+        return fail(EXIT_FAILURE, why.text);
+    }
+    explain_bundle(a->e, output);
+    tell_daemon(c);
+    return EXIT_SUCCESS;
+}
+
+static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
+{
+    struct error why;
+    struct config *c;
+    int status = parse_enrolment(argc, argv, create_options, a);
+
+    if (status != 0)
+        return status;
+    make_client_key(a->e);
+    c = enrol_add(a->e, &status, &why);
+    if (!c)
+        return fail(status, why.text);
+    status = write_bundle(a, c);
+    config_free(c);
+    return status;
+}
+
+/* Gives `enrol` an enrolment in locked memory. */
+static int with_enrolment(int (*enrol)(struct enrolment_arguments *a, int argc, char **argv),
+                          const char *config_file, int argc, char **argv)
+{
+    struct enrolment_arguments a = {.e = sodium_malloc(sizeof *a.e)};
+    int status;
+
+    if (!a.e)
+        return fail(EXIT_FAILURE, "out of memory");
+    memset(a.e, 0, sizeof *a.e);
+    profile_begin(&a.e->draft);
+    a.e->config_file = config_file;
+    status = enrol(&a, argc, argv);
+    sodium_free(a.e);
+    return status;
+}
+
+static int run_add(const char *config_file, int argc, char **argv)
+{
+    return with_enrolment(add_profile, config_file, argc, argv);
+}
+
+static int run_create(const char *config_file, int argc, char **argv)
+{
+    return with_enrolment(create_profile, config_file, argc, argv);
+}
+
+enum { COLUMNS = 6, CELL_SIZE = 448 };
+
+struct row {
+    char cells[COLUMNS][CELL_SIZE];
+};
+
+static void add_word(char cell[static CELL_SIZE], const char *word)
+{
+    size_t used = strlen(cell);
+
+    snprintf(cell + used, CELL_SIZE - used, "%s%s", used > 0 ? "," : "", word);
+}
+
+static void fill_row(struct row *row, const struct profile *p)
+{
+    char service[SERVICE_TEXT_SIZE], prefix[PREFIX_TEXT_SIZE], date[DATE_TEXT_SIZE];
+
+    memset(row, 0, sizeof *row);
+    strcpy(row->cells[0], p->name);
+    for (unsigned i = 0; i < p->service_count; i++)
+        add_word(row->cells[1], service_format(&p->services[i], service));
+    timespan_format(p->window, row->cells[2]);
+    strcpy(row->cells[3], p->needs_signed_address ? "signed" : "observed");
+    for (unsigned i = 0; i < p->prefix_count; i++)
+        add_word(row->cells[3], prefix_format(&p->prefixes[i], prefix));
+    strcpy(row->cells[4], p->expires != 0 ? date_format(p->expires, date) : "never");
+    sodium_bin2hex(row->cells[5], CELL_SIZE, p->key_id, KEY_ID_SIZE);
+}
+
+static void print_row(const struct row *row, const size_t widths[static COLUMNS])
+{
+    for (unsigned i = 0; i < COLUMNS - 1; i++)
+        printf("%-*s  ", (int)widths[i], row->cells[i]);
+    puts(row->cells[COLUMNS - 1]);
+}
+
+static void widen(size_t widths[static COLUMNS], const struct row *row)
+{
+    for (unsigned i = 0; i < COLUMNS; i++)
+        if (strlen(row->cells[i]) > widths[i])
+            widths[i] = strlen(row->cells[i]);
+}
+
+static void print_table(const struct config *c)
+{
+    static const struct row heading = {
+        {"NAME", "SERVICES", "WINDOW", "ADDRESS", "EXPIRES", "KEY ID"}};
+    size_t widths[COLUMNS] = {0};
+    struct row row;
+
+    widen(widths, &heading);
+    for (size_t i = 0; i < c->profile_count; i++) {
+        fill_row(&row, &c->profiles[i]);
+        widen(widths, &row);
+    }
+    print_row(&heading, widths);
+    for (size_t i = 0; i < c->profile_count; i++) {
+        fill_row(&row, &c->profiles[i]);
+        print_row(&row, widths);
+    }
+}
+
+static int run_list(const char *config_file, int argc, char **argv)
+{
+    struct error why;
+    struct config *c;
+
+    if (refuse_options(argc, argv) != 0 || refuse_arguments(argc) != 0)
+        return EXIT_USAGE;
+    c = config_load(config_file, &why);
+    if (!c)
+        return fail(EX_CONFIG, why.text);
+    print_table(c);
+    config_free(c);
+    return EXIT_SUCCESS;
+}
+
+static int show_profile(const struct config *c, const char *name)
+{
+    const struct profile *p = config_find_profile(c, name);
+
+    if (!p) {
+        fprintf(stderr, "portsmith-profile: %s: there is no profile '%s'\n", c->profile_directory,
+                name);
+        return EXIT_FAILURE;
+    }
+    config_print_profile(c, p, stdout);
+    return EXIT_SUCCESS;
+}
+
+static int run_show(const char *config_file, int argc, char **argv)
+{
+    const char *name;
+    struct error why;
+    struct config *c;
+    int status;
+
+    if (refuse_options(argc, argv) != 0 || take_name(argc, argv, &name) != 0)
+        return EXIT_USAGE;
+    c = config_load(config_file, &why);
+    if (!c)
+        return fail(EX_CONFIG, why.text);
+    status = show_profile(c, name);
+    config_free(c);
+    return status;
+}
+
+/* A daemon that cannot read the rest still lets the removed client go. */
+static int warn_of_broken_rest(const char *config_file)
+{
+    struct error why;
+    struct config *c = config_load(config_file, &why);
+
+    if (!c) {
+        fprintf(stderr, "portsmith-profile: the profile is gone, but nothing else can be changed, "
+                        "and portsmithd cannot be started, until this is mended: %s\n", why.text);
+        return EX_CONFIG;
+    }
+    config_free(c);
+    return EXIT_SUCCESS;
+}
+
+static int remove_profile(const struct config *c, const char *name)
+{
+    struct error why;
+
+    if (!enrol_remove(c, name, &why))
+        return fail(EXIT_FAILURE, why.text);
+    printf("removed profile %s\n", name);
+    fflush(stdout); /* before what follows on standard error */
+    return EXIT_SUCCESS;
+}
+
+struct ended {
+    uint32_t grants, connections;
+};
+
+/* By CONTROL_CLOSE or CONTROL_REVOKE; adds what it ended to *sum. */
+static enum ask_result end_grants(const struct config *c, const char *name,
+                                  enum control_verb verb, struct ended *sum, struct error *why)
+{
+    struct control_request request = {.verb = verb, .scope = HELPER_SCOPE_PROFILE, .kill = 1};
+    static struct control_reply reply;
+    enum ask_result result;
+
+    strcpy(request.profile, name);
+    result = ask(c, &request, &reply, why);
+    if (result == ASK_DONE) {
+        sum->grants += reply.closed;
+        sum->connections += reply.ended;
+    }
+    return result;
+}
+
+/* Nobody answered who could have ended the connections. */
+static int tell_not_ended(const struct config *c, enum ask_result result, const struct error *why)
+{
+    if (result == ASK_NOT_RUNNING && pidfile_owner(c->run_directory) == 0) {
+        fputs("portsmith-profile: portsmithd does not run, so no connection was ended; grants of "
+              "one that was killed end at their deadlines. ss -tnp shows who is connected\n",
+              stderr);
+        return EXIT_FAILURE;
+    }
+    fprintf(stderr, "portsmith-profile: connections made with it may be left: %s. ss -tnp shows "
+                    "who is connected; portsmithctl close --kill --all ends what live grants let "
+                    "in\n", why->text);
+    if (result != ASK_DONE)
+        tell_daemon(c);
+    return EXIT_FAILURE;
+}
+
+/* Twice: at once, and when no further knock counts, what one in between let in. The first
+ * is answered once portsmithd has done what it was told before, such as a reload: that
+ * would take the profile for removed, and its connections for nobody's concern. */
+static int remove_with_connections(const struct config *c, const char *name)
+{
+    struct ended sum = {0, 0};
+    struct error first_reason, why;
+    enum ask_result first = end_grants(c, name, CONTROL_CLOSE, &sum, &first_reason), last;
+
+    if (remove_profile(c, name) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    last = end_grants(c, name, CONTROL_REVOKE, &sum, &why);
+    if (last == ASK_DONE && first != ASK_FAILED) {
+        printf("no knock of it counts any more; closed %u grant%s, ended %u connection%s\n",
+               sum.grants, sum.grants == 1 ? "" : "s", sum.connections,
+               sum.connections == 1 ? "" : "s");
+        return EXIT_SUCCESS;
+    }
+    return tell_not_ended(c, last, last == ASK_DONE ? &first_reason : &why);
+}
+
+static int remove_and_tell(const struct config *c, const char *name)
+{
+    int status = remove_profile(c, name);
+
+    if (status == EXIT_SUCCESS)
+        tell_daemon(c);
+    return status;
+}
+
+/* Works also where other profiles, or this one, are broken. */
+static int run_revoke(const char *config_file, int argc, char **argv)
+{
+    static const struct option options[] = {{"kill", no_argument, NULL, 'k'}, {0}};
+    bool kills = false;
+    const char *name;
+    struct config c;
+    struct error why;
+    int option, status;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == '?')
+            return EXIT_USAGE;
+        kills = true;
+    }
+    if (take_name(argc, argv, &name) != 0)
+        return EXIT_USAGE;
+    if (!config_read_main(&c, config_file, &why))
+        return fail(EX_CONFIG, why.text);
+    status = kills ? remove_with_connections(&c, name) : remove_and_tell(&c, name);
+    return status == EXIT_SUCCESS ? warn_of_broken_rest(config_file) : status;
+}
+
+/* ---- main ---------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    int (*run)(const char *config_file, int argc, char **argv);
+} commands[] = {
+    {"init", run_init}, {"add", run_add},   {"create", run_create},
+    {"list", run_list}, {"show", run_show}, {"revoke", run_revoke},
+};
+
+static int print_usage(void)
+{
+    fputs(usage, stdout);
+    return EXIT_SUCCESS;
+}
+
+/* argv[0] is the command's name; getopt's messages shall name the program. */
+static int run_command(const char *config_file, int argc, char **argv, char *program)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, argv[0]) != 0)
+            continue;
+        if (argc > 1 && strcmp(argv[1], "--help") == 0)
+            return print_usage();
+        argv[0] = program;
+        optind = 0; /* glibc: start afresh */
+        return commands[i].run(config_file, argc, argv);
+    }
+    fprintf(stderr, "portsmith-profile: '%s' is not a command\n", argv[0]);
+    return misused("expected init, add, create, list, show or revoke");
+}
+
+static int finish(int status)
+{
+    if (fflush(stdout) == 0)
+        return status;
+    perror("portsmith-profile: standard output");
+    return status != 0 ? status : EXIT_FAILURE;
+}
+
+static int print_version(void)
+{
+    puts("portsmith-profile " PORTSMITH_VERSION);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {0}};
+    const char *config_file = CONFIG_FILE;
+    int option;
+
+    if (sodium_init() < 0)
+        return fail(EXIT_FAILURE, "libsodium does not start");
+    umask(022);
+    while ((option = getopt_long(argc, argv, "+c:hV", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            config_file = optarg;
+            break;
+        case 'h':
+            return finish(print_usage());
+        case 'V':
+            return finish(print_version());
+        default:
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return misused("expected a command");
+    return finish(run_command(config_file, argc - optind, argv + optind, argv[0]));
+}

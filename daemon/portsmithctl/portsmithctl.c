@@ -1,0 +1,393 @@
+/* portsmithctl(8): asks a running portsmithd. */
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/privilege/capability.h"
+#include "common/text/nearest.h"
+#include "daemon/config/pidfile.h"
+#include "daemon/config/trial.h"
+#include "daemon/doctor/doctor.h"
+#include "daemon/portsmith-firewall/closing.h"
+#include "daemon/portsmith-firewall/enforce.h"
+#include "daemon/portsmithctl/ask.h"
+#include "daemon/portsmithctl/report.h"
+#include "daemon/portsmithctl/watch.h"
+#include "daemon/supervisor/pair.h"
+
+enum {
+    EXIT_USAGE = 2,
+    EXIT_NOT_RUNNING = 3,
+    EXIT_CONFIGURATION = 78,
+};
+
+static const char usage[] =
+    "usage: portsmithctl [-c file] [--json] status | list | watch | doctor\n"
+    "       portsmithctl [-c file] [--json] close [--kill] id | profile | --all\n"
+    "       portsmithctl [-c file] [--json] reload | release\n"
+    "\n"
+    "  status              what runs, what is shut, and the counters\n"
+    "  list                the live grants\n"
+    "  watch               what opens and ends, as it happens; Ctrl-C ends it\n"
+    "  doctor              why a knock may not open, and what to do about it\n"
+    "  close               end the grant of that id, a profile's, or all\n"
+    "  reload              read the configuration again, and say whether it is in force\n"
+    "  release             stop portsmithd and shut Close's ports no more; refused while\n"
+    "                      portsmith-firewall closes one of them to everybody\n"
+    "\n"
+    "  -c, --config FILE   of the portsmithd that reads FILE instead of /etc/portsmith.conf\n"
+    "      --json          print JSON\n"
+    "      --all           close: every grant\n"
+    "      --kill          close: end the connections made through them, too\n"
+    "  -h, --help          show this and exit\n"
+    "  -V, --version       show the version and exit\n"
+    "\n"
+    "The manual is portsmithctl(8).\n";
+
+struct options {
+    const char *config_path;
+    bool json, all, kill;
+    char **arguments; /* after the verb */
+    int count;
+};
+
+struct verb {
+    const char *name;
+    int (*run)(const struct options *options, const struct config *config);
+    bool takes_grants; /* --all, --kill and an argument */
+    enum { WANTED, USEFUL, NOT_READ } configuration; /* USEFUL: goes on where it is broken */
+};
+
+/* ---- telling ------------------------------------------------------------- */
+
+static int refuse_usage(void)
+{
+    fputs("Try 'portsmithctl --help'.\n", stderr);
+    return EXIT_USAGE;
+}
+
+static int fail(enum ask_result result, const struct error *why)
+{
+    fprintf(stderr, "portsmithctl: %s\n", why->text);
+    return result == ASK_NOT_RUNNING ? EXIT_NOT_RUNNING : EXIT_FAILURE;
+}
+
+static int finish(bool printed)
+{
+    if (printed && fflush(stdout) == 0)
+        return EXIT_SUCCESS;
+    perror("portsmithctl: cannot print");
+    return EXIT_FAILURE;
+}
+
+static int print_json(json_t *json)
+{
+    return finish(report_print(json, JSON_INDENT(2)));
+}
+
+/* ---- the verbs ----------------------------------------------------------- */
+
+/* Of what portsmith-firewall closes. NULL: of nothing; or who asks is not root, and may not
+ * look. */
+static const char *describe_rest(enum enforce_state rest)
+{
+    switch (rest) {
+    case ENFORCE_IN_FORCE:
+        return "in force";
+    case ENFORCE_MISSING:
+        return "NOT IN FORCE: another program removed its rules, or the boot did not put them in "
+               "force; portsmith-firewall enforce does";
+    default:
+        return NULL;
+    }
+}
+
+static json_t *status_json(const struct control_status *status, enum enforce_state rest)
+{
+    json_t *object = report_status_json(status);
+    bool known = rest == ENFORCE_IN_FORCE || rest == ENFORCE_MISSING;
+
+    json_object_set_new(object, "rest_in_force",
+                        known ? json_boolean(rest == ENFORCE_IN_FORCE) : json_null());
+    return object;
+}
+
+static int show_status(const struct options *options, const struct config *config)
+{
+    static const struct control_request request = {.verb = CONTROL_STATUS};
+    struct control_reply reply;
+    struct error why;
+    char keep[TRIAL_KEEP_SIZE];
+    enum ask_result result = ask(config, &request, &reply, &why);
+    enum enforce_state rest = geteuid() == 0 ? enforce_look(config) : ENFORCE_UNKNOWN;
+
+    if (result != ASK_DONE)
+        return fail(result, &why);
+    if (options->json)
+        return print_json(status_json(&reply.status, rest));
+    report_status(&reply.status, describe_rest(rest), trial_keep(options->config_path, keep));
+    return finish(true);
+}
+
+static int show_list(const struct options *options, const struct config *config)
+{
+    struct control_grant *grants;
+    size_t count;
+    struct error why;
+    enum ask_result result = ask_grants(config, &grants, &count, &why);
+    int status;
+
+    if (result != ASK_DONE)
+        status = fail(result, &why);
+    else if (options->json)
+        status = print_json(report_grants_json(grants, count));
+    else {
+        report_grants(grants, count);
+        status = finish(true);
+    }
+    free(grants);
+    return status;
+}
+
+static int show_watch(const struct options *options, const struct config *config)
+{
+    struct error why;
+
+    return watch_run(config, options->json, &why) ? EXIT_SUCCESS : fail(ASK_FAILED, &why);
+}
+
+/* A number is an id, anything else a profile. */
+static bool choose_grants(struct control_request *request, const struct options *options)
+{
+    const char *word = options->count == 1 ? options->arguments[0] : "";
+    char *end;
+    unsigned long id;
+
+    if (options->all || options->count != 1) {
+        request->scope = HELPER_SCOPE_ALL;
+        return options->all && options->count == 0;
+    }
+    if (word[strspn(word, "0123456789")] != '\0') {
+        request->scope = HELPER_SCOPE_PROFILE;
+        snprintf(request->profile, sizeof request->profile, "%.35s", word);
+        return profile_name_is_valid(word);
+    }
+    id = strtoul(word, &end, 10);
+    request->scope = HELPER_SCOPE_ID;
+    request->id = (uint32_t)id;
+    return id > 0 && id <= UINT32_MAX;
+}
+
+static int close_grants(const struct options *options, const struct config *config)
+{
+    struct control_request request = {.verb = CONTROL_CLOSE, .kill = options->kill};
+    struct control_reply reply;
+    struct error why;
+    enum ask_result result;
+
+    if (!choose_grants(&request, options)) {
+        fputs("portsmithctl: close wants the id of a grant, the name of a profile, or --all\n",
+              stderr);
+        return refuse_usage();
+    }
+    result = ask(config, &request, &reply, &why);
+    if (result != ASK_DONE)
+        return fail(result, &why);
+    if (options->json)
+        return print_json(report_closed_json(&reply));
+    report_closed(&reply, options->kill);
+    return finish(true);
+}
+
+static int say_done(const struct options *options, const char *key, const char *text)
+{
+    if (options->json)
+        return print_json(json_pack("{s:b}", key, 1));
+    puts(text);
+    return finish(true);
+}
+
+static int reload(const struct options *options, const struct config *config)
+{
+    static const struct control_request request = {.verb = CONTROL_RELOAD};
+    struct control_reply reply;
+    struct error why;
+    enum ask_result result = ask(config, &request, &reply, &why);
+
+    if (result != ASK_DONE)
+        return fail(result, &why);
+    return say_done(options, "reloaded", "the new configuration is in force");
+}
+
+/* As portsmithd --release does. */
+static bool release_without_daemon(const struct config *config, struct error *why)
+{
+    const struct pair_options options = {.foreground = true};
+
+    if (!capability_check(CAPABILITY_DAEMON, why))
+        return false;
+    if (pidfile_owner(config->run_directory) != 0)
+        return error_set(why, "portsmithd runs, but nobody listens for portsmithctl: stop it "
+                              "first");
+    return pair_release(BACKEND_AUTO, &options) || error_set(why, "rules may remain");
+}
+
+/* After a trial that was not kept no start shuts anything. */
+static void say_what_is_next(const struct config *config)
+{
+    char text[CLOSING_TEXT_SIZE];
+    pid_t unused;
+
+    if (config->close_count > 0 && trial_find_marker(config, &unused) == TRIAL_NONE)
+        printf("its next start, which may be the next boot, shuts again: %s\n",
+               closing_format_configured(config, text));
+}
+
+static int release(const struct options *options, const struct config *config)
+{
+    static const struct control_request request = {.verb = CONTROL_RELEASE};
+    struct control_reply reply;
+    struct error why, note = {""};
+    enum ask_result result;
+    int status;
+
+    if (geteuid() == 0 && !closing_permits_release(config, &note)) /* others are refused anyway */
+        return fail(ASK_FAILED, &note);
+    result = ask(config, &request, &reply, &why);
+    if (result == ASK_NOT_RUNNING && release_without_daemon(config, &why))
+        result = ASK_DONE;
+    if (result != ASK_DONE)
+        return fail(ASK_FAILED, &why);
+    if (note.text[0] != '\0')
+        fprintf(stderr, "portsmithctl: %s\n", note.text);
+    status = say_done(options, "released", "portsmithd does not run, and shuts no port any more");
+    if (!options->json)
+        say_what_is_next(config);
+    return finish(true) == EXIT_SUCCESS ? status : EXIT_FAILURE;
+}
+
+static int see_doctor(const struct options *options, const struct config *unread)
+{
+    (void)unread;
+    return doctor_run(options->config_path, options->json);
+}
+
+static const struct verb verbs[] = {
+    {"status", show_status, false, WANTED},
+    {"list", show_list, false, WANTED},
+    {"watch", show_watch, false, WANTED},
+    {"close", close_grants, true, WANTED},
+    {"reload", reload, false, USEFUL},
+    {"release", release, false, USEFUL},
+    {"doctor", see_doctor, false, NOT_READ},
+};
+
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static const struct verb *find_verb(const char *name)
+{
+    struct nearest nearest = nearest_to(name);
+
+    for (size_t i = 0; i < VERBS; i++) {
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+        nearest_try(&nearest, verbs[i].name);
+    }
+    fprintf(stderr, "portsmithctl: there is no '%s'", name);
+    if (nearest.found)
+        fprintf(stderr, "; did you mean '%s'?", nearest.found);
+    fputc('\n', stderr);
+    return NULL;
+}
+
+/* ---- the command line ---------------------------------------------------- */
+
+/* False when the program is to end, with *status. */
+static bool read_options(struct options *options, int argc, char **argv, int *status)
+{
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
+        {"all", no_argument, NULL, 'a'},          {"kill", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    *status = EXIT_SUCCESS;
+    while ((option = getopt_long(argc, argv, "c:hV", names, NULL)) != -1)
+        switch (option) {
+        case 'c':
+            options->config_path = optarg;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'a':
+            options->all = true;
+            break;
+        case 'k':
+            options->kill = true;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return false;
+        case 'V':
+            puts("portsmithctl " PORTSMITH_VERSION);
+            return false;
+        default:
+            *status = refuse_usage();
+            return false;
+        }
+    return true;
+}
+
+static bool suits(const struct verb *verb, const struct options *options)
+{
+    if (verb->takes_grants)
+        return true;
+    if (options->all || options->kill)
+        fprintf(stderr, "portsmithctl: --all and --kill are for close\n");
+    else if (options->count > 0)
+        fprintf(stderr, "portsmithctl: unexpected argument '%s'\n", options->arguments[0]);
+    else
+        return true;
+    return false;
+}
+
+static int run(const struct verb *verb, const struct options *options)
+{
+    struct config config;
+    struct error why;
+
+    if (verb->configuration == NOT_READ)
+        return verb->run(options, NULL);
+    if (config_read_main(&config, options->config_path, &why))
+        return verb->run(options, &config);
+    fprintf(stderr, "portsmithctl: %s%s\n", verb->configuration == USEFUL ? "warning: " : "",
+            why.text);
+    return verb->configuration == USEFUL ? verb->run(options, &config) : EXIT_CONFIGURATION;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.config_path = CONFIG_FILE};
+    const struct verb *verb;
+    int status;
+
+    if (!read_options(&options, argc, argv, &status))
+        return status;
+    if (optind == argc) {
+        fputs("portsmithctl: it wants to be told what to do, such as status or list\n", stderr);
+        return refuse_usage();
+    }
+    options.arguments = argv + optind + 1;
+    options.count = argc - optind - 1;
+    verb = find_verb(argv[optind]);
+    if (!verb || !suits(verb, &options))
+        return refuse_usage();
+    return run(verb, &options);
+}

@@ -1,0 +1,29 @@
+#include "daemon/sniffer/confine.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/privilege/syscalls.h"
+
+/* libpcap's capture is a ring in memory, to be waited for; what it asks of the
+ * socket besides is whether its interface is still there, and up. Memory is given
+ * back, and perhaps asked for, by the C library alone. */
+static const int sniffer_calls[] = {
+    SCMP_SYS(poll),   SCMP_SYS(ppoll),         SCMP_SYS(recvfrom),     SCMP_SYS(getsockopt),
+    SCMP_SYS(read),   SCMP_SYS(clock_gettime), SCMP_SYS(getsockname),  SCMP_SYS(restart_syscall),
+    SCMP_SYS(brk),    SCMP_SYS(munmap),        SCMP_SYS(rt_sigreturn), SCMP_SYS(exit),
+    SCMP_SYS(madvise), SCMP_SYS(exit_group),
+};
+
+bool sniffer_confine(int peer, struct error *why)
+{
+    struct filter filter;
+
+    filter_begin(&filter);
+    filter_allow(&filter, sniffer_calls, sizeof sniffer_calls / sizeof *sniffer_calls);
+    filter_allow_masked(&filter, SCMP_SYS(sendto), 0, ~0u, (unsigned)peer);
+    filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, ~0u, SIOCGIFFLAGS);
+    /* /dev/null by now: last words that nobody reads */
+    filter_allow_masked(&filter, SCMP_SYS(write), 0, ~0u, STDERR_FILENO);
+    return filter_load(&filter, why);
+}

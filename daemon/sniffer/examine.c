@@ -1,0 +1,109 @@
+#include "daemon/sniffer/examine.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+
+static bool is_timely(const struct knock_limits *limits, uint64_t counter)
+{
+    uint64_t now = clock_wall_us(), distance = counter > now ? counter - now : now - counter;
+
+    return !limits->skew_checked || distance <= (uint64_t)limits->max_skew * USEC_PER_SEC;
+}
+
+/* An echo request has no port to knock at: it is for whichever client it names. */
+static bool came_to(const struct client *client, const struct frame *frame)
+{
+    return frame->transport == TRANSPORT_ICMP || frame->port == client->port;
+}
+
+/* Opens the first knock of the frame, which is all of it unless the kernel has merged
+ * several; how many, or 0 if the key does not fit. */
+static unsigned open_first(struct helper_request *message, const struct frame *frame,
+                           const struct client *client)
+{
+    for (unsigned knocks = 1; knocks <= FRAME_MERGED_MAX; knocks++) {
+        size_t size = frame->size / knocks;
+
+        if (frame->size % knocks == 0 && size >= DATAGRAM_MIN && size <= DATAGRAM_MAX &&
+            envelope_open(message->request, message->signature, client->envelope_key,
+                          frame->payload, size))
+            return knocks;
+    }
+    return 0;
+}
+
+/* Opens the envelope into *message; NULL when no client's key fits. */
+static struct client *open_envelope(struct helper_request *message, const struct frame *frame,
+                                    const struct roster *roster, struct counters *counters)
+{
+    struct client *client;
+    unsigned knocks;
+
+    if (frame->size < DATAGRAM_MIN)
+        return NULL;
+    envelope_claimed_key_id(message->key_id, roster->gate, frame->payload);
+    client = roster_find(roster, message->key_id);
+    if (!client || !came_to(client, frame))
+        return NULL;
+    knocks = open_first(message, frame, client);
+    counters->merged += knocks > 1;
+    return knocks > 0 ? client : NULL;
+}
+
+/* A knock that the helper will refuse is passed on now and then, so that it can
+ * say why in the log; but what somebody else replays or forges never spends
+ * what the client's own knocks live on. */
+static bool is_within_rate(struct client *client, const struct helper_request *message,
+                           const struct roster *roster, bool promising)
+{
+    enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
+    int64_t now = clock_boot_ns() / NSEC_PER_MSEC;
+
+    /* A signature is verified only for who could afford it to be right. */
+    if (promising && roster_has_token(&client->honest, now) &&
+        envelope_verify(message->signature, client->public_key, roster->server_public,
+                        message->request))
+        return roster_take_tokens(&client->honest, HONEST_PRICE, now);
+    return roster_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
+}
+
+bool knock_examine(struct helper_request *message, const struct frame *frame,
+                   const struct roster *roster, const struct knock_limits *limits,
+                   struct counters *counters)
+{
+    struct client *client = open_envelope(message, frame, roster, counters);
+    struct request request;
+    bool timely;
+
+    if (!client) {
+        counters->garbage++;
+        return false;
+    }
+    counters->authentic++;
+    if (!request_decode(&request, message->request) || !address_is_foreign(&frame->source)) {
+        counters->malformed++;
+        return false;
+    }
+    timely = is_timely(limits, request.counter);
+    counters->untimely += !timely;
+    /* The same knock again, which is how a client makes sure, is no alarm. What
+     * is too old otherwise, or out of time, the log should explain. */
+    if (timely && roster_counter_is_repeat(client, request.counter)) {
+        counters->repeated++;
+        return false;
+    }
+    if (!is_within_rate(client, message, roster,
+                        timely && roster_counter_is_new(client, request.counter))) {
+        counters->throttled++;
+        return false;
+    }
+    if (timely) { /* one that is not may be sent again once the clock is right */
+        roster_note_pending(client, request.counter);
+        counters->elsewhere += request.has_address &&
+                               !address_equal(&request.address, &frame->source);
+    }
+    message->verb = request.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
+    message->observed = frame->source;
+    return true;
+}

@@ -1,0 +1,26 @@
+/* The sniffer's judgement of what may be a knock: cheapest check first, and
+ * nothing written, logged or allocated for what is not authentic. */
+#ifndef PORTSMITH_KNOCK_H
+#define PORTSMITH_KNOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/sniffer/counters.h"
+#include "daemon/sniffer/frame.h"
+#include "daemon/sniffer/roster.h"
+#include "privsep/message.h"
+
+struct knock_limits {
+    bool skew_checked;
+    uint32_t max_skew; /* seconds */
+};
+
+/* True when the datagram is an authentic knock that the helper should
+ * see: *message is then complete but for its serial, and its counter is noted as
+ * on its way. False otherwise, with the reason counted. */
+bool knock_examine(struct helper_request *message, const struct frame *frame,
+                   const struct roster *roster, const struct knock_limits *limits,
+                   struct counters *counters);
+
+#endif

@@ -1,0 +1,139 @@
+#include "daemon/sniffer/roster.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+enum { BURST = 32, TOKEN_MS = 125 /* a second earns eight */ };
+
+/* The index is all that garbage meets, so it is small enough to stay in the processor's
+ * cache. An entry is 0 where the place is empty. Else it holds the client's number + 1,
+ * in the bits of the mask, and above them as many bits of its key id, which turn away
+ * nearly all that is somebody else's. It is never more than half full: so the number has
+ * room, and a search an end. A key id is as good as random: it is a hash. */
+struct search {
+    size_t place;
+    uint32_t tag; /* what an entry of this key id has above the mask */
+};
+
+static struct search search_for(const struct roster *roster, const uint8_t *key_id)
+{
+    uint64_t id;
+
+    memcpy(&id, key_id, sizeof id);
+    return (struct search){.place = id & roster->mask, .tag = (uint32_t)(id >> 32) & ~roster->mask};
+}
+
+void roster_add(struct roster *roster, const struct sniffer_profile *profile)
+{
+    struct search at = search_for(roster, profile->key_id);
+    struct client *client = &roster->clients[roster->count++];
+
+    while (roster->index[at.place] != 0)
+        at.place = (at.place + 1) & roster->mask;
+    roster->index[at.place] = at.tag | roster->count;
+    memcpy(client->key_id, profile->key_id, KEY_ID_SIZE);
+    memcpy(client->envelope_key, profile->envelope_key, KEY_SIZE);
+    memcpy(client->public_key, profile->public_key, KEY_SIZE);
+    client->port = profile->port;
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = sodium_allocarray(count, size);
+
+    return memory ? memset(memory, 0, count * size) : NULL;
+}
+
+bool roster_create(struct roster *roster, size_t profiles,
+                   const uint8_t server_public[static KEY_SIZE], struct error *why)
+{
+    size_t places = 2;
+
+    while (places < profiles * 2)
+        places *= 2;
+    roster->mask = (uint32_t)(places - 1);
+    roster->index = allocate(places, sizeof *roster->index);
+    roster->clients = allocate(profiles, sizeof *roster->clients);
+    roster->count = 0;
+    if (!roster->index || !roster->clients)
+        return error_set(why, "no locked memory for %zu profiles: %s", profiles, strerror(errno));
+    envelope_gate_key(roster->gate, server_public);
+    memcpy(roster->server_public, server_public, KEY_SIZE);
+    return true;
+}
+
+struct client *roster_find(const struct roster *roster, const uint8_t key_id[static KEY_ID_SIZE])
+{
+    struct search at = search_for(roster, key_id);
+    uint32_t entry;
+
+    for (; (entry = roster->index[at.place]) != 0; at.place = (at.place + 1) & roster->mask) {
+        struct client *client = &roster->clients[(entry & roster->mask) - 1];
+
+        if ((entry & ~roster->mask) == at.tag && memcmp(client->key_id, key_id, KEY_ID_SIZE) == 0)
+            return client;
+    }
+    return NULL;
+}
+
+bool roster_counter_is_repeat(const struct client *client, uint64_t counter)
+{
+    if (counter == 0)
+        return false; /* places that hold nothing yet are 0, too */
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        if (client->counters[i] == counter)
+            return true;
+    for (size_t i = 0; i < ROSTER_PENDING; i++)
+        if (client->pending[i] == counter)
+            return true;
+    return false;
+}
+
+bool roster_counter_is_new(const struct client *client, uint64_t counter)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        if (client->counters[i] < lowest)
+            lowest = client->counters[i];
+    return counter > lowest && !roster_counter_is_repeat(client, counter);
+}
+
+void roster_note_pending(struct client *client, uint64_t counter)
+{
+    client->pending[client->next_pending] = counter;
+    client->next_pending = (uint8_t)((client->next_pending + 1) % ROSTER_PENDING);
+}
+
+void roster_learn(struct client *client, const uint64_t counters[static MARK_COUNTERS])
+{
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        if (counters[i] == 0)
+            return; /* the helper vouches for nothing: the signature was wrong */
+    memcpy(client->counters, counters, sizeof client->counters);
+}
+
+/* When the bucket would be full again, had it given `price` tokens now. */
+static int64_t full_after(const struct bucket *bucket, uint32_t price, int64_t now)
+{
+    return (bucket->full > now ? bucket->full : now) + (int64_t)price * TOKEN_MS;
+}
+
+static bool has_tokens(const struct bucket *bucket, uint32_t price, int64_t now)
+{
+    return full_after(bucket, price, now) - now <= (int64_t)BURST * TOKEN_MS;
+}
+
+bool roster_has_token(const struct bucket *bucket, int64_t now)
+{
+    return has_tokens(bucket, 1, now);
+}
+
+bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
+{
+    if (!has_tokens(bucket, price, now))
+        return false;
+    bucket->full = full_after(bucket, price, now);
+    return true;
+}

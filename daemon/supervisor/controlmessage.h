@@ -1,0 +1,100 @@
+/* What portsmithctl asks of a running portsmithd over RunDirectory/control, and the
+ * answer: one struct each way over SOCK_SEQPACKET, exact size or nothing, then the
+ * connection ends. Both are one build on one host, so they travel as they lie in
+ * memory, zeroed before they are filled. */
+#ifndef PORTSMITH_CONTROLMESSAGE_H
+#define PORTSMITH_CONTROLMESSAGE_H
+
+#include <stdint.h>
+
+#include "daemon/config/config.h"
+#include "daemon/sniffer/counters.h"
+#include "privsep/message.h"
+
+#define CONTROL_SOCKET "control" /* in the run directory */
+
+enum {
+    CONTROL_GRANTS = HELPER_PAGE, /* in one reply */
+    CONTROL_NAME_SIZE = 36,       /* POLICY_NAME_SIZE, without padding behind it */
+    CONTROL_TEXT_SIZE = 512,
+    CONTROL_TROUBLE_SIZE = 128,
+};
+
+enum control_verb {
+    CONTROL_STATUS = 1,
+    CONTROL_LIST = 2,    /* the grants above `id` */
+    CONTROL_CLOSE = 3,   /* those of `scope` */
+    CONTROL_RELOAD = 4,  /* root's */
+    CONTROL_RELEASE = 5, /* root's */
+    CONTROL_REVOKE = 6,  /* root's: reload without `profile`, whose file is removed, and end
+                            what came in through its grants */
+};
+
+struct control_request {
+    uint32_t verb;  /* enum control_verb */
+    uint32_t scope; /* CONTROL_CLOSE: enum helper_scope; CONTROL_REVOKE:
+                       HELPER_SCOPE_PROFILE; else 0 */
+    uint32_t id;
+    uint32_t kill;  /* 0 or 1; CONTROL_REVOKE: 1 */
+    char profile[CONTROL_NAME_SIZE]; /* with HELPER_SCOPE_PROFILE; zeros behind it */
+};
+_Static_assert(sizeof(struct control_request) == 52, "no hidden padding");
+
+enum control_result {
+    CONTROL_DONE = 1,
+    CONTROL_FAILED = 2,     /* `text` says why */
+    CONTROL_FORBIDDEN = 3,  /* only root may */
+    CONTROL_RESTARTING = 4, /* between two helpers */
+};
+
+struct control_grant {
+    uint32_t id;
+    uint32_t seconds_left;
+    uint32_t watched; /* 1: `used` is known */
+    uint32_t used;    /* connections that came in through it, so far */
+    uint32_t elsewhere; /* 1: its knock signed another address than it came from */
+    struct address address;
+    struct service service;
+    char profile[CONTROL_NAME_SIZE]; /* empty when it was removed */
+};
+_Static_assert(sizeof(struct control_grant) == 76, "no hidden padding");
+
+struct control_interface {
+    char name[CONFIG_INTERFACE_NAME_SIZE];
+    uint32_t captured; /* 1: it is there, up, and watched */
+    uint32_t unsupported; /* 1: it is there, but its link type is not known: not watched */
+};
+
+struct control_status {
+    uint32_t supervisor, sniffer, helper; /* process ids; 0: does not run */
+    uint32_t uptime, pair_uptime;         /* seconds: of the daemon; of sniffer and helper */
+    uint32_t backend;  /* enum backend; BACKEND_AUTO: none was chosen yet */
+    uint32_t families; /* bit 0: IPv4, bit 1: IPv6; 0: the helper does not answer */
+    uint32_t grant_store; /* enum grant_store; GRANT_STORE_AUTO: not known */
+    uint32_t rules;    /* enum helper_rules */
+    uint32_t live;     /* grants */
+    uint32_t profiles;
+    uint32_t interface_count;
+    uint32_t close_count;
+    uint32_t trial_left; /* seconds; 0: what is shut is not on trial */
+    struct control_interface interfaces[CONFIG_INTERFACES];
+    struct service close[CLOSE_SERVICES];
+    char trouble[CONTROL_TROUBLE_SIZE]; /* why sniffer and helper are started again; else empty */
+    uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of the configuration in force */
+    struct counters counters;    /* by the sniffer, since the daemon began */
+    uint64_t verdicts[VERDICTS]; /* by the helper, since the daemon began */
+};
+
+struct control_reply {
+    uint32_t verb;   /* the request's */
+    uint32_t result; /* enum control_result */
+    uint32_t closed; /* CONTROL_CLOSE, CONTROL_REVOKE: grants */
+    uint32_t ended;  /* the same with `kill`: connections */
+    uint32_t count;  /* CONTROL_LIST: of `grants` */
+    uint32_t more;   /* CONTROL_LIST: 1: there are grants above the last of these */
+    char text[CONTROL_TEXT_SIZE];
+    struct control_grant grants[CONTROL_GRANTS]; /* ascending by id */
+    struct control_status status;                /* CONTROL_STATUS */
+};
+
+#endif

@@ -1,0 +1,746 @@
+#include "daemon/supervisor/pair.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "daemon/host/tracking.h"
+#include "daemon/host/vrf.h"
+#include "daemon/sniffer/sniffermessage.h"
+
+enum {
+    WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
+    SNIFFER_WAIT_MS = 1000,
+    POLL_MS = 5,
+    FD_HIGH = 16,    /* above the descriptors of message.h */
+    RUN_PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/helper",
+};
+
+void pair_init(struct pair *pair)
+{
+    *pair = (struct pair){.lifeline = -1, .control = -1, .news = -1};
+}
+
+static void close_if_open(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* ---- waiting for children ----------------------------------------------- */
+
+static void describe_end(const char *who, pid_t child, int status)
+{
+    if (WIFSIGNALED(status))
+        log_warnx("%s (pid %ld) was ended by signal %d (%s)", who, (long)child, WTERMSIG(status),
+                  strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) != 0)
+        log_warnx("%s (pid %ld) exited with status %d", who, (long)child, WEXITSTATUS(status));
+    else
+        log_debug("%s (pid %ld) ended", who, (long)child);
+}
+
+pid_t pair_reap(pid_t child, int *status)
+{
+    siginfo_t ended = {0};
+
+    if (waitid(child < 0 ? P_ALL : P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0)
+        return -1;
+    if (ended.si_pid == 0)
+        return 0;
+    /* Each has a process group of its own, and cannot leave it; while it is not
+     * reaped nobody else gets its number. */
+    kill(-ended.si_pid, SIGKILL);
+    return waitpid(ended.si_pid, status, 0);
+}
+
+/* Waits for a child that was told to end; kills one that does not. Returns its wait
+ * status. One that may not be killed is left behind, as if it had failed, and is reaped
+ * once it has ended. */
+static int await_end(pid_t child, const char *who, int patience_ms)
+{
+    int64_t deadline = clock_boot_ns() + (int64_t)patience_ms * NSEC_PER_MSEC;
+    int status = 0;
+
+    while (pair_reap(child, &status) == 0) {
+        if (clock_boot_ns() >= deadline) {
+            log_warnx("%s (pid %ld) does not end: killing it", who, (long)child);
+            if (kill(child, SIGKILL) != 0) { /* a sniffer is another user's: CAP_KILL */
+                log_warn("%s (pid %ld) cannot be killed and is left behind; end it by hand, and "
+                         "give portsmithd CAP_KILL", who, (long)child);
+                return W_EXITCODE(EXIT_FAILURE, 0);
+            }
+            deadline = INT64_MAX;
+        }
+        poll(NULL, 0, POLL_MS);
+    }
+    return status;
+}
+
+/* ---- the helper's messages ---------------------------------------------- */
+
+bool pair_order(struct pair *pair, struct helper_order *order)
+{
+    if (++pair->serial == 0) /* means: nobody asked */
+        pair->serial = 1;
+    order->serial = pair->serial;
+    return pair->control >= 0 &&
+           send(pair->control, order, sizeof *order, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof *order;
+}
+
+static bool is_sound(const struct helper_answer *answer)
+{
+    if (answer->event != HELPER_ANSWER || answer->count > HELPER_PAGE)
+        return false;
+    if (answer->backend != BACKEND_NFT && answer->backend != BACKEND_LEGACY)
+        return false;
+    if (answer->rules > HELPER_RULES_CONTESTED)
+        return false;
+    for (uint32_t i = 0; i < answer->count; i++)
+        if (answer->grants[i].service.protocol != IPPROTO_TCP &&
+            answer->grants[i].service.protocol != IPPROTO_UDP)
+            return false;
+    return true;
+}
+
+/* The event, 0 when nothing waits, UINT32_MAX when it has hung up or talks nonsense. */
+static uint32_t receive_event(struct pair *pair, struct helper_answer *answer)
+{
+    ssize_t n = recv(pair->control, answer, sizeof *answer, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n == sizeof answer->event && answer->event == HELPER_SNIFFER_BROKEN)
+        return HELPER_SNIFFER_BROKEN;
+    if (n != sizeof *answer || !is_sound(answer))
+        return UINT32_MAX;
+    memcpy(pair->verdicts, answer->verdicts, sizeof pair->verdicts);
+    pair->live = answer->live;
+    pair->rules = answer->rules;
+    return HELPER_ANSWER;
+}
+
+uint64_t pair_count(const struct pair *pair, enum verdict verdict)
+{
+    return pair->verdicts_before[verdict] + pair->verdicts[verdict];
+}
+
+/* Takes the last words of a helper that has ended, and its counts to those of the
+ * ones before. */
+static void bury_helper(struct pair *pair)
+{
+    enum { WORDS_MAX = 64 };
+    struct helper_answer answer;
+
+    for (int i = 0; pair->control >= 0 && i < WORDS_MAX; i++)
+        if (receive_event(pair, &answer) == 0)
+            break;
+    for (size_t i = 0; i < VERDICTS; i++)
+        pair->verdicts_before[i] += pair->verdicts[i];
+    memset(pair->verdicts, 0, sizeof pair->verdicts);
+    pair->helper = 0;
+    pair->rules = HELPER_RULES_UNKNOWN;
+    close_if_open(&pair->control);
+}
+
+/* It passes on what it has captured; but it may be hostile. */
+static void end_sniffer(struct pair *pair)
+{
+    close_if_open(&pair->lifeline);
+    if (pair->sniffer)
+        await_end(pair->sniffer, "the sniffer", SNIFFER_WAIT_MS);
+    pair->sniffer = 0;
+}
+
+static void end_helper(struct pair *pair, bool remove_grants)
+{
+    const struct helper_order stop = {.command = HELPER_STOP};
+
+    if (pair->helper && remove_grants &&
+        send(pair->control, &stop, sizeof stop, MSG_NOSIGNAL) != sizeof stop)
+        log_warn("cannot tell the helper to stop; live grants end at their deadlines");
+    if (pair->control >= 0)
+        shutdown(pair->control, SHUT_WR); /* what it still says is to be heard */
+    if (pair->helper)
+        await_end(pair->helper, "the helper", WAIT_MS);
+    bury_helper(pair);
+}
+
+void pair_end(struct pair *pair, bool remove_grants)
+{
+    end_sniffer(pair); /* first: the helper then serves what it passed on */
+    end_helper(pair, remove_grants);
+}
+
+uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer)
+{
+    uint32_t event = receive_event(pair, answer);
+
+    if (event != UINT32_MAX)
+        return event;
+    /* It hung up, which only its end should do, or talks nonsense: see to its end. */
+    close_if_open(&pair->control);
+    if (pair->helper)
+        kill(pair->helper, SIGKILL);
+    return 0;
+}
+
+/* ---- interfaces --------------------------------------------------------- */
+
+/* The kernel's index of an interface that is up and no VRF, else 0. "any" is always there. */
+static uint32_t usable_index(const char *interface)
+{
+    char members[VRF_MEMBERS_SIZE];
+    struct ifreq request = {0};
+    int fd;
+    bool up;
+
+    if (strcmp(interface, "any") == 0)
+        return UINT32_MAX;
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
+    up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP);
+    close(fd);
+    return up && !vrf_is(interface, members) ? if_nametoindex(interface) : 0;
+}
+
+static bool is_gone(const char *interface)
+{
+    return strcmp(interface, "any") != 0 && if_nametoindex(interface) == 0;
+}
+
+bool pair_has_other_interfaces(const struct pair *pair, const struct config *config)
+{
+    for (size_t i = 0; i < config->interface_count; i++) {
+        uint32_t index = usable_index(config->interfaces[i]);
+
+        if (index != 0 && index != pair->interfaces[i])
+            return true;
+        if (pair->interfaces[i] != 0 && is_gone(config->interfaces[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Whether one that is captured is not what it was. */
+static bool lost_interface(const struct pair *pair, const struct config *config)
+{
+    for (size_t i = 0; i < config->interface_count; i++)
+        if (pair->interfaces[i] != 0 && usable_index(config->interfaces[i]) != pair->interfaces[i])
+            return true;
+    return false;
+}
+
+/* A sniffer's word that a capture has ended is not enough: a hostile one would be started
+ * again at once, as often as it likes. */
+enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_t child,
+                            int status)
+{
+    static struct log_limit said; /* accidents happen no more often than the delay allows */
+
+    if (child == pair->helper) {
+        describe_end("the helper", child, status);
+        bury_helper(pair);
+        return PAIR_END_ACCIDENT;
+    }
+    if (child != pair->sniffer)
+        return PAIR_END_OF_ANOTHER;
+    pair->sniffer = 0;
+    close_if_open(&pair->lifeline);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SNIFFER_EXIT_CAPTURE_ENDED &&
+        lost_interface(pair, config)) {
+        log_info_limited(&said, LINES_A_MINUTE, "a capture has ended: its interface is gone");
+        return PAIR_END_INTERFACE;
+    }
+    describe_end("the sniffer", child, status);
+    return PAIR_END_ACCIDENT;
+}
+
+/* ---- starting programs -------------------------------------------------- */
+
+enum { FIRST_FD = 3, INHERITED_MAX = 5 };
+_Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
+                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD,
+               "what they inherit is in this order");
+
+/* By exec: its memory is laid out anew, with a canary of its own, and holds nothing of
+ * ours. The descriptors become its 3, 4 and so on. */
+static pid_t spawn(const char *path, const int *descriptors, int count)
+{
+    char *const argv[] = {strdupa(basename(path)), NULL};
+    char *const environment[] = {NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    pid_t child = 0;
+    int error;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    for (int i = 0; i < count; i++)
+        posix_spawn_file_actions_adddup2(&actions, descriptors[i], FIRST_FD + i);
+    posix_spawn_file_actions_addclosefrom_np(&actions, FIRST_FD + count);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    error = posix_spawn(&child, path, &actions, &attributes, argv, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error) {
+        errno = error;
+        log_warn("cannot start %s", path);
+        return 0;
+    }
+    return child;
+}
+
+/* A high copy of `fd`, so that putting copies at 3 to 7 overwrites none. */
+static int high_copy(int fd)
+{
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
+}
+
+/* Starts a program with our end of its socket in *ours, the other end at 3, and copies of
+ * `count` descriptors from 4 on. 0 with the reason in the log; *ours may be open then,
+ * too. */
+static pid_t start_program(const char *path, int *ours, const int *descriptors, int count)
+{
+    static const struct timeval patience = {.tv_sec = WAIT_MS / 1000};
+    int copies[INHERITED_MAX], ends[2];
+    bool all = true;
+    pid_t child = 0;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        log_warn("cannot make a socket pair");
+        return 0;
+    }
+    /* One that does not read what it is told does not hold us up for good. */
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    copies[0] = high_copy(ends[1]);
+    close(ends[1]);
+    for (int i = 0; i < count; i++)
+        copies[i + 1] = high_copy(descriptors[i]);
+    for (int i = 0; i <= count; i++)
+        all = all && copies[i] >= 0;
+    if (all)
+        child = spawn(path, copies, count + 1);
+    else
+        log_warn("cannot prepare the descriptors of %s", path);
+    for (int i = 0; i <= count; i++)
+        close_if_open(&copies[i]);
+    *ours = ends[0];
+    return child;
+}
+
+/* ---- the sniffer -------------------------------------------------------- */
+
+/* Those that are there; notes which in *pair, and says which are not. */
+static void choose_interfaces(struct pair *pair, struct sniffer_setup *setup,
+                              const struct config *config)
+{
+    static struct log_limit said;
+    char members[VRF_MEMBERS_SIZE];
+
+    for (size_t i = 0; i < config->interface_count; i++) {
+        const char *name = config->interfaces[i];
+
+        pair->interfaces[i] = usable_index(name);
+        if (pair->interfaces[i] != 0)
+            memcpy(setup->interfaces[setup->interface_count++], name, sizeof *setup->interfaces);
+        else if (!vrf_is(name, members))
+            log_warnx_limited(&said, LINES_A_MINUTE,
+                              "interface %s is not there or is down: waiting for it", name);
+    }
+}
+
+static void fill_sniffer_setup(struct sniffer_setup *setup, const struct config *config,
+                               const struct pair_options *options)
+{
+    memset(setup, 0, sizeof *setup);
+    setup->foreground = options->foreground;
+    setup->debug = options->debug;
+    setup->trace = options->trace;
+    setup->skew_checked = config->skew_checked;
+    setup->max_skew = config->max_skew;
+    setup->transports = config->transports;
+    setup->uid = config->uid;
+    setup->gid = config->gid;
+    setup->profile_count = (uint32_t)config->profile_count;
+    setup->port_count = config->port_count;
+    memcpy(setup->ports, config->ports, sizeof setup->ports);
+    snprintf(setup->empty, sizeof setup->empty, "%s/empty", config->run_directory);
+    memcpy(setup->server_public, config->server_public, KEY_SIZE);
+}
+
+static bool send_sniffer_setup(int sniffer, const struct sniffer_setup *setup,
+                               const struct config *config)
+{
+    struct sniffer_profile profile = {0};
+    bool sent = send(sniffer, setup, sizeof *setup, MSG_NOSIGNAL) == sizeof *setup;
+
+    for (size_t i = 0; sent && i < config->profile_count; i++) {
+        const struct profile *from = &config->profiles[i];
+
+        memcpy(profile.key_id, from->key_id, KEY_ID_SIZE);
+        memcpy(profile.envelope_key, from->envelope_key, KEY_SIZE);
+        memcpy(profile.public_key, from->public_key, KEY_SIZE);
+        profile.port = from->port;
+        sent = send(sniffer, &profile, sizeof profile, MSG_NOSIGNAL) == sizeof profile;
+    }
+    sodium_memzero(&profile, sizeof profile);
+    return sent;
+}
+
+/* False when it ended, or said nothing, before its captures were open. */
+static bool await_captures(int lifeline, struct sniffer_ready *ready)
+{
+    struct pollfd fd = {.fd = lifeline, .events = POLLIN};
+    int n;
+
+    do
+        n = poll(&fd, 1, WAIT_MS);
+    while (n < 0 && errno == EINTR);
+    return n == 1 && read(lifeline, ready, sizeof *ready) == sizeof *ready;
+}
+
+/* Those that were not there are still to come. */
+static bool note_unsupported(struct pair *pair, const struct sniffer_ready *ready,
+                             const struct config *config)
+{
+    unsigned told = 0, unsupported = 0;
+
+    for (size_t i = 0; i < config->interface_count; i++) {
+        pair->unsupported[i] = pair->interfaces[i] != 0 && ready->unsupported >> told & 1;
+        told += pair->interfaces[i] != 0;
+        unsupported += pair->unsupported[i];
+    }
+    if (unsupported < config->interface_count)
+        return true;
+    log_warnx("no interface that Interface names can be watched: name others");
+    return false;
+}
+
+static bool start_sniffer(struct pair *pair, const struct config *config, int counters, int helper,
+                          const struct pair_options *options)
+{
+    const int inherited[] = {helper, counters};
+    struct sniffer_setup setup;
+    struct sniffer_ready ready;
+
+    fill_sniffer_setup(&setup, config, options);
+    choose_interfaces(pair, &setup, config);
+    pair->sniffer = start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
+    return pair->sniffer != 0 && send_sniffer_setup(pair->lifeline, &setup, config) &&
+           await_captures(pair->lifeline, &ready) && note_unsupported(pair, &ready, config);
+}
+
+/* ---- the helper --------------------------------------------------------- */
+
+/* A directory whose files the helper may rely on; -1 with the reason in the log. */
+static int open_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat s;
+
+    if (fd < 0 && errno == ENOTDIR) /* of a symbolic link, too: open(2) */
+        log_warnx("%s is no directory itself: put one in its place, or, if it is a symbolic link, "
+                  "name the directory that it leads to in portsmith.conf", path);
+    else if (fd < 0 || fstat(fd, &s) != 0)
+        log_warn("cannot open %s", path);
+    else if (s.st_uid != 0 || (s.st_mode & 022))
+        log_warnx("%s must belong to root and be writable by nobody else: run: chown root %s; "
+                  "chmod go-w %s", path, path, path);
+    else
+        return fd;
+    close_if_open(&fd);
+    return -1;
+}
+
+/* Who can open the state directory can lock it, and so keep the helper out. */
+static int open_state_directory(const char *path)
+{
+    int fd = open_directory(path);
+    struct stat s;
+
+    if (fd >= 0 && (fstat(fd, &s) != 0 || ((s.st_mode & 077) && fchmod(fd, 0700) != 0))) {
+        log_warn("cannot make %s private", path);
+        close_if_open(&fd);
+    }
+    return fd;
+}
+
+static int open_nothing(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* The helper alone listens and reads there. What is told between two helpers waits. */
+static int open_news(void)
+{
+    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) == 0)
+        return fd;
+    close_if_open(&fd);
+    return open_nothing(); /* a host without it may have iptables-legacy */
+}
+
+/* Starts a helper with our end of its control socket in *control. */
+static pid_t start_helper(int *control, int sniffer, int state, int run, int news)
+{
+    const int inherited[] = {sniffer, state, run, news};
+
+    return start_program(PORTSMITH_HELPER, control, inherited, 4);
+}
+
+static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
+                       const struct config *config, const struct pair_options *options)
+{
+    memset(setup, 0, sizeof *setup);
+    setup->mode = mode;
+    setup->foreground = options->foreground;
+    setup->debug = options->debug;
+    setup->trace = options->trace;
+    setup->trial_end = options->trial_end;
+    if (!config)
+        return;
+    setup->backend = config->backend_in_use;
+    setup->grant_store = config->grant_store;
+    setup->close_with_reset = config->close_with_reset;
+    setup->forward = config->forward;
+    setup->has_synproxy = options->untracked && options->untracked->has_synproxy;
+    for (size_t i = 0; i < config->profile_count; i++)
+        setup->sends_on |= config->profiles[i].destination_count > 0;
+    setup->skew_checked = config->skew_checked;
+    setup->max_skew = config->max_skew;
+    setup->max_grants = config->max_grants;
+    setup->close_count = config->close_count;
+    memcpy(setup->close, config->close, sizeof setup->close);
+    memcpy(setup->server_public, config->server_public, KEY_SIZE);
+    setup->profile_count = (uint32_t)config->profile_count;
+}
+
+static void fill_profile(struct helper_profile_message *to, const struct profile *from,
+                         const struct untracked *untracked)
+{
+    memset(to, 0, sizeof *to);
+    memcpy(to->name, from->name, sizeof to->name);
+    to->needs_signed_address = from->needs_signed_address;
+    to->service_count = from->service_count;
+    to->prefix_count = from->prefix_count;
+    memcpy(to->services, from->services, from->service_count * sizeof *to->services);
+    memcpy(to->prefixes, from->prefixes, from->prefix_count * sizeof *to->prefixes);
+    to->destination_count = from->destination_count;
+    memcpy(to->destinations, from->destinations,
+           from->destination_count * sizeof *to->destinations);
+    memcpy(to->public_key, from->public_key, KEY_SIZE);
+    to->window = from->window;
+    to->max_window = from->max_window;
+    to->max_grants = from->max_grants;
+    to->connections = from->connections;
+    to->hours_count = from->hours_count;
+    memcpy(to->hours, from->hours, from->hours_count * sizeof *to->hours);
+    to->expires = from->expires;
+    for (unsigned i = 0; untracked && i < from->service_count; i++)
+        if (tracking_is_untracked(untracked, &from->services[i]))
+            to->untracked |= (uint16_t)(1u << i);
+}
+
+static bool send_setup(int control, const struct helper_setup *setup, const struct config *config,
+                       const struct pair_options *options)
+{
+    struct helper_profile_message profile;
+
+    if (send(control, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
+        return false;
+    for (size_t i = 0; i < setup->profile_count; i++) {
+        fill_profile(&profile, &config->profiles[i], options->untracked);
+        if (send(control, &profile, sizeof profile, MSG_NOSIGNAL) != sizeof profile)
+            return false;
+    }
+    return true;
+}
+
+/* Whether it says that it is ready, and with which back end, before it ends or time is
+ * up. */
+static bool await_ready(struct pair *pair, enum backend *backend)
+{
+    struct pollfd fd = {.fd = pair->control, .events = POLLIN};
+    static struct helper_answer answer;
+    int n;
+
+    do
+        n = poll(&fd, 1, WAIT_MS);
+    while (n < 0 && errno == EINTR);
+    if (n != 1 || receive_event(pair, &answer) != HELPER_ANSWER)
+        return false;
+    *backend = answer.backend;
+    return true;
+}
+
+static enum pair_result result_of(int status)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == HELPER_EXIT_OK)
+        return PAIR_STARTED;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == HELPER_EXIT_UNUSABLE)
+        return PAIR_UNUSABLE;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == HELPER_EXIT_MISSING)
+        return PAIR_MISSING;
+    return PAIR_FAILED;
+}
+
+/* All that the helper can write to: what else lies in the run directory is not
+ * its own. */
+static const char *helper_directory(char path[static RUN_PATH_SIZE], const struct config *config)
+{
+    snprintf(path, RUN_PATH_SIZE, "%s/helper", config->run_directory);
+    return path;
+}
+
+/* Makes the directories that a helper and a sniffer need. */
+static bool make_directories(const struct config *config)
+{
+    char empty[RUN_PATH_SIZE], helper[RUN_PATH_SIZE];
+    struct error why;
+
+    snprintf(empty, sizeof empty, "%s/empty", config->run_directory);
+    if (file_make_directory(config->state_directory, 0700, &why) &&
+        file_make_directory(empty, 0755, &why) &&
+        file_make_directory(helper_directory(helper, config), 0700, &why))
+        return true;
+    log_warnx("%s", why.text);
+    return false;
+}
+
+static enum pair_result start_serving_helper(struct pair *pair, struct config *config,
+                                             const struct pair_options *options, int sniffer)
+{
+    int state = open_state_directory(config->state_directory);
+    int run = open_directory(config->run_directory);
+    char path[RUN_PATH_SIZE];
+    int grants = run < 0 ? -1 : open_directory(helper_directory(path, config));
+    struct helper_setup setup;
+    enum pair_result result;
+
+    if (state >= 0 && grants >= 0)
+        pair->helper = start_helper(&pair->control, sniffer, state, grants, pair->news);
+    close_if_open(&state);
+    close_if_open(&run);
+    close_if_open(&grants);
+    if (pair->helper == 0)
+        return PAIR_FAILED;
+    fill_setup(&setup, HELPER_RUN, config, options);
+    if (send_setup(pair->control, &setup, config, options) &&
+        await_ready(pair, &config->backend_in_use))
+        return PAIR_STARTED;
+    close_if_open(&pair->control);
+    result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
+    pair->helper = 0;
+    return result == PAIR_STARTED ? PAIR_FAILED : result;
+}
+
+/* Runs a helper that only does one thing and exits. */
+static enum pair_result run_helper_once(const struct helper_setup *setup,
+                                        const struct config *config,
+                                        const struct pair_options *options)
+{
+    int nothing = open_nothing(), control = -1;
+    pid_t helper = nothing < 0 ? 0 : start_helper(&control, nothing, nothing, nothing, nothing);
+    enum pair_result result = PAIR_FAILED;
+
+    if (helper != 0 && send_setup(control, setup, config, options))
+        result = result_of(await_end(helper, "the helper", WAIT_MS));
+    close_if_open(&control);
+    close_if_open(&nothing);
+    return result;
+}
+
+/* Only now that the rules of the one in use shut the ports, too. */
+static void release_other_backend(const struct config *config, const struct pair_options *options)
+{
+    struct helper_setup setup;
+
+    fill_setup(&setup, HELPER_RELEASE_OTHER, NULL, options);
+    setup.backend = config->backend_in_use;
+    run_helper_once(&setup, NULL, options);
+}
+
+/* ---- the pair ----------------------------------------------------------- */
+
+enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
+                              const struct pair_options *options)
+{
+    struct pair new;
+    enum pair_result result;
+    int between[2];
+
+    if (pair->news < 0)
+        pair->news = open_news();
+    pair_init(&new);
+    new.news = pair->news;
+    if (!make_directories(config))
+        return PAIR_FAILED;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, between) != 0) {
+        log_warn("cannot make a socket pair");
+        return PAIR_FAILED;
+    }
+    if (!start_sniffer(&new, config, counters, between[0], options)) {
+        log_warnx("the sniffer did not start");
+        end_sniffer(&new);
+        result = PAIR_FAILED;
+    } else {
+        pair_end(pair, false);
+        memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
+        new.live = pair->live;
+        result = start_serving_helper(&new, config, options, between[1]);
+        if (result == PAIR_STARTED)
+            release_other_backend(config, options);
+        else
+            pair_end(&new, false);
+        *pair = new;
+    }
+    close(between[0]);
+    close(between[1]);
+    return result;
+}
+
+enum pair_result pair_probe(const struct config *config, const struct pair_options *options)
+{
+    struct helper_setup setup;
+
+    fill_setup(&setup, HELPER_PROBE, config, options);
+    return run_helper_once(&setup, config, options);
+}
+
+bool pair_release(enum backend in_use, const struct pair_options *options)
+{
+    struct helper_setup setup;
+
+    fill_setup(&setup, HELPER_RELEASE, NULL, options);
+    setup.backend = in_use;
+    return run_helper_once(&setup, NULL, options) == PAIR_STARTED;
+}

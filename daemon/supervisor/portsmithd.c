@@ -1,0 +1,428 @@
+/* portsmithd(8): options, and the way into the background. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/printable.h"
+#include "common/privilege/capability.h"
+#include "daemon/config/config.h"
+#include "daemon/config/pidfile.h"
+#include "daemon/config/trial.h"
+#include "daemon/host/neighbours.h"
+#include "daemon/host/origin.h"
+#include "daemon/host/tracking.h"
+#include "daemon/host/vrf.h"
+#include "daemon/portsmith-firewall/closing.h"
+#include "daemon/supervisor/notify.h"
+#include "daemon/supervisor/pair.h"
+#include "daemon/supervisor/supervisor.h"
+
+enum {
+    EXIT_USAGE = 2,
+    EXIT_CONFIGURATION = 78,
+    POLL_MS = 50,
+    RELEASE_PATIENCE_MS = 5000,
+};
+
+static const char usage[] =
+    "usage: portsmithd [-dftT] [-c file] [--trace] [--trial span]\n"
+    "       portsmithd --release [-c file]\n"
+    "\n"
+    "  -c, --config FILE   read FILE instead of /etc/portsmith.conf\n"
+    "  -f, --foreground    stay in the foreground and log to standard error\n"
+    "  -d, --debug         log more\n"
+    "  -t, --test          check the configuration and exit\n"
+    "  -T, --print         check the configuration, print what is in effect, exit\n"
+    "      --trace         log of each knock that opens how long which step took\n"
+    "      --trial SPAN    shut ports for so long, such as 15m, and then undo all,\n"
+    "                      unless portsmithd is started without --trial by then\n"
+    "      --release       shut Close's ports no more: remove all rules, exit; refused\n"
+    "                      while portsmith-firewall closes one of them to everybody\n"
+    "  -h, --help          show this and exit\n"
+    "  -V, --version       show the version and exit\n"
+    "\n"
+    "The manual is portsmithd(8).\n";
+
+struct options {
+    struct supervisor_options supervisor;
+    bool test, print, release;
+};
+
+static _Noreturn void refuse_usage(void)
+{
+    fputs("Try 'portsmithd --help'.\n", stderr);
+    exit(EXIT_USAGE);
+}
+
+static void read_trial(struct supervisor_options *options, const char *span)
+{
+    struct error why;
+    uint32_t seconds;
+
+    if (!trial_parse_span(&seconds, span, &why)) {
+        fprintf(stderr, "portsmithd: --trial: %s\n", why.text);
+        refuse_usage();
+    }
+    options->trial_end = clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
+}
+
+static void read_options(struct options *options, int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'}, {"foreground", no_argument, NULL, 'f'},
+        {"debug", no_argument, NULL, 'd'},        {"test", no_argument, NULL, 't'},
+        {"print", no_argument, NULL, 'T'},        {"release", no_argument, NULL, 'R'},
+        {"trace", no_argument, NULL, 'r'},        {"trial", required_argument, NULL, 'y'},
+        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "c:fdtThV", names, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->supervisor.config_path = optarg;
+            break;
+        case 'f':
+            options->supervisor.foreground = true;
+            break;
+        case 'd':
+            options->supervisor.debug = true;
+            break;
+        case 't':
+            options->test = true;
+            break;
+        case 'T':
+            options->print = true;
+            break;
+        case 'R':
+            options->release = true;
+            break;
+        case 'r':
+            options->supervisor.trace = true;
+            break;
+        case 'y':
+            read_trial(&options->supervisor, optarg);
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            exit(EXIT_SUCCESS);
+        case 'V':
+            puts("portsmithd " PORTSMITH_VERSION);
+            exit(EXIT_SUCCESS);
+        default:
+            refuse_usage();
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "portsmithd: unexpected argument '%s'\n", argv[optind]);
+        refuse_usage();
+    }
+}
+
+static _Noreturn void refuse_configuration(const struct error *why)
+{
+    fprintf(stderr, "portsmithd: %s\n", why->text);
+    exit(EXIT_CONFIGURATION);
+}
+
+static void print_warning(void *unused, const char *what, const char *advice)
+{
+    char text[1024];
+
+    (void)unused;
+    snprintf(text, sizeof text, "%s: %s", what, advice);
+    printable(text);
+    fprintf(stderr, "portsmithd: warning: %s\n", text);
+}
+
+static bool is_root(void)
+{
+    struct error why;
+
+    if (capability_check(CAPABILITY_DAEMON, &why))
+        return true;
+    fprintf(stderr, "portsmithd: %s\n", why.text);
+    return false;
+}
+
+/* One that was told to stop a moment ago may still be removing its grants. */
+static bool is_running(const struct config *config, int patience_ms)
+{
+    pid_t owner = pidfile_owner(config->run_directory);
+
+    for (int waited = 0; owner != 0 && waited < patience_ms; waited += POLL_MS) {
+        poll(NULL, 0, POLL_MS);
+        owner = pidfile_owner(config->run_directory);
+    }
+    if (owner != 0)
+        fprintf(stderr, "portsmithd: already running as pid %ld\n", (long)owner);
+    return owner != 0;
+}
+
+/* The firewall must open again even when the configuration is broken: of it only
+ * the directories and Close matter, to see whether a daemon runs, and whether
+ * portsmith-firewall would keep everybody out then. */
+static int release(const struct options *options)
+{
+    const struct pair_options once = {.foreground = true};
+    struct config config;
+    struct error why;
+    bool permitted;
+
+    if (!config_read_main(&config, options->supervisor.config_path, &why))
+        fprintf(stderr, "portsmithd: warning: %s; going on with %s\n", why.text,
+                config.run_directory);
+    if (is_running(&config, RELEASE_PATIENCE_MS)) {
+        fputs("portsmithd: stop it first\n", stderr);
+        return EXIT_FAILURE;
+    }
+    permitted = closing_permits_release(&config, &why);
+    if (why.text[0] != '\0')
+        fprintf(stderr, "portsmithd: %s\n", why.text);
+    return permitted && pair_release(BACKEND_AUTO, &once) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* False, having said what to do, where another daemon is in the way. One on trial gives way
+ * to one that is for good. */
+static bool has_place(const struct supervisor_options *options, const struct config *config)
+{
+    pid_t on_trial = trial_runs(config);
+    char keep[TRIAL_KEEP_SIZE];
+    struct error why;
+
+    if (on_trial != 0 && options->trial_end == 0) {
+        if (trial_take_over(config, on_trial, &why))
+            return true;
+        fprintf(stderr, "portsmithd: %s\n", why.text);
+        return false;
+    }
+    if (!is_running(config, 0))
+        return true;
+    if (on_trial != 0)
+        fprintf(stderr, "portsmithd: it is on trial already; to keep it: %s; to end it: "
+                        "portsmithctl release\n", trial_keep(options->config_path, keep));
+    else if (options->trial_end != 0)
+        fputs("portsmithd: its ports are shut for good, so there is nothing to try; to open "
+              "them: portsmithctl release\n", stderr);
+    return false;
+}
+
+/* In the log as well: at boot nobody reads what a daemon prints. */
+static int refuse(const struct supervisor_options *options, const char *reason)
+{
+    log_warnx("%s", reason);
+    if (!options->foreground)
+        fprintf(stderr, "portsmithd: %s\n", reason);
+    return EXIT_CONFIGURATION;
+}
+
+static int refuse_empty_trial(const struct supervisor_options *options)
+{
+    struct error reason;
+
+    error_set(&reason, "%s shuts no port, so there is nothing to try: add Close = tcp/22, or "
+                       "whatever is to be shut", options->config_path);
+    return refuse(options, reason.text);
+}
+
+/* What was tried, and not kept, may have locked everybody out: nothing is to do so again
+ * but another trial, or who knows what they do. */
+static int refuse_after_trial(const struct supervisor_options *options,
+                              const struct config *config)
+{
+    struct error reason;
+
+    error_set(&reason, "a trial has ended without being kept, so portsmithd does not start; try "
+                       "again with portsmithd --trial 15m, or, to shut ports without, remove "
+                       "%s/trial", config->state_directory);
+    return refuse(options, reason.text);
+}
+
+/* Here and not in the background, so that the helper tells whoever starts it why this host
+ * cannot do it. */
+static bool is_possible(const struct supervisor_options *options, const struct config *config)
+{
+    const struct pair_options once = {.foreground = true, .trial_end = options->trial_end};
+    const enum pair_result result = pair_probe(config, &once);
+
+    return result != PAIR_UNUSABLE && result != PAIR_MISSING;
+}
+
+static int check_trial(const struct supervisor_options *options, const struct config *config)
+{
+    if (config->close_count == 0)
+        return refuse_empty_trial(options);
+    if (config->profile_count == 0)
+        return refuse(options, "there is no profile, so nobody could knock: add one first, with "
+                               "portsmith-profile add");
+    return is_possible(options, config) ? 0 : EXIT_CONFIGURATION;
+}
+
+/* 0, or the exit status if it is not to start now. */
+static int find_place(const struct supervisor_options *options, const struct config *config)
+{
+    struct error why;
+    pid_t unused;
+
+    if (!tracking_check(config, NULL, NULL, &why)) /* the pair's start tells the rest */
+        return refuse(options, why.text);
+    if (trial_runs(config) != 0 && options->trial_end == 0 && !is_possible(options, config))
+        return EXIT_CONFIGURATION; /* the one on trial goes on */
+    if (!has_place(options, config))
+        return EXIT_FAILURE;
+    if (options->trial_end != 0)
+        return check_trial(options, config);
+    return trial_find_marker(config, &unused) != TRIAL_NONE ? refuse_after_trial(options, config)
+                                                            : 0;
+}
+
+/* portsmithd.service lets nothing be written to /etc, which is no reason not to start. */
+static void note_host(const struct config *config, const char *path)
+{
+    char init[CONFIG_INIT_SIZE];
+    struct error why;
+
+    if (!origin_put_missing(config, &why))
+        log_warnx("this host is not noted beside the server key, so that a copy of the key on "
+                  "another host would not be told of: %s; where that can be written, run: %s",
+                  why.text, config_init_command(path, init));
+    origin_find(config, path, neighbours_log, NULL);
+}
+
+static void leave_terminal(void)
+{
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (setsid() < 0 || chdir("/") != 0 || nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
+        dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
+        fatal("cannot go into the background");
+    close(nothing);
+}
+
+/* Returns in the background process; the starting one waits until the daemon
+ * serves, so that its exit status tells whether it does. */
+static void go_into_background(struct supervisor_options *options, const struct config *config)
+{
+    int ready[2];
+    int status = 0;
+    pid_t daemon;
+    char byte;
+
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        fatal("cannot make a pipe");
+    daemon = fork();
+    if (daemon < 0)
+        fatal("cannot fork");
+    if (daemon == 0) {
+        close(ready[0]);
+        leave_terminal();
+        options->ready = ready[1];
+        return;
+    }
+    close(ready[1]);
+    if (read(ready[0], &byte, 1) == 1) {
+        if (options->trial_end != 0)
+            trial_announce(config, options->config_path, options->trial_end);
+        exit(EXIT_SUCCESS);
+    }
+    fputs("portsmithd: it did not start: the reason is in the system log, or run it with -f\n",
+          stderr);
+    exit(waitpid(daemon, &status, 0) == daemon && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                    : EXIT_FAILURE);
+}
+
+/* A daemon in the background has another working directory. Symbolic links are
+ * not resolved: none is followed when it is read, either. */
+static const char *make_absolute(char absolute[static PATH_MAX], const char *path)
+{
+    char directory[PATH_MAX];
+
+    if (path[0] == '/' || !getcwd(directory, sizeof directory) ||
+        strlen(directory) + 1 + strlen(path) >= PATH_MAX)
+        return path;
+    return strcat(strcat(strcpy(absolute, directory), "/"), path);
+}
+
+static bool forbid_core_dumps(void)
+{
+    static const struct rlimit none = {0, 0};
+
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
+}
+
+/* Nothing of what it was started with is needed, and some of it would do harm: wipes the
+ * environment, closes descriptors beyond standard error, and sees to it that no file of ours
+ * becomes one of those three. */
+static bool forget_the_starter(void)
+{
+    int nothing;
+
+    for (char **variable = environ; *variable; variable++)
+        explicit_bzero(*variable, strlen(*variable));
+    signal(SIGCHLD, SIG_DFL); /* ignored, no end of a child would be told */
+    umask(022);
+    if (clearenv() != 0 || close_range(STDERR_FILENO + 1, ~0u, 0) != 0)
+        return false;
+    do
+        nothing = open("/dev/null", O_RDWR);
+    while (nothing >= 0 && nothing <= STDERR_FILENO);
+    return nothing >= 0 && close(nothing) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.supervisor = {.config_path = CONFIG_FILE, .ready = -1}};
+    struct supervisor_options *supervisor = &options.supervisor;
+    struct config *config;
+    struct error why;
+    char path[PATH_MAX];
+    int status;
+
+    notify_read_environment();
+    supervisor->in_journal = log_standard_error_is_the_journal();
+    if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
+        fatal("cannot initialise");
+    read_options(&options, argc, argv);
+    if (!options.test && !options.print && !is_root())
+        return EXIT_FAILURE;
+    if (options.release)
+        return release(&options);
+    supervisor->config_path = make_absolute(path, supervisor->config_path);
+    config = config_load(supervisor->config_path, &why);
+    if (!config)
+        refuse_configuration(&why);
+    if (options.print)
+        config_print(config, stdout);
+    if (options.print || options.test) {
+        neighbours_find(config, print_warning, NULL);
+        neighbours_find_strays(config, print_warning, NULL);
+        vrf_find(config, print_warning, NULL);
+        origin_find(config, supervisor->config_path, print_warning, NULL);
+        if (!tracking_check(config, print_warning, NULL, &why))
+            refuse_configuration(&why);
+        return EXIT_SUCCESS;
+    }
+    log_open("portsmithd", supervisor->foreground && !supervisor->in_journal, supervisor->debug);
+    status = find_place(supervisor, config);
+    if (status != 0)
+        return status;
+    note_host(config, supervisor->config_path);
+    if (!supervisor->foreground)
+        go_into_background(supervisor, config);
+    return supervisor_run(supervisor, config);
+}

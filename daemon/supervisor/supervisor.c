@@ -1,0 +1,819 @@
+#include "daemon/supervisor/supervisor.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "daemon/config/pidfile.h"
+#include "daemon/config/trial.h"
+#include "daemon/host/neighbours.h"
+#include "daemon/host/tracking.h"
+#include "daemon/host/vrf.h"
+#include "daemon/sniffer/counters.h"
+#include "daemon/supervisor/confine.h"
+#include "daemon/supervisor/control.h"
+#include "daemon/supervisor/metrics.h"
+#include "daemon/supervisor/notify.h"
+#include "daemon/supervisor/pair.h"
+#include "daemon/supervisor/reply.h"
+
+enum {
+    EX_CONFIG_STATUS = 78,
+    BACKOFF_MAX = 60,    /* seconds */
+    UNMENDED_MAX = 2,    /* the same while no helper runs, which would put removed rules back */
+    STABLE_AFTER = 60,   /* seconds without an accident: start again at no delay */
+    SETTLE_MS = 100,     /* interfaces change in bursts */
+    RULES_SETTLE_MS = 5000, /* what loads rules does so about then, and reading them takes time */
+    REVOKE_MS = 30000,   /* that the helper may take to end connections */
+};
+
+struct supervisor {
+    const struct supervisor_options *options;
+    struct pair_options pair_options;
+    struct config *config;
+    struct counters_memory *memory; /* counters_file, shared with the sniffer */
+    struct counters *counters;      /* in there, where it counts */
+    int counters_file;
+    struct pair pair;
+    struct control control;
+    struct control_client *releases; /* who asked for all to be released, or NULL */
+    int signals, links, addresses; /* descriptors: signalfd, rtnetlink */
+    int pidfile;        /* holds the lock that keeps a second daemon out */
+    unsigned accidents; /* in a row */
+    unsigned delay;     /* before the last start, in seconds */
+    uint32_t rules_told; /* enum helper_rules, to the service manager */
+    int64_t begun_at;   /* CLOCK_BOOTTIME nanoseconds */
+    int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
+    int64_t restart_at; /* 0: no restart is planned */
+    enum pair_result trouble; /* why one is; PAIR_STARTED: there is none */
+    struct untracked untracked; /* as the pair was told */
+    int64_t look_at;    /* at the interfaces; 0: not planned */
+    int64_t untracked_at; /* look for what is not tracked; 0: not planned */
+    int64_t alive_at;   /* tell the service manager that we are; 0: it does not ask */
+    int64_t metrics_at; /* gather them; 0: nobody wants them */
+    uint32_t metrics_asked; /* serial of the order for what they lack; 0: none waits */
+    uint32_t client_asked;  /* the same, for the client's request */
+    bool metrics_failed;
+    bool stopping;
+    bool handing_over; /* stopping, and what is granted is the next start's */
+};
+
+static int64_t milliseconds_from_now(int64_t milliseconds)
+{
+    return clock_boot_ns() + milliseconds * NSEC_PER_MSEC;
+}
+
+/* ---- the pair ----------------------------------------------------------- */
+
+/* What there is to say of the pair besides that it is started again. */
+static void describe_trouble(const struct supervisor *s, char text[static CONTROL_TROUBLE_SIZE])
+{
+    static const char *const texts[] = {
+        [PAIR_STARTED] = "",
+        [PAIR_FAILED] = "see the log",
+        [PAIR_UNUSABLE] = "this host cannot do any more what the configuration asks: see the log",
+        [PAIR_MISSING] = "iptables is not installed any more, or may not be run: install it",
+    };
+
+    snprintf(text, CONTROL_TROUBLE_SIZE, "%s", texts[s->trouble]);
+    if (s->trouble == PAIR_MISSING && s->config->backend_in_use != BACKEND_AUTO)
+        snprintf(text, CONTROL_TROUBLE_SIZE, "iptables-%s is not installed any more, or may not be "
+                                             "run: install iptables",
+                 s->config->backend_in_use == BACKEND_NFT ? "nft" : "legacy");
+}
+
+static void tell_trouble(const struct supervisor *s)
+{
+    char trouble[CONTROL_TROUBLE_SIZE], status[CONTROL_TROUBLE_SIZE + 50];
+
+    describe_trouble(s, trouble);
+    snprintf(status, sizeof status, "shut ports stay shut; starting again: %s", trouble);
+    notify_status(status);
+}
+
+/* At once the first time. Where this host cannot do it, to try soon is of no use. */
+static unsigned restart_delay(const struct supervisor *s, enum pair_result trouble)
+{
+    unsigned longest =
+        s->pair.helper != 0 || trouble == PAIR_UNUSABLE || trouble == PAIR_MISSING
+            ? BACKOFF_MAX : UNMENDED_MAX;
+    unsigned delay = s->accidents > 7 ? BACKOFF_MAX : (1u << s->accidents) / 4;
+
+    return delay < longest ? delay : longest;
+}
+
+static void plan_restart(struct supervisor *s, enum pair_result trouble)
+{
+    unsigned before = s->delay;
+    int64_t at;
+
+    s->trouble = trouble;
+    if (s->restart_at == 0) { /* else it is the same accident */
+        if (clock_boot_ns() - s->started_at > (int64_t)STABLE_AFTER * NSEC_PER_SEC)
+            s->accidents = 0;
+        s->accidents++;
+    }
+    s->delay = restart_delay(s, trouble);
+    at = milliseconds_from_now((int64_t)s->delay * 1000);
+    if (s->restart_at != 0 && s->restart_at <= at)
+        return;
+    s->restart_at = at;
+    if (s->delay > UNMENDED_MAX || (s->delay > 0 && s->delay != before)) /* or too often */
+        log_warnx("starting again in %u s", s->delay);
+    tell_trouble(s);
+}
+
+enum { READY_SIZE = TRIAL_KEEP_SIZE + 228 };
+
+static void describe_ready(const struct supervisor *s, char text[static READY_SIZE])
+{
+    const struct config *c = s->config;
+    char keep[TRIAL_KEEP_SIZE], trial[TRIAL_KEEP_SIZE + 100] = "";
+
+    if (s->options->trial_end != 0)
+        snprintf(trial, sizeof trial, " on trial, for %u s; to keep it: %s",
+                 trial_seconds_left(s->options->trial_end),
+                 trial_keep(s->options->config_path, keep));
+    snprintf(text, READY_SIZE, "ready: %zu profile%s, %u shut port%s%s", c->profile_count,
+             c->profile_count == 1 ? "" : "s", c->close_count, c->close_count == 1 ? "" : "s",
+             trial);
+}
+
+static const char *what_is_wrong(uint32_t rules)
+{
+    switch (rules) {
+    case HELPER_RULES_IN_FORCE:
+        return "";
+    case HELPER_RULES_CONTESTED:
+        return "another program keeps removing Portsmith's rules, see the log; ";
+    case HELPER_RULES_MISSING:
+        return "NOT IN FORCE: another program removed Portsmith's rules, see the log; ";
+    default:
+        return "NOT KNOWN to be in force, see the log; ";
+    }
+}
+
+static void tell_how_it_goes(struct supervisor *s)
+{
+    char ready[READY_SIZE], status[READY_SIZE + 100];
+
+    s->rules_told = s->pair.rules;
+    describe_ready(s, ready);
+    snprintf(status, sizeof status, "%s%s", what_is_wrong(s->pair.rules), ready);
+    notify_status(status);
+}
+
+/* What the rules of others say may change, and is no reason then not to run. */
+static void find_untracked(struct supervisor *s)
+{
+    struct error why;
+
+    tracking_free_untracked(&s->untracked);
+    if (!tracking_find(&s->untracked, s->config, neighbours_log, NULL, &why))
+        log_warnx("%s", why.text);
+    s->untracked_at = 0;
+}
+
+static enum pair_result start_pair(struct supervisor *s)
+{
+    enum pair_result result;
+    char ready[READY_SIZE];
+
+    s->restart_at = 0;
+    find_untracked(s);
+    result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
+    s->started_at = clock_boot_ns();
+    if (result != PAIR_STARTED)
+        return result;
+    s->trouble = PAIR_STARTED;
+    control_ask_again(&s->control);
+    if (s->config->profile_count == 0 && s->config->close_count > 0)
+        log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
+    neighbours_find(s->config, neighbours_log, NULL);
+    vrf_find(s->config, neighbours_log, NULL);
+    describe_ready(s, ready);
+    log_info("%s", ready);
+    tell_how_it_goes(s);
+    return result;
+}
+
+/* Says once that it does not work, and no more until it has. */
+static void write_metrics(struct supervisor *s)
+{
+    struct error why;
+
+    s->metrics_asked = 0;
+    if (!s->config->metrics_file[0])
+        return;
+    if (metrics_write(s->config->metrics_file, s->counters, &s->pair, &why)) {
+        s->metrics_failed = false;
+    } else if (!s->metrics_failed) {
+        log_warnx("no metrics are written: %s; if a unit or AppArmor confines portsmithd, its "
+                  "directory has to be let through, as portsmithd(8) says", why.text);
+        s->metrics_failed = true;
+    }
+}
+
+/* They are written when the helper has told what it knows, of grants only their
+ * number. One that did not the last time is not waited for; it knows nothing. */
+static void gather_metrics(struct supervisor *s)
+{
+    struct helper_order order = {.command = HELPER_LIST, .id = UINT32_MAX};
+
+    s->metrics_at = 0;
+    if (!s->config->metrics_file[0])
+        return;
+    s->metrics_at = milliseconds_from_now((int64_t)METRICS_PERIOD * 1000);
+    if (s->metrics_asked != 0)
+        s->pair.rules = HELPER_RULES_UNKNOWN;
+    if (s->metrics_asked == 0 && pair_order(&s->pair, &order))
+        s->metrics_asked = order.serial;
+    else
+        write_metrics(s);
+}
+
+static void restart_pair(struct supervisor *s)
+{
+    enum pair_result result = start_pair(s);
+
+    if (result != PAIR_STARTED)
+        plan_restart(s, result);
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+static void reap_children(struct supervisor *s)
+{
+    enum pair_end end;
+    int status;
+    pid_t child;
+
+    while ((child = pair_reap(-1, &status)) > 0) {
+        end = pair_note_end(&s->pair, s->config, child, status);
+        if (s->stopping)
+            continue;
+        if (end == PAIR_END_INTERFACE)
+            s->restart_at = milliseconds_from_now(SETTLE_MS);
+        else if (end == PAIR_END_ACCIDENT)
+            plan_restart(s, PAIR_FAILED);
+    }
+}
+
+/* The locks that keep a second daemon out are in these. */
+static bool moves_directories(const struct config *old, const struct config *new)
+{
+    return strcmp(old->run_directory, new->run_directory) != 0 ||
+           strcmp(old->state_directory, new->state_directory) != 0;
+}
+
+/* A broken file elsewhere must not keep a revoked client in. */
+static void forget_removed_profiles(struct supervisor *s)
+{
+    size_t removed = config_forget_removed_profiles(s->config);
+
+    if (removed == 0)
+        return;
+    log_warnx("without %zu profile%s whose file is gone", removed, removed == 1 ? "" : "s");
+    restart_pair(s);
+}
+
+/* The configuration in use stays, and `new`, which may be NULL, goes. */
+static void refuse_reload(struct supervisor *s, struct config *new)
+{
+    config_free(new);
+    forget_removed_profiles(s);
+}
+
+/* The new configuration's pair instead of the old one's. */
+static bool use(struct supervisor *s, struct config *new, struct error *why)
+{
+    struct config *old = s->config;
+
+    s->config = new;
+    if (start_pair(s) == PAIR_STARTED) {
+        config_free(old);
+        log_info("the configuration was reloaded");
+        return true;
+    }
+    s->config = old;
+    config_free(new);
+    config_forget_removed_profiles(old);
+    restart_pair(s);
+    return error_set(why, "the new configuration cannot be used, as the log says: going back to "
+                          "the one before");
+}
+
+/* False with the reason; the configuration in use then stays. */
+static bool try_reload(struct supervisor *s, struct error *why)
+{
+    struct config *new = config_load_again(s->options->config_path, s->config, why);
+
+    if (!new) {
+        refuse_reload(s, NULL);
+        return false;
+    }
+    if (moves_directories(s->config, new)) {
+        refuse_reload(s, new);
+        return error_set(why, "RunDirectory and StateDirectory change by a restart alone: the "
+                              "configuration in use stays");
+    }
+    if (!tracking_check(new, NULL, NULL, why)) {
+        refuse_reload(s, new);
+        return false;
+    }
+    if (pair_probe(new, &s->pair_options) != PAIR_STARTED) {
+        refuse_reload(s, new);
+        return error_set(why, "this host cannot do what the new configuration asks, as the log "
+                              "says: the one in use stays");
+    }
+    return use(s, new, why);
+}
+
+static bool reload(struct supervisor *s, struct error *why)
+{
+    bool done;
+
+    notify_reloading();
+    done = try_reload(s, why);
+    if (!done) {
+        log_warnx("%s", why->text);
+        log_warnx("the configuration was not reloaded: the one in use stays");
+    }
+    gather_metrics(s);
+    notify_ready();
+    return done;
+}
+
+/* ---- the control socket ------------------------------------------------- */
+
+static uint32_t seconds_since(int64_t then)
+{
+    return (uint32_t)((clock_boot_ns() - then) / NSEC_PER_SEC);
+}
+
+/* With what the helper last said, where it says anything. */
+static void send_status(struct supervisor *s, struct control_client *client,
+                        const struct helper_answer *answer)
+{
+    static struct control_reply reply;
+
+    reply_status(&reply, s->config, &s->pair, s->counters, answer);
+    describe_trouble(s, reply.status.trouble);
+    reply.status.uptime = seconds_since(s->begun_at);
+    reply.status.pair_uptime = seconds_since(s->started_at);
+    reply.status.trial_left = trial_seconds_left(s->options->trial_end);
+    control_reply(client, &reply);
+}
+
+static void send_result(struct control_client *client, enum control_result result,
+                        const char *text)
+{
+    static struct control_reply reply;
+
+    reply_result(&reply, client->request.verb, result, text);
+    control_reply(client, &reply);
+}
+
+/* False if there is no helper that reads. */
+static bool pass_on(struct supervisor *s, struct control_client *client,
+                    struct helper_order *order)
+{
+    client->state = CONTROL_ASKED;
+    if (!pair_order(&s->pair, order))
+        return false;
+    s->client_asked = order->serial;
+    return true;
+}
+
+static void ask_helper(struct supervisor *s, struct control_client *client)
+{
+    struct helper_order order;
+    struct error why;
+
+    if (!reply_make_order(&order, &client->request, s->config, &why)) {
+        send_result(client, CONTROL_FAILED, why.text);
+        return;
+    }
+    if (pass_on(s, client, &order))
+        return;
+    if (client->request.verb == CONTROL_STATUS)
+        send_status(s, client, NULL);
+    else
+        send_result(client, CONTROL_RESTARTING, "");
+}
+
+static void release(struct supervisor *s, struct control_client *client)
+{
+    client->state = CONTROL_ASKED;
+    log_info("stopping: portsmithctl asks for a release");
+    s->releases = client;
+    s->stopping = true;
+}
+
+/* A pair that does not know the profile, whatever else there is to say of the
+ * configuration: false with the reason if there is none. */
+static bool run_without(struct supervisor *s, const char *profile, struct error *why)
+{
+    bool reloaded = reload(s, why);
+
+    if (config_find_profile(s->config, profile))
+        return reloaded ? error_set(why, "the profile's file is still there") : false;
+    return s->restart_at == 0 ||
+           error_set(why, "sniffer and helper could not be started again, as the log says");
+}
+
+/* No knock of the profile's gets between. Once the new helper serves, the old one has
+ * ended, which alone would have honoured one, and the doors of the profile's grants are
+ * shut, that of its last knock among them. So what came in by then is all there is. The
+ * new helper noted the grants that it dropped, and ends what came in through those. */
+static void revoke_profile(struct supervisor *s, struct control_client *client)
+{
+    struct helper_order order;
+    struct error why;
+
+    if (!reply_make_order(&order, &client->request, s->config, &why)) {
+        send_result(client, CONTROL_FAILED, "portsmithd had dropped it before: it was reloaded in "
+                                            "between, or the helper ended");
+        return;
+    }
+    if (!run_without(s, client->request.profile, &why)) {
+        send_result(client, CONTROL_FAILED, why.text);
+        return;
+    }
+    client->until = milliseconds_from_now(REVOKE_MS);
+    if (!pass_on(s, client, &order))
+        send_result(client, CONTROL_FAILED, "the helper has ended");
+}
+
+static void serve_client(struct supervisor *s, struct control_client *client)
+{
+    uint32_t verb = client->request.verb;
+    struct error why;
+
+    if (!client->is_root &&
+        (verb == CONTROL_RELOAD || verb == CONTROL_RELEASE || verb == CONTROL_REVOKE))
+        send_result(client, CONTROL_FORBIDDEN, "");
+    else if (verb == CONTROL_RELEASE)
+        release(s, client);
+    else if (verb == CONTROL_REVOKE)
+        revoke_profile(s, client);
+    else if (verb != CONTROL_RELOAD)
+        ask_helper(s, client);
+    else if (reload(s, &why))
+        send_result(client, CONTROL_DONE, "");
+    else
+        send_result(client, CONTROL_FAILED, why.text);
+}
+
+/* The helper is asked for one at a time. */
+static void handle_control(struct supervisor *s)
+{
+    struct control_client *client;
+
+    control_serve(&s->control);
+    while (!s->stopping && !control_asked(&s->control) && (client = control_next(&s->control)))
+        serve_client(s, client);
+}
+
+static void take_answer(struct supervisor *s, const struct helper_answer *answer)
+{
+    static struct control_reply reply;
+    struct control_client *client = control_asked(&s->control);
+
+    if (s->metrics_asked != 0 && answer->serial == s->metrics_asked)
+        write_metrics(s);
+    if (!client || answer->serial != s->client_asked)
+        return;
+    if (client->request.verb == CONTROL_STATUS) {
+        send_status(s, client, answer);
+        return;
+    }
+    reply_answer(&reply, &client->request, s->config, answer);
+    control_reply(client, &reply);
+}
+
+static void handle_signal(struct supervisor *s)
+{
+    struct signalfd_siginfo info;
+    struct error why;
+
+    if (read(s->signals, &info, sizeof info) != sizeof info)
+        return;
+    switch (info.ssi_signo) {
+    case SIGCHLD:
+        reap_children(s);
+        break;
+    case SIGHUP:
+        reload(s, &why);
+        break;
+    case SIGUSR1:
+        counters_log(s->counters);
+        break;
+    default:
+        s->handing_over = info.ssi_signo == SIGQUIT;
+        log_info("stopping on signal %u", info.ssi_signo);
+        s->stopping = true;
+    }
+}
+
+static void discard(int fd)
+{
+    char discarded[16384];
+
+    while (recv(fd, discarded, sizeof discarded, MSG_DONTWAIT) > 0 || errno == EINTR ||
+           errno == ENOBUFS)
+        errno = 0;
+}
+
+/* Any message means "something about addresses changed"; none is read. */
+static void handle_addresses(struct supervisor *s)
+{
+    discard(s->addresses);
+    counters_find_own(&s->memory->own);
+}
+
+/* The same for interfaces. */
+static void handle_links(struct supervisor *s)
+{
+    discard(s->links);
+    if (s->look_at == 0)
+        s->look_at = milliseconds_from_now(SETTLE_MS);
+    if (s->untracked_at == 0)
+        s->untracked_at = milliseconds_from_now(RULES_SETTLE_MS);
+}
+
+static void handle_helper(struct supervisor *s)
+{
+    static struct helper_answer answer;
+    uint32_t event = pair_read_event(&s->pair, &answer);
+
+    if (event == HELPER_SNIFFER_BROKEN)
+        plan_restart(s, PAIR_FAILED);
+    else if (event == HELPER_ANSWER)
+        take_answer(s, &answer);
+}
+
+static void plan_sign_of_life(struct supervisor *s)
+{
+    if (notify_alive_every_ns() > 0)
+        s->alive_at = clock_boot_ns() + notify_alive_every_ns();
+}
+
+/* At boot this daemon is there before the network is, and may be before the rules are. */
+static void look_for_untracked(struct supervisor *s)
+{
+    struct untracked now;
+    struct error unused;
+
+    s->untracked_at = 0;
+    tracking_find(&now, s->config, NULL, NULL, &unused);
+    if (s->restart_at == 0 && !tracking_equal(&now, &s->untracked))
+        restart_pair(s);
+    tracking_free_untracked(&now);
+}
+
+static void handle_time(struct supervisor *s)
+{
+    static struct log_limit said;
+    int64_t now = clock_boot_ns();
+
+    if (s->options->trial_end != 0 && now >= s->options->trial_end) {
+        log_info("stopping: the trial is over");
+        s->stopping = true;
+        return;
+    }
+    if (s->alive_at != 0 && now >= s->alive_at) {
+        notify_alive();
+        plan_sign_of_life(s);
+    }
+    if (s->look_at != 0 && now >= s->look_at) {
+        s->look_at = 0;
+        if (s->restart_at == 0 && pair_has_other_interfaces(&s->pair, s->config)) {
+            log_info_limited(&said, LINES_A_MINUTE,
+                             "an interface has come or gone: capturing on those that are there");
+            restart_pair(s);
+        }
+    }
+    if (s->untracked_at != 0 && now >= s->untracked_at)
+        look_for_untracked(s);
+    if (s->restart_at != 0 && now >= s->restart_at)
+        restart_pair(s);
+    if (s->metrics_at != 0 && now >= s->metrics_at)
+        gather_metrics(s);
+}
+
+static int time_until_next(const struct supervisor *s)
+{
+    const int64_t planned[] = {s->restart_at, s->look_at, s->untracked_at, s->alive_at,
+                               s->metrics_at, s->options->trial_end,
+                               control_next_end(&s->control)};
+    int64_t next = INT64_MAX, left;
+
+    for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
+        if (planned[i] != 0 && planned[i] < next)
+            next = planned[i];
+    if (next == INT64_MAX)
+        return -1;
+    left = (next - clock_boot_ns()) / NSEC_PER_MSEC + 1;
+    return left < 0 ? 0 : (int)left;
+}
+
+static void serve(struct supervisor *s)
+{
+    enum { SIGNALS, LINKS, ADDRESSES, HELPER, CONTROL };
+    struct pollfd fds[CONTROL + CONTROL_FDS];
+
+    while (!s->stopping) {
+        fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
+        fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
+        fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
+        fds[HELPER] = (struct pollfd){.fd = s->pair.control, .events = POLLIN};
+        if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
+            errno != EINTR)
+            fatal("poll");
+        if (fds[SIGNALS].revents)
+            handle_signal(s);
+        if (fds[LINKS].revents)
+            handle_links(s);
+        if (fds[ADDRESSES].revents)
+            handle_addresses(s);
+        if (fds[HELPER].revents && s->pair.control == fds[HELPER].fd)
+            handle_helper(s);
+        if (!s->stopping)
+            handle_time(s);
+        if (s->pair.helper != 0 && s->pair.rules != s->rules_told)
+            tell_how_it_goes(s);
+        if (!s->stopping)
+            handle_control(s);
+    }
+}
+
+/* ---- start and stop ----------------------------------------------------- */
+
+static int open_signals(void)
+{
+    sigset_t ours;
+
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGCHLD);
+    sigaddset(&ours, SIGHUP);
+    sigaddset(&ours, SIGUSR1);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGQUIT);
+    if (sigprocmask(SIG_BLOCK, &ours, NULL) != 0)
+        return -1;
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_events(unsigned groups)
+{
+    struct sockaddr_nl events = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&events, sizeof events) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void tell_ready(const struct supervisor_options *options, const struct config *config)
+{
+    if (options->trial_end != 0 && options->foreground) {
+        trial_announce(config, options->config_path, options->trial_end);
+        fflush(stdout);
+    }
+    if (options->ready >= 0 && write(options->ready, "", 1) != 1)
+        log_warn("cannot tell the starting process that we are ready");
+    notify_ready();
+}
+
+/* The marker of a trial that was not kept stays: no start is to shut ports but another trial. */
+static bool undo(struct supervisor *s)
+{
+    bool undone = pair_release(s->config->backend_in_use, &s->pair_options);
+
+    if (s->releases && undone)
+        send_result(s->releases, CONTROL_DONE, "");
+    else if (s->releases)
+        send_result(s->releases, CONTROL_FAILED, "rules may remain, as the log says");
+    return undone;
+}
+
+/* Whoever takes over from a daemon on trial keeps what it shut; and what has not begun was
+ * no trial. */
+static void unmark_trial(const struct supervisor *s)
+{
+    struct error why;
+
+    if (!trial_remove_marker(s->config, &why))
+        log_warnx("portsmithd will not start without --trial until this is removed: %s", why.text);
+}
+
+static const char *describe_end(const struct supervisor *s, bool undone)
+{
+    if (s->handing_over)
+        return "stopped; live grants and shut ports stay for the next start";
+    if (s->releases)
+        return undone ? "stopped; it shuts nothing any more" : "stopped; rules may remain";
+    if (s->options->trial_end == 0)
+        return "stopped; shut ports stay shut until portsmithctl release";
+    return undone ? "the trial was not kept: nothing is shut any more"
+                  : "the trial was not kept: rules may remain until the trial's end, when the "
+                    "kernel ends them";
+}
+
+static int stop(struct supervisor *s)
+{
+    bool undone = false;
+
+    notify_stopping();
+    if (s->pair.helper == 0 && !s->handing_over)
+        start_pair(s); /* between two: somebody has to remove the grants */
+    pair_end(&s->pair, !s->handing_over);
+    write_metrics(s);
+    counters_log(s->counters);
+    if (s->releases || (s->options->trial_end != 0 && !s->handing_over))
+        undone = undo(s);
+    else if (s->options->trial_end != 0)
+        unmark_trial(s);
+    config_free(s->config);
+    control_close(&s->control);
+    pidfile_end(s->pidfile);
+    log_info("%s", describe_end(s, undone));
+    return EXIT_SUCCESS;
+}
+
+/* Before any port is shut. */
+static void mark_trial(const struct supervisor *s)
+{
+    struct error why;
+
+    if (s->options->trial_end != 0 && !trial_write_marker(s->config, &why))
+        fatalx("%s", why.text);
+}
+
+int supervisor_run(const struct supervisor_options *options, struct config *config)
+{
+    struct supervisor s = {
+        .options = options,
+        .pair_options = {.foreground = options->foreground && !options->in_journal,
+                         .debug = options->debug,
+                         .trace = options->trace,
+                         .trial_end = options->trial_end},
+        .config = config,
+        .signals = open_signals(),
+        .links = open_events(RTMGRP_LINK),
+        .addresses = open_events(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR),
+        .begun_at = clock_boot_ns(),
+        .control.listener = -1,
+    };
+    struct error why;
+    enum pair_result result;
+
+    s.memory = counters_create(&s.counters_file);
+    s.pair_options.untracked = &s.untracked;
+    config_lock(config);
+    pair_init(&s.pair);
+    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0)
+        fatal("cannot start");
+    s.counters = &s.memory->counters;
+    counters_find_own(&s.memory->own);
+    if (!supervisor_confine(&why))
+        fatalx("%s", why.text);
+    if (!file_make_directory(config->run_directory, 0755, &why))
+        fatalx("%s", why.text);
+    s.pidfile = pidfile_create(config->run_directory, &why);
+    if (s.pidfile < 0)
+        fatalx("%s", why.text);
+    mark_trial(&s);
+    result = start_pair(&s);
+    if (result != PAIR_STARTED) {
+        log_warnx("portsmithd does not start; ports that it shut before stay shut");
+        if (options->trial_end != 0 && result != PAIR_FAILED) /* that may have begun */
+            unmark_trial(&s);
+        pidfile_end(s.pidfile);
+        return result == PAIR_FAILED ? EXIT_FAILURE : EX_CONFIG_STATUS;
+    }
+    if (!control_open(&s.control, config, &why))
+        log_warnx("portsmithctl will not work: %s", why.text);
+    tell_ready(options, config);
+    plan_sign_of_life(&s);
+    gather_metrics(&s);
+    serve(&s);
+    return stop(&s);
+}

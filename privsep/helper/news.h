@@ -1,0 +1,45 @@
+/* The kernel's news of connections as they are made, by its connection tracking
+ * (ctnetlink: linux/netfilter/nfnetlink_conntrack.h): TCP as the handshake completes, UDP
+ * as the service answers for the first time. Nothing is asked: to go through the table of
+ * connections takes the kernel seconds where that is full, and whoever asks waits.
+ *
+ * Attempts make no news, so that a flood of SYNs costs neither time nor room here; nor
+ * does what is for other services. The kernel leaves both out by a filter of the socket's.
+ *
+ * The supervisor makes the socket and leaves it open in each helper in turn: what is told
+ * while there is none waits there for the next one. */
+#ifndef PORTSMITH_NEWS_H
+#define PORTSMITH_NEWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/error.h"
+#include "common/service.h"
+#include "privsep/helper/flows.h"
+
+struct news {
+    int fd;         /* a netlink socket of netfilter, inherited */
+    bool listening; /* it is in the kernel's group; so it may be since the last helper */
+};
+
+/* Whether the kernel tells of connections (nf_conntrack_netlink) at all, and as they are
+ * made (net.netfilter.nf_conntrack_events). Before the process is confined. False with the
+ * reason. */
+bool helper_news_try(struct flows *flows, struct error *why);
+
+/* Takes the socket over. From here on it hears of connections to these services alone, or,
+ * where they are more than the kernel takes a filter for (hundreds), to any. */
+void helper_news_open(struct news *news, int fd, const struct service *services, size_t count);
+
+/* Listens from here on, if it does not yet. False where that cannot be had. */
+bool helper_news_listen(struct news *news);
+
+/* Hands on what was told, a thousand connections at most: the rest is left for the next
+ * time. False: some were lost, as too many waited; it listens no more. */
+bool helper_news_hear(struct news *news, flow_handler *handle, void *into);
+
+/* Listens no more, and forgets what was told. */
+void helper_news_leave(struct news *news);
+
+#endif

@@ -1,0 +1,965 @@
+#include "privsep/helper/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "privsep/helper/answer.h"
+#include "privsep/helper/dispatch.h"
+#include "privsep/helper/flows.h"
+#include "privsep/helper/usage.h"
+#include "privsep/prepare/confine.h"
+#include "privsep/prepare/landlock.h"
+#include "privsep/xtables/bell.h"
+
+enum {
+    RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
+    LOOK_SECONDS = 2,   /* between looks where no bell rings, or where it never stops */
+    LOOK_AGAIN_SECONDS = 1, /* between looks after a bell */
+    OFTEN = 3,          /* removals; after more of them somebody is at it */
+    QUIET_SECONDS = 60, /* without one: it is over */
+    STOP_TRIES = 5,
+};
+
+struct helper {
+    struct policy policy;
+    struct marks marks;
+    struct grants grants;
+    struct firewall firewall;
+    struct dispatch dispatch;
+    struct flows flows;
+    struct news news;
+    int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
+    int clock_steps; /* readable when the wall clock was set */
+    int bell;        /* -1 with iptables-legacy */
+    int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
+    int64_t looked_at;
+    struct bell_ringer ringer; /* who changed nftables last */
+    unsigned removals; /* of our rules, since they were left alone for a while */
+    int64_t removed_at;
+    struct log_limit failures; /* to change the firewall, as told */
+    bool is_failure_told;      /* and not yet that it is over */
+    enum helper_rules told; /* to the supervisor */
+};
+
+/* ---- time --------------------------------------------------------------- */
+
+static int64_t seconds_from_now(unsigned seconds)
+{
+    return clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
+}
+
+static void earliest(int64_t *when, int64_t other)
+{
+    if (other != 0 && other < *when)
+        *when = other;
+}
+
+/* When removals are over if none follows; 0: there was none. */
+static int64_t quiet_at(const struct helper *h)
+{
+    return h->removals == 0 ? 0 : h->removed_at + (int64_t)QUIET_SECONDS * NSEC_PER_SEC;
+}
+
+static void arm_timer(struct helper *h)
+{
+    int64_t when = helper_grants_next_deadline(&h->grants);
+    struct itimerspec spec = {0};
+
+    earliest(&when, h->retry_at);
+    earliest(&when, h->look_at);
+    earliest(&when, quiet_at(h));
+    earliest(&when, helper_lines_next(&h->dispatch.lines));
+    if (when != INT64_MAX) {
+        spec.it_value.tv_sec = when / NSEC_PER_SEC;
+        spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
+        if (spec.it_value.tv_nsec == NSEC_PER_SEC)
+            spec.it_value.tv_nsec--;
+    }
+    if (timerfd_settime(h->timer, TFD_TIMER_ABSTIME, &spec, NULL) != 0)
+        fatal("cannot set a timer");
+}
+
+/* ---- what is told of the rules -------------------------------------------- */
+
+/* Another program removes the rules as often as they are put back. No limit follows from
+ * that but one: how often the log says so. */
+static bool is_contested(const struct helper *h)
+{
+    return h->removals > OFTEN;
+}
+
+static bool any_family_is(const struct helper *h, enum firewall_state state)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (h->firewall.xtables.in_use[family] && h->firewall.state[family] == state)
+            return true;
+    return false;
+}
+
+static enum helper_rules rules_are(const struct helper *h)
+{
+    if (any_family_is(h, FIREWALL_DAMAGED))
+        return HELPER_RULES_MISSING;
+    if (any_family_is(h, FIREWALL_UNREADABLE))
+        return HELPER_RULES_UNKNOWN;
+    return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
+}
+
+/* A supervisor that does not read goes without. */
+static void tell_answer(struct helper *h, struct helper_answer *answer)
+{
+    answer->rules = rules_are(h);
+    if (send(HELPER_FD_SUPERVISOR, answer, sizeof *answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot answer the supervisor");
+    else
+        h->told = answer->rules;
+}
+
+static void tell_unasked(struct helper *h)
+{
+    static struct helper_answer answer;
+
+    helper_answer_unasked(&h->dispatch, &answer);
+    tell_answer(h, &answer);
+}
+
+/* At once when it changes: whoever asks meanwhile waits for an answer, or takes the last. */
+static void tell_news(struct helper *h)
+{
+    if (rules_are(h) != h->told)
+        tell_unasked(h);
+}
+
+/* ---- keeping the firewall as it should be ------------------------------- */
+
+/* The next helper can have the new one. */
+static void check_lock(const struct helper *h)
+{
+    if (h->firewall.xtables.backend == BACKEND_LEGACY && helper_landlock_lost_lock())
+        fatalx("the xtables lock was removed or replaced: starting again");
+}
+
+typedef bool change_firewall(struct firewall *fw, int family, struct grants *grants,
+                             struct error *why);
+
+static void mend(struct helper *h, int family, change_firewall *change)
+{
+    struct error why;
+
+    if (!h->firewall.xtables.in_use[family] || change(&h->firewall, family, &h->grants, &why))
+        return;
+    if (log_warnx_limited(&h->failures, 1,
+                          "the firewall could not be changed, trying again every %d s: %s",
+                          RETRY_SECONDS, why.text))
+        h->is_failure_told = true;
+    check_lock(h);
+}
+
+/* Only from outside of its confinement can a helper ask about sets again. */
+static void check_set(const struct helper *h)
+{
+    if (h->firewall.uses_set && h->firewall.set.fd < 0)
+        fatalx("the kernel does not answer about sets any more: starting again");
+}
+
+/* One that is planned stays: else whoever keeps the helper busy could put it
+ * off for ever. None is needed once the firewall is as it should be. */
+static void plan_retry(struct helper *h)
+{
+    bool unsure = h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
+
+    if (unsure) {
+        if (h->retry_at == 0)
+            h->retry_at = seconds_from_now(RETRY_SECONDS);
+        return;
+    }
+    h->retry_at = 0;
+    if (h->is_failure_told)
+        log_info("the firewall could be changed again");
+    h->is_failure_told = false;
+}
+
+static const char *reason_of(const struct grant *ended)
+{
+    const char *early = helper_usage_end(ended);
+
+    return early ? early : "the window is over";
+}
+
+/* Whose they are, for whom, and why they end. */
+static int compare_ends(const struct grant *a, const struct grant *b)
+{
+    int order = memcmp(a->key_id, b->key_id, KEY_ID_SIZE);
+
+    if (order == 0)
+        order = memcmp(&a->address, &b->address, sizeof a->address);
+    return order != 0 ? order : strcmp(reason_of(a), reason_of(b));
+}
+
+static int compare_ended(const void *a, const void *b)
+{
+    const struct grant *left = a, *right = b;
+    int order = compare_ends(left, right);
+
+    return order != 0 ? order : service_compare(&left->service, &right->service);
+}
+
+/* Of grants that end together, up to POLICY_SERVICES. */
+static void log_end_of(struct helper *h, const struct grant *ended, size_t count, const char *why)
+{
+    struct policy_entry *entry = helper_policy_find(&h->policy, ended->key_id);
+    char names[POLICY_SERVICES * SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    char usage[USAGE_TEXT_SIZE];
+    struct service services[POLICY_SERVICES];
+    const struct log_about about = {.profile = entry ? entry->profile.name : "a removed profile",
+                                    .address = address_format(&ended->address, address),
+                                    .service = names,
+                                    .verdict = "ended"};
+
+    if (entry && !helper_lines_admit_success(&h->dispatch.lines, entry, clock_boot_ns()))
+        return;
+    for (size_t i = 0; i < count; i++)
+        services[i] = ended[i].service;
+    services_format(services, count, names, sizeof names);
+    log_info_about(&about, "%s: %s for %s %s ended: %s; %s", about.profile, names, address,
+                   count == 1 ? "has" : "have", why, helper_usage_text(ended, count, usage));
+}
+
+/* Their doors are shut by now: what came in through them has come. `why` is NULL where
+ * the grants tell. A line for those that one knock opened, however many services it named. */
+static void log_ends(struct helper *h, struct grant *ended, size_t count, const char *why)
+{
+    size_t together;
+
+    if (count == 0)
+        return;
+    helper_usage_finish(&h->news, &h->grants, ended, count);
+    qsort(ended, count, sizeof *ended, compare_ended);
+    for (size_t i = 0; i < count; i += together) {
+        for (together = 1; i + together < count && together < POLICY_SERVICES; together++)
+            if (compare_ends(&ended[i], &ended[i + together]) != 0)
+                break;
+        log_end_of(h, &ended[i], together, why ? why : reason_of(&ended[i]));
+    }
+}
+
+static void serve_deadlines(struct helper *h)
+{
+    bool changed[FAMILIES];
+    size_t ended = helper_grants_expire(&h->grants, clock_boot_ns(), changed);
+
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (changed[family])
+            mend(h, family, helper_firewall_rewrite);
+    if (ended > 0)
+        helper_grants_store(&h->grants);
+    log_ends(h, h->grants.items + h->grants.count, ended, NULL); /* last: it may be slow */
+}
+
+/* A grant that has had its connections ends at once. */
+static void serve_news(struct helper *h)
+{
+    if (!helper_usage_hear(&h->news, &h->grants))
+        return;
+    helper_grants_store(&h->grants);
+    serve_deadlines(h);
+}
+
+static void serve_retry(struct helper *h)
+{
+    if (h->retry_at == 0 || clock_boot_ns() < h->retry_at)
+        return;
+    h->retry_at = 0;
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (h->firewall.unsure[family])
+            mend(h, family, helper_firewall_establish);
+}
+
+/* The latest moment until which the profile would open a door now. */
+static int64_t latest_deadline(const struct helper_profile *profile)
+{
+    int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
+    int64_t left = helper_policy_latest_end(profile, now) - now;
+
+    if (left < window)
+        window = left > 0 ? left : 0;
+    return clock_boot_ns() + window * NSEC_PER_SEC;
+}
+
+/* Hours and last days are of the wall clock: what it was when a grant was opened may
+ * have been wrong. */
+static void hold_to_policy(struct helper *h)
+{
+    for (size_t i = 0; i < h->grants.count; i++) {
+        struct grant *grant = &h->grants.items[i];
+        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
+
+        if (entry)
+            helper_grants_shorten(&h->grants, grant, latest_deadline(&entry->profile));
+    }
+}
+
+static void serve_clock_step(struct helper *h)
+{
+    static struct log_limit said;
+
+    if (!clock_was_set(h->clock_steps))
+        return;
+    log_info_limited(&said, LINES_A_MINUTE,
+                     "the wall clock was set: rewriting the deadlines of live grants");
+    hold_to_policy(h);
+    helper_firewall_follow_clock(&h->firewall);
+    helper_marks_follow_clock(&h->marks, clock_wall_us()); /* the next batch stores them */
+    helper_grants_follow_clock(&h->grants);
+    mend(h, IPV4, helper_firewall_refresh);
+    mend(h, IPV6, helper_firewall_refresh);
+}
+
+static void log_removal(const struct helper *h)
+{
+    char who[80] = "";
+
+    if (h->ringer.pid != 0)
+        snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", h->ringer.name,
+                 h->ringer.pid);
+    if (h->removals <= OFTEN)
+        log_warnx("another program removed Portsmith's rules%s: putting them back", who);
+    else if (h->removals == OFTEN + 1)
+        log_warnx("another program keeps removing Portsmith's rules%s: until it stops they are put "
+                  "back every %d s, and this is not said again", who, LOOK_SECONDS);
+}
+
+static void note_removal(struct helper *h)
+{
+    h->removed_at = clock_boot_ns();
+    h->removals++;
+    log_removal(h);
+}
+
+static void serve_quiet(struct helper *h)
+{
+    if (h->removals == 0 || clock_boot_ns() < quiet_at(h))
+        return;
+    if (is_contested(h))
+        log_info("nobody has removed Portsmith's rules for %d s; before that they were put back "
+                 "%u times", QUIET_SECONDS, h->removals);
+    h->removals = 0;
+}
+
+static enum firewall_state look_at_family(struct helper *h, int family)
+{
+    bool was_readable = h->firewall.state[family] != FIREWALL_UNREADABLE;
+    static struct log_limit said;
+    enum firewall_state state;
+    struct error why;
+
+    state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
+    if (state != FIREWALL_UNREADABLE)
+        return state;
+    if (was_readable)
+        log_warnx_limited(&said, LINES_A_MINUTE,
+                          "whether Portsmith's rules are in force cannot be seen, looking every "
+                          "%d s: %s", RETRY_SECONDS, why.text);
+    check_lock(h);
+    h->look_at = seconds_from_now(RETRY_SECONDS);
+    return state;
+}
+
+static void look(struct helper *h)
+{
+    bool legacy = h->firewall.xtables.backend == BACKEND_LEGACY, damaged[FAMILIES] = {0};
+
+    h->looked_at = clock_boot_ns();
+    h->look_at = legacy ? seconds_from_now(LOOK_SECONDS) : 0;
+    for (int family = IPV4; family < FAMILIES; family++) {
+        enum firewall_state state;
+
+        if (!h->firewall.xtables.in_use[family])
+            continue;
+        state = look_at_family(h, family);
+        tell_news(h); /* what follows may take seconds */
+        damaged[family] = state == FIREWALL_DAMAGED;
+        if (state == FIREWALL_INTACT && !legacy) /* what was closed may have been restored */
+            mend(h, family, h->firewall.uses_set ? helper_firewall_refresh
+                                                 : helper_firewall_rewrite);
+        if (state == FIREWALL_INTACT && legacy && family == IPV6) /* or it may not be */
+            mend(h, family, helper_firewall_refresh);
+    }
+    if (damaged[IPV4] || damaged[IPV6])
+        note_removal(h);
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (damaged[family])
+            mend(h, family, helper_firewall_establish);
+}
+
+static void serve_look(struct helper *h)
+{
+    if (h->look_at != 0 && clock_boot_ns() >= h->look_at)
+        look(h);
+}
+
+static void serve_bell(struct helper *h)
+{
+    const pid_t own[FAMILIES] = {h->firewall.restore[IPV4].last_pid,
+                                 h->firewall.restore[IPV6].last_pid};
+    int pause = is_contested(h) ? LOOK_SECONDS : LOOK_AGAIN_SECONDS;
+
+    if (!helper_bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
+        return;
+    /* At once the first time; but a firewall script makes many changes, and
+     * they are not to count as many removals. */
+    h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
+    serve_look(h);
+}
+
+/* ---- the peers ---------------------------------------------------------- */
+
+static void tell_sniffer_is_broken(void)
+{
+    uint32_t message = HELPER_SNIFFER_BROKEN;
+
+    if (send(HELPER_FD_SUPERVISOR, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot tell the supervisor");
+}
+
+static void serve_sniffer(struct helper *h)
+{
+    enum dispatch_end end = helper_dispatch(&h->dispatch);
+
+    if (end == DISPATCH_SERVED)
+        return;
+    /* Deadlines are kept until the supervisor has replaced the pair. */
+    close(h->dispatch.sniffer);
+    h->dispatch.sniffer = -1;
+    if (end == DISPATCH_MISBEHAVING) {
+        log_warnx("the sniffer sent what an honest one cannot send: it is cut off");
+        tell_sniffer_is_broken();
+    }
+}
+
+/* What the sniffer passed on before it ended is not lost to the next pair, which
+ * captures since a moment ago. */
+static void serve_the_rest(struct helper *h)
+{
+    enum { BATCHES = 8 }; /* more than a socket holds */
+
+    for (int i = 0; i < BATCHES && h->dispatch.sniffer >= 0; i++)
+        serve_sniffer(h);
+}
+
+static int stop(struct helper *h)
+{
+    size_t ended = h->grants.count;
+
+    helper_grants_clear(&h->grants); /* the items stay, to be named in the log */
+    helper_grants_store(&h->grants);
+    for (int family = IPV4; family < FAMILIES; family++)
+        h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
+    for (int i = 0; i < STOP_TRIES; i++)
+        for (int family = IPV4; family < FAMILIES; family++)
+            if (h->firewall.unsure[family])
+                mend(h, family, helper_firewall_clear);
+    tell_unasked(h);
+    helper_firewall_close(&h->firewall);
+    log_ends(h, h->grants.items, ended, "portsmithd stops");
+    helper_lines_sum_up(&h->dispatch.lines, &h->policy, INT64_MAX);
+    if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
+        log_warnx("live grants could not be removed; they end at their deadlines");
+        return HELPER_EXIT_FAILURE;
+    }
+    return HELPER_EXIT_OK;
+}
+
+/* What was put back a moment ago is gone again by now, perhaps. It is put back at the
+ * next look: who asks again and again is not to make many. */
+static void look_for_answer(struct helper *h)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (is_contested(h) && h->firewall.xtables.in_use[family])
+            look_at_family(h, family);
+    if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
+        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+}
+
+static void serve_order(struct helper *h, const struct helper_order *order)
+{
+    static struct helper_answer answer;
+    struct grant *ended;
+
+    if (order->command == HELPER_LIST)
+        look_for_answer(h);
+    helper_answer(&h->dispatch, order, &answer, &ended);
+    tell_answer(h, &answer);
+    log_ends(h, ended, answer.closed, /* last: it may be slow */
+             order->kill ? "closed by an admin, with its connections" : "closed by an admin");
+    free(ended);
+}
+
+/* -1 to go on, else the exit status. */
+static int serve_supervisor(struct helper *h)
+{
+    struct helper_order order;
+    ssize_t n = recv(HELPER_FD_SUPERVISOR, &order, sizeof order, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return -1;
+    if (n == sizeof order && helper_order_is_canonical(&order)) {
+        if (order.command == HELPER_STOP)
+            return stop(h);
+        serve_order(h, &order);
+        return -1;
+    }
+    serve_the_rest(h);
+    tell_unasked(h);
+    helper_firewall_close(&h->firewall);
+    helper_lines_sum_up(&h->dispatch.lines, &h->policy, INT64_MAX);
+    return HELPER_EXIT_OK;
+}
+
+/* ---- the loop ----------------------------------------------------------- */
+
+static int run(struct helper *h)
+{
+    enum { SUPERVISOR, TIMER, CLOCK_STEPS, BELL, NEWS, SNIFFER, FDS };
+
+    for (;;) {
+        struct pollfd fds[FDS] = {
+            [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
+            [TIMER] = {.fd = h->timer, .events = POLLIN},
+            [CLOCK_STEPS] = {.fd = h->clock_steps, .events = POLLIN},
+            [BELL] = {.fd = h->bell, .events = POLLIN},
+            [NEWS] = {.fd = h->news.listening ? h->news.fd : -1, .events = POLLIN},
+            [SNIFFER] = {.fd = h->dispatch.sniffer, .events = POLLIN},
+        };
+        int status = -1;
+
+        check_set(h);
+        plan_retry(h);
+        helper_usage_rest(&h->news, &h->grants);
+        arm_timer(h);
+        if (poll(fds, FDS, -1) < 0 && errno != EINTR)
+            fatal("poll");
+        /* Deadlines before requests: a flood must not hold a door open. */
+        serve_deadlines(h);
+        serve_retry(h);
+        if (fds[NEWS].revents)
+            serve_news(h);
+        helper_lines_sum_up(&h->dispatch.lines, &h->policy, clock_boot_ns());
+        if (fds[CLOCK_STEPS].revents)
+            serve_clock_step(h);
+        if (fds[BELL].revents)
+            serve_bell(h);
+        serve_look(h);
+        serve_quiet(h);
+        tell_news(h);
+        if (fds[SUPERVISOR].revents)
+            status = serve_supervisor(h);
+        if (status >= 0)
+            return status;
+        if (fds[SNIFFER].revents)
+            serve_sniffer(h);
+    }
+}
+
+/* ---- getting ready ------------------------------------------------------ */
+
+static void prepare_process(void)
+{
+    const int inherited[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_STATE,
+                             HELPER_FD_RUN, HELPER_FD_NEWS};
+    const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
+
+    if (close_range(HELPER_FD_NEWS + 1, ~0u, 0) != 0)
+        fatal("cannot close what was inherited");
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
+        if (fcntl(inherited[i], F_SETFD, FD_CLOEXEC) != 0)
+            fatalx("portsmith-helper is started by portsmithd, never by hand");
+    /* The end of the supervisor's socket ends the helper, nothing else does:
+     * a Ctrl-C or a service manager's signal to all must not outrun it. */
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    setsid();
+    if (sodium_init() < 0)
+        fatalx("libsodium cannot be initialised");
+}
+
+static bool is_sent_on_as_before(const struct helper_profile *profile, const struct grant *grant)
+{
+    const struct helper_destination *d =
+        helper_policy_destination(profile, &grant->service, address_is_ipv4(&grant->address));
+
+    if (!d)
+        return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
+    return d->port == grant->destination_port && address_equal(&d->address, &grant->destination);
+}
+
+static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
+{
+    return helper_policy_latest_end(profile, clock_wall_ns() / NSEC_PER_SEC) >
+               clock_wall_ns() / NSEC_PER_SEC &&
+           helper_policy_permits_service(profile, &grant->service) &&
+           helper_policy_permits_address(profile, &grant->address) &&
+           is_sent_on_as_before(profile, grant) &&
+           (grant->signed_address || !profile->needs_signed_address);
+}
+
+/* Keeps of the grants stored by the helper before only what policy still permits, and no
+ * longer than it permits. The others then stand behind those. */
+static void keep_permitted_grants(struct helper *h)
+{
+    struct grants *grants = &h->grants;
+
+    for (size_t i = grants->count; i-- > 0;) {
+        struct grant *grant = &grants->items[i];
+        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
+
+        if (entry && is_permitted(&entry->profile, grant)) {
+            helper_grants_shorten(grants, grant, latest_deadline(&entry->profile));
+            /* Only the first connection was counted, or none is any more. */
+            if ((grant->connections == 0 && grant->used > 0) ||
+                !helper_policy_is_tracked(&entry->profile, &grant->service))
+                grant->watched = 0;
+            grant->connections = entry->profile.connections;
+        } else {
+            helper_grants_remove_at(grants, i);
+        }
+    }
+}
+
+static void warn_of_legacy_tables(const struct xtables *xtables)
+{
+    if (xtables->backend == BACKEND_NFT &&
+        (helper_probe_legacy_in_use(IPV4) || helper_probe_legacy_in_use(IPV6)))
+        log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
+                  "drop; move those rules, or set Backend = legacy");
+}
+
+static bool establish(struct helper *h, struct error *why)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (h->firewall.xtables.in_use[family] &&
+            !helper_firewall_establish(&h->firewall, family, &h->grants, why))
+            return false;
+    return true;
+}
+
+/* Whoever has a profile removed may want those ended that came in through its grants. */
+static bool note_dropped(struct dispatch *d, const struct grant *dropped, size_t count,
+                         struct error *why)
+{
+    d->dropped = calloc(count + 1, sizeof *dropped);
+    if (!d->dropped)
+        return error_set(why, "no memory for %zu grants", count);
+    memcpy(d->dropped, dropped, count * sizeof *dropped);
+    d->dropped_count = count;
+    return true;
+}
+
+static bool take_over_grants(struct helper *h, struct error *why)
+{
+    struct grants *grants = &h->grants;
+    size_t loaded;
+
+    helper_grants_load(grants, clock_boot_ns());
+    loaded = grants->count;
+    keep_permitted_grants(h);
+    helper_usage_take_over(&h->news, grants);
+    if (!note_dropped(&h->dispatch, grants->items + grants->count, loaded - grants->count, why) ||
+        !establish(h, why) || !helper_grants_save(grants, why))
+        return false;
+    log_ends(h, grants->items + grants->count, loaded - grants->count, /* last: it may be slow */
+             "it is no longer permitted");
+    if (grants->count > 0)
+        log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
+    return true;
+}
+
+static int compare_services(const void *a, const void *b)
+{
+    return service_compare(a, b);
+}
+
+/* Of connections to what a profile opens, each service once. */
+static bool open_news(struct helper *h, struct error *why)
+{
+    const size_t profiles = h->policy.setup.profile_count;
+    struct service *all = calloc(profiles * POLICY_SERVICES + 1, sizeof *all);
+    size_t count = 0, kept = 0;
+
+    if (!all)
+        return error_set(why, "no memory for the services of %zu profiles", profiles);
+    for (size_t i = 0; i < profiles; i++)
+        for (size_t j = 0; j < h->policy.entries[i].profile.service_count; j++)
+            all[count++] = h->policy.entries[i].profile.services[j];
+    qsort(all, count, sizeof *all, compare_services);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || service_compare(&all[kept - 1], &all[i]) != 0)
+            all[kept++] = all[i];
+    helper_news_open(&h->news, HELPER_FD_NEWS, all, kept);
+    free(all);
+    return true;
+}
+
+static bool open_clocks(struct helper *h, struct error *why)
+{
+    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    h->clock_steps = clock_watch();
+    if (h->timer < 0 || h->clock_steps < 0)
+        return error_set(why, "cannot make a timer: %s", strerror(errno));
+    return true;
+}
+
+static bool open_bell(struct helper *h, struct error *why)
+{
+    h->bell = -1;
+    if (h->firewall.xtables.backend == BACKEND_LEGACY) {
+        h->look_at = seconds_from_now(LOOK_SECONDS);
+        return true;
+    }
+    h->bell = helper_bell_open(why);
+    return h->bell >= 0;
+}
+
+/* Whose knocks are forgotten, at each start until that shuts nobody out. */
+static void tell_lost(struct helper *h)
+{
+    enum { NAMED = 20 };
+    size_t lost = 0;
+
+    for (size_t i = 0; i < h->policy.setup.profile_count; i++) {
+        const struct policy_entry *entry = &h->policy.entries[i];
+        const struct mark *mark = helper_marks_find(&h->marks, entry->key_id);
+        const struct log_about about = {.profile = entry->profile.name};
+
+        if (!helper_mark_is_lost(mark) || mark->counters[0] <= clock_wall_us() || ++lost > NAMED)
+            continue;
+        if (mark->counters[0] == UINT64_MAX && !h->policy.setup.skew_checked)
+            log_warnx_about(&about, "%s: the record of its knocks was damaged: it stays out until "
+                                    "it is added anew, with a new key", about.profile);
+        else
+            log_warnx_about(&about, "%s: the record of its knocks was damaged: it is heard again "
+                                    "in a while (MaxSkew)", about.profile);
+    }
+    if (lost > NAMED)
+        log_warnx("and so were those of %zu more profiles", lost - NAMED);
+}
+
+static bool open_marks(struct helper *h, struct error *why)
+{
+    const struct helper_setup *setup = &h->policy.setup;
+    uint64_t skew = setup->skew_checked ? (uint64_t)setup->max_skew * USEC_PER_SEC : UINT64_MAX;
+
+    if (!helper_marks_open(&h->marks, HELPER_FD_STATE, h->policy.entries[0].key_id,
+                           sizeof *h->policy.entries, setup->profile_count, clock_wall_us(), skew,
+                           why))
+        return false;
+    if (h->marks.damaged > 0)
+        log_warnx("of the marks in the state directory %zu were damaged", h->marks.damaged);
+    tell_lost(h);
+    return true;
+}
+
+/* The ports are shut before the marks are read: whatever is wrong with those,
+ * this host's ports are not left open for it. */
+static bool get_ready(struct helper *h, struct error *why)
+{
+    const struct helper_setup *setup = &h->policy.setup;
+
+    return open_clocks(h, why) && open_bell(h, why) && open_news(h, why) &&
+           helper_grants_create(&h->grants, HELPER_FD_RUN, setup->max_grants, why) &&
+           take_over_grants(h, why) && open_marks(h, why);
+}
+
+static unsigned wishes(const struct policy *policy)
+{
+    unsigned found = policy->setup.sends_on ? PROBE_SENDS_ON : 0;
+
+    for (size_t i = 0; i < policy->setup.profile_count; i++)
+        if (policy->entries[i].profile.connections)
+            found |= PROBE_LIMITS;
+    if (policy->setup.grant_store == GRANT_STORE_SET)
+        found |= PROBE_SETS;
+    if (found != PROBE_SETS) /* some grants are rules */
+        found |= PROBE_DEADLINES;
+    if (policy->setup.trial_end != 0)
+        found |= PROBE_TRIAL;
+    return found;
+}
+
+/* What grants are kept as is decided here, if it was not configured: as rules, which an
+ * admin sees, where rules can end by themselves. */
+static enum probe_result probe(struct policy *policy, struct xtables *xtables, struct error *why)
+{
+    struct helper_setup *setup = &policy->setup;
+    bool may_choose = setup->grant_store == GRANT_STORE_AUTO && !setup->forward;
+    enum probe_result probed;
+    struct error unused;
+
+    if (setup->trial_end != 0 && !helper_firewall_can_end(clock_wall_ns() / NSEC_PER_SEC)) {
+        error_set(why, "a trial could not end by itself, as iptables knows no date after January "
+                       "2038: set this host's clock right");
+        return PROBE_UNUSABLE;
+    }
+    if (setup->grant_store == GRANT_STORE_AUTO)
+        setup->grant_store = GRANT_STORE_RULES;
+    probed = helper_probe(xtables, setup->backend, wishes(policy), why);
+    if (probed != PROBE_UNUSABLE || !may_choose)
+        return probed;
+    setup->grant_store = GRANT_STORE_SET;
+    probed = helper_probe(xtables, setup->backend, wishes(policy), &unused);
+    if (probed != PROBE_USABLE)
+        return probed;
+    log_info("grants are kept in sets, as rules cannot end by themselves: %s", why->text);
+    return PROBE_USABLE;
+}
+
+/* If it cannot be had, sessions go on and the ACKs of strangers pass with theirs. */
+static void find_sessions(const struct helper_setup *setup, struct xtables *xtables)
+{
+    struct error why;
+    bool shuts_tcp = false;
+
+    for (size_t i = 0; i < setup->close_count; i++)
+        shuts_tcp |= setup->close[i].protocol == IPPROTO_TCP;
+    if (shuts_tcp && !helper_probe_sessions(xtables, &why))
+        log_warnx("whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
+                  "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
+}
+
+/* Without it a door that is for so many connections would stay open for more. */
+static bool can_tell_usage(struct helper *h, struct error *why)
+{
+    struct error reason;
+
+    if (helper_news_try(&h->flows, &reason))
+        return true;
+    if (wishes(&h->policy) & PROBE_LIMITS)
+        return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
+                              "that, or remove the line", reason.text);
+    log_info("whether a grant is used cannot be told here: %s", reason.text);
+    return true;
+}
+
+static int serve(struct helper *h, const struct xtables *xtables)
+{
+    struct error why;
+    struct ipset set;
+
+    if (!helper_marks_lock(HELPER_FD_STATE, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_FAILURE;
+    }
+    warn_of_legacy_tables(xtables);
+    ipset_open(&set, h->policy.setup.max_grants);
+    if (!helper_confine(xtables, h->policy.setup.grant_store == GRANT_STORE_SET, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_UNUSABLE;
+    }
+    helper_firewall_open(&h->firewall, &h->policy.setup, xtables, &set);
+    helper_firewall_send_on(&h->firewall, h->policy.destinations, h->policy.destination_count);
+    h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
+                                    .firewall = &h->firewall, .flows = &h->flows, .news = &h->news,
+                                    .sniffer = HELPER_FD_SNIFFER,
+                                    .trace.on = h->policy.setup.trace};
+    if (!get_ready(h, &why)) {
+        log_warnx("%s", why.text);
+        helper_firewall_close(&h->firewall);
+        return HELPER_EXIT_FAILURE;
+    }
+    malloc_trim(0); /* what sorting so many profiles and marks took */
+    tell_unasked(h);
+    log_debug("ready: iptables-%s, %s", xtables->backend == BACKEND_NFT ? "nft" : "legacy",
+              xtables->in_use[IPV6] ? "IPv4 and IPv6" : "IPv4");
+    return run(h);
+}
+
+static bool release_sets(struct error *why)
+{
+    struct ipset set;
+    bool done;
+
+    ipset_open(&set, 0);
+    done = helper_set_remove(&set, IPV4, why);
+    done = helper_set_remove(&set, IPV6, why) && done;
+    ipset_remove_scratch(&set); /* of a probe that was killed */
+    ipset_close(&set);
+    return done;
+}
+
+/* Of the back end that was in use, or if nobody knows that would be now, something may be
+ * there to be removed: without its program, it stays. */
+static bool can_release(enum backend in_use, struct error *why)
+{
+    struct xtables unused;
+
+    return helper_probe_choose(&unused, in_use, why);
+}
+
+static int release(enum backend in_use)
+{
+    struct error why;
+    bool nft = helper_firewall_release(BACKEND_NFT, &why);
+
+    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
+        can_release(in_use, &why))
+        return HELPER_EXIT_OK;
+    log_warnx("rules may remain: %s", why.text);
+    return HELPER_EXIT_FAILURE;
+}
+
+/* Once the rules of `ours` are in force: until then the others shut the ports. */
+static int release_other(enum backend ours)
+{
+    struct error why;
+
+    if (helper_firewall_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
+        return HELPER_EXIT_OK;
+    log_warnx("rules of the other iptables back end may remain: %s", why.text);
+    return HELPER_EXIT_FAILURE;
+}
+
+int helper_serve(void)
+{
+    static const int exit_statuses[] = {[PROBE_UNUSABLE] = HELPER_EXIT_UNUSABLE,
+                                        [PROBE_MISSING] = HELPER_EXIT_MISSING,
+                                        [PROBE_UNDECIDED] = HELPER_EXIT_FAILURE};
+    static struct helper h;
+    struct xtables xtables = {0};
+    enum probe_result probed;
+    struct error why;
+
+    prepare_process();
+    if (!helper_policy_receive(&h.policy, HELPER_FD_SUPERVISOR, &why))
+        fatalx("%s", why.text);
+    log_open("portsmith-helper", h.policy.setup.foreground, h.policy.setup.debug);
+    if (h.policy.setup.mode == HELPER_RELEASE)
+        return release(h.policy.setup.backend);
+    if (h.policy.setup.mode == HELPER_RELEASE_OTHER)
+        return release_other(h.policy.setup.backend);
+    /* While still privileged: this may load kernel modules. */
+    probed = probe(&h.policy, &xtables, &why);
+    if (probed != PROBE_USABLE) {
+        log_warnx("%s", why.text);
+        return exit_statuses[probed];
+    }
+    find_sessions(&h.policy.setup, &xtables);
+    helper_flows_open(&h.flows);
+    if (!can_tell_usage(&h, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_UNUSABLE;
+    }
+    return h.policy.setup.mode == HELPER_PROBE ? HELPER_EXIT_OK : serve(&h, &xtables);
+}

@@ -1,0 +1,53 @@
+#include "privsep/prepare/caps.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+static bool keep(bool raw)
+{
+    capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET;
+
+    capng_clear(CAPNG_SELECT_ALL);
+    return capng_update(CAPNG_ADD, sets, CAP_NET_ADMIN) == 0 &&
+           (!raw || capng_update(CAPNG_ADD, sets, CAP_NET_RAW) == 0) &&
+           capng_apply(CAPNG_SELECT_BOTH) == 0;
+}
+
+/* libcap-ng may report success while the kernel's sets differ (its issue #19). */
+static bool is_exactly(bool raw)
+{
+    static const capng_type_t sets[] = {CAPNG_EFFECTIVE, CAPNG_PERMITTED, CAPNG_INHERITABLE,
+                                        CAPNG_BOUNDING_SET};
+
+    capng_clear(CAPNG_SELECT_ALL);
+    if (capng_get_caps_process() != 0)
+        return false;
+    for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++) {
+        int wanted = cap == CAP_NET_ADMIN || (raw && cap == CAP_NET_RAW);
+
+        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+            if (capng_have_capability(sets[i], cap) != wanted)
+                return false;
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
+            return false;
+    }
+    return true;
+}
+
+bool helper_caps_drop(bool raw, struct error *why)
+{
+    static const struct rlimit none = {0, 0};
+
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+        return error_set(why, "cannot forbid core dumps: %s", strerror(errno));
+    if (!keep(raw))
+        return error_set(why, "cannot give up capabilities");
+    if (!is_exactly(raw))
+        return error_set(why, "the kernel kept capabilities that were given up");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+        return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
+    return true;
+}

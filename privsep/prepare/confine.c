@@ -1,0 +1,54 @@
+#include "privsep/prepare/confine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "common/privilege/syscalls.h"
+#include "privsep/prepare/caps.h"
+#include "privsep/prepare/landlock.h"
+
+enum { DESCRIPTORS_MAX = 64 };
+
+/* Beyond what iptables needs: marks, grants, timers. */
+static const int calls[] = {
+    SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync),          SCMP_SYS(unlinkat),
+    SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+};
+
+static bool limit_descriptors(struct error *why)
+{
+    struct rlimit few;
+
+    if (getrlimit(RLIMIT_NOFILE, &few) == 0) {
+        if (few.rlim_max > DESCRIPTORS_MAX)
+            few.rlim_max = DESCRIPTORS_MAX;
+        few.rlim_cur = few.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &few) == 0)
+            return true;
+    }
+    return error_set(why, "cannot limit descriptors: %s", strerror(errno));
+}
+
+static bool filter_calls(struct error *why)
+{
+    struct filter filter;
+
+    filter_begin(&filter);
+    filter_allow_iptables(&filter);
+    filter_allow(&filter, calls, sizeof calls / sizeof *calls);
+    /* They lead to services that do what root asks of them. The C library looks for
+     * its name service cache, and for syslog if that went away; the log's socket is
+     * connected before this. */
+    filter_refuse_socket(&filter, AF_UNIX);
+    filter_refuse(&filter, SCMP_SYS(connect));
+    return filter_load(&filter, why);
+}
+
+bool helper_confine(const struct xtables *found, bool uses_sets, struct error *why)
+{
+    return helper_caps_drop(found->backend == BACKEND_LEGACY || uses_sets, why) &&
+           limit_descriptors(why) &&
+           helper_landlock_enter(found, why) && filter_calls(why);
+}

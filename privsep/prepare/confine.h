@@ -1,0 +1,17 @@
+/* What is left to the helper once it has probed the firewall. */
+#ifndef PORTSMITH_HELPER_CONFINE_H
+#define PORTSMITH_HELPER_CONFINE_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+#include "privsep/xtables/probe.h"
+
+/* Gives up capabilities (caps.h), files (landlock.h), descriptors beyond a few,
+ * and every system call but those of the helper's loop and of the iptables
+ * programs that were `found`; any other kills. All of it holds for these
+ * programs, too, which with sets need CAP_NET_RAW, as iptables-legacy does. False
+ * with the reason: do not go on. */
+bool helper_confine(const struct xtables *found, bool uses_sets, struct error *why);
+
+#endif

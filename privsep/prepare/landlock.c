@@ -1,0 +1,178 @@
+#include "privsep/prepare/landlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <linux/landlock.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "privsep/message.h"
+
+/* What headers of older kernels lack; values from <linux/landlock.h> of 6.12. */
+struct ruleset {
+    uint64_t handled_access_fs, handled_access_net, scoped;
+};
+
+#define ACCESS_FS_TRUNCATE (1ULL << 14)
+#define ACCESS_FS_IOCTL_DEV (1ULL << 15)
+#define ACCESS_NET_TCP 3ULL /* to bind, to connect */
+#define SCOPE_ALL 3ULL      /* abstract sockets, signals */
+
+#define READ LANDLOCK_ACCESS_FS_READ_FILE
+#define WRITE LANDLOCK_ACCESS_FS_WRITE_FILE
+#define LOCK "/run/xtables.lock"
+#define RUN (LANDLOCK_ACCESS_FS_EXECUTE | READ)
+
+static const struct {
+    const char *path; /* if it is there */
+    uint64_t access;
+} rules[] = {
+    {"/lib", READ},
+    {"/lib64", READ},
+    {"/usr/lib", READ},
+    {"/usr/lib64", READ},
+    {"/usr/share/zoneinfo/UTC", READ},
+    {"/etc/ld.so.cache", READ},
+    {"/etc/ld.so.preload", READ},
+    {"/etc/localtime", READ},
+    {"/etc/nsswitch.conf", READ},
+    {"/etc/gai.conf", READ},
+    {"/etc/protocols", READ},
+    {"/etc/services", READ},
+    {"/proc/sys/kernel/random/boot_id", READ},
+    {LOCK, READ | WRITE},
+};
+
+/* In the order in which the kernel learned them: linux/landlock.h, the ABI's
+ * versions 1 to 6. What is handled is forbidden unless a rule allows it. */
+static struct ruleset everything_known_to(long version)
+{
+    struct ruleset all = {.handled_access_fs = LANDLOCK_ACCESS_FS_REFER - 1};
+
+    if (version >= 2)
+        all.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
+    if (version >= 3)
+        all.handled_access_fs |= ACCESS_FS_TRUNCATE;
+    if (version >= 4)
+        all.handled_access_net = ACCESS_NET_TCP;
+    if (version >= 5)
+        all.handled_access_fs |= ACCESS_FS_IOCTL_DEV;
+    if (version >= 6)
+        all.scoped = SCOPE_ALL;
+    return all;
+}
+
+static bool allow(int ruleset, int fd, uint64_t access)
+{
+    struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = fd};
+
+    return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
+}
+
+static bool allow_path(int ruleset, const char *path, uint64_t access)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    bool done;
+
+    if (fd < 0)
+        return errno == ENOENT;
+    done = allow(ruleset, fd, access);
+    close(fd);
+    return done;
+}
+
+static int find_interpreter(struct dl_phdr_info *program, size_t size, void *path)
+{
+    const char **found = path;
+
+    (void)size;
+    for (size_t i = 0; i < program->dlpi_phnum; i++)
+        if (program->dlpi_phdr[i].p_type == PT_INTERP)
+            *found = (const char *)(program->dlpi_addr + program->dlpi_phdr[i].p_vaddr);
+    return 1; /* the first is the program itself */
+}
+
+/* The dynamic loader is run like a program; that of iptables is our own. */
+static bool allow_loader(int ruleset)
+{
+    const char *loader = NULL;
+
+    dl_iterate_phdr(find_interpreter, &loader);
+    return !loader || allow_path(ruleset, loader, RUN);
+}
+
+static bool allow_programs(int ruleset, const struct xtables *found)
+{
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (found->in_use[family] && !allow_path(ruleset, found->paths[family], RUN))
+            return false;
+    return allow_loader(ruleset);
+}
+
+/* Of the state directory this file alone, which is made here if it is not there: what opens
+ * ports at the next boot lies beside it. Where it cannot be made, helper_marks_open, which
+ * comes when ports are shut, cannot open it either, and says why. */
+static bool allow_marks(int ruleset)
+{
+    int fd = openat(HELPER_FD_STATE, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool done;
+
+    if (fd < 0)
+        return true;
+    done = allow(ruleset, fd, READ | WRITE);
+    close(fd);
+    return done;
+}
+
+static bool allow_own_files(int ruleset)
+{
+    return allow_marks(ruleset) &&
+           allow(ruleset, HELPER_FD_RUN, READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                                             LANDLOCK_ACCESS_FS_REMOVE_FILE);
+}
+
+static bool allow_rules(int ruleset)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (!allow_path(ruleset, rules[i].path, rules[i].access))
+            return false;
+    return true;
+}
+
+bool helper_landlock_enter(const struct xtables *found, struct error *why)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    struct ruleset all;
+    int ruleset;
+    bool done;
+
+    if (version < 1) {
+        log_warnx("this kernel has no Landlock, or it is not switched on: file permissions alone "
+                  "keep the helper from other files");
+        return true;
+    }
+    all = everything_known_to(version);
+    ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
+    if (ruleset < 0)
+        return error_set(why, "cannot make Landlock rules: %s", strerror(errno));
+    done = allow_rules(ruleset) && allow_programs(ruleset, found) && allow_own_files(ruleset) &&
+           syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    if (!done)
+        error_set(why, "cannot put Landlock rules in force: %s", strerror(errno));
+    close(ruleset);
+    return done;
+}
+
+bool helper_landlock_lost_lock(void)
+{
+    int fd = open(LOCK, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == EACCES || errno == ENOENT;
+    close(fd);
+    return false;
+}

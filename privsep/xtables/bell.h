@@ -1,0 +1,30 @@
+/* A bell that rings when somebody else changed the nftables of this network
+ * namespace. What changed is never read: the firewall is looked at instead. Who changed
+ * it is read, for the log alone. */
+#ifndef PORTSMITH_BELL_H
+#define PORTSMITH_BELL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+
+/* A non-blocking descriptor to poll, or -1 with the reason. Needs CAP_NET_ADMIN. */
+int helper_bell_open(struct error *why);
+
+enum { BELL_NAME_SIZE = 16 }; /* TASK_COMM_LEN */
+
+/* Who changed nftables. */
+struct bell_ringer {
+    uint32_t pid; /* in the first pid namespace; 0: the kernel does not tell */
+    char name[BELL_NAME_SIZE]; /* printable, without blanks */
+};
+
+/* Empties the queue. True when a change by a process that is not among `own`
+ * was in it, or when changes were lost. *last is then the last of those processes that is
+ * known; it is nobody once changes were lost. */
+bool helper_bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last);
+
+#endif

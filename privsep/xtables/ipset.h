@@ -1,0 +1,49 @@
+/* Sets of addresses and ports in the kernel, which iptables' rules refer to (ipset(8)).
+ *
+ * Asked for over netlink(7), as linux/netfilter/ipset/ip_set.h has it, protocol 6 (since
+ * Linux 2.6.39); CAP_NET_ADMIN suffices. Functions that return int give 0 or an errno,
+ * among them the IPSET_ERR_* of that header. */
+#ifndef PORTSMITH_IPSET_H
+#define PORTSMITH_IPSET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/error.h"
+#include "privsep/netlink.h"
+
+struct ipset {
+    int fd;          /* netlink socket; -1: the kernel has none */
+    size_t capacity; /* elements that each set takes */
+};
+
+/* Before the process is confined. What the kernel does not have is found out when it is
+ * asked. */
+void ipset_open(struct ipset *set, size_t capacity);
+void ipset_close(struct ipset *set);
+
+/* A question: its command (IPSET_CMD_*) about a set, and its attributes (IPSET_ATTR_*).
+ * Numbers travel in network byte order. */
+void ipset_begin(union question *q, unsigned command, const char *name);
+void ipset_put_text(union question *q, unsigned type, const char *text);
+void ipset_put_byte(union question *q, unsigned type, unsigned value);
+void ipset_put_number(union question *q, unsigned type, size_t value);
+
+/* Asks it. False with the reason, which names the set. */
+bool ipset_ask(struct ipset *set, union question *q, const char *name, struct error *why);
+
+/* What one of the errors means; valid until the next call. */
+const char *ipset_explain(int error);
+
+/* Makes a set of one family (IPV4 or IPV6 of probe.h), which must not be there; removes
+ * one that no rule refers to. */
+int ipset_create(struct ipset *set, const char *name, int family);
+int ipset_destroy(struct ipset *set, const char *name);
+
+/* A set to try rules on, which name it, and its end. False with the reason; *for_good:
+ * the kernel has no such sets, so that trying again does not help. */
+extern const char *const ipset_scratch;
+bool ipset_make_scratch(struct ipset *set, int family, bool *for_good, struct error *why);
+void ipset_remove_scratch(struct ipset *set);
+
+#endif

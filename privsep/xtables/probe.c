@@ -1,0 +1,350 @@
+#include "privsep/xtables/probe.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/kernel.h"
+#include "privsep/xtables/ipset.h"
+#include "privsep/xtables/restore.h"
+#include "privsep/xtables/text.h"
+
+#define SCRATCH "portsmith-probe"
+
+#define LIMIT \
+    "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 3 --hashlimit-mode srcip " \
+    "--hashlimit-htable-size 8 --hashlimit-name psprobe"
+
+/* In order of preference. Plain names last: what they are is told by what the
+ * link points to. */
+static const struct {
+    enum backend backend;
+    const char *paths[FAMILIES];
+} programs[] = {
+    {BACKEND_NFT, {"/usr/sbin/iptables-nft-restore", "/usr/sbin/ip6tables-nft-restore"}},
+    {BACKEND_NFT, {"/sbin/iptables-nft-restore", "/sbin/ip6tables-nft-restore"}},
+    {BACKEND_LEGACY, {"/usr/sbin/iptables-legacy-restore", "/usr/sbin/ip6tables-legacy-restore"}},
+    {BACKEND_LEGACY, {"/sbin/iptables-legacy-restore", "/sbin/ip6tables-legacy-restore"}},
+    {BACKEND_AUTO, {"/usr/sbin/iptables-restore", "/usr/sbin/ip6tables-restore"}},
+    {BACKEND_AUTO, {"/sbin/iptables-restore", "/sbin/ip6tables-restore"}},
+};
+
+enum { PROGRAMS = sizeof programs / sizeof *programs };
+
+/* Everything that firewall.c writes, by table, with the name by which an admin
+ * knows it. */
+static const struct feature {
+    const char *name, *table, *rule;
+    int families;    /* bit 0 IPv4, bit 1 IPv6 */
+    unsigned wishes; /* 0: always in use */
+} features[] = {
+    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1,
+     0},
+    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2, 0},
+    {"addrtype match", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3, 0},
+    {"addrtype match", "mangle",
+     "-m addrtype ! --dst-type LOCAL -m addrtype --dst-type LOCAL --limit-iface-in -j RETURN", 3,
+     0},
+    {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3, 0},
+    {"MARK target", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3, 0},
+    {"mark match", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3, 0},
+    {"REJECT target", "filter", "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 3, 0},
+    {"conntrack match", "mangle", "-m conntrack --ctstate DNAT --ctorigdstport 1 -j DROP", 3, 0},
+    {"conntrack match", "filter", "-m conntrack --ctstate NEW,UNTRACKED -j ACCEPT", 3, 0},
+    {"comment match", "filter", "-m comment --comment x -j RETURN", 3, 0},
+    {"time match", "mangle", "-m time --datestart 2030-01-01T00:00:00 -j RETURN", 3, PROBE_TRIAL},
+    {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3,
+     PROBE_DEADLINES},
+    {"set match", "mangle", "-m set --match-set " SCRATCH " src,dst -j RETURN", 3, PROBE_SETS},
+    {"set match", "filter", "-m set --match-set " SCRATCH " src,dst -j ACCEPT", 3, PROBE_SETS},
+    {"hashlimit match", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
+    {"hashlimit match", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
+    {"hashlimit match", "nat", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS | PROBE_SENDS_ON},
+    {"cgroup match", "mangle", "-m cgroup --path / -j RETURN", 3, PROBE_SESSIONS},
+    {"policy match", "mangle", "-m policy --dir in --pol ipsec -j RETURN", 3, PROBE_SESSIONS},
+    {"DNAT target", "nat", "-p tcp -j DNAT --to-destination 192.0.2.1:1", 1, PROBE_SENDS_ON},
+    {"DNAT target", "nat", "-p tcp -j DNAT --to-destination [2001:db8::1]:1", 2, PROBE_SENDS_ON},
+};
+
+enum { FEATURES = sizeof features / sizeof *features };
+
+/* What a plain name stands for: the multi-call binary behind its links, even if that is
+ * missing at the moment: realpath(3) then tells its path all the same. A name that leads
+ * nowhere in particular is the old, legacy-only package. */
+static enum backend backend_behind(const char *path)
+{
+    char target[PATH_MAX];
+    const char *name;
+
+    if (!realpath(path, target) && errno != ENOENT)
+        return BACKEND_AUTO;
+    name = strrchr(target, '/') + 1;
+    return strstr(name, "nft") ? BACKEND_NFT : BACKEND_LEGACY;
+}
+
+const char *helper_probe_program(enum backend backend, int family)
+{
+    for (size_t i = 0; i < PROGRAMS; i++) {
+        const char *path = programs[i].paths[family];
+
+        if (access(path, X_OK) != 0)
+            continue;
+        if (programs[i].backend == backend ||
+            (programs[i].backend == BACKEND_AUTO && backend_behind(path) == backend))
+            return path;
+    }
+    return NULL;
+}
+
+static enum backend backend_of_this_host(void)
+{
+    struct stat link;
+
+    for (size_t i = 0; i < PROGRAMS; i++)
+        if (programs[i].backend == BACKEND_AUTO && lstat(programs[i].paths[IPV4], &link) == 0)
+            return backend_behind(programs[i].paths[IPV4]);
+    return helper_probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
+}
+
+static FILE *open_legacy_names(int family)
+{
+    return fopen(family == IPV6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names", "re");
+}
+
+bool helper_probe_has_nat(enum backend backend, int family)
+{
+    FILE *names = backend == BACKEND_LEGACY ? open_legacy_names(family) : NULL;
+    char name[32]; /* XT_TABLE_MAXNAMELEN */
+    bool found = backend == BACKEND_NFT;
+
+    while (names && !found && fscanf(names, "%31s", name) == 1)
+        found = strcmp(name, "nat") == 0;
+    if (names)
+        fclose(names);
+    return found;
+}
+
+bool helper_probe_legacy_in_use(int family)
+{
+    FILE *names = open_legacy_names(family);
+    int first;
+
+    if (!names)
+        return false;
+    first = fgetc(names);
+    fclose(names);
+    return first != EOF;
+}
+
+static bool kernel_has_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno != EAFNOSUPPORT;
+}
+
+static bool applies(const struct feature *feature, int family, unsigned wishes)
+{
+    return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
+}
+
+static enum restore_result run_once(const char *path, char *text, struct error *why)
+{
+    struct restore once;
+
+    helper_restore_init(&once, path);
+    return helper_restore_run(&once, text, strlen(text), why);
+}
+
+/* A chain holding all features of one table, or only features[only], or with FEATURES none. */
+static void write_chain(FILE *out, const char *table, int family, unsigned wishes, int only)
+{
+    fprintf(out, "*%s\n:" SCRATCH " - [0:0]\n", table);
+    for (int i = 0; i < FEATURES; i++)
+        if (strcmp(features[i].table, table) == 0 && applies(&features[i], family, wishes) &&
+            (only < 0 || only == i))
+            fprintf(out, "-A " SCRATCH " %s\n", features[i].rule);
+    fputs("COMMIT\n", out);
+}
+
+static void write_chains(FILE *out, int family, unsigned wishes, int only)
+{
+    write_chain(out, "mangle", family, wishes, only);
+    write_chain(out, "filter", family, wishes, only);
+    if (wishes & PROBE_SENDS_ON)
+        write_chain(out, "nat", family, wishes, only);
+}
+
+void helper_probe_write(FILE *out, int family, unsigned wishes)
+{
+    write_chains(out, family, wishes, -1);
+}
+
+static enum restore_result try_features(const char *path, int family, unsigned wishes, int only,
+                                        struct error *why)
+{
+    enum restore_result result;
+    struct text text;
+
+    helper_text_begin(&text);
+    write_chains(text.out, family, wishes, only);
+    helper_text_end(&text);
+    result = run_once(path, text.bytes, why);
+    free(text.bytes);
+    return result;
+}
+
+static void remove_scratch(const char *path, unsigned wishes)
+{
+    char text[] = "*mangle\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n"
+                  "*filter\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
+    char nat[] = "*nat\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
+    struct error unused;
+
+    run_once(path, text, &unused);
+    if (wishes & PROBE_SENDS_ON)
+        run_once(path, nat, &unused);
+}
+
+static const char *remedy(const struct feature *feature)
+{
+    return feature->wishes & PROBE_TRIAL
+               ? "load or install it; without it a trial could not end by itself. To be let in "
+                 "again all the same, start without --trial after systemd-run "
+                 "--on-active=15min portsmithctl release"
+               : "load or install it";
+}
+
+/* By iptables, or by the kernel that it asked. */
+static bool is_refused(enum restore_result result)
+{
+    return result == RESTORE_REFUSED || result == RESTORE_IMPOSSIBLE;
+}
+
+/* Which feature it was that failed, one by one, unless it is none of them. */
+static bool name_missing(const char *path, int family, unsigned wishes, struct error *why)
+{
+    struct error reason = *why;
+
+    if (try_features(path, family, wishes, FEATURES, &reason) == RESTORE_REFUSED)
+        return error_set(why, "not even an empty chain can be made (%.350s); are the kernel's "
+                              "tables there, and may this process change them?", reason.text);
+    for (int i = 0; i < FEATURES; i++)
+        if (applies(&features[i], family, wishes) &&
+            is_refused(try_features(path, family, wishes, i, &reason)))
+            return error_set(why, "the %s does not work here (%.250s); %s",
+                             features[i].name, reason.text, remedy(&features[i]));
+    return error_set(why, "%.400s", reason.text);
+}
+
+/* Even a chain without rules is refused, as where another program owns the table: that has
+ * nothing to do with features, and ends with that program. */
+static bool is_kept_out(const char *path, int family, unsigned wishes, struct error *why)
+{
+    return try_features(path, family, wishes, FEATURES, why) == RESTORE_IMPOSSIBLE;
+}
+
+static enum probe_result try_rules(const char *path, int family, unsigned wishes,
+                                   struct error *why)
+{
+    enum restore_result result = try_features(path, family, wishes, -1, why);
+
+    for (int again = 0; again < 3 && result != RESTORE_DONE && !is_refused(result); again++)
+        result = try_features(path, family, wishes, -1, why);
+    if (result == RESTORE_IMPOSSIBLE && is_kept_out(path, family, wishes, why))
+        result = RESTORE_BUSY;
+    if (is_refused(result))
+        name_missing(path, family, wishes, why);
+    remove_scratch(path, wishes);
+    return result == RESTORE_DONE ? PROBE_USABLE
+           : is_refused(result)   ? PROBE_UNUSABLE
+                                  : PROBE_UNDECIDED;
+}
+
+/* The rules on trial refer to a set that must be there. */
+static enum probe_result try_family(const char *path, int family, unsigned wishes,
+                                    struct error *why)
+{
+    enum probe_result result;
+    struct ipset set;
+    bool for_good;
+
+    if (!(wishes & PROBE_SETS))
+        return try_rules(path, family, wishes, why);
+    ipset_open(&set, 1);
+    if (!ipset_make_scratch(&set, family, &for_good, why)) {
+        ipset_close(&set);
+        return for_good ? PROBE_UNUSABLE : PROBE_UNDECIDED;
+    }
+    result = try_rules(path, family, wishes, why);
+    ipset_remove_scratch(&set);
+    ipset_close(&set);
+    return result;
+}
+
+static const char *backend_name(enum backend backend)
+{
+    return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
+}
+
+static void choose_backend(struct xtables *found, enum backend wanted)
+{
+    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
+    found->in_use[IPV4] = true;
+    found->in_use[IPV6] = kernel_has_ipv6();
+}
+
+static bool find_program(struct xtables *found, int family, struct error *why)
+{
+    found->paths[family] = helper_probe_program(found->backend, family);
+    return found->paths[family] ||
+           error_set(why, "%s is not installed (no %s-restore for IPv%d that can be run); install "
+                          "iptables", backend_name(found->backend), backend_name(found->backend),
+                     family == IPV6 ? 6 : 4);
+}
+
+bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why)
+{
+    choose_backend(found, wanted);
+    for (int family = IPV4; family < FAMILIES; family++)
+        if (found->in_use[family] && !find_program(found, family, why))
+            return false;
+    return true;
+}
+
+enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
+                               struct error *why)
+{
+    enum probe_result result = PROBE_USABLE;
+
+    choose_backend(found, wanted);
+    for (int family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++) {
+        if (!found->in_use[family])
+            continue;
+        if (!find_program(found, family, why))
+            return PROBE_MISSING;
+        found->has_nat[family] = helper_probe_has_nat(found->backend, family);
+        result = try_family(found->paths[family], family, wishes, why);
+    }
+    return result;
+}
+
+bool helper_probe_sessions(struct xtables *found, struct error *why)
+{
+    bool finds = kernel_finds_sockets(why), all = finds;
+
+    for (int family = IPV4; family < FAMILIES; family++) {
+        found->tells_sessions[family] =
+            finds && found->in_use[family] &&
+            try_rules(found->paths[family], family, PROBE_SESSIONS, why) == PROBE_USABLE;
+        all &= found->tells_sessions[family] || !found->in_use[family];
+    }
+    return all;
+}

@@ -1,0 +1,70 @@
+/* Which iptables this host has and what it can do, found by trying it. */
+#ifndef PORTSMITH_PROBE_H
+#define PORTSMITH_PROBE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "common/error.h"
+#include "privsep/message.h"
+
+enum { IPV4 = 0, IPV6 = 1, FAMILIES = 2 };
+
+struct xtables {
+    enum backend backend;        /* BACKEND_NFT or BACKEND_LEGACY */
+    bool in_use[FAMILIES];       /* IPv6: unless the kernel has none */
+    const char *paths[FAMILIES]; /* of the restore programs, absolute */
+    bool has_nat[FAMILIES];      /* at the time of the probe: see helper_probe_has_nat */
+    bool tells_sessions[FAMILIES]; /* see helper_probe_sessions; only by that */
+};
+
+/* What only some configurations use: bits. */
+enum probe_wish {
+    PROBE_LIMITS = 1,   /* a profile has Connections */
+    PROBE_SENDS_ON = 2, /* a profile sends a service on to another host */
+    PROBE_SETS = 4,      /* grants are kept in sets */
+    PROBE_DEADLINES = 8, /* grants are rules, with a deadline each */
+    PROBE_TRIAL = 16,    /* what is shut has a deadline */
+    PROBE_SESSIONS = 32, /* what helper_probe_sessions is about */
+};
+
+enum probe_result {
+    PROBE_USABLE,
+    PROBE_UNUSABLE,  /* something is missing */
+    PROBE_MISSING,   /* the programs are */
+    PROBE_UNDECIDED, /* the xtables lock was held, or the like: try again */
+};
+
+/* Chooses a back end and proves, in a scratch chain that is removed again, that
+ * every match and target in use, by `wishes` (enum probe_wish) too, works for every
+ * family in use. With BACKEND_AUTO it is the one that `iptables` is on this host.
+ * Otherwise *why says what is missing, and what to do. */
+enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
+                               struct error *why);
+
+/* In which families rules in INPUT can tell the segments of a session of this host's from
+ * others: found->tells_sessions. False if not in all that are in use, with the reason in
+ * *why, in words that go on from "a segment of a session cannot be told: ". Tries as
+ * helper_probe does. */
+bool helper_probe_sessions(struct xtables *found, struct error *why);
+
+/* Writes, for iptables-restore(8), what helper_probe tries in the scratch chains of a
+ * family. */
+void helper_probe_write(FILE *out, int family, unsigned wishes);
+
+/* Only chooses, and finds the restore programs: tries nothing, changes nothing. False
+ * with the reason, and what to do, in *why. */
+bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why);
+
+/* The restore program of a back end, or NULL when it is not installed. */
+const char *helper_probe_program(enum backend backend, int family);
+
+/* Whether iptables-legacy has tables in this network namespace: only asking
+ * iptables-legacy itself would make them. */
+bool helper_probe_legacy_in_use(int family);
+
+/* Whether the nat table can be asked about without being made by that. Only outside
+ * of Landlock's rules. */
+bool helper_probe_has_nat(enum backend backend, int family);
+
+#endif

@@ -1,0 +1,341 @@
+#include "privsep/xtables/restore.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "privsep/message.h"
+
+enum {
+    ANSWER_SIZE = 4096,
+    ACKNOWLEDGE_MS = 6000, /* waiting for the xtables lock included */
+    PROBE_MS = 3000, /* a busy host is not to be taken for an old iptables */
+    EXIT_RESOURCE_PROBLEM = 4, /* see is_impossible */
+};
+
+/* One transaction under way. */
+struct exchange {
+    struct iovec unwritten[2]; /* the text; the comment that it acknowledges */
+    char ack[32];
+    char answer[ANSWER_SIZE]; /* the end of what the program printed */
+    size_t answered;
+    int64_t deadline; /* CLOCK_BOOTTIME */
+};
+
+void helper_restore_init(struct restore *restore, const char *path)
+{
+    *restore = (struct restore){.path = path, .in = -1, .out = -1};
+}
+
+static void close_pipes(struct restore *restore)
+{
+    if (restore->in >= 0)
+        close(restore->in);
+    if (restore->out >= 0)
+        close(restore->out);
+    restore->in = restore->out = -1;
+}
+
+static bool make_pipes(int to[2], int from[2])
+{
+    if (pipe2(to, O_CLOEXEC) != 0)
+        return false;
+    if (pipe2(from, O_CLOEXEC) != 0) {
+        close(to[0]);
+        close(to[1]);
+        return false;
+    }
+    return true;
+}
+
+/* The lock's descriptor goes along, once there is one; nothing else but the pipes. */
+static void hand_on_lock(posix_spawn_file_actions_t *actions)
+{
+    int first_closed = STDERR_FILENO + 1;
+
+    if (fcntl(HELPER_FD_LOCK, F_GETFD) >= 0)
+        posix_spawn_file_actions_adddup2(actions, HELPER_FD_LOCK, first_closed++);
+    posix_spawn_file_actions_addclosefrom_np(actions, first_closed);
+}
+
+/* Absolute path, fixed arguments, empty environment, no signal blocked or
+ * ignored. Returns 0 or an errno.
+ *
+ * A standing program waits for the xtables lock without a time-out of its own. With one,
+ * iptables-legacy sets an alarm that it never takes back (1.8.9, tried): the alarm ends a
+ * program that has had nothing to do for so long, as it takes the interrupted read for
+ * the end of its input. */
+static int spawn_between(struct restore *restore, int in, int out)
+{
+    const char *name = strrchr(restore->path, '/') + 1;
+    char *const argv[] = {strdupa(name), strdupa("--noflush"), strdupa("-v"), strdupa("-w"),
+                          restore->standing ? NULL : strdupa("5"), NULL};
+    char *const environment[] = {NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    int error;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
+    hand_on_lock(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    error = posix_spawn(&restore->pid, restore->path, &actions, &attributes, argv, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+static bool start(struct restore *restore, struct error *why)
+{
+    int to[2], from[2], error;
+
+    if (!make_pipes(to, from))
+        return error_set(why, "cannot make a pipe: %s", strerror(errno));
+    error = spawn_between(restore, to[0], from[1]);
+    close(to[0]);
+    close(from[1]);
+    restore->in = to[1];
+    restore->out = from[0];
+    /* Gone, or an upgrade put another file there: see landlock.h. The next helper looks. */
+    if (error == EACCES || error == ENOENT)
+        fatalx("%s %s, perhaps because it was upgraded: starting again", restore->path,
+               error == ENOENT ? "is missing" : "may not be run");
+    if (error) {
+        restore->pid = 0;
+        close_pipes(restore);
+        return error_set(why, "cannot run %s: %s", restore->path, strerror(error));
+    }
+    restore->last_pid = restore->pid;
+    fcntl(restore->in, F_SETFL, O_NONBLOCK);
+    fcntl(restore->out, F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+/* Waits for the program, which has closed its output or was killed. Returns
+ * its exit status, or -1 when a signal ended it. */
+static int reap(struct restore *restore)
+{
+    int status = 0;
+    pid_t ended;
+
+    do
+        ended = waitpid(restore->pid, &status, 0);
+    while (ended < 0 && errno == EINTR);
+    restore->pid = 0;
+    close_pipes(restore);
+    return ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void kill_and_reap(struct restore *restore)
+{
+    kill(restore->pid, SIGKILL);
+    reap(restore);
+}
+
+void helper_restore_end(struct restore *restore)
+{
+    if (restore->pid == 0)
+        return;
+    /* At the end of its input, between transactions, it exits by itself; but
+     * one that does not must not hold the helper up. */
+    kill_and_reap(restore);
+}
+
+static bool is_written(const struct exchange *x)
+{
+    return x->unwritten[0].iov_len + x->unwritten[1].iov_len == 0;
+}
+
+static void advance(struct iovec *part, size_t *written)
+{
+    size_t n = *written < part->iov_len ? *written : part->iov_len;
+
+    part->iov_base = (char *)part->iov_base + n;
+    part->iov_len -= n;
+    *written -= n;
+}
+
+/* One write a transaction, unless it is larger than the pipe: a "*table" that
+ * waits for its COMMIT holds the xtables lock. */
+static void write_some(struct restore *restore, struct exchange *x)
+{
+    ssize_t n = writev(restore->in, x->unwritten, 2);
+    size_t written = n > 0 ? (size_t)n : 0;
+
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        written = SIZE_MAX; /* it is gone: its end of output will say so */
+    advance(&x->unwritten[0], &written);
+    advance(&x->unwritten[1], &written);
+    if (is_written(x) && !restore->standing) {
+        close(restore->in);
+        restore->in = -1;
+    }
+}
+
+/* Keeps the newest half when full: the acknowledgement is short and last.
+ * False at the end of output. */
+static bool read_some(struct restore *restore, struct exchange *x)
+{
+    enum { HALF = ANSWER_SIZE / 2 };
+    size_t room = ANSWER_SIZE - 1 - x->answered;
+    ssize_t n;
+
+    if (room == 0) {
+        memmove(x->answer, x->answer + HALF, x->answered - HALF);
+        x->answered -= HALF;
+        room = HALF;
+    }
+    n = read(restore->out, x->answer + x->answered, room);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    for (ssize_t i = 0; i < n; i++)
+        if (x->answer[x->answered + (size_t)i] == '\0')
+            x->answer[x->answered + (size_t)i] = '?';
+    x->answered += (size_t)n;
+    x->answer[x->answered] = '\0';
+    return n > 0;
+}
+
+static bool is_acknowledged(const struct restore *restore, const struct exchange *x)
+{
+    return restore->standing && strstr(x->answer, x->ack) != NULL;
+}
+
+enum talk_end { TALK_ACKNOWLEDGED, TALK_ENDED, TALK_TIMED_OUT };
+
+static enum talk_end talk(struct restore *restore, struct exchange *x)
+{
+    for (;;) {
+        int64_t left = (x->deadline - clock_boot_ns()) / NSEC_PER_MSEC;
+        struct pollfd fds[2] = {{.fd = restore->out, .events = POLLIN},
+                                {.fd = is_written(x) ? -1 : restore->in, .events = POLLOUT}};
+
+        if (left <= 0)
+            return TALK_TIMED_OUT;
+        if (poll(fds, 2, (int)left) < 0 && errno != EINTR)
+            return TALK_TIMED_OUT;
+        if (fds[1].revents)
+            write_some(restore, x);
+        if (fds[0].revents && !read_some(restore, x))
+            return TALK_ENDED;
+        if (is_acknowledged(restore, x))
+            return TALK_ACKNOWLEDGED;
+    }
+}
+
+/* The last lines printed, as one printable line. */
+static void explain(struct error *why, const struct restore *restore, const struct exchange *x,
+                    const char *event)
+{
+    char text[200];
+    size_t from = x->answered > sizeof text - 1 ? x->answered - (sizeof text - 1) : 0;
+    size_t n = x->answered - from;
+
+    memcpy(text, x->answer + from, n);
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    text[n] = '\0';
+    for (size_t i = 0; i < n; i++)
+        if (!isprint((unsigned char)text[i]))
+            text[i] = text[i] == '\n' ? '|' : '?';
+    error_set(why, "%s %s%s%s", restore->path, event, n ? ": " : "", text);
+}
+
+/* iptables-legacy ends with the status of a "resource problem" where it did not get the
+ * xtables lock. iptables-nft knows no lock, and ends so with whatever the kernel answers to
+ * a change, which it prints as "line 3: RULE_APPEND failed (Operation not permitted)"
+ * (1.8.9, nft_action in xtables-restore.c); what passes is among it. */
+static bool is_impossible(const struct exchange *x)
+{
+    static const int passing[] = {EAGAIN, EINTR, ENOMEM, ENOBUFS};
+
+    if (!strstr(x->answer, " failed ("))
+        return false;
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (strstr(x->answer, strerror(passing[i])))
+            return false;
+    return true;
+}
+
+static enum restore_result conclude(struct restore *restore, const struct exchange *x,
+                                    enum talk_end end, struct error *why)
+{
+    int status;
+
+    if (end == TALK_ACKNOWLEDGED)
+        return RESTORE_DONE;
+    if (end == TALK_TIMED_OUT) {
+        kill_and_reap(restore);
+        explain(why, restore, x, "did not answer in time; another program may hold the xtables "
+                                 "lock");
+        return RESTORE_UNKNOWN;
+    }
+    status = reap(restore);
+    if (status == 0 && !restore->standing)
+        return RESTORE_DONE;
+    if (status == EXIT_RESOURCE_PROBLEM && is_impossible(x)) {
+        explain(why, restore, x, "was refused by the kernel");
+        return RESTORE_IMPOSSIBLE;
+    }
+    if (status == EXIT_RESOURCE_PROBLEM) {
+        explain(why, restore, x, "was held up");
+        return RESTORE_BUSY;
+    }
+    if (status <= 0) { /* killed, or gone without an acknowledgement */
+        explain(why, restore, x, "ended without an answer");
+        return RESTORE_UNKNOWN;
+    }
+    explain(why, restore, x, "refused");
+    return RESTORE_REFUSED;
+}
+
+static enum restore_result run_within(struct restore *restore, char *text, size_t size,
+                                      int milliseconds, struct error *why)
+{
+    struct exchange x = {.unwritten[0] = {.iov_base = text, .iov_len = size}};
+
+    if (restore->pid == 0 && !start(restore, why))
+        return RESTORE_BUSY;
+    if (restore->standing) {
+        /* -v echoes comment lines, in order, once what stands before them is
+         * committed: that is the acknowledgement. */
+        snprintf(x.ack, sizeof x.ack, "# ack %u\n", ++restore->serial);
+        x.unwritten[1] = (struct iovec){.iov_base = x.ack, .iov_len = strlen(x.ack)};
+    }
+    x.deadline = clock_boot_ns() + (int64_t)milliseconds * NSEC_PER_MSEC;
+    return conclude(restore, &x, talk(restore, &x), why);
+}
+
+enum restore_result helper_restore_run(struct restore *restore, char *text, size_t size,
+                                       struct error *why)
+{
+    return run_within(restore, text, size, ACKNOWLEDGE_MS, why);
+}
+
+void helper_restore_try_standing(struct restore *restore)
+{
+    char empty[] = "*filter\nCOMMIT\n";
+    struct error unused;
+
+    restore->standing = true;
+    if (run_within(restore, empty, sizeof empty - 1, PROBE_MS, &unused) != RESTORE_DONE)
+        restore->standing = false;
+}

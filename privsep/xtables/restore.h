@@ -1,0 +1,46 @@
+/* iptables-restore and ip6tables-restore: the only programs the helper runs.
+ * One per family is kept running and fed transactions; where it would not
+ * acknowledge them (iptables 1.8.4), one is run per transaction. */
+#ifndef PORTSMITH_RESTORE_H
+#define PORTSMITH_RESTORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+
+struct restore {
+    const char *path; /* absolute */
+    bool standing;    /* acknowledges each transaction, so it is kept */
+    pid_t pid;        /* 0: not running */
+    pid_t last_pid;   /* who made the last change, also once it has ended */
+    int in, out;      /* pipes, ours, non-blocking; -1: not running */
+    unsigned serial;  /* of the last transaction */
+};
+
+enum restore_result {
+    RESTORE_DONE,    /* the kernel has it */
+    RESTORE_REFUSED, /* the block that was refused changed nothing; those before it are in force */
+    RESTORE_IMPOSSIBLE, /* likewise, by the kernel, which iptables-nft asks: it would again */
+    RESTORE_BUSY,    /* likewise, but trying again may help: the xtables lock was held, no
+                        memory, or the like */
+    RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */
+};
+
+void helper_restore_init(struct restore *restore, const char *path);
+
+/* Feeds `text`, one or more whole "*table ... COMMIT" blocks, and waits for the
+ * outcome, some seconds at most. What the program printed when it failed is in
+ * *why, made safe for a log line. */
+enum restore_result helper_restore_run(struct restore *restore, char *text, size_t size,
+                                       struct error *why);
+
+/* Whether the program, kept running, acknowledges an empty transaction within
+ * three seconds; from then on it is used that way. */
+void helper_restore_try_standing(struct restore *restore);
+
+/* Ends the standing program, if any, and waits for it. */
+void helper_restore_end(struct restore *restore);
+
+#endif
