@@ -34,11 +34,7 @@ enum receipt { RECEIVED, NOTHING_WAITS, SNIFFER_GONE, SNIFFER_MISBEHAVES };
 
 bool helper_dispatch_is_canonical(const struct helper_request *message, struct request *decoded)
 {
-    if (message->verb != HELPER_INSERT && message->verb != HELPER_EXPIRE)
-        return false;
-    if (!request_decode(decoded, message->request) || !address_is_foreign(&message->observed))
-        return false;
-    return (message->verb == HELPER_INSERT) == (decoded->action == ACTION_OPEN);
+    return request_decode(decoded, message->request) && address_is_foreign(&message->observed);
 }
 
 /* To recv(2) an empty message is the same as the end. */
@@ -133,7 +129,7 @@ static enum verdict judge(const struct dispatch *d, struct asked *asked)
     if (!helper_mark_is_new(mark, counter))
         return VERDICT_REPEATED;
     helper_marks_spend(d->marks, mark, counter);
-    if (message->verb == HELPER_EXPIRE)
+    if (asked->request.action == ACTION_CLOSE)
         helper_marks_close_at(d->marks, mark, counter, now);
     else if (helper_mark_was_closed_since(d->marks, mark, counter, now))
         return VERDICT_OVERTAKEN;
@@ -433,8 +429,9 @@ static void change_table(struct dispatch *d, struct asked *asked, struct change 
 {
     asked->verdict = apply_policy(asked);
     if (asked->verdict == 0)
-        asked->verdict = asked->message.verb == HELPER_INSERT ? open_services(d, asked, changes)
-                                                              : close_services(d, asked, changes);
+        asked->verdict = asked->request.action == ACTION_OPEN
+                             ? open_services(d, asked, changes)
+                             : close_services(d, asked, changes);
 }
 
 /* ---- change the firewall ------------------------------------------------ */
@@ -618,7 +615,7 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
     else if (asked->verdict == VERDICT_REPEATED)
         write_repetition(text, size, asked);
     else if (asked->verdict == VERDICT_OVERTAKEN)
-        snprintf(text, size, "%s", asked->message.verb == HELPER_INSERT
+        snprintf(text, size, "%s", asked->request.action == ACTION_OPEN
                                        ? "the client has closed since it made this knock"
                                        : "the client has opened it since it made this knock");
     else if (asked->verdict == VERDICT_OUTSIDE_HOURS)
@@ -682,7 +679,7 @@ static void log_verdict(struct dispatch *d, struct asked *asked)
 
 static bool reply(int fd, const struct asked *asked)
 {
-    struct helper_reply reply = {.serial = asked->message.serial, .verdict = asked->verdict};
+    struct helper_reply reply = {.verdict = asked->verdict};
     ssize_t n;
 
     memcpy(reply.key_id, asked->message.key_id, KEY_ID_SIZE);

@@ -52,9 +52,8 @@ enum dispatch_end {
  * before a misbehaving one are served. */
 enum dispatch_end helper_dispatch(struct dispatch *dispatch);
 
-/* Whether a message is one that an honest sniffer can send: known verb, one
- * valid encoding of a request that fits it, a grantable address. Decodes the
- * request into *decoded. */
+/* Whether a message is one that an honest sniffer can send: the one valid encoding of
+ * a request, and an address that a knock can come from. Decodes the request into *decoded. */
 bool helper_dispatch_is_canonical(const struct helper_request *message, struct request *decoded);
 
 #endif

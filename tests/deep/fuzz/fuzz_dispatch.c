@@ -34,7 +34,7 @@ enum {
     TAMPER = 4,  /* change one after that */
     REPLAY = 8,  /* the message before, again */
     RESIZE = 16, /* another size */
-    VERB = 32,   /* another verb */
+    SWAP = 32,   /* the other action than was signed */
     SERVE = 64,  /* let the helper look */
     RESTART = 128,
 };
@@ -372,7 +372,6 @@ static void make_message(struct sent *sent, const struct step *step)
     struct request r = request_of(step);
     uint8_t signer = step->signer % PEOPLE, change = step->change ? step->change : 1;
 
-    m->verb = r.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
     m->observed = address_of(step->observed);
     memset(m->key_id, 0xff, KEY_ID_SIZE); /* a stranger's */
     if (step->named <= PEOPLE)
@@ -386,10 +385,10 @@ static void make_message(struct sent *sent, const struct step *step)
         m->request[step->where % REQUEST_SIZE] ^= change;
     if (step->flags & FORGE)
         m->signature[step->where % SIGNATURE_SIZE] ^= change;
-    if (step->flags & VERB)
-        m->verb = step->change;
+    if (step->flags & SWAP)
+        m->request[1] ^= ACTION_OPEN ^ ACTION_CLOSE;
     sent->authentic = step->named <= PEOPLE && step->named % PEOPLE == signer &&
-                      !(step->flags & (TAMPER | FORGE));
+                      !(step->flags & (TAMPER | FORGE | SWAP));
 }
 
 static void pass(const struct step *step)
@@ -405,7 +404,7 @@ static void pass(const struct step *step)
     } else {
         make_message(sent, step);
     }
-    sent->message.serial = (uint32_t)world.count++;
+    world.count++;
     if (step->flags & RESIZE)
         size = step->where + step->change;
     memcpy(bytes, &sent->message, sizeof sent->message);
@@ -469,13 +468,13 @@ static void check_reply(struct sent *sent)
     struct helper_reply reply;
 
     REQUIRE(recv(world.sniffer, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC) == sizeof reply);
-    REQUIRE(reply.serial == sent->message.serial && reply.verdict < VERDICTS);
+    REQUIRE(reply.verdict < VERDICTS);
     REQUIRE(memcmp(reply.key_id, sent->message.key_id, KEY_ID_SIZE) == 0);
     REQUIRE(sent->authentic == (reply.verdict != VERDICT_UNKNOWN_PROFILE &&
                                 reply.verdict != VERDICT_BAD_SIGNATURE));
     REQUIRE(sent->authentic ||
             sodium_is_zero((const uint8_t *)reply.counters, sizeof reply.counters));
-    sent->verdict = reply.verdict;
+    sent->verdict = (uint32_t)reply.verdict;
     sent->honoured = reply.verdict == VERDICT_OPENED || reply.verdict == VERDICT_EXTENDED ||
                      reply.verdict == VERDICT_CLOSED;
     if (sent->honoured)
