@@ -167,7 +167,7 @@ _Static_assert(sizeof(struct helper_order) == 28, "no hidden padding");
 /* ---- helper to supervisor ----------------------------------------------- */
 
 /* The first alone, a uint32_t, or a whole struct helper_answer. */
-enum helper_event {
+enum helper_report {
     HELPER_SNIFFER_BROKEN = 1, /* the sniffer sent what an honest one cannot */
     HELPER_ANSWER = 2,
 };

@@ -7,7 +7,7 @@
 #include "common/log.h"
 #include "netspace.h"
 #include "people.h"
-#include "privsep/helper/dispatch.h"
+#include "privsep/helper/requests.h"
 
 enum {
     SKEW = 300,
@@ -32,7 +32,8 @@ static struct {
     struct news news;
     struct marks marks;
     struct grants grants;
-    struct dispatch dispatch;
+    struct words words;
+    struct requests requests;
     int sniffer; /* our end */
     int directory;
 } world;
@@ -101,10 +102,10 @@ static void connect_sniffer(void)
 
     if (world.sniffer >= 0)
         close(world.sniffer);
-    if (world.dispatch.sniffer >= 0)
-        close(world.dispatch.sniffer);
+    if (world.requests.sniffer >= 0)
+        close(world.requests.sniffer);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    world.dispatch.sniffer = ends[0];
+    world.requests.sniffer = ends[0];
     world.sniffer = ends[1];
 }
 
@@ -144,10 +145,11 @@ static int start_world(void **state)
     unlink("marks");
     world.directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     world.sniffer = -1;
-    world.dispatch = (struct dispatch){.policy = &world.policy, .marks = &world.marks,
+    world.requests = (struct requests){.policy = &world.policy, .marks = &world.marks,
                                        .grants = &world.grants, .firewall = &world.firewall,
                                        .flows = &world.flows, .news = &world.news,
-                                       .sniffer = -1};
+                                       .words = &world.words, .sniffer = -1};
+    world.words = (struct words){.policy = &world.policy};
     connect_sniffer();
     helper_flows_open(&world.flows);
     world.news = (struct news){.fd = -1};
@@ -166,7 +168,7 @@ static int end_world(void **state)
 {
     (void)state;
     close(world.sniffer);
-    close(world.dispatch.sniffer);
+    close(world.requests.sniffer);
     close(world.directory);
     helper_flows_close(&world.flows);
     helper_firewall_close(&world.firewall);
@@ -230,9 +232,9 @@ static void pass(const struct helper_request *m)
     pass_bytes(m, sizeof *m);
 }
 
-static enum dispatch_end dispatch(void)
+static enum sniffer_state serve(void)
 {
-    return helper_dispatch(&world.dispatch);
+    return helper_requests_serve(&world.requests);
 }
 
 static bool read_reply(struct helper_reply *reply)
@@ -247,7 +249,7 @@ static bool read_reply(struct helper_reply *reply)
 static enum verdict ask_fully(const struct helper_request *m, struct helper_reply *reply)
 {
     pass(m);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_true(read_reply(reply));
     assert_memory_equal(reply->key_id, m->key_id, KEY_ID_SIZE);
     return (enum verdict)reply->verdict;
@@ -308,7 +310,7 @@ static void check_cut_off(const void *bytes, size_t size)
     struct helper_reply reply;
 
     pass_bytes(bytes, size);
-    assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+    assert_int_equal(serve(), SNIFFER_MISBEHAVES);
     assert_false(read_reply(&reply));
     assert_int_equal(world.grants.count, before);
     connect_sniffer();
@@ -376,10 +378,10 @@ static void a_passed_descriptor_is_fatal(void **state)
     (void)state;
     for (size_t n = 1; n <= 8; n++) {
         pass_with_descriptors(&m, sizeof m, n);
-        assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+        assert_int_equal(serve(), SNIFFER_MISBEHAVES);
         connect_sniffer();
         pass_with_descriptors(&m, 0, n);
-        assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+        assert_int_equal(serve(), SNIFFER_MISBEHAVES);
         connect_sniffer();
         assert_int_equal(count_descriptors(), before); /* none came through */
     }
@@ -396,7 +398,7 @@ static void a_request_has_one_valid_encoding(void **state)
     struct request unused;
 
     (void)state;
-    assert_true(helper_dispatch_is_canonical(&m, &unused));
+    assert_true(helper_request_is_canonical(&m, &unused));
     for (size_t at = 0; at < REQUEST_SIZE; at++) {
         uint8_t right = m.request[at];
         bool fixed = at == VERSION || at == FLAGS || (at >= ADDRESS && at < SERVICE) ||
@@ -404,7 +406,7 @@ static void a_request_has_one_valid_encoding(void **state)
 
         for (unsigned value = 0; fixed && value < 256; value++) {
             m.request[at] = (uint8_t)value;
-            assert_int_equal(helper_dispatch_is_canonical(&m, &unused), value == right);
+            assert_int_equal(helper_request_is_canonical(&m, &unused), value == right);
         }
         m.request[at] = right;
     }
@@ -475,16 +477,16 @@ static void addresses_that_cannot_be_are_fatal(void **state)
 
 static void one_that_does_not_listen_is_cut_off(void **state)
 {
-    enum dispatch_end end = DISPATCH_SERVED;
+    enum sniffer_state end = SNIFFER_SOUND;
     struct request r = open_request(1);
     struct helper_request m = message_of(ALICE, &r);
 
     (void)state;
-    for (int i = 0; i < 10000 && end == DISPATCH_SERVED; i++) {
+    for (int i = 0; i < 10000 && end == SNIFFER_SOUND; i++) {
         pass(&m);
-        end = dispatch();
+        end = serve();
     }
-    assert_int_equal(end, DISPATCH_MISBEHAVING);
+    assert_int_equal(end, SNIFFER_MISBEHAVES);
     check_untouched();
 }
 
@@ -494,7 +496,7 @@ static void one_that_has_gone_is_noticed(void **state)
     shutdown(world.sniffer, SHUT_RDWR);
     close(world.sniffer);
     world.sniffer = -1;
-    assert_int_equal(dispatch(), DISPATCH_GONE);
+    assert_int_equal(serve(), SNIFFER_GONE);
 }
 
 static void requests_before_the_end_are_served(void **state)
@@ -506,7 +508,7 @@ static void requests_before_the_end_are_served(void **state)
     pass(&m);
     close(world.sniffer);
     world.sniffer = -1;
-    assert_int_equal(dispatch(), DISPATCH_GONE);
+    assert_int_equal(serve(), SNIFFER_GONE);
     assert_int_equal(world.grants.count, 2);
     assert_int_equal(rules(), 4);
 }
@@ -520,7 +522,7 @@ static void requests_before_a_wrong_one_are_served(void **state)
     pass(&m);
     pass_bytes("x", 1);
     pass(&after);
-    assert_int_equal(dispatch(), DISPATCH_MISBEHAVING);
+    assert_int_equal(serve(), SNIFFER_MISBEHAVES);
     assert_int_equal(world.grants.count, 1);
     assert_int_equal(count_rules("iptables-nft", "dport 80"), 0);
 }
@@ -653,7 +655,7 @@ static void a_replay_in_one_batch_is_refused(void **state)
     replay.observed = address_of("198.51.100.1");
     pass(&m);
     pass(&replay);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_true(read_reply(&reply));
     assert_int_equal(reply.verdict, VERDICT_OPENED);
     assert_true(read_reply(&reply));
@@ -1006,7 +1008,7 @@ static void opened_and_closed_in_one_batch_is_closed(void **state)
     (void)state;
     pass(&first);
     pass(&second);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_OPENED);
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_CLOSED);
     check_untouched();
@@ -1062,7 +1064,7 @@ static void an_older_open_in_one_batch_does_not_undo_a_close(void **state)
     (void)state;
     pass(&first);
     pass(&second);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_NOTHING_TO_CLOSE);
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_OVERTAKEN);
     check_untouched();
@@ -1191,10 +1193,10 @@ static void a_batch_is_served_at_once(void **state)
     (void)state;
     profile_of(ALICE)->max_grants = CAPACITY;
     pass_many(ALICE, BATCH_MAX + 1, counter);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_int_equal(count_replies(VERDICT_OPENED), BATCH_MAX);
     assert_int_equal(rules(), 2 * BATCH_MAX);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_int_equal(count_replies(VERDICT_OPENED), 1);
     assert_int_equal(rules(), 2 * (BATCH_MAX + 1));
     /* All of them durably. */
@@ -1207,7 +1209,7 @@ static void a_batch_is_served_at_once(void **state)
 static void nothing_waiting_is_fine(void **state)
 {
     (void)state;
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_int_equal(count_replies(VERDICT_OPENED), 0);
 }
 
@@ -1252,7 +1254,7 @@ static void what_is_not_recorded_is_not_opened(void **state)
     profile_of(ALICE)->max_grants = CAPACITY;
     pass_many(ALICE, BATCH_MAX, counter);
     limit_files_to(0);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     limit_files_to(RLIM_INFINITY);
     assert_int_equal(count_replies(VERDICT_NOT_RECORDED), BATCH_MAX);
     check_untouched();
@@ -1260,7 +1262,7 @@ static void what_is_not_recorded_is_not_opened(void **state)
         assert_true(is_spent(ALICE, counter + i));
     /* Once there is room again, the next knocks open. */
     pass_many(ALICE, 2, counter + BATCH_MAX);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_int_equal(count_replies(VERDICT_OPENED), 2);
 }
 
@@ -1306,10 +1308,10 @@ static void many_rules_are_told_of(void **state)
                            clock_boot_ns() + (int64_t)60 * NSEC_PER_SEC);
     }
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
-    assert_false(world.dispatch.is_crowded);
+    assert_false(world.requests.is_crowded);
     r.counter = now();
     assert_int_equal(ask_for(DAVE, &r), VERDICT_OPENED);
-    assert_true(world.dispatch.is_crowded);
+    assert_true(world.requests.is_crowded);
 }
 
 static void replace_programs(const char *script)
@@ -1388,7 +1390,7 @@ static void one_family_fails_for_itself(void **state)
     world.firewall.xtables.in_use[IPV6] = false;
     pass(&v4);
     pass(&v6);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_OPENED);
     assert_true(read_reply(&reply) && reply.verdict == VERDICT_FIREWALL_FAILED);
     assert_int_equal(world.grants.count, 1);
@@ -1494,7 +1496,7 @@ static void of_a_batch_the_newest_counts(void **state)
     let_dave_roam();
     for (size_t i = 0; i < COUNT_OF(m); i++)
         pass(&m[i]);
-    assert_int_equal(dispatch(), DISPATCH_SERVED);
+    assert_int_equal(serve(), SNIFFER_SOUND);
     check_it_is_at("2001:db8::8");
 }
 
@@ -1611,7 +1613,7 @@ static void one_that_knocks_too_often_hides_no_other(void **state)
     (void)state;
     snprintf(alice, sizeof alice, ": %s: ", profile_of(ALICE)->name);
     snprintf(dave, sizeof dave, ": %s: ", profile_of(DAVE)->name);
-    world.dispatch.trace.on = true;
+    world.requests.trace.on = true;
     before = write_log_to("said");
     for (unsigned i = 0; i < KNOCKS; i++) {
         struct request r = open_service(start + i, "tcp/22");
@@ -1619,12 +1621,12 @@ static void one_that_knocks_too_often_hides_no_other(void **state)
         ask_for(ALICE, &r);
     }
     ask_for(DAVE, &others);
-    helper_lines_sum_up(&world.dispatch.lines, &world.policy, INT64_MAX);
+    helper_throttle_sum_up(&world.words.throttle, &world.policy, INT64_MAX);
     put_log_back(before);
-    assert_int_equal(world.dispatch.verdicts[VERDICT_OPENED], 2);
-    assert_int_equal(world.dispatch.verdicts[VERDICT_EXTENDED], KNOCKS - 1);
+    assert_int_equal(world.requests.verdicts[VERDICT_OPENED], 2);
+    assert_int_equal(world.requests.verdicts[VERDICT_EXTENDED], KNOCKS - 1);
     assert_int_equal(lines_with("said", alice, "opened") + lines_with("said", alice, "extended") +
-                         lines_with("said", alice, "trace"), SUCCESSES_LOGGED);
+                         lines_with("said", alice, "trace"), LINES_LOGGED);
     assert_int_equal(lines_with("said", alice, "140 more lines about its grants were not logged"),
                      1);
     assert_int_equal(lines_with("said", dave, "opened tcp/22"), 1);
