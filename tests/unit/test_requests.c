@@ -1550,20 +1550,109 @@ static void a_move_that_fails_leaves_none(void **state)
     }
 }
 
+/* The other one works on. */
+static void break_family(int family)
+{
+    replace_programs("#!/bin/sh\nexit 1\n");
+    family = family == IPV4 ? IPV6 : IPV4;
+    world.firewall.restore[family].path = world.firewall.xtables.paths[family] =
+        world.xtables.paths[family];
+}
+
 /* Where the old address cannot be shut, the new one is not opened. */
 static void there_are_never_two(void **state)
 {
     (void)state;
     let_dave_roam();
     assert_int_equal(ask_from("2001:db8::8"), VERDICT_OPENED);
-    replace_programs("#!/bin/sh\nexit 1\n");
-    world.firewall.restore[IPV4].path = world.firewall.xtables.paths[IPV4] =
-        world.xtables.paths[IPV4];
+    break_family(IPV6);
     assert_int_equal(ask_from("192.0.2.7"), VERDICT_FIREWALL_FAILED);
     put_programs_back();
     assert_int_equal(world.grants.count, 0);
     assert_int_equal(count_rules("iptables-nft", ""), 0);
     assert_true(world.firewall.unsure[IPV6]);
+}
+
+/* Nor is what the same client knocks for besides; but others are served. */
+static void a_move_that_fails_is_its_own_clients_trouble(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request m[3] = {message_of(ALICE, &r)};
+    static const enum verdict expected[] = {VERDICT_OPENED, VERDICT_FIREWALL_FAILED,
+                                            VERDICT_FIREWALL_FAILED};
+    struct helper_reply reply;
+
+    (void)state;
+    let_dave_roam();
+    assert_int_equal(ask_from("2001:db8::8"), VERDICT_OPENED);
+    m[1] = knock_from("192.0.2.7", now() + 2000);
+    m[2] = knock_from("192.0.2.7", now() + 1000); /* extends, but for that */
+    break_family(IPV6);
+    for (size_t i = 0; i < COUNT_OF(m); i++)
+        pass(&m[i]);
+    assert_int_equal(serve(), SNIFFER_SOUND);
+    put_programs_back();
+    for (size_t i = 0; i < COUNT_OF(m); i++)
+        assert_true(read_reply(&reply) && reply.verdict == expected[i]);
+    assert_int_equal(world.grants.count, 1);
+    assert_int_equal(count_rules("iptables-nft", "datestop"), 2);
+}
+
+/* Alice goes from IPv6 to IPv4, and Dave the other way. */
+static void pass_two_that_cross(uint64_t counter)
+{
+    struct request r = open_service(counter, "tcp/22");
+    struct helper_request to_v4 = message_of(ALICE, &r), to_v6 = knock_from("2001:db8::7", counter);
+
+    to_v4.observed = address_of("192.0.2.9");
+    pass(&to_v6);
+    pass(&to_v4);
+}
+
+static void let_two_roam(void)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_request m = message_of(ALICE, &r);
+
+    let_dave_roam();
+    profile_of(ALICE)->max_grants = 1;
+    m.observed = address_of("2001:db8::9");
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+}
+
+static void two_that_cross_have_one_each(void **state)
+{
+    (void)state;
+    let_two_roam();
+    pass_two_that_cross(now());
+    assert_int_equal(serve(), SNIFFER_SOUND);
+    assert_int_equal(count_replies(VERDICT_OPENED), 2);
+    assert_int_equal(world.grants.count, 2);
+    assert_int_equal(rules(), 4);
+    assert_int_equal(count_rules("iptables-nft", "192.0.2.9"), 2);
+    assert_int_equal(count_rules("ip6tables-nft", "2001:db8::7"), 2);
+}
+
+/* Whichever family fails, nobody has two: one could not arrive, the other not leave. */
+static void two_that_cross_never_have_two(void **state)
+{
+    (void)state;
+    for (int family = IPV4; family < FAMILIES; family++) {
+        const char *other = family == IPV4 ? "ip6tables-nft" : "iptables-nft";
+
+        let_two_roam();
+        break_family(family);
+        pass_two_that_cross(now());
+        assert_int_equal(serve(), SNIFFER_SOUND);
+        put_programs_back();
+        assert_int_equal(count_replies(VERDICT_FIREWALL_FAILED), 2);
+        assert_int_equal(world.grants.count, 0);
+        assert_int_equal(count_rules(other, ""), 0);
+        assert_true(world.firewall.unsure[family]);
+        assert_done(helper_firewall_rewrite(&world.firewall, family, &world.grants, &why), why);
+        assert_int_equal(rules(), 0);
+    }
 }
 
 /* ---- the log ------------------------------------------------------------ */
@@ -1701,6 +1790,9 @@ int main(void)
         IN_WORLD(a_move_leaves_the_others_alone),
         IN_WORLD(a_move_that_fails_leaves_none),
         IN_WORLD(there_are_never_two),
+        IN_WORLD(a_move_that_fails_is_its_own_clients_trouble),
+        IN_WORLD(two_that_cross_have_one_each),
+        IN_WORLD(two_that_cross_never_have_two),
         IN_WORLD(one_that_knocks_too_often_hides_no_other),
     };
 
