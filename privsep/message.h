@@ -43,11 +43,6 @@ enum {
 
 /* ---- sniffer to helper -------------------------------------------------- */
 
-enum helper_verb {
-    HELPER_INSERT = 1, /* the request's action is ACTION_OPEN */
-    HELPER_EXPIRE = 2, /* the request's action is ACTION_CLOSE */
-};
-
 /* When, by the wall clock in nanoseconds; all 0 unless portsmithd runs with --trace.
  * For the helper to print, never to believe. */
 struct helper_times {
@@ -56,22 +51,21 @@ struct helper_times {
     int64_t opened;   /* its envelope, and found fit to be passed on */
 };
 
+/* What the client asks for is in `request` alone, which it signed. */
 struct helper_request {
-    uint32_t verb;   /* enum helper_verb */
-    uint32_t serial; /* comes back in the reply */
     uint8_t key_id[KEY_ID_SIZE];
     struct address observed; /* where the knock came from; always foreign */
     uint8_t request[REQUEST_SIZE];
     uint8_t signature[SIGNATURE_SIZE];
     struct helper_times times;
 };
-_Static_assert(sizeof(struct helper_request) == 184, "no hidden padding");
+_Static_assert(sizeof(struct helper_request) == 176, "no hidden padding");
 
 /* ---- helper to sniffer -------------------------------------------------- */
 
+/* One for each request, in their order. */
 struct helper_reply {
-    uint32_t serial;
-    uint32_t verdict; /* enum verdict */
+    uint64_t verdict; /* enum verdict */
     uint8_t key_id[KEY_ID_SIZE];
     uint64_t counters[MARK_COUNTERS]; /* the mark as it now stands; all zero
                                          unless the signature was right */
@@ -173,7 +167,7 @@ _Static_assert(sizeof(struct helper_order) == 28, "no hidden padding");
 /* ---- helper to supervisor ----------------------------------------------- */
 
 /* The first alone, a uint32_t, or a whole struct helper_answer. */
-enum helper_event {
+enum helper_report {
     HELPER_SNIFFER_BROKEN = 1, /* the sniffer sent what an honest one cannot */
     HELPER_ANSWER = 2,
 };

@@ -103,7 +103,6 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
         counters->elsewhere += request.has_address &&
                                !address_equal(&request.address, &frame->source);
     }
-    message->verb = request.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
     message->observed = frame->source;
     return true;
 }

@@ -17,8 +17,8 @@ struct knock_limits {
 };
 
 /* True when the datagram is an authentic knock that the helper should
- * see: *message is then complete but for its serial, and its counter is noted as
- * on its way. False otherwise, with the reason counted. */
+ * see: *message is then complete, and its counter is noted as on its way. False
+ * otherwise, with the reason counted. */
 bool knock_examine(struct helper_request *message, const struct frame *frame,
                    const struct roster *roster, const struct knock_limits *limits,
                    struct counters *counters);

@@ -37,7 +37,6 @@ struct sniffer {
     struct capture captures[CONFIG_INTERFACES];
     size_t capture_count;
     struct sniffer_ready ready;
-    uint32_t serial;
     bool traces;
     unsigned unanswered; /* requests whose replies were not read */
     struct flood flood;
@@ -157,7 +156,6 @@ static void read_replies(struct sniffer *s)
 
 static void pass_on(struct sniffer *s, struct helper_request *message)
 {
-    message->serial = ++s->serial;
     if (s->traces)
         message->times.opened = clock_wall_ns();
     if (send(SNIFFER_FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) !=

@@ -31,23 +31,23 @@ bool helper_order_is_canonical(const struct helper_order *order)
 
 /* ---- tell --------------------------------------------------------------- */
 
-static void begin_answer(const struct dispatch *d, uint32_t serial, struct helper_answer *answer)
+static void begin_answer(const struct requests *r, uint32_t serial, struct helper_answer *answer)
 {
-    const struct xtables *xtables = &d->firewall->xtables;
+    const struct xtables *xtables = &r->firewall->xtables;
 
     memset(answer, 0, sizeof *answer);
     answer->event = HELPER_ANSWER;
     answer->serial = serial;
     answer->backend = xtables->backend;
     answer->families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u);
-    answer->grant_store = d->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
-    answer->live = (uint32_t)d->grants->count;
-    memcpy(answer->verdicts, d->verdicts, sizeof answer->verdicts);
+    answer->grant_store = r->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
+    answer->live = (uint32_t)r->grants->count;
+    memcpy(answer->verdicts, r->verdicts, sizeof answer->verdicts);
 }
 
-void helper_answer_unasked(const struct dispatch *d, struct helper_answer *answer)
+void helper_answer_unasked(const struct requests *r, struct helper_answer *answer)
 {
-    begin_answer(d, 0, answer);
+    begin_answer(r, 0, answer);
 }
 
 static void describe(struct helper_grant *to, const struct grant *from, int64_t now)
@@ -126,29 +126,29 @@ static uint32_t take_away(struct grants *grants, const struct helper_order *orde
 }
 
 /* The same of those that this helper dropped when it began. */
-static uint32_t take_dropped(struct dispatch *d, const struct helper_order *order,
+static uint32_t take_dropped(struct requests *r, const struct helper_order *order,
                              struct grant *ended)
 {
     uint32_t count = 0;
     size_t kept = 0;
 
-    for (size_t i = 0; i < d->dropped_count; i++)
-        if (is_meant(order, &d->dropped[i]))
-            ended[count++] = d->dropped[i];
+    for (size_t i = 0; i < r->dropped_count; i++)
+        if (is_meant(order, &r->dropped[i]))
+            ended[count++] = r->dropped[i];
         else
-            d->dropped[kept++] = d->dropped[i];
-    d->dropped_count = kept;
+            r->dropped[kept++] = r->dropped[i];
+    r->dropped_count = kept;
     return count;
 }
 
-static bool rewrite(struct dispatch *d, const bool changed[FAMILIES])
+static bool rewrite(struct requests *r, const bool changed[FAMILIES])
 {
     bool done = true;
     struct error why;
 
     for (int family = IPV4; family < FAMILIES; family++)
-        if (changed[family] && d->firewall->xtables.in_use[family] &&
-            !helper_firewall_rewrite(d->firewall, family, d->grants, &why)) {
+        if (changed[family] && r->firewall->xtables.in_use[family] &&
+            !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
             log_warnx("the firewall could not be changed: %s", why.text);
             done = false;
         }
@@ -156,7 +156,7 @@ static bool rewrite(struct dispatch *d, const bool changed[FAMILIES])
 }
 
 /* After the door is shut: nothing new comes in meanwhile. */
-static bool end_connections(struct dispatch *d, const struct grant *ended, size_t count,
+static bool end_connections(struct requests *r, const struct grant *ended, size_t count,
                             uint32_t *sum)
 {
     bool done = true;
@@ -165,7 +165,7 @@ static bool end_connections(struct dispatch *d, const struct grant *ended, size_
     for (size_t i = 0; i < count; i++) {
         unsigned connections = 0;
 
-        if (!helper_flows_end(d->flows, &ended[i].address, &ended[i].service, &connections,
+        if (!helper_flows_end(r->flows, &ended[i].address, &ended[i].service, &connections,
                               &why)) {
             log_warnx("connections may be left: %s", why.text);
             done = false;
@@ -175,36 +175,36 @@ static bool end_connections(struct dispatch *d, const struct grant *ended, size_
     return done;
 }
 
-static void close_grants(struct dispatch *d, const struct helper_order *order,
+static void close_grants(struct requests *r, const struct helper_order *order,
                          struct helper_answer *answer, struct grant *ended)
 {
     bool changed[FAMILIES] = {false}, done;
 
-    answer->closed = take_away(d->grants, order, ended, changed);
-    answer->live = (uint32_t)d->grants->count;
+    answer->closed = take_away(r->grants, order, ended, changed);
+    answer->live = (uint32_t)r->grants->count;
     if (order->kill)
-        answer->closed += take_dropped(d, order, ended + answer->closed);
+        answer->closed += take_dropped(r, order, ended + answer->closed);
     if (answer->closed == 0)
         return;
-    done = rewrite(d, changed);
-    helper_grants_store(d->grants);
+    done = rewrite(r, changed);
+    helper_grants_store(r->grants);
     if (order->kill)
-        done = end_connections(d, ended, answer->closed, &answer->ended) && done;
+        done = end_connections(r, ended, answer->closed, &answer->ended) && done;
     answer->failed = !done;
 }
 
-void helper_answer(struct dispatch *d, const struct helper_order *order,
+void helper_answer(struct requests *r, const struct helper_order *order,
                    struct helper_answer *answer, struct grant **ended)
 {
     *ended = NULL;
-    begin_answer(d, order->serial, answer);
+    begin_answer(r, order->serial, answer);
     if (order->command == HELPER_LIST) {
-        list(d->grants, order->id, answer);
+        list(r->grants, order->id, answer);
         return;
     }
-    *ended = calloc(d->grants->count + d->dropped_count + 1, sizeof **ended);
+    *ended = calloc(r->grants->count + r->dropped_count + 1, sizeof **ended);
     if (*ended)
-        close_grants(d, order, answer, *ended);
+        close_grants(r, order, answer, *ended);
     else
         answer->failed = 1;
 }

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "privsep/helper/dispatch.h"
+#include "privsep/helper/requests.h"
 #include "privsep/message.h"
 
 /* Whether a message is an order that a sound supervisor gives: known command and
@@ -18,12 +18,12 @@ bool helper_order_is_canonical(const struct helper_order *order);
  * in through those grants may stand.
  * Grants that end are in *ended, for the log; the caller frees the array, which may be
  * NULL, and whose length is answer->closed. */
-void helper_answer(struct dispatch *dispatch, const struct helper_order *order,
+void helper_answer(struct requests *requests, const struct helper_order *order,
                    struct helper_answer *answer, struct grant **ended);
 
 /* The answer that nobody asked for, when the helper is ready, when what is known of the
  * rules has changed, and at its end. The caller says how the rules are, in this one and any
  * other. */
-void helper_answer_unasked(const struct dispatch *dispatch, struct helper_answer *answer);
+void helper_answer_unasked(const struct requests *requests, struct helper_answer *answer);
 
 #endif

@@ -141,10 +141,12 @@ static struct grant *next_of(const struct grants *grants, uint32_t place, const 
     return NULL;
 }
 
-struct grant *helper_grants_any_of(struct grants *grants,
-                                   const uint8_t key_id[static KEY_ID_SIZE])
+const struct grant *helper_grants_next_of(const struct grants *grants,
+                                          const uint8_t key_id[static KEY_ID_SIZE],
+                                          const struct grant *last)
 {
-    return next_of(grants, *profile_chain(grants, key_id), key_id);
+    return next_of(grants, last ? grants->profiles.next[last - grants->items]
+                                : *profile_chain(grants, key_id), key_id);
 }
 
 static struct grant *after(const struct grants *grants, const struct grant *grant)
@@ -172,7 +174,7 @@ static bool opens(const struct grant *grant, const struct address *address,
 struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
                                  const struct address *address, const struct service *service)
 {
-    struct grant *grant = helper_grants_any_of(grants, key_id);
+    struct grant *grant = next_of(grants, *profile_chain(grants, key_id), key_id);
 
     while (grant && !opens(grant, address, service))
         grant = after(grants, grant);
@@ -250,7 +252,8 @@ static void touch(struct grants *grants, struct grant *grant, int64_t before)
     grants->touched_count++;
 }
 
-static struct grant *add(struct grants *grants, const struct grant *grant)
+/* Behind the others, with the id that it has. */
+static struct grant *append(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];
 
@@ -260,6 +263,22 @@ static struct grant *add(struct grants *grants, const struct grant *grant)
     link_at(grants, grants->count - 1);
     set_deadline(grants, added, grant->deadline);
     return added;
+}
+
+struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
+{
+    struct grant *added = append(grants, new);
+
+    added->id = ++grants->last_id;
+    touch(grants, added, 0);
+    return added;
+}
+
+void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline)
+{
+    touch(grants, grant, grant->deadline);
+    if (deadline > grant->deadline)
+        set_deadline(grants, grant, deadline);
 }
 
 enum grant_change helper_grants_open(struct grants *grants,
@@ -272,16 +291,13 @@ enum grant_change helper_grants_open(struct grants *grants,
                         .service.port = service->port, .deadline = deadline};
 
     if (grant) {
-        touch(grants, grant, grant->deadline);
-        if (deadline > grant->deadline)
-            set_deadline(grants, grant, deadline);
+        helper_grants_extend(grants, grant, deadline);
         return GRANT_EXTENDED;
     }
     if (grants->count == grants->capacity)
         return GRANT_REFUSED;
-    new.id = ++grants->last_id;
     memcpy(new.key_id, key_id, KEY_ID_SIZE);
-    touch(grants, add(grants, &new), 0);
+    helper_grants_add(grants, &new);
     return GRANT_ADDED;
 }
 
@@ -457,7 +473,7 @@ static void take_over(struct grants *grants, struct grant *grant)
     if (helper_grants_find(grants, grant->key_id, &grant->address, &grant->service))
         return;
     grant->touched = 0;
-    add(grants, grant);
+    append(grants, grant);
 }
 
 void helper_grants_load(struct grants *grants, int64_t now)

@@ -106,6 +106,13 @@ enum grant_change helper_grants_open(struct grants *grants,
                                            const struct address *address,
                                            const struct service *service, int64_t deadline);
 
+/* Adds a grant of which there is none yet, with a new id, to a table that has room. It stays
+ * where it is until another is removed. */
+struct grant *helper_grants_add(struct grants *grants, const struct grant *new);
+
+/* Extends a grant of the table; of two deadlines the later one stays. */
+void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline);
+
 /* To be called when a grant of the table was changed by others than these functions. */
 void helper_grants_note_change(struct grants *grants, const struct grant *grant);
 
@@ -113,9 +120,10 @@ void helper_grants_note_change(struct grants *grants, const struct grant *grant)
 struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
                                  const struct address *address, const struct service *service);
 
-/* Any grant of the profile, or NULL. */
-struct grant *helper_grants_any_of(struct grants *grants,
-                                   const uint8_t key_id[static KEY_ID_SIZE]);
+/* The next grant of the profile after `last`; NULL: its first, and it has no more. */
+const struct grant *helper_grants_next_of(const struct grants *grants,
+                                          const uint8_t key_id[static KEY_ID_SIZE],
+                                          const struct grant *last);
 
 /* How many the profile has. */
 size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE]);

@@ -183,5 +183,6 @@ bool helper_news_hear(struct news *news, flow_handler *handle, void *into)
     if (error == 0 || error == EAGAIN)
         return true;
     helper_news_leave(news);
+    news->was_lost = true;
     return false;
 }

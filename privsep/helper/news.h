@@ -21,6 +21,7 @@
 struct news {
     int fd;         /* a netlink socket of netfilter, inherited */
     bool listening; /* it is in the kernel's group; so it may be since the last helper */
+    bool was_lost;  /* too many connections waited, and that was not told yet (events.h) */
 };
 
 /* Whether the kernel tells of connections (nf_conntrack_netlink) at all, and as they are

@@ -17,9 +17,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "privsep/helper/answer.h"
-#include "privsep/helper/dispatch.h"
 #include "privsep/helper/flows.h"
+#include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
+#include "privsep/helper/words.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/landlock.h"
 #include "privsep/xtables/bell.h"
@@ -38,9 +39,10 @@ struct helper {
     struct marks marks;
     struct grants grants;
     struct firewall firewall;
-    struct dispatch dispatch;
+    struct requests requests;
     struct flows flows;
     struct news news;
+    struct words words;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
     int clock_steps; /* readable when the wall clock was set */
     int bell;        /* -1 with iptables-legacy */
@@ -81,7 +83,7 @@ static void arm_timer(struct helper *h)
     earliest(&when, h->retry_at);
     earliest(&when, h->look_at);
     earliest(&when, quiet_at(h));
-    earliest(&when, helper_lines_next(&h->dispatch.lines));
+    earliest(&when, helper_throttle_next(&h->words.throttle));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -132,7 +134,7 @@ static void tell_unasked(struct helper *h)
 {
     static struct helper_answer answer;
 
-    helper_answer_unasked(&h->dispatch, &answer);
+    helper_answer_unasked(&h->requests, &answer);
     tell_answer(h, &answer);
 }
 
@@ -192,68 +194,15 @@ static void plan_retry(struct helper *h)
     h->is_failure_told = false;
 }
 
-static const char *reason_of(const struct grant *ended)
+/* The doors are shut by now: all that came in through the grants has come. END_NONE: the
+ * grants tell why they ended. Called last: a log that does not read may hold it up. */
+static void tell_ends(struct helper *h, struct grant *ended, size_t count, enum grant_end why)
 {
-    const char *early = helper_usage_end(ended);
-
-    return early ? early : "the window is over";
-}
-
-/* Whose they are, for whom, and why they end. */
-static int compare_ends(const struct grant *a, const struct grant *b)
-{
-    int order = memcmp(a->key_id, b->key_id, KEY_ID_SIZE);
-
-    if (order == 0)
-        order = memcmp(&a->address, &b->address, sizeof a->address);
-    return order != 0 ? order : strcmp(reason_of(a), reason_of(b));
-}
-
-static int compare_ended(const void *a, const void *b)
-{
-    const struct grant *left = a, *right = b;
-    int order = compare_ends(left, right);
-
-    return order != 0 ? order : service_compare(&left->service, &right->service);
-}
-
-/* Of grants that end together, up to POLICY_SERVICES. */
-static void log_end_of(struct helper *h, const struct grant *ended, size_t count, const char *why)
-{
-    struct policy_entry *entry = helper_policy_find(&h->policy, ended->key_id);
-    char names[POLICY_SERVICES * SERVICE_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
-    char usage[USAGE_TEXT_SIZE];
-    struct service services[POLICY_SERVICES];
-    const struct log_about about = {.profile = entry ? entry->profile.name : "a removed profile",
-                                    .address = address_format(&ended->address, address),
-                                    .service = names,
-                                    .verdict = "ended"};
-
-    if (entry && !helper_lines_admit_success(&h->dispatch.lines, entry, clock_boot_ns()))
-        return;
-    for (size_t i = 0; i < count; i++)
-        services[i] = ended[i].service;
-    services_format(services, count, names, sizeof names);
-    log_info_about(&about, "%s: %s for %s %s ended: %s; %s", about.profile, names, address,
-                   count == 1 ? "has" : "have", why, helper_usage_text(ended, count, usage));
-}
-
-/* Their doors are shut by now: what came in through them has come. `why` is NULL where
- * the grants tell. A line for those that one knock opened, however many services it named. */
-static void log_ends(struct helper *h, struct grant *ended, size_t count, const char *why)
-{
-    size_t together;
-
     if (count == 0)
         return;
     helper_usage_finish(&h->news, &h->grants, ended, count);
-    qsort(ended, count, sizeof *ended, compare_ended);
-    for (size_t i = 0; i < count; i += together) {
-        for (together = 1; i + together < count && together < POLICY_SERVICES; together++)
-            if (compare_ends(&ended[i], &ended[i + together]) != 0)
-                break;
-        log_end_of(h, &ended[i], together, why ? why : reason_of(&ended[i]));
-    }
+    helper_events_tell_lost(&h->words, &h->news);
+    helper_events_tell_ends(&h->words, ended, count, why);
 }
 
 static void serve_deadlines(struct helper *h)
@@ -266,13 +215,16 @@ static void serve_deadlines(struct helper *h)
             mend(h, family, helper_firewall_rewrite);
     if (ended > 0)
         helper_grants_store(&h->grants);
-    log_ends(h, h->grants.items + h->grants.count, ended, NULL); /* last: it may be slow */
+    tell_ends(h, h->grants.items + h->grants.count, ended, END_NONE);
 }
 
 /* A grant that has had its connections ends at once. */
 static void serve_news(struct helper *h)
 {
-    if (!helper_usage_hear(&h->news, &h->grants))
+    bool changed = helper_usage_hear(&h->news, &h->grants);
+
+    helper_events_tell_lost(&h->words, &h->news);
+    if (!changed)
         return;
     helper_grants_store(&h->grants);
     serve_deadlines(h);
@@ -437,14 +389,14 @@ static void tell_sniffer_is_broken(void)
 
 static void serve_sniffer(struct helper *h)
 {
-    enum dispatch_end end = helper_dispatch(&h->dispatch);
+    enum sniffer_state state = helper_requests_serve(&h->requests);
 
-    if (end == DISPATCH_SERVED)
+    if (state == SNIFFER_SOUND)
         return;
     /* Deadlines are kept until the supervisor has replaced the pair. */
-    close(h->dispatch.sniffer);
-    h->dispatch.sniffer = -1;
-    if (end == DISPATCH_MISBEHAVING) {
+    close(h->requests.sniffer);
+    h->requests.sniffer = -1;
+    if (state == SNIFFER_MISBEHAVES) {
         log_warnx("the sniffer sent what an honest one cannot send: it is cut off");
         tell_sniffer_is_broken();
     }
@@ -456,7 +408,7 @@ static void serve_the_rest(struct helper *h)
 {
     enum { BATCHES = 8 }; /* more than a socket holds */
 
-    for (int i = 0; i < BATCHES && h->dispatch.sniffer >= 0; i++)
+    for (int i = 0; i < BATCHES && h->requests.sniffer >= 0; i++)
         serve_sniffer(h);
 }
 
@@ -474,8 +426,8 @@ static int stop(struct helper *h)
                 mend(h, family, helper_firewall_clear);
     tell_unasked(h);
     helper_firewall_close(&h->firewall);
-    log_ends(h, h->grants.items, ended, "portsmithd stops");
-    helper_lines_sum_up(&h->dispatch.lines, &h->policy, INT64_MAX);
+    tell_ends(h, h->grants.items, ended, END_STOPPED);
+    helper_throttle_sum_up(&h->words.throttle, &h->policy, INT64_MAX);
     if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
         log_warnx("live grants could not be removed; they end at their deadlines");
         return HELPER_EXIT_FAILURE;
@@ -501,10 +453,9 @@ static void serve_order(struct helper *h, const struct helper_order *order)
 
     if (order->command == HELPER_LIST)
         look_for_answer(h);
-    helper_answer(&h->dispatch, order, &answer, &ended);
+    helper_answer(&h->requests, order, &answer, &ended);
     tell_answer(h, &answer);
-    log_ends(h, ended, answer.closed, /* last: it may be slow */
-             order->kill ? "closed by an admin, with its connections" : "closed by an admin");
+    tell_ends(h, ended, answer.closed, order->kill ? END_KILLED : END_CLOSED);
     free(ended);
 }
 
@@ -525,7 +476,7 @@ static int serve_supervisor(struct helper *h)
     serve_the_rest(h);
     tell_unasked(h);
     helper_firewall_close(&h->firewall);
-    helper_lines_sum_up(&h->dispatch.lines, &h->policy, INT64_MAX);
+    helper_throttle_sum_up(&h->words.throttle, &h->policy, INT64_MAX);
     return HELPER_EXIT_OK;
 }
 
@@ -542,7 +493,7 @@ static int run(struct helper *h)
             [CLOCK_STEPS] = {.fd = h->clock_steps, .events = POLLIN},
             [BELL] = {.fd = h->bell, .events = POLLIN},
             [NEWS] = {.fd = h->news.listening ? h->news.fd : -1, .events = POLLIN},
-            [SNIFFER] = {.fd = h->dispatch.sniffer, .events = POLLIN},
+            [SNIFFER] = {.fd = h->requests.sniffer, .events = POLLIN},
         };
         int status = -1;
 
@@ -557,7 +508,7 @@ static int run(struct helper *h)
         serve_retry(h);
         if (fds[NEWS].revents)
             serve_news(h);
-        helper_lines_sum_up(&h->dispatch.lines, &h->policy, clock_boot_ns());
+        helper_throttle_sum_up(&h->words.throttle, &h->policy, clock_boot_ns());
         if (fds[CLOCK_STEPS].revents)
             serve_clock_step(h);
         if (fds[BELL].revents)
@@ -657,14 +608,14 @@ static bool establish(struct helper *h, struct error *why)
 }
 
 /* Whoever has a profile removed may want those ended that came in through its grants. */
-static bool note_dropped(struct dispatch *d, const struct grant *dropped, size_t count,
+static bool note_dropped(struct requests *r, const struct grant *dropped, size_t count,
                          struct error *why)
 {
-    d->dropped = calloc(count + 1, sizeof *dropped);
-    if (!d->dropped)
+    r->dropped = calloc(count + 1, sizeof *dropped);
+    if (!r->dropped)
         return error_set(why, "no memory for %zu grants", count);
-    memcpy(d->dropped, dropped, count * sizeof *dropped);
-    d->dropped_count = count;
+    memcpy(r->dropped, dropped, count * sizeof *dropped);
+    r->dropped_count = count;
     return true;
 }
 
@@ -677,11 +628,10 @@ static bool take_over_grants(struct helper *h, struct error *why)
     loaded = grants->count;
     keep_permitted_grants(h);
     helper_usage_take_over(&h->news, grants);
-    if (!note_dropped(&h->dispatch, grants->items + grants->count, loaded - grants->count, why) ||
+    if (!note_dropped(&h->requests, grants->items + grants->count, loaded - grants->count, why) ||
         !establish(h, why) || !helper_grants_save(grants, why))
         return false;
-    log_ends(h, grants->items + grants->count, loaded - grants->count, /* last: it may be slow */
-             "it is no longer permitted");
+    tell_ends(h, grants->items + grants->count, loaded - grants->count, END_FORBIDDEN);
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;
@@ -870,9 +820,10 @@ static int serve(struct helper *h, const struct xtables *xtables)
     }
     helper_firewall_open(&h->firewall, &h->policy.setup, xtables, &set);
     helper_firewall_send_on(&h->firewall, h->policy.destinations, h->policy.destination_count);
-    h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
+    h->words.policy = &h->policy;
+    h->requests = (struct requests){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
                                     .firewall = &h->firewall, .flows = &h->flows, .news = &h->news,
-                                    .sniffer = HELPER_FD_SNIFFER,
+                                    .words = &h->words, .sniffer = HELPER_FD_SNIFFER,
                                     .trace.on = h->policy.setup.trace};
     if (!get_ready(h, &why)) {
         log_warnx("%s", why.text);

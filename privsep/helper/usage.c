@@ -1,9 +1,6 @@
 #include "privsep/helper/usage.h"
 
-#include <stdio.h>
-
 #include "common/clock.h"
-#include "common/log.h"
 
 /* Whether it is to be known how it is used. */
 static bool is_waiting(const struct grant *grant)
@@ -11,20 +8,20 @@ static bool is_waiting(const struct grant *grant)
     return grant->watched && (grant->connections != 0 || grant->used == 0);
 }
 
-const char *helper_usage_end(const struct grant *grant)
+enum grant_end helper_usage_end(const struct grant *grant)
 {
     if (grant->connections == 0)
-        return NULL;
+        return END_NONE;
     if (grant->used >= grant->connections)
-        return "it has had its connections";
-    return grant->watched ? NULL : "its connections could not be counted";
+        return END_USED_UP;
+    return grant->watched ? END_NONE : END_UNCOUNTED;
 }
 
 /* Of a grant in the table. */
 static void conclude(struct grants *grants, struct grant *grant)
 {
     helper_grants_note_change(grants, grant);
-    if (helper_usage_end(grant))
+    if (helper_usage_end(grant) != END_NONE)
         helper_grants_shorten(grants, grant, clock_boot_ns());
 }
 
@@ -83,17 +80,10 @@ static void forget(struct audience *of)
         of->ended[i].watched = 0;
 }
 
-/* Anybody can make so many: by SYNs alone. */
 static void hear(struct news *news, struct audience *audience)
 {
-    static struct log_limit said;
-
-    if (helper_news_hear(news, meet, audience))
-        return;
-    log_warnx_limited(&said, LINES_A_MINUTE,
-                      "more connections were made than could be counted: grants that admit only so "
-                      "many end, and whether others are used is not known");
-    forget(audience);
+    if (!helper_news_hear(news, meet, audience))
+        forget(audience);
 }
 
 bool helper_usage_hear(struct news *news, struct grants *grants)
@@ -146,29 +136,4 @@ void helper_usage_rest(struct news *news, const struct grants *grants)
         if (is_waiting(&grants->items[i - 1]))
             return;
     helper_news_leave(news);
-}
-
-const char *helper_usage_text(const struct grant *grants, size_t count,
-                              char text[static USAGE_TEXT_SIZE])
-{
-    char names[POLICY_SERVICES * SERVICE_TEXT_SIZE];
-    const struct grant *told = grants; /* what says most */
-    struct service used[POLICY_SERVICES];
-    size_t used_count = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (grants[i].used && used_count < POLICY_SERVICES)
-            used[used_count++] = grants[i].service;
-        if (grants[i].used || !grants[i].watched)
-            told = &grants[i];
-    }
-    if (count > 1 && used_count > 0)
-        snprintf(text, USAGE_TEXT_SIZE, "used: %s",
-                 services_format(used, used_count, names, sizeof names));
-    else
-        snprintf(text, USAGE_TEXT_SIZE, "%s",
-                 told->used      ? "it was used"
-                 : told->watched ? "no connection came"
-                                 : "whether a connection came is not known here");
-    return text;
 }

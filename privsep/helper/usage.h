@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "privsep/helper/events.h"
 #include "privsep/helper/grants.h"
 #include "privsep/helper/news.h"
 
@@ -37,14 +38,7 @@ void helper_usage_finish(struct news *news, struct grants *grants, struct grant 
 /* Listens no more if there is nothing to be known. */
 void helper_usage_rest(struct news *news, const struct grants *grants);
 
-/* Why a grant ends before its window is over; NULL: it does not. */
-const char *helper_usage_end(const struct grant *grant);
-
-enum { USAGE_TEXT_SIZE = (int)sizeof "used: " + POLICY_SERVICES * SERVICE_TEXT_SIZE };
-
-/* What is known of a grant at its end, for the log. Of several, those are named that were
- * used. */
-const char *helper_usage_text(const struct grant *grants, size_t count,
-                              char text[static USAGE_TEXT_SIZE]);
+/* Why a grant ends before its window is over: END_USED_UP, END_UNCOUNTED, or END_NONE. */
+enum grant_end helper_usage_end(const struct grant *grant);
 
 #endif

@@ -148,9 +148,9 @@ unknown_to_valgrind=(sandbox confine sniffer)
 # Unit tests, by what valgrind_one takes. Those that start one iptables after another are
 # for LONG=yes alone.
 valgrind_names() {
-    local source name long=(firewall set dispatch restore probe)
+    local source name long=(firewall set requests restore probe)
 
-    [ "${LONG:-no}" = no ] || printf '%s\n' firewall-nft firewall-legacy set dispatch restore probe
+    [ "${LONG:-no}" = no ] || printf '%s\n' firewall-nft firewall-legacy set requests restore probe
     for source in "$top"/tests/unit/test_*.c; do
         name=$(basename "${source##*/test_}" .c)
         is_one_of "$name" "${long[@]}" "${unknown_to_valgrind[@]}" || echo "$name"

@@ -6,7 +6,7 @@
  *                                       helper and a network namespace of its own
  *   hostile acts                        the acts, one a line
  *   hostile through PID KIND            speaks through the socket of a sniffer
- *                                       that runs: KIND is size, verb or random
+ *                                       that runs: KIND is size, action or random
  *
  * Exits with 0 if the helper held. Wants root. */
 #include <err.h>
@@ -62,7 +62,7 @@ struct stage {
     struct helper_request honest; /* Alice's, which was granted */
     char *empty, *granted; /* the rules before and after that */
     int64_t ends_after, ends_before; /* CLOCK_BOOTTIME, nanoseconds */
-    uint32_t serial;
+    uint32_t made; /* requests, each with a counter of its own */
 };
 
 struct act {
@@ -260,8 +260,7 @@ static void sign(struct helper_request *m, const struct stage *s, const struct p
 static struct helper_request message_of(struct stage *s, const struct person *who,
                                         const struct request *r)
 {
-    struct helper_request m = {.verb = r->action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE,
-                               .serial = ++s->serial, .observed = home(s)};
+    struct helper_request m = {.observed = home(s)};
 
     memcpy(m.key_id, who->key_id, KEY_ID_SIZE);
     request_encode(m.request, r);
@@ -271,7 +270,7 @@ static struct helper_request message_of(struct stage *s, const struct person *wh
 
 static struct helper_request open_message(struct stage *s, const struct person *who)
 {
-    struct request r = {.action = ACTION_OPEN, .counter = clock_wall_us() + ++s->serial};
+    struct request r = {.action = ACTION_OPEN, .counter = clock_wall_us() + ++s->made};
 
     return message_of(s, who, &r);
 }
@@ -282,7 +281,7 @@ static void pass(const struct stage *s, const void *bytes, size_t size)
         err(1, "cannot send %zu bytes", size);
 }
 
-static enum verdict await_verdict(const struct stage *s, uint32_t serial)
+static enum verdict await_verdict(const struct stage *s)
 {
     struct helper_reply reply;
 
@@ -290,15 +289,13 @@ static enum verdict await_verdict(const struct stage *s, uint32_t serial)
         errx(1, "no reply");
     if (recv(s->sniffer, &reply, sizeof reply, MSG_TRUNC) != sizeof reply)
         errx(1, "the helper cut us off");
-    if (reply.serial != serial)
-        errx(1, "a reply to %u instead of %u", reply.serial, serial);
     return (enum verdict)reply.verdict;
 }
 
 static enum verdict ask(const struct stage *s, const struct helper_request *m)
 {
     pass(s, m, sizeof *m);
-    return await_verdict(s, m->serial);
+    return await_verdict(s);
 }
 
 static void expect(const struct stage *s, const struct helper_request *m, enum verdict verdict)
@@ -407,32 +404,32 @@ static void wrong_size(struct stage *s)
     free(bytes);
 }
 
-/* All the others are tried with the dispatcher alone. */
-static const uint32_t verbs[] = {0, 3, 4, 127, 255, 256, 0x101, 0x01000001, 0xffffffff};
+enum { ACTION = 1 }; /* where a request says what is to be done */
 
-static void wrong_verb(struct stage *s)
+static const uint8_t actions[] = {0, 3, 4, 127, 128, 255};
+
+/* Signed by the client itself, so that nothing but its form is wrong. */
+static void wrong_action(struct stage *s)
 {
-    struct request r = {.action = s->variant % 2 ? ACTION_CLOSE : ACTION_OPEN,
-                        .counter = clock_wall_us() + 1};
-    struct helper_request m = message_of(s, &s->people[ALICE], &r);
+    struct helper_request m = open_message(s, &s->people[ALICE]);
 
-    m.verb = verbs[s->variant / 2];
+    m.request[ACTION] = actions[s->variant];
+    sign(&m, s, &s->people[ALICE]);
     pass(s, &m, sizeof m);
     expect_cut_off(s);
 }
 
-static void verb_of_another_action(struct stage *s)
+/* An open made a close, and a close an open, under the client's signature. */
+static void another_action(struct stage *s)
 {
     struct request r = {.action = s->variant ? ACTION_OPEN : ACTION_CLOSE,
                         .counter = clock_wall_us() + 1};
     struct helper_request m = message_of(s, &s->people[ALICE], &r);
 
-    m.verb = s->variant ? HELPER_EXPIRE : HELPER_INSERT;
-    pass(s, &m, sizeof m);
-    expect_cut_off(s);
+    m.request[ACTION] = s->variant ? ACTION_CLOSE : ACTION_OPEN;
+    expect(s, &m, VERDICT_BAD_SIGNATURE);
 }
 
-/* Signed by the client itself, so that nothing but its form is wrong. */
 static void wrong_flag(struct stage *s)
 {
     struct helper_request m = open_message(s, &s->people[ALICE]);
@@ -465,11 +462,8 @@ static void fill_at_random(void *bytes, size_t size, unsigned number)
 static void random_bytes(struct stage *s)
 {
     uint8_t bytes[sizeof(struct helper_request)];
-    uint32_t verb = HELPER_INSERT;
 
     fill_at_random(bytes, sizeof bytes, s->variant);
-    if (s->variant % 2) /* so that it is not for the verb alone */
-        memcpy(bytes, &verb, sizeof verb);
     pass(s, bytes, sizeof bytes);
     expect_cut_off(s);
 }
@@ -632,8 +626,8 @@ static void flood(struct stage *s)
 
 static const struct act acts[] = {
     {"wrong-size", sizeof sizes / sizeof *sizes, 0, wrong_size},
-    {"wrong-verb", 2 * sizeof verbs / sizeof *verbs, 0, wrong_verb},
-    {"verb-of-another-action", 2, 0, verb_of_another_action},
+    {"wrong-action", sizeof actions / sizeof *actions, 0, wrong_action},
+    {"another-action", 2, 0, another_action},
     {"wrong-flag", 8, 0, wrong_flag},
     {"wrong-address", 7, 0, wrong_address},
     {"random-bytes", 8, 0, random_bytes},
@@ -711,9 +705,14 @@ static int sniffer_socket(pid_t pid)
 
 static int speak_through(pid_t pid, const char *kind)
 {
-    struct helper_request m = {.verb = strcmp(kind, "verb") == 0 ? 77 : HELPER_INSERT};
+    const struct request r = {.action = ACTION_OPEN};
+    struct helper_request m = {0};
     size_t size = strcmp(kind, "size") == 0 ? 17 : sizeof m;
 
+    address_parse(&m.observed, "192.0.2.7");
+    request_encode(m.request, &r);
+    if (strcmp(kind, "action") == 0)
+        m.request[ACTION] = 77;
     if (strcmp(kind, "random") == 0)
         fill_at_random(&m, sizeof m, 0);
     if (send(sniffer_socket(pid), &m, size, MSG_NOSIGNAL) != (ssize_t)size)
@@ -740,6 +739,6 @@ int main(int argc, char **argv)
                 return play_all(&stage, &acts[i]);
     }
     fprintf(stderr, "usage: hostile HELPER nft|legacy 4|6 ACT\n"
-                    "       hostile acts | hostile through PID size|verb|random\n");
+                    "       hostile acts | hostile through PID size|action|random\n");
     return 2;
 }

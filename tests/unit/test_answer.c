@@ -12,7 +12,7 @@ static struct {
     struct firewall firewall;
     struct flows flows;
     struct news news;
-    struct dispatch dispatch;
+    struct requests requests;
 } world;
 
 static const struct service ssh = {.protocol = 6, .port = 22};
@@ -27,7 +27,7 @@ static int start(void **state)
     memset(&world, 0, sizeof world);
     world.news.fd = -1;
     world.firewall.xtables.backend = BACKEND_NFT;
-    world.dispatch = (struct dispatch){.grants = &world.grants, .firewall = &world.firewall,
+    world.requests = (struct requests){.grants = &world.grants, .firewall = &world.firewall,
                                        .flows = &world.flows, .news = &world.news,
                                        .sniffer = -1};
     return helper_grants_create(&world.grants, open(".", O_RDONLY | O_DIRECTORY), CAPACITY, &why)
@@ -70,7 +70,7 @@ static struct helper_answer answer_to(struct helper_order order)
 
     order.serial = 7;
     assert_true(helper_order_is_canonical(&order));
-    helper_answer(&world.dispatch, &order, &answer, &ended);
+    helper_answer(&world.requests, &order, &answer, &ended);
     assert_int_equal(answer.event, HELPER_ANSWER);
     assert_int_equal(answer.serial, 7);
     assert_true((ended != NULL) == (order.command == HELPER_CLOSE));
@@ -163,10 +163,10 @@ static void what_the_helper_dropped_is_ended_once_and_with_kill_alone(void **sta
     world.flows = (struct flows){-1, -1};
     give(1, 1, 3);
     give(2, 11, 1);
-    world.dispatch.dropped = calloc(3, sizeof *world.dispatch.dropped);
-    assert_non_null(world.dispatch.dropped);
-    memcpy(world.dispatch.dropped, world.grants.items + 1, 3 * sizeof *world.dispatch.dropped);
-    world.dispatch.dropped_count = 3; /* two of the first profile's */
+    world.requests.dropped = calloc(3, sizeof *world.requests.dropped);
+    assert_non_null(world.requests.dropped);
+    memcpy(world.requests.dropped, world.grants.items + 1, 3 * sizeof *world.requests.dropped);
+    world.requests.dropped_count = 3; /* two of the first profile's */
     assert_int_equal(answer_to(order).closed, 3);
     order.kill = 1;
     answer = answer_to(order);
@@ -174,9 +174,9 @@ static void what_the_helper_dropped_is_ended_once_and_with_kill_alone(void **sta
     assert_int_equal(answer.failed, 1);
     assert_int_equal(answer.live, 1);
     assert_int_equal(answer_to(order).closed, 0);
-    assert_int_equal(world.dispatch.dropped_count, 1);
-    assert_memory_equal(world.dispatch.dropped[0].key_id, key_id_of(2), KEY_ID_SIZE);
-    free(world.dispatch.dropped);
+    assert_int_equal(world.requests.dropped_count, 1);
+    assert_memory_equal(world.requests.dropped[0].key_id, key_id_of(2), KEY_ID_SIZE);
+    free(world.requests.dropped);
 }
 
 static void what_was_closed_does_not_come_back_with_the_next_helper(void **state)
@@ -199,8 +199,8 @@ static void the_last_words_are_the_counts(void **state)
     struct helper_answer answer;
 
     (void)state;
-    world.dispatch.verdicts[VERDICT_REPEATED] = 5;
-    helper_answer_unasked(&world.dispatch, &answer);
+    world.requests.verdicts[VERDICT_REPEATED] = 5;
+    helper_answer_unasked(&world.requests, &answer);
     assert_int_equal(answer.serial, 0);
     assert_int_equal(answer.verdicts[VERDICT_REPEATED], 5);
     assert_int_equal(answer.count, 0);

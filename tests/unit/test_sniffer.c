@@ -243,7 +243,7 @@ static bool take_request(struct helper_request *request, int milliseconds)
 
 static void answer(const struct helper_request *request, enum verdict verdict, uint64_t counter)
 {
-    struct helper_reply reply = {.serial = request->serial, .verdict = verdict};
+    struct helper_reply reply = {.verdict = verdict};
 
     memcpy(reply.key_id, request->key_id, KEY_ID_SIZE);
     for (size_t i = 0; i < MARK_COUNTERS; i++)
@@ -273,8 +273,6 @@ static void a_knock_becomes_a_request(void **state)
     counters = &world.memory->counters;
     send_knock_of(1, 7);
     assert_true(take_request(&request, PATIENCE_MS));
-    assert_int_equal(request.verb, HELPER_INSERT);
-    assert_int_equal(request.serial, 1);
     assert_memory_equal(request.key_id, world.clients[1].key_id, KEY_ID_SIZE);
     assert_true(0 < request.times.captured && request.times.captured <= request.times.taken &&
                 request.times.taken <= request.times.opened);
@@ -284,7 +282,6 @@ static void a_knock_becomes_a_request(void **state)
     wait_for(&counters->repeated, 1);
     send_knock_of(1, 9);
     assert_true(take_request(&request, PATIENCE_MS));
-    assert_int_equal(request.serial, 2);
     answer(&request, VERDICT_BAD_SIGNATURE, 0);
     wait_for(&counters->refused, 1);
     assert_int_equal(counters->passed, 2);

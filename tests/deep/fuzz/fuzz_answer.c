@@ -16,7 +16,7 @@ static struct {
     struct grants grants;
     struct firewall firewall; /* in use for no family */
     struct flows flows;       /* this host tells of none */
-    struct dispatch dispatch;
+    struct requests requests;
     struct profile profiles[PROFILES];
     struct config config;
 } world;
@@ -29,7 +29,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, &why));
     world.firewall.xtables.backend = BACKEND_NFT;
     world.flows = (struct flows){.conntrack = -1, .sockets = -1};
-    world.dispatch = (struct dispatch){.firewall = &world.firewall, .grants = &world.grants,
+    world.requests = (struct requests){.firewall = &world.firewall, .grants = &world.grants,
                                        .flows = &world.flows};
     for (uint8_t i = 0; i < PROFILES; i++) {
         world.profiles[i].key_id[0] = (uint8_t)(i + 1);
@@ -124,7 +124,7 @@ static void do_order(const struct helper_order *order, struct helper_answer *ans
     struct grant *ended;
 
     put_grants();
-    helper_answer(&world.dispatch, order, answer, &ended);
+    helper_answer(&world.requests, order, answer, &ended);
     REQUIRE(answer->serial == order->serial && answer->event == HELPER_ANSWER);
     if (order->command == HELPER_LIST)
         check_list(order, answer);
@@ -189,7 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct helper_order order = order_of(&in);
     struct helper_answer answer;
 
-    helper_answer_unasked(&world.dispatch, &answer);
+    helper_answer_unasked(&world.requests, &answer);
     if (helper_order_is_canonical(&order) && order.command != HELPER_STOP) {
         do_order(&order, &answer);
         check_request(&order, &answer);

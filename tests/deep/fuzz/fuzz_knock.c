@@ -5,7 +5,7 @@
 
 #include "common/clock.h"
 #include "daemon/sniffer/examine.h"
-#include "privsep/helper/dispatch.h"
+#include "privsep/helper/requests.h"
 
 enum { KNOCK_PORT = 47000, PLAIN_MIN = REQUEST_SIZE + SIGNATURE_SIZE };
 
@@ -147,7 +147,7 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
                 1);
         return;
     }
-    REQUIRE(helper_dispatch_is_canonical(&message, &request));
+    REQUIRE(helper_request_is_canonical(&message, &request));
     REQUIRE(frame->port == KNOCK_PORT && address_equal(&message.observed, &frame->source));
     REQUIRE(memcmp(message.key_id, world.profile.key_id, KEY_ID_SIZE) == 0);
     REQUIRE(memcmp(message.request, plain, REQUEST_SIZE) == 0);

@@ -10,7 +10,7 @@
  * them: the marks as programs read them and as the disk holds them, the file of
  * grants, the kernel's rules, the program that carries out a transaction.
  *
- * The sniffer is a hostile one: helper_dispatch() may find any knock that the
+ * The sniffer is a hostile one: helper_requests_serve() may find any knock that the
  * client ever made in the socket, at any time, as often as it likes, from any
  * address, and there is always one. Only where a client is to be heard (HEARD) its
  * newest knock gets through: a sniffer may always drop it.
@@ -28,7 +28,7 @@
  * - A second address family and table: a grant is its rule; half a rule opens
  *   nothing. That a failed transaction may be in force in part or in whole is in.
  * - A client with room for one grant, which a knock moves: that is a removal and an
- *   addition, in one rewrite or in two. tests/unit/test_dispatch.c has them.
+ *   addition, in one rewrite or in two. tests/unit/test_requests.c has them.
  * - Removed chains, and the shutting rules: tests/lab.d/net and the drills have them.
  * - Steps of the wall clock, but for one that is lost with the power (CLOCK_LOST).
  * - The mark keeps two counters, not eight; a batch holds two requests, not 64.
@@ -543,34 +543,27 @@ inline helper_grants_load()
     }
 }
 
-inline helper_grants_open(address)
+inline helper_grants_add(address)
 {
-    if
-    :: helpers[me].grants[address] != NONE ->
-        change_rewrite = true;
-        if
-        :: !(touched & bit_of(address)) ->
-            helpers[me].before[address] = helpers[me].grants[address]
-        :: else
-        fi
-    :: else -> change_insert = true
-    fi;
     touched = touched | bit_of(address);
-    helpers[me].grants[address] = WHOLE;
-    if :: PROPERTY == CLOSED && told_shut :: else -> due[address] = WHOLE fi
+    helpers[me].grants[address] = WHOLE
 }
 
-inline helper_grants_remove(address)
+inline helper_grants_extend(address)
 {
     if
-    :: helpers[me].grants[address] != NONE ->
-        helpers[me].grants[address] = NONE;
-        helpers[me].before[address] = NONE;
-        touched = touched & ~bit_of(address);
-        closed = closed | bit_of(address);
-        change_rewrite = true
+    :: !(touched & bit_of(address)) -> helpers[me].before[address] = helpers[me].grants[address]
     :: else
-    fi
+    fi;
+    touched = touched | bit_of(address);
+    helpers[me].grants[address] = WHOLE
+}
+
+inline helper_grants_remove_at(address)
+{
+    helpers[me].grants[address] = NONE;
+    helpers[me].before[address] = NONE;
+    touched = touched & ~bit_of(address)
 }
 
 inline helper_grants_settle()
@@ -596,10 +589,10 @@ inline helper_grants_expire()
     }
 }
 
-/* ---- dispatch.c ----------------------------------------------------------- */
+/* ---- requests.c ----------------------------------------------------------- */
 
 /* Any knock that was ever made, from anywhere, or nothing. */
-inline receive(i)
+inline receive_request(i)
 {
     if
     :: i == 0 && waits -> counter[i] = made; waits = false
@@ -633,18 +626,38 @@ inline judge(i)
     fi
 }
 
-inline change_table()
+inline change_table(counter, address)
+{
+    claim(AT_MOST_ONCE, !(granting & bit_of(counter)));
+    granting = granting | bit_of(counter);
+    if
+    :: CLOSING && counter == KNOCKS ->
+        if
+        :: helpers[me].grants[address] != NONE ->
+            helper_grants_remove_at(address);
+            closed = closed | bit_of(address);
+            change_rewrite = true
+        :: else
+        fi
+    :: else ->
+        if
+        :: helpers[me].grants[address] != NONE ->
+            helper_grants_extend(address);
+            change_rewrite = true
+        :: else ->
+            helper_grants_add(address);
+            change_insert = true
+        fi;
+        if :: PROPERTY == CLOSED && told_shut :: else -> due[address] = WHOLE fi
+    fi
+}
+
+inline decide_all()
 {
     for (n : 0 .. 1) {
         if
         :: counter[n] == 0
-        :: else ->
-            claim(AT_MOST_ONCE, !(granting & bit_of(counter[n])));
-            granting = granting | bit_of(counter[n]);
-            if
-            :: CLOSING && counter[n] == KNOCKS -> helper_grants_remove(address[n])
-            :: else -> helper_grants_open(address[n])
-            fi
+        :: else -> change_table(counter[n], address[n])
         fi
     }
 }
@@ -696,10 +709,10 @@ inline judge_all()
 #endif
 }
 
-inline serve()
+inline serve_batch()
 {
     judge_all();
-    atomic { change_table() };
+    atomic { decide_all() };
     change_firewall();
 #if MUTANT == STORED_AFTER_REPLY
     reply();
@@ -721,12 +734,12 @@ inline serve()
 }
 
 /* A batch of which all is refused changes nothing that anybody could see. */
-inline helper_dispatch()
+inline helper_requests_serve()
 {
-    atomic { receive(0); receive(1); judge(0); judge(1) };
+    atomic { receive_request(0); receive_request(1); judge(0); judge(1) };
     if
     :: counter[0] == 0 && counter[1] == 0 && !unwritten
-    :: else -> serve()
+    :: else -> serve_batch()
     fi
 }
 
@@ -770,7 +783,7 @@ inline serve_sniffer()
             claim(DEADLINES_FIRST, !(late & bit_of(a)) || rule[a] == NONE || unsure)
         }
     }
-    helper_dispatch()
+    helper_requests_serve()
 }
 
 inline stop()

@@ -41,12 +41,12 @@ helper_holds_against() { # ACT
     helper_holds_against wrong-size
 }
 
-@test "verbs that there are not" {
-    helper_holds_against wrong-verb
+@test "actions that there are not" {
+    helper_holds_against wrong-action
 }
 
-@test "a verb that does not fit what the client signed" {
-    helper_holds_against verb-of-another-action
+@test "another action than the client signed" {
+    helper_holds_against another-action
 }
 
 @test "every flag" {
@@ -130,7 +130,7 @@ is_replaced_after() { # KIND
     local kind
 
     start_daemon
-    for kind in size verb random; do
+    for kind in size action random; do
         knock ssh
         wait_until 5 port_is_open "$server" 22
         is_replaced_after "$kind"

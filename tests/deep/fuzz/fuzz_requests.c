@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
-#include "privsep/helper/dispatch.h"
+#include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
@@ -34,7 +34,7 @@ enum {
     TAMPER = 4,  /* change one after that */
     REPLAY = 8,  /* the message before, again */
     RESIZE = 16, /* another size */
-    VERB = 32,   /* another verb */
+    SWAP = 32,   /* the other action than was signed */
     SERVE = 64,  /* let the helper look */
     RESTART = 128,
 };
@@ -68,7 +68,8 @@ static struct {
     struct news news;
     struct marks marks;
     struct grants grants;
-    struct dispatch dispatch;
+    struct words words;
+    struct requests requests;
     int directory, sniffer; /* our end of the socket */
     struct sent sent[STEPS_MAX];
     size_t count, served; /* messages; of them, what the helper has looked at */
@@ -281,11 +282,12 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     world.flows = (struct flows){.conntrack = -1, .sockets = -1};
     helper_news_open(&world.news, helper_netlink_open(NETLINK_NETFILTER), services, SERVICES);
     REQUIRE(world.news.fd >= 0);
-    world.dispatch = (struct dispatch){.policy = &world.policy,
+    world.requests = (struct requests){.policy = &world.policy,
                                        .marks = &world.marks,
                                        .grants = &world.grants,
                                        .flows = &world.flows,
                                        .news = &world.news,
+                                       .words = &world.words,
                                        .sniffer = -1};
     return 0;
 }
@@ -295,9 +297,9 @@ static void connect_sniffer(void)
     int ends[2];
 
     close(world.sniffer);
-    close(world.dispatch.sniffer);
+    close(world.requests.sniffer);
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    world.dispatch.sniffer = ends[0];
+    world.requests.sniffer = ends[0];
     world.sniffer = ends[1];
 }
 
@@ -318,8 +320,8 @@ static void clear_firewall(void)
         return;
     helper_grants_clear(&world.grants);
     for (int family = IPV4; family < FAMILIES; family++)
-        REQUIRE(helper_firewall_rewrite(world.dispatch.firewall, family, &world.grants, &why) ||
-                world.dispatch.firewall == &world.broken);
+        REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
+                world.requests.firewall == &world.broken);
 }
 
 /* A program built this minute lets new marks start now; these start at 1970. */
@@ -329,7 +331,7 @@ static void start_anew(void)
     world.ahead = 0;
     world.is_told = world.is_lost = false;
     world.news.listening = false;
-    world.dispatch.lines = (struct lines){0};
+    world.words = (struct words){.policy = &world.policy};
     unlinkat(world.directory, "marks", 0);
     unlinkat(world.directory, "grants", 0);
     open_marks();
@@ -372,7 +374,6 @@ static void make_message(struct sent *sent, const struct step *step)
     struct request r = request_of(step);
     uint8_t signer = step->signer % PEOPLE, change = step->change ? step->change : 1;
 
-    m->verb = r.action == ACTION_OPEN ? HELPER_INSERT : HELPER_EXPIRE;
     m->observed = address_of(step->observed);
     memset(m->key_id, 0xff, KEY_ID_SIZE); /* a stranger's */
     if (step->named <= PEOPLE)
@@ -386,10 +387,10 @@ static void make_message(struct sent *sent, const struct step *step)
         m->request[step->where % REQUEST_SIZE] ^= change;
     if (step->flags & FORGE)
         m->signature[step->where % SIGNATURE_SIZE] ^= change;
-    if (step->flags & VERB)
-        m->verb = step->change;
+    if (step->flags & SWAP)
+        m->request[1] ^= ACTION_OPEN ^ ACTION_CLOSE;
     sent->authentic = step->named <= PEOPLE && step->named % PEOPLE == signer &&
-                      !(step->flags & (TAMPER | FORGE));
+                      !(step->flags & (TAMPER | FORGE | SWAP));
 }
 
 static void pass(const struct step *step)
@@ -405,13 +406,13 @@ static void pass(const struct step *step)
     } else {
         make_message(sent, step);
     }
-    sent->message.serial = (uint32_t)world.count++;
+    world.count++;
     if (step->flags & RESIZE)
         size = step->where + step->change;
     memcpy(bytes, &sent->message, sizeof sent->message);
     REQUIRE(send(world.sniffer, bytes, size, MSG_NOSIGNAL) == (ssize_t)size);
     sent->regular = size == sizeof sent->message &&
-                    helper_dispatch_is_canonical(&sent->message, &sent->request);
+                    helper_request_is_canonical(&sent->message, &sent->request);
 }
 
 /* ---- what must be so -------------------------------------------------------- */
@@ -469,13 +470,13 @@ static void check_reply(struct sent *sent)
     struct helper_reply reply;
 
     REQUIRE(recv(world.sniffer, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC) == sizeof reply);
-    REQUIRE(reply.serial == sent->message.serial && reply.verdict < VERDICTS);
+    REQUIRE(reply.verdict < VERDICTS);
     REQUIRE(memcmp(reply.key_id, sent->message.key_id, KEY_ID_SIZE) == 0);
     REQUIRE(sent->authentic == (reply.verdict != VERDICT_UNKNOWN_PROFILE &&
                                 reply.verdict != VERDICT_BAD_SIGNATURE));
     REQUIRE(sent->authentic ||
             sodium_is_zero((const uint8_t *)reply.counters, sizeof reply.counters));
-    sent->verdict = reply.verdict;
+    sent->verdict = (uint32_t)reply.verdict;
     sent->honoured = reply.verdict == VERDICT_OPENED || reply.verdict == VERDICT_EXTENDED ||
                      reply.verdict == VERDICT_CLOSED;
     if (sent->honoured)
@@ -536,7 +537,7 @@ static void check_grants(void)
  * sniffer, and what comes behind it is never heard. */
 static void serve(void)
 {
-    enum dispatch_end end = helper_dispatch(&world.dispatch);
+    enum sniffer_state state = helper_requests_serve(&world.requests);
     bool regular = true;
     char more;
 
@@ -547,7 +548,7 @@ static void serve(void)
         if (regular)
             check_reply(sent);
     }
-    REQUIRE(end == (regular ? DISPATCH_SERVED : DISPATCH_MISBEHAVING));
+    REQUIRE(state == (regular ? SNIFFER_SOUND : SNIFFER_MISBEHAVES));
     REQUIRE(recv(world.sniffer, &more, 1, MSG_DONTWAIT) < 0);
     check_grants();
     if (!regular)
@@ -575,8 +576,8 @@ static void expire(void)
     helper_grants_expire(&world.grants, clock_boot_ns(), changed);
     for (int family = IPV4; family < FAMILIES; family++)
         if (changed[family])
-            REQUIRE(helper_firewall_rewrite(world.dispatch.firewall, family, &world.grants, &why) ||
-                    world.dispatch.firewall == &world.broken);
+            REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
+                    world.requests.firewall == &world.broken);
     helper_grants_store(&world.grants);
 }
 
@@ -592,7 +593,7 @@ static void hear(const struct step *step, bool is_lost)
         helper_grants_store(&world.grants);
     expire();
     for (size_t i = 0; i < world.grants.count; i++)
-        REQUIRE(!helper_usage_end(&world.grants.items[i]));
+        REQUIRE(helper_usage_end(&world.grants.items[i]) == END_NONE);
     check_grants();
 }
 
@@ -622,8 +623,8 @@ static void check_firewall(void)
     struct error why;
 
     for (int family = IPV4; family < FAMILIES; family++)
-        REQUIRE(world.dispatch.firewall->unsure[family] ||
-                helper_firewall_look(world.dispatch.firewall, family, &world.grants, &why) !=
+        REQUIRE(world.requests.firewall->unsure[family] ||
+                helper_firewall_look(world.requests.firewall, family, &world.grants, &why) !=
                     FIREWALL_DAMAGED);
 }
 
@@ -635,7 +636,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
     start_anew();
     which = input_byte(&in);
-    world.dispatch.firewall = which == 'r'   ? &world.real
+    world.requests.firewall = which == 'r'   ? &world.real
                               : which == 's' ? &world.sets
                               : which == 'b' ? &world.broken
                                              : &world.quick;

@@ -1,0 +1,66 @@
+/* What policy lets a knock have, and what changes in the table of grants for that. Deciding
+ * changes nothing and asks nobody: whoever is given a decision carries it out before the next
+ * knock is decided. */
+#ifndef PORTSMITH_DECIDE_H
+#define PORTSMITH_DECIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/request.h"
+#include "privsep/helper/events.h"
+#include "privsep/helper/grants.h"
+#include "privsep/helper/policy.h"
+
+/* A knock whose signature is verified. */
+struct knock {
+    const struct policy_entry *of; /* whoever signed it */
+    const struct request *request;
+    const struct address *observed; /* where it came from */
+    bool is_newest;   /* its client has spent no higher counter */
+    bool is_credible; /* its counter is no later than now, or MaxSkew is on: else no knock that
+                         its client makes could close what this one opens */
+};
+
+struct moment {
+    int64_t wall; /* seconds since the epoch */
+    int64_t boot; /* CLOCK_BOOTTIME, nanoseconds */
+};
+
+enum change_kind { CHANGE_ADD, CHANGE_EXTEND, CHANGE_REMOVE };
+
+struct change {
+    enum change_kind kind;
+    struct service service;
+    size_t at; /* CHANGE_EXTEND, CHANGE_REMOVE: where the grant is in the table */
+    const struct helper_destination *destination; /* CHANGE_ADD: of the profile, or NULL */
+};
+
+struct decision {
+    enum verdict verdict; /* VERDICT_OPENED, _EXTENDED or _CLOSED; else nothing changes */
+    enum refusal refusal;
+    struct address address; /* whom the knock is for */
+    struct service services[POLICY_SERVICES]; /* that the verdict is about */
+    uint8_t service_count;
+    struct change changes[POLICY_SERVICES]; /* those that remove have the last grant first */
+    size_t change_count;
+    bool moves;        /* first, all grants that the profile has are to be removed, */
+    bool leaves_other; /* some of which are of the other address family */
+    /* Of what is added or extended: */
+    int64_t deadline;  /* CLOCK_BOOTTIME, nanoseconds */
+    uint64_t counter;  /* the knock's; 0 if that is not credible */
+    enum grant_signing signing; /* GRANT_OBSERVED leaves the grant's as it is */
+    bool is_cut;       /* the client wanted a longer window */
+    uint16_t minute, next_minute; /* of REFUSAL_OF_HOURS */
+};
+
+/* Begins a decision with what a knock asks for: its address, and its services, which are all
+ * of the profile's where it names none. Its verdict is VERDICT_NONE. */
+void helper_decide_begin(struct decision *decision, const struct knock *knock);
+
+/* Decides what was begun, for a knock that was found new and fresh. */
+void helper_decide(struct decision *decision, const struct knock *knock,
+                   const struct grants *grants, const struct moment *now);
+
+#endif

@@ -1,0 +1,511 @@
+#include "privsep/helper/requests.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "privsep/helper/decide.h"
+#include "privsep/helper/usage.h"
+
+/* One request on its way through the batch. */
+struct asked {
+    struct helper_request message;
+    struct request request;     /* decoded from the message */
+    struct policy_entry *entry; /* NULL: no such profile */
+    struct mark *mark;          /* NULL until the signature is verified */
+    enum verdict verdict;       /* VERDICT_NONE while nothing speaks against it */
+    enum refusal refusal;
+    struct decision decision;   /* what it asks for, once the signature is verified */
+    struct address moved_from;  /* an address that the profile's grants left, if it moves */
+    int64_t left;               /* seconds, as in an event */
+    struct grant *ended;        /* grants that it took away, in the batch's list */
+    size_t ended_count;
+};
+
+/* What one family's chains are to be changed for. */
+struct pending {
+    bool insert;  /* rules are to be added */
+    bool rewrite; /* rules are to be changed or removed */
+    bool is_left; /* grants have moved away to the other family: it must be changed first */
+};
+
+struct batch {
+    struct asked asked[BATCH_MAX];
+    size_t count;
+    size_t settled; /* the firewall is as these have it */
+    struct pending pending[FAMILIES];
+    bool changed;   /* the table, since it was stored */
+    struct grant ended[BATCH_MAX * POLICY_SERVICES]; /* that knocks took away */
+    size_t ended_count;
+};
+
+/* ---- receive ------------------------------------------------------------ */
+
+bool helper_request_is_canonical(const struct helper_request *message, struct request *decoded)
+{
+    return request_decode(decoded, message->request) && address_is_foreign(&message->observed);
+}
+
+/* To recv(2) an empty message is the same as the end. */
+static bool has_hung_up(int fd)
+{
+    struct pollfd p = {.fd = fd};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
+/* True for exactly one message of exactly the right size and nothing besides: without room
+ * for ancillary data the kernel drops descriptors that are passed, and tells so by
+ * MSG_CTRUNC. */
+static bool receive_request(int fd, struct asked *asked, enum sniffer_state *sniffer)
+{
+    struct iovec part = {.iov_base = &asked->message, .iov_len = sizeof asked->message};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t n;
+
+    do
+        n = recvmsg(fd, &header, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        *sniffer = errno == EAGAIN ? SNIFFER_SOUND : SNIFFER_GONE;
+    else if (n == 0 && !(header.msg_flags & MSG_CTRUNC) && has_hung_up(fd))
+        *sniffer = SNIFFER_GONE;
+    else if (n != sizeof asked->message || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+             !helper_request_is_canonical(&asked->message, &asked->request))
+        *sniffer = SNIFFER_MISBEHAVES;
+    else
+        return true;
+    return false;
+}
+
+/* ---- is it authentic, new and fresh? ------------------------------------ */
+
+static struct knock knock_of(const struct requests *r, const struct asked *asked)
+{
+    return (struct knock){
+        .of = asked->entry,
+        .request = &asked->request,
+        .observed = &asked->message.observed,
+        .is_newest = asked->request.counter == asked->mark->counters[MARK_COUNTERS - 1],
+        .is_credible = r->policy->setup.skew_checked || asked->request.counter <= clock_wall_us(),
+    };
+}
+
+static enum verdict judge_time(const struct helper_setup *setup, uint64_t counter, uint64_t now)
+{
+    uint64_t skew = (uint64_t)setup->max_skew * USEC_PER_SEC;
+
+    if (!setup->skew_checked)
+        return VERDICT_NONE;
+    if (counter > now && counter - now > skew)
+        return VERDICT_AHEAD;
+    if (counter < now && now - counter > skew)
+        return VERDICT_BEHIND;
+    return VERDICT_NONE;
+}
+
+/* Why a counter is not new. Below all that the mark counts are also the knocks of a client
+ * with a mark that begins late: whose clock is behind, or was ahead. */
+static enum refusal explain_repetition(const struct mark *mark, uint64_t counter, uint64_t now,
+                                       int64_t *left)
+{
+    uint64_t lowest = mark->counters[0];
+
+    if (helper_mark_refuses(mark, counter))
+        return REFUSAL_KEPT;
+    if (lowest == UINT64_MAX)
+        return REFUSAL_DAMAGED;
+    if (counter > lowest)
+        return REFUSAL_USED;
+    *left = (int64_t)((lowest - counter) / USEC_PER_SEC) + 1;
+    if (helper_mark_is_unspent(mark))
+        return REFUSAL_OF_FLOOR;
+    return lowest > now ? REFUSAL_SINCE_AHEAD : REFUSAL_USED;
+}
+
+/* The sniffer has looked at all of this already. It is looked at again because
+ * the sniffer reads the network and may no longer be ours. The clock comes before
+ * the counter: a new client whose clock is behind is to be told of its clock. */
+static enum verdict judge(const struct requests *r, struct asked *asked)
+{
+    const struct helper_request *message = &asked->message;
+    uint64_t counter = asked->request.counter, now = clock_wall_us();
+    enum verdict verdict;
+    struct knock knock;
+    struct mark *mark;
+
+    asked->entry = helper_policy_find(r->policy, message->key_id);
+    if (!asked->entry)
+        return VERDICT_UNKNOWN_PROFILE;
+    if (!envelope_verify(message->signature, asked->entry->profile.public_key,
+                         r->policy->setup.server_public, message->request))
+        return VERDICT_BAD_SIGNATURE;
+    mark = asked->mark = helper_marks_find(r->marks, message->key_id);
+    knock = knock_of(r, asked);
+    helper_decide_begin(&asked->decision, &knock);
+    verdict = judge_time(&r->policy->setup, counter, now);
+    if (verdict != VERDICT_NONE)
+        asked->refusal = REFUSAL_OF_CLOCK;
+    /* Noted, or whoever recorded the knock could use it once it is timely. */
+    if (verdict == VERDICT_AHEAD && !helper_marks_refuse(r->marks, mark, counter, now))
+        asked->refusal = REFUSAL_UNNOTED;
+    if (verdict != VERDICT_NONE)
+        return verdict;
+    if (!helper_mark_is_new(mark, counter)) {
+        asked->refusal = explain_repetition(mark, counter, now, &asked->left);
+        return VERDICT_REPEATED;
+    }
+    helper_marks_spend(r->marks, mark, counter);
+    if (asked->request.action == ACTION_CLOSE) {
+        helper_marks_close_at(r->marks, mark, counter, now);
+    } else if (helper_mark_was_closed_since(r->marks, mark, counter, now)) {
+        asked->refusal = REFUSAL_CLOSED_SINCE;
+        return VERDICT_OVERTAKEN;
+    }
+    return VERDICT_NONE;
+}
+
+static void judge_all(struct requests *r, struct batch *batch)
+{
+    struct error why;
+
+    for (size_t i = 0; i < batch->count; i++)
+        batch->asked[i].verdict = judge(r, &batch->asked[i]);
+    helper_trace_note(&r->trace, TRACE_VERIFIED);
+    if (helper_marks_commit(r->marks, &why))
+        return;
+    helper_words_say_failure(r->words, VERDICT_NOT_RECORDED, &why);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct asked *asked = &batch->asked[i];
+
+        if (asked->verdict == VERDICT_NONE)
+            asked->verdict = VERDICT_NOT_RECORDED;
+        if (asked->verdict == VERDICT_AHEAD)
+            asked->refusal = REFUSAL_UNNOTED;
+    }
+}
+
+/* ---- change the table --------------------------------------------------- */
+
+static int family_of(const struct address *address)
+{
+    return address_is_ipv4(address) ? IPV4 : IPV6;
+}
+
+/* Takes a grant away, but keeps a copy: whether it was used is known once its door is
+ * shut. */
+static void remove_grant(struct requests *r, struct batch *batch, struct asked *asked, size_t at)
+{
+    const struct grant *grant = &r->grants->items[at];
+
+    batch->pending[family_of(&grant->address)].rewrite = true;
+    if (asked->ended_count < POLICY_SERVICES) {
+        if (asked->ended_count++ == 0)
+            asked->ended = &batch->ended[batch->ended_count];
+        batch->ended[batch->ended_count++] = *grant;
+    }
+    helper_grants_remove_at(r->grants, at);
+}
+
+/* What a knock says of a grant that it opens or extends: a new one is used from now on, and
+ * one that admits only so many connections admits as many anew. */
+static void note_knock(struct requests *r, const struct asked *asked, struct grant *grant,
+                       bool is_new)
+{
+    const struct decision *decision = &asked->decision;
+
+    if (is_new || grant->connections)
+        helper_usage_begin(r->news, r->grants, grant,
+                           helper_policy_is_tracked(&asked->entry->profile, &grant->service));
+    if (decision->signing != GRANT_OBSERVED)
+        grant->signed_address = (uint16_t)decision->signing;
+    if (grant->counter < decision->counter)
+        grant->counter = decision->counter;
+    helper_grants_note_change(r->grants, grant);
+}
+
+static struct grant *add_grant(struct requests *r, const struct asked *asked,
+                               const struct change *change)
+{
+    const struct decision *decision = &asked->decision;
+    struct grant new = {.address = decision->address, .deadline = decision->deadline,
+                        .service.protocol = change->service.protocol,
+                        .service.port = change->service.port,
+                        .connections = asked->entry->profile.connections};
+
+    memcpy(new.key_id, asked->entry->key_id, KEY_ID_SIZE);
+    if (change->destination) {
+        new.destination = change->destination->address;
+        new.destination_port = change->destination->port;
+    }
+    return helper_grants_add(r->grants, &new);
+}
+
+static struct grant *extend_grant(struct requests *r, struct pending *pending,
+                                  const struct asked *asked, const struct change *change)
+{
+    struct grant *grant = &r->grants->items[change->at];
+
+    helper_grants_extend(r->grants, grant, asked->decision.deadline);
+    if (grant->connections)
+        grant->allowance++;
+    pending->rewrite |= !helper_firewall_extends(r->firewall, grant);
+    return grant;
+}
+
+static void remove_all_of(struct requests *r, struct batch *batch, struct asked *asked)
+{
+    const struct grant *grant;
+
+    while ((grant = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
+        asked->moved_from = grant->address;
+        remove_grant(r, batch, asked, (size_t)(grant - r->grants->items));
+    }
+}
+
+static void change_table(struct requests *r, struct batch *batch, struct asked *asked)
+{
+    const struct decision *decision = &asked->decision;
+    int family = family_of(&decision->address);
+    struct pending *pending = &batch->pending[family];
+    int64_t first = INT64_MAX;
+
+    if (decision->moves)
+        remove_all_of(r, batch, asked);
+    if (decision->leaves_other)
+        batch->pending[family == IPV4 ? IPV6 : IPV4].is_left = true;
+    for (size_t i = 0; i < decision->change_count; i++) {
+        const struct change *change = &decision->changes[i];
+        struct grant *grant;
+
+        if (change->kind == CHANGE_REMOVE) {
+            remove_grant(r, batch, asked, change->at);
+            continue;
+        }
+        grant = change->kind == CHANGE_ADD ? add_grant(r, asked, change)
+                                           : extend_grant(r, pending, asked, change);
+        note_knock(r, asked, grant, change->kind == CHANGE_ADD);
+        pending->insert = true;
+        if (grant->deadline < first)
+            first = grant->deadline;
+    }
+    if (first != INT64_MAX)
+        asked->left = (first - clock_boot_ns() + NSEC_PER_SEC / 2) / NSEC_PER_SEC;
+}
+
+/* ---- change the firewall ------------------------------------------------ */
+
+static bool change_firewall(struct requests *r, int family, const struct pending *pending)
+{
+    struct firewall *fw = r->firewall;
+    struct error why;
+    bool done;
+
+    if (!pending->insert && !pending->rewrite)
+        return true;
+    if (!fw->xtables.in_use[family])
+        done = error_set(&why, "this host has no IPv6");
+    else if (pending->rewrite || fw->unsure[family])
+        done = helper_firewall_rewrite(fw, family, r->grants, &why);
+    else
+        done = helper_firewall_insert(fw, family, r->grants, &why);
+    if (!done)
+        helper_words_say_failure(r->words, VERDICT_FIREWALL_FAILED, &why);
+    helper_grants_settle(r->grants, family == IPV6, done);
+    if (!fw->xtables.in_use[family]) /* nobody is to be told of it */
+        helper_grants_forget_gone(r->grants, family == IPV6);
+    return done;
+}
+
+/* Takes back what a knock was granted; and what other knocks of the profile were, where the
+ * profile's one grant could not leave the other family: there are never two. */
+static void take_back(struct requests *r, struct batch *batch, const struct asked *failed)
+{
+    const uint8_t *key_id = failed->entry->key_id;
+    const struct grant *grant;
+
+    while ((grant = helper_grants_next_of(r->grants, key_id, NULL)))
+        helper_grants_remove_at(r->grants, (size_t)(grant - r->grants->items));
+    for (size_t i = batch->settled; i < batch->count; i++)
+        if (verdict_is_grant(batch->asked[i].verdict) &&
+            memcmp(batch->asked[i].entry->key_id, key_id, KEY_ID_SIZE) == 0)
+            batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
+}
+
+static void fail_family(struct requests *r, struct batch *batch, int family)
+{
+    for (size_t i = batch->settled; i < batch->count; i++) {
+        struct asked *asked = &batch->asked[i];
+
+        if (!verdict_is_grant(asked->verdict))
+            continue;
+        if (family_of(&asked->decision.address) == family)
+            asked->verdict = VERDICT_FIREWALL_FAILED;
+        else if (asked->decision.leaves_other && r->firewall->xtables.in_use[family])
+            take_back(r, batch, asked);
+    }
+}
+
+/* Of the family that grants have left for the other one the rules go first. */
+static void change_firewalls(struct requests *r, struct batch *batch)
+{
+    int first = batch->pending[IPV6].is_left ? IPV6 : IPV4;
+
+    for (int i = 0; i < FAMILIES; i++) {
+        int family = i == 0 ? first : first == IPV4 ? IPV6 : IPV4;
+        struct pending *pending = &batch->pending[family];
+
+        batch->changed |= pending->insert || pending->rewrite;
+        if (!change_firewall(r, family, pending))
+            fail_family(r, batch, family);
+        *pending = (struct pending){0};
+    }
+    batch->settled = batch->count;
+}
+
+/* Each knock is decided with what those before it changed. Where grants have left one family
+ * for the other, and now one is to leave that for the first, the firewall is changed in
+ * between: neither family could come first for both. */
+static void decide_all(struct requests *r, struct batch *batch)
+{
+    const size_t count = batch->count;
+    const struct moment now = {clock_wall_ns() / NSEC_PER_SEC, clock_boot_ns()};
+
+    for (size_t i = 0; i < count; i++) {
+        struct asked *asked = &batch->asked[i];
+        struct decision *decision = &asked->decision;
+        struct knock knock;
+
+        if (asked->verdict != VERDICT_NONE)
+            continue;
+        knock = knock_of(r, asked);
+        helper_decide(decision, &knock, r->grants, &now);
+        if (decision->leaves_other && batch->pending[family_of(&decision->address)].is_left) {
+            batch->count = i;
+            change_firewalls(r, batch);
+            batch->count = count;
+            helper_decide_begin(decision, &knock);
+            helper_decide(decision, &knock, r->grants, &now);
+        }
+        asked->verdict = decision->verdict;
+        asked->refusal = decision->refusal;
+        change_table(r, batch, asked);
+    }
+}
+
+/* ---- tell --------------------------------------------------------------- */
+
+static bool reply(int fd, const struct asked *asked)
+{
+    struct helper_reply reply = {.verdict = asked->verdict};
+    ssize_t n;
+
+    memcpy(reply.key_id, asked->message.key_id, KEY_ID_SIZE);
+    if (asked->mark)
+        memcpy(reply.counters, asked->mark->counters, sizeof reply.counters);
+    do
+        n = send(fd, &reply, sizeof reply, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    /* One that has gone is found gone at the next receive. */
+    return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
+}
+
+static void tell_move(struct requests *r, const struct asked *asked)
+{
+    struct helper_event event = {.kind = EVENT_MOVED, .address = asked->moved_from};
+
+    memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
+    for (size_t i = 0; i < asked->ended_count; i++)
+        helper_event_add_end(&event, &asked->ended[i]);
+    helper_words_say(r->words, &event);
+}
+
+/* Nothing that a request says counts before its signature is verified. */
+static void tell_verdict(struct requests *r, const struct batch *batch, const struct asked *asked)
+{
+    const struct decision *decision = &asked->decision;
+    struct helper_event event = {
+        .kind = EVENT_VERDICT,
+        .verdict = asked->verdict,
+        .refusal = asked->refusal,
+        .address = asked->mark ? decision->address : asked->message.observed,
+        .observed = asked->message.observed,
+        .service_count = decision->service_count,
+        .is_address_signed = asked->request.has_address,
+        .is_cut = decision->is_cut,
+        .minute = decision->minute,
+        .next_minute = decision->next_minute,
+        .left = asked->left,
+        .ahead = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC,
+        .times = asked->message.times,
+        .trace = r->trace,
+        .together = batch->count,
+    };
+
+    memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
+    memcpy(event.services, decision->services, sizeof event.services);
+    if (!decision->moves)
+        for (size_t i = 0; i < asked->ended_count; i++)
+            helper_event_add_end(&event, &asked->ended[i]);
+    helper_words_say(r->words, &event);
+}
+
+static void tell_all(struct requests *r, struct batch *batch)
+{
+    helper_usage_finish(r->news, r->grants, batch->ended, batch->ended_count);
+    helper_events_tell_lost(r->words, r->news);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->asked[i].decision.moves)
+            tell_move(r, &batch->asked[i]);
+        tell_verdict(r, batch, &batch->asked[i]);
+    }
+    if (r->is_crowded || r->firewall->uses_set || r->grants->count <= CROWD)
+        return;
+    r->is_crowded = true;
+    helper_words_say(r->words, &(struct helper_event){.kind = EVENT_CROWDED});
+}
+
+/* ---- the batch ---------------------------------------------------------- */
+
+static bool serve_batch(struct requests *r, struct batch *batch)
+{
+    bool is_reading = true;
+
+    helper_trace_note(&r->trace, TRACE_RECEIVED);
+    judge_all(r, batch);
+    helper_trace_note(&r->trace, TRACE_MARKED);
+    decide_all(r, batch);
+    helper_trace_note(&r->trace, TRACE_DECIDED);
+    change_firewalls(r, batch);
+    helper_trace_note(&r->trace, TRACE_CHANGED);
+    if (batch->changed) /* before anybody is told: what was closed must not come back */
+        helper_grants_store(r->grants);
+    for (size_t i = 0; i < batch->count; i++)
+        r->verdicts[batch->asked[i].verdict]++;
+    for (size_t i = 0; i < batch->count; i++)
+        is_reading = reply(r->sniffer, &batch->asked[i]) && is_reading;
+    tell_all(r, batch);
+    return is_reading;
+}
+
+enum sniffer_state helper_requests_serve(struct requests *r)
+{
+    enum sniffer_state sniffer = SNIFFER_SOUND;
+    static struct batch batch;
+
+    batch.count = batch.settled = batch.ended_count = 0;
+    batch.changed = false;
+    while (batch.count < BATCH_MAX) {
+        struct asked *asked = &batch.asked[batch.count];
+
+        memset(asked, 0, sizeof *asked);
+        if (!receive_request(r->sniffer, asked, &sniffer))
+            break;
+        batch.count++;
+    }
+    if (batch.count > 0 && !serve_batch(r, &batch))
+        return SNIFFER_MISBEHAVES;
+    return sniffer;
+}
