@@ -162,7 +162,7 @@ static bool run_test(struct tool *tool, const struct examination *e, int family,
     error_set(why, "no memory");
     if (!out)
         return false;
-    helper_probe_write(out, family, wishes_of(e->config));
+    probe_write(out, family, wishes_of(e->config));
     done = fclose(out) == 0 && tool_run(tool, e->xtables.paths[family], arguments, text, why);
     free(text);
     return done;
@@ -194,7 +194,7 @@ static bool examine_iptables(struct examination *e)
     struct error why;
 
     findings_begin(e->found, "iptables");
-    if (!helper_probe_choose(&e->xtables, e->backend, &why)) {
+    if (!probe_choose(&e->xtables, e->backend, &why)) {
         findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
                      why.text);
         return false;
@@ -238,9 +238,9 @@ static void examine_backends(struct examination *e)
 
     findings_begin(e->found, "backends");
     for (int family = IPV4; family < FAMILIES; family++) {
-        const char *path = helper_probe_program(other, family);
+        const char *path = probe_program(other, family);
 
-        if (!path || (other == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)) ||
+        if (!path || (other == BACKEND_LEGACY && !probe_legacy_in_use(family)) ||
             !read_rules(&rules, path, &unused))
             continue;
         if (walk_has_rules(&rules))

@@ -52,7 +52,7 @@ static const struct {
 
 /* A connection may be older than the first look at connections of this host, or have slept
  * for longer than that remembers. Where segments of sessions can be told
- * (helper_probe_sessions), these pass; else all that open none, though one by a SYN cookie
+ * (probe_sessions), these pass; else all that open none, though one by a SYN cookie
  * does. The next segment is of an established one (sysctl nf_conntrack_tcp_loose). */
 static const char *const of_sessions[] = {
     "-p tcp -m cgroup --path / -j ACCEPT",

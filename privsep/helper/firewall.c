@@ -59,8 +59,8 @@ static enum restore_result text_run(struct text *text, struct restore *restore, 
 {
     enum restore_result result;
 
-    helper_text_end(text);
-    result = helper_restore_run(restore, text->bytes, text->size, why);
+    text_end(text);
+    result = restore_run(restore, text->bytes, text->size, why);
     free(text->bytes);
     return result;
 }
@@ -74,9 +74,9 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                             .uses_set = setup->grant_store == GRANT_STORE_SET};
     helper_firewall_follow_clock(fw);
     for (int family = IPV4; family < FAMILIES; family++) {
-        helper_restore_init(&fw->restore[family], xtables->paths[family]);
+        restore_init(&fw->restore[family], xtables->paths[family]);
         if (xtables->in_use[family])
-            helper_restore_try_standing(&fw->restore[family]);
+            restore_try_standing(&fw->restore[family]);
     }
 }
 
@@ -100,7 +100,7 @@ void helper_firewall_send_on(struct firewall *fw, const struct helper_destinatio
 void helper_firewall_close(struct firewall *fw)
 {
     for (int family = IPV4; family < FAMILIES; family++)
-        helper_restore_end(&fw->restore[family]);
+        restore_end(&fw->restore[family]);
     ipset_close(&fw->set);
 }
 
@@ -634,8 +634,8 @@ static enum restore_result run_line(const char *path, const char *action, const 
     struct restore once;
     struct text text;
 
-    helper_restore_init(&once, path);
-    helper_text_begin(&text);
+    restore_init(&once, path);
+    text_begin(&text);
     fprintf(text.out, "*%s\n%s %s -j %s\nCOMMIT\n", jump->table, action, jump->from, jump->to);
     return text_run(&text, &once, why);
 }
@@ -699,7 +699,7 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
     enum firewall_state state;
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     write_checks(fw, text.out, "mangle");
     fprintf(text.out, "-C portsmith-shut -j %s\n", shut_target(fw));
     write_static_rules(fw, text.out, "-C", family);
@@ -738,7 +738,7 @@ static enum restore_result write_all(struct firewall *fw, int family, const stru
 {
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     write_everything(fw, text.out, grants, family, present);
     return text_run(&text, &fw->restore[family], why);
 }
@@ -771,7 +771,7 @@ static void remove_unused_set(struct firewall *fw, int family)
 
     if (fw->uses_set || helper_set_remove(&fw->set, family, &unused))
         return;
-    helper_restore_end(&fw->restore[family]);
+    restore_end(&fw->restore[family]);
     helper_set_remove(&fw->set, family, &unused);
 }
 
@@ -797,7 +797,7 @@ static bool rewrite_chains(struct firewall *fw, int family, const struct grants 
 {
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     fputs("*mangle\n", text.out);
     write_shut_chain(fw, text.out, grants, family);
     fputs("COMMIT\n*filter\n", text.out);
@@ -846,7 +846,7 @@ static bool insert_rules(struct firewall *fw, int family, const struct grants *g
 {
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     fputs("*mangle\n", text.out);
     write_mangle_grants(fw, text.out, grants, family, true, "-I portsmith-shut 1");
     fputs("COMMIT\n*filter\n", text.out);
@@ -905,8 +905,8 @@ static bool remove_chains(const char *path, struct error *why)
     struct restore once;
     struct text text;
 
-    helper_restore_init(&once, path);
-    helper_text_begin(&text);
+    restore_init(&once, path);
+    text_begin(&text);
     fputs(chains, text.out);
     return text_run(&text, &once, why) == RESTORE_DONE;
 }
@@ -918,14 +918,14 @@ static void remove_nat_chain(const char *path)
     struct restore once;
     struct error unused;
 
-    helper_restore_init(&once, path);
-    helper_restore_run(&once, text, strlen(text), &unused);
+    restore_init(&once, path);
+    restore_run(&once, text, strlen(text), &unused);
 }
 
 static bool release_family(enum backend backend, int family, const char *path, struct error *why)
 {
     enum { DOUBLES_MAX = 16 };
-    bool has_nat = helper_probe_has_nat(backend, family);
+    bool has_nat = probe_has_nat(backend, family);
     bool found = false;
 
     for (size_t i = 0; i < JUMPS; i++) {
@@ -952,9 +952,9 @@ bool helper_firewall_release(enum backend backend, struct error *why)
     bool released = true;
 
     for (int family = IPV4; family < FAMILIES; family++) {
-        const char *path = helper_probe_program(backend, family);
+        const char *path = probe_program(backend, family);
 
-        if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)))
+        if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)))
             continue;
         released = release_family(backend, family, path, why) && released;
     }

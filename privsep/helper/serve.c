@@ -417,7 +417,7 @@ static void serve_bell(struct helper *h)
                                  h->firewall.restore[IPV6].last_pid};
     int pause = is_contested(h) ? LOOK_SECONDS : LOOK_AGAIN_SECONDS;
 
-    if (!helper_bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
+    if (!bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
         return;
     /* At once the first time; but a firewall script makes many changes, and
      * they are not to count as many removals. */
@@ -642,7 +642,7 @@ static void keep_permitted_grants(struct helper *h)
 static void warn_of_legacy_tables(const struct xtables *xtables)
 {
     if (xtables->backend == BACKEND_NFT &&
-        (helper_probe_legacy_in_use(IPV4) || helper_probe_legacy_in_use(IPV6)))
+        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
         log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
                   "drop; move those rules, or set Backend = legacy");
 }
@@ -729,7 +729,7 @@ static bool open_bell(struct helper *h, struct error *why)
         h->look_at = seconds_from_now(LOOK_SECONDS);
         return true;
     }
-    h->bell = helper_bell_open(why);
+    h->bell = bell_open(why);
     return h->bell >= 0;
 }
 
@@ -815,11 +815,11 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     }
     if (setup->grant_store == GRANT_STORE_AUTO)
         setup->grant_store = GRANT_STORE_RULES;
-    probed = helper_probe(xtables, setup->backend, wishes(policy), why);
+    probed = probe_xtables(xtables, setup->backend, wishes(policy), why);
     if (probed != PROBE_UNUSABLE || !may_choose)
         return probed;
     setup->grant_store = GRANT_STORE_SET;
-    probed = helper_probe(xtables, setup->backend, wishes(policy), &unused);
+    probed = probe_xtables(xtables, setup->backend, wishes(policy), &unused);
     if (probed != PROBE_USABLE)
         return probed;
     log_info("grants are kept in sets, as rules cannot end by themselves: %s", why->text);
@@ -834,7 +834,7 @@ static void find_sessions(const struct helper_setup *setup, struct xtables *xtab
 
     for (size_t i = 0; i < setup->close_count; i++)
         shuts_tcp |= setup->close[i].protocol == IPPROTO_TCP;
-    if (shuts_tcp && !helper_probe_sessions(xtables, &why))
+    if (shuts_tcp && !probe_sessions(xtables, &why))
         log_warnx("whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
                   "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
 }
@@ -905,7 +905,7 @@ static bool can_release(enum backend in_use, struct error *why)
 {
     struct xtables unused;
 
-    return helper_probe_choose(&unused, in_use, why);
+    return probe_choose(&unused, in_use, why);
 }
 
 static int release(enum backend in_use)

@@ -38,27 +38,27 @@ static void begin_elements(struct elements *e)
 {
     ipset_begin(&e->q, e->command, e->name);
     ipset_put_number(&e->q, IPSET_ATTR_LINENO, 0); /* there must be one where there are several */
-    e->data = helper_netlink_begin_nest(&e->q, IPSET_ATTR_ADT);
+    e->data = netlink_begin_nest(&e->q, IPSET_ATTR_ADT);
     e->count = 0;
 }
 
 static bool end_elements(struct elements *e, struct error *why)
 {
-    helper_netlink_end_nest(&e->q, e->data);
+    netlink_end_nest(&e->q, e->data);
     return e->count == 0 || ipset_ask(e->set, &e->q, e->name, why);
 }
 
 static void put_address(union question *q, const struct address *address)
 {
-    uint32_t nest = helper_netlink_begin_nest(q, IPSET_ATTR_IP);
+    uint32_t nest = netlink_begin_nest(q, IPSET_ATTR_IP);
 
     if (address_is_ipv4(address))
-        helper_netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER,
-                                     address->bytes + 12, 4);
+        netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER,
+                              address->bytes + 12, 4);
     else
-        helper_netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV6 | NLA_F_NET_BYTEORDER,
-                                     address->bytes, sizeof address->bytes);
-    helper_netlink_end_nest(q, nest);
+        netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV6 | NLA_F_NET_BYTEORDER,
+                              address->bytes, sizeof address->bytes);
+    netlink_end_nest(q, nest);
 }
 
 /* `deadline` as in struct grant. A timeout of zero would be none: such an element would
@@ -77,19 +77,19 @@ static bool put_element(struct elements *e, const struct door *door, int64_t dea
     const uint16_t port = htons(door->service.port);
     uint32_t nest;
 
-    if (helper_netlink_room(&e->q) < ELEMENT_SIZE) {
+    if (netlink_room(&e->q) < ELEMENT_SIZE) {
         if (!end_elements(e, why))
             return false;
         begin_elements(e);
     }
-    nest = helper_netlink_begin_nest(&e->q, IPSET_ATTR_DATA);
+    nest = netlink_begin_nest(&e->q, IPSET_ATTR_DATA);
     put_address(&e->q, &door->address);
     ipset_put_byte(&e->q, IPSET_ATTR_PROTO, door->service.protocol);
-    helper_netlink_put_attribute(&e->q, IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, &port,
-                                 sizeof port);
+    netlink_put_attribute(&e->q, IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, &port,
+                          sizeof port);
     if (e->command == IPSET_CMD_ADD)
         ipset_put_number(&e->q, IPSET_ATTR_TIMEOUT, timeout_until(deadline));
-    helper_netlink_end_nest(&e->q, nest);
+    netlink_end_nest(&e->q, nest);
     e->count++;
     return true;
 }

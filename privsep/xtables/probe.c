@@ -87,7 +87,7 @@ static enum backend backend_behind(const char *path)
     return strstr(name, "nft") ? BACKEND_NFT : BACKEND_LEGACY;
 }
 
-const char *helper_probe_program(enum backend backend, int family)
+const char *probe_program(enum backend backend, int family)
 {
     for (size_t i = 0; i < PROGRAMS; i++) {
         const char *path = programs[i].paths[family];
@@ -108,7 +108,7 @@ static enum backend backend_of_this_host(void)
     for (size_t i = 0; i < PROGRAMS; i++)
         if (programs[i].backend == BACKEND_AUTO && lstat(programs[i].paths[IPV4], &link) == 0)
             return backend_behind(programs[i].paths[IPV4]);
-    return helper_probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
+    return probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
 }
 
 static FILE *open_legacy_names(int family)
@@ -116,7 +116,7 @@ static FILE *open_legacy_names(int family)
     return fopen(family == IPV6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names", "re");
 }
 
-bool helper_probe_has_nat(enum backend backend, int family)
+bool probe_has_nat(enum backend backend, int family)
 {
     FILE *names = backend == BACKEND_LEGACY ? open_legacy_names(family) : NULL;
     char name[32]; /* XT_TABLE_MAXNAMELEN */
@@ -129,7 +129,7 @@ bool helper_probe_has_nat(enum backend backend, int family)
     return found;
 }
 
-bool helper_probe_legacy_in_use(int family)
+bool probe_legacy_in_use(int family)
 {
     FILE *names = open_legacy_names(family);
     int first;
@@ -159,8 +159,8 @@ static enum restore_result run_once(const char *path, char *text, struct error *
 {
     struct restore once;
 
-    helper_restore_init(&once, path);
-    return helper_restore_run(&once, text, strlen(text), why);
+    restore_init(&once, path);
+    return restore_run(&once, text, strlen(text), why);
 }
 
 /* A chain holding all features of one table, or only features[only], or with FEATURES none. */
@@ -182,7 +182,7 @@ static void write_chains(FILE *out, int family, unsigned wishes, int only)
         write_chain(out, "nat", family, wishes, only);
 }
 
-void helper_probe_write(FILE *out, int family, unsigned wishes)
+void probe_write(FILE *out, int family, unsigned wishes)
 {
     write_chains(out, family, wishes, -1);
 }
@@ -193,9 +193,9 @@ static enum restore_result try_features(const char *path, int family, unsigned w
     enum restore_result result;
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     write_chains(text.out, family, wishes, only);
-    helper_text_end(&text);
+    text_end(&text);
     result = run_once(path, text.bytes, why);
     free(text.bytes);
     return result;
@@ -303,14 +303,14 @@ static void choose_backend(struct xtables *found, enum backend wanted)
 
 static bool find_program(struct xtables *found, int family, struct error *why)
 {
-    found->paths[family] = helper_probe_program(found->backend, family);
+    found->paths[family] = probe_program(found->backend, family);
     return found->paths[family] ||
            error_set(why, "%s is not installed (no %s-restore for IPv%d that can be run); install "
                           "iptables", backend_name(found->backend), backend_name(found->backend),
                      family == IPV6 ? 6 : 4);
 }
 
-bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why)
+bool probe_choose(struct xtables *found, enum backend wanted, struct error *why)
 {
     choose_backend(found, wanted);
     for (int family = IPV4; family < FAMILIES; family++)
@@ -319,7 +319,7 @@ bool helper_probe_choose(struct xtables *found, enum backend wanted, struct erro
     return true;
 }
 
-enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
+enum probe_result probe_xtables(struct xtables *found, enum backend wanted, unsigned wishes,
                                struct error *why)
 {
     enum probe_result result = PROBE_USABLE;
@@ -330,13 +330,13 @@ enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsig
             continue;
         if (!find_program(found, family, why))
             return PROBE_MISSING;
-        found->has_nat[family] = helper_probe_has_nat(found->backend, family);
+        found->has_nat[family] = probe_has_nat(found->backend, family);
         result = try_family(found->paths[family], family, wishes, why);
     }
     return result;
 }
 
-bool helper_probe_sessions(struct xtables *found, struct error *why)
+bool probe_sessions(struct xtables *found, struct error *why)
 {
     bool finds = kernel_finds_sockets(why), all = finds;
 

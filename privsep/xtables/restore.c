@@ -32,7 +32,7 @@ struct exchange {
     int64_t deadline; /* CLOCK_BOOTTIME */
 };
 
-void helper_restore_init(struct restore *restore, const char *path)
+void restore_init(struct restore *restore, const char *path)
 {
     *restore = (struct restore){.path = path, .in = -1, .out = -1};
 }
@@ -150,7 +150,7 @@ static void kill_and_reap(struct restore *restore)
     reap(restore);
 }
 
-void helper_restore_end(struct restore *restore)
+void restore_end(struct restore *restore)
 {
     if (restore->pid == 0)
         return;
@@ -324,13 +324,13 @@ static enum restore_result run_within(struct restore *restore, char *text, size_
     return conclude(restore, &x, talk(restore, &x), why);
 }
 
-enum restore_result helper_restore_run(struct restore *restore, char *text, size_t size,
-                                       struct error *why)
+enum restore_result restore_run(struct restore *restore, char *text, size_t size,
+                                struct error *why)
 {
     return run_within(restore, text, size, ACKNOWLEDGE_MS, why);
 }
 
-void helper_restore_try_standing(struct restore *restore)
+void restore_try_standing(struct restore *restore)
 {
     char empty[] = "*filter\nCOMMIT\n";
     struct error unused;

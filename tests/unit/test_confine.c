@@ -40,7 +40,7 @@ static bool as_helper(void)
 {
     struct error why;
 
-    return open_own_directories() && helper_probe(&found, backend, 0, &why) == PROBE_USABLE &&
+    return open_own_directories() && probe_xtables(&found, backend, 0, &why) == PROBE_USABLE &&
            helper_confine(&found, false, &why);
 }
 

@@ -184,7 +184,7 @@ static int enter_all(void **state)
         person_make(&world.people[i], i + 1);
     randombytes_buf(world.server_public, KEY_SIZE);
     log_open("test", true, false);
-    if (helper_probe(&world.xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE)
+    if (probe_xtables(&world.xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE)
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;

@@ -28,8 +28,8 @@ static int enter_backend(void **state)
     if (sodium_init() < 0 || netspace_enter(state) != 0)
         return -1;
     found = (struct xtables){0};
-    if (helper_probe(&found, backend, 0, &why) == PROBE_USABLE &&
-        helper_probe_sessions(&found, &why))
+    if (probe_xtables(&found, backend, 0, &why) == PROBE_USABLE &&
+        probe_sessions(&found, &why))
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;

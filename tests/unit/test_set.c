@@ -23,7 +23,7 @@ static int enter(void **state)
 {
     if (sodium_init() < 0 || netspace_enter(state) != 0)
         return -1;
-    if (helper_probe(&found, BACKEND_NFT, PROBE_SETS | PROBE_DEADLINES, &why) == PROBE_USABLE)
+    if (probe_xtables(&found, BACKEND_NFT, PROBE_SETS | PROBE_DEADLINES, &why) == PROBE_USABLE)
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;
@@ -434,7 +434,7 @@ static void doors_shut_even_where_iptables_fails(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
     insert(IPV4);
-    helper_restore_end(&fw.restore[IPV4]);
+    restore_end(&fw.restore[IPV4]);
     fw.restore[IPV4].path = fw.xtables.paths[IPV4] = "/bin/false";
     close_for(alice, "192.0.2.7", "tcp/22");
     fw.unsure[IPV4] = true;

@@ -85,7 +85,7 @@ int64_t __wrap_clock_wall_ns(void);
 int64_t __real_clock_wall_ns(void);
 uint64_t __wrap_clock_wall_us(void);
 uint64_t __real_clock_wall_us(void);
-int __wrap_helper_netlink_hear(int fd, answer_handler *handle, void *into);
+int __wrap_netlink_hear(int fd, answer_handler *handle, void *into);
 
 int64_t __wrap_clock_boot_ns(void)
 {
@@ -105,19 +105,19 @@ uint64_t __wrap_clock_wall_us(void)
 static void put_tuple(union question *q, const struct flow *flow)
 {
     const uint16_t port = htons(flow->to.port);
-    uint32_t tuple = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
+    uint32_t tuple = netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
 
-    part = helper_netlink_begin_nest(q, CTA_TUPLE_IP);
+    part = netlink_begin_nest(q, CTA_TUPLE_IP);
     if (address_is_ipv4(&flow->from))
-        helper_netlink_put_attribute(q, CTA_IP_V4_SRC, flow->from.bytes + 12, 4);
+        netlink_put_attribute(q, CTA_IP_V4_SRC, flow->from.bytes + 12, 4);
     else
-        helper_netlink_put_attribute(q, CTA_IP_V6_SRC, flow->from.bytes, 16);
-    helper_netlink_end_nest(q, part);
-    part = helper_netlink_begin_nest(q, CTA_TUPLE_PROTO);
-    helper_netlink_put_attribute(q, CTA_PROTO_NUM, &flow->to.protocol, 1);
-    helper_netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
-    helper_netlink_end_nest(q, part);
-    helper_netlink_end_nest(q, tuple);
+        netlink_put_attribute(q, CTA_IP_V6_SRC, flow->from.bytes, 16);
+    netlink_end_nest(q, part);
+    part = netlink_begin_nest(q, CTA_TUPLE_PROTO);
+    netlink_put_attribute(q, CTA_PROTO_NUM, &flow->to.protocol, 1);
+    netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
+    netlink_end_nest(q, part);
+    netlink_end_nest(q, tuple);
 }
 
 /* As the kernel has it. */
@@ -128,19 +128,19 @@ static void put_flow(union question *q, const struct flow *flow)
     const uint8_t state = TCP_CONNTRACK_ESTABLISHED;
     uint32_t info, tcp;
 
-    helper_netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8, 0);
-    helper_netlink_put(q, &header, sizeof header);
+    netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8, 0);
+    netlink_put(q, &header, sizeof header);
     put_tuple(q, flow);
-    helper_netlink_put_attribute(q, CTA_ID, &flow->id, sizeof flow->id);
-    helper_netlink_put_attribute(q, CTA_STATUS, &status, sizeof status);
-    info = helper_netlink_begin_nest(q, CTA_PROTOINFO);
-    tcp = helper_netlink_begin_nest(q, CTA_PROTOINFO_TCP);
-    helper_netlink_put_attribute(q, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
-    helper_netlink_end_nest(q, tcp);
-    helper_netlink_end_nest(q, info);
+    netlink_put_attribute(q, CTA_ID, &flow->id, sizeof flow->id);
+    netlink_put_attribute(q, CTA_STATUS, &status, sizeof status);
+    info = netlink_begin_nest(q, CTA_PROTOINFO);
+    tcp = netlink_begin_nest(q, CTA_PROTOINFO_TCP);
+    netlink_put_attribute(q, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
+    netlink_end_nest(q, tcp);
+    netlink_end_nest(q, info);
 }
 
-int __wrap_helper_netlink_hear(int fd, answer_handler *handle, void *into)
+int __wrap_netlink_hear(int fd, answer_handler *handle, void *into)
 {
     bool is_told = world.is_told, is_lost = world.is_lost;
     static union question q;
@@ -252,7 +252,7 @@ static void open_firewalls(void)
     struct error why;
     struct ipset set;
 
-    REQUIRE(helper_probe(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
+    REQUIRE(probe_xtables(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
     open_firewall(&world.real, &world.policy.setup, &xtables, &no_set);
     write_script("/run/cat", "#!/bin/sh\nexec cat\n");
@@ -279,7 +279,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     open_firewalls();
     world.sniffer = -1;
     world.flows = (struct flows){.conntrack = -1, .sockets = -1};
-    helper_news_open(&world.news, helper_netlink_open(NETLINK_NETFILTER), services, SERVICES);
+    helper_news_open(&world.news, netlink_open(NETLINK_NETFILTER), services, SERVICES);
     REQUIRE(world.news.fd >= 0);
     world.dispatch = (struct dispatch){.policy = &world.policy,
                                        .marks = &world.marks,
