@@ -98,7 +98,7 @@ static enum restore_result remove_family(const char *path, struct error *why)
     return result;
 }
 
-static enum restore_result try_plan(const struct xtables *xtables, int family,
+static enum restore_result try_plan(const struct xtables *xtables, enum family family,
                                     const struct plan *plan, struct error *why)
 {
     const char *path = xtables->paths[family];
@@ -113,7 +113,7 @@ static enum restore_result try_plan(const struct xtables *xtables, int family,
     return run_text(&text, path, why);
 }
 
-static enum restore_result enforce_family(const struct xtables *xtables, int family,
+static enum restore_result enforce_family(const struct xtables *xtables, enum family family,
                                           const struct plan *plan, struct error *why)
 {
     enum restore_result result = RESTORE_BUSY;
@@ -127,13 +127,13 @@ static enum restore_result enforce_family(const struct xtables *xtables, int fam
 }
 
 /* The one that failed, too: its answer may have come too late. */
-static void undo(const struct xtables *xtables, int failed, const struct plan *before,
+static void undo(const struct xtables *xtables, enum family failed, const struct plan *before,
                  struct error *why)
 {
     const struct error reason = *why;
     struct error unused;
 
-    for (int family = IPV4; family <= failed; family++) {
+    for (enum family family = IPV4; family <= failed; family++) {
         if (!xtables->in_use[family] ||
             enforce_family(xtables, family, before, &unused) == RESTORE_DONE ||
             family == failed)
@@ -146,7 +146,7 @@ static void undo(const struct xtables *xtables, int failed, const struct plan *b
 enum restore_result enforce_plan(const struct xtables *xtables, const struct plan *plan,
                                  const struct plan *before, struct error *why)
 {
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         enum restore_result result;
 
         if (!xtables->in_use[family])
@@ -161,7 +161,8 @@ enum restore_result enforce_plan(const struct xtables *xtables, const struct pla
     return RESTORE_DONE;
 }
 
-bool enforce_looks_intact(const struct xtables *xtables, int family, const struct plan *plan)
+bool enforce_looks_intact(const struct xtables *xtables, enum family family,
+                          const struct plan *plan)
 {
     struct error unused;
     struct text text;
@@ -183,7 +184,7 @@ enum enforce_state enforce_look(const struct config *c)
         return ENFORCE_NOTHING;
     if (!probe_choose(&xtables, c->backend, &unused))
         return ENFORCE_UNKNOWN;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (xtables.in_use[family] && !enforce_looks_intact(&xtables, family, &plan))
             return ENFORCE_MISSING;
     return ENFORCE_IN_FORCE;
@@ -195,7 +196,7 @@ bool enforce_removal(struct error *why)
     bool removed = true;
 
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++) {
-        for (int family = IPV4; family < FAMILIES; family++) {
+        for (enum family family = IPV4; family < FAMILIES; family++) {
             const char *path = probe_program((enum backend)backend, family);
             struct error reason;
 
@@ -213,7 +214,7 @@ bool enforce_removal(struct error *why)
 bool enforce_finds_portsmithd(void)
 {
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++)
-        for (int family = IPV4; family < FAMILIES; family++) {
+        for (enum family family = IPV4; family < FAMILIES; family++) {
             const char *path = probe_program((enum backend)backend, family);
             struct error unused;
             struct text text;

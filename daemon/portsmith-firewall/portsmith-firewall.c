@@ -197,7 +197,7 @@ static bool has_rules_of(const struct job *job, const struct plan *trial)
     bool found = false;
 
     alone.is_confirmed = false;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         found |= job->xtables.in_use[family] &&
                  enforce_looks_intact(&job->xtables, family, &alone);
     return found;
@@ -253,7 +253,7 @@ static void start_sweeper(struct job *job, int64_t end_ns)
 
 static bool is_intact(const struct job *job)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (job->xtables.in_use[family] &&
             !enforce_looks_intact(&job->xtables, family, &job->plan))
             return false;
@@ -540,7 +540,7 @@ static bool print_damage(const struct job *job, const struct plan *plan)
 {
     bool intact = true;
 
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         if (!job->xtables.in_use[family] ||
             enforce_looks_intact(&job->xtables, family, plan))
             continue;

@@ -73,7 +73,7 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                             .set = *set,
                             .uses_set = setup->grant_store == GRANT_STORE_SET};
     helper_firewall_follow_clock(fw);
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         restore_init(&fw->restore[family], xtables->paths[family]);
         if (xtables->in_use[family])
             restore_try_standing(&fw->restore[family]);
@@ -99,7 +99,7 @@ void helper_firewall_send_on(struct firewall *fw, const struct helper_destinatio
 
 void helper_firewall_close(struct firewall *fw)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         restore_end(&fw->restore[family]);
     ipset_close(&fw->set);
 }
@@ -111,7 +111,7 @@ bool helper_firewall_can_end(int64_t now)
 
 /* ---- grants ------------------------------------------------------------- */
 
-static bool is_of(const struct grant *grant, int family)
+static bool is_of(const struct grant *grant, enum family family)
 {
     return address_is_ipv4(&grant->address) == (family == IPV4);
 }
@@ -123,7 +123,7 @@ static bool is_rule(const struct firewall *fw, const struct grant *grant)
 
 /* The next grant that a rule is to be written for. NULL: there are no more. */
 static const struct grant *next_written(const struct firewall *fw, const struct grants *grants,
-                                        int family, bool only_new, struct grants_cursor *cursor)
+                                        enum family family, bool only_new, struct grants_cursor *cursor)
 {
     const struct grant *grant;
 
@@ -134,7 +134,7 @@ static const struct grant *next_written(const struct firewall *fw, const struct 
     return grant;
 }
 
-static bool any_is_written(const struct firewall *fw, const struct grants *grants, int family,
+static bool any_is_written(const struct firewall *fw, const struct grants *grants, enum family family,
                            bool only_new)
 {
     struct grants_cursor cursor = helper_grants_begin(grants);
@@ -214,7 +214,7 @@ static void write_grant(FILE *out, const struct grant *grant, const char *action
 }
 
 static void write_mangle_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
-                                int family, bool only_new, const char *action)
+                                enum family family, bool only_new, const char *action)
 {
     const struct grant *grant;
     struct grants_cursor cursor = helper_grants_begin(grants);
@@ -230,7 +230,7 @@ static bool admits_untracked(const struct firewall *fw, const struct grant *gran
 }
 
 static void write_filter_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
-                                int family, bool only_new, const char *action)
+                                enum family family, bool only_new, const char *action)
 {
     const struct grant *grant;
     struct grants_cursor cursor = helper_grants_begin(grants);
@@ -242,7 +242,7 @@ static void write_filter_grants(const struct firewall *fw, FILE *out, const stru
 }
 
 /* For all grants in the set at once. */
-static void write_set_rules(const struct firewall *fw, FILE *out, int family, const char *action,
+static void write_set_rules(const struct firewall *fw, FILE *out, enum family family, const char *action,
                             const char *match, const char *target)
 {
     if (fw->uses_set)
@@ -250,12 +250,12 @@ static void write_set_rules(const struct firewall *fw, FILE *out, int family, co
                 helper_set_names[family], target);
 }
 
-static void write_mangle_set(const struct firewall *fw, FILE *out, int family, const char *action)
+static void write_mangle_set(const struct firewall *fw, FILE *out, enum family family, const char *action)
 {
     write_set_rules(fw, out, family, action, "", "RETURN");
 }
 
-static void write_filter_set(const struct firewall *fw, FILE *out, int family, const char *action)
+static void write_filter_set(const struct firewall *fw, FILE *out, enum family family, const char *action)
 {
     write_set_rules(fw, out, family, action,
                     fw->setup->has_synproxy ? " -m conntrack --ctstate NEW"
@@ -287,7 +287,7 @@ static void write_untracked_gateway_grant(FILE *out, const struct grant *grant, 
 }
 
 static void write_gateway_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
-                                 int family, bool only_new, const char *action)
+                                 enum family family, bool only_new, const char *action)
 {
     const struct grant *grant;
     struct grants_cursor cursor = helper_grants_begin(grants);
@@ -306,7 +306,7 @@ static const char *const to_this_host[] = {" -m addrtype --dst-type LOCAL",
                                            " -m addrtype --dst-type LOCAL --limit-iface-in"};
 
 static void write_sending_grants(const struct firewall *fw, FILE *out, const struct grants *grants,
-                                 int family, bool only_new, const char *action)
+                                 enum family family, bool only_new, const char *action)
 {
     char address[ADDRESS_TEXT_SIZE], target[2 * ADDRESS_TEXT_SIZE];
     const struct grant *grant;
@@ -333,7 +333,7 @@ static bool has_gateway(const struct firewall *fw)
  * sent to the port that was knocked for, answered by the destination. No mark is
  * needed, which other programs might use, save or restore. A destination that is no
  * longer configured is not in here. */
-static void write_sent_on_rules(const struct firewall *fw, FILE *out, int family,
+static void write_sent_on_rules(const struct firewall *fw, FILE *out, enum family family,
                                 const char *action)
 {
     char address[ADDRESS_TEXT_SIZE];
@@ -352,7 +352,7 @@ static void write_sent_on_rules(const struct firewall *fw, FILE *out, int family
 }
 
 static void write_gateway_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
-                                 int family)
+                                 enum family family)
 {
     fputs(":portsmith-gateway - [0:0]\n", out);
     write_gateway_grants(fw, out, grants, family, false, "-A portsmith-gateway");
@@ -360,7 +360,7 @@ static void write_gateway_chain(const struct firewall *fw, FILE *out, const stru
 }
 
 static void write_sending_chain(const struct firewall *fw, FILE *out,
-                                const struct grants *grants, int family)
+                                const struct grants *grants, enum family family)
 {
     fputs(":portsmith - [0:0]\n", out);
     write_sending_grants(fw, out, grants, family, false, "-A portsmith");
@@ -372,7 +372,7 @@ static const char *shut_target(const struct firewall *fw)
 }
 
 static void write_shut_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
-                             int family)
+                             enum family family)
 {
     fputs(":portsmith-shut - [0:0]\n", out);
     write_mangle_grants(fw, out, grants, family, false, "-A portsmith-shut");
@@ -381,7 +381,7 @@ static void write_shut_chain(const struct firewall *fw, FILE *out, const struct 
 }
 
 static void write_accept_chain(const struct firewall *fw, FILE *out, const struct grants *grants,
-                               int family)
+                               enum family family)
 {
     fputs(":portsmith - [0:0]\n-A portsmith " NO_BEGINNING "\n", out);
     write_filter_grants(fw, out, grants, family, false, "-A portsmith");
@@ -404,7 +404,7 @@ static void write_trial_end(const struct firewall *fw, FILE *out, const char *ac
 
 /* To this host itself, or to everybody: what is only passing through is not
  * ours to shut. Types can be named together where the kernel ORs them. */
-static void write_local_rules(const struct firewall *fw, FILE *out, const char *action, int family)
+static void write_local_rules(const struct firewall *fw, FILE *out, const char *action, enum family family)
 {
     static const char *const types[FAMILIES][2] = {
         {"LOCAL,BROADCAST,MULTICAST", NULL},
@@ -447,7 +447,7 @@ static const char *const sessions[] = {"-m cgroup --path /", "-m cgroup ! --path
  * a SYN cookie. The connection of one that does need not be known to the kernel: it may be
  * older than its first look at connections, or have slept for longer than it remembers. */
 static void write_stray_rules(const struct firewall *fw, FILE *out, const char *action,
-                              int family, const char *chain, const char *others,
+                              enum family family, const char *chain, const char *others,
                               const char *target)
 {
     if (!fw->xtables.tells_sessions[family])
@@ -466,7 +466,7 @@ static void write_stray_rules(const struct firewall *fw, FILE *out, const char *
  * fragments, which the kernel leaves alone where it is told not to track them before it would
  * put them together (NF_IP_PRI_CONNTRACK_DEFRAG, priority -400). */
 static void write_input_rules(const struct firewall *fw, FILE *out, const char *action,
-                              int family)
+                              enum family family)
 {
     static const char *const others[FAMILIES] = {
         "-m addrtype ! --dst-type LOCAL,BROADCAST,MULTICAST",
@@ -498,7 +498,7 @@ static void write_translated_rules(const struct firewall *fw, FILE *out, const c
 
 /* All rules of mangle that are the same whatever is granted. */
 static void write_static_rules(const struct firewall *fw, FILE *out, const char *action,
-                               int family)
+                               enum family family)
 {
     if (fw->setup->close_count == 0)
         return;
@@ -518,7 +518,7 @@ static void write_marked_rules(FILE *out, const char *action, const char *chain)
 /* What comes to INPUT is refused by its port, should a rule behind ours have
  * overwritten the mark; what was sent on, or to another port, by the mark. */
 static void write_reset_rules(const struct firewall *fw, FILE *out, const char *action,
-                              int family)
+                              enum family family)
 {
     if (!fw->setup->close_with_reset)
         return;
@@ -591,7 +591,7 @@ static bool is_left_over(enum purpose purpose, const bool present[static JUMPS])
 }
 
 /* Of the nat table nothing is touched on hosts that do without. */
-static void write_nat(const struct firewall *fw, FILE *out, const struct grants *grants, int family,
+static void write_nat(const struct firewall *fw, FILE *out, const struct grants *grants, enum family family,
                       const bool present[static JUMPS])
 {
     if (!fw->setup->sends_on && !is_left_over(SENDING_ON, present))
@@ -605,7 +605,7 @@ static void write_nat(const struct firewall *fw, FILE *out, const struct grants 
 }
 
 static void write_everything(const struct firewall *fw, FILE *out, const struct grants *grants,
-                             int family, const bool present[static JUMPS])
+                             enum family family, const bool present[static JUMPS])
 {
     fputs("*mangle\n:portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
           ":portsmith-close - [0:0]\n", out);
@@ -640,7 +640,7 @@ static enum restore_result run_line(const char *path, const char *action, const 
     return text_run(&text, &once, why);
 }
 
-static bool find_jumps(const struct firewall *fw, int family, bool present[static JUMPS],
+static bool find_jumps(const struct firewall *fw, enum family family, bool present[static JUMPS],
                        struct error *why)
 {
     for (size_t i = 0; i < JUMPS; i++) {
@@ -686,13 +686,13 @@ static enum firewall_state state_of(enum restore_result result)
     }
 }
 
-static void note_state(struct firewall *fw, int family, enum firewall_state state)
+static void note_state(struct firewall *fw, enum family family, enum firewall_state state)
 {
     if (state != FIREWALL_UNREADABLE || fw->state[family] == FIREWALL_INTACT)
         fw->state[family] = state;
 }
 
-enum firewall_state helper_firewall_look(struct firewall *fw, int family,
+enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
                                          const struct grants *all, struct error *why)
 {
     const struct grants *grants = checked_grants(fw, all);
@@ -727,13 +727,13 @@ enum firewall_state helper_firewall_look(struct firewall *fw, int family,
 
 /* ---- changing ----------------------------------------------------------- */
 
-static bool fill_set(struct firewall *fw, int family, const struct grants *grants,
+static bool fill_set(struct firewall *fw, enum family family, const struct grants *grants,
                      struct error *why)
 {
     return !fw->uses_set || helper_set_fill(&fw->set, family, grants, why);
 }
 
-static enum restore_result write_all(struct firewall *fw, int family, const struct grants *grants,
+static enum restore_result write_all(struct firewall *fw, enum family family, const struct grants *grants,
                                      const bool present[static JUMPS], struct error *why)
 {
     struct text text;
@@ -743,14 +743,14 @@ static enum restore_result write_all(struct firewall *fw, int family, const stru
     return text_run(&text, &fw->restore[family], why);
 }
 
-static void note_written(struct firewall *fw, int family, struct grants *grants)
+static void note_written(struct firewall *fw, enum family family, struct grants *grants)
 {
     fw->unsure[family] = false;
     fw->has_rules[family] = any_is_written(fw, grants, family, false);
     helper_grants_forget_gone(grants, family == IPV6);
 }
 
-static enum restore_result try_establish(struct firewall *fw, int family,
+static enum restore_result try_establish(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why)
 {
     bool present[JUMPS];
@@ -765,7 +765,7 @@ static enum restore_result try_establish(struct firewall *fw, int family,
 /* One that an earlier configuration made. nftables lets go of what a deleted rule refers
  * to when the program that deleted it ends, at the latest (nft_rcv_nl_event). If a rule of
  * somebody else's refers to it, it is theirs. */
-static void remove_unused_set(struct firewall *fw, int family)
+static void remove_unused_set(struct firewall *fw, enum family family)
 {
     struct error unused;
 
@@ -775,7 +775,7 @@ static void remove_unused_set(struct firewall *fw, int family)
     helper_set_remove(&fw->set, family, &unused);
 }
 
-bool helper_firewall_establish(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
                                struct error *why)
 {
     enum restore_result result = RESTORE_BUSY;
@@ -792,7 +792,7 @@ bool helper_firewall_establish(struct firewall *fw, int family, struct grants *g
     return true;
 }
 
-static bool rewrite_chains(struct firewall *fw, int family, const struct grants *grants,
+static bool rewrite_chains(struct firewall *fw, enum family family, const struct grants *grants,
                            struct error *why)
 {
     struct text text;
@@ -813,7 +813,7 @@ static bool rewrite_chains(struct firewall *fw, int family, const struct grants 
 }
 
 /* Where all grants are in the set, no program has to be asked. */
-bool helper_firewall_rewrite(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why)
 {
     bool rules = !fw->uses_set || fw->has_rules[family] ||
@@ -827,7 +827,7 @@ bool helper_firewall_rewrite(struct firewall *fw, int family, struct grants *gra
     return true;
 }
 
-bool helper_firewall_refresh(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why)
 {
     bool present[JUMPS];
@@ -841,7 +841,7 @@ bool helper_firewall_refresh(struct firewall *fw, int family, struct grants *gra
     return true;
 }
 
-static bool insert_rules(struct firewall *fw, int family, const struct grants *grants,
+static bool insert_rules(struct firewall *fw, enum family family, const struct grants *grants,
                          struct error *why)
 {
     struct text text;
@@ -860,7 +860,7 @@ static bool insert_rules(struct firewall *fw, int family, const struct grants *g
     return text_run(&text, &fw->restore[family], why) == RESTORE_DONE;
 }
 
-bool helper_firewall_insert(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_insert(struct firewall *fw, enum family family, struct grants *grants,
                             struct error *why)
 {
     bool rules = any_is_written(fw, grants, family, true);
@@ -875,7 +875,7 @@ bool helper_firewall_insert(struct firewall *fw, int family, struct grants *gran
     return helper_firewall_establish(fw, family, grants, why);
 }
 
-bool helper_firewall_clear(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_clear(struct firewall *fw, enum family family, struct grants *grants,
                            struct error *why)
 {
     if (fw->setup->grant_store == GRANT_STORE_SET) /* doors shut even without iptables */
@@ -922,7 +922,7 @@ static void remove_nat_chain(const char *path)
     restore_run(&once, text, strlen(text), &unused);
 }
 
-static bool release_family(enum backend backend, int family, const char *path, struct error *why)
+static bool release_family(enum backend backend, enum family family, const char *path, struct error *why)
 {
     enum { DOUBLES_MAX = 16 };
     bool has_nat = probe_has_nat(backend, family);
@@ -951,7 +951,7 @@ bool helper_firewall_release(enum backend backend, struct error *why)
 {
     bool released = true;
 
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         const char *path = probe_program(backend, family);
 
         if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)))

@@ -70,23 +70,23 @@ void helper_firewall_send_on(struct firewall *fw, const struct helper_destinatio
 /* Puts chains, shut ports, jumps and grants of a family in force, keeping jumps
  * that are there wherever an admin put them. Then all is intact. On failure `unsure` is
  * set, nobody knows whether what was in force still is, and the reason is in *why. */
-bool helper_firewall_establish(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
                                struct error *why);
 
 /* Writes the family's grants that are rules anew, in one transaction; of those in a set,
  * what was touched and what is gone. Errors as above. */
-bool helper_firewall_rewrite(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
 /* Writes all chains and the set anew, in one transaction per table; the jumps stay as they
  * are. For sets, and for ip6tables-legacy, which takes one rule for another when it is asked
  * for one with -C (1.8.9, tried: it finds `-m mark --mark 6` where only 5 is). Errors as above. */
-bool helper_firewall_refresh(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
 /* Adds the grants that are new in this batch, in one transaction; falls back to
  * rewriting. Errors as above. */
-bool helper_firewall_insert(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_insert(struct firewall *fw, enum family family, struct grants *grants,
                             struct error *why);
 
 /* Whether helper_firewall_insert can extend it; else that takes rewriting. */
@@ -95,14 +95,14 @@ bool helper_firewall_extends(const struct firewall *fw, const struct grant *gran
 /* For the end of the daemon: no rule of a grant's, and no rule that refers to a set, is
  * left, so that rulesets that are saved from then on load anywhere. The table is empty.
  * Errors as above. */
-bool helper_firewall_clear(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_clear(struct firewall *fw, enum family family, struct grants *grants,
                            struct error *why);
 
 /* Whether jumps, chains and live grants are still there. `state` follows; but what is
  * known to be missing stays so while nothing can be read. With nft no grants are looked for
  * where they are many: whoever finds all intact calls helper_firewall_rewrite, which puts
  * back what is missing, but knows of no loss. */
-enum firewall_state helper_firewall_look(struct firewall *fw, int family,
+enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why);
 
 /* Whether a rule can carry a deadline at all: iptables takes dates up to

@@ -152,7 +152,7 @@ static void check_lock(const struct helper *h)
         fatalx("the xtables lock was removed or replaced: starting again");
 }
 
-typedef bool change_firewall(struct firewall *fw, int family, struct grants *grants,
+typedef bool change_firewall(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
 static void mend(struct helper *h, int family, change_firewall *change)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "privsep/xtables/probe.h"
 
 enum {
     ELEMENT_SIZE = 64,      /* in a question, at most: headers, IPv6 address, port, timeout */
@@ -96,9 +95,9 @@ static bool put_element(struct elements *e, const struct door *door, int64_t dea
 
 /* ---- what the set is to hold -------------------------------------------- */
 
-static bool is_element_of(const struct grant *grant, int family)
+static bool is_element_of(const struct grant *grant, enum family family)
 {
-    return helper_set_holds(grant) && address_is_ipv4(&grant->address) == (family == IPV4);
+    return helper_set_holds(grant) && address_family(&grant->address) == family;
 }
 
 /* The latest end of all grants of a door, of whichever profile; 0: there is none. */
@@ -128,7 +127,7 @@ static int by_deadline(const void *a, const void *b)
 }
 
 /* In the order of their ends, so that of several grants of a door the last one counts. */
-static bool put_all(struct elements *e, int family, const struct grants *grants,
+static bool put_all(struct elements *e, enum family family, const struct grants *grants,
                     struct error *why)
 {
     const struct grant **sorted = calloc(grants->count + 1, sizeof *sorted);
@@ -151,7 +150,7 @@ static bool put_all(struct elements *e, int family, const struct grants *grants,
     return done && end_elements(e, why);
 }
 
-static bool put_touched(struct elements *e, int family, const struct grants *grants,
+static bool put_touched(struct elements *e, enum family family, const struct grants *grants,
                         struct error *why)
 {
     struct grants_cursor cursor = helper_grants_begin(grants);
@@ -169,7 +168,7 @@ static bool put_touched(struct elements *e, int family, const struct grants *gra
 }
 
 /* To take out those that are gone, or to put in those that another grant has, too. */
-static bool put_gone(struct elements *e, int family, const struct grants *grants,
+static bool put_gone(struct elements *e, enum family family, const struct grants *grants,
                      struct error *why)
 {
     begin_elements(e);
@@ -179,14 +178,14 @@ static bool put_gone(struct elements *e, int family, const struct grants *grants
 
         if (ends_within_a_second(end))
             end = 0;
-        if (address_is_ipv4(&door->address) == (family == IPV4) &&
+        if (address_family(&door->address) == family &&
             (end != 0) == (e->command == IPSET_CMD_ADD) && !put_element(e, door, end, why))
             return false;
     }
     return end_elements(e, why);
 }
 
-bool helper_set_update(struct ipset *set, int family, const struct grants *grants,
+bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why)
 {
     struct elements add = {.set = set, .name = helper_set_names[family],
@@ -200,7 +199,7 @@ bool helper_set_update(struct ipset *set, int family, const struct grants *grant
            put_touched(&add, family, grants, why);
 }
 
-static bool swap(struct ipset *set, int family, struct error *why)
+static bool swap(struct ipset *set, enum family family, struct error *why)
 {
     union question q;
 
@@ -209,14 +208,15 @@ static bool swap(struct ipset *set, int family, struct error *why)
     return ipset_ask(set, &q, helper_set_names[family], why);
 }
 
-static bool make(struct ipset *set, const char *name, int family, struct error *why)
+static bool make(struct ipset *set, const char *name, enum family family, struct error *why)
 {
     int error = ipset_create(set, name, family);
 
     return error == 0 || error == EEXIST || error_set(why, "ipset %s: %s", name, ipset_explain(error));
 }
 
-bool helper_set_fill(struct ipset *set, int family, const struct grants *grants, struct error *why)
+bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
+                     struct error *why)
 {
     struct elements all = {.set = set, .name = next_name, .command = IPSET_CMD_ADD};
     bool done;
@@ -233,7 +233,7 @@ bool helper_set_fill(struct ipset *set, int family, const struct grants *grants,
     return done;
 }
 
-bool helper_set_remove(struct ipset *set, int family, struct error *why)
+bool helper_set_remove(struct ipset *set, enum family family, struct error *why)
 {
     int error = ipset_destroy(set, helper_set_names[family]);
 

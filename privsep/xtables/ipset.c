@@ -9,8 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "privsep/xtables/probe.h"
-
 const char *const ipset_scratch = "portsmith-probe";
 
 void ipset_open(struct ipset *set, size_t capacity)
@@ -86,7 +84,7 @@ bool ipset_ask(struct ipset *set, union question *q, const char *name, struct er
     return error == 0 || error_set(why, "ipset %s: %s", name, ipset_explain(error));
 }
 
-int ipset_create(struct ipset *set, const char *name, int family)
+int ipset_create(struct ipset *set, const char *name, enum family family)
 {
     union question q;
     uint32_t data;
@@ -112,7 +110,7 @@ int ipset_destroy(struct ipset *set, const char *name)
 
 /* ---- trying ------------------------------------------------------------- */
 
-bool ipset_make_scratch(struct ipset *set, int family, bool *for_good, struct error *why)
+bool ipset_make_scratch(struct ipset *set, enum family family, bool *for_good, struct error *why)
 {
     int error;
 

@@ -5,10 +5,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "common/address.h"
 #include "common/error.h"
 #include "privsep/message.h"
-
-enum { IPV4 = 0, IPV6 = 1, FAMILIES = 2 };
 
 struct xtables {
     enum backend backend;        /* BACKEND_NFT or BACKEND_LEGACY */
@@ -40,7 +39,7 @@ enum probe_result {
  * family in use. With BACKEND_AUTO it is the one that `iptables` is on this host.
  * Otherwise *why says what is missing, and what to do. */
 enum probe_result probe_xtables(struct xtables *found, enum backend wanted, unsigned wishes,
-                               struct error *why);
+                                struct error *why);
 
 /* In which families rules in INPUT can tell the segments of a session of this host's from
  * others: found->tells_sessions. False if not in all that are in use, with the reason in
@@ -50,21 +49,21 @@ bool probe_sessions(struct xtables *found, struct error *why);
 
 /* Writes, for iptables-restore(8), what probe_xtables tries in the scratch chains of a
  * family. */
-void probe_write(FILE *out, int family, unsigned wishes);
+void probe_write(FILE *out, enum family family, unsigned wishes);
 
 /* Only chooses, and finds the restore programs: tries nothing, changes nothing. False
  * with the reason, and what to do, in *why. */
 bool probe_choose(struct xtables *found, enum backend wanted, struct error *why);
 
 /* The restore program of a back end, or NULL when it is not installed. */
-const char *probe_program(enum backend backend, int family);
+const char *probe_program(enum backend backend, enum family family);
 
 /* Whether iptables-legacy has tables in this network namespace: only asking
  * iptables-legacy itself would make them. */
-bool probe_legacy_in_use(int family);
+bool probe_legacy_in_use(enum family family);
 
 /* Whether the nat table can be asked about without being made by that. Only outside
  * of Landlock's rules. */
-bool probe_has_nat(enum backend backend, int family);
+bool probe_has_nat(enum backend backend, enum family family);
 
 #endif
