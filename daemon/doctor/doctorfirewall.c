@@ -647,6 +647,16 @@ static bool find_docker(const struct look *look)
            tell_docker(look->e, &look->packet.service, &on.to);
 }
 
+/* Whether the profiles' grants of the service lead to destinations of theirs. */
+static bool has_destination(const struct config *c, const struct service *service)
+{
+    for (size_t i = 0; i < c->profile_count; i++)
+        for (unsigned j = 0; j < c->profiles[i].destination_count; j++)
+            if (service_compare(&c->profiles[i].destinations[j].service, service) == 0)
+                return true;
+    return false;
+}
+
 /* What goes on to a container never sees INPUT, where grants are without Forward. */
 static bool find_not_forwarded(const struct look *look)
 {
@@ -656,7 +666,8 @@ static bool find_not_forwarded(const struct look *look)
 
     if (!is_sent_on(look, &on))
         return false;
-    on.packet.is_granted = true;
+    on.packet.is_granted = look->e->config->forward ||
+                           has_destination(look->e->config, &look->packet.service);
     end = through(look, "filter", "FORWARD", &on.packet);
     if (!end.drops)
         return false;

@@ -383,7 +383,7 @@ static bool open_service(const struct dispatch *d, const struct asked *asked,
         grant->allowance++;
         begin_usage(d, asked, grant);
     }
-    return !is_new && !helper_firewall_extends(d->firewall, grant);
+    return !is_new && helper_firewall_is_rule(d->firewall, grant);
 }
 
 static enum verdict open_services(struct dispatch *d, struct asked *asked,

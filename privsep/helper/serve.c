@@ -22,6 +22,8 @@
 #include "privsep/helper/usage.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/landlock.h"
+#include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
 #include "privsep/xtables/bell.h"
 
 enum {
@@ -37,6 +39,7 @@ struct helper {
     struct policy policy;
     struct marks marks;
     struct grants grants;
+    struct rules rules[FAMILIES];
     struct firewall firewall;
     struct dispatch dispatch;
     struct flows flows;
@@ -868,8 +871,10 @@ static int serve(struct helper *h, const struct xtables *xtables)
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }
-    helper_firewall_open(&h->firewall, &h->policy.setup, xtables, &set);
-    helper_firewall_send_on(&h->firewall, h->policy.destinations, h->policy.destination_count);
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_make(&h->rules[family], family, &h->policy.setup, h->policy.destinations,
+                   h->policy.destination_count, xtables->tells_sessions[family]);
+    helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, xtables, &set);
     h->dispatch = (struct dispatch){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
                                     .firewall = &h->firewall, .flows = &h->flows, .news = &h->news,
                                     .sniffer = HELPER_FD_SNIFFER,
@@ -911,9 +916,9 @@ static bool can_release(enum backend in_use, struct error *why)
 static int release(enum backend in_use)
 {
     struct error why;
-    bool nft = helper_firewall_release(BACKEND_NFT, &why);
+    bool nft = helper_release(BACKEND_NFT, &why);
 
-    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
+    if (helper_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
         can_release(in_use, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
@@ -925,7 +930,7 @@ static int release_other(enum backend ours)
 {
     struct error why;
 
-    if (helper_firewall_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
+    if (helper_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules of the other iptables back end may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;

@@ -13,8 +13,6 @@ enum {
     TIMEOUT_MAX = 2147483,  /* seconds: IPSET_MAX_TIMEOUT */
 };
 
-const char *const helper_set_names[FAMILIES] = {"portsmith4", "portsmith6"};
-
 /* The one that is filled, and then takes the other's place. */
 static const char *const next_name = "portsmith-next";
 
@@ -188,9 +186,9 @@ static bool put_gone(struct elements *e, enum family family, const struct grants
 bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why)
 {
-    struct elements add = {.set = set, .name = helper_set_names[family],
+    struct elements add = {.set = set, .name = ipset_names[family],
                            .command = IPSET_CMD_ADD};
-    struct elements remove = {.set = set, .name = helper_set_names[family],
+    struct elements remove = {.set = set, .name = ipset_names[family],
                               .command = IPSET_CMD_DEL};
 
     if (grants->gone_lost[family])
@@ -204,8 +202,8 @@ static bool swap(struct ipset *set, enum family family, struct error *why)
     union question q;
 
     ipset_begin(&q, IPSET_CMD_SWAP, next_name);
-    ipset_put_text(&q, IPSET_ATTR_SETNAME2, helper_set_names[family]);
-    return ipset_ask(set, &q, helper_set_names[family], why);
+    ipset_put_text(&q, IPSET_ATTR_SETNAME2, ipset_names[family]);
+    return ipset_ask(set, &q, ipset_names[family], why);
 }
 
 static bool make(struct ipset *set, const char *name, enum family family, struct error *why)
@@ -223,7 +221,7 @@ bool helper_set_fill(struct ipset *set, enum family family, const struct grants 
     int error;
 
     ipset_destroy(set, next_name); /* of one who was killed meanwhile */
-    if (!make(set, helper_set_names[family], family, why))
+    if (!make(set, ipset_names[family], family, why))
         return false;
     error = ipset_create(set, next_name, family);
     if (error != 0) /* nor one that is there: it may hold what is closed by now */
@@ -235,10 +233,10 @@ bool helper_set_fill(struct ipset *set, enum family family, const struct grants 
 
 bool helper_set_remove(struct ipset *set, enum family family, struct error *why)
 {
-    int error = ipset_destroy(set, helper_set_names[family]);
+    int error = ipset_destroy(set, ipset_names[family]);
 
     ipset_destroy(set, next_name);
     return error == 0 || error == ENOENT || error == EINVAL || error == EOPNOTSUPP ||
-           error_set(why, "ipset %s cannot be removed: %s", helper_set_names[family],
+           error_set(why, "ipset %s cannot be removed: %s", ipset_names[family],
                      ipset_explain(error));
 }

@@ -17,9 +17,6 @@
 #include "privsep/helper/grants.h"
 #include "privsep/xtables/ipset.h"
 
-/* By family. "-m set --match-set NAME src,dst". */
-extern const char *const helper_set_names[FAMILIES];
-
 /* Whether a grant can be an element. Not one that counts connections, or that is sent on
  * to another host: those stay rules. */
 bool helper_set_holds(const struct grant *grant);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+const char *const ipset_names[FAMILIES] = {"portsmith4", "portsmith6"};
 const char *const ipset_scratch = "portsmith-probe";
 
 void ipset_open(struct ipset *set, size_t capacity)

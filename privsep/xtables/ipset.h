@@ -41,6 +41,9 @@ const char *ipset_explain(int error);
 int ipset_create(struct ipset *set, const char *name, enum family family);
 int ipset_destroy(struct ipset *set, const char *name);
 
+/* The sets that grants are kept in, by family. "-m set --match-set NAME src,dst". */
+extern const char *const ipset_names[FAMILIES];
+
 /* A set to try rules on, which name it, and its end. False with the reason; *for_good:
  * the kernel has no such sets, so that trying again does not help. */
 extern const char *const ipset_scratch;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -328,6 +329,25 @@ enum restore_result restore_run(struct restore *restore, char *text, size_t size
                                 struct error *why)
 {
     return run_within(restore, text, size, ACKNOWLEDGE_MS, why);
+}
+
+enum restore_result restore_run_text(struct restore *restore, struct text *text,
+                                     struct error *why)
+{
+    enum restore_result result;
+
+    text_end(text);
+    result = restore_run(restore, text->bytes, text->size, why);
+    free(text->bytes);
+    return result;
+}
+
+enum restore_result restore_run_once(const char *path, struct text *text, struct error *why)
+{
+    struct restore once;
+
+    restore_init(&once, path);
+    return restore_run_text(&once, text, why);
 }
 
 void restore_try_standing(struct restore *restore)

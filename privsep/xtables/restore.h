@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "common/error.h"
+#include "privsep/xtables/text.h"
 
 struct restore {
     const char *path; /* absolute */
@@ -35,6 +36,13 @@ void restore_init(struct restore *restore, const char *path);
  * *why, made safe for a log line. */
 enum restore_result restore_run(struct restore *restore, char *text, size_t size,
                                 struct error *why);
+
+/* The same with `text`, which this ends and frees. */
+enum restore_result restore_run_text(struct restore *restore, struct text *text,
+                                     struct error *why);
+
+/* The same, by a program that is run for this text alone. */
+enum restore_result restore_run_once(const char *path, struct text *text, struct error *why);
 
 /* Whether the program, kept running, acknowledges an empty transaction within
  * three seconds; from then on it is used that way. */

@@ -62,6 +62,7 @@ static struct {
     struct policy_entry entries[PEOPLE];
     struct policy policy;
     struct helper_destination destination;
+    struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
     struct firewall real, quick, sets, broken;
     struct helper_setup setup_of_sets;
     struct flows flows; /* this host tells of none */
@@ -222,18 +223,24 @@ static void make_people(void)
 }
 
 static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
-                          const struct xtables *xtables, const struct ipset *set)
+                          const struct rules *rules, const struct xtables *xtables,
+                          const struct ipset *set)
 {
     struct error why;
 
-    helper_firewall_open(fw, setup, xtables, set);
-    helper_firewall_send_on(fw, &world.destination, 1);
+    helper_firewall_open(fw, setup, rules, xtables, set);
     for (int family = IPV4; family < FAMILIES; family++)
         if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
             printf("# %s\n", why.text);
             exit(EXIT_FAILURE);
         }
     REQUIRE(fw->restore[IPV6].standing);
+}
+
+static void make_rules(struct rules rules[static FAMILIES], const struct helper_setup *setup)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_make(&rules[family], family, setup, &world.destination, 1, false);
 }
 
 static void write_script(const char *path, const char *script)
@@ -243,8 +250,8 @@ static void write_script(const char *path, const char *script)
 }
 
 /* The kernel takes milliseconds for each change of rules. The quick firewall is cat
- * instead, which acknowledges all that it is told; and so is the one whose grants are in
- * the kernel's sets. The broken one refuses all. */
+ * instead, which acknowledges all that it is told; run for one text, it finds no jump to
+ * remove. So is the one whose grants are in the kernel's sets. The broken one refuses all. */
 static void open_firewalls(void)
 {
     static const struct ipset no_set = {.fd = -1};
@@ -254,17 +261,19 @@ static void open_firewalls(void)
 
     REQUIRE(probe_xtables(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
-    open_firewall(&world.real, &world.policy.setup, &xtables, &no_set);
-    write_script("/run/cat", "#!/bin/sh\nexec cat\n");
+    make_rules(world.rules, &world.policy.setup);
+    open_firewall(&world.real, &world.policy.setup, world.rules, &xtables, &no_set);
+    write_script("/run/cat", "#!/bin/sh\n[ $# -eq 3 ] && exec cat\n! grep -q -e '^-D'\n");
     write_script("/run/false", "#!/bin/sh\nexit 2\n");
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
-    open_firewall(&world.quick, &world.policy.setup, &xtables, &no_set);
+    open_firewall(&world.quick, &world.policy.setup, world.rules, &xtables, &no_set);
     world.setup_of_sets = world.policy.setup;
     world.setup_of_sets.grant_store = GRANT_STORE_SET;
     ipset_open(&set, CAPACITY);
-    open_firewall(&world.sets, &world.setup_of_sets, &xtables, &set);
+    make_rules(world.rules_of_sets, &world.setup_of_sets);
+    open_firewall(&world.sets, &world.setup_of_sets, world.rules_of_sets, &xtables, &set);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
-    helper_firewall_open(&world.broken, &world.policy.setup, &xtables, &no_set);
+    helper_firewall_open(&world.broken, &world.policy.setup, world.rules, &xtables, &no_set);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
