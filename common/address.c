@@ -77,6 +77,11 @@ bool address_is_ipv4(const struct address *a)
     return memcmp(a->bytes, mapped, sizeof mapped) == 0;
 }
 
+enum family address_family(const struct address *a)
+{
+    return address_is_ipv4(a) ? IPV4 : IPV6;
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

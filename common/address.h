@@ -17,6 +17,8 @@ struct address {
     uint8_t bytes[16];
 };
 
+enum family { IPV4 = 0, IPV6 = 1, FAMILIES = 2 };
+
 struct prefix {
     struct address address;
     uint8_t length; /* bits of `address` that count, 0 to 128; IPv4 adds 96 */
@@ -44,6 +46,9 @@ const char *address_format(const struct address *a, char text[static ADDRESS_TEX
 /*@ requires \valid_read(a);
     assigns \nothing; */
 bool address_is_ipv4(const struct address *a);
+
+/* IPV4 for an address in the mapped form, else IPV6. */
+enum family address_family(const struct address *a);
 
 /*@ requires \valid_read(a) && \valid_read(b);
     assigns \nothing; */

@@ -15,7 +15,7 @@ enum {
 };
 
 /* To the kernel alone: nobody else's messages are sent here by it. */
-int helper_netlink_open(int protocol)
+int netlink_open(int protocol)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
@@ -27,7 +27,7 @@ int helper_netlink_open(int protocol)
     return fd;
 }
 
-void helper_netlink_make_room(int fd, int bytes)
+void netlink_make_room(int fd, int bytes)
 {
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
@@ -35,19 +35,19 @@ void helper_netlink_make_room(int fd, int bytes)
 
 /* ---- questions ---------------------------------------------------------- */
 
-void helper_netlink_begin(union question *q, unsigned type, unsigned flags)
+void netlink_begin(union question *q, unsigned type, unsigned flags)
 {
     q->header = (struct nlmsghdr){.nlmsg_len = NLMSG_HDRLEN,
                                   .nlmsg_type = (uint16_t)type,
                                   .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)};
 }
 
-size_t helper_netlink_room(const union question *q)
+size_t netlink_room(const union question *q)
 {
     return sizeof q->bytes - q->header.nlmsg_len;
 }
 
-void helper_netlink_put(union question *q, const void *bytes, size_t size)
+void netlink_put(union question *q, const void *bytes, size_t size)
 {
     uint8_t *to = q->bytes + q->header.nlmsg_len;
 
@@ -56,25 +56,25 @@ void helper_netlink_put(union question *q, const void *bytes, size_t size)
     q->header.nlmsg_len += (uint32_t)netlink_aligned(size);
 }
 
-void helper_netlink_put_attribute(union question *q, unsigned type, const void *bytes,
-                                  size_t size)
+void netlink_put_attribute(union question *q, unsigned type, const void *bytes,
+                           size_t size)
 {
     const struct nlattr header = {.nla_len = (uint16_t)(sizeof(struct nlattr) + size),
                                   .nla_type = (uint16_t)type};
 
-    helper_netlink_put(q, &header, sizeof header);
-    helper_netlink_put(q, bytes, size);
+    netlink_put(q, &header, sizeof header);
+    netlink_put(q, bytes, size);
 }
 
-uint32_t helper_netlink_begin_nest(union question *q, unsigned type)
+uint32_t netlink_begin_nest(union question *q, unsigned type)
 {
     uint32_t at = q->header.nlmsg_len;
 
-    helper_netlink_put_attribute(q, type | NLA_F_NESTED, "", 0);
+    netlink_put_attribute(q, type | NLA_F_NESTED, "", 0);
     return at;
 }
 
-void helper_netlink_end_nest(union question *q, uint32_t at)
+void netlink_end_nest(union question *q, uint32_t at)
 {
     const uint16_t size = (uint16_t)(q->header.nlmsg_len - at);
 
@@ -159,7 +159,7 @@ static uint8_t *answer_space(void)
     return bytes;
 }
 
-int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
+int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
 {
     static uint32_t sequence;
     int64_t until = clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
@@ -183,7 +183,7 @@ int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void 
     return result == EIO ? give_up(fd) : result;
 }
 
-int helper_netlink_hear(int fd, answer_handler *handle, void *into)
+int netlink_hear(int fd, answer_handler *handle, void *into)
 {
     struct span got;
     int error = receive(fd, answer_space(), &got);
@@ -195,7 +195,7 @@ int helper_netlink_hear(int fd, answer_handler *handle, void *into)
 
 /* ---- attributes --------------------------------------------------------- */
 
-struct span helper_netlink_find_whole(struct span in, unsigned type)
+struct span netlink_find_whole(struct span in, unsigned type)
 {
     struct nlattr header;
 
@@ -215,17 +215,17 @@ struct span helper_netlink_find_whole(struct span in, unsigned type)
     return (struct span){NULL, 0};
 }
 
-struct span helper_netlink_find(struct span in, unsigned type)
+struct span netlink_find(struct span in, unsigned type)
 {
-    struct span whole = helper_netlink_find_whole(in, type);
+    struct span whole = netlink_find_whole(in, type);
     const size_t header = sizeof(struct nlattr);
 
     return whole.bytes ? (struct span){whole.bytes + header, whole.size - header} : whole;
 }
 
-bool helper_netlink_read(struct span in, unsigned type, void *to, size_t size)
+bool netlink_read(struct span in, unsigned type, void *to, size_t size)
 {
-    struct span found = helper_netlink_find(in, type);
+    struct span found = netlink_find(in, type);
 
     if (!found.bytes || found.size != size)
         return false;

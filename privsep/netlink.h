@@ -31,45 +31,45 @@ typedef void answer_handler(void *into, struct span answer);
 
 /* A socket for one of netlink's protocols, connected to the kernel; -1: this host has
  * none. */
-int helper_netlink_open(int protocol);
+int netlink_open(int protocol);
 
 /* Lets so many bytes wait at a socket to be heard; the kernel takes the memory only while
  * something waits. In a user namespace it is net.core.rmem_max at most. */
-void helper_netlink_make_room(int fd, int bytes);
+void netlink_make_room(int fd, int bytes);
 
 /* Begins a question of this type; NLM_F_REQUEST is added to `flags`. */
-void helper_netlink_begin(union question *q, unsigned type, unsigned flags);
+void netlink_begin(union question *q, unsigned type, unsigned flags);
 
 /* Appends bytes, or an attribute with them, padded with zeros to a multiple of four. That
- * there is room is up to the caller: helper_netlink_room. */
-void helper_netlink_put(union question *q, const void *bytes, size_t size);
-void helper_netlink_put_attribute(union question *q, unsigned type, const void *bytes,
-                                  size_t size);
+ * there is room is up to the caller: netlink_room. */
+void netlink_put(union question *q, const void *bytes, size_t size);
+void netlink_put_attribute(union question *q, unsigned type, const void *bytes,
+                           size_t size);
 
 /* The bytes that can still be put. */
-size_t helper_netlink_room(const union question *q);
+size_t netlink_room(const union question *q);
 
 /* Opens an attribute that holds others; returns where it began, which ends it. */
-uint32_t helper_netlink_begin_nest(union question *q, unsigned type);
-void helper_netlink_end_nest(union question *q, uint32_t at);
+uint32_t netlink_begin_nest(union question *q, unsigned type);
+void netlink_end_nest(union question *q, uint32_t at);
 
 /* Asks, and hands on all answers. 0, or the errno (or, above 4095, the subsystem's own
  * number) that tells why not. When the answers go on for more than a second, or cannot be
  * told from the next question's, the socket is closed and *fd is -1 for good: then EIO,
  * and EOPNOTSUPP from then on. */
-int helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
+int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
 /* Hands on one datagram of what the kernel tells a socket by itself, which is in a
  * multicast group. 0, or an errno: EAGAIN when nothing waits, ENOBUFS when some is lost, as
  * there was more than the socket's buffer holds. */
-int helper_netlink_hear(int fd, answer_handler *handle, void *into);
+int netlink_hear(int fd, answer_handler *handle, void *into);
 
 /* The first attribute of a type, with and without its header; none: NULL. */
-struct span helper_netlink_find_whole(struct span in, unsigned type);
-struct span helper_netlink_find(struct span in, unsigned type);
+struct span netlink_find_whole(struct span in, unsigned type);
+struct span netlink_find(struct span in, unsigned type);
 
 /* Copies an attribute; false unless it is there and has this size. */
-bool helper_netlink_read(struct span in, unsigned type, void *to, size_t size);
+bool netlink_read(struct span in, unsigned type, void *to, size_t size);
 
 /* The next multiple of four, at which messages and attributes begin (NLMSG_ALIGN,
  * NLA_ALIGN). */

@@ -48,13 +48,13 @@ struct examination {
 /* What one look is about. */
 struct look {
     struct examination *e;
-    int family;
+    enum family family;
     const struct examined *examined;
     struct packet packet;
     char service[SERVICE_TEXT_SIZE];
 };
 
-static const char *family_name(int family)
+static const char *family_name(enum family family)
 {
     return family == IPV6 ? "IPv6" : "IPv4";
 }
@@ -151,7 +151,8 @@ static unsigned wishes_of(const struct config *c)
     return wishes;
 }
 
-static bool run_test(struct tool *tool, const struct examination *e, int family, struct error *why)
+static bool run_test(struct tool *tool, const struct examination *e, enum family family,
+                     struct error *why)
 {
     static const char *const arguments[] = {"--test", "--noflush", "-w", "5", NULL};
     char *text = NULL;
@@ -162,13 +163,13 @@ static bool run_test(struct tool *tool, const struct examination *e, int family,
     error_set(why, "no memory");
     if (!out)
         return false;
-    helper_probe_write(out, family, wishes_of(e->config));
+    probe_write(out, family, wishes_of(e->config));
     done = fclose(out) == 0 && tool_run(tool, e->xtables.paths[family], arguments, text, why);
     free(text);
     return done;
 }
 
-static void test_features(struct examination *e, int family)
+static void test_features(struct examination *e, enum family family)
 {
     struct tool tool;
     struct error why;
@@ -194,12 +195,12 @@ static bool examine_iptables(struct examination *e)
     struct error why;
 
     findings_begin(e->found, "iptables");
-    if (!helper_probe_choose(&e->xtables, e->backend, &why)) {
+    if (!probe_choose(&e->xtables, e->backend, &why)) {
         findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
                      why.text);
         return false;
     }
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         if (!e->xtables.in_use[family])
             continue;
         test_features(e, family);
@@ -211,7 +212,7 @@ static bool examine_iptables(struct examination *e)
     return true;
 }
 
-static void tell_mixed(struct examination *e, int family, const struct walk_rules *others)
+static void tell_mixed(struct examination *e, enum family family, const struct walk_rules *others)
 {
     enum backend own = e->xtables.backend;
     enum backend other = own == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT;
@@ -237,10 +238,10 @@ static void examine_backends(struct examination *e)
     struct error unused;
 
     findings_begin(e->found, "backends");
-    for (int family = IPV4; family < FAMILIES; family++) {
-        const char *path = helper_probe_program(other, family);
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        const char *path = probe_program(other, family);
 
-        if (!path || (other == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)) ||
+        if (!path || (other == BACKEND_LEGACY && !probe_legacy_in_use(family)) ||
             !read_rules(&rules, path, &unused))
             continue;
         if (walk_has_rules(&rules))
@@ -288,7 +289,7 @@ static bool is_in_force(const struct walk_rules *rules, const struct plan *plan)
 /* Rules that no file tells of, as where StateDirectory was changed since. */
 static void find_unknown_rules(struct examination *e)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (e->is_read[family] && has_closing_rule(&e->rules[family], "portsmith-firewall"))
             findings_add(e->found, FINDING_PROBLEM,
                          "run portsmith-firewall restore; then try and confirm again",
@@ -301,7 +302,7 @@ static bool find_missing_rules(struct examination *e, const struct plan *plan)
 {
     bool any = false;
 
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         if (!e->is_read[family])
             continue;
         if (is_in_force(&e->rules[family], plan))
@@ -619,12 +620,11 @@ static bool find_not_established(const struct look *look)
 static bool tell_docker(struct examination *e, const struct service *service,
                         const struct address *to)
 {
-    const bool ipv4 = address_is_ipv4(to);
-    const struct look look = {.e = e, .family = ipv4 ? IPV4 : IPV6};
+    const struct look look = {.e = e, .family = address_family(to)};
     char bridge[CONFIG_INTERFACE_NAME_SIZE], address[ADDRESS_TEXT_SIZE], name[SERVICE_TEXT_SIZE];
     char advice[FINDING_SIZE];
 
-    if (!neighbours_have_table(ipv4 ? "ip" : "ip6", "docker-bridges") ||
+    if (!neighbours_have_table(look.family == IPV4 ? "ip" : "ip6", "docker-bridges") ||
         !links_find_docker(to, bridge))
         return false;
     service_format(service, name);
@@ -647,6 +647,16 @@ static bool find_docker(const struct look *look)
            tell_docker(look->e, &look->packet.service, &on.to);
 }
 
+/* Whether the profiles' grants of the service lead to destinations of theirs. */
+static bool has_destination(const struct config *c, const struct service *service)
+{
+    for (size_t i = 0; i < c->profile_count; i++)
+        for (unsigned j = 0; j < c->profiles[i].destination_count; j++)
+            if (service_compare(&c->profiles[i].destinations[j].service, service) == 0)
+                return true;
+    return false;
+}
+
 /* What goes on to a container never sees INPUT, where grants are without Forward. */
 static bool find_not_forwarded(const struct look *look)
 {
@@ -656,7 +666,8 @@ static bool find_not_forwarded(const struct look *look)
 
     if (!is_sent_on(look, &on))
         return false;
-    on.packet.is_granted = true;
+    on.packet.is_granted = look->e->config->forward ||
+                           has_destination(look->e->config, &look->packet.service);
     end = through(look, "filter", "FORWARD", &on.packet);
     if (!end.drops)
         return false;
@@ -694,7 +705,7 @@ static void examine_sessions(struct examination *e)
     findings_begin(e->found, "sessions");
     if (!e->runs || !config_shuts_tcp(e->config))
         return;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         tells = tells && (!e->is_read[family] ||
                           walk_has_text(&e->rules[family], "mangle", "portsmith-input", "cgroup"));
     if (tells && !finds)
@@ -780,7 +791,7 @@ void doctorfirewall_examine(struct findings *f, const struct config *config,
     each_service(&e, "established", find_not_established);
     each_service(&e, "forwarding", find_not_forwarded);
     examine_docker(&e);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         walk_free(&e.rules[family]);
     tracking_free(&e.tracking);
 }

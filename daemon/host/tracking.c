@@ -5,11 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "daemon/host/links.h"
 #include "daemon/host/nftables.h"
 #include "daemon/host/tool.h"
-
-enum { FAMILIES = 2 };
 
 /* iptables-legacy would make a table that it is asked about. */
 static const struct {

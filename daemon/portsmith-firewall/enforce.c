@@ -13,9 +13,9 @@ static enum restore_result run_text(struct text *text, const char *path, struct 
     struct restore once;
     enum restore_result result;
 
-    helper_restore_init(&once, path);
-    helper_text_end(text);
-    result = helper_restore_run(&once, text->bytes, text->size, why);
+    restore_init(&once, path);
+    text_end(text);
+    result = restore_run(&once, text->bytes, text->size, why);
     free(text->bytes);
     return result;
 }
@@ -24,7 +24,7 @@ static enum restore_result run_jump(const char *path, const char *action, struct
 {
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     ruleset_write_jump(text.out, action);
     return run_text(&text, path, why);
 }
@@ -33,7 +33,7 @@ static enum restore_result remove_chains(const char *path, struct error *why)
 {
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     ruleset_write_removal(text.out);
     return run_text(&text, path, why);
 }
@@ -42,7 +42,7 @@ static enum restore_result empty_chain(const char *path, int chain, struct error
 {
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     ruleset_write_flush(text.out, chain);
     return run_text(&text, path, why);
 }
@@ -98,7 +98,7 @@ static enum restore_result remove_family(const char *path, struct error *why)
     return result;
 }
 
-static enum restore_result try_plan(const struct xtables *xtables, int family,
+static enum restore_result try_plan(const struct xtables *xtables, enum family family,
                                     const struct plan *plan, struct error *why)
 {
     const char *path = xtables->paths[family];
@@ -107,13 +107,13 @@ static enum restore_result try_plan(const struct xtables *xtables, int family,
 
     if (has_jump != RESTORE_DONE && has_jump != RESTORE_REFUSED)
         return has_jump;
-    helper_text_begin(&text);
+    text_begin(&text);
     ruleset_write(text.out, plan, family, has_jump == RESTORE_DONE,
                   xtables->tells_sessions[family]);
     return run_text(&text, path, why);
 }
 
-static enum restore_result enforce_family(const struct xtables *xtables, int family,
+static enum restore_result enforce_family(const struct xtables *xtables, enum family family,
                                           const struct plan *plan, struct error *why)
 {
     enum restore_result result = RESTORE_BUSY;
@@ -127,13 +127,13 @@ static enum restore_result enforce_family(const struct xtables *xtables, int fam
 }
 
 /* The one that failed, too: its answer may have come too late. */
-static void undo(const struct xtables *xtables, int failed, const struct plan *before,
+static void undo(const struct xtables *xtables, enum family failed, const struct plan *before,
                  struct error *why)
 {
     const struct error reason = *why;
     struct error unused;
 
-    for (int family = IPV4; family <= failed; family++) {
+    for (enum family family = IPV4; family <= failed; family++) {
         if (!xtables->in_use[family] ||
             enforce_family(xtables, family, before, &unused) == RESTORE_DONE ||
             family == failed)
@@ -146,7 +146,7 @@ static void undo(const struct xtables *xtables, int failed, const struct plan *b
 enum restore_result enforce_plan(const struct xtables *xtables, const struct plan *plan,
                                  const struct plan *before, struct error *why)
 {
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         enum restore_result result;
 
         if (!xtables->in_use[family])
@@ -161,12 +161,13 @@ enum restore_result enforce_plan(const struct xtables *xtables, const struct pla
     return RESTORE_DONE;
 }
 
-bool enforce_looks_intact(const struct xtables *xtables, int family, const struct plan *plan)
+bool enforce_looks_intact(const struct xtables *xtables, enum family family,
+                          const struct plan *plan)
 {
     struct error unused;
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     ruleset_write_checks(text.out, plan);
     return run_text(&text, xtables->paths[family], &unused) == RESTORE_DONE;
 }
@@ -181,9 +182,9 @@ enum enforce_state enforce_look(const struct config *c)
         return ENFORCE_UNKNOWN;
     if (!plan.is_confirmed && !plan.on_trial)
         return ENFORCE_NOTHING;
-    if (!helper_probe_choose(&xtables, c->backend, &unused))
+    if (!probe_choose(&xtables, c->backend, &unused))
         return ENFORCE_UNKNOWN;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (xtables.in_use[family] && !enforce_looks_intact(&xtables, family, &plan))
             return ENFORCE_MISSING;
     return ENFORCE_IN_FORCE;
@@ -195,11 +196,11 @@ bool enforce_removal(struct error *why)
     bool removed = true;
 
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++) {
-        for (int family = IPV4; family < FAMILIES; family++) {
-            const char *path = helper_probe_program((enum backend)backend, family);
+        for (enum family family = IPV4; family < FAMILIES; family++) {
+            const char *path = probe_program((enum backend)backend, family);
             struct error reason;
 
-            if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)) ||
+            if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)) ||
                 remove_family(path, &reason) == RESTORE_DONE)
                 continue;
             *why = reason;
@@ -207,20 +208,20 @@ bool enforce_removal(struct error *why)
         }
     }
     /* Where its program is missing, what it wrote stays. */
-    return removed && helper_probe_choose(&unused, BACKEND_AUTO, why);
+    return removed && probe_choose(&unused, BACKEND_AUTO, why);
 }
 
 bool enforce_finds_portsmithd(void)
 {
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++)
-        for (int family = IPV4; family < FAMILIES; family++) {
-            const char *path = helper_probe_program((enum backend)backend, family);
+        for (enum family family = IPV4; family < FAMILIES; family++) {
+            const char *path = probe_program((enum backend)backend, family);
             struct error unused;
             struct text text;
 
-            if (!path || (backend == BACKEND_LEGACY && !helper_probe_legacy_in_use(family)))
+            if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)))
                 continue;
-            helper_text_begin(&text);
+            text_begin(&text);
             fputs("*mangle\n-C PREROUTING -j portsmith\nCOMMIT\n", text.out);
             if (run_text(&text, path, &unused) == RESTORE_DONE)
                 return true;

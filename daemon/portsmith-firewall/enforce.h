@@ -18,7 +18,8 @@ enum restore_result enforce_plan(const struct xtables *xtables, const struct pla
                                  const struct plan *before, struct error *why);
 
 /* Whether a family's firewall has what the plan says, which is not empty. */
-bool enforce_looks_intact(const struct xtables *xtables, int family, const struct plan *plan);
+bool enforce_looks_intact(const struct xtables *xtables, enum family family,
+                          const struct plan *plan);
 
 enum enforce_state {
     ENFORCE_NOTHING,  /* is to be closed */

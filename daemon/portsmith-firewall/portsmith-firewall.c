@@ -127,7 +127,7 @@ static int begin_job(struct job *job, const char *config_file, bool *is_broken)
     if (status != 0)
         return status;
     if (!read_plan(job, &why) ||
-        !helper_probe_choose(&job->xtables, job->config.backend, &why))
+        !probe_choose(&job->xtables, job->config.backend, &why))
         return fail(EXIT_FAILURE, why.text);
     return 0;
 }
@@ -138,7 +138,7 @@ static void find_sessions(struct job *job)
 {
     struct error why;
 
-    if (!helper_probe_sessions(&job->xtables, &why))
+    if (!probe_sessions(&job->xtables, &why))
         fprintf(stderr, "portsmith-firewall: warning: whoever has a valid SYN cookie gets in at "
                         "closed ports of TCP, since a segment of a session cannot be told: %.300s\n",
                 why.text);
@@ -197,7 +197,7 @@ static bool has_rules_of(const struct job *job, const struct plan *trial)
     bool found = false;
 
     alone.is_confirmed = false;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         found |= job->xtables.in_use[family] &&
                  enforce_looks_intact(&job->xtables, family, &alone);
     return found;
@@ -253,7 +253,7 @@ static void start_sweeper(struct job *job, int64_t end_ns)
 
 static bool is_intact(const struct job *job)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (job->xtables.in_use[family] &&
             !enforce_looks_intact(&job->xtables, family, &job->plan))
             return false;
@@ -292,7 +292,7 @@ static void await_change(int bell, bool again, struct bell_ringer *ringer)
     poll(NULL, 0, PAUSE_MS);
     poll(&fd, 1, again ? 0 : bell < 0 ? LOOK_MS - PAUSE_MS : -1);
     if (bell >= 0)
-        helper_bell_rang(bell, NULL, 0, ringer);
+        bell_rang(bell, NULL, 0, ringer);
 }
 
 /* Nor could `restore`, which would be undone. */
@@ -311,7 +311,7 @@ static void keep(struct job *job)
     static struct log_limit said;
     struct bell_ringer ringer = {0};
     struct error why;
-    int bell = job->xtables.backend == BACKEND_NFT ? helper_bell_open(&why) : -1;
+    int bell = job->xtables.backend == BACKEND_NFT ? bell_open(&why) : -1;
 
     for (;;) {
         enum restore_result result = RESTORE_BUSY;
@@ -540,7 +540,7 @@ static bool print_damage(const struct job *job, const struct plan *plan)
 {
     bool intact = true;
 
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         if (!job->xtables.in_use[family] ||
             enforce_looks_intact(&job->xtables, family, plan))
             continue;

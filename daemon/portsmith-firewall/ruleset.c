@@ -16,7 +16,7 @@
  * dropped. DHCP: RFC 2131 section 4.1, RFC 8415 section 7.2; answers to a broadcast or
  * multicast belong to no connection. */
 static const struct {
-    int family; /* or FAMILIES: of both */
+    enum family family; /* or FAMILIES: of both */
     const char *rule;
 } needed[] = {
     {FAMILIES, "-i lo -j ACCEPT"},
@@ -52,7 +52,7 @@ static const struct {
 
 /* A connection may be older than the first look at connections of this host, or have slept
  * for longer than that remembers. Where segments of sessions can be told
- * (helper_probe_sessions), these pass; else all that open none, though one by a SYN cookie
+ * (probe_sessions), these pass; else all that open none, though one by a SYN cookie
  * does. The next segment is of an established one (sysctl nf_conntrack_tcp_loose). */
 static const char *const of_sessions[] = {
     "-p tcp -m cgroup --path / -j ACCEPT",
@@ -82,8 +82,8 @@ bool ruleset_allow(struct ruleset *rules, const char *words, struct error *why)
     return settings_each_word(words, add_service, rules, why);
 }
 
-static void write_rules(FILE *out, const char *chain, const struct ruleset *rules, int family,
-                        bool tells_sessions)
+static void write_rules(FILE *out, const char *chain, const struct ruleset *rules,
+                        enum family family, bool tells_sessions)
 {
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (needed[i].family == family || needed[i].family == FAMILIES)
@@ -111,7 +111,7 @@ static void write_way_into_trial(FILE *out, const char *action, int64_t until)
     fprintf(out, "%s " CHAIN " -m time --datestop %s -j " TRIAL "\n", action, date);
 }
 
-void ruleset_write(FILE *out, const struct plan *plan, int family, bool has_jump,
+void ruleset_write(FILE *out, const struct plan *plan, enum family family, bool has_jump,
                    bool tells_sessions)
 {
     fputs("*filter\n:" CHAIN " - [0:0]\n:" TRIAL " - [0:0]\n", out);

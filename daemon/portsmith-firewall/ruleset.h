@@ -35,9 +35,9 @@ bool ruleset_names(const struct service *services, unsigned count, const struct 
 bool ruleset_allow(struct ruleset *rules, const char *words, struct error *why);
 
 /* Writes what makes the firewall as planned, of whatever it was: one transaction.
- * `family` is IPV4 or IPV6; `has_jump`: INPUT leads to the chains already;
- * `tells_sessions`: rules can tell them, see helper_probe_sessions. */
-void ruleset_write(FILE *out, const struct plan *plan, int family, bool has_jump,
+ * `has_jump`: INPUT leads to the chains already. `tells_sessions`: rules can tell them, see
+ * probe_sessions. */
+void ruleset_write(FILE *out, const struct plan *plan, enum family family, bool has_jump,
                    bool tells_sessions);
 
 /* Writes what iptables-restore(8) refuses unless the plan is in force. */

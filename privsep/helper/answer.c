@@ -119,7 +119,7 @@ static uint32_t take_away(struct grants *grants, const struct helper_order *orde
         if (!is_meant(order, grant))
             continue;
         ended[count++] = *grant;
-        changed[address_is_ipv4(&grant->address) ? IPV4 : IPV6] = true;
+        changed[address_family(&grant->address)] = true;
         helper_grants_remove_at(grants, i - 1);
     }
     return count;

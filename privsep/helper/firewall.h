@@ -1,30 +1,10 @@
-/* Portsmith's part of the firewall: its own chains, the jumps to them, and one
- * rule per grant and table, each with a deadline that the kernel enforces.
+/* Portsmith's part of the firewall: the rules that are the same whatever is granted
+ * (rules.h), the jumps to them, and between them a rule or two per grant and chain, each
+ * with a deadline that the kernel enforces. On trial the first rule of every chain that
+ * shuts RETURNs all from the trial's end on.
  *
- *   mangle PREROUTING -> portsmith        to this host, not over loopback?
- *                        portsmith-close  to a shut port, and new?
- *                        portsmith-shut   grants RETURN; the rest is dropped
- *   mangle INPUT      -> portsmith-input  delivered here, but not known for that before?
- *                                         An ACK that belongs to no session?
- *   mangle FORWARD    -> portsmith-translated  such an ACK that DNAT sent on?
- *                                         (on trial the first rule of these three, and of
- *                                         portsmith-reset, RETURNs all from its end on)
- *   filter INPUT      -> portsmith        grants ACCEPT new connections, and what the kernel
- *                                         is told not to track, but of TCP only SYNs
- *          INPUT     -> portsmith-reset    with CloseWith = reset: REJECT
- *          FORWARD   -> portsmith-forward  the same for what DNAT sent on
- *          FORWARD   -> portsmith-gateway  grants ACCEPT new connections to other hosts,
- *                                          with Forward or with destinations; what was
- *                                          sent on to these stays accepted
- *   nat    PREROUTING -> portsmith         grants DNAT them to their destinations
- *
- * With GrantStore = set most grants are elements of a set (set.h), which one rule in
- * portsmith-shut and one in filter's portsmith look into.
- *
- * Whatever shuts a port ends in portsmith-shut, or with CloseWith = reset in
- * portsmith-reset and portsmith-forward. Why mangle PREROUTING: it comes before any DNAT,
- * so that ports published by containers are shut too. Nothing is ever parsed back from
- * the kernel: the helper's table is the truth, and the chains are rewritten from it. */
+ * Nothing is ever parsed back from the kernel: the helper's table is the truth, and the
+ * chains are rewritten from it. */
 #ifndef PORTSMITH_FIREWALL_H
 #define PORTSMITH_FIREWALL_H
 
@@ -34,6 +14,7 @@
 #include "privsep/helper/grants.h"
 #include "privsep/helper/set.h"
 #include "privsep/message.h"
+#include "privsep/prepare/rules.h"
 #include "privsep/xtables/probe.h"
 #include "privsep/xtables/restore.h"
 
@@ -41,9 +22,8 @@ enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
 
 struct firewall {
     const struct helper_setup *setup;
+    const struct rules *rules; /* by family */
     struct xtables xtables;
-    const struct helper_destination *destinations; /* to which grants may be sent on */
-    size_t destination_count;
     struct restore restore[FAMILIES];
     bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
     enum firewall_state state[FAMILIES]; /* what is known of it */
@@ -54,64 +34,58 @@ struct firewall {
     bool has_rules[FAMILIES]; /* of grants */
 };
 
-/* Gets ready to use what was probed; `setup` must stay valid. `set` is copied, and
- * closed with the firewall. */
+/* Gets ready to use what was probed. `setup` and `rules`, those of each family in use,
+ * must stay valid. `set` is copied, and closed with the firewall. */
 void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
+                          const struct rules rules[static FAMILIES],
                           const struct xtables *xtables, const struct ipset *set);
 
 /* After the wall clock was set: the trial ends when it was to end. To be written then. */
 void helper_firewall_follow_clock(struct firewall *fw);
 
-/* Where grants may be sent on to, of both families, each once; they must stay valid.
- * Nowhere, unless this is called. */
-void helper_firewall_send_on(struct firewall *fw, const struct helper_destination *destinations,
-                             size_t count);
-
 /* Puts chains, shut ports, jumps and grants of a family in force, keeping jumps
- * that are there wherever an admin put them. Then all is intact. On failure `unsure` is
- * set, nobody knows whether what was in force still is, and the reason is in *why. */
-bool helper_firewall_establish(struct firewall *fw, int family, struct grants *grants,
+ * that are there wherever an admin put them; then removes what an earlier configuration or
+ * version left. Then all is intact. On failure `unsure` is set, nobody knows whether what
+ * was in force still is, and the reason is in *why. */
+bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
                                struct error *why);
 
 /* Writes the family's grants that are rules anew, in one transaction; of those in a set,
  * what was touched and what is gone. Errors as above. */
-bool helper_firewall_rewrite(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
 /* Writes all chains and the set anew, in one transaction per table; the jumps stay as they
- * are. For sets, and for ip6tables-legacy, which takes one rule for another when it is asked
- * for one with -C (1.8.9, tried: it finds `-m mark --mark 6` where only 5 is). Errors as above. */
-bool helper_firewall_refresh(struct firewall *fw, int family, struct grants *grants,
+ * are. For sets, and for ip6tables-legacy: asked with -C it takes one rule for another
+ * (1.8.9, tried: it finds `-m mark --mark 6` where only 5 is). Errors as above. */
+bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
 /* Adds the grants that are new in this batch, in one transaction; falls back to
  * rewriting. Errors as above. */
-bool helper_firewall_insert(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_insert(struct firewall *fw, enum family family, struct grants *grants,
                             struct error *why);
 
-/* Whether helper_firewall_insert can extend it; else that takes rewriting. */
-bool helper_firewall_extends(const struct firewall *fw, const struct grant *grant);
+/* Whether the grant is a rule. To extend a rule takes rewriting; to extend an element of a
+ * set, helper_firewall_insert. */
+bool helper_firewall_is_rule(const struct firewall *fw, const struct grant *grant);
 
 /* For the end of the daemon: no rule of a grant's, and no rule that refers to a set, is
  * left, so that rulesets that are saved from then on load anywhere. The table is empty.
  * Errors as above. */
-bool helper_firewall_clear(struct firewall *fw, int family, struct grants *grants,
+bool helper_firewall_clear(struct firewall *fw, enum family family, struct grants *grants,
                            struct error *why);
 
 /* Whether jumps, chains and live grants are still there. `state` follows; but what is
  * known to be missing stays so while nothing can be read. With nft no grants are looked for
  * where they are many: whoever finds all intact calls helper_firewall_rewrite, which puts
  * back what is missing, but knows of no loss. */
-enum firewall_state helper_firewall_look(struct firewall *fw, int family,
+enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why);
 
 /* Whether a rule can carry a deadline at all: iptables takes dates up to
  * January 2038. `now` in seconds since the epoch. */
 bool helper_firewall_can_end(int64_t now);
-
-/* Removes every trace of Portsmith from a back end; one that is not installed
- * or not in use needs nothing. False with the reason when something stays. */
-bool helper_firewall_release(enum backend backend, struct error *why);
 
 /* Ends the standing programs, and closes what was opened. */
 void helper_firewall_close(struct firewall *fw);

@@ -43,22 +43,22 @@ struct way {
 
 static bool read_source(struct span tuple, struct address *from)
 {
-    struct span ip = helper_netlink_find(tuple, CTA_TUPLE_IP);
+    struct span ip = netlink_find(tuple, CTA_TUPLE_IP);
     uint8_t v4[4];
 
-    if (helper_netlink_read(ip, CTA_IP_V4_SRC, v4, sizeof v4)) {
+    if (netlink_read(ip, CTA_IP_V4_SRC, v4, sizeof v4)) {
         *from = address_from_ipv4(v4);
         return true;
     }
-    return helper_netlink_read(ip, CTA_IP_V6_SRC, from->bytes, sizeof from->bytes);
+    return netlink_read(ip, CTA_IP_V6_SRC, from->bytes, sizeof from->bytes);
 }
 
 static bool read_service(struct span tuple, struct service *to)
 {
-    struct span protocol = helper_netlink_find(tuple, CTA_TUPLE_PROTO);
+    struct span protocol = netlink_find(tuple, CTA_TUPLE_PROTO);
 
-    if (!helper_netlink_read(protocol, CTA_PROTO_NUM, &to->protocol, sizeof to->protocol) ||
-        !helper_netlink_read(protocol, CTA_PROTO_DST_PORT, &to->port, sizeof to->port))
+    if (!netlink_read(protocol, CTA_PROTO_NUM, &to->protocol, sizeof to->protocol) ||
+        !netlink_read(protocol, CTA_PROTO_DST_PORT, &to->port, sizeof to->port))
         return false;
     to->port = ntohs(to->port);
     return true;
@@ -67,11 +67,11 @@ static bool read_service(struct span tuple, struct service *to)
 /* 0: not TCP's, or not told. */
 static uint8_t read_state(struct span attributes)
 {
-    struct span info = helper_netlink_find(attributes, CTA_PROTOINFO);
-    struct span tcp = helper_netlink_find(info, CTA_PROTOINFO_TCP);
+    struct span info = netlink_find(attributes, CTA_PROTOINFO);
+    struct span tcp = netlink_find(info, CTA_PROTOINFO_TCP);
     uint8_t state = TCP_CONNTRACK_NONE;
 
-    helper_netlink_read(tcp, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
+    netlink_read(tcp, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
     return state;
 }
 
@@ -95,14 +95,14 @@ static bool is_just_made(const struct flow *flow, uint32_t status, uint8_t state
 bool helper_flows_read(struct span message, struct flow *flow)
 {
     struct span attributes = attributes_of(message);
-    struct span tuple = helper_netlink_find(attributes, CTA_TUPLE_ORIG);
+    struct span tuple = netlink_find(attributes, CTA_TUPLE_ORIG);
     const uint8_t state = read_state(attributes);
     uint32_t status;
 
     *flow = (struct flow){0};
     if (!read_source(tuple, &flow->from) || !read_service(tuple, &flow->to) ||
-        !helper_netlink_read(attributes, CTA_ID, &flow->id, sizeof flow->id) ||
-        !helper_netlink_read(attributes, CTA_STATUS, &status, sizeof status))
+        !netlink_read(attributes, CTA_ID, &flow->id, sizeof flow->id) ||
+        !netlink_read(attributes, CTA_STATUS, &status, sizeof status))
         return false;
     flow->was_just_made = is_just_made(flow, ntohl(status), state);
     flow->is_over = state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE;
@@ -119,25 +119,25 @@ static void put_header(union question *q, bool ipv6)
 {
     const struct nfgenmsg header = {.nfgen_family = ipv6 ? AF_INET6 : AF_INET};
 
-    helper_netlink_put(q, &header, sizeof header);
+    netlink_put(q, &header, sizeof header);
 }
 
 static void put_service(union question *q, const struct service *to)
 {
     const uint16_t port = htons(to->port);
-    uint32_t part = helper_netlink_begin_nest(q, CTA_TUPLE_PROTO);
+    uint32_t part = netlink_begin_nest(q, CTA_TUPLE_PROTO);
 
-    helper_netlink_put_attribute(q, CTA_PROTO_NUM, &to->protocol, sizeof to->protocol);
-    helper_netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
-    helper_netlink_end_nest(q, part);
+    netlink_put_attribute(q, CTA_PROTO_NUM, &to->protocol, sizeof to->protocol);
+    netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
+    netlink_end_nest(q, part);
 }
 
 static void put_source(union question *q, const struct address *from)
 {
-    uint32_t part = helper_netlink_begin_nest(q, CTA_TUPLE_IP);
+    uint32_t part = netlink_begin_nest(q, CTA_TUPLE_IP);
 
-    helper_netlink_put_attribute(q, CTA_IP_V4_SRC, from->bytes + 12, 4);
-    helper_netlink_end_nest(q, part);
+    netlink_put_attribute(q, CTA_IP_V4_SRC, from->bytes + 12, 4);
+    netlink_end_nest(q, part);
 }
 
 /* What the kernel is to compare. Of IPv6 it (seen in 6.18) leaves out the source that it
@@ -146,15 +146,15 @@ static void put_filter(union question *q, const struct way *way)
 {
     const uint32_t compared =
         (way->ipv6 ? 0 : COMPARE_SOURCE) | COMPARE_PROTOCOL | COMPARE_PORT;
-    uint32_t nest = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG);
+    uint32_t nest = netlink_begin_nest(q, CTA_TUPLE_ORIG);
 
     if (!way->ipv6)
         put_source(q, way->from);
     put_service(q, way->to);
-    helper_netlink_end_nest(q, nest);
-    nest = helper_netlink_begin_nest(q, CTA_FILTER);
-    helper_netlink_put_attribute(q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
-    helper_netlink_end_nest(q, nest);
+    netlink_end_nest(q, nest);
+    nest = netlink_begin_nest(q, CTA_FILTER);
+    netlink_put_attribute(q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
+    netlink_end_nest(q, nest);
 }
 
 /* Asks for the entries on a way. */
@@ -163,10 +163,10 @@ static int ask_conntrack(struct flows *flows, const struct way *way, answer_hand
 {
     union question q;
 
-    helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
+    netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
     put_header(&q, way->ipv6);
     put_filter(&q, way);
-    return helper_netlink_ask(&flows->conntrack, &q, handle, into);
+    return netlink_ask(&flows->conntrack, &q, handle, into);
 }
 
 static bool explain_conntrack(int error, struct error *why)
@@ -180,9 +180,9 @@ bool helper_flows_try(struct flows *flows, struct error *why)
 {
     union question q;
 
-    helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK);
+    netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK);
     put_header(&q, false);
-    return explain_conntrack(helper_netlink_ask(&flows->conntrack, &q, NULL, NULL), why);
+    return explain_conntrack(netlink_ask(&flows->conntrack, &q, NULL, NULL), why);
 }
 
 /* ---- ending flows ------------------------------------------------------- */
@@ -202,7 +202,7 @@ struct named {
 
 static void add_to_name(struct name *name, struct span attributes, unsigned type)
 {
-    struct span whole = helper_netlink_find_whole(attributes, type);
+    struct span whole = netlink_find_whole(attributes, type);
 
     if (!whole.bytes || netlink_aligned(whole.size) > NAME_SIZE - name->size)
         return;
@@ -230,10 +230,10 @@ static int forget(struct flows *flows, bool ipv6, const struct name *name)
 {
     union question q;
 
-    helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
+    netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
     put_header(&q, ipv6);
-    helper_netlink_put(&q, name->bytes, name->size);
-    return helper_netlink_ask(&flows->conntrack, &q, NULL, NULL);
+    netlink_put(&q, name->bytes, name->size);
+    return netlink_ask(&flows->conntrack, &q, NULL, NULL);
 }
 
 /* Up to AT_ONCE of them; an errno, ENOENT once there is none. Those that are over, too: for
@@ -325,9 +325,9 @@ static int destroy(struct flows *flows, const struct inet_diag_req_v2 *socket)
 {
     union question q;
 
-    helper_netlink_begin(&q, SOCK_DESTROY, NLM_F_ACK);
-    helper_netlink_put(&q, socket, sizeof *socket);
-    return helper_netlink_ask(&flows->sockets, &q, NULL, NULL);
+    netlink_begin(&q, SOCK_DESTROY, NLM_F_ACK);
+    netlink_put(&q, socket, sizeof *socket);
+    return netlink_ask(&flows->sockets, &q, NULL, NULL);
 }
 
 static int find_peers(struct flows *flows, struct peers *peers, uint8_t family)
@@ -339,9 +339,9 @@ static int find_peers(struct flows *flows, struct peers *peers, uint8_t family)
     union question q;
     int error;
 
-    helper_netlink_begin(&q, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
-    helper_netlink_put(&q, &wanted, sizeof wanted);
-    error = helper_netlink_ask(&flows->sockets, &q, note_socket, peers);
+    netlink_begin(&q, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
+    netlink_put(&q, &wanted, sizeof wanted);
+    error = netlink_ask(&flows->sockets, &q, note_socket, peers);
     return error == ENOENT ? EOPNOTSUPP : error; /* there is no tcp_diag */
 }
 
@@ -427,8 +427,8 @@ bool helper_flows_end(struct flows *flows, const struct address *from, const str
 
 void helper_flows_open(struct flows *flows)
 {
-    *flows = (struct flows){.conntrack = helper_netlink_open(NETLINK_NETFILTER),
-                            .sockets = helper_netlink_open(NETLINK_SOCK_DIAG)};
+    *flows = (struct flows){.conntrack = netlink_open(NETLINK_NETFILTER),
+                            .sockets = netlink_open(NETLINK_SOCK_DIAG)};
 }
 
 static void close_one(int *fd)

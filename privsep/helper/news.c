@@ -135,7 +135,7 @@ static bool is_member(int fd)
 void helper_news_open(struct news *news, int fd, const struct service *services, size_t count)
 {
     *news = (struct news){.fd = fd, .listening = is_member(fd)};
-    helper_netlink_make_room(fd, ROOM);
+    netlink_make_room(fd, ROOM);
     attach_filter(fd, services, count);
 }
 
@@ -153,7 +153,7 @@ void helper_news_leave(struct news *news)
     set_membership(news, NETLINK_DROP_MEMBERSHIP);
     news->listening = false;
     for (int i = 0; i < LEFTOVERS_MAX; i++)
-        if (helper_netlink_hear(news->fd, NULL, NULL) == EAGAIN)
+        if (netlink_hear(news->fd, NULL, NULL) == EAGAIN)
             break;
 }
 
@@ -179,7 +179,7 @@ bool helper_news_hear(struct news *news, flow_handler *handle, void *into)
     int error = 0;
 
     for (int i = 0; news->listening && error == 0 && i < AT_ONCE; i++)
-        error = helper_netlink_hear(news->fd, pass_on, &each);
+        error = netlink_hear(news->fd, pass_on, &each);
     if (error == 0 || error == EAGAIN)
         return true;
     helper_news_leave(news);

@@ -251,7 +251,7 @@ static struct grant *extend_grant(struct requests *r, struct pending *pending,
     helper_grants_extend(r->grants, grant, asked->decision.deadline);
     if (grant->connections)
         grant->allowance++;
-    pending->rewrite |= !helper_firewall_extends(r->firewall, grant);
+    pending->rewrite |= helper_firewall_is_rule(r->firewall, grant);
     return grant;
 }
 

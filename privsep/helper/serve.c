@@ -23,6 +23,8 @@
 #include "privsep/helper/words.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/landlock.h"
+#include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
 #include "privsep/xtables/bell.h"
 
 enum {
@@ -38,6 +40,7 @@ struct helper {
     struct policy policy;
     struct marks marks;
     struct grants grants;
+    struct rules rules[FAMILIES];
     struct firewall firewall;
     struct requests requests;
     struct flows flows;
@@ -154,7 +157,7 @@ static void check_lock(const struct helper *h)
         fatalx("the xtables lock was removed or replaced: starting again");
 }
 
-typedef bool change_firewall(struct firewall *fw, int family, struct grants *grants,
+typedef bool change_firewall(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
 static void mend(struct helper *h, int family, change_firewall *change)
@@ -369,7 +372,7 @@ static void serve_bell(struct helper *h)
                                  h->firewall.restore[IPV6].last_pid};
     int pause = is_contested(h) ? LOOK_SECONDS : LOOK_AGAIN_SECONDS;
 
-    if (!helper_bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
+    if (!bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
         return;
     /* At once the first time; but a firewall script makes many changes, and
      * they are not to count as many removals. */
@@ -593,7 +596,7 @@ static void keep_permitted_grants(struct helper *h)
 static void warn_of_legacy_tables(const struct xtables *xtables)
 {
     if (xtables->backend == BACKEND_NFT &&
-        (helper_probe_legacy_in_use(IPV4) || helper_probe_legacy_in_use(IPV6)))
+        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
         log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
                   "drop; move those rules, or set Backend = legacy");
 }
@@ -679,7 +682,7 @@ static bool open_bell(struct helper *h, struct error *why)
         h->look_at = seconds_from_now(LOOK_SECONDS);
         return true;
     }
-    h->bell = helper_bell_open(why);
+    h->bell = bell_open(why);
     return h->bell >= 0;
 }
 
@@ -765,11 +768,11 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     }
     if (setup->grant_store == GRANT_STORE_AUTO)
         setup->grant_store = GRANT_STORE_RULES;
-    probed = helper_probe(xtables, setup->backend, wishes(policy), why);
+    probed = probe_xtables(xtables, setup->backend, wishes(policy), why);
     if (probed != PROBE_UNUSABLE || !may_choose)
         return probed;
     setup->grant_store = GRANT_STORE_SET;
-    probed = helper_probe(xtables, setup->backend, wishes(policy), &unused);
+    probed = probe_xtables(xtables, setup->backend, wishes(policy), &unused);
     if (probed != PROBE_USABLE)
         return probed;
     log_info("grants are kept in sets, as rules cannot end by themselves: %s", why->text);
@@ -784,7 +787,7 @@ static void find_sessions(const struct helper_setup *setup, struct xtables *xtab
 
     for (size_t i = 0; i < setup->close_count; i++)
         shuts_tcp |= setup->close[i].protocol == IPPROTO_TCP;
-    if (shuts_tcp && !helper_probe_sessions(xtables, &why))
+    if (shuts_tcp && !probe_sessions(xtables, &why))
         log_warnx("whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
                   "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
 }
@@ -818,8 +821,10 @@ static int serve(struct helper *h, const struct xtables *xtables)
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }
-    helper_firewall_open(&h->firewall, &h->policy.setup, xtables, &set);
-    helper_firewall_send_on(&h->firewall, h->policy.destinations, h->policy.destination_count);
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_make(&h->rules[family], family, &h->policy.setup, h->policy.destinations,
+                   h->policy.destination_count, xtables->tells_sessions[family]);
+    helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, xtables, &set);
     h->words.policy = &h->policy;
     h->requests = (struct requests){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
                                     .firewall = &h->firewall, .flows = &h->flows, .news = &h->news,
@@ -856,15 +861,15 @@ static bool can_release(enum backend in_use, struct error *why)
 {
     struct xtables unused;
 
-    return helper_probe_choose(&unused, in_use, why);
+    return probe_choose(&unused, in_use, why);
 }
 
 static int release(enum backend in_use)
 {
     struct error why;
-    bool nft = helper_firewall_release(BACKEND_NFT, &why);
+    bool nft = helper_release(BACKEND_NFT, &why);
 
-    if (helper_firewall_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
+    if (helper_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
         can_release(in_use, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
@@ -876,7 +881,7 @@ static int release_other(enum backend ours)
 {
     struct error why;
 
-    if (helper_firewall_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
+    if (helper_release(ours == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules of the other iptables back end may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;

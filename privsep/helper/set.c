@@ -7,14 +7,11 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "privsep/xtables/probe.h"
 
 enum {
     ELEMENT_SIZE = 64,      /* in a question, at most: headers, IPv6 address, port, timeout */
     TIMEOUT_MAX = 2147483,  /* seconds: IPSET_MAX_TIMEOUT */
 };
-
-const char *const helper_set_names[FAMILIES] = {"portsmith4", "portsmith6"};
 
 /* The one that is filled, and then takes the other's place. */
 static const char *const next_name = "portsmith-next";
@@ -38,27 +35,27 @@ static void begin_elements(struct elements *e)
 {
     ipset_begin(&e->q, e->command, e->name);
     ipset_put_number(&e->q, IPSET_ATTR_LINENO, 0); /* there must be one where there are several */
-    e->data = helper_netlink_begin_nest(&e->q, IPSET_ATTR_ADT);
+    e->data = netlink_begin_nest(&e->q, IPSET_ATTR_ADT);
     e->count = 0;
 }
 
 static bool end_elements(struct elements *e, struct error *why)
 {
-    helper_netlink_end_nest(&e->q, e->data);
+    netlink_end_nest(&e->q, e->data);
     return e->count == 0 || ipset_ask(e->set, &e->q, e->name, why);
 }
 
 static void put_address(union question *q, const struct address *address)
 {
-    uint32_t nest = helper_netlink_begin_nest(q, IPSET_ATTR_IP);
+    uint32_t nest = netlink_begin_nest(q, IPSET_ATTR_IP);
 
     if (address_is_ipv4(address))
-        helper_netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER,
-                                     address->bytes + 12, 4);
+        netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER,
+                              address->bytes + 12, 4);
     else
-        helper_netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV6 | NLA_F_NET_BYTEORDER,
-                                     address->bytes, sizeof address->bytes);
-    helper_netlink_end_nest(q, nest);
+        netlink_put_attribute(q, IPSET_ATTR_IPADDR_IPV6 | NLA_F_NET_BYTEORDER,
+                              address->bytes, sizeof address->bytes);
+    netlink_end_nest(q, nest);
 }
 
 /* `deadline` as in struct grant. A timeout of zero would be none: such an element would
@@ -77,28 +74,28 @@ static bool put_element(struct elements *e, const struct door *door, int64_t dea
     const uint16_t port = htons(door->service.port);
     uint32_t nest;
 
-    if (helper_netlink_room(&e->q) < ELEMENT_SIZE) {
+    if (netlink_room(&e->q) < ELEMENT_SIZE) {
         if (!end_elements(e, why))
             return false;
         begin_elements(e);
     }
-    nest = helper_netlink_begin_nest(&e->q, IPSET_ATTR_DATA);
+    nest = netlink_begin_nest(&e->q, IPSET_ATTR_DATA);
     put_address(&e->q, &door->address);
     ipset_put_byte(&e->q, IPSET_ATTR_PROTO, door->service.protocol);
-    helper_netlink_put_attribute(&e->q, IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, &port,
-                                 sizeof port);
+    netlink_put_attribute(&e->q, IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, &port,
+                          sizeof port);
     if (e->command == IPSET_CMD_ADD)
         ipset_put_number(&e->q, IPSET_ATTR_TIMEOUT, timeout_until(deadline));
-    helper_netlink_end_nest(&e->q, nest);
+    netlink_end_nest(&e->q, nest);
     e->count++;
     return true;
 }
 
 /* ---- what the set is to hold -------------------------------------------- */
 
-static bool is_element_of(const struct grant *grant, int family)
+static bool is_element_of(const struct grant *grant, enum family family)
 {
-    return helper_set_holds(grant) && address_is_ipv4(&grant->address) == (family == IPV4);
+    return helper_set_holds(grant) && address_family(&grant->address) == family;
 }
 
 /* The latest end of all grants of a door, of whichever profile; 0: there is none. */
@@ -128,7 +125,7 @@ static int by_deadline(const void *a, const void *b)
 }
 
 /* In the order of their ends, so that of several grants of a door the last one counts. */
-static bool put_all(struct elements *e, int family, const struct grants *grants,
+static bool put_all(struct elements *e, enum family family, const struct grants *grants,
                     struct error *why)
 {
     const struct grant **sorted = calloc(grants->count + 1, sizeof *sorted);
@@ -151,7 +148,7 @@ static bool put_all(struct elements *e, int family, const struct grants *grants,
     return done && end_elements(e, why);
 }
 
-static bool put_touched(struct elements *e, int family, const struct grants *grants,
+static bool put_touched(struct elements *e, enum family family, const struct grants *grants,
                         struct error *why)
 {
     struct grants_cursor cursor = helper_grants_begin(grants);
@@ -169,7 +166,7 @@ static bool put_touched(struct elements *e, int family, const struct grants *gra
 }
 
 /* To take out those that are gone, or to put in those that another grant has, too. */
-static bool put_gone(struct elements *e, int family, const struct grants *grants,
+static bool put_gone(struct elements *e, enum family family, const struct grants *grants,
                      struct error *why)
 {
     begin_elements(e);
@@ -179,19 +176,19 @@ static bool put_gone(struct elements *e, int family, const struct grants *grants
 
         if (ends_within_a_second(end))
             end = 0;
-        if (address_is_ipv4(&door->address) == (family == IPV4) &&
+        if (address_family(&door->address) == family &&
             (end != 0) == (e->command == IPSET_CMD_ADD) && !put_element(e, door, end, why))
             return false;
     }
     return end_elements(e, why);
 }
 
-bool helper_set_update(struct ipset *set, int family, const struct grants *grants,
+bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why)
 {
-    struct elements add = {.set = set, .name = helper_set_names[family],
+    struct elements add = {.set = set, .name = ipset_names[family],
                            .command = IPSET_CMD_ADD};
-    struct elements remove = {.set = set, .name = helper_set_names[family],
+    struct elements remove = {.set = set, .name = ipset_names[family],
                               .command = IPSET_CMD_DEL};
 
     if (grants->gone_lost[family])
@@ -200,30 +197,31 @@ bool helper_set_update(struct ipset *set, int family, const struct grants *grant
            put_touched(&add, family, grants, why);
 }
 
-static bool swap(struct ipset *set, int family, struct error *why)
+static bool swap(struct ipset *set, enum family family, struct error *why)
 {
     union question q;
 
     ipset_begin(&q, IPSET_CMD_SWAP, next_name);
-    ipset_put_text(&q, IPSET_ATTR_SETNAME2, helper_set_names[family]);
-    return ipset_ask(set, &q, helper_set_names[family], why);
+    ipset_put_text(&q, IPSET_ATTR_SETNAME2, ipset_names[family]);
+    return ipset_ask(set, &q, ipset_names[family], why);
 }
 
-static bool make(struct ipset *set, const char *name, int family, struct error *why)
+static bool make(struct ipset *set, const char *name, enum family family, struct error *why)
 {
     int error = ipset_create(set, name, family);
 
     return error == 0 || error == EEXIST || error_set(why, "ipset %s: %s", name, ipset_explain(error));
 }
 
-bool helper_set_fill(struct ipset *set, int family, const struct grants *grants, struct error *why)
+bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
+                     struct error *why)
 {
     struct elements all = {.set = set, .name = next_name, .command = IPSET_CMD_ADD};
     bool done;
     int error;
 
     ipset_destroy(set, next_name); /* of one who was killed meanwhile */
-    if (!make(set, helper_set_names[family], family, why))
+    if (!make(set, ipset_names[family], family, why))
         return false;
     error = ipset_create(set, next_name, family);
     if (error != 0) /* nor one that is there: it may hold what is closed by now */
@@ -233,12 +231,12 @@ bool helper_set_fill(struct ipset *set, int family, const struct grants *grants,
     return done;
 }
 
-bool helper_set_remove(struct ipset *set, int family, struct error *why)
+bool helper_set_remove(struct ipset *set, enum family family, struct error *why)
 {
-    int error = ipset_destroy(set, helper_set_names[family]);
+    int error = ipset_destroy(set, ipset_names[family]);
 
     ipset_destroy(set, next_name);
     return error == 0 || error == ENOENT || error == EINVAL || error == EOPNOTSUPP ||
-           error_set(why, "ipset %s cannot be removed: %s", helper_set_names[family],
+           error_set(why, "ipset %s cannot be removed: %s", ipset_names[family],
                      ipset_explain(error));
 }

@@ -17,25 +17,23 @@
 #include "privsep/helper/grants.h"
 #include "privsep/xtables/ipset.h"
 
-/* By family, as IPV4 and IPV6 of probe.h. "-m set --match-set NAME src,dst". */
-extern const char *const helper_set_names[2];
-
 /* Whether a grant can be an element. Not one that counts connections, or that is sent on
  * to another host: those stay rules. */
 bool helper_set_holds(const struct grant *grant);
 
 /* Makes the family's set, if there is none, and has it hold the table's grants, and no
  * others, in one step. False with the reason in *why. */
-bool helper_set_fill(struct ipset *set, int family, const struct grants *grants, struct error *why);
+bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
+                     struct error *why);
 
 /* Puts the grants that were touched in this batch into the set, takes out what is gone
  * (struct grants) and in no other grant. What is touched ends in whole seconds, up to one
  * early; the least is a second. Errors as above: then fill it. */
-bool helper_set_update(struct ipset *set, int family, const struct grants *grants,
+bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why);
 
 /* Removes the family's set, and one that was being filled; what is not there needs
  * nothing. False with the reason: a rule that refers to the set keeps it. */
-bool helper_set_remove(struct ipset *set, int family, struct error *why);
+bool helper_set_remove(struct ipset *set, enum family family, struct error *why);
 
 #endif

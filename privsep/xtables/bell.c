@@ -17,7 +17,7 @@
  * is lost, and our own answer to it would be next. */
 enum { ROOM = 16 << 20 };
 
-int helper_bell_open(struct error *why)
+int bell_open(struct error *why)
 {
     static const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
     int group = NFNLGRP_NFTABLES;
@@ -25,7 +25,7 @@ int helper_bell_open(struct error *why)
 
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
         setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0) {
-        helper_netlink_make_room(fd, ROOM);
+        netlink_make_room(fd, ROOM);
         return fd;
     }
     error_set(why, "cannot listen for nftables changes: %s", strerror(errno));
@@ -53,9 +53,9 @@ static void read_ringer(struct span message, struct bell_ringer *ringer)
         return;
     attributes = (struct span){message.bytes + sizeof(struct nfgenmsg),
                                message.size - sizeof(struct nfgenmsg)};
-    if (!helper_netlink_read(attributes, NFTA_GEN_PROC_PID, &pid, sizeof pid))
+    if (!netlink_read(attributes, NFTA_GEN_PROC_PID, &pid, sizeof pid))
         return;
-    name = helper_netlink_find(attributes, NFTA_GEN_PROC_NAME);
+    name = netlink_find(attributes, NFTA_GEN_PROC_NAME);
     *ringer = (struct bell_ringer){.pid = ntohl(pid)};
     for (size_t i = 0; i < name.size && i < BELL_NAME_SIZE - 1 && name.bytes[i] != '\0'; i++)
         ringer->name[i] = isgraph(name.bytes[i]) ? (char)name.bytes[i] : '?';
@@ -90,7 +90,7 @@ static bool has_foreign(const uint8_t *bytes, size_t size, const pid_t *own, siz
     return found;
 }
 
-bool helper_bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last)
+bool bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last)
 {
     enum { MESSAGES_MAX = 4096 }; /* a flood of changes must not hold us here */
     uint8_t bytes[16384];

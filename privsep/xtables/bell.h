@@ -12,7 +12,7 @@
 #include "common/error.h"
 
 /* A non-blocking descriptor to poll, or -1 with the reason. Needs CAP_NET_ADMIN. */
-int helper_bell_open(struct error *why);
+int bell_open(struct error *why);
 
 enum { BELL_NAME_SIZE = 16 }; /* TASK_COMM_LEN */
 
@@ -25,6 +25,6 @@ struct bell_ringer {
 /* Empties the queue. True when a change by a process that is not among `own`
  * was in it, or when changes were lost. *last is then the last of those processes that is
  * known; it is nobody once changes were lost. */
-bool helper_bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last);
+bool bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last);
 
 #endif

@@ -9,13 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "privsep/xtables/probe.h"
-
+const char *const ipset_names[FAMILIES] = {"portsmith4", "portsmith6"};
 const char *const ipset_scratch = "portsmith-probe";
 
 void ipset_open(struct ipset *set, size_t capacity)
 {
-    *set = (struct ipset){.fd = helper_netlink_open(NETLINK_NETFILTER), .capacity = capacity};
+    *set = (struct ipset){.fd = netlink_open(NETLINK_NETFILTER), .capacity = capacity};
 }
 
 void ipset_close(struct ipset *set)
@@ -29,21 +28,21 @@ void ipset_close(struct ipset *set)
 
 void ipset_put_text(union question *q, unsigned type, const char *text)
 {
-    helper_netlink_put_attribute(q, type, text, strlen(text) + 1);
+    netlink_put_attribute(q, type, text, strlen(text) + 1);
 }
 
 void ipset_put_byte(union question *q, unsigned type, unsigned value)
 {
     const uint8_t byte = (uint8_t)value;
 
-    helper_netlink_put_attribute(q, type, &byte, sizeof byte);
+    netlink_put_attribute(q, type, &byte, sizeof byte);
 }
 
 void ipset_put_number(union question *q, unsigned type, size_t value)
 {
     const uint32_t number = htonl((uint32_t)value);
 
-    helper_netlink_put_attribute(q, type | NLA_F_NET_BYTEORDER, &number, sizeof number);
+    netlink_put_attribute(q, type | NLA_F_NET_BYTEORDER, &number, sizeof number);
 }
 
 /* Without NLM_F_EXCL an element that is there is changed, and one that is not there needs
@@ -53,8 +52,8 @@ void ipset_begin(union question *q, unsigned command, const char *name)
     const struct nfgenmsg header = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
     unsigned only_new = command == IPSET_CMD_CREATE ? NLM_F_CREATE | NLM_F_EXCL : 0;
 
-    helper_netlink_begin(q, NFNL_SUBSYS_IPSET << 8 | command, NLM_F_ACK | only_new);
-    helper_netlink_put(q, &header, sizeof header);
+    netlink_begin(q, NFNL_SUBSYS_IPSET << 8 | command, NLM_F_ACK | only_new);
+    netlink_put(q, &header, sizeof header);
     ipset_put_byte(q, IPSET_ATTR_PROTOCOL, IPSET_PROTOCOL_MIN);
     ipset_put_text(q, IPSET_ATTR_SETNAME, name);
 }
@@ -81,12 +80,12 @@ const char *ipset_explain(int error)
 
 bool ipset_ask(struct ipset *set, union question *q, const char *name, struct error *why)
 {
-    int error = helper_netlink_ask(&set->fd, q, NULL, NULL);
+    int error = netlink_ask(&set->fd, q, NULL, NULL);
 
     return error == 0 || error_set(why, "ipset %s: %s", name, ipset_explain(error));
 }
 
-int ipset_create(struct ipset *set, const char *name, int family)
+int ipset_create(struct ipset *set, const char *name, enum family family)
 {
     union question q;
     uint32_t data;
@@ -95,11 +94,11 @@ int ipset_create(struct ipset *set, const char *name, int family)
     ipset_put_text(&q, IPSET_ATTR_TYPENAME, "hash:ip,port");
     ipset_put_byte(&q, IPSET_ATTR_REVISION, 1); /* the oldest that ipset(8) knows: 7.17, tried */
     ipset_put_byte(&q, IPSET_ATTR_FAMILY, family == IPV4 ? AF_INET : AF_INET6);
-    data = helper_netlink_begin_nest(&q, IPSET_ATTR_DATA);
+    data = netlink_begin_nest(&q, IPSET_ATTR_DATA);
     ipset_put_number(&q, IPSET_ATTR_TIMEOUT, 1); /* of an element that has none of its own */
     ipset_put_number(&q, IPSET_ATTR_MAXELEM, set->capacity);
-    helper_netlink_end_nest(&q, data);
-    return helper_netlink_ask(&set->fd, &q, NULL, NULL);
+    netlink_end_nest(&q, data);
+    return netlink_ask(&set->fd, &q, NULL, NULL);
 }
 
 int ipset_destroy(struct ipset *set, const char *name)
@@ -107,12 +106,12 @@ int ipset_destroy(struct ipset *set, const char *name)
     union question q;
 
     ipset_begin(&q, IPSET_CMD_DESTROY, name);
-    return helper_netlink_ask(&set->fd, &q, NULL, NULL);
+    return netlink_ask(&set->fd, &q, NULL, NULL);
 }
 
 /* ---- trying ------------------------------------------------------------- */
 
-bool ipset_make_scratch(struct ipset *set, int family, bool *for_good, struct error *why)
+bool ipset_make_scratch(struct ipset *set, enum family family, bool *for_good, struct error *why)
 {
     int error;
 

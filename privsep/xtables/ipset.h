@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/address.h"
 #include "common/error.h"
 #include "privsep/netlink.h"
 
@@ -35,15 +36,18 @@ bool ipset_ask(struct ipset *set, union question *q, const char *name, struct er
 /* What one of the errors means; valid until the next call. */
 const char *ipset_explain(int error);
 
-/* Makes a set of one family (IPV4 or IPV6 of probe.h), which must not be there; removes
+/* Makes a set of one family, which must not be there; removes
  * one that no rule refers to. */
-int ipset_create(struct ipset *set, const char *name, int family);
+int ipset_create(struct ipset *set, const char *name, enum family family);
 int ipset_destroy(struct ipset *set, const char *name);
+
+/* The sets that grants are kept in, by family. "-m set --match-set NAME src,dst". */
+extern const char *const ipset_names[FAMILIES];
 
 /* A set to try rules on, which name it, and its end. False with the reason; *for_good:
  * the kernel has no such sets, so that trying again does not help. */
 extern const char *const ipset_scratch;
-bool ipset_make_scratch(struct ipset *set, int family, bool *for_good, struct error *why);
+bool ipset_make_scratch(struct ipset *set, enum family family, bool *for_good, struct error *why);
 void ipset_remove_scratch(struct ipset *set);
 
 #endif

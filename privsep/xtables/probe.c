@@ -87,7 +87,7 @@ static enum backend backend_behind(const char *path)
     return strstr(name, "nft") ? BACKEND_NFT : BACKEND_LEGACY;
 }
 
-const char *helper_probe_program(enum backend backend, int family)
+const char *probe_program(enum backend backend, enum family family)
 {
     for (size_t i = 0; i < PROGRAMS; i++) {
         const char *path = programs[i].paths[family];
@@ -108,15 +108,15 @@ static enum backend backend_of_this_host(void)
     for (size_t i = 0; i < PROGRAMS; i++)
         if (programs[i].backend == BACKEND_AUTO && lstat(programs[i].paths[IPV4], &link) == 0)
             return backend_behind(programs[i].paths[IPV4]);
-    return helper_probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
+    return probe_program(BACKEND_NFT, IPV4) ? BACKEND_NFT : BACKEND_LEGACY;
 }
 
-static FILE *open_legacy_names(int family)
+static FILE *open_legacy_names(enum family family)
 {
     return fopen(family == IPV6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names", "re");
 }
 
-bool helper_probe_has_nat(enum backend backend, int family)
+bool probe_has_nat(enum backend backend, enum family family)
 {
     FILE *names = backend == BACKEND_LEGACY ? open_legacy_names(family) : NULL;
     char name[32]; /* XT_TABLE_MAXNAMELEN */
@@ -129,7 +129,7 @@ bool helper_probe_has_nat(enum backend backend, int family)
     return found;
 }
 
-bool helper_probe_legacy_in_use(int family)
+bool probe_legacy_in_use(enum family family)
 {
     FILE *names = open_legacy_names(family);
     int first;
@@ -150,7 +150,7 @@ static bool kernel_has_ipv6(void)
     return fd >= 0 || errno != EAFNOSUPPORT;
 }
 
-static bool applies(const struct feature *feature, int family, unsigned wishes)
+static bool applies(const struct feature *feature, enum family family, unsigned wishes)
 {
     return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
 }
@@ -159,12 +159,12 @@ static enum restore_result run_once(const char *path, char *text, struct error *
 {
     struct restore once;
 
-    helper_restore_init(&once, path);
-    return helper_restore_run(&once, text, strlen(text), why);
+    restore_init(&once, path);
+    return restore_run(&once, text, strlen(text), why);
 }
 
 /* A chain holding all features of one table, or only features[only], or with FEATURES none. */
-static void write_chain(FILE *out, const char *table, int family, unsigned wishes, int only)
+static void write_chain(FILE *out, const char *table, enum family family, unsigned wishes, int only)
 {
     fprintf(out, "*%s\n:" SCRATCH " - [0:0]\n", table);
     for (int i = 0; i < FEATURES; i++)
@@ -174,7 +174,7 @@ static void write_chain(FILE *out, const char *table, int family, unsigned wishe
     fputs("COMMIT\n", out);
 }
 
-static void write_chains(FILE *out, int family, unsigned wishes, int only)
+static void write_chains(FILE *out, enum family family, unsigned wishes, int only)
 {
     write_chain(out, "mangle", family, wishes, only);
     write_chain(out, "filter", family, wishes, only);
@@ -182,20 +182,20 @@ static void write_chains(FILE *out, int family, unsigned wishes, int only)
         write_chain(out, "nat", family, wishes, only);
 }
 
-void helper_probe_write(FILE *out, int family, unsigned wishes)
+void probe_write(FILE *out, enum family family, unsigned wishes)
 {
     write_chains(out, family, wishes, -1);
 }
 
-static enum restore_result try_features(const char *path, int family, unsigned wishes, int only,
-                                        struct error *why)
+static enum restore_result try_features(const char *path, enum family family, unsigned wishes,
+                                        int only, struct error *why)
 {
     enum restore_result result;
     struct text text;
 
-    helper_text_begin(&text);
+    text_begin(&text);
     write_chains(text.out, family, wishes, only);
-    helper_text_end(&text);
+    text_end(&text);
     result = run_once(path, text.bytes, why);
     free(text.bytes);
     return result;
@@ -229,7 +229,7 @@ static bool is_refused(enum restore_result result)
 }
 
 /* Which feature it was that failed, one by one, unless it is none of them. */
-static bool name_missing(const char *path, int family, unsigned wishes, struct error *why)
+static bool name_missing(const char *path, enum family family, unsigned wishes, struct error *why)
 {
     struct error reason = *why;
 
@@ -246,12 +246,12 @@ static bool name_missing(const char *path, int family, unsigned wishes, struct e
 
 /* Even a chain without rules is refused, as where another program owns the table: that has
  * nothing to do with features, and ends with that program. */
-static bool is_kept_out(const char *path, int family, unsigned wishes, struct error *why)
+static bool is_kept_out(const char *path, enum family family, unsigned wishes, struct error *why)
 {
     return try_features(path, family, wishes, FEATURES, why) == RESTORE_IMPOSSIBLE;
 }
 
-static enum probe_result try_rules(const char *path, int family, unsigned wishes,
+static enum probe_result try_rules(const char *path, enum family family, unsigned wishes,
                                    struct error *why)
 {
     enum restore_result result = try_features(path, family, wishes, -1, why);
@@ -269,7 +269,7 @@ static enum probe_result try_rules(const char *path, int family, unsigned wishes
 }
 
 /* The rules on trial refer to a set that must be there. */
-static enum probe_result try_family(const char *path, int family, unsigned wishes,
+static enum probe_result try_family(const char *path, enum family family, unsigned wishes,
                                     struct error *why)
 {
     enum probe_result result;
@@ -301,46 +301,46 @@ static void choose_backend(struct xtables *found, enum backend wanted)
     found->in_use[IPV6] = kernel_has_ipv6();
 }
 
-static bool find_program(struct xtables *found, int family, struct error *why)
+static bool find_program(struct xtables *found, enum family family, struct error *why)
 {
-    found->paths[family] = helper_probe_program(found->backend, family);
+    found->paths[family] = probe_program(found->backend, family);
     return found->paths[family] ||
            error_set(why, "%s is not installed (no %s-restore for IPv%d that can be run); install "
                           "iptables", backend_name(found->backend), backend_name(found->backend),
                      family == IPV6 ? 6 : 4);
 }
 
-bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why)
+bool probe_choose(struct xtables *found, enum backend wanted, struct error *why)
 {
     choose_backend(found, wanted);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (found->in_use[family] && !find_program(found, family, why))
             return false;
     return true;
 }
 
-enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
-                               struct error *why)
+enum probe_result probe_xtables(struct xtables *found, enum backend wanted, unsigned wishes,
+                                struct error *why)
 {
     enum probe_result result = PROBE_USABLE;
 
     choose_backend(found, wanted);
-    for (int family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++) {
+    for (enum family family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++) {
         if (!found->in_use[family])
             continue;
         if (!find_program(found, family, why))
             return PROBE_MISSING;
-        found->has_nat[family] = helper_probe_has_nat(found->backend, family);
+        found->has_nat[family] = probe_has_nat(found->backend, family);
         result = try_family(found->paths[family], family, wishes, why);
     }
     return result;
 }
 
-bool helper_probe_sessions(struct xtables *found, struct error *why)
+bool probe_sessions(struct xtables *found, struct error *why)
 {
     bool finds = kernel_finds_sockets(why), all = finds;
 
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         found->tells_sessions[family] =
             finds && found->in_use[family] &&
             try_rules(found->paths[family], family, PROBE_SESSIONS, why) == PROBE_USABLE;

@@ -5,17 +5,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "common/address.h"
 #include "common/error.h"
 #include "privsep/message.h"
-
-enum { IPV4 = 0, IPV6 = 1, FAMILIES = 2 };
 
 struct xtables {
     enum backend backend;        /* BACKEND_NFT or BACKEND_LEGACY */
     bool in_use[FAMILIES];       /* IPv6: unless the kernel has none */
     const char *paths[FAMILIES]; /* of the restore programs, absolute */
-    bool has_nat[FAMILIES];      /* at the time of the probe: see helper_probe_has_nat */
-    bool tells_sessions[FAMILIES]; /* see helper_probe_sessions; only by that */
+    bool has_nat[FAMILIES];      /* at the time of the probe: see probe_has_nat */
+    bool tells_sessions[FAMILIES]; /* see probe_sessions; only by that */
 };
 
 /* What only some configurations use: bits. */
@@ -25,7 +24,7 @@ enum probe_wish {
     PROBE_SETS = 4,      /* grants are kept in sets */
     PROBE_DEADLINES = 8, /* grants are rules, with a deadline each */
     PROBE_TRIAL = 16,    /* what is shut has a deadline */
-    PROBE_SESSIONS = 32, /* what helper_probe_sessions is about */
+    PROBE_SESSIONS = 32, /* what probe_sessions is about */
 };
 
 enum probe_result {
@@ -39,32 +38,32 @@ enum probe_result {
  * every match and target in use, by `wishes` (enum probe_wish) too, works for every
  * family in use. With BACKEND_AUTO it is the one that `iptables` is on this host.
  * Otherwise *why says what is missing, and what to do. */
-enum probe_result helper_probe(struct xtables *found, enum backend wanted, unsigned wishes,
-                               struct error *why);
+enum probe_result probe_xtables(struct xtables *found, enum backend wanted, unsigned wishes,
+                                struct error *why);
 
 /* In which families rules in INPUT can tell the segments of a session of this host's from
  * others: found->tells_sessions. False if not in all that are in use, with the reason in
  * *why, in words that go on from "a segment of a session cannot be told: ". Tries as
- * helper_probe does. */
-bool helper_probe_sessions(struct xtables *found, struct error *why);
+ * probe_xtables does. */
+bool probe_sessions(struct xtables *found, struct error *why);
 
-/* Writes, for iptables-restore(8), what helper_probe tries in the scratch chains of a
+/* Writes, for iptables-restore(8), what probe_xtables tries in the scratch chains of a
  * family. */
-void helper_probe_write(FILE *out, int family, unsigned wishes);
+void probe_write(FILE *out, enum family family, unsigned wishes);
 
 /* Only chooses, and finds the restore programs: tries nothing, changes nothing. False
  * with the reason, and what to do, in *why. */
-bool helper_probe_choose(struct xtables *found, enum backend wanted, struct error *why);
+bool probe_choose(struct xtables *found, enum backend wanted, struct error *why);
 
 /* The restore program of a back end, or NULL when it is not installed. */
-const char *helper_probe_program(enum backend backend, int family);
+const char *probe_program(enum backend backend, enum family family);
 
 /* Whether iptables-legacy has tables in this network namespace: only asking
  * iptables-legacy itself would make them. */
-bool helper_probe_legacy_in_use(int family);
+bool probe_legacy_in_use(enum family family);
 
 /* Whether the nat table can be asked about without being made by that. Only outside
  * of Landlock's rules. */
-bool helper_probe_has_nat(enum backend backend, int family);
+bool probe_has_nat(enum backend backend, enum family family);
 
 #endif

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -32,7 +33,7 @@ struct exchange {
     int64_t deadline; /* CLOCK_BOOTTIME */
 };
 
-void helper_restore_init(struct restore *restore, const char *path)
+void restore_init(struct restore *restore, const char *path)
 {
     *restore = (struct restore){.path = path, .in = -1, .out = -1};
 }
@@ -150,7 +151,7 @@ static void kill_and_reap(struct restore *restore)
     reap(restore);
 }
 
-void helper_restore_end(struct restore *restore)
+void restore_end(struct restore *restore)
 {
     if (restore->pid == 0)
         return;
@@ -324,13 +325,32 @@ static enum restore_result run_within(struct restore *restore, char *text, size_
     return conclude(restore, &x, talk(restore, &x), why);
 }
 
-enum restore_result helper_restore_run(struct restore *restore, char *text, size_t size,
-                                       struct error *why)
+enum restore_result restore_run(struct restore *restore, char *text, size_t size,
+                                struct error *why)
 {
     return run_within(restore, text, size, ACKNOWLEDGE_MS, why);
 }
 
-void helper_restore_try_standing(struct restore *restore)
+enum restore_result restore_run_text(struct restore *restore, struct text *text,
+                                     struct error *why)
+{
+    enum restore_result result;
+
+    text_end(text);
+    result = restore_run(restore, text->bytes, text->size, why);
+    free(text->bytes);
+    return result;
+}
+
+enum restore_result restore_run_once(const char *path, struct text *text, struct error *why)
+{
+    struct restore once;
+
+    restore_init(&once, path);
+    return restore_run_text(&once, text, why);
+}
+
+void restore_try_standing(struct restore *restore)
 {
     char empty[] = "*filter\nCOMMIT\n";
     struct error unused;

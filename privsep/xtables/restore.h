@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "common/error.h"
+#include "privsep/xtables/text.h"
 
 struct restore {
     const char *path; /* absolute */
@@ -28,19 +29,26 @@ enum restore_result {
     RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */
 };
 
-void helper_restore_init(struct restore *restore, const char *path);
+void restore_init(struct restore *restore, const char *path);
 
 /* Feeds `text`, one or more whole "*table ... COMMIT" blocks, and waits for the
  * outcome, some seconds at most. What the program printed when it failed is in
  * *why, made safe for a log line. */
-enum restore_result helper_restore_run(struct restore *restore, char *text, size_t size,
-                                       struct error *why);
+enum restore_result restore_run(struct restore *restore, char *text, size_t size,
+                                struct error *why);
+
+/* The same with `text`, which this ends and frees. */
+enum restore_result restore_run_text(struct restore *restore, struct text *text,
+                                     struct error *why);
+
+/* The same, by a program that is run for this text alone. */
+enum restore_result restore_run_once(const char *path, struct text *text, struct error *why);
 
 /* Whether the program, kept running, acknowledges an empty transaction within
  * three seconds; from then on it is used that way. */
-void helper_restore_try_standing(struct restore *restore);
+void restore_try_standing(struct restore *restore);
 
 /* Ends the standing program, if any, and waits for it. */
-void helper_restore_end(struct restore *restore);
+void restore_end(struct restore *restore);
 
 #endif

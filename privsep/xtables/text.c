@@ -38,7 +38,7 @@ static ssize_t append(void *cookie, const char *bytes, size_t size)
     return (ssize_t)size;
 }
 
-void helper_text_begin(struct text *text)
+void text_begin(struct text *text)
 {
     const cookie_io_functions_t functions = {.write = append};
 
@@ -49,7 +49,7 @@ void helper_text_begin(struct text *text)
         fatal("no memory for a firewall transaction");
 }
 
-void helper_text_end(struct text *text)
+void text_end(struct text *text)
 {
     bool lost = ferror(text->out);
 

@@ -8,15 +8,15 @@
 #include <stdio.h>
 
 struct text {
-    FILE *out;    /* write here until helper_text_end() */
+    FILE *out;    /* write here until text_end() */
     char *bytes;  /* then this is the text, to be freed; a zero follows it */
     size_t size;  /* in bytes, without that zero */
     size_t room;
 };
 
 /* `text` must stay where it is until its end. Ends the process if there is no
- * memory, as does helper_text_end(). */
-void helper_text_begin(struct text *text);
-void helper_text_end(struct text *text);
+ * memory, as does text_end(). */
+void text_begin(struct text *text);
+void text_end(struct text *text);
 
 #endif

@@ -16,7 +16,7 @@ static struct bell_ringer ringer;
 static int open_bell(void **state)
 {
     (void)state;
-    bell = helper_bell_open(&why);
+    bell = bell_open(&why);
     ringer = (struct bell_ringer){.pid = 0};
     return bell >= 0 ? 0 : -1;
 }
@@ -30,13 +30,13 @@ static int close_bell(void **state)
 static void a_foreign_change_rings_once(void **state)
 {
     (void)state;
-    assert_false(helper_bell_rang(bell, NULL, 0, &ringer));
+    assert_false(bell_rang(bell, NULL, 0, &ringer));
     run_command("nft add table inet somebody");
     assert_true(is_readable(bell, 0));
-    assert_true(helper_bell_rang(bell, NULL, 0, &ringer));
-    assert_false(helper_bell_rang(bell, NULL, 0, &ringer));
+    assert_true(bell_rang(bell, NULL, 0, &ringer));
+    assert_false(bell_rang(bell, NULL, 0, &ringer));
     run_command("nft delete table inet somebody");
-    assert_true(helper_bell_rang(bell, NULL, 0, &ringer));
+    assert_true(bell_rang(bell, NULL, 0, &ringer));
 }
 
 /* The process that changed something; it is gone by now, its number is what counts. */
@@ -62,10 +62,10 @@ static void own_changes_do_not_ring(void **state)
 
     (void)state;
     assert_true(is_readable(bell, 0));
-    assert_false(helper_bell_rang(bell, own, COUNT_OF(own), &ringer));
+    assert_false(bell_rang(bell, own, COUNT_OF(own), &ringer));
     own[1] = change("delete table inet ours\n");
     run_command("nft add table inet somebody && nft delete table inet somebody");
-    assert_true(helper_bell_rang(bell, own, COUNT_OF(own), &ringer)); /* not ours alone */
+    assert_true(bell_rang(bell, own, COUNT_OF(own), &ringer)); /* not ours alone */
 }
 
 /* As when a thousand grants are written anew: what is told of it must not be too much. */
@@ -83,9 +83,9 @@ static void nor_does_a_large_change_of_our_own(void **state)
                                 "tcp dport 22 ct state new meta l4proto tcp accept\n",
                                 i / 256, i % 256);
     own = change(ruleset);
-    assert_false(helper_bell_rang(bell, &own, 1, &ringer));
+    assert_false(bell_rang(bell, &own, 1, &ringer));
     own = change("delete table inet ours\n");
-    assert_false(helper_bell_rang(bell, &own, 1, &ringer));
+    assert_false(bell_rang(bell, &own, 1, &ringer));
     free(ruleset);
 }
 
@@ -94,18 +94,18 @@ static void whoever_rang_last_is_named(void **state)
     pid_t own = change("add table inet ours\n");
 
     (void)state;
-    assert_false(helper_bell_rang(bell, &own, 1, &ringer));
+    assert_false(bell_rang(bell, &own, 1, &ringer));
     assert_int_equal(ringer.pid, 0); /* we are not who is asked for */
     change("add table inet somebody\n");
     own = change("delete table inet ours\n");
-    assert_true(helper_bell_rang(bell, &own, 1, &ringer));
+    assert_true(bell_rang(bell, &own, 1, &ringer));
     assert_int_not_equal(ringer.pid, 0);
     assert_string_equal(ringer.name, "nft");
     run_command("iptables-nft -t mangle -N somebody");
-    assert_true(helper_bell_rang(bell, &own, 1, &ringer));
+    assert_true(bell_rang(bell, &own, 1, &ringer));
     assert_string_equal(ringer.name, "iptables-nft");
     run_command("iptables-nft -t mangle -X somebody; nft delete table inet somebody");
-    assert_true(helper_bell_rang(bell, NULL, 0, &ringer));
+    assert_true(bell_rang(bell, NULL, 0, &ringer));
 }
 
 /* Ours all of them; but what was lost may have been anybody's. */
@@ -123,9 +123,9 @@ static void lost_changes_ring(void **state)
     assert_int_equal(setsockopt(bell, SOL_SOCKET, SO_RCVBUF, &little, sizeof little), 0);
     own = change(ruleset);
     ringer.pid = 7; /* who rang before has nothing to do with it */
-    assert_true(helper_bell_rang(bell, &own, 1, &ringer));
+    assert_true(bell_rang(bell, &own, 1, &ringer));
     assert_int_equal(ringer.pid, 0);
-    assert_false(helper_bell_rang(bell, &own, 1, &ringer));
+    assert_false(bell_rang(bell, &own, 1, &ringer));
 }
 
 static void what_is_no_message_rings(void **state)
@@ -137,11 +137,11 @@ static void what_is_no_message_rings(void **state)
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends), 0);
     assert_int_equal(send(ends[1], &message, sizeof message, 0), sizeof message);
-    assert_false(helper_bell_rang(ends[0], &own, 1, &ringer));
+    assert_false(bell_rang(ends[0], &own, 1, &ringer));
     for (uint32_t length = 0; length < 2 * sizeof message; length++) {
         message.nlmsg_len = length;
         assert_int_equal(send(ends[1], &message, sizeof message, 0), sizeof message);
-        assert_int_equal(helper_bell_rang(ends[0], &own, 1, &ringer), length != sizeof message);
+        assert_int_equal(bell_rang(ends[0], &own, 1, &ringer), length != sizeof message);
     }
     close(ends[0]);
     close(ends[1]);
@@ -199,7 +199,7 @@ static void a_name_cannot_write_the_log(void **state)
         size_t size = write_generation(message, names[i].name, names[i].length);
 
         assert_int_equal(send(ends[1], message, size, 0), size);
-        assert_true(helper_bell_rang(ends[0], &own, 1, &ringer));
+        assert_true(bell_rang(ends[0], &own, 1, &ringer));
         assert_int_equal(ringer.pid, 4711);
         assert_string_equal(ringer.name, names[i].told);
     }
@@ -223,7 +223,7 @@ static void a_bent_message_rings_and_no_more(void **state)
             bent[at] = (uint8_t)value;
             assert_int_equal(send(ends[1], bent, size, 0), size);
             assert_int_equal(send(ends[1], message, at, 0), at);
-            helper_bell_rang(ends[0], &own, 1, &ringer);
+            bell_rang(ends[0], &own, 1, &ringer);
             assert_true(strlen(ringer.name) < BELL_NAME_SIZE);
         }
     close(ends[0]);
@@ -238,7 +238,7 @@ static void in_a_user_namespace_there_is_a_bell(void **state)
 
     (void)state;
     if (child == 0)
-        _exit(unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0 || helper_bell_open(&why) < 0);
+        _exit(unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0 || bell_open(&why) < 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
 }
@@ -247,7 +247,7 @@ static void without_the_capability_there_is_no_bell(void **state)
 {
     (void)state;
     assert_int_equal(seteuid(65534), 0);
-    assert_int_equal(helper_bell_open(&why), -1);
+    assert_int_equal(bell_open(&why), -1);
     assert_int_equal(seteuid(0), 0);
     assert_non_null(strstr(why.text, "cannot listen for nftables changes"));
 }

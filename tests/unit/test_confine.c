@@ -40,7 +40,7 @@ static bool as_helper(void)
 {
     struct error why;
 
-    return open_own_directories() && helper_probe(&found, backend, 0, &why) == PROBE_USABLE &&
+    return open_own_directories() && probe_xtables(&found, backend, 0, &why) == PROBE_USABLE &&
            helper_confine(&found, false, &why);
 }
 
@@ -78,11 +78,14 @@ static void ask_a_service(void)
 
 static void change_the_firewall(void)
 {
+    static struct rules rules[FAMILIES];
     struct firewall firewall;
     struct grants grants = {0};
     struct error why;
 
-    helper_firewall_open(&firewall, &setup, &found, &(struct ipset){.fd = -1});
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
+    helper_firewall_open(&firewall, &setup, rules, &found, &(struct ipset){.fd = -1});
     for (int family = IPV4; family < FAMILIES; family++)
         require(!found.in_use[family] ||
                     helper_firewall_establish(&firewall, family, &grants, &why),

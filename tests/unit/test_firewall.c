@@ -5,6 +5,7 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/firewall.h"
+#include "privsep/prepare/release.h"
 
 enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };
 
@@ -12,6 +13,9 @@ static const uint8_t alice[KEY_ID_SIZE] = {0xde, 0xad, 1, 2, 3, 4, 5, 6};
 static enum backend backend;
 static struct helper_setup setup;
 static struct xtables found;
+static const struct helper_destination *destinations;
+static size_t destination_count;
+static struct rules made[FAMILIES];
 static struct firewall fw;
 static struct grants grants;
 static struct error why;
@@ -28,8 +32,8 @@ static int enter_backend(void **state)
     if (sodium_init() < 0 || netspace_enter(state) != 0)
         return -1;
     found = (struct xtables){0};
-    if (helper_probe(&found, backend, 0, &why) == PROBE_USABLE &&
-        helper_probe_sessions(&found, &why))
+    if (probe_xtables(&found, backend, 0, &why) == PROBE_USABLE &&
+        probe_sessions(&found, &why))
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;
@@ -43,7 +47,8 @@ static int open_firewall(void **state)
     setup.close[1] = service_of("udp/53");
     if (netspace_renew() != 0)
         return -1;
-    helper_firewall_open(&fw, &setup, &found, &(struct ipset){.fd = -1});
+    destination_count = 0;
+    helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
     return helper_grants_create(&grants, -1, CAPACITY, &why) ? 0 : -1;
 }
 
@@ -52,11 +57,17 @@ static int close_firewall(void **state)
     (void)state;
     helper_firewall_close(&fw);
     helper_grants_free(&grants);
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_free(&made[family]);
     return 0;
 }
 
+/* By what the setup says by now. */
 static void establish(int family)
 {
+    rules_free(&made[family]);
+    rules_make(&made[family], family, &setup, destinations, destination_count,
+               fw.xtables.tells_sessions[family]);
     if (!helper_firewall_establish(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
     assert_false(fw.unsure[family]);
@@ -148,7 +159,7 @@ static size_t count_of(int family, const char *pattern)
 
 /* Above the grants. */
 #define NO_BEGINNING \
-    "-A portsmith -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate UNTRACKED" \
+    "-A portsmith -p tcp -m tcp ! --tcp-flags RST,ACK NONE -m conntrack --ctstate UNTRACKED" \
     " -j RETURN\n"
 
 static void ipv4_rules_are_exactly_these(void **state)
@@ -250,6 +261,7 @@ static void reset_rules_are_exactly_these(void **state)
     (void)state;
     setup.close_with_reset = 1;
     setup.close_count = 1;
+    open_grant("192.0.2.7", "tcp/22", 60);
     establish(IPV4);
     check_rules(
         IPV4,
@@ -274,33 +286,35 @@ static void reset_rules_are_exactly_these(void **state)
         "-A portsmith-input -p tcp -m tcp --dport 22 --tcp-flags RST,ACK ACK"
         " -m conntrack ! --ctstate ESTABLISHED -j portsmith-shut\n"
         "-A portsmith-input -j portsmith-translated\n"
+        "-A portsmith-shut -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j RETURN\n"
         "-A portsmith-shut -j MARK --set-xmark 0x10000000/0x10000000\n"
         "-A portsmith-translated -m conntrack ! --ctstate NEW -j RETURN\n"
         "-A portsmith-translated -p tcp -m tcp --tcp-flags RST,ACK ACK"
         " -m conntrack --ctstate DNAT --ctorigdstport 22 -j portsmith-shut\n"
         "filter\n"
         "-N portsmith\n"
-        "-N portsmith-forward\n"
-        "-N portsmith-reset\n"
+        "-N portsmith-gateway\n"
         "-A INPUT -j portsmith\n"
-        "-A INPUT -j portsmith-reset\n"
-        "-A FORWARD -j portsmith-forward\n"
+        "-A FORWARD -j portsmith-gateway\n"
+        "-A portsmith -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        " --reject-with tcp-reset\n"
+        "-A portsmith -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        " --reject-with icmp-port-unreachable\n"
         NO_BEGINNING
+        "-A portsmith -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW,UNTRACKED"
+        " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
+        "-A portsmith -i lo -m addrtype --src-type LOCAL -j RETURN\n"
+        "-A portsmith -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j REJECT"
+        " --reject-with tcp-reset\n"
+        OF_SESSIONS("portsmith")
+        "-A portsmith -p tcp -m tcp --dport 22 --tcp-flags RST,ACK ACK"
+        " -m conntrack ! --ctstate ESTABLISHED -j REJECT --reject-with tcp-reset\n"
         "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n"
-        "-A portsmith-forward -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        "-A portsmith-gateway -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
         " --reject-with tcp-reset\n"
-        "-A portsmith-forward -m mark --mark 0x10000000/0x10000000 -j REJECT"
-        " --reject-with icmp-port-unreachable\n"
-        "-A portsmith-reset -i lo -m addrtype --src-type LOCAL -j RETURN\n"
-        "-A portsmith-reset -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j REJECT"
-        " --reject-with tcp-reset\n"
-        "-A portsmith-reset -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
-        " --reject-with tcp-reset\n"
-        "-A portsmith-reset -m mark --mark 0x10000000/0x10000000 -j REJECT"
-        " --reject-with icmp-port-unreachable\n"
-        OF_SESSIONS("portsmith-reset")
-        "-A portsmith-reset -p tcp -m tcp --dport 22 --tcp-flags RST,ACK ACK"
-        " -m conntrack ! --ctstate ESTABLISHED,UNTRACKED -j REJECT --reject-with tcp-reset\n");
+        "-A portsmith-gateway -m mark --mark 0x10000000/0x10000000 -j REJECT"
+        " --reject-with icmp-port-unreachable\n");
 }
 
 /* Of what a session sends, nothing is said then: it goes on. */
@@ -323,7 +337,7 @@ static void try_for(int64_t seconds)
     helper_firewall_close(&fw);
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
     setup.close_with_reset = 1;
-    helper_firewall_open(&fw, &setup, &found, &(struct ipset){.fd = -1});
+    helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
 }
 
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"
@@ -333,7 +347,7 @@ static void check_end(int family, int64_t second)
 {
     char expected[640], date[32];
     char *rules = output_of("for c in 'mangle portsmith' 'mangle portsmith-input' "
-                            "'mangle portsmith-translated' 'filter portsmith-reset'; do "
+                            "'mangle portsmith-translated' 'filter portsmith'; do "
                             "ip%stables-%s -w 5 -t ${c%% *} -S ${c#* } | sed -n 2p; done",
                             family == IPV6 ? "6" : "", name_of_backend());
     time_t moment = (time_t)second;
@@ -342,7 +356,7 @@ static void check_end(int family, int64_t second)
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", gmtime_r(&moment, &utc));
     snprintf(expected, sizeof expected,
              "-A portsmith" END_OF_TRIAL "-A portsmith-input" END_OF_TRIAL
-             "-A portsmith-translated" END_OF_TRIAL "-A portsmith-reset" END_OF_TRIAL,
+             "-A portsmith-translated" END_OF_TRIAL "-A portsmith" END_OF_TRIAL,
              date, date, date, date);
     assert_string_equal(rules, expected);
     free(rules);
@@ -380,7 +394,7 @@ static void the_lost_end_of_a_trial_is_noticed(void **state)
 {
     static const char *const losses[] = {"-t mangle -D portsmith 1", "-t mangle -D portsmith-input 1",
                                          "-t mangle -D portsmith-translated 1",
-                                         "-D portsmith-reset 1"};
+                                         "-D portsmith 1"};
 
     (void)state;
     try_for(900);
@@ -444,19 +458,19 @@ static void check_gateway_rules(int family, const char *expected)
 /* The grants' addresses are of both families, so are the hosts behind. */
 static void open_gateway(const char *client, const char *host)
 {
-    static struct helper_destination destinations[COUNT_OF(behind) + 1];
+    static struct helper_destination all[COUNT_OF(behind) + 1];
 
     setup.sends_on = 1;
-    memcpy(destinations, behind, sizeof behind);
+    memcpy(all, behind, sizeof behind);
     for (size_t i = 0; i < COUNT_OF(behind); i++)
-        destinations[i].address = address_of(host);
-    destinations[COUNT_OF(behind)] = behind[0];
-    destinations[COUNT_OF(behind)].address =
-        address_of(strchr(host, ':') ? "192.168.9.9" : "fd99::9");
-    helper_firewall_send_on(&fw, destinations, COUNT_OF(destinations));
+        all[i].address = address_of(host);
+    all[COUNT_OF(behind)] = behind[0];
+    all[COUNT_OF(behind)].address = address_of(strchr(host, ':') ? "192.168.9.9" : "fd99::9");
+    destinations = all;
+    destination_count = COUNT_OF(all);
     open_grant(client, "tcp/2222", 60);
-    grants.items[0].destination = destinations[0].address;
-    grants.items[0].destination_port = destinations[0].port;
+    grants.items[0].destination = all[0].address;
+    grants.items[0].destination_port = all[0].port;
 }
 
 static void ipv4_gateway_rules_are_exactly_these(void **state)
@@ -611,7 +625,7 @@ static void without_destinations_the_gateway_is_taken_down(void **state)
     open_gateway("192.0.2.7", "192.168.1.10");
     establish(IPV4);
     setup.sends_on = 0;
-    helper_firewall_send_on(&fw, NULL, 0);
+    destination_count = 0;
     grants.items[0].destination_port = 0;
     fw.xtables.has_nat[IPV4] = true; /* as a helper finds that starts now */
     establish(IPV4);
@@ -702,15 +716,28 @@ static void an_admin_s_order_is_kept(void **state)
     assert_int_equal(count_of(IPV4, "203.0.113."), 3);
 }
 
-/* A grant counts before the port is refused. */
+/* Where a rule of filter's portsmith stands, from 0. */
+static size_t place_of(const char *rule)
+{
+    char *rules = output_of("iptables-%s -w 5 -S portsmith", name_of_backend());
+    const char *at = strstr(rules, rule);
+    size_t place = 0;
+
+    assert_non_null(at);
+    for (const char *line = strchr(rules, '\n'); line && line < at; line = strchr(line + 1, '\n'))
+        place++;
+    free(rules);
+    return place;
+}
+
+/* A grant counts before the port is refused; what is marked is none's. */
 static void check_grants_come_first(void)
 {
-    char *rules = rules_of(IPV4);
-    const char *grants_at = strstr(rules, "-A INPUT -j portsmith\n");
-    const char *reset_at = strstr(rules, "-A INPUT -j portsmith-reset\n");
+    size_t grant = place_of("-s 192.0.2.7/32");
 
-    assert_true(grants_at && reset_at && grants_at < reset_at);
-    free(rules);
+    assert_true(place_of("--mark 0x10000000") < grant);
+    assert_true(grant < place_of("--dport 22 --tcp-flags RST,ACK NONE -j REJECT"));
+    assert_true(grant < place_of("--dport 22 --tcp-flags RST,ACK ACK"));
 }
 
 static void reset_comes_and_goes_with_the_configuration(void **state)
@@ -718,20 +745,104 @@ static void reset_comes_and_goes_with_the_configuration(void **state)
     char *without;
 
     (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
     establish(IPV4);
     without = rules_of(IPV4);
     setup.close_with_reset = 1;
     establish(IPV4);
-    assert_int_equal(count_of(IPV4, "-j portsmith-reset"), 1);
-    assert_int_equal(count_of(IPV4, "-j portsmith-forward"), 1);
+    assert_int_equal(count_of(IPV4, "INPUT -j portsmith\n"), 1);
+    assert_int_equal(count_of(IPV4, "FORWARD -j portsmith-gateway\n"), 1);
     check_grants_come_first();
-    xtables_run(IPV4, "-D INPUT -j portsmith-reset");
+    xtables_run(IPV4, "-D INPUT -j portsmith");
     establish(IPV4);
-    assert_int_equal(count_of(IPV4, "INPUT -j portsmith"), 3);
+    assert_int_equal(count_of(IPV4, "INPUT -j portsmith\n"), 1);
     check_grants_come_first();
     setup.close_with_reset = 0;
     establish(IPV4);
     check_same_rules(IPV4, without);
+}
+
+/* ---- after an upgrade --------------------------------------------------- */
+
+/* As 0.1.0 left it with CloseWith = reset, and somebody else's rules between its jumps. */
+static void leave_earlier_rules(int family)
+{
+    static const char *const commands[] = {
+        "-N portsmith",
+        "-N portsmith-reset",
+        "-N portsmith-forward",
+        "-A portsmith-reset -p tcp -m tcp --dport 22 -j REJECT",
+        "-A portsmith-forward -m mark --mark 0x10000000/0x10000000 -j REJECT",
+        "-A INPUT -p tcp --dport 7 -j DROP",
+        "-A INPUT -j portsmith",
+        "-A INPUT -p tcp --dport 8 -j DROP",
+        "-A INPUT -j portsmith-reset",
+        "-A INPUT -j portsmith-reset",
+        "-A FORWARD -j portsmith-forward",
+    };
+
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        xtables_run(family, commands[i]);
+}
+
+static void check_nothing_is_left_of_earlier(int family)
+{
+    assert_int_equal(count_of(family, "portsmith-reset"), 0);
+    assert_int_equal(count_of(family, "portsmith-forward"), 0);
+}
+
+static void what_an_earlier_version_left_is_removed(void **state)
+{
+    (void)state;
+    for (unsigned reset = 0; reset < 2; reset++)
+        for (int family = IPV4; family < FAMILIES; family++) {
+            char *jumps;
+
+            xtables_run(family, "-F");
+            xtables_run(family, "-X");
+            leave_earlier_rules(family);
+            setup.close_with_reset = (uint8_t)reset;
+            establish(family);
+            check_nothing_is_left_of_earlier(family);
+            assert_result(look(family), FIREWALL_INTACT, why);
+            jumps = rules_through(family, "grep -e '-A INPUT' | cut -d ' ' -f 2- | tr '\n' ,");
+            assert_non_null(strstr(jumps, "INPUT -p tcp -m tcp --dport 7 -j DROP,"
+                                          "INPUT -j portsmith,"
+                                          "INPUT -p tcp -m tcp --dport 8 -j DROP,"));
+            free(jumps);
+        }
+}
+
+static void releasing_removes_what_an_earlier_version_left(void **state)
+{
+    (void)state;
+    for (int family = IPV4; family < FAMILIES; family++) {
+        leave_earlier_rules(family);
+        xtables_run(family, "-t mangle -S"); /* legacy is in use */
+    }
+    assert_done(helper_release(backend, &why), why);
+    for (int family = IPV4; family < FAMILIES; family++) {
+        assert_int_equal(count_of(family, "portsmith"), 0);
+        assert_int_equal(count_of(family, "INPUT"), 2);
+    }
+}
+
+/* It is for whoever made it to remove that rule. */
+static void a_chain_that_others_use_stays_empty(void **state)
+{
+    (void)state;
+    leave_earlier_rules(IPV4);
+    xtables_run(IPV4, "-A OUTPUT -o eth9 -j portsmith-reset");
+    establish(IPV4);
+    assert_int_equal(count_of(IPV4, "INPUT -j portsmith-reset"), 0);
+    assert_int_equal(count_of(IPV4, "-A portsmith-reset"), 0);
+    assert_int_equal(count_of(IPV4, "-N portsmith-reset"), 1);
+    assert_false(helper_release(backend, &why));
+    assert_non_null(strstr(why.text, "another program leads to the chain"));
+    assert_int_equal(count_of(IPV4, "-A PREROUTING"), 0);
+    xtables_run(IPV4, "-D OUTPUT -o eth9 -j portsmith-reset");
+    assert_done(helper_release(backend, &why), why);
+    assert_int_equal(count_of(IPV4, "portsmith"), 0);
 }
 
 /* ---- grants ------------------------------------------------------------- */
@@ -750,6 +861,29 @@ static void new_grants_are_inserted_alone(void **state)
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 1);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.9/32"), 2);
+}
+
+static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        char *inserted;
+
+        helper_grants_clear(&grants);
+        try_for(900);
+        setup.close_with_reset = i & 1;
+        if (i & 2)
+            fw.trial_second = setup.trial_end = 0;
+        setup.forward = setup.has_synproxy = 1; /* one rule at each place */
+        establish(IPV4);
+        open_grant("192.0.2.7", "tcp/22", 60);
+        assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+        inserted = rules_of(IPV4);
+        assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+        check_rules(IPV4, inserted);
+        establish(IPV4);
+        check_same_rules(IPV4, inserted);
+    }
 }
 
 static void rewriting_follows_the_table(void **state)
@@ -840,11 +974,15 @@ static void every_loss_is_seen_and_healed(void **state)
 {
     static const char *const losses[] = {
         "-D INPUT -j portsmith",
-        "-D INPUT -j portsmith-reset",
-        "-D FORWARD -j portsmith-forward",
-        "-F portsmith-reset",
-        "-F portsmith-forward",
-        "-D portsmith-reset 1",
+        "-D FORWARD -j portsmith-gateway",
+        "-F portsmith-gateway",
+        "-D portsmith-gateway 1",
+        "-D portsmith 2",
+        "-D portsmith 3",
+        "-D portsmith 4",
+        "-D portsmith 5",
+        "-D portsmith 6",
+        "-D portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN",
         "-t mangle -F portsmith-close",
         "-t mangle -D portsmith-close 1",
         "-t mangle -D portsmith 2",
@@ -1015,7 +1153,7 @@ static void releasing_leaves_nothing(void **state)
     establish(IPV6);
     xtables_run(IPV4, "-I INPUT 1 -j portsmith"); /* a jump too many */
     xtables_run(IPV4, "-t mangle -A PREROUTING -j portsmith");
-    assert_done(helper_firewall_release(backend, &why), why);
+    assert_done(helper_release(backend, &why), why);
     for (int family = IPV4; family < FAMILIES; family++)
         check_same_rules(family, before[family]);
 }
@@ -1028,8 +1166,8 @@ static void releasing_nothing_is_fine(void **state)
     (void)state;
     for (int family = IPV4; family < FAMILIES; family++)
         before[family] = rules_of(family);
-    assert_done(helper_firewall_release(backend, &why), why);
-    assert_done(helper_firewall_release(backend, &why), why);
+    assert_done(helper_release(backend, &why), why);
+    assert_done(helper_release(backend, &why), why);
     for (int family = IPV4; family < FAMILIES; family++)
         check_same_rules(family, before[family]);
 }
@@ -1041,7 +1179,7 @@ static void releasing_half_is_fine(void **state)
     xtables_run(IPV4, "-D INPUT -j portsmith");
     xtables_run(IPV4, "-F portsmith");
     xtables_run(IPV4, "-X portsmith");
-    assert_done(helper_firewall_release(backend, &why), why);
+    assert_done(helper_release(backend, &why), why);
     assert_int_equal(count_of(IPV4, "portsmith"), 0);
 }
 
@@ -1072,7 +1210,11 @@ int main(int argc, char **argv)
         WITH_FIREWALL(establishing_again_changes_nothing),
         WITH_FIREWALL(an_admin_s_order_is_kept),
         WITH_FIREWALL(reset_comes_and_goes_with_the_configuration),
+        WITH_FIREWALL(what_an_earlier_version_left_is_removed),
+        WITH_FIREWALL(releasing_removes_what_an_earlier_version_left),
+        WITH_FIREWALL(a_chain_that_others_use_stays_empty),
         WITH_FIREWALL(new_grants_are_inserted_alone),
+        WITH_FIREWALL(an_inserted_grant_stands_where_a_rewritten_one_does),
         WITH_FIREWALL(rewriting_follows_the_table),
         WITH_FIREWALL(a_thousand_grants_are_written),
         WITH_FIREWALL(of_many_grants_none_stays_lost),

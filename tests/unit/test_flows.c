@@ -28,10 +28,10 @@ static unsigned refusals;
 /* Called once, when sockets have been ended and flows are to be forgotten. */
 static void (*before_forgetting)(void);
 
-int __wrap_helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
-int __real_helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
+int __wrap_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
+int __real_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
-int __wrap_helper_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
+int __wrap_netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
 {
     struct inet_diag_req_v2 socket;
     void (*now)(void) = before_forgetting;
@@ -45,7 +45,7 @@ int __wrap_helper_netlink_ask(int *fd, union question *q, answer_handler *handle
     client = ntohs(socket.id.idiag_dport);
     if (q->header.nlmsg_type != SOCK_DESTROY || client < first_stubborn ||
         client >= first_stubborn + stubborn)
-        return __real_helper_netlink_ask(fd, q, handle, into);
+        return __real_netlink_ask(fd, q, handle, into);
     refusals++;
     return EOPNOTSUPP;
 }
@@ -151,9 +151,9 @@ static unsigned count_flows(const char *from, const struct service *to)
     const struct nfgenmsg all = {.nfgen_family = AF_UNSPEC};
     union question q;
 
-    helper_netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
-    helper_netlink_put(&q, &all, sizeof all);
-    assert_int_equal(helper_netlink_ask(&flows.conntrack, &q, count_flow, &wanted), 0);
+    netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
+    netlink_put(&q, &all, sizeof all);
+    assert_int_equal(netlink_ask(&flows.conntrack, &q, count_flow, &wanted), 0);
     return wanted.count;
 }
 

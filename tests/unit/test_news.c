@@ -81,7 +81,7 @@ static int begin(void **state)
     both[0] = tcp;
     both[1] = (struct service){IPPROTO_UDP, tcp.port};
     listener = listen_at(tcp.port);
-    netlink = helper_netlink_open(NETLINK_NETFILTER);
+    netlink = netlink_open(NETLINK_NETFILTER);
     helper_news_open(&news, netlink, both, 2);
     assert_false(news.listening);
     assert_true(helper_news_listen(&news));

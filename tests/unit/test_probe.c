@@ -65,12 +65,12 @@ static void no_scratch_chain_is_left(void)
 static void a_host_without_iptables_is_told_what_to_install(void **state)
 {
     (void)state;
-    assert_null(helper_probe_program(BACKEND_NFT, IPV4));
-    assert_result(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_MISSING, why);
+    assert_null(probe_program(BACKEND_NFT, IPV4));
+    assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_MISSING, why);
     assert_non_null(strstr(why.text, "iptables-nft is not installed"));
-    assert_result(helper_probe(&found, BACKEND_LEGACY, 0, &why), PROBE_MISSING, why);
+    assert_result(probe_xtables(&found, BACKEND_LEGACY, 0, &why), PROBE_MISSING, why);
     assert_non_null(strstr(why.text, "iptables-legacy is not installed"));
-    assert_result(helper_probe(&found, BACKEND_AUTO, 0, &why), PROBE_MISSING, why);
+    assert_result(probe_xtables(&found, BACKEND_AUTO, 0, &why), PROBE_MISSING, why);
     assert_int_equal(found.backend, BACKEND_LEGACY);
 }
 
@@ -78,7 +78,7 @@ static void one_family_without_a_program_is_named(void **state)
 {
     (void)state;
     install("iptables-nft-restore", "xtables-nft-multi");
-    assert_result(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_MISSING, why);
+    assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_MISSING, why);
     assert_non_null(strstr(why.text, "IPv6"));
     no_scratch_chain_is_left();
 }
@@ -87,10 +87,10 @@ static void choosing_runs_nothing(void **state)
 {
     (void)state;
     install_script("iptables-nft-restore", "#!/bin/sh\nexit 2\n");
-    assert_false(helper_probe_choose(&found, BACKEND_NFT, &why));
+    assert_false(probe_choose(&found, BACKEND_NFT, &why));
     assert_non_null(strstr(why.text, "IPv6"));
     install_script("ip6tables-nft-restore", "#!/bin/sh\nexit 2\n");
-    assert_done(helper_probe_choose(&found, BACKEND_NFT, &why), why);
+    assert_done(probe_choose(&found, BACKEND_NFT, &why), why);
     assert_true(found.in_use[IPV4] && found.in_use[IPV6]);
     assert_string_equal(strrchr(found.paths[IPV6], '/'), "/ip6tables-nft-restore");
 }
@@ -100,7 +100,7 @@ static void without_a_plain_name_nft_comes_first(void **state)
     (void)state;
     install_nft();
     install("iptables-legacy-restore", "xtables-legacy-multi");
-    assert_result(helper_probe(&found, BACKEND_AUTO, 0, &why), PROBE_USABLE, why);
+    assert_result(probe_xtables(&found, BACKEND_AUTO, 0, &why), PROBE_USABLE, why);
     assert_int_equal(found.backend, BACKEND_NFT);
     assert_true(found.in_use[IPV4] && found.in_use[IPV6]);
     assert_string_equal(found.paths[IPV4], "/usr/sbin/iptables-nft-restore");
@@ -111,12 +111,12 @@ static void a_plain_name_is_what_it_leads_to(void **state)
 {
     (void)state;
     install("iptables-restore", "xtables-nft-multi");
-    assert_string_equal(helper_probe_program(BACKEND_NFT, IPV4), "/usr/sbin/iptables-restore");
-    assert_null(helper_probe_program(BACKEND_LEGACY, IPV4));
+    assert_string_equal(probe_program(BACKEND_NFT, IPV4), "/usr/sbin/iptables-restore");
+    assert_null(probe_program(BACKEND_LEGACY, IPV4));
     /* The old package, of before there was anything else. */
     assert_int_equal(symlink("/run/old/iptables-multi", "/usr/sbin/ip6tables-restore"), 0);
-    assert_string_equal(helper_probe_program(BACKEND_LEGACY, IPV6), "/usr/sbin/ip6tables-restore");
-    assert_null(helper_probe_program(BACKEND_NFT, IPV6));
+    assert_string_equal(probe_program(BACKEND_LEGACY, IPV6), "/usr/sbin/ip6tables-restore");
+    assert_null(probe_program(BACKEND_NFT, IPV6));
 }
 
 static void a_name_that_leads_nowhere_is_still_what_it_was(void **state)
@@ -125,7 +125,7 @@ static void a_name_that_leads_nowhere_is_still_what_it_was(void **state)
     install("iptables-restore", "missing-nft-multi");
     install("iptables-legacy-restore", "xtables-legacy-multi");
     install("ip6tables-legacy-restore", "xtables-legacy-multi");
-    assert_result(helper_probe(&found, BACKEND_AUTO, 0, &why), PROBE_MISSING, why);
+    assert_result(probe_xtables(&found, BACKEND_AUTO, 0, &why), PROBE_MISSING, why);
     assert_int_equal(found.backend, BACKEND_NFT);
     assert_non_null(strstr(why.text, "iptables-nft is not installed"));
 }
@@ -139,7 +139,7 @@ static void a_firewall_that_may_not_be_changed_is_told_of(void **state)
     (void)state;
     install_script("iptables-legacy-restore", powerless);
     install_script("ip6tables-legacy-restore", powerless);
-    assert_result(helper_probe(&found, BACKEND_LEGACY, PROBE_DEADLINES, &why), PROBE_UNUSABLE,
+    assert_result(probe_xtables(&found, BACKEND_LEGACY, PROBE_DEADLINES, &why), PROBE_UNUSABLE,
                   why);
     assert_non_null(strstr(why.text, "not even an empty chain can be made"));
     assert_null(strstr(why.text, " match "));
@@ -153,7 +153,7 @@ static void a_missing_match_is_named(void **state)
     (void)state;
     install_script("iptables-nft-restore", REFUSE("-m time"));
     install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
-    assert_result(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE, why);
+    assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE, why);
     assert_non_null(strstr(why.text, "the time match does not work here"));
     assert_non_null(strstr(why.text, "no such extension"));
 }
@@ -164,8 +164,8 @@ static void what_only_some_wish_for_is_named_if_they_do(void **state)
     (void)state;
     install_script("iptables-nft-restore", REFUSE("-m hashlimit"));
     install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
-    assert_result(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_USABLE, why);
-    assert_result(helper_probe(&found, BACKEND_NFT, PROBE_LIMITS, &why), PROBE_UNUSABLE, why);
+    assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_USABLE, why);
+    assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_LIMITS, &why), PROBE_UNUSABLE, why);
     assert_non_null(strstr(why.text, "the hashlimit match does not work here"));
 }
 
@@ -174,8 +174,8 @@ static void without_the_time_match_a_trial_is_told_what_to_do(void **state)
     (void)state;
     install_script("iptables-nft-restore", REFUSE("-m time"));
     install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
-    assert_result(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_USABLE, why);
-    assert_result(helper_probe(&found, BACKEND_NFT, PROBE_TRIAL | PROBE_DEADLINES, &why),
+    assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_USABLE, why);
+    assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_TRIAL | PROBE_DEADLINES, &why),
                   PROBE_UNUSABLE, why);
     assert_non_null(strstr(why.text, "the time match does not work here"));
     assert_non_null(strstr(why.text, "systemd-run --on-active=15min portsmithctl release"));
@@ -186,9 +186,9 @@ static void sessions_are_told_in_every_family(void **state)
 {
     (void)state;
     install_nft();
-    assert_done(helper_probe_choose(&found, BACKEND_NFT, &why), why);
+    assert_done(probe_choose(&found, BACKEND_NFT, &why), why);
     assert_false(found.tells_sessions[IPV4] || found.tells_sessions[IPV6]);
-    assert_done(helper_probe_sessions(&found, &why), why);
+    assert_done(probe_sessions(&found, &why), why);
     assert_true(found.tells_sessions[IPV4] && found.tells_sessions[IPV6]);
     no_scratch_chain_is_left();
 }
@@ -202,8 +202,8 @@ static void in_a_family_without_a_match_sessions_are_not_told(void **state)
     for (size_t i = 0; i < COUNT_OF(scripts); i++) {
         install_script("iptables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
         install_script("ip6tables-nft-restore", scripts[i]);
-        assert_result(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_USABLE, why);
-        assert_false(helper_probe_sessions(&found, &why));
+        assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_USABLE, why);
+        assert_false(probe_sessions(&found, &why));
         assert_true(found.tells_sessions[IPV4] && !found.tells_sessions[IPV6]);
         assert_non_null(strstr(why.text, names[i]));
     }
@@ -215,14 +215,14 @@ static void a_kernel_that_looks_for_no_sockets_tells_no_sessions(void **state)
 
     (void)state;
     install_nft();
-    assert_done(helper_probe_choose(&found, BACKEND_NFT, &why), why);
+    assert_done(probe_choose(&found, BACKEND_NFT, &why), why);
     for (size_t i = 0; i < COUNT_OF(switches); i++) {
         run_command("echo 0 >/proc/sys/net/ipv4/%s", switches[i]);
-        assert_false(helper_probe_sessions(&found, &why));
+        assert_false(probe_sessions(&found, &why));
         assert_non_null(strstr(why.text, switches[i]));
         run_command("echo 1 >/proc/sys/net/ipv4/%s", switches[i]);
     }
-    assert_done(helper_probe_sessions(&found, &why), why);
+    assert_done(probe_sessions(&found, &why), why);
 }
 
 /* Each feature works alone, all together do not: nothing to name but what it said. */
@@ -232,7 +232,7 @@ static void a_refusal_without_a_missing_match_is_told_as_it_is(void **state)
     install_script("iptables-nft-restore",
                    "#!/bin/sh\nt=$(cat)\ncase $t in *addrtype*time*) echo 'too much'; exit 1;; "
                    "esac\nexit 0\n");
-    assert_result(helper_probe(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE, why);
+    assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_DEADLINES, &why), PROBE_UNUSABLE, why);
     assert_non_null(strstr(why.text, "too much"));
 }
 
@@ -240,7 +240,7 @@ static void one_that_is_held_up_decides_nothing(void **state)
 {
     (void)state;
     install_script("iptables-nft-restore", "#!/bin/sh\ncat >/dev/null\necho busy\nexit 4\n");
-    assert_result(helper_probe(&found, BACKEND_NFT, 0, &why), PROBE_UNDECIDED, why);
+    assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_UNDECIDED, why);
     assert_non_null(strstr(why.text, "busy"));
 }
 
@@ -272,7 +272,7 @@ static void what_is_tried_can_be_written_down(void **state)
         char text[8192] = "";
         FILE *out = fmemopen(text, sizeof text, "w");
 
-        helper_probe_write(out, cases[i].family, cases[i].wishes);
+        probe_write(out, cases[i].family, cases[i].wishes);
         fclose(out);
         assert_int_equal(count_text(text, "COMMIT\n"), cases[i].blocks);
         assert_int_equal(count_text(text, "-m time "), cases[i].times);
@@ -285,11 +285,11 @@ static void what_is_tried_can_be_written_down(void **state)
 static void legacy_tables_are_seen_without_making_any(void **state)
 {
     (void)state;
-    assert_false(helper_probe_legacy_in_use(IPV4));
-    assert_false(helper_probe_legacy_in_use(IPV4));
+    assert_false(probe_legacy_in_use(IPV4));
+    assert_false(probe_legacy_in_use(IPV4));
     run_command("/run/real/iptables-legacy -w 5 -S >/dev/null");
-    assert_true(helper_probe_legacy_in_use(IPV4));
-    assert_false(helper_probe_legacy_in_use(IPV6));
+    assert_true(probe_legacy_in_use(IPV4));
+    assert_false(probe_legacy_in_use(IPV6));
 }
 
 #define ELSEWHERE(test) cmocka_unit_test_setup_teardown(test, hide_programs, show_programs)

@@ -27,6 +27,7 @@ static struct {
     struct policy_entry entries[PEOPLE];
     struct policy policy;
     struct xtables xtables;
+    struct rules rules[FAMILIES];
     struct firewall firewall;
     struct flows flows;
     struct news news;
@@ -153,7 +154,10 @@ static int start_world(void **state)
     connect_sniffer();
     helper_flows_open(&world.flows);
     world.news = (struct news){.fd = -1};
-    helper_firewall_open(&world.firewall, &world.policy.setup, &world.xtables,
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_make(&world.rules[family], family, &world.policy.setup, NULL, 0,
+                   world.xtables.tells_sessions[family]);
+    helper_firewall_open(&world.firewall, &world.policy.setup, world.rules, &world.xtables,
                          &(struct ipset){.fd = -1});
     if (open_old_marks() &&
         helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
@@ -172,6 +176,8 @@ static int end_world(void **state)
     close(world.directory);
     helper_flows_close(&world.flows);
     helper_firewall_close(&world.firewall);
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_free(&world.rules[family]);
     helper_marks_close(&world.marks);
     helper_grants_free(&world.grants);
     return 0;
@@ -185,7 +191,7 @@ static int enter_all(void **state)
         person_make(&world.people[i], i + 1);
     randombytes_buf(world.server_public, KEY_SIZE);
     log_open("test", true, false);
-    if (helper_probe(&world.xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE)
+    if (probe_xtables(&world.xtables, BACKEND_NFT, 0, &why) == PROBE_USABLE)
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;

@@ -25,13 +25,13 @@ static const char *name_of_backend(void)
 /* One program per transaction, until standing is tried. */
 static int begin(void **state)
 {
-    const char *path = helper_probe_program(backend, IPV4);
+    const char *path = probe_program(backend, IPV4);
 
     (void)state;
     if (!path)
         return -1;
     why.text[0] = '\0';
-    helper_restore_init(&restore, path);
+    restore_init(&restore, path);
     return 0;
 }
 
@@ -39,7 +39,7 @@ static int begin_standing(void **state)
 {
     if (begin(state) != 0)
         return -1;
-    helper_restore_try_standing(&restore);
+    restore_try_standing(&restore);
     return restore.standing ? 0 : -1;
 }
 
@@ -47,7 +47,7 @@ static int begin_standing(void **state)
 static int end(void **state)
 {
     (void)state;
-    helper_restore_end(&restore);
+    restore_end(&restore);
     if (restore.pid != 0 || waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD)
         return -1;
     run_command("iptables-%s -w 5 -F; iptables-%s -w 5 -X", name_of_backend(), name_of_backend());
@@ -59,7 +59,7 @@ static enum restore_result run(const char *text)
     char copy[1024];
 
     snprintf(copy, sizeof copy, "%s", text);
-    return helper_restore_run(&restore, copy, strlen(copy), &why);
+    return restore_run(&restore, copy, strlen(copy), &why);
 }
 
 static bool rule_is_there(const char *rule)
@@ -140,7 +140,7 @@ static void a_large_transaction_is_done(void **state)
     fputs("COMMIT\n", out);
     fclose(out);
     assert_true(size > 400000); /* many times what a pipe holds */
-    assert_result(helper_restore_run(&restore, text, size, &why), RESTORE_DONE, why);
+    assert_result(restore_run(&restore, text, size, &why), RESTORE_DONE, why);
     free(text);
     count = output_of("iptables-%s -w 5 -S many | grep -c ACCEPT", name_of_backend());
     assert_int_equal(atoi(count), MANY);
@@ -250,8 +250,8 @@ static void use_script(const char *text)
 
     snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
     scratch_write_text(path, 0755, text);
-    helper_restore_end(&restore);
-    helper_restore_init(&restore, path);
+    restore_end(&restore);
+    restore_init(&restore, path);
 }
 
 static void exit_statuses_are_told_apart(void **state)
@@ -300,7 +300,7 @@ static void one_that_does_not_acknowledge_does_not_stand(void **state)
 
     (void)state;
     use_script("#!/bin/sh\nexec cat >/dev/null\n");
-    helper_restore_try_standing(&restore);
+    restore_try_standing(&restore);
     assert_false(restore.standing);
     assert_int_equal(restore.pid, 0);
     assert_true(clock_boot_ns() - start < (int64_t)5 * NSEC_PER_SEC);
@@ -315,7 +315,7 @@ static void one_that_cannot_be_run_is_named(void **state)
     use_script("half of an upgrade");
     assert_result(run(ADD("81")), RESTORE_BUSY, why);
     assert_non_null(strstr(why.text, restore.path));
-    helper_restore_try_standing(&restore);
+    restore_try_standing(&restore);
     assert_false(restore.standing);
 }
 
@@ -328,7 +328,7 @@ static void one_that_is_missing_ends_the_helper(void **state)
     (void)state;
     if (getenv("UNDER_VALGRIND"))
         skip();
-    helper_restore_init(&restore, "/nonexistent/iptables-restore");
+    restore_init(&restore, "/nonexistent/iptables-restore");
     child = fork();
     if (child == 0) {
         run(ADD("81"));

@@ -6,6 +6,7 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/firewall.h"
+#include "privsep/prepare/release.h"
 #include "privsep/helper/set.h"
 
 enum { CAPACITY = 2000 };
@@ -13,6 +14,7 @@ enum { CAPACITY = 2000 };
 static const uint8_t alice[KEY_ID_SIZE] = {0xa1}, bob[KEY_ID_SIZE] = {0xb0};
 static struct helper_setup setup;
 static struct xtables found;
+static struct rules rules[FAMILIES];
 static struct firewall fw;
 static struct grants grants;
 static struct error why;
@@ -23,7 +25,7 @@ static int enter(void **state)
 {
     if (sodium_init() < 0 || netspace_enter(state) != 0)
         return -1;
-    if (helper_probe(&found, BACKEND_NFT, PROBE_SETS | PROBE_DEADLINES, &why) == PROBE_USABLE)
+    if (probe_xtables(&found, BACKEND_NFT, PROBE_SETS | PROBE_DEADLINES, &why) == PROBE_USABLE)
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;
@@ -36,7 +38,11 @@ static void open_firewall(enum grant_store store)
     setup = (struct helper_setup){.close_count = 1, .grant_store = store, .max_grants = CAPACITY};
     setup.close[0] = service_of("tcp/22");
     ipset_open(&set, CAPACITY);
-    helper_firewall_open(&fw, &setup, &found, &set);
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        rules_free(&rules[family]);
+        rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
+    }
+    helper_firewall_open(&fw, &setup, rules, &found, &set);
 }
 
 static int begin(void **state)
@@ -145,8 +151,8 @@ static void one_rule_in_each_table_looks_into_the_set(void **state)
                  "-A portsmith-shut -m set --match-set portsmith4 src,dst -j RETURN\n"
                  "-A portsmith-shut -j DROP\n"
                  "-N portsmith\n"
-                 "-A portsmith -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack "
-                 "--ctstate UNTRACKED -j RETURN\n"
+                 "-A portsmith -p tcp -m tcp ! --tcp-flags RST,ACK NONE -m conntrack --ctstate UNTRACKED "
+                 "-j RETURN\n"
                  "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -m set --match-set portsmith4 src,dst "
                  "-j ACCEPT\n"
                  "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants "
@@ -199,7 +205,7 @@ static void extending_changes_the_timeout_alone(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
-    assert_true(helper_firewall_extends(&fw, &grants.items[0]));
+    assert_false(helper_firewall_is_rule(&fw, &grants.items[0]));
     open_for(alice, "192.0.2.7", "tcp/22", 600000);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
@@ -302,7 +308,7 @@ static void some_grants_stay_rules(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     grants.items[0].connections = 1;
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
-    assert_false(helper_firewall_extends(&fw, &grants.items[0]));
+    assert_true(helper_firewall_is_rule(&fw, &grants.items[0]));
     insert(IPV4);
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     check_output(count_rules, "1 1\n");
@@ -394,7 +400,7 @@ static void the_end_leaves_neither_set_nor_rule_about_it(void **state)
     check_output("iptables-nft-save | grep -c -e --match-set", "0\n");
     check_output("iptables-nft -t mangle -S portsmith-shut", "-N portsmith-shut\n"
                                                          "-A portsmith-shut -j DROP\n");
-    assert_done(helper_firewall_release(BACKEND_NFT, &why), why);
+    assert_done(helper_release(BACKEND_NFT, &why), why);
     check_output("iptables-nft-save | grep -c portsmith", "0\n");
 }
 
@@ -434,7 +440,7 @@ static void doors_shut_even_where_iptables_fails(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
     insert(IPV4);
-    helper_restore_end(&fw.restore[IPV4]);
+    restore_end(&fw.restore[IPV4]);
     fw.restore[IPV4].path = fw.xtables.paths[IPV4] = "/bin/false";
     close_for(alice, "192.0.2.7", "tcp/22");
     fw.unsure[IPV4] = true;

@@ -20,9 +20,9 @@ static void what_is_written_is_there(void **state)
     char *at;
 
     (void)state;
-    helper_text_begin(&text);
+    text_begin(&text);
     write_lines(&text, LINES);
-    helper_text_end(&text);
+    text_end(&text);
     assert_int_equal(strlen(text.bytes), text.size);
     at = text.bytes;
     for (int i = 0; i < LINES; i++) {
@@ -41,8 +41,8 @@ static void an_empty_text_is_one(void **state)
     struct text text;
 
     (void)state;
-    helper_text_begin(&text);
-    helper_text_end(&text);
+    text_begin(&text);
+    text_end(&text);
     assert_int_equal(text.size, 0);
     assert_string_equal(text.bytes, "");
     free(text.bytes);
@@ -58,10 +58,10 @@ static int status_without_memory(void)
 
     if (child == 0) {
         log_open("test", true, false);
-        helper_text_begin(&text);
+        text_begin(&text);
         setrlimit(RLIMIT_AS, &none);
         write_lines(&text, 1000 * LINES);
-        helper_text_end(&text);
+        text_end(&text);
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);

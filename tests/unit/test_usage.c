@@ -59,7 +59,7 @@ static int begin(void **state)
     make_socket(&listener, &at);
     assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(listener, 8), 0);
-    helper_news_open(&news, helper_netlink_open(NETLINK_NETFILTER), &service, 1);
+    helper_news_open(&news, netlink_open(NETLINK_NETFILTER), &service, 1);
     return helper_grants_create(&grants, open(".", O_RDONLY), CAPACITY, &why) ? 0 : -1;
 }
 

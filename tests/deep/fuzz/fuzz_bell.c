@@ -41,7 +41,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 
     (void)count, (void)arguments;
     fuzz_enter();
-    bell = helper_bell_open(&why);
+    bell = bell_open(&why);
     REQUIRE(bell >= 0);
     close(bell);
     return 0;
@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     const char *end;
 
     left = (struct input){bytes, size};
-    if (!helper_bell_rang(-1, &own, 1, &ringer))
+    if (!bell_rang(-1, &own, 1, &ringer))
         REQUIRE(ringer.pid == 0);
     end = memchr(ringer.name, '\0', sizeof ringer.name);
     REQUIRE(end != NULL);

@@ -93,7 +93,7 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 
 static void open_news(void)
 {
-    int fd = helper_netlink_open(NETLINK_NETFILTER);
+    int fd = netlink_open(NETLINK_NETFILTER);
 
     REQUIRE(fd >= 0);
     helper_news_open(&world.news, fd, &ssh, 1);

@@ -113,9 +113,9 @@ static void check_tables(void)
 {
     files = of_tables;
     for (int family = IPV4; family < FAMILIES; family++) {
-        REQUIRE(!helper_probe_has_nat(BACKEND_LEGACY, family) ||
-                helper_probe_legacy_in_use(family));
-        REQUIRE(helper_probe_has_nat(BACKEND_NFT, family));
+        REQUIRE(!probe_has_nat(BACKEND_LEGACY, family) ||
+                probe_legacy_in_use(family));
+        REQUIRE(probe_has_nat(BACKEND_NFT, family));
     }
 }
 

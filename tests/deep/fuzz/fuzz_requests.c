@@ -62,6 +62,7 @@ static struct {
     struct policy_entry entries[PEOPLE];
     struct policy policy;
     struct helper_destination destination;
+    struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
     struct firewall real, quick, sets, broken;
     struct helper_setup setup_of_sets;
     struct flows flows; /* this host tells of none */
@@ -86,7 +87,7 @@ int64_t __wrap_clock_wall_ns(void);
 int64_t __real_clock_wall_ns(void);
 uint64_t __wrap_clock_wall_us(void);
 uint64_t __real_clock_wall_us(void);
-int __wrap_helper_netlink_hear(int fd, answer_handler *handle, void *into);
+int __wrap_netlink_hear(int fd, answer_handler *handle, void *into);
 
 int64_t __wrap_clock_boot_ns(void)
 {
@@ -106,19 +107,19 @@ uint64_t __wrap_clock_wall_us(void)
 static void put_tuple(union question *q, const struct flow *flow)
 {
     const uint16_t port = htons(flow->to.port);
-    uint32_t tuple = helper_netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
+    uint32_t tuple = netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
 
-    part = helper_netlink_begin_nest(q, CTA_TUPLE_IP);
+    part = netlink_begin_nest(q, CTA_TUPLE_IP);
     if (address_is_ipv4(&flow->from))
-        helper_netlink_put_attribute(q, CTA_IP_V4_SRC, flow->from.bytes + 12, 4);
+        netlink_put_attribute(q, CTA_IP_V4_SRC, flow->from.bytes + 12, 4);
     else
-        helper_netlink_put_attribute(q, CTA_IP_V6_SRC, flow->from.bytes, 16);
-    helper_netlink_end_nest(q, part);
-    part = helper_netlink_begin_nest(q, CTA_TUPLE_PROTO);
-    helper_netlink_put_attribute(q, CTA_PROTO_NUM, &flow->to.protocol, 1);
-    helper_netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
-    helper_netlink_end_nest(q, part);
-    helper_netlink_end_nest(q, tuple);
+        netlink_put_attribute(q, CTA_IP_V6_SRC, flow->from.bytes, 16);
+    netlink_end_nest(q, part);
+    part = netlink_begin_nest(q, CTA_TUPLE_PROTO);
+    netlink_put_attribute(q, CTA_PROTO_NUM, &flow->to.protocol, 1);
+    netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
+    netlink_end_nest(q, part);
+    netlink_end_nest(q, tuple);
 }
 
 /* As the kernel has it. */
@@ -129,19 +130,19 @@ static void put_flow(union question *q, const struct flow *flow)
     const uint8_t state = TCP_CONNTRACK_ESTABLISHED;
     uint32_t info, tcp;
 
-    helper_netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8, 0);
-    helper_netlink_put(q, &header, sizeof header);
+    netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8, 0);
+    netlink_put(q, &header, sizeof header);
     put_tuple(q, flow);
-    helper_netlink_put_attribute(q, CTA_ID, &flow->id, sizeof flow->id);
-    helper_netlink_put_attribute(q, CTA_STATUS, &status, sizeof status);
-    info = helper_netlink_begin_nest(q, CTA_PROTOINFO);
-    tcp = helper_netlink_begin_nest(q, CTA_PROTOINFO_TCP);
-    helper_netlink_put_attribute(q, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
-    helper_netlink_end_nest(q, tcp);
-    helper_netlink_end_nest(q, info);
+    netlink_put_attribute(q, CTA_ID, &flow->id, sizeof flow->id);
+    netlink_put_attribute(q, CTA_STATUS, &status, sizeof status);
+    info = netlink_begin_nest(q, CTA_PROTOINFO);
+    tcp = netlink_begin_nest(q, CTA_PROTOINFO_TCP);
+    netlink_put_attribute(q, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
+    netlink_end_nest(q, tcp);
+    netlink_end_nest(q, info);
 }
 
-int __wrap_helper_netlink_hear(int fd, answer_handler *handle, void *into)
+int __wrap_netlink_hear(int fd, answer_handler *handle, void *into)
 {
     bool is_told = world.is_told, is_lost = world.is_lost;
     static union question q;
@@ -223,18 +224,24 @@ static void make_people(void)
 }
 
 static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
-                          const struct xtables *xtables, const struct ipset *set)
+                          const struct rules *rules, const struct xtables *xtables,
+                          const struct ipset *set)
 {
     struct error why;
 
-    helper_firewall_open(fw, setup, xtables, set);
-    helper_firewall_send_on(fw, &world.destination, 1);
+    helper_firewall_open(fw, setup, rules, xtables, set);
     for (int family = IPV4; family < FAMILIES; family++)
         if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
             printf("# %s\n", why.text);
             exit(EXIT_FAILURE);
         }
     REQUIRE(fw->restore[IPV6].standing);
+}
+
+static void make_rules(struct rules rules[static FAMILIES], const struct helper_setup *setup)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_make(&rules[family], family, setup, &world.destination, 1, false);
 }
 
 static void write_script(const char *path, const char *script)
@@ -244,8 +251,8 @@ static void write_script(const char *path, const char *script)
 }
 
 /* The kernel takes milliseconds for each change of rules. The quick firewall is cat
- * instead, which acknowledges all that it is told; and so is the one whose grants are in
- * the kernel's sets. The broken one refuses all. */
+ * instead, which acknowledges all that it is told; run for one text, it finds no jump to
+ * remove. So is the one whose grants are in the kernel's sets. The broken one refuses all. */
 static void open_firewalls(void)
 {
     static const struct ipset no_set = {.fd = -1};
@@ -253,19 +260,21 @@ static void open_firewalls(void)
     struct error why;
     struct ipset set;
 
-    REQUIRE(helper_probe(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
+    REQUIRE(probe_xtables(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
-    open_firewall(&world.real, &world.policy.setup, &xtables, &no_set);
-    write_script("/run/cat", "#!/bin/sh\nexec cat\n");
+    make_rules(world.rules, &world.policy.setup);
+    open_firewall(&world.real, &world.policy.setup, world.rules, &xtables, &no_set);
+    write_script("/run/cat", "#!/bin/sh\n[ $# -eq 3 ] && exec cat\n! grep -q -e '^-D'\n");
     write_script("/run/false", "#!/bin/sh\nexit 2\n");
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
-    open_firewall(&world.quick, &world.policy.setup, &xtables, &no_set);
+    open_firewall(&world.quick, &world.policy.setup, world.rules, &xtables, &no_set);
     world.setup_of_sets = world.policy.setup;
     world.setup_of_sets.grant_store = GRANT_STORE_SET;
     ipset_open(&set, CAPACITY);
-    open_firewall(&world.sets, &world.setup_of_sets, &xtables, &set);
+    make_rules(world.rules_of_sets, &world.setup_of_sets);
+    open_firewall(&world.sets, &world.setup_of_sets, world.rules_of_sets, &xtables, &set);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
-    helper_firewall_open(&world.broken, &world.policy.setup, &xtables, &no_set);
+    helper_firewall_open(&world.broken, &world.policy.setup, world.rules, &xtables, &no_set);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -280,7 +289,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     open_firewalls();
     world.sniffer = -1;
     world.flows = (struct flows){.conntrack = -1, .sockets = -1};
-    helper_news_open(&world.news, helper_netlink_open(NETLINK_NETFILTER), services, SERVICES);
+    helper_news_open(&world.news, netlink_open(NETLINK_NETFILTER), services, SERVICES);
     REQUIRE(world.news.fd >= 0);
     world.requests = (struct requests){.policy = &world.policy,
                                        .marks = &world.marks,

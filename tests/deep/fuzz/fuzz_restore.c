@@ -48,11 +48,11 @@ static void run_really(const char *script, enum restore_result expected, bool st
 
     fuzz_write_text("/run/restore", script);
     REQUIRE(chmod("/run/restore", 0700) == 0);
-    helper_restore_init(&restore, "/run/restore");
-    helper_restore_try_standing(&restore);
+    restore_init(&restore, "/run/restore");
+    restore_try_standing(&restore);
     REQUIRE(restore.standing == stands);
-    REQUIRE(helper_restore_run(&restore, text, sizeof text - 1, &why) == expected);
-    helper_restore_end(&restore);
+    REQUIRE(restore_run(&restore, text, sizeof text - 1, &why) == expected);
+    restore_end(&restore);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     restore.in = to[1];
     restore.out = from[0];
     acknowledged = memmem(in.bytes, in.size, acknowledgement, sizeof acknowledgement - 1);
-    result = helper_restore_run(&restore, text, sizeof text - 1, &why);
+    result = restore_run(&restore, text, sizeof text - 1, &why);
     REQUIRE((result == RESTORE_DONE) ==
             (!is_late && (restore.standing ? acknowledged : status == 0)));
     REQUIRE(result != RESTORE_REFUSED || (WIFEXITED(status) && status != 0));

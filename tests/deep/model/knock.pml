@@ -472,7 +472,7 @@ inline helper_marks_close_at()
 /* Gives the program a transaction and awaits its acknowledgement; in the helper:
  * done, touched, granting. That it fails means after all tries; it may be in force
  * nevertheless. */
-inline helper_restore_run(whole)
+inline restore_run(whole)
 {
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
@@ -492,19 +492,19 @@ inline helper_restore_run(whole)
 
 inline helper_firewall_establish()
 {
-    helper_restore_run(true);
+    restore_run(true);
     unsure = !done
 }
 
 inline helper_firewall_rewrite()
 {
-    helper_restore_run(true);
+    restore_run(true);
     unsure = !done
 }
 
 inline helper_firewall_insert()
 {
-    helper_restore_run(false);
+    restore_run(false);
     unsure = !done
 }
 

@@ -268,12 +268,50 @@ udp_is_refused() { # PORT
     set_option CloseWith drop
     reload_daemon
     is_dropped 22
-    ! rules | grep -q portsmith-reset || false
+    ! rules | grep -q -e REJECT -e portsmith-gateway || false
     set_option CloseWith reset
     reload_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
     knock_opens all tcp/22
     port_is_open "$server" 22
+}
+
+@test "CloseWith = reset: a grant lets nobody in by another shut port that leads to its own" {
+    set_option CloseWith reset
+    xtables -t nat -A PREROUTING -i eth0 -p tcp --dport 8080 -j REDIRECT --to-ports 22
+    start_daemon
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+    [ "$(tcp_answer "$server" 8080)" = reset ]
+    knock_opens all tcp/8080
+    [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
+}
+
+# As 0.1.0 wrote them.
+leave_earlier_rules() {
+    xtables -N portsmith-reset
+    xtables -A portsmith-reset -p tcp -m tcp --dport 22 --tcp-flags ACK,RST NONE \
+        -j REJECT --reject-with tcp-reset
+    xtables -A INPUT -j portsmith-reset
+    xtables -N portsmith-forward
+    xtables -A portsmith-forward -m mark --mark 0x10000000/0x10000000 -j REJECT
+    xtables -A FORWARD -j portsmith-forward
+}
+
+has_no_earlier_rules() {
+    ! rules | grep -e portsmith-reset -e portsmith-forward
+}
+
+@test "what an earlier version left of its rules is gone once the daemon runs, and after a release" {
+    leave_earlier_rules
+    start_daemon
+    has_no_earlier_rules
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+    stop_daemon
+    leave_earlier_rules
+    on server portsmithctl -c "$conf" release
+    ! rules | grep portsmith || false
 }
 
 # ---- what other programs do ------------------------------------------------

@@ -1,0 +1,64 @@
+#include "privsep/prepare/release.h"
+
+#include <string.h>
+
+#include "privsep/prepare/rules.h"
+#include "privsep/xtables/jump.h"
+#include "privsep/xtables/probe.h"
+
+/* Every chain of ours, and the scratch chain of a probe that was killed. */
+static const struct {
+    enum rules_table table;
+    const char *chains[6];
+    size_t count;
+} ours[] = {
+    {RULES_NAT, {"portsmith"}, 1},
+    {RULES_FILTER, {"portsmith", "portsmith-gateway", "portsmith-reset", "portsmith-forward",
+                    "portsmith-probe"}, 5},
+    {RULES_MANGLE, {"portsmith", "portsmith-input", "portsmith-translated", "portsmith-close",
+                    "portsmith-shut", "portsmith-probe"}, 6},
+};
+
+/* To ask for what is in a table may make it: of nat nothing is asked where it is not there. */
+static bool release_family(const char *path, bool has_nat, struct error *why)
+{
+    bool released = true;
+
+    for (size_t i = 0; i < RULES_JUMPS + RULES_EARLIER; i++) {
+        const struct jump *jump =
+            i < RULES_JUMPS ? &rules_jumps[i] : &rules_earlier[i - RULES_JUMPS];
+
+        if (strcmp(jump->table, rules_tables[RULES_NAT]) == 0 && !has_nat)
+            continue;
+        if (jump_remove(path, jump, why) != RESTORE_DONE)
+            return false;
+    }
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        struct error reason;
+
+        if ((ours[i].table == RULES_NAT && !has_nat) ||
+            chains_remove(path, rules_tables[ours[i].table], ours[i].chains, ours[i].count,
+                          &reason) == RESTORE_DONE)
+            continue;
+        *why = reason;
+        released = false;
+    }
+    return released;
+}
+
+bool helper_release(enum backend backend, struct error *why)
+{
+    bool released = true;
+
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        const char *path = probe_program(backend, family);
+        struct error reason;
+
+        if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)) ||
+            release_family(path, probe_has_nat(backend, family), &reason))
+            continue;
+        *why = reason;
+        released = false;
+    }
+    return released;
+}
