@@ -268,7 +268,7 @@ static uint32_t note_grants(const struct dispatch *d, const struct asked *asked)
                                                                : GRANT_SIGNED;
         if (is_credible && grant->counter < counter)
             grant->counter = counter;
-        helper_grants_note_change(d->grants, grant);
+        grant_seal(grant);
         if (grant->deadline < first)
             first = grant->deadline;
     }
@@ -745,7 +745,7 @@ static void forget_ended(struct dispatch *d)
 static bool serve(struct dispatch *d, struct asked *batch, size_t count)
 {
     struct change changes[FAMILIES] = {0};
-    bool listening = true, changed = false;
+    bool listening = true;
 
     helper_trace_note(&d->trace, TRACE_RECEIVED);
     judge_all(d, batch, count);
@@ -756,10 +756,6 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
     helper_trace_note(&d->trace, TRACE_DECIDED);
     change_firewalls(d, batch, count, changes);
     helper_trace_note(&d->trace, TRACE_CHANGED);
-    for (int family = IPV4; family < FAMILIES; family++)
-        changed = changed || changes[family].insert || changes[family].rewrite;
-    if (changed) /* before anybody is told: what was closed must not come back */
-        helper_grants_store(d->grants);
     for (size_t i = 0; i < count; i++)
         d->verdicts[batch[i].verdict]++;
     for (size_t i = 0; i < count; i++)

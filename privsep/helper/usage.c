@@ -23,7 +23,7 @@ const char *helper_usage_end(const struct grant *grant)
 /* Of a grant in the table. */
 static void conclude(struct grants *grants, struct grant *grant)
 {
-    helper_grants_note_change(grants, grant);
+    grant_seal(grant);
     if (helper_usage_end(grant))
         helper_grants_shorten(grants, grant, clock_boot_ns());
 }
@@ -111,8 +111,6 @@ void helper_usage_finish(struct news *news, struct grants *grants, struct grant 
 
     if (ended_count > 0)
         hear(news, &audience);
-    if (audience.changed)
-        helper_grants_store(grants);
 }
 
 /* ---- beginning and ending ----------------------------------------------- */
