@@ -18,7 +18,7 @@ enum {
     HELPER_FD_SUPERVISOR = 3, /* setup, commands; its end is the helper's end */
     HELPER_FD_SNIFFER = 4,    /* struct helper_request in, helper_reply out */
     HELPER_FD_STATE = 5,      /* the state directory: marks */
-    HELPER_FD_RUN = 6,        /* its own part of the run directory: grants */
+    HELPER_FD_RUN = 6,        /* its own part of the run directory: the table of grants */
     HELPER_FD_NEWS = 7,       /* a netlink socket of netfilter, connected to the kernel: each
                                  helper hears there what the one before did not (news.h) */
 };
@@ -140,11 +140,12 @@ struct helper_profile_message {
     int64_t expires;     /* seconds since the epoch; 0: never */
 };
 
-/* Any later message from the supervisor is a struct helper_order. End of file
- * without HELPER_STOP leaves live grants in place, for the next helper to take over. */
+/* Any later message from the supervisor is a struct helper_order. End of file without
+ * HELPER_STOP leaves live grants in place, for the next helper to take over. Which grants
+ * there are the supervisor reads in the helper's table (granttable.h). */
 enum helper_command {
     HELPER_STOP = 1, /* remove the grants, then exit */
-    HELPER_LIST = 2, /* answer with a page of the grants above `id` */
+    HELPER_TELL = 2, /* answer with how it is */
     HELPER_CLOSE = 3 /* take grants away */
 };
 
@@ -172,20 +173,6 @@ enum helper_report {
     HELPER_ANSWER = 2,
 };
 
-enum { HELPER_PAGE = 32 }; /* grants in one answer */
-
-struct helper_grant {
-    uint8_t key_id[KEY_ID_SIZE];
-    struct address address;
-    struct service service;
-    uint32_t id;
-    uint32_t seconds_left; /* rounded up */
-    uint32_t watched;      /* 1: whether it was used is known */
-    uint32_t used;         /* connections that came in through it, so far */
-    uint32_t elsewhere;    /* 1: its knock signed another address than it came from */
-};
-_Static_assert(sizeof(struct helper_grant) == 48, "no hidden padding");
-
 /* What is known of the rules in the kernel. */
 enum helper_rules {
     HELPER_RULES_UNKNOWN = 0,   /* the firewall could not be read or changed */
@@ -207,15 +194,10 @@ struct helper_answer {
     uint32_t closed;   /* HELPER_CLOSE: grants taken away */
     uint32_t ended;    /* connections */
     uint32_t failed;   /* 1: the firewall could not be changed yet, or connections are left */
-    uint32_t count;    /* of `grants` */
-    uint32_t more;     /* 1: there are grants above the last of these */
     uint32_t rules;    /* enum helper_rules */
     uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
-    struct helper_grant grants[HELPER_PAGE]; /* ascending by id; the rest is zero */
 };
-_Static_assert(sizeof(struct helper_answer) ==
-                   48 + 8 * VERDICTS + HELPER_PAGE * sizeof(struct helper_grant),
-               "no hidden padding");
+_Static_assert(sizeof(struct helper_answer) == 40 + 8 * VERDICTS, "no hidden padding");
 
 /* The helper's exit statuses. */
 enum {

@@ -25,7 +25,7 @@ static const int supervisor_calls[] = {
     SCMP_SYS(getresuid), SCMP_SYS(getresgid), SCMP_SYS(getgroups), SCMP_SYS(seccomp),
     /* a helper: its marks, grants and timers, and what confines it */
     SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(renameat), SCMP_SYS(renameat2),
-    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(fallocate), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
     SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule),
     SCMP_SYS(landlock_restrict_self),
     /* modprobe, which iptables-legacy runs while a helper probes */

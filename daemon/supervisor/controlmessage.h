@@ -14,7 +14,7 @@
 #define CONTROL_SOCKET "control" /* in the run directory */
 
 enum {
-    CONTROL_GRANTS = HELPER_PAGE, /* in one reply */
+    CONTROL_GRANTS = 32,          /* in one reply */
     CONTROL_NAME_SIZE = 36,       /* POLICY_NAME_SIZE, without padding behind it */
     CONTROL_TEXT_SIZE = 512,
     CONTROL_TROUBLE_SIZE = 128,

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -108,17 +107,9 @@ bool pair_order(struct pair *pair, struct helper_order *order)
 
 static bool is_sound(const struct helper_answer *answer)
 {
-    if (answer->event != HELPER_ANSWER || answer->count > HELPER_PAGE)
-        return false;
-    if (answer->backend != BACKEND_NFT && answer->backend != BACKEND_LEGACY)
-        return false;
-    if (answer->rules > HELPER_RULES_CONTESTED)
-        return false;
-    for (uint32_t i = 0; i < answer->count; i++)
-        if (answer->grants[i].service.protocol != IPPROTO_TCP &&
-            answer->grants[i].service.protocol != IPPROTO_UDP)
-            return false;
-    return true;
+    return answer->event == HELPER_ANSWER &&
+           (answer->backend == BACKEND_NFT || answer->backend == BACKEND_LEGACY) &&
+           answer->rules <= HELPER_RULES_CONTESTED;
 }
 
 /* The event, 0 when nothing waits, UINT32_MAX when it has hung up or talks nonsense. */
@@ -636,13 +627,19 @@ static bool make_directories(const struct config *config)
     return false;
 }
 
+int pair_open_helper_directory(const struct config *config)
+{
+    char path[RUN_PATH_SIZE];
+
+    return open_directory(helper_directory(path, config));
+}
+
 static enum pair_result start_serving_helper(struct pair *pair, struct config *config,
                                              const struct pair_options *options, int sniffer)
 {
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
-    char path[RUN_PATH_SIZE];
-    int grants = run < 0 ? -1 : open_directory(helper_directory(path, config));
+    int grants = run < 0 ? -1 : pair_open_helper_directory(config);
     struct helper_setup setup;
     enum pair_result result;
 

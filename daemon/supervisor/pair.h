@@ -95,6 +95,10 @@ bool pair_order(struct pair *pair, struct helper_order *order);
  * checked answer in *answer. A helper that hung up, or said anything else, is ended. */
 uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer);
 
+/* The part of the run directory that is the helper's, where its table of grants is
+ * (granttable.h); -1 with the reason in the log. */
+int pair_open_helper_directory(const struct config *config);
+
 /* How many requests had a verdict, of all helpers so far. */
 uint64_t pair_count(const struct pair *pair, enum verdict verdict);
 

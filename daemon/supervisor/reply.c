@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 static bool closes(const struct control_request *request)
 {
     return request->verb == CONTROL_CLOSE || request->verb == CONTROL_REVOKE;
@@ -15,9 +17,9 @@ bool reply_make_order(struct helper_order *order, const struct control_request *
     const struct profile *profile;
 
     memset(order, 0, sizeof *order);
-    order->command = closes(request) ? HELPER_CLOSE : HELPER_LIST;
+    order->command = closes(request) ? HELPER_CLOSE : HELPER_TELL;
     order->scope = request->scope;
-    order->id = request->id;
+    order->id = closes(request) ? request->id : 0; /* else it says where a list begins */
     order->kill = request->kill;
     if (request->scope != HELPER_SCOPE_PROFILE)
         return true;
@@ -93,13 +95,13 @@ static const char *name_of(const struct config *config, const uint8_t key_id[sta
     return "";
 }
 
-static void name_grant(struct control_grant *to, const struct helper_grant *from,
-                       const struct config *config)
+static void describe(struct control_grant *to, const struct grant *from, int64_t now,
+                     const struct config *config)
 {
     to->id = from->id;
-    to->seconds_left = from->seconds_left;
+    to->seconds_left = (uint32_t)((from->deadline - now + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
     to->watched = from->watched;
-    to->elsewhere = from->elsewhere;
+    to->elsewhere = from->signed_address == GRANT_SIGNED_ELSEWHERE;
     to->used = from->used;
     to->address = from->address;
     to->service.protocol = from->service.protocol;
@@ -107,9 +109,55 @@ static void name_grant(struct control_grant *to, const struct helper_grant *from
     snprintf(to->profile, sizeof to->profile, "%s", name_of(config, from->key_id));
 }
 
-static void say_what_was_closed(struct control_reply *reply, const struct control_request *request,
-                                const struct helper_answer *answer)
+/* Of the grants that were met, those with the lowest ids, in order. */
+struct page {
+    struct grant grants[CONTROL_GRANTS];
+    uint32_t count;
+    bool more;
+};
+
+/* A grant may be met twice, while it moves. */
+static void put_on_page(struct page *page, const struct grant *grant)
 {
+    struct grant *grants = page->grants;
+    uint32_t at = page->count;
+
+    while (at > 0 && grants[at - 1].id > grant->id)
+        at--;
+    if (at > 0 && grants[at - 1].id == grant->id)
+        return;
+    if (page->count == CONTROL_GRANTS)
+        page->more = true;
+    else
+        page->count++;
+    if (at == CONTROL_GRANTS)
+        return;
+    memmove(grants + at + 1, grants + at, (page->count - 1 - at) * sizeof *grants);
+    grants[at] = *grant;
+}
+
+void reply_list(struct control_reply *reply, const struct control_request *request,
+                const struct config *config, const struct granttable_view *table)
+{
+    int64_t now = clock_boot_ns();
+    struct page page = {.count = 0};
+    struct grant grant;
+
+    for (size_t i = table->capacity; i > 0; i--) /* downwards, as granttable.h says */
+        if (granttable_read(table, i - 1, &grant) && grant.id > request->id &&
+            grant.deadline > now) /* else the kernel has shut it */
+            put_on_page(&page, &grant);
+    reply_result(reply, request->verb, CONTROL_DONE, "");
+    reply->count = page.count;
+    reply->more = page.more;
+    for (uint32_t i = 0; i < page.count; i++)
+        describe(&reply->grants[i], &page.grants[i], now, config);
+}
+
+void reply_closed(struct control_reply *reply, const struct control_request *request,
+                  const struct helper_answer *answer)
+{
+    reply_result(reply, request->verb, CONTROL_DONE, "");
     reply->closed = answer->closed;
     reply->ended = answer->ended;
     if (answer->failed)
@@ -117,18 +165,4 @@ static void say_what_was_closed(struct control_reply *reply, const struct contro
                      "the grants are taken away, but not all of it is done yet: see the log");
     else if (answer->closed == 0 && request->scope == HELPER_SCOPE_ID)
         reply_result(reply, request->verb, CONTROL_FAILED, "there is no live grant of that id");
-}
-
-void reply_answer(struct control_reply *reply, const struct control_request *request,
-                  const struct config *config, const struct helper_answer *answer)
-{
-    reply_result(reply, request->verb, CONTROL_DONE, "");
-    if (closes(request)) {
-        say_what_was_closed(reply, request, answer);
-        return;
-    }
-    reply->count = answer->count;
-    reply->more = answer->more;
-    for (uint32_t i = 0; i < answer->count; i++)
-        name_grant(&reply->grants[i], &answer->grants[i], config);
 }

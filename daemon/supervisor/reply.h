@@ -1,5 +1,5 @@
-/* What the supervisor answers portsmithctl, made of what it knows and what the helper
- * said. */
+/* What the supervisor answers portsmithctl, made of what it knows, what the helper said, and
+ * the helper's table of grants. */
 #ifndef PORTSMITH_REPLY_H
 #define PORTSMITH_REPLY_H
 
@@ -7,6 +7,7 @@
 
 #include "daemon/supervisor/controlmessage.h"
 #include "daemon/supervisor/pair.h"
+#include "privsep/granttable.h"
 
 /* The helper's order that a status, a list, a close or a revocation needs; pair_order gives it its
  * serial. False with the reason when no such profile is configured. */
@@ -22,8 +23,12 @@ void reply_status(struct control_reply *reply, const struct config *config,
                   const struct pair *pair, const struct counters *counters,
                   const struct helper_answer *answer);
 
-/* What a sound answer to a list, a close or a revocation means; profiles are named. */
-void reply_answer(struct control_reply *reply, const struct control_request *request,
-                  const struct config *config, const struct helper_answer *answer);
+/* The live grants above the request's id, the lowest ids first; profiles are named. */
+void reply_list(struct control_reply *reply, const struct control_request *request,
+                const struct config *config, const struct granttable_view *table);
+
+/* What a sound answer to a close or a revocation means. */
+void reply_closed(struct control_reply *reply, const struct control_request *request,
+                  const struct helper_answer *answer);
 
 #endif

@@ -226,11 +226,11 @@ static void write_metrics(struct supervisor *s)
     }
 }
 
-/* They are written when the helper has told what it knows, of grants only their
- * number. One that did not the last time is not waited for; it knows nothing. */
+/* They are written when the helper has told what it knows. One that did not the last time
+ * is not waited for; it knows nothing. */
 static void gather_metrics(struct supervisor *s)
 {
-    struct helper_order order = {.command = HELPER_LIST, .id = UINT32_MAX};
+    struct helper_order order = {.command = HELPER_TELL};
 
     s->metrics_at = 0;
     if (!s->config->metrics_file[0])
@@ -386,6 +386,24 @@ static void send_result(struct control_client *client, enum control_result resul
     control_reply(client, &reply);
 }
 
+/* Once the helper has answered: by then it has heard which grants were used. */
+static void send_list(struct supervisor *s, struct control_client *client)
+{
+    static struct control_reply reply;
+    int directory = pair_open_helper_directory(s->config);
+    struct granttable_view table;
+    struct error why;
+
+    if (!granttable_open(&table, directory, &why)) {
+        send_result(client, CONTROL_FAILED, why.text);
+    } else {
+        reply_list(&reply, &client->request, s->config, &table);
+        granttable_close(&table);
+        control_reply(client, &reply);
+    }
+    close(directory);
+}
+
 /* False if there is no helper that reads. */
 static bool pass_on(struct supervisor *s, struct control_client *client,
                     struct helper_order *order)
@@ -498,10 +516,12 @@ static void take_answer(struct supervisor *s, const struct helper_answer *answer
         return;
     if (client->request.verb == CONTROL_STATUS) {
         send_status(s, client, answer);
-        return;
+    } else if (client->request.verb == CONTROL_LIST) {
+        send_list(s, client);
+    } else {
+        reply_closed(&reply, &client->request, answer);
+        control_reply(client, &reply);
     }
-    reply_answer(&reply, &client->request, s->config, answer);
-    control_reply(client, &reply);
 }
 
 static void handle_signal(struct supervisor *s)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "privsep/helper/flows.h"
 
@@ -17,8 +16,8 @@ bool helper_order_is_canonical(const struct helper_order *order)
     switch (order->command) {
     case HELPER_STOP:
         return !order->scope && !order->id && !order->kill && !names_profile;
-    case HELPER_LIST:
-        return order->serial && !order->scope && !order->kill && !names_profile;
+    case HELPER_TELL:
+        return order->serial && !order->scope && !order->id && !order->kill && !names_profile;
     case HELPER_CLOSE:
         return order->serial && order->scope >= HELPER_SCOPE_ID &&
                order->scope <= HELPER_SCOPE_ALL &&
@@ -48,49 +47,6 @@ static void begin_answer(const struct requests *r, uint32_t serial, struct helpe
 void helper_answer_unasked(const struct requests *r, struct helper_answer *answer)
 {
     begin_answer(r, 0, answer);
-}
-
-static void describe(struct helper_grant *to, const struct grant *from, int64_t now)
-{
-    int64_t left = (from->deadline - now + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
-
-    memcpy(to->key_id, from->key_id, KEY_ID_SIZE);
-    to->address = from->address;
-    to->service.protocol = from->service.protocol;
-    to->service.port = from->service.port;
-    to->id = from->id;
-    to->seconds_left = left > 0 ? (uint32_t)left : 0;
-    to->watched = from->watched;
-    to->used = from->used;
-    to->elsewhere = from->signed_address == GRANT_SIGNED_ELSEWHERE;
-}
-
-/* Keeps the page's lowest ids, in order. */
-static void put_on_page(struct helper_answer *answer, const struct grant *grant, int64_t now)
-{
-    struct helper_grant *page = answer->grants;
-    uint32_t at = answer->count;
-
-    while (at > 0 && page[at - 1].id > grant->id)
-        at--;
-    if (answer->count == HELPER_PAGE)
-        answer->more = 1;
-    else
-        answer->count++;
-    if (at == HELPER_PAGE)
-        return;
-    memmove(page + at + 1, page + at, (answer->count - 1 - at) * sizeof *page);
-    memset(&page[at], 0, sizeof page[at]);
-    describe(&page[at], grant, now);
-}
-
-static void list(const struct grants *grants, uint32_t above, struct helper_answer *answer)
-{
-    int64_t now = clock_boot_ns();
-
-    for (size_t i = 0; i < grants->count; i++)
-        if (grants->items[i].id > above)
-            put_on_page(answer, &grants->items[i], now);
 }
 
 /* ---- close -------------------------------------------------------------- */
@@ -187,7 +143,6 @@ static void close_grants(struct requests *r, const struct helper_order *order,
     if (answer->closed == 0)
         return;
     done = rewrite(r, changed);
-    helper_grants_store(r->grants);
     if (order->kill)
         done = end_connections(r, ended, answer->closed, &answer->ended) && done;
     answer->failed = !done;
@@ -198,10 +153,8 @@ void helper_answer(struct requests *r, const struct helper_order *order,
 {
     *ended = NULL;
     begin_answer(r, order->serial, answer);
-    if (order->command == HELPER_LIST) {
-        list(r->grants, order->id, answer);
+    if (order->command == HELPER_TELL)
         return;
-    }
     *ended = calloc(r->grants->count + r->dropped_count + 1, sizeof **ended);
     if (*ended)
         close_grants(r, order, answer, *ended);

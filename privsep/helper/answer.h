@@ -1,4 +1,4 @@
-/* What the supervisor orders of a serving helper: which grants live, and their end.
+/* What the supervisor orders of a serving helper: to tell how it is, and to end grants.
  * The supervisor is believed, but its orders are fixed in size and looked at all
  * the same. */
 #ifndef PORTSMITH_ANSWER_H

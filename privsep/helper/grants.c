@@ -3,165 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sodium.h>
-#include <stddef.h>
-#include <stdlib.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/file.h"
-#include "common/log.h"
-
-enum { CHECKSUM_SIZE = 16 }; /* BLAKE2b-128 */
-
-/* At the beginning of the file, with the checksum of what is before it. */
-struct header {
-    char magic[8];
-    char boot_id[BOOT_ID_SIZE];
-    uint32_t last_id; /* of all grants of this boot */
-    uint8_t checksum[CHECKSUM_SIZE];
-};
-_Static_assert(sizeof(struct header) == 64, "no hidden padding");
-
-/* One that holds no grant is all zeros, and so has no right checksum. */
-struct slot {
-    struct grant grant;
-    uint8_t checksum[CHECKSUM_SIZE];
-};
-_Static_assert(sizeof(struct slot) == 152, "no hidden padding");
-
-static const char magic[8] = "PSGRAN5";
-
-static bool create_chains(struct chains *chains, size_t capacity)
-{
-    size_t count = 2;
-
-    while (count < capacity)
-        count *= 2;
-    chains->mask = count - 1;
-    chains->first = calloc(count, sizeof *chains->first);
-    chains->next = calloc(capacity, sizeof *chains->next);
-    return chains->first && chains->next;
-}
-
-static void free_chains(struct chains *chains)
-{
-    free(chains->first);
-    free(chains->next);
-}
-
-bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, struct error *why)
-{
-    *grants = (struct grants){.run_dir = run_dir, .file = -1, .capacity = capacity,
-                              .next_deadline = INT64_MAX};
-    if (!boot_id_read(grants->boot_id))
-        return error_set(why, "cannot read the kernel's boot id: %s", strerror(errno));
-    grants->items = calloc(capacity, sizeof *grants->items);
-    grants->gone = calloc(capacity, sizeof *grants->gone);
-    grants->stale = calloc(capacity, sizeof *grants->stale);
-    return (grants->items && grants->gone && grants->stale &&
-            create_chains(&grants->profiles, capacity) && create_chains(&grants->doors, capacity)) ||
-           error_set(why, "no memory for %zu grants", capacity);
-}
-
-void helper_grants_free(struct grants *grants)
-{
-    if (grants->file >= 0)
-        close(grants->file);
-    free(grants->items);
-    free(grants->gone);
-    free(grants->stale);
-    free_chains(&grants->profiles);
-    free_chains(&grants->doors);
-    *grants = (struct grants){.run_dir = -1, .file = -1};
-}
 
 /* ---- finding ------------------------------------------------------------ */
 
-static uint32_t *profile_chain(const struct grants *grants, const uint8_t *key_id)
+static bool is_of(const struct grant *grant, const uint8_t *key_id)
 {
-    uint32_t id;
-
-    memcpy(&id, key_id, sizeof id); /* as good as random: it is a hash */
-    return &grants->profiles.first[id & grants->profiles.mask];
-}
-
-/* FNV-1a. Whoever chooses his address, and so his chain, was let in; the longest chain is
- * as long as the table. */
-static uint32_t *door_chain(const struct grants *grants, const struct address *address,
-                            const struct service *service)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < sizeof address->bytes; i++)
-        hash = (hash ^ address->bytes[i]) * 16777619u;
-    hash = (hash ^ service->protocol) * 16777619u;
-    hash = (hash ^ (service->port & 0xff)) * 16777619u;
-    hash = (hash ^ (service->port >> 8)) * 16777619u;
-    return &grants->doors.first[(hash ^ hash >> 16) & grants->doors.mask];
-}
-
-static void put_first(const struct chains *chains, uint32_t *first, size_t i)
-{
-    chains->next[i] = *first;
-    *first = (uint32_t)i + 1;
-}
-
-static void take_out(const struct chains *chains, uint32_t *link, size_t i)
-{
-    while (*link != i + 1)
-        link = &chains->next[*link - 1];
-    *link = chains->next[i];
-}
-
-static void link_at(struct grants *grants, size_t i)
-{
-    const struct grant *grant = &grants->items[i];
-
-    put_first(&grants->profiles, profile_chain(grants, grant->key_id), i);
-    put_first(&grants->doors, door_chain(grants, &grant->address, &grant->service), i);
-}
-
-static void unlink_at(struct grants *grants, size_t i)
-{
-    const struct grant *grant = &grants->items[i];
-
-    take_out(&grants->profiles, profile_chain(grants, grant->key_id), i);
-    take_out(&grants->doors, door_chain(grants, &grant->address, &grant->service), i);
-}
-
-/* The next of the profile, from the one with that place in a chain on. */
-static struct grant *next_of(const struct grants *grants, uint32_t place, const uint8_t *key_id)
-{
-    for (; place != 0; place = grants->profiles.next[place - 1])
-        if (memcmp(grants->items[place - 1].key_id, key_id, KEY_ID_SIZE) == 0)
-            return &grants->items[place - 1];
-    return NULL;
-}
-
-const struct grant *helper_grants_next_of(const struct grants *grants,
-                                          const uint8_t key_id[static KEY_ID_SIZE],
-                                          const struct grant *last)
-{
-    return next_of(grants, last ? grants->profiles.next[last - grants->items]
-                                : *profile_chain(grants, key_id), key_id);
-}
-
-static struct grant *after(const struct grants *grants, const struct grant *grant)
-{
-    return next_of(grants, grants->profiles.next[grant - grants->items], grant->key_id);
-}
-
-size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE])
-{
-    const struct grant *grant = next_of(grants, *profile_chain(grants, key_id), key_id);
-    size_t count = 0;
-
-    for (; grant; grant = after(grants, grant))
-        count++;
-    return count;
+    return memcmp(grant->key_id, key_id, KEY_ID_SIZE) == 0;
 }
 
 static bool opens(const struct grant *grant, const struct address *address,
@@ -174,22 +29,37 @@ static bool opens(const struct grant *grant, const struct address *address,
 struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
                                  const struct address *address, const struct service *service)
 {
-    struct grant *grant = next_of(grants, *profile_chain(grants, key_id), key_id);
+    for (size_t i = 0; i < grants->count; i++)
+        if (is_of(&grants->items[i], key_id) && opens(&grants->items[i], address, service))
+            return &grants->items[i];
+    return NULL;
+}
 
-    while (grant && !opens(grant, address, service))
-        grant = after(grants, grant);
-    return grant;
+const struct grant *helper_grants_next_of(const struct grants *grants,
+                                          const uint8_t key_id[static KEY_ID_SIZE],
+                                          const struct grant *last)
+{
+    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++)
+        if (is_of(&grants->items[i], key_id))
+            return &grants->items[i];
+    return NULL;
+}
+
+size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < grants->count; i++)
+        count += is_of(&grants->items[i], key_id);
+    return count;
 }
 
 const struct grant *helper_grants_next_of_door(const struct grants *grants,
                                                const struct door *door, const struct grant *last)
 {
-    uint32_t place = last ? grants->doors.next[last - grants->items]
-                          : *door_chain(grants, &door->address, &door->service);
-
-    for (; place != 0; place = grants->doors.next[place - 1])
-        if (opens(&grants->items[place - 1], &door->address, &door->service))
-            return &grants->items[place - 1];
+    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++)
+        if (opens(&grants->items[i], &door->address, &door->service))
+            return &grants->items[i];
     return NULL;
 }
 
@@ -219,11 +89,6 @@ const struct grant *helper_grants_next_touched(const struct grants *grants,
 
 /* ---- changing ----------------------------------------------------------- */
 
-void helper_grants_note_change(struct grants *grants, const struct grant *grant)
-{
-    grants->stale[grant - grants->items] = 1;
-}
-
 /* The kernel counts whole seconds, the last one included: rounding down and
  * taking one off never leaves a door open past its deadline. */
 static void set_deadline(struct grants *grants, struct grant *grant, int64_t deadline)
@@ -234,7 +99,7 @@ static void set_deadline(struct grants *grants, struct grant *grant, int64_t dea
     grant->last_second = wall / NSEC_PER_SEC - 1;
     if (deadline < grants->next_deadline)
         grants->next_deadline = deadline;
-    helper_grants_note_change(grants, grant);
+    grant_seal(grant);
 }
 
 void helper_grants_follow_clock(struct grants *grants)
@@ -243,40 +108,37 @@ void helper_grants_follow_clock(struct grants *grants)
         set_deadline(grants, &grants->items[i], grants->items[i].deadline);
 }
 
-static void touch(struct grants *grants, struct grant *grant, int64_t before)
-{
-    if (grant->touched)
-        return;
-    grant->deadline_before = before;
-    grant->touched = 1;
-    grants->touched_count++;
-}
-
-/* Behind the others, with the id that it has. */
+/* Behind the others, as it is. */
 static struct grant *append(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];
 
     if (grants->count++ == 0)
         grants->next_deadline = INT64_MAX;
+    grants->touched_count += grant->touched != 0;
     *added = *grant;
-    link_at(grants, grants->count - 1);
     set_deadline(grants, added, grant->deadline);
     return added;
 }
 
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
 {
-    struct grant *added = append(grants, new);
+    struct grant grant = *new;
 
-    added->id = ++grants->last_id;
-    touch(grants, added, 0);
-    return added;
+    grant.id = ++grants->table->last_id;
+    grant.deadline_before = 0;
+    grant.touched = 1;
+    return append(grants, &grant);
 }
 
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline)
 {
-    touch(grants, grant, grant->deadline);
+    if (!grant->touched) {
+        grant->deadline_before = grant->deadline;
+        grant->touched = 1;
+        grants->touched_count++;
+        grant_seal(grant);
+    }
     if (deadline > grant->deadline)
         set_deadline(grants, grant, deadline);
 }
@@ -301,24 +163,23 @@ enum grant_change helper_grants_open(struct grants *grants,
     return GRANT_ADDED;
 }
 
+/* The last one is in the file all the time: whole in its new place before its old one is
+ * written over. */
 void helper_grants_remove_at(struct grants *grants, size_t i)
 {
-    const size_t last = grants->count - 1;
+    struct grant *last = &grants->items[grants->count - 1];
     struct grant removed = grants->items[i];
 
+    memset(removed.seal, 0, SEAL_SIZE);
     grants->touched_count -= removed.touched != 0;
-    if (grants->gone_count < grants->capacity)
+    if (grants->gone_count < GRANTS_GONE)
         grants->gone[grants->gone_count++] = (struct door){removed.address, removed.service};
     else
         grants->gone_lost[!address_is_ipv4(&removed.address)] = true;
-    unlink_at(grants, i);
-    if (i != last) {
-        unlink_at(grants, last);
-        grants->items[i] = grants->items[last];
-        link_at(grants, i);
-    }
-    grants->items[last] = removed;
-    grants->stale[i] = grants->stale[last] = 1;
+    grants->items[i] = *last;
+    atomic_thread_fence(memory_order_seq_cst);
+    *last = removed;
+    atomic_thread_fence(memory_order_seq_cst);
     grants->count--;
 }
 
@@ -352,7 +213,9 @@ void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
         }
         grant->touched = 0;
         grants->touched_count--;
-        if (!installed)
+        if (installed)
+            grant_seal(grant);
+        else
             set_deadline(grants, grant, grant->deadline_before);
     }
 }
@@ -400,50 +263,31 @@ int64_t helper_grants_next_deadline(const struct grants *grants)
     return grants->count > 0 ? grants->next_deadline : INT64_MAX;
 }
 
-/* ---- reading the file --------------------------------------------------- */
+/* ---- the file ----------------------------------------------------------- */
 
-static void make_checksum(uint8_t checksum[static CHECKSUM_SIZE], const void *bytes, size_t size)
+static const char new_file[] = GRANTTABLE_FILE ".new";
+
+/* Under another name. Its blocks are all there, so that writing to the map cannot fail.
+ * False with errno set; what was opened by then is in *grants. */
+static bool make_file(struct grants *grants, int run_dir, size_t capacity)
 {
-    crypto_generichash(checksum, CHECKSUM_SIZE, bytes, size, NULL, 0);
-}
+    const size_t size = granttable_size(capacity);
+    void *map;
 
-static bool is_whole(const uint8_t *bytes, size_t size)
-{
-    uint8_t checksum[CHECKSUM_SIZE];
-
-    make_checksum(checksum, bytes, size);
-    return memcmp(checksum, bytes + size, CHECKSUM_SIZE) == 0;
-}
-
-/* The file's bytes and their number, or NULL; the caller frees them. */
-static uint8_t *read_file(int run_dir, size_t *size)
-{
-    int fd = openat(run_dir, "grants", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    uint8_t *bytes = NULL;
-    struct stat s;
-
-    if (fd < 0)
-        return NULL;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= (off_t)sizeof(struct header) &&
-        (bytes = malloc((size_t)s.st_size))) {
-        *size = (size_t)s.st_size;
-        if (read(fd, bytes, *size) != s.st_size) {
-            free(bytes);
-            bytes = NULL;
-        }
-    }
-    close(fd);
-    return bytes;
-}
-
-static bool is_ours(const struct grants *grants, const uint8_t *bytes)
-{
-    struct header header;
-
-    memcpy(&header, bytes, sizeof header);
-    return memcmp(header.magic, magic, sizeof magic) == 0 &&
-           memcmp(header.boot_id, grants->boot_id, BOOT_ID_SIZE) == 0 &&
-           is_whole(bytes, offsetof(struct header, checksum));
+    unlinkat(run_dir, new_file, 0); /* of one who was killed meanwhile */
+    grants->file = openat(run_dir, new_file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (grants->file < 0)
+        return false;
+    errno = posix_fallocate(grants->file, 0, (off_t)size);
+    if (errno != 0)
+        return false;
+    map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, grants->file, 0);
+    if (map == MAP_FAILED)
+        return false;
+    grants->table = map;
+    grants->items = grants->table->grants;
+    grants->capacity = capacity;
+    return granttable_begin(grants->table, capacity);
 }
 
 static bool is_sane_destination(const struct grant *grant)
@@ -466,147 +310,52 @@ static bool is_sane(const struct grant *grant, int64_t now)
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 
-/* The same grant is in two slots if its helper was killed while it moved from one to the
- * other. */
-static void take_over(struct grants *grants, struct grant *grant)
+/* Where there is no file of this boot, nothing was granted. The same grant is in two
+ * records if its helper was killed while it moved from one to the other. */
+static void take_over(struct grants *grants, int run_dir, int64_t now)
 {
-    if (helper_grants_find(grants, grant->key_id, &grant->address, &grant->service))
+    struct granttable_view before;
+    struct error unused;
+    struct grant grant;
+
+    if (!granttable_open(&before, run_dir, &unused))
         return;
-    grant->touched = 0;
-    append(grants, grant);
+    grants->table->last_id = before.table->last_id;
+    for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
+        if (granttable_read(&before, i, &grant) && is_sane(&grant, now) &&
+            !helper_grants_find(grants, grant.key_id, &grant.address, &grant.service))
+            append(grants, &grant);
+    granttable_close(&before);
 }
 
-void helper_grants_load(struct grants *grants, int64_t now)
+bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, int64_t now,
+                          struct error *why)
 {
-    size_t size = 0, at = sizeof(struct header);
-    uint8_t *bytes = read_file(grants->run_dir, &size);
-    struct header header;
-    struct slot slot;
-
-    if (bytes && is_ours(grants, bytes)) {
-        memcpy(&header, bytes, sizeof header);
-        grants->last_id = header.last_id;
-        for (; at + sizeof slot <= size && grants->count < grants->capacity; at += sizeof slot) {
-            memcpy(&slot, bytes + at, sizeof slot);
-            if (is_whole(bytes + at, offsetof(struct slot, checksum)) && is_sane(&slot.grant, now))
-                take_over(grants, &slot.grant);
-        }
+    *grants = (struct grants){.file = -1, .next_deadline = INT64_MAX};
+    if (make_file(grants, run_dir, capacity)) {
+        take_over(grants, run_dir, now);
+        if (renameat(run_dir, new_file, run_dir, GRANTTABLE_FILE) == 0)
+            return true;
     }
-    free(bytes);
-}
-
-/* ---- writing it --------------------------------------------------------- */
-
-static void make_header(const struct grants *grants, struct header *header)
-{
-    *header = (struct header){.last_id = grants->last_id};
-    memcpy(header->magic, magic, sizeof magic);
-    memcpy(header->boot_id, grants->boot_id, BOOT_ID_SIZE);
-    make_checksum(header->checksum, header, offsetof(struct header, checksum));
-}
-
-static void make_slot(const struct grants *grants, size_t i, struct slot *slot)
-{
-    memset(slot, 0, sizeof *slot);
-    if (i >= grants->count)
-        return;
-    slot->grant = grants->items[i];
-    make_checksum(slot->checksum, slot, offsetof(struct slot, checksum));
-}
-
-static bool write_anew(struct grants *grants, struct error *why)
-{
-    size_t size = sizeof(struct header) + grants->count * sizeof(struct slot);
-    uint8_t *bytes = malloc(size);
-    struct header header;
-    struct slot slot;
-    bool written;
-
-    if (!bytes)
-        return error_set(why, "no memory to store the grants");
-    make_header(grants, &header);
-    memcpy(bytes, &header, sizeof header);
-    for (size_t i = 0; i < grants->count; i++) {
-        make_slot(grants, i, &slot);
-        memcpy(bytes + sizeof header + i * sizeof slot, &slot, sizeof slot);
-    }
-    written = file_replace(grants->run_dir, "grants", 0600, bytes, size, why);
-    free(bytes);
-    if (!written)
-        return false;
-    grants->slots = grants->count;
-    grants->file = openat(grants->run_dir, "grants", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    return grants->file >= 0 || error_set(why, "grants: %s", strerror(errno));
-}
-
-static bool write_slot(struct grants *grants, size_t i)
-{
-    const off_t at = (off_t)(sizeof(struct header) + i * sizeof(struct slot));
-    struct slot slot;
-
-    make_slot(grants, i, &slot);
-    return pwrite(grants->file, &slot, sizeof slot, at) == sizeof slot;
-}
-
-/* From the first slot up: a grant only ever moves down, so that it is never in none. */
-static bool write_changes(struct grants *grants, struct error *why)
-{
-    struct header header;
-    bool done;
-
-    make_header(grants, &header);
-    done = pwrite(grants->file, &header, sizeof header, 0) == sizeof header;
-    for (size_t i = 0; done && (i < grants->count || i < grants->slots); i++) {
-        if (!grants->stale[i])
-            continue;
-        done = write_slot(grants, i);
-        if (done && i >= grants->slots)
-            grants->slots = i + 1;
-    }
-    return done || error_set(why, "grants: %s", strerror(errno));
-}
-
-/* Nor was it removed or replaced by somebody. */
-static bool has_file(const struct grants *grants)
-{
-    struct stat s;
-
-    return grants->file >= 0 && fstat(grants->file, &s) == 0 && s.st_nlink > 0;
-}
-
-static void give_up_file(struct grants *grants)
-{
-    if (grants->file >= 0)
-        close(grants->file);
-    grants->file = -1;
-}
-
-bool helper_grants_save(struct grants *grants, struct error *why)
-{
-    bool saved;
-
-    if (!has_file(grants)) {
-        give_up_file(grants);
-        saved = write_anew(grants, why);
-    } else {
-        saved = write_changes(grants, why);
-    }
-    if (saved) {
-        memset(grants->stale, 0, grants->capacity);
-        return true;
-    }
-    give_up_file(grants);
-    unlinkat(grants->run_dir, "grants", 0);
+    error_set(why, "cannot make the table of grants: %s", strerror(errno));
+    helper_grants_free(grants);
+    unlinkat(run_dir, new_file, 0);
     return false;
 }
 
-void helper_grants_store(struct grants *grants)
+void helper_grants_free(struct grants *grants)
 {
-    static struct log_limit said;
-    struct error why;
+    if (grants->table)
+        munmap(grants->table, granttable_size(grants->capacity));
+    if (grants->file >= 0)
+        close(grants->file);
+    *grants = (struct grants){.file = -1, .next_deadline = INT64_MAX};
+}
 
-    if (!helper_grants_save(grants, &why))
-        log_warnx_limited(&said, LINES_A_MINUTE,
-                          "live grants will not outlive a restart: cannot store them: %s",
-                          why.text);
+bool helper_grants_lost_file(const struct grants *grants)
+{
+    struct stat s;
+
+    return fstat(grants->file, &s) != 0 || s.st_nlink == 0 ||
+           s.st_size != (off_t)granttable_size(grants->capacity);
 }

@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/seal.h"
 
-enum { CHECKSUM_SIZE = 16, SLOTS = 2, LOCK_POLL_MS = 20 };
+enum { SLOTS = 2, LOCK_POLL_MS = 20 };
 
 #define LOCK_PATIENCE_NS (8 * (int64_t)NSEC_PER_SEC) /* an iptables that runs once waits up to 5 s for its own */
 
@@ -22,7 +23,7 @@ struct slot {
     uint64_t counters[MARK_COUNTERS];
     uint64_t refused[MARK_REFUSED]; /* these are 0 where an older build wrote them */
     uint64_t closed;
-    uint8_t checksum[CHECKSUM_SIZE]; /* BLAKE2b-128 of all before it */
+    uint8_t seal[SEAL_SIZE]; /* of all before it */
 };
 
 struct record {
@@ -33,20 +34,10 @@ _Static_assert(sizeof(struct slot) == 128, "a slot never straddles a disk sector
 
 static const char magic[8] = "PSMARK1";
 
-static void seal_slot(struct slot *slot)
-{
-    crypto_generichash(slot->checksum, CHECKSUM_SIZE, (const uint8_t *)slot,
-                       offsetof(struct slot, checksum), NULL, 0);
-}
-
 static bool slot_is_whole(const struct slot *slot)
 {
-    struct slot again = *slot;
-
-    if (memcmp(slot->magic, magic, sizeof magic) != 0 || slot->sequence == 0)
-        return false;
-    seal_slot(&again);
-    return memcmp(again.checksum, slot->checksum, CHECKSUM_SIZE) == 0;
+    return memcmp(slot->magic, magic, sizeof magic) == 0 && slot->sequence != 0 &&
+           seal_is_right(slot->seal, slot, offsetof(struct slot, seal));
 }
 
 /* The newest whole slot, or NULL when neither is. */
@@ -519,7 +510,7 @@ static bool write_mark(struct marks *marks, const struct mark *mark)
     memcpy(slot.counters, mark->counters, sizeof slot.counters);
     memcpy(slot.refused, mark->refused, sizeof slot.refused);
     slot.closed = mark->closed;
-    seal_slot(&slot);
+    seal_make(slot.seal, &slot, offsetof(struct slot, seal));
     errno = ENOSPC; /* what a short write means here */
     return pwrite(marks->fd, &slot, sizeof slot, at) == sizeof slot;
 }

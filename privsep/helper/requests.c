@@ -36,7 +36,6 @@ struct batch {
     size_t count;
     size_t settled; /* the firewall is as these have it */
     struct pending pending[FAMILIES];
-    bool changed;   /* the table, since it was stored */
     struct grant ended[BATCH_MAX * POLICY_SERVICES]; /* that knocks took away */
     size_t ended_count;
 };
@@ -223,7 +222,7 @@ static void note_knock(struct requests *r, const struct asked *asked, struct gra
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)
         grant->counter = decision->counter;
-    helper_grants_note_change(r->grants, grant);
+    grant_seal(grant);
 }
 
 static struct grant *add_grant(struct requests *r, const struct asked *asked,
@@ -357,7 +356,6 @@ static void change_firewalls(struct requests *r, struct batch *batch)
         int family = i == 0 ? first : first == IPV4 ? IPV6 : IPV4;
         struct pending *pending = &batch->pending[family];
 
-        batch->changed |= pending->insert || pending->rewrite;
         if (!change_firewall(r, family, pending))
             fail_family(r, batch, family);
         *pending = (struct pending){0};
@@ -480,8 +478,6 @@ static bool serve_batch(struct requests *r, struct batch *batch)
     helper_trace_note(&r->trace, TRACE_DECIDED);
     change_firewalls(r, batch);
     helper_trace_note(&r->trace, TRACE_CHANGED);
-    if (batch->changed) /* before anybody is told: what was closed must not come back */
-        helper_grants_store(r->grants);
     for (size_t i = 0; i < batch->count; i++)
         r->verdicts[batch->asked[i].verdict]++;
     for (size_t i = 0; i < batch->count; i++)
@@ -496,7 +492,6 @@ enum sniffer_state helper_requests_serve(struct requests *r)
     static struct batch batch;
 
     batch.count = batch.settled = batch.ended_count = 0;
-    batch.changed = false;
     while (batch.count < BATCH_MAX) {
         struct asked *asked = &batch.asked[batch.count];
 

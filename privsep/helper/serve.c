@@ -173,6 +173,14 @@ static void mend(struct helper *h, int family, change_firewall *change)
     check_lock(h);
 }
 
+/* The supervisor and the next helper would not see what is opened and closed. The next one
+ * takes over what it finds in its place. */
+static void check_table(const struct helper *h)
+{
+    if (helper_grants_lost_file(&h->grants))
+        fatalx("the table of grants was removed or replaced: starting again");
+}
+
 /* Only from outside of its confinement can a helper ask about sets again. */
 static void check_set(const struct helper *h)
 {
@@ -216,8 +224,6 @@ static void serve_deadlines(struct helper *h)
     for (int family = IPV4; family < FAMILIES; family++)
         if (changed[family])
             mend(h, family, helper_firewall_rewrite);
-    if (ended > 0)
-        helper_grants_store(&h->grants);
     tell_ends(h, h->grants.items + h->grants.count, ended, END_NONE);
 }
 
@@ -227,10 +233,8 @@ static void serve_news(struct helper *h)
     bool changed = helper_usage_hear(&h->news, &h->grants);
 
     helper_events_tell_lost(&h->words, &h->news);
-    if (!changed)
-        return;
-    helper_grants_store(&h->grants);
-    serve_deadlines(h);
+    if (changed)
+        serve_deadlines(h);
 }
 
 static void serve_retry(struct helper *h)
@@ -420,7 +424,6 @@ static int stop(struct helper *h)
     size_t ended = h->grants.count;
 
     helper_grants_clear(&h->grants); /* the items stay, to be named in the log */
-    helper_grants_store(&h->grants);
     for (int family = IPV4; family < FAMILIES; family++)
         h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
     for (int i = 0; i < STOP_TRIES; i++)
@@ -454,7 +457,7 @@ static void serve_order(struct helper *h, const struct helper_order *order)
     static struct helper_answer answer;
     struct grant *ended;
 
-    if (order->command == HELPER_LIST)
+    if (order->command == HELPER_TELL)
         look_for_answer(h);
     helper_answer(&h->requests, order, &answer, &ended);
     tell_answer(h, &answer);
@@ -506,6 +509,7 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
+        check_table(h);
         /* Deadlines before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
@@ -587,6 +591,7 @@ static void keep_permitted_grants(struct helper *h)
                 !helper_policy_is_tracked(&entry->profile, &grant->service))
                 grant->watched = 0;
             grant->connections = entry->profile.connections;
+            grant_seal(grant);
         } else {
             helper_grants_remove_at(grants, i);
         }
@@ -622,17 +627,23 @@ static bool note_dropped(struct requests *r, const struct grant *dropped, size_t
     return true;
 }
 
+/* Without a table nothing is open, but the ports are shut. */
 static bool take_over_grants(struct helper *h, struct error *why)
 {
     struct grants *grants = &h->grants;
+    struct error unused;
     size_t loaded;
 
-    helper_grants_load(grants, clock_boot_ns());
+    if (!helper_grants_create(grants, HELPER_FD_RUN, h->policy.setup.max_grants, clock_boot_ns(),
+                              why)) {
+        establish(h, &unused);
+        return false;
+    }
     loaded = grants->count;
     keep_permitted_grants(h);
     helper_usage_take_over(&h->news, grants);
     if (!note_dropped(&h->requests, grants->items + grants->count, loaded - grants->count, why) ||
-        !establish(h, why) || !helper_grants_save(grants, why))
+        !establish(h, why))
         return false;
     tell_ends(h, grants->items + grants->count, loaded - grants->count, END_FORBIDDEN);
     if (grants->count > 0)
@@ -729,10 +740,7 @@ static bool open_marks(struct helper *h, struct error *why)
  * this host's ports are not left open for it. */
 static bool get_ready(struct helper *h, struct error *why)
 {
-    const struct helper_setup *setup = &h->policy.setup;
-
     return open_clocks(h, why) && open_bell(h, why) && open_news(h, why) &&
-           helper_grants_create(&h->grants, HELPER_FD_RUN, setup->max_grants, why) &&
            take_over_grants(h, why) && open_marks(h, why);
 }
 

@@ -26,9 +26,10 @@ bool helper_set_holds(const struct grant *grant);
 bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
                      struct error *why);
 
-/* Puts the grants that were touched in this batch into the set, takes out what is gone
- * (struct grants) and in no other grant. What is touched ends in whole seconds, up to one
- * early; the least is a second. Errors as above: then fill it. */
+/* Puts the grants that were touched in this batch into the set. Takes out the doors that are
+ * gone (struct grants), unless another grant has the same one. What is touched ends in whole
+ * seconds, up to a second early; the shortest timeout is a second. Errors as above: then fill
+ * it. */
 bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why);
 

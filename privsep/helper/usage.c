@@ -20,7 +20,7 @@ enum grant_end helper_usage_end(const struct grant *grant)
 /* Of a grant in the table. */
 static void conclude(struct grants *grants, struct grant *grant)
 {
-    helper_grants_note_change(grants, grant);
+    grant_seal(grant);
     if (helper_usage_end(grant) != END_NONE)
         helper_grants_shorten(grants, grant, clock_boot_ns());
 }
@@ -101,8 +101,6 @@ void helper_usage_finish(struct news *news, struct grants *grants, struct grant 
 
     if (ended_count > 0)
         hear(news, &audience);
-    if (audience.changed)
-        helper_grants_store(grants);
 }
 
 /* ---- beginning and ending ----------------------------------------------- */

@@ -25,13 +25,13 @@ void helper_usage_begin(struct news *news, struct grants *grants, struct grant *
  * now. */
 void helper_usage_take_over(const struct news *news, struct grants *grants);
 
-/* Hears what the kernel has told. True when something is known that was not: store the
- * grants. Those that have had their connections, or of which some may not have been
- * counted, are shortened to end now. */
+/* Hears what the kernel has told. True when something is known that was not. Grants that have
+ * had their connections, or of which some may not have been counted, are shortened to end
+ * now. */
 bool helper_usage_hear(struct news *news, struct grants *grants);
 
-/* The same for grants that have ended: `count` that are no longer in the table, or lie
- * behind it. What it tells of those in the table is stored. */
+/* The same, with grants that have ended: `count` that are no longer in the table, or lie
+ * behind it. */
 void helper_usage_finish(struct news *news, struct grants *grants, struct grant *ended,
                          size_t count);
 

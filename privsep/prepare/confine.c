@@ -14,7 +14,8 @@ enum { DESCRIPTORS_MAX = 64 };
 /* Beyond what iptables needs: marks, grants, timers. */
 static const int calls[] = {
     SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync),          SCMP_SYS(unlinkat),
-    SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fallocate),
+    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
 };
 
 static bool limit_descriptors(struct error *why)

@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "privsep/helper/answer.h"
+#include "stored.h"
 
 enum { CAPACITY = 100 };
 
@@ -30,14 +31,11 @@ static int start(void **state)
     world.requests = (struct requests){.grants = &world.grants, .firewall = &world.firewall,
                                        .flows = &world.flows, .news = &world.news,
                                        .sniffer = -1};
-    return helper_grants_create(&world.grants, open(".", O_RDONLY | O_DIRECTORY), CAPACITY, &why)
-               ? 0
-               : -1;
+    return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
 
 static int end(void **state)
 {
-    close(world.grants.run_dir);
     helper_grants_free(&world.grants);
     return scratch_leave(state);
 }
@@ -86,39 +84,18 @@ static struct helper_order close_of(uint8_t who)
     return order;
 }
 
-static void pages_hold_every_grant_once_in_the_order_of_ids(void **state)
-{
-    struct helper_answer answer = {.more = 1};
-    uint32_t last = 0, count = 0;
-
-    (void)state;
-    give(1, 1, 70);
-    answer_to((struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 3});
-    while (answer.more) {
-        answer = answer_to((struct helper_order){.command = HELPER_LIST, .id = last});
-        assert_int_equal(answer.live, 69);
-        for (uint32_t i = 0; i < answer.count; i++) {
-            assert_true(answer.grants[i].id > last);
-            last = answer.grants[i].id;
-            assert_int_equal(answer.grants[i].seconds_left, 30);
-        }
-        count += answer.count;
-    }
-    assert_int_equal(count, 69);
-    assert_int_equal(last, 70);
-}
-
-static void a_full_last_page_says_that_there_is_no_more(void **state)
+static void what_is_told_is_the_number_and_the_counts(void **state)
 {
     struct helper_answer answer;
 
     (void)state;
-    give(1, 1, HELPER_PAGE);
-    answer = answer_to((struct helper_order){.command = HELPER_LIST});
-    assert_int_equal(answer.count, HELPER_PAGE);
-    assert_int_equal(answer.more, 0);
-    give(1, 100, 1);
-    assert_int_equal(answer_to((struct helper_order){.command = HELPER_LIST}).more, 1);
+    give(1, 1, 70);
+    world.requests.verdicts[VERDICT_REPEATED] = 5;
+    answer = answer_to((struct helper_order){.command = HELPER_TELL});
+    assert_int_equal(answer.live, 70);
+    assert_int_equal(answer.verdicts[VERDICT_REPEATED], 5);
+    assert_int_equal(answer.backend, BACKEND_NFT);
+    assert_int_equal(answer.grant_store, GRANT_STORE_RULES);
 }
 
 static void an_id_closes_its_grant_alone_and_is_not_given_again(void **state)
@@ -133,9 +110,7 @@ static void an_id_closes_its_grant_alone_and_is_not_given_again(void **state)
     assert_int_equal(answer.closed, 0);
     assert_int_equal(answer.live, 2);
     give(1, 3, 1);
-    answer = answer_to((struct helper_order){.command = HELPER_LIST, .id = 2});
-    assert_int_equal(answer.count, 1);
-    assert_int_equal(answer.grants[0].id, 4);
+    assert_int_equal(world.grants.items[2].id, 4);
 }
 
 static void a_profile_loses_its_own_alone_and_all_is_all(void **state)
@@ -181,17 +156,14 @@ static void what_the_helper_dropped_is_ended_once_and_with_kill_alone(void **sta
 
 static void what_was_closed_does_not_come_back_with_the_next_helper(void **state)
 {
-    struct grants next;
-    struct error why;
+    struct grant next;
 
     (void)state;
     give(1, 1, 2);
+    helper_grants_settle(&world.grants, false, true);
     answer_to((struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 1});
-    assert_true(helper_grants_create(&next, world.grants.run_dir, CAPACITY, &why));
-    helper_grants_load(&next, clock_boot_ns());
-    assert_int_equal(next.count, 1);
-    assert_int_equal(next.items[0].id, 2);
-    helper_grants_free(&next);
+    assert_int_equal(stored_grants(&next, 1), 1);
+    assert_int_equal(next.id, 2);
 }
 
 static void the_last_words_are_the_counts(void **state)
@@ -203,17 +175,17 @@ static void the_last_words_are_the_counts(void **state)
     helper_answer_unasked(&world.requests, &answer);
     assert_int_equal(answer.serial, 0);
     assert_int_equal(answer.verdicts[VERDICT_REPEATED], 5);
-    assert_int_equal(answer.count, 0);
 }
 
 static void other_orders_are_not_canonical(void **state)
 {
     struct helper_order wrong[] = {
         {0},
-        {.command = HELPER_LIST},
-        {.command = HELPER_LIST, .serial = 1, .kill = 1},
-        {.command = HELPER_LIST, .serial = 1, .scope = HELPER_SCOPE_ALL},
-        {.command = HELPER_LIST, .serial = 1, .key_id = {1}},
+        {.command = HELPER_TELL},
+        {.command = HELPER_TELL, .serial = 1, .id = 1},
+        {.command = HELPER_TELL, .serial = 1, .kill = 1},
+        {.command = HELPER_TELL, .serial = 1, .scope = HELPER_SCOPE_ALL},
+        {.command = HELPER_TELL, .serial = 1, .key_id = {1}},
         {.command = HELPER_STOP, .id = 1},
         {.command = HELPER_STOP, .kill = 1},
         {.command = HELPER_CLOSE, .serial = 1},
@@ -237,8 +209,7 @@ static void other_orders_are_not_canonical(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_WORLD(pages_hold_every_grant_once_in_the_order_of_ids),
-        IN_WORLD(a_full_last_page_says_that_there_is_no_more),
+        IN_WORLD(what_is_told_is_the_number_and_the_counts),
         IN_WORLD(an_id_closes_its_grant_alone_and_is_not_given_again),
         IN_WORLD(a_profile_loses_its_own_alone_and_all_is_all),
         IN_WORLD(what_the_helper_dropped_is_ended_once_and_with_kill_alone),

@@ -32,12 +32,11 @@ static int start(void **state)
     *p = (struct helper_profile){.services = world.services, .service_count = 2, .window = WINDOW,
                                  .max_window = MAX_WINDOW, .max_grants = MAX_GRANTS};
     world.request = (struct request){.action = ACTION_OPEN, .counter = 10};
-    return helper_grants_create(&world.grants, open(".", O_RDONLY), CAPACITY, &why) ? 0 : -1;
+    return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
 
 static int end(void **state)
 {
-    close(world.grants.run_dir);
     helper_grants_free(&world.grants);
     return scratch_leave(state);
 }

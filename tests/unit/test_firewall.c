@@ -49,7 +49,8 @@ static int open_firewall(void **state)
         return -1;
     destination_count = 0;
     helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
-    return helper_grants_create(&grants, -1, CAPACITY, &why) ? 0 : -1;
+    unlink(GRANTTABLE_FILE);
+    return helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) ? 0 : -1;
 }
 
 static int close_firewall(void **state)

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "common/clock.h"
 #include "daemon/supervisor/reply.h"
 
 static struct profile profiles[] = {
@@ -25,6 +26,11 @@ static void an_order_names_the_profile_by_its_key_id(void **state)
     request.verb = CONTROL_REVOKE;
     assert_true(reply_make_order(&order, &request, &config, &why));
     assert_int_equal(order.command, HELPER_CLOSE);
+    request = (struct control_request){.verb = CONTROL_LIST, .id = 7};
+    assert_true(reply_make_order(&order, &request, &config, &why));
+    assert_int_equal(order.command, HELPER_TELL);
+    assert_int_equal(order.id, 0);
+    request = (struct control_request){.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_PROFILE};
     strcpy(request.profile, "tablet");
     assert_false(reply_make_order(&order, &request, &config, &why));
     assert_string_equal(why.text, "there is no profile 'tablet'");
@@ -55,22 +61,122 @@ static void a_status_adds_up_what_helpers_counted(void **state)
     assert_int_equal(reply.status.grant_store, GRANT_STORE_AUTO);
 }
 
+/* ---- the list ------------------------------------------------------------- */
+
+enum { CAPACITY = 1000, LEFT = 30 };
+
+static struct {
+    struct granttable head;
+    struct grant grants[CAPACITY];
+} table;
+static const struct granttable_view view = {&table.head, CAPACITY};
+
+/* A grant with some seconds left, in a record. */
+static void put_grant(size_t record, uint32_t id, uint8_t profile, int64_t left)
+{
+    struct grant *grant = &table.grants[record];
+
+    *grant = (struct grant){.key_id = {profile}, .id = id,
+                            .deadline = clock_boot_ns() + left * NSEC_PER_SEC};
+    grant_seal(grant);
+}
+
+static void list_above(uint32_t id)
+{
+    const struct control_request request = {.verb = CONTROL_LIST, .id = id};
+
+    reply_list(&reply, &request, &config, &view);
+    assert_int_equal(reply.verb, CONTROL_LIST);
+    assert_int_equal(reply.result, CONTROL_DONE);
+}
+
+static int clear_table(void **state)
+{
+    (void)state;
+    memset(&table, 0, sizeof table);
+    return 0;
+}
+
 static void grants_are_named(void **state)
 {
-    static const struct control_request request = {.verb = CONTROL_LIST};
-    static const struct helper_answer answer = {
-        .count = 2,
-        .more = 1,
-        .grants = {{.key_id = {1}, .id = 7, .seconds_left = 3}, {.key_id = {9}, .id = 8}},
-    };
+    (void)state;
+    put_grant(0, 7, 1, LEFT);
+    put_grant(1, 8, 9, LEFT);
+    table.grants[1].watched = 1;
+    table.grants[1].used = 3;
+    table.grants[1].signed_address = GRANT_SIGNED_ELSEWHERE;
+    table.grants[1].service = (struct service){.protocol = 6, .port = 22};
+    table.grants[1].address.bytes[15] = 1;
+    grant_seal(&table.grants[1]);
+    list_above(0);
+    assert_int_equal(reply.count, 2);
+    assert_int_equal(reply.more, 0);
+    assert_string_equal(reply.grants[0].profile, "laptop");
+    assert_int_equal(reply.grants[0].id, 7);
+    assert_int_equal(reply.grants[0].seconds_left, LEFT);
+    assert_int_equal(reply.grants[0].watched, 0);
+    assert_string_equal(reply.grants[1].profile, "");
+    assert_int_equal(reply.grants[1].watched, 1);
+    assert_int_equal(reply.grants[1].used, 3);
+    assert_int_equal(reply.grants[1].elsewhere, 1);
+    assert_int_equal(reply.grants[1].service.port, 22);
+    assert_int_equal(reply.grants[1].address.bytes[15], 1);
+}
+
+/* Whatever the order of their records; removed ones have left gaps in the ids. */
+static void pages_hold_every_grant_once_in_the_order_of_ids(void **state)
+{
+    uint32_t last = 0, count = 0, pages = 0;
 
     (void)state;
-    reply_answer(&reply, &request, &config, &answer);
-    assert_int_equal(reply.count, 2);
+    for (uint32_t i = 0; i < CAPACITY; i++)
+        put_grant(i * 7 % CAPACITY, 3 * i + 1, 1 + i % 2, LEFT);
+    do {
+        list_above(last);
+        for (uint32_t i = 0; i < reply.count; i++) {
+            assert_int_equal(reply.grants[i].id, 3 * count++ + 1);
+            last = reply.grants[i].id;
+        }
+        pages++;
+    } while (reply.more);
+    assert_int_equal(count, CAPACITY);
+    assert_int_equal(pages, (CAPACITY + CONTROL_GRANTS - 1) / CONTROL_GRANTS);
+}
+
+static void a_full_last_page_says_that_there_is_no_more(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < CONTROL_GRANTS; i++)
+        put_grant(i, i + 1, 1, LEFT);
+    list_above(0);
+    assert_int_equal(reply.count, CONTROL_GRANTS);
+    assert_int_equal(reply.more, 0);
+    put_grant(CONTROL_GRANTS, CONTROL_GRANTS + 1, 1, LEFT);
+    list_above(0);
+    assert_int_equal(reply.count, CONTROL_GRANTS);
     assert_int_equal(reply.more, 1);
-    assert_string_equal(reply.grants[0].profile, "laptop");
-    assert_int_equal(reply.grants[0].seconds_left, 3);
-    assert_string_equal(reply.grants[1].profile, "");
+}
+
+static void what_is_no_live_grant_is_not_listed(void **state)
+{
+    (void)state;
+    put_grant(0, 1, 1, LEFT);
+    put_grant(1, 2, 1, LEFT);
+    table.grants[1].address.bytes[0] ^= 1; /* torn */
+    put_grant(2, 3, 1, -1);                /* over */
+    put_grant(3, 1, 1, LEFT);              /* met while it moves */
+    put_grant(4, 4, 1, LEFT);
+    table.grants[4].touched = 1;           /* not in the firewall yet */
+    grant_seal(&table.grants[4]);
+    put_grant(5, 5, 1, 2 * LEFT);
+    table.grants[5].touched = 1;           /* as long as the firewall lets it be */
+    table.grants[5].deadline_before = clock_boot_ns() + (int64_t)LEFT * NSEC_PER_SEC;
+    grant_seal(&table.grants[5]);
+    list_above(0);
+    assert_int_equal(reply.count, 2);
+    assert_int_equal(reply.grants[0].id, 1);
+    assert_int_equal(reply.grants[1].id, 5);
+    assert_int_equal(reply.grants[1].seconds_left, LEFT);
 }
 
 static void a_close_says_what_was_not_done(void **state)
@@ -79,13 +185,13 @@ static void a_close_says_what_was_not_done(void **state)
                                         all = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ALL};
 
     (void)state;
-    reply_answer(&reply, &by_id, &config, &(struct helper_answer){0});
+    reply_closed(&reply, &by_id, &(struct helper_answer){0});
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_answer(&reply, &all, &config, &(struct helper_answer){0});
+    reply_closed(&reply, &all, &(struct helper_answer){0});
     assert_int_equal(reply.result, CONTROL_DONE);
-    reply_answer(&reply, &all, &config, &(struct helper_answer){.closed = 2, .failed = 1});
+    reply_closed(&reply, &all, &(struct helper_answer){.closed = 2, .failed = 1});
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_answer(&reply, &all, &config, &(struct helper_answer){.closed = 2, .ended = 3});
+    reply_closed(&reply, &all, &(struct helper_answer){.closed = 2, .ended = 3});
     assert_int_equal(reply.closed, 2);
     assert_int_equal(reply.ended, 3);
 }
@@ -95,7 +201,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_names_the_profile_by_its_key_id),
         cmocka_unit_test(a_status_adds_up_what_helpers_counted),
-        cmocka_unit_test(grants_are_named),
+        cmocka_unit_test_setup(grants_are_named, clear_table),
+        cmocka_unit_test_setup(pages_hold_every_grant_once_in_the_order_of_ids, clear_table),
+        cmocka_unit_test_setup(a_full_last_page_says_that_there_is_no_more, clear_table),
+        cmocka_unit_test_setup(what_is_no_live_grant_is_not_listed, clear_table),
         cmocka_unit_test(a_close_says_what_was_not_done),
     };
 

@@ -8,6 +8,7 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/requests.h"
+#include "stored.h"
 
 enum {
     SKEW = 300,
@@ -144,6 +145,7 @@ static int start_world(void **state)
         return -1;
     make_policy();
     unlink("marks");
+    unlink(GRANTTABLE_FILE);
     world.directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     world.sniffer = -1;
     world.requests = (struct requests){.policy = &world.policy, .marks = &world.marks,
@@ -160,7 +162,7 @@ static int start_world(void **state)
     helper_firewall_open(&world.firewall, &world.policy.setup, world.rules, &world.xtables,
                          &(struct ipset){.fd = -1});
     if (open_old_marks() &&
-        helper_grants_create(&world.grants, world.directory, CAPACITY, &why) &&
+        helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why) &&
         helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&
         helper_firewall_establish(&world.firewall, IPV6, &world.grants, &why))
         return 0;
@@ -1030,14 +1032,19 @@ static struct request close_service(uint64_t counter, const char *service)
     return r;
 }
 
+static void take_grants_over(size_t capacity)
+{
+    helper_grants_free(&world.grants);
+    assert_done(helper_grants_create(&world.grants, world.directory, capacity, clock_boot_ns(),
+                                     &why), why);
+}
+
 /* As a helper that is replaced: the next one has what the files say. */
 static void start_again(void)
 {
     helper_marks_close(&world.marks);
     assert_done(open_marks(), why);
-    helper_grants_free(&world.grants);
-    assert_done(helper_grants_create(&world.grants, world.directory, CAPACITY, &why), why);
-    helper_grants_load(&world.grants, clock_boot_ns());
+    take_grants_over(CAPACITY);
 }
 
 static void an_older_open_does_not_undo_a_close(void **state)
@@ -1273,30 +1280,6 @@ static void what_is_not_recorded_is_not_opened(void **state)
 }
 
 /* A full run directory is not a reason to refuse. */
-static void grants_that_cannot_be_stored_open_all_the_same(void **state)
-{
-    struct request r = open_service(now(), "tcp/22");
-    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    (void)state;
-    world.grants.run_dir = proc;
-    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
-    close(proc);
-}
-
-static void stored_grants_follow_the_table(void **state)
-{
-    struct request r = open_service(now(), "tcp/22");
-    struct grants again;
-
-    (void)state;
-    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
-    assert_done(helper_grants_create(&again, world.directory, CAPACITY, &why), why);
-    helper_grants_load(&again, clock_boot_ns());
-    assert_int_equal(again.count, 1);
-    helper_grants_free(&again);
-}
-
 /* A set would serve better: the log says so, once. */
 static void many_rules_are_told_of(void **state)
 {
@@ -1305,8 +1288,7 @@ static void many_rules_are_told_of(void **state)
     struct request r = open_service(now(), "tcp/22");
 
     (void)state;
-    helper_grants_free(&world.grants);
-    assert_done(helper_grants_create(&world.grants, world.directory, MANY + 1, &why), why);
+    take_grants_over(MANY + 1);
     for (int i = 1; i < MANY; i++) {
         struct address address = address_from_ipv4((uint8_t[]){10, 0, 0, (uint8_t)i});
 
@@ -1337,6 +1319,28 @@ static void put_programs_back(void)
     for (int family = IPV4; family < FAMILIES; family++)
         world.firewall.restore[family].path = world.firewall.xtables.paths[family] =
             world.xtables.paths[family];
+}
+
+/* In the file is what the firewall has, and no more while that is not known. */
+static void stored_grants_follow_the_firewall(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct grant before, stored;
+
+    (void)state;
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(stored_grants(&before, 1), 1);
+    assert_int_equal(before.deadline, world.grants.items[0].deadline);
+    replace_programs("#!/bin/sh\nexit 1\n");
+    r = open_service(now(), "tcp/22");
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_FIREWALL_FAILED);
+    r = open_service(now(), "tcp/80");
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_FIREWALL_FAILED);
+    put_programs_back();
+    assert_int_equal(stored_grants(&stored, 1), 1);
+    assert_int_equal(stored.deadline, before.deadline);
+    take_grants_over(CAPACITY);
+    assert_int_equal(world.grants.count, 1);
 }
 
 static void a_firewall_that_fails_opens_nothing(void **state)
@@ -1434,18 +1438,15 @@ static enum verdict ask_from(const char *address)
 static void check_it_is_at(const char *address)
 {
     struct address expected = address_of(address);
-    struct grants stored;
+    struct grant stored;
 
     assert_int_equal(world.grants.count, 1);
     assert_true(address_equal(&world.grants.items[0].address, &expected));
     assert_int_equal(rules(), 2);
     assert_int_equal(count_rules(address_is_ipv4(&expected) ? "iptables-nft" : "ip6tables-nft",
                                  address), 2);
-    assert_done(helper_grants_create(&stored, world.directory, CAPACITY, &why), why);
-    helper_grants_load(&stored, clock_boot_ns());
-    assert_int_equal(stored.count, 1);
-    assert_true(address_equal(&stored.items[0].address, &expected));
-    helper_grants_free(&stored);
+    assert_int_equal(stored_grants(&stored, 1), 1);
+    assert_true(address_equal(&stored.address, &expected));
 }
 
 static void the_one_grant_moves_to_the_newest_address(void **state)
@@ -1548,7 +1549,7 @@ static void a_move_that_fails_leaves_none(void **state)
         put_programs_back();
         assert_int_equal(world.grants.count, 0);
         assert_true(world.firewall.unsure[IPV4]);
-        helper_grants_load(&world.grants, clock_boot_ns());
+        take_grants_over(CAPACITY);
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules("ip6tables-nft", ""), 0);
         assert_done(helper_firewall_rewrite(&world.firewall, IPV4, &world.grants, &why), why);
@@ -1782,8 +1783,7 @@ int main(void)
         IN_WORLD(nothing_waiting_is_fine),
         IN_WORLD(replies_tell_the_mark),
         IN_WORLD(what_is_not_recorded_is_not_opened),
-        IN_WORLD(grants_that_cannot_be_stored_open_all_the_same),
-        IN_WORLD(stored_grants_follow_the_table),
+        IN_WORLD(stored_grants_follow_the_firewall),
         IN_WORLD(many_rules_are_told_of),
         IN_WORLD(a_firewall_that_fails_opens_nothing),
         IN_WORLD(an_extension_that_fails_leaves_the_old_deadline),

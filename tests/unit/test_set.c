@@ -51,7 +51,8 @@ static int begin(void **state)
     if (netspace_renew() != 0)
         return -1;
     open_firewall(GRANT_STORE_SET);
-    if (helper_grants_create(&grants, -1, CAPACITY, &why) &&
+    unlink(GRANTTABLE_FILE);
+    if (helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) &&
         helper_firewall_establish(&fw, IPV4, &grants, &why) &&
         helper_firewall_establish(&fw, IPV6, &grants, &why))
         return 0;

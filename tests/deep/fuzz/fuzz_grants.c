@@ -1,82 +1,75 @@
-/* The grants file as the helper finds it at its start. Bits of the first byte: a
- * right header; its right checksum; right checksums of the slots; another boot; damage. Then
- * comes a time of eight bytes; the rest is the file. */
+/* The table of grants as the supervisor finds it whenever it looks, and the next helper at its
+ * start. Bits of the first byte: a right head; its right seal; right seals of the records;
+ * another boot; damage. Then comes a time of eight bytes; the rest is the file. */
 #include "fuzz.h"
 
 #include "common/clock.h"
+#include "daemon/supervisor/reply.h"
 #include "privsep/helper/grants.h"
 
-enum {
-    CAPACITY = 4,
-    FILE_MAX = 2048,
-    CHECKSUM_SIZE = 16,
-    HEADER_SIZE = 64,
-    SLOT_SIZE = sizeof(struct grant) + CHECKSUM_SIZE,
-};
-enum { RIGHT_HEADER = 1, RIGHT_CHECKSUM = 2, RIGHT_SLOTS = 4, OTHER_BOOT = 8, DAMAGE = 16 };
+enum { CAPACITY = 4, FILE_MAX = 8192, HEAD = sizeof(struct granttable),
+       RECORD = sizeof(struct grant), HEAD_SEALED = offsetof(struct granttable, seal) };
+enum { RIGHT_HEAD = 1, RIGHT_SEAL = 2, RIGHT_RECORDS = 4, OTHER_BOOT = 8, DAMAGE = 16 };
 
-static const char magic[8] = "PSGRAN5";
-
-static struct grants empty;
+static struct granttable right; /* the head of an empty one */
+static int directory;
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
-    struct error why;
-
     (void)count, (void)arguments;
-    REQUIRE(helper_grants_create(&empty, fuzz_enter(), CAPACITY, &why));
+    directory = fuzz_enter();
+    REQUIRE(granttable_begin(&right, 0));
     return 0;
 }
 
-static void put_checksum(uint8_t *bytes, size_t size)
+static void seal(uint8_t *bytes, size_t size)
 {
-    crypto_generichash(bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE, bytes, size - CHECKSUM_SIZE,
-                       NULL, 0);
+    crypto_generichash(bytes + size, SEAL_SIZE, bytes, size, NULL, 0);
 }
 
 static void make_right(uint8_t *file, size_t size, uint8_t what)
 {
-    if (what & RIGHT_HEADER) {
-        memcpy(file, magic, sizeof magic);
-        memcpy(file + sizeof magic, empty.boot_id, BOOT_ID_SIZE);
+    uint32_t capacity = (uint32_t)((size - HEAD) / RECORD);
+
+    if (what & RIGHT_HEAD) {
+        memcpy(file, &right, offsetof(struct granttable, capacity));
+        memcpy(file + offsetof(struct granttable, capacity), &capacity, sizeof capacity);
     }
     if (what & OTHER_BOOT)
-        file[sizeof magic] ^= 1;
-    if (what & RIGHT_CHECKSUM)
-        put_checksum(file, HEADER_SIZE);
-    for (size_t at = HEADER_SIZE; what & RIGHT_SLOTS && at + SLOT_SIZE <= size; at += SLOT_SIZE)
-        put_checksum(file + at, SLOT_SIZE);
+        file[offsetof(struct granttable, boot_id)] ^= 1;
+    if (what & RIGHT_SEAL)
+        seal(file, HEAD_SEALED);
+    for (size_t at = HEAD; what & RIGHT_RECORDS && at + RECORD <= size; at += RECORD)
+        seal(file + at, RECORD - SEAL_SIZE);
     if (what & DAMAGE)
-        file[size - CHECKSUM_SIZE - 1] ^= 1;
+        file[size - SEAL_SIZE - 1] ^= 1;
 }
 
-static bool is_right(const uint8_t *bytes, size_t size)
+static bool is_sealed(const uint8_t *bytes, size_t size)
 {
-    uint8_t copy[SLOT_SIZE];
+    uint8_t copy[RECORD];
 
     memcpy(copy, bytes, size);
-    put_checksum(copy, size);
-    return memcmp(copy, bytes, size) == 0;
+    seal(copy, size);
+    return memcmp(copy + size, bytes + size, SEAL_SIZE) == 0;
 }
 
-/* How many slots this boot wrote, and nobody damaged since. */
-static size_t count_slots(const uint8_t *file, size_t size)
+/* How many records this boot sealed, and nobody damaged since. */
+static size_t count_records(const uint8_t *file, size_t size)
 {
     size_t count = 0;
 
-    if (size < HEADER_SIZE || memcmp(file, magic, sizeof magic) != 0 ||
-        memcmp(file + sizeof magic, empty.boot_id, BOOT_ID_SIZE) != 0 ||
-        !is_right(file, HEADER_SIZE))
+    if (size < HEAD || memcmp(file, &right, offsetof(struct granttable, capacity)) != 0 ||
+        !is_sealed(file, HEAD_SEALED))
         return 0;
-    for (size_t at = HEADER_SIZE; at + SLOT_SIZE <= size; at += SLOT_SIZE)
-        count += is_right(file + at, SLOT_SIZE);
+    for (size_t at = HEAD; at + RECORD <= size; at += RECORD)
+        count += is_sealed(file + at, RECORD - SEAL_SIZE);
     return count;
 }
 
 /* What the helper itself could have granted. */
-static void check_loaded(const struct grants *grants, int64_t now)
+static void check_taken_over(const struct grants *grants, int64_t now)
 {
-    REQUIRE(grants->count <= CAPACITY);
     for (size_t i = 0; i < grants->count; i++) {
         const struct grant *g = &grants->items[i];
         int64_t wall = clock_wall_ns() + (g->deadline - clock_boot_ns());
@@ -90,20 +83,40 @@ static void check_loaded(const struct grants *grants, int64_t now)
     }
 }
 
-static void check_stored_again(struct grants *grants, int64_t now)
+/* The next helper finds in the new file what this one took over. */
+static void check_new_file(const struct grants *grants)
 {
-    struct grants again;
+    struct granttable_view view;
+    struct error why;
+    struct grant grant;
+
+    REQUIRE(!helper_grants_lost_file(grants));
+    REQUIRE(granttable_open(&view, directory, &why) && view.capacity == CAPACITY);
+    for (size_t i = 0; i < CAPACITY; i++) {
+        REQUIRE(granttable_read(&view, i, &grant) == (i < grants->count));
+        REQUIRE(i >= grants->count || memcmp(&grant, &grants->items[i], sizeof grant) == 0);
+    }
+    granttable_close(&view);
+}
+
+static void list(size_t records)
+{
+    static const struct config config;
+    static const struct control_request request = {.verb = CONTROL_LIST};
+    struct granttable_view view;
+    struct control_reply reply;
     struct error why;
 
-    REQUIRE(helper_grants_save(grants, &why));
-    REQUIRE(helper_grants_create(&again, grants->run_dir, CAPACITY, &why));
-    helper_grants_load(&again, now);
-    REQUIRE(again.count == grants->count);
-    for (size_t i = 0; i < again.count; i++) {
-        REQUIRE(again.items[i].deadline == grants->items[i].deadline);
-        REQUIRE(memcmp(&again.items[i], &grants->items[i], offsetof(struct grant, deadline)) == 0);
+    if (!granttable_open(&view, directory, &why)) {
+        REQUIRE(why.text[0]);
+        return;
     }
-    helper_grants_free(&again);
+    reply_list(&reply, &request, &config, &view);
+    REQUIRE(reply.result == CONTROL_DONE && reply.count <= CONTROL_GRANTS);
+    REQUIRE(reply.count <= records && (!reply.more || records > CONTROL_GRANTS));
+    for (uint32_t i = 0; i < reply.count; i++)
+        REQUIRE(reply.grants[i].id > (i ? reply.grants[i - 1].id : 0));
+    granttable_close(&view);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -112,20 +125,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     uint8_t what = input_byte(&in), file[FILE_MAX];
     struct grants grants;
     struct error why;
+    size_t records;
     int64_t now;
 
     input_take(&in, &now, sizeof now);
     now &= INT64_MAX / 4; /* no host runs for 73 years */
     size = in.size < sizeof file ? in.size : sizeof file;
     input_take(&in, file, size);
-    if (size >= HEADER_SIZE)
+    if (size >= HEAD)
         make_right(file, size, what);
-    fuzz_write("/run/grants", file, size);
-    REQUIRE(helper_grants_create(&grants, empty.run_dir, CAPACITY, &why));
-    helper_grants_load(&grants, now);
-    REQUIRE(grants.count <= count_slots(file, size));
-    check_loaded(&grants, now);
-    check_stored_again(&grants, now);
+    unlink("/run/" GRANTTABLE_FILE);
+    fuzz_write("/run/" GRANTTABLE_FILE, file, size);
+    records = count_records(file, size);
+    list(records);
+    REQUIRE(helper_grants_create(&grants, directory, CAPACITY, now, &why));
+    REQUIRE(grants.count <= records && grants.count <= CAPACITY);
+    check_taken_over(&grants, now);
+    check_new_file(&grants);
     helper_grants_free(&grants);
     return 0;
 }

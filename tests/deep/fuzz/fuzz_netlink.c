@@ -105,7 +105,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     struct error why;
 
     (void)count, (void)arguments;
-    REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, &why));
+    REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, 0, &why));
     world.nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     REQUIRE(world.nothing >= 0);
     open_news();

@@ -1,0 +1,103 @@
+/* The live grants: who may reach which service, until when. They lie in the file "grants" of
+ * the run directory's part "helper", as the helper works with them: it maps the file and
+ * changes it in place, and whoever else maps it sees the same. Both are one build on one
+ * host, so the records are as they lie in memory.
+ *
+ * Each record is sealed by a checksum when it has been changed. One whose seal is wrong
+ * was being changed when its helper was killed, was removed, or never used: it is no grant,
+ * and its door is shut.
+ *
+ * A grant never moves but to a lower place, and is sealed there before the higher one is
+ * used for another. So whoever goes through the records from the last down meets each grant
+ * that is there all the time, some of them twice. */
+#ifndef PORTSMITH_GRANTTABLE_H
+#define PORTSMITH_GRANTTABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/address.h"
+#include "common/boot.h"
+#include "common/envelope.h"
+#include "common/error.h"
+#include "common/service.h"
+#include "privsep/message.h"
+#include "privsep/seal.h"
+
+#define GRANTTABLE_FILE "grants"
+
+enum { GRANT_FLOWS = CONNECTIONS_MAX };
+
+enum grant_signing {
+    GRANT_OBSERVED = 0,
+    GRANT_SIGNED = 1,           /* the client named the address itself */
+    GRANT_SIGNED_ELSEWHERE = 2, /* the same, and knocked from another one */
+};
+
+struct grant {
+    uint8_t key_id[KEY_ID_SIZE];
+    struct address address;
+    struct service service;
+    struct address destination; /* whom this host sends it on to, if destination_port */
+    uint16_t destination_port;  /* host byte order; 0: the service is this host's own */
+    uint16_t signed_address; /* enum grant_signing, of the last knock that signed */
+    uint64_t counter;    /* the highest of the knocks that opened or extended it */
+    int64_t deadline;    /* CLOCK_BOOTTIME, nanoseconds */
+    int64_t last_second; /* in which its rule lets through: wall clock, seconds since the
+                            epoch. Kept, so that the rule can be written again
+                            to the letter and looked for. */
+    /* While a batch is not yet in the firewall: */
+    int64_t deadline_before; /* what to go back to; 0: there was no grant */
+    uint32_t touched;        /* nonzero: new or extended in this batch */
+    uint32_t id;             /* no other grant of this boot has it */
+    /* Was it used? The helper's usage.h tells how that is known. */
+    uint32_t connections; /* how many it admits; 0: any number */
+    uint32_t allowance;   /* how often a knock has admitted as many anew */
+    uint32_t watched;     /* 1: all that is to be counted was told so far */
+    uint32_t used;        /* connections that came in through it; where it admits any
+                             number, the first alone */
+    uint32_t flows[GRANT_FLOWS]; /* the kernel's numbers of those */
+    uint8_t seal[SEAL_SIZE];     /* of all before it */
+};
+_Static_assert(sizeof(struct grant) == 152, "no hidden padding");
+
+/* The file. */
+struct granttable {
+    char magic[8];
+    char boot_id[BOOT_ID_SIZE]; /* of the boot whose deadlines these are */
+    uint32_t capacity;          /* records */
+    uint8_t seal[SEAL_SIZE];    /* of all before it, which never changes */
+    uint32_t last_id;           /* of all grants of this boot */
+    uint32_t unused;
+    struct grant grants[];
+};
+_Static_assert(sizeof(struct granttable) == 72, "no hidden padding");
+
+/* The bytes of a file for so many grants. */
+size_t granttable_size(size_t capacity);
+
+/* Writes the head of a new file, whose other bytes are zero. False with errno set when
+ * the kernel does not tell its boot id. */
+bool granttable_begin(struct granttable *table, size_t capacity);
+
+/* To be called when a grant was changed, from whatever it was. */
+void grant_seal(struct grant *grant);
+
+/* A file that somebody else may be changing. */
+struct granttable_view {
+    const struct granttable *table;
+    size_t capacity;
+};
+
+/* Maps the file in a directory, to read. False with the reason when there is none, or it was
+ * not made by this build in this boot of the host. */
+bool granttable_open(struct granttable_view *view, int directory, struct error *why);
+
+/* Copies the record `i`, which is below `capacity`. Of what a batch has touched, but the
+ * firewall does not have yet, it copies what was before. False when it holds no grant. */
+bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant);
+
+void granttable_close(struct granttable_view *view);
+
+#endif
