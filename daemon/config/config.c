@@ -186,7 +186,7 @@ static bool set_max_grants(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
 
-    return profile_parse_max_grants(&c->max_grants, value, why);
+    return profile_parse_number(&c->max_grants, MAX_GRANTS_MOST, value, why);
 }
 
 /* No name that starts with a dash: it becomes an argument of useradd. No number: what looks
@@ -506,18 +506,20 @@ static bool add_port(struct config *c, uint16_t port)
     return true;
 }
 
-static bool complete_profile(struct config *c, struct profile *p, const char *path,
+static bool complete_profile(struct config *c, struct profile_draft *draft, const char *path,
                              struct error *why)
 {
+    struct helper_profile *p = &draft->policy;
+
     if (p->window == 0)
         p->window = c->window;
     if (p->max_window == 0)
         p->max_window = c->max_window;
     if (p->max_grants == 0)
         p->max_grants = DEFAULT_PROFILE_GRANTS;
-    if (p->port == 0)
-        p->port = c->port;
-    if (!add_port(c, p->port))
+    if (draft->profile.port == 0)
+        draft->profile.port = c->port;
+    if (!add_port(c, draft->profile.port))
         return error_set(why, "%s: Port: more than %d knock ports in all; use one of the others",
                          path, CONFIG_KNOCK_PORTS);
     if (p->max_grants < p->service_count)
@@ -540,7 +542,7 @@ static bool refuse_twins(const struct config *c, const struct profile *a, const 
     char path[CONFIG_PROFILE_PATH_SIZE];
 
     return error_set(why, "%s: PublicKey: the same key as in profile '%s'; each client needs one "
-                          "of its own", config_profile_path(c, second->name, path), first->name);
+                          "of its own", config_profile_path(c, second->policy->name, path), first->policy->name);
 }
 
 /* Knocks name profiles by key id: no two may share one. */
@@ -584,16 +586,6 @@ static bool read_server_key(const struct config *c, const char *config_path,
            error_set(why, "%s:1: not a usable key", path);
 }
 
-static bool keep_lists(struct pool *pool, struct profile *p)
-{
-    p->services = pool_copy(pool, p->services, p->service_count * sizeof *p->services);
-    p->prefixes = pool_copy(pool, p->prefixes, p->prefix_count * sizeof *p->prefixes);
-    p->destinations = pool_copy(pool, p->destinations,
-                                p->destination_count * sizeof *p->destinations);
-    p->hours = pool_copy(pool, p->hours, p->hours_count * sizeof *p->hours);
-    return p->services && p->prefixes && p->destinations && p->hours;
-}
-
 /* Reads the profile of that name into *p. */
 static bool read_profile(struct config *c, struct profile *p, const char *name,
                          struct secrets *secrets, struct error *why)
@@ -602,13 +594,14 @@ static bool read_profile(struct config *c, struct profile *p, const char *name,
     char path[CONFIG_PROFILE_PATH_SIZE];
 
     config_profile_path(c, name, path);
-    if (!profile_read(draft, path, name, why) || !complete_profile(c, &draft->profile, path, why))
+    if (!profile_read(draft, path, name, why) || !complete_profile(c, draft, path, why))
         return false;
     *p = draft->profile;
-    if (!envelope_key_of_server(p->envelope_key, &secrets->server, p->public_key, draft->point,
-                                p->has_preshared ? draft->preshared : NULL))
+    if (!envelope_key_of_server(p->envelope_key, &secrets->server, draft->policy.public_key,
+                                draft->point, p->has_preshared ? draft->preshared : NULL))
         return error_set(why, "%s: PublicKey: not a usable public key", path);
-    return keep_lists(&c->lists, p) || error_set(why, "%s: %s", path, strerror(errno));
+    p->policy = pool_copy(&c->policies, &draft->policy, helper_profile_size(&draft->policy));
+    return p->policy || error_set(why, "%s: %s", path, strerror(errno));
 }
 
 static bool read_profiles(struct config *c, const struct names *names, struct secrets *secrets,
@@ -745,7 +738,7 @@ size_t config_forget_removed_profiles(struct config *c)
     for (size_t i = 0; i < before; i++) {
         struct stat s;
 
-        if (lstat(config_profile_path(c, c->profiles[i].name, path), &s) != 0 && errno == ENOENT)
+        if (lstat(config_profile_path(c, c->profiles[i].policy->name, path), &s) != 0 && errno == ENOENT)
             continue;
         if (kept != i)
             c->profiles[kept] = c->profiles[i];
@@ -764,7 +757,7 @@ void config_free(struct config *c)
     if (!c)
         return;
     sodium_free(c->profiles);
-    pool_free(&c->lists);
+    pool_free(&c->policies);
     free(c);
 }
 
@@ -778,7 +771,7 @@ bool config_shuts_tcp(const struct config *c)
 
 static int compare_name_of_profile(const void *name, const void *profile)
 {
-    return strcmp(name, ((const struct profile *)profile)->name);
+    return strcmp(name, ((const struct profile *)profile)->policy->name);
 }
 
 const struct profile *config_find_profile(const struct config *c, const char *name)
@@ -839,7 +832,7 @@ void config_print_profile(const struct config *c, const struct profile *p, FILE 
 {
     char path[CONFIG_PROFILE_PATH_SIZE], id[2 * KEY_ID_SIZE + 1];
 
-    fprintf(out, "# %s, key id %s\n", config_profile_path(c, p->name, path),
+    fprintf(out, "# %s, key id %s\n", config_profile_path(c, p->policy->name, path),
             sodium_bin2hex(id, sizeof id, p->key_id, KEY_ID_SIZE));
     profile_print(p, out);
     if (p->has_preshared)

@@ -60,7 +60,7 @@ struct config {
     struct profile *profiles; /* locked memory; sorted by name; complete: the
                                  defaults are filled in */
     size_t profile_count;
-    struct pool lists; /* of the profiles */
+    struct pool policies; /* of the profiles */
     uint16_t ports[CONFIG_KNOCK_PORTS]; /* every knock port in use, ascending */
     uint8_t port_count;
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of all of the above, keys too: BLAKE2b */

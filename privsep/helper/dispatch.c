@@ -121,7 +121,7 @@ static enum verdict judge(const struct dispatch *d, struct asked *asked)
     asked->entry = helper_policy_find(d->policy, message->key_id);
     if (!asked->entry)
         return VERDICT_UNKNOWN_PROFILE;
-    if (!envelope_verify(message->signature, asked->entry->profile.public_key,
+    if (!envelope_verify(message->signature, asked->entry->profile->public_key,
                          d->policy->setup.server_public, message->request))
         return VERDICT_BAD_SIGNATURE;
     mark = asked->mark = helper_marks_find(d->marks, message->key_id);
@@ -144,7 +144,7 @@ static enum verdict judge(const struct dispatch *d, struct asked *asked)
 
 static bool choose_services(struct asked *asked)
 {
-    const struct helper_profile *profile = &asked->entry->profile;
+    const struct helper_profile *profile = asked->entry->profile;
     bool all = asked->request.service_count == 0;
     const struct service *from = all ? profile->services : asked->request.services;
 
@@ -174,7 +174,7 @@ static bool came_from_elsewhere(const struct asked *asked)
 
 static bool choose_address(struct asked *asked)
 {
-    const struct helper_profile *profile = &asked->entry->profile;
+    const struct helper_profile *profile = asked->entry->profile;
 
     if (!asked->request.has_address && profile->needs_signed_address)
         return false;
@@ -187,7 +187,7 @@ static bool choose_address(struct asked *asked)
  * when the profile names none; false if no other was asked for. */
 static bool choose_destinations(struct asked *asked)
 {
-    const struct helper_profile *profile = &asked->entry->profile;
+    const struct helper_profile *profile = asked->entry->profile;
     bool ipv4 = address_is_ipv4(&asked->address);
     size_t kept = 0;
 
@@ -203,7 +203,7 @@ static bool choose_destinations(struct asked *asked)
 
 static void choose_window(struct asked *asked, int64_t now)
 {
-    const struct helper_profile *profile = &asked->entry->profile;
+    const struct helper_profile *profile = asked->entry->profile;
     uint32_t window = asked->request.window ? asked->request.window : profile->window;
     int64_t left = helper_policy_latest_end(profile, now) - now;
 
@@ -217,11 +217,10 @@ static void choose_window(struct asked *asked, int64_t now)
 static enum verdict apply_policy(struct asked *asked)
 {
     int64_t now = clock_wall_ns() / NSEC_PER_SEC;
+    enum verdict verdict = helper_policy_judge(asked->entry->profile, now);
 
-    if (helper_policy_is_expired(&asked->entry->profile, now))
-        return VERDICT_EXPIRED_PROFILE;
-    if (helper_policy_is_outside_hours(&asked->entry->profile, now))
-        return VERDICT_OUTSIDE_HOURS;
+    if (verdict)
+        return verdict;
     if (!choose_services(asked))
         return VERDICT_SERVICE_DENIED;
     if (!choose_address(asked))
@@ -277,7 +276,7 @@ static uint32_t note_grants(const struct dispatch *d, const struct asked *asked)
 
 static bool there_is_room(const struct dispatch *d, const struct asked *asked, size_t count)
 {
-    size_t limit = asked->entry->profile.max_grants;
+    size_t limit = asked->entry->profile->max_grants;
 
     return count == 0 || (helper_grants_of(d->grants, asked->message.key_id) + count <= limit &&
                           d->grants->count + count <= d->grants->capacity);
@@ -292,7 +291,7 @@ static int family_of(const struct address *address)
  * one, which somebody may have held back, moves nothing. */
 static bool moves(const struct dispatch *d, const struct asked *asked, size_t count)
 {
-    return asked->entry->profile.max_grants == 1 && count == 1 &&
+    return asked->entry->profile->max_grants == 1 && count == 1 &&
            helper_grants_of(d->grants, asked->message.key_id) > 0 &&
            asked->request.counter == asked->mark->counters[MARK_COUNTERS - 1];
 }
@@ -350,20 +349,20 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
 static void begin_usage(const struct dispatch *d, const struct asked *asked, struct grant *grant)
 {
     helper_usage_begin(d->news, d->grants, grant,
-                       helper_policy_is_tracked(&asked->entry->profile, &grant->service));
+                       helper_policy_is_tracked(asked->entry->profile, &grant->service));
 }
 
 /* Whom its packets are sent on to, and how many of them. */
 static void begin_grant(const struct dispatch *d, const struct asked *asked, struct grant *grant)
 {
     const struct helper_destination *destination = helper_policy_destination(
-        &asked->entry->profile, &grant->service, address_is_ipv4(&asked->address));
+        asked->entry->profile, &grant->service, address_is_ipv4(&asked->address));
 
     if (destination) {
         grant->destination = destination->address;
         grant->destination_port = destination->port;
     }
-    grant->connections = asked->entry->profile.connections;
+    grant->connections = asked->entry->profile->connections;
     begin_usage(d, asked, grant);
 }
 
@@ -499,7 +498,7 @@ static void write_services_of(char *text, size_t size, const struct asked *asked
     else if (asked->mark && request->service_count > 0)
         services_format(request->services, request->service_count, text, size);
     else if (asked->mark && asked->entry) /* which is there if the mark is */
-        services_format(asked->entry->profile.services, asked->entry->profile.service_count, text,
+        services_format(asked->entry->profile->services, asked->entry->profile->service_count, text,
                         size);
 }
 
@@ -570,30 +569,9 @@ static void write_repetition(char *text, size_t size, const struct asked *asked)
                              "replay or a second device with this key");
 }
 
-enum { MINUTE_SIZE = sizeof "Mon 00:00" };
-
-static const char *format_minute(unsigned minute, char text[static MINUTE_SIZE])
-{
-    static const char days[7][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
-
-    snprintf(text, MINUTE_SIZE, "%s %02u:%02u", days[minute / MINUTES_A_DAY % 7],
-             minute / 60 % 24, minute % 60);
-    return text;
-}
-
-static void write_hours(char *text, size_t size, const struct helper_profile *profile)
-{
-    int64_t now = clock_wall_ns() / NSEC_PER_SEC;
-    char this[MINUTE_SIZE], next[MINUTE_SIZE];
-
-    snprintf(text, size, "outside its Hours: it is %s UTC, they begin again on %s",
-             format_minute(helper_policy_minute(now), this),
-             format_minute(helper_policy_next_hours(profile, now), next));
-}
-
 static void write_denial(char *text, size_t size, const struct asked *asked)
 {
-    if (asked->entry->profile.needs_signed_address && !asked->request.has_address)
+    if (asked->entry->profile->needs_signed_address && !asked->request.has_address)
         snprintf(text, size, "this profile wants the address signed");
     else if (address_is_link_local(&asked->address))
         snprintf(text, size, "no door is opened to a link-local address, which another host can "
@@ -621,8 +599,6 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
         snprintf(text, size, "%s", asked->message.verb == HELPER_INSERT
                                        ? "the client has closed since it made this knock"
                                        : "the client has opened it since it made this knock");
-    else if (asked->verdict == VERDICT_OUTSIDE_HOURS)
-        write_hours(text, size, &asked->entry->profile);
     else if (asked->verdict == VERDICT_SERVICE_DENIED)
         snprintf(text, size, "%s is not in this profile", about->service);
     else if (asked->verdict == VERDICT_NO_DESTINATION)
@@ -631,7 +607,8 @@ static void write_reason(char *text, size_t size, const struct dispatch *d,
     else if (asked->verdict == VERDICT_ADDRESS_DENIED)
         write_denial(text, size, asked);
     else
-        snprintf(text, size, "%s", verdict_text(asked->verdict));
+        helper_policy_explain(asked->entry, asked->verdict, clock_wall_ns() / NSEC_PER_SEC, text,
+                              size);
 }
 
 static void log_refusal(const struct dispatch *d, const struct asked *asked,
@@ -662,7 +639,7 @@ static void log_verdict(struct dispatch *d, struct asked *asked)
 {
     char address[ADDRESS_TEXT_SIZE], services[POLICY_SERVICES * SERVICE_TEXT_SIZE], usage[256];
     const struct log_about about = {
-        .profile = asked->entry ? asked->entry->profile.name : "unknown",
+        .profile = asked->entry ? asked->entry->profile->name : "unknown",
         .address = address_format(address_asked_for(asked), address),
         .service = asked->mark ? services : NULL,
         .verdict = verdict_name(asked->verdict),
@@ -731,7 +708,7 @@ static void trace_all(struct dispatch *d, const struct asked *batch, size_t coun
 {
     for (size_t i = 0; i < count; i++)
         if (d->trace.on && is_open_verdict(batch[i].verdict) && may_log_success(d, &batch[i]))
-            helper_trace_log(&d->trace, &batch[i].message.times, batch[i].entry->profile.name,
+            helper_trace_log(&d->trace, &batch[i].message.times, batch[i].entry->profile->name,
                              count);
 }
 
