@@ -54,7 +54,7 @@ static void count_report(void *data, const char *what, const char *advice)
 /* Told of as often as it is so; what a profile asks of it is refused. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    const struct helper_profile policy = {
+    struct helper_profile policy = {
         .name = "laptop", .services = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 53}}, .service_count = 2,
         .connections = 1};
     const struct service *services = policy.services;
@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     REQUIRE(is_possible || why.text[0]);
     for (size_t i = 0; i < found.count; i++)
         REQUIRE(tracking_is_untracked(&found, &found.services[i]));
-    profile.connections = 0;
+    policy.connections = 0;
     left = (struct input){bytes, size};
     REQUIRE(tracking_find(&again, &config, count_report, &same, &why));
     REQUIRE(same == reports && tracking_equal(&found, &again));
