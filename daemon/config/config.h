@@ -83,6 +83,10 @@ bool config_read_main(struct config *c, const char *path, struct error *why);
 /* The command that makes what this configuration file lacks, or the file itself. */
 const char *config_init_command(const char *path, char command[static CONFIG_INIT_SIZE]);
 
+/* Whether a window, in seconds, is no longer than the longest; *why names the file `path`. */
+bool config_windows_agree(const char *path, uint32_t window, uint32_t max_window,
+                          struct error *why);
+
 /* Sets one key of portsmith.conf, as a line of the file would. `key` must be a
  * known one. */
 bool config_set(struct config *c, const char *key, const char *value, struct error *why);

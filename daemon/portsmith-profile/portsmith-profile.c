@@ -373,20 +373,21 @@ static void add_word(char cell[static CELL_SIZE], const char *word)
     snprintf(cell + used, CELL_SIZE - used, "%s%s", used > 0 ? "," : "", word);
 }
 
-static void fill_row(struct row *row, const struct profile *p)
+static void fill_row(struct row *row, const struct profile *profile)
 {
     char service[SERVICE_TEXT_SIZE], prefix[PREFIX_TEXT_SIZE], date[DATE_TEXT_SIZE];
+    const struct helper_profile *p = profile->policy;
 
     memset(row, 0, sizeof *row);
-    strcpy(row->cells[0], p->policy->name);
-    for (unsigned i = 0; i < p->policy->service_count; i++)
-        add_word(row->cells[1], service_format(&p->policy->services[i], service));
-    timespan_format(p->policy->window, row->cells[2]);
-    strcpy(row->cells[3], p->policy->needs_signed_address ? "signed" : "observed");
-    for (unsigned i = 0; i < p->policy->prefix_count; i++)
-        add_word(row->cells[3], prefix_format(&p->policy->prefixes[i], prefix));
-    strcpy(row->cells[4], p->policy->expires != 0 ? date_format(p->policy->expires, date) : "never");
-    sodium_bin2hex(row->cells[5], CELL_SIZE, p->key_id, KEY_ID_SIZE);
+    strcpy(row->cells[0], p->name);
+    for (unsigned i = 0; i < p->service_count; i++)
+        add_word(row->cells[1], service_format(&p->services[i], service));
+    timespan_format(p->window, row->cells[2]);
+    strcpy(row->cells[3], p->needs_signed_address ? "signed" : "observed");
+    for (unsigned i = 0; i < p->prefix_count; i++)
+        add_word(row->cells[3], prefix_format(&p->prefixes[i], prefix));
+    strcpy(row->cells[4], p->expires != 0 ? date_format(p->expires, date) : "never");
+    sodium_bin2hex(row->cells[5], CELL_SIZE, profile->key_id, KEY_ID_SIZE);
 }
 
 static void print_row(const struct row *row, const size_t widths[static COLUMNS])

@@ -86,14 +86,15 @@ static bool lists_are_valid(const struct helper_profile *p)
 
 bool helper_policy_accepts(const struct helper_profile *p)
 {
-    size_t n = strspn(p->name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    size_t n;
 
-    if (p->service_count == 0 || p->service_count > POLICY_SERVICES ||
-        p->prefix_count > POLICY_PREFIXES || p->hours_count > POLICY_HOURS ||
-        p->destination_count > POLICY_DESTINATIONS)
+    if (p->name[sizeof p->name - 1] != '\0' || p->service_count == 0 ||
+        p->service_count > POLICY_SERVICES || p->prefix_count > POLICY_PREFIXES ||
+        p->hours_count > POLICY_HOURS || p->destination_count > POLICY_DESTINATIONS)
         return false;
-    return n > 0 && n < sizeof p->name && lists_are_valid(p) &&
-           rest_is_zero(p->name, 1, n, sizeof p->name) && REST_IS_ZERO(p->services, p->service_count) &&
+    n = strspn(p->name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return n > 0 && rest_is_zero(p->name, 1, n, sizeof p->name) &&
+           lists_are_valid(p) && REST_IS_ZERO(p->services, p->service_count) &&
            REST_IS_ZERO(p->prefixes, p->prefix_count) && REST_IS_ZERO(p->hours, p->hours_count) &&
            REST_IS_ZERO(p->destinations, p->destination_count) && p->needs_signed_address <= 1 &&
            p->untracked >> p->service_count == 0 && p->window > 0 && p->max_window >= p->window &&

@@ -50,11 +50,13 @@ static void assert_printed(const char *name, const char *const *values, const ch
 static void each_key_is_printed_as_it_is_read(void **state)
 {
     (void)state;
-    PRINTED("Open", "Open = udp/53\nOpen = tcp/22 -> 192.168.1.10:22\nOpen = tcp/22 -> [fd00::1]:2\n",
+    PRINTED("Open",
+            "Open = udp/53\nOpen = tcp/22 -> 192.168.1.10:22\nOpen = tcp/22 -> [fd00::1]:2\n",
             "udp/53", "tcp/22 -> 192.168.1.10:22 tcp/22 -> [fd00::1]:2");
     PRINTED("Window", "Window = 1m\n", "60s");
     PRINTED("MaxWindow", "MaxWindow = 2h\n", "120m");
-    PRINTED("Address", "Address = signed 10.0.0.0/8 2001:db8::/32\n", "signed", "10.0.0.0/8 2001:db8::/32");
+    PRINTED("Address", "Address = signed 10.0.0.0/8 2001:db8::/32\n", "signed",
+            "10.0.0.0/8 2001:db8::/32");
     PRINTED("Port", "Port = 4000\n", "4000");
     PRINTED("Expires", "Expires = 2027-01-31\n", "2027-01-31");
     PRINTED("MaxGrants", "MaxGrants = 3\n", "3");
