@@ -5,6 +5,7 @@
 #ifndef PORTSMITH_MESSAGE_H
 #define PORTSMITH_MESSAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/address.h"
@@ -86,7 +87,7 @@ enum backend { BACKEND_AUTO = 0, BACKEND_NFT = 1, BACKEND_LEGACY = 2 };
 /* What grants are kept as. */
 enum grant_store { GRANT_STORE_AUTO = 0, GRANT_STORE_RULES = 1, GRANT_STORE_SET = 2 };
 
-/* First message: once. Then profile_count of struct helper_profile_message. */
+/* First message: once. Then profile_count of struct helper_profile. */
 struct helper_setup {
     uint32_t mode;    /* enum helper_mode */
     uint32_t backend; /* enum backend */
@@ -120,25 +121,51 @@ struct helper_destination {
     struct address address;
 };
 
-struct helper_profile_message {
-    char name[POLICY_NAME_SIZE];
-    uint8_t needs_signed_address;
+/* What the helper holds one client to. portsmithd reads the profile's file into it, sends it,
+ * and the helper keeps it as it came: a limit is written down here and nowhere else. What
+ * lies between and behind its values and the elements in use is zero.
+ *
+ * Only a message has room for the longest lists. Whoever keeps ten thousand of them keeps of
+ * each the first helper_profile_size bytes: never copy what is behind a pointer to one as a
+ * whole. A new list goes where the profiles that have it are as rare as those around it. */
+struct helper_profile {
+    uint8_t public_key[KEY_SIZE];
+    int64_t expires;      /* first second of invalidity, epoch; 0: never */
+    uint32_t window;      /* seconds, when the knock names none */
+    uint32_t max_window;  /* seconds; longer wishes are cut to it */
+    uint32_t max_grants;  /* live grants of this profile */
+    uint32_t connections; /* that a grant admits; 0: any number */
+    uint16_t untracked;   /* bit i: the kernel is told not to track services[i] */
+    uint8_t needs_signed_address; /* 1 or 0 */
     uint8_t service_count; /* 1 to POLICY_SERVICES */
     uint8_t prefix_count;  /* 0: any address */
-    uint16_t untracked;    /* bit i: the kernel is told not to track services[i] */
+    uint8_t hours_count;   /* 0: at any time */
+    uint8_t destination_count; /* a service has none, or one for a family */
+    char name[POLICY_NAME_SIZE];
     struct service services[POLICY_SERVICES]; /* ascending */
     struct prefix prefixes[POLICY_PREFIXES];
-    uint8_t destination_count; /* a service has none, or one for a family */
-    struct helper_destination destinations[POLICY_DESTINATIONS];
-    uint8_t public_key[KEY_SIZE];
-    uint32_t window;     /* seconds, when the knock names none */
-    uint32_t max_window; /* seconds; longer wishes are cut to it */
-    uint32_t max_grants; /* live grants of this profile */
-    uint32_t connections; /* that a grant admits; 0: any number */
-    uint32_t hours_count; /* 0: at any time */
     struct hours hours[POLICY_HOURS]; /* ascending, apart */
-    int64_t expires;     /* seconds since the epoch; 0: never */
+    struct helper_destination destinations[POLICY_DESTINATIONS];
 };
+_Static_assert(sizeof(struct helper_profile) ==
+                   96 + POLICY_SERVICES * sizeof(struct service) +
+                       POLICY_PREFIXES * sizeof(struct prefix) +
+                       POLICY_HOURS * sizeof(struct hours) +
+                       POLICY_DESTINATIONS * sizeof(struct helper_destination),
+               "no hidden padding");
+
+/* The bytes of a profile, up to the end of the last element in use. */
+static inline size_t helper_profile_size(const struct helper_profile *p)
+{
+    if (p->destination_count > 0)
+        return offsetof(struct helper_profile, destinations) +
+               p->destination_count * sizeof *p->destinations;
+    if (p->hours_count > 0)
+        return offsetof(struct helper_profile, hours) + p->hours_count * sizeof *p->hours;
+    if (p->prefix_count > 0)
+        return offsetof(struct helper_profile, prefixes) + p->prefix_count * sizeof *p->prefixes;
+    return offsetof(struct helper_profile, services) + p->service_count * sizeof *p->services;
+}
 
 /* Any later message from the supervisor is a struct helper_order. End of file without
  * HELPER_STOP leaves live grants in place, for the next helper to take over. Which grants

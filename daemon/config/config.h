@@ -60,7 +60,7 @@ struct config {
     struct profile *profiles; /* locked memory; sorted by name; complete: the
                                  defaults are filled in */
     size_t profile_count;
-    struct pool lists; /* of the profiles */
+    struct pool policies; /* of the profiles */
     uint16_t ports[CONFIG_KNOCK_PORTS]; /* every knock port in use, ascending */
     uint8_t port_count;
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of all of the above, keys too: BLAKE2b */
@@ -82,6 +82,10 @@ bool config_read_main(struct config *c, const char *path, struct error *why);
 
 /* The command that makes what this configuration file lacks, or the file itself. */
 const char *config_init_command(const char *path, char command[static CONFIG_INIT_SIZE]);
+
+/* Whether a window, in seconds, is no longer than the longest; *why names the file `path`. */
+bool config_windows_agree(const char *path, uint32_t window, uint32_t max_window,
+                          struct error *why);
 
 /* Sets one key of portsmith.conf, as a line of the file would. `key` must be a
  * known one. */

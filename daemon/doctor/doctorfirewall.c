@@ -129,9 +129,9 @@ static void find_services(struct examination *e)
     for (unsigned i = 0; i < c->close_count; i++)
         add_service(e, c->close[i], true);
     for (size_t i = 0; i < c->profile_count; i++)
-        for (unsigned j = 0; j < c->profiles[i].service_count; j++)
-            if (!profile_sends_on(&c->profiles[i], &c->profiles[i].services[j]))
-                add_service(e, c->profiles[i].services[j], false);
+        for (unsigned j = 0; j < c->profiles[i].policy->service_count; j++)
+            if (!profile_sends_on(&c->profiles[i], &c->profiles[i].policy->services[j]))
+                add_service(e, c->profiles[i].policy->services[j], false);
 }
 
 /* ---- iptables itself ---------------------------------------------------- */
@@ -143,8 +143,8 @@ static unsigned wishes_of(const struct config *c)
     unsigned wishes = 0;
 
     for (size_t i = 0; i < c->profile_count; i++) {
-        wishes |= c->profiles[i].connections ? PROBE_LIMITS : 0;
-        wishes |= c->profiles[i].destination_count ? PROBE_SENDS_ON : 0;
+        wishes |= c->profiles[i].policy->connections ? PROBE_LIMITS : 0;
+        wishes |= c->profiles[i].policy->destination_count ? PROBE_SENDS_ON : 0;
     }
     if (wishes || c->forward || c->grant_store == GRANT_STORE_RULES)
         wishes |= PROBE_DEADLINES;
@@ -651,8 +651,8 @@ static bool find_docker(const struct look *look)
 static bool has_destination(const struct config *c, const struct service *service)
 {
     for (size_t i = 0; i < c->profile_count; i++)
-        for (unsigned j = 0; j < c->profiles[i].destination_count; j++)
-            if (service_compare(&c->profiles[i].destinations[j].service, service) == 0)
+        for (unsigned j = 0; j < c->profiles[i].policy->destination_count; j++)
+            if (service_compare(&c->profiles[i].policy->destinations[j].service, service) == 0)
                 return true;
     return false;
 }
@@ -689,9 +689,9 @@ static void examine_docker(struct examination *e)
 
     each_service(e, "docker", find_docker);
     for (size_t i = 0; i < c->profile_count; i++)
-        for (unsigned j = 0; j < c->profiles[i].destination_count; j++)
-            tell_docker(e, &c->profiles[i].destinations[j].service,
-                        &c->profiles[i].destinations[j].address);
+        for (unsigned j = 0; j < c->profiles[i].policy->destination_count; j++)
+            tell_docker(e, &c->profiles[i].policy->destinations[j].service,
+                        &c->profiles[i].policy->destinations[j].address);
 }
 
 /* ---- sessions ----------------------------------------------------------- */

@@ -212,8 +212,8 @@ static int take_chain(const struct nlmsghdr *message, void *data)
 static bool sends_on(const struct config *config, bool ipv4)
 {
     for (size_t i = 0; i < config->profile_count; i++)
-        for (unsigned j = 0; j < config->profiles[i].destination_count; j++)
-            if (address_is_ipv4(&config->profiles[i].destinations[j].address) == ipv4)
+        for (unsigned j = 0; j < config->profiles[i].policy->destination_count; j++)
+            if (address_is_ipv4(&config->profiles[i].policy->destinations[j].address) == ipv4)
                 return true;
     return false;
 }

@@ -195,8 +195,8 @@ static struct service *collect_services(const struct config *c, size_t *count)
         return NULL;
     memcpy(all, c->close, c->close_count * sizeof *all);
     for (size_t i = 0; i < c->profile_count; i++)
-        for (unsigned j = 0; j < c->profiles[i].service_count; j++)
-            all[found++] = c->profiles[i].services[j];
+        for (unsigned j = 0; j < c->profiles[i].policy->service_count; j++)
+            all[found++] = c->profiles[i].policy->services[j];
     qsort(all, found, sizeof *all, compare);
     for (size_t i = 0; i < found; i++)
         if (*count == 0 || service_compare(&all[*count - 1], &all[i]) != 0)
@@ -219,22 +219,22 @@ static bool check_profile(const struct profile *p, const struct untracked *found
 {
     char name[SERVICE_TEXT_SIZE];
 
-    for (unsigned i = 0; i < p->service_count; i++) {
-        const struct service *service = &p->services[i];
+    for (unsigned i = 0; i < p->policy->service_count; i++) {
+        const struct service *service = &p->policy->services[i];
 
         if (!tracking_is_untracked(found, service))
             continue;
         service_format(service, name);
-        if (p->connections)
+        if (p->policy->connections)
             return error_set(why, "%s: Connections cannot be held to, as connections to %s are not "
                                   "tracked, and so not counted: remove that line, or have them "
                                   "tracked (iptables -t raw -S and nft list ruleset show the rule)",
-                             p->name, name);
+                             p->policy->name, name);
         if (profile_sends_on(p, service))
             return error_set(why, "%s: %s cannot be sent on to another host, as connections to it "
                                   "are not tracked: have them tracked (iptables -t raw -S and nft "
                                   "list ruleset show the rule), or name another port",
-                             p->name, name);
+                             p->policy->name, name);
     }
     return true;
 }

@@ -97,7 +97,7 @@ static void compose_profile(FILE *out, const struct enrolment *e, const struct c
 /* How [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
 static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
 {
-    const struct profile *p = config_find_profile(c, e->draft.profile.name);
+    const struct profile *p = config_find_profile(c, e->draft.policy.name);
     enum transport transport = TRANSPORT_UDP;
 
     while (!(c->transports & 1u << transport))
@@ -114,7 +114,7 @@ static void compose_bundle(FILE *out, const struct enrolment *e, const struct co
 
     fprintf(out, "[Bundle]\nName = %s\n", e->server);
     compose_place(out, e, c);
-    profile_print_services("Open", p->services, p->service_count, out);
+    profile_print_services("Open", p->policy->services, p->policy->service_count, out);
     if (p->has_preshared)
         print_key(out, "PresharedKey", e->draft.preshared);
     print_key(out, "PrivateKey", e->client_secret);
@@ -125,11 +125,11 @@ void enrol_print_server(const struct enrolment *e, const struct config *c)
     const struct profile *p = &e->draft.profile;
 
     printf("# Profile '%s'. The client keeps these lines as ~/.config/portsmith/%s.conf%s\n",
-           p->name, e->server, p->has_preshared ? ", mode 600" : "");
+           p->policy->name, e->server, p->has_preshared ? ", mode 600" : "");
     puts("[Server]");
     compose_place(stdout, e, c);
-    if (p->service_count <= REQUEST_SERVICES)
-        profile_print_services("Open", p->services, p->service_count, stdout);
+    if (p->policy->service_count <= REQUEST_SERVICES)
+        profile_print_services("Open", p->policy->services, p->policy->service_count, stdout);
     else
         printf("# No Open line: one knock names at most %d services, or none to open them all.\n",
                REQUEST_SERVICES);
@@ -162,12 +162,12 @@ static bool write_profile(const struct enrolment *e, const struct config *c, str
 {
     char path[CONFIG_PROFILE_PATH_SIZE], init[CONFIG_INIT_SIZE];
 
-    config_profile_path(c, e->draft.profile.name, path);
+    config_profile_path(c, e->draft.policy.name, path);
     if (compose_file(path, compose_profile, e, c, why))
         return true;
     if (errno == EEXIST)
         return error_set(why, "%s: the profile '%s' exists already; revoke it first, or take "
-                              "another name", path, e->draft.profile.name);
+                              "another name", path, e->draft.policy.name);
     if (errno == ENOENT)
         return error_set(why, "%s: no such directory; run %s", c->profile_directory,
                          config_init_command(e->config_file, init));
@@ -188,6 +188,6 @@ struct config *enrol_add(const struct enrolment *e, int *status, struct error *w
     *status = EX_CONFIG;
     whole = config_load(e->config_file, why);
     if (!whole)
-        enrol_remove(&alone, e->draft.profile.name, &unused);
+        enrol_remove(&alone, e->draft.policy.name, &unused);
     return whole;
 }

@@ -14,12 +14,14 @@
 #include "common/text/timespan.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
+#include "daemon/config/profilekeys.h"
 #include "daemon/portsmith-profile/enrol.h"
 #include "daemon/portsmith-profile/setup.h"
 #include "daemon/portsmithctl/ask.h"
 
 enum { EXIT_USAGE = 2 };
 
+/* Between the two stand the options of profile_keys. */
 static const char usage[] =
     "usage: portsmith-profile [-c FILE] COMMAND [ARGUMENT...]\n"
     "\n"
@@ -33,16 +35,9 @@ static const char usage[] =
     "  show NAME            all of one profile\n"
     "  revoke NAME [--kill] remove a profile\n"
     "\n"
-    "options of add and create:\n"
-    "  --window SPAN        how long a knock opens a port for\n"
-    "  --max-window SPAN    the longest that the client may ask for\n"
-    "  --address WORD       observed, signed, or a prefix such as 192.0.2.0/24\n"
-    "  --port PORT          a knock port of its own\n"
-    "  --expires DATE       the last day that the profile is good for\n"
-    "  --hours HOURS        when it may knock: \"Mon-Fri 08:00-18:00\", in UTC\n"
-    "  --preshared-key      add a pre-shared key\n"
-    "  --max-grants NUMBER  how many grants the client may have at one time\n"
-    "  --connections NUMBER shut the door after so many connections\n"
+    "options of add and create:\n";
+
+static const char rest_of_usage[] =
     "  --host HOST          how clients reach this server\n"
     "  --server NAME        how clients call this server\n"
     "\n"
@@ -109,57 +104,43 @@ static int refuse_arguments(int argc)
     return optind == argc ? 0 : misused("too many arguments");
 }
 
-enum option_kind {
-    OPTION_KEY = 256, OPTION_EXPIRES, OPTION_PRESHARED, OPTION_HOST, OPTION_SERVER, OPTION_OUTPUT
-};
+/* From OPTION_KEY on: the profile's keys, in the order of profile_keys. */
+enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_KEY };
 
-/* Options that say what a line of the profile's file would say. */
-static const struct {
-    const char *option, *key;
-} profile_keys[] = {
-    {"public-key", "PublicKey"}, {"open", "Open"}, {"window", "Window"},
-    {"max-window", "MaxWindow"}, {"address", "Address"}, {"port", "Port"},
-    {"expires", "Expires"}, {"max-grants", "MaxGrants"}, {"connections", "Connections"}, {"hours", "Hours"},
-};
+enum { OPTIONS_MAX = 40 };
 
-#define ENROLMENT_OPTIONS                                 \
-    {"open", required_argument, NULL, OPTION_KEY},        \
-    {"window", required_argument, NULL, OPTION_KEY},      \
-    {"max-window", required_argument, NULL, OPTION_KEY},  \
-    {"address", required_argument, NULL, OPTION_KEY},     \
-    {"port", required_argument, NULL, OPTION_KEY},        \
-    {"expires", required_argument, NULL, OPTION_EXPIRES}, \
-    {"max-grants", required_argument, NULL, OPTION_KEY},  \
-    {"connections", required_argument, NULL, OPTION_KEY}, \
-    {"hours", required_argument, NULL, OPTION_KEY},       \
-    {"preshared-key", no_argument, NULL, OPTION_PRESHARED}, \
-    {"host", required_argument, NULL, OPTION_HOST},       \
-    {"server", required_argument, NULL, OPTION_SERVER}
-
-static const struct option add_options[] = {
-    ENROLMENT_OPTIONS, {"public-key", required_argument, NULL, OPTION_KEY}, {0}};
-
-static const struct option create_options[] = {
-    ENROLMENT_OPTIONS, {"output", required_argument, NULL, OPTION_OUTPUT}, {0}};
-
-static bool set_profile_key(struct profile_draft *draft, const char *option, const char *value,
-                            struct error *why)
+/* Fills `options`: those of add, or of create. */
+static void list_options(struct option options[static OPTIONS_MAX], bool adds)
 {
-    struct error reason;
-    size_t i = 0;
+    static const struct option host = {"host", required_argument, NULL, OPTION_HOST},
+                               server = {"server", required_argument, NULL, OPTION_SERVER},
+                               output = {"output", required_argument, NULL, OPTION_OUTPUT};
+    size_t count = 0;
 
-    while (strcmp(profile_keys[i].option, option) != 0)
-        i++;
-    return profile_set(draft, profile_keys[i].key, value, &reason) ||
-           error_set(why, "--%s: %.400s", option, reason.text);
+    memset(options, 0, OPTIONS_MAX * sizeof *options);
+    for (int i = 0; profile_keys[i].option && count < OPTIONS_MAX - 4; i++)
+        if (adds || strcmp(profile_keys[i].option, "public-key") != 0)
+            options[count++] = (struct option){
+                profile_keys[i].option, profile_keys[i].value ? required_argument : no_argument,
+                NULL, OPTION_KEY + i};
+    options[count++] = host;
+    options[count++] = server;
+    if (!adds)
+        options[count++] = output;
 }
 
-/* A file may hold a day that has passed since, a new profile may not. */
-static bool set_last_day(struct profile_draft *draft, const char *date, struct error *why)
+/* The one key whose option takes no value is the pre-shared key, which is made here. */
+static bool set_key(struct profile_draft *draft, const struct profile_key *key, const char *value,
+                    struct error *why)
 {
-    return set_profile_key(draft, "expires", date, why) &&
-           (draft->profile.expires > clock_wall_ns() / NSEC_PER_SEC ||
-            error_set(why, "--expires: %s has passed already", date));
+    struct error reason;
+
+    if (key->value)
+        return key->setting.set(draft, value, &reason) ||
+               error_set(why, "--%s: %.400s", key->option, reason.text);
+    draft->profile.has_preshared = true;
+    randombytes_buf(draft->preshared, KEY_SIZE);
+    return true;
 }
 
 static bool set_host(struct enrolment *e, const char *host, struct error *why)
@@ -190,16 +171,9 @@ struct enrolment_arguments {
     const char *output; /* NULL: NAME.bundle */
 };
 
-static bool take_option(struct enrolment_arguments *a, int kind, const char *option,
-                        struct error *why)
+static bool take_option(struct enrolment_arguments *a, int kind, struct error *why)
 {
     switch (kind) {
-    case OPTION_EXPIRES:
-        return set_last_day(&a->e->draft, optarg, why);
-    case OPTION_PRESHARED:
-        a->e->draft.profile.has_preshared = true;
-        randombytes_buf(a->e->draft.preshared, KEY_SIZE);
-        return true;
     case OPTION_HOST:
         return set_host(a->e, optarg, why);
     case OPTION_SERVER:
@@ -208,7 +182,7 @@ static bool take_option(struct enrolment_arguments *a, int kind, const char *opt
         a->output = optarg;
         return true;
     default:
-        return set_profile_key(&a->e->draft, option, optarg, why);
+        return set_key(&a->e->draft, &profile_keys[kind - OPTION_KEY], optarg, why);
     }
 }
 
@@ -230,24 +204,32 @@ static bool complete_enrolment(struct enrolment *e, struct error *why)
     return true;
 }
 
-static int parse_enrolment(int argc, char **argv, const struct option *options,
-                           struct enrolment_arguments *a)
+static int parse_enrolment(int argc, char **argv, bool adds, struct enrolment_arguments *a)
 {
+    struct helper_profile *p = &a->e->draft.policy;
+    struct option options[OPTIONS_MAX];
+    char date[DATE_TEXT_SIZE];
     struct error why;
     const char *name;
-    int kind, index, status;
+    int kind, status;
 
-    while ((kind = getopt_long(argc, argv, "", options, &index)) != -1) {
+    list_options(options, adds);
+    while ((kind = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (kind == '?')
             return EXIT_USAGE;
-        if (!take_option(a, kind, options[index].name, &why))
+        if (!take_option(a, kind, &why))
             return fail(EXIT_USAGE, why.text);
+    }
+    /* A file may hold a day that has passed since, a new profile may not. */
+    if (p->expires != 0 && p->expires <= clock_wall_ns() / NSEC_PER_SEC) {
+        error_set(&why, "--expires: %s has passed already", date_format(p->expires, date));
+        return fail(EXIT_USAGE, why.text);
     }
     status = take_name(argc, argv, &name);
     if (status != 0)
         return status;
-    strcpy(a->e->draft.profile.name, name);
-    if (a->e->draft.profile.service_count == 0)
+    strcpy(p->name, name);
+    if (p->service_count == 0)
         return misused("expected --open SERVICE, such as --open tcp/22");
     return complete_enrolment(a->e, &why) ? 0 : fail(EXIT_FAILURE, why.text);
 }
@@ -283,11 +265,11 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
 {
     struct error why;
     struct config *c;
-    int status = parse_enrolment(argc, argv, add_options, a);
+    int status = parse_enrolment(argc, argv, true, a);
 
     if (status != 0)
         return status;
-    if (sodium_is_zero(a->e->draft.profile.public_key, KEY_SIZE))
+    if (sodium_is_zero(a->e->draft.policy.public_key, KEY_SIZE))
         return misused("expected --public-key KEY, as portsmith-knock keygen prints it");
     c = enrol_add(a->e, &status, &why);
     if (!c)
@@ -304,7 +286,7 @@ static void make_client_key(struct enrolment *e)
 
     randombytes_buf(e->client_secret, KEY_SIZE);
     key_expand_client(signing, e->client_secret);
-    crypto_sign_ed25519_sk_to_pk(e->draft.profile.public_key, signing);
+    crypto_sign_ed25519_sk_to_pk(e->draft.policy.public_key, signing);
     sodium_memzero(signing, sizeof signing);
 }
 
@@ -315,7 +297,7 @@ static void explain_bundle(const struct enrolment *e, const char *output)
            "it on both sides:\n"
            "    scp %s CLIENT:\n"
            "    portsmith-knock import FILE\n",
-           e->draft.profile.name, output, output);
+           e->draft.policy.name, output, output);
 }
 
 static int write_bundle(const struct enrolment_arguments *a, const struct config *c)
@@ -324,9 +306,9 @@ static int write_bundle(const struct enrolment_arguments *a, const struct config
     const char *output = a->output ? a->output : name;
     struct error why, unused;
 
-    snprintf(name, sizeof name, "%s.bundle", a->e->draft.profile.name);
+    snprintf(name, sizeof name, "%s.bundle", a->e->draft.policy.name);
     if (!enrol_write_bundle(a->e, c, output, &why)) {
-        enrol_remove(c, a->e->draft.profile.name, &unused);
+        enrol_remove(c, a->e->draft.policy.name, &unused);
         return fail(EXIT_FAILURE, why.text);
     }
     explain_bundle(a->e, output);
@@ -338,7 +320,7 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
 {
     struct error why;
     struct config *c;
-    int status = parse_enrolment(argc, argv, create_options, a);
+    int status = parse_enrolment(argc, argv, false, a);
 
     if (status != 0)
         return status;
@@ -391,9 +373,10 @@ static void add_word(char cell[static CELL_SIZE], const char *word)
     snprintf(cell + used, CELL_SIZE - used, "%s%s", used > 0 ? "," : "", word);
 }
 
-static void fill_row(struct row *row, const struct profile *p)
+static void fill_row(struct row *row, const struct profile *profile)
 {
     char service[SERVICE_TEXT_SIZE], prefix[PREFIX_TEXT_SIZE], date[DATE_TEXT_SIZE];
+    const struct helper_profile *p = profile->policy;
 
     memset(row, 0, sizeof *row);
     strcpy(row->cells[0], p->name);
@@ -404,7 +387,7 @@ static void fill_row(struct row *row, const struct profile *p)
     for (unsigned i = 0; i < p->prefix_count; i++)
         add_word(row->cells[3], prefix_format(&p->prefixes[i], prefix));
     strcpy(row->cells[4], p->expires != 0 ? date_format(p->expires, date) : "never");
-    sodium_bin2hex(row->cells[5], CELL_SIZE, p->key_id, KEY_ID_SIZE);
+    sodium_bin2hex(row->cells[5], CELL_SIZE, profile->key_id, KEY_ID_SIZE);
 }
 
 static void print_row(const struct row *row, const size_t widths[static COLUMNS])
@@ -614,7 +597,16 @@ static const struct {
 
 static int print_usage(void)
 {
+    char option[32];
+
     fputs(usage, stdout);
+    for (const struct profile_key *key = profile_keys; key->option; key++) {
+        if (!key->help)
+            continue;
+        snprintf(option, sizeof option, "--%s %s", key->option, key->value ? key->value : "");
+        printf("  %-20s %s\n", option, key->help);
+    }
+    fputs(rest_of_usage, stdout);
     return EXIT_SUCCESS;
 }
 

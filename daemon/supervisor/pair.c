@@ -397,7 +397,7 @@ static bool send_sniffer_setup(int sniffer, const struct sniffer_setup *setup,
 
         memcpy(profile.key_id, from->key_id, KEY_ID_SIZE);
         memcpy(profile.envelope_key, from->envelope_key, KEY_SIZE);
-        memcpy(profile.public_key, from->public_key, KEY_SIZE);
+        memcpy(profile.public_key, from->policy->public_key, KEY_SIZE);
         profile.port = from->port;
         sent = send(sniffer, &profile, sizeof profile, MSG_NOSIGNAL) == sizeof profile;
     }
@@ -525,7 +525,7 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->forward = config->forward;
     setup->has_synproxy = options->untracked && options->untracked->has_synproxy;
     for (size_t i = 0; i < config->profile_count; i++)
-        setup->sends_on |= config->profiles[i].destination_count > 0;
+        setup->sends_on |= config->profiles[i].policy->destination_count > 0;
     setup->skew_checked = config->skew_checked;
     setup->max_skew = config->max_skew;
     setup->max_grants = config->max_grants;
@@ -535,44 +535,28 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->profile_count = (uint32_t)config->profile_count;
 }
 
-static void fill_profile(struct helper_profile_message *to, const struct profile *from,
+/* As it was read, but for what this host's own rules keep untracked. */
+static bool send_profile(int control, const struct helper_profile *policy,
                          const struct untracked *untracked)
 {
-    memset(to, 0, sizeof *to);
-    memcpy(to->name, from->name, sizeof to->name);
-    to->needs_signed_address = from->needs_signed_address;
-    to->service_count = from->service_count;
-    to->prefix_count = from->prefix_count;
-    memcpy(to->services, from->services, from->service_count * sizeof *to->services);
-    memcpy(to->prefixes, from->prefixes, from->prefix_count * sizeof *to->prefixes);
-    to->destination_count = from->destination_count;
-    memcpy(to->destinations, from->destinations,
-           from->destination_count * sizeof *to->destinations);
-    memcpy(to->public_key, from->public_key, KEY_SIZE);
-    to->window = from->window;
-    to->max_window = from->max_window;
-    to->max_grants = from->max_grants;
-    to->connections = from->connections;
-    to->hours_count = from->hours_count;
-    memcpy(to->hours, from->hours, from->hours_count * sizeof *to->hours);
-    to->expires = from->expires;
-    for (unsigned i = 0; untracked && i < from->service_count; i++)
-        if (tracking_is_untracked(untracked, &from->services[i]))
-            to->untracked |= (uint16_t)(1u << i);
+    struct helper_profile message;
+
+    memset(&message, 0, sizeof message);
+    memcpy(&message, policy, helper_profile_size(policy));
+    for (unsigned i = 0; untracked && i < policy->service_count; i++)
+        if (tracking_is_untracked(untracked, &policy->services[i]))
+            message.untracked |= (uint16_t)(1u << i);
+    return send(control, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
 }
 
 static bool send_setup(int control, const struct helper_setup *setup, const struct config *config,
                        const struct pair_options *options)
 {
-    struct helper_profile_message profile;
-
     if (send(control, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
         return false;
-    for (size_t i = 0; i < setup->profile_count; i++) {
-        fill_profile(&profile, &config->profiles[i], options->untracked);
-        if (send(control, &profile, sizeof profile, MSG_NOSIGNAL) != sizeof profile)
+    for (size_t i = 0; i < setup->profile_count; i++)
+        if (!send_profile(control, config->profiles[i].policy, options->untracked))
             return false;
-    }
     return true;
 }
 

@@ -91,7 +91,7 @@ static const char *name_of(const struct config *config, const uint8_t key_id[sta
 {
     for (size_t i = 0; i < config->profile_count; i++)
         if (memcmp(config->profiles[i].key_id, key_id, KEY_ID_SIZE) == 0)
-            return config->profiles[i].name;
+            return config->profiles[i].policy->name;
     return "";
 }
 

@@ -19,7 +19,7 @@ struct found {
 
 void helper_decide_begin(struct decision *decision, const struct knock *knock)
 {
-    const struct helper_profile *profile = &knock->of->profile;
+    const struct helper_profile *profile = knock->of->profile;
     const struct request *request = knock->request;
     bool all = request->service_count == 0;
 
@@ -49,17 +49,11 @@ static void refuse_service(struct decision *decision, enum verdict verdict, enum
 
 static bool is_in_time(struct decision *decision, const struct helper_profile *profile, int64_t now)
 {
-    if (helper_policy_is_expired(profile, now)) {
-        refuse(decision, VERDICT_EXPIRED_PROFILE, REFUSAL_PLAIN);
-        return false;
-    }
-    if (helper_policy_is_outside_hours(profile, now)) {
-        refuse(decision, VERDICT_OUTSIDE_HOURS, REFUSAL_OF_HOURS);
-        decision->minute = helper_policy_minute(now);
-        decision->next_minute = helper_policy_next_hours(profile, now);
-        return false;
-    }
-    return true;
+    enum verdict verdict = helper_policy_judge(profile, now);
+
+    if (verdict)
+        refuse(decision, verdict, REFUSAL_OF_TIME);
+    return !verdict;
 }
 
 static bool are_services_permitted(struct decision *decision, const struct helper_profile *profile)
@@ -75,7 +69,7 @@ static bool are_services_permitted(struct decision *decision, const struct helpe
 
 static bool is_address_permitted(struct decision *decision, const struct knock *knock)
 {
-    const struct helper_profile *profile = &knock->of->profile;
+    const struct helper_profile *profile = knock->of->profile;
     const struct address *address = &decision->address;
 
     if (profile->needs_signed_address && !knock->request->has_address)
@@ -151,7 +145,7 @@ static void decide_open(struct decision *decision, const struct knock *knock,
                         const struct found *found, const struct grants *grants,
                         const struct moment *now)
 {
-    const struct helper_profile *profile = &knock->of->profile;
+    const struct helper_profile *profile = knock->of->profile;
     bool there_is_room = found->new == 0 ||
                          (found->of_profile + found->new <= profile->max_grants &&
                           grants->count + found->new <= grants->capacity);
@@ -232,7 +226,7 @@ static void decide_close(struct decision *decision, const struct knock *knock,
 void helper_decide(struct decision *decision, const struct knock *knock,
                    const struct grants *grants, const struct moment *now)
 {
-    const struct helper_profile *profile = &knock->of->profile;
+    const struct helper_profile *profile = knock->of->profile;
     struct found found = {0};
 
     if (!is_in_time(decision, profile, now->wall) || !are_services_permitted(decision, profile) ||

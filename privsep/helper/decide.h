@@ -52,7 +52,6 @@ struct decision {
     uint64_t counter;  /* the knock's; 0 if that is not credible */
     enum grant_signing signing; /* GRANT_OBSERVED leaves the grant's as it is */
     bool is_cut;       /* the client wanted a longer window */
-    uint16_t minute, next_minute; /* of REFUSAL_OF_HOURS */
 };
 
 /* Begins a decision with what a knock asks for: its address, and its services, which are all

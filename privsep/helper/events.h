@@ -36,7 +36,7 @@ enum refusal {
     REFUSAL_USED,          /* its counter was spent, or is older than the last eight */
     REFUSAL_CLOSED_SINCE,  /* it opens, and is older than a close */
     REFUSAL_OPENED_SINCE,  /* it closes, and is older than what opened */
-    REFUSAL_OF_HOURS,      /* it came in `minute`; Hours begin again in `next_minute` */
+    REFUSAL_OF_TIME,       /* the profile opens nothing at `wall` */
     REFUSAL_OF_SERVICE,    /* the profile does not have services[0] */
     REFUSAL_OF_DESTINATION, /* the profile names no host of the family behind services[0] */
     REFUSAL_UNSIGNED,      /* the profile wants the address signed */
@@ -74,7 +74,7 @@ struct helper_event {
     enum grant_use use;    /* of all the grants that ended, what tells most */
     bool is_address_signed; /* the client named the address itself */
     bool is_cut;           /* to the profile's maximum: the client wanted a longer window */
-    uint16_t minute, next_minute; /* since Monday 00:00 UTC */
+    int64_t wall;  /* seconds since the epoch, when it was decided */
     int64_t left;  /* seconds: until the first of its grants ends; or until such knocks count */
     int64_t ahead; /* seconds by which the client's clock is ahead of this host's */
     struct helper_times times; /* the sniffer's, and so anything; for --trace */

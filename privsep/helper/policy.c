@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,9 +26,16 @@ static bool receive_exactly(int fd, void *message, size_t size, struct error *wh
     return true;
 }
 
+/* The byte between protocol and port belongs to neither. */
 static bool service_is_valid(const struct service *s)
 {
-    return (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP) && s->port != 0;
+    struct service clean;
+
+    memset(&clean, 0, sizeof clean);
+    clean.protocol = s->protocol;
+    clean.port = s->port;
+    return (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP) && s->port != 0 &&
+           memcmp(s, &clean, sizeof clean) == 0;
 }
 
 static bool trial_is_valid(int64_t end)
@@ -46,36 +55,50 @@ static bool setup_is_valid(const struct helper_setup *s)
     return true;
 }
 
-static bool hours_are_valid(const struct hours *hours)
+/* Whether a list of that many elements, with room for `most`, is zero behind them. */
+static bool rest_is_zero(const void *list, size_t size, size_t count, size_t most)
 {
-    return hours->from < hours->to && hours->to <= MINUTES_A_WEEK;
+    return sodium_is_zero((const uint8_t *)list + count * size, (most - count) * size);
 }
 
-static bool destination_is_valid(const struct helper_destination *d)
+static bool lists_are_valid(const struct helper_profile *p)
 {
-    return service_is_valid(&d->service) && d->port != 0 && address_is_grantable(&d->address);
-}
-
-static bool message_is_valid(const struct helper_profile_message *p)
-{
-    if (p->service_count == 0 || p->service_count > POLICY_SERVICES ||
-        p->prefix_count > POLICY_PREFIXES || p->destination_count > POLICY_DESTINATIONS ||
-        p->hours_count > POLICY_HOURS || p->name[POLICY_NAME_SIZE - 1] != '\0')
-        return false;
     for (size_t i = 0; i < p->service_count; i++)
-        if (!service_is_valid(&p->services[i]))
+        if (!service_is_valid(&p->services[i]) ||
+            (i > 0 && service_compare(&p->services[i - 1], &p->services[i]) >= 0))
             return false;
     for (size_t i = 0; i < p->prefix_count; i++)
         if (p->prefixes[i].length > 128)
             return false;
     for (size_t i = 0; i < p->hours_count; i++)
-        if (!hours_are_valid(&p->hours[i]))
+        if (p->hours[i].from >= p->hours[i].to || p->hours[i].to > MINUTES_A_WEEK ||
+            (i > 0 && p->hours[i - 1].to > p->hours[i].from))
             return false;
     for (size_t i = 0; i < p->destination_count; i++)
-        if (!destination_is_valid(&p->destinations[i]))
+        if (!service_is_valid(&p->destinations[i].service) || p->destinations[i].port == 0 ||
+            !address_is_grantable(&p->destinations[i].address))
             return false;
-    return p->window > 0 && p->max_window >= p->window && p->max_grants > 0 &&
-           p->connections <= CONNECTIONS_MAX;
+    return true;
+}
+
+#define REST_IS_ZERO(list, count) \
+    rest_is_zero(list, sizeof *(list), count, sizeof(list) / sizeof *(list))
+
+bool helper_policy_accepts(const struct helper_profile *p)
+{
+    size_t n;
+
+    if (p->name[sizeof p->name - 1] != '\0' || p->service_count == 0 ||
+        p->service_count > POLICY_SERVICES || p->prefix_count > POLICY_PREFIXES ||
+        p->hours_count > POLICY_HOURS || p->destination_count > POLICY_DESTINATIONS)
+        return false;
+    n = strspn(p->name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return n > 0 && rest_is_zero(p->name, 1, n, sizeof p->name) &&
+           lists_are_valid(p) && REST_IS_ZERO(p->services, p->service_count) &&
+           REST_IS_ZERO(p->prefixes, p->prefix_count) && REST_IS_ZERO(p->hours, p->hours_count) &&
+           REST_IS_ZERO(p->destinations, p->destination_count) && p->needs_signed_address <= 1 &&
+           p->untracked >> p->service_count == 0 && p->window > 0 && p->max_window >= p->window &&
+           p->max_grants > 0 && p->connections <= CONNECTIONS_MAX && p->expires >= 0;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -112,12 +135,12 @@ static bool collect_destinations(struct policy *policy, struct error *why)
     size_t count = 0;
 
     for (size_t i = 0; i < policy->setup.profile_count; i++)
-        count += policy->entries[i].profile.destination_count;
+        count += policy->entries[i].profile->destination_count;
     policy->destinations = calloc(count + 1, sizeof *policy->destinations);
     if (!policy->destinations)
         return error_set(why, "no memory for %zu destinations", count);
     for (size_t i = 0; i < policy->setup.profile_count; i++) {
-        const struct helper_profile *p = &policy->entries[i].profile;
+        const struct helper_profile *p = policy->entries[i].profile;
 
         memcpy(policy->destinations + policy->destination_count, p->destinations,
                p->destination_count * sizeof *p->destinations);
@@ -127,48 +150,18 @@ static bool collect_destinations(struct policy *policy, struct error *why)
     return true;
 }
 
-static bool keep_lists(struct pool *pool, struct helper_profile *to,
-                       const struct helper_profile_message *from)
-{
-    to->services = pool_copy(pool, from->services, from->service_count * sizeof *from->services);
-    to->prefixes = pool_copy(pool, from->prefixes, from->prefix_count * sizeof *from->prefixes);
-    to->destinations = pool_copy(pool, from->destinations,
-                                 from->destination_count * sizeof *from->destinations);
-    to->hours = pool_copy(pool, from->hours, from->hours_count * sizeof *from->hours);
-    return to->services && to->prefixes && to->destinations && to->hours;
-}
-
-static bool keep_profile(struct pool *pool, struct helper_profile *to,
-                         const struct helper_profile_message *from)
-{
-    *to = (struct helper_profile){.needs_signed_address = from->needs_signed_address != 0,
-                                  .service_count = from->service_count,
-                                  .prefix_count = from->prefix_count,
-                                  .destination_count = from->destination_count,
-                                  .hours_count = (uint8_t)from->hours_count,
-                                  .untracked = from->untracked,
-                                  .window = from->window,
-                                  .max_window = from->max_window,
-                                  .max_grants = from->max_grants,
-                                  .connections = from->connections,
-                                  .expires = from->expires};
-    memcpy(to->name, from->name, sizeof to->name);
-    memcpy(to->public_key, from->public_key, KEY_SIZE);
-    return keep_lists(pool, to, from);
-}
-
 static bool receive_profile(struct policy *policy, size_t number, int fd, struct error *why)
 {
     struct policy_entry *entry = &policy->entries[number];
-    struct helper_profile_message message;
+    struct helper_profile received;
 
-    if (!receive_exactly(fd, &message, sizeof message, why))
+    if (!receive_exactly(fd, &received, sizeof received, why))
         return false;
-    if (!message_is_valid(&message))
+    if (!helper_policy_accepts(&received))
         return error_set(why, "profile %zu has a value out of range", number);
-    envelope_key_id(entry->key_id, message.public_key);
-    return keep_profile(&policy->lists, &entry->profile, &message) ||
-           error_set(why, "no memory for profile %zu", number);
+    envelope_key_id(entry->key_id, received.public_key);
+    entry->profile = pool_copy(&policy->profiles, &received, helper_profile_size(&received));
+    return entry->profile || error_set(why, "no memory for profile %zu", number);
 }
 
 bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
@@ -244,12 +237,8 @@ bool helper_policy_sends_on(const struct helper_profile *profile, const struct s
            helper_policy_destination(profile, service, false);
 }
 
-bool helper_policy_is_expired(const struct helper_profile *profile, int64_t now)
-{
-    return profile->expires != 0 && now >= profile->expires;
-}
-
-uint16_t helper_policy_minute(int64_t now)
+/* Minutes since Monday 00:00 UTC. */
+static uint16_t minute_of(int64_t now)
 {
     enum { MONDAY_TO_THURSDAY = 3 * MINUTES_A_DAY }; /* 1970-01-01 */
 
@@ -270,8 +259,10 @@ static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now
 {
     int64_t end = now;
 
+    if (profile->hours_count == 0)
+        return INT64_MAX;
     for (size_t i = 0; i <= profile->hours_count; i++) {
-        uint16_t minute = helper_policy_minute(end), until = end_of_hours(profile, minute);
+        uint16_t minute = minute_of(end), until = end_of_hours(profile, minute);
 
         if (until == minute)
             return end;
@@ -282,24 +273,46 @@ static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now
 
 int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t now)
 {
-    int64_t end = profile->hours_count > 0 ? latest_in_hours(profile, now) : INT64_MAX;
+    int64_t end = latest_in_hours(profile, now);
 
     return profile->expires != 0 && profile->expires < end ? profile->expires : end;
 }
 
-bool helper_policy_is_outside_hours(const struct helper_profile *profile, int64_t now)
+enum verdict helper_policy_judge(const struct helper_profile *profile, int64_t now)
 {
-    uint16_t minute = helper_policy_minute(now);
-
-    return profile->hours_count > 0 && end_of_hours(profile, minute) == minute;
+    if (profile->expires != 0 && now >= profile->expires)
+        return VERDICT_EXPIRED_PROFILE;
+    if (latest_in_hours(profile, now) <= now)
+        return VERDICT_OUTSIDE_HOURS;
+    return 0;
 }
 
-uint16_t helper_policy_next_hours(const struct helper_profile *profile, int64_t now)
-{
-    uint16_t minute = helper_policy_minute(now);
+enum { MINUTE_SIZE = sizeof "Mon 00:00" };
 
-    for (size_t i = 0; i < profile->hours_count; i++)
-        if (profile->hours[i].from > minute)
-            return profile->hours[i].from;
-    return profile->hours[0].from;
+static const char *format_minute(unsigned minute, char text[static MINUTE_SIZE])
+{
+    static const char days[7][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+
+    snprintf(text, MINUTE_SIZE, "%s %02u:%02u", days[minute / MINUTES_A_DAY % 7],
+             minute / 60 % 24, minute % 60);
+    return text;
+}
+
+void helper_policy_explain(const struct policy_entry *entry, enum verdict verdict, int64_t now,
+                           char *text, size_t size)
+{
+    const struct helper_profile *profile = entry ? entry->profile : NULL;
+    char this[MINUTE_SIZE], next[MINUTE_SIZE];
+    uint16_t minute = minute_of(now);
+    size_t i = 0;
+
+    if (verdict != VERDICT_OUTSIDE_HOURS) {
+        snprintf(text, size, "%s", verdict_text(verdict));
+        return;
+    }
+    while (i < profile->hours_count && profile->hours[i].from <= minute)
+        i++;
+    snprintf(text, size, "outside its Hours: it is %s UTC, they begin again on %s",
+             format_minute(minute, this),
+             format_minute(profile->hours[i % profile->hours_count].from, next));
 }

@@ -138,7 +138,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     asked->entry = helper_policy_find(r->policy, message->key_id);
     if (!asked->entry)
         return VERDICT_UNKNOWN_PROFILE;
-    if (!envelope_verify(message->signature, asked->entry->profile.public_key,
+    if (!envelope_verify(message->signature, asked->entry->profile->public_key,
                          r->policy->setup.server_public, message->request))
         return VERDICT_BAD_SIGNATURE;
     mark = asked->mark = helper_marks_find(r->marks, message->key_id);
@@ -217,7 +217,7 @@ static void note_knock(struct requests *r, const struct asked *asked, struct gra
 
     if (is_new || grant->connections)
         helper_usage_begin(r->news, r->grants, grant,
-                           helper_policy_is_tracked(&asked->entry->profile, &grant->service));
+                           helper_policy_is_tracked(asked->entry->profile, &grant->service));
     if (decision->signing != GRANT_OBSERVED)
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)
@@ -232,7 +232,7 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
     struct grant new = {.address = decision->address, .deadline = decision->deadline,
                         .service.protocol = change->service.protocol,
                         .service.port = change->service.port,
-                        .connections = asked->entry->profile.connections};
+                        .connections = asked->entry->profile->connections};
 
     memcpy(new.key_id, asked->entry->key_id, KEY_ID_SIZE);
     if (change->destination) {
@@ -433,8 +433,7 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
         .service_count = decision->service_count,
         .is_address_signed = asked->request.has_address,
         .is_cut = decision->is_cut,
-        .minute = decision->minute,
-        .next_minute = decision->next_minute,
+        .wall = clock_wall_ns() / NSEC_PER_SEC,
         .left = asked->left,
         .ahead = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC,
         .times = asked->message.times,

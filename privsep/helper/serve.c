@@ -258,8 +258,8 @@ static int64_t latest_deadline(const struct helper_profile *profile)
     return clock_boot_ns() + window * NSEC_PER_SEC;
 }
 
-/* Hours and last days are of the wall clock: what it was when a grant was opened may
- * have been wrong. */
+/* A profile's limits are of the wall clock. What that said when a grant was opened may have
+ * been wrong. */
 static void hold_to_policy(struct helper *h)
 {
     for (size_t i = 0; i < h->grants.count; i++) {
@@ -267,7 +267,7 @@ static void hold_to_policy(struct helper *h)
         const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
 
         if (entry)
-            helper_grants_shorten(&h->grants, grant, latest_deadline(&entry->profile));
+            helper_grants_shorten(&h->grants, grant, latest_deadline(entry->profile));
     }
 }
 
@@ -584,13 +584,13 @@ static void keep_permitted_grants(struct helper *h)
         struct grant *grant = &grants->items[i];
         const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
 
-        if (entry && is_permitted(&entry->profile, grant)) {
-            helper_grants_shorten(grants, grant, latest_deadline(&entry->profile));
+        if (entry && is_permitted(entry->profile, grant)) {
+            helper_grants_shorten(grants, grant, latest_deadline(entry->profile));
             /* Only the first connection was counted, or none is any more. */
             if ((grant->connections == 0 && grant->used > 0) ||
-                !helper_policy_is_tracked(&entry->profile, &grant->service))
+                !helper_policy_is_tracked(entry->profile, &grant->service))
                 grant->watched = 0;
-            grant->connections = entry->profile.connections;
+            grant->connections = entry->profile->connections;
             grant_seal(grant);
         } else {
             helper_grants_remove_at(grants, i);
@@ -666,8 +666,8 @@ static bool open_news(struct helper *h, struct error *why)
     if (!all)
         return error_set(why, "no memory for the services of %zu profiles", profiles);
     for (size_t i = 0; i < profiles; i++)
-        for (size_t j = 0; j < h->policy.entries[i].profile.service_count; j++)
-            all[count++] = h->policy.entries[i].profile.services[j];
+        for (size_t j = 0; j < h->policy.entries[i].profile->service_count; j++)
+            all[count++] = h->policy.entries[i].profile->services[j];
     qsort(all, count, sizeof *all, compare_services);
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || service_compare(&all[kept - 1], &all[i]) != 0)
@@ -706,7 +706,7 @@ static void tell_lost(struct helper *h)
     for (size_t i = 0; i < h->policy.setup.profile_count; i++) {
         const struct policy_entry *entry = &h->policy.entries[i];
         const struct mark *mark = helper_marks_find(&h->marks, entry->key_id);
-        const struct log_about about = {.profile = entry->profile.name};
+        const struct log_about about = {.profile = entry->profile->name};
 
         if (!helper_mark_is_lost(mark) || mark->counters[0] <= clock_wall_us() || ++lost > NAMED)
             continue;
@@ -749,7 +749,7 @@ static unsigned wishes(const struct policy *policy)
     unsigned found = policy->setup.sends_on ? PROBE_SENDS_ON : 0;
 
     for (size_t i = 0; i < policy->setup.profile_count; i++)
-        if (policy->entries[i].profile.connections)
+        if (policy->entries[i].profile->connections)
             found |= PROBE_LIMITS;
     if (policy->setup.grant_store == GRANT_STORE_SET)
         found |= PROBE_SETS;

@@ -33,7 +33,7 @@ bool helper_throttle_admits_refusal(struct throttle *throttle, enum verdict verd
 
 static void sum_up_profile(struct policy_entry *of, int64_t now)
 {
-    const struct log_about about = {.profile = of->profile.name};
+    const struct log_about about = {.profile = of->profile->name};
     uint32_t left_out = log_limit_take(&of->told, now);
 
     if (left_out > 0)

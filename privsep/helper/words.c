@@ -9,7 +9,6 @@ enum {
     ORIGIN_SIZE = sizeof "; the knock came from " + ADDRESS_TEXT_SIZE,
     SERVICES_SIZE = POLICY_SERVICES * SERVICE_TEXT_SIZE,
     USE_SIZE = (int)sizeof "used: " + SERVICES_SIZE,
-    MINUTE_SIZE = sizeof "Mon 00:00",
     WHY_SIZE = 256,
 };
 
@@ -59,15 +58,6 @@ static const char *format_use(const struct helper_event *event, char text[static
     return text;
 }
 
-static const char *format_minute(unsigned minute, char text[static MINUTE_SIZE])
-{
-    static const char days[7][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
-
-    snprintf(text, MINUTE_SIZE, "%s %02u:%02u", days[minute / MINUTES_A_DAY % 7],
-             minute / 60 % 24, minute % 60);
-    return text;
-}
-
 /* The refusals that need no more than a sentence of their own. */
 static const char *const sentences[] = {
     [REFUSAL_KEPT] = "it was refused before, when its clock was ahead of this host's, and never "
@@ -88,7 +78,6 @@ static const char *const sentences[] = {
 static const char *format_refusal(const struct words *words, const struct helper_event *event,
                                   const char *services, char text[static WHY_SIZE])
 {
-    char minute[MINUTE_SIZE], next[MINUTE_SIZE];
     long long left = event->left, ahead = event->ahead;
 
     switch (event->refusal) {
@@ -112,9 +101,9 @@ static const char *format_refusal(const struct words *words, const struct helper
         snprintf(text, WHY_SIZE, "it knocked while its clock was ahead of this host's; it is heard "
                                  "in %lld s, or once it is added anew, with a new key", left);
         return text;
-    case REFUSAL_OF_HOURS:
-        snprintf(text, WHY_SIZE, "outside its Hours: it is %s UTC, they begin again on %s",
-                 format_minute(event->minute, minute), format_minute(event->next_minute, next));
+    case REFUSAL_OF_TIME:
+        helper_policy_explain(helper_policy_find(words->policy, event->key_id), event->verdict,
+                              event->wall, text, WHY_SIZE);
         return text;
     case REFUSAL_OF_SERVICE:
         snprintf(text, WHY_SIZE, "%s is not in this profile", services);
@@ -210,7 +199,7 @@ void helper_words_say(struct words *words, const struct helper_event *event)
     struct policy_entry *of = helper_policy_find(words->policy, event->key_id);
     char address[ADDRESS_TEXT_SIZE], services[SERVICES_SIZE];
     const struct log_about about = {
-        .profile = of ? of->profile.name : event->kind == EVENT_ENDED ? "a removed profile"
+        .profile = of ? of->profile->name : event->kind == EVENT_ENDED ? "a removed profile"
                                                                       : "unknown",
         .address = address_format(&event->address, address),
         .service = event->service_count > 0 ? format_services(event, services) : NULL,

@@ -177,7 +177,7 @@ static void send_setup(const struct stage *s)
                                  .skew_checked = 1, .max_skew = 300, .max_grants = 100,
                                  .close_count = 1, .close = {{.protocol = 6, .port = 22}},
                                  .profile_count = 2};
-    struct helper_profile_message profile = {.service_count = 2,
+    struct helper_profile profile = {.service_count = 2,
                                              .services = {{.protocol = 6, .port = 22},
                                                           {.protocol = 17, .port = 53}},
                                              .window = WINDOW, .max_window = 60,
@@ -187,7 +187,7 @@ static void send_setup(const struct stage *s)
     if (send(s->control, &setup, sizeof setup, 0) != sizeof setup)
         err(1, "setup");
     for (size_t i = ALICE; i <= BOB; i++) {
-        snprintf(profile.name, sizeof profile.name, "%s", i == ALICE ? "alice" : "bob");
+        strncpy(profile.name, i == ALICE ? "alice" : "bob", sizeof profile.name); /* and zeros */
         memcpy(profile.public_key, s->people[i].public_key, KEY_SIZE);
         if (send(s->control, &profile, sizeof profile, 0) != sizeof profile)
             err(1, "profile");

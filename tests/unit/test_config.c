@@ -326,13 +326,13 @@ static void profiles_take_defaults_from_the_configuration(void **state)
     c = load();
     p = config_find_profile(c, "alice");
     assert_non_null(p);
-    assert_int_equal(p->window, 45);
-    assert_int_equal(p->max_window, 7200);
-    assert_int_equal(p->max_grants, 32);
+    assert_int_equal(p->policy->window, 45);
+    assert_int_equal(p->policy->max_window, 7200);
+    assert_int_equal(p->policy->max_grants, 32);
     assert_int_equal(p->port, 4000);
-    assert_int_equal(p->expires, 0);
-    assert_int_equal(p->prefix_count, 0);
-    assert_false(p->needs_signed_address);
+    assert_int_equal(p->policy->expires, 0);
+    assert_int_equal(p->policy->prefix_count, 0);
+    assert_false(p->policy->needs_signed_address);
     assert_false(p->has_preshared);
     assert_null(config_find_profile(c, "bob"));
     config_free(c);
@@ -351,19 +351,19 @@ static void every_profile_key_is_read(void **state)
     c = load();
     p = config_find_profile(c, "alice");
     assert_non_null(p);
-    assert_int_equal(p->service_count, 3);
-    assert_int_equal(p->services[0].port, 22);
-    assert_int_equal(p->services[1].port, 443);
-    assert_int_equal(p->services[2].port, 53);
-    assert_int_equal(p->window, 60);
-    assert_int_equal(p->max_window, 300);
-    assert_true(p->needs_signed_address);
-    assert_int_equal(p->prefix_count, 2);
-    assert_int_equal(p->prefixes[0].length, 96 + 24);
+    assert_int_equal(p->policy->service_count, 3);
+    assert_int_equal(p->policy->services[0].port, 22);
+    assert_int_equal(p->policy->services[1].port, 443);
+    assert_int_equal(p->policy->services[2].port, 53);
+    assert_int_equal(p->policy->window, 60);
+    assert_int_equal(p->policy->max_window, 300);
+    assert_true(p->policy->needs_signed_address);
+    assert_int_equal(p->policy->prefix_count, 2);
+    assert_int_equal(p->policy->prefixes[0].length, 96 + 24);
     assert_int_equal(p->port, 5000);
-    assert_int_equal(p->expires, 1801440000); /* 2027-02-01T00:00:00Z */
-    assert_int_equal(p->max_grants, 3);
-    assert_int_equal(p->connections, 8);
+    assert_int_equal(p->policy->expires, 1801440000); /* 2027-02-01T00:00:00Z */
+    assert_int_equal(p->policy->max_grants, 3);
+    assert_int_equal(p->policy->connections, 8);
     assert_int_equal(c->port_count, 2);
     assert_int_equal(c->ports[0], 4000);
     assert_int_equal(c->ports[1], 5000);
@@ -535,7 +535,7 @@ static void profiles_are_sorted_by_name(void **state)
     c = load();
     assert_int_equal(c->profile_count, COUNT_OF(sorted));
     for (unsigned i = 0; i < COUNT_OF(sorted); i++) {
-        assert_string_equal(c->profiles[i].name, sorted[i]);
+        assert_string_equal(c->profiles[i].policy->name, sorted[i]);
         assert_ptr_equal(config_find_profile(c, sorted[i]), &c->profiles[i]);
     }
     config_free(c);
@@ -592,10 +592,10 @@ static void each_profile_keeps_its_own_lists(void **state)
 {
     static const char *const lists[][2] = {
         {"alice", "Open = tcp/22\nOpen = tcp/2222 -> 192.168.1.10:22\nWindow = 30s\nMaxWindow = 10m\n"
-                  "Address = observed 192.0.2.0/24\nPort = 4000\nHours = Mon 08:00-18:00\n"},
+                  "Address = observed 192.0.2.0/24\nPort = 4000\nExpires = 2027-01-31\n"},
         {"bob", "Open = tcp/80 udp/53\nWindow = 30s\nMaxWindow = 10m\n"
                 "Address = observed 198.51.100.0/24 203.0.113.0/24\nPort = 4000\n"
-                "Hours = Tue 09:00-10:00\nHours = Wed 11:00-12:00\n"},
+                "MaxGrants = 7\nConnections = 2\n"},
         {"carol", "Open = tcp/443\nWindow = 30s\nMaxWindow = 10m\nAddress = observed\n"
                   "Port = 4000\n"},
     };

@@ -8,7 +8,7 @@ static const struct moment now = {.wall = 1750000000, .boot = INT64_C(1000) * NS
 
 /* A profile for tcp/22 and tcp/80, the address that its client knocks from, and a table. */
 static struct {
-    struct service services[2];
+    struct helper_profile profile;
     struct policy_entry entry;
     struct helper_destination destination;
     struct address here;
@@ -19,18 +19,17 @@ static struct {
 
 static int start(void **state)
 {
-    struct helper_profile *p = &world.entry.profile;
     struct error why;
 
     if (scratch_enter(state) != 0)
         return -1;
     memset(&world, 0, sizeof world);
-    world.services[0] = service_of("tcp/22");
-    world.services[1] = service_of("tcp/80");
     world.here = address_of("192.0.2.7");
-    world.entry.key_id[0] = 1;
-    *p = (struct helper_profile){.services = world.services, .service_count = 2, .window = WINDOW,
-                                 .max_window = MAX_WINDOW, .max_grants = MAX_GRANTS};
+    world.profile = (struct helper_profile){.service_count = 2, .window = WINDOW,
+                                            .max_window = MAX_WINDOW, .max_grants = MAX_GRANTS,
+                                            .services = {service_of("tcp/22"),
+                                                         service_of("tcp/80")}};
+    world.entry = (struct policy_entry){.key_id = {1}, .profile = &world.profile};
     world.request = (struct request){.action = ACTION_OPEN, .counter = 10};
     return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
@@ -114,23 +113,10 @@ static void check_refused(enum verdict verdict, enum refusal refusal)
 static void an_expired_profile_gets_nothing(void **state)
 {
     (void)state;
-    world.entry.profile.expires = now.wall;
-    check_refused(VERDICT_EXPIRED_PROFILE, REFUSAL_PLAIN);
-    world.entry.profile.expires = now.wall + 1;
+    world.profile.expires = now.wall;
+    check_refused(VERDICT_EXPIRED_PROFILE, REFUSAL_OF_TIME);
+    world.profile.expires = now.wall + 1;
     assert_int_equal(decide(), VERDICT_OPENED);
-}
-
-static void outside_its_hours_a_profile_gets_nothing(void **state)
-{
-    uint16_t minute = helper_policy_minute(now.wall);
-    const struct hours later = {(uint16_t)(minute + 5), (uint16_t)(minute + 6)};
-
-    (void)state;
-    world.entry.profile.hours = &later;
-    world.entry.profile.hours_count = 1;
-    check_refused(VERDICT_OUTSIDE_HOURS, REFUSAL_OF_HOURS);
-    assert_int_equal(world.decision.minute, minute);
-    assert_int_equal(world.decision.next_minute, minute + 5);
 }
 
 static void a_service_of_no_profile_is_named(void **state)
@@ -153,12 +139,12 @@ static void each_address_that_is_denied_has_its_reason(void **state)
     (void)state;
     world.here = address_of("fe80::1");
     check_refused(VERDICT_ADDRESS_DENIED, REFUSAL_LINK_LOCAL);
-    world.entry.profile.prefixes = &only;
-    world.entry.profile.prefix_count = 1;
+    world.profile.prefixes[0] = only;
+    world.profile.prefix_count = 1;
     world.here = address_of("198.51.100.7");
     check_refused(VERDICT_ADDRESS_DENIED, REFUSAL_OF_ADDRESS);
     world.here = address_of("192.0.2.7");
-    world.entry.profile.needs_signed_address = true;
+    world.profile.needs_signed_address = true;
     check_refused(VERDICT_ADDRESS_DENIED, REFUSAL_UNSIGNED);
     world.request.has_address = true;
     world.request.address = world.here;
@@ -176,8 +162,8 @@ static void what_no_host_is_behind_is_left_out(void **state)
                                         .address = address_of("2001:db8::9")};
 
     (void)state;
-    world.entry.profile.destinations = &behind;
-    world.entry.profile.destination_count = 1;
+    world.profile.destinations[0] = behind;
+    world.profile.destination_count = 1;
     assert_int_equal(decide(), VERDICT_OPENED);
     assert_int_equal(world.decision.change_count, 1);
     check_change(0, CHANGE_ADD, "tcp/22", 0);
@@ -186,7 +172,7 @@ static void what_no_host_is_behind_is_left_out(void **state)
     check_refused(VERDICT_NO_DESTINATION, REFUSAL_OF_DESTINATION);
     world.here = address_of("2001:db8::7");
     assert_int_equal(decide(), VERDICT_OPENED);
-    assert_ptr_equal(world.decision.changes[0].destination, &behind);
+    assert_ptr_equal(world.decision.changes[0].destination, &world.profile.destinations[0]);
 }
 
 static void a_window_has_three_limits(void **state)
@@ -199,7 +185,7 @@ static void a_window_has_three_limits(void **state)
     assert_int_equal(decide(), VERDICT_OPENED);
     assert_true(world.decision.deadline == in(MAX_WINDOW));
     assert_true(world.decision.is_cut);
-    world.entry.profile.expires = now.wall + 5;
+    world.profile.expires = now.wall + 5;
     assert_int_equal(decide(), VERDICT_OPENED);
     assert_true(world.decision.deadline == in(5));
 }
@@ -225,13 +211,13 @@ static void what_is_there_is_extended_and_the_rest_added(void **state)
 static void room_is_for_what_is_new(void **state)
 {
     (void)state;
-    world.entry.profile.max_grants = 2;
+    world.profile.max_grants = 2;
     give(1, "192.0.2.8", "tcp/22", 1);
     check_refused(VERDICT_TOO_MANY_GRANTS, REFUSAL_PLAIN);
     give(1, "192.0.2.7", "tcp/22", 1);
     ask_for("tcp/22");
     assert_int_equal(decide(), VERDICT_EXTENDED);
-    world.entry.profile.max_grants = 9;
+    world.profile.max_grants = 9;
     give(2, "192.0.2.7", "tcp/22", 1);
     give(2, "192.0.2.7", "tcp/80", 1);
     assert_int_equal(decide(), VERDICT_EXTENDED);
@@ -268,7 +254,7 @@ static void with_room_for_one_the_newest_knock_moves(void **state)
     struct knock k;
 
     (void)state;
-    world.entry.profile.max_grants = 1;
+    world.profile.max_grants = 1;
     ask_for("tcp/22");
     assert_int_equal(decide(), VERDICT_OPENED);
     assert_false(world.decision.moves);
@@ -283,7 +269,7 @@ static void with_room_for_one_the_newest_knock_moves(void **state)
     k.is_newest = false;
     assert_int_equal(decide_at(&k, &now), VERDICT_TOO_MANY_GRANTS);
     assert_false(world.decision.moves);
-    world.entry.profile.max_grants = 2;
+    world.profile.max_grants = 2;
     assert_int_equal(decide(), VERDICT_OPENED);
     assert_false(world.decision.moves);
 }
@@ -292,7 +278,7 @@ static void with_room_for_one_the_newest_knock_moves(void **state)
 static void a_second_service_is_no_move(void **state)
 {
     (void)state;
-    world.entry.profile.max_grants = 1;
+    world.profile.max_grants = 1;
     give(1, "192.0.2.7", "tcp/22", 1);
     check_refused(VERDICT_TOO_MANY_GRANTS, REFUSAL_PLAIN);
     assert_false(world.decision.moves);
@@ -326,7 +312,8 @@ static void closing_leaves_what_a_newer_knock_opened(void **state)
     assert_int_equal(world.decision.change_count, 1);
     check_change(0, CHANGE_REMOVE, "tcp/80", 1);
     assert_int_equal(world.decision.service_count, 1);
-    assert_memory_equal(&world.decision.services[0], &world.services[1], sizeof *world.services);
+    assert_memory_equal(&world.decision.services[0], &world.profile.services[1],
+                        sizeof *world.profile.services);
 }
 
 static void closing_nothing_says_so(void **state)
@@ -344,7 +331,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_WORLD(an_expired_profile_gets_nothing),
-        IN_WORLD(outside_its_hours_a_profile_gets_nothing),
         IN_WORLD(a_service_of_no_profile_is_named),
         IN_WORLD(each_address_that_is_denied_has_its_reason),
         IN_WORLD(what_no_host_is_behind_is_left_out),

@@ -11,7 +11,7 @@
 
 static const struct helper_setup good_setup = {.mode = HELPER_RUN, .backend = BACKEND_NFT,
                                                .max_grants = 10};
-static const struct helper_profile_message good_profile = {
+static const struct helper_profile good_profile = {
     .name = "someone",
     .service_count = 1,
     .services = {{.protocol = IPPROTO_TCP, .port = 22}},
@@ -24,7 +24,7 @@ static const struct helper_profile_message good_profile = {
 struct sent {
     const void *setup;
     size_t setup_size;
-    const struct helper_profile_message *profiles;
+    const struct helper_profile *profiles;
     size_t profile_size;
     size_t profile_count;
 };
@@ -61,11 +61,11 @@ static void forget(struct policy *policy)
 {
     free(policy->entries);
     free(policy->destinations);
-    pool_free(&policy->lists);
+    pool_free(&policy->profiles);
 }
 
 static bool receives(const struct helper_setup *setup,
-                     const struct helper_profile_message *profiles, size_t count)
+                     const struct helper_profile *profiles, size_t count)
 {
     struct sent sent = {setup, sizeof *setup, profiles, sizeof *profiles, count};
     struct policy policy;
@@ -77,7 +77,7 @@ static bool receives(const struct helper_setup *setup,
 }
 
 /* One profile with a value changed. */
-static bool receives_profile(const struct helper_profile_message *profile)
+static bool receives_profile(const struct helper_profile *profile)
 {
     struct helper_setup setup = good_setup;
 
@@ -106,7 +106,7 @@ static void a_setup_of_the_wrong_size_is_refused(void **state)
 
 static void a_profile_of_the_wrong_size_is_refused(void **state)
 {
-    struct helper_profile_message profiles[2] = {good_profile, good_profile};
+    struct helper_profile profiles[2] = {good_profile, good_profile};
     struct helper_setup setup = good_setup;
 
     (void)state;
@@ -183,7 +183,7 @@ static void shut_ports_out_of_range_are_refused(void **state)
 
 static void profiles_out_of_range_are_refused(void **state)
 {
-    struct helper_profile_message p = good_profile;
+    struct helper_profile p = good_profile;
 
     (void)state;
     assert_true(receives_profile(&p));
@@ -199,19 +199,22 @@ static void profiles_out_of_range_are_refused(void **state)
     p.prefixes[0].length = 129;
     assert_false(receives_profile(&p));
     p = good_profile;
-    memset(p.name, 'a', sizeof p.name);
-    assert_false(receives_profile(&p));
-    p = good_profile;
     p.services[0].protocol = IPPROTO_SCTP;
     assert_false(receives_profile(&p));
     p = good_profile;
     p.services[0].port = 0;
     assert_false(receives_profile(&p));
+    p = good_profile;
+    p.service_count = 2;
+    p.services[1] = p.services[0];
+    assert_false(receives_profile(&p));
+    p.services[1].port++;
+    assert_true(receives_profile(&p));
 }
 
 static void limits_out_of_range_are_refused(void **state)
 {
-    struct helper_profile_message p = good_profile;
+    struct helper_profile p = good_profile;
 
     (void)state;
     p.window = 0;
@@ -227,6 +230,56 @@ static void limits_out_of_range_are_refused(void **state)
     p.connections = 0;
     p.max_grants = 0;
     assert_false(receives_profile(&p));
+    p = good_profile;
+    p.expires = -1;
+    assert_false(receives_profile(&p));
+    p = good_profile;
+    p.needs_signed_address = 2;
+    assert_false(receives_profile(&p));
+    p.needs_signed_address = 1;
+    p.untracked = 1;
+    assert_true(receives_profile(&p));
+    p.untracked = 2; /* of a second service */
+    assert_false(receives_profile(&p));
+}
+
+static void names_that_are_none_are_refused(void **state)
+{
+    static const char *const wrong[] = {"", "Someone", "some one", "a/b", "a\n"};
+    struct helper_profile p = good_profile;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        memset(p.name, 0, sizeof p.name);
+        strcpy(p.name, wrong[i]);
+        assert_false(receives_profile(&p));
+    }
+    memset(p.name, 'a', sizeof p.name);
+    assert_false(receives_profile(&p));
+    p.name[sizeof p.name - 1] = '\0';
+    assert_true(receives_profile(&p));
+    p.name[1] = '\0'; /* and something behind it */
+    assert_false(receives_profile(&p));
+}
+
+/* Of a profile with one service, everything behind that. */
+static void what_is_not_in_use_must_be_zero(void **state)
+{
+    struct helper_profile p = good_profile;
+    uint8_t bytes[sizeof p];
+
+    (void)state;
+    assert_int_equal(helper_profile_size(&p), offsetof(struct helper_profile, services[1]));
+    for (size_t at = helper_profile_size(&p); at < sizeof p; at++) {
+        memcpy(bytes, &good_profile, sizeof bytes);
+        bytes[at] = 1;
+        memcpy(&p, bytes, sizeof p);
+        assert_false(receives_profile(&p));
+    }
+    memcpy(bytes, &good_profile, sizeof bytes);
+    bytes[offsetof(struct helper_profile, services) + 1] = 1; /* between protocol and port */
+    memcpy(&p, bytes, sizeof p);
+    assert_false(receives_profile(&p));
 }
 
 /* ---- finding ------------------------------------------------------------ */
@@ -234,72 +287,42 @@ static void limits_out_of_range_are_refused(void **state)
 enum { MANY = 1000 };
 
 /* Unlike others: of each list another number, up to all that there can be. */
-static struct helper_profile_message message_number(uint32_t i)
+static struct helper_profile profile_number(uint32_t i)
 {
-    struct helper_profile_message m = good_profile;
+    struct helper_profile p = good_profile;
     struct person person;
 
     person_make(&person, i);
-    memcpy(m.public_key, person.public_key, KEY_SIZE);
-    snprintf(m.name, sizeof m.name, "client-%u", i);
-    m.window = i % 60 + 1;
-    m.max_grants = i + 1;
-    m.connections = i % (CONNECTIONS_MAX + 1);
-    m.expires = i;
-    m.needs_signed_address = i % 2;
-    m.service_count = (uint8_t)(i % POLICY_SERVICES + 1);
-    for (uint16_t n = 0; n < POLICY_SERVICES; n++) {
-        m.services[n].protocol = IPPROTO_UDP;
-        m.services[n].port = (uint16_t)(i + n + 1);
+    memcpy(p.public_key, person.public_key, KEY_SIZE);
+    memset(p.name, 0, sizeof p.name);
+    snprintf(p.name, sizeof p.name, "client-%u", i);
+    p.window = i % 60 + 1;
+    p.max_grants = i + 1;
+    p.expires = i;
+    p.service_count = (uint8_t)(i % POLICY_SERVICES + 1);
+    for (uint16_t n = 0; n < p.service_count; n++) {
+        p.services[n].protocol = IPPROTO_UDP;
+        p.services[n].port = (uint16_t)(i + n + 1);
     }
-    m.prefix_count = (uint8_t)(i % (POLICY_PREFIXES + 1));
-    memset(m.prefixes, (int)(i % 100) + 1, sizeof m.prefixes);
-    m.destination_count = (uint8_t)(i % (POLICY_DESTINATIONS + 1));
-    for (uint16_t n = 0; n < POLICY_DESTINATIONS; n++) {
-        m.destinations[n].service.protocol = IPPROTO_TCP;
-        m.destinations[n].service.port = m.destinations[n].port = (uint16_t)(i + n + 1);
-        m.destinations[n].address = address_of("192.168.1.10");
+    p.prefix_count = (uint8_t)(i % (POLICY_PREFIXES + 1));
+    memset(p.prefixes, (int)(i % 100) + 1, p.prefix_count * sizeof *p.prefixes);
+    p.hours_count = (uint8_t)(i / 2 % (POLICY_HOURS + 1));
+    for (uint16_t n = 0; n < p.hours_count; n++)
+        p.hours[n] = (struct hours){(uint16_t)(n * 9u + i % 3), (uint16_t)(n * 9u + 4 + i % 5)};
+    p.destination_count = (uint8_t)(i / 3 % (POLICY_DESTINATIONS + 1));
+    for (uint16_t n = 0; n < p.destination_count; n++) {
+        p.destinations[n].service.protocol = IPPROTO_TCP;
+        p.destinations[n].service.port = p.destinations[n].port = (uint16_t)(i + n + 1);
+        p.destinations[n].address = address_of("192.168.1.10");
     }
-    m.hours_count = i % (POLICY_HOURS + 1);
-    for (uint16_t n = 0; n < POLICY_HOURS; n++)
-        m.hours[n] = (struct hours){n, (uint16_t)(n + 1 + i)};
-    return m;
+    return p;
 }
 
-static void check_limits_are_kept(const struct helper_profile *kept,
-                                  const struct helper_profile_message *sent)
+static void each_of_many_profiles_is_found_as_it_was_sent(void **state)
 {
-    assert_string_equal(kept->name, sent->name);
-    assert_memory_equal(kept->public_key, sent->public_key, KEY_SIZE);
-    assert_int_equal(kept->needs_signed_address, sent->needs_signed_address);
-    assert_int_equal(kept->window, sent->window);
-    assert_int_equal(kept->max_window, sent->max_window);
-    assert_int_equal(kept->max_grants, sent->max_grants);
-    assert_int_equal(kept->connections, sent->connections);
-    assert_int_equal(kept->expires, sent->expires);
-}
-
-static void check_lists_are_kept(const struct helper_profile *kept,
-                                 const struct helper_profile_message *sent)
-{
-    assert_int_equal(kept->service_count, sent->service_count);
-    assert_memory_equal(kept->services, sent->services,
-                        sent->service_count * sizeof *sent->services);
-    assert_int_equal(kept->prefix_count, sent->prefix_count);
-    assert_memory_equal(kept->prefixes, sent->prefixes,
-                        sent->prefix_count * sizeof *sent->prefixes);
-    assert_int_equal(kept->destination_count, sent->destination_count);
-    assert_memory_equal(kept->destinations, sent->destinations,
-                        sent->destination_count * sizeof *sent->destinations);
-    assert_int_equal(kept->hours_count, sent->hours_count);
-    assert_memory_equal(kept->hours, sent->hours, sent->hours_count * sizeof *sent->hours);
-}
-
-static void each_of_many_profiles_is_found(void **state)
-{
-    static struct helper_profile_message messages[MANY];
+    static struct helper_profile profiles[MANY];
     struct helper_setup setup = good_setup;
-    struct sent sent = {&setup, sizeof setup, messages, sizeof *messages, MANY};
+    struct sent sent = {&setup, sizeof setup, profiles, sizeof *profiles, MANY};
     struct policy policy;
     struct person person;
     struct error why;
@@ -307,7 +330,7 @@ static void each_of_many_profiles_is_found(void **state)
     (void)state;
     setup.profile_count = MANY;
     for (uint32_t i = 0; i < MANY; i++)
-        messages[i] = message_number(i);
+        profiles[i] = profile_number(i);
     assert_true(receive(&policy, &sent, &why));
     for (uint32_t i = 0; i < MANY; i++) {
         const struct policy_entry *entry;
@@ -315,8 +338,7 @@ static void each_of_many_profiles_is_found(void **state)
         person_make(&person, i);
         entry = helper_policy_find(&policy, person.key_id);
         assert_non_null(entry);
-        check_limits_are_kept(&entry->profile, &messages[i]);
-        check_lists_are_kept(&entry->profile, &messages[i]);
+        assert_memory_equal(entry->profile, &profiles[i], helper_profile_size(&profiles[i]));
     }
     person_make(&person, MANY);
     assert_null(helper_policy_find(&policy, person.key_id));
@@ -347,9 +369,10 @@ static bool permits_service(const struct helper_profile *p, const char *text)
 
 static void services_of_the_profile_are_permitted(void **state)
 {
-    const struct service services[] = {service_of("tcp/22"), service_of("udp/51820"),
-                                       service_of("tcp/80") /* beyond the count */};
-    const struct helper_profile p = {.service_count = 2, .services = services};
+    const struct helper_profile p = {
+        .service_count = 2,
+        .services = {service_of("tcp/22"), service_of("udp/51820"),
+                     service_of("tcp/80") /* beyond the count */}};
 
     (void)state;
     assert_true(permits_service(&p, "tcp/22"));
@@ -362,14 +385,15 @@ static void services_of_the_profile_are_permitted(void **state)
 
 static void which_services_are_tracked_is_told_by_their_place(void **state)
 {
-    const struct service services[] = {service_of("tcp/22"), service_of("udp/51820"),
-                                       service_of("udp/51821")};
-    const struct helper_profile p = {.service_count = 3, .services = services, .untracked = 2};
+    const struct helper_profile p = {
+        .service_count = 3,
+        .services = {service_of("tcp/22"), service_of("udp/51820"), service_of("udp/51821")},
+        .untracked = 2};
 
     (void)state;
-    assert_true(helper_policy_is_tracked(&p, &services[0]));
-    assert_false(helper_policy_is_tracked(&p, &services[1]));
-    assert_true(helper_policy_is_tracked(&p, &services[2]));
+    assert_true(helper_policy_is_tracked(&p, &p.services[0]));
+    assert_false(helper_policy_is_tracked(&p, &p.services[1]));
+    assert_true(helper_policy_is_tracked(&p, &p.services[2]));
     assert_true(helper_policy_is_tracked(&p, &(struct service){IPPROTO_TCP, 80}));
 }
 
@@ -382,20 +406,19 @@ static bool permits_address(const struct helper_profile *p, const char *text)
 
 static void addresses_of_the_profile_are_permitted(void **state)
 {
-    struct prefix prefixes[2];
-    struct helper_profile p = {.prefixes = prefixes};
+    struct helper_profile p = {0};
     struct error why;
 
     (void)state;
     assert_true(permits_address(&p, "192.0.2.1"));
     assert_true(permits_address(&p, "2001:db8::1"));
     p.prefix_count = 1;
-    assert_true(prefix_parse(&prefixes[0], "192.0.2.0/25", &why));
+    assert_true(prefix_parse(&p.prefixes[0], "192.0.2.0/25", &why));
     assert_true(permits_address(&p, "192.0.2.127"));
     assert_false(permits_address(&p, "192.0.2.128"));
     assert_false(permits_address(&p, "2001:db8::1"));
     p.prefix_count = 2;
-    assert_true(prefix_parse(&prefixes[1], "2001:db8::/64", &why));
+    assert_true(prefix_parse(&p.prefixes[1], "2001:db8::/64", &why));
     assert_true(permits_address(&p, "192.0.2.127"));
     assert_true(permits_address(&p, "2001:db8::1"));
     assert_false(permits_address(&p, "2001:db8:0:1::1"));
@@ -403,12 +426,11 @@ static void addresses_of_the_profile_are_permitted(void **state)
 
 static void every_ipv6_address_is_not_every_ipv4_address(void **state)
 {
-    struct prefix all;
-    const struct helper_profile p = {.prefix_count = 1, .prefixes = &all};
+    struct helper_profile p = {.prefix_count = 1};
     struct error why;
 
     (void)state;
-    assert_true(prefix_parse(&all, "::/0", &why));
+    assert_true(prefix_parse(&p.prefixes[0], "::/0", &why));
     assert_true(permits_address(&p, "2001:db8::1"));
     assert_false(permits_address(&p, "192.0.2.1"));
 }
@@ -428,10 +450,10 @@ static struct helper_destination destination_of(const char *service, const char 
     return d;
 }
 
-static struct helper_profile_message with_destinations(size_t count,
+static struct helper_profile with_destinations(size_t count,
                                                const struct helper_destination *destinations)
 {
-    struct helper_profile_message p = good_profile;
+    struct helper_profile p = good_profile;
 
     p.destination_count = (uint8_t)count;
     memcpy(p.destinations, destinations, count * sizeof *destinations);
@@ -440,13 +462,12 @@ static struct helper_profile_message with_destinations(size_t count,
 
 static void a_destination_is_of_one_service_and_family(void **state)
 {
-    const struct helper_destination destinations[] = {
-        destination_of("tcp/2222", "192.168.1.10", 22),
-        destination_of("tcp/2222", "fd00::10", 23),
-        destination_of("udp/2222", "192.168.1.11", 24),
-        destination_of("tcp/2223", "192.168.1.12", 25), /* beyond the count */
-    };
-    const struct helper_profile p = {.destination_count = 3, .destinations = destinations};
+    const struct helper_profile p = {
+        .destination_count = 3,
+        .destinations = {destination_of("tcp/2222", "192.168.1.10", 22),
+                         destination_of("tcp/2222", "fd00::10", 23),
+                         destination_of("udp/2222", "192.168.1.11", 24),
+                         destination_of("tcp/2223", "192.168.1.12", 25) /* beyond the count */}};
     const struct service both = service_of("tcp/2222"), one = service_of("udp/2222"),
                          none = service_of("tcp/2223");
 
@@ -464,7 +485,7 @@ static void a_destination_is_of_one_service_and_family(void **state)
 static void destinations_out_of_range_are_refused(void **state)
 {
     const struct helper_destination good = destination_of("tcp/2222", "192.168.1.10", 22);
-    struct helper_profile_message p = with_destinations(1, &good);
+    struct helper_profile p = with_destinations(1, &good);
 
     (void)state;
     assert_true(receives_profile(&p));
@@ -502,7 +523,7 @@ static void each_destination_of_all_profiles_is_told_once(void **state)
         destination_of("tcp/2222", "192.168.1.10", 23),
         destination_of("tcp/2223", "192.168.1.10", 22),
     };
-    struct helper_profile_message profiles[3];
+    struct helper_profile profiles[3];
     struct helper_setup setup = good_setup;
     const struct sent sent = {&setup, sizeof setup, profiles, sizeof *profiles,
                               COUNT_OF(profiles)};
@@ -528,18 +549,6 @@ static void each_destination_of_all_profiles_is_told_once(void **state)
     forget(&policy);
 }
 
-static void a_profile_ends_at_its_second(void **state)
-{
-    struct helper_profile p = {0};
-
-    (void)state;
-    assert_false(helper_policy_is_expired(&p, INT64_MAX));
-    p.expires = 1000;
-    assert_false(helper_policy_is_expired(&p, 999));
-    assert_true(helper_policy_is_expired(&p, 1000));
-    assert_true(helper_policy_is_expired(&p, 1001));
-}
-
 static int start(void **state)
 {
     (void)state;
@@ -552,49 +561,87 @@ enum {
     DAY = 24 * HOUR,
 };
 
+static void a_profile_ends_at_its_second(void **state)
+{
+    struct helper_profile p = {0};
+
+    (void)state;
+    assert_int_equal(helper_policy_judge(&p, INT64_MAX - 1), 0);
+    p.expires = 1000;
+    assert_int_equal(helper_policy_judge(&p, 999), 0);
+    assert_int_equal(helper_policy_judge(&p, 1000), VERDICT_EXPIRED_PROFILE);
+    assert_int_equal(helper_policy_judge(&p, 1001), VERDICT_EXPIRED_PROFILE);
+}
+
+static void explains(const struct helper_profile *p, enum verdict verdict, int64_t when,
+                     const char *expected)
+{
+    const struct policy_entry entry = {.profile = p};
+    char text[128];
+
+    helper_policy_explain(p ? &entry : NULL, verdict, when, text, sizeof text);
+    assert_string_equal(text, expected);
+}
+
 static void hours_begin_and_end_in_utc(void **state)
 {
-    const struct hours hours[] = {{8 * 60, 18 * 60}, {1440 + 8 * 60, 1440 + 9 * 60}};
-    struct helper_profile p = {.hours_count = 2, .hours = hours};
+    struct helper_profile p = {
+        .hours_count = 2, .hours = {{8 * 60, 18 * 60}, {1440 + 8 * 60, 1440 + 9 * 60}}};
+    const struct helper_profile always = {0};
     int64_t eight = MONDAY + 8 * HOUR;
 
     (void)state;
-    assert_int_equal(helper_policy_minute(MONDAY), 0);
-    assert_int_equal(helper_policy_minute(MONDAY - 1), MINUTES_A_WEEK - 1);
-    assert_true(helper_policy_is_outside_hours(&p, eight - 1));
-    assert_false(helper_policy_is_outside_hours(&p, eight));
-    assert_false(helper_policy_is_outside_hours(&p, eight + 10 * HOUR - 1));
-    assert_true(helper_policy_is_outside_hours(&p, eight + 10 * HOUR));
+    assert_int_equal(helper_policy_judge(&p, eight - 1), VERDICT_OUTSIDE_HOURS);
+    assert_int_equal(helper_policy_judge(&p, eight), 0);
+    assert_int_equal(helper_policy_judge(&p, eight + 10 * HOUR - 1), 0);
+    assert_int_equal(helper_policy_judge(&p, eight + 10 * HOUR), VERDICT_OUTSIDE_HOURS);
     assert_int_equal(helper_policy_latest_end(&p, eight + 59), eight + 10 * HOUR);
     assert_int_equal(helper_policy_latest_end(&p, eight - 1), eight - 1);
-    assert_int_equal(helper_policy_next_hours(&p, eight - 1), 8 * 60);
-    assert_int_equal(helper_policy_next_hours(&p, eight + 11 * HOUR), 1440 + 8 * 60);
-    assert_int_equal(helper_policy_next_hours(&p, eight + 2 * DAY), 8 * 60);
     p.expires = eight + HOUR;
     assert_int_equal(helper_policy_latest_end(&p, eight), eight + HOUR);
-    assert_false(helper_policy_is_outside_hours(&(struct helper_profile){0}, eight));
-    assert_true(helper_policy_latest_end(&(struct helper_profile){0}, eight) == INT64_MAX);
+    assert_int_equal(helper_policy_judge(&always, eight), 0);
+    assert_true(helper_policy_latest_end(&always, eight) == INT64_MAX);
+}
+
+static void the_log_says_when_hours_begin_again(void **state)
+{
+    const struct helper_profile p = {
+        .hours_count = 2, .hours = {{8 * 60, 18 * 60}, {1440 + 8 * 60, 1440 + 9 * 60}}};
+    int64_t eight = MONDAY + 8 * HOUR;
+
+    (void)state;
+    explains(&p, VERDICT_OUTSIDE_HOURS, MONDAY - 60,
+             "outside its Hours: it is Sun 23:59 UTC, they begin again on Mon 08:00");
+    explains(&p, VERDICT_OUTSIDE_HOURS, eight - 1,
+             "outside its Hours: it is Mon 07:59 UTC, they begin again on Mon 08:00");
+    explains(&p, VERDICT_OUTSIDE_HOURS, eight + 11 * HOUR,
+             "outside its Hours: it is Mon 19:00 UTC, they begin again on Tue 08:00");
+    explains(&p, VERDICT_OUTSIDE_HOURS, eight + 2 * DAY,
+             "outside its Hours: it is Wed 08:00 UTC, they begin again on Mon 08:00");
+    explains(&p, VERDICT_EXPIRED_PROFILE, eight, verdict_text(VERDICT_EXPIRED_PROFILE));
+    explains(NULL, VERDICT_UNKNOWN_PROFILE, eight, verdict_text(VERDICT_UNKNOWN_PROFILE));
 }
 
 static void hours_go_on_after_midnight(void **state)
 {
-    const struct hours nights[] = {{0, 6 * 60}, {MINUTES_A_WEEK - 60, MINUTES_A_WEEK}};
-    const struct hours week[] = {{0, 1440}, {1440, MINUTES_A_WEEK}};
-    struct helper_profile p = {.hours_count = 2, .hours = nights};
+    const struct helper_profile nights = {
+        .hours_count = 2, .hours = {{0, 6 * 60}, {MINUTES_A_WEEK - 60, MINUTES_A_WEEK}}};
+    const struct helper_profile week = {.hours_count = 2,
+                                        .hours = {{0, 1440}, {1440, MINUTES_A_WEEK}}};
 
     (void)state;
-    assert_int_equal(helper_policy_latest_end(&p, MONDAY - 1), MONDAY + 6 * HOUR);
-    p.hours = week;
-    assert_true(helper_policy_latest_end(&p, MONDAY + DAY) == INT64_MAX);
+    assert_int_equal(helper_policy_latest_end(&nights, MONDAY - 1), MONDAY + 6 * HOUR);
+    assert_true(helper_policy_latest_end(&week, MONDAY + DAY) == INT64_MAX);
 }
 
 static void wrong_hours_are_refused(void **state)
 {
     const struct hours wrong[] = {{5, 5}, {6, 5}, {0, MINUTES_A_WEEK + 1}};
+    struct helper_profile two = good_profile;
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-        struct helper_profile_message p = good_profile;
+        struct helper_profile p = good_profile;
 
         p.hours_count = 1;
         p.hours[0] = wrong[i];
@@ -604,6 +651,11 @@ static void wrong_hours_are_refused(void **state)
         p.hours_count = POLICY_HOURS + 1;
         assert_false(receives_profile(&p));
     }
+    two.hours_count = 2;
+    two.hours[0] = two.hours[1] = (struct hours){5, 6};
+    assert_false(receives_profile(&two));
+    two.hours[1] = (struct hours){6, 7};
+    assert_true(receives_profile(&two));
 }
 
 int main(void)
@@ -616,7 +668,9 @@ int main(void)
         cmocka_unit_test(shut_ports_out_of_range_are_refused),
         cmocka_unit_test(profiles_out_of_range_are_refused),
         cmocka_unit_test(limits_out_of_range_are_refused),
-        cmocka_unit_test(each_of_many_profiles_is_found),
+        cmocka_unit_test(names_that_are_none_are_refused),
+        cmocka_unit_test(what_is_not_in_use_must_be_zero),
+        cmocka_unit_test(each_of_many_profiles_is_found_as_it_was_sent),
         cmocka_unit_test(without_profiles_none_is_found),
         cmocka_unit_test(services_of_the_profile_are_permitted),
         cmocka_unit_test(which_services_are_tracked_is_told_by_their_place),
@@ -627,6 +681,7 @@ int main(void)
         cmocka_unit_test(each_destination_of_all_profiles_is_told_once),
         cmocka_unit_test(a_profile_ends_at_its_second),
         cmocka_unit_test(hours_begin_and_end_in_utc),
+        cmocka_unit_test(the_log_says_when_hours_begin_again),
         cmocka_unit_test(hours_go_on_after_midnight),
         cmocka_unit_test(wrong_hours_are_refused),
     };

@@ -4,8 +4,8 @@
 #include "daemon/supervisor/reply.h"
 
 static struct profile profiles[] = {
-    {.name = "laptop", .key_id = {1}},
-    {.name = "phone", .key_id = {2}},
+    {.policy = &(const struct helper_profile){.name = "laptop"}, .key_id = {1}},
+    {.policy = &(const struct helper_profile){.name = "phone"}, .key_id = {2}},
 };
 static struct config config = {.profiles = profiles, .profile_count = 2, .interface_count = 2,
                                .interfaces = {"one", "two"}};

@@ -26,6 +26,7 @@ static struct {
     struct person people[PEOPLE];
     uint8_t server_public[KEY_SIZE];
     struct policy_entry entries[PEOPLE];
+    struct helper_profile profiles[PEOPLE]; /* in the order of the people */
     struct policy policy;
     struct xtables xtables;
     struct rules rules[FAMILIES];
@@ -51,45 +52,34 @@ static int compare_entries(const void *a, const void *b)
     return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
 }
 
-static struct helper_profile *profile_of(size_t who)
-{
-    for (size_t i = 0; i < PEOPLE; i++)
-        if (memcmp(world.entries[i].key_id, world.people[who].key_id, KEY_ID_SIZE) == 0)
-            return &world.entries[i].profile;
-    fail();
-    return NULL;
-}
-
 /* Alice is free; Bob must sign an address of his; Carol's time is over. */
 static void make_policy(void)
 {
-    static struct service services[2];
-    static struct prefix prefixes[2];
-    struct helper_profile *p;
+    struct helper_profile *bob = &world.profiles[BOB];
 
     memset(&world.policy, 0, sizeof world.policy);
     memset(world.entries, 0, sizeof world.entries);
-    services[0] = service_of("tcp/22");
-    services[1] = service_of("tcp/80");
-    assert_true(prefix_parse(&prefixes[0], "192.0.2.0/24", &why));
-    assert_true(prefix_parse(&prefixes[1], "2001:db8::/32", &why));
+    memset(world.profiles, 0, sizeof world.profiles);
     for (size_t i = 0; i < PEOPLE; i++) {
-        p = &world.entries[i].profile;
+        struct helper_profile *p = &world.profiles[i];
+
+        world.entries[i].profile = p;
         memcpy(world.entries[i].key_id, world.people[i].key_id, KEY_ID_SIZE);
         memcpy(p->public_key, world.people[i].public_key, KEY_SIZE);
         snprintf(p->name, sizeof p->name, "person-%zu", i);
-        p->services = services;
+        p->services[0] = service_of("tcp/22");
+        p->services[1] = service_of("tcp/80");
         p->service_count = 2;
         p->window = WINDOW;
         p->max_window = MAX_WINDOW;
         p->max_grants = MAX_GRANTS;
     }
     qsort(world.entries, PEOPLE, sizeof *world.entries, compare_entries);
-    p = profile_of(BOB);
-    p->needs_signed_address = 1;
-    p->prefixes = prefixes;
-    p->prefix_count = 2;
-    profile_of(CAROL)->expires = 1;
+    bob->needs_signed_address = 1;
+    assert_true(prefix_parse(&bob->prefixes[0], "192.0.2.0/24", &why));
+    assert_true(prefix_parse(&bob->prefixes[1], "2001:db8::/32", &why));
+    bob->prefix_count = 2;
+    world.profiles[CAROL].expires = 1;
     world.policy.entries = world.entries;
     world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
                                                .max_skew = SKEW, .max_grants = CAPACITY,
@@ -762,22 +752,6 @@ static void an_expired_profile_is_refused(void **state)
     check_denied(CAROL, &r, VERDICT_EXPIRED_PROFILE);
 }
 
-static void outside_its_hours_a_profile_is_refused(void **state)
-{
-    struct request r = open_request(now());
-    uint16_t minute = helper_policy_minute(clock_wall_ns() / NSEC_PER_SEC);
-    const struct hours almost_always[] = { /* all of the week but a few minutes */
-        {0, (uint16_t)(minute > 2 ? minute - 2 : 0)},
-        {(uint16_t)(minute + 2), MINUTES_A_WEEK},
-    };
-    struct helper_profile *p = profile_of(ALICE);
-
-    (void)state;
-    p->hours = almost_always;
-    p->hours_count = COUNT_OF(almost_always);
-    check_denied(ALICE, &r, VERDICT_OUTSIDE_HOURS);
-}
-
 static void services_beyond_the_profile_are_refused(void **state)
 {
     struct request r = open_service(now(), "tcp/23");
@@ -897,7 +871,7 @@ static void a_grant_counts_once(void **state)
     struct request one = open_service(now(), "tcp/22"), both = open_request(now() + 1);
 
     (void)state;
-    profile_of(ALICE)->max_grants = 2;
+    world.profiles[ALICE].max_grants = 2;
     assert_int_equal(ask_for(ALICE, &one), VERDICT_OPENED);
     assert_int_equal(ask_for(ALICE, &both), VERDICT_OPENED);
     both.counter = now();
@@ -949,7 +923,7 @@ static void no_window_outlives_its_profile(void **state)
     int64_t end = clock_wall_ns() / NSEC_PER_SEC + 10;
 
     (void)state;
-    profile_of(ALICE)->expires = end;
+    world.profiles[ALICE].expires = end;
     r.window = MAX_WINDOW;
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
     assert_true(clock_wall_ns() + world.grants.items[0].deadline - clock_boot_ns() <=
@@ -1204,7 +1178,7 @@ static void a_batch_is_served_at_once(void **state)
     uint64_t counter = now();
 
     (void)state;
-    profile_of(ALICE)->max_grants = CAPACITY;
+    world.profiles[ALICE].max_grants = CAPACITY;
     pass_many(ALICE, BATCH_MAX + 1, counter);
     assert_int_equal(serve(), SNIFFER_SOUND);
     assert_int_equal(count_replies(VERDICT_OPENED), BATCH_MAX);
@@ -1264,7 +1238,7 @@ static void what_is_not_recorded_is_not_opened(void **state)
     uint64_t counter = now();
 
     (void)state;
-    profile_of(ALICE)->max_grants = CAPACITY;
+    world.profiles[ALICE].max_grants = CAPACITY;
     pass_many(ALICE, BATCH_MAX, counter);
     limit_files_to(0);
     assert_int_equal(serve(), SNIFFER_SOUND);
@@ -1412,7 +1386,7 @@ static void one_family_fails_for_itself(void **state)
 /* Dave, with room for one grant. */
 static void let_dave_roam(void)
 {
-    struct helper_profile *p = profile_of(DAVE);
+    struct helper_profile *p = &world.profiles[DAVE];
 
     p->service_count = 1;
     p->max_grants = 1;
@@ -1511,7 +1485,7 @@ static void with_room_for_more_nothing_moves(void **state)
 {
     (void)state;
     let_dave_roam();
-    profile_of(DAVE)->max_grants = 2;
+    world.profiles[DAVE].max_grants = 2;
     assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.9"), VERDICT_TOO_MANY_GRANTS);
@@ -1622,7 +1596,7 @@ static void let_two_roam(void)
     struct helper_request m = message_of(ALICE, &r);
 
     let_dave_roam();
-    profile_of(ALICE)->max_grants = 1;
+    world.profiles[ALICE].max_grants = 1;
     m.observed = address_of("2001:db8::9");
     assert_int_equal(ask(&m), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
@@ -1707,8 +1681,8 @@ static void one_that_knocks_too_often_hides_no_other(void **state)
     int before;
 
     (void)state;
-    snprintf(alice, sizeof alice, ": %s: ", profile_of(ALICE)->name);
-    snprintf(dave, sizeof dave, ": %s: ", profile_of(DAVE)->name);
+    snprintf(alice, sizeof alice, ": %s: ", world.profiles[ALICE].name);
+    snprintf(dave, sizeof dave, ": %s: ", world.profiles[DAVE].name);
     world.requests.trace.on = true;
     before = write_log_to("said");
     for (unsigned i = 0; i < KNOCKS; i++) {
@@ -1757,7 +1731,6 @@ int main(void)
         IN_WORLD(within_the_skew_all_is_well),
         IN_WORLD(without_skew_any_time_is_well),
         IN_WORLD(an_expired_profile_is_refused),
-        IN_WORLD(outside_its_hours_a_profile_is_refused),
         IN_WORLD(services_beyond_the_profile_are_refused),
         IN_WORLD(addresses_beyond_the_profile_are_refused),
         IN_WORLD(a_signed_address_counts_whatever_was_observed),

@@ -5,6 +5,7 @@
 
 enum { PROFILES = 1000 };
 
+static const struct helper_profile profile = {.name = "laptop"};
 static struct policy_entry entries[PROFILES];
 static const struct policy policy = {.setup.profile_count = PROFILES, .entries = entries};
 
@@ -30,6 +31,8 @@ static int forget(void **state)
 {
     (void)state;
     memset(entries, 0, sizeof entries);
+    for (size_t i = 0; i < PROFILES; i++)
+        entries[i].profile = &profile;
     return 0;
 }
 

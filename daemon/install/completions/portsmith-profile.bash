@@ -12,8 +12,15 @@ _portsmith_profile_names() {
     done
 }
 
+# The options that add and create share, and what --help calls their values.
+_portsmith_profile_enrolment() {
+    PATH=$PATH:/usr/local/sbin:/usr/sbin portsmith-profile --help 2>/dev/null |
+        sed -n '/^options of add and create:/,/^$/s/^  \(--[a-z-]*\) \([A-Z]*\).*/\1 \2/p'
+}
+
 _portsmith_profile() {
-    # What follows an option: a kind of word, or nothing.
+    # What follows an option: a kind of word, or nothing. What only --help names may be
+    # followed by any word.
     local -A takes=(
         [-c]=file
         [--config]=file
@@ -23,24 +30,21 @@ _portsmith_profile() {
         [--version]=''
         [--address]=address
         [--close]=service
-        [--expires]=other
         [--host]=host
         [--interface]=interface
         [--kill]=''
-        [--hours]=other
-        [--max-grants]=other
-        [--connections]=other
         [--max-window]=span
         [--open]=service
         [--output]=file
         [--port]=other
-        [--preshared-key]=''
         [--public-key]=other
-        [--server]=other
         [--window]=span
     )
-    local enrolment='--open --window --max-window --address --port --expires --preshared-key
-        --hours --max-grants --connections --host --server'
+    local enrolment='--open' option value
+    while read -r option value; do
+        enrolment+=" $option"
+        [ -n "${takes[$option]+set}" ] || takes[$option]=${value:+other}
+    done < <(_portsmith_profile_enrolment)
     # Each command's options.
     local -A commands=(
         [init]='--interface --port --close'

@@ -35,16 +35,22 @@ complete -c portsmith-profile -n $init -l close -x -a 'tcp/ udp/' -d 'a service 
 
 set -l enrol '__fish_seen_subcommand_from add create'
 complete -c portsmith-profile -n $enrol -l open -x -a 'tcp/ udp/' -d 'what the client may open'
-complete -c portsmith-profile -n $enrol -l window -x -a '30s 10m 1h' -d 'how long a knock opens a port for'
-complete -c portsmith-profile -n $enrol -l max-window -x -a '30s 10m 1h' -d 'the longest that the client may ask for'
-complete -c portsmith-profile -n $enrol -l address -x -a 'observed signed' -d 'which addresses it may open to'
-complete -c portsmith-profile -n $enrol -l port -x -d 'a knock port of its own'
-complete -c portsmith-profile -n $enrol -l expires -x -d 'the last day that the profile is good for'
-complete -c portsmith-profile -n $enrol -l hours -x -d 'when it may knock'
-complete -c portsmith-profile -n $enrol -l preshared-key -d 'add a pre-shared key'
-complete -c portsmith-profile -n $enrol -l max-grants -x -d 'how many grants at one time'
-complete -c portsmith-profile -n $enrol -l connections -x -d 'shut the door after so many connections'
-complete -c portsmith-profile -n $enrol -l host -x -a '(__fish_print_hostnames)' -d 'how clients reach this server'
-complete -c portsmith-profile -n $enrol -l server -x -d 'how clients call this server'
+# What --help says of the others: OPTION, what it calls the value, and what for.
+set -l others (PATH="$PATH:/usr/local/sbin:/usr/sbin" command portsmith-profile --help 2>/dev/null |
+    sed -n '/^options of add and create:/,/^$/s/^  --\([a-z-]*\) \([A-Z]*\) *\(.*\)/\1\t\2\t\3/p')
+for other in $others
+    set -l field (string split \t -- $other)
+    switch $field[1]
+        case window max-window
+            set field[2] '-x -a "30s 10m 1h"'
+        case address
+            set field[2] '-x -a "observed signed"'
+        case host
+            set field[2] '-x -a "(__fish_print_hostnames)"'
+        case '*'
+            set field[2] (test -n "$field[2]"; and echo -x; or echo)
+    end
+    eval complete -c portsmith-profile -n '$enrol' -l '$field[1]' -d '$field[3]' $field[2]
+end
 complete -c portsmith-profile -n '__fish_seen_subcommand_from add' -l public-key -x -d 'the client\'s public key'
 complete -c portsmith-profile -n '__fish_seen_subcommand_from create' -l output -r -F -d 'where to write the bundle'

@@ -25,22 +25,23 @@ _portsmith_profile_services() {
 }
 
 _portsmith_profile() {
-    local curcontext=$curcontext state
+    local curcontext=$curcontext state option value help
     local -a line enrolment=(
         '*--open=[what the client may open]:service:_portsmith_profile_services'
-        '--window=[how long a knock opens a port for]:time span:(30s 10m 1h)'
-        '--max-window=[the longest that the client may ask for]:time span:(30s 10m 1h)'
-        '*--address=[which addresses it may open to]:address:(observed signed)'
-        '--port=[a knock port of its own]:port:'
-        '--expires=[the last day that the profile is good for]:date:'
-        '*--hours=[when it may knock]:hours:'
-        '--preshared-key[add a pre-shared key]'
-        '--max-grants=[how many grants at one time]:number:'
-        '--connections=[shut the door after so many connections]:number:'
-        '--host=[how clients reach this server]:host:_hosts'
-        '--server=[how clients call this server]:name:'
         '--help[print help]'
     )
+
+    # What --help says of the others: the option, what it calls the value, and what for.
+    PATH=$PATH:/usr/local/sbin:/usr/sbin portsmith-profile --help 2>/dev/null |
+        sed -n '/^options of add and create:/,/^$/s/^  --\([a-z-]*\) \([A-Z]*\) *\(.*\)/\1|\2|\3/p' |
+        while IFS='|' read -r option value help; do
+            case $option in
+            window | max-window) enrolment+=("*--$option=[$help]:time span:(30s 10m 1h)") ;;
+            address) enrolment+=("*--$option=[$help]:address:(observed signed)") ;;
+            host) enrolment+=("*--$option=[$help]:host:_hosts") ;;
+            *) enrolment+=("*--$option${value:+=}[$help]${value:+:$value:}") ;;
+            esac
+        done
 
     _arguments -C -S {-c,--config=}'[the configuration]:file:_files' '-h[print help]' \
         '--help[print help]' {-V,--version}'[print the version]' \

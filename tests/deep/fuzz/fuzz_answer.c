@@ -17,6 +17,7 @@ static struct {
     struct firewall firewall; /* in use for no family */
     struct flows flows;       /* this host tells of none */
     struct requests requests;
+    struct helper_profile policies[PROFILES];
     struct profile profiles[PROFILES];
     struct config config;
 } world;
@@ -33,7 +34,8 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
                                        .flows = &world.flows};
     for (uint8_t i = 0; i < PROFILES; i++) {
         world.profiles[i].key_id[0] = (uint8_t)(i + 1);
-        snprintf(world.profiles[i].name, sizeof world.profiles[i].name, "profile%u", i);
+        world.profiles[i].policy = &world.policies[i];
+        snprintf(world.policies[i].name, sizeof world.policies[i].name, "profile%u", i);
     }
     world.config.close[world.config.close_count++] = (struct service){IPPROTO_TCP, 22};
     strcpy(world.config.interfaces[world.config.interface_count++], "eth0");

@@ -144,8 +144,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
     uint8_t how = input_byte(&in);
-    struct helper_destination to = {.address = {{0xfd, [15] = 1}}};
-    struct profile profile = {.destinations = &to, .destination_count = 1};
+    const struct helper_profile policy = {.destinations[0].address = {{0xfd, [15] = 1}},
+                                          .destination_count = 1};
+    struct profile profile = {.policy = &policy};
     struct config config = config_of(how);
     unsigned count = 0;
 

@@ -11,12 +11,12 @@ enum { MESSAGES_MAX = 6 };
 
 static const struct helper_setup right_setup = {.mode = HELPER_RUN, .skew_checked = 1,
                                                 .max_skew = 300, .max_grants = 1000};
-static const struct helper_profile_message right_profile = {
+static const struct helper_profile right_profile = {
     .name = "laptop", .service_count = 1, .services[0] = {.protocol = IPPROTO_TCP, .port = 22},
     .window = 30, .max_window = 60, .max_grants = 3};
 
-/* With all that there can be of it. */
-static const struct helper_profile_message rich_profile = {
+/* With more of what there can be. */
+static const struct helper_profile rich_profile = {
     .name = "office", .needs_signed_address = 1, .service_count = 2, .prefix_count = 1,
     .services = {{.protocol = IPPROTO_TCP, .port = 22}, {.protocol = IPPROTO_TCP, .port = 80}},
     .prefixes[0] = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32},
@@ -25,8 +25,7 @@ static const struct helper_profile_message rich_profile = {
                       .address = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 9}}},
                      {.service = {.protocol = IPPROTO_TCP, .port = 80}, .port = 8080,
                       .address = {{0xfd, [15] = 1}}}},
-    .window = 30, .max_window = 60, .max_grants = 3, .connections = 2, .hours_count = 2,
-    .hours = {{480, 1080}, {MINUTES_A_DAY, 2 * MINUTES_A_DAY}}, .expires = 1800000000};
+    .window = 30, .max_window = 60, .max_grants = 3, .connections = 2, .expires = 1800000000};
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
@@ -38,7 +37,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 /* One message, some bytes longer or shorter than it should be if the input says so. */
 static bool send_changed(int fd, struct input *in, void *message, size_t size)
 {
-    uint8_t bytes[sizeof(struct helper_setup) + sizeof(struct helper_profile_message)] = {0};
+    uint8_t bytes[sizeof(struct helper_setup) + sizeof(struct helper_profile)] = {0};
     int8_t longer = (int8_t)input_byte(in);
     uint8_t change[sizeof bytes];
 
@@ -71,23 +70,23 @@ static void check_destinations(const struct helper_profile *p)
         }
 }
 
-/* A door that is opened within Hours is shut at their end, or the last day's. */
-static void check_times(const struct helper_profile *p, int64_t now)
+/* A door that may be opened is shut in time; of any other it is said why not. */
+static void check_times(const struct policy_entry *entry, int64_t now)
 {
-    int64_t end = helper_policy_latest_end(p, now);
-    bool outside = helper_policy_is_outside_hours(p, now);
+    int64_t end = helper_policy_latest_end(entry->profile, now);
+    enum verdict verdict = helper_policy_judge(entry->profile, now);
+    char text[128];
 
-    REQUIRE(helper_policy_minute(now) < MINUTES_A_WEEK);
-    REQUIRE((end <= now) == (outside || helper_policy_is_expired(p, now)));
-    REQUIRE(p->hours_count > 0 || !outside);
-    REQUIRE(p->expires == 0 || end <= p->expires || outside);
-    if (p->hours_count > 0)
-        REQUIRE(helper_policy_next_hours(p, now) < MINUTES_A_WEEK);
+    REQUIRE((verdict != 0) == (end <= now));
+    REQUIRE(entry->profile->expires == 0 || end <= entry->profile->expires || verdict);
+    helper_policy_explain(entry, verdict, now, text, sizeof text);
+    REQUIRE(verdict == 0 || text[0]);
 }
 
-static void check_profile(const struct helper_profile *p)
+static void check_profile(const struct policy_entry *entry)
 {
     static const int64_t times[] = {0, 1700000000, 1799999999, 1800000000, 1763500000, 4000000000};
+    const struct helper_profile *p = entry->profile;
     struct address any = {{0x20, 1}};
 
     REQUIRE(p->service_count > 0 && p->service_count <= POLICY_SERVICES);
@@ -99,16 +98,13 @@ static void check_profile(const struct helper_profile *p)
     REQUIRE(p->prefix_count > 0 || helper_policy_permits_address(p, &any));
     helper_policy_permits_address(p, &any);
     REQUIRE(memchr(p->name, '\0', sizeof p->name));
-    REQUIRE(p->window > 0 && p->window <= p->max_window && p->max_grants > 0 &&
-            p->connections <= CONNECTIONS_MAX && p->hours_count <= POLICY_HOURS);
-    for (size_t i = 0; i < p->hours_count; i++)
-        REQUIRE(p->hours[i].from < p->hours[i].to && p->hours[i].to <= MINUTES_A_WEEK);
+    REQUIRE(p->window > 0 && p->window <= p->max_window && p->max_grants > 0);
     check_destinations(p);
     for (size_t i = 0; i < COUNT_OF(times); i++)
-        check_times(p, times[i]);
+        check_times(entry, times[i]);
 }
 
-static void check_policy(const struct policy *policy, const struct helper_profile_message *sent)
+static void check_policy(const struct policy *policy, const struct helper_profile *sent)
 {
     REQUIRE(policy->setup.mode >= HELPER_RUN && policy->setup.mode <= HELPER_RELEASE_OTHER);
     REQUIRE(policy->setup.backend <= BACKEND_LEGACY);
@@ -118,11 +114,15 @@ static void check_policy(const struct policy *policy, const struct helper_profil
     for (size_t i = 0; i < policy->setup.profile_count; i++) {
         uint8_t key_id[KEY_ID_SIZE];
         const struct policy_entry *entry;
+        bool is_as_sent = false;
 
         envelope_key_id(key_id, sent[i].public_key);
         entry = helper_policy_find(policy, key_id);
-        REQUIRE(entry && memcmp(entry->profile.public_key, sent[i].public_key, KEY_SIZE) == 0);
-        check_profile(&policy->entries[i].profile);
+        REQUIRE(entry);
+        for (size_t j = 0; j < policy->setup.profile_count && !is_as_sent; j++)
+            is_as_sent = memcmp(entry->profile, &sent[j], helper_profile_size(&sent[j])) == 0;
+        REQUIRE(is_as_sent);
+        check_profile(entry);
     }
     for (size_t i = 1; i < policy->destination_count; i++)
         REQUIRE(memcmp(&policy->destinations[i - 1], &policy->destinations[i],
@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
     size_t profiles = input_byte(&in) % MESSAGES_MAX;
-    struct helper_profile_message sent[MESSAGES_MAX];
+    struct helper_profile sent[MESSAGES_MAX];
     struct helper_setup setup = right_setup;
     struct policy policy = {0};
     struct error why = {""};
@@ -158,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     free(policy.entries);
     free(policy.destinations);
-    pool_free(&policy.lists);
+    pool_free(&policy.profiles);
     close(ends[1]);
     return 0;
 }

@@ -167,52 +167,43 @@ static int compare_entries(const void *a, const void *b)
     return memcmp(a, b, KEY_ID_SIZE); /* the first member */
 }
 
-/* A minute in the middle of next week, as near as there is. */
-static struct hours far_hours(void)
-{
-    unsigned minute = helper_policy_minute(clock_wall_ns() / NSEC_PER_SEC);
-
-    minute = (minute + MINUTES_A_WEEK / 2) % MINUTES_A_WEEK;
-    return (struct hours){(uint16_t)minute, (uint16_t)(minute + 1)};
-}
-
 /* Alice is free, and a gateway's for one service; Bob must sign an address of his; Carol's
- * time is over; Dora has one grant, which moves; Erin's admit two connections each; it is
- * not Fred's hour. */
+ * time is over; Dora has one grant, which moves; Erin's admit two connections each;
+ * Fred may open to loopback alone, which nobody may. */
 static void make_people(void)
 {
-    static const struct prefix of_bob = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32};
+    static struct helper_profile people[PEOPLE];
     static const struct helper_destination of_alice = {
         .service = {IPPROTO_TCP, 80}, .port = 8080,
         .address = {{[10] = 0xff, [11] = 0xff, 198, 51, 100, 9}}};
-    static struct hours of_fred;
     struct policy_entry *e = world.entries;
 
     for (size_t i = 0; i < PEOPLE; i++) {
         uint8_t seed[KEY_SIZE] = {(uint8_t)(i + 1)};
-        struct helper_profile *p = &e[i].profile;
+        struct helper_profile *p = &people[i];
 
+        e[i].profile = p;
         crypto_sign_seed_keypair(p->public_key, world.signing[i], seed);
         envelope_key_id(e[i].key_id, p->public_key);
         memcpy(world.key_ids[i], e[i].key_id, KEY_ID_SIZE);
-        p->services = services;
+        memcpy(p->services, services, sizeof services);
         p->service_count = SERVICES;
         p->window = 30;
         p->max_window = MAX_WINDOW;
         p->max_grants = MAX_GRANTS;
     }
-    of_fred = far_hours();
-    e[ALICE].profile.destinations = &of_alice;
-    e[ALICE].profile.destination_count = 1;
-    e[ERIN].profile.connections = CONNECTIONS;
-    e[FRED].profile.hours = &of_fred;
-    e[FRED].profile.hours_count = 1;
-    e[BOB].profile.needs_signed_address = 1;
-    e[BOB].profile.prefix_count = 1;
-    e[BOB].profile.prefixes = &of_bob;
-    e[CAROL].profile.expires = 1;
-    e[DORA].profile.service_count = 1;
-    e[DORA].profile.max_grants = 1;
+    people[ALICE].destinations[0] = of_alice;
+    people[ALICE].destination_count = 1;
+    people[ERIN].connections = CONNECTIONS;
+    people[FRED].prefixes[0] = (struct prefix){.address = {{[15] = 1}}, .length = 128};
+    people[FRED].prefix_count = 1;
+    people[BOB].needs_signed_address = 1;
+    people[BOB].prefixes[0] =
+        (struct prefix){.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32};
+    people[BOB].prefix_count = 1;
+    people[CAROL].expires = 1;
+    people[DORA].service_count = 1;
+    people[DORA].max_grants = 1;
     qsort(e, PEOPLE, sizeof *e, compare_entries);
     world.policy.entries = e;
     world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,

@@ -54,9 +54,11 @@ static void count_report(void *data, const char *what, const char *advice)
 /* Told of as often as it is so; what a profile asks of it is refused. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    static const struct service services[] = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 53}};
-    struct profile profile = {.name = "laptop", .services = services, .service_count = 2,
-                              .connections = 1};
+    struct helper_profile policy = {
+        .name = "laptop", .services = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 53}}, .service_count = 2,
+        .connections = 1};
+    const struct service *services = policy.services;
+    struct profile profile = {.policy = &policy};
     struct config config = {.interface_count = 1, .profiles = &profile, .profile_count = 1,
                             .close_count = 1, .close[0] = {IPPROTO_TCP, 80}};
     struct untracked found, again;
@@ -73,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     REQUIRE(is_possible || why.text[0]);
     for (size_t i = 0; i < found.count; i++)
         REQUIRE(tracking_is_untracked(&found, &found.services[i]));
-    profile.connections = 0;
+    policy.connections = 0;
     left = (struct input){bytes, size};
     REQUIRE(tracking_find(&again, &config, count_report, &same, &why));
     REQUIRE(same == reports && tracking_equal(&found, &again));

@@ -222,30 +222,23 @@ new_profile() { # NAME [OPTION of portsmith-profile create...]
     wait_until 15 log_count_exceeds ' reloaded' "$before"
 }
 
-# With Hours from the minute before this one to five from now.
-new_profile_of_now() { # NAME
-    new_profile "$1" --window 10m \
-        --hours "$(LC_ALL=C date -u -d "-1 min" "+%a %H:%M-$(date -u -d "5 min" +%H:%M)")"
-}
-
-@test "the server's clock is corrected out of a profile's Hours: its live grant ends" {
-    new_profile_of_now leaving
-    grant_ends_by_step leaving 600
-}
-
 @test "the server's clock is corrected beyond a profile's last day: its live grant ends" {
     grant_ends_by_step today $((3 * 86400))
 }
 
-@test "the server's clock is corrected within Hours: the live grant ends with them, not before" {
-    local before
+@test "the server's clock is corrected on a profile's last day: the live grant ends with that day, not before" {
+    local day before offset
 
-    new_profile_of_now staying
-    knock_opens staying
+    day=$(date -u -d "1 day" +%F)
+    new_profile ending --window 10m --expires "$day"
+    offset=$(($(seconds_until "$day + 1 day") - 300)) # five minutes to midnight
+    set_clock "$lab/clock-client" "$offset"
+    step_server "$offset"
+    knock_opens ending
     before=$(last_second)
-    step_server 60
+    step_server $((offset + 60))
     on server portsmithctl -c "$conf" list # once the helper has done with the step
-    [ $(($(last_second) - before)) -le 2 ] # the wall clock's end of the Hours has not moved
+    [ $(($(last_second) - before)) -le 2 ] # the wall clock's midnight has not moved
     port_is_open "$server" 22
 }
 

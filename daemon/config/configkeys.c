@@ -1,0 +1,325 @@
+#include "daemon/config/configkeys.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "common/text/timespan.h"
+
+enum { INTERFACES_A_LINE = 8 };
+
+/* What the kernel takes for the name of a network device (dev_valid_name), if it is not too
+ * long. */
+static bool is_interface_name(const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < n; i++)
+        if (name[i] == '/' || name[i] == ':' || isspace((unsigned char)name[i]))
+            return false;
+    return n > 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static bool add_interface(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+    bool any = strcmp(word, "any") == 0;
+
+    if (strlen(word) >= CONFIG_INTERFACE_NAME_SIZE)
+        return error_set(why, "'%s' is not an interface name: that has 15 characters at most. If "
+                              "it is an alternative name, take the one that ip link show prints "
+                              "for it", word);
+    if (!is_interface_name(word))
+        return error_set(why, "'%s' is not an interface name", word);
+    for (unsigned i = 0; i < c->interface_count; i++) {
+        if (strcmp(c->interfaces[i], word) == 0)
+            return true;
+        if (any || strcmp(c->interfaces[i], "any") == 0)
+            return error_set(why, "'any' stands alone: it covers every interface");
+    }
+    if (c->interface_count == CONFIG_INTERFACES)
+        return error_set(why, "more than %d interfaces; use any", CONFIG_INTERFACES);
+    strcpy(c->interfaces[c->interface_count++], word);
+    return true;
+}
+
+static bool add_close(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+
+    return profile_add_service(c->close, &c->close_count, CLOSE_SERVICES, word, why);
+}
+
+static bool set_interface(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_interface, into, why);
+}
+
+static bool set_port(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return port_parse(&c->port, value, why);
+}
+
+static bool add_transport(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+    enum transport transport;
+
+    if (!transport_parse(&transport, word, why))
+        return false;
+    c->transports |= 1u << transport;
+    return true;
+}
+
+static bool set_transports(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_transport, into, why);
+}
+
+/* Which of `count` words it is; `count` if it is none of them. */
+static unsigned find_word(const char *value, const char *const *words, unsigned count)
+{
+    unsigned i = 0;
+
+    while (i < count && strcmp(value, words[i]) != 0)
+        i++;
+    return i;
+}
+
+enum { CHOICES = 3 }; /* of either of the two below */
+
+static const char *const backends[CHOICES] = {
+    [BACKEND_AUTO] = "auto", [BACKEND_NFT] = "nft", [BACKEND_LEGACY] = "legacy"};
+
+static bool set_backend(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+    unsigned found = find_word(value, backends, CHOICES);
+
+    if (found == CHOICES)
+        return error_set(why, "expected auto, nft or legacy, not '%s'", value);
+    c->backend = c->backend_in_use = (enum backend)found;
+    return true;
+}
+
+static bool set_close(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_close, into, why);
+}
+
+static bool set_close_with(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    c->close_with_reset = strcmp(value, "reset") == 0;
+    if (!c->close_with_reset && strcmp(value, "drop") != 0)
+        return error_set(why, "expected drop or reset, not '%s'", value);
+    return true;
+}
+
+static bool set_max_skew(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    c->skew_checked = strcmp(value, "off") != 0;
+    return !c->skew_checked || timespan_parse(&c->max_skew, value, why);
+}
+
+static bool set_window(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return timespan_parse(&c->window, value, why);
+}
+
+static bool set_max_window(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return timespan_parse(&c->max_window, value, why);
+}
+
+static bool set_forward(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    c->forward = strcmp(value, "yes") == 0;
+    return c->forward || strcmp(value, "no") == 0 ||
+           error_set(why, "expected yes or no, not '%s'", value);
+}
+
+static const char *const stores[CHOICES] = {
+    [GRANT_STORE_AUTO] = "auto", [GRANT_STORE_RULES] = "rules", [GRANT_STORE_SET] = "set"};
+
+static bool set_grant_store(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+    unsigned found = find_word(value, stores, CHOICES);
+
+    if (found == CHOICES)
+        return error_set(why, "expected auto, rules or set, not '%s'", value);
+    c->grant_store = (enum grant_store)found;
+    return true;
+}
+
+static bool set_max_grants(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return profile_parse_number(&c->max_grants, MAX_GRANTS_MOST, value, why);
+}
+
+/* No name that starts with a dash: it becomes an argument of useradd. No number: what looks
+ * like one would be a name that nobody has, and that useradd refuses. */
+static bool set_name(char name[static CONFIG_USER_SIZE], const char *value, const char *what,
+                     struct error *why)
+{
+    size_t n = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+    if (n == 0 || n >= CONFIG_USER_SIZE || value[n] != '\0' || value[0] == '-')
+        return error_set(why, "'%s' is not a %s name", value, what);
+    if (value[strspn(value, "0123456789")] == '\0')
+        return error_set(why, "'%s' is not a %s name but a number; getent %s %s prints the name",
+                         value, what, strcmp(what, "user") == 0 ? "passwd" : "group", value);
+    strcpy(name, value);
+    return true;
+}
+
+static bool set_user(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_name(c->user, value, "user", why);
+}
+
+static bool set_control_group(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_name(c->control_group, value, "group", why);
+}
+
+static bool set_path(char path[static CONFIG_PATH_SIZE], const char *value, struct error *why)
+{
+    if (value[0] != '/')
+        return error_set(why, "expected an absolute path, not '%s'", value);
+    if (strlen(value) >= CONFIG_PATH_SIZE)
+        return error_set(why, "the path is longer than %d bytes", CONFIG_PATH_SIZE - 1);
+    strcpy(path, value);
+    return true;
+}
+
+static bool set_profile_directory(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_path(c->profile_directory, value, why);
+}
+
+static bool set_state_directory(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_path(c->state_directory, value, why);
+}
+
+static bool set_run_directory(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_path(c->run_directory, value, why);
+}
+
+/* The collector reads no file of another name. */
+static bool set_metrics_file(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+    size_t n = strlen(value);
+
+    if (n < sizeof "/x.prom" - 1 || strcmp(value + n - 5, ".prom") != 0)
+        return error_set(why, "expected a file whose name ends in .prom, not '%s'", value);
+    return set_path(c->metrics_file, value, why);
+}
+
+const struct setting config_keys[] = {
+    {"Interface", set_interface, true},
+    {"Port", set_port, false},
+    {"Transports", set_transports, true},
+    {"Backend", set_backend, false},
+    {"Close", set_close, true},
+    {"CloseWith", set_close_with, false},
+    {"Forward", set_forward, false},
+    {"MaxSkew", set_max_skew, false},
+    {"Window", set_window, false},
+    {"MaxWindow", set_max_window, false},
+    {"GrantStore", set_grant_store, false},
+    {"MaxGrants", set_max_grants, false},
+    {"User", set_user, false},
+    {"ControlGroup", set_control_group, false},
+    {"ProfileDirectory", set_profile_directory, false},
+    {"StateDirectory", set_state_directory, false},
+    {"RunDirectory", set_run_directory, false},
+    {"MetricsFile", set_metrics_file, false},
+};
+
+const size_t config_key_count = sizeof config_keys / sizeof *config_keys;
+
+const struct config config_defaults = {
+    .backend = BACKEND_AUTO,
+    .skew_checked = true,
+    .max_skew = 300,
+    .window = 30,
+    .max_window = 600,
+    .max_grants = 1000,
+    .user = "portsmith",
+    .profile_directory = "/etc/portsmith.d",
+    .state_directory = "/var/lib/portsmith",
+    .run_directory = "/run/portsmith",
+};
+
+/* ---- printing --------------------------------------------------------------- */
+
+static void print_interfaces(const struct config *c, FILE *out)
+{
+    for (unsigned i = 0; i < c->interface_count; i++) {
+        if (i % INTERFACES_A_LINE == 0)
+            fprintf(out, "%sInterface =", i > 0 ? "\n" : "");
+        fprintf(out, " %s", c->interfaces[i]);
+    }
+    fputc('\n', out);
+}
+
+static void print_transports(const struct config *c, FILE *out)
+{
+    fputs("Transports =", out);
+    for (unsigned i = 0; i < TRANSPORTS; i++)
+        if (c->transports & 1u << i)
+            fprintf(out, " %s", transport_name((enum transport)i));
+    fputc('\n', out);
+}
+
+void config_print_keys(const struct config *c, FILE *out)
+{
+    char skew[TIMESPAN_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], most[TIMESPAN_TEXT_SIZE];
+
+    fputs("[Portsmith]\n", out);
+    print_interfaces(c, out);
+    fprintf(out, "Port = %u\n", c->port);
+    print_transports(c, out);
+    fprintf(out, "Backend = %s\n", backends[c->backend]);
+    profile_print_services("Close", c->close, c->close_count, out);
+    fprintf(out, "CloseWith = %s\nForward = %s\n", c->close_with_reset ? "reset" : "drop",
+            c->forward ? "yes" : "no");
+    fprintf(out, "MaxSkew = %s\n", c->skew_checked ? timespan_format(c->max_skew, skew) : "off");
+    fprintf(out, "Window = %s\nMaxWindow = %s\n", timespan_format(c->window, window),
+            timespan_format(c->max_window, most));
+    fprintf(out, "GrantStore = %s\nMaxGrants = %u\nUser = %s\n", stores[c->grant_store],
+            c->max_grants, c->user);
+    if (c->control_group[0] != '\0')
+        fprintf(out, "ControlGroup = %s\n", c->control_group);
+    fprintf(out, "ProfileDirectory = %s\nStateDirectory = %s\nRunDirectory = %s\n",
+            c->profile_directory, c->state_directory, c->run_directory);
+    if (c->metrics_file[0])
+        fprintf(out, "MetricsFile = %s\n", c->metrics_file);
+}

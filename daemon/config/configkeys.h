@@ -1,0 +1,17 @@
+/* The keys of portsmith.conf: how each is read and printed. */
+#ifndef PORTSMITH_CONFIGKEYS_H
+#define PORTSMITH_CONFIGKEYS_H
+
+#include "common/text/settings.h"
+#include "daemon/config/config.h"
+
+extern const struct setting config_keys[]; /* into a struct config */
+extern const size_t config_key_count;
+
+/* What is so where no line says anything, but for what config_read_main fills in. */
+extern const struct config config_defaults;
+
+/* Prints all of it as the file would say it. */
+void config_print_keys(const struct config *c, FILE *out);
+
+#endif

@@ -1,0 +1,261 @@
+#include "daemon/config/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/file.h"
+#include "common/text/keys.h"
+
+enum { DEFAULT_PROFILE_GRANTS = 32 };
+
+typedef char profile_name[POLICY_NAME_SIZE];
+
+/* ---- which there are -------------------------------------------------------- */
+
+/* Whoever may write the directory may put a profile of his own into it. */
+static bool is_trusted_directory(DIR *directory, const char *path, struct error *why)
+{
+    struct stat s;
+
+    if (fstat(dirfd(directory), &s) != 0)
+        return error_set(why, "%s: %s", path, strerror(errno));
+    if (!file_check_owner(&s, path, why))
+        return false;
+    if (s.st_mode & (S_IWGRP | S_IWOTH))
+        return error_set(why, "%s: others may write to it; run: chmod go-w %s", path, path);
+    return true;
+}
+
+struct names {
+    profile_name *all;
+    size_t count, room;
+};
+
+static bool add_name(struct names *names, const char *directory, const char *file,
+                     struct error *why)
+{
+    char name[NAME_MAX + 1];
+
+    snprintf(name, sizeof name, "%.*s", (int)strlen(file) - 5, file);
+    if (!profile_name_is_valid(name))
+        return error_set(why, "%s/%s: a profile's name has 1 to 32 of a-z, 0-9 and -; rename it",
+                         directory, file);
+    if (names->count == names->room) {
+        size_t room = names->room > 0 ? 2 * names->room : 64;
+        profile_name *all = reallocarray(names->all, room, sizeof *all);
+
+        if (!all)
+            return error_set(why, "%s: %s", directory, strerror(errno));
+        names->all = all;
+        names->room = room;
+    }
+    memcpy(names->all[names->count++], name, strlen(name) + 1);
+    return true;
+}
+
+static bool collect_names(struct names *names, DIR *directory, const char *path, struct error *why)
+{
+    const struct dirent *entry;
+
+    errno = 0;
+    while ((entry = readdir(directory))) {
+        size_t n = strlen(entry->d_name);
+
+        if (n >= 5 && strcmp(entry->d_name + n - 5, ".conf") == 0 &&
+            !add_name(names, path, entry->d_name, why))
+            return false;
+    }
+    return errno == 0 || error_set(why, "%s: %s", path, strerror(errno));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static bool refuse_missing(const char *what, const char *config_path, struct error *why)
+{
+    char init[CONFIG_INIT_SIZE];
+
+    return error_set(why, "%s: %s; run %s", what, strerror(ENOENT),
+                     config_init_command(config_path, init));
+}
+
+/* The names of all profiles, sorted; the caller frees names->all. */
+static bool list_directory(struct names *names, const char *path, const char *config_path,
+                           struct error *why)
+{
+    DIR *directory = opendir(path);
+    bool ok;
+
+    if (!directory && errno == ENOENT)
+        return refuse_missing(path, config_path, why);
+    if (!directory)
+        return error_set(why, "%s: %s", path, file_explain(errno));
+    ok = is_trusted_directory(directory, path, why) && collect_names(names, directory, path, why);
+    closedir(directory);
+    if (ok && names->count > 0)
+        qsort(names->all, names->count, sizeof *names->all, compare_names);
+    return ok;
+}
+
+/* ---- what they leave out, and what they must not share ------------------------- */
+
+static bool add_port(struct config *c, uint16_t port)
+{
+    unsigned at = 0;
+
+    while (at < c->port_count && c->ports[at] < port)
+        at++;
+    if (at < c->port_count && c->ports[at] == port)
+        return true;
+    if (c->port_count == CONFIG_KNOCK_PORTS)
+        return false;
+    memmove(&c->ports[at + 1], &c->ports[at], (c->port_count - at) * sizeof *c->ports);
+    c->ports[at] = port;
+    c->port_count++;
+    return true;
+}
+
+static bool complete_profile(struct config *c, struct profile_draft *draft, const char *path,
+                             struct error *why)
+{
+    struct helper_profile *p = &draft->policy;
+
+    if (p->window == 0)
+        p->window = c->window;
+    if (p->max_window == 0)
+        p->max_window = c->max_window;
+    if (p->max_grants == 0)
+        p->max_grants = DEFAULT_PROFILE_GRANTS;
+    if (draft->profile.port == 0)
+        draft->profile.port = c->port;
+    if (!add_port(c, draft->profile.port))
+        return error_set(why, "%s: Port: more than %d knock ports in all; use one of the others",
+                         path, CONFIG_KNOCK_PORTS);
+    if (p->max_grants < p->service_count)
+        return error_set(why, "%s: MaxGrants (%u) is less than the services to open (%u): no knock "
+                              "for all of them would fit", path, p->max_grants, p->service_count);
+    return config_windows_agree(path, p->window, p->max_window, why);
+}
+
+static int compare_key_ids(const void *a, const void *b)
+{
+    const struct profile *const *p = a, *const *q = b;
+
+    return memcmp((*p)->key_id, (*q)->key_id, KEY_ID_SIZE);
+}
+
+/* Knocks name profiles by key id: no two may share one. */
+static bool keys_differ(const struct config *c, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+    const struct profile **sorted;
+    bool ok = true;
+
+    if (c->profile_count < 2)
+        return true;
+    sorted = calloc(c->profile_count, sizeof *sorted);
+    if (!sorted)
+        return error_set(why, "%s: %s", c->profile_directory, strerror(errno));
+    for (size_t i = 0; i < c->profile_count; i++)
+        sorted[i] = &c->profiles[i];
+    qsort(sorted, c->profile_count, sizeof *sorted, compare_key_ids);
+    for (size_t i = 1; ok && i < c->profile_count; i++) {
+        const struct profile *a = sorted[i - 1], *b = sorted[i];
+
+        if (compare_key_ids(&a, &b) == 0)
+            ok = error_set(why, "%s: PublicKey: the same key as in profile '%s'; each client needs "
+                                "one of its own",
+                           config_profile_path(c, (a < b ? b : a)->policy->name, path),
+                           (a < b ? a : b)->policy->name);
+    }
+    free(sorted);
+    return ok;
+}
+
+/* ---- reading them ----------------------------------------------------------- */
+
+/* What is secret while they are read. */
+struct secrets {
+    struct server_key server;
+    struct profile_draft draft;
+};
+
+static bool read_server_key(const struct config *c, const char *config_path,
+                            struct server_key *key, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    errno = 0;
+    if (!key_file_read(config_key_path(c, path), key->secret, why))
+        return errno == ENOENT && refuse_missing(path, config_path, why);
+    return key_server_public(key->public, key->secret) ||
+           error_set(why, "%s:1: not a usable key", path);
+}
+
+/* Reads the profile of that name into *p. */
+static bool read_profile(struct config *c, struct profile *p, const char *name,
+                         struct secrets *secrets, struct error *why)
+{
+    struct profile_draft *draft = &secrets->draft;
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    config_profile_path(c, name, path);
+    if (!profile_read(draft, path, name, why) || !complete_profile(c, draft, path, why))
+        return false;
+    *p = draft->profile;
+    if (!envelope_key_of_server(p->envelope_key, &secrets->server, draft->policy.public_key,
+                                draft->point, p->has_preshared ? draft->preshared : NULL))
+        return error_set(why, "%s: PublicKey: not a usable public key", path);
+    p->policy = pool_copy(&c->policies, &draft->policy, helper_profile_size(&draft->policy));
+    return p->policy || error_set(why, "%s: %s", path, strerror(errno));
+}
+
+static bool read_profiles(struct config *c, const struct names *names, struct secrets *secrets,
+                          struct error *why)
+{
+    if (names->count == 0)
+        return true;
+    c->profiles = sodium_allocarray(names->count, sizeof *c->profiles);
+    if (!c->profiles)
+        return error_set(why, "%s: no memory for the profiles", c->profile_directory);
+    for (size_t i = 0; i < names->count; i++) {
+        if (!read_profile(c, &c->profiles[i], names->all[i], secrets, why))
+            return false;
+        c->profile_count++;
+    }
+    return keys_differ(c, why);
+}
+
+static bool read_key_and_profiles(struct config *c, const char *config_path,
+                                  const struct names *names, struct error *why)
+{
+    struct secrets *secrets = sodium_malloc(sizeof *secrets);
+    bool ok;
+
+    if (!secrets)
+        return error_set(why, "%s: %s", c->profile_directory, strerror(errno));
+    ok = read_server_key(c, config_path, &secrets->server, why) &&
+         read_profiles(c, names, secrets, why);
+    memcpy(c->server_public, secrets->server.public, KEY_SIZE);
+    sodium_free(secrets); /* wipes too */
+    return ok;
+}
+
+bool directory_read(struct config *c, const char *config_path, struct error *why)
+{
+    struct names names = {0};
+    bool ok;
+
+    add_port(c, c->port);
+    ok = list_directory(&names, c->profile_directory, config_path, why) &&
+         read_key_and_profiles(c, config_path, &names, why);
+    free(names.all);
+    return ok;
+}

@@ -1,0 +1,12 @@
+/* The profile directory: the server's key, and the profiles of all clients. */
+#ifndef PORTSMITH_DIRECTORY_H
+#define PORTSMITH_DIRECTORY_H
+
+#include "daemon/config/config.h"
+
+/* Reads it into *c, of which portsmith.conf, `config_path`, was read before: the server's
+ * public key, the profiles, complete and sorted by name, and every knock port in use. The
+ * server's secret key and the pre-shared keys are wiped before it returns. */
+bool directory_read(struct config *c, const char *config_path, struct error *why);
+
+#endif

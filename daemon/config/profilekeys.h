@@ -1,0 +1,21 @@
+/* The keys of a profile's file: how each is read and printed, and the option of
+ * portsmith-profile that says the same. */
+#ifndef PORTSMITH_PROFILEKEYS_H
+#define PORTSMITH_PROFILEKEYS_H
+
+#include "common/text/settings.h"
+#include "daemon/config/profile.h"
+
+struct profile_key {
+    struct setting setting; /* into a struct profile_draft */
+    void (*print)(const struct profile *p, FILE *out); /* lines that say the same; none where
+                                                          that is the default. NULL: a secret */
+    const char *option; /* without its dashes */
+    const char *value;  /* what --help calls its value. NULL: it takes none */
+    const char *help;   /* NULL: the usage line names it already */
+};
+
+/* In the order in which they are printed; the last one's option is NULL. */
+extern const struct profile_key profile_keys[];
+
+#endif
