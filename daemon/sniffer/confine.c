@@ -17,13 +17,13 @@ static const int sniffer_calls[] = {
 
 bool sniffer_confine(int peer, struct error *why)
 {
-    struct filter filter;
+    struct syscalls syscalls;
 
-    filter_begin(&filter);
-    filter_allow(&filter, sniffer_calls, sizeof sniffer_calls / sizeof *sniffer_calls);
-    filter_allow_masked(&filter, SCMP_SYS(sendto), 0, ~0u, (unsigned)peer);
-    filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, ~0u, SIOCGIFFLAGS);
+    syscalls_begin(&syscalls);
+    syscalls_allow(&syscalls, sniffer_calls, sizeof sniffer_calls / sizeof *sniffer_calls);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(sendto), 0, ~0u, (unsigned)peer);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(ioctl), 1, ~0u, SIOCGIFFLAGS);
     /* /dev/null by now: last words that nobody reads */
-    filter_allow_masked(&filter, SCMP_SYS(write), 0, ~0u, STDERR_FILENO);
-    return filter_load(&filter, why);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(write), 0, ~0u, STDERR_FILENO);
+    return syscalls_load(&syscalls, why);
 }

@@ -87,7 +87,7 @@ static bool explain_change(int result, uid_t uid, gid_t gid, struct error *why)
     return error_set(why, "cannot become user %u without capabilities: %s", uid, strerror(error));
 }
 
-bool drop_privileges(const char *empty, uid_t uid, gid_t gid, struct error *why)
+bool sniffer_drop(const char *empty, uid_t uid, gid_t gid, struct error *why)
 {
     int changed;
 

@@ -1,6 +1,6 @@
 /* How the sniffer gives up everything. */
-#ifndef PORTSMITH_DROP_H
-#define PORTSMITH_DROP_H
+#ifndef PORTSMITH_SNIFFER_DROP_H
+#define PORTSMITH_SNIFFER_DROP_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -12,6 +12,6 @@
  * processes and core dumps, becomes the user and group, keeps no supplementary
  * group, no capability in any set, gains none by exec; then tries to get back
  * what it gave up. False with the reason: do not go on. */
-bool drop_privileges(const char *empty, uid_t uid, gid_t gid, struct error *why);
+bool sniffer_drop(const char *empty, uid_t uid, gid_t gid, struct error *why);
 
 #endif

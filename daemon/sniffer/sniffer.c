@@ -120,7 +120,7 @@ static void prepare(struct sniffer *s, const struct sniffer_setup *setup)
                                       .max_skew = setup->max_skew};
     receive_profiles(&s->roster, setup);
     open_captures(s, setup);
-    if (!drop_privileges(setup->empty, setup->uid, setup->gid, &why))
+    if (!sniffer_drop(setup->empty, setup->uid, setup->gid, &why))
         fatalx("%s", why.text);
 }
 
@@ -248,7 +248,7 @@ static _Noreturn void watch(struct sniffer *s)
  * for the name of a forbidden system call in a debug build. */
 static void fall_silent(int nothing)
 {
-    const int last = FILTER_NAMES_CALLS ? STDOUT_FILENO : STDERR_FILENO;
+    const int last = SYSCALLS_NAMES_CALLS ? STDOUT_FILENO : STDERR_FILENO;
 
     for (int fd = STDIN_FILENO; fd <= last; fd++)
         if (dup2(nothing, fd) < 0)

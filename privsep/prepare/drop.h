@@ -1,6 +1,6 @@
 /* The helper's privileges: given up once, for good, and proved gone. */
-#ifndef PORTSMITH_CAPS_H
-#define PORTSMITH_CAPS_H
+#ifndef PORTSMITH_HELPER_DROP_H
+#define PORTSMITH_HELPER_DROP_H
 
 #include <stdbool.h>
 
@@ -10,6 +10,6 @@
  * and either iptables does for sets), in every set, the bounding set too; sets
  * no_new_privs, so that uid 0 gains nothing back by executing a program; forbids core
  * dumps. Then reads back what the kernel holds. False with the reason: do not go on. */
-bool helper_caps_drop(bool raw, struct error *why);
+bool helper_drop(bool raw, struct error *why);
 
 #endif
