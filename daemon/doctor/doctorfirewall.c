@@ -7,9 +7,9 @@
 
 #include "common/clock.h"
 #include "common/kernel.h"
+#include "daemon/host/firewalls.h"
 #include "daemon/host/links.h"
 #include "daemon/host/listeners.h"
-#include "daemon/host/neighbours.h"
 #include "daemon/host/nftables.h"
 #include "daemon/host/tool.h"
 #include "daemon/host/tracking.h"
@@ -266,7 +266,7 @@ static void examine_tracking(struct examination *e)
     tracking_read(&e->tracking);
 }
 
-static void take_uncertain_neighbour(void *data, const char *what, const char *advice)
+static void take_uncertain(void *data, const char *what, const char *advice)
 {
     findings_add(data, FINDING_NOTE, advice, "%s, unless a rule of it accepts", what);
 }
@@ -624,7 +624,7 @@ static bool tell_docker(struct examination *e, const struct service *service,
     char bridge[CONFIG_INTERFACE_NAME_SIZE], address[ADDRESS_TEXT_SIZE], name[SERVICE_TEXT_SIZE];
     char advice[FINDING_SIZE];
 
-    if (!neighbours_have_table(ipv4 ? "ip" : "ip6", "docker-bridges") ||
+    if (!firewalls_have_table(ipv4 ? "ip" : "ip6", "docker-bridges") ||
         !links_find_docker(to, bridge))
         return false;
     service_format(service, name);
@@ -715,13 +715,13 @@ static void examine_sessions(struct examination *e)
 static void take_chain(void *data, const char *family, const char *table, const char *chain)
 {
     const struct look *look = data;
-    char way[NEIGHBOURS_WAY_SIZE], advice[FINDING_SIZE];
+    char way[FIREWALLS_WAY_SIZE], advice[FINDING_SIZE];
 
     snprintf(advice, sizeof advice,
              look->examined->is_shut
                  ? "accept it there, which is safe, for Portsmith shuts it before: %s"
                  : "name it in Close first, then accept it there: %s",
-             neighbours_way_in(way, family, table, chain, &look->examined->service));
+             firewalls_way_in(way, family, table, chain, &look->examined->service));
     findings_add(look->e->found, FINDING_PROBLEM, advice,
                  "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops it",
                  look->service, family_name(look->family), look->packet.interface, family, table,
@@ -741,17 +741,17 @@ static bool find_dropped_by_nftables(const struct look *look)
 }
 
 /* Without nft(8) only policies can be told. */
-static void examine_neighbours(struct examination *e)
+static void examine_firewalls(struct examination *e)
 {
     struct error unused;
 
     e->ruleset = nftables_read(&unused);
     if (e->ruleset) {
-        each_service(e, "neighbours", find_dropped_by_nftables);
-        neighbours_find_forwarding(e->config, findings_take_problem, e->found);
+        each_service(e, "firewalls", find_dropped_by_nftables);
+        firewalls_find_forwarding(e->config, findings_take_problem, e->found);
     } else {
-        findings_begin(e->found, "neighbours");
-        neighbours_find(e->config, take_uncertain_neighbour, e->found);
+        findings_begin(e->found, "firewalls");
+        firewalls_find(e->config, take_uncertain, e->found);
     }
     json_decref(e->ruleset);
 }
@@ -772,7 +772,7 @@ void doctorfirewall_examine(struct findings *f, const struct config *config,
     examine_backends(&e);
     examine_closing(&e);
     examine_tracking(&e);
-    examine_neighbours(&e);
+    examine_firewalls(&e);
     examine_services(&e);
     each_service(&e, "ports", find_open);
     examine_sessions(&e);

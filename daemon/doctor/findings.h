@@ -32,7 +32,7 @@ void findings_begin(struct findings *f, const char *check);
 void findings_add(struct findings *f, enum finding_level level, const char *advice,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Adds a problem; `f` is a struct findings. For whoever takes a neighbours_report. */
+/* Adds a problem; `f` is a struct findings. It is a warning_taker. */
 void findings_take_problem(void *f, const char *what, const char *advice);
 
 size_t findings_problems(const struct findings *f);

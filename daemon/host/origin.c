@@ -72,7 +72,7 @@ bool origin_put_missing(const struct config *c, struct error *why)
 }
 
 static void report_another_host(const struct config *c, const char *config_path, const char *note,
-                                neighbours_report *report, void *data)
+                                warning_taker *report, void *data)
 {
     char what[TEXT_SIZE], advice[TEXT_SIZE], key[CONFIG_PROFILE_PATH_SIZE], init[CONFIG_INIT_SIZE];
 
@@ -87,7 +87,7 @@ static void report_another_host(const struct config *c, const char *config_path,
     report(data, what, advice);
 }
 
-void origin_find(const struct config *c, const char *config_path, neighbours_report *report,
+void origin_find(const struct config *c, const char *config_path, warning_taker *report,
                  void *data)
 {
     char path[CONFIG_PROFILE_PATH_SIZE], here[ORIGIN_NOTE_SIZE], noted[ORIGIN_NOTE_SIZE];

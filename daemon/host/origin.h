@@ -8,7 +8,7 @@
 
 #include "common/error.h"
 #include "daemon/config/config.h"
-#include "daemon/host/neighbours.h"
+#include "daemon/host/warning.h"
 
 enum { ORIGIN_NOTE_SIZE = 34 }; /* 32 hexadecimal digits, a newline, a zero */
 
@@ -27,7 +27,7 @@ bool origin_put_missing(const struct config *config, struct error *why);
 
 /* Calls `report`, handing on `data`, where another host is noted than this one. `path` is the
  * configuration file's. */
-void origin_find(const struct config *config, const char *path, neighbours_report *report,
+void origin_find(const struct config *config, const char *path, warning_taker *report,
                  void *data);
 
 #endif

@@ -131,7 +131,7 @@ struct search {
     bool has_synproxy;
     struct link links[LINKS_MAX];
     size_t link_count;
-    neighbours_report *report;
+    warning_taker *report;
     void *data;
 };
 
@@ -241,7 +241,7 @@ static bool check_profile(const struct profile *p, const struct untracked *found
 }
 
 bool tracking_find(struct untracked *found, const struct config *config,
-                   neighbours_report *report, void *data, struct error *why)
+                   warning_taker *report, void *data, struct error *why)
 {
     static struct search search;
     struct tracking tracking;
@@ -267,7 +267,7 @@ void tracking_free_untracked(struct untracked *found)
     *found = (struct untracked){0};
 }
 
-bool tracking_check(const struct config *config, neighbours_report *report, void *data,
+bool tracking_check(const struct config *config, warning_taker *report, void *data,
                     struct error *why)
 {
     struct untracked unused;

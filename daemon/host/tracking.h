@@ -10,7 +10,7 @@
 
 #include "common/error.h"
 #include "daemon/config/config.h"
-#include "daemon/host/neighbours.h"
+#include "daemon/host/warning.h"
 #include "daemon/host/walk.h"
 
 enum { TRACKING_TABLES = 4, TRACKING_RULE_SIZE = 300 };
@@ -48,11 +48,11 @@ struct untracked {
  * with the reason in *why if a profile asks for what takes tracking: Connections, or a
  * destination. *found is filled all the same, and to be freed. */
 bool tracking_find(struct untracked *found, const struct config *config,
-                   neighbours_report *report, void *data, struct error *why);
+                   warning_taker *report, void *data, struct error *why);
 void tracking_free_untracked(struct untracked *found);
 
 /* The same where it only matters whether a profile asks for that. */
-bool tracking_check(const struct config *config, neighbours_report *report, void *data,
+bool tracking_check(const struct config *config, warning_taker *report, void *data,
                     struct error *why);
 
 bool tracking_is_untracked(const struct untracked *found, const struct service *service);

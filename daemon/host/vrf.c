@@ -110,7 +110,7 @@ bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
     return search.is_vrf;
 }
 
-void vrf_find(const struct config *config, neighbours_report *report, void *data)
+void vrf_find(const struct config *config, warning_taker *report, void *data)
 {
     char what[160], advice[320], members[VRF_MEMBERS_SIZE];
 

@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-#include "daemon/host/neighbours.h"
+#include "daemon/config/config.h"
+#include "daemon/host/warning.h"
 
 enum { VRF_MEMBERS_SIZE = 256 };
 
@@ -14,6 +15,6 @@ enum { VRF_MEMBERS_SIZE = 256 };
 bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE]);
 
 /* Calls `report`, handing on `data`, for each that the configuration wants captured. */
-void vrf_find(const struct config *config, neighbours_report *report, void *data);
+void vrf_find(const struct config *config, warning_taker *report, void *data);
 
 #endif

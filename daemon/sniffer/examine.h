@@ -1,7 +1,7 @@
 /* The sniffer's judgement of what may be a knock: cheapest check first, and
  * nothing written, logged or allocated for what is not authentic. */
-#ifndef PORTSMITH_KNOCK_H
-#define PORTSMITH_KNOCK_H
+#ifndef PORTSMITH_EXAMINE_H
+#define PORTSMITH_EXAMINE_H
 
 #include <stdbool.h>
 #include <stdint.h>

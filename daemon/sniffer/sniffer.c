@@ -220,7 +220,7 @@ static void pause_if_flooded(struct sniffer *s)
         ppoll(NULL, 0, &pause, NULL);
 }
 
-static _Noreturn void watch(struct sniffer *s)
+static _Noreturn void listen_for_knocks(struct sniffer *s)
 {
     enum { SUPERVISOR, HELPER, CAPTURES };
     struct pollfd fds[CAPTURES + CONFIG_INTERFACES] = {
@@ -275,5 +275,5 @@ void sniffer_run(void)
     fall_silent(nothing);
     if (!sniffer_confine(SNIFFER_FD_HELPER, &why))
         exit(EXIT_FAILURE);
-    watch(&sniffer);
+    listen_for_knocks(&sniffer);
 }

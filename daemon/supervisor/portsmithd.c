@@ -22,10 +22,11 @@
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
-#include "daemon/host/neighbours.h"
+#include "daemon/host/firewalls.h"
 #include "daemon/host/origin.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
+#include "daemon/host/warning.h"
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pair.h"
@@ -301,7 +302,7 @@ static void note_host(const struct config *config, const char *path)
         log_warnx("this host is not noted beside the server key, so that a copy of the key on "
                   "another host would not be told of: %s; where that can be written, run: %s",
                   why.text, config_init_command(path, init));
-    origin_find(config, path, neighbours_log, NULL);
+    origin_find(config, path, warning_log, NULL);
 }
 
 static void leave_terminal(void)
@@ -409,8 +410,8 @@ int main(int argc, char **argv)
     if (options.print)
         config_print(config, stdout);
     if (options.print || options.test) {
-        neighbours_find(config, print_warning, NULL);
-        neighbours_find_strays(config, print_warning, NULL);
+        firewalls_find(config, print_warning, NULL);
+        firewalls_find_strays(config, print_warning, NULL);
         vrf_find(config, print_warning, NULL);
         origin_find(config, supervisor->config_path, print_warning, NULL);
         if (!tracking_check(config, print_warning, NULL, &why))
