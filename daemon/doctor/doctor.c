@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/privilege/capability.h"
+#include "common/text/command.h"
 #include "common/text/timekeeping.h"
 #include "common/text/timespan.h"
 #include "daemon/config/pidfile.h"
@@ -330,21 +331,17 @@ int doctor_run(const char *path, bool json)
     static struct doctor d;
     struct error why;
 
-    if (!capability_check(CAPABILITY_FIREWALL, &why)) {
-        fprintf(stderr, "portsmithctl: %s\n", why.text);
-        return EXIT_FAILURE;
-    }
-    if (sodium_init() < 0) {
-        fputs("portsmithctl: libsodium cannot be initialized\n", stderr);
-        return EXIT_FAILURE;
-    }
+    if (!capability_check(CAPABILITY_FIREWALL, &why))
+        return command_fail(EXIT_FAILURE, why.text);
+    if (sodium_init() < 0)
+        return command_fail(EXIT_FAILURE, "libsodium cannot be initialized");
     d = (struct doctor){.path = path};
     examine(&d);
     if (!json)
         findings_print(&d.found);
-    if (json ? !findings_print_json(&d.found) : fflush(stdout) != 0) {
-        perror("portsmithctl: cannot print");
+    else if (!findings_print_json(&d.found))
+        return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
+    if (command_finish(EXIT_SUCCESS) != EXIT_SUCCESS)
         return EXIT_FAILURE;
-    }
     return findings_problems(&d.found) ? EXIT_PROBLEMS : EXIT_SUCCESS;
 }

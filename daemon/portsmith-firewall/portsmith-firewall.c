@@ -2,7 +2,6 @@
  * nobody locks himself out for longer than a minute. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/privilege/capability.h"
+#include "common/text/command.h"
 #include "common/text/timespan.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
@@ -31,7 +31,6 @@
 #include "privsep/xtables/bell.h"
 
 enum {
-    EXIT_USAGE = 2,
     TRIAL_SECONDS = 60,
     BOOT_PATIENCE = 60, /* seconds that the boot tries for; the network waits */
     LOOK_MS = 2000,     /* between looks of the keeper where no bell rings */
@@ -67,18 +66,6 @@ struct job {
     bool has_leftovers; /* of such a trial */
 };
 
-static int fail(int status, const char *reason)
-{
-    fprintf(stderr, "portsmith-firewall: %s\n", reason);
-    return status;
-}
-
-static int misused(const char *reason)
-{
-    fprintf(stderr, "portsmith-firewall: %s; see portsmith-firewall --help\n", reason);
-    return EXIT_USAGE;
-}
-
 /* ---- beginning ------------------------------------------------------------- */
 
 /* A host may have no portsmithd, so no portsmith.conf. With one that is broken, what
@@ -92,7 +79,7 @@ static bool read_config(struct config *c, const char *path, bool *is_broken, str
     if (!is_broken)
         return false;
     *is_broken = true;
-    fprintf(stderr, "portsmith-firewall: warning: %s; going on without\n", why->text);
+    command_warn("warning: %s; going on without", why->text);
     return true;
 }
 
@@ -103,10 +90,10 @@ static int begin(struct config *c, const char *config_file, bool *is_broken)
     struct error why;
 
     if (!capability_check(CAPABILITY_FIREWALL, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     if (!read_config(c, config_file, is_broken, &why))
-        return fail(EX_CONFIG, why.text);
-    return saved_lock(c, &why) >= 0 ? 0 : fail(EXIT_FAILURE, why.text);
+        return command_fail(EX_CONFIG, why.text);
+    return saved_lock(c, &why) >= 0 ? 0 : command_fail(EXIT_FAILURE, why.text);
 }
 
 static bool read_plan(struct job *job, struct error *why)
@@ -128,7 +115,7 @@ static int begin_job(struct job *job, const char *config_file, bool *is_broken)
         return status;
     if (!read_plan(job, &why) ||
         !helper_probe_choose(&job->xtables, job->config.backend, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     return 0;
 }
 
@@ -139,9 +126,8 @@ static void find_sessions(struct job *job)
     struct error why;
 
     if (!helper_probe_sessions(&job->xtables, &why))
-        fprintf(stderr, "portsmith-firewall: warning: whoever has a valid SYN cookie gets in at "
-                        "closed ports of TCP, since a segment of a session cannot be told: %.300s\n",
-                why.text);
+        command_warn("warning: whoever has a valid SYN cookie gets in at closed ports of TCP, "
+                     "since a segment of a session cannot be told: %.300s", why.text);
 }
 
 /* Makes firewall and files as planned, or neither. */
@@ -235,10 +221,9 @@ static void start_sweeper(struct job *job, int64_t end_ns)
     pid_t child = detach();
 
     if (child < 0)
-        fprintf(stderr, "portsmith-firewall: warning: no process can be started to remove the "
-                        "trial's rules at its end (%s); they are dead then, unless the clock is "
-                        "set back, and portsmith-firewall enforce removes them\n",
-                strerror(errno));
+        command_warn("warning: no process can be started to remove the trial's rules at its end "
+                     "(%s); they are dead then, unless the clock is set back, and "
+                     "portsmith-firewall enforce removes them", strerror(errno));
     if (child != 0)
         return;
     wait_until_boot_time(end_ns);
@@ -336,9 +321,9 @@ static void start_keeper(struct job *job)
     pid_t child = detach();
 
     if (child < 0)
-        fprintf(stderr, "portsmith-firewall: warning: no process can be started to put the rules "
-                        "back when another program removes them (%s); portsmith-firewall enforce "
-                        "does that\n", strerror(errno));
+        command_warn("warning: no process can be started to put the rules back when another "
+                     "program removes them (%s); portsmith-firewall enforce does that",
+                     strerror(errno));
     if (child != 0)
         return;
     prctl(PR_SET_NAME, "portsmith-keep");
@@ -384,11 +369,12 @@ static int parse_trial(struct trial *trial, int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == '?')
-            return EXIT_USAGE;
+            return command_hint();
         if (!take_trial_option(trial, option, &why))
-            return fail(EXIT_USAGE, why.text);
+            return command_fail(EXIT_USAGE, why.text);
     }
-    return optind == argc ? 0 : misused("too many arguments; expected --allow before a service");
+    return optind == argc ? 0 : command_misused("too many arguments; expected --allow before a "
+                                                "service");
 }
 
 /* Whether the next ssh login, to the port of this one, would still get in: as anybody,
@@ -474,7 +460,7 @@ static int run_try(const char *config_file, int argc, char **argv)
     if (status != 0)
         return status;
     if (!trial.force && !leaves_ssh_a_way(&trial, &job.config, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     find_sessions(&job);
     plan = job.plan;
     plan.on_trial = true;
@@ -482,7 +468,7 @@ static int run_try(const char *config_file, int argc, char **argv)
     end_ns = clock_boot_ns() + (int64_t)trial.seconds * NSEC_PER_SEC;
     plan.until = clock_wall_ns() / NSEC_PER_SEC + trial.seconds;
     if (!change(&job, &plan, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     start_sweeper(&job, end_ns);
     printf("Open to everybody: ");
     print_services(&trial.rules);
@@ -494,14 +480,11 @@ static int run_try(const char *config_file, int argc, char **argv)
 
 /* ---- the other commands ------------------------------------------------------ */
 
-/* For commands without options or arguments of their own. */
-static int refuse_arguments(int argc, char **argv)
+static int refuse_all(int argc, char **argv)
 {
-    static const struct option none[] = {{0}};
+    int status = command_refuse_options(argc, argv);
 
-    if (getopt_long(argc, argv, "", none, NULL) != -1)
-        return EXIT_USAGE;
-    return optind == argc ? 0 : misused("too many arguments");
+    return status != 0 ? status : command_refuse_arguments(argc);
 }
 
 static int run_confirm(const char *config_file, int argc, char **argv)
@@ -509,20 +492,21 @@ static int run_confirm(const char *config_file, int argc, char **argv)
     struct plan plan = {.is_confirmed = true};
     struct job job;
     struct error why;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin_job(&job, config_file, NULL);
     if (status != 0)
         return status;
     if (!job.plan.on_trial)
-        return fail(EXIT_FAILURE, job.plan.is_confirmed
-                                      ? "nothing is on trial; what was confirmed before stays closed"
-                                      : "nothing is on trial, or its time has passed: try again");
+        return command_fail(EXIT_FAILURE,
+                            job.plan.is_confirmed
+                                ? "nothing is on trial; what was confirmed before stays closed"
+                                : "nothing is on trial, or its time has passed: try again");
     find_sessions(&job);
     plan.confirmed = job.plan.trial;
     if (!change(&job, &plan, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     start_keeper(&job);
     printf("Confirmed. It is closed again at each boot if portsmith-firewall.service is enabled, "
            "as packages do: systemctl enable portsmith-firewall\n");
@@ -555,7 +539,7 @@ static int run_show(const char *config_file, int argc, char **argv)
 {
     struct job job;
     struct plan *plan = &job.plan;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin_job(&job, config_file, NULL);
@@ -591,7 +575,7 @@ static int run_restore(const char *config_file, int argc, char **argv)
     bool is_broken = false;
     struct config config;
     struct error why;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin(&config, config_file, &is_broken);
@@ -599,7 +583,7 @@ static int run_restore(const char *config_file, int argc, char **argv)
         return status;
     keeper_end();
     if (!enforce_removal(&why) || !saved_write(&nothing, &config, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     puts("All is as it was before portsmith-firewall.");
     print_what_portsmithd_shuts(&config);
     return EXIT_SUCCESS;
@@ -612,7 +596,7 @@ static bool enforce_patiently(const struct job *job, struct error *why)
     enum restore_result result = enforce_plan(&job->xtables, &job->plan, NULL, why);
 
     while ((result == RESTORE_BUSY || result == RESTORE_UNKNOWN) && clock_boot_ns() < end) {
-        fprintf(stderr, "portsmith-firewall: warning: %s; trying again\n", why->text);
+        command_warn("warning: %s; trying again", why->text);
         sleep(1);
         result = enforce_plan(&job->xtables, &job->plan, NULL, why);
     }
@@ -625,7 +609,7 @@ static int run_enforce(const char *config_file, int argc, char **argv)
     bool done;
     struct job job;
     struct error why;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin_job(&job, config_file, &is_broken);
@@ -633,8 +617,9 @@ static int run_enforce(const char *config_file, int argc, char **argv)
         return status;
     if (!job.plan.is_confirmed && !job.plan.on_trial && !job.has_leftovers) {
         if (is_broken)
-            return fail(EX_CONFIG, "nothing is closed: nothing was confirmed where it is kept "
-                                   "unless StateDirectory says otherwise; mend the configuration");
+            return command_fail(EX_CONFIG,
+                                "nothing is closed: nothing was confirmed where it is kept unless "
+                                "StateDirectory says otherwise; mend the configuration");
         puts("Nothing was confirmed, so nothing is closed.");
         return EXIT_SUCCESS;
     }
@@ -644,31 +629,15 @@ static int run_enforce(const char *config_file, int argc, char **argv)
            (!job.has_leftovers || saved_write(&job.plan, &job.config, &why));
     if (job.plan.is_confirmed)
         start_keeper(&job);
-    return done ? EXIT_SUCCESS : fail(EXIT_FAILURE, why.text);
+    return done ? EXIT_SUCCESS : command_fail(EXIT_FAILURE, why.text);
 }
 
 /* ---- command line --------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    int (*run)(const char *config_file, int argc, char **argv);
-} commands[] = {
+static const struct command commands[] = {
     {"try", run_try},         {"confirm", run_confirm}, {"show", run_show},
     {"restore", run_restore}, {"enforce", run_enforce},
 };
-
-static int run_command(const char *config_file, int argc, char **argv, char *program)
-{
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(commands[i].name, argv[0]) != 0)
-            continue;
-        argv[0] = program;
-        optind = 0; /* glibc: start afresh */
-        return commands[i].run(config_file, argc, argv);
-    }
-    fprintf(stderr, "portsmith-firewall: '%s' is not a command\n", argv[0]);
-    return misused("expected try, confirm, show, restore or enforce");
-}
 
 /* Not ended halfway by a terminal that goes, nor by an impatient Ctrl-C: all that it
  * waits for has limits. What is kept from it is delivered at its end. */
@@ -685,41 +654,10 @@ static void outlive_the_terminal(void)
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
-static int finish(int status)
-{
-    if (fflush(stdout) == 0)
-        return status;
-    perror("portsmith-firewall: standard output");
-    return status != 0 ? status : EXIT_FAILURE;
-}
-
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {0}};
-    const char *config_file = CONFIG_FILE;
-    int option;
-
     umask(022);
     outlive_the_terminal();
-    while ((option = getopt_long(argc, argv, "+c:hV", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config_file = optarg;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return finish(EXIT_SUCCESS);
-        case 'V':
-            puts("portsmith-firewall " PORTSMITH_VERSION);
-            return finish(EXIT_SUCCESS);
-        default:
-            return EXIT_USAGE;
-        }
-    }
-    if (optind == argc)
-        return misused("expected a command");
-    return finish(run_command(config_file, argc - optind, argv + optind, argv[0]));
+    return command_main(commands, sizeof commands / sizeof *commands, usage, CONFIG_FILE, argc,
+                        argv);
 }

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <sodium.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/text/command.h"
 #include "common/text/keys.h"
 #include "daemon/host/origin.h"
 
@@ -140,8 +142,8 @@ static bool set_up_configuration(const char *path, const struct setup *setup, st
         return false;
     announce(made, "configuration", path);
     if (!made && setup->any)
-        fprintf(stderr, "portsmith-profile: %s: kept as it is; --interface, --port and --close go "
-                        "into a new file only: edit this one\n", path);
+        command_warn("%s: kept as it is; --interface, --port and --close go into a new file only: "
+                     "edit this one", path);
     return true;
 }
 
@@ -175,7 +177,7 @@ static bool set_up_key(const struct config *c, struct error *why)
 static void warn(void *unused, const char *what, const char *advice)
 {
     (void)unused;
-    fprintf(stderr, "portsmith-profile: warning: %s: %s\n", what, advice);
+    command_warn("warning: %s: %s", what, advice);
 }
 
 /* An older key lies there without; that it cannot be noted now keeps nothing else back. */

@@ -1,7 +1,6 @@
 /* portsmithd(8): options, and the way into the background. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,12 +12,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/printable.h"
 #include "common/privilege/capability.h"
+#include "common/text/command.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
@@ -33,8 +33,6 @@
 #include "daemon/supervisor/supervisor.h"
 
 enum {
-    EXIT_USAGE = 2,
-    EXIT_CONFIGURATION = 78,
     POLL_MS = 50,
     RELEASE_PATIENCE_MS = 5000,
 };
@@ -63,102 +61,82 @@ struct options {
     bool test, print, release;
 };
 
-static _Noreturn void refuse_usage(void)
-{
-    fputs("Try 'portsmithd --help'.\n", stderr);
-    exit(EXIT_USAGE);
-}
-
-static void read_trial(struct supervisor_options *options, const char *span)
+static bool read_trial(struct supervisor_options *options, const char *span)
 {
     struct error why;
     uint32_t seconds;
 
     if (!trial_parse_span(&seconds, span, &why)) {
-        fprintf(stderr, "portsmithd: --trial: %s\n", why.text);
-        refuse_usage();
+        command_warn("--trial: %s", why.text);
+        return false;
     }
     options->trial_end = clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
+    return true;
 }
 
-static void read_options(struct options *options, int argc, char **argv)
+static bool take_option(void *into, int option)
 {
-    static const struct option names[] = {
-        {"config", required_argument, NULL, 'c'}, {"foreground", no_argument, NULL, 'f'},
-        {"debug", no_argument, NULL, 'd'},        {"test", no_argument, NULL, 't'},
-        {"print", no_argument, NULL, 'T'},        {"release", no_argument, NULL, 'R'},
-        {"trace", no_argument, NULL, 'r'},        {"trial", required_argument, NULL, 'y'},
-        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
+    struct options *options = into;
 
-    while ((option = getopt_long(argc, argv, "c:fdtThV", names, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options->supervisor.config_path = optarg;
-            break;
-        case 'f':
-            options->supervisor.foreground = true;
-            break;
-        case 'd':
-            options->supervisor.debug = true;
-            break;
-        case 't':
-            options->test = true;
-            break;
-        case 'T':
-            options->print = true;
-            break;
-        case 'R':
-            options->release = true;
-            break;
-        case 'r':
-            options->supervisor.trace = true;
-            break;
-        case 'y':
-            read_trial(&options->supervisor, optarg);
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            exit(EXIT_SUCCESS);
-        case 'V':
-            puts("portsmithd " PORTSMITH_VERSION);
-            exit(EXIT_SUCCESS);
-        default:
-            refuse_usage();
-        }
+    switch (option) {
+    case 'f':
+        options->supervisor.foreground = true;
+        break;
+    case 'd':
+        options->supervisor.debug = true;
+        break;
+    case 't':
+        options->test = true;
+        break;
+    case 'T':
+        options->print = true;
+        break;
+    case 'R':
+        options->release = true;
+        break;
+    case 'r':
+        options->supervisor.trace = true;
+        break;
+    case 'y':
+        return read_trial(&options->supervisor, optarg);
+    default:
+        break;
     }
-    if (optind < argc) {
-        fprintf(stderr, "portsmithd: unexpected argument '%s'\n", argv[optind]);
-        refuse_usage();
-    }
+    return true;
 }
 
-static _Noreturn void refuse_configuration(const struct error *why)
+/* False when the program is to end, with *status. */
+static bool read_options(struct options *options, int argc, char **argv, int *status)
 {
-    fprintf(stderr, "portsmithd: %s\n", why->text);
-    exit(EXIT_CONFIGURATION);
+    static const struct option names[] = {COMMAND_OPTIONS,
+                                          {"foreground", no_argument, NULL, 'f'},
+                                          {"debug", no_argument, NULL, 'd'},
+                                          {"test", no_argument, NULL, 't'},
+                                          {"print", no_argument, NULL, 'T'},
+                                          {"release", no_argument, NULL, 'R'},
+                                          {"trace", no_argument, NULL, 'r'},
+                                          {"trial", required_argument, NULL, 'y'},
+                                          {0}};
+    struct command_line line = {.usage = usage,
+                                .letters = "c:fdtThV",
+                                .options = names,
+                                .config_file = CONFIG_FILE,
+                                .take = take_option,
+                                .into = options};
+
+    if (!command_read(&line, argc, argv, status))
+        return false;
+    options->supervisor.config_path = line.config_file;
+    if (optind == argc)
+        return true;
+    *status = command_misused("unexpected argument '%s'", argv[optind]);
+    return false;
 }
 
 static void print_warning(void *unused, const char *what, const char *advice)
 {
-    char text[1024];
-
     (void)unused;
-    snprintf(text, sizeof text, "%s: %s", what, advice);
-    printable(text);
-    fprintf(stderr, "portsmithd: warning: %s\n", text);
-}
-
-static bool is_root(void)
-{
-    struct error why;
-
-    if (capability_check(CAPABILITY_DAEMON, &why))
-        return true;
-    fprintf(stderr, "portsmithd: %s\n", why.text);
-    return false;
+    command_warn("warning: %s: %s", what, advice);
 }
 
 /* One that was told to stop a moment ago may still be removing its grants. */
@@ -171,7 +149,7 @@ static bool is_running(const struct config *config, int patience_ms)
         owner = pidfile_owner(config->run_directory);
     }
     if (owner != 0)
-        fprintf(stderr, "portsmithd: already running as pid %ld\n", (long)owner);
+        command_warn("already running as pid %ld", (long)owner);
     return owner != 0;
 }
 
@@ -186,15 +164,12 @@ static int release(const struct options *options)
     bool permitted;
 
     if (!config_read_main(&config, options->supervisor.config_path, &why))
-        fprintf(stderr, "portsmithd: warning: %s; going on with %s\n", why.text,
-                config.run_directory);
-    if (is_running(&config, RELEASE_PATIENCE_MS)) {
-        fputs("portsmithd: stop it first\n", stderr);
-        return EXIT_FAILURE;
-    }
+        command_warn("warning: %s; going on with %s", why.text, config.run_directory);
+    if (is_running(&config, RELEASE_PATIENCE_MS))
+        return command_fail(EXIT_FAILURE, "stop it first");
     permitted = closing_permits_release(&config, &why);
     if (why.text[0] != '\0')
-        fprintf(stderr, "portsmithd: %s\n", why.text);
+        command_warn("%s", why.text);
     return permitted && pair_release(BACKEND_AUTO, &once) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -209,17 +184,17 @@ static bool has_place(const struct supervisor_options *options, const struct con
     if (on_trial != 0 && options->trial_end == 0) {
         if (trial_take_over(config, on_trial, &why))
             return true;
-        fprintf(stderr, "portsmithd: %s\n", why.text);
+        command_warn("%s", why.text);
         return false;
     }
     if (!is_running(config, 0))
         return true;
     if (on_trial != 0)
-        fprintf(stderr, "portsmithd: it is on trial already; to keep it: %s; to end it: "
-                        "portsmithctl release\n", trial_keep(options->config_path, keep));
+        command_warn("it is on trial already; to keep it: %s; to end it: portsmithctl release",
+                     trial_keep(options->config_path, keep));
     else if (options->trial_end != 0)
-        fputs("portsmithd: its ports are shut for good, so there is nothing to try; to open "
-              "them: portsmithctl release\n", stderr);
+        command_warn("its ports are shut for good, so there is nothing to try; to open them: "
+                     "portsmithctl release");
     return false;
 }
 
@@ -228,8 +203,8 @@ static int refuse(const struct supervisor_options *options, const char *reason)
 {
     log_warnx("%s", reason);
     if (!options->foreground)
-        fprintf(stderr, "portsmithd: %s\n", reason);
-    return EXIT_CONFIGURATION;
+        command_warn("%s", reason);
+    return EX_CONFIG;
 }
 
 static int refuse_empty_trial(const struct supervisor_options *options)
@@ -271,7 +246,7 @@ static int check_trial(const struct supervisor_options *options, const struct co
     if (config->profile_count == 0)
         return refuse(options, "there is no profile, so nobody could knock: add one first, with "
                                "portsmith-profile add");
-    return is_possible(options, config) ? 0 : EXIT_CONFIGURATION;
+    return is_possible(options, config) ? 0 : EX_CONFIG;
 }
 
 /* 0, or the exit status if it is not to start now. */
@@ -283,7 +258,7 @@ static int find_place(const struct supervisor_options *options, const struct con
     if (!tracking_check(config, NULL, NULL, &why)) /* the pair's start tells the rest */
         return refuse(options, why.text);
     if (trial_runs(config) != 0 && options->trial_end == 0 && !is_possible(options, config))
-        return EXIT_CONFIGURATION; /* the one on trial goes on */
+        return EX_CONFIG; /* the one on trial goes on */
     if (!has_place(options, config))
         return EXIT_FAILURE;
     if (options->trial_end != 0)
@@ -341,8 +316,7 @@ static void go_into_background(struct supervisor_options *options, const struct 
             trial_announce(config, options->config_path, options->trial_end);
         exit(EXIT_SUCCESS);
     }
-    fputs("portsmithd: it did not start: the reason is in the system log, or run it with -f\n",
-          stderr);
+    command_warn("it did not start: the reason is in the system log, or run it with -f");
     exit(waitpid(daemon, &status, 0) == daemon && WIFEXITED(status) ? WEXITSTATUS(status)
                                                                     : EXIT_FAILURE);
 }
@@ -387,7 +361,7 @@ static bool forget_the_starter(void)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.supervisor = {.config_path = CONFIG_FILE, .ready = -1}};
+    struct options options = {.supervisor = {.ready = -1}};
     struct supervisor_options *supervisor = &options.supervisor;
     struct config *config;
     struct error why;
@@ -398,15 +372,16 @@ int main(int argc, char **argv)
     supervisor->in_journal = log_standard_error_is_the_journal();
     if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
         fatal("cannot initialise");
-    read_options(&options, argc, argv);
-    if (!options.test && !options.print && !is_root())
-        return EXIT_FAILURE;
+    if (!read_options(&options, argc, argv, &status))
+        return status;
+    if (!options.test && !options.print && !capability_check(CAPABILITY_DAEMON, &why))
+        return command_fail(EXIT_FAILURE, why.text);
     if (options.release)
         return release(&options);
     supervisor->config_path = make_absolute(path, supervisor->config_path);
     config = config_load(supervisor->config_path, &why);
     if (!config)
-        refuse_configuration(&why);
+        return command_fail(EX_CONFIG, why.text);
     if (options.print)
         config_print(config, stdout);
     if (options.print || options.test) {
@@ -415,7 +390,7 @@ int main(int argc, char **argv)
         vrf_find(config, print_warning, NULL);
         origin_find(config, supervisor->config_path, print_warning, NULL);
         if (!tracking_check(config, print_warning, NULL, &why))
-            refuse_configuration(&why);
+            return command_fail(EX_CONFIG, why.text);
         return EXIT_SUCCESS;
     }
     log_open("portsmithd", supervisor->foreground && !supervisor->in_journal, supervisor->debug);
