@@ -16,8 +16,8 @@ enum { ID_DIGITS = 32, HASH_SIZE = 16, TEXT_SIZE = 2 * PATH_MAX + 1024 };
 
 static const char label[] = "portsmith: the host of a server key";
 
-/* 32 lower-case hexadecimal digits, not all zero: machine-id(5). Not so before the first
- * boot of an image is over ("uninitialized"). */
+/* Reads a machine id: 32 lower-case hexadecimal digits, not all zero (machine-id(5)). False where
+ * there is none, as in an image whose first boot is not over ("uninitialized"). */
 static bool read_id(char id[static ID_DIGITS], const char *path)
 {
     static const char none[ID_DIGITS + 1] = "00000000000000000000000000000000";

@@ -14,13 +14,13 @@ struct search {
     char *members;
 };
 
-/* What is asked for of an interface; NULL: it has none. */
+/* What the kernel tells of one interface. NULL: it has no such trait. */
 struct traits {
     const char *name, *kind;
     uint32_t master;
 };
 
-/* NULL unless it ends with a zero. */
+/* The attribute's text, or NULL if that is not zero-terminated. */
 static const char *text_in(const struct nlattr *attribute)
 {
     return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(attribute)
@@ -92,7 +92,7 @@ bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
     struct search search = {.index = if_nametoindex(interface), .members = members};
     struct mnl_socket *socket = NULL;
     unsigned sequence = (unsigned)time(NULL);
-    char answer[32768]; /* as large as the kernel makes a part of one */
+    char answer[32768]; /* the kernel makes no part of an answer larger */
     ssize_t n;
 
     members[0] = '\0';
