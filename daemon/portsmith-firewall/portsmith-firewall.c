@@ -1,5 +1,5 @@
-/* portsmith-firewall(8): closes all ports but those named; first on trial, so that
- * nobody locks himself out for longer than a minute. */
+/* portsmith-firewall(8): closes all ports but those named. They are closed on trial first, so
+ * that nobody locks himself out for longer than a minute. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -32,9 +32,9 @@
 
 enum {
     TRIAL_SECONDS = 60,
-    BOOT_PATIENCE = 60, /* seconds that the boot tries for; the network waits */
-    LOOK_MS = 2000,     /* between looks of the keeper where no bell rings */
-    PAUSE_MS = 1000,    /* between looks in any case */
+    BOOT_PATIENCE = 60, /* seconds for which the boot tries; the network waits for it */
+    LOOK_MS = 2000,     /* between two looks of the keeper, where no bell rings */
+    PAUSE_MS = 1000,    /* between two looks of the keeper at least */
 };
 
 static const char usage[] =
@@ -62,14 +62,15 @@ static const char usage[] =
 struct job {
     struct config config;
     struct xtables xtables;
-    struct plan plan; /* as it is; without a trial whose time has passed */
-    bool has_leftovers; /* of such a trial */
+    struct plan plan;   /* what is closed now; a trial whose time has passed is left out */
+    bool has_leftovers; /* the files still name a trial whose time has passed */
 };
 
 /* ---- beginning ------------------------------------------------------------- */
 
-/* A host may have no portsmithd, so no portsmith.conf. With one that is broken, what
- * removes the rules, and what closes the ports at boot, go on. */
+/* Reads the configuration. A host may have no portsmithd, and so no portsmith.conf. Commands that
+ * remove the rules, or close the ports at boot, go on where it is broken: they hand over
+ * `is_broken`, false before, which becomes true then. Other commands hand over NULL. */
 static bool read_config(struct config *c, const char *path, bool *is_broken, struct error *why)
 {
     if (config_read_main(c, path, why))
@@ -83,8 +84,8 @@ static bool read_config(struct config *c, const char *path, bool *is_broken, str
     return true;
 }
 
-/* The configuration, and the lock until the end of the process. 0 or an exit status.
- * `is_broken`, which is false before: to go on with a broken one; else NULL. */
+/* Reads the configuration, and takes the lock, which lasts until the process ends. Returns 0 or
+ * an exit status. `is_broken` is as read_config has it. */
 static int begin(struct config *c, const char *config_file, bool *is_broken)
 {
     struct error why;
@@ -96,6 +97,7 @@ static int begin(struct config *c, const char *config_file, bool *is_broken)
     return saved_lock(c, &why) >= 0 ? 0 : command_fail(EXIT_FAILURE, why.text);
 }
 
+/* Reads what is closed now. */
 static bool read_plan(struct job *job, struct error *why)
 {
     if (!saved_read(&job->plan, &job->config, why))
@@ -106,6 +108,7 @@ static bool read_plan(struct job *job, struct error *why)
     return true;
 }
 
+/* Begins, reads what is closed now, and finds iptables. Returns 0 or an exit status. */
 static int begin_job(struct job *job, const char *config_file, bool *is_broken)
 {
     struct error why;
@@ -119,8 +122,8 @@ static int begin_job(struct job *job, const char *config_file, bool *is_broken)
     return 0;
 }
 
-/* Before what puts rules in force. If it cannot be had, sessions go on, and the ACKs of
- * strangers pass with theirs. */
+/* Finds out whether rules can tell segments of sessions; called before rules are put in force.
+ * If they cannot, ACKs of strangers pass with those of sessions, so that sessions go on. */
 static void find_sessions(struct job *job)
 {
     struct error why;
@@ -130,7 +133,7 @@ static void find_sessions(struct job *job)
                      "since a segment of a session cannot be told: %.300s", why.text);
 }
 
-/* Makes firewall and files as planned, or neither. */
+/* Makes the firewall and the files as planned, or leaves both as they were. */
 static bool change(struct job *job, const struct plan *plan, struct error *why)
 {
     const struct plan before = job->plan;
@@ -147,7 +150,8 @@ static bool change(struct job *job, const struct plan *plan, struct error *why)
 
 /* ---- in the background --------------------------------------------------------- */
 
-/* A process in the background that is tied to no terminal: 0 there, as of fork(2). */
+/* Makes a process in the background that is tied to no terminal. Returns what fork(2) returns:
+ * 0 in that process. */
 static pid_t detach(void)
 {
     sigset_t none;
@@ -168,15 +172,7 @@ static pid_t detach(void)
 
 /* ---- the sweeper ------------------------------------------------------------- */
 
-static void wait_until_boot_time(int64_t ns)
-{
-    const struct timespec end = {.tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC};
-
-    while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &end, NULL) == EINTR)
-        ;
-}
-
-/* Whether its rules are still there, in any family. */
+/* Whether the trial's rules are still there, in any family. */
 static bool has_rules_of(const struct job *job, const struct plan *trial)
 {
     struct plan alone = *trial;
@@ -189,13 +185,9 @@ static bool has_rules_of(const struct job *job, const struct plan *trial)
     return found;
 }
 
-/* Not where it was confirmed, or removed, or another has begun. Its file alone does not
- * tell: others clear the run directory, too. */
-static bool is_to_be_swept(const struct job *job, const struct plan *trial)
-{
-    return job->plan.on_trial ? job->plan.until == trial->until : has_rules_of(job, trial);
-}
-
+/* Removes the rules and the file of the trial that this process was started for. A trial that was
+ * confirmed or removed, and another that has begun since, are left alone. A missing file alone
+ * does not say that the trial is over, as other programs clear the run directory, too. */
 static bool sweep(struct job *job, struct error *why)
 {
     const struct plan trial = job->plan;
@@ -203,7 +195,7 @@ static bool sweep(struct job *job, struct error *why)
 
     if (saved_lock(&job->config, why) < 0 || !saved_read(&job->plan, &job->config, why))
         return false;
-    if (!is_to_be_swept(job, &trial))
+    if (job->plan.on_trial ? job->plan.until != trial.until : !has_rules_of(job, &trial))
         return true;
     plan = job->plan;
     plan.on_trial = false;
@@ -214,9 +206,12 @@ static bool sweep(struct job *job, struct error *why)
     return true;
 }
 
-/* The kernel ends the trial in any case; this only removes what is left of it. */
+/* Starts a process that removes what is left of the trial at its end, `end_ns` of CLOCK_BOOTTIME
+ * in nanoseconds. The kernel ends the trial in any case, as its rules have a deadline. */
 static void start_sweeper(struct job *job, int64_t end_ns)
 {
+    const struct timespec end = {.tv_sec = end_ns / NSEC_PER_SEC,
+                                 .tv_nsec = end_ns % NSEC_PER_SEC};
     struct error why;
     pid_t child = detach();
 
@@ -226,16 +221,18 @@ static void start_sweeper(struct job *job, int64_t end_ns)
                      "portsmith-firewall enforce removes them", strerror(errno));
     if (child != 0)
         return;
-    wait_until_boot_time(end_ns);
+    while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &end, NULL) == EINTR)
+        ;
     /* The rules are dead by now, unless the clock was set back. */
     if (!sweep(job, &why))
-        fatalx("the trial's rules are dead, but not removed: %s; portsmith-firewall enforce removes "
-               "them", why.text);
+        fatalx("the trial's rules are dead, but not removed: %s; portsmith-firewall enforce "
+               "removes them", why.text);
     _exit(EXIT_SUCCESS);
 }
 
 /* ---- the keeper ---------------------------------------------------------------- */
 
+/* Whether every family in use has all that is to be closed. */
 static bool is_intact(const struct job *job)
 {
     for (int family = IPV4; family < FAMILIES; family++)
@@ -245,7 +242,7 @@ static bool is_intact(const struct job *job)
     return true;
 }
 
-/* RESTORE_DONE also where nothing was to be done. */
+/* Puts the rules back if any is missing. The result is RESTORE_DONE where none is missing. */
 static enum restore_result put_back(const struct job *job, const struct bell_ringer *ringer)
 {
     static struct log_limit done, failed;
@@ -268,19 +265,8 @@ static enum restore_result put_back(const struct job *job, const struct bell_rin
     return result;
 }
 
-/* Waits until somebody may have removed something; not for long where `again` says that
- * what is removed could not be put back. */
-static void await_change(int bell, bool again, struct bell_ringer *ringer)
-{
-    struct pollfd fd = {.fd = bell, .events = POLLIN};
-
-    poll(NULL, 0, PAUSE_MS);
-    poll(&fd, 1, again ? 0 : bell < 0 ? LOOK_MS - PAUSE_MS : -1);
-    if (bell >= 0)
-        helper_bell_rang(bell, NULL, 0, ringer);
-}
-
-/* Nor could `restore`, which would be undone. */
+/* Ends a keeper whose file was removed: portsmith-firewall restore could not find and end it, and
+ * it would undo what restore does. */
 static void end_unless_found(void)
 {
     if (!keeper_can_be_found())
@@ -289,18 +275,21 @@ static void end_unless_found(void)
                "starts another");
 }
 
-/* What is on trial goes on beside what is confirmed, until its own end; alone it is not
- * kept. Ends when nothing is confirmed. */
+/* Looks after what is confirmed, and after a trial beside it, until nothing is confirmed. Looks
+ * again when the bell says that another program has changed nftables, or after a while where
+ * there is no bell; and soon where what is missing could not be put back. */
 static void keep(struct job *job)
 {
     static struct log_limit said;
     struct bell_ringer ringer = {0};
     struct error why;
     int bell = job->xtables.backend == BACKEND_NFT ? helper_bell_open(&why) : -1;
+    struct pollfd fd = {.fd = bell, .events = POLLIN};
 
     for (;;) {
         enum restore_result result = RESTORE_BUSY;
         int lock = saved_lock(&job->config, &why);
+        bool again;
 
         end_unless_found();
         if (lock < 0 || !read_plan(job, &why))
@@ -311,10 +300,15 @@ static void keep(struct job *job)
             result = put_back(job, &ringer);
         if (lock >= 0)
             close(lock);
-        await_change(bell, result == RESTORE_BUSY || result == RESTORE_UNKNOWN, &ringer);
+        again = result == RESTORE_BUSY || result == RESTORE_UNKNOWN;
+        poll(NULL, 0, PAUSE_MS);
+        poll(&fd, 1, again ? 0 : bell < 0 ? LOOK_MS - PAUSE_MS : -1);
+        if (bell >= 0)
+            helper_bell_rang(bell, NULL, 0, &ringer);
     }
 }
 
+/* Starts the keeper in the background, in place of one that runs. */
 static void start_keeper(struct job *job)
 {
     struct error why;
@@ -377,8 +371,8 @@ static int parse_trial(struct trial *trial, int argc, char **argv)
                                                 "service");
 }
 
-/* Whether the next ssh login, to the port of this one, would still get in: as anybody,
- * or by a knock. */
+/* Whether the next ssh login, to the port of this one, would still get in, either as anybody
+ * does or by a knock. True if this is no ssh login. */
 static bool leaves_ssh_a_way(const struct trial *trial, const struct config *c, struct error *why)
 {
     struct service ssh = {.protocol = IPPROTO_TCP};
@@ -410,27 +404,24 @@ static void print_services(const struct ruleset *rules)
         printf("nothing");
 }
 
-/* What programs listen on and the trial closes, but for what knocks open. */
+/* The services that programs listen on and the trial closes, but for those that knocks open. */
 struct closed {
     const struct trial *trial;
     const struct config *config;
     struct ruleset services;
 };
 
-/* What a DHCP client listens on is let through from servers. */
-static bool is_of_dhcp(const struct service *s)
-{
-    return s->protocol == IPPROTO_UDP && (s->port == 68 || s->port == 546);
-}
-
+/* Notes a service that a program listens on, if the trial closes it. The ports of DHCP clients
+ * are open to DHCP servers. */
 static void note_closed(void *into, const struct service *s)
 {
     struct closed *closed = into;
+    bool is_of_dhcp = s->protocol == IPPROTO_UDP && (s->port == 68 || s->port == 546);
     char text[SERVICE_TEXT_SIZE];
     struct error too_many;
 
     if (!ruleset_names(closed->trial->rules.allow, closed->trial->rules.count, s) &&
-        !ruleset_names(closed->config->close, closed->config->close_count, s) && !is_of_dhcp(s))
+        !ruleset_names(closed->config->close, closed->config->close_count, s) && !is_of_dhcp)
         ruleset_allow(&closed->services, service_format(s, text), &too_many);
 }
 
@@ -480,6 +471,7 @@ static int run_try(const char *config_file, int argc, char **argv)
 
 /* ---- the other commands ------------------------------------------------------ */
 
+/* For a command without options and arguments of its own: 0 or EXIT_USAGE. */
 static int refuse_all(int argc, char **argv)
 {
     int status = command_refuse_options(argc, argv);
@@ -513,13 +505,7 @@ static int run_confirm(const char *config_file, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-static void print_rules(const char *kind, const struct ruleset *rules)
-{
-    printf("%s: all closed but ", kind);
-    print_services(rules);
-}
-
-/* A family is silent as long as all is as it should be. */
+/* Names each family in which something is missing. True if there is none. */
 static bool print_damage(const struct job *job, const struct plan *plan)
 {
     bool intact = true;
@@ -550,28 +536,22 @@ static int run_show(const char *config_file, int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (plan->is_confirmed) {
-        print_rules("confirmed", &plan->confirmed);
+        printf("confirmed: all closed but ");
+        print_services(&plan->confirmed);
         putchar('\n');
     }
     if (plan->on_trial) {
-        print_rules("on trial", &plan->trial);
+        printf("on trial: all closed but ");
+        print_services(&plan->trial);
         printf(", for %lld s\n", (long long)(plan->until - clock_wall_ns() / NSEC_PER_SEC));
     }
     return print_damage(&job, plan) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static void print_what_portsmithd_shuts(const struct config *c)
-{
-    char text[CLOSING_TEXT_SIZE];
-
-    if (c->close_count > 0 && enforce_finds_portsmithd())
-        printf("portsmithd still shuts these until portsmithctl release: %s\n",
-               closing_format_configured(c, text));
-}
-
 static int run_restore(const char *config_file, int argc, char **argv)
 {
     const struct plan nothing = {0};
+    char text[CLOSING_TEXT_SIZE];
     bool is_broken = false;
     struct config config;
     struct error why;
@@ -585,11 +565,14 @@ static int run_restore(const char *config_file, int argc, char **argv)
     if (!enforce_removal(&why) || !saved_write(&nothing, &config, &why))
         return command_fail(EXIT_FAILURE, why.text);
     puts("All is as it was before portsmith-firewall.");
-    print_what_portsmithd_shuts(&config);
+    if (config.close_count > 0 && enforce_finds_portsmithd())
+        printf("portsmithd still shuts these until portsmithctl release: %s\n",
+               closing_format_configured(&config, text));
     return EXIT_SUCCESS;
 }
 
-/* A boot has nobody to try again, and goes on with all ports open. */
+/* Tries for BOOT_PATIENCE seconds: nobody is there at boot to try again, and without this all
+ * ports would stay open. */
 static bool enforce_patiently(const struct job *job, struct error *why)
 {
     const int64_t end = clock_boot_ns() + BOOT_PATIENCE * (int64_t)NSEC_PER_SEC;
@@ -624,7 +607,7 @@ static int run_enforce(const char *config_file, int argc, char **argv)
         return EXIT_SUCCESS;
     }
     find_sessions(&job);
-    /* What is on file is so already, but for a trial whose time has passed. */
+    /* The files are as the plan is, unless they hold a trial whose time has passed. */
     done = enforce_patiently(&job, &why) &&
            (!job.has_leftovers || saved_write(&job.plan, &job.config, &why));
     if (job.plan.is_confirmed)
@@ -639,8 +622,8 @@ static const struct command commands[] = {
     {"restore", run_restore}, {"enforce", run_enforce},
 };
 
-/* Not ended halfway by a terminal that goes, nor by an impatient Ctrl-C: all that it
- * waits for has limits. What is kept from it is delivered at its end. */
+/* Keeps the program from being ended halfway, by a terminal that closes or by an impatient
+ * Ctrl-C. All its waits have limits, so it ends soon by itself. */
 static void outlive_the_terminal(void)
 {
     sigset_t signals;
