@@ -54,17 +54,20 @@ struct options {
 struct verb {
     const char *name;
     int (*run)(const struct options *options, const struct config *config);
-    bool takes_grants; /* --all, --kill and an argument */
-    enum { WANTED, USEFUL, NOT_READ } configuration; /* USEFUL: goes on where it is broken */
+    bool takes_grants; /* it takes --all, --kill and an argument */
+    /* USEFUL: the verb goes on where the configuration is broken. NOT_READ: it reads that itself */
+    enum { WANTED, USEFUL, NOT_READ } configuration;
 };
 
 /* ---- telling ------------------------------------------------------------- */
 
+/* Says why portsmithd was not asked or refused, and returns an exit status. */
 static int fail(enum ask_result result, const struct error *why)
 {
     return command_fail(result == ASK_NOT_RUNNING ? EXIT_NOT_RUNNING : EXIT_FAILURE, why->text);
 }
 
+/* Prints it, gives it up, and returns an exit status. */
 static int print_json(json_t *json)
 {
     if (report_print(json, JSON_INDENT(2)))
@@ -74,45 +77,30 @@ static int print_json(json_t *json)
 
 /* ---- the verbs ----------------------------------------------------------- */
 
-/* Of what portsmith-firewall closes. NULL: of nothing; or who asks is not root, and may not
- * look. */
-static const char *describe_rest(enum enforce_state rest)
-{
-    switch (rest) {
-    case ENFORCE_IN_FORCE:
-        return "in force";
-    case ENFORCE_MISSING:
-        return "NOT IN FORCE: another program removed its rules, or the boot did not put them in "
-               "force; portsmith-firewall enforce does";
-    default:
-        return NULL;
-    }
-}
-
-static json_t *status_json(const struct control_status *status, enum enforce_state rest)
-{
-    json_t *object = report_status_json(status);
-    bool known = rest == ENFORCE_IN_FORCE || rest == ENFORCE_MISSING;
-
-    json_object_set_new(object, "rest_in_force",
-                        known ? json_boolean(rest == ENFORCE_IN_FORCE) : json_null());
-    return object;
-}
-
+/* The rest is what portsmith-firewall closes, if anything. Only root may look at it. */
 static int show_status(const struct options *options, const struct config *config)
 {
     static const struct control_request request = {.verb = CONTROL_STATUS};
+    static const char missing[] = "NOT IN FORCE: another program removed its rules, or the boot "
+                                  "did not put them in force; portsmith-firewall enforce does";
     struct control_reply reply;
     struct error why;
+    json_t *json;
     char keep[TRIAL_KEEP_SIZE];
     enum ask_result result = ask(config, &request, &reply, &why);
     enum enforce_state rest = geteuid() == 0 ? enforce_look(config) : ENFORCE_UNKNOWN;
+    bool in_force = rest == ENFORCE_IN_FORCE, is_known = in_force || rest == ENFORCE_MISSING;
 
     if (result != ASK_DONE)
         return fail(result, &why);
-    if (options->json)
-        return print_json(status_json(&reply.status, rest));
-    report_status(&reply.status, describe_rest(rest), trial_keep(options->config_path, keep));
+    if (options->json) {
+        json = report_status_json(&reply.status);
+        json_object_set_new(json, "rest_in_force",
+                            is_known ? json_boolean(in_force) : json_null());
+        return print_json(json);
+    }
+    report_status(&reply.status, !is_known ? NULL : in_force ? "in force" : missing,
+                  trial_keep(options->config_path, keep));
     return command_finish(EXIT_SUCCESS);
 }
 
@@ -143,7 +131,8 @@ static int show_watch(const struct options *options, const struct config *config
     return watch_run(config, options->json, &why) ? EXIT_SUCCESS : fail(ASK_FAILED, &why);
 }
 
-/* A number is an id, anything else a profile. */
+/* Takes the argument: a number is a grant's id, anything else a profile's name. False if there is
+ * none, or it is neither. */
 static bool choose_grants(struct control_request *request, const struct options *options)
 {
     const char *word = options->count == 1 ? options->arguments[0] : "";
@@ -183,6 +172,7 @@ static int close_grants(const struct options *options, const struct config *conf
     return command_finish(EXIT_SUCCESS);
 }
 
+/* Says that something was done: by `key` in JSON, else by `text`. Returns an exit status. */
 static int say_done(const struct options *options, const char *key, const char *text)
 {
     if (options->json)
@@ -203,7 +193,7 @@ static int reload(const struct options *options, const struct config *config)
     return say_done(options, "reloaded", "the new configuration is in force");
 }
 
-/* As portsmithd --release does. */
+/* Removes the rules as portsmithd --release does, where no portsmithd runs. */
 static bool release_without_daemon(const struct config *config, struct error *why)
 {
     const struct pair_options options = {.foreground = true};
@@ -216,26 +206,18 @@ static bool release_without_daemon(const struct config *config, struct error *wh
     return pair_release(BACKEND_AUTO, &options) || error_set(why, "rules may remain");
 }
 
-/* After a trial that was not kept no start shuts anything. */
-static void say_what_is_next(const struct config *config)
-{
-    char text[CLOSING_TEXT_SIZE];
-    pid_t unused;
-
-    if (config->close_count > 0 && trial_find_marker(config, &unused) == TRIAL_NONE)
-        printf("its next start, which may be the next boot, shuts again: %s\n",
-               closing_format_configured(config, text));
-}
-
 static int release(const struct options *options, const struct config *config)
 {
     static const struct control_request request = {.verb = CONTROL_RELEASE};
     struct control_reply reply;
     struct error why, note = {""};
+    char text[CLOSING_TEXT_SIZE];
     enum ask_result result;
+    pid_t unused;
     int status;
 
-    if (geteuid() == 0 && !closing_permits_release(config, &note)) /* others are refused anyway */
+    /* Only root can know this, and portsmithd refuses all others. */
+    if (geteuid() == 0 && !closing_permits_release(config, &note))
         return fail(ASK_FAILED, &note);
     result = ask(config, &request, &reply, &why);
     if (result == ASK_NOT_RUNNING && release_without_daemon(config, &why))
@@ -245,8 +227,11 @@ static int release(const struct options *options, const struct config *config)
     if (note.text[0] != '\0')
         command_warn("%s", note.text);
     status = say_done(options, "released", "portsmithd does not run, and shuts no port any more");
-    if (!options->json)
-        say_what_is_next(config);
+    /* After a trial that was not kept no start shuts anything. */
+    if (!options->json && config->close_count > 0 &&
+        trial_find_marker(config, &unused) == TRIAL_NONE)
+        printf("its next start, which may be the next boot, shuts again: %s\n",
+               closing_format_configured(config, text));
     return command_finish(status);
 }
 
@@ -288,6 +273,7 @@ static bool take_option(void *into, int option)
     return true;
 }
 
+/* Reads the configuration as the verb wants it, and runs the verb. */
 static int run(const struct verb *verb, const struct options *options)
 {
     struct config config;
