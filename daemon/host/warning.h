@@ -9,4 +9,7 @@ typedef void warning_taker(void *data, const char *what, const char *advice);
 /* A warning_taker that writes a warning to the log. `unused` may be NULL. */
 void warning_log(void *unused, const char *what, const char *advice);
 
+/* A warning_taker that prints a warning on standard error. `unused` may be NULL. */
+void warning_print(void *unused, const char *what, const char *advice);
+
 #endif

@@ -8,7 +8,7 @@
 
 #include "common/privilege/syscalls.h"
 
-/* Beyond what iptables needs. */
+/* The calls that are allowed besides those that iptables needs. */
 static const int supervisor_calls[] = {
     /* the supervisor */
     SCMP_SYS(fcntl), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(connect),

@@ -31,7 +31,8 @@ static const struct metric {
      offsetof(struct counters, merged)},
     {"malformed_knocks_total", "Authentic knocks without a valid request or source address.",
      offsetof(struct counters, malformed)},
-    {"untimely_knocks_total", "Authentic knocks outside MaxSkew.", offsetof(struct counters, untimely)},
+    {"untimely_knocks_total", "Authentic knocks outside MaxSkew.",
+     offsetof(struct counters, untimely)},
     {"repeated_knocks_total", "Authentic knocks that were the very same again.",
      offsetof(struct counters, repeated)},
     {"throttled_knocks_total", "Authentic knocks beyond their profile's rate.",
@@ -63,7 +64,7 @@ static void write_counters(FILE *out, const struct counters *counters)
     }
 }
 
-/* Each reason is there from the start, so that the first of a kind is seen as a rise. */
+/* Writes each reason from the start, so that the first refusal for it is seen as a rise. */
 static void write_refusals(FILE *out, const struct pair *pair)
 {
     begin_metric(out, "refusals_total", "counter", "Knocks that the helper refused, by reason.");
@@ -86,7 +87,7 @@ static const char *in_force(uint32_t rules)
     }
 }
 
-/* How much was written; 0: there was no room. */
+/* Writes all metrics into `text`, and returns how many bytes they are; 0: there was no room. */
 static size_t write_all(char *text, size_t size, const struct counters *counters,
                         const struct pair *pair)
 {

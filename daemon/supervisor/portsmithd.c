@@ -133,13 +133,8 @@ static bool read_options(struct options *options, int argc, char **argv, int *st
     return false;
 }
 
-static void print_warning(void *unused, const char *what, const char *advice)
-{
-    (void)unused;
-    command_warn("warning: %s: %s", what, advice);
-}
-
-/* One that was told to stop a moment ago may still be removing its grants. */
+/* Whether another portsmithd runs; says so. One that was told to stop a moment ago may still be
+ * removing its grants: `patience_ms` is how long to wait for its end. */
 static bool is_running(const struct config *config, int patience_ms)
 {
     pid_t owner = pidfile_owner(config->run_directory);
@@ -153,9 +148,9 @@ static bool is_running(const struct config *config, int patience_ms)
     return owner != 0;
 }
 
-/* The firewall must open again even when the configuration is broken: of it only
- * the directories and Close matter, to see whether a daemon runs, and whether
- * portsmith-firewall would keep everybody out then. */
+/* Removes all rules, and returns an exit status. The firewall must open again even where the
+ * configuration is broken. Only the directories and Close are used of it, to see whether another
+ * portsmithd runs, and whether portsmith-firewall would keep everybody out then. */
 static int release(const struct options *options)
 {
     const struct pair_options once = {.foreground = true};
@@ -173,8 +168,8 @@ static int release(const struct options *options)
     return permitted && pair_release(BACKEND_AUTO, &once) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* False, having said what to do, where another daemon is in the way. One on trial gives way
- * to one that is for good. */
+/* False, having said what to do, where another portsmithd is in the way. A portsmithd on trial
+ * gives way to one that is to stay. */
 static bool has_place(const struct supervisor_options *options, const struct config *config)
 {
     pid_t on_trial = trial_runs(config);
@@ -198,7 +193,8 @@ static bool has_place(const struct supervisor_options *options, const struct con
     return false;
 }
 
-/* In the log as well: at boot nobody reads what a daemon prints. */
+/* Says why portsmithd does not start, and returns an exit status. It goes to the log as well, as
+ * at boot nobody reads what a daemon prints. */
 static int refuse(const struct supervisor_options *options, const char *reason)
 {
     log_warnx("%s", reason);
@@ -207,30 +203,8 @@ static int refuse(const struct supervisor_options *options, const char *reason)
     return EX_CONFIG;
 }
 
-static int refuse_empty_trial(const struct supervisor_options *options)
-{
-    struct error reason;
-
-    error_set(&reason, "%s shuts no port, so there is nothing to try: add Close = tcp/22, or "
-                       "whatever is to be shut", options->config_path);
-    return refuse(options, reason.text);
-}
-
-/* What was tried, and not kept, may have locked everybody out: nothing is to do so again
- * but another trial, or who knows what they do. */
-static int refuse_after_trial(const struct supervisor_options *options,
-                              const struct config *config)
-{
-    struct error reason;
-
-    error_set(&reason, "a trial has ended without being kept, so portsmithd does not start; try "
-                       "again with portsmithd --trial 15m, or, to shut ports without, remove "
-                       "%s/trial", config->state_directory);
-    return refuse(options, reason.text);
-}
-
-/* Here and not in the background, so that the helper tells whoever starts it why this host
- * cannot do it. */
+/* Whether this host can do what the configuration asks for. It is tried before portsmithd goes
+ * into the background, so that the helper says on the terminal why the host cannot. */
 static bool is_possible(const struct supervisor_options *options, const struct config *config)
 {
     const struct pair_options once = {.foreground = true, .trial_end = options->trial_end};
@@ -239,17 +213,24 @@ static bool is_possible(const struct supervisor_options *options, const struct c
     return result != PAIR_UNUSABLE && result != PAIR_MISSING;
 }
 
+/* Whether a trial makes sense: 0, or an exit status. */
 static int check_trial(const struct supervisor_options *options, const struct config *config)
 {
-    if (config->close_count == 0)
-        return refuse_empty_trial(options);
+    struct error reason;
+
+    if (config->close_count == 0) {
+        error_set(&reason, "%s shuts no port, so there is nothing to try: add Close = tcp/22, or "
+                           "whatever is to be shut", options->config_path);
+        return refuse(options, reason.text);
+    }
     if (config->profile_count == 0)
         return refuse(options, "there is no profile, so nobody could knock: add one first, with "
                                "portsmith-profile add");
     return is_possible(options, config) ? 0 : EX_CONFIG;
 }
 
-/* 0, or the exit status if it is not to start now. */
+/* Whether portsmithd is to start now: 0, or an exit status. What was tried and not kept may have
+ * locked everybody out: without another trial, or the admin's own word, it is not done again. */
 static int find_place(const struct supervisor_options *options, const struct config *config)
 {
     struct error why;
@@ -258,16 +239,21 @@ static int find_place(const struct supervisor_options *options, const struct con
     if (!tracking_check(config, NULL, NULL, &why)) /* the pair's start tells the rest */
         return refuse(options, why.text);
     if (trial_runs(config) != 0 && options->trial_end == 0 && !is_possible(options, config))
-        return EX_CONFIG; /* the one on trial goes on */
+        return EX_CONFIG; /* the portsmithd on trial goes on */
     if (!has_place(options, config))
         return EXIT_FAILURE;
     if (options->trial_end != 0)
         return check_trial(options, config);
-    return trial_find_marker(config, &unused) != TRIAL_NONE ? refuse_after_trial(options, config)
-                                                            : 0;
+    if (trial_find_marker(config, &unused) == TRIAL_NONE)
+        return 0;
+    error_set(&why, "a trial has ended without being kept, so portsmithd does not start; try "
+                    "again with portsmithd --trial 15m, or, to shut ports without, remove %s/trial",
+              config->state_directory);
+    return refuse(options, why.text);
 }
 
-/* portsmithd.service lets nothing be written to /etc, which is no reason not to start. */
+/* Notes this host beside the server's key, if none is noted, and warns if another one is.
+ * portsmithd.service lets nothing be written to /etc, which is no reason not to start. */
 static void note_host(const struct config *config, const char *path)
 {
     char init[CONFIG_INIT_SIZE];
@@ -290,8 +276,8 @@ static void leave_terminal(void)
     close(nothing);
 }
 
-/* Returns in the background process; the starting one waits until the daemon
- * serves, so that its exit status tells whether it does. */
+/* Returns in a process in the background. The process that was started waits until the one in
+ * the background serves, so that its exit status tells whether that does. */
 static void go_into_background(struct supervisor_options *options, const struct config *config)
 {
     int ready[2];
@@ -321,8 +307,8 @@ static void go_into_background(struct supervisor_options *options, const struct 
                                                                     : EXIT_FAILURE);
 }
 
-/* A daemon in the background has another working directory. Symbolic links are
- * not resolved: none is followed when it is read, either. */
+/* The path as it is from the root, as portsmithd in the background has another working directory.
+ * Symbolic links are not resolved: none is followed when the file is read, either. */
 static const char *make_absolute(char absolute[static PATH_MAX], const char *path)
 {
     char directory[PATH_MAX];
@@ -340,16 +326,16 @@ static bool forbid_core_dumps(void)
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
 }
 
-/* Nothing of what it was started with is needed, and some of it would do harm: wipes the
- * environment, closes descriptors beyond standard error, and sees to it that no file of ours
- * becomes one of those three. */
+/* Wipes the environment, closes the descriptors beyond standard error, and makes sure that no
+ * file opened later takes the place of one of the first three. portsmithd needs nothing that it
+ * was started with, and some of it would do harm. */
 static bool forget_the_starter(void)
 {
     int nothing;
 
     for (char **variable = environ; *variable; variable++)
         explicit_bzero(*variable, strlen(*variable));
-    signal(SIGCHLD, SIG_DFL); /* ignored, no end of a child would be told */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, no child's end would be told */
     umask(022);
     if (clearenv() != 0 || close_range(STDERR_FILENO + 1, ~0u, 0) != 0)
         return false;
@@ -385,11 +371,11 @@ int main(int argc, char **argv)
     if (options.print)
         config_print(config, stdout);
     if (options.print || options.test) {
-        firewalls_find(config, print_warning, NULL);
-        firewalls_find_strays(config, print_warning, NULL);
-        vrf_find(config, print_warning, NULL);
-        origin_find(config, supervisor->config_path, print_warning, NULL);
-        if (!tracking_check(config, print_warning, NULL, &why))
+        firewalls_find(config, warning_print, NULL);
+        firewalls_find_strays(config, warning_print, NULL);
+        vrf_find(config, warning_print, NULL);
+        origin_find(config, supervisor->config_path, warning_print, NULL);
+        if (!tracking_check(config, warning_print, NULL, &why))
             return command_fail(EX_CONFIG, why.text);
         return EXIT_SUCCESS;
     }
