@@ -113,7 +113,8 @@ static void examine_daemon(struct doctor *d, enum ask_result result, const struc
     if (!d->is_running)
         findings_add(&d->found, PROBLEM,
                      "portsmithd --trial 15m as long as you have not got in by a knock, then "
-                     "systemctl enable --now portsmithd; if it does not stay, portsmithd -f says why",
+                     "systemctl enable --now portsmithd; if it does not stay, portsmithd -f says "
+                     "why",
                      "portsmithd does not run with this configuration, so no knock opens anything");
     else if (result != ASK_DONE)
         findings_add(&d->found, PROBLEM, "see its log, and restart it", "%s", why->text);
@@ -269,8 +270,8 @@ static void examine_counters(struct doctor *d)
         findings_add(&d->found, NOTE,
                      "if these clients do not get in, their network translates addresses, and "
                      "--address observed lets them in; the log names both addresses",
-                     "%" PRIu64 " knocks signed another address than they came from, and doors open "
-                     "to the signed one", c->elsewhere);
+                     "%" PRIu64 " knocks signed another address than they came from, and doors "
+                     "open to the signed one", c->elsewhere);
     if (c->untimely > 0)
         findings_add(&d->found, NOTE, "compare date -u here and on the client's machine; the log "
                      "says whose clock was off, and by how much",

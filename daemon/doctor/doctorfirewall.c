@@ -145,30 +145,23 @@ static unsigned wishes_of(const struct config *c)
     return wishes;
 }
 
-static bool run_test(struct tool *tool, const struct examination *e, int family, struct error *why)
-{
-    static const char *const arguments[] = {"--test", "--noflush", "-w", "5", NULL};
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    bool done;
-
-    error_set(why, "no memory");
-    if (!out)
-        return false;
-    helper_probe_write(out, family, wishes_of(e->config));
-    done = fclose(out) == 0 && tool_run(tool, e->xtables.paths[family], arguments, text, why);
-    free(text);
-    return done;
-}
-
 /* Has iptables-restore test rules with all that Portsmith needs. */
 static void test_features(struct examination *e, int family)
 {
+    static const char *const arguments[] = {"--test", "--noflush", "-w", "5", NULL};
+    struct error why = {"no memory"};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
     struct tool tool;
-    struct error why;
+    bool done;
 
-    if (!run_test(&tool, e, family, &why)) {
+    if (out)
+        helper_probe_write(out, family, wishes_of(e->config));
+    done = out && fclose(out) == 0 &&
+           tool_run(&tool, e->xtables.paths[family], arguments, text, &why);
+    free(text);
+    if (!done) {
         findings_add(e->found, FINDING_PROBLEM, "see that iptables can be run", "%s", why.text);
         return;
     }
@@ -323,8 +316,8 @@ static void tell_closing(struct examination *e, const struct plan *plan)
     if (services.count > 0 && !e->runs)
         findings_add(e->found, FINDING_PROBLEM,
                      "start portsmithd, or run portsmith-firewall restore",
-                     "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does not "
-                     "run to open it", closing_format(&services, shut), all_but, kind);
+                     "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does "
+                     "not run to open it", closing_format(&services, shut), all_but, kind);
     else
         findings_add(e->found, FINDING_NOTE,
                      plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"
@@ -466,8 +459,8 @@ static bool tell_open(const struct look *look, const struct walk_end *past,
     char line[RULE_SIZE], advice[FINDING_SIZE];
 
     if (!look->examined->is_shut)
-        snprintf(advice, sizeof advice, "add Close = %s to portsmith.conf, then portsmithctl reload",
-                 look->service);
+        snprintf(advice, sizeof advice,
+                 "add Close = %s to portsmith.conf, then portsmithctl reload", look->service);
     else if (!past->by_policy)
         snprintf(advice, sizeof advice, "delete %s, or move it behind the jump to portsmith",
                  format_line(past, line));
@@ -475,8 +468,8 @@ static bool tell_open(const struct look *look, const struct walk_end *past,
         snprintf(advice, sizeof advice, "portsmithd puts a jump that is missing back within "
                                         "seconds; if this stays, its log says why");
     else
-        snprintf(advice, sizeof advice, "start portsmithd, which shuts it; with --trial 15m as long "
-                                        "as you have not got in by a knock");
+        snprintf(advice, sizeof advice, "start portsmithd, which shuts it; with --trial 15m as "
+                                        "long as you have not got in by a knock");
     findings_add(f, FINDING_PROBLEM, advice, "%s is open without a knock (%s, %s%s): %s accepts it",
                  look->service, family_name(look->family), look->packet.interface,
                  look->packet.is_elsewhere ? ", at addresses of a VRF or of policy routing" : "",
@@ -553,27 +546,21 @@ static bool find_blocked(const struct look *look)
     return end.drops && tell_blocked(look, &end);
 }
 
-/* Writes advice to accept such packets at the top of a chain. This is safe for what Close names,
- * as SYNs without a grant are dropped before. */
-static void advise_to_accept(const struct look *look, const char *chain, char *advice, size_t size)
+/* Advises to accept packets of established connections at the top of the chain. This is safe for
+ * what Close names, as SYNs without a grant are dropped before. */
+static bool tell_not_established(const struct look *look, const struct walk_end *end,
+                                 const char *chain)
 {
     bool is_in = strcmp(chain, "OUTPUT") != 0;
     char match[100] = "-m conntrack --ctstate RELATED,ESTABLISHED";
+    char line[RULE_SIZE], advice[FINDING_SIZE];
 
     if (look->packet.is_untracked)
         snprintf(match, sizeof match, "-p %s --%s %u%s -m conntrack --ctstate UNTRACKED",
                  service_protocol(&look->packet.service), is_in ? "dport" : "sport",
                  look->packet.service.port, is_in ? " ! --syn" : "");
-    snprintf(advice, size, "accept them first: %s -I %s %s -j ACCEPT", program_name(look), chain,
-             match);
-}
-
-static bool tell_not_established(const struct look *look, const struct walk_end *end,
-                                 const char *chain)
-{
-    char line[RULE_SIZE], advice[FINDING_SIZE];
-
-    advise_to_accept(look, chain, advice, sizeof advice);
+    snprintf(advice, sizeof advice, "accept them first: %s -I %s %s -j ACCEPT",
+             program_name(look), chain, match);
     findings_add(look->e->found, FINDING_PROBLEM, advice,
                  "connections to %s do not live (%s, %s): %s drops packets of established ones",
                  look->service, family_name(look->family), look->packet.interface,
@@ -715,7 +702,8 @@ static void take_chain(void *data, const char *family, const char *table, const 
                  : "name it in Close first, then accept it there: %s",
              firewalls_way_in(way, family, table, chain, &look->examined->service));
     findings_add(look->e->found, FINDING_PROBLEM, advice,
-                 "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops it",
+                 "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops "
+                 "it",
                  look->service, family_name(look->family), look->packet.interface, family, table,
                  chain);
 }

@@ -51,13 +51,21 @@ static int collect(const struct nlattr *attribute, void *data)
 
 /* ---- asking ------------------------------------------------------------- */
 
-static bool send_question(struct mnl_socket *socket, unsigned sequence, uint16_t type,
-                          uint16_t flags, uint8_t family, const char *table)
+/* Asks nftables, about one table unless that is NULL, and calls `take`, handing on `data`, for
+ * each message of the answer. Where nftables cannot be asked there is no answer. */
+static void ask(uint16_t type, uint16_t flags, uint8_t family, const char *table, mnl_cb_t take,
+                void *data)
 {
-    char buffer[64 + NAME_SIZE]; /* two headers of 16 and 4 bytes before the name */
-    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+    char question[64 + NAME_SIZE]; /* two headers of 16 and 4 bytes before the name */
+    struct nlmsghdr *message = mnl_nlmsg_put_header(question);
+    unsigned sequence = (unsigned)time(NULL);
     struct nfgenmsg *header;
+    char answer[16384];
+    ssize_t n;
 
+    if (!socket)
+        return;
     message->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
     message->nlmsg_flags = NLM_F_REQUEST | flags;
     message->nlmsg_seq = sequence;
@@ -66,23 +74,8 @@ static bool send_question(struct mnl_socket *socket, unsigned sequence, uint16_t
     header->version = NFNETLINK_V0;
     if (table)
         mnl_attr_put_strz(message, NFTA_TABLE_NAME, table);
-    return mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0;
-}
-
-/* Calls `take`, handing on `data`, for each message of the answer. Where nftables cannot be asked
- * there is no answer. */
-static void ask(uint16_t type, uint16_t flags, uint8_t family, const char *table, mnl_cb_t take,
-                void *data)
-{
-    struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-    unsigned sequence = (unsigned)time(NULL);
-    char answer[16384];
-    ssize_t n;
-
-    if (!socket)
-        return;
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-        send_question(socket, sequence, type, flags, family, table))
+        mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0)
         while ((n = mnl_socket_recvfrom(socket, answer, sizeof answer)) > 0)
             if (mnl_cb_run(answer, (size_t)n, sequence, mnl_socket_get_portid(socket), take,
                            data) <= MNL_CB_STOP)

@@ -286,13 +286,6 @@ static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned de
 
 /* ---- base chains ------------------------------------------------------------ */
 
-/* Whether the chain is iptables-nft's INPUT, whose rules iptables-save prints. */
-static bool is_iptables_chain(const json_t *chain)
-{
-    return strcmp(text_of(chain, "family"), "inet") != 0 &&
-           strcmp(text_of(chain, "name"), "INPUT") == 0;
-}
-
 static bool sees_family(const char *family, bool ipv6)
 {
     return strcmp(family, "inet") == 0 || strcmp(family, ipv6 ? "ip6" : "ip") == 0;
@@ -324,11 +317,13 @@ void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *
 
     json_array_foreach(all, i, item) {
         const json_t *chain = json_object_get(item, "chain");
+        const char *name = text_of(chain, "name");
         struct walk walk = walk_from(chain, all, ipv6, packet);
+        bool is_of_iptables = strcmp(walk.family, "inet") != 0 && strcmp(name, "INPUT") == 0;
 
         if (strcmp(text_of(chain, "hook"), "input") == 0 && sees_family(walk.family, ipv6) &&
-            !is_iptables_chain(chain) && drops(&walk, chain))
-            found(data, walk.family, walk.table, text_of(chain, "name"));
+            !is_of_iptables && drops(&walk, chain))
+            found(data, walk.family, walk.table, name);
     }
 }
 

@@ -75,23 +75,13 @@ static int take_interface(const struct nlmsghdr *message, void *data)
     return MNL_CB_OK;
 }
 
-static bool ask_for_interfaces(struct mnl_socket *socket, unsigned sequence)
-{
-    char buffer[64]; /* two headers of 16 bytes */
-    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-
-    message->nlmsg_type = RTM_GETLINK;
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    message->nlmsg_seq = sequence;
-    mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-    return mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0;
-}
-
 bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
 {
     struct search search = {.index = if_nametoindex(interface), .members = members};
     struct mnl_socket *socket = NULL;
     unsigned sequence = (unsigned)time(NULL);
+    char question[64]; /* two headers of 16 bytes */
+    struct nlmsghdr *message = mnl_nlmsg_put_header(question);
     char answer[32768]; /* the kernel makes no part of an answer larger */
     ssize_t n;
 
@@ -100,8 +90,12 @@ bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
         socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
     if (!socket)
         return false;
+    message->nlmsg_type = RTM_GETLINK;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    message->nlmsg_seq = sequence;
+    mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-        ask_for_interfaces(socket, sequence))
+        mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0)
         while ((n = mnl_socket_recvfrom(socket, answer, sizeof answer)) > 0)
             if (mnl_cb_run(answer, (size_t)n, sequence, mnl_socket_get_portid(socket),
                            take_interface, &search) <= MNL_CB_STOP)

@@ -40,7 +40,8 @@ struct walk_end {
 };
 
 /* Reads what iptables-save printed. Takes `text` over: walk_free frees it, or this function
- * where it fails. False without memory. A comment may hold line ends in quotes, which end no rule. */
+ * where it fails. False without memory. A comment may hold line ends in quotes: they end no
+ * rule. */
 bool walk_read(struct walk_rules *rules, char *text);
 void walk_free(struct walk_rules *rules);
 

@@ -68,32 +68,23 @@ struct job {
 
 /* ---- beginning ------------------------------------------------------------- */
 
-/* Reads the configuration. A host may have no portsmithd, and so no portsmith.conf. Commands that
- * remove the rules, or close the ports at boot, go on where it is broken: they hand over
- * `is_broken`, false before, which becomes true then. Other commands hand over NULL. */
-static bool read_config(struct config *c, const char *path, bool *is_broken, struct error *why)
-{
-    if (config_read_main(c, path, why))
-        return true;
-    if (errno == ENOENT && strcmp(path, CONFIG_FILE) == 0)
-        return true;
-    if (!is_broken)
-        return false;
-    *is_broken = true;
-    command_warn("warning: %s; going on without", why->text);
-    return true;
-}
-
 /* Reads the configuration, and takes the lock, which lasts until the process ends. Returns 0 or
- * an exit status. `is_broken` is as read_config has it. */
+ * an exit status. A host may have no portsmithd, and so no portsmith.conf. Commands that remove
+ * the rules, or close the ports at boot, go on where it is broken: they hand over `is_broken`,
+ * false before, which becomes true then. Other commands hand over NULL. */
 static int begin(struct config *c, const char *config_file, bool *is_broken)
 {
     struct error why;
 
     if (!capability_check(CAPABILITY_FIREWALL, &why))
         return command_fail(EXIT_FAILURE, why.text);
-    if (!read_config(c, config_file, is_broken, &why))
-        return command_fail(EX_CONFIG, why.text);
+    if (!config_read_main(c, config_file, &why) &&
+        (errno != ENOENT || strcmp(config_file, CONFIG_FILE) != 0)) {
+        if (!is_broken)
+            return command_fail(EX_CONFIG, why.text);
+        *is_broken = true;
+        command_warn("warning: %s; going on without", why.text);
+    }
     return saved_lock(c, &why) >= 0 ? 0 : command_fail(EXIT_FAILURE, why.text);
 }
 
@@ -335,23 +326,7 @@ struct trial {
     bool force;
 };
 
-static bool take_trial_option(struct trial *trial, int option, struct error *why)
-{
-    struct error reason;
-
-    switch (option) {
-    case 'a':
-        return ruleset_allow(&trial->rules, optarg, &reason) ||
-               error_set(why, "--allow: %.400s", reason.text);
-    case 't':
-        return timespan_parse(&trial->seconds, optarg, &reason) ||
-               error_set(why, "--timeout: %.400s", reason.text);
-    default:
-        trial->force = true;
-        return true;
-    }
-}
-
+/* Reads the options of try. Returns 0 or EXIT_USAGE. */
 static int parse_trial(struct trial *trial, int argc, char **argv)
 {
     static const struct option options[] = {{"allow", required_argument, NULL, 'a'},
@@ -361,12 +336,22 @@ static int parse_trial(struct trial *trial, int argc, char **argv)
     struct error why;
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == '?')
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        switch (option) {
+        case 'a':
+            if (!ruleset_allow(&trial->rules, optarg, &why))
+                return command_misused("--allow: %s", why.text);
+            break;
+        case 't':
+            if (!timespan_parse(&trial->seconds, optarg, &why))
+                return command_misused("--timeout: %s", why.text);
+            break;
+        case 'f':
+            trial->force = true;
+            break;
+        default:
             return command_hint();
-        if (!take_trial_option(trial, option, &why))
-            return command_fail(EXIT_USAGE, why.text);
-    }
+        }
     return optind == argc ? 0 : command_misused("too many arguments; expected --allow before a "
                                                 "service");
 }

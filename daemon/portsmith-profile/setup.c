@@ -97,10 +97,17 @@ static const char rest[] =
     "# The counters, for node_exporter's textfile collector. None is written by default.\n"
     "#MetricsFile = /var/lib/prometheus/node-exporter/portsmith.prom\n";
 
-static void compose_configuration(FILE *out, const struct config *wishes)
+/* Makes the configuration file. False with the reason; errno is EEXIST if it is there. */
+static bool make_configuration(const char *path, const struct config *wishes, struct error *why)
 {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
     unsigned port = wishes->port;
+    bool made;
 
+    if (!out)
+        return error_set(why, "%s: %s", path, strerror(errno));
     if (port == 0)
         port = RANDOM_PORT_FIRST + randombytes_uniform(RANDOM_PORT_LAST - RANDOM_PORT_FIRST + 1);
     fputs(introduction, out);
@@ -113,19 +120,6 @@ static void compose_configuration(FILE *out, const struct config *wishes)
     if (wishes->close_count == 0)
         fputs("#Close = tcp/22   (an example: as it is, no port is shut)\n", out);
     fputs(rest, out);
-}
-
-/* Makes the configuration file. False with the reason; errno is EEXIST if it is there. */
-static bool make_configuration(const char *path, const struct config *wishes, struct error *why)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    bool made;
-
-    if (!out)
-        return error_set(why, "%s: %s", path, strerror(errno));
-    compose_configuration(out, wishes);
     made = fclose(out) == 0 ? file_create(path, 0644, text, size, why)
                             : error_set(why, "%s: %s", path, strerror(errno));
     free(text);
@@ -172,7 +166,8 @@ static bool set_up_key(const struct config *c, struct error *why)
     return !made || origin_put(c, why);
 }
 
-static bool add_user(char *name, struct error *why)
+/* Makes the user that the sniffer becomes, by useradd(8), unless it is there. */
+static bool set_up_user(char *name, struct error *why)
 {
     char *arguments[] = {(char[]){USERADD}, (char[]){"--system"}, (char[]){"--user-group"},
                          (char[]){"--no-create-home"}, (char[]){"--home-dir"},
@@ -182,22 +177,19 @@ static bool add_user(char *name, struct error *why)
     int status = -1;
     pid_t pid;
 
+    if (getpwnam(name)) {
+        announce(false, "user", name);
+        return true;
+    }
     errno = posix_spawn(&pid, USERADD, NULL, NULL, arguments, environment);
     if (errno != 0)
         return error_set(why, "%s: %s; add the system user '%s' by hand", USERADD,
                          strerror(errno), name);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return status == 0 || error_set(why, "%s could not add the user '%s'", USERADD, name);
-}
-
-static bool set_up_user(struct config *c, struct error *why)
-{
-    bool there = getpwnam(c->user) != NULL;
-
-    if (!there && !add_user(c->user, why))
-        return false;
-    announce(!there, "user", c->user);
+    if (status != 0)
+        return error_set(why, "%s could not add the user '%s'", USERADD, name);
+    announce(true, "user", name);
     return true;
 }
 
@@ -232,7 +224,7 @@ int setup_run(const char *config_file, const struct setup *setup, struct error *
     if (!set_up_directory(c.profile_directory, 0700, why) ||
         !set_up_directory(c.state_directory, 0700, why) ||
         !set_up_directory(c.run_directory, 0755, why) || !set_up_key(&c, why) ||
-        !set_up_user(&c, why))
+        !set_up_user(c.user, why))
         return EXIT_FAILURE;
     return check_whole(config_file, why);
 }

@@ -90,20 +90,6 @@ void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
     append(text, "))))");
 }
 
-static bool configure(pcap_t *pcap, struct error *why)
-{
-    int status;
-
-    pcap_set_snaplen(pcap, SNAPLEN);
-    pcap_set_promisc(pcap, 0);
-    pcap_set_immediate_mode(pcap, 1);
-    pcap_set_buffer_size(pcap, BUFFER_SIZE);
-    status = pcap_activate(pcap);
-    if (status >= 0)
-        return true;
-    return error_set(why, "%s: %s", pcap_statustostr(status), pcap_geterr(pcap));
-}
-
 static bool set_filter(struct capture *capture, const struct sniffer_setup *setup,
                        struct error *why)
 {
@@ -158,12 +144,22 @@ static bool narrow_down(struct capture *capture, const struct sniffer_setup *set
 static enum capture_result set_up(struct capture *capture, const struct sniffer_setup *setup,
                                   struct error *why)
 {
-    if (!configure(capture->pcap, why))
+    pcap_t *pcap = capture->pcap;
+    int status;
+
+    pcap_set_snaplen(pcap, SNAPLEN);
+    pcap_set_promisc(pcap, 0);
+    pcap_set_immediate_mode(pcap, 1);
+    pcap_set_buffer_size(pcap, BUFFER_SIZE);
+    status = pcap_activate(pcap);
+    if (status < 0) {
+        error_set(why, "%s: %s", pcap_statustostr(status), pcap_geterr(pcap));
         return CAPTURE_FAILED;
-    capture->link = frame_link_of(pcap_datalink(capture->pcap));
+    }
+    capture->link = frame_link_of(pcap_datalink(pcap));
     if (capture->link == LINK_UNKNOWN) {
         error_set(why, "its link type %s is not supported",
-                  pcap_datalink_val_to_name(pcap_datalink(capture->pcap)));
+                  pcap_datalink_val_to_name(pcap_datalink(pcap)));
         return CAPTURE_UNSUPPORTED;
     }
     return narrow_down(capture, setup, why) ? CAPTURE_OPENED : CAPTURE_FAILED;

@@ -28,29 +28,23 @@ static int64_t seconds_from_now(int seconds)
 
 /* ---- the socket --------------------------------------------------------- */
 
-static bool bind_to(int fd, const char *path)
+/* Makes the socket's file. The kernel gives it the process's group and mode, so there is no
+ * moment at which it has others. */
+static bool bind_as_group(const struct control *control, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mode_t mask;
+    bool bound;
 
     if (strlen(path) >= sizeof address.sun_path) {
         errno = ENAMETOOLONG;
         return false;
     }
     strcpy(address.sun_path, path);
-    return bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-}
-
-/* Makes the socket's file. The kernel gives it the process's group and mode, so there is no
- * moment at which it has others. */
-static bool bind_as_group(const struct control *control, const char *path)
-{
-    mode_t mask;
-    bool bound;
-
     if (control->is_shared && setegid(control->group) != 0)
         return false;
     mask = umask(control->is_shared ? 0117 : 0177);
-    bound = bind_to(control->listener, path);
+    bound = bind(control->listener, (const struct sockaddr *)&address, sizeof address) == 0;
     umask(mask);
     if (control->is_shared && setegid(0) != 0)
         fatal("cannot be of group 0 again");

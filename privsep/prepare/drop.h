@@ -6,10 +6,11 @@
 
 #include "common/error.h"
 
-/* Keeps CAP_NET_ADMIN, and CAP_NET_RAW when `raw` (iptables-legacy opens a raw socket,
- * and either iptables does for sets), in every set, the bounding set too; sets
- * no_new_privs, so that uid 0 gains nothing back by executing a program; forbids core
- * dumps. Then reads back what the kernel holds. False with the reason: do not go on. */
+/* Keeps CAP_NET_ADMIN, and with `raw` CAP_NET_RAW, in every set, and no other capability in any,
+ * the bounding set included. (iptables-legacy opens a raw socket, and either iptables does for
+ * sets.) Sets no_new_privs, so that uid 0 gains nothing back by executing a program. Forbids core
+ * dumps. Then reads back what the kernel holds. False with the reason: the process must not go on
+ * then. */
 bool helper_drop(bool raw, struct error *why);
 
 #endif
