@@ -63,12 +63,12 @@ static const int sanitizer_calls[] = {
     SCMP_SYS(mmap),   SCMP_SYS(mprotect), SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction),
     SCMP_SYS(getpid), SCMP_SYS(gettid),   SCMP_SYS(tgkill),      SCMP_SYS(sched_yield),
     SCMP_SYS(futex),  SCMP_SYS(readlink), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(getrandom), /* the C library's malloc, which only filter_load wakes then */
+    SCMP_SYS(getrandom), /* the C library's malloc, which only syscalls_load wakes then */
 };
 #endif
 
 #ifdef PORTSMITH_NAME_CALLS
-/* Neither looking the name up nor logging is safe in a signal handler; the
+/* Looking the name up and logging are not safe in a signal handler. That does no harm: the
  * process was to die anyway. */
 static void name_call(int number, siginfo_t *info, void *context)
 {
@@ -77,7 +77,7 @@ static void name_call(int number, siginfo_t *info, void *context)
     (void)number;
     (void)context;
     log_warnx("the forbidden system call %s (%d)", name ? name : "?", info->si_syscall);
-    _exit(FILTER_EXIT_STATUS);
+    _exit(SYSCALLS_EXIT_STATUS);
 }
 
 static uint32_t action_when_forbidden(void)
@@ -94,104 +94,106 @@ static uint32_t action_when_forbidden(void)
 }
 #endif
 
-void filter_begin(struct filter *filter)
+void syscalls_begin(struct syscalls *syscalls)
 {
-    filter->context = seccomp_init(action_when_forbidden());
-    filter->error = filter->context ? 0 : -ENOMEM;
+    syscalls->context = seccomp_init(action_when_forbidden());
+    syscalls->error = syscalls->context ? 0 : -ENOMEM;
 #ifdef __SANITIZE_ADDRESS__
-    filter_allow(filter, sanitizer_calls, sizeof sanitizer_calls / sizeof *sanitizer_calls);
+    syscalls_allow(syscalls, sanitizer_calls, sizeof sanitizer_calls / sizeof *sanitizer_calls);
 #endif
 }
 
-static void add(struct filter *filter, uint32_t action, int call,
+static void add(struct syscalls *syscalls, uint32_t action, int call,
                 const struct scmp_arg_cmp *conditions, unsigned count)
 {
-    if (filter->error == 0)
-        filter->error = seccomp_rule_add_array(filter->context, action, call, count, conditions);
+    if (syscalls->error == 0)
+        syscalls->error =
+            seccomp_rule_add_array(syscalls->context, action, call, count, conditions);
 }
 
-void filter_allow(struct filter *filter, const int *calls, size_t count)
+void syscalls_allow(struct syscalls *syscalls, const int *calls, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        add(filter, SCMP_ACT_ALLOW, calls[i], NULL, 0);
+        add(syscalls, SCMP_ACT_ALLOW, calls[i], NULL, 0);
 }
 
-void filter_allow_masked(struct filter *filter, int call, unsigned index, unsigned mask,
+void syscalls_allow_masked(struct syscalls *syscalls, int call, unsigned index, unsigned mask,
                          unsigned value)
 {
     const struct scmp_arg_cmp condition = {
         .arg = index, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 
-    add(filter, SCMP_ACT_ALLOW, call, &condition, 1);
+    add(syscalls, SCMP_ACT_ALLOW, call, &condition, 1);
 }
 
-void filter_allow_socket(struct filter *filter, unsigned family, unsigned type)
+void syscalls_allow_socket(struct syscalls *syscalls, unsigned family, unsigned type)
 {
     const struct scmp_arg_cmp conditions[] = {
         {.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = family},
         {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = SOCKET_TYPE_MASK, .datum_b = type},
     };
 
-    add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
+    add(syscalls, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
 }
 
-void filter_refuse_socket(struct filter *filter, unsigned family)
+void syscalls_refuse_socket(struct syscalls *syscalls, unsigned family)
 {
     const struct scmp_arg_cmp condition = {
         .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = family};
 
-    add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), &condition, 1);
+    add(syscalls, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), &condition, 1);
 }
 
-void filter_refuse(struct filter *filter, int call)
+void syscalls_refuse(struct syscalls *syscalls, int call)
 {
-    add(filter, SCMP_ACT_ERRNO(EACCES), call, NULL, 0);
+    add(syscalls, SCMP_ACT_ERRNO(EACCES), call, NULL, 0);
 }
 
-void filter_allow_netlink(struct filter *filter, unsigned protocol)
+void syscalls_allow_netlink(struct syscalls *syscalls, unsigned protocol)
 {
     const struct scmp_arg_cmp conditions[] = {
         {.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = AF_NETLINK},
         {.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = ~0u, .datum_b = protocol},
     };
 
-    add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
+    add(syscalls, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
 }
 
-/* No signal to whoever one likes, F_SETOWN, and no lease on others' files. */
-static void allow_fcntl(struct filter *filter, int call)
+/* Allows fcntl(2) but for F_SETOWN, by which signals go to any process, and for leases on the
+ * files of others. */
+static void allow_fcntl(struct syscalls *syscalls, int call)
 {
-    filter_allow_masked(filter, call, 1, ~(unsigned)DUPLICATE_AND_LOCK, 0);
-    filter_allow_masked(filter, call, 1, ~0u, F_DUPFD_CLOEXEC);
+    syscalls_allow_masked(syscalls, call, 1, ~(unsigned)DUPLICATE_AND_LOCK, 0);
+    syscalls_allow_masked(syscalls, call, 1, ~0u, F_DUPFD_CLOEXEC);
 }
 
-void filter_allow_iptables(struct filter *filter)
+void syscalls_allow_iptables(struct syscalls *syscalls)
 {
-    filter_allow(filter, iptables_calls, sizeof iptables_calls / sizeof *iptables_calls);
-    filter_allow_netlink(filter, NETLINK_NETFILTER);
-    filter_allow_netlink(filter, NETLINK_ROUTE);
-    filter_allow_socket(filter, AF_INET, SOCK_RAW); /* iptables-legacy asks the kernel through it */
-    filter_allow_socket(filter, AF_INET6, SOCK_RAW);
-    filter_allow_socket(filter, AF_INET, SOCK_DGRAM); /* the C library, before it parses */
-    filter_allow_socket(filter, AF_INET6, SOCK_DGRAM);
-    filter_allow_masked(filter, SCMP_SYS(clone), 0, NEW_NAMESPACES, 0);
-    /* Its flags are out of a filter's reach; the C library then takes clone. */
-    add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), NULL, 0);
-    filter_allow_masked(filter, SCMP_SYS(prlimit64), 0, ~0u, 0); /* its own limits alone */
-    /* Landlock knows of truncation since Linux 6.2 only. */
-    filter_allow_masked(filter, SCMP_SYS(open), 1, O_TRUNC, 0);
-    filter_allow_masked(filter, SCMP_SYS(openat), 2, O_TRUNC, 0);
-    allow_fcntl(filter, SCMP_SYS(fcntl));
-    allow_fcntl(filter, SCMP_SYS(fcntl64));
+    syscalls_allow(syscalls, iptables_calls, sizeof iptables_calls / sizeof *iptables_calls);
+    syscalls_allow_netlink(syscalls, NETLINK_NETFILTER);
+    syscalls_allow_netlink(syscalls, NETLINK_ROUTE);
+    syscalls_allow_socket(syscalls, AF_INET, SOCK_RAW); /* for iptables-legacy's questions */
+    syscalls_allow_socket(syscalls, AF_INET6, SOCK_RAW);
+    syscalls_allow_socket(syscalls, AF_INET, SOCK_DGRAM); /* the C library, before it parses */
+    syscalls_allow_socket(syscalls, AF_INET6, SOCK_DGRAM);
+    syscalls_allow_masked(syscalls, SCMP_SYS(clone), 0, NEW_NAMESPACES, 0);
+    /* A filter cannot read clone3's flags. Where clone3 is missing the C library takes clone. */
+    add(syscalls, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), NULL, 0);
+    syscalls_allow_masked(syscalls, SCMP_SYS(prlimit64), 0, ~0u, 0); /* its own limits alone */
+    /* Opening with O_TRUNC stays forbidden: Landlock knows of truncation since Linux 6.2 only. */
+    syscalls_allow_masked(syscalls, SCMP_SYS(open), 1, O_TRUNC, 0);
+    syscalls_allow_masked(syscalls, SCMP_SYS(openat), 2, O_TRUNC, 0);
+    allow_fcntl(syscalls, SCMP_SYS(fcntl));
+    allow_fcntl(syscalls, SCMP_SYS(fcntl64));
 }
 
-bool filter_load(struct filter *filter, struct error *why)
+bool syscalls_load(struct syscalls *syscalls, struct error *why)
 {
-    if (filter->error == 0)
-        filter->error = seccomp_load(filter->context);
-    if (filter->context)
-        seccomp_release(filter->context);
-    malloc_trim(0); /* libseccomp takes several times what the process does for itself */
-    return filter->error == 0 ||
-           error_set(why, "cannot load the system call filter: %s", strerror(-filter->error));
+    if (syscalls->error == 0)
+        syscalls->error = seccomp_load(syscalls->context);
+    if (syscalls->context)
+        seccomp_release(syscalls->context);
+    malloc_trim(0); /* libseccomp used several times the memory that the process needs itself */
+    return syscalls->error == 0 ||
+           error_set(why, "cannot load the system call filter: %s", strerror(-syscalls->error));
 }

@@ -5,8 +5,8 @@
  *
  * A filter can only be made tighter by a later one: the supervisor's holds for
  * the sniffer and the helper too, the helper's for the iptables programs. */
-#ifndef PORTSMITH_FILTER_H
-#define PORTSMITH_FILTER_H
+#ifndef PORTSMITH_SYSCALLS_H
+#define PORTSMITH_SYSCALLS_H
 
 #include <seccomp.h>
 #include <stdbool.h>
@@ -15,43 +15,45 @@
 #include "common/error.h"
 
 #ifdef PORTSMITH_NAME_CALLS
-enum { FILTER_NAMES_CALLS = 1, FILTER_EXIT_STATUS = 159 /* as a shell tells SIGSYS */ };
+enum { SYSCALLS_NAMES_CALLS = 1, SYSCALLS_EXIT_STATUS = 159 /* as a shell tells SIGSYS */ };
 #else
-enum { FILTER_NAMES_CALLS = 0 };
+enum { SYSCALLS_NAMES_CALLS = 0 };
 #endif
 
-/* One that is being made. A failure is kept and told by filter_load. */
-struct filter {
+/* A filter that is being made. The functions that add to it do not fail: the first failure is
+ * kept here, and syscalls_load tells it. */
+struct syscalls {
     scmp_filter_ctx context;
     int error; /* negative errno */
 };
 
-void filter_begin(struct filter *filter);
+/* Begins a filter that allows nothing. syscalls_load is to be called on it. */
+void syscalls_begin(struct syscalls *syscalls);
 
 /* Allows `count` system calls, whatever their arguments. */
-void filter_allow(struct filter *filter, const int *calls, size_t count);
+void syscalls_allow(struct syscalls *syscalls, const int *calls, size_t count);
 
 /* Allows a call whose argument number `index`, of 32 bits, has `value` in the
  * bits of `mask`. */
-void filter_allow_masked(struct filter *filter, int call, unsigned index, unsigned mask,
+void syscalls_allow_masked(struct syscalls *syscalls, int call, unsigned index, unsigned mask,
                          unsigned value);
 
 /* Allows sockets of a family and a type (SOCK_DGRAM and so on). */
-void filter_allow_socket(struct filter *filter, unsigned family, unsigned type);
+void syscalls_allow_socket(struct syscalls *syscalls, unsigned family, unsigned type);
 
-/* Answers EACCES where a library asks that can do without: to sockets of a family,
- * to a system call. */
-void filter_refuse_socket(struct filter *filter, unsigned family);
-void filter_refuse(struct filter *filter, int call);
+/* Let sockets of a family, or a system call, fail with EACCES instead of killing the process:
+ * for what a library tries and can do without. */
+void syscalls_refuse_socket(struct syscalls *syscalls, unsigned family);
+void syscalls_refuse(struct syscalls *syscalls, int call);
 
 /* Allows netlink(7) sockets of one protocol. */
-void filter_allow_netlink(struct filter *filter, unsigned protocol);
+void syscalls_allow_netlink(struct syscalls *syscalls, unsigned protocol);
 
 /* Allows what it takes to start a program, and what the iptables programs do. */
-void filter_allow_iptables(struct filter *filter);
+void syscalls_allow_iptables(struct syscalls *syscalls);
 
-/* From here on the filter holds, and with it no_new_privs. Frees it. False with
- * the reason: do not go on. */
-bool filter_load(struct filter *filter, struct error *why);
+/* Puts the filter in force, and with it no_new_privs, and frees it. False with the reason
+ * where it could not be made or loaded: the process must not go on then. */
+bool syscalls_load(struct syscalls *syscalls, struct error *why);
 
 #endif

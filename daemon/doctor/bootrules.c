@@ -6,7 +6,8 @@
 
 #include "daemon/host/nftables.h"
 
-/* Of netfilter-persistent, iptables-services, and the scripts of OpenRC and of Arch. */
+/* The files that netfilter-persistent, iptables-services, and the scripts of OpenRC and of Arch
+ * load at boot. */
 static const char *const iptables_files[] = {
     "/etc/iptables/rules.v4",     "/etc/iptables/rules.v6",
     "/etc/sysconfig/iptables",    "/etc/sysconfig/ip6tables",
@@ -22,7 +23,7 @@ enum { TABLE_SIZE = 140 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* Whether a line of the file has the text; a comment has none. */
+/* Whether the text stands in a line of the file that is no comment. */
 static bool file_has(const char *path, const char *text)
 {
     FILE *in = fopen(path, "re");
@@ -63,7 +64,7 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "";
 }
 
-/* By iptables-nft, in one of its tables. */
+/* Whether one of the ruleset's chains is Portsmith's, made by iptables-nft. */
 static bool has_our_chain(const json_t *all)
 {
     const json_t *item;
@@ -79,6 +80,7 @@ static bool has_our_chain(const json_t *all)
     return false;
 }
 
+/* Whether iptables-nft makes a table of that name. */
 static bool is_of_iptables(const char *family, const char *name)
 {
     static const char *const names[] = {"filter", "mangle", "nat", "raw", "security"};
@@ -89,7 +91,8 @@ static bool is_of_iptables(const char *family, const char *name)
     return false;
 }
 
-/* Of nft's tables one that the file makes: it is loaded on this host. */
+/* Whether the file is loaded on this host: it makes a table that is there, and not iptables'.
+ * `table` names that one then. */
 static bool is_in_use(const char *path, const json_t *all, char table[static TABLE_SIZE])
 {
     const json_t *item;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/privilege/capability.h"
+#include "common/text/command.h"
 #include "common/text/timekeeping.h"
 #include "common/text/timespan.h"
 #include "daemon/config/pidfile.h"
@@ -28,18 +29,18 @@
 struct doctor {
     const char *path;
     struct findings found;
-    struct config *loaded;       /* NULL where it is broken */
-    struct config main;          /* then as much of it as can be read */
+    struct config *loaded;       /* the whole configuration; NULL where it is broken */
+    struct config main;          /* as much of a broken configuration as can be read */
     const struct config *config; /* one of these two */
-    bool is_running;
-    bool has_status; /* it answered */
+    bool is_running; /* portsmithd is */
+    bool has_status; /* portsmithd told its status */
     struct control_status status;
 };
 
 #define PROBLEM FINDING_PROBLEM
 #define NOTE FINDING_NOTE
 
-/* Whoever started it; without systemd it is in syslog. */
+/* Shows the log, whoever started portsmithd; without systemd it is in syslog. */
 #define JOURNAL "journalctl -t portsmithd -t portsmith-sniffer -t portsmith-helper"
 
 /* ---- configuration and daemon ------------------------------------------- */
@@ -71,7 +72,7 @@ static enum ask_result ask_status(struct doctor *d, struct error *why)
     return result;
 }
 
-/* What is read now against what the daemon goes by. */
+/* Compares the configuration as it is read now with what portsmithd has in force. */
 static void examine_configuration(struct doctor *d)
 {
     if (!d->loaded)
@@ -85,17 +86,6 @@ static void examine_configuration(struct doctor *d)
         findings_add(&d->found, NOTE, "make one: portsmith-profile create NAME --open tcp/22",
                      "there is no profile, so nobody can knock");
     origin_find(d->loaded, d->path, findings_take_problem, &d->found);
-}
-
-static void note_trial(struct doctor *d)
-{
-    char keep[TRIAL_KEEP_SIZE], advice[FINDING_SIZE];
-
-    snprintf(advice, sizeof advice, "log in from elsewhere by a knock, then keep it: %s",
-             trial_keep(d->path, keep));
-    findings_add(&d->found, NOTE, advice,
-                 "what it shuts is on trial: in %u s nothing is shut any more",
-                 d->status.trial_left);
 }
 
 static void examine_rules(struct doctor *d)
@@ -117,11 +107,14 @@ static void examine_rules(struct doctor *d)
 
 static void examine_daemon(struct doctor *d, enum ask_result result, const struct error *why)
 {
+    char keep[TRIAL_KEEP_SIZE], advice[FINDING_SIZE];
+
     findings_begin(&d->found, "daemon");
     if (!d->is_running)
         findings_add(&d->found, PROBLEM,
                      "portsmithd --trial 15m as long as you have not got in by a knock, then "
-                     "systemctl enable --now portsmithd; if it does not stay, portsmithd -f says why",
+                     "systemctl enable --now portsmithd; if it does not stay, portsmithd -f says "
+                     "why",
                      "portsmithd does not run with this configuration, so no knock opens anything");
     else if (result != ASK_DONE)
         findings_add(&d->found, PROBLEM, "see its log, and restart it", "%s", why->text);
@@ -131,8 +124,13 @@ static void examine_daemon(struct doctor *d, enum ask_result result, const struc
                      "(%s)", d->status.trouble[0] ? d->status.trouble : "see the log");
     else
         examine_rules(d);
-    if (d->has_status && d->status.trial_left > 0)
-        note_trial(d);
+    if (!d->has_status || d->status.trial_left == 0)
+        return;
+    snprintf(advice, sizeof advice, "log in from elsewhere by a knock, then keep it: %s",
+             trial_keep(d->path, keep));
+    findings_add(&d->found, NOTE, advice,
+                 "what it shuts is on trial: in %u s nothing is shut any more",
+                 d->status.trial_left);
 }
 
 /* ---- the host ------------------------------------------------------------ */
@@ -151,6 +149,7 @@ static void examine_clock(struct doctor *d)
                  "no knock is accepted", timespan_format(d->config->max_skew, skew));
 }
 
+/* Examines the interface that the configuration names as number `i`. */
 static void examine_link(struct doctor *d, const struct link *links, size_t count, unsigned i)
 {
     const char *name = d->config->interfaces[i];
@@ -200,7 +199,10 @@ static void examine_interfaces(struct doctor *d)
                          "that comes in by it is not seen", links[i].name);
 }
 
-static void examine_directory(struct doctor *d, const char *path, mode_t forbidden, const char *mode)
+/* Examines whether a directory is there, root's alone, and has room. `forbidden` are the bits of
+ * its mode that let others in, `mode` is what it should be, for the advice. */
+static void examine_directory(struct doctor *d, const char *path, mode_t forbidden,
+                              const char *mode)
 {
     char advice[FINDING_SIZE], init[CONFIG_INIT_SIZE];
     struct statvfs space;
@@ -225,22 +227,6 @@ static void examine_directory(struct doctor *d, const char *path, mode_t forbidd
                      "%s: no space is left on its file system", path);
 }
 
-static void examine_state(struct doctor *d)
-{
-    findings_begin(&d->found, "state");
-    examine_directory(d, d->config->state_directory, S_IRWXG | S_IRWXO, "700");
-    if (d->is_running)
-        examine_directory(d, d->config->run_directory, S_IWGRP | S_IWOTH, "755");
-}
-
-/* The one that is in use, which with auto need not be what would be chosen now. */
-static enum backend backend_of(const struct doctor *d)
-{
-    if (d->has_status && d->config->backend == BACKEND_AUTO)
-        return d->status.backend;
-    return d->config->backend;
-}
-
 /* ---- knocks --------------------------------------------------------------- */
 
 static void tell_nothing_seen(struct doctor *d)
@@ -257,10 +243,11 @@ static void tell_nothing_seen(struct doctor *d)
                  d->status.uptime);
 }
 
+/* The sniffer hands knocks on that are out of time, so that the log can explain them: the helper
+ * refuses these, and they are told of as untimely. */
 static void examine_counters(struct doctor *d)
 {
     const struct counters *c = &d->status.counters;
-    /* Those out of time are handed on, so that the log can explain them. */
     uint64_t refused = report_refused(&d->status) - d->status.verdicts[VERDICT_AHEAD] -
                        d->status.verdicts[VERDICT_BEHIND];
 
@@ -283,8 +270,8 @@ static void examine_counters(struct doctor *d)
         findings_add(&d->found, NOTE,
                      "if these clients do not get in, their network translates addresses, and "
                      "--address observed lets them in; the log names both addresses",
-                     "%" PRIu64 " knocks signed another address than they came from, and doors open "
-                     "to the signed one", c->elsewhere);
+                     "%" PRIu64 " knocks signed another address than they came from, and doors "
+                     "open to the signed one", c->elsewhere);
     if (c->untimely > 0)
         findings_add(&d->found, NOTE, "compare date -u here and on the client's machine; the log "
                      "says whose clock was off, and by how much",
@@ -298,17 +285,12 @@ static void examine_counters(struct doctor *d)
                      "while", "%" PRIu64 " packets found the capture's buffer full", c->dropped);
 }
 
-static void examine_knocks(struct doctor *d)
-{
-    findings_begin(&d->found, "knocks");
-    if (d->has_status)
-        examine_counters(d);
-}
-
 /* ---- the whole ------------------------------------------------------------- */
 
+/* The order of the checks is that of the findings. */
 static void examine(struct doctor *d)
 {
+    enum backend backend;
     enum ask_result result;
     struct error why;
 
@@ -318,10 +300,18 @@ static void examine(struct doctor *d)
     examine_daemon(d, result, &why);
     examine_clock(d);
     examine_interfaces(d);
-    examine_state(d);
-    doctorfirewall_examine(&d->found, d->config, backend_of(d), d->is_running);
+    findings_begin(&d->found, "state");
+    examine_directory(d, d->config->state_directory, S_IRWXG | S_IRWXO, "700");
+    if (d->is_running)
+        examine_directory(d, d->config->run_directory, S_IWGRP | S_IWOTH, "755");
+    backend = d->config->backend;
+    if (backend == BACKEND_AUTO && d->has_status) /* in use; now another one might be chosen */
+        backend = d->status.backend;
+    doctorfirewall_examine(&d->found, d->config, backend, d->is_running);
     bootrules_examine(&d->found);
-    examine_knocks(d);
+    findings_begin(&d->found, "knocks");
+    if (d->has_status)
+        examine_counters(d);
     config_free(d->loaded);
 }
 
@@ -330,21 +320,17 @@ int doctor_run(const char *path, bool json)
     static struct doctor d;
     struct error why;
 
-    if (!capability_check(CAPABILITY_FIREWALL, &why)) {
-        fprintf(stderr, "portsmithctl: %s\n", why.text);
-        return EXIT_FAILURE;
-    }
-    if (sodium_init() < 0) {
-        fputs("portsmithctl: libsodium cannot be initialized\n", stderr);
-        return EXIT_FAILURE;
-    }
+    if (!capability_check(CAPABILITY_FIREWALL, &why))
+        return command_fail(EXIT_FAILURE, why.text);
+    if (sodium_init() < 0)
+        return command_fail(EXIT_FAILURE, "libsodium cannot be initialized");
     d = (struct doctor){.path = path};
     examine(&d);
     if (!json)
         findings_print(&d.found);
-    if (json ? !findings_print_json(&d.found) : fflush(stdout) != 0) {
-        perror("portsmithctl: cannot print");
+    else if (!findings_print_json(&d.found))
+        return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
+    if (command_finish(EXIT_SUCCESS) != EXIT_SUCCESS)
         return EXIT_FAILURE;
-    }
     return findings_problems(&d.found) ? EXIT_PROBLEMS : EXIT_SUCCESS;
 }

@@ -1,4 +1,4 @@
-/* portsmithctl doctor: the usual causes of knocks that do not open. It only looks. */
+/* portsmithctl doctor: finds the usual causes of knocks that do not open, and changes nothing. */
 #ifndef PORTSMITH_DOCTOR_H
 #define PORTSMITH_DOCTOR_H
 
@@ -6,9 +6,9 @@
 
 enum { EXIT_PROBLEMS = 4 };
 
-/* Examines this host and the portsmithd of the configuration file at `path`, be it
- * running or not, and prints what it finds. For root. Returns an exit status of
- * portsmithctl(8). */
+/* Examines this host and the portsmithd of the configuration file at `path`, whether or not it
+ * runs, and prints what it finds, as JSON if `json`. For root. Returns an exit status of
+ * portsmithctl(8): EXIT_PROBLEMS if there is a problem. */
 int doctor_run(const char *path, bool json);
 
 #endif

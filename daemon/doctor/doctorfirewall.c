@@ -7,9 +7,9 @@
 
 #include "common/clock.h"
 #include "common/kernel.h"
+#include "daemon/host/firewalls.h"
 #include "daemon/host/links.h"
 #include "daemon/host/listeners.h"
-#include "daemon/host/neighbours.h"
 #include "daemon/host/nftables.h"
 #include "daemon/host/tool.h"
 #include "daemon/host/tracking.h"
@@ -19,9 +19,9 @@
 #include "privsep/xtables/probe.h"
 
 enum {
-    SERVICES_MAX = 2 * CLOSE_SERVICES, /* that are looked at */
+    SERVICES_MAX = 2 * CLOSE_SERVICES, /* further services are not looked at */
     PATH_SIZE = 64,
-    RULE_SIZE = 300, /* as much of one as is shown */
+    RULE_SIZE = 300, /* of the text of a rule, which is cut to fit */
 };
 
 struct examined {
@@ -32,7 +32,7 @@ struct examined {
 struct examination {
     struct findings *found;
     const struct config *config;
-    enum backend backend; /* to examine; BACKEND_AUTO: the one that `iptables` is */
+    enum backend backend; /* as doctorfirewall_examine has it, and so has `runs` */
     bool runs;
     struct xtables xtables;
     struct walk_rules rules[FAMILIES];
@@ -41,11 +41,11 @@ struct examination {
     struct tracking tracking;
     struct examined services[SERVICES_MAX];
     size_t service_count;
-    struct link links[LINKS_MAX]; /* that strangers come by */
+    struct link links[LINKS_MAX]; /* the interfaces that strangers come by */
     size_t link_count;
 };
 
-/* What one look is about. */
+/* What one look is about: a service, in a family, on an interface. */
 struct look {
     struct examination *e;
     enum family family;
@@ -75,32 +75,25 @@ static const char *program_name(const struct look *look)
 
 /* ---- reading ------------------------------------------------------------ */
 
-/* Its sister that prints the rules. */
-static bool find_save(char path[static PATH_SIZE], const char *restore)
-{
-    size_t stem = restore ? strlen(restore) - strlen("restore") : PATH_SIZE;
-
-    if (stem + sizeof "save" > PATH_SIZE)
-        return false;
-    snprintf(path, PATH_SIZE, "%.*ssave", (int)stem, restore);
-    return true;
-}
-
 static const char *first_line(char *said)
 {
     said[strcspn(said, "\n")] = '\0';
     return said;
 }
 
+/* Reads the rules by the iptables-save that lies beside this iptables-restore, which may be
+ * NULL. */
 static bool read_rules(struct walk_rules *rules, const char *restore, struct error *why)
 {
     static const char *const none[] = {NULL};
+    size_t stem = restore ? strlen(restore) - strlen("restore") : PATH_SIZE;
     char path[PATH_SIZE];
     struct tool tool;
 
     memset(rules, 0, sizeof *rules);
-    if (!find_save(path, restore))
+    if (stem + sizeof "save" > PATH_SIZE)
         return error_set(why, "iptables-save is missing");
+    snprintf(path, sizeof path, "%.*ssave", (int)stem, restore);
     if (!tool_run(&tool, path, none, "", why))
         return false;
     if (tool.status != 0) {
@@ -136,8 +129,9 @@ static void find_services(struct examination *e)
 
 /* ---- iptables itself ---------------------------------------------------- */
 
-/* Without the set, which only the helper may make: its rules cannot be tried. Where the
- * helper is to choose, it does without deadlines of rules if it has to. */
+/* What iptables must be able to do for this configuration. Rules with the set are left out: only
+ * the helper may make the set, and without it they cannot be tried. Deadlines of rules are asked
+ * for only where they are needed: where the helper may choose, it can do without them. */
 static unsigned wishes_of(const struct config *c)
 {
     unsigned wishes = 0;
@@ -151,30 +145,23 @@ static unsigned wishes_of(const struct config *c)
     return wishes;
 }
 
-static bool run_test(struct tool *tool, const struct examination *e, enum family family,
-                     struct error *why)
+/* Has iptables-restore test rules with all that Portsmith needs. */
+static void test_features(struct examination *e, enum family family)
 {
     static const char *const arguments[] = {"--test", "--noflush", "-w", "5", NULL};
+    struct error why = {"no memory"};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
+    struct tool tool;
     bool done;
 
-    error_set(why, "no memory");
-    if (!out)
-        return false;
-    probe_write(out, family, wishes_of(e->config));
-    done = fclose(out) == 0 && tool_run(tool, e->xtables.paths[family], arguments, text, why);
+    if (out)
+        probe_write(out, family, wishes_of(e->config));
+    done = out && fclose(out) == 0 &&
+           tool_run(&tool, e->xtables.paths[family], arguments, text, &why);
     free(text);
-    return done;
-}
-
-static void test_features(struct examination *e, enum family family)
-{
-    struct tool tool;
-    struct error why;
-
-    if (!run_test(&tool, e, family, &why)) {
+    if (!done) {
         findings_add(e->found, FINDING_PROBLEM, "see that iptables can be run", "%s", why.text);
         return;
     }
@@ -189,7 +176,7 @@ static void test_features(struct examination *e, enum family family)
     free(tool.said);
 }
 
-/* False when nothing more can be looked at. */
+/* Chooses the back end and reads its rules. False when there is none to look at. */
 static bool examine_iptables(struct examination *e)
 {
     struct error why;
@@ -255,7 +242,7 @@ static void take_note(void *data, const char *what, const char *advice)
     findings_add(data, FINDING_NOTE, advice, "%s", what);
 }
 
-/* What is not tracked is read for the checks that follow, too. */
+/* Also reads what is not tracked for the checks that follow. */
 static void examine_tracking(struct examination *e)
 {
     struct error why;
@@ -267,7 +254,7 @@ static void examine_tracking(struct examination *e)
     tracking_read(&e->tracking);
 }
 
-static void take_uncertain_neighbour(void *data, const char *what, const char *advice)
+static void take_uncertain(void *data, const char *what, const char *advice)
 {
     findings_add(data, FINDING_NOTE, advice, "%s, unless a rule of it accepts", what);
 }
@@ -280,13 +267,7 @@ static bool has_closing_rule(const struct walk_rules *rules, const char *chain)
            walk_has_rule(rules, "filter", chain, "-j DROP");
 }
 
-static bool is_in_force(const struct walk_rules *rules, const struct plan *plan)
-{
-    return (!plan->is_confirmed || has_closing_rule(rules, "portsmith-firewall")) &&
-           (!plan->on_trial || has_closing_rule(rules, "portsmith-trial"));
-}
-
-/* Rules that no file tells of, as where StateDirectory was changed since. */
+/* Finds rules that no file tells of, as where StateDirectory has been changed. */
 static void find_unknown_rules(struct examination *e)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -297,15 +278,18 @@ static void find_unknown_rules(struct examination *e)
                          family_name(family), e->config->state_directory);
 }
 
-/* Whether any family has them. */
+/* Finds the families in which rules of the plan are missing. True if one family has them all. */
 static bool find_missing_rules(struct examination *e, const struct plan *plan)
 {
     bool any = false;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
+        const struct walk_rules *rules = &e->rules[family];
+
         if (!e->is_read[family])
             continue;
-        if (is_in_force(&e->rules[family], plan))
+        if ((!plan->is_confirmed || has_closing_rule(rules, "portsmith-firewall")) &&
+            (!plan->on_trial || has_closing_rule(rules, "portsmith-trial")))
             any = true;
         else
             findings_add(e->found, FINDING_PROBLEM, "run portsmith-firewall enforce",
@@ -332,21 +316,13 @@ static void tell_closing(struct examination *e, const struct plan *plan)
     if (services.count > 0 && !e->runs)
         findings_add(e->found, FINDING_PROBLEM,
                      "start portsmithd, or run portsmith-firewall restore",
-                     "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does not "
-                     "run to open it", closing_format(&services, shut), all_but, kind);
+                     "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does "
+                     "not run to open it", closing_format(&services, shut), all_but, kind);
     else
         findings_add(e->found, FINDING_NOTE,
                      plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"
                                     : "portsmith-firewall restore ends that",
                      "portsmith-firewall closes %s (%s), but for what knocks open", all_but, kind);
-}
-
-static void examine_keeper(struct examination *e)
-{
-    if (keeper_find() == 0)
-        findings_add(e->found, FINDING_NOTE, "portsmith-firewall enforce starts the one that does",
-                     "what portsmith-firewall closes stays open once another program removes its "
-                     "rules, as no process is there to put them back");
 }
 
 static void examine_closing(struct examination *e)
@@ -365,13 +341,16 @@ static void examine_closing(struct examination *e)
         find_unknown_rules(e);
     if ((plan.is_confirmed || plan.on_trial) && find_missing_rules(e, &plan))
         tell_closing(e, &plan);
-    if (plan.is_confirmed)
-        examine_keeper(e);
+    if (plan.is_confirmed && keeper_find() == 0)
+        findings_add(e->found, FINDING_NOTE, "portsmith-firewall enforce starts the one that does",
+                     "what portsmith-firewall closes stays open once another program removes its "
+                     "rules, as no process is there to put them back");
 }
 
 /* ---- services ----------------------------------------------------------- */
 
-/* Calls `check` for each service and family, and each interface until it finds something. */
+/* Calls `check` for each family and service, and there for each interface until it has found
+ * something. */
 static void each_service(struct examination *e, const char *name,
                          bool (*check)(const struct look *look))
 {
@@ -401,7 +380,7 @@ static struct walk_end through(const struct look *look, const char *table, const
     return walk_through(&look->e->rules[look->family], table, chain, packet);
 }
 
-/* What decides, in words. */
+/* Describes the rule or policy that decides, in `text`. */
 static const char *format_line(const struct walk_end *end, char text[static RULE_SIZE])
 {
     if (end->by_policy)
@@ -413,12 +392,14 @@ static const char *format_line(const struct walk_end *end, char text[static RULE
     return text;
 }
 
-/* The packet as it is behind a DNAT by others, such as docker's. */
+/* The packet as it is behind another program's DNAT, such as Docker's. */
 struct sent_on {
     struct packet packet;
     struct address to;
 };
 
+/* Whether DNAT gives the packet another destination. on->packet.to is NULL where the rule names
+ * no address. */
 static bool is_sent_on(const struct look *look, struct sent_on *on)
 {
     uint16_t port;
@@ -447,31 +428,28 @@ static bool is_sent_on_somewhere(struct examination *e, const struct examined *e
     return false;
 }
 
-static void examine_listeners(struct examination *e, const struct service *service)
+/* Looks for programs that listen. What is sent on goes elsewhere. */
+static void examine_services(struct examination *e)
 {
     char text[SERVICE_TEXT_SIZE];
 
-    service_format(service, text);
-    switch (listeners_find(service)) {
-    case LISTENERS_NONE:
-        findings_add(e->found, FINDING_NOTE, "start the service, or see on which port it listens",
-                     "nothing listens on %s: the door opens to nobody", text);
-        break;
-    case LISTENERS_LOCAL:
-        findings_add(e->found, FINDING_NOTE, "have it listen on an address that clients can reach",
-                     "what listens on %s does so on loopback alone", text);
-        break;
-    default:
-        break;
-    }
-}
-
-static void examine_services(struct examination *e)
-{
     findings_begin(e->found, "services");
-    for (size_t i = 0; i < e->service_count; i++)
-        if (!is_sent_on_somewhere(e, &e->services[i]))
-            examine_listeners(e, &e->services[i].service);
+    for (size_t i = 0; i < e->service_count; i++) {
+        const struct service *service = &e->services[i].service;
+        enum listeners listeners = listeners_find(service);
+
+        if (listeners == LISTENERS_REACHABLE || is_sent_on_somewhere(e, &e->services[i]))
+            continue;
+        service_format(service, text);
+        if (listeners == LISTENERS_NONE)
+            findings_add(e->found, FINDING_NOTE,
+                         "start the service, or see on which port it listens",
+                         "nothing listens on %s: the door opens to nobody", text);
+        else
+            findings_add(e->found, FINDING_NOTE,
+                         "have it listen on an address that clients can reach",
+                         "what listens on %s does so on loopback alone", text);
+    }
 }
 
 static bool tell_open(const struct look *look, const struct walk_end *past,
@@ -481,8 +459,8 @@ static bool tell_open(const struct look *look, const struct walk_end *past,
     char line[RULE_SIZE], advice[FINDING_SIZE];
 
     if (!look->examined->is_shut)
-        snprintf(advice, sizeof advice, "add Close = %s to portsmith.conf, then portsmithctl reload",
-                 look->service);
+        snprintf(advice, sizeof advice,
+                 "add Close = %s to portsmith.conf, then portsmithctl reload", look->service);
     else if (!past->by_policy)
         snprintf(advice, sizeof advice, "delete %s, or move it behind the jump to portsmith",
                  format_line(past, line));
@@ -490,8 +468,8 @@ static bool tell_open(const struct look *look, const struct walk_end *past,
         snprintf(advice, sizeof advice, "portsmithd puts a jump that is missing back within "
                                         "seconds; if this stays, its log says why");
     else
-        snprintf(advice, sizeof advice, "start portsmithd, which shuts it; with --trial 15m as long "
-                                        "as you have not got in by a knock");
+        snprintf(advice, sizeof advice, "start portsmithd, which shuts it; with --trial 15m as "
+                                        "long as you have not got in by a knock");
     findings_add(f, FINDING_PROBLEM, advice, "%s is open without a knock (%s, %s%s): %s accepts it",
                  look->service, family_name(look->family), look->packet.interface,
                  look->packet.is_elsewhere ? ", at addresses of a VRF or of policy routing" : "",
@@ -518,7 +496,8 @@ static bool find_open_there(const struct look *look)
            tell_open(look, past.by_policy ? &input : &past, &accepted);
 }
 
-/* What DNAT sends on from an address that table `local` does not have only passes through. */
+/* Finds what is open without a knock, also at addresses that table `local` does not have. What
+ * DNAT sends on from such an address only passes through this host. */
 static bool find_open(const struct look *look)
 {
     struct look elsewhere = *look;
@@ -549,6 +528,7 @@ static bool tell_blocked(const struct look *look, const struct walk_end *end)
     return true;
 }
 
+/* Finds what drops a packet that a knock has opened the way for, before grants are asked. */
 static bool find_blocked(const struct look *look)
 {
     struct packet granted = look->packet;
@@ -566,26 +546,21 @@ static bool find_blocked(const struct look *look)
     return end.drops && tell_blocked(look, &end);
 }
 
-/* SYNs without a grant are still dropped, whatever Close names. */
-static void advise_to_accept(const struct look *look, const char *chain, char *advice, size_t size)
+/* Advises to accept packets of established connections at the top of the chain. This is safe for
+ * what Close names, as SYNs without a grant are dropped before. */
+static bool tell_not_established(const struct look *look, const struct walk_end *end,
+                                 const char *chain)
 {
     bool is_in = strcmp(chain, "OUTPUT") != 0;
     char match[100] = "-m conntrack --ctstate RELATED,ESTABLISHED";
+    char line[RULE_SIZE], advice[FINDING_SIZE];
 
     if (look->packet.is_untracked)
         snprintf(match, sizeof match, "-p %s --%s %u%s -m conntrack --ctstate UNTRACKED",
                  service_protocol(&look->packet.service), is_in ? "dport" : "sport",
                  look->packet.service.port, is_in ? " ! --syn" : "");
-    snprintf(advice, size, "accept them first: %s -I %s %s -j ACCEPT", program_name(look), chain,
-             match);
-}
-
-static bool tell_not_established(const struct look *look, const struct walk_end *end,
-                                 const char *chain)
-{
-    char line[RULE_SIZE], advice[FINDING_SIZE];
-
-    advise_to_accept(look, chain, advice, sizeof advice);
+    snprintf(advice, sizeof advice, "accept them first: %s -I %s %s -j ACCEPT",
+             program_name(look), chain, match);
     findings_add(look->e->found, FINDING_PROBLEM, advice,
                  "connections to %s do not live (%s, %s): %s drops packets of established ones",
                  look->service, family_name(look->family), look->packet.interface,
@@ -593,6 +568,7 @@ static bool tell_not_established(const struct look *look, const struct walk_end 
     return true;
 }
 
+/* Finds what drops packets of established connections, on their way in and out. */
 static bool find_not_established(const struct look *look)
 {
     struct packet packet = look->packet;
@@ -614,9 +590,9 @@ static bool find_not_established(const struct look *look)
     return end.drops && tell_not_established(look, &end, "OUTPUT");
 }
 
-/* Each program's rules must accept what goes on to a container. Those of Docker's iptables
- * stand behind Portsmith's; its own nftables tables, of 29 and later, do not, and drop what
- * was not published. */
+/* Tells of what goes on to a container that Docker's own nftables tables may drop. Docker has
+ * these since its version 29: they come besides Portsmith's rules, and drop what Docker has not
+ * published. Docker's iptables rules stand behind Portsmith's, and do no harm. */
 static bool tell_docker(struct examination *e, const struct service *service,
                         const struct address *to)
 {
@@ -624,7 +600,7 @@ static bool tell_docker(struct examination *e, const struct service *service,
     char bridge[CONFIG_INTERFACE_NAME_SIZE], address[ADDRESS_TEXT_SIZE], name[SERVICE_TEXT_SIZE];
     char advice[FINDING_SIZE];
 
-    if (!neighbours_have_table(look.family == IPV4 ? "ip" : "ip6", "docker-bridges") ||
+    if (!firewalls_have_table(look.family == IPV4 ? "ip" : "ip6", "docker-bridges") ||
         !links_find_docker(to, bridge))
         return false;
     service_format(service, name);
@@ -658,6 +634,8 @@ static bool has_destination(const struct config *c, const struct service *servic
 }
 
 /* What goes on to a container never sees INPUT, where grants are without Forward. */
+/* Finds what drops packets that go on to a container. They pass FORWARD and not INPUT, where
+ * grants are unless Forward is set. */
 static bool find_not_forwarded(const struct look *look)
 {
     char line[RULE_SIZE], to[ADDRESS_TEXT_SIZE];
@@ -696,7 +674,8 @@ static void examine_docker(struct examination *e)
 
 /* ---- sessions ----------------------------------------------------------- */
 
-/* The helper decided at its start whether rules tell sessions. */
+/* The helper decided when it started whether rules tell sessions. The kernel may have been set
+ * otherwise since. */
 static void examine_sessions(struct examination *e)
 {
     struct error why;
@@ -726,15 +705,16 @@ static void examine_sessions(struct examination *e)
 static void take_chain(void *data, const char *family, const char *table, const char *chain)
 {
     const struct look *look = data;
-    char way[NEIGHBOURS_WAY_SIZE], advice[FINDING_SIZE];
+    char way[FIREWALLS_WAY_SIZE], advice[FINDING_SIZE];
 
     snprintf(advice, sizeof advice,
              look->examined->is_shut
                  ? "accept it there, which is safe, for Portsmith shuts it before: %s"
                  : "name it in Close first, then accept it there: %s",
-             neighbours_way_in(way, family, table, chain, &look->examined->service));
+             firewalls_way_in(way, family, table, chain, &look->examined->service));
     findings_add(look->e->found, FINDING_PROBLEM, advice,
-                 "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops it",
+                 "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops "
+                 "it",
                  look->service, family_name(look->family), look->packet.interface, family, table,
                  chain);
 }
@@ -751,18 +731,18 @@ static bool find_dropped_by_nftables(const struct look *look)
     return look->e->found->count > before;
 }
 
-/* Without nft(8) only policies can be told. */
-static void examine_neighbours(struct examination *e)
+/* Where nft(8) cannot be asked, only the chains' policies are known. */
+static void examine_firewalls(struct examination *e)
 {
     struct error unused;
 
     e->ruleset = nftables_read(&unused);
     if (e->ruleset) {
-        each_service(e, "neighbours", find_dropped_by_nftables);
-        neighbours_find_forwarding(e->config, findings_take_problem, e->found);
+        each_service(e, "firewalls", find_dropped_by_nftables);
+        firewalls_find_forwarding(e->config, findings_take_problem, e->found);
     } else {
-        findings_begin(e->found, "neighbours");
-        neighbours_find(e->config, take_uncertain_neighbour, e->found);
+        findings_begin(e->found, "firewalls");
+        firewalls_find(e->config, take_uncertain, e->found);
     }
     json_decref(e->ruleset);
 }
@@ -783,7 +763,7 @@ void doctorfirewall_examine(struct findings *f, const struct config *config,
     examine_backends(&e);
     examine_closing(&e);
     examine_tracking(&e);
-    examine_neighbours(&e);
+    examine_firewalls(&e);
     examine_services(&e);
     each_service(&e, "ports", find_open);
     examine_sessions(&e);

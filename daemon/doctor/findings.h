@@ -1,4 +1,4 @@
-/* What portsmithctl doctor found, and how it says so. */
+/* What portsmithctl doctor has found, and how it is printed. */
 #ifndef PORTSMITH_FINDINGS_H
 #define PORTSMITH_FINDINGS_H
 
@@ -8,39 +8,42 @@
 enum { FINDINGS_MAX = 100, FINDINGS_CHECKS = 20, FINDING_SIZE = 512 };
 
 enum finding_level {
-    FINDING_PROBLEM, /* it keeps knocks from working, or lets others in */
-    FINDING_NOTE,    /* it may be as it should */
+    FINDING_PROBLEM, /* it keeps knocks from working, or lets in who has not knocked */
+    FINDING_NOTE,    /* it may be as it should be */
 };
 
 struct finding {
-    const char *check;
+    const char *check; /* which found it */
     enum finding_level level;
     char what[FINDING_SIZE], advice[FINDING_SIZE]; /* printable ASCII */
 };
 
 struct findings {
-    const char *checks[FINDINGS_CHECKS]; /* made, in that order */
+    const char *checks[FINDINGS_CHECKS]; /* the checks that were made, in order */
     size_t check_count;
-    struct finding all[FINDINGS_MAX]; /* what is beyond is dropped */
+    struct finding all[FINDINGS_MAX]; /* further findings are dropped */
     size_t count;
 };
 
-/* What is found from here on is found by this check. */
+/* Begins a check: what is added from here on it has found. `check` must stay valid. There may be
+ * FINDINGS_CHECKS of them. */
 void findings_begin(struct findings *f, const char *check);
 
-/* Text that is not printable ASCII is shown as '?': some of it is other programs'. */
+/* Adds a finding, with copies of its texts, which are cut to fit. Bytes that are not printable
+ * ASCII become '?', as some of the text is chosen by other programs. */
 void findings_add(struct findings *f, enum finding_level level, const char *advice,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Adds a problem; `f` is a struct findings. For whoever takes a neighbours_report. */
+/* A warning_taker that adds a problem; `f` is a struct findings. */
 void findings_take_problem(void *f, const char *what, const char *advice);
 
+/* How many of the findings are problems. */
 size_t findings_problems(const struct findings *f);
 
-/* For people. */
+/* Prints the findings for people, on standard output. */
 void findings_print(const struct findings *f);
 
-/* As portsmithctl(8) says; false where that cannot be printed. */
+/* Prints the findings as the JSON that portsmithctl(8) describes. False where that fails. */
 bool findings_print_json(const struct findings *f);
 
 #endif

@@ -9,9 +9,10 @@
 
 enum { LINE_SIZE = 256 };
 
-/* proc(5): of IPv4 a line has the name, then the destination; a mask of zeros is the
- * eighth. Of IPv6 the destination, its length, ..., at last the name; loopback has one
- * that refuses. */
+/* Whether a line of /proc/net/route or /proc/net/ipv6_route is a default route, and of which
+ * interface (proc(5)). An IPv4 line has the name first, then the destination; the mask is its
+ * eighth word. An IPv6 line has the destination first, then its length; the name is its last
+ * word. Loopback has an IPv6 default route that refuses everything, which does not count. */
 static bool names_default_route(const char *line, int family, char name[static IFNAMSIZ])
 {
     char destination[33], mask[9];
@@ -19,7 +20,8 @@ static bool names_default_route(const char *line, int family, char name[static I
     if (family == AF_INET)
         return sscanf(line, "%15s %8s %*s %*s %*s %*s %*s %8s", name, destination, mask) == 3 &&
                strcmp(destination, "00000000") == 0 && strcmp(mask, "00000000") == 0;
-    return sscanf(line, "%32s %8s %*s %*s %*s %*s %*s %*s %*s %15s", destination, mask, name) == 3 &&
+    return sscanf(line, "%32s %8s %*s %*s %*s %*s %*s %*s %*s %15s", destination, mask,
+                  name) == 3 &&
            strcmp(mask, "00") == 0 && strcmp(name, "lo") != 0;
 }
 
@@ -36,16 +38,6 @@ static void find_default_routes(struct link *links, size_t count, const char *pa
         fclose(file);
 }
 
-static void take_link(struct link *link, const struct ifaddrs *from)
-{
-    const struct rtnl_link_stats *statistics = from->ifa_data;
-
-    *link = (struct link){.is_up = (from->ifa_flags & IFF_UP) && (from->ifa_flags & IFF_RUNNING),
-                          .is_loopback = from->ifa_flags & IFF_LOOPBACK,
-                          .received = statistics ? statistics->rx_packets : 0};
-    snprintf(link->name, sizeof link->name, "%.15s", from->ifa_name);
-}
-
 size_t links_find(struct link links[static LINKS_MAX])
 {
     struct ifaddrs *all;
@@ -53,9 +45,17 @@ size_t links_find(struct link links[static LINKS_MAX])
 
     if (getifaddrs(&all) != 0)
         return 0;
-    for (const struct ifaddrs *one = all; one && count < LINKS_MAX; one = one->ifa_next)
-        if (!one->ifa_addr || one->ifa_addr->sa_family == AF_PACKET) /* a tunnel may have none */
-            take_link(&links[count++], one);
+    for (const struct ifaddrs *one = all; one && count < LINKS_MAX; one = one->ifa_next) {
+        const struct rtnl_link_stats *statistics = one->ifa_data;
+
+        if (one->ifa_addr && one->ifa_addr->sa_family != AF_PACKET) /* a tunnel may have none */
+            continue;
+        links[count] = (struct link){
+            .is_up = (one->ifa_flags & IFF_UP) && (one->ifa_flags & IFF_RUNNING),
+            .is_loopback = one->ifa_flags & IFF_LOOPBACK,
+            .received = statistics ? statistics->rx_packets : 0};
+        snprintf(links[count++].name, sizeof links->name, "%.15s", one->ifa_name);
+    }
     freeifaddrs(all);
     find_default_routes(links, count, "/proc/net/route", AF_INET);
     find_default_routes(links, count, "/proc/net/ipv6_route", AF_INET6);
@@ -86,15 +86,17 @@ size_t links_of_strangers(struct link links[static LINKS_MAX], const struct conf
     return count;
 }
 
+/* Whether Docker names a bridge so: docker0, or br- and the first digits of the network's id. */
 static bool is_docker(const char *name)
 {
-    enum { ID = 12 }; /* as many hexadecimal digits */
+    enum { ID = 12 }; /* hexadecimal digits */
 
     return strcmp(name, "docker0") == 0 ||
            (strncmp(name, "br-", 3) == 0 && strlen(name) == 3 + ID &&
             strspn(name + 3, "0123456789abcdef") == ID);
 }
 
+/* Whether the address is in the network of one of the interface's own addresses. */
 static bool has_in_its_network(const struct ifaddrs *one, const struct address *to)
 {
     struct address own, mask;

@@ -14,25 +14,27 @@ struct link {
     char name[CONFIG_INTERFACE_NAME_SIZE];
     bool is_up; /* and has a carrier */
     bool is_loopback;
-    bool has_default_route; /* IPv4 or IPv6: where strangers come from */
+    bool has_default_route; /* IPv4 or IPv6: strangers come by it */
     uint32_t received; /* packets, modulo 2^32 */
 };
 
-/* How many there are, of which those beyond LINKS_MAX are left out. */
+/* Fills in this host's interfaces, LINKS_MAX at most, and returns how many they are: 0 where the
+ * kernel does not tell. */
 size_t links_find(struct link links[static LINKS_MAX]);
 
-/* Whether the configuration has it watched: by name, or by "any", which loopback is not. */
+/* Whether the configuration has the interface watched: by its name, or by "any", which means
+ * all but loopback. */
 bool links_is_watched(const struct link *link, const struct config *config);
 
-/* Those that strangers come by: that are watched, and of "any" those with a default route, if
- * there are some. How many. */
+/* Fills in the interfaces that strangers come by, and returns how many they are. These are the
+ * watched ones; with "any" those of them that have a default route, if any has. */
 size_t links_of_strangers(struct link links[static LINKS_MAX], const struct config *config);
 
-/* Whether an address is behind a bridge of Docker's, docker0 or br- and the network's id; its
- * name. */
+/* Whether the address is in the network of one of Docker's bridges; `name` is that bridge's
+ * then, and unchanged otherwise. */
 bool links_find_docker(const struct address *to, char name[static CONFIG_INTERFACE_NAME_SIZE]);
 
-/* That of this name, or NULL. */
+/* The one of `count` interfaces that has this name, or NULL. */
 const struct link *links_by_name(const struct link *links, size_t count, const char *name);
 
 #endif

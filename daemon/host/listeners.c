@@ -7,7 +7,8 @@
 
 enum { LINE_SIZE = 256, TCP_LISTEN_STATE = 0x0a, UDP_UNCONNECTED_STATE = 0x07 };
 
-/* As words of 32 bits in the host's byte order, in hexadecimal. */
+/* Whether the address is of loopback. It is written as /proc/net writes addresses: as words of
+ * 32 bits in the host's byte order, in hexadecimal, one for IPv4 and four for IPv6. */
 static bool is_loopback(const char *address)
 {
     struct in6_addr v6 = {0};
@@ -23,7 +24,7 @@ static bool is_loopback(const char *address)
     return IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-/* Where a line's socket listens, and on which port. */
+/* Where the socket of a line listens. Its port is in *port unless that is LISTENERS_NONE. */
 static enum listeners read_line(const char *line, uint8_t protocol, uint16_t *port)
 {
     unsigned wanted = protocol == IPPROTO_TCP ? TCP_LISTEN_STATE : UDP_UNCONNECTED_STATE;
@@ -36,14 +37,6 @@ static enum listeners read_line(const char *line, uint8_t protocol, uint16_t *po
     return is_loopback(address) ? LISTENERS_LOCAL : LISTENERS_REACHABLE;
 }
 
-static enum listeners judge_line(const char *line, const struct service *service)
-{
-    uint16_t port = 0;
-    enum listeners one = read_line(line, service->protocol, &port);
-
-    return port == service->port ? one : LISTENERS_NONE;
-}
-
 static enum listeners search_file(const char *path, const struct service *service)
 {
     enum listeners found = LISTENERS_NONE;
@@ -51,9 +44,11 @@ static enum listeners search_file(const char *path, const struct service *servic
     char line[LINE_SIZE];
 
     while (file && found != LISTENERS_REACHABLE && fgets(line, sizeof line, file)) {
-        enum listeners one = judge_line(line, service);
+        uint16_t port = 0;
+        enum listeners one = read_line(line, service->protocol, &port);
 
-        found = one > found ? one : found;
+        if (port == service->port && one > found)
+            found = one;
     }
     if (file)
         fclose(file);

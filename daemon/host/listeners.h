@@ -10,13 +10,15 @@ enum listeners {
     LISTENERS_REACHABLE,
 };
 
-/* Looks into /proc/net/{tcp,udp} and those of IPv6: proc_net(5). */
+/* Where programs listen on the service's port, in IPv4 or IPv6: the widest reach that any of
+ * them has. Reads /proc/net/{tcp,udp,tcp6,udp6} (proc_net(5)); what cannot be read has no
+ * listeners. */
 enum listeners listeners_find(const struct service *service);
 
 typedef void listeners_handler(void *into, const struct service *service);
 
-/* Hands on each TCP and UDP port on which a program listens beyond loopback, in no order,
- * some more than once. */
+/* Calls `handle`, handing on `into`, for each TCP and UDP port on which a program listens
+ * beyond loopback. The ports come in no order, and some come more than once. */
 void listeners_each(listeners_handler *handle, void *into);
 
 #endif

@@ -21,9 +21,9 @@ struct walk {
     const char *family, *table;
     bool ipv6;
     const struct packet *packet;
-    bool may_accept; /* by what may match */
-    bool untracked;  /* for certain */
-    unsigned steps;
+    bool may_accept; /* a rule that accepts or ends the walk may match, or may not */
+    bool untracked;  /* a notrack has matched for certain */
+    unsigned steps;  /* items of the ruleset looked at so far */
 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -35,6 +35,7 @@ static const char *text_of(const json_t *object, const char *key)
 
 /* ---- values --------------------------------------------------------------- */
 
+/* Whether a property of the packet has this value; one function for each property. */
 typedef bool is_value(const struct walk *walk, const json_t *value);
 
 static bool is_port(const struct walk *walk, const json_t *value)
@@ -95,7 +96,8 @@ static enum match match_any(const struct walk *walk, const json_t *values, is_va
     return best;
 }
 
-/* One value, several, a range of ports; the content of a named set is not looked at. */
+/* How the packet's property matches one value, several or a range of ports. Whether it is in a
+ * named set is not known: the content of sets is not looked at. */
 static enum match match_value(const struct walk *walk, const json_t *value, is_value *is)
 {
     const json_t *set = json_object_get(value, "set"), *range = json_object_get(value, "range");
@@ -117,6 +119,8 @@ static enum match match_value(const struct walk *walk, const json_t *value, is_v
 
 /* ---- matches --------------------------------------------------------------- */
 
+/* What compares a field of the packet's headers; NULL: it is not known here. *is_wrong: the
+ * packet has no such header, so it does not match. */
 static is_value *find_payload(const struct walk *walk, const json_t *payload, bool *is_wrong)
 {
     const char *protocol = text_of(payload, "protocol"), *field = text_of(payload, "field");
@@ -134,21 +138,18 @@ static is_value *find_payload(const struct walk *walk, const json_t *payload, bo
     return NULL;
 }
 
-/* It has come in by the interface, or leaves by it. */
-static bool tells_interface(const struct walk *walk, const char *meta)
-{
-    return walk->packet->is_reply ? strcmp(meta, "oifname") == 0 || strcmp(meta, "oif") == 0
-                                  : strcmp(meta, "iifname") == 0 || strcmp(meta, "iif") == 0;
-}
-
+/* What compares something else about the packet; NULL: it is not known here. A reply leaves by
+ * its interface, any other packet comes in by it. */
 static is_value *find_other(const struct walk *walk, const json_t *left)
 {
     const char *meta = text_of(json_object_get(left, "meta"), "key");
     const char *ct = text_of(json_object_get(left, "ct"), "key");
+    const bool is_reply = walk->packet->is_reply;
 
     if (strcmp(meta, "l4proto") == 0)
         return is_protocol;
-    if (tells_interface(walk, meta))
+    if (strcmp(meta, is_reply ? "oifname" : "iifname") == 0 ||
+        strcmp(meta, is_reply ? "oif" : "iif") == 0)
         return is_interface;
     if (strcmp(meta, "nfproto") == 0)
         return is_family;
@@ -179,7 +180,8 @@ static enum match match_statement(const struct walk *walk, const json_t *stateme
 
 static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned depth);
 
-/* What a rule does where only some packets match it. */
+/* The outcome of a rule that would decide so. Where it is not certain that the packet matches,
+ * the walk goes on, and the rule may have accepted. */
 static enum outcome weigh(struct walk *walk, enum match match, enum outcome outcome)
 {
     if (match == YES)
@@ -189,6 +191,8 @@ static enum outcome weigh(struct walk *walk, enum match match, enum outcome outc
     return GOES_ON;
 }
 
+/* Follows a jump, or a goto (`for_good`), which does not come back. A notrack behind it counts
+ * only where the jump matches for certain. */
 static enum outcome jump(struct walk *walk, enum match match, const json_t *where, bool for_good,
                          unsigned depth)
 {
@@ -201,7 +205,7 @@ static enum outcome jump(struct walk *walk, enum match match, const json_t *wher
     return weigh(walk, match, outcome);
 }
 
-/* Statements that neither match nor decide. */
+/* Whether the statement neither matches nor decides anything. */
 static bool is_neutral(const char *name)
 {
     static const char *const names[] = {"counter", "log", "mangle", "notrack", "ct helper", "flow",
@@ -213,8 +217,8 @@ static bool is_neutral(const char *name)
     return false;
 }
 
-/* One statement of a rule, which has matched so far as *match says. False when the rule has
- * decided, or does not match, as *outcome says. */
+/* Follows one statement of a rule. *match is how the rule has matched so far. False when the rest
+ * of the rule does not matter: the rule does not match, or has decided as *outcome says. */
 static bool follow_statement(struct walk *walk, const char *name, const json_t *value,
                              enum match *match, enum outcome *outcome, unsigned depth)
 {
@@ -257,12 +261,6 @@ static enum outcome follow_rule(struct walk *walk, const json_t *rule, unsigned 
     return outcome;
 }
 
-static bool is_in_table(const struct walk *walk, const json_t *rule)
-{
-    return strcmp(text_of(rule, "family"), walk->family) == 0 &&
-           strcmp(text_of(rule, "table"), walk->table) == 0;
-}
-
 static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned depth)
 {
     enum outcome outcome = GOES_ON;
@@ -276,7 +274,9 @@ static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned de
             walk->may_accept = true;
             break;
         }
-        if (rule && is_in_table(walk, rule) && strcmp(text_of(rule, "chain"), chain) == 0)
+        if (rule && strcmp(text_of(rule, "family"), walk->family) == 0 &&
+            strcmp(text_of(rule, "table"), walk->table) == 0 &&
+            strcmp(text_of(rule, "chain"), chain) == 0)
             outcome = follow_rule(walk, rule, depth);
         if (outcome != GOES_ON)
             break;
@@ -286,19 +286,12 @@ static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned de
 
 /* ---- base chains ------------------------------------------------------------ */
 
-/* Whose rules iptables-save prints. */
-static bool is_iptables_chain(const json_t *chain)
-{
-    return strcmp(text_of(chain, "family"), "inet") != 0 &&
-           strcmp(text_of(chain, "name"), "INPUT") == 0;
-}
-
 static bool sees_family(const char *family, bool ipv6)
 {
     return strcmp(family, "inet") == 0 || strcmp(family, ipv6 ? "ip6" : "ip") == 0;
 }
 
-/* A walk that begins at a base chain of a ruleset. */
+/* A walk that is to begin at a base chain of a ruleset. */
 static struct walk walk_from(const json_t *chain, const json_t *all, bool ipv6,
                              const struct packet *packet)
 {
@@ -306,6 +299,7 @@ static struct walk walk_from(const json_t *chain, const json_t *all, bool ipv6,
                          .table = text_of(chain, "table"), .ipv6 = ipv6, .packet = packet};
 }
 
+/* Whether the base chain drops the packet for certain. */
 static bool drops(struct walk *walk, const json_t *chain)
 {
     enum outcome outcome = walk_chain(walk, text_of(chain, "name"), 0);
@@ -323,17 +317,19 @@ void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *
 
     json_array_foreach(all, i, item) {
         const json_t *chain = json_object_get(item, "chain");
+        const char *name = text_of(chain, "name");
         struct walk walk = walk_from(chain, all, ipv6, packet);
+        bool is_of_iptables = strcmp(walk.family, "inet") != 0 && strcmp(name, "INPUT") == 0;
 
         if (strcmp(text_of(chain, "hook"), "input") == 0 && sees_family(walk.family, ipv6) &&
-            !is_iptables_chain(chain) && drops(&walk, chain))
-            found(data, walk.family, walk.table, text_of(chain, "name"));
+            !is_of_iptables && drops(&walk, chain))
+            found(data, walk.family, walk.table, name);
     }
 }
 
 /* ---- what is not tracked ---------------------------------------------------- */
 
-/* Before connection tracking has had a look: NF_IP_PRI_CONNTRACK. */
+/* Whether the chain comes before connection tracking (NF_IP_PRI_CONNTRACK). */
 static bool is_early(const json_t *chain)
 {
     enum { CONNTRACK = -200 };
@@ -383,6 +379,8 @@ bool nftables_has_statement(const json_t *ruleset, const char *name)
 
 /* ---- reading ---------------------------------------------------------------- */
 
+/* What nft prints with these arguments, as JSON that the caller gives back; NULL with the
+ * reason. */
 static json_t *list(const char *const *arguments, struct error *why)
 {
     const char *path = access("/usr/sbin/nft", X_OK) == 0 ? "/usr/sbin/nft" : "/sbin/nft";
@@ -406,17 +404,11 @@ json_t *nftables_read(struct error *why)
     return list(arguments, why);
 }
 
-/* nft takes its arguments for one text: a name that could be more than a name is none. */
-static bool is_plain(const char *name)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-
-    return *name && name[strspn(name, plain)] == '\0';
-}
-
-/* Adds the items of a table to `all`, unless they are there. */
+/* Adds the items of the chain's table to `all`, unless they are there. nft reads its arguments as
+ * one text, so a table whose name could be read as more than a name is left out. */
 static void add_table(json_t *all, const json_t *chain)
 {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     const char *family = text_of(chain, "family"), *table = text_of(chain, "table");
     const char *const arguments[] = {"-j", "-t", "list", "table", family, table, NULL};
     struct error unused;
@@ -429,12 +421,12 @@ static void add_table(json_t *all, const json_t *chain)
             strcmp(text_of(json_object_get(item, "table"), "family"), family) == 0)
             return;
     }
-    read = is_plain(table) ? list(arguments, &unused) : NULL;
+    read = *table && table[strspn(table, plain)] == '\0' ? list(arguments, &unused) : NULL;
     json_array_extend(all, json_object_get(read, "nftables"));
     json_decref(read);
 }
 
-/* Those tables alone: a whole ruleset may be large. */
+/* Reads only the tables with an early chain, as a whole ruleset may be large. */
 json_t *nftables_read_early(void)
 {
     static const char *const arguments[] = {"-j", "list", "chains", NULL};

@@ -1,6 +1,6 @@
-/* A packet's way through nftables chains of other programs, which iptables does not
- * print, as nft(8) and libnftables-json(5) tell of them. As with walk.h only what is
- * certain for a stranger counts. */
+/* A packet's way through nftables chains of other programs, which iptables does not print: as
+ * nft(8) prints them in JSON (libnftables-json(5)). As with walk.h only what is certain for a
+ * stranger counts. `ipv6` says of which family the packet is. */
 #ifndef PORTSMITH_NFTABLES_H
 #define PORTSMITH_NFTABLES_H
 
@@ -10,27 +10,29 @@
 #include "common/error.h"
 #include "daemon/host/walk.h"
 
-/* The ruleset as nft prints it; json_decref gives it back. NULL with the reason, such as
- * that nft is not installed. */
+/* The whole ruleset, which json_decref gives back. NULL with the reason, such as that nft is not
+ * installed. */
 json_t *nftables_read(struct error *why);
 
-/* Of the same only the tables with chains that come before connection tracking, where notrack
- * has an effect; without the content of sets. NULL without memory. */
+/* Of the ruleset only the tables with chains that come before connection tracking, where notrack
+ * has an effect, and without the content of sets. json_decref gives it back. NULL without memory;
+ * empty where nft cannot be asked. */
 json_t *nftables_read_early(void);
 
-/* Whether such a chain keeps the kernel for certain from tracking strangers' packets like
- * this one; `by` says which. A NULL ruleset does not. */
+/* Whether a chain that comes before connection tracking keeps the kernel for certain from
+ * tracking packets like this one. `by`, of `size` bytes, names the chain then. The ruleset may
+ * be NULL. */
 bool nftables_is_untracked(const json_t *ruleset, bool ipv6, const struct packet *packet,
                            char *by, size_t size);
 
-/* Whether a rule has a statement of that name. */
+/* Whether any rule of the ruleset, which may be NULL, has a statement of that name. */
 bool nftables_has_statement(const json_t *ruleset, const char *name);
 
-/* `family`, `table` and `chain` as nft calls them. */
+/* Takes a chain, by its names in nft. */
 typedef void nftables_found(void *data, const char *family, const char *table, const char *chain);
 
-/* Calls `found`, handing on `data`, for each base chain at the input hook, but for those of
- * iptables-nft, that drops the packet, which is new and for this host: IPv6 if `ipv6`. */
+/* Calls `found`, handing on `data`, for each base chain at the input hook that drops the packet,
+ * which begins a connection to this host. The chains of iptables-nft are left out. */
 void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *packet,
                          nftables_found *found, void *data);
 

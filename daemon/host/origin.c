@@ -16,8 +16,8 @@ enum { ID_DIGITS = 32, HASH_SIZE = 16, TEXT_SIZE = 2 * PATH_MAX + 1024 };
 
 static const char label[] = "portsmith: the host of a server key";
 
-/* 32 lower-case hexadecimal digits, not all zero: machine-id(5). Not so before the first
- * boot of an image is over ("uninitialized"). */
+/* Reads a machine id: 32 lower-case hexadecimal digits, not all zero (machine-id(5)). False where
+ * there is none, as in an image whose first boot is not over ("uninitialized"). */
 static bool read_id(char id[static ID_DIGITS], const char *path)
 {
     static const char none[ID_DIGITS + 1] = "00000000000000000000000000000000";
@@ -72,7 +72,7 @@ bool origin_put_missing(const struct config *c, struct error *why)
 }
 
 static void report_another_host(const struct config *c, const char *config_path, const char *note,
-                                neighbours_report *report, void *data)
+                                warning_taker *report, void *data)
 {
     char what[TEXT_SIZE], advice[TEXT_SIZE], key[CONFIG_PROFILE_PATH_SIZE], init[CONFIG_INIT_SIZE];
 
@@ -87,7 +87,7 @@ static void report_another_host(const struct config *c, const char *config_path,
     report(data, what, advice);
 }
 
-void origin_find(const struct config *c, const char *config_path, neighbours_report *report,
+void origin_find(const struct config *c, const char *config_path, warning_taker *report,
                  void *data)
 {
     char path[CONFIG_PROFILE_PATH_SIZE], here[ORIGIN_NOTE_SIZE], noted[ORIGIN_NOTE_SIZE];

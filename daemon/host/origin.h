@@ -8,26 +8,25 @@
 
 #include "common/error.h"
 #include "daemon/config/config.h"
-#include "daemon/host/neighbours.h"
+#include "daemon/host/warning.h"
 
 enum { ORIGIN_NOTE_SIZE = 34 }; /* 32 hexadecimal digits, a newline, a zero */
 
-/* The note for a host whose machine id is in this file. machine-id(5) asks for a hash of an
- * application's own in place of the id: BLAKE2b, keyed with the id. False where there is no
- * such file or no id in it, as on a host that has not yet chosen one. sodium_init comes
- * first. */
+/* Makes the note for a host whose machine id is in the file at `machine_id_path`: a hash of
+ * that id (BLAKE2b), as machine-id(5) asks applications not to use the id itself. False where
+ * the file holds no id, as on a host that has not yet chosen one. sodium_init comes first. */
 bool origin_note(char note[static ORIGIN_NOTE_SIZE], const char *machine_id_path);
 
-/* Notes this host beside the key that was just made, in place of any older note. A host
- * without a machine id leaves none. False with the reason. */
+/* Notes this host beside the key that was just made, in place of any older note. On a host
+ * without a machine id an older note is removed. False with the reason. */
 bool origin_put(const struct config *config, struct error *why);
 
-/* Notes this host beside the key if no host is noted. False with the reason. */
+/* Notes this host beside the key if no host is noted there. False with the reason. */
 bool origin_put_missing(const struct config *config, struct error *why);
 
-/* Calls `report`, handing on `data`, where another host is noted than this one. `path` is the
- * configuration file's. */
-void origin_find(const struct config *config, const char *path, neighbours_report *report,
+/* Calls `report`, handing on `data`, if the note names another host than this one, or cannot be
+ * read. `path` is the configuration file's, for the advice. */
+void origin_find(const struct config *config, const char *path, warning_taker *report,
                  void *data);
 
 #endif

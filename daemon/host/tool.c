@@ -15,7 +15,8 @@
 
 enum { ARGUMENTS_MAX = 8, PATIENCE_MS = 10000 };
 
-/* Memory, not pipes: nothing can fill up while both wait. */
+/* A file in memory that holds `content`, to be read from its beginning; -1 on failure. Unlike a
+ * pipe it cannot fill up, so neither the program nor this process ever waits for the other. */
 static int make_file(const char *content)
 {
     int fd = memfd_create("portsmith", MFD_CLOEXEC);
@@ -27,8 +28,9 @@ static int make_file(const char *content)
     return -1;
 }
 
-/* `life` is held by nobody but the program, once this process has closed its own: whoever
- * waits at the other end of that pipe sees the program end. Returns 0 or an errno. */
+/* Starts the program and returns 0 or an errno. `life` is the writing end of a pipe. Once this
+ * process has closed its own copy, the program alone holds it, so the reading end tells when the
+ * program has ended. */
 static int start(pid_t *pid, const char *path, const char *const *arguments, int in, int out,
                  int life)
 {
@@ -49,7 +51,7 @@ static int start(pid_t *pid, const char *path, const char *const *arguments, int
     return error;
 }
 
-/* False when it had to be killed. */
+/* Waits until the program has ended. False when it did not in time and was killed. */
 static bool await_end(pid_t pid, int life, int *status)
 {
     struct pollfd end = {.fd = life, .events = POLLIN};
@@ -65,6 +67,7 @@ static bool await_end(pid_t pid, int life, int *status)
     return ended == 1;
 }
 
+/* The whole file and a zero behind it, which the caller frees; NULL on failure. */
 static char *read_whole(int fd)
 {
     off_t size = lseek(fd, 0, SEEK_END);

@@ -1,4 +1,4 @@
-/* Other programs, run to their end for what they say. */
+/* Runs other programs to their end, for what they print. */
 #ifndef PORTSMITH_TOOL_H
 #define PORTSMITH_TOOL_H
 
@@ -8,13 +8,14 @@
 #include "common/error.h"
 
 struct tool {
-    char *said;  /* all of standard output and error, a zero behind it; to be freed */
-    int status;  /* of its end; -1: a signal's */
+    char *said;  /* all of its standard output and error, zero-terminated; the caller frees it */
+    int status;  /* its exit status; -1: a signal ended it */
 };
 
-/* Runs the program of that absolute path: `arguments` end with NULL and begin behind
- * the program's name, `input` is its standard input, its environment is empty. Waits
- * ten seconds, then kills it. False with the reason when it did not run to its end. */
+/* Runs the program at the absolute path `path` with `input` as its standard input and an empty
+ * environment. `arguments` begin behind the program's name, end with NULL and are eight at most.
+ * Waits ten seconds, then kills it. False with the reason when it did not run to its end: `said`
+ * is NULL then. */
 bool tool_run(struct tool *tool, const char *path, const char *const *arguments,
               const char *input, struct error *why);
 

@@ -10,21 +10,18 @@
 #include "daemon/host/nftables.h"
 #include "daemon/host/tool.h"
 
-/* iptables-legacy would make a table that it is asked about. */
+/* The raw tables of this host. iptables-legacy makes a table that it is asked about, so `names`
+ * is a file that names the tables that are there; NULL: asking makes none. */
 static const struct {
     const char *program;
-    const char *names; /* of the tables that are there; NULL: asking makes none */
+    bool ipv6;
+    const char *names;
 } tables[TRACKING_TABLES] = {
-    {"iptables-nft-save", NULL},
-    {"ip6tables-nft-save", NULL},
-    {"iptables-legacy-save", "/proc/net/ip_tables_names"},
-    {"ip6tables-legacy-save", "/proc/net/ip6_tables_names"},
+    {"iptables-nft-save", false, NULL},
+    {"ip6tables-nft-save", true, NULL},
+    {"iptables-legacy-save", false, "/proc/net/ip_tables_names"},
+    {"ip6tables-legacy-save", true, "/proc/net/ip6_tables_names"},
 };
-
-static bool is_ipv6(size_t table)
-{
-    return table % FAMILIES == 1;
-}
 
 /* ---- reading ------------------------------------------------------------ */
 
@@ -55,7 +52,8 @@ static bool run_save(struct tool *tool, const char *program, const char *const *
     return false;
 }
 
-/* All tables, as SYNPROXY is in filter's, but only where some packets are not tracked. */
+/* Reads the rules of all tables, as SYNPROXY is in the filter table. Reads nothing unless the raw
+ * table keeps some packets from being tracked, as a whole firewall may be large. */
 static void read_table(struct walk_rules *rules, size_t table)
 {
     static const char *const raw_alone[] = {"-t", "raw", NULL}, *const all[] = {NULL};
@@ -100,7 +98,7 @@ static bool is_untracked(const struct tracking *t, const struct packet *packet, 
     const struct walk_line *line;
 
     for (size_t i = 0; i < TRACKING_TABLES; i++) {
-        line = is_ipv6(i) == ipv6 ? walk_find_notrack(&t->rules[i], packet) : NULL;
+        line = tables[i].ipv6 == ipv6 ? walk_find_notrack(&t->rules[i], packet) : NULL;
         if (!line)
             continue;
         snprintf(by, TRACKING_RULE_SIZE, "the rule '-t raw -A %s %.220s'", line->chain, line->rest);
@@ -109,8 +107,8 @@ static bool is_untracked(const struct tracking *t, const struct packet *packet, 
     return nftables_is_untracked(t->ruleset, ipv6, packet, by, TRACKING_RULE_SIZE);
 }
 
-/* As segments of sessions are: SYNPROXY has only the SYNs untracked, and lets connection
- * tracking know of what it lets through. */
+/* The packet asked about is a segment of a session and not a SYN. Where SYNPROXY is used, SYNs
+ * alone are not tracked, and connection tracking gets to know the sessions. */
 enum tracked tracking_of(const struct tracking *t, const struct service *service,
                          const char *interface, bool ipv6, char by[static TRACKING_RULE_SIZE])
 {
@@ -130,7 +128,7 @@ struct search {
     bool has_synproxy;
     struct link links[LINKS_MAX];
     size_t link_count;
-    neighbours_report *report;
+    warning_taker *report;
     void *data;
 };
 
@@ -161,6 +159,8 @@ static void tell(const struct search *s, const struct service *service, enum tra
     s->report(s->data, what, advice);
 }
 
+/* Whether the service is untracked for strangers, in a family and by an interface; the first of
+ * these is reported. */
 static bool find_on_links(const struct search *s, const struct service *service)
 {
     char by[TRACKING_RULE_SIZE];
@@ -183,7 +183,8 @@ static int compare(const void *a, const void *b)
     return service_compare(a, b);
 }
 
-/* All services, each once; NULL without memory. */
+/* The services of Close and of the profiles, ascending, each once, which the caller frees. NULL
+ * and a *count of 0 without memory. */
 static struct service *collect_services(const struct config *c, size_t *count)
 {
     struct service *all = calloc(c->profile_count * POLICY_SERVICES + c->close_count + 1,
@@ -202,16 +203,6 @@ static struct service *collect_services(const struct config *c, size_t *count)
         if (*count == 0 || service_compare(&all[*count - 1], &all[i]) != 0)
             all[(*count)++] = all[i];
     return all;
-}
-
-static void keep_untracked(struct untracked *found, const struct search *s)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < found->count; i++)
-        if (find_on_links(s, &found->services[i]))
-            found->services[kept++] = found->services[i];
-    found->count = kept;
 }
 
 static bool check_profile(const struct profile *p, const struct untracked *found,
@@ -240,10 +231,11 @@ static bool check_profile(const struct profile *p, const struct untracked *found
 }
 
 bool tracking_find(struct untracked *found, const struct config *config,
-                   neighbours_report *report, void *data, struct error *why)
+                   warning_taker *report, void *data, struct error *why)
 {
     static struct search search;
     struct tracking tracking;
+    size_t all;
 
     *found = (struct untracked){0};
     tracking_read(&tracking);
@@ -251,8 +243,10 @@ bool tracking_find(struct untracked *found, const struct config *config,
                              .report = report, .data = data};
     search.link_count = links_of_strangers(search.links, config);
     found->has_synproxy = search.has_synproxy;
-    found->services = collect_services(config, &found->count);
-    keep_untracked(found, &search);
+    found->services = collect_services(config, &all);
+    for (size_t i = 0; i < all; i++)
+        if (find_on_links(&search, &found->services[i]))
+            found->services[found->count++] = found->services[i];
     tracking_free(&tracking);
     for (size_t i = 0; i < config->profile_count && found->count > 0; i++)
         if (!check_profile(&config->profiles[i], found, why))
@@ -266,7 +260,7 @@ void tracking_free_untracked(struct untracked *found)
     *found = (struct untracked){0};
 }
 
-bool tracking_check(const struct config *config, neighbours_report *report, void *data,
+bool tracking_check(const struct config *config, warning_taker *report, void *data,
                     struct error *why)
 {
     struct untracked unused;

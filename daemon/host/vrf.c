@@ -14,13 +14,13 @@ struct search {
     char *members;
 };
 
-/* What is asked for of an interface; NULL: it has none. */
+/* What the kernel tells of one interface. NULL: it has no such trait. */
 struct traits {
     const char *name, *kind;
     uint32_t master;
 };
 
-/* NULL unless it ends with a zero. */
+/* The attribute's text, or NULL if that is not zero-terminated. */
 static const char *text_in(const struct nlattr *attribute)
 {
     return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(attribute)
@@ -75,24 +75,14 @@ static int take_interface(const struct nlmsghdr *message, void *data)
     return MNL_CB_OK;
 }
 
-static bool ask_for_interfaces(struct mnl_socket *socket, unsigned sequence)
-{
-    char buffer[64]; /* two headers of 16 bytes */
-    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-
-    message->nlmsg_type = RTM_GETLINK;
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    message->nlmsg_seq = sequence;
-    mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-    return mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0;
-}
-
 bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
 {
     struct search search = {.index = if_nametoindex(interface), .members = members};
     struct mnl_socket *socket = NULL;
     unsigned sequence = (unsigned)time(NULL);
-    char answer[32768]; /* as large as the kernel makes a part of one */
+    char question[64]; /* two headers of 16 bytes */
+    struct nlmsghdr *message = mnl_nlmsg_put_header(question);
+    char answer[32768]; /* the kernel makes no part of an answer larger */
     ssize_t n;
 
     members[0] = '\0';
@@ -100,8 +90,12 @@ bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
         socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
     if (!socket)
         return false;
+    message->nlmsg_type = RTM_GETLINK;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    message->nlmsg_seq = sequence;
+    mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-        ask_for_interfaces(socket, sequence))
+        mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0)
         while ((n = mnl_socket_recvfrom(socket, answer, sizeof answer)) > 0)
             if (mnl_cb_run(answer, (size_t)n, sequence, mnl_socket_get_portid(socket),
                            take_interface, &search) <= MNL_CB_STOP)
@@ -110,7 +104,7 @@ bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
     return search.is_vrf;
 }
 
-void vrf_find(const struct config *config, neighbours_report *report, void *data)
+void vrf_find(const struct config *config, warning_taker *report, void *data)
 {
     char what[160], advice[320], members[VRF_MEMBERS_SIZE];
 

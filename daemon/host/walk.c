@@ -7,8 +7,8 @@
 #include "daemon/config/destination.h"
 
 enum {
-    DEPTH_MAX = 16,     /* of jumps; the kernel allows no loops */
-    STEPS_MAX = 1000000,
+    DEPTH_MAX = 16,      /* of jumps; the kernel allows no loops */
+    STEPS_MAX = 1000000, /* lines looked at; jumps can lead through a chain in very many ways */
     WORD_SIZE = 256,
 };
 
@@ -20,16 +20,16 @@ struct walk {
     const struct walk_rules *rules;
     const struct packet *packet;
     const char *table;
-    enum { ITS_END, DNAT, NOTRACK } until; /* where a rule of that kind ends it, as accepted */
-    bool may_accept, may_drop; /* what rules do that may match */
-    const struct walk_line *by;
-    const struct walk_line *notrack;
+    enum { ITS_END, DNAT, NOTRACK } until; /* a rule of that kind ends the walk, as accepted */
+    bool may_accept, may_drop; /* a rule that does so may match, or may not */
+    const struct walk_line *by;      /* the rule that decided */
+    const struct walk_line *notrack; /* the rule that keeps the packet from being tracked */
     unsigned steps;
 };
 
 /* ---- reading ------------------------------------------------------------ */
 
-/* The end of a line, or of the text: what is quoted is no end. */
+/* The end of the line that begins at `at`, or of the text. A line end in quotes is none. */
 static char *find_end(char *at)
 {
     bool quoted = false;
@@ -42,6 +42,7 @@ static char *find_end(char *at)
     return at;
 }
 
+/* Appends a line; the room doubles whenever it is used up. False without memory. */
 static bool add_line(struct walk_rules *rules, struct walk_line line)
 {
     struct walk_line *lines;
@@ -58,7 +59,8 @@ static bool add_line(struct walk_rules *rules, struct walk_line line)
     return true;
 }
 
-/* "-A CHAIN RULE", ":CHAIN POLICY [0:0]" or "*TABLE"; anything else says nothing. */
+/* Takes a line that is "-A CHAIN RULE" or ":CHAIN POLICY [0:0]", notes the table that "*TABLE"
+ * begins, and passes over anything else. False without memory. */
 static bool take_line(struct walk_rules *rules, const char **table, char *line)
 {
     bool is_policy = *line == ':';
@@ -157,7 +159,7 @@ bool walk_has_text(const struct walk_rules *rules, const char *table, const char
 
 /* ---- words -------------------------------------------------------------- */
 
-/* The next word, without its quotes and cut to fit; NULL at the end. */
+/* The next word, without its quotes and cut to fit; NULL at the end. *at is behind it then. */
 static const char *next_word(const char **at, char word[static WORD_SIZE])
 {
     size_t size = 0;
@@ -189,7 +191,7 @@ static bool is_in(const char *word, const char *const *words)
     return false;
 }
 
-/* Whether a list with commas has the word. */
+/* Whether a list, which has commas between its words, has the word. */
 static bool has_word(const char *list, const char *word)
 {
     size_t size = strlen(word);
@@ -201,6 +203,9 @@ static bool has_word(const char *list, const char *word)
 }
 
 /* ---- matches ------------------------------------------------------------ */
+
+/* The functions of this part say whether the packet matches an option's value. A packet that comes
+ * in has its service at its destination, a reply at its source. */
 
 static enum match match_of(bool matches)
 {
@@ -243,7 +248,7 @@ static enum match match_destination(const struct packet *p, const char *value)
     return match_of(prefix_contains(&prefix, p->to));
 }
 
-/* "22", "1:1024", or several of those with commas. */
+/* The value is "22", "1:1024", or several of those with commas between. */
 static enum match match_ports(const struct packet *p, const char *value)
 {
     for (const char *at = value; at; at = strchr(at, ','), at += at != NULL) {
@@ -286,7 +291,7 @@ static enum match match_from_type(const struct packet *p, const char *value)
     return p->is_reply || strcmp(value, "LOCAL") != 0 ? MAYBE : NO;
 }
 
-/* Strangers come without IPsec. */
+/* A stranger's packet comes without IPsec. */
 static enum match match_policy(const struct packet *p, const char *value)
 {
     return p->is_reply ? MAYBE : match_of(strcmp(value, "none") == 0);
@@ -325,7 +330,8 @@ static const struct {
 
 enum { MATCHES = sizeof matches / sizeof *matches };
 
-/* One option of a rule with what belongs to it; what that is not known may match. */
+/* Whether the packet matches one option of a rule; *at is behind the option's values then. An
+ * option that is not known here may match. */
 static enum match match_option(const struct packet *p, const char *option, const char **at)
 {
     static const char *const plain[] = {"tcp", "udp", "conntrack", "state", "comment", "addrtype",
@@ -345,15 +351,10 @@ static enum match match_option(const struct packet *p, const char *option, const
     return MAYBE;
 }
 
-static bool is_option(const char *word)
-{
-    return word[0] == '-' && word[1] != '\0';
-}
-
-/* Whether the rule matches; its target, or "" if it has none, and whether that is gone to
- * (-g) for good. */
-static enum match match_rule(const struct packet *p, const char *rule, char target[static WORD_SIZE],
-                             bool *for_good)
+/* Whether the packet matches the rule. `target` is where the rule leads then, or "" for nowhere;
+ * *for_good: it leads there by -g, and not back. */
+static enum match match_rule(const struct packet *p, const char *rule,
+                             char target[static WORD_SIZE], bool *for_good)
 {
     enum match all = YES, one;
     char word[WORD_SIZE];
@@ -366,7 +367,7 @@ static enum match match_rule(const struct packet *p, const char *rule, char targ
             next_word(&rule, target);
             break;
         }
-        if (is_option(word)) {
+        if (word[0] == '-' && word[1] != '\0') {
             one = match_option(p, word, &rule);
             one = negated ? (enum match)(YES - one) : one;
             all = one < all ? one : all;
@@ -378,13 +379,13 @@ static enum match match_rule(const struct packet *p, const char *rule, char targ
 
 /* ---- walking ------------------------------------------------------------ */
 
-/* Where a rule may match, whatever follows from that may be. */
+/* Notes that the packet may be accepted or dropped by rules that are not followed. */
 static void be_unsure(struct walk *walk)
 {
     walk->may_accept = walk->may_drop = true;
 }
 
-/* Where grants are looked up. */
+/* Whether grants are looked up in that chain. */
 static bool is_chain_of_grants(const char *chain)
 {
     return strcmp(chain, "portsmith") == 0 || strcmp(chain, "portsmith-gateway") == 0;
@@ -410,6 +411,8 @@ static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned de
     return outcome;
 }
 
+/* The outcome of a rule that accepts or drops. Where it is not certain that the packet matches,
+ * the walk goes on, and what the rule may have done is noted. */
 static enum outcome decide(struct walk *walk, const struct walk_line *line, enum match match,
                            enum outcome outcome)
 {
@@ -424,6 +427,8 @@ static enum outcome decide(struct walk *walk, const struct walk_line *line, enum
     return GOES_ON;
 }
 
+/* Follows a jump. The chains of grants are not walked: they accept a packet that a knock has
+ * opened the way for, and have nothing to do with where DNAT leads. */
 static enum outcome jump(struct walk *walk, enum match match, const char *chain, unsigned depth)
 {
     const struct walk_line *by = walk->by;
@@ -440,8 +445,8 @@ static enum outcome jump(struct walk *walk, enum match match, const char *chain,
     return decide(walk, by, match, outcome);
 }
 
-/* Of the targets that are no chains, these end the walk in ways that are not known here;
- * all others let it go on. */
+/* These targets, which are no chains, end the walk in ways that are not known here. All other
+ * targets that are no chains let it go on. */
 static const char *const strange_ends[] = {"QUEUE", "NFQUEUE", "TARPIT", "TPROXY", "SYNPROXY",
                                            "DNAT", "REDIRECT", NULL};
 static const char *const new_destinations[] = {"DNAT", "REDIRECT", NULL};
@@ -452,6 +457,7 @@ static bool keeps_from_tracking(const char *target, const struct walk_line *line
            (strcmp(target, "CT") == 0 && strstr(line->rest, "-j CT --notrack"));
 }
 
+/* Follows one rule. *left: the walk leaves the chain behind it, as after RETURN. */
 static enum outcome follow_rule(struct walk *walk, const struct walk_line *line, bool *left,
                                 unsigned depth)
 {

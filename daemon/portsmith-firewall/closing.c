@@ -14,6 +14,7 @@ bool closing_read(struct plan *plan, const struct config *c, struct error *why)
     return true;
 }
 
+/* Whether all rules there are allow the service. */
 static bool leaves_open(const struct plan *plan, const struct service *service)
 {
     const struct ruleset *confirmed = &plan->confirmed, *trial = &plan->trial;
@@ -67,6 +68,7 @@ const char *closing_format_configured(const struct config *c, char text[static C
     return closing_format(&services, text);
 }
 
+/* Says why release is refused; false. */
 static bool refuse(const struct plan *plan, const struct ruleset *shut, struct error *why)
 {
     char text[CLOSING_TEXT_SIZE];

@@ -1,4 +1,4 @@
-/* What portsmith-firewall(8) was told to close, for those who would open ports or say why
+/* What portsmith-firewall(8) was told to close, for programs that would open ports or say why
  * one is shut. It reads what that program saved, and changes nothing. */
 #ifndef PORTSMITH_CLOSING_H
 #define PORTSMITH_CLOSING_H
@@ -12,26 +12,28 @@
 
 enum { CLOSING_TEXT_SIZE = 128 };
 
-/* As saved_read, but without a trial whose time has passed. */
+/* Reads the plan as saved_read does, but leaves out a trial whose time has passed. */
 bool closing_read(struct plan *plan, const struct config *c, struct error *why);
 
-/* Of Close those services that nobody could reach by these rules: some that were confirmed
- * or are on trial do not allow them. */
+/* Finds the services of Close that nobody could reach by these rules: those that what was
+ * confirmed, or what is on trial, does not allow. */
 void closing_find_shut(const struct plan *plan, const struct config *c, struct ruleset *shut);
 
-/* What stays open: that which all rules there are allow. */
+/* Finds the services that stay open: those that both what was confirmed and what is on trial
+ * allow, as far as there is either. */
 void closing_find_open(const struct plan *plan, struct ruleset *open);
 
-/* "tcp/22, tcp/80", cut with "..." to fit; "nothing" without any. */
+/* Writes services as "tcp/22, tcp/80", cut with "..." to fit, or "nothing" if there are none.
+ * Returns `text`. */
 const char *closing_format(const struct ruleset *services, char text[static CLOSING_TEXT_SIZE]);
 
-/* The services of Close, in the same way. */
+/* Writes the services of Close in the same way. */
 const char *closing_format_configured(const struct config *c, char text[static CLOSING_TEXT_SIZE]);
 
-/* For whoever is about to release what portsmithd shuts, as root. False with the reason,
- * and what to do, where a service of Close would then be closed to everybody. Otherwise
- * *note says what portsmith-firewall closes still, if anything; or that this is not known,
- * as its files cannot be read: that keeps nobody from opening a port. */
+/* Whether portsmithd may release what it shuts; for root. False, with the reason and what to do
+ * in *note, where a service of Close would be closed to everybody then. Otherwise *note says what
+ * portsmith-firewall still closes, and is empty if that is nothing. Where its files cannot be
+ * read, *note says so, and the answer is true: that keeps nobody from opening a port. */
 bool closing_permits_release(const struct config *c, struct error *note);
 
 #endif

@@ -17,7 +17,7 @@ enum { PATIENCE_MS = 5000, POLL_MS = 50 };
 
 static int own = -1; /* the descriptor of KEEPER_FILE that holds the lock */
 
-/* 0: nobody. */
+/* The process that holds the file's lock, or 0. */
 static pid_t find_holder(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -46,7 +46,7 @@ bool keeper_become(struct error *why)
         }
         poll(NULL, 0, POLL_MS);
     }
-    own = fd; /* which stays open, and the lock with it */
+    own = fd; /* the lock lasts as long as this is open */
     return true;
 }
 

@@ -50,8 +50,9 @@ static bool find_in_environment(pid_t pid, uint16_t *port)
     return found;
 }
 
-/* Its name, and its parent; 0 has none. proc(5): the name may hold anything, so what
- * follows is found behind the last parenthesis. */
+/* Reads a process's name, and returns its parent, or 0 where there is none. The name may hold
+ * anything, so what follows it in /proc/PID/stat is looked for behind the last parenthesis
+ * (proc(5)). */
 static pid_t read_parent(pid_t pid, char name[static NAME_SIZE])
 {
     FILE *stat = open_of_process(pid, "stat");
@@ -72,11 +73,6 @@ static pid_t read_parent(pid_t pid, char name[static NAME_SIZE])
     return parent > 0 ? parent : 0;
 }
 
-static bool is_ssh_server(const char *name)
-{
-    return strncmp(name, "sshd", 4) == 0 || strcmp(name, "dropbear") == 0;
-}
-
 bool login_find_ssh_port(uint16_t *port)
 {
     pid_t pid = getpid();
@@ -87,8 +83,8 @@ bool login_find_ssh_port(uint16_t *port)
         if (find_in_environment(pid, port))
             return true;
         pid = read_parent(pid, name);
-        if (is_ssh_server(name)) {
-            *port = SSH_PORT; /* it told nobody, so most likely */
+        if (strncmp(name, "sshd", 4) == 0 || strcmp(name, "dropbear") == 0) {
+            *port = SSH_PORT; /* the server has not told its port, so the usual one is assumed */
             return true;
         }
     }

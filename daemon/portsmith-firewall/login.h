@@ -5,11 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Looks at the environment of this process and of those that it descends from, for sudo
- * and su drop what sshd says there; and for sshd among them. False: no ssh login. */
+/* Finds the port in SSH_CONNECTION, in the environment of this process or of one that it descends
+ * from, as sudo and su drop that variable. Where it is nowhere but one of these is an ssh server,
+ * the port is 22. False: this is no ssh login. */
 bool login_find_ssh_port(uint16_t *port);
 
-/* The port in a value of SSH_CONNECTION (ssh(1)): "CLIENT PORT SERVER PORT". */
+/* Reads the server's port from a value of SSH_CONNECTION (ssh(1)): "CLIENT PORT SERVER PORT".
+ * False if the value is not of that form. */
 bool login_parse_connection(uint16_t *port, const char *value);
 
 #endif

@@ -1,8 +1,7 @@
-/* portsmith-firewall(8): closes all ports but those named; first on trial, so that
- * nobody locks himself out for longer than a minute. */
+/* portsmith-firewall(8): closes all ports but those named. They are closed on trial first, so
+ * that nobody locks himself out for longer than a minute. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/privilege/capability.h"
+#include "common/text/command.h"
 #include "common/text/timespan.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
@@ -31,11 +31,10 @@
 #include "privsep/xtables/bell.h"
 
 enum {
-    EXIT_USAGE = 2,
     TRIAL_SECONDS = 60,
-    BOOT_PATIENCE = 60, /* seconds that the boot tries for; the network waits */
-    LOOK_MS = 2000,     /* between looks of the keeper where no bell rings */
-    PAUSE_MS = 1000,    /* between looks in any case */
+    BOOT_PATIENCE = 60, /* seconds for which the boot tries; the network waits for it */
+    LOOK_MS = 2000,     /* between two looks of the keeper, where no bell rings */
+    PAUSE_MS = 1000,    /* between two looks of the keeper at least */
 };
 
 static const char usage[] =
@@ -63,52 +62,33 @@ static const char usage[] =
 struct job {
     struct config config;
     struct xtables xtables;
-    struct plan plan; /* as it is; without a trial whose time has passed */
-    bool has_leftovers; /* of such a trial */
+    struct plan plan;   /* what is closed now; a trial whose time has passed is left out */
+    bool has_leftovers; /* the files still name a trial whose time has passed */
 };
-
-static int fail(int status, const char *reason)
-{
-    fprintf(stderr, "portsmith-firewall: %s\n", reason);
-    return status;
-}
-
-static int misused(const char *reason)
-{
-    fprintf(stderr, "portsmith-firewall: %s; see portsmith-firewall --help\n", reason);
-    return EXIT_USAGE;
-}
 
 /* ---- beginning ------------------------------------------------------------- */
 
-/* A host may have no portsmithd, so no portsmith.conf. With one that is broken, what
- * removes the rules, and what closes the ports at boot, go on. */
-static bool read_config(struct config *c, const char *path, bool *is_broken, struct error *why)
-{
-    if (config_read_main(c, path, why))
-        return true;
-    if (errno == ENOENT && strcmp(path, CONFIG_FILE) == 0)
-        return true;
-    if (!is_broken)
-        return false;
-    *is_broken = true;
-    fprintf(stderr, "portsmith-firewall: warning: %s; going on without\n", why->text);
-    return true;
-}
-
-/* The configuration, and the lock until the end of the process. 0 or an exit status.
- * `is_broken`, which is false before: to go on with a broken one; else NULL. */
+/* Reads the configuration, and takes the lock, which lasts until the process ends. Returns 0 or
+ * an exit status. A host may have no portsmithd, and so no portsmith.conf. Commands that remove
+ * the rules, or close the ports at boot, go on where it is broken: they hand over `is_broken`,
+ * false before, which becomes true then. Other commands hand over NULL. */
 static int begin(struct config *c, const char *config_file, bool *is_broken)
 {
     struct error why;
 
     if (!capability_check(CAPABILITY_FIREWALL, &why))
-        return fail(EXIT_FAILURE, why.text);
-    if (!read_config(c, config_file, is_broken, &why))
-        return fail(EX_CONFIG, why.text);
-    return saved_lock(c, &why) >= 0 ? 0 : fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
+    if (!config_read_main(c, config_file, &why) &&
+        (errno != ENOENT || strcmp(config_file, CONFIG_FILE) != 0)) {
+        if (!is_broken)
+            return command_fail(EX_CONFIG, why.text);
+        *is_broken = true;
+        command_warn("warning: %s; going on without", why.text);
+    }
+    return saved_lock(c, &why) >= 0 ? 0 : command_fail(EXIT_FAILURE, why.text);
 }
 
+/* Reads what is closed now. */
 static bool read_plan(struct job *job, struct error *why)
 {
     if (!saved_read(&job->plan, &job->config, why))
@@ -119,6 +99,7 @@ static bool read_plan(struct job *job, struct error *why)
     return true;
 }
 
+/* Begins, reads what is closed now, and finds iptables. Returns 0 or an exit status. */
 static int begin_job(struct job *job, const char *config_file, bool *is_broken)
 {
     struct error why;
@@ -128,23 +109,22 @@ static int begin_job(struct job *job, const char *config_file, bool *is_broken)
         return status;
     if (!read_plan(job, &why) ||
         !probe_choose(&job->xtables, job->config.backend, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     return 0;
 }
 
-/* Before what puts rules in force. If it cannot be had, sessions go on, and the ACKs of
- * strangers pass with theirs. */
+/* Finds out whether rules can tell segments of sessions; called before rules are put in force.
+ * If they cannot, ACKs of strangers pass with those of sessions, so that sessions go on. */
 static void find_sessions(struct job *job)
 {
     struct error why;
 
     if (!probe_sessions(&job->xtables, &why))
-        fprintf(stderr, "portsmith-firewall: warning: whoever has a valid SYN cookie gets in at "
-                        "closed ports of TCP, since a segment of a session cannot be told: %.300s\n",
-                why.text);
+        command_warn("warning: whoever has a valid SYN cookie gets in at closed ports of TCP, "
+                     "since a segment of a session cannot be told: %.300s", why.text);
 }
 
-/* Makes firewall and files as planned, or neither. */
+/* Makes the firewall and the files as planned, or leaves both as they were. */
 static bool change(struct job *job, const struct plan *plan, struct error *why)
 {
     const struct plan before = job->plan;
@@ -161,7 +141,8 @@ static bool change(struct job *job, const struct plan *plan, struct error *why)
 
 /* ---- in the background --------------------------------------------------------- */
 
-/* A process in the background that is tied to no terminal: 0 there, as of fork(2). */
+/* Makes a process in the background that is tied to no terminal. Returns what fork(2) returns:
+ * 0 in that process. */
 static pid_t detach(void)
 {
     sigset_t none;
@@ -182,15 +163,7 @@ static pid_t detach(void)
 
 /* ---- the sweeper ------------------------------------------------------------- */
 
-static void wait_until_boot_time(int64_t ns)
-{
-    const struct timespec end = {.tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC};
-
-    while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &end, NULL) == EINTR)
-        ;
-}
-
-/* Whether its rules are still there, in any family. */
+/* Whether the trial's rules are still there, in any family. */
 static bool has_rules_of(const struct job *job, const struct plan *trial)
 {
     struct plan alone = *trial;
@@ -203,13 +176,9 @@ static bool has_rules_of(const struct job *job, const struct plan *trial)
     return found;
 }
 
-/* Not where it was confirmed, or removed, or another has begun. Its file alone does not
- * tell: others clear the run directory, too. */
-static bool is_to_be_swept(const struct job *job, const struct plan *trial)
-{
-    return job->plan.on_trial ? job->plan.until == trial->until : has_rules_of(job, trial);
-}
-
+/* Removes the rules and the file of the trial that this process was started for. A trial that was
+ * confirmed or removed, and another that has begun since, are left alone. A missing file alone
+ * does not say that the trial is over, as other programs clear the run directory, too. */
 static bool sweep(struct job *job, struct error *why)
 {
     const struct plan trial = job->plan;
@@ -217,7 +186,7 @@ static bool sweep(struct job *job, struct error *why)
 
     if (saved_lock(&job->config, why) < 0 || !saved_read(&job->plan, &job->config, why))
         return false;
-    if (!is_to_be_swept(job, &trial))
+    if (job->plan.on_trial ? job->plan.until != trial.until : !has_rules_of(job, &trial))
         return true;
     plan = job->plan;
     plan.on_trial = false;
@@ -228,29 +197,33 @@ static bool sweep(struct job *job, struct error *why)
     return true;
 }
 
-/* The kernel ends the trial in any case; this only removes what is left of it. */
+/* Starts a process that removes what is left of the trial at its end, `end_ns` of CLOCK_BOOTTIME
+ * in nanoseconds. The kernel ends the trial in any case, as its rules have a deadline. */
 static void start_sweeper(struct job *job, int64_t end_ns)
 {
+    const struct timespec end = {.tv_sec = end_ns / NSEC_PER_SEC,
+                                 .tv_nsec = end_ns % NSEC_PER_SEC};
     struct error why;
     pid_t child = detach();
 
     if (child < 0)
-        fprintf(stderr, "portsmith-firewall: warning: no process can be started to remove the "
-                        "trial's rules at its end (%s); they are dead then, unless the clock is "
-                        "set back, and portsmith-firewall enforce removes them\n",
-                strerror(errno));
+        command_warn("warning: no process can be started to remove the trial's rules at its end "
+                     "(%s); they are dead then, unless the clock is set back, and "
+                     "portsmith-firewall enforce removes them", strerror(errno));
     if (child != 0)
         return;
-    wait_until_boot_time(end_ns);
+    while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &end, NULL) == EINTR)
+        ;
     /* The rules are dead by now, unless the clock was set back. */
     if (!sweep(job, &why))
-        fatalx("the trial's rules are dead, but not removed: %s; portsmith-firewall enforce removes "
-               "them", why.text);
+        fatalx("the trial's rules are dead, but not removed: %s; portsmith-firewall enforce "
+               "removes them", why.text);
     _exit(EXIT_SUCCESS);
 }
 
 /* ---- the keeper ---------------------------------------------------------------- */
 
+/* Whether every family in use has all that is to be closed. */
 static bool is_intact(const struct job *job)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -260,7 +233,7 @@ static bool is_intact(const struct job *job)
     return true;
 }
 
-/* RESTORE_DONE also where nothing was to be done. */
+/* Puts the rules back if any is missing. The result is RESTORE_DONE where none is missing. */
 static enum restore_result put_back(const struct job *job, const struct bell_ringer *ringer)
 {
     static struct log_limit done, failed;
@@ -283,19 +256,8 @@ static enum restore_result put_back(const struct job *job, const struct bell_rin
     return result;
 }
 
-/* Waits until somebody may have removed something; not for long where `again` says that
- * what is removed could not be put back. */
-static void await_change(int bell, bool again, struct bell_ringer *ringer)
-{
-    struct pollfd fd = {.fd = bell, .events = POLLIN};
-
-    poll(NULL, 0, PAUSE_MS);
-    poll(&fd, 1, again ? 0 : bell < 0 ? LOOK_MS - PAUSE_MS : -1);
-    if (bell >= 0)
-        bell_rang(bell, NULL, 0, ringer);
-}
-
-/* Nor could `restore`, which would be undone. */
+/* Ends a keeper whose file was removed: portsmith-firewall restore could not find and end it, and
+ * it would undo what restore does. */
 static void end_unless_found(void)
 {
     if (!keeper_can_be_found())
@@ -304,18 +266,21 @@ static void end_unless_found(void)
                "starts another");
 }
 
-/* What is on trial goes on beside what is confirmed, until its own end; alone it is not
- * kept. Ends when nothing is confirmed. */
+/* Looks after what is confirmed, and after a trial beside it, until nothing is confirmed. Looks
+ * again when the bell says that another program has changed nftables, or after a while where
+ * there is no bell; and soon where what is missing could not be put back. */
 static void keep(struct job *job)
 {
     static struct log_limit said;
     struct bell_ringer ringer = {0};
     struct error why;
     int bell = job->xtables.backend == BACKEND_NFT ? bell_open(&why) : -1;
+    struct pollfd fd = {.fd = bell, .events = POLLIN};
 
     for (;;) {
         enum restore_result result = RESTORE_BUSY;
         int lock = saved_lock(&job->config, &why);
+        bool again;
 
         end_unless_found();
         if (lock < 0 || !read_plan(job, &why))
@@ -326,19 +291,24 @@ static void keep(struct job *job)
             result = put_back(job, &ringer);
         if (lock >= 0)
             close(lock);
-        await_change(bell, result == RESTORE_BUSY || result == RESTORE_UNKNOWN, &ringer);
+        again = result == RESTORE_BUSY || result == RESTORE_UNKNOWN;
+        poll(NULL, 0, PAUSE_MS);
+        poll(&fd, 1, again ? 0 : bell < 0 ? LOOK_MS - PAUSE_MS : -1);
+        if (bell >= 0)
+            bell_rang(bell, NULL, 0, &ringer);
     }
 }
 
+/* Starts the keeper in the background, in place of one that runs. */
 static void start_keeper(struct job *job)
 {
     struct error why;
     pid_t child = detach();
 
     if (child < 0)
-        fprintf(stderr, "portsmith-firewall: warning: no process can be started to put the rules "
-                        "back when another program removes them (%s); portsmith-firewall enforce "
-                        "does that\n", strerror(errno));
+        command_warn("warning: no process can be started to put the rules back when another "
+                     "program removes them (%s); portsmith-firewall enforce does that",
+                     strerror(errno));
     if (child != 0)
         return;
     prctl(PR_SET_NAME, "portsmith-keep");
@@ -356,23 +326,7 @@ struct trial {
     bool force;
 };
 
-static bool take_trial_option(struct trial *trial, int option, struct error *why)
-{
-    struct error reason;
-
-    switch (option) {
-    case 'a':
-        return ruleset_allow(&trial->rules, optarg, &reason) ||
-               error_set(why, "--allow: %.400s", reason.text);
-    case 't':
-        return timespan_parse(&trial->seconds, optarg, &reason) ||
-               error_set(why, "--timeout: %.400s", reason.text);
-    default:
-        trial->force = true;
-        return true;
-    }
-}
-
+/* Reads the options of try. Returns 0 or EXIT_USAGE. */
 static int parse_trial(struct trial *trial, int argc, char **argv)
 {
     static const struct option options[] = {{"allow", required_argument, NULL, 'a'},
@@ -382,17 +336,28 @@ static int parse_trial(struct trial *trial, int argc, char **argv)
     struct error why;
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == '?')
-            return EXIT_USAGE;
-        if (!take_trial_option(trial, option, &why))
-            return fail(EXIT_USAGE, why.text);
-    }
-    return optind == argc ? 0 : misused("too many arguments; expected --allow before a service");
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        switch (option) {
+        case 'a':
+            if (!ruleset_allow(&trial->rules, optarg, &why))
+                return command_misused("--allow: %s", why.text);
+            break;
+        case 't':
+            if (!timespan_parse(&trial->seconds, optarg, &why))
+                return command_misused("--timeout: %s", why.text);
+            break;
+        case 'f':
+            trial->force = true;
+            break;
+        default:
+            return command_hint();
+        }
+    return optind == argc ? 0 : command_misused("too many arguments; expected --allow before a "
+                                                "service");
 }
 
-/* Whether the next ssh login, to the port of this one, would still get in: as anybody,
- * or by a knock. */
+/* Whether the next ssh login, to the port of this one, would still get in, either as anybody
+ * does or by a knock. True if this is no ssh login. */
 static bool leaves_ssh_a_way(const struct trial *trial, const struct config *c, struct error *why)
 {
     struct service ssh = {.protocol = IPPROTO_TCP};
@@ -424,27 +389,24 @@ static void print_services(const struct ruleset *rules)
         printf("nothing");
 }
 
-/* What programs listen on and the trial closes, but for what knocks open. */
+/* The services that programs listen on and the trial closes, but for those that knocks open. */
 struct closed {
     const struct trial *trial;
     const struct config *config;
     struct ruleset services;
 };
 
-/* What a DHCP client listens on is let through from servers. */
-static bool is_of_dhcp(const struct service *s)
-{
-    return s->protocol == IPPROTO_UDP && (s->port == 68 || s->port == 546);
-}
-
+/* Notes a service that a program listens on, if the trial closes it. The ports of DHCP clients
+ * are open to DHCP servers. */
 static void note_closed(void *into, const struct service *s)
 {
     struct closed *closed = into;
+    bool is_of_dhcp = s->protocol == IPPROTO_UDP && (s->port == 68 || s->port == 546);
     char text[SERVICE_TEXT_SIZE];
     struct error too_many;
 
     if (!ruleset_names(closed->trial->rules.allow, closed->trial->rules.count, s) &&
-        !ruleset_names(closed->config->close, closed->config->close_count, s) && !is_of_dhcp(s))
+        !ruleset_names(closed->config->close, closed->config->close_count, s) && !is_of_dhcp)
         ruleset_allow(&closed->services, service_format(s, text), &too_many);
 }
 
@@ -474,7 +436,7 @@ static int run_try(const char *config_file, int argc, char **argv)
     if (status != 0)
         return status;
     if (!trial.force && !leaves_ssh_a_way(&trial, &job.config, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     find_sessions(&job);
     plan = job.plan;
     plan.on_trial = true;
@@ -482,7 +444,7 @@ static int run_try(const char *config_file, int argc, char **argv)
     end_ns = clock_boot_ns() + (int64_t)trial.seconds * NSEC_PER_SEC;
     plan.until = clock_wall_ns() / NSEC_PER_SEC + trial.seconds;
     if (!change(&job, &plan, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     start_sweeper(&job, end_ns);
     printf("Open to everybody: ");
     print_services(&trial.rules);
@@ -494,14 +456,12 @@ static int run_try(const char *config_file, int argc, char **argv)
 
 /* ---- the other commands ------------------------------------------------------ */
 
-/* For commands without options or arguments of their own. */
-static int refuse_arguments(int argc, char **argv)
+/* For a command without options and arguments of its own: 0 or EXIT_USAGE. */
+static int refuse_all(int argc, char **argv)
 {
-    static const struct option none[] = {{0}};
+    int status = command_refuse_options(argc, argv);
 
-    if (getopt_long(argc, argv, "", none, NULL) != -1)
-        return EXIT_USAGE;
-    return optind == argc ? 0 : misused("too many arguments");
+    return status != 0 ? status : command_refuse_arguments(argc);
 }
 
 static int run_confirm(const char *config_file, int argc, char **argv)
@@ -509,33 +469,28 @@ static int run_confirm(const char *config_file, int argc, char **argv)
     struct plan plan = {.is_confirmed = true};
     struct job job;
     struct error why;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin_job(&job, config_file, NULL);
     if (status != 0)
         return status;
     if (!job.plan.on_trial)
-        return fail(EXIT_FAILURE, job.plan.is_confirmed
-                                      ? "nothing is on trial; what was confirmed before stays closed"
-                                      : "nothing is on trial, or its time has passed: try again");
+        return command_fail(EXIT_FAILURE,
+                            job.plan.is_confirmed
+                                ? "nothing is on trial; what was confirmed before stays closed"
+                                : "nothing is on trial, or its time has passed: try again");
     find_sessions(&job);
     plan.confirmed = job.plan.trial;
     if (!change(&job, &plan, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     start_keeper(&job);
     printf("Confirmed. It is closed again at each boot if portsmith-firewall.service is enabled, "
            "as packages do: systemctl enable portsmith-firewall\n");
     return EXIT_SUCCESS;
 }
 
-static void print_rules(const char *kind, const struct ruleset *rules)
-{
-    printf("%s: all closed but ", kind);
-    print_services(rules);
-}
-
-/* A family is silent as long as all is as it should be. */
+/* Names each family in which something is missing. True if there is none. */
 static bool print_damage(const struct job *job, const struct plan *plan)
 {
     bool intact = true;
@@ -555,7 +510,7 @@ static int run_show(const char *config_file, int argc, char **argv)
 {
     struct job job;
     struct plan *plan = &job.plan;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin_job(&job, config_file, NULL);
@@ -566,32 +521,26 @@ static int run_show(const char *config_file, int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (plan->is_confirmed) {
-        print_rules("confirmed", &plan->confirmed);
+        printf("confirmed: all closed but ");
+        print_services(&plan->confirmed);
         putchar('\n');
     }
     if (plan->on_trial) {
-        print_rules("on trial", &plan->trial);
+        printf("on trial: all closed but ");
+        print_services(&plan->trial);
         printf(", for %lld s\n", (long long)(plan->until - clock_wall_ns() / NSEC_PER_SEC));
     }
     return print_damage(&job, plan) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static void print_what_portsmithd_shuts(const struct config *c)
-{
-    char text[CLOSING_TEXT_SIZE];
-
-    if (c->close_count > 0 && enforce_finds_portsmithd())
-        printf("portsmithd still shuts these until portsmithctl release: %s\n",
-               closing_format_configured(c, text));
-}
-
 static int run_restore(const char *config_file, int argc, char **argv)
 {
     const struct plan nothing = {0};
+    char text[CLOSING_TEXT_SIZE];
     bool is_broken = false;
     struct config config;
     struct error why;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin(&config, config_file, &is_broken);
@@ -599,20 +548,23 @@ static int run_restore(const char *config_file, int argc, char **argv)
         return status;
     keeper_end();
     if (!enforce_removal(&why) || !saved_write(&nothing, &config, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     puts("All is as it was before portsmith-firewall.");
-    print_what_portsmithd_shuts(&config);
+    if (config.close_count > 0 && enforce_finds_portsmithd())
+        printf("portsmithd still shuts these until portsmithctl release: %s\n",
+               closing_format_configured(&config, text));
     return EXIT_SUCCESS;
 }
 
-/* A boot has nobody to try again, and goes on with all ports open. */
+/* Tries for BOOT_PATIENCE seconds: nobody is there at boot to try again, and without this all
+ * ports would stay open. */
 static bool enforce_patiently(const struct job *job, struct error *why)
 {
     const int64_t end = clock_boot_ns() + BOOT_PATIENCE * (int64_t)NSEC_PER_SEC;
     enum restore_result result = enforce_plan(&job->xtables, &job->plan, NULL, why);
 
     while ((result == RESTORE_BUSY || result == RESTORE_UNKNOWN) && clock_boot_ns() < end) {
-        fprintf(stderr, "portsmith-firewall: warning: %s; trying again\n", why->text);
+        command_warn("warning: %s; trying again", why->text);
         sleep(1);
         result = enforce_plan(&job->xtables, &job->plan, NULL, why);
     }
@@ -625,7 +577,7 @@ static int run_enforce(const char *config_file, int argc, char **argv)
     bool done;
     struct job job;
     struct error why;
-    int status = refuse_arguments(argc, argv);
+    int status = refuse_all(argc, argv);
 
     if (status == 0)
         status = begin_job(&job, config_file, &is_broken);
@@ -633,45 +585,30 @@ static int run_enforce(const char *config_file, int argc, char **argv)
         return status;
     if (!job.plan.is_confirmed && !job.plan.on_trial && !job.has_leftovers) {
         if (is_broken)
-            return fail(EX_CONFIG, "nothing is closed: nothing was confirmed where it is kept "
-                                   "unless StateDirectory says otherwise; mend the configuration");
+            return command_fail(EX_CONFIG,
+                                "nothing is closed: nothing was confirmed where it is kept unless "
+                                "StateDirectory says otherwise; mend the configuration");
         puts("Nothing was confirmed, so nothing is closed.");
         return EXIT_SUCCESS;
     }
     find_sessions(&job);
-    /* What is on file is so already, but for a trial whose time has passed. */
+    /* The files are as the plan is, unless they hold a trial whose time has passed. */
     done = enforce_patiently(&job, &why) &&
            (!job.has_leftovers || saved_write(&job.plan, &job.config, &why));
     if (job.plan.is_confirmed)
         start_keeper(&job);
-    return done ? EXIT_SUCCESS : fail(EXIT_FAILURE, why.text);
+    return done ? EXIT_SUCCESS : command_fail(EXIT_FAILURE, why.text);
 }
 
 /* ---- command line --------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    int (*run)(const char *config_file, int argc, char **argv);
-} commands[] = {
+static const struct command commands[] = {
     {"try", run_try},         {"confirm", run_confirm}, {"show", run_show},
     {"restore", run_restore}, {"enforce", run_enforce},
 };
 
-static int run_command(const char *config_file, int argc, char **argv, char *program)
-{
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(commands[i].name, argv[0]) != 0)
-            continue;
-        argv[0] = program;
-        optind = 0; /* glibc: start afresh */
-        return commands[i].run(config_file, argc, argv);
-    }
-    fprintf(stderr, "portsmith-firewall: '%s' is not a command\n", argv[0]);
-    return misused("expected try, confirm, show, restore or enforce");
-}
-
-/* Not ended halfway by a terminal that goes, nor by an impatient Ctrl-C: all that it
- * waits for has limits. What is kept from it is delivered at its end. */
+/* Keeps the program from being ended halfway, by a terminal that closes or by an impatient
+ * Ctrl-C. All its waits have limits, so it ends soon by itself. */
 static void outlive_the_terminal(void)
 {
     sigset_t signals;
@@ -685,41 +622,10 @@ static void outlive_the_terminal(void)
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
-static int finish(int status)
-{
-    if (fflush(stdout) == 0)
-        return status;
-    perror("portsmith-firewall: standard output");
-    return status != 0 ? status : EXIT_FAILURE;
-}
-
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {0}};
-    const char *config_file = CONFIG_FILE;
-    int option;
-
     umask(022);
     outlive_the_terminal();
-    while ((option = getopt_long(argc, argv, "+c:hV", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config_file = optarg;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return finish(EXIT_SUCCESS);
-        case 'V':
-            puts("portsmith-firewall " PORTSMITH_VERSION);
-            return finish(EXIT_SUCCESS);
-        default:
-            return EXIT_USAGE;
-        }
-    }
-    if (optind == argc)
-        return misused("expected a command");
-    return finish(run_command(config_file, argc - optind, argv + optind, argv[0]));
+    return command_main(commands, sizeof commands / sizeof *commands, usage, CONFIG_FILE, argc,
+                        argv);
 }

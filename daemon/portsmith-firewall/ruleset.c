@@ -11,12 +11,12 @@
 #define TRIAL "portsmith-trial"
 #define JUMP "INPUT -j " CHAIN "\n"
 
-/* What hosts cannot do without, by family. ICMP: RFC 1812 and RFC 1191 for errors
- * and path MTU. ICMPv6: what RFC 4890 section 4.4 says must not or should not be
- * dropped. DHCP: RFC 2131 section 4.1, RFC 8415 section 7.2; answers to a broadcast or
- * multicast belong to no connection. */
+/* Packets that hosts cannot do without, by family. ICMP: RFC 1812 and RFC 1191 for errors and
+ * path MTU. ICMPv6: what RFC 4890 section 4.4 says must not or should not be dropped. DHCP: RFC
+ * 2131 section 4.1, RFC 8415 section 7.2, as answers to a broadcast or multicast belong to no
+ * connection. */
 static const struct {
-    enum family family; /* or FAMILIES: of both */
+    enum family family; /* FAMILIES: both */
     const char *rule;
 } needed[] = {
     {FAMILIES, "-i lo -j ACCEPT"},
@@ -50,10 +50,11 @@ static const struct {
     {IPV6, "-s fe80::/10 -d fe80::/10 -p udp -m udp --dport 546 -j ACCEPT"},
 };
 
-/* A connection may be older than the first look at connections of this host, or have slept
- * for longer than that remembers. Where segments of sessions can be told
- * (probe_sessions), these pass; else all that open none, though one by a SYN cookie
- * does. The next segment is of an established one (sysctl nf_conntrack_tcp_loose). */
+/* Segments of sessions that connection tracking does not know: a session may be older than
+ * connection tracking on this host, or have slept for longer than that remembers. Where rules can
+ * tell such segments (probe_sessions), they pass. Else every segment passes that is no
+ * SYN, although one with a valid SYN cookie opens a session. The next segment then belongs to an
+ * established connection (sysctl nf_conntrack_tcp_loose). */
 static const char *const of_sessions[] = {
     "-p tcp -m cgroup --path / -j ACCEPT",
     "-p tcp -m cgroup ! --path / -j ACCEPT",
@@ -82,6 +83,7 @@ bool ruleset_allow(struct ruleset *rules, const char *words, struct error *why)
     return settings_each_word(words, add_service, rules, why);
 }
 
+/* Writes a chain that lets through what is needed and allowed, and drops the rest. */
 static void write_rules(FILE *out, const char *chain, const struct ruleset *rules,
                         enum family family, bool tells_sessions)
 {
@@ -99,7 +101,8 @@ static void write_rules(FILE *out, const char *chain, const struct ruleset *rule
     fprintf(out, "-A %s -j DROP\n", chain);
 }
 
-/* --datestop includes the second that it names. */
+/* Adds (-A) or asks for (-C) the rule that leads into the trial. --datestop includes the second
+ * that it names, so that is the one before `until`. */
 static void write_way_into_trial(FILE *out, const char *action, int64_t until)
 {
     time_t last = (time_t)(until - 1);

@@ -1,11 +1,11 @@
-/* The rules of portsmith-firewall(8), as iptables-restore(8) reads them. They stand
- * in chains of their own in the filter table, reached by one jump, the last of INPUT:
+/* The rules of portsmith-firewall(8), as iptables-restore(8) reads them. They stand in chains of
+ * their own in the filter table. One jump leads to them, the last rule of INPUT:
  *
  *   INPUT -> portsmith-firewall -> portsmith-trial   until the trial's deadline
  *                                  then what was confirmed, if anything was
  *
- * What other programs have in INPUT is asked first. The deadline stands on the way
- * into the trial, so that the kernel ends all of it at once, whoever still lives. */
+ * The rules that other programs have in INPUT come first. The deadline stands on the way into the
+ * trial, so that the kernel ends all of it at once, even where no process is left to do so. */
 #ifndef PORTSMITH_RULESET_H
 #define PORTSMITH_RULESET_H
 
@@ -22,37 +22,38 @@ struct ruleset {
 };
 
 struct plan {
-    bool is_confirmed, on_trial; /* which of the following there are */
-    struct ruleset confirmed;
-    struct ruleset trial;
-    int64_t until; /* the first second without the trial, since the epoch */
+    bool is_confirmed, on_trial;
+    struct ruleset confirmed; /* if is_confirmed */
+    struct ruleset trial;     /* if on_trial, as `until` */
+    int64_t until; /* the first second without the trial, in seconds since the epoch */
 };
 
-/* Whether the service is one of `count`: those of a ruleset, or of Close. */
+/* Whether the service is one of these `count`, which are those of a ruleset or of Close. */
 bool ruleset_names(const struct service *services, unsigned count, const struct service *s);
 
-/* Adds services, parted by blanks or commas. False with the reason in *why. */
+/* Adds services, which are parted by blanks or commas in `words`. False with the reason, also
+ * where there are too many. */
 bool ruleset_allow(struct ruleset *rules, const char *words, struct error *why);
 
-/* Writes what makes the firewall as planned, of whatever it was: one transaction.
- * `has_jump`: INPUT leads to the chains already. `tells_sessions`: rules can tell them, see
- * probe_sessions. */
+/* Writes one transaction that makes the firewall as planned, whatever it was before. `has_jump`:
+ * INPUT leads to the chains already; `tells_sessions`: rules can tell segments of sessions
+ * (probe_sessions). */
 void ruleset_write(FILE *out, const struct plan *plan, enum family family, bool has_jump,
                    bool tells_sessions);
 
-/* Writes what iptables-restore(8) refuses unless the plan is in force. */
+/* Writes a transaction that iptables-restore(8) refuses unless the plan is in force. */
 void ruleset_write_checks(FILE *out, const struct plan *plan);
 
-/* Asks for (-C), adds (-A) or deletes (-D) the jump, in a transaction of its own. */
+/* Writes a transaction that asks for (-C), adds (-A) or deletes (-D) the jump, by `action`. */
 void ruleset_write_jump(FILE *out, const char *action);
 
-/* Writes what removes the chains, which nothing may lead to, if they are there. */
+/* Writes a transaction that removes the chains, if they are there. It fails while a rule leads
+ * to one of them. */
 void ruleset_write_removal(FILE *out);
 
 enum { RULESET_CHAINS = 2 };
 
-/* Writes what empties one of the chains, which iptables-restore(8) refuses where it is
- * not there. */
+/* Writes a transaction that empties a chain, 0 or 1. It fails where the chain is not there. */
 void ruleset_write_flush(FILE *out, int chain);
 
 #endif

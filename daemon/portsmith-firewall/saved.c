@@ -17,7 +17,7 @@
 enum {
     PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/firewall.lock",
     CONTENT_SIZE = CLOSE_SERVICES * (SERVICE_TEXT_SIZE + 10) + 100,
-    LAST_SECOND = INT32_MAX, /* that a rule can end in (iptables-extensions(8), time) */
+    LAST_SECOND = INT32_MAX, /* the last one a rule can name (iptables-extensions(8), time) */
 };
 
 struct parsed {
@@ -75,7 +75,8 @@ int saved_lock(const struct config *c, struct error *why)
     return -1;
 }
 
-/* Whether it is there in *exists. */
+/* Reads one of the files; *exists: it is there. False with the reason where it is there but
+ * cannot be used. */
 static bool read_one(const char *path, struct parsed *p, bool *exists, struct error *why)
 {
     *p = (struct parsed){0};
@@ -102,31 +103,24 @@ bool saved_read(struct plan *plan, const struct config *c, struct error *why)
     return true;
 }
 
-/* Of which lines there are is what settings_read takes. */
-static size_t print_content(char content[static CONTENT_SIZE], const struct ruleset *rules,
-                            int64_t until)
+/* Writes one of the files, as read_one reads it. `until` is 0 for what is confirmed. */
+static bool put_file(const char *path, const struct ruleset *rules, int64_t until,
+                     struct error *why)
 {
+    char content[CONTENT_SIZE];
     FILE *out = fmemopen(content, CONTENT_SIZE, "w");
     long size;
 
     if (!out)
-        return 0;
+        return error_set(why, "%s: no memory", path);
     fprintf(out, "[" SECTION "]\n");
     profile_print_services("Allow", rules->allow, rules->count, out);
     if (until > 0)
         fprintf(out, "Until = %lld\n", (long long)until);
     size = ftell(out);
-    return fclose(out) == 0 && size > 0 ? (size_t)size : 0;
-}
-
-static bool put_file(const char *path, const struct ruleset *rules, int64_t until,
-                     struct error *why)
-{
-    char content[CONTENT_SIZE];
-    size_t size = print_content(content, rules, until);
-
-    return size > 0 ? file_put(path, 0600, content, size, why)
-                    : error_set(why, "%s: no memory", path);
+    if (fclose(out) != 0 || size <= 0)
+        return error_set(why, "%s: no memory", path);
+    return file_put(path, 0600, content, (size_t)size, why);
 }
 
 bool saved_write(const struct plan *plan, const struct config *c, struct error *why)

@@ -1,6 +1,6 @@
-/* Where portsmith-firewall(8) keeps what it was told: what was confirmed in the state
- * directory, for the next boot, and what is on trial in the run directory. Settings,
- * no rules: those are written anew from them. */
+/* Where portsmith-firewall(8) keeps what it was told. What was confirmed is in the state
+ * directory, for the next boot; what is on trial is in the run directory. The files hold settings
+ * and no rules: these are made anew from them. */
 #ifndef PORTSMITH_SAVED_H
 #define PORTSMITH_SAVED_H
 
@@ -10,17 +10,17 @@
 #include "daemon/config/config.h"
 #include "daemon/portsmith-firewall/ruleset.h"
 
-/* Makes what is missing of the run directory and waits until no other process plans.
- * Returns a descriptor (close-on-exec), whose end, or the caller's, lets the next one
- * in; -1 with the reason in *why. */
+/* Takes the lock that whoever reads and changes the files must hold, and waits for it. The run
+ * directory is made if it is missing. Returns a descriptor (close-on-exec); closing it, or the end
+ * of the process, gives the lock back. -1 with the reason in *why. */
 int saved_lock(const struct config *c, struct error *why);
 
-/* Reads both; a trial is told whether or not its time has passed. False if a file is
- * there that cannot be used, with file and line in *why. */
+/* Reads both files. A trial is read whether or not its time has passed. False with the reason,
+ * which names file and line, if a file is there that cannot be used. */
 bool saved_read(struct plan *plan, const struct config *c, struct error *why);
 
-/* Writes both as they are in *plan, what was confirmed durably, and removes what is
- * not. False with the reason; each file then is the old or the new. */
+/* Writes the files of what *plan has, and removes those of what it has not. What was confirmed
+ * outlives a power cut. False with the reason; each file then is the old or the new one. */
 bool saved_write(const struct plan *plan, const struct config *c, struct error *why);
 
 #endif

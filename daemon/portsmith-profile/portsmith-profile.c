@@ -1,5 +1,4 @@
 /* portsmith-profile: sets a server up and keeps its clients' profiles. */
-#include <getopt.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/text/command.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
 #include "daemon/config/config.h"
@@ -19,9 +19,9 @@
 #include "daemon/portsmith-profile/setup.h"
 #include "daemon/portsmithctl/ask.h"
 
-enum { EXIT_USAGE = 2 };
+enum { USAGE_SIZE = 4096 };
 
-/* Between the two stand the options of profile_keys. */
+/* What --help prints. Between the two texts stand the options of profile_keys. */
 static const char usage[] =
     "usage: portsmith-profile [-c FILE] COMMAND [ARGUMENT...]\n"
     "\n"
@@ -51,18 +51,6 @@ static const char rest_of_usage[] =
     "SERVICE is tcp/PORT or udp/PORT, or several with commas between; of a host behind\n"
     "this one, 'tcp/PORT -> ADDRESS:PORT'.\n";
 
-static int fail(int status, const char *reason)
-{
-    fprintf(stderr, "portsmith-profile: %s\n", reason);
-    return status;
-}
-
-static int misused(const char *reason)
-{
-    fprintf(stderr, "portsmith-profile: %s; see portsmith-profile --help\n", reason);
-    return EXIT_USAGE;
-}
-
 static void tell_daemon(const struct config *c)
 {
     pid_t pid = pidfile_owner(c->run_directory);
@@ -72,8 +60,8 @@ static void tell_daemon(const struct config *c)
     if (kill(pid, SIGHUP) == 0)
         fprintf(stderr, "portsmithd (process %d) was told to reload.\n", (int)pid);
     else
-        fprintf(stderr, "portsmith-profile: portsmithd (process %d) could not be told to reload: "
-                        "%m; send it a SIGHUP\n", (int)pid);
+        command_warn("portsmithd (process %d) could not be told to reload: %m; send it a SIGHUP",
+                     (int)pid);
 }
 
 /* ---- arguments ----------------------------------------------------------------- */
@@ -82,26 +70,13 @@ static void tell_daemon(const struct config *c)
 static int take_name(int argc, char **argv, const char **name)
 {
     if (argc - optind < 1)
-        return misused("expected the name of a profile");
+        return command_misused("expected the name of a profile");
     if (argc - optind > 1)
-        return misused("expected one name; write several services with commas between");
+        return command_misused("expected one name; write several services with commas between");
     *name = argv[optind];
     if (!profile_name_is_valid(*name))
-        return misused("a profile's name has 1 to 32 of a-z, 0-9 and -");
+        return command_misused("a profile's name has 1 to 32 of a-z, 0-9 and -");
     return 0;
-}
-
-/* For commands without options of their own. */
-static int refuse_options(int argc, char **argv)
-{
-    static const struct option none[] = {{0}};
-
-    return getopt_long(argc, argv, "", none, NULL) == -1 ? 0 : EXIT_USAGE;
-}
-
-static int refuse_arguments(int argc)
-{
-    return optind == argc ? 0 : misused("too many arguments");
 }
 
 /* From OPTION_KEY on: the profile's keys, in the order of profile_keys. */
@@ -196,8 +171,8 @@ static bool complete_enrolment(struct enrolment *e, struct error *why)
             return error_set(why, "this host has no usable name: give --host");
         strcpy(e->host, host);
         if (!strchr(host, '.'))
-            fprintf(stderr, "portsmith-profile: clients are told that the server is called '%s'; "
-                            "if they cannot find it by that, give --host\n", host);
+            command_warn("clients are told that the server is called '%s'; if they cannot find it "
+                         "by that, give --host", host);
     }
     if (e->server[0] == '\0')
         enrol_server_name(e->server, e->host);
@@ -216,22 +191,22 @@ static int parse_enrolment(int argc, char **argv, bool adds, struct enrolment_ar
     list_options(options, adds);
     while ((kind = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (kind == '?')
-            return EXIT_USAGE;
+            return command_hint();
         if (!take_option(a, kind, &why))
-            return fail(EXIT_USAGE, why.text);
+            return command_fail(EXIT_USAGE, why.text);
     }
     /* A file may hold a day that has passed since, a new profile may not. */
     if (p->expires != 0 && p->expires <= clock_wall_ns() / NSEC_PER_SEC) {
         error_set(&why, "--expires: %s has passed already", date_format(p->expires, date));
-        return fail(EXIT_USAGE, why.text);
+        return command_fail(EXIT_USAGE, why.text);
     }
     status = take_name(argc, argv, &name);
     if (status != 0)
         return status;
     strcpy(p->name, name);
     if (p->service_count == 0)
-        return misused("expected --open SERVICE, such as --open tcp/22");
-    return complete_enrolment(a->e, &why) ? 0 : fail(EXIT_FAILURE, why.text);
+        return command_misused("expected --open SERVICE, such as --open tcp/22");
+    return complete_enrolment(a->e, &why) ? 0 : command_fail(EXIT_FAILURE, why.text);
 }
 
 /* ---- commands ------------------------------------------------------------------ */
@@ -248,17 +223,17 @@ static int run_init(const char *config_file, int argc, char **argv)
 
     while ((kind = getopt_long(argc, argv, "", options, &index)) != -1) {
         if (kind == '?')
-            return EXIT_USAGE;
+            return command_hint();
         if (!config_set(&setup.wishes, options[index].name, optarg, &why)) {
-            fprintf(stderr, "portsmith-profile: --%s: %s\n", options[index].name, why.text);
+            command_warn("--%s: %s", options[index].name, why.text);
             return EXIT_USAGE;
         }
         setup.any = true;
     }
-    if (refuse_arguments(argc) != 0)
+    if (command_refuse_arguments(argc) != 0)
         return EXIT_USAGE;
     status = setup_run(config_file, &setup, &why);
-    return status == 0 ? 0 : fail(status, why.text);
+    return status == 0 ? 0 : command_fail(status, why.text);
 }
 
 static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
@@ -270,10 +245,10 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
     if (status != 0)
         return status;
     if (sodium_is_zero(a->e->draft.policy.public_key, KEY_SIZE))
-        return misused("expected --public-key KEY, as portsmith-knock keygen prints it");
+        return command_misused("expected --public-key KEY, as portsmith-knock keygen prints it");
     c = enrol_add(a->e, &status, &why);
     if (!c)
-        return fail(status, why.text);
+        return command_fail(status, why.text);
     enrol_print_server(a->e, c);
     tell_daemon(c);
     config_free(c);
@@ -309,7 +284,7 @@ static int write_bundle(const struct enrolment_arguments *a, const struct config
     snprintf(name, sizeof name, "%s.bundle", a->e->draft.policy.name);
     if (!enrol_write_bundle(a->e, c, output, &why)) {
         enrol_remove(c, a->e->draft.policy.name, &unused);
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     }
     explain_bundle(a->e, output);
     tell_daemon(c);
@@ -327,7 +302,7 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
     make_client_key(a->e);
     c = enrol_add(a->e, &status, &why);
     if (!c)
-        return fail(status, why.text);
+        return command_fail(status, why.text);
     status = write_bundle(a, c);
     config_free(c);
     return status;
@@ -341,7 +316,7 @@ static int with_enrolment(int (*enrol)(struct enrolment_arguments *a, int argc, 
     int status;
 
     if (!a.e)
-        return fail(EXIT_FAILURE, "out of memory");
+        return command_fail(EXIT_FAILURE, "out of memory");
     memset(a.e, 0, sizeof *a.e);
     profile_begin(&a.e->draft);
     a.e->config_file = config_file;
@@ -428,11 +403,11 @@ static int run_list(const char *config_file, int argc, char **argv)
     struct error why;
     struct config *c;
 
-    if (refuse_options(argc, argv) != 0 || refuse_arguments(argc) != 0)
+    if (command_refuse_options(argc, argv) != 0 || command_refuse_arguments(argc) != 0)
         return EXIT_USAGE;
     c = config_load(config_file, &why);
     if (!c)
-        return fail(EX_CONFIG, why.text);
+        return command_fail(EX_CONFIG, why.text);
     print_table(c);
     config_free(c);
     return EXIT_SUCCESS;
@@ -443,8 +418,7 @@ static int show_profile(const struct config *c, const char *name)
     const struct profile *p = config_find_profile(c, name);
 
     if (!p) {
-        fprintf(stderr, "portsmith-profile: %s: there is no profile '%s'\n", c->profile_directory,
-                name);
+        command_warn("%s: there is no profile '%s'", c->profile_directory, name);
         return EXIT_FAILURE;
     }
     config_print_profile(c, p, stdout);
@@ -458,11 +432,11 @@ static int run_show(const char *config_file, int argc, char **argv)
     struct config *c;
     int status;
 
-    if (refuse_options(argc, argv) != 0 || take_name(argc, argv, &name) != 0)
+    if (command_refuse_options(argc, argv) != 0 || take_name(argc, argv, &name) != 0)
         return EXIT_USAGE;
     c = config_load(config_file, &why);
     if (!c)
-        return fail(EX_CONFIG, why.text);
+        return command_fail(EX_CONFIG, why.text);
     status = show_profile(c, name);
     config_free(c);
     return status;
@@ -475,8 +449,8 @@ static int warn_of_broken_rest(const char *config_file)
     struct config *c = config_load(config_file, &why);
 
     if (!c) {
-        fprintf(stderr, "portsmith-profile: the profile is gone, but nothing else can be changed, "
-                        "and portsmithd cannot be started, until this is mended: %s\n", why.text);
+        command_warn("the profile is gone, but nothing else can be changed, and portsmithd cannot "
+                     "be started, until this is mended: %s", why.text);
         return EX_CONFIG;
     }
     config_free(c);
@@ -488,7 +462,7 @@ static int remove_profile(const struct config *c, const char *name)
     struct error why;
 
     if (!enrol_remove(c, name, &why))
-        return fail(EXIT_FAILURE, why.text);
+        return command_fail(EXIT_FAILURE, why.text);
     printf("removed profile %s\n", name);
     fflush(stdout); /* before what follows on standard error */
     return EXIT_SUCCESS;
@@ -518,15 +492,13 @@ static enum ask_result end_grants(const struct config *c, const char *name,
 /* Nobody answered who could have ended the connections. */
 static int tell_not_ended(const struct config *c, enum ask_result result, const struct error *why)
 {
-    if (result == ASK_NOT_RUNNING && pidfile_owner(c->run_directory) == 0) {
-        fputs("portsmith-profile: portsmithd does not run, so no connection was ended; grants of "
-              "one that was killed end at their deadlines. ss -tnp shows who is connected\n",
-              stderr);
-        return EXIT_FAILURE;
-    }
-    fprintf(stderr, "portsmith-profile: connections made with it may be left: %s. ss -tnp shows "
-                    "who is connected; portsmithctl close --kill --all ends what live grants let "
-                    "in\n", why->text);
+    if (result == ASK_NOT_RUNNING && pidfile_owner(c->run_directory) == 0)
+        return command_fail(EXIT_FAILURE,
+                            "portsmithd does not run, so no connection was ended; if it was "
+                            "killed, its grants end at their deadlines. ss -tnp shows who is "
+                            "connected");
+    command_warn("connections made with it may be left: %s. ss -tnp shows who is connected; "
+                 "portsmithctl close --kill --all ends what live grants let in", why->text);
     if (result != ASK_DONE)
         tell_daemon(c);
     return EXIT_FAILURE;
@@ -574,98 +546,46 @@ static int run_revoke(const char *config_file, int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == '?')
-            return EXIT_USAGE;
+            return command_hint();
         kills = true;
     }
     if (take_name(argc, argv, &name) != 0)
         return EXIT_USAGE;
     if (!config_read_main(&c, config_file, &why))
-        return fail(EX_CONFIG, why.text);
+        return command_fail(EX_CONFIG, why.text);
     status = kills ? remove_with_connections(&c, name) : remove_and_tell(&c, name);
     return status == EXIT_SUCCESS ? warn_of_broken_rest(config_file) : status;
 }
 
 /* ---- main ---------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    int (*run)(const char *config_file, int argc, char **argv);
-} commands[] = {
+static const struct command commands[] = {
     {"init", run_init}, {"add", run_add},   {"create", run_create},
     {"list", run_list}, {"show", run_show}, {"revoke", run_revoke},
 };
 
-static int print_usage(void)
+static void write_usage(char text[static USAGE_SIZE])
 {
     char option[32];
+    size_t size = (size_t)snprintf(text, USAGE_SIZE, "%s", usage);
 
-    fputs(usage, stdout);
-    for (const struct profile_key *key = profile_keys; key->option; key++) {
+    for (const struct profile_key *key = profile_keys; key->option && size < USAGE_SIZE; key++) {
         if (!key->help)
             continue;
         snprintf(option, sizeof option, "--%s %s", key->option, key->value ? key->value : "");
-        printf("  %-20s %s\n", option, key->help);
+        size += (size_t)snprintf(text + size, USAGE_SIZE - size, "  %-20s %s\n", option, key->help);
     }
-    fputs(rest_of_usage, stdout);
-    return EXIT_SUCCESS;
-}
-
-/* argv[0] is the command's name; getopt's messages shall name the program. */
-static int run_command(const char *config_file, int argc, char **argv, char *program)
-{
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(commands[i].name, argv[0]) != 0)
-            continue;
-        if (argc > 1 && strcmp(argv[1], "--help") == 0)
-            return print_usage();
-        argv[0] = program;
-        optind = 0; /* glibc: start afresh */
-        return commands[i].run(config_file, argc, argv);
-    }
-    fprintf(stderr, "portsmith-profile: '%s' is not a command\n", argv[0]);
-    return misused("expected init, add, create, list, show or revoke");
-}
-
-static int finish(int status)
-{
-    if (fflush(stdout) == 0)
-        return status;
-    perror("portsmith-profile: standard output");
-    return status != 0 ? status : EXIT_FAILURE;
-}
-
-static int print_version(void)
-{
-    puts("portsmith-profile " PORTSMITH_VERSION);
-    return EXIT_SUCCESS;
+    if (size < USAGE_SIZE)
+        snprintf(text + size, USAGE_SIZE - size, "%s", rest_of_usage);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {0}};
-    const char *config_file = CONFIG_FILE;
-    int option;
+    char text[USAGE_SIZE];
 
     if (sodium_init() < 0)
-        return fail(EXIT_FAILURE, "libsodium does not start");
+        return command_fail(EXIT_FAILURE, "libsodium does not start");
     umask(022);
-    while ((option = getopt_long(argc, argv, "+c:hV", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config_file = optarg;
-            break;
-        case 'h':
-            return finish(print_usage());
-        case 'V':
-            return finish(print_version());
-        default:
-            return EXIT_USAGE;
-        }
-    }
-    if (optind == argc)
-        return misused("expected a command");
-    return finish(run_command(config_file, argc - optind, argv + optind, argv[0]));
+    write_usage(text);
+    return command_main(commands, sizeof commands / sizeof *commands, text, CONFIG_FILE, argc, argv);
 }

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <sodium.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,8 +12,10 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/text/command.h"
 #include "common/text/keys.h"
 #include "daemon/host/origin.h"
+#include "daemon/host/warning.h"
 
 #define USERADD "/usr/sbin/useradd"
 
@@ -94,38 +97,29 @@ static const char rest[] =
     "# The counters, for node_exporter's textfile collector. None is written by default.\n"
     "#MetricsFile = /var/lib/prometheus/node-exporter/portsmith.prom\n";
 
-static uint16_t choose_port(const struct config *wishes)
-{
-    if (wishes->port > 0)
-        return wishes->port;
-    return (uint16_t)(RANDOM_PORT_FIRST +
-                      randombytes_uniform(RANDOM_PORT_LAST - RANDOM_PORT_FIRST + 1));
-}
-
-static void compose_configuration(FILE *out, const struct config *wishes)
-{
-    fputs(introduction, out);
-    for (unsigned i = 0; i < wishes->interface_count; i++)
-        fprintf(out, "Interface = %s\n", wishes->interfaces[i]);
-    if (wishes->interface_count == 0)
-        fputs("#Interface = any\n", out);
-    fprintf(out, "%sPort = %u\n%s", before_port, choose_port(wishes), before_close);
-    profile_print_services("Close", wishes->close, wishes->close_count, out);
-    if (wishes->close_count == 0)
-        fputs("#Close = tcp/22   (an example: as it is, no port is shut)\n", out);
-    fputs(rest, out);
-}
-
+/* Makes the configuration file. False with the reason; errno is EEXIST if it is there. */
 static bool make_configuration(const char *path, const struct config *wishes, struct error *why)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
+    unsigned port = wishes->port;
     bool made;
 
     if (!out)
         return error_set(why, "%s: %s", path, strerror(errno));
-    compose_configuration(out, wishes);
+    if (port == 0)
+        port = RANDOM_PORT_FIRST + randombytes_uniform(RANDOM_PORT_LAST - RANDOM_PORT_FIRST + 1);
+    fputs(introduction, out);
+    for (unsigned i = 0; i < wishes->interface_count; i++)
+        fprintf(out, "Interface = %s\n", wishes->interfaces[i]);
+    if (wishes->interface_count == 0)
+        fputs("#Interface = any\n", out);
+    fprintf(out, "%sPort = %u\n%s", before_port, port, before_close);
+    profile_print_services("Close", wishes->close, wishes->close_count, out);
+    if (wishes->close_count == 0)
+        fputs("#Close = tcp/22   (an example: as it is, no port is shut)\n", out);
+    fputs(rest, out);
     made = fclose(out) == 0 ? file_create(path, 0644, text, size, why)
                             : error_set(why, "%s: %s", path, strerror(errno));
     free(text);
@@ -140,8 +134,8 @@ static bool set_up_configuration(const char *path, const struct setup *setup, st
         return false;
     announce(made, "configuration", path);
     if (!made && setup->any)
-        fprintf(stderr, "portsmith-profile: %s: kept as it is; --interface, --port and --close go "
-                        "into a new file only: edit this one\n", path);
+        command_warn("%s: kept as it is; --interface, --port and --close go into a new file only: "
+                     "edit this one", path);
     return true;
 }
 
@@ -172,23 +166,8 @@ static bool set_up_key(const struct config *c, struct error *why)
     return !made || origin_put(c, why);
 }
 
-static void warn(void *unused, const char *what, const char *advice)
-{
-    (void)unused;
-    fprintf(stderr, "portsmith-profile: warning: %s: %s\n", what, advice);
-}
-
-/* An older key lies there without; that it cannot be noted now keeps nothing else back. */
-static void note_host(const struct config *c, const char *config_file)
-{
-    struct error why;
-
-    if (!origin_put_missing(c, &why))
-        warn(NULL, "this host is not noted beside the server key", why.text);
-    origin_find(c, config_file, warn, NULL);
-}
-
-static bool add_user(char *name, struct error *why)
+/* Makes the user that the sniffer becomes, by useradd(8), unless it is there. */
+static bool set_up_user(char *name, struct error *why)
 {
     char *arguments[] = {(char[]){USERADD}, (char[]){"--system"}, (char[]){"--user-group"},
                          (char[]){"--no-create-home"}, (char[]){"--home-dir"},
@@ -198,42 +177,35 @@ static bool add_user(char *name, struct error *why)
     int status = -1;
     pid_t pid;
 
+    if (getpwnam(name)) {
+        announce(false, "user", name);
+        return true;
+    }
     errno = posix_spawn(&pid, USERADD, NULL, NULL, arguments, environment);
     if (errno != 0)
         return error_set(why, "%s: %s; add the system user '%s' by hand", USERADD,
                          strerror(errno), name);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return status == 0 || error_set(why, "%s could not add the user '%s'", USERADD, name);
-}
-
-static bool set_up_user(struct config *c, struct error *why)
-{
-    bool there = getpwnam(c->user) != NULL;
-
-    if (!there && !add_user(c->user, why))
-        return false;
-    announce(!there, "user", c->user);
+    if (status != 0)
+        return error_set(why, "%s could not add the user '%s'", USERADD, name);
+    announce(true, "user", name);
     return true;
 }
 
-static bool set_up_rest(struct config *c, struct error *why)
-{
-    return set_up_directory(c->profile_directory, 0700, why) &&
-           set_up_directory(c->state_directory, 0700, why) &&
-           set_up_directory(c->run_directory, 0755, why) && set_up_key(c, why) &&
-           set_up_user(c, why);
-}
-
-/* What was made and what was kept must work together. */
+/* Reads the whole configuration, as what was made and what was kept must work together. Beside a
+ * key that was kept no host may be noted; that it cannot be noted now keeps nothing else back. */
 static int check_whole(const char *config_file, struct error *why)
 {
     struct config *c = config_load(config_file, why);
     char key[KEY_TEXT_SIZE];
+    struct error unnoted;
 
     if (!c)
         return EX_CONFIG;
-    note_host(c, config_file);
+    if (!origin_put_missing(c, &unnoted))
+        warning_print(NULL, "this host is not noted beside the server key", unnoted.text);
+    origin_find(c, config_file, warning_print, NULL);
     printf("The port to knock at is %u. Let UDP to it through where a provider or a router has a "
            "firewall.\nThe server's public key is %s\n", c->port,
            key_format(c->server_public, key));
@@ -249,7 +221,10 @@ int setup_run(const char *config_file, const struct setup *setup, struct error *
         return EXIT_FAILURE;
     if (!config_read_main(&c, config_file, why))
         return EX_CONFIG;
-    if (!set_up_rest(&c, why))
+    if (!set_up_directory(c.profile_directory, 0700, why) ||
+        !set_up_directory(c.state_directory, 0700, why) ||
+        !set_up_directory(c.run_directory, 0755, why) || !set_up_key(&c, why) ||
+        !set_up_user(c.user, why))
         return EXIT_FAILURE;
     return check_whole(config_file, why);
 }

@@ -7,17 +7,15 @@
 #include "common/error.h"
 #include "daemon/config/config.h"
 
-/* What goes into a first configuration file: interfaces, port (0: a random
- * one) and services to shut, each empty where nothing was asked for. */
+/* What the admin wants in a first configuration file. */
 struct setup {
-    struct config wishes;
-    bool any; /* something was asked for */
+    struct config wishes; /* interfaces, port (0: a random one), services to shut; no others */
+    bool any;             /* the admin wants something */
 };
 
-/* Makes what is missing of the configuration file, the directories, the
- * server's key and the user, keeps what is there, and says on standard output
- * which of the two each time. Returns an exit status; the reason is in *why
- * unless it is 0. */
+/* Makes what is missing of the configuration file, the directories, the server's key and the
+ * user, and keeps what is there. Says on standard output what was made and what was kept. Returns
+ * an exit status, with the reason in *why unless it is 0. */
 int setup_run(const char *config_file, const struct setup *setup, struct error *why);
 
 #endif

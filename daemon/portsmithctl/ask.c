@@ -13,6 +13,7 @@ enum { PATIENCE_MS = 30000, PAGES_MAX = 100000 };
 
 /* ---- one question ------------------------------------------------------- */
 
+/* Says why the caller may not ask. `only_root`: the request is root's alone. */
 static enum ask_result tell_forbidden(const struct config *config, bool only_root,
                                       struct error *why)
 {
@@ -29,6 +30,7 @@ static enum ask_result tell_forbidden(const struct config *config, bool only_roo
     return ASK_FORBIDDEN;
 }
 
+/* Says, by errno, why there is no connection. */
 static enum ask_result tell_no_connection(const struct config *config, const char *path,
                                           struct error *why)
 {
@@ -43,6 +45,7 @@ static enum ask_result tell_no_connection(const struct config *config, const cha
     return ASK_FAILED;
 }
 
+/* Connects to portsmithd. *fd is to be closed in any case, unless it is -1. */
 static enum ask_result connect_to(const struct config *config, int *fd, struct error *why)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -60,20 +63,16 @@ static enum ask_result connect_to(const struct config *config, int *fd, struct e
     return tell_no_connection(config, path, why);
 }
 
-static bool is_slow(const struct control_request *request)
-{
-    return request->verb == CONTROL_RELOAD || request->verb == CONTROL_RELEASE ||
-           request->verb == CONTROL_REVOKE;
-}
-
+/* Waits for the reply. A reload, a release and a revocation may take any time. */
 static enum ask_result await_reply(int fd, const struct control_request *request,
                                    struct control_reply *reply, struct error *why)
 {
+    bool is_slow = request->verb == CONTROL_RELOAD || request->verb == CONTROL_RELEASE ||
+                   request->verb == CONTROL_REVOKE;
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int patience = is_slow(request) ? -1 : PATIENCE_MS;
     ssize_t n;
 
-    if (poll(&p, 1, patience) < 1) {
+    if (poll(&p, 1, is_slow ? -1 : PATIENCE_MS) < 1) {
         if (errno == EINTR)
             error_set(why, "interrupted");
         else
@@ -90,6 +89,7 @@ static enum ask_result await_reply(int fd, const struct control_request *request
     return ASK_FAILED;
 }
 
+/* What a reply means. */
 static enum ask_result judge(const struct config *config, struct control_reply *reply,
                              struct error *why)
 {

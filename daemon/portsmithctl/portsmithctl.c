@@ -1,14 +1,14 @@
 /* portsmithctl(8): asks a running portsmithd. */
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/privilege/capability.h"
-#include "common/text/nearest.h"
+#include "common/text/command.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
 #include "daemon/doctor/doctor.h"
@@ -19,11 +19,7 @@
 #include "daemon/portsmithctl/watch.h"
 #include "daemon/supervisor/pair.h"
 
-enum {
-    EXIT_USAGE = 2,
-    EXIT_NOT_RUNNING = 3,
-    EXIT_CONFIGURATION = 78,
-};
+enum { EXIT_NOT_RUNNING = 3 };
 
 static const char usage[] =
     "usage: portsmithctl [-c file] [--json] status | list | watch | doctor\n"
@@ -58,79 +54,54 @@ struct options {
 struct verb {
     const char *name;
     int (*run)(const struct options *options, const struct config *config);
-    bool takes_grants; /* --all, --kill and an argument */
-    enum { WANTED, USEFUL, NOT_READ } configuration; /* USEFUL: goes on where it is broken */
+    bool takes_grants; /* it takes --all, --kill and an argument */
+    /* USEFUL: the verb goes on where the configuration is broken. NOT_READ: it reads that itself */
+    enum { WANTED, USEFUL, NOT_READ } configuration;
 };
 
 /* ---- telling ------------------------------------------------------------- */
 
-static int refuse_usage(void)
-{
-    fputs("Try 'portsmithctl --help'.\n", stderr);
-    return EXIT_USAGE;
-}
-
+/* Says why portsmithd was not asked or refused, and returns an exit status. */
 static int fail(enum ask_result result, const struct error *why)
 {
-    fprintf(stderr, "portsmithctl: %s\n", why->text);
-    return result == ASK_NOT_RUNNING ? EXIT_NOT_RUNNING : EXIT_FAILURE;
+    return command_fail(result == ASK_NOT_RUNNING ? EXIT_NOT_RUNNING : EXIT_FAILURE, why->text);
 }
 
-static int finish(bool printed)
-{
-    if (printed && fflush(stdout) == 0)
-        return EXIT_SUCCESS;
-    perror("portsmithctl: cannot print");
-    return EXIT_FAILURE;
-}
-
+/* Prints it, gives it up, and returns an exit status. */
 static int print_json(json_t *json)
 {
-    return finish(report_print(json, JSON_INDENT(2)));
+    if (report_print(json, JSON_INDENT(2)))
+        return EXIT_SUCCESS;
+    return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
 }
 
 /* ---- the verbs ----------------------------------------------------------- */
 
-/* Of what portsmith-firewall closes. NULL: of nothing; or who asks is not root, and may not
- * look. */
-static const char *describe_rest(enum enforce_state rest)
-{
-    switch (rest) {
-    case ENFORCE_IN_FORCE:
-        return "in force";
-    case ENFORCE_MISSING:
-        return "NOT IN FORCE: another program removed its rules, or the boot did not put them in "
-               "force; portsmith-firewall enforce does";
-    default:
-        return NULL;
-    }
-}
-
-static json_t *status_json(const struct control_status *status, enum enforce_state rest)
-{
-    json_t *object = report_status_json(status);
-    bool known = rest == ENFORCE_IN_FORCE || rest == ENFORCE_MISSING;
-
-    json_object_set_new(object, "rest_in_force",
-                        known ? json_boolean(rest == ENFORCE_IN_FORCE) : json_null());
-    return object;
-}
-
+/* The rest is what portsmith-firewall closes, if anything. Only root may look at it. */
 static int show_status(const struct options *options, const struct config *config)
 {
     static const struct control_request request = {.verb = CONTROL_STATUS};
+    static const char missing[] = "NOT IN FORCE: another program removed its rules, or the boot "
+                                  "did not put them in force; portsmith-firewall enforce does";
     struct control_reply reply;
     struct error why;
+    json_t *json;
     char keep[TRIAL_KEEP_SIZE];
     enum ask_result result = ask(config, &request, &reply, &why);
     enum enforce_state rest = geteuid() == 0 ? enforce_look(config) : ENFORCE_UNKNOWN;
+    bool in_force = rest == ENFORCE_IN_FORCE, is_known = in_force || rest == ENFORCE_MISSING;
 
     if (result != ASK_DONE)
         return fail(result, &why);
-    if (options->json)
-        return print_json(status_json(&reply.status, rest));
-    report_status(&reply.status, describe_rest(rest), trial_keep(options->config_path, keep));
-    return finish(true);
+    if (options->json) {
+        json = report_status_json(&reply.status);
+        json_object_set_new(json, "rest_in_force",
+                            is_known ? json_boolean(in_force) : json_null());
+        return print_json(json);
+    }
+    report_status(&reply.status, !is_known ? NULL : in_force ? "in force" : missing,
+                  trial_keep(options->config_path, keep));
+    return command_finish(EXIT_SUCCESS);
 }
 
 static int show_list(const struct options *options, const struct config *config)
@@ -147,7 +118,7 @@ static int show_list(const struct options *options, const struct config *config)
         status = print_json(report_grants_json(grants, count));
     else {
         report_grants(grants, count);
-        status = finish(true);
+        status = command_finish(EXIT_SUCCESS);
     }
     free(grants);
     return status;
@@ -160,7 +131,8 @@ static int show_watch(const struct options *options, const struct config *config
     return watch_run(config, options->json, &why) ? EXIT_SUCCESS : fail(ASK_FAILED, &why);
 }
 
-/* A number is an id, anything else a profile. */
+/* Takes the argument: a number is a grant's id, anything else a profile's name. False if there is
+ * none, or it is neither. */
 static bool choose_grants(struct control_request *request, const struct options *options)
 {
     const char *word = options->count == 1 ? options->arguments[0] : "";
@@ -189,26 +161,24 @@ static int close_grants(const struct options *options, const struct config *conf
     struct error why;
     enum ask_result result;
 
-    if (!choose_grants(&request, options)) {
-        fputs("portsmithctl: close wants the id of a grant, the name of a profile, or --all\n",
-              stderr);
-        return refuse_usage();
-    }
+    if (!choose_grants(&request, options))
+        return command_misused("close wants the id of a grant, the name of a profile, or --all");
     result = ask(config, &request, &reply, &why);
     if (result != ASK_DONE)
         return fail(result, &why);
     if (options->json)
         return print_json(report_closed_json(&reply));
     report_closed(&reply, options->kill);
-    return finish(true);
+    return command_finish(EXIT_SUCCESS);
 }
 
+/* Says that something was done: by `key` in JSON, else by `text`. Returns an exit status. */
 static int say_done(const struct options *options, const char *key, const char *text)
 {
     if (options->json)
         return print_json(json_pack("{s:b}", key, 1));
     puts(text);
-    return finish(true);
+    return command_finish(EXIT_SUCCESS);
 }
 
 static int reload(const struct options *options, const struct config *config)
@@ -223,7 +193,7 @@ static int reload(const struct options *options, const struct config *config)
     return say_done(options, "reloaded", "the new configuration is in force");
 }
 
-/* As portsmithd --release does. */
+/* Removes the rules as portsmithd --release does, where no portsmithd runs. */
 static bool release_without_daemon(const struct config *config, struct error *why)
 {
     const struct pair_options options = {.foreground = true};
@@ -236,26 +206,18 @@ static bool release_without_daemon(const struct config *config, struct error *wh
     return pair_release(BACKEND_AUTO, &options) || error_set(why, "rules may remain");
 }
 
-/* After a trial that was not kept no start shuts anything. */
-static void say_what_is_next(const struct config *config)
-{
-    char text[CLOSING_TEXT_SIZE];
-    pid_t unused;
-
-    if (config->close_count > 0 && trial_find_marker(config, &unused) == TRIAL_NONE)
-        printf("its next start, which may be the next boot, shuts again: %s\n",
-               closing_format_configured(config, text));
-}
-
 static int release(const struct options *options, const struct config *config)
 {
     static const struct control_request request = {.verb = CONTROL_RELEASE};
     struct control_reply reply;
     struct error why, note = {""};
+    char text[CLOSING_TEXT_SIZE];
     enum ask_result result;
+    pid_t unused;
     int status;
 
-    if (geteuid() == 0 && !closing_permits_release(config, &note)) /* others are refused anyway */
+    /* Only root can know this, and portsmithd refuses all others. */
+    if (geteuid() == 0 && !closing_permits_release(config, &note))
         return fail(ASK_FAILED, &note);
     result = ask(config, &request, &reply, &why);
     if (result == ASK_NOT_RUNNING && release_without_daemon(config, &why))
@@ -263,11 +225,14 @@ static int release(const struct options *options, const struct config *config)
     if (result != ASK_DONE)
         return fail(ASK_FAILED, &why);
     if (note.text[0] != '\0')
-        fprintf(stderr, "portsmithctl: %s\n", note.text);
+        command_warn("%s", note.text);
     status = say_done(options, "released", "portsmithd does not run, and shuts no port any more");
-    if (!options->json)
-        say_what_is_next(config);
-    return finish(true) == EXIT_SUCCESS ? status : EXIT_FAILURE;
+    /* After a trial that was not kept no start shuts anything. */
+    if (!options->json && config->close_count > 0 &&
+        trial_find_marker(config, &unused) == TRIAL_NONE)
+        printf("its next start, which may be the next boot, shuts again: %s\n",
+               closing_format_configured(config, text));
+    return command_finish(status);
 }
 
 static int see_doctor(const struct options *options, const struct config *unread)
@@ -286,78 +251,29 @@ static const struct verb verbs[] = {
     {"doctor", see_doctor, false, NOT_READ},
 };
 
-enum { VERBS = sizeof verbs / sizeof *verbs };
-
-static const struct verb *find_verb(const char *name)
-{
-    struct nearest nearest = nearest_to(name);
-
-    for (size_t i = 0; i < VERBS; i++) {
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
-        nearest_try(&nearest, verbs[i].name);
-    }
-    fprintf(stderr, "portsmithctl: there is no '%s'", name);
-    if (nearest.found)
-        fprintf(stderr, "; did you mean '%s'?", nearest.found);
-    fputc('\n', stderr);
-    return NULL;
-}
-
 /* ---- the command line ---------------------------------------------------- */
 
-/* False when the program is to end, with *status. */
-static bool read_options(struct options *options, int argc, char **argv, int *status)
+static bool take_option(void *into, int option)
 {
-    static const struct option names[] = {
-        {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
-        {"all", no_argument, NULL, 'a'},          {"kill", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
+    struct options *options = into;
 
-    *status = EXIT_SUCCESS;
-    while ((option = getopt_long(argc, argv, "c:hV", names, NULL)) != -1)
-        switch (option) {
-        case 'c':
-            options->config_path = optarg;
-            break;
-        case 'j':
-            options->json = true;
-            break;
-        case 'a':
-            options->all = true;
-            break;
-        case 'k':
-            options->kill = true;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return false;
-        case 'V':
-            puts("portsmithctl " PORTSMITH_VERSION);
-            return false;
-        default:
-            *status = refuse_usage();
-            return false;
-        }
+    switch (option) {
+    case 'j':
+        options->json = true;
+        break;
+    case 'a':
+        options->all = true;
+        break;
+    case 'k':
+        options->kill = true;
+        break;
+    default:
+        break;
+    }
     return true;
 }
 
-static bool suits(const struct verb *verb, const struct options *options)
-{
-    if (verb->takes_grants)
-        return true;
-    if (options->all || options->kill)
-        fprintf(stderr, "portsmithctl: --all and --kill are for close\n");
-    else if (options->count > 0)
-        fprintf(stderr, "portsmithctl: unexpected argument '%s'\n", options->arguments[0]);
-    else
-        return true;
-    return false;
-}
-
+/* Reads the configuration as the verb wants it, and runs the verb. */
 static int run(const struct verb *verb, const struct options *options)
 {
     struct config config;
@@ -367,27 +283,40 @@ static int run(const struct verb *verb, const struct options *options)
         return verb->run(options, NULL);
     if (config_read_main(&config, options->config_path, &why))
         return verb->run(options, &config);
-    fprintf(stderr, "portsmithctl: %s%s\n", verb->configuration == USEFUL ? "warning: " : "",
-            why.text);
-    return verb->configuration == USEFUL ? verb->run(options, &config) : EXIT_CONFIGURATION;
+    if (verb->configuration == WANTED)
+        return command_fail(EX_CONFIG, why.text);
+    command_warn("warning: %s", why.text);
+    return verb->run(options, &config);
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.config_path = CONFIG_FILE};
+    static const struct option names[] = {COMMAND_OPTIONS,
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"all", no_argument, NULL, 'a'},
+                                          {"kill", no_argument, NULL, 'k'},
+                                          {0}};
+    struct options options = {0};
+    struct command_line line = {.usage = usage,
+                                .letters = "c:hV",
+                                .options = names,
+                                .config_file = CONFIG_FILE,
+                                .take = take_option,
+                                .into = &options};
     const struct verb *verb;
     int status;
 
-    if (!read_options(&options, argc, argv, &status))
+    if (!command_read(&line, argc, argv, &status))
         return status;
-    if (optind == argc) {
-        fputs("portsmithctl: it wants to be told what to do, such as status or list\n", stderr);
-        return refuse_usage();
-    }
+    verb = command_find(verbs, sizeof verbs / sizeof *verbs, sizeof *verbs, argv[optind]);
+    if (!verb)
+        return EXIT_USAGE;
+    options.config_path = line.config_file;
     options.arguments = argv + optind + 1;
     options.count = argc - optind - 1;
-    verb = find_verb(argv[optind]);
-    if (!verb || !suits(verb, &options))
-        return refuse_usage();
+    if (!verb->takes_grants && (options.all || options.kill))
+        return command_misused("--all and --kill are for close");
+    if (!verb->takes_grants && options.count > 0)
+        return command_misused("unexpected argument '%s'", options.arguments[0]);
     return run(verb, &options);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Authentic, but not passed on to the helper. */
+/* The counters of authentic knocks that were not passed on to the helper, and why. */
 static const struct {
     const char *name, *text;
     size_t offset;
@@ -145,7 +145,7 @@ static void print_rules(const struct control_status *s)
     }
 }
 
-/* Never named as if they were shut when they are not. */
+/* Says so where the ports are not shut at the moment. */
 static void print_shut_ports(const struct control_status *s)
 {
     char service[SERVICE_TEXT_SIZE];
@@ -157,12 +157,6 @@ static void print_shut_ports(const struct control_status *s)
         puts("none");
     else
         puts(s->rules == HELPER_RULES_MISSING ? " (NOT IN FORCE)" : "");
-}
-
-static void print_reason(uint64_t count, const char *text)
-{
-    if (count > 0)
-        printf("%-*s%8" PRIu64 "  %s\n", LABEL_WIDTH, "", count, text);
 }
 
 static void print_counters(const struct control_status *s)
@@ -195,25 +189,8 @@ static void print_counters(const struct control_status *s)
     if (report_refused(s) > 0)
         puts("  refused");
     for (uint32_t i = 1; i < VERDICTS; i++)
-        if (!verdict_is_grant(i))
-            print_reason(s->verdicts[i], verdict_text(i));
-}
-
-static void print_trial(const struct control_status *s, const char *keep)
-{
-    if (s->trial_left == 0)
-        return;
-    label("on trial");
-    print_span(s->trial_left);
-    printf(" left, then nothing is shut any more; to keep it: %s\n", keep);
-}
-
-static void print_rest(const char *rest)
-{
-    if (!rest)
-        return;
-    label("the rest");
-    printf("closed by portsmith-firewall: %s\n", rest);
+        if (!verdict_is_grant(i) && s->verdicts[i] > 0)
+            printf("%-*s%8" PRIu64 "  %s\n", LABEL_WIDTH, "", s->verdicts[i], verdict_text(i));
 }
 
 void report_status(const struct control_status *s, const char *rest, const char *keep)
@@ -227,8 +204,15 @@ void report_status(const struct control_status *s, const char *rest, const char 
     puts(store_name(s->grant_store));
     print_rules(s);
     print_shut_ports(s);
-    print_rest(rest);
-    print_trial(s, keep);
+    if (rest) {
+        label("the rest");
+        printf("closed by portsmith-firewall: %s\n", rest);
+    }
+    if (s->trial_left > 0) {
+        label("on trial");
+        print_span(s->trial_left);
+        printf(" left, then nothing is shut any more; to keep it: %s\n", keep);
+    }
     label("profiles");
     printf("%u\n", s->profiles);
     label("live grants");
@@ -307,12 +291,6 @@ static json_t *families_json(const struct control_status *s)
     return array;
 }
 
-static json_t *in_force_json(uint32_t rules)
-{
-    return rules == HELPER_RULES_UNKNOWN ? json_null()
-                                         : json_boolean(rules != HELPER_RULES_MISSING);
-}
-
 static json_t *shut_json(const struct control_status *s)
 {
     json_t *array = json_array();
@@ -365,7 +343,10 @@ json_t *report_status_json(const struct control_status *s)
     json_object_set_new(object, "backend", json_string(backend_name(s->backend)));
     json_object_set_new(object, "families", families_json(s));
     json_object_set_new(object, "grant_store", json_string(store_name(s->grant_store)));
-    json_object_set_new(object, "in_force", in_force_json(s->rules));
+    json_object_set_new(object, "in_force",
+                        s->rules == HELPER_RULES_UNKNOWN
+                            ? json_null()
+                            : json_boolean(s->rules != HELPER_RULES_MISSING));
     json_object_set_new(object, "contested", json_boolean(s->rules == HELPER_RULES_CONTESTED));
     json_object_set_new(object, "shut", shut_json(s));
     json_object_set_new(object, "trial_seconds_left",

@@ -1,5 +1,5 @@
-/* What portsmithctl prints: for people, in columns, or as JSON, whose names
- * portsmithctl(8) lists. */
+/* What portsmithctl prints: for people in columns, or for programs as JSON, whose names
+ * portsmithctl(8) lists. All of it goes to standard output. */
 #ifndef PORTSMITH_REPORT_H
 #define PORTSMITH_REPORT_H
 
@@ -9,29 +9,35 @@
 
 #include "daemon/supervisor/controlmessage.h"
 
-/* `rest` says how it is with what portsmith-firewall closes, NULL nothing; `keep` is the
- * command that keeps what is on trial. */
+/* Prints a status. `rest` says whether what portsmith-firewall closes is in force; NULL: it
+ * closes nothing. `keep` is the command that keeps what is on trial. */
 void report_status(const struct control_status *status, const char *rest, const char *keep);
+
+/* Prints grants as a table. */
 void report_grants(const struct control_grant *grants, size_t count);
+
+/* Prints how many grants were closed and, if `kill`, how many connections were ended. */
 void report_closed(const struct control_reply *reply, bool kill);
 
-/* New references, NULL without memory. */
+/* The same as JSON: new references, which report_print or json_decref gives up. NULL without
+ * memory. */
 json_t *report_status_json(const struct control_status *status);
 json_t *report_grant_json(const struct control_grant *grant);
 json_t *report_grants_json(const struct control_grant *grants, size_t count);
 json_t *report_closed_json(const struct control_reply *reply);
 
-/* How many requests were granted or refused by the helper. */
+/* How many requests the helper has granted, and how many it has refused. */
 uint64_t report_granted(const struct control_status *status);
 uint64_t report_refused(const struct control_status *status);
 
-/* "yes", "no" or "?". */
+/* Whether the grant was used: "yes", "no", or "?" where that is not known. */
 const char *report_used(const struct control_grant *grant);
 
-/* The profile's name, or "-" when it was removed. */
+/* The name of the grant's profile, or "-" if that was removed. */
 const char *report_profile(const struct control_grant *grant);
 
-/* Prints it and gives it up; false where that fails. */
+/* Prints the JSON and a line end, and gives it up. `flags` are those of json_dumpf. False where
+ * that fails, or `json` is NULL. */
 bool report_print(json_t *json, size_t flags);
 
 #endif

@@ -76,13 +76,8 @@ static bool print_counters(const struct control_status *s, bool json)
 
 /* ---- comparing ----------------------------------------------------------- */
 
-/* More is left than was: it was knocked for again. */
-static bool was_extended(const struct control_grant *before, const struct control_grant *now)
-{
-    return now->seconds_left > before->seconds_left;
-}
-
-/* Both are in the order of their ids, so one walk along both finds what differs. */
+/* Prints what differs between two looks. The grants of both are in the order of their ids, so one
+ * walk along both finds it. A grant of which more is left than before was knocked for again. */
 static bool print_changes(const struct view *before, const struct view *now, bool first,
                           bool json)
 {
@@ -99,7 +94,7 @@ static bool print_changes(const struct view *before, const struct view *now, boo
             printed = print_grant("ended", &before->grants[i], json);
         else if (only_new)
             printed = print_grant(first ? "live" : "opened", &now->grants[j], json);
-        else if (was_extended(&before->grants[i], &now->grants[j]))
+        else if (now->grants[j].seconds_left > before->grants[i].seconds_left)
             printed = print_grant("extended", &now->grants[j], json);
         i += !only_new;
         j += !only_old;
@@ -107,15 +102,15 @@ static bool print_changes(const struct view *before, const struct view *now, boo
     return printed;
 }
 
-static bool counters_differ(const struct view *before, const struct view *now)
+static bool counters_differ(const struct control_status *a, const struct control_status *b)
 {
-    return memcmp(&before->status.counters, &now->status.counters,
-                  sizeof now->status.counters) != 0 ||
-           memcmp(before->status.verdicts, now->status.verdicts, sizeof now->status.verdicts) != 0;
+    return memcmp(&a->counters, &b->counters, sizeof a->counters) != 0 ||
+           memcmp(a->verdicts, b->verdicts, sizeof a->verdicts) != 0;
 }
 
 /* ---- looking -------------------------------------------------------------- */
 
+/* Asks for the grants and the status. The caller frees view->grants. */
 static enum ask_result look(const struct config *config, struct view *view, struct error *why)
 {
     static const struct control_request status = {.verb = CONTROL_STATUS};
@@ -133,7 +128,7 @@ static enum ask_result look(const struct config *config, struct view *view, stru
     return result;
 }
 
-/* A descriptor that says when to end. */
+/* A descriptor that becomes readable on SIGINT and SIGTERM; -1 on failure. */
 static int open_signals(void)
 {
     sigset_t ending;
@@ -145,19 +140,13 @@ static int open_signals(void)
     return sigprocmask(SIG_BLOCK, &ending, NULL) == 0 ? signalfd(-1, &ending, SFD_CLOEXEC) : -1;
 }
 
-static bool is_over(int signals)
-{
-    struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
-                           {.fd = STDOUT_FILENO}}; /* a pipe that nobody reads: POLLERR */
-
-    return poll(fds, 2, LOOK_MS) > 0;
-}
-
 bool watch_run(const struct config *config, bool json, struct error *why)
 {
     struct view before = {0}, now;
     enum ask_result result;
     int signals = open_signals();
+    struct pollfd ends[] = {{.fd = signals, .events = POLLIN},
+                            {.fd = STDOUT_FILENO}}; /* POLLERR: nobody reads that pipe */
     bool first = true, printed = true;
 
     do {
@@ -167,12 +156,12 @@ bool watch_run(const struct config *config, bool json, struct error *why)
         if (result != ASK_DONE)
             break;
         printed = print_changes(&before, &now, first, json);
-        if (printed && (first || counters_differ(&before, &now)))
+        if (printed && (first || counters_differ(&before.status, &now.status)))
             printed = print_counters(&now.status, json);
         free(before.grants);
         before = now;
         first = false;
-    } while (printed && !is_over(signals));
+    } while (printed && poll(ends, 2, LOOK_MS) <= 0);
     free(before.grants);
     close(signals);
     return result == ASK_DONE || result == ASK_RESTARTING;

@@ -1,4 +1,4 @@
-/* portsmithctl watch: what opens and what ends, a line each, as it happens. */
+/* portsmithctl watch: prints what opens and what ends as it happens, a line each. */
 #ifndef PORTSMITH_WATCH_H
 #define PORTSMITH_WATCH_H
 
@@ -7,9 +7,9 @@
 #include "common/error.h"
 #include "daemon/config/config.h"
 
-/* Looks once a second, and prints what has changed, until SIGINT, SIGTERM, or nobody
- * reads any more: true then. False with the reason when portsmithd stops or does not
- * answer. */
+/* Looks once a second, and prints what has changed. True when it was ended by SIGINT or SIGTERM,
+ * or when nobody reads standard output any more. False with the reason when portsmithd stops or
+ * does not answer. */
 bool watch_run(const struct config *config, bool json, struct error *why);
 
 #endif

@@ -11,13 +11,13 @@
 #include "common/clock.h"
 
 enum {
-    /* 20 of SLL2, 8 of VLAN tags, 60 of IPv4, and 8 of UDP with its knocks, which is more
-     * than 60 of TCP with one */
+    /* Bytes of a frame that are captured: 20 of SLL2, 8 of VLAN tags, 60 of IPv4, and 8 of UDP
+     * with its knocks, which is more than 60 of TCP with one knock. */
     SNAPLEN = 96 + FRAME_MERGED_MAX * DATAGRAM_MAX,
-    BUFFER_SIZE = 1 << 20,
+    BUFFER_SIZE = 1 << 20, /* bytes that the kernel keeps of frames until they are read */
 };
 
-/* Adds to the zero-terminated text, whose size is CAPTURE_FILTER_SIZE. */
+/* Appends to the zero-terminated text, which has room for CAPTURE_FILTER_SIZE bytes. */
 __attribute__((format(printf, 2, 3))) static void append(char *text, const char *format, ...)
 {
     size_t used = strlen(text);
@@ -28,10 +28,10 @@ __attribute__((format(printf, 2, 3))) static void append(char *text, const char 
     va_end(arguments);
 }
 
-/* What the packets of a transport are, how long their payload is, and where their
- * port lies. libpcap's udp[], tcp[] and icmp[] read IPv4 alone and skip its options,
- * so IPv6 is spelled out: its header has a fixed size and extension headers are
- * not followed. A length that comes out below zero is a very large one. */
+/* What the packets of a transport are, how long their payload is, and where their destination
+ * port lies; NULL: they have none. libpcap's udp[], tcp[] and icmp[] read IPv4 alone, and skip
+ * its options. So IPv6 is spelled out: its header has a fixed size, and extension headers are
+ * not followed. A length below zero is taken as a very large one. */
 static const struct shape {
     enum transport transport;
     const char *packets, *length, *port;
@@ -46,6 +46,7 @@ static const struct shape {
     {TRANSPORT_ICMP, "ip6[6] = 58 and ip6[40:2] = 0x8000", "ip6[4:2] - 8", NULL},
 };
 
+/* Appends what a knock of this shape looks like. The kernel may have merged UDP knocks. */
 static void append_shape(char *text, const struct shape *shape, const struct sniffer_setup *setup)
 {
     int merged = shape->transport == TRANSPORT_UDP ? FRAME_MERGED_MAX : 1;
@@ -57,6 +58,7 @@ static void append_shape(char *text, const struct shape *shape, const struct sni
     append(text, shape->port ? "))" : ")");
 }
 
+/* Appends what knocks of any of the setup's transports look like, in parentheses. */
 static void append_candidates(char *text, const struct sniffer_setup *setup)
 {
     const char *between = "(";
@@ -88,21 +90,8 @@ void capture_filter(char text[static CAPTURE_FILTER_SIZE], enum frame_link link,
     append(text, "))))");
 }
 
-static bool configure(pcap_t *pcap, struct error *why)
-{
-    int status;
-
-    pcap_set_snaplen(pcap, SNAPLEN);
-    pcap_set_promisc(pcap, 0);
-    pcap_set_immediate_mode(pcap, 1);
-    pcap_set_buffer_size(pcap, BUFFER_SIZE);
-    status = pcap_activate(pcap);
-    if (status >= 0)
-        return true;
-    return error_set(why, "%s: %s", pcap_statustostr(status), pcap_geterr(pcap));
-}
-
-static bool set_filter(struct capture *capture, const struct sniffer_setup *setup, struct error *why)
+static bool set_filter(struct capture *capture, const struct sniffer_setup *setup,
+                       struct error *why)
 {
     char text[CAPTURE_FILTER_SIZE];
     struct bpf_program program;
@@ -116,25 +105,18 @@ static bool set_filter(struct capture *capture, const struct sniffer_setup *setu
     return set || error_set(why, "cannot set the filter: %s", pcap_geterr(capture->pcap));
 }
 
-/* libpcap falls back to filtering by itself when the kernel refuses a filter:
- * then every frame of the host would come to us. */
-static bool is_filtered_by_kernel(int fd)
-{
-    struct sock_filter program[BPF_MAXINSNS];
-    socklen_t count = BPF_MAXINSNS; /* instructions, in and out */
-
-    return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, program, &count) == 0 && count > 1;
-}
-
-/* Locks the filter, and proves it: what reads hostile bytes must not be able to
- * ask the kernel for more of them. */
+/* Locks the filter, and proves that it is locked: a process that reads hostile bytes must not be
+ * able to ask the kernel for more of them. Before, the kernel is asked whether it has the filter:
+ * where it refuses one, libpcap filters by itself, and every frame of the host would come here. */
 static bool lock_filter(int fd, struct error *why)
 {
     struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SNAPLEN);
     struct sock_fprog program = {.len = 1, .filter = &all};
+    struct sock_filter in_force[BPF_MAXINSNS];
+    socklen_t count = BPF_MAXINSNS; /* instructions, in and out */
     int on = 1;
 
-    if (!is_filtered_by_kernel(fd))
+    if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, in_force, &count) != 0 || count <= 1)
         return error_set(why, "the kernel did not take the filter");
     if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) != 0)
         return error_set(why, "cannot lock the filter: %s", strerror(errno));
@@ -144,8 +126,9 @@ static bool lock_filter(int fd, struct error *why)
     return true;
 }
 
-static bool watch_link(struct capture *capture, const struct sniffer_setup *setup,
-                       struct error *why)
+/* Has the activated capture take incoming knocks alone, and not wait for them. */
+static bool narrow_down(struct capture *capture, const struct sniffer_setup *setup,
+                        struct error *why)
 {
     char reason[PCAP_ERRBUF_SIZE];
 
@@ -161,15 +144,25 @@ static bool watch_link(struct capture *capture, const struct sniffer_setup *setu
 static enum capture_result set_up(struct capture *capture, const struct sniffer_setup *setup,
                                   struct error *why)
 {
-    if (!configure(capture->pcap, why))
+    pcap_t *pcap = capture->pcap;
+    int status;
+
+    pcap_set_snaplen(pcap, SNAPLEN);
+    pcap_set_promisc(pcap, 0);
+    pcap_set_immediate_mode(pcap, 1);
+    pcap_set_buffer_size(pcap, BUFFER_SIZE);
+    status = pcap_activate(pcap);
+    if (status < 0) {
+        error_set(why, "%s: %s", pcap_statustostr(status), pcap_geterr(pcap));
         return CAPTURE_FAILED;
-    capture->link = frame_link_of(pcap_datalink(capture->pcap));
+    }
+    capture->link = frame_link_of(pcap_datalink(pcap));
     if (capture->link == LINK_UNKNOWN) {
         error_set(why, "its link type %s is not supported",
-                  pcap_datalink_val_to_name(pcap_datalink(capture->pcap)));
+                  pcap_datalink_val_to_name(pcap_datalink(pcap)));
         return CAPTURE_UNSUPPORTED;
     }
-    return watch_link(capture, setup, why) ? CAPTURE_OPENED : CAPTURE_FAILED;
+    return narrow_down(capture, setup, why) ? CAPTURE_OPENED : CAPTURE_FAILED;
 }
 
 enum capture_result capture_open(struct capture *capture, const char *interface,
@@ -193,7 +186,7 @@ enum capture_result capture_open(struct capture *capture, const char *interface,
     return result;
 }
 
-/* What libpcap's callback needs of both sides. */
+/* What libpcap's callback has to know: the capture, and who reads it. */
 struct delivery {
     capture_handler *handler;
     void *user;
@@ -210,29 +203,21 @@ static void deliver(u_char *user, const struct pcap_pkthdr *header, const u_char
     delivery.handler(delivery.user, delivery.link, bytes, header->caplen, captured);
 }
 
-/* PACKET_STATISTICS, packet(7). Not pcap_stats(3), some releases of which read files
- * besides, which a sniffer has not got. The kernel begins anew with each answer. */
-static unsigned take_drops(const struct capture *capture)
-{
-    struct tpacket_stats_v3 statistics = {0};
-    socklen_t size = sizeof statistics;
-
-    if (getsockopt(capture->fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) != 0)
-        return 0;
-    return statistics.tp_drops;
-}
-
 bool capture_read(struct capture *capture, capture_handler *handler, void *user,
                   uint64_t *dropped, struct error *why)
 {
     struct delivery delivery = {.handler = handler, .user = user, .link = capture->link};
+    struct tpacket_stats_v3 statistics = {0};
+    socklen_t size = sizeof statistics;
     int frames = pcap_dispatch(capture->pcap, CAPTURE_FRAMES_AT_ONCE, deliver, (u_char *)&delivery);
 
     if (frames < 0)
         return error_set(why, "the capture ended: %s", pcap_geterr(capture->pcap));
-    /* Of a buffer that was full there is far more than this to be read: else there is
-     * nothing to ask the kernel for. */
-    if (frames == CAPTURE_FRAMES_AT_ONCE)
-        *dropped += take_drops(capture);
+    /* A full buffer holds far more frames than were read here: with fewer none was dropped. Some
+     * releases of pcap_stats(3) read files, which a sniffer has not got, so the kernel is asked
+     * itself (packet(7)). It counts anew from each answer on. */
+    if (frames == CAPTURE_FRAMES_AT_ONCE &&
+        getsockopt(capture->fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) == 0)
+        *dropped += statistics.tp_drops;
     return true;
 }

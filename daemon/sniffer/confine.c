@@ -5,9 +5,9 @@
 
 #include "common/privilege/syscalls.h"
 
-/* libpcap's capture is a ring in memory, to be waited for; what it asks of the
- * socket besides is whether its interface is still there, and up. Memory is given
- * back, and perhaps asked for, by the C library alone. */
+/* libpcap's capture is a ring in memory: the sniffer waits for it, and libpcap asks the socket
+ * only whether its interface is still there, and up. Only the C library asks for memory and gives
+ * it back. */
 static const int sniffer_calls[] = {
     SCMP_SYS(poll),   SCMP_SYS(ppoll),         SCMP_SYS(recvfrom),     SCMP_SYS(getsockopt),
     SCMP_SYS(read),   SCMP_SYS(clock_gettime), SCMP_SYS(getsockname),  SCMP_SYS(restart_syscall),
@@ -17,13 +17,13 @@ static const int sniffer_calls[] = {
 
 bool sniffer_confine(int peer, struct error *why)
 {
-    struct filter filter;
+    struct syscalls syscalls;
 
-    filter_begin(&filter);
-    filter_allow(&filter, sniffer_calls, sizeof sniffer_calls / sizeof *sniffer_calls);
-    filter_allow_masked(&filter, SCMP_SYS(sendto), 0, ~0u, (unsigned)peer);
-    filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, ~0u, SIOCGIFFLAGS);
-    /* /dev/null by now: last words that nobody reads */
-    filter_allow_masked(&filter, SCMP_SYS(write), 0, ~0u, STDERR_FILENO);
-    return filter_load(&filter, why);
+    syscalls_begin(&syscalls);
+    syscalls_allow(&syscalls, sniffer_calls, sizeof sniffer_calls / sizeof *sniffer_calls);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(sendto), 0, ~0u, (unsigned)peer);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(ioctl), 1, ~0u, SIOCGIFFLAGS);
+    /* Standard error is /dev/null by now: nobody reads what libraries write there at the end. */
+    syscalls_allow_masked(&syscalls, SCMP_SYS(write), 0, ~0u, STDERR_FILENO);
+    return syscalls_load(&syscalls, why);
 }

@@ -6,11 +6,10 @@
 
 #include "common/error.h"
 
-/* From here on the process may wait, receive, look at the clock and at an
- * interface's flags, manage its memory, write to standard error, send on the
- * descriptor `peer` alone, and exit; any other system call kills it. That also
- * closes what no capability guards: sending frames on an open capture. False with
- * the reason: do not go on. */
+/* From here on the process may wait, receive, look at the clock and at an interface's flags,
+ * manage its memory, write to standard error, send on the descriptor `peer` alone, and exit. Any
+ * other system call kills it. So it cannot send frames on an open capture either, which takes no
+ * capability. False with the reason: the process must not go on then. */
 bool sniffer_confine(int peer, struct error *why);
 
 #endif

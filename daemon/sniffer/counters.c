@@ -16,22 +16,16 @@ enum { OWN_MAX = sizeof((struct own_addresses *)NULL)->all / sizeof(struct addre
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* Since Linux 6.3 a host may insist on files that cannot be executed (vm.memfd_noexec,
- * memfd_create(2)); kernels before do not know the flag. */
-static int create_file(void)
-{
-    static const char name[] = "portsmith-counters";
-    int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-
-    return file >= 0 || errno != EINVAL ? file
-                                        : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-}
-
 struct counters_memory *counters_create(int *file)
 {
+    static const char name[] = "portsmith-counters";
     void *page;
 
-    *file = create_file();
+    /* Since Linux 6.3 a host may insist on files that cannot be executed (vm.memfd_noexec,
+     * memfd_create(2)). Kernels before do not know the flag. */
+    *file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (*file < 0 && errno == EINVAL)
+        *file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (*file < 0 || ftruncate(*file, sizeof(struct counters_memory)) != 0 ||
         fcntl(*file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return NULL;

@@ -1,5 +1,6 @@
-/* What the sniffer counts, in memory that it shares with the supervisor, who
- * copies the numbers and never acts on them; and what it counts by. */
+/* What the sniffer counts, in memory that it shares with the supervisor. The supervisor copies
+ * the numbers and never acts on them. In the same memory it tells the sniffer this host's
+ * addresses. */
 #ifndef PORTSMITH_COUNTERS_H
 #define PORTSMITH_COUNTERS_H
 
@@ -10,26 +11,26 @@
 
 struct counters {
     uint64_t captured;   /* frames that passed the kernel's filter */
-    uint64_t dropped;    /* frames that did, but found the capture's buffer full */
-    uint64_t garbage;    /* not a knock for this server */
-    uint64_t foreign;    /* of those: for other hosts, which only come by here */
+    uint64_t dropped;    /* frames that passed it, but found the capture's buffer full */
+    uint64_t garbage;    /* captured frames that hold no knock for this server */
+    uint64_t foreign;    /* garbage for other hosts, which only comes by here */
     uint64_t authentic;  /* knocks whose envelope opened */
     uint64_t merged;     /* authentic, the first of several in one frame: the rest is not read */
-    uint64_t malformed;  /* authentic, but no valid request or source address */
+    uint64_t malformed;  /* authentic, without a valid request or source address */
     uint64_t untimely;   /* authentic, outside MaxSkew */
-    uint64_t repeated;   /* authentic, counter already spent or under way */
+    uint64_t repeated;   /* authentic, with a counter that is already spent or under way */
     uint64_t throttled;  /* authentic, beyond the profile's rate */
     uint64_t unsent;     /* authentic, but the helper's queue was full */
-    uint64_t passed;     /* handed to the helper */
-    uint64_t elsewhere;  /* of those, in time: sign another address than they came from */
-    uint64_t granted;    /* of those: opened, extended or closed */
-    uint64_t refused;    /* of those: anything else */
+    uint64_t passed;     /* authentic, and handed to the helper */
+    uint64_t elsewhere;  /* passed, in time, but signs another address than it came from */
+    uint64_t granted;    /* passed, and the helper opened, extended or closed something */
+    uint64_t refused;    /* passed, and the helper did nothing */
 };
 
-/* This host's addresses, which the supervisor alone writes, and never reads. While it does
- * the sniffer may see some of each: a frame is counted wrongly then. */
+/* This host's addresses. The supervisor alone writes them. The sniffer may read them while they
+ * are written: it counts a frame wrongly then. */
 struct own_addresses {
-    uint32_t count; /* 0, or all: what is not among them may be this host's, too */
+    uint32_t count; /* 0 or all 256 places: there may be more addresses than these */
     struct address all[256];
 };
 
@@ -38,17 +39,18 @@ struct counters_memory {
     struct own_addresses own;
 };
 
-/* Zeroed memory, shared with whoever maps *file, whose size nobody can change; NULL with
- * errno set. Both live as long as the process. */
+/* Makes zeroed memory, shared with whoever maps *file, a descriptor of a file whose size nobody
+ * can change. Both stay as long as the process. NULL with errno set on failure. */
 struct counters_memory *counters_create(int *file);
 
-/* Finds this host's addresses anew. */
+/* Finds this host's addresses anew. Where the kernel does not tell them, they stay. */
 void counters_find_own(struct own_addresses *own);
 
-/* Whether a packet to the address is for this host, or for many. True if that is not known. */
+/* Whether a packet to the address is for this host, or for many hosts. True if that is not
+ * known. */
 bool counters_is_own(const struct own_addresses *own, const struct address *to);
 
-/* Writes one line with the sums to the log. */
+/* Writes the numbers to the log, in one line. */
 void counters_log(const struct counters *counters);
 
 #endif

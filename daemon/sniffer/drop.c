@@ -11,6 +11,7 @@
 
 enum { CHANGE_OF_GID = -4, CHANGE_OF_GROUPS = -5, CHANGE_OF_UID = -6 }; /* capng_change_id(3) */
 
+/* Makes the directory the process's root, after making sure that nobody could have filled it. */
 static bool enter(const char *empty, struct error *why)
 {
     struct stat s;
@@ -24,37 +25,26 @@ static bool enter(const char *empty, struct error *why)
     return true;
 }
 
-/* portsmithd.service leaves it out, and has IPAddressDeny instead. */
-static bool may_make_namespaces(void)
-{
-    capng_clear(CAPNG_SELECT_ALL);
-    return capng_get_caps_process() != 0 || capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN);
-}
-
-/* A socket that it could still make leads nowhere: a network namespace of its
- * own, with nothing in it. The captures stay where they were opened. And it
- * stays one process, which ends when it is told to. */
+/* Moves the process into a network namespace of its own, with nothing in it: a socket that the
+ * process could still make leads nowhere. The captures stay where they were opened. Without
+ * CAP_SYS_ADMIN, which portsmithd.service leaves out, there is no such namespace; the service has
+ * IPAddressDeny instead. Further processes are forbidden, so that all ends with this one. */
 static bool isolate(struct error *why)
 {
     static const struct rlimit none = {0, 0};
+    bool may_unshare;
 
-    if (may_make_namespaces() && unshare(CLONE_NEWNET) != 0)
+    capng_clear(CAPNG_SELECT_ALL);
+    may_unshare = capng_get_caps_process() != 0 ||
+                  capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN);
+    if (may_unshare && unshare(CLONE_NEWNET) != 0)
         return error_set(why, "cannot leave the network: %s", strerror(errno));
     if (setrlimit(RLIMIT_NPROC, &none) != 0)
         return error_set(why, "cannot forbid further processes: %s", strerror(errno));
     return true;
 }
 
-static bool forbid_core_dumps(struct error *why)
-{
-    static const struct rlimit none = {0, 0};
-
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
-        return error_set(why, "cannot forbid core dumps: %s", strerror(errno));
-    return true;
-}
-
-/* Anything that works here, or is left, would be what an attacker gets. */
+/* Tries to get back what was given up: whatever works here, or is left, an attacker would have. */
 static bool is_powerless(uid_t uid, gid_t gid)
 {
     uid_t ruid, euid, suid;
@@ -70,9 +60,9 @@ static bool is_powerless(uid_t uid, gid_t gid)
     return capng_get_caps_process() == 0 && capng_have_capabilities(CAPNG_SELECT_ALL) == CAPNG_NONE;
 }
 
-/* What capng_change_id(3) returns tells the step that failed. An id that a user namespace
- * does not map is an EINVAL; root of one that was made without privilege may not touch its
- * supplementary groups (user_namespaces(7), setgroups). */
+/* Says why capng_change_id(3) failed, whose `result` tells the step. The ids may not be mapped in
+ * this user namespace (EINVAL). Root of a user namespace that was made without privilege may not
+ * change its supplementary groups (user_namespaces(7), setgroups). */
 static bool explain_change(int result, uid_t uid, gid_t gid, struct error *why)
 {
     int error = errno;
@@ -87,8 +77,9 @@ static bool explain_change(int result, uid_t uid, gid_t gid, struct error *why)
     return error_set(why, "cannot become user %u without capabilities: %s", uid, strerror(error));
 }
 
-bool drop_privileges(const char *empty, uid_t uid, gid_t gid, struct error *why)
+bool sniffer_drop(const char *empty, uid_t uid, gid_t gid, struct error *why)
 {
+    static const struct rlimit none = {0, 0};
     int changed;
 
     if (!enter(empty, why) || !isolate(why))
@@ -101,5 +92,8 @@ bool drop_privileges(const char *empty, uid_t uid, gid_t gid, struct error *why)
         return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (!is_powerless(uid, gid))
         return error_set(why, "privileges that were given up are still there");
-    return forbid_core_dumps(why); /* a change of user resets it: last */
+    /* This comes last, as a change of user resets it. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+        return error_set(why, "cannot forbid core dumps: %s", strerror(errno));
+    return true;
 }

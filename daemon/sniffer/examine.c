@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 
+/* Whether the knock was made within MaxSkew: a counter is its client's time, in microseconds. */
 static bool is_timely(const struct knock_limits *limits, uint64_t counter)
 {
     uint64_t now = clock_wall_us(), distance = counter > now ? counter - now : now - counter;
@@ -11,14 +12,8 @@ static bool is_timely(const struct knock_limits *limits, uint64_t counter)
     return !limits->skew_checked || distance <= (uint64_t)limits->max_skew * USEC_PER_SEC;
 }
 
-/* An echo request has no port to knock at: it is for whichever client it names. */
-static bool came_to(const struct client *client, const struct frame *frame)
-{
-    return frame->transport == TRANSPORT_ICMP || frame->port == client->port;
-}
-
-/* Opens the first knock of the frame, which is all of it unless the kernel has merged
- * several; how many, or 0 if the key does not fit. */
+/* Opens the first knock of the frame into *message. Returns how many knocks the kernel has merged
+ * into the frame, mostly 1, or 0 if the client's key does not fit. */
 static unsigned open_first(struct helper_request *message, const struct frame *frame,
                            const struct client *client)
 {
@@ -33,7 +28,8 @@ static unsigned open_first(struct helper_request *message, const struct frame *f
     return 0;
 }
 
-/* Opens the envelope into *message; NULL when no client's key fits. */
+/* Opens the envelope into *message, and returns its client; NULL when no client's key fits. An
+ * echo request has no port: it may be for any client. */
 static struct client *open_envelope(struct helper_request *message, const struct frame *frame,
                                     const struct roster *roster, struct counters *counters)
 {
@@ -44,16 +40,17 @@ static struct client *open_envelope(struct helper_request *message, const struct
         return NULL;
     envelope_claimed_key_id(message->key_id, roster->gate, frame->payload);
     client = roster_find(roster, message->key_id);
-    if (!client || !came_to(client, frame))
+    if (!client || (frame->transport != TRANSPORT_ICMP && frame->port != client->port))
         return NULL;
     knocks = open_first(message, frame, client);
     counters->merged += knocks > 1;
     return knocks > 0 ? client : NULL;
 }
 
-/* A knock that the helper will refuse is passed on now and then, so that it can
- * say why in the log; but what somebody else replays or forges never spends
- * what the client's own knocks live on. */
+/* Whether the client's rate allows passing the knock on. A knock that the helper will refuse is
+ * passed on now and then, so that the helper can say why in the log. Replayed and forged knocks
+ * never spend the tokens of the client's own: those that look right (`promising`) and are well
+ * signed have a bucket to themselves. */
 static bool is_within_rate(struct client *client, const struct helper_request *message,
                            const struct roster *roster, bool promising)
 {
@@ -87,8 +84,8 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
     }
     timely = is_timely(limits, request.counter);
     counters->untimely += !timely;
-    /* The same knock again, which is how a client makes sure, is no alarm. What
-     * is too old otherwise, or out of time, the log should explain. */
+    /* The same knock again is no alarm: a client makes sure that way. Another counter that is too
+     * old, or one out of time, is passed on, so that the log explains it. */
     if (timely && roster_counter_is_repeat(client, request.counter)) {
         counters->repeated++;
         return false;
@@ -98,7 +95,7 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
         counters->throttled++;
         return false;
     }
-    if (timely) { /* one that is not may be sent again once the clock is right */
+    if (timely) { /* the same knock may be in time later, once the clock is right */
         roster_note_pending(client, request.counter);
         counters->elsewhere += request.has_address &&
                                !address_equal(&request.address, &frame->source);

@@ -1,7 +1,7 @@
-/* The sniffer's judgement of what may be a knock: cheapest check first, and
- * nothing written, logged or allocated for what is not authentic. */
-#ifndef PORTSMITH_KNOCK_H
-#define PORTSMITH_KNOCK_H
+/* The sniffer's judgement of what may be a knock: the cheapest check comes first, and nothing is
+ * written, logged or allocated for what is not authentic. */
+#ifndef PORTSMITH_EXAMINE_H
+#define PORTSMITH_EXAMINE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,9 +16,9 @@ struct knock_limits {
     uint32_t max_skew; /* seconds */
 };
 
-/* True when the datagram is an authentic knock that the helper should
- * see: *message is then complete, and its counter is noted as on its way. False
- * otherwise, with the reason counted. */
+/* True when the frame holds an authentic knock that the helper should see. *message is then
+ * complete but for its serial, and the knock's counter is noted in the roster as on its way.
+ * False otherwise; the reason is counted, and *message is of no use. */
 bool knock_examine(struct helper_request *message, const struct frame *frame,
                    const struct roster *roster, const struct knock_limits *limits,
                    struct counters *counters);

@@ -1,4 +1,4 @@
-/* From a captured frame to what may be a knock: pure, no state, no allocation. */
+/* Finds in a captured frame what may be a knock. Keeps no state and allocates nothing. */
 #ifndef PORTSMITH_FRAME_H
 #define PORTSMITH_FRAME_H
 
@@ -21,10 +21,9 @@ enum frame_link {
     LINK_LOOP,      /* DLT_LOOP: address family, network order */
 };
 
-/* So many UDP datagrams of one flow and one size the kernel may have merged into one that
- * is taken apart here (UDP_SEGMENT, udp(7); GRO): two knocks, for one, where the network
- * duplicates packets. Its UDP length is then that of all, and no capture tells the size
- * of one. */
+/* The kernel may have merged UDP datagrams of one flow and one size into one frame (GRO;
+ * UDP_SEGMENT, udp(7)), as where the network duplicates a knock. Frames of up to so many knocks
+ * are taken. The UDP length is that of all of them then, and no capture tells the size of one. */
 enum { FRAME_MERGED_MAX = 4 };
 
 struct frame {
@@ -42,13 +41,13 @@ enum frame_link frame_link_of(int datalink);
         \base_addr(part) == \base_addr(whole) &&
         whole <= part && part + size <= whole + whole_size; */
 
-/* Decodes `captured` bytes at `bytes`. Two VLAN tags at most are skipped, and
- * IPv4 and TCP options. False for whatever is not one whole packet of one of the
- * `transports` (a set: bit 1 << enum transport): a UDP datagram; a TCP SYN without
- * other flags, but for those that ask for ECN (RFC 3168, 6.1.1); an echo request,
- * which is ICMP in IPv4 and ICMPv6 in IPv6. False for fragments, IPv6 extension
- * headers, IPv4-mapped IPv6 sources, lengths that do not fit what was captured,
- * too. Bytes behind the IP packet (padding, a trailing FCS) are ignored. */
+/* Decodes `captured` bytes at `bytes`. True if they are one whole packet of one of the
+ * `transports` (a set: bit 1 << enum transport). That is a UDP datagram; a TCP SYN without other
+ * flags but those that ask for ECN (RFC 3168, 6.1.1); or an echo request, which is ICMP in IPv4
+ * and ICMPv6 in IPv6. False for anything else, and for fragments, IPv6 extension headers,
+ * IPv4-mapped IPv6 sources, and lengths that do not fit what was captured. Two VLAN tags at most,
+ * and IPv4 and TCP options, are skipped. Bytes behind the IP packet (padding, a trailing FCS) are
+ * ignored. */
 /*@ requires \object_pointer(bytes) && \valid_read(bytes + (0 .. captured - 1));
     requires \valid(frame);
     requires \separated(frame, bytes + (0 .. captured - 1));

@@ -1,5 +1,5 @@
-/* portsmith-sniffer(8): what reads the network. It hands authentic knocks to the helper
- * and can do nothing else. */
+/* portsmith-sniffer(8): the program that reads the network. It hands authentic knocks to the
+ * helper and can do nothing else. */
 #include <stdio.h>
 
 #include "daemon/sniffer/sniffer.h"

@@ -4,18 +4,20 @@
 #include <sodium.h>
 #include <string.h>
 
-enum { BURST = 32, TOKEN_MS = 125 /* a second earns eight */ };
+enum { BURST = 32, TOKEN_MS = 125 /* so a second earns eight tokens */ };
 
-/* The index is all that garbage meets, so it is small enough to stay in the processor's
- * cache. An entry is 0 where the place is empty. Else it holds the client's number + 1,
- * in the bits of the mask, and above them as many bits of its key id, which turn away
- * nearly all that is somebody else's. It is never more than half full: so the number has
- * room, and a search an end. A key id is as good as random: it is a hash. */
+/* The index is all of the roster that garbage meets, so it is small enough to stay in the
+ * processor's cache. The entry of an empty place is 0. Any other entry holds, in the bits of the
+ * mask, the client's number + 1, and in the bits above some bits of the client's key id. These
+ * turn nearly all other key ids away. A client's first place comes from its key id, too, which is
+ * a hash and so as good as random. The index is never more than half full: the number fits into
+ * the mask, and each search ends at an empty place. */
 struct search {
     size_t place;
-    uint32_t tag; /* what an entry of this key id has above the mask */
+    uint32_t tag; /* the bits that an entry of this key id has above the mask */
 };
 
+/* Where a search for the key id begins. */
 static struct search search_for(const struct roster *roster, const uint8_t *key_id)
 {
     uint64_t id;
@@ -80,7 +82,7 @@ struct client *roster_find(const struct roster *roster, const uint8_t key_id[sta
 bool roster_counter_is_repeat(const struct client *client, uint64_t counter)
 {
     if (counter == 0)
-        return false; /* places that hold nothing yet are 0, too */
+        return false; /* unused places of the two arrays are 0, too */
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (client->counters[i] == counter)
             return true;
@@ -110,11 +112,11 @@ void roster_learn(struct client *client, const uint64_t counters[static MARK_COU
 {
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (counters[i] == 0)
-            return; /* the helper vouches for nothing: the signature was wrong */
+            return; /* the signature was wrong, so the helper tells no mark */
     memcpy(client->counters, counters, sizeof client->counters);
 }
 
-/* When the bucket would be full again, had it given `price` tokens now. */
+/* When the bucket will be full again if it gives `price` tokens now. */
 static int64_t full_after(const struct bucket *bucket, uint32_t price, int64_t now)
 {
     return (bucket->full > now ? bucket->full : now) + (int64_t)price * TOKEN_MS;

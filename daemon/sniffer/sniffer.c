@@ -22,23 +22,22 @@
 #include "daemon/sniffer/sniffermessage.h"
 #include "privsep/message.h"
 
-/* So many replies fit into the socket, however slow we are to read them: the
- * helper cuts off a sniffer that lets it fill up. While there could be more,
- * frames wait in the capture's buffer. */
+/* So many replies fit into the socket to the helper, which cuts a sniffer off that lets it fill
+ * up. While more requests than that could be unanswered, frames wait in the captures' buffers. */
 enum { UNANSWERED_MAX = 128 };
 _Static_assert((int)UNANSWERED_MAX >= (int)CAPTURE_FRAMES_AT_ONCE, "or nothing is ever read");
 
 struct sniffer {
     struct roster roster;
     struct knock_limits limits;
-    unsigned transports; /* that are listened to: bits 1 << enum transport */
+    unsigned transports; /* a set of those listened to: bits 1 << enum transport */
     struct counters *counters;
     const struct own_addresses *own;
     struct capture captures[CONFIG_INTERFACES];
     size_t capture_count;
     struct sniffer_ready ready;
     bool traces;
-    unsigned unanswered; /* requests whose replies were not read */
+    unsigned unanswered; /* requests whose replies have not been read */
     struct flood flood;
 };
 
@@ -49,9 +48,9 @@ static void prepare_process(void)
     for (int fd = SNIFFER_FD_SUPERVISOR; fd <= SNIFFER_FD_COUNTERS; fd++)
         if (fcntl(fd, F_GETFD) < 0)
             fatalx("portsmith-sniffer is started by portsmithd, never by hand");
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) /* keys are about to come; execve set it anew */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) /* before keys come; execve has reset it */
         fatal("cannot forbid core dumps");
-    setsid(); /* off the terminal: a Ctrl-C is the supervisor's to answer */
+    setsid(); /* so that a Ctrl-C at the terminal reaches the supervisor alone */
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
 }
@@ -76,7 +75,7 @@ static void receive_profiles(struct roster *roster, const struct sniffer_setup *
     sodium_memzero(&profile, sizeof profile);
 }
 
-/* What is counted there, the supervisor reads. */
+/* Maps the memory that is shared with the supervisor. */
 static void map_counters(struct sniffer *s)
 {
     struct counters_memory *memory = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -89,7 +88,8 @@ static void map_counters(struct sniffer *s)
     s->own = &memory->own;
 }
 
-/* One whose link type is not known here is left out, and the others are watched. */
+/* Opens a capture on each interface. An interface whose link type is not known here is left
+ * out. */
 static void open_captures(struct sniffer *s, const struct sniffer_setup *setup)
 {
     struct error why;
@@ -119,29 +119,16 @@ static void prepare(struct sniffer *s, const struct sniffer_setup *setup)
                                       .max_skew = setup->max_skew};
     receive_profiles(&s->roster, setup);
     open_captures(s, setup);
-    if (!drop_privileges(setup->empty, setup->uid, setup->gid, &why))
+    if (!sniffer_drop(setup->empty, setup->uid, setup->gid, &why))
         fatalx("%s", why.text);
 }
 
 /* ---- serving ------------------------------------------------------------ */
 
-static void take_reply(struct sniffer *s, const struct helper_reply *reply)
-{
-    struct client *client = roster_find(&s->roster, reply->key_id);
-
-    s->unanswered--;
-    if (client)
-        roster_learn(client, reply->counters);
-    if (reply->verdict == VERDICT_OPENED || reply->verdict == VERDICT_EXTENDED ||
-        reply->verdict == VERDICT_CLOSED)
-        s->counters->granted++;
-    else
-        s->counters->refused++;
-}
-
 static void read_replies(struct sniffer *s)
 {
     struct helper_reply reply;
+    struct client *client;
 
     for (;;) {
         ssize_t n = recv(SNIFFER_FD_HELPER, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
@@ -150,7 +137,15 @@ static void read_replies(struct sniffer *s)
             return;
         if (n != sizeof reply)
             exit(EXIT_SUCCESS); /* the helper has gone: so does its sniffer */
-        take_reply(s, &reply);
+        s->unanswered--;
+        client = roster_find(&s->roster, reply.key_id);
+        if (client)
+            roster_learn(client, reply.counters);
+        if (reply.verdict == VERDICT_OPENED || reply.verdict == VERDICT_EXTENDED ||
+            reply.verdict == VERDICT_CLOSED)
+            s->counters->granted++;
+        else
+            s->counters->refused++;
     }
 }
 
@@ -206,28 +201,17 @@ static void read_captures(struct sniffer *s, const struct pollfd *fds)
     }
 }
 
-/* The capture's buffer has room for what three million frames a second bring meanwhile, and
- * replies can wait. */
-static void pause_if_flooded(struct sniffer *s)
-{
-    const struct timespec pause = {
-        .tv_nsec = flood_pause(&s->flood, s->counters, clock_boot_ns()),
-    };
-
-    if (pause.tv_nsec > 0)
-        ppoll(NULL, 0, &pause, NULL);
-}
-
-static _Noreturn void watch(struct sniffer *s)
+static _Noreturn void listen_for_knocks(struct sniffer *s)
 {
     enum { SUPERVISOR, HELPER, CAPTURES };
     struct pollfd fds[CAPTURES + CONFIG_INTERFACES] = {
         [SUPERVISOR] = {.fd = SNIFFER_FD_SUPERVISOR, .events = POLLIN},
         [HELPER] = {.fd = SNIFFER_FD_HELPER, .events = POLLIN},
     };
+    struct timespec pause = {0};
 
     for (;;) {
-        for (size_t i = 0; i < s->capture_count; i++) /* -1: not now */
+        for (size_t i = 0; i < s->capture_count; i++) /* poll passes over -1 */
             fds[CAPTURES + i] = (struct pollfd){.fd = may_take_frames(s) ? s->captures[i].fd : -1,
                                                 .events = POLLIN};
         if (poll(fds, CAPTURES + s->capture_count, -1) < 0 && errno != EINTR)
@@ -235,18 +219,23 @@ static _Noreturn void watch(struct sniffer *s)
         if (fds[HELPER].revents)
             read_replies(s);
         read_captures(s, fds + CAPTURES);
-        if (fds[SUPERVISOR].revents) /* last: what waited has been passed on */
+        if (fds[SUPERVISOR].revents) /* the last to be asked, so that frames are passed on */
             exit(EXIT_SUCCESS);
-        pause_if_flooded(s);
+        /* Meanwhile replies can wait, and the captures' buffers have room for what three million
+         * frames a second bring. */
+        pause.tv_nsec = flood_pause(&s->flood, s->counters, clock_boot_ns());
+        if (pause.tv_nsec > 0)
+            ppoll(NULL, 0, &pause, NULL);
     }
 }
 
-/* Standard error is shared with the others, the log is believed: neither is for
- * what reads hostile bytes. From here on the exit status is all it says, but
- * for the name of a forbidden system call in a debug build. */
+/* Closes the process's ways to standard error and the log. Standard error is shared with other
+ * processes, and the log is believed, so neither is for a process that reads hostile bytes. From
+ * here on its exit status is all it says, but for the name of a forbidden system call in a debug
+ * build. */
 static void fall_silent(int nothing)
 {
-    const int last = FILTER_NAMES_CALLS ? STDOUT_FILENO : STDERR_FILENO;
+    const int last = SYSCALLS_NAMES_CALLS ? STDOUT_FILENO : STDERR_FILENO;
 
     for (int fd = STDIN_FILENO; fd <= last; fd++)
         if (dup2(nothing, fd) < 0)
@@ -273,5 +262,5 @@ void sniffer_run(void)
     fall_silent(nothing);
     if (!sniffer_confine(SNIFFER_FD_HELPER, &why))
         exit(EXIT_FAILURE);
-    watch(&sniffer);
+    listen_for_knocks(&sniffer);
 }

@@ -3,8 +3,8 @@
 #ifndef PORTSMITH_SNIFFER_H
 #define PORTSMITH_SNIFFER_H
 
-/* The life of a sniffer that portsmithd has started, still root, with the descriptors of
- * sniffermessage.h; never returns. Exits as that says. */
+/* The whole life of a sniffer. portsmithd has started it as root, with the descriptors of
+ * sniffermessage.h, which also lists its exit statuses. Never returns. */
 _Noreturn void sniffer_run(void);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "common/privilege/syscalls.h"
 
-/* Beyond what iptables needs. */
+/* The calls that are allowed besides those that iptables needs. */
 static const int supervisor_calls[] = {
     /* the supervisor */
     SCMP_SYS(fcntl), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(connect),
@@ -36,18 +36,18 @@ enum { DEVICE_CONTROLS = 0x8900, DEVICE_CONTROL_MASK = ~0xff /* SIOCGIFFLAGS and
 
 bool supervisor_confine(struct error *why)
 {
-    struct filter filter;
+    struct syscalls syscalls;
 
-    filter_begin(&filter);
-    filter_allow_iptables(&filter);
-    filter_allow(&filter, supervisor_calls, sizeof supervisor_calls / sizeof *supervisor_calls);
-    filter_allow_masked(&filter, SCMP_SYS(socket), 0, ~0u, AF_UNIX);
-    filter_allow_masked(&filter, SCMP_SYS(socket), 0, ~0u, AF_PACKET);
-    filter_allow_netlink(&filter, NETLINK_GENERIC); /* libpcap: is it a wireless interface? */
-    filter_allow_netlink(&filter, NETLINK_SOCK_DIAG); /* the helper: flows.h */
-    filter_allow_masked(&filter, SCMP_SYS(unshare), 0, ~0u, CLONE_NEWNET);
-    filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, (unsigned)DEVICE_CONTROL_MASK,
+    syscalls_begin(&syscalls);
+    syscalls_allow_iptables(&syscalls);
+    syscalls_allow(&syscalls, supervisor_calls, sizeof supervisor_calls / sizeof *supervisor_calls);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(socket), 0, ~0u, AF_UNIX);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(socket), 0, ~0u, AF_PACKET);
+    syscalls_allow_netlink(&syscalls, NETLINK_GENERIC); /* libpcap: is it a wireless interface? */
+    syscalls_allow_netlink(&syscalls, NETLINK_SOCK_DIAG); /* the helper: flows.h */
+    syscalls_allow_masked(&syscalls, SCMP_SYS(unshare), 0, ~0u, CLONE_NEWNET);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(ioctl), 1, (unsigned)DEVICE_CONTROL_MASK,
                         DEVICE_CONTROLS);
-    filter_allow_masked(&filter, SCMP_SYS(ioctl), 1, ~0u, TCGETS); /* is this a terminal? */
-    return filter_load(&filter, why);
+    syscalls_allow_masked(&syscalls, SCMP_SYS(ioctl), 1, ~0u, TCGETS); /* is this a terminal? */
+    return syscalls_load(&syscalls, why);
 }

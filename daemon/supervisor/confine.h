@@ -6,8 +6,9 @@
 
 #include "common/error.h"
 
-/* Before the supervisor starts anything: leaves it what it, and the start of a sniffer and
- * of a helper, need; any other system call kills. False with the reason: do not go on. */
+/* Leaves the supervisor the system calls that it needs, and that a sniffer and a helper need while
+ * they start. Any other call kills the process. Called before the supervisor starts anything.
+ * False with the reason: the process must not go on then. */
 bool supervisor_confine(struct error *why);
 
 #endif

@@ -15,8 +15,8 @@
 
 enum {
     BACKLOG = 32,
-    SILENCE_SECONDS = 2, /* from connecting to asking */
-    SERVICE_SECONDS = 30, /* from asking to the answer */
+    SILENCE_SECONDS = 2,  /* that a client has from connecting to asking */
+    SERVICE_SECONDS = 30, /* that a client waits from asking to the answer, at most */
     ACCEPTS_AT_ONCE = 64,
     GROUPS_MAX = 65536, /* NGROUPS_MAX, limits.h */
 };
@@ -28,71 +28,56 @@ static int64_t seconds_from_now(int seconds)
 
 /* ---- the socket --------------------------------------------------------- */
 
-static bool bind_to(int fd, const char *path)
+/* Makes the socket's file. The kernel gives it the process's group and mode, so there is no
+ * moment at which it has others. */
+static bool bind_as_group(const struct control *control, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mode_t mask;
+    bool bound;
 
     if (strlen(path) >= sizeof address.sun_path) {
         errno = ENAMETOOLONG;
         return false;
     }
     strcpy(address.sun_path, path);
-    return bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-}
-
-/* The kernel gives the new file the process's group and mask: there is no moment at
- * which it has others. */
-static bool bind_as_group(const struct control *control, const char *path)
-{
-    mode_t mask;
-    bool bound;
-
     if (control->is_shared && setegid(control->group) != 0)
         return false;
     mask = umask(control->is_shared ? 0117 : 0177);
-    bound = bind_to(control->listener, path);
+    bound = bind(control->listener, (const struct sockaddr *)&address, sizeof address) == 0;
     umask(mask);
     if (control->is_shared && setegid(0) != 0)
         fatal("cannot be of group 0 again");
     return bound;
 }
 
-/* A run directory that hands its own group on would have given it that. */
-static bool is_as_meant(const struct control *control, const char *path)
+/* Puts the new socket in the place of the old one. A run directory that is setgid would have given
+ * it another group than was meant: then it is not used. */
+static bool put_in_place(const struct control *control, const char *new, struct error *why)
 {
     struct stat s;
 
-    return lstat(path, &s) == 0 && S_ISSOCK(s.st_mode) && s.st_uid == 0 &&
-           (s.st_mode & 07777) == (control->is_shared ? 0660u : 0600u) &&
-           (!control->is_shared || s.st_gid == control->group);
-}
-
-static bool put_in_place(const struct control *control, const char *new, struct error *why)
-{
-    if (!is_as_meant(control, new))
+    if (lstat(new, &s) != 0 || !S_ISSOCK(s.st_mode) || s.st_uid != 0 ||
+        (s.st_mode & 07777) != (control->is_shared ? 0660u : 0600u) ||
+        (control->is_shared && s.st_gid != control->group))
         return error_set(why, "%s: its group or mode is not what was asked for: is the run "
                               "directory setgid?", new);
     return renameat(AT_FDCWD, new, AT_FDCWD, control->path) == 0 ||
            error_set(why, "%s: %s", control->path, strerror(errno));
 }
 
-static void begin(struct control *control, const struct config *config)
+bool control_open(struct control *control, const struct config *config, struct error *why)
 {
+    char new[sizeof control->path + sizeof ".new"];
+
     *control = (struct control){.listener = -1, .group = config->control_gid,
                                 .is_shared = config->control_group[0] != '\0'};
     snprintf(control->path, sizeof control->path, "%s/%s", config->run_directory,
              CONTROL_SOCKET);
     for (size_t i = 0; i < CONTROL_CLIENTS; i++)
         control->clients[i].fd = -1;
-}
-
-bool control_open(struct control *control, const struct config *config, struct error *why)
-{
-    char new[sizeof control->path + sizeof ".new"];
-
-    begin(control, config);
     snprintf(new, sizeof new, "%s.new", control->path);
-    unlink(new); /* of a daemon that was killed just here */
+    unlink(new); /* a daemon that was killed just here has left it */
     control->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (control->listener < 0 || !bind_as_group(control, new) ||
         listen(control->listener, BACKLOG) != 0)
@@ -108,6 +93,7 @@ bool control_open(struct control *control, const struct config *config, struct e
 
 /* ---- who it is ---------------------------------------------------------- */
 
+/* Whether the peer has the group, as its own or as a supplementary one. */
 static bool is_in_group(int fd, const struct ucred *peer, gid_t group)
 {
     socklen_t size = 0;
@@ -126,6 +112,7 @@ static bool is_in_group(int fd, const struct ucred *peer, gid_t group)
     return found;
 }
 
+/* Whether the peer may ask anything: root may, and so may members of the control group. */
 static bool may_connect(const struct control *control, int fd, bool *is_root)
 {
     struct ucred peer;
@@ -151,7 +138,7 @@ static bool is_before(const struct control_client *a, const struct control_clien
     return (int32_t)(a->arrival - b->arrival) < 0;
 }
 
-/* Of those in a state the one that came first, or NULL. */
+/* The client in that state that came first, or NULL. */
 static struct control_client *first_of(struct control *control, enum control_state state)
 {
     struct control_client *first = NULL;
@@ -165,7 +152,8 @@ static struct control_client *first_of(struct control *control, enum control_sta
     return first;
 }
 
-/* Hangs up on the silent one of a kind that came first. NULL: there is none. */
+/* Hangs up on the silent client, of root's or of the others, that came first, and returns its
+ * place; NULL: there is none. */
 static struct control_client *make_place_of(struct control *control, bool is_root)
 {
     struct control_client *silent = NULL;
@@ -182,6 +170,8 @@ static struct control_client *make_place_of(struct control *control, bool is_roo
     return silent;
 }
 
+/* A place for a new client, or NULL. Where none is free, or members of the group have all of
+ * theirs, a silent client must go; one of root's only for root. */
 static struct control_client *make_place(struct control *control, bool is_root)
 {
     struct control_client *place = NULL;
@@ -200,6 +190,7 @@ static struct control_client *make_place(struct control *control, bool is_root)
     return place || !is_root ? place : make_place_of(control, true);
 }
 
+/* Whether it is a name or empty, and nothing but zeros stand behind it. */
 static bool is_profile_name(const char name[static CONTROL_NAME_SIZE])
 {
     static const char zeros[CONTROL_NAME_SIZE];
@@ -234,7 +225,8 @@ bool control_request_is_canonical(const struct control_request *r)
     }
 }
 
-/* Whoever says anything more, or hangs up, is hung up on. */
+/* Takes in a client's request, if it has come. A client that hangs up, asks what cannot be asked,
+ * or says anything more is hung up on. */
 static void hear(struct control_client *client)
 {
     ssize_t n = recv(client->fd, &client->request, sizeof client->request,
@@ -251,7 +243,7 @@ static void hear(struct control_client *client)
     client->until = seconds_from_now(SERVICE_SECONDS);
 }
 
-/* False when nobody waits. */
+/* Takes in a new client, or hangs up on it. False when nobody waits to connect. */
 static bool admit(struct control *control)
 {
     int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -31,7 +31,8 @@ static const struct metric {
      offsetof(struct counters, merged)},
     {"malformed_knocks_total", "Authentic knocks without a valid request or source address.",
      offsetof(struct counters, malformed)},
-    {"untimely_knocks_total", "Authentic knocks outside MaxSkew.", offsetof(struct counters, untimely)},
+    {"untimely_knocks_total", "Authentic knocks outside MaxSkew.",
+     offsetof(struct counters, untimely)},
     {"repeated_knocks_total", "Authentic knocks that were the very same again.",
      offsetof(struct counters, repeated)},
     {"throttled_knocks_total", "Authentic knocks beyond their profile's rate.",
@@ -52,27 +53,6 @@ static void begin_metric(FILE *out, const char *name, const char *type, const ch
     fprintf(out, "# HELP portsmith_%s %s\n# TYPE portsmith_%s %s\n", name, help, name, type);
 }
 
-static void write_counters(FILE *out, const struct counters *counters)
-{
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
-        uint64_t value;
-
-        memcpy(&value, (const char *)counters + metrics[i].offset, sizeof value);
-        begin_metric(out, metrics[i].name, "counter", metrics[i].help);
-        fprintf(out, "portsmith_%s %" PRIu64 "\n", metrics[i].name, value);
-    }
-}
-
-/* Each reason is there from the start, so that the first of a kind is seen as a rise. */
-static void write_refusals(FILE *out, const struct pair *pair)
-{
-    begin_metric(out, "refusals_total", "counter", "Knocks that the helper refused, by reason.");
-    for (uint32_t i = 1; i < VERDICTS; i++)
-        if (!verdict_is_grant(i))
-            fprintf(out, "portsmith_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
-                    verdict_name(i), pair_count(pair, i));
-}
-
 static const char *in_force(uint32_t rules)
 {
     switch (rules) {
@@ -86,7 +66,9 @@ static const char *in_force(uint32_t rules)
     }
 }
 
-/* How much was written; 0: there was no room. */
+/* Writes all metrics into `text`, and returns how many bytes they are; 0: there was no room. Each
+ * reason for refusals is there from the start, so that the first refusal for it is seen as a
+ * rise. */
 static size_t write_all(char *text, size_t size, const struct counters *counters,
                         const struct pair *pair)
 {
@@ -102,8 +84,18 @@ static size_t write_all(char *text, size_t size, const struct counters *counters
     fprintf(out, "portsmith_rules_in_force %s\n", in_force(pair->rules));
     begin_metric(out, "live_grants", "gauge", "Grants whose windows are not over.");
     fprintf(out, "portsmith_live_grants %" PRIu32 "\n", pair->live);
-    write_counters(out, counters);
-    write_refusals(out, pair);
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)counters + metrics[i].offset, sizeof value);
+        begin_metric(out, metrics[i].name, "counter", metrics[i].help);
+        fprintf(out, "portsmith_%s %" PRIu64 "\n", metrics[i].name, value);
+    }
+    begin_metric(out, "refusals_total", "counter", "Knocks that the helper refused, by reason.");
+    for (uint32_t i = 1; i < VERDICTS; i++)
+        if (!verdict_is_grant(i))
+            fprintf(out, "portsmith_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
+                    verdict_name(i), pair_count(pair, i));
     written = fflush(out) == 0 ? ftell(out) : 0;
     fclose(out);
     return written > 0 ? (size_t)written : 0;

@@ -11,13 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-
 enum { STATUS_MAX = 200 };
 
 static struct {
     struct sockaddr_un address;
     socklen_t size; /* of the address; 0: nobody listens */
-    int64_t alive_every; /* nanoseconds; 0: never */
+    int64_t alive_every; /* nanoseconds between two calls of notify_alive; 0: none is wanted */
 } manager;
 
 static void read_socket(const char *name)
@@ -34,7 +33,7 @@ static void read_socket(const char *name)
     manager.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
-/* A number without sign or anything else around it; 0 if it is none. */
+/* The number that the text is, without a sign or anything else around it; 0 if it is none. */
 static uint64_t number_in(const char *text)
 {
     char *end;
@@ -47,12 +46,14 @@ static uint64_t number_in(const char *text)
     return errno || *end ? 0 : number;
 }
 
+/* Reads how long the manager waits for a sign of life, unless that is meant for another process,
+ * whose environment this one has inherited. */
 static void read_watchdog(const char *microseconds, const char *pid)
 {
     uint64_t patience = number_in(microseconds);
 
     if (pid && number_in(pid) != (uint64_t)getpid())
-        return; /* meant for somebody else, whose environment we have inherited */
+        return;
     if (patience >= 2 && patience <= INT64_MAX / 1000)
         manager.alive_every = (int64_t)(patience / 2) * 1000;
 }
@@ -71,7 +72,7 @@ static void say(const char *text)
 
     if (manager.size == 0)
         return;
-    /* One for each message: a manager that starts anew makes its socket anew. */
+    /* Each message has a socket of its own, as a manager that starts anew makes its own anew. */
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;

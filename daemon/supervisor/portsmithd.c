@@ -1,7 +1,6 @@
 /* portsmithd(8): options, and the way into the background. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,27 +12,27 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/printable.h"
 #include "common/privilege/capability.h"
+#include "common/text/command.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
-#include "daemon/host/neighbours.h"
+#include "daemon/host/firewalls.h"
 #include "daemon/host/origin.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
+#include "daemon/host/warning.h"
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/supervisor.h"
 
 enum {
-    EXIT_USAGE = 2,
-    EXIT_CONFIGURATION = 78,
     POLL_MS = 50,
     RELEASE_PATIENCE_MS = 5000,
 };
@@ -62,105 +61,80 @@ struct options {
     bool test, print, release;
 };
 
-static _Noreturn void refuse_usage(void)
-{
-    fputs("Try 'portsmithd --help'.\n", stderr);
-    exit(EXIT_USAGE);
-}
-
-static void read_trial(struct supervisor_options *options, const char *span)
+static bool read_trial(struct supervisor_options *options, const char *span)
 {
     struct error why;
     uint32_t seconds;
 
     if (!trial_parse_span(&seconds, span, &why)) {
-        fprintf(stderr, "portsmithd: --trial: %s\n", why.text);
-        refuse_usage();
+        command_warn("--trial: %s", why.text);
+        return false;
     }
     options->trial_end = clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
+    return true;
 }
 
-static void read_options(struct options *options, int argc, char **argv)
+static bool take_option(void *into, int option)
 {
-    static const struct option names[] = {
-        {"config", required_argument, NULL, 'c'}, {"foreground", no_argument, NULL, 'f'},
-        {"debug", no_argument, NULL, 'd'},        {"test", no_argument, NULL, 't'},
-        {"print", no_argument, NULL, 'T'},        {"release", no_argument, NULL, 'R'},
-        {"trace", no_argument, NULL, 'r'},        {"trial", required_argument, NULL, 'y'},
-        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
+    struct options *options = into;
 
-    while ((option = getopt_long(argc, argv, "c:fdtThV", names, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options->supervisor.config_path = optarg;
-            break;
-        case 'f':
-            options->supervisor.foreground = true;
-            break;
-        case 'd':
-            options->supervisor.debug = true;
-            break;
-        case 't':
-            options->test = true;
-            break;
-        case 'T':
-            options->print = true;
-            break;
-        case 'R':
-            options->release = true;
-            break;
-        case 'r':
-            options->supervisor.trace = true;
-            break;
-        case 'y':
-            read_trial(&options->supervisor, optarg);
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            exit(EXIT_SUCCESS);
-        case 'V':
-            puts("portsmithd " PORTSMITH_VERSION);
-            exit(EXIT_SUCCESS);
-        default:
-            refuse_usage();
-        }
+    switch (option) {
+    case 'f':
+        options->supervisor.foreground = true;
+        break;
+    case 'd':
+        options->supervisor.debug = true;
+        break;
+    case 't':
+        options->test = true;
+        break;
+    case 'T':
+        options->print = true;
+        break;
+    case 'R':
+        options->release = true;
+        break;
+    case 'r':
+        options->supervisor.trace = true;
+        break;
+    case 'y':
+        return read_trial(&options->supervisor, optarg);
+    default:
+        break;
     }
-    if (optind < argc) {
-        fprintf(stderr, "portsmithd: unexpected argument '%s'\n", argv[optind]);
-        refuse_usage();
-    }
+    return true;
 }
 
-static _Noreturn void refuse_configuration(const struct error *why)
+/* False when the program is to end, with *status. */
+static bool read_options(struct options *options, int argc, char **argv, int *status)
 {
-    fprintf(stderr, "portsmithd: %s\n", why->text);
-    exit(EXIT_CONFIGURATION);
-}
+    static const struct option names[] = {COMMAND_OPTIONS,
+                                          {"foreground", no_argument, NULL, 'f'},
+                                          {"debug", no_argument, NULL, 'd'},
+                                          {"test", no_argument, NULL, 't'},
+                                          {"print", no_argument, NULL, 'T'},
+                                          {"release", no_argument, NULL, 'R'},
+                                          {"trace", no_argument, NULL, 'r'},
+                                          {"trial", required_argument, NULL, 'y'},
+                                          {0}};
+    struct command_line line = {.usage = usage,
+                                .letters = "c:fdtThV",
+                                .options = names,
+                                .config_file = CONFIG_FILE,
+                                .take = take_option,
+                                .into = options};
 
-static void print_warning(void *unused, const char *what, const char *advice)
-{
-    char text[1024];
-
-    (void)unused;
-    snprintf(text, sizeof text, "%s: %s", what, advice);
-    printable(text);
-    fprintf(stderr, "portsmithd: warning: %s\n", text);
-}
-
-static bool is_root(void)
-{
-    struct error why;
-
-    if (capability_check(CAPABILITY_DAEMON, &why))
+    if (!command_read(&line, argc, argv, status))
+        return false;
+    options->supervisor.config_path = line.config_file;
+    if (optind == argc)
         return true;
-    fprintf(stderr, "portsmithd: %s\n", why.text);
+    *status = command_misused("unexpected argument '%s'", argv[optind]);
     return false;
 }
 
-/* One that was told to stop a moment ago may still be removing its grants. */
+/* Whether another portsmithd runs; says so. One that was told to stop a moment ago may still be
+ * removing its grants: `patience_ms` is how long to wait for its end. */
 static bool is_running(const struct config *config, int patience_ms)
 {
     pid_t owner = pidfile_owner(config->run_directory);
@@ -170,13 +144,13 @@ static bool is_running(const struct config *config, int patience_ms)
         owner = pidfile_owner(config->run_directory);
     }
     if (owner != 0)
-        fprintf(stderr, "portsmithd: already running as pid %ld\n", (long)owner);
+        command_warn("already running as pid %ld", (long)owner);
     return owner != 0;
 }
 
-/* The firewall must open again even when the configuration is broken: of it only
- * the directories and Close matter, to see whether a daemon runs, and whether
- * portsmith-firewall would keep everybody out then. */
+/* Removes all rules, and returns an exit status. The firewall must open again even where the
+ * configuration is broken. Only the directories and Close are used of it, to see whether another
+ * portsmithd runs, and whether portsmith-firewall would keep everybody out then. */
 static int release(const struct options *options)
 {
     const struct pair_options once = {.foreground = true};
@@ -185,20 +159,17 @@ static int release(const struct options *options)
     bool permitted;
 
     if (!config_read_main(&config, options->supervisor.config_path, &why))
-        fprintf(stderr, "portsmithd: warning: %s; going on with %s\n", why.text,
-                config.run_directory);
-    if (is_running(&config, RELEASE_PATIENCE_MS)) {
-        fputs("portsmithd: stop it first\n", stderr);
-        return EXIT_FAILURE;
-    }
+        command_warn("warning: %s; going on with %s", why.text, config.run_directory);
+    if (is_running(&config, RELEASE_PATIENCE_MS))
+        return command_fail(EXIT_FAILURE, "stop it first");
     permitted = closing_permits_release(&config, &why);
     if (why.text[0] != '\0')
-        fprintf(stderr, "portsmithd: %s\n", why.text);
+        command_warn("%s", why.text);
     return permitted && pair_release(BACKEND_AUTO, &once) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* False, having said what to do, where another daemon is in the way. One on trial gives way
- * to one that is for good. */
+/* False, having said what to do, where another portsmithd is in the way. A portsmithd on trial
+ * gives way to one that is to stay. */
 static bool has_place(const struct supervisor_options *options, const struct config *config)
 {
     pid_t on_trial = trial_runs(config);
@@ -208,53 +179,32 @@ static bool has_place(const struct supervisor_options *options, const struct con
     if (on_trial != 0 && options->trial_end == 0) {
         if (trial_take_over(config, on_trial, &why))
             return true;
-        fprintf(stderr, "portsmithd: %s\n", why.text);
+        command_warn("%s", why.text);
         return false;
     }
     if (!is_running(config, 0))
         return true;
     if (on_trial != 0)
-        fprintf(stderr, "portsmithd: it is on trial already; to keep it: %s; to end it: "
-                        "portsmithctl release\n", trial_keep(options->config_path, keep));
+        command_warn("it is on trial already; to keep it: %s; to end it: portsmithctl release",
+                     trial_keep(options->config_path, keep));
     else if (options->trial_end != 0)
-        fputs("portsmithd: its ports are shut for good, so there is nothing to try; to open "
-              "them: portsmithctl release\n", stderr);
+        command_warn("its ports are shut for good, so there is nothing to try; to open them: "
+                     "portsmithctl release");
     return false;
 }
 
-/* In the log as well: at boot nobody reads what a daemon prints. */
+/* Says why portsmithd does not start, and returns an exit status. It goes to the log as well, as
+ * at boot nobody reads what a daemon prints. */
 static int refuse(const struct supervisor_options *options, const char *reason)
 {
     log_warnx("%s", reason);
     if (!options->foreground)
-        fprintf(stderr, "portsmithd: %s\n", reason);
-    return EXIT_CONFIGURATION;
+        command_warn("%s", reason);
+    return EX_CONFIG;
 }
 
-static int refuse_empty_trial(const struct supervisor_options *options)
-{
-    struct error reason;
-
-    error_set(&reason, "%s shuts no port, so there is nothing to try: add Close = tcp/22, or "
-                       "whatever is to be shut", options->config_path);
-    return refuse(options, reason.text);
-}
-
-/* What was tried, and not kept, may have locked everybody out: nothing is to do so again
- * but another trial, or who knows what they do. */
-static int refuse_after_trial(const struct supervisor_options *options,
-                              const struct config *config)
-{
-    struct error reason;
-
-    error_set(&reason, "a trial has ended without being kept, so portsmithd does not start; try "
-                       "again with portsmithd --trial 15m, or, to shut ports without, remove "
-                       "%s/trial", config->state_directory);
-    return refuse(options, reason.text);
-}
-
-/* Here and not in the background, so that the helper tells whoever starts it why this host
- * cannot do it. */
+/* Whether this host can do what the configuration asks for. It is tried before portsmithd goes
+ * into the background, so that the helper says on the terminal why the host cannot. */
 static bool is_possible(const struct supervisor_options *options, const struct config *config)
 {
     const struct pair_options once = {.foreground = true, .trial_end = options->trial_end};
@@ -263,17 +213,24 @@ static bool is_possible(const struct supervisor_options *options, const struct c
     return result != PAIR_UNUSABLE && result != PAIR_MISSING;
 }
 
+/* Whether a trial makes sense: 0, or an exit status. */
 static int check_trial(const struct supervisor_options *options, const struct config *config)
 {
-    if (config->close_count == 0)
-        return refuse_empty_trial(options);
+    struct error reason;
+
+    if (config->close_count == 0) {
+        error_set(&reason, "%s shuts no port, so there is nothing to try: add Close = tcp/22, or "
+                           "whatever is to be shut", options->config_path);
+        return refuse(options, reason.text);
+    }
     if (config->profile_count == 0)
         return refuse(options, "there is no profile, so nobody could knock: add one first, with "
                                "portsmith-profile add");
-    return is_possible(options, config) ? 0 : EXIT_CONFIGURATION;
+    return is_possible(options, config) ? 0 : EX_CONFIG;
 }
 
-/* 0, or the exit status if it is not to start now. */
+/* Whether portsmithd is to start now: 0, or an exit status. What was tried and not kept may have
+ * locked everybody out: without another trial, or the admin's own word, it is not done again. */
 static int find_place(const struct supervisor_options *options, const struct config *config)
 {
     struct error why;
@@ -282,16 +239,21 @@ static int find_place(const struct supervisor_options *options, const struct con
     if (!tracking_check(config, NULL, NULL, &why)) /* the pair's start tells the rest */
         return refuse(options, why.text);
     if (trial_runs(config) != 0 && options->trial_end == 0 && !is_possible(options, config))
-        return EXIT_CONFIGURATION; /* the one on trial goes on */
+        return EX_CONFIG; /* the portsmithd on trial goes on */
     if (!has_place(options, config))
         return EXIT_FAILURE;
     if (options->trial_end != 0)
         return check_trial(options, config);
-    return trial_find_marker(config, &unused) != TRIAL_NONE ? refuse_after_trial(options, config)
-                                                            : 0;
+    if (trial_find_marker(config, &unused) == TRIAL_NONE)
+        return 0;
+    error_set(&why, "a trial has ended without being kept, so portsmithd does not start; try "
+                    "again with portsmithd --trial 15m, or, to shut ports without, remove %s/trial",
+              config->state_directory);
+    return refuse(options, why.text);
 }
 
-/* portsmithd.service lets nothing be written to /etc, which is no reason not to start. */
+/* Notes this host beside the server's key, if none is noted, and warns if another one is.
+ * portsmithd.service lets nothing be written to /etc, which is no reason not to start. */
 static void note_host(const struct config *config, const char *path)
 {
     char init[CONFIG_INIT_SIZE];
@@ -301,7 +263,7 @@ static void note_host(const struct config *config, const char *path)
         log_warnx("this host is not noted beside the server key, so that a copy of the key on "
                   "another host would not be told of: %s; where that can be written, run: %s",
                   why.text, config_init_command(path, init));
-    origin_find(config, path, neighbours_log, NULL);
+    origin_find(config, path, warning_log, NULL);
 }
 
 static void leave_terminal(void)
@@ -314,8 +276,8 @@ static void leave_terminal(void)
     close(nothing);
 }
 
-/* Returns in the background process; the starting one waits until the daemon
- * serves, so that its exit status tells whether it does. */
+/* Returns in a process in the background. The process that was started waits until the one in
+ * the background serves, so that its exit status tells whether that does. */
 static void go_into_background(struct supervisor_options *options, const struct config *config)
 {
     int ready[2];
@@ -340,14 +302,13 @@ static void go_into_background(struct supervisor_options *options, const struct 
             trial_announce(config, options->config_path, options->trial_end);
         exit(EXIT_SUCCESS);
     }
-    fputs("portsmithd: it did not start: the reason is in the system log, or run it with -f\n",
-          stderr);
+    command_warn("it did not start: the reason is in the system log, or run it with -f");
     exit(waitpid(daemon, &status, 0) == daemon && WIFEXITED(status) ? WEXITSTATUS(status)
                                                                     : EXIT_FAILURE);
 }
 
-/* A daemon in the background has another working directory. Symbolic links are
- * not resolved: none is followed when it is read, either. */
+/* The path as it is from the root, as portsmithd in the background has another working directory.
+ * Symbolic links are not resolved: none is followed when the file is read, either. */
 static const char *make_absolute(char absolute[static PATH_MAX], const char *path)
 {
     char directory[PATH_MAX];
@@ -365,16 +326,16 @@ static bool forbid_core_dumps(void)
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
 }
 
-/* Nothing of what it was started with is needed, and some of it would do harm: wipes the
- * environment, closes descriptors beyond standard error, and sees to it that no file of ours
- * becomes one of those three. */
+/* Wipes the environment, closes the descriptors beyond standard error, and makes sure that no
+ * file opened later takes the place of one of the first three. portsmithd needs nothing that it
+ * was started with, and some of it would do harm. */
 static bool forget_the_starter(void)
 {
     int nothing;
 
     for (char **variable = environ; *variable; variable++)
         explicit_bzero(*variable, strlen(*variable));
-    signal(SIGCHLD, SIG_DFL); /* ignored, no end of a child would be told */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, no child's end would be told */
     umask(022);
     if (clearenv() != 0 || close_range(STDERR_FILENO + 1, ~0u, 0) != 0)
         return false;
@@ -386,7 +347,7 @@ static bool forget_the_starter(void)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.supervisor = {.config_path = CONFIG_FILE, .ready = -1}};
+    struct options options = {.supervisor = {.ready = -1}};
     struct supervisor_options *supervisor = &options.supervisor;
     struct config *config;
     struct error why;
@@ -397,24 +358,25 @@ int main(int argc, char **argv)
     supervisor->in_journal = log_standard_error_is_the_journal();
     if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
         fatal("cannot initialise");
-    read_options(&options, argc, argv);
-    if (!options.test && !options.print && !is_root())
-        return EXIT_FAILURE;
+    if (!read_options(&options, argc, argv, &status))
+        return status;
+    if (!options.test && !options.print && !capability_check(CAPABILITY_DAEMON, &why))
+        return command_fail(EXIT_FAILURE, why.text);
     if (options.release)
         return release(&options);
     supervisor->config_path = make_absolute(path, supervisor->config_path);
     config = config_load(supervisor->config_path, &why);
     if (!config)
-        refuse_configuration(&why);
+        return command_fail(EX_CONFIG, why.text);
     if (options.print)
         config_print(config, stdout);
     if (options.print || options.test) {
-        neighbours_find(config, print_warning, NULL);
-        neighbours_find_strays(config, print_warning, NULL);
-        vrf_find(config, print_warning, NULL);
-        origin_find(config, supervisor->config_path, print_warning, NULL);
-        if (!tracking_check(config, print_warning, NULL, &why))
-            refuse_configuration(&why);
+        firewalls_find(config, warning_print, NULL);
+        firewalls_find_strays(config, warning_print, NULL);
+        vrf_find(config, warning_print, NULL);
+        origin_find(config, supervisor->config_path, warning_print, NULL);
+        if (!tracking_check(config, warning_print, NULL, &why))
+            return command_fail(EX_CONFIG, why.text);
         return EXIT_SUCCESS;
     }
     log_open("portsmithd", supervisor->foreground && !supervisor->in_journal, supervisor->debug);

@@ -18,9 +18,10 @@
 #include "common/log.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
-#include "daemon/host/neighbours.h"
+#include "daemon/host/firewalls.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
+#include "daemon/host/warning.h"
 #include "daemon/sniffer/counters.h"
 #include "daemon/supervisor/confine.h"
 #include "daemon/supervisor/control.h"
@@ -181,7 +182,7 @@ static void find_untracked(struct supervisor *s)
     struct error why;
 
     tracking_free_untracked(&s->untracked);
-    if (!tracking_find(&s->untracked, s->config, neighbours_log, NULL, &why))
+    if (!tracking_find(&s->untracked, s->config, warning_log, NULL, &why))
         log_warnx("%s", why.text);
     s->untracked_at = 0;
 }
@@ -201,8 +202,8 @@ static enum pair_result start_pair(struct supervisor *s)
     control_ask_again(&s->control);
     if (s->config->profile_count == 0 && s->config->close_count > 0)
         log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
-    neighbours_find(s->config, neighbours_log, NULL);
-    vrf_find(s->config, neighbours_log, NULL);
+    firewalls_find(s->config, warning_log, NULL);
+    vrf_find(s->config, warning_log, NULL);
     describe_ready(s, ready);
     log_info("%s", ready);
     tell_how_it_goes(s);

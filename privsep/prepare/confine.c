@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "common/privilege/syscalls.h"
-#include "privsep/prepare/caps.h"
+#include "privsep/prepare/drop.h"
 #include "privsep/prepare/landlock.h"
 
 enum { DESCRIPTORS_MAX = 64 };
@@ -32,24 +32,24 @@ static bool limit_descriptors(struct error *why)
     return error_set(why, "cannot limit descriptors: %s", strerror(errno));
 }
 
-static bool filter_calls(struct error *why)
+static bool limit_calls(struct error *why)
 {
-    struct filter filter;
+    struct syscalls syscalls;
 
-    filter_begin(&filter);
-    filter_allow_iptables(&filter);
-    filter_allow(&filter, calls, sizeof calls / sizeof *calls);
+    syscalls_begin(&syscalls);
+    syscalls_allow_iptables(&syscalls);
+    syscalls_allow(&syscalls, calls, sizeof calls / sizeof *calls);
     /* They lead to services that do what root asks of them. The C library looks for
      * its name service cache, and for syslog if that went away; the log's socket is
      * connected before this. */
-    filter_refuse_socket(&filter, AF_UNIX);
-    filter_refuse(&filter, SCMP_SYS(connect));
-    return filter_load(&filter, why);
+    syscalls_refuse_socket(&syscalls, AF_UNIX);
+    syscalls_refuse(&syscalls, SCMP_SYS(connect));
+    return syscalls_load(&syscalls, why);
 }
 
 bool helper_confine(const struct xtables *found, bool uses_sets, struct error *why)
 {
-    return helper_caps_drop(found->backend == BACKEND_LEGACY || uses_sets, why) &&
+    return helper_drop(found->backend == BACKEND_LEGACY || uses_sets, why) &&
            limit_descriptors(why) &&
-           helper_landlock_enter(found, why) && filter_calls(why);
+           helper_landlock_enter(found, why) && limit_calls(why);
 }

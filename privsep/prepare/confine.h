@@ -7,7 +7,7 @@
 #include "common/error.h"
 #include "privsep/xtables/probe.h"
 
-/* Gives up capabilities (caps.h), files (landlock.h), descriptors beyond a few,
+/* Gives up capabilities (drop.h), files (landlock.h), descriptors beyond a few,
  * and every system call but those of the helper's loop and of the iptables
  * programs that were `found`; any other kills. All of it holds for these
  * programs, too, which with sets need CAP_NET_RAW, as iptables-legacy does. False

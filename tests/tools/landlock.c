@@ -1,6 +1,6 @@
 /* Linked into the helper of a build for coverage, which writes down what it has
  * counted when it ends: Landlock would keep it from these files. So everything is
- * done but the last step. What Landlock keeps away is for test_confine to say. */
+ * done but the last step. What Landlock keeps away is for test_helper_confine to say. */
 #include <stdarg.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -33,7 +33,7 @@ static inline int confined(bool (*confine)(void), void (*act)(void))
 static inline bool was_killed(int status)
 {
 #ifdef PORTSMITH_NAME_CALLS
-    return WIFEXITED(status) && WEXITSTATUS(status) == FILTER_EXIT_STATUS;
+    return WIFEXITED(status) && WEXITSTATUS(status) == SYSCALLS_EXIT_STATUS;
 #else
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
 #endif

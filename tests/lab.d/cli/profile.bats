@@ -88,7 +88,7 @@ signal.pause()' 3>&- &
     profile init
     before=$(find . -type f | sort)
     refused 2 "expected a command"
-    refused 2 "'destroy' is not a command" destroy
+    refused 2 "there is no command 'destroy'" destroy
     refused 2 "unrecognized option '--all'" list --all
     refused 2 "too many arguments" list alice
     refused 2 "too many arguments" init alice

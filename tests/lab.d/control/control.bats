@@ -369,7 +369,7 @@ for line in sys.argv[1].splitlines():
 
 @test "a mistyped verb is told what it may have been" {
     run -2 ctl stauts
-    [[ $output == *"there is no 'stauts'; did you mean 'status'?"* ]]
+    [[ $output == *"there is no command 'stauts'; did you mean 'status'?"* ]]
     run -2 ctl
     run -2 ctl close
     run -2 ctl close --all ssh

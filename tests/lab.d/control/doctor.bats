@@ -331,7 +331,7 @@ send_noise_to() { # ADDRESS
 }
 
 @test "established connections that are dropped are found" {
-    # Not the neighbours: they would be asked for later and later.
+    # Not the other firewalls: they would be asked for later and later.
     [ "$FAMILY" = 4 ] || xtables -A INPUT -p ipv6-icmp -j ACCEPT
     xtables -P INPUT DROP
     knock_opens ssh
@@ -420,16 +420,16 @@ firewall() { # ARGUMENT of portsmith-firewall...
 }
 
 @test "an nftables chain of another program that drops is found" {
-    finds_nothing neighbours
+    finds_nothing firewalls
     on server nft -f - <<'END'
 table inet own {
     chain guard { type filter hook input priority 0; policy drop; }
 }
 END
-    finds neighbours "^problem a knock for tcp/22 opens nothing \(IPv4, eth0\): the nftables chain inet \
+    finds firewalls "^problem a knock for tcp/22 opens nothing \(IPv4, eth0\): the nftables chain inet \
 own guard drops it -> .*: nft insert rule inet own guard tcp dport 22 accept"
     on server nft insert rule inet own guard tcp dport 22 accept
-    finds_nothing neighbours
+    finds_nothing firewalls
     on server nft -f - <<'END'
 flush chain inet own guard
 add chain inet own guard { policy accept; }
@@ -439,20 +439,20 @@ add rule inet own guard reject with icmpx admin-prohibited
 END
     knock_opens ssh
     [ "$(tcp_greeting "$server" 22)" != "$greeting" ]
-    finds neighbours 'the nftables chain inet own guard drops it'
+    finds firewalls 'the nftables chain inet own guard drops it'
     mount --bind /dev/null /usr/sbin/nft
     mounted=/usr/sbin/nft
-    finds_nothing neighbours # its policy is to accept
+    finds_nothing firewalls # its policy is to accept
     umount /usr/sbin/nft
     mounted=
     on server nft add chain inet own guard '{ policy drop; }'
     mount --bind /dev/null /usr/sbin/nft
     mounted=/usr/sbin/nft
-    finds neighbours '^note the nftables chain inet own guard drops by default'
+    finds firewalls '^note the nftables chain inet own guard drops by default'
     umount /usr/sbin/nft
     mounted=
     on server nft delete table inet own
-    finds_nothing neighbours
+    finds_nothing firewalls
 }
 
 # The chain of a table that is somebody's own drops.
@@ -466,14 +466,14 @@ drop_in_own_table() { # TABLE
     drop_in_own_table theirs
     run -1 on server nft insert rule inet theirs guard tcp dport 22 accept
     [[ $output == *"Operation not permitted"* ]]
-    finds neighbours "inet theirs guard drops it -> .*: with the program whose table that is, as it alone"
+    finds firewalls "inet theirs guard drops it -> .*: with the program whose table that is, as it alone"
     run -0 on server portsmithd -t -c "$conf"
     [[ $output == *"inet theirs guard drops by default"*"with the program whose table that is"* ]]
     end_process TERM "$owner"
     drop_in_own_table firewalld
-    finds neighbours "inet firewalld guard drops it -> .*: firewall-cmd --add-port=22/tcp, and the same with --permanent"
+    finds firewalls "inet firewalld guard drops it -> .*: firewall-cmd --add-port=22/tcp, and the same with --permanent"
     end_process TERM "$owner"
-    finds_nothing neighbours
+    finds_nothing firewalls
 }
 
 # Of those that firewalld removes: the jumps come last.
@@ -489,11 +489,11 @@ rules_are_back() {
     wait_until 10 rules_are_back
     knock_opens ssh
     port_is_shut "$server" 22
-    finds neighbours "^problem a knock for tcp/22 opens nothing .* the nftables chain inet firewalld filter_INPUT drops it"
+    finds firewalls "^problem a knock for tcp/22 opens nothing .* the nftables chain inet firewalld filter_INPUT drops it"
     advice=$(sed -n '1s/.*: \(firewall-cmd [^,]*\),.*/\1/p' "$lab/found")
     # shellcheck disable=SC2086 # several words
     PATH=$foreign/usr/bin:$PATH on server $advice
-    finds_nothing neighbours
+    finds_nothing firewalls
     port_is_open "$server" 22
     port_is_shut "$server" 22 "$other"
     stop_firewalld
@@ -532,7 +532,7 @@ deep_rules() { # FORMAT of a chain, of a rule, its jump, its end, and the way in
         echo "add rule inet deep guard reject"
     } | on server nft -f -
     on server timeout 60 portsmithctl doctor || [ $? -eq 4 ]
-    finds_nothing neighbours # what is not known is not said
+    finds_nothing firewalls # what is not known is not said
     on server nft delete table inet deep
     {
         echo "*filter"

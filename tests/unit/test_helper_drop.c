@@ -1,4 +1,4 @@
-/* privsep/caps, told by /proc of a child that gave its privileges up. */
+/* privsep/prepare/drop, told by /proc of a child that gave its privileges up. */
 #include "check.h"
 
 #include <linux/capability.h>
@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 
 #include "netspace.h"
-#include "privsep/prepare/caps.h"
+#include "privsep/prepare/drop.h"
 
 #define NET_ADMIN "0000000000001000"
 #define NET_ADMIN_AND_RAW "0000000000003000"
@@ -55,14 +55,14 @@ static int drop_all_but_one(void)
 {
     struct error why;
 
-    return helper_caps_drop(false, &why) && holds_exactly(NET_ADMIN) && leaves_no_core() ? 0 : 1;
+    return helper_drop(false, &why) && holds_exactly(NET_ADMIN) && leaves_no_core() ? 0 : 1;
 }
 
 static int drop_all_but_two(void)
 {
     struct error why;
 
-    return helper_caps_drop(true, &why) && holds_exactly(NET_ADMIN_AND_RAW) && leaves_no_core() ? 0
+    return helper_drop(true, &why) && holds_exactly(NET_ADMIN_AND_RAW) && leaves_no_core() ? 0
                                                                                                : 1;
 }
 
@@ -87,7 +87,7 @@ static int drop_in_vain(void)
     sets[0].effective = sets[0].permitted &= ~(1u << CAP_SETPCAP);
     if (syscall(SYS_capset, &header, sets) != 0)
         return 2;
-    return helper_caps_drop(false, &why) || (!strstr(why.text, "the kernel kept capabilities") &&
+    return helper_drop(false, &why) || (!strstr(why.text, "the kernel kept capabilities") &&
                                              !strstr(why.text, "cannot give up capabilities"));
 }
 
@@ -104,5 +104,5 @@ int main(void)
         cmocka_unit_test(what_the_kernel_kept_is_seen),
     };
 
-    return cmocka_run_group_tests_name("caps", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("helper_drop", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "daemon/host/neighbours.h"
+#include "daemon/host/firewalls.h"
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -11,21 +11,14 @@
 #include <time.h>
 
 #include "common/kernel.h"
-#include "common/log.h"
 
 enum { NAME_SIZE = NFT_TABLE_MAXNAMELEN };
 
 struct search {
     const struct config *config;
-    neighbours_report *report;
+    warning_taker *report;
     void *data;
 };
-
-void neighbours_log(void *unused, const char *what, const char *advice)
-{
-    (void)unused;
-    log_warnx("%s: %s", what, advice);
-}
 
 static const char *family_name(uint8_t family)
 {
@@ -37,13 +30,15 @@ static bool is_text(const struct nlattr *attribute)
     return attribute && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0;
 }
 
-/* Of 32 bits, in the kernel's order of them: the network's. */
+/* Whether the attribute is a number of 32 bits, which nftables sends in network order, and that
+ * one. */
 static bool is_number(const struct nlattr *attribute, uint32_t wanted)
 {
     return attribute && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0 &&
            ntohl(mnl_attr_get_u32(attribute)) == wanted;
 }
 
+/* Notes an attribute by its type. The types of tables and hooks end before those of chains. */
 static int collect(const struct nlattr *attribute, void *data)
 {
     const struct nlattr **found = data;
@@ -56,13 +51,21 @@ static int collect(const struct nlattr *attribute, void *data)
 
 /* ---- asking ------------------------------------------------------------- */
 
-static bool send_question(struct mnl_socket *socket, unsigned sequence, uint16_t type,
-                          uint16_t flags, uint8_t family, const char *table)
+/* Asks nftables, about one table unless that is NULL, and calls `take`, handing on `data`, for
+ * each message of the answer. Where nftables cannot be asked there is no answer. */
+static void ask(uint16_t type, uint16_t flags, uint8_t family, const char *table, mnl_cb_t take,
+                void *data)
 {
-    char buffer[64 + NAME_SIZE]; /* two headers of 16 and 4 bytes before the name */
-    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+    char question[64 + NAME_SIZE]; /* two headers of 16 and 4 bytes before the name */
+    struct nlmsghdr *message = mnl_nlmsg_put_header(question);
+    unsigned sequence = (unsigned)time(NULL);
     struct nfgenmsg *header;
+    char answer[16384];
+    ssize_t n;
 
+    if (!socket)
+        return;
     message->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
     message->nlmsg_flags = NLM_F_REQUEST | flags;
     message->nlmsg_seq = sequence;
@@ -71,22 +74,8 @@ static bool send_question(struct mnl_socket *socket, unsigned sequence, uint16_t
     header->version = NFNETLINK_V0;
     if (table)
         mnl_attr_put_strz(message, NFTA_TABLE_NAME, table);
-    return mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0;
-}
-
-/* Calls `take` for each answer; there is none where nftables cannot be asked. */
-static void ask(uint16_t type, uint16_t flags, uint8_t family, const char *table, mnl_cb_t take,
-                void *data)
-{
-    struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-    unsigned sequence = (unsigned)time(NULL);
-    char answer[16384];
-    ssize_t n;
-
-    if (!socket)
-        return;
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-        send_question(socket, sequence, type, flags, family, table))
+        mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0)
         while ((n = mnl_socket_recvfrom(socket, answer, sizeof answer)) > 0)
             if (mnl_cb_run(answer, (size_t)n, sequence, mnl_socket_get_portid(socket), take,
                            data) <= MNL_CB_STOP)
@@ -110,6 +99,7 @@ static int note_table(const struct nlmsghdr *message, void *data)
     return MNL_CB_OK;
 }
 
+
 static struct table find_table(const char *family, const char *name)
 {
     uint8_t number = strcmp(family, "inet") == 0  ? NFPROTO_INET
@@ -122,29 +112,29 @@ static struct table find_table(const char *family, const char *name)
     return table;
 }
 
-bool neighbours_have_table(const char *family, const char *table)
+bool firewalls_have_table(const char *family, const char *table)
 {
     return find_table(family, table).is_there;
 }
 
-/* firewalld takes its table for itself from 2.2 on, and rules that others put there go with
- * its next reload before. */
-const char *neighbours_way_in(char way[static NEIGHBOURS_WAY_SIZE], const char *family,
-                              const char *table, const char *chain, const struct service *service)
+/* firewalld owns its table from firewalld 2.2 on. Before, its next reload removes the rules that
+ * others put there. Its own command works in both cases. */
+const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE], const char *family,
+                             const char *table, const char *chain, const struct service *service)
 {
     const char *protocol = service_protocol(service);
 
     if (strcmp(table, "firewalld") == 0)
-        snprintf(way, NEIGHBOURS_WAY_SIZE,
+        snprintf(way, FIREWALLS_WAY_SIZE,
                  "firewall-cmd --add-port=%u/%s, and the same with --permanent to keep it; with "
                  "--zone=ZONE where the interface is not in the default zone",
                  service->port, protocol);
     else if (find_table(family, table).is_owned)
-        snprintf(way, NEIGHBOURS_WAY_SIZE,
+        snprintf(way, FIREWALLS_WAY_SIZE,
                  "with the program whose table that is, as it alone can change it; nft list "
                  "table %s %.40s names it", family, table);
     else
-        snprintf(way, NEIGHBOURS_WAY_SIZE, "nft insert rule %s %.60s %.60s %s dport %u accept",
+        snprintf(way, FIREWALLS_WAY_SIZE, "nft insert rule %s %.60s %.60s %s dport %u accept",
                  family, table, chain, protocol, service->port);
     return way;
 }
@@ -159,20 +149,16 @@ static bool is_at_input(const struct nlattr *hook)
            is_number(found[NFTA_HOOK_HOOKNUM], NF_INET_LOCAL_IN);
 }
 
-/* The chain that iptables-nft calls INPUT: ours jumps from it, at the top. */
-static bool is_iptables_input(uint8_t family, const char *table, const char *chain)
-{
-    return family != NFPROTO_INET && strcmp(table, "filter") == 0 && strcmp(chain, "INPUT") == 0;
-}
-
-static void advise(const struct search *search, uint8_t family, const char *table,
-                   const char *chain)
+/* The chain INPUT of iptables-nft jumps to Portsmith's chain at its top, unless Portsmith uses
+ * iptables-legacy: only then does a drop there matter. */
+static void report_chain(const struct search *search, uint8_t family, const char *table,
+                         const char *chain)
 {
     const struct config *config = search->config;
     static const struct service ssh = {IPPROTO_TCP, 22};
-    char what[160], way[NEIGHBOURS_WAY_SIZE], advice[NEIGHBOURS_WAY_SIZE + 100];
+    char what[160], way[FIREWALLS_WAY_SIZE], advice[FIREWALLS_WAY_SIZE + 100];
 
-    if (is_iptables_input(family, table, chain)) {
+    if (family != NFPROTO_INET && strcmp(table, "filter") == 0 && strcmp(chain, "INPUT") == 0) {
         if (config->backend != BACKEND_LEGACY)
             return;
         search->report(search->data,
@@ -185,7 +171,7 @@ static void advise(const struct search *search, uint8_t family, const char *tabl
              family_name(family), table, chain);
     snprintf(advice, sizeof advice,
              "for each service that Close names it is safe to accept it in that chain: %s",
-             neighbours_way_in(way, family_name(family), table, chain,
+             firewalls_way_in(way, family_name(family), table, chain,
                                config->close_count > 0 ? &config->close[0] : &ssh));
     search->report(search->data, what, advice);
 }
@@ -202,8 +188,8 @@ static int take_chain(const struct nlmsghdr *message, void *data)
         is_at_input(found[NFTA_CHAIN_HOOK]) && is_number(found[NFTA_CHAIN_POLICY], NF_DROP) &&
         (header->nfgen_family == NFPROTO_INET || header->nfgen_family == NFPROTO_IPV4 ||
          header->nfgen_family == NFPROTO_IPV6))
-        advise(search, header->nfgen_family, mnl_attr_get_str(found[NFTA_CHAIN_TABLE]),
-               mnl_attr_get_str(found[NFTA_CHAIN_NAME]));
+        report_chain(search, header->nfgen_family, mnl_attr_get_str(found[NFTA_CHAIN_TABLE]),
+                     mnl_attr_get_str(found[NFTA_CHAIN_NAME]));
     return MNL_CB_OK;
 }
 
@@ -219,10 +205,10 @@ static bool sends_on(const struct config *config, bool ipv4)
 }
 
 /* What a profile sends on, or Forward lets through, arrives only where the kernel forwards. */
-void neighbours_find_forwarding(const struct config *config, neighbours_report *report,
-                                void *data)
+void firewalls_find_forwarding(const struct config *config, warning_taker *report, void *data)
 {
-    if ((config->forward || sends_on(config, true)) && kernel_is_off("/proc/sys/net/ipv4/ip_forward"))
+    if ((config->forward || sends_on(config, true)) &&
+        kernel_is_off("/proc/sys/net/ipv4/ip_forward"))
         report(data, "this host forwards no IPv4, and what a knock opens to other hosts does not "
                      "reach them", "set net.ipv4.ip_forward = 1 with sysctl");
     if (sends_on(config, false) && kernel_is_off("/proc/sys/net/ipv6/conf/all/forwarding"))
@@ -230,22 +216,23 @@ void neighbours_find_forwarding(const struct config *config, neighbours_report *
                      "reach them", "set net.ipv6.conf.all.forwarding = 1 with sysctl");
 }
 
-void neighbours_find_strays(const struct config *config, neighbours_report *report, void *data)
+void firewalls_find_strays(const struct config *config, warning_taker *report, void *data)
 {
     char what[200];
     struct error why;
 
     if (!config_shuts_tcp(config) || kernel_finds_sockets(&why))
         return;
-    snprintf(what, sizeof what, "whoever has a valid SYN cookie gets in at shut ports of TCP, since "
-                                "a segment of a session cannot be told (%.60s)", why.text);
+    snprintf(what, sizeof what,
+             "whoever has a valid SYN cookie gets in at shut ports of TCP, since "
+             "a segment of a session cannot be told (%.60s)", why.text);
     report(data, what, "portsmith-trust(7) tells more");
 }
 
-void neighbours_find(const struct config *config, neighbours_report *report, void *data)
+void firewalls_find(const struct config *config, warning_taker *report, void *data)
 {
     struct search search = {.config = config, .report = report, .data = data};
 
-    neighbours_find_forwarding(config, report, data);
+    firewalls_find_forwarding(config, report, data);
     ask(NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC, NULL, take_chain, &search);
 }

@@ -1,4 +1,4 @@
-/* daemon/supervisor/confine and daemon/sniffer/confine: what it leaves works, and anything else kills. */
+/* daemon/supervisor/confine, daemon/sniffer/confine: what they leave works, all else kills. */
 #include "forbidden.h"
 
 #include <poll.h>

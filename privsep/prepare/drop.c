@@ -1,4 +1,4 @@
-#include "privsep/prepare/caps.h"
+#include "privsep/prepare/drop.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -37,7 +37,7 @@ static bool is_exactly(bool raw)
     return true;
 }
 
-bool helper_caps_drop(bool raw, struct error *why)
+bool helper_drop(bool raw, struct error *why)
 {
     static const struct rlimit none = {0, 0};
 

@@ -7,7 +7,7 @@
 #include <libmnl/libmnl.h>
 #include <netinet/in.h>
 
-#include "daemon/host/neighbours.h"
+#include "daemon/host/firewalls.h"
 #include "daemon/host/vrf.h"
 
 enum { INTERFACES = 1, IS_LEGACY = 2, CLOSES_TCP = 4, CLOSES_UDP = 8, SENDS_ON = 16, TABLE = 32 };
@@ -130,14 +130,14 @@ static void look_at_interfaces(const struct config *config)
 static void look_at_table(void)
 {
     static const struct service ssh = {IPPROTO_TCP, 22};
-    char way[NEIGHBOURS_WAY_SIZE];
+    char way[FIREWALLS_WAY_SIZE];
     struct input whole = left;
-    bool is_there = neighbours_have_table("ip6", "t");
+    bool is_there = firewalls_have_table("ip6", "t");
 
     left = whole;
-    neighbours_way_in(way, "inet", "t", "c", &ssh);
+    firewalls_way_in(way, "inet", "t", "c", &ssh);
     REQUIRE(is_there || strncmp(way, "nft insert rule inet t c tcp dport 22 accept",
-                                NEIGHBOURS_WAY_SIZE) == 0);
+                                FIREWALLS_WAY_SIZE) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -163,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         look_at_interfaces(&config);
         return 0;
     }
-    neighbours_find(&config, check_report, &count);
-    neighbours_find_strays(&config, check_report, &count);
+    firewalls_find(&config, check_report, &count);
+    firewalls_find_strays(&config, check_report, &count);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* privsep/confine: a confined helper does its work with real iptables, and
+/* privsep/prepare/confine: a confined helper does its work with real iptables, and
  * reaches nothing else. */
 #include "forbidden.h"
 

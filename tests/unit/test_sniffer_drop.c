@@ -27,7 +27,7 @@ static void drop(void)
     struct error why;
 
     require(prepare(), UNPREPARED);
-    if (drop_privileges(empty, SOMEBODY, SOMEBODY, &why)) {
+    if (sniffer_drop(empty, SOMEBODY, SOMEBODY, &why)) {
         afterwards();
         _exit(SUCCESS);
     }

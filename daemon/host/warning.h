@@ -1,0 +1,15 @@
+/* How what looks at this host tells what is wrong with it. */
+#ifndef PORTSMITH_WARNING_H
+#define PORTSMITH_WARNING_H
+
+/* Takes one thing that is wrong: `what` it is, and as `advice` what to do about it. Both are
+ * the caller's, and valid during the call alone. `data` is what the asker handed over. */
+typedef void warning_taker(void *data, const char *what, const char *advice);
+
+/* A warning_taker that writes a warning to the log. `unused` may be NULL. */
+void warning_log(void *unused, const char *what, const char *advice);
+
+/* A warning_taker that prints a warning on standard error. `unused` may be NULL. */
+void warning_print(void *unused, const char *what, const char *advice);
+
+#endif
