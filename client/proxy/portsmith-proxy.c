@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "client/proxy/proxy.h"
 #include "client/proxy/proxyconf.h"
 #include "common/log.h"
+#include "common/process.h"
 
 static const char help[] =
     "Usage: portsmith-proxy [options]\n"
@@ -67,15 +67,13 @@ static int options_read(struct options *o, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* Keys and passwords stay out of core dumps and of other processes' reach; no program that
- * could gain privileges is ever run. */
+/* The proxy holds keys and passwords, and never runs a program that could gain privileges. */
 static bool harden(struct error *why)
 {
-    static const struct rlimit none = {0, 0};
-
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return error_set(why, "this process cannot be hardened: %s", strerror(errno));
+    if (!process_forbid_core_dumps(why))
+        return false;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (geteuid() == 0)
         log_warnx("running as root, which nothing here needs: better as a user of its own");
     return true;

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/process.h"
+
 enum { CHANGE_OF_GID = -4, CHANGE_OF_GROUPS = -5, CHANGE_OF_UID = -6 }; /* capng_change_id(3) */
 
 static bool enter(const char *empty, struct error *why)
@@ -42,15 +44,6 @@ static bool isolate(struct error *why)
         return error_set(why, "cannot leave the network: %s", strerror(errno));
     if (setrlimit(RLIMIT_NPROC, &none) != 0)
         return error_set(why, "cannot forbid further processes: %s", strerror(errno));
-    return true;
-}
-
-static bool forbid_core_dumps(struct error *why)
-{
-    static const struct rlimit none = {0, 0};
-
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
-        return error_set(why, "cannot forbid core dumps: %s", strerror(errno));
     return true;
 }
 
@@ -101,5 +94,5 @@ bool drop_privileges(const char *empty, uid_t uid, gid_t gid, struct error *why)
         return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (!is_powerless(uid, gid))
         return error_set(why, "privileges that were given up are still there");
-    return forbid_core_dumps(why); /* a change of user resets it: last */
+    return process_forbid_core_dumps(why); /* last, for a change of user undoes it */
 }

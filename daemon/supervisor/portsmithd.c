@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +17,7 @@
 #include "common/log.h"
 #include "common/printable.h"
 #include "common/privilege/capability.h"
+#include "common/process.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
@@ -358,13 +357,6 @@ static const char *make_absolute(char absolute[static PATH_MAX], const char *pat
     return strcat(strcat(strcpy(absolute, directory), "/"), path);
 }
 
-static bool forbid_core_dumps(void)
-{
-    static const struct rlimit none = {0, 0};
-
-    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
-}
-
 /* Nothing of what it was started with is needed, and some of it would do harm: wipes the
  * environment, closes descriptors beyond standard error, and sees to it that no file of ours
  * becomes one of those three. */
@@ -395,7 +387,7 @@ int main(int argc, char **argv)
 
     notify_read_environment();
     supervisor->in_journal = log_standard_error_is_the_journal();
-    if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
+    if (!forget_the_starter() || sodium_init() < 0 || !process_forbid_core_dumps(&why))
         fatal("cannot initialise");
     read_options(&options, argc, argv);
     if (!options.test && !options.print && !is_root())
