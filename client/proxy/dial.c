@@ -37,7 +37,7 @@ static int rank(int error)
 }
 
 /* The next knock is from another address if this machine has lost that of the last. */
-static void note_failure(struct dial *d, unsigned target, int error)
+static void mark_failed(struct dial *d, unsigned target, int error)
 {
     bool is_early = uv_now(d->loop) - d->began < REFUSED_MS;
     bool may_open = d->again && ((error == UV_ECONNREFUSED && is_early) ||
@@ -102,7 +102,7 @@ static void after_connect(uv_connect_t *connect, int status)
         finish(d, &attempt->tcp);
         return;
     }
-    note_failure(d, attempt->target, status);
+    mark_failed(d, attempt->target, status);
     give_up(attempt);
     if (d->next < d->count)
         launch(d);
@@ -173,7 +173,7 @@ static bool attempt_start(struct dial *d, unsigned target)
     struct dial_attempt *attempt = attempt_from_source(d, &d->targets[target], &failure);
 
     if (!attempt) {
-        note_failure(d, target, failure);
+        mark_failed(d, target, failure);
         return false;
     }
     attempt->target = target;
@@ -203,13 +203,13 @@ static void arm(struct dial *d)
     uint64_t wait = STAGGER_MS;
 
     if (d->again)
-        wait = d->pass < 4 ? (uint64_t)FIRST_AGAIN_MS << d->pass : LAST_AGAIN_MS;
+        wait = d->round < 4 ? (uint64_t)FIRST_AGAIN_MS << d->round : LAST_AGAIN_MS;
     uv_timer_start(&d->timer, on_timer, wait, 0);
 }
 
-static void begin_pass(struct dial *d)
+static void begin_round(struct dial *d)
 {
-    d->pass++;
+    d->round++;
     d->next = 0;
     d->silent(d);
     uv_timer_start(&d->timer, on_timer, SETTLE_MS, 0);
@@ -219,7 +219,7 @@ static void begin_pass(struct dial *d)
 static void launch(struct dial *d)
 {
     if (d->next >= d->count && d->again && !all_are_dead(d)) {
-        begin_pass(d);
+        begin_round(d);
         return;
     }
     while (d->next < d->count) {

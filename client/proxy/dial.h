@@ -27,7 +27,7 @@ struct dial {
     unsigned *spare; /* descriptors for more sockets than one; shared by all */
 
     uint64_t began;  /* uv_now */
-    unsigned next, pass;
+    unsigned next, round;
     struct dial_attempt *attempts[DIAL_ATTEMPTS]; /* the oldest first */
     unsigned in_flight;
     int error; /* the most telling one so far, as libuv has it; 0 for none */

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <sysexits.h>
 
-#include "client/proxy/route.h"
+#include "client/proxy/gates.h"
 #include "client/proxy/session.h"
 #include "common/log.h"
 
@@ -31,8 +31,8 @@ struct listener {
 struct proxy {
     uv_loop_t loop;
     const struct proxy_config *config;
-    struct route route;
-    struct session_room room;
+    struct gates gates;
+    struct session_shared shared;
     unsigned max_sessions;
     bool told_full;
     struct listener listeners[PROXY_LISTENERS];
@@ -62,7 +62,7 @@ static bool divide_descriptors(struct proxy *p, struct error *why)
     p->max_sessions = (free_ones - free_ones / SPARE_SHARE) / EACH_SESSION;
     if (p->max_sessions > p->config->max_connections)
         p->max_sessions = p->config->max_connections;
-    p->room.spare = free_ones - EACH_SESSION * p->max_sessions;
+    p->shared.spare = free_ones - EACH_SESSION * p->max_sessions;
     return true;
 }
 
@@ -80,10 +80,10 @@ static void accept_one(struct proxy *p, struct listener *listener)
 {
     int failure;
 
-    listener->has_waiting = p->room.count >= p->max_sessions;
+    listener->has_waiting = p->shared.count >= p->max_sessions;
     if (listener->has_waiting)
         tell_full(p);
-    else if (!session_accept(&p->room, (uv_stream_t *)&listener->tcp, &failure))
+    else if (!session_accept(&p->shared, (uv_stream_t *)&listener->tcp, &failure))
         log_debug("a connection was not accepted: %s", uv_strerror(failure));
 }
 
@@ -97,9 +97,9 @@ static void on_connection(uv_stream_t *stream, int status)
         log_debug("a connection was not accepted: %s", uv_strerror(status));
 }
 
-static void on_room(struct session_room *room)
+static void on_room(struct session_shared *shared)
 {
-    struct proxy *p = room->loop->data;
+    struct proxy *p = shared->loop->data;
 
     for (unsigned i = 0; i < p->listener_count && !p->is_ending; i++)
         if (p->listeners[i].has_waiting)
@@ -172,8 +172,8 @@ static void end(struct proxy *p)
     p->is_ending = true;
     for (unsigned i = 0; i < p->listener_count; i++)
         uv_close((uv_handle_t *)&p->listeners[i].tcp, NULL);
-    session_end_all(&p->room);
-    route_end(&p->route);
+    session_end_all(&p->shared);
+    gates_end(&p->gates);
     for (size_t i = 0; i < sizeof p->signals / sizeof *p->signals; i++)
         uv_close((uv_handle_t *)&p->signals[i], NULL);
 }
@@ -200,16 +200,16 @@ static void watch_signals(struct proxy *p)
 
 static int begin(struct proxy *p, struct error *why)
 {
-    if (!route_open(&p->route, &p->loop, p->config->closes_after, why))
+    if (!gates_open(&p->gates, &p->loop, p->config->closes_after, why))
         return EX_CONFIG;
     if (!divide_descriptors(p, why) || !listen_everywhere(p, why))
         return EXIT_FAILURE;
-    route_refresh(&p->route);
-    if (p->route.count == 0)
+    gates_refresh(&p->gates);
+    if (p->gates.count == 0)
         log_warnx("no server is known, so nothing will be knocked at; import one with "
                   "'portsmith-knock import FILE' and start again");
-    log_info("ready: %zu server%s, room for %u connections, others %s", p->route.count,
-             p->route.count == 1 ? "" : "s", p->max_sessions,
+    log_info("ready: %zu server%s, room for %u connections, others %s", p->gates.count,
+             p->gates.count == 1 ? "" : "s", p->max_sessions,
              p->config->refuses_others ? "refused" : "direct");
     return EXIT_SUCCESS;
 }
@@ -225,15 +225,15 @@ int proxy_serve(const struct proxy_config *config, struct error *why)
         return EXIT_FAILURE;
     }
     p.loop.data = &p;
-    p.room = (struct session_room){.loop = &p.loop, .config = config, .route = &p.route,
+    p.shared = (struct session_shared){.loop = &p.loop, .config = config, .gates = &p.gates,
                                    .one_ended = on_room};
-    LIST_INIT(&p.room.sessions);
+    LIST_INIT(&p.shared.sessions);
     watch_signals(&p);
     status = begin(&p, why);
     if (status != EXIT_SUCCESS)
         end(&p);
     uv_run(&p.loop, UV_RUN_DEFAULT);
     uv_loop_close(&p.loop);
-    route_free(&p.route);
+    gates_free(&p.gates);
     return status;
 }

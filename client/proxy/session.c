@@ -27,7 +27,7 @@ struct flow {
 
 struct session {
     LIST_ENTRY(session) links;
-    struct session_room *room;
+    struct session_shared *shared;
     enum {
         SHAKING_HANDS,
         FINDING_A_WAY,
@@ -59,13 +59,13 @@ static void take_handshake(struct session *s);
 
 static void release(struct session *s)
 {
-    struct session_room *room = s->room;
+    struct session_shared *shared = s->shared;
 
     if (--s->references > 0)
         return;
     free(s);
-    room->count--;
-    room->one_ended(room);
+    shared->count--;
+    shared->one_ended(shared);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -130,11 +130,11 @@ static void session_abort(struct session *s)
     session_end(s);
 }
 
-void session_end_all(struct session_room *room)
+void session_end_all(struct session_shared *shared)
 {
     struct session *s, *next;
 
-    for (s = LIST_FIRST(&room->sessions); s; s = next) {
+    for (s = LIST_FIRST(&shared->sessions); s; s = next) {
         next = LIST_NEXT(s, links);
         session_abort(s);
     }
@@ -195,7 +195,7 @@ static void turn_away(struct session *s)
         session_end(s);
 }
 
-static void fail(struct session *s, enum socks_code code)
+static void turn_away_with(struct session *s, enum socks_code code)
 {
     socks_reply(&s->socks, code);
     turn_away(s);
@@ -242,7 +242,7 @@ static void after_write(uv_write_t *request, int status)
     if (s->phase == ENDING)
         return;
     flow->held = 0;
-    s->last_heard = uv_now(s->room->loop);
+    s->last_heard = uv_now(s->shared->loop);
     if (status != 0 || uv_read_start(flow->from, flow_buffer, on_read) != 0)
         session_abort(s);
 }
@@ -277,7 +277,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
     struct flow *flow = flow_of(s, stream);
 
     (void)buffer;
-    s->last_heard = uv_now(s->room->loop);
+    s->last_heard = uv_now(s->shared->loop);
     if (size > 0) {
         flow->held = (size_t)size;
         flow_write(s, flow);
@@ -292,8 +292,8 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 static void on_idle(uv_timer_t *timer)
 {
     struct session *s = timer->data;
-    uint64_t limit = s->room->config->idle_timeout * UINT64_C(1000);
-    uint64_t idle = uv_now(s->room->loop) - s->last_heard;
+    uint64_t limit = s->shared->config->idle_timeout * UINT64_C(1000);
+    uint64_t idle = uv_now(s->shared->loop) - s->last_heard;
 
     if (idle >= limit)
         session_abort(s);
@@ -322,8 +322,8 @@ static void relay(struct session *s, uv_tcp_t *remote)
     remote->data = s;
     uv_tcp_nodelay(remote, 1);
     uv_tcp_keepalive(remote, 1, KEEPALIVE_SECONDS);
-    s->last_heard = uv_now(s->room->loop);
-    arm(s, on_idle, s->room->config->idle_timeout * UINT64_C(1000));
+    s->last_heard = uv_now(s->shared->loop);
+    arm(s, on_idle, s->shared->config->idle_timeout * UINT64_C(1000));
     socks_reply(&s->socks, SOCKS_GRANTED);
     if (!send_reply(s)) {
         session_abort(s);
@@ -355,7 +355,7 @@ static void on_no_way(uv_timer_t *timer)
 {
     struct session *s = timer->data;
 
-    fail(s, s->dial.error ? code_of(s->dial.error) : SOCKS_HOST_UNREACHABLE);
+    turn_away_with(s, s->dial.error ? code_of(s->dial.error) : SOCKS_HOST_UNREACHABLE);
 }
 
 static void on_silent(struct dial *dial)
@@ -372,7 +372,7 @@ static void on_dialled(struct dial *dial, uv_tcp_t *tcp)
     if (tcp)
         relay(s, tcp);
     else
-        fail(s, code_of(dial->error));
+        turn_away_with(s, code_of(dial->error));
 }
 
 static bool find_source(struct dial *dial, const struct target *to, struct address *source)
@@ -415,7 +415,7 @@ static void dial_out(struct session *s)
     for (unsigned i = 0; s->gate && i < s->dial.count; i++)
         target_set_port(&s->dial.targets[i], connect_port(s));
     if (!may_be_reached(s)) {
-        fail(s, SOCKS_NOT_ALLOWED);
+        turn_away_with(s, SOCKS_NOT_ALLOWED);
         return;
     }
     s->dial.again = s->gate != NULL;
@@ -437,16 +437,16 @@ static void on_knocked(struct gate_waiter *waiter, enum gate_outcome outcome)
     if (outcome == GATE_DONE)
         dial_out(s);
     else
-        fail(s, outcome == GATE_NO_ADDRESS ? SOCKS_HOST_UNREACHABLE
+        turn_away_with(s, outcome == GATE_NO_ADDRESS ? SOCKS_HOST_UNREACHABLE
                 : outcome == GATE_NO_ROUTE ? SOCKS_NETWORK_UNREACHABLE
                                            : SOCKS_FAILURE);
 }
 
 /* Through the gate, or without one where that is allowed. */
-static void pass(struct session *s, struct gate *gate)
+static void go_through(struct session *s, struct gate *gate)
 {
-    if (!gate && s->room->config->refuses_others) {
-        fail(s, SOCKS_NOT_ALLOWED);
+    if (!gate && s->shared->config->refuses_others) {
+        turn_away_with(s, SOCKS_NOT_ALLOWED);
         return;
     }
     s->gate = gate;
@@ -466,21 +466,21 @@ static void on_addresses(struct gate_waiter *waiter, enum gate_outcome outcome)
 /* Which server has one of the addresses that the dial knows. */
 static void find_gate_of_addresses(struct session *s)
 {
-    const struct route *route = s->room->route;
-    struct gate *unresolved = route_unresolved(route), *gate = NULL;
+    const struct gates *gates = s->shared->gates;
+    struct gate *unresolved = gates_unresolved(gates), *gate = NULL;
     struct address to;
 
     for (unsigned i = 0; i < s->dial.count && !gate; i++)
         if (address_from_sockaddr(&to, (const struct sockaddr *)&s->dial.targets[i].to))
-            gate = route_by_address(route, &to, s->socks.destination.port);
+            gate = gates_by_address(gates, &to, s->socks.destination.port);
     if (!gate && unresolved) {
         s->waiter.done = on_addresses;
         gate_await_addresses(unresolved, &s->waiter);
         return;
     }
     if (!gate)
-        route_refresh(route);
-    pass(s, gate);
+        gates_refresh(gates);
+    go_through(s, gate);
 }
 
 static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
@@ -494,7 +494,7 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
         if (status == 0 && s->dial.count > 0)
             find_gate_of_addresses(s);
         else
-            fail(s, SOCKS_HOST_UNREACHABLE);
+            turn_away_with(s, SOCKS_HOST_UNREACHABLE);
     }
     uv_freeaddrinfo(found);
     release(s);
@@ -505,9 +505,9 @@ static void look_up(struct session *s)
     static const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 
     s->lookup.data = s;
-    if (uv_getaddrinfo(s->room->loop, &s->lookup, on_looked_up, s->socks.destination.name, NULL,
+    if (uv_getaddrinfo(s->shared->loop, &s->lookup, on_looked_up, s->socks.destination.name, NULL,
                        &hints) != 0) {
-        fail(s, SOCKS_HOST_UNREACHABLE); /* a name that none can be */
+        turn_away_with(s, SOCKS_HOST_UNREACHABLE); /* a name that none can be */
         return;
     }
     s->is_looking_up = true;
@@ -521,20 +521,20 @@ static void find_way(struct session *s)
     struct gate *gate;
 
     s->phase = FINDING_A_WAY;
-    s->began = uv_now(s->room->loop);
+    s->began = uv_now(s->shared->loop);
     uv_read_stop((uv_stream_t *)&s->client);
-    arm(s, on_no_way, s->room->config->connect_timeout * UINT64_C(1000));
-    gate = route_by_name(s->room->route,
+    arm(s, on_no_way, s->shared->config->connect_timeout * UINT64_C(1000));
+    gate = gates_by_name(s->shared->gates,
                          to->has_address ? address_format(&to->address, text) : to->name,
                          to->port);
     if (to->has_address)
         dial_add_address(&s->dial, &to->address, to->port);
     if (gate)
-        pass(s, gate);
+        go_through(s, gate);
     else if (to->has_address)
         find_gate_of_addresses(s);
-    else if (s->room->config->refuses_others && s->room->route->count == 0)
-        fail(s, SOCKS_NOT_ALLOWED);
+    else if (s->shared->config->refuses_others && s->shared->gates->count == 0)
+        turn_away_with(s, SOCKS_NOT_ALLOWED);
     else
         look_up(s);
 }
@@ -585,7 +585,7 @@ static bool is_local(const uv_tcp_t *tcp)
            proxyconf_is_loopback((const struct sockaddr *)&peer);
 }
 
-static struct session *session_new(struct session_room *room)
+static struct session *session_new(struct session_shared *shared)
 {
     /* Not cleared as a whole: pages of the buffers that stay unused cost nothing. */
     struct session *s = malloc(sizeof *s);
@@ -595,37 +595,37 @@ static struct session *session_new(struct session_room *room)
     memset(s, 0, offsetof(struct session, up));
     memset(&s->up, 0, offsetof(struct flow, bytes));
     memset(&s->down, 0, offsetof(struct flow, bytes));
-    s->room = room;
-    uv_tcp_init(room->loop, &s->client);
-    uv_timer_init(room->loop, &s->timer);
-    dial_init(&s->dial, room->loop, &room->spare);
+    s->shared = shared;
+    uv_tcp_init(shared->loop, &s->client);
+    uv_timer_init(shared->loop, &s->timer);
+    dial_init(&s->dial, shared->loop, &shared->spare);
     s->client.data = s->timer.data = s;
     s->references = 3; /* these handles */
-    socks_begin(&s->socks, &room->config->account);
-    LIST_INSERT_HEAD(&room->sessions, s, links);
-    room->count++;
+    socks_begin(&s->socks, &shared->config->account);
+    LIST_INSERT_HEAD(&shared->sessions, s, links);
+    shared->count++;
     return s;
 }
 
 /* Whoever knows the password may, if there is one. */
 static bool may_enter(const struct session *s)
 {
-    const struct proxy_config *config = s->room->config;
+    const struct proxy_config *config = s->shared->config;
     struct error why = {"it has no descriptor"};
     uv_os_fd_t fd;
 
     if (config->serves_any_user || config->account.password[0] != '\0' ||
         (uv_fileno((const uv_handle_t *)&s->client, &fd) == 0 && visitor_is_own(fd, &why)))
         return true;
-    if (!s->room->told_visitor)
+    if (!s->shared->told_visitor)
         log_warnx("a connection was refused: %s", why.text);
-    s->room->told_visitor = true;
+    s->shared->told_visitor = true;
     return false;
 }
 
-bool session_accept(struct session_room *room, uv_stream_t *listener, int *failure)
+bool session_accept(struct session_shared *shared, uv_stream_t *listener, int *failure)
 {
-    struct session *s = session_new(room);
+    struct session *s = session_new(shared);
 
     *failure = s ? uv_accept(listener, (uv_stream_t *)&s->client) : UV_ENOMEM;
     if (!s)
@@ -636,7 +636,7 @@ bool session_accept(struct session_room *room, uv_stream_t *listener, int *failu
         s->client_is_local = is_local(&s->client);
         uv_tcp_nodelay(&s->client, 1);
         uv_tcp_keepalive(&s->client, 1, KEEPALIVE_SECONDS);
-        arm(s, end_on_timer, room->config->handshake_timeout * UINT64_C(1000));
+        arm(s, end_on_timer, shared->config->handshake_timeout * UINT64_C(1000));
         *failure = uv_read_start((uv_stream_t *)&s->client, client_buffer, on_handshake);
     }
     if (*failure != 0)

@@ -1,4 +1,4 @@
-#include "client/proxy/route.h"
+#include "client/proxy/gates.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -27,11 +27,11 @@ static bool is_host(const struct server *server, const char *name)
     return strlen(name) == size && strncasecmp(server->host, name, size) == 0;
 }
 
-struct gate *route_by_name(const struct route *route, const char *name, uint16_t port)
+struct gate *gates_by_name(const struct gates *gates, const char *name, uint16_t port)
 {
-    for (size_t i = 0; i < route->count; i++)
-        if (is_host(route->gates[i]->server, name) && opens(route->gates[i]->server, port))
-            return route->gates[i];
+    for (size_t i = 0; i < gates->count; i++)
+        if (is_host(gates->all[i]->server, name) && opens(gates->all[i]->server, port))
+            return gates->all[i];
     return NULL;
 }
 
@@ -46,68 +46,68 @@ static bool has_address(const struct gate *gate, const struct address *address)
     return false;
 }
 
-struct gate *route_by_address(const struct route *route, const struct address *address,
+struct gate *gates_by_address(const struct gates *gates, const struct address *address,
                               uint16_t port)
 {
-    for (size_t i = 0; i < route->count; i++)
-        if (has_address(route->gates[i], address) && opens(route->gates[i]->server, port))
-            return route->gates[i];
+    for (size_t i = 0; i < gates->count; i++)
+        if (has_address(gates->all[i], address) && opens(gates->all[i]->server, port))
+            return gates->all[i];
     return NULL;
 }
 
-struct gate *route_unresolved(const struct route *route)
+struct gate *gates_unresolved(const struct gates *gates)
 {
-    for (size_t i = 0; i < route->count; i++)
-        if (!route->gates[i]->was_resolved)
-            return route->gates[i];
+    for (size_t i = 0; i < gates->count; i++)
+        if (!gates->all[i]->was_resolved)
+            return gates->all[i];
     return NULL;
 }
 
-void route_refresh(const struct route *route)
+void gates_refresh(const struct gates *gates)
 {
-    for (size_t i = 0; i < route->count; i++)
-        gate_refresh(route->gates[i]);
+    for (size_t i = 0; i < gates->count; i++)
+        gate_refresh(gates->all[i]);
 }
 
-static bool make_gates(struct route *route, const struct known *known, uv_loop_t *loop,
+static bool make_gates(struct gates *gates, const struct known *known, uv_loop_t *loop,
                        bool closes_after, struct error *why)
 {
-    route->gates = calloc(known->count + 1, sizeof(struct gate *));
-    if (!route->gates)
+    gates->all = calloc(known->count + 1, sizeof(struct gate *));
+    if (!gates->all)
         return error_set(why, "out of memory");
     for (size_t i = 0; i < known->count; i++) {
         struct gate *gate = gate_new(loop, known->names[i], closes_after, why);
 
         if (!gate)
             return false;
-        route->gates[route->count++] = gate;
+        gates->all[gates->count++] = gate;
     }
     return true;
 }
 
-bool route_open(struct route *route, uv_loop_t *loop, bool closes_after, struct error *why)
+bool gates_open(struct gates *gates, uv_loop_t *loop, bool closes_after, struct error *why)
 {
     struct known known;
     bool good;
 
-    *route = (struct route){0};
+    *gates = (struct gates){0};
     if (!known_find(&known, why))
         return false;
-    good = make_gates(route, &known, loop, closes_after, why);
+    good = make_gates(gates, &known, loop, closes_after, why);
     known_free(&known);
     return good;
 }
 
-void route_end(const struct route *route)
+void gates_end(const struct gates *gates)
 {
-    for (size_t i = 0; i < route->count; i++)
-        gate_end(route->gates[i]);
+    for (size_t i = 0; i < gates->count; i++)
+        gate_end(gates->all[i]);
 }
 
-void route_free(struct route *route)
+void gates_free(struct gates *gates)
 {
-    for (size_t i = 0; i < route->count; i++)
-        gate_free(route->gates[i]);
-    free(route->gates);
-    *route = (struct route){0};
+    for (size_t i = 0; i < gates->count; i++)
+        gate_free(gates->all[i]);
+    free(gates->all);
+    *gates = (struct gates){0};
 }
