@@ -18,7 +18,7 @@ void cli_hold_standard(void)
             exit(EXIT_FAILURE);
 }
 
-int cli_hint(void)
+int cli_point_to_help(void)
 {
     fprintf(stderr, "Try '%s --help'.\n", program_invocation_short_name);
     return EXIT_USAGE;
@@ -49,7 +49,7 @@ int cli_usage_error(const char *format, ...)
     va_start(arguments, format);
     say(format, arguments);
     va_end(arguments);
-    return cli_hint();
+    return cli_point_to_help();
 }
 
 int cli_failure(int status, const struct error *why)

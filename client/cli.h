@@ -20,7 +20,7 @@ int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)
 
 /* Says "Try 'PROGRAM --help'." on standard error, for mistakes that getopt_long
  * has told already. Returns EXIT_USAGE. */
-int cli_hint(void);
+int cli_point_to_help(void);
 
 /* Says `why` on standard error and returns `status`. */
 int cli_failure(int status, const struct error *why);

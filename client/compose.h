@@ -1,6 +1,6 @@
 /* Making knocks: one datagram from one request. */
-#ifndef PORTSMITH_KNOCK_H
-#define PORTSMITH_KNOCK_H
+#ifndef PORTSMITH_COMPOSE_H
+#define PORTSMITH_COMPOSE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ struct knocker {
     uint8_t signing[SIGNING_KEY_SIZE]; /* secret */
     uint8_t envelope_key[KEY_SIZE];    /* secret */
     uint8_t server_public[KEY_SIZE];
-    uint8_t gate[GATE_KEY_SIZE];
+    uint8_t gate_key[GATE_KEY_SIZE];
     uint8_t key_id[KEY_ID_SIZE];
 };
 

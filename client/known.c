@@ -109,7 +109,7 @@ static void list_names(const struct known *known, char *names, size_t size)
 }
 
 /* `missing` is what was looked for in vain, in words; `meant` may be NULL. */
-static bool tell_unknown(struct error *why, const char *missing, const struct known *known,
+static bool refuse_unknown(struct error *why, const char *missing, const struct known *known,
                          const char *meant)
 {
     char names[sizeof why->text / 2];
@@ -123,7 +123,7 @@ static bool tell_unknown(struct error *why, const char *missing, const struct kn
                      known->count > NAMES_TOLD ? ", ..." : "");
 }
 
-static void tell_unknown_name(struct error *why, const char *name, const char *path)
+static void refuse_unknown_name(struct error *why, const char *name, const char *path)
 {
     char missing[PATH_MAX + 20];
     struct known known;
@@ -132,7 +132,7 @@ static void tell_unknown_name(struct error *why, const char *name, const char *p
     if (!known_find(&known, &unread))
         known = (struct known){0};
     snprintf(missing, sizeof missing, "server file %s", path);
-    tell_unknown(why, missing, &known, nearest_known(&known, name));
+    refuse_unknown(why, missing, &known, nearest_known(&known, name));
     known_free(&known);
 }
 
@@ -162,7 +162,7 @@ bool known_read(struct server *server, const char *name, struct error *why)
     if (server_read(server, path, why))
         return true;
     if (errno == ENOENT) {
-        tell_unknown_name(why, name, path);
+        refuse_unknown_name(why, name, path);
         errno = ENOENT;
     }
     return false;
@@ -203,7 +203,7 @@ static char (*read_hosts(const struct known *known, struct error *why))[SERVER_H
     return hosts;
 }
 
-static bool tell_unknown_host(struct error *why, const char *host, const struct known *known,
+static bool refuse_unknown_host(struct error *why, const char *host, const struct known *known,
                               char (*hosts)[SERVER_HOST_SIZE])
 {
     struct nearest nearest = nearest_to(host);
@@ -215,7 +215,7 @@ static bool tell_unknown_host(struct error *why, const char *host, const struct 
         nearest_try(&nearest, hosts[i]);
     snprintf(missing, sizeof missing, "server file that is called '%.60s' or has it as its Host",
              host);
-    return tell_unknown(why, missing, known, nearest.found);
+    return refuse_unknown(why, missing, known, nearest.found);
 }
 
 /* By Host, whatever the files are called: so a file that came in a bundle, under a name that
@@ -238,7 +238,7 @@ static const char *choose(const struct known *known, char (*hosts)[SERVER_HOST_S
         error_set(why, "the servers '%s' and '%s' both have the Host '%s'; use one of their names",
                   other, found, host);
     else if (!found && !called)
-        tell_unknown_host(why, host, known, hosts);
+        refuse_unknown_host(why, host, known, hosts);
     return other ? NULL : found ? found : called;
 }
 

@@ -67,7 +67,7 @@ bool nat64_may_translate(const struct address *target, const struct address *v4,
 
 /* Whether `known` and `target` begin with the same prefix of that length, which ends
  * where the address of ipv4only.arpa begins. */
-static bool share_prefix(const struct address *known, const struct address *target,
+static bool share_prefix(const struct address *synthetic, const struct address *target,
                          unsigned length)
 {
     const struct address only[] = {
@@ -75,23 +75,23 @@ static bool share_prefix(const struct address *known, const struct address *targ
         address_from_ipv4((const uint8_t[]){192, 0, 0, 171}),
     };
 
-    return stands_for(known, length, only, 2) &&
-           memcmp(known->bytes, target->bytes, length / 8) == 0;
+    return stands_for(synthetic, length, only, 2) &&
+           memcmp(synthetic->bytes, target->bytes, length / 8) == 0;
 }
 
 bool nat64_translates(const struct address *target, const struct address *v4, size_t count,
-                      const struct address *known, size_t known_count)
+                      const struct address *synthetic, size_t synthetic_count)
 {
     for (size_t i = 0; i < LENGTHS; i++)
-        for (size_t k = 0; k < known_count; k++)
-            if (share_prefix(&known[k], target, lengths[i]) &&
+        for (size_t k = 0; k < synthetic_count; k++)
+            if (share_prefix(&synthetic[k], target, lengths[i]) &&
                 stands_for(target, lengths[i], v4, count))
                 return true;
     return false;
 }
 
 /* With a dot at the end, so that no search domain is appended. */
-size_t nat64_look_up(struct address known[static NAT64_PREFIXES])
+size_t nat64_look_up(struct address synthetic[static NAT64_PREFIXES])
 {
     static const char name[] = "ipv4only.arpa.";
     struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_DGRAM}, *found;
@@ -100,7 +100,7 @@ size_t nat64_look_up(struct address known[static NAT64_PREFIXES])
     if (getaddrinfo(name, NULL, &hints, &found) != 0)
         return 0;
     for (const struct addrinfo *info = found; info && count < NAT64_PREFIXES; info = info->ai_next)
-        count += address_from_sockaddr(&known[count], info->ai_addr);
+        count += address_from_sockaddr(&synthetic[count], info->ai_addr);
     freeaddrinfo(found);
     return count;
 }

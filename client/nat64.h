@@ -24,10 +24,10 @@ bool nat64_may_translate(const struct address *target, const struct address *v4,
 /* The same behind a prefix that one of `known` has, too: those are IPv6 addresses of
  * ipv4only.arpa, whose IPv4 addresses are 192.0.0.170 and .171 (RFC 7050, 3). */
 bool nat64_translates(const struct address *target, const struct address *v4, size_t count,
-                      const struct address *known, size_t known_count);
+                      const struct address *synthetic, size_t synthetic_count);
 
 /* Asks the resolver for the IPv6 addresses of ipv4only.arpa; how many, 0 in a network
  * without NAT64. May take as long as the resolver does. */
-size_t nat64_look_up(struct address known[static NAT64_PREFIXES]);
+size_t nat64_look_up(struct address synthetic[static NAT64_PREFIXES]);
 
 #endif

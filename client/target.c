@@ -86,9 +86,9 @@ static bool leaves_from_global(const struct target *target)
 static void find_translated(struct target *targets, unsigned count, const struct address *v4,
                             size_t v4_count)
 {
-    struct address known[NAT64_PREFIXES], to;
+    struct address synthetic[NAT64_PREFIXES], to;
     bool is_looked_up = false;
-    size_t known_count = 0;
+    size_t synthetic_count = 0;
 
     for (unsigned i = 0; i < count; i++) {
         if (!targets[i].may_sign ||
@@ -96,9 +96,9 @@ static void find_translated(struct target *targets, unsigned count, const struct
             !nat64_may_translate(&to, v4, v4_count) || !leaves_from_global(&targets[i]))
             continue;
         if (!is_looked_up)
-            known_count = nat64_look_up(known);
+            synthetic_count = nat64_look_up(synthetic);
         is_looked_up = true;
-        targets[i].may_sign = !nat64_translates(&to, v4, v4_count, known, known_count);
+        targets[i].may_sign = !nat64_translates(&to, v4, v4_count, synthetic, synthetic_count);
     }
 }
 

@@ -52,7 +52,7 @@ void attempts_hurry(struct attempts *a, int64_t now)
     a->pause = PAUSE_MIN;
 }
 
-void attempts_watch(const struct attempts *a, struct pollfd polled[static ATTEMPTS_PENDING])
+void attempts_before_poll(const struct attempts *a, struct pollfd polled[static ATTEMPTS_PENDING])
 {
     for (unsigned i = 0; i < ATTEMPTS_PENDING; i++)
         polled[i] = (struct pollfd){.fd = a->fds[i], .events = POLLOUT};
@@ -69,7 +69,7 @@ static bool is_connected(int fd)
     return errno == 0;
 }
 
-int attempts_take(struct attempts *a, const struct pollfd polled[static ATTEMPTS_PENDING])
+int attempts_after_poll(struct attempts *a, const struct pollfd polled[static ATTEMPTS_PENDING])
 {
     for (unsigned i = 0; i < ATTEMPTS_PENDING; i++) {
         int fd = a->fds[i];

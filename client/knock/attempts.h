@@ -41,10 +41,10 @@ void attempts_begin(struct attempts *a, int64_t now);
 void attempts_hurry(struct attempts *a, int64_t now);
 
 /* What poll(2) is to wait for. */
-void attempts_watch(const struct attempts *a, struct pollfd polled[static ATTEMPTS_PENDING]);
+void attempts_before_poll(const struct attempts *a, struct pollfd polled[static ATTEMPTS_PENDING]);
 
 /* What poll(2) has said: returns a connected socket, now the caller's, or -1. */
-int attempts_take(struct attempts *a, const struct pollfd polled[static ATTEMPTS_PENDING]);
+int attempts_after_poll(struct attempts *a, const struct pollfd polled[static ATTEMPTS_PENDING]);
 
 /* Closes all that are pending. */
 void attempts_end(struct attempts *a);

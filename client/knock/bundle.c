@@ -103,7 +103,7 @@ static bool may_hold_secrets(int fd, const char *path, struct error *why)
 
 static bool read_into(struct bundle *b, int fd, const char *path, struct error *why)
 {
-    if (!settings_take(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, "Bundle", settings,
+    if (!settings_read_from(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, "Bundle", settings,
                        sizeof settings / sizeof *settings, b, why) ||
         !is_complete(b, path, why))
         return false;
@@ -112,7 +112,7 @@ static bool read_into(struct bundle *b, int fd, const char *path, struct error *
     return (!b->has_secret && !b->server.has_preshared) || may_hold_secrets(fd, path, why);
 }
 
-struct bundle *bundle_take(int fd, const char *path, struct error *why)
+struct bundle *bundle_read_from(int fd, const char *path, struct error *why)
 {
     struct bundle *bundle = bundle_new(why);
 
@@ -129,7 +129,7 @@ struct bundle *bundle_read(const char *path, struct error *why)
     char real[PATH_MAX];
     int fd = path_follow(real, path, why) ? file_open(real, FILE_CONFIGURATION, why) : -1;
 
-    return fd < 0 ? NULL : bundle_take(fd, real, why);
+    return fd < 0 ? NULL : bundle_read_from(fd, real, why);
 }
 
 /* ---- packing ------------------------------------------------------------- */
@@ -221,7 +221,7 @@ static bool create_server_file(const char *path, const struct bundle *b, struct 
     return made;
 }
 
-static bool explain_existing(struct error *why, const char *path)
+static bool refuse_existing(struct error *why, const char *path)
 {
     if (errno == EEXIST)
         error_set(why, "%s: exists already and is never overwritten; move it away, or give the "
@@ -237,9 +237,9 @@ bool bundle_unpack(const struct bundle *bundle, const char *directory, char key[
         !file_make_directory(directory, 0700, why))
         return false;
     if (bundle->has_secret && !key_file_create(key, bundle->secret, why))
-        return explain_existing(why, key);
+        return refuse_existing(why, key);
     if (!create_server_file(conf, bundle, why)) {
-        explain_existing(why, conf);
+        refuse_existing(why, conf);
         if (bundle->has_secret)
             unlink(key);
         return false;

@@ -28,7 +28,7 @@ struct bundle *bundle_read(const char *path, struct error *why);
 
 /* The same from a descriptor, which is closed; `path` is what errors call it. A pipe
  * may hold secrets. */
-struct bundle *bundle_take(int fd, const char *path, struct error *why);
+struct bundle *bundle_read_from(int fd, const char *path, struct error *why);
 
 /* What there is to say of the server called `name`: with the secret key of `identity`
  * and the pre-shared key, or, where `identity` is NULL, without any secret. In locked

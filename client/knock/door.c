@@ -188,11 +188,11 @@ static int await_answer(struct race *race, int64_t until)
     if (left > 0)
         timeout = (struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC};
     for (unsigned i = 0; i < race->count; i++)
-        attempts_watch(&race->lanes[i], polled[i]);
+        attempts_before_poll(&race->lanes[i], polled[i]);
     if (ppoll(polled[0], (nfds_t)race->count * ATTEMPTS_PENDING, &timeout, NULL) <= 0)
         return -1;
     for (unsigned i = 0; i < race->count && fd < 0; i++)
-        fd = attempts_take(&race->lanes[i], polled[i]);
+        fd = attempts_after_poll(&race->lanes[i], polled[i]);
     return fd;
 }
 

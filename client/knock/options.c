@@ -247,7 +247,7 @@ int options_read(struct options *o, int argc, char **argv)
     *o = (struct options){.family = AF_UNSPEC};
     while ((option = getopt_long(argc, argv, "46hv", long_options, NULL)) != -1) {
         if (!store_option(o, option))
-            return cli_hint();
+            return cli_point_to_help();
         if (o->print)
             return EXIT_SUCCESS;
     }

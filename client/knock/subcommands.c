@@ -208,7 +208,7 @@ static int run_import(const struct call *call)
     bool standard = strcmp(call->words[0], "-") == 0;
     const char *path = standard ? FILE_STANDARD_INPUT : call->words[0];
     struct error why;
-    struct bundle *bundle = standard ? bundle_take(dup(STDIN_FILENO), path, &why)
+    struct bundle *bundle = standard ? bundle_read_from(dup(STDIN_FILENO), path, &why)
                                      : bundle_read(path, &why);
     int status;
 
@@ -351,7 +351,7 @@ int subcommand_run(int argc, char **argv)
     argv++;
     while ((option = getopt_long(argc, argv, "", subcommand->options, NULL)) != -1) {
         if (option == '?')
-            return cli_hint();
+            return cli_point_to_help();
         call.option = true;
     }
     if (argc - optind < subcommand->least || argc - optind > subcommand->most)

@@ -58,7 +58,7 @@ static int options_read(struct options *o, int argc, char **argv)
         else if (option == 'v')
             o->verbose = true;
         else /* getopt_long has said what is wrong */
-            return cli_hint();
+            return cli_point_to_help();
         if (o->print)
             return EXIT_SUCCESS;
     }

@@ -186,7 +186,7 @@ static void on_signal(uv_signal_t *handle, int number)
     end(p);
 }
 
-static void watch_signals(struct proxy *p)
+static void catch_signals(struct proxy *p)
 {
     static const int numbers[] = {SIGINT, SIGTERM};
 
@@ -228,7 +228,7 @@ int proxy_serve(const struct proxy_config *config, struct error *why)
     p.shared = (struct session_shared){.loop = &p.loop, .config = config, .gates = &p.gates,
                                    .one_ended = on_room};
     LIST_INIT(&p.shared.sessions);
-    watch_signals(&p);
+    catch_signals(&p);
     status = begin(&p, why);
     if (status != EXIT_SUCCESS)
         end(&p);

@@ -5,8 +5,8 @@
  *
  * A filter can only be made tighter by a later one: the supervisor's holds for
  * the sniffer and the helper too, the helper's for the iptables programs. */
-#ifndef PORTSMITH_FILTER_H
-#define PORTSMITH_FILTER_H
+#ifndef PORTSMITH_SYSCALLS_H
+#define PORTSMITH_SYSCALLS_H
 
 #include <seccomp.h>
 #include <stdbool.h>

@@ -159,7 +159,7 @@ static bool parse(struct reading *r)
     return !r->failed;
 }
 
-bool settings_take(int fd, const char *path, const char *section, const struct setting *settings,
+bool settings_read_from(int fd, const char *path, const char *section, const struct setting *settings,
                    size_t count, void *into, struct error *why)
 {
     struct reading r = {.path = path, .section = section, .settings = settings,
@@ -185,7 +185,7 @@ bool settings_read(const char *path, enum file_trust trust, const char *section,
 {
     int fd = file_open(path, trust, why);
 
-    return fd >= 0 && settings_take(fd, path, section, settings, count, into, why);
+    return fd >= 0 && settings_read_from(fd, path, section, settings, count, into, why);
 }
 
 bool settings_each_word(const char *value,

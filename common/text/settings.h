@@ -30,7 +30,7 @@ bool settings_read(const char *path, enum file_trust trust, const char *section,
 
 /* The same for a file that is open already, or standard input; `path` is what errors
  * call it. Closes `fd`. */
-bool settings_take(int fd, const char *path, const char *section, const struct setting *settings,
+bool settings_read_from(int fd, const char *path, const char *section, const struct setting *settings,
                    size_t count, void *into, struct error *why);
 
 /* Calls `add` for each of the words, parted by blanks or commas, of a value. */

@@ -617,12 +617,12 @@ static void bundle_from_a_pipe_may_hold_secrets(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], BUNDLE, strlen(BUNDLE)), strlen(BUNDLE));
     close(ends[1]);
-    bundle = bundle_take(ends[0], "standard input", &why);
+    bundle = bundle_read_from(ends[0], "standard input", &why);
     assert_non_null(bundle);
     assert_true(bundle->has_secret);
     bundle_free(bundle);
     scratch_write_text("loose", 0644, BUNDLE);
-    assert_null(bundle_take(open("loose", O_RDONLY), "standard input", &why));
+    assert_null(bundle_read_from(open("loose", O_RDONLY), "standard input", &why));
     assert_non_null(strstr(why.text, "standard input: mode 0644 is too open"));
 }
 
