@@ -10,7 +10,7 @@
 
 #include "client/cli.h"
 #include "client/identity.h"
-#include "client/knock/subcommands.h"
+#include "client/knock/subcommandnames.h"
 #include "client/known.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"

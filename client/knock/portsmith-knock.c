@@ -22,6 +22,7 @@
 #include "client/knock/options.h"
 #include "client/knock/pass.h"
 #include "client/knock/relay.h"
+#include "client/knock/subcommandnames.h"
 #include "client/knock/subcommands.h"
 #include "client/known.h"
 #include "client/paths.h"

@@ -15,11 +15,11 @@
 #include "client/identity.h"
 #include "client/knock/bundle.h"
 #include "client/knock/listing.h"
+#include "client/knock/subcommandnames.h"
 #include "client/known.h"
 #include "client/paths.h"
 #include "common/file.h"
 #include "common/text/keys.h"
-#include "common/text/nearest.h"
 
 enum { WORDS_MAX = 2 };
 
@@ -303,60 +303,38 @@ static const struct option no_option[] = {{0}};
 static const struct option json_option[] = {{"json", no_argument, NULL, 'j'}, {0}};
 static const struct option secret_option[] = {{"with-secret-key", no_argument, NULL, 's'}, {0}};
 
-static const struct subcommand {
-    const char *name;
+static const struct syntax {
     int (*run)(const struct call *call);
-    const struct option *options; /* at most one */
-    int least, most;              /* words */
-    const char *takes;
-} subcommands[] = {
-    {"export", run_export, secret_option, 1, 2, "one SERVER and at most one FILE"},
-    {"import", run_import, no_option, 1, 1, "one FILE"},
-    {"keygen", run_keygen, no_option, 0, 1, "at most one FILE"},
-    {"list", run_list, json_option, 0, 0, "no arguments"},
-    {"pubkey", run_pubkey, no_option, 0, 1, "at most one FILE"},
-    {"show", run_show, json_option, 1, 1, "one SERVER"},
+    const struct option *options; /* one at most */
+    int least, most;              /* how many words */
+    const char *takes;            /* the words, for people */
+} syntaxes[SUBCOMMANDS] = {
+    [SUBCOMMAND_EXPORT] = {run_export, secret_option, 1, 2, "one SERVER and at most one FILE"},
+    [SUBCOMMAND_IMPORT] = {run_import, no_option, 1, 1, "one FILE"},
+    [SUBCOMMAND_KEYGEN] = {run_keygen, no_option, 0, 1, "at most one FILE"},
+    [SUBCOMMAND_LIST] = {run_list, json_option, 0, 0, "no arguments"},
+    [SUBCOMMAND_PUBKEY] = {run_pubkey, no_option, 0, 1, "at most one FILE"},
+    [SUBCOMMAND_SHOW] = {run_show, json_option, 1, 1, "one SERVER"},
 };
-
-static const struct subcommand *find_subcommand(const char *word)
-{
-    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
-        if (strcmp(subcommands[i].name, word) == 0)
-            return &subcommands[i];
-    return NULL;
-}
-
-bool subcommand_exists(const char *word)
-{
-    return find_subcommand(word);
-}
-
-const char *subcommand_near(const char *word)
-{
-    struct nearest nearest = nearest_to(word);
-
-    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
-        nearest_try(&nearest, subcommands[i].name);
-    return nearest.found;
-}
 
 int subcommand_run(int argc, char **argv)
 {
-    const struct subcommand *subcommand = find_subcommand(argv[1]);
+    const struct syntax *syntax = &syntaxes[subcommand_find(argv[1])];
+    const char *name = argv[1];
     struct call call = {.option = false};
     int option;
 
-    argv[1] = argv[0]; /* whose name getopt_long puts before what it says */
+    argv[1] = argv[0]; /* getopt_long begins its messages with the first word */
     argc--;
     argv++;
-    while ((option = getopt_long(argc, argv, "", subcommand->options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "", syntax->options, NULL)) != -1) {
         if (option == '?')
             return cli_point_to_help();
         call.option = true;
     }
-    if (argc - optind < subcommand->least || argc - optind > subcommand->most)
-        return cli_usage_error("%s takes %s", subcommand->name, subcommand->takes);
+    if (argc - optind < syntax->least || argc - optind > syntax->most)
+        return cli_usage_error("%s takes %s", name, syntax->takes);
     for (int i = optind; i < argc; i++)
         call.words[i - optind] = argv[i];
-    return subcommand->run(&call);
+    return syntax->run(&call);
 }
