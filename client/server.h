@@ -85,6 +85,10 @@ uint16_t server_service_port(const struct server *server, uint16_t port);
  * Returns how many. */
 unsigned server_doors(const struct server *server, struct service doors[static REQUEST_SERVICES]);
 
+/* The key of a server's file that must be given and is not, such as "Host"; NULL if none is
+ * missing. */
+const char *server_missing(const struct server *server);
+
 /* Wipes and frees; NULL is allowed. */
 void server_free(struct server *server);
 
@@ -103,5 +107,14 @@ bool server_set_preshared(void *server, const char *value, struct error *why);
 /* Adds one service, such as "tcp/22", keeping the order; one given before adds
  * nothing. A knock can name REQUEST_SERVICES of them. */
 bool server_add_service(void *server, const char *word, struct error *why);
+
+/* The settings that files of servers and bundles have in common, for a table of them. What
+ * begins with the struct server is filled in; `set_open` takes the value of Open. */
+#define SERVER_SETTINGS(set_open)                                                                  \
+    {"Host", server_set_host, false}, {"Port", server_set_port, false},                            \
+    {"Transport", server_set_transport, false}, {"PublicKey", server_set_public_key, false},       \
+    {"Open", set_open, true}, {"ConnectPort", server_set_connect_port, true},                      \
+    {"Window", server_set_window, false}, {"Address", server_set_address, false},                  \
+    {"PresharedKey", server_set_preshared, false}
 
 #endif

@@ -12,7 +12,7 @@
 #include "common/file.h"
 #include "common/text/keys.h"
 
-/* "PresharedKey = " and the like, a key, a newline. */
+/* The line of a secret key at its longest, which is that of PresharedKey. */
 enum { KEY_LINE_SIZE = sizeof "PresharedKey = \n" + KEY_TEXT_SIZE };
 
 static bool set_name(void *into, const char *value, struct error *why)
@@ -34,8 +34,8 @@ static bool set_secret(void *into, const char *value, struct error *why)
     return key_parse(b->secret, value, why);
 }
 
-/* A profile may permit more services than one knock can name: then the knock
- * names none, which asks for all. */
+/* A profile may permit more services than one knock can name. Then the knock names none, which
+ * asks for all. */
 static bool add_service(void *into, const char *word, struct error *why)
 {
     struct bundle *b = into;
@@ -53,29 +53,10 @@ static bool set_open(void *into, const char *value, struct error *why)
 }
 
 static const struct setting settings[] = {
+    SERVER_SETTINGS(set_open),
     {"Name", set_name, false},
-    {"Host", server_set_host, false},
-    {"Port", server_set_port, false},
-    {"Transport", server_set_transport, false},
-    {"PublicKey", server_set_public_key, false},
-    {"Open", set_open, true},
-    {"ConnectPort", server_set_connect_port, true},
-    {"Window", server_set_window, false},
-    {"Address", server_set_address, false},
-    {"PresharedKey", server_set_preshared, false},
     {"PrivateKey", set_secret, false},
 };
-
-static bool is_complete(const struct bundle *b, const char *path, struct error *why)
-{
-    const char *missing = b->name[0] == '\0'         ? "Name"
-                        : b->server.host[0] == '\0'  ? "Host"
-                        : b->server.port == 0        ? "Port"
-                        : !b->server.has_public_key  ? "PublicKey"
-                                                     : NULL;
-
-    return !missing || error_set(why, "%s: %s is missing from [Bundle]", path, missing);
-}
 
 static struct bundle *bundle_new(struct error *why)
 {
@@ -93,23 +74,23 @@ void bundle_free(struct bundle *bundle)
     sodium_free(bundle);
 }
 
-/* What comes through a pipe nobody else can read. */
-static bool may_hold_secrets(int fd, const char *path, struct error *why)
-{
-    struct stat s;
-
-    return (fstat(fd, &s) == 0 && !S_ISREG(s.st_mode)) || file_check(fd, path, FILE_SECRET, why);
-}
-
 static bool read_into(struct bundle *b, int fd, const char *path, struct error *why)
 {
+    const char *missing;
+    struct stat s;
+
     if (!settings_read_from(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, "Bundle", settings,
-                       sizeof settings / sizeof *settings, b, why) ||
-        !is_complete(b, path, why))
+                            sizeof settings / sizeof *settings, b, why))
         return false;
+    missing = b->name[0] == '\0' ? "Name" : server_missing(&b->server);
+    if (missing)
+        return error_set(why, "%s: %s is missing from [Bundle]", path, missing);
     if (b->opens_all)
         b->server.service_count = 0;
-    return (!b->has_secret && !b->server.has_preshared) || may_hold_secrets(fd, path, why);
+    if (!b->has_secret && !b->server.has_preshared)
+        return true;
+    /* Nobody else can read what comes through a pipe. */
+    return (fstat(fd, &s) == 0 && !S_ISREG(s.st_mode)) || file_check(fd, path, FILE_SECRET, why);
 }
 
 struct bundle *bundle_read_from(int fd, const char *path, struct error *why)
@@ -153,7 +134,8 @@ struct bundle *bundle_of_server(const char *name, const struct server *server,
     return bundle;
 }
 
-/* Wiped by the caller, as is what it is made part of. */
+/* Writes the line "NAME = KEY", or nothing unless `has`. The caller wipes it, and whatever it
+ * copies it to. Returns `line`. */
 static const char *format_key(char line[static KEY_LINE_SIZE], const char *name, bool has,
                               const uint8_t key[static KEY_SIZE])
 {
@@ -194,29 +176,20 @@ size_t bundle_format(const struct bundle *b, char text[static BUNDLE_TEXT_SIZE])
 
 /* ---- unpacking ----------------------------------------------------------- */
 
-enum { SERVER_FILE_SIZE = BUNDLE_TEXT_SIZE };
-
-/* Wiped by the caller: it may hold a pre-shared key. Returns its size. */
-static size_t format_server_file(char text[static SERVER_FILE_SIZE], const struct bundle *b)
+static bool create_server_file(const char *path, const struct bundle *b, struct error *why)
 {
-    char server[SERVER_TEXT_SIZE], preshared[KEY_LINE_SIZE];
+    char text[BUNDLE_TEXT_SIZE], server[SERVER_TEXT_SIZE], preshared[KEY_LINE_SIZE];
+    bool made;
     int size;
 
     server_format(&b->server, server);
-    size = snprintf(text, SERVER_FILE_SIZE, "[Server]\n%s%s%s%s%s", server,
+    size = snprintf(text, sizeof text, "[Server]\n%s%s%s%s%s", server,
                     format_key(preshared, "PresharedKey", b->server.has_preshared,
                                b->server.preshared),
                     b->has_secret ? "Identity = " : "", b->has_secret ? b->name : "",
                     b->has_secret ? ".key\n" : "");
+    made = file_create(path, 0600, text, (size_t)size, why);
     sodium_memzero(preshared, sizeof preshared);
-    return (size_t)size;
-}
-
-static bool create_server_file(const char *path, const struct bundle *b, struct error *why)
-{
-    char text[SERVER_FILE_SIZE];
-    bool made = file_create(path, 0600, text, format_server_file(text, b), why);
-
     sodium_memzero(text, sizeof text);
     return made;
 }
