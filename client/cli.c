@@ -13,7 +13,7 @@
 void cli_hold_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && /* open(2) takes the lowest that is free: this one */
+        if (fcntl(fd, F_GETFD) < 0 && /* open(2) returns the lowest free descriptor, which is fd */
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
             exit(EXIT_FAILURE);
 }

@@ -4,8 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-enum { ZERO_BYTE = 8 }; /* bits 64 to 71, which no IPv4 address reaches into */
+enum { ZERO_BYTE = 8 }; /* bits 64 to 71, which an embedded IPv4 address leaves out */
 
+/* How many bits a NAT64's prefix can have (RFC 6052, 2.2). */
 static const unsigned lengths[] = {32, 40, 48, 56, 64, 96};
 
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
@@ -41,20 +42,18 @@ bool nat64_embedded(const struct address *a, unsigned length, struct address *v4
     return true;
 }
 
-static bool is_among(const struct address *a, const struct address *all, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (address_equal(a, &all[i]))
-            return true;
-    return false;
-}
-
+/* Whether `target` holds one of the addresses at `v4` behind a prefix of that length. */
 static bool stands_for(const struct address *target, unsigned length, const struct address *v4,
                        size_t count)
 {
     struct address embedded;
 
-    return nat64_embedded(target, length, &embedded) && is_among(&embedded, v4, count);
+    if (!nat64_embedded(target, length, &embedded))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (address_equal(&embedded, &v4[i]))
+            return true;
+    return false;
 }
 
 bool nat64_may_translate(const struct address *target, const struct address *v4, size_t count)
@@ -65,8 +64,8 @@ bool nat64_may_translate(const struct address *target, const struct address *v4,
     return false;
 }
 
-/* Whether `known` and `target` begin with the same prefix of that length, which ends
- * where the address of ipv4only.arpa begins. */
+/* Whether both begin with the same prefix of that length, and `synthetic` goes on with an IPv4
+ * address of ipv4only.arpa. */
 static bool share_prefix(const struct address *synthetic, const struct address *target,
                          unsigned length)
 {
@@ -90,10 +89,9 @@ bool nat64_translates(const struct address *target, const struct address *v4, si
     return false;
 }
 
-/* With a dot at the end, so that no search domain is appended. */
 size_t nat64_look_up(struct address synthetic[static NAT64_PREFIXES])
 {
-    static const char name[] = "ipv4only.arpa.";
+    static const char name[] = "ipv4only.arpa."; /* the dot: no search domain is appended */
     struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_DGRAM}, *found;
     size_t count = 0;
 

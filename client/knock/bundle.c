@@ -20,8 +20,8 @@ static bool set_name(void *into, const char *value, struct error *why)
     struct bundle *b = into;
 
     if (!server_name_is_valid(value))
-        return error_set(why, "'%s' cannot be the name of a server: expected letters and digits, "
-                              "with single . _ or - between them", value);
+        return error_set(why, "'%s' cannot be the name of a server: expected at most 64 letters, "
+                              "digits, . _ and -, the first a letter or a digit", value);
     strcpy(b->name, value);
     return true;
 }
