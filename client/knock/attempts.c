@@ -58,7 +58,8 @@ void attempts_before_poll(const struct attempts *a, struct pollfd polled[static 
         polled[i] = (struct pollfd){.fd = a->fds[i], .events = POLLOUT};
 }
 
-/* Of a socket that poll(2) has reported; connect(2), EINPROGRESS. */
+/* Whether a socket that poll(2) has reported is connected (EINPROGRESS in connect(2)). False with
+ * errno. */
 static bool is_connected(int fd)
 {
     int failure = 0;

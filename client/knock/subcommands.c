@@ -23,15 +23,15 @@
 
 enum { WORDS_MAX = 2 };
 
-/* A subcommand's words, NULL where there are none, and whether its option is given. */
+/* What a subcommand is given. */
 struct call {
-    const char *words[WORDS_MAX];
-    bool option;
+    const char *words[WORDS_MAX]; /* NULL where there are fewer */
+    bool option;                  /* whether its one option is given */
 };
 
 /* ---- identities ---------------------------------------------------------- */
 
-/* FILE if given, else the default identity. */
+/* Writes the path of the identity: `given`, or that of the default identity if `given` is NULL. */
 static bool choose_identity(char path[static PATH_MAX], const char *given, struct error *why)
 {
     if (!given)
@@ -42,24 +42,17 @@ static bool choose_identity(char path[static PATH_MAX], const char *given, struc
     return true;
 }
 
-/* The default identity's directory may not be there yet. */
-static bool make_directory_for(const char *given, struct error *why)
-{
-    char directory[PATH_MAX];
-
-    return given || (path_config_directory(directory, why) &&
-                     file_make_directory(directory, 0700, why));
-}
-
 static int run_keygen(const struct call *call)
 {
     const char *given = call->words[0];
-    char path[PATH_MAX], text[KEY_TEXT_SIZE];
+    char directory[PATH_MAX], path[PATH_MAX], text[KEY_TEXT_SIZE];
     uint8_t public_key[KEY_SIZE];
     struct error why;
 
-    if (!make_directory_for(given, &why) || !choose_identity(path, given, &why) ||
-        !identity_create(path, public_key, &why))
+    if (!given && (!path_config_directory(directory, &why) ||
+                   !file_make_directory(directory, 0700, &why)))
+        return cli_failure(EXIT_FAILURE, &why);
+    if (!choose_identity(path, given, &why) || !identity_create(path, public_key, &why))
         return cli_failure(EXIT_FAILURE, &why);
     key_format(public_key, text);
     printf("Your identity is in %s. Keep it secret, and on this device only.\n"
@@ -90,12 +83,6 @@ static int run_pubkey(const struct call *call)
 
 /* ---- bundles ------------------------------------------------------------- */
 
-/* "github.com" for a Host elsewhere: ssh_config's %h may lead there by it. */
-static bool has_name_of_another(const struct bundle *bundle)
-{
-    return strchr(bundle->name, '.') && strcasecmp(bundle->name, bundle->server.host) != 0;
-}
-
 static bool is_for_another_host(const char *name, const char *host)
 {
     struct error unread;
@@ -107,8 +94,8 @@ static bool is_for_another_host(const char *name, const char *host)
     return is_another;
 }
 
-/* The name of a file that --connect has found by the bundle's Host so far, and would no
- * longer: it prefers the file whose Host that is. False if there is none. */
+/* Stores the name of the file that --connect finds by the bundle's Host so far, and would find no
+ * longer: it prefers the file that has this Host. False if there is no such file. */
 static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bundle *bundle)
 {
     const char *host = bundle->server.host;
@@ -127,8 +114,8 @@ static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bund
     return found;
 }
 
-/* On the terminal, as standard input may be the bundle. `reason` is what is asked about, and
- * `change` what else can be done. */
+/* Asks the user on the terminal, as standard input may be the bundle. `reason` says why, and
+ * `change` names what can be changed instead. True if the user agrees. */
 static bool agrees(const char *path, const char *reason, const char *question, const char *change)
 {
     FILE *terminal = fopen("/dev/tty", "r+e");
@@ -149,11 +136,13 @@ static bool agrees(const char *path, const char *reason, const char *question, c
     return false;
 }
 
+/* A bundle may be called "github.com" and have its Host elsewhere: then ssh_config's %h might lead
+ * there. */
 static bool agrees_to_name(const struct bundle *bundle, const char *path)
 {
     char reason[2 * SERVER_HOST_SIZE + 100], question[SERVER_NAME_SIZE + 10];
 
-    if (!has_name_of_another(bundle))
+    if (!strchr(bundle->name, '.') || strcasecmp(bundle->name, bundle->server.host) == 0)
         return true;
     snprintf(reason, sizeof reason,
              "its Host is %s, but its Name, %s, looks like that of another host",
