@@ -7,7 +7,8 @@
 
 #include "client/known.h"
 
-/* With several files for one host, the one that opens the port is meant. */
+/* Whether the server's file opens tcp/`port`. If several files are for one host, this tells
+ * which of them is meant. */
 static bool opens(const struct server *server, uint16_t port)
 {
     port = server_service_port(server, port);
@@ -17,7 +18,8 @@ static bool opens(const struct server *server, uint16_t port)
     return server->service_count == 0;
 }
 
-/* A dot at the end of a name says that it is whole, and makes no other name of it. */
+/* Whether `name` is the server's Host. A dot at the end of a Host says that the name is whole,
+ * and does not make it another name. */
 static bool is_host(const struct server *server, const char *name)
 {
     size_t size = strlen(server->host);
@@ -69,22 +71,6 @@ void gates_refresh(const struct gates *gates)
         gate_refresh(gates->all[i]);
 }
 
-static bool make_gates(struct gates *gates, const struct known *known, uv_loop_t *loop,
-                       bool closes_after, struct error *why)
-{
-    gates->all = calloc(known->count + 1, sizeof(struct gate *));
-    if (!gates->all)
-        return error_set(why, "out of memory");
-    for (size_t i = 0; i < known->count; i++) {
-        struct gate *gate = gate_new(loop, known->names[i], closes_after, why);
-
-        if (!gate)
-            return false;
-        gates->all[gates->count++] = gate;
-    }
-    return true;
-}
-
 bool gates_open(struct gates *gates, uv_loop_t *loop, bool closes_after, struct error *why)
 {
     struct known known;
@@ -93,7 +79,15 @@ bool gates_open(struct gates *gates, uv_loop_t *loop, bool closes_after, struct 
     *gates = (struct gates){0};
     if (!known_find(&known, why))
         return false;
-    good = make_gates(gates, &known, loop, closes_after, why);
+    gates->all = calloc(known.count + 1, sizeof(struct gate *));
+    good = gates->all || error_set(why, "out of memory");
+    for (size_t i = 0; good && i < known.count; i++) {
+        struct gate *gate = gate_new(loop, known.names[i], closes_after, why);
+
+        good = gate != NULL;
+        if (gate)
+            gates->all[gates->count++] = gate;
+    }
     known_free(&known);
     return good;
 }

@@ -29,8 +29,8 @@ static const char help[] =
     "  --version      print the version\n";
 
 struct options {
-    const char *config; /* NULL where not given, as the next */
-    const char *print;  /* help or version: print it, do nothing else */
+    const char *config; /* the argument of --config; NULL: the option is not given */
+    const char *print;  /* not NULL: the text of --help or --version, and nothing else is to do */
     bool verbose;
 };
 
@@ -79,7 +79,7 @@ static bool harden(struct error *why)
     return true;
 }
 
-/* Without a file at the usual place, the defaults hold. */
+/* Reads the file. If none was named and there is none at the usual place, the defaults hold. */
 static bool read_config(struct proxy_config *config, const struct options *o, struct error *why)
 {
     char directory[PATH_MAX], path[PATH_MAX];
@@ -118,8 +118,8 @@ int main(int argc, char **argv)
     cli_hold_standard();
     if (sodium_init() < 0)
         errx(EXIT_FAILURE, "libsodium cannot be initialized");
-    /* Names are looked up on libuv's threads, at most half of them at one time: slow name
-     * servers then leave the knocks enough. */
+    /* libuv looks names up on at most half of its threads at one time. So many threads leave the
+     * knocks enough even if name servers are slow. */
     setenv("UV_THREADPOOL_SIZE", "16", 0);
     status = options_read(&o, argc, argv);
     if (status != EXIT_SUCCESS)

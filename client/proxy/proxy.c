@@ -16,16 +16,16 @@
 
 enum {
     BACKLOG = 1024,
-    OWN_DESCRIPTORS = 64, /* the loop's, the listeners', those of names and knocks */
-    EACH_SESSION = 2,     /* the client's socket and the server's */
-    SPARE_SHARE = 5,      /* a fifth is kept for further attempts to connect */
+    OWN_DESCRIPTORS = 64, /* for the loop, the listeners, looking up and knocking */
+    EACH_SESSION = 2,     /* descriptors: the client's socket and the server's */
+    SPARE_SHARE = 5,      /* one in so many is kept for further attempts to connect */
     ADDRESS_PORT_SIZE = INET6_ADDRSTRLEN + sizeof "[]:65535",
 };
 
 struct listener {
     uv_tcp_t tcp;
-    bool has_waiting; /* a connection that there was no room for */
-    char text[ADDRESS_PORT_SIZE];
+    bool has_waiting; /* a connection waits, as there was no room for it */
+    char text[ADDRESS_PORT_SIZE]; /* address and port */
 };
 
 struct proxy {
@@ -43,7 +43,8 @@ struct proxy {
 
 /* ---- how many ------------------------------------------------------------ */
 
-/* As many descriptors as the hard limit allows, and what comes of them. */
+/* Raises the limit of descriptors as far as the hard limit allows and the configuration needs, and
+ * divides them between sessions and spare ones. */
 static bool divide_descriptors(struct proxy *p, struct error *why)
 {
     struct rlimit limit;
@@ -68,22 +69,18 @@ static bool divide_descriptors(struct proxy *p, struct error *why)
 
 /* ---- listening ----------------------------------------------------------- */
 
-static void tell_full(struct proxy *p)
-{
-    if (!p->told_full)
-        log_warnx("all %u connections are in use: further ones wait", p->max_sessions);
-    p->told_full = true;
-}
-
-/* What is not accepted waits in the kernel's queue; libuv asks for no more meanwhile. */
+/* A connection that is not accepted waits in the kernel's queue. libuv reports no further ones
+ * meanwhile. */
 static void accept_one(struct proxy *p, struct listener *listener)
 {
     int failure;
 
     listener->has_waiting = p->shared.count >= p->max_sessions;
-    if (listener->has_waiting)
-        tell_full(p);
-    else if (!session_accept(&p->shared, (uv_stream_t *)&listener->tcp, &failure))
+    if (listener->has_waiting) {
+        if (!p->told_full)
+            log_warnx("all %u connections are in use: further ones wait", p->max_sessions);
+        p->told_full = true;
+    } else if (!session_accept(&p->shared, (uv_stream_t *)&listener->tcp, &failure))
         log_debug("a connection was not accepted: %s", uv_strerror(failure));
 }
 
@@ -119,7 +116,7 @@ static void format_listener(struct listener *l, const struct sockaddr *address)
              ntohs(is_v6 ? v6->sin6_port : v4->sin_port));
 }
 
-/* 0, or libuv's error; the handle is there in any case. */
+/* Listens at the address. Returns 0 or libuv's error. The handle must be closed in either case. */
 static int listen_at(struct proxy *p, const struct sockaddr *address)
 {
     struct listener *l = &p->listeners[p->listener_count++];
@@ -133,14 +130,6 @@ static int listen_at(struct proxy *p, const struct sockaddr *address)
     return failure ? failure : uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
 }
 
-static void tell_listening(const struct listener *l, const struct sockaddr *address)
-{
-    log_info("listening at %s", l->text);
-    if (!proxyconf_is_loopback(address))
-        log_warnx("%s is not loopback: whoever knows the password comes in through your knocks, as "
-                  "you, and the password crosses the network in the clear", l->text);
-}
-
 static bool listen_everywhere(struct proxy *p, struct error *why)
 {
     unsigned listening = 0;
@@ -148,13 +137,18 @@ static bool listen_everywhere(struct proxy *p, struct error *why)
     for (unsigned i = 0; i < p->config->listen_count; i++) {
         const struct sockaddr *address = (const struct sockaddr *)&p->config->listen[i];
         int failure = listen_at(p, address);
+        const char *text = p->listeners[i].text;
 
         if (failure == 0) {
-            tell_listening(&p->listeners[i], address);
+            log_info("listening at %s", text);
+            if (!proxyconf_is_loopback(address))
+                log_warnx("%s is not loopback: whoever knows the password comes in through your "
+                          "knocks, as you, and the password crosses the network in the clear",
+                          text);
             listening++;
             continue;
         }
-        error_set(why, "cannot listen at %s: %s%s", p->listeners[i].text, uv_strerror(failure),
+        error_set(why, "cannot listen at %s: %s%s", text, uv_strerror(failure),
                   failure == UV_EADDRINUSE ? "; another program does, or another portsmith-proxy: "
                                              "choose a port with Listen"
                   : failure == UV_EACCES ? "; choose a port above 1023 with Listen" : "");
@@ -166,7 +160,7 @@ static bool listen_everywhere(struct proxy *p, struct error *why)
 
 /* ---- the end ------------------------------------------------------------- */
 
-/* Lets the loop come to its end; the last sessions' close knocks are sent first. */
+/* Lets the loop come to its end, after the last knocks to close. */
 static void end(struct proxy *p)
 {
     p->is_ending = true;

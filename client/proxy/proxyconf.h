@@ -14,7 +14,7 @@ enum { PROXY_LISTENERS = 8 };
 struct proxy_config {
     struct sockaddr_storage listen[PROXY_LISTENERS];
     unsigned listen_count;
-    bool listens_by_default; /* no Listen was given: it may fail to listen at one address */
+    bool listens_by_default; /* without Listen: addresses that this machine lacks are left out */
     struct socks_account account;
     bool serves_any_user;       /* of this machine; matters only without a password */
     bool refuses_others;        /* refuse destinations that belong to no server */

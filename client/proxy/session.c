@@ -10,9 +10,9 @@
 #include "common/log.h"
 
 enum {
-    FLOW_SIZE = 16384,     /* bytes under way in each direction */
-    LINGER_MS = 2000,      /* for a client to read how its request ended */
-    KEEPALIVE_SECONDS = 60, /* of silence, before a peer is asked whether it is there */
+    FLOW_SIZE = 16384,      /* bytes that are held in each direction */
+    LINGER_MS = 2000,       /* what a client has to read how its request ended */
+    KEEPALIVE_SECONDS = 60, /* how long a peer is silent before it is asked whether it is there */
 };
 
 /* One direction. */
@@ -20,8 +20,8 @@ struct flow {
     uv_stream_t *from, *to;
     uv_write_t write;
     uv_shutdown_t shutdown;
-    bool is_over; /* `to` was told that no more comes */
-    size_t held;  /* bytes in `bytes` that are not written yet */
+    bool is_over; /* the receiver was told that no more comes */
+    size_t held;  /* how many of `bytes` are read, and not written yet */
     char bytes[FLOW_SIZE];
 };
 
@@ -35,20 +35,20 @@ struct session {
         TURNING_AWAY, /* what the client still sends is read and dropped */
         ENDING,
     } phase;
-    unsigned references; /* handles and requests that libuv has not given back */
-    bool client_is_local;
+    unsigned references;  /* how many handles and requests libuv has not given back */
+    bool client_is_local; /* it comes from this machine's loopback */
 
     uv_tcp_t client;
-    uv_tcp_t *remote; /* from malloc; NULL unless RELAYING */
-    uv_timer_t timer; /* of the present phase */
-    uint64_t last_heard; /* uv_now, of either side */
+    uv_tcp_t *remote;    /* owned, from malloc; NULL until RELAYING */
+    uv_timer_t timer;    /* for the present phase */
+    uint64_t last_heard; /* when either side last sent or took bytes, uv_now */
 
     struct socks socks;
     uv_getaddrinfo_t lookup;
     bool is_looking_up;
-    struct gate *gate; /* in use; NULL if none is */
+    struct gate *gate; /* the gate that is in use; NULL: none is */
     struct gate_waiter waiter;
-    uint64_t began; /* uv_now, when the request was complete */
+    uint64_t began; /* when the request was complete, uv_now */
     struct dial dial;
     struct flow up, down;
 };
@@ -109,7 +109,7 @@ static void session_end(struct session *s)
     leave_gate(s);
     dial_stop(&s->dial);
     if (s->is_looking_up)
-        uv_cancel((uv_req_t *)&s->lookup); /* or its result is not looked at */
+        uv_cancel((uv_req_t *)&s->lookup); /* if that fails, the result is passed over */
     if (!uv_is_closing((uv_handle_t *)&s->client))
         uv_close((uv_handle_t *)&s->client, on_closed);
     if (s->remote && !uv_is_closing((uv_handle_t *)s->remote))
@@ -118,8 +118,8 @@ static void session_end(struct session *s)
     uv_close((uv_handle_t *)&s->dial.timer, on_dial_closed);
 }
 
-/* So that neither side takes what was cut off for complete. Where a shutdown is under
- * way, all that it ends was sent. */
+/* Resets the connections, so that neither side takes what was cut off for complete. libuv
+ * resets none that is being shut down; all bytes before the shutdown were sent. */
 static void session_abort(struct session *s)
 {
     if (s->phase == ENDING)
@@ -152,7 +152,8 @@ static void arm(struct session *s, uv_timer_cb then, uint64_t ms)
     uv_timer_start(&s->timer, then, ms, 0);
 }
 
-/* What a client gets while it is not relayed is less than any socket's buffer holds. */
+/* Sends the reply at once. All that a client gets before the relaying fits into any socket's
+ * buffer. */
 static bool send_reply(struct session *s)
 {
     uv_buf_t reply = uv_buf_init((char *)s->socks.reply, (unsigned)s->socks.reply_size);
@@ -180,8 +181,9 @@ static void after_farewell(uv_shutdown_t *request, int status)
     (void)request, (void)status;
 }
 
-/* Says why and closes, but not before the client had time to read it: closing with bytes
- * unread would take the reply away from it (tcp(7): the kernel sends a reset). */
+/* Sends the reply and closes, but not before the client had time to read the reply. If a socket is
+ * closed while it has bytes unread, the kernel sends a reset (tcp(7)), and the client may lose the
+ * reply. */
 static void turn_away(struct session *s)
 {
     leave_gate(s);
@@ -247,7 +249,7 @@ static void after_write(uv_write_t *request, int status)
         session_abort(s);
 }
 
-/* Writes what is held. While the receiver does not take all of it, nothing more is read:
+/* Writes what is held. Until the receiver has taken all of it, nothing more is read, so that
  * the sender meets a full window. */
 static void flow_write(struct session *s, struct flow *flow)
 {
@@ -380,7 +382,8 @@ static bool find_source(struct dial *dial, const struct target *to, struct addre
     return gate_source(session_of_dial(dial)->gate, to, source);
 }
 
-/* A client from elsewhere is not to reach what listens on this machine's loopback. */
+/* Whether the client may reach all of the dial's targets. A client from elsewhere must not
+ * reach what listens on this machine's loopback. */
 static bool may_be_reached(const struct session *s)
 {
     static const uint8_t unspecified[16];
@@ -397,23 +400,19 @@ static bool may_be_reached(const struct session *s)
     return true;
 }
 
-/* Where the gate's server is reached by what was asked for. */
-static uint16_t connect_port(const struct session *s)
-{
-    const struct server *server = s->gate->server;
-
-    return server_connect_port(server, server_service_port(server, s->socks.destination.port));
-}
-
 static void dial_out(struct session *s)
 {
     const struct destination *to = &s->socks.destination;
 
-    if (s->dial.count == 0) /* named as the server itself: wherever that is */
+    if (s->dial.count == 0) /* the server was named, so all of its addresses will do */
         for (unsigned i = 0; i < s->gate->count; i++)
             dial_add(&s->dial, (const struct sockaddr *)&s->gate->targets[i].to, to->port);
-    for (unsigned i = 0; s->gate && i < s->dial.count; i++)
-        target_set_port(&s->dial.targets[i], connect_port(s));
+    for (unsigned i = 0; s->gate && i < s->dial.count; i++) {
+        const struct server *server = s->gate->server;
+        uint16_t service = server_service_port(server, to->port);
+
+        target_set_port(&s->dial.targets[i], server_connect_port(server, service));
+    }
     if (!may_be_reached(s)) {
         turn_away_with(s, SOCKS_NOT_ALLOWED);
         return;
@@ -442,7 +441,7 @@ static void on_knocked(struct gate_waiter *waiter, enum gate_outcome outcome)
                                            : SOCKS_FAILURE);
 }
 
-/* Through the gate, or without one where that is allowed. */
+/* Connects through the gate or, if there is none and that is allowed, directly. */
 static void go_through(struct session *s, struct gate *gate)
 {
     if (!gate && s->shared->config->refuses_others) {
@@ -459,11 +458,11 @@ static void find_gate_of_addresses(struct session *s);
 
 static void on_addresses(struct gate_waiter *waiter, enum gate_outcome outcome)
 {
-    (void)outcome; /* where they are not known, they are not this one's */
+    (void)outcome; /* if no address was found, the destination is none of that server's */
     find_gate_of_addresses(session_of_waiter(waiter));
 }
 
-/* Which server has one of the addresses that the dial knows. */
+/* Finds the server that has one of the dial's addresses, and goes through its gate. */
 static void find_gate_of_addresses(struct session *s)
 {
     const struct gates *gates = s->shared->gates;
@@ -507,7 +506,7 @@ static void look_up(struct session *s)
     s->lookup.data = s;
     if (uv_getaddrinfo(s->shared->loop, &s->lookup, on_looked_up, s->socks.destination.name, NULL,
                        &hints) != 0) {
-        turn_away_with(s, SOCKS_HOST_UNREACHABLE); /* a name that none can be */
+        turn_away_with(s, SOCKS_HOST_UNREACHABLE); /* nothing can have such a name */
         return;
     }
     s->is_looking_up = true;
@@ -554,7 +553,8 @@ static void on_handshake(uv_stream_t *stream, ssize_t size, const uv_buf_t *buff
     take_handshake(s);
 }
 
-/* Takes what is held; what follows the request stays, for it is meant for the far end. */
+/* Takes the bytes that are held. Those behind the request stay, as they are meant for the far
+ * end. */
 static void take_handshake(struct session *s)
 {
     enum socks_verdict verdict = SOCKS_ANSWER;
@@ -576,18 +576,9 @@ static void take_handshake(struct session *s)
         session_end(s);
 }
 
-static bool is_local(const uv_tcp_t *tcp)
-{
-    struct sockaddr_storage peer;
-    int size = sizeof peer;
-
-    return uv_tcp_getpeername(tcp, (struct sockaddr *)&peer, &size) == 0 &&
-           proxyconf_is_loopback((const struct sockaddr *)&peer);
-}
-
 static struct session *session_new(struct session_shared *shared)
 {
-    /* Not cleared as a whole: pages of the buffers that stay unused cost nothing. */
+    /* The buffers are not cleared: their pages take no memory until they are used. */
     struct session *s = malloc(sizeof *s);
 
     if (!s)
@@ -600,14 +591,14 @@ static struct session *session_new(struct session_shared *shared)
     uv_timer_init(shared->loop, &s->timer);
     dial_init(&s->dial, shared->loop, &shared->spare);
     s->client.data = s->timer.data = s;
-    s->references = 3; /* these handles */
+    s->references = 3; /* the three handles above */
     socks_begin(&s->socks, &shared->config->account);
     LIST_INSERT_HEAD(&shared->sessions, s, links);
     shared->count++;
     return s;
 }
 
-/* Whoever knows the password may, if there is one. */
+/* Whether the client may use the proxy. If there is a password, SOCKS will ask for it. */
 static bool may_enter(const struct session *s)
 {
     const struct proxy_config *config = s->shared->config;
@@ -626,6 +617,8 @@ static bool may_enter(const struct session *s)
 bool session_accept(struct session_shared *shared, uv_stream_t *listener, int *failure)
 {
     struct session *s = session_new(shared);
+    struct sockaddr_storage peer;
+    int size = sizeof peer;
 
     *failure = s ? uv_accept(listener, (uv_stream_t *)&s->client) : UV_ENOMEM;
     if (!s)
@@ -633,7 +626,9 @@ bool session_accept(struct session_shared *shared, uv_stream_t *listener, int *f
     if (*failure == 0 && !may_enter(s))
         *failure = UV_EACCES;
     if (*failure == 0) {
-        s->client_is_local = is_local(&s->client);
+        s->client_is_local =
+            uv_tcp_getpeername(&s->client, (struct sockaddr *)&peer, &size) == 0 &&
+            proxyconf_is_loopback((const struct sockaddr *)&peer);
         uv_tcp_nodelay(&s->client, 1);
         uv_tcp_keepalive(&s->client, 1, KEEPALIVE_SECONDS);
         arm(s, end_on_timer, shared->config->handshake_timeout * UINT64_C(1000));
