@@ -14,18 +14,18 @@
 #include "common/log.h"
 
 enum {
-    SOCKET_TYPE_MASK = 0xf, /* SOCK_CLOEXEC and SOCK_NONBLOCK are above it */
+    SOCKET_TYPE_MASK = 0xf, /* the bits below SOCK_CLOEXEC and SOCK_NONBLOCK */
     NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
                      CLONE_NEWPID | CLONE_NEWNET,
 };
 
 enum {
-    DUPLICATE_AND_LOCK = 7, /* F_DUPFD to F_SETLKW are 0 to 7; leases and signals are above */
+    DUPLICATE_AND_LOCK = 7, /* F_DUPFD to F_SETLKW are 0 to 7; leases and signals come after */
 };
 
-/* Found with strace(1): iptables 1.8.9 and 1.8.11, nft and legacy, on glibc 2.36 and 2.41.
- * With them stand the names that other releases and machines have for the same calls.
- * waitid: since glibc 2.39 posix_spawn takes a child with it whose exec failed. */
+/* The system calls of iptables 1.8.9 and 1.8.11, nft and legacy, on glibc 2.36 and 2.41, as
+ * strace(1) shows them, and the names that other releases and machines have for the same calls.
+ * waitid is what posix_spawn(3) takes a child with whose exec failed, since glibc 2.39. */
 static const int iptables_calls[] = {
     /* starting: the program, its libraries, its memory */
     SCMP_SYS(execve), SCMP_SYS(vfork), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
@@ -63,13 +63,13 @@ static const int sanitizer_calls[] = {
     SCMP_SYS(mmap),   SCMP_SYS(mprotect), SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction),
     SCMP_SYS(getpid), SCMP_SYS(gettid),   SCMP_SYS(tgkill),      SCMP_SYS(sched_yield),
     SCMP_SYS(futex),  SCMP_SYS(readlink), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(getrandom), /* the C library's malloc, which only filter_load wakes then */
+    SCMP_SYS(getrandom), /* for the C library's malloc, which is first used by filter_load then */
 };
 #endif
 
 #ifdef PORTSMITH_NAME_CALLS
-/* Neither looking the name up nor logging is safe in a signal handler; the
- * process was to die anyway. */
+/* Names the forbidden call, and ends the process. Neither looking the name up nor logging is
+ * safe in a signal handler, but the process was to die in any case. */
 static void name_call(int number, siginfo_t *info, void *context)
 {
     char *name = seccomp_syscall_resolve_num_arch(info->si_arch, info->si_syscall);
@@ -158,7 +158,8 @@ void filter_allow_netlink(struct filter *filter, unsigned protocol)
     add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), conditions, 2);
 }
 
-/* No signal to whoever one likes, F_SETOWN, and no lease on others' files. */
+/* Allows fcntl(2), but neither F_SETOWN, which could have signals sent to any process, nor
+ * leases on others' files. */
 static void allow_fcntl(struct filter *filter, int call)
 {
     filter_allow_masked(filter, call, 1, ~(unsigned)DUPLICATE_AND_LOCK, 0);
@@ -170,15 +171,15 @@ void filter_allow_iptables(struct filter *filter)
     filter_allow(filter, iptables_calls, sizeof iptables_calls / sizeof *iptables_calls);
     filter_allow_netlink(filter, NETLINK_NETFILTER);
     filter_allow_netlink(filter, NETLINK_ROUTE);
-    filter_allow_socket(filter, AF_INET, SOCK_RAW); /* iptables-legacy asks the kernel through it */
+    filter_allow_socket(filter, AF_INET, SOCK_RAW); /* iptables-legacy asks the kernel by it */
     filter_allow_socket(filter, AF_INET6, SOCK_RAW);
-    filter_allow_socket(filter, AF_INET, SOCK_DGRAM); /* the C library, before it parses */
+    filter_allow_socket(filter, AF_INET, SOCK_DGRAM); /* the C library, before it parses an address */
     filter_allow_socket(filter, AF_INET6, SOCK_DGRAM);
     filter_allow_masked(filter, SCMP_SYS(clone), 0, NEW_NAMESPACES, 0);
-    /* Its flags are out of a filter's reach; the C library then takes clone. */
+    /* A filter cannot see the flags of clone3. Refused, the C library takes clone. */
     add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), NULL, 0);
-    filter_allow_masked(filter, SCMP_SYS(prlimit64), 0, ~0u, 0); /* its own limits alone */
-    /* Landlock knows of truncation since Linux 6.2 only. */
+    filter_allow_masked(filter, SCMP_SYS(prlimit64), 0, ~0u, 0); /* a process's own limits alone */
+    /* Before Linux 6.2 Landlock does not know of truncation, so the filter refuses it. */
     filter_allow_masked(filter, SCMP_SYS(open), 1, O_TRUNC, 0);
     filter_allow_masked(filter, SCMP_SYS(openat), 2, O_TRUNC, 0);
     allow_fcntl(filter, SCMP_SYS(fcntl));
@@ -191,7 +192,7 @@ bool filter_load(struct filter *filter, struct error *why)
         filter->error = seccomp_load(filter->context);
     if (filter->context)
         seccomp_release(filter->context);
-    malloc_trim(0); /* libseccomp takes several times what the process does for itself */
+    malloc_trim(0); /* libseccomp has used several times the memory of the process itself */
     return filter->error == 0 ||
            error_set(why, "cannot load the system call filter: %s", strerror(-filter->error));
 }
