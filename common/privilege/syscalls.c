@@ -173,7 +173,7 @@ void filter_allow_iptables(struct filter *filter)
     filter_allow_netlink(filter, NETLINK_ROUTE);
     filter_allow_socket(filter, AF_INET, SOCK_RAW); /* iptables-legacy asks the kernel by it */
     filter_allow_socket(filter, AF_INET6, SOCK_RAW);
-    filter_allow_socket(filter, AF_INET, SOCK_DGRAM); /* the C library, before it parses an address */
+    filter_allow_socket(filter, AF_INET, SOCK_DGRAM); /* the C library, before it parses */
     filter_allow_socket(filter, AF_INET6, SOCK_DGRAM);
     filter_allow_masked(filter, SCMP_SYS(clone), 0, NEW_NAMESPACES, 0);
     /* A filter cannot see the flags of clone3. Refused, the C library takes clone. */
