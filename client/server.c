@@ -255,8 +255,8 @@ const char *server_missing(const struct server *server)
                                    : NULL;
 }
 
-/* Makes Identity an absolute path where the server's file at `path` gives none, or one that
- * begins at the directory of that file. */
+/* Completes the path of the identity. Without Identity it is "identity", and a path that is not
+ * absolute counts from the directory of the server's file, which is at `path`. */
 static bool place_identity(struct server *server, const char *path, struct error *why)
 {
     const char *slash = strrchr(path, '/');

@@ -134,8 +134,8 @@ struct bundle *bundle_of_server(const char *name, const struct server *server,
     return bundle;
 }
 
-/* Writes the line "NAME = KEY", or nothing unless `has`. The caller wipes it, and whatever it
- * copies it to. Returns `line`. */
+/* Writes the line "NAME = KEY", or nothing unless `has`. The caller wipes the line, and all text
+ * that it becomes part of. Returns `line`. */
 static const char *format_key(char line[static KEY_LINE_SIZE], const char *name, bool has,
                               const uint8_t key[static KEY_SIZE])
 {

@@ -348,7 +348,7 @@ static int hand_over(int fd, const struct options *o)
     return done ? EXIT_SUCCESS : cli_failure(EXIT_FAILURE, &why);
 }
 
-/* Wipes the secrets, which a connection does not need, and may outlast. */
+/* Wipes the secrets: a connection may last long, and needs none. */
 static void forget_secrets(struct knocked *k)
 {
     knocker_free(k->knocker);
