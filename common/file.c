@@ -15,7 +15,7 @@ static bool has_name(const char *path)
     return strcmp(path, FILE_STANDARD_INPUT) != 0;
 }
 
-/* An advice to run chown would take the file away from its user, so it comes second. */
+/* The advice to run chown comes second, as that takes the file away from its user. */
 bool file_check_owner(const struct stat *s, const char *path, struct error *why)
 {
     const char *owner = geteuid() == 0 ? "root" : "you or root";

@@ -11,7 +11,7 @@
 
 enum {
     FLOW_SIZE = 16384,      /* bytes that are held in each direction */
-    LINGER_MS = 2000,       /* what a client has to read how its request ended */
+    LINGER_MS = 2000,       /* the time that a client has to read how its request ended */
     KEEPALIVE_SECONDS = 60, /* how long a peer is silent before it is asked whether it is there */
 };
 

@@ -25,7 +25,7 @@ enum {
 
 /* The system calls of iptables 1.8.9 and 1.8.11, nft and legacy, on glibc 2.36 and 2.41, as
  * strace(1) shows them, and the names that other releases and machines have for the same calls.
- * waitid is what posix_spawn(3) takes a child with whose exec failed, since glibc 2.39. */
+ * Since glibc 2.39, posix_spawn(3) reaps a child whose exec failed by waitid. */
 static const int iptables_calls[] = {
     /* starting: the program, its libraries, its memory */
     SCMP_SYS(execve), SCMP_SYS(vfork), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
@@ -52,7 +52,7 @@ static const int iptables_calls[] = {
     SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getuid32), SCMP_SYS(geteuid32),
     SCMP_SYS(getgid32), SCMP_SYS(getegid32), SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(wait4),
     SCMP_SYS(waitid), SCMP_SYS(exit), SCMP_SYS(exit_group),
-    /* sockets, but for making them */
+    /* sockets, but not their making */
     SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
     SCMP_SYS(recvmsg),
