@@ -13,12 +13,12 @@
 void cli_hold_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && /* open(2) takes the lowest that is free: this one */
+        if (fcntl(fd, F_GETFD) < 0 && /* open(2) returns the lowest free descriptor, which is fd */
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
             exit(EXIT_FAILURE);
 }
 
-int cli_hint(void)
+int cli_point_to_help(void)
 {
     fprintf(stderr, "Try '%s --help'.\n", program_invocation_short_name);
     return EXIT_USAGE;
@@ -49,7 +49,7 @@ int cli_usage_error(const char *format, ...)
     va_start(arguments, format);
     say(format, arguments);
     va_end(arguments);
-    return cli_hint();
+    return cli_point_to_help();
 }
 
 int cli_failure(int status, const struct error *why)

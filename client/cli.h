@@ -6,21 +6,22 @@
 
 enum { EXIT_USAGE = 2 };
 
-/* Puts something in the place of standard input, output and error where they are closed,
- * so that no connection and no file takes it. To use it fails as before. */
+/* Opens /dev/null in place of standard input, output and error where they are closed, so that
+ * no connection or file gets one of these descriptors. Input is opened for writing alone, and the
+ * other two for reading alone: to use them fails as before. */
 void cli_hold_standard(void);
 
-/* Says something on standard error, behind the program's name, and notes it down in case that
- * nobody sees it (failure.h). cli_usage_error and cli_failure do so, too. */
+/* Says a line on standard error, behind the program's name, and notes it down in case that nobody
+ * sees it (failure.h). cli_usage_error and cli_failure do both, too. */
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Says on standard error what is wrong with the command line, and where help is.
- * Returns EXIT_USAGE. */
+/* Says on standard error what is wrong with the command line, and where help is. Returns
+ * EXIT_USAGE. */
 int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Says "Try 'PROGRAM --help'." on standard error, for mistakes that getopt_long
- * has told already. Returns EXIT_USAGE. */
-int cli_hint(void);
+/* Says "Try 'PROGRAM --help'." on standard error, after a mistake that getopt_long has told
+ * already. Returns EXIT_USAGE. */
+int cli_point_to_help(void);
 
 /* Says `why` on standard error and returns `status`. */
 int cli_failure(int status, const struct error *why);

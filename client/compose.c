@@ -15,7 +15,7 @@ struct knocker *knocker_new(const struct identity *identity, const struct server
     knocker->transport = server->transport;
     memcpy(knocker->signing, identity->signing, sizeof knocker->signing);
     memcpy(knocker->server_public, server->public_key, sizeof knocker->server_public);
-    envelope_gate_key(knocker->gate, server->public_key);
+    envelope_gate_key(knocker->gate_key, server->public_key);
     envelope_key_id(knocker->key_id, identity->public_key);
     if (!envelope_key_of_client(knocker->envelope_key, identity->signing, server->public_key,
                                 server->has_preshared ? server->preshared : NULL)) {
@@ -59,7 +59,7 @@ size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *k
     envelope_sign(signature, knocker->signing, knocker->server_public, encoded);
     randombytes_buf(nonce, sizeof nonce);
     return envelope_seal(datagram, nonce, randombytes_uniform(PADDING_MAX + 1),
-                         knocker->envelope_key, knocker->gate, knocker->key_id, encoded,
+                         knocker->envelope_key, knocker->gate_key, knocker->key_id, encoded,
                          signature);
 }
 

@@ -1,6 +1,6 @@
-/* Making knocks: one datagram from one request. */
-#ifndef PORTSMITH_KNOCK_H
-#define PORTSMITH_KNOCK_H
+/* How a knock is made: one datagram from one request. */
+#ifndef PORTSMITH_COMPOSE_H
+#define PORTSMITH_COMPOSE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,34 +12,36 @@
 #include "common/error.h"
 #include "common/request.h"
 
-/* All that a client needs to knock at one server, computed once. */
+/* What a client needs to make knocks for one server. It is computed once. */
 struct knocker {
-    enum transport transport;
+    enum transport transport;          /* how the knocks are to travel */
     uint8_t signing[SIGNING_KEY_SIZE]; /* secret */
     uint8_t envelope_key[KEY_SIZE];    /* secret */
     uint8_t server_public[KEY_SIZE];
-    uint8_t gate[GATE_KEY_SIZE];
+    uint8_t gate_key[GATE_KEY_SIZE];
     uint8_t key_id[KEY_ID_SIZE];
 };
 
-/* In locked memory, given back with knocker_free; NULL with the reason. */
+/* Makes a knocker from the client's identity and the server's file. It is in locked memory, and
+ * the caller gives it back with knocker_free. NULL with the reason. */
 struct knocker *knocker_new(const struct identity *identity, const struct server *server,
                             struct error *why);
 
-/* The same with the identity that the server's file names, which is read for this alone. */
+/* As knocker_new, with the identity that the server's file names. That is read, and gone again
+ * when this returns. */
 struct knocker *knocker_read(const struct server *server, struct error *why);
 
-/* What to ask the server for, as it is set: all but the counter, and the address where
- * that depends on the route (ADDRESS_AUTO). */
+/* The request that the server's file describes. The caller adds the counter and, where the server's
+ * address is ADDRESS_AUTO, the address. */
 struct request knock_request(const struct server *server, enum action action);
 
-/* Writes the datagram that asks for `request`, which must be valid as
- * request_encode wants it, and returns its size, DATAGRAM_MIN to DATAGRAM_MAX.
- * Nonce and padding are drawn afresh. */
+/* Writes the datagram that asks for `request`, which must be valid as request_encode wants it.
+ * Returns the datagram's size, DATAGRAM_MIN to DATAGRAM_MAX bytes. Nonce and padding are drawn
+ * afresh. */
 size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
                   const struct request *request);
 
-/* Wipes and frees; NULL is allowed. */
+/* Wipes and frees the knocker. NULL is allowed. */
 void knocker_free(struct knocker *knocker);
 
 #endif

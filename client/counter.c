@@ -14,8 +14,8 @@
 #include "common/clock.h"
 #include "common/file.h"
 
-/* Always as long as the number before, so that it is overwritten in place: the
- * lock stays on the file, and no moment sees the file empty. */
+/* Each number is as long as the one before, and is written over that. So the lock stays on the
+ * file, and the file is never seen empty. */
 enum { DIGITS = 20, RECORD_SIZE = DIGITS + 1 };
 
 static bool parse_record(const char *record, size_t size, uint64_t *last)
@@ -33,7 +33,7 @@ static bool parse_record(const char *record, size_t size, uint64_t *last)
     return errno == 0;
 }
 
-/* What follows the record found in the file, `size` bytes of it. */
+/* The counter that follows the record, of which `size` bytes were found in the file. */
 static uint64_t next_counter(const char *record, size_t size, uint64_t now, struct error *warning)
 {
     uint64_t last;
@@ -77,11 +77,12 @@ static int open_locked(int directory)
     return fd;
 }
 
-/* False with errno set. */
+/* Takes the counters from the file in the open directory, as counter_take does. False with errno
+ * set. */
 static bool take(int directory, uint64_t now, unsigned count, uint64_t *first,
                  struct error *warning)
 {
-    char record[RECORD_SIZE + 1]; /* a byte more, to tell a longer file */
+    char record[RECORD_SIZE + 1]; /* a byte more, so that a longer file is told */
     int fd = open_locked(directory);
     ssize_t size;
     bool ok;

@@ -15,7 +15,7 @@
 
 enum { HEADER = 8, AT_CHECKSUM = 2, AT_ID = 4, AT_SEQUENCE = 6 };
 
-/* A socket for echo requests if the user may have one, else a raw one. */
+/* Opens a socket for echo requests if the user may have one, and else a raw socket. */
 static int open_socket(const struct target *target, const struct address *from,
                        struct error *why)
 {
@@ -23,7 +23,7 @@ static int open_socket(const struct target *target, const struct address *from,
     struct target portless = *target;
     int fd;
 
-    target_set_port(&portless, 0); /* to raw IPv6 it is a protocol (raw(7), ipv6(7)) */
+    target_set_port(&portless, 0); /* raw IPv6 takes a port for a protocol (raw(7), ipv6(7)) */
     fd = source_connect(&portless, SOCK_DGRAM, protocol, from);
     if (fd < 0)
         fd = source_connect(&portless, SOCK_RAW, protocol, from);
@@ -35,7 +35,8 @@ static int open_socket(const struct target *target, const struct address *from,
     return fd;
 }
 
-/* The kernel sets identifier and checksum itself, but for a raw IPv4 socket. */
+/* Writes an echo request with the data, and returns its size. The kernel sets identifier and
+ * checksum itself, but not for a raw IPv4 socket. */
 static size_t make_packet(uint8_t packet[static HEADER + DATAGRAM_MAX], int family,
                           const uint8_t *bytes, size_t size)
 {

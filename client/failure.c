@@ -1,6 +1,5 @@
 #include "client/failure.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,8 +7,9 @@
 
 #include "client/paths.h"
 #include "common/file.h"
+#include "common/printable.h"
 
-static char noted[FAILURE_TEXT_SIZE];
+static char noted[FAILURE_TEXT_SIZE]; /* the lines so far, each with its newline */
 
 static bool find_file(char path[static PATH_MAX])
 {
@@ -26,10 +26,9 @@ void failure_note(const char *line)
 
     if (strlen(noted) + strlen(line) + sizeof "\n" > sizeof noted)
         return;
-    sprintf(at, "%s\n", line);
-    for (; at[0] != '\0' && at[1] != '\0'; at++) /* all but the newline that is its end */
-        if (iscntrl((unsigned char)*at))
-            *at = '?';
+    strcpy(at, line);
+    printable(at);
+    strcat(at, "\n");
 }
 
 void failure_keep(void)

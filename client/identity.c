@@ -6,12 +6,6 @@
 #include "client/paths.h"
 #include "common/text/keys.h"
 
-static void public_of_signing(uint8_t public_key[static KEY_SIZE],
-                              const uint8_t signing[static SIGNING_KEY_SIZE])
-{
-    crypto_sign_ed25519_sk_to_pk(public_key, signing);
-}
-
 bool identity_create(const char *path, uint8_t public_key[static KEY_SIZE], struct error *why)
 {
     uint8_t secret[KEY_SIZE], signing[SIGNING_KEY_SIZE];
@@ -19,7 +13,7 @@ bool identity_create(const char *path, uint8_t public_key[static KEY_SIZE], stru
 
     randombytes_buf(secret, sizeof secret);
     key_expand_client(signing, secret);
-    public_of_signing(public_key, signing);
+    crypto_sign_ed25519_sk_to_pk(public_key, signing);
     made = key_file_create(path, secret, why);
     if (!made && errno == EEXIST)
         error_set(why, "%s: exists already and is never overwritten; see it with "
@@ -48,7 +42,7 @@ struct identity *identity_read(const char *path, struct error *why)
         return NULL;
     }
     key_expand_client(identity->signing, secret);
-    public_of_signing(identity->public_key, identity->signing);
+    crypto_sign_ed25519_sk_to_pk(identity->public_key, identity->signing);
     sodium_memzero(secret, sizeof secret);
     return identity;
 }

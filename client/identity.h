@@ -1,4 +1,4 @@
-/* The client's own key pair, Ed25519: one file, one device. */
+/* The client's own key pair, Ed25519. It is one file, and belongs on one device. */
 #ifndef PORTSMITH_IDENTITY_H
 #define PORTSMITH_IDENTITY_H
 
@@ -13,15 +13,15 @@ struct identity {
     uint8_t public_key[KEY_SIZE];
 };
 
-/* Makes a new key and the file `path`, mode 0600; an existing file is never
- * touched. Stores the public key. */
+/* Makes a new key pair, writes the secret key into the new file `path`, mode 0600, and stores the
+ * public key. An existing file is never touched. False with the reason. */
 bool identity_create(const char *path, uint8_t public_key[static KEY_SIZE], struct error *why);
 
-/* Reads the file at `path`, which nobody else may be able to read. In locked
- * memory, given back with identity_free; NULL with the reason. */
+/* Reads the file at `path`, which nobody else may be able to read. The identity is in locked
+ * memory, and the caller gives it back with identity_free. NULL with the reason. */
 struct identity *identity_read(const char *path, struct error *why);
 
-/* Wipes and frees; NULL is allowed. */
+/* Wipes and frees the identity. NULL is allowed. */
 void identity_free(struct identity *identity);
 
 #endif

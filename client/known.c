@@ -13,13 +13,13 @@
 
 #define SUFFIX ".conf"
 
-enum { NAMES_TOLD = 16 }; /* in an error */
+enum { NAMES_TOLD = 16 }; /* how many names an error lists */
 
 _Static_assert((int)SERVER_HOST_SIZE <= (int)NEAREST_NAME_SIZE, "names and hosts can be compared");
 
 /* ---- finding ------------------------------------------------------------- */
 
-/* The name of the server whose file this is; false if it is no server's. */
+/* Stores the name of the server whose file is called `file`. False if that is no server's file. */
 static bool name_of_file(char name[static SERVER_NAME_SIZE], const char *file)
 {
     size_t size = strlen(file), end = strlen(SUFFIX);
@@ -31,17 +31,6 @@ static bool name_of_file(char name[static SERVER_NAME_SIZE], const char *file)
     return server_name_is_valid(name);
 }
 
-static bool add_name(struct known *known, const char *name)
-{
-    void *more = reallocarray(known->names, known->count + 1, sizeof *known->names);
-
-    if (!more)
-        return false;
-    known->names = more;
-    strcpy(known->names[known->count++], name);
-    return true;
-}
-
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -50,12 +39,17 @@ static int compare_names(const void *a, const void *b)
 static bool read_directory(struct known *known, DIR *directory, struct error *why)
 {
     const struct dirent *entry;
+    char name[SERVER_NAME_SIZE];
+    void *more;
 
     while ((entry = readdir(directory))) {
-        char name[SERVER_NAME_SIZE];
-
-        if (name_of_file(name, entry->d_name) && !add_name(known, name))
+        if (!name_of_file(name, entry->d_name))
+            continue;
+        more = reallocarray(known->names, known->count + 1, sizeof *known->names);
+        if (!more)
             return error_set(why, "out of memory");
+        known->names = more;
+        strcpy(known->names[known->count++], name);
     }
     if (known->count > 0)
         qsort(known->names, known->count, sizeof *known->names, compare_names);
@@ -89,50 +83,37 @@ void known_free(struct known *known)
 
 /* ---- reading ------------------------------------------------------------- */
 
-/* NULL if none is near. */
-static const char *nearest_known(const struct known *known, const char *name)
-{
-    struct nearest nearest = nearest_to(name);
-
-    for (size_t i = 0; i < known->count; i++)
-        nearest_try(&nearest, known->names[i]);
-    return nearest.found;
-}
-
-/* Some of the names, with commas between them. */
-static void list_names(const struct known *known, char *names, size_t size)
-{
-    names[0] = '\0';
-    for (size_t i = 0; i < known->count && i < NAMES_TOLD; i++)
-        snprintf(names + strlen(names), size - strlen(names), "%s%s", i ? ", " : "",
-                 known->names[i]);
-}
-
-/* `missing` is what was looked for in vain, in words; `meant` may be NULL. */
-static bool tell_unknown(struct error *why, const char *missing, const struct known *known,
+/* Sets the error that `missing`, as the words for it are, was not found. `meant` is the name
+ * that was probably meant, or NULL. */
+static bool refuse_unknown(struct error *why, const char *missing, const struct known *known,
                          const char *meant)
 {
-    char names[sizeof why->text / 2];
+    char names[sizeof why->text / 2] = "";
 
     if (known->count == 0)
         return error_set(why, "there is no %s; no server is known yet: write the file, or run "
                               "'portsmith-knock import FILE'", missing);
-    list_names(known, names, sizeof names);
+    for (size_t i = 0; i < known->count && i < NAMES_TOLD; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
+                 known->names[i]);
     return error_set(why, "there is no %s; %s%s%sknown servers: %s%s", missing,
                      meant ? "did you mean '" : "", meant ? meant : "", meant ? "'? " : "", names,
                      known->count > NAMES_TOLD ? ", ..." : "");
 }
 
-static void tell_unknown_name(struct error *why, const char *name, const char *path)
+static void refuse_unknown_name(struct error *why, const char *name, const char *path)
 {
+    struct nearest nearest = nearest_to(name);
     char missing[PATH_MAX + 20];
     struct known known;
     struct error unread;
 
     if (!known_find(&known, &unread))
         known = (struct known){0};
+    for (size_t i = 0; i < known.count; i++)
+        nearest_try(&nearest, known.names[i]);
     snprintf(missing, sizeof missing, "server file %s", path);
-    tell_unknown(why, missing, &known, nearest_known(&known, name));
+    refuse_unknown(why, missing, &known, nearest.found);
     known_free(&known);
 }
 
@@ -162,7 +143,7 @@ bool known_read(struct server *server, const char *name, struct error *why)
     if (server_read(server, path, why))
         return true;
     if (errno == ENOENT) {
-        tell_unknown_name(why, name, path);
+        refuse_unknown_name(why, name, path);
         errno = ENOENT;
     }
     return false;
@@ -170,7 +151,7 @@ bool known_read(struct server *server, const char *name, struct error *why)
 
 /* ---- by host ------------------------------------------------------------- */
 
-/* NULL if no file is called so. */
+/* The known name that is `host`, or differs from it in case alone. NULL if there is none. */
 static const char *find_name(const struct known *known, const char *host)
 {
     const char *found = NULL;
@@ -184,8 +165,8 @@ static const char *find_name(const struct known *known, const char *host)
     return found;
 }
 
-/* The Host of each known server, "" where its file cannot be read. NULL with the
- * reason; the caller frees. */
+/* The Host of each known server, "" where its file cannot be read. The caller frees the array. NULL
+ * with the reason. */
 static char (*read_hosts(const struct known *known, struct error *why))[SERVER_HOST_SIZE]
 {
     char (*hosts)[SERVER_HOST_SIZE] = calloc(known->count + 1, sizeof *hosts);
@@ -203,7 +184,7 @@ static char (*read_hosts(const struct known *known, struct error *why))[SERVER_H
     return hosts;
 }
 
-static bool tell_unknown_host(struct error *why, const char *host, const struct known *known,
+static bool refuse_unknown_host(struct error *why, const char *host, const struct known *known,
                               char (*hosts)[SERVER_HOST_SIZE])
 {
     struct nearest nearest = nearest_to(host);
@@ -215,12 +196,13 @@ static bool tell_unknown_host(struct error *why, const char *host, const struct 
         nearest_try(&nearest, hosts[i]);
     snprintf(missing, sizeof missing, "server file that is called '%.60s' or has it as its Host",
              host);
-    return tell_unknown(why, missing, known, nearest.found);
+    return refuse_unknown(why, missing, known, nearest.found);
 }
 
-/* By Host, whatever the files are called: so a file that came in a bundle, under a name that
- * somebody else chose, takes no other server's place. Of several the one that is called so,
- * too. NULL with the reason if none is meant or no single one. */
+/* The name of the server that `host` names. Host counts before the name of the file: so a file that
+ * came in a bundle, under a name that somebody else chose, does not take another server's place. If
+ * several files have this Host, the one that is also called so is meant. NULL with the reason if no
+ * server is meant, or no single one. */
 static const char *choose(const struct known *known, char (*hosts)[SERVER_HOST_SIZE],
                           const char *host, struct error *why)
 {
@@ -238,7 +220,7 @@ static const char *choose(const struct known *known, char (*hosts)[SERVER_HOST_S
         error_set(why, "the servers '%s' and '%s' both have the Host '%s'; use one of their names",
                   other, found, host);
     else if (!found && !called)
-        tell_unknown_host(why, host, known, hosts);
+        refuse_unknown_host(why, host, known, hosts);
     return other ? NULL : found ? found : called;
 }
 

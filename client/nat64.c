@@ -4,8 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-enum { ZERO_BYTE = 8 }; /* bits 64 to 71, which no IPv4 address reaches into */
+enum { ZERO_BYTE = 8 }; /* bits 64 to 71, which an embedded IPv4 address leaves out */
 
+/* How many bits a NAT64's prefix can have (RFC 6052, 2.2). */
 static const unsigned lengths[] = {32, 40, 48, 56, 64, 96};
 
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
@@ -41,20 +42,18 @@ bool nat64_embedded(const struct address *a, unsigned length, struct address *v4
     return true;
 }
 
-static bool is_among(const struct address *a, const struct address *all, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (address_equal(a, &all[i]))
-            return true;
-    return false;
-}
-
+/* Whether `target` holds one of the addresses at `v4` behind a prefix of that length. */
 static bool stands_for(const struct address *target, unsigned length, const struct address *v4,
                        size_t count)
 {
     struct address embedded;
 
-    return nat64_embedded(target, length, &embedded) && is_among(&embedded, v4, count);
+    if (!nat64_embedded(target, length, &embedded))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (address_equal(&embedded, &v4[i]))
+            return true;
+    return false;
 }
 
 bool nat64_may_translate(const struct address *target, const struct address *v4, size_t count)
@@ -65,9 +64,9 @@ bool nat64_may_translate(const struct address *target, const struct address *v4,
     return false;
 }
 
-/* Whether `known` and `target` begin with the same prefix of that length, which ends
- * where the address of ipv4only.arpa begins. */
-static bool share_prefix(const struct address *known, const struct address *target,
+/* Whether both begin with the same prefix of that length, and `synthetic` goes on with an IPv4
+ * address of ipv4only.arpa. */
+static bool share_prefix(const struct address *synthetic, const struct address *target,
                          unsigned length)
 {
     const struct address only[] = {
@@ -75,32 +74,31 @@ static bool share_prefix(const struct address *known, const struct address *targ
         address_from_ipv4((const uint8_t[]){192, 0, 0, 171}),
     };
 
-    return stands_for(known, length, only, 2) &&
-           memcmp(known->bytes, target->bytes, length / 8) == 0;
+    return stands_for(synthetic, length, only, 2) &&
+           memcmp(synthetic->bytes, target->bytes, length / 8) == 0;
 }
 
 bool nat64_translates(const struct address *target, const struct address *v4, size_t count,
-                      const struct address *known, size_t known_count)
+                      const struct address *synthetic, size_t synthetic_count)
 {
     for (size_t i = 0; i < LENGTHS; i++)
-        for (size_t k = 0; k < known_count; k++)
-            if (share_prefix(&known[k], target, lengths[i]) &&
+        for (size_t k = 0; k < synthetic_count; k++)
+            if (share_prefix(&synthetic[k], target, lengths[i]) &&
                 stands_for(target, lengths[i], v4, count))
                 return true;
     return false;
 }
 
-/* With a dot at the end, so that no search domain is appended. */
-size_t nat64_look_up(struct address known[static NAT64_PREFIXES])
+size_t nat64_look_up(struct address synthetic[static NAT64_PREFIXES])
 {
-    static const char name[] = "ipv4only.arpa.";
+    static const char name[] = "ipv4only.arpa."; /* the dot: no search domain is appended */
     struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_DGRAM}, *found;
     size_t count = 0;
 
     if (getaddrinfo(name, NULL, &hints, &found) != 0)
         return 0;
     for (const struct addrinfo *info = found; info && count < NAT64_PREFIXES; info = info->ai_next)
-        count += address_from_sockaddr(&known[count], info->ai_addr);
+        count += address_from_sockaddr(&synthetic[count], info->ai_addr);
     freeaddrinfo(found);
     return count;
 }

@@ -20,8 +20,8 @@ bool path_join(char path[static PATH_MAX], const char *directory, const char *na
 
 /* ---- whose they are ------------------------------------------------------ */
 
-/* Whose the directory is or, while it is not there, whose it would be made in. False
- * where that cannot be seen. */
+/* Stores the owner of the directory or, if it is not there yet, of the one that it would be
+ * made in. False if that cannot be seen. */
 static bool find_owner(const char *directory, uid_t *owner)
 {
     char at[PATH_MAX];
@@ -48,7 +48,8 @@ static bool belongs_to(uid_t user, const char *directory)
     return find_owner(directory, &owner) && owner == user;
 }
 
-/* What root made there, its owner could use no more. */
+/* Sets the error that the variable names another user's directory. That user could no longer use
+ * what root makes there. */
 static bool refuse_as_root(struct error *why, const char *variable, const char *directory)
 {
     uid_t owner;
@@ -59,9 +60,10 @@ static bool refuse_as_root(struct error *why, const char *variable, const char *
                      user ? user->pw_name : "another user", variable);
 }
 
-/* HOME, unless it is another user's: what changes the user, such as setpriv(1), may leave
- * it as it was, and ssh(1), which asks the user database alone, would look elsewhere. Who
- * is not in the database has but HOME. NULL with the reason if there is none. */
+/* The home directory: HOME, unless that is another user's. A program that changes the user, such as
+ * setpriv(1), may leave HOME as it was; ssh(1) asks the user database alone, and would look
+ * elsewhere. A user who is not in the database has only HOME. NULL with the reason if no home
+ * directory is known, or root's HOME is another user's. */
 static const char *home_directory(struct error *why)
 {
     const struct passwd *user = getpwuid(geteuid());
@@ -82,8 +84,9 @@ static const char *home_directory(struct error *why)
     return NULL;
 }
 
-/* The XDG specification has relative values ignored. One that belongs to root may have been
- * made for this user. */
+/* Writes the path of the directory "portsmith" below the one that the variable names. The XDG
+ * specification has relative values ignored. A directory of root's may have been made for this
+ * user. */
 static bool base_directory(char path[static PATH_MAX], const char *variable, const char *fallback,
                            struct error *why)
 {
@@ -128,7 +131,7 @@ static bool check_directory(const char *path, struct error *why)
     if (s.st_uid != geteuid() && s.st_uid != 0)
         return error_set(why, "%s: belongs to user %u, who could replace what is in it: no "
                               "symbolic link is followed there", path, s.st_uid);
-    /* In a sticky one nobody removes what is another's. */
+    /* In a sticky directory nobody removes what is another user's. */
     if ((s.st_mode & 022) && !(s.st_mode & S_ISVTX))
         return error_set(why, "%s: mode %04o is too open for what a symbolic link leads to; run: "
                               "chmod go-w %s", path, s.st_mode & 07777u, path);
@@ -159,8 +162,8 @@ bool path_follow(char real[static PATH_MAX], const char *path, struct error *why
         errno = ENAMETOOLONG;
         return error_set(why, "%.100s...: the path is too long", path);
     }
-    /* The kernel follows no link of another user's in a sticky directory
-     * (fs.protected_symlinks); realpath(3) asks it for one name at a time, and would. */
+    /* The kernel does not follow another user's link in a sticky directory
+     * (fs.protected_symlinks). realpath(3) would, as it reads one link after the other itself. */
     if (stat(path, &s) == 0 && realpath(path, real))
         return check_directories_above(real, why);
     error_set(why, "%s: a symbolic link that leads nowhere: %s", path, strerror(errno));

@@ -10,31 +10,26 @@
 #include "client/source.h"
 #include "client/syn.h"
 
-/* A packet that netfilter drops on its way out is an EPERM for its sender
- * (nf_hook_slow in the kernel's net/netfilter/core.c). */
-static bool explain_send(struct error *why, int error)
-{
-    if (error == EPERM)
-        return error_set(why, "%s by a firewall on this machine: let UDP to the knock port out",
-                         strerror(error));
-    return error_set(why, "%s", strerror(error));
-}
-
 static bool send_udp(const struct target *target, const struct address *from,
                      const uint8_t *bytes, size_t size, struct error *why)
 {
     int fd = source_connect(target, SOCK_DGRAM, 0, from);
-    bool sent = (fd >= 0 && send(fd, bytes, size, 0) == (ssize_t)size) ||
-                explain_send(why, errno);
+    bool sent = fd >= 0 && send(fd, bytes, size, 0) == (ssize_t)size;
 
+    /* Where netfilter drops a packet on its way out, its sender gets EPERM (nf_hook_slow in the
+     * kernel's net/netfilter/core.c). */
+    if (!sent)
+        error_set(why, "%s%s", strerror(errno),
+                  errno == EPERM ? " by a firewall on this machine: let UDP to the knock port out"
+                                 : "");
     if (fd >= 0)
         close(fd);
     return sent;
 }
 
-/* What names its address opens to that, wherever it leaves from: then the kernel chooses,
- * for a datagram may take another uplink than a connection does. Otherwise the server
- * takes the address that it sees. */
+/* Sends the datagram. One that names the address opens to that, wherever it leaves from: then
+ * the kernel chooses the uplink. Otherwise the server opens to the address that it sees, so the
+ * datagram must leave from where connections do. */
 static void send_datagram(struct sending *s)
 {
     const struct address *from = s->request.has_address ? NULL : &s->source;
@@ -66,22 +61,21 @@ static unsigned send_all(struct sending *sendings, unsigned count)
 /* ---- where connections leave from ---------------------------------------- */
 
 enum {
-    PORT_OF_SSH = 22, /* where only the profile knows the services */
-    LOOKS = 16,       /* where it is by chance, one of two sources is missed in 1 of 32,768 */
+    PORT_OF_SSH = 22, /* stands for the port where only the profile knows the services */
+    LOOKS = 16,       /* if the kernel chooses by chance, 16 looks miss one of two sources once in
+                         32,768 times */
 };
 
-/* That one connects to. */
-static uint16_t port_of(const struct request *r)
-{
-    for (unsigned i = 0; i < r->service_count; i++)
-        if (r->services[i].protocol == IPPROTO_TCP)
-            return r->services[i].port;
-    return PORT_OF_SSH;
-}
-
+/* Stores the source of a connection to the first TCP service. False with the reason. */
 static bool find_source(const struct sending *s, struct address *source, struct error *why)
 {
-    return source_of_tcp(&s->target, port_of(&s->request), source, why);
+    const struct request *r = &s->request;
+    uint16_t port = 0;
+
+    for (unsigned i = 0; i < r->service_count && port == 0; i++)
+        if (r->services[i].protocol == IPPROTO_TCP)
+            port = r->services[i].port;
+    return source_of_tcp(&s->target, port ? port : PORT_OF_SSH, source, why);
 }
 
 static bool is_among(const struct sending *ways, unsigned count, const struct address *source)
@@ -92,8 +86,8 @@ static bool is_among(const struct sending *ways, unsigned count, const struct ad
     return false;
 }
 
-/* Makes as many of `plain` as there are addresses that connections to its target leave
- * from, or one where there is no way; `room` of them at most. Returns how many. */
+/* Copies `plain` once for each address that connections to its target leave from, `room` times at
+ * most. Where there is no way to the target, there is one copy. Returns how many there are. */
 static unsigned add_ways(struct sending *ways, unsigned room, const struct sending *plain)
 {
     unsigned count = 0;
@@ -109,8 +103,8 @@ static unsigned add_ways(struct sending *ways, unsigned room, const struct sendi
     return count;
 }
 
-/* True if there is a way. If it leaves from another address by now, the datagram, which
- * knows nothing of that, is gone. */
+/* Looks where connections to the target leave from now. If that is another address, the datagram
+ * is dropped, as it was made for the old one. False with the reason if there is no way. */
 static bool follow_source(struct sending *s)
 {
     struct address found;
@@ -128,46 +122,39 @@ static bool follow_source(struct sending *s)
 
 /* ---- signing ------------------------------------------------------------- */
 
-static void choose_address(struct sending *s)
-{
-    static const struct address none;
-
-    if (!s->signs_source)
-        return;
-    s->request.has_address = s->target.may_sign && address_is_global(&s->source);
-    s->request.address = s->request.has_address ? s->source : none;
-}
-
-static bool see_the_same(const struct sending *a, const struct sending *b)
-{
-    return a->target.to.ss_family == b->target.to.ss_family &&
-           address_equal(&a->source, &b->source) &&
-           a->request.has_address == b->request.has_address &&
-           address_equal(&a->request.address, &b->request.address);
-}
-
-/* That of those before which see the same, or NULL. */
+/* The new sending before the one at `i` that asks for the same, leaves from the same address and is
+ * of the same family. NULL if there is none. */
 static const struct sending *find_twin(const struct sending *sendings, unsigned i)
 {
-    for (unsigned j = 0; j < i; j++)
-        if (sendings[j].is_new && see_the_same(&sendings[j], &sendings[i]))
-            return &sendings[j];
+    const struct sending *s = &sendings[i];
+
+    for (const struct sending *other = sendings; other < s; other++)
+        if (other->is_new && other->target.to.ss_family == s->target.to.ss_family &&
+            address_equal(&other->source, &s->source) &&
+            other->request.has_address == s->request.has_address &&
+            address_equal(&other->request.address, &s->request.address))
+            return other;
     return NULL;
 }
 
-/* Signs those that are new, with counters from `highest` down. The first has the highest:
- * where a profile has room for one grant, the newest knock says where it is, and one
- * connects to the first address first. */
+/* Signs the new sendings, with counters from `highest` down. The first sending has the highest
+ * counter: where a profile has room for one grant, the newest knock decides where that is, and the
+ * first address is the one that connections try first. */
 static void sign_new(struct sending *sendings, unsigned count, const struct knocker *knocker,
                      uint64_t highest)
 {
+    static const struct address none;
+
     for (unsigned i = 0; i < count; i++) {
         struct sending *s = &sendings[i];
         const struct sending *twin;
 
         if (!s->is_new)
             continue;
-        choose_address(s);
+        if (s->signs_source) {
+            s->request.has_address = s->target.may_sign && address_is_global(&s->source);
+            s->request.address = s->request.has_address ? s->source : none;
+        }
         twin = find_twin(sendings, i);
         s->request.counter = twin ? twin->request.counter : highest--;
         s->size = knock_make(s->datagram, knocker, &s->request);
@@ -193,8 +180,8 @@ unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *mad
 
 /* ---- again --------------------------------------------------------------- */
 
-/* Signs those that have a way but no datagram. Where no counter can be had they stay
- * without one, for the next time. */
+/* Signs the new sendings, which have a way but no datagram. If no counter can be had, they stay
+ * without a datagram until the next time. */
 static void sign_missing(struct sending *sendings, unsigned count, const struct knocker *knocker)
 {
     unsigned missing = 0;
@@ -233,7 +220,7 @@ bool send_knock_anew(struct sending *sending, const struct knocker *knocker)
     return send_knocks_again(sending, 1, knocker) > 0;
 }
 
-/* What the kernel alone says is no more than a name of the error. */
+/* A reason that is the kernel's alone is no more than the name of an error. */
 const char *send_advice(const struct sending *s)
 {
     return strpbrk(s->why.text, ":;") ? "" : "; check this machine's network and firewall";

@@ -1,4 +1,4 @@
-/* Sending a knock to each address of a server. */
+/* How a knock is sent to each address of a server. */
 #ifndef PORTSMITH_SEND_H
 #define PORTSMITH_SEND_H
 
@@ -12,48 +12,52 @@
 #include "common/request.h"
 #include "common/text/transport.h"
 
-enum { SENDINGS_MAX = 2 * TARGETS_MAX };
+enum { SENDINGS_MAX = 2 * TARGETS_MAX }; /* of one knock */
 
-/* One way to an address: what was sent there, and what became of that. */
+/* One way to one address: what was sent there, and what became of that. */
 struct sending {
     struct target target;
     enum transport transport;
-    bool signs_source;              /* if that is global; else the address is as was asked for */
-    struct address source;          /* that connections to the target leave from */
+    bool signs_source;              /* the request names `source`, where that is global */
+    struct address source;          /* connections to the target leave from it */
     struct request request;         /* what the datagram asks for */
     uint8_t datagram[DATAGRAM_MAX]; /* kept, to be sent again */
-    size_t size;                    /* of it; 0 if there was no way to the target */
-    bool is_new;                    /* it was signed for the last time that it was sent */
-    bool sent;                      /* the last time */
-    struct error why;               /* if it was not sent */
+    size_t size;                    /* of the datagram; 0: there is none, as there was no way */
+    bool is_new;                    /* the datagram was signed for the latest sending */
+    bool sent;                      /* whether the latest sending succeeded */
+    struct error why;               /* the reason if it did not */
 };
 
-/* Sends a datagram by the knocker's transport to each of `count` targets: one, but where
- * the kernel spreads connections over several uplinks by their ports, one from each address
- * that they may leave from. Fills in *made sendings, at least one for each target, in that
- * order. Each asks for `request`; with `sign_source`, the address that connections leave
- * from is signed if it is global and the target may_sign. Counters are among the
- * SENDINGS_MAX from request->counter on, which the caller has taken. Datagrams that ask for
- * the same, leave from the same address and are of one family share one, so that whoever
- * gets one of them holds a repeat of the others; the first is the highest. Returns how many
- * were sent. */
+/* Sends a datagram by the knocker's transport to each of `count` targets. Where the kernel spreads
+ * connections over several uplinks by their ports, a target gets one datagram from each address
+ * that connections to it may leave from. Fills in *made sendings, in the order of the targets, and
+ * at least one for each.
+ *
+ * Each datagram asks for `request`. With `sign_source` it also names the address that connections
+ * leave from, if that is global and the target may_sign.
+ *
+ * The caller has taken SENDINGS_MAX counters, from request->counter on. The first datagram gets the
+ * highest of them. Datagrams share a counter if they ask for the same, leave from the same address
+ * and are of one family: whoever gets one of these holds a repeat of the others.
+ *
+ * Returns how many datagrams were sent. */
 unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *made,
                      const struct target *targets, unsigned count,
                      const struct knocker *knocker, const struct request *request,
                      bool sign_source);
 
-/* Sends the very same datagrams again, for a knock may be lost: a server counts it
- * once. But where connections leave from another address by now, a datagram is signed
- * anew, with a new counter of the user's own. Returns how many were sent. */
+/* Sends the very same datagrams again, as a knock may be lost. A server counts a repeat once. Where
+ * connections leave from another address by now, the datagram is signed anew, with a new counter
+ * of the user's own. Returns how many datagrams were sent. */
 unsigned send_knocks_again(struct sending *sendings, unsigned count,
                            const struct knocker *knocker);
 
-/* Sends to one target a datagram that is signed anew, with a new counter. False if it was
- * not sent. */
+/* Sends one target a datagram that is signed anew, with a new counter of the user's own. False if
+ * it was not sent; the reason is in sending->why. */
 bool send_knock_anew(struct sending *sending, const struct knocker *knocker);
 
-/* What to do about a datagram that was not sent, to be put behind its reason; "" where that
- * says it. */
+/* What to do about a datagram that was not sent, as text to be put behind sending->why. It is ""
+ * where that reason says so itself. */
 const char *send_advice(const struct sending *sending);
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
 
+/* What host names and names of servers consist of, beside some punctuation. */
 static const char letters_and_digits[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
@@ -90,14 +91,14 @@ bool server_set_public_key(void *server, const char *value, struct error *why)
 
     if (!key_parse(s->public_key, value, why))
         return false;
-    /* A point of low order gives the same shared secret with every key. */
+    /* A point of low order gives the same shared secret with every key, and is refused here. */
     if (crypto_scalarmult(unused, any_secret, s->public_key) != 0)
         return error_set(why, "not a usable public key of a server");
     s->has_public_key = true;
     return true;
 }
 
-/* "tcp/22 2222" */
+/* `value` is a service and a port, such as "tcp/22 2222". */
 static bool parse_connect_port(struct connect_port *c, const char *value, struct error *why)
 {
     size_t size = strcspn(value, " \t");
@@ -242,29 +243,20 @@ static bool set_open(void *server, const char *value, struct error *why)
 }
 
 static const struct setting settings[] = {
-    {"Host", server_set_host, false},
-    {"Port", server_set_port, false},
-    {"Transport", server_set_transport, false},
-    {"PublicKey", server_set_public_key, false},
-    {"Open", set_open, true},
-    {"ConnectPort", server_set_connect_port, true},
-    {"Window", server_set_window, false},
-    {"Address", server_set_address, false},
+    SERVER_SETTINGS(set_open),
     {"Identity", server_set_identity, false},
-    {"PresharedKey", server_set_preshared, false},
 };
 
-static bool is_complete(const struct server *server, const char *path, struct error *why)
+const char *server_missing(const struct server *server)
 {
-    const char *missing = server->host[0] == '\0' ? "Host"
-                        : server->port == 0       ? "Port"
-                        : !server->has_public_key ? "PublicKey"
-                                                  : NULL;
-
-    return !missing || error_set(why, "%s: %s is missing from [Server]", path, missing);
+    return server->host[0] == '\0' ? "Host"
+         : server->port == 0       ? "Port"
+         : !server->has_public_key ? "PublicKey"
+                                   : NULL;
 }
 
-/* An Identity that is not absolute is meant from the file's own directory. */
+/* Completes the path of the identity. Without Identity it is "identity", and a path that is not
+ * absolute counts from the directory of the server's file, which is at `path`. */
 static bool place_identity(struct server *server, const char *path, struct error *why)
 {
     const char *slash = strrchr(path, '/');
@@ -281,12 +273,17 @@ static bool place_identity(struct server *server, const char *path, struct error
 bool server_read(struct server *server, const char *path, struct error *why)
 {
     char real[PATH_MAX];
+    const char *missing;
 
     errno = 0;
-    return path_follow(real, path, why) &&
-           settings_read(real, FILE_CONFIGURATION, "Server", settings,
-                         sizeof settings / sizeof *settings, server, why) &&
-           is_complete(server, path, why) && place_identity(server, path, why) &&
+    if (!path_follow(real, path, why) ||
+        !settings_read(real, FILE_CONFIGURATION, "Server", settings,
+                       sizeof settings / sizeof *settings, server, why))
+        return false;
+    missing = server_missing(server);
+    if (missing)
+        return error_set(why, "%s: %s is missing from [Server]", path, missing);
+    return place_identity(server, path, why) &&
            (!server->has_preshared || file_is_trusted(real, FILE_SECRET, why));
 }
 
@@ -308,16 +305,6 @@ static void append(char text[static SERVER_TEXT_SIZE], const char *format, ...)
     va_end(arguments);
 }
 
-static void append_services(char text[static SERVER_TEXT_SIZE], const struct server *server)
-{
-    char service[SERVICE_TEXT_SIZE];
-
-    append(text, "Open =");
-    for (size_t i = 0; i < server->service_count; i++)
-        append(text, " %s", service_format(&server->services[i], service));
-    append(text, "\n");
-}
-
 const char *server_format_address(const struct server *server,
                                   char text[static ADDRESS_TEXT_SIZE])
 {
@@ -329,6 +316,7 @@ const char *server_format_address(const struct server *server,
 size_t server_format(const struct server *server, char text[static SERVER_TEXT_SIZE])
 {
     char key[KEY_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    char services[REQUEST_SERVICES * SERVICE_TEXT_SIZE];
 
     text[0] = '\0';
     append(text, "Host = %s\nPort = %u\n", server->host, server->port);
@@ -336,7 +324,8 @@ size_t server_format(const struct server *server, char text[static SERVER_TEXT_S
         append(text, "Transport = %s\n", transport_name(server->transport));
     append(text, "PublicKey = %s\n", key_format(server->public_key, key));
     if (server->service_count > 0)
-        append_services(text, server);
+        append(text, "Open = %s\n", services_format(server->services, server->service_count,
+                                                    services, sizeof services));
     for (uint8_t i = 0; i < server->connect_port_count; i++)
         append(text, "ConnectPort = tcp/%u %u\n", server->connect_ports[i].service,
                server->connect_ports[i].port);

@@ -6,18 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static void close_keeping_errno(int fd)
-{
-    int error = errno;
-
-    close(fd);
-    errno = error;
-}
-
 const char *source_explain(int error)
 {
-    return error == EACCES ? "Permission denied: a route of this machine forbids it (ip route get), "
-                             "or it is a broadcast address" : strerror(error);
+    return error == EACCES ? "Permission denied: a route of this machine forbids it (ip route "
+                             "get), or it is a broadcast address" : strerror(error);
 }
 
 bool source_of_socket(int fd, struct address *source)
@@ -36,52 +28,47 @@ bool source_is(int fd, const struct address *source)
     return source_of_socket(fd, &local) && address_equal(&local, source);
 }
 
-/* The scope of a link-local address is the target's. A port that is chosen when the socket
- * is bound would be taken from all targets alike, and there are few. */
 bool source_bind(int fd, const struct target *target, const struct address *source)
 {
     static const int on = 1;
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
+    /* A port that is chosen when the socket is bound would be taken from all targets alike, and
+     * there are few. */
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (target->to.ss_family == AF_INET) {
         memcpy(&v4.sin_addr, source->bytes + 12, sizeof v4.sin_addr);
         return bind(fd, (const struct sockaddr *)&v4, sizeof v4) == 0;
     }
     memcpy(&v6.sin6_addr, source->bytes, sizeof v6.sin6_addr);
+    /* A link-local address has the scope of the target's. */
     v6.sin6_scope_id = ((const struct sockaddr_in6 *)&target->to)->sin6_scope_id;
     return bind(fd, (const struct sockaddr *)&v6, sizeof v6) == 0;
 }
 
-static bool connect_to(int fd, const struct target *target)
-{
-    return connect(fd, (const struct sockaddr *)&target->to, target->size) == 0 ||
-           errno == EINPROGRESS;
-}
-
-static void stay_unseen(int fd)
-{
-    static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    static const int off = 0;
-
-    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-}
-
-/* Bound to `from`, or not if that is NULL. */
+/* Connects a socket that is bound to `from`, or not bound if that is NULL. Returns it, or -1 with
+ * errno. */
 static int connect_once(const struct target *target, int type, int protocol,
                         const struct address *from, bool unseen)
 {
-    int fd = socket(target->to.ss_family, type | SOCK_CLOEXEC, protocol);
+    static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    static const int off = 0;
+    int error, fd = socket(target->to.ss_family, type | SOCK_CLOEXEC, protocol);
 
     if (fd < 0)
         return -1;
-    if (unseen)
-        stay_unseen(fd);
-    if ((!from || source_bind(fd, target, from)) && connect_to(fd, target))
+    if (unseen) {
+        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+    if ((!from || source_bind(fd, target, from)) &&
+        (connect(fd, (const struct sockaddr *)&target->to, target->size) == 0 ||
+         errno == EINPROGRESS))
         return fd;
-    close_keeping_errno(fd);
+    error = errno;
+    close(fd);
+    errno = error;
     return -1;
 }
 
@@ -107,7 +94,7 @@ int source_connect_unseen(const struct target *target, const struct address *fro
     return connect_from(target, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP, from, true);
 }
 
-/* -1 if the kernel does not put it off. */
+/* Returns a socket whose connection the kernel has put off, or -1 if it does not put it off. */
 static int connect_later(const struct sockaddr *to, socklen_t size)
 {
     static const int on = 1;
@@ -122,8 +109,8 @@ static int connect_later(const struct sockaddr *to, socklen_t size)
     return -1;
 }
 
-/* Tried on loopback, where a SYN that the kernel sends after all meets nobody: nothing
- * listens at port 0. */
+/* Whether the kernel puts connections off. It is tried on loopback and at port 0, where nothing can
+ * listen: if the kernel sends a SYN after all, nobody gets it. */
 static bool kernel_puts_off(void)
 {
     const struct sockaddr_in nobody = {.sin_family = AF_INET,

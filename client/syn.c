@@ -16,7 +16,8 @@
 
 /* ---- by TCP Fast Open ------------------------------------------------------- */
 
-enum { OPTIONS_MAX = 40 }; /* that Linux keeps room for in a SYN with data (tcp_send_syn_data) */
+/* The bytes of options that Linux keeps room for in a SYN with data (tcp_send_syn_data). */
+enum { OPTIONS_MAX = 40 };
 
 static const char *explain(int error)
 {
@@ -36,8 +37,9 @@ static const char *explain(int error)
     }
 }
 
-/* Half a knock in the SYN, and the rest after a handshake, would be no knock. Leaves
- * EMSGSIZE in errno, which is what it then means that less was sent. */
+/* Whether one SYN can hold `size` bytes: half a knock in the SYN, and the rest after a
+ * handshake, would be no knock. Sets errno to EMSGSIZE in any case, which is then the reason if
+ * sendto(2) sends less. */
 static bool fits(const struct target *target, size_t size)
 {
     bool is_ipv4 = target->to.ss_family == AF_INET;
@@ -56,9 +58,9 @@ static bool fits(const struct target *target, size_t size)
     return !is_known || headers + size <= (size_t)mtu;
 }
 
-/* Closed at once, a socket that has sent its SYN sends nothing more: the kernel answers
- * whatever comes back as it does for any connection that it does not know. Where a
- * service has accepted already, the connection is reset. */
+/* The socket is closed at once, so that nothing follows its SYN. The kernel answers what comes back
+ * as it does for any connection that it does not know. If a service has accepted the connection
+ * already, it is reset. */
 static bool send_by_fast_open(const struct target *target, const struct address *from,
                               const uint8_t *bytes, size_t size)
 {
@@ -81,7 +83,7 @@ static bool send_by_fast_open(const struct target *target, const struct address 
 /* ---- by a raw socket -------------------------------------------------------- */
 
 enum {
-    HEADER = 24, /* RFC 9293, 3.1, with the one option that every SYN should have */
+    HEADER = 24, /* bytes: RFC 9293, 3.1, with the one option that every SYN should have */
     AT_DESTINATION = 2,
     AT_SEQUENCE = 4,
     AT_OFFSET = 12,
@@ -92,12 +94,13 @@ enum {
     SYN = 0x02,
     WINDOW = 64240,
     MSS = 1440, /* fits IPv4 and IPv6 over Ethernet */
-    FIRST_PORT = 32768, /* Linux' own range: net.ipv4.ip_local_port_range */
+    FIRST_PORT = 32768, /* the range that Linux takes: net.ipv4.ip_local_port_range */
     PORTS = 28232,
 };
 
-/* Over the pseudo-header, too (RFC 9293, 3.1). The prefix of a mapped IPv4 address
- * holds one 0xffff, which changes no such sum, so both families are summed alike. */
+/* The checksum of a segment, which covers a pseudo-header, too (RFC 9293, 3.1). Both families are
+ * summed alike: the prefix of a mapped IPv4 address holds one 0xffff, which does not change such a
+ * sum. */
 static uint16_t checksum_of(const struct address *source, const struct address *destination,
                             const uint8_t *segment, size_t size)
 {
@@ -139,7 +142,7 @@ static bool send_raw(const struct target *target, const struct address *from,
     bool sent = false;
     int fd;
 
-    target_set_port(&portless, 0); /* to raw IPv6 it is a protocol (raw(7), ipv6(7)) */
+    target_set_port(&portless, 0); /* raw IPv6 takes a port for a protocol (raw(7), ipv6(7)) */
     fd = source_connect(&portless, SOCK_RAW, IPPROTO_TCP, from);
     if (fd >= 0 && source_of_socket(fd, &source)) {
         size = make_segment(segment, target, &source, bytes, size);

@@ -9,7 +9,7 @@
 #include "client/nat64.h"
 #include "client/source.h"
 
-static bool is_known(const struct target *targets, unsigned count, const struct addrinfo *info)
+static bool is_among(const struct target *targets, unsigned count, const struct addrinfo *info)
 {
     for (unsigned i = 0; i < count; i++)
         if (targets[i].size == info->ai_addrlen &&
@@ -25,11 +25,12 @@ bool target_is_possible(const struct address *a, const char *text, struct error 
                               "gave, a SOCKS wrapper such as proxychains invented this address, "
                               "or a resolver that blocks names: knock without these", text);
     return !address_is_link_local(a) ||
-           error_set(why, "%.100s is link-local, and no server opens a door to such addresses: name "
-                          "the server by another address that it has", text);
+           error_set(why, "%.100s is link-local, and no server opens a door to such addresses: "
+                          "name the server by another address that it has", text);
 }
 
-/* Puts it after the others, unless it is there or not possible. Returns the new count. */
+/* Puts the address behind the `count` targets, unless it is among them or is not possible. Returns
+ * the new count. */
 static unsigned add_target(struct target *targets, unsigned count, const struct addrinfo *info,
                            struct error *why)
 {
@@ -41,13 +42,13 @@ static unsigned add_target(struct target *targets, unsigned count, const struct 
     memcpy(&target->to, info->ai_addr, info->ai_addrlen);
     return count + (address_from_sockaddr(&address, info->ai_addr) &&
                     target_is_possible(&address, target_format(target, text), why) &&
-                    !is_known(targets, count, info));
+                    !is_among(targets, count, info));
 }
 
 /* ---- behind a NAT64 ------------------------------------------------------ */
 
-/* How many IPv4 addresses were found. */
-static size_t take_ipv4(struct address v4[static TARGETS_MAX], const struct addrinfo *found)
+/* Stores the IPv4 addresses among what getaddrinfo(3) has found. Returns how many there are. */
+static size_t collect_ipv4(struct address v4[static TARGETS_MAX], const struct addrinfo *found)
 {
     size_t count = 0;
 
@@ -65,7 +66,7 @@ static size_t look_up_ipv4(struct address v4[static TARGETS_MAX], const char *ho
 
     if (getaddrinfo(host, NULL, &hints, &found) != 0)
         return 0;
-    count = take_ipv4(v4, found);
+    count = collect_ipv4(v4, found);
     freeaddrinfo(found);
     return count;
 }
@@ -82,13 +83,15 @@ static bool leaves_from_global(const struct target *target)
     return !address_is_ipv4(&source) && address_is_global(&source);
 }
 
-/* Whoever answers for the name could else have any address left open. */
+/* Finds the targets that a NAT64 translates to one of the IPv4 addresses. The name's own IPv4
+ * addresses must be among these: otherwise, whoever answers for the name could have any address
+ * left open. */
 static void find_translated(struct target *targets, unsigned count, const struct address *v4,
                             size_t v4_count)
 {
-    struct address known[NAT64_PREFIXES], to;
+    struct address synthetic[NAT64_PREFIXES], to;
     bool is_looked_up = false;
-    size_t known_count = 0;
+    size_t synthetic_count = 0;
 
     for (unsigned i = 0; i < count; i++) {
         if (!targets[i].may_sign ||
@@ -96,9 +99,9 @@ static void find_translated(struct target *targets, unsigned count, const struct
             !nat64_may_translate(&to, v4, v4_count) || !leaves_from_global(&targets[i]))
             continue;
         if (!is_looked_up)
-            known_count = nat64_look_up(known);
+            synthetic_count = nat64_look_up(synthetic);
         is_looked_up = true;
-        targets[i].may_sign = !nat64_translates(&to, v4, v4_count, known, known_count);
+        targets[i].may_sign = !nat64_translates(&to, v4, v4_count, synthetic, synthetic_count);
     }
 }
 
@@ -116,15 +119,10 @@ static void examine_signing(struct target *targets, unsigned count, const char *
     }
     if (any_is_signed)
         find_translated(targets, count, v4,
-                        family == AF_INET6 ? look_up_ipv4(v4, host) : take_ipv4(v4, found));
+                        family == AF_INET6 ? look_up_ipv4(v4, host) : collect_ipv4(v4, found));
 }
 
 /* ---- resolving ----------------------------------------------------------- */
-
-static const char *family_name(int family)
-{
-    return family == AF_INET ? "IPv4 " : family == AF_INET6 ? "IPv6 " : "";
-}
 
 unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *host,
                         uint16_t port, int family, bool signs, struct error *why)
@@ -140,7 +138,7 @@ unsigned target_resolve(struct target targets[static TARGETS_MAX], const char *h
     failure = getaddrinfo(host, service, &hints, &found);
     if (failure != 0) {
         error_set(why, "%s: no %saddress found: %s; check the name and this machine's network",
-                  host, family_name(family),
+                  host, family == AF_INET ? "IPv4 " : family == AF_INET6 ? "IPv6 " : "",
                   failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
         return 0;
     }

@@ -137,11 +137,6 @@ bool address_is_global(const struct address *a)
     return true;
 }
 
-static bool bit_is_set(const struct address *a, unsigned bit)
-{
-    return (a->bytes[bit / 8] >> (7 - bit % 8)) & 1;
-}
-
 static bool parse_length(const char *digits, unsigned most, unsigned *length)
 {
     size_t n = strspn(digits, "0123456789");
@@ -171,7 +166,7 @@ bool prefix_parse(struct prefix *p, const char *text, struct error *why)
         return error_set(why, "'%s': the prefix length must be 0 to %u", text, most);
     length += 128 - most;
     for (unsigned bit = length; bit < 128; bit++)
-        if (bit_is_set(&p->address, bit))
+        if (p->address.bytes[bit / 8] & (0x80 >> bit % 8))
             return error_set(why, "'%s' has bits set beyond its prefix length; write the network's "
                                   "own address, as in 192.0.2.0/24", text);
     p->length = (uint8_t)length;
@@ -197,7 +192,7 @@ bool prefix_contains(const struct prefix *p, const struct address *a)
     unsigned rest = p->length % 8;
     uint8_t mask = (uint8_t)(0xff00 >> rest);
 
-    /* Otherwise ::/0 would contain every IPv4 address in its mapped form. */
+    /* Without this, ::/0 would contain each IPv4 address in its mapped form. */
     if (address_is_ipv4(a) && p->length < MAPPED_BITS)
         return false;
     if (memcmp(p->address.bytes, a->bytes, whole) != 0)

@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-enum { BOOT_ID_SIZE = 36 };
+enum { BOOT_ID_SIZE = 36 }; /* bytes, without a zero */
 
-/* The kernel's random id of this boot (random(4)), as text without an end: no other boot
- * has it. False with errno set. */
+/* Stores the kernel's random id of this boot (random(4)), as text that no zero ends. No other
+ * boot has the same id. False with errno. */
 bool boot_id_read(char id[static BOOT_ID_SIZE]);
 
 #endif

@@ -1,4 +1,5 @@
-/* Big-endian loads and stores: the wire format is big-endian throughout. */
+/* Big-endian loads and stores, as the wire format is big-endian throughout. `p` need not be
+ * aligned. */
 #ifndef PORTSMITH_BYTES_H
 #define PORTSMITH_BYTES_H
 

@@ -30,8 +30,8 @@ uint64_t clock_wall_us(void)
     return ns < 0 ? 0 : (uint64_t)ns / (NSEC_PER_SEC / USEC_PER_SEC);
 }
 
-/* A timer that never ends but is cancelled when the wall clock is set. Arming it
- * fails with ECANCELED where that has just happened: armed it is. */
+/* Arms a timer that never ends, but is cancelled when the wall clock is set. If that has just
+ * happened, arming fails with ECANCELED, and the timer is armed all the same. */
 static bool arm(int watch)
 {
     const struct itimerspec never = {.it_value.tv_sec = INT64_MAX / NSEC_PER_SEC};
@@ -56,6 +56,6 @@ bool clock_was_set(int watch)
 
     if (read(watch, &expirations, sizeof expirations) >= 0 || errno != ECANCELED)
         return false;
-    arm(watch); /* as it was the first time, so this cannot fail */
+    arm(watch); /* it was armed before, so this cannot fail */
     return true;
 }

@@ -1,5 +1,6 @@
-/* The two clocks in use: wall time for counters and rule deadlines, boot time
- * for windows (it counts suspend and never steps; clock_gettime(2)). */
+/* The two clocks in use. Counters and the deadlines of rules go by the wall clock. Windows go
+ * by the time since boot, which never steps, and goes on while the host is suspended
+ * (clock_gettime(2)). */
 #ifndef PORTSMITH_CLOCK_H
 #define PORTSMITH_CLOCK_H
 
@@ -16,11 +17,11 @@ int64_t clock_boot_ns(void);   /* CLOCK_BOOTTIME, nanoseconds */
 int64_t clock_wall_ns(void);   /* CLOCK_REALTIME, nanoseconds since the epoch */
 uint64_t clock_wall_us(void);  /* the same, microseconds: a counter's unit */
 
-/* A descriptor that is readable once the wall clock was set, by whomever; it does
- * not block and is closed by exec(3). -1 with errno set: there is none. */
+/* Makes a descriptor that becomes readable when anybody sets the wall clock. It does not block, and
+ * execve(2) closes it. Returns it, which the caller closes, or -1 with errno. */
 int clock_watch(void);
 
-/* Whether the wall clock was set since the watch was made, or last asked. */
+/* Whether the wall clock was set since the watch was made, or since this last said so. */
 bool clock_was_set(int watch);
 
 #endif

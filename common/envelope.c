@@ -37,7 +37,7 @@ void envelope_gate_key(uint8_t gate[static GATE_KEY_SIZE],
     crypto_generichash_final(&state, gate, GATE_KEY_SIZE);
 }
 
-/* BLAKE2b-256 over label, shared secret and both public keys; wipes `shared`. */
+/* Stores BLAKE2b-256 over label, shared secret and both public keys. Wipes `shared`. */
 static void derive_envelope_key(uint8_t key[static KEY_SIZE], uint8_t shared[static KEY_SIZE],
                                 const uint8_t *client_public, const uint8_t *server_public,
                                 const uint8_t *preshared)
@@ -84,7 +84,7 @@ bool envelope_key_of_server(uint8_t key[static KEY_SIZE], const struct server_ke
     return true;
 }
 
-enum { SIGNED_LABEL_SIZE = sizeof "portsmith/1 request" }; /* with its zero */
+enum { SIGNED_LABEL_SIZE = sizeof "portsmith/1 request" }; /* the zero included */
 enum { SIGNED_SIZE = SIGNED_LABEL_SIZE + KEY_SIZE + REQUEST_SIZE };
 
 static void signed_text(uint8_t text[static SIGNED_SIZE], const uint8_t *server_public,
@@ -117,7 +117,7 @@ bool envelope_verify(const uint8_t signature[static SIGNATURE_SIZE],
     return crypto_sign_ed25519_verify_detached(signature, text, sizeof text, client_public) == 0;
 }
 
-/* Turns a key id into a hint and a hint into a key id: it is its own inverse. */
+/* Turns a key id into a hint, and a hint into a key id: the mask is its own inverse. */
 static void mask_key_id(uint8_t out[static KEY_ID_SIZE], const uint8_t *in, const uint8_t *gate,
                         const uint8_t *nonce)
 {

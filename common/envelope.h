@@ -1,5 +1,5 @@
-/* The envelope: what hides and carries a signed request. Layout, labels and
- * algorithms are those of portsmith-protocol(7); all of it is libsodium. */
+/* The envelope, which hides and carries a signed request. portsmith-protocol(7) describes layout,
+ * labels and algorithms, all of which are libsodium's. */
 #ifndef PORTSMITH_ENVELOPE_H
 #define PORTSMITH_ENVELOPE_H
 
@@ -10,8 +10,9 @@
 #include "common/request.h"
 
 enum {
-    KEY_SIZE = 32, /* Ed25519 seed or public key, X25519 key, PSK */
-    SIGNING_KEY_SIZE = 64, /* libsodium's Ed25519 secret key: seed, public key */
+    /* All sizes are in bytes. */
+    KEY_SIZE = 32,         /* an Ed25519 seed or public key, an X25519 key, a pre-shared key */
+    SIGNING_KEY_SIZE = 64, /* libsodium's Ed25519 secret key: the seed, then the public key */
     KEY_ID_SIZE = 8,
     GATE_KEY_SIZE = 16,
     SIGNATURE_SIZE = 64,
@@ -21,16 +22,15 @@ enum {
     DATAGRAM_MAX = DATAGRAM_MIN + PADDING_MAX,
 };
 
-/* The name of a client's public key on the wire and in rules. */
+/* Stores the key id: the name of a client's public key on the wire and in rules. */
 void envelope_key_id(uint8_t id[static KEY_ID_SIZE], const uint8_t client_public[static KEY_SIZE]);
 
-/* The key that hides key ids from those who do not hold the server's public
- * key. */
+/* Stores the gate key, which hides key ids from those who do not hold the server's public key. */
 void envelope_gate_key(uint8_t gate[static GATE_KEY_SIZE],
                        const uint8_t server_public[static KEY_SIZE]);
 
-/* The envelope key, from the client's side. `preshared` is KEY_SIZE bytes or
- * NULL. False when libsodium refuses a key (a point of low order). */
+/* Stores the envelope key as the client computes it. `preshared` is KEY_SIZE bytes, or NULL.
+ * False if libsodium refuses a key, which is then a point of low order. */
 bool envelope_key_of_client(uint8_t key[static KEY_SIZE],
                             const uint8_t client_signing[static SIGNING_KEY_SIZE],
                             const uint8_t server_public[static KEY_SIZE],
@@ -38,29 +38,31 @@ bool envelope_key_of_client(uint8_t key[static KEY_SIZE],
 
 /* The server's X25519 key. */
 struct server_key {
-    uint8_t secret[KEY_SIZE];
+    uint8_t secret[KEY_SIZE]; /* secret */
     uint8_t public[KEY_SIZE];
 };
 
-/* The same key, from the server's side. `client_point` is what key_convert_public makes of
- * `client_public`. */
+/* Stores the envelope key as the server computes it. `client_point` is what key_convert_public
+ * makes of `client_public`. `preshared` and false are as above. */
 bool envelope_key_of_server(uint8_t key[static KEY_SIZE], const struct server_key *server,
                             const uint8_t client_public[static KEY_SIZE],
                             const uint8_t client_point[static KEY_SIZE],
                             const uint8_t *preshared);
 
-/* Signs for one server, so that no other server can pass the knock on. */
+/* Signs the request for one server, so that no other server can pass the knock on. */
 void envelope_sign(uint8_t signature[static SIGNATURE_SIZE],
                    const uint8_t client_signing[static SIGNING_KEY_SIZE],
                    const uint8_t server_public[static KEY_SIZE],
                    const uint8_t request[static REQUEST_SIZE]);
+
+/* Whether the signature is the client's, for this request and this server. */
 bool envelope_verify(const uint8_t signature[static SIGNATURE_SIZE],
                      const uint8_t client_public[static KEY_SIZE],
                      const uint8_t server_public[static KEY_SIZE],
                      const uint8_t request[static REQUEST_SIZE]);
 
-/* Writes a datagram of 176 + padding bytes (padding at most PADDING_MAX) and
- * returns its size. `nonce` must be random and never used twice. */
+/* Writes a datagram of DATAGRAM_MIN + `padding` bytes, and returns its size. `padding` is
+ * PADDING_MAX at most. `nonce` must be random, and must not be used twice. */
 size_t envelope_seal(uint8_t datagram[static DATAGRAM_MAX], const uint8_t nonce[static NONCE_SIZE],
                      size_t padding, const uint8_t key[static KEY_SIZE],
                      const uint8_t gate[static GATE_KEY_SIZE],
@@ -68,13 +70,14 @@ size_t envelope_seal(uint8_t datagram[static DATAGRAM_MAX], const uint8_t nonce[
                      const uint8_t request[static REQUEST_SIZE],
                      const uint8_t signature[static SIGNATURE_SIZE]);
 
-/* Which client a datagram of at least DATAGRAM_MIN bytes claims to be from. */
+/* Stores the key id of the client that a datagram claims to be from. The datagram has at least
+ * DATAGRAM_MIN bytes. */
 void envelope_claimed_key_id(uint8_t key_id[static KEY_ID_SIZE],
                              const uint8_t gate[static GATE_KEY_SIZE], const uint8_t *datagram);
 
-/* Opens a datagram of `size` bytes. False, with nothing to rely on in the
- * outputs, unless the size is in range, the tag is right and the padding is
- * all zero. Allocates nothing. The signature is not checked here. */
+/* Opens a datagram of `size` bytes. True if the size is in range, the tag is right and the
+ * padding is all zero. Otherwise false, and `request` and `signature` must not be used.
+ * Allocates nothing, and does not check the signature. */
 bool envelope_open(uint8_t request[static REQUEST_SIZE], uint8_t signature[static SIGNATURE_SIZE],
                    const uint8_t key[static KEY_SIZE], const uint8_t *datagram, size_t size);
 

@@ -8,13 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What comes in by standard input has no name here, so no command can name it. */
+/* Whether the file has a name: a file that is standard input has none that a command could be
+ * given. */
 static bool has_name(const char *path)
 {
     return strcmp(path, FILE_STANDARD_INPUT) != 0;
 }
 
-/* To chown what is another user's takes it away from that user. */
+/* The advice to run chown comes second, as that takes the file away from its user. */
 bool file_check_owner(const struct stat *s, const char *path, struct error *why)
 {
     const char *owner = geteuid() == 0 ? "root" : "you or root";
@@ -25,11 +26,12 @@ bool file_check_owner(const struct stat *s, const char *path, struct error *why)
         return error_set(why, "%s: belongs to user %u, but must belong to root; run this as that "
                               "user, or, if root alone is to use it, run: chown root %s", path,
                          s->st_uid, path);
-    return error_set(why, "%s: belongs to user %u, but must belong to %s; run this as that user, or "
-                          "take a copy that belongs to %s", path, s->st_uid, owner, owner);
+    return error_set(why, "%s: belongs to user %u, but must belong to %s; run this as that user, "
+                          "or take a copy that belongs to %s", path, s->st_uid, owner, owner);
 }
 
-/* Root's file cannot be changed by the caller, and a secret of root's not be read then. */
+/* Sets the error that the mode is too open, with what to do. A caller who is not root cannot
+ * change the mode of root's file, and could not read root's secret if the mode were right. */
 static bool refuse_mode(const char *path, const struct stat *s, enum file_trust trust,
                         struct error *why)
 {
@@ -66,7 +68,7 @@ const char *file_explain(int error)
     case ELOOP:
         return "is a symbolic link, which is not followed here; put the file itself in its place";
     case EACCES:
-        if (geteuid() == 0) /* without CAP_DAC_OVERRIDE, as under portsmithd.service */
+        if (geteuid() == 0) /* root without CAP_DAC_OVERRIDE, as under portsmithd.service */
             return "Permission denied, though this is root: it, or a directory above, belongs to "
                    "another user, or AppArmor or the like forbids it";
         return "Permission denied; run this as the user whose file it is; if you are, make it, and "
@@ -78,7 +80,7 @@ const char *file_explain(int error)
 
 int file_open(const char *path, enum file_trust trust, struct error *why)
 {
-    /* O_NONBLOCK: a fifo put in the file's place must not hang us. */
+    /* O_NONBLOCK: a fifo that was put in the file's place must not keep us waiting. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0) {

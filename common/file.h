@@ -1,4 +1,5 @@
-/* Files opened, read, made and replaced with care. */
+/* How files are opened, read, made and replaced with care. A function that takes
+ * `why` stores the reason there when it fails. The reason names the path. */
 #ifndef PORTSMITH_FILE_H
 #define PORTSMITH_FILE_H
 
@@ -16,62 +17,64 @@ enum file_trust {
 
 #define FILE_STANDARD_INPUT "standard input" /* what messages call it, in place of a path */
 
-/* Opens a regular file for reading, close-on-exec, following no symbolic link
- * in the last component. It must belong to the caller or to root and its mode
- * must be as tight as `trust` asks. Returns a descriptor that the caller
- * closes, or -1 with the reason, and what to do, in *why; errno is then ENOENT
- * exactly when the file does not exist. */
+/* Opens a regular file for reading, close-on-exec. A symbolic link in the last component of the
+ * path is not followed. The file must belong to the caller or to root, and its mode must be as
+ * tight as `trust` asks. Returns a descriptor, which the caller closes, or -1 with the reason,
+ * and what to do. errno is then ENOENT exactly if the file does not exist. */
 int file_open(const char *path, enum file_trust trust, struct error *why);
 
-/* Reads a whole file opened as above into `buffer`, at most `size` bytes.
- * Returns the count, or -1 with the reason; errno is EFBIG if the file is larger. */
+/* Opens a file as file_open does, and reads all of it into `buffer`, which has `size` bytes.
+ * Returns how many bytes the file has, or -1 with the reason. errno is EFBIG if the file is
+ * larger than `size`. */
 ssize_t file_read(const char *path, enum file_trust trust, void *buffer, size_t size,
                   struct error *why);
 
-/* A file's text without the byte order mark (U+FEFF in UTF-8) that some editors put before
- * it. `bytes` is zero-terminated. */
+/* The text of a file, behind the byte order mark (U+FEFF in UTF-8) that some editors put before it.
+ * Points into `bytes`, which a zero ends. */
 const char *file_text(const char *bytes);
 
-/* Whether an open file is a regular one that belongs to the caller or to root, of
- * a mode as tight as `trust` asks; with the reason, which names `path`, if not. `path` is
- * FILE_STANDARD_INPUT for that. */
+/* Whether an open file is a regular one that belongs to the caller or to root, with a mode as
+ * tight as `trust` asks. False with the reason. For standard input, `path` is
+ * FILE_STANDARD_INPUT. */
 bool file_check(int fd, const char *path, enum file_trust trust, struct error *why);
 
-/* Whether a file or directory belongs to the caller or to root; with the reason if not. */
+/* Whether a file or directory belongs to the caller or to root. False with the reason. */
 bool file_check_owner(const struct stat *s, const char *path, struct error *why);
 
-/* What it means, and what to do, that a file or directory cannot be opened, by its errno. */
+/* What the errno of a file or directory that cannot be opened means, and what to do about it. */
 const char *file_explain(int error);
 
-/* Whether file_open would open it; with the reason if not. */
+/* Whether file_open would open the file. False with the reason. */
 bool file_is_trusted(const char *path, enum file_trust trust, struct error *why);
 
-/* Makes what happened to the file's name last: its making or its removal. False
- * with errno set. */
+/* Brings the making or the removal of the file's name onto the disk. False with errno. */
 bool file_sync_directory_of(const char *path);
 
-/* Makes a new file with exactly this content and mode, durably; an existing
- * one is never touched and is an error with errno EEXIST. */
+/* Makes a new file with exactly this content, of `size` bytes, and this mode. The file is on
+ * the disk before this returns. An existing file is never touched, and is an error with errno
+ * EEXIST. */
 bool file_create(const char *path, mode_t mode, const void *content, size_t size,
                  struct error *why);
 
-/* Puts a file with this content and mode in place of `path`, durably and in one step: it
- * is the old one or the new. A left over PATH.new is removed. */
+/* Puts a file with this content and mode in place of `path`, in one step: a reader, and a host that
+ * loses power, has the old file or the new one. The new file is on the disk before this returns. A
+ * PATH.new that was left over is removed. */
 bool file_put(const char *path, mode_t mode, const void *content, size_t size, struct error *why);
 
-/* Removes a file, durably; that there is none is no error. */
+/* Removes a file. The removal is on the disk before this returns. That there is no such file is
+ * not an error. */
 bool file_remove(const char *path, struct error *why);
 
-/* Puts a file with this content in place of `name` in the directory `dir`, in
- * one step: readers see the old content or the new. Not durable. */
+/* Puts a file with this content and mode in place of `name` in the open directory `dir`, in one
+ * step: a reader has the old file or the new one. The new file may not be on the disk yet. */
 bool file_replace(int dir, const char *name, mode_t mode, const void *content, size_t size,
                   struct error *why);
 
-/* Writes all of it, whatever the interruptions. False with errno set. */
+/* Writes all `size` bytes, whatever signals interrupt it. False with errno. */
 bool file_write_all(int fd, const void *content, size_t size);
 
-/* Makes a directory and its missing parents, each with `mode`; one that is
- * there already is left as it is. */
+/* Makes a directory and its missing parents, each with `mode`. A directory that is there already is
+ * left as it is. */
 bool file_make_directory(const char *path, mode_t mode, struct error *why);
 
 #endif

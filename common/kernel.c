@@ -13,8 +13,9 @@ bool kernel_is_off(const char *path)
     return first == '0';
 }
 
-/* IPVS has a line for each service that it balances. The connections have no sockets here,
- * and unless told otherwise it keeps them from connection tracking (ip_vs_notrack). */
+/* Whether IPVS balances TCP connections. It has a line for each service that it balances. Its
+ * connections have no sockets here and, unless it is told otherwise, no entries in connection
+ * tracking (ip_vs_notrack). */
 static bool balances_tcp(void)
 {
     FILE *file = fopen("/proc/net/ip_vs", "re");

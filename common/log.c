@@ -19,12 +19,12 @@
 #include "common/printable.h"
 
 enum {
-    PATIENCE = 1,        /* seconds that a log which does not read may hold us up, ... */
-    PATIENCE_SHARE = 60, /* ... and this fraction of all time */
+    PATIENCE = 1,        /* how many seconds a log that does not read may hold us up at once */
+    PATIENCE_SHARE = 60, /* and of all time, one part in so many */
 };
 
-/* Where the system's log may listen, in order of preference. A syslogd takes messages
- * of either type; syslog(3) tries them in this order, too. */
+/* Where the system's log may listen, in the order of preference. A syslogd takes messages of either
+ * type, and syslog(3) tries the types in the same order. */
 static const struct place {
     const char *path;
     int type;
@@ -41,11 +41,11 @@ static struct {
     const char *process;
     bool foreground;
     bool debug;
-    int system_log; /* connected socket, or -1, ... */
-    const struct place *place; /* ... to this */
-    int64_t waited;     /* for it, nanoseconds; forgiven as time passes, ... */
-    int64_t waited_at;  /* ... since then; CLOCK_BOOTTIME */
-    unsigned long lost; /* lines that it did not take, of which it was not told */
+    int system_log;            /* the socket that is connected to the log; -1: none is */
+    const struct place *place; /* what that socket is connected to */
+    int64_t waited;            /* nanoseconds spent on it, less what passing time has forgiven */
+    int64_t waited_at;         /* when time last forgave, clock_boot_ns() */
+    unsigned long lost;        /* how many lines it did not take, and was not told of */
 } logging = {.process = "portsmith", .foreground = true, .system_log = -1};
 
 static const struct log_about nothing;
@@ -62,7 +62,8 @@ bool log_standard_error_is_the_journal(void)
     return strcmp(stream, ours) == 0;
 }
 
-/* The service manager holds the journal's end while that starts anew. */
+/* Returns a socket, or -1. While the journal starts anew, the service manager holds its end, so
+ * that one can connect. */
 static int connect_to(const struct place *place)
 {
     static const struct timeval patience = {.tv_sec = PATIENCE};
@@ -100,7 +101,7 @@ void log_open(const char *process, bool foreground, bool debug)
     logging.process = process;
     logging.foreground = foreground;
     logging.debug = debug;
-    logging.lost = 0; /* the process before tells */
+    logging.lost = 0; /* lines that were lost before the fork are the parent's to tell */
     close_system_log();
     if (foreground)
         return;
@@ -108,7 +109,7 @@ void log_open(const char *process, bool foreground, bool debug)
     find_system_log();
 }
 
-/* One write a line, so that lines of several processes do not mix. */
+/* Writes a line by one call, so that lines of several processes do not mix. */
 static void write_to_standard_error(int priority, const char *text)
 {
     char line[1200];
@@ -120,15 +121,16 @@ static void write_to_standard_error(int priority, const char *text)
         line[n - 1] = '\n';
     }
     if (write(STDERR_FILENO, line, (size_t)n) < 0)
-        (void)0; /* there is nowhere left to say it */
+        (void)0; /* there is nowhere left to say that this failed */
 }
 
+/* What the system's log is sent for one line. */
 struct entry {
     char text[2560];
     size_t size;
 };
 
-/* A field that does not fit is left out, whole. */
+/* Adds a field, unless `value` is NULL. A field that does not fit is left out as a whole. */
 static void add_field(struct entry *entry, const char *name, const char *value)
 {
     size_t room = sizeof entry->text - entry->size;
@@ -139,7 +141,7 @@ static void add_field(struct entry *entry, const char *name, const char *value)
         return;
     for (char *c = start; *c; c++)
         if (*c == '\n')
-            *c = ' '; /* where the next field would begin */
+            *c = ' '; /* behind a newline the next field would begin */
     start[n] = '\n';
     entry->size += (size_t)n + 1;
 }
@@ -153,7 +155,7 @@ static void write_fields(struct entry *entry, int priority, const struct log_abo
     snprintf(pid, sizeof pid, "%ld", (long)getpid());
     add_field(entry, "MESSAGE", text);
     add_field(entry, "PRIORITY", level);
-    add_field(entry, "SYSLOG_FACILITY", "3"); /* LOG_DAEMON, shifted */
+    add_field(entry, "SYSLOG_FACILITY", "3"); /* LOG_DAEMON >> 3 */
     add_field(entry, "SYSLOG_IDENTIFIER", logging.process);
     add_field(entry, "SYSLOG_PID", pid);
     add_field(entry, "PORTSMITH_PROFILE", about->profile);
@@ -162,8 +164,8 @@ static void write_fields(struct entry *entry, int priority, const struct log_abo
     add_field(entry, "PORTSMITH_VERDICT", about->verdict);
 }
 
-/* As RFC 3164 has it, section 4.1: there is room for twice the longest. In a stream a zero
- * ends it. */
+/* Writes the message of RFC 3164, section 4.1. There is room for twice the longest one. In a
+ * stream, a zero ends the message. */
 static void write_message(struct entry *entry, int priority, const char *text)
 {
     const time_t now = (time_t)(clock_wall_ns() / NSEC_PER_SEC);
@@ -178,26 +180,24 @@ static void write_message(struct entry *entry, int priority, const char *text)
     entry->size += logging.place->type == SOCK_STREAM;
 }
 
-static bool has_patience(int64_t now)
-{
-    const int64_t forgiven = (now - logging.waited_at) / PATIENCE_SHARE;
-
-    logging.waited = logging.waited > forgiven ? logging.waited - forgiven : 0;
-    logging.waited_at = now;
-    return logging.waited < PATIENCE * (int64_t)NSEC_PER_SEC;
-}
-
+/* Sends an entry, and waits for the log only while there is patience left. False with errno. */
 static bool send_entry(const struct entry *entry)
 {
     const int64_t start = clock_boot_ns();
-    const int flags = MSG_NOSIGNAL | (has_patience(start) ? 0 : MSG_DONTWAIT);
-    const bool sent =
-        send(logging.system_log, entry->text, entry->size, flags) == (ssize_t)entry->size;
+    const int64_t forgiven = (start - logging.waited_at) / PATIENCE_SHARE;
+    int flags = MSG_NOSIGNAL;
+    bool sent;
 
+    logging.waited = logging.waited > forgiven ? logging.waited - forgiven : 0;
+    logging.waited_at = start;
+    if (logging.waited >= PATIENCE * (int64_t)NSEC_PER_SEC)
+        flags |= MSG_DONTWAIT;
+    sent = send(logging.system_log, entry->text, entry->size, flags) == (ssize_t)entry->size;
     logging.waited += clock_boot_ns() - start;
     return sent;
 }
 
+/* Offers the line to the log that we are connected to. False, with errno if there is one. */
 static bool offer(int priority, const struct log_about *about, const char *text)
 {
     struct entry entry = {.size = 0};
@@ -211,8 +211,8 @@ static bool offer(int priority, const struct log_about *about, const char *text)
     return send_entry(&entry);
 }
 
-/* One that was started anew has another socket. A process that has been confined cannot
- * connect to that. */
+/* Offers the line to the log, and once more after connecting anew: a log that was started anew has
+ * another socket. A process that is confined cannot connect to that. */
 static bool is_reached(int priority, const struct log_about *about, const char *text)
 {
     if (offer(priority, about, text))
@@ -222,7 +222,8 @@ static bool is_reached(int priority, const struct log_about *about, const char *
     return find_system_log() && offer(priority, about, text);
 }
 
-/* Lines are lost rather than that somebody's door stays open for them. */
+/* A line that the log does not take is lost: waiting for the log could keep somebody's door
+ * open. */
 static void write_to_system_log(int priority, const struct log_about *about, const char *text)
 {
     char loss[80];
@@ -303,7 +304,8 @@ void log_warnx_about(const struct log_about *about, const char *format, ...)
     WRITE_LINE_ABOUT(LOG_WARNING, 0, about);
 }
 
-/* A long line is cut off, but for the number. */
+/* Writes a line if the limit allows. A line that is too long is cut off before the number of
+ * lines that were left out. */
 __attribute__((format(printf, 4, 0))) static bool write_limited(int priority,
                                                                 struct log_limit *limit,
                                                                 uint32_t most, const char *format,

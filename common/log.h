@@ -1,11 +1,12 @@
-/* Log lines: to standard error with <N> priorities in the foreground; otherwise to
- * systemd's journal in its own protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL)
- * where its socket is, or else to what listens at /dev/log (RFC 3164). The process's name
- * in every line; errno kept. Not by syslog(3), which waits for a log that does not read
- * without an end.
+/* The log. A process in the foreground writes its lines to standard error, with <N> priorities.
+ * Another sends them to systemd's journal, in its own protocol
+ * (https://systemd.io/JOURNAL_NATIVE_PROTOCOL), or, where there is no socket of the journal's,
+ * to what listens at /dev/log (RFC 3164). Each line has the process's name. All functions but
+ * fatal and fatalx keep errno. syslog(3) is not used, as it waits without end for a log that
+ * does not read.
  *
- * A log that does not read holds a process up for a second, then a sixtieth of its time at
- * most: lines that it does not take are dropped, and counted in one that it does. */
+ * A log that does not read holds a process up for a second, and then for a sixtieth of its time
+ * at most. Lines that it does not take are dropped. Their number stands in a later line. */
 #ifndef PORTSMITH_LOG_H
 #define PORTSMITH_LOG_H
 
@@ -13,39 +14,45 @@
 
 #include "common/limit.h"
 
-/* `process` ("portsmithd", "portsmith-sniffer", ...) must stay valid. Connects to
- * journal or syslog at once, so that a process may give up its root directory later. */
+/* Opens the log of the process called `process`, such as "portsmithd"; the text must stay
+ * valid. With `debug`, log_debug writes lines, too. Connects to the journal or syslog at once,
+ * so that the process may give up its root directory later. */
 void log_open(const char *process, bool foreground, bool debug);
 
-/* Whether what is written to standard error ends up in the journal as it is, which the
- * service manager tells by JOURNAL_STREAM (systemd.exec(5)): to log there as in the
- * background is then to say more. Before the environment is wiped. */
+/* Whether standard error is a stream into the journal, as the service manager says by
+ * JOURNAL_STREAM (systemd.exec(5)). The journal's own protocol then carries more, and is to be
+ * preferred. Must be called before the environment is wiped. */
 bool log_standard_error_is_the_journal(void);
 
 #define LOG_FORMAT __attribute__((format(printf, 1, 2)))
 
-void log_debug(const char *format, ...) LOG_FORMAT; /* only when debugging */
+/* Write a line, which is cut off at about 1000 bytes. log_debug does so only if log_open said
+ * debug. log_warn and fatal append ": " and strerror(errno). fatal and fatalx write at the
+ * priority of an error, and end the process with EXIT_FAILURE. */
+void log_debug(const char *format, ...) LOG_FORMAT;
 void log_info(const char *format, ...) LOG_FORMAT;
-void log_warn(const char *format, ...) LOG_FORMAT;  /* appends ": strerror(errno)" */
+void log_warn(const char *format, ...) LOG_FORMAT;
 void log_warnx(const char *format, ...) LOG_FORMAT;
-_Noreturn void fatal(const char *format, ...) LOG_FORMAT;  /* log_warn, then exit(1) */
-_Noreturn void fatalx(const char *format, ...) LOG_FORMAT; /* log_warnx, then exit(1) */
+_Noreturn void fatal(const char *format, ...) LOG_FORMAT;
+_Noreturn void fatalx(const char *format, ...) LOG_FORMAT;
 
-/* What a line is about, for those who search the journal: fields PORTSMITH_PROFILE,
- * _ADDRESS, _SERVICE and _VERDICT. NULL: there is none. */
+/* What a line is about, for those who search the journal: its fields PORTSMITH_PROFILE, _ADDRESS,
+ * _SERVICE and _VERDICT. NULL: the line has no such field. */
 struct log_about {
     const char *profile, *address, *service, *verdict;
 };
 
 #define LOG_FORMAT_ABOUT __attribute__((format(printf, 2, 3)))
 
+/* As log_info and log_warnx, for a line that is about something. */
 void log_info_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
 void log_warnx_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
 
 #define LOG_FORMAT_LIMITED __attribute__((format(printf, 3, 4)))
 
-/* Where a broken host, or somebody hostile, could have the same said without end: `most` of
- * them in a minute. A later one says how many there were besides. True if it was written. */
+/* As log_info and log_warnx, but `most` lines of the limit's kind in a minute: for what a
+ * broken host, or somebody hostile, could have said without end. A later line says how many
+ * were left out. True if the line was written. */
 bool log_info_limited(struct log_limit *limit, uint32_t most, const char *format, ...)
     LOG_FORMAT_LIMITED;
 bool log_warnx_limited(struct log_limit *limit, uint32_t most, const char *format, ...)

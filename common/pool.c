@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 4096 - 64 }; /* a block and what malloc adds fit into a page */
+enum { ROOM = 4096 - 64 }; /* bytes of a block: with what malloc adds, it fits into a page */
 
 struct pool_block {
     struct pool_block *older;

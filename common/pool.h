@@ -1,5 +1,5 @@
-/* Small pieces of memory of any size that are kept together and freed together: many of
- * them take little more than what they hold. */
+/* The pool: small pieces of memory that are kept together and freed together. Many of them take
+ * little more memory than what they hold. */
 #ifndef PORTSMITH_POOL_H
 #define PORTSMITH_POOL_H
 
@@ -8,16 +8,16 @@
 enum { POOL_PIECE_MAX = 1024, POOL_ALIGNMENT = 8 }; /* bytes */
 
 struct pool {
-    struct pool_block *newest; /* NULL: there is none yet */
-    size_t used;               /* bytes of it */
+    struct pool_block *newest; /* owned; NULL: there is no block yet */
+    size_t used;               /* bytes of the newest block that are in use */
 };
 
-/* A copy of `size` bytes, POOL_PIECE_MAX at most, that lives as long as the pool does and
- * lies at a multiple of POOL_ALIGNMENT. NULL without memory. Before the first the pool is
- * all zeros. */
+/* Copies `size` bytes, POOL_PIECE_MAX at most, into the pool, which is all zero at first. The copy
+ * begins at a multiple of POOL_ALIGNMENT, and is valid until pool_free. NULL if there is no
+ * memory. */
 void *pool_copy(struct pool *pool, const void *from, size_t size);
 
-/* Frees every copy; the pool is empty then. */
+/* Frees all copies. The pool is empty then, and can be used again. */
 void pool_free(struct pool *pool);
 
 #endif

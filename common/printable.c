@@ -1,7 +1,6 @@
 #include "common/printable.h"
 
-/* How many bytes it takes; 0: it is none. */
-static int size_of_control(const char *text)
+int control_size(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
 
@@ -13,7 +12,7 @@ static int size_of_control(const char *text)
 void printable(char *text)
 {
     while (*text) {
-        int size = size_of_control(text);
+        int size = control_size(text);
 
         if (size == 0)
             text++;

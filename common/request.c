@@ -92,14 +92,14 @@ bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
         return false;
     if (r->action == ACTION_CLOSE && r->window != 0)
         return false;
-    /* What does not come back byte for byte had something set that must be
-     * zero, or another version: so there is one valid encoding only. */
+    /* Bytes that do not come back as they were have another version, or something set that must be
+     * zero. So there is one valid encoding only. */
     request_encode(again, r);
     return memcmp(again, bytes, REQUEST_SIZE) == 0;
 }
 
-/* Puts `added` where it belongs in `count` ascending services, unless it is there;
- * the new count. */
+/* Puts `added` where it belongs among `count` ascending services, unless it is among them.
+ * Returns the new count. */
 /*@ requires count < 255 && \valid(services + (0 .. count));
     assigns services[0 .. count];
     ensures count <= \result <= count + 1; */

@@ -1,4 +1,4 @@
-/* The request: the 64 bytes that a client signs. portsmith-protocol(7). */
+/* The request: the 64 bytes that a client signs. portsmith-protocol(7) describes them. */
 #ifndef PORTSMITH_REQUEST_H
 #define PORTSMITH_REQUEST_H
 
@@ -10,7 +10,7 @@
 #include "common/service.h"
 
 enum {
-    REQUEST_SIZE = 64,
+    REQUEST_SIZE = 64,    /* bytes */
     REQUEST_SERVICES = 4, /* how many services one knock can name */
 };
 
@@ -37,24 +37,24 @@ struct request {
         services_exist(&r->services[0], r->service_count) &&
         services_ascend(&r->services[0], r->service_count); */
 
-/* Writes the one valid encoding of `r`, which must itself be valid: services
- * ascending, address grantable, window 0 when the action is to close. */
+/* Writes the one valid encoding of `r`. `r` must be valid: its services ascend, its address is
+ * grantable, and its window is 0 if the action is to close. */
 /*@ requires \valid(bytes + (0 .. REQUEST_SIZE - 1));
     requires \valid_read(r) && r->service_count <= REQUEST_SERVICES;
     requires \separated(bytes + (0 .. REQUEST_SIZE - 1), r);
     assigns bytes[0 .. REQUEST_SIZE - 1]; */
 void request_encode(uint8_t bytes[static REQUEST_SIZE], const struct request *r);
 
-/* False unless `bytes` is the one valid encoding of some request: every
- * reserved bit zero, every value in range, services strictly ascending, an
- * address exactly when flagged and grantable, no window on a close. */
+/* Reads a request. False unless `bytes` is the one valid encoding of a request: each reserved
+ * bit is zero, each value is in range, the services ascend strictly, there is an address
+ * exactly if the flag says so, another host can have it, and a close has no window. */
 /*@ requires \valid_read(bytes + (0 .. REQUEST_SIZE - 1));
     requires \valid(r) && \separated(bytes + (0 .. REQUEST_SIZE - 1), r);
     assigns *r;
     ensures \result ==> request_is_valid(r); */
 bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE]);
 
-/* Sorts `count` services into wire order and drops repeats; the new count. */
+/* Sorts `count` services into the order of the wire and drops repeats. Returns the new count. */
 /*@ requires \valid(services + (0 .. count - 1));
     assigns services[0 .. count - 1];
     ensures \result <= count; */

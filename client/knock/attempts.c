@@ -52,13 +52,14 @@ void attempts_hurry(struct attempts *a, int64_t now)
     a->pause = PAUSE_MIN;
 }
 
-void attempts_watch(const struct attempts *a, struct pollfd polled[static ATTEMPTS_PENDING])
+void attempts_before_poll(const struct attempts *a, struct pollfd polled[static ATTEMPTS_PENDING])
 {
     for (unsigned i = 0; i < ATTEMPTS_PENDING; i++)
         polled[i] = (struct pollfd){.fd = a->fds[i], .events = POLLOUT};
 }
 
-/* Of a socket that poll(2) has reported; connect(2), EINPROGRESS. */
+/* Whether a socket that poll(2) has reported is connected (EINPROGRESS in connect(2)). False with
+ * errno. */
 static bool is_connected(int fd)
 {
     int failure = 0;
@@ -69,7 +70,7 @@ static bool is_connected(int fd)
     return errno == 0;
 }
 
-int attempts_take(struct attempts *a, const struct pollfd polled[static ATTEMPTS_PENDING])
+int attempts_after_poll(struct attempts *a, const struct pollfd polled[static ATTEMPTS_PENDING])
 {
     for (unsigned i = 0; i < ATTEMPTS_PENDING; i++) {
         int fd = a->fds[i];

@@ -12,7 +12,7 @@
 #include "common/file.h"
 #include "common/text/keys.h"
 
-/* "PresharedKey = " and the like, a key, a newline. */
+/* The line of a secret key at its longest, which is that of PresharedKey. */
 enum { KEY_LINE_SIZE = sizeof "PresharedKey = \n" + KEY_TEXT_SIZE };
 
 static bool set_name(void *into, const char *value, struct error *why)
@@ -20,8 +20,8 @@ static bool set_name(void *into, const char *value, struct error *why)
     struct bundle *b = into;
 
     if (!server_name_is_valid(value))
-        return error_set(why, "'%s' cannot be the name of a server: expected letters and digits, "
-                              "with single . _ or - between them", value);
+        return error_set(why, "'%s' cannot be the name of a server: expected at most 64 letters, "
+                              "digits, . _ and -, the first a letter or a digit", value);
     strcpy(b->name, value);
     return true;
 }
@@ -34,8 +34,8 @@ static bool set_secret(void *into, const char *value, struct error *why)
     return key_parse(b->secret, value, why);
 }
 
-/* A profile may permit more services than one knock can name: then the knock
- * names none, which asks for all. */
+/* A profile may permit more services than one knock can name. Then the knock names none, which
+ * asks for all. */
 static bool add_service(void *into, const char *word, struct error *why)
 {
     struct bundle *b = into;
@@ -53,29 +53,10 @@ static bool set_open(void *into, const char *value, struct error *why)
 }
 
 static const struct setting settings[] = {
+    SERVER_SETTINGS(set_open),
     {"Name", set_name, false},
-    {"Host", server_set_host, false},
-    {"Port", server_set_port, false},
-    {"Transport", server_set_transport, false},
-    {"PublicKey", server_set_public_key, false},
-    {"Open", set_open, true},
-    {"ConnectPort", server_set_connect_port, true},
-    {"Window", server_set_window, false},
-    {"Address", server_set_address, false},
-    {"PresharedKey", server_set_preshared, false},
     {"PrivateKey", set_secret, false},
 };
-
-static bool is_complete(const struct bundle *b, const char *path, struct error *why)
-{
-    const char *missing = b->name[0] == '\0'         ? "Name"
-                        : b->server.host[0] == '\0'  ? "Host"
-                        : b->server.port == 0        ? "Port"
-                        : !b->server.has_public_key  ? "PublicKey"
-                                                     : NULL;
-
-    return !missing || error_set(why, "%s: %s is missing from [Bundle]", path, missing);
-}
 
 static struct bundle *bundle_new(struct error *why)
 {
@@ -93,26 +74,26 @@ void bundle_free(struct bundle *bundle)
     sodium_free(bundle);
 }
 
-/* What comes through a pipe nobody else can read. */
-static bool may_hold_secrets(int fd, const char *path, struct error *why)
+static bool read_into(struct bundle *b, int fd, const char *path, struct error *why)
 {
+    const char *missing;
     struct stat s;
 
+    if (!settings_read_from(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, "Bundle", settings,
+                            sizeof settings / sizeof *settings, b, why))
+        return false;
+    missing = b->name[0] == '\0' ? "Name" : server_missing(&b->server);
+    if (missing)
+        return error_set(why, "%s: %s is missing from [Bundle]", path, missing);
+    if (b->opens_all)
+        b->server.service_count = 0;
+    if (!b->has_secret && !b->server.has_preshared)
+        return true;
+    /* Nobody else can read what comes through a pipe. */
     return (fstat(fd, &s) == 0 && !S_ISREG(s.st_mode)) || file_check(fd, path, FILE_SECRET, why);
 }
 
-static bool read_into(struct bundle *b, int fd, const char *path, struct error *why)
-{
-    if (!settings_take(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, "Bundle", settings,
-                       sizeof settings / sizeof *settings, b, why) ||
-        !is_complete(b, path, why))
-        return false;
-    if (b->opens_all)
-        b->server.service_count = 0;
-    return (!b->has_secret && !b->server.has_preshared) || may_hold_secrets(fd, path, why);
-}
-
-struct bundle *bundle_take(int fd, const char *path, struct error *why)
+struct bundle *bundle_read_from(int fd, const char *path, struct error *why)
 {
     struct bundle *bundle = bundle_new(why);
 
@@ -129,7 +110,7 @@ struct bundle *bundle_read(const char *path, struct error *why)
     char real[PATH_MAX];
     int fd = path_follow(real, path, why) ? file_open(real, FILE_CONFIGURATION, why) : -1;
 
-    return fd < 0 ? NULL : bundle_take(fd, real, why);
+    return fd < 0 ? NULL : bundle_read_from(fd, real, why);
 }
 
 /* ---- packing ------------------------------------------------------------- */
@@ -153,7 +134,8 @@ struct bundle *bundle_of_server(const char *name, const struct server *server,
     return bundle;
 }
 
-/* Wiped by the caller, as is what it is made part of. */
+/* Writes the line "NAME = KEY", or nothing unless `has`. The caller wipes the line, and all text
+ * that it becomes part of. Returns `line`. */
 static const char *format_key(char line[static KEY_LINE_SIZE], const char *name, bool has,
                               const uint8_t key[static KEY_SIZE])
 {
@@ -194,34 +176,25 @@ size_t bundle_format(const struct bundle *b, char text[static BUNDLE_TEXT_SIZE])
 
 /* ---- unpacking ----------------------------------------------------------- */
 
-enum { SERVER_FILE_SIZE = BUNDLE_TEXT_SIZE };
-
-/* Wiped by the caller: it may hold a pre-shared key. Returns its size. */
-static size_t format_server_file(char text[static SERVER_FILE_SIZE], const struct bundle *b)
+static bool create_server_file(const char *path, const struct bundle *b, struct error *why)
 {
-    char server[SERVER_TEXT_SIZE], preshared[KEY_LINE_SIZE];
+    char text[BUNDLE_TEXT_SIZE], server[SERVER_TEXT_SIZE], preshared[KEY_LINE_SIZE];
+    bool made;
     int size;
 
     server_format(&b->server, server);
-    size = snprintf(text, SERVER_FILE_SIZE, "[Server]\n%s%s%s%s%s", server,
+    size = snprintf(text, sizeof text, "[Server]\n%s%s%s%s%s", server,
                     format_key(preshared, "PresharedKey", b->server.has_preshared,
                                b->server.preshared),
                     b->has_secret ? "Identity = " : "", b->has_secret ? b->name : "",
                     b->has_secret ? ".key\n" : "");
+    made = file_create(path, 0600, text, (size_t)size, why);
     sodium_memzero(preshared, sizeof preshared);
-    return (size_t)size;
-}
-
-static bool create_server_file(const char *path, const struct bundle *b, struct error *why)
-{
-    char text[SERVER_FILE_SIZE];
-    bool made = file_create(path, 0600, text, format_server_file(text, b), why);
-
     sodium_memzero(text, sizeof text);
     return made;
 }
 
-static bool explain_existing(struct error *why, const char *path)
+static bool refuse_existing(struct error *why, const char *path)
 {
     if (errno == EEXIST)
         error_set(why, "%s: exists already and is never overwritten; move it away, or give the "
@@ -237,9 +210,9 @@ bool bundle_unpack(const struct bundle *bundle, const char *directory, char key[
         !file_make_directory(directory, 0700, why))
         return false;
     if (bundle->has_secret && !key_file_create(key, bundle->secret, why))
-        return explain_existing(why, key);
+        return refuse_existing(why, key);
     if (!create_server_file(conf, bundle, why)) {
-        explain_existing(why, conf);
+        refuse_existing(why, conf);
         if (bundle->has_secret)
             unlink(key);
         return false;

@@ -1,6 +1,6 @@
-/* The bundle: what a server's file says and, if it is meant to, a secret key, in one
- * file to be carried to another machine. `portsmith-profile create` writes one, and
- * so does `portsmith-knock export`. The format is that of portsmith-knock(1). */
+/* The bundle: one file, to be carried to another machine, that holds what a server's file says and
+ * may hold a secret key. `portsmith-profile create` and `portsmith-knock export` write bundles.
+ * portsmith-knock(1) describes the format. */
 #ifndef PORTSMITH_BUNDLE_H
 #define PORTSMITH_BUNDLE_H
 
@@ -11,41 +11,42 @@
 #include "client/identity.h"
 #include "client/server.h"
 
-enum { BUNDLE_TEXT_SIZE = SERVER_TEXT_SIZE + 512 };
+enum { BUNDLE_TEXT_SIZE = SERVER_TEXT_SIZE + 512 }; /* bytes, the zero included */
 
 struct bundle {
     struct server server; /* first: the setters of server.h work on a bundle */
     char name[SERVER_NAME_SIZE];
-    bool opens_all;  /* Open names more services than a knock can: the server names none */
-    bool has_secret; /* otherwise the device's own identity is used */
+    bool opens_all;  /* Open names more services than a knock can, so `server` has none */
+    bool has_secret; /* otherwise knocks take the device's own identity */
     uint8_t secret[KEY_SIZE]; /* the client's Ed25519 seed */
 };
 
-/* Reads the bundle at `path`, which nobody else may be able to write, nor, if it holds
- * a secret, to read. In locked memory, given back with bundle_free; NULL with file,
- * line and what was expected. */
+/* Reads the bundle at `path`. Nobody else may be able to write the file or, if it holds a
+ * secret, to read it. The bundle is in locked memory, and the caller gives it back with
+ * bundle_free. NULL with the reason, which names file and line. */
 struct bundle *bundle_read(const char *path, struct error *why);
 
-/* The same from a descriptor, which is closed; `path` is what errors call it. A pipe
- * may hold secrets. */
-struct bundle *bundle_take(int fd, const char *path, struct error *why);
+/* As bundle_read, from the descriptor `fd`, which is closed. Errors call it `path`. A pipe may hold
+ * secrets. */
+struct bundle *bundle_read_from(int fd, const char *path, struct error *why);
 
-/* What there is to say of the server called `name`: with the secret key of `identity`
- * and the pre-shared key, or, where `identity` is NULL, without any secret. In locked
- * memory, given back with bundle_free; NULL with the reason. */
+/* Makes a bundle of the server called `name`. It holds the secret key of `identity` and the
+ * pre-shared key or, if `identity` is NULL, no secret. It is in locked memory, and the caller gives
+ * it back with bundle_free. NULL with the reason. */
 struct bundle *bundle_of_server(const char *name, const struct server *server,
                                 const struct identity *identity, struct error *why);
 
-/* Writes the text that bundle_read takes, which the caller wipes. Returns its size. */
+/* Writes the text of the file, which the caller wipes. Returns its size in bytes, without the
+ * zero. */
 size_t bundle_format(const struct bundle *bundle, char text[static BUNDLE_TEXT_SIZE]);
 
-/* Makes NAME.conf in `directory`, and NAME.key if there is a secret key, mode 0600
- * both, and stores their paths; the directory too (0700) if it is missing. All or
- * nothing: an existing file is an error and is never touched. */
+/* Makes the file NAME.conf in `directory` and, if the bundle has a secret key, NAME.key, both
+ * of mode 0600. Stores both paths. A missing directory is made, of mode 0700. False with the
+ * reason, and then neither file was made. An existing file is an error, and is never touched. */
 bool bundle_unpack(const struct bundle *bundle, const char *directory, char key[static PATH_MAX],
                    char conf[static PATH_MAX], struct error *why);
 
-/* Wipes and frees; NULL is allowed. */
+/* Wipes and frees the bundle. NULL is allowed. */
 void bundle_free(struct bundle *bundle);
 
 #endif

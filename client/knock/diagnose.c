@@ -25,21 +25,21 @@
 
 enum {
     LABEL_WIDTH = 10,
-    SILENCE_MS = 1000, /* a port that says nothing for so long is shut */
-    LATELY_SECONDS = 3600, /* an earlier knock may have opened what is open */
+    SILENCE_MS = 1000,     /* a port that says nothing for so long is taken to be shut */
+    LATELY_SECONDS = 3600, /* a knock in this time may have opened a port that is open */
 };
 
 struct diagnosis {
     const struct server *server;
     uint32_t seconds;
     unsigned problems;
-    uint64_t last; /* the last counter before this knock; 0: none */
-    uint64_t counter; /* of this one, the first */
+    uint64_t last;    /* the last counter before this knock; 0: there is none */
+    uint64_t counter; /* the first counter of this knock */
     struct target targets[TARGETS_MAX];
-    unsigned count; /* of targets */
+    unsigned count; /* how many targets there are */
     struct sending sendings[SENDINGS_MAX];
     unsigned sending_count;
-    unsigned sent;
+    unsigned sent; /* how many of them were sent */
     struct service services[REQUEST_SERVICES]; /* TCP alone */
     unsigned service_count;
 };
@@ -92,7 +92,8 @@ static void advise(const char *advice)
 
 /* ---- the last failure ---------------------------------------------------- */
 
-/* In the unit that people would take, with room for 20 digits. */
+/* Writes a number of seconds in the unit that people would take. The text has room for 20 digits.
+ * Returns it. */
 static const char *format_age(time_t seconds, char text[static 32])
 {
     long long age = seconds > 0 ? seconds : 0; /* the clock may have been set back */
@@ -108,7 +109,7 @@ static const char *format_age(time_t seconds, char text[static 32])
     return text;
 }
 
-/* Of an earlier --connect or --wait, whose words nobody may have seen. */
+/* Shows what an earlier --connect or --wait has said, which nobody may have seen. */
 static void show_last_failure(void)
 {
     char text[FAILURE_TEXT_SIZE], age[32], *rest = text, *line;
@@ -135,8 +136,8 @@ static void examine_clock(void)
         return;
     }
     say_note("clock", "nothing keeps it right, and it says %s", text);
-    advise("servers ignore knocks that are over five minutes (MaxSkew) off: compare it with another "
-           "clock, and run chronyd, ntpd or systemd-timesyncd");
+    advise("servers ignore knocks that are over five minutes (MaxSkew) off: compare it with "
+           "another clock, and run chronyd, ntpd or systemd-timesyncd");
 }
 
 static uint64_t seconds_since(uint64_t counter)
@@ -206,7 +207,7 @@ static void examine_name(struct diagnosis *d, int family)
         say_ok("name", "%s is %s", d->server->host, text);
 }
 
-/* Keeps the addresses that there is a way to. */
+/* Drops the targets that there is no way to. */
 static void examine_routes(struct diagnosis *d)
 {
     char address[TARGET_TEXT_SIZE], source_text[ADDRESS_TEXT_SIZE];
@@ -242,36 +243,23 @@ static void examine_routes(struct diagnosis *d)
 enum answer { SILENT, REFUSED, OPEN };
 
 struct probe {
-    struct pollfd polled[TARGETS_MAX];
-    enum answer best;
-    unsigned best_at;
+    struct pollfd polled[TARGETS_MAX]; /* a connection to each target */
+    enum answer best;                  /* the most telling answer */
+    unsigned best_at;                  /* which target gave it */
 };
 
-static int begin_connecting(const struct target *target, uint16_t port)
-{
-    struct target to = *target;
-
-    target_set_port(&to, port);
-    return source_connect_unseen(&to, NULL);
-}
-
-static enum answer answer_of(int fd)
-{
-    int failure = 0;
-    socklen_t size = sizeof failure;
-
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size);
-    return failure == 0 ? OPEN : failure == ECONNREFUSED ? REFUSED : SILENT;
-}
-
+/* Takes in what poll(2) has reported, and closes the sockets that it has reported. */
 static void take_answers(struct probe *probe, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         enum answer answer;
+        int failure = 0;
+        socklen_t size = sizeof failure;
 
         if (probe->polled[i].fd < 0 || !probe->polled[i].revents)
             continue;
-        answer = answer_of(probe->polled[i].fd);
+        getsockopt(probe->polled[i].fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+        answer = failure == 0 ? OPEN : failure == ECONNREFUSED ? REFUSED : SILENT;
         close(probe->polled[i].fd);
         probe->polled[i].fd = -1;
         if (answer > probe->best) {
@@ -281,15 +269,19 @@ static void take_answers(struct probe *probe, unsigned count)
     }
 }
 
-/* The most telling answer of the server's addresses, to connections begun at once. */
+/* Connects to all targets at once, and returns their most telling answer. */
 static struct probe probe_port(const struct diagnosis *d, uint16_t port)
 {
     int64_t end = clock_boot_ns() + (int64_t)SILENCE_MS * NSEC_PER_MSEC, left = SILENCE_MS;
     struct probe probe = {.best = SILENT};
     bool waits = true;
 
-    for (unsigned i = 0; i < d->count; i++)
-        probe.polled[i] = (struct pollfd){begin_connecting(&d->targets[i], port), POLLOUT, 0};
+    for (unsigned i = 0; i < d->count; i++) {
+        struct target to = d->targets[i];
+
+        target_set_port(&to, port);
+        probe.polled[i] = (struct pollfd){source_connect_unseen(&to, NULL), POLLOUT, 0};
+    }
     while (waits && left > 0 && probe.best != OPEN &&
            (poll(probe.polled, d->count, (int)left) >= 0 || errno == EINTR)) {
         take_answers(&probe, d->count);
@@ -357,24 +349,12 @@ static void send_knock(struct diagnosis *d, const struct knocker *knocker)
     }
 }
 
-static void tell_still_shut(struct diagnosis *d, const struct door *door, int error)
-{
-    char span[TIMESPAN_TEXT_SIZE];
-
-    say_problem(d, "after", "the port is still shut %s after the knock",
-                timespan_format(d->seconds, span));
-    hints_tell(door, error, advise);
-    if (d->server->transport == TRANSPORT_UDP)
-        advise("a network on the way may drop UDP: try --transport tcp-syn, or icmp, if Transports "
-               "on the server names it");
-    advise("ask the server's admin for what portsmithctl doctor says there");
-}
-
 static void examine_after(struct diagnosis *d, const struct knocker *knocker)
 {
     const struct door door = {.sendings = d->sendings, .count = d->sending_count,
                               .services = d->services, .service_count = d->service_count,
                               .knocker = knocker, .unseen = true};
+    char span[TIMESPAN_TEXT_SIZE];
     int error, fd;
 
     if (d->service_count == 0) {
@@ -383,33 +363,26 @@ static void examine_after(struct diagnosis *d, const struct knocker *knocker)
         return;
     }
     fd = door_enter(&door, d->seconds, &error);
-    if (fd < 0) {
-        tell_still_shut(d, &door, error);
+    if (fd >= 0) {
+        close(fd);
+        say_ok("after", "the server lets you in");
         return;
     }
-    close(fd);
-    say_ok("after", "the server lets you in");
+    say_problem(d, "after", "the port is still shut %s after the knock",
+                timespan_format(d->seconds, span));
+    hints_tell(&door, error, advise);
+    if (d->server->transport == TRANSPORT_UDP)
+        advise("a network on the way may drop UDP: try --transport tcp-syn, or icmp, if Transports "
+               "on the server names it");
+    advise("ask the server's admin for what portsmithctl doctor says there");
 }
 
 /* ---- the whole ---------------------------------------------------------- */
 
-static void knock_and_enter(struct diagnosis *d)
-{
-    struct knocker *knocker = examine_identity(d);
-    bool may_knock = examine_counter(d) && knocker && d->count > 0;
-
-    if (may_knock) {
-        examine_before(d);
-        send_knock(d, knocker);
-    }
-    if (may_knock && d->sent > 0)
-        examine_after(d, knocker);
-    knocker_free(knocker);
-}
-
 int diagnose_run(const struct server *server, int family, uint32_t seconds)
 {
     static struct diagnosis d;
+    struct knocker *knocker;
 
     d = (struct diagnosis){.server = server, .seconds = seconds};
     d.service_count = server_doors(server, d.services);
@@ -419,7 +392,14 @@ int diagnose_run(const struct server *server, int family, uint32_t seconds)
     examine_clock();
     examine_name(&d, family);
     examine_routes(&d);
-    knock_and_enter(&d);
+    knocker = examine_identity(&d);
+    if (examine_counter(&d) && knocker && d.count > 0) {
+        examine_before(&d);
+        send_knock(&d, knocker);
+        if (d.sent > 0)
+            examine_after(&d, knocker);
+    }
+    knocker_free(knocker);
     if (d.problems == 0)
         puts("\nNo problem was found.");
     else

@@ -1,4 +1,4 @@
-/* portsmith-knock --diagnose: why a knock may open nothing, as far as it shows here. */
+/* portsmith-knock --diagnose: why a knock may open nothing, as far as this machine can tell. */
 #ifndef PORTSMITH_DIAGNOSE_H
 #define PORTSMITH_DIAGNOSE_H
 
@@ -8,9 +8,9 @@
 
 enum { EXIT_PROBLEMS = 4 };
 
-/* Examines this machine and the way to the server, whose file was read, knocks, connects
- * for so many seconds, and prints what it finds and what to do about that. `family` is
- * AF_UNSPEC, AF_INET or AF_INET6. Returns EXIT_SUCCESS if there is no problem, or
+/* Examines this machine and the way to the server, knocks, and tries to connect for so many
+ * seconds. Prints what it finds, and what to do about that. The server's file has been read.
+ * `family` is AF_UNSPEC, AF_INET or AF_INET6. Returns EXIT_SUCCESS if there is no problem, else
  * EXIT_PROBLEMS. */
 int diagnose_run(const struct server *server, int family, uint32_t seconds);
 

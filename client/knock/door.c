@@ -13,29 +13,24 @@
 enum { LANES_MAX = SENDINGS_MAX * REQUEST_SERVICES };
 
 #define STAGGER (INT64_C(250) * NSEC_PER_MSEC)     /* RFC 8305, 8 */
-#define KNOCK_AGAIN (INT64_C(300) * NSEC_PER_MSEC) /* the first time; then twice as long */
+#define KNOCK_AGAIN (INT64_C(300) * NSEC_PER_MSEC) /* the first pause, doubled each time */
 #define KNOCK_ANEW (INT64_C(3) * NSEC_PER_SEC)
 
-/* One lane for each service by each way to each address. */
+/* There is a lane for each service by each way to each address. */
 struct race {
     struct attempts lanes[LANES_MAX];
     unsigned count;
-    int64_t knock_due; /* when knocks are sent again, clock_boot_ns() */
-    int64_t knock_pause;
-    int64_t anew_due; /* when one is signed anew */
-    unsigned turn;    /* which one */
-    int64_t slow_due; /* when door->slow is told */
+    int64_t knock_due;   /* when all knocks are sent again, clock_boot_ns() as in all `due` */
+    int64_t knock_pause; /* nanoseconds to the time after */
+    int64_t anew_due;    /* when one knock is signed anew */
+    unsigned turn;       /* which knock that is, counted on without end */
+    int64_t slow_due;    /* when door->slow is called; INT64_MAX: it was */
 };
 
 /* ---- who runs ------------------------------------------------------------ */
 
-static int family_of(const struct sending *s)
-{
-    return s->target.to.ss_family;
-}
-
-/* The first that is left of another family than `last`, else the first that is left;
- * `count` if none is. */
+/* The first knock that was sent, is not used, and has another family than `last`. If there is none,
+ * the first that was sent and is not used. If there is none either, door->count. */
 static unsigned choose_next(const struct door *door, const bool *used, int last)
 {
     unsigned found = door->count;
@@ -43,23 +38,12 @@ static unsigned choose_next(const struct door *door, const bool *used, int last)
     for (unsigned i = 0; i < door->count; i++) {
         if (used[i] || !door->sendings[i].sent)
             continue;
-        if (family_of(&door->sendings[i]) != last)
+        if (door->sendings[i].target.to.ss_family != last)
             return i;
         if (found == door->count)
             found = i;
     }
     return found;
-}
-
-static void add_lanes(struct race *race, const struct door *door, const struct sending *s,
-                      int64_t start)
-{
-    for (unsigned i = 0; i < door->service_count; i++)
-        if (race->count < LANES_MAX) {
-            attempts_init(&race->lanes[race->count], &s->target, &s->source,
-                          door->services[i].port, start);
-            race->lanes[race->count++].unseen = door->unseen;
-        }
 }
 
 static void expect_knocks(struct race *race, int64_t now)
@@ -79,16 +63,23 @@ static void line_up(struct race *race, const struct door *door, int64_t now)
     expect_knocks(race, now);
     for (int64_t start = now; (i = choose_next(door, used, last)) < door->count;
          start += STAGGER) {
+        const struct sending *s = &door->sendings[i];
+
         used[i] = true;
-        last = family_of(&door->sendings[i]);
-        add_lanes(race, door, &door->sendings[i], start);
+        last = s->target.to.ss_family;
+        for (unsigned k = 0; k < door->service_count && race->count < LANES_MAX; k++) {
+            struct attempts *lane = &race->lanes[race->count++];
+
+            attempts_init(lane, &s->target, &s->source, door->services[k].port, start);
+            lane->unseen = door->unseen;
+        }
     }
 }
 
 /* ---- running ------------------------------------------------------------- */
 
-/* A lane that has no way to its address leaves its time to the next one; one that
- * was refused does not, for a shut door may do that. */
+/* Begins the attempts that are due. A lane that has no way to its address leaves its time to
+ * the next lane. A lane that was refused does not, as a shut door may refuse. */
 static void begin_attempts(struct race *race, int64_t now)
 {
     bool hopeless = false;
@@ -109,7 +100,7 @@ static void tell_if_new(const struct door *door, const struct sending *s)
         door->tell(s);
 }
 
-/* To the next address in turn that there is a way to. */
+/* Signs a knock anew for the next address in turn that there is a way to. */
 static void send_anew(struct race *race, const struct door *door)
 {
     bool sent = false;
@@ -122,20 +113,15 @@ static void send_anew(struct race *race, const struct door *door)
     }
 }
 
-static void send_again(const struct door *door)
-{
-    send_knocks_again(door->sendings, door->count, door->knocker);
-    for (unsigned i = 0; i < door->count; i++)
-        tell_if_new(door, &door->sendings[i]);
-}
-
 static void knock_again(struct race *race, const struct door *door, int64_t now)
 {
     if (now >= race->anew_due) {
         send_anew(race, door);
         expect_knocks(race, now);
     } else if (now >= race->knock_due) {
-        send_again(door);
+        send_knocks_again(door->sendings, door->count, door->knocker);
+        for (unsigned i = 0; i < door->count; i++)
+            tell_if_new(door, &door->sendings[i]);
         race->knock_pause *= 2;
         race->knock_due = now + race->knock_pause;
     } else
@@ -177,7 +163,8 @@ static void tell_if_slow(struct race *race, const struct door *door, int64_t now
         door->slow(door, error_of(race));
 }
 
-/* Until something answers or `until`. Returns a connected socket or -1. */
+/* Waits until something answers, or until `until`, clock_boot_ns(). Returns a connected socket or
+ * -1. */
 static int await_answer(struct race *race, int64_t until)
 {
     struct pollfd polled[LANES_MAX][ATTEMPTS_PENDING];
@@ -188,53 +175,36 @@ static int await_answer(struct race *race, int64_t until)
     if (left > 0)
         timeout = (struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC};
     for (unsigned i = 0; i < race->count; i++)
-        attempts_watch(&race->lanes[i], polled[i]);
+        attempts_before_poll(&race->lanes[i], polled[i]);
     if (ppoll(polled[0], (nfds_t)race->count * ATTEMPTS_PENDING, &timeout, NULL) <= 0)
         return -1;
     for (unsigned i = 0; i < race->count && fd < 0; i++)
-        fd = attempts_take(&race->lanes[i], polled[i]);
+        fd = attempts_after_poll(&race->lanes[i], polled[i]);
     return fd;
-}
-
-static int run(struct race *race, const struct door *door, int64_t end)
-{
-    int64_t now;
-    int fd = -1;
-
-    while (fd < 0 && (now = clock_boot_ns()) < end) {
-        tell_if_slow(race, door, now);
-        knock_again(race, door, now);
-        begin_attempts(race, now);
-        fd = await_answer(race, next_event(race, end));
-    }
-    return fd;
-}
-
-/* ---- the end ------------------------------------------------------------- */
-
-/* As ssh(1) makes the connections that it begins itself; it cannot do so for one that
- * it is passed. None of this can fail on a TCP socket. */
-static void prepare(int fd)
-{
-    int on = 1;
-
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 int door_enter(const struct door *door, uint32_t seconds, int *error)
 {
-    int64_t now = clock_boot_ns();
+    int64_t now = clock_boot_ns(), end = now + (int64_t)seconds * NSEC_PER_SEC;
     struct race race;
-    int fd;
+    int fd = -1, on = 1;
 
     line_up(&race, door, now);
-    fd = run(&race, door, now + (int64_t)seconds * NSEC_PER_SEC);
+    for (; fd < 0 && now < end; now = clock_boot_ns()) {
+        tell_if_slow(&race, door, now);
+        knock_again(&race, door, now);
+        begin_attempts(&race, now);
+        fd = await_answer(&race, next_event(&race, end));
+    }
     *error = error_of(&race);
     for (unsigned i = 0; i < race.count; i++)
         attempts_end(&race.lanes[i]);
-    if (fd >= 0)
-        prepare(fd);
+    if (fd < 0)
+        return -1;
+    /* ssh(1) sets these options on connections that it begins itself, but cannot do so on one
+     * that it is passed. None of the calls can fail on a TCP socket. */
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return fd;
 }

@@ -8,7 +8,7 @@
 #include "common/clock.h"
 #include "common/text/timekeeping.h"
 
-enum { HINT_SIZE = 512 };
+enum { HINT_SIZE = 512 }; /* bytes, the zero included */
 
 static void tell_answer(int error, hints_teller *tell)
 {
@@ -41,6 +41,7 @@ static void tell_clock(hints_teller *tell)
     tell(hint);
 }
 
+/* What the addresses of a knock say about a door that stays shut. */
 enum cause { NO_CAUSE, OPENS_ELSEWHERE, SIGNS_OWN, LINK_LOCAL, NOT_PUBLIC };
 
 static enum cause find_cause(const struct sending *s)
@@ -67,9 +68,9 @@ static void write_cause(char hint[static HINT_SIZE], enum cause cause, const str
         break;
     case SIGNS_OWN:
         snprintf(hint, HINT_SIZE,
-                 "the knock opens to %s, as this machine knows itself; if the network translates it "
-                 "on the way (NAT66, NPTv6, some carriers), connections come from another address: "
-                 "try --address observed, or name that one", source);
+                 "the knock opens to %s, as this machine knows itself; if the network translates "
+                 "it on the way (NAT66, NPTv6, some carriers), connections come from another "
+                 "address: try --address observed, or name that one", source);
         break;
     case LINK_LOCAL:
         snprintf(hint, HINT_SIZE,
@@ -84,49 +85,33 @@ static void write_cause(char hint[static HINT_SIZE], enum cause cause, const str
     }
 }
 
-/* Each cause once, `told` has those told before. */
-static void tell_address(const struct sending *s, unsigned *told, hints_teller *tell)
+/* Tells each cause once. */
+static void tell_addresses(const struct door *door, hints_teller *tell)
 {
-    char text[ADDRESS_TEXT_SIZE], hint[HINT_SIZE];
-    enum cause cause = find_cause(s);
+    char source[ADDRESS_TEXT_SIZE], hint[HINT_SIZE];
+    const struct sending *left_open = NULL;
+    unsigned told = 0; /* a bit for each cause */
 
-    if (cause == NO_CAUSE || (*told & 1u << cause))
+    for (unsigned i = 0; i < door->count; i++) {
+        const struct sending *s = &door->sendings[i];
+        enum cause cause = find_cause(s);
+
+        if (cause != NO_CAUSE && !(told & 1u << cause)) {
+            told |= 1u << cause;
+            write_cause(hint, cause, s, address_format(&s->source, source));
+            tell(hint);
+        }
+        if (s->sent && !s->request.has_address && s->transport != TRANSPORT_TCP_SYN)
+            left_open = s;
+    }
+    if (!left_open)
         return;
-    *told |= 1u << cause;
-    write_cause(hint, cause, s, address_format(&s->source, text));
-    tell(hint);
-}
-
-/* What leaves by one protocol can seem to come from elsewhere than what leaves by another;
- * a knock by TCP comes from where the connection does. */
-static void tell_transport(const struct sending *s, hints_teller *tell)
-{
-    char hint[HINT_SIZE];
-
+    /* A knock by TCP comes from where the connection does. One by another protocol need not. */
     snprintf(hint, sizeof hint,
              "the door opens to the address that the knock came from, and the network may let %s "
              "out by one public address and TCP by another: try --transport tcp-syn, if Transports "
-             "on the server names it", s->transport == TRANSPORT_ICMP ? "pings" : "UDP");
+             "on the server names it", left_open->transport == TRANSPORT_ICMP ? "pings" : "UDP");
     tell(hint);
-}
-
-static bool may_come_from_two_addresses(const struct sending *s)
-{
-    return s->sent && !s->request.has_address && s->transport != TRANSPORT_TCP_SYN;
-}
-
-static void tell_addresses(const struct door *door, hints_teller *tell)
-{
-    const struct sending *left_open = NULL;
-    unsigned told = 0;
-
-    for (unsigned i = 0; i < door->count; i++) {
-        tell_address(&door->sendings[i], &told, tell);
-        if (may_come_from_two_addresses(&door->sendings[i]))
-            left_open = &door->sendings[i];
-    }
-    if (left_open)
-        tell_transport(left_open, tell);
 }
 
 void hints_tell(const struct door *door, int error, hints_teller *tell)

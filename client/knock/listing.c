@@ -10,7 +10,7 @@
 
 #include "client/cli.h"
 #include "client/identity.h"
-#include "client/knock/subcommands.h"
+#include "client/knock/subcommandnames.h"
 #include "client/known.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
@@ -18,51 +18,43 @@
 /* What is known of one server. */
 struct entry {
     const char *name;
-    char path[PATH_MAX];
-    struct server *server; /* NULL if its file cannot be used */
+    char path[PATH_MAX];   /* of its file */
+    struct server *server; /* owned; NULL: its file cannot be used */
     bool has_identity;
     uint8_t public_key[KEY_SIZE]; /* of the identity */
-    struct error why;             /* if one of the two cannot be used; else empty */
+    struct error why;             /* why the server cannot be used; empty: it can */
 };
 
 /* ---- reading ------------------------------------------------------------- */
 
-static void read_identity(struct entry *e)
-{
-    struct identity *identity = identity_read(e->server->identity, &e->why);
-
-    e->has_identity = identity;
-    if (identity)
-        memcpy(e->public_key, identity->public_key, sizeof e->public_key);
-    identity_free(identity);
-}
-
-/* A file may have a name by which no server can be knocked. */
-static void check_name(struct entry *e)
-{
-    if (e->why.text[0] == '\0' && subcommand_exists(e->name))
-        error_set(&e->why, "'%s' is a subcommand; knock with --config %.400s", e->name, e->path);
-}
-
-/* What is wrong is in `why`. The server is freed by the caller. */
+/* Reads the files of the server called `name`. What is wrong with them is in e->why. The caller
+ * frees the server. */
 static void read_entry(struct entry *e, const char *name)
 {
+    struct identity *identity;
+
     memset(e, 0, sizeof *e);
     e->name = name;
     if (!known_path(e->path, name, &e->why) || !(e->server = server_new(&e->why)))
         return;
-    if (known_read(e->server, name, &e->why)) {
-        read_identity(e);
-        check_name(e);
+    if (!known_read(e->server, name, &e->why)) {
+        server_free(e->server);
+        e->server = NULL;
         return;
     }
-    server_free(e->server);
-    e->server = NULL;
+    identity = identity_read(e->server->identity, &e->why);
+    e->has_identity = identity != NULL;
+    if (identity)
+        memcpy(e->public_key, identity->public_key, sizeof e->public_key);
+    identity_free(identity);
+    if (e->has_identity && subcommand_exists(name))
+        error_set(&e->why, "'%s' is a subcommand; knock with --config %.400s", name, e->path);
 }
 
 /* ---- for programs -------------------------------------------------------- */
 
-/* JSON is UTF-8, which paths and what is wrong with a file need not be. */
+/* JSON is UTF-8, but a path or an error may be any bytes: if so, all but ASCII becomes question
+ * marks. */
 static json_t *text_to_json(const char *text)
 {
     json_t *json = json_string(text);
@@ -109,11 +101,19 @@ static json_t *connect_ports_to_json(const struct server *server)
     return ports;
 }
 
-static void add_server(json_t *object, const struct entry *e)
+static json_t *entry_to_json(const struct entry *e)
 {
+    bool usable = e->why.text[0] == '\0';
+    json_t *object = json_object();
     const struct server *s = e->server;
     char address[ADDRESS_TEXT_SIZE];
 
+    json_object_set_new(object, "name", json_string(e->name));
+    json_object_set_new(object, "file", text_to_json(e->path));
+    json_object_set_new(object, "usable", json_boolean(usable));
+    json_object_set_new(object, "error", usable ? json_null() : text_to_json(e->why.text));
+    if (!s)
+        return object;
     json_object_set_new(object, "host", text_to_json(s->host));
     json_object_set_new(object, "port", json_integer(s->port));
     json_object_set_new(object, "transport", json_string(transport_name(s->transport)));
@@ -126,23 +126,10 @@ static void add_server(json_t *object, const struct entry *e)
     json_object_set_new(object, "identity_public_key",
                         e->has_identity ? key_to_json(e->public_key) : json_null());
     json_object_set_new(object, "preshared_key", json_boolean(s->has_preshared));
-}
-
-static json_t *entry_to_json(const struct entry *e)
-{
-    bool usable = e->why.text[0] == '\0';
-    json_t *object = json_object();
-
-    json_object_set_new(object, "name", json_string(e->name));
-    json_object_set_new(object, "file", text_to_json(e->path));
-    json_object_set_new(object, "usable", json_boolean(usable));
-    json_object_set_new(object, "error", usable ? json_null() : text_to_json(e->why.text));
-    if (e->server)
-        add_server(object, e);
     return object;
 }
 
-/* Takes `json` over; NULL where memory was short. */
+/* Prints `json`, and frees it. It is NULL if memory was short. Returns the exit status. */
 static int print_json(json_t *json)
 {
     int failed = !json || json_dumpf(json, stdout, JSON_INDENT(2)) != 0 || puts("") == EOF;
@@ -170,33 +157,12 @@ static int list_as_json(const struct known *known)
 
 /* ---- for people ---------------------------------------------------------- */
 
-enum { OPENS_SIZE = REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1) };
-
 /* A line of the list. */
 struct row {
     const char *name;
-    char host[SERVER_HOST_SIZE], opens[OPENS_SIZE];
-    struct error why; /* empty if it can be used */
+    char host[SERVER_HOST_SIZE], opens[REQUEST_SERVICES * SERVICE_TEXT_SIZE];
+    struct error why; /* why the server cannot be used; empty: it can */
 };
-
-/* no-color.org */
-static bool wants_colours(void)
-{
-    const char *no_color = getenv("NO_COLOR");
-
-    return isatty(STDOUT_FILENO) && !(no_color && no_color[0] != '\0');
-}
-
-static void format_opens(char text[static OPENS_SIZE], const struct server *server)
-{
-    char service[SERVICE_TEXT_SIZE];
-
-    strcpy(text, server->service_count > 0 ? "" : "all");
-    for (size_t i = 0; i < server->service_count; i++) {
-        strcat(text, i == 0 ? "" : " ");
-        strcat(text, service_format(&server->services[i], service));
-    }
-}
 
 static void read_row(struct row *row, const char *name)
 {
@@ -205,14 +171,15 @@ static void read_row(struct row *row, const char *name)
     read_entry(&e, name);
     row->name = name;
     strcpy(row->host, e.server ? e.server->host : "-");
-    strcpy(row->opens, "-");
-    if (e.server)
-        format_opens(row->opens, e.server);
+    strcpy(row->opens, e.server ? "all" : "-");
+    if (e.server && e.server->service_count > 0)
+        services_format(e.server->services, e.server->service_count, row->opens,
+                        sizeof row->opens);
     row->why = e.why;
     server_free(e.server);
 }
 
-/* The widths of the columns but the last, from their heads' on. */
+/* The widths of the columns, but for the last one, in characters. */
 struct widths {
     int name, host, opens;
 };
@@ -237,7 +204,8 @@ static int list_for_people(const struct known *known)
 {
     struct widths w = {sizeof "SERVER" - 1, sizeof "HOST" - 1, sizeof "OPENS" - 1};
     struct row *rows = calloc(known->count, sizeof *rows);
-    bool colours = wants_colours();
+    const char *no_color = getenv("NO_COLOR"); /* no-color.org */
+    bool colours = isatty(STDOUT_FILENO) && !(no_color && no_color[0] != '\0');
 
     if (!rows)
         return cli_failure(EXIT_FAILURE, &(struct error){"out of memory"});
@@ -254,7 +222,7 @@ static int list_for_people(const struct known *known)
     return EXIT_SUCCESS;
 }
 
-/* What stands in no line is said in comments, so that the whole is a server's file. */
+/* Prints a server's file, with comments for what no line of it says. */
 static void print_entry(const struct entry *e)
 {
     const struct server *s = e->server;

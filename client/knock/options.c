@@ -10,7 +10,7 @@
 #include "client/knock/pass.h"
 #include "common/text/timespan.h"
 
-enum { TIMEOUT = 10 }; /* seconds */
+enum { TIMEOUT = 10 }; /* seconds, without --timeout */
 
 static const char help[] =
     "Usage: portsmith-knock [options] SERVER [SERVICE...]\n"
@@ -92,7 +92,7 @@ static const struct option long_options[] = {
     {0},
 };
 
-/* What takes no argument; false if it is none of these. */
+/* Stores an option that takes no argument. False if it is none of these. */
 static bool store_flag(struct options *o, int option)
 {
     switch (option) {
@@ -132,7 +132,7 @@ static bool store_flag(struct options *o, int option)
     }
 }
 
-/* Where an option's argument belongs; NULL if it is none of these. */
+/* Where the argument of an option is stored. NULL if the option takes none. */
 static const char **place_of(struct options *o, int option)
 {
     switch (option) {
@@ -159,15 +159,6 @@ static const char **place_of(struct options *o, int option)
     }
 }
 
-static bool store_option(struct options *o, int option)
-{
-    const char **place = place_of(o, option);
-
-    if (place)
-        *place = optarg;
-    return place || store_flag(o, option);
-}
-
 bool options_connect(const struct options *o)
 {
     return o->wait || o->connect;
@@ -186,26 +177,23 @@ static int check_connecting(const struct options *o)
     return EXIT_SUCCESS;
 }
 
-static int check_diagnosing(const struct options *o)
-{
-    const char *other = o->wait ? "--wait" : o->connect ? "--connect" : o->close ? "--close" : NULL;
-
-    if (other || o->output)
-        return cli_usage_error("--diagnose takes no %s", other ? other : "--output");
-    return EXIT_SUCCESS;
-}
-
-/* What one option needs of others. */
+/* Checks which options go together. */
 static int check_company(const struct options *o)
 {
+    const char *undiagnosed = o->wait      ? "--wait"
+                              : o->connect ? "--connect"
+                              : o->close   ? "--close"
+                              : o->output  ? "--output"
+                                           : NULL;
+
     if (o->config && o->server_key)
         return cli_usage_error("--config and --server-key exclude each other");
     if (o->port && !o->server_key)
         return cli_usage_error("--port goes with --server-key; a server's file has its own Port");
     if (o->close && o->window)
         return cli_usage_error("--close takes no --window");
-    if (o->diagnose && check_diagnosing(o) != EXIT_SUCCESS)
-        return EXIT_USAGE;
+    if (o->diagnose && undiagnosed)
+        return cli_usage_error("--diagnose takes no %s", undiagnosed);
     if (o->timeout && !options_connect(o) && !o->diagnose)
         return cli_usage_error("--timeout goes with --wait, --connect or --diagnose");
     if ((o->pass || o->relay) && !o->connect)
@@ -230,29 +218,26 @@ static int check_options(const struct options *o)
     return EXIT_SUCCESS;
 }
 
-static int read_timeout(struct options *o)
-{
-    struct error why;
-
-    o->seconds = TIMEOUT;
-    if (!o->timeout || timespan_parse(&o->seconds, o->timeout, &why))
-        return EXIT_SUCCESS;
-    return cli_usage_error("--timeout: %s", why.text);
-}
-
 int options_read(struct options *o, int argc, char **argv)
 {
+    struct error why;
     int option, status;
 
-    *o = (struct options){.family = AF_UNSPEC};
+    *o = (struct options){.family = AF_UNSPEC, .seconds = TIMEOUT};
     while ((option = getopt_long(argc, argv, "46hv", long_options, NULL)) != -1) {
-        if (!store_option(o, option))
-            return cli_hint();
+        const char **place = place_of(o, option);
+
+        if (place)
+            *place = optarg;
+        else if (!store_flag(o, option))
+            return cli_point_to_help();
         if (o->print)
             return EXIT_SUCCESS;
     }
     o->words = argv + optind;
     o->word_count = argc - optind;
     status = check_options(o);
-    return status == EXIT_SUCCESS ? read_timeout(o) : status;
+    if (status == EXIT_SUCCESS && o->timeout && !timespan_parse(&o->seconds, o->timeout, &why))
+        return cli_usage_error("--timeout: %s", why.text);
+    return status;
 }

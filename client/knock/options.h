@@ -1,27 +1,28 @@
-/* The command line of portsmith-knock(1), but for the subcommands. */
+/* The command line of portsmith-knock(1), without the subcommands. */
 #ifndef PORTSMITH_OPTIONS_H
 #define PORTSMITH_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* As given, NULL where not. */
 struct options {
+    /* Arguments as they are given; NULL: the option is not. */
     const char *address, *config, *identity, *output, *port, *server_key, *timeout, *transport;
     const char *window;
-    const char *print; /* help or version: print it, do nothing else */
+    const char *print; /* not NULL: the text of --help or --version, and nothing else is to do */
     int family;        /* AF_UNSPEC, AF_INET or AF_INET6 */
-    uint32_t seconds;  /* of `timeout`, or the usual */
+    uint32_t seconds;  /* what `timeout` says, or the default */
     bool close, connect, diagnose, pass, relay, verbose, wait;
-    char **words; /* SERVER or HOST (unless `config`), then services, or PORT (`connect`) */
+    /* SERVER or HOST, unless `config` is given. Behind it services or, with `connect`, PORT. */
+    char **words;
     int word_count;
 };
 
-/* Reads them all and checks what goes with what. Returns EXIT_SUCCESS, or EXIT_USAGE,
- * when what is wrong has been said. */
+/* Reads all options, and checks which of them go together. *o points into argv. Returns
+ * EXIT_SUCCESS, or EXIT_USAGE after what is wrong was said on standard error. */
 int options_read(struct options *o, int argc, char **argv);
 
-/* Whether the knock is to be followed by connections. */
+/* Whether connections are to follow the knock: --wait or --connect. */
 bool options_connect(const struct options *o);
 
 #endif

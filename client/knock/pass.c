@@ -24,10 +24,10 @@ static bool socket_has(int fd, int option, int wanted)
     return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
 }
 
-/* /proc names the program that the parent runs. Where it does not, for one that may not be
- * traced (proc(5), ptrace(2)), or for a parent outside of this process namespace, the parent
- * counts as another program: bytes that are carried end with an error of ssh's, a descriptor
- * that nobody takes is lost in silence. */
+/* /proc names the program that the parent runs. It does not name one that may not be traced
+ * (proc(5), ptrace(2)), or that is outside of this process namespace. Such a parent counts as
+ * another program, which is the safer mistake: if bytes are carried to ssh, it ends with an
+ * error, but a descriptor that nobody takes is lost in silence. */
 static bool parent_is_ssh(void)
 {
     char link[sizeof "/proc/2147483647/exe"], program[PATH_MAX];
@@ -54,7 +54,7 @@ bool pass_is_expected(int in, int out)
 bool pass_descriptor(int out, int fd, struct error *why)
 {
     union {
-        struct cmsghdr header; /* for its alignment */
+        struct cmsghdr header; /* so that the bytes are aligned as it is */
         char bytes[CMSG_SPACE(sizeof fd)];
     } control = {0};
     char byte = 0;

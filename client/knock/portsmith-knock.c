@@ -22,6 +22,7 @@
 #include "client/knock/options.h"
 #include "client/knock/pass.h"
 #include "client/knock/relay.h"
+#include "client/knock/subcommandnames.h"
 #include "client/knock/subcommands.h"
 #include "client/known.h"
 #include "client/paths.h"
@@ -33,11 +34,11 @@
 
 enum { EXIT_SHUT = 3 };
 
-/* What is left of a knock: enough to connect. */
+/* A knock that was sent, as far as connecting needs it. */
 struct knocked {
-    struct knocker *knocker; /* owned; until there is a connection */
+    struct knocker *knocker; /* owned; NULL once there is a connection */
     struct sending sendings[SENDINGS_MAX];
-    struct door door; /* of them */
+    struct door door; /* points to the other members */
     struct service services[REQUEST_SERVICES];
     char host[SERVER_HOST_SIZE];
 };
@@ -63,15 +64,7 @@ static int read_server(struct server *server, const char *name)
     return EX_CONFIG;
 }
 
-/* HOST as ssh(1) names it. */
-static int read_host(struct server *server, const char *host)
-{
-    struct error why;
-
-    return known_read_host(server, host, &why) ? EXIT_SUCCESS : cli_failure(EX_CONFIG, &why);
-}
-
-static int take_option(struct server *server, const char *option, const char *value,
+static int apply_option(struct server *server, const char *option, const char *value,
                        bool (*set)(void *server, const char *value, struct error *why))
 {
     struct error why;
@@ -81,7 +74,7 @@ static int take_option(struct server *server, const char *option, const char *va
     return cli_usage_error("%s: %s", option, why.text);
 }
 
-/* A server without a file: HOST, --server-key and --port. */
+/* Fills in a server that has no file: HOST, --server-key and --port. */
 static int describe_server(struct server *server, const struct options *o)
 {
     char identity[PATH_MAX];
@@ -92,11 +85,11 @@ static int describe_server(struct server *server, const struct options *o)
         return cli_usage_error("--server-key needs --port too: the knock port of HOST");
     if (!path_identity(identity, &why) || !server_set_identity(server, identity, &why))
         return cli_failure(EXIT_FAILURE, &why);
-    status = take_option(server, "HOST", o->words[0], server_set_host);
+    status = apply_option(server, "HOST", o->words[0], server_set_host);
     if (status == EXIT_SUCCESS)
-        status = take_option(server, "--port", o->port, server_set_port);
+        status = apply_option(server, "--port", o->port, server_set_port);
     if (status == EXIT_SUCCESS)
-        status = take_option(server, "--server-key", o->server_key, server_set_public_key);
+        status = apply_option(server, "--server-key", o->server_key, server_set_public_key);
     return status;
 }
 
@@ -108,11 +101,14 @@ static int find_server(struct server *server, const struct options *o)
         return server_read(server, o->config, &why) ? EXIT_SUCCESS : cli_failure(EX_CONFIG, &why);
     if (o->server_key)
         return describe_server(server, o);
-    return o->connect ? read_host(server, o->words[0]) : read_server(server, o->words[0]);
+    if (!o->connect)
+        return read_server(server, o->words[0]);
+    return known_read_host(server, o->words[0], &why) ? EXIT_SUCCESS
+                                                      : cli_failure(EX_CONFIG, &why);
 }
 
-/* The one service that is connected to. */
-static int take_port(struct server *server, const char *text)
+/* Has the knock ask for the one service that --connect connects to, by PORT. */
+static int apply_port(struct server *server, const char *text)
 {
     struct service service = {.protocol = IPPROTO_TCP};
     struct error why;
@@ -125,7 +121,8 @@ static int take_port(struct server *server, const char *text)
     return EXIT_SUCCESS;
 }
 
-/* --wait cannot know of services that only the profile names. */
+/* Checks that there is a TCP service to wait for: --wait cannot know of services that only the
+ * profile names. */
 static int check_waiting(const struct server *server)
 {
     for (unsigned i = 0; i < server->service_count; i++)
@@ -134,14 +131,14 @@ static int check_waiting(const struct server *server)
     return cli_usage_error("--wait: there is no TCP service to wait for; name one, such as tcp/22");
 }
 
-/* The command line's services take the place of the file's. */
-static int take_services(struct server *server, const struct options *o)
+/* Puts the command line's services in place of the file's. */
+static int apply_services(struct server *server, const struct options *o)
 {
     int first = o->config ? 0 : 1;
     struct error why;
 
     if (o->connect)
-        return take_port(server, o->words[first]);
+        return apply_port(server, o->words[first]);
     if (first < o->word_count)
         server->service_count = 0;
     for (int i = first; i < o->word_count; i++)
@@ -150,44 +147,33 @@ static int take_services(struct server *server, const struct options *o)
     return o->wait ? check_waiting(server) : EXIT_SUCCESS;
 }
 
-static int take_options(struct server *server, const struct options *o)
+static int apply_options(struct server *server, const struct options *o)
 {
-    int status = take_option(server, "--window", o->window, server_set_window);
+    int status = apply_option(server, "--window", o->window, server_set_window);
 
     if (status == EXIT_SUCCESS)
-        status = take_option(server, "--address", o->address, server_set_address);
+        status = apply_option(server, "--address", o->address, server_set_address);
     if (status == EXIT_SUCCESS)
-        status = take_option(server, "--identity", o->identity, server_set_identity);
+        status = apply_option(server, "--identity", o->identity, server_set_identity);
     if (status == EXIT_SUCCESS)
-        status = take_option(server, "--transport", o->transport, server_set_transport);
-    return status == EXIT_SUCCESS ? take_services(server, o) : status;
+        status = apply_option(server, "--transport", o->transport, server_set_transport);
+    return status == EXIT_SUCCESS ? apply_services(server, o) : status;
 }
 
 /* ---- the knock ----------------------------------------------------------- */
 
-/* With blanks between them. Returns `text`. */
-static const char *format_services(const struct service *services, unsigned count, char *text)
+/* Says for -v what was done with a datagram, and what that asks for. */
+static void tell_datagram(const char *done, size_t size, const char *where,
+                          const struct request *r)
 {
-    char service[SERVICE_TEXT_SIZE];
-
-    text[0] = '\0';
-    for (unsigned i = 0; i < count; i++) {
-        strcat(text, i == 0 ? "" : " ");
-        strcat(text, service_format(&services[i], service));
-    }
-    return text;
-}
-
-/* In plain words, for -v. */
-static void tell(const char *done, size_t size, const char *where, const struct request *r)
-{
-    char services[REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1)];
+    char services[REQUEST_SERVICES * SERVICE_TEXT_SIZE];
     char address[ADDRESS_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE];
 
     warnx("%s %zu bytes to %s: %s %s for %s%s%s%s", done, size, where,
           r->action == ACTION_CLOSE ? "close" : "open",
-          r->service_count ? format_services(r->services, r->service_count, services)
-                           : "all that the profile permits",
+          r->service_count
+              ? services_format(r->services, r->service_count, services, sizeof services)
+              : "all that the profile permits",
           r->has_address ? "the signed address " : "the address that the server observes",
           r->has_address ? address_format(&r->address, address) : "",
           r->action == ACTION_CLOSE ? "" : r->window ? ", window " : ", the profile's own window",
@@ -222,7 +208,7 @@ static int write_knock(const struct knocker *knocker, struct request *r, const s
     if (!standard && !file_create(o->output, 0600, datagram, size, &why))
         return cli_failure(EXIT_FAILURE, &why);
     if (o->verbose)
-        tell("wrote", size, standard ? "standard output" : o->output, r);
+        tell_datagram("wrote", size, standard ? "standard output" : o->output, r);
     return EXIT_SUCCESS;
 }
 
@@ -237,21 +223,12 @@ static void tell_sending(const struct sending *s)
         snprintf(where, sizeof where, "%s port %u%s", address, target_port(&s->target),
                  s->transport == TRANSPORT_TCP_SYN ? " by tcp-syn" : "");
     if (s->sent)
-        tell("sent", s->size, where, &s->request);
+        tell_datagram("sent", s->size, where, &s->request);
     else
         warnx("not sent to %s: %s", where, s->why.text);
     if (s->sent && !s->target.may_sign)
         warnx("the address was left open: %s stands for an IPv4 host behind a NAT64, which sees "
               "another address than this machine's", address);
-}
-
-static void keep_knocked(struct knocked *k, const struct server *server, unsigned count,
-                         bool verbose)
-{
-    strcpy(k->host, server->host);
-    k->door = (struct door){.sendings = k->sendings, .count = count, .services = k->services,
-                            .knocker = k->knocker, .tell = verbose ? tell_sending : NULL};
-    k->door.service_count = server_doors(server, k->services);
 }
 
 static int knock_everywhere(struct knocked *knocked, const struct server *server,
@@ -274,7 +251,12 @@ static int knock_everywhere(struct knocked *knocked, const struct server *server
                  send_advice(&sendings[0]));
         return EXIT_FAILURE;
     }
-    keep_knocked(knocked, server, made, o->verbose);
+    strcpy(knocked->host, server->host);
+    knocked->door = (struct door){.sendings = sendings, .count = made,
+                                  .services = knocked->services,
+                                  .service_count = server_doors(server, knocked->services),
+                                  .knocker = knocked->knocker,
+                                  .tell = o->verbose ? tell_sending : NULL};
     return EXIT_SUCCESS;
 }
 
@@ -290,7 +272,8 @@ static int knock(struct knocked *knocked, const struct server *server, const str
                      : knock_everywhere(knocked, server, &r, o);
 }
 
-/* The secrets that a further knock needs are left; all others are gone when it returns. */
+/* Knocks at the server that the options name. When it returns, *knocked holds the secrets that a
+ * further knock needs; all other secrets are gone. */
 static int find_and_knock(struct knocked *knocked, const struct options *o)
 {
     struct error why;
@@ -301,7 +284,7 @@ static int find_and_knock(struct knocked *knocked, const struct options *o)
         return cli_failure(EXIT_FAILURE, &why);
     status = find_server(server, o);
     if (status == EXIT_SUCCESS)
-        status = take_options(server, o);
+        status = apply_options(server, o);
     if (status == EXIT_SUCCESS)
         status = o->diagnose ? diagnose_run(server, o->family, o->seconds)
                              : knock(knocked, server, o);
@@ -318,16 +301,17 @@ static void tell_hint(const char *hint)
 
 static void tell_shut(const struct knocked *k, uint32_t seconds)
 {
-    char services[REQUEST_SERVICES * (SERVICE_TEXT_SIZE + 1)], span[TIMESPAN_TEXT_SIZE];
+    char services[REQUEST_SERVICES * SERVICE_TEXT_SIZE], span[TIMESPAN_TEXT_SIZE];
 
     cli_warn("the knock was sent to %s, but %s is still shut after %s", k->host,
-             format_services(k->services, k->door.service_count, services),
+             services_format(k->services, k->door.service_count, services, sizeof services),
              timespan_format(seconds, span));
 }
 
 static bool told_slow;
 
-/* Whoever started this may end it before its time is over. */
+/* Says already now why the door may be shut: whoever started this may end it before its time is
+ * over. */
 static void tell_slow(const struct door *door, int error)
 {
     const char *of_door = (const char *)door;
@@ -350,7 +334,7 @@ static void tell_connected(int fd)
         warnx("connected to %s port %s", address, port);
 }
 
-/* The connection becomes that of the program which started this one. */
+/* Makes the connection that of the program which started this one. */
 static int hand_over(int fd, const struct options *o)
 {
     struct error why;
@@ -364,7 +348,7 @@ static int hand_over(int fd, const struct options *o)
     return done ? EXIT_SUCCESS : cli_failure(EXIT_FAILURE, &why);
 }
 
-/* The connection may last, and needs no secrets. */
+/* Wipes the secrets: a connection may last long, and needs none. */
 static void forget_secrets(struct knocked *k)
 {
     knocker_free(k->knocker);

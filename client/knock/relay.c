@@ -10,11 +10,11 @@
 
 /* One direction. */
 struct stream {
-    const char *name; /* for errors */
-    int from, to;     /* -1 once that end is done with */
-    bool closes;      /* `to` is to be closed, not only shut */
-    size_t start, end; /* of the bytes that are held */
-    char bytes[32 * 1024];
+    const char *name;      /* what errors call it */
+    int from, to;          /* descriptors; -1: that end is done with */
+    bool closes;           /* `to` is to be closed, not only shut */
+    size_t start, end;     /* which of `bytes` are held */
+    char bytes[32 * 1024]; /* read, and not written yet */
 };
 
 static bool is_again(void)
@@ -22,28 +22,12 @@ static bool is_again(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-/* A pipe that takes anything takes so much without blocking (pipe(7)); a socket is
- * asked not to block. */
-static ssize_t write_some(int fd, const char *bytes, size_t size)
-{
-    ssize_t done = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    if (done >= 0 || errno != ENOTSOCK)
-        return done;
-    return write(fd, bytes, size < PIPE_BUF ? size : PIPE_BUF);
-}
-
-static ssize_t read_some(int fd, char *bytes, size_t size)
-{
-    ssize_t done = recv(fd, bytes, size, MSG_DONTWAIT);
-
-    return done >= 0 || errno != ENOTSOCK ? done : read(fd, bytes, size);
-}
-
 static bool fill(struct stream *s, struct error *why)
 {
-    ssize_t done = read_some(s->from, s->bytes, sizeof s->bytes);
+    ssize_t done = recv(s->from, s->bytes, sizeof s->bytes, MSG_DONTWAIT);
 
+    if (done < 0 && errno == ENOTSOCK)
+        done = read(s->from, s->bytes, sizeof s->bytes);
     if (done < 0)
         return is_again() || error_set(why, "%s: %s", s->name, strerror(errno));
     s->start = 0;
@@ -53,30 +37,36 @@ static bool fill(struct stream *s, struct error *why)
     return true;
 }
 
+/* A socket is asked not to block. A pipe that takes anything takes PIPE_BUF bytes without blocking
+ * (pipe(7)). */
 static bool empty(struct stream *s, struct error *why)
 {
-    ssize_t done = write_some(s->to, s->bytes + s->start, s->end - s->start);
+    size_t size = s->end - s->start;
+    ssize_t done = send(s->to, s->bytes + s->start, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
+    if (done < 0 && errno == ENOTSOCK)
+        done = write(s->to, s->bytes + s->start, size < PIPE_BUF ? size : PIPE_BUF);
     if (done < 0)
         return is_again() || error_set(why, "%s: %s", s->name, strerror(errno));
     s->start += (size_t)done;
     return true;
 }
 
-/* Passes the end on: all before it is written, or it would not have been read. */
+/* Passes the end of the stream on, if that was read. All before it is written by then: nothing
+ * is read while bytes are held. */
 static void finish(struct stream *s)
 {
     if (s->from >= 0 || s->to < 0)
         return;
-    shutdown(s->to, SHUT_WR); /* does nothing to what is no socket */
+    shutdown(s->to, SHUT_WR); /* without effect on what is no socket */
     if (s->closes)
         close(s->to);
     s->to = -1;
 }
 
-/* Either end, never both: what is held goes first. poll(2) would report a hang-up
- * that nobody asked for over and over, so the other one is left out. */
-static void watch(const struct stream *s, struct pollfd *polled)
+/* Has poll(2) wait for the one end that can go on: bytes that are held must be written first.
+ * The other end is left out, as poll(2) would report its hang-up over and over. */
+static void before_poll(const struct stream *s, struct pollfd *polled)
 {
     if (s->start < s->end)
         *polled = (struct pollfd){.fd = s->to, .events = POLLOUT};
@@ -84,7 +74,7 @@ static void watch(const struct stream *s, struct pollfd *polled)
         *polled = (struct pollfd){.fd = s->from, .events = POLLIN};
 }
 
-static bool move(struct stream *s, const struct pollfd *polled, struct error *why)
+static bool after_poll(struct stream *s, const struct pollfd *polled, struct error *why)
 {
     bool moved = true;
 
@@ -102,14 +92,14 @@ bool relay_run(int in, int out, int socket, struct error *why)
     struct pollfd polled[2];
 
     while (up.to >= 0 || down.to >= 0) {
-        watch(&up, &polled[0]);
-        watch(&down, &polled[1]);
+        before_poll(&up, &polled[0]);
+        before_poll(&down, &polled[1]);
         if (poll(polled, 2, -1) < 0) {
             if (errno == EINTR)
                 continue;
             return error_set(why, "poll: %s", strerror(errno));
         }
-        if (!move(&up, &polled[0], why) || !move(&down, &polled[1], why))
+        if (!after_poll(&up, &polled[0], why) || !after_poll(&down, &polled[1], why))
             return false;
     }
     return true;

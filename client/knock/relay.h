@@ -1,4 +1,4 @@
-/* Carrying bytes between a connection and a pair of descriptors. */
+/* The relay, which carries bytes between a connection and a pair of descriptors. */
 #ifndef PORTSMITH_RELAY_H
 #define PORTSMITH_RELAY_H
 
@@ -6,12 +6,12 @@
 
 #include "common/error.h"
 
-/* Carries what comes from `in` to the connected socket and what comes from that to
- * `out`, until both have ended. The end of one is told to the other side at once
- * (shutdown(2); `out` is closed), while the other direction goes on. What cannot be
- * written yet is held back in 32 KiB for each direction, and no more is read. `in` and
- * `out` may be shared with others: their flags stay as they are. False with the reason
- * if reading or writing fails; SIGPIPE must be ignored. Closes none but `out`. */
+/* Carries what comes from `in` to the connected socket, and what comes from the socket to
+ * `out`, until both directions have ended. When one direction ends, its receiver is told at
+ * once (shutdown(2); `out` is closed), while the other direction goes on. Each direction holds
+ * 32 KiB that cannot be written yet, and reads no more meanwhile. `in` and `out` may be shared
+ * with other processes, so their flags are not changed. SIGPIPE must be ignored. Closes no
+ * descriptor but `out`. False with the reason if reading or writing fails. */
 bool relay_run(int in, int out, int socket, struct error *why);
 
 #endif

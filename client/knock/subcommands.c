@@ -15,23 +15,23 @@
 #include "client/identity.h"
 #include "client/knock/bundle.h"
 #include "client/knock/listing.h"
+#include "client/knock/subcommandnames.h"
 #include "client/known.h"
 #include "client/paths.h"
 #include "common/file.h"
 #include "common/text/keys.h"
-#include "common/text/nearest.h"
 
 enum { WORDS_MAX = 2 };
 
-/* A subcommand's words, NULL where there are none, and whether its option is given. */
+/* What a subcommand is given. */
 struct call {
-    const char *words[WORDS_MAX];
-    bool option;
+    const char *words[WORDS_MAX]; /* NULL where there are fewer */
+    bool option;                  /* whether its one option is given */
 };
 
 /* ---- identities ---------------------------------------------------------- */
 
-/* FILE if given, else the default identity. */
+/* Writes the path of the identity: `given`, or that of the default identity if `given` is NULL. */
 static bool choose_identity(char path[static PATH_MAX], const char *given, struct error *why)
 {
     if (!given)
@@ -42,24 +42,17 @@ static bool choose_identity(char path[static PATH_MAX], const char *given, struc
     return true;
 }
 
-/* The default identity's directory may not be there yet. */
-static bool make_directory_for(const char *given, struct error *why)
-{
-    char directory[PATH_MAX];
-
-    return given || (path_config_directory(directory, why) &&
-                     file_make_directory(directory, 0700, why));
-}
-
 static int run_keygen(const struct call *call)
 {
     const char *given = call->words[0];
-    char path[PATH_MAX], text[KEY_TEXT_SIZE];
+    char directory[PATH_MAX], path[PATH_MAX], text[KEY_TEXT_SIZE];
     uint8_t public_key[KEY_SIZE];
     struct error why;
 
-    if (!make_directory_for(given, &why) || !choose_identity(path, given, &why) ||
-        !identity_create(path, public_key, &why))
+    if (!given && (!path_config_directory(directory, &why) ||
+                   !file_make_directory(directory, 0700, &why)))
+        return cli_failure(EXIT_FAILURE, &why);
+    if (!choose_identity(path, given, &why) || !identity_create(path, public_key, &why))
         return cli_failure(EXIT_FAILURE, &why);
     key_format(public_key, text);
     printf("Your identity is in %s. Keep it secret, and on this device only.\n"
@@ -90,12 +83,6 @@ static int run_pubkey(const struct call *call)
 
 /* ---- bundles ------------------------------------------------------------- */
 
-/* "github.com" for a Host elsewhere: ssh_config's %h may lead there by it. */
-static bool has_name_of_another(const struct bundle *bundle)
-{
-    return strchr(bundle->name, '.') && strcasecmp(bundle->name, bundle->server.host) != 0;
-}
-
 static bool is_for_another_host(const char *name, const char *host)
 {
     struct error unread;
@@ -107,8 +94,8 @@ static bool is_for_another_host(const char *name, const char *host)
     return is_another;
 }
 
-/* The name of a file that --connect has found by the bundle's Host so far, and would no
- * longer: it prefers the file whose Host that is. False if there is none. */
+/* Stores the name of the file that --connect finds by the bundle's Host so far, and would find no
+ * longer: it prefers the file that has this Host. False if there is no such file. */
 static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bundle *bundle)
 {
     const char *host = bundle->server.host;
@@ -127,8 +114,8 @@ static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bund
     return found;
 }
 
-/* On the terminal, as standard input may be the bundle. `reason` is what is asked about, and
- * `change` what else can be done. */
+/* Asks the user on the terminal, as standard input may be the bundle. `reason` says why, and
+ * `change` names what can be changed instead. True if the user agrees. */
 static bool agrees(const char *path, const char *reason, const char *question, const char *change)
 {
     FILE *terminal = fopen("/dev/tty", "r+e");
@@ -149,11 +136,13 @@ static bool agrees(const char *path, const char *reason, const char *question, c
     return false;
 }
 
+/* A bundle may be called "github.com" and have its Host elsewhere: then ssh_config's %h might lead
+ * there. */
 static bool agrees_to_name(const struct bundle *bundle, const char *path)
 {
     char reason[2 * SERVER_HOST_SIZE + 100], question[SERVER_NAME_SIZE + 10];
 
-    if (!has_name_of_another(bundle))
+    if (!strchr(bundle->name, '.') || strcasecmp(bundle->name, bundle->server.host) == 0)
         return true;
     snprintf(reason, sizeof reason,
              "its Host is %s, but its Name, %s, looks like that of another host",
@@ -208,7 +197,7 @@ static int run_import(const struct call *call)
     bool standard = strcmp(call->words[0], "-") == 0;
     const char *path = standard ? FILE_STANDARD_INPUT : call->words[0];
     struct error why;
-    struct bundle *bundle = standard ? bundle_take(dup(STDIN_FILENO), path, &why)
+    struct bundle *bundle = standard ? bundle_read_from(dup(STDIN_FILENO), path, &why)
                                      : bundle_read(path, &why);
     int status;
 
@@ -303,60 +292,38 @@ static const struct option no_option[] = {{0}};
 static const struct option json_option[] = {{"json", no_argument, NULL, 'j'}, {0}};
 static const struct option secret_option[] = {{"with-secret-key", no_argument, NULL, 's'}, {0}};
 
-static const struct subcommand {
-    const char *name;
+static const struct syntax {
     int (*run)(const struct call *call);
-    const struct option *options; /* at most one */
-    int least, most;              /* words */
-    const char *takes;
-} subcommands[] = {
-    {"export", run_export, secret_option, 1, 2, "one SERVER and at most one FILE"},
-    {"import", run_import, no_option, 1, 1, "one FILE"},
-    {"keygen", run_keygen, no_option, 0, 1, "at most one FILE"},
-    {"list", run_list, json_option, 0, 0, "no arguments"},
-    {"pubkey", run_pubkey, no_option, 0, 1, "at most one FILE"},
-    {"show", run_show, json_option, 1, 1, "one SERVER"},
+    const struct option *options; /* one at most */
+    int least, most;              /* how many words */
+    const char *takes;            /* the words, for people */
+} syntaxes[SUBCOMMANDS] = {
+    [SUBCOMMAND_EXPORT] = {run_export, secret_option, 1, 2, "one SERVER and at most one FILE"},
+    [SUBCOMMAND_IMPORT] = {run_import, no_option, 1, 1, "one FILE"},
+    [SUBCOMMAND_KEYGEN] = {run_keygen, no_option, 0, 1, "at most one FILE"},
+    [SUBCOMMAND_LIST] = {run_list, json_option, 0, 0, "no arguments"},
+    [SUBCOMMAND_PUBKEY] = {run_pubkey, no_option, 0, 1, "at most one FILE"},
+    [SUBCOMMAND_SHOW] = {run_show, json_option, 1, 1, "one SERVER"},
 };
-
-static const struct subcommand *find_subcommand(const char *word)
-{
-    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
-        if (strcmp(subcommands[i].name, word) == 0)
-            return &subcommands[i];
-    return NULL;
-}
-
-bool subcommand_exists(const char *word)
-{
-    return find_subcommand(word);
-}
-
-const char *subcommand_near(const char *word)
-{
-    struct nearest nearest = nearest_to(word);
-
-    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
-        nearest_try(&nearest, subcommands[i].name);
-    return nearest.found;
-}
 
 int subcommand_run(int argc, char **argv)
 {
-    const struct subcommand *subcommand = find_subcommand(argv[1]);
+    const struct syntax *syntax = &syntaxes[subcommand_find(argv[1])];
+    const char *name = argv[1];
     struct call call = {.option = false};
     int option;
 
-    argv[1] = argv[0]; /* whose name getopt_long puts before what it says */
+    argv[1] = argv[0]; /* getopt_long begins its messages with the first word */
     argc--;
     argv++;
-    while ((option = getopt_long(argc, argv, "", subcommand->options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "", syntax->options, NULL)) != -1) {
         if (option == '?')
-            return cli_hint();
+            return cli_point_to_help();
         call.option = true;
     }
-    if (argc - optind < subcommand->least || argc - optind > subcommand->most)
-        return cli_usage_error("%s takes %s", subcommand->name, subcommand->takes);
+    if (argc - optind < syntax->least || argc - optind > syntax->most)
+        return cli_usage_error("%s takes %s", name, syntax->takes);
     for (int i = optind; i < argc; i++)
         call.words[i - optind] = argv[i];
-    return subcommand->run(&call);
+    return syntax->run(&call);
 }

@@ -9,24 +9,25 @@
 
 enum {
     STAGGER_MS = 250,     /* RFC 8305, section 5: the Connection Attempt Delay */
-    FIRST_AGAIN_MS = 100, /* then twice as long each time */
-    LAST_AGAIN_MS = 1000,
-    SETTLE_MS = 20, /* from what `silent` does to what comes of it */
-    REFUSED_MS = 2000, /* how long a refusal may be that of a shut door (CloseWith = reset) */
+    FIRST_AGAIN_MS = 100, /* between attempts at what is tried again; doubled each round */
+    LAST_AGAIN_MS = 1000, /* the longest that it gets */
+    SETTLE_MS = 20,       /* from a call of `silent` until what that does can help */
+    REFUSED_MS = 2000,    /* how long a refusal may be that of a shut door (CloseWith = reset) */
 };
 
 struct dial_attempt {
-    uv_tcp_t tcp; /* first: the socket is freed as this */
+    uv_tcp_t tcp; /* first: whoever gets the socket frees the whole by it */
     uv_connect_t connect;
-    struct dial *dial; /* NULL once it was given up */
-    unsigned target;
+    struct dial *dial; /* NULL once the attempt was detached */
+    unsigned target;   /* which of the dial's targets */
 };
 
 static void launch(struct dial *d);
 
 /* ---- errors -------------------------------------------------------------- */
 
-/* What tells most about the destination: somebody is there, or it cannot be reached. */
+/* How much an error tells about the destination. The most is that somebody is there, and then
+ * that it cannot be reached. */
 static int rank(int error)
 {
     return error == UV_ECONNREFUSED   ? 4
@@ -36,8 +37,9 @@ static int rank(int error)
                                       : 0;
 }
 
-/* The next knock is from another address if this machine has lost that of the last. */
-static void note_failure(struct dial *d, unsigned target, int error)
+/* Keeps the error, and decides whether the target is tried again. If this machine has lost the
+ * address that it connects from (EADDRNOTAVAIL), the next knock is from another one. */
+static void mark_failed(struct dial *d, unsigned target, int error)
 {
     bool is_early = uv_now(d->loop) - d->began < REFUSED_MS;
     bool may_open = d->again && ((error == UV_ECONNREFUSED && is_early) ||
@@ -55,7 +57,8 @@ static void free_attempt(uv_handle_t *handle)
     free(handle);
 }
 
-/* Takes it out of the dial, which then has a descriptor more to spare. */
+/* Takes the attempt out of its dial. If it was not the only one, there is a descriptor more to
+ * spare. */
 static void detach(struct dial_attempt *attempt)
 {
     struct dial *d = attempt->dial;
@@ -102,7 +105,7 @@ static void after_connect(uv_connect_t *connect, int status)
         finish(d, &attempt->tcp);
         return;
     }
-    note_failure(d, attempt->target, status);
+    mark_failed(d, attempt->target, status);
     give_up(attempt);
     if (d->next < d->count)
         launch(d);
@@ -110,21 +113,13 @@ static void after_connect(uv_connect_t *connect, int status)
         finish(d, NULL);
 }
 
-static int bind_handle(uv_tcp_t *tcp, const struct target *target, const struct address *source)
-{
-    uv_os_fd_t fd;
-    int failure = uv_fileno((uv_handle_t *)tcp, &fd);
-
-    if (failure != 0)
-        return failure;
-    return source_bind(fd, target, source) ? 0 : uv_translate_sys_error(errno);
-}
-
-/* Bound to `source`, or not if that is NULL. NULL with libuv's error. */
+/* Begins an attempt from `source`, or from where the kernel chooses if that is NULL. NULL with
+ * libuv's error. */
 static struct dial_attempt *attempt_new(struct dial *d, const struct target *target,
                                         const struct address *source, int *failure)
 {
     struct dial_attempt *attempt = calloc(1, sizeof *attempt);
+    uv_os_fd_t fd;
 
     *failure = UV_ENOMEM;
     if (!attempt)
@@ -136,7 +131,9 @@ static struct dial_attempt *attempt_new(struct dial *d, const struct target *tar
     }
     attempt->connect.data = attempt;
     if (source)
-        *failure = bind_handle(&attempt->tcp, target, source);
+        *failure = uv_fileno((uv_handle_t *)&attempt->tcp, &fd);
+    if (source && *failure == 0 && !source_bind(fd, target, source))
+        *failure = uv_translate_sys_error(errno);
     if (*failure == 0)
         *failure = uv_tcp_connect(&attempt->connect, &attempt->tcp,
                                   (const struct sockaddr *)&target->to, after_connect);
@@ -146,22 +143,17 @@ static struct dial_attempt *attempt_new(struct dial *d, const struct target *tar
     return NULL;
 }
 
-static bool leaves_from(const struct dial_attempt *attempt, const struct address *source)
-{
-    uv_os_fd_t fd;
-
-    return uv_fileno((const uv_handle_t *)&attempt->tcp, &fd) == 0 && source_is(fd, source);
-}
-
-/* As source_connect does. */
+/* Begins an attempt that leaves from where the dial wants it to. As in source_connect, the
+ * socket is bound only if the kernel chooses another source. */
 static struct dial_attempt *attempt_from_source(struct dial *d, const struct target *target,
                                                 int *failure)
 {
     struct dial_attempt *attempt = attempt_new(d, target, NULL, failure);
     struct address source;
+    uv_os_fd_t fd;
 
     if (!attempt || !d->find_source || !d->find_source(d, target, &source) ||
-        leaves_from(attempt, &source))
+        (uv_fileno((uv_handle_t *)&attempt->tcp, &fd) == 0 && source_is(fd, &source)))
         return attempt;
     uv_close((uv_handle_t *)&attempt->tcp, free_attempt);
     return attempt_new(d, target, &source, failure);
@@ -173,7 +165,7 @@ static bool attempt_start(struct dial *d, unsigned target)
     struct dial_attempt *attempt = attempt_from_source(d, &d->targets[target], &failure);
 
     if (!attempt) {
-        note_failure(d, target, failure);
+        mark_failed(d, target, failure);
         return false;
     }
     attempt->target = target;
@@ -186,13 +178,6 @@ static bool attempt_start(struct dial *d, unsigned target)
 
 /* ---- one after the other ------------------------------------------------- */
 
-/* The oldest makes room: by then its SYN is lost, or its way is a bad one. */
-static void make_room(struct dial *d)
-{
-    if (d->in_flight == DIAL_ATTEMPTS || (d->in_flight > 0 && *d->spare == 0))
-        give_up(d->attempts[0]);
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     launch(timer->data);
@@ -203,23 +188,19 @@ static void arm(struct dial *d)
     uint64_t wait = STAGGER_MS;
 
     if (d->again)
-        wait = d->pass < 4 ? (uint64_t)FIRST_AGAIN_MS << d->pass : LAST_AGAIN_MS;
+        wait = d->round < 4 ? (uint64_t)FIRST_AGAIN_MS << d->round : LAST_AGAIN_MS;
     uv_timer_start(&d->timer, on_timer, wait, 0);
 }
 
-static void begin_pass(struct dial *d)
-{
-    d->pass++;
-    d->next = 0;
-    d->silent(d);
-    uv_timer_start(&d->timer, on_timer, SETTLE_MS, 0);
-}
-
-/* Tries the next address that is not dead, or ends it if nothing is left to hope for. */
+/* Tries the next target that is not dead, or begins the next round. Ends the dial if nothing is
+ * left to hope for. */
 static void launch(struct dial *d)
 {
     if (d->next >= d->count && d->again && !all_are_dead(d)) {
-        begin_pass(d);
+        d->round++;
+        d->next = 0;
+        d->silent(d);
+        uv_timer_start(&d->timer, on_timer, SETTLE_MS, 0);
         return;
     }
     while (d->next < d->count) {
@@ -227,7 +208,9 @@ static void launch(struct dial *d)
 
         if (d->is_dead[target])
             continue;
-        make_room(d);
+        /* The oldest attempt makes room: its SYN is lost by now, or its way is a bad one. */
+        if (d->in_flight == DIAL_ATTEMPTS || (d->in_flight > 0 && *d->spare == 0))
+            give_up(d->attempts[0]);
         if (attempt_start(d, target)) {
             arm(d);
             return;

@@ -11,17 +11,18 @@ enum {
     ASSUMED_WINDOW = 30,   /* seconds: portsmithd's own default (portsmith.conf(5)) */
     SETTLE_MS = 10,        /* from a knock's arrival to the open door, with room to spare */
     AGAIN_MS = 400,        /* between two datagrams */
-    ANEW_MS = 2000,        /* from a knock to one for who came later and found it shut */
-    ANEW_LATE_MS = 3000,   /* and to one for whom it has not helped, or no longer does */
-    CALM_MS = 5000,        /* who finds it shut says so more often */
+    ANEW_MS = 2000,        /* from a knock to one for a connection that began later, in vain */
+    ANEW_LATE_MS = 3000,   /* from a knock to one for a connection that began earlier, in vain */
+    CALM_MS = 5000,        /* so long without gate_prod: the doors have been open */
     RESOLVED_MS = 60000,   /* how long addresses are good for */
-    UNRESOLVED_MS = 5000,  /* how long it is not tried again */
+    UNRESOLVED_MS = 5000,  /* from a look-up that found no address to the next */
     WARNING_MS = 10000,    /* between two warnings */
 };
 
 /* ---- on another thread --------------------------------------------------- */
 
-/* Where the resolver fails now, the addresses that it gave before serve on. */
+/* Looks the addresses up. If the resolver fails, the addresses that it has given before serve
+ * on. */
 static enum gate_outcome find_targets(const struct server *server, struct gate_job *job)
 {
     struct target found[TARGETS_MAX];
@@ -56,8 +57,8 @@ static enum gate_outcome knock(const struct gate *g, struct gate_job *job, enum 
                       g, job);
 }
 
-/* At one address alone: who else is knocked at may pass a knock on before the server sees
- * it. */
+/* Knocks at one address alone: whoever else is knocked at may pass a knock on before the server
+ * sees it. */
 static enum gate_outcome knock_anew(const struct gate *g, struct gate_job *job)
 {
     bool is_sent = false;
@@ -89,7 +90,7 @@ static void work(uv_work_t *request)
         break;
     case GATE_AGAIN:
         send_knocks_again(job->sendings, job->sending_count, g->knocker);
-        job->outcome = GATE_DONE; /* or the connections will tell */
+        job->outcome = GATE_DONE; /* if nothing was sent, the connections will tell */
         break;
     case GATE_CLOSE:
         job->outcome = knock(g, job, ACTION_CLOSE);
@@ -101,18 +102,9 @@ static void work(uv_work_t *request)
 
 static void after_work(uv_work_t *request, int status);
 
-static void start(struct gate *g, enum gate_task task)
-{
-    g->wanted[task] = false;
-    g->job.task = task;
-    memcpy(g->job.targets, g->targets, sizeof g->targets);
-    g->job.count = g->count;
-    g->job.turn = g->turn - 1;
-    g->is_busy = uv_queue_work(g->loop, &g->work, work, after_work) == 0;
-}
-
-/* A new knock finds the addresses and serves whom an old one would. A close comes last,
- * and only if nobody has come meanwhile. */
+/* Starts the next task that is wanted, unless one is under way. A new knock at all addresses
+ * makes the lesser tasks needless. A knock to close comes last, and only if nobody has come
+ * meanwhile. */
 static void start_next(struct gate *g)
 {
     if (g->is_busy)
@@ -124,8 +116,14 @@ static void start_next(struct gate *g)
     if (g->users > 0)
         g->wanted[GATE_CLOSE] = false;
     for (enum gate_task task = GATE_RESOLVE; task <= GATE_CLOSE && !g->is_busy; task++)
-        if (g->wanted[task])
-            start(g, task);
+        if (g->wanted[task]) {
+            g->wanted[task] = false;
+            g->job.task = task;
+            memcpy(g->job.targets, g->targets, sizeof g->targets);
+            g->job.count = g->count;
+            g->job.turn = g->turn - 1;
+            g->is_busy = uv_queue_work(g->loop, &g->work, work, after_work) == 0;
+        }
 }
 
 static void want(struct gate *g, enum gate_task task)
@@ -146,7 +144,7 @@ static void renew(uv_timer_t *timer)
     want(timer->data, GATE_RENEW);
 }
 
-/* At half of the window, so that one knock may be lost. */
+/* The renewal is due at half of the window, so that one knock may be lost. */
 static void arm_renewal(struct gate *g)
 {
     if (g->users > 0 && !g->is_ending)
@@ -166,14 +164,6 @@ static void report(struct gate *g)
         g->warned_at = now;
         log_warnx("%s: %s", g->name, job->why.text);
     }
-}
-
-static void keep_addresses(struct gate *g)
-{
-    g->was_resolved = true;
-    g->resolved_at = uv_now(g->loop);
-    memcpy(g->targets, g->job.targets, sizeof g->targets);
-    g->count = g->job.count;
 }
 
 static void keep_knock(struct gate *g)
@@ -216,7 +206,7 @@ static void move_waiter(struct gate_waiter *waiter, struct gate_waiters *to)
         TAILQ_INSERT_TAIL(to, waiter, links);
 }
 
-/* Those called may come back at once, and then wait for what comes next. */
+/* Calls the waiters. They may wait again during the call, and then for what comes next. */
 static void tell_waiters(struct gate *g, bool addresses_alone)
 {
     struct gate_waiters told = TAILQ_HEAD_INITIALIZER(told);
@@ -243,11 +233,15 @@ static void after_work(uv_work_t *request, int status)
     struct gate *g = request->data;
     enum gate_task task = g->job.task;
 
-    (void)status; /* never cancelled */
+    (void)status; /* always 0, as nobody cancels */
     g->is_busy = false;
     report(g);
-    if (task == GATE_RESOLVE || is_at_all(task))
-        keep_addresses(g);
+    if (task == GATE_RESOLVE || is_at_all(task)) {
+        g->was_resolved = true;
+        g->resolved_at = uv_now(g->loop);
+        memcpy(g->targets, g->job.targets, sizeof g->targets);
+        g->count = g->job.count;
+    }
     if (is_at_all(task) || task == GATE_ANEW || task == GATE_CLOSE)
         keep_knock(g);
     if (task != GATE_RESOLVE)
@@ -265,18 +259,15 @@ static void await(struct gate *g, struct gate_waiter *waiter, bool for_addresses
     move_waiter(waiter, &g->waiters);
 }
 
-/* With a quarter of the window to spare. */
-static bool is_open(const struct gate *g)
-{
-    return g->is_knocked && uv_now(g->loop) - g->knocked_at < window_ms(g) * 3 / 4 &&
-           !(g->is_busy && g->job.task == GATE_CLOSE);
-}
-
 bool gate_enter(struct gate *gate, struct gate_waiter *waiter)
 {
+    bool is_closing = gate->is_busy && gate->job.task == GATE_CLOSE;
+    uint64_t passed = uv_now(gate->loop) - gate->knocked_at;
+
     gate->users++;
     gate->wanted[GATE_CLOSE] = false;
-    if (is_open(gate)) {
+    /* A quarter of the window is left to spare. */
+    if (gate->is_knocked && !is_closing && passed < window_ms(gate) * 3 / 4) {
         if (!uv_is_active((uv_handle_t *)&gate->renewal))
             arm_renewal(gate);
         return true;
@@ -311,8 +302,8 @@ bool gate_source(const struct gate *gate, const struct target *to, struct addres
     return false;
 }
 
-/* What to do about a door that stays shut. Where all was well so far, a grant has ended
- * before its time, or an address is another by now: a knock at all addresses. */
+/* If all was well so far, a grant has ended before its time, or an address is another by now.
+ * Then the first remedy is a knock at all addresses. */
 void gate_prod(struct gate *gate, uint64_t since)
 {
     uint64_t now = uv_now(gate->loop);

@@ -1,6 +1,7 @@
-/* The way into one server, shared by all connections to it: one knock for those that
- * begin together, renewed while there are any. Everything here runs on the loop's thread;
- * what blocks (names, the counter's file) runs on libuv's others. */
+/* The gate: the way into one server, which all connections to it share. Connections that begin
+ * together share a knock, and it is renewed while there are connections. All functions here are for
+ * the loop's thread. What blocks, such as looking names up and the counter's file, runs on libuv's
+ * other threads. */
 #ifndef PORTSMITH_GATE_H
 #define PORTSMITH_GATE_H
 
@@ -17,38 +18,38 @@
 
 enum gate_outcome {
     GATE_DONE,
-    GATE_NO_ADDRESS, /* the server's name has none */
-    GATE_NO_ROUTE,   /* to any of them */
-    GATE_FAILED,     /* something else; the log says what */
+    GATE_NO_ADDRESS, /* the server's name has no address */
+    GATE_NO_ROUTE,   /* there is no route to any of its addresses */
+    GATE_FAILED,     /* something else went wrong; the log says what */
 };
 
-/* Somebody who waits; embedded in what it is a part of. */
+/* Somebody who waits for a gate. The caller embeds it in a struct of its own. */
 TAILQ_HEAD(gate_waiters, gate_waiter);
 struct gate_waiter {
     TAILQ_ENTRY(gate_waiter) links;
-    struct gate_waiters *list; /* that it is in, or NULL */
-    bool for_addresses;
-    /* The waiting is over: the knock was sent or the addresses are known, or not. */
+    struct gate_waiters *list; /* the list that it is in, or NULL */
+    bool for_addresses;        /* it waits for the addresses alone, not for a knock */
+    /* Is called at the end of the waiting, with the outcome of the knock or the look-up. */
     void (*done)(struct gate_waiter *waiter, enum gate_outcome outcome);
 };
 
-/* What one piece of work on another thread is to do, and what came of it. */
+/* What a piece of work on another thread is to do, and what came of it. */
 struct gate_job {
     enum gate_task {
-        GATE_RESOLVE,
-        GATE_OPEN,
-        GATE_RENEW, /* the same, before the window ends */
-        GATE_ANEW,  /* to one address alone */
-        GATE_AGAIN,
-        GATE_CLOSE,
+        GATE_RESOLVE, /* look the addresses up */
+        GATE_OPEN,    /* look the addresses up and knock at all of them */
+        GATE_RENEW,   /* the same, before the window ends */
+        GATE_ANEW,    /* knock at one address alone */
+        GATE_AGAIN,   /* send the same datagrams again */
+        GATE_CLOSE,   /* knock to close */
     } task;
-    struct target targets[TARGETS_MAX]; /* those known before, then those found */
+    struct target targets[TARGETS_MAX]; /* before: those known; afterwards: those found */
     unsigned count;
     struct sending sendings[SENDINGS_MAX]; /* of the last knock */
     unsigned sending_count;
-    unsigned turn;                        /* GATE_ANEW: which of them */
+    unsigned turn; /* GATE_ANEW: which sending is tried first */
     enum gate_outcome outcome;
-    struct error why, warning; /* empty if there is nothing to say */
+    struct error why, warning; /* empty: there is nothing to say */
 };
 
 struct gate {
@@ -56,71 +57,73 @@ struct gate {
     char name[SERVER_NAME_SIZE];
     struct server *server;   /* owned */
     struct knocker *knocker; /* owned */
-    bool closes_after;
+    bool closes_after;       /* knock to close after the last connection */
 
-    struct target targets[TARGETS_MAX]; /* the server's addresses, its knock port in them */
+    struct target targets[TARGETS_MAX]; /* the server's addresses, with its knock port */
     unsigned count;
-    bool was_resolved;    /* or that was tried */
-    uint64_t resolved_at; /* by uv_now, as are those below */
-    bool is_knocked;
-    uint64_t knocked_at;  /* with a new knock */
-    uint64_t sent_at;     /* with whatever datagram */
-    uint64_t warned_at;
-    uint64_t prodded_at;
-    uint64_t turned_at; /* with a new knock that was no renewal */
-    unsigned turn;      /* what comes next if that does not help: N: one by the Nth way */
-                        /* alone, 0: at all addresses */
+    bool was_resolved;    /* the addresses were looked up, if in vain */
+    uint64_t resolved_at; /* when; uv_now, as are all times below */
+    bool is_knocked;      /* the last new knock was sent, and was one to open */
+    uint64_t knocked_at;  /* when a new knock was last made */
+    uint64_t sent_at;     /* when any datagram was last sent */
+    uint64_t warned_at;   /* when a failure was last logged */
+    uint64_t prodded_at;  /* when gate_prod was last called */
+    uint64_t turned_at;   /* when a new knock was last made that was no renewal */
+    unsigned turn; /* the knock to try next if that does not help: 0: one at all addresses, N: one
+                      by the Nth way alone */
     struct way {
         struct address to, source;
-    } ways[SENDINGS_MAX]; /* that the last knocks took */
+    } ways[SENDINGS_MAX]; /* the ways that the last datagrams took */
     unsigned way_count;
 
-    unsigned users;
+    unsigned users; /* calls of gate_enter without gate_leave */
     struct gate_waiters waiters;
-    bool wanted[GATE_CLOSE + 1]; /* by task */
-    bool is_busy;                /* `work` and `job` are another thread's */
+    bool wanted[GATE_CLOSE + 1]; /* the tasks that are to be done */
+    bool is_busy;                /* another thread has `work` and `job` */
     uv_work_t work;
     struct gate_job job;
     uv_timer_t renewal;
-    bool is_ending;
+    bool is_ending; /* gate_end was called */
 };
 
-/* The gate to the server that the user knows as `name`. Reads its file and identity. NULL
- * with the reason. */
+/* Makes a gate to the server that the user knows as `name`. Reads the server's file and the
+ * identity. The caller ends the gate with gate_end and gate_free. NULL with the reason. */
 struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, struct error *why);
 
-/* Begins a use of the gate, which gate_leave ends. True if the doors are open as far as is
- * known; otherwise `waiter` will be called, once a knock was sent or failed. */
+/* Begins a use of the gate. True if the doors are open, as far as is known. Otherwise waiter->done
+ * will be called, after a knock was sent or could not be sent. */
 bool gate_enter(struct gate *gate, struct gate_waiter *waiter);
+
+/* Ends a use of the gate. */
 void gate_leave(struct gate *gate);
 
-/* Where a connection to the address that `to` has, whatever its port, must leave from: what
- * was knocked from. False if it was not knocked. */
+/* Stores where a connection to the address of `to`, at any port, must leave from: where the
+ * knock to it left from. False if no knock was sent there. */
 bool gate_source(const struct gate *gate, const struct target *to, struct address *source);
 
-/* Says that a connection begun at `since` (uv_now) meets silence: the same datagrams go
- * out again, or a new knock if the last one is from before; if that does not help, one at
- * one address alone, each in turn. Not more often than makes sense, however many say
- * so. */
+/* Says that a connection that began at `since`, uv_now, meets silence. The same datagrams are
+ * sent again, or a new knock is made if the last one is older than the connection. If that does
+ * not help, each address gets a knock of its own, one after the other. However often this is
+ * called, knocks keep a distance that gives each of them time to work. */
 void gate_prod(struct gate *gate, uint64_t since);
 
-/* Milliseconds until it makes sense to connect: the server needs a moment after a knock. */
+/* How many milliseconds to wait before connecting: the server needs a moment after a knock. */
 uint64_t gate_delay(const struct gate *gate);
 
-/* Has the addresses looked up, unless that was done lately. */
+/* Has the addresses looked up, unless that was done a short while ago. */
 void gate_refresh(struct gate *gate);
 
-/* Has `waiter` called when the addresses were looked up. */
+/* Has the addresses looked up, and waiter->done called afterwards. */
 void gate_await_addresses(struct gate *gate, struct gate_waiter *waiter);
 
-/* Waits no more; nothing happens if it did not wait. */
+/* Ends the waiting of `waiter`, without a call. It need not have waited. */
 void gate_forget(struct gate_waiter *waiter);
 
-/* No more renewals: lets the loop come to its end, after a last close knock if one is
- * due. */
+/* Ends the renewals, so that the loop can come to its end. A knock to close that is due is still
+ * sent. */
 void gate_end(struct gate *gate);
 
-/* Wipes and frees, after the loop has come to its end; NULL is allowed. */
+/* Wipes and frees the gate, after the loop has come to its end. NULL is allowed. */
 void gate_free(struct gate *gate);
 
 #endif

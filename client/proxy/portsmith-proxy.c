@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "client/proxy/proxy.h"
 #include "client/proxy/proxyconf.h"
 #include "common/log.h"
+#include "common/process.h"
 
 static const char help[] =
     "Usage: portsmith-proxy [options]\n"
@@ -29,8 +29,8 @@ static const char help[] =
     "  --version      print the version\n";
 
 struct options {
-    const char *config; /* NULL where not given, as the next */
-    const char *print;  /* help or version: print it, do nothing else */
+    const char *config; /* the argument of --config; NULL: the option is not given */
+    const char *print;  /* not NULL: the text of --help or --version, and nothing else is to do */
     bool verbose;
 };
 
@@ -58,7 +58,7 @@ static int options_read(struct options *o, int argc, char **argv)
         else if (option == 'v')
             o->verbose = true;
         else /* getopt_long has said what is wrong */
-            return cli_hint();
+            return cli_point_to_help();
         if (o->print)
             return EXIT_SUCCESS;
     }
@@ -67,21 +67,19 @@ static int options_read(struct options *o, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* Keys and passwords stay out of core dumps and of other processes' reach; no program that
- * could gain privileges is ever run. */
+/* The proxy holds keys and passwords, and never runs a program that could gain privileges. */
 static bool harden(struct error *why)
 {
-    static const struct rlimit none = {0, 0};
-
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return error_set(why, "this process cannot be hardened: %s", strerror(errno));
+    if (!process_forbid_core_dumps(why))
+        return false;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (geteuid() == 0)
         log_warnx("running as root, which nothing here needs: better as a user of its own");
     return true;
 }
 
-/* Without a file at the usual place, the defaults hold. */
+/* Reads the file. If none was named and there is none at the usual place, the defaults hold. */
 static bool read_config(struct proxy_config *config, const struct options *o, struct error *why)
 {
     char directory[PATH_MAX], path[PATH_MAX];
@@ -120,8 +118,8 @@ int main(int argc, char **argv)
     cli_hold_standard();
     if (sodium_init() < 0)
         errx(EXIT_FAILURE, "libsodium cannot be initialized");
-    /* Names are looked up on libuv's threads, at most half of them at one time: slow name
-     * servers then leave the knocks enough. */
+    /* libuv looks names up on at most half of its threads at one time. So many threads leave the
+     * knocks enough even if name servers are slow. */
     setenv("UV_THREADPOOL_SIZE", "16", 0);
     status = options_read(&o, argc, argv);
     if (status != EXIT_SUCCESS)

@@ -10,29 +10,29 @@
 #include <sys/resource.h>
 #include <sysexits.h>
 
-#include "client/proxy/route.h"
+#include "client/proxy/gates.h"
 #include "client/proxy/session.h"
 #include "common/log.h"
 
 enum {
     BACKLOG = 1024,
-    OWN_DESCRIPTORS = 64, /* the loop's, the listeners', those of names and knocks */
-    EACH_SESSION = 2,     /* the client's socket and the server's */
-    SPARE_SHARE = 5,      /* a fifth is kept for further attempts to connect */
+    OWN_DESCRIPTORS = 64, /* for the loop, the listeners, looking up and knocking */
+    EACH_SESSION = 2,     /* descriptors: the client's socket and the server's */
+    SPARE_SHARE = 5,      /* one in so many is kept for further attempts to connect */
     ADDRESS_PORT_SIZE = INET6_ADDRSTRLEN + sizeof "[]:65535",
 };
 
 struct listener {
     uv_tcp_t tcp;
-    bool has_waiting; /* a connection that there was no room for */
-    char text[ADDRESS_PORT_SIZE];
+    bool has_waiting; /* a connection waits, as there was no room for it */
+    char text[ADDRESS_PORT_SIZE]; /* address and port */
 };
 
 struct proxy {
     uv_loop_t loop;
     const struct proxy_config *config;
-    struct route route;
-    struct session_room room;
+    struct gates gates;
+    struct session_shared shared;
     unsigned max_sessions;
     bool told_full;
     struct listener listeners[PROXY_LISTENERS];
@@ -43,7 +43,8 @@ struct proxy {
 
 /* ---- how many ------------------------------------------------------------ */
 
-/* As many descriptors as the hard limit allows, and what comes of them. */
+/* Raises the limit of descriptors as far as the hard limit allows and the configuration needs, and
+ * divides them between sessions and spare ones. */
 static bool divide_descriptors(struct proxy *p, struct error *why)
 {
     struct rlimit limit;
@@ -62,28 +63,24 @@ static bool divide_descriptors(struct proxy *p, struct error *why)
     p->max_sessions = (free_ones - free_ones / SPARE_SHARE) / EACH_SESSION;
     if (p->max_sessions > p->config->max_connections)
         p->max_sessions = p->config->max_connections;
-    p->room.spare = free_ones - EACH_SESSION * p->max_sessions;
+    p->shared.spare = free_ones - EACH_SESSION * p->max_sessions;
     return true;
 }
 
 /* ---- listening ----------------------------------------------------------- */
 
-static void tell_full(struct proxy *p)
-{
-    if (!p->told_full)
-        log_warnx("all %u connections are in use: further ones wait", p->max_sessions);
-    p->told_full = true;
-}
-
-/* What is not accepted waits in the kernel's queue; libuv asks for no more meanwhile. */
+/* A connection that is not accepted waits in the kernel's queue. libuv reports no further ones
+ * meanwhile. */
 static void accept_one(struct proxy *p, struct listener *listener)
 {
     int failure;
 
-    listener->has_waiting = p->room.count >= p->max_sessions;
-    if (listener->has_waiting)
-        tell_full(p);
-    else if (!session_accept(&p->room, (uv_stream_t *)&listener->tcp, &failure))
+    listener->has_waiting = p->shared.count >= p->max_sessions;
+    if (listener->has_waiting) {
+        if (!p->told_full)
+            log_warnx("all %u connections are in use: further ones wait", p->max_sessions);
+        p->told_full = true;
+    } else if (!session_accept(&p->shared, (uv_stream_t *)&listener->tcp, &failure))
         log_debug("a connection was not accepted: %s", uv_strerror(failure));
 }
 
@@ -97,9 +94,9 @@ static void on_connection(uv_stream_t *stream, int status)
         log_debug("a connection was not accepted: %s", uv_strerror(status));
 }
 
-static void on_room(struct session_room *room)
+static void on_room(struct session_shared *shared)
 {
-    struct proxy *p = room->loop->data;
+    struct proxy *p = shared->loop->data;
 
     for (unsigned i = 0; i < p->listener_count && !p->is_ending; i++)
         if (p->listeners[i].has_waiting)
@@ -119,7 +116,7 @@ static void format_listener(struct listener *l, const struct sockaddr *address)
              ntohs(is_v6 ? v6->sin6_port : v4->sin_port));
 }
 
-/* 0, or libuv's error; the handle is there in any case. */
+/* Listens at the address. Returns 0 or libuv's error. The handle must be closed in either case. */
 static int listen_at(struct proxy *p, const struct sockaddr *address)
 {
     struct listener *l = &p->listeners[p->listener_count++];
@@ -133,14 +130,6 @@ static int listen_at(struct proxy *p, const struct sockaddr *address)
     return failure ? failure : uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
 }
 
-static void tell_listening(const struct listener *l, const struct sockaddr *address)
-{
-    log_info("listening at %s", l->text);
-    if (!proxyconf_is_loopback(address))
-        log_warnx("%s is not loopback: whoever knows the password comes in through your knocks, as "
-                  "you, and the password crosses the network in the clear", l->text);
-}
-
 static bool listen_everywhere(struct proxy *p, struct error *why)
 {
     unsigned listening = 0;
@@ -148,13 +137,18 @@ static bool listen_everywhere(struct proxy *p, struct error *why)
     for (unsigned i = 0; i < p->config->listen_count; i++) {
         const struct sockaddr *address = (const struct sockaddr *)&p->config->listen[i];
         int failure = listen_at(p, address);
+        const char *text = p->listeners[i].text;
 
         if (failure == 0) {
-            tell_listening(&p->listeners[i], address);
+            log_info("listening at %s", text);
+            if (!proxyconf_is_loopback(address))
+                log_warnx("%s is not loopback: whoever knows the password comes in through your "
+                          "knocks, as you, and the password crosses the network in the clear",
+                          text);
             listening++;
             continue;
         }
-        error_set(why, "cannot listen at %s: %s%s", p->listeners[i].text, uv_strerror(failure),
+        error_set(why, "cannot listen at %s: %s%s", text, uv_strerror(failure),
                   failure == UV_EADDRINUSE ? "; another program does, or another portsmith-proxy: "
                                              "choose a port with Listen"
                   : failure == UV_EACCES ? "; choose a port above 1023 with Listen" : "");
@@ -166,14 +160,14 @@ static bool listen_everywhere(struct proxy *p, struct error *why)
 
 /* ---- the end ------------------------------------------------------------- */
 
-/* Lets the loop come to its end; the last sessions' close knocks are sent first. */
+/* Lets the loop come to its end, after the last knocks to close. */
 static void end(struct proxy *p)
 {
     p->is_ending = true;
     for (unsigned i = 0; i < p->listener_count; i++)
         uv_close((uv_handle_t *)&p->listeners[i].tcp, NULL);
-    session_end_all(&p->room);
-    route_end(&p->route);
+    session_end_all(&p->shared);
+    gates_end(&p->gates);
     for (size_t i = 0; i < sizeof p->signals / sizeof *p->signals; i++)
         uv_close((uv_handle_t *)&p->signals[i], NULL);
 }
@@ -186,7 +180,7 @@ static void on_signal(uv_signal_t *handle, int number)
     end(p);
 }
 
-static void watch_signals(struct proxy *p)
+static void catch_signals(struct proxy *p)
 {
     static const int numbers[] = {SIGINT, SIGTERM};
 
@@ -200,16 +194,16 @@ static void watch_signals(struct proxy *p)
 
 static int begin(struct proxy *p, struct error *why)
 {
-    if (!route_open(&p->route, &p->loop, p->config->closes_after, why))
+    if (!gates_open(&p->gates, &p->loop, p->config->closes_after, why))
         return EX_CONFIG;
     if (!divide_descriptors(p, why) || !listen_everywhere(p, why))
         return EXIT_FAILURE;
-    route_refresh(&p->route);
-    if (p->route.count == 0)
+    gates_refresh(&p->gates);
+    if (p->gates.count == 0)
         log_warnx("no server is known, so nothing will be knocked at; import one with "
                   "'portsmith-knock import FILE' and start again");
-    log_info("ready: %zu server%s, room for %u connections, others %s", p->route.count,
-             p->route.count == 1 ? "" : "s", p->max_sessions,
+    log_info("ready: %zu server%s, room for %u connections, others %s", p->gates.count,
+             p->gates.count == 1 ? "" : "s", p->max_sessions,
              p->config->refuses_others ? "refused" : "direct");
     return EXIT_SUCCESS;
 }
@@ -225,15 +219,15 @@ int proxy_serve(const struct proxy_config *config, struct error *why)
         return EXIT_FAILURE;
     }
     p.loop.data = &p;
-    p.room = (struct session_room){.loop = &p.loop, .config = config, .route = &p.route,
+    p.shared = (struct session_shared){.loop = &p.loop, .config = config, .gates = &p.gates,
                                    .one_ended = on_room};
-    LIST_INIT(&p.room.sessions);
-    watch_signals(&p);
+    LIST_INIT(&p.shared.sessions);
+    catch_signals(&p);
     status = begin(&p, why);
     if (status != EXIT_SUCCESS)
         end(&p);
     uv_run(&p.loop, UV_RUN_DEFAULT);
     uv_loop_close(&p.loop);
-    route_free(&p.route);
+    gates_free(&p.gates);
     return status;
 }

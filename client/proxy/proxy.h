@@ -5,8 +5,9 @@
 #include "client/proxy/proxyconf.h"
 #include "common/error.h"
 
-/* Serves until SIGINT or SIGTERM; a second one ends it at once. Returns the program's exit
- * status; the reason is in *why if it could not begin. */
+/* Serves until SIGINT or SIGTERM; a second signal ends the process at once. Returns the
+ * program's exit status. If that is not EXIT_SUCCESS, serving could not begin, and *why has the
+ * reason. */
 int proxy_serve(const struct proxy_config *config, struct error *why);
 
 #endif

@@ -35,7 +35,7 @@ static bool parse_host(struct sockaddr_storage *address, const char *host, uint1
     return true;
 }
 
-/* "127.0.0.1:1080", "[::1]:1080". */
+/* `value` is an address and a port, such as "127.0.0.1:1080" or "[::1]:1080". */
 static bool parse_listen(struct sockaddr_storage *address, const char *value, struct error *why)
 {
     const char *colon = strrchr(value, ':');
@@ -74,7 +74,7 @@ static bool set_string(char *to, const char *value, struct error *why)
 {
     if (value[0] == '\0')
         return error_set(why, "expected a value");
-    strcpy(to, value); /* a line is shorter */
+    strcpy(to, value); /* it fits, as a line is shorter than SOCKS_STRING_MAX */
     return true;
 }
 

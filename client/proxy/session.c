@@ -10,9 +10,9 @@
 #include "common/log.h"
 
 enum {
-    FLOW_SIZE = 16384,     /* bytes under way in each direction */
-    LINGER_MS = 2000,      /* for a client to read how its request ended */
-    KEEPALIVE_SECONDS = 60, /* of silence, before a peer is asked whether it is there */
+    FLOW_SIZE = 16384,      /* bytes that are held in each direction */
+    LINGER_MS = 2000,       /* the time that a client has to read how its request ended */
+    KEEPALIVE_SECONDS = 60, /* how long a peer is silent before it is asked whether it is there */
 };
 
 /* One direction. */
@@ -20,14 +20,14 @@ struct flow {
     uv_stream_t *from, *to;
     uv_write_t write;
     uv_shutdown_t shutdown;
-    bool is_over; /* `to` was told that no more comes */
-    size_t held;  /* bytes in `bytes` that are not written yet */
+    bool is_over; /* the receiver was told that no more comes */
+    size_t held;  /* how many of `bytes` are read, and not written yet */
     char bytes[FLOW_SIZE];
 };
 
 struct session {
     LIST_ENTRY(session) links;
-    struct session_room *room;
+    struct session_shared *shared;
     enum {
         SHAKING_HANDS,
         FINDING_A_WAY,
@@ -35,20 +35,20 @@ struct session {
         TURNING_AWAY, /* what the client still sends is read and dropped */
         ENDING,
     } phase;
-    unsigned references; /* handles and requests that libuv has not given back */
-    bool client_is_local;
+    unsigned references;  /* how many handles and requests libuv has not given back */
+    bool client_is_local; /* it comes from this machine's loopback */
 
     uv_tcp_t client;
-    uv_tcp_t *remote; /* from malloc; NULL unless RELAYING */
-    uv_timer_t timer; /* of the present phase */
-    uint64_t last_heard; /* uv_now, of either side */
+    uv_tcp_t *remote;    /* owned, from malloc; NULL until RELAYING */
+    uv_timer_t timer;    /* for the present phase */
+    uint64_t last_heard; /* when either side last sent or took bytes, uv_now */
 
     struct socks socks;
     uv_getaddrinfo_t lookup;
     bool is_looking_up;
-    struct gate *gate; /* in use; NULL if none is */
+    struct gate *gate; /* the gate that is in use; NULL: none is */
     struct gate_waiter waiter;
-    uint64_t began; /* uv_now, when the request was complete */
+    uint64_t began; /* when the request was complete, uv_now */
     struct dial dial;
     struct flow up, down;
 };
@@ -59,13 +59,13 @@ static void take_handshake(struct session *s);
 
 static void release(struct session *s)
 {
-    struct session_room *room = s->room;
+    struct session_shared *shared = s->shared;
 
     if (--s->references > 0)
         return;
     free(s);
-    room->count--;
-    room->one_ended(room);
+    shared->count--;
+    shared->one_ended(shared);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -109,7 +109,7 @@ static void session_end(struct session *s)
     leave_gate(s);
     dial_stop(&s->dial);
     if (s->is_looking_up)
-        uv_cancel((uv_req_t *)&s->lookup); /* or its result is not looked at */
+        uv_cancel((uv_req_t *)&s->lookup); /* if that fails, the result is passed over */
     if (!uv_is_closing((uv_handle_t *)&s->client))
         uv_close((uv_handle_t *)&s->client, on_closed);
     if (s->remote && !uv_is_closing((uv_handle_t *)s->remote))
@@ -118,8 +118,8 @@ static void session_end(struct session *s)
     uv_close((uv_handle_t *)&s->dial.timer, on_dial_closed);
 }
 
-/* So that neither side takes what was cut off for complete. Where a shutdown is under
- * way, all that it ends was sent. */
+/* Resets the connections, so that neither side takes what was cut off for complete. libuv
+ * resets none that is being shut down; all bytes before the shutdown were sent. */
 static void session_abort(struct session *s)
 {
     if (s->phase == ENDING)
@@ -130,11 +130,11 @@ static void session_abort(struct session *s)
     session_end(s);
 }
 
-void session_end_all(struct session_room *room)
+void session_end_all(struct session_shared *shared)
 {
     struct session *s, *next;
 
-    for (s = LIST_FIRST(&room->sessions); s; s = next) {
+    for (s = LIST_FIRST(&shared->sessions); s; s = next) {
         next = LIST_NEXT(s, links);
         session_abort(s);
     }
@@ -152,7 +152,8 @@ static void arm(struct session *s, uv_timer_cb then, uint64_t ms)
     uv_timer_start(&s->timer, then, ms, 0);
 }
 
-/* What a client gets while it is not relayed is less than any socket's buffer holds. */
+/* Sends the reply at once. All that a client gets before the relaying fits into any socket's
+ * buffer. */
 static bool send_reply(struct session *s)
 {
     uv_buf_t reply = uv_buf_init((char *)s->socks.reply, (unsigned)s->socks.reply_size);
@@ -180,8 +181,9 @@ static void after_farewell(uv_shutdown_t *request, int status)
     (void)request, (void)status;
 }
 
-/* Says why and closes, but not before the client had time to read it: closing with bytes
- * unread would take the reply away from it (tcp(7): the kernel sends a reset). */
+/* Sends the reply and closes, but not before the client had time to read the reply. If a socket is
+ * closed while it has bytes unread, the kernel sends a reset (tcp(7)), and the client may lose the
+ * reply. */
 static void turn_away(struct session *s)
 {
     leave_gate(s);
@@ -195,7 +197,7 @@ static void turn_away(struct session *s)
         session_end(s);
 }
 
-static void fail(struct session *s, enum socks_code code)
+static void turn_away_with(struct session *s, enum socks_code code)
 {
     socks_reply(&s->socks, code);
     turn_away(s);
@@ -242,12 +244,12 @@ static void after_write(uv_write_t *request, int status)
     if (s->phase == ENDING)
         return;
     flow->held = 0;
-    s->last_heard = uv_now(s->room->loop);
+    s->last_heard = uv_now(s->shared->loop);
     if (status != 0 || uv_read_start(flow->from, flow_buffer, on_read) != 0)
         session_abort(s);
 }
 
-/* Writes what is held. While the receiver does not take all of it, nothing more is read:
+/* Writes what is held. Until the receiver has taken all of it, nothing more is read, so that
  * the sender meets a full window. */
 static void flow_write(struct session *s, struct flow *flow)
 {
@@ -277,7 +279,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
     struct flow *flow = flow_of(s, stream);
 
     (void)buffer;
-    s->last_heard = uv_now(s->room->loop);
+    s->last_heard = uv_now(s->shared->loop);
     if (size > 0) {
         flow->held = (size_t)size;
         flow_write(s, flow);
@@ -292,8 +294,8 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 static void on_idle(uv_timer_t *timer)
 {
     struct session *s = timer->data;
-    uint64_t limit = s->room->config->idle_timeout * UINT64_C(1000);
-    uint64_t idle = uv_now(s->room->loop) - s->last_heard;
+    uint64_t limit = s->shared->config->idle_timeout * UINT64_C(1000);
+    uint64_t idle = uv_now(s->shared->loop) - s->last_heard;
 
     if (idle >= limit)
         session_abort(s);
@@ -322,8 +324,8 @@ static void relay(struct session *s, uv_tcp_t *remote)
     remote->data = s;
     uv_tcp_nodelay(remote, 1);
     uv_tcp_keepalive(remote, 1, KEEPALIVE_SECONDS);
-    s->last_heard = uv_now(s->room->loop);
-    arm(s, on_idle, s->room->config->idle_timeout * UINT64_C(1000));
+    s->last_heard = uv_now(s->shared->loop);
+    arm(s, on_idle, s->shared->config->idle_timeout * UINT64_C(1000));
     socks_reply(&s->socks, SOCKS_GRANTED);
     if (!send_reply(s)) {
         session_abort(s);
@@ -355,7 +357,7 @@ static void on_no_way(uv_timer_t *timer)
 {
     struct session *s = timer->data;
 
-    fail(s, s->dial.error ? code_of(s->dial.error) : SOCKS_HOST_UNREACHABLE);
+    turn_away_with(s, s->dial.error ? code_of(s->dial.error) : SOCKS_HOST_UNREACHABLE);
 }
 
 static void on_silent(struct dial *dial)
@@ -372,7 +374,7 @@ static void on_dialled(struct dial *dial, uv_tcp_t *tcp)
     if (tcp)
         relay(s, tcp);
     else
-        fail(s, code_of(dial->error));
+        turn_away_with(s, code_of(dial->error));
 }
 
 static bool find_source(struct dial *dial, const struct target *to, struct address *source)
@@ -380,7 +382,8 @@ static bool find_source(struct dial *dial, const struct target *to, struct addre
     return gate_source(session_of_dial(dial)->gate, to, source);
 }
 
-/* A client from elsewhere is not to reach what listens on this machine's loopback. */
+/* Whether the client may reach all of the dial's targets. A client from elsewhere must not
+ * reach what listens on this machine's loopback. */
 static bool may_be_reached(const struct session *s)
 {
     static const uint8_t unspecified[16];
@@ -397,25 +400,21 @@ static bool may_be_reached(const struct session *s)
     return true;
 }
 
-/* Where the gate's server is reached by what was asked for. */
-static uint16_t connect_port(const struct session *s)
-{
-    const struct server *server = s->gate->server;
-
-    return server_connect_port(server, server_service_port(server, s->socks.destination.port));
-}
-
 static void dial_out(struct session *s)
 {
     const struct destination *to = &s->socks.destination;
 
-    if (s->dial.count == 0) /* named as the server itself: wherever that is */
+    if (s->dial.count == 0) /* the server was named, so all of its addresses will do */
         for (unsigned i = 0; i < s->gate->count; i++)
             dial_add(&s->dial, (const struct sockaddr *)&s->gate->targets[i].to, to->port);
-    for (unsigned i = 0; s->gate && i < s->dial.count; i++)
-        target_set_port(&s->dial.targets[i], connect_port(s));
+    for (unsigned i = 0; s->gate && i < s->dial.count; i++) {
+        const struct server *server = s->gate->server;
+        uint16_t service = server_service_port(server, to->port);
+
+        target_set_port(&s->dial.targets[i], server_connect_port(server, service));
+    }
     if (!may_be_reached(s)) {
-        fail(s, SOCKS_NOT_ALLOWED);
+        turn_away_with(s, SOCKS_NOT_ALLOWED);
         return;
     }
     s->dial.again = s->gate != NULL;
@@ -437,16 +436,16 @@ static void on_knocked(struct gate_waiter *waiter, enum gate_outcome outcome)
     if (outcome == GATE_DONE)
         dial_out(s);
     else
-        fail(s, outcome == GATE_NO_ADDRESS ? SOCKS_HOST_UNREACHABLE
+        turn_away_with(s, outcome == GATE_NO_ADDRESS ? SOCKS_HOST_UNREACHABLE
                 : outcome == GATE_NO_ROUTE ? SOCKS_NETWORK_UNREACHABLE
                                            : SOCKS_FAILURE);
 }
 
-/* Through the gate, or without one where that is allowed. */
-static void pass(struct session *s, struct gate *gate)
+/* Connects through the gate or, if there is none and that is allowed, directly. */
+static void go_through(struct session *s, struct gate *gate)
 {
-    if (!gate && s->room->config->refuses_others) {
-        fail(s, SOCKS_NOT_ALLOWED);
+    if (!gate && s->shared->config->refuses_others) {
+        turn_away_with(s, SOCKS_NOT_ALLOWED);
         return;
     }
     s->gate = gate;
@@ -459,28 +458,28 @@ static void find_gate_of_addresses(struct session *s);
 
 static void on_addresses(struct gate_waiter *waiter, enum gate_outcome outcome)
 {
-    (void)outcome; /* where they are not known, they are not this one's */
+    (void)outcome; /* if no address was found, the destination is none of that server's */
     find_gate_of_addresses(session_of_waiter(waiter));
 }
 
-/* Which server has one of the addresses that the dial knows. */
+/* Finds the server that has one of the dial's addresses, and goes through its gate. */
 static void find_gate_of_addresses(struct session *s)
 {
-    const struct route *route = s->room->route;
-    struct gate *unresolved = route_unresolved(route), *gate = NULL;
+    const struct gates *gates = s->shared->gates;
+    struct gate *unresolved = gates_unresolved(gates), *gate = NULL;
     struct address to;
 
     for (unsigned i = 0; i < s->dial.count && !gate; i++)
         if (address_from_sockaddr(&to, (const struct sockaddr *)&s->dial.targets[i].to))
-            gate = route_by_address(route, &to, s->socks.destination.port);
+            gate = gates_by_address(gates, &to, s->socks.destination.port);
     if (!gate && unresolved) {
         s->waiter.done = on_addresses;
         gate_await_addresses(unresolved, &s->waiter);
         return;
     }
     if (!gate)
-        route_refresh(route);
-    pass(s, gate);
+        gates_refresh(gates);
+    go_through(s, gate);
 }
 
 static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
@@ -494,7 +493,7 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
         if (status == 0 && s->dial.count > 0)
             find_gate_of_addresses(s);
         else
-            fail(s, SOCKS_HOST_UNREACHABLE);
+            turn_away_with(s, SOCKS_HOST_UNREACHABLE);
     }
     uv_freeaddrinfo(found);
     release(s);
@@ -505,9 +504,9 @@ static void look_up(struct session *s)
     static const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 
     s->lookup.data = s;
-    if (uv_getaddrinfo(s->room->loop, &s->lookup, on_looked_up, s->socks.destination.name, NULL,
+    if (uv_getaddrinfo(s->shared->loop, &s->lookup, on_looked_up, s->socks.destination.name, NULL,
                        &hints) != 0) {
-        fail(s, SOCKS_HOST_UNREACHABLE); /* a name that none can be */
+        turn_away_with(s, SOCKS_HOST_UNREACHABLE); /* nothing can have such a name */
         return;
     }
     s->is_looking_up = true;
@@ -521,20 +520,20 @@ static void find_way(struct session *s)
     struct gate *gate;
 
     s->phase = FINDING_A_WAY;
-    s->began = uv_now(s->room->loop);
+    s->began = uv_now(s->shared->loop);
     uv_read_stop((uv_stream_t *)&s->client);
-    arm(s, on_no_way, s->room->config->connect_timeout * UINT64_C(1000));
-    gate = route_by_name(s->room->route,
+    arm(s, on_no_way, s->shared->config->connect_timeout * UINT64_C(1000));
+    gate = gates_by_name(s->shared->gates,
                          to->has_address ? address_format(&to->address, text) : to->name,
                          to->port);
     if (to->has_address)
         dial_add_address(&s->dial, &to->address, to->port);
     if (gate)
-        pass(s, gate);
+        go_through(s, gate);
     else if (to->has_address)
         find_gate_of_addresses(s);
-    else if (s->room->config->refuses_others && s->room->route->count == 0)
-        fail(s, SOCKS_NOT_ALLOWED);
+    else if (s->shared->config->refuses_others && s->shared->gates->count == 0)
+        turn_away_with(s, SOCKS_NOT_ALLOWED);
     else
         look_up(s);
 }
@@ -554,7 +553,8 @@ static void on_handshake(uv_stream_t *stream, ssize_t size, const uv_buf_t *buff
     take_handshake(s);
 }
 
-/* Takes what is held; what follows the request stays, for it is meant for the far end. */
+/* Takes the bytes that are held. Those behind the request stay, as they are meant for the far
+ * end. */
 static void take_handshake(struct session *s)
 {
     enum socks_verdict verdict = SOCKS_ANSWER;
@@ -576,18 +576,9 @@ static void take_handshake(struct session *s)
         session_end(s);
 }
 
-static bool is_local(const uv_tcp_t *tcp)
+static struct session *session_new(struct session_shared *shared)
 {
-    struct sockaddr_storage peer;
-    int size = sizeof peer;
-
-    return uv_tcp_getpeername(tcp, (struct sockaddr *)&peer, &size) == 0 &&
-           proxyconf_is_loopback((const struct sockaddr *)&peer);
-}
-
-static struct session *session_new(struct session_room *room)
-{
-    /* Not cleared as a whole: pages of the buffers that stay unused cost nothing. */
+    /* The buffers are not cleared: their pages take no memory until they are used. */
     struct session *s = malloc(sizeof *s);
 
     if (!s)
@@ -595,37 +586,39 @@ static struct session *session_new(struct session_room *room)
     memset(s, 0, offsetof(struct session, up));
     memset(&s->up, 0, offsetof(struct flow, bytes));
     memset(&s->down, 0, offsetof(struct flow, bytes));
-    s->room = room;
-    uv_tcp_init(room->loop, &s->client);
-    uv_timer_init(room->loop, &s->timer);
-    dial_init(&s->dial, room->loop, &room->spare);
+    s->shared = shared;
+    uv_tcp_init(shared->loop, &s->client);
+    uv_timer_init(shared->loop, &s->timer);
+    dial_init(&s->dial, shared->loop, &shared->spare);
     s->client.data = s->timer.data = s;
-    s->references = 3; /* these handles */
-    socks_begin(&s->socks, &room->config->account);
-    LIST_INSERT_HEAD(&room->sessions, s, links);
-    room->count++;
+    s->references = 3; /* the three handles above */
+    socks_begin(&s->socks, &shared->config->account);
+    LIST_INSERT_HEAD(&shared->sessions, s, links);
+    shared->count++;
     return s;
 }
 
-/* Whoever knows the password may, if there is one. */
+/* Whether the client may use the proxy. If there is a password, SOCKS will ask for it. */
 static bool may_enter(const struct session *s)
 {
-    const struct proxy_config *config = s->room->config;
+    const struct proxy_config *config = s->shared->config;
     struct error why = {"it has no descriptor"};
     uv_os_fd_t fd;
 
     if (config->serves_any_user || config->account.password[0] != '\0' ||
         (uv_fileno((const uv_handle_t *)&s->client, &fd) == 0 && visitor_is_own(fd, &why)))
         return true;
-    if (!s->room->told_visitor)
+    if (!s->shared->told_visitor)
         log_warnx("a connection was refused: %s", why.text);
-    s->room->told_visitor = true;
+    s->shared->told_visitor = true;
     return false;
 }
 
-bool session_accept(struct session_room *room, uv_stream_t *listener, int *failure)
+bool session_accept(struct session_shared *shared, uv_stream_t *listener, int *failure)
 {
-    struct session *s = session_new(room);
+    struct session *s = session_new(shared);
+    struct sockaddr_storage peer;
+    int size = sizeof peer;
 
     *failure = s ? uv_accept(listener, (uv_stream_t *)&s->client) : UV_ENOMEM;
     if (!s)
@@ -633,10 +626,12 @@ bool session_accept(struct session_room *room, uv_stream_t *listener, int *failu
     if (*failure == 0 && !may_enter(s))
         *failure = UV_EACCES;
     if (*failure == 0) {
-        s->client_is_local = is_local(&s->client);
+        s->client_is_local =
+            uv_tcp_getpeername(&s->client, (struct sockaddr *)&peer, &size) == 0 &&
+            proxyconf_is_loopback((const struct sockaddr *)&peer);
         uv_tcp_nodelay(&s->client, 1);
         uv_tcp_keepalive(&s->client, 1, KEEPALIVE_SECONDS);
-        arm(s, end_on_timer, room->config->handshake_timeout * UINT64_C(1000));
+        arm(s, end_on_timer, shared->config->handshake_timeout * UINT64_C(1000));
         *failure = uv_read_start((uv_stream_t *)&s->client, client_buffer, on_handshake);
     }
     if (*failure != 0)

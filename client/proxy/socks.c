@@ -110,15 +110,10 @@ static enum socks_verdict take_password_version(struct socks *s)
     return s->field[0] == PASSWORD_VERSION ? expect(s, AT_USERNAME_SIZE, 1) : SOCKS_BROKEN;
 }
 
-/* In a time that depends on nothing but the size of the arrays. */
-static bool is_let_in(const struct socks *s)
-{
-    return sodium_memcmp(&s->given, s->account, sizeof s->given) == 0;
-}
-
 static enum socks_verdict judge_password(struct socks *s)
 {
-    bool good = is_let_in(s);
+    /* The time that this takes depends on nothing but the size of the arrays. */
+    bool good = sodium_memcmp(&s->given, s->account, sizeof s->given) == 0;
 
     socks_end(s);
     set_reply(s, PASSWORD_VERSION, good ? 0 : 1);
@@ -132,7 +127,7 @@ static enum socks_verdict take_username_size(struct socks *s)
                             : expect(s, AT_USERNAME, s->field[0]);
 }
 
-/* Nothing that is given has a zero in it, so that the end of both is where it seems. */
+/* Whether the field has a zero in it. A name or password with a zero would seem to end there. */
 static bool has_zero(const struct socks *s)
 {
     return memchr(s->field, '\0', s->taken) != NULL;
@@ -183,7 +178,7 @@ static enum socks_verdict take_request(struct socks *s)
 {
     if (s->field[0] != VERSION_5)
         return SOCKS_BROKEN;
-    s->command = s->field[1]; /* judged at the end: the client sends the rest anyway */
+    s->command = s->field[1]; /* judged later, as the client sends the rest in any case */
     switch (s->field[3]) {
     case TYPE_IPV4:
         return expect(s, AT_IPV4, 4);
@@ -191,7 +186,7 @@ static enum socks_verdict take_request(struct socks *s)
         return expect(s, AT_IPV6, 16);
     case TYPE_NAME:
         return expect(s, AT_NAME_SIZE, 1);
-    default: /* how long it is, nobody knows */
+    default: /* the size of such an address is not known */
         return refuse(s, SOCKS_ADDRESS_UNSUPPORTED);
     }
 }
@@ -247,19 +242,15 @@ static enum socks_verdict take_request_4(struct socks *s)
     return expect(s, AT_USER_4, sizeof s->field);
 }
 
-/* 0.0.0.x, x not 0, says that a name follows (SOCKS4a). */
-static bool is_name_to_follow(const struct address *a)
-{
-    return load_be32(a->bytes + 12) != 0 && load_be32(a->bytes + 12) <= 0xFF;
-}
-
-/* SOCKS4 knows no password. */
 static enum socks_verdict take_user_4(struct socks *s)
 {
-    if (method_asked(s) != METHOD_NONE)
+    uint32_t address = load_be32(s->destination.address.bytes + 12);
+
+    if (method_asked(s) != METHOD_NONE) /* SOCKS4 knows no password */
         return refuse(s, SOCKS_NOT_ALLOWED);
-    return is_name_to_follow(&s->destination.address) ? expect(s, AT_NAME_4, sizeof s->field)
-                                                      : judge_request(s);
+    if (address != 0 && address <= 0xFF) /* 0.0.0.x says that a name follows (SOCKS4a) */
+        return expect(s, AT_NAME_4, sizeof s->field);
+    return judge_request(s);
 }
 
 static enum socks_verdict take_name_4(struct socks *s)
@@ -303,7 +294,7 @@ static enum socks_verdict take_byte(struct socks *s, uint8_t byte)
     if (!ended && s->taken < s->wanted)
         return SOCKS_MORE;
     if (!ended && ends_at_zero(s))
-        return refuse(s, SOCKS_FAILURE); /* longer than any */
+        return refuse(s, SOCKS_FAILURE); /* the string is longer than any may be */
     return take_field[s->state](s);
 }
 

@@ -1,6 +1,6 @@
-/* The SOCKS protocols as a server hears them: SOCKS5 (RFC 1928), its user name and
- * password (RFC 1929), SOCKS4 and SOCKS4a. Bytes in, bytes out: no input or output, no
- * allocation, and every state has a bounded number of bytes before the next. */
+/* The SOCKS protocols as a server hears them: SOCKS5 (RFC 1928), its user name and password
+ * (RFC 1929), SOCKS4 and SOCKS4a. The functions turn bytes into bytes. They do no input or
+ * output and allocate nothing, and each state takes a bounded number of bytes. */
 #ifndef PORTSMITH_SOCKS_H
 #define PORTSMITH_SOCKS_H
 
@@ -11,12 +11,12 @@
 #include "common/address.h"
 
 enum {
-    SOCKS_NAME_SIZE = 256,   /* of 255 bytes at most, the zero included */
-    SOCKS_STRING_MAX = 255,  /* of a user name, a password, a SOCKS4 user-id */
-    SOCKS_REPLY_MAX = 10,
+    SOCKS_NAME_SIZE = 256,  /* bytes of a host's name, the zero included */
+    SOCKS_STRING_MAX = 255, /* bytes of a user name, a password or a SOCKS4 user-id */
+    SOCKS_REPLY_MAX = 10,   /* bytes of a reply */
 };
 
-/* What a request's end is told with; the numbers are those of RFC 1928, section 6. */
+/* How a request ends, as the client is told. The numbers are those of RFC 1928, section 6. */
 enum socks_code {
     SOCKS_GRANTED = 0,
     SOCKS_FAILURE = 1,
@@ -30,56 +30,56 @@ enum socks_code {
 
 /* Who may use the proxy. Unused bytes are zero, so that whole arrays can be compared. */
 struct socks_account {
-    char username[SOCKS_STRING_MAX + 1]; /* empty: anybody */
+    char username[SOCKS_STRING_MAX + 1]; /* empty: anybody may */
     char password[SOCKS_STRING_MAX + 1]; /* secret */
 };
 
 /* Where the client wants to. */
 struct destination {
-    bool has_address;           /* else it is `name` that is meant */
+    bool has_address;           /* `address` is meant; otherwise `name` is */
     struct address address;
     char name[SOCKS_NAME_SIZE]; /* letters, digits and ".-_" alone, no dot at the end */
     uint16_t port;              /* host order, not 0 */
 };
 
 enum socks_verdict {
-    SOCKS_MORE,      /* wants more bytes */
-    SOCKS_ANSWER,    /* send `reply`, then go on */
-    SOCKS_REQUESTED, /* `destination` is complete; end with socks_reply */
-    SOCKS_GOODBYE,   /* send `reply`, then close */
-    SOCKS_BROKEN,    /* this is not SOCKS: close without a word */
+    SOCKS_MORE,      /* more bytes are wanted */
+    SOCKS_ANSWER,    /* the caller sends `reply`, and goes on */
+    SOCKS_REQUESTED, /* `destination` is complete: the caller connects, and tells by socks_reply */
+    SOCKS_GOODBYE,   /* the caller sends `reply`, and closes */
+    SOCKS_BROKEN,    /* this is not SOCKS: the caller closes without a word */
 };
 
 struct socks {
     const struct socks_account *account;
-    unsigned state;   /* of socks.c */
-    unsigned wanted;  /* bytes that are missing from the present field */
-    unsigned taken;   /* bytes of it that are here */
-    uint8_t version;  /* 4 or 5 */
+    unsigned state;  /* which field is read: an enum of socks.c */
+    unsigned wanted; /* how many bytes the field has, or has at most */
+    unsigned taken;  /* how many bytes of it have come */
+    uint8_t version; /* 4 or 5 */
     uint8_t command;
-    bool method_offered; /* the one that `account` asks for */
+    bool method_offered; /* the client offers the method that `account` asks for */
     uint8_t field[SOCKS_STRING_MAX + 1];
-    struct socks_account given;
+    struct socks_account given; /* what the client says, secret */
     struct destination destination;
     uint8_t reply[SOCKS_REPLY_MAX];
     size_t reply_size;
 };
 
-/* Begins. `account` must stay valid. */
+/* Begins a conversation. `account` must stay valid. */
 void socks_begin(struct socks *socks, const struct socks_account *account);
 
-/* Takes bytes up to the first that settles something, stores the verdict, and returns
- * how many were taken: all of them on SOCKS_MORE. What follows SOCKS_REQUESTED is the
- * application's. Not to be called again after SOCKS_REQUESTED, SOCKS_GOODBYE or
+/* Takes bytes up to the first that settles something, and stores the verdict. Returns how many
+ * bytes were taken, which is all of them on SOCKS_MORE. The bytes behind SOCKS_REQUESTED are
+ * the application's. Must not be called again after SOCKS_REQUESTED, SOCKS_GOODBYE or
  * SOCKS_BROKEN. */
 size_t socks_take(struct socks *socks, const uint8_t *bytes, size_t size,
                   enum socks_verdict *verdict);
 
-/* Writes into `reply` what tells the client how its request ended. The bound address is
- * always 0.0.0.0:0 (as from OpenSSH): clients are known that trip over others. */
+/* Writes into `reply` what tells the client how its request ended. The bound address is always
+ * 0.0.0.0:0, as from OpenSSH: some clients are known to trip over any other. */
 void socks_reply(struct socks *socks, enum socks_code code);
 
-/* Wipes what the client gave as its password. */
+/* Wipes what the client has given as user name and password. */
 void socks_end(struct socks *socks);
 
 #endif

@@ -15,6 +15,7 @@ struct question {
     struct inet_diag_req_v2 about;
 };
 
+/* One end of a connection. */
 union end {
     struct sockaddr any;
     struct sockaddr_in v4;
@@ -32,7 +33,7 @@ static void put_end(const union end *end, __be32 address[static 4], __be16 *port
     }
 }
 
-/* About the socket whose source is our peer. */
+/* Asks about the socket at the other end of `fd`. False with errno. */
 static bool make_question(struct question *q, int fd)
 {
     union end peer = {.v6 = {0}}, own = {.v6 = {0}};
@@ -52,7 +53,7 @@ static bool make_question(struct question *q, int fd)
     return true;
 }
 
-/* The errno in an answer that is whole, where it is negated. */
+/* The errno that a whole answer tells, or EPROTO if it tells none. On the wire it is negative. */
 static int error_in(struct nlmsghdr *answer)
 {
     int error = 0;
@@ -63,8 +64,8 @@ static int error_in(struct nlmsghdr *answer)
     return error < 0 && error > INT_MIN ? -error : EPROTO;
 }
 
-/* The kernel has answered by the time that send(2) returns. False with errno set, to ENOENT
- * where there is no such socket. */
+/* Sends the question and reads the answer, which is there by the time that send(2) returns.
+ * False with errno, which is ENOENT if there is no such socket. */
 static bool ask_kernel(const struct question *q, struct inet_diag_msg *answer)
 {
     union {
@@ -103,7 +104,7 @@ bool visitor_is_own(int fd, struct error *why)
     if (!ask_kernel(&q, &other))
         return error_set(why, "the kernel does not say whose it is (sock_diag: %s); if that goes "
                               "on, set Username and Password, or Users = any", strerror(errno));
-    if (other.idiag_inode == 0) /* counts as root's, whoever made it */
+    if (other.idiag_inode == 0) /* no process holds it; it counts as root's, whoever made it */
         return error_set(why, "no process holds its other end any more");
     return other.idiag_uid == geteuid() || other.idiag_uid == 0 ||
            error_set(why, "user %u is neither this one nor root; to let others in, through your "

@@ -11,7 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* CAP_KILL is missing on purpose: without it a sniffer that hangs is left behind, no more. */
+/* CAP_KILL is missing on purpose: all that its lack does is to leave a sniffer that hangs
+ * behind. */
 static const struct {
     unsigned number;
     const char *name;
@@ -27,8 +28,8 @@ static const struct {
 
 enum { CAPABILITIES = sizeof capabilities / sizeof *capabilities, NAMES_SIZE = 128 };
 
-/* All of these have numbers below 32. All ones if they cannot be asked for: what then fails
- * says so itself. */
+/* The effective capabilities, a bit each: all that matter here have numbers below 32. If they
+ * cannot be asked for, all bits are set, and what then fails says so itself. */
 static uint32_t effective(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -37,8 +38,8 @@ static uint32_t effective(void)
     return syscall(SYS_capget, &header, data) == 0 ? data[0].effective : ~0u;
 }
 
-/* Whether what capabilities there are count for this network namespace: not if the user
- * namespace that owns it is beyond ours, which ioctl_ns(2) then does not show. */
+/* Whether our capabilities count for this network namespace. They do not if a user namespace
+ * beyond ours owns it, which ioctl_ns(2) then refuses to show. */
 static bool owns_network(void)
 {
     int network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);

@@ -1,4 +1,4 @@
-/* What a process of root's is let do. */
+/* The capabilities that a process of root's needs to have. */
 #ifndef PORTSMITH_CAPABILITY_H
 #define PORTSMITH_CAPABILITY_H
 
@@ -7,13 +7,13 @@
 #include "common/error.h"
 
 enum capability_use {
-    CAPABILITY_FIREWALL, /* to run iptables */
-    CAPABILITY_DAEMON,   /* besides: to capture, and to have sniffer and helper give up the rest */
+    CAPABILITY_FIREWALL, /* running iptables */
+    CAPABILITY_DAEMON,   /* that, capturing, and having sniffer and helper give up the rest */
 };
 
-/* Whether this process is root's and has the capabilities that the use takes
- * (capabilities(7)), and has them over the network namespace that it is in; else what is
- * missing, and who can give it, is in *why. */
+/* Whether this process is root's, and has the capabilities that the use takes (capabilities(7))
+ * over the network namespace that it is in. False with the reason: what is missing, and who can
+ * give it. */
 bool capability_check(enum capability_use use, struct error *why);
 
 #endif

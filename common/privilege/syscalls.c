@@ -14,18 +14,18 @@
 #include "common/log.h"
 
 enum {
-    SOCKET_TYPE_MASK = 0xf, /* SOCK_CLOEXEC and SOCK_NONBLOCK are above it */
+    SOCKET_TYPE_MASK = 0xf, /* the bits below SOCK_CLOEXEC and SOCK_NONBLOCK */
     NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
                      CLONE_NEWPID | CLONE_NEWNET,
 };
 
 enum {
-    DUPLICATE_AND_LOCK = 7, /* F_DUPFD to F_SETLKW are 0 to 7; leases and signals are above */
+    DUPLICATE_AND_LOCK = 7, /* F_DUPFD to F_SETLKW are 0 to 7; leases and signals come after */
 };
 
-/* Found with strace(1): iptables 1.8.9 and 1.8.11, nft and legacy, on glibc 2.36 and 2.41.
- * With them stand the names that other releases and machines have for the same calls.
- * waitid: since glibc 2.39 posix_spawn takes a child with it whose exec failed. */
+/* The system calls of iptables 1.8.9 and 1.8.11, nft and legacy, on glibc 2.36 and 2.41, as
+ * strace(1) shows them, and the names that other releases and machines have for the same calls.
+ * Since glibc 2.39, posix_spawn(3) reaps a child whose exec failed by waitid. */
 static const int iptables_calls[] = {
     /* starting: the program, its libraries, its memory */
     SCMP_SYS(execve), SCMP_SYS(vfork), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
@@ -52,7 +52,7 @@ static const int iptables_calls[] = {
     SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getuid32), SCMP_SYS(geteuid32),
     SCMP_SYS(getgid32), SCMP_SYS(getegid32), SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(wait4),
     SCMP_SYS(waitid), SCMP_SYS(exit), SCMP_SYS(exit_group),
-    /* sockets, but for making them */
+    /* sockets, but not their making */
     SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
     SCMP_SYS(recvmsg),
@@ -63,7 +63,7 @@ static const int sanitizer_calls[] = {
     SCMP_SYS(mmap),   SCMP_SYS(mprotect), SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction),
     SCMP_SYS(getpid), SCMP_SYS(gettid),   SCMP_SYS(tgkill),      SCMP_SYS(sched_yield),
     SCMP_SYS(futex),  SCMP_SYS(readlink), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(getrandom), /* the C library's malloc, which only syscalls_load wakes then */
+    SCMP_SYS(getrandom), /* for malloc, which syscalls_load uses first then */
 };
 #endif
 

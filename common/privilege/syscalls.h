@@ -1,10 +1,9 @@
-/* System call filters (seccomp): what a process, and whatever it starts, may
- * still ask of the kernel. Everything that was neither allowed nor refused
- * kills the process; in a debug build that runs in the foreground it is named on
- * standard error first.
+/* Filters of system calls (seccomp): what a process, and whatever it starts, may still ask of
+ * the kernel. A system call that was neither allowed nor refused kills the process. A debug
+ * build in the foreground names the call on standard error first.
  *
- * A filter can only be made tighter by a later one: the supervisor's holds for
- * the sniffer and the helper too, the helper's for the iptables programs. */
+ * A later filter can only tighten an earlier one: the supervisor's filter holds for the sniffer
+ * and the helper, too, and the helper's for the iptables programs. */
 #ifndef PORTSMITH_SYSCALLS_H
 #define PORTSMITH_SYSCALLS_H
 

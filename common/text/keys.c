@@ -20,7 +20,7 @@ bool key_parse(uint8_t key[static KEY_SIZE], const char *text, struct error *why
             size == KEY_SIZE &&
             sodium_memcmp(key_format(key, again), text, KEY_TEXT_SIZE - 1) == 0;
     sodium_memzero(again, sizeof again);
-    /* The text may be a secret: it is not repeated in the message. */
+    /* The text may be a secret, so the message does not repeat it. */
     return valid || error_set(why, "not a key: expected 44 characters of base64 (32 bytes)");
 }
 
@@ -29,7 +29,8 @@ const char *key_format(const uint8_t key[static KEY_SIZE], char text[static KEY_
     return sodium_bin2base64(text, KEY_TEXT_SIZE, key, KEY_SIZE, sodium_base64_VARIANT_ORIGINAL);
 }
 
-/* As in files of settings, a line may end with a carriage return and a newline. */
+/* Cuts off the newline, or the carriage return and the newline, that a line ends with: the same
+ * that files of settings may have. */
 static void cut_line_end(char *text)
 {
     size_t size = strlen(text);
@@ -69,8 +70,8 @@ bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struc
     return made;
 }
 
-/* To convert is to check. That a key has one form alone needs no look of its own: the
- * second forms that there are stand for points which are not of full order. */
+/* Converting includes the checks. Nothing has to look for a second form of a key: second forms
+ * exist only for points that are not of full order. */
 bool key_convert_public(uint8_t point[static KEY_SIZE],
                         const uint8_t client_public[static KEY_SIZE])
 {

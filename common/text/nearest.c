@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { NEAR = 2 }; /* changes that make one name of another, for it to be meant */
+enum { NEAR = 2 }; /* how many changes may make a name of the word */
 
 static unsigned least_of(unsigned a, unsigned b, unsigned c)
 {
@@ -14,12 +14,7 @@ static unsigned least_of(unsigned a, unsigned b, unsigned c)
     return least < c ? least : c;
 }
 
-static bool is_same_letter(char a, char b)
-{
-    return tolower((unsigned char)a) == tolower((unsigned char)b);
-}
-
-/* Letters changed, missing or too many (Levenshtein), row by row. */
+/* How many letters are changed, missing or too many (Levenshtein), computed row by row. */
 static unsigned distance(const char *a, const char *b)
 {
     unsigned row[NEAREST_NAME_SIZE];
@@ -33,8 +28,9 @@ static unsigned distance(const char *a, const char *b)
         row[0] = i + 1;
         for (size_t j = 0; j < width; j++) {
             unsigned above = row[j + 1];
+            bool differs = tolower((unsigned char)a[i]) != tolower((unsigned char)b[j]);
 
-            row[j + 1] = least_of(above + 1, row[j] + 1, diagonal + !is_same_letter(a[i], b[j]));
+            row[j + 1] = least_of(above + 1, row[j] + 1, diagonal + differs);
             diagonal = above;
         }
     }

@@ -1,6 +1,5 @@
 #include "common/text/settings.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdint.h>
@@ -10,9 +9,11 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "common/printable.h"
+
 enum {
-    SETTINGS_MAX = 32,    /* keys of one section: a bit each in `seen` */
-    STACK_OF_INIH = 2048, /* bytes; it leaves the last lines there, keys included */
+    SETTINGS_MAX = 32,    /* keys of a section, as each has a bit in `seen` */
+    STACK_OF_INIH = 2048, /* bytes of stack that inih leaves lines in, which may be secret */
 };
 
 struct reading {
@@ -23,9 +24,9 @@ struct reading {
     size_t count;
     void *into;
     struct error *why;
-    unsigned line;
-    uint32_t seen;
-    bool failed;
+    unsigned line; /* the number of the last line that was read */
+    uint32_t seen; /* a bit for each setting that was given */
+    bool failed;   /* *why has the reason */
 };
 
 static bool refuse(struct reading *r, const char *reason)
@@ -44,8 +45,8 @@ static bool is_section_line(const char *line, const char *section)
            line[n + 2 + strspn(line + n + 2, " \t\r\n")] == '\0';
 }
 
-/* What inih would take in silence: a section without keys, a colon for the equals
- * sign. */
+/* Refuses what inih would take in silence: a section without keys, and a colon in place of the
+ * equals sign. */
 static bool is_expected(struct reading *r, const char *line)
 {
     char text[160];
@@ -61,16 +62,7 @@ static bool is_expected(struct reading *r, const char *line)
     return true;
 }
 
-/* What a terminal would obey when an error quotes the line: ISO 646's control characters
- * and ISO 6429's further ones (U+0080 to U+009F, in UTF-8). Tabs are blanks. */
-static bool is_control(const char *at)
-{
-    unsigned char first = (unsigned char)at[0], second = (unsigned char)at[1];
-
-    return (iscntrl(first) && first != '\t') || (first == 0xc2 && second >= 0x80 && second < 0xa0);
-}
-
-/* Of the line without what ends it: a newline, or a carriage return and a newline. */
+/* The size of the line without its end, which is a newline, or a carriage return and a newline. */
 static size_t size_without_end(const char *line)
 {
     size_t size = strcspn(line, "\n");
@@ -78,14 +70,14 @@ static size_t size_without_end(const char *line)
     return size > 0 && line[size - 1] == '\r' ? size - 1 : size;
 }
 
-/* inih's reader: fgets, but counting lines, and refusing what inih would misread:
- * overlong lines, and bytes that are not text. A byte order mark inih passes over itself. */
+/* Reads a line for inih, as fgets(3) does. Counts lines, and refuses what inih would misread:
+ * overlong lines, and bytes that are not text. inih passes over a byte order mark itself. */
 static char *read_line(char *buffer, int size, void *stream)
 {
     struct reading *r = stream;
     size_t n;
 
-    memset(buffer, '\n', (size_t)size); /* the last zero in it is then fgets's own */
+    memset(buffer, '\n', (size_t)size); /* so the last zero in it is the one that fgets writes */
     if (r->failed || !fgets(buffer, size, r->file))
         return NULL;
     r->line++;
@@ -99,7 +91,7 @@ static char *read_line(char *buffer, int size, void *stream)
         return NULL;
     }
     for (size_t i = 0, end = size_without_end(buffer); i < end; i++) {
-        if (is_control(buffer + i)) {
+        if (buffer[i] != '\t' && control_size(buffer + i) > 0) { /* an error may quote the line */
             refuse(r, "the line holds a control character");
             return NULL;
         }
@@ -131,7 +123,7 @@ static bool apply(struct reading *r, const char *key, const char *value)
     return refuse(r, text);
 }
 
-/* inih's handler: nonzero to go on. */
+/* Takes a pair from inih. Nonzero: inih goes on. */
 static int take_pair(void *user, const char *section, const char *key, const char *value)
 {
     struct reading *r = user;
@@ -159,8 +151,9 @@ static bool parse(struct reading *r)
     return !r->failed;
 }
 
-bool settings_take(int fd, const char *path, const char *section, const struct setting *settings,
-                   size_t count, void *into, struct error *why)
+bool settings_read_from(int fd, const char *path, const char *section,
+                        const struct setting *settings, size_t count, void *into,
+                        struct error *why)
 {
     struct reading r = {.path = path, .section = section, .settings = settings,
                         .count = count, .into = into, .why = why};
@@ -172,7 +165,7 @@ bool settings_take(int fd, const char *path, const char *section, const struct s
         close(fd);
         return error_set(why, "%s: %s", path, strerror(errno));
     }
-    setvbuf(r.file, buffer, _IOFBF, sizeof buffer); /* ours, so that it can be wiped */
+    setvbuf(r.file, buffer, _IOFBF, sizeof buffer); /* a buffer of ours can be wiped */
     ok = parse(&r);
     fclose(r.file);
     sodium_memzero(buffer, sizeof buffer);
@@ -185,7 +178,7 @@ bool settings_read(const char *path, enum file_trust trust, const char *section,
 {
     int fd = file_open(path, trust, why);
 
-    return fd >= 0 && settings_take(fd, path, section, settings, count, into, why);
+    return fd >= 0 && settings_read_from(fd, path, section, settings, count, into, why);
 }
 
 bool settings_each_word(const char *value,

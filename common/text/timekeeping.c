@@ -4,7 +4,7 @@
 
 bool timekeeping_is_synchronised(void)
 {
-    struct timex state = {.modes = 0}; /* only looks */
+    struct timex state = {.modes = 0}; /* no mode: nothing is changed */
 
     return adjtimex(&state) != TIME_ERROR && !(state.status & STA_UNSYNC);
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/process.h"
+
 enum { CHANGE_OF_GID = -4, CHANGE_OF_GROUPS = -5, CHANGE_OF_UID = -6 }; /* capng_change_id(3) */
 
 /* Makes the directory the process's root, after making sure that nobody could have filled it. */
@@ -79,7 +81,6 @@ static bool explain_change(int result, uid_t uid, gid_t gid, struct error *why)
 
 bool sniffer_drop(const char *empty, uid_t uid, gid_t gid, struct error *why)
 {
-    static const struct rlimit none = {0, 0};
     int changed;
 
     if (!enter(empty, why) || !isolate(why))
@@ -92,8 +93,5 @@ bool sniffer_drop(const char *empty, uid_t uid, gid_t gid, struct error *why)
         return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (!is_powerless(uid, gid))
         return error_set(why, "privileges that were given up are still there");
-    /* This comes last, as a change of user resets it. */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
-        return error_set(why, "cannot forbid core dumps: %s", strerror(errno));
-    return true;
+    return process_forbid_core_dumps(why); /* last, as a change of user resets it */
 }

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -18,6 +16,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/privilege/capability.h"
+#include "common/process.h"
 #include "common/text/command.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
@@ -319,13 +318,6 @@ static const char *make_absolute(char absolute[static PATH_MAX], const char *pat
     return strcat(strcat(strcpy(absolute, directory), "/"), path);
 }
 
-static bool forbid_core_dumps(void)
-{
-    static const struct rlimit none = {0, 0};
-
-    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
-}
-
 /* Wipes the environment, closes the descriptors beyond standard error, and makes sure that no
  * file opened later takes the place of one of the first three. portsmithd needs nothing that it
  * was started with, and some of it would do harm. */
@@ -356,7 +348,7 @@ int main(int argc, char **argv)
 
     notify_read_environment();
     supervisor->in_journal = log_standard_error_is_the_journal();
-    if (!forget_the_starter() || sodium_init() < 0 || !forbid_core_dumps())
+    if (!forget_the_starter() || sodium_init() < 0 || !process_forbid_core_dumps(&why))
         fatal("cannot initialise");
     if (!read_options(&options, argc, argv, &status))
         return status;

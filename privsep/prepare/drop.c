@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+
+#include "common/process.h"
 
 static bool keep(bool raw)
 {
@@ -39,10 +40,8 @@ static bool is_exactly(bool raw)
 
 bool helper_drop(bool raw, struct error *why)
 {
-    static const struct rlimit none = {0, 0};
-
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
-        return error_set(why, "cannot forbid core dumps: %s", strerror(errno));
+    if (!process_forbid_core_dumps(why))
+        return false;
     if (!keep(raw))
         return error_set(why, "cannot give up capabilities");
     if (!is_exactly(raw))

@@ -112,15 +112,15 @@ static void a_connected_one_is_taken_and_the_others_go(void **state)
     (void)state;
     attempts_init(&a, &target, &source, port, 0);
     attempts_begin(&a, a.due);
-    attempts_watch(&a, polled);
+    attempts_before_poll(&a, polled);
     assert_int_equal(poll(polled, ATTEMPTS_PENDING, 0), 0); /* it is shut */
-    assert_int_equal(attempts_take(&a, polled), -1);
+    assert_int_equal(attempts_after_poll(&a, polled), -1);
     close(accept(listener, NULL, NULL)); /* it opens */
     attempts_begin(&a, a.due);
     while (fd < 0) {
-        attempts_watch(&a, polled);
+        attempts_before_poll(&a, polled);
         assert_int_equal(poll(polled, ATTEMPTS_PENDING, -1), 1);
-        fd = attempts_take(&a, polled);
+        fd = attempts_after_poll(&a, polled);
     }
     assert_int_equal(pending(&a), 1); /* the first, whose SYN was lost, still waits */
     assert_int_equal(a.error, 0);

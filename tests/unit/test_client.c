@@ -8,6 +8,7 @@
 
 #include "client/compose.h"
 #include "client/counter.h"
+#include "client/failure.h"
 #include "client/identity.h"
 #include "client/knock/bundle.h"
 #include "client/paths.h"
@@ -617,12 +618,12 @@ static void bundle_from_a_pipe_may_hold_secrets(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], BUNDLE, strlen(BUNDLE)), strlen(BUNDLE));
     close(ends[1]);
-    bundle = bundle_take(ends[0], "standard input", &why);
+    bundle = bundle_read_from(ends[0], "standard input", &why);
     assert_non_null(bundle);
     assert_true(bundle->has_secret);
     bundle_free(bundle);
     scratch_write_text("loose", 0644, BUNDLE);
-    assert_null(bundle_take(open("loose", O_RDONLY), "standard input", &why));
+    assert_null(bundle_read_from(open("loose", O_RDONLY), "standard input", &why));
     assert_non_null(strstr(why.text, "standard input: mode 0644 is too open"));
 }
 
@@ -1125,6 +1126,24 @@ static void paths_follow_the_environment(void **state)
     assert_string_equal(path, "/home/u/.config/portsmith");
 }
 
+/* ---- the last failure ---------------------------------------------------------- */
+
+static void a_failure_is_kept_without_what_controls_a_terminal(void **state)
+{
+    char text[FAILURE_TEXT_SIZE];
+    time_t when;
+
+    (void)state;
+    use_state_in(".");
+    failure_note("a\033[2J\tb\nc");
+    failure_note("d\xc2\x9b" "e\xc3\xa9");
+    failure_keep();
+    assert_true(failure_read(text, &when));
+    assert_string_equal(text, "a?[2J?b?c\nd??e\xc3\xa9\n");
+    failure_forget();
+    assert_false(failure_read(text, &when));
+}
+
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_enter, scratch_leave)
 
 int main(void)
@@ -1173,6 +1192,7 @@ int main(void)
         IN_SCRATCH(a_knock_that_is_signed_anew_has_a_new_counter),
         IN_SCRATCH(without_a_counter_nothing_is_signed_anew),
         IN_SCRATCH(what_is_sent_again_is_the_same_datagram),
+        IN_SCRATCH(a_failure_is_kept_without_what_controls_a_terminal),
         cmocka_unit_test(paths_follow_the_environment),
     };
 

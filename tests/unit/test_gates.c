@@ -3,10 +3,10 @@
 #include <sodium.h>
 #include <stdbool.h>
 
-#include "client/proxy/route.h"
+#include "client/proxy/gates.h"
 
 static uv_loop_t loop;
-static struct route route;
+static struct gates gates;
 static struct error why;
 
 static void write_server(const char *name, const char *host, const char *more)
@@ -32,20 +32,20 @@ static int enter(void **state)
     write_server("any", "Door.example.net.", "");
     write_server("ssh", "198.51.100.7", "Open = tcp/22, udp/53\n");
     write_server("web", "198.51.100.7", "Open = tcp/80\nConnectPort = tcp/80 8080\n");
-    return route_open(&route, &loop, false, &why) ? 0 : -1;
+    return gates_open(&gates, &loop, false, &why) ? 0 : -1;
 }
 
 static int leave(void **state)
 {
-    route_end(&route);
+    gates_end(&gates);
     uv_run(&loop, UV_RUN_DEFAULT);
-    route_free(&route);
+    gates_free(&gates);
     return uv_loop_close(&loop) == 0 ? scratch_leave(state) : -1;
 }
 
 static void check_name(const char *name, uint16_t port, const char *server)
 {
-    const struct gate *gate = route_by_name(&route, name, port);
+    const struct gate *gate = gates_by_name(&gates, name, port);
 
     if (server)
         assert_string_equal(gate ? gate->name : "none", server);
@@ -79,7 +79,7 @@ static void check_address(const char *text, uint16_t port, const char *server)
     const struct gate *gate;
 
     assert_true(address_parse(&address, text));
-    gate = route_by_address(&route, &address, port);
+    gate = gates_by_address(&gates, &address, port);
     assert_string_equal(gate ? gate->name : "none", server);
 }
 
@@ -88,9 +88,9 @@ static void addresses_fit_once_they_are_looked_up(void **state)
 {
     (void)state;
     check_address("198.51.100.7", 22, "none");
-    assert_string_equal(route_unresolved(&route)->name, "any");
-    gate_refresh(route.gates[1]);
-    gate_refresh(route.gates[2]);
+    assert_string_equal(gates_unresolved(&gates)->name, "any");
+    gate_refresh(gates.all[1]);
+    gate_refresh(gates.all[2]);
     uv_run(&loop, UV_RUN_DEFAULT);
     check_address("198.51.100.7", 22, "ssh");
     check_address("198.51.100.7", 80, "web");
@@ -101,15 +101,15 @@ static void addresses_fit_once_they_are_looked_up(void **state)
 
 static void a_server_without_an_identity_is_an_error(void **state)
 {
-    struct route other;
+    struct gates other;
 
     (void)state;
     write_server("zoe", "192.0.2.1", "Identity = missing\n");
-    assert_false(route_open(&other, &loop, false, &why));
+    assert_false(gates_open(&other, &loop, false, &why));
     assert_non_null(strstr(why.text, "missing"));
-    route_end(&other);
+    gates_end(&other);
     uv_run(&loop, UV_RUN_DEFAULT);
-    route_free(&other);
+    gates_free(&other);
     assert_int_equal(remove("portsmith/zoe.conf"), 0);
 }
 
