@@ -192,9 +192,9 @@ static void decide_open(struct decision *decision, const struct knock *knock,
     decision->change_count = decision->service_count = (uint8_t)found->count;
 }
 
-/* In the order in which grants can be removed: the last one in the table takes the place of
- * one that is removed. */
-static void remove_grant(struct decision *decision, struct service service, size_t at)
+/* The last grant of the table is removed first: it takes the place of whichever is removed
+ * before it. */
+static void plan_removal(struct decision *decision, struct service service, size_t at)
 {
     size_t i = decision->change_count++;
 
@@ -216,7 +216,7 @@ static void decide_close(struct decision *decision, const struct knock *knock,
             continue; /* a newer knock opened it */
         left[count++] = found->asked[i].service;
         if (grant)
-            remove_grant(decision, found->asked[i].service, (size_t)(grant - grants->items));
+            plan_removal(decision, found->asked[i].service, (size_t)(grant - grants->items));
     }
     if (decision->change_count > 0) {
         decision->verdict = VERDICT_CLOSED;
