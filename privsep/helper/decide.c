@@ -158,10 +158,10 @@ static void decide_open(struct decision *decision, const struct knock *knock,
 
     /* A profile with room for one grant has it where the newest knock says. An older knock,
      * which somebody may have held back, moves nothing. */
-    decision->moves = profile->max_grants == 1 && found->count == 1 && found->new == 1 &&
-                      found->of_profile > 0 && knock->is_newest;
-    decision->leaves_other = decision->moves && found->any_of_other;
-    if (!decision->moves && !there_is_room) {
+    bool moves = profile->max_grants == 1 && found->count == 1 && found->new == 1 &&
+                 found->of_profile > 0 && knock->is_newest;
+
+    if (!moves && !there_is_room) {
         refuse(decision, VERDICT_TOO_MANY_GRANTS, REFUSAL_PLAIN);
         return;
     }
@@ -169,6 +169,8 @@ static void decide_open(struct decision *decision, const struct knock *knock,
         refuse(decision, VERDICT_FIREWALL_FAILED, REFUSAL_PLAIN);
         return;
     }
+    decision->moves = moves;
+    decision->leaves_other = moves && found->any_of_other;
     choose_deadline(decision, profile, knock->request->window, now);
     decision->counter = knock->is_credible ? knock->request->counter : 0;
     if (knock->request->has_address)
