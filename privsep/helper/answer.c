@@ -63,8 +63,8 @@ static bool is_meant(const struct helper_order *order, const struct grant *grant
     }
 }
 
-/* Takes them out of the table, into `ended`; how many there were. */
-static uint32_t take_away(struct grants *grants, const struct helper_order *order,
+/* Moves the grants that an order means from the table to `ended`. Their number is returned. */
+static uint32_t remove_meant(struct grants *grants, const struct helper_order *order,
                           struct grant *ended, bool changed[FAMILIES])
 {
     uint32_t count = 0;
@@ -81,8 +81,8 @@ static uint32_t take_away(struct grants *grants, const struct helper_order *orde
     return count;
 }
 
-/* The same of those that this helper dropped when it began. */
-static uint32_t take_dropped(struct requests *r, const struct helper_order *order,
+/* The same for the grants that this helper dropped when it began. */
+static uint32_t remove_dropped(struct requests *r, const struct helper_order *order,
                              struct grant *ended)
 {
     uint32_t count = 0;
@@ -111,7 +111,7 @@ static bool rewrite(struct requests *r, const bool changed[FAMILIES])
     return done;
 }
 
-/* After the door is shut: nothing new comes in meanwhile. */
+/* To be called once the doors are shut, so that nothing new comes in meanwhile. */
 static bool end_connections(struct requests *r, const struct grant *ended, size_t count,
                             uint32_t *sum)
 {
@@ -136,10 +136,10 @@ static void close_grants(struct requests *r, const struct helper_order *order,
 {
     bool changed[FAMILIES] = {false}, done;
 
-    answer->closed = take_away(r->grants, order, ended, changed);
+    answer->closed = remove_meant(r->grants, order, ended, changed);
     answer->live = (uint32_t)r->grants->count;
     if (order->kill)
-        answer->closed += take_dropped(r, order, ended + answer->closed);
+        answer->closed += remove_dropped(r, order, ended + answer->closed);
     if (answer->closed == 0)
         return;
     done = rewrite(r, changed);

@@ -13,17 +13,17 @@
  * scope, every field that means nothing zero. HELPER_STOP is one. */
 bool helper_order_is_canonical(const struct helper_order *order);
 
-/* Does what a canonical order other than HELPER_STOP says and fills *answer. HELPER_CLOSE
- * with `kill` is about what this helper dropped when it began, too: connections that came
- * in through those grants may stand.
- * Grants that end are in *ended, for the log; the caller frees the array, which may be
- * NULL, and whose length is answer->closed. */
+/* Does what a canonical order other than HELPER_STOP says, and fills *answer. HELPER_CLOSE
+ * with `kill` means also the grants that this helper dropped when it began: connections that
+ * came in through them may stand.
+ * The grants that end are in *ended, for the log. Its length is answer->closed; it may be NULL,
+ * and the caller frees it. */
 void helper_answer(struct requests *requests, const struct helper_order *order,
                    struct helper_answer *answer, struct grant **ended);
 
-/* The answer that nobody asked for, when the helper is ready, when what is known of the
- * rules has changed, and at its end. The caller says how the rules are, in this one and any
- * other. */
+/* Fills the answer that nobody asked for: it is sent when the helper is ready, when what is
+ * known of the rules has changed, and at the helper's end. The caller adds to it, as to any
+ * other answer, what is known of the rules. */
 void helper_answer_unasked(const struct requests *requests, struct helper_answer *answer);
 
 #endif

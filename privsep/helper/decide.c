@@ -152,10 +152,10 @@ static void decide_open(struct decision *decision, const struct knock *knock,
 
     /* A profile with room for one grant has it where the newest knock says. An older knock,
      * which somebody may have held back, moves nothing. */
-    decision->moves = profile->max_grants == 1 && found->count == 1 && found->new == 1 &&
-                      found->of_profile > 0 && knock->is_newest;
-    decision->leaves_other = decision->moves && found->any_of_other;
-    if (!decision->moves && !there_is_room) {
+    bool moves = profile->max_grants == 1 && found->count == 1 && found->new == 1 &&
+                 found->of_profile > 0 && knock->is_newest;
+
+    if (!moves && !there_is_room) {
         refuse(decision, VERDICT_TOO_MANY_GRANTS, REFUSAL_PLAIN);
         return;
     }
@@ -163,6 +163,8 @@ static void decide_open(struct decision *decision, const struct knock *knock,
         refuse(decision, VERDICT_FIREWALL_FAILED, REFUSAL_PLAIN);
         return;
     }
+    decision->moves = moves;
+    decision->leaves_other = moves && found->any_of_other;
     choose_deadline(decision, profile, knock->request->window, now);
     decision->counter = knock->is_credible ? knock->request->counter : 0;
     if (knock->request->has_address)
@@ -186,9 +188,9 @@ static void decide_open(struct decision *decision, const struct knock *knock,
     decision->change_count = decision->service_count = (uint8_t)found->count;
 }
 
-/* In the order in which grants can be removed: the last one in the table takes the place of
- * one that is removed. */
-static void remove_grant(struct decision *decision, struct service service, size_t at)
+/* The last grant of the table is removed first: it takes the place of whichever is removed
+ * before it. */
+static void plan_removal(struct decision *decision, struct service service, size_t at)
 {
     size_t i = decision->change_count++;
 
@@ -210,7 +212,7 @@ static void decide_close(struct decision *decision, const struct knock *knock,
             continue; /* a newer knock opened it */
         left[count++] = found->asked[i].service;
         if (grant)
-            remove_grant(decision, found->asked[i].service, (size_t)(grant - grants->items));
+            plan_removal(decision, found->asked[i].service, (size_t)(grant - grants->items));
     }
     if (decision->change_count > 0) {
         decision->verdict = VERDICT_CLOSED;

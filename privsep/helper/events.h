@@ -64,7 +64,7 @@ struct helper_event {
     enum verdict verdict;
     enum refusal refusal;   /* of a refused request */
     enum grant_end end;     /* of EVENT_ENDED */
-    uint8_t key_id[KEY_ID_SIZE]; /* of the profile; of a request that names none, anything */
+    uint8_t key_id[KEY_ID_SIZE]; /* of the profile; there may be none that has it */
     struct address address;  /* whom it is for */
     struct address observed; /* EVENT_VERDICT: where the knock came from */
     struct service services[POLICY_SERVICES]; /* none before a signature was verified */

@@ -70,8 +70,8 @@ enum {
     SERVICES_MAX = (BPF_MAXINSNS - JUST_MADE - 1) / 2,
 };
 
-/* Without one all is told, and sorted out here: that of the last helper, which may have had
- * other services, goes first. */
+/* Without a filter the kernel tells of connections to any service, which are sorted out here.
+ * The filter of the last helper, which may have had other services, goes first. */
 static void attach_filter(int fd, const struct service *services, size_t count)
 {
     struct sock_filter code[BPF_MAXINSNS];
@@ -94,7 +94,7 @@ static void attach_filter(int fd, const struct service *services, size_t count)
 
 /* ---- the socket --------------------------------------------------------- */
 
-/* In this network namespace. */
+/* Whether the kernel tells of connections in this network namespace. */
 static bool are_told(void)
 {
     int fd = open("/proc/sys/net/netfilter/nf_conntrack_events", O_RDONLY | O_CLOEXEC);
@@ -146,8 +146,8 @@ bool helper_news_listen(struct news *news)
     return news->listening;
 }
 
-/* The kernel goes on losing news, and does not say it again, until nothing waits any
- * more. */
+/* Once the kernel has lost news it loses more, without saying so again, until nothing waits
+ * any more. */
 void helper_news_leave(struct news *news)
 {
     set_membership(news, NETLINK_DROP_MEMBERSHIP);

@@ -33,14 +33,15 @@ bool helper_news_try(struct flows *flows, struct error *why);
  * where they are more than the kernel takes a filter for (hundreds), to any. */
 void helper_news_open(struct news *news, int fd, const struct service *services, size_t count);
 
-/* Listens from here on, if it does not yet. False where that cannot be had. */
+/* Makes the kernel tell of connections from here on. False where it cannot. */
 bool helper_news_listen(struct news *news);
 
-/* Hands on what was told, a thousand connections at most: the rest is left for the next
- * time. False: some were lost, as too many waited; it listens no more. */
+/* Calls `handle` for each connection that was told of, a thousand at most: the others wait for
+ * the next call. False: some were lost, as too many waited, and the kernel tells nothing
+ * more. */
 bool helper_news_hear(struct news *news, flow_handler *handle, void *into);
 
-/* Listens no more, and forgets what was told. */
+/* Makes the kernel tell nothing more, and forgets what it told. */
 void helper_news_leave(struct news *news);
 
 #endif

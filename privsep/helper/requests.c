@@ -34,7 +34,8 @@ struct pending {
 struct batch {
     struct asked asked[BATCH_MAX];
     size_t count;
-    size_t settled; /* the firewall is as these have it */
+    size_t decided; /* of the requests, from the first on, whose changes are in the table, */
+    size_t settled; /* and in the firewall */
     struct pending pending[FAMILIES];
     struct grant ended[BATCH_MAX * POLICY_SERVICES]; /* that knocks took away */
     size_t ended_count;
@@ -145,13 +146,14 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     knock = knock_of(r, asked);
     helper_decide_begin(&asked->decision, &knock);
     verdict = judge_time(&r->policy->setup, counter, now);
-    if (verdict != VERDICT_NONE)
-        asked->refusal = REFUSAL_OF_CLOCK;
-    /* Noted, or whoever recorded the knock could use it once it is timely. */
-    if (verdict == VERDICT_AHEAD && !helper_marks_refuse(r->marks, mark, counter, now))
-        asked->refusal = REFUSAL_UNNOTED;
-    if (verdict != VERDICT_NONE)
+    if (verdict != VERDICT_NONE) {
+        /* One that is ahead is noted: else whoever recorded it could use it once it is timely. */
+        bool is_noted = verdict == VERDICT_BEHIND ||
+                        helper_marks_refuse(r->marks, mark, counter, now);
+
+        asked->refusal = is_noted ? REFUSAL_OF_CLOCK : REFUSAL_UNNOTED;
         return verdict;
+    }
     if (!helper_mark_is_new(mark, counter)) {
         asked->refusal = explain_repetition(mark, counter, now, &asked->left);
         return VERDICT_REPEATED;
@@ -327,7 +329,7 @@ static void take_back(struct requests *r, struct batch *batch, const struct aske
 
     while ((grant = helper_grants_next_of(r->grants, key_id, NULL)))
         helper_grants_remove_at(r->grants, (size_t)(grant - r->grants->items));
-    for (size_t i = batch->settled; i < batch->count; i++)
+    for (size_t i = batch->settled; i < batch->decided; i++)
         if (verdict_is_grant(batch->asked[i].verdict) &&
             memcmp(batch->asked[i].entry->key_id, key_id, KEY_ID_SIZE) == 0)
             batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
@@ -335,7 +337,7 @@ static void take_back(struct requests *r, struct batch *batch, const struct aske
 
 static void fail_family(struct requests *r, struct batch *batch, int family)
 {
-    for (size_t i = batch->settled; i < batch->count; i++) {
+    for (size_t i = batch->settled; i < batch->decided; i++) {
         struct asked *asked = &batch->asked[i];
 
         if (!verdict_is_grant(asked->verdict))
@@ -360,7 +362,7 @@ static void change_firewalls(struct requests *r, struct batch *batch)
             fail_family(r, batch, family);
         *pending = (struct pending){0};
     }
-    batch->settled = batch->count;
+    batch->settled = batch->decided;
 }
 
 /* Each knock is decided with what those before it changed. Where grants have left one family
@@ -368,11 +370,10 @@ static void change_firewalls(struct requests *r, struct batch *batch)
  * between: neither family could come first for both. */
 static void decide_all(struct requests *r, struct batch *batch)
 {
-    const size_t count = batch->count;
     const struct moment now = {clock_wall_ns() / NSEC_PER_SEC, clock_boot_ns()};
 
-    for (size_t i = 0; i < count; i++) {
-        struct asked *asked = &batch->asked[i];
+    for (; batch->decided < batch->count; batch->decided++) {
+        struct asked *asked = &batch->asked[batch->decided];
         struct decision *decision = &asked->decision;
         struct knock knock;
 
@@ -381,9 +382,7 @@ static void decide_all(struct requests *r, struct batch *batch)
         knock = knock_of(r, asked);
         helper_decide(decision, &knock, r->grants, &now);
         if (decision->leaves_other && batch->pending[family_of(&decision->address)].is_left) {
-            batch->count = i;
             change_firewalls(r, batch);
-            batch->count = count;
             helper_decide_begin(decision, &knock);
             helper_decide(decision, &knock, r->grants, &now);
         }
@@ -490,7 +489,7 @@ enum sniffer_state helper_requests_serve(struct requests *r)
     enum sniffer_state sniffer = SNIFFER_SOUND;
     static struct batch batch;
 
-    batch.count = batch.settled = batch.ended_count = 0;
+    batch.count = batch.decided = batch.settled = batch.ended_count = 0;
     while (batch.count < BATCH_MAX) {
         struct asked *asked = &batch.asked[batch.count];
 

@@ -123,7 +123,7 @@ static enum helper_rules rules_are(const struct helper *h)
     return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
 }
 
-/* A supervisor that does not read goes without. */
+/* A supervisor that does not read does without the answer. */
 static void tell_answer(struct helper *h, struct helper_answer *answer)
 {
     answer->rules = rules_are(h);
@@ -141,8 +141,8 @@ static void tell_unasked(struct helper *h)
     tell_answer(h, &answer);
 }
 
-/* At once when it changes: whoever asks meanwhile waits for an answer, or takes the last. */
-static void tell_news(struct helper *h)
+/* At once: whoever asks the supervisor waits for an answer, or takes the last one. */
+static void tell_of_changed_rules(struct helper *h)
 {
     if (rules_are(h) != h->told)
         tell_unasked(h);
@@ -150,17 +150,17 @@ static void tell_news(struct helper *h)
 
 /* ---- keeping the firewall as it should be ------------------------------- */
 
-/* The next helper can have the new one. */
+/* The lock that this process may use is gone; the next helper can use the new one. */
 static void check_lock(const struct helper *h)
 {
     if (h->firewall.xtables.backend == BACKEND_LEGACY && helper_landlock_lost_lock())
         fatalx("the xtables lock was removed or replaced: starting again");
 }
 
-typedef bool change_firewall(struct firewall *fw, enum family family, struct grants *grants,
+typedef bool firewall_change(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
-static void mend(struct helper *h, int family, change_firewall *change)
+static void mend(struct helper *h, int family, firewall_change *change)
 {
     struct error why;
 
@@ -173,22 +173,15 @@ static void mend(struct helper *h, int family, change_firewall *change)
     check_lock(h);
 }
 
-/* The supervisor and the next helper would not see what is opened and closed. The next one
- * takes over what it finds in its place. */
+/* Ends the helper where the supervisor and the next helper would not see what is opened and
+ * closed. The next one takes over what it finds in the table's place. */
 static void check_table(const struct helper *h)
 {
     if (helper_grants_lost_file(&h->grants))
         fatalx("the table of grants was removed or replaced: starting again");
 }
 
-/* Only from outside of its confinement can a helper ask about sets again. */
-static void check_set(const struct helper *h)
-{
-    if (h->firewall.uses_set && h->firewall.set.fd < 0)
-        fatalx("the kernel does not answer about sets any more: starting again");
-}
-
-/* One that is planned stays: else whoever keeps the helper busy could put it
+/* A retry that is planned stays where it is: else whoever keeps the helper busy could put it
  * off for ever. None is needed once the firewall is as it should be. */
 static void plan_retry(struct helper *h)
 {
@@ -227,7 +220,7 @@ static void serve_deadlines(struct helper *h)
     tell_ends(h, h->grants.items + h->grants.count, ended, END_NONE);
 }
 
-/* A grant that has had its connections ends at once. */
+/* A grant that has had its connections ends at once, as if its window were over. */
 static void serve_news(struct helper *h)
 {
     bool changed = helper_usage_hear(&h->news, &h->grants);
@@ -301,13 +294,6 @@ static void log_removal(const struct helper *h)
                   "back every %d s, and this is not said again", who, LOOK_SECONDS);
 }
 
-static void note_removal(struct helper *h)
-{
-    h->removed_at = clock_boot_ns();
-    h->removals++;
-    log_removal(h);
-}
-
 static void serve_quiet(struct helper *h)
 {
     if (h->removals == 0 || clock_boot_ns() < quiet_at(h))
@@ -349,16 +335,21 @@ static void look(struct helper *h)
         if (!h->firewall.xtables.in_use[family])
             continue;
         state = look_at_family(h, family);
-        tell_news(h); /* what follows may take seconds */
+        tell_of_changed_rules(h); /* what follows may take seconds */
         damaged[family] = state == FIREWALL_DAMAGED;
-        if (state == FIREWALL_INTACT && !legacy) /* what was closed may have been restored */
+        /* Somebody may have restored rules of grants that have ended. */
+        if (state == FIREWALL_INTACT && !legacy)
             mend(h, family, h->firewall.uses_set ? helper_firewall_refresh
                                                  : helper_firewall_rewrite);
-        if (state == FIREWALL_INTACT && legacy && family == IPV6) /* or it may not be */
+        /* ip6tables-legacy may take other rules for ours (firewall.h). */
+        if (state == FIREWALL_INTACT && legacy && family == IPV6)
             mend(h, family, helper_firewall_refresh);
     }
-    if (damaged[IPV4] || damaged[IPV6])
-        note_removal(h);
+    if (damaged[IPV4] || damaged[IPV6]) {
+        h->removed_at = clock_boot_ns();
+        h->removals++;
+        log_removal(h);
+    }
     for (int family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
             mend(h, family, helper_firewall_establish);
@@ -386,17 +377,10 @@ static void serve_bell(struct helper *h)
 
 /* ---- the peers ---------------------------------------------------------- */
 
-static void tell_sniffer_is_broken(void)
-{
-    uint32_t message = HELPER_SNIFFER_BROKEN;
-
-    if (send(HELPER_FD_SUPERVISOR, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        log_warn("cannot tell the supervisor");
-}
-
 static void serve_sniffer(struct helper *h)
 {
     enum sniffer_state state = helper_requests_serve(&h->requests);
+    const uint32_t broken = HELPER_SNIFFER_BROKEN;
 
     if (state == SNIFFER_SOUND)
         return;
@@ -405,7 +389,8 @@ static void serve_sniffer(struct helper *h)
     h->requests.sniffer = -1;
     if (state == SNIFFER_MISBEHAVES) {
         log_warnx("the sniffer sent what an honest one cannot send: it is cut off");
-        tell_sniffer_is_broken();
+        if (send(HELPER_FD_SUPERVISOR, &broken, sizeof broken, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            log_warn("cannot tell the supervisor");
     }
 }
 
@@ -441,8 +426,8 @@ static int stop(struct helper *h)
     return HELPER_EXIT_OK;
 }
 
-/* What was put back a moment ago is gone again by now, perhaps. It is put back at the
- * next look: who asks again and again is not to make many. */
+/* Rules that were put back a moment ago may be gone again. They are put back at the next look,
+ * however often somebody asks. */
 static void look_for_answer(struct helper *h)
 {
     for (int family = IPV4; family < FAMILIES; family++)
@@ -503,7 +488,9 @@ static int run(struct helper *h)
         };
         int status = -1;
 
-        check_set(h);
+        /* A new socket for sets can only be opened before confinement: by the next helper. */
+        if (h->firewall.uses_set && h->firewall.set.fd < 0)
+            fatalx("the kernel does not answer about sets any more: starting again");
         plan_retry(h);
         helper_usage_rest(&h->news, &h->grants);
         arm_timer(h);
@@ -522,7 +509,7 @@ static int run(struct helper *h)
             serve_bell(h);
         serve_look(h);
         serve_quiet(h);
-        tell_news(h);
+        tell_of_changed_rules(h);
         if (fds[SUPERVISOR].revents)
             status = serve_supervisor(h);
         if (status >= 0)
@@ -574,8 +561,8 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
            (grant->signed_address || !profile->needs_signed_address);
 }
 
-/* Keeps of the grants stored by the helper before only what policy still permits, and no
- * longer than it permits. The others then stand behind those. */
+/* Keeps of the grants that the helper before stored only what policy still permits, and no
+ * longer than it permits. The others lie behind those in the table. */
 static void keep_permitted_grants(struct helper *h)
 {
     struct grants *grants = &h->grants;
@@ -656,7 +643,7 @@ static int compare_services(const void *a, const void *b)
     return service_compare(a, b);
 }
 
-/* Of connections to what a profile opens, each service once. */
+/* The news are of connections to what a profile opens: each service is named once. */
 static bool open_news(struct helper *h, struct error *why)
 {
     const size_t profiles = h->policy.setup.profile_count;
@@ -697,7 +684,7 @@ static bool open_bell(struct helper *h, struct error *why)
     return h->bell >= 0;
 }
 
-/* Whose knocks are forgotten, at each start until that shuts nobody out. */
+/* Tells, at each start, of the clients that are shut out because their record was damaged. */
 static void tell_lost(struct helper *h)
 {
     enum { NAMED = 20 };
@@ -787,7 +774,8 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     return PROBE_USABLE;
 }
 
-/* If it cannot be had, sessions go on and the ACKs of strangers pass with theirs. */
+/* Where sessions cannot be told from other segments they go on all the same, and the ACKs of
+ * strangers pass with theirs. */
 static void find_sessions(const struct helper_setup *setup, struct xtables *xtables)
 {
     struct error why;
@@ -800,7 +788,7 @@ static void find_sessions(const struct helper_setup *setup, struct xtables *xtab
                   "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
 }
 
-/* Without it a door that is for so many connections would stay open for more. */
+/* Without news of connections a door that is for so many of them would stay open for more. */
 static bool can_tell_usage(struct helper *h, struct error *why)
 {
     struct error reason;
@@ -814,7 +802,8 @@ static bool can_tell_usage(struct helper *h, struct error *why)
     return true;
 }
 
-static int serve(struct helper *h, const struct xtables *xtables)
+/* The whole life of a helper that serves; its exit status. */
+static int keep_doors(struct helper *h, const struct xtables *xtables)
 {
     struct error why;
     struct ipset set;
@@ -863,8 +852,8 @@ static bool release_sets(struct error *why)
     return done;
 }
 
-/* Of the back end that was in use, or if nobody knows that would be now, something may be
- * there to be removed: without its program, it stays. */
+/* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
+ * that would be used now. They stay where its program is missing. */
 static bool can_release(enum backend in_use, struct error *why)
 {
     struct xtables unused;
@@ -884,7 +873,7 @@ static int release(enum backend in_use)
     return HELPER_EXIT_FAILURE;
 }
 
-/* Once the rules of `ours` are in force: until then the others shut the ports. */
+/* To be called once the rules of `ours` are in force: until then the others shut the ports. */
 static int release_other(enum backend ours)
 {
     struct error why;
@@ -925,5 +914,5 @@ int helper_serve(void)
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }
-    return h.policy.setup.mode == HELPER_PROBE ? HELPER_EXIT_OK : serve(&h, &xtables);
+    return h.policy.setup.mode == HELPER_PROBE ? HELPER_EXIT_OK : keep_doors(&h, &xtables);
 }

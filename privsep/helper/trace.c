@@ -28,12 +28,12 @@ static const char *span(int64_t from, int64_t to, char text[static SPAN_SIZE])
     return text;
 }
 
-void helper_trace_log(const struct trace *trace, const struct helper_times *said,
+void helper_trace_log(const struct trace *trace, const struct helper_times *times,
                       const char *profile, size_t batch)
 {
     enum { SNIFFERS = 3, PARTS = SNIFFERS + TRACE_STAGES - 1 };
     char text[PARTS][SPAN_SIZE], whole[SPAN_SIZE];
-    int64_t at[PARTS + 1] = {said->captured, said->taken, said->opened};
+    int64_t at[PARTS + 1] = {times->captured, times->taken, times->opened};
 
     if (!trace->on)
         return;

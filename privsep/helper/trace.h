@@ -9,7 +9,7 @@
 
 #include "privsep/message.h"
 
-/* What a batch has behind it. */
+/* The stages of a batch. */
 enum trace_stage {
     TRACE_RECEIVED,
     TRACE_VERIFIED, /* every signature in it */
@@ -26,9 +26,10 @@ struct trace {
 
 void helper_trace_note(struct trace *trace, enum trace_stage stage);
 
-/* Logs a line for a knock that opened: microseconds of each stage. Nothing when it is
- * off. `said` is the sniffer's, who may say anything: what cannot be is a dash. */
-void helper_trace_log(const struct trace *trace, const struct helper_times *said,
+/* Logs a line for a knock that opened: how many microseconds each stage took. Logs nothing
+ * when tracing is off. `times` come from the sniffer, which may say anything: a span that
+ * cannot be is a dash. */
+void helper_trace_log(const struct trace *trace, const struct helper_times *times,
                       const char *profile, size_t batch);
 
 #endif

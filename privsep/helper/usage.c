@@ -2,7 +2,7 @@
 
 #include "common/clock.h"
 
-/* Whether it is to be known how it is used. */
+/* Whether one more connection would tell something new of the grant. */
 static bool is_waiting(const struct grant *grant)
 {
     return grant->watched && (grant->connections != 0 || grant->used == 0);
@@ -17,8 +17,8 @@ enum grant_end helper_usage_end(const struct grant *grant)
     return grant->watched ? END_NONE : END_UNCOUNTED;
 }
 
-/* Of a grant in the table. */
-static void conclude(struct grants *grants, struct grant *grant)
+/* To be called when something else is known of the use of a grant in the table. */
+static void note_use(struct grants *grants, struct grant *grant)
 {
     grant_seal(grant);
     if (helper_usage_end(grant) != END_NONE)
@@ -29,13 +29,13 @@ static void conclude(struct grants *grants, struct grant *grant)
 
 struct audience {
     struct grants *grants;
-    struct grant *ended; /* that have left the table, or NULL */
+    struct grant *ended; /* grants that have left the table, or NULL */
     size_t ended_count;
-    bool changed; /* what is known of those of the table */
+    bool changed; /* something is known of the table's grants that was not */
 };
 
-/* True if it was not known yet. Where UDP is concerned a connection may be told of twice. */
-static bool count(struct grant *grant, uint32_t id)
+/* True if that tells something new: of a UDP connection the kernel may tell twice. */
+static bool count_connection(struct grant *grant, uint32_t id)
 {
     if (!is_waiting(grant) || grant->used == GRANT_FLOWS)
         return false;
@@ -46,7 +46,8 @@ static bool count(struct grant *grant, uint32_t id)
     return true;
 }
 
-static void meet(void *into, const struct flow *flow)
+/* Counts a connection for each grant that lets it in. */
+static void count_flow(void *into, const struct flow *flow)
 {
     const struct door door = {flow->from, flow->to};
     struct audience *to = into;
@@ -55,25 +56,26 @@ static void meet(void *into, const struct flow *flow)
     while ((found = helper_grants_next_of_door(to->grants, &door, found))) {
         struct grant *grant = &to->grants->items[found - to->grants->items];
 
-        if (!count(grant, flow->id))
+        if (!count_connection(grant, flow->id))
             continue;
-        conclude(to->grants, grant);
+        note_use(to->grants, grant);
         to->changed = true;
     }
     for (size_t i = 0; i < to->ended_count; i++)
         if (address_equal(&to->ended[i].address, &flow->from) &&
             service_compare(&to->ended[i].service, &flow->to) == 0)
-            count(&to->ended[i], flow->id);
+            count_connection(&to->ended[i], flow->id);
 }
 
-static void forget(struct audience *of)
+/* Of no grant is it known any more how it is used, but of those that have been used. */
+static void give_up_counting(struct audience *of)
 {
     struct grants *grants = of->grants;
 
     for (size_t i = 0; i < grants->count; i++)
         if (is_waiting(&grants->items[i])) {
             grants->items[i].watched = 0;
-            conclude(grants, &grants->items[i]);
+            note_use(grants, &grants->items[i]);
             of->changed = true;
         }
     for (size_t i = 0; i < of->ended_count; i++)
@@ -82,8 +84,8 @@ static void forget(struct audience *of)
 
 static void hear(struct news *news, struct audience *audience)
 {
-    if (!helper_news_hear(news, meet, audience))
-        forget(audience);
+    if (!helper_news_hear(news, count_flow, audience))
+        give_up_counting(audience);
 }
 
 bool helper_usage_hear(struct news *news, struct grants *grants)
@@ -112,7 +114,7 @@ void helper_usage_begin(struct news *news, struct grants *grants, struct grant *
     helper_usage_hear(news, grants);
     grant->used = 0;
     grant->watched = is_tracked && helper_news_listen(news);
-    conclude(grants, grant);
+    note_use(grants, grant);
 }
 
 void helper_usage_take_over(const struct news *news, struct grants *grants)
@@ -122,7 +124,7 @@ void helper_usage_take_over(const struct news *news, struct grants *grants)
 
         if (!news->listening && is_waiting(grant))
             grant->watched = 0;
-        conclude(grants, grant);
+        note_use(grants, grant);
     }
 }
 

@@ -14,28 +14,29 @@
 #include "privsep/helper/grants.h"
 #include "privsep/helper/news.h"
 
-/* For a grant that is about to be opened, or to admit connections anew because its client
- * knocked again: what came in until now does not count. The kernel tells nothing of what it
- * does not track. */
+/* Begins to count for a grant of the table, which is about to be opened, or admits connections
+ * anew because its client knocked again: connections that came in until now do not count.
+ * `is_tracked` says whether the kernel tracks connections to the grant's service; of others it
+ * tells nothing. */
 void helper_usage_begin(struct news *news, struct grants *grants, struct grant *grant,
                         bool is_tracked);
 
-/* For the grants that were loaded: what came in between two helpers waits to be heard,
- * unless nobody listened. Connections that a grant of theirs admits may be others by
- * now. */
+/* Goes on counting for the grants that were loaded: connections that came in between two
+ * helpers wait to be heard, unless the helper before did not listen. By now a grant may admit
+ * another number of connections than it did then. */
 void helper_usage_take_over(const struct news *news, struct grants *grants);
 
-/* Hears what the kernel has told. True when something is known that was not. Grants that have
- * had their connections, or of which some may not have been counted, are shortened to end
- * now. */
+/* Hears what the kernel has told. True when something is known of a grant that was not. A
+ * grant that has had its connections, or of whose connections some may not have been counted,
+ * is shortened to end now. */
 bool helper_usage_hear(struct news *news, struct grants *grants);
 
-/* The same, with grants that have ended: `count` that are no longer in the table, or lie
+/* Hears, last, for `count` grants that have ended: they are no longer in the table, or lie
  * behind it. */
 void helper_usage_finish(struct news *news, struct grants *grants, struct grant *ended,
                          size_t count);
 
-/* Listens no more if there is nothing to be known. */
+/* Makes the kernel tell nothing more if there is no grant of which something is to be known. */
 void helper_usage_rest(struct news *news, const struct grants *grants);
 
 /* Why a grant ends before its window is over: END_USED_UP, END_UNCOUNTED, or END_NONE. */

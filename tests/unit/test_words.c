@@ -246,8 +246,8 @@ static void what_ends_together_is_one_line(void **state)
         "home: tcp/81 for 192.0.2.7 has ended: it has had its connections; it was used\n",
         "home: tcp/22 tcp/80 for 192.0.2.7 have ended: the window is over; no connection came\n",
         "home: tcp/22 for 192.0.2.8 has ended: the window is over; no connection came\n",
-        "a removed profile: tcp/22 for 192.0.2.7 has ended: the window is over; no connection "
-        "came\n",
+        ("a removed profile: tcp/22 for 192.0.2.7 has ended: the window is over; no connection "
+         "came\n"),
     };
     const char *line = logged.text;
 

@@ -40,7 +40,7 @@ enum {
 };
 
 /* What a step is, of `action / 4 % 8`; a message otherwise. */
-enum { WAIT = 1, NEWS = 2, LOST_NEWS = 3 };
+enum { WAIT = 1, NEWS = 2, LOST_NEWS = 3, BREAK = 4 };
 
 struct sent {
     struct helper_request message;
@@ -602,6 +602,15 @@ static void hear(const struct step *step, bool is_lost)
     check_grants();
 }
 
+/* From here on the firewall takes no change: what was to move cannot leave. */
+static void break_firewall(void)
+{
+    if (world.requests.firewall != &world.quick)
+        return;
+    world.requests.firewall = &world.broken;
+    world.broken.unsure[IPV4] = world.broken.unsure[IPV6] = true;
+}
+
 static void take_step(const struct step *step)
 {
     switch (step->action / ANY % 8) {
@@ -615,6 +624,9 @@ static void take_step(const struct step *step)
         break;
     case LOST_NEWS:
         hear(step, true);
+        break;
+    case BREAK:
+        break_firewall();
         break;
     default:
         pass(step);
