@@ -15,6 +15,12 @@
 
 #include "common/error.h"
 #include "privsep/message.h"
+#include "privsep/xtables/jump.h"
+
+enum { RULESET_CHAINS = 2 };
+
+extern const struct jump ruleset_jump;
+extern const char *const ruleset_chains[RULESET_CHAINS];
 
 struct ruleset {
     struct service allow[CLOSE_SERVICES]; /* ascending; all else is closed */
@@ -42,17 +48,5 @@ void ruleset_write(FILE *out, const struct plan *plan, enum family family, bool 
 
 /* Writes what iptables-restore(8) refuses unless the plan is in force. */
 void ruleset_write_checks(FILE *out, const struct plan *plan);
-
-/* Asks for (-C), adds (-A) or deletes (-D) the jump, in a transaction of its own. */
-void ruleset_write_jump(FILE *out, const char *action);
-
-/* Writes what removes the chains, which nothing may lead to, if they are there. */
-void ruleset_write_removal(FILE *out);
-
-enum { RULESET_CHAINS = 2 };
-
-/* Writes what empties one of the chains, which iptables-restore(8) refuses where it is
- * not there. */
-void ruleset_write_flush(FILE *out, int chain);
 
 #endif

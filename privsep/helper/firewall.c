@@ -442,9 +442,6 @@ static bool remove_left_over(const struct firewall *fw, enum family family, stru
             !take_down(path, &rules_jumps[i], why))
             return false;
     }
-    for (size_t i = 0; i < RULES_EARLIER; i++)
-        if (!take_down(path, &rules_earlier[i], why))
-            return false;
     return true;
 }
 

@@ -42,10 +42,7 @@ const struct jump rules_jumps[RULES_JUMPS] = {
     {"filter", "INPUT", "portsmith"},
     [TO_GATEWAY] = {"filter", "FORWARD", "portsmith-gateway"},
     [TO_SENDING] = {"nat", "PREROUTING", "portsmith"},
-};
-
-const struct jump rules_earlier[RULES_EARLIER] = {
-    {"filter", "INPUT", "portsmith-reset"},
+    [RULES_EARLIER] = {"filter", "INPUT", "portsmith-reset"},
     {"filter", "FORWARD", "portsmith-forward"},
 };
 

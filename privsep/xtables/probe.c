@@ -141,6 +141,13 @@ bool probe_legacy_in_use(enum family family)
     return first != EOF;
 }
 
+const char *probe_program_in_use(enum backend backend, enum family family)
+{
+    if (backend == BACKEND_LEGACY && !probe_legacy_in_use(family))
+        return NULL;
+    return probe_program(backend, family);
+}
+
 static bool kernel_has_ipv6(void)
 {
     int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -153,14 +160,6 @@ static bool kernel_has_ipv6(void)
 static bool applies(const struct feature *feature, enum family family, unsigned wishes)
 {
     return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
-}
-
-static enum restore_result run_once(const char *path, char *text, struct error *why)
-{
-    struct restore once;
-
-    restore_init(&once, path);
-    return restore_run(&once, text, strlen(text), why);
 }
 
 /* A chain holding all features of one table, or only features[only], or with FEATURES none. */
@@ -190,27 +189,23 @@ void probe_write(FILE *out, enum family family, unsigned wishes)
 static enum restore_result try_features(const char *path, enum family family, unsigned wishes,
                                         int only, struct error *why)
 {
-    enum restore_result result;
     struct text text;
 
     text_begin(&text);
     write_chains(text.out, family, wishes, only);
-    text_end(&text);
-    result = run_once(path, text.bytes, why);
-    free(text.bytes);
-    return result;
+    return restore_run_once(path, &text, why);
 }
 
 static void remove_scratch(const char *path, unsigned wishes)
 {
-    char text[] = "*mangle\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n"
-                  "*filter\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
-    char nat[] = "*nat\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
+    static const char *const tables[] = {"mangle", "filter", "nat"};
     struct error unused;
+    struct text text;
 
-    run_once(path, text, &unused);
-    if (wishes & PROBE_SENDS_ON)
-        run_once(path, nat, &unused);
+    text_begin(&text);
+    for (size_t i = 0; i < (wishes & PROBE_SENDS_ON ? 3 : 2); i++)
+        fprintf(text.out, "*%s\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n", tables[i]);
+    restore_run_once(path, &text, &unused);
 }
 
 static const char *remedy(const struct feature *feature)

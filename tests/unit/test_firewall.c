@@ -63,14 +63,27 @@ static int close_firewall(void **state)
 }
 
 /* By what the setup says by now. */
-static void establish(int family)
+static void make_rules(int family)
 {
     rules_free(&made[family]);
     rules_make(&made[family], family, &setup, destinations, destination_count,
                fw.xtables.tells_sessions[family]);
+}
+
+static void establish(int family)
+{
+    make_rules(family);
     if (!helper_firewall_establish(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
     assert_false(fw.unsure[family]);
+}
+
+static void fail_to_establish(const char *reason)
+{
+    make_rules(IPV4);
+    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_true(fw.unsure[IPV4]);
+    assert_non_null(strstr(why.text, reason));
 }
 
 /* For so many nanoseconds. */
@@ -1135,6 +1148,29 @@ static void after_a_change_that_failed_nothing_is_known(void **state)
     assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
 }
 
+/* Once its own rules are in force, and as often as it takes. */
+static void what_is_left_over_is_tried_again(void **state)
+{
+    char script[512];
+
+    (void)state;
+    leave_earlier_rules(IPV4);
+    snprintf(script, sizeof script,
+             "#!/bin/sh\n[ $# -eq 3 ] && exec %s \"$@\"\ntext=$(cat)\n"
+             "case $text in *'-F portsmith-reset'*) exit 4 ;; esac\n"
+             "echo \"$text\" | %s \"$@\"\n", found.paths[IPV4], found.paths[IPV4]);
+    replace_program(script);
+    fail_to_establish("held up");
+    assert_int_equal(count_of(IPV4, "-j DROP"), 3);
+    assert_int_equal(count_of(IPV4, "INPUT -j portsmith-reset"), 0);
+    put_program_back();
+    for (int i = 0; i < 17; i++)
+        xtables_run(IPV4, "-A INPUT -j portsmith-reset");
+    fail_to_establish("there are more than 16 jumps to the chain portsmith-reset");
+    establish(IPV4);
+    check_nothing_is_left_of_earlier(IPV4);
+}
+
 /* ---- releasing ---------------------------------------------------------- */
 
 static void releasing_leaves_nothing(void **state)
@@ -1225,6 +1261,7 @@ int main(int argc, char **argv)
         WITH_FIREWALL(without_an_answer_nothing_is_known),
         WITH_FIREWALL(what_is_known_of_the_rules_is_kept),
         WITH_FIREWALL(after_a_change_that_failed_nothing_is_known),
+        WITH_FIREWALL(what_is_left_over_is_tried_again),
         WITH_FIREWALL(releasing_leaves_nothing),
         WITH_FIREWALL(releasing_nothing_is_fine),
         WITH_FIREWALL(releasing_half_is_fine),
