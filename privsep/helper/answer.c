@@ -146,7 +146,7 @@ static bool rewrite(struct dispatch *d, const bool changed[FAMILIES])
     bool done = true;
     struct error why;
 
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family] && d->firewall->xtables.in_use[family] &&
             !helper_firewall_rewrite(d->firewall, family, d->grants, &why)) {
             log_warnx("the firewall could not be changed: %s", why.text);

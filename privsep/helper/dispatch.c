@@ -283,7 +283,7 @@ static bool there_is_room(const struct dispatch *d, const struct asked *asked, s
                           d->grants->count + count <= d->grants->capacity);
 }
 
-static int family_of(const struct address *address)
+static enum family family_of(const struct address *address)
 {
     return address_is_ipv4(address) ? IPV4 : IPV6;
 }
@@ -324,7 +324,7 @@ static bool take_away(struct dispatch *d, struct asked *asked, const struct addr
 static bool leave_old_address(struct dispatch *d, struct asked *asked,
                               struct change changes[FAMILIES])
 {
-    int other = family_of(&asked->address) == IPV4 ? IPV6 : IPV4;
+    enum family other = family_of(&asked->address) == IPV4 ? IPV6 : IPV4;
     bool is_left[FAMILIES] = {false};
     const struct grant *old;
     struct error why;
@@ -338,7 +338,7 @@ static bool leave_old_address(struct dispatch *d, struct asked *asked,
         asked->has_moved = true;
         is_left[family_of(&address)] = true;
     }
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         changes[family].rewrite |= is_left[family];
     if (!is_left[other] || !d->firewall->xtables.in_use[other] ||
         helper_firewall_rewrite(d->firewall, other, d->grants, &why))
@@ -439,7 +439,7 @@ static void change_table(struct dispatch *d, struct asked *asked, struct change 
 
 /* ---- change the firewall ------------------------------------------------ */
 
-static bool change_firewall(struct dispatch *d, int family, const struct change *change)
+static bool change_firewall(struct dispatch *d, enum family family, const struct change *change)
 {
     struct firewall *fw = d->firewall;
     struct error why;
@@ -474,7 +474,7 @@ static bool is_success(enum verdict verdict)
 static void change_firewalls(struct dispatch *d, struct asked *batch, size_t count,
                              const struct change changes[FAMILIES])
 {
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         if (change_firewall(d, family, &changes[family]))
             continue;
         for (size_t i = 0; i < count; i++)
@@ -756,7 +756,7 @@ static bool serve(struct dispatch *d, struct asked *batch, size_t count)
     helper_trace_note(&d->trace, TRACE_DECIDED);
     change_firewalls(d, batch, count, changes);
     helper_trace_note(&d->trace, TRACE_CHANGED);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         changed = changed || changes[family].insert || changes[family].rewrite;
     if (changed) /* before anybody is told: what was closed must not come back */
         helper_grants_store(d->grants);

@@ -247,8 +247,6 @@ static void write_grants(const struct transaction *t, enum rules_place place, co
 /* The kernel ends a trial even where nobody is left who could. */
 static void write_trial_end(const struct transaction *t, const char *chain)
 {
-    if (t->fw->trial_second == 0)
-        return;
     if (t->deed == CHECK)
         fprintf(t->out, "-C %s", chain);
     else
@@ -259,29 +257,31 @@ static void write_trial_end(const struct transaction *t, const char *chain)
 
 static void write_place(const struct transaction *t, enum rules_place place)
 {
-    static const char *const options[] = {[REWRITE] = "-A", [WHOLE] = "-A", [CHECK] = "-C"};
     const struct place_text *text = &t->fw->rules[t->family].places[place];
     const char *chain = rules_places[place].chain;
+    bool has_trial_end = place == PLACE_OPEN && t->fw->trial_second != 0;
     char action[64];
 
     if (text->above.size == 0)
         return;
-    if (t->deed == INSERT) {
-        bool is_trial = place == PLACE_OPEN && t->fw->trial_second != 0;
-
-        snprintf(action, sizeof action, "-I %s %u", chain, text->first + is_trial);
+    switch (t->deed) {
+    case INSERT:
+        snprintf(action, sizeof action, "-I %s %u", chain, text->first + has_trial_end);
         write_grants(t, place, action);
         return;
-    }
-    snprintf(action, sizeof action, "%s %s", options[t->deed], chain);
-    if (t->deed != CHECK)
+    case CHECK:
+        snprintf(action, sizeof action, "-C %s", chain);
+        write_grants(t, place, action);
+        break;
+    default:
+        snprintf(action, sizeof action, "-A %s", chain);
         fputs(text->above.bytes, t->out);
-    write_grants(t, place, action);
-    if (t->deed != CHECK && t->fw->uses_set)
-        fputs(text->sets.bytes, t->out);
-    if (t->deed != CHECK)
+        write_grants(t, place, action);
+        if (t->fw->uses_set)
+            fputs(text->sets.bytes, t->out);
         fputs(text->below.bytes, t->out);
-    if (place == PLACE_OPEN)
+    }
+    if (has_trial_end)
         write_trial_end(t, chain);
 }
 
@@ -297,7 +297,8 @@ static void write_table(const struct transaction *t, enum rules_table table)
         fputs(rules->fixed[table].bytes, t->out);
     if (t->deed == CHECK)
         fputs(rules->checks[table].bytes, t->out);
-    if (table == RULES_MANGLE && (t->deed == WHOLE || t->deed == CHECK)) {
+    if (table == RULES_MANGLE && t->fw->trial_second != 0 &&
+        (t->deed == WHOLE || t->deed == CHECK)) {
         write_trial_end(t, "portsmith");
         write_trial_end(t, "portsmith-input");
         write_trial_end(t, "portsmith-translated");

@@ -63,14 +63,14 @@ static int close_firewall(void **state)
 }
 
 /* By what the setup says by now. */
-static void make_rules(int family)
+static void make_rules(enum family family)
 {
     rules_free(&made[family]);
     rules_make(&made[family], family, &setup, destinations, destination_count,
                fw.xtables.tells_sessions[family]);
 }
 
-static void establish(int family)
+static void establish(enum family family)
 {
     make_rules(family);
     if (!helper_firewall_establish(&fw, family, &grants, &why))
@@ -101,7 +101,7 @@ static void open_grant(const char *address, const char *service, int64_t seconds
     open_briefly(address, service, seconds * NSEC_PER_SEC);
 }
 
-static enum firewall_state look(int family)
+static enum firewall_state look(enum family family)
 {
     why.text[0] = '\0';
     return helper_firewall_look(&fw, family, &grants, &why);
@@ -120,25 +120,25 @@ static void settle(void)
     helper_grants_settle(&grants, true, true);
 }
 
-static void xtables_run(int family, const char *arguments)
+static void xtables_run(enum family family, const char *arguments)
 {
     run_command("ip%stables-%s -w 5 %s", family == IPV6 ? "6" : "", name_of_backend(), arguments);
 }
 
 /* Rules and chains of both tables, policies left out, dates as "DATE". */
-static char *rules_through(int family, const char *filter)
+static char *rules_through(enum family family, const char *filter)
 {
     return output_of("for t in mangle filter; do echo $t; ip%stables-%s -w 5 -t $t -S | "
                      "grep -v ^-P | sed 's/--datestop [0-9T:-]*/--datestop DATE/' | %s; done",
                      family == IPV6 ? "6" : "", name_of_backend(), filter);
 }
 
-static char *rules_of(int family)
+static char *rules_of(enum family family)
 {
     return rules_through(family, "cat");
 }
 
-static void check_rules(int family, const char *expected)
+static void check_rules(enum family family, const char *expected)
 {
     char *rules = rules_of(family);
 
@@ -146,13 +146,13 @@ static void check_rules(int family, const char *expected)
     free(rules);
 }
 
-static void check_same_rules(int family, char *before)
+static void check_same_rules(enum family family, char *before)
 {
     check_rules(family, before);
     free(before);
 }
 
-static size_t count_of(int family, const char *pattern)
+static size_t count_of(enum family family, const char *pattern)
 {
     char *rules = rules_of(family);
     size_t count = 0;
@@ -356,7 +356,7 @@ static void try_for(int64_t seconds)
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"
 
 /* The rules that end it, with the chains that they are the first of. */
-static void check_end(int family, int64_t second)
+static void check_end(enum family family, int64_t second)
 {
     char expected[640], date[32];
     char *rules = output_of("for c in 'mangle portsmith' 'mangle portsmith-input' "
@@ -379,7 +379,7 @@ static void a_trial_is_ended_by_the_first_rule_of_what_shuts(void **state)
 {
     (void)state;
     try_for(900);
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         int64_t earliest = clock_wall_ns() / NSEC_PER_SEC + 899;
 
         establish(family);
@@ -411,7 +411,7 @@ static void the_lost_end_of_a_trial_is_noticed(void **state)
 
     (void)state;
     try_for(900);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         for (size_t i = 0; i < COUNT_OF(losses); i++) {
             establish(family);
             assert_result(look(family), FIREWALL_INTACT, why);
@@ -452,7 +452,7 @@ static const struct helper_destination behind[] = {
 };
 
 /* What FORWARD and the nat table have of ours; what the others have is known. */
-static char *gateway_rules(int family)
+static char *gateway_rules(enum family family)
 {
     return output_of("for t in nat filter; do echo $t; ip%stables-%s -w 5 -t $t -S | "
                      "grep -e portsmith-gateway -e '[TG] .*portsmith$' -e DNAT | "
@@ -460,7 +460,7 @@ static char *gateway_rules(int family)
                      family == IPV6 ? "6" : "", name_of_backend());
 }
 
-static void check_gateway_rules(int family, const char *expected)
+static void check_gateway_rules(enum family family, const char *expected)
 {
     char *rules = gateway_rules(family);
 
@@ -778,7 +778,7 @@ static void reset_comes_and_goes_with_the_configuration(void **state)
 /* ---- after an upgrade --------------------------------------------------- */
 
 /* As 0.1.0 left it with CloseWith = reset, and somebody else's rules between its jumps. */
-static void leave_earlier_rules(int family)
+static void leave_earlier_rules(enum family family)
 {
     static const char *const commands[] = {
         "-N portsmith",
@@ -798,7 +798,7 @@ static void leave_earlier_rules(int family)
         xtables_run(family, commands[i]);
 }
 
-static void check_nothing_is_left_of_earlier(int family)
+static void check_nothing_is_left_of_earlier(enum family family)
 {
     assert_int_equal(count_of(family, "portsmith-reset"), 0);
     assert_int_equal(count_of(family, "portsmith-forward"), 0);
@@ -808,7 +808,7 @@ static void what_an_earlier_version_left_is_removed(void **state)
 {
     (void)state;
     for (unsigned reset = 0; reset < 2; reset++)
-        for (int family = IPV4; family < FAMILIES; family++) {
+        for (enum family family = IPV4; family < FAMILIES; family++) {
             char *jumps;
 
             xtables_run(family, "-F");
@@ -829,12 +829,12 @@ static void what_an_earlier_version_left_is_removed(void **state)
 static void releasing_removes_what_an_earlier_version_left(void **state)
 {
     (void)state;
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         leave_earlier_rules(family);
         xtables_run(family, "-t mangle -S"); /* legacy is in use */
     }
     assert_done(helper_release(backend, &why), why);
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         assert_int_equal(count_of(family, "portsmith"), 0);
         assert_int_equal(count_of(family, "INPUT"), 2);
     }
@@ -935,7 +935,7 @@ static void a_thousand_grants_are_written(void **state)
 /* ---- looking and healing ------------------------------------------------ */
 
 /* As the helper does when it looks. */
-static void heal(int family, const char *loss)
+static void heal(enum family family, const char *loss)
 {
     enum firewall_state state = look(family);
 
@@ -948,7 +948,7 @@ static void heal(int family, const char *loss)
 }
 
 /* Two jumps of ours may change places: neither decides what the other does. */
-static void check_heals(int family, const char *loss)
+static void check_heals(enum family family, const char *loss)
 {
     char *before = rules_through(family, "sort"), *after;
 
@@ -1018,7 +1018,7 @@ static void every_loss_is_seen_and_healed(void **state)
     setup.close_with_reset = 1;
     open_grant("192.0.2.7", "tcp/22", 60);
     open_grant("2001:db8::7", "tcp/22", 60);
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         establish(family);
         assert_result(look(family), FIREWALL_INTACT, why);
         for (size_t i = 0; i < COUNT_OF(losses); i++)
@@ -1178,7 +1178,7 @@ static void releasing_leaves_nothing(void **state)
     char *before[FAMILIES];
 
     (void)state;
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         xtables_run(family, "-A INPUT -p tcp --dport 80 -j ACCEPT"); /* somebody else's */
         before[family] = rules_of(family);
     }
@@ -1190,7 +1190,7 @@ static void releasing_leaves_nothing(void **state)
     xtables_run(IPV4, "-I INPUT 1 -j portsmith"); /* a jump too many */
     xtables_run(IPV4, "-t mangle -A PREROUTING -j portsmith");
     assert_done(helper_release(backend, &why), why);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         check_same_rules(family, before[family]);
 }
 
@@ -1200,11 +1200,11 @@ static void releasing_nothing_is_fine(void **state)
     char *before[FAMILIES];
 
     (void)state;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         before[family] = rules_of(family);
     assert_done(helper_release(backend, &why), why);
     assert_done(helper_release(backend, &why), why);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         check_same_rules(family, before[family]);
 }
 

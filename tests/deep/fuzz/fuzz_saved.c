@@ -27,7 +27,7 @@ static bool are_equal(const struct ruleset *a, const struct ruleset *b)
 }
 
 /* Every line has what iptables-restore can read: a table, chains, rules, the end. */
-static void check_rules(const struct plan *plan, int family)
+static void check_rules(const struct plan *plan, enum family family)
 {
     static const char before_date[] = "--datestop ";
     char *text = NULL, *date;
