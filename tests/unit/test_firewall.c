@@ -889,8 +889,10 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
             fw.trial_second = setup.trial_end = 0;
         setup.forward = setup.has_synproxy = 1; /* one rule at each place */
         establish(IPV4);
+        xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */
         open_grant("192.0.2.7", "tcp/22", 60);
         assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+        xtables_run(IPV4, "-t mangle -D portsmith-close -p 99");
         inserted = rules_of(IPV4);
         assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
         check_rules(IPV4, inserted);
