@@ -1,3 +1,4 @@
+/* Writes questions to the kernel, and reads its answers, in fixed storage. */
 #include "privsep/netlink.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ enum {
     UNASKED = 0,         /* the sequence number of what the kernel tells by itself */
 };
 
-/* To the kernel alone: nobody else's messages are sent here by it. */
+/* A connected socket hears the kernel alone, and no other process. */
 int netlink_open(int protocol)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -90,8 +91,7 @@ static int give_up(int *fd)
     return EIO;
 }
 
-/* The number behind the header of NLMSG_ERROR and NLMSG_DONE, as errno has it: there it is
- * negated, or 0. */
+/* The errno in an NLMSG_ERROR or NLMSG_DONE, which carry it negated; 0: no error. */
 static int number_in(struct span payload)
 {
     int number = -EIO;
@@ -170,7 +170,8 @@ int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
     q->header.nlmsg_seq = ++sequence;
     if (send(*fd, q, q->header.nlmsg_len, MSG_DONTWAIT) != (ssize_t)q->header.nlmsg_len)
         return give_up(fd);
-    while (result < 0) { /* at least once: who was asleep meanwhile has the answer */
+    /* The time is looked at after a datagram: a process that slept has the answer by now. */
+    while (result < 0) {
         struct span got;
 
         if (receive(*fd, answer_space(), &got) != 0)
@@ -179,7 +180,7 @@ int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
         if (result < 0 && clock_boot_ns() > until)
             return give_up(fd);
     }
-    /* An end that is none would leave answers to be taken for the next question's. */
+    /* After a broken end, answers that are left would be taken for the next question's. */
     return result == EIO ? give_up(fd) : result;
 }
 

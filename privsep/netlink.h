@@ -2,8 +2,8 @@
  * attributes, written and read in fixed storage. What is read is copied out by its exact
  * size, and only answers of the kernel's own are taken.
  *
- * One question at a time: the kernel has put its answer there before send(2), or the
- * recv(2) before, returned, so that nothing here waits. */
+ * One question is asked at a time. Nothing here waits: the kernel puts its answer into the
+ * socket before send(2) returns, and what does not fit before the next recv(2) does. */
 #ifndef PORTSMITH_NETLINK_H
 #define PORTSMITH_NETLINK_H
 
@@ -59,8 +59,8 @@ void netlink_end_nest(union question *q, uint32_t at);
  * and EOPNOTSUPP from then on. */
 int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
-/* Hands on one datagram of what the kernel tells a socket by itself, which is in a
- * multicast group. 0, or an errno: EAGAIN when nothing waits, ENOBUFS when some is lost, as
+/* Hands on one datagram of what the kernel tells by itself to a socket in a multicast
+ * group. 0, or an errno: EAGAIN when nothing waits, ENOBUFS when some is lost, as
  * there was more than the socket's buffer holds. */
 int netlink_hear(int fd, answer_handler *handle, void *into);
 

@@ -226,10 +226,9 @@ static void examine_backends(struct examination *e)
 
     findings_begin(e->found, "backends");
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const char *path = probe_program(other, family);
+        const char *path = probe_program_in_use(other, family);
 
-        if (!path || (other == BACKEND_LEGACY && !probe_legacy_in_use(family)) ||
-            !read_rules(&rules, path, &unused))
+        if (!path || !read_rules(&rules, path, &unused))
             continue;
         if (walk_has_rules(&rules))
             tell_mixed(e, family, &rules);

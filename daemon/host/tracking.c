@@ -165,7 +165,7 @@ static bool find_on_links(const struct search *s, const struct service *service)
 {
     char by[TRACKING_RULE_SIZE];
 
-    for (int family = 0; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         for (size_t i = 0; i < s->link_count; i++) {
             enum tracked how = tracking_of(s->tracking, service, s->links[i].name, family == 1, by);
 

@@ -1,108 +1,25 @@
 #include "daemon/portsmith-firewall/enforce.h"
 
-#include <stdlib.h>
-
 #include "daemon/portsmith-firewall/closing.h"
+#include "privsep/xtables/jump.h"
 #include "privsep/xtables/text.h"
 
-enum { TRIES = 3, DOUBLES_MAX = 16 };
-
-/* Runs what was written, and frees it. */
-static enum restore_result run_text(struct text *text, const char *path, struct error *why)
-{
-    struct restore once;
-    enum restore_result result;
-
-    restore_init(&once, path);
-    text_end(text);
-    result = restore_run(&once, text->bytes, text->size, why);
-    free(text->bytes);
-    return result;
-}
-
-static enum restore_result run_jump(const char *path, const char *action, struct error *why)
-{
-    struct text text;
-
-    text_begin(&text);
-    ruleset_write_jump(text.out, action);
-    return run_text(&text, path, why);
-}
-
-static enum restore_result remove_chains(const char *path, struct error *why)
-{
-    struct text text;
-
-    text_begin(&text);
-    ruleset_write_removal(text.out);
-    return run_text(&text, path, why);
-}
-
-static enum restore_result empty_chain(const char *path, int chain, struct error *why)
-{
-    struct text text;
-
-    text_begin(&text);
-    ruleset_write_flush(text.out, chain);
-    return run_text(&text, path, why);
-}
-
-/* REFUSED: there is none; a table that cannot even
- * be asked for them has none. */
-static enum restore_result empty_chains(const char *path, struct error *why)
-{
-    enum restore_result result = RESTORE_REFUSED;
-
-    for (int chain = 0; chain < RULESET_CHAINS; chain++) {
-        enum restore_result emptied = empty_chain(path, chain, why);
-
-        if (emptied == RESTORE_DONE)
-            result = RESTORE_DONE;
-        else if (emptied != RESTORE_REFUSED)
-            return emptied;
-    }
-    return result;
-}
-
-/* A chain that another program's rule leads to cannot go. */
-static enum restore_result remove_or_empty_chains(const char *path, struct error *why)
-{
-    enum restore_result result = remove_chains(path, why);
-
-    if (result == RESTORE_DONE)
-        return RESTORE_DONE;
-    result = empty_chains(path, why);
-    if (result != RESTORE_DONE)
-        return result == RESTORE_REFUSED ? RESTORE_DONE : result;
-    if (remove_chains(path, why) == RESTORE_DONE) /* it was busy indeed */
-        return RESTORE_DONE;
-    error_set(why, "a rule of another program leads to the chain portsmith-firewall or "
-                   "portsmith-trial, which is still there, but empty: remove that rule, then do "
-                   "this again");
-    return RESTORE_REFUSED;
-}
+enum { TRIES = 3 };
 
 static enum restore_result remove_family(const char *path, struct error *why)
 {
-    enum restore_result result = RESTORE_DONE;
+    enum restore_result result = jump_remove(path, &ruleset_jump, why);
 
-    for (int n = 0; n < DOUBLES_MAX && result == RESTORE_DONE; n++)
-        result = run_jump(path, "-D", why);
-    if (result == RESTORE_REFUSED)
-        return remove_or_empty_chains(path, why);
-    if (result == RESTORE_DONE) {
-        error_set(why, "there are more than %d jumps to the chain portsmith-firewall; do this again "
-                       "until they are gone", DOUBLES_MAX);
-        return RESTORE_REFUSED;
-    }
-    return result;
+    if (result != RESTORE_DONE)
+        return result;
+    return chains_remove(path, ruleset_jump.table, ruleset_chains, RULESET_CHAINS, why);
 }
 
 static enum restore_result try_plan(const struct xtables *xtables, enum family family,
                                     const struct plan *plan, struct error *why)
 {
     const char *path = xtables->paths[family];
-    enum restore_result has_jump = run_jump(path, "-C", why);
+    enum restore_result has_jump = jump_run(path, "-C", &ruleset_jump, why);
     struct text text;
 
     if (has_jump != RESTORE_DONE && has_jump != RESTORE_REFUSED)
@@ -110,7 +27,7 @@ static enum restore_result try_plan(const struct xtables *xtables, enum family f
     text_begin(&text);
     ruleset_write(text.out, plan, family, has_jump == RESTORE_DONE,
                   xtables->tells_sessions[family]);
-    return run_text(&text, path, why);
+    return restore_run_once(path, &text, why);
 }
 
 static enum restore_result enforce_family(const struct xtables *xtables, enum family family,
@@ -169,7 +86,7 @@ bool enforce_looks_intact(const struct xtables *xtables, enum family family,
 
     text_begin(&text);
     ruleset_write_checks(text.out, plan);
-    return run_text(&text, xtables->paths[family], &unused) == RESTORE_DONE;
+    return restore_run_once(xtables->paths[family], &text, &unused) == RESTORE_DONE;
 }
 
 enum enforce_state enforce_look(const struct config *c)
@@ -197,11 +114,10 @@ bool enforce_removal(struct error *why)
 
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++) {
         for (enum family family = IPV4; family < FAMILIES; family++) {
-            const char *path = probe_program((enum backend)backend, family);
+            const char *path = probe_program_in_use((enum backend)backend, family);
             struct error reason;
 
-            if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)) ||
-                remove_family(path, &reason) == RESTORE_DONE)
+            if (!path || remove_family(path, &reason) == RESTORE_DONE)
                 continue;
             *why = reason;
             removed = false;
@@ -213,17 +129,14 @@ bool enforce_removal(struct error *why)
 
 bool enforce_finds_portsmithd(void)
 {
+    static const struct jump its_jump = {"mangle", "PREROUTING", "portsmith"};
+
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++)
         for (enum family family = IPV4; family < FAMILIES; family++) {
-            const char *path = probe_program((enum backend)backend, family);
+            const char *path = probe_program_in_use((enum backend)backend, family);
             struct error unused;
-            struct text text;
 
-            if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)))
-                continue;
-            text_begin(&text);
-            fputs("*mangle\n-C PREROUTING -j portsmith\nCOMMIT\n", text.out);
-            if (run_text(&text, path, &unused) == RESTORE_DONE)
+            if (path && jump_run(path, "-C", &its_jump, &unused) == RESTORE_DONE)
                 return true;
         }
     return false;

@@ -11,6 +11,9 @@
 #define TRIAL "portsmith-trial"
 #define JUMP "INPUT -j " CHAIN "\n"
 
+const struct jump ruleset_jump = {"filter", "INPUT", CHAIN};
+const char *const ruleset_chains[RULESET_CHAINS] = {CHAIN, TRIAL};
+
 /* Packets that hosts cannot do without, by family. ICMP: RFC 1812 and RFC 1191 for errors and
  * path MTU. ICMPv6: what RFC 4890 section 4.4 says must not or should not be dropped. DHCP: RFC
  * 2131 section 4.1, RFC 8415 section 7.2, as answers to a broadcast or multicast belong to no
@@ -141,23 +144,4 @@ void ruleset_write_checks(FILE *out, const struct plan *plan)
     if (plan->is_confirmed)
         fputs("-C " CHAIN " -j DROP\n", out);
     fputs("COMMIT\n", out);
-}
-
-void ruleset_write_jump(FILE *out, const char *action)
-{
-    fprintf(out, "*filter\n%s " JUMP "COMMIT\n", action);
-}
-
-void ruleset_write_removal(FILE *out)
-{
-    /* ":" makes a missing chain, and empties one that is there. */
-    fputs("*filter\n:" CHAIN " - [0:0]\n:" TRIAL " - [0:0]\n-X " CHAIN "\n-X " TRIAL "\nCOMMIT\n",
-          out);
-}
-
-void ruleset_write_flush(FILE *out, int chain)
-{
-    static const char *const names[RULESET_CHAINS] = {CHAIN, TRIAL};
-
-    fprintf(out, "*filter\n-F %s\nCOMMIT\n", names[chain]);
 }

@@ -15,6 +15,12 @@
 
 #include "common/error.h"
 #include "privsep/message.h"
+#include "privsep/xtables/jump.h"
+
+enum { RULESET_CHAINS = 2 };
+
+extern const struct jump ruleset_jump;
+extern const char *const ruleset_chains[RULESET_CHAINS];
 
 struct ruleset {
     struct service allow[CLOSE_SERVICES]; /* ascending; all else is closed */
@@ -43,17 +49,5 @@ void ruleset_write(FILE *out, const struct plan *plan, enum family family, bool 
 
 /* Writes a transaction that iptables-restore(8) refuses unless the plan is in force. */
 void ruleset_write_checks(FILE *out, const struct plan *plan);
-
-/* Writes a transaction that asks for (-C), adds (-A) or deletes (-D) the jump, by `action`. */
-void ruleset_write_jump(FILE *out, const char *action);
-
-/* Writes a transaction that removes the chains, if they are there. It fails while a rule leads
- * to one of them. */
-void ruleset_write_removal(FILE *out);
-
-enum { RULESET_CHAINS = 2 };
-
-/* Writes a transaction that empties a chain, 0 or 1. It fails where the chain is not there. */
-void ruleset_write_flush(FILE *out, int chain);
 
 #endif

@@ -102,7 +102,7 @@ static bool rewrite(struct requests *r, const bool changed[FAMILIES])
     bool done = true;
     struct error why;
 
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family] && r->firewall->xtables.in_use[family] &&
             !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
             log_warnx("the firewall could not be changed: %s", why.text);

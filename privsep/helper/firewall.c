@@ -34,7 +34,7 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
     }
 }
 
-/* Rounded up: the daemon, which ends the trial itself, comes first. */
+/* The second is rounded up, so that the daemon ends the trial before the kernel does. */
 void helper_firewall_follow_clock(struct firewall *fw)
 {
     int64_t end = fw->setup->trial_end;
@@ -78,21 +78,6 @@ static void write_date(FILE *out, const char *bound, int64_t second)
     fprintf(out, " -m time %s %s", bound, date);
 }
 
-/* Every grant has a limit of its own in each chain, by its id: each of them sees a packet
- * once. It is kept by name, so that it outlives changes of the chain; a name keeps what was
- * spent, so that a knock that admits connections anew takes another. A SYN is sent
- * anew until it is answered, so that three of them are one connection; which of them
- * became one is told later, and ends the grant (usage.h). This holds until then.
- * Whoever is first takes the hour's one packet, should a window be that long; after an
- * idle hour the kernel has forgotten what was spent, and all of them are there again. */
-static void write_limit(FILE *out, const struct grant *grant, char chain)
-{
-    if (grant->connections)
-        fprintf(out, " -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst %u "
-                     "--hashlimit-mode srcip --hashlimit-htable-size 8 --hashlimit-name ps%c%08x-%x",
-                NEW_PACKETS * grant->connections, chain, grant->id, grant->allowance);
-}
-
 static int host_length(const struct address *address)
 {
     return address_is_ipv4(address) ? 32 : 128;
@@ -106,10 +91,22 @@ static void write_source(FILE *out, const struct grant *grant, const char *actio
             host_length(&grant->address), service_protocol(&grant->service));
 }
 
+/* A grant that counts connections has a limit of its own in each chain, named by its id:
+ * each chain sees a packet once. The kernel keeps a limit by its name. So the limit
+ * outlives changes of the chain; and a knock that admits connections anew takes another
+ * name, as the old one keeps what was spent.
+ *
+ * A client sends its SYN anew until it is answered, so that three SYNs are one connection.
+ * Which of them became one is told later, and ends the grant (usage.h); the limit holds
+ * until then. A limit cannot be without refill: should a window be longer than an hour, one
+ * packet more passes in each. After an idle hour the kernel has forgotten what was spent. */
 static void write_end(FILE *out, const struct grant *grant, char chain, const char *target)
 {
     write_date(out, "--datestop", grant->last_second);
-    write_limit(out, grant, chain);
+    if (grant->connections)
+        fprintf(out, " -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst %u --hashlimit-mode "
+                     "srcip --hashlimit-htable-size 8 --hashlimit-name ps%c%08x-%x",
+                NEW_PACKETS * grant->connections, chain, grant->id, grant->allowance);
     fputs(" -m comment --comment ", out);
     for (size_t i = 0; i < KEY_ID_SIZE; i++)
         fprintf(out, "%02x", grant->key_id[i]);
@@ -132,7 +129,8 @@ static void write_shut(const struct firewall *fw, FILE *out, const struct grant 
     write_by_port(out, grant, action, 'm', "", "RETURN");
 }
 
-/* SYNPROXY wants the SYNs that are not tracked; and what is to be counted, or translated, is. */
+/* SYNPROXY wants the SYNs that are not tracked for itself. And a connection that is counted,
+ * or translated, is tracked. */
 static bool admits_untracked(const struct firewall *fw, const struct grant *grant)
 {
     return !fw->setup->has_synproxy && grant->connections == 0 && grant->destination_port == 0;
@@ -249,8 +247,6 @@ static void write_grants(const struct transaction *t, enum rules_place place, co
 /* The kernel ends a trial even where nobody is left who could. */
 static void write_trial_end(const struct transaction *t, const char *chain)
 {
-    if (t->fw->trial_second == 0)
-        return;
     if (t->deed == CHECK)
         fprintf(t->out, "-C %s", chain);
     else
@@ -261,38 +257,32 @@ static void write_trial_end(const struct transaction *t, const char *chain)
 
 static void write_place(const struct transaction *t, enum rules_place place)
 {
-    static const char *const options[] = {[REWRITE] = "-A", [WHOLE] = "-A", [CHECK] = "-C"};
     const struct place_text *text = &t->fw->rules[t->family].places[place];
     const char *chain = rules_places[place].chain;
+    bool has_trial_end = place == PLACE_OPEN && t->fw->trial_second != 0;
     char action[64];
 
     if (text->above.size == 0)
         return;
-    if (t->deed == INSERT) {
-        bool is_trial = place == PLACE_OPEN && t->fw->trial_second != 0;
-
-        snprintf(action, sizeof action, "-I %s %u", chain, text->first + is_trial);
+    switch (t->deed) {
+    case INSERT:
+        snprintf(action, sizeof action, "-I %s %u", chain, text->first + has_trial_end);
         write_grants(t, place, action);
         return;
-    }
-    snprintf(action, sizeof action, "%s %s", options[t->deed], chain);
-    if (t->deed != CHECK)
+    case CHECK:
+        snprintf(action, sizeof action, "-C %s", chain);
+        write_grants(t, place, action);
+        break;
+    default:
+        snprintf(action, sizeof action, "-A %s", chain);
         fputs(text->above.bytes, t->out);
-    write_grants(t, place, action);
-    if (t->deed != CHECK && t->fw->uses_set)
-        fputs(text->sets.bytes, t->out);
-    if (t->deed != CHECK)
+        write_grants(t, place, action);
+        if (t->fw->uses_set)
+            fputs(text->sets.bytes, t->out);
         fputs(text->below.bytes, t->out);
-    if (place == PLACE_OPEN)
+    }
+    if (has_trial_end)
         write_trial_end(t, chain);
-}
-
-static void write_jumps(const struct transaction *t, const char *table)
-{
-    for (size_t i = 0; i < RULES_JUMPS; i++)
-        if (t->fw->rules[t->family].wants[i] && !t->has_jump[i] &&
-            strcmp(rules_jumps[i].table, table) == 0)
-            fprintf(t->out, "-I %s 1 -j %s\n", rules_jumps[i].from, rules_jumps[i].to);
 }
 
 static void write_table(const struct transaction *t, enum rules_table table)
@@ -307,13 +297,16 @@ static void write_table(const struct transaction *t, enum rules_table table)
         fputs(rules->fixed[table].bytes, t->out);
     if (t->deed == CHECK)
         fputs(rules->checks[table].bytes, t->out);
-    if (table == RULES_MANGLE && (t->deed == WHOLE || t->deed == CHECK)) {
+    if (table == RULES_MANGLE && t->fw->trial_second != 0 &&
+        (t->deed == WHOLE || t->deed == CHECK)) {
         write_trial_end(t, "portsmith");
         write_trial_end(t, "portsmith-input");
         write_trial_end(t, "portsmith-translated");
     }
-    if (t->deed == WHOLE)
-        write_jumps(t, rules_tables[table]);
+    for (size_t i = 0; t->deed == WHOLE && i < RULES_JUMPS; i++)
+        if (rules->wants[i] && !t->has_jump[i] &&
+            strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
+            fprintf(t->out, "-I %s 1 -j %s\n", rules_jumps[i].from, rules_jumps[i].to);
     fputs("COMMIT\n", t->out);
 }
 
@@ -339,8 +332,8 @@ static void note_state(struct firewall *fw, enum family family, enum firewall_st
         fw->state[family] = state;
 }
 
-/* iptables compares each grant with all rules of its chain. With nft whoever looks writes
- * the grants anew in any case, and with many that does. */
+/* To look for many grants takes long, as iptables compares each with all rules of its chain.
+ * With nft they need not be looked for: whoever looks writes them anew in any case. */
 enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why)
 {
@@ -391,8 +384,8 @@ static bool find_jumps(const struct firewall *fw, enum family family,
     return true;
 }
 
-/* The set comes before the rules that refer to it; and whatever is the matter with
- * iptables, what was closed is closed. */
+/* The set comes before the rules that refer to it. So what was closed is taken out of it
+ * whatever is the matter with iptables. */
 static enum restore_result try_establish(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why)
 {
@@ -405,9 +398,9 @@ static enum restore_result try_establish(struct firewall *fw, enum family family
     return run(&t, &fw->restore[family], why);
 }
 
-/* One that an earlier configuration made. nftables lets go of what a deleted rule refers
- * to when the program that deleted it ends, at the latest (nft_rcv_nl_event). If a rule of
- * somebody else's refers to it, it is theirs. */
+/* Removes a set that an earlier configuration made. nftables lets go of the set that a
+ * deleted rule referred to when the program that deleted the rule ends, at the latest
+ * (nft_rcv_nl_event). A set that another program's rule refers to stays: it is theirs. */
 static void remove_unused_set(struct firewall *fw, enum family family)
 {
     struct error unused;
@@ -418,7 +411,8 @@ static void remove_unused_set(struct firewall *fw, enum family family)
     helper_set_remove(&fw->set, family, &unused);
 }
 
-/* A chain that another program's rule leads to stays, and is empty. */
+/* Removes a jump and its chain. A chain that another program's rule leads to stays; but it
+ * is empty, and that will do. */
 static bool take_down(const char *path, const struct jump *jump, struct error *why)
 {
     enum restore_result result = jump_remove(path, jump, why);
@@ -429,8 +423,8 @@ static bool take_down(const char *path, const struct jump *jump, struct error *w
     return result == RESTORE_DONE || result == RESTORE_REFUSED;
 }
 
-/* Of an earlier configuration, or of an earlier version. To ask for what is in the nat
- * table may make that table. */
+/* Removes what an earlier configuration or an earlier version left. The nat table is left
+ * alone where asking for a chain in it would make it. */
 static bool remove_left_over(const struct firewall *fw, enum family family, struct error *why)
 {
     const char *path = fw->xtables.paths[family];
@@ -442,9 +436,6 @@ static bool remove_left_over(const struct firewall *fw, enum family family, stru
             !take_down(path, &rules_jumps[i], why))
             return false;
     }
-    for (size_t i = 0; i < RULES_EARLIER; i++)
-        if (!take_down(path, &rules_earlier[i], why))
-            return false;
     return true;
 }
 
@@ -465,7 +456,7 @@ bool helper_firewall_establish(struct firewall *fw, enum family family, struct g
     return true;
 }
 
-/* Where all grants are in the set, no program has to be asked. */
+/* Where all grants are in the set, no program has to be run. */
 bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why)
 {

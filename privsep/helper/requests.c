@@ -190,18 +190,13 @@ static void judge_all(struct requests *r, struct batch *batch)
 
 /* ---- change the table --------------------------------------------------- */
 
-static int family_of(const struct address *address)
-{
-    return address_is_ipv4(address) ? IPV4 : IPV6;
-}
-
 /* Takes a grant away, but keeps a copy: whether it was used is known once its door is
  * shut. */
 static void remove_grant(struct requests *r, struct batch *batch, struct asked *asked, size_t at)
 {
     const struct grant *grant = &r->grants->items[at];
 
-    batch->pending[family_of(&grant->address)].rewrite = true;
+    batch->pending[address_family(&grant->address)].rewrite = true;
     if (asked->ended_count < POLICY_SERVICES) {
         if (asked->ended_count++ == 0)
             asked->ended = &batch->ended[batch->ended_count];
@@ -269,7 +264,7 @@ static void remove_all_of(struct requests *r, struct batch *batch, struct asked 
 static void change_table(struct requests *r, struct batch *batch, struct asked *asked)
 {
     const struct decision *decision = &asked->decision;
-    int family = family_of(&decision->address);
+    enum family family = address_family(&decision->address);
     struct pending *pending = &batch->pending[family];
     int64_t first = INT64_MAX;
 
@@ -298,7 +293,7 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
 
 /* ---- change the firewall ------------------------------------------------ */
 
-static bool change_firewall(struct requests *r, int family, const struct pending *pending)
+static bool change_firewall(struct requests *r, enum family family, const struct pending *pending)
 {
     struct firewall *fw = r->firewall;
     struct error why;
@@ -335,14 +330,14 @@ static void take_back(struct requests *r, struct batch *batch, const struct aske
             batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
 }
 
-static void fail_family(struct requests *r, struct batch *batch, int family)
+static void fail_family(struct requests *r, struct batch *batch, enum family family)
 {
     for (size_t i = batch->settled; i < batch->decided; i++) {
         struct asked *asked = &batch->asked[i];
 
         if (!verdict_is_grant(asked->verdict))
             continue;
-        if (family_of(&asked->decision.address) == family)
+        if (address_family(&asked->decision.address) == family)
             asked->verdict = VERDICT_FIREWALL_FAILED;
         else if (asked->decision.leaves_other && r->firewall->xtables.in_use[family])
             take_back(r, batch, asked);
@@ -352,10 +347,10 @@ static void fail_family(struct requests *r, struct batch *batch, int family)
 /* Of the family that grants have left for the other one the rules go first. */
 static void change_firewalls(struct requests *r, struct batch *batch)
 {
-    int first = batch->pending[IPV6].is_left ? IPV6 : IPV4;
+    enum family first = batch->pending[IPV6].is_left ? IPV6 : IPV4;
 
     for (int i = 0; i < FAMILIES; i++) {
-        int family = i == 0 ? first : first == IPV4 ? IPV6 : IPV4;
+        enum family family = i == 0 ? first : first == IPV4 ? IPV6 : IPV4;
         struct pending *pending = &batch->pending[family];
 
         if (!change_firewall(r, family, pending))
@@ -381,7 +376,7 @@ static void decide_all(struct requests *r, struct batch *batch)
             continue;
         knock = knock_of(r, asked);
         helper_decide(decision, &knock, r->grants, &now);
-        if (decision->leaves_other && batch->pending[family_of(&decision->address)].is_left) {
+        if (decision->leaves_other && batch->pending[address_family(&decision->address)].is_left) {
             change_firewalls(r, batch);
             helper_decide_begin(decision, &knock);
             helper_decide(decision, &knock, r->grants, &now);

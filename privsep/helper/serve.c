@@ -108,7 +108,7 @@ static bool is_contested(const struct helper *h)
 
 static bool any_family_is(const struct helper *h, enum firewall_state state)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (h->firewall.xtables.in_use[family] && h->firewall.state[family] == state)
             return true;
     return false;
@@ -160,7 +160,7 @@ static void check_lock(const struct helper *h)
 typedef bool firewall_change(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 
-static void mend(struct helper *h, int family, firewall_change *change)
+static void mend(struct helper *h, enum family family, firewall_change *change)
 {
     struct error why;
 
@@ -214,7 +214,7 @@ static void serve_deadlines(struct helper *h)
     bool changed[FAMILIES];
     size_t ended = helper_grants_expire(&h->grants, clock_boot_ns(), changed);
 
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
             mend(h, family, helper_firewall_rewrite);
     tell_ends(h, h->grants.items + h->grants.count, ended, END_NONE);
@@ -235,7 +235,7 @@ static void serve_retry(struct helper *h)
     if (h->retry_at == 0 || clock_boot_ns() < h->retry_at)
         return;
     h->retry_at = 0;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (h->firewall.unsure[family])
             mend(h, family, helper_firewall_establish);
 }
@@ -304,7 +304,7 @@ static void serve_quiet(struct helper *h)
     h->removals = 0;
 }
 
-static enum firewall_state look_at_family(struct helper *h, int family)
+static enum firewall_state look_at_family(struct helper *h, enum family family)
 {
     bool was_readable = h->firewall.state[family] != FIREWALL_UNREADABLE;
     static struct log_limit said;
@@ -329,7 +329,7 @@ static void look(struct helper *h)
 
     h->looked_at = clock_boot_ns();
     h->look_at = legacy ? seconds_from_now(LOOK_SECONDS) : 0;
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         enum firewall_state state;
 
         if (!h->firewall.xtables.in_use[family])
@@ -350,7 +350,7 @@ static void look(struct helper *h)
         h->removals++;
         log_removal(h);
     }
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
             mend(h, family, helper_firewall_establish);
 }
@@ -409,10 +409,10 @@ static int stop(struct helper *h)
     size_t ended = h->grants.count;
 
     helper_grants_clear(&h->grants); /* the items stay, to be named in the log */
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
     for (int i = 0; i < STOP_TRIES; i++)
-        for (int family = IPV4; family < FAMILIES; family++)
+        for (enum family family = IPV4; family < FAMILIES; family++)
             if (h->firewall.unsure[family])
                 mend(h, family, helper_firewall_clear);
     tell_unasked(h);
@@ -430,7 +430,7 @@ static int stop(struct helper *h)
  * however often somebody asks. */
 static void look_for_answer(struct helper *h)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (is_contested(h) && h->firewall.xtables.in_use[family])
             look_at_family(h, family);
     if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
@@ -595,7 +595,7 @@ static void warn_of_legacy_tables(const struct xtables *xtables)
 
 static bool establish(struct helper *h, struct error *why)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (h->firewall.xtables.in_use[family] &&
             !helper_firewall_establish(&h->firewall, family, &h->grants, why))
             return false;

@@ -1,3 +1,4 @@
+/* Keeps the sets of grants as the table of grants is. */
 #include "privsep/helper/set.h"
 
 #include <arpa/inet.h>
@@ -9,11 +10,12 @@
 #include "common/clock.h"
 
 enum {
-    ELEMENT_SIZE = 64,      /* in a question, at most: headers, IPv6 address, port, timeout */
+    ELEMENT_SIZE = 64,      /* bytes that an element takes in a question, at most: headers,
+                               IPv6 address, port, timeout */
     TIMEOUT_MAX = 2147483,  /* seconds: IPSET_MAX_TIMEOUT */
 };
 
-/* The one that is filled, and then takes the other's place. */
+/* A set that is filled anew has this name until it takes the old one's place. */
 static const char *const next_name = "portsmith-next";
 
 bool helper_set_holds(const struct grant *grant)
@@ -58,8 +60,8 @@ static void put_address(union question *q, const struct address *address)
     netlink_end_nest(q, nest);
 }
 
-/* `deadline` as in struct grant. A timeout of zero would be none: such an element would
- * never end. */
+/* `deadline` as in struct grant. The least is a second: an element with a timeout of zero
+ * would never end. */
 static uint32_t timeout_until(int64_t deadline)
 {
     int64_t left = (deadline - clock_boot_ns()) / NSEC_PER_SEC;
@@ -67,7 +69,8 @@ static uint32_t timeout_until(int64_t deadline)
     return left < 1 ? 1 : left > TIMEOUT_MAX ? TIMEOUT_MAX : (uint32_t)left;
 }
 
-/* Asks when no more fit. */
+/* Puts an element into the question. When no more fit, the question is asked, and a new one
+ * begun. */
 static bool put_element(struct elements *e, const struct door *door, int64_t deadline,
                         struct error *why)
 {
@@ -110,7 +113,8 @@ static int64_t latest_end(const struct grants *grants, const struct door *door)
     return latest;
 }
 
-/* Such an element has ended, or is about to: put in again, it would outlive its grant. */
+/* An element that ends so soon is not put in again, as it would outlive its grant by up to a
+ * second. */
 static bool ends_within_a_second(int64_t deadline)
 {
     return deadline - clock_boot_ns() < NSEC_PER_SEC;
@@ -124,7 +128,8 @@ static int by_deadline(const void *a, const void *b)
     return (one->deadline > other->deadline) - (one->deadline < other->deadline);
 }
 
-/* In the order of their ends, so that of several grants of a door the last one counts. */
+/* Puts all grants in, in the order of their ends: of several grants of a door the last one
+ * counts. */
 static bool put_all(struct elements *e, enum family family, const struct grants *grants,
                     struct error *why)
 {
@@ -165,7 +170,8 @@ static bool put_touched(struct elements *e, enum family family, const struct gra
     return end_elements(e, why);
 }
 
-/* To take out those that are gone, or to put in those that another grant has, too. */
+/* Takes out the doors that no grant has any more (IPSET_CMD_DEL), or puts in again those
+ * that another grant has (IPSET_CMD_ADD). */
 static bool put_gone(struct elements *e, enum family family, const struct grants *grants,
                      struct error *why)
 {
@@ -197,36 +203,26 @@ bool helper_set_update(struct ipset *set, enum family family, const struct grant
            put_touched(&add, family, grants, why);
 }
 
-static bool swap(struct ipset *set, enum family family, struct error *why)
-{
-    union question q;
-
-    ipset_begin(&q, IPSET_CMD_SWAP, next_name);
-    ipset_put_text(&q, IPSET_ATTR_SETNAME2, ipset_names[family]);
-    return ipset_ask(set, &q, ipset_names[family], why);
-}
-
-static bool make(struct ipset *set, const char *name, enum family family, struct error *why)
-{
-    int error = ipset_create(set, name, family);
-
-    return error == 0 || error == EEXIST || error_set(why, "ipset %s: %s", name, ipset_explain(error));
-}
-
 bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
                      struct error *why)
 {
     struct elements all = {.set = set, .name = next_name, .command = IPSET_CMD_ADD};
+    const char *name = ipset_names[family];
+    union question swap;
     bool done;
     int error;
 
-    ipset_destroy(set, next_name); /* of one who was killed meanwhile */
-    if (!make(set, ipset_names[family], family, why))
-        return false;
+    ipset_destroy(set, next_name); /* a helper that was killed while it filled one left it */
+    error = ipset_create(set, name, family);
+    if (error != 0 && error != EEXIST)
+        return error_set(why, "ipset %s: %s", name, ipset_explain(error));
+    /* One that is still there is not taken: it may hold what is closed by now. */
     error = ipset_create(set, next_name, family);
-    if (error != 0) /* nor one that is there: it may hold what is closed by now */
+    if (error != 0)
         return error_set(why, "ipset %s: %s", next_name, ipset_explain(error));
-    done = put_all(&all, family, grants, why) && swap(set, family, why);
+    ipset_begin(&swap, IPSET_CMD_SWAP, next_name);
+    ipset_put_text(&swap, IPSET_ATTR_SETNAME2, name);
+    done = put_all(&all, family, grants, why) && ipset_ask(set, &swap, name, why);
     ipset_destroy(set, next_name);
     return done;
 }

@@ -3,7 +3,7 @@
  * the kernel keeps. To open a door costs the same, however many are open.
  *
  * Nothing is read back: the table of grants is the truth, and a set can be filled from it
- * anew. So what another program takes out stays out until then.
+ * anew. What another program takes out stays out until then.
  *
  * The kernel does not count the time that the host is suspended for (jiffies). A helper
  * that lives takes out what has ended meanwhile. */
@@ -17,8 +17,8 @@
 #include "privsep/helper/grants.h"
 #include "privsep/xtables/ipset.h"
 
-/* Whether a grant can be an element. Not one that counts connections, or that is sent on
- * to another host: those stay rules. */
+/* Whether a grant can be an element. One that counts connections, or is sent on to another
+ * host, stays a rule. */
 bool helper_set_holds(const struct grant *grant);
 
 /* Makes the family's set, if there is none, and has it hold the table's grants, and no
@@ -26,15 +26,15 @@ bool helper_set_holds(const struct grant *grant);
 bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
                      struct error *why);
 
-/* Puts the grants that were touched in this batch into the set. Takes out the doors that are
- * gone (struct grants), unless another grant has the same one. What is touched ends in whole
- * seconds, up to a second early; the shortest timeout is a second. Errors as above: then fill
- * it. */
+/* Puts the grants that were touched in this batch into the set, and takes out the doors
+ * that are gone (struct grants) and that no other grant has. An element ends after whole
+ * seconds, up to one early, and after one at the least. On an error, as above, the set is
+ * to be filled. */
 bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why);
 
 /* Removes the family's set, and one that was being filled; what is not there needs
- * nothing. False with the reason: a rule that refers to the set keeps it. */
+ * nothing. False with the reason, as where a rule refers to the set. */
 bool helper_set_remove(struct ipset *set, enum family family, struct error *why);
 
 #endif

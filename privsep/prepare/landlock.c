@@ -107,7 +107,7 @@ static bool allow_loader(int ruleset)
 
 static bool allow_programs(int ruleset, const struct xtables *found)
 {
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (found->in_use[family] && !allow_path(ruleset, found->paths[family], RUN))
             return false;
     return allow_loader(ruleset);

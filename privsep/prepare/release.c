@@ -12,7 +12,7 @@ static const struct {
     const char *chains[6];
     size_t count;
 } ours[] = {
-    {RULES_NAT, {"portsmith"}, 1},
+    {RULES_NAT, {"portsmith", "portsmith-probe"}, 2},
     {RULES_FILTER, {"portsmith", "portsmith-gateway", "portsmith-reset", "portsmith-forward",
                     "portsmith-probe"}, 5},
     {RULES_MANGLE, {"portsmith", "portsmith-input", "portsmith-translated", "portsmith-close",
@@ -24,15 +24,10 @@ static bool release_family(const char *path, bool has_nat, struct error *why)
 {
     bool released = true;
 
-    for (size_t i = 0; i < RULES_JUMPS + RULES_EARLIER; i++) {
-        const struct jump *jump =
-            i < RULES_JUMPS ? &rules_jumps[i] : &rules_earlier[i - RULES_JUMPS];
-
-        if (strcmp(jump->table, rules_tables[RULES_NAT]) == 0 && !has_nat)
-            continue;
-        if (jump_remove(path, jump, why) != RESTORE_DONE)
+    for (size_t i = 0; i < RULES_JUMPS; i++)
+        if ((strcmp(rules_jumps[i].table, rules_tables[RULES_NAT]) != 0 || has_nat) &&
+            jump_remove(path, &rules_jumps[i], why) != RESTORE_DONE)
             return false;
-    }
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         struct error reason;
 
@@ -51,11 +46,10 @@ bool helper_release(enum backend backend, struct error *why)
     bool released = true;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const char *path = probe_program(backend, family);
+        const char *path = probe_program_in_use(backend, family);
         struct error reason;
 
-        if (!path || (backend == BACKEND_LEGACY && !probe_legacy_in_use(family)) ||
-            release_family(path, probe_has_nat(backend, family), &reason))
+        if (!path || release_family(path, probe_has_nat(backend, family), &reason))
             continue;
         *why = reason;
         released = false;

@@ -16,7 +16,7 @@
 /* Loopback is never shut; but what only pretends to come over it is. */
 #define FROM_THIS_HOST "-i lo -m addrtype --src-type LOCAL -j RETURN"
 
-/* A segment of a session has one of these flags set: without them it may begin one. */
+/* A segment of a session has one of these flags set; one without them may begin a session. */
 #define BEGINNING "--tcp-flags ACK,RST NONE"
 
 /* The last rule of our filter chain. That it looks at connections matters: only
@@ -42,10 +42,7 @@ const struct jump rules_jumps[RULES_JUMPS] = {
     {"filter", "INPUT", "portsmith"},
     [TO_GATEWAY] = {"filter", "FORWARD", "portsmith-gateway"},
     [TO_SENDING] = {"nat", "PREROUTING", "portsmith"},
-};
-
-const struct jump rules_earlier[RULES_EARLIER] = {
-    {"filter", "INPUT", "portsmith-reset"},
+    [RULES_EARLIER] = {"filter", "INPUT", "portsmith-reset"},
     {"filter", "FORWARD", "portsmith-forward"},
 };
 
@@ -98,8 +95,8 @@ static void add_local(const struct making *m, struct text *to)
                             "-m addrtype --dst-type LOCAL --limit-iface-in -j portsmith-close");
 }
 
-/* What comes to a shut port, and may begin something. In PREROUTING TCP is shut without
- * state: nothing is known there of what the kernel is told not to track. */
+/* What comes to a shut port, and may begin something. TCP is shut without state: a segment
+ * of a live session has ACK or RST set. */
 static void add_shut_ports(const struct making *m, struct text *to, const char *chain,
                            const char *tcp_target, const char *target)
 {
@@ -208,20 +205,15 @@ static void add_marked(const struct making *m, struct text *to, const char *chai
     add(m, to, chain, "-m mark --mark " RESET_MARK " -j REJECT");
 }
 
-/* What the kernel does not track (NOTRACK) has no state that tells what begins a connection:
- * of TCP the flags do. The rest of it is for the host's own rules, as that of a tracked
- * connection is. */
-static void add_untracked(const struct making *m, struct text *to)
-{
-    add(m, to, "portsmith", "-p tcp -m tcp ! " BEGINNING " -m conntrack --ctstate UNTRACKED "
-                            "-j RETURN");
-}
-
 static void make_open(struct making *m, struct place_text *open)
 {
     fputs(":portsmith - [0:0]\n", open->above.out);
     add_marked(m, &open->above, "portsmith");
-    add_untracked(m, &open->above);
+    /* What the kernel does not track (NOTRACK) has no state that tells what begins a
+     * connection: of TCP the flags do. The rest of such a connection is for the host's own
+     * rules, as that of a tracked one is. */
+    add(m, &open->above, "portsmith", "-p tcp -m tcp ! " BEGINNING " -m conntrack --ctstate "
+                                      "UNTRACKED -j RETURN");
     /* SYNPROXY wants the SYNs that are not tracked. */
     add_set(m, &open->sets, "portsmith",
             m->setup->has_synproxy ? "-m conntrack --ctstate NEW "

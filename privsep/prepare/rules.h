@@ -42,7 +42,10 @@ enum rules_table { RULES_MANGLE, RULES_FILTER, RULES_NAT, RULES_TABLES };
 /* The chains with rules of grants. */
 enum rules_place { PLACE_SHUT, PLACE_OPEN, PLACE_GATEWAY, PLACE_SENDING, RULES_PLACES };
 
-enum { RULES_JUMPS = 6, RULES_EARLIER = 2 };
+/* From RULES_EARLIER on, the jumps lead to chains that versions up to 0.1.0 made and no
+ * later one does: a helper that starts, and a release, remove them. Such an entry stays
+ * until two more versions are out, so that whoever skips one is not left with a chain. */
+enum { RULES_EARLIER = 6, RULES_JUMPS = 8 };
 
 extern const char *const rules_tables[RULES_TABLES];
 extern const struct place {
@@ -50,11 +53,6 @@ extern const struct place {
     const char *chain;
 } rules_places[RULES_PLACES];
 extern const struct jump rules_jumps[RULES_JUMPS];
-
-/* Chains that versions up to 0.1.0 made and no later one does, with the jumps to them: a
- * helper that starts, and a release, remove them. An entry stays until two more versions
- * are out, so that whoever skips one is not left with it. */
-extern const struct jump rules_earlier[RULES_EARLIER];
 
 /* Of one family. Each text is ended, and belongs to this. */
 struct rules {

@@ -1,3 +1,4 @@
+/* Hears of changes to nftables, and who made them. */
 #include "privsep/xtables/bell.h"
 
 #include <arpa/inet.h>
@@ -12,9 +13,10 @@
 
 #include "privsep/netlink.h"
 
-/* In bytes. For what the rewriting of some thousand rules tells of, which are one
- * transaction: should more be told than fits, another program's change may be among what
- * is lost, and our own answer to it would be next. */
+/* Bytes that may wait: as many as the kernel tells of when some thousand rules are
+ * rewritten, in one transaction. Where more is told than fits, some is lost, and another
+ * program's change may be among it: then the bell rings, the rules are written anew, and
+ * that, too, is more than fits. */
 enum { ROOM = 16 << 20 };
 
 int bell_open(struct error *why)

@@ -1,6 +1,6 @@
-/* A bell that rings when somebody else changed the nftables of this network
- * namespace. What changed is never read: the firewall is looked at instead. Who changed
- * it is read, for the log alone. */
+/* A bell that rings when another process changed the nftables of this network namespace.
+ * What it changed is never read: the firewall is looked at instead. Who changed it is
+ * read, for the log alone. */
 #ifndef PORTSMITH_BELL_H
 #define PORTSMITH_BELL_H
 
@@ -18,13 +18,13 @@ enum { BELL_NAME_SIZE = 16 }; /* TASK_COMM_LEN */
 
 /* Who changed nftables. */
 struct bell_ringer {
-    uint32_t pid; /* in the first pid namespace; 0: the kernel does not tell */
+    uint32_t pid; /* as the first pid namespace has it; 0: not known */
     char name[BELL_NAME_SIZE]; /* printable, without blanks */
 };
 
-/* Empties the queue. True when a change by a process that is not among `own`
- * was in it, or when changes were lost. *last is then the last of those processes that is
- * known; it is nobody once changes were lost. */
+/* Empties the queue. True when it had a change by a process that is not among `own`, or when
+ * changes were lost. *last is then the last such process that is known, or nobody (pid 0)
+ * where changes were lost. */
 bool bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last);
 
 #endif

@@ -18,8 +18,8 @@ struct ipset {
     size_t capacity; /* elements that each set takes */
 };
 
-/* Before the process is confined. What the kernel does not have is found out when it is
- * asked. */
+/* To be called before the process is confined. That the kernel has no sets is found out
+ * when it is asked for something. */
 void ipset_open(struct ipset *set, size_t capacity);
 void ipset_close(struct ipset *set);
 
@@ -44,8 +44,8 @@ int ipset_destroy(struct ipset *set, const char *name);
 /* The sets that grants are kept in, by family. "-m set --match-set NAME src,dst". */
 extern const char *const ipset_names[FAMILIES];
 
-/* A set to try rules on, which name it, and its end. False with the reason; *for_good:
- * the kernel has no such sets, so that trying again does not help. */
+/* Makes and removes a set to try rules on, which name it. False with the reason. *for_good
+ * is true where the kernel has no such sets, so that trying again does not help. */
 extern const char *const ipset_scratch;
 bool ipset_make_scratch(struct ipset *set, enum family family, bool *for_good, struct error *why);
 void ipset_remove_scratch(struct ipset *set);

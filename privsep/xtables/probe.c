@@ -1,3 +1,4 @@
+/* Finds the programs of iptables on this host, and tries what they and the kernel can. */
 #include "privsep/xtables/probe.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ static const struct {
 
 enum { PROGRAMS = sizeof programs / sizeof *programs };
 
-/* Everything that firewall.c writes, by table, with the name by which an admin
+/* Everything that rules.c and firewall.c write, by table, with the name by which an admin
  * knows it. */
 static const struct feature {
     const char *name, *table, *rule;
@@ -73,9 +74,10 @@ static const struct feature {
 
 enum { FEATURES = sizeof features / sizeof *features };
 
-/* What a plain name stands for: the multi-call binary behind its links, even if that is
- * missing at the moment: realpath(3) then tells its path all the same. A name that leads
- * nowhere in particular is the old, legacy-only package. */
+/* Which back end a plain name stands for, as the name of the multi-call binary behind its
+ * links tells. That binary may be missing at the moment: realpath(3) tells its path all the
+ * same. A name that leads to nothing of that kind is of the old package, which had legacy
+ * alone. */
 static enum backend backend_behind(const char *path)
 {
     char target[PATH_MAX];
@@ -141,6 +143,13 @@ bool probe_legacy_in_use(enum family family)
     return first != EOF;
 }
 
+const char *probe_program_in_use(enum backend backend, enum family family)
+{
+    if (backend == BACKEND_LEGACY && !probe_legacy_in_use(family))
+        return NULL;
+    return probe_program(backend, family);
+}
+
 static bool kernel_has_ipv6(void)
 {
     int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -155,15 +164,8 @@ static bool applies(const struct feature *feature, enum family family, unsigned 
     return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
 }
 
-static enum restore_result run_once(const char *path, char *text, struct error *why)
-{
-    struct restore once;
-
-    restore_init(&once, path);
-    return restore_run(&once, text, strlen(text), why);
-}
-
-/* A chain holding all features of one table, or only features[only], or with FEATURES none. */
+/* Writes a chain with the features of one table. `only` is the one feature that it is to
+ * have; -1: all; FEATURES: none. */
 static void write_chain(FILE *out, const char *table, enum family family, unsigned wishes, int only)
 {
     fprintf(out, "*%s\n:" SCRATCH " - [0:0]\n", table);
@@ -190,27 +192,23 @@ void probe_write(FILE *out, enum family family, unsigned wishes)
 static enum restore_result try_features(const char *path, enum family family, unsigned wishes,
                                         int only, struct error *why)
 {
-    enum restore_result result;
     struct text text;
 
     text_begin(&text);
     write_chains(text.out, family, wishes, only);
-    text_end(&text);
-    result = run_once(path, text.bytes, why);
-    free(text.bytes);
-    return result;
+    return restore_run_once(path, &text, why);
 }
 
 static void remove_scratch(const char *path, unsigned wishes)
 {
-    char text[] = "*mangle\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n"
-                  "*filter\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
-    char nat[] = "*nat\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n";
+    static const char *const tables[] = {"mangle", "filter", "nat"};
     struct error unused;
+    struct text text;
 
-    run_once(path, text, &unused);
-    if (wishes & PROBE_SENDS_ON)
-        run_once(path, nat, &unused);
+    text_begin(&text);
+    for (size_t i = 0; i < (wishes & PROBE_SENDS_ON ? 3 : 2); i++)
+        fprintf(text.out, "*%s\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n", tables[i]);
+    restore_run_once(path, &text, &unused);
 }
 
 static const char *remedy(const struct feature *feature)
@@ -222,13 +220,13 @@ static const char *remedy(const struct feature *feature)
                : "load or install it";
 }
 
-/* By iptables, or by the kernel that it asked. */
+/* Whether iptables refused it, or the kernel that iptables asked. */
 static bool is_refused(enum restore_result result)
 {
     return result == RESTORE_REFUSED || result == RESTORE_IMPOSSIBLE;
 }
 
-/* Which feature it was that failed, one by one, unless it is none of them. */
+/* Tries feature by feature which one it was that failed. */
 static bool name_missing(const char *path, enum family family, unsigned wishes, struct error *why)
 {
     struct error reason = *why;
@@ -244,13 +242,6 @@ static bool name_missing(const char *path, enum family family, unsigned wishes, 
     return error_set(why, "%.400s", reason.text);
 }
 
-/* Even a chain without rules is refused, as where another program owns the table: that has
- * nothing to do with features, and ends with that program. */
-static bool is_kept_out(const char *path, enum family family, unsigned wishes, struct error *why)
-{
-    return try_features(path, family, wishes, FEATURES, why) == RESTORE_IMPOSSIBLE;
-}
-
 static enum probe_result try_rules(const char *path, enum family family, unsigned wishes,
                                    struct error *why)
 {
@@ -258,7 +249,10 @@ static enum probe_result try_rules(const char *path, enum family family, unsigne
 
     for (int again = 0; again < 3 && result != RESTORE_DONE && !is_refused(result); again++)
         result = try_features(path, family, wishes, -1, why);
-    if (result == RESTORE_IMPOSSIBLE && is_kept_out(path, family, wishes, why))
+    /* Where another program owns the table, even a chain without rules is refused. That has
+     * nothing to do with features, and ends with that program. */
+    if (result == RESTORE_IMPOSSIBLE &&
+        try_features(path, family, wishes, FEATURES, why) == RESTORE_IMPOSSIBLE)
         result = RESTORE_BUSY;
     if (is_refused(result))
         name_missing(path, family, wishes, why);
@@ -268,7 +262,7 @@ static enum probe_result try_rules(const char *path, enum family family, unsigne
                                   : PROBE_UNDECIDED;
 }
 
-/* The rules on trial refer to a set that must be there. */
+/* The rules that are tried refer to a set, which must be there. */
 static enum probe_result try_family(const char *path, enum family family, unsigned wishes,
                                     struct error *why)
 {

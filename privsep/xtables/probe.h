@@ -58,12 +58,15 @@ bool probe_choose(struct xtables *found, enum backend wanted, struct error *why)
 /* The restore program of a back end, or NULL when it is not installed. */
 const char *probe_program(enum backend backend, enum family family);
 
-/* Whether iptables-legacy has tables in this network namespace: only asking
- * iptables-legacy itself would make them. */
+/* The same, or NULL also where the back end is not in use: only to ask iptables-legacy
+ * would make its tables. */
+const char *probe_program_in_use(enum backend backend, enum family family);
+
+/* Whether iptables-legacy has tables in this network namespace. */
 bool probe_legacy_in_use(enum family family);
 
-/* Whether the nat table can be asked about without being made by that. Only outside
- * of Landlock's rules. */
+/* Whether to ask for something in the nat table makes no such table. Only to be called
+ * outside of Landlock's rules, as it reads /proc. */
 bool probe_has_nat(enum backend backend, enum family family);
 
 #endif

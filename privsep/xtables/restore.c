@@ -1,3 +1,4 @@
+/* Runs iptables-restore(8), and tells what became of a transaction. */
 #include "privsep/xtables/restore.h"
 
 #include <ctype.h>
@@ -24,10 +25,10 @@ enum {
     EXIT_RESOURCE_PROBLEM = 4, /* see is_impossible */
 };
 
-/* One transaction under way. */
+/* A transaction that is under way. */
 struct exchange {
-    struct iovec unwritten[2]; /* the text; the comment that it acknowledges */
-    char ack[32];
+    struct iovec unwritten[2]; /* the text, then `ack` */
+    char ack[32];             /* a comment, which a standing program repeats in the end */
     char answer[ANSWER_SIZE]; /* the end of what the program printed */
     size_t answered;
     int64_t deadline; /* CLOCK_BOOTTIME */
@@ -59,18 +60,9 @@ static bool make_pipes(int to[2], int from[2])
     return true;
 }
 
-/* The lock's descriptor goes along, once there is one; nothing else but the pipes. */
-static void hand_on_lock(posix_spawn_file_actions_t *actions)
-{
-    int first_closed = STDERR_FILENO + 1;
-
-    if (fcntl(HELPER_FD_LOCK, F_GETFD) >= 0)
-        posix_spawn_file_actions_adddup2(actions, HELPER_FD_LOCK, first_closed++);
-    posix_spawn_file_actions_addclosefrom_np(actions, first_closed);
-}
-
-/* Absolute path, fixed arguments, empty environment, no signal blocked or
- * ignored. Returns 0 or an errno.
+/* The program has an absolute path, fixed arguments, an empty environment, and no signal
+ * blocked or ignored. It inherits the pipes, the lock's descriptor once there is one, and
+ * nothing else. Returns 0 or an errno.
  *
  * A standing program waits for the xtables lock without a time-out of its own. With one,
  * iptables-legacy sets an alarm that it never takes back (1.8.9, tried): the alarm ends a
@@ -83,6 +75,7 @@ static int spawn_between(struct restore *restore, int in, int out)
                           restore->standing ? NULL : strdupa("5"), NULL};
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
+    int first_closed = STDERR_FILENO + 1;
     posix_spawnattr_t attributes;
     sigset_t none, all;
     int error;
@@ -93,7 +86,9 @@ static int spawn_between(struct restore *restore, int in, int out)
     posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
-    hand_on_lock(&actions);
+    if (fcntl(HELPER_FD_LOCK, F_GETFD) >= 0)
+        posix_spawn_file_actions_adddup2(&actions, HELPER_FD_LOCK, first_closed++);
+    posix_spawn_file_actions_addclosefrom_np(&actions, first_closed);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
@@ -115,7 +110,8 @@ static bool start(struct restore *restore, struct error *why)
     close(from[1]);
     restore->in = to[1];
     restore->out = from[0];
-    /* Gone, or an upgrade put another file there: see landlock.h. The next helper looks. */
+    /* An upgrade removed the program, or put another file in its place, which may not be
+     * run (landlock.h). The next helper looks for it. */
     if (error == EACCES || error == ENOENT)
         fatalx("%s %s, perhaps because it was upgraded: starting again", restore->path,
                error == ENOENT ? "is missing" : "may not be run");
@@ -191,8 +187,8 @@ static void write_some(struct restore *restore, struct exchange *x)
     }
 }
 
-/* Keeps the newest half when full: the acknowledgement is short and last.
- * False at the end of output. */
+/* False at the end of output. When the buffer is full, the newer half is kept: the
+ * acknowledgement is short, and comes last. */
 static bool read_some(struct restore *restore, struct exchange *x)
 {
     enum { HALF = ANSWER_SIZE / 2 };
@@ -215,11 +211,6 @@ static bool read_some(struct restore *restore, struct exchange *x)
     return n > 0;
 }
 
-static bool is_acknowledged(const struct restore *restore, const struct exchange *x)
-{
-    return restore->standing && strstr(x->answer, x->ack) != NULL;
-}
-
 enum talk_end { TALK_ACKNOWLEDGED, TALK_ENDED, TALK_TIMED_OUT };
 
 static enum talk_end talk(struct restore *restore, struct exchange *x)
@@ -237,7 +228,7 @@ static enum talk_end talk(struct restore *restore, struct exchange *x)
             write_some(restore, x);
         if (fds[0].revents && !read_some(restore, x))
             return TALK_ENDED;
-        if (is_acknowledged(restore, x))
+        if (restore->standing && strstr(x->answer, x->ack))
             return TALK_ACKNOWLEDGED;
     }
 }

@@ -1,5 +1,5 @@
-/* iptables-restore and ip6tables-restore: the only programs the helper runs.
- * One per family is kept running and fed transactions; where it would not
+/* iptables-restore and ip6tables-restore: the only programs that the helper runs.
+ * The helper keeps one per family running, and feeds it transactions. Where it does not
  * acknowledge them (iptables 1.8.4), one is run per transaction. */
 #ifndef PORTSMITH_RESTORE_H
 #define PORTSMITH_RESTORE_H
@@ -15,16 +15,17 @@ struct restore {
     const char *path; /* absolute */
     bool standing;    /* acknowledges each transaction, so it is kept */
     pid_t pid;        /* 0: not running */
-    pid_t last_pid;   /* who made the last change, also once it has ended */
+    pid_t last_pid;   /* of the process that made the last change, which may have ended */
     int in, out;      /* pipes, ours, non-blocking; -1: not running */
     unsigned serial;  /* of the last transaction */
 };
 
 enum restore_result {
     RESTORE_DONE,    /* the kernel has it */
-    RESTORE_REFUSED, /* the block that was refused changed nothing; those before it are in force */
-    RESTORE_IMPOSSIBLE, /* likewise, by the kernel, which iptables-nft asks: it would again */
-    RESTORE_BUSY,    /* likewise, but trying again may help: the xtables lock was held, no
+    RESTORE_REFUSED, /* by iptables: the block that it refused changed nothing, those before
+                        it are in force */
+    RESTORE_IMPOSSIBLE, /* the same by the kernel, which iptables-nft asks: it would again */
+    RESTORE_BUSY,    /* the same; but trying again may help: the xtables lock was held, no
                         memory, or the like */
     RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */
 };

@@ -1,6 +1,6 @@
-/* Text that is written into memory, of which none is ever missing. Not
- * open_memstream(3): glibc's drops what finds no memory, and neither ferror(3) nor
- * fclose(3) says so; half a transaction would go to iptables. */
+/* Text that is written into memory, and of which nothing is ever missing. It is not made
+ * by open_memstream(3): glibc's drops what finds no memory, and neither ferror(3) nor
+ * fclose(3) says so. Half a transaction would then go to iptables. */
 #ifndef PORTSMITH_TEXT_H
 #define PORTSMITH_TEXT_H
 

@@ -64,14 +64,27 @@ static int close_firewall(void **state)
 }
 
 /* By what the setup says by now. */
-static void establish(int family)
+static void make_rules(enum family family)
 {
     rules_free(&made[family]);
     rules_make(&made[family], family, &setup, destinations, destination_count,
                fw.xtables.tells_sessions[family]);
+}
+
+static void establish(enum family family)
+{
+    make_rules(family);
     if (!helper_firewall_establish(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
     assert_false(fw.unsure[family]);
+}
+
+static void fail_to_establish(const char *reason)
+{
+    make_rules(IPV4);
+    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_true(fw.unsure[IPV4]);
+    assert_non_null(strstr(why.text, reason));
 }
 
 /* For so many nanoseconds. */
@@ -89,7 +102,7 @@ static void open_grant(const char *address, const char *service, int64_t seconds
     open_briefly(address, service, seconds * NSEC_PER_SEC);
 }
 
-static enum firewall_state look(int family)
+static enum firewall_state look(enum family family)
 {
     why.text[0] = '\0';
     return helper_firewall_look(&fw, family, &grants, &why);
@@ -108,25 +121,25 @@ static void settle(void)
     helper_grants_settle(&grants, true, true);
 }
 
-static void xtables_run(int family, const char *arguments)
+static void xtables_run(enum family family, const char *arguments)
 {
     run_command("ip%stables-%s -w 5 %s", family == IPV6 ? "6" : "", name_of_backend(), arguments);
 }
 
 /* Rules and chains of both tables, policies left out, dates as "DATE". */
-static char *rules_through(int family, const char *filter)
+static char *rules_through(enum family family, const char *filter)
 {
     return output_of("for t in mangle filter; do echo $t; ip%stables-%s -w 5 -t $t -S | "
                      "grep -v ^-P | sed 's/--datestop [0-9T:-]*/--datestop DATE/' | %s; done",
                      family == IPV6 ? "6" : "", name_of_backend(), filter);
 }
 
-static char *rules_of(int family)
+static char *rules_of(enum family family)
 {
     return rules_through(family, "cat");
 }
 
-static void check_rules(int family, const char *expected)
+static void check_rules(enum family family, const char *expected)
 {
     char *rules = rules_of(family);
 
@@ -134,13 +147,13 @@ static void check_rules(int family, const char *expected)
     free(rules);
 }
 
-static void check_same_rules(int family, char *before)
+static void check_same_rules(enum family family, char *before)
 {
     check_rules(family, before);
     free(before);
 }
 
-static size_t count_of(int family, const char *pattern)
+static size_t count_of(enum family family, const char *pattern)
 {
     char *rules = rules_of(family);
     size_t count = 0;
@@ -344,7 +357,7 @@ static void try_for(int64_t seconds)
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"
 
 /* The rules that end it, with the chains that they are the first of. */
-static void check_end(int family, int64_t second)
+static void check_end(enum family family, int64_t second)
 {
     char expected[640], date[32];
     char *rules = output_of("for c in 'mangle portsmith' 'mangle portsmith-input' "
@@ -367,7 +380,7 @@ static void a_trial_is_ended_by_the_first_rule_of_what_shuts(void **state)
 {
     (void)state;
     try_for(900);
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         int64_t earliest = clock_wall_ns() / NSEC_PER_SEC + 899;
 
         establish(family);
@@ -399,7 +412,7 @@ static void the_lost_end_of_a_trial_is_noticed(void **state)
 
     (void)state;
     try_for(900);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         for (size_t i = 0; i < COUNT_OF(losses); i++) {
             establish(family);
             assert_result(look(family), FIREWALL_INTACT, why);
@@ -440,7 +453,7 @@ static const struct helper_destination behind[] = {
 };
 
 /* What FORWARD and the nat table have of ours; what the others have is known. */
-static char *gateway_rules(int family)
+static char *gateway_rules(enum family family)
 {
     return output_of("for t in nat filter; do echo $t; ip%stables-%s -w 5 -t $t -S | "
                      "grep -e portsmith-gateway -e '[TG] .*portsmith$' -e DNAT | "
@@ -448,7 +461,7 @@ static char *gateway_rules(int family)
                      family == IPV6 ? "6" : "", name_of_backend());
 }
 
-static void check_gateway_rules(int family, const char *expected)
+static void check_gateway_rules(enum family family, const char *expected)
 {
     char *rules = gateway_rules(family);
 
@@ -766,7 +779,7 @@ static void reset_comes_and_goes_with_the_configuration(void **state)
 /* ---- after an upgrade --------------------------------------------------- */
 
 /* As 0.1.0 left it with CloseWith = reset, and somebody else's rules between its jumps. */
-static void leave_earlier_rules(int family)
+static void leave_earlier_rules(enum family family)
 {
     static const char *const commands[] = {
         "-N portsmith",
@@ -786,7 +799,7 @@ static void leave_earlier_rules(int family)
         xtables_run(family, commands[i]);
 }
 
-static void check_nothing_is_left_of_earlier(int family)
+static void check_nothing_is_left_of_earlier(enum family family)
 {
     assert_int_equal(count_of(family, "portsmith-reset"), 0);
     assert_int_equal(count_of(family, "portsmith-forward"), 0);
@@ -796,7 +809,7 @@ static void what_an_earlier_version_left_is_removed(void **state)
 {
     (void)state;
     for (unsigned reset = 0; reset < 2; reset++)
-        for (int family = IPV4; family < FAMILIES; family++) {
+        for (enum family family = IPV4; family < FAMILIES; family++) {
             char *jumps;
 
             xtables_run(family, "-F");
@@ -817,12 +830,12 @@ static void what_an_earlier_version_left_is_removed(void **state)
 static void releasing_removes_what_an_earlier_version_left(void **state)
 {
     (void)state;
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         leave_earlier_rules(family);
         xtables_run(family, "-t mangle -S"); /* legacy is in use */
     }
     assert_done(helper_release(backend, &why), why);
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         assert_int_equal(count_of(family, "portsmith"), 0);
         assert_int_equal(count_of(family, "INPUT"), 2);
     }
@@ -877,8 +890,10 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
             fw.trial_second = setup.trial_end = 0;
         setup.forward = setup.has_synproxy = 1; /* one rule at each place */
         establish(IPV4);
+        xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */
         open_grant("192.0.2.7", "tcp/22", 60);
         assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+        xtables_run(IPV4, "-t mangle -D portsmith-close -p 99");
         inserted = rules_of(IPV4);
         assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
         check_rules(IPV4, inserted);
@@ -923,7 +938,7 @@ static void a_thousand_grants_are_written(void **state)
 /* ---- looking and healing ------------------------------------------------ */
 
 /* As the helper does when it looks. */
-static void heal(int family, const char *loss)
+static void heal(enum family family, const char *loss)
 {
     enum firewall_state state = look(family);
 
@@ -936,7 +951,7 @@ static void heal(int family, const char *loss)
 }
 
 /* Two jumps of ours may change places: neither decides what the other does. */
-static void check_heals(int family, const char *loss)
+static void check_heals(enum family family, const char *loss)
 {
     char *before = rules_through(family, "sort"), *after;
 
@@ -1006,7 +1021,7 @@ static void every_loss_is_seen_and_healed(void **state)
     setup.close_with_reset = 1;
     open_grant("192.0.2.7", "tcp/22", 60);
     open_grant("2001:db8::7", "tcp/22", 60);
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         establish(family);
         assert_result(look(family), FIREWALL_INTACT, why);
         for (size_t i = 0; i < COUNT_OF(losses); i++)
@@ -1136,6 +1151,29 @@ static void after_a_change_that_failed_nothing_is_known(void **state)
     assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
 }
 
+/* Once its own rules are in force, and as often as it takes. */
+static void what_is_left_over_is_tried_again(void **state)
+{
+    char script[512];
+
+    (void)state;
+    leave_earlier_rules(IPV4);
+    snprintf(script, sizeof script,
+             "#!/bin/sh\n[ $# -eq 3 ] && exec %s \"$@\"\ntext=$(cat)\n"
+             "case $text in *'-F portsmith-reset'*) exit 4 ;; esac\n"
+             "echo \"$text\" | %s \"$@\"\n", found.paths[IPV4], found.paths[IPV4]);
+    replace_program(script);
+    fail_to_establish("held up");
+    assert_int_equal(count_of(IPV4, "-j DROP"), 3);
+    assert_int_equal(count_of(IPV4, "INPUT -j portsmith-reset"), 0);
+    put_program_back();
+    for (int i = 0; i < 17; i++)
+        xtables_run(IPV4, "-A INPUT -j portsmith-reset");
+    fail_to_establish("there are more than 16 jumps to the chain portsmith-reset");
+    establish(IPV4);
+    check_nothing_is_left_of_earlier(IPV4);
+}
+
 /* ---- releasing ---------------------------------------------------------- */
 
 static void releasing_leaves_nothing(void **state)
@@ -1143,7 +1181,7 @@ static void releasing_leaves_nothing(void **state)
     char *before[FAMILIES];
 
     (void)state;
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         xtables_run(family, "-A INPUT -p tcp --dport 80 -j ACCEPT"); /* somebody else's */
         before[family] = rules_of(family);
     }
@@ -1155,7 +1193,7 @@ static void releasing_leaves_nothing(void **state)
     xtables_run(IPV4, "-I INPUT 1 -j portsmith"); /* a jump too many */
     xtables_run(IPV4, "-t mangle -A PREROUTING -j portsmith");
     assert_done(helper_release(backend, &why), why);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         check_same_rules(family, before[family]);
 }
 
@@ -1165,11 +1203,11 @@ static void releasing_nothing_is_fine(void **state)
     char *before[FAMILIES];
 
     (void)state;
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         before[family] = rules_of(family);
     assert_done(helper_release(backend, &why), why);
     assert_done(helper_release(backend, &why), why);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         check_same_rules(family, before[family]);
 }
 
@@ -1226,6 +1264,7 @@ int main(int argc, char **argv)
         WITH_FIREWALL(without_an_answer_nothing_is_known),
         WITH_FIREWALL(what_is_known_of_the_rules_is_kept),
         WITH_FIREWALL(after_a_change_that_failed_nothing_is_known),
+        WITH_FIREWALL(what_is_left_over_is_tried_again),
         WITH_FIREWALL(releasing_leaves_nothing),
         WITH_FIREWALL(releasing_nothing_is_fine),
         WITH_FIREWALL(releasing_half_is_fine),

@@ -86,10 +86,10 @@ static void change_the_firewall(void)
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
     helper_firewall_open(&firewall, &setup, rules, &found, &(struct ipset){.fd = -1});
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         require(!found.in_use[family] ||
                     helper_firewall_establish(&firewall, family, &grants, &why),
-                1 + family);
+                1 + (int)family);
     helper_firewall_close(&firewall);
 }
 

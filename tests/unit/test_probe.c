@@ -256,7 +256,7 @@ static size_t count_text(const char *text, const char *word)
 static void what_is_tried_can_be_written_down(void **state)
 {
     static const struct {
-        int family;
+        enum family family;
         unsigned wishes;
         size_t blocks, times, limits; /* how often */
         const char *foreign; /* what belongs to the other family */

@@ -1283,14 +1283,14 @@ static void replace_programs(const char *script)
     snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
     scratch_write_text(path, 0755, script);
     helper_firewall_close(&world.firewall);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         world.firewall.restore[family].path = world.firewall.xtables.paths[family] = path;
 }
 
 static void put_programs_back(void)
 {
     helper_firewall_close(&world.firewall);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         world.firewall.restore[family].path = world.firewall.xtables.paths[family] =
             world.xtables.paths[family];
 }

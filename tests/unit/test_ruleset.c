@@ -21,7 +21,7 @@ static struct plan plan_of(const char *confirmed, const char *trial)
 /* What the host can tell. */
 static bool tells_sessions;
 
-static const char *written(const struct plan *plan, int family, bool has_jump)
+static const char *written(const struct plan *plan, enum family family, bool has_jump)
 {
     static char text[TEXT_SIZE];
     FILE *out = fmemopen(text, sizeof text, "w");
@@ -105,7 +105,7 @@ static void segments_of_sessions_pass(void **state)
     const char *text;
 
     (void)state;
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         text = written(&plan, family, false);
         assert_has(text, any_ack);
         assert_lacks(text, "-m cgroup");

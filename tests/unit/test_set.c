@@ -95,14 +95,14 @@ static void close_for(const uint8_t key_id[static KEY_ID_SIZE], const char *addr
     assert_true(helper_grants_remove(&grants, key_id, &a, &s));
 }
 
-static void insert(int family)
+static void insert(enum family family)
 {
     if (!helper_firewall_insert(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
     helper_grants_settle(&grants, family == IPV6, true);
 }
 
-static void rewrite(int family)
+static void rewrite(enum family family)
 {
     if (!helper_firewall_rewrite(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
@@ -112,7 +112,7 @@ static void rewrite(int family)
 /* ---- what is there ------------------------------------------------------ */
 
 /* The elements, sorted, a line each, without their timeouts. */
-static void check_elements(int family, const char *expected)
+static void check_elements(enum family family, const char *expected)
 {
     char *elements = output_of("ipset save portsmith%d | sed -n 's/^add [^ ]* //p' | "
                                "sed 's/ timeout.*//' | sort", family == IPV6 ? 6 : 4);

@@ -201,7 +201,7 @@ static void fill_sets(void)
     bool for_good;
 
     put_grants();
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         REQUIRE(ipset_make_scratch(&set, family, &for_good, &why) || why.text[0]);
         why.text[0] = '\0';
         REQUIRE(helper_set_fill(&set, family, &world.grants, &why) || why.text[0]);

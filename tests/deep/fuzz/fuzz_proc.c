@@ -112,7 +112,7 @@ static void check_kernel(void)
 static void check_tables(void)
 {
     files = of_tables;
-    for (int family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++) {
         REQUIRE(!probe_has_nat(BACKEND_LEGACY, family) ||
                 probe_legacy_in_use(family));
         REQUIRE(probe_has_nat(BACKEND_NFT, family));

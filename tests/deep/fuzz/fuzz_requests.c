@@ -221,7 +221,7 @@ static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
     struct error why;
 
     helper_firewall_open(fw, setup, rules, xtables, set);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
             printf("# %s\n", why.text);
             exit(EXIT_FAILURE);
@@ -319,7 +319,7 @@ static void clear_firewall(void)
     if (world.grants.count == 0)
         return;
     helper_grants_clear(&world.grants);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
                 world.requests.firewall == &world.broken);
 }
@@ -581,7 +581,7 @@ static void expire(void)
     struct error why;
 
     helper_grants_expire(&world.grants, clock_boot_ns(), changed);
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
             REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
                     world.requests.firewall == &world.broken);
@@ -639,7 +639,7 @@ static void check_firewall(void)
 {
     struct error why;
 
-    for (int family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES; family++)
         REQUIRE(world.requests.firewall->unsure[family] ||
                 helper_firewall_look(world.requests.firewall, family, &world.grants, &why) !=
                     FIREWALL_DAMAGED);

@@ -556,6 +556,11 @@ deep_rules() { # FORMAT of a chain, of a rule, its jump, its end, and the way in
     xtables -P FORWARD DROP
     finds forwarding "^problem a knock for tcp/22 opens nothing \(IPv$FAMILY, eth0\): it goes on to \
 $backend, by FORWARD and not INPUT, and the policy of FORWARD .*-> set Forward = yes"
+    echo "CloseWith = reset" >>"$conf" # portsmith-gateway is there then, but no grant is in it
+    reload_daemon
+    finds forwarding "^problem a knock for tcp/22 opens nothing .*-> set Forward = yes"
+    sed -i "/^CloseWith = reset/d" "$conf"
+    reload_daemon
     xtables -P FORWARD ACCEPT
     xtables -t mangle -I PREROUTING -p tcp --dport 22 -j ACCEPT
     finds ports "^problem tcp/22 is open without a knock \(IPv$FAMILY, eth0\): the policy of FORWARD"
