@@ -168,8 +168,7 @@ static void mend(struct helper *h, int family, change_firewall *change)
     check_lock(h);
 }
 
-/* The supervisor and the next helper would not see what is opened and closed. The next one
- * takes over what it finds in its place. */
+/* The next helper makes another, of what it finds. */
 static void check_table(const struct helper *h)
 {
     if (helper_grants_lost_file(&h->grants))
@@ -555,7 +554,6 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
-        check_table(h);
         /* Deadlines before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
@@ -573,6 +571,7 @@ static int run(struct helper *h)
             status = serve_supervisor(h);
         if (status >= 0)
             return status;
+        check_table(h); /* before anything is opened that nobody would see */
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
     }

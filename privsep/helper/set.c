@@ -226,7 +226,7 @@ bool helper_set_fill(struct ipset *set, int family, const struct grants *grants,
     if (!make(set, helper_set_names[family], family, why))
         return false;
     error = ipset_create(set, next_name, family);
-    if (error != 0) /* nor one that is there: it may hold what is closed by now */
+    if (error != 0) /* EEXIST, too: a set that is there may hold what is closed by now */
         return error_set(why, "ipset %s: %s", next_name, ipset_explain(error));
     done = put_all(&all, family, grants, why) && swap(set, family, why);
     ipset_destroy(set, next_name);
