@@ -728,7 +728,11 @@ inline serve()
     change_firewall();
     reply();
 #if MUTANT == SEAL_OUTLIVES_REPLY
-    atomic { for (a : 0 .. ADDRESSES - 1) { if :: closed & bit_of(a) -> world_unseal(a) :: else fi } };
+    atomic {
+        for (a : 0 .. ADDRESSES - 1) {
+            if :: closed & bit_of(a) -> world_unseal(a) :: else fi
+        }
+    };
 #endif
 #if MUTANT == MARK_AFTER_RULE
     helper_marks_commit();
