@@ -19,8 +19,8 @@ struct pair {
     int news;              /* of connections, for this helper and the next; -1: none yet */
     uint32_t serial;       /* of the last order given to the helper */
     uint64_t verdicts[VERDICTS];      /* of this helper, when it last answered */
-    uint64_t verdicts_before[VERDICTS]; /* of those before it; one that is killed takes
-                                           what it had not told with it */
+    uint64_t verdicts_before[VERDICTS]; /* of those before it; a helper that is killed takes
+                                           the counts with it that it had not told */
     uint32_t live; /* grants, when a helper last answered */
     uint32_t rules; /* enum helper_rules; unknown while no helper serves */
     uint32_t interfaces[CONFIG_INTERFACES]; /* kernel's index of each one captured; 0: was

@@ -227,8 +227,8 @@ static void write_metrics(struct supervisor *s)
     }
 }
 
-/* They are written when the helper has told what it knows. One that did not the last time
- * is not waited for; it knows nothing. */
+/* Metrics are written when the helper has told what it knows. A helper that did not answer
+ * the last time is not waited for, and nothing is known then. */
 static void gather_metrics(struct supervisor *s)
 {
     struct helper_order order = {.command = HELPER_TELL};

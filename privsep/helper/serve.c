@@ -496,7 +496,6 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
-        check_table(h);
         /* Deadlines before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
@@ -514,6 +513,7 @@ static int run(struct helper *h)
             status = serve_supervisor(h);
         if (status >= 0)
             return status;
+        check_table(h); /* before anything is opened that nobody would see */
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
     }

@@ -296,6 +296,14 @@ static void read_file(uint8_t bytes[static FILE_SIZE])
     close(fd);
 }
 
+/* Grants of two profiles, in the firewall. */
+static void give_two(void)
+{
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v6, &dns, 200);
+    settle();
+}
+
 /* As a helper that starts at `now`, after this one was killed. */
 static void start_again(int64_t now, size_t capacity)
 {
@@ -322,9 +330,7 @@ static void grants_are_taken_over(void **state)
     struct grant before[2];
 
     (void)state;
-    open_grant(alice, &v4, &ssh, 100);
-    open_grant(bob, &v6, &dns, 200);
-    settle();
+    give_two();
     memcpy(before, grants.items, sizeof before);
     start_again(50, CAPACITY);
     assert_int_equal(grants.count, 2);
@@ -351,9 +357,7 @@ static void what_ended_meanwhile_is_not_taken_over(void **state)
     uint8_t bytes[FILE_SIZE];
 
     (void)state;
-    open_grant(alice, &v4, &ssh, 100);
-    open_grant(bob, &v6, &dns, 200);
-    settle();
+    give_two();
     read_file(bytes);
     assert_int_equal(count_in(bytes, sizeof bytes, 99), 2);
     assert_int_equal(count_in(bytes, sizeof bytes, 100), 1);
@@ -364,9 +368,7 @@ static void what_ended_meanwhile_is_not_taken_over(void **state)
 static void another_size_takes_what_fits(void **state)
 {
     (void)state;
-    open_grant(alice, &v4, &ssh, 100);
-    open_grant(bob, &v6, &dns, 200);
-    settle();
+    give_two();
     start_again(0, 2 * CAPACITY);
     assert_int_equal(grants.count, 2);
     start_again(0, 1);
@@ -398,9 +400,7 @@ static void what_is_torn_is_shut_and_nothing_else(void **state)
     uint8_t bytes[FILE_SIZE];
 
     (void)state;
-    open_grant(alice, &v4, &ssh, 100);
-    open_grant(bob, &v6, &dns, 200);
-    settle();
+    give_two();
     read_file(bytes);
     for (size_t i = 0; i < HEAD + 2 * RECORD; i++) {
         size_t expected = i < offsetof(struct granttable, last_id) ? 0 : i < HEAD ? 2 : 1;

@@ -1,7 +1,12 @@
 #include "check.h"
 
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/helper/grants.h"
 
 static struct profile profiles[] = {
     {.policy = &(const struct helper_profile){.name = "laptop"}, .key_id = {1}},
@@ -179,6 +184,113 @@ static void what_is_no_live_grant_is_not_listed(void **state)
     assert_int_equal(reply.grants[1].seconds_left, LEFT);
 }
 
+/* ---- while the helper changes it ---------------------------------------- */
+
+enum { LIVE = 24, ROUNDS = 300000, WALKS = 20000, LOOKS = 20 };
+
+/* The grant with this id is for an address, a port and a time that follow from it. */
+static struct address address_of_id(uint32_t id)
+{
+    const uint8_t bytes[4] = {10, (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+
+    return address_from_ipv4(bytes);
+}
+
+static struct service service_of_id(uint32_t id)
+{
+    return (struct service){.protocol = 6, .port = (uint16_t)(1 + id % 60000)};
+}
+
+/* As the helper does it: the newest is opened, then the oldest removed, so that there are
+ * always LIVE or one more. With each the last record moves to where a removed one was.
+ * The first stays, and is used from elsewhere and not, by turns. */
+static void change_all_the_time(struct grants *grants, volatile uint32_t *newest)
+{
+    const uint8_t key_id[KEY_ID_SIZE] = {1};
+
+    for (uint32_t id = 1; id <= ROUNDS; id++) {
+        struct address address = address_of_id(id);
+        struct service service = service_of_id(id);
+
+        helper_grants_open(grants, key_id, &address, &service,
+                           clock_boot_ns() + (int64_t)3600 * NSEC_PER_SEC);
+        helper_grants_settle(grants, false, true);
+        *newest = id;
+        grants->items[0].used = id % 2;
+        for (int i = 0; i < LOOKS; i++) /* whoever lists comes in between */
+            assert_true(helper_grants_of(grants, key_id) >= (id < LIVE ? id : LIVE));
+        grants->items[0].signed_address = id % 2 ? GRANT_SIGNED_ELSEWHERE : GRANT_OBSERVED;
+        grant_seal(&grants->items[0]);
+        if (id <= LIVE + 1)
+            continue;
+        address = address_of_id(id - LIVE);
+        service = service_of_id(id - LIVE);
+        helper_grants_remove(grants, key_id, &address, &service);
+    }
+}
+
+static void check_whole(const struct control_grant *grant)
+{
+    const struct address address = address_of_id(grant->id);
+    const struct service service = service_of_id(grant->id);
+
+    assert_true(address_equal(&grant->address, &address));
+    assert_int_equal(service_compare(&grant->service, &service), 0);
+    assert_string_equal(grant->profile, "laptop");
+    assert_int_equal(grant->used, grant->elsewhere);
+    assert_in_range(grant->seconds_left, 3000, 3601);
+}
+
+static bool has_id(uint32_t id)
+{
+    for (uint32_t i = 0; i < reply.count; i++)
+        if (reply.grants[i].id == id)
+            return true;
+    return false;
+}
+
+/* Each grant is whole, and those are there that were there all the time. */
+static void a_table_that_is_being_changed_is_listed_whole(void **state)
+{
+    static const struct control_request request = {.verb = CONTROL_LIST};
+    volatile uint32_t *newest = mmap(NULL, sizeof *newest, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct granttable_view changing;
+    struct grants grants;
+    struct error why;
+    uint32_t walks = 0;
+    int status;
+    pid_t child;
+
+    (void)state;
+    assert_ptr_not_equal(newest, MAP_FAILED);
+    assert_done(helper_grants_create(&grants, AT_FDCWD, CONTROL_GRANTS, 0, &why), why);
+    assert_done(granttable_open(&changing, AT_FDCWD, &why), why);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        change_all_the_time(&grants, newest);
+        child_exit(0);
+    }
+    while (walks < WALKS && *newest < ROUNDS) {
+        uint32_t before = *newest;
+
+        reply_list(&reply, &request, &config, &changing);
+        for (uint32_t i = 0; i < reply.count; i++)
+            check_whole(&reply.grants[i]);
+        for (uint32_t id = *newest + 2; id <= before + LIVE; id++) /* one more may be on its way */
+            if (id > LIVE + 1 && !has_id(id - LIVE))
+                fail_msg("grant %u was there, and is not listed", id - LIVE);
+        walks++;
+    }
+    assert_true(walks > 100);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    granttable_close(&changing);
+    helper_grants_free(&grants);
+    munmap((void *)(uintptr_t)newest, sizeof *newest);
+}
+
 static void a_close_says_what_was_not_done(void **state)
 {
     static const struct control_request by_id = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ID},
@@ -205,8 +317,9 @@ int main(void)
         cmocka_unit_test_setup(pages_hold_every_grant_once_in_the_order_of_ids, clear_table),
         cmocka_unit_test_setup(a_full_last_page_says_that_there_is_no_more, clear_table),
         cmocka_unit_test_setup(what_is_no_live_grant_is_not_listed, clear_table),
+        cmocka_unit_test(a_table_that_is_being_changed_is_listed_whole),
         cmocka_unit_test(a_close_says_what_was_not_done),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -333,7 +333,6 @@ static void start_anew(void)
     world.news.listening = false;
     world.words = (struct words){.policy = &world.policy};
     unlinkat(world.directory, "marks", 0);
-    unlinkat(world.directory, "grants", 0);
     open_marks();
     for (size_t i = 0; i < world.marks.count; i++)
         memset(world.marks.items[i].counters, 0, sizeof world.marks.items[i].counters);

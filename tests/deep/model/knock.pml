@@ -77,9 +77,9 @@
 #define RETRY_PUT_OFF 16           /* each turn of the loop plans the retry anew */
 #define PERMITTED_UNCHECKED 17     /* all grants are taken over */
 #define REMOVED_PROFILES_KEPT 18   /* a reload that fails goes back to all profiles */
-#define STORED_AFTER_REPLY 19      /* grants are stored after the reply */
-#define STALE_GRANTS_KEPT 20       /* a file that cannot be replaced stays */
-#define STOP_STORES_NOTHING 21     /* a stop leaves the file of grants */
+#define SEAL_OUTLIVES_REPLY 19     /* of a grant that is closed, until after the reply */
+#define TORN_TAKEN_OVER 20         /* a record is taken over without a look at its seal */
+#define STOP_LEAVES_SEALS 21       /* a stop leaves the table of grants as it is */
 #define RESTORE_WITHOUT_LOCK 22    /* iptables-restore does not inherit it */
 #define CLOSE_NOT_KEPT 23          /* the mark knows of no close */
 #define CLOSE_NOT_STORED 24        /* but only in memory */
@@ -181,7 +181,8 @@ byte lock;             /* of the state directory: place + 1 */
 slot cache[2];         /* the file "marks", as programs read it */
 slot disk[2];          /* as the disk holds it */
 bool dirty[2];         /* not synced: either, or torn */
-byte file[ADDRESSES];  /* the file "grants" */
+byte file[ADDRESSES];  /* the file "grants", as whoever reads it now takes it */
+byte torn;             /* bits: its records that are being changed */
 byte rule[ADDRESSES];  /* the kernel's */
 
 byte made;             /* knocks, so far; "now" as a counter */
@@ -358,6 +359,7 @@ inline world_lose_power()
             world_end(n)
         }
         lock = 0;
+        torn = 0;
         clock_lost = CLOCK_LOST;
         supervisor_killed = true;
         for (a : 0 .. ADDRESSES - 1) {
@@ -510,37 +512,32 @@ inline helper_firewall_insert()
 
 /* ---- grants.c ------------------------------------------------------------- */
 
-inline helper_grants_save()
+/* What the next helper makes of the records, in a new file. */
+inline take_over()
+{
+    for (a : 0 .. ADDRESSES - 1) {
+        if
+        :: (torn & bit_of(a)) -> file[a] = (MUTANT == TORN_TAKEN_OVER -> WHOLE : NONE)
+        :: else
+        fi;
+        helpers[me].grants[a] = (file[a] > OVER -> file[a] : NONE);
+        if
+        :: MUTANT == TAKEN_OVER_AFRESH && helpers[me].grants[a] != NONE ->
+            helpers[me].grants[a] = WHOLE
+        :: else
+        fi;
+        file[a] = helpers[me].grants[a]
+    }
+    torn = 0
+}
+
+/* Without room there is no table: the file that was there stays, and nothing is open. */
+inline helper_grants_create()
 {
     if
-    :: atomic { true -> for (a : 0 .. ADDRESSES - 1) { file[a] = helpers[me].grants[a] } }
-    :: no_room > 0 ->
-        atomic {
-            no_room--;
-#if MUTANT != STALE_GRANTS_KEPT
-            for (a : 0 .. ADDRESSES - 1) { file[a] = NONE }
-#endif
-        }
+    :: atomic { true -> take_over(); done = true }
+    :: no_room > 0 -> atomic { no_room--; done = false }
     fi
-}
-
-inline helper_grants_store()
-{
-    helper_grants_save()
-}
-
-inline helper_grants_load()
-{
-    atomic {
-        for (a : 0 .. ADDRESSES - 1) {
-            helpers[me].grants[a] = (file[a] > OVER -> file[a] : NONE);
-            if
-            :: MUTANT == TAKEN_OVER_AFRESH && helpers[me].grants[a] != NONE ->
-                helpers[me].grants[a] = WHOLE
-            :: else
-            fi
-        }
-    }
 }
 
 inline helper_grants_add(address)
@@ -549,8 +546,11 @@ inline helper_grants_add(address)
     helpers[me].grants[address] = WHOLE
 }
 
+/* The record is as it was before, to whoever reads it, until the batch is settled; but
+ * while it is written it is torn. */
 inline helper_grants_extend(address)
 {
+    torn = torn | bit_of(address);
     if
     :: !(touched & bit_of(address)) -> helpers[me].before[address] = helpers[me].grants[address]
     :: else
@@ -559,10 +559,17 @@ inline helper_grants_extend(address)
     helpers[me].grants[address] = WHOLE
 }
 
+/* As helper_grants_remove_at leaves the record. */
+inline world_unseal(address)
+{
+    file[address] = NONE
+}
+
 inline helper_grants_remove_at(address)
 {
     helpers[me].grants[address] = NONE;
     helpers[me].before[address] = NONE;
+    if :: MUTANT != SEAL_OUTLIVES_REPLY -> world_unseal(address) :: else fi;
     touched = touched & ~bit_of(address)
 }
 
@@ -573,17 +580,33 @@ inline helper_grants_settle()
         :: (touched & bit_of(a)) && !done -> helpers[me].grants[a] = helpers[me].before[a]
         :: else
         fi;
+        if
+        :: (touched & bit_of(a)) -> file[a] = helpers[me].grants[a]
+        :: else
+        fi;
         helpers[me].before[a] = NONE
     }
+    torn = 0;
     touched = 0;
     granting = 0
+}
+
+inline helper_grants_clear()
+{
+    for (a : 0 .. ADDRESSES - 1) {
+        helpers[me].grants[a] = NONE;
+        if :: MUTANT != STOP_LEAVES_SEALS -> world_unseal(a) :: else fi
+    }
 }
 
 inline helper_grants_expire()
 {
     for (a : 0 .. ADDRESSES - 1) {
         if
-        :: helpers[me].grants[a] == OVER -> helpers[me].grants[a] = NONE; changed = true
+        :: helpers[me].grants[a] == OVER ->
+            helpers[me].grants[a] = NONE;
+            world_unseal(a);
+            changed = true
         :: else
         fi
     }
@@ -671,6 +694,7 @@ inline change_firewall()
         :: change_rewrite || unsure -> helper_firewall_rewrite()
         :: else -> helper_firewall_insert()
         fi;
+        torn = touched;
         atomic { helper_grants_settle() }
     fi
 }
@@ -713,16 +737,15 @@ inline serve_batch()
 {
     judge_all();
     atomic { decide_all() };
+    torn = 0;
     change_firewall();
-#if MUTANT == STORED_AFTER_REPLY
     reply();
-#endif
-    if
-    :: change_insert || change_rewrite -> helper_grants_store()
-    :: else
-    fi;
-#if MUTANT != STORED_AFTER_REPLY
-    reply();
+#if MUTANT == SEAL_OUTLIVES_REPLY
+    atomic {
+        for (a : 0 .. ADDRESSES - 1) {
+            if :: closed & bit_of(a) -> world_unseal(a) :: else fi
+        }
+    };
 #endif
 #if MUTANT == MARK_AFTER_RULE
     helper_marks_commit();
@@ -763,7 +786,7 @@ inline serve_deadlines()
 {
     atomic { helper_grants_expire() }
     if
-    :: changed -> changed = false; mend(); helper_grants_store()
+    :: changed -> changed = false; mend()
     :: else
     fi
 }
@@ -788,10 +811,7 @@ inline serve_sniffer()
 
 inline stop()
 {
-    atomic { for (a : 0 .. ADDRESSES - 1) { helpers[me].grants[a] = NONE } }
-#if MUTANT != STOP_STORES_NOTHING
-    helper_grants_store();
-#endif
+    atomic { helper_grants_clear() }
     mend();
     atomic {
         if :: !unsure -> world_promise_shut(STOPPED) :: else fi
@@ -824,7 +844,9 @@ inline keep_permitted_grants()
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
             if
-            :: !has_profile[me] && MUTANT != PERMITTED_UNCHECKED -> helpers[me].grants[a] = NONE
+            :: !has_profile[me] && MUTANT != PERMITTED_UNCHECKED ->
+                helpers[me].grants[a] = NONE;
+                world_unseal(a)
             :: else
             fi
         }
@@ -836,13 +858,21 @@ inline establish()
     helper_firewall_establish()
 }
 
-inline get_ready()
+inline take_over_grants()
 {
-    helper_grants_load();
+    helper_grants_create();
+    if
+    :: !done -> establish(); atomic { world_end(me) }
+    :: else
+    fi;
     keep_permitted_grants();
     establish();
-    if :: !done -> atomic { world_end(me) } :: else fi;
-    helper_grants_save();
+    if :: !done -> atomic { world_end(me) } :: else fi
+}
+
+inline get_ready()
+{
+    take_over_grants();
     helper_marks_open();
     if :: !done -> atomic { world_end(me) } :: else fi
 }

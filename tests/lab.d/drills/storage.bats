@@ -1,29 +1,34 @@
 #!/usr/bin/env bats
-# Where marks are kept: a disk that is full or read-only, power that fails.
+# Where marks and grants are kept: a disk that is full or read-only, power that fails, files
+# that are removed or torn.
 # Once: a mark is on the disk before any rule is made.
 # bats file_tags=once:legacy
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/drills.bash"
 
+run_files=/run/portsmith/helper
+
 setup_file() {
     lab_setup
     start_listener 22
     mkdir -p "$lab/state"
     mount -t tmpfs -o size=64k,mode=700 tmpfs "$lab/state"
-    configure "StateDirectory = $lab/state"
+    mkdir -p "$run_files"
+    mount -t tmpfs -o size=128k,mode=700 tmpfs "$run_files"
+    configure "StateDirectory = $lab/state" "MaxGrants = 200"
     add_profile ssh --open tcp/22 --window 1m
     keep_configuration
 }
 
 teardown_file() {
     lab_teardown
-    umount "$lab/state"
+    umount "$lab/state" "$run_files"
 }
 
 setup() {
     mount -o remount,rw "$lab/state"
-    rm -f "$lab/state/filler"
+    rm -f "$lab/state/filler" "$run_files/filler"
     start_daemon
     common_setup
 }
@@ -82,7 +87,8 @@ forget_boot() {
     xtables -t mangle -X
     xtables -t filter -F
     xtables -t filter -X
-    rm -rf /run/portsmith
+    rm -f "$run_files/grants"
+    find /run/portsmith -mindepth 1 -maxdepth 1 ! -name helper -exec rm -rf {} +
 }
 
 @test "power fails between mark and rule: the knock is spent, the door shut, the next knock works" {
@@ -106,4 +112,64 @@ forget_boot() {
 
 mark_is_stored() {
     ! cmp -s "$lab/state/marks" "$lab/marks.before"
+}
+
+# ---- the table of grants -----------------------------------------------------
+
+@test "/run is full when a helper starts: all doors are shut, the log says why; with room it goes on" {
+    knock_opens ssh
+    port_is_open "$server" 22
+    head -c 1M /dev/zero >"$run_files/filler" 2>/dev/null || true
+    own_log
+    kill_all "$(helper_pid)"
+    wait_for_log "cannot make the table of grants: No space left"
+    wait_for_log "starting again in 2 s" 10
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    own_log
+    rm "$run_files/filler"
+    wait_for_log " ready: " 20
+    log_has "took over 1 live grant"
+    port_is_open "$server" 22
+}
+
+@test "the table of grants is removed: the helper ends, the next one has none, and goes on" {
+    knock_opens ssh
+    port_is_open "$server" 22
+    own_log
+    rm "$run_files/grants"
+    on server portsmithctl -c "$conf" list || true # something to do
+    wait_for_log "the table of grants was removed or replaced: starting again"
+    wait_for_log " ready: " 20
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    knock_opens ssh
+    port_is_open "$server" 22
+    [[ $(on server portsmithctl -c "$conf" list) == *"$client"* ]]
+}
+
+# As one that was being changed when its helper was killed: here a byte of the address.
+tear_first_record() {
+    local head=72
+
+    printf '\377' | dd of="$run_files/grants" bs=1 seek=$((head + 10)) conv=notrunc status=none
+}
+
+@test "a record is torn: its door is shut by the next helper, and no other" {
+    knock_opens ssh
+    knock_opens ssh --address "$other"
+    port_is_open "$server" 22
+    port_is_open "$server" 22 "$other"
+    own_log
+    freeze "$(daemon_pid)"
+    kill_all "$(helper_pid)"
+    tear_first_record
+    kill -CONT "$(daemon_pid)"
+    wait_for_log " ready: " 20
+    log_has "took over 1 live grant"
+    has_no_grant "$client"
+    port_is_shut "$server" 22
+    port_is_open "$server" 22 "$other"
+    knock_opens ssh
+    port_is_open "$server" 22
 }
