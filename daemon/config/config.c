@@ -120,8 +120,8 @@ static bool find_control_group(struct config *c, const char *path, struct error 
     return true;
 }
 
-/* To look a user or a group up can take whatever a host's name services do, which is more
- * than the supervisor's filter lets through. */
+/* A reload takes user and group from the configuration in use. To look them up a host's name
+ * services may do more than the supervisor's filter lets through. */
 static bool keep_user(struct config *c, const struct config *in_use, const char *path,
                       struct error *why)
 {
@@ -145,7 +145,8 @@ static ssize_t hash_text(void *state, const char *text, size_t size)
     return (ssize_t)size;
 }
 
-/* What is printed, and the keys that are not. All zeros without memory. */
+/* It is of what is printed, and of the envelope keys, which are not. It is all zeros where
+ * there is no memory. */
 static void take_fingerprint(struct config *c)
 {
     crypto_generichash_state state;

@@ -77,7 +77,7 @@ bool profile_read(struct profile_draft *draft, const char *path, const char *nam
     struct setting settings[KEYS_MAX];
     size_t count = 0;
 
-    for (; profile_keys[count].option && count < KEYS_MAX; count++)
+    for (; count < KEYS_MAX && profile_keys[count].option; count++)
         settings[count] = profile_keys[count].setting;
     profile_begin(draft);
     memcpy(draft->policy.name, name, strnlen(name, sizeof draft->policy.name - 1));

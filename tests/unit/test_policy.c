@@ -262,6 +262,23 @@ static void names_that_are_none_are_refused(void **state)
     assert_false(receives_profile(&p));
 }
 
+static void a_profile_is_as_long_as_its_last_list(void **state)
+{
+    struct helper_profile p = good_profile;
+
+    (void)state;
+    p.service_count = POLICY_SERVICES;
+    assert_int_equal(helper_profile_size(&p), offsetof(struct helper_profile, prefixes));
+    p.prefix_count = 2;
+    assert_int_equal(helper_profile_size(&p), offsetof(struct helper_profile, prefixes[2]));
+    p.hours_count = 3;
+    assert_int_equal(helper_profile_size(&p), offsetof(struct helper_profile, hours[3]));
+    p.prefix_count = 0;
+    assert_int_equal(helper_profile_size(&p), offsetof(struct helper_profile, hours[3]));
+    p.destination_count = POLICY_DESTINATIONS;
+    assert_int_equal(helper_profile_size(&p), sizeof p);
+}
+
 /* Of a profile with one service, everything behind that. */
 static void what_is_not_in_use_must_be_zero(void **state)
 {
@@ -669,6 +686,7 @@ int main(void)
         cmocka_unit_test(profiles_out_of_range_are_refused),
         cmocka_unit_test(limits_out_of_range_are_refused),
         cmocka_unit_test(names_that_are_none_are_refused),
+        cmocka_unit_test(a_profile_is_as_long_as_its_last_list),
         cmocka_unit_test(what_is_not_in_use_must_be_zero),
         cmocka_unit_test(each_of_many_profiles_is_found_as_it_was_sent),
         cmocka_unit_test(without_profiles_none_is_found),
