@@ -112,8 +112,9 @@ run_clang_tidy() { # FILE...
 
 # Both programs know more than one file at a time, so one check each.
 run_analysis() {
-    local c=("$top"/{common,privsep,daemon,client}/*.c)
+    local c
 
+    mapfile -t c < <(find "$top"/{common,privsep,daemon,client} -name '*.c' | sort)
     check "clang and clang-tidy have nothing to say" run_clang_tidy "${c[@]}"
     # ctuuninitvar takes every "struct error why" that is filled in for a use.
     check "cppcheck has nothing to say" cppcheck --error-exitcode=1 --quiet --std=c11 \
