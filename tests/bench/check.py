@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""check.py figures|plots|table DIRECTORY: whether tests/bench/run has left all that it is to
-leave there, after measuring everything of everybody. Says what is missing. How fast
-anybody was is not its business."""
+"""check.py figures|plots|table|turns DIRECTORY: whether tests/bench/run has left all that it
+is to leave there, after measuring everything of everybody; `turns`: after --against. Says
+what is missing. How fast anybody was is not its business."""
 import json
 import pathlib
 import sys
@@ -74,7 +74,20 @@ def missing_lines(directory):
             yield f"the table has no line for {name}"
 
 
-WAYS = {"figures": missing_figures, "plots": missing_plots, "table": missing_lines}
+def missing_turns(directory):
+    results = json.loads((directory / "results.json").read_text())["results"]
+    table = (directory / "table.txt").read_text()
+    for peer in PORTSMITH:
+        for tree in ("own", "other"):
+            found = [r["microseconds"] for r in results if (r["peer"], r["tree"]) == (peer, tree)]
+            if not found or not all(is_figure(v, False) for v in found):
+                yield f"{peer} of the {tree} build was not measured: {found}"
+        if f"\n  {peer} " not in table:
+            yield f"the table has no line for {peer}"
+
+
+WAYS = {"figures": missing_figures, "plots": missing_plots, "table": missing_lines,
+        "turns": missing_turns}
 missing = list(WAYS[sys.argv[1]](pathlib.Path(sys.argv[2])))
 print("\n".join(missing))
 sys.exit(1 if missing else 0)

@@ -3,6 +3,7 @@
 whether the targets hold; writes results.json and the plots beside results.jsonl."""
 import json
 import pathlib
+import random
 import sys
 
 sys.dont_write_bytecode = True
@@ -17,6 +18,7 @@ FLOOD_US, FLOOD_KNOCKS = 50_000, 100
 CROWD_US, CROWD = {"portsmith-rules": 1_000_000, "portsmith-set": 300_000}, 1000
 MEMORY_KB = {1: 4096, 10000: 12288}
 IDLE_SECONDS = 60
+BESIDE, BESIDE_KNOCKS, RESAMPLES = 1.05, 300, 2000
 LATER = float("inf")  # than any that was waited for
 
 
@@ -273,6 +275,60 @@ def print_targets(results):
     return found
 
 
+# ---- beside another build --------------------------------------------------
+
+def rounds_of(results, peer, size):
+    """A list for each round, of pairs: our microseconds and theirs, of one moment."""
+    found = [{r["round"]: [LATER if v is None else v for v in r["microseconds"]]
+              for r in results.of("turns", peer) if (r["tree"], r["size"]) == (tree, size)}
+             for tree in ("own", "other")]
+    return [list(zip(found[0][i], found[1][i])) for i in found[0] if i in found[1]]
+
+
+def quantiles(rounds, share):
+    return [quantile(values, share) for values in zip(*(pair for pairs in rounds for pair in pairs))]
+
+
+def interval(rounds, share):
+    """Within which 95 of 100 ratios are, of rounds and then pairs drawn from these."""
+    draw = random.Random(1).choices
+    ratios = []
+    for _ in range(RESAMPLES):
+        own, other = quantiles([draw(pairs, k=len(pairs)) for pairs in draw(rounds, k=len(rounds))],
+                               share)
+        ratios.append(own / other)
+    return quantile(ratios, .025), quantile(ratios, .975)
+
+
+def judge_turns(low, high, knocks):
+    if knocks < BESIDE_KNOCKS:
+        return "not measured to the end"
+    if low > BESIDE:
+        return "DOES NOT HOLD"
+    return "holds" if high <= BESIDE else "not decided"
+
+
+def compare(rounds, peer, size, name, share):
+    own, other = quantiles(rounds, share)
+    low, high = interval(rounds, share)
+    knocks = sum(map(len, rounds))
+    return {"peer": peer, "live grants": f"{size:,}", "knocks": knocks, "figure": name,
+            "own": number(own, 1000), "other": number(other, 1000), "ratio": number(own / other),
+            "at least": number(low), "at most": number(high),
+            f"{BESIDE} at most": judge_turns(low, high, knocks)}
+
+
+def print_turns(results):
+    cells = {(r["peer"], r["size"]): rounds_of(results, r["peer"], r["size"])
+             for r in results.of("turns")}
+    found = [compare(rounds, *cell, *figure) for cell, rounds in cells.items() if rounds
+             for figure in (("median", .5), ("p95", .95))]
+    print_table("This build beside the other one, knock by knock: from the datagram leaving to "
+                "the first accepted\nconnection, milliseconds; their ratio, and between what it is "
+                "with 95 % confidence", list(*found[:1]), [row.values() for row in found])
+    return found
+
+
 # ---- plots -----------------------------------------------------------------
 
 def curves(results, measure, points):
@@ -340,7 +396,7 @@ def main(directory):
     print_crowd(results)
     print_forward(results)
     print_sizes(results)
-    targets = print_targets(results)
+    targets = print_turns(results) if results.of("turns") else print_targets(results)
     write_plots(results, directory)
     (directory / "results.json").write_text(json.dumps(
         {"versions": versions, "targets": targets, "results": results.all}, indent=1) + "\n")

@@ -207,6 +207,9 @@ run_bench() {
     check "each measure has a figure for each peer" "$look" figures "$output"
     check "the plots are plots" "$look" plots "$output"
     check "the table has a line for each peer and target" "$look" table "$output"
+    check "tests/bench/run --quick --against the same build" \
+        env BENCH_BUILD=no "$top/tests/bench/run" --quick --against "$stage" --output "$output/against"
+    check "both builds have a figure and a line in the table" "$look" turns "$output/against"
     tap_end
 }
 
