@@ -125,6 +125,24 @@ rename_link() { # NAME NEW-NAME
     connection_answers
 }
 
+# Of FORWARD the same chain refuses and accepts then.
+@test "with CloseWith = reset the way is refused, opened and taken back as well" {
+    xtables -P FORWARD DROP
+    sed -i "s/^Close = .*/& tcp\/2222/; \$a CloseWith = reset" "$conf"
+    reload_daemon
+    [ "$(tcp_answer "$server" 2222)" = reset ]
+    knock_opens inner
+    wait_until 5 is_greeted 2222
+    open_connection "$server" 2222
+    [ "$(tcp_answer "$server" 2222 "$other")" = reset ]
+    knock_until "inner: closed " --close inner
+    [ "$(tcp_answer "$server" 2222)" = reset ]
+    connection_answers
+    restore_configuration
+    reload_daemon
+    xtables -P FORWARD ACCEPT
+}
+
 @test "the window is over: nothing new comes through, also where FORWARD drops by default" {
     xtables -P FORWARD DROP
     knock_opens brief
