@@ -136,12 +136,12 @@ static bool admits_untracked(const struct firewall *fw, const struct grant *gran
     return !fw->setup->has_synproxy && grant->connections == 0 && grant->destination_port == 0;
 }
 
+/* What leads to portsmith-open has looked at the state. */
 static void write_open(const struct firewall *fw, FILE *out, const struct grant *grant,
                        const char *action)
 {
     write_by_port(out, grant, action, 'f',
-                  admits_untracked(fw, grant) ? " -m conntrack --ctstate NEW,UNTRACKED"
-                                              : " -m conntrack --ctstate NEW", "ACCEPT");
+                  admits_untracked(fw, grant) ? "" : " -m conntrack --ctstate NEW", "ACCEPT");
 }
 
 /* The port that was knocked for is the one before any DNAT, ours or another's. What is not
@@ -245,44 +245,41 @@ static void write_grants(const struct transaction *t, enum rules_place place, co
 }
 
 /* The kernel ends a trial even where nobody is left who could. */
-static void write_trial_end(const struct transaction *t, const char *chain)
+static void write_trial_ends(const struct transaction *t, enum rules_table table)
 {
-    if (t->deed == CHECK)
-        fprintf(t->out, "-C %s", chain);
-    else
-        fprintf(t->out, "-I %s 1", chain);
-    write_date(t->out, "--datestart", t->fw->trial_second);
-    fputs(" -j RETURN\n", t->out);
+    static const struct place ends[] = {{RULES_MANGLE, "portsmith"},
+                                        {RULES_MANGLE, "portsmith-input"},
+                                        {RULES_MANGLE, "portsmith-translated"},
+                                        {RULES_FILTER, "portsmith"}};
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (ends[i].table != table)
+            continue;
+        fprintf(t->out, "%s %s", t->deed == CHECK ? "-C" : "-I", ends[i].chain);
+        write_date(t->out, "--datestart", t->fw->trial_second);
+        fputs(" -j RETURN\n", t->out);
+    }
 }
 
 static void write_place(const struct transaction *t, enum rules_place place)
 {
+    static const char *const actions[] = {[INSERT] = "-I", [REWRITE] = "-A", [WHOLE] = "-A",
+                                          [CHECK] = "-C"};
     const struct place_text *text = &t->fw->rules[t->family].places[place];
+    const bool writes_anew = t->deed == REWRITE || t->deed == WHOLE;
     const char *chain = rules_places[place].chain;
-    bool has_trial_end = place == PLACE_OPEN && t->fw->trial_second != 0;
     char action[64];
 
-    if (text->above.size == 0)
+    if (!text->wanted)
         return;
-    switch (t->deed) {
-    case INSERT:
-        snprintf(action, sizeof action, "-I %s %u", chain, text->first + has_trial_end);
-        write_grants(t, place, action);
-        return;
-    case CHECK:
-        snprintf(action, sizeof action, "-C %s", chain);
-        write_grants(t, place, action);
-        break;
-    default:
-        snprintf(action, sizeof action, "-A %s", chain);
-        fputs(text->above.bytes, t->out);
-        write_grants(t, place, action);
-        if (t->fw->uses_set)
-            fputs(text->sets.bytes, t->out);
+    if (writes_anew)
+        fprintf(t->out, ":%s - [0:0]\n", chain);
+    snprintf(action, sizeof action, "%s %s", actions[t->deed], chain);
+    write_grants(t, place, action);
+    if (writes_anew && t->fw->uses_set)
+        fputs(text->sets.bytes, t->out);
+    if (writes_anew)
         fputs(text->below.bytes, t->out);
-    }
-    if (has_trial_end)
-        write_trial_end(t, chain);
 }
 
 static void write_table(const struct transaction *t, enum rules_table table)
@@ -297,12 +294,8 @@ static void write_table(const struct transaction *t, enum rules_table table)
         fputs(rules->fixed[table].bytes, t->out);
     if (t->deed == CHECK)
         fputs(rules->checks[table].bytes, t->out);
-    if (table == RULES_MANGLE && t->fw->trial_second != 0 &&
-        (t->deed == WHOLE || t->deed == CHECK)) {
-        write_trial_end(t, "portsmith");
-        write_trial_end(t, "portsmith-input");
-        write_trial_end(t, "portsmith-translated");
-    }
+    if (t->fw->trial_second != 0 && (t->deed == WHOLE || t->deed == CHECK))
+        write_trial_ends(t, table);
     for (size_t i = 0; t->deed == WHOLE && i < RULES_JUMPS; i++)
         if (rules->wants[i] && !t->has_jump[i] &&
             strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
@@ -411,15 +404,12 @@ static void remove_unused_set(struct firewall *fw, enum family family)
     helper_set_remove(&fw->set, family, &unused);
 }
 
-/* Removes a jump and its chain. A chain that another program's rule leads to stays; but it
- * is empty, and that will do. */
-static bool take_down(const char *path, const struct jump *jump, struct error *why)
+/* Removes a chain that no jump of ours leads to. One that another program's rule leads to
+ * stays; but it is empty, and that will do. */
+static bool take_down(const char *path, const char *table, const char *chain, struct error *why)
 {
-    enum restore_result result = jump_remove(path, jump, why);
+    enum restore_result result = chains_remove(path, table, &chain, 1, why);
 
-    if (result != RESTORE_DONE)
-        return false;
-    result = chains_remove(path, jump->table, &jump->to, 1, why);
     return result == RESTORE_DONE || result == RESTORE_REFUSED;
 }
 
@@ -427,16 +417,21 @@ static bool take_down(const char *path, const struct jump *jump, struct error *w
  * alone where asking for a chain in it would make it. */
 static bool remove_left_over(const struct firewall *fw, enum family family, struct error *why)
 {
+    const struct rules *rules = &fw->rules[family];
+    const struct place *through = &rules_places[PLACE_GATEWAY];
     const char *path = fw->xtables.paths[family];
 
     for (size_t i = 0; i < RULES_JUMPS; i++) {
-        bool is_nat = strcmp(rules_jumps[i].table, rules_tables[RULES_NAT]) == 0;
+        const struct jump *jump = &rules_jumps[i];
+        bool is_nat = strcmp(jump->table, rules_tables[RULES_NAT]) == 0;
 
-        if (!fw->rules[family].wants[i] && (!is_nat || fw->xtables.has_nat[family]) &&
-            !take_down(path, &rules_jumps[i], why))
+        if (!rules->wants[i] && (!is_nat || fw->xtables.has_nat[family]) &&
+            (jump_remove(path, jump, why) != RESTORE_DONE ||
+             !take_down(path, jump->table, jump->to, why)))
             return false;
     }
-    return true;
+    return rules->places[PLACE_GATEWAY].wanted ||
+           take_down(path, rules_tables[through->table], through->chain, why);
 }
 
 bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,

@@ -9,12 +9,12 @@
 /* Every chain of ours, and the scratch chain of a probe that was killed. */
 static const struct {
     enum rules_table table;
-    const char *chains[6];
+    const char *chains[7];
     size_t count;
 } ours[] = {
     {RULES_NAT, {"portsmith", "portsmith-probe"}, 2},
-    {RULES_FILTER, {"portsmith", "portsmith-gateway", "portsmith-reset", "portsmith-forward",
-                    "portsmith-probe"}, 5},
+    {RULES_FILTER, {"portsmith", "portsmith-open", "portsmith-gateway", "portsmith-through",
+                    "portsmith-reset", "portsmith-forward", "portsmith-probe"}, 7},
     {RULES_MANGLE, {"portsmith", "portsmith-input", "portsmith-translated", "portsmith-close",
                     "portsmith-shut", "portsmith-probe"}, 6},
 };

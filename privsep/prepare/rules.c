@@ -28,8 +28,8 @@ const char *const rules_tables[RULES_TABLES] = {"mangle", "filter", "nat"};
 
 const struct place rules_places[RULES_PLACES] = {
     [PLACE_SHUT] = {RULES_MANGLE, "portsmith-shut"},
-    [PLACE_OPEN] = {RULES_FILTER, "portsmith"},
-    [PLACE_GATEWAY] = {RULES_FILTER, "portsmith-gateway"},
+    [PLACE_OPEN] = {RULES_FILTER, "portsmith-open"},
+    [PLACE_GATEWAY] = {RULES_FILTER, "portsmith-through"},
     [PLACE_SENDING] = {RULES_NAT, "portsmith"},
 };
 
@@ -167,12 +167,11 @@ static void add_translated(const struct making *m, struct text *to)
 }
 
 /* A rule for all grants in the set at once. */
-static void add_set(const struct making *m, struct text *to, const char *chain, const char *match,
+static void add_set(const struct making *m, struct text *to, const char *chain,
                     const char *target)
 {
     if (m->setup->grant_store == GRANT_STORE_SET)
-        add(m, to, chain, "%s-m set --match-set %s src,dst -j %s", match, ipset_names[m->family],
-            target);
+        add(m, to, chain, "-m set --match-set %s src,dst -j %s", ipset_names[m->family], target);
 }
 
 static void make_mangle(struct making *m, struct rules *rules)
@@ -180,8 +179,7 @@ static void make_mangle(struct making *m, struct rules *rules)
     struct place_text *shut = &rules->places[PLACE_SHUT];
     struct text *fixed = &rules->fixed[RULES_MANGLE];
 
-    fputs(":portsmith-shut - [0:0]\n", shut->above.out);
-    add_set(m, &shut->sets, "portsmith-shut", "", "RETURN");
+    add_set(m, &shut->sets, "portsmith-shut", "RETURN");
     add(m, &shut->below, "portsmith-shut",
         m->setup->close_with_reset ? "-j MARK --set-xmark " RESET_MARK : "-j DROP");
     fputs(":portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
@@ -205,26 +203,30 @@ static void add_marked(const struct making *m, struct text *to, const char *chai
     add(m, to, chain, "-m mark --mark " RESET_MARK " -j REJECT");
 }
 
-static void make_open(struct making *m, struct place_text *open)
+static void make_input(struct making *m, struct rules *rules)
 {
-    fputs(":portsmith - [0:0]\n", open->above.out);
-    add_marked(m, &open->above, "portsmith");
+    struct text *fixed = &rules->fixed[RULES_FILTER];
+
+    fputs(":portsmith - [0:0]\n", fixed->out);
+    add_marked(m, fixed, "portsmith");
     /* What the kernel does not track (NOTRACK) has no state that tells what begins a
      * connection: of TCP the flags do. The rest of such a connection is for the host's own
      * rules, as that of a tracked one is. */
-    add(m, &open->above, "portsmith", "-p tcp -m tcp ! " BEGINNING " -m conntrack --ctstate "
-                                      "UNTRACKED -j RETURN");
-    /* SYNPROXY wants the SYNs that are not tracked. */
-    add_set(m, &open->sets, "portsmith",
-            m->setup->has_synproxy ? "-m conntrack --ctstate NEW "
-                                   : "-m conntrack --ctstate NEW,UNTRACKED ", "ACCEPT");
+    add(m, fixed, "portsmith", "-p tcp -m tcp ! " BEGINNING " -m conntrack --ctstate UNTRACKED "
+                               "-j RETURN");
+    /* SYNPROXY wants the SYNs that are not tracked. The state is looked at here, once for all
+     * grants: each match of a grant's rule makes a knock slower, as the kernel goes through
+     * all rules whenever it takes a new one. */
+    add(m, fixed, "portsmith", "-m conntrack --ctstate %s -j portsmith-open",
+        m->setup->has_synproxy ? "NEW" : "NEW,UNTRACKED");
+    add_set(m, &rules->places[PLACE_OPEN].sets, "portsmith-open", "ACCEPT");
     if (m->setup->close_with_reset) {
         /* By its port, should a rule of another program's have overwritten the mark. */
-        add(m, &open->below, "portsmith", FROM_THIS_HOST);
-        add_shut_ports(m, &open->below, "portsmith", "REJECT --reject-with tcp-reset", "REJECT");
-        add_strays(m, &open->below, "portsmith", "REJECT --reject-with tcp-reset");
+        add(m, fixed, "portsmith", FROM_THIS_HOST);
+        add_shut_ports(m, fixed, "portsmith", "REJECT --reject-with tcp-reset", "REJECT");
+        add_strays(m, fixed, "portsmith", "REJECT --reject-with tcp-reset");
     }
-    add(m, &open->below, "portsmith", SENTINEL);
+    add(m, fixed, "portsmith", SENTINEL);
 }
 
 /* What was let in lives on beyond the window, even where FORWARD drops by default. Both
@@ -250,6 +252,17 @@ static void add_sent_on(const struct making *m, struct text *to,
     }
 }
 
+static void make_gateway(struct making *m, struct rules *rules,
+                         const struct helper_destination *destinations, size_t count)
+{
+    struct text *fixed = &rules->fixed[RULES_FILTER];
+
+    fputs(":portsmith-gateway - [0:0]\n", fixed->out);
+    add_marked(m, fixed, "portsmith-gateway");
+    add(m, fixed, "portsmith-gateway", "-j portsmith-through");
+    add_sent_on(m, fixed, destinations, count);
+}
+
 /* ---- all of it ---------------------------------------------------------- */
 
 static void add_jumps(struct rules *rules)
@@ -268,47 +281,32 @@ static void each_text(struct rules *rules, void (*act)(struct text *text))
         act(&rules->checks[i]);
     }
     for (size_t i = 0; i < RULES_PLACES; i++) {
-        act(&rules->places[i].above);
         act(&rules->places[i].sets);
         act(&rules->places[i].below);
     }
-}
-
-/* The line that makes the chain counts for the rule to come. */
-static unsigned first_of(const struct text *above)
-{
-    unsigned lines = 0;
-
-    for (size_t i = 0; i < above->size; i++)
-        lines += above->bytes[i] == '\n';
-    return lines;
 }
 
 void rules_make(struct rules *rules, enum family family, const struct helper_setup *setup,
                 const struct helper_destination *destinations, size_t count, bool tells_sessions)
 {
     struct making m = {.setup = setup, .family = family, .tells_sessions = tells_sessions};
-    struct place_text *gateway = &rules->places[PLACE_GATEWAY];
+    const bool gateway = setup->close_with_reset || setup->forward || setup->sends_on;
 
     *rules = (struct rules){.wants = {true, true, true, true}};
-    rules->wants[TO_GATEWAY] = setup->close_with_reset || setup->forward || setup->sends_on;
+    rules->wants[TO_GATEWAY] = gateway;
     rules->wants[TO_SENDING] = setup->sends_on;
+    rules->places[PLACE_SHUT].wanted = rules->places[PLACE_OPEN].wanted = true;
+    rules->places[PLACE_GATEWAY].wanted = gateway;
+    rules->places[PLACE_SENDING].wanted = setup->sends_on;
     each_text(rules, text_begin);
     add_jumps(rules);
     m.checks = rules->checks[RULES_MANGLE].out;
     make_mangle(&m, rules);
     m.checks = rules->checks[RULES_FILTER].out;
-    make_open(&m, &rules->places[PLACE_OPEN]);
-    if (rules->wants[TO_GATEWAY]) {
-        fputs(":portsmith-gateway - [0:0]\n", gateway->above.out);
-        add_marked(&m, &gateway->above, "portsmith-gateway");
-        add_sent_on(&m, &gateway->below, destinations, count);
-    }
-    if (rules->wants[TO_SENDING])
-        fputs(":portsmith - [0:0]\n", rules->places[PLACE_SENDING].above.out);
+    make_input(&m, rules);
+    if (gateway)
+        make_gateway(&m, rules, destinations, count);
     each_text(rules, text_end);
-    for (size_t i = 0; i < RULES_PLACES; i++)
-        rules->places[i].first = first_of(&rules->places[i].above);
 }
 
 static void drop_text(struct text *text)

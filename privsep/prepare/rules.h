@@ -10,18 +10,22 @@
  *   mangle INPUT      -> portsmith-input  delivered here, but not known for that before?
  *                                         An ACK that belongs to no session?
  *   mangle FORWARD    -> portsmith-translated  such an ACK that DNAT sent on?
- *   filter INPUT      -> portsmith        what is marked is refused;
- *                                         grants ACCEPT new connections, and what the kernel
- *                                         is told not to track, but of TCP only what begins
- *                                         one; with CloseWith = reset shut ports are refused
- *   filter FORWARD    -> portsmith-gateway  what is marked is refused;
- *                                         grants ACCEPT new connections to other hosts,
- *                                         with Forward or with destinations; what was
- *                                         sent on to these stays accepted
+ *   filter INPUT      -> portsmith        what is marked is refused; a new connection, or
+ *                                         what the kernel is told not to track, but of TCP
+ *                                         only what begins one?
+ *                        portsmith-open   grants ACCEPT it; then, with CloseWith = reset,
+ *                                         shut ports are refused
+ *   filter FORWARD    -> portsmith-gateway  what is marked is refused
+ *                        portsmith-through  grants ACCEPT new connections to other hosts, with
+ *                                         Forward or with destinations; then what was sent
+ *                                         on to these stays accepted
  *   nat    PREROUTING -> portsmith        grants DNAT them to their destinations
  *
  * With GrantStore = set most grants are elements of a set (set.h), which one rule in
- * portsmith-shut and one in filter's portsmith look into.
+ * portsmith-shut and one in portsmith-open look into.
+ *
+ * No rule stands above those of grants in their chains. So a grant's rule goes to the top:
+ * iptables-nft reads all rules of a chain to find any other place in it.
  *
  * Each of the kernel's chains has one jump to ours. Why mangle PREROUTING: it comes before
  * any DNAT, so that ports published by containers are shut too. The mark stands for DROP:
@@ -57,14 +61,14 @@ extern const struct jump rules_jumps[RULES_JUMPS];
 /* Of one family. Each text is ended, and belongs to this. */
 struct rules {
     struct text fixed[RULES_TABLES];  /* makes or empties the chains without grants, and fills
-                                         them; behind those with grants, to which they lead */
+                                         them; once those with grants, to which they lead, are
+                                         there */
     struct text checks[RULES_TABLES]; /* refused unless all that is here is in force */
     struct place_text {
-        struct text above; /* makes or empties the chain; then the rules above the grants' */
+        bool wanted;       /* the chain is to be */
         struct text sets;  /* the rule about the set, behind the grants' */
         struct text below; /* the rules behind those */
-        unsigned first;    /* where a new grant's rule goes: its number in the chain, from 1 */
-    } places[RULES_PLACES]; /* empty where the chain is not to be */
+    } places[RULES_PLACES];
     bool wants[RULES_JUMPS]; /* a jump that it does not want goes, with its chain */
 };
 

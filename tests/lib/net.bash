@@ -79,19 +79,17 @@ grant_rules() { # TABLE ADDRESS
     if [ "$1" = mangle ]; then
         chain mangle portsmith-shut
     else
-        chain filter portsmith
+        chain filter portsmith-open
     fi | grep -F -e "-s $2/"
 }
 
 grant_count() { # ADDRESS: in both tables together
-    local listing line table="" count=0
+    local listing line count=0
 
     listing=$(rules) || return
     while read -r line; do
         case $line in
-        "*"*) table=$line ;;
-        "-A portsmith-shut -s $1/"* | "-s $1/"*) count=$((count + 1)) ;;
-        "-A portsmith -s $1/"*) [ "$table" != "*filter" ] || count=$((count + 1)) ;;
+        "-A portsmith-shut -s $1/"* | "-A portsmith-open -s $1/"* | "-s $1/"*) count=$((count + 1)) ;;
         esac
     done <<<"$listing"
     echo "$count"

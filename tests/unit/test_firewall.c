@@ -164,6 +164,23 @@ static size_t count_of(enum family family, const char *pattern)
     return count;
 }
 
+/* In place of iptables-restore, for both its ways of being run. */
+static void replace_program(const char *script)
+{
+    static char path[256];
+
+    snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
+    scratch_write_text(path, 0755, script);
+    helper_firewall_close(&fw);
+    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
+}
+
+static void put_program_back(void)
+{
+    helper_firewall_close(&fw);
+    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = found.paths[IPV4];
+}
+
 /* ---- what is written ---------------------------------------------------- */
 
 #define OF_SESSIONS(chain) \
@@ -171,10 +188,10 @@ static size_t count_of(enum family family, const char *pattern)
     "-A " chain " -m cgroup ! --path \"/\" -j RETURN\n" \
     "-A " chain " -m policy --dir in --pol ipsec -j RETURN\n"
 
-/* Above the grants. */
-#define NO_BEGINNING \
+#define TO_GRANTS \
     "-A portsmith -p tcp -m tcp ! --tcp-flags RST,ACK NONE -m conntrack --ctstate UNTRACKED" \
-    " -j RETURN\n"
+    " -j RETURN\n" \
+    "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -j portsmith-open\n"
 
 static void ipv4_rules_are_exactly_these(void **state)
 {
@@ -215,11 +232,12 @@ static void ipv4_rules_are_exactly_these(void **state)
         " -m conntrack --ctstate DNAT --ctorigdstport 22 -j portsmith-shut\n"
         "filter\n"
         "-N portsmith\n"
+        "-N portsmith-open\n"
         "-A INPUT -j portsmith\n"
-        NO_BEGINNING
-        "-A portsmith -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW,UNTRACKED"
-        " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
-        "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n");
+        TO_GRANTS
+        "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n"
+        "-A portsmith-open -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j ACCEPT\n");
 }
 
 static void ipv6_rules_are_exactly_these(void **state)
@@ -263,11 +281,12 @@ static void ipv6_rules_are_exactly_these(void **state)
         " -m conntrack --ctstate DNAT --ctorigdstport 22 -j portsmith-shut\n"
         "filter\n"
         "-N portsmith\n"
+        "-N portsmith-open\n"
         "-A INPUT -j portsmith\n"
-        NO_BEGINNING
-        "-A portsmith -s 2001:db8::7/128 -p udp -m udp --dport 53 -m conntrack --ctstate NEW,UNTRACKED"
-        " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
-        "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n");
+        TO_GRANTS
+        "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN\n"
+        "-A portsmith-open -s 2001:db8::7/128 -p udp -m udp --dport 53 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j ACCEPT\n");
 }
 
 static void reset_rules_are_exactly_these(void **state)
@@ -309,15 +328,15 @@ static void reset_rules_are_exactly_these(void **state)
         "filter\n"
         "-N portsmith\n"
         "-N portsmith-gateway\n"
+        "-N portsmith-open\n"
+        "-N portsmith-through\n"
         "-A INPUT -j portsmith\n"
         "-A FORWARD -j portsmith-gateway\n"
         "-A portsmith -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
         " --reject-with tcp-reset\n"
         "-A portsmith -m mark --mark 0x10000000/0x10000000 -j REJECT"
         " --reject-with icmp-port-unreachable\n"
-        NO_BEGINNING
-        "-A portsmith -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW,UNTRACKED"
-        " -m time --datestop DATE -m comment --comment dead010203040506 -j ACCEPT\n"
+        TO_GRANTS
         "-A portsmith -i lo -m addrtype --src-type LOCAL -j RETURN\n"
         "-A portsmith -p tcp -m tcp --dport 22 --tcp-flags RST,ACK NONE -j REJECT"
         " --reject-with tcp-reset\n"
@@ -328,7 +347,10 @@ static void reset_rules_are_exactly_these(void **state)
         "-A portsmith-gateway -p tcp -m mark --mark 0x10000000/0x10000000 -j REJECT"
         " --reject-with tcp-reset\n"
         "-A portsmith-gateway -m mark --mark 0x10000000/0x10000000 -j REJECT"
-        " --reject-with icmp-port-unreachable\n");
+        " --reject-with icmp-port-unreachable\n"
+        "-A portsmith-gateway -j portsmith-through\n"
+        "-A portsmith-open -s 192.0.2.7/32 -p tcp -m tcp --dport 22 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j ACCEPT\n");
 }
 
 /* Of what a session sends, nothing is said then: it goes on. */
@@ -456,7 +478,8 @@ static const struct helper_destination behind[] = {
 static char *gateway_rules(enum family family)
 {
     return output_of("for t in nat filter; do echo $t; ip%stables-%s -w 5 -t $t -S | "
-                     "grep -e portsmith-gateway -e '[TG] .*portsmith$' -e DNAT | "
+                     "grep -e portsmith-gateway -e portsmith-through -e '[TG] .*portsmith$' "
+                     "-e DNAT | "
                      "sed 's/--datestop [0-9T:-]*/--datestop DATE/'; done",
                      family == IPV6 ? "6" : "", name_of_backend());
 }
@@ -506,17 +529,19 @@ static void ipv4_gateway_rules_are_exactly_these(void **state)
         " -j DNAT --to-destination 192.168.1.10:22\n"
         "filter\n"
         "-N portsmith-gateway\n"
+        "-N portsmith-through\n"
         "-A INPUT -j portsmith\n"
         "-A FORWARD -j portsmith-gateway\n"
-        "-A portsmith-gateway -s 192.0.2.7/32 -d 192.168.1.10/32 -p tcp -m tcp --dport 22"
-        " -m conntrack --ctstate NEW --ctorigdstport 2222 -m time --datestop DATE"
-        " -m comment --comment dead010203040506 -j ACCEPT\n"
+        "-A portsmith-gateway -j portsmith-through\n"
         "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
         " DNAT --ctproto 6 --ctreplsrc 192.168.1.10 --ctorigdstport 2222 --ctreplsrcport 22"
         " -j ACCEPT\n"
         "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
         " DNAT --ctproto 17 --ctreplsrc 192.168.1.10 --ctorigdstport 5353 --ctreplsrcport 53"
-        " -j ACCEPT\n");
+        " -j ACCEPT\n"
+        "-A portsmith-through -s 192.0.2.7/32 -d 192.168.1.10/32 -p tcp -m tcp --dport 22"
+        " -m conntrack --ctstate NEW --ctorigdstport 2222 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j ACCEPT\n");
 }
 
 static void ipv6_gateway_rules_are_exactly_these(void **state)
@@ -537,17 +562,19 @@ static void ipv6_gateway_rules_are_exactly_these(void **state)
         " -j DNAT --to-destination [fd00::10]:22\n"
         "filter\n"
         "-N portsmith-gateway\n"
+        "-N portsmith-through\n"
         "-A INPUT -j portsmith\n"
         "-A FORWARD -j portsmith-gateway\n"
-        "-A portsmith-gateway -s 2001:db8::7/128 -d fd00::10/128 -p tcp -m tcp --dport 22"
-        " -m conntrack --ctstate NEW --ctorigdstport 2222 -m time --datestop DATE"
-        " -m comment --comment dead010203040506 -j ACCEPT\n"
+        "-A portsmith-gateway -j portsmith-through\n"
         "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
         " DNAT --ctproto 6 --ctreplsrc fd00::10 --ctorigdstport 2222 --ctreplsrcport 22"
         " -j ACCEPT\n"
         "-A portsmith-gateway -m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate"
         " DNAT --ctproto 17 --ctreplsrc fd00::10 --ctorigdstport 5353 --ctreplsrcport 53"
-        " -j ACCEPT\n");
+        " -j ACCEPT\n"
+        "-A portsmith-through -s 2001:db8::7/128 -d fd00::10/128 -p tcp -m tcp --dport 22"
+        " -m conntrack --ctstate NEW --ctorigdstport 2222 -m time --datestop DATE"
+        " -m comment --comment dead010203040506 -j ACCEPT\n");
 }
 
 static void with_forward_each_grant_counts_there(void **state)
@@ -561,24 +588,29 @@ static void with_forward_each_grant_counts_there(void **state)
         "nat\n"
         "filter\n"
         "-N portsmith-gateway\n"
+        "-N portsmith-through\n"
         "-A INPUT -j portsmith\n"
         "-A FORWARD -j portsmith-gateway\n"
-        "-A portsmith-gateway -s 192.0.2.7/32 -p tcp -m conntrack --ctstate NEW"
+        "-A portsmith-gateway -j portsmith-through\n"
+        "-A portsmith-through -s 192.0.2.7/32 -p tcp -m conntrack --ctstate NEW"
         " --ctorigdstport 22 -m time --datestop DATE -m comment --comment dead010203040506"
         " -j ACCEPT\n"
-        "-A portsmith-gateway -s 192.0.2.7/32 -p tcp -m tcp --dport 22"
+        "-A portsmith-through -s 192.0.2.7/32 -p tcp -m tcp --dport 22"
         " --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate UNTRACKED -m time --datestop DATE"
         " -m comment --comment dead010203040506 -j ACCEPT\n");
 }
 
-static void check_filter_rule(const char *states)
+/* Whether the filter table leads to the grants what is not tracked, and whether the one that
+ * there is accepts it. */
+static void check_untracked(bool is_led_there, bool is_accepted)
 {
-    char *rules;
-
     establish(IPV4);
-    rules = rules_through(IPV4, "grep -e '-s 192.0.2.7.*-j ACCEPT' | grep -c 'ctstate [^ ]*UNTRACKED'");
-    assert_string_equal(rules, states);
-    free(rules);
+    assert_int_equal(count_of(IPV4, " -m conntrack --ctstate NEW,UNTRACKED -j portsmith-open"),
+                     is_led_there);
+    assert_int_equal(count_of(IPV4, " -m conntrack --ctstate NEW -j portsmith-open"),
+                     !is_led_there);
+    assert_int_equal(count_of(IPV4, " --dport 22 -m conntrack --ctstate NEW -m time"),
+                     !is_accepted);
 }
 
 /* What is counted, sent on, or answered by SYNPROXY is tracked. */
@@ -586,15 +618,15 @@ static void what_must_be_tracked_is_admitted_only_so(void **state)
 {
     (void)state;
     open_grant("192.0.2.7", "tcp/22", 60);
-    check_filter_rule("mangle\n0\nfilter\n1\n");
+    check_untracked(true, true);
     grants.items[0].connections = 1;
-    check_filter_rule("mangle\n0\nfilter\n0\n");
+    check_untracked(true, false);
     grants.items[0].connections = 0;
     grants.items[0].destination_port = 22;
-    check_filter_rule("mangle\n0\nfilter\n0\n");
+    check_untracked(true, false);
     grants.items[0].destination_port = 0;
     setup.has_synproxy = 1;
-    check_filter_rule("mangle\n0\nfilter\n0\n");
+    check_untracked(false, false);
 }
 
 static void a_gateway_is_written_anew_as_it_was(void **state)
@@ -621,6 +653,8 @@ static void what_a_gateway_lost_is_noticed(void **state)
         "-D FORWARD -j portsmith-gateway",
         "-D portsmith-gateway 1",
         "-D portsmith-gateway 2",
+        "-D portsmith-through 1",
+        "-F portsmith-through",
     };
 
     (void)state;
@@ -650,7 +684,7 @@ static void without_destinations_the_gateway_is_taken_down(void **state)
 
 static time_t datestop(void)
 {
-    char *text = output_of("iptables-%s -w 5 -S portsmith | "
+    char *text = output_of("iptables-%s -w 5 -S portsmith-open | "
                            "sed -n 's/.*--datestop \\([^ ]*\\).*/\\1/p'", name_of_backend());
     struct tm date = {0};
 
@@ -747,11 +781,12 @@ static size_t place_of(const char *rule)
 /* A grant counts before the port is refused; what is marked is none's. */
 static void check_grants_come_first(void)
 {
-    size_t grant = place_of("-s 192.0.2.7/32");
+    size_t grants_are_at = place_of("-j portsmith-open");
 
-    assert_true(place_of("--mark 0x10000000") < grant);
-    assert_true(grant < place_of("--dport 22 --tcp-flags RST,ACK NONE -j REJECT"));
-    assert_true(grant < place_of("--dport 22 --tcp-flags RST,ACK ACK"));
+    assert_int_equal(count_of(IPV4, "-A portsmith-open -s 192.0.2.7/32"), 1);
+    assert_true(place_of("--mark 0x10000000") < grants_are_at);
+    assert_true(grants_are_at < place_of("--dport 22 --tcp-flags RST,ACK NONE -j REJECT"));
+    assert_true(grants_are_at < place_of("--dport 22 --tcp-flags RST,ACK ACK"));
 }
 
 static void reset_comes_and_goes_with_the_configuration(void **state)
@@ -902,6 +937,26 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
     }
 }
 
+/* To find any other place iptables-nft reads all rules of the chain. */
+static void inserting_names_no_place(void **state)
+{
+    char script[512], *lines;
+
+    (void)state;
+    try_for(900);
+    setup.forward = 1;
+    establish(IPV4);
+    snprintf(script, sizeof script, "#!/bin/sh\ntee inserted | %s \"$@\"\n", found.paths[IPV4]);
+    replace_program(script);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    put_program_back();
+    lines = output_of("grep -e ^-I inserted | cut -d ' ' -f -3");
+    assert_string_equal(lines, "-I portsmith-shut -s\n-I portsmith-open -s\n"
+                               "-I portsmith-through -s\n-I portsmith-through -s\n");
+    free(lines);
+}
+
 static void rewriting_follows_the_table(void **state)
 {
     (void)state;
@@ -993,6 +1048,9 @@ static void every_loss_is_seen_and_healed(void **state)
         "-D FORWARD -j portsmith-gateway",
         "-F portsmith-gateway",
         "-D portsmith-gateway 1",
+        "-D portsmith-gateway -j portsmith-through",
+        "-D portsmith -m conntrack --ctstate NEW,UNTRACKED -j portsmith-open",
+        "-F portsmith-open",
         "-D portsmith 2",
         "-D portsmith 3",
         "-D portsmith 4",
@@ -1055,23 +1113,6 @@ static void inserting_heals_what_is_missing(void **state)
 }
 
 /* ---- when the program fails --------------------------------------------- */
-
-/* In place of iptables-restore, for both its ways of being run. */
-static void replace_program(const char *script)
-{
-    static char path[256];
-
-    snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
-    scratch_write_text(path, 0755, script);
-    helper_firewall_close(&fw);
-    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
-}
-
-static void put_program_back(void)
-{
-    helper_firewall_close(&fw);
-    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = found.paths[IPV4];
-}
 
 static void failures_leave_it_unsure_until_mended(void **state)
 {
@@ -1254,6 +1295,7 @@ int main(int argc, char **argv)
         WITH_FIREWALL(a_chain_that_others_use_stays_empty),
         WITH_FIREWALL(new_grants_are_inserted_alone),
         WITH_FIREWALL(an_inserted_grant_stands_where_a_rewritten_one_does),
+        WITH_FIREWALL(inserting_names_no_place),
         WITH_FIREWALL(rewriting_follows_the_table),
         WITH_FIREWALL(a_thousand_grants_are_written),
         WITH_FIREWALL(of_many_grants_none_stays_lost),

@@ -147,18 +147,20 @@ static const char *const count_rules =
 static void one_rule_in_each_table_looks_into_the_set(void **state)
 {
     (void)state;
-    check_output("iptables-nft -t mangle -S portsmith-shut; iptables-nft -S portsmith",
+    check_output("iptables-nft -t mangle -S portsmith-shut; iptables-nft -S portsmith; "
+                 "iptables-nft -S portsmith-open",
                  "-N portsmith-shut\n"
                  "-A portsmith-shut -m set --match-set portsmith4 src,dst -j RETURN\n"
                  "-A portsmith-shut -j DROP\n"
                  "-N portsmith\n"
                  "-A portsmith -p tcp -m tcp ! --tcp-flags RST,ACK NONE -m conntrack --ctstate UNTRACKED "
                  "-j RETURN\n"
-                 "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -m set --match-set portsmith4 src,dst "
-                 "-j ACCEPT\n"
+                 "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -j portsmith-open\n"
                  "-A portsmith -m conntrack --ctstate NEW -m comment --comment end-of-grants "
-                 "-j RETURN\n");
-    check_output("ip6tables-nft -S portsmith | grep -c 'match-set portsmith6 src,dst'", "1\n");
+                 "-j RETURN\n"
+                 "-N portsmith-open\n"
+                 "-A portsmith-open -m set --match-set portsmith4 src,dst -j ACCEPT\n");
+    check_output("ip6tables-nft -S portsmith-open | grep -c 'match-set portsmith6 src,dst'", "1\n");
 }
 
 static void grants_are_elements(void **state)
@@ -322,7 +324,7 @@ static void some_grants_stay_rules(void **state)
 static void what_is_lost_is_seen_and_put_back(void **state)
 {
     static const char *const losses[] = {"-t mangle -D portsmith-shut 1", "-D portsmith 1",
-                                         "-F"};
+                                         "-D portsmith-open 1", "-F"};
 
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);

@@ -242,7 +242,7 @@ rename_link() { # NAME NEW-NAME
     done
     reload_daemon
     ! xtables -t nat -S | grep portsmith || false
-    ! xtables -S | grep portsmith-gateway || false
+    ! xtables -S | grep -e portsmith-gateway -e portsmith-through || false
     for name in inner brief; do
         mv "$lab/$name.away" "/etc/portsmith.d/$name.conf"
     done

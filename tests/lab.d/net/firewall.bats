@@ -268,7 +268,7 @@ udp_is_refused() { # PORT
     set_option CloseWith drop
     reload_daemon
     is_dropped 22
-    ! rules | grep -q -e REJECT -e portsmith-gateway || false
+    ! rules | grep -q -e REJECT -e portsmith-gateway -e portsmith-through || false
     set_option CloseWith reset
     reload_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
@@ -360,7 +360,9 @@ COMMIT
 *filter
 -D INPUT -j portsmith
 -F portsmith
+-F portsmith-open
 -X portsmith
+-X portsmith-open
 COMMIT
 RULES
     is_healed
