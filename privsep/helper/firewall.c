@@ -310,15 +310,18 @@ static void write_table(const struct transaction *t, enum rules_table table)
     fputs("COMMIT\n", t->out);
 }
 
-/* Of the nat table nothing is touched on hosts that do without. */
+/* Of the nat table nothing is touched on hosts that do without. What mangle only marks filter
+ * must refuse: filter comes first where it begins to, and last where mangle drops again. For
+ * the kernel each table changes by itself. */
 static enum restore_result run(struct transaction *t, struct restore *restore, struct error *why)
 {
+    bool marks = t->fw->setup->close_with_reset;
     struct text text;
 
     text_begin(&text);
     t->out = text.out;
-    write_table(t, RULES_MANGLE);
-    write_table(t, RULES_FILTER);
+    write_table(t, marks ? RULES_FILTER : RULES_MANGLE);
+    write_table(t, marks ? RULES_MANGLE : RULES_FILTER);
     if (t->fw->setup->sends_on)
         write_table(t, RULES_NAT);
     return restore_run_text(restore, &text, why);

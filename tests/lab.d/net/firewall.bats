@@ -287,6 +287,30 @@ udp_is_refused() { # PORT
     [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
 }
 
+# Each table changes by itself.
+@test "while CloseWith changes there and back nothing gets in" {
+    local value
+
+    start_daemon
+    on client nft -f - <<RULES
+table inet seen {
+    chain input {
+        type filter hook input priority 0
+        tcp sport 22 tcp flags & (syn | ack) == syn | ack counter
+    }
+}
+RULES
+    spawn client "$lab/log/syns.log" "$top/tests/tools/syns.py" "$server" 22 5000 15000 "$client"
+    for value in reset drop reset; do
+        set_option CloseWith "$value"
+        reload_daemon
+    done
+    wait_until 20 process_is_gone "$spawned"
+    run on client nft list table inet seen
+    on client nft delete table inet seen
+    [[ $output == *"counter packets 0 "* ]]
+}
+
 # As 0.1.0 wrote them.
 leave_earlier_rules() {
     xtables -N portsmith-reset
