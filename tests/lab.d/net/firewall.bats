@@ -287,6 +287,19 @@ udp_is_refused() { # PORT
     [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
 }
 
+# What is above the jump harms nothing while mangle drops.
+@test "CloseWith = reset: what a rule above the jump accepts is refused once it is set" {
+    start_daemon
+    xtables -I INPUT 1 -p tcp --dport 22 -j ACCEPT
+    is_dropped 22
+    set_option CloseWith reset
+    reload_daemon
+    [ "$(tcp_answer "$server" 22)" = reset ]
+    [ "$(chain filter INPUT | grep -c -e "-j portsmith\$")" -eq 1 ]
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+}
+
 # Each table changes by itself.
 @test "while CloseWith changes there and back nothing gets in" {
     local value
