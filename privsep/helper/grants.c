@@ -254,8 +254,11 @@ size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[sta
 
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline)
 {
-    if (deadline < grant->deadline)
-        set_deadline(grants, grant, deadline);
+    if (deadline >= grant->deadline)
+        return;
+    if (deadline < grant->deadline_before)
+        grant->deadline_before = deadline;
+    set_deadline(grants, grant, deadline);
 }
 
 int64_t helper_grants_next_deadline(const struct grants *grants)

@@ -248,6 +248,25 @@ static void a_failed_batch_is_undone(void **state)
     assert_int_equal(grants.items[0].deadline, 100);
 }
 
+/* A grant may have had its connections while its batch was under way. */
+static void what_is_shortened_in_a_batch_that_fails_stays_short(void **state)
+{
+    struct grant stored;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    settle();
+    open_grant(alice, &v4, &ssh, 200);
+    helper_grants_shorten(&grants, &grants.items[0], 150);
+    assert_int_equal(stored_grants(&stored, 1), 1);
+    assert_int_equal(stored.deadline, 100);
+    helper_grants_shorten(&grants, &grants.items[0], 50);
+    assert_int_equal(stored_grants(&stored, 1), 1);
+    assert_int_equal(stored.deadline, 50);
+    helper_grants_settle(&grants, false, false);
+    assert_int_equal(grants.items[0].deadline, 50);
+}
+
 static void what_a_batch_touched_is_found(void **state)
 {
     struct grants_cursor cursor;
@@ -614,6 +633,7 @@ int main(void)
         WITH_TABLE(a_full_table_refuses),
         WITH_TABLE(an_installed_batch_stays),
         WITH_TABLE(a_failed_batch_is_undone),
+        WITH_TABLE(what_is_shortened_in_a_batch_that_fails_stays_short),
         WITH_TABLE(what_a_batch_touched_is_found),
         WITH_TABLE(families_settle_each_for_itself),
         WITH_TABLE(grants_are_taken_over),
