@@ -5,7 +5,6 @@
 #include <sodium.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,36 +31,30 @@ void grant_seal(struct grant *grant)
     atomic_thread_fence(memory_order_seq_cst); /* before anything else is changed */
 }
 
-static bool is_ours(const struct granttable *table, size_t size)
+static bool is_ours(const struct granttable *table, off_t size)
 {
     char boot_id[BOOT_ID_SIZE];
 
     return boot_id_read(boot_id) && memcmp(table->magic, magic, sizeof magic) == 0 &&
            memcmp(table->boot_id, boot_id, BOOT_ID_SIZE) == 0 &&
            seal_is_right(table->seal, table, offsetof(struct granttable, seal)) &&
-           granttable_size(table->capacity) == size;
+           table->capacity <= MAX_GRANTS_MOST && (off_t)granttable_size(table->capacity) == size;
 }
 
 bool granttable_open(struct granttable_view *view, int directory, struct error *why)
 {
     int fd = openat(directory, GRANTTABLE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    void *map = MAP_FAILED;
-    struct stat s = {0};
+    struct granttable head;
+    struct stat s;
 
     if (fd < 0)
         return error_set(why, "%s: %s", GRANTTABLE_FILE, strerror(errno));
-    errno = EINVAL; /* what no file of ours is */
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= (off_t)granttable_size(0))
-        map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    close(fd);
-    if (map == MAP_FAILED)
-        return error_set(why, "%s: %s", GRANTTABLE_FILE, strerror(errno));
-    view->table = map;
-    if (is_ours(view->table, (size_t)s.st_size)) {
-        view->capacity = view->table->capacity;
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) &&
+        pread(fd, &head, sizeof head, 0) == sizeof head && is_ours(&head, s.st_size)) {
+        *view = (struct granttable_view){fd, head.capacity, head.last_id};
         return true;
     }
-    munmap(map, (size_t)s.st_size);
+    close(fd);
     return error_set(why, "%s: was not made by this build in this boot", GRANTTABLE_FILE);
 }
 
@@ -70,8 +63,8 @@ bool granttable_read(const struct granttable_view *view, size_t i, struct grant 
     enum { TRIES = 2 }; /* to change a record takes less than a microsecond */
 
     for (int tries = 0; tries < TRIES; tries++) {
-        memcpy(grant, &view->table->grants[i], sizeof *grant);
-        if (sodium_is_zero(grant->seal, SEAL_SIZE))
+        if (pread(view->file, grant, sizeof *grant, (off_t)granttable_size(i)) != sizeof *grant ||
+            sodium_is_zero(grant->seal, SEAL_SIZE))
             return false;
         if (!seal_is_right(grant->seal, grant, offsetof(struct grant, seal)))
             continue;
@@ -84,7 +77,7 @@ bool granttable_read(const struct granttable_view *view, size_t i, struct grant 
     return false;
 }
 
-void granttable_close(struct granttable_view *view)
+void granttable_close(const struct granttable_view *view)
 {
-    munmap((void *)(uintptr_t)view->table, granttable_size(view->capacity));
+    close(view->file);
 }

@@ -1,6 +1,6 @@
 /* The live grants: who may reach which service, until when. They lie in the file "grants" of
  * the run directory's part "helper", as the helper works with them: it maps the file and
- * changes it in place, and whoever else maps it sees the same. Both are one build on one
+ * changes it in place, and whoever else reads it sees the same. Both are one build on one
  * host, so the records are as they lie in memory.
  *
  * Each record is sealed by a checksum when it has been changed. One whose seal is wrong
@@ -84,20 +84,22 @@ bool granttable_begin(struct granttable *table, size_t capacity);
 /* To be called when a grant was changed, from whatever it was. */
 void grant_seal(struct grant *grant);
 
-/* A file that somebody else may be changing. */
+/* A file that somebody else may be changing, or cutting: each record is read by itself, never
+ * mapped. */
 struct granttable_view {
-    const struct granttable *table;
+    int file;
     size_t capacity;
+    uint32_t last_id; /* when it was opened */
 };
 
-/* Maps the file in a directory, to read. False with the reason when there is none, or it was
- * not made by this build in this boot of the host. */
+/* Opens the file in a directory, to read. False with the reason when there is none, or it was
+ * not made by this build in this boot of the host, or has room for more than there can be. */
 bool granttable_open(struct granttable_view *view, int directory, struct error *why);
 
 /* Copies the record `i`, which is below `capacity`. Of what a batch has touched, but the
  * firewall does not have yet, it copies what was before. False when it holds no grant. */
 bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant);
 
-void granttable_close(struct granttable_view *view);
+void granttable_close(const struct granttable_view *view);
 
 #endif

@@ -35,6 +35,7 @@ enum {
     POLICY_DESTINATIONS = 8,
     CLOSE_SERVICES = 64,
     MARK_COUNTERS = 8,
+    MAX_GRANTS_MOST = 10000, /* of one profile, and of all together */
     CONNECTIONS_MAX = 8, /* of a profile that limits them */
     POLICY_HOURS = 32,
     MINUTES_A_DAY = 24 * 60,

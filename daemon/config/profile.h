@@ -9,8 +9,6 @@
 #include "common/error.h"
 #include "privsep/message.h"
 
-enum { MAX_GRANTS_MOST = 10000 };
-
 /* There may be ten thousand, in locked memory: what is no secret lies elsewhere. */
 struct profile {
     const struct helper_profile *policy; /* cut to helper_profile_size, but for a draft's */

@@ -206,12 +206,19 @@ enum deed {
     CHECK,   /* is refused unless all that WHOLE writes is there */
 };
 
+enum jump_place {
+    JUMP_MISSING,
+    JUMP_STANDS,
+    JUMP_MOVES, /* it is there, and is to be moved to the top */
+};
+
 struct transaction {
     const struct firewall *fw;
     const struct grants *grants;
     enum family family;
     enum deed deed;
-    const bool *has_jump; /* WHOLE: which of rules_jumps are there already */
+    const enum jump_place *jumps; /* WHOLE: each of rules_jumps. NULL: all that are wanted are
+                                     where they belong */
     FILE *out;
 };
 
@@ -296,22 +303,31 @@ static void write_table(const struct transaction *t, enum rules_table table)
         fputs(rules->checks[table].bytes, t->out);
     if (t->fw->trial_second != 0 && (t->deed == WHOLE || t->deed == CHECK))
         write_trial_ends(t, table);
-    for (size_t i = 0; t->deed == WHOLE && i < RULES_JUMPS; i++)
-        if (rules->wants[i] && !t->has_jump[i] &&
-            strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
-            fprintf(t->out, "-I %s 1 -j %s\n", rules_jumps[i].from, rules_jumps[i].to);
+    for (size_t i = 0; t->deed == WHOLE && t->jumps && i < RULES_JUMPS; i++) {
+        const struct jump *jump = &rules_jumps[i];
+
+        if (!rules->wants[i] || t->jumps[i] == JUMP_STANDS ||
+            strcmp(jump->table, rules_tables[table]) != 0)
+            continue;
+        if (t->jumps[i] == JUMP_MOVES)
+            fprintf(t->out, "-D %s -j %s\n", jump->from, jump->to);
+        fprintf(t->out, "-I %s 1 -j %s\n", jump->from, jump->to);
+    }
     fputs("COMMIT\n", t->out);
 }
 
-/* Of the nat table nothing is touched on hosts that do without. */
+/* Of the nat table nothing is touched on hosts that do without. What mangle only marks filter
+ * must refuse: filter comes first where it begins to, and last where mangle drops again. For
+ * the kernel each table changes by itself. */
 static enum restore_result run(struct transaction *t, struct restore *restore, struct error *why)
 {
+    bool marks = t->fw->setup->close_with_reset;
     struct text text;
 
     text_begin(&text);
     t->out = text.out;
-    write_table(t, RULES_MANGLE);
-    write_table(t, RULES_FILTER);
+    write_table(t, marks ? RULES_FILTER : RULES_MANGLE);
+    write_table(t, marks ? RULES_MANGLE : RULES_FILTER);
     if (t->fw->setup->sends_on)
         write_table(t, RULES_NAT);
     return restore_run_text(restore, &text, why);
@@ -362,17 +378,27 @@ static void note_written(struct firewall *fw, enum family family, struct grants 
     helper_grants_forget_gone(grants, family == IPV6);
 }
 
+/* A jump stays wherever an admin put it. But once its chain is to refuse what is marked, and
+ * does not yet, it goes to the top: what is above it was harmless while mangle dropped all
+ * that is shut, and may accept it now. */
 static bool find_jumps(const struct firewall *fw, enum family family,
-                       bool has_jump[static RULES_JUMPS], struct error *why)
+                       enum jump_place jumps[static RULES_JUMPS], struct error *why)
 {
+    const char *path = fw->xtables.paths[family];
+
     for (size_t i = 0; i < RULES_JUMPS; i++) {
+        bool refuses = fw->setup->close_with_reset && rules_refusals[i].table;
         enum restore_result result = RESTORE_REFUSED;
 
         if (fw->rules[family].wants[i])
-            result = jump_run(fw->xtables.paths[family], "-C", &rules_jumps[i], why);
+            result = jump_run(path, "-C", &rules_jumps[i], why);
+        jumps[i] = result == RESTORE_DONE ? JUMP_STANDS : JUMP_MISSING;
+        if (result == RESTORE_DONE && refuses) {
+            result = jump_run(path, "-C", &rules_refusals[i], why);
+            jumps[i] = result == RESTORE_DONE ? JUMP_STANDS : JUMP_MOVES;
+        }
         if (result != RESTORE_DONE && result != RESTORE_REFUSED)
             return false;
-        has_jump[i] = result == RESTORE_DONE;
     }
     return true;
 }
@@ -382,11 +408,11 @@ static bool find_jumps(const struct firewall *fw, enum family family,
 static enum restore_result try_establish(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why)
 {
-    bool has_jump[RULES_JUMPS];
+    enum jump_place jumps[RULES_JUMPS];
     struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = WHOLE,
-                            .has_jump = has_jump};
+                            .jumps = jumps};
 
-    if (!fill_set(fw, family, grants, why) || !find_jumps(fw, family, has_jump, why))
+    if (!fill_set(fw, family, grants, why) || !find_jumps(fw, family, jumps, why))
         return RESTORE_BUSY;
     return run(&t, &fw->restore[family], why);
 }
@@ -469,8 +495,7 @@ bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct gra
 bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why)
 {
-    struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = WHOLE,
-                            .has_jump = fw->rules[family].wants};
+    struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = WHOLE};
 
     if (!fill_set(fw, family, grants, why) || run(&t, &fw->restore[family], why) != RESTORE_DONE)
         return helper_firewall_establish(fw, family, grants, why);

@@ -254,8 +254,11 @@ size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[sta
 
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline)
 {
-    if (deadline < grant->deadline)
-        set_deadline(grants, grant, deadline);
+    if (deadline >= grant->deadline)
+        return;
+    if (deadline < grant->deadline_before)
+        grant->deadline_before = deadline;
+    set_deadline(grants, grant, deadline);
 }
 
 int64_t helper_grants_next_deadline(const struct grants *grants)
@@ -320,7 +323,7 @@ static void take_over(struct grants *grants, int run_dir, int64_t now)
 
     if (!granttable_open(&before, run_dir, &unused))
         return;
-    grants->table->last_id = before.table->last_id;
+    grants->table->last_id = before.last_id;
     for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
         if (granttable_read(&before, i, &grant) && is_sane(&grant, now) &&
             !helper_grants_find(grants, grant.key_id, &grant.address, &grant.service))

@@ -123,7 +123,8 @@ void helper_grants_follow_clock(struct grants *grants);
  * until the next addition. */
 size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);
 
-/* Brings a grant's end forward, to `deadline` at most. */
+/* Brings a grant's end forward, to `deadline` at most; as well the end that it goes back to if
+ * the firewall does not take its batch. */
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline);
 
 /* Until when none ends, or INT64_MAX without grants. It is the earliest deadline, or earlier

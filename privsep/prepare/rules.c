@@ -33,17 +33,22 @@ const struct place rules_places[RULES_PLACES] = {
     [PLACE_SENDING] = {RULES_NAT, "portsmith"},
 };
 
-enum { TO_GATEWAY = 4, TO_SENDING = 5 };
+enum { TO_INPUT = 3, TO_GATEWAY = 4, TO_SENDING = 5 };
 
 const struct jump rules_jumps[RULES_JUMPS] = {
     {"mangle", "PREROUTING", "portsmith"},
     {"mangle", "INPUT", "portsmith-input"},
     {"mangle", "FORWARD", "portsmith-translated"},
-    {"filter", "INPUT", "portsmith"},
+    [TO_INPUT] = {"filter", "INPUT", "portsmith"},
     [TO_GATEWAY] = {"filter", "FORWARD", "portsmith-gateway"},
     [TO_SENDING] = {"nat", "PREROUTING", "portsmith"},
     [RULES_EARLIER] = {"filter", "INPUT", "portsmith-reset"},
     {"filter", "FORWARD", "portsmith-forward"},
+};
+
+const struct jump rules_refusals[RULES_JUMPS] = {
+    [TO_INPUT] = {"filter", "portsmith -m mark --mark " RESET_MARK, "REJECT"},
+    [TO_GATEWAY] = {"filter", "portsmith-gateway -m mark --mark " RESET_MARK, "REJECT"},
 };
 
 /* What is under way. */

@@ -58,6 +58,10 @@ extern const struct place {
 } rules_places[RULES_PLACES];
 extern const struct jump rules_jumps[RULES_JUMPS];
 
+/* The rule by which the chain of a jump, with CloseWith = reset, refuses what is marked; written
+ * as a jump is. Without a table where the chain has none. */
+extern const struct jump rules_refusals[RULES_JUMPS];
+
 /* Of one family. Each text is ended, and belongs to this. */
 struct rules {
     struct text fixed[RULES_TABLES];  /* makes or empties the chains without grants, and fills

@@ -248,6 +248,25 @@ static void a_failed_batch_is_undone(void **state)
     assert_int_equal(grants.items[0].deadline, 100);
 }
 
+/* A grant may have had its connections while its batch was under way. */
+static void what_is_shortened_in_a_batch_that_fails_stays_short(void **state)
+{
+    struct grant stored;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    settle();
+    open_grant(alice, &v4, &ssh, 200);
+    helper_grants_shorten(&grants, &grants.items[0], 150);
+    assert_int_equal(stored_grants(&stored, 1), 1);
+    assert_int_equal(stored.deadline, 100);
+    helper_grants_shorten(&grants, &grants.items[0], 50);
+    assert_int_equal(stored_grants(&stored, 1), 1);
+    assert_int_equal(stored.deadline, 50);
+    helper_grants_settle(&grants, false, false);
+    assert_int_equal(grants.items[0].deadline, 50);
+}
+
 static void what_a_batch_touched_is_found(void **state)
 {
     struct grants_cursor cursor;
@@ -426,6 +445,45 @@ static void a_file_that_is_not_whole_is_none(void **state)
     read_file(bytes);
     for (size_t size = 0; size <= sizeof bytes; size++)
         assert_int_equal(count_in(bytes, size, 0), size == FILE_SIZE);
+}
+
+/* By whoever else can write there: nobody who reads it is to end by that. */
+static void a_file_that_is_cut_while_it_is_read_has_no_more_grants(void **state)
+{
+    struct granttable_view view;
+    struct grant grant;
+    struct error why;
+
+    (void)state;
+    give_two();
+    assert_done(granttable_open(&view, AT_FDCWD, &why), why);
+    assert_int_equal(truncate("grants", HEAD + RECORD), 0);
+    assert_true(granttable_read(&view, 0, &grant));
+    assert_false(granttable_read(&view, 1, &grant));
+    assert_int_equal(truncate("grants", 0), 0);
+    assert_false(granttable_read(&view, 0, &grant));
+    granttable_close(&view);
+}
+
+/* To go through it would take a while. */
+static void a_file_with_room_for_more_than_there_can_be_is_none(void **state)
+{
+    enum { MOST = MAX_GRANTS_MOST };
+    struct granttable *table = grants.table;
+
+    (void)state;
+    for (uint32_t capacity = MOST; capacity <= MOST + 1; capacity++) {
+        struct granttable_view view;
+        struct error why;
+        bool is_opened;
+
+        assert_true(granttable_begin(table, capacity));
+        assert_int_equal(truncate("grants", (off_t)granttable_size(capacity)), 0);
+        is_opened = granttable_open(&view, AT_FDCWD, &why);
+        if (is_opened)
+            granttable_close(&view);
+        assert_int_equal(is_opened, capacity == MOST);
+    }
 }
 
 /* Whole, with a right seal, but deadlines mean something else there. */
@@ -614,6 +672,7 @@ int main(void)
         WITH_TABLE(a_full_table_refuses),
         WITH_TABLE(an_installed_batch_stays),
         WITH_TABLE(a_failed_batch_is_undone),
+        WITH_TABLE(what_is_shortened_in_a_batch_that_fails_stays_short),
         WITH_TABLE(what_a_batch_touched_is_found),
         WITH_TABLE(families_settle_each_for_itself),
         WITH_TABLE(grants_are_taken_over),
@@ -623,6 +682,8 @@ int main(void)
         WITH_TABLE(what_a_batch_touched_goes_back),
         WITH_TABLE(what_is_torn_is_shut_and_nothing_else),
         WITH_TABLE(a_file_that_is_not_whole_is_none),
+        WITH_TABLE(a_file_that_is_cut_while_it_is_read_has_no_more_grants),
+        WITH_TABLE(a_file_with_room_for_more_than_there_can_be_is_none),
         WITH_TABLE(another_boot_s_file_is_none),
         WITH_TABLE(a_grant_in_two_records_is_one),
         WITH_TABLE(every_change_is_in_the_file_at_once),

@@ -73,13 +73,13 @@ enum { CAPACITY = 1000, LEFT = 30 };
 static struct {
     struct granttable head;
     struct grant grants[CAPACITY];
-} table;
-static const struct granttable_view view = {&table.head, CAPACITY};
+} *table; /* mapped */
+static struct granttable_view view = {.capacity = CAPACITY};
 
 /* A grant with some seconds left, in a record. */
 static void put_grant(size_t record, uint32_t id, uint8_t profile, int64_t left)
 {
-    struct grant *grant = &table.grants[record];
+    struct grant *grant = &table->grants[record];
 
     *grant = (struct grant){.key_id = {profile}, .id = id,
                             .deadline = clock_boot_ns() + left * NSEC_PER_SEC};
@@ -95,10 +95,28 @@ static void list_above(uint32_t id)
     assert_int_equal(reply.result, CONTROL_DONE);
 }
 
+static int enter_with_table(void **state)
+{
+    if (scratch_enter(state) != 0)
+        return -1;
+    view.file = open("table", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (view.file < 0 || ftruncate(view.file, sizeof *table) != 0)
+        return -1;
+    table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, view.file, 0);
+    return table == MAP_FAILED ? -1 : 0;
+}
+
+static int leave_with_table(void **state)
+{
+    munmap(table, sizeof *table);
+    close(view.file);
+    return scratch_leave(state);
+}
+
 static int clear_table(void **state)
 {
     (void)state;
-    memset(&table, 0, sizeof table);
+    memset(table, 0, sizeof *table);
     return 0;
 }
 
@@ -107,12 +125,12 @@ static void grants_are_named(void **state)
     (void)state;
     put_grant(0, 7, 1, LEFT);
     put_grant(1, 8, 9, LEFT);
-    table.grants[1].watched = 1;
-    table.grants[1].used = 3;
-    table.grants[1].signed_address = GRANT_SIGNED_ELSEWHERE;
-    table.grants[1].service = (struct service){.protocol = 6, .port = 22};
-    table.grants[1].address.bytes[15] = 1;
-    grant_seal(&table.grants[1]);
+    table->grants[1].watched = 1;
+    table->grants[1].used = 3;
+    table->grants[1].signed_address = GRANT_SIGNED_ELSEWHERE;
+    table->grants[1].service = (struct service){.protocol = 6, .port = 22};
+    table->grants[1].address.bytes[15] = 1;
+    grant_seal(&table->grants[1]);
     list_above(0);
     assert_int_equal(reply.count, 2);
     assert_int_equal(reply.more, 0);
@@ -167,16 +185,16 @@ static void what_is_no_live_grant_is_not_listed(void **state)
     (void)state;
     put_grant(0, 1, 1, LEFT);
     put_grant(1, 2, 1, LEFT);
-    table.grants[1].address.bytes[0] ^= 1; /* torn */
+    table->grants[1].address.bytes[0] ^= 1; /* torn */
     put_grant(2, 3, 1, -1);                /* over */
     put_grant(3, 1, 1, LEFT);              /* met while it moves */
     put_grant(4, 4, 1, LEFT);
-    table.grants[4].touched = 1;           /* not in the firewall yet */
-    grant_seal(&table.grants[4]);
+    table->grants[4].touched = 1;           /* not in the firewall yet */
+    grant_seal(&table->grants[4]);
     put_grant(5, 5, 1, 2 * LEFT);
-    table.grants[5].touched = 1;           /* as long as the firewall lets it be */
-    table.grants[5].deadline_before = clock_boot_ns() + (int64_t)LEFT * NSEC_PER_SEC;
-    grant_seal(&table.grants[5]);
+    table->grants[5].touched = 1;           /* as long as the firewall lets it be */
+    table->grants[5].deadline_before = clock_boot_ns() + (int64_t)LEFT * NSEC_PER_SEC;
+    grant_seal(&table->grants[5]);
     list_above(0);
     assert_int_equal(reply.count, 2);
     assert_int_equal(reply.grants[0].id, 1);
@@ -321,5 +339,5 @@ int main(void)
         cmocka_unit_test(a_close_says_what_was_not_done),
     };
 
-    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+    return cmocka_run_group_tests(tests, enter_with_table, leave_with_table);
 }

@@ -287,6 +287,43 @@ udp_is_refused() { # PORT
     [ "$(tcp_greeting "$server" 8080)" = "$greeting" ]
 }
 
+# What is above the jump harms nothing while mangle drops.
+@test "CloseWith = reset: what a rule above the jump accepts is refused once it is set" {
+    start_daemon
+    xtables -I INPUT 1 -p tcp --dport 22 -j ACCEPT
+    is_dropped 22
+    set_option CloseWith reset
+    reload_daemon
+    [ "$(tcp_answer "$server" 22)" = reset ]
+    [ "$(chain filter INPUT | grep -c -e "-j portsmith\$")" -eq 1 ]
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+}
+
+# Each table changes by itself.
+@test "while CloseWith changes there and back nothing gets in" {
+    local value
+
+    start_daemon
+    on client nft -f - <<RULES
+table inet seen {
+    chain input {
+        type filter hook input priority 0
+        tcp sport 22 tcp flags & (syn | ack) == syn | ack counter
+    }
+}
+RULES
+    spawn client "$lab/log/syns.log" "$top/tests/tools/syns.py" "$server" 22 5000 15000 "$client"
+    for value in reset drop reset; do
+        set_option CloseWith "$value"
+        reload_daemon
+    done
+    wait_until 20 process_is_gone "$spawned"
+    run on client nft list table inet seen
+    on client nft delete table inet seen
+    [[ $output == *"counter packets 0 "* ]]
+}
+
 # As 0.1.0 wrote them.
 leave_earlier_rules() {
     xtables -N portsmith-reset
