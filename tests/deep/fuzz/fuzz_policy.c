@@ -15,11 +15,13 @@ static const struct helper_profile right_profile = {
     .name = "laptop", .service_count = 1, .services[0] = {.protocol = IPPROTO_TCP, .port = 22},
     .window = 30, .max_window = 60, .max_grants = 3};
 
-/* With more of what there can be. */
+/* With something of all there can be, so that an input which changes nothing runs most of what
+ * is tried here: inputs that change something are worth less once the record has another form. */
 static const struct helper_profile rich_profile = {
     .name = "office", .needs_signed_address = 1, .service_count = 2, .prefix_count = 1,
     .services = {{.protocol = IPPROTO_TCP, .port = 22}, {.protocol = IPPROTO_TCP, .port = 80}},
     .prefixes[0] = {.address = {{0x20, 0x01, 0x0d, 0xb8}}, .length = 32},
+    .hours_count = 2, .hours = {{8 * 60, 18 * 60}, {MINUTES_A_WEEK - 60, MINUTES_A_WEEK}},
     .destination_count = 2,
     .destinations = {{.service = {.protocol = IPPROTO_TCP, .port = 80}, .port = 8080,
                       .address = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 9}}},
@@ -93,6 +95,7 @@ static void check_profile(const struct policy_entry *entry)
     for (size_t i = 0; i < p->service_count; i++) {
         require_service(&p->services[i]);
         REQUIRE(helper_policy_permits_service(p, &p->services[i]));
+        REQUIRE(helper_policy_is_tracked(p, &p->services[i]) == !(p->untracked >> i & 1));
     }
     REQUIRE(p->prefix_count <= POLICY_PREFIXES);
     REQUIRE(p->prefix_count > 0 || helper_policy_permits_address(p, &any));
