@@ -89,6 +89,18 @@ int source_connect(const struct target *target, int type, int protocol,
     return connect_from(target, type, protocol, from, false);
 }
 
+int source_connect_udp(const struct target *target, struct address *source, struct error *why)
+{
+    int fd = source_connect(target, SOCK_DGRAM, 0, NULL);
+
+    if (fd >= 0 && source_of_socket(fd, source))
+        return fd;
+    error_set(why, "%s", source_explain(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 int source_connect_unseen(const struct target *target, const struct address *from)
 {
     return connect_from(target, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP, from, true);

@@ -39,6 +39,11 @@ bool source_is(int fd, const struct address *source);
 int source_connect(const struct target *target, int type, int protocol,
                    const struct address *from);
 
+/* Makes a UDP socket that is connected to the target, and stores the local address that its packets
+ * leave from. Returns the socket, which the caller closes, or -1 with the reason, such as that
+ * there is no route. */
+int source_connect_udp(const struct target *target, struct address *source, struct error *why);
+
 /* As source_connect, by TCP and without blocking, for a connection that the service at the other
  * end never gets to see, provided that the caller closes it as soon as it is there. The kernel
  * keeps the last ACK of the handshake back, for 40 to 200 ms (TCP_QUICKACK in tcp(7);

@@ -48,7 +48,7 @@ static bool fits(const struct target *target, size_t size)
     socklen_t length = sizeof(int);
     struct address unused;
     struct error why;
-    int fd = target_connect(target, &unused, &why), mtu = 0;
+    int fd = source_connect_udp(target, &unused, &why), mtu = 0;
     bool is_known = fd >= 0 && getsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
                                           is_ipv4 ? IP_MTU : IPV6_MTU, &mtu, &length) == 0;
 

@@ -16,6 +16,7 @@
 #include "client/failure.h"
 #include "client/knock/door.h"
 #include "client/knock/hints.h"
+#include "client/resolve.h"
 #include "client/send.h"
 #include "client/source.h"
 #include "client/target.h"
@@ -190,8 +191,8 @@ static void examine_name(struct diagnosis *d, int family)
     char text[TARGETS_MAX * (TARGET_TEXT_SIZE + 2)] = "", address[TARGET_TEXT_SIZE];
     struct error why;
 
-    d->count = target_resolve(d->targets, d->server->host, d->server->port, family,
-                              d->server->address.source == ADDRESS_AUTO, &why);
+    d->count = resolve_targets(d->targets, d->server->host, d->server->port, family,
+                               d->server->address.source == ADDRESS_AUTO, &why);
     if (d->count == 0) {
         say_problem(d, "name", "%s", why.text);
         advise("compare Host in the server's file with what the server's admin says");
@@ -218,7 +219,7 @@ static void examine_routes(struct diagnosis *d)
 
     for (unsigned i = 0; i < d->count; i++) {
         target_format(&d->targets[i], address);
-        fd = target_connect(&d->targets[i], &source, &why);
+        fd = source_connect_udp(&d->targets[i], &source, &why);
         if (fd < 0) {
             say_note("route", "there is no way to %s from here: %s", address, why.text);
             advise("if it is an address of the server, see ip route; it is left out here");

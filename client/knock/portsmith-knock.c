@@ -26,6 +26,7 @@
 #include "client/knock/subcommands.h"
 #include "client/known.h"
 #include "client/paths.h"
+#include "client/resolve.h"
 #include "client/send.h"
 #include "client/server.h"
 #include "client/target.h"
@@ -240,7 +241,7 @@ static int knock_everywhere(struct knocked *knocked, const struct server *server
     unsigned count, made, sent;
     struct error why;
 
-    count = target_resolve(targets, server->host, server->port, o->family, signs, &why);
+    count = resolve_targets(targets, server->host, server->port, o->family, signs, &why);
     if (count == 0 || !take_counters(SENDINGS_MAX, &r->counter, &why))
         return cli_failure(EXIT_FAILURE, &why);
     sent = send_knocks(sendings, &made, targets, count, knocked->knocker, r, signs);

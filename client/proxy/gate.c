@@ -5,6 +5,7 @@
 
 #include "client/counter.h"
 #include "client/known.h"
+#include "client/resolve.h"
 #include "common/log.h"
 
 enum {
@@ -26,8 +27,8 @@ enum {
 static enum gate_outcome find_targets(const struct server *server, struct gate_job *job)
 {
     struct target found[TARGETS_MAX];
-    unsigned count = target_resolve(found, server->host, server->port, AF_UNSPEC,
-                                    server->address.source == ADDRESS_AUTO, &job->why);
+    unsigned count = resolve_targets(found, server->host, server->port, AF_UNSPEC,
+                                     server->address.source == ADDRESS_AUTO, &job->why);
 
     if (count == 0)
         return job->count > 0 ? GATE_DONE : GATE_NO_ADDRESS;

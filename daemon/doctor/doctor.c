@@ -15,6 +15,8 @@
 #include "common/text/command.h"
 #include "common/text/timekeeping.h"
 #include "common/text/timespan.h"
+#include "daemon/ask/ask.h"
+#include "daemon/ask/report.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
 #include "daemon/doctor/bootrules.h"
@@ -23,8 +25,6 @@
 #include "daemon/host/links.h"
 #include "daemon/host/origin.h"
 #include "daemon/host/vrf.h"
-#include "daemon/portsmithctl/ask.h"
-#include "daemon/portsmithctl/report.h"
 
 struct doctor {
     const char *path;

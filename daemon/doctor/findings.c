@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/portsmithctl/report.h"
+#include "daemon/ask/report.h"
 
 enum { LABEL_WIDTH = 14 };
 

@@ -12,12 +12,12 @@
 #include "common/text/command.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
+#include "daemon/ask/ask.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/profilekeys.h"
 #include "daemon/portsmith-profile/enrol.h"
 #include "daemon/portsmith-profile/setup.h"
-#include "daemon/portsmithctl/ask.h"
 
 enum { USAGE_SIZE = 4096 };
 

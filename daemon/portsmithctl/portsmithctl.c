@@ -9,13 +9,13 @@
 
 #include "common/privilege/capability.h"
 #include "common/text/command.h"
+#include "daemon/ask/ask.h"
+#include "daemon/ask/report.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
 #include "daemon/doctor/doctor.h"
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/portsmith-firewall/enforce.h"
-#include "daemon/portsmithctl/ask.h"
-#include "daemon/portsmithctl/report.h"
 #include "daemon/portsmithctl/watch.h"
 #include "daemon/supervisor/pair.h"
 

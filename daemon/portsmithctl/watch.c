@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/portsmithctl/ask.h"
-#include "daemon/portsmithctl/report.h"
+#include "daemon/ask/ask.h"
+#include "daemon/ask/report.h"
 
 enum { LOOK_MS = 1000 };
 

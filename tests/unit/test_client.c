@@ -12,8 +12,10 @@
 #include "client/identity.h"
 #include "client/knock/bundle.h"
 #include "client/paths.h"
+#include "client/resolve.h"
 #include "client/send.h"
 #include "client/server.h"
+#include "client/source.h"
 #include "client/target.h"
 #include "common/text/keys.h"
 #include "people.h"
@@ -810,14 +812,14 @@ static void addresses_are_resolved_without_repeats(void **state)
     struct error why;
 
     (void)state;
-    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_UNSPEC, true, &why), 1);
+    assert_int_equal(resolve_targets(targets, "192.0.2.7", 62201, AF_UNSPEC, true, &why), 1);
     assert_string_equal(target_format(&targets[0], text), "192.0.2.7");
     assert_int_equal(ntohs(((struct sockaddr_in *)&targets[0].to)->sin_port), 62201);
-    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET6, true, &why), 1);
+    assert_int_equal(resolve_targets(targets, "2001:db8::7", 62201, AF_INET6, true, &why), 1);
     assert_string_equal(target_format(&targets[0], text), "2001:db8::7");
-    assert_int_equal(target_resolve(targets, "192.0.2.7", 62201, AF_INET6, true, &why), 0);
+    assert_int_equal(resolve_targets(targets, "192.0.2.7", 62201, AF_INET6, true, &why), 0);
     assert_non_null(strstr(why.text, "no IPv6 address found"));
-    assert_int_equal(target_resolve(targets, "2001:db8::7", 62201, AF_INET, true, &why), 0);
+    assert_int_equal(resolve_targets(targets, "2001:db8::7", 62201, AF_INET, true, &why), 0);
     assert_non_null(strstr(why.text, "no IPv4 address found"));
 }
 
@@ -832,12 +834,12 @@ static void addresses_that_no_server_can_have_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(never); i++) {
         why.text[0] = '\0';
-        if (target_resolve(targets, never[i], 62201, AF_UNSPEC, true, &why) != 0)
+        if (resolve_targets(targets, never[i], 62201, AF_UNSPEC, true, &why) != 0)
             fail_msg("%s", never[i]);
         assert_non_null(strstr(why.text, "no address that a server can have; if it is not what you "
                                          "gave, a SOCKS wrapper such as proxychains"));
     }
-    assert_int_equal(target_resolve(targets, "fe80::7%lo", 62201, AF_UNSPEC, true, &why), 0);
+    assert_int_equal(resolve_targets(targets, "fe80::7%lo", 62201, AF_UNSPEC, true, &why), 0);
     assert_non_null(strstr(why.text, "fe80::7%lo is link-local, and no server opens a door"));
 }
 
@@ -859,8 +861,8 @@ static void towards_a_well_known_nat64_prefix_nothing_is_signed(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(some); i++) {
-        assert_int_equal(target_resolve(targets, some[i].host, 62201, AF_UNSPEC, some[i].signs,
-                                        &why), 1);
+        assert_int_equal(resolve_targets(targets, some[i].host, 62201, AF_UNSPEC, some[i].signs,
+                                         &why), 1);
         assert_int_equal(targets[0].may_sign, some[i].may_sign);
     }
 }
@@ -874,8 +876,8 @@ static void source_is_that_of_the_route(void **state)
     int fd;
 
     (void)state;
-    assert_int_equal(target_resolve(targets, "127.0.0.1", 9, AF_UNSPEC, true, &why), 1);
-    fd = target_connect(&targets[0], &source, &why);
+    assert_int_equal(resolve_targets(targets, "127.0.0.1", 9, AF_UNSPEC, true, &why), 1);
+    fd = source_connect_udp(&targets[0], &source, &why);
     assert_true(fd >= 0);
     assert_string_equal(address_format(&source, text), "127.0.0.1");
     close(fd);

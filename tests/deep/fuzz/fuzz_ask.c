@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "daemon/portsmithctl/ask.h"
+#include "daemon/ask/ask.h"
 
 enum { NOBODY = 65534 };
 

@@ -34,7 +34,9 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     return 0;
 }
 
-/* One message, some bytes longer or shorter than it should be if the input says so. */
+/* One message, some bytes longer or shorter than it should be if the input says so. The input
+ * changes it from its end on, where a profile has its lists: one more value, which goes before
+ * them, moves little of what the kept inputs change. */
 static bool send_changed(int fd, struct input *in, void *message, size_t size)
 {
     uint8_t bytes[sizeof(struct helper_setup) + sizeof(struct helper_profile)] = {0};
@@ -44,7 +46,7 @@ static bool send_changed(int fd, struct input *in, void *message, size_t size)
     input_take(in, change, size);
     memcpy(bytes, message, size);
     for (size_t i = 0; i < size; i++)
-        bytes[i] ^= change[i];
+        bytes[size - 1 - i] ^= change[i];
     memcpy(message, bytes, size);
     longer = longer == 1 || longer == -1 ? longer : 0;
     REQUIRE(send(fd, bytes, (size_t)((ssize_t)size + longer), 0) >= 0);
@@ -93,6 +95,7 @@ static void check_profile(const struct policy_entry *entry)
     for (size_t i = 0; i < p->service_count; i++) {
         require_service(&p->services[i]);
         REQUIRE(helper_policy_permits_service(p, &p->services[i]));
+        REQUIRE(helper_policy_is_tracked(p, &p->services[i]) == !(p->untracked >> i & 1));
     }
     REQUIRE(p->prefix_count <= POLICY_PREFIXES);
     REQUIRE(p->prefix_count > 0 || helper_policy_permits_address(p, &any));

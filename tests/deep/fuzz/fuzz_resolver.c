@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 
 #include "client/nat64.h"
-#include "client/target.h"
+#include "client/resolve.h"
 
 enum { RECORDS_MAX = 24, SIGNS = 4, HAS_NO_NAME = 8, HAS_NO_PREFIX = 16 };
 
@@ -158,8 +158,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         world.records[world.count].which = input_byte(&in);
         input_take(&in, world.records[world.count].address.bytes, sizeof(struct address));
     }
-    count = target_resolve(targets, "host.example", 47000, families[world.what % 4],
-                           world.what & SIGNS, &why);
+    count = resolve_targets(targets, "host.example", 47000, families[world.what % 4],
+                            world.what & SIGNS, &why);
     REQUIRE(count <= TARGETS_MAX && (count > 0 || why.text[0]));
     for (unsigned i = 0; i < count; i++) {
         check_target(&targets[i]);

@@ -1,5 +1,5 @@
-/* What portsmithctl prints: for people in columns, or for programs as JSON, whose names
- * portsmithctl(8) lists. All of it goes to standard output. */
+/* How replies of portsmithd are printed: for people in columns, or for programs as JSON, whose
+ * names portsmithctl(8) lists. All of it goes to standard output. */
 #ifndef PORTSMITH_REPORT_H
 #define PORTSMITH_REPORT_H
 

@@ -1,4 +1,4 @@
-#include "daemon/portsmithctl/report.h"
+#include "daemon/ask/report.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* portsmithctl's side of the control socket. */
+/* The side of the control socket that asks. */
 #ifndef PORTSMITH_ASK_H
 #define PORTSMITH_ASK_H
 

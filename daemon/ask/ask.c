@@ -1,4 +1,4 @@
-#include "daemon/portsmithctl/ask.h"
+#include "daemon/ask/ask.h"
 
 #include <errno.h>
 #include <poll.h>
