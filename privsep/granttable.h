@@ -54,7 +54,7 @@ struct grant {
     /* Was it used? The helper's usage.h tells how that is known. */
     uint32_t connections; /* how many it admits; 0: any number */
     uint32_t allowance;   /* how often a knock has admitted as many anew */
-    uint32_t watched;     /* 1: all that is to be counted was told so far */
+    uint32_t is_counted;  /* 1: all that is to be counted was told so far */
     uint32_t used;        /* connections that came in through it; where it admits any
                              number, the first alone */
     uint32_t flows[GRANT_FLOWS]; /* the kernel's numbers of those */

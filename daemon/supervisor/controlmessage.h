@@ -50,7 +50,7 @@ enum control_result {
 struct control_grant {
     uint32_t id;
     uint32_t seconds_left;
-    uint32_t watched; /* 1: `used` is known */
+    uint32_t is_counted; /* 1: `used` is known */
     uint32_t used;    /* connections that came in through it, so far */
     uint32_t elsewhere; /* 1: its knock signed another address than it came from */
     struct address address;

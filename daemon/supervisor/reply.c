@@ -100,7 +100,7 @@ static void describe(struct control_grant *to, const struct grant *from, int64_t
 {
     to->id = from->id;
     to->seconds_left = (uint32_t)((from->deadline - now + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
-    to->watched = from->watched;
+    to->is_counted = from->is_counted;
     to->elsewhere = from->signed_address == GRANT_SIGNED_ELSEWHERE;
     to->used = from->used;
     to->address = from->address;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "privsep/helper/flows.h"
+#include "privsep/cut/cut.h"
 
 bool helper_order_is_canonical(const struct helper_order *order)
 {
@@ -119,10 +119,10 @@ static bool end_connections(struct requests *r, const struct grant *ended, size_
     struct error why;
 
     for (size_t i = 0; i < count; i++) {
+        const struct way way = {&ended[i].address, &ended[i].service};
         unsigned connections = 0;
 
-        if (!helper_flows_end(r->flows, &ended[i].address, &ended[i].service, &connections,
-                              &why)) {
+        if (!cut_connections(r->cut, &way, &connections, &why)) {
             log_warnx("connections may be left: %s", why.text);
             done = false;
         }

@@ -8,7 +8,7 @@
 
 static enum grant_use use_of(const struct grant *grant)
 {
-    return grant->used ? USE_SOME : grant->watched ? USE_NONE : USE_UNKNOWN;
+    return grant->used ? USE_SOME : grant->is_counted ? USE_NONE : USE_UNKNOWN;
 }
 
 void helper_event_add_end(struct helper_event *event, const struct grant *ended)

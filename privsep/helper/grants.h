@@ -37,8 +37,6 @@ struct grants {
     int file;
 };
 
-enum grant_change { GRANT_ADDED, GRANT_EXTENDED, GRANT_REFUSED /* the table is full */ };
-
 /* Makes a file for `capacity` grants in the directory `run_dir`, and has it take the place of
  * the file that is there, whose grants it takes over: those of this boot that end after `now`
  * (CLOCK_BOOTTIME, nanoseconds), and that could have been granted. False with the reason:
@@ -51,12 +49,6 @@ void helper_grants_free(struct grants *grants);
  * changed. */
 bool helper_grants_lost_file(const struct grants *grants);
 
-/* Opens or extends; of two deadlines the later one stays. */
-enum grant_change helper_grants_open(struct grants *grants,
-                                           const uint8_t key_id[static KEY_ID_SIZE],
-                                           const struct address *address,
-                                           const struct service *service, int64_t deadline);
-
 /* Adds a grant of which there is none yet, with a new id, to a table that has room. It stays
  * where it is until another is removed. */
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new);
@@ -64,18 +56,10 @@ struct grant *helper_grants_add(struct grants *grants, const struct grant *new);
 /* Extends a grant of the table; of two deadlines the later one stays. */
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline);
 
-/* NULL when there is none. Good until the table changes; to be sealed (grant_seal) once it is
- * changed. */
-struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                                 const struct address *address, const struct service *service);
-
 /* The next grant of the profile after `last`; NULL: its first, and it has no more. */
 const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
                                           const struct grant *last);
-
-/* How many the profile has. */
-size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE]);
 
 /* The next grant of that door, of whichever profile, after `last`, which is one of its
  * grants, or NULL for the first. NULL: there is no more. */
@@ -96,10 +80,6 @@ struct grants_cursor helper_grants_begin(const struct grants *grants);
 const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor);
 const struct grant *helper_grants_next_touched(const struct grants *grants,
                                                struct grants_cursor *cursor);
-
-/* Takes a grant away; false when there was none. */
-bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                          const struct address *address, const struct service *service);
 
 /* Takes items[i] away: it then lies, without its seal, behind the others, at items[count],
  * until the next addition, and the last one in its place. */

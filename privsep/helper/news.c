@@ -43,8 +43,8 @@ enum {
 
 enum { PORT, PROTOCOL, STATUS }; /* places in the filter's memory */
 
-/* Leaves the protocol and the port of a connection that was just made in A; as read_made
- * in flows.c. */
+/* Leaves the protocol and the port of a connection that was just made in A; as flows_read
+ * does. */
 static const struct sock_filter just_made[] = {
     ATTRIBUTES, FIND(CTA_TUPLE_ORIG), FIND_IN(CTA_TUPLE_PROTO), KEEP(PROTOCOL),
     FIND_IN(CTA_PROTO_DST_PORT), LOAD(BPF_H), KEEP(PORT),
@@ -108,9 +108,9 @@ static bool are_told(void)
     return told;
 }
 
-bool helper_news_try(struct flows *flows, struct error *why)
+bool helper_news_try(int *conntrack, struct error *why)
 {
-    return helper_flows_try(flows, why) &&
+    return flows_try(conntrack, why) &&
            (are_told() || error_set(why, "the kernel does not tell of connections as they are made "
                                          "(net.netfilter.nf_conntrack_events is 0, or not there)"));
 }
@@ -169,7 +169,7 @@ static void pass_on(void *into, struct span message)
     const struct each *each = into;
     struct flow flow;
 
-    if (helper_flows_read(message, &flow) && flow.was_just_made)
+    if (flows_read(message, &flow) && flow.was_just_made)
         each->handle(each->into, &flow);
 }
 

@@ -16,7 +16,7 @@
 
 #include "common/error.h"
 #include "common/service.h"
-#include "privsep/helper/flows.h"
+#include "privsep/flows.h"
 
 struct news {
     int fd;         /* a netlink socket of netfilter, inherited */
@@ -27,7 +27,7 @@ struct news {
 /* Whether the kernel tells of connections (nf_conntrack_netlink) at all, and as they are
  * made (net.netfilter.nf_conntrack_events). Before the process is confined. False with the
  * reason. */
-bool helper_news_try(struct flows *flows, struct error *why);
+bool helper_news_try(int *conntrack, struct error *why);
 
 /* Takes the socket over. From here on it hears of connections to these services alone, or,
  * where they are more than the kernel takes a filter for (hundreds), to any. */

@@ -11,7 +11,6 @@
 #include <stddef.h>
 
 #include "privsep/helper/firewall.h"
-#include "privsep/helper/flows.h"
 #include "privsep/helper/grants.h"
 #include "privsep/helper/marks.h"
 #include "privsep/helper/news.h"
@@ -28,7 +27,7 @@ struct requests {
     struct marks *marks;
     struct grants *grants;
     struct firewall *firewall;
-    struct flows *flows;
+    struct cut *cut;
     struct news *news;
     struct words *words;
     struct trace trace;

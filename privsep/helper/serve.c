@@ -16,8 +16,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "privsep/cut/cut.h"
 #include "privsep/helper/answer.h"
-#include "privsep/helper/flows.h"
 #include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
 #include "privsep/helper/words.h"
@@ -43,7 +43,7 @@ struct helper {
     struct rules rules[FAMILIES];
     struct firewall firewall;
     struct requests requests;
-    struct flows flows;
+    struct cut cut;
     struct news news;
     struct words words;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
@@ -576,7 +576,7 @@ static void keep_permitted_grants(struct helper *h)
             /* Only the first connection was counted, or none is any more. */
             if ((grant->connections == 0 && grant->used > 0) ||
                 !helper_policy_is_tracked(entry->profile, &grant->service))
-                grant->watched = 0;
+                grant->is_counted = 0;
             grant->connections = entry->profile->connections;
             grant_seal(grant);
         } else {
@@ -793,7 +793,7 @@ static bool can_tell_usage(struct helper *h, struct error *why)
 {
     struct error reason;
 
-    if (helper_news_try(&h->flows, &reason))
+    if (helper_news_try(&h->cut.conntrack, &reason))
         return true;
     if (wishes(&h->policy) & PROBE_LIMITS)
         return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
@@ -824,7 +824,7 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, xtables, &set);
     h->words.policy = &h->policy;
     h->requests = (struct requests){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
-                                    .firewall = &h->firewall, .flows = &h->flows, .news = &h->news,
+                                    .firewall = &h->firewall, .cut = &h->cut, .news = &h->news,
                                     .words = &h->words, .sniffer = HELPER_FD_SNIFFER,
                                     .trace.on = h->policy.setup.trace};
     if (!get_ready(h, &why)) {
@@ -909,7 +909,7 @@ int helper_serve(void)
         return exit_statuses[probed];
     }
     find_sessions(&h.policy.setup, &xtables);
-    helper_flows_open(&h.flows);
+    cut_open(&h.cut);
     if (!can_tell_usage(&h, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;

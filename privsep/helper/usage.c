@@ -5,7 +5,7 @@
 /* Whether one more connection would tell something new of the grant. */
 static bool is_waiting(const struct grant *grant)
 {
-    return grant->watched && (grant->connections != 0 || grant->used == 0);
+    return grant->is_counted && (grant->connections != 0 || grant->used == 0);
 }
 
 enum grant_end helper_usage_end(const struct grant *grant)
@@ -14,7 +14,7 @@ enum grant_end helper_usage_end(const struct grant *grant)
         return END_NONE;
     if (grant->used >= grant->connections)
         return END_USED_UP;
-    return grant->watched ? END_NONE : END_UNCOUNTED;
+    return grant->is_counted ? END_NONE : END_UNCOUNTED;
 }
 
 /* To be called when something else is known of the use of a grant in the table. */
@@ -74,12 +74,12 @@ static void give_up_counting(struct audience *of)
 
     for (size_t i = 0; i < grants->count; i++)
         if (is_waiting(&grants->items[i])) {
-            grants->items[i].watched = 0;
+            grants->items[i].is_counted = 0;
             note_use(grants, &grants->items[i]);
             of->changed = true;
         }
     for (size_t i = 0; i < of->ended_count; i++)
-        of->ended[i].watched = 0;
+        of->ended[i].is_counted = 0;
 }
 
 static void hear(struct news *news, struct audience *audience)
@@ -110,10 +110,10 @@ void helper_usage_finish(struct news *news, struct grants *grants, struct grant 
 void helper_usage_begin(struct news *news, struct grants *grants, struct grant *grant,
                         bool is_tracked)
 {
-    grant->watched = 0;
+    grant->is_counted = 0;
     helper_usage_hear(news, grants);
     grant->used = 0;
-    grant->watched = is_tracked && helper_news_listen(news);
+    grant->is_counted = is_tracked && helper_news_listen(news);
     note_use(grants, grant);
 }
 
@@ -123,7 +123,7 @@ void helper_usage_take_over(const struct news *news, struct grants *grants)
         struct grant *grant = &grants->items[i];
 
         if (!news->listening && is_waiting(grant))
-            grant->watched = 0;
+            grant->is_counted = 0;
         note_use(grants, grant);
     }
 }

@@ -3,15 +3,17 @@
 #include <sodium.h>
 
 #include "common/clock.h"
+#include "privsep/cut/cut.h"
 #include "privsep/helper/answer.h"
 #include "stored.h"
+#include "table.h"
 
 enum { CAPACITY = 100 };
 
 static struct {
     struct grants grants;
     struct firewall firewall;
-    struct flows flows;
+    struct cut cut;
     struct news news;
     struct requests requests;
 } world;
@@ -29,7 +31,7 @@ static int start(void **state)
     world.news.fd = -1;
     world.firewall.xtables.backend = BACKEND_NFT;
     world.requests = (struct requests){.grants = &world.grants, .firewall = &world.firewall,
-                                       .flows = &world.flows, .news = &world.news,
+                                       .cut = &world.cut, .news = &world.news,
                                        .sniffer = -1};
     return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
@@ -55,9 +57,8 @@ static void give(uint8_t who, uint8_t first, size_t count)
         const uint8_t v4[4] = {192, 0, 2, (uint8_t)(first + i)};
         struct address address = address_from_ipv4(v4);
 
-        assert_int_equal(helper_grants_open(&world.grants, key_id_of(who), &address, &ssh,
-                                            clock_boot_ns() + INT64_C(30) * NSEC_PER_SEC),
-                         GRANT_ADDED);
+        table_open(&world.grants, key_id_of(who), &address, &ssh,
+                   clock_boot_ns() + INT64_C(30) * NSEC_PER_SEC);
     }
 }
 
@@ -119,7 +120,7 @@ static void a_profile_loses_its_own_alone_and_all_is_all(void **state)
     give(1, 1, 3);
     give(2, 11, 2);
     assert_int_equal(answer_to(close_of(1)).closed, 3);
-    assert_int_equal(helper_grants_of(&world.grants, key_id_of(2)), 2);
+    assert_int_equal(table_count_of(&world.grants, key_id_of(2)), 2);
     assert_int_equal(answer_to(close_of(1)).closed, 0);
     assert_int_equal(answer_to((struct helper_order){.command = HELPER_CLOSE,
                                                      .scope = HELPER_SCOPE_ALL})
@@ -135,7 +136,7 @@ static void what_the_helper_dropped_is_ended_once_and_with_kill_alone(void **sta
     struct helper_answer answer;
 
     (void)state;
-    world.flows = (struct flows){-1, -1};
+    world.cut = (struct cut){-1, -1};
     give(1, 1, 3);
     give(2, 11, 1);
     world.requests.dropped = calloc(3, sizeof *world.requests.dropped);

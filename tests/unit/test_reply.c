@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
 #include "privsep/helper/grants.h"
+#include "table.h"
 
 static struct profile profiles[] = {
     {.policy = &(const struct helper_profile){.name = "laptop"}, .key_id = {1}},
@@ -107,7 +108,7 @@ static void grants_are_named(void **state)
     (void)state;
     put_grant(0, 7, 1, LEFT);
     put_grant(1, 8, 9, LEFT);
-    table.grants[1].watched = 1;
+    table.grants[1].is_counted = 1;
     table.grants[1].used = 3;
     table.grants[1].signed_address = GRANT_SIGNED_ELSEWHERE;
     table.grants[1].service = (struct service){.protocol = 6, .port = 22};
@@ -119,9 +120,9 @@ static void grants_are_named(void **state)
     assert_string_equal(reply.grants[0].profile, "laptop");
     assert_int_equal(reply.grants[0].id, 7);
     assert_int_equal(reply.grants[0].seconds_left, LEFT);
-    assert_int_equal(reply.grants[0].watched, 0);
+    assert_int_equal(reply.grants[0].is_counted, 0);
     assert_string_equal(reply.grants[1].profile, "");
-    assert_int_equal(reply.grants[1].watched, 1);
+    assert_int_equal(reply.grants[1].is_counted, 1);
     assert_int_equal(reply.grants[1].used, 3);
     assert_int_equal(reply.grants[1].elsewhere, 1);
     assert_int_equal(reply.grants[1].service.port, 22);
@@ -212,20 +213,20 @@ static void change_all_the_time(struct grants *grants, volatile uint32_t *newest
         struct address address = address_of_id(id);
         struct service service = service_of_id(id);
 
-        helper_grants_open(grants, key_id, &address, &service,
-                           clock_boot_ns() + (int64_t)3600 * NSEC_PER_SEC);
+        table_open(grants, key_id, &address, &service,
+                   clock_boot_ns() + (int64_t)3600 * NSEC_PER_SEC);
         helper_grants_settle(grants, false, true);
         *newest = id;
         grants->items[0].used = id % 2;
         for (int i = 0; i < LOOKS; i++) /* whoever lists comes in between */
-            assert_true(helper_grants_of(grants, key_id) >= (id < LIVE ? id : LIVE));
+            assert_true(table_count_of(grants, key_id) >= (id < LIVE ? id : LIVE));
         grants->items[0].signed_address = id % 2 ? GRANT_SIGNED_ELSEWHERE : GRANT_OBSERVED;
         grant_seal(&grants->items[0]);
         if (id <= LIVE + 1)
             continue;
         address = address_of_id(id - LIVE);
         service = service_of_id(id - LIVE);
-        helper_grants_remove(grants, key_id, &address, &service);
+        table_remove(grants, key_id, &address, &service);
     }
 }
 

@@ -8,14 +8,16 @@
 #include "common/clock.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/cut/cut.h"
 #include "privsep/helper/answer.h"
+#include "tests/unit/table.h"
 
 enum { CAPACITY = 48, GRANTS = 40, PROFILES = 3, IS_RIGHT = 1, IS_OTHER = 2, IS_BROKEN = 4 };
 
 static struct {
     struct grants grants;
     struct firewall firewall; /* in use for no family */
-    struct flows flows;       /* this host tells of none */
+    struct cut cut;       /* this host tells of none */
     struct requests requests;
     struct helper_profile policies[PROFILES];
     struct profile profiles[PROFILES];
@@ -29,9 +31,9 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     (void)count, (void)arguments;
     REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, 0, &why));
     world.firewall.xtables.backend = BACKEND_NFT;
-    world.flows = (struct flows){.conntrack = -1, .sockets = -1};
+    world.cut = (struct cut){.conntrack = -1, .sockets = -1};
     world.requests = (struct requests){.firewall = &world.firewall, .grants = &world.grants,
-                                       .flows = &world.flows};
+                                       .cut = &world.cut};
     for (uint8_t i = 0; i < PROFILES; i++) {
         world.profiles[i].key_id[0] = (uint8_t)(i + 1);
         world.profiles[i].policy = &world.policies[i];
@@ -55,7 +57,7 @@ static void put_grants(void)
         const struct service service = {i % 2 ? IPPROTO_TCP : IPPROTO_UDP, (uint16_t)(i + 1)};
         const uint8_t profile[KEY_ID_SIZE] = {(uint8_t)(i % (PROFILES + 1) + 1)};
 
-        helper_grants_open(&world.grants, profile, &from, &service, deadline);
+        table_open(&world.grants, profile, &from, &service, deadline);
     }
 }
 
