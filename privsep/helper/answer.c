@@ -97,20 +97,6 @@ static uint32_t remove_dropped(struct requests *r, const struct helper_order *or
     return count;
 }
 
-static bool rewrite(struct requests *r, const bool changed[FAMILIES])
-{
-    bool done = true;
-    struct error why;
-
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (changed[family] && r->firewall->xtables.in_use[family] &&
-            !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
-            log_warnx("the firewall could not be changed: %s", why.text);
-            done = false;
-        }
-    return done;
-}
-
 /* To be called once the doors are shut, so that nothing new comes in meanwhile. */
 static bool end_connections(struct requests *r, const struct grant *ended, size_t count,
                             uint32_t *sum)
@@ -134,7 +120,8 @@ static bool end_connections(struct requests *r, const struct grant *ended, size_
 static void close_grants(struct requests *r, const struct helper_order *order,
                          struct helper_answer *answer, struct grant *ended)
 {
-    bool changed[FAMILIES] = {false}, done;
+    bool changed[FAMILIES] = {false}, done = true;
+    struct error why;
 
     answer->closed = remove_meant(r->grants, order, ended, changed);
     answer->live = (uint32_t)r->grants->count;
@@ -142,7 +129,12 @@ static void close_grants(struct requests *r, const struct helper_order *order,
         answer->closed += remove_dropped(r, order, ended + answer->closed);
     if (answer->closed == 0)
         return;
-    done = rewrite(r, changed);
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (changed[family] && r->firewall->xtables.in_use[family] &&
+            !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
+            log_warnx("the firewall could not be changed: %s", why.text);
+            done = false;
+        }
     if (order->kill)
         done = end_connections(r, ended, answer->closed, &answer->ended) && done;
     answer->failed = !done;

@@ -47,15 +47,6 @@ static void refuse_service(struct decision *decision, enum verdict verdict, enum
     decision->service_count = 1;
 }
 
-static bool is_in_time(struct decision *decision, const struct helper_profile *profile, int64_t now)
-{
-    enum verdict verdict = helper_policy_judge(profile, now);
-
-    if (verdict)
-        refuse(decision, verdict, REFUSAL_OF_TIME);
-    return !verdict;
-}
-
 static bool are_services_permitted(struct decision *decision, const struct helper_profile *profile)
 {
     for (size_t i = 0; i < decision->service_count; i++)
@@ -229,10 +220,15 @@ void helper_decide(struct decision *decision, const struct knock *knock,
                    const struct grants *grants, const struct moment *now)
 {
     const struct helper_profile *profile = knock->of->profile;
+    enum verdict untimely = helper_policy_judge(profile, now->wall);
     struct found found = {0};
 
-    if (!is_in_time(decision, profile, now->wall) || !are_services_permitted(decision, profile) ||
-        !is_address_permitted(decision, knock) || !has_destinations(decision, profile, &found))
+    if (untimely) {
+        refuse(decision, untimely, REFUSAL_OF_TIME);
+        return;
+    }
+    if (!are_services_permitted(decision, profile) || !is_address_permitted(decision, knock) ||
+        !has_destinations(decision, profile, &found))
         return;
     find_grants(&found, grants, knock, &decision->address);
     if (knock->request->action == ACTION_OPEN)

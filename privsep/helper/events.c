@@ -6,14 +6,9 @@
 #include "privsep/helper/usage.h"
 #include "privsep/helper/words.h"
 
-static enum grant_use use_of(const struct grant *grant)
-{
-    return grant->used ? USE_SOME : grant->is_counted ? USE_NONE : USE_UNKNOWN;
-}
-
 void helper_event_add_end(struct helper_event *event, const struct grant *ended)
 {
-    enum grant_use use = use_of(ended);
+    enum grant_use use = ended->used ? USE_SOME : ended->is_counted ? USE_NONE : USE_UNKNOWN;
     size_t i = 0;
 
     while (i < event->service_count && service_compare(&event->services[i], &ended->service) != 0)

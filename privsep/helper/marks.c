@@ -171,18 +171,6 @@ static const uint8_t *owner_of(const struct record *record, const struct clients
                : NULL;
 }
 
-static void take_damaged(struct marks *marks, const struct record *record,
-                         const struct clients *clients, uint64_t now)
-{
-    const uint8_t *owner = owner_of(record, clients);
-
-    marks->damaged++;
-    if (owner)
-        add_mark(marks, owner, true, now);
-    else
-        marks->is_nameless = true;
-}
-
 /* A record, the bytes that are missing at the end of the file as zeros. Returns how
  * many were there, 0 behind the end, or -1 with errno set. */
 static ssize_t read_record(const struct marks *marks, uint32_t number, struct record *record)
@@ -199,12 +187,19 @@ static bool load(struct marks *marks, size_t room, const struct clients *clients
 
     while ((n = read_record(marks, marks->records, &record)) > 0) {
         const struct slot *slot = newest_slot(&record);
+        const uint8_t *owner;
 
-        if (slot && marks->count < room)
+        if (slot && marks->count < room) {
             take_slot(marks, slot, marks->records);
-        else if (is_damaged(&record) && marks->count < room)
-            take_damaged(marks, &record, clients, now);
-        marks->records++; /* one cut short, too: nobody else's mark may go there */
+        } else if (is_damaged(&record) && marks->count < room) {
+            marks->damaged++;
+            owner = owner_of(&record, clients);
+            if (owner)
+                add_mark(marks, owner, true, now);
+            else
+                marks->is_nameless = true;
+        }
+        marks->records++; /* a record cut short counts, too: nobody else's mark may go there */
     }
     if (n < 0)
         return error_set(why, "marks: %s", strerror(errno));
@@ -242,13 +237,6 @@ bool helper_mark_is_new(const struct mark *mark, uint64_t counter)
     return !is_spent(mark, counter) && !helper_mark_refuses(mark, counter);
 }
 
-/* Whether it would be refused without being listed. */
-static bool is_over(const struct marks *marks, const struct mark *mark, uint64_t counter,
-                    uint64_t now)
-{
-    return counter <= mark->counters[0] || (counter < now && now - counter > marks->skew);
-}
-
 /* See helper_marks_refuse. */
 static bool refuse(const struct marks *marks, struct mark *mark, uint64_t counter, uint64_t now)
 {
@@ -257,12 +245,15 @@ static bool refuse(const struct marks *marks, struct mark *mark, uint64_t counte
     if (helper_mark_refuses(mark, counter))
         return true;
     for (size_t i = 0; i < MARK_REFUSED; i++) {
-        if (is_over(marks, mark, mark->refused[i], now)) {
-            mark->refused[i] = counter;
+        uint64_t *listed = &mark->refused[i];
+
+        /* A counter that would be refused without being listed makes room. */
+        if (*listed <= mark->counters[0] || (*listed < now && now - *listed > marks->skew)) {
+            *listed = counter;
             return true;
         }
-        if (mark->refused[i] > *highest)
-            highest = &mark->refused[i];
+        if (*listed > *highest)
+            highest = listed;
     }
     if (counter < *highest)
         *highest = counter;

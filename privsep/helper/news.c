@@ -94,25 +94,18 @@ static void attach_filter(int fd, const struct service *services, size_t count)
 
 /* ---- the socket --------------------------------------------------------- */
 
-/* Whether the kernel tells of connections in this network namespace. */
-static bool are_told(void)
-{
-    int fd = open("/proc/sys/net/netfilter/nf_conntrack_events", O_RDONLY | O_CLOEXEC);
-    char setting = '0';
-    bool told;
-
-    if (fd < 0)
-        return false;
-    told = read(fd, &setting, 1) == 1 && setting != '0';
-    close(fd);
-    return told;
-}
-
 bool helper_news_try(int *conntrack, struct error *why)
 {
+    int fd = open("/proc/sys/net/netfilter/nf_conntrack_events", O_RDONLY | O_CLOEXEC);
+    char setting; /* of this network namespace */
+    bool are_told = fd >= 0 && read(fd, &setting, 1) == 1 && setting != '0';
+
+    if (fd >= 0)
+        close(fd);
     return flows_try(conntrack, why) &&
-           (are_told() || error_set(why, "the kernel does not tell of connections as they are made "
-                                         "(net.netfilter.nf_conntrack_events is 0, or not there)"));
+           (are_told ||
+            error_set(why, "the kernel does not tell of connections as they are made "
+                           "(net.netfilter.nf_conntrack_events is 0, or not there)"));
 }
 
 static bool set_membership(const struct news *news, int change)
@@ -122,19 +115,15 @@ static bool set_membership(const struct news *news, int change)
     return setsockopt(news->fd, SOL_NETLINK, change, &group, sizeof group) == 0;
 }
 
-static bool is_member(int fd)
+void helper_news_open(struct news *news, int fd, const struct service *services, size_t count)
 {
     uint32_t groups[8] = {0}; /* more than netfilter has */
     socklen_t size = sizeof groups;
     const unsigned bit = NFNLGRP_CONNTRACK_UPDATE - 1;
 
-    return getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, groups, &size) == 0 &&
-           (groups[bit / 32] >> bit % 32 & 1);
-}
-
-void helper_news_open(struct news *news, int fd, const struct service *services, size_t count)
-{
-    *news = (struct news){.fd = fd, .listening = is_member(fd)};
+    *news = (struct news){.fd = fd};
+    if (getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, groups, &size) == 0)
+        news->listening = groups[bit / 32] >> bit % 32 & 1;
     netlink_make_room(fd, ROOM);
     attach_filter(fd, services, count);
 }

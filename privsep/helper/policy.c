@@ -36,16 +36,14 @@ static bool service_is_valid(const struct service *s)
            *between == 0;
 }
 
-static bool trial_is_valid(int64_t end)
-{
-    return end >= 0 && end <= clock_boot_ns() + (int64_t)TRIAL_SECONDS_MAX * NSEC_PER_SEC;
-}
-
 static bool setup_is_valid(const struct helper_setup *s)
 {
+    const int64_t longest = (int64_t)TRIAL_SECONDS_MAX * NSEC_PER_SEC;
+
     if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE_OTHER || s->backend > BACKEND_LEGACY ||
         s->grant_store > GRANT_STORE_SET || s->close_count > CLOSE_SERVICES ||
-        s->profile_count > PROFILES_MAX || !trial_is_valid(s->trial_end))
+        s->profile_count > PROFILES_MAX || s->trial_end < 0 ||
+        s->trial_end > clock_boot_ns() + longest)
         return false;
     for (size_t i = 0; i < s->close_count; i++)
         if (!service_is_valid(&s->close[i]))
@@ -116,35 +114,29 @@ static int compare_destinations(const void *a, const void *b)
     return order != 0 ? order : left->port - right->port;
 }
 
-static void keep_each_once(struct policy *policy)
-{
-    struct helper_destination *all = policy->destinations;
-    size_t kept = 0;
-
-    qsort(all, policy->destination_count, sizeof *all, compare_destinations);
-    for (size_t i = 0; i < policy->destination_count; i++)
-        if (kept == 0 || compare_destinations(&all[kept - 1], &all[i]) != 0)
-            all[kept++] = all[i];
-    policy->destination_count = kept;
-}
-
+/* Collects the destinations of all profiles, and keeps each once. */
 static bool collect_destinations(struct policy *policy, struct error *why)
 {
-    size_t count = 0;
+    struct helper_destination *all;
+    size_t count = 0, kept = 0;
 
     for (size_t i = 0; i < policy->setup.profile_count; i++)
         count += policy->entries[i].profile->destination_count;
-    policy->destinations = calloc(count + 1, sizeof *policy->destinations);
-    if (!policy->destinations)
+    all = policy->destinations = calloc(count + 1, sizeof *all);
+    if (!all)
         return error_set(why, "no memory for %zu destinations", count);
+    count = 0;
     for (size_t i = 0; i < policy->setup.profile_count; i++) {
         const struct helper_profile *p = policy->entries[i].profile;
 
-        memcpy(policy->destinations + policy->destination_count, p->destinations,
-               p->destination_count * sizeof *p->destinations);
-        policy->destination_count += p->destination_count;
+        memcpy(all + count, p->destinations, p->destination_count * sizeof *all);
+        count += p->destination_count;
     }
-    keep_each_once(policy);
+    qsort(all, count, sizeof *all, compare_destinations);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || compare_destinations(&all[kept - 1], &all[i]) != 0)
+            all[kept++] = all[i];
+    policy->destination_count = kept;
     return true;
 }
 

@@ -239,37 +239,19 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
     return helper_grants_add(r->grants, &new);
 }
 
-static struct grant *extend_grant(struct requests *r, struct pending *pending,
-                                  const struct asked *asked, const struct change *change)
-{
-    struct grant *grant = &r->grants->items[change->at];
-
-    helper_grants_extend(r->grants, grant, asked->decision.deadline);
-    if (grant->connections)
-        grant->allowance++;
-    pending->rewrite |= helper_firewall_is_rule(r->firewall, grant);
-    return grant;
-}
-
-static void remove_all_of(struct requests *r, struct batch *batch, struct asked *asked)
-{
-    const struct grant *grant;
-
-    while ((grant = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
-        asked->moved_from = grant->address;
-        remove_grant(r, batch, asked, (size_t)(grant - r->grants->items));
-    }
-}
-
 static void change_table(struct requests *r, struct batch *batch, struct asked *asked)
 {
     const struct decision *decision = &asked->decision;
     enum family family = address_family(&decision->address);
     struct pending *pending = &batch->pending[family];
+    const struct grant *left = NULL;
     int64_t first = INT64_MAX;
 
-    if (decision->moves)
-        remove_all_of(r, batch, asked);
+    while (decision->moves &&
+           (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
+        asked->moved_from = left->address;
+        remove_grant(r, batch, asked, (size_t)(left - r->grants->items));
+    }
     if (decision->leaves_other)
         batch->pending[family == IPV4 ? IPV6 : IPV4].is_left = true;
     for (size_t i = 0; i < decision->change_count; i++) {
@@ -280,8 +262,15 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
             remove_grant(r, batch, asked, change->at);
             continue;
         }
-        grant = change->kind == CHANGE_ADD ? add_grant(r, asked, change)
-                                           : extend_grant(r, pending, asked, change);
+        if (change->kind == CHANGE_ADD) {
+            grant = add_grant(r, asked, change);
+        } else {
+            grant = &r->grants->items[change->at];
+            helper_grants_extend(r->grants, grant, decision->deadline);
+            if (grant->connections)
+                grant->allowance++;
+            pending->rewrite |= helper_firewall_is_rule(r->firewall, grant);
+        }
         note_knock(r, asked, grant, change->kind == CHANGE_ADD);
         pending->insert = true;
         if (grant->deadline < first)

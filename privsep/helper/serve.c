@@ -173,14 +173,6 @@ static void mend(struct helper *h, enum family family, firewall_change *change)
     check_lock(h);
 }
 
-/* Ends the helper where the supervisor and the next helper would not see what is opened and
- * closed. The next one takes over what it finds in the table's place. */
-static void check_table(const struct helper *h)
-{
-    if (helper_grants_lost_file(&h->grants))
-        fatalx("the table of grants was removed or replaced: starting again");
-}
-
 /* A retry that is planned stays where it is: else whoever keeps the helper busy could put it
  * off for ever. None is needed once the firewall is as it should be. */
 static void plan_retry(struct helper *h)
@@ -251,19 +243,6 @@ static int64_t latest_deadline(const struct helper_profile *profile)
     return clock_boot_ns() + window * NSEC_PER_SEC;
 }
 
-/* A profile's limits are of the wall clock. What that said when a grant was opened may have
- * been wrong. */
-static void hold_to_policy(struct helper *h)
-{
-    for (size_t i = 0; i < h->grants.count; i++) {
-        struct grant *grant = &h->grants.items[i];
-        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
-
-        if (entry)
-            helper_grants_shorten(&h->grants, grant, latest_deadline(entry->profile));
-    }
-}
-
 static void serve_clock_step(struct helper *h)
 {
     static struct log_limit said;
@@ -272,7 +251,15 @@ static void serve_clock_step(struct helper *h)
         return;
     log_info_limited(&said, LINES_A_MINUTE,
                      "the wall clock was set: rewriting the deadlines of live grants");
-    hold_to_policy(h);
+    /* A profile's limits are of the wall clock. What that said when a grant was opened may have
+     * been wrong. */
+    for (size_t i = 0; i < h->grants.count; i++) {
+        struct grant *grant = &h->grants.items[i];
+        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
+
+        if (entry)
+            helper_grants_shorten(&h->grants, grant, latest_deadline(entry->profile));
+    }
     helper_firewall_follow_clock(&h->firewall);
     helper_marks_follow_clock(&h->marks, clock_wall_us()); /* the next batch stores them */
     helper_grants_follow_clock(&h->grants);
@@ -426,24 +413,19 @@ static int stop(struct helper *h)
     return HELPER_EXIT_OK;
 }
 
-/* Rules that were put back a moment ago may be gone again. They are put back at the next look,
- * however often somebody asks. */
-static void look_for_answer(struct helper *h)
-{
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (is_contested(h) && h->firewall.xtables.in_use[family])
-            look_at_family(h, family);
-    if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
-        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
-}
-
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
+    bool tells = order->command == HELPER_TELL;
     static struct helper_answer answer;
     struct grant *ended;
 
-    if (order->command == HELPER_TELL)
-        look_for_answer(h);
+    /* Rules that were put back a moment ago may be gone again. They are put back at the next
+     * look, however often somebody asks. */
+    for (enum family family = IPV4; tells && family < FAMILIES; family++)
+        if (is_contested(h) && h->firewall.xtables.in_use[family])
+            look_at_family(h, family);
+    if (tells && h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
+        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
     helper_answer(&h->requests, order, &answer, &ended);
     tell_answer(h, &answer);
     tell_ends(h, ended, answer.closed, order->kill ? END_KILLED : END_CLOSED);
@@ -513,7 +495,10 @@ static int run(struct helper *h)
             status = serve_supervisor(h);
         if (status >= 0)
             return status;
-        check_table(h); /* before anything is opened that nobody would see */
+        /* Nobody would see what is opened now. The next helper takes over what it finds in the
+         * table's place. */
+        if (helper_grants_lost_file(&h->grants))
+            fatalx("the table of grants was removed or replaced: starting again");
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
     }
@@ -541,24 +526,21 @@ static void prepare_process(void)
         fatalx("libsodium cannot be initialised");
 }
 
-static bool is_sent_on_as_before(const struct helper_profile *profile, const struct grant *grant)
+/* Whether the profile would grant it now, and send it on to where it is sent. */
+static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
 {
+    const int64_t now = clock_wall_ns() / NSEC_PER_SEC;
     const struct helper_destination *d =
         helper_policy_destination(profile, &grant->service, address_is_ipv4(&grant->address));
 
-    if (!d)
-        return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
-    return d->port == grant->destination_port && address_equal(&d->address, &grant->destination);
-}
-
-static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
-{
-    return helper_policy_latest_end(profile, clock_wall_ns() / NSEC_PER_SEC) >
-               clock_wall_ns() / NSEC_PER_SEC &&
-           helper_policy_permits_service(profile, &grant->service) &&
-           helper_policy_permits_address(profile, &grant->address) &&
-           is_sent_on_as_before(profile, grant) &&
-           (grant->signed_address || !profile->needs_signed_address);
+    if (helper_policy_latest_end(profile, now) <= now ||
+        !helper_policy_permits_service(profile, &grant->service) ||
+        !helper_policy_permits_address(profile, &grant->address) ||
+        (profile->needs_signed_address && !grant->signed_address))
+        return false;
+    if (d)
+        return d->port == grant->destination_port && address_equal(&d->address, &grant->destination);
+    return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
 }
 
 /* Keeps of the grants that the helper before stored only what policy still permits, and no
@@ -585,14 +567,6 @@ static void keep_permitted_grants(struct helper *h)
     }
 }
 
-static void warn_of_legacy_tables(const struct xtables *xtables)
-{
-    if (xtables->backend == BACKEND_NFT &&
-        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
-        log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
-                  "drop; move those rules, or set Backend = legacy");
-}
-
 static bool establish(struct helper *h, struct error *why)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -602,22 +576,14 @@ static bool establish(struct helper *h, struct error *why)
     return true;
 }
 
-/* Whoever has a profile removed may want those ended that came in through its grants. */
-static bool note_dropped(struct requests *r, const struct grant *dropped, size_t count,
-                         struct error *why)
-{
-    r->dropped = calloc(count + 1, sizeof *dropped);
-    if (!r->dropped)
-        return error_set(why, "no memory for %zu grants", count);
-    memcpy(r->dropped, dropped, count * sizeof *dropped);
-    r->dropped_count = count;
-    return true;
-}
-
-/* Without a table nothing is open, but the ports are shut. */
+/* Without a table nothing is open, but the ports are shut. What policy no longer permits lies
+ * behind the grants of the table. It is kept in `dropped`, too: whoever has a profile removed
+ * may want the connections ended that came in through its grants. */
 static bool take_over_grants(struct helper *h, struct error *why)
 {
     struct grants *grants = &h->grants;
+    struct requests *r = &h->requests;
+    struct grant *dropped;
     struct error unused;
     size_t loaded;
 
@@ -629,10 +595,15 @@ static bool take_over_grants(struct helper *h, struct error *why)
     loaded = grants->count;
     keep_permitted_grants(h);
     helper_usage_take_over(&h->news, grants);
-    if (!note_dropped(&h->requests, grants->items + grants->count, loaded - grants->count, why) ||
-        !establish(h, why))
+    dropped = grants->items + grants->count;
+    r->dropped_count = loaded - grants->count;
+    r->dropped = calloc(r->dropped_count + 1, sizeof *r->dropped);
+    if (!r->dropped)
+        return error_set(why, "no memory for %zu grants", r->dropped_count);
+    memcpy(r->dropped, dropped, r->dropped_count * sizeof *dropped);
+    if (!establish(h, why))
         return false;
-    tell_ends(h, grants->items + grants->count, loaded - grants->count, END_FORBIDDEN);
+    tell_ends(h, dropped, r->dropped_count, END_FORBIDDEN);
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;
@@ -662,26 +633,6 @@ static bool open_news(struct helper *h, struct error *why)
     helper_news_open(&h->news, HELPER_FD_NEWS, all, kept);
     free(all);
     return true;
-}
-
-static bool open_clocks(struct helper *h, struct error *why)
-{
-    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    h->clock_steps = clock_watch();
-    if (h->timer < 0 || h->clock_steps < 0)
-        return error_set(why, "cannot make a timer: %s", strerror(errno));
-    return true;
-}
-
-static bool open_bell(struct helper *h, struct error *why)
-{
-    h->bell = -1;
-    if (h->firewall.xtables.backend == BACKEND_LEGACY) {
-        h->look_at = seconds_from_now(LOOK_SECONDS);
-        return true;
-    }
-    h->bell = bell_open(why);
-    return h->bell >= 0;
 }
 
 /* Tells, at each start, of the clients that are shut out because their record was damaged. */
@@ -723,12 +674,23 @@ static bool open_marks(struct helper *h, struct error *why)
     return true;
 }
 
-/* The ports are shut before the marks are read: whatever is wrong with those,
- * this host's ports are not left open for it. */
 static bool get_ready(struct helper *h, struct error *why)
 {
-    return open_clocks(h, why) && open_bell(h, why) && open_news(h, why) &&
-           take_over_grants(h, why) && open_marks(h, why);
+    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    h->clock_steps = clock_watch();
+    if (h->timer < 0 || h->clock_steps < 0)
+        return error_set(why, "cannot make a timer: %s", strerror(errno));
+    h->bell = -1;
+    if (h->firewall.xtables.backend == BACKEND_LEGACY) {
+        h->look_at = seconds_from_now(LOOK_SECONDS);
+    } else {
+        h->bell = bell_open(why);
+        if (h->bell < 0)
+            return false;
+    }
+    /* The ports are shut before the marks are read: whatever is wrong with those, this host's
+     * ports are not left open for it. */
+    return open_news(h, why) && take_over_grants(h, why) && open_marks(h, why);
 }
 
 static unsigned wishes(const struct policy *policy)
@@ -812,7 +774,10 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
-    warn_of_legacy_tables(xtables);
+    if (xtables->backend == BACKEND_NFT &&
+        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
+        log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
+                  "drop; move those rules, or set Backend = legacy");
     ipset_open(&set, h->policy.setup.max_grants);
     if (!helper_confine(xtables, h->policy.setup.grant_store == GRANT_STORE_SET, &why)) {
         log_warnx("%s", why.text);
@@ -852,22 +817,16 @@ static bool release_sets(struct error *why)
     return done;
 }
 
-/* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
- * that would be used now. They stay where its program is missing. */
-static bool can_release(enum backend in_use, struct error *why)
-{
-    struct xtables unused;
-
-    return probe_choose(&unused, in_use, why);
-}
-
 static int release(enum backend in_use)
 {
+    struct xtables unused;
     struct error why;
     bool nft = helper_release(BACKEND_NFT, &why);
 
+    /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
+     * that would be used now. They stay where its program is missing. */
     if (helper_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
-        can_release(in_use, &why))
+        probe_choose(&unused, in_use, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;

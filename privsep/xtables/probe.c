@@ -150,15 +150,6 @@ const char *probe_program_in_use(enum backend backend, enum family family)
     return probe_program(backend, family);
 }
 
-static bool kernel_has_ipv6(void)
-{
-    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0 || errno != EAFNOSUPPORT;
-}
-
 static bool applies(const struct feature *feature, enum family family, unsigned wishes)
 {
     return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
@@ -290,9 +281,13 @@ static const char *backend_name(enum backend backend)
 
 static void choose_backend(struct xtables *found, enum backend wanted)
 {
-    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
     found->in_use[IPV4] = true;
-    found->in_use[IPV6] = kernel_has_ipv6();
+    found->in_use[IPV6] = fd >= 0 || errno != EAFNOSUPPORT;
+    if (fd >= 0)
+        close(fd);
+    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
 }
 
 static bool find_program(struct xtables *found, enum family family, struct error *why)
