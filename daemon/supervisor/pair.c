@@ -34,7 +34,7 @@ enum {
 
 void pair_init(struct pair *pair)
 {
-    *pair = (struct pair){.lifeline = -1, .control = -1, .news = -1};
+    *pair = (struct pair){.lifeline = -1, .orders = -1, .news = -1};
 }
 
 static void close_if_open(int *fd)
@@ -46,7 +46,7 @@ static void close_if_open(int *fd)
 
 /* ---- waiting for children ----------------------------------------------- */
 
-static void describe_end(const char *who, pid_t child, int status)
+static void log_end(const char *who, pid_t child, int status)
 {
     if (WIFSIGNALED(status))
         log_warnx("%s (pid %ld) was ended by signal %d (%s)", who, (long)child, WTERMSIG(status),
@@ -101,32 +101,32 @@ bool pair_order(struct pair *pair, struct helper_order *order)
     if (++pair->serial == 0) /* means: nobody asked */
         pair->serial = 1;
     order->serial = pair->serial;
-    return pair->control >= 0 &&
-           send(pair->control, order, sizeof *order, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof *order;
+    return pair->orders >= 0 &&
+           send(pair->orders, order, sizeof *order, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof *order;
 }
 
-static bool is_sound(const struct helper_answer *answer)
+static bool is_sound(const struct helper_report *report)
 {
-    return answer->event == HELPER_ANSWER &&
-           (answer->backend == BACKEND_NFT || answer->backend == BACKEND_LEGACY) &&
-           answer->rules <= HELPER_RULES_CONTESTED;
+    return report->kind == HELPER_REPORT &&
+           (report->backend == BACKEND_NFT || report->backend == BACKEND_LEGACY) &&
+           report->rules <= HELPER_RULES_CONTESTED;
 }
 
-/* The event, 0 when nothing waits, UINT32_MAX when it has hung up or talks nonsense. */
-static uint32_t receive_event(struct pair *pair, struct helper_answer *answer)
+/* The kind, 0 when nothing waits, UINT32_MAX when it has hung up or talks nonsense. */
+static uint32_t receive_report(struct pair *pair, struct helper_report *report)
 {
-    ssize_t n = recv(pair->control, answer, sizeof *answer, MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t n = recv(pair->orders, report, sizeof *report, MSG_DONTWAIT | MSG_TRUNC);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (n == sizeof answer->event && answer->event == HELPER_SNIFFER_BROKEN)
+    if (n == sizeof report->kind && report->kind == HELPER_SNIFFER_BROKEN)
         return HELPER_SNIFFER_BROKEN;
-    if (n != sizeof *answer || !is_sound(answer))
+    if (n != sizeof *report || !is_sound(report))
         return UINT32_MAX;
-    memcpy(pair->verdicts, answer->verdicts, sizeof pair->verdicts);
-    pair->live = answer->live;
-    pair->rules = answer->rules;
-    return HELPER_ANSWER;
+    memcpy(pair->verdicts, report->verdicts, sizeof pair->verdicts);
+    pair->live = report->live;
+    pair->rules = report->rules;
+    return HELPER_REPORT;
 }
 
 uint64_t pair_count(const struct pair *pair, enum verdict verdict)
@@ -139,17 +139,17 @@ uint64_t pair_count(const struct pair *pair, enum verdict verdict)
 static void bury_helper(struct pair *pair)
 {
     enum { WORDS_MAX = 64 };
-    struct helper_answer answer;
+    struct helper_report report;
 
-    for (int i = 0; pair->control >= 0 && i < WORDS_MAX; i++)
-        if (receive_event(pair, &answer) == 0)
+    for (int i = 0; pair->orders >= 0 && i < WORDS_MAX; i++)
+        if (receive_report(pair, &report) == 0)
             break;
     for (size_t i = 0; i < VERDICTS; i++)
         pair->verdicts_before[i] += pair->verdicts[i];
     memset(pair->verdicts, 0, sizeof pair->verdicts);
     pair->helper = 0;
     pair->rules = HELPER_RULES_UNKNOWN;
-    close_if_open(&pair->control);
+    close_if_open(&pair->orders);
 }
 
 /* It passes on what it has captured; but it may be hostile. */
@@ -166,10 +166,10 @@ static void end_helper(struct pair *pair, bool remove_grants)
     const struct helper_order stop = {.command = HELPER_STOP};
 
     if (pair->helper && remove_grants &&
-        send(pair->control, &stop, sizeof stop, MSG_NOSIGNAL) != sizeof stop)
+        send(pair->orders, &stop, sizeof stop, MSG_NOSIGNAL) != sizeof stop)
         log_warn("cannot tell the helper to stop; live grants end at their deadlines");
-    if (pair->control >= 0)
-        shutdown(pair->control, SHUT_WR); /* what it still says is to be heard */
+    if (pair->orders >= 0)
+        shutdown(pair->orders, SHUT_WR); /* what it still says is to be heard */
     if (pair->helper)
         await_end(pair->helper, "the helper", WAIT_MS);
     bury_helper(pair);
@@ -181,14 +181,14 @@ void pair_end(struct pair *pair, bool remove_grants)
     end_helper(pair, remove_grants);
 }
 
-uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer)
+uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
 {
-    uint32_t event = receive_event(pair, answer);
+    uint32_t kind = receive_report(pair, report);
 
-    if (event != UINT32_MAX)
-        return event;
+    if (kind != UINT32_MAX)
+        return kind;
     /* It hung up, which only its end should do, or talks nonsense: see to its end. */
-    close_if_open(&pair->control);
+    close_if_open(&pair->orders);
     if (pair->helper)
         kill(pair->helper, SIGKILL);
     return 0;
@@ -250,7 +250,7 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
     static struct log_limit said; /* accidents happen no more often than the delay allows */
 
     if (child == pair->helper) {
-        describe_end("the helper", child, status);
+        log_end("the helper", child, status);
         bury_helper(pair);
         return PAIR_END_ACCIDENT;
     }
@@ -263,7 +263,7 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
         log_info_limited(&said, LINES_A_MINUTE, "a capture has ended: its interface is gone");
         return PAIR_END_INTERFACE;
     }
-    describe_end("the sniffer", child, status);
+    log_end("the sniffer", child, status);
     return PAIR_END_ACCIDENT;
 }
 
@@ -500,12 +500,12 @@ static int open_news(void)
     return open_nothing(); /* a host without it may have iptables-legacy */
 }
 
-/* Starts a helper with our end of its control socket in *control. */
-static pid_t start_helper(int *control, int sniffer, int state, int run, int news)
+/* Starts a helper with our end of the socket for its orders in *orders. */
+static pid_t start_helper(int *orders, int sniffer, int state, int run, int news)
 {
     const int inherited[] = {sniffer, state, run, news};
 
-    return start_program(PORTSMITH_HELPER, control, inherited, 4);
+    return start_program(PORTSMITH_HELPER, orders, inherited, 4);
 }
 
 static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
@@ -536,7 +536,7 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
 }
 
 /* As it was read, but for what this host's own rules keep untracked. */
-static bool send_profile(int control, const struct helper_profile *policy,
+static bool send_profile(int orders, const struct helper_profile *policy,
                          const struct untracked *untracked)
 {
     struct helper_profile message;
@@ -546,16 +546,16 @@ static bool send_profile(int control, const struct helper_profile *policy,
     for (unsigned i = 0; untracked && i < policy->service_count; i++)
         if (tracking_is_untracked(untracked, &policy->services[i]))
             message.untracked |= (uint16_t)(1u << i);
-    return send(control, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
+    return send(orders, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
 }
 
-static bool send_setup(int control, const struct helper_setup *setup, const struct config *config,
+static bool send_setup(int orders, const struct helper_setup *setup, const struct config *config,
                        const struct pair_options *options)
 {
-    if (send(control, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
+    if (send(orders, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
         return false;
     for (size_t i = 0; i < setup->profile_count; i++)
-        if (!send_profile(control, config->profiles[i].policy, options->untracked))
+        if (!send_profile(orders, config->profiles[i].policy, options->untracked))
             return false;
     return true;
 }
@@ -564,16 +564,16 @@ static bool send_setup(int control, const struct helper_setup *setup, const stru
  * up. */
 static bool await_ready(struct pair *pair, enum backend *backend)
 {
-    struct pollfd fd = {.fd = pair->control, .events = POLLIN};
-    static struct helper_answer answer;
+    struct pollfd fd = {.fd = pair->orders, .events = POLLIN};
+    static struct helper_report report;
     int n;
 
     do
         n = poll(&fd, 1, WAIT_MS);
     while (n < 0 && errno == EINTR);
-    if (n != 1 || receive_event(pair, &answer) != HELPER_ANSWER)
+    if (n != 1 || receive_report(pair, &report) != HELPER_REPORT)
         return false;
-    *backend = answer.backend;
+    *backend = report.backend;
     return true;
 }
 
@@ -628,17 +628,17 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
     enum pair_result result;
 
     if (state >= 0 && grants >= 0)
-        pair->helper = start_helper(&pair->control, sniffer, state, grants, pair->news);
+        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news);
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
     if (pair->helper == 0)
         return PAIR_FAILED;
     fill_setup(&setup, HELPER_RUN, config, options);
-    if (send_setup(pair->control, &setup, config, options) &&
+    if (send_setup(pair->orders, &setup, config, options) &&
         await_ready(pair, &config->backend_in_use))
         return PAIR_STARTED;
-    close_if_open(&pair->control);
+    close_if_open(&pair->orders);
     result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
     pair->helper = 0;
     return result == PAIR_STARTED ? PAIR_FAILED : result;
@@ -649,13 +649,13 @@ static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct config *config,
                                         const struct pair_options *options)
 {
-    int nothing = open_nothing(), control = -1;
-    pid_t helper = nothing < 0 ? 0 : start_helper(&control, nothing, nothing, nothing, nothing);
+    int nothing = open_nothing(), orders = -1;
+    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing);
     enum pair_result result = PAIR_FAILED;
 
-    if (helper != 0 && send_setup(control, setup, config, options))
+    if (helper != 0 && send_setup(orders, setup, config, options))
         result = result_of(await_end(helper, "the helper", WAIT_MS));
-    close_if_open(&control);
+    close_if_open(&orders);
     close_if_open(&nothing);
     return result;
 }

@@ -15,7 +15,7 @@ struct untracked; /* tracking.h */
 struct pair {
     pid_t sniffer, helper; /* 0: none */
     int lifeline;          /* to the sniffer; -1: none */
-    int control;           /* to the helper, SOCK_SEQPACKET; -1: none */
+    int orders;            /* to the helper, SOCK_SEQPACKET; -1: none */
     int news;              /* of connections, for this helper and the next; -1: none yet */
     uint32_t serial;       /* of the last order given to the helper */
     uint64_t verdicts[VERDICTS];      /* of this helper, when it last answered */
@@ -86,14 +86,14 @@ enum pair_end {
 enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_t child,
                             int status);
 
-/* Gives the helper an order, without waiting; the answer comes by pair_read_event, with
+/* Gives the helper an order, without waiting; the report comes by pair_read_report, with
  * the serial that is put into *order. False when there is no helper, or it does not
  * read. */
 bool pair_order(struct pair *pair, struct helper_order *order);
 
-/* The helper's message, if any waits: 0, HELPER_SNIFFER_BROKEN, or HELPER_ANSWER with a
- * checked answer in *answer. A helper that hung up, or said anything else, is ended. */
-uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer);
+/* The helper's message, if any waits: 0, HELPER_SNIFFER_BROKEN, or HELPER_REPORT with a
+ * checked report in *report. A helper that hung up, or said anything else, is ended. */
+uint32_t pair_read_report(struct pair *pair, struct helper_report *report);
 
 /* The part of the run directory that is the helper's, where its table of grants is
  * (granttable.h); -1 with the reason in the log. */

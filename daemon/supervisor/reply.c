@@ -64,7 +64,7 @@ static void add_configuration(struct control_status *status, const struct config
 
 void reply_status(struct control_reply *reply, const struct config *config,
                   const struct pair *pair, const struct counters *counters,
-                  const struct helper_answer *answer)
+                  const struct helper_report *report)
 {
     struct control_status *status = &reply->status;
 
@@ -76,12 +76,12 @@ void reply_status(struct control_reply *reply, const struct config *config,
     status->counters = *counters;
     for (uint32_t i = 0; i < VERDICTS; i++)
         status->verdicts[i] = pair_count(pair, i);
-    if (!answer)
+    if (!report)
         return;
-    status->families = answer->families;
-    status->grant_store = answer->grant_store;
-    status->rules = answer->rules;
-    status->live = answer->live;
+    status->families = report->families;
+    status->grant_store = report->grant_store;
+    status->rules = report->rules;
+    status->live = report->live;
 }
 
 /* ---- grants ------------------------------------------------------------- */
@@ -155,14 +155,14 @@ void reply_list(struct control_reply *reply, const struct control_request *reque
 }
 
 void reply_closed(struct control_reply *reply, const struct control_request *request,
-                  const struct helper_answer *answer)
+                  const struct helper_report *report)
 {
     reply_result(reply, request->verb, CONTROL_DONE, "");
-    reply->closed = answer->closed;
-    reply->ended = answer->ended;
-    if (answer->failed)
+    reply->closed = report->closed;
+    reply->ended = report->ended;
+    if (report->failed)
         reply_result(reply, request->verb, CONTROL_FAILED,
                      "the grants are taken away, but not all of it is done yet: see the log");
-    else if (answer->closed == 0 && request->scope == HELPER_SCOPE_ID)
+    else if (report->closed == 0 && request->scope == HELPER_SCOPE_ID)
         reply_result(reply, request->verb, CONTROL_FAILED, "there is no live grant of that id");
 }

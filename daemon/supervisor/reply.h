@@ -18,17 +18,17 @@ bool reply_make_order(struct helper_order *order, const struct control_request *
 void reply_result(struct control_reply *reply, uint32_t verb, enum control_result result,
                   const char *text);
 
-/* The status but for its uptimes; `answer` is NULL while no helper answers. */
+/* The status but for its uptimes; `report` is NULL while no helper answers. */
 void reply_status(struct control_reply *reply, const struct config *config,
                   const struct pair *pair, const struct counters *counters,
-                  const struct helper_answer *answer);
+                  const struct helper_report *report);
 
 /* The live grants above the request's id, the lowest ids first; profiles are named. */
 void reply_list(struct control_reply *reply, const struct control_request *request,
                 const struct config *config, const struct granttable_view *table);
 
-/* What a sound answer to a close or a revocation means. */
+/* What a sound report to a close or a revocation means. */
 void reply_closed(struct control_reply *reply, const struct control_request *request,
-                  const struct helper_answer *answer);
+                  const struct helper_report *report);
 
 #endif

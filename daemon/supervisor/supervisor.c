@@ -366,11 +366,11 @@ static uint32_t seconds_since(int64_t then)
 
 /* With what the helper last said, where it says anything. */
 static void send_status(struct supervisor *s, struct control_client *client,
-                        const struct helper_answer *answer)
+                        const struct helper_report *report)
 {
     static struct control_reply reply;
 
-    reply_status(&reply, s->config, &s->pair, s->counters, answer);
+    reply_status(&reply, s->config, &s->pair, s->counters, report);
     describe_trouble(s, reply.status.trouble);
     reply.status.uptime = seconds_since(s->begun_at);
     reply.status.pair_uptime = seconds_since(s->started_at);
@@ -506,21 +506,21 @@ static void handle_control(struct supervisor *s)
         serve_client(s, client);
 }
 
-static void take_answer(struct supervisor *s, const struct helper_answer *answer)
+static void take_report(struct supervisor *s, const struct helper_report *report)
 {
     static struct control_reply reply;
     struct control_client *client = control_asked(&s->control);
 
-    if (s->metrics_asked != 0 && answer->serial == s->metrics_asked)
+    if (s->metrics_asked != 0 && report->serial == s->metrics_asked)
         write_metrics(s);
-    if (!client || answer->serial != s->client_asked)
+    if (!client || report->serial != s->client_asked)
         return;
     if (client->request.verb == CONTROL_STATUS) {
-        send_status(s, client, answer);
+        send_status(s, client, report);
     } else if (client->request.verb == CONTROL_LIST) {
         send_list(s, client);
     } else {
-        reply_closed(&reply, &client->request, answer);
+        reply_closed(&reply, &client->request, report);
         control_reply(client, &reply);
     }
 }
@@ -577,13 +577,13 @@ static void handle_links(struct supervisor *s)
 
 static void handle_helper(struct supervisor *s)
 {
-    static struct helper_answer answer;
-    uint32_t event = pair_read_event(&s->pair, &answer);
+    static struct helper_report report;
+    uint32_t kind = pair_read_report(&s->pair, &report);
 
-    if (event == HELPER_SNIFFER_BROKEN)
+    if (kind == HELPER_SNIFFER_BROKEN)
         plan_restart(s, PAIR_FAILED);
-    else if (event == HELPER_ANSWER)
-        take_answer(s, &answer);
+    else if (kind == HELPER_REPORT)
+        take_report(s, &report);
 }
 
 static void plan_sign_of_life(struct supervisor *s)
@@ -660,7 +660,7 @@ static void serve(struct supervisor *s)
         fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
         fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
         fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
-        fds[HELPER] = (struct pollfd){.fd = s->pair.control, .events = POLLIN};
+        fds[HELPER] = (struct pollfd){.fd = s->pair.orders, .events = POLLIN};
         if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
             errno != EINTR)
             fatal("poll");
@@ -670,7 +670,7 @@ static void serve(struct supervisor *s)
             handle_links(s);
         if (fds[ADDRESSES].revents)
             handle_addresses(s);
-        if (fds[HELPER].revents && s->pair.control == fds[HELPER].fd)
+        if (fds[HELPER].revents && s->pair.orders == fds[HELPER].fd)
             handle_helper(s);
         if (!s->stopping)
             handle_time(s);

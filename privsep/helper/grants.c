@@ -83,7 +83,7 @@ void helper_grants_follow_clock(struct grants *grants)
 }
 
 /* Behind the others, as it is. */
-static struct grant *append(struct grants *grants, const struct grant *grant)
+static struct grant *put_last(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];
 
@@ -102,7 +102,7 @@ struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
     grant.id = ++grants->table->last_id;
     grant.deadline_before = 0;
     grant.touched = 1;
-    return append(grants, &grant);
+    return put_last(grants, &grant);
 }
 
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline)
@@ -277,7 +277,7 @@ static void take_over(struct grants *grants, int run_dir, int64_t now)
     grants->table->last_id = before.table->last_id;
     for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
         if (granttable_read(&before, i, &grant) && is_sane(&grant, now) && !holds(grants, &grant))
-            append(grants, &grant);
+            put_last(grants, &grant);
     granttable_close(&before);
 }
 

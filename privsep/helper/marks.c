@@ -14,7 +14,8 @@
 
 enum { SLOTS = 2, LOCK_POLL_MS = 20 };
 
-#define LOCK_PATIENCE_NS (8 * (int64_t)NSEC_PER_SEC) /* an iptables that runs once waits up to 5 s for its own */
+/* An iptables that runs once waits up to 5 s for its own lock. */
+#define LOCK_PATIENCE_NS (8 * (int64_t)NSEC_PER_SEC)
 
 struct slot {
     char magic[8];
@@ -165,10 +166,10 @@ static const uint8_t *owner_of(const struct record *record, const struct clients
         return a->key_id;
     if (is_client(clients, b->key_id))
         return b->key_id;
-    return memcmp(a->magic, magic, sizeof magic) == 0 && memcmp(b->magic, magic, sizeof magic) == 0 &&
-                   memcmp(a->key_id, b->key_id, KEY_ID_SIZE) == 0
-               ? a->key_id
-               : NULL;
+    if (memcmp(a->magic, magic, sizeof magic) == 0 && memcmp(b->magic, magic, sizeof magic) == 0 &&
+        memcmp(a->key_id, b->key_id, KEY_ID_SIZE) == 0)
+        return a->key_id;
+    return NULL;
 }
 
 /* A record, the bytes that are missing at the end of the file as zeros. Returns how
@@ -238,7 +239,8 @@ bool helper_mark_is_new(const struct mark *mark, uint64_t counter)
 }
 
 /* See helper_marks_refuse. */
-static bool refuse(const struct marks *marks, struct mark *mark, uint64_t counter, uint64_t now)
+static bool list_refused(const struct marks *marks, struct mark *mark, uint64_t counter,
+                         uint64_t now)
 {
     uint64_t *highest = &mark->refused[0];
 
@@ -276,7 +278,7 @@ static void merge(const struct marks *marks, struct mark *mark, const struct mar
             mark->counters[i] = floor;
     for (size_t i = 0; i < MARK_REFUSED; i++)
         if (other->refused[i])
-            refuse(marks, mark, other->refused[i], 0);
+            list_refused(marks, mark, other->refused[i], 0);
     if (was_spent && helper_mark_is_unspent(mark))
         mark->counters[0]--; /* else it would come down, and what was spent with it */
     if (mark->closed < other->closed)
@@ -353,7 +355,8 @@ static bool wipe_damaged(const struct marks *marks, struct error *why)
                                            (off_t)i * (off_t)sizeof nothing) != sizeof nothing))
             return error_set(why, "cannot wipe what is damaged of the marks: %s", strerror(errno));
     }
-    return fdatasync(marks->fd) == 0 || error_set(why, "cannot sync the marks: %s", strerror(errno));
+    return fdatasync(marks->fd) == 0 ||
+           error_set(why, "cannot sync the marks: %s", strerror(errno));
 }
 
 static bool keep_lock(int fd, struct error *why)
@@ -464,7 +467,7 @@ bool helper_marks_refuse(struct marks *marks, struct mark *mark, uint64_t counte
 
     if (helper_mark_refuses(mark, counter))
         return true;
-    had_room = refuse(marks, mark, counter, now);
+    had_room = list_refused(marks, mark, counter, now);
     if (helper_mark_refuses(mark, counter))
         note_unwritten(marks, mark);
     return had_room;

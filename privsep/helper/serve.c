@@ -17,7 +17,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "privsep/cut/cut.h"
-#include "privsep/helper/answer.h"
+#include "privsep/helper/orders.h"
 #include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
 #include "privsep/helper/words.h"
@@ -66,7 +66,7 @@ static int64_t seconds_from_now(unsigned seconds)
     return clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
 }
 
-static void earliest(int64_t *when, int64_t other)
+static void bring_forward(int64_t *when, int64_t other)
 {
     if (other != 0 && other < *when)
         *when = other;
@@ -83,10 +83,10 @@ static void arm_timer(struct helper *h)
     int64_t when = helper_grants_next_deadline(&h->grants);
     struct itimerspec spec = {0};
 
-    earliest(&when, h->retry_at);
-    earliest(&when, h->look_at);
-    earliest(&when, quiet_at(h));
-    earliest(&when, helper_throttle_next(&h->words.throttle));
+    bring_forward(&when, h->retry_at);
+    bring_forward(&when, h->look_at);
+    bring_forward(&when, quiet_at(h));
+    bring_forward(&when, helper_throttle_next(&h->words.throttle));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -123,22 +123,22 @@ static enum helper_rules rules_are(const struct helper *h)
     return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
 }
 
-/* A supervisor that does not read does without the answer. */
-static void tell_answer(struct helper *h, struct helper_answer *answer)
+/* A supervisor that does not read does without the report. */
+static void tell_report(struct helper *h, struct helper_report *report)
 {
-    answer->rules = rules_are(h);
-    if (send(HELPER_FD_SUPERVISOR, answer, sizeof *answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    report->rules = rules_are(h);
+    if (send(HELPER_FD_SUPERVISOR, report, sizeof *report, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         log_warn("cannot answer the supervisor");
     else
-        h->told = answer->rules;
+        h->told = report->rules;
 }
 
 static void tell_unasked(struct helper *h)
 {
-    static struct helper_answer answer;
+    static struct helper_report report;
 
-    helper_answer_unasked(&h->requests, &answer);
-    tell_answer(h, &answer);
+    helper_report_unasked(&h->requests, &report);
+    tell_report(h, &report);
 }
 
 /* At once: whoever asks the supervisor waits for an answer, or takes the last one. */
@@ -416,7 +416,7 @@ static int stop(struct helper *h)
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
     bool tells = order->command == HELPER_TELL;
-    static struct helper_answer answer;
+    static struct helper_report report;
     struct grant *ended;
 
     /* Rules that were put back a moment ago may be gone again. They are put back at the next
@@ -426,9 +426,9 @@ static void serve_order(struct helper *h, const struct helper_order *order)
             look_at_family(h, family);
     if (tells && h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
         h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
-    helper_answer(&h->requests, order, &answer, &ended);
-    tell_answer(h, &answer);
-    tell_ends(h, ended, answer.closed, order->kill ? END_KILLED : END_CLOSED);
+    helper_orders_serve(&h->requests, order, &report, &ended);
+    tell_report(h, &report);
+    tell_ends(h, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
     free(ended);
 }
 
@@ -539,7 +539,8 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
         (profile->needs_signed_address && !grant->signed_address))
         return false;
     if (d)
-        return d->port == grant->destination_port && address_equal(&d->address, &grant->destination);
+        return d->port == grant->destination_port &&
+               address_equal(&d->address, &grant->destination);
     return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
 }
 

@@ -44,7 +44,7 @@ static void an_order_names_the_profile_by_its_key_id(void **state)
 
 static void a_status_adds_up_what_helpers_counted(void **state)
 {
-    static const struct helper_answer answer = {.backend = BACKEND_NFT, .families = 3,
+    static const struct helper_report report = {.backend = BACKEND_NFT, .families = 3,
                                                 .grant_store = GRANT_STORE_SET, .live = 4};
     struct pair pair = {.sniffer = 5, .helper = 6, .interfaces = {1, 0},
                         .verdicts = {[VERDICT_OPENED] = 2},
@@ -52,7 +52,7 @@ static void a_status_adds_up_what_helpers_counted(void **state)
     struct counters counters = {.captured = 9, .dropped = 8};
 
     (void)state;
-    reply_status(&reply, &config, &pair, &counters, &answer);
+    reply_status(&reply, &config, &pair, &counters, &report);
     assert_int_equal(reply.result, CONTROL_DONE);
     assert_int_equal(reply.status.verdicts[VERDICT_OPENED], 42);
     assert_int_equal(reply.status.counters.dropped, 8);
@@ -298,13 +298,13 @@ static void a_close_says_what_was_not_done(void **state)
                                         all = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ALL};
 
     (void)state;
-    reply_closed(&reply, &by_id, &(struct helper_answer){0});
+    reply_closed(&reply, &by_id, &(struct helper_report){0});
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_answer){0});
+    reply_closed(&reply, &all, &(struct helper_report){0});
     assert_int_equal(reply.result, CONTROL_DONE);
-    reply_closed(&reply, &all, &(struct helper_answer){.closed = 2, .failed = 1});
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .failed = 1});
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_answer){.closed = 2, .ended = 3});
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .ended = 3});
     assert_int_equal(reply.closed, 2);
     assert_int_equal(reply.ended, 3);
 }

@@ -1,4 +1,4 @@
-#include "privsep/helper/answer.h"
+#include "privsep/helper/orders.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -30,23 +30,23 @@ bool helper_order_is_canonical(const struct helper_order *order)
 
 /* ---- tell --------------------------------------------------------------- */
 
-static void begin_answer(const struct requests *r, uint32_t serial, struct helper_answer *answer)
+static void begin_report(const struct requests *r, uint32_t serial, struct helper_report *report)
 {
     const struct xtables *xtables = &r->firewall->xtables;
 
-    memset(answer, 0, sizeof *answer);
-    answer->event = HELPER_ANSWER;
-    answer->serial = serial;
-    answer->backend = xtables->backend;
-    answer->families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u);
-    answer->grant_store = r->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
-    answer->live = (uint32_t)r->grants->count;
-    memcpy(answer->verdicts, r->verdicts, sizeof answer->verdicts);
+    memset(report, 0, sizeof *report);
+    report->kind = HELPER_REPORT;
+    report->serial = serial;
+    report->backend = xtables->backend;
+    report->families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u);
+    report->grant_store = r->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
+    report->live = (uint32_t)r->grants->count;
+    memcpy(report->verdicts, r->verdicts, sizeof report->verdicts);
 }
 
-void helper_answer_unasked(const struct requests *r, struct helper_answer *answer)
+void helper_report_unasked(const struct requests *r, struct helper_report *report)
 {
-    begin_answer(r, 0, answer);
+    begin_report(r, 0, report);
 }
 
 /* ---- close -------------------------------------------------------------- */
@@ -118,16 +118,16 @@ static bool end_connections(struct requests *r, const struct grant *ended, size_
 }
 
 static void close_grants(struct requests *r, const struct helper_order *order,
-                         struct helper_answer *answer, struct grant *ended)
+                         struct helper_report *report, struct grant *ended)
 {
     bool changed[FAMILIES] = {false}, done = true;
     struct error why;
 
-    answer->closed = remove_meant(r->grants, order, ended, changed);
-    answer->live = (uint32_t)r->grants->count;
+    report->closed = remove_meant(r->grants, order, ended, changed);
+    report->live = (uint32_t)r->grants->count;
     if (order->kill)
-        answer->closed += remove_dropped(r, order, ended + answer->closed);
-    if (answer->closed == 0)
+        report->closed += remove_dropped(r, order, ended + report->closed);
+    if (report->closed == 0)
         return;
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family] && r->firewall->xtables.in_use[family] &&
@@ -136,20 +136,20 @@ static void close_grants(struct requests *r, const struct helper_order *order,
             done = false;
         }
     if (order->kill)
-        done = end_connections(r, ended, answer->closed, &answer->ended) && done;
-    answer->failed = !done;
+        done = end_connections(r, ended, report->closed, &report->ended) && done;
+    report->failed = !done;
 }
 
-void helper_answer(struct requests *r, const struct helper_order *order,
-                   struct helper_answer *answer, struct grant **ended)
+void helper_orders_serve(struct requests *r, const struct helper_order *order,
+                   struct helper_report *report, struct grant **ended)
 {
     *ended = NULL;
-    begin_answer(r, order->serial, answer);
+    begin_report(r, order->serial, report);
     if (order->command == HELPER_TELL)
         return;
     *ended = calloc(r->grants->count + r->dropped_count + 1, sizeof **ended);
     if (*ended)
-        close_grants(r, order, answer, *ended);
+        close_grants(r, order, report, *ended);
     else
-        answer->failed = 1;
+        report->failed = 1;
 }
