@@ -59,7 +59,7 @@ int pidfile_create(const char *run_directory, struct error *why)
     int fd;
 
     pidfile_path(path, run_directory);
-    /* Not readable by others, who could otherwise hold a read lock on it. */
+    /* Others may not read the file: they could hold a read lock on it. */
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         error_set(why, "%s: %s", path, file_explain(errno));
@@ -74,7 +74,7 @@ int pidfile_create(const char *run_directory, struct error *why)
 
 void pidfile_end(int fd)
 {
-    /* Not removed: a daemon that starts just now may have opened it. */
+    /* The file is not removed: a daemon that starts just now may have opened it. */
     if (ftruncate(fd, 0) != 0)
         (void)0; /* it is on its way out all the same */
     close(fd);

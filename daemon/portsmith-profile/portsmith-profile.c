@@ -66,7 +66,8 @@ static void tell_daemon(const struct config *c)
 
 /* ---- arguments ----------------------------------------------------------------- */
 
-/* The one argument of most commands. 0 or an exit status. */
+/* Takes the name of a profile, which is the one argument of most commands. Returns 0 or an exit
+ * status. */
 static int take_name(int argc, char **argv, const char **name)
 {
     if (argc - optind < 1)
@@ -79,12 +80,12 @@ static int take_name(int argc, char **argv, const char **name)
     return 0;
 }
 
-/* From OPTION_KEY on: the profile's keys, in the order of profile_keys. */
+/* The options from OPTION_KEY on are the profile's keys, in the order of profile_keys. */
 enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_KEY };
 
 enum { OPTIONS_MAX = 40 };
 
-/* Fills `options`: those of add, or of create. */
+/* Fills `options` with those of add, or of create. */
 static void list_options(struct option options[static OPTIONS_MAX], bool adds)
 {
     static const struct option host = {"host", required_argument, NULL, OPTION_HOST},
@@ -104,7 +105,8 @@ static void list_options(struct option options[static OPTIONS_MAX], bool adds)
         options[count++] = output;
 }
 
-/* The one key whose option takes no value is the pre-shared key, which is made here. */
+/* Sets a key of the profile by its option. The one option that takes no value is that of the
+ * pre-shared key, which is made here. */
 static bool set_key(struct profile_draft *draft, const struct profile_key *key, const char *value,
                     struct error *why)
 {
@@ -161,7 +163,7 @@ static bool take_option(struct enrolment_arguments *a, int kind, struct error *w
     }
 }
 
-/* The host's own name, where --host does not give one. */
+/* Fills in the host's own name where --host does not give one, and the server's name. */
 static bool complete_enrolment(struct enrolment *e, struct error *why)
 {
     char host[ENROL_HOST_SIZE] = "";
@@ -442,7 +444,8 @@ static int run_show(const char *config_file, int argc, char **argv)
     return status;
 }
 
-/* A daemon that cannot read the rest still lets the removed client go. */
+/* Warns if the rest of the configuration is broken. A portsmithd that cannot read the rest still
+ * lets the removed client go. Returns an exit status. */
 static int warn_of_broken_rest(const char *config_file)
 {
     struct error why;
@@ -472,7 +475,8 @@ struct ended {
     uint32_t grants, connections;
 };
 
-/* By CONTROL_CLOSE or CONTROL_REVOKE; adds what it ended to *sum. */
+/* Ends the profile's grants and their connections, by CONTROL_CLOSE or CONTROL_REVOKE, and adds to
+ * *sum what was ended. */
 static enum ask_result end_grants(const struct config *c, const char *name,
                                   enum control_verb verb, struct ended *sum, struct error *why)
 {
@@ -489,7 +493,7 @@ static enum ask_result end_grants(const struct config *c, const char *name,
     return result;
 }
 
-/* Nobody answered who could have ended the connections. */
+/* Says that connections may be left, as nobody ended them. Returns an exit status. */
 static int tell_not_ended(const struct config *c, enum ask_result result, const struct error *why)
 {
     if (result == ASK_NOT_RUNNING && pidfile_owner(c->run_directory) == 0)
@@ -504,9 +508,10 @@ static int tell_not_ended(const struct config *c, enum ask_result result, const 
     return EXIT_FAILURE;
 }
 
-/* Twice: at once, and when no further knock counts, what one in between let in. The first
- * is answered once portsmithd has done what it was told before, such as a reload: that
- * would take the profile for removed, and its connections for nobody's concern. */
+/* Removes a profile, and ends its connections twice: at once, and again when no further knock
+ * counts, as one in between may have let more in. The first request is answered once portsmithd
+ * has done what it was told before, such as a reload: a reload after the removal would drop the
+ * profile, and leave its connections alone. Returns an exit status. */
 static int remove_with_connections(const struct config *c, const char *name)
 {
     struct ended sum = {0, 0};
@@ -534,7 +539,7 @@ static int remove_and_tell(const struct config *c, const char *name)
     return status;
 }
 
-/* Works also where other profiles, or this one, are broken. */
+/* Revokes a profile, even where others, or this one, are broken. */
 static int run_revoke(const char *config_file, int argc, char **argv)
 {
     static const struct option options[] = {{"kill", no_argument, NULL, 'k'}, {0}};
@@ -587,5 +592,6 @@ int main(int argc, char **argv)
         return command_fail(EXIT_FAILURE, "libsodium does not start");
     umask(022);
     write_usage(text);
-    return command_main(commands, sizeof commands / sizeof *commands, text, CONFIG_FILE, argc, argv);
+    return command_main(commands, sizeof commands / sizeof *commands, text, CONFIG_FILE, argc,
+                        argv);
 }

@@ -12,9 +12,9 @@ struct found {
         const struct grant *grant; /* NULL: there is none */
     } asked[POLICY_SERVICES];
     size_t count;
-    size_t new;         /* of those, how many have no grant */
-    size_t of_profile;  /* grants in all */
-    bool any_of_other;  /* address family */
+    size_t new;         /* how many of `asked` have no grant */
+    size_t of_profile;  /* all grants of the profile */
+    bool any_of_other;  /* some of these are of the other address family */
 };
 
 void helper_decide_begin(struct decision *decision, const struct knock *knock)
@@ -72,8 +72,8 @@ static bool is_address_permitted(struct decision *decision, const struct knock *
     return decision->verdict == VERDICT_NONE;
 }
 
-/* Leaves services out that would have to be sent on to a host of the address's family where
- * the profile names none. Refused is a knock that asks for no other. */
+/* Leaves out services that would have to be sent on to a host of the address's family where the
+ * profile names no such host. A knock that asks for no other service is refused. */
 static bool has_destinations(struct decision *decision, const struct helper_profile *profile,
                              struct found *found)
 {
@@ -110,7 +110,7 @@ static void choose_deadline(struct decision *decision, const struct helper_profi
 
 /* ---- what there is ------------------------------------------------------ */
 
-/* The one time that a knock's grants are looked for. */
+/* Finds the grants that the knock is about. Nothing else looks for them. */
 static void find_grants(struct found *found, const struct grants *grants, const struct knock *knock,
                         const struct address *address)
 {
@@ -179,8 +179,8 @@ static void decide_open(struct decision *decision, const struct knock *knock,
     decision->change_count = decision->service_count = (uint8_t)found->count;
 }
 
-/* The last grant of the table is removed first: it takes the place of whichever is removed
- * before it. */
+/* Plans to remove the grant at `at`. Removals go from the table's end down, as the last grant takes
+ * the place of the one that is removed. */
 static void plan_removal(struct decision *decision, struct service service, size_t at)
 {
     size_t i = decision->change_count++;

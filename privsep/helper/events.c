@@ -30,7 +30,7 @@ static enum grant_end end_of(const struct grant *ended)
     return early == END_NONE ? END_WINDOW : early;
 }
 
-/* By profile, by address, and by why they ended. */
+/* Compares by profile, by address, and by why the grants ended. */
 static int compare_ends(const struct grant *a, const struct grant *b)
 {
     int order = memcmp(a->key_id, b->key_id, KEY_ID_SIZE);

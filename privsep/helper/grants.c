@@ -63,8 +63,8 @@ const struct grant *helper_grants_next_touched(const struct grants *grants,
 
 /* ---- changing ----------------------------------------------------------- */
 
-/* The kernel counts whole seconds, the last one included: rounding down and
- * taking one off never leaves a door open past its deadline. */
+/* Sets when a grant ends. The kernel counts whole seconds, the last one included: rounding down
+ * and taking one off never leaves a door open past its deadline. */
 static void set_deadline(struct grants *grants, struct grant *grant, int64_t deadline)
 {
     int64_t wall = clock_wall_ns() + (deadline - clock_boot_ns());
@@ -82,7 +82,7 @@ void helper_grants_follow_clock(struct grants *grants)
         set_deadline(grants, &grants->items[i], grants->items[i].deadline);
 }
 
-/* Behind the others, as it is. */
+/* Puts a copy of a grant behind the others, as it is. */
 static struct grant *put_last(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];
@@ -117,8 +117,8 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
         set_deadline(grants, grant, deadline);
 }
 
-/* The last one is in the file all the time: whole in its new place before its old one is
- * written over. */
+/* The last grant is in the file all the time: it is whole in its new place before its old place
+ * is written over. */
 void helper_grants_remove_at(struct grants *grants, size_t i)
 {
     struct grant *last = &grants->items[grants->count - 1];
@@ -143,7 +143,8 @@ void helper_grants_clear(struct grants *grants)
         helper_grants_remove_at(grants, grants->count - 1);
 }
 
-/* From the end, where the newest are: what takes a removed one's place was seen. */
+/* The walk goes from the table's end, where the newest grants are, down: whichever takes the place
+ * of a removed one was seen already. */
 void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
 {
     for (size_t i = grants->count; i > 0 && grants->touched_count > 0; i--) {
@@ -211,14 +212,14 @@ int64_t helper_grants_next_deadline(const struct grants *grants)
 
 static const char new_file[] = GRANTTABLE_FILE ".new";
 
-/* Under another name. Its blocks are all there, so that writing to the map cannot fail.
- * False with errno set; what was opened by then is in *grants. */
+/* Makes the file, under another name. All its blocks are allocated, so that writing to the map
+ * cannot fail. False with errno set; what was opened by then is in *grants. */
 static bool make_file(struct grants *grants, int run_dir, size_t capacity)
 {
     const size_t size = granttable_size(capacity);
     void *map;
 
-    unlinkat(run_dir, new_file, 0); /* of one who was killed meanwhile */
+    unlinkat(run_dir, new_file, 0); /* a helper that was killed meanwhile left it */
     grants->file = openat(run_dir, new_file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (grants->file < 0)
         return false;
@@ -234,7 +235,7 @@ static bool make_file(struct grants *grants, int run_dir, size_t capacity)
     return granttable_begin(grants->table, capacity);
 }
 
-/* Whether the helper could have granted it: what is taken over becomes a rule. No
+/* Whether the helper could have granted it: a grant that is taken over becomes a rule. No
  * profile has a window that does not fit into 32 bits. */
 static bool is_sane(const struct grant *grant, int64_t now)
 {

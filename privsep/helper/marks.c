@@ -22,7 +22,7 @@ struct slot {
     uint64_t sequence; /* 1 for the first state of a mark; the higher slot counts */
     uint8_t key_id[KEY_ID_SIZE];
     uint64_t counters[MARK_COUNTERS];
-    uint64_t refused[MARK_REFUSED]; /* these are 0 where an older build wrote them */
+    uint64_t refused[MARK_REFUSED]; /* this and `closed` are 0 where an older build wrote them */
     uint64_t closed;
     uint8_t seal[SEAL_SIZE]; /* of all before it */
 };
@@ -41,7 +41,7 @@ static bool slot_is_whole(const struct slot *slot)
            seal_is_right(slot->seal, slot, offsetof(struct slot, seal));
 }
 
-/* The newest whole slot, or NULL when neither is. */
+/* Returns the newest whole slot, or NULL when neither is whole. */
 static const struct slot *newest_slot(const struct record *record)
 {
     const struct slot *a = &record->slots[0], *b = &record->slots[1];
@@ -52,8 +52,8 @@ static const struct slot *newest_slot(const struct record *record)
     return a_whole ? a : b_whole ? b : NULL;
 }
 
-/* Nothing was acknowledged before the first slot was written. Until then the second holds
- * a floor, and whoever wrote that may have been cut short. */
+/* Whether a record had a mark that is lost. Nothing was acknowledged before slot 0 was written.
+ * Until then slot 1 holds a floor, the writing of which may have been cut short. */
 static bool is_damaged(const struct record *record)
 {
     return !newest_slot(record) &&
@@ -67,7 +67,7 @@ static int compare_marks(const void *a, const void *b)
     return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
 }
 
-/* Of one client's marks, those that are not in the file come last. */
+/* Compares by key id. Of one client's marks, those that are not in the file come last. */
 static int compare_loaded(const void *a, const void *b)
 {
     const struct mark *left = a, *right = b;
@@ -103,7 +103,7 @@ static uint64_t latest_timely(const struct marks *marks, uint64_t now)
     return now < UINT64_MAX - marks->skew ? now + marks->skew : UINT64_MAX;
 }
 
-/* Where a client starts that has no mark. */
+/* Returns the floor of a client that has no mark, or whose mark is lost. */
 static uint64_t floor_at(const struct marks *marks, bool is_lost, uint64_t now)
 {
     const uint64_t built = (uint64_t)PORTSMITH_BUILD_DATE * USEC_PER_SEC;
@@ -142,7 +142,7 @@ bool helper_mark_is_lost(const struct mark *mark)
 
 /* ---- reading ------------------------------------------------------------ */
 
-/* Who is to have a mark. */
+/* The clients that are to have a mark. */
 struct clients {
     const uint8_t *key_ids;
     size_t stride, count;
@@ -156,8 +156,8 @@ static bool is_client(const struct clients *clients, const uint8_t *key_id)
     return false;
 }
 
-/* Whose a damaged record was: a client's that one of the slots still names, or whoever
- * both name. NULL: nobody can tell. */
+/* Returns the key id of a damaged record's owner: a client that one of the slots still names, or
+ * whomever both slots name. NULL: nobody can tell. */
 static const uint8_t *owner_of(const struct record *record, const struct clients *clients)
 {
     const struct slot *a = &record->slots[0], *b = &record->slots[1];
@@ -312,7 +312,7 @@ static void note_unwritten(struct marks *marks, struct mark *mark)
     marks->unwritten[marks->unwritten_count++] = (size_t)(mark - marks->items);
 }
 
-/* Gives every key id that has no mark one that starts at a floor, and stores what is
+/* Gives every key id that has no mark a mark that starts at a floor, and stores the marks that are
  * not in the file yet. From here on the marks stay where they are. */
 static bool add_missing(struct marks *marks, const struct clients *clients, uint64_t now,
                         struct error *why)
@@ -339,8 +339,8 @@ static bool add_missing(struct marks *marks, const struct clients *clients, uint
     return helper_marks_commit(marks, why);
 }
 
-/* Those that had a damaged record have another by now, so that it is found but once: a
- * client that is added later has nothing to do with it. */
+/* Wipes damaged records, whose owners have other records by now. So each is found damaged only
+ * once, and a client that is added later has nothing to do with it. */
 static bool wipe_damaged(const struct marks *marks, struct error *why)
 {
     static const struct record nothing;
@@ -371,8 +371,8 @@ static bool keep_lock(int fd, struct error *why)
 
 bool helper_marks_lock(int state_dir, struct error *why)
 {
-    /* A description of our own: one shared with the supervisor would keep the
-     * lock after our end. It stays open until then. */
+    /* The helper opens the directory again: a lock on the supervisor's open file description would
+     * outlive the helper. */
     int fd = openat(state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int64_t deadline = clock_boot_ns() + LOCK_PATIENCE_NS;
 
@@ -395,21 +395,6 @@ bool helper_marks_lock(int state_dir, struct error *why)
     return false;
 }
 
-static bool open_file(struct marks *marks, int state_dir, struct error *why)
-{
-    marks->fd = openat(state_dir, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (marks->fd < 0)
-        return error_set(why, "cannot open the marks in the state directory: %s", strerror(errno));
-    /* The file's name must be as durable as what it holds. */
-    if (fsync(state_dir) != 0)
-        return error_set(why, "cannot sync the state directory: %s", strerror(errno));
-    /* What a helper that was killed wrote may not be on the disk yet. Were it only
-     * read, the next write would go over the one slot that is. */
-    if (fdatasync(marks->fd) != 0)
-        return error_set(why, "cannot sync the marks: %s", strerror(errno));
-    return true;
-}
-
 bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_ids, size_t stride,
                        size_t count, uint64_t now, uint64_t skew, struct error *why)
 {
@@ -418,8 +403,16 @@ bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_id
     size_t room;
 
     *marks = (struct marks){.fd = -1, .skew = skew};
-    if (!open_file(marks, state_dir, why))
-        return false;
+    marks->fd = openat(state_dir, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (marks->fd < 0)
+        return error_set(why, "cannot open the marks in the state directory: %s", strerror(errno));
+    /* The file's name must be as durable as what it holds. */
+    if (fsync(state_dir) != 0)
+        return error_set(why, "cannot sync the state directory: %s", strerror(errno));
+    /* What a helper that was killed wrote may not be on the disk yet. Were it only read, the next
+     * write would go over the one slot that is. */
+    if (fdatasync(marks->fd) != 0)
+        return error_set(why, "cannot sync the marks: %s", strerror(errno));
     size = lseek(marks->fd, 0, SEEK_END);
     if (size < 0)
         return error_set(why, "marks: %s", strerror(errno));
@@ -447,7 +440,7 @@ void helper_marks_follow_clock(struct marks *marks, uint64_t now)
     for (size_t i = 0; i < marks->count; i++) {
         struct mark *mark = &marks->items[i];
 
-        /* Without MaxSkew nothing is later than the latest. */
+        /* Without MaxSkew the latest floor is the end of time: no floor is above it. */
         if (helper_mark_is_unspent(mark) && mark->counters[0] > floor_at(marks, true, now)) {
             set_floor(marks, mark, helper_mark_is_lost(mark), now);
             note_unwritten(marks, mark);
@@ -473,7 +466,7 @@ bool helper_marks_refuse(struct marks *marks, struct mark *mark, uint64_t counte
     return had_room;
 }
 
-/* Which counters the clock lets stand for a time that was. */
+/* Returns the highest counter that can stand for a time that was, by the clock `now`. */
 static uint64_t latest_credible(const struct marks *marks, uint64_t now)
 {
     return marks->skew == UINT64_MAX ? now : latest_timely(marks, now);
@@ -513,7 +506,7 @@ bool helper_marks_commit(struct marks *marks, struct error *why)
 {
     if (marks->unwritten_count == 0)
         return true;
-    /* One slot a mark between two syncs, so that the other stays whole. */
+    /* Between two syncs one slot of a mark is written, so that its other slot stays whole. */
     for (size_t i = 0; i < marks->unwritten_count; i++)
         if (!write_mark(marks, &marks->items[marks->unwritten[i]]))
             return error_set(why, "cannot write the marks: %s", strerror(errno));

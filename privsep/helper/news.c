@@ -21,8 +21,8 @@ enum {
 
 /* ---- what the kernel leaves out ----------------------------------------- */
 
-/* The offset of an attribute, in the register A: from where A is, or inside of the
- * attribute where A is. 0 if there is none (linux/filter.h). */
+/* Put the offset of an attribute into the register A. FIND looks from the offset in A on, FIND_IN
+ * inside of the attribute at the offset in A. A is 0 if there is none (linux/filter.h). */
 #define FIND(type) \
     BPF_STMT(BPF_LDX | BPF_IMM, type), \
     BPF_STMT(BPF_LD | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR))
@@ -30,7 +30,7 @@ enum {
     BPF_STMT(BPF_LDX | BPF_IMM, type), \
     BPF_STMT(BPF_LD | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR_NEST))
 
-/* The value of the attribute where A is. */
+/* Puts the value of the attribute at the offset in A into A. */
 #define LOAD(size) \
     BPF_STMT(BPF_MISC | BPF_TAX, 0), BPF_STMT(BPF_LD | BPF_IND | (size), sizeof(struct nlattr))
 
@@ -43,8 +43,8 @@ enum {
 
 enum { PORT, PROTOCOL, STATUS }; /* places in the filter's memory */
 
-/* Leaves the protocol and the port of a connection that was just made in A; as flows_read
- * does. */
+/* Puts protocol and port of a connection that was just made into A, and rejects any other: as
+ * flows_read tells them apart. */
 static const struct sock_filter just_made[] = {
     ATTRIBUTES, FIND(CTA_TUPLE_ORIG), FIND_IN(CTA_TUPLE_PROTO), KEEP(PROTOCOL),
     FIND_IN(CTA_PROTO_DST_PORT), LOAD(BPF_H), KEEP(PORT),
@@ -70,8 +70,9 @@ enum {
     SERVICES_MAX = (BPF_MAXINSNS - JUST_MADE - 1) / 2,
 };
 
-/* Without a filter the kernel tells of connections to any service, which are sorted out here.
- * The filter of the last helper, which may have had other services, goes first. */
+/* Has the kernel tell of connections to these services alone. Where they are too many for a filter
+ * it tells of connections to any service, which usage.c sorts out. The filter of the last helper,
+ * which may have had other services, goes first. */
 static void attach_filter(int fd, const struct service *services, size_t count)
 {
     struct sock_filter code[BPF_MAXINSNS];
@@ -135,8 +136,8 @@ bool helper_news_listen(struct news *news)
     return news->listening;
 }
 
-/* Once the kernel has lost news it loses more, without saying so again, until nothing waits
- * any more. */
+/* All that waits is discarded: once the kernel has lost news it loses more, without saying so
+ * again, until nothing waits any more. */
 void helper_news_leave(struct news *news)
 {
     set_membership(news, NETLINK_DROP_MEMBERSHIP);

@@ -63,7 +63,7 @@ static bool is_meant(const struct helper_order *order, const struct grant *grant
     }
 }
 
-/* Moves the grants that an order means from the table to `ended`. Their number is returned. */
+/* Moves the grants that an order means from the table to `ended`. Returns how many there were. */
 static uint32_t remove_meant(struct grants *grants, const struct helper_order *order,
                           struct grant *ended, bool changed[FAMILIES])
 {
@@ -81,7 +81,8 @@ static uint32_t remove_meant(struct grants *grants, const struct helper_order *o
     return count;
 }
 
-/* The same for the grants that this helper dropped when it began. */
+/* Moves the grants that an order means from those that this helper dropped to `ended`. Returns how
+ * many there were. */
 static uint32_t remove_dropped(struct requests *r, const struct helper_order *order,
                              struct grant *ended)
 {
@@ -97,7 +98,8 @@ static uint32_t remove_dropped(struct requests *r, const struct helper_order *or
     return count;
 }
 
-/* To be called once the doors are shut, so that nothing new comes in meanwhile. */
+/* Ends the connections that came in through the grants. To be called once their doors are shut, so
+ * that nothing new comes in meanwhile. */
 static bool end_connections(struct requests *r, const struct grant *ended, size_t count,
                             uint32_t *sum)
 {

@@ -26,7 +26,8 @@ static bool receive_exactly(int fd, void *message, size_t size, struct error *wh
     return true;
 }
 
-/* The byte between protocol and port belongs to neither. */
+/* Whether a service is one that a profile may have. The byte between protocol and port belongs to
+ * neither, and must be zero. */
 static bool service_is_valid(const struct service *s)
 {
     const uint8_t *between = (const uint8_t *)s + sizeof s->protocol;
@@ -51,7 +52,7 @@ static bool setup_is_valid(const struct helper_setup *s)
     return true;
 }
 
-/* Whether a list of that many elements, with room for `most`, is zero behind them. */
+/* Whether a list of `count` elements, with room for `most`, is zero behind them. */
 static bool rest_is_zero(const void *list, size_t size, size_t count, size_t most)
 {
     return sodium_is_zero((const uint8_t *)list + count * size, (most - count) * size);
@@ -140,20 +141,6 @@ static bool collect_destinations(struct policy *policy, struct error *why)
     return true;
 }
 
-static bool receive_profile(struct policy *policy, size_t number, int fd, struct error *why)
-{
-    struct policy_entry *entry = &policy->entries[number];
-    struct helper_profile received;
-
-    if (!receive_exactly(fd, &received, sizeof received, why))
-        return false;
-    if (!helper_policy_accepts(&received))
-        return error_set(why, "profile %zu has a value out of range", number);
-    envelope_key_id(entry->key_id, received.public_key);
-    entry->profile = pool_copy(&policy->profiles, &received, helper_profile_size(&received));
-    return entry->profile || error_set(why, "no memory for profile %zu", number);
-}
-
 bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
 {
     struct helper_setup *setup = &policy->setup;
@@ -165,9 +152,19 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
     policy->entries = calloc((size_t)setup->profile_count + 1, sizeof *policy->entries);
     if (!policy->entries)
         return error_set(why, "no memory for %u profiles", setup->profile_count);
-    for (size_t i = 0; i < setup->profile_count; i++)
-        if (!receive_profile(policy, i, fd, why))
+    for (size_t i = 0; i < setup->profile_count; i++) {
+        struct policy_entry *entry = &policy->entries[i];
+        struct helper_profile received;
+
+        if (!receive_exactly(fd, &received, sizeof received, why))
             return false;
+        if (!helper_policy_accepts(&received))
+            return error_set(why, "profile %zu has a value out of range", i);
+        envelope_key_id(entry->key_id, received.public_key);
+        entry->profile = pool_copy(&policy->profiles, &received, helper_profile_size(&received));
+        if (!entry->profile)
+            return error_set(why, "no memory for profile %zu", i);
+    }
     qsort(policy->entries, setup->profile_count, sizeof *policy->entries, compare_entries);
     return collect_destinations(policy, why);
 }
@@ -227,7 +224,7 @@ bool helper_policy_sends_on(const struct helper_profile *profile, const struct s
            helper_policy_destination(profile, service, false);
 }
 
-/* Minutes since Monday 00:00 UTC. */
+/* Returns the minutes since Monday 00:00 UTC. */
 static uint16_t minute_of(int64_t now)
 {
     enum { MONDAY_TO_THURSDAY = 3 * MINUTES_A_DAY }; /* 1970-01-01 */
@@ -235,7 +232,7 @@ static uint16_t minute_of(int64_t now)
     return (uint16_t)((now / 60 + MONDAY_TO_THURSDAY) % MINUTES_A_WEEK);
 }
 
-/* The end of the hours that hold a minute, or the minute itself. */
+/* Returns the end of the hours that hold a minute, or the minute itself if none do. */
 static uint16_t end_of_hours(const struct helper_profile *profile, uint16_t minute)
 {
     for (size_t i = 0; i < profile->hours_count; i++)
@@ -244,7 +241,8 @@ static uint16_t end_of_hours(const struct helper_profile *profile, uint16_t minu
     return minute;
 }
 
-/* Hours that go on after midnight, or after the week, are those of the next day. */
+/* Returns the end of the hours that hold `now`, or `now` if none do. Hours that go on after
+ * midnight, or after the week, are followed by those of the next day. */
 static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now)
 {
     int64_t end = now;

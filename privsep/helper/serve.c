@@ -31,8 +31,8 @@ enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
     LOOK_SECONDS = 2,   /* between looks where no bell rings, or where it never stops */
     LOOK_AGAIN_SECONDS = 1, /* between looks after a bell */
-    OFTEN = 3,          /* removals; after more of them somebody is at it */
-    QUIET_SECONDS = 60, /* without one: it is over */
+    OFTEN = 3,          /* removals; after more of them the rules are contested */
+    QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
     STOP_TRIES = 5,
 };
 
@@ -52,11 +52,11 @@ struct helper {
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
     struct bell_ringer ringer; /* who changed nftables last */
-    unsigned removals; /* of our rules, since they were left alone for a while */
+    unsigned removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
     int64_t removed_at;
-    struct log_limit failures; /* to change the firewall, as told */
-    bool is_failure_told;      /* and not yet that it is over */
-    enum helper_rules told; /* to the supervisor */
+    struct log_limit failures; /* of the lines about failures to change the firewall */
+    bool is_failure_told;      /* the log was told of one, and not yet that it is over */
+    enum helper_rules told;    /* what the supervisor was last told of the rules */
 };
 
 /* ---- time --------------------------------------------------------------- */
@@ -72,7 +72,8 @@ static void bring_forward(int64_t *when, int64_t other)
         *when = other;
 }
 
-/* When removals are over if none follows; 0: there was none. */
+/* Returns when the rules are contested no more, if nobody removes any until then; 0: nobody has
+ * removed any. CLOCK_BOOTTIME, nanoseconds. */
 static int64_t quiet_at(const struct helper *h)
 {
     return h->removals == 0 ? 0 : h->removed_at + (int64_t)QUIET_SECONDS * NSEC_PER_SEC;
@@ -123,7 +124,7 @@ static enum helper_rules rules_are(const struct helper *h)
     return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
 }
 
-/* A supervisor that does not read does without the report. */
+/* Sends the report. A supervisor that does not read does without it. */
 static void tell_report(struct helper *h, struct helper_report *report)
 {
     report->rules = rules_are(h);
@@ -141,7 +142,7 @@ static void tell_unasked(struct helper *h)
     tell_report(h, &report);
 }
 
-/* At once: whoever asks the supervisor waits for an answer, or takes the last one. */
+/* Reports at once what has changed: portsmithctl is shown what the supervisor was last told. */
 static void tell_of_changed_rules(struct helper *h)
 {
     if (rules_are(h) != h->told)
@@ -150,7 +151,8 @@ static void tell_of_changed_rules(struct helper *h)
 
 /* ---- keeping the firewall as it should be ------------------------------- */
 
-/* The lock that this process may use is gone; the next helper can use the new one. */
+/* Ends the helper where the lock that it may use is gone: the next helper can use the new
+ * one. */
 static void check_lock(const struct helper *h)
 {
     if (h->firewall.xtables.backend == BACKEND_LEGACY && helper_landlock_lost_lock())
@@ -173,8 +175,8 @@ static void mend(struct helper *h, enum family family, firewall_change *change)
     check_lock(h);
 }
 
-/* A retry that is planned stays where it is: else whoever keeps the helper busy could put it
- * off for ever. None is needed once the firewall is as it should be. */
+/* Plans a retry while the firewall may not be as it should be. A retry that is planned already
+ * stays where it is: else whoever keeps the helper busy could put it off for ever. */
 static void plan_retry(struct helper *h)
 {
     bool unsure = h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
@@ -190,8 +192,9 @@ static void plan_retry(struct helper *h)
     h->is_failure_told = false;
 }
 
-/* The doors are shut by now: all that came in through the grants has come. END_NONE: the
- * grants tell why they ended. Called last: a log that does not read may hold it up. */
+/* Tells the log of grants that have ended, and whose doors are shut: all connections that came in
+ * through them have come. With `why` END_NONE the grants tell why they ended. To be called last,
+ * as a log that does not read may hold the helper up. */
 static void tell_ends(struct helper *h, struct grant *ended, size_t count, enum grant_end why)
 {
     if (count == 0)
@@ -232,7 +235,7 @@ static void serve_retry(struct helper *h)
             mend(h, family, helper_firewall_establish);
 }
 
-/* The latest moment until which the profile would open a door now. */
+/* Returns the latest deadline that the profile would give a grant now. */
 static int64_t latest_deadline(const struct helper_profile *profile)
 {
     int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
@@ -251,8 +254,8 @@ static void serve_clock_step(struct helper *h)
         return;
     log_info_limited(&said, LINES_A_MINUTE,
                      "the wall clock was set: rewriting the deadlines of live grants");
-    /* A profile's limits are of the wall clock. What that said when a grant was opened may have
-     * been wrong. */
+    /* A profile's limits are of the wall clock. What that clock said when a grant was opened may
+     * have been wrong. */
     for (size_t i = 0; i < h->grants.count; i++) {
         struct grant *grant = &h->grants.items[i];
         const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
@@ -322,7 +325,7 @@ static void look(struct helper *h)
         if (!h->firewall.xtables.in_use[family])
             continue;
         state = look_at_family(h, family);
-        tell_of_changed_rules(h); /* what follows may take seconds */
+        tell_of_changed_rules(h); /* before the mending, which may take seconds */
         damaged[family] = state == FIREWALL_DAMAGED;
         /* Somebody may have restored rules of grants that have ended. */
         if (state == FIREWALL_INTACT && !legacy)
@@ -356,8 +359,8 @@ static void serve_bell(struct helper *h)
 
     if (!bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
         return;
-    /* At once the first time; but a firewall script makes many changes, and
-     * they are not to count as many removals. */
+    /* The helper looks at once after the first change. But a firewall script makes many changes,
+     * and they are not to count as many removals. */
     h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
     serve_look(h);
 }
@@ -371,7 +374,8 @@ static void serve_sniffer(struct helper *h)
 
     if (state == SNIFFER_SOUND)
         return;
-    /* Deadlines are kept until the supervisor has replaced the pair. */
+    /* The helper goes on, so that deadlines are kept until the supervisor has replaced the
+     * pair. */
     close(h->requests.sniffer);
     h->requests.sniffer = -1;
     if (state == SNIFFER_MISBEHAVES) {
@@ -381,8 +385,8 @@ static void serve_sniffer(struct helper *h)
     }
 }
 
-/* What the sniffer passed on before it ended is not lost to the next pair, which
- * captures since a moment ago. */
+/* Serves what the sniffer passed on before it ended: the next pair, which captures since a moment
+ * ago, has not seen it. */
 static void serve_the_rest(struct helper *h)
 {
     enum { BATCHES = 8 }; /* more than a socket holds */
@@ -432,7 +436,7 @@ static void serve_order(struct helper *h, const struct helper_order *order)
     free(ended);
 }
 
-/* -1 to go on, else the exit status. */
+/* Returns -1 to go on, else the exit status. */
 static int serve_supervisor(struct helper *h)
 {
     struct helper_order order;
@@ -470,7 +474,7 @@ static int run(struct helper *h)
         };
         int status = -1;
 
-        /* A new socket for sets can only be opened before confinement: by the next helper. */
+        /* Only the next helper can open a new socket for sets: this one is confined. */
         if (h->firewall.uses_set && h->firewall.set.fd < 0)
             fatalx("the kernel does not answer about sets any more: starting again");
         plan_retry(h);
@@ -478,7 +482,7 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
-        /* Deadlines before requests: a flood must not hold a door open. */
+        /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
         if (fds[NEWS].revents)
@@ -517,8 +521,8 @@ static void prepare_process(void)
     for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
         if (fcntl(inherited[i], F_SETFD, FD_CLOEXEC) != 0)
             fatalx("portsmith-helper is started by portsmithd, never by hand");
-    /* The end of the supervisor's socket ends the helper, nothing else does:
-     * a Ctrl-C or a service manager's signal to all must not outrun it. */
+    /* Only the end of the supervisor's socket ends the helper. A Ctrl-C, or a service manager's
+     * signal to all processes, must not end it first. */
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     setsid();
@@ -544,8 +548,8 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
     return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
 }
 
-/* Keeps of the grants that the helper before stored only what policy still permits, and no
- * longer than it permits. The others lie behind those in the table. */
+/* Keeps of the grants that the helper before stored those that policy still permits, for no
+ * longer than it permits. The other grants lie behind those in the table then. */
 static void keep_permitted_grants(struct helper *h)
 {
     struct grants *grants = &h->grants;
@@ -556,7 +560,7 @@ static void keep_permitted_grants(struct helper *h)
 
         if (entry && is_permitted(entry->profile, grant)) {
             helper_grants_shorten(grants, grant, latest_deadline(entry->profile));
-            /* Only the first connection was counted, or none is any more. */
+            /* Until now only the first connection was counted, or from now on none is. */
             if ((grant->connections == 0 && grant->used > 0) ||
                 !helper_policy_is_tracked(entry->profile, &grant->service))
                 grant->is_counted = 0;
@@ -577,8 +581,8 @@ static bool establish(struct helper *h, struct error *why)
     return true;
 }
 
-/* Without a table nothing is open, but the ports are shut. What policy no longer permits lies
- * behind the grants of the table. It is kept in `dropped`, too: whoever has a profile removed
+/* Takes over what the last helper granted. Without a table nothing is open, but the ports are
+ * shut. Grants that policy no longer permits are kept in `dropped`: whoever has a profile removed
  * may want the connections ended that came in through its grants. */
 static bool take_over_grants(struct helper *h, struct error *why)
 {
@@ -615,7 +619,7 @@ static int compare_services(const void *a, const void *b)
     return service_compare(a, b);
 }
 
-/* The news are of connections to what a profile opens: each service is named once. */
+/* Has the kernel tell of connections to the services that some profile opens, each named once. */
 static bool open_news(struct helper *h, struct error *why)
 {
     const size_t profiles = h->policy.setup.profile_count;
@@ -710,8 +714,8 @@ static unsigned wishes(const struct policy *policy)
     return found;
 }
 
-/* What grants are kept as is decided here, if it was not configured: as rules, which an
- * admin sees, where rules can end by themselves. */
+/* Probes iptables, and decides what grants are kept as, if that was not configured: as rules,
+ * which an admin sees, where rules can end by themselves. */
 static enum probe_result probe(struct policy *policy, struct xtables *xtables, struct error *why)
 {
     struct helper_setup *setup = &policy->setup;
@@ -737,8 +741,8 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     return PROBE_USABLE;
 }
 
-/* Where sessions cannot be told from other segments they go on all the same, and the ACKs of
- * strangers pass with theirs. */
+/* Finds out in which families the segments of sessions can be told from others. Where they
+ * cannot, sessions go on all the same, but the ACKs of strangers pass as well. */
 static void find_sessions(const struct helper_setup *setup, struct xtables *xtables)
 {
     struct error why;
@@ -751,7 +755,8 @@ static void find_sessions(const struct helper_setup *setup, struct xtables *xtab
                   "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
 }
 
-/* Without news of connections a door that is for so many of them would stay open for more. */
+/* Whether this host tells of connections, or no profile needs it to. Without news of connections
+ * a door that is for so many of them would stay open for more. */
 static bool can_tell_usage(struct helper *h, struct error *why)
 {
     struct error reason;
@@ -765,7 +770,7 @@ static bool can_tell_usage(struct helper *h, struct error *why)
     return true;
 }
 
-/* The whole life of a helper that serves; its exit status. */
+/* The whole life of a helper that serves. Returns its exit status. */
 static int keep_doors(struct helper *h, const struct xtables *xtables)
 {
     struct error why;
@@ -805,35 +810,31 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
     return run(h);
 }
 
-static bool release_sets(struct error *why)
-{
-    struct ipset set;
-    bool done;
-
-    ipset_open(&set, 0);
-    done = helper_set_remove(&set, IPV4, why);
-    done = helper_set_remove(&set, IPV6, why) && done;
-    ipset_remove_scratch(&set); /* of a probe that was killed */
-    ipset_close(&set);
-    return done;
-}
-
 static int release(enum backend in_use)
 {
     struct xtables unused;
+    struct ipset set;
     struct error why;
-    bool nft = helper_release(BACKEND_NFT, &why);
+    bool done = helper_release(BACKEND_NFT, &why);
 
+    done = helper_release(BACKEND_LEGACY, &why) && done;
+    if (done) { /* no rule of ours refers to a set any more */
+        ipset_open(&set, 0);
+        done = helper_set_remove(&set, IPV4, &why);
+        done = helper_set_remove(&set, IPV6, &why) && done;
+        ipset_remove_scratch(&set); /* a probe that was killed left it */
+        ipset_close(&set);
+    }
     /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
      * that would be used now. They stay where its program is missing. */
-    if (helper_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
-        probe_choose(&unused, in_use, &why))
+    if (done && probe_choose(&unused, in_use, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;
 }
 
-/* To be called once the rules of `ours` are in force: until then the others shut the ports. */
+/* Removes the rules of the back end that is not `ours`. To be called once the rules of `ours` are
+ * in force: until then those of the other one shut the ports. */
 static int release_other(enum backend ours)
 {
     struct error why;
@@ -862,7 +863,7 @@ int helper_serve(void)
         return release(h.policy.setup.backend);
     if (h.policy.setup.mode == HELPER_RELEASE_OTHER)
         return release_other(h.policy.setup.backend);
-    /* While still privileged: this may load kernel modules. */
+    /* The probe may load kernel modules, so it comes before privileges are given up. */
     probed = probe(&h.policy, &xtables, &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);

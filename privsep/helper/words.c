@@ -14,8 +14,8 @@ enum {
 
 /* ---- parts of a line ---------------------------------------------------- */
 
-/* Empty where the knock came from the address that it is for. Behind a router that
- * translates addresses the one that was signed is not the client's here. */
+/* Says where a knock came from that is for another address; else it says nothing. Behind a router
+ * that translates addresses, the address that the client signed is not its address here. */
 static const char *format_origin(const struct helper_event *event, char text[static ORIGIN_SIZE])
 {
     char observed[ADDRESS_TEXT_SIZE];
@@ -27,8 +27,8 @@ static const char *format_origin(const struct helper_event *event, char text[sta
     return text;
 }
 
-/* What is known of the use of the grants that ended. Where several did, those that were used
- * are named. */
+/* Says what is known of the use of the grants that ended. Where several ended, the used ones are
+ * named. */
 static const char *format_use(const struct helper_event *event, char text[static USE_SIZE])
 {
     static const char *const uses[] = {

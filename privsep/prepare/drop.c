@@ -7,7 +7,8 @@
 
 #include "common/process.h"
 
-/* libcap-ng may report success while the kernel's sets differ (its issue #19). */
+/* Whether the kernel's sets hold the wanted capabilities, and no others. libcap-ng may report
+ * success where they do not (its issue #19). */
 static bool is_exactly(bool raw)
 {
     static const capng_type_t sets[] = {CAPNG_EFFECTIVE, CAPNG_PERMITTED, CAPNG_INHERITABLE,

@@ -47,8 +47,8 @@ static const struct {
     {LOCK, READ | WRITE},
 };
 
-/* In the order in which the kernel learned them: linux/landlock.h, the ABI's
- * versions 1 to 6. What is handled is forbidden unless a rule allows it. */
+/* Returns all kinds of access that a version of Landlock, 1 to 6, handles (linux/landlock.h). What
+ * is handled is forbidden unless a rule allows it. */
 static struct ruleset everything_known_to(long version)
 {
     struct ruleset all = {.handled_access_fs = LANDLOCK_ACCESS_FS_REFER - 1};
@@ -96,9 +96,9 @@ static int find_interpreter(struct dl_phdr_info *program, size_t size, void *pat
     return 1; /* the first is the program itself */
 }
 
-/* Of the state directory this file alone, which is made here if it is not there: what opens
- * ports at the next boot lies beside it. Where it cannot be made, helper_marks_open, which
- * comes when ports are shut, cannot open it either, and says why. */
+/* Allows the file of marks, and makes it if it is not there. The rest of the state directory is not
+ * allowed, as what opens ports at the next boot lies there. Where the file cannot be made,
+ * helper_marks_open, which comes when ports are shut, cannot open it either, and says why. */
 static bool allow_marks(int ruleset)
 {
     int fd = openat(HELPER_FD_STATE, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

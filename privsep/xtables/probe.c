@@ -21,8 +21,8 @@
     "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 3 --hashlimit-mode srcip " \
     "--hashlimit-htable-size 8 --hashlimit-name psprobe"
 
-/* In order of preference. Plain names last: what they are is told by what the
- * link points to. */
+/* The restore programs, in order of preference. Plain names come last: what such a program is, is
+ * told by what the link points to (BACKEND_AUTO). */
 static const struct {
     enum backend backend;
     const char *paths[FAMILIES];
@@ -74,10 +74,9 @@ static const struct feature {
 
 enum { FEATURES = sizeof features / sizeof *features };
 
-/* Which back end a plain name stands for, as the name of the multi-call binary behind its
+/* Returns which back end a plain name stands for, as the name of the multi-call binary behind its
  * links tells. That binary may be missing at the moment: realpath(3) tells its path all the
- * same. A name that leads to nothing of that kind is of the old package, which had legacy
- * alone. */
+ * same. A name that leads to no such binary is of the old package, which had legacy alone. */
 static enum backend backend_behind(const char *path)
 {
     char target[PATH_MAX];
@@ -155,7 +154,7 @@ static bool applies(const struct feature *feature, enum family family, unsigned 
     return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
 }
 
-/* Writes a chain with the features of one table. `only` is the one feature that it is to
+/* Writes a chain with the features of one table. `only` is the one feature that the chain is to
  * have; -1: all; FEATURES: none. */
 static void write_chain(FILE *out, const char *table, enum family family, unsigned wishes, int only)
 {
@@ -211,13 +210,13 @@ static const char *remedy(const struct feature *feature)
                : "load or install it";
 }
 
-/* Whether iptables refused it, or the kernel that iptables asked. */
+/* Whether a transaction was refused, by iptables or by the kernel. */
 static bool is_refused(enum restore_result result)
 {
     return result == RESTORE_REFUSED || result == RESTORE_IMPOSSIBLE;
 }
 
-/* Tries feature by feature which one it was that failed. */
+/* Tries feature by feature which one does not work, and names it in *why. Returns false. */
 static bool name_missing(const char *path, enum family family, unsigned wishes, struct error *why)
 {
     struct error reason = *why;
@@ -253,7 +252,7 @@ static enum probe_result try_rules(const char *path, enum family family, unsigne
                                   : PROBE_UNDECIDED;
 }
 
-/* The rules that are tried refer to a set, which must be there. */
+/* Tries the rules of one family. With PROBE_SETS they refer to a set, which must be there. */
 static enum probe_result try_family(const char *path, enum family family, unsigned wishes,
                                     struct error *why)
 {
