@@ -257,26 +257,6 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-static void make_client_key(struct enrolment *e)
-{
-    uint8_t signing[SIGNING_KEY_SIZE];
-
-    randombytes_buf(e->client_secret, KEY_SIZE);
-    key_expand_client(signing, e->client_secret);
-    crypto_sign_ed25519_sk_to_pk(e->draft.policy.public_key, signing);
-    sodium_memzero(signing, sizeof signing);
-}
-
-static void explain_bundle(const struct enrolment *e, const char *output)
-{
-    printf("made profile %s and its bundle %s\n"
-           "The bundle holds the client's secret key. Carry it over, read it there, then delete\n"
-           "it on both sides:\n"
-           "    scp %s CLIENT:\n"
-           "    portsmith-knock import FILE\n",
-           e->draft.policy.name, output, output);
-}
-
 static int write_bundle(const struct enrolment_arguments *a, const struct config *c)
 {
     char name[POLICY_NAME_SIZE + sizeof ".bundle"];
@@ -288,20 +268,29 @@ static int write_bundle(const struct enrolment_arguments *a, const struct config
         enrol_remove(c, a->e->draft.policy.name, &unused);
         return command_fail(EXIT_FAILURE, why.text);
     }
-    explain_bundle(a->e, output);
+    printf("made profile %s and its bundle %s\n"
+           "The bundle holds the client's secret key. Carry it over, read it there, then delete\n"
+           "it on both sides:\n"
+           "    scp %s CLIENT:\n"
+           "    portsmith-knock import FILE\n",
+           a->e->draft.policy.name, output, output);
     tell_daemon(c);
     return EXIT_SUCCESS;
 }
 
 static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
 {
+    uint8_t signing[SIGNING_KEY_SIZE];
     struct error why;
     struct config *c;
     int status = parse_enrolment(argc, argv, false, a);
 
     if (status != 0)
         return status;
-    make_client_key(a->e);
+    randombytes_buf(a->e->client_secret, KEY_SIZE);
+    key_expand_client(signing, a->e->client_secret);
+    crypto_sign_ed25519_sk_to_pk(a->e->draft.policy.public_key, signing);
+    sodium_memzero(signing, sizeof signing);
     c = enrol_add(a->e, &status, &why);
     if (!c)
         return command_fail(status, why.text);
@@ -310,7 +299,7 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
     return status;
 }
 
-/* Gives `enrol` an enrolment in locked memory. */
+/* Calls `enrol` with an empty enrolment in locked memory, and returns its exit status. */
 static int with_enrolment(int (*enrol)(struct enrolment_arguments *a, int argc, char **argv),
                           const char *config_file, int argc, char **argv)
 {
@@ -530,15 +519,6 @@ static int remove_with_connections(const struct config *c, const char *name)
     return tell_not_ended(c, last, last == ASK_DONE ? &first_reason : &why);
 }
 
-static int remove_and_tell(const struct config *c, const char *name)
-{
-    int status = remove_profile(c, name);
-
-    if (status == EXIT_SUCCESS)
-        tell_daemon(c);
-    return status;
-}
-
 /* Revokes a profile, even where others, or this one, are broken. */
 static int run_revoke(const char *config_file, int argc, char **argv)
 {
@@ -558,7 +538,9 @@ static int run_revoke(const char *config_file, int argc, char **argv)
         return EXIT_USAGE;
     if (!config_read_main(&c, config_file, &why))
         return command_fail(EX_CONFIG, why.text);
-    status = kills ? remove_with_connections(&c, name) : remove_and_tell(&c, name);
+    status = kills ? remove_with_connections(&c, name) : remove_profile(&c, name);
+    if (!kills && status == EXIT_SUCCESS)
+        tell_daemon(&c);
     return status == EXIT_SUCCESS ? warn_of_broken_rest(config_file) : status;
 }
 

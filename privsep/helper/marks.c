@@ -359,40 +359,30 @@ static bool wipe_damaged(const struct marks *marks, struct error *why)
            error_set(why, "cannot sync the marks: %s", strerror(errno));
 }
 
-static bool keep_lock(int fd, struct error *why)
-{
-    bool kept = dup3(fd, HELPER_FD_LOCK, O_CLOEXEC) == HELPER_FD_LOCK;
-
-    if (!kept)
-        error_set(why, "cannot keep the lock of the state directory: %s", strerror(errno));
-    close(fd);
-    return kept;
-}
-
 bool helper_marks_lock(int state_dir, struct error *why)
 {
     /* The helper opens the directory again: a lock on the supervisor's open file description would
      * outlive the helper. */
     int fd = openat(state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int64_t deadline = clock_boot_ns() + LOCK_PATIENCE_NS;
+    bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
 
     /* A helper whose supervisor was killed, or the iptables program of one that was
      * killed itself, may still be finishing a transaction. */
-    while (fd >= 0) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return keep_lock(fd, why);
-        if (errno != EWOULDBLOCK || clock_boot_ns() >= deadline)
-            break;
+    while (fd >= 0 && !locked && errno == EWOULDBLOCK && clock_boot_ns() < deadline) {
         poll(NULL, 0, LOCK_POLL_MS);
+        locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
     }
-    if (fd >= 0 && errno == EWOULDBLOCK)
+    if (locked && dup3(fd, HELPER_FD_LOCK, O_CLOEXEC) != HELPER_FD_LOCK)
+        locked = error_set(why, "cannot keep the lock of the state directory: %s", strerror(errno));
+    else if (!locked && fd >= 0 && errno == EWOULDBLOCK)
         error_set(why, "the state directory is in use by another portsmithd, or by iptables that a "
                        "killed one left behind");
-    else
+    else if (!locked)
         error_set(why, "cannot lock the state directory: %s", strerror(errno));
     if (fd >= 0)
         close(fd);
-    return false;
+    return locked;
 }
 
 bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_ids, size_t stride,

@@ -232,15 +232,6 @@ static uint16_t minute_of(int64_t now)
     return (uint16_t)((now / 60 + MONDAY_TO_THURSDAY) % MINUTES_A_WEEK);
 }
 
-/* Returns the end of the hours that hold a minute, or the minute itself if none do. */
-static uint16_t end_of_hours(const struct helper_profile *profile, uint16_t minute)
-{
-    for (size_t i = 0; i < profile->hours_count; i++)
-        if (profile->hours[i].from <= minute && minute < profile->hours[i].to)
-            return profile->hours[i].to;
-    return minute;
-}
-
 /* Returns the end of the hours that hold `now`, or `now` if none do. Hours that go on after
  * midnight, or after the week, are followed by those of the next day. */
 static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now)
@@ -250,8 +241,11 @@ static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now
     if (profile->hours_count == 0)
         return INT64_MAX;
     for (size_t i = 0; i <= profile->hours_count; i++) {
-        uint16_t minute = minute_of(end), until = end_of_hours(profile, minute);
+        uint16_t minute = minute_of(end), until = minute;
 
+        for (size_t j = 0; j < profile->hours_count; j++)
+            if (profile->hours[j].from <= minute && minute < profile->hours[j].to)
+                until = profile->hours[j].to;
         if (until == minute)
             return end;
         end += (int64_t)(until - minute) * 60 - end % 60;

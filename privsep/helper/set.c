@@ -60,20 +60,12 @@ static void put_address(union question *q, const struct address *address)
     netlink_end_nest(q, nest);
 }
 
-/* Returns the timeout, in seconds, of an element that ends at `deadline` (CLOCK_BOOTTIME,
- * nanoseconds). The least is a second: an element with a timeout of zero would never end. */
-static uint32_t timeout_until(int64_t deadline)
-{
-    int64_t left = (deadline - clock_boot_ns()) / NSEC_PER_SEC;
-
-    return left < 1 ? 1 : left > TIMEOUT_MAX ? TIMEOUT_MAX : (uint32_t)left;
-}
-
-/* Puts an element into the question. When no more elements fit, it asks the question and begins a
- * new one. */
+/* Puts an element into the question, to end at `deadline` (CLOCK_BOOTTIME, nanoseconds). When no
+ * more elements fit, it asks the question and begins a new one. */
 static bool put_element(struct elements *e, const struct door *door, int64_t deadline,
                         struct error *why)
 {
+    const int64_t left = (deadline - clock_boot_ns()) / NSEC_PER_SEC;
     const uint16_t port = htons(door->service.port);
     uint32_t nest;
 
@@ -87,8 +79,10 @@ static bool put_element(struct elements *e, const struct door *door, int64_t dea
     ipset_put_byte(&e->q, IPSET_ATTR_PROTO, door->service.protocol);
     netlink_put_attribute(&e->q, IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, &port,
                           sizeof port);
+    /* The least timeout is a second: an element with a timeout of zero would never end. */
     if (e->command == IPSET_CMD_ADD)
-        ipset_put_number(&e->q, IPSET_ATTR_TIMEOUT, timeout_until(deadline));
+        ipset_put_number(&e->q, IPSET_ATTR_TIMEOUT,
+                         left < 1 ? 1 : left > TIMEOUT_MAX ? TIMEOUT_MAX : (size_t)left);
     netlink_end_nest(&e->q, nest);
     e->count++;
     return true;
