@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool kernel_is_off(const char *path)
+bool kernel_switch_is_off(const char *path)
 {
     FILE *file = fopen(path, "re");
     int first = file ? fgetc(file) : EOF;
@@ -31,9 +31,9 @@ static bool balances_tcp(void)
 
 bool kernel_finds_sockets(struct error *why)
 {
-    if (kernel_is_off("/proc/sys/net/ipv4/ip_early_demux"))
+    if (kernel_switch_is_off("/proc/sys/net/ipv4/ip_early_demux"))
         return error_set(why, "net.ipv4.ip_early_demux is 0");
-    if (kernel_is_off("/proc/sys/net/ipv4/tcp_early_demux"))
+    if (kernel_switch_is_off("/proc/sys/net/ipv4/tcp_early_demux"))
         return error_set(why, "net.ipv4.tcp_early_demux is 0");
     return !balances_tcp() || error_set(why, "IPVS balances TCP connections on this host");
 }

@@ -8,7 +8,7 @@
 
 /* Whether the switch at `path`, such as /proc/sys/net/ipv4/ip_forward, is 0. A switch that
  * cannot be read does not count as 0. */
-bool kernel_is_off(const char *path);
+bool kernel_switch_is_off(const char *path);
 
 /* Whether the kernel looks for the socket of a TCP segment before the hook LOCAL_IN, so that
  * rules in INPUT can tell the segments of a session from others. False with the reason, in

@@ -54,7 +54,7 @@ struct grant {
     /* Was it used? The helper's usage.h tells how that is known. */
     uint32_t connections; /* how many it admits; 0: any number */
     uint32_t allowance;   /* how often a knock has admitted as many anew */
-    uint32_t watched;     /* 1: all that is to be counted was told so far */
+    uint32_t is_counted;  /* 1: the kernel has told of all connections so far that count */
     uint32_t used;        /* connections that came in through it; where it admits any
                              number, the first alone */
     uint32_t flows[GRANT_FLOWS]; /* the kernel's numbers of those */
@@ -74,14 +74,14 @@ struct granttable {
 };
 _Static_assert(sizeof(struct granttable) == 72, "no hidden padding");
 
-/* The bytes of a file for so many grants. */
+/* Returns the size, in bytes, of a file for `capacity` grants. */
 size_t granttable_size(size_t capacity);
 
 /* Writes the head of a new file, whose other bytes are zero. False with errno set when
  * the kernel does not tell its boot id. */
 bool granttable_begin(struct granttable *table, size_t capacity);
 
-/* To be called when a grant was changed, from whatever it was. */
+/* Seals a grant's record. Whoever changes a record calls it before changing anything else. */
 void grant_seal(struct grant *grant);
 
 /* A file that somebody else may be changing, or cutting: each record is read by itself, never
@@ -92,12 +92,14 @@ struct granttable_view {
     uint32_t last_id; /* when it was opened */
 };
 
-/* Opens the file in a directory, to read. False with the reason when there is none, or it was
- * not made by this build in this boot of the host, or has room for more than there can be. */
+/* Opens the file of the directory `directory`, to read it. False with the reason when there is no
+ * file, or when it was not made by this build in this boot of the host, or has room for more
+ * grants than there can be. */
 bool granttable_open(struct granttable_view *view, int directory, struct error *why);
 
-/* Copies the record `i`, which is below `capacity`. Of what a batch has touched, but the
- * firewall does not have yet, it copies what was before. False when it holds no grant. */
+/* Copies the record `i`, which is below `capacity`, into *grant. Where a batch has touched the
+ * record, but the firewall does not have it yet, *grant is as it was before that batch. False
+ * when the record holds no grant. */
 bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant);
 
 void granttable_close(const struct granttable_view *view);

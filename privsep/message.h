@@ -88,7 +88,8 @@ enum backend { BACKEND_AUTO = 0, BACKEND_NFT = 1, BACKEND_LEGACY = 2 };
 /* What grants are kept as. */
 enum grant_store { GRANT_STORE_AUTO = 0, GRANT_STORE_RULES = 1, GRANT_STORE_SET = 2 };
 
-/* First message: once. Then profile_count of struct helper_profile. */
+/* The first message, which is sent once. profile_count messages of struct helper_profile
+ * follow. */
 struct helper_setup {
     uint32_t mode;    /* enum helper_mode */
     uint32_t backend; /* enum backend */
@@ -173,7 +174,7 @@ static inline size_t helper_profile_size(const struct helper_profile *p)
  * there are the supervisor reads in the helper's table (granttable.h). */
 enum helper_command {
     HELPER_STOP = 1, /* remove the grants, then exit */
-    HELPER_TELL = 2, /* answer with how it is */
+    HELPER_TELL = 2, /* the helper reports how it is */
     HELPER_CLOSE = 3 /* take grants away */
 };
 
@@ -185,7 +186,7 @@ enum helper_scope {
 
 struct helper_order {
     uint32_t command; /* enum helper_command */
-    uint32_t serial;  /* comes back in the answer; not 0 */
+    uint32_t serial;  /* comes back in the report; not 0 */
     uint32_t scope;   /* HELPER_CLOSE: enum helper_scope; else 0 */
     uint32_t id;
     uint32_t kill;    /* 1: end the connections made through them, too; else 0 */
@@ -195,10 +196,11 @@ _Static_assert(sizeof(struct helper_order) == 28, "no hidden padding");
 
 /* ---- helper to supervisor ----------------------------------------------- */
 
-/* The first alone, a uint32_t, or a whole struct helper_answer. */
-enum helper_report {
+/* What a message begins with. HELPER_SNIFFER_BROKEN is a message of its own, a uint32_t.
+ * HELPER_REPORT begins a struct helper_report. */
+enum helper_report_kind {
     HELPER_SNIFFER_BROKEN = 1, /* the sniffer sent what an honest one cannot */
-    HELPER_ANSWER = 2,
+    HELPER_REPORT = 2,
 };
 
 /* What is known of the rules in the kernel. */
@@ -209,11 +211,11 @@ enum helper_rules {
     HELPER_RULES_CONTESTED = 3, /* in force, but another program keeps removing them */
 };
 
-/* One for each order but HELPER_STOP, and one with the serial 0 when the helper is ready,
- * that is when the firewall is as configured and marks are loaded, when what is known of
- * the rules has changed, and when it ends. */
-struct helper_answer {
-    uint32_t event;    /* HELPER_ANSWER */
+/* The helper sends one for each order but HELPER_STOP. It sends one with the serial 0, by
+ * itself, when it is ready (the firewall is as configured, and the marks are loaded), when what
+ * is known of the rules has changed, and when it ends. */
+struct helper_report {
+    uint32_t kind;     /* HELPER_REPORT */
     uint32_t serial;   /* the order's */
     uint32_t backend;  /* enum backend, as probed */
     uint32_t families; /* bit 0: IPv4, bit 1: IPv6 */
@@ -225,7 +227,7 @@ struct helper_answer {
     uint32_t rules;    /* enum helper_rules */
     uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
 };
-_Static_assert(sizeof(struct helper_answer) == 40 + 8 * VERDICTS, "no hidden padding");
+_Static_assert(sizeof(struct helper_report) == 40 + 8 * VERDICTS, "no hidden padding");
 
 /* The helper's exit statuses. */
 enum {

@@ -91,7 +91,7 @@ static int give_up(int *fd)
     return EIO;
 }
 
-/* The errno in an NLMSG_ERROR or NLMSG_DONE, which carry it negated; 0: no error. */
+/* Returns the errno in an NLMSG_ERROR or NLMSG_DONE, which carry it negated; 0: no error. */
 static int number_in(struct span payload)
 {
     int number = -EIO;
@@ -101,7 +101,7 @@ static int number_in(struct span payload)
     return number <= 0 && number > INT_MIN ? -number : EIO;
 }
 
-/* What one datagram says; -1: there is more to come, else an errno. */
+/* Hands on what one datagram says. Returns -1 when there is more to come, else an errno or 0. */
 static int read_datagram(struct span from, uint32_t sequence, answer_handler *handle, void *into)
 {
     struct nlmsghdr header;

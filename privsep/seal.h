@@ -1,5 +1,6 @@
-/* A record that a process may have been writing when it was killed, or the power failed:
- * a checksum behind it tells whether it is whole. It keeps nobody from forging one. */
+/* The seal of a record: a checksum behind it. Whoever reads a record that a process may have been
+ * writing when it was killed, or when the power failed, sees by its seal whether it is whole. A
+ * seal keeps nobody from forging a record. */
 #ifndef PORTSMITH_SEAL_H
 #define PORTSMITH_SEAL_H
 
@@ -9,10 +10,10 @@
 
 enum { SEAL_SIZE = 16 };
 
-/* The seal of `size` bytes: BLAKE2b-128. */
+/* Makes the seal of `size` bytes: BLAKE2b-128. */
 void seal_make(uint8_t seal[static SEAL_SIZE], const void *bytes, size_t size);
 
-/* Whether it is the seal of these bytes. */
+/* Whether `seal` is the seal of these bytes. */
 bool seal_is_right(const uint8_t seal[static SEAL_SIZE], const void *bytes, size_t size);
 
 #endif

@@ -51,7 +51,7 @@ const char *report_used(const struct control_grant *grant)
 {
     if (grant->used > 0)
         return "yes";
-    return grant->watched ? "no" : "?";
+    return grant->is_counted ? "no" : "?";
 }
 
 const char *report_profile(const struct control_grant *grant)
@@ -368,7 +368,7 @@ json_t *report_grant_json(const struct control_grant *g)
     json_object_set_new(object, "address", json_string(address_format(&g->address, address)));
     json_object_set_new(object, "service", json_string(service_format(&g->service, service)));
     json_object_set_new(object, "seconds_left", number(g->seconds_left));
-    json_object_set_new(object, "used", g->used || g->watched ? json_boolean(g->used > 0)
+    json_object_set_new(object, "used", g->used || g->is_counted ? json_boolean(g->used > 0)
                                                               : json_null());
     json_object_set_new(object, "elsewhere", json_boolean(g->elsewhere));
     return object;

@@ -102,7 +102,8 @@ static bool find_user(struct config *c, const char *path, struct error *why)
     return true;
 }
 
-/* What reads the network must not be able to ask for anything. */
+/* Finds the group of ControlGroup. It must not be the sniffer's: what reads the network must not be
+ * able to ask for anything. */
 static bool find_control_group(struct config *c, const char *path, struct error *why)
 {
     const struct group *group;
@@ -145,8 +146,8 @@ static ssize_t hash_text(void *state, const char *text, size_t size)
     return (ssize_t)size;
 }
 
-/* It is of what is printed, and of the envelope keys, which are not. It is all zeros where
- * there is no memory. */
+/* Takes the fingerprint of what is printed, and of the envelope keys, which are not. It is all
+ * zeros where there is no memory. */
 static void take_fingerprint(struct config *c)
 {
     crypto_generichash_state state;

@@ -1,5 +1,5 @@
-/* The server's whole configuration: portsmith.conf, the server's key and every
- * profile. Read once, checked whole, never edited: a reload reads a new one. */
+/* The server's whole configuration: portsmith.conf, the server's key and every profile. It is read
+ * once, checked whole, and never edited: a reload reads a new one. */
 #ifndef PORTSMITH_CONFIG_H
 #define PORTSMITH_CONFIG_H
 
@@ -72,26 +72,28 @@ struct config {
  * memory. The caller frees with config_free. */
 struct config *config_load(const char *path, struct error *why);
 
-/* The same while another is in use, whose User must be named in it, too: it is not
- * looked up again. Nor is a back end chosen again if Backend is as before. */
+/* Reads everything again, as config_load, while the configuration `in_use` is in use. User and
+ * ControlGroup must be as in that one, as they are not looked up again. Nor is a back end chosen
+ * again if Backend is as before. */
 struct config *config_load_again(const char *path, const struct config *in_use, struct error *why);
 
 /* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. The
  * caller owns *c, which holds defaults where it fails. */
 bool config_read_main(struct config *c, const char *path, struct error *why);
 
-/* The command that makes what this configuration file lacks, or the file itself. */
+/* Writes the command that makes this configuration file, and what it needs. Returns `command`. */
 const char *config_init_command(const char *path, char command[static CONFIG_INIT_SIZE]);
 
-/* Whether a window, in seconds, is no longer than the longest; *why names the file `path`. */
+/* Whether a window is no longer than the longest, both in seconds. False with the reason, which
+ * names the file `path`. */
 bool config_windows_agree(const char *path, uint32_t window, uint32_t max_window,
                           struct error *why);
 
-/* Sets one key of portsmith.conf, as a line of the file would. `key` must be a
- * known one. */
+/* Sets one key of portsmith.conf, as a line of the file would. False with the reason, such as that
+ * the key is unknown. */
 bool config_set(struct config *c, const char *key, const char *value, struct error *why);
 
-/* The path of a profile's file, and of the server's secret key. */
+/* Write the path of a profile's file, and of the server's secret key. Return `path`. */
 const char *config_profile_path(const struct config *c, const char *name,
                                 char path[static CONFIG_PROFILE_PATH_SIZE]);
 const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
@@ -99,23 +101,23 @@ const char *config_key_path(const struct config *c, char path[static CONFIG_PROF
 /* Whether Close names a service of TCP. */
 bool config_shuts_tcp(const struct config *c);
 
-/* The profile of that name, or NULL. */
+/* Returns the profile of that name, or NULL. */
 const struct profile *config_find_profile(const struct config *c, const char *name);
 
 /* Locks the profiles in memory again: a fork does not hand locks down. */
 void config_lock(struct config *c);
 
-/* Takes the profiles out of *c whose files are gone; how many there were. */
+/* Takes the profiles out of *c whose files are gone. Returns how many there were. */
 size_t config_forget_removed_profiles(struct config *c);
 
-/* Wipes and frees; NULL is allowed. */
+/* Wipes and frees a configuration. NULL is allowed. */
 void config_free(struct config *c);
 
-/* The effective configuration, defaults included, as a configuration file
- * would say it; then each profile. No secret is printed. */
+/* Prints the effective configuration, defaults included, as a configuration file would say it, and
+ * then each profile. No secret is printed. */
 void config_print(const struct config *c, FILE *out);
 
-/* One profile of it, with its path and key id in a comment. */
+/* Prints one profile, with its path and key id in a comment. */
 void config_print_profile(const struct config *c, const struct profile *p, FILE *out);
 
 #endif

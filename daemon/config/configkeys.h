@@ -8,10 +8,10 @@
 extern const struct setting config_keys[]; /* into a struct config */
 extern const size_t config_key_count;
 
-/* What is so where no line says anything, but for what config_read_main fills in. */
+/* The values of keys that no line sets, but for those that config_read_main fills in. */
 extern const struct config config_defaults;
 
-/* Prints all of it as the file would say it. */
+/* Prints all keys as the file would say them. */
 void config_print_keys(const struct config *c, FILE *out);
 
 #endif

@@ -17,7 +17,7 @@ typedef char profile_name[POLICY_NAME_SIZE];
 
 /* ---- which there are -------------------------------------------------------- */
 
-/* Whoever may write the directory may put a profile of his own into it. */
+/* Whether root alone may write the directory: whoever may, can put a profile of his own into it. */
 static bool is_trusted_directory(DIR *directory, const char *path, struct error *why)
 {
     struct stat s;
@@ -86,7 +86,7 @@ static bool refuse_missing(const char *what, const char *config_path, struct err
                      config_init_command(config_path, init));
 }
 
-/* The names of all profiles, sorted; the caller frees names->all. */
+/* Lists the names of all profiles, sorted. The caller frees names->all. */
 static bool list_directory(struct names *names, const char *path, const char *config_path,
                            struct error *why)
 {
@@ -151,7 +151,7 @@ static int compare_key_ids(const void *a, const void *b)
     return memcmp((*p)->key_id, (*q)->key_id, KEY_ID_SIZE);
 }
 
-/* Knocks name profiles by key id: no two may share one. */
+/* Whether no two profiles share a key id, by which knocks name them. */
 static bool keys_differ(const struct config *c, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
@@ -181,7 +181,7 @@ static bool keys_differ(const struct config *c, struct error *why)
 
 /* ---- reading them ----------------------------------------------------------- */
 
-/* What is secret while they are read. */
+/* The secrets that are in memory while profiles are read. */
 struct secrets {
     struct server_key server;
     struct profile_draft draft;

@@ -4,9 +4,10 @@
 
 #include "daemon/config/config.h"
 
-/* Reads it into *c, of which portsmith.conf, `config_path`, was read before: the server's
- * public key, the profiles, complete and sorted by name, and every knock port in use. The
- * server's secret key and the pre-shared keys are wiped before it returns. */
+/* Reads the directory into *c, of which portsmith.conf, `config_path`, was read before: the
+ * server's public key, the profiles, complete and sorted by name, and every knock port in use. The
+ * server's secret key and the pre-shared keys are wiped before it returns. False with the reason:
+ * config_free frees what was read. */
 bool directory_read(struct config *c, const char *config_path, struct error *why);
 
 #endif

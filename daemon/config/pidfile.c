@@ -25,32 +25,24 @@ static pid_t lock_holder(int fd)
     return lock.l_pid;
 }
 
-static bool write_pid(int fd)
-{
-    char text[16];
-    int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
-
-    return ftruncate(fd, 0) == 0 && file_write_all(fd, text, (size_t)n);
-}
-
-/* The kernel tells no pid of a process in a PID namespace beyond ours. */
-static bool refuse_second(pid_t owner, const char *path, struct error *why)
-{
-    if (owner > 0)
-        return error_set(why, "already running as pid %d", (int)owner);
-    return error_set(why, "%s: locked by a process that cannot be seen from here, as in another "
-                          "container: another portsmithd has this RunDirectory", path);
-}
-
 static bool lock_and_write(int fd, const char *path, struct error *why)
 {
     struct flock lock = whole_file;
+    char text[16];
+    int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+    pid_t owner;
 
     if (fcntl(fd, F_SETLK, &lock) == 0)
-        return write_pid(fd) || error_set(why, "%s: %s", path, strerror(errno));
-    if (errno == EACCES || errno == EAGAIN)
-        return refuse_second(lock_holder(fd), path, why);
-    return error_set(why, "%s: %s", path, strerror(errno));
+        return (ftruncate(fd, 0) == 0 && file_write_all(fd, text, (size_t)n)) ||
+               error_set(why, "%s: %s", path, strerror(errno));
+    if (errno != EACCES && errno != EAGAIN)
+        return error_set(why, "%s: %s", path, strerror(errno));
+    owner = lock_holder(fd);
+    if (owner > 0)
+        return error_set(why, "already running as pid %d", (int)owner);
+    /* The kernel tells no pid of a process in a PID namespace beyond ours. */
+    return error_set(why, "%s: locked by a process that cannot be seen from here, as in another "
+                          "container: another portsmithd has this RunDirectory", path);
 }
 
 int pidfile_create(const char *run_directory, struct error *why)
@@ -59,7 +51,7 @@ int pidfile_create(const char *run_directory, struct error *why)
     int fd;
 
     pidfile_path(path, run_directory);
-    /* Not readable by others, who could otherwise hold a read lock on it. */
+    /* Others may not read the file: they could hold a read lock on it. */
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         error_set(why, "%s: %s", path, file_explain(errno));
@@ -74,9 +66,9 @@ int pidfile_create(const char *run_directory, struct error *why)
 
 void pidfile_end(int fd)
 {
-    /* Not removed: a daemon that starts just now may have opened it. */
+    /* The file is not removed: a daemon that starts just now may have opened it. */
     if (ftruncate(fd, 0) != 0)
-        (void)0; /* it is on its way out all the same */
+        (void)0; /* this portsmithd ends all the same */
     close(fd);
 }
 

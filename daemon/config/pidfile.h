@@ -18,8 +18,8 @@ int pidfile_create(const char *run_directory, struct error *why);
  * signal to a process that has ended. */
 void pidfile_end(int fd);
 
-/* The pid of the portsmithd that holds the lock; 0 if none does. The caller
- * itself does not count. */
+/* Returns the pid of the portsmithd that holds the lock; 0 if none does. The caller itself does not
+ * count. */
 pid_t pidfile_owner(const char *run_directory);
 
 #endif

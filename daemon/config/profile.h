@@ -9,7 +9,7 @@
 #include "common/error.h"
 #include "privsep/message.h"
 
-/* There may be ten thousand, in locked memory: what is no secret lies elsewhere. */
+/* There may be ten thousand profiles, in locked memory: what is no secret lies elsewhere. */
 struct profile {
     const struct helper_profile *policy; /* cut to helper_profile_size, but for a draft's */
     uint8_t key_id[KEY_ID_SIZE];         /* of policy->public_key */
@@ -28,10 +28,10 @@ struct profile_draft {
     uint8_t preshared[KEY_SIZE];  /* if the profile has_preshared */
 };
 
-/* An empty one. */
+/* Makes an empty draft. */
 void profile_begin(struct profile_draft *draft);
 
-/* [a-z0-9-]{1,32}, the name of profiles and of servers alike. */
+/* Whether a name of a profile, or of a server, is [a-z0-9-]{1,32}. */
 bool profile_name_is_valid(const char *name);
 
 /* Reads PATH into *draft, begun anew, whose name is set from `name`. Errors name file and
@@ -43,20 +43,22 @@ bool profile_read(struct profile_draft *draft, const char *path, const char *nam
 /* Whether the profile has a destination for a service, of whichever family. */
 bool profile_sends_on(const struct profile *p, const struct service *service);
 
-/* Writes the profile as its file would say it. What is 0 is left out, and so is
- * the pre-shared key: no secret is printed. */
+/* Prints the profile as its file would say it. Values that are 0 are left out, and so is the
+ * pre-shared key: no secret is printed. */
 void profile_print(const struct profile *p, FILE *out);
 
 /* Prints `KEY = SERVICE...`, in lines short enough to be read back. */
 void profile_print_services(const char *key, const struct service *services, unsigned count,
                             FILE *out);
 
-/* Adds to `services`, kept ascending, of which there are *count and room for
- * `most`; a repeat is dropped. False when there is no room. */
+/* Adds the service that `word` names to `services`, which are ascending, *count of them, with room
+ * for `most`. A service that is there already is not added again. False, with the reason, when
+ * `word` names none or there is no room. */
 bool profile_add_service(struct service *services, uint8_t *count, uint8_t most,
                          const char *word, struct error *why);
 
-/* A number from 1 to `most`, 99,999 at most, in plain decimal. */
+/* Reads a number from 1 to `most`, which is 99,999 at most, in plain decimal. False with the
+ * reason. */
 bool profile_parse_number(uint32_t *number, uint32_t most, const char *text, struct error *why);
 
 #endif

@@ -300,7 +300,7 @@ static bool take_times(const char *text, unsigned times[static 2])
     return *text == '\0' && times[0] < MINUTES_A_DAY && times[0] != times[1];
 }
 
-/* What touches others of the day becomes one with them. */
+/* Adds hours. Hours that touch others of the same day become one with them. */
 static bool add_hours(struct helper_profile *p, unsigned from, unsigned to, struct error *why)
 {
     struct hours *hours = p->hours;
@@ -329,7 +329,8 @@ static bool add_hours(struct helper_profile *p, unsigned from, unsigned to, stru
     return true;
 }
 
-/* Times of which the second is not after the first go on to the next day. */
+/* Adds the times of a day. If the second time is not after the first, they go on to the next
+ * day. */
 static bool add_day(struct helper_profile *p, unsigned day, const unsigned times[static 2],
                     struct error *why)
 {
@@ -341,7 +342,7 @@ static bool add_day(struct helper_profile *p, unsigned day, const unsigned times
            (times[1] == 0 || add_hours(p, next, next + times[1], why));
 }
 
-/* A range of days may go over Sunday: Sat-Mon. */
+/* Reads a line of Hours. A range of days may go over Sunday: Sat-Mon. */
 static bool set_hours(void *into, const char *value, struct error *why)
 {
     struct profile_draft *draft = into;

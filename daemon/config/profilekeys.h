@@ -8,14 +8,14 @@
 
 struct profile_key {
     struct setting setting; /* into a struct profile_draft */
-    void (*print)(const struct profile *p, FILE *out); /* lines that say the same; none where
-                                                          that is the default. NULL: a secret */
+    void (*print)(const struct profile *p, FILE *out); /* prints the key's lines; none where it
+                                                          has its default. NULL: a secret */
     const char *option; /* without its dashes */
     const char *value;  /* what --help calls its value. NULL: it takes none */
     const char *help;   /* NULL: the usage line names it already */
 };
 
-/* In the order in which they are printed; the last one's option is NULL. */
+/* All keys, in the order in which they are printed. The last one's option is NULL. */
 extern const struct profile_key profile_keys[];
 
 #endif

@@ -22,14 +22,16 @@ enum trial_marker {
     TRIAL_OF_ANOTHER_BOOT, /* or it cannot be read */
 };
 
-/* How long a trial lasts, in seconds: 10s to 24h, as in timespan.h. */
+/* Reads how long a trial lasts, 10s to 24h, as in timespan.h, into *seconds. False with the
+ * reason. */
 bool trial_parse_span(uint32_t *seconds, const char *text, struct error *why);
 
-/* Seconds until `end` (CLOCK_BOOTTIME, nanoseconds), rounded up and at least 1; 0 if `end`
- * is 0: not on trial. */
+/* Returns the seconds until `end` (CLOCK_BOOTTIME, nanoseconds), rounded up and at least 1; 0 if
+ * `end` is 0, as this is no trial. */
 uint32_t trial_seconds_left(int64_t end);
 
-/* The command that keeps what is on trial, on this host and for this configuration file. */
+/* Writes the command that keeps what is on trial, on this host and for this configuration file.
+ * Returns `command`. */
 const char *trial_keep(const char *config_path, char command[static TRIAL_KEEP_SIZE]);
 
 /* Prints for people what is shut, until when, and how to keep it. */
@@ -39,17 +41,18 @@ void trial_announce(const struct config *config, const char *config_path, int64_
  * missing. False with the reason. */
 bool trial_write_marker(const struct config *config, struct error *why);
 
-/* What the marker says; with TRIAL_OF_THIS_BOOT the process is in *pid, else 0. */
+/* Returns what the marker says. *pid is the process on trial with TRIAL_OF_THIS_BOOT, else 0. */
 enum trial_marker trial_find_marker(const struct config *config, pid_t *pid);
 
-/* What a marker's content says in the boot `boot_id`; *pid as above. */
+/* Returns what a marker's content, of `size` bytes, says in the boot `boot_id`. *pid is as with
+ * trial_find_marker. */
 enum trial_marker trial_parse_marker(const char *content, size_t size,
                                  const char boot_id[static BOOT_ID_SIZE], pid_t *pid);
 
 /* Removes the marker, durably; that there is none is no error. False with the reason. */
 bool trial_remove_marker(const struct config *config, struct error *why);
 
-/* The pid of the portsmithd on trial that runs with this configuration; 0: none does. */
+/* Returns the pid of the portsmithd on trial that runs with this configuration; 0: none does. */
 pid_t trial_runs(const struct config *config);
 
 /* Has the portsmithd on trial end, with ports and live grants left as they are, and waits

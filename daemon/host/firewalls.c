@@ -208,10 +208,10 @@ static bool sends_on(const struct config *config, bool ipv4)
 void firewalls_find_forwarding(const struct config *config, warning_taker *report, void *data)
 {
     if ((config->forward || sends_on(config, true)) &&
-        kernel_is_off("/proc/sys/net/ipv4/ip_forward"))
+        kernel_switch_is_off("/proc/sys/net/ipv4/ip_forward"))
         report(data, "this host forwards no IPv4, and what a knock opens to other hosts does not "
                      "reach them", "set net.ipv4.ip_forward = 1 with sysctl");
-    if (sends_on(config, false) && kernel_is_off("/proc/sys/net/ipv6/conf/all/forwarding"))
+    if (sends_on(config, false) && kernel_switch_is_off("/proc/sys/net/ipv6/conf/all/forwarding"))
         report(data, "this host forwards no IPv6, and what a knock opens to other hosts does not "
                      "reach them", "set net.ipv6.conf.all.forwarding = 1 with sysctl");
 }

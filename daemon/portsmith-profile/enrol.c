@@ -94,7 +94,7 @@ static void compose_profile(FILE *out, const struct enrolment *e, const struct c
         print_key(out, "PresharedKey", e->draft.preshared);
 }
 
-/* How [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
+/* Writes how [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
 static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
 {
     const struct profile *p = config_find_profile(c, e->draft.policy.name);

@@ -1,4 +1,4 @@
-/* New profiles: the server's file, and what the client gets to know. */
+/* How profiles are added and removed: the server's file, and what the client gets to know. */
 #ifndef PORTSMITH_ENROL_H
 #define PORTSMITH_ENROL_H
 
@@ -14,21 +14,21 @@ enum {
 
 struct enrolment {
     const char *config_file;
-    struct profile_draft draft; /* as asked for: 0 means the configuration's own */
+    struct profile_draft draft; /* as the admin asks for it; 0 means the configuration's value */
     char host[ENROL_HOST_SIZE]; /* how clients reach this server */
-    char server[POLICY_NAME_SIZE]; /* how clients call it */
-    uint8_t client_secret[KEY_SIZE]; /* create only */
+    char server[POLICY_NAME_SIZE]; /* how clients call this server */
+    uint8_t client_secret[KEY_SIZE]; /* for create alone */
 };
 
-/* The name that a client could give to `host`: its first label in lower case,
- * an IP address with dashes, or "server" where neither makes a valid name. */
+/* Makes the name that a client could give to `host`: its first label in lower case, an IP address
+ * with dashes, or "server" where neither makes a valid name. */
 void enrol_server_name(char name[static POLICY_NAME_SIZE], const char *host);
 
-/* Whether the client can call a server so: valid as a profile's name is, without
- * a dash in front, and no command of portsmith-knock. */
+/* Whether a client can call a server by that name: it is valid as a profile's name is, has no dash
+ * in front, and is no command of portsmith-knock. */
 bool enrol_server_is_valid(const char *name);
 
-/* A host name or an IP address, as far as a file can hold one. */
+/* Whether a text can be a host name or an IP address, as far as a file can hold one. */
 bool enrol_host_is_valid(const char *host);
 
 /* Writes the profile's file and reads the whole configuration with it; where
@@ -40,12 +40,13 @@ struct config *enrol_add(const struct enrolment *e, int *status, struct error *w
 /* Prints the client's file for this server to standard output. */
 void enrol_print_server(const struct enrolment *e, const struct config *c);
 
-/* Writes the bundle, mode 0600; an existing file is never touched. */
+/* Writes the bundle to the file `path`, mode 0600. An existing file is never touched. False with
+ * the reason. */
 bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const char *path,
                         struct error *why);
 
-/* Removes a profile's file, durably: a revoked client does not come back with
- * a power cut. */
+/* Removes a profile's file, durably: a revoked client does not come back with a power cut. False
+ * with the reason. */
 bool enrol_remove(const struct config *c, const char *name, struct error *why);
 
 #endif

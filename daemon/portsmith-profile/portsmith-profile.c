@@ -66,7 +66,8 @@ static void tell_daemon(const struct config *c)
 
 /* ---- arguments ----------------------------------------------------------------- */
 
-/* The one argument of most commands. 0 or an exit status. */
+/* Takes the name of a profile, which is the one argument of most commands. Returns 0 or an exit
+ * status. */
 static int take_name(int argc, char **argv, const char **name)
 {
     if (argc - optind < 1)
@@ -79,12 +80,12 @@ static int take_name(int argc, char **argv, const char **name)
     return 0;
 }
 
-/* From OPTION_KEY on: the profile's keys, in the order of profile_keys. */
+/* The options from OPTION_KEY on are the profile's keys, in the order of profile_keys. */
 enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_KEY };
 
 enum { OPTIONS_MAX = 40 };
 
-/* Fills `options`: those of add, or of create. */
+/* Fills `options` with those of add, or of create. */
 static void list_options(struct option options[static OPTIONS_MAX], bool adds)
 {
     static const struct option host = {"host", required_argument, NULL, OPTION_HOST},
@@ -104,7 +105,8 @@ static void list_options(struct option options[static OPTIONS_MAX], bool adds)
         options[count++] = output;
 }
 
-/* The one key whose option takes no value is the pre-shared key, which is made here. */
+/* Sets a key of the profile by its option. The one option that takes no value is that of the
+ * pre-shared key, which is made here. */
 static bool set_key(struct profile_draft *draft, const struct profile_key *key, const char *value,
                     struct error *why)
 {
@@ -161,7 +163,7 @@ static bool take_option(struct enrolment_arguments *a, int kind, struct error *w
     }
 }
 
-/* The host's own name, where --host does not give one. */
+/* Fills in the host's own name where --host does not give one, and the server's name. */
 static bool complete_enrolment(struct enrolment *e, struct error *why)
 {
     char host[ENROL_HOST_SIZE] = "";
@@ -255,26 +257,6 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-static void make_client_key(struct enrolment *e)
-{
-    uint8_t signing[SIGNING_KEY_SIZE];
-
-    randombytes_buf(e->client_secret, KEY_SIZE);
-    key_expand_client(signing, e->client_secret);
-    crypto_sign_ed25519_sk_to_pk(e->draft.policy.public_key, signing);
-    sodium_memzero(signing, sizeof signing);
-}
-
-static void explain_bundle(const struct enrolment *e, const char *output)
-{
-    printf("made profile %s and its bundle %s\n"
-           "The bundle holds the client's secret key. Carry it over, read it there, then delete\n"
-           "it on both sides:\n"
-           "    scp %s CLIENT:\n"
-           "    portsmith-knock import FILE\n",
-           e->draft.policy.name, output, output);
-}
-
 static int write_bundle(const struct enrolment_arguments *a, const struct config *c)
 {
     char name[POLICY_NAME_SIZE + sizeof ".bundle"];
@@ -286,20 +268,29 @@ static int write_bundle(const struct enrolment_arguments *a, const struct config
         enrol_remove(c, a->e->draft.policy.name, &unused);
         return command_fail(EXIT_FAILURE, why.text);
     }
-    explain_bundle(a->e, output);
+    printf("made profile %s and its bundle %s\n"
+           "The bundle holds the client's secret key. Carry it over, read it there, then delete\n"
+           "it on both sides:\n"
+           "    scp %s CLIENT:\n"
+           "    portsmith-knock import FILE\n",
+           a->e->draft.policy.name, output, output);
     tell_daemon(c);
     return EXIT_SUCCESS;
 }
 
 static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
 {
+    uint8_t signing[SIGNING_KEY_SIZE];
     struct error why;
     struct config *c;
     int status = parse_enrolment(argc, argv, false, a);
 
     if (status != 0)
         return status;
-    make_client_key(a->e);
+    randombytes_buf(a->e->client_secret, KEY_SIZE);
+    key_expand_client(signing, a->e->client_secret);
+    crypto_sign_ed25519_sk_to_pk(a->e->draft.policy.public_key, signing);
+    sodium_memzero(signing, sizeof signing);
     c = enrol_add(a->e, &status, &why);
     if (!c)
         return command_fail(status, why.text);
@@ -308,7 +299,7 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
     return status;
 }
 
-/* Gives `enrol` an enrolment in locked memory. */
+/* Calls `enrol` with an empty enrolment in locked memory, and returns its exit status. */
 static int with_enrolment(int (*enrol)(struct enrolment_arguments *a, int argc, char **argv),
                           const char *config_file, int argc, char **argv)
 {
@@ -442,7 +433,8 @@ static int run_show(const char *config_file, int argc, char **argv)
     return status;
 }
 
-/* A daemon that cannot read the rest still lets the removed client go. */
+/* Warns if the rest of the configuration is broken. A portsmithd that cannot read the rest still
+ * lets the removed client go. Returns an exit status. */
 static int warn_of_broken_rest(const char *config_file)
 {
     struct error why;
@@ -472,7 +464,8 @@ struct ended {
     uint32_t grants, connections;
 };
 
-/* By CONTROL_CLOSE or CONTROL_REVOKE; adds what it ended to *sum. */
+/* Ends the profile's grants and their connections, by CONTROL_CLOSE or CONTROL_REVOKE, and adds to
+ * *sum what was ended. */
 static enum ask_result end_grants(const struct config *c, const char *name,
                                   enum control_verb verb, struct ended *sum, struct error *why)
 {
@@ -489,7 +482,7 @@ static enum ask_result end_grants(const struct config *c, const char *name,
     return result;
 }
 
-/* Nobody answered who could have ended the connections. */
+/* Says that connections may be left, as nobody ended them. Returns an exit status. */
 static int tell_not_ended(const struct config *c, enum ask_result result, const struct error *why)
 {
     if (result == ASK_NOT_RUNNING && pidfile_owner(c->run_directory) == 0)
@@ -504,9 +497,10 @@ static int tell_not_ended(const struct config *c, enum ask_result result, const 
     return EXIT_FAILURE;
 }
 
-/* Twice: at once, and when no further knock counts, what one in between let in. The first
- * is answered once portsmithd has done what it was told before, such as a reload: that
- * would take the profile for removed, and its connections for nobody's concern. */
+/* Removes a profile, and ends its connections twice: at once, and again when no further knock
+ * counts, as one in between may have let more in. The first request is answered once portsmithd
+ * has done what it was told before, such as a reload: a reload after the removal would drop the
+ * profile, and leave its connections alone. Returns an exit status. */
 static int remove_with_connections(const struct config *c, const char *name)
 {
     struct ended sum = {0, 0};
@@ -525,16 +519,7 @@ static int remove_with_connections(const struct config *c, const char *name)
     return tell_not_ended(c, last, last == ASK_DONE ? &first_reason : &why);
 }
 
-static int remove_and_tell(const struct config *c, const char *name)
-{
-    int status = remove_profile(c, name);
-
-    if (status == EXIT_SUCCESS)
-        tell_daemon(c);
-    return status;
-}
-
-/* Works also where other profiles, or this one, are broken. */
+/* Revokes a profile, even where others, or this one, are broken. */
 static int run_revoke(const char *config_file, int argc, char **argv)
 {
     static const struct option options[] = {{"kill", no_argument, NULL, 'k'}, {0}};
@@ -553,7 +538,9 @@ static int run_revoke(const char *config_file, int argc, char **argv)
         return EXIT_USAGE;
     if (!config_read_main(&c, config_file, &why))
         return command_fail(EX_CONFIG, why.text);
-    status = kills ? remove_with_connections(&c, name) : remove_and_tell(&c, name);
+    status = kills ? remove_with_connections(&c, name) : remove_profile(&c, name);
+    if (!kills && status == EXIT_SUCCESS)
+        tell_daemon(&c);
     return status == EXIT_SUCCESS ? warn_of_broken_rest(config_file) : status;
 }
 
@@ -587,5 +574,6 @@ int main(int argc, char **argv)
         return command_fail(EXIT_FAILURE, "libsodium does not start");
     umask(022);
     write_usage(text);
-    return command_main(commands, sizeof commands / sizeof *commands, text, CONFIG_FILE, argc, argv);
+    return command_main(commands, sizeof commands / sizeof *commands, text, CONFIG_FILE, argc,
+                        argv);
 }

@@ -138,7 +138,7 @@ static bool is_before(const struct control_client *a, const struct control_clien
     return (int32_t)(a->arrival - b->arrival) < 0;
 }
 
-/* The client in that state that came first, or NULL. */
+/* Returns the client in that state that came first, or NULL. */
 static struct control_client *first_of(struct control *control, enum control_state state)
 {
     struct control_client *first = NULL;
@@ -170,8 +170,8 @@ static struct control_client *make_place_of(struct control *control, bool is_roo
     return silent;
 }
 
-/* A place for a new client, or NULL. Where none is free, or members of the group have all of
- * theirs, a silent client must go; one of root's only for root. */
+/* Returns a place for a new client, or NULL. Where no place is free, or members of the group have
+ * all of theirs, a silent client must go. One of root's goes only for root. */
 static struct control_client *make_place(struct control *control, bool is_root)
 {
     struct control_client *place = NULL;
@@ -190,7 +190,7 @@ static struct control_client *make_place(struct control *control, bool is_root)
     return place || !is_root ? place : make_place_of(control, true);
 }
 
-/* Whether it is a name or empty, and nothing but zeros stand behind it. */
+/* Whether a request's profile is a name or empty, with nothing but zeros behind it. */
 static bool is_profile_name(const char name[static CONTROL_NAME_SIZE])
 {
     static const char zeros[CONTROL_NAME_SIZE];

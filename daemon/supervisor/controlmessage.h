@@ -1,7 +1,7 @@
-/* What portsmithctl asks of a running portsmithd over RunDirectory/control, and the
- * answer: one struct each way over SOCK_SEQPACKET, exact size or nothing, then the
- * connection ends. Both are one build on one host, so they travel as they lie in
- * memory, zeroed before they are filled. */
+/* What portsmithctl asks of a running portsmithd over RunDirectory/control, and the reply: one
+ * struct each way over SOCK_SEQPACKET, exact size or nothing. Then the connection ends. Both ends
+ * are one build on one host, so the structs travel as they lie in memory, zeroed before they are
+ * filled. */
 #ifndef PORTSMITH_CONTROLMESSAGE_H
 #define PORTSMITH_CONTROLMESSAGE_H
 
@@ -23,11 +23,11 @@ enum {
 enum control_verb {
     CONTROL_STATUS = 1,
     CONTROL_LIST = 2,    /* the grants above `id` */
-    CONTROL_CLOSE = 3,   /* those of `scope` */
-    CONTROL_RELOAD = 4,  /* root's */
-    CONTROL_RELEASE = 5, /* root's */
-    CONTROL_REVOKE = 6,  /* root's: reload without `profile`, whose file is removed, and end
-                            what came in through its grants */
+    CONTROL_CLOSE = 3,   /* the grants of `scope` */
+    CONTROL_RELOAD = 4,  /* for root alone */
+    CONTROL_RELEASE = 5, /* for root alone */
+    CONTROL_REVOKE = 6,  /* for root alone: reload without `profile`, whose file is removed, and
+                            end the connections that came in through its grants */
 };
 
 struct control_request {
@@ -50,19 +50,19 @@ enum control_result {
 struct control_grant {
     uint32_t id;
     uint32_t seconds_left;
-    uint32_t watched; /* 1: `used` is known */
+    uint32_t is_counted; /* 1: `used` is known */
     uint32_t used;    /* connections that came in through it, so far */
-    uint32_t elsewhere; /* 1: its knock signed another address than it came from */
+    uint32_t elsewhere; /* 1: the knock signed another address than the one it came from */
     struct address address;
     struct service service;
-    char profile[CONTROL_NAME_SIZE]; /* empty when it was removed */
+    char profile[CONTROL_NAME_SIZE]; /* empty when the profile was removed */
 };
 _Static_assert(sizeof(struct control_grant) == 76, "no hidden padding");
 
 struct control_interface {
     char name[CONFIG_INTERFACE_NAME_SIZE];
-    uint32_t captured; /* 1: it is there, up, and watched */
-    uint32_t unsupported; /* 1: it is there, but its link type is not known: not watched */
+    uint32_t captured; /* 1: the interface is there, up, and captured */
+    uint32_t unsupported; /* 1: it is there, but not captured, as its link type is not known */
 };
 
 struct control_status {

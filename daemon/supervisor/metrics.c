@@ -15,7 +15,7 @@ enum { METRICS_MAX = 8192 };
 
 static const struct metric {
     const char *name, *help;
-    size_t offset; /* in struct counters */
+    size_t offset; /* of the counter in struct counters */
 } metrics[] = {
     {"captured_frames_total", "Frames that passed the kernel's filter.",
      offsetof(struct counters, captured)},

@@ -33,7 +33,8 @@ static void read_socket(const char *name)
     manager.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
-/* The number that the text is, without a sign or anything else around it; 0 if it is none. */
+/* Returns the number that the text is, without a sign or anything else around it; 0 if the text is
+ * no number. */
 static uint64_t number_in(const char *text)
 {
     char *end;

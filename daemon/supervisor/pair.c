@@ -34,7 +34,7 @@ enum {
 
 void pair_init(struct pair *pair)
 {
-    *pair = (struct pair){.lifeline = -1, .control = -1, .news = -1};
+    *pair = (struct pair){.lifeline = -1, .orders = -1, .news = -1};
 }
 
 static void close_if_open(int *fd)
@@ -46,7 +46,7 @@ static void close_if_open(int *fd)
 
 /* ---- waiting for children ----------------------------------------------- */
 
-static void describe_end(const char *who, pid_t child, int status)
+static void log_end(const char *who, pid_t child, int status)
 {
     if (WIFSIGNALED(status))
         log_warnx("%s (pid %ld) was ended by signal %d (%s)", who, (long)child, WTERMSIG(status),
@@ -65,15 +65,15 @@ pid_t pair_reap(pid_t child, int *status)
         return -1;
     if (ended.si_pid == 0)
         return 0;
-    /* Each has a process group of its own, and cannot leave it; while it is not
-     * reaped nobody else gets its number. */
+    /* Each child has a process group of its own, and cannot leave it. While the child is not reaped
+     * no other process gets its number. */
     kill(-ended.si_pid, SIGKILL);
     return waitpid(ended.si_pid, status, 0);
 }
 
-/* Waits for a child that was told to end; kills one that does not. Returns its wait
- * status. One that may not be killed is left behind, as if it had failed, and is reaped
- * once it has ended. */
+/* Waits for a child that was told to end, and kills it if it does not. Returns its wait status. A
+ * child that may not be killed is left behind, as if it had failed, and is reaped once it has
+ * ended. */
 static int await_end(pid_t child, const char *who, int patience_ms)
 {
     int64_t deadline = clock_boot_ns() + (int64_t)patience_ms * NSEC_PER_MSEC;
@@ -98,35 +98,36 @@ static int await_end(pid_t child, const char *who, int patience_ms)
 
 bool pair_order(struct pair *pair, struct helper_order *order)
 {
-    if (++pair->serial == 0) /* means: nobody asked */
+    if (++pair->serial == 0) /* which is for reports that nobody asked for */
         pair->serial = 1;
     order->serial = pair->serial;
-    return pair->control >= 0 &&
-           send(pair->control, order, sizeof *order, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof *order;
+    return pair->orders >= 0 &&
+           send(pair->orders, order, sizeof *order, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof *order;
 }
 
-static bool is_sound(const struct helper_answer *answer)
+static bool is_sound(const struct helper_report *report)
 {
-    return answer->event == HELPER_ANSWER &&
-           (answer->backend == BACKEND_NFT || answer->backend == BACKEND_LEGACY) &&
-           answer->rules <= HELPER_RULES_CONTESTED;
+    return report->kind == HELPER_REPORT &&
+           (report->backend == BACKEND_NFT || report->backend == BACKEND_LEGACY) &&
+           report->rules <= HELPER_RULES_CONTESTED;
 }
 
-/* The event, 0 when nothing waits, UINT32_MAX when it has hung up or talks nonsense. */
-static uint32_t receive_event(struct pair *pair, struct helper_answer *answer)
+/* Receives the helper's message, and returns its kind; 0 when none waits, UINT32_MAX when the
+ * helper has hung up or talks nonsense. */
+static uint32_t receive_report(struct pair *pair, struct helper_report *report)
 {
-    ssize_t n = recv(pair->control, answer, sizeof *answer, MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t n = recv(pair->orders, report, sizeof *report, MSG_DONTWAIT | MSG_TRUNC);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (n == sizeof answer->event && answer->event == HELPER_SNIFFER_BROKEN)
+    if (n == sizeof report->kind && report->kind == HELPER_SNIFFER_BROKEN)
         return HELPER_SNIFFER_BROKEN;
-    if (n != sizeof *answer || !is_sound(answer))
+    if (n != sizeof *report || !is_sound(report))
         return UINT32_MAX;
-    memcpy(pair->verdicts, answer->verdicts, sizeof pair->verdicts);
-    pair->live = answer->live;
-    pair->rules = answer->rules;
-    return HELPER_ANSWER;
+    memcpy(pair->verdicts, report->verdicts, sizeof pair->verdicts);
+    pair->live = report->live;
+    pair->rules = report->rules;
+    return HELPER_REPORT;
 }
 
 uint64_t pair_count(const struct pair *pair, enum verdict verdict)
@@ -134,25 +135,26 @@ uint64_t pair_count(const struct pair *pair, enum verdict verdict)
     return pair->verdicts_before[verdict] + pair->verdicts[verdict];
 }
 
-/* Takes the last words of a helper that has ended, and its counts to those of the
- * ones before. */
+/* Hears the last words of a helper that has ended, and adds its counts to those of the helpers
+ * before it. */
 static void bury_helper(struct pair *pair)
 {
     enum { WORDS_MAX = 64 };
-    struct helper_answer answer;
+    struct helper_report report;
 
-    for (int i = 0; pair->control >= 0 && i < WORDS_MAX; i++)
-        if (receive_event(pair, &answer) == 0)
+    for (int i = 0; pair->orders >= 0 && i < WORDS_MAX; i++)
+        if (receive_report(pair, &report) == 0)
             break;
     for (size_t i = 0; i < VERDICTS; i++)
         pair->verdicts_before[i] += pair->verdicts[i];
     memset(pair->verdicts, 0, sizeof pair->verdicts);
     pair->helper = 0;
     pair->rules = HELPER_RULES_UNKNOWN;
-    close_if_open(&pair->control);
+    close_if_open(&pair->orders);
 }
 
-/* It passes on what it has captured; but it may be hostile. */
+/* Ends the sniffer, which passes on what it has captured. It may be hostile, so it is waited for
+ * only briefly. */
 static void end_sniffer(struct pair *pair)
 {
     close_if_open(&pair->lifeline);
@@ -166,10 +168,10 @@ static void end_helper(struct pair *pair, bool remove_grants)
     const struct helper_order stop = {.command = HELPER_STOP};
 
     if (pair->helper && remove_grants &&
-        send(pair->control, &stop, sizeof stop, MSG_NOSIGNAL) != sizeof stop)
+        send(pair->orders, &stop, sizeof stop, MSG_NOSIGNAL) != sizeof stop)
         log_warn("cannot tell the helper to stop; live grants end at their deadlines");
-    if (pair->control >= 0)
-        shutdown(pair->control, SHUT_WR); /* what it still says is to be heard */
+    if (pair->orders >= 0)
+        shutdown(pair->orders, SHUT_WR); /* the helper still has something to say */
     if (pair->helper)
         await_end(pair->helper, "the helper", WAIT_MS);
     bury_helper(pair);
@@ -181,14 +183,14 @@ void pair_end(struct pair *pair, bool remove_grants)
     end_helper(pair, remove_grants);
 }
 
-uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer)
+uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
 {
-    uint32_t event = receive_event(pair, answer);
+    uint32_t kind = receive_report(pair, report);
 
-    if (event != UINT32_MAX)
-        return event;
-    /* It hung up, which only its end should do, or talks nonsense: see to its end. */
-    close_if_open(&pair->control);
+    if (kind != UINT32_MAX)
+        return kind;
+    /* Only a helper that has ended should hang up, and none should talk nonsense. */
+    close_if_open(&pair->orders);
     if (pair->helper)
         kill(pair->helper, SIGKILL);
     return 0;
@@ -196,7 +198,8 @@ uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer)
 
 /* ---- interfaces --------------------------------------------------------- */
 
-/* The kernel's index of an interface that is up and no VRF, else 0. "any" is always there. */
+/* Returns the kernel's index of an interface that is up and no VRF, else 0. "any" is always
+ * there. */
 static uint32_t usable_index(const char *interface)
 {
     char members[VRF_MEMBERS_SIZE];
@@ -215,25 +218,21 @@ static uint32_t usable_index(const char *interface)
     return up && !vrf_is(interface, members) ? if_nametoindex(interface) : 0;
 }
 
-static bool is_gone(const char *interface)
-{
-    return strcmp(interface, "any") != 0 && if_nametoindex(interface) == 0;
-}
-
 bool pair_has_other_interfaces(const struct pair *pair, const struct config *config)
 {
     for (size_t i = 0; i < config->interface_count; i++) {
-        uint32_t index = usable_index(config->interfaces[i]);
+        const char *name = config->interfaces[i];
+        uint32_t index = usable_index(name);
 
         if (index != 0 && index != pair->interfaces[i])
             return true;
-        if (pair->interfaces[i] != 0 && is_gone(config->interfaces[i]))
+        if (pair->interfaces[i] != 0 && strcmp(name, "any") != 0 && if_nametoindex(name) == 0)
             return true;
     }
     return false;
 }
 
-/* Whether one that is captured is not what it was. */
+/* Whether an interface that is captured is gone, down, or another by now. */
 static bool lost_interface(const struct pair *pair, const struct config *config)
 {
     for (size_t i = 0; i < config->interface_count; i++)
@@ -247,10 +246,10 @@ static bool lost_interface(const struct pair *pair, const struct config *config)
 enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_t child,
                             int status)
 {
-    static struct log_limit said; /* accidents happen no more often than the delay allows */
+    static struct log_limit said; /* accidents need none: a delay comes before each start */
 
     if (child == pair->helper) {
-        describe_end("the helper", child, status);
+        log_end("the helper", child, status);
         bury_helper(pair);
         return PAIR_END_ACCIDENT;
     }
@@ -263,7 +262,7 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
         log_info_limited(&said, LINES_A_MINUTE, "a capture has ended: its interface is gone");
         return PAIR_END_INTERFACE;
     }
-    describe_end("the sniffer", child, status);
+    log_end("the sniffer", child, status);
     return PAIR_END_ACCIDENT;
 }
 
@@ -274,8 +273,9 @@ _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
                    (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD,
                "what they inherit is in this order");
 
-/* By exec: its memory is laid out anew, with a canary of its own, and holds nothing of
- * ours. The descriptors become its 3, 4 and so on. */
+/* Starts a program whose descriptors 3, 4 and so on are `descriptors`. As it is executed, its
+ * memory is laid out anew, with a canary of its own, and holds nothing of ours. 0 with the reason
+ * in the log. */
 static pid_t spawn(const char *path, const int *descriptors, int count)
 {
     char *const argv[] = {strdupa(basename(path)), NULL};
@@ -308,7 +308,7 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     return child;
 }
 
-/* A high copy of `fd`, so that putting copies at 3 to 7 overwrites none. */
+/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 7 overwrites none. */
 static int high_copy(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
@@ -328,7 +328,7 @@ static pid_t start_program(const char *path, int *ours, const int *descriptors, 
         log_warn("cannot make a socket pair");
         return 0;
     }
-    /* One that does not read what it is told does not hold us up for good. */
+    /* A program that does not read what it is told does not hold us up for good. */
     setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     copies[0] = high_copy(ends[1]);
     close(ends[1]);
@@ -348,7 +348,7 @@ static pid_t start_program(const char *path, int *ours, const int *descriptors, 
 
 /* ---- the sniffer -------------------------------------------------------- */
 
-/* Those that are there; notes which in *pair, and says which are not. */
+/* Chooses the interfaces that are there, notes which in *pair, and says which are not. */
 static void choose_interfaces(struct pair *pair, struct sniffer_setup *setup,
                               const struct config *config)
 {
@@ -405,7 +405,8 @@ static bool send_sniffer_setup(int sniffer, const struct sniffer_setup *setup,
     return sent;
 }
 
-/* False when it ended, or said nothing, before its captures were open. */
+/* Waits until the sniffer has opened its captures. False when it ended, or said nothing, before
+ * that. */
 static bool await_captures(int lifeline, struct sniffer_ready *ready)
 {
     struct pollfd fd = {.fd = lifeline, .events = POLLIN};
@@ -417,7 +418,8 @@ static bool await_captures(int lifeline, struct sniffer_ready *ready)
     return n == 1 && read(lifeline, ready, sizeof *ready) == sizeof *ready;
 }
 
-/* Those that were not there are still to come. */
+/* Notes which interfaces the sniffer cannot capture on. False if that is none of them left:
+ * interfaces that are not there yet may still come. */
 static bool note_unsupported(struct pair *pair, const struct sniffer_ready *ready,
                              const struct config *config)
 {
@@ -450,7 +452,7 @@ static bool start_sniffer(struct pair *pair, const struct config *config, int co
 
 /* ---- the helper --------------------------------------------------------- */
 
-/* A directory whose files the helper may rely on; -1 with the reason in the log. */
+/* Opens a directory whose files the helper may rely on. -1 with the reason in the log. */
 static int open_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -470,7 +472,8 @@ static int open_directory(const char *path)
     return -1;
 }
 
-/* Who can open the state directory can lock it, and so keep the helper out. */
+/* Opens the state directory, for root alone: whoever can open it can lock it, and so keep the
+ * helper out. -1 with the reason in the log. */
 static int open_state_directory(const char *path)
 {
     int fd = open_directory(path);
@@ -488,7 +491,8 @@ static int open_nothing(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* The helper alone listens and reads there. What is told between two helpers waits. */
+/* Opens the socket for news of connections. Only helpers listen and read there. What the kernel
+ * tells between two helpers waits. */
 static int open_news(void)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -500,12 +504,12 @@ static int open_news(void)
     return open_nothing(); /* a host without it may have iptables-legacy */
 }
 
-/* Starts a helper with our end of its control socket in *control. */
-static pid_t start_helper(int *control, int sniffer, int state, int run, int news)
+/* Starts a helper with our end of the socket for its orders in *orders. */
+static pid_t start_helper(int *orders, int sniffer, int state, int run, int news)
 {
     const int inherited[] = {sniffer, state, run, news};
 
-    return start_program(PORTSMITH_HELPER, control, inherited, 4);
+    return start_program(PORTSMITH_HELPER, orders, inherited, 4);
 }
 
 static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
@@ -535,8 +539,9 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->profile_count = (uint32_t)config->profile_count;
 }
 
-/* As it was read, but for what this host's own rules keep untracked. */
-static bool send_profile(int control, const struct helper_profile *policy,
+/* Sends a profile as it was read, but for which of its services this host's own rules keep
+ * untracked. */
+static bool send_profile(int orders, const struct helper_profile *policy,
                          const struct untracked *untracked)
 {
     struct helper_profile message;
@@ -546,34 +551,34 @@ static bool send_profile(int control, const struct helper_profile *policy,
     for (unsigned i = 0; untracked && i < policy->service_count; i++)
         if (tracking_is_untracked(untracked, &policy->services[i]))
             message.untracked |= (uint16_t)(1u << i);
-    return send(control, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
+    return send(orders, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
 }
 
-static bool send_setup(int control, const struct helper_setup *setup, const struct config *config,
+static bool send_setup(int orders, const struct helper_setup *setup, const struct config *config,
                        const struct pair_options *options)
 {
-    if (send(control, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
+    if (send(orders, setup, sizeof *setup, MSG_NOSIGNAL) != sizeof *setup)
         return false;
     for (size_t i = 0; i < setup->profile_count; i++)
-        if (!send_profile(control, config->profiles[i].policy, options->untracked))
+        if (!send_profile(orders, config->profiles[i].policy, options->untracked))
             return false;
     return true;
 }
 
-/* Whether it says that it is ready, and with which back end, before it ends or time is
- * up. */
+/* Waits until the helper says that it is ready, and with which back end. False when it ends, or
+ * time is up, before that. */
 static bool await_ready(struct pair *pair, enum backend *backend)
 {
-    struct pollfd fd = {.fd = pair->control, .events = POLLIN};
-    static struct helper_answer answer;
+    struct pollfd fd = {.fd = pair->orders, .events = POLLIN};
+    static struct helper_report report;
     int n;
 
     do
         n = poll(&fd, 1, WAIT_MS);
     while (n < 0 && errno == EINTR);
-    if (n != 1 || receive_event(pair, &answer) != HELPER_ANSWER)
+    if (n != 1 || receive_report(pair, &report) != HELPER_REPORT)
         return false;
-    *backend = answer.backend;
+    *backend = report.backend;
     return true;
 }
 
@@ -588,8 +593,7 @@ static enum pair_result result_of(int status)
     return PAIR_FAILED;
 }
 
-/* All that the helper can write to: what else lies in the run directory is not
- * its own. */
+/* Writes the path of the helper's part of the run directory. It can write to no other part. */
 static const char *helper_directory(char path[static RUN_PATH_SIZE], const struct config *config)
 {
     snprintf(path, RUN_PATH_SIZE, "%s/helper", config->run_directory);
@@ -628,39 +632,40 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
     enum pair_result result;
 
     if (state >= 0 && grants >= 0)
-        pair->helper = start_helper(&pair->control, sniffer, state, grants, pair->news);
+        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news);
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
     if (pair->helper == 0)
         return PAIR_FAILED;
     fill_setup(&setup, HELPER_RUN, config, options);
-    if (send_setup(pair->control, &setup, config, options) &&
+    if (send_setup(pair->orders, &setup, config, options) &&
         await_ready(pair, &config->backend_in_use))
         return PAIR_STARTED;
-    close_if_open(&pair->control);
+    close_if_open(&pair->orders);
     result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
     pair->helper = 0;
     return result == PAIR_STARTED ? PAIR_FAILED : result;
 }
 
-/* Runs a helper that only does one thing and exits. */
+/* Runs a helper that does one thing and exits. */
 static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct config *config,
                                         const struct pair_options *options)
 {
-    int nothing = open_nothing(), control = -1;
-    pid_t helper = nothing < 0 ? 0 : start_helper(&control, nothing, nothing, nothing, nothing);
+    int nothing = open_nothing(), orders = -1;
+    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing);
     enum pair_result result = PAIR_FAILED;
 
-    if (helper != 0 && send_setup(control, setup, config, options))
+    if (helper != 0 && send_setup(orders, setup, config, options))
         result = result_of(await_end(helper, "the helper", WAIT_MS));
-    close_if_open(&control);
+    close_if_open(&orders);
     close_if_open(&nothing);
     return result;
 }
 
-/* Only now that the rules of the one in use shut the ports, too. */
+/* Removes the rules of the back end that is not in use, now that those of the one in use shut the
+ * ports. */
 static void release_other_backend(const struct config *config, const struct pair_options *options)
 {
     struct helper_setup setup;

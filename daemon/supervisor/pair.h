@@ -15,69 +15,71 @@ struct untracked; /* tracking.h */
 struct pair {
     pid_t sniffer, helper; /* 0: none */
     int lifeline;          /* to the sniffer; -1: none */
-    int control;           /* to the helper, SOCK_SEQPACKET; -1: none */
-    int news;              /* of connections, for this helper and the next; -1: none yet */
+    int orders;            /* to the helper, SOCK_SEQPACKET; -1: none */
+    int news;              /* the kernel's of connections, for all helpers in turn; -1: none yet */
     uint32_t serial;       /* of the last order given to the helper */
-    uint64_t verdicts[VERDICTS];      /* of this helper, when it last answered */
-    uint64_t verdicts_before[VERDICTS]; /* of those before it; a helper that is killed takes
-                                           the counts with it that it had not told */
-    uint32_t live; /* grants, when a helper last answered */
+    uint64_t verdicts[VERDICTS];      /* of this helper, as it last reported */
+    uint64_t verdicts_before[VERDICTS]; /* of the helpers before it. What a helper counted after
+                                           its last report is lost if it is killed */
+    uint32_t live; /* grants, as a helper last reported */
     uint32_t rules; /* enum helper_rules; unknown while no helper serves */
-    uint32_t interfaces[CONFIG_INTERFACES]; /* kernel's index of each one captured; 0: was
-                                               not there, or down */
-    bool unsupported[CONFIG_INTERFACES]; /* is there, but its link type is not known: not
-                                            captured */
+    uint32_t interfaces[CONFIG_INTERFACES]; /* the kernel's index of each; 0: the interface was
+                                               not there, or down, and is not captured */
+    bool unsupported[CONFIG_INTERFACES]; /* the interface is there, but not captured, as its link
+                                            type is not known */
 };
 
 /* What the command line says of a pair, and what was found of this host. */
 struct pair_options {
     bool foreground, debug; /* for the log */
-    bool trace; /* each knock's way */
-    const struct untracked *untracked; /* NULL: nothing */
-    int64_t trial_end; /* CLOCK_BOOTTIME, nanoseconds: what is shut is open again from then
-                          on, whatever becomes of the pair; 0: not on trial */
+    bool trace; /* the log tells how long each step of a knock took */
+    const struct untracked *untracked; /* what this host does not track; NULL: nothing */
+    int64_t trial_end; /* CLOCK_BOOTTIME, nanoseconds: from then on what is shut is open again,
+                          whatever becomes of the pair; 0: this is no trial */
 };
 
 enum pair_result {
     PAIR_STARTED,
-    PAIR_FAILED,   /* may pass */
+    PAIR_FAILED,   /* what was in the way may pass */
     PAIR_UNUSABLE, /* this host cannot do what the configuration asks */
-    PAIR_MISSING,  /* as the programs of the back end are not there */
+    PAIR_MISSING,  /* the programs of the back end are not there */
 };
 
+/* Begins with no pair. */
 void pair_init(struct pair *pair);
 
-/* Starts a new pair in place of *pair, which may be empty: first the new sniffer
- * opens its captures, then the old pair ends, then the new helper takes over
- * its grants; so no knock is lost. The back end that this one chose is from then on the
- * configuration's. When the sniffer cannot start the old pair
- * is left as it was; when the helper cannot, *pair is empty. Failures are in
- * the log. Waits for the processes, a minute at most each. `counters`: the file of
- * counters_create. */
+/* Starts a new pair in place of *pair, which may be empty. First the new sniffer opens its
+ * captures, then the old pair ends, then the new helper takes over its grants: so no knock is
+ * lost. `counters` is the file of counters_create. The back end that the new helper chose is the
+ * configuration's from then on. When the sniffer cannot start, the old pair is left as it was;
+ * when the helper cannot, *pair is empty. Failures are in the log. Waits for the processes, a
+ * minute at most for each. */
 enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
                               const struct pair_options *options);
 
-/* Tries what a helper would need for this configuration, changing nothing. */
+/* Tries what a helper would need for this configuration, and changes nothing. PAIR_STARTED: all is
+ * there. */
 enum pair_result pair_probe(const struct config *config, const struct pair_options *options);
 
-/* Removes every trace of Portsmith from the firewall, with a helper of its own; false, too,
- * where the program of the back end `in_use` is missing. BACKEND_AUTO: none is known to be. */
+/* Removes every chain, rule and set of Portsmith's from the firewall, with a helper of its own.
+ * `in_use` is the back end in use, as far as it is known; else BACKEND_AUTO. False, with the reason
+ * in the log, where something may be left, or that back end's program is missing. */
 bool pair_release(enum backend in_use, const struct pair_options *options);
 
-/* Ends both and waits for them. With `remove_grants` live grants are taken out
+/* Ends both processes and waits for them. With `remove_grants` live grants are taken out
  * of the firewall; otherwise they stay for the next pair, or until their
  * deadlines. */
 void pair_end(struct pair *pair, bool remove_grants);
 
-/* Takes the wait status of a child, or of any with -1, that has ended, and ends
- * whatever it has left behind. Returns its process id, 0 if none has ended, -1 if
- * there is no such child. */
+/* Takes the wait status of a child that has ended, or with -1 of any child, and ends whatever
+ * processes it has left behind. Returns its process id, 0 if none has ended, -1 if there is no such
+ * child. */
 pid_t pair_reap(pid_t child, int *status);
 
 enum pair_end {
-    PAIR_END_OF_ANOTHER, /* no child of the pair's */
+    PAIR_END_OF_ANOTHER, /* the child was none of the pair's */
     PAIR_END_ACCIDENT,
-    PAIR_END_INTERFACE, /* the sniffer's, as an interface that it captured is gone, down or
+    PAIR_END_INTERFACE, /* the sniffer ended as an interface that it captured is gone, down or
                            another by now */
 };
 
@@ -86,24 +88,23 @@ enum pair_end {
 enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_t child,
                             int status);
 
-/* Gives the helper an order, without waiting; the answer comes by pair_read_event, with
- * the serial that is put into *order. False when there is no helper, or it does not
- * read. */
+/* Gives the helper an order, without waiting, and puts its serial into *order. The report with that
+ * serial comes by pair_read_report. False when there is no helper, or it does not read. */
 bool pair_order(struct pair *pair, struct helper_order *order);
 
-/* The helper's message, if any waits: 0, HELPER_SNIFFER_BROKEN, or HELPER_ANSWER with a
- * checked answer in *answer. A helper that hung up, or said anything else, is ended. */
-uint32_t pair_read_event(struct pair *pair, struct helper_answer *answer);
+/* Reads the helper's message, if any waits. Returns 0, HELPER_SNIFFER_BROKEN, or HELPER_REPORT with
+ * a checked report in *report. A helper that hung up, or said anything else, is killed. */
+uint32_t pair_read_report(struct pair *pair, struct helper_report *report);
 
-/* The part of the run directory that is the helper's, where its table of grants is
- * (granttable.h); -1 with the reason in the log. */
+/* Opens the helper's part of the run directory, where its table of grants is (granttable.h), and
+ * returns a descriptor for the caller to close; -1 with the reason in the log. */
 int pair_open_helper_directory(const struct config *config);
 
-/* How many requests had a verdict, of all helpers so far. */
+/* Returns how many requests had a verdict, of all helpers so far. */
 uint64_t pair_count(const struct pair *pair, enum verdict verdict);
 
-/* Whether an interface that was not captured is there by now, or one that was
- * captured has gone: its capture does not always notice. */
+/* Whether an interface that is not captured is there by now, or one that is captured has gone. A
+ * capture does not always notice the latter. */
 bool pair_has_other_interfaces(const struct pair *pair, const struct config *config);
 
 #endif

@@ -19,7 +19,7 @@ bool reply_make_order(struct helper_order *order, const struct control_request *
     memset(order, 0, sizeof *order);
     order->command = closes(request) ? HELPER_CLOSE : HELPER_TELL;
     order->scope = request->scope;
-    order->id = closes(request) ? request->id : 0; /* else it says where a list begins */
+    order->id = closes(request) ? request->id : 0; /* the id of a list is where it begins */
     order->kill = request->kill;
     if (request->scope != HELPER_SCOPE_PROFILE)
         return true;
@@ -64,7 +64,7 @@ static void add_configuration(struct control_status *status, const struct config
 
 void reply_status(struct control_reply *reply, const struct config *config,
                   const struct pair *pair, const struct counters *counters,
-                  const struct helper_answer *answer)
+                  const struct helper_report *report)
 {
     struct control_status *status = &reply->status;
 
@@ -76,17 +76,17 @@ void reply_status(struct control_reply *reply, const struct config *config,
     status->counters = *counters;
     for (uint32_t i = 0; i < VERDICTS; i++)
         status->verdicts[i] = pair_count(pair, i);
-    if (!answer)
+    if (!report)
         return;
-    status->families = answer->families;
-    status->grant_store = answer->grant_store;
-    status->rules = answer->rules;
-    status->live = answer->live;
+    status->families = report->families;
+    status->grant_store = report->grant_store;
+    status->rules = report->rules;
+    status->live = report->live;
 }
 
 /* ---- grants ------------------------------------------------------------- */
 
-/* Few profiles have live grants; a look at each is soon done. */
+/* Returns the name of the profile with that key id; empty: there is none any more. */
 static const char *name_of(const struct config *config, const uint8_t key_id[static KEY_ID_SIZE])
 {
     for (size_t i = 0; i < config->profile_count; i++)
@@ -100,7 +100,7 @@ static void describe(struct control_grant *to, const struct grant *from, int64_t
 {
     to->id = from->id;
     to->seconds_left = (uint32_t)((from->deadline - now + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
-    to->watched = from->watched;
+    to->is_counted = from->is_counted;
     to->elsewhere = from->signed_address == GRANT_SIGNED_ELSEWHERE;
     to->used = from->used;
     to->address = from->address;
@@ -109,14 +109,14 @@ static void describe(struct control_grant *to, const struct grant *from, int64_t
     snprintf(to->profile, sizeof to->profile, "%s", name_of(config, from->key_id));
 }
 
-/* Of the grants that were met, those with the lowest ids, in order. */
+/* The grants with the lowest ids of all that were met, in order. */
 struct page {
     struct grant grants[CONTROL_GRANTS];
     uint32_t count;
     bool more;
 };
 
-/* A grant may be met twice, while it moves. */
+/* Puts a grant on the page, unless it is there: a grant may be met twice, while it moves. */
 static void put_on_page(struct page *page, const struct grant *grant)
 {
     struct grant *grants = page->grants;
@@ -145,7 +145,7 @@ void reply_list(struct control_reply *reply, const struct control_request *reque
 
     for (size_t i = table->capacity; i > 0; i--) /* downwards, as granttable.h says */
         if (granttable_read(table, i - 1, &grant) && grant.id > request->id &&
-            grant.deadline > now) /* else the kernel has shut it */
+            grant.deadline > now) /* if not, the kernel has shut it */
             put_on_page(&page, &grant);
     reply_result(reply, request->verb, CONTROL_DONE, "");
     reply->count = page.count;
@@ -155,14 +155,14 @@ void reply_list(struct control_reply *reply, const struct control_request *reque
 }
 
 void reply_closed(struct control_reply *reply, const struct control_request *request,
-                  const struct helper_answer *answer)
+                  const struct helper_report *report)
 {
     reply_result(reply, request->verb, CONTROL_DONE, "");
-    reply->closed = answer->closed;
-    reply->ended = answer->ended;
-    if (answer->failed)
+    reply->closed = report->closed;
+    reply->ended = report->ended;
+    if (report->failed)
         reply_result(reply, request->verb, CONTROL_FAILED,
                      "the grants are taken away, but not all of it is done yet: see the log");
-    else if (answer->closed == 0 && request->scope == HELPER_SCOPE_ID)
+    else if (report->closed == 0 && request->scope == HELPER_SCOPE_ID)
         reply_result(reply, request->verb, CONTROL_FAILED, "there is no live grant of that id");
 }

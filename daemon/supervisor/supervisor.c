@@ -33,11 +33,11 @@
 enum {
     EX_CONFIG_STATUS = 78,
     BACKOFF_MAX = 60,    /* seconds */
-    UNMENDED_MAX = 2,    /* the same while no helper runs, which would put removed rules back */
-    STABLE_AFTER = 60,   /* seconds without an accident: start again at no delay */
+    UNMENDED_MAX = 2,    /* seconds, while no helper runs that would put removed rules back */
+    STABLE_AFTER = 60,   /* seconds without an accident: the next start has no delay */
     SETTLE_MS = 100,     /* interfaces change in bursts */
-    RULES_SETTLE_MS = 5000, /* what loads rules does so about then, and reading them takes time */
-    REVOKE_MS = 30000,   /* that the helper may take to end connections */
+    RULES_SETTLE_MS = 5000, /* other programs load their rules then, and to read them takes time */
+    REVOKE_MS = 30000,   /* the time that the helper may take to end connections */
 };
 
 struct supervisor {
@@ -54,18 +54,18 @@ struct supervisor {
     int pidfile;        /* holds the lock that keeps a second daemon out */
     unsigned accidents; /* in a row */
     unsigned delay;     /* before the last start, in seconds */
-    uint32_t rules_told; /* enum helper_rules, to the service manager */
+    uint32_t rules_told; /* enum helper_rules, as the service manager was last told */
     int64_t begun_at;   /* CLOCK_BOOTTIME nanoseconds */
     int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
     int64_t restart_at; /* 0: no restart is planned */
-    enum pair_result trouble; /* why one is; PAIR_STARTED: there is none */
-    struct untracked untracked; /* as the pair was told */
-    int64_t look_at;    /* at the interfaces; 0: not planned */
-    int64_t untracked_at; /* look for what is not tracked; 0: not planned */
-    int64_t alive_at;   /* tell the service manager that we are; 0: it does not ask */
-    int64_t metrics_at; /* gather them; 0: nobody wants them */
-    uint32_t metrics_asked; /* serial of the order for what they lack; 0: none waits */
-    uint32_t client_asked;  /* the same, for the client's request */
+    enum pair_result trouble; /* why a restart is planned; PAIR_STARTED: none is */
+    struct untracked untracked; /* what this host does not track, as the pair was told */
+    int64_t look_at;    /* when to look at the interfaces; 0: not planned */
+    int64_t untracked_at; /* when to look for what is not tracked; 0: not planned */
+    int64_t alive_at;   /* when to give the service manager a sign of life; 0: it wants none */
+    int64_t metrics_at; /* when to gather metrics; 0: nobody wants them */
+    uint32_t metrics_asked; /* serial of the order that the metrics wait for; 0: none */
+    uint32_t client_asked;  /* serial of the order that the client waits for */
     bool metrics_failed;
     bool stopping;
     bool handing_over; /* stopping, and what is granted is the next start's */
@@ -78,7 +78,7 @@ static int64_t milliseconds_from_now(int64_t milliseconds)
 
 /* ---- the pair ----------------------------------------------------------- */
 
-/* What there is to say of the pair besides that it is started again. */
+/* Says why the pair is started again. */
 static void describe_trouble(const struct supervisor *s, char text[static CONTROL_TROUBLE_SIZE])
 {
     static const char *const texts[] = {
@@ -95,16 +95,8 @@ static void describe_trouble(const struct supervisor *s, char text[static CONTRO
                  s->config->backend_in_use == BACKEND_NFT ? "nft" : "legacy");
 }
 
-static void tell_trouble(const struct supervisor *s)
-{
-    char trouble[CONTROL_TROUBLE_SIZE], status[CONTROL_TROUBLE_SIZE + 50];
-
-    describe_trouble(s, trouble);
-    snprintf(status, sizeof status, "shut ports stay shut; starting again: %s", trouble);
-    notify_status(status);
-}
-
-/* At once the first time. Where this host cannot do it, to try soon is of no use. */
+/* Returns the seconds until the next start: none the first time. Where this host cannot do what is
+ * asked of it, it is of no use to try soon. */
 static unsigned restart_delay(const struct supervisor *s, enum pair_result trouble)
 {
     unsigned longest =
@@ -117,11 +109,12 @@ static unsigned restart_delay(const struct supervisor *s, enum pair_result troub
 
 static void plan_restart(struct supervisor *s, enum pair_result trouble)
 {
+    char why[CONTROL_TROUBLE_SIZE], status[CONTROL_TROUBLE_SIZE + 50];
     unsigned before = s->delay;
     int64_t at;
 
     s->trouble = trouble;
-    if (s->restart_at == 0) { /* else it is the same accident */
+    if (s->restart_at == 0) { /* else this is the accident that the restart is planned for */
         if (clock_boot_ns() - s->started_at > (int64_t)STABLE_AFTER * NSEC_PER_SEC)
             s->accidents = 0;
         s->accidents++;
@@ -131,9 +124,12 @@ static void plan_restart(struct supervisor *s, enum pair_result trouble)
     if (s->restart_at != 0 && s->restart_at <= at)
         return;
     s->restart_at = at;
-    if (s->delay > UNMENDED_MAX || (s->delay > 0 && s->delay != before)) /* or too often */
+    /* A short delay is told of once: it may come every few seconds. */
+    if (s->delay > UNMENDED_MAX || (s->delay > 0 && s->delay != before))
         log_warnx("starting again in %u s", s->delay);
-    tell_trouble(s);
+    describe_trouble(s, why);
+    snprintf(status, sizeof status, "shut ports stay shut; starting again: %s", why);
+    notify_status(status);
 }
 
 enum { READY_SIZE = TRIAL_KEEP_SIZE + 228 };
@@ -176,24 +172,17 @@ static void tell_how_it_goes(struct supervisor *s)
     notify_status(status);
 }
 
-/* What the rules of others say may change, and is no reason then not to run. */
-static void find_untracked(struct supervisor *s)
-{
-    struct error why;
-
-    tracking_free_untracked(&s->untracked);
-    if (!tracking_find(&s->untracked, s->config, warning_log, NULL, &why))
-        log_warnx("%s", why.text);
-    s->untracked_at = 0;
-}
-
 static enum pair_result start_pair(struct supervisor *s)
 {
     enum pair_result result;
     char ready[READY_SIZE];
+    struct error why;
 
-    s->restart_at = 0;
-    find_untracked(s);
+    s->restart_at = s->untracked_at = 0;
+    tracking_free_untracked(&s->untracked);
+    /* What the host's rules say may change: it is no reason not to run. */
+    if (!tracking_find(&s->untracked, s->config, warning_log, NULL, &why))
+        log_warnx("%s", why.text);
     result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
     s->started_at = clock_boot_ns();
     if (result != PAIR_STARTED)
@@ -210,7 +199,7 @@ static enum pair_result start_pair(struct supervisor *s)
     return result;
 }
 
-/* Says once that it does not work, and no more until it has. */
+/* Writes the metrics. The log is told of a failure, and then of no other until it has worked. */
 static void write_metrics(struct supervisor *s)
 {
     struct error why;
@@ -227,8 +216,8 @@ static void write_metrics(struct supervisor *s)
     }
 }
 
-/* Metrics are written when the helper has told what it knows. A helper that did not answer
- * the last time is not waited for, and nothing is known then. */
+/* Has the helper report; the metrics are written then. If the helper has not reported since the
+ * last time, they are written at once, and nothing is known of the rules. */
 static void gather_metrics(struct supervisor *s)
 {
     struct helper_order order = {.command = HELPER_TELL};
@@ -272,14 +261,8 @@ static void reap_children(struct supervisor *s)
     }
 }
 
-/* The locks that keep a second daemon out are in these. */
-static bool moves_directories(const struct config *old, const struct config *new)
-{
-    return strcmp(old->run_directory, new->run_directory) != 0 ||
-           strcmp(old->state_directory, new->state_directory) != 0;
-}
-
-/* A broken file elsewhere must not keep a revoked client in. */
+/* Goes on without the profiles whose files are gone: a broken file elsewhere must not keep a
+ * revoked client in. */
 static void forget_removed_profiles(struct supervisor *s)
 {
     size_t removed = config_forget_removed_profiles(s->config);
@@ -290,14 +273,15 @@ static void forget_removed_profiles(struct supervisor *s)
     restart_pair(s);
 }
 
-/* The configuration in use stays, and `new`, which may be NULL, goes. */
+/* Frees `new`, which may be NULL. The configuration in use stays. */
 static void refuse_reload(struct supervisor *s, struct config *new)
 {
     config_free(new);
     forget_removed_profiles(s);
 }
 
-/* The new configuration's pair instead of the old one's. */
+/* Replaces the pair by one with the new configuration. False with the reason: then the pair runs
+ * with the old configuration again. */
 static bool use(struct supervisor *s, struct config *new, struct error *why)
 {
     struct config *old = s->config;
@@ -316,7 +300,8 @@ static bool use(struct supervisor *s, struct config *new, struct error *why)
                           "the one before");
 }
 
-/* False with the reason; the configuration in use then stays. */
+/* Reads the configuration again, and uses it. False with the reason: the configuration in use
+ * stays. */
 static bool try_reload(struct supervisor *s, struct error *why)
 {
     struct config *new = config_load_again(s->options->config_path, s->config, why);
@@ -325,7 +310,9 @@ static bool try_reload(struct supervisor *s, struct error *why)
         refuse_reload(s, NULL);
         return false;
     }
-    if (moves_directories(s->config, new)) {
+    /* The locks that keep a second daemon out are in the two directories. */
+    if (strcmp(s->config->run_directory, new->run_directory) != 0 ||
+        strcmp(s->config->state_directory, new->state_directory) != 0) {
         refuse_reload(s, new);
         return error_set(why, "RunDirectory and StateDirectory change by a restart alone: the "
                               "configuration in use stays");
@@ -364,13 +351,13 @@ static uint32_t seconds_since(int64_t then)
     return (uint32_t)((clock_boot_ns() - then) / NSEC_PER_SEC);
 }
 
-/* With what the helper last said, where it says anything. */
+/* Sends the status. `report` is the helper's, or NULL while it makes none. */
 static void send_status(struct supervisor *s, struct control_client *client,
-                        const struct helper_answer *answer)
+                        const struct helper_report *report)
 {
     static struct control_reply reply;
 
-    reply_status(&reply, s->config, &s->pair, s->counters, answer);
+    reply_status(&reply, s->config, &s->pair, s->counters, report);
     describe_trouble(s, reply.status.trouble);
     reply.status.uptime = seconds_since(s->begun_at);
     reply.status.pair_uptime = seconds_since(s->started_at);
@@ -387,7 +374,8 @@ static void send_result(struct control_client *client, enum control_result resul
     control_reply(client, &reply);
 }
 
-/* Once the helper has answered: by then it has heard which grants were used. */
+/* Sends the list of grants, once the helper has reported: by then it has heard which grants were
+ * used. */
 static void send_list(struct supervisor *s, struct control_client *client)
 {
     static struct control_reply reply;
@@ -405,7 +393,7 @@ static void send_list(struct supervisor *s, struct control_client *client)
     close(directory);
 }
 
-/* False if there is no helper that reads. */
+/* Gives the helper the client's order. False if there is no helper that reads. */
 static bool pass_on(struct supervisor *s, struct control_client *client,
                     struct helper_order *order)
 {
@@ -441,8 +429,8 @@ static void release(struct supervisor *s, struct control_client *client)
     s->stopping = true;
 }
 
-/* A pair that does not know the profile, whatever else there is to say of the
- * configuration: false with the reason if there is none. */
+/* Has a pair run that does not know the profile, whatever else there is to say of the
+ * configuration. False with the reason if no such pair runs. */
 static bool run_without(struct supervisor *s, const char *profile, struct error *why)
 {
     bool reloaded = reload(s, why);
@@ -453,10 +441,11 @@ static bool run_without(struct supervisor *s, const char *profile, struct error 
            error_set(why, "sniffer and helper could not be started again, as the log says");
 }
 
-/* No knock of the profile's gets between. Once the new helper serves, the old one has
- * ended, which alone would have honoured one, and the doors of the profile's grants are
- * shut, that of its last knock among them. So what came in by then is all there is. The
- * new helper noted the grants that it dropped, and ends what came in through those. */
+/* Revokes a profile, and ends the connections that came in through its grants. No knock of the
+ * profile's gets in between. Once the new helper serves, the old one, which alone would have
+ * honoured a knock, has ended, and the doors of the profile's grants are shut. So all connections
+ * have come in by then. The new helper kept the grants that it dropped, and ends what came in
+ * through them. */
 static void revoke_profile(struct supervisor *s, struct control_client *client)
 {
     struct helper_order order;
@@ -496,7 +485,7 @@ static void serve_client(struct supervisor *s, struct control_client *client)
         send_result(client, CONTROL_FAILED, why.text);
 }
 
-/* The helper is asked for one at a time. */
+/* Serves the clients of the control socket. The helper is asked for one client at a time. */
 static void handle_control(struct supervisor *s)
 {
     struct control_client *client;
@@ -506,21 +495,21 @@ static void handle_control(struct supervisor *s)
         serve_client(s, client);
 }
 
-static void take_answer(struct supervisor *s, const struct helper_answer *answer)
+static void take_report(struct supervisor *s, const struct helper_report *report)
 {
     static struct control_reply reply;
     struct control_client *client = control_asked(&s->control);
 
-    if (s->metrics_asked != 0 && answer->serial == s->metrics_asked)
+    if (s->metrics_asked != 0 && report->serial == s->metrics_asked)
         write_metrics(s);
-    if (!client || answer->serial != s->client_asked)
+    if (!client || report->serial != s->client_asked)
         return;
     if (client->request.verb == CONTROL_STATUS) {
-        send_status(s, client, answer);
+        send_status(s, client, report);
     } else if (client->request.verb == CONTROL_LIST) {
         send_list(s, client);
     } else {
-        reply_closed(&reply, &client->request, answer);
+        reply_closed(&reply, &client->request, report);
         control_reply(client, &reply);
     }
 }
@@ -558,14 +547,7 @@ static void discard(int fd)
         errno = 0;
 }
 
-/* Any message means "something about addresses changed"; none is read. */
-static void handle_addresses(struct supervisor *s)
-{
-    discard(s->addresses);
-    counters_find_own(&s->memory->own);
-}
-
-/* The same for interfaces. */
+/* Any message means "something about interfaces changed"; none is read. */
 static void handle_links(struct supervisor *s)
 {
     discard(s->links);
@@ -577,13 +559,13 @@ static void handle_links(struct supervisor *s)
 
 static void handle_helper(struct supervisor *s)
 {
-    static struct helper_answer answer;
-    uint32_t event = pair_read_event(&s->pair, &answer);
+    static struct helper_report report;
+    uint32_t kind = pair_read_report(&s->pair, &report);
 
-    if (event == HELPER_SNIFFER_BROKEN)
+    if (kind == HELPER_SNIFFER_BROKEN)
         plan_restart(s, PAIR_FAILED);
-    else if (event == HELPER_ANSWER)
-        take_answer(s, &answer);
+    else if (kind == HELPER_REPORT)
+        take_report(s, &report);
 }
 
 static void plan_sign_of_life(struct supervisor *s)
@@ -592,7 +574,8 @@ static void plan_sign_of_life(struct supervisor *s)
         s->alive_at = clock_boot_ns() + notify_alive_every_ns();
 }
 
-/* At boot this daemon is there before the network is, and may be before the rules are. */
+/* Restarts the pair if this host tracks other connections than it did. At boot portsmithd is there
+ * before the network is, and perhaps before the host's rules are. */
 static void look_for_untracked(struct supervisor *s)
 {
     struct untracked now;
@@ -660,7 +643,7 @@ static void serve(struct supervisor *s)
         fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
         fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
         fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
-        fds[HELPER] = (struct pollfd){.fd = s->pair.control, .events = POLLIN};
+        fds[HELPER] = (struct pollfd){.fd = s->pair.orders, .events = POLLIN};
         if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
             errno != EINTR)
             fatal("poll");
@@ -668,9 +651,11 @@ static void serve(struct supervisor *s)
             handle_signal(s);
         if (fds[LINKS].revents)
             handle_links(s);
-        if (fds[ADDRESSES].revents)
-            handle_addresses(s);
-        if (fds[HELPER].revents && s->pair.control == fds[HELPER].fd)
+        if (fds[ADDRESSES].revents) { /* something about addresses changed */
+            discard(s->addresses);
+            counters_find_own(&s->memory->own);
+        }
+        if (fds[HELPER].revents && s->pair.orders == fds[HELPER].fd)
             handle_helper(s);
         if (!s->stopping)
             handle_time(s);
@@ -723,20 +708,8 @@ static void tell_ready(const struct supervisor_options *options, const struct co
     notify_ready();
 }
 
-/* The marker of a trial that was not kept stays: no start is to shut ports but another trial. */
-static bool undo(struct supervisor *s)
-{
-    bool undone = pair_release(s->config->backend_in_use, &s->pair_options);
-
-    if (s->releases && undone)
-        send_result(s->releases, CONTROL_DONE, "");
-    else if (s->releases)
-        send_result(s->releases, CONTROL_FAILED, "rules may remain, as the log says");
-    return undone;
-}
-
-/* Whoever takes over from a daemon on trial keeps what it shut; and what has not begun was
- * no trial. */
+/* Removes the trial's marker: another portsmithd takes over and keeps what is shut, or the trial
+ * has not begun. */
 static void unmark_trial(const struct supervisor *s)
 {
     struct error why;
@@ -764,14 +737,20 @@ static int stop(struct supervisor *s)
 
     notify_stopping();
     if (s->pair.helper == 0 && !s->handing_over)
-        start_pair(s); /* between two: somebody has to remove the grants */
+        start_pair(s); /* there is no helper just now, and one has to remove the grants */
     pair_end(&s->pair, !s->handing_over);
     write_metrics(s);
     counters_log(s->counters);
+    /* The marker of a trial that was not kept stays: no start is to shut ports but another
+     * trial. */
     if (s->releases || (s->options->trial_end != 0 && !s->handing_over))
-        undone = undo(s);
+        undone = pair_release(s->config->backend_in_use, &s->pair_options);
     else if (s->options->trial_end != 0)
         unmark_trial(s);
+    if (s->releases && undone)
+        send_result(s->releases, CONTROL_DONE, "");
+    else if (s->releases)
+        send_result(s->releases, CONTROL_FAILED, "rules may remain, as the log says");
     config_free(s->config);
     control_close(&s->control);
     pidfile_end(s->pidfile);
@@ -779,7 +758,7 @@ static int stop(struct supervisor *s)
     return EXIT_SUCCESS;
 }
 
-/* Before any port is shut. */
+/* Makes the trial's marker. To be called before any port is shut. */
 static void mark_trial(const struct supervisor *s)
 {
     struct error why;
@@ -825,7 +804,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     result = start_pair(&s);
     if (result != PAIR_STARTED) {
         log_warnx("portsmithd does not start; ports that it shut before stay shut");
-        if (options->trial_end != 0 && result != PAIR_FAILED) /* that may have begun */
+        /* After PAIR_FAILED the trial may have begun. */
+        if (options->trial_end != 0 && result != PAIR_FAILED)
             unmark_trial(&s);
         pidfile_end(s.pidfile);
         return result == PAIR_FAILED ? EXIT_FAILURE : EX_CONFIG_STATUS;

@@ -1,5 +1,5 @@
-/* The supervisor: root, idle, reads nothing that came from the network. Keeps
- * a pair running, answers signals, brings in new configurations. */
+/* The supervisor. It runs as root, is idle, and reads nothing that came from the network. It keeps
+ * a pair running, answers signals, and brings in new configurations. */
 #ifndef PORTSMITH_SUPERVISOR_H
 #define PORTSMITH_SUPERVISOR_H
 
@@ -11,12 +11,12 @@
 struct supervisor_options {
     const char *config_path;
     bool foreground, debug, trace;
-    bool in_journal; /* that is where standard error leads: it is told more by itself */
-    int64_t trial_end; /* CLOCK_BOOTTIME, nanoseconds: then all is undone; 0: never */
-    int ready; /* one byte is written when the first pair serves; -1: nobody waits */
+    bool in_journal; /* standard error leads to the journal, which log lines reach by themselves */
+    int64_t trial_end; /* CLOCK_BOOTTIME, nanoseconds: then all is undone; 0: this is no trial */
+    int ready; /* a byte is written there when the first pair serves; -1: nobody waits for it */
 };
 
-/* Runs until SIGTERM, SIGINT, SIGQUIT or the end of the trial; takes ownership of `config`.
+/* Runs until SIGTERM, SIGINT, SIGQUIT or the end of the trial. Frees `config`.
  * Returns the exit status: 0 after a stop, 1 or 78 when the first pair cannot start. */
 int supervisor_run(const struct supervisor_options *options, struct config *config);
 

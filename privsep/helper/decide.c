@@ -12,9 +12,9 @@ struct found {
         const struct grant *grant; /* NULL: there is none */
     } asked[POLICY_SERVICES];
     size_t count;
-    size_t new;         /* of those, how many have no grant */
-    size_t of_profile;  /* grants in all */
-    bool any_of_other;  /* address family */
+    size_t new;         /* how many of `asked` have no grant */
+    size_t of_profile;  /* all grants of the profile */
+    bool any_of_other;  /* some of these are of the other address family */
 };
 
 void helper_decide_begin(struct decision *decision, const struct knock *knock)
@@ -47,15 +47,6 @@ static void refuse_service(struct decision *decision, enum verdict verdict, enum
     decision->service_count = 1;
 }
 
-static bool is_in_time(struct decision *decision, const struct helper_profile *profile, int64_t now)
-{
-    enum verdict verdict = helper_policy_judge(profile, now);
-
-    if (verdict)
-        refuse(decision, verdict, REFUSAL_OF_TIME);
-    return !verdict;
-}
-
 static bool are_services_permitted(struct decision *decision, const struct helper_profile *profile)
 {
     for (size_t i = 0; i < decision->service_count; i++)
@@ -81,8 +72,8 @@ static bool is_address_permitted(struct decision *decision, const struct knock *
     return decision->verdict == VERDICT_NONE;
 }
 
-/* Leaves services out that would have to be sent on to a host of the address's family where
- * the profile names none. Refused is a knock that asks for no other. */
+/* Leaves out services that would have to be sent on to a host of the address's family where the
+ * profile names no such host. A knock that asks for no other service is refused. */
 static bool has_destinations(struct decision *decision, const struct helper_profile *profile,
                              struct found *found)
 {
@@ -119,7 +110,7 @@ static void choose_deadline(struct decision *decision, const struct helper_profi
 
 /* ---- what there is ------------------------------------------------------ */
 
-/* The one time that a knock's grants are looked for. */
+/* Finds the grants that the knock is about. Nothing else looks for them. */
 static void find_grants(struct found *found, const struct grants *grants, const struct knock *knock,
                         const struct address *address)
 {
@@ -188,8 +179,8 @@ static void decide_open(struct decision *decision, const struct knock *knock,
     decision->change_count = decision->service_count = (uint8_t)found->count;
 }
 
-/* The last grant of the table is removed first: it takes the place of whichever is removed
- * before it. */
+/* Plans to remove the grant at `at`. Removals go from the table's end down, as the last grant takes
+ * the place of the one that is removed. */
 static void plan_removal(struct decision *decision, struct service service, size_t at)
 {
     size_t i = decision->change_count++;
@@ -229,10 +220,15 @@ void helper_decide(struct decision *decision, const struct knock *knock,
                    const struct grants *grants, const struct moment *now)
 {
     const struct helper_profile *profile = knock->of->profile;
+    enum verdict untimely = helper_policy_judge(profile, now->wall);
     struct found found = {0};
 
-    if (!is_in_time(decision, profile, now->wall) || !are_services_permitted(decision, profile) ||
-        !is_address_permitted(decision, knock) || !has_destinations(decision, profile, &found))
+    if (untimely) {
+        refuse(decision, untimely, REFUSAL_OF_TIME);
+        return;
+    }
+    if (!are_services_permitted(decision, profile) || !is_address_permitted(decision, knock) ||
+        !has_destinations(decision, profile, &found))
         return;
     find_grants(&found, grants, knock, &decision->address);
     if (knock->request->action == ACTION_OPEN)

@@ -18,9 +18,9 @@ struct knock {
     const struct policy_entry *of; /* whoever signed it */
     const struct request *request;
     const struct address *observed; /* where it came from */
-    bool is_newest;   /* its client has spent no higher counter */
-    bool is_credible; /* its counter is no later than now, or MaxSkew is on: else no knock that
-                         its client makes could close what this one opens */
+    bool is_newest;   /* the client has spent no higher counter */
+    bool is_credible; /* the counter is no later than now, or MaxSkew is on: else no knock that
+                         the client makes could close what this one opens */
 };
 
 struct moment {
@@ -43,22 +43,23 @@ struct decision {
     struct address address; /* whom the knock is for */
     struct service services[POLICY_SERVICES]; /* that the verdict is about */
     uint8_t service_count;
-    struct change changes[POLICY_SERVICES]; /* those that remove have the last grant first */
+    struct change changes[POLICY_SERVICES]; /* CHANGE_REMOVE: from the last grant down */
     size_t change_count;
-    bool moves;        /* first, all grants that the profile has are to be removed, */
-    bool leaves_other; /* some of which are of the other address family */
-    /* Of what is added or extended: */
+    bool moves;        /* before the changes, all grants that the profile has are removed */
+    bool leaves_other; /* some of these are of the other address family */
+    /* Of the grants that are added or extended: */
     int64_t deadline;  /* CLOCK_BOOTTIME, nanoseconds */
-    uint64_t counter;  /* the knock's; 0 if that is not credible */
-    enum grant_signing signing; /* GRANT_OBSERVED leaves the grant's as it is */
+    uint64_t counter;  /* the knock's counter; 0 if that is not credible */
+    enum grant_signing signing; /* GRANT_OBSERVED leaves a grant's signing as it is */
     bool is_cut;       /* the client wanted a longer window */
 };
 
-/* Begins a decision with what a knock asks for: its address, and its services, which are all
- * of the profile's where it names none. Its verdict is VERDICT_NONE. */
+/* Begins a decision, with the verdict VERDICT_NONE, with what a knock asks for: an address, and
+ * services. A knock that names no service asks for all of the profile's. */
 void helper_decide_begin(struct decision *decision, const struct knock *knock);
 
-/* Decides what was begun, for a knock that was found new and fresh. */
+/* Decides what helper_decide_begin began, for a knock that was found new and fresh. `grants` is
+ * not changed, and must not change before the decision is carried out. */
 void helper_decide(struct decision *decision, const struct knock *knock,
                    const struct grants *grants, const struct moment *now);
 

@@ -6,14 +6,9 @@
 #include "privsep/helper/usage.h"
 #include "privsep/helper/words.h"
 
-static enum grant_use use_of(const struct grant *grant)
-{
-    return grant->used ? USE_SOME : grant->watched ? USE_NONE : USE_UNKNOWN;
-}
-
 void helper_event_add_end(struct helper_event *event, const struct grant *ended)
 {
-    enum grant_use use = use_of(ended);
+    enum grant_use use = ended->used ? USE_SOME : ended->is_counted ? USE_NONE : USE_UNKNOWN;
     size_t i = 0;
 
     while (i < event->service_count && service_compare(&event->services[i], &ended->service) != 0)
@@ -35,7 +30,7 @@ static enum grant_end end_of(const struct grant *ended)
     return early == END_NONE ? END_WINDOW : early;
 }
 
-/* By profile, by address, and by why they ended. */
+/* Compares by profile, by address, and by why the grants ended. */
 static int compare_ends(const struct grant *a, const struct grant *b)
 {
     int order = memcmp(a->key_id, b->key_id, KEY_ID_SIZE);

@@ -56,8 +56,9 @@ bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct gra
                              struct error *why);
 
 /* Writes all chains and the set anew, in one transaction per table; the jumps stay as they
- * are. For sets, and for ip6tables-legacy: asked with -C it takes one rule for another
- * (1.8.9, tried: it finds `-m mark --mark 6` where only 5 is). Errors as above. */
+ * are. It is for sets, and for ip6tables-legacy, which, asked with -C whether a rule is there,
+ * takes another rule for it (1.8.9, tried: `-m mark --mark 5` for `--mark 6`). Errors as
+ * above. */
 bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why);
 

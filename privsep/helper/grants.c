@@ -14,52 +14,26 @@
 
 /* ---- finding ------------------------------------------------------------ */
 
-static bool is_of(const struct grant *grant, const uint8_t *key_id)
-{
-    return memcmp(grant->key_id, key_id, KEY_ID_SIZE) == 0;
-}
-
-static bool opens(const struct grant *grant, const struct address *address,
-                  const struct service *service)
-{
-    return address_equal(&grant->address, address) &&
-           service_compare(&grant->service, service) == 0;
-}
-
-struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                                 const struct address *address, const struct service *service)
-{
-    for (size_t i = 0; i < grants->count; i++)
-        if (is_of(&grants->items[i], key_id) && opens(&grants->items[i], address, service))
-            return &grants->items[i];
-    return NULL;
-}
-
 const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
                                           const struct grant *last)
 {
     for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++)
-        if (is_of(&grants->items[i], key_id))
+        if (memcmp(grants->items[i].key_id, key_id, KEY_ID_SIZE) == 0)
             return &grants->items[i];
     return NULL;
-}
-
-size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE])
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < grants->count; i++)
-        count += is_of(&grants->items[i], key_id);
-    return count;
 }
 
 const struct grant *helper_grants_next_of_door(const struct grants *grants,
                                                const struct door *door, const struct grant *last)
 {
-    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++)
-        if (opens(&grants->items[i], &door->address, &door->service))
-            return &grants->items[i];
+    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++) {
+        const struct grant *grant = &grants->items[i];
+
+        if (address_equal(&grant->address, &door->address) &&
+            service_compare(&grant->service, &door->service) == 0)
+            return grant;
+    }
     return NULL;
 }
 
@@ -89,8 +63,8 @@ const struct grant *helper_grants_next_touched(const struct grants *grants,
 
 /* ---- changing ----------------------------------------------------------- */
 
-/* The kernel counts whole seconds, the last one included: rounding down and
- * taking one off never leaves a door open past its deadline. */
+/* Sets when a grant ends. The kernel counts whole seconds, the last one included: rounding down
+ * and taking one off never leaves a door open past its deadline. */
 static void set_deadline(struct grants *grants, struct grant *grant, int64_t deadline)
 {
     int64_t wall = clock_wall_ns() + (deadline - clock_boot_ns());
@@ -108,8 +82,8 @@ void helper_grants_follow_clock(struct grants *grants)
         set_deadline(grants, &grants->items[i], grants->items[i].deadline);
 }
 
-/* Behind the others, as it is. */
-static struct grant *append(struct grants *grants, const struct grant *grant)
+/* Puts a copy of a grant behind the others, as it is. */
+static struct grant *put_last(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];
 
@@ -128,7 +102,7 @@ struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
     grant.id = ++grants->table->last_id;
     grant.deadline_before = 0;
     grant.touched = 1;
-    return append(grants, &grant);
+    return put_last(grants, &grant);
 }
 
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline)
@@ -143,28 +117,8 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
         set_deadline(grants, grant, deadline);
 }
 
-enum grant_change helper_grants_open(struct grants *grants,
-                                     const uint8_t key_id[static KEY_ID_SIZE],
-                                     const struct address *address, const struct service *service,
-                                     int64_t deadline)
-{
-    struct grant *grant = helper_grants_find(grants, key_id, address, service);
-    struct grant new = {.address = *address, .service.protocol = service->protocol,
-                        .service.port = service->port, .deadline = deadline};
-
-    if (grant) {
-        helper_grants_extend(grants, grant, deadline);
-        return GRANT_EXTENDED;
-    }
-    if (grants->count == grants->capacity)
-        return GRANT_REFUSED;
-    memcpy(new.key_id, key_id, KEY_ID_SIZE);
-    helper_grants_add(grants, &new);
-    return GRANT_ADDED;
-}
-
-/* The last one is in the file all the time: whole in its new place before its old one is
- * written over. */
+/* The last grant is in the file all the time: it is whole in its new place before its old place
+ * is written over. */
 void helper_grants_remove_at(struct grants *grants, size_t i)
 {
     struct grant *last = &grants->items[grants->count - 1];
@@ -183,23 +137,14 @@ void helper_grants_remove_at(struct grants *grants, size_t i)
     grants->count--;
 }
 
-bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                          const struct address *address, const struct service *service)
-{
-    struct grant *grant = helper_grants_find(grants, key_id, address, service);
-
-    if (grant)
-        helper_grants_remove_at(grants, (size_t)(grant - grants->items));
-    return grant != NULL;
-}
-
 void helper_grants_clear(struct grants *grants)
 {
     while (grants->count > 0)
         helper_grants_remove_at(grants, grants->count - 1);
 }
 
-/* From the end, where the newest are: what takes a removed one's place was seen. */
+/* The walk goes from the table's end, where the newest grants are, down: whichever takes the place
+ * of a removed one was seen already. */
 void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
 {
     for (size_t i = grants->count; i > 0 && grants->touched_count > 0; i--) {
@@ -270,14 +215,14 @@ int64_t helper_grants_next_deadline(const struct grants *grants)
 
 static const char new_file[] = GRANTTABLE_FILE ".new";
 
-/* Under another name. Its blocks are all there, so that writing to the map cannot fail.
- * False with errno set; what was opened by then is in *grants. */
+/* Makes the file, under another name. All its blocks are allocated, so that writing to the map
+ * cannot fail. False with errno set; what was opened by then is in *grants. */
 static bool make_file(struct grants *grants, int run_dir, size_t capacity)
 {
     const size_t size = granttable_size(capacity);
     void *map;
 
-    unlinkat(run_dir, new_file, 0); /* of one who was killed meanwhile */
+    unlinkat(run_dir, new_file, 0); /* a helper that was killed meanwhile left it */
     grants->file = openat(run_dir, new_file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (grants->file < 0)
         return false;
@@ -293,28 +238,38 @@ static bool make_file(struct grants *grants, int run_dir, size_t capacity)
     return granttable_begin(grants->table, capacity);
 }
 
-static bool is_sane_destination(const struct grant *grant)
-{
-    return grant->destination_port == 0 ||
-           (address_is_grantable(&grant->destination) &&
-            address_is_ipv4(&grant->destination) == address_is_ipv4(&grant->address));
-}
-
-/* Whether the helper could have granted it: what is taken over becomes a rule. No
+/* Whether the helper could have granted it: a grant that is taken over becomes a rule. No
  * profile has a window that does not fit into 32 bits. */
 static bool is_sane(const struct grant *grant, int64_t now)
 {
     const struct service *s = &grant->service;
 
+    if (grant->destination_port != 0 &&
+        (!address_is_grantable(&grant->destination) ||
+         address_is_ipv4(&grant->destination) != address_is_ipv4(&grant->address)))
+        return false;
     return grant->deadline > now && grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
            address_is_grantable(&grant->address) &&
            grant->signed_address <= GRANT_SIGNED_ELSEWHERE && s->port != 0 &&
-           grant->used <= GRANT_FLOWS && grant->watched <= 1 && is_sane_destination(grant) &&
+           grant->used <= GRANT_FLOWS && grant->is_counted <= 1 &&
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 
-/* Where there is no file of this boot, nothing was granted. The same grant is in two
- * records if its helper was killed while it moved from one to the other. */
+/* Whether the table has the profile's grant of that door already. */
+static bool holds(const struct grants *grants, const struct grant *wanted)
+{
+    const struct door door = {wanted->address, wanted->service};
+    const struct grant *grant = NULL;
+
+    while ((grant = helper_grants_next_of_door(grants, &door, grant)))
+        if (memcmp(grant->key_id, wanted->key_id, KEY_ID_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* Takes over what the last helper granted in this boot; without a file of this boot, that was
+ * nothing. The same grant is in two records if its helper was killed while it moved from one
+ * to the other: it is taken over once. */
 static void take_over(struct grants *grants, int run_dir, int64_t now)
 {
     struct granttable_view before;
@@ -325,9 +280,8 @@ static void take_over(struct grants *grants, int run_dir, int64_t now)
         return;
     grants->table->last_id = before.last_id;
     for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
-        if (granttable_read(&before, i, &grant) && is_sane(&grant, now) &&
-            !helper_grants_find(grants, grant.key_id, &grant.address, &grant.service))
-            append(grants, &grant);
+        if (granttable_read(&before, i, &grant) && is_sane(&grant, now) && !holds(grants, &grant))
+            put_last(grants, &grant);
     granttable_close(&before);
 }
 

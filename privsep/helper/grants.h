@@ -1,5 +1,5 @@
-/* The helper's hold on the live grants (granttable.h): it opens, extends and ends them. A
- * grant is (profile, address, protocol, port); knocking again extends it.
+/* The live grants as the helper works on them (granttable.h): it adds, extends and removes
+ * them. A grant is (profile, address, protocol, port). Knocking again extends it.
  *
  * Every change is in the file at once, sealed, so that a helper may be killed at any
  * instant: the next one takes over what the firewall had. What a batch has touched goes
@@ -20,24 +20,22 @@ struct door {
     struct service service;
 };
 
-enum { GRANTS_GONE = 64 }; /* of which the firewall is told one by one */
+enum { GRANTS_GONE = 64 }; /* doors of which the firewall is told one by one */
 
 struct grants {
-    struct grant *items; /* in the file; in no order, but the newest is the last until another
-                            is removed */
+    struct grant *items; /* in the file, in no order; but the newest grant is the last, until
+                            another is removed */
     size_t count;
     size_t capacity;
     size_t touched_count;
     int64_t next_deadline; /* no grant ends before; CLOCK_BOOTTIME, nanoseconds */
-    struct door gone[GRANTS_GONE]; /* of grants that ended, or were taken back, since the
-                                      firewall was told */
+    struct door gone[GRANTS_GONE]; /* the doors of grants that ended, or were taken back, since
+                                      the firewall was told */
     size_t gone_count;
-    bool gone_lost[2]; /* in IPv4, IPv6: there were more */
+    bool gone_lost[2]; /* in IPv4, IPv6: there were more doors than `gone` has room for */
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;
 };
-
-enum grant_change { GRANT_ADDED, GRANT_EXTENDED, GRANT_REFUSED /* the table is full */ };
 
 /* Makes a file for `capacity` grants in the directory `run_dir`, and has it take the place of
  * the file that is there, whose grants it takes over: those of this boot that end after `now`
@@ -45,90 +43,80 @@ enum grant_change { GRANT_ADDED, GRANT_EXTENDED, GRANT_REFUSED /* the table is f
  * the file that was there stays, and the table is empty and has room for no grant. */
 bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, int64_t now,
                           struct error *why);
+
+/* Closes the file, which stays for the next helper. */
 void helper_grants_free(struct grants *grants);
 
-/* Whether somebody removed, replaced or cut the file: nobody else would see then what is
- * changed. */
+/* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
+ * this one changes. */
 bool helper_grants_lost_file(const struct grants *grants);
 
-/* Opens or extends; of two deadlines the later one stays. */
-enum grant_change helper_grants_open(struct grants *grants,
-                                           const uint8_t key_id[static KEY_ID_SIZE],
-                                           const struct address *address,
-                                           const struct service *service, int64_t deadline);
-
-/* Adds a grant of which there is none yet, with a new id, to a table that has room. It stays
- * where it is until another is removed. */
+/* Adds a copy of *new to a table that has room, and that has no grant of the same profile and
+ * door. The copy has a new id, and stays where it is until another grant is removed. */
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new);
 
-/* Extends a grant of the table; of two deadlines the later one stays. */
+/* Extends a grant of the table to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
+ * later anyway. */
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline);
 
-/* NULL when there is none. Good until the table changes; to be sealed (grant_seal) once it is
- * changed. */
-struct grant *helper_grants_find(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                                 const struct address *address, const struct service *service);
-
-/* The next grant of the profile after `last`; NULL: its first, and it has no more. */
+/* Returns the next grant of the profile after `last`, which is one of its grants, or NULL for
+ * the first. Returns NULL when the profile has no more. */
 const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
                                           const struct grant *last);
 
-/* How many the profile has. */
-size_t helper_grants_of(const struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE]);
-
-/* The next grant of that door, of whichever profile, after `last`, which is one of its
- * grants, or NULL for the first. NULL: there is no more. */
+/* Returns the next grant of a door, of whichever profile, after `last`, which is one of the
+ * door's grants, or NULL for the first. Returns NULL when the door has no more. */
 const struct grant *helper_grants_next_of_door(const struct grants *grants,
                                                const struct door *door,
                                                const struct grant *last);
 
-/* How far a walk through the grants has come. It goes from the last grant down, as the
- * newest are there. */
+/* How far a walk through the grants has come. The walk goes from the last grant down, as the
+ * newest grants are the last. */
 struct grants_cursor {
-    size_t at;      /* the items below are still to come, */
-    size_t touched; /* and so many that are new or were extended in this batch */
+    size_t at;      /* the items below `at` are still to come; */
+    size_t touched; /* among them are so many that this batch has added or extended */
 };
+
+/* Begins a walk. The table must not change while it goes on. */
 struct grants_cursor helper_grants_begin(const struct grants *grants);
 
-/* The next grant; or the next that is new or was extended in this batch. NULL: there are
- * no more. */
+/* Returns the next grant of the walk, or the next that this batch has added or extended; NULL
+ * at the walk's end. */
 const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor);
 const struct grant *helper_grants_next_touched(const struct grants *grants,
                                                struct grants_cursor *cursor);
 
-/* Takes a grant away; false when there was none. */
-bool helper_grants_remove(struct grants *grants, const uint8_t key_id[static KEY_ID_SIZE],
-                          const struct address *address, const struct service *service);
-
-/* Takes items[i] away: it then lies, without its seal, behind the others, at items[count],
- * until the next addition, and the last one in its place. */
+/* Removes items[i]. The last grant takes its place, and the removed one lies, without its seal,
+ * behind the others, at items[count], until the next addition. */
 void helper_grants_remove_at(struct grants *grants, size_t i);
 
-/* Takes all away; they lie at `items` until the next addition. */
+/* Removes all grants. They lie at `items` until the next addition. */
 void helper_grants_clear(struct grants *grants);
 
-/* Ends a batch for one family: grants touched in it stay when the firewall has
- * them, and go back to what they were before when it has not. */
+/* Ends a batch for one family. The grants that the batch has touched stay as they are if they
+ * are `installed` in the firewall; else they go back to what they were before. */
 void helper_grants_settle(struct grants *grants, bool ipv6, bool installed);
 
-/* The firewall has been told of what is gone in this family. */
+/* Forgets the doors that are gone in one family, once the firewall was told of them. */
 void helper_grants_forget_gone(struct grants *grants, bool ipv6);
 
-/* Works out anew, after the wall clock was set, in which second each ends. */
+/* Works out anew in which second of the wall clock each grant ends. To be called after that
+ * clock was set. */
 void helper_grants_follow_clock(struct grants *grants);
 
-/* Removes what ended by `now`; tells for IPv4 [0] and IPv6 [1] whether any. How
- * many there were is returned: they lie behind the others, from items[count] on,
- * until the next addition. */
+/* Removes the grants that ended by `now` (CLOCK_BOOTTIME, nanoseconds), and returns how many
+ * there were. They lie behind the others, from items[count] on, until the next addition.
+ * `changed` tells for IPv4 [0] and IPv6 [1] whether there were any. */
 size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);
 
-/* Brings a grant's end forward, to `deadline` at most; as well the end that it goes back to if
- * the firewall does not take its batch. */
+/* Brings a grant's end forward to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
+ * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline);
 
-/* Until when none ends, or INT64_MAX without grants. It is the earliest deadline, or earlier
- * where a grant was extended since helper_grants_expire last looked. */
+/* Returns a time (CLOCK_BOOTTIME, nanoseconds) before which no grant ends; INT64_MAX without
+ * grants. It is the earliest deadline, or earlier where a grant was extended since
+ * helper_grants_expire last looked. */
 int64_t helper_grants_next_deadline(const struct grants *grants);
 
 #endif

@@ -14,14 +14,15 @@
 
 enum { SLOTS = 2, LOCK_POLL_MS = 20 };
 
-#define LOCK_PATIENCE_NS (8 * (int64_t)NSEC_PER_SEC) /* an iptables that runs once waits up to 5 s for its own */
+/* An iptables that runs once waits up to 5 s for its own lock. */
+#define LOCK_PATIENCE_NS (8 * (int64_t)NSEC_PER_SEC)
 
 struct slot {
     char magic[8];
     uint64_t sequence; /* 1 for the first state of a mark; the higher slot counts */
     uint8_t key_id[KEY_ID_SIZE];
     uint64_t counters[MARK_COUNTERS];
-    uint64_t refused[MARK_REFUSED]; /* these are 0 where an older build wrote them */
+    uint64_t refused[MARK_REFUSED]; /* this and `closed` are 0 where an older build wrote them */
     uint64_t closed;
     uint8_t seal[SEAL_SIZE]; /* of all before it */
 };
@@ -40,7 +41,7 @@ static bool slot_is_whole(const struct slot *slot)
            seal_is_right(slot->seal, slot, offsetof(struct slot, seal));
 }
 
-/* The newest whole slot, or NULL when neither is. */
+/* Returns the newest whole slot, or NULL when neither is whole. */
 static const struct slot *newest_slot(const struct record *record)
 {
     const struct slot *a = &record->slots[0], *b = &record->slots[1];
@@ -51,8 +52,8 @@ static const struct slot *newest_slot(const struct record *record)
     return a_whole ? a : b_whole ? b : NULL;
 }
 
-/* Nothing was acknowledged before the first slot was written. Until then the second holds
- * a floor, and whoever wrote that may have been cut short. */
+/* Whether a record had a mark that is lost. Nothing was acknowledged before slot 0 was written.
+ * Until then slot 1 holds a floor, the writing of which may have been cut short. */
 static bool is_damaged(const struct record *record)
 {
     return !newest_slot(record) &&
@@ -66,7 +67,7 @@ static int compare_marks(const void *a, const void *b)
     return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
 }
 
-/* Of one client's marks, those that are not in the file come last. */
+/* Compares by key id. Of one client's marks, those that are not in the file come last. */
 static int compare_loaded(const void *a, const void *b)
 {
     const struct mark *left = a, *right = b;
@@ -102,7 +103,7 @@ static uint64_t latest_timely(const struct marks *marks, uint64_t now)
     return now < UINT64_MAX - marks->skew ? now + marks->skew : UINT64_MAX;
 }
 
-/* Where a client starts that has no mark. */
+/* Returns the floor of a client that has no mark, or whose mark is lost. */
 static uint64_t floor_at(const struct marks *marks, bool is_lost, uint64_t now)
 {
     const uint64_t built = (uint64_t)PORTSMITH_BUILD_DATE * USEC_PER_SEC;
@@ -141,7 +142,7 @@ bool helper_mark_is_lost(const struct mark *mark)
 
 /* ---- reading ------------------------------------------------------------ */
 
-/* Who is to have a mark. */
+/* The clients that are to have a mark. */
 struct clients {
     const uint8_t *key_ids;
     size_t stride, count;
@@ -155,8 +156,8 @@ static bool is_client(const struct clients *clients, const uint8_t *key_id)
     return false;
 }
 
-/* Whose a damaged record was: a client's that one of the slots still names, or whoever
- * both name. NULL: nobody can tell. */
+/* Returns the key id of a damaged record's owner: a client that one of the slots still names, or
+ * whomever both slots name. NULL: nobody can tell. */
 static const uint8_t *owner_of(const struct record *record, const struct clients *clients)
 {
     const struct slot *a = &record->slots[0], *b = &record->slots[1];
@@ -165,22 +166,10 @@ static const uint8_t *owner_of(const struct record *record, const struct clients
         return a->key_id;
     if (is_client(clients, b->key_id))
         return b->key_id;
-    return memcmp(a->magic, magic, sizeof magic) == 0 && memcmp(b->magic, magic, sizeof magic) == 0 &&
-                   memcmp(a->key_id, b->key_id, KEY_ID_SIZE) == 0
-               ? a->key_id
-               : NULL;
-}
-
-static void take_damaged(struct marks *marks, const struct record *record,
-                         const struct clients *clients, uint64_t now)
-{
-    const uint8_t *owner = owner_of(record, clients);
-
-    marks->damaged++;
-    if (owner)
-        add_mark(marks, owner, true, now);
-    else
-        marks->is_nameless = true;
+    if (memcmp(a->magic, magic, sizeof magic) == 0 && memcmp(b->magic, magic, sizeof magic) == 0 &&
+        memcmp(a->key_id, b->key_id, KEY_ID_SIZE) == 0)
+        return a->key_id;
+    return NULL;
 }
 
 /* A record, the bytes that are missing at the end of the file as zeros. Returns how
@@ -199,12 +188,19 @@ static bool load(struct marks *marks, size_t room, const struct clients *clients
 
     while ((n = read_record(marks, marks->records, &record)) > 0) {
         const struct slot *slot = newest_slot(&record);
+        const uint8_t *owner;
 
-        if (slot && marks->count < room)
+        if (slot && marks->count < room) {
             take_slot(marks, slot, marks->records);
-        else if (is_damaged(&record) && marks->count < room)
-            take_damaged(marks, &record, clients, now);
-        marks->records++; /* one cut short, too: nobody else's mark may go there */
+        } else if (is_damaged(&record) && marks->count < room) {
+            marks->damaged++;
+            owner = owner_of(&record, clients);
+            if (owner)
+                add_mark(marks, owner, true, now);
+            else
+                marks->is_nameless = true;
+        }
+        marks->records++; /* a record cut short counts, too: nobody else's mark may go there */
     }
     if (n < 0)
         return error_set(why, "marks: %s", strerror(errno));
@@ -242,27 +238,24 @@ bool helper_mark_is_new(const struct mark *mark, uint64_t counter)
     return !is_spent(mark, counter) && !helper_mark_refuses(mark, counter);
 }
 
-/* Whether it would be refused without being listed. */
-static bool is_over(const struct marks *marks, const struct mark *mark, uint64_t counter,
-                    uint64_t now)
-{
-    return counter <= mark->counters[0] || (counter < now && now - counter > marks->skew);
-}
-
 /* See helper_marks_refuse. */
-static bool refuse(const struct marks *marks, struct mark *mark, uint64_t counter, uint64_t now)
+static bool list_refused(const struct marks *marks, struct mark *mark, uint64_t counter,
+                         uint64_t now)
 {
     uint64_t *highest = &mark->refused[0];
 
     if (helper_mark_refuses(mark, counter))
         return true;
     for (size_t i = 0; i < MARK_REFUSED; i++) {
-        if (is_over(marks, mark, mark->refused[i], now)) {
-            mark->refused[i] = counter;
+        uint64_t *listed = &mark->refused[i];
+
+        /* A counter that would be refused without being listed makes room. */
+        if (*listed <= mark->counters[0] || (*listed < now && now - *listed > marks->skew)) {
+            *listed = counter;
             return true;
         }
-        if (mark->refused[i] > *highest)
-            highest = &mark->refused[i];
+        if (*listed > *highest)
+            highest = listed;
     }
     if (counter < *highest)
         *highest = counter;
@@ -285,7 +278,7 @@ static void merge(const struct marks *marks, struct mark *mark, const struct mar
             mark->counters[i] = floor;
     for (size_t i = 0; i < MARK_REFUSED; i++)
         if (other->refused[i])
-            refuse(marks, mark, other->refused[i], 0);
+            list_refused(marks, mark, other->refused[i], 0);
     if (was_spent && helper_mark_is_unspent(mark))
         mark->counters[0]--; /* else it would come down, and what was spent with it */
     if (mark->closed < other->closed)
@@ -319,7 +312,7 @@ static void note_unwritten(struct marks *marks, struct mark *mark)
     marks->unwritten[marks->unwritten_count++] = (size_t)(mark - marks->items);
 }
 
-/* Gives every key id that has no mark one that starts at a floor, and stores what is
+/* Gives every key id that has no mark a mark that starts at a floor, and stores the marks that are
  * not in the file yet. From here on the marks stay where they are. */
 static bool add_missing(struct marks *marks, const struct clients *clients, uint64_t now,
                         struct error *why)
@@ -346,8 +339,8 @@ static bool add_missing(struct marks *marks, const struct clients *clients, uint
     return helper_marks_commit(marks, why);
 }
 
-/* Those that had a damaged record have another by now, so that it is found but once: a
- * client that is added later has nothing to do with it. */
+/* Wipes damaged records, whose owners have other records by now. So each is found damaged only
+ * once, and a client that is added later has nothing to do with it. */
 static bool wipe_damaged(const struct marks *marks, struct error *why)
 {
     static const struct record nothing;
@@ -362,58 +355,34 @@ static bool wipe_damaged(const struct marks *marks, struct error *why)
                                            (off_t)i * (off_t)sizeof nothing) != sizeof nothing))
             return error_set(why, "cannot wipe what is damaged of the marks: %s", strerror(errno));
     }
-    return fdatasync(marks->fd) == 0 || error_set(why, "cannot sync the marks: %s", strerror(errno));
-}
-
-static bool keep_lock(int fd, struct error *why)
-{
-    bool kept = dup3(fd, HELPER_FD_LOCK, O_CLOEXEC) == HELPER_FD_LOCK;
-
-    if (!kept)
-        error_set(why, "cannot keep the lock of the state directory: %s", strerror(errno));
-    close(fd);
-    return kept;
+    return fdatasync(marks->fd) == 0 ||
+           error_set(why, "cannot sync the marks: %s", strerror(errno));
 }
 
 bool helper_marks_lock(int state_dir, struct error *why)
 {
-    /* A description of our own: one shared with the supervisor would keep the
-     * lock after our end. It stays open until then. */
+    /* The helper opens the directory again: a lock on the supervisor's open file description would
+     * outlive the helper. */
     int fd = openat(state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int64_t deadline = clock_boot_ns() + LOCK_PATIENCE_NS;
+    bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
 
     /* A helper whose supervisor was killed, or the iptables program of one that was
      * killed itself, may still be finishing a transaction. */
-    while (fd >= 0) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return keep_lock(fd, why);
-        if (errno != EWOULDBLOCK || clock_boot_ns() >= deadline)
-            break;
+    while (fd >= 0 && !locked && errno == EWOULDBLOCK && clock_boot_ns() < deadline) {
         poll(NULL, 0, LOCK_POLL_MS);
+        locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
     }
-    if (fd >= 0 && errno == EWOULDBLOCK)
+    if (locked && dup3(fd, HELPER_FD_LOCK, O_CLOEXEC) != HELPER_FD_LOCK)
+        locked = error_set(why, "cannot keep the lock of the state directory: %s", strerror(errno));
+    else if (!locked && fd >= 0 && errno == EWOULDBLOCK)
         error_set(why, "the state directory is in use by another portsmithd, or by iptables that a "
                        "killed one left behind");
-    else
+    else if (!locked)
         error_set(why, "cannot lock the state directory: %s", strerror(errno));
     if (fd >= 0)
         close(fd);
-    return false;
-}
-
-static bool open_file(struct marks *marks, int state_dir, struct error *why)
-{
-    marks->fd = openat(state_dir, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (marks->fd < 0)
-        return error_set(why, "cannot open the marks in the state directory: %s", strerror(errno));
-    /* The file's name must be as durable as what it holds. */
-    if (fsync(state_dir) != 0)
-        return error_set(why, "cannot sync the state directory: %s", strerror(errno));
-    /* What a helper that was killed wrote may not be on the disk yet. Were it only
-     * read, the next write would go over the one slot that is. */
-    if (fdatasync(marks->fd) != 0)
-        return error_set(why, "cannot sync the marks: %s", strerror(errno));
-    return true;
+    return locked;
 }
 
 bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_ids, size_t stride,
@@ -424,8 +393,16 @@ bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_id
     size_t room;
 
     *marks = (struct marks){.fd = -1, .skew = skew};
-    if (!open_file(marks, state_dir, why))
-        return false;
+    marks->fd = openat(state_dir, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (marks->fd < 0)
+        return error_set(why, "cannot open the marks in the state directory: %s", strerror(errno));
+    /* The file's name must be as durable as what it holds. */
+    if (fsync(state_dir) != 0)
+        return error_set(why, "cannot sync the state directory: %s", strerror(errno));
+    /* What a helper that was killed wrote may not be on the disk yet. Were it only read, the next
+     * write would go over the one slot that is. */
+    if (fdatasync(marks->fd) != 0)
+        return error_set(why, "cannot sync the marks: %s", strerror(errno));
     size = lseek(marks->fd, 0, SEEK_END);
     if (size < 0)
         return error_set(why, "marks: %s", strerror(errno));
@@ -453,7 +430,7 @@ void helper_marks_follow_clock(struct marks *marks, uint64_t now)
     for (size_t i = 0; i < marks->count; i++) {
         struct mark *mark = &marks->items[i];
 
-        /* Without MaxSkew nothing is later than the latest. */
+        /* Without MaxSkew the latest floor is the end of time: no floor is above it. */
         if (helper_mark_is_unspent(mark) && mark->counters[0] > floor_at(marks, true, now)) {
             set_floor(marks, mark, helper_mark_is_lost(mark), now);
             note_unwritten(marks, mark);
@@ -473,13 +450,13 @@ bool helper_marks_refuse(struct marks *marks, struct mark *mark, uint64_t counte
 
     if (helper_mark_refuses(mark, counter))
         return true;
-    had_room = refuse(marks, mark, counter, now);
+    had_room = list_refused(marks, mark, counter, now);
     if (helper_mark_refuses(mark, counter))
         note_unwritten(marks, mark);
     return had_room;
 }
 
-/* Which counters the clock lets stand for a time that was. */
+/* Returns the highest counter that can stand for a time that was, by the clock `now`. */
 static uint64_t latest_credible(const struct marks *marks, uint64_t now)
 {
     return marks->skew == UINT64_MAX ? now : latest_timely(marks, now);
@@ -519,7 +496,7 @@ bool helper_marks_commit(struct marks *marks, struct error *why)
 {
     if (marks->unwritten_count == 0)
         return true;
-    /* One slot a mark between two syncs, so that the other stays whole. */
+    /* Between two syncs one slot of a mark is written, so that its other slot stays whole. */
     for (size_t i = 0; i < marks->unwritten_count; i++)
         if (!write_mark(marks, &marks->items[marks->unwritten[i]]))
             return error_set(why, "cannot write the marks: %s", strerror(errno));

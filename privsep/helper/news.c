@@ -21,8 +21,8 @@ enum {
 
 /* ---- what the kernel leaves out ----------------------------------------- */
 
-/* The offset of an attribute, in the register A: from where A is, or inside of the
- * attribute where A is. 0 if there is none (linux/filter.h). */
+/* Put the offset of an attribute into the register A. FIND looks from the offset in A on, FIND_IN
+ * inside of the attribute at the offset in A. A is 0 if there is none (linux/filter.h). */
 #define FIND(type) \
     BPF_STMT(BPF_LDX | BPF_IMM, type), \
     BPF_STMT(BPF_LD | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR))
@@ -30,7 +30,7 @@ enum {
     BPF_STMT(BPF_LDX | BPF_IMM, type), \
     BPF_STMT(BPF_LD | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR_NEST))
 
-/* The value of the attribute where A is. */
+/* Puts the value of the attribute at the offset in A into A. */
 #define LOAD(size) \
     BPF_STMT(BPF_MISC | BPF_TAX, 0), BPF_STMT(BPF_LD | BPF_IND | (size), sizeof(struct nlattr))
 
@@ -43,8 +43,8 @@ enum {
 
 enum { PORT, PROTOCOL, STATUS }; /* places in the filter's memory */
 
-/* Leaves the protocol and the port of a connection that was just made in A; as read_made
- * in flows.c. */
+/* Puts protocol and port of a connection that was just made into A, and rejects any other: as
+ * flows_read tells them apart. */
 static const struct sock_filter just_made[] = {
     ATTRIBUTES, FIND(CTA_TUPLE_ORIG), FIND_IN(CTA_TUPLE_PROTO), KEEP(PROTOCOL),
     FIND_IN(CTA_PROTO_DST_PORT), LOAD(BPF_H), KEEP(PORT),
@@ -70,8 +70,9 @@ enum {
     SERVICES_MAX = (BPF_MAXINSNS - JUST_MADE - 1) / 2,
 };
 
-/* Without a filter the kernel tells of connections to any service, which are sorted out here.
- * The filter of the last helper, which may have had other services, goes first. */
+/* Has the kernel tell of connections to these services alone. Where they are too many for a filter
+ * it tells of connections to any service, which usage.c sorts out. The filter of the last helper,
+ * which may have had other services, goes first. */
 static void attach_filter(int fd, const struct service *services, size_t count)
 {
     struct sock_filter code[BPF_MAXINSNS];
@@ -94,25 +95,18 @@ static void attach_filter(int fd, const struct service *services, size_t count)
 
 /* ---- the socket --------------------------------------------------------- */
 
-/* Whether the kernel tells of connections in this network namespace. */
-static bool are_told(void)
+bool helper_news_try(int *conntrack, struct error *why)
 {
     int fd = open("/proc/sys/net/netfilter/nf_conntrack_events", O_RDONLY | O_CLOEXEC);
-    char setting = '0';
-    bool told;
+    char setting; /* of this network namespace */
+    bool are_told = fd >= 0 && read(fd, &setting, 1) == 1 && setting != '0';
 
-    if (fd < 0)
-        return false;
-    told = read(fd, &setting, 1) == 1 && setting != '0';
-    close(fd);
-    return told;
-}
-
-bool helper_news_try(struct flows *flows, struct error *why)
-{
-    return helper_flows_try(flows, why) &&
-           (are_told() || error_set(why, "the kernel does not tell of connections as they are made "
-                                         "(net.netfilter.nf_conntrack_events is 0, or not there)"));
+    if (fd >= 0)
+        close(fd);
+    return flows_try(conntrack, why) &&
+           (are_told ||
+            error_set(why, "the kernel does not tell of connections as they are made "
+                           "(net.netfilter.nf_conntrack_events is 0, or not there)"));
 }
 
 static bool set_membership(const struct news *news, int change)
@@ -122,19 +116,15 @@ static bool set_membership(const struct news *news, int change)
     return setsockopt(news->fd, SOL_NETLINK, change, &group, sizeof group) == 0;
 }
 
-static bool is_member(int fd)
+void helper_news_open(struct news *news, int fd, const struct service *services, size_t count)
 {
     uint32_t groups[8] = {0}; /* more than netfilter has */
     socklen_t size = sizeof groups;
     const unsigned bit = NFNLGRP_CONNTRACK_UPDATE - 1;
 
-    return getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, groups, &size) == 0 &&
-           (groups[bit / 32] >> bit % 32 & 1);
-}
-
-void helper_news_open(struct news *news, int fd, const struct service *services, size_t count)
-{
-    *news = (struct news){.fd = fd, .listening = is_member(fd)};
+    *news = (struct news){.fd = fd};
+    if (getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, groups, &size) == 0)
+        news->listening = groups[bit / 32] >> bit % 32 & 1;
     netlink_make_room(fd, ROOM);
     attach_filter(fd, services, count);
 }
@@ -146,8 +136,8 @@ bool helper_news_listen(struct news *news)
     return news->listening;
 }
 
-/* Once the kernel has lost news it loses more, without saying so again, until nothing waits
- * any more. */
+/* All that waits is discarded: once the kernel has lost news it loses more, without saying so
+ * again, until nothing waits any more. */
 void helper_news_leave(struct news *news)
 {
     set_membership(news, NETLINK_DROP_MEMBERSHIP);
@@ -169,7 +159,7 @@ static void pass_on(void *into, struct span message)
     const struct each *each = into;
     struct flow flow;
 
-    if (helper_flows_read(message, &flow) && flow.was_just_made)
+    if (flows_read(message, &flow) && flow.was_just_made)
         each->handle(each->into, &flow);
 }
 

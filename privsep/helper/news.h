@@ -16,32 +16,33 @@
 
 #include "common/error.h"
 #include "common/service.h"
-#include "privsep/helper/flows.h"
+#include "privsep/flows.h"
 
 struct news {
     int fd;         /* a netlink socket of netfilter, inherited */
-    bool listening; /* it is in the kernel's group; so it may be since the last helper */
-    bool was_lost;  /* too many connections waited, and that was not told yet (events.h) */
+    bool listening; /* the socket is in the kernel's group, perhaps since the last helper */
+    bool was_lost;  /* news were lost, and the log was not told of that yet (events.h) */
 };
 
-/* Whether the kernel tells of connections (nf_conntrack_netlink) at all, and as they are
- * made (net.netfilter.nf_conntrack_events). Before the process is confined. False with the
- * reason. */
-bool helper_news_try(struct flows *flows, struct error *why);
+/* Whether the kernel tells of connections at all (nf_conntrack_netlink), and tells of them as
+ * they are made (net.netfilter.nf_conntrack_events). `conntrack` is as in flows.h. To be called
+ * before the process is confined, as it reads /proc. False with the reason. */
+bool helper_news_try(int *conntrack, struct error *why);
 
-/* Takes the socket over. From here on it hears of connections to these services alone, or,
- * where they are more than the kernel takes a filter for (hundreds), to any. */
+/* Takes the socket `fd` over. From here on it hears of connections to these services alone.
+ * Where they are more than a filter of the kernel's can name (hundreds), it hears of connections
+ * to any service. */
 void helper_news_open(struct news *news, int fd, const struct service *services, size_t count);
 
-/* Makes the kernel tell of connections from here on. False where it cannot. */
+/* Makes the kernel tell of connections from here on. False where the kernel cannot. */
 bool helper_news_listen(struct news *news);
 
-/* Calls `handle` for each connection that was told of, a thousand at most: the others wait for
- * the next call. False: some were lost, as too many waited, and the kernel tells nothing
- * more. */
+/* Calls `handle` for each connection that the kernel has told of, a thousand at most: the others
+ * wait for the next call. False when news were lost, as too many waited: then helper_news_leave
+ * has been called. */
 bool helper_news_hear(struct news *news, flow_handler *handle, void *into);
 
-/* Makes the kernel tell nothing more, and forgets what it told. */
+/* Makes the kernel tell nothing more, and discards what waits. */
 void helper_news_leave(struct news *news);
 
 #endif

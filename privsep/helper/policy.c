@@ -26,7 +26,8 @@ static bool receive_exactly(int fd, void *message, size_t size, struct error *wh
     return true;
 }
 
-/* The byte between protocol and port belongs to neither. */
+/* Whether a service is one that a profile may have. The byte between protocol and port belongs to
+ * neither, and must be zero. */
 static bool service_is_valid(const struct service *s)
 {
     const uint8_t *between = (const uint8_t *)s + sizeof s->protocol;
@@ -36,16 +37,14 @@ static bool service_is_valid(const struct service *s)
            *between == 0;
 }
 
-static bool trial_is_valid(int64_t end)
-{
-    return end >= 0 && end <= clock_boot_ns() + (int64_t)TRIAL_SECONDS_MAX * NSEC_PER_SEC;
-}
-
 static bool setup_is_valid(const struct helper_setup *s)
 {
+    const int64_t longest = (int64_t)TRIAL_SECONDS_MAX * NSEC_PER_SEC;
+
     if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE_OTHER || s->backend > BACKEND_LEGACY ||
         s->grant_store > GRANT_STORE_SET || s->close_count > CLOSE_SERVICES ||
-        s->profile_count > PROFILES_MAX || !trial_is_valid(s->trial_end))
+        s->profile_count > PROFILES_MAX || s->trial_end < 0 ||
+        s->trial_end > clock_boot_ns() + longest)
         return false;
     for (size_t i = 0; i < s->close_count; i++)
         if (!service_is_valid(&s->close[i]))
@@ -53,7 +52,7 @@ static bool setup_is_valid(const struct helper_setup *s)
     return true;
 }
 
-/* Whether a list of that many elements, with room for `most`, is zero behind them. */
+/* Whether a list of `count` elements, with room for `most`, is zero behind them. */
 static bool rest_is_zero(const void *list, size_t size, size_t count, size_t most)
 {
     return sodium_is_zero((const uint8_t *)list + count * size, (most - count) * size);
@@ -116,50 +115,30 @@ static int compare_destinations(const void *a, const void *b)
     return order != 0 ? order : left->port - right->port;
 }
 
-static void keep_each_once(struct policy *policy)
-{
-    struct helper_destination *all = policy->destinations;
-    size_t kept = 0;
-
-    qsort(all, policy->destination_count, sizeof *all, compare_destinations);
-    for (size_t i = 0; i < policy->destination_count; i++)
-        if (kept == 0 || compare_destinations(&all[kept - 1], &all[i]) != 0)
-            all[kept++] = all[i];
-    policy->destination_count = kept;
-}
-
+/* Collects the destinations of all profiles, and keeps each once. */
 static bool collect_destinations(struct policy *policy, struct error *why)
 {
-    size_t count = 0;
+    struct helper_destination *all;
+    size_t count = 0, kept = 0;
 
     for (size_t i = 0; i < policy->setup.profile_count; i++)
         count += policy->entries[i].profile->destination_count;
-    policy->destinations = calloc(count + 1, sizeof *policy->destinations);
-    if (!policy->destinations)
+    all = policy->destinations = calloc(count + 1, sizeof *all);
+    if (!all)
         return error_set(why, "no memory for %zu destinations", count);
+    count = 0;
     for (size_t i = 0; i < policy->setup.profile_count; i++) {
         const struct helper_profile *p = policy->entries[i].profile;
 
-        memcpy(policy->destinations + policy->destination_count, p->destinations,
-               p->destination_count * sizeof *p->destinations);
-        policy->destination_count += p->destination_count;
+        memcpy(all + count, p->destinations, p->destination_count * sizeof *all);
+        count += p->destination_count;
     }
-    keep_each_once(policy);
+    qsort(all, count, sizeof *all, compare_destinations);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || compare_destinations(&all[kept - 1], &all[i]) != 0)
+            all[kept++] = all[i];
+    policy->destination_count = kept;
     return true;
-}
-
-static bool receive_profile(struct policy *policy, size_t number, int fd, struct error *why)
-{
-    struct policy_entry *entry = &policy->entries[number];
-    struct helper_profile received;
-
-    if (!receive_exactly(fd, &received, sizeof received, why))
-        return false;
-    if (!helper_policy_accepts(&received))
-        return error_set(why, "profile %zu has a value out of range", number);
-    envelope_key_id(entry->key_id, received.public_key);
-    entry->profile = pool_copy(&policy->profiles, &received, helper_profile_size(&received));
-    return entry->profile || error_set(why, "no memory for profile %zu", number);
 }
 
 bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
@@ -173,9 +152,19 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
     policy->entries = calloc((size_t)setup->profile_count + 1, sizeof *policy->entries);
     if (!policy->entries)
         return error_set(why, "no memory for %u profiles", setup->profile_count);
-    for (size_t i = 0; i < setup->profile_count; i++)
-        if (!receive_profile(policy, i, fd, why))
+    for (size_t i = 0; i < setup->profile_count; i++) {
+        struct policy_entry *entry = &policy->entries[i];
+        struct helper_profile received;
+
+        if (!receive_exactly(fd, &received, sizeof received, why))
             return false;
+        if (!helper_policy_accepts(&received))
+            return error_set(why, "profile %zu has a value out of range", i);
+        envelope_key_id(entry->key_id, received.public_key);
+        entry->profile = pool_copy(&policy->profiles, &received, helper_profile_size(&received));
+        if (!entry->profile)
+            return error_set(why, "no memory for profile %zu", i);
+    }
     qsort(policy->entries, setup->profile_count, sizeof *policy->entries, compare_entries);
     return collect_destinations(policy, why);
 }
@@ -235,7 +224,7 @@ bool helper_policy_sends_on(const struct helper_profile *profile, const struct s
            helper_policy_destination(profile, service, false);
 }
 
-/* Minutes since Monday 00:00 UTC. */
+/* Returns the minutes since Monday 00:00 UTC. */
 static uint16_t minute_of(int64_t now)
 {
     enum { MONDAY_TO_THURSDAY = 3 * MINUTES_A_DAY }; /* 1970-01-01 */
@@ -243,16 +232,8 @@ static uint16_t minute_of(int64_t now)
     return (uint16_t)((now / 60 + MONDAY_TO_THURSDAY) % MINUTES_A_WEEK);
 }
 
-/* The end of the hours that hold a minute, or the minute itself. */
-static uint16_t end_of_hours(const struct helper_profile *profile, uint16_t minute)
-{
-    for (size_t i = 0; i < profile->hours_count; i++)
-        if (profile->hours[i].from <= minute && minute < profile->hours[i].to)
-            return profile->hours[i].to;
-    return minute;
-}
-
-/* Hours that go on after midnight, or after the week, are those of the next day. */
+/* Returns the end of the hours that hold `now`, or `now` if none do. Hours that go on after
+ * midnight, or after the week, are followed by those of the next day. */
 static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now)
 {
     int64_t end = now;
@@ -260,8 +241,11 @@ static int64_t latest_in_hours(const struct helper_profile *profile, int64_t now
     if (profile->hours_count == 0)
         return INT64_MAX;
     for (size_t i = 0; i <= profile->hours_count; i++) {
-        uint16_t minute = minute_of(end), until = end_of_hours(profile, minute);
+        uint16_t minute = minute_of(end), until = minute;
 
+        for (size_t j = 0; j < profile->hours_count; j++)
+            if (profile->hours[j].from <= minute && minute < profile->hours[j].to)
+                until = profile->hours[j].to;
         if (until == minute)
             return end;
         end += (int64_t)(until - minute) * 60 - end % 60;

@@ -14,7 +14,7 @@
 struct policy_entry {
     uint8_t key_id[KEY_ID_SIZE];
     const struct helper_profile *profile; /* cut to helper_profile_size, in the policy's pool */
-    struct log_limit told; /* lines.h */
+    struct log_limit told; /* throttle.h */
 };
 
 struct policy {
@@ -35,7 +35,7 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why);
  * order, and zero what must be. */
 bool helper_policy_accepts(const struct helper_profile *profile);
 
-/* NULL when no profile has that key id. */
+/* Returns the profile with that key id, or NULL. */
 struct policy_entry *helper_policy_find(const struct policy *policy,
                                         const uint8_t key_id[static KEY_ID_SIZE]);
 
@@ -52,8 +52,7 @@ bool helper_policy_is_tracked(const struct helper_profile *profile,
 bool helper_policy_permits_address(const struct helper_profile *profile,
                                    const struct address *address);
 
-/* The profile's destination of a service for addresses of one family, NULL if it has
- * none. */
+/* Returns the profile's destination of a service for addresses of one family, or NULL. */
 const struct helper_destination *
 helper_policy_destination(const struct helper_profile *profile, const struct service *service,
                           bool ipv4);
@@ -61,16 +60,17 @@ helper_policy_destination(const struct helper_profile *profile, const struct ser
 /* Whether this host is only the gateway of the service, for whichever family. */
 bool helper_policy_sends_on(const struct helper_profile *profile, const struct service *service);
 
-/* Whether doors may be opened for the profile now, in seconds since the epoch: 0, or the
- * verdict that says why not. */
+/* Whether doors may be opened for the profile at `now`, in seconds since the epoch. Returns 0,
+ * or the verdict that says why not. */
 enum verdict helper_policy_judge(const struct helper_profile *profile, int64_t now);
 
-/* When, at the latest, a door must be shut that is opened now. Both in seconds since the
- * epoch; INT64_MAX: whenever; `now` or before: none may be opened. */
+/* Returns when, at the latest, a door must be shut that is opened at `now`, both in seconds since
+ * the epoch. INT64_MAX: the profile sets no end. `now` or earlier: no door may be opened. */
 int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t now);
 
-/* Writes for the log why a knock had this verdict at `now`. `entry` is NULL where it came from
- * no profile; then, and of what helper_policy_judge does not say, it writes verdict_text. */
+/* Writes into `text`, of `size` bytes, for the log, why a knock had this verdict at `now`
+ * (seconds since the epoch). For a verdict that helper_policy_judge does not give, and where
+ * `entry` is NULL, as there is no such profile, that is verdict_text. */
 void helper_policy_explain(const struct policy_entry *entry, enum verdict verdict, int64_t now,
                            char *text, size_t size);
 

@@ -17,10 +17,10 @@ struct asked {
     struct mark *mark;          /* NULL until the signature is verified */
     enum verdict verdict;       /* VERDICT_NONE while nothing speaks against it */
     enum refusal refusal;
-    struct decision decision;   /* what it asks for, once the signature is verified */
-    struct address moved_from;  /* an address that the profile's grants left, if it moves */
+    struct decision decision;   /* not begun before the signature is verified */
+    struct address moved_from;  /* the address that the profile's grants left, if it moves them */
     int64_t left;               /* seconds, as in an event */
-    struct grant *ended;        /* grants that it took away, in the batch's list */
+    struct grant *ended;        /* the grants that it removed, in the batch's list */
     size_t ended_count;
 };
 
@@ -28,16 +28,16 @@ struct asked {
 struct pending {
     bool insert;  /* rules are to be added */
     bool rewrite; /* rules are to be changed or removed */
-    bool is_left; /* grants have moved away to the other family: it must be changed first */
+    bool is_left; /* grants have moved to the other family, so this one is changed first */
 };
 
 struct batch {
     struct asked asked[BATCH_MAX];
     size_t count;
-    size_t decided; /* of the requests, from the first on, whose changes are in the table, */
-    size_t settled; /* and in the firewall */
+    size_t decided; /* the changes of the requests below it are in the table */
+    size_t settled; /* the changes of the requests below it are in the firewall */
     struct pending pending[FAMILIES];
-    struct grant ended[BATCH_MAX * POLICY_SERVICES]; /* that knocks took away */
+    struct grant ended[BATCH_MAX * POLICY_SERVICES]; /* copies of grants that knocks removed */
     size_t ended_count;
 };
 
@@ -48,7 +48,7 @@ bool helper_request_is_canonical(const struct helper_request *message, struct re
     return request_decode(decoded, message->request) && address_is_foreign(&message->observed);
 }
 
-/* To recv(2) an empty message is the same as the end. */
+/* Whether the other end is closed. What recv(2) returns is 0 then, as for an empty message. */
 static bool has_hung_up(int fd)
 {
     struct pollfd p = {.fd = fd};
@@ -56,9 +56,9 @@ static bool has_hung_up(int fd)
     return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
 }
 
-/* True for exactly one message of exactly the right size and nothing besides: without room
- * for ancillary data the kernel drops descriptors that are passed, and tells so by
- * MSG_CTRUNC. */
+/* Receives a request, if one waits. True for a message of the right size, and nothing besides it.
+ * Without room for ancillary data the kernel drops descriptors that are passed, and tells of that
+ * by MSG_CTRUNC. */
 static bool receive_request(int fd, struct asked *asked, enum sniffer_state *sniffer)
 {
     struct iovec part = {.iov_base = &asked->message, .iov_len = sizeof asked->message};
@@ -106,8 +106,8 @@ static enum verdict judge_time(const struct helper_setup *setup, uint64_t counte
     return VERDICT_NONE;
 }
 
-/* Why a counter is not new. Below all that the mark counts are also the knocks of a client
- * with a mark that begins late: whose clock is behind, or was ahead. */
+/* Returns why a counter is not new. A counter below all that the mark counts was not always
+ * spent: the mark may begin late, as the client's clock is behind, or was ahead. */
 static enum refusal explain_repetition(const struct mark *mark, uint64_t counter, uint64_t now,
                                        int64_t *left)
 {
@@ -125,9 +125,9 @@ static enum refusal explain_repetition(const struct mark *mark, uint64_t counter
     return lowest > now ? REFUSAL_SINCE_AHEAD : REFUSAL_USED;
 }
 
-/* The sniffer has looked at all of this already. It is looked at again because
- * the sniffer reads the network and may no longer be ours. The clock comes before
- * the counter: a new client whose clock is behind is to be told of its clock. */
+/* The sniffer has looked at all of this already. The helper looks again, as the sniffer reads the
+ * network and may no longer be ours. The clock comes before the counter: a new client whose clock
+ * is behind is to be told of its clock. */
 static enum verdict judge(const struct requests *r, struct asked *asked)
 {
     const struct helper_request *message = &asked->message;
@@ -147,7 +147,8 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     helper_decide_begin(&asked->decision, &knock);
     verdict = judge_time(&r->policy->setup, counter, now);
     if (verdict != VERDICT_NONE) {
-        /* One that is ahead is noted: else whoever recorded it could use it once it is timely. */
+        /* A counter that is ahead is noted: else whoever recorded the knock could use it once the
+         * counter is timely. */
         bool is_noted = verdict == VERDICT_BEHIND ||
                         helper_marks_refuse(r->marks, mark, counter, now);
 
@@ -190,7 +191,7 @@ static void judge_all(struct requests *r, struct batch *batch)
 
 /* ---- change the table --------------------------------------------------- */
 
-/* Takes a grant away, but keeps a copy: whether it was used is known once its door is
+/* Removes a grant, and keeps a copy: whether the grant was used is known once its door is
  * shut. */
 static void remove_grant(struct requests *r, struct batch *batch, struct asked *asked, size_t at)
 {
@@ -205,8 +206,8 @@ static void remove_grant(struct requests *r, struct batch *batch, struct asked *
     helper_grants_remove_at(r->grants, at);
 }
 
-/* What a knock says of a grant that it opens or extends: a new one is used from now on, and
- * one that admits only so many connections admits as many anew. */
+/* Notes in a grant what the knock says that opens or extends it. Counting begins for a new grant,
+ * and anew for one that admits only so many connections. */
 static void note_knock(struct requests *r, const struct asked *asked, struct grant *grant,
                        bool is_new)
 {
@@ -239,37 +240,19 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
     return helper_grants_add(r->grants, &new);
 }
 
-static struct grant *extend_grant(struct requests *r, struct pending *pending,
-                                  const struct asked *asked, const struct change *change)
-{
-    struct grant *grant = &r->grants->items[change->at];
-
-    helper_grants_extend(r->grants, grant, asked->decision.deadline);
-    if (grant->connections)
-        grant->allowance++;
-    pending->rewrite |= helper_firewall_is_rule(r->firewall, grant);
-    return grant;
-}
-
-static void remove_all_of(struct requests *r, struct batch *batch, struct asked *asked)
-{
-    const struct grant *grant;
-
-    while ((grant = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
-        asked->moved_from = grant->address;
-        remove_grant(r, batch, asked, (size_t)(grant - r->grants->items));
-    }
-}
-
 static void change_table(struct requests *r, struct batch *batch, struct asked *asked)
 {
     const struct decision *decision = &asked->decision;
     enum family family = address_family(&decision->address);
     struct pending *pending = &batch->pending[family];
+    const struct grant *left = NULL;
     int64_t first = INT64_MAX;
 
-    if (decision->moves)
-        remove_all_of(r, batch, asked);
+    while (decision->moves &&
+           (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
+        asked->moved_from = left->address;
+        remove_grant(r, batch, asked, (size_t)(left - r->grants->items));
+    }
     if (decision->leaves_other)
         batch->pending[family == IPV4 ? IPV6 : IPV4].is_left = true;
     for (size_t i = 0; i < decision->change_count; i++) {
@@ -280,8 +263,15 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
             remove_grant(r, batch, asked, change->at);
             continue;
         }
-        grant = change->kind == CHANGE_ADD ? add_grant(r, asked, change)
-                                           : extend_grant(r, pending, asked, change);
+        if (change->kind == CHANGE_ADD) {
+            grant = add_grant(r, asked, change);
+        } else {
+            grant = &r->grants->items[change->at];
+            helper_grants_extend(r->grants, grant, decision->deadline);
+            if (grant->connections)
+                grant->allowance++;
+            pending->rewrite |= helper_firewall_is_rule(r->firewall, grant);
+        }
         note_knock(r, asked, grant, change->kind == CHANGE_ADD);
         pending->insert = true;
         if (grant->deadline < first)
@@ -310,13 +300,14 @@ static bool change_firewall(struct requests *r, enum family family, const struct
     if (!done)
         helper_words_say_failure(r->words, VERDICT_FIREWALL_FAILED, &why);
     helper_grants_settle(r->grants, family == IPV6, done);
-    if (!fw->xtables.in_use[family]) /* nobody is to be told of it */
+    if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
         helper_grants_forget_gone(r->grants, family == IPV6);
     return done;
 }
 
-/* Takes back what a knock was granted; and what other knocks of the profile were, where the
- * profile's one grant could not leave the other family: there are never two. */
+/* Takes back what a knock was granted that moved the profile's one grant from the other family,
+ * and what other knocks of the profile were granted. As the old rule could not be removed, the
+ * profile would have two grants. */
 static void take_back(struct requests *r, struct batch *batch, const struct asked *failed)
 {
     const uint8_t *key_id = failed->entry->key_id;
@@ -344,7 +335,7 @@ static void fail_family(struct requests *r, struct batch *batch, enum family fam
     }
 }
 
-/* Of the family that grants have left for the other one the rules go first. */
+/* Where grants have left one family for the other, the family that they have left comes first. */
 static void change_firewalls(struct requests *r, struct batch *batch)
 {
     enum family first = batch->pending[IPV6].is_left ? IPV6 : IPV4;
@@ -360,8 +351,8 @@ static void change_firewalls(struct requests *r, struct batch *batch)
     batch->settled = batch->decided;
 }
 
-/* Each knock is decided with what those before it changed. Where grants have left one family
- * for the other, and now one is to leave that for the first, the firewall is changed in
+/* Decides each knock with what the knocks before it changed. Where a grant has left IPv4 for IPv6
+ * and then one is to leave IPv6 for IPv4, or the other way round, the firewall is changed in
  * between: neither family could come first for both. */
 static void decide_all(struct requests *r, struct batch *batch)
 {
@@ -400,7 +391,7 @@ static bool reply(int fd, const struct asked *asked)
     do
         n = send(fd, &reply, sizeof reply, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    /* One that has gone is found gone at the next receive. */
+    /* A sniffer that has gone is found gone at the next receive. */
     return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
 }
 
@@ -414,7 +405,8 @@ static void tell_move(struct requests *r, const struct asked *asked)
     helper_words_say(r->words, &event);
 }
 
-/* Nothing that a request says counts before its signature is verified. */
+/* Tells the log of a request. Nothing that the request says counts before its signature is
+ * verified. */
 static void tell_verdict(struct requests *r, const struct batch *batch, const struct asked *asked)
 {
     const struct decision *decision = &asked->decision;

@@ -11,7 +11,6 @@
 #include <stddef.h>
 
 #include "privsep/helper/firewall.h"
-#include "privsep/helper/flows.h"
 #include "privsep/helper/grants.h"
 #include "privsep/helper/marks.h"
 #include "privsep/helper/news.h"
@@ -28,23 +27,23 @@ struct requests {
     struct marks *marks;
     struct grants *grants;
     struct firewall *firewall;
-    struct flows *flows;
+    struct cut *cut;
     struct news *news;
     struct words *words;
     struct trace trace;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
-    uint64_t verdicts[VERDICTS]; /* how many requests had each */
-    bool is_crowded; /* and the log says so */
+    uint64_t verdicts[VERDICTS]; /* how many requests had each verdict */
+    bool is_crowded; /* more than CROWD grants were live as rules, and the log was told */
     struct grant *dropped; /* grants of the helper before that were not taken over: their doors
-                              are shut, connections may stand; allocated */
+                              are shut, but connections may stand. Allocated */
     size_t dropped_count;
 };
 
 enum sniffer_state {
     SNIFFER_SOUND,
     SNIFFER_GONE,
-    SNIFFER_MISBEHAVES, /* it sent what an honest one cannot, or does not read its replies: cut
-                           it off */
+    SNIFFER_MISBEHAVES, /* it sent what an honest one cannot, or does not read its replies: it
+                           is to be cut off */
 };
 
 /* Receives what waits, without blocking, and serves it: BATCH_MAX requests at most. Requests

@@ -16,8 +16,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "privsep/helper/answer.h"
-#include "privsep/helper/flows.h"
+#include "privsep/cut/cut.h"
+#include "privsep/helper/orders.h"
 #include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
 #include "privsep/helper/words.h"
@@ -31,8 +31,8 @@ enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
     LOOK_SECONDS = 2,   /* between looks where no bell rings, or where it never stops */
     LOOK_AGAIN_SECONDS = 1, /* between looks after a bell */
-    OFTEN = 3,          /* removals; after more of them somebody is at it */
-    QUIET_SECONDS = 60, /* without one: it is over */
+    OFTEN = 3,          /* removals; after more of them the rules are contested */
+    QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
     STOP_TRIES = 5,
 };
 
@@ -43,7 +43,7 @@ struct helper {
     struct rules rules[FAMILIES];
     struct firewall firewall;
     struct requests requests;
-    struct flows flows;
+    struct cut cut;
     struct news news;
     struct words words;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
@@ -52,11 +52,11 @@ struct helper {
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
     struct bell_ringer ringer; /* who changed nftables last */
-    unsigned removals; /* of our rules, since they were left alone for a while */
+    unsigned removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
     int64_t removed_at;
-    struct log_limit failures; /* to change the firewall, as told */
-    bool is_failure_told;      /* and not yet that it is over */
-    enum helper_rules told; /* to the supervisor */
+    struct log_limit failures; /* of the lines about failures to change the firewall */
+    bool is_failure_told;      /* the log was told of one, and not yet that it is over */
+    enum helper_rules told;    /* what the supervisor was last told of the rules */
 };
 
 /* ---- time --------------------------------------------------------------- */
@@ -66,13 +66,14 @@ static int64_t seconds_from_now(unsigned seconds)
     return clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
 }
 
-static void earliest(int64_t *when, int64_t other)
+static void bring_forward(int64_t *when, int64_t other)
 {
     if (other != 0 && other < *when)
         *when = other;
 }
 
-/* When removals are over if none follows; 0: there was none. */
+/* Returns when the rules are contested no more, if nobody removes any until then; 0: nobody has
+ * removed any. CLOCK_BOOTTIME, nanoseconds. */
 static int64_t quiet_at(const struct helper *h)
 {
     return h->removals == 0 ? 0 : h->removed_at + (int64_t)QUIET_SECONDS * NSEC_PER_SEC;
@@ -83,10 +84,10 @@ static void arm_timer(struct helper *h)
     int64_t when = helper_grants_next_deadline(&h->grants);
     struct itimerspec spec = {0};
 
-    earliest(&when, h->retry_at);
-    earliest(&when, h->look_at);
-    earliest(&when, quiet_at(h));
-    earliest(&when, helper_throttle_next(&h->words.throttle));
+    bring_forward(&when, h->retry_at);
+    bring_forward(&when, h->look_at);
+    bring_forward(&when, quiet_at(h));
+    bring_forward(&when, helper_throttle_next(&h->words.throttle));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -123,25 +124,25 @@ static enum helper_rules rules_are(const struct helper *h)
     return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
 }
 
-/* A supervisor that does not read does without the answer. */
-static void tell_answer(struct helper *h, struct helper_answer *answer)
+/* Sends the report. A supervisor that does not read does without it. */
+static void tell_report(struct helper *h, struct helper_report *report)
 {
-    answer->rules = rules_are(h);
-    if (send(HELPER_FD_SUPERVISOR, answer, sizeof *answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    report->rules = rules_are(h);
+    if (send(HELPER_FD_SUPERVISOR, report, sizeof *report, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         log_warn("cannot answer the supervisor");
     else
-        h->told = answer->rules;
+        h->told = report->rules;
 }
 
 static void tell_unasked(struct helper *h)
 {
-    static struct helper_answer answer;
+    static struct helper_report report;
 
-    helper_answer_unasked(&h->requests, &answer);
-    tell_answer(h, &answer);
+    helper_report_unasked(&h->requests, &report);
+    tell_report(h, &report);
 }
 
-/* At once: whoever asks the supervisor waits for an answer, or takes the last one. */
+/* Reports at once what has changed: portsmithctl is shown what the supervisor was last told. */
 static void tell_of_changed_rules(struct helper *h)
 {
     if (rules_are(h) != h->told)
@@ -150,7 +151,8 @@ static void tell_of_changed_rules(struct helper *h)
 
 /* ---- keeping the firewall as it should be ------------------------------- */
 
-/* The lock that this process may use is gone; the next helper can use the new one. */
+/* Ends the helper where the lock that it may use is gone: the next helper can use the new
+ * one. */
 static void check_lock(const struct helper *h)
 {
     if (h->firewall.xtables.backend == BACKEND_LEGACY && helper_landlock_lost_lock())
@@ -173,16 +175,8 @@ static void mend(struct helper *h, enum family family, firewall_change *change)
     check_lock(h);
 }
 
-/* Ends the helper where the supervisor and the next helper would not see what is opened and
- * closed. The next one takes over what it finds in the table's place. */
-static void check_table(const struct helper *h)
-{
-    if (helper_grants_lost_file(&h->grants))
-        fatalx("the table of grants was removed or replaced: starting again");
-}
-
-/* A retry that is planned stays where it is: else whoever keeps the helper busy could put it
- * off for ever. None is needed once the firewall is as it should be. */
+/* Plans a retry while the firewall may not be as it should be. A retry that is planned already
+ * stays where it is: else whoever keeps the helper busy could put it off for ever. */
 static void plan_retry(struct helper *h)
 {
     bool unsure = h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
@@ -198,8 +192,9 @@ static void plan_retry(struct helper *h)
     h->is_failure_told = false;
 }
 
-/* The doors are shut by now: all that came in through the grants has come. END_NONE: the
- * grants tell why they ended. Called last: a log that does not read may hold it up. */
+/* Tells the log of grants that have ended, and whose doors are shut: all connections that came in
+ * through them have come. With `why` END_NONE the grants tell why they ended. To be called last,
+ * as a log that does not read may hold the helper up. */
 static void tell_ends(struct helper *h, struct grant *ended, size_t count, enum grant_end why)
 {
     if (count == 0)
@@ -240,7 +235,7 @@ static void serve_retry(struct helper *h)
             mend(h, family, helper_firewall_establish);
 }
 
-/* The latest moment until which the profile would open a door now. */
+/* Returns the latest deadline that the profile would give a grant now. */
 static int64_t latest_deadline(const struct helper_profile *profile)
 {
     int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
@@ -251,19 +246,6 @@ static int64_t latest_deadline(const struct helper_profile *profile)
     return clock_boot_ns() + window * NSEC_PER_SEC;
 }
 
-/* A profile's limits are of the wall clock. What that said when a grant was opened may have
- * been wrong. */
-static void hold_to_policy(struct helper *h)
-{
-    for (size_t i = 0; i < h->grants.count; i++) {
-        struct grant *grant = &h->grants.items[i];
-        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
-
-        if (entry)
-            helper_grants_shorten(&h->grants, grant, latest_deadline(entry->profile));
-    }
-}
-
 static void serve_clock_step(struct helper *h)
 {
     static struct log_limit said;
@@ -272,7 +254,15 @@ static void serve_clock_step(struct helper *h)
         return;
     log_info_limited(&said, LINES_A_MINUTE,
                      "the wall clock was set: rewriting the deadlines of live grants");
-    hold_to_policy(h);
+    /* A profile's limits are of the wall clock. What that clock said when a grant was opened may
+     * have been wrong. */
+    for (size_t i = 0; i < h->grants.count; i++) {
+        struct grant *grant = &h->grants.items[i];
+        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
+
+        if (entry)
+            helper_grants_shorten(&h->grants, grant, latest_deadline(entry->profile));
+    }
     helper_firewall_follow_clock(&h->firewall);
     helper_marks_follow_clock(&h->marks, clock_wall_us()); /* the next batch stores them */
     helper_grants_follow_clock(&h->grants);
@@ -335,7 +325,7 @@ static void look(struct helper *h)
         if (!h->firewall.xtables.in_use[family])
             continue;
         state = look_at_family(h, family);
-        tell_of_changed_rules(h); /* what follows may take seconds */
+        tell_of_changed_rules(h); /* before the mending, which may take seconds */
         damaged[family] = state == FIREWALL_DAMAGED;
         /* Somebody may have restored rules of grants that have ended. */
         if (state == FIREWALL_INTACT && !legacy)
@@ -369,8 +359,8 @@ static void serve_bell(struct helper *h)
 
     if (!bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
         return;
-    /* At once the first time; but a firewall script makes many changes, and
-     * they are not to count as many removals. */
+    /* The helper looks at once after the first change. But a firewall script makes many changes,
+     * and they are not to count as many removals. */
     h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
     serve_look(h);
 }
@@ -384,7 +374,8 @@ static void serve_sniffer(struct helper *h)
 
     if (state == SNIFFER_SOUND)
         return;
-    /* Deadlines are kept until the supervisor has replaced the pair. */
+    /* The helper goes on, so that deadlines are kept until the supervisor has replaced the
+     * pair. */
     close(h->requests.sniffer);
     h->requests.sniffer = -1;
     if (state == SNIFFER_MISBEHAVES) {
@@ -394,8 +385,8 @@ static void serve_sniffer(struct helper *h)
     }
 }
 
-/* What the sniffer passed on before it ended is not lost to the next pair, which
- * captures since a moment ago. */
+/* Serves what the sniffer passed on before it ended: the next pair, which captures since a moment
+ * ago, has not seen it. */
 static void serve_the_rest(struct helper *h)
 {
     enum { BATCHES = 8 }; /* more than a socket holds */
@@ -426,31 +417,26 @@ static int stop(struct helper *h)
     return HELPER_EXIT_OK;
 }
 
-/* Rules that were put back a moment ago may be gone again. They are put back at the next look,
- * however often somebody asks. */
-static void look_for_answer(struct helper *h)
-{
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (is_contested(h) && h->firewall.xtables.in_use[family])
-            look_at_family(h, family);
-    if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
-        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
-}
-
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
-    static struct helper_answer answer;
+    bool tells = order->command == HELPER_TELL;
+    static struct helper_report report;
     struct grant *ended;
 
-    if (order->command == HELPER_TELL)
-        look_for_answer(h);
-    helper_answer(&h->requests, order, &answer, &ended);
-    tell_answer(h, &answer);
-    tell_ends(h, ended, answer.closed, order->kill ? END_KILLED : END_CLOSED);
+    /* Rules that were put back a moment ago may be gone again. They are put back at the next
+     * look, however often somebody asks. */
+    for (enum family family = IPV4; tells && family < FAMILIES; family++)
+        if (is_contested(h) && h->firewall.xtables.in_use[family])
+            look_at_family(h, family);
+    if (tells && h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
+        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+    helper_orders_serve(&h->requests, order, &report, &ended);
+    tell_report(h, &report);
+    tell_ends(h, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
     free(ended);
 }
 
-/* -1 to go on, else the exit status. */
+/* Returns -1 to go on, else the exit status. */
 static int serve_supervisor(struct helper *h)
 {
     struct helper_order order;
@@ -488,7 +474,7 @@ static int run(struct helper *h)
         };
         int status = -1;
 
-        /* A new socket for sets can only be opened before confinement: by the next helper. */
+        /* Only the next helper can open a new socket for sets: this one is confined. */
         if (h->firewall.uses_set && h->firewall.set.fd < 0)
             fatalx("the kernel does not answer about sets any more: starting again");
         plan_retry(h);
@@ -496,7 +482,7 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
-        /* Deadlines before requests: a flood must not hold a door open. */
+        /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
         if (fds[NEWS].revents)
@@ -513,7 +499,10 @@ static int run(struct helper *h)
             status = serve_supervisor(h);
         if (status >= 0)
             return status;
-        check_table(h); /* before anything is opened that nobody would see */
+        /* Nobody would see what is opened now. The next helper takes over what it finds in the
+         * table's place. */
+        if (helper_grants_lost_file(&h->grants))
+            fatalx("the table of grants was removed or replaced: starting again");
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
     }
@@ -532,8 +521,8 @@ static void prepare_process(void)
     for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
         if (fcntl(inherited[i], F_SETFD, FD_CLOEXEC) != 0)
             fatalx("portsmith-helper is started by portsmithd, never by hand");
-    /* The end of the supervisor's socket ends the helper, nothing else does:
-     * a Ctrl-C or a service manager's signal to all must not outrun it. */
+    /* Only the end of the supervisor's socket ends the helper. A Ctrl-C, or a service manager's
+     * signal to all processes, must not end it first. */
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     setsid();
@@ -541,28 +530,26 @@ static void prepare_process(void)
         fatalx("libsodium cannot be initialised");
 }
 
-static bool is_sent_on_as_before(const struct helper_profile *profile, const struct grant *grant)
+/* Whether the profile would grant it now, and send it on to where it is sent. */
+static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
 {
+    const int64_t now = clock_wall_ns() / NSEC_PER_SEC;
     const struct helper_destination *d =
         helper_policy_destination(profile, &grant->service, address_is_ipv4(&grant->address));
 
-    if (!d)
-        return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
-    return d->port == grant->destination_port && address_equal(&d->address, &grant->destination);
+    if (helper_policy_latest_end(profile, now) <= now ||
+        !helper_policy_permits_service(profile, &grant->service) ||
+        !helper_policy_permits_address(profile, &grant->address) ||
+        (profile->needs_signed_address && !grant->signed_address))
+        return false;
+    if (d)
+        return d->port == grant->destination_port &&
+               address_equal(&d->address, &grant->destination);
+    return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
 }
 
-static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
-{
-    return helper_policy_latest_end(profile, clock_wall_ns() / NSEC_PER_SEC) >
-               clock_wall_ns() / NSEC_PER_SEC &&
-           helper_policy_permits_service(profile, &grant->service) &&
-           helper_policy_permits_address(profile, &grant->address) &&
-           is_sent_on_as_before(profile, grant) &&
-           (grant->signed_address || !profile->needs_signed_address);
-}
-
-/* Keeps of the grants that the helper before stored only what policy still permits, and no
- * longer than it permits. The others lie behind those in the table. */
+/* Keeps of the grants that the helper before stored those that policy still permits, for no
+ * longer than it permits. The other grants lie behind those in the table then. */
 static void keep_permitted_grants(struct helper *h)
 {
     struct grants *grants = &h->grants;
@@ -573,24 +560,16 @@ static void keep_permitted_grants(struct helper *h)
 
         if (entry && is_permitted(entry->profile, grant)) {
             helper_grants_shorten(grants, grant, latest_deadline(entry->profile));
-            /* Only the first connection was counted, or none is any more. */
+            /* Until now only the first connection was counted, or from now on none is. */
             if ((grant->connections == 0 && grant->used > 0) ||
                 !helper_policy_is_tracked(entry->profile, &grant->service))
-                grant->watched = 0;
+                grant->is_counted = 0;
             grant->connections = entry->profile->connections;
             grant_seal(grant);
         } else {
             helper_grants_remove_at(grants, i);
         }
     }
-}
-
-static void warn_of_legacy_tables(const struct xtables *xtables)
-{
-    if (xtables->backend == BACKEND_NFT &&
-        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
-        log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
-                  "drop; move those rules, or set Backend = legacy");
 }
 
 static bool establish(struct helper *h, struct error *why)
@@ -602,22 +581,14 @@ static bool establish(struct helper *h, struct error *why)
     return true;
 }
 
-/* Whoever has a profile removed may want those ended that came in through its grants. */
-static bool note_dropped(struct requests *r, const struct grant *dropped, size_t count,
-                         struct error *why)
-{
-    r->dropped = calloc(count + 1, sizeof *dropped);
-    if (!r->dropped)
-        return error_set(why, "no memory for %zu grants", count);
-    memcpy(r->dropped, dropped, count * sizeof *dropped);
-    r->dropped_count = count;
-    return true;
-}
-
-/* Without a table nothing is open, but the ports are shut. */
+/* Takes over what the last helper granted. Without a table nothing is open, but the ports are
+ * shut. Grants that policy no longer permits are kept in `dropped`: whoever has a profile removed
+ * may want the connections ended that came in through its grants. */
 static bool take_over_grants(struct helper *h, struct error *why)
 {
     struct grants *grants = &h->grants;
+    struct requests *r = &h->requests;
+    struct grant *dropped;
     struct error unused;
     size_t loaded;
 
@@ -629,10 +600,15 @@ static bool take_over_grants(struct helper *h, struct error *why)
     loaded = grants->count;
     keep_permitted_grants(h);
     helper_usage_take_over(&h->news, grants);
-    if (!note_dropped(&h->requests, grants->items + grants->count, loaded - grants->count, why) ||
-        !establish(h, why))
+    dropped = grants->items + grants->count;
+    r->dropped_count = loaded - grants->count;
+    r->dropped = calloc(r->dropped_count + 1, sizeof *r->dropped);
+    if (!r->dropped)
+        return error_set(why, "no memory for %zu grants", r->dropped_count);
+    memcpy(r->dropped, dropped, r->dropped_count * sizeof *dropped);
+    if (!establish(h, why))
         return false;
-    tell_ends(h, grants->items + grants->count, loaded - grants->count, END_FORBIDDEN);
+    tell_ends(h, dropped, r->dropped_count, END_FORBIDDEN);
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;
@@ -643,7 +619,7 @@ static int compare_services(const void *a, const void *b)
     return service_compare(a, b);
 }
 
-/* The news are of connections to what a profile opens: each service is named once. */
+/* Has the kernel tell of connections to the services that some profile opens, each named once. */
 static bool open_news(struct helper *h, struct error *why)
 {
     const size_t profiles = h->policy.setup.profile_count;
@@ -662,26 +638,6 @@ static bool open_news(struct helper *h, struct error *why)
     helper_news_open(&h->news, HELPER_FD_NEWS, all, kept);
     free(all);
     return true;
-}
-
-static bool open_clocks(struct helper *h, struct error *why)
-{
-    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    h->clock_steps = clock_watch();
-    if (h->timer < 0 || h->clock_steps < 0)
-        return error_set(why, "cannot make a timer: %s", strerror(errno));
-    return true;
-}
-
-static bool open_bell(struct helper *h, struct error *why)
-{
-    h->bell = -1;
-    if (h->firewall.xtables.backend == BACKEND_LEGACY) {
-        h->look_at = seconds_from_now(LOOK_SECONDS);
-        return true;
-    }
-    h->bell = bell_open(why);
-    return h->bell >= 0;
 }
 
 /* Tells, at each start, of the clients that are shut out because their record was damaged. */
@@ -723,12 +679,23 @@ static bool open_marks(struct helper *h, struct error *why)
     return true;
 }
 
-/* The ports are shut before the marks are read: whatever is wrong with those,
- * this host's ports are not left open for it. */
 static bool get_ready(struct helper *h, struct error *why)
 {
-    return open_clocks(h, why) && open_bell(h, why) && open_news(h, why) &&
-           take_over_grants(h, why) && open_marks(h, why);
+    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    h->clock_steps = clock_watch();
+    if (h->timer < 0 || h->clock_steps < 0)
+        return error_set(why, "cannot make a timer: %s", strerror(errno));
+    h->bell = -1;
+    if (h->firewall.xtables.backend == BACKEND_LEGACY) {
+        h->look_at = seconds_from_now(LOOK_SECONDS);
+    } else {
+        h->bell = bell_open(why);
+        if (h->bell < 0)
+            return false;
+    }
+    /* The ports are shut before the marks are read: whatever is wrong with those, this host's
+     * ports are not left open for it. */
+    return open_news(h, why) && take_over_grants(h, why) && open_marks(h, why);
 }
 
 static unsigned wishes(const struct policy *policy)
@@ -747,8 +714,8 @@ static unsigned wishes(const struct policy *policy)
     return found;
 }
 
-/* What grants are kept as is decided here, if it was not configured: as rules, which an
- * admin sees, where rules can end by themselves. */
+/* Probes iptables, and decides what grants are kept as, if that was not configured: as rules,
+ * which an admin sees, where rules can end by themselves. */
 static enum probe_result probe(struct policy *policy, struct xtables *xtables, struct error *why)
 {
     struct helper_setup *setup = &policy->setup;
@@ -774,8 +741,8 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     return PROBE_USABLE;
 }
 
-/* Where sessions cannot be told from other segments they go on all the same, and the ACKs of
- * strangers pass with theirs. */
+/* Finds out in which families the segments of sessions can be told from others. Where they
+ * cannot, sessions go on all the same, but the ACKs of strangers pass as well. */
 static void find_sessions(const struct helper_setup *setup, struct xtables *xtables)
 {
     struct error why;
@@ -788,12 +755,13 @@ static void find_sessions(const struct helper_setup *setup, struct xtables *xtab
                   "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
 }
 
-/* Without news of connections a door that is for so many of them would stay open for more. */
+/* Whether this host tells of connections, or no profile needs it to. Without news of connections
+ * a door that is for so many of them would stay open for more. */
 static bool can_tell_usage(struct helper *h, struct error *why)
 {
     struct error reason;
 
-    if (helper_news_try(&h->flows, &reason))
+    if (helper_news_try(&h->cut.conntrack, &reason))
         return true;
     if (wishes(&h->policy) & PROBE_LIMITS)
         return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
@@ -802,7 +770,7 @@ static bool can_tell_usage(struct helper *h, struct error *why)
     return true;
 }
 
-/* The whole life of a helper that serves; its exit status. */
+/* The whole life of a helper that serves. Returns its exit status. */
 static int keep_doors(struct helper *h, const struct xtables *xtables)
 {
     struct error why;
@@ -812,7 +780,10 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
-    warn_of_legacy_tables(xtables);
+    if (xtables->backend == BACKEND_NFT &&
+        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
+        log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
+                  "drop; move those rules, or set Backend = legacy");
     ipset_open(&set, h->policy.setup.max_grants);
     if (!helper_confine(xtables, h->policy.setup.grant_store == GRANT_STORE_SET, &why)) {
         log_warnx("%s", why.text);
@@ -824,7 +795,7 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, xtables, &set);
     h->words.policy = &h->policy;
     h->requests = (struct requests){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
-                                    .firewall = &h->firewall, .flows = &h->flows, .news = &h->news,
+                                    .firewall = &h->firewall, .cut = &h->cut, .news = &h->news,
                                     .words = &h->words, .sniffer = HELPER_FD_SNIFFER,
                                     .trace.on = h->policy.setup.trace};
     if (!get_ready(h, &why)) {
@@ -839,41 +810,31 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
     return run(h);
 }
 
-static bool release_sets(struct error *why)
-{
-    struct ipset set;
-    bool done;
-
-    ipset_open(&set, 0);
-    done = helper_set_remove(&set, IPV4, why);
-    done = helper_set_remove(&set, IPV6, why) && done;
-    ipset_remove_scratch(&set); /* of a probe that was killed */
-    ipset_close(&set);
-    return done;
-}
-
-/* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
- * that would be used now. They stay where its program is missing. */
-static bool can_release(enum backend in_use, struct error *why)
-{
-    struct xtables unused;
-
-    return probe_choose(&unused, in_use, why);
-}
-
 static int release(enum backend in_use)
 {
+    struct xtables unused;
+    struct ipset set;
     struct error why;
-    bool nft = helper_release(BACKEND_NFT, &why);
+    bool done = helper_release(BACKEND_NFT, &why);
 
-    if (helper_release(BACKEND_LEGACY, &why) && nft && release_sets(&why) &&
-        can_release(in_use, &why))
+    done = helper_release(BACKEND_LEGACY, &why) && done;
+    if (done) { /* no rule of ours refers to a set any more */
+        ipset_open(&set, 0);
+        done = helper_set_remove(&set, IPV4, &why);
+        done = helper_set_remove(&set, IPV6, &why) && done;
+        ipset_remove_scratch(&set); /* a probe that was killed left it */
+        ipset_close(&set);
+    }
+    /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
+     * that would be used now. They stay where its program is missing. */
+    if (done && probe_choose(&unused, in_use, &why))
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;
 }
 
-/* To be called once the rules of `ours` are in force: until then the others shut the ports. */
+/* Removes the rules of the back end that is not `ours`. To be called once the rules of `ours` are
+ * in force: until then those of the other one shut the ports. */
 static int release_other(enum backend ours)
 {
     struct error why;
@@ -902,14 +863,14 @@ int helper_serve(void)
         return release(h.policy.setup.backend);
     if (h.policy.setup.mode == HELPER_RELEASE_OTHER)
         return release_other(h.policy.setup.backend);
-    /* While still privileged: this may load kernel modules. */
+    /* The probe may load kernel modules, so it comes before privileges are given up. */
     probed = probe(&h.policy, &xtables, &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);
         return exit_statuses[probed];
     }
     find_sessions(&h.policy.setup, &xtables);
-    helper_flows_open(&h.flows);
+    cut_open(&h.cut);
     if (!can_tell_usage(&h, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;

@@ -1,9 +1,10 @@
-/* portsmith-helper's life: receive the setup, get ready, give up privileges,
- * serve until the supervisor goes away. */
+/* portsmith-helper's life: it receives the setup, gives up privileges, gets ready, and serves
+ * until the supervisor goes away. */
 #ifndef PORTSMITH_SERVE_H
 #define PORTSMITH_SERVE_H
 
-/* Uses the descriptors of message.h. Returns the exit status. */
+/* Lives that life on the descriptors of message.h, and returns the exit status
+ * (HELPER_EXIT_*). */
 int helper_serve(void);
 
 #endif

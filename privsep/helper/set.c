@@ -15,7 +15,7 @@ enum {
     TIMEOUT_MAX = 2147483,  /* seconds: IPSET_MAX_TIMEOUT */
 };
 
-/* A set that is filled anew has this name until it takes the old one's place. */
+/* A set that is filled anew has this name until it takes the old set's place. */
 static const char *const next_name = "portsmith-next";
 
 bool helper_set_holds(const struct grant *grant)
@@ -36,7 +36,7 @@ struct elements {
 static void begin_elements(struct elements *e)
 {
     ipset_begin(&e->q, e->command, e->name);
-    ipset_put_number(&e->q, IPSET_ATTR_LINENO, 0); /* there must be one where there are several */
+    ipset_put_number(&e->q, IPSET_ATTR_LINENO, 0); /* several elements want a line number */
     e->data = netlink_begin_nest(&e->q, IPSET_ATTR_ADT);
     e->count = 0;
 }
@@ -60,20 +60,12 @@ static void put_address(union question *q, const struct address *address)
     netlink_end_nest(q, nest);
 }
 
-/* `deadline` as in struct grant. The least is a second: an element with a timeout of zero
- * would never end. */
-static uint32_t timeout_until(int64_t deadline)
-{
-    int64_t left = (deadline - clock_boot_ns()) / NSEC_PER_SEC;
-
-    return left < 1 ? 1 : left > TIMEOUT_MAX ? TIMEOUT_MAX : (uint32_t)left;
-}
-
-/* Puts an element into the question. When no more fit, the question is asked, and a new one
- * begun. */
+/* Puts an element into the question, to end at `deadline` (CLOCK_BOOTTIME, nanoseconds). When no
+ * more elements fit, it asks the question and begins a new one. */
 static bool put_element(struct elements *e, const struct door *door, int64_t deadline,
                         struct error *why)
 {
+    const int64_t left = (deadline - clock_boot_ns()) / NSEC_PER_SEC;
     const uint16_t port = htons(door->service.port);
     uint32_t nest;
 
@@ -87,8 +79,10 @@ static bool put_element(struct elements *e, const struct door *door, int64_t dea
     ipset_put_byte(&e->q, IPSET_ATTR_PROTO, door->service.protocol);
     netlink_put_attribute(&e->q, IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, &port,
                           sizeof port);
+    /* The least timeout is a second: an element with a timeout of zero would never end. */
     if (e->command == IPSET_CMD_ADD)
-        ipset_put_number(&e->q, IPSET_ATTR_TIMEOUT, timeout_until(deadline));
+        ipset_put_number(&e->q, IPSET_ATTR_TIMEOUT,
+                         left < 1 ? 1 : left > TIMEOUT_MAX ? TIMEOUT_MAX : (size_t)left);
     netlink_end_nest(&e->q, nest);
     e->count++;
     return true;
@@ -101,7 +95,7 @@ static bool is_element_of(const struct grant *grant, enum family family)
     return helper_set_holds(grant) && address_family(&grant->address) == family;
 }
 
-/* The latest end of all grants of a door, of whichever profile; 0: there is none. */
+/* Returns the latest end of all grants of a door, of whichever profile; 0: the door has none. */
 static int64_t latest_end(const struct grants *grants, const struct door *door)
 {
     const struct grant *grant = NULL;
@@ -113,8 +107,8 @@ static int64_t latest_end(const struct grants *grants, const struct door *door)
     return latest;
 }
 
-/* An element that ends so soon is not put in again, as it would outlive its grant by up to a
- * second. */
+/* Whether a grant ends so soon that its element is not put in again, as the element would outlive
+ * the grant by up to a second. */
 static bool ends_within_a_second(int64_t deadline)
 {
     return deadline - clock_boot_ns() < NSEC_PER_SEC;
@@ -128,8 +122,8 @@ static int by_deadline(const void *a, const void *b)
     return (one->deadline > other->deadline) - (one->deadline < other->deadline);
 }
 
-/* Puts all grants in, in the order of their ends: of several grants of a door the last one
- * counts. */
+/* Puts all grants in, in the order of their ends. Of several grants of a door the last one that is
+ * put in counts. */
 static bool put_all(struct elements *e, enum family family, const struct grants *grants,
                     struct error *why)
 {
@@ -216,7 +210,8 @@ bool helper_set_fill(struct ipset *set, enum family family, const struct grants 
     error = ipset_create(set, name, family);
     if (error != 0 && error != EEXIST)
         return error_set(why, "ipset %s: %s", name, ipset_explain(error));
-    /* One that is still there is not taken: it may hold what is closed by now. */
+    /* A set of that name that is still there is not used: it may hold doors that are closed by
+     * now. */
     error = ipset_create(set, next_name, family);
     if (error != 0)
         return error_set(why, "ipset %s: %s", next_name, ipset_explain(error));

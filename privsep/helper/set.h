@@ -1,9 +1,9 @@
-/* GrantStore = set: grants as elements of a set in the kernel (ipset(8)), one set for
- * each family, behind one rule in each table. An element has a deadline of its own that
- * the kernel keeps. To open a door costs the same, however many are open.
+/* GrantStore = set: grants are elements of a set in the kernel (ipset(8)). Each family has one
+ * set, behind one rule in each table. An element has a deadline of its own that the kernel
+ * keeps. To open a door costs the same, however many doors are open.
  *
  * Nothing is read back: the table of grants is the truth, and a set can be filled from it
- * anew. What another program takes out stays out until then.
+ * anew. An element that another program takes out stays out until the set is filled anew.
  *
  * The kernel does not count the time that the host is suspended for (jiffies). A helper
  * that lives takes out what has ended meanwhile. */
@@ -21,20 +21,20 @@
  * host, stays a rule. */
 bool helper_set_holds(const struct grant *grant);
 
-/* Makes the family's set, if there is none, and has it hold the table's grants, and no
- * others, in one step. False with the reason in *why. */
+/* Makes the family's set, if there is none. The set then holds the table's grants, and no others:
+ * it changes in one step. False with the reason in *why. */
 bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
                      struct error *why);
 
-/* Puts the grants that were touched in this batch into the set, and takes out the doors
- * that are gone (struct grants) and that no other grant has. An element ends after whole
- * seconds, up to one early, and after one at the least. On an error, as above, the set is
- * to be filled. */
+/* Puts the grants that this batch has touched into the set, and takes out the doors that are gone
+ * (struct grants) and that no other grant has. An element ends after a whole number of seconds:
+ * up to a second before its grant, but after one second at the least. False with the reason in
+ * *why: then the set is to be filled anew. */
 bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why);
 
-/* Removes the family's set, and one that was being filled; what is not there needs
- * nothing. False with the reason, as where a rule refers to the set. */
+/* Removes the family's set, and the set that was being filled, where they are there. False with
+ * the reason, such as that a rule refers to the set. */
 bool helper_set_remove(struct ipset *set, enum family family, struct error *why);
 
 #endif

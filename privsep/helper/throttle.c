@@ -52,9 +52,15 @@ bool helper_throttle_admits_profile(struct throttle *throttle, struct policy_ent
     return false;
 }
 
-/* There may be ten thousand profiles: they are looked through only when one left a line out. */
-static void sum_up_profiles(struct throttle *throttle, const struct policy *policy, int64_t now)
+/* ---- both ---------------------------------------------------------------- */
+
+void helper_throttle_sum_up(struct throttle *throttle, const struct policy *policy, int64_t now)
 {
+    for (uint32_t i = 0; i < VERDICTS; i++)
+        if (throttle->refusals[i].left_out > 0)
+            sum_up_refusals(throttle, i, now);
+    /* There may be ten thousand profiles: they are looked through only when one of them left a
+     * line out. */
     if (throttle->sum_at == 0 || now < throttle->sum_at)
         return;
     throttle->sum_at = 0;
@@ -67,16 +73,6 @@ static void sum_up_profiles(struct throttle *throttle, const struct policy *poli
         if (entry->told.left_out > 0)
             earliest(&throttle->sum_at, entry->told.until);
     }
-}
-
-/* ---- both ---------------------------------------------------------------- */
-
-void helper_throttle_sum_up(struct throttle *throttle, const struct policy *policy, int64_t now)
-{
-    for (uint32_t i = 0; i < VERDICTS; i++)
-        if (throttle->refusals[i].left_out > 0)
-            sum_up_refusals(throttle, i, now);
-    sum_up_profiles(throttle, policy, now);
 }
 
 int64_t helper_throttle_next(const struct throttle *throttle)

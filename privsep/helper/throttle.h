@@ -11,16 +11,17 @@
 #include "privsep/message.h"
 
 enum {
-    REFUSALS_LOGGED = 20, /* of each kind, ... */
-    REFUSALS_PERIOD = 10, /* ... in so many seconds */
-    LINES_LOGGED = 60,    /* about the grants of each profile, ... */
-    LINES_PERIOD = 60,    /* ... in so many seconds */
+    REFUSALS_LOGGED = 20, /* lines about refusals of each kind, in a period */
+    REFUSALS_PERIOD = 10, /* seconds */
+    LINES_LOGGED = 60,    /* lines about the grants of each profile, in a period */
+    LINES_PERIOD = 60,    /* seconds */
 };
 
-/* Zeroed at first. How many lines a profile has had is kept with the profile. */
+/* It is zeroed at first. How many lines a profile has had is kept with the profile. */
 struct throttle {
     struct log_limit refusals[VERDICTS];
-    int64_t sum_at; /* no profile is summed up before; 0: none of them left a line out */
+    int64_t sum_at; /* when the next profile's period is over in which a line was left out;
+                       CLOCK_BOOTTIME, nanoseconds; 0: no line was */
 };
 
 /* Whether one more line about a refusal with that verdict, or about the grants of a profile,
@@ -30,11 +31,12 @@ bool helper_throttle_admits_refusal(struct throttle *throttle, enum verdict verd
 bool helper_throttle_admits_profile(struct throttle *throttle, struct policy_entry *of,
                                     int64_t now);
 
-/* Logs how many lines were left out in the periods that are over at `now`; INT64_MAX: in all
- * periods. */
+/* Logs how many lines were left out in the periods that are over at `now` (CLOCK_BOOTTIME,
+ * nanoseconds); INT64_MAX: in all periods. */
 void helper_throttle_sum_up(struct throttle *throttle, const struct policy *policy, int64_t now);
 
-/* When the next of those periods is over; 0: no line was left out. */
+/* Returns when the next period is over in which a line was left out (CLOCK_BOOTTIME,
+ * nanoseconds); 0: no line was. */
 int64_t helper_throttle_next(const struct throttle *throttle);
 
 #endif

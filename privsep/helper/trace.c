@@ -6,7 +6,7 @@
 #include "common/log.h"
 
 enum {
-    SECONDS_MAX = 60, /* more than any knock takes that is honoured */
+    SECONDS_MAX = 60, /* no knock that is honoured takes as long */
     SPAN_SIZE = sizeof "60000000",
 };
 
@@ -20,7 +20,7 @@ static const char *span(int64_t from, int64_t to, char text[static SPAN_SIZE])
 {
     const int64_t most = (int64_t)SECONDS_MAX * NSEC_PER_SEC;
 
-    /* Both above 0: their difference is in range. */
+    /* Both times are above 0, so that their difference is in range. */
     if (from <= 0 || to < from || to - from > most)
         snprintf(text, SPAN_SIZE, "-");
     else

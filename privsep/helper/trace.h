@@ -1,5 +1,4 @@
-/* Where the time goes from the wire to the rule: portsmithd --trace. Off, it costs a
- * branch. */
+/* Where the time goes from the wire to the rule, for portsmithd --trace. */
 #ifndef PORTSMITH_TRACE_H
 #define PORTSMITH_TRACE_H
 
@@ -24,11 +23,12 @@ struct trace {
     int64_t at[TRACE_STAGES]; /* wall clock, nanoseconds */
 };
 
+/* Notes that a stage is over, if tracing is on. */
 void helper_trace_note(struct trace *trace, enum trace_stage stage);
 
-/* Logs a line for a knock that opened: how many microseconds each stage took. Logs nothing
- * when tracing is off. `times` come from the sniffer, which may say anything: a span that
- * cannot be is a dash. */
+/* Logs a line for a knock that opened, if tracing is on: how many microseconds each stage took.
+ * `batch` is how many requests were served together. `times` come from the sniffer, which may
+ * say anything: a span that cannot be is a dash. */
 void helper_trace_log(const struct trace *trace, const struct helper_times *times,
                       const char *profile, size_t batch);
 

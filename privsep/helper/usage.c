@@ -2,10 +2,11 @@
 
 #include "common/clock.h"
 
-/* Whether one more connection would tell something new of the grant. */
+/* Whether the grant waits for a connection: it is counted, and one more would tell something
+ * new. */
 static bool is_waiting(const struct grant *grant)
 {
-    return grant->watched && (grant->connections != 0 || grant->used == 0);
+    return grant->is_counted && (grant->connections != 0 || grant->used == 0);
 }
 
 enum grant_end helper_usage_end(const struct grant *grant)
@@ -14,10 +15,11 @@ enum grant_end helper_usage_end(const struct grant *grant)
         return END_NONE;
     if (grant->used >= grant->connections)
         return END_USED_UP;
-    return grant->watched ? END_NONE : END_UNCOUNTED;
+    return grant->is_counted ? END_NONE : END_UNCOUNTED;
 }
 
-/* To be called when something else is known of the use of a grant in the table. */
+/* Seals a grant of the table of whose use something new is known, and shortens it if it is to end
+ * now. */
 static void note_use(struct grants *grants, struct grant *grant)
 {
     grant_seal(grant);
@@ -31,10 +33,11 @@ struct audience {
     struct grants *grants;
     struct grant *ended; /* grants that have left the table, or NULL */
     size_t ended_count;
-    bool changed; /* something is known of the table's grants that was not */
+    bool changed; /* something new is known of the table's grants */
 };
 
-/* True if that tells something new: of a UDP connection the kernel may tell twice. */
+/* Counts a connection for a grant that waits for one. False if that was no news: of a UDP
+ * connection the kernel may tell twice. */
 static bool count_connection(struct grant *grant, uint32_t id)
 {
     if (!is_waiting(grant) || grant->used == GRANT_FLOWS)
@@ -67,19 +70,20 @@ static void count_flow(void *into, const struct flow *flow)
             count_connection(&to->ended[i], flow->id);
 }
 
-/* Of no grant is it known any more how it is used, but of those that have been used. */
+/* Notes that connections may have come that the kernel did not tell of: no grant that waits is
+ * counted any more. */
 static void give_up_counting(struct audience *of)
 {
     struct grants *grants = of->grants;
 
     for (size_t i = 0; i < grants->count; i++)
         if (is_waiting(&grants->items[i])) {
-            grants->items[i].watched = 0;
+            grants->items[i].is_counted = 0;
             note_use(grants, &grants->items[i]);
             of->changed = true;
         }
     for (size_t i = 0; i < of->ended_count; i++)
-        of->ended[i].watched = 0;
+        of->ended[i].is_counted = 0;
 }
 
 static void hear(struct news *news, struct audience *audience)
@@ -110,10 +114,10 @@ void helper_usage_finish(struct news *news, struct grants *grants, struct grant 
 void helper_usage_begin(struct news *news, struct grants *grants, struct grant *grant,
                         bool is_tracked)
 {
-    grant->watched = 0;
+    grant->is_counted = 0;
     helper_usage_hear(news, grants);
     grant->used = 0;
-    grant->watched = is_tracked && helper_news_listen(news);
+    grant->is_counted = is_tracked && helper_news_listen(news);
     note_use(grants, grant);
 }
 
@@ -123,7 +127,7 @@ void helper_usage_take_over(const struct news *news, struct grants *grants)
         struct grant *grant = &grants->items[i];
 
         if (!news->listening && is_waiting(grant))
-            grant->watched = 0;
+            grant->is_counted = 0;
         note_use(grants, grant);
     }
 }

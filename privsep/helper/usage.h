@@ -1,10 +1,9 @@
 /* Whether a grant is used: which connections came in through it. The kernel tells of each
- * as it is made (news.h), for as long as there is a grant of which that is to be known: one
- * that was not used yet, or one that admits only so many connections. Nothing is asked, and
- * no knock waits.
+ * connection as it is made (news.h), for as long as there is a grant that waits for one: a
+ * grant that was not used yet, or one that admits only so many connections. The kernel is never
+ * asked, so no knock waits.
  *
- * Whatever was not told stays unknown: a grant that admits only so many connections then
- * ends at once. */
+ * Where news were lost, a grant that admits only so many connections ends at once. */
 #ifndef PORTSMITH_USAGE_H
 #define PORTSMITH_USAGE_H
 
@@ -26,20 +25,21 @@ void helper_usage_begin(struct news *news, struct grants *grants, struct grant *
  * another number of connections than it did then. */
 void helper_usage_take_over(const struct news *news, struct grants *grants);
 
-/* Hears what the kernel has told. True when something is known of a grant that was not. A
- * grant that has had its connections, or of whose connections some may not have been counted,
- * is shortened to end now. */
+/* Hears what the kernel has told. True when that changed what is known of a grant. A grant that
+ * has had its connections, or of whose connections some may not have been counted, is shortened
+ * to end now. */
 bool helper_usage_hear(struct news *news, struct grants *grants);
 
-/* Hears, last, for `count` grants that have ended: they are no longer in the table, or lie
- * behind it. */
+/* Hears what the kernel has told, for the last time for `count` grants that have ended, which
+ * are no longer in the table. */
 void helper_usage_finish(struct news *news, struct grants *grants, struct grant *ended,
                          size_t count);
 
-/* Makes the kernel tell nothing more if there is no grant of which something is to be known. */
+/* Makes the kernel tell nothing more if no grant waits for a connection. */
 void helper_usage_rest(struct news *news, const struct grants *grants);
 
-/* Why a grant ends before its window is over: END_USED_UP, END_UNCOUNTED, or END_NONE. */
+/* Returns why a grant ends before its window is over: END_USED_UP, END_UNCOUNTED, or END_NONE
+ * where it does not. */
 enum grant_end helper_usage_end(const struct grant *grant);
 
 #endif

@@ -14,16 +14,8 @@ enum {
 
 /* ---- parts of a line ---------------------------------------------------- */
 
-static const char *format_services(const struct helper_event *event, char text[static SERVICES_SIZE])
-{
-    text[0] = '\0';
-    return event->service_count > 0
-               ? services_format(event->services, event->service_count, text, SERVICES_SIZE)
-               : text;
-}
-
-/* Empty where the knock came from the address that it is for. Behind a router that
- * translates addresses the one that was signed is not the client's here. */
+/* Says where a knock came from that is for another address; else it says nothing. Behind a router
+ * that translates addresses, the address that the client signed is not its address here. */
 static const char *format_origin(const struct helper_event *event, char text[static ORIGIN_SIZE])
 {
     char observed[ADDRESS_TEXT_SIZE];
@@ -35,8 +27,8 @@ static const char *format_origin(const struct helper_event *event, char text[sta
     return text;
 }
 
-/* What is known of the use of the grants that ended. Where several did, those that were used
- * are named. */
+/* Says what is known of the use of the grants that ended. Where several ended, the used ones are
+ * named. */
 static const char *format_use(const struct helper_event *event, char text[static USE_SIZE])
 {
     static const char *const uses[] = {
@@ -202,7 +194,10 @@ void helper_words_say(struct words *words, const struct helper_event *event)
         .profile = of ? of->profile->name : event->kind == EVENT_ENDED ? "a removed profile"
                                                                       : "unknown",
         .address = address_format(&event->address, address),
-        .service = event->service_count > 0 ? format_services(event, services) : NULL,
+        .service = event->service_count > 0
+                       ? services_format(event->services, event->service_count, services,
+                                         sizeof services)
+                       : NULL,
         .verdict = verdict_name(event->verdict),
     };
 

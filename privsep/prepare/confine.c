@@ -11,7 +11,7 @@
 
 enum { DESCRIPTORS_MAX = 64 };
 
-/* Beyond what iptables needs: marks, grants, timers. */
+/* The calls that are allowed besides those that iptables needs: for marks, grants and timers. */
 static const int calls[] = {
     SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync),          SCMP_SYS(unlinkat),
     SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fallocate),
@@ -39,9 +39,9 @@ static bool limit_calls(struct error *why)
     syscalls_begin(&syscalls);
     syscalls_allow_iptables(&syscalls);
     syscalls_allow(&syscalls, calls, sizeof calls / sizeof *calls);
-    /* They lead to services that do what root asks of them. The C library looks for
-     * its name service cache, and for syslog if that went away; the log's socket is
-     * connected before this. */
+    /* Local sockets lead to services that do what root asks of them. They are refused, and do not
+     * kill, as the C library looks for its name service cache, and for syslog if that went away.
+     * The log's socket was connected before. */
     syscalls_refuse_socket(&syscalls, AF_UNIX);
     syscalls_refuse(&syscalls, SCMP_SYS(connect));
     return syscalls_load(&syscalls, why);

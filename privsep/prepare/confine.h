@@ -7,11 +7,10 @@
 #include "common/error.h"
 #include "privsep/xtables/probe.h"
 
-/* Gives up capabilities (drop.h), files (landlock.h), descriptors beyond a few,
- * and every system call but those of the helper's loop and of the iptables
- * programs that were `found`; any other kills. All of it holds for these
- * programs, too, which with sets need CAP_NET_RAW, as iptables-legacy does. False
- * with the reason: do not go on. */
+/* Gives up capabilities (drop.h), files (landlock.h), descriptors beyond a few, and every system
+ * call but those of the helper's loop and of the iptables programs that were `found`. Any other
+ * call kills. All of it holds for these programs, too. They need CAP_NET_RAW with sets, as
+ * iptables-legacy always does. False with the reason: the process must not go on then. */
 bool helper_confine(const struct xtables *found, bool uses_sets, struct error *why);
 
 #endif

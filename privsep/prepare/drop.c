@@ -7,17 +7,8 @@
 
 #include "common/process.h"
 
-static bool keep(bool raw)
-{
-    capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET;
-
-    capng_clear(CAPNG_SELECT_ALL);
-    return capng_update(CAPNG_ADD, sets, CAP_NET_ADMIN) == 0 &&
-           (!raw || capng_update(CAPNG_ADD, sets, CAP_NET_RAW) == 0) &&
-           capng_apply(CAPNG_SELECT_BOTH) == 0;
-}
-
-/* libcap-ng may report success while the kernel's sets differ (its issue #19). */
+/* Whether the kernel's sets hold the wanted capabilities, and no others. libcap-ng may report
+ * success where they do not (its issue #19). */
 static bool is_exactly(bool raw)
 {
     static const capng_type_t sets[] = {CAPNG_EFFECTIVE, CAPNG_PERMITTED, CAPNG_INHERITABLE,
@@ -40,9 +31,15 @@ static bool is_exactly(bool raw)
 
 bool helper_drop(bool raw, struct error *why)
 {
+    const capng_type_t sets =
+        CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET;
+
     if (!process_forbid_core_dumps(why))
         return false;
-    if (!keep(raw))
+    capng_clear(CAPNG_SELECT_ALL);
+    if (capng_update(CAPNG_ADD, sets, CAP_NET_ADMIN) != 0 ||
+        (raw && capng_update(CAPNG_ADD, sets, CAP_NET_RAW) != 0) ||
+        capng_apply(CAPNG_SELECT_BOTH) != 0)
         return error_set(why, "cannot give up capabilities");
     if (!is_exactly(raw))
         return error_set(why, "the kernel kept capabilities that were given up");

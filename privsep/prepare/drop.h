@@ -1,4 +1,4 @@
-/* The helper's privileges: given up once, for good, and proved gone. */
+/* How the helper gives up its privileges: once, for good, and with proof that they are gone. */
 #ifndef PORTSMITH_HELPER_DROP_H
 #define PORTSMITH_HELPER_DROP_H
 

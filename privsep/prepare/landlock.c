@@ -47,8 +47,8 @@ static const struct {
     {LOCK, READ | WRITE},
 };
 
-/* In the order in which the kernel learned them: linux/landlock.h, the ABI's
- * versions 1 to 6. What is handled is forbidden unless a rule allows it. */
+/* Returns all kinds of access that a version of Landlock, 1 to 6, handles (linux/landlock.h). What
+ * is handled is forbidden unless a rule allows it. */
 static struct ruleset everything_known_to(long version)
 {
     struct ruleset all = {.handled_access_fs = LANDLOCK_ACCESS_FS_REFER - 1};
@@ -96,26 +96,9 @@ static int find_interpreter(struct dl_phdr_info *program, size_t size, void *pat
     return 1; /* the first is the program itself */
 }
 
-/* The dynamic loader is run like a program; that of iptables is our own. */
-static bool allow_loader(int ruleset)
-{
-    const char *loader = NULL;
-
-    dl_iterate_phdr(find_interpreter, &loader);
-    return !loader || allow_path(ruleset, loader, RUN);
-}
-
-static bool allow_programs(int ruleset, const struct xtables *found)
-{
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (found->in_use[family] && !allow_path(ruleset, found->paths[family], RUN))
-            return false;
-    return allow_loader(ruleset);
-}
-
-/* Of the state directory this file alone, which is made here if it is not there: what opens
- * ports at the next boot lies beside it. Where it cannot be made, helper_marks_open, which
- * comes when ports are shut, cannot open it either, and says why. */
+/* Allows the file of marks, and makes it if it is not there. The rest of the state directory is not
+ * allowed, as what opens ports at the next boot lies there. Where the file cannot be made,
+ * helper_marks_open, which comes when ports are shut, cannot open it either, and says why. */
 static bool allow_marks(int ruleset)
 {
     int fd = openat(HELPER_FD_STATE, "marks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -128,19 +111,22 @@ static bool allow_marks(int ruleset)
     return done;
 }
 
-static bool allow_own_files(int ruleset)
+/* Allows all that the helper and its iptables programs reach. */
+static bool allow_all(int ruleset, const struct xtables *found)
 {
-    return allow_marks(ruleset) &&
-           allow(ruleset, HELPER_FD_RUN, READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                                             LANDLOCK_ACCESS_FS_REMOVE_FILE);
-}
+    const char *loader = NULL;
 
-static bool allow_rules(int ruleset)
-{
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (!allow_path(ruleset, rules[i].path, rules[i].access))
             return false;
-    return true;
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (found->in_use[family] && !allow_path(ruleset, found->paths[family], RUN))
+            return false;
+    /* The dynamic loader is run like a program; that of iptables is our own. */
+    dl_iterate_phdr(find_interpreter, &loader);
+    return (!loader || allow_path(ruleset, loader, RUN)) && allow_marks(ruleset) &&
+           allow(ruleset, HELPER_FD_RUN, READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                                             LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 
 bool helper_landlock_enter(const struct xtables *found, struct error *why)
@@ -159,7 +145,7 @@ bool helper_landlock_enter(const struct xtables *found, struct error *why)
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (ruleset < 0)
         return error_set(why, "cannot make Landlock rules: %s", strerror(errno));
-    done = allow_rules(ruleset) && allow_programs(ruleset, found) && allow_own_files(ruleset) &&
+    done = allow_all(ruleset, found) &&
            syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
     if (!done)
         error_set(why, "cannot put Landlock rules in force: %s", strerror(errno));

@@ -1,5 +1,5 @@
-/* Which files the helper, and the iptables programs that it runs, can reach:
- * uid 0 owns /etc, so capabilities alone do not keep it from writing there. */
+/* Which files the helper, and the iptables programs that it runs, can reach. uid 0 owns /etc, so
+ * that a lack of capabilities alone does not keep the helper from writing there. */
 #ifndef PORTSMITH_LANDLOCK_H
 #define PORTSMITH_LANDLOCK_H
 
@@ -8,16 +8,16 @@
 #include "common/error.h"
 #include "privsep/xtables/probe.h"
 
-/* From here on the process and its children may run the programs that were
- * `found`, read libraries and what those look up in /etc, lock /run/xtables.lock,
- * write into its two directories (descriptors of message.h), and
- * nothing else; where the kernel can, no TCP and no signal to other processes
- * either. Needs no_new_privs. A kernel without Landlock is named in the log and
- * is no failure. False with the reason: do not go on. landlock(7) */
+/* From here on the process and its children may run the programs that were `found`, read libraries
+ * and what those look up in /etc, lock /run/xtables.lock, and write into the helper's two
+ * directories (descriptors of message.h). They can reach no other file. Where the kernel can
+ * forbid it, they neither use TCP nor send signals to other processes (landlock(7)). Needs
+ * no_new_privs. A kernel without Landlock is named in the log and is no failure. False with the
+ * reason: the process must not go on then. */
 bool helper_landlock_enter(const struct xtables *found, struct error *why);
 
-/* Whether the xtables lock is another file than when this process was confined, or
- * gone: neither this process nor what it runs can have it then. */
+/* Whether the xtables lock is gone, or another file than when this process was confined. Then
+ * neither this process nor a program that it runs can have the lock. */
 bool helper_landlock_lost_lock(void);
 
 #endif

@@ -19,7 +19,8 @@ static const struct {
                     "portsmith-shut", "portsmith-probe"}, 6},
 };
 
-/* To ask for what is in a table may make it: of nat nothing is asked where it is not there. */
+/* Removes all of ours from one family. A question about the nat table may make it, so where it is
+ * not there none is asked. */
 static bool release_family(const char *path, bool has_nat, struct error *why)
 {
     bool released = true;

@@ -7,8 +7,8 @@
 #include "common/error.h"
 #include "privsep/message.h"
 
-/* Removes every trace of Portsmith from a back end; one that is not installed
- * or not in use needs nothing. False with the reason when something stays. */
+/* Removes every chain, rule and jump of Portsmith's from a back end. A back end that is not
+ * installed, or not in use, needs nothing. False with the reason when something stays. */
 bool helper_release(enum backend backend, struct error *why);
 
 #endif

@@ -13,10 +13,10 @@
 
 #include "privsep/netlink.h"
 
-/* Bytes that may wait: as many as the kernel tells of when some thousand rules are
- * rewritten, in one transaction. Where more is told than fits, some is lost, and another
- * program's change may be among it: then the bell rings, the rules are written anew, and
- * that, too, is more than fits. */
+/* Bytes of notifications that may wait: as many as the kernel sends when some thousand rules are
+ * rewritten, in one transaction. Where more are sent than fit, some are lost, and another
+ * program's change may be among them: then the bell rings and the rules are written anew, which
+ * again is more than fits. */
 enum { ROOM = 16 << 20 };
 
 int bell_open(struct error *why)
@@ -44,8 +44,8 @@ static bool is_own(pid_t sender, const pid_t *own, size_t count)
     return false;
 }
 
-/* The last notification of a transaction names the process that asked for it
- * (nf_tables_fill_gen_info). Its name is whatever it likes. */
+/* Reads which process asked for a transaction. The transaction's last notification names it
+ * (nf_tables_fill_gen_info). A process may call itself anything. */
 static void read_ringer(struct span message, struct bell_ringer *ringer)
 {
     struct span attributes, name;
@@ -63,8 +63,9 @@ static void read_ringer(struct span message, struct bell_ringer *ringer)
         ringer->name[i] = isgraph(name.bytes[i]) ? (char)name.bytes[i] : '?';
 }
 
-/* A notification carries the port id of the socket that asked for the change:
- * libmnl lets the kernel choose it, and it chooses the process id (netlink(7)). */
+/* Whether a notification among these is about another program's change. It carries the port id of
+ * the socket that asked for the change. libmnl lets the kernel choose that, and the kernel chooses
+ * the process id (netlink(7)). */
 static bool has_foreign(const uint8_t *bytes, size_t size, const pid_t *own, size_t count,
                         struct bell_ringer *last)
 {

@@ -45,8 +45,8 @@ void ipset_put_number(union question *q, unsigned type, size_t value)
     netlink_put_attribute(q, type | NLA_F_NET_BYTEORDER, &number, sizeof number);
 }
 
-/* Without NLM_F_EXCL an element that is there is changed, and one that is not there needs
- * no deleting; a set must not be there when it is made. */
+/* Only the making of a set is exclusive (NLM_F_EXCL): the set must not be there yet. To add an
+ * element that is there changes it, and to delete one that is not there is no error. */
 void ipset_begin(union question *q, unsigned command, const char *name)
 {
     const struct nfgenmsg header = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};

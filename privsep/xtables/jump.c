@@ -30,8 +30,8 @@ enum restore_result jump_remove(const char *path, const struct jump *jump, struc
     return result;
 }
 
-/* RESTORE_REFUSED: none of them is there. A table that cannot even be asked for them has
- * none. */
+/* Empties the chains that are there. RESTORE_REFUSED: none is there. A table that cannot even be
+ * asked for its chains has none. */
 static enum restore_result empty_each(const char *path, const char *table,
                                       const char *const *chains, size_t count, struct error *why)
 {
@@ -52,7 +52,7 @@ static enum restore_result empty_each(const char *path, const char *table,
     return result;
 }
 
-/* ":" makes a chain that is missing, so that "-X" finds each. */
+/* Removes the chains. A line with ":" makes a chain that is missing, so that "-X" finds each. */
 static enum restore_result remove_all(const char *path, const char *table,
                                       const char *const *chains, size_t count, struct error *why)
 {

@@ -21,8 +21,8 @@
     "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 3 --hashlimit-mode srcip " \
     "--hashlimit-htable-size 8 --hashlimit-name psprobe"
 
-/* In order of preference. Plain names last: what they are is told by what the
- * link points to. */
+/* The restore programs, in order of preference. Plain names come last: what such a program is, is
+ * told by what the link points to (BACKEND_AUTO). */
 static const struct {
     enum backend backend;
     const char *paths[FAMILIES];
@@ -74,10 +74,9 @@ static const struct feature {
 
 enum { FEATURES = sizeof features / sizeof *features };
 
-/* Which back end a plain name stands for, as the name of the multi-call binary behind its
+/* Returns which back end a plain name stands for, as the name of the multi-call binary behind its
  * links tells. That binary may be missing at the moment: realpath(3) tells its path all the
- * same. A name that leads to nothing of that kind is of the old package, which had legacy
- * alone. */
+ * same. A name that leads to no such binary is of the old package, which had legacy alone. */
 static enum backend backend_behind(const char *path)
 {
     char target[PATH_MAX];
@@ -150,21 +149,12 @@ const char *probe_program_in_use(enum backend backend, enum family family)
     return probe_program(backend, family);
 }
 
-static bool kernel_has_ipv6(void)
-{
-    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0 || errno != EAFNOSUPPORT;
-}
-
 static bool applies(const struct feature *feature, enum family family, unsigned wishes)
 {
     return (feature->families & (1 << family)) && (feature->wishes & ~wishes) == 0;
 }
 
-/* Writes a chain with the features of one table. `only` is the one feature that it is to
+/* Writes a chain with the features of one table. `only` is the one feature that the chain is to
  * have; -1: all; FEATURES: none. */
 static void write_chain(FILE *out, const char *table, enum family family, unsigned wishes, int only)
 {
@@ -220,13 +210,13 @@ static const char *remedy(const struct feature *feature)
                : "load or install it";
 }
 
-/* Whether iptables refused it, or the kernel that iptables asked. */
+/* Whether a transaction was refused, by iptables or by the kernel. */
 static bool is_refused(enum restore_result result)
 {
     return result == RESTORE_REFUSED || result == RESTORE_IMPOSSIBLE;
 }
 
-/* Tries feature by feature which one it was that failed. */
+/* Tries feature by feature which one does not work, and names it in *why. Returns false. */
 static bool name_missing(const char *path, enum family family, unsigned wishes, struct error *why)
 {
     struct error reason = *why;
@@ -262,7 +252,7 @@ static enum probe_result try_rules(const char *path, enum family family, unsigne
                                   : PROBE_UNDECIDED;
 }
 
-/* The rules that are tried refer to a set, which must be there. */
+/* Tries the rules of one family. With PROBE_SETS they refer to a set, which must be there. */
 static enum probe_result try_family(const char *path, enum family family, unsigned wishes,
                                     struct error *why)
 {
@@ -290,9 +280,13 @@ static const char *backend_name(enum backend backend)
 
 static void choose_backend(struct xtables *found, enum backend wanted)
 {
-    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
     found->in_use[IPV4] = true;
-    found->in_use[IPV6] = kernel_has_ipv6();
+    found->in_use[IPV6] = fd >= 0 || errno != EAFNOSUPPORT;
+    if (fd >= 0)
+        close(fd);
+    found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
 }
 
 static bool find_program(struct xtables *found, enum family family, struct error *why)

@@ -21,8 +21,8 @@
 enum {
     ANSWER_SIZE = 4096,
     ACKNOWLEDGE_MS = 6000, /* waiting for the xtables lock included */
-    PROBE_MS = 3000, /* a busy host is not to be taken for an old iptables */
-    EXIT_RESOURCE_PROBLEM = 4, /* see is_impossible */
+    PROBE_MS = 3000, /* so long that a busy host is not taken for an old iptables */
+    EXIT_RESOURCE_PROBLEM = 4, /* is_impossible tells what iptables means by it */
 };
 
 /* A transaction that is under way. */
@@ -151,8 +151,8 @@ void restore_end(struct restore *restore)
 {
     if (restore->pid == 0)
         return;
-    /* At the end of its input, between transactions, it exits by itself; but
-     * one that does not must not hold the helper up. */
+    /* Between transactions the program would exit at the end of its input. But a program that
+     * does not must not hold the helper up. */
     kill_and_reap(restore);
 }
 
@@ -170,15 +170,15 @@ static void advance(struct iovec *part, size_t *written)
     *written -= n;
 }
 
-/* One write a transaction, unless it is larger than the pipe: a "*table" that
- * waits for its COMMIT holds the xtables lock. */
+/* Writes as much as the pipe takes: all of a transaction at once, unless it is larger than the
+ * pipe. A "*table" that waits for its COMMIT holds the xtables lock. */
 static void write_some(struct restore *restore, struct exchange *x)
 {
     ssize_t n = writev(restore->in, x->unwritten, 2);
     size_t written = n > 0 ? (size_t)n : 0;
 
     if (n < 0 && errno != EAGAIN && errno != EINTR)
-        written = SIZE_MAX; /* it is gone: its end of output will say so */
+        written = SIZE_MAX; /* the program is gone: the end of its output will say so */
     advance(&x->unwritten[0], &written);
     advance(&x->unwritten[1], &written);
     if (is_written(x) && !restore->standing) {
@@ -187,8 +187,8 @@ static void write_some(struct restore *restore, struct exchange *x)
     }
 }
 
-/* False at the end of output. When the buffer is full, the newer half is kept: the
- * acknowledgement is short, and comes last. */
+/* Reads what the program printed. False at the end of its output. When the buffer is full, the
+ * newer half is kept: the acknowledgement is short, and comes last. */
 static bool read_some(struct restore *restore, struct exchange *x)
 {
     enum { HALF = ANSWER_SIZE / 2 };
@@ -233,7 +233,8 @@ static enum talk_end talk(struct restore *restore, struct exchange *x)
     }
 }
 
-/* The last lines printed, as one printable line. */
+/* Writes into *why what happened, and the last lines that the program printed, as one printable
+ * line. */
 static void explain(struct error *why, const struct restore *restore, const struct exchange *x,
                     const char *event)
 {
@@ -251,10 +252,10 @@ static void explain(struct error *why, const struct restore *restore, const stru
     error_set(why, "%s %s%s%s", restore->path, event, n ? ": " : "", text);
 }
 
-/* iptables-legacy ends with the status of a "resource problem" where it did not get the
- * xtables lock. iptables-nft knows no lock, and ends so with whatever the kernel answers to
- * a change, which it prints as "line 3: RULE_APPEND failed (Operation not permitted)"
- * (1.8.9, nft_action in xtables-restore.c); what passes is among it. */
+/* Whether trying again is of no use after the status "resource problem". iptables-legacy ends with
+ * it where it did not get the xtables lock. iptables-nft knows no lock, and ends with it whatever
+ * error the kernel answers a change with. It prints that error as "line 3: RULE_APPEND failed
+ * (Operation not permitted)" (1.8.9, nft_action in xtables-restore.c). Some errors pass. */
 static bool is_impossible(const struct exchange *x)
 {
     static const int passing[] = {EAGAIN, EINTR, ENOMEM, ENOBUFS};
@@ -307,7 +308,7 @@ static enum restore_result run_within(struct restore *restore, char *text, size_
     if (restore->pid == 0 && !start(restore, why))
         return RESTORE_BUSY;
     if (restore->standing) {
-        /* -v echoes comment lines, in order, once what stands before them is
+        /* With -v the program repeats comment lines, in order, once what stands before them is
          * committed: that is the acknowledgement. */
         snprintf(x.ack, sizeof x.ack, "# ack %u\n", ++restore->serial);
         x.unwritten[1] = (struct iovec){.iov_base = x.ack, .iov_len = strlen(x.ack)};

@@ -1,6 +1,6 @@
 /* iptables-restore and ip6tables-restore: the only programs that the helper runs.
- * The helper keeps one per family running, and feeds it transactions. Where it does not
- * acknowledge them (iptables 1.8.4), one is run per transaction. */
+ * The helper keeps one program per family running, and feeds it transactions. Where the program
+ * does not acknowledge them (iptables 1.8.4), one is run per transaction. */
 #ifndef PORTSMITH_RESTORE_H
 #define PORTSMITH_RESTORE_H
 
@@ -22,34 +22,35 @@ struct restore {
 
 enum restore_result {
     RESTORE_DONE,    /* the kernel has it */
-    RESTORE_REFUSED, /* by iptables: the block that it refused changed nothing, those before
-                        it are in force */
-    RESTORE_IMPOSSIBLE, /* the same by the kernel, which iptables-nft asks: it would again */
-    RESTORE_BUSY,    /* the same; but trying again may help: the xtables lock was held, no
-                        memory, or the like */
+    RESTORE_REFUSED, /* iptables refused a block, which changed nothing; the blocks before it are
+                        in force */
+    RESTORE_IMPOSSIBLE, /* the kernel refused a block, and would again; the same is in force */
+    RESTORE_BUSY,    /* a block was refused, but trying again may help: the xtables lock was held,
+                        no memory, or the like; the same is in force */
     RESTORE_UNKNOWN, /* no answer in time: it may or may not be in force */
 };
 
+/* Begins without a program that runs. `path` must stay valid. */
 void restore_init(struct restore *restore, const char *path);
 
-/* Feeds `text`, one or more whole "*table ... COMMIT" blocks, and waits for the
- * outcome, some seconds at most. What the program printed when it failed is in
+/* Feeds the program `size` bytes of text, one or more whole "*table ... COMMIT" blocks, and waits
+ * for the outcome, some seconds at most. What the program printed when it failed is in
  * *why, made safe for a log line. */
 enum restore_result restore_run(struct restore *restore, char *text, size_t size,
                                 struct error *why);
 
-/* The same with `text`, which this ends and frees. */
+/* Feeds the program a text, as restore_run does. Ends and frees the text. */
 enum restore_result restore_run_text(struct restore *restore, struct text *text,
                                      struct error *why);
 
-/* The same, by a program that is run for this text alone. */
+/* The same, but with a program that is run for this text alone. */
 enum restore_result restore_run_once(const char *path, struct text *text, struct error *why);
 
-/* Whether the program, kept running, acknowledges an empty transaction within
- * three seconds; from then on it is used that way. */
+/* Tries whether the program, kept running, acknowledges an empty transaction within three seconds.
+ * If it does, it is kept running from then on. */
 void restore_try_standing(struct restore *restore);
 
-/* Ends the standing program, if any, and waits for it. */
+/* Ends the program that is kept running, if any, and waits for its end. */
 void restore_end(struct restore *restore);
 
 #endif

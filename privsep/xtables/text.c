@@ -25,7 +25,7 @@ static bool make_room(struct text *text, size_t more)
     return true;
 }
 
-/* 0 tells stdio of a failure, which it then remembers. */
+/* Returns 0 on a failure, which stdio then remembers. */
 static ssize_t append(void *cookie, const char *bytes, size_t size)
 {
     struct text *text = cookie;

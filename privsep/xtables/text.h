@@ -1,5 +1,5 @@
-/* Text that is written into memory, and of which nothing is ever missing. It is not made
- * by open_memstream(3): glibc's drops what finds no memory, and neither ferror(3) nor
+/* Text that is written into memory, and of which nothing is ever missing. It is not made by
+ * open_memstream(3): that of glibc drops what finds no memory, and neither ferror(3) nor
  * fclose(3) says so. Half a transaction would then go to iptables. */
 #ifndef PORTSMITH_TEXT_H
 #define PORTSMITH_TEXT_H
@@ -14,9 +14,12 @@ struct text {
     size_t room;
 };
 
-/* `text` must stay where it is until its end. Ends the process if there is no
- * memory, as does text_end(). */
+/* Begins a text, which must stay where it is until text_end(). Ends the process if there is no
+ * memory. */
 void text_begin(struct text *text);
+
+/* Ends a text: text->bytes is whole, and the caller's to free. Ends the process if there was no
+ * memory for all of it. */
 void text_end(struct text *text);
 
 #endif

@@ -202,15 +202,15 @@ static bool is_readable(int fd, int milliseconds)
 }
 
 /* The next message of the helper to its supervisor; 0 when it has gone. */
-static uint32_t await_event(const struct stage *s, int milliseconds)
+static uint32_t await_report(const struct stage *s, int milliseconds)
 {
-    uint32_t event = 0;
+    uint32_t kind = 0;
 
     if (!is_readable(s->control, milliseconds))
         errx(1, "the helper does not tell its supervisor");
-    if (recv(s->control, &event, sizeof event, 0) != sizeof event)
+    if (recv(s->control, &kind, sizeof kind, 0) != sizeof kind)
         return 0;
-    return event;
+    return kind;
 }
 
 static void start_helper(struct stage *s)
@@ -228,7 +228,7 @@ static void start_helper(struct stage *s)
     s->control = control[0];
     s->sniffer = sniffer[0];
     send_setup(s);
-    if (await_event(s, START_MS) != HELPER_ANSWER)
+    if (await_report(s, START_MS) != HELPER_REPORT)
         errx(1, "the helper did not get ready");
 }
 
@@ -311,7 +311,7 @@ static void expect_cut_off(struct stage *s)
 {
     struct helper_reply unread;
 
-    if (await_event(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
+    if (await_report(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
         errx(1, "the supervisor was not told");
     while (recv(s->sniffer, &unread, sizeof unread, 0) > 0)
         ;
@@ -585,7 +585,7 @@ static void never_reading(struct stage *s)
         n = send(s->sniffer, &m, sizeof m, MSG_NOSIGNAL);
     if (n >= 0 || (errno != EPIPE && errno != ECONNRESET))
         errx(1, "the helper does not mind that nobody listens");
-    if (await_event(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
+    if (await_report(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
         errx(1, "the supervisor was not told");
 }
 

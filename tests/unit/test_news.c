@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "netspace.h"
+#include "privsep/cut/cut.h"
 #include "privsep/helper/news.h"
 #include "privsep/netlink.h"
 
@@ -299,20 +300,20 @@ static void set_events(int setting)
 
 static void whether_it_is_told_is_found_out(void **state)
 {
-    struct flows flows;
+    struct cut cut;
 
     (void)state;
-    helper_flows_open(&flows);
-    assert_true(helper_news_try(&flows, &why));
+    cut_open(&cut);
+    assert_true(helper_news_try(&cut.conntrack, &why));
     set_events(0);
-    assert_false(helper_news_try(&flows, &why));
+    assert_false(helper_news_try(&cut.conntrack, &why));
     assert_non_null(strstr(why.text, "nf_conntrack_events is 0"));
     set_events(2);
-    close(flows.conntrack);
-    flows.conntrack = -1;
-    assert_false(helper_news_try(&flows, &why));
+    close(cut.conntrack);
+    cut.conntrack = -1;
+    assert_false(helper_news_try(&cut.conntrack, &why));
     assert_non_null(strstr(why.text, "nf_conntrack_netlink"));
-    helper_flows_close(&flows);
+    cut_close(&cut);
 }
 
 static int enter(void **state)

@@ -124,7 +124,7 @@ static void ending_nothing_is_fine(void **state)
     pair_init(&pair);
     pair_end(&pair, true);
     pair_end(&pair, false);
-    assert_int_equal(pair.control, -1);
+    assert_int_equal(pair.orders, -1);
     assert_int_equal(pair.lifeline, -1);
 }
 
@@ -137,13 +137,13 @@ static int connect_helper(void)
 
     pair_init(&pair);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    pair.control = ends[0];
+    pair.orders = ends[0];
     return ends[1];
 }
 
 static void an_order_and_its_answer_have_the_same_serial(void **state)
 {
-    struct helper_answer answer = {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .live = 7,
+    struct helper_report report = {.kind = HELPER_REPORT, .backend = BACKEND_NFT, .live = 7,
                                    .rules = HELPER_RULES_MISSING,
                                    .verdicts = {[VERDICT_OPENED] = 3}}, got;
     struct helper_order order = {.command = HELPER_TELL}, heard;
@@ -153,11 +153,11 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
     assert_true(pair_order(&pair, &order));
     assert_int_equal(recv(helper, &heard, sizeof heard, MSG_DONTWAIT), sizeof heard);
     assert_int_equal(heard.serial, pair.serial);
-    assert_int_equal(pair_read_event(&pair, &got), 0);
-    answer.serial = heard.serial;
-    assert_int_equal(send(helper, &answer, sizeof answer, 0), sizeof answer);
-    assert_int_equal(pair_read_event(&pair, &got), HELPER_ANSWER);
-    assert_memory_equal(&got, &answer, sizeof got);
+    assert_int_equal(pair_read_report(&pair, &got), 0);
+    report.serial = heard.serial;
+    assert_int_equal(send(helper, &report, sizeof report, 0), sizeof report);
+    assert_int_equal(pair_read_report(&pair, &got), HELPER_REPORT);
+    assert_memory_equal(&got, &report, sizeof got);
     assert_int_equal(pair.verdicts[VERDICT_OPENED], 3);
     assert_int_equal(pair.live, 7);
     assert_int_equal(pair.rules, HELPER_RULES_MISSING);
@@ -170,20 +170,20 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
 
 static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 {
-    const struct helper_answer wrong[] = {
-        {.event = HELPER_SNIFFER_BROKEN, .backend = BACKEND_NFT},
-        {.event = HELPER_ANSWER, .backend = 7},
-        {.event = HELPER_ANSWER, .backend = BACKEND_NFT, .rules = 4},
+    const struct helper_report wrong[] = {
+        {.kind = HELPER_SNIFFER_BROKEN, .backend = BACKEND_NFT},
+        {.kind = HELPER_REPORT, .backend = 7},
+        {.kind = HELPER_REPORT, .backend = BACKEND_NFT, .rules = 4},
     };
-    struct helper_answer got;
+    struct helper_report got;
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         int helper = connect_helper();
 
         assert_int_equal(send(helper, &wrong[i], sizeof wrong[i], 0), sizeof wrong[i]);
-        assert_int_equal(pair_read_event(&pair, &got), 0);
-        assert_int_equal(pair.control, -1);
+        assert_int_equal(pair_read_report(&pair, &got), 0);
+        assert_int_equal(pair.orders, -1);
         close(helper);
     }
 }

@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
 #include "privsep/helper/grants.h"
+#include "table.h"
 
 static struct profile profiles[] = {
     {.policy = &(const struct helper_profile){.name = "laptop"}, .key_id = {1}},
@@ -43,7 +44,7 @@ static void an_order_names_the_profile_by_its_key_id(void **state)
 
 static void a_status_adds_up_what_helpers_counted(void **state)
 {
-    static const struct helper_answer answer = {.backend = BACKEND_NFT, .families = 3,
+    static const struct helper_report report = {.backend = BACKEND_NFT, .families = 3,
                                                 .grant_store = GRANT_STORE_SET, .live = 4};
     struct pair pair = {.sniffer = 5, .helper = 6, .interfaces = {1, 0},
                         .verdicts = {[VERDICT_OPENED] = 2},
@@ -51,7 +52,7 @@ static void a_status_adds_up_what_helpers_counted(void **state)
     struct counters counters = {.captured = 9, .dropped = 8};
 
     (void)state;
-    reply_status(&reply, &config, &pair, &counters, &answer);
+    reply_status(&reply, &config, &pair, &counters, &report);
     assert_int_equal(reply.result, CONTROL_DONE);
     assert_int_equal(reply.status.verdicts[VERDICT_OPENED], 42);
     assert_int_equal(reply.status.counters.dropped, 8);
@@ -125,7 +126,7 @@ static void grants_are_named(void **state)
     (void)state;
     put_grant(0, 7, 1, LEFT);
     put_grant(1, 8, 9, LEFT);
-    table->grants[1].watched = 1;
+    table->grants[1].is_counted = 1;
     table->grants[1].used = 3;
     table->grants[1].signed_address = GRANT_SIGNED_ELSEWHERE;
     table->grants[1].service = (struct service){.protocol = 6, .port = 22};
@@ -137,9 +138,9 @@ static void grants_are_named(void **state)
     assert_string_equal(reply.grants[0].profile, "laptop");
     assert_int_equal(reply.grants[0].id, 7);
     assert_int_equal(reply.grants[0].seconds_left, LEFT);
-    assert_int_equal(reply.grants[0].watched, 0);
+    assert_int_equal(reply.grants[0].is_counted, 0);
     assert_string_equal(reply.grants[1].profile, "");
-    assert_int_equal(reply.grants[1].watched, 1);
+    assert_int_equal(reply.grants[1].is_counted, 1);
     assert_int_equal(reply.grants[1].used, 3);
     assert_int_equal(reply.grants[1].elsewhere, 1);
     assert_int_equal(reply.grants[1].service.port, 22);
@@ -230,20 +231,20 @@ static void change_all_the_time(struct grants *grants, volatile uint32_t *newest
         struct address address = address_of_id(id);
         struct service service = service_of_id(id);
 
-        helper_grants_open(grants, key_id, &address, &service,
-                           clock_boot_ns() + (int64_t)3600 * NSEC_PER_SEC);
+        table_open(grants, key_id, &address, &service,
+                   clock_boot_ns() + (int64_t)3600 * NSEC_PER_SEC);
         helper_grants_settle(grants, false, true);
         *newest = id;
         grants->items[0].used = id % 2;
         for (int i = 0; i < LOOKS; i++) /* whoever lists comes in between */
-            assert_true(helper_grants_of(grants, key_id) >= (id < LIVE ? id : LIVE));
+            assert_true(table_count_of(grants, key_id) >= (id < LIVE ? id : LIVE));
         grants->items[0].signed_address = id % 2 ? GRANT_SIGNED_ELSEWHERE : GRANT_OBSERVED;
         grant_seal(&grants->items[0]);
         if (id <= LIVE + 1)
             continue;
         address = address_of_id(id - LIVE);
         service = service_of_id(id - LIVE);
-        helper_grants_remove(grants, key_id, &address, &service);
+        table_remove(grants, key_id, &address, &service);
     }
 }
 
@@ -315,13 +316,13 @@ static void a_close_says_what_was_not_done(void **state)
                                         all = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ALL};
 
     (void)state;
-    reply_closed(&reply, &by_id, &(struct helper_answer){0});
+    reply_closed(&reply, &by_id, &(struct helper_report){0});
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_answer){0});
+    reply_closed(&reply, &all, &(struct helper_report){0});
     assert_int_equal(reply.result, CONTROL_DONE);
-    reply_closed(&reply, &all, &(struct helper_answer){.closed = 2, .failed = 1});
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .failed = 1});
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_answer){.closed = 2, .ended = 3});
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .ended = 3});
     assert_int_equal(reply.closed, 2);
     assert_int_equal(reply.ended, 3);
 }

@@ -7,8 +7,10 @@
 #include "common/log.h"
 #include "netspace.h"
 #include "people.h"
+#include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
 #include "stored.h"
+#include "table.h"
 
 enum {
     SKEW = 300,
@@ -31,7 +33,7 @@ static struct {
     struct xtables xtables;
     struct rules rules[FAMILIES];
     struct firewall firewall;
-    struct flows flows;
+    struct cut cut;
     struct news news;
     struct marks marks;
     struct grants grants;
@@ -140,11 +142,11 @@ static int start_world(void **state)
     world.sniffer = -1;
     world.requests = (struct requests){.policy = &world.policy, .marks = &world.marks,
                                        .grants = &world.grants, .firewall = &world.firewall,
-                                       .flows = &world.flows, .news = &world.news,
+                                       .cut = &world.cut, .news = &world.news,
                                        .words = &world.words, .sniffer = -1};
     world.words = (struct words){.policy = &world.policy};
     connect_sniffer();
-    helper_flows_open(&world.flows);
+    cut_open(&world.cut);
     world.news = (struct news){.fd = -1};
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&world.rules[family], family, &world.policy.setup, NULL, 0,
@@ -166,7 +168,7 @@ static int end_world(void **state)
     close(world.sniffer);
     close(world.requests.sniffer);
     close(world.directory);
-    helper_flows_close(&world.flows);
+    cut_close(&world.cut);
     helper_firewall_close(&world.firewall);
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_free(&world.rules[family]);
@@ -1266,8 +1268,8 @@ static void many_rules_are_told_of(void **state)
     for (int i = 1; i < MANY; i++) {
         struct address address = address_from_ipv4((uint8_t[]){10, 0, 0, (uint8_t)i});
 
-        helper_grants_open(&world.grants, (uint8_t[KEY_ID_SIZE]){1}, &address, &service,
-                           clock_boot_ns() + (int64_t)60 * NSEC_PER_SEC);
+        table_open(&world.grants, (uint8_t[KEY_ID_SIZE]){1}, &address, &service,
+                   clock_boot_ns() + (int64_t)60 * NSEC_PER_SEC);
     }
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
     assert_false(world.requests.is_crowded);

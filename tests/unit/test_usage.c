@@ -9,6 +9,7 @@
 #include "privsep/helper/usage.h"
 #include "privsep/netlink.h"
 #include "stored.h"
+#include "table.h"
 
 enum { FIRST_PORT = 2222, CAPACITY = 8 };
 
@@ -81,9 +82,8 @@ static struct grant *grant_for(const char *whom, uint8_t who, uint32_t connectio
     struct grant *grant;
 
     assert_true(address_parse(&address, whom));
-    helper_grants_open(&grants, key_id, &address, &service,
+    grant = table_open(&grants, key_id, &address, &service,
                        clock_boot_ns() + 86400 * (int64_t)NSEC_PER_SEC);
-    grant = helper_grants_find(&grants, key_id, &address, &service);
     grant->connections = connections;
     helper_usage_begin(&news, &grants, grant, true);
     helper_grants_settle(&grants, false, true);
@@ -132,7 +132,7 @@ static void without_grants_nobody_listens(void **state)
     (void)state;
     helper_usage_rest(&news, &grants);
     assert_true(news.listening);
-    helper_grants_remove(&grants, grant->key_id, &grant->address, &grant->service);
+    table_remove(&grants, grant->key_id, &grant->address, &grant->service);
     helper_usage_rest(&news, &grants);
     assert_false(news.listening);
     assert_false(hear());
@@ -202,7 +202,7 @@ static void the_end_of_one_tells_of_others(void **state)
 
     (void)state;
     visit();
-    helper_grants_remove(&grants, ended->key_id, &ended->address, &ended->service);
+    table_remove(&grants, ended->key_id, &ended->address, &ended->service);
     other = &grants.items[0];
     finish(&copy);
     assert_int_equal(copy.used, 1);

@@ -192,7 +192,7 @@ static void each_end_has_its_words(void **state)
 
 static void of_several_that_ended_the_used_are_named(void **state)
 {
-    struct grant grant = {.service = {6, 22}, .watched = 1};
+    struct grant grant = {.service = {6, 22}, .is_counted = 1};
     struct helper_event event = event_of(VERDICT_NONE, REFUSAL_PLAIN);
 
     (void)state;
@@ -205,7 +205,7 @@ static void of_several_that_ended_the_used_are_named(void **state)
     assert_string_equal(said(&event), "home: tcp/22 tcp/80 for 192.0.2.7 have ended: the window is "
                                       "over; no connection came");
     grant.service.port = 81;
-    grant.watched = 0;
+    grant.is_counted = 0;
     helper_event_add_end(&event, &grant);
     assert_string_equal(said(&event), "home: tcp/22 tcp/80 tcp/81 for 192.0.2.7 have ended: the "
                                       "window is over; whether a connection came is not known "
@@ -235,11 +235,11 @@ static void more_ends_than_an_event_holds_are_counted(void **state)
 static void what_ends_together_is_one_line(void **state)
 {
     struct grant ended[] = {
-        {.key_id = {1}, .address = address_of("192.0.2.8"), .service = {6, 22}, .watched = 1},
-        {.key_id = {1}, .address = address_of("192.0.2.7"), .service = {6, 80}, .watched = 1},
-        {.key_id = {9}, .address = address_of("192.0.2.7"), .service = {6, 22}, .watched = 1},
-        {.key_id = {1}, .address = address_of("192.0.2.7"), .service = {6, 22}, .watched = 1},
-        {.key_id = {1}, .address = address_of("192.0.2.7"), .service = {6, 81}, .watched = 1,
+        {.key_id = {1}, .address = address_of("192.0.2.8"), .service = {6, 22}, .is_counted = 1},
+        {.key_id = {1}, .address = address_of("192.0.2.7"), .service = {6, 80}, .is_counted = 1},
+        {.key_id = {9}, .address = address_of("192.0.2.7"), .service = {6, 22}, .is_counted = 1},
+        {.key_id = {1}, .address = address_of("192.0.2.7"), .service = {6, 22}, .is_counted = 1},
+        {.key_id = {1}, .address = address_of("192.0.2.7"), .service = {6, 81}, .is_counted = 1,
          .connections = 1, .used = 1},
     };
     static const char *const expected[] = {

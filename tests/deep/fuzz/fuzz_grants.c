@@ -77,7 +77,7 @@ static void check_taken_over(const struct grants *grants, int64_t now)
         REQUIRE(address_is_grantable(&g->address));
         REQUIRE((g->service.protocol == 6 || g->service.protocol == 17) && g->service.port != 0);
         REQUIRE(g->signed_address <= GRANT_SIGNED_ELSEWHERE && g->touched == 0);
-        REQUIRE(g->used <= GRANT_FLOWS && g->watched <= 1);
+        REQUIRE(g->used <= GRANT_FLOWS && g->is_counted <= 1);
         REQUIRE(g->deadline > now && (g->deadline - now) / NSEC_PER_SEC <= UINT32_MAX);
         REQUIRE(g->last_second <= wall / NSEC_PER_SEC + 5); /* should the clock be set meanwhile */
     }

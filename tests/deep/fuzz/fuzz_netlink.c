@@ -7,10 +7,12 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "privsep/cut/cut.h"
 #include "privsep/helper/set.h"
 #include "privsep/helper/usage.h"
 #include "privsep/netlink.h"
 #include "privsep/xtables/probe.h"
+#include "tests/unit/table.h"
 
 enum { CAPACITY = 4, GRANTS = 3 };
 
@@ -125,23 +127,24 @@ static int open_socket(void)
 
 static void end_flows(const struct address *from, const struct service *to)
 {
-    struct flows flows = {open_socket(), open_socket()};
+    const struct way way = {from, to};
+    struct cut cut = {open_socket(), open_socket()};
     struct error why = {""};
     unsigned ended = 0;
-    bool done = helper_flows_end(&flows, from, to, &ended, &why);
+    bool done = cut_connections(&cut, &way, &ended, &why);
 
     REQUIRE(done || why.text[0]);
-    REQUIRE(!done || flows.conntrack >= 0);
-    helper_flows_close(&flows);
+    REQUIRE(!done || cut.conntrack >= 0);
+    cut_close(&cut);
 }
 
-static void try_flows(void)
+static void try_news(void)
 {
-    struct flows flows = {open_socket(), -1};
+    struct cut cut = {open_socket(), -1};
     struct error why = {""};
 
-    REQUIRE(helper_news_try(&flows, &why) || why.text[0]);
-    helper_flows_close(&flows);
+    REQUIRE(helper_news_try(&cut.conntrack, &why) || why.text[0]);
+    cut_close(&cut);
 }
 
 /* Alice has one that admits two connections and one that admits any number. */
@@ -153,19 +156,18 @@ static void put_grants(void)
     helper_grants_clear(&world.grants);
     helper_grants_forget_gone(&world.grants, false);
     helper_grants_forget_gone(&world.grants, true);
-    helper_grants_open(&world.grants, profile, &alice, &ssh, deadline);
-    helper_grants_open(&world.grants, profile, &alice, &dns, deadline);
-    helper_grants_open(&world.grants, profile, &bob, &ssh, deadline);
+    table_open(&world.grants, profile, &alice, &ssh, deadline);
+    table_open(&world.grants, profile, &alice, &dns, deadline);
+    table_open(&world.grants, profile, &bob, &ssh, deadline);
     world.grants.items[0].connections = 2;
     world.news.listening = true; /* its socket is in no group */
     for (size_t i = 0; i < GRANTS; i++)
-        world.grants.items[i].watched = 1;
+        world.grants.items[i].is_counted = 1;
 }
 
 /* Never more than it admits, each flow once, and what is lost ends it. */
 static void check_use(const struct grant *grant, bool lost)
 {
-
     REQUIRE(grant->used <= (grant->connections ? GRANT_FLOWS : 1));
     for (uint32_t i = 0; i < grant->used; i++)
         for (uint32_t j = 0; j < i; j++)
@@ -216,7 +218,7 @@ static void read_flow(void)
     struct span message = {world.left.bytes, world.left.size};
     struct flow flow;
 
-    if (helper_flows_read(message, &flow))
+    if (flows_read(message, &flow))
         REQUIRE(message.size > 40); /* what names it takes more */
 }
 
@@ -238,7 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         end_flows(&alice, &dns);
         break;
     case 't':
-        try_flows();
+        try_news();
         break;
     case 'n':
         hear_news();

@@ -14,8 +14,10 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
+#include "tests/unit/table.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
 enum { SKEW = 300, MAX_WINDOW = 60, MAX_GRANTS = 3, CAPACITY = 5, SERVICES = 3 };
@@ -65,7 +67,7 @@ static struct {
     struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
     struct firewall real, quick, sets, broken;
     struct helper_setup setup_of_sets;
-    struct flows flows; /* this host tells of none */
+    struct cut cut; /* this host tells of none */
     struct news news;
     struct marks marks;
     struct grants grants;
@@ -279,13 +281,13 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, 0, &why));
     open_firewalls();
     world.sniffer = -1;
-    world.flows = (struct flows){.conntrack = -1, .sockets = -1};
+    world.cut = (struct cut){.conntrack = -1, .sockets = -1};
     helper_news_open(&world.news, netlink_open(NETLINK_NETFILTER), services, SERVICES);
     REQUIRE(world.news.fd >= 0);
     world.requests = (struct requests){.policy = &world.policy,
                                        .marks = &world.marks,
                                        .grants = &world.grants,
-                                       .flows = &world.flows,
+                                       .cut = &world.cut,
                                        .news = &world.news,
                                        .words = &world.words,
                                        .sniffer = -1};
@@ -514,7 +516,7 @@ static void check_grant(const struct grant *grant)
     REQUIRE(service_compare(&grant->service, &services[0]) == 0 ||
             service_compare(&grant->service, &services[1]) == 0 ||
             service_compare(&grant->service, &services[2]) == 0);
-    REQUIRE(helper_grants_of(&world.grants, grant->key_id) <=
+    REQUIRE(table_count_of(&world.grants, grant->key_id) <=
             (memcmp(grant->key_id, world.key_ids[DORA], KEY_ID_SIZE) == 0 ? 1 : MAX_GRANTS));
 }
 

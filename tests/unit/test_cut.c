@@ -11,11 +11,10 @@
 #include <sys/socket.h>
 
 #include "netspace.h"
-#include "privsep/helper/flows.h"
-#include "privsep/netlink.h"
+#include "privsep/cut/cut.h"
 
 static struct error why;
-static struct flows flows;
+static struct cut cut;
 static int listener; /* both families */
 
 enum { FIRST_PORT = 2222, MANY = 80 };
@@ -104,20 +103,20 @@ static void close_both(const int ends[static 2])
     close(ends[1]);
 }
 
-static int open_flows(void **state)
+static int open_cut(void **state)
 {
     (void)state;
     tcp.port++;
     udp.port++;
-    helper_flows_open(&flows);
+    cut_open(&cut);
     listener = bound(AF_INET6, SOCK_STREAM, "::", tcp.port);
     return listen(listener, MANY);
 }
 
-static int close_flows(void **state)
+static int close_cut(void **state)
 {
     (void)state;
-    helper_flows_close(&flows);
+    cut_close(&cut);
     return close(listener);
 }
 
@@ -140,7 +139,7 @@ static void count_flow(void *into, struct span message)
     struct wanted *wanted = into;
     struct flow flow;
 
-    wanted->count += helper_flows_read(message, &flow) && !flow.is_over &&
+    wanted->count += flows_read(message, &flow) && !flow.is_over &&
                      address_equal(&flow.from, &wanted->from) &&
                      service_compare(&flow.to, &wanted->to) == 0;
 }
@@ -153,7 +152,7 @@ static unsigned count_flows(const char *from, const struct service *to)
 
     netlink_begin(&q, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP);
     netlink_put(&q, &all, sizeof all);
-    assert_int_equal(netlink_ask(&flows.conntrack, &q, count_flow, &wanted), 0);
+    assert_int_equal(netlink_ask(&cut.conntrack, &q, count_flow, &wanted), 0);
     return wanted.count;
 }
 
@@ -162,7 +161,7 @@ static unsigned end_flows(const char *from, const struct service *to)
     struct address address = address_of(from);
     unsigned ended;
 
-    if (!helper_flows_end(&flows, &address, to, &ended, &why))
+    if (!cut_connections(&cut, &(struct way){&address, to}, &ended, &why))
         fail_msg("%s", why.text);
     return ended;
 }
@@ -279,7 +278,7 @@ static void assert_some_refused(unsigned count, unsigned expected_end, const cha
 
     stubborn = (uint16_t)count;
     refusals = 0;
-    assert_false(helper_flows_end(&flows, &from, &tcp, &ended, &why));
+    assert_false(cut_connections(&cut, &(struct way){&from, &tcp}, &ended, &why));
     if (!strstr(why.text, expected))
         fail_msg("%s", why.text);
     assert_true(ended >= expected_end); /* those that are only forgotten count, too */
@@ -316,9 +315,9 @@ static void without_sockets_connections_are_forgotten(void **state)
 
     (void)state;
     make_connection("127.0.0.1", "127.0.0.1", ends);
-    close(flows.sockets);
-    flows.sockets = -1;
-    assert_false(helper_flows_end(&flows, &from, &tcp, &ended, &why));
+    close(cut.sockets);
+    cut.sockets = -1;
+    assert_false(cut_connections(&cut, &(struct way){&from, &tcp}, &ended, &why));
     assert_non_null(strstr(why.text, "does not end connections of this host"));
     assert_int_equal(ended, 1);
     assert_int_equal(count_flows("127.0.0.1", &tcp), 0);
@@ -327,7 +326,7 @@ static void without_sockets_connections_are_forgotten(void **state)
 
 static void assert_unknown(const char *expected)
 {
-    assert_false(helper_flows_try(&flows, &why));
+    assert_false(flows_try(&cut.conntrack, &why));
     if (!strstr(why.text, expected))
         fail_msg("%s", why.text);
 }
@@ -337,19 +336,19 @@ static void without_an_answer_nothing_is_known(void **state)
     int ends[2];
 
     (void)state;
-    assert_true(helper_flows_try(&flows, &why));
+    assert_true(flows_try(&cut.conntrack, &why));
     assert_int_equal(seteuid(65534), 0);
     assert_unknown("the kernel does not tell of its connections");
     assert_int_equal(seteuid(0), 0);
-    assert_true(helper_flows_try(&flows, &why)); /* it can be asked again */
+    assert_true(flows_try(&cut.conntrack, &why)); /* it can be asked again */
 
     /* Somebody else at the other end. */
-    close(flows.conntrack);
+    close(cut.conntrack);
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
-    flows.conntrack = ends[0];
+    cut.conntrack = ends[0];
     assert_int_equal(send(ends[1], "xxxxxxxxxxxxxxxxxxxxxxxx", 24, 0), 24);
     assert_unknown("does not tell");
-    assert_int_equal(flows.conntrack, -1);
+    assert_int_equal(cut.conntrack, -1);
     assert_unknown("does not tell");
     close(ends[1]);
 }
@@ -385,20 +384,20 @@ static int enter(void **state)
                   "ip6tables -A INPUT -m conntrack --ctstate NEW");
 }
 
-#define WITH_FLOWS(test) cmocka_unit_test_setup_teardown(test, open_flows, close_flows)
+#define WITH_CUT(test) cmocka_unit_test_setup_teardown(test, open_cut, close_cut)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FLOWS(one_by_udp_is_forgotten),
-        WITH_FLOWS(connections_of_this_host_end_at_once),
-        WITH_FLOWS(a_socket_of_one_family_ends_too),
-        WITH_FLOWS(all_of_many_end),
-        WITH_FLOWS(one_that_is_made_meanwhile_ends_too),
-        WITH_FLOWS(one_that_does_not_end_keeps_no_other),
-        WITH_FLOWS(without_sockets_connections_are_forgotten),
-        WITH_FLOWS(without_an_answer_nothing_is_known),
+        WITH_CUT(one_by_udp_is_forgotten),
+        WITH_CUT(connections_of_this_host_end_at_once),
+        WITH_CUT(a_socket_of_one_family_ends_too),
+        WITH_CUT(all_of_many_end),
+        WITH_CUT(one_that_is_made_meanwhile_ends_too),
+        WITH_CUT(one_that_does_not_end_keeps_no_other),
+        WITH_CUT(without_sockets_connections_are_forgotten),
+        WITH_CUT(without_an_answer_nothing_is_known),
     };
 
-    return cmocka_run_group_tests_name("flows", tests, enter, scratch_leave);
+    return cmocka_run_group_tests_name("cut", tests, enter, scratch_leave);
 }

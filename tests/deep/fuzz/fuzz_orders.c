@@ -1,5 +1,5 @@
 /* The supervisor's orders to the helper, and its answers. First comes an order; then the
- * bytes that change the answer, and one that says whether its size changes, too. */
+ * bytes that change the report, and one that says whether its size changes, too. */
 #include "fuzz.h"
 
 #include <netinet/in.h>
@@ -8,14 +8,16 @@
 #include "common/clock.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/reply.h"
-#include "privsep/helper/answer.h"
+#include "privsep/cut/cut.h"
+#include "privsep/helper/orders.h"
+#include "tests/unit/table.h"
 
 enum { CAPACITY = 48, GRANTS = 40, PROFILES = 3, IS_RIGHT = 1, IS_OTHER = 2, IS_BROKEN = 4 };
 
 static struct {
     struct grants grants;
     struct firewall firewall; /* in use for no family */
-    struct flows flows;       /* this host tells of none */
+    struct cut cut;       /* this host tells of none */
     struct requests requests;
     struct helper_profile policies[PROFILES];
     struct profile profiles[PROFILES];
@@ -29,9 +31,9 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     (void)count, (void)arguments;
     REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, 0, &why));
     world.firewall.xtables.backend = BACKEND_NFT;
-    world.flows = (struct flows){.conntrack = -1, .sockets = -1};
+    world.cut = (struct cut){.conntrack = -1, .sockets = -1};
     world.requests = (struct requests){.firewall = &world.firewall, .grants = &world.grants,
-                                       .flows = &world.flows};
+                                       .cut = &world.cut};
     for (uint8_t i = 0; i < PROFILES; i++) {
         world.profiles[i].key_id[0] = (uint8_t)(i + 1);
         world.profiles[i].policy = &world.policies[i];
@@ -55,7 +57,7 @@ static void put_grants(void)
         const struct service service = {i % 2 ? IPPROTO_TCP : IPPROTO_UDP, (uint16_t)(i + 1)};
         const uint8_t profile[KEY_ID_SIZE] = {(uint8_t)(i % (PROFILES + 1) + 1)};
 
-        helper_grants_open(&world.grants, profile, &from, &service, deadline);
+        table_open(&world.grants, profile, &from, &service, deadline);
     }
 }
 
@@ -85,7 +87,7 @@ static struct helper_order order_of(struct input *in)
 }
 
 /* What portsmithctl can ask for is what the helper takes. */
-static void check_request(const struct helper_order *order, const struct helper_answer *answer)
+static void check_request(const struct helper_order *order, const struct helper_report *report)
 {
     struct control_request request = {.verb = order->command == HELPER_TELL ? CONTROL_STATUS
                                                                             : CONTROL_CLOSE,
@@ -96,7 +98,7 @@ static void check_request(const struct helper_order *order, const struct helper_
 
     if (order->scope == HELPER_SCOPE_PROFILE)
         snprintf(request.profile, sizeof request.profile, "profile%u", order->key_id[0] - 1u);
-    reply_closed(&reply, &request, answer);
+    reply_closed(&reply, &request, report);
     REQUIRE(memchr(reply.text, '\0', sizeof reply.text) && reply.closed <= GRANTS);
     if (!reply_make_order(&again, &request, &world.config, &why) ||
         memcmp(again.key_id, order->key_id, KEY_ID_SIZE) != 0) /* no such profile */
@@ -105,62 +107,62 @@ static void check_request(const struct helper_order *order, const struct helper_
     REQUIRE(memcmp(&again, order, sizeof again) == 0);
 }
 
-static void do_order(const struct helper_order *order, struct helper_answer *answer)
+static void do_order(const struct helper_order *order, struct helper_report *report)
 {
     struct grant *ended;
 
     put_grants();
-    helper_answer(&world.requests, order, answer, &ended);
-    REQUIRE(answer->serial == order->serial && answer->event == HELPER_ANSWER);
-    REQUIRE(answer->live == GRANTS - answer->closed && world.grants.count == answer->live);
-    REQUIRE(order->command == HELPER_CLOSE || (answer->closed == 0 && !ended));
+    helper_orders_serve(&world.requests, order, report, &ended);
+    REQUIRE(report->serial == order->serial && report->kind == HELPER_REPORT);
+    REQUIRE(report->live == GRANTS - report->closed && world.grants.count == report->live);
+    REQUIRE(order->command == HELPER_CLOSE || (report->closed == 0 && !ended));
     free(ended);
 }
 
 /* ---- answers ---------------------------------------------------------------- */
 
-static void check_sound(const struct helper_answer *answer, const struct pair *pair)
+static void check_sound(const struct helper_report *report, const struct pair *pair)
 {
     static const struct counters counters;
     struct control_reply reply;
 
-    REQUIRE(answer->event == HELPER_ANSWER);
-    REQUIRE(answer->backend == BACKEND_NFT || answer->backend == BACKEND_LEGACY);
-    REQUIRE(pair->rules == answer->rules && pair->rules <= HELPER_RULES_CONTESTED);
-    REQUIRE(pair->live == answer->live && pair->control >= 0);
-    reply_status(&reply, &world.config, pair, &counters, answer);
-    REQUIRE(reply.status.live == answer->live && reply.status.profiles == PROFILES);
+    REQUIRE(report->kind == HELPER_REPORT);
+    REQUIRE(report->backend == BACKEND_NFT || report->backend == BACKEND_LEGACY);
+    REQUIRE(pair->rules == report->rules && pair->rules <= HELPER_RULES_CONTESTED);
+    REQUIRE(pair->live == report->live && pair->orders >= 0);
+    reply_status(&reply, &world.config, pair, &counters, report);
+    REQUIRE(reply.status.live == report->live && reply.status.profiles == PROFILES);
     REQUIRE(reply.status.close_count == 1 && reply.status.close[0].port == 22);
     REQUIRE(reply.status.interface_count == 1 && !reply.status.interfaces[0].captured);
 }
 
 /* As the helper sent it, or another in its place. */
-static void hear(struct helper_answer *answer, struct input *in)
+static void hear(struct helper_report *report, struct input *in)
 {
-    uint8_t how = input_byte(in), bytes[sizeof *answer + 1] = {0};
-    size_t size = how & IS_BROKEN ? sizeof answer->event : sizeof *answer - (how & IS_RIGHT) +
+    uint8_t how = input_byte(in), bytes[sizeof *report + 1] = {0};
+    size_t size = how & IS_BROKEN ? sizeof report->kind : sizeof *report - (how & IS_RIGHT) +
                                                                !!(how & IS_OTHER);
     bool is_changed = in->size > 0 || how != 0;
     struct pair pair;
-    uint32_t event;
+    uint32_t kind;
     int ends[2];
 
-    memcpy(bytes, answer, sizeof *answer);
+    memcpy(bytes, report, sizeof *report);
     if (how & IS_BROKEN)
-        bytes[0] ^= HELPER_ANSWER ^ HELPER_SNIFFER_BROKEN;
-    for (size_t i = 0; i < in->size && i < sizeof *answer; i++)
+        bytes[0] ^= HELPER_REPORT ^ HELPER_SNIFFER_BROKEN;
+    for (size_t i = 0; i < in->size && i < sizeof *report; i++)
         bytes[i] ^= in->bytes[i];
     pair_init(&pair);
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    pair.control = ends[0];
-    REQUIRE(pair_read_event(&pair, answer) == 0); /* nothing yet */
+    pair.orders = ends[0];
+    REQUIRE(pair_read_report(&pair, report) == 0); /* nothing yet */
     REQUIRE(send(ends[1], bytes, size, 0) == (ssize_t)size);
-    event = pair_read_event(&pair, answer);
-    REQUIRE(is_changed || event == HELPER_ANSWER);
-    if (event == HELPER_ANSWER)
-        check_sound(answer, &pair);
+    kind = pair_read_report(&pair, report);
+    REQUIRE(is_changed || kind == HELPER_REPORT);
+    if (kind == HELPER_REPORT)
+        check_sound(report, &pair);
     else
-        REQUIRE((event == HELPER_SNIFFER_BROKEN) == (pair.control >= 0));
+        REQUIRE((kind == HELPER_SNIFFER_BROKEN) == (pair.orders >= 0));
     pair_end(&pair, false);
     close(ends[1]);
 }
@@ -169,13 +171,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
     struct helper_order order = order_of(&in);
-    struct helper_answer answer;
+    struct helper_report report;
 
-    helper_answer_unasked(&world.requests, &answer);
+    helper_report_unasked(&world.requests, &report);
     if (helper_order_is_canonical(&order) && order.command != HELPER_STOP) {
-        do_order(&order, &answer);
-        check_request(&order, &answer);
+        do_order(&order, &report);
+        check_request(&order, &report);
     }
-    hear(&answer, &in);
+    hear(&report, &in);
     return 0;
 }

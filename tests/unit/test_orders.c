@@ -3,15 +3,17 @@
 #include <sodium.h>
 
 #include "common/clock.h"
-#include "privsep/helper/answer.h"
+#include "privsep/cut/cut.h"
+#include "privsep/helper/orders.h"
 #include "stored.h"
+#include "table.h"
 
 enum { CAPACITY = 100 };
 
 static struct {
     struct grants grants;
     struct firewall firewall;
-    struct flows flows;
+    struct cut cut;
     struct news news;
     struct requests requests;
 } world;
@@ -29,7 +31,7 @@ static int start(void **state)
     world.news.fd = -1;
     world.firewall.xtables.backend = BACKEND_NFT;
     world.requests = (struct requests){.grants = &world.grants, .firewall = &world.firewall,
-                                       .flows = &world.flows, .news = &world.news,
+                                       .cut = &world.cut, .news = &world.news,
                                        .sniffer = -1};
     return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
@@ -55,25 +57,24 @@ static void give(uint8_t who, uint8_t first, size_t count)
         const uint8_t v4[4] = {192, 0, 2, (uint8_t)(first + i)};
         struct address address = address_from_ipv4(v4);
 
-        assert_int_equal(helper_grants_open(&world.grants, key_id_of(who), &address, &ssh,
-                                            clock_boot_ns() + INT64_C(30) * NSEC_PER_SEC),
-                         GRANT_ADDED);
+        table_open(&world.grants, key_id_of(who), &address, &ssh,
+                   clock_boot_ns() + INT64_C(30) * NSEC_PER_SEC);
     }
 }
 
-static struct helper_answer answer_to(struct helper_order order)
+static struct helper_report report_on(struct helper_order order)
 {
-    struct helper_answer answer;
+    struct helper_report report;
     struct grant *ended;
 
     order.serial = 7;
     assert_true(helper_order_is_canonical(&order));
-    helper_answer(&world.requests, &order, &answer, &ended);
-    assert_int_equal(answer.event, HELPER_ANSWER);
-    assert_int_equal(answer.serial, 7);
+    helper_orders_serve(&world.requests, &order, &report, &ended);
+    assert_int_equal(report.kind, HELPER_REPORT);
+    assert_int_equal(report.serial, 7);
     assert_true((ended != NULL) == (order.command == HELPER_CLOSE));
     free(ended);
-    return answer;
+    return report;
 }
 
 static struct helper_order close_of(uint8_t who)
@@ -86,29 +87,29 @@ static struct helper_order close_of(uint8_t who)
 
 static void what_is_told_is_the_number_and_the_counts(void **state)
 {
-    struct helper_answer answer;
+    struct helper_report report;
 
     (void)state;
     give(1, 1, 70);
     world.requests.verdicts[VERDICT_REPEATED] = 5;
-    answer = answer_to((struct helper_order){.command = HELPER_TELL});
-    assert_int_equal(answer.live, 70);
-    assert_int_equal(answer.verdicts[VERDICT_REPEATED], 5);
-    assert_int_equal(answer.backend, BACKEND_NFT);
-    assert_int_equal(answer.grant_store, GRANT_STORE_RULES);
+    report = report_on((struct helper_order){.command = HELPER_TELL});
+    assert_int_equal(report.live, 70);
+    assert_int_equal(report.verdicts[VERDICT_REPEATED], 5);
+    assert_int_equal(report.backend, BACKEND_NFT);
+    assert_int_equal(report.grant_store, GRANT_STORE_RULES);
 }
 
 static void an_id_closes_its_grant_alone_and_is_not_given_again(void **state)
 {
     const struct helper_order order = {.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 3};
-    struct helper_answer answer;
+    struct helper_report report;
 
     (void)state;
     give(1, 1, 3);
-    assert_int_equal(answer_to(order).closed, 1);
-    answer = answer_to(order);
-    assert_int_equal(answer.closed, 0);
-    assert_int_equal(answer.live, 2);
+    assert_int_equal(report_on(order).closed, 1);
+    report = report_on(order);
+    assert_int_equal(report.closed, 0);
+    assert_int_equal(report.live, 2);
     give(1, 3, 1);
     assert_int_equal(world.grants.items[2].id, 4);
 }
@@ -118,10 +119,10 @@ static void a_profile_loses_its_own_alone_and_all_is_all(void **state)
     (void)state;
     give(1, 1, 3);
     give(2, 11, 2);
-    assert_int_equal(answer_to(close_of(1)).closed, 3);
-    assert_int_equal(helper_grants_of(&world.grants, key_id_of(2)), 2);
-    assert_int_equal(answer_to(close_of(1)).closed, 0);
-    assert_int_equal(answer_to((struct helper_order){.command = HELPER_CLOSE,
+    assert_int_equal(report_on(close_of(1)).closed, 3);
+    assert_int_equal(table_count_of(&world.grants, key_id_of(2)), 2);
+    assert_int_equal(report_on(close_of(1)).closed, 0);
+    assert_int_equal(report_on((struct helper_order){.command = HELPER_CLOSE,
                                                      .scope = HELPER_SCOPE_ALL})
                          .closed,
                      2);
@@ -132,23 +133,23 @@ static void a_profile_loses_its_own_alone_and_all_is_all(void **state)
 static void what_the_helper_dropped_is_ended_once_and_with_kill_alone(void **state)
 {
     struct helper_order order = close_of(1);
-    struct helper_answer answer;
+    struct helper_report report;
 
     (void)state;
-    world.flows = (struct flows){-1, -1};
+    world.cut = (struct cut){-1, -1};
     give(1, 1, 3);
     give(2, 11, 1);
     world.requests.dropped = calloc(3, sizeof *world.requests.dropped);
     assert_non_null(world.requests.dropped);
     memcpy(world.requests.dropped, world.grants.items + 1, 3 * sizeof *world.requests.dropped);
     world.requests.dropped_count = 3; /* two of the first profile's */
-    assert_int_equal(answer_to(order).closed, 3);
+    assert_int_equal(report_on(order).closed, 3);
     order.kill = 1;
-    answer = answer_to(order);
-    assert_int_equal(answer.closed, 2);
-    assert_int_equal(answer.failed, 1);
-    assert_int_equal(answer.live, 1);
-    assert_int_equal(answer_to(order).closed, 0);
+    report = report_on(order);
+    assert_int_equal(report.closed, 2);
+    assert_int_equal(report.failed, 1);
+    assert_int_equal(report.live, 1);
+    assert_int_equal(report_on(order).closed, 0);
     assert_int_equal(world.requests.dropped_count, 1);
     assert_memory_equal(world.requests.dropped[0].key_id, key_id_of(2), KEY_ID_SIZE);
     free(world.requests.dropped);
@@ -161,20 +162,20 @@ static void what_was_closed_does_not_come_back_with_the_next_helper(void **state
     (void)state;
     give(1, 1, 2);
     helper_grants_settle(&world.grants, false, true);
-    answer_to((struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 1});
+    report_on((struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 1});
     assert_int_equal(stored_grants(&next, 1), 1);
     assert_int_equal(next.id, 2);
 }
 
 static void the_last_words_are_the_counts(void **state)
 {
-    struct helper_answer answer;
+    struct helper_report report;
 
     (void)state;
     world.requests.verdicts[VERDICT_REPEATED] = 5;
-    helper_answer_unasked(&world.requests, &answer);
-    assert_int_equal(answer.serial, 0);
-    assert_int_equal(answer.verdicts[VERDICT_REPEATED], 5);
+    helper_report_unasked(&world.requests, &report);
+    assert_int_equal(report.serial, 0);
+    assert_int_equal(report.verdicts[VERDICT_REPEATED], 5);
 }
 
 static void other_orders_are_not_canonical(void **state)

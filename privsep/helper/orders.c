@@ -1,11 +1,11 @@
-#include "privsep/helper/answer.h"
+#include "privsep/helper/orders.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "privsep/helper/flows.h"
+#include "privsep/cut/cut.h"
 
 bool helper_order_is_canonical(const struct helper_order *order)
 {
@@ -30,23 +30,23 @@ bool helper_order_is_canonical(const struct helper_order *order)
 
 /* ---- tell --------------------------------------------------------------- */
 
-static void begin_answer(const struct requests *r, uint32_t serial, struct helper_answer *answer)
+static void begin_report(const struct requests *r, uint32_t serial, struct helper_report *report)
 {
     const struct xtables *xtables = &r->firewall->xtables;
 
-    memset(answer, 0, sizeof *answer);
-    answer->event = HELPER_ANSWER;
-    answer->serial = serial;
-    answer->backend = xtables->backend;
-    answer->families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u);
-    answer->grant_store = r->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
-    answer->live = (uint32_t)r->grants->count;
-    memcpy(answer->verdicts, r->verdicts, sizeof answer->verdicts);
+    memset(report, 0, sizeof *report);
+    report->kind = HELPER_REPORT;
+    report->serial = serial;
+    report->backend = xtables->backend;
+    report->families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u);
+    report->grant_store = r->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
+    report->live = (uint32_t)r->grants->count;
+    memcpy(report->verdicts, r->verdicts, sizeof report->verdicts);
 }
 
-void helper_answer_unasked(const struct requests *r, struct helper_answer *answer)
+void helper_report_unasked(const struct requests *r, struct helper_report *report)
 {
-    begin_answer(r, 0, answer);
+    begin_report(r, 0, report);
 }
 
 /* ---- close -------------------------------------------------------------- */
@@ -63,7 +63,7 @@ static bool is_meant(const struct helper_order *order, const struct grant *grant
     }
 }
 
-/* Moves the grants that an order means from the table to `ended`. Their number is returned. */
+/* Moves the grants that an order means from the table to `ended`. Returns how many there were. */
 static uint32_t remove_meant(struct grants *grants, const struct helper_order *order,
                           struct grant *ended, bool changed[FAMILIES])
 {
@@ -81,7 +81,8 @@ static uint32_t remove_meant(struct grants *grants, const struct helper_order *o
     return count;
 }
 
-/* The same for the grants that this helper dropped when it began. */
+/* Moves the grants that an order means from those that this helper dropped to `ended`. Returns how
+ * many there were. */
 static uint32_t remove_dropped(struct requests *r, const struct helper_order *order,
                              struct grant *ended)
 {
@@ -97,21 +98,8 @@ static uint32_t remove_dropped(struct requests *r, const struct helper_order *or
     return count;
 }
 
-static bool rewrite(struct requests *r, const bool changed[FAMILIES])
-{
-    bool done = true;
-    struct error why;
-
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (changed[family] && r->firewall->xtables.in_use[family] &&
-            !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
-            log_warnx("the firewall could not be changed: %s", why.text);
-            done = false;
-        }
-    return done;
-}
-
-/* To be called once the doors are shut, so that nothing new comes in meanwhile. */
+/* Ends the connections that came in through the grants. To be called once their doors are shut, so
+ * that nothing new comes in meanwhile. */
 static bool end_connections(struct requests *r, const struct grant *ended, size_t count,
                             uint32_t *sum)
 {
@@ -119,10 +107,10 @@ static bool end_connections(struct requests *r, const struct grant *ended, size_
     struct error why;
 
     for (size_t i = 0; i < count; i++) {
+        const struct way way = {&ended[i].address, &ended[i].service};
         unsigned connections = 0;
 
-        if (!helper_flows_end(r->flows, &ended[i].address, &ended[i].service, &connections,
-                              &why)) {
+        if (!cut_connections(r->cut, &way, &connections, &why)) {
             log_warnx("connections may be left: %s", why.text);
             done = false;
         }
@@ -132,32 +120,38 @@ static bool end_connections(struct requests *r, const struct grant *ended, size_
 }
 
 static void close_grants(struct requests *r, const struct helper_order *order,
-                         struct helper_answer *answer, struct grant *ended)
+                         struct helper_report *report, struct grant *ended)
 {
-    bool changed[FAMILIES] = {false}, done;
+    bool changed[FAMILIES] = {false}, done = true;
+    struct error why;
 
-    answer->closed = remove_meant(r->grants, order, ended, changed);
-    answer->live = (uint32_t)r->grants->count;
+    report->closed = remove_meant(r->grants, order, ended, changed);
+    report->live = (uint32_t)r->grants->count;
     if (order->kill)
-        answer->closed += remove_dropped(r, order, ended + answer->closed);
-    if (answer->closed == 0)
+        report->closed += remove_dropped(r, order, ended + report->closed);
+    if (report->closed == 0)
         return;
-    done = rewrite(r, changed);
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (changed[family] && r->firewall->xtables.in_use[family] &&
+            !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
+            log_warnx("the firewall could not be changed: %s", why.text);
+            done = false;
+        }
     if (order->kill)
-        done = end_connections(r, ended, answer->closed, &answer->ended) && done;
-    answer->failed = !done;
+        done = end_connections(r, ended, report->closed, &report->ended) && done;
+    report->failed = !done;
 }
 
-void helper_answer(struct requests *r, const struct helper_order *order,
-                   struct helper_answer *answer, struct grant **ended)
+void helper_orders_serve(struct requests *r, const struct helper_order *order,
+                   struct helper_report *report, struct grant **ended)
 {
     *ended = NULL;
-    begin_answer(r, order->serial, answer);
+    begin_report(r, order->serial, report);
     if (order->command == HELPER_TELL)
         return;
     *ended = calloc(r->grants->count + r->dropped_count + 1, sizeof **ended);
     if (*ended)
-        close_grants(r, order, answer, *ended);
+        close_grants(r, order, report, *ended);
     else
-        answer->failed = 1;
+        report->failed = 1;
 }
