@@ -419,17 +419,18 @@ static int stop(struct helper *h)
 
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
-    bool tells = order->command == HELPER_TELL;
     static struct helper_report report;
     struct grant *ended;
 
-    /* Rules that were put back a moment ago may be gone again. They are put back at the next
-     * look, however often somebody asks. */
-    for (enum family family = IPV4; tells && family < FAMILIES; family++)
-        if (is_contested(h) && h->firewall.xtables.in_use[family])
-            look_at_family(h, family);
-    if (tells && h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
-        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+    if (order->command == HELPER_TELL) {
+        /* Rules that were put back a moment ago may be gone again. They are put back at the next
+         * look, however often somebody asks. */
+        for (enum family family = IPV4; family < FAMILIES; family++)
+            if (is_contested(h) && h->firewall.xtables.in_use[family])
+                look_at_family(h, family);
+        if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
+            h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+    }
     helper_orders_serve(&h->requests, order, &report, &ended);
     tell_report(h, &report);
     tell_ends(h, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
@@ -499,8 +500,8 @@ static int run(struct helper *h)
             status = serve_supervisor(h);
         if (status >= 0)
             return status;
-        /* Nobody would see what is opened now. The next helper takes over what it finds in the
-         * table's place. */
+        /* Without its file nobody would see what the table says is open. The next helper takes
+         * over what it finds in the file's place. */
         if (helper_grants_lost_file(&h->grants))
             fatalx("the table of grants was removed or replaced: starting again");
         if (fds[SNIFFER].revents)

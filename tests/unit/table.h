@@ -1,4 +1,5 @@
-/* A table of grants as knocks and orders change it, one grant at a time. For fuzz targets, too. */
+/* A table of grants as knocks and orders change it, one grant at a time, for unit tests and fuzz
+ * targets. */
 #ifndef PORTSMITH_TABLE_H
 #define PORTSMITH_TABLE_H
 
@@ -6,7 +7,7 @@
 
 #include "privsep/helper/grants.h"
 
-/* NULL when there is none. Good until the table changes. */
+/* Returns the grant, which is good until the table changes, or NULL when there is none. */
 static inline struct grant *table_find(struct grants *grants, const uint8_t *key_id,
                                        const struct address *address,
                                        const struct service *service)
@@ -22,7 +23,7 @@ static inline struct grant *table_find(struct grants *grants, const uint8_t *key
     return NULL;
 }
 
-/* Extends the grant, or adds it to a table that has room. */
+/* Extends the grant, or adds it to a table that has room, and returns it. */
 static inline struct grant *table_open(struct grants *grants, const uint8_t *key_id,
                                        const struct address *address,
                                        const struct service *service, int64_t deadline)
@@ -38,7 +39,7 @@ static inline struct grant *table_open(struct grants *grants, const uint8_t *key
     return grant;
 }
 
-/* False when there is none. */
+/* Removes the grant. False when there is none. */
 static inline bool table_remove(struct grants *grants, const uint8_t *key_id,
                                 const struct address *address, const struct service *service)
 {
@@ -49,7 +50,7 @@ static inline bool table_remove(struct grants *grants, const uint8_t *key_id,
     return grant != NULL;
 }
 
-/* How many grants the profile has. */
+/* Returns how many grants the profile has. */
 static inline size_t table_count_of(const struct grants *grants, const uint8_t *key_id)
 {
     const struct grant *grant = NULL;
