@@ -35,14 +35,16 @@ static void send_datagram(struct sending *s)
     const struct address *from = s->request.has_address ? NULL : &s->source;
 
     switch (s->transport) {
+    case TRANSPORTS: /* is none */
+    case TRANSPORT_UDP:
+        s->sent = send_udp(&s->target, from, s->datagram, s->size, &s->why);
+        break;
     case TRANSPORT_TCP_SYN:
         s->sent = syn_send(&s->target, from, s->datagram, s->size, &s->why);
         break;
     case TRANSPORT_ICMP:
         s->sent = echo_send(&s->target, from, s->datagram, s->size, &s->why);
         break;
-    default:
-        s->sent = send_udp(&s->target, from, s->datagram, s->size, &s->why);
     }
 }
 

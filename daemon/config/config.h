@@ -13,18 +13,14 @@
 #include "common/error.h"
 #include "common/pool.h"
 #include "common/text/transport.h"
+#include "daemon/config/limits.h"
 #include "daemon/config/profile.h"
 
 #define CONFIG_FILE "/etc/portsmith.conf" /* unless -c names another */
 
 enum {
-    CONFIG_INTERFACES = 16,
-    CONFIG_INTERFACE_NAME_SIZE = 16, /* IFNAMSIZ */
-    CONFIG_PATH_SIZE = 192,
     CONFIG_USER_SIZE = 33,
     CONFIG_FINGERPRINT_SIZE = 16,
-    CONFIG_KNOCK_PORTS = 32, /* distinct ports, all profiles together: they
-                                all go into one BPF program */
     CONFIG_PROFILE_PATH_SIZE = CONFIG_PATH_SIZE + POLICY_NAME_SIZE + 5, /* "/NAME.conf" */
     CONFIG_INIT_SIZE = PATH_MAX + sizeof "portsmith-profile -c  init",
 };

@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-#include "daemon/config/config.h"
+#include "common/envelope.h"
+#include "daemon/config/limits.h"
 
 /* The descriptors that the supervisor leaves open in the sniffer. */
 enum {

@@ -276,6 +276,10 @@ run_part() { # PART
         part_build=$build_directory/checked
         export PORTSMITH_BUILD=$part_build
     fi
+    if [ "${part_programs[$part]}" != - ] && ! [ -d "$part_build/stage" ]; then
+        echo "tests/run: there is no build in $part_build: run tests/run build first" >&2
+        return 1
+    fi
     read -r -a words <<<"${part_command[$part]}"
     if [ -x "$top/${words[0]}" ]; then
         "$top/${words[0]}"
