@@ -14,7 +14,8 @@ static struct walk_end walk_packet(const char *lines, const struct packet *packe
     char *text;
 
     assert_true(asprintf(&text, "*filter\n:INPUT DROP [1:2]\n:one - [0:0]\n:two - [0:0]\n"
-                                ":portsmith - [0:0]\n%sCOMMIT\n", lines) > 0);
+                                ":portsmith - [0:0]\n:portsmith-open - [0:0]\n%sCOMMIT\n",
+                         lines) > 0);
     assert_true(walk_read(&rules, text));
     end = walk_through(&rules, "filter", "INPUT", packet);
     walk_free(&rules);
@@ -244,7 +245,8 @@ static void what_is_not_tracked_has_a_state_of_its_own(void **state)
     static const char grants[] =
         "-A INPUT -j portsmith\n-A portsmith -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN"
         " -m conntrack --ctstate UNTRACKED -j RETURN\n"
-        "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -j ACCEPT\n";
+        "-A portsmith -m conntrack --ctstate NEW,UNTRACKED -j portsmith-open\n"
+        "-A portsmith-open -p tcp -m tcp --dport 22 -j ACCEPT\n";
     struct packet packet = to_ssh;
 
     (void)state;
