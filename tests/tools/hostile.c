@@ -391,7 +391,11 @@ static void play(struct stage *s, const struct act *act)
 
 /* ---- the acts ----------------------------------------------------------- */
 
-static const size_t sizes[] = {0, 1, 4, 64, 80, 159, 161, 320, 400, 4096, 100000};
+enum { SIZE = sizeof(struct helper_request) };
+
+static const size_t sizes[] = {0, 1, 4, sizeof(struct helper_reply),
+                               SIZE - sizeof(struct helper_times), SIZE - 1, SIZE + 1, 2 * SIZE,
+                               400, 4096, 100000};
 
 static void wrong_size(struct stage *s)
 {
@@ -575,6 +579,35 @@ static void replays(struct stage *s)
     }
 }
 
+/* Bob opened at many places and closed each again. All of it comes at once, as he did it; or
+ * each close before what it closes; or all twice, and he closed them at the end. */
+static void in_one_batch(struct stage *s)
+{
+    enum { PLACES = 15 };
+    bool reversed = s->variant == 1, is_twice = s->variant == 2;
+    unsigned count = is_twice ? 4 * PLACES : 2 * PLACES, opened = 0;
+    struct helper_request messages[2 * PLACES];
+    uint64_t counter = clock_wall_us();
+
+    for (unsigned i = 0; i < 2 * PLACES; i++) {
+        unsigned place = is_twice ? i % PLACES : i / 2;
+        bool closes = is_twice ? i >= PLACES : i % 2;
+        struct request r = {.action = closes ? ACTION_CLOSE : ACTION_OPEN, .counter = counter + i};
+        struct helper_request *m = &messages[reversed ? i ^ 1 : i];
+
+        *m = message_of(s, &s->people[BOB], &r);
+        m->observed = elsewhere(s, place);
+    }
+    kill(s->pid, SIGSTOP);
+    for (unsigned i = 0; i < count; i++)
+        pass(s, &messages[is_twice ? i / 2 : i], sizeof *messages);
+    kill(s->pid, SIGCONT);
+    for (unsigned i = 0; i < count; i++)
+        opened += await_verdict(s) == VERDICT_OPENED;
+    if (opened != (reversed ? 0 : PLACES))
+        errx(1, "%u of %d were opened", opened, PLACES);
+}
+
 static void never_reading(struct stage *s)
 {
     struct helper_request m = s->honest;
@@ -636,6 +669,7 @@ static const struct act acts[] = {
     {"unsigned", 2, 0, unsigned_requests},
     {"wrongly-signed", 1, 0, wrongly_signed_requests},
     {"replays", 1, 0, replays},
+    {"in-one-batch", 3, 0, in_one_batch},
     {"never-reading", 1, 0, never_reading},
     {"flood", 3, 1, flood},
 };

@@ -81,6 +81,10 @@ helper_holds_against() { # ACT
     helper_holds_against replays
 }
 
+@test "knocks and what closes them, in one batch and in any order" {
+    helper_holds_against in-one-batch
+}
+
 @test "replies that nobody reads" {
     helper_holds_against never-reading
 }
