@@ -80,9 +80,9 @@ bool flow_is_on(const struct flow *flow, const struct way *way)
 
 /* ---- what it is asked --------------------------------------------------- */
 
-void flows_begin(union question *q, unsigned type, unsigned flags, bool ipv6)
+void flows_begin(union question *q, unsigned type, unsigned flags, enum family family)
 {
-    const struct nfgenmsg header = {.nfgen_family = ipv6 ? AF_INET6 : AF_INET};
+    const struct nfgenmsg header = {.nfgen_family = family == IPV6 ? AF_INET6 : AF_INET};
 
     netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8 | type, flags);
     netlink_put(q, &header, sizeof header);
@@ -116,7 +116,7 @@ int flows_ask(int *conntrack, const struct way *way, answer_handler *handle, voi
 {
     union question q;
 
-    flows_begin(&q, IPCTNL_MSG_CT_GET, NLM_F_DUMP, !address_is_ipv4(way->from));
+    flows_begin(&q, IPCTNL_MSG_CT_GET, NLM_F_DUMP, address_family(way->from));
     put_filter(&q, way);
     return netlink_ask(conntrack, &q, handle, into);
 }
@@ -132,6 +132,6 @@ bool flows_try(int *conntrack, struct error *why)
 {
     union question q;
 
-    flows_begin(&q, IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK, false);
+    flows_begin(&q, IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK, IPV4);
     return flows_explain(netlink_ask(conntrack, &q, NULL, NULL), why);
 }

@@ -43,7 +43,7 @@ bool flow_is_on(const struct flow *flow, const struct way *way);
 
 /* Begins a question or an order for connection tracking: `type` is one of IPCTNL_MSG_CT_*,
  * `flags` are those of netlink_begin. */
-void flows_begin(union question *q, unsigned type, unsigned flags, bool ipv6);
+void flows_begin(union question *q, unsigned type, unsigned flags, enum family family);
 
 /* Asks for the connections on a way, and hands each message of the answer on. An older kernel
  * tells of others too: the caller looks (flow_is_on). 0 or an errno. For an admin's order: the

@@ -366,7 +366,7 @@ static void each_service(struct examination *e, const char *name,
                 look.packet.interface = e->links[j].name;
                 look.packet.is_untracked =
                     tracking_of(&e->tracking, &look.examined->service, look.packet.interface,
-                                look.family == IPV6, unused) == UNTRACKED;
+                                look.family, unused) == UNTRACKED;
                 if (check(&look))
                     break;
             }
@@ -725,7 +725,7 @@ static bool find_dropped_by_nftables(const struct look *look)
     struct sent_on on;
 
     if (!is_sent_on(look, &on))
-        nftables_find_drops(look->e->ruleset, look->family == IPV6, &look->packet, take_chain,
+        nftables_find_drops(look->e->ruleset, look->family, &look->packet, take_chain,
                             &copy);
     return look->e->found->count > before;
 }

@@ -195,11 +195,11 @@ static int take_chain(const struct nlmsghdr *message, void *data)
 
 /* ---- forwarding, sessions ----------------------------------------------- */
 
-static bool sends_on(const struct config *config, bool ipv4)
+static bool sends_on(const struct config *config, enum family family)
 {
     for (size_t i = 0; i < config->profile_count; i++)
         for (unsigned j = 0; j < config->profiles[i].policy->destination_count; j++)
-            if (address_is_ipv4(&config->profiles[i].policy->destinations[j].address) == ipv4)
+            if (address_family(&config->profiles[i].policy->destinations[j].address) == family)
                 return true;
     return false;
 }
@@ -207,11 +207,11 @@ static bool sends_on(const struct config *config, bool ipv4)
 /* What a profile sends on, or Forward lets through, arrives only where the kernel forwards. */
 void firewalls_find_forwarding(const struct config *config, warning_taker *report, void *data)
 {
-    if ((config->forward || sends_on(config, true)) &&
+    if ((config->forward || sends_on(config, IPV4)) &&
         kernel_switch_is_off("/proc/sys/net/ipv4/ip_forward"))
         report(data, "this host forwards no IPv4, and what a knock opens to other hosts does not "
                      "reach them", "set net.ipv4.ip_forward = 1 with sysctl");
-    if (sends_on(config, false) && kernel_switch_is_off("/proc/sys/net/ipv6/conf/all/forwarding"))
+    if (sends_on(config, IPV6) && kernel_switch_is_off("/proc/sys/net/ipv6/conf/all/forwarding"))
         report(data, "this host forwards no IPv6, and what a knock opens to other hosts does not "
                      "reach them", "set net.ipv6.conf.all.forwarding = 1 with sysctl");
 }

@@ -19,7 +19,7 @@ enum outcome { GOES_ON, LEAVES, ACCEPTED, DROPPED };
 struct walk {
     const json_t *all; /* the ruleset's array */
     const char *family, *table;
-    bool ipv6;
+    enum family of; /* the packet is of it */
     const struct packet *packet;
     bool may_accept; /* a rule that accepts or ends the walk may match, or may not */
     bool untracked;  /* a notrack has matched for certain */
@@ -65,7 +65,7 @@ static bool is_interface(const struct walk *walk, const json_t *value)
 static bool is_family(const struct walk *walk, const json_t *value)
 {
     return json_is_string(value) &&
-           strcmp(json_string_value(value), walk->ipv6 ? "ipv6" : "ipv4") == 0;
+           strcmp(json_string_value(value), walk->of == IPV6 ? "ipv6" : "ipv4") == 0;
 }
 
 static bool is_state(const struct walk *walk, const json_t *value)
@@ -129,7 +129,7 @@ static is_value *find_payload(const struct walk *walk, const json_t *payload, bo
     *is_wrong = (is_transport &&
                  strcmp(protocol, service_protocol(&walk->packet->service)) != 0) ||
                 strcmp(protocol, "icmp") == 0 || strcmp(protocol, "icmpv6") == 0 ||
-                strcmp(protocol, walk->ipv6 ? "ip" : "ip6") == 0;
+                strcmp(protocol, walk->of == IPV6 ? "ip" : "ip6") == 0;
     if ((is_transport || strcmp(protocol, "th") == 0) &&
         strcmp(field, walk->packet->is_reply ? "sport" : "dport") == 0)
         return is_port;
@@ -286,17 +286,17 @@ static enum outcome walk_chain(struct walk *walk, const char *chain, unsigned de
 
 /* ---- base chains ------------------------------------------------------------ */
 
-static bool sees_family(const char *family, bool ipv6)
+static bool sees_family(const char *family, enum family of)
 {
-    return strcmp(family, "inet") == 0 || strcmp(family, ipv6 ? "ip6" : "ip") == 0;
+    return strcmp(family, "inet") == 0 || strcmp(family, of == IPV6 ? "ip6" : "ip") == 0;
 }
 
 /* A walk that is to begin at a base chain of a ruleset. */
-static struct walk walk_from(const json_t *chain, const json_t *all, bool ipv6,
+static struct walk walk_from(const json_t *chain, const json_t *all, enum family of,
                              const struct packet *packet)
 {
     return (struct walk){.all = all, .family = text_of(chain, "family"),
-                         .table = text_of(chain, "table"), .ipv6 = ipv6, .packet = packet};
+                         .table = text_of(chain, "table"), .of = of, .packet = packet};
 }
 
 /* Whether the base chain drops the packet for certain. */
@@ -309,7 +309,7 @@ static bool drops(struct walk *walk, const json_t *chain)
     return outcome == DROPPED && !walk->may_accept;
 }
 
-void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *packet,
+void nftables_find_drops(const json_t *ruleset, enum family of, const struct packet *packet,
                          nftables_found *found, void *data)
 {
     const json_t *all = json_object_get(ruleset, "nftables"), *item;
@@ -318,10 +318,10 @@ void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *
     json_array_foreach(all, i, item) {
         const json_t *chain = json_object_get(item, "chain");
         const char *name = text_of(chain, "name");
-        struct walk walk = walk_from(chain, all, ipv6, packet);
+        struct walk walk = walk_from(chain, all, of, packet);
         bool is_of_iptables = strcmp(walk.family, "inet") != 0 && strcmp(name, "INPUT") == 0;
 
-        if (strcmp(text_of(chain, "hook"), "input") == 0 && sees_family(walk.family, ipv6) &&
+        if (strcmp(text_of(chain, "hook"), "input") == 0 && sees_family(walk.family, of) &&
             !is_of_iptables && drops(&walk, chain))
             found(data, walk.family, walk.table, name);
     }
@@ -337,10 +337,10 @@ static bool is_early(const json_t *chain)
 
     return (strcmp(hook, "prerouting") == 0 || strcmp(hook, "output") == 0) &&
            json_integer_value(json_object_get(chain, "prio")) < CONNTRACK &&
-           (sees_family(family, false) || sees_family(family, true));
+           (sees_family(family, IPV4) || sees_family(family, IPV6));
 }
 
-bool nftables_is_untracked(const json_t *ruleset, bool ipv6, const struct packet *packet,
+bool nftables_is_untracked(const json_t *ruleset, enum family of, const struct packet *packet,
                            char *by, size_t size)
 {
     const json_t *all = json_object_get(ruleset, "nftables"), *item;
@@ -348,9 +348,9 @@ bool nftables_is_untracked(const json_t *ruleset, bool ipv6, const struct packet
 
     json_array_foreach(all, i, item) {
         const json_t *chain = json_object_get(item, "chain");
-        struct walk walk = walk_from(chain, all, ipv6, packet);
+        struct walk walk = walk_from(chain, all, of, packet);
 
-        if (!is_early(chain) || !sees_family(walk.family, ipv6) ||
+        if (!is_early(chain) || !sees_family(walk.family, of) ||
             (strcmp(text_of(chain, "hook"), "output") == 0) != packet->is_reply)
             continue;
         walk_chain(&walk, text_of(chain, "name"), 0);

@@ -1,12 +1,13 @@
 /* A packet's way through nftables chains of other programs, which iptables does not print: as
  * nft(8) prints them in JSON (libnftables-json(5)). As with walk.h only what is certain for a
- * stranger counts. `ipv6` says of which family the packet is. */
+ * stranger counts. `of` says of which family the packet is. */
 #ifndef PORTSMITH_NFTABLES_H
 #define PORTSMITH_NFTABLES_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "common/address.h"
 #include "common/error.h"
 #include "daemon/host/walk.h"
 
@@ -22,7 +23,7 @@ json_t *nftables_read_early(void);
 /* Whether a chain that comes before connection tracking keeps the kernel for certain from
  * tracking packets like this one. `by`, of `size` bytes, names the chain then. The ruleset may
  * be NULL. */
-bool nftables_is_untracked(const json_t *ruleset, bool ipv6, const struct packet *packet,
+bool nftables_is_untracked(const json_t *ruleset, enum family of, const struct packet *packet,
                            char *by, size_t size);
 
 /* Whether any rule of the ruleset, which may be NULL, has a statement of that name. */
@@ -33,7 +34,7 @@ typedef void nftables_found(void *data, const char *family, const char *table, c
 
 /* Calls `found`, handing on `data`, for each base chain at the input hook that drops the packet,
  * which begins a connection to this host. The chains of iptables-nft are left out. */
-void nftables_find_drops(const json_t *ruleset, bool ipv6, const struct packet *packet,
+void nftables_find_drops(const json_t *ruleset, enum family of, const struct packet *packet,
                          nftables_found *found, void *data);
 
 #endif

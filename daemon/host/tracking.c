@@ -14,13 +14,13 @@
  * is a file that names the tables that are there; NULL: asking makes none. */
 static const struct {
     const char *program;
-    bool ipv6;
+    enum family family;
     const char *names;
 } tables[TRACKING_TABLES] = {
-    {"iptables-nft-save", false, NULL},
-    {"ip6tables-nft-save", true, NULL},
-    {"iptables-legacy-save", false, "/proc/net/ip_tables_names"},
-    {"ip6tables-legacy-save", true, "/proc/net/ip6_tables_names"},
+    {"iptables-nft-save", IPV4, NULL},
+    {"ip6tables-nft-save", IPV6, NULL},
+    {"iptables-legacy-save", IPV4, "/proc/net/ip_tables_names"},
+    {"ip6tables-legacy-save", IPV6, "/proc/net/ip6_tables_names"},
 };
 
 /* ---- reading ------------------------------------------------------------ */
@@ -92,33 +92,33 @@ static bool has_synproxy(const struct tracking *t)
 
 /* ---- asking ------------------------------------------------------------- */
 
-static bool is_untracked(const struct tracking *t, const struct packet *packet, bool ipv6,
+static bool is_untracked(const struct tracking *t, const struct packet *packet, enum family family,
                          char by[static TRACKING_RULE_SIZE])
 {
     const struct walk_line *line;
 
     for (size_t i = 0; i < TRACKING_TABLES; i++) {
-        line = tables[i].ipv6 == ipv6 ? walk_find_notrack(&t->rules[i], packet) : NULL;
+        line = tables[i].family == family ? walk_find_notrack(&t->rules[i], packet) : NULL;
         if (!line)
             continue;
         snprintf(by, TRACKING_RULE_SIZE, "the rule '-t raw -A %s %.220s'", line->chain, line->rest);
         return true;
     }
-    return nftables_is_untracked(t->ruleset, ipv6, packet, by, TRACKING_RULE_SIZE);
+    return nftables_is_untracked(t->ruleset, family, packet, by, TRACKING_RULE_SIZE);
 }
 
 /* The packet asked about is a segment of a session and not a SYN. Where SYNPROXY is used, SYNs
  * alone are not tracked, and connection tracking gets to know the sessions. */
 enum tracked tracking_of(const struct tracking *t, const struct service *service,
-                         const char *interface, bool ipv6, char by[static TRACKING_RULE_SIZE])
+                         const char *interface, enum family family, char by[static TRACKING_RULE_SIZE])
 {
     struct packet packet = {
         .service = *service, .interface = interface, .is_established = true};
 
-    if (is_untracked(t, &packet, ipv6, by))
+    if (is_untracked(t, &packet, family, by))
         return UNTRACKED;
     packet.is_reply = true;
-    return is_untracked(t, &packet, ipv6, by) ? HALF_TRACKED : TRACKED;
+    return is_untracked(t, &packet, family, by) ? HALF_TRACKED : TRACKED;
 }
 
 /* ---- a configuration ---------------------------------------------------- */
@@ -133,14 +133,14 @@ struct search {
 };
 
 static void tell(const struct search *s, const struct service *service, enum tracked how,
-                 bool ipv6, const char *by)
+                 enum family family, const char *by)
 {
     char what[TRACKING_RULE_SIZE + 100], advice[400], name[SERVICE_TEXT_SIZE];
     bool is_tcp = strcmp(service_protocol(service), "tcp") == 0;
 
     service_format(service, name);
     snprintf(what, sizeof what, "connections to %s are not tracked (%s): %s keeps the kernel from "
-                                "it", name, ipv6 ? "IPv6" : "IPv4", by);
+                                "it", name, family == IPV6 ? "IPv6" : "IPv4", by);
     if (how == HALF_TRACKED)
         snprintf(advice, sizeof advice, "have what comes in and what goes out tracked, or neither; "
                                         "whether a grant was used is not known");
@@ -151,7 +151,7 @@ static void tell(const struct search *s, const struct service *service, enum tra
         snprintf(advice, sizeof advice,
                  "a grant accepts the SYN alone: accept the rest in your own rules, as by %s "
                  "-A INPUT -p tcp --dport %u ! --syn -j ACCEPT, and what goes out; whether a grant "
-                 "was used is not known", ipv6 ? "ip6tables" : "iptables", service->port);
+                 "was used is not known", family == IPV6 ? "ip6tables" : "iptables", service->port);
     else
         snprintf(advice, sizeof advice,
                  "a flow ends with its grant, as it cannot be told from a new one; accept what "
@@ -167,12 +167,12 @@ static bool find_on_links(const struct search *s, const struct service *service)
 
     for (enum family family = IPV4; family < FAMILIES; family++)
         for (size_t i = 0; i < s->link_count; i++) {
-            enum tracked how = tracking_of(s->tracking, service, s->links[i].name, family == 1, by);
+            enum tracked how = tracking_of(s->tracking, service, s->links[i].name, family, by);
 
             if (how == TRACKED)
                 continue;
             if (s->report)
-                tell(s, service, how, family == 1, by);
+                tell(s, service, how, family, by);
             return true;
         }
     return false;

@@ -78,7 +78,7 @@ static int forget_some(struct cut *cut, const struct way *way, unsigned *ended)
         const struct name *name = &named.names[i];
         union question q;
 
-        flows_begin(&q, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, !address_is_ipv4(way->from));
+        flows_begin(&q, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, address_family(way->from));
         netlink_put(&q, name->bytes, name->size);
         error = netlink_ask(&cut->conntrack, &q, NULL, NULL);
         *ended += error == 0 && !name->is_over;

@@ -77,13 +77,13 @@ static bool is_address_permitted(struct decision *decision, const struct knock *
 static bool has_destinations(struct decision *decision, const struct helper_profile *profile,
                              struct found *found)
 {
-    bool ipv4 = address_is_ipv4(&decision->address);
+    enum family family = address_family(&decision->address);
     struct service denied = {0};
 
     for (size_t i = 0; i < decision->service_count; i++) {
         const struct service *service = &decision->services[i];
 
-        if (helper_policy_destination(profile, service, ipv4) ||
+        if (helper_policy_destination(profile, service, family) ||
             !helper_policy_sends_on(profile, service))
             found->asked[found->count++].service = *service;
         else
@@ -174,7 +174,7 @@ static void decide_open(struct decision *decision, const struct knock *knock,
             change->at = (size_t)(grant - grants->items);
         else
             change->destination = helper_policy_destination(profile, service,
-                                                            address_is_ipv4(&decision->address));
+                                                            address_family(&decision->address));
     }
     decision->change_count = decision->service_count = (uint8_t)found->count;
 }

@@ -375,7 +375,7 @@ static void note_written(struct firewall *fw, enum family family, struct grants 
 
     fw->unsure[family] = false;
     fw->has_rules[family] = has_rules(&all);
-    helper_grants_forget_gone(grants, family == IPV6);
+    helper_grants_forget_gone(grants, family);
 }
 
 /* A jump stays wherever an admin put it. But once its chain is to refuse what is marked, and
@@ -512,7 +512,7 @@ bool helper_firewall_insert(struct firewall *fw, enum family family, struct gran
     fw->has_rules[family] |= has_some;
     if ((!fw->uses_set || helper_set_update(&fw->set, family, grants, why)) &&
         (!has_some || run(&t, &fw->restore[family], why) == RESTORE_DONE)) {
-        helper_grants_forget_gone(grants, family == IPV6);
+        helper_grants_forget_gone(grants, family);
         return true;
     }
     /* Whether it was refused, or may be in force in part: write it whole. */

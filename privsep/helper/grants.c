@@ -129,7 +129,7 @@ void helper_grants_remove_at(struct grants *grants, size_t i)
     if (grants->gone_count < GRANTS_GONE)
         grants->gone[grants->gone_count++] = (struct door){removed.address, removed.service};
     else
-        grants->gone_lost[!address_is_ipv4(&removed.address)] = true;
+        grants->gone_lost[address_family(&removed.address)] = true;
     grants->items[i] = *last;
     atomic_thread_fence(memory_order_seq_cst);
     *last = removed;
@@ -145,12 +145,12 @@ void helper_grants_clear(struct grants *grants)
 
 /* The walk goes from the table's end, where the newest grants are, down: whichever takes the place
  * of a removed one was seen already. */
-void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
+void helper_grants_settle(struct grants *grants, enum family family, bool installed)
 {
     for (size_t i = grants->count; i > 0 && grants->touched_count > 0; i--) {
         struct grant *grant = &grants->items[i - 1];
 
-        if (!grant->touched || address_is_ipv4(&grant->address) == ipv6)
+        if (!grant->touched || address_family(&grant->address) != family)
             continue;
         if (!installed && grant->deadline_before == 0) {
             helper_grants_remove_at(grants, i - 1);
@@ -165,18 +165,18 @@ void helper_grants_settle(struct grants *grants, bool ipv6, bool installed)
     }
 }
 
-void helper_grants_forget_gone(struct grants *grants, bool ipv6)
+void helper_grants_forget_gone(struct grants *grants, enum family family)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < grants->gone_count; i++)
-        if (address_is_ipv4(&grants->gone[i].address) == ipv6)
+        if (address_family(&grants->gone[i].address) != family)
             grants->gone[kept++] = grants->gone[i];
     grants->gone_count = kept;
-    grants->gone_lost[ipv6] = false;
+    grants->gone_lost[family] = false;
 }
 
-size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2])
+size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static FAMILIES])
 {
     size_t before = grants->count;
 

@@ -32,7 +32,7 @@ struct grants {
     struct door gone[GRANTS_GONE]; /* the doors of grants that ended, or were taken back, since
                                       the firewall was told */
     size_t gone_count;
-    bool gone_lost[2]; /* in IPv4, IPv6: there were more doors than `gone` has room for */
+    bool gone_lost[FAMILIES]; /* in IPv4, IPv6: there were more doors than `gone` has room for */
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;
 };
@@ -96,10 +96,10 @@ void helper_grants_clear(struct grants *grants);
 
 /* Ends a batch for one family. The grants that the batch has touched stay as they are if they
  * are `installed` in the firewall; else they go back to what they were before. */
-void helper_grants_settle(struct grants *grants, bool ipv6, bool installed);
+void helper_grants_settle(struct grants *grants, enum family family, bool installed);
 
 /* Forgets the doors that are gone in one family, once the firewall was told of them. */
-void helper_grants_forget_gone(struct grants *grants, bool ipv6);
+void helper_grants_forget_gone(struct grants *grants, enum family family);
 
 /* Works out anew in which second of the wall clock each grant ends. To be called after that
  * clock was set. */
@@ -108,7 +108,7 @@ void helper_grants_follow_clock(struct grants *grants);
 /* Removes the grants that ended by `now` (CLOCK_BOOTTIME, nanoseconds), and returns how many
  * there were. They lie behind the others, from items[count] on, until the next addition.
  * `changed` tells for IPv4 [0] and IPv6 [1] whether there were any. */
-size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static 2]);
+size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static FAMILIES]);
 
 /* Brings a grant's end forward to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
  * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */

@@ -207,12 +207,12 @@ bool helper_policy_permits_address(const struct helper_profile *profile,
 
 const struct helper_destination *
 helper_policy_destination(const struct helper_profile *profile, const struct service *service,
-                          bool ipv4)
+                          enum family family)
 {
     for (size_t i = 0; i < profile->destination_count; i++) {
         const struct helper_destination *d = &profile->destinations[i];
 
-        if (service_compare(&d->service, service) == 0 && address_is_ipv4(&d->address) == ipv4)
+        if (service_compare(&d->service, service) == 0 && address_family(&d->address) == family)
             return d;
     }
     return NULL;
@@ -220,8 +220,8 @@ helper_policy_destination(const struct helper_profile *profile, const struct ser
 
 bool helper_policy_sends_on(const struct helper_profile *profile, const struct service *service)
 {
-    return helper_policy_destination(profile, service, true) ||
-           helper_policy_destination(profile, service, false);
+    return helper_policy_destination(profile, service, IPV4) ||
+           helper_policy_destination(profile, service, IPV6);
 }
 
 /* Returns the minutes since Monday 00:00 UTC. */

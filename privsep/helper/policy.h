@@ -55,7 +55,7 @@ bool helper_policy_permits_address(const struct helper_profile *profile,
 /* Returns the profile's destination of a service for addresses of one family, or NULL. */
 const struct helper_destination *
 helper_policy_destination(const struct helper_profile *profile, const struct service *service,
-                          bool ipv4);
+                          enum family family);
 
 /* Whether this host is only the gateway of the service, for whichever family. */
 bool helper_policy_sends_on(const struct helper_profile *profile, const struct service *service);

@@ -299,9 +299,9 @@ static bool change_firewall(struct requests *r, enum family family, const struct
         done = helper_firewall_insert(fw, family, r->grants, &why);
     if (!done)
         helper_words_say_failure(r->words, VERDICT_FIREWALL_FAILED, &why);
-    helper_grants_settle(r->grants, family == IPV6, done);
+    helper_grants_settle(r->grants, family, done);
     if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
-        helper_grants_forget_gone(r->grants, family == IPV6);
+        helper_grants_forget_gone(r->grants, family);
     return done;
 }
 

@@ -536,7 +536,7 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
 {
     const int64_t now = clock_wall_ns() / NSEC_PER_SEC;
     const struct helper_destination *d =
-        helper_policy_destination(profile, &grant->service, address_is_ipv4(&grant->address));
+        helper_policy_destination(profile, &grant->service, address_family(&grant->address));
 
     if (helper_policy_latest_end(profile, now) <= now ||
         !helper_policy_permits_service(profile, &grant->service) ||

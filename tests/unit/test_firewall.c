@@ -118,8 +118,8 @@ static void check_noticed(enum firewall_state state, const char *loss)
 
 static void settle(void)
 {
-    helper_grants_settle(&grants, false, true);
-    helper_grants_settle(&grants, true, true);
+    helper_grants_settle(&grants, IPV4, true);
+    helper_grants_settle(&grants, IPV6, true);
 }
 
 static void xtables_run(enum family family, const char *arguments)

@@ -46,8 +46,8 @@ static bool open_grant(const uint8_t *who, const struct address *address,
 /* As after a batch that the firewall took. */
 static void settle(void)
 {
-    helper_grants_settle(&grants, false, true);
-    helper_grants_settle(&grants, true, true);
+    helper_grants_settle(&grants, IPV4, true);
+    helper_grants_settle(&grants, IPV6, true);
 }
 
 /* In the file are these grants, as they are, and no others. */
@@ -213,8 +213,8 @@ static void an_installed_batch_stays(void **state)
     settle();
     open_grant(alice, &v4, &ssh, 200);
     open_grant(bob, &v4, &ssh, 300);
-    helper_grants_settle(&grants, false, true);
-    helper_grants_settle(&grants, false, false); /* nothing is left to undo */
+    helper_grants_settle(&grants, IPV4, true);
+    helper_grants_settle(&grants, IPV4, false); /* nothing is left to undo */
     assert_int_equal(grants.count, 2);
     assert_int_equal(grants.items[0].deadline, 200);
     assert_int_equal(grants.items[0].touched, 0);
@@ -230,7 +230,7 @@ static void a_failed_batch_is_undone(void **state)
     open_grant(bob, &v4, &ssh, 300);
     open_grant(bob, &v4, &ssh, 400);
     assert_int_equal(grants.touched_count, 2);
-    helper_grants_settle(&grants, false, false);
+    helper_grants_settle(&grants, IPV4, false);
     assert_int_equal(grants.touched_count, 0);
     assert_int_equal(grants.count, 1);
     assert_memory_equal(grants.items[0].key_id, alice, KEY_ID_SIZE);
@@ -252,7 +252,7 @@ static void what_is_shortened_in_a_batch_that_fails_stays_short(void **state)
     helper_grants_shorten(&grants, &grants.items[0], 50);
     assert_int_equal(stored_grants(&stored, 1), 1);
     assert_int_equal(stored.deadline, 50);
-    helper_grants_settle(&grants, false, false);
+    helper_grants_settle(&grants, IPV4, false);
     assert_int_equal(grants.items[0].deadline, 50);
 }
 
@@ -284,10 +284,10 @@ static void families_settle_each_for_itself(void **state)
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
     open_grant(alice, &v6, &ssh, 100);
-    helper_grants_settle(&grants, true, false);
+    helper_grants_settle(&grants, IPV6, false);
     assert_non_null(table_find(&grants, alice, &v4, &ssh));
     assert_null(table_find(&grants, alice, &v6, &ssh));
-    helper_grants_settle(&grants, false, true);
+    helper_grants_settle(&grants, IPV4, true);
     assert_non_null(table_find(&grants, alice, &v4, &ssh));
 }
 
@@ -530,7 +530,7 @@ static void every_change_is_in_the_file_at_once(void **state)
     table_remove(&grants, alice, &v4, &ssh);
     assert_stored();
     open_grant(alice, &v4, &dns, 400);
-    helper_grants_settle(&grants, false, false); /* the firewall did not take it */
+    helper_grants_settle(&grants, IPV4, false); /* the firewall did not take it */
     assert_stored();
     grants.items[0].used = 7;
     grant_seal(&grants.items[0]);

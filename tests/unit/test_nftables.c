@@ -15,7 +15,7 @@ static void count(void *data, const char *family, const char *table, const char 
 }
 
 /* In a base chain with this policy, then in the chain "other". */
-static bool drops(const char *policy, const char *rule, const char *of_other, bool ipv6)
+static bool drops(const char *policy, const char *rule, const char *of_other, enum family of)
 {
     json_t *ruleset;
     int found = 0;
@@ -35,7 +35,7 @@ static bool drops(const char *policy, const char *rule, const char *of_other, bo
     ruleset = json_loads(text, 0, NULL);
     if (!ruleset)
         fail_msg("no JSON: %s", text);
-    nftables_find_drops(ruleset, ipv6, &to_ssh, count, &found);
+    nftables_find_drops(ruleset, of, &to_ssh, count, &found);
     json_decref(ruleset);
     free(text);
     return found == 1;
@@ -91,10 +91,10 @@ static void rules_match_or_may(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(matches); i++) {
         snprintf(rule, sizeof rule, "%s{\"accept\": null}", matches[i].matches);
-        if (drops("drop", rule, "", false) == matches[i].is_possible)
+        if (drops("drop", rule, "", IPV4) == matches[i].is_possible)
             fail_msg("accepts: %s", rule);
         snprintf(rule, sizeof rule, "%s{\"reject\": {\"type\": \"icmpx\"}}", matches[i].matches);
-        if (drops("accept", rule, "", false) != matches[i].is_certain)
+        if (drops("accept", rule, "", IPV4) != matches[i].is_certain)
             fail_msg("rejects: %s", rule);
     }
 }
@@ -103,8 +103,8 @@ static void families_differ(void **state)
 {
     (void)state;
     assert_false(drops("drop", MATCH("==", META("nfproto"), "\"ipv6\"") "{\"accept\": null}", "",
-                       true));
-    assert_true(drops("drop", MATCH("==", SADDR, "\"192.0.2.1\"") "{\"accept\": null}", "", true));
+                       IPV6));
+    assert_true(drops("drop", MATCH("==", SADDR, "\"192.0.2.1\"") "{\"accept\": null}", "", IPV6));
 }
 
 static void jumps_are_followed(void **state)
@@ -113,25 +113,25 @@ static void jumps_are_followed(void **state)
     static const char go_to_other[] = "{\"goto\": {\"target\": \"other\"}}";
 
     (void)state;
-    assert_false(drops("drop", to_other, "{\"accept\": null}", false));
-    assert_true(drops("accept", to_other, "{\"drop\": null}", false));
-    assert_true(drops("drop", to_other, "{\"return\": null}", false));
-    assert_false(drops("drop", go_to_other, "{\"accept\": null}", false));
-    assert_true(drops("drop", go_to_other, "", false));
-    assert_false(drops("drop", to_other, to_other, false));
-    assert_false(drops("drop", "{\"vmap\": {}}", "", false));
+    assert_false(drops("drop", to_other, "{\"accept\": null}", IPV4));
+    assert_true(drops("accept", to_other, "{\"drop\": null}", IPV4));
+    assert_true(drops("drop", to_other, "{\"return\": null}", IPV4));
+    assert_false(drops("drop", go_to_other, "{\"accept\": null}", IPV4));
+    assert_true(drops("drop", go_to_other, "", IPV4));
+    assert_false(drops("drop", to_other, to_other, IPV4));
+    assert_false(drops("drop", "{\"vmap\": {}}", "", IPV4));
     /* Some return before the rest is dropped. */
     assert_false(drops("accept", to_other,
                        MATCH("==", SADDR, "\"192.0.2.1\"") "{\"return\": null}]}},"
                        "{\"rule\": {\"family\": \"inet\", \"table\": \"t\", \"chain\": \"other\","
-                       " \"expr\": [{\"drop\": null}", false));
+                       " \"expr\": [{\"drop\": null}", IPV4));
     /* What follows a jump counts, what follows a goto does not. */
     assert_true(drops("accept", "{\"jump\": {\"target\": \"other\"}}]}},"
                                 "{\"rule\": {\"family\": \"inet\", \"table\": \"t\","
-                                " \"chain\": \"base\", \"expr\": [{\"drop\": null}", "", false));
+                                " \"chain\": \"base\", \"expr\": [{\"drop\": null}", "", IPV4));
     assert_false(drops("accept", "{\"goto\": {\"target\": \"other\"}}]}},"
                                  "{\"rule\": {\"family\": \"inet\", \"table\": \"t\","
-                                 " \"chain\": \"base\", \"expr\": [{\"drop\": null}", "", false));
+                                 " \"chain\": \"base\", \"expr\": [{\"drop\": null}", "", IPV4));
 }
 
 static const char *const early_chains[] = {
@@ -158,7 +158,7 @@ static bool untracks(const char *chain, const char *rule, bool is_reply)
     ruleset = json_loads(text, 0, NULL);
     if (!ruleset)
         fail_msg("no JSON: %s", text);
-    found = nftables_is_untracked(ruleset, false, &packet, by, sizeof by);
+    found = nftables_is_untracked(ruleset, IPV4, &packet, by, sizeof by);
     assert_true(!found || strcmp(by, "notrack in the nftables chain inet t base") == 0);
     json_decref(ruleset);
     free(text);
@@ -186,7 +186,7 @@ static void what_keeps_from_tracking_is_found(void **state)
     assert_true(untracks(early_chains[0], "{\"jump\": {\"target\": \"off\"}}", false));
     assert_false(untracks(early_chains[0], MATCH("==", SADDR, "\"192.0.2.1\"")
                           "{\"jump\": {\"target\": \"off\"}}", false));
-    assert_false(nftables_is_untracked(NULL, false, &to_ssh, NULL, 0));
+    assert_false(nftables_is_untracked(NULL, IPV4, &to_ssh, NULL, 0));
 }
 
 static void a_statement_is_found(void **state)
@@ -211,7 +211,7 @@ static void a_way_that_is_too_long_is_not_certain(void **state)
                                      " \"chain\": \"other\", \"expr\": [{\"counter\": null}");
 
     (void)state;
-    assert_false(drops("drop", to_other, again, false));
+    assert_false(drops("drop", to_other, again, IPV4));
 }
 
 static void a_file_of_another_kind_is_no_ruleset(void **state)
@@ -222,7 +222,7 @@ static void a_file_of_another_kind_is_no_ruleset(void **state)
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         json_t *ruleset = json_loads(texts[i], 0, NULL);
 
-        nftables_find_drops(ruleset, false, &to_ssh, count, NULL);
+        nftables_find_drops(ruleset, IPV4, &to_ssh, count, NULL);
         json_decref(ruleset);
     }
 }

@@ -161,7 +161,7 @@ static void what_was_closed_does_not_come_back_with_the_next_helper(void **state
 
     (void)state;
     give(1, 1, 2);
-    helper_grants_settle(&world.grants, false, true);
+    helper_grants_settle(&world.grants, IPV4, true);
     report_on((struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ID, .id = 1});
     assert_int_equal(stored_grants(&next, 1), 1);
     assert_int_equal(next.id, 2);

@@ -489,11 +489,11 @@ static void a_destination_is_of_one_service_and_family(void **state)
                          none = service_of("tcp/2223");
 
     (void)state;
-    assert_ptr_equal(helper_policy_destination(&p, &both, true), &p.destinations[0]);
-    assert_ptr_equal(helper_policy_destination(&p, &both, false), &p.destinations[1]);
-    assert_ptr_equal(helper_policy_destination(&p, &one, true), &p.destinations[2]);
-    assert_null(helper_policy_destination(&p, &one, false));
-    assert_null(helper_policy_destination(&p, &none, true));
+    assert_ptr_equal(helper_policy_destination(&p, &both, IPV4), &p.destinations[0]);
+    assert_ptr_equal(helper_policy_destination(&p, &both, IPV6), &p.destinations[1]);
+    assert_ptr_equal(helper_policy_destination(&p, &one, IPV4), &p.destinations[2]);
+    assert_null(helper_policy_destination(&p, &one, IPV6));
+    assert_null(helper_policy_destination(&p, &none, IPV4));
     assert_true(helper_policy_sends_on(&p, &both));
     assert_true(helper_policy_sends_on(&p, &one));
     assert_false(helper_policy_sends_on(&p, &none));

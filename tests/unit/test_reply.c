@@ -233,7 +233,7 @@ static void change_all_the_time(struct grants *grants, volatile uint32_t *newest
 
         table_open(grants, key_id, &address, &service,
                    clock_boot_ns() + (int64_t)3600 * NSEC_PER_SEC);
-        helper_grants_settle(grants, false, true);
+        helper_grants_settle(grants, IPV4, true);
         *newest = id;
         grants->items[0].used = id % 2;
         for (int i = 0; i < LOOKS; i++) /* whoever lists comes in between */

@@ -99,14 +99,14 @@ static void insert(enum family family)
 {
     if (!helper_firewall_insert(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
-    helper_grants_settle(&grants, family == IPV6, true);
+    helper_grants_settle(&grants, family, true);
 }
 
 static void rewrite(enum family family)
 {
     if (!helper_firewall_rewrite(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
-    helper_grants_settle(&grants, family == IPV6, true);
+    helper_grants_settle(&grants, family, true);
 }
 
 /* ---- what is there ------------------------------------------------------ */
@@ -256,7 +256,7 @@ static void what_was_not_put_in_force_is_taken_back(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
-    helper_grants_settle(&grants, false, false); /* the batch failed later on */
+    helper_grants_settle(&grants, IPV4, false); /* the batch failed later on */
     rewrite(IPV4);
     check_elements(IPV4, "");
 }

@@ -86,7 +86,7 @@ static struct grant *grant_for(const char *whom, uint8_t who, uint32_t connectio
                        clock_boot_ns() + 86400 * (int64_t)NSEC_PER_SEC);
     grant->connections = connections;
     helper_usage_begin(&news, &grants, grant, true);
-    helper_grants_settle(&grants, false, true);
+    helper_grants_settle(&grants, IPV4, true);
     return grant;
 }
 

@@ -154,8 +154,8 @@ static void put_grants(void)
     int64_t deadline = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC;
 
     helper_grants_clear(&world.grants);
-    helper_grants_forget_gone(&world.grants, false);
-    helper_grants_forget_gone(&world.grants, true);
+    helper_grants_forget_gone(&world.grants, IPV4);
+    helper_grants_forget_gone(&world.grants, IPV6);
     table_open(&world.grants, profile, &alice, &ssh, deadline);
     table_open(&world.grants, profile, &alice, &dns, deadline);
     table_open(&world.grants, profile, &bob, &ssh, deadline);

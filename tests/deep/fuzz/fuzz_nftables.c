@@ -33,7 +33,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 /* A chain that drops the packet. */
 struct closed {
     json_t *ruleset;
-    bool ipv6;
+    enum family of;
     const struct packet *packet;
     unsigned count;
 };
@@ -56,22 +56,22 @@ static void check_closed(void *data, const char *family, const char *table, cons
     json_t *rule = json_pack("{s:s, s:s, s:s, s:[{s:n}]}", "family", family, "table", table,
                              "chain", chain, "expr", "accept");
 
-    REQUIRE(strcmp(family, "inet") == 0 || strcmp(family, closed->ipv6 ? "ip6" : "ip") == 0);
+    REQUIRE(strcmp(family, "inet") == 0 || strcmp(family, closed->of == IPV6 ? "ip6" : "ip") == 0);
     if (!rule || closed->count++ > 0) /* no UTF-8; each more would have to look at all */
         return;
     REQUIRE(json_array_insert_new(all, 0, json_pack("{s:O}", "rule", rule)) == 0);
-    nftables_find_drops(closed->ruleset, closed->ipv6, packet, is_reopened, &rule);
+    nftables_find_drops(closed->ruleset, closed->of, packet, is_reopened, &rule);
     REQUIRE(json_array_remove(all, 0) == 0);
     json_decref(rule);
 }
 
 /* Where nothing is said to be untracked, nothing is. */
-static void check_early(bool ipv6, const struct packet *packet)
+static void check_early(enum family of, const struct packet *packet)
 {
     json_t *early = nftables_read_early();
     char by[300] = "";
 
-    if (nftables_is_untracked(early, ipv6, packet, by, sizeof by))
+    if (nftables_is_untracked(early, of, packet, by, sizeof by))
         REQUIRE(by[0] && (nftables_has_statement(early, "notrack") ||
                           memmem(said->bytes, said->size, "notrack", 7)));
     json_decref(early);
@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct packet packet = {.interface = "eth0",
                             .service = {.protocol = flags & OVER_UDP ? IPPROTO_UDP : IPPROTO_TCP,
                                         .port = ports[input_byte(&in) % COUNT_OF(ports)]}};
-    struct closed closed = {.ipv6 = flags & OVER_IPV6, .packet = &packet};
+    struct closed closed = {.of = flags & OVER_IPV6 ? IPV6 : IPV4, .packet = &packet};
     struct error why = {""};
 
     said = &in;
@@ -93,8 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     REQUIRE(closed.ruleset || why.text[0] == '/');
     REQUIRE(!closed.ruleset || status == 0);
     if (closed.ruleset)
-        nftables_find_drops(closed.ruleset, closed.ipv6, &packet, check_closed, &closed);
-    check_early(closed.ipv6, &packet);
+        nftables_find_drops(closed.ruleset, closed.of, &packet, check_closed, &closed);
+    check_early(closed.of, &packet);
     json_decref(closed.ruleset);
     return 0;
 }

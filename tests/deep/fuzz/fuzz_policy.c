@@ -62,12 +62,12 @@ static void require_service(const struct service *s)
 static void check_destinations(const struct helper_profile *p)
 {
     for (size_t i = 0; i < p->service_count; i++)
-        for (int ipv4 = 0; ipv4 < 2; ipv4++) {
+        for (enum family family = IPV4; family < FAMILIES; family++) {
             const struct helper_destination *d =
-                helper_policy_destination(p, &p->services[i], ipv4);
+                helper_policy_destination(p, &p->services[i], family);
 
             REQUIRE(!d || helper_policy_sends_on(p, &p->services[i]));
-            REQUIRE(!d || (address_is_ipv4(&d->address) == ipv4 && d->port != 0 &&
+            REQUIRE(!d || (address_family(&d->address) == family && d->port != 0 &&
                            address_is_grantable(&d->address)));
         }
 }

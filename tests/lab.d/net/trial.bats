@@ -105,8 +105,8 @@ kernel_ends_trial() { # 'KEY = VALUE'...
     local start
 
     configure "$@"
-    start_trial_in_background 10s
     start=$(now_ms)
+    start_trial_in_background 10s
     kill_daemon
     port_is_shut "$server" 22
     wait_until 15 port_is_open "$server" 22
