@@ -80,7 +80,9 @@ bool gates_open(struct gates *gates, uv_loop_t *loop, bool closes_after, struct 
     if (!known_find(&known, why))
         return false;
     gates->all = calloc(known.count + 1, sizeof(struct gate *));
-    good = gates->all || error_set(why, "out of memory");
+    good = gates->all != NULL;
+    if (!good)
+        error_set(why, "out of memory");
     for (size_t i = 0; good && i < known.count; i++) {
         struct gate *gate = gate_new(loop, known.names[i], closes_after, why);
 

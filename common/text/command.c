@@ -29,26 +29,9 @@ void command_warn(const char *format, ...)
     va_end(arguments);
 }
 
-int command_fail(int status, const char *reason)
-{
-    command_warn("%s", reason);
-    return status;
-}
-
-int command_hint(void)
+void command_point_to_help(void)
 {
     fprintf(stderr, "Try '%s --help'.\n", program_invocation_short_name);
-    return EXIT_USAGE;
-}
-
-int command_misused(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    say(format, arguments);
-    va_end(arguments);
-    return command_hint();
 }
 
 int command_finish(int status)
@@ -79,7 +62,7 @@ bool command_read(struct command_line *line, int argc, char **argv, int *status)
             *status = command_finish(EXIT_SUCCESS);
             return false;
         default:
-            if (option != '?' && line->take(line->into, option))
+            if (option != '?' && line->take && line->take(line->into, option))
                 break;
             *status = command_hint();
             return false;

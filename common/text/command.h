@@ -14,14 +14,27 @@ enum { EXIT_USAGE = 2 };
  * The text is cut at 2047 bytes. command_fail and command_misused do so, too. */
 void command_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Says on standard error how to get help. */
+void command_point_to_help(void);
+
 /* Says why the program fails, and returns `status`. */
-int command_fail(int status, const char *reason);
+static inline int command_fail(int status, const char *reason)
+{
+    command_warn("%s", reason);
+    return status;
+}
 
-/* Says what is wrong with the command line, and where help is. Returns EXIT_USAGE. */
-int command_misused(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For mistakes that getopt_long(3) has told already: says how to get help, and returns
+ * EXIT_USAGE. */
+static inline int command_hint(void)
+{
+    command_point_to_help();
+    return EXIT_USAGE;
+}
 
-/* Says where help is, for mistakes that getopt_long(3) has told already. Returns EXIT_USAGE. */
-int command_hint(void);
+/* Says what is wrong with the command line, as printf(3) does, and how to get help. Gives
+ * EXIT_USAGE: a macro, as an analyser sees then that it does. */
+#define command_misused(...) (command_warn(__VA_ARGS__), command_hint())
 
 /* The exit status of a program that would end with `status`: another, having said why, if what
  * it printed on standard output could not be written. */

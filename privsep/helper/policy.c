@@ -288,7 +288,7 @@ void helper_policy_explain(const struct policy_entry *entry, enum verdict verdic
     uint16_t minute = minute_of(now);
     size_t i = 0;
 
-    if (verdict != VERDICT_OUTSIDE_HOURS) {
+    if (verdict != VERDICT_OUTSIDE_HOURS || !profile || profile->hours_count == 0) {
         snprintf(text, size, "%s", verdict_text(verdict));
         return;
     }
