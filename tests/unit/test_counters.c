@@ -1,5 +1,8 @@
 #include "check.h"
 
+#include <unistd.h>
+
+#include "common/log.h"
 #include "daemon/sniffer/counters.h"
 
 static struct own_addresses own;
@@ -56,12 +59,33 @@ static void this_host_s_are_found(void **state)
     assert_false(is_own("192.0.2.77"));
 }
 
+static void each_count_is_logged(void **state)
+{
+    const struct counters counters = {.captured = 31, .garbage = 32, .dropped = 33};
+    char text[1024] = "";
+    int ends[2], before = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(before >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    log_open("test", true, false);
+    counters_log(&counters);
+    dup2(before, STDERR_FILENO);
+    assert_true(read(ends[0], text, sizeof text - 1) > 0);
+    assert_non_null(strstr(text, "seen 31: garbage 32, authentic 0 (merged 0"));
+    assert_non_null(strstr(text, "dropped by the kernel 33\n"));
+    close(before);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_for_this_host_or_for_many_is_own),
         cmocka_unit_test(what_is_not_known_is_own),
         cmocka_unit_test(this_host_s_are_found),
+        cmocka_unit_test(each_count_is_logged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

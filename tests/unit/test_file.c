@@ -206,6 +206,8 @@ static void replacing_leaves_one_whole_file(void **state)
     assert_int_equal(mkdir("in-the-way", 0700), 0);
     assert_false(file_replace(dir, "in-the-way", 0600, "x", 1, &why));
     assert_int_equal(access(".in-the-way.new", F_OK), -1);
+    assert_false(file_replace(dir, "no/such", 0600, "x", 1, &why));
+    assert_string_equal(why.text, "no/such: No such file or directory");
     close(dir);
 }
 

@@ -1255,7 +1255,19 @@ static void what_is_not_recorded_is_not_opened(void **state)
     assert_int_equal(count_replies(VERDICT_OPENED), 2);
 }
 
-/* A full run directory is not a reason to refuse. */
+/* It is refused for its clock all the same. */
+static void what_is_ahead_is_refused_where_it_cannot_be_noted(void **state)
+{
+    struct request r = open_service(now() + 2 * SKEW * UINT64_C(1000000), "tcp/22");
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    limit_files_to(0);
+    assert_int_equal(ask(&m), VERDICT_AHEAD);
+    limit_files_to(RLIM_INFINITY);
+    check_untouched();
+}
+
 /* A set would serve better: the log says so, once. */
 static void many_rules_are_told_of(void **state)
 {
@@ -1758,6 +1770,7 @@ int main(void)
         IN_WORLD(nothing_waiting_is_fine),
         IN_WORLD(replies_tell_the_mark),
         IN_WORLD(what_is_not_recorded_is_not_opened),
+        IN_WORLD(what_is_ahead_is_refused_where_it_cannot_be_noted),
         IN_WORLD(stored_grants_follow_the_firewall),
         IN_WORLD(many_rules_are_told_of),
         IN_WORLD(a_firewall_that_fails_opens_nothing),
