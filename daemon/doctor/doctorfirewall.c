@@ -632,7 +632,6 @@ static bool has_destination(const struct config *c, const struct service *servic
     return false;
 }
 
-/* What goes on to a container never sees INPUT, where grants are without Forward. */
 /* Finds what drops packets that go on to a container. They pass FORWARD and not INPUT, where
  * grants are unless Forward is set. */
 static bool find_not_forwarded(const struct look *look)

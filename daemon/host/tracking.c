@@ -110,7 +110,8 @@ static bool is_untracked(const struct tracking *t, const struct packet *packet, 
 /* The packet asked about is a segment of a session and not a SYN. Where SYNPROXY is used, SYNs
  * alone are not tracked, and connection tracking gets to know the sessions. */
 enum tracked tracking_of(const struct tracking *t, const struct service *service,
-                         const char *interface, enum family family, char by[static TRACKING_RULE_SIZE])
+                         const char *interface, enum family family,
+                         char by[static TRACKING_RULE_SIZE])
 {
     struct packet packet = {
         .service = *service, .interface = interface, .is_established = true};

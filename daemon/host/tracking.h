@@ -34,7 +34,8 @@ void tracking_free(struct tracking *t);
 /* How connections to `service` that come in by `interface` are tracked. Unless that is TRACKED,
  * `by` describes the rule that keeps the kernel from it. */
 enum tracked tracking_of(const struct tracking *t, const struct service *service,
-                         const char *interface, enum family family, char by[static TRACKING_RULE_SIZE]);
+                         const char *interface, enum family family,
+                         char by[static TRACKING_RULE_SIZE]);
 
 /* The services of a configuration whose connections are not tracked. */
 struct untracked {
