@@ -188,7 +188,7 @@ size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[sta
         const struct grant *grant = &grants->items[i - 1];
 
         if (grant->deadline <= now) {
-            changed[!address_is_ipv4(&grant->address)] = true;
+            changed[address_family(&grant->address)] = true;
             helper_grants_remove_at(grants, i - 1);
         } else if (grant->deadline < grants->next_deadline) {
             grants->next_deadline = grant->deadline;
