@@ -14,14 +14,24 @@
 #include "common/service.h"
 #include "common/verdict.h"
 
-/* The descriptors that the supervisor leaves open in the helper. */
+/* The descriptors that the supervisor leaves open in portsmith-prepare, which becomes the helper. */
 enum {
     HELPER_FD_SUPERVISOR = 3, /* setup, commands; its end is the helper's end */
     HELPER_FD_SNIFFER = 4,    /* struct helper_request in, helper_reply out */
-    HELPER_FD_STATE = 5,      /* the state directory: marks */
-    HELPER_FD_RUN = 6,        /* its own part of the run directory: the table of grants */
-    HELPER_FD_NEWS = 7,       /* a netlink socket of netfilter, connected to the kernel: each
-                                 helper hears there what the one before did not (news.h) */
+    HELPER_FD_STATE = 5,      /* the state directory: marks. The helper does not have it */
+    HELPER_FD_RUN = 6,        /* its own part of the run directory. The helper does not have it */
+    HELPER_FD_NEWS = 7,       /* a netlink socket of netfilter, connected to the kernel, for news of
+                                 connections: the helper joins and leaves, the witness reads */
+    HELPER_FD_WITNESS = 8,    /* struct helper_event out, witness_word in (event.h) */
+    HELPER_FD_PLAN = 9,       /* the memfd of plan.h */
+};
+
+/* The descriptors that portsmith-prepare opens for the helper besides. */
+enum {
+    HELPER_FD_MARKS = 10,     /* the file of marks */
+    HELPER_FD_GRANTS = 11,    /* the file of grants (granttable.h) */
+    HELPER_FD_XTABLES_LOCK = 12,      /* /run/xtables.lock, and the directory that it lies in, both */
+    HELPER_FD_XTABLES_DIRECTORY = 13, /* O_PATH; with iptables-legacy alone */
 };
 
 /* Where the helper has the lock of the state directory, from helper_marks_lock on.
