@@ -65,7 +65,7 @@ now_ms() {
 }
 
 # Until the command succeeds, at most so many milliseconds, or on a machine that is slow by
-# itself LAB_PATIENCE times that.
+# itself LAB_PATIENCE times that: for what has to happen by then, or must not happen at all.
 wait_ms() { # MILLISECONDS COMMAND...
     local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-1})) steps=(0.05 0.05 0.1 0.1)
 
@@ -77,8 +77,9 @@ wait_ms() { # MILLISECONDS COMMAND...
     done
 }
 
+# The same for what has to happen at all: nothing fails because other tests had the processor.
 wait_until() { # SECONDS COMMAND...
-    wait_ms $(($1 * 1000)) "${@:2}"
+    wait_ms $(($1 * 3000)) "${@:2}"
 }
 
 # ---- hosts -----------------------------------------------------------------

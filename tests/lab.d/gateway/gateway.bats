@@ -13,7 +13,7 @@ setup_file() {
     configure "Close = tcp/22"
     add_fence
     add_profile inner --open "tcp/2222 -> $(at 22)" --window 1m
-    add_profile brief --open "tcp/2222 -> $(at 22)" --window 2s
+    add_profile brief --open "tcp/2222 -> $(at 22)" --window 5s
     add_profile published --open tcp/8080 --window 1m
     keep_configuration
     start_daemon

@@ -189,7 +189,7 @@ start_transparent_listener() { # PORT
     xtables -P INPUT DROP
     start_daemon
     port_is_shut "$server" 22
-    knock_opens all --window 3s tcp/22
+    knock_opens all --window 6s tcp/22
     open_connection "$server" 22
     port_is_shut "$server" 22 "$other"
     wait_until 5 has_no_grant "$client"
@@ -494,11 +494,11 @@ first_rule() { # TABLE CHAIN
     local start
 
     start_daemon
-    knock_opens all --window 3s tcp/22
+    knock_opens all --window 6s tcp/22
     start=$(now_ms)
     spawn server "$lab/log/lock" flock /run/xtables.lock sleep 10
     wait_until 5 lock_is_held
-    shuts_in_time 3 "$start"
+    shuts_in_time 6 "$start"
     lock_is_held
     wait_until 15 has_no_grant "$client"
 }

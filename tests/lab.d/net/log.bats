@@ -13,7 +13,7 @@ setup_file() {
     lab_setup
     configure
     add_profile loud --open "${services// /,}" --window 5m
-    add_profile brief --open "${services// /,}" --window 2s
+    add_profile brief --open "${services// /,}" --window 4s
     add_profile quiet --open tcp/22
     start_listener 1007
     start_daemon
