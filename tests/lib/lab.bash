@@ -272,6 +272,13 @@ log_count() { # PATTERN
     echo "$matched"
 }
 
+log_counts() { # PATTERN COUNT
+    local matched
+
+    match_log "$1"
+    [ "$matched" -eq "$2" ]
+}
+
 log_count_exceeds() { # PATTERN COUNT
     local matched
 

@@ -195,7 +195,7 @@ rename_link() { # NAME NEW-NAME
     knock_opens inner
     set_destination inner 23
     reload_daemon
-    log_has "inner: tcp/2222 for $client has ended: it is no longer permitted"
+    wait_for_log "inner: tcp/2222 for $client has ended: it is no longer permitted"
     port_is_shut "$server" 2222
     knock_opens inner
     nat_rules | grep -q -F -e "--to-destination $(at 23)"

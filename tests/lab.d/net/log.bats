@@ -75,7 +75,7 @@ knock_without_end() { # NAME COUNT
     all=$(daemon_log | sed -n 's/.*; done \([0-9]*\), .*/\1/p')
     echo "written $written, left out $left_out, others $((before + 1)), all $all"
     [ $((written + left_out + before + 1)) -eq "$all" ]
-    [ "$(log_count " quiet: opened tcp/22 for $client ")" -eq 1 ]
+    wait_until 5 log_counts " quiet: opened tcp/22 for $client " 1
     [ "$(log_count " loud: ")" -le 71 ]
     start_daemon
 }
