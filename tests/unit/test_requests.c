@@ -9,6 +9,8 @@
 #include "people.h"
 #include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
+#include "privsep/prepare/repair.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 

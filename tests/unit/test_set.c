@@ -8,6 +8,7 @@
 #include "privsep/helper/firewall.h"
 #include "privsep/prepare/release.h"
 #include "privsep/helper/set.h"
+#include "privsep/prepare/takeover.h"
 #include "table.h"
 
 enum { CAPACITY = 2000 };
