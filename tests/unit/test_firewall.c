@@ -6,6 +6,7 @@
 #include "people.h"
 #include "privsep/helper/firewall.h"
 #include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
 #include "table.h"
 

@@ -19,6 +19,7 @@
 #include "privsep/helper/usage.h"
 #include "privsep/prepare/lock.h"
 #include "privsep/prepare/repair.h"
+#include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
 #include "tests/unit/table.h"
 
