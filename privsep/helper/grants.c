@@ -97,12 +97,14 @@ static struct grant *put_last(struct grants *grants, const struct grant *grant)
 
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
 {
-    struct grant grant = *new;
+    struct grant grant = *new, *added;
 
-    grant.id = ++grants->table->last_id;
+    grant.id = grants->table->last_id + 1;
     grant.deadline_before = 0;
     grant.touched = 1;
-    return put_last(grants, &grant);
+    added = put_last(grants, &grant);
+    grants->table->last_id = grant.id; /* whoever reads it finds the grant */
+    return added;
 }
 
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline)

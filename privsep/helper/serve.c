@@ -16,7 +16,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/orders.h"
 #include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
@@ -43,7 +42,6 @@ struct helper {
     struct rules rules[FAMILIES];
     struct firewall firewall;
     struct requests requests;
-    struct cut cut;
     struct news news;
     struct words words;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
@@ -582,14 +580,11 @@ static bool establish(struct helper *h, struct error *why)
     return true;
 }
 
-/* Takes over what the last helper granted. Without a table nothing is open, but the ports are
- * shut. Grants that policy no longer permits are kept in `dropped`: whoever has a profile removed
- * may want the connections ended that came in through its grants. */
+/* Takes over what the last helper granted and policy still permits. Without a table nothing is
+ * open, but the ports are shut. */
 static bool take_over_grants(struct helper *h, struct error *why)
 {
     struct grants *grants = &h->grants;
-    struct requests *r = &h->requests;
-    struct grant *dropped;
     struct error unused;
     size_t loaded;
 
@@ -601,15 +596,9 @@ static bool take_over_grants(struct helper *h, struct error *why)
     loaded = grants->count;
     keep_permitted_grants(h);
     helper_usage_take_over(&h->news, grants);
-    dropped = grants->items + grants->count;
-    r->dropped_count = loaded - grants->count;
-    r->dropped = calloc(r->dropped_count + 1, sizeof *r->dropped);
-    if (!r->dropped)
-        return error_set(why, "no memory for %zu grants", r->dropped_count);
-    memcpy(r->dropped, dropped, r->dropped_count * sizeof *dropped);
     if (!establish(h, why))
         return false;
-    tell_ends(h, dropped, r->dropped_count, END_FORBIDDEN);
+    tell_ends(h, grants->items + grants->count, loaded - grants->count, END_FORBIDDEN);
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;
@@ -760,9 +749,13 @@ static void find_sessions(const struct helper_setup *setup, struct xtables *xtab
  * a door that is for so many of them would stay open for more. */
 static bool can_tell_usage(struct helper *h, struct error *why)
 {
+    int conntrack = netlink_open(NETLINK_NETFILTER);
     struct error reason;
+    bool can = helper_news_try(&conntrack, &reason);
 
-    if (helper_news_try(&h->cut.conntrack, &reason))
+    if (conntrack >= 0)
+        close(conntrack);
+    if (can)
         return true;
     if (wishes(&h->policy) & PROBE_LIMITS)
         return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
@@ -796,7 +789,7 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, xtables, &set);
     h->words.policy = &h->policy;
     h->requests = (struct requests){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
-                                    .firewall = &h->firewall, .cut = &h->cut, .news = &h->news,
+                                    .firewall = &h->firewall, .news = &h->news,
                                     .words = &h->words, .sniffer = HELPER_FD_SNIFFER,
                                     .trace.on = h->policy.setup.trace};
     if (!get_ready(h, &why)) {
@@ -871,7 +864,6 @@ int helper_serve(void)
         return exit_statuses[probed];
     }
     find_sessions(&h.policy.setup, &xtables);
-    cut_open(&h.cut);
     if (!can_tell_usage(&h, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
