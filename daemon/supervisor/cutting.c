@@ -266,13 +266,20 @@ bool cutting_complete(struct cutting *c, struct helper_order *order, const struc
     return true;
 }
 
+/* Compares what is, or begins with, a struct cut_door. */
 static int compare_doors(const void *a, const void *b)
 {
-    const struct shut_door *one = a, *other = b;
-    int by_address = memcmp(&one->door.address, &other->door.address, sizeof one->door.address);
+    const struct cut_door *one = a, *other = b;
+    int by_address = memcmp(&one->address, &other->address, sizeof one->address);
 
-    return by_address != 0 ? by_address : service_compare(&one->door.service,
-                                                          &other->door.service);
+    return by_address != 0 ? by_address : service_compare(&one->service, &other->service);
+}
+
+static bool begin_to_end(struct cutting *c)
+{
+    qsort(c->doors, c->count, sizeof *c->doors, compare_doors);
+    c->sent = 0;
+    return start(&c->killer, -1);
 }
 
 bool cutting_begin(struct cutting *c, const struct helper_report *report)
@@ -292,13 +299,11 @@ bool cutting_begin(struct cutting *c, const struct helper_report *report)
     }
     if (meant == 0)
         return false;
-    if (!start(&c->killer, -1)) {
-        c->result = (struct cut_result){.trouble = CUT_BROKEN};
-        return false;
-    }
-    qsort(c->doors, c->count, sizeof *c->doors, compare_doors);
-    c->sent = 0;
-    return true;
+    c->until = clock_boot_ns() + (int64_t)CUT_SECONDS * NSEC_PER_SEC;
+    if (begin_to_end(c))
+        return true;
+    c->result.trouble = CUT_BROKEN;
+    return false;
 }
 
 bool cutting_is_busy(const struct cutting *c)
@@ -318,15 +323,47 @@ static void send_doors(struct cutting *c)
         shutdown(c->killer.fd, SHUT_WR);
 }
 
-/* Doors to which connections may be left are kept, for the next close that means them. */
-static void forget_meant(struct cutting *c)
+/* Forgets the doors that are meant; with `open`, those that are among these alone. Returns how many
+ * that are meant are left. */
+static size_t forget_meant(struct cutting *c, const struct cut_door *open, size_t open_count)
 {
-    size_t kept = 0;
+    size_t kept = 0, meant = 0;
 
-    for (size_t i = 0; i < c->count; i++)
-        if (!c->doors[i].is_meant)
-            c->doors[kept++] = c->doors[i];
+    for (size_t i = 0; i < c->count; i++) {
+        const struct shut_door *door = &c->doors[i];
+
+        if (door->is_meant &&
+            (!open || bsearch(door, open, open_count, sizeof *open, compare_doors)))
+            continue;
+        meant += door->is_meant;
+        c->doors[kept++] = *door;
+    }
     c->count = kept;
+    return meant;
+}
+
+/* Forgets the doors to which grants are live by now. Returns how many that are meant are left. */
+static size_t forget_reopened(struct cutting *c, const struct config *config)
+{
+    struct granttable_view table;
+    struct cut_door *open;
+    struct error unused;
+    struct grant grant;
+    size_t count = 0, left;
+
+    if (!open_table(&table, config, &unused))
+        return SIZE_MAX;
+    open = calloc(table.capacity + 1, sizeof *open);
+    for (size_t i = table.capacity; open && i > 0; i--)
+        if (granttable_read(&table, i - 1, &grant))
+            open[count++] = (struct cut_door){.address = grant.address, .service = grant.service};
+    granttable_close(&table);
+    if (!open)
+        return SIZE_MAX;
+    qsort(open, count, sizeof *open, compare_doors);
+    left = forget_meant(c, open, count);
+    free(open);
+    return left;
 }
 
 bool cutting_explain(const struct cut_result *result, struct error *why)
@@ -448,7 +485,33 @@ void cutting_poll(const struct cutting *c, struct pollfd fds[static CUTTING_FDS]
     fds[1] = (struct pollfd){.fd = c->prober.fd, .events = POLLIN};
 }
 
-bool cutting_serve(struct cutting *c)
+/* Takes portsmith-cut's answer. Connections come back for good where somebody has knocked anew
+ * meanwhile: those came in by a door that is open. But they have kept it from telling whether any
+ * are left elsewhere: then the other doors' are ended again. True when it is over. */
+static bool take_result(struct cutting *c, const struct config *config,
+                        const struct cut_result *result)
+{
+    const uint32_t ended = c->result.ended + result->ended;
+    const size_t before = c->count;
+
+    if (result->trouble == CUT_DONE) {
+        forget_meant(c, NULL, 0);
+    } else if (result->trouble == CUT_TOO_MANY && clock_boot_ns() < c->until) {
+        const size_t left = forget_reopened(c, config);
+
+        c->result.ended = ended;
+        if (left == 0)
+            return true;
+        if (c->count < before && begin_to_end(c))
+            return false;
+    }
+    if (result->trouble != CUT_DONE)
+        c->result = *result;
+    c->result.ended = ended;
+    return true;
+}
+
+bool cutting_serve(struct cutting *c, const struct config *config)
 {
     struct cut_result result;
 
@@ -457,13 +520,5 @@ bool cutting_serve(struct cutting *c)
         c->asked = 0;
     }
     send_doors(c);
-    if (!receive(&c->killer, &result))
-        return false;
-    if (result.trouble == CUT_DONE)
-        forget_meant(c);
-    if (result.trouble != CUT_DONE || c->result.trouble == CUT_DONE)
-        c->result = result;
-    else
-        c->result.ended = result.ended;
-    return true;
+    return receive(&c->killer, &result) && take_result(c, config, &result);
 }

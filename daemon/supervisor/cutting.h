@@ -46,7 +46,8 @@ struct cutting {
     struct cutter killer, prober;
     struct shut_door *doors; /* allocated */
     size_t count;
-    size_t sent;      /* of those that are meant: up to here */
+    size_t sent;      /* those that are meant, up to here */
+    int64_t until;    /* that doors are ended again, if others were opened anew meanwhile */
     bool is_ordered;  /* the helper was ordered to close, for connections to be ended */
     struct helper_report report; /* of the close, with what dropped grants add to it */
     struct cut_result result;    /* of the close; CUT_DONE where it ends no connections */
@@ -105,7 +106,7 @@ void cutting_poll(const struct cutting *cutting, struct pollfd fds[static CUTTIN
 
 /* Sends and receives what can be without waiting, and kills what has had its time. True when
  * connections were being ended, and that is over. */
-bool cutting_serve(struct cutting *cutting);
+bool cutting_serve(struct cutting *cutting, const struct config *config);
 
 /* When the next process will have had its time; 0: there is none. */
 int64_t cutting_next_end(const struct cutting *cutting);

@@ -682,7 +682,7 @@ static void serve(struct supervisor *s)
         }
         if (fds[HELPER].revents && s->pair.orders == fds[HELPER].fd)
             handle_helper(s);
-        if (cutting_serve(&s->cutting))
+        if (cutting_serve(&s->cutting, s->config))
             send_closed(control_asked(&s->control), &s->cutting);
         if (!s->stopping)
             handle_time(s);

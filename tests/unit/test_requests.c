@@ -8,6 +8,9 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/requests.h"
+#include "privsep/prepare/repair.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 
