@@ -22,6 +22,7 @@
 #include "privsep/helper/usage.h"
 #include "privsep/helper/words.h"
 #include "privsep/prepare/confine.h"
+#include "privsep/prepare/establish.h"
 #include "privsep/prepare/landlock.h"
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/rules.h"
@@ -577,7 +578,7 @@ static bool establish(struct helper *h, struct error *why)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (h->firewall.xtables.in_use[family] &&
-            !helper_firewall_establish(&h->firewall, family, &h->grants, why))
+            !establish_first(&h->firewall, family, &h->grants, why))
             return false;
     return true;
 }
@@ -724,7 +725,7 @@ static enum probe_result probe(struct policy *policy, struct xtables *xtables, s
     enum probe_result probed;
     struct error unused;
 
-    if (setup->trial_end != 0 && !helper_firewall_can_end(clock_wall_ns() / NSEC_PER_SEC)) {
+    if (setup->trial_end != 0 && clock_wall_ns() / NSEC_PER_SEC >= FIREWALL_LAST_DATE) {
         error_set(why, "a trial could not end by itself, as iptables knows no date after January "
                        "2038: set this host's clock right");
         return PROBE_UNUSABLE;
@@ -823,7 +824,7 @@ static int release(enum backend in_use)
         ipset_open(&set, 0);
         done = helper_set_remove(&set, IPV4, &why);
         done = helper_set_remove(&set, IPV6, &why) && done;
-        ipset_remove_scratch(&set); /* a probe that was killed left it */
+        ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
         ipset_close(&set);
     }
     /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one

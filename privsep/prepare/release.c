@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "privsep/prepare/rules.h"
-#include "privsep/xtables/jump.h"
 #include "privsep/xtables/probe.h"
+#include "privsep/xtables/takedown.h"
 
 /* Every chain of ours, and the scratch chain of a probe that was killed. */
 static const struct {

@@ -9,6 +9,7 @@
 #include "people.h"
 #include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
+#include "privsep/prepare/rules.h"
 #include "stored.h"
 #include "table.h"
 

@@ -198,12 +198,9 @@ static void fill_sets(void)
 {
     struct ipset set = {.fd = open_socket(), .capacity = CAPACITY};
     struct error why = {""};
-    bool for_good;
 
     put_grants();
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        REQUIRE(ipset_make_scratch(&set, family, &for_good, &why) || why.text[0]);
-        why.text[0] = '\0';
         REQUIRE(helper_set_fill(&set, family, &world.grants, &why) || why.text[0]);
         helper_grants_remove_at(&world.grants, 0);
         REQUIRE(helper_set_update(&set, family, &world.grants, &why) || why.text[0]);
