@@ -1,4 +1,4 @@
-/* Keeps the rules of grants in force, each at its place among the fixed ones (chains.h). */
+/* Keeps the rules of grants in force, each at its place in the text of privsep/rules.h. */
 #include "privsep/helper/firewall.h"
 
 #include <netinet/in.h>
@@ -241,7 +241,7 @@ static void write_trial_ends(const struct transaction *t, enum rules_table table
 
 static void write_place(const struct transaction *t, enum rules_place place)
 {
-    const struct place_text *text = &t->fw->rules[t->family].places[place];
+    const struct place_rules *text = &t->fw->rules[t->family].places[place];
     const bool writes_anew = t->deed == REWRITE || t->deed == WHOLE;
 
     if (!text->wanted)

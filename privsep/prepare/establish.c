@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "privsep/prepare/rules.h"
+#include "privsep/rules.h"
 #include "privsep/xtables/takedown.h"
 #include "privsep/xtables/text.h"
 

@@ -10,10 +10,6 @@
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/text.h"
 
-/* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
- * the low bits are popular with routing and container tools. */
-#define RESET_MARK "0x10000000/0x10000000"
-
 /* Loopback is never shut; but what only pretends to come over it is. */
 #define FROM_THIS_HOST "-i lo -m addrtype --src-type LOCAL -j RETURN"
 
@@ -25,26 +21,21 @@
  * Otherwise a SYN in two fragments would pass the rules that shut its port. */
 #define SENTINEL "-m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN"
 
-const struct jump rules_refusals[RULES_JUMPS] = {
-    [JUMP_TO_OPEN] = {"filter", "portsmith -m mark --mark " RESET_MARK, "REJECT"},
-    [JUMP_TO_GATEWAY] = {"filter", "portsmith-gateway -m mark --mark " RESET_MARK, "REJECT"},
-};
-
 /* What is under way. */
 struct making {
     const struct helper_setup *setup;
     enum family family;
     bool tells_sessions;
-    FILE *checks; /* of the table */
-    struct text fixed[RULES_TABLES], all_checks[RULES_TABLES];
+    struct text fixed[RULES_TABLES], checks[RULES_TABLES];
     struct text sets[RULES_PLACES], below[RULES_PLACES];
+    FILE *asks; /* checks[] of the table at hand */
 };
 
 /* Adds a rule of `chain` to a text, and asks for it in the checks. */
 __attribute__((format(printf, 4, 5))) static void
 add(const struct making *m, struct text *to, const char *chain, const char *format, ...)
 {
-    FILE *const outs[] = {to->out, m->checks};
+    FILE *const outs[] = {to->out, m->asks};
 
     for (size_t i = 0; i < 2; i++) {
         va_list arguments;
@@ -164,10 +155,9 @@ static void make_mangle(struct making *m)
 {
     struct text *fixed = &m->fixed[RULES_MANGLE];
 
-    m->checks = m->all_checks[RULES_MANGLE].out;
     add_set(m, &m->sets[PLACE_SHUT], "portsmith-shut", "RETURN");
     add(m, &m->below[PLACE_SHUT], "portsmith-shut",
-        m->setup->close_with_reset ? "-j MARK --set-xmark " RESET_MARK : "-j DROP");
+        m->setup->close_with_reset ? "-j MARK --set-xmark " RULES_RESET_MARK : "-j DROP");
     fputs(":portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
           ":portsmith-close - [0:0]\n", fixed->out);
     if (m->setup->close_count == 0)
@@ -185,15 +175,14 @@ static void add_marked(const struct making *m, struct text *to, const char *chai
 {
     if (!m->setup->close_with_reset)
         return;
-    add(m, to, chain, "-p tcp -m mark --mark " RESET_MARK " -j REJECT --reject-with tcp-reset");
-    add(m, to, chain, "-m mark --mark " RESET_MARK " -j REJECT");
+    add(m, to, chain, "-p tcp -m mark --mark " RULES_RESET_MARK " -j REJECT --reject-with tcp-reset");
+    add(m, to, chain, "-m mark --mark " RULES_RESET_MARK " -j REJECT");
 }
 
 static void make_input(struct making *m)
 {
     struct text *fixed = &m->fixed[RULES_FILTER];
 
-    m->checks = m->all_checks[RULES_FILTER].out;
     fputs(":portsmith - [0:0]\n", fixed->out);
     add_marked(m, fixed, "portsmith");
     /* What the kernel does not track (NOTRACK) has no state that tells what begins a
@@ -257,7 +246,7 @@ static void add_jumps(struct making *m, const struct rules *rules)
     for (size_t i = 0; i < RULES_JUMPS; i++)
         for (size_t table = 0; table < RULES_TABLES; table++)
             if (rules->wants[i] && strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
-                fprintf(m->all_checks[table].out, "-C %s -j %s\n", rules_jumps[i].from,
+                fprintf(m->checks[table].out, "-C %s -j %s\n", rules_jumps[i].from,
                         rules_jumps[i].to);
 }
 
@@ -265,7 +254,7 @@ static void each_text(struct making *m, void (*act)(struct text *text))
 {
     for (size_t i = 0; i < RULES_TABLES; i++) {
         act(&m->fixed[i]);
-        act(&m->all_checks[i]);
+        act(&m->checks[i]);
     }
     for (size_t i = 0; i < RULES_PLACES; i++) {
         act(&m->sets[i]);
@@ -273,11 +262,11 @@ static void each_text(struct making *m, void (*act)(struct text *text))
     }
 }
 
-static void hand_over(const struct making *m, struct rules *rules)
+static void take_texts(struct rules *rules, const struct making *m)
 {
     for (size_t i = 0; i < RULES_TABLES; i++) {
         rules->fixed[i] = m->fixed[i].bytes;
-        rules->checks[i] = m->all_checks[i].bytes;
+        rules->checks[i] = m->checks[i].bytes;
     }
     for (size_t i = 0; i < RULES_PLACES; i++) {
         rules->places[i].sets = m->sets[i].bytes;
@@ -292,36 +281,32 @@ void rules_make(struct rules *rules, enum family family, const struct helper_set
     const bool gateway = setup->close_with_reset || setup->forward || setup->sends_on;
 
     *rules = (struct rules){.wants = {true, true, true, true}};
-    rules->wants[JUMP_TO_GATEWAY] = gateway;
-    rules->wants[JUMP_TO_SENDING] = setup->sends_on;
+    rules->wants[RULES_TO_GATEWAY] = gateway;
+    rules->wants[RULES_TO_SENDING] = setup->sends_on;
     rules->places[PLACE_SHUT].wanted = rules->places[PLACE_OPEN].wanted = true;
     rules->places[PLACE_GATEWAY].wanted = gateway;
     rules->places[PLACE_SENDING].wanted = setup->sends_on;
     each_text(&m, text_begin);
     add_jumps(&m, rules);
+    m.asks = m.checks[RULES_MANGLE].out;
     make_mangle(&m);
+    m.asks = m.checks[RULES_FILTER].out;
     make_input(&m);
     if (gateway)
         make_gateway(&m, destinations, count);
     each_text(&m, text_end);
-    hand_over(&m, rules);
-}
-
-/* What rules_make has allocated, nobody else writes to. */
-static void drop(const char *text)
-{
-    free((void *)(uintptr_t)text);
+    take_texts(rules, &m);
 }
 
 void rules_free(struct rules *rules)
 {
     for (size_t i = 0; i < RULES_TABLES; i++) {
-        drop(rules->fixed[i]);
-        drop(rules->checks[i]);
+        free((void *)(uintptr_t)rules->fixed[i]);
+        free((void *)(uintptr_t)rules->checks[i]);
     }
     for (size_t i = 0; i < RULES_PLACES; i++) {
-        drop(rules->places[i].sets);
-        drop(rules->places[i].below);
+        free((void *)(uintptr_t)rules->places[i].sets);
+        free((void *)(uintptr_t)rules->places[i].below);
     }
     *rules = (struct rules){0};
 }

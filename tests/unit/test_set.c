@@ -10,6 +10,7 @@
 #include "privsep/prepare/establish.h"
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "table.h"
 
 enum { CAPACITY = 2000 };

@@ -1,7 +1,7 @@
-/* Our part of the firewall: its chains, the jumps to them, and what is in them whatever is
- * granted. That is made once, before the helper serves (prepare/rules.h), as text for
- * iptables-restore(8). Whoever writes the text puts the rules of grants at their places in it,
- * and changes nothing else about it.
+/* Our part of the firewall, but for the rules of grants: what is the same whatever is
+ * granted. It is made once, before the helper serves, as text for iptables-restore(8).
+ * Whoever writes the text puts the rules of grants at their places in it, and changes
+ * nothing else about it.
  *
  *   mangle PREROUTING -> portsmith        to this host, not over loopback?
  *                        portsmith-close  to a shut port, and new?
@@ -30,31 +30,33 @@
  * Each of the kernel's chains has one jump to ours. Why mangle PREROUTING: it comes before
  * any DNAT, so that ports published by containers are shut too. The mark stands for DROP:
  * mangle cannot refuse, so filter does, before anything else is asked there. */
-#ifndef PORTSMITH_CHAINS_H
-#define PORTSMITH_CHAINS_H
+#ifndef PORTSMITH_PRIVSEP_RULES_H
+#define PORTSMITH_PRIVSEP_RULES_H
 
 #include <stdbool.h>
 
-#include "privsep/xtables/jump.h"
-
 enum rules_table { RULES_MANGLE, RULES_FILTER, RULES_NAT, RULES_TABLES };
+
+/* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
+ * the low bits are popular with routing and container tools. */
+#define RULES_RESET_MARK "0x10000000/0x10000000"
 
 /* The chains with rules of grants. */
 enum rules_place { PLACE_SHUT, PLACE_OPEN, PLACE_GATEWAY, PLACE_SENDING, RULES_PLACES };
 
-/* The jumps from the kernel's own chains to chains of ours. From RULES_EARLIER on, they lead to
- * chains that versions up to 0.1.0 made and no later one does: a helper that starts, and a
- * release, remove them. Such an entry stays until two more versions are out, so that whoever
- * skips one is not left with a chain. */
-enum rules_jump {
-    JUMP_TO_SHUT,
-    JUMP_TO_INPUT,
-    JUMP_TO_TRANSLATED,
-    JUMP_TO_OPEN,
-    JUMP_TO_GATEWAY,
-    JUMP_TO_SENDING,
-    RULES_EARLIER,
-    RULES_JUMPS = 8,
+/* From RULES_EARLIER on, the jumps lead to chains that versions up to 0.1.0 made and no
+ * later one does: a helper that starts, and a release, remove them. Such an entry stays
+ * until two more versions are out, so that whoever skips one is not left with a chain. */
+enum {
+    RULES_TO_INPUT = 3,
+    RULES_TO_GATEWAY = 4,
+    RULES_TO_SENDING = 5,
+    RULES_EARLIER = 6,
+    RULES_JUMPS = 8
+};
+
+struct jump {
+    const char *table, *from, *to;
 };
 
 extern const char *const rules_tables[RULES_TABLES];
@@ -64,13 +66,17 @@ extern const struct place {
 } rules_places[RULES_PLACES];
 extern const struct jump rules_jumps[RULES_JUMPS];
 
-/* Of one family. */
+/* The rule by which the chain of a jump, with CloseWith = reset, refuses what is marked; written
+ * as a jump is. Without a table where the chain has none. */
+extern const struct jump rules_refusals[RULES_JUMPS];
+
+/* Of one family. Each text is for iptables-restore(8), and ends with a zero. */
 struct rules {
     const char *fixed[RULES_TABLES];  /* makes or empties the chains without grants, and fills
                                          them; once those with grants, to which they lead, are
                                          there */
     const char *checks[RULES_TABLES]; /* refused unless all that is here is in force */
-    struct place_text {
+    struct place_rules {
         bool wanted;       /* the chain is to be */
         const char *sets;  /* the rule about the set, behind the grants' */
         const char *below; /* the rules behind those */
