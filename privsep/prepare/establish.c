@@ -7,6 +7,13 @@
 #include "privsep/xtables/takedown.h"
 #include "privsep/xtables/text.h"
 
+/* The rule by which the chain of a jump, with CloseWith = reset, refuses what is marked; written
+ * as a jump is. Without a table where the chain has none. */
+static const struct jump refusals[RULES_JUMPS] = {
+    [RULES_TO_INPUT] = {"filter", "portsmith -m mark --mark " RULES_RESET_MARK, "REJECT"},
+    [RULES_TO_GATEWAY] = {"filter", "portsmith-gateway -m mark --mark " RULES_RESET_MARK, "REJECT"},
+};
+
 static enum restore_result to_top(const char *path, const struct jump *jump, struct error *why)
 {
     struct text text;
@@ -27,13 +34,13 @@ static bool move_jumps(const struct firewall *fw, enum family family, struct err
     for (size_t i = 0; i < RULES_EARLIER && fw->setup->close_with_reset; i++) {
         enum restore_result result;
 
-        if (!fw->rules[family].wants[i] || !rules_refusals[i].table)
+        if (!fw->rules[family].wants[i] || !refusals[i].table)
             continue;
         result = jump_run(path, "-C", &rules_jumps[i], why);
         if (result == RESTORE_REFUSED)
             continue; /* it is missing, and will be put at the top */
         if (result == RESTORE_DONE)
-            result = jump_run(path, "-C", &rules_refusals[i], why);
+            result = jump_run(path, "-C", &refusals[i], why);
         if (result == RESTORE_REFUSED)
             result = to_top(path, &rules_jumps[i], why);
         if (result != RESTORE_DONE)
