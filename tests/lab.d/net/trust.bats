@@ -273,22 +273,28 @@ END
 # ---- what the witness may ask ----------------------------------------------
 
 # Sends a question for all connections on the witness's own socket of the kernel's news, as its
-# user, and says what the kernel answers.
+# user, and says what the kernel answers. The witness is stopped, as it would read the answer.
 witness_asks() {
     python3 - "$(process witness)" "$(id -u portsmith-witness)" <<'END'
-import ctypes, os, socket, struct, sys
-NEWS, PIDFD_GETFD, CT_GET, DUMP = 5, 438, 0x0101, 0x301
-libc = ctypes.CDLL(None, use_errno=True)
-fd = libc.syscall(PIDFD_GETFD, os.pidfd_open(int(sys.argv[1])), NEWS, 0)
-news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12, fileno=fd)
-assert news.getsockopt(socket.SOL_SOCKET, 38) == 12 # SO_PROTOCOL: NETLINK_NETFILTER
-os.setgroups([])
-os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
-try:
-    news.sendto(struct.pack("=IHHIIBBH", 20, CT_GET, DUMP, 1, 0, socket.AF_INET, 0, 0), (0, 0))
-    print("sent")
-except OSError as e:
-    print(e.strerror)
+import ctypes, os, signal, socket, struct, sys
+NEWS, PIDFD_GETFD, SO_PROTOCOL, NETFILTER, ERROR, CT_GET, DUMP, SEQUENCE = 5, 438, 38, 12, 2, 0x101, 0x301, 4711
+witness, user = int(sys.argv[1]), int(sys.argv[2])
+os.kill(witness, signal.SIGSTOP)
+fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(witness), NEWS, 0)
+news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER, fileno=fd)
+assert news.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL) == NETFILTER
+if os.fork() == 0:
+    os.setgroups([])
+    os.setresuid(user, user, user)
+    news.send(struct.pack("=IHHIIBBH", 20, CT_GET, DUMP, SEQUENCE, 0, socket.AF_INET, 0, 0))
+    kind = sequence = 0
+    while sequence != SEQUENCE:
+        answer = news.recv(65536)
+        _, kind, _, sequence = struct.unpack_from("=IHHI", answer)
+    print(os.strerror(-struct.unpack_from("=i", answer, 16)[0]) if kind == ERROR else "it tells")
+    os._exit(0)
+os.wait()
+os.kill(witness, signal.SIGCONT)
 END
 }
 
