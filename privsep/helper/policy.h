@@ -25,16 +25,6 @@ struct policy {
     struct pool profiles;
 };
 
-/* Receives the setup and then the profiles from `fd` (SOCK_SEQPACKET), blocking.
- * False, with the reason, when a message has the wrong size, a value is out of range, what
- * must be zero is not, or the supervisor goes away. The profiles live as long as the
- * process. */
-bool helper_policy_receive(struct policy *policy, int fd, struct error *why);
-
-/* Whether a profile is one that a supervisor may send: every value in range, every list in
- * order, and zero what must be. */
-bool helper_policy_accepts(const struct helper_profile *profile);
-
 /* Returns the profile with that key id, or NULL. */
 struct policy_entry *helper_policy_find(const struct policy *policy,
                                         const uint8_t key_id[static KEY_ID_SIZE]);

@@ -23,8 +23,12 @@
 #include "privsep/helper/words.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/landlock.h"
+#include "privsep/prepare/lock.h"
+#include "privsep/prepare/receive.h"
 #include "privsep/prepare/release.h"
+#include "privsep/prepare/repair.h"
 #include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "privsep/xtables/bell.h"
 
 enum {
@@ -641,30 +645,6 @@ static bool open_news(struct helper *h, struct error *why)
     return true;
 }
 
-/* Tells, at each start, of the clients that are shut out because their record was damaged. */
-static void tell_lost(struct helper *h)
-{
-    enum { NAMED = 20 };
-    size_t lost = 0;
-
-    for (size_t i = 0; i < h->policy.setup.profile_count; i++) {
-        const struct policy_entry *entry = &h->policy.entries[i];
-        const struct mark *mark = helper_marks_find(&h->marks, entry->key_id);
-        const struct log_about about = {.profile = entry->profile->name};
-
-        if (!helper_mark_is_lost(mark) || mark->counters[0] <= clock_wall_us() || ++lost > NAMED)
-            continue;
-        if (mark->counters[0] == UINT64_MAX && !h->policy.setup.skew_checked)
-            log_warnx_about(&about, "%s: the record of its knocks was damaged: it stays out until "
-                                    "it is added anew, with a new key", about.profile);
-        else
-            log_warnx_about(&about, "%s: the record of its knocks was damaged: it is heard again "
-                                    "in a while (MaxSkew)", about.profile);
-    }
-    if (lost > NAMED)
-        log_warnx("and so were those of %zu more profiles", lost - NAMED);
-}
-
 static bool open_marks(struct helper *h, struct error *why)
 {
     const struct helper_setup *setup = &h->policy.setup;
@@ -674,9 +654,7 @@ static bool open_marks(struct helper *h, struct error *why)
                            sizeof *h->policy.entries, setup->profile_count, clock_wall_us(), skew,
                            why))
         return false;
-    if (h->marks.damaged > 0)
-        log_warnx("of the marks in the state directory %zu were damaged", h->marks.damaged);
-    tell_lost(h);
+    helper_marks_tell_lost(&h->marks, &h->policy);
     return true;
 }
 

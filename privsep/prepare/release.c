@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "privsep/prepare/rules.h"
+#include "privsep/rules.h"
 #include "privsep/xtables/jump.h"
 #include "privsep/xtables/probe.h"
 
