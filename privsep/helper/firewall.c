@@ -27,11 +27,15 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                             .set = *set,
                             .uses_set = setup->grant_store == GRANT_STORE_SET};
     helper_firewall_follow_clock(fw);
-    for (enum family family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++)
         restore_init(&fw->restore[family], xtables->paths[family]);
-        if (xtables->in_use[family])
+}
+
+void helper_firewall_stand(struct firewall *fw)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (fw->xtables.in_use[family])
             restore_try_standing(&fw->restore[family]);
-    }
 }
 
 /* The second is rounded up, so that the daemon ends the trial before the kernel does. */

@@ -40,6 +40,9 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                           const struct rules rules[static FAMILIES],
                           const struct xtables *xtables, const struct ipset *set);
 
+/* Keeps the programs running from now on, where they can be. */
+void helper_firewall_stand(struct firewall *fw);
+
 /* After the wall clock was set: the trial ends when it was to end. To be written then. */
 void helper_firewall_follow_clock(struct firewall *fw);
 

@@ -1,7 +1,10 @@
 #include "privsep/helper/grants.h"
 
+#include <errno.h>
+#include <sodium.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "common/clock.h"
@@ -205,6 +208,25 @@ int64_t helper_grants_next_deadline(const struct grants *grants)
 }
 
 /* ---- the file ----------------------------------------------------------- */
+
+bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why)
+{
+    void *map = mmap(NULL, granttable_size(capacity), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    *grants = (struct grants){.file = fd, .capacity = capacity, .next_deadline = INT64_MAX};
+    if (map == MAP_FAILED)
+        return error_set(why, "cannot map the table of grants: %s", strerror(errno));
+    grants->table = map;
+    grants->items = grants->table->grants;
+    while (grants->count < capacity &&
+           !sodium_is_zero(grants->items[grants->count].seal, SEAL_SIZE)) {
+        const struct grant *grant = &grants->items[grants->count++];
+
+        if (grant->deadline < grants->next_deadline)
+            grants->next_deadline = grant->deadline;
+    }
+    return true;
+}
 
 bool helper_grants_lost_file(const struct grants *grants)
 {

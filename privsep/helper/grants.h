@@ -37,6 +37,10 @@ struct grants {
     int file;
 };
 
+/* Maps the table of the file `fd`, for `capacity` grants, whose grants are its first records. It
+ * was made in this boot. False with the reason. */
+bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
+
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
  * this one changes. */
 bool helper_grants_lost_file(const struct grants *grants);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -117,6 +118,28 @@ void helper_mark_note(struct marks *marks, struct mark *mark)
         return;
     mark->unwritten = true;
     marks->unwritten[marks->unwritten_count++] = (size_t)(mark - marks->items);
+}
+
+uint64_t helper_marks_skew(const struct helper_setup *setup)
+{
+    return setup->skew_checked ? (uint64_t)setup->max_skew * USEC_PER_SEC : UINT64_MAX;
+}
+
+/* The pages of the plan that hold the marks are this process's own: nobody sees what it changes. */
+bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan, struct error *why)
+{
+    const size_t count = plan->setup.profile_count, size = count * sizeof *marks->items;
+    void *map = MAP_FAILED;
+
+    *marks = (struct marks){.fd = HELPER_FD_MARKS, .count = count,
+                            .skew = helper_marks_skew(&plan->setup),
+                            .unwritten = calloc(count + 1, sizeof *marks->unwritten)};
+    if (size > 0 && size <= plan->size - plan->marks_at)
+        map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, plan_fd, plan->marks_at);
+    if (!marks->unwritten || (size > 0 && map == MAP_FAILED))
+        return error_set(why, "cannot map the marks: %s", strerror(errno));
+    marks->items = size > 0 ? map : NULL;
+    return true;
 }
 
 struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE])

@@ -19,6 +19,7 @@
 
 #include "common/error.h"
 #include "privsep/message.h"
+#include "privsep/plan.h"
 #include "privsep/seal.h"
 
 enum { MARK_REFUSED = 2, MARK_SLOTS = 2 };
@@ -60,6 +61,14 @@ struct marks {
     size_t *unwritten; /* the places of the unwritten items; there is room for all */
     size_t unwritten_count;
 };
+
+/* Returns `skew` of struct marks. */
+uint64_t helper_marks_skew(const struct helper_setup *setup);
+
+/* Begins with the marks of a plan, which is mapped from `plan_fd`. The file is HELPER_FD_MARKS.
+ * False with the reason. */
+bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan,
+                      struct error *why);
 
 /* The mark of a key id of the policy. */
 struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE]);

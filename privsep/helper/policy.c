@@ -4,11 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
+
 static int compare_entries(const void *a, const void *b)
 {
     const struct policy_entry *left = a, *right = b;
 
     return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
+}
+
+bool helper_policy_open(struct policy *policy, const struct plan *plan, struct error *why)
+{
+    size_t count;
+    const struct plan_profile *all = plan_part(plan, &plan->profiles, sizeof *all, &count);
+
+    *policy = (struct policy){.setup = plan->setup,
+                              .entries = calloc(count + 1, sizeof *policy->entries)};
+    if (!policy->entries)
+        return error_set(why, "no memory for %zu profiles", count);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(policy->entries[i].key_id, all[i].key_id, KEY_ID_SIZE);
+        policy->entries[i].profile = plan_part(plan, &all[i].profile, 1, NULL);
+    }
+    return true;
 }
 
 struct policy_entry *helper_policy_find(const struct policy *policy,
@@ -100,6 +118,16 @@ int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t n
     int64_t end = latest_in_hours(profile, now);
 
     return profile->expires != 0 && profile->expires < end ? profile->expires : end;
+}
+
+int64_t helper_policy_latest_deadline(const struct helper_profile *profile)
+{
+    int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
+    int64_t left = helper_policy_latest_end(profile, now) - now;
+
+    if (left < window)
+        window = left > 0 ? left : 0;
+    return clock_boot_ns() + window * NSEC_PER_SEC;
 }
 
 enum verdict helper_policy_judge(const struct helper_profile *profile, int64_t now)

@@ -107,3 +107,40 @@ void helper_grants_free(struct grants *grants)
     *grants = (struct grants){.file = -1, .next_deadline = INT64_MAX};
 }
 
+/* Whether the profile would grant it now, and send it on to where it is sent. */
+static bool is_permitted(const struct helper_profile *profile, const struct grant *grant)
+{
+    const int64_t now = clock_wall_ns() / NSEC_PER_SEC;
+    const struct helper_destination *d =
+        helper_policy_destination(profile, &grant->service, address_family(&grant->address));
+
+    if (helper_policy_latest_end(profile, now) <= now ||
+        !helper_policy_permits_service(profile, &grant->service) ||
+        !helper_policy_permits_address(profile, &grant->address) ||
+        (profile->needs_signed_address && !grant->signed_address))
+        return false;
+    if (d)
+        return d->port == grant->destination_port &&
+               address_equal(&d->address, &grant->destination);
+    return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
+}
+
+void helper_grants_keep_permitted(struct grants *grants, const struct policy *policy)
+{
+    for (size_t i = grants->count; i-- > 0;) {
+        struct grant *grant = &grants->items[i];
+        const struct policy_entry *entry = helper_policy_find(policy, grant->key_id);
+
+        if (entry && is_permitted(entry->profile, grant)) {
+            helper_grants_shorten(grants, grant, helper_policy_latest_deadline(entry->profile));
+            /* Until now only the first connection was counted, or from now on none is. */
+            if ((grant->connections == 0 && grant->used > 0) ||
+                !helper_policy_is_tracked(entry->profile, &grant->service))
+                grant->is_counted = 0;
+            grant->connections = entry->profile->connections;
+            grant_seal(grant);
+        } else {
+            helper_grants_remove_at(grants, i);
+        }
+    }
+}

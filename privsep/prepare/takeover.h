@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "privsep/helper/grants.h"
+#include "privsep/helper/policy.h"
 
 /* Makes a file for `capacity` grants in the directory `run_dir`, and has it take the place of
  * the file that is there, whose grants it takes over: those of this boot that end after `now`
@@ -18,5 +19,9 @@ bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, i
 
 /* Closes the file, which stays for the next helper. */
 void helper_grants_free(struct grants *grants);
+
+/* Keeps of the grants that were taken over those that policy still permits, for no longer than it
+ * permits. The other grants lie behind those in the table then. */
+void helper_grants_keep_permitted(struct grants *grants, const struct policy *policy);
 
 #endif
