@@ -32,11 +32,11 @@ enum {
     HELPER_FD_GRANTS = 11,    /* the file of grants (granttable.h) */
     HELPER_FD_XTABLES_LOCK = 12,      /* /run/xtables.lock, and the directory that it lies in, both */
     HELPER_FD_XTABLES_DIRECTORY = 13, /* O_PATH; with iptables-legacy alone */
+    HELPER_FD_LANDLOCK = 14, /* Landlock rules, narrower than prepare's, which the helper puts in
+                                force; not where the kernel has no Landlock */
+    HELPER_FD_LOCK = 15, /* the lock of the state directory. What is run inherits it: the next
+                            helper waits for the last transaction of this one, too */
 };
-
-/* Where the helper has the lock of the state directory, from helper_marks_lock on.
- * What it runs inherits that: the next helper waits for its last transaction, too. */
-enum { HELPER_FD_LOCK = 15 };
 
 enum {
     POLICY_NAME_SIZE = 33, /* [a-z0-9-]{1,32} and a zero; for the log alone */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,6 +24,7 @@
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
 #include "daemon/sniffer/sniffermessage.h"
+#include "privsep/plan.h"
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
@@ -268,7 +270,7 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
 
 /* ---- starting programs -------------------------------------------------- */
 
-enum { FIRST_FD = 3, INHERITED_MAX = 5 };
+enum { FIRST_FD = 3, INHERITED_MAX = 7 };
 _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
                    (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD,
                "what they inherit is in this order");
@@ -308,7 +310,7 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     return child;
 }
 
-/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 7 overwrites none. */
+/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 9 overwrites none. */
 static int high_copy(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
@@ -505,11 +507,33 @@ static int open_news(void)
 }
 
 /* Starts a helper with our end of the socket for its orders in *orders. */
-static pid_t start_helper(int *orders, int sniffer, int state, int run, int news)
+static pid_t start_helper(int *orders, int sniffer, int state, int run, int news, int witness,
+                          int plan)
 {
-    const int inherited[] = {sniffer, state, run, news};
+    const int inherited[] = {sniffer, state, run, news, witness, plan};
 
-    return start_program(PORTSMITH_HELPER, orders, inherited, 4);
+    return start_program(PORTSMITH_PREPARE, orders, inherited, 6);
+}
+
+/* Makes what the plan (privsep/plan.h) is written into. -1 with the reason in the log. */
+static int make_plan(void)
+{
+    int fd = memfd_create("portsmith-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd >= 0 && fchmod(fd, 0600) == 0)
+        return fd;
+    log_warn("cannot make the plan");
+    close_if_open(&fd);
+    return -1;
+}
+
+/* Whether nobody can change the plan any more. */
+static bool is_sealed(int plan)
+{
+    if ((fcntl(plan, F_GET_SEALS) & PLAN_SEALS) == PLAN_SEALS)
+        return true;
+    log_warnx("the helper is ready, but its plan is not sealed");
+    return false;
 }
 
 static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
@@ -628,20 +652,26 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
     int grants = run < 0 ? -1 : pair_open_helper_directory(config);
+    int witness = open_nothing(), plan = make_plan();
     struct helper_setup setup;
     enum pair_result result;
+    bool started;
 
-    if (state >= 0 && grants >= 0)
-        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news);
+    if (state >= 0 && grants >= 0 && plan >= 0)
+        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news, witness,
+                                    plan);
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
+    close_if_open(&witness);
+    fill_setup(&setup, HELPER_RUN, config, options);
+    started = pair->helper != 0 && send_setup(pair->orders, &setup, config, options) &&
+              await_ready(pair, &config->backend_in_use) && is_sealed(plan);
+    close_if_open(&plan);
+    if (started)
+        return PAIR_STARTED;
     if (pair->helper == 0)
         return PAIR_FAILED;
-    fill_setup(&setup, HELPER_RUN, config, options);
-    if (send_setup(pair->orders, &setup, config, options) &&
-        await_ready(pair, &config->backend_in_use))
-        return PAIR_STARTED;
     close_if_open(&pair->orders);
     result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
     pair->helper = 0;
@@ -654,7 +684,8 @@ static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct pair_options *options)
 {
     int nothing = open_nothing(), orders = -1;
-    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing);
+    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing,
+                                                   nothing, nothing);
     enum pair_result result = PAIR_FAILED;
 
     if (helper != 0 && send_setup(orders, setup, config, options))

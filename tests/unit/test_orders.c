@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "privsep/cut/cut.h"
 #include "privsep/helper/orders.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 

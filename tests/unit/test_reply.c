@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
 #include "privsep/helper/grants.h"
+#include "privsep/prepare/takeover.h"
 #include "table.h"
 
 static struct profile profiles[] = {

@@ -11,6 +11,7 @@
 #include "privsep/helper/set.h"
 #include "privsep/helper/usage.h"
 #include "privsep/netlink.h"
+#include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
 #include "tests/unit/table.h"
 

@@ -10,6 +10,7 @@
 #include "daemon/supervisor/reply.h"
 #include "privsep/cut/cut.h"
 #include "privsep/helper/orders.h"
+#include "privsep/prepare/takeover.h"
 #include "tests/unit/table.h"
 
 enum { CAPACITY = 48, GRANTS = 40, PROFILES = 3, IS_RIGHT = 1, IS_OTHER = 2, IS_BROKEN = 4 };

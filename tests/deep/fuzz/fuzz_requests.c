@@ -17,6 +17,10 @@
 #include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
+#include "privsep/prepare/lock.h"
+#include "privsep/prepare/repair.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "tests/unit/table.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
