@@ -23,10 +23,13 @@
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
 #include "daemon/sniffer/sniffermessage.h"
+#include "daemon/supervisor/witnessing.h"
+#include "privsep/event.h"
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
     SNIFFER_WAIT_MS = 1000,
+    WITNESS_WAIT_MS = 10000, /* the log may keep it waiting */
     POLL_MS = 5,
     FD_HIGH = 16,    /* above the descriptors of message.h */
     RUN_PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/helper",
@@ -34,7 +37,7 @@ enum {
 
 void pair_init(struct pair *pair)
 {
-    *pair = (struct pair){.lifeline = -1, .orders = -1, .news = -1};
+    *pair = (struct pair){.lifeline = -1, .orders = -1, .questions = -1, .uses = -1, .news = -1};
 }
 
 static void close_if_open(int *fd)
@@ -177,10 +180,20 @@ static void end_helper(struct pair *pair, bool remove_grants)
     bury_helper(pair);
 }
 
+/* Ends the witness, which says what it has heard of the helper by now. */
+static void end_witness(struct pair *pair)
+{
+    close_if_open(&pair->questions);
+    if (pair->witness)
+        await_end(pair->witness, "the witness", WITNESS_WAIT_MS);
+    pair->witness = 0;
+}
+
 void pair_end(struct pair *pair, bool remove_grants)
 {
     end_sniffer(pair); /* first: the helper then serves what it passed on */
     end_helper(pair, remove_grants);
+    end_witness(pair);
 }
 
 uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
@@ -194,6 +207,32 @@ uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
     if (pair->helper)
         kill(pair->helper, SIGKILL);
     return 0;
+}
+
+bool pair_read_question(struct pair *pair, uint32_t *id)
+{
+    struct witness_question question;
+    ssize_t n = recv(pair->questions, &question, sizeof question, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n == sizeof question) {
+        *id = question.id;
+        return true;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    close_if_open(&pair->questions);
+    if (pair->witness)
+        kill(pair->witness, SIGKILL);
+    return false;
+}
+
+void pair_answer(struct pair *pair, uint32_t id, int error)
+{
+    const struct witness_answer answer = {.id = id, .error = (uint32_t)error};
+
+    if (pair->questions >= 0 &&
+        send(pair->questions, &answer, sizeof answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot answer the witness");
 }
 
 /* ---- interfaces --------------------------------------------------------- */
@@ -253,6 +292,12 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
         bury_helper(pair);
         return PAIR_END_ACCIDENT;
     }
+    if (child == pair->witness) {
+        log_end("the witness", child, status);
+        pair->witness = 0;
+        close_if_open(&pair->questions);
+        return PAIR_END_ACCIDENT;
+    }
     if (child != pair->sniffer)
         return PAIR_END_OF_ANOTHER;
     pair->sniffer = 0;
@@ -268,9 +313,10 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
 
 /* ---- starting programs -------------------------------------------------- */
 
-enum { FIRST_FD = 3, INHERITED_MAX = 5 };
+enum { FIRST_FD = 3, INHERITED_MAX = 7 };
 _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
-                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD,
+                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD &&
+                   (int)WITNESS_FD_SUPERVISOR == (int)FIRST_FD,
                "what they inherit is in this order");
 
 /* Starts a program whose descriptors 3, 4 and so on are `descriptors`. As it is executed, its
@@ -314,10 +360,7 @@ static int high_copy(int fd)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
 }
 
-/* Starts a program with our end of its socket in *ours, the other end at 3, and copies of
- * `count` descriptors from 4 on. 0 with the reason in the log; *ours may be open then,
- * too. */
-static pid_t start_program(const char *path, int *ours, const int *descriptors, int count)
+pid_t pair_start_program(const char *path, int *ours, const int *descriptors, int count)
 {
     static const struct timeval patience = {.tv_sec = WAIT_MS / 1000};
     int copies[INHERITED_MAX], ends[2];
@@ -445,7 +488,7 @@ static bool start_sniffer(struct pair *pair, const struct config *config, int co
 
     fill_sniffer_setup(&setup, config, options);
     choose_interfaces(pair, &setup, config);
-    pair->sniffer = start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
+    pair->sniffer = pair_start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
     return pair->sniffer != 0 && send_sniffer_setup(pair->lifeline, &setup, config) &&
            await_captures(pair->lifeline, &ready) && note_unsupported(pair, &ready, config);
 }
@@ -491,8 +534,8 @@ static int open_nothing(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Opens the socket for news of connections. Only helpers listen and read there. What the kernel
- * tells between two helpers waits. */
+/* Opens the socket for news of connections. Only the helper listens there, and only the witness
+ * reads. What the kernel tells between two witnesses waits. */
 static int open_news(void)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -505,11 +548,11 @@ static int open_news(void)
 }
 
 /* Starts a helper with our end of the socket for its orders in *orders. */
-static pid_t start_helper(int *orders, int sniffer, int state, int run, int news)
+static pid_t start_helper(int *orders, int sniffer, int state, int run, int news, int witness)
 {
-    const int inherited[] = {sniffer, state, run, news};
+    const int inherited[] = {sniffer, state, run, news, witness};
 
-    return start_program(PORTSMITH_HELPER, orders, inherited, 4);
+    return pair_start_program(PORTSMITH_HELPER, orders, inherited, 5);
 }
 
 static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
@@ -623,7 +666,8 @@ int pair_open_helper_directory(const struct config *config)
 }
 
 static enum pair_result start_serving_helper(struct pair *pair, struct config *config,
-                                             const struct pair_options *options, int sniffer)
+                                             const struct pair_options *options, int sniffer,
+                                             int witness)
 {
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
@@ -632,7 +676,8 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
     enum pair_result result;
 
     if (state >= 0 && grants >= 0)
-        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news);
+        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news,
+                                    witness);
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
@@ -654,7 +699,7 @@ static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct pair_options *options)
 {
     int nothing = open_nothing(), orders = -1;
-    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing);
+    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing, nothing);
     enum pair_result result = PAIR_FAILED;
 
     if (helper != 0 && send_setup(orders, setup, config, options))
@@ -677,6 +722,23 @@ static void release_other_backend(const struct config *config, const struct pair
 
 /* ---- the pair ----------------------------------------------------------- */
 
+/* Starts the helper of a new pair, and then its witness. */
+static enum pair_result start_helper_and_witness(struct pair *pair, struct config *config,
+                                                 const struct pair_options *options, int sniffer)
+{
+    enum pair_result result = PAIR_FAILED;
+    struct witnessing new;
+
+    if (witnessing_begin(&new))
+        result = start_serving_helper(pair, config, options, sniffer, new.helper);
+    close(new.helper); /* the witness sees the helper's end */
+    new.helper = -1;
+    if (result == PAIR_STARTED && !witnessing_start(&new, pair, config, options))
+        result = PAIR_FAILED;
+    witnessing_end(&new);
+    return result;
+}
+
 enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
                               const struct pair_options *options)
 {
@@ -686,10 +748,12 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
 
     if (pair->news < 0)
         pair->news = open_news();
+    close_if_open(&pair->uses);
+    if (!make_directories(config) || (pair->uses = witnessing_open_uses(config)) < 0)
+        return PAIR_FAILED;
     pair_init(&new);
     new.news = pair->news;
-    if (!make_directories(config))
-        return PAIR_FAILED;
+    new.uses = pair->uses;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, between) != 0) {
         log_warn("cannot make a socket pair");
         return PAIR_FAILED;
@@ -702,7 +766,7 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
         pair_end(pair, false);
         memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
         new.live = pair->live;
-        result = start_serving_helper(&new, config, options, between[1]);
+        result = start_helper_and_witness(&new, config, options, between[1]);
         if (result == PAIR_STARTED)
             release_other_backend(config, options);
         else

@@ -374,8 +374,7 @@ static void send_result(struct control_client *client, enum control_result resul
     control_reply(client, &reply);
 }
 
-/* Sends the list of grants, once the helper has reported: by then it has heard which grants were
- * used. */
+/* Sends the list of grants, once the helper has reported. */
 static void send_list(struct supervisor *s, struct control_client *client)
 {
     static struct control_reply reply;
@@ -386,7 +385,7 @@ static void send_list(struct supervisor *s, struct control_client *client)
     if (!granttable_open(&table, directory, &why)) {
         send_result(client, CONTROL_FAILED, why.text);
     } else {
-        reply_list(&reply, &client->request, s->config, &table);
+        reply_list(&reply, &client->request, s->config, &table, s->pair.uses);
         granttable_close(&table);
         control_reply(client, &reply);
     }
@@ -568,6 +567,14 @@ static void handle_helper(struct supervisor *s)
         take_report(s, &report);
 }
 
+static void handle_witness(struct supervisor *s)
+{
+    uint32_t id;
+
+    if (pair_read_question(&s->pair, &id))
+        pair_answer(&s->pair, id, EOPNOTSUPP);
+}
+
 static void plan_sign_of_life(struct supervisor *s)
 {
     if (notify_alive_every_ns() > 0)
@@ -636,7 +643,7 @@ static int time_until_next(const struct supervisor *s)
 
 static void serve(struct supervisor *s)
 {
-    enum { SIGNALS, LINKS, ADDRESSES, HELPER, CONTROL };
+    enum { SIGNALS, LINKS, ADDRESSES, HELPER, WITNESS, CONTROL };
     struct pollfd fds[CONTROL + CONTROL_FDS];
 
     while (!s->stopping) {
@@ -644,6 +651,7 @@ static void serve(struct supervisor *s)
         fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
         fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
         fds[HELPER] = (struct pollfd){.fd = s->pair.orders, .events = POLLIN};
+        fds[WITNESS] = (struct pollfd){.fd = s->pair.questions, .events = POLLIN};
         if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
             errno != EINTR)
             fatal("poll");
@@ -657,6 +665,8 @@ static void serve(struct supervisor *s)
         }
         if (fds[HELPER].revents && s->pair.orders == fds[HELPER].fd)
             handle_helper(s);
+        if (fds[WITNESS].revents && s->pair.questions == fds[WITNESS].fd)
+            handle_witness(s);
         if (!s->stopping)
             handle_time(s);
         if (s->pair.helper != 0 && s->pair.rules != s->rules_told)

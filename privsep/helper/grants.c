@@ -251,7 +251,6 @@ static bool is_sane(const struct grant *grant, int64_t now)
     return grant->deadline > now && grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
            address_is_grantable(&grant->address) &&
            grant->signed_address <= GRANT_SIGNED_ELSEWHERE && s->port != 0 &&
-           grant->used <= GRANT_FLOWS && grant->is_counted <= 1 &&
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 
@@ -279,6 +278,7 @@ static void take_over(struct grants *grants, int run_dir, int64_t now)
     if (!granttable_open(&before, run_dir, &unused))
         return;
     grants->table->last_id = before.last_id;
+    grants->table->begun = before.begun;
     for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
         if (granttable_read(&before, i, &grant) && is_sane(&grant, now) && !holds(grants, &grant))
             put_last(grants, &grant);
@@ -307,6 +307,19 @@ void helper_grants_free(struct grants *grants)
     if (grants->file >= 0)
         close(grants->file);
     *grants = (struct grants){.file = -1, .next_deadline = INT64_MAX};
+}
+
+void helper_grants_note_restore(struct grants *grants, pid_t program)
+{
+    uint32_t *restores = grants->table->restores;
+
+    for (size_t i = 0; i < GRANTTABLE_RESTORES; i++)
+        if (restores[i] == (uint32_t)program)
+            return;
+    if (program == 0)
+        return;
+    memmove(restores + 1, restores, (GRANTTABLE_RESTORES - 1) * sizeof *restores);
+    restores[0] = (uint32_t)program;
 }
 
 bool helper_grants_lost_file(const struct grants *grants)

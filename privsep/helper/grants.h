@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/error.h"
 #include "privsep/granttable.h"
@@ -46,6 +47,9 @@ bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, i
 
 /* Closes the file, which stays for the next helper. */
 void helper_grants_free(struct grants *grants);
+
+/* Notes in the file that a program changes the firewall; 0: there is none. */
+void helper_grants_note_restore(struct grants *grants, pid_t program);
 
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
  * this one changes. */

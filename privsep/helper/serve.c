@@ -17,22 +17,19 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "privsep/cut/cut.h"
+#include "privsep/helper/events.h"
 #include "privsep/helper/orders.h"
 #include "privsep/helper/requests.h"
-#include "privsep/helper/usage.h"
-#include "privsep/helper/words.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/landlock.h"
+#include "privsep/prepare/news.h"
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/rules.h"
-#include "privsep/xtables/bell.h"
 
 enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
-    LOOK_SECONDS = 2,   /* between looks where no bell rings, or where it never stops */
-    LOOK_AGAIN_SECONDS = 1, /* between looks after a bell */
+    LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
     OFTEN = 3,          /* removals; after more of them the rules are contested */
-    QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
     STOP_TRIES = 5,
 };
 
@@ -44,14 +41,11 @@ struct helper {
     struct firewall firewall;
     struct requests requests;
     struct cut cut;
-    struct news news;
-    struct words words;
+    struct events events;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
     int clock_steps; /* readable when the wall clock was set */
-    int bell;        /* -1 with iptables-legacy */
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
-    struct bell_ringer ringer; /* who changed nftables last */
     unsigned removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
     int64_t removed_at;
     struct log_limit failures; /* of the lines about failures to change the firewall */
@@ -87,7 +81,6 @@ static void arm_timer(struct helper *h)
     bring_forward(&when, h->retry_at);
     bring_forward(&when, h->look_at);
     bring_forward(&when, quiet_at(h));
-    bring_forward(&when, helper_throttle_next(&h->words.throttle));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -192,18 +185,6 @@ static void plan_retry(struct helper *h)
     h->is_failure_told = false;
 }
 
-/* Tells the log of grants that have ended, and whose doors are shut: all connections that came in
- * through them have come. With `why` END_NONE the grants tell why they ended. To be called last,
- * as a log that does not read may hold the helper up. */
-static void tell_ends(struct helper *h, struct grant *ended, size_t count, enum grant_end why)
-{
-    if (count == 0)
-        return;
-    helper_usage_finish(&h->news, &h->grants, ended, count);
-    helper_events_tell_lost(&h->words, &h->news);
-    helper_events_tell_ends(&h->words, ended, count, why);
-}
-
 static void serve_deadlines(struct helper *h)
 {
     bool changed[FAMILIES];
@@ -212,17 +193,7 @@ static void serve_deadlines(struct helper *h)
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
             mend(h, family, helper_firewall_rewrite);
-    tell_ends(h, h->grants.items + h->grants.count, ended, END_NONE);
-}
-
-/* A grant that has had its connections ends at once, as if its window were over. */
-static void serve_news(struct helper *h)
-{
-    bool changed = helper_usage_hear(&h->news, &h->grants);
-
-    helper_events_tell_lost(&h->words, &h->news);
-    if (changed)
-        serve_deadlines(h);
+    helper_events_end(&h->events, h->grants.items + h->grants.count, ended, END_NONE);
 }
 
 static void serve_retry(struct helper *h)
@@ -270,18 +241,12 @@ static void serve_clock_step(struct helper *h)
     mend(h, IPV6, helper_firewall_refresh);
 }
 
-static void log_removal(const struct helper *h)
+static void tell_removals(struct helper *h, enum helper_rules rules)
 {
-    char who[80] = "";
+    struct helper_event event = {.kind = EVENT_RULES, .rules = (uint8_t)rules,
+                                 .removals = h->removals};
 
-    if (h->ringer.pid != 0)
-        snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", h->ringer.name,
-                 h->ringer.pid);
-    if (h->removals <= OFTEN)
-        log_warnx("another program removed Portsmith's rules%s: putting them back", who);
-    else if (h->removals == OFTEN + 1)
-        log_warnx("another program keeps removing Portsmith's rules%s: until it stops they are put "
-                  "back every %d s, and this is not said again", who, LOOK_SECONDS);
+    helper_events_tell(&h->events, &event);
 }
 
 static void serve_quiet(struct helper *h)
@@ -289,8 +254,7 @@ static void serve_quiet(struct helper *h)
     if (h->removals == 0 || clock_boot_ns() < quiet_at(h))
         return;
     if (is_contested(h))
-        log_info("nobody has removed Portsmith's rules for %d s; before that they were put back "
-                 "%u times", QUIET_SECONDS, h->removals);
+        tell_removals(h, HELPER_RULES_IN_FORCE);
     h->removals = 0;
 }
 
@@ -338,7 +302,8 @@ static void look(struct helper *h)
     if (damaged[IPV4] || damaged[IPV6]) {
         h->removed_at = clock_boot_ns();
         h->removals++;
-        log_removal(h);
+        if (h->removals <= OFTEN + 1)
+            tell_removals(h, is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_MISSING);
     }
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
@@ -351,21 +316,51 @@ static void serve_look(struct helper *h)
         look(h);
 }
 
-static void serve_bell(struct helper *h)
+/* The helper looks at once after the first change. But a firewall script makes many changes, and
+ * they are not to count as many removals. */
+static void plan_look(struct helper *h)
 {
-    const pid_t own[FAMILIES] = {h->firewall.restore[IPV4].last_pid,
-                                 h->firewall.restore[IPV6].last_pid};
     int pause = is_contested(h) ? LOOK_SECONDS : LOOK_AGAIN_SECONDS;
 
-    if (!bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
-        return;
-    /* The helper looks at once after the first change. But a firewall script makes many changes,
-     * and they are not to count as many removals. */
-    h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
-    serve_look(h);
+    if (h->look_at == 0)
+        h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
 }
 
 /* ---- the peers ---------------------------------------------------------- */
+
+/* Ends the grants that admit only so many connections, as nobody counts those. */
+static void serve_unwitnessed(struct helper *h)
+{
+    static struct log_limit said;
+
+    if (!h->events.is_unwitnessed)
+        return;
+    log_warnx_limited(&said, LINES_A_MINUTE,
+                      "connections are not counted%s: grants that admit only so many end",
+                      h->events.witness < 0 ? ", as the witness has ended" : "");
+    helper_events_end_unwitnessed(&h->events, &h->grants);
+    serve_deadlines(h);
+}
+
+static void serve_witness(struct helper *h)
+{
+    enum { AT_ONCE = 64 }; /* deadlines must not wait for a witness that never stops */
+    struct witness_word word;
+
+    for (int i = 0; i < AT_ONCE && helper_events_hear(&h->events, &word); i++)
+        switch (word.kind) {
+        case WORD_END:
+            helper_events_obey(&h->grants, &word);
+            break;
+        case WORD_HUSH:
+            helper_events_hush(&h->events, &h->grants, word.id);
+            break;
+        case WORD_LOOK:
+            plan_look(h);
+            break;
+        }
+    serve_deadlines(h);
+}
 
 static void serve_sniffer(struct helper *h)
 {
@@ -408,8 +403,7 @@ static int stop(struct helper *h)
                 mend(h, family, helper_firewall_clear);
     tell_unasked(h);
     helper_firewall_close(&h->firewall);
-    tell_ends(h, h->grants.items, ended, END_STOPPED);
-    helper_throttle_sum_up(&h->words.throttle, &h->policy, INT64_MAX);
+    helper_events_end(&h->events, h->grants.items, ended, END_STOPPED);
     if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
         log_warnx("live grants could not be removed; they end at their deadlines");
         return HELPER_EXIT_FAILURE;
@@ -433,7 +427,7 @@ static void serve_order(struct helper *h, const struct helper_order *order)
     }
     helper_orders_serve(&h->requests, order, &report, &ended);
     tell_report(h, &report);
-    tell_ends(h, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
+    helper_events_end(&h->events, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
     free(ended);
 }
 
@@ -454,23 +448,28 @@ static int serve_supervisor(struct helper *h)
     serve_the_rest(h);
     tell_unasked(h);
     helper_firewall_close(&h->firewall);
-    helper_throttle_sum_up(&h->words.throttle, &h->policy, INT64_MAX);
     return HELPER_EXIT_OK;
 }
 
 /* ---- the loop ----------------------------------------------------------- */
 
+/* Tells the witness which programs change the firewall for us, as it does not ring for those. */
+static void note_restores(struct helper *h)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        helper_grants_note_restore(&h->grants, h->firewall.restore[family].last_pid);
+}
+
 static int run(struct helper *h)
 {
-    enum { SUPERVISOR, TIMER, CLOCK_STEPS, BELL, NEWS, SNIFFER, FDS };
+    enum { SUPERVISOR, TIMER, CLOCK_STEPS, WITNESS, SNIFFER, FDS };
 
     for (;;) {
         struct pollfd fds[FDS] = {
             [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
             [TIMER] = {.fd = h->timer, .events = POLLIN},
             [CLOCK_STEPS] = {.fd = h->clock_steps, .events = POLLIN},
-            [BELL] = {.fd = h->bell, .events = POLLIN},
-            [NEWS] = {.fd = h->news.listening ? h->news.fd : -1, .events = POLLIN},
+            [WITNESS] = {.fd = h->events.witness, .events = POLLIN},
             [SNIFFER] = {.fd = h->requests.sniffer, .events = POLLIN},
         };
         int status = -1;
@@ -479,20 +478,17 @@ static int run(struct helper *h)
         if (h->firewall.uses_set && h->firewall.set.fd < 0)
             fatalx("the kernel does not answer about sets any more: starting again");
         plan_retry(h);
-        helper_usage_rest(&h->news, &h->grants);
+        note_restores(h);
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
         /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
-        if (fds[NEWS].revents)
-            serve_news(h);
-        helper_throttle_sum_up(&h->words.throttle, &h->policy, clock_boot_ns());
+        if (fds[WITNESS].revents)
+            serve_witness(h);
         if (fds[CLOCK_STEPS].revents)
             serve_clock_step(h);
-        if (fds[BELL].revents)
-            serve_bell(h);
         serve_look(h);
         serve_quiet(h);
         tell_of_changed_rules(h);
@@ -506,6 +502,7 @@ static int run(struct helper *h)
             fatalx("the table of grants was removed or replaced: starting again");
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
+        serve_unwitnessed(h);
     }
 }
 
@@ -514,10 +511,10 @@ static int run(struct helper *h)
 static void prepare_process(void)
 {
     const int inherited[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_STATE,
-                             HELPER_FD_RUN, HELPER_FD_NEWS};
+                             HELPER_FD_RUN, HELPER_FD_NEWS, HELPER_FD_WITNESS};
     const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
 
-    if (close_range(HELPER_FD_NEWS + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_WITNESS + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
     for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
         if (fcntl(inherited[i], F_SETFD, FD_CLOEXEC) != 0)
@@ -561,10 +558,8 @@ static void keep_permitted_grants(struct helper *h)
 
         if (entry && is_permitted(entry->profile, grant)) {
             helper_grants_shorten(grants, grant, latest_deadline(entry->profile));
-            /* Until now only the first connection was counted, or from now on none is. */
-            if ((grant->connections == 0 && grant->used > 0) ||
-                !helper_policy_is_tracked(entry->profile, &grant->service))
-                grant->is_counted = 0;
+            if (grant->connections == 0) /* until now only the first connection was counted */
+                grant->allowance++;
             grant->connections = entry->profile->connections;
             grant_seal(grant);
         } else {
@@ -600,7 +595,6 @@ static bool take_over_grants(struct helper *h, struct error *why)
     }
     loaded = grants->count;
     keep_permitted_grants(h);
-    helper_usage_take_over(&h->news, grants);
     dropped = grants->items + grants->count;
     r->dropped_count = loaded - grants->count;
     r->dropped = calloc(r->dropped_count + 1, sizeof *r->dropped);
@@ -609,7 +603,7 @@ static bool take_over_grants(struct helper *h, struct error *why)
     memcpy(r->dropped, dropped, r->dropped_count * sizeof *dropped);
     if (!establish(h, why))
         return false;
-    tell_ends(h, dropped, r->dropped_count, END_FORBIDDEN);
+    helper_events_end(&h->events, dropped, r->dropped_count, END_FORBIDDEN);
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;
@@ -636,7 +630,7 @@ static bool open_news(struct helper *h, struct error *why)
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || service_compare(&all[kept - 1], &all[i]) != 0)
             all[kept++] = all[i];
-    helper_news_open(&h->news, HELPER_FD_NEWS, all, kept);
+    news_open(HELPER_FD_NEWS, all, kept);
     free(all);
     return true;
 }
@@ -686,14 +680,8 @@ static bool get_ready(struct helper *h, struct error *why)
     h->clock_steps = clock_watch();
     if (h->timer < 0 || h->clock_steps < 0)
         return error_set(why, "cannot make a timer: %s", strerror(errno));
-    h->bell = -1;
-    if (h->firewall.xtables.backend == BACKEND_LEGACY) {
+    if (h->firewall.xtables.backend == BACKEND_LEGACY)
         h->look_at = seconds_from_now(LOOK_SECONDS);
-    } else {
-        h->bell = bell_open(why);
-        if (h->bell < 0)
-            return false;
-    }
     /* The ports are shut before the marks are read: whatever is wrong with those, this host's
      * ports are not left open for it. */
     return open_news(h, why) && take_over_grants(h, why) && open_marks(h, why);
@@ -762,7 +750,7 @@ static bool can_tell_usage(struct helper *h, struct error *why)
 {
     struct error reason;
 
-    if (helper_news_try(&h->cut.conntrack, &reason))
+    if (news_try(&h->cut.conntrack, &reason))
         return true;
     if (wishes(&h->policy) & PROBE_LIMITS)
         return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
@@ -794,17 +782,17 @@ static int keep_doors(struct helper *h, const struct xtables *xtables)
         rules_make(&h->rules[family], family, &h->policy.setup, h->policy.destinations,
                    h->policy.destination_count, xtables->tells_sessions[family]);
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, xtables, &set);
-    h->words.policy = &h->policy;
+    h->events = (struct events){.witness = HELPER_FD_WITNESS, .news = HELPER_FD_NEWS};
     h->requests = (struct requests){.policy = &h->policy, .marks = &h->marks, .grants = &h->grants,
-                                    .firewall = &h->firewall, .cut = &h->cut, .news = &h->news,
-                                    .words = &h->words, .sniffer = HELPER_FD_SNIFFER,
-                                    .trace.on = h->policy.setup.trace};
+                                    .firewall = &h->firewall, .cut = &h->cut,
+                                    .events = &h->events, .sniffer = HELPER_FD_SNIFFER};
     if (!get_ready(h, &why)) {
         log_warnx("%s", why.text);
         helper_firewall_close(&h->firewall);
         return HELPER_EXIT_FAILURE;
     }
     malloc_trim(0); /* what sorting so many profiles and marks took */
+    note_restores(h);
     tell_unasked(h);
     log_debug("ready: iptables-%s, %s", xtables->backend == BACKEND_NFT ? "nft" : "legacy",
               xtables->in_use[IPV6] ? "IPv4 and IPv6" : "IPv4");
