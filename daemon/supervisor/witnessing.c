@@ -77,27 +77,36 @@ int witnessing_open_uses(const struct config *config)
 
 /* ---- the witness -------------------------------------------------------- */
 
+static int compare_profiles(const void *a, const void *b)
+{
+    return memcmp(a, b, KEY_ID_SIZE); /* the first member */
+}
+
 /* Writes the profiles down for the witness. */
 static bool write_plan(int fd, const struct config *config)
 {
     struct plan plan = {.setup.max_skew = config->max_skew};
     const uint32_t count = (uint32_t)config->profile_count;
-    uint32_t at = (uint32_t)(sizeof plan + count * sizeof(struct plan_profile));
-    bool done;
+    const size_t list_size = count * sizeof(struct plan_profile);
+    struct plan_profile *list = calloc(count + 1, sizeof *list);
+    uint32_t at = (uint32_t)(sizeof plan + list_size);
+    bool done = list != NULL;
 
-    plan.profiles = (struct part){sizeof plan, count * (uint32_t)sizeof(struct plan_profile)};
-    done = pwrite(fd, &plan, sizeof plan, 0) == sizeof plan;
     for (size_t i = 0; done && i < count; i++) {
         const struct profile *from = &config->profiles[i];
         const uint32_t size = (uint32_t)helper_profile_size(from->policy);
-        struct plan_profile profile = {.profile = {at, size}};
 
-        memcpy(profile.key_id, from->key_id, KEY_ID_SIZE);
-        done = pwrite(fd, &profile, sizeof profile,
-                      (off_t)(sizeof plan + i * sizeof profile)) == sizeof profile &&
-               pwrite(fd, from->policy, size, at) == size;
+        list[i].profile = (struct part){at, size};
+        memcpy(list[i].key_id, from->key_id, KEY_ID_SIZE);
+        done = pwrite(fd, from->policy, size, at) == size;
         at += (size + 7) & ~7u;
     }
+    if (done)
+        qsort(list, count, sizeof *list, compare_profiles);
+    plan.profiles = (struct part){sizeof plan, (uint32_t)list_size};
+    done = done && pwrite(fd, &plan, sizeof plan, 0) == sizeof plan &&
+           pwrite(fd, list, list_size, sizeof plan) == (ssize_t)list_size;
+    free(list);
     return done && ftruncate(fd, at) == 0 && fcntl(fd, F_ADD_SEALS, PLAN_SEALS) == 0;
 }
 

@@ -124,6 +124,26 @@ static void add_connection(struct usage *usage, struct watch *watch, uint32_t fl
 
 /* ---- the table of grants ------------------------------------------------ */
 
+static bool is_sound(const struct use *use)
+{
+    return use->id != 0 && use->known <= USE_COUNTED && use->used <= CONNECTIONS_MAX &&
+           use->flow_count <= USE_FLOWS;
+}
+
+/* Goes on with what an earlier witness has written down. Whose grant it is the table tells, or the
+ * event that it has ended. */
+static void adopt(struct usage *usage, struct watch *watch)
+{
+    struct use *use = use_of(usage, watch);
+
+    if (!is_sound(use)) {
+        forget(usage, watch);
+        return;
+    }
+    *watch = (struct watch){.id = use->id, .allowance = use->allowance,
+                            .state = use->known == USE_COUNTED ? WATCH_COUNTS : WATCH_BLIND};
+}
+
 bool usage_open(struct usage *usage, const struct clients *clients, int file, size_t capacity,
                 struct error *why)
 {
@@ -133,17 +153,9 @@ bool usage_open(struct usage *usage, const struct clients *clients, int file, si
                        file, 0);
     if (!usage->watches || usage->uses == MAP_FAILED)
         return error_set(why, "cannot map the uses of %zu grants: %s", capacity, strerror(errno));
+    for (size_t i = 0; i < capacity; i++)
+        adopt(usage, &usage->watches[i]);
     return true;
-}
-
-static void identify(struct watch *watch, const struct grant *grant)
-{
-    watch->id = grant->id;
-    watch->allowance = grant->allowance;
-    watch->connections = grant->connections;
-    memcpy(watch->key_id, grant->key_id, KEY_ID_SIZE);
-    watch->address = grant->address;
-    watch->service = grant->service;
 }
 
 static bool is_tracked(const struct usage *usage, const struct watch *watch)
@@ -153,42 +165,25 @@ static bool is_tracked(const struct usage *usage, const struct watch *watch)
     return client && client_is_tracked(client, &watch->service);
 }
 
-/* Whether an earlier witness has written down what is known of the grant. */
-static bool is_written(const struct use *use, const struct grant *grant)
+/* Watches a grant that no event told of. */
+static void recognise(struct usage *usage, struct watch *watch, const struct grant *grant)
 {
-    return use->id == grant->id && use->allowance == grant->allowance &&
-           use->known <= USE_COUNTED && use->used <= CONNECTIONS_MAX &&
-           use->flow_count <= USE_FLOWS;
-}
+    const bool is_same = watch->state != WATCH_NONE && watch->allowance == grant->allowance;
+    const bool is_counted = is_same && watch->state == WATCH_COUNTS;
+    struct use *use = use_of(usage, watch);
 
-/* Returns the place of what an earlier witness has written down of the grant, else a free one. */
-static struct watch *place_of(const struct usage *usage, const struct grant *grant)
-{
-    for (size_t i = 0; i < usage->capacity; i++)
-        if (usage->watches[i].state == WATCH_NONE && is_written(&usage->uses[i], grant))
-            return &usage->watches[i];
-    return find_free(usage);
-}
-
-/* Returns NULL where there is no room for the grant. */
-static struct watch *discover(struct usage *usage, const struct grant *grant)
-{
-    struct watch *watch = place_of(usage, grant);
-    struct use *use;
-
-    if (!watch)
-        return NULL;
-    use = use_of(usage, watch);
-    if (!is_written(use, grant))
-        *use = (struct use){.id = 0};
-    identify(watch, grant);
-    if (use->id != 0 && use->known == USE_COUNTED && is_tracked(usage, watch))
+    if (!is_same)
+        use->used = 0;
+    *watch = (struct watch){.id = grant->id, .allowance = grant->allowance,
+                            .connections = grant->connections, .address = grant->address,
+                            .service = grant->service};
+    memcpy(watch->key_id, grant->key_id, KEY_ID_SIZE);
+    if (is_counted && is_tracked(usage, watch))
         start(usage, watch, false);
     else
         lose_sight(usage, watch);
     watch->must_end = watch->connections > 0 &&
                       (use->used >= watch->connections || !is_tracked(usage, watch));
-    return watch;
 }
 
 void usage_follow_table(struct usage *usage, const struct granttable_view *table)
@@ -197,7 +192,8 @@ void usage_follow_table(struct usage *usage, const struct granttable_view *table
     struct grant grant;
 
     for (size_t i = 0; i < usage->capacity; i++)
-        usage->watches[i].absences++;
+        if (usage->watches[i].state != WATCH_NONE)
+            usage->watches[i].absences++;
     for (size_t i = table->capacity; i > 0; i--) { /* downwards, as granttable.h says */
         struct watch *watch;
 
@@ -205,12 +201,15 @@ void usage_follow_table(struct usage *usage, const struct granttable_view *table
             continue;
         watch = find(usage, grant.id);
         if (!watch)
-            watch = discover(usage, &grant);
-        if (watch)
-            watch->absences = 0;
+            watch = find_free(usage);
+        if (!watch)
+            break;
+        if (watch->service.port == 0)
+            recognise(usage, watch, &grant);
+        watch->absences = 0;
     }
     for (size_t i = 0; i < usage->capacity; i++)
-        if (usage->watches[i].state == WATCH_NONE || usage->watches[i].absences == ABSENCES)
+        if (usage->watches[i].absences >= ABSENCES)
             forget(usage, &usage->watches[i]);
 }
 

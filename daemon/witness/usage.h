@@ -34,7 +34,7 @@ struct watch {
     int64_t begun_at;   /* CLOCK_BOOTTIME, nanoseconds */
     uint8_t key_id[KEY_ID_SIZE];
     struct address address;
-    struct service service;
+    struct service service; /* its port is 0 as long as it is known only from the file of uses */
     uint8_t state;      /* enum watch_state */
     bool must_ask;      /* connections may have come that the kernel did not tell of */
     bool must_end, is_end_told; /* the helper is to end it; was told to */
@@ -51,13 +51,14 @@ struct usage {
     bool ask_again;        /* news were lost meanwhile */
 };
 
-/* Maps the file of uses `file`, which has room for `capacity` of them. False with the reason. */
+/* Maps the file of uses `file`, which has room for `capacity` of them, and goes on with what an
+ * earlier witness has written there. False with the reason. */
 bool usage_open(struct usage *usage, const struct clients *clients, int file, size_t capacity,
                 struct error *why);
 
 /* Watches the grants of the table. One that no event told of was there before this witness, or the
- * event was lost: it goes on as an earlier witness has written it down, or is asked for if it
- * admits only so many connections. One that is not in the table is forgotten if it is not there
+ * event was lost: where no earlier witness has written it down, it is asked for if it admits only
+ * so many connections. One that is not in the table is forgotten if it is not there
  * the next time either: the event that it has ended may be under way. */
 void usage_follow_table(struct usage *usage, const struct granttable_view *table);
 
