@@ -104,6 +104,10 @@ bool granttable_view(struct granttable_view *view, int fd, struct error *why);
  * when the record holds no grant. */
 bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant);
 
+/* The same, but where a batch has touched the record, *grant is as it will be if the firewall takes
+ * it. So all grants are met whose id is `last_id` or below. */
+bool granttable_read_pending(const struct granttable_view *view, size_t i, struct grant *grant);
+
 /* Copies the process ids of the programs that last changed the firewall; all 0 where the file is
  * cut. */
 void granttable_restores(const struct granttable_view *view,

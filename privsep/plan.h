@@ -14,6 +14,7 @@
 
 #include "common/error.h"
 #include "privsep/message.h"
+#include "privsep/rules.h"
 
 /* A part of the plan. */
 struct part {
@@ -27,16 +28,32 @@ struct plan_profile {
     struct part profile; /* struct helper_profile, cut to helper_profile_size */
 };
 
+/* What the firewall's writer needs of one family. A part that is text ends with a zero. */
+struct plan_family {
+    uint8_t in_use;             /* 1 or 0, and so on */
+    uint8_t has_nat;            /* struct xtables */
+    uint8_t wants[RULES_JUMPS]; /* this and the others: struct rules */
+    uint8_t zero[6];
+    struct part path;           /* of the restore program, absolute */
+    struct part fixed[RULES_TABLES], checks[RULES_TABLES];
+    struct plan_place {
+        uint32_t wanted;
+        struct part sets, below;
+    } places[RULES_PLACES];
+};
+
 struct plan {
-    char magic[8];
+    char magic[8]; /* plan_magic */
     uint32_t size; /* bytes, all of it */
     uint32_t marks_at; /* a page's beginning: struct mark, for each profile one, in their order.
                           The helper maps these pages for itself alone, to change them */
     struct helper_setup setup; /* as received, but with the back end and the store as probed */
     struct part profiles; /* struct plan_profile, setup.profile_count of them */
     struct part filter;   /* struct sock_filter: the helper's own, narrower than prepare's */
-    /* then what the firewall's writer needs: paths, and of each family the rules (rules.h) */
+    struct plan_family families[FAMILIES];
 };
+
+extern const char plan_magic[8];
 
 /* Seals that the plan has. */
 #define PLAN_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)

@@ -20,13 +20,13 @@ enum { SYSCALLS_NAMES_CALLS = 0 };
 #endif
 
 /* A filter that is being made. The functions that add to it do not fail: the first failure is
- * kept here, and syscalls_load tells it. */
+ * kept here, and the last function tells it. */
 struct syscalls {
     scmp_filter_ctx context;
     int error; /* negative errno */
 };
 
-/* Begins a filter that allows nothing. syscalls_load is to be called on it. */
+/* Begins a filter that allows nothing. syscalls_load or syscalls_export is to be called on it. */
 void syscalls_begin(struct syscalls *syscalls);
 
 /* Allows `count` system calls, whatever their arguments. */
@@ -54,5 +54,9 @@ void syscalls_allow_iptables(struct syscalls *syscalls);
 /* Puts the filter in force, and with it no_new_privs, and frees it. False with the reason
  * where it could not be made or loaded: the process must not go on then. */
 bool syscalls_load(struct syscalls *syscalls, struct error *why);
+
+/* Writes the filter to `fd` as the kernel takes it, an array of struct sock_filter, and frees it.
+ * 0 or an errno. */
+int syscalls_export(struct syscalls *syscalls, int fd);
 
 #endif

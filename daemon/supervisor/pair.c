@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -25,6 +26,7 @@
 #include "daemon/sniffer/sniffermessage.h"
 #include "daemon/supervisor/witnessing.h"
 #include "privsep/event.h"
+#include "privsep/plan.h"
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
@@ -226,15 +228,6 @@ bool pair_read_question(struct pair *pair, uint32_t *id)
     return false;
 }
 
-void pair_answer(struct pair *pair, uint32_t id, int error)
-{
-    const struct witness_answer answer = {.id = id, .error = (uint32_t)error};
-
-    if (pair->questions >= 0 &&
-        send(pair->questions, &answer, sizeof answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        log_warn("cannot answer the witness");
-}
-
 /* ---- interfaces --------------------------------------------------------- */
 
 /* Returns the kernel's index of an interface that is up and no VRF, else 0. "any" is always
@@ -354,7 +347,7 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     return child;
 }
 
-/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 7 overwrites none. */
+/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 9 overwrites none. */
 static int high_copy(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
@@ -548,11 +541,33 @@ static int open_news(void)
 }
 
 /* Starts a helper with our end of the socket for its orders in *orders. */
-static pid_t start_helper(int *orders, int sniffer, int state, int run, int news, int witness)
+static pid_t start_helper(int *orders, int sniffer, int state, int run, int news, int witness,
+                          int plan)
 {
-    const int inherited[] = {sniffer, state, run, news, witness};
+    const int inherited[] = {sniffer, state, run, news, witness, plan};
 
-    return pair_start_program(PORTSMITH_HELPER, orders, inherited, 5);
+    return pair_start_program(PORTSMITH_PREPARE, orders, inherited, 6);
+}
+
+/* Makes what the plan (privsep/plan.h) is written into. -1 with the reason in the log. */
+static int make_plan(void)
+{
+    int fd = memfd_create("portsmith-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd >= 0 && fchmod(fd, 0600) == 0)
+        return fd;
+    log_warn("cannot make the plan");
+    close_if_open(&fd);
+    return -1;
+}
+
+/* Whether nobody can change the plan any more. */
+static bool is_sealed(int plan)
+{
+    if ((fcntl(plan, F_GET_SEALS) & PLAN_SEALS) == PLAN_SEALS)
+        return true;
+    log_warnx("the helper is ready, but its plan is not sealed");
+    return false;
 }
 
 static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
@@ -667,26 +682,28 @@ int pair_open_helper_directory(const struct config *config)
 
 static enum pair_result start_serving_helper(struct pair *pair, struct config *config,
                                              const struct pair_options *options, int sniffer,
-                                             int witness)
+                                             int witness, int plan)
 {
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
     int grants = run < 0 ? -1 : pair_open_helper_directory(config);
     struct helper_setup setup;
     enum pair_result result;
+    bool started;
 
-    if (state >= 0 && grants >= 0)
-        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news,
-                                    witness);
+    if (state >= 0 && grants >= 0 && plan >= 0)
+        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news, witness,
+                                    plan);
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
+    fill_setup(&setup, HELPER_RUN, config, options);
+    started = pair->helper != 0 && send_setup(pair->orders, &setup, config, options) &&
+              await_ready(pair, &config->backend_in_use) && is_sealed(plan);
+    if (started)
+        return PAIR_STARTED;
     if (pair->helper == 0)
         return PAIR_FAILED;
-    fill_setup(&setup, HELPER_RUN, config, options);
-    if (send_setup(pair->orders, &setup, config, options) &&
-        await_ready(pair, &config->backend_in_use))
-        return PAIR_STARTED;
     close_if_open(&pair->orders);
     result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
     pair->helper = 0;
@@ -699,7 +716,8 @@ static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct pair_options *options)
 {
     int nothing = open_nothing(), orders = -1;
-    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing, nothing);
+    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing,
+                                                   nothing, nothing);
     enum pair_result result = PAIR_FAILED;
 
     if (helper != 0 && send_setup(orders, setup, config, options))
@@ -728,14 +746,15 @@ static enum pair_result start_helper_and_witness(struct pair *pair, struct confi
 {
     enum pair_result result = PAIR_FAILED;
     struct witnessing new;
+    int plan = make_plan();
 
-    if (witnessing_begin(&new))
-        result = start_serving_helper(pair, config, options, sniffer, new.helper);
-    close(new.helper); /* the witness sees the helper's end */
-    new.helper = -1;
-    if (result == PAIR_STARTED && !witnessing_start(&new, pair, config, options))
+    if (witnessing_begin(&new) && plan >= 0)
+        result = start_serving_helper(pair, config, options, sniffer, new.helper, plan);
+    close_if_open(&new.helper); /* so that the witness sees the end of the helper's */
+    if (result == PAIR_STARTED && !witnessing_start(&new, pair, plan, config, options))
         result = PAIR_FAILED;
     witnessing_end(&new);
+    close_if_open(&plan);
     return result;
 }
 

@@ -107,9 +107,6 @@ uint32_t pair_read_report(struct pair *pair, struct helper_report *report);
  * else, is killed. */
 bool pair_read_question(struct pair *pair, uint32_t *id);
 
-/* Tells the witness that the kernel was asked for the grant `id`, if `error`, an errno, is 0. */
-void pair_answer(struct pair *pair, uint32_t id, int error);
-
 /* Opens the helper's part of the run directory, where its table of grants is (granttable.h), and
  * returns a descriptor for the caller to close; -1 with the reason in the log. */
 int pair_open_helper_directory(const struct config *config);

@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +11,6 @@
 #include "common/log.h"
 #include "privsep/event.h"
 #include "privsep/granttable.h"
-#include "privsep/plan.h"
 #include "privsep/xtables/bell.h"
 
 enum {
@@ -77,48 +74,6 @@ int witnessing_open_uses(const struct config *config)
 
 /* ---- the witness -------------------------------------------------------- */
 
-static int compare_profiles(const void *a, const void *b)
-{
-    return memcmp(a, b, KEY_ID_SIZE); /* the first member */
-}
-
-/* Writes the profiles down for the witness. */
-static bool write_plan(int fd, const struct config *config)
-{
-    struct plan plan = {.setup.max_skew = config->max_skew};
-    const uint32_t count = (uint32_t)config->profile_count;
-    const size_t list_size = count * sizeof(struct plan_profile);
-    struct plan_profile *list = calloc(count + 1, sizeof *list);
-    uint32_t at = (uint32_t)(sizeof plan + list_size);
-    bool done = list != NULL;
-
-    for (size_t i = 0; done && i < count; i++) {
-        const struct profile *from = &config->profiles[i];
-        const uint32_t size = (uint32_t)helper_profile_size(from->policy);
-
-        list[i].profile = (struct part){at, size};
-        memcpy(list[i].key_id, from->key_id, KEY_ID_SIZE);
-        done = pwrite(fd, from->policy, size, at) == size;
-        at += (size + 7) & ~7u;
-    }
-    if (done)
-        qsort(list, count, sizeof *list, compare_profiles);
-    plan.profiles = (struct part){sizeof plan, (uint32_t)list_size};
-    done = done && pwrite(fd, &plan, sizeof plan, 0) == sizeof plan &&
-           pwrite(fd, list, list_size, sizeof plan) == (ssize_t)list_size;
-    free(list);
-    return done && ftruncate(fd, at) == 0 && fcntl(fd, F_ADD_SEALS, PLAN_SEALS) == 0;
-}
-
-static int make_plan(const struct config *config)
-{
-    int fd = memfd_create("portsmith-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd >= 0 && !write_plan(fd, config))
-        close_if_open(&fd);
-    return fd;
-}
-
 static int open_table(const struct config *config)
 {
     int directory = pair_open_helper_directory(config);
@@ -139,16 +94,15 @@ static bool tell_setup(int witness, const struct config *config, const struct pa
     return send(witness, &setup, sizeof setup, MSG_NOSIGNAL) == sizeof setup;
 }
 
-bool witnessing_start(struct witnessing *new, struct pair *pair, const struct config *config,
-                      const struct pair_options *options)
+bool witnessing_start(struct witnessing *new, struct pair *pair, int plan,
+                      const struct config *config, const struct pair_options *options)
 {
-    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int plan = make_plan(config), table = open_table(config);
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC), table = open_table(config);
     const int inherited[] = {new->witness, pair->news,
                              config->backend_in_use == BACKEND_LEGACY ? nothing : new->bell, plan,
                              table, pair->uses};
 
-    if (nothing >= 0 && plan >= 0 && table >= 0)
+    if (nothing >= 0 && table >= 0)
         pair->witness = pair_start_program(PORTSMITH_WITNESS, &pair->questions, inherited,
                                            sizeof inherited / sizeof *inherited);
     if (pair->witness != 0 && !tell_setup(pair->questions, config, options))
@@ -156,7 +110,6 @@ bool witnessing_start(struct witnessing *new, struct pair *pair, const struct co
     else if (pair->witness == 0)
         log_warnx("the witness did not start");
     close_if_open(&nothing);
-    close_if_open(&plan);
     close_if_open(&table);
     return pair->witness != 0;
 }

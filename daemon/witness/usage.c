@@ -77,6 +77,12 @@ static void forget(struct usage *usage, struct watch *watch)
     *watch = (struct watch){.state = WATCH_NONE};
 }
 
+static bool is_through(const struct flow *flow, const struct watch *watch)
+{
+    return address_equal(&flow->from, &watch->address) &&
+           service_compare(&flow->to, &watch->service) == 0;
+}
+
 static bool is_waiting(const struct usage *usage, const struct watch *watch)
 {
     return watch->state == WATCH_BEGINS ||
@@ -281,9 +287,8 @@ void usage_count(struct usage *usage, const struct flow *flow)
 {
     for (size_t i = 0; i < usage->capacity; i++) {
         struct watch *watch = &usage->watches[i];
-        const struct way way = {&watch->address, &watch->service};
 
-        if (!is_waiting(usage, watch) || !flow_is_on(flow, &way) ||
+        if (!is_waiting(usage, watch) || !is_through(flow, watch) ||
             is_known(use_of(usage, watch), flow->id)) /* UDP may be told of twice */
             continue;
         if (watch->state == WATCH_COUNTS)
@@ -351,12 +356,9 @@ static struct watch *find_asked(const struct usage *usage, uint32_t id)
 void usage_count_answer(struct usage *usage, uint32_t id, const struct flow *flow)
 {
     struct watch *watch = find_asked(usage, id);
-    struct way way;
 
-    if (!watch || !flow->was_made)
-        return;
-    way = (struct way){&watch->address, &watch->service};
-    if (flow_is_on(flow, &way) && !is_known(use_of(usage, watch), flow->id))
+    if (watch && flow->was_made && is_through(flow, watch) &&
+        !is_known(use_of(usage, watch), flow->id))
         add_connection(usage, watch, flow->id);
 }
 

@@ -1,4 +1,4 @@
-/* Keeps the rules of grants in force, each at its place in the text of rules.h. */
+/* Keeps the rules of grants in force, each at its place in the text of privsep/rules.h. */
 #include "privsep/helper/firewall.h"
 
 #include <netinet/in.h>
@@ -27,11 +27,15 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                             .set = *set,
                             .uses_set = setup->grant_store == GRANT_STORE_SET};
     helper_firewall_follow_clock(fw);
-    for (enum family family = IPV4; family < FAMILIES; family++) {
+    for (enum family family = IPV4; family < FAMILIES; family++)
         restore_init(&fw->restore[family], xtables->paths[family]);
-        if (xtables->in_use[family])
+}
+
+void helper_firewall_stand(struct firewall *fw)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (fw->xtables.in_use[family])
             restore_try_standing(&fw->restore[family]);
-    }
 }
 
 /* The second is rounded up, so that the daemon ends the trial before the kernel does. */
@@ -272,7 +276,7 @@ static void write_place(const struct transaction *t, enum rules_place place)
 {
     static const char *const actions[] = {[INSERT] = "-I", [REWRITE] = "-A", [WHOLE] = "-A",
                                           [CHECK] = "-C"};
-    const struct place_text *text = &t->fw->rules[t->family].places[place];
+    const struct place_rules *text = &t->fw->rules[t->family].places[place];
     const bool writes_anew = t->deed == REWRITE || t->deed == WHOLE;
     const char *chain = rules_places[place].chain;
     char action[64];
@@ -284,9 +288,9 @@ static void write_place(const struct transaction *t, enum rules_place place)
     snprintf(action, sizeof action, "%s %s", actions[t->deed], chain);
     write_grants(t, place, action);
     if (writes_anew && t->fw->uses_set)
-        fputs(text->sets.bytes, t->out);
+        fputs(text->sets, t->out);
     if (writes_anew)
-        fputs(text->below.bytes, t->out);
+        fputs(text->below, t->out);
 }
 
 static void write_table(const struct transaction *t, enum rules_table table)
@@ -298,9 +302,9 @@ static void write_table(const struct transaction *t, enum rules_table table)
         if (rules_places[place].table == table)
             write_place(t, place);
     if (t->deed == WHOLE)
-        fputs(rules->fixed[table].bytes, t->out);
+        fputs(rules->fixed[table], t->out);
     if (t->deed == CHECK)
-        fputs(rules->checks[table].bytes, t->out);
+        fputs(rules->checks[table], t->out);
     if (t->fw->trial_second != 0 && (t->deed == WHOLE || t->deed == CHECK))
         write_trial_ends(t, table);
     for (size_t i = 0; t->deed == WHOLE && t->jumps && i < RULES_JUMPS; i++) {

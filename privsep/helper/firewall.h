@@ -1,5 +1,5 @@
 /* Portsmith's part of the firewall: the rules that are the same whatever is granted
- * (rules.h), the jumps to them, and between them a rule or two per grant and chain, each
+ * (privsep/rules.h), the jumps to them, and between them a rule or two per grant and chain, each
  * with a deadline that the kernel enforces. On trial the first rule of every chain that
  * shuts RETURNs all from the trial's end on.
  *
@@ -14,7 +14,7 @@
 #include "privsep/helper/grants.h"
 #include "privsep/helper/set.h"
 #include "privsep/message.h"
-#include "privsep/prepare/rules.h"
+#include "privsep/rules.h"
 #include "privsep/xtables/probe.h"
 #include "privsep/xtables/restore.h"
 
@@ -39,6 +39,9 @@ struct firewall {
 void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                           const struct rules rules[static FAMILIES],
                           const struct xtables *xtables, const struct ipset *set);
+
+/* Keeps the programs running from now on, where they can be. */
+void helper_firewall_stand(struct firewall *fw);
 
 /* After the wall clock was set: the trial ends when it was to end. To be written then. */
 void helper_firewall_follow_clock(struct firewall *fw);

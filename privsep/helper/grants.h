@@ -38,15 +38,9 @@ struct grants {
     int file;
 };
 
-/* Makes a file for `capacity` grants in the directory `run_dir`, and has it take the place of
- * the file that is there, whose grants it takes over: those of this boot that end after `now`
- * (CLOCK_BOOTTIME, nanoseconds), and that could have been granted. False with the reason:
- * the file that was there stays, and the table is empty and has room for no grant. */
-bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, int64_t now,
-                          struct error *why);
-
-/* Closes the file, which stays for the next helper. */
-void helper_grants_free(struct grants *grants);
+/* Maps the table of the file `fd`, for `capacity` grants, whose grants are its first records. It
+ * was made in this boot. False with the reason. */
+bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
 
 /* Notes in the file that a program changes the firewall; 0: there is none. */
 void helper_grants_note_restore(struct grants *grants, pid_t program);
@@ -58,6 +52,9 @@ bool helper_grants_lost_file(const struct grants *grants);
 /* Adds a copy of *new to a table that has room, and that has no grant of the same profile and
  * door. The copy has a new id, and stays where it is until another grant is removed. */
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new);
+
+/* Puts a copy of a grant behind the others, as it is, into a table that has room. */
+struct grant *helper_grants_put(struct grants *grants, const struct grant *grant);
 
 /* Extends a grant of the table to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
  * later anyway. */

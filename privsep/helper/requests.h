@@ -26,16 +26,12 @@ struct requests {
     struct marks *marks;
     struct grants *grants;
     struct firewall *firewall;
-    struct cut *cut;
     struct events *events;
     int64_t trace[TRACE_STAGES]; /* of a batch, as in an event */
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each verdict */
     struct log_limit failures[VERDICTS]; /* of the lines that say why none could be honoured */
     bool is_crowded; /* more than CROWD grants were live as rules, and the witness was told */
-    struct grant *dropped; /* grants of the helper before that were not taken over: their doors
-                              are shut, but connections may stand. Allocated */
-    size_t dropped_count;
 };
 
 enum sniffer_state {

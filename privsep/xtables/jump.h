@@ -7,11 +7,8 @@
 #include <stddef.h>
 
 #include "common/error.h"
+#include "privsep/rules.h"
 #include "privsep/xtables/restore.h"
-
-struct jump {
-    const char *table, *from, *to;
-};
 
 /* Asks whether the jump is there (`action` is "-C"), or removes it once ("-D"). RESTORE_REFUSED:
  * the jump is not there. */

@@ -6,6 +6,8 @@
 #include "people.h"
 #include "privsep/helper/firewall.h"
 #include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "table.h"
 
 enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };

@@ -5,6 +5,7 @@
 
 #include "people.h"
 #include "privsep/helper/grants.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 

@@ -15,6 +15,7 @@
 #include "privsep/helper/firewall.h"
 #include "privsep/message.h"
 #include "privsep/prepare/confine.h"
+#include "privsep/prepare/rules.h"
 
 static enum backend backend;
 static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};

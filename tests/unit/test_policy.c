@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "people.h"
 #include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 
 static const struct helper_setup good_setup = {.mode = HELPER_RUN, .backend = BACKEND_NFT,
                                                .max_grants = 10};

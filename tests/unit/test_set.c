@@ -6,8 +6,10 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/firewall.h"
-#include "privsep/prepare/release.h"
 #include "privsep/helper/set.h"
+#include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "table.h"
 
 enum { CAPACITY = 2000 };

@@ -8,6 +8,7 @@
 #include "netspace.h"
 #include "privsep/helper/usage.h"
 #include "privsep/netlink.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 

@@ -5,6 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 
 static const char *const files[] = {"/run/main.conf", "/run/d/client.conf", "/run/d/server.key",
                                     "/run/d/other.conf"};

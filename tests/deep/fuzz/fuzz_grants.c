@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
 #include "privsep/helper/grants.h"
+#include "privsep/prepare/takeover.h"
 
 enum { CAPACITY = 4, FILE_MAX = 8192, HEAD = sizeof(struct granttable),
        RECORD = sizeof(struct grant), HEAD_SEALED = offsetof(struct granttable, seal) };

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 
 enum { MESSAGES_MAX = 6 };
 
