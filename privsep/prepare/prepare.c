@@ -10,9 +10,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "privsep/helper/firewall.h"
 #include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
+#include "privsep/prepare/establish.h"
 #include "privsep/prepare/host.h"
 #include "privsep/prepare/lock.h"
 #include "privsep/prepare/receive.h"
@@ -85,7 +85,7 @@ static bool establish(struct preparation *p, struct error *why)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (p->firewall.xtables.in_use[family] &&
-            !helper_firewall_establish(&p->firewall, family, &p->grants, why))
+            !establish_first(&p->firewall, family, &p->grants, why))
             return false;
     return true;
 }
