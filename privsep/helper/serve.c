@@ -46,7 +46,6 @@ struct helper {
     struct news news;
     struct words words;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
-    int clock_steps; /* readable when the wall clock was set */
     int bell;        /* -1 with iptables-legacy */
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
@@ -245,30 +244,6 @@ static void serve_retry(struct helper *h)
             mend(h, family, helper_firewall_establish);
 }
 
-static void serve_clock_step(struct helper *h)
-{
-    static struct log_limit said;
-
-    if (!clock_was_set(h->clock_steps))
-        return;
-    log_info_limited(&said, LINES_A_MINUTE,
-                     "the wall clock was set: rewriting the deadlines of live grants");
-    /* A profile's limits are of the wall clock. What that clock said when a grant was opened may
-     * have been wrong. */
-    for (size_t i = 0; i < h->grants.count; i++) {
-        struct grant *grant = &h->grants.items[i];
-        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
-
-        if (entry)
-            helper_grants_shorten(&h->grants, grant, helper_policy_latest_deadline(entry->profile));
-    }
-    helper_firewall_follow_clock(&h->firewall);
-    helper_marks_follow_clock(&h->marks, clock_wall_us()); /* the next batch stores them */
-    helper_grants_follow_clock(&h->grants);
-    mend(h, IPV4, helper_firewall_refresh);
-    mend(h, IPV6, helper_firewall_refresh);
-}
-
 static void log_removal(const struct helper *h)
 {
     char who[80] = "";
@@ -461,13 +436,12 @@ static int serve_supervisor(struct helper *h)
 
 static int run(struct helper *h)
 {
-    enum { SUPERVISOR, TIMER, CLOCK_STEPS, BELL, NEWS, SNIFFER, FDS };
+    enum { SUPERVISOR, TIMER, BELL, NEWS, SNIFFER, FDS };
 
     for (;;) {
         struct pollfd fds[FDS] = {
             [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
             [TIMER] = {.fd = h->timer, .events = POLLIN},
-            [CLOCK_STEPS] = {.fd = h->clock_steps, .events = POLLIN},
             [BELL] = {.fd = h->bell, .events = POLLIN},
             [NEWS] = {.fd = h->news.listening ? h->news.fd : -1, .events = POLLIN},
             [SNIFFER] = {.fd = h->requests.sniffer, .events = POLLIN},
@@ -488,8 +462,6 @@ static int run(struct helper *h)
         if (fds[NEWS].revents)
             serve_news(h);
         helper_throttle_sum_up(&h->words.throttle, &h->policy, clock_boot_ns());
-        if (fds[CLOCK_STEPS].revents)
-            serve_clock_step(h);
         if (fds[BELL].revents)
             serve_bell(h);
         serve_look(h);
@@ -585,22 +557,17 @@ static void open_firewall(struct helper *h, const struct plan *plan)
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, &xtables, &set);
 }
 
-static bool open_timers(struct helper *h, struct error *why)
-{
-    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    h->clock_steps = clock_watch();
-    return (h->timer >= 0 && h->clock_steps >= 0) ||
-           error_set(why, "cannot make a timer: %s", strerror(errno));
-}
-
 /* Takes up what portsmith-prepare has left, and gives up what is not needed any more. */
 static bool take_up(struct helper *h, const struct plan *plan, struct error *why)
 {
     if (!process_forbid_core_dumps(why) || !helper_policy_open(&h->policy, plan, why) ||
         !helper_marks_map(&h->marks, HELPER_FD_PLAN, plan, why) ||
         !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why) ||
-        !open_timers(h, why) || !open_news(h, why))
+        !open_news(h, why))
         return false;
+    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (h->timer < 0)
+        return error_set(why, "cannot make a timer: %s", strerror(errno));
     h->bell = -1;
     if (plan->setup.backend == BACKEND_NFT) {
         h->bell = bell_open(why);
