@@ -53,6 +53,7 @@ static int open_firewall(void **state)
         return -1;
     destination_count = 0;
     helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_stand(&fw);
     unlink(GRANTTABLE_FILE);
     return helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) ? 0 : -1;
 }
@@ -378,6 +379,7 @@ static void try_for(int64_t seconds)
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
     setup.close_with_reset = 1;
     helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_stand(&fw);
 }
 
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"

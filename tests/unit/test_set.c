@@ -47,6 +47,7 @@ static void open_firewall(enum grant_store store)
         rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
     }
     helper_firewall_open(&fw, &setup, rules, &found, &set);
+    helper_firewall_stand(&fw);
 }
 
 static int begin(void **state)
