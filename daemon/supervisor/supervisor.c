@@ -840,12 +840,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     s.pair_options.untracked = &s.untracked;
     config_lock(config);
     pair_init(&s.pair);
-<<<<<<< HEAD
-    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0 || s.clock < 0)
-=======
     cutting_init(&s.cutting);
-    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0)
->>>>>>> main
+    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0 || s.clock < 0)
         fatal("cannot start");
     s.counters = &s.memory->counters;
     counters_find_own(&s.memory->own);
