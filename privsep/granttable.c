@@ -58,7 +58,7 @@ bool granttable_open(struct granttable_view *view, int directory, struct error *
     return error_set(why, "%s: was not made by this build in this boot", GRANTTABLE_FILE);
 }
 
-bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant)
+bool granttable_read_pending(const struct granttable_view *view, size_t i, struct grant *grant)
 {
     enum { TRIES = 2 }; /* to change a record takes less than a microsecond */
 
@@ -66,15 +66,21 @@ bool granttable_read(const struct granttable_view *view, size_t i, struct grant 
         if (pread(view->file, grant, sizeof *grant, (off_t)granttable_size(i)) != sizeof *grant ||
             sodium_is_zero(grant->seal, SEAL_SIZE))
             return false;
-        if (!seal_is_right(grant->seal, grant, offsetof(struct grant, seal)))
-            continue;
-        if (grant->touched) {
-            grant->deadline = grant->deadline_before;
-            grant->touched = 0;
-        }
-        return grant->deadline != 0;
+        if (seal_is_right(grant->seal, grant, offsetof(struct grant, seal)))
+            return true;
     }
     return false;
+}
+
+bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant)
+{
+    if (!granttable_read_pending(view, i, grant))
+        return false;
+    if (grant->touched) {
+        grant->deadline = grant->deadline_before;
+        grant->touched = 0;
+    }
+    return grant->deadline != 0;
 }
 
 void granttable_close(const struct granttable_view *view)

@@ -102,6 +102,10 @@ bool granttable_open(struct granttable_view *view, int directory, struct error *
  * when the record holds no grant. */
 bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant);
 
+/* The same, but where a batch has touched the record, *grant is as it will be if the firewall takes
+ * it. So all grants are met whose id is `last_id` or below. */
+bool granttable_read_pending(const struct granttable_view *view, size_t i, struct grant *grant);
+
 void granttable_close(const struct granttable_view *view);
 
 #endif

@@ -199,10 +199,11 @@ struct helper_order {
     uint32_t serial;  /* comes back in the report; not 0 */
     uint32_t scope;   /* HELPER_CLOSE: enum helper_scope; else 0 */
     uint32_t id;
-    uint32_t kill;    /* 1: end the connections made through them, too; else 0 */
+    uint32_t last_id; /* of the grants of more than one: those that have a later id stay */
+    uint32_t kill;    /* 1: the connections made through them are ended, too; else 0 */
     uint8_t key_id[KEY_ID_SIZE];
 };
-_Static_assert(sizeof(struct helper_order) == 28, "no hidden padding");
+_Static_assert(sizeof(struct helper_order) == 32, "no hidden padding");
 
 /* ---- helper to supervisor ----------------------------------------------- */
 
@@ -232,9 +233,9 @@ struct helper_report {
     uint32_t grant_store; /* GRANT_STORE_RULES or _SET, as probed */
     uint32_t live;     /* grants, after what was ordered */
     uint32_t closed;   /* HELPER_CLOSE: grants taken away */
-    uint32_t ended;    /* connections */
-    uint32_t failed;   /* 1: the firewall could not be changed yet, or connections are left */
+    uint32_t failed;   /* 1: the firewall could not be changed yet */
     uint32_t rules;    /* enum helper_rules */
+    uint32_t zero;
     uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
 };
 _Static_assert(sizeof(struct helper_report) == 40 + 8 * VERDICTS, "no hidden padding");

@@ -161,8 +161,14 @@ static uint8_t *answer_space(void)
 
 int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
 {
+    return netlink_ask_until(fd, q, clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC, handle,
+                             into);
+}
+
+int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler *handle,
+                      void *into)
+{
     static uint32_t sequence;
-    int64_t until = clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
     int result = -1;
 
     if (*fd < 0)

@@ -59,6 +59,10 @@ void netlink_end_nest(union question *q, uint32_t at);
  * and EOPNOTSUPP from then on. */
 int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
+/* The same, for answers that may go on until then (CLOCK_BOOTTIME, nanoseconds). */
+int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler *handle,
+                      void *into);
+
 /* Hands on one datagram of what the kernel tells by itself to a socket in a multicast
  * group. 0, or an errno: EAGAIN when nothing waits, ENOBUFS when some is lost, as
  * there was more than the socket's buffer holds. */

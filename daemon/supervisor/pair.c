@@ -316,10 +316,7 @@ static int high_copy(int fd)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
 }
 
-/* Starts a program with our end of its socket in *ours, the other end at 3, and copies of
- * `count` descriptors from 4 on. 0 with the reason in the log; *ours may be open then,
- * too. */
-static pid_t start_program(const char *path, int *ours, const int *descriptors, int count)
+pid_t pair_start_program(const char *path, int *ours, const int *descriptors, int count)
 {
     static const struct timeval patience = {.tv_sec = WAIT_MS / 1000};
     int copies[INHERITED_MAX], ends[2];
@@ -447,7 +444,7 @@ static bool start_sniffer(struct pair *pair, const struct config *config, int co
 
     fill_sniffer_setup(&setup, config, options);
     choose_interfaces(pair, &setup, config);
-    pair->sniffer = start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
+    pair->sniffer = pair_start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
     return pair->sniffer != 0 && send_sniffer_setup(pair->lifeline, &setup, config) &&
            await_captures(pair->lifeline, &ready) && note_unsupported(pair, &ready, config);
 }
@@ -512,7 +509,7 @@ static pid_t start_helper(int *orders, int sniffer, int state, int run, int news
 {
     const int inherited[] = {sniffer, state, run, news, witness, plan};
 
-    return start_program(PORTSMITH_PREPARE, orders, inherited, 6);
+    return pair_start_program(PORTSMITH_PREPARE, orders, inherited, 6);
 }
 
 /* Makes what the plan (privsep/plan.h) is written into. -1 with the reason in the log. */

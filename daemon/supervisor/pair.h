@@ -76,6 +76,11 @@ void pair_end(struct pair *pair, bool remove_grants);
  * child. */
 pid_t pair_reap(pid_t child, int *status);
 
+/* Starts a program with our end of its socket (SOCK_SEQPACKET) in *ours, the other end at 3, and
+ * copies of `count` descriptors from 4 on. 0 with the reason in the log; *ours may be open then,
+ * too. */
+pid_t pair_start_program(const char *path, int *ours, const int *descriptors, int count);
+
 enum pair_end {
     PAIR_END_OF_ANOTHER, /* the child was none of the pair's */
     PAIR_END_ACCIDENT,

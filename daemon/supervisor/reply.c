@@ -155,14 +155,14 @@ void reply_list(struct control_reply *reply, const struct control_request *reque
 }
 
 void reply_closed(struct control_reply *reply, const struct control_request *request,
-                  const struct helper_report *report)
+                  const struct helper_report *report, const struct cut_result *cut)
 {
     reply_result(reply, request->verb, CONTROL_DONE, "");
     reply->closed = report->closed;
-    reply->ended = report->ended;
-    if (report->failed)
+    reply->ended = cut->ended;
+    if (report->failed || cut->trouble != CUT_DONE)
         reply_result(reply, request->verb, CONTROL_FAILED,
                      "the grants are taken away, but not all of it is done yet: see the log");
-    else if (report->closed == 0 && request->scope == HELPER_SCOPE_ID)
+    else if (report->closed == 0 && cut->ended == 0 && request->scope == HELPER_SCOPE_ID)
         reply_result(reply, request->verb, CONTROL_FAILED, "there is no live grant of that id");
 }

@@ -93,12 +93,14 @@ struct grant *helper_grants_put(struct grants *grants, const struct grant *grant
 
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
 {
-    struct grant grant = *new;
+    struct grant grant = *new, *added;
 
-    grant.id = ++grants->table->last_id;
+    grant.id = grants->table->last_id + 1;
     grant.deadline_before = 0;
     grant.touched = 1;
-    return helper_grants_put(grants, &grant);
+    added = helper_grants_put(grants, &grant);
+    grants->table->last_id = grant.id; /* whoever reads it finds the grant */
+    return added;
 }
 
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline)

@@ -27,16 +27,12 @@ struct requests {
     struct marks *marks;
     struct grants *grants;
     struct firewall *firewall;
-    struct cut *cut;
     struct news *news;
     struct words *words;
     struct trace trace;
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each verdict */
     bool is_crowded; /* more than CROWD grants were live as rules, and the log was told */
-    struct grant *dropped; /* grants of the helper before that were not taken over: their doors
-                              are shut, but connections may stand. Allocated */
-    size_t dropped_count;
 };
 
 enum sniffer_state {

@@ -15,7 +15,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/process.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/narrow.h"
 #include "privsep/helper/orders.h"
 #include "privsep/helper/requests.h"
@@ -42,7 +41,6 @@ struct helper {
     struct rules rules[FAMILIES];
     struct firewall firewall;
     struct requests requests;
-    struct cut cut;
     struct news news;
     struct words words;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
@@ -607,7 +605,6 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
         if (h->bell < 0)
             return false;
     }
-    cut_open(&h->cut);
     open_firewall(h, plan);
     return helper_narrow(plan, why);
 }
@@ -627,7 +624,7 @@ int helper_serve(void)
         fatalx("%s", why.text);
     h.words.policy = &h.policy;
     h.requests = (struct requests){.policy = &h.policy, .marks = &h.marks, .grants = &h.grants,
-                                   .firewall = &h.firewall, .cut = &h.cut, .news = &h.news,
+                                   .firewall = &h.firewall, .news = &h.news,
                                    .words = &h.words, .sniffer = HELPER_FD_SNIFFER,
                                    .trace.on = h.policy.setup.trace};
     helper_usage_take_over(&h.news, &h.grants);

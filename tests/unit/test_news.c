@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #include "netspace.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/news.h"
 #include "privsep/netlink.h"
 
@@ -300,20 +299,18 @@ static void set_events(int setting)
 
 static void whether_it_is_told_is_found_out(void **state)
 {
-    struct cut cut;
+    int conntrack = netlink_open(NETLINK_NETFILTER);
 
     (void)state;
-    cut_open(&cut);
-    assert_true(helper_news_try(&cut.conntrack, &why));
+    assert_true(helper_news_try(&conntrack, &why));
     set_events(0);
-    assert_false(helper_news_try(&cut.conntrack, &why));
+    assert_false(helper_news_try(&conntrack, &why));
     assert_non_null(strstr(why.text, "nf_conntrack_events is 0"));
     set_events(2);
-    close(cut.conntrack);
-    cut.conntrack = -1;
-    assert_false(helper_news_try(&cut.conntrack, &why));
+    close(conntrack);
+    conntrack = -1;
+    assert_false(helper_news_try(&conntrack, &why));
     assert_non_null(strstr(why.text, "nf_conntrack_netlink"));
-    cut_close(&cut);
 }
 
 static int enter(void **state)

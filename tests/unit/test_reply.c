@@ -315,15 +315,21 @@ static void a_close_says_what_was_not_done(void **state)
 {
     static const struct control_request by_id = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ID},
                                         all = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ALL};
+    static const struct cut_result done, ended = {.ended = 3},
+                                   left = {.ended = 3, .trouble = CUT_TOO_MANY};
 
     (void)state;
-    reply_closed(&reply, &by_id, &(struct helper_report){0});
+    reply_closed(&reply, &by_id, &(struct helper_report){0}, &done);
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_report){0});
+    reply_closed(&reply, &by_id, &(struct helper_report){0}, &ended);
     assert_int_equal(reply.result, CONTROL_DONE);
-    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .failed = 1});
+    reply_closed(&reply, &all, &(struct helper_report){0}, &done);
+    assert_int_equal(reply.result, CONTROL_DONE);
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .failed = 1}, &done);
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .ended = 3});
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2}, &left);
+    assert_int_equal(reply.result, CONTROL_FAILED);
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2}, &ended);
     assert_int_equal(reply.closed, 2);
     assert_int_equal(reply.ended, 3);
 }

@@ -7,7 +7,6 @@
 #include "common/log.h"
 #include "netspace.h"
 #include "people.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
 #include "privsep/prepare/repair.h"
 #include "privsep/prepare/rules.h"
@@ -36,7 +35,6 @@ static struct {
     struct xtables xtables;
     struct rules rules[FAMILIES];
     struct firewall firewall;
-    struct cut cut;
     struct news news;
     struct marks marks;
     struct grants grants;
@@ -145,11 +143,10 @@ static int start_world(void **state)
     world.sniffer = -1;
     world.requests = (struct requests){.policy = &world.policy, .marks = &world.marks,
                                        .grants = &world.grants, .firewall = &world.firewall,
-                                       .cut = &world.cut, .news = &world.news,
+                                       .news = &world.news,
                                        .words = &world.words, .sniffer = -1};
     world.words = (struct words){.policy = &world.policy};
     connect_sniffer();
-    cut_open(&world.cut);
     world.news = (struct news){.fd = -1};
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&world.rules[family], family, &world.policy.setup, NULL, 0,
@@ -171,7 +168,6 @@ static int end_world(void **state)
     close(world.sniffer);
     close(world.requests.sniffer);
     close(world.directory);
-    cut_close(&world.cut);
     helper_firewall_close(&world.firewall);
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_free(&world.rules[family]);

@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
 #include "privsep/helper/usage.h"
 #include "privsep/prepare/lock.h"
@@ -71,7 +70,6 @@ static struct {
     struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
     struct firewall real, quick, sets, broken;
     struct helper_setup setup_of_sets;
-    struct cut cut; /* this host tells of none */
     struct news news;
     struct marks marks;
     struct grants grants;
@@ -285,13 +283,11 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, 0, &why));
     open_firewalls();
     world.sniffer = -1;
-    world.cut = (struct cut){.conntrack = -1, .sockets = -1};
     helper_news_open(&world.news, netlink_open(NETLINK_NETFILTER), services, SERVICES);
     REQUIRE(world.news.fd >= 0);
     world.requests = (struct requests){.policy = &world.policy,
                                        .marks = &world.marks,
                                        .grants = &world.grants,
-                                       .cut = &world.cut,
                                        .news = &world.news,
                                        .words = &world.words,
                                        .sniffer = -1};
