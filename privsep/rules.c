@@ -19,8 +19,3 @@ const struct jump rules_jumps[RULES_JUMPS] = {
     [RULES_EARLIER] = {"filter", "INPUT", "portsmith-reset"},
     {"filter", "FORWARD", "portsmith-forward"},
 };
-
-const struct jump rules_refusals[RULES_JUMPS] = {
-    [RULES_TO_INPUT] = {"filter", "portsmith -m mark --mark " RULES_RESET_MARK, "REJECT"},
-    [RULES_TO_GATEWAY] = {"filter", "portsmith-gateway -m mark --mark " RULES_RESET_MARK, "REJECT"},
-};

@@ -66,10 +66,6 @@ extern const struct place {
 } rules_places[RULES_PLACES];
 extern const struct jump rules_jumps[RULES_JUMPS];
 
-/* The rule by which the chain of a jump, with CloseWith = reset, refuses what is marked; written
- * as a jump is. Without a table where the chain has none. */
-extern const struct jump rules_refusals[RULES_JUMPS];
-
 /* Of one family. Each text is for iptables-restore(8), and ends with a zero. */
 struct rules {
     const char *fixed[RULES_TABLES];  /* makes or empties the chains without grants, and fills

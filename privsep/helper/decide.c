@@ -150,7 +150,7 @@ static void decide_open(struct decision *decision, const struct knock *knock,
         refuse(decision, VERDICT_TOO_MANY_GRANTS, REFUSAL_PLAIN);
         return;
     }
-    if (!helper_firewall_can_end(now->wall)) {
+    if (now->wall >= FIREWALL_LAST_DATE) {
         refuse(decision, VERDICT_FIREWALL_FAILED, REFUSAL_PLAIN);
         return;
     }
