@@ -167,17 +167,7 @@ _Static_assert(sizeof(struct helper_profile) ==
                "no hidden padding");
 
 /* The bytes of a profile, up to the end of the last element in use. */
-static inline size_t helper_profile_size(const struct helper_profile *p)
-{
-    if (p->destination_count > 0)
-        return offsetof(struct helper_profile, destinations) +
-               p->destination_count * sizeof *p->destinations;
-    if (p->hours_count > 0)
-        return offsetof(struct helper_profile, hours) + p->hours_count * sizeof *p->hours;
-    if (p->prefix_count > 0)
-        return offsetof(struct helper_profile, prefixes) + p->prefix_count * sizeof *p->prefixes;
-    return offsetof(struct helper_profile, services) + p->service_count * sizeof *p->services;
-}
+size_t helper_profile_size(const struct helper_profile *p);
 
 /* Any later message from the supervisor is a struct helper_order. End of file without
  * HELPER_STOP leaves live grants in place, for the next helper to take over. Which grants

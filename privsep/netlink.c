@@ -36,6 +36,11 @@ void netlink_make_room(int fd, int bytes)
 
 /* ---- questions ---------------------------------------------------------- */
 
+size_t netlink_aligned(size_t size)
+{
+    return (size + 3) & ~(size_t)3;
+}
+
 void netlink_begin(union question *q, unsigned type, unsigned flags)
 {
     q->header = (struct nlmsghdr){.nlmsg_len = NLMSG_HDRLEN,

@@ -77,9 +77,6 @@ bool netlink_read(struct span in, unsigned type, void *to, size_t size);
 
 /* The next multiple of four, at which messages and attributes begin (NLMSG_ALIGN,
  * NLA_ALIGN). */
-static inline size_t netlink_aligned(size_t size)
-{
-    return (size + 3) & ~(size_t)3;
-}
+size_t netlink_aligned(size_t size);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "privsep/plan.h"
 #include "privsep/prepare/confine.h"
+#include "privsep/prepare/repair.h"
 
 /* What has been written of a plan. The first failure is kept. */
 struct writer {
@@ -129,6 +130,7 @@ bool plan_compile(int fd, const struct ingredients *from, struct error *why)
     align(&w, (uint64_t)sysconf(_SC_PAGESIZE));
     plan.marks_at = end_part(&w, w.at).at;
     put_marks(&w, from->policy, from->marks);
+    put_text(&w, ""); /* without a profile nothing else stands there */
     plan.size = end_part(&w, 0).size;
     write_at(&w, &plan, sizeof plan, 0);
     if (w.error == 0 && fcntl(fd, F_ADD_SEALS, PLAN_SEALS) != 0)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -63,7 +62,6 @@ static bool limit_calls(struct error *why)
     syscalls_allow(&syscalls, calls_until_then,
                    sizeof calls_until_then / sizeof *calls_until_then);
     syscalls_allow_masked(&syscalls, SCMP_SYS(socket), 0, ~0u, AF_UNIX);
-    syscalls_allow_netlink(&syscalls, NETLINK_SOCK_DIAG); /* cut.h */
     syscalls_allow_masked(&syscalls, SCMP_SYS(prctl), 0, ~0u, PR_SET_DUMPABLE);
     allow_sealing(&syscalls, SCMP_SYS(fcntl));
     allow_sealing(&syscalls, SCMP_SYS(fcntl64));

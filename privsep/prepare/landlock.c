@@ -179,6 +179,7 @@ bool helper_landlock_enter(const struct xtables *found, struct error *why)
     if (version < 1) {
         log_warnx("this kernel has no Landlock, or it is not switched on: file permissions alone "
                   "keep the helper from other files");
+        close(HELPER_FD_LANDLOCK);
         return true;
     }
     all = everything_known_to(version);

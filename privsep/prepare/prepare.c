@@ -12,9 +12,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "privsep/helper/events.h"
-#include "privsep/helper/firewall.h"
 #include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
+#include "privsep/prepare/establish.h"
 #include "privsep/prepare/host.h"
 #include "privsep/prepare/lock.h"
 #include "privsep/prepare/news.h"
@@ -88,7 +88,7 @@ static bool establish(struct preparation *p, struct error *why)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (p->firewall.xtables.in_use[family] &&
-            !helper_firewall_establish(&p->firewall, family, &p->grants, why))
+            !establish_first(&p->firewall, family, &p->grants, why))
             return false;
     return true;
 }
@@ -168,20 +168,26 @@ static bool open_news(const struct policy *policy, struct error *why)
 
 /* ---- becoming the helper ------------------------------------------------ */
 
-/* The helper has what it needs, and nothing of what only this program does. */
+static bool leave_open(int fd)
+{
+    return fcntl(fd, F_SETFD, 0) == 0;
+}
+
+/* Leaves open what the helper needs, and nothing of what only this program does. */
 static bool hand_over(struct preparation *p)
 {
-    static const int kept[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_NEWS,
-                               HELPER_FD_WITNESS,    HELPER_FD_PLAN,    HELPER_FD_MARKS,
-                               HELPER_FD_GRANTS,     HELPER_FD_XTABLES_LOCK,
-                               HELPER_FD_XTABLES_DIRECTORY, HELPER_FD_LANDLOCK, HELPER_FD_LOCK};
+    static const int always[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_NEWS,
+                                 HELPER_FD_WITNESS, HELPER_FD_PLAN, HELPER_FD_LOCK};
 
-    if (dup3(p->marks.fd, HELPER_FD_MARKS, 0) < 0 || dup3(p->grants.file, HELPER_FD_GRANTS, 0) < 0)
-        return false;
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        if (fcntl(kept[i], F_SETFD, 0) != 0)
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (!leave_open(always[i]))
             return false;
-    return true;
+    if (fcntl(HELPER_FD_LANDLOCK, F_GETFD) >= 0 && !leave_open(HELPER_FD_LANDLOCK))
+        return false;
+    if (p->xtables.backend == BACKEND_LEGACY &&
+        (!leave_open(HELPER_FD_XTABLES_LOCK) || !leave_open(HELPER_FD_XTABLES_DIRECTORY)))
+        return false;
+    return dup2(p->marks.fd, HELPER_FD_MARKS) >= 0 && dup2(p->grants.file, HELPER_FD_GRANTS) >= 0;
 }
 
 /* The ports are shut before the marks are read: whatever is wrong with those, this host's ports

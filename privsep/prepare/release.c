@@ -6,8 +6,8 @@
 #include "privsep/helper/set.h"
 #include "privsep/rules.h"
 #include "privsep/xtables/ipset.h"
-#include "privsep/xtables/jump.h"
 #include "privsep/xtables/probe.h"
+#include "privsep/xtables/takedown.h"
 
 /* Every chain of ours, and the scratch chain of a probe that was killed. */
 static const struct {
@@ -73,7 +73,7 @@ int helper_release_all(enum backend in_use)
         ipset_open(&set, 0);
         done = helper_set_remove(&set, IPV4, &why);
         done = helper_set_remove(&set, IPV6, &why) && done;
-        ipset_remove_scratch(&set); /* a probe that was killed left it */
+        ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
         ipset_close(&set);
     }
     /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one

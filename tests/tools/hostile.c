@@ -1,8 +1,9 @@
-/* Takes the sniffer's place, and the supervisor's, with the real helper, and
- * asks it for everything that it must not do. One honest grant is live all the
- * while; nothing but that may ever be in the firewall, and it must go in time.
+/* Takes the sniffer's place, the witness's and the supervisor's, with the real
+ * portsmith-prepare and helper, and asks for everything that a helper must not do.
+ * One honest grant is live all the while; nothing but that may ever be in the
+ * firewall, and it must go in time.
  *
- *   hostile HELPER nft|legacy 4|6 ACT   every variant of an act, each with a
+ *   hostile PREPARE nft|legacy 4|6 ACT  every variant of an act, each with a
  *                                       helper and a network namespace of its own
  *   hostile acts                        the acts, one a line
  *   hostile through PID KIND            speaks through the socket of a sniffer
@@ -12,6 +13,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -51,14 +54,14 @@ struct person {
 
 /* One helper, and what is known of it. */
 struct stage {
-    const char *helper;
+    const char *prepare;
     enum backend backend;
     int family; /* 4 or 6 */
     unsigned variant;
     struct person people[PEOPLE];
     uint8_t server_public[KEY_SIZE];
     pid_t pid;
-    int control, sniffer; /* our ends; sniffer -1 once we closed it */
+    int control, sniffer, witness; /* our ends; sniffer -1 once we closed it */
     struct helper_request honest; /* Alice's, which was granted */
     char *empty, *granted; /* the rules before and after that */
     int64_t ends_after, ends_before; /* CLOCK_BOOTTIME, nanoseconds */
@@ -155,20 +158,22 @@ static int high_copy(int fd)
     return copy;
 }
 
-/* As pair.c does it: descriptors 3 to 7, an empty environment. */
-static void become_helper(const struct stage *s, int control, int sniffer)
+/* As pair.c does it: descriptors 3 to 9, an empty environment. */
+static void become_helper(const struct stage *s, int control, int sniffer, int witness)
 {
     const int inherited[] = {high_copy(control), high_copy(sniffer),
                              high_copy(open("/run/state", O_RDONLY | O_DIRECTORY)),
                              high_copy(open("/run", O_RDONLY | O_DIRECTORY)),
-                             high_copy(open("/dev/null", O_RDONLY))};
-    char *const argv[] = {strdupa("portsmith-helper"), NULL};
+                             high_copy(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER)),
+                             high_copy(witness),
+                             high_copy(memfd_create("portsmith-plan", MFD_ALLOW_SEALING))};
+    char *const argv[] = {strdupa("portsmith-prepare"), NULL};
     char *const environment[] = {NULL};
 
-    for (int i = 0; i < 5; i++)
-        dup2(inherited[i], HELPER_FD_SUPERVISOR + i);
-    execve(s->helper, argv, environment);
-    err(1, "%s", s->helper);
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
+        dup2(inherited[i], HELPER_FD_SUPERVISOR + (int)i);
+    execve(s->prepare, argv, environment);
+    err(1, "%s", s->prepare);
 }
 
 static void send_setup(const struct stage *s)
@@ -213,20 +218,34 @@ static uint32_t await_report(const struct stage *s, int milliseconds)
     return kind;
 }
 
+/* Of the sniffer; what the helper tells of the rules may come before. */
+static void expect_told(const struct stage *s)
+{
+    uint32_t kind;
+
+    while ((kind = await_report(s, ANSWER_MS)) == HELPER_REPORT)
+        ;
+    if (kind != HELPER_SNIFFER_BROKEN)
+        errx(1, "the supervisor was not told");
+}
+
 static void start_helper(struct stage *s)
 {
-    int control[2], sniffer[2];
+    int control[2], sniffer[2], witness[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0 ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sniffer) != 0)
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sniffer) != 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, witness) != 0)
         err(1, "socketpair");
     s->pid = fork();
     if (s->pid == 0)
-        become_helper(s, control[1], sniffer[1]);
+        become_helper(s, control[1], sniffer[1], witness[1]);
     close(control[1]);
     close(sniffer[1]);
+    close(witness[1]);
     s->control = control[0];
     s->sniffer = sniffer[0];
+    s->witness = witness[0];
     send_setup(s);
     if (await_report(s, START_MS) != HELPER_REPORT)
         errx(1, "the helper did not get ready");
@@ -311,8 +330,7 @@ static void expect_cut_off(struct stage *s)
 {
     struct helper_reply unread;
 
-    if (await_report(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
-        errx(1, "the supervisor was not told");
+    expect_told(s);
     while (recv(s->sniffer, &unread, sizeof unread, 0) > 0)
         ;
     if (send(s->sniffer, "x", 1, MSG_NOSIGNAL) != -1 || (errno != EPIPE && errno != ECONNRESET))
@@ -618,8 +636,7 @@ static void never_reading(struct stage *s)
         n = send(s->sniffer, &m, sizeof m, MSG_NOSIGNAL);
     if (n >= 0 || (errno != EPIPE && errno != ECONNRESET))
         errx(1, "the helper does not mind that nobody listens");
-    if (await_report(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
-        errx(1, "the supervisor was not told");
+    expect_told(s);
 }
 
 /* From before the honest grant's end until its rules have gone. There is always
@@ -765,14 +782,14 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "through") == 0)
         return speak_through((pid_t)atoi(argv[2]), argv[3]);
     if (argc == 5) {
-        stage.helper = argv[1];
+        stage.prepare = argv[1];
         stage.backend = strcmp(argv[2], "nft") == 0 ? BACKEND_NFT : BACKEND_LEGACY;
         stage.family = atoi(argv[3]);
         for (size_t i = 0; i < ACTS; i++)
             if (strcmp(argv[4], acts[i].name) == 0)
                 return play_all(&stage, &acts[i]);
     }
-    fprintf(stderr, "usage: hostile HELPER nft|legacy 4|6 ACT\n"
+    fprintf(stderr, "usage: hostile PREPARE nft|legacy 4|6 ACT\n"
                     "       hostile acts | hostile through PID size|action|random\n");
     return 2;
 }

@@ -164,6 +164,7 @@ static int start_world(void **state)
                    world.xtables.tells_sessions[family]);
     helper_firewall_open(&world.firewall, &world.policy.setup, world.rules, &world.xtables,
                          &(struct ipset){.fd = -1});
+    helper_firewall_stand(&world.firewall);
     if (open_old_marks() &&
         helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why) &&
         helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&

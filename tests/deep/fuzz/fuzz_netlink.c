@@ -34,17 +34,22 @@ static const struct address alice = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 7}};
 static const struct address bob = {{0x20, 0x01, 0x0d, 0xb8, [15] = 7}};
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 
-/* A question is a whole message. */
+/* Whole messages; the last one has the number of the answer to all. */
 ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags)
 {
-    struct nlmsghdr header;
+    struct nlmsghdr header = {0};
 
     (void)fd, (void)flags;
     REQUIRE(size >= sizeof header && size % 4 == 0 && size <= QUESTION_SIZE);
-    memcpy(&header, bytes, sizeof header);
-    REQUIRE(header.nlmsg_len == size && (header.nlmsg_flags & NLM_F_REQUEST));
+    for (size_t at = 0; at < size; at += header.nlmsg_len) {
+        REQUIRE(size - at >= sizeof header);
+        memcpy(&header, (const uint8_t *)bytes + at, sizeof header);
+        REQUIRE(header.nlmsg_len >= sizeof header && header.nlmsg_len % 4 == 0);
+        REQUIRE(header.nlmsg_len <= size - at);
+    }
     world.sequence = header.nlmsg_seq;
     world.is_asked = true;
     return (ssize_t)size;
@@ -92,6 +97,16 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
     memcpy(message->msg_name, &kernel, sizeof kernel);
     message->msg_flags = about & CUT ? MSG_TRUNC : 0;
     return (ssize_t)in.size;
+}
+
+/* Of an answer that is longer than the room for it, the kernel copies the beginning. */
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
+{
+    struct iovec part = {.iov_base = bytes, .iov_len = size};
+    struct sockaddr_nl sender;
+    struct msghdr message = {.msg_name = &sender, .msg_iov = &part, .msg_iovlen = 1};
+
+    return __wrap_recvmsg(fd, &message, flags);
 }
 
 static void open_news(void)
@@ -202,12 +217,9 @@ static void fill_sets(void)
 {
     struct ipset set = {.fd = open_socket(), .capacity = CAPACITY};
     struct error why = {""};
-    bool for_good;
 
     put_grants();
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        REQUIRE(ipset_make_scratch(&set, family, &for_good, &why) || why.text[0]);
-        why.text[0] = '\0';
         REQUIRE(helper_set_fill(&set, family, &world.grants, &why) || why.text[0]);
         helper_grants_remove_at(&world.grants, 0);
         REQUIRE(helper_set_update(&set, family, &world.grants, &why) || why.text[0]);

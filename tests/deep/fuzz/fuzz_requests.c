@@ -225,6 +225,7 @@ static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
     struct error why;
 
     helper_firewall_open(fw, setup, rules, xtables, set);
+    helper_firewall_stand(fw);
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
             printf("# %s\n", why.text);

@@ -142,7 +142,7 @@ counter_is() { # PATH VALUE
     [ "$output" = "closed 1 grant" ]
     [ "$(value "sorted((g['profile'], g['service']) for g in it)" list)" = \
         "[('ssh', 'tcp/22'), ('web', 'tcp/22')]" ]
-    log_has 'web: tcp/80 for .* has ended: closed by an admin; no connection came'
+    wait_for_log 'web: tcp/80 for .* has ended: closed by an admin; no connection came'
     run -1 ctl close 4000000000
     [[ $output == *"no live grant of that id"* ]]
 }

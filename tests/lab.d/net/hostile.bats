@@ -11,7 +11,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/lib/build.bash
 . "$top/tests/lib/build.bash"
 hostile=$build_directory/tests/tools/hostile
-helper=$stage/libexec/portsmith/portsmith-helper
+prepare=$stage/libexec/portsmith/portsmith-prepare
 
 setup_file() {
     lab_setup
@@ -34,7 +34,7 @@ teardown() {
 
 # Every variant of an act; what the helper said is shown if it fails.
 helper_holds_against() { # ACT
-    "$hostile" "$helper" "$BACKEND" "$FAMILY" "$1"
+    "$hostile" "$prepare" "$BACKEND" "$FAMILY" "$1"
 }
 
 @test "messages of a wrong size" {

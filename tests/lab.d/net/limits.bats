@@ -16,7 +16,7 @@ setup_file() {
     xtables -A INPUT -i eth0 -p tcp --dport 23 --syn -j DROP
     add_profile any --open tcp/22
     add_profile both --open tcp/22,udp/5300
-    add_profile brief --open tcp/22 --window 2s
+    add_profile brief --open tcp/22 --window 4s
     add_profile one --open tcp/22,tcp/23,udp/5300 --window 1m --connections 1
     add_profile two --open tcp/22 --window 1m --connections 2
     add_profile nobody --open tcp/24 --window 1m --connections 1
