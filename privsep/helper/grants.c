@@ -73,12 +73,6 @@ static void set_deadline(struct grants *grants, struct grant *grant, int64_t dea
     grant_seal(grant);
 }
 
-void helper_grants_follow_clock(struct grants *grants)
-{
-    for (size_t i = 0; i < grants->count; i++)
-        set_deadline(grants, &grants->items[i], grants->items[i].deadline);
-}
-
 struct grant *helper_grants_put(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];

@@ -102,10 +102,6 @@ void helper_grants_settle(struct grants *grants, enum family family, bool instal
 /* Forgets the doors that are gone in one family, once the firewall was told of them. */
 void helper_grants_forget_gone(struct grants *grants, enum family family);
 
-/* Works out anew in which second of the wall clock each grant ends. To be called after that
- * clock was set. */
-void helper_grants_follow_clock(struct grants *grants);
-
 /* Removes the grants that ended by `now` (CLOCK_BOOTTIME, nanoseconds), and returns how many
  * there were. They lie behind the others, from items[count] on, until the next addition.
  * `changed` tells for IPv4 [0] and IPv6 [1] whether there were any. */

@@ -141,7 +141,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     if (!envelope_verify(message->signature, asked->entry->profile->public_key,
                          r->policy->setup.server_public, message->request))
         return VERDICT_BAD_SIGNATURE;
-    mark = asked->mark = helper_marks_find(r->marks, message->key_id);
+    mark = asked->mark = &r->marks->items[asked->entry - r->policy->entries];
     knock = knock_of(r, asked);
     helper_decide_begin(&asked->decision, &knock);
     verdict = judge_time(&r->policy->setup, counter, now);

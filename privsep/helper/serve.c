@@ -39,7 +39,6 @@ struct helper {
     struct requests requests;
     struct events events;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
-    int clock_steps; /* readable when the wall clock was set */
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
     unsigned removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
@@ -211,30 +210,6 @@ static void serve_retry(struct helper *h)
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (h->firewall.unsure[family])
             mend(h, family, helper_firewall_establish);
-}
-
-static void serve_clock_step(struct helper *h)
-{
-    static struct log_limit said;
-
-    if (!clock_was_set(h->clock_steps))
-        return;
-    log_info_limited(&said, LINES_A_MINUTE,
-                     "the wall clock was set: rewriting the deadlines of live grants");
-    /* A profile's limits are of the wall clock. What that clock said when a grant was opened may
-     * have been wrong. */
-    for (size_t i = 0; i < h->grants.count; i++) {
-        struct grant *grant = &h->grants.items[i];
-        const struct policy_entry *entry = helper_policy_find(&h->policy, grant->key_id);
-
-        if (entry)
-            helper_grants_shorten(&h->grants, grant, helper_policy_latest_deadline(entry->profile));
-    }
-    helper_firewall_follow_clock(&h->firewall);
-    helper_marks_follow_clock(&h->marks, clock_wall_us()); /* the next batch stores them */
-    helper_grants_follow_clock(&h->grants);
-    mend(h, IPV4, helper_firewall_refresh);
-    mend(h, IPV6, helper_firewall_refresh);
 }
 
 static void tell_removals(struct helper *h, enum helper_rules rules)
@@ -458,13 +433,12 @@ static void note_restores(struct helper *h)
 
 static int run(struct helper *h)
 {
-    enum { SUPERVISOR, TIMER, CLOCK_STEPS, WITNESS, SNIFFER, FDS };
+    enum { SUPERVISOR, TIMER, WITNESS, SNIFFER, FDS };
 
     for (;;) {
         struct pollfd fds[FDS] = {
             [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
             [TIMER] = {.fd = h->timer, .events = POLLIN},
-            [CLOCK_STEPS] = {.fd = h->clock_steps, .events = POLLIN},
             [WITNESS] = {.fd = h->events.witness, .events = POLLIN},
             [SNIFFER] = {.fd = h->requests.sniffer, .events = POLLIN},
         };
@@ -483,8 +457,6 @@ static int run(struct helper *h)
         serve_retry(h);
         if (fds[WITNESS].revents)
             serve_witness(h);
-        if (fds[CLOCK_STEPS].revents)
-            serve_clock_step(h);
         serve_look(h);
         serve_quiet(h);
         tell_of_changed_rules(h);
@@ -553,22 +525,16 @@ static void open_firewall(struct helper *h, const struct plan *plan)
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, &xtables, &set);
 }
 
-static bool open_timers(struct helper *h, struct error *why)
-{
-    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    h->clock_steps = clock_watch();
-    return (h->timer >= 0 && h->clock_steps >= 0) ||
-           error_set(why, "cannot make a timer: %s", strerror(errno));
-}
-
 /* Takes up what portsmith-prepare has left, and gives up what is not needed any more. */
 static bool take_up(struct helper *h, const struct plan *plan, struct error *why)
 {
     if (!process_forbid_core_dumps(why) || !helper_policy_open(&h->policy, plan, why) ||
         !helper_marks_map(&h->marks, HELPER_FD_PLAN, plan, why) ||
-        !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why) ||
-        !open_timers(h, why))
+        !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why))
         return false;
+    h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (h->timer < 0)
+        return error_set(why, "cannot make a timer: %s", strerror(errno));
     open_firewall(h, plan);
     return helper_narrow(plan, why);
 }

@@ -32,7 +32,7 @@ enum probe_result host_probe(struct policy *policy, struct xtables *xtables, str
     enum probe_result probed;
     struct error unused;
 
-    if (setup->trial_end != 0 && clock_wall_ns() / NSEC_PER_SEC >= FIREWALL_LAST_DATE) {
+    if (setup->trial_end != 0 && clock_wall_ns() / NSEC_PER_SEC >= RULES_LAST_DATE) {
         error_set(why, "a trial could not end by itself, as iptables knows no date after January "
                        "2038: set this host's clock right");
         return PROBE_UNUSABLE;
