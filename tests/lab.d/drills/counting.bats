@@ -101,21 +101,21 @@ busy_ms() {
     two_come_in_and_no_third
 }
 
-@test "a flood of SYNs while the helper hears nothing: none is lost that counts" {
-    local helper
+@test "a flood of SYNs while the witness hears nothing: none is lost that counts" {
+    local witness
 
     knock_opens two tcp/22
     [ "$(connections 1)" -eq 1 ]
-    helper=$(helper_pid)
-    freeze "$helper"
+    witness=$(witness_pid)
+    freeze "$witness"
     tell "$(on client "$top/tests/tools/syns.py" "$server" 80 20000 "$(share 1)") SYNs a second, $(share 1) in all"
     [ "$(connections 1)" -eq 1 ]
-    kill -CONT "$helper"
+    kill -CONT "$witness"
     wait_for_log "two: tcp/22 for $client has ended: it has had its connections"
     [ "$(connections 2)" -eq 0 ]
     log_lacks "could (not )?be counted"
     two_come_in_and_no_third
-    [ "$(helper_pid)" = "$helper" ]
+    [ "$(witness_pid)" = "$witness" ]
 }
 
 @test "SYNs in the client's name spend what it may try: another knock is another allowance" {
