@@ -125,22 +125,6 @@ static void a_deadline_is_shortened_but_never_put_off(void **state)
     assert_in_range(last_second - grants.items[0].last_second, 59, 61); /* the kernel's, too */
 }
 
-/* What the kernel is told follows the wall clock; how long it is open does not. */
-static void the_kernel_s_second_follows_the_clock(void **state)
-{
-    int64_t last_second, deadline = clock_boot_ns() + 100 * (int64_t)NSEC_PER_SEC;
-
-    (void)state;
-    open_grant(alice, &v4, &ssh, deadline);
-    last_second = grants.items[0].last_second;
-    settle();
-    grants.items[0].last_second -= 3600; /* as it is once the clock is put forward */
-    helper_grants_follow_clock(&grants);
-    assert_in_range(grants.items[0].last_second, last_second - 1, last_second + 1);
-    assert_true(grants.items[0].deadline == deadline);
-    assert_stored();
-}
-
 static void what_is_removed_is_gone(void **state)
 {
     (void)state;
@@ -654,7 +638,6 @@ int main(void)
         WITH_TABLE(the_grants_of_a_door_are_found),
         WITH_TABLE(the_later_deadline_stays),
         WITH_TABLE(a_deadline_is_shortened_but_never_put_off),
-        WITH_TABLE(the_kernel_s_second_follows_the_clock),
         WITH_TABLE(what_is_removed_is_gone),
         WITH_TABLE(deadlines_are_kept_to_the_nanosecond),
         WITH_TABLE(the_earliest_deadline_is_kept_whichever_it_is),
