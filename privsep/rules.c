@@ -1,5 +1,7 @@
 #include "privsep/rules.h"
 
+#include <time.h>
+
 const char *const rules_tables[RULES_TABLES] = {"mangle", "filter", "nat"};
 
 const struct place rules_places[RULES_PLACES] = {
@@ -19,3 +21,14 @@ const struct jump rules_jumps[RULES_JUMPS] = {
     [RULES_EARLIER] = {"filter", "INPUT", "portsmith-reset"},
     {"filter", "FORWARD", "portsmith-forward"},
 };
+
+void rules_write_date(FILE *out, const char *bound, int64_t second)
+{
+    time_t moment = (time_t)(second < RULES_LAST_DATE ? second : RULES_LAST_DATE);
+    char date[sizeof "2038-01-19T03:14:07"];
+    struct tm utc;
+
+    gmtime_r(&moment, &utc);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
+    fprintf(out, " -m time %s %s", bound, date);
+}

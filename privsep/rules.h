@@ -34,6 +34,8 @@
 #define PORTSMITH_PRIVSEP_RULES_H
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 
 enum rules_table { RULES_MANGLE, RULES_FILTER, RULES_NAT, RULES_TABLES };
 
@@ -79,5 +81,13 @@ struct rules {
     } places[RULES_PLACES];
     bool wants[RULES_JUMPS]; /* a jump that it does not want goes, with its chain */
 };
+
+/* The last second that a rule can have as a deadline, seconds since the epoch: 2038-01-18 00:00
+ * UTC. iptables 1.8.9 refuses 2039, and its 32-bit builds the day after this one. */
+enum { RULES_LAST_DATE = 2147385600 };
+
+/* Writes the match for a second of the wall clock, RULES_LAST_DATE at most. `bound` is --datestart
+ * or --datestop; both include that second. */
+void rules_write_date(FILE *out, const char *bound, int64_t second);
 
 #endif

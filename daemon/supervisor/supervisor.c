@@ -35,6 +35,7 @@ enum {
     EX_CONFIG_STATUS = 78,
     BACKOFF_MAX = 60,    /* seconds */
     UNMENDED_MAX = 2,    /* seconds, while no helper runs that would put removed rules back */
+    CLOCK_PAUSE = 2,     /* seconds between starts, however often the wall clock is set */
     STABLE_AFTER = 60,   /* seconds without an accident: the next start has no delay */
     SETTLE_MS = 100,     /* interfaces change in bursts */
     RULES_SETTLE_MS = 5000, /* other programs load their rules then, and to read them takes time */
@@ -53,6 +54,7 @@ struct supervisor {
     struct control control;
     struct control_client *releases; /* who asked for all to be released, or NULL */
     int signals, links, addresses; /* descriptors: signalfd, rtnetlink */
+    int clock;          /* readable when the wall clock was set */
     int pidfile;        /* holds the lock that keeps a second daemon out */
     unsigned accidents; /* in a row */
     unsigned delay;     /* before the last start, in seconds */
@@ -64,6 +66,7 @@ struct supervisor {
     struct untracked untracked; /* what this host does not track, as the pair was told */
     int64_t look_at;    /* when to look at the interfaces; 0: not planned */
     int64_t untracked_at; /* when to look for what is not tracked; 0: not planned */
+    int64_t clock_at;   /* when to start again as the wall clock was set; 0: not planned */
     int64_t alive_at;   /* when to give the service manager a sign of life; 0: it wants none */
     int64_t metrics_at; /* when to gather metrics; 0: nobody wants them */
     uint32_t metrics_asked; /* serial of the order that the metrics wait for; 0: none */
@@ -188,6 +191,7 @@ static enum pair_result start_pair(struct supervisor *s)
     cutting_note_table(&s->cutting, s->config);
     result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
     cutting_keep_dropped(&s->cutting, s->config);
+    cutting_answer_to(&s->cutting, s->pair.questions);
     s->started_at = clock_boot_ns();
     if (result != PAIR_STARTED)
         return result;
@@ -382,8 +386,7 @@ static void send_result(struct control_client *client, enum control_result resul
     control_reply(client, &reply);
 }
 
-/* Sends the list of grants, once the helper has reported: by then it has heard which grants were
- * used. */
+/* Sends the list of grants, once the helper has reported. */
 static void send_list(struct supervisor *s, struct control_client *client)
 {
     static struct control_reply reply;
@@ -394,7 +397,7 @@ static void send_list(struct supervisor *s, struct control_client *client)
     if (!granttable_open(&table, directory, &why)) {
         send_result(client, CONTROL_FAILED, why.text);
     } else {
-        reply_list(&reply, &client->request, s->config, &table);
+        reply_list(&reply, &client->request, s->config, &table, s->pair.uses);
         granttable_close(&table);
         control_reply(client, &reply);
     }
@@ -581,6 +584,16 @@ static void handle_links(struct supervisor *s)
         s->untracked_at = milliseconds_from_now(RULES_SETTLE_MS);
 }
 
+/* The deadlines of rules, the limits of profiles and the marks of clients that never knocked go by
+ * the wall clock as the pair found it when it began: so it begins anew. */
+static void handle_clock(struct supervisor *s)
+{
+    const int64_t soonest = s->started_at + (int64_t)CLOCK_PAUSE * NSEC_PER_SEC;
+
+    if (clock_was_set(s->clock) && s->clock_at == 0)
+        s->clock_at = soonest;
+}
+
 static void handle_helper(struct supervisor *s)
 {
     static struct helper_report report;
@@ -590,6 +603,14 @@ static void handle_helper(struct supervisor *s)
         plan_restart(s, PAIR_FAILED);
     else if (kind == HELPER_REPORT)
         take_report(s, &report);
+}
+
+static void handle_witness(struct supervisor *s)
+{
+    uint32_t id;
+
+    if (pair_read_question(&s->pair, &id))
+        cutting_ask(&s->cutting, s->config, s->pair.news, id);
 }
 
 static void plan_sign_of_life(struct supervisor *s)
@@ -634,6 +655,12 @@ static void handle_time(struct supervisor *s)
             restart_pair(s);
         }
     }
+    if (s->clock_at != 0 && now >= s->clock_at) {
+        s->clock_at = 0;
+        restart_pair(s);
+        log_info_limited(&said, LINES_A_MINUTE,
+                         "the wall clock was set: live grants have their deadlines by it");
+    }
     if (s->untracked_at != 0 && now >= s->untracked_at)
         look_for_untracked(s);
     if (s->restart_at != 0 && now >= s->restart_at)
@@ -644,8 +671,8 @@ static void handle_time(struct supervisor *s)
 
 static int time_until_next(const struct supervisor *s)
 {
-    const int64_t planned[] = {s->restart_at, s->look_at, s->untracked_at, s->alive_at,
-                               s->metrics_at, s->options->trial_end,
+    const int64_t planned[] = {s->restart_at, s->look_at, s->untracked_at, s->clock_at,
+                               s->alive_at, s->metrics_at, s->options->trial_end,
                                control_next_end(&s->control), cutting_next_end(&s->cutting)};
     int64_t next = INT64_MAX, left;
 
@@ -660,14 +687,19 @@ static int time_until_next(const struct supervisor *s)
 
 static void serve(struct supervisor *s)
 {
-    enum { SIGNALS, LINKS, ADDRESSES, HELPER, CUTTING, CONTROL = CUTTING + CUTTING_FDS };
+    enum {
+        SIGNALS, LINKS, ADDRESSES, CLOCK, HELPER, WITNESS, CUTTING,
+        CONTROL = CUTTING + CUTTING_FDS
+    };
     struct pollfd fds[CONTROL + CONTROL_FDS];
 
     while (!s->stopping) {
         fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
         fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
         fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
+        fds[CLOCK] = (struct pollfd){.fd = s->clock, .events = POLLIN};
         fds[HELPER] = (struct pollfd){.fd = s->pair.orders, .events = POLLIN};
+        fds[WITNESS] = (struct pollfd){.fd = s->pair.questions, .events = POLLIN};
         cutting_poll(&s->cutting, fds + CUTTING);
         if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
             errno != EINTR)
@@ -680,8 +712,14 @@ static void serve(struct supervisor *s)
             discard(s->addresses);
             counters_find_own(&s->memory->own);
         }
+        if (fds[CLOCK].revents)
+            handle_clock(s);
         if (fds[HELPER].revents && s->pair.orders == fds[HELPER].fd)
             handle_helper(s);
+        if (fds[WITNESS].revents && s->pair.questions == fds[WITNESS].fd)
+            handle_witness(s);
+        if (s->pair.questions < 0)
+            cutting_answer_to(&s->cutting, -1);
         if (cutting_serve(&s->cutting, s->config))
             send_closed(control_asked(&s->control), &s->cutting);
         if (!s->stopping)
@@ -807,6 +845,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         .signals = open_signals(),
         .links = open_events(RTMGRP_LINK),
         .addresses = open_events(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR),
+        .clock = clock_watch(),
         .begun_at = clock_boot_ns(),
         .control.listener = -1,
     };
@@ -818,7 +857,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     config_lock(config);
     pair_init(&s.pair);
     cutting_init(&s.cutting);
-    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0)
+    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0 || s.clock < 0)
         fatal("cannot start");
     s.counters = &s.memory->counters;
     counters_find_own(&s.memory->own);

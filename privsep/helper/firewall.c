@@ -4,9 +4,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/clock.h"
 #include "privsep/xtables/jump.h"
 #include "privsep/xtables/text.h"
 
@@ -24,7 +22,6 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                             .xtables = *xtables,
                             .set = *set,
                             .uses_set = setup->grant_store == GRANT_STORE_SET};
-    helper_firewall_follow_clock(fw);
     for (enum family family = IPV4; family < FAMILIES; family++)
         restore_init(&fw->restore[family], xtables->paths[family]);
 }
@@ -34,16 +31,6 @@ void helper_firewall_stand(struct firewall *fw)
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (fw->xtables.in_use[family])
             restore_try_standing(&fw->restore[family]);
-}
-
-/* The second is rounded up, so that the daemon ends the trial before the kernel does. */
-void helper_firewall_follow_clock(struct firewall *fw)
-{
-    int64_t end = fw->setup->trial_end;
-
-    if (end != 0)
-        fw->trial_second =
-            (clock_wall_ns() + (end - clock_boot_ns()) + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
 }
 
 void helper_firewall_close(struct firewall *fw)
@@ -79,18 +66,6 @@ struct transaction {
 
 /* Everything that is written is a number, or text of ours, or comes out of inet_ntop: no text from
  * outside ever reaches iptables. */
-
-/* `bound` is --datestart or --datestop; both include that second. */
-static void write_date(FILE *out, const char *bound, int64_t second)
-{
-    time_t moment = (time_t)(second < FIREWALL_LAST_DATE ? second : FIREWALL_LAST_DATE);
-    char date[sizeof "2038-01-19T03:14:07"];
-    struct tm utc;
-
-    gmtime_r(&moment, &utc);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-    fprintf(out, " -m time %s %s", bound, date);
-}
 
 /* ---- the rules of a grant ----------------------------------------------- */
 
@@ -153,7 +128,7 @@ static unsigned traits_of(const struct firewall *fw, const struct grant *grant)
  * packet more passes in each. After an idle hour the kernel has forgotten what was spent. */
 static void write_limits(FILE *out, const struct grant *grant, char chain)
 {
-    write_date(out, "--datestop", grant->last_second);
+    rules_write_date(out, "--datestop", grant->last_second);
     if (grant->connections)
         fprintf(out, " -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst %u --hashlimit-mode "
                      "srcip --hashlimit-htable-size 8 --hashlimit-name ps%c%08x-%x",
@@ -226,23 +201,6 @@ static void write_grants(const struct transaction *t, enum rules_place place)
 
 /* ---- all rules ---------------------------------------------------------- */
 
-/* The kernel ends a trial even where nobody is left who could. */
-static void write_trial_ends(const struct transaction *t, enum rules_table table)
-{
-    static const struct place ends[] = {{RULES_MANGLE, "portsmith"},
-                                        {RULES_MANGLE, "portsmith-input"},
-                                        {RULES_MANGLE, "portsmith-translated"},
-                                        {RULES_FILTER, "portsmith"}};
-
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        if (ends[i].table != table)
-            continue;
-        fprintf(t->out, "%s %s", t->deed == CHECK ? "-C" : "-I", ends[i].chain);
-        write_date(t->out, "--datestart", t->fw->trial_second);
-        fputs(" -j RETURN\n", t->out);
-    }
-}
-
 static void write_place(const struct transaction *t, enum rules_place place)
 {
     const struct place_rules *text = &t->fw->rules[t->family].places[place];
@@ -265,11 +223,8 @@ static void write_table(const struct transaction *t, enum rules_table table)
     for (enum rules_place place = 0; place < RULES_PLACES; place++)
         if (rules_places[place].table == table)
             write_place(t, place);
-    if (t->deed == WHOLE || t->deed == CHECK) {
+    if (t->deed == WHOLE || t->deed == CHECK)
         fputs(t->deed == WHOLE ? rules->fixed[table] : rules->checks[table], t->out);
-        if (t->fw->trial_second != 0)
-            write_trial_ends(t, table);
-    }
     for (size_t i = 0; i < RULES_JUMPS; i++)
         if (t->misses[i] && strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
             fprintf(t->out, "-I %s 1 -j %s\n", rules_jumps[i].from, rules_jumps[i].to);

@@ -18,10 +18,6 @@
 #include "privsep/xtables/probe.h"
 #include "privsep/xtables/restore.h"
 
-/* The last second that a rule can have as a deadline, seconds since the epoch: 2038-01-18 00:00
- * UTC. iptables 1.8.9 refuses 2039, and its 32-bit builds the day after this one. */
-enum { FIREWALL_LAST_DATE = 2147385600 };
-
 enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
 
 struct firewall {
@@ -32,8 +28,6 @@ struct firewall {
     bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
     enum firewall_state state[FAMILIES]; /* what is known of it */
     struct ipset set;
-    int64_t trial_second; /* the first in which nothing is shut any more: wall clock, seconds
-                             since the epoch; 0: there is none */
     bool uses_set;
     bool has_rules[FAMILIES]; /* of grants */
 };
@@ -46,9 +40,6 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
 
 /* Keeps the programs running from now on, where they can be. */
 void helper_firewall_stand(struct firewall *fw);
-
-/* After the wall clock was set: the trial ends when it was to end. To be written then. */
-void helper_firewall_follow_clock(struct firewall *fw);
 
 /* Puts chains, shut ports, grants and missing jumps of a family in force. Jumps that are
  * there stay wherever an admin put them. Then all is intact. On failure `unsure` is set, nobody

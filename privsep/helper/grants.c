@@ -73,12 +73,6 @@ static void set_deadline(struct grants *grants, struct grant *grant, int64_t dea
     grant_seal(grant);
 }
 
-void helper_grants_follow_clock(struct grants *grants)
-{
-    for (size_t i = 0; i < grants->count; i++)
-        set_deadline(grants, &grants->items[i], grants->items[i].deadline);
-}
-
 struct grant *helper_grants_put(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];
@@ -228,6 +222,19 @@ bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct er
             grants->next_deadline = grant->deadline;
     }
     return true;
+}
+
+void helper_grants_note_restore(struct grants *grants, pid_t program)
+{
+    uint32_t *restores = grants->table->restores;
+
+    for (size_t i = 0; i < GRANTTABLE_RESTORES; i++)
+        if (restores[i] == (uint32_t)program)
+            return;
+    if (program == 0)
+        return;
+    memmove(restores + 1, restores, (GRANTTABLE_RESTORES - 1) * sizeof *restores);
+    restores[0] = (uint32_t)program;
 }
 
 bool helper_grants_lost_file(const struct grants *grants)

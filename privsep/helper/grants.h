@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/error.h"
 #include "privsep/granttable.h"
@@ -40,6 +41,9 @@ struct grants {
 /* Maps the table of the file `fd`, for `capacity` grants, whose grants are its first records. It
  * was made in this boot. False with the reason. */
 bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
+
+/* Notes in the file that a program changes the firewall; 0: there is none. */
+void helper_grants_note_restore(struct grants *grants, pid_t program);
 
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
  * this one changes. */
@@ -97,10 +101,6 @@ void helper_grants_settle(struct grants *grants, enum family family, bool instal
 
 /* Forgets the doors that are gone in one family, once the firewall was told of them. */
 void helper_grants_forget_gone(struct grants *grants, enum family family);
-
-/* Works out anew in which second of the wall clock each grant ends. To be called after that
- * clock was set. */
-void helper_grants_follow_clock(struct grants *grants);
 
 /* Removes the grants that ended by `now` (CLOCK_BOOTTIME, nanoseconds), and returns how many
  * there were. They lie behind the others, from items[count] on, until the next addition.

@@ -10,13 +10,6 @@
 
 const char mark_magic[8] = "PSMARK1";
 
-int helper_mark_compare(const void *a, const void *b)
-{
-    const struct mark *left = a, *right = b;
-
-    return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
-}
-
 static int compare_counters(const void *a, const void *b)
 {
     const uint64_t *left = a, *right = b;
@@ -24,39 +17,14 @@ static int compare_counters(const void *a, const void *b)
     return (*left > *right) - (*left < *right);
 }
 
-/* ---- floors ------------------------------------------------------------- */
-
-static uint64_t latest_timely(const struct marks *marks, uint64_t now)
+uint64_t helper_marks_latest_timely(const struct marks *marks, uint64_t now)
 {
     return now < UINT64_MAX - marks->skew ? now + marks->skew : UINT64_MAX;
-}
-
-/* Returns the floor of a client that has no mark, or whose mark is lost. */
-static uint64_t floor_at(const struct marks *marks, bool is_lost, uint64_t now)
-{
-    const uint64_t built = (uint64_t)PORTSMITH_BUILD_DATE * USEC_PER_SEC;
-    uint64_t floor = is_lost ? latest_timely(marks, now) : now;
-
-    return floor > built ? floor : built;
-}
-
-void helper_mark_set_floor(const struct marks *marks, struct mark *mark, bool is_lost, uint64_t now)
-{
-    const uint64_t floor = floor_at(marks, is_lost, now);
-
-    for (size_t i = 0; i < MARK_COUNTERS; i++)
-        mark->counters[i] = floor;
-    mark->closed = is_lost ? floor : 0;
 }
 
 bool helper_mark_is_unspent(const struct mark *mark)
 {
     return mark->counters[0] == mark->counters[MARK_COUNTERS - 1];
-}
-
-bool helper_mark_is_lost(const struct mark *mark)
-{
-    return mark->closed != 0 && helper_mark_is_unspent(mark);
 }
 
 /* The lowest of the eight makes room. */
@@ -142,27 +110,6 @@ bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan,
     return true;
 }
 
-struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE])
-{
-    struct mark wanted = {0};
-
-    memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
-    return bsearch(&wanted, marks->items, marks->count, sizeof wanted, helper_mark_compare);
-}
-
-void helper_marks_follow_clock(struct marks *marks, uint64_t now)
-{
-    for (size_t i = 0; i < marks->count; i++) {
-        struct mark *mark = &marks->items[i];
-
-        /* Without MaxSkew the latest floor is the end of time: no floor is above it. */
-        if (helper_mark_is_unspent(mark) && mark->counters[0] > floor_at(marks, true, now)) {
-            helper_mark_set_floor(marks, mark, helper_mark_is_lost(mark), now);
-            helper_mark_note(marks, mark);
-        }
-    }
-}
-
 void helper_marks_spend(struct marks *marks, struct mark *mark, uint64_t counter)
 {
     helper_mark_put(mark, counter);
@@ -184,7 +131,7 @@ bool helper_marks_refuse(struct marks *marks, struct mark *mark, uint64_t counte
 /* Returns the highest counter that can stand for a time that was, by the clock `now`. */
 static uint64_t latest_credible(const struct marks *marks, uint64_t now)
 {
-    return marks->skew == UINT64_MAX ? now : latest_timely(marks, now);
+    return marks->skew == UINT64_MAX ? now : helper_marks_latest_timely(marks, now);
 }
 
 void helper_marks_close_at(struct marks *marks, struct mark *mark, uint64_t counter, uint64_t now)

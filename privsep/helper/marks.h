@@ -55,7 +55,7 @@ struct mark {
 
 struct marks {
     int fd;
-    struct mark *items; /* by key id */
+    struct mark *items; /* by key id: each has its profile's place */
     size_t count;
     uint64_t skew; /* microseconds: no knock counts that is further ahead of the clock */
     size_t *unwritten; /* the places of the unwritten items; there is room for all */
@@ -70,8 +70,9 @@ uint64_t helper_marks_skew(const struct helper_setup *setup);
 bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan,
                       struct error *why);
 
-/* The mark of a key id of the policy. */
-struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE]);
+/* Returns the highest counter that is not too far ahead of the clock, `now`. Counters, and clocks
+ * that they are compared with, are in microseconds since the epoch. */
+uint64_t helper_marks_latest_timely(const struct marks *marks, uint64_t now);
 
 /* Whether `counter` was never spent, and is not refused for good. What is not above the lowest
  * of the eight counts as spent. */
@@ -80,17 +81,8 @@ bool helper_mark_is_new(const struct mark *mark, uint64_t counter);
 /* Whether `counter` is one that helper_marks_refuse was given, and the mark still has. */
 bool helper_mark_refuses(const struct mark *mark, uint64_t counter);
 
-/* Whether a record of the client was damaged, and it was not heard since. */
-bool helper_mark_is_lost(const struct mark *mark);
-
 /* Whether the client has spent nothing since its mark was set to a floor. */
 bool helper_mark_is_unspent(const struct mark *mark);
-
-/* Where MaxSkew is on, brings floors that were set while the clock was ahead down to what they
- * would be at `now` (microseconds since the epoch), in memory. So knocks work once the clock is
- * right again. No knock was honoured since such a floor was set, so that a lower floor lets
- * nothing in again that was spent. */
-void helper_marks_follow_clock(struct marks *marks, uint64_t now);
 
 /* Spends a new counter, in memory. helper_marks_commit makes it durable. */
 void helper_marks_spend(struct marks *marks, struct mark *mark, uint64_t counter);
@@ -108,14 +100,6 @@ void helper_marks_close_at(struct marks *marks, struct mark *mark, uint64_t coun
  * ahead of what counts at `now` does not count. */
 bool helper_mark_was_closed_since(const struct marks *marks, const struct mark *mark,
                                   uint64_t counter, uint64_t now);
-
-/* Compares two marks by key id, for qsort(3) and bsearch(3). */
-int helper_mark_compare(const void *a, const void *b);
-
-/* Sets a mark to a floor, at `now` (microseconds since the epoch): as a new client's, or as that
- * of one whose record was damaged. */
-void helper_mark_set_floor(const struct marks *marks, struct mark *mark, bool is_lost,
-                           uint64_t now);
 
 /* Whether `counter` was spent. What is not above the lowest of the eight counts as spent. */
 bool helper_mark_is_spent(const struct mark *mark, uint64_t counter);

@@ -6,7 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "privsep/helper/firewall.h"
-#include "privsep/helper/news.h"
+#include "privsep/prepare/news.h"
 #include "privsep/netlink.h"
 
 static unsigned wishes(const struct policy *policy)
@@ -32,7 +32,7 @@ enum probe_result host_probe(struct policy *policy, struct xtables *xtables, str
     enum probe_result probed;
     struct error unused;
 
-    if (setup->trial_end != 0 && clock_wall_ns() / NSEC_PER_SEC >= FIREWALL_LAST_DATE) {
+    if (setup->trial_end != 0 && clock_wall_ns() / NSEC_PER_SEC >= RULES_LAST_DATE) {
         error_set(why, "a trial could not end by itself, as iptables knows no date after January "
                        "2038: set this host's clock right");
         return PROBE_UNUSABLE;
@@ -66,7 +66,7 @@ bool host_can_tell_usage(const struct policy *policy, struct error *why)
 {
     int conntrack = netlink_open(NETLINK_NETFILTER);
     struct error reason;
-    bool can = helper_news_try(&conntrack, &reason);
+    bool can = news_try(&conntrack, &reason);
 
     if (conntrack >= 0)
         close(conntrack);

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "privsep/prepare/floor.h"
 #include "privsep/seal.h"
 
 /* The clients that are to have a mark. */
@@ -23,6 +24,13 @@ struct found {
     size_t damaged;   /* of those */
     bool is_nameless; /* nobody can tell whose one of the damaged records was */
 };
+
+static int compare_marks(const void *a, const void *b)
+{
+    const struct mark *left = a, *right = b;
+
+    return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
+}
 
 static bool slot_is_whole(const struct mark_slot *slot)
 {
@@ -53,7 +61,7 @@ static bool is_damaged(const struct mark_record *record)
 static int compare_loaded(const void *a, const void *b)
 {
     const struct mark *left = a, *right = b;
-    int order = helper_mark_compare(a, b);
+    int order = compare_marks(a, b);
 
     return order != 0 ? order : (left->sequence == 0) - (right->sequence == 0);
 }
@@ -179,7 +187,7 @@ static void merge_doubles(struct marks *marks)
     for (size_t i = 0; i < marks->count; i++) {
         struct mark *last = kept ? &marks->items[kept - 1] : NULL;
 
-        if (!last || helper_mark_compare(last, &marks->items[i]) != 0)
+        if (!last || compare_marks(last, &marks->items[i]) != 0)
             marks->items[kept++] = marks->items[i];
         else if (marks->items[i].sequence > 0)
             merge(marks, last, &marks->items[i]);
@@ -198,10 +206,10 @@ static bool add_missing(struct marks *marks, const struct clients *clients, uint
         struct mark wanted = {0};
 
         memcpy(wanted.key_id, clients->key_ids + i * clients->stride, KEY_ID_SIZE);
-        if (!bsearch(&wanted, marks->items, known, sizeof wanted, helper_mark_compare))
+        if (!bsearch(&wanted, marks->items, known, sizeof wanted, compare_marks))
             add_mark(marks, wanted.key_id, found->is_nameless, now);
     }
-    qsort(marks->items, marks->count, sizeof *marks->items, helper_mark_compare);
+    qsort(marks->items, marks->count, sizeof *marks->items, compare_marks);
     for (size_t i = 0; i < marks->count; i++) {
         struct mark *mark = &marks->items[i];
 
@@ -265,6 +273,14 @@ bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_id
         return false;
     merge_doubles(marks);
     return add_missing(marks, &clients, now, &found, why) && wipe_damaged(marks, &found, why);
+}
+
+struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE])
+{
+    struct mark wanted = {0};
+
+    memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
+    return bsearch(&wanted, marks->items, marks->count, sizeof wanted, compare_marks);
 }
 
 void helper_marks_tell_lost(struct marks *marks, const struct policy *policy)

@@ -27,4 +27,7 @@ void helper_marks_tell_lost(struct marks *marks, const struct policy *policy);
 /* Closes the file, and frees the marks. The lock stays. */
 void helper_marks_close(struct marks *marks);
 
+/* Returns the mark of a client that helper_marks_open was given, by its key id. */
+struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE]);
+
 #endif

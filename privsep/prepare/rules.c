@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/text.h"
 
@@ -250,6 +251,34 @@ static void add_jumps(struct making *m, const struct rules *rules)
                         rules_jumps[i].to);
 }
 
+/* The second is rounded up, so that the daemon ends the trial before the kernel does. */
+int64_t rules_trial_second(const struct helper_setup *setup)
+{
+    if (setup->trial_end == 0)
+        return 0;
+    return (clock_wall_ns() + (setup->trial_end - clock_boot_ns()) + NSEC_PER_SEC - 1) /
+           NSEC_PER_SEC;
+}
+
+/* The kernel ends a trial even where nobody is left who could. */
+static void add_trial_ends(struct making *m, int64_t second)
+{
+    static const struct place ends[] = {{RULES_MANGLE, "portsmith"},
+                                        {RULES_MANGLE, "portsmith-input"},
+                                        {RULES_MANGLE, "portsmith-translated"},
+                                        {RULES_FILTER, "portsmith"}};
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends && second != 0; i++) {
+        FILE *const outs[] = {m->fixed[ends[i].table].out, m->checks[ends[i].table].out};
+
+        for (size_t j = 0; j < 2; j++) {
+            fprintf(outs[j], "%s %s", j == 0 ? "-I" : "-C", ends[i].chain);
+            rules_write_date(outs[j], "--datestart", second);
+            fputs(" -j RETURN\n", outs[j]);
+        }
+    }
+}
+
 static void each_text(struct making *m, void (*act)(struct text *text))
 {
     for (size_t i = 0; i < RULES_TABLES; i++) {
@@ -294,6 +323,7 @@ void rules_make(struct rules *rules, enum family family, const struct helper_set
     make_input(&m);
     if (gateway)
         make_gateway(&m, destinations, count);
+    add_trial_ends(&m, rules_trial_second(setup));
     each_text(&m, text_end);
     take_texts(rules, &m);
 }

@@ -412,8 +412,8 @@ static void a_trial_is_ended_by_the_first_rule_of_what_shuts(void **state)
         int64_t earliest = clock_wall_ns() / NSEC_PER_SEC + 899;
 
         establish(family);
-        assert_in_range(fw.trial_second, earliest, earliest + 2);
-        check_end(family, fw.trial_second);
+        assert_in_range(rules_trial_second(&setup), earliest, earliest + 2);
+        check_end(family, rules_trial_second(&setup));
     }
 }
 
@@ -425,9 +425,8 @@ static void the_end_of_a_trial_is_rounded_up(void **state)
         int64_t end;
 
         setup.trial_end = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC + i * NSEC_PER_MSEC;
-        helper_firewall_follow_clock(&fw);
         end = clock_wall_ns() + setup.trial_end - clock_boot_ns();
-        assert_in_range(fw.trial_second * NSEC_PER_SEC, end - NSEC_PER_MSEC,
+        assert_in_range(rules_trial_second(&setup) * NSEC_PER_SEC, end - NSEC_PER_MSEC,
                         end + NSEC_PER_SEC + NSEC_PER_MSEC);
     }
 }
@@ -449,17 +448,16 @@ static void the_lost_end_of_a_trial_is_noticed(void **state)
         }
 }
 
-/* As after the clock was set. */
+/* As after the clock was set: the next helper establishes. */
 static void the_end_of_a_trial_is_written_anew(void **state)
 {
     (void)state;
     try_for(900);
     establish(IPV4);
     setup.trial_end += 3600 * (int64_t)NSEC_PER_SEC;
-    helper_firewall_follow_clock(&fw);
-    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
-    check_end(IPV4, fw.trial_second);
-    assert_in_range(fw.trial_second, clock_wall_ns() / NSEC_PER_SEC + 4490,
+    establish(IPV4);
+    check_end(IPV4, rules_trial_second(&setup));
+    assert_in_range(rules_trial_second(&setup), clock_wall_ns() / NSEC_PER_SEC + 4490,
                     clock_wall_ns() / NSEC_PER_SEC + 4502);
 }
 
@@ -922,7 +920,7 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         try_for(900);
         setup.close_with_reset = i & 1;
         if (i & 2)
-            fw.trial_second = setup.trial_end = 0;
+            setup.trial_end = 0;
         setup.forward = setup.has_synproxy = 1; /* one rule at each place */
         establish(IPV4);
         xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */

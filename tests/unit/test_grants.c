@@ -125,22 +125,6 @@ static void a_deadline_is_shortened_but_never_put_off(void **state)
     assert_in_range(last_second - grants.items[0].last_second, 59, 61); /* the kernel's, too */
 }
 
-/* What the kernel is told follows the wall clock; how long it is open does not. */
-static void the_kernel_s_second_follows_the_clock(void **state)
-{
-    int64_t last_second, deadline = clock_boot_ns() + 100 * (int64_t)NSEC_PER_SEC;
-
-    (void)state;
-    open_grant(alice, &v4, &ssh, deadline);
-    last_second = grants.items[0].last_second;
-    settle();
-    grants.items[0].last_second -= 3600; /* as it is once the clock is put forward */
-    helper_grants_follow_clock(&grants);
-    assert_in_range(grants.items[0].last_second, last_second - 1, last_second + 1);
-    assert_true(grants.items[0].deadline == deadline);
-    assert_stored();
-}
-
 static void what_is_removed_is_gone(void **state)
 {
     (void)state;
@@ -533,7 +517,7 @@ static void every_change_is_in_the_file_at_once(void **state)
     open_grant(alice, &v4, &dns, 400);
     helper_grants_settle(&grants, IPV4, false); /* the firewall did not take it */
     assert_stored();
-    grants.items[0].used = 7;
+    grants.items[0].counter = 7;
     grant_seal(&grants.items[0]);
     assert_stored();
     helper_grants_expire(&grants, 250, changed);
@@ -562,7 +546,7 @@ static void what_is_closed_stays_closed(void **state)
 /* Also by whoever can make a right seal. */
 static void what_could_not_be_granted_is_ignored(void **state)
 {
-    struct grant wrong[8];
+    struct grant wrong[6];
 
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
@@ -575,8 +559,6 @@ static void what_could_not_be_granted_is_ignored(void **state)
     wrong[3].service.protocol = 0;
     wrong[4].signed_address = GRANT_SIGNED_ELSEWHERE + 1;
     wrong[5].deadline = INT64_MAX;
-    wrong[6].used = GRANT_FLOWS + 1;
-    wrong[7].is_counted = 2;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         grants.items[0] = wrong[i];
         grant_seal(&grants.items[0]);
@@ -654,7 +636,6 @@ int main(void)
         WITH_TABLE(the_grants_of_a_door_are_found),
         WITH_TABLE(the_later_deadline_stays),
         WITH_TABLE(a_deadline_is_shortened_but_never_put_off),
-        WITH_TABLE(the_kernel_s_second_follows_the_clock),
         WITH_TABLE(what_is_removed_is_gone),
         WITH_TABLE(deadlines_are_kept_to_the_nanosecond),
         WITH_TABLE(the_earliest_deadline_is_kept_whichever_it_is),
