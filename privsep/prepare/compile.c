@@ -8,6 +8,7 @@
 
 #include "privsep/plan.h"
 #include "privsep/prepare/confine.h"
+#include "privsep/prepare/repair.h"
 
 /* What has been written of a plan. The first failure is kept. */
 struct writer {

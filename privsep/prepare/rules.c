@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/text.h"
 
