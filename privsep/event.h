@@ -19,8 +19,8 @@
 
 /* The descriptors that the supervisor leaves open in the witness. */
 enum {
-    WITNESS_FD_SUPERVISOR = 3, /* struct witness_setup and _answer in, _question out; its end is
-                                  the witness's end */
+    WITNESS_FD_SUPERVISOR = 3, /* struct witness_setup and _answer in, witness_question out; its
+                                  end is the witness's end, once that has heard all events */
     WITNESS_FD_HELPER = 4,     /* struct helper_event in, witness_word out */
     WITNESS_FD_NEWS = 5,       /* the kernel's news of connections: the same socket as
                                   HELPER_FD_NEWS, in which the helper joins and leaves the group */
@@ -36,12 +36,19 @@ enum {
 enum event_kind {
     EVENT_VERDICT = 1, /* a request has its verdict, and the firewall is as that says */
     EVENT_BEGUN,   /* a grant is about to be opened, or admits connections anew: what came in
-                      until now does not count. Its rule is not in force yet. Where the grant
-                      admits only so many connections, the helper has put a mark into the news
-                      after this event (news_mark) */
+                      until now does not count. Its rule is not in force yet. Where it
+                      `is_tracked`, the helper puts a mark into the news after this event: the
+                      kernel's acknowledgement (NLMSG_ERROR, 0) with the number `begun`
+                      (nlmsg_seq). What comes after that counts */
     EVENT_ENDED,   /* one grant has ended, and its door is shut */
     EVENT_CROWDED, /* more than CROWD grants are live, with a rule each */
-    EVENT_RULES,   /* another program removed rules, or has stopped to; see `rules`, `removals` */
+    EVENT_RULES,   /* another program removed rules (HELPER_RULES_MISSING), keeps removing them
+                      (_CONTESTED), or has removed none for QUIET_SECONDS (_IN_FORCE) */
+};
+
+enum {
+    QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
+    LOOK_SECONDS = 2,   /* between looks at rules that are contested, and without a witness's word */
 };
 
 /* Each new connection walks along all rules: some 10 ns for each with iptables-nft, so
@@ -108,7 +115,8 @@ struct helper_event {
     uint16_t connections;   /* EVENT_BEGUN: that the grant admits; 0: any number */
     uint32_t id;            /* of the grant */
     uint32_t allowance;     /* EVENT_BEGUN: of the grant */
-    uint32_t begun;         /* how many EVENT_BEGUN there were, this one included */
+    uint32_t begun;         /* EVENT_BEGUN: how many there were in this boot, this one included.
+                               Never 0 */
     uint32_t removals;      /* EVENT_RULES: of our rules, since nobody removed any for a while */
     uint32_t lost;          /* events that were lost before this one */
     uint32_t together;      /* requests in the batch */
@@ -149,7 +157,7 @@ struct witness_setup {
     uint32_t uid, gid; /* whom it becomes */
     uint8_t foreground, debug; /* for the log */
     uint8_t zero[2];
-    char empty[108]; /* the directory that it locks itself into */
+    char empty[256]; /* the directory that it locks itself into */
 };
 
 /* That connections to the door of the grant `id` be asked for again, as news were lost. The

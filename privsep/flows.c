@@ -61,10 +61,13 @@ bool flows_read(struct span message, struct flow *flow)
     status = ntohl(status);
     /* In news the kernel tells the state only where that has changed, and TCP becomes
      * established once. UDP is answered for the first time before it is assured. */
-    if (flow->to.protocol == IPPROTO_TCP)
-        flow->was_just_made = (status & IPS_ASSURED) && state == TCP_CONNTRACK_ESTABLISHED;
-    else
-        flow->was_just_made = (status & IPS_SEEN_REPLY) && !(status & IPS_ASSURED);
+    if (flow->to.protocol == IPPROTO_TCP) {
+        flow->was_made = status & IPS_ASSURED;
+        flow->was_just_made = flow->was_made && state == TCP_CONNTRACK_ESTABLISHED;
+    } else {
+        flow->was_made = status & IPS_SEEN_REPLY;
+        flow->was_just_made = flow->was_made && !(status & IPS_ASSURED);
+    }
     flow->is_over = state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE;
     return true;
 }

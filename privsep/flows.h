@@ -21,7 +21,8 @@ struct flow {
     uint32_t id;         /* unique among those that live; linux/nf_conntrack */
     struct address from; /* who began it */
     struct service to;   /* what it was sent to, before any DNAT */
-    bool was_just_made;  /* in news: TCP's handshake was completed, UDP answered */
+    bool was_made;       /* TCP's handshake was completed, UDP answered */
+    bool was_just_made;  /* in news: that is what the news are */
     bool is_over;        /* it has ended, and is kept for a while for stragglers */
 };
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char magic[8] = "PSGRAN6";
+static const char magic[8] = "PSGRAN7";
 
 size_t granttable_size(size_t capacity)
 {
@@ -41,21 +41,37 @@ static bool is_ours(const struct granttable *table, off_t size)
            table->capacity <= MAX_GRANTS_MOST && (off_t)granttable_size(table->capacity) == size;
 }
 
-bool granttable_open(struct granttable_view *view, int directory, struct error *why)
+bool granttable_view(struct granttable_view *view, int fd, struct error *why)
 {
-    int fd = openat(directory, GRANTTABLE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct granttable head;
     struct stat s;
 
+    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode) ||
+        pread(fd, &head, sizeof head, 0) != sizeof head || !is_ours(&head, s.st_size))
+        return error_set(why, "%s: was not made by this build in this boot", GRANTTABLE_FILE);
+    *view = (struct granttable_view){fd, head.capacity, head.last_id, head.begun};
+    return true;
+}
+
+bool granttable_open(struct granttable_view *view, int directory, struct error *why)
+{
+    int fd = openat(directory, GRANTTABLE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
     if (fd < 0)
         return error_set(why, "%s: %s", GRANTTABLE_FILE, strerror(errno));
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) &&
-        pread(fd, &head, sizeof head, 0) == sizeof head && is_ours(&head, s.st_size)) {
-        *view = (struct granttable_view){fd, head.capacity, head.last_id};
+    if (granttable_view(view, fd, why))
         return true;
-    }
     close(fd);
-    return error_set(why, "%s: was not made by this build in this boot", GRANTTABLE_FILE);
+    return false;
+}
+
+void granttable_restores(const struct granttable_view *view,
+                         uint32_t restores[static GRANTTABLE_RESTORES])
+{
+    const size_t size = GRANTTABLE_RESTORES * sizeof *restores;
+
+    if (pread(view->file, restores, size, offsetof(struct granttable, restores)) != (ssize_t)size)
+        memset(restores, 0, size);
 }
 
 bool granttable_read_pending(const struct granttable_view *view, size_t i, struct grant *grant)

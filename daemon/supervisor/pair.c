@@ -24,11 +24,14 @@
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
 #include "daemon/sniffer/sniffermessage.h"
+#include "daemon/supervisor/witnessing.h"
+#include "privsep/event.h"
 #include "privsep/plan.h"
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
     SNIFFER_WAIT_MS = 1000,
+    WITNESS_WAIT_MS = 10000, /* the log may keep it waiting */
     POLL_MS = 5,
     FD_HIGH = 16,    /* above the descriptors of message.h */
     RUN_PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/helper",
@@ -36,7 +39,7 @@ enum {
 
 void pair_init(struct pair *pair)
 {
-    *pair = (struct pair){.lifeline = -1, .orders = -1, .news = -1};
+    *pair = (struct pair){.lifeline = -1, .orders = -1, .questions = -1, .uses = -1, .news = -1};
 }
 
 static void close_if_open(int *fd)
@@ -179,10 +182,20 @@ static void end_helper(struct pair *pair, bool remove_grants)
     bury_helper(pair);
 }
 
+/* Ends the witness, which says what it has heard of the helper by now. */
+static void end_witness(struct pair *pair)
+{
+    close_if_open(&pair->questions);
+    if (pair->witness)
+        await_end(pair->witness, "the witness", WITNESS_WAIT_MS);
+    pair->witness = 0;
+}
+
 void pair_end(struct pair *pair, bool remove_grants)
 {
     end_sniffer(pair); /* first: the helper then serves what it passed on */
     end_helper(pair, remove_grants);
+    end_witness(pair);
 }
 
 uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
@@ -196,6 +209,23 @@ uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
     if (pair->helper)
         kill(pair->helper, SIGKILL);
     return 0;
+}
+
+bool pair_read_question(struct pair *pair, uint32_t *id)
+{
+    struct witness_question question;
+    ssize_t n = recv(pair->questions, &question, sizeof question, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n == sizeof question) {
+        *id = question.id;
+        return true;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    close_if_open(&pair->questions);
+    if (pair->witness)
+        kill(pair->witness, SIGKILL);
+    return false;
 }
 
 /* ---- interfaces --------------------------------------------------------- */
@@ -255,6 +285,12 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
         bury_helper(pair);
         return PAIR_END_ACCIDENT;
     }
+    if (child == pair->witness) {
+        log_end("the witness", child, status);
+        pair->witness = 0;
+        close_if_open(&pair->questions);
+        return PAIR_END_ACCIDENT;
+    }
     if (child != pair->sniffer)
         return PAIR_END_OF_ANOTHER;
     pair->sniffer = 0;
@@ -272,7 +308,8 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
 
 enum { FIRST_FD = 3, INHERITED_MAX = 7 };
 _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
-                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD,
+                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD &&
+                   (int)WITNESS_FD_SUPERVISOR == (int)FIRST_FD,
                "what they inherit is in this order");
 
 /* Starts a program whose descriptors 3, 4 and so on are `descriptors`. As it is executed, its
@@ -490,8 +527,8 @@ static int open_nothing(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Opens the socket for news of connections. Only helpers listen and read there. What the kernel
- * tells between two helpers waits. */
+/* Opens the socket for news of connections. Only the helper listens there, and only the witness
+ * reads. What the kernel tells between two witnesses waits. */
 static int open_news(void)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -644,12 +681,12 @@ int pair_open_helper_directory(const struct config *config)
 }
 
 static enum pair_result start_serving_helper(struct pair *pair, struct config *config,
-                                             const struct pair_options *options, int sniffer)
+                                             const struct pair_options *options, int sniffer,
+                                             int witness, int plan)
 {
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
     int grants = run < 0 ? -1 : pair_open_helper_directory(config);
-    int witness = open_nothing(), plan = make_plan();
     struct helper_setup setup;
     enum pair_result result;
     bool started;
@@ -660,11 +697,9 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
-    close_if_open(&witness);
     fill_setup(&setup, HELPER_RUN, config, options);
     started = pair->helper != 0 && send_setup(pair->orders, &setup, config, options) &&
               await_ready(pair, &config->backend_in_use) && is_sealed(plan);
-    close_if_open(&plan);
     if (started)
         return PAIR_STARTED;
     if (pair->helper == 0)
@@ -705,6 +740,24 @@ static void release_other_backend(const struct config *config, const struct pair
 
 /* ---- the pair ----------------------------------------------------------- */
 
+/* Starts the helper of a new pair, and then its witness. */
+static enum pair_result start_helper_and_witness(struct pair *pair, struct config *config,
+                                                 const struct pair_options *options, int sniffer)
+{
+    enum pair_result result = PAIR_FAILED;
+    struct witnessing new;
+    int plan = make_plan();
+
+    if (witnessing_begin(&new) && plan >= 0)
+        result = start_serving_helper(pair, config, options, sniffer, new.helper, plan);
+    close_if_open(&new.helper); /* so that the witness sees the end of the helper's */
+    if (result == PAIR_STARTED && !witnessing_start(&new, pair, plan, config, options))
+        result = PAIR_FAILED;
+    witnessing_end(&new);
+    close_if_open(&plan);
+    return result;
+}
+
 enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
                               const struct pair_options *options)
 {
@@ -714,10 +767,12 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
 
     if (pair->news < 0)
         pair->news = open_news();
+    close_if_open(&pair->uses);
+    if (!make_directories(config) || (pair->uses = witnessing_open_uses(config)) < 0)
+        return PAIR_FAILED;
     pair_init(&new);
     new.news = pair->news;
-    if (!make_directories(config))
-        return PAIR_FAILED;
+    new.uses = pair->uses;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, between) != 0) {
         log_warn("cannot make a socket pair");
         return PAIR_FAILED;
@@ -730,7 +785,7 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
         pair_end(pair, false);
         memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
         new.live = pair->live;
-        result = start_serving_helper(&new, config, options, between[1]);
+        result = start_helper_and_witness(&new, config, options, between[1]);
         if (result == PAIR_STARTED)
             release_other_backend(config, options);
         else

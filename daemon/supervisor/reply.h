@@ -24,9 +24,10 @@ void reply_status(struct control_reply *reply, const struct config *config,
                   const struct pair *pair, const struct counters *counters,
                   const struct helper_report *report);
 
-/* Makes a list of the live grants above the request's id, as many as fit, the lowest ids first. */
+/* Makes a list of the live grants above the request's id, as many as fit, the lowest ids first.
+ * `uses` is the file of uses.h; -1: there is none. */
 void reply_list(struct control_reply *reply, const struct control_request *request,
-                const struct config *config, const struct granttable_view *table);
+                const struct config *config, const struct granttable_view *table, int uses);
 
 /* Makes the reply to a close or a revocation from the helper's report, and from what portsmith-cut
  * says of its connections. */

@@ -191,6 +191,7 @@ static enum pair_result start_pair(struct supervisor *s)
     cutting_note_table(&s->cutting, s->config);
     result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
     cutting_keep_dropped(&s->cutting, s->config);
+    cutting_answer_to(&s->cutting, s->pair.questions);
     s->started_at = clock_boot_ns();
     if (result != PAIR_STARTED)
         return result;
@@ -385,8 +386,7 @@ static void send_result(struct control_client *client, enum control_result resul
     control_reply(client, &reply);
 }
 
-/* Sends the list of grants, once the helper has reported: by then it has heard which grants were
- * used. */
+/* Sends the list of grants, once the helper has reported. */
 static void send_list(struct supervisor *s, struct control_client *client)
 {
     static struct control_reply reply;
@@ -397,7 +397,7 @@ static void send_list(struct supervisor *s, struct control_client *client)
     if (!granttable_open(&table, directory, &why)) {
         send_result(client, CONTROL_FAILED, why.text);
     } else {
-        reply_list(&reply, &client->request, s->config, &table);
+        reply_list(&reply, &client->request, s->config, &table, s->pair.uses);
         granttable_close(&table);
         control_reply(client, &reply);
     }
@@ -605,6 +605,14 @@ static void handle_helper(struct supervisor *s)
         take_report(s, &report);
 }
 
+static void handle_witness(struct supervisor *s)
+{
+    uint32_t id;
+
+    if (pair_read_question(&s->pair, &id))
+        cutting_ask(&s->cutting, s->config, s->pair.news, id);
+}
+
 static void plan_sign_of_life(struct supervisor *s)
 {
     if (notify_alive_every_ns() > 0)
@@ -679,7 +687,10 @@ static int time_until_next(const struct supervisor *s)
 
 static void serve(struct supervisor *s)
 {
-    enum { SIGNALS, LINKS, ADDRESSES, CLOCK, HELPER, CUTTING, CONTROL = CUTTING + CUTTING_FDS };
+    enum {
+        SIGNALS, LINKS, ADDRESSES, CLOCK, HELPER, WITNESS, CUTTING,
+        CONTROL = CUTTING + CUTTING_FDS
+    };
     struct pollfd fds[CONTROL + CONTROL_FDS];
 
     while (!s->stopping) {
@@ -688,6 +699,7 @@ static void serve(struct supervisor *s)
         fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
         fds[CLOCK] = (struct pollfd){.fd = s->clock, .events = POLLIN};
         fds[HELPER] = (struct pollfd){.fd = s->pair.orders, .events = POLLIN};
+        fds[WITNESS] = (struct pollfd){.fd = s->pair.questions, .events = POLLIN};
         cutting_poll(&s->cutting, fds + CUTTING);
         if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
             errno != EINTR)
@@ -704,6 +716,10 @@ static void serve(struct supervisor *s)
             handle_clock(s);
         if (fds[HELPER].revents && s->pair.orders == fds[HELPER].fd)
             handle_helper(s);
+        if (fds[WITNESS].revents && s->pair.questions == fds[WITNESS].fd)
+            handle_witness(s);
+        if (s->pair.questions < 0)
+            cutting_answer_to(&s->cutting, -1);
         if (cutting_serve(&s->cutting, s->config))
             send_closed(control_asked(&s->control), &s->cutting);
         if (!s->stopping)

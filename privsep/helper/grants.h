@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/error.h"
 #include "privsep/granttable.h"
@@ -40,6 +41,9 @@ struct grants {
 /* Maps the table of the file `fd`, for `capacity` grants, whose grants are its first records. It
  * was made in this boot. False with the reason. */
 bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
+
+/* Notes in the file that a program changes the firewall; 0: there is none. */
+void helper_grants_note_restore(struct grants *grants, pid_t program);
 
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
  * this one changes. */

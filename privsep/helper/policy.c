@@ -138,33 +138,3 @@ enum verdict helper_policy_judge(const struct helper_profile *profile, int64_t n
         return VERDICT_OUTSIDE_HOURS;
     return 0;
 }
-
-enum { MINUTE_SIZE = sizeof "Mon 00:00" };
-
-static const char *format_minute(unsigned minute, char text[static MINUTE_SIZE])
-{
-    static const char days[7][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
-
-    snprintf(text, MINUTE_SIZE, "%s %02u:%02u", days[minute / MINUTES_A_DAY % 7],
-             minute / 60 % 24, minute % 60);
-    return text;
-}
-
-void helper_policy_explain(const struct policy_entry *entry, enum verdict verdict, int64_t now,
-                           char *text, size_t size)
-{
-    const struct helper_profile *profile = entry ? entry->profile : NULL;
-    char this[MINUTE_SIZE], next[MINUTE_SIZE];
-    uint16_t minute = minute_of(now);
-    size_t i = 0;
-
-    if (verdict != VERDICT_OUTSIDE_HOURS || !profile || profile->hours_count == 0) {
-        snprintf(text, size, "%s", verdict_text(verdict));
-        return;
-    }
-    while (i < profile->hours_count && profile->hours[i].from <= minute)
-        i++;
-    snprintf(text, size, "outside its Hours: it is %s UTC, they begin again on %s",
-             format_minute(minute, this),
-             format_minute(profile->hours[i % profile->hours_count].from, next));
-}

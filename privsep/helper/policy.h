@@ -7,7 +7,6 @@
 #include <stddef.h>
 
 #include "common/error.h"
-#include "common/limit.h"
 #include "common/pool.h"
 #include "privsep/message.h"
 #include "privsep/plan.h"
@@ -15,7 +14,6 @@
 struct policy_entry {
     uint8_t key_id[KEY_ID_SIZE];
     const struct helper_profile *profile; /* cut to helper_profile_size, in the policy's pool */
-    struct log_limit told; /* throttle.h */
 };
 
 struct policy {
@@ -66,11 +64,5 @@ int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t n
 /* Returns the latest deadline (CLOCK_BOOTTIME, nanoseconds) that the profile would give a grant
  * now. */
 int64_t helper_policy_latest_deadline(const struct helper_profile *profile);
-
-/* Writes into `text`, of `size` bytes, for the log, why a knock had this verdict at `now`
- * (seconds since the epoch). For a verdict that helper_policy_judge does not give, and where
- * `entry` is NULL, as there is no such profile, that is verdict_text. */
-void helper_policy_explain(const struct policy_entry *entry, enum verdict verdict, int64_t now,
-                           char *text, size_t size);
 
 #endif

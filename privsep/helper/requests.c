@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "privsep/helper/decide.h"
-#include "privsep/helper/usage.h"
 
 /* One request on its way through the batch. */
 struct asked {
@@ -18,7 +18,6 @@ struct asked {
     enum verdict verdict;       /* VERDICT_NONE while nothing speaks against it */
     enum refusal refusal;
     struct decision decision;   /* not begun before the signature is verified */
-    struct address moved_from;  /* the address that the profile's grants left, if it moves them */
     int64_t left;               /* seconds, as in an event */
     struct grant *ended;        /* the grants that it removed, in the batch's list */
     size_t ended_count;
@@ -168,16 +167,24 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     return VERDICT_NONE;
 }
 
+/* Notes that a stage of the batch is over, if anybody wants to know. */
+static void note_time(struct requests *r, enum trace_stage stage)
+{
+    if (r->policy->setup.trace)
+        r->trace[stage] = clock_wall_ns();
+}
+
 static void judge_all(struct requests *r, struct batch *batch)
 {
     struct error why;
 
     for (size_t i = 0; i < batch->count; i++)
         batch->asked[i].verdict = judge(r, &batch->asked[i]);
-    helper_trace_note(&r->trace, TRACE_VERIFIED);
+    note_time(r, TRACE_VERIFIED);
     if (helper_marks_commit(r->marks, &why))
         return;
-    helper_words_say_failure(r->words, VERDICT_NOT_RECORDED, &why);
+    log_warnx_limited(&r->failures[VERDICT_NOT_RECORDED], LINES_A_MINUTE,
+                      "knocks are refused: %s", why.text);
     for (size_t i = 0; i < batch->count; i++) {
         struct asked *asked = &batch->asked[i];
 
@@ -205,7 +212,8 @@ static bool change_firewall(struct requests *r, enum family family, const struct
     else
         done = helper_firewall_insert(fw, family, r->grants, &why);
     if (!done)
-        helper_words_say_failure(r->words, VERDICT_FIREWALL_FAILED, &why);
+        log_warnx_limited(&r->failures[VERDICT_FIREWALL_FAILED], LINES_A_MINUTE,
+                          "the firewall was not changed: %s", why.text);
     helper_grants_settle(r->grants, family, done);
     if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
         helper_grants_forget_gone(r->grants, family);
@@ -238,8 +246,9 @@ static void change_firewalls(struct requests *r, struct batch *batch)
 
 /* ---- change the table --------------------------------------------------- */
 
-/* Removes a grant, and keeps a copy: whether the grant was used is known once its door is
- * shut. */
+/* Removes a grant, and keeps a copy, to tell of its end once its door is shut. A profile that may
+ * have one grant can still have more than there is room for, of an earlier configuration: that
+ * those ended is lost. */
 static void remove_grant(struct requests *r, struct batch *batch, struct asked *asked, size_t at)
 {
     const struct grant *grant = &r->grants->items[at];
@@ -249,6 +258,8 @@ static void remove_grant(struct requests *r, struct batch *batch, struct asked *
         if (asked->ended_count++ == 0)
             asked->ended = &batch->ended[batch->ended_count];
         batch->ended[batch->ended_count++] = *grant;
+    } else {
+        r->events->lost++;
     }
     helper_grants_remove_at(r->grants, at);
 }
@@ -261,8 +272,8 @@ static void note_knock(struct requests *r, const struct asked *asked, struct gra
     const struct decision *decision = &asked->decision;
 
     if (is_new || grant->connections)
-        helper_usage_begin(r->news, r->grants, grant,
-                           helper_policy_is_tracked(asked->entry->profile, &grant->service));
+        helper_events_begin(r->events, r->grants, grant,
+                            helper_policy_is_tracked(asked->entry->profile, &grant->service));
     if (decision->signing != GRANT_OBSERVED)
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)
@@ -296,10 +307,8 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
     int64_t first = INT64_MAX;
 
     while (decision->moves &&
-           (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
-        asked->moved_from = left->address;
+           (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL)))
         remove_grant(r, batch, asked, (size_t)(left - r->grants->items));
-    }
     /* While the old rule cannot be removed, the profile would have two grants: no knock of the
      * batch opens anything for it. */
     if (decision->leaves_other && !settle(r, batch, family == IPV4 ? IPV6 : IPV4)) {
@@ -380,17 +389,7 @@ static bool reply(int fd, const struct asked *asked)
     return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
 }
 
-static void tell_move(struct requests *r, const struct asked *asked)
-{
-    struct helper_event event = {.kind = EVENT_MOVED, .address = asked->moved_from};
-
-    memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
-    for (size_t i = 0; i < asked->ended_count; i++)
-        helper_event_add_end(&event, &asked->ended[i]);
-    helper_words_say(r->words, &event);
-}
-
-/* Tells the log of a request. Nothing that the request says counts before its signature is
+/* Tells of a request, and before it of the grants that it ended. Nothing that the request says counts before its signature is
  * verified. */
 static void tell_verdict(struct requests *r, const struct batch *batch, const struct asked *asked)
 {
@@ -408,31 +407,25 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
         .left = asked->left,
         .ahead = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC,
         .times = asked->message.times,
-        .trace = r->trace,
-        .together = batch->count,
+        .together = (uint32_t)batch->count,
     };
 
     memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
     memcpy(event.services, decision->services, sizeof event.services);
-    if (!decision->moves)
-        for (size_t i = 0; i < asked->ended_count; i++)
-            helper_event_add_end(&event, &asked->ended[i]);
-    helper_words_say(r->words, &event);
+    memcpy(event.trace, r->trace, sizeof event.trace);
+    helper_events_end(r->events, asked->ended, asked->ended_count,
+                      decision->moves ? END_MOVED : END_KNOCK);
+    helper_events_tell(r->events, &event);
 }
 
-static void tell_all(struct requests *r, struct batch *batch)
+static void tell_all(struct requests *r, const struct batch *batch)
 {
-    helper_usage_finish(r->news, r->grants, batch->ended, batch->ended_count);
-    helper_events_tell_lost(r->words, r->news);
-    for (size_t i = 0; i < batch->count; i++) {
-        if (batch->asked[i].decision.moves)
-            tell_move(r, &batch->asked[i]);
+    for (size_t i = 0; i < batch->count; i++)
         tell_verdict(r, batch, &batch->asked[i]);
-    }
     if (r->is_crowded || r->firewall->uses_set || r->grants->count <= CROWD)
         return;
     r->is_crowded = true;
-    helper_words_say(r->words, &(struct helper_event){.kind = EVENT_CROWDED});
+    helper_events_tell(r->events, &(struct helper_event){.kind = EVENT_CROWDED});
 }
 
 /* ---- the batch ---------------------------------------------------------- */
@@ -441,13 +434,13 @@ static bool serve_batch(struct requests *r, struct batch *batch)
 {
     bool is_reading = true;
 
-    helper_trace_note(&r->trace, TRACE_RECEIVED);
+    note_time(r, TRACE_RECEIVED);
     judge_all(r, batch);
-    helper_trace_note(&r->trace, TRACE_MARKED);
+    note_time(r, TRACE_MARKED);
     decide_all(r, batch);
-    helper_trace_note(&r->trace, TRACE_DECIDED);
+    note_time(r, TRACE_DECIDED);
     change_firewalls(r, batch);
-    helper_trace_note(&r->trace, TRACE_CHANGED);
+    note_time(r, TRACE_CHANGED);
     for (size_t i = 0; i < batch->count; i++)
         r->verdicts[batch->asked[i].verdict]++;
     for (size_t i = 0; i < batch->count; i++)

@@ -15,22 +15,18 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "privsep/helper/events.h"
 #include "privsep/helper/narrow.h"
 #include "privsep/helper/orders.h"
 #include "privsep/helper/requests.h"
-#include "privsep/helper/usage.h"
-#include "privsep/helper/words.h"
 #include "privsep/plan.h"
-#include "privsep/xtables/bell.h"
 
 #define XTABLES_LOCK "xtables.lock" /* in /run */
 
 enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
-    LOOK_SECONDS = 2,   /* between looks where no bell rings, or where it never stops */
-    LOOK_AGAIN_SECONDS = 1, /* between looks after a bell */
+    LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
     OFTEN = 3,          /* removals; after more of them the rules are contested */
-    QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
     STOP_TRIES = 5,
 };
 
@@ -41,13 +37,10 @@ struct helper {
     struct rules rules[FAMILIES];
     struct firewall firewall;
     struct requests requests;
-    struct news news;
-    struct words words;
+    struct events events;
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
-    int bell;        /* -1 with iptables-legacy */
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
-    struct bell_ringer ringer; /* who changed nftables last */
     unsigned removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
     int64_t removed_at;
     struct log_limit failures; /* of the lines about failures to change the firewall */
@@ -83,7 +76,6 @@ static void arm_timer(struct helper *h)
     bring_forward(&when, h->retry_at);
     bring_forward(&when, h->look_at);
     bring_forward(&when, quiet_at(h));
-    bring_forward(&when, helper_throttle_next(&h->words.throttle));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
@@ -199,18 +191,6 @@ static void plan_retry(struct helper *h)
     h->is_failure_told = false;
 }
 
-/* Tells the log of grants that have ended, and whose doors are shut: all connections that came in
- * through them have come. With `why` END_NONE the grants tell why they ended. To be called last,
- * as a log that does not read may hold the helper up. */
-static void tell_ends(struct helper *h, struct grant *ended, size_t count, enum grant_end why)
-{
-    if (count == 0)
-        return;
-    helper_usage_finish(&h->news, &h->grants, ended, count);
-    helper_events_tell_lost(&h->words, &h->news);
-    helper_events_tell_ends(&h->words, ended, count, why);
-}
-
 static void serve_deadlines(struct helper *h)
 {
     bool changed[FAMILIES];
@@ -219,17 +199,7 @@ static void serve_deadlines(struct helper *h)
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
             mend(h, family, helper_firewall_rewrite);
-    tell_ends(h, h->grants.items + h->grants.count, ended, END_NONE);
-}
-
-/* A grant that has had its connections ends at once, as if its window were over. */
-static void serve_news(struct helper *h)
-{
-    bool changed = helper_usage_hear(&h->news, &h->grants);
-
-    helper_events_tell_lost(&h->words, &h->news);
-    if (changed)
-        serve_deadlines(h);
+    helper_events_end(&h->events, h->grants.items + h->grants.count, ended, END_NONE);
 }
 
 static void serve_retry(struct helper *h)
@@ -242,18 +212,12 @@ static void serve_retry(struct helper *h)
             mend(h, family, helper_firewall_establish);
 }
 
-static void log_removal(const struct helper *h)
+static void tell_removals(struct helper *h, enum helper_rules rules)
 {
-    char who[80] = "";
+    struct helper_event event = {.kind = EVENT_RULES, .rules = (uint8_t)rules,
+                                 .removals = h->removals};
 
-    if (h->ringer.pid != 0)
-        snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", h->ringer.name,
-                 h->ringer.pid);
-    if (h->removals <= OFTEN)
-        log_warnx("another program removed Portsmith's rules%s: putting them back", who);
-    else if (h->removals == OFTEN + 1)
-        log_warnx("another program keeps removing Portsmith's rules%s: until it stops they are put "
-                  "back every %d s, and this is not said again", who, LOOK_SECONDS);
+    helper_events_tell(&h->events, &event);
 }
 
 static void serve_quiet(struct helper *h)
@@ -261,8 +225,7 @@ static void serve_quiet(struct helper *h)
     if (h->removals == 0 || clock_boot_ns() < quiet_at(h))
         return;
     if (is_contested(h))
-        log_info("nobody has removed Portsmith's rules for %d s; before that they were put back "
-                 "%u times", QUIET_SECONDS, h->removals);
+        tell_removals(h, HELPER_RULES_IN_FORCE);
     h->removals = 0;
 }
 
@@ -310,7 +273,8 @@ static void look(struct helper *h)
     if (damaged[IPV4] || damaged[IPV6]) {
         h->removed_at = clock_boot_ns();
         h->removals++;
-        log_removal(h);
+        if (h->removals <= OFTEN + 1)
+            tell_removals(h, is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_MISSING);
     }
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
@@ -323,21 +287,51 @@ static void serve_look(struct helper *h)
         look(h);
 }
 
-static void serve_bell(struct helper *h)
+/* The helper looks at once after the first change. But a firewall script makes many changes, and
+ * they are not to count as many removals. */
+static void plan_look(struct helper *h)
 {
-    const pid_t own[FAMILIES] = {h->firewall.restore[IPV4].last_pid,
-                                 h->firewall.restore[IPV6].last_pid};
     int pause = is_contested(h) ? LOOK_SECONDS : LOOK_AGAIN_SECONDS;
 
-    if (!bell_rang(h->bell, own, FAMILIES, &h->ringer) || h->look_at != 0)
-        return;
-    /* The helper looks at once after the first change. But a firewall script makes many changes,
-     * and they are not to count as many removals. */
-    h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
-    serve_look(h);
+    if (h->look_at == 0)
+        h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
 }
 
 /* ---- the peers ---------------------------------------------------------- */
+
+/* Ends the grants that admit only so many connections, as nobody counts those. */
+static void serve_unwitnessed(struct helper *h)
+{
+    static struct log_limit said;
+
+    if (!h->events.is_unwitnessed)
+        return;
+    log_warnx_limited(&said, LINES_A_MINUTE,
+                      "connections are not counted%s: grants that admit only so many end",
+                      h->events.witness < 0 ? ", as the witness has ended" : "");
+    helper_events_end_unwitnessed(&h->events, &h->grants);
+    serve_deadlines(h);
+}
+
+static void serve_witness(struct helper *h)
+{
+    enum { AT_ONCE = 64 }; /* deadlines must not wait for a witness that never stops */
+    struct witness_word word;
+
+    for (int i = 0; i < AT_ONCE && helper_events_hear(&h->events, &word); i++)
+        switch (word.kind) {
+        case WORD_END:
+            helper_events_obey(&h->grants, &word);
+            break;
+        case WORD_HUSH:
+            helper_events_hush(&h->events, &h->grants, word.id);
+            break;
+        case WORD_LOOK:
+            plan_look(h);
+            break;
+        }
+    serve_deadlines(h);
+}
 
 static void serve_sniffer(struct helper *h)
 {
@@ -380,8 +374,7 @@ static int stop(struct helper *h)
                 mend(h, family, helper_firewall_clear);
     tell_unasked(h);
     helper_firewall_close(&h->firewall);
-    tell_ends(h, h->grants.items, ended, END_STOPPED);
-    helper_throttle_sum_up(&h->words.throttle, &h->policy, INT64_MAX);
+    helper_events_end(&h->events, h->grants.items, ended, END_STOPPED);
     if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
         log_warnx("live grants could not be removed; they end at their deadlines");
         return HELPER_EXIT_FAILURE;
@@ -405,7 +398,7 @@ static void serve_order(struct helper *h, const struct helper_order *order)
     }
     helper_orders_serve(&h->requests, order, &report, &ended);
     tell_report(h, &report);
-    tell_ends(h, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
+    helper_events_end(&h->events, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
     free(ended);
 }
 
@@ -426,22 +419,27 @@ static int serve_supervisor(struct helper *h)
     serve_the_rest(h);
     tell_unasked(h);
     helper_firewall_close(&h->firewall);
-    helper_throttle_sum_up(&h->words.throttle, &h->policy, INT64_MAX);
     return HELPER_EXIT_OK;
 }
 
 /* ---- the loop ----------------------------------------------------------- */
 
+/* Tells the witness which programs change the firewall for us, as it does not ring for those. */
+static void note_restores(struct helper *h)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        helper_grants_note_restore(&h->grants, h->firewall.restore[family].last_pid);
+}
+
 static int run(struct helper *h)
 {
-    enum { SUPERVISOR, TIMER, BELL, NEWS, SNIFFER, FDS };
+    enum { SUPERVISOR, TIMER, WITNESS, SNIFFER, FDS };
 
     for (;;) {
         struct pollfd fds[FDS] = {
             [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
             [TIMER] = {.fd = h->timer, .events = POLLIN},
-            [BELL] = {.fd = h->bell, .events = POLLIN},
-            [NEWS] = {.fd = h->news.listening ? h->news.fd : -1, .events = POLLIN},
+            [WITNESS] = {.fd = h->events.witness, .events = POLLIN},
             [SNIFFER] = {.fd = h->requests.sniffer, .events = POLLIN},
         };
         int status = -1;
@@ -450,18 +448,15 @@ static int run(struct helper *h)
         if (h->firewall.uses_set && h->firewall.set.fd < 0)
             fatalx("the kernel does not answer about sets any more: starting again");
         plan_retry(h);
-        helper_usage_rest(&h->news, &h->grants);
+        note_restores(h);
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
         /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         serve_retry(h);
-        if (fds[NEWS].revents)
-            serve_news(h);
-        helper_throttle_sum_up(&h->words.throttle, &h->policy, clock_boot_ns());
-        if (fds[BELL].revents)
-            serve_bell(h);
+        if (fds[WITNESS].revents)
+            serve_witness(h);
         serve_look(h);
         serve_quiet(h);
         tell_of_changed_rules(h);
@@ -475,6 +470,7 @@ static int run(struct helper *h)
             fatalx("the table of grants was removed or replaced: starting again");
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
+        serve_unwitnessed(h);
     }
 }
 
@@ -494,32 +490,6 @@ static void begin_process(void)
         fatal("cannot close what was inherited");
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
-}
-
-static int compare_services(const void *a, const void *b)
-{
-    return service_compare(a, b);
-}
-
-/* Has the kernel tell of connections to the services that some profile opens, each named once. */
-static bool open_news(struct helper *h, struct error *why)
-{
-    const size_t profiles = h->policy.setup.profile_count;
-    struct service *all = calloc(profiles * POLICY_SERVICES + 1, sizeof *all);
-    size_t count = 0, kept = 0;
-
-    if (!all)
-        return error_set(why, "no memory for the services of %zu profiles", profiles);
-    for (size_t i = 0; i < profiles; i++)
-        for (size_t j = 0; j < h->policy.entries[i].profile->service_count; j++)
-            all[count++] = h->policy.entries[i].profile->services[j];
-    qsort(all, count, sizeof *all, compare_services);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || service_compare(&all[kept - 1], &all[i]) != 0)
-            all[kept++] = all[i];
-    helper_news_open(&h->news, HELPER_FD_NEWS, all, kept);
-    free(all);
-    return true;
 }
 
 /* Takes the plan's part about a family apart, for the firewall's writer. */
@@ -560,18 +530,11 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
 {
     if (!process_forbid_core_dumps(why) || !helper_policy_open(&h->policy, plan, why) ||
         !helper_marks_map(&h->marks, HELPER_FD_PLAN, plan, why) ||
-        !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why) ||
-        !open_news(h, why))
+        !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why))
         return false;
     h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (h->timer < 0)
         return error_set(why, "cannot make a timer: %s", strerror(errno));
-    h->bell = -1;
-    if (plan->setup.backend == BACKEND_NFT) {
-        h->bell = bell_open(why);
-        if (h->bell < 0)
-            return false;
-    }
     open_firewall(h, plan);
     return helper_narrow(plan, why);
 }
@@ -589,14 +552,13 @@ int helper_serve(void)
     log_open("portsmith-helper", plan->setup.foreground, plan->setup.debug);
     if (!take_up(&h, plan, &why))
         fatalx("%s", why.text);
-    h.words.policy = &h.policy;
+    h.events = (struct events){.witness = HELPER_FD_WITNESS, .news = HELPER_FD_NEWS};
     h.requests = (struct requests){.policy = &h.policy, .marks = &h.marks, .grants = &h.grants,
-                                   .firewall = &h.firewall, .news = &h.news,
-                                   .words = &h.words, .sniffer = HELPER_FD_SNIFFER,
-                                   .trace.on = h.policy.setup.trace};
-    helper_usage_take_over(&h.news, &h.grants);
+                                   .firewall = &h.firewall, .events = &h.events,
+                                   .sniffer = HELPER_FD_SNIFFER};
     helper_firewall_stand(&h.firewall);
     look(&h);
+    note_restores(&h);
     tell_unasked(&h);
     log_debug("ready: iptables-%s, %s", plan->setup.backend == BACKEND_NFT ? "nft" : "legacy",
               plan->families[IPV6].in_use ? "IPv4 and IPv6" : "IPv4");

@@ -6,7 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "privsep/helper/firewall.h"
-#include "privsep/helper/news.h"
+#include "privsep/prepare/news.h"
 #include "privsep/netlink.h"
 
 static unsigned wishes(const struct policy *policy)
@@ -66,7 +66,7 @@ bool host_can_tell_usage(const struct policy *policy, struct error *why)
 {
     int conntrack = netlink_open(NETLINK_NETFILTER);
     struct error reason;
-    bool can = helper_news_try(&conntrack, &reason);
+    bool can = news_try(&conntrack, &reason);
 
     if (conntrack >= 0)
         close(conntrack);

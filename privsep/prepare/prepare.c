@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,11 +11,13 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "privsep/helper/events.h"
 #include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/establish.h"
 #include "privsep/prepare/host.h"
 #include "privsep/prepare/lock.h"
+#include "privsep/prepare/news.h"
 #include "privsep/prepare/receive.h"
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/repair.h"
@@ -94,17 +97,22 @@ static bool establish(struct preparation *p, struct error *why)
  * open, but the ports are shut. */
 static bool take_over_grants(struct preparation *p, struct error *why)
 {
+    struct events events = {.witness = HELPER_FD_WITNESS, .news = HELPER_FD_NEWS};
     struct grants *grants = &p->grants;
     struct error unused;
+    size_t taken_over;
 
     if (!helper_grants_create(grants, HELPER_FD_RUN, p->policy.setup.max_grants, clock_boot_ns(),
                               why)) {
         establish(p, &unused);
         return false;
     }
+    taken_over = grants->count;
     helper_grants_keep_permitted(grants, &p->policy);
     if (!establish(p, why))
         return false;
+    helper_events_end(&events, grants->items + grants->count, taken_over - grants->count,
+                      END_FORBIDDEN);
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;
@@ -130,6 +138,32 @@ static void open_firewall(struct preparation *p, const struct ipset *set)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
     helper_firewall_open(&p->firewall, &policy->setup, p->rules, &p->xtables, set);
+}
+
+static int compare_services(const void *a, const void *b)
+{
+    return service_compare(a, b);
+}
+
+/* Has the kernel tell of connections to the services that some profile opens, each named once. */
+static bool open_news(const struct policy *policy, struct error *why)
+{
+    const size_t profiles = policy->setup.profile_count;
+    struct service *all = calloc(profiles * POLICY_SERVICES + 1, sizeof *all);
+    size_t count = 0, kept = 0;
+
+    if (!all)
+        return error_set(why, "no memory for the services of %zu profiles", profiles);
+    for (size_t i = 0; i < profiles; i++)
+        for (size_t j = 0; j < policy->entries[i].profile->service_count; j++)
+            all[count++] = policy->entries[i].profile->services[j];
+    qsort(all, count, sizeof *all, compare_services);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || service_compare(&all[kept - 1], &all[i]) != 0)
+            all[kept++] = all[i];
+    news_open(HELPER_FD_NEWS, all, kept);
+    free(all);
+    return true;
 }
 
 /* ---- becoming the helper ------------------------------------------------ */
@@ -164,7 +198,7 @@ static int become_helper(struct preparation *p)
     const struct ingredients ingredients = {&p->policy, &p->marks, &p->xtables, p->rules};
     struct error why;
 
-    if (take_over_grants(p, &why) && open_marks(p, &why) &&
+    if (open_news(&p->policy, &why) && take_over_grants(p, &why) && open_marks(p, &why) &&
         plan_compile(HELPER_FD_PLAN, &ingredients, &why)) {
         helper_firewall_close(&p->firewall);
         if (hand_over(p))

@@ -49,7 +49,6 @@ static bool is_sane(const struct grant *grant, int64_t now)
            grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
            address_is_grantable(&grant->address) &&
            grant->signed_address <= GRANT_SIGNED_ELSEWHERE && s->port != 0 &&
-           grant->used <= GRANT_FLOWS && grant->is_counted <= 1 &&
            (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
 }
 
@@ -77,6 +76,7 @@ static void take_over(struct grants *grants, int run_dir, int64_t now)
     if (!granttable_open(&before, run_dir, &unused))
         return;
     grants->table->last_id = before.last_id;
+    grants->table->begun = before.begun;
     for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
         if (granttable_read(&before, i, &grant) && is_sane(&grant, now) && !holds(grants, &grant))
             helper_grants_put(grants, &grant);
@@ -133,10 +133,8 @@ void helper_grants_keep_permitted(struct grants *grants, const struct policy *po
 
         if (entry && is_permitted(entry->profile, grant)) {
             helper_grants_shorten(grants, grant, helper_policy_latest_deadline(entry->profile));
-            /* Until now only the first connection was counted, or from now on none is. */
-            if ((grant->connections == 0 && grant->used > 0) ||
-                !helper_policy_is_tracked(entry->profile, &grant->service))
-                grant->is_counted = 0;
+            if (grant->connections == 0 && entry->profile->connections != 0)
+                grant->allowance++; /* until now only the first connection was counted */
             grant->connections = entry->profile->connections;
             grant_seal(grant);
         } else {

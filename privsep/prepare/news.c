@@ -1,4 +1,4 @@
-#include "privsep/helper/news.h"
+#include "privsep/prepare/news.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,13 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "privsep/flows.h"
 #include "privsep/netlink.h"
 
-enum {
-    ROOM = 16 << 20,       /* bytes, for some 26,000 connections */
-    AT_ONCE = 1024,        /* connections: a few milliseconds */
-    LEFTOVERS_MAX = 65536, /* more than there is room for */
-};
+enum { ROOM = 16 << 20 /* bytes, for some 26,000 connections */ };
 
 /* ---- what the kernel leaves out ----------------------------------------- */
 
@@ -43,9 +40,11 @@ enum {
 
 enum { PORT, PROTOCOL, STATUS }; /* places in the filter's memory */
 
-/* Puts protocol and port of a connection that was just made into A, and rejects any other: as
- * flows_read tells them apart. */
+/* Accepts what is no news but an answer, which has a number. Puts protocol and port of a
+ * connection that was just made into A, and rejects any other: as flows_read tells them apart. */
 static const struct sock_filter just_made[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_seq)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0), ACCEPT,
     ATTRIBUTES, FIND(CTA_TUPLE_ORIG), FIND_IN(CTA_TUPLE_PROTO), KEEP(PROTOCOL),
     FIND_IN(CTA_PROTO_DST_PORT), LOAD(BPF_H), KEEP(PORT),
     TAKE(PROTOCOL), FIND_IN(CTA_PROTO_NUM), LOAD(BPF_B), KEEP(PROTOCOL),
@@ -70,9 +69,7 @@ enum {
     SERVICES_MAX = (BPF_MAXINSNS - JUST_MADE - 1) / 2,
 };
 
-/* Has the kernel tell of connections to these services alone. Where they are too many for a filter
- * it tells of connections to any service, which usage.c sorts out. The filter of the last helper,
- * which may have had other services, goes first. */
+/* The filter of before, which may have had other services, goes first. */
 static void attach_filter(int fd, const struct service *services, size_t count)
 {
     struct sock_filter code[BPF_MAXINSNS];
@@ -95,7 +92,7 @@ static void attach_filter(int fd, const struct service *services, size_t count)
 
 /* ---- the socket --------------------------------------------------------- */
 
-bool helper_news_try(int *conntrack, struct error *why)
+bool news_try(int *conntrack, struct error *why)
 {
     int fd = open("/proc/sys/net/netfilter/nf_conntrack_events", O_RDONLY | O_CLOEXEC);
     char setting; /* of this network namespace */
@@ -109,70 +106,8 @@ bool helper_news_try(int *conntrack, struct error *why)
                            "(net.netfilter.nf_conntrack_events is 0, or not there)"));
 }
 
-static bool set_membership(const struct news *news, int change)
+void news_open(int fd, const struct service *services, size_t count)
 {
-    const int group = NFNLGRP_CONNTRACK_UPDATE;
-
-    return setsockopt(news->fd, SOL_NETLINK, change, &group, sizeof group) == 0;
-}
-
-void helper_news_open(struct news *news, int fd, const struct service *services, size_t count)
-{
-    uint32_t groups[8] = {0}; /* more than netfilter has */
-    socklen_t size = sizeof groups;
-    const unsigned bit = NFNLGRP_CONNTRACK_UPDATE - 1;
-
-    *news = (struct news){.fd = fd};
-    if (getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, groups, &size) == 0)
-        news->listening = groups[bit / 32] >> bit % 32 & 1;
     netlink_make_room(fd, ROOM);
     attach_filter(fd, services, count);
-}
-
-bool helper_news_listen(struct news *news)
-{
-    if (!news->listening)
-        news->listening = set_membership(news, NETLINK_ADD_MEMBERSHIP);
-    return news->listening;
-}
-
-/* All that waits is discarded: once the kernel has lost news it loses more, without saying so
- * again, until nothing waits any more. */
-void helper_news_leave(struct news *news)
-{
-    set_membership(news, NETLINK_DROP_MEMBERSHIP);
-    news->listening = false;
-    for (int i = 0; i < LEFTOVERS_MAX; i++)
-        if (netlink_hear(news->fd, NULL, NULL) == EAGAIN)
-            break;
-}
-
-/* ---- hearing ------------------------------------------------------------ */
-
-struct each {
-    flow_handler *handle;
-    void *into;
-};
-
-static void pass_on(void *into, struct span message)
-{
-    const struct each *each = into;
-    struct flow flow;
-
-    if (flows_read(message, &flow) && flow.was_just_made)
-        each->handle(each->into, &flow);
-}
-
-bool helper_news_hear(struct news *news, flow_handler *handle, void *into)
-{
-    struct each each = {handle, into};
-    int error = 0;
-
-    for (int i = 0; news->listening && error == 0 && i < AT_ONCE; i++)
-        error = netlink_hear(news->fd, pass_on, &each);
-    if (error == 0 || error == EAGAIN)
-        return true;
-    helper_news_leave(news);
-    news->was_lost = true;
-    return false;
 }

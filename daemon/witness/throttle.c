@@ -1,4 +1,4 @@
-#include "privsep/helper/throttle.h"
+#include "daemon/witness/throttle.h"
 
 #include <inttypes.h>
 
@@ -23,7 +23,7 @@ static void sum_up_refusals(struct throttle *throttle, uint32_t verdict, int64_t
                         name);
 }
 
-bool helper_throttle_admits_refusal(struct throttle *throttle, enum verdict verdict, int64_t now)
+bool throttle_admits_refusal(struct throttle *throttle, enum verdict verdict, int64_t now)
 {
     sum_up_refusals(throttle, verdict, now);
     return log_limit_admits(&throttle->refusals[verdict], REFUSALS_LOGGED, REFUSALS_PERIOD, now);
@@ -31,7 +31,7 @@ bool helper_throttle_admits_refusal(struct throttle *throttle, enum verdict verd
 
 /* ---- what a profile opens and closes ------------------------------------- */
 
-static void sum_up_profile(struct policy_entry *of, int64_t now)
+static void sum_up_profile(struct client *of, int64_t now)
 {
     const struct log_about about = {.profile = of->profile->name};
     uint32_t left_out = log_limit_take(&of->told, now);
@@ -41,7 +41,7 @@ static void sum_up_profile(struct policy_entry *of, int64_t now)
                        about.profile, left_out);
 }
 
-bool helper_throttle_admits_profile(struct throttle *throttle, struct policy_entry *of, int64_t now)
+bool throttle_admits_profile(struct throttle *throttle, struct client *of, int64_t now)
 {
     if (!of)
         return true;
@@ -54,7 +54,7 @@ bool helper_throttle_admits_profile(struct throttle *throttle, struct policy_ent
 
 /* ---- both ---------------------------------------------------------------- */
 
-void helper_throttle_sum_up(struct throttle *throttle, const struct policy *policy, int64_t now)
+void throttle_sum_up(struct throttle *throttle, const struct clients *clients, int64_t now)
 {
     for (uint32_t i = 0; i < VERDICTS; i++)
         if (throttle->refusals[i].left_out > 0)
@@ -64,18 +64,18 @@ void helper_throttle_sum_up(struct throttle *throttle, const struct policy *poli
     if (throttle->sum_at == 0 || now < throttle->sum_at)
         return;
     throttle->sum_at = 0;
-    for (size_t i = 0; i < policy->setup.profile_count; i++) {
-        struct policy_entry *entry = &policy->entries[i];
+    for (size_t i = 0; i < clients->count; i++) {
+        struct client *client = &clients->items[i];
 
-        if (entry->told.left_out == 0)
+        if (client->told.left_out == 0)
             continue;
-        sum_up_profile(entry, now);
-        if (entry->told.left_out > 0)
-            earliest(&throttle->sum_at, entry->told.until);
+        sum_up_profile(client, now);
+        if (client->told.left_out > 0)
+            earliest(&throttle->sum_at, client->told.until);
     }
 }
 
-int64_t helper_throttle_next(const struct throttle *throttle)
+int64_t throttle_next(const struct throttle *throttle)
 {
     int64_t next = throttle->sum_at;
 

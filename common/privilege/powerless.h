@@ -1,6 +1,6 @@
-/* The sniffer's privileges: given up once, for good, and proved gone. */
-#ifndef PORTSMITH_SNIFFER_DROP_H
-#define PORTSMITH_SNIFFER_DROP_H
+/* All privileges: given up once, for good, and proved gone. */
+#ifndef PORTSMITH_POWERLESS_H
+#define PORTSMITH_POWERLESS_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -12,6 +12,6 @@
  * user and group, and keeps no supplementary group and no capability in any set; exec gains none
  * either. Then tries to get back what was given up. False with the reason: the process must not
  * go on then. */
-bool sniffer_drop(const char *empty, uid_t uid, gid_t gid, struct error *why);
+bool powerless_become(const char *empty, uid_t uid, gid_t gid, struct error *why);
 
 #endif

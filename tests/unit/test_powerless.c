@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #include "apart.h"
-#include "daemon/sniffer/drop.h"
+#include "common/privilege/powerless.h"
 
 enum { SOMEBODY = 65534, SUCCESS = 42, FAILURE = 43, UNPREPARED = 44, LAST_WORDS = 20 };
 
@@ -27,7 +27,7 @@ static void drop(void)
     struct error why;
 
     require(prepare(), UNPREPARED);
-    if (sniffer_drop(empty, SOMEBODY, SOMEBODY, &why)) {
+    if (powerless_become(empty, SOMEBODY, SOMEBODY, &why)) {
         afterwards();
         _exit(SUCCESS);
     }

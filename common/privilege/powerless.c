@@ -1,4 +1,4 @@
-#include "daemon/sniffer/drop.h"
+#include "common/privilege/powerless.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -79,7 +79,7 @@ static bool explain_change(int result, uid_t uid, gid_t gid, struct error *why)
     return error_set(why, "cannot become user %u without capabilities: %s", uid, strerror(error));
 }
 
-bool sniffer_drop(const char *empty, uid_t uid, gid_t gid, struct error *why)
+bool powerless_become(const char *empty, uid_t uid, gid_t gid, struct error *why)
 {
     int changed;
 
