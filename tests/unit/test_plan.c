@@ -30,8 +30,8 @@ static void make_profile(size_t i)
     p->service_count = 1;
     p->services[0] = (struct service){.protocol = IPPROTO_TCP, .port = (uint16_t)(i + 1)};
     if (i % 3 == 0) {
-        p->hours_count = 1;
-        p->hours[0] = (struct hours){1, 2};
+        p->prefix_count = 1;
+        p->prefixes[0].length = 1;
     }
     policy.entries[i].key_id[0] = (uint8_t)(i >> 8);
     policy.entries[i].key_id[1] = (uint8_t)i;

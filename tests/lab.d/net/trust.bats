@@ -309,13 +309,10 @@ END
 start_cut() {
     spawn server "$lab/log/cut.log" env -i python3 -c '
 import os, socket, subprocess, sys
-ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-os.dup2(its.fileno(), 3)
-its.close()
-ours = os.dup2(ours.fileno(), 9, False)
-child = subprocess.Popen([sys.argv[1]], pass_fds=(3,), env={})
-os.close(3)
-child.wait()' "$stage/libexec/portsmith/portsmith-cut"
+ours, its = (end.detach() for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+ours = os.dup(ours) # 3 becomes its
+os.dup2(its, 3)
+subprocess.run([sys.argv[1]], pass_fds=(3,), env={})' "$stage/libexec/portsmith/portsmith-cut"
     wait_until 5 cut_is_confined
 }
 
