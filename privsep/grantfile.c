@@ -1,12 +1,13 @@
-/* What the helper does not do with its table: it neither makes the head nor reads the file. */
-#include "privsep/granttable.h"
-
+/* The file of grants as all but the helper use it: prepare makes it, and it is read by whoever does
+ * not change it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "privsep/granttable.h"
 
 static const char magic[8] = "PSGRAN7";
 
