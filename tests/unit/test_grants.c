@@ -517,7 +517,7 @@ static void every_change_is_in_the_file_at_once(void **state)
     open_grant(alice, &v4, &dns, 400);
     helper_grants_settle(&grants, IPV4, false); /* the firewall did not take it */
     assert_stored();
-    grants.items[0].used = 7;
+    grants.items[0].counter = 7;
     grant_seal(&grants.items[0]);
     assert_stored();
     helper_grants_expire(&grants, 250, changed);
@@ -546,7 +546,7 @@ static void what_is_closed_stays_closed(void **state)
 /* Also by whoever can make a right seal. */
 static void what_could_not_be_granted_is_ignored(void **state)
 {
-    struct grant wrong[8];
+    struct grant wrong[6];
 
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
@@ -559,8 +559,6 @@ static void what_could_not_be_granted_is_ignored(void **state)
     wrong[3].service.protocol = 0;
     wrong[4].signed_address = GRANT_SIGNED_ELSEWHERE + 1;
     wrong[5].deadline = INT64_MAX;
-    wrong[6].used = GRANT_FLOWS + 1;
-    wrong[7].is_counted = 2;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         grants.items[0] = wrong[i];
         grant_seal(&grants.items[0]);

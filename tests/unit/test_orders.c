@@ -13,7 +13,6 @@ enum { CAPACITY = 100 };
 static struct {
     struct grants grants;
     struct firewall firewall;
-    struct news news;
     struct requests requests;
 } world;
 
@@ -27,10 +26,9 @@ static int start(void **state)
     if (scratch_enter(state) != 0)
         return -1;
     memset(&world, 0, sizeof world);
-    world.news.fd = -1;
     world.firewall.xtables.backend = BACKEND_NFT;
     world.requests = (struct requests){.grants = &world.grants, .firewall = &world.firewall,
-                                       .news = &world.news, .sniffer = -1};
+                                       .sniffer = -1};
     return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
 
