@@ -120,11 +120,13 @@ agree() { # PROCESS ITEM COMMAND...
 @test "open files are as the page says" {
     local name item="Open files"
 
-    for name in supervisor sniffer witness; do
-        agree "$name" "Open files" open_files "$(process "$name")"
+    for name in supervisor sniffer; do
+        agree "$name" "$item" open_files "$(process "$name")"
     done
     [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one"
-    agree helper "$item" open_files "$(process helper)"
+    for name in witness helper; do
+        agree "$name" "$item" open_files "$(process "$name")"
+    done
 }
 
 @test "system calls are as the page says" {
