@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -167,11 +166,13 @@ static bool is_written(int file, size_t i)
 bool usage_open(struct usage *usage, const struct clients *clients, int file, size_t capacity,
                 struct error *why)
 {
-    *usage = (struct usage){.clients = clients, .capacity = capacity,
-                            .watches = calloc(capacity, sizeof *usage->watches)};
+    *usage = (struct usage){.clients = clients, .capacity = capacity};
+    /* calloc(3) would give memory to watches that no grant needs. */
+    usage->watches = mmap(NULL, capacity * sizeof *usage->watches, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     usage->uses = mmap(NULL, capacity * sizeof *usage->uses, PROT_READ | PROT_WRITE, MAP_SHARED,
                        file, 0);
-    if (!usage->watches || usage->uses == MAP_FAILED)
+    if (usage->watches == MAP_FAILED || usage->uses == MAP_FAILED)
         return error_set(why, "cannot map the uses of %zu grants: %s", capacity, strerror(errno));
     for (size_t i = 0; i < capacity; i++)
         if (is_written(file, i))
