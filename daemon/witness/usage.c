@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 
@@ -57,24 +57,26 @@ static void remember(struct use *use, uint32_t flow)
 
 static struct watch *find(const struct usage *usage, uint32_t id)
 {
-    for (size_t i = 0; i < usage->capacity; i++)
+    for (size_t i = 0; i < usage->top; i++)
         if (usage->watches[i].state != WATCH_NONE && usage->watches[i].id == id)
             return &usage->watches[i];
     return NULL;
 }
 
-static struct watch *find_free(const struct usage *usage)
+static struct watch *find_free(struct usage *usage)
 {
-    for (size_t i = 0; i < usage->capacity; i++)
+    for (size_t i = 0; i < usage->top; i++)
         if (usage->watches[i].state == WATCH_NONE)
             return &usage->watches[i];
-    return NULL;
+    return usage->top < usage->capacity ? &usage->watches[usage->top++] : NULL;
 }
 
 static void forget(struct usage *usage, struct watch *watch)
 {
     *use_of(usage, watch) = (struct use){.id = 0};
     *watch = (struct watch){.state = WATCH_NONE};
+    while (usage->top > 0 && usage->watches[usage->top - 1].state == WATCH_NONE)
+        usage->top--;
 }
 
 static bool is_through(const struct flow *flow, const struct watch *watch)
@@ -142,6 +144,7 @@ static void adopt(struct usage *usage, struct watch *watch)
 {
     struct use *use = use_of(usage, watch);
 
+    usage->top = (size_t)(watch - usage->watches) + 1;
     if (!is_sound(use)) {
         forget(usage, watch);
         return;
@@ -150,17 +153,30 @@ static void adopt(struct usage *usage, struct watch *watch)
                             .state = use->known == USE_COUNTED ? WATCH_COUNTS : WATCH_BLIND};
 }
 
+/* Whether something was written into record `i`. Reading the mapping would give each record memory. */
+static bool is_written(int file, size_t i)
+{
+    static const struct use none;
+    struct use use;
+
+    return pread(file, &use, sizeof use, (off_t)(i * sizeof use)) != (ssize_t)sizeof use ||
+           memcmp(&use, &none, sizeof use) != 0;
+}
+
 bool usage_open(struct usage *usage, const struct clients *clients, int file, size_t capacity,
                 struct error *why)
 {
-    *usage = (struct usage){.clients = clients, .capacity = capacity,
-                            .watches = calloc(capacity, sizeof *usage->watches)};
+    *usage = (struct usage){.clients = clients, .capacity = capacity};
+    /* calloc(3) would give memory to watches that no grant needs. */
+    usage->watches = mmap(NULL, capacity * sizeof *usage->watches, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     usage->uses = mmap(NULL, capacity * sizeof *usage->uses, PROT_READ | PROT_WRITE, MAP_SHARED,
                        file, 0);
-    if (!usage->watches || usage->uses == MAP_FAILED)
+    if (usage->watches == MAP_FAILED || usage->uses == MAP_FAILED)
         return error_set(why, "cannot map the uses of %zu grants: %s", capacity, strerror(errno));
     for (size_t i = 0; i < capacity; i++)
-        adopt(usage, &usage->watches[i]);
+        if (is_written(file, i))
+            adopt(usage, &usage->watches[i]);
     return true;
 }
 
@@ -197,7 +213,7 @@ void usage_follow_table(struct usage *usage, const struct granttable_view *table
     enum { ABSENCES = 2 };
     struct grant grant;
 
-    for (size_t i = 0; i < usage->capacity; i++)
+    for (size_t i = 0; i < usage->top; i++)
         if (usage->watches[i].state != WATCH_NONE)
             usage->watches[i].absences++;
     for (size_t i = table->capacity; i > 0; i--) { /* downwards, as granttable.h says */
@@ -214,7 +230,7 @@ void usage_follow_table(struct usage *usage, const struct granttable_view *table
             recognise(usage, watch, &grant);
         watch->absences = 0;
     }
-    for (size_t i = 0; i < usage->capacity; i++)
+    for (size_t i = 0; i < usage->top; i++)
         if (usage->watches[i].absences >= ABSENCES)
             forget(usage, &usage->watches[i]);
 }
@@ -274,7 +290,7 @@ void usage_end(struct usage *usage, const struct helper_event *event, struct end
 
 bool usage_pass_mark(struct usage *usage, uint32_t begun)
 {
-    for (size_t i = 0; i < usage->capacity; i++) {
+    for (size_t i = 0; i < usage->top; i++) {
         struct watch *watch = &usage->watches[i];
 
         if (watch->state == WATCH_BEGINS && watch->begun == begun)
@@ -285,7 +301,7 @@ bool usage_pass_mark(struct usage *usage, uint32_t begun)
 
 void usage_count(struct usage *usage, const struct flow *flow)
 {
-    for (size_t i = 0; i < usage->capacity; i++) {
+    for (size_t i = 0; i < usage->top; i++) {
         struct watch *watch = &usage->watches[i];
 
         if (!is_waiting(usage, watch) || !is_through(flow, watch) ||
@@ -300,7 +316,7 @@ void usage_count(struct usage *usage, const struct flow *flow)
 
 void usage_lose_news(struct usage *usage)
 {
-    for (size_t i = 0; i < usage->capacity; i++)
+    for (size_t i = 0; i < usage->top; i++)
         if (is_waiting(usage, &usage->watches[i]))
             lose_sight(usage, &usage->watches[i]);
     usage->ask_again = true;
@@ -311,7 +327,7 @@ int64_t usage_give_up_marks(struct usage *usage, int64_t now)
     const int64_t patience = (int64_t)MARK_PATIENCE * NSEC_PER_SEC;
     int64_t next = INT64_MAX;
 
-    for (size_t i = 0; i < usage->capacity; i++) {
+    for (size_t i = 0; i < usage->top; i++) {
         struct watch *watch = &usage->watches[i];
 
         if (watch->state != WATCH_BEGINS)
@@ -328,7 +344,7 @@ int64_t usage_give_up_marks(struct usage *usage, int64_t now)
 
 uint32_t usage_next_question(const struct usage *usage)
 {
-    for (size_t i = 0; usage->asked == 0 && i < usage->capacity; i++)
+    for (size_t i = 0; usage->asked == 0 && i < usage->top; i++)
         if (usage->watches[i].state == WATCH_COUNTS && usage->watches[i].must_ask &&
             !usage->watches[i].must_end)
             return usage->watches[i].id;
@@ -381,7 +397,7 @@ void usage_end_question(struct usage *usage, uint32_t id, bool is_answered)
 
 struct watch *usage_next_end(const struct usage *usage, struct witness_word *word)
 {
-    for (size_t i = 0; i < usage->capacity; i++) {
+    for (size_t i = 0; i < usage->top; i++) {
         struct watch *watch = &usage->watches[i];
 
         if (watch->state == WATCH_NONE || !watch->must_end || watch->is_end_told)
@@ -395,7 +411,7 @@ struct watch *usage_next_end(const struct usage *usage, struct witness_word *wor
 
 bool usage_waits(const struct usage *usage)
 {
-    for (size_t i = 0; i < usage->capacity; i++)
+    for (size_t i = 0; i < usage->top; i++)
         if (is_waiting(usage, &usage->watches[i]))
             return true;
     return false;

@@ -45,6 +45,7 @@ struct usage {
     struct watch *watches; /* `capacity` of them */
     struct use *uses;      /* of each watch, in the file */
     size_t capacity;
+    size_t top;            /* no watch is at or above it */
     const struct clients *clients;
     uint32_t begun;        /* of the last EVENT_BEGUN that was read; 0: none was */
     uint32_t asked, asked_allowance; /* the grant that was asked for; 0: none */
