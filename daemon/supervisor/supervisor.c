@@ -35,7 +35,7 @@ enum {
     EX_CONFIG_STATUS = 78,
     BACKOFF_MAX = 60,    /* seconds */
     UNMENDED_MAX = 2,    /* seconds, while no helper runs that would put removed rules back */
-    CLOCK_PAUSE = 2,     /* seconds between starts, however often the wall clock is set */
+    CLOCK_PAUSE = 1,     /* seconds between starts, however often the wall clock is set */
     STABLE_AFTER = 60,   /* seconds without an accident: the next start has no delay */
     SETTLE_MS = 100,     /* interfaces change in bursts */
     RULES_SETTLE_MS = 5000, /* other programs load their rules then, and to read them takes time */
