@@ -41,7 +41,8 @@ struct doctor {
 #define NOTE FINDING_NOTE
 
 /* Shows the log, whoever started portsmithd; without systemd it is in syslog. */
-#define JOURNAL "journalctl -t portsmithd -t portsmith-sniffer -t portsmith-helper"
+#define JOURNAL "journalctl -t portsmithd -t portsmith-sniffer -t portsmith-prepare " \
+                "-t portsmith-helper -t portsmith-witness"
 
 /* ---- configuration and daemon ------------------------------------------- */
 
