@@ -240,7 +240,7 @@ libraries() { # PID
 
 # The modes in which a process has a file mapped, a line each.
 mapped() { # PROCESS PATTERN of the path
-    sed -n -E "s/^[^ ]+ ([^ ]+) .* $2( \(deleted\))?\$/\1/p" "/proc/$(process "$1")/maps"
+    sed -n -E "s|^[^ ]+ ([^ ]+) .* $2( \(deleted\))?\$|\1|p" "/proc/$(process "$1")/maps"
 }
 
 @test "the plan is sealed, and the witness has it and the grants to be read alone" {
