@@ -12,7 +12,6 @@
 enum {
     ANSWER_SIZE = 32768, /* the most that the kernel puts into one (netlink_recvmsg) */
     SECONDS_MAX = 1,     /* for all of the answers to one question */
-    UNASKED = 0,         /* the sequence number of what the kernel tells by itself */
 };
 
 /* A connected socket hears the kernel alone, and no other process. */
@@ -193,16 +192,6 @@ int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler 
     }
     /* After a broken end, answers that are left would be taken for the next question's. */
     return result == EIO ? give_up(fd) : result;
-}
-
-int netlink_hear(int fd, answer_handler *handle, void *into)
-{
-    struct span got;
-    int error = receive(fd, answer_space(), &got);
-
-    if (error == 0 && read_datagram(got, UNASKED, handle, into) >= 0)
-        error = EIO;
-    return error;
 }
 
 /* ---- attributes --------------------------------------------------------- */

@@ -63,11 +63,6 @@ int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler *handle,
                       void *into);
 
-/* Hands on one datagram of what the kernel tells by itself to a socket in a multicast
- * group. 0, or an errno: EAGAIN when nothing waits, ENOBUFS when some is lost, as
- * there was more than the socket's buffer holds. */
-int netlink_hear(int fd, answer_handler *handle, void *into);
-
 /* The first attribute of a type, with and without its header; none: NULL. */
 struct span netlink_find_whole(struct span in, unsigned type);
 struct span netlink_find(struct span in, unsigned type);

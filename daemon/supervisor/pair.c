@@ -765,11 +765,14 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
     enum pair_result result;
     int between[2];
 
-    if (pair->news < 0)
-        pair->news = open_news();
-    close_if_open(&pair->uses);
-    if (!make_directories(config) || (pair->uses = witnessing_open_uses(config)) < 0)
+    if (!make_directories(config))
         return PAIR_FAILED;
+    close_if_open(&pair->uses);
+    pair->uses = witnessing_open_uses(config, pair->news >= 0);
+    if (pair->uses < 0)
+        return PAIR_FAILED;
+    if (pair->news < 0) /* what came before is told nowhere */
+        pair->news = open_news();
     pair_init(&new);
     new.news = pair->news;
     new.uses = pair->uses;

@@ -55,7 +55,7 @@ void witnessing_end(struct witnessing *new)
     close_if_open(&new->bell);
 }
 
-int witnessing_open_uses(const struct config *config)
+int witnessing_open_uses(const struct config *config, bool is_known)
 {
     const off_t size = (off_t)((config->max_grants + UNTABLED) * sizeof(struct use));
     char path[CONFIG_PATH_SIZE + sizeof "/" USES_FILE];
@@ -65,7 +65,7 @@ int witnessing_open_uses(const struct config *config)
     snprintf(path, sizeof path, "%s/" USES_FILE, config->run_directory);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) &&
-        (errno = posix_fallocate(fd, 0, size)) == 0)
+        (is_known || ftruncate(fd, 0) == 0) && (errno = posix_fallocate(fd, 0, size)) == 0)
         return fd;
     log_warn("cannot make %s", path);
     close_if_open(&fd);

@@ -39,7 +39,7 @@ static bool set_membership(const struct events *events, int change)
     return setsockopt(events->news, SOL_NETLINK, change, &group, sizeof group) == 0;
 }
 
-static bool listen_for_news(struct events *events)
+bool helper_events_listen(struct events *events)
 {
     if (!events->is_listening)
         events->is_listening = set_membership(events, NETLINK_ADD_MEMBERSHIP);
@@ -82,7 +82,7 @@ void helper_events_begin(struct events *events, struct grants *grants, struct gr
     event.begun = grants->table->begun;
     event.allowance = grant->allowance;
     event.connections = (uint16_t)grant->connections;
-    event.is_tracked = is_tracked && listen_for_news(events);
+    event.is_tracked = is_tracked && helper_events_listen(events);
     grant->end = END_NONE;
     if (helper_events_tell(events, &event) && event.is_tracked && mark_news(events, event.begun))
         return;

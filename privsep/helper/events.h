@@ -32,6 +32,9 @@ void helper_events_begin(struct events *events, struct grants *grants, struct gr
 void helper_events_end(struct events *events, const struct grant *ended, size_t count,
                        enum grant_end why);
 
+/* Joins the kernel's group. False where this host has none. */
+bool helper_events_listen(struct events *events);
+
 /* Leaves the kernel's group, unless more than `begun` grants have begun. */
 void helper_events_hush(struct events *events, const struct grants *grants, uint32_t begun);
 

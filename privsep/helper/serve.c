@@ -553,6 +553,8 @@ int helper_serve(void)
     if (!take_up(&h, plan, &why))
         fatalx("%s", why.text);
     h.events = (struct events){.witness = HELPER_FD_WITNESS, .news = HELPER_FD_NEWS};
+    if (h.grants.count > 0) /* the witness knows which of them wait for connections */
+        helper_events_listen(&h.events);
     h.requests = (struct requests){.policy = &h.policy, .marks = &h.marks, .grants = &h.grants,
                                    .firewall = &h.firewall, .events = &h.events,
                                    .sniffer = HELPER_FD_SNIFFER};

@@ -210,6 +210,16 @@ tries_are_answered() { # COUNT: by a reset, as nobody listens
     port_is_shut "$server" 22
 }
 
+@test "what comes while portsmithd hands over counts, as the kernel is asked for it" {
+    knock_opens one tcp/22
+    kill -QUIT "$(daemon_pid)"
+    wait_until 10 process_is_gone "$(daemon_pid)"
+    port_is_open "$server" 22
+    start_daemon
+    wait_for_log "one: tcp/22 .* has ended: it has had its connections; it was used" 10
+    port_is_shut "$server" 22
+}
+
 some_syns_went() { # and were answered in vain
     [ "$(xtables -nvx -L OUTPUT | awk '/DROP/ { print $1 }')" -ge 2 ]
 }
