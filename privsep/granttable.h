@@ -75,12 +75,14 @@ _Static_assert(sizeof(struct granttable) == 88, "no hidden padding");
 /* Returns the size, in bytes, of a file for `capacity` grants. */
 size_t granttable_size(size_t capacity);
 
+/* Seals a grant's record. Whoever changes a record calls it before changing anything else. */
+void grant_seal(struct grant *grant);
+
+/* ---- grantfile.c -------------------------------------------------------- */
+
 /* Writes the head of a new file, whose other bytes are zero. False with errno set when
  * the kernel does not tell its boot id. */
 bool granttable_begin(struct granttable *table, size_t capacity);
-
-/* Seals a grant's record. Whoever changes a record calls it before changing anything else. */
-void grant_seal(struct grant *grant);
 
 /* A file that somebody else may be changing, or cutting: each record is read by itself, never
  * mapped. */

@@ -1,7 +1,7 @@
-/* What crosses into portsmith-helper, and back: fixed-size structs over
- * SOCK_SEQPACKET, one struct a message, exact size or nothing. No strings to
- * parse, no lengths, no descriptors. Both ends are one build on one host, so
- * the structs travel as they lie in memory, zeroed before they are filled. */
+/* What crosses into portsmith-prepare and portsmith-helper, which it becomes, and back: fixed-size
+ * structs over SOCK_SEQPACKET, one struct a message, exact size or nothing. No strings to parse, no
+ * lengths, no descriptors. Both ends are one build on one host, so the structs travel as they lie
+ * in memory, zeroed before they are filled. */
 #ifndef PORTSMITH_MESSAGE_H
 #define PORTSMITH_MESSAGE_H
 
@@ -133,9 +133,9 @@ struct helper_destination {
     struct address address;
 };
 
-/* What the helper holds one client to. portsmithd reads the profile's file into it, sends it,
- * and the helper keeps it as it came: a limit is written down here and nowhere else. What
- * lies between and behind its values and the elements in use is zero.
+/* What the helper holds one client to. portsmithd reads the profile's file into it and sends it,
+ * and portsmith-prepare puts it into the plan as it came: a limit is written down here and nowhere
+ * else. What lies between and behind its values and the elements in use is zero.
  *
  * Only a message has room for the longest lists. Whoever keeps ten thousand of them keeps of
  * each the first helper_profile_size bytes: never copy what is behind a pointer to one as a

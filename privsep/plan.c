@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -43,24 +42,4 @@ const void *plan_part(const struct plan *plan, const struct part *part, size_t e
     if (count)
         *count = part->size / each;
     return (const uint8_t *)plan + part->at;
-}
-
-static int compare_profiles(const void *a, const void *b)
-{
-    const struct plan_profile *left = a, *right = b;
-
-    return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
-}
-
-const struct helper_profile *plan_find(const struct plan *plan,
-                                       const uint8_t key_id[static KEY_ID_SIZE])
-{
-    const struct plan_profile *all, *found;
-    struct plan_profile wanted = {0};
-    size_t count;
-
-    memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
-    all = plan_part(plan, &plan->profiles, sizeof *all, &count);
-    found = bsearch(&wanted, all, count, sizeof *all, compare_profiles);
-    return found ? plan_part(plan, &found->profile, 1, NULL) : NULL;
 }

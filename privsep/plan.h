@@ -65,8 +65,4 @@ const struct plan *plan_map(int fd, struct error *why);
 /* Returns a part, and how many elements of `each` bytes it has in *count (which may be NULL). */
 const void *plan_part(const struct plan *plan, const struct part *part, size_t each, size_t *count);
 
-/* Returns the profile with that key id, or NULL. */
-const struct helper_profile *plan_find(const struct plan *plan,
-                                       const uint8_t key_id[static KEY_ID_SIZE]);
-
 #endif

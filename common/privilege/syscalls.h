@@ -2,8 +2,9 @@
  * the kernel. A system call that was neither allowed nor refused kills the process. A debug
  * build in the foreground names the call on standard error first.
  *
- * A later filter can only tighten an earlier one: the supervisor's filter holds for the sniffer
- * and the helper, too, and the helper's for the iptables programs. */
+ * A later filter can only tighten an earlier one: the supervisor's filter holds for all that it
+ * starts, that of portsmith-prepare for the helper, too, and the helper's for the iptables
+ * programs. */
 #ifndef PORTSMITH_SYSCALLS_H
 #define PORTSMITH_SYSCALLS_H
 

@@ -73,6 +73,7 @@ void reply_status(struct control_reply *reply, const struct config *config,
     status->supervisor = (uint32_t)getpid();
     status->sniffer = (uint32_t)pair->sniffer;
     status->helper = (uint32_t)pair->helper;
+    status->witness = (uint32_t)pair->witness;
     add_configuration(status, config, pair);
     status->counters = *counters;
     for (uint32_t i = 0; i < VERDICTS; i++)

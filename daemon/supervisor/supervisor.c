@@ -450,7 +450,7 @@ static bool run_without(struct supervisor *s, const char *profile, struct error 
     if (config_find_profile(s->config, profile))
         return reloaded ? error_set(why, "the profile's file is still there") : false;
     return s->restart_at == 0 ||
-           error_set(why, "sniffer and helper could not be started again, as the log says");
+           error_set(why, "the processes could not be started again, as the log says");
 }
 
 /* Revokes a profile, and ends the connections that came in through its grants. No knock of the

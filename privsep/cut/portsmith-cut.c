@@ -8,7 +8,7 @@ int main(int argc, char **argv)
 {
     (void)argv;
     if (argc > 1 || fcntl(CUT_FD_SUPERVISOR, F_GETFD) < 0) {
-        fputs("portsmith-cut is started by portsmithd, never by hand: see portsmith-trust(7)\n",
+        fputs("portsmith-cut is started by portsmithd, never by hand: see portsmith-cut(8)\n",
               stderr);
         return 2;
     }

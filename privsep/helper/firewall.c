@@ -171,8 +171,7 @@ static const struct grant *next_rule(const struct transaction *t, struct grants_
     const struct grant *grant;
 
     do
-        grant = t->deed == INSERT ? helper_grants_next_touched(t->grants, cursor)
-                                  : helper_grants_next(t->grants, cursor);
+        grant = helper_grants_next(t->grants, cursor);
     while (grant && !(address_family(&grant->address) == t->family &&
                       helper_firewall_is_rule(t->fw, grant)));
     return grant;
@@ -180,7 +179,7 @@ static const struct grant *next_rule(const struct transaction *t, struct grants_
 
 static bool has_rules(const struct transaction *t)
 {
-    struct grants_cursor cursor = helper_grants_begin(t->grants);
+    struct grants_cursor cursor = helper_grants_begin(t->grants, t->deed == INSERT);
 
     return next_rule(t, &cursor) != NULL;
 }
@@ -189,7 +188,7 @@ static void write_grants(const struct transaction *t, enum rules_place place)
 {
     static const char *const actions[] = {[INSERT] = "-I", [REWRITE] = "-A", [WHOLE] = "-A",
                                           [CHECK] = "-C"};
-    struct grants_cursor cursor = helper_grants_begin(t->grants);
+    struct grants_cursor cursor = helper_grants_begin(t->grants, t->deed == INSERT);
     const struct grant *grant;
 
     while ((grant = next_rule(t, &cursor)))
@@ -245,7 +244,7 @@ static enum restore_result run(struct transaction *t, struct restore *restore, s
     write_table(t, marks ? RULES_MANGLE : RULES_FILTER);
     if (t->fw->setup->sends_on)
         write_table(t, RULES_NAT);
-    return restore_run_text(restore, &text, why);
+    return restore_run(restore, &text, why);
 }
 
 /* ---- looking ------------------------------------------------------------ */
@@ -277,22 +276,6 @@ enum firewall_state helper_firewall_look(struct firewall *fw, enum family family
 
 /* ---- changing ----------------------------------------------------------- */
 
-static bool fill_set(struct firewall *fw, enum family family, const struct grants *grants,
-                     struct error *why)
-{
-    return !fw->uses_set || helper_set_fill(&fw->set, family, grants, why);
-}
-
-static void note_written(struct firewall *fw, enum family family, struct grants *grants)
-{
-    const struct transaction all = {.fw = fw, .grants = grants, .family = family,
-                                    .deed = REWRITE};
-
-    fw->unsure[family] = false;
-    fw->has_rules[family] = has_rules(&all);
-    helper_grants_forget_gone(grants, family);
-}
-
 /* A jump stays wherever an admin put it. */
 static bool find_missing(struct transaction *t, struct error *why)
 {
@@ -318,56 +301,58 @@ bool helper_firewall_establish(struct firewall *fw, enum family family, struct g
     enum restore_result result = RESTORE_BUSY;
 
     for (int i = 0; i < TRIES && result != RESTORE_DONE && result != RESTORE_IMPOSSIBLE; i++)
-        result = fill_set(fw, family, grants, why) && find_missing(&t, why)
+        result = (!fw->uses_set || helper_set_fill(&fw->set, family, grants, why)) &&
+                         find_missing(&t, why)
                      ? run(&t, &fw->restore[family], why)
                      : RESTORE_BUSY;
     fw->unsure[family] = result != RESTORE_DONE;
     note_state(fw, family, fw->unsure[family] ? FIREWALL_UNREADABLE : FIREWALL_INTACT);
-    if (!fw->unsure[family])
-        note_written(fw, family, grants);
-    return !fw->unsure[family];
+    if (fw->unsure[family])
+        return false;
+    fw->has_rules[family] = has_rules(&t);
+    helper_grants_forget_gone(grants, family);
+    return true;
 }
 
-/* Where all grants are in the set, no program has to be run. */
+/* Changes what is in force. Where that is refused, or may be in force in part, all is written
+ * anew. Where all grants are in the set, no program has to be run. */
+static bool change(struct firewall *fw, enum family family, struct grants *grants, enum deed deed,
+                   struct error *why)
+{
+    struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = deed};
+    const bool has_some = has_rules(&t);
+    const bool runs = has_some || deed == WHOLE ||
+                      (deed == REWRITE && (!fw->uses_set || fw->has_rules[family]));
+    bool done = !fw->uses_set;
+
+    if (fw->uses_set && deed == WHOLE)
+        done = helper_set_fill(&fw->set, family, grants, why);
+    else if (fw->uses_set && !fw->unsure[family])
+        done = helper_set_update(&fw->set, family, grants, why);
+    if (!done || (runs && run(&t, &fw->restore[family], why) != RESTORE_DONE))
+        return helper_firewall_establish(fw, family, grants, why);
+    fw->unsure[family] = false;
+    fw->has_rules[family] = has_some || (deed == INSERT && fw->has_rules[family]);
+    helper_grants_forget_gone(grants, family);
+    return true;
+}
+
 bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why)
 {
-    struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = REWRITE};
-    bool has_some = !fw->uses_set || fw->has_rules[family] || has_rules(&t);
-
-    if ((fw->uses_set && (fw->unsure[family] ||
-                          !helper_set_update(&fw->set, family, grants, why))) ||
-        (has_some && run(&t, &fw->restore[family], why) != RESTORE_DONE))
-        return helper_firewall_establish(fw, family, grants, why);
-    note_written(fw, family, grants);
-    return true;
+    return change(fw, family, grants, REWRITE, why);
 }
 
 bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
                              struct error *why)
 {
-    struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = WHOLE};
-
-    if (!fill_set(fw, family, grants, why) || run(&t, &fw->restore[family], why) != RESTORE_DONE)
-        return helper_firewall_establish(fw, family, grants, why);
-    note_written(fw, family, grants);
-    return true;
+    return change(fw, family, grants, WHOLE, why);
 }
 
 bool helper_firewall_insert(struct firewall *fw, enum family family, struct grants *grants,
                             struct error *why)
 {
-    struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = INSERT};
-    bool has_some = has_rules(&t);
-
-    fw->has_rules[family] |= has_some;
-    if ((!fw->uses_set || helper_set_update(&fw->set, family, grants, why)) &&
-        (!has_some || run(&t, &fw->restore[family], why) == RESTORE_DONE)) {
-        helper_grants_forget_gone(grants, family);
-        return true;
-    }
-    /* Whether it was refused, or may be in force in part: write it whole. */
-    return helper_firewall_establish(fw, family, grants, why);
+    return change(fw, family, grants, INSERT, why);
 }
 
 /* nftables lets go of the set that a deleted rule referred to when the program that deleted the

@@ -34,28 +34,23 @@ const struct grant *helper_grants_next_of_door(const struct grants *grants,
     return NULL;
 }
 
-struct grants_cursor helper_grants_begin(const struct grants *grants)
+struct grants_cursor helper_grants_begin(const struct grants *grants, bool touched)
 {
-    return (struct grants_cursor){grants->count, grants->touched_count};
+    return (struct grants_cursor){grants->count, touched ? grants->touched_count : grants->count,
+                                  touched};
 }
 
 const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor)
 {
-    return cursor->at > 0 ? &grants->items[--cursor->at] : NULL;
-}
+    while (cursor->left > 0) {
+        const struct grant *grant = &grants->items[--cursor->at];
 
-const struct grant *helper_grants_next_touched(const struct grants *grants,
-                                               struct grants_cursor *cursor)
-{
-    const struct grant *grant = NULL;
-
-    if (cursor->touched == 0)
-        return NULL;
-    cursor->touched--;
-    do
-        grant = helper_grants_next(grants, cursor);
-    while (grant && !grant->touched);
-    return grant;
+        if (cursor->touched && !grant->touched)
+            continue;
+        cursor->left--;
+        return grant;
+    }
+    return NULL;
 }
 
 /* ---- changing ----------------------------------------------------------- */

@@ -27,7 +27,6 @@ struct asked {
 struct pending {
     bool insert;  /* rules are to be added */
     bool rewrite; /* rules are to be changed or removed */
-    bool is_left; /* grants have moved to the other family, so this one is changed first */
 };
 
 struct batch {
@@ -196,6 +195,55 @@ static void judge_all(struct requests *r, struct batch *batch)
     }
 }
 
+/* ---- change the firewall ------------------------------------------------ */
+
+static bool change_firewall(struct requests *r, enum family family, const struct pending *pending)
+{
+    struct firewall *fw = r->firewall;
+    struct error why;
+    bool done;
+
+    if (!pending->insert && !pending->rewrite)
+        return true;
+    if (!fw->xtables.in_use[family])
+        done = error_set(&why, "this host has no IPv6");
+    else if (pending->rewrite || fw->unsure[family])
+        done = helper_firewall_rewrite(fw, family, r->grants, &why);
+    else
+        done = helper_firewall_insert(fw, family, r->grants, &why);
+    if (!done)
+        log_warnx_limited(&r->failures[VERDICT_FIREWALL_FAILED], LINES_A_MINUTE,
+                          "the firewall was not changed: %s", why.text);
+    helper_grants_settle(r->grants, family, done);
+    if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
+        helper_grants_forget_gone(r->grants, family);
+    return done;
+}
+
+/* Changes one family's firewall. Where it cannot be changed, knocks that are not settled yet, and
+ * are for that family, have failed. */
+static bool settle(struct requests *r, struct batch *batch, enum family family)
+{
+    const bool done = change_firewall(r, family, &batch->pending[family]);
+
+    batch->pending[family] = (struct pending){0};
+    for (size_t i = batch->settled; i < batch->decided && !done; i++) {
+        struct asked *asked = &batch->asked[i];
+
+        if (verdict_is_grant(asked->verdict) &&
+            address_family(&asked->decision.address) == family)
+            asked->verdict = VERDICT_FIREWALL_FAILED;
+    }
+    return done;
+}
+
+static void change_firewalls(struct requests *r, struct batch *batch)
+{
+    settle(r, batch, IPV4);
+    settle(r, batch, IPV6);
+    batch->settled = batch->decided;
+}
+
 /* ---- change the table --------------------------------------------------- */
 
 /* Removes a grant, and keeps a copy, to tell of its end once its door is shut. A profile that may
@@ -261,8 +309,15 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
     while (decision->moves &&
            (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL)))
         remove_grant(r, batch, asked, (size_t)(left - r->grants->items));
-    if (decision->leaves_other)
-        batch->pending[family == IPV4 ? IPV6 : IPV4].is_left = true;
+    /* While the old rule cannot be removed, the profile would have two grants: no knock of the
+     * batch opens anything for it. */
+    if (decision->leaves_other && !settle(r, batch, family == IPV4 ? IPV6 : IPV4)) {
+        for (size_t i = batch->decided; i < batch->count; i++)
+            if (batch->asked[i].entry == asked->entry &&
+                (i == batch->decided || batch->asked[i].verdict == VERDICT_NONE))
+                batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
+        return;
+    }
     for (size_t i = 0; i < decision->change_count; i++) {
         const struct change *change = &decision->changes[i];
         struct grant *grant;
@@ -289,80 +344,10 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
         asked->left = (first - clock_boot_ns() + NSEC_PER_SEC / 2) / NSEC_PER_SEC;
 }
 
-/* ---- change the firewall ------------------------------------------------ */
+/* ---- decide ------------------------------------------------------------- */
 
-static bool change_firewall(struct requests *r, enum family family, const struct pending *pending)
-{
-    struct firewall *fw = r->firewall;
-    struct error why;
-    bool done;
-
-    if (!pending->insert && !pending->rewrite)
-        return true;
-    if (!fw->xtables.in_use[family])
-        done = error_set(&why, "this host has no IPv6");
-    else if (pending->rewrite || fw->unsure[family])
-        done = helper_firewall_rewrite(fw, family, r->grants, &why);
-    else
-        done = helper_firewall_insert(fw, family, r->grants, &why);
-    if (!done)
-        log_warnx_limited(&r->failures[VERDICT_FIREWALL_FAILED], LINES_A_MINUTE,
-                          "the firewall was not changed: %s", why.text);
-    helper_grants_settle(r->grants, family, done);
-    if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
-        helper_grants_forget_gone(r->grants, family);
-    return done;
-}
-
-/* Takes back what a knock was granted that moved the profile's one grant from the other family,
- * and what other knocks of the profile were granted. As the old rule could not be removed, the
- * profile would have two grants. */
-static void take_back(struct requests *r, struct batch *batch, const struct asked *failed)
-{
-    const uint8_t *key_id = failed->entry->key_id;
-    const struct grant *grant;
-
-    while ((grant = helper_grants_next_of(r->grants, key_id, NULL)))
-        helper_grants_remove_at(r->grants, (size_t)(grant - r->grants->items));
-    for (size_t i = batch->settled; i < batch->decided; i++)
-        if (verdict_is_grant(batch->asked[i].verdict) &&
-            memcmp(batch->asked[i].entry->key_id, key_id, KEY_ID_SIZE) == 0)
-            batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
-}
-
-static void fail_family(struct requests *r, struct batch *batch, enum family family)
-{
-    for (size_t i = batch->settled; i < batch->decided; i++) {
-        struct asked *asked = &batch->asked[i];
-
-        if (!verdict_is_grant(asked->verdict))
-            continue;
-        if (address_family(&asked->decision.address) == family)
-            asked->verdict = VERDICT_FIREWALL_FAILED;
-        else if (asked->decision.leaves_other && r->firewall->xtables.in_use[family])
-            take_back(r, batch, asked);
-    }
-}
-
-/* Where grants have left one family for the other, the family that they have left comes first. */
-static void change_firewalls(struct requests *r, struct batch *batch)
-{
-    enum family first = batch->pending[IPV6].is_left ? IPV6 : IPV4;
-
-    for (int i = 0; i < FAMILIES; i++) {
-        enum family family = i == 0 ? first : first == IPV4 ? IPV6 : IPV4;
-        struct pending *pending = &batch->pending[family];
-
-        if (!change_firewall(r, family, pending))
-            fail_family(r, batch, family);
-        *pending = (struct pending){0};
-    }
-    batch->settled = batch->decided;
-}
-
-/* Decides each knock with what the knocks before it changed. Where a grant has left IPv4 for IPv6
- * and then one is to leave IPv6 for IPv4, or the other way round, the firewall is changed in
- * between: neither family could come first for both. */
+/* Decides each knock with what the knocks before it changed. Where a grant leaves one family for
+ * the other, what was decided before is settled first. */
 static void decide_all(struct requests *r, struct batch *batch)
 {
     const struct moment now = {clock_wall_ns() / NSEC_PER_SEC, clock_boot_ns()};
@@ -376,7 +361,7 @@ static void decide_all(struct requests *r, struct batch *batch)
             continue;
         knock = knock_of(r, asked);
         helper_decide(decision, &knock, r->grants, &now);
-        if (decision->leaves_other && batch->pending[address_family(&decision->address)].is_left) {
+        if (decision->leaves_other) {
             change_firewalls(r, batch);
             helper_decide_begin(decision, &knock);
             helper_decide(decision, &knock, r->grants, &now);

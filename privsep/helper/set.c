@@ -46,7 +46,7 @@ static int put(struct ipset *set, const char *name, const struct door *door, int
 bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why)
 {
-    struct grants_cursor cursor = helper_grants_begin(grants);
+    struct grants_cursor cursor = helper_grants_begin(grants, true);
     const char *name = ipset_names[family];
     const struct grant *grant;
     int error = 0;
@@ -59,7 +59,7 @@ bool helper_set_update(struct ipset *set, enum family family, const struct grant
         if (address_family(&door->address) == family)
             error = put(set, name, door, latest_end(grants, door), false);
     }
-    while (error == 0 && (grant = helper_grants_next_touched(grants, &cursor))) {
+    while (error == 0 && (grant = helper_grants_next(grants, &cursor))) {
         const struct door door = {grant->address, grant->service};
 
         if (is_element_of(grant, family))

@@ -1,4 +1,4 @@
-/* portsmith-prepare: what the root half does before it serves. Then it executes
+/* portsmith-prepare(8): what is done once before the helper serves. Then it executes
  * portsmith-helper(8). */
 #include <stdio.h>
 
@@ -9,7 +9,7 @@ int main(int argc, char **argv)
     (void)argv;
     if (argc > 1) {
         fputs("portsmith-prepare takes no arguments: it is started by portsmithd, see "
-              "portsmith-helper(8)\n",
+              "portsmith-prepare(8)\n",
               stderr);
         return 2;
     }

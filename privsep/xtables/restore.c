@@ -297,8 +297,7 @@ static enum restore_result run_within(struct restore *restore, struct text *text
     return result;
 }
 
-enum restore_result restore_run_text(struct restore *restore, struct text *text,
-                                     struct error *why)
+enum restore_result restore_run(struct restore *restore, struct text *text, struct error *why)
 {
     return run_within(restore, text, ACKNOWLEDGE_MS, why);
 }
@@ -308,7 +307,7 @@ enum restore_result restore_run_once(const char *path, struct text *text, struct
     struct restore once;
 
     restore_init(&once, path);
-    return restore_run_text(&once, text, why);
+    return restore_run(&once, text, why);
 }
 
 void restore_try_standing(struct restore *restore)

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/event.h"
 #include "privsep/message.h"
 
 enum {
@@ -65,6 +66,7 @@ struct stage {
     struct helper_request honest; /* Alice's, which was granted */
     char *empty, *granted; /* the rules before and after that */
     int64_t ends_after, ends_before; /* CLOCK_BOOTTIME, nanoseconds */
+    bool counts;   /* Bob's doors admit only so many connections */
     uint32_t made; /* requests, each with a counter of its own */
 };
 
@@ -72,6 +74,7 @@ struct act {
     const char *name;
     unsigned variants;
     unsigned together; /* variants at a time; 0: PARALLEL */
+    bool counts;       /* as in struct stage */
     void (*play)(struct stage *stage);
 };
 
@@ -117,16 +120,25 @@ static bool rules_are(const struct stage *s, const char *expected)
     return same;
 }
 
-/* Nothing but what was there with the honest grant. Line by line, as its rules
- * may be going while they are listed. */
+/* The first rule that was not there with the honest grant, which the caller frees; or NULL. Line
+ * by line, as that grant's rules may be going while they are listed. */
+static char *find_other_rule(const struct stage *s)
+{
+    char *rules = rules_of(s), *rest = rules, *line, *found = NULL;
+
+    while (!found && (line = strsep(&rest, "\n")))
+        if (!strstr(s->granted, line))
+            found = strdup(line);
+    free(rules);
+    return found;
+}
+
 static void check_rules(const struct stage *s)
 {
-    char *rules = rules_of(s), *rest = rules, *line;
+    const char *found = find_other_rule(s);
 
-    while ((line = strsep(&rest, "\n")))
-        if (!strstr(s->granted, line))
-            errx(1, "a rule has come up: %s\n--- where there should be:\n%s", line, s->granted);
-    free(rules);
+    if (found)
+        errx(1, "a rule has come up: %s\n--- where there should be:\n%s", found, s->granted);
 }
 
 /* ---- the supervisor's part ---------------------------------------------- */
@@ -194,6 +206,7 @@ static void send_setup(const struct stage *s)
     for (size_t i = ALICE; i <= BOB; i++) {
         strncpy(profile.name, i == ALICE ? "alice" : "bob", sizeof profile.name); /* and zeros */
         memcpy(profile.public_key, s->people[i].public_key, KEY_SIZE);
+        profile.connections = i == BOB && s->counts ? 1 : 0;
         if (send(s->control, &profile, sizeof profile, 0) != sizeof profile)
             err(1, "profile");
     }
@@ -674,21 +687,129 @@ static void flood(struct stage *s)
         errx(1, "the flood held the door open");
 }
 
+/* ---- the acts of a witness ---------------------------------------------- */
+
+/* Bob's door, which admits only so many connections. */
+static enum verdict open_counting(struct stage *s, unsigned place)
+{
+    struct helper_request m = open_message(s, &s->people[BOB]);
+
+    m.observed = elsewhere(s, place);
+    return ask(s, &m);
+}
+
+/* Soon, whether the honest door is still open or not. */
+static void expect_counting_shut(const struct stage *s)
+{
+    int64_t limit = clock_boot_ns() + (int64_t)ANSWER_MS * NSEC_PER_MSEC;
+    char *found;
+
+    while ((found = find_other_rule(s))) {
+        if (clock_boot_ns() > limit)
+            errx(1, "what nobody counts is still open: %s", found);
+        free(found);
+        poll(NULL, 0, EDGE_MS);
+    }
+}
+
+static bool say(const struct stage *s, const void *bytes, size_t size)
+{
+    return send(s->witness, bytes, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+/* All that is no word, by its kind, and what is of another size. The helper hears no more. */
+static void unsound_words(struct stage *s)
+{
+    static const uint8_t kinds[] = {0, WORD_LOOK + 1, 127, 128, 255, WORD_LOOK};
+    static const size_t sizes_of_words[] = {1, 7, 9, 16, sizeof(struct helper_event), 100000};
+    enum { KINDS = sizeof kinds };
+    static uint8_t bytes[100000];
+    struct helper_event unread;
+    unsigned v = s->variant;
+
+    open_counting(s, 1);
+    bytes[0] = v < KINDS ? kinds[v] : WORD_LOOK;
+    bytes[1] = v == KINDS - 1; /* what is to be zero */
+    say(s, bytes, v < KINDS ? sizeof(struct witness_word) : sizes_of_words[v - KINDS]);
+    while (recv(s->witness, &unread, sizeof unread, 0) > 0)
+        ;
+    expect_counting_shut(s);
+    open_counting(s, 2);
+    expect_counting_shut(s);
+}
+
+/* Every word about the grants that there are, and about some that there are not. */
+static void every_word(struct stage *s)
+{
+    for (unsigned kind = WORD_END; kind <= WORD_LOOK; kind++)
+        for (uint32_t id = 0; id < 3; id++)
+            for (uint32_t allowance = 0; allowance < 1 << 16; allowance++) {
+                struct witness_word word = {.kind = (uint8_t)kind, .id = id,
+                                            .allowance = (uint16_t)allowance};
+
+                if (!say(s, &word, sizeof word))
+                    err(1, "word %u about %u was not heard", kind, id);
+                if (allowance == 1 && !rules_are(s, s->granted) && clock_boot_ns() < s->ends_after)
+                    errx(1, "a word has changed the rules");
+            }
+}
+
+/* From before the honest grant's end until its rules have gone, as in flood(). */
+static void word_flood(struct stage *s)
+{
+    int64_t end = s->ends_before + (int64_t)LATE_MS * NSEC_PER_MSEC;
+    unsigned said = 0;
+
+    setpriority(PRIO_PROCESS, 0, -20);
+    while (clock_boot_ns() < end) {
+        struct witness_word word = {.kind = (uint8_t)(WORD_END + s->variant), .id = said % 4};
+
+        if (!say(s, &word, sizeof word))
+            err(1, "the flood was cut off");
+        said++;
+    }
+    if (said < STORM / 2)
+        errx(1, "only %u words: no flood", said);
+    if (!rules_are(s, s->empty))
+        errx(1, "the flood held the door open");
+}
+
+/* The witness reads nothing until there is no more room, or has gone. Then nothing opens that
+ * has to be counted. */
+static void unread_events(struct stage *s)
+{
+    struct helper_request m = open_message(s, &s->people[MALLORY]);
+
+    open_counting(s, 1);
+    if (s->variant == 0)
+        close(s->witness);
+    for (unsigned i = 0; s->variant == 1 && i < STORM; i++)
+        expect(s, &m, VERDICT_UNKNOWN_PROFILE);
+    if (s->variant == 0)
+        expect_counting_shut(s);
+    open_counting(s, 2);
+    expect_counting_shut(s);
+}
+
 static const struct act acts[] = {
-    {"wrong-size", sizeof sizes / sizeof *sizes, 0, wrong_size},
-    {"wrong-action", sizeof actions / sizeof *actions, 0, wrong_action},
-    {"another-action", 2, 0, another_action},
-    {"wrong-flag", 8, 0, wrong_flag},
-    {"wrong-address", 7, 0, wrong_address},
-    {"random-bytes", 8, 0, random_bytes},
-    {"passed-descriptors", 6, 0, passed_descriptors},
-    {"end-of-file", 8, 0, end_of_file},
-    {"unsigned", 2, 0, unsigned_requests},
-    {"wrongly-signed", 1, 0, wrongly_signed_requests},
-    {"replays", 1, 0, replays},
-    {"in-one-batch", 3, 0, in_one_batch},
-    {"never-reading", 1, 0, never_reading},
-    {"flood", 3, 1, flood},
+    {"wrong-size", sizeof sizes / sizeof *sizes, 0, false, wrong_size},
+    {"wrong-action", sizeof actions / sizeof *actions, 0, false, wrong_action},
+    {"another-action", 2, 0, false, another_action},
+    {"wrong-flag", 8, 0, false, wrong_flag},
+    {"wrong-address", 7, 0, false, wrong_address},
+    {"random-bytes", 8, 0, false, random_bytes},
+    {"passed-descriptors", 6, 0, false, passed_descriptors},
+    {"end-of-file", 8, 0, false, end_of_file},
+    {"unsigned", 2, 0, false, unsigned_requests},
+    {"wrongly-signed", 1, 0, false, wrongly_signed_requests},
+    {"replays", 1, 0, false, replays},
+    {"in-one-batch", 3, 0, false, in_one_batch},
+    {"never-reading", 1, 0, false, never_reading},
+    {"flood", 3, 1, false, flood},
+    {"unsound-words", 12, 0, true, unsound_words},
+    {"every-word", 1, 0, false, every_word},
+    {"word-flood", 3, 1, false, word_flood},
+    {"unread-events", 2, 0, true, unread_events},
 };
 
 enum { ACTS = sizeof acts / sizeof *acts };
@@ -704,6 +825,7 @@ static void start_variant(const struct stage *s, const struct act *act)
     if (child == 0) {
         struct stage own = *s;
 
+        own.counts = act->counts;
         play(&own, act);
         exit(EXIT_SUCCESS);
     }

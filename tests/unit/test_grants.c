@@ -249,16 +249,16 @@ static void what_a_batch_touched_is_found(void **state)
     open_grant(alice, &v4, &ssh, 100);
     open_grant(bob, &v4, &ssh, 100);
     settle();
-    cursor = helper_grants_begin(&grants);
-    assert_null(helper_grants_next_touched(&grants, &cursor));
+    cursor = helper_grants_begin(&grants, true);
+    assert_null(helper_grants_next(&grants, &cursor));
     open_grant(alice, &v4, &ssh, 200); /* extended; the next is new */
     open_grant(bob, &v6, &ssh, 100);
     open_grant(bob, &v6, &ssh, 300);
-    cursor = helper_grants_begin(&grants);
-    assert_ptr_equal(helper_grants_next_touched(&grants, &cursor), &grants.items[2]);
-    assert_ptr_equal(helper_grants_next_touched(&grants, &cursor), &grants.items[0]);
-    assert_null(helper_grants_next_touched(&grants, &cursor));
-    cursor = helper_grants_begin(&grants);
+    cursor = helper_grants_begin(&grants, true);
+    assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[2]);
+    assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[0]);
+    assert_null(helper_grants_next(&grants, &cursor));
+    cursor = helper_grants_begin(&grants, false);
     for (size_t i = grants.count; i > 0; i--)
         assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[i - 1]);
     assert_null(helper_grants_next(&grants, &cursor));

@@ -48,7 +48,7 @@ static void a_status_adds_up_what_helpers_counted(void **state)
 {
     static const struct helper_report report = {.backend = BACKEND_NFT, .families = 3,
                                                 .grant_store = GRANT_STORE_SET, .live = 4};
-    struct pair pair = {.sniffer = 5, .helper = 6, .interfaces = {1, 0},
+    struct pair pair = {.sniffer = 5, .helper = 6, .witness = 7, .interfaces = {1, 0},
                         .verdicts = {[VERDICT_OPENED] = 2},
                         .verdicts_before = {[VERDICT_OPENED] = 40}};
     struct counters counters = {.captured = 9, .dropped = 8};
@@ -59,6 +59,7 @@ static void a_status_adds_up_what_helpers_counted(void **state)
     assert_int_equal(reply.status.verdicts[VERDICT_OPENED], 42);
     assert_int_equal(reply.status.counters.dropped, 8);
     assert_int_equal(reply.status.live, 4);
+    assert_int_equal(reply.status.witness, 7);
     assert_int_equal(reply.status.grant_store, GRANT_STORE_SET);
     assert_int_equal(reply.status.interfaces[0].captured, 1);
     assert_int_equal(reply.status.interfaces[1].captured, 0);

@@ -60,7 +60,7 @@ static enum restore_result run(const char *text)
 
     text_begin(&copy);
     fputs(text, copy.out);
-    return restore_run_text(&restore, &copy, &why);
+    return restore_run(&restore, &copy, &why);
 }
 
 static bool rule_is_there(const char *rule)
@@ -141,7 +141,7 @@ static void a_large_transaction_is_done(void **state)
     fputs("COMMIT\n", text.out);
     fflush(text.out);
     assert_true(text.size > 400000); /* many times what a pipe holds */
-    assert_result(restore_run_text(&restore, &text, &why), RESTORE_DONE, why);
+    assert_result(restore_run(&restore, &text, &why), RESTORE_DONE, why);
     count = output_of("iptables-%s -w 5 -S many | grep -c ACCEPT", name_of_backend());
     assert_int_equal(atoi(count), MANY);
     free(count);

@@ -53,7 +53,7 @@ static void run_really(const char *script, enum restore_result expected, bool st
     REQUIRE(restore.standing == stands);
     text_begin(&text);
     fputs("*filter\nCOMMIT\n", text.out);
-    REQUIRE(restore_run_text(&restore, &text, &why) == expected);
+    REQUIRE(restore_run(&restore, &text, &why) == expected);
     restore_end(&restore);
 }
 
@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     acknowledged = memmem(in.bytes, in.size, acknowledgement, sizeof acknowledgement - 1);
     text_begin(&text);
     fputs("*filter\nCOMMIT\n", text.out);
-    result = restore_run_text(&restore, &text, &why);
+    result = restore_run(&restore, &text, &why);
     REQUIRE((result == RESTORE_DONE) ==
             (!is_late && (restore.standing ? acknowledged : status == 0)));
     REQUIRE(result != RESTORE_REFUSED || (WIFEXITED(status) && status != 0));

@@ -477,7 +477,7 @@ inline helper_marks_close_at()
 /* Gives the program a transaction and awaits its acknowledgement; in the helper:
  * done, touched, granting. That it fails means after all tries; it may be in force
  * nevertheless. */
-inline restore_run(whole)
+inline restore_run_text(whole)
 {
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
@@ -497,19 +497,19 @@ inline restore_run(whole)
 
 inline helper_firewall_establish()
 {
-    restore_run(true);
+    restore_run_text(true);
     unsure = !done
 }
 
 inline helper_firewall_rewrite()
 {
-    restore_run(true);
+    restore_run_text(true);
     unsure = !done
 }
 
 inline helper_firewall_insert()
 {
-    restore_run(false);
+    restore_run_text(false);
     unsure = !done
 }
 

@@ -90,6 +90,7 @@ counter_is() { # PATH VALUE
     grep -q -x "portsmithd *running as pid $(process_named portsmithd) for .*" <<<"$output"
     grep -q -x "sniffer *running as pid $(sniffer_pid) for .*" <<<"$output"
     grep -q -x "helper *running as pid $(helper_pid) for .*" <<<"$output"
+    grep -q -x "witness *running as pid $(witness_pid) for .*" <<<"$output"
     grep -q -x 'interfaces *eth0' <<<"$output"
     grep -q -x "firewall *iptables-$BACKEND, IPv4 and IPv6" <<<"$output"
     grep -q -x 'grant store *rules' <<<"$output"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
-# A program that takes the sniffer's place, with the real helper: see
+# A program that takes the sniffer's place, or the witness's, with the real helper: see
 # tests/tools/hostile.c. It makes namespaces of its own. Then the same through
 # the socket of the sniffer of a whole daemon.
 # bats file_tags=backend
@@ -91,6 +91,24 @@ helper_holds_against() { # ACT
 
 @test "a flood while a deadline is due" {
     helper_holds_against flood
+}
+
+# ---- a witness ---------------------------------------------------------------
+
+@test "what is no word" {
+    helper_holds_against unsound-words
+}
+
+@test "every word about a grant that counts no connections" {
+    helper_holds_against every-word
+}
+
+@test "a flood of words while a deadline is due" {
+    helper_holds_against word-flood
+}
+
+@test "events that nobody reads" {
+    helper_holds_against unread-events
 }
 
 @test "no act is left out" {

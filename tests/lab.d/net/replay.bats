@@ -133,7 +133,7 @@ doors() {
 
 @test "the helper refuses a forged signature in a right envelope" {
     other_knock ssh "$lab/bytes" --bad-signature
-    send_until "portsmith-helper.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
+    send_until "portsmith-witness.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
     nothing_is_open
 }
 
@@ -152,7 +152,7 @@ doors() {
 
 @test "a knock that was signed for another server is refused by the helper" {
     other_knock ssh "$lab/bytes" --sign-for "$(head -c 32 /dev/urandom | base64)"
-    send_until "portsmith-helper.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
+    send_until "portsmith-witness.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
     nothing_is_open
 }
 

@@ -120,11 +120,13 @@ agree() { # PROCESS ITEM COMMAND...
 @test "open files are as the page says" {
     local name item="Open files"
 
-    for name in supervisor sniffer witness; do
-        agree "$name" "Open files" open_files "$(process "$name")"
+    for name in supervisor sniffer; do
+        agree "$name" "$item" open_files "$(process "$name")"
     done
     [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one"
-    agree helper "$item" open_files "$(process helper)"
+    for name in witness helper; do
+        agree "$name" "$item" open_files "$(process "$name")"
+    done
 }
 
 @test "system calls are as the page says" {
@@ -239,8 +241,8 @@ libraries() { # PID
 }
 
 # The modes in which a process has a file mapped, a line each.
-mapped() { # PROCESS PATTERN of the path
-    sed -n -E "s/^[^ ]+ ([^ ]+) .* $2( \(deleted\))?\$/\1/p" "/proc/$(process "$1")/maps"
+mapped() { # PROCESS PATH
+    awk -v path="$2" '$6 == path { print $2 }' "/proc/$(process "$1")/maps"
 }
 
 @test "the plan is sealed, and the witness has it and the grants to be read alone" {
