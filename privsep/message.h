@@ -197,10 +197,11 @@ _Static_assert(sizeof(struct helper_order) == 32, "no hidden padding");
 
 /* ---- helper to supervisor ----------------------------------------------- */
 
-/* What a message begins with. HELPER_SNIFFER_BROKEN is a message of its own, a uint32_t.
+/* What a message begins with. HELPER_PEER_BROKEN is a message of its own, a uint32_t.
  * HELPER_REPORT begins a struct helper_report. */
 enum helper_report_kind {
-    HELPER_SNIFFER_BROKEN = 1, /* the sniffer sent what an honest one cannot */
+    HELPER_PEER_BROKEN = 1, /* the sniffer or the witness sent what an honest one cannot, or the
+                               witness has gone: all are to be replaced */
     HELPER_REPORT = 2,
 };
 

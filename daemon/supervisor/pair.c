@@ -125,8 +125,8 @@ static uint32_t receive_report(struct pair *pair, struct helper_report *report)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (n == sizeof report->kind && report->kind == HELPER_SNIFFER_BROKEN)
-        return HELPER_SNIFFER_BROKEN;
+    if (n == sizeof report->kind && report->kind == HELPER_PEER_BROKEN)
+        return HELPER_PEER_BROKEN;
     if (n != sizeof *report || !is_sound(report))
         return UINT32_MAX;
     memcpy(pair->verdicts, report->verdicts, sizeof pair->verdicts);

@@ -99,7 +99,7 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
  * serial comes by pair_read_report. False when there is no helper, or it does not read. */
 bool pair_order(struct pair *pair, struct helper_order *order);
 
-/* Reads the helper's message, if any waits. Returns 0, HELPER_SNIFFER_BROKEN, or HELPER_REPORT with
+/* Reads the helper's message, if any waits. Returns 0, HELPER_PEER_BROKEN, or HELPER_REPORT with
  * a checked report in *report. A helper that hung up, or said anything else, is killed. */
 uint32_t pair_read_report(struct pair *pair, struct helper_report *report);
 

@@ -599,7 +599,7 @@ static void handle_helper(struct supervisor *s)
     static struct helper_report report;
     uint32_t kind = pair_read_report(&s->pair, &report);
 
-    if (kind == HELPER_SNIFFER_BROKEN)
+    if (kind == HELPER_PEER_BROKEN)
         plan_restart(s, PAIR_FAILED);
     else if (kind == HELPER_REPORT)
         take_report(s, &report);

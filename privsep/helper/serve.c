@@ -299,6 +299,16 @@ static void plan_look(struct helper *h)
 
 /* ---- the peers ---------------------------------------------------------- */
 
+/* Tells the supervisor that the sniffer or the witness is not what it should be. The helper goes on,
+ * so that deadlines are kept until the supervisor has replaced all of them. */
+static void tell_broken(void)
+{
+    const uint32_t broken = HELPER_PEER_BROKEN;
+
+    if (send(HELPER_FD_SUPERVISOR, &broken, sizeof broken, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot tell the supervisor");
+}
+
 /* Ends the grants that admit only so many connections, as nobody counts those. */
 static void serve_unwitnessed(struct helper *h)
 {
@@ -330,24 +340,22 @@ static void serve_witness(struct helper *h)
             plan_look(h);
             break;
         }
+    if (h->events.witness < 0)
+        tell_broken();
     serve_deadlines(h);
 }
 
 static void serve_sniffer(struct helper *h)
 {
     enum sniffer_state state = helper_requests_serve(&h->requests);
-    const uint32_t broken = HELPER_SNIFFER_BROKEN;
 
     if (state == SNIFFER_SOUND)
         return;
-    /* The helper goes on, so that deadlines are kept until the supervisor has replaced the
-     * pair. */
     close(h->requests.sniffer);
     h->requests.sniffer = -1;
     if (state == SNIFFER_MISBEHAVES) {
         log_warnx("the sniffer sent what an honest one cannot send: it is cut off");
-        if (send(HELPER_FD_SUPERVISOR, &broken, sizeof broken, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-            log_warn("cannot tell the supervisor");
+        tell_broken();
     }
 }
 
@@ -559,6 +567,7 @@ int helper_serve(void)
                                    .firewall = &h.firewall, .events = &h.events,
                                    .sniffer = HELPER_FD_SNIFFER};
     helper_firewall_stand(&h.firewall);
+    h.told = HELPER_RULES_IN_FORCE; /* the look tells nothing of that: its report is below */
     look(&h);
     note_restores(&h);
     tell_unasked(&h);

@@ -231,14 +231,14 @@ static uint32_t await_report(const struct stage *s, int milliseconds)
     return kind;
 }
 
-/* Of the sniffer; what the helper tells of the rules may come before. */
+/* Of the sniffer or the witness; what the helper tells of the rules may come before. */
 static void expect_told(const struct stage *s)
 {
     uint32_t kind;
 
     while ((kind = await_report(s, ANSWER_MS)) == HELPER_REPORT)
         ;
-    if (kind != HELPER_SNIFFER_BROKEN)
+    if (kind != HELPER_PEER_BROKEN)
         errx(1, "the supervisor was not told");
 }
 
@@ -733,6 +733,7 @@ static void unsound_words(struct stage *s)
     say(s, bytes, v < KINDS ? sizeof(struct witness_word) : sizes_of_words[v - KINDS]);
     while (recv(s->witness, &unread, sizeof unread, 0) > 0)
         ;
+    expect_told(s);
     expect_counting_shut(s);
     open_counting(s, 2);
     expect_counting_shut(s);

@@ -172,7 +172,7 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
 static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 {
     const struct helper_report wrong[] = {
-        {.kind = HELPER_SNIFFER_BROKEN, .backend = BACKEND_NFT},
+        {.kind = HELPER_PEER_BROKEN, .backend = BACKEND_NFT},
         {.kind = HELPER_REPORT, .backend = 7},
         {.kind = HELPER_REPORT, .backend = BACKEND_NFT, .rules = 4},
     };

@@ -151,7 +151,7 @@ static void hear(struct helper_report *report, struct input *in)
 
     memcpy(bytes, report, sizeof *report);
     if (how & IS_BROKEN)
-        bytes[0] ^= HELPER_REPORT ^ HELPER_SNIFFER_BROKEN;
+        bytes[0] ^= HELPER_REPORT ^ HELPER_PEER_BROKEN;
     for (size_t i = 0; i < in->size && i < sizeof *report; i++)
         bytes[i] ^= in->bytes[i];
     pair_init(&pair);
@@ -164,7 +164,7 @@ static void hear(struct helper_report *report, struct input *in)
     if (kind == HELPER_REPORT)
         check_sound(report, &pair);
     else
-        REQUIRE((kind == HELPER_SNIFFER_BROKEN) == (pair.orders >= 0));
+        REQUIRE((kind == HELPER_PEER_BROKEN) == (pair.orders >= 0));
     pair_end(&pair, false);
     close(ends[1]);
 }
