@@ -48,7 +48,7 @@ enum event_kind {
 
 enum {
     QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
-    LOOK_SECONDS = 2,   /* between looks at rules that are contested, and without a witness's word */
+    LOOK_SECONDS = 2,   /* between looks at rules that are contested, or where no bell rings */
 };
 
 /* Each new connection walks along all rules: some 10 ns for each with iptables-nft, so

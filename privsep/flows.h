@@ -26,8 +26,6 @@ struct flow {
     bool is_over;        /* it has ended, and is kept for a while for stragglers */
 };
 
-typedef void flow_handler(void *into, const struct flow *flow);
-
 /* Reads what a message of the kernel's says of a connection. False: nothing. */
 bool flows_read(struct span message, struct flow *flow);
 

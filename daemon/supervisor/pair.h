@@ -52,10 +52,10 @@ void pair_init(struct pair *pair);
 
 /* Starts a new pair in place of *pair, which may be empty. First the new sniffer opens its
  * captures, then the old pair ends, then the new helper takes over its grants: so no knock is
- * lost. Last of all the new witness starts. `counters` is the file of counters_create. The back end that the new helper chose is the
- * configuration's from then on. When the sniffer cannot start, the old pair is left as it was;
- * when the helper cannot, *pair is empty. Failures are in the log. Waits for the processes, a
- * minute at most for each. */
+ * lost. Last of all the new witness starts. `counters` is the file of counters_create. The back
+ * end that the new helper chose is the configuration's from then on. When the sniffer cannot
+ * start, the old pair is left as it was; when the helper cannot, *pair is empty. Failures are in
+ * the log. Waits for the processes, a minute at most for each. */
 enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
                               const struct pair_options *options);
 

@@ -23,8 +23,8 @@ void witnessing_end(struct witnessing *new);
  * emptied. Returns a descriptor; -1 with the reason in the log. */
 int witnessing_open_uses(const struct config *config, bool is_known);
 
-/* Starts the witness of a pair whose helper is ready, and has sealed its plan. False with the reason
- * in the log: then none runs. */
+/* Starts the witness of a pair whose helper is ready, and has sealed its plan. False with the
+ * reason in the log: then none runs. */
 bool witnessing_start(struct witnessing *new, struct pair *pair, int plan,
                       const struct config *config, const struct pair_options *options);
 

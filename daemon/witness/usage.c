@@ -153,7 +153,8 @@ static void adopt(struct usage *usage, struct watch *watch)
                             .state = use->known == USE_COUNTED ? WATCH_COUNTS : WATCH_BLIND};
 }
 
-/* Whether something was written into record `i`. Reading the mapping would give each record memory. */
+/* Whether something was written into record `i`. To read the mapping would give each record
+ * memory. */
 static bool is_written(int file, size_t i)
 {
     static const struct use none;

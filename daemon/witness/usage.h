@@ -79,7 +79,8 @@ void usage_lose_news(struct usage *usage);
 /* Counts what the kernel says when it is asked for the grant `id`. */
 void usage_count_answer(struct usage *usage, uint32_t id, const struct flow *flow);
 
-/* Ends the question about the grant `id`, if that was asked for. Without an answer the grant ends. */
+/* Ends the question about the grant `id`, if that was asked for. Without an answer the grant is to
+ * end. */
 void usage_end_question(struct usage *usage, uint32_t id, bool is_answered);
 
 /* Returns the grant to be asked for next, or 0: none is, or one was asked and has no answer yet. */

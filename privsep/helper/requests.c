@@ -389,8 +389,8 @@ static bool reply(int fd, const struct asked *asked)
     return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
 }
 
-/* Tells of a request, and before it of the grants that it ended. Nothing that the request says counts before its signature is
- * verified. */
+/* Tells of a request, and before it of the grants that it ended. Nothing that the request says
+ * counts before its signature is verified. */
 static void tell_verdict(struct requests *r, const struct batch *batch, const struct asked *asked)
 {
     const struct decision *decision = &asked->decision;

@@ -120,8 +120,9 @@ static void what_is_granted_is_said(void **state)
                                       "the maximum (address signed; the knock came from "
                                       "198.51.100.1)");
     event.verdict = VERDICT_CLOSED;
-    assert_string_equal(said_of(&event, &unused), "home: closed tcp/22 udp/53 for 192.0.2.7; the knock came "
-                                      "from 198.51.100.1; no connection came");
+    assert_string_equal(said_of(&event, &unused), "home: closed tcp/22 udp/53 for 192.0.2.7; the "
+                                                  "knock came from 198.51.100.1; no connection "
+                                                  "came");
 }
 
 static void each_refusal_has_its_words(void **state)
@@ -266,14 +267,14 @@ static void of_several_that_ended_the_used_are_named(void **state)
     ended.service.port = 81;
     ended.use = USED_UNKNOWN;
     ending_add(&ending, &ended);
-    assert_string_equal(said_of_end(&ending), "home: tcp/22 tcp/80 tcp/81 for 192.0.2.7 have ended: "
-                                              "the window is over; whether a connection came is not "
-                                              "known here");
+    assert_string_equal(said_of_end(&ending), "home: tcp/22 tcp/80 tcp/81 for 192.0.2.7 have "
+                                              "ended: the window is over; whether a connection "
+                                              "came is not known here");
     ended.service.port = 82;
     ended.use = USED_SOME;
     ending_add(&ending, &ended);
-    assert_string_equal(said_of_end(&ending), "home: tcp/22 tcp/80 tcp/81 tcp/82 for 192.0.2.7 have "
-                                              "ended: the window is over; used: tcp/82");
+    assert_string_equal(said_of_end(&ending), "home: tcp/22 tcp/80 tcp/81 tcp/82 for 192.0.2.7 "
+                                              "have ended: the window is over; used: tcp/82");
 }
 
 /* What has no room is left out, as is its use. */
@@ -358,8 +359,8 @@ static void what_is_wrong_at_large_is_said(void **state)
                                     "others are used is not known");
     begin_log();
     words_say_crowded();
-    assert_string_equal(end_line(), "more than 200 live grants, a rule each: GrantStore = set would "
-                                    "serve better, see portsmith.conf(5)");
+    assert_string_equal(end_line(), "more than 200 live grants, a rule each: GrantStore = set "
+                                    "would serve better, see portsmith.conf(5)");
     begin_log();
     words_say_events_lost(&words, 7);
     assert_string_equal(end_line(), "the helper did more than could be told: lines lost: 7");
