@@ -70,7 +70,7 @@ record_and_close() {
     record_and_close
     stop_daemon
     start_daemon
-    send_until "helper.*ssh: refused for $client: already used" "$lab/recorded"
+    send_until "ssh: refused for $client: already used" "$lab/recorded"
     send_bytes "$lab/recorded" "$other"
     fence
     nothing_is_open
