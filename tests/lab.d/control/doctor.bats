@@ -435,6 +435,7 @@ flush chain inet own guard
 add chain inet own guard { policy accept; }
 add rule inet own guard ct state established,related accept
 add rule inet own guard iifname lo accept
+add rule inet own guard icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
 add rule inet own guard reject with icmpx admin-prohibited
 END
     knock_opens ssh
