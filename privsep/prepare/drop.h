@@ -1,5 +1,4 @@
-/* How portsmith-prepare, which becomes the helper, and portsmith-cut give up privileges: once, for
- * good, and with proof that they are gone. */
+/* How the helper gives up its privileges: once, for good, and with proof that they are gone. */
 #ifndef PORTSMITH_HELPER_DROP_H
 #define PORTSMITH_HELPER_DROP_H
 

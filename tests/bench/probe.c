@@ -1,7 +1,6 @@
 /* Knocks, and finds out when the port opens.
  *
- *   probe latency ADDRESS PORT MILLISECONDS [EVERY] < ATTEMPT   one line; it tries EVERY so many
- *                                                       microseconds at first, in place of 25
+ *   probe latency ADDRESS PORT MILLISECONDS < ATTEMPT   one line
  *   probe crowd ADDRESS PORT MILLISECONDS < ATTEMPTS    all of them at once
  *   probe send ADDRESS < ATTEMPTS                       and no more than that
  *
@@ -59,7 +58,7 @@ struct tries {
     int poll;
     size_t ready, count; /* sockets; those of them with a connection */
     int sockets[TRIES_MAX];
-    int64_t next, every; /* microseconds */
+    int64_t next;
 };
 
 static int64_t now_us(void)
@@ -135,10 +134,9 @@ static void send_attempt(struct attempt *a, struct in_addr server)
 
 /* ---- connections -------------------------------------------------------- */
 
-static void begin_tries(struct tries *t, int64_t every)
+static void begin_tries(struct tries *t)
 {
     t->poll = epoll_create1(EPOLL_CLOEXEC);
-    t->every = every;
     t->ready = t->count = 0;
     t->next = 0;
 }
@@ -200,7 +198,7 @@ static bool opens(struct attempt *a, const struct sockaddr_in *to, struct tries 
         if (now >= t->next && t->count < TRIES_MAX) {
             int64_t pause = (now - a->sent) / GRAIN;
 
-            t->next = now + (pause > t->every ? pause : t->every);
+            t->next = now + (pause > EVERY_US ? pause : EVERY_US);
             if (try(t, a->from, to)) {
                 a->opened = now_us();
                 return true;
@@ -226,12 +224,11 @@ static void print_attempt(const struct attempt *a)
 
 /* ---- one, or a crowd ---------------------------------------------------- */
 
-static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t patience,
-                        int64_t every)
+static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t patience)
 {
     static struct tries tries;
 
-    begin_tries(&tries, every);
+    begin_tries(&tries);
     make_ready(&tries, a->from, READY);
     send_attempt(a, to->sin_addr);
     opens(a, to, &tries, a->sent + patience);
@@ -295,13 +292,12 @@ static void measure_crowd(struct attempt *all, size_t count, const struct sockad
         print_attempt(&all[i]);
 }
 
-/* Whoever is measured has the right of way: this one is never done trying. Who gave it a priority
- * has seen to that. */
+/* Whoever is measured has the right of way: this one is never done trying. */
 static void give_way(void)
 {
     const struct sched_param none = {.sched_priority = 0};
 
-    if (sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
         err(1, "cannot give way");
 }
 
@@ -314,8 +310,8 @@ int main(int argc, char **argv)
     size_t count = 0;
     int64_t patience;
 
-    if ((argc != 5 && argc != 6 && !sends_only) || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
-        errx(2, "usage: probe latency|crowd ADDRESS PORT MILLISECONDS [EVERY]; probe send ADDRESS");
+    if ((argc != 5 && !sends_only) || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
+        errx(2, "usage: probe latency|crowd ADDRESS PORT MILLISECONDS; probe send ADDRESS");
     setrlimit(RLIMIT_NOFILE, &many);
     while (count < ATTEMPTS_MAX && read_attempt(&attempts[count]))
         count++;
@@ -330,6 +326,6 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "crowd") == 0)
         measure_crowd(attempts, count, &to, patience);
     else if (count == 1)
-        measure_one(attempts, &to, patience, argc == 6 ? atoi(argv[5]) : EVERY_US);
+        measure_one(attempts, &to, patience);
     return 0;
 }

@@ -35,16 +35,12 @@ FIRST = int(ipaddress.ip_address("fd88::1:0" if SIX else "10.88.1.0"))
 SAVE = ["ip", "netns", "exec", "server",
         f"ip{'6' if SIX else ''}tables-{os.environ['BACKEND']}-save"]
 FEWEST = 30  # kills, or nothing was shown
-WITNESS_FD_HELPER = 4  # privsep/event.h
-LONGER = 4   # times the seconds, on a machine that is too busy for as many
-PATIENCE = 60  # seconds; for a machine that is busy with something else
+PATIENCE = 20  # seconds; for a machine that is busy with something else
 REPLAYS = 16   # after each kill
 FRESH = 200    # seconds for which a knock is not too old; MaxSkew is 300
 
-NAMES = {"supervisor": r"portsmithd", "sniffer": r"portsmith-sniff", "witness": r"portsmith-witne",
-         "prepare": r"portsmith-prepa", "helper": r"portsmith-helpe",
+NAMES = {"supervisor": r"portsmithd", "sniffer": r"portsmith-sniff", "helper": r"portsmith-helpe",
          "restore": r"(xtables|iptables|ip6tables).*"}
-TOGETHER = ["sniffer", "witness", "prepare", "helper"]  # replaced together
 
 
 class Wrong(Exception):
@@ -86,13 +82,6 @@ def send_signal(pids, number):
             os.kill(pid, number)
         except ProcessLookupError:
             pass
-
-
-def witness_has_heard_all():
-    """It closes its socket to a helper that has ended, once that is empty; then all of it is
-    in the log."""
-    return not any(os.path.exists(f"/proc/{pid}/fd/{WITNESS_FD_HELPER}")
-                   for pid in processes("witness"))
 
 
 # ---- what the daemon says and does -----------------------------------------
@@ -252,30 +241,18 @@ class Drill:
     # -- a round
 
     def choose_victims(self):
-        kind = self.chance.choice(["supervisor", "sniffer", "witness", "prepare", "helper", "helper",
-                                   "restore", "restore", "all", "together"])
-        kinds = {"all": list(NAMES), "together": TOGETHER}.get(kind, [kind])
+        kind = self.chance.choice(["supervisor", "sniffer", "helper", "helper", "restore", "restore",
+                                   "all", "pair"])
+        kinds = {"all": list(NAMES), "pair": ["sniffer", "helper"]}.get(kind, [kind])
         return kinds
-
-    def await_prepare(self):
-        """There is one only while a helper is made ready, as for a reload."""
-        ready = self.daemon.read().ready
-        if not self.daemon.runs():
-            return
-        send_signal([self.daemon.process.pid], signal.SIGHUP)
-        until(PATIENCE, lambda: processes("prepare") or self.daemon.read().ready > ready)
-        time.sleep(self.chance.uniform(0, 0.05))
 
     def kill(self, kinds):
         """Ends in a state that can be looked at: when the helper was killed, nothing
-        is begun before the rules that it left were read. Tells whether those that are
-        replaced together have to be."""
-        if kinds == ["prepare"]:
-            self.await_prepare()
+        is begun before the rules that it left were read. Tells whether the pair has to
+        be replaced."""
+        helper_killed = "helper" in kinds
         pids = [pid for kind in kinds for pid in processes(kind)]
-        helper_killed = bool(set(pids) & set(processes("helper") + processes("prepare")))
-        hit = set(pids) & {pid for kind in TOGETHER for pid in processes(kind)}
-        preparing = set(pids) & set(processes("prepare"))
+        pair = set(pids) & set(processes("sniffer") + processes("helper"))
         if kinds == ["restore"] and len(pids) > 1:
             pids = self.chance.sample(pids, self.chance.randint(1, len(pids)))
         if helper_killed and self.daemon.runs() and "supervisor" not in kinds:
@@ -286,17 +263,12 @@ class Drill:
         self.kills += 1
         if not until(PATIENCE, lambda: not set(pids) & set(everything())):
             raise Wrong("what was killed does not end")
-        if processes("helper"):  # what was to prepare did a thing besides, as a probe for a reload
-            helper_killed = False
-            hit -= preparing
         if helper_killed and not until(PATIENCE, lambda: not processes("restore")):
             raise Wrong("iptables-restore does not end after its helper")
-        if helper_killed and not until(PATIENCE, witness_has_heard_all):
-            raise Wrong("the witness does not notice that its helper has ended")
         if helper_killed:
             self.check_rules(True)
         send_signal([self.daemon.process.pid] if self.daemon.runs() else [], signal.SIGCONT)
-        return bool(hit)
+        return bool(pair)
 
     def wait_behind_dead(self):
         """With every process dead, the kernel alone shuts what was opened."""
@@ -309,16 +281,15 @@ class Drill:
         if open_to(some, 0.5):
             raise Wrong("with all processes dead the port stays open to one of " + " ".join(some))
 
-    def recover(self, ready_before, waiting_before, was_hit):
+    def recover(self, ready_before, waiting_before, pair_was_hit):
         """Starts it again if it was ended, else waits until it has helped itself."""
 
         def settled():
             nonlocal waiting_before
             self.read_log()
-            if not self.daemon.runs() or not was_hit:
+            if not self.daemon.runs() or not pair_was_hit:
                 return True
-            if self.daemon.ready > ready_before and processes("sniffer") and processes("helper") \
-                    and processes("witness"):
+            if self.daemon.ready > ready_before and processes("sniffer") and processes("helper"):
                 return True
             if self.daemon.waiting > waiting_before:  # an admin who does not want to wait
                 waiting_before = self.daemon.waiting
@@ -347,20 +318,19 @@ class Drill:
             self.replayed += 1
 
     def knock_honestly(self):
-        """What was sent before it has been dealt with when this is honoured. On a machine that
-        is busy its window may be over before it is looked at."""
-        is_honoured = False
+        """What was sent before it has been dealt with when this is honoured."""
         for _ in range(3):
             ready = self.daemon.read().ready
             send(Knock(self.honest, HONEST, self.chance.random() < 0.5).bytes, HONEST)
-            is_honoured = self.is_honoured(ready)
-            if is_honoured and until(self.window, lambda: open_to([HONEST], 1)):
-                return
-        raise Wrong("the port is not open after an honest knock" if is_honoured
-                    else "an honest knock is not honoured")
+            if self.is_honoured(ready):
+                break
+        else:
+            raise Wrong("an honest knock is not honoured")
+        if not until(PATIENCE, lambda: open_to([HONEST], 1)):
+            raise Wrong("the port is not open after an honest knock")
 
     def is_honoured(self, ready):
-        """False when the processes were replaced meanwhile, so that it may have been lost."""
+        """False when the pair was replaced meanwhile, so that it may have been lost."""
         honoured = False
 
         def heard():
@@ -401,26 +371,22 @@ class Drill:
     def nothing_is_left(self):
         return not [a for a, _ in rules() if a in self.by_address]
 
-    def is_enough(self, kills):
-        return self.kills >= min(FEWEST, kills) and all(self.killed.values())
-
     def run(self, seconds, kills):
-        begin = time.monotonic()
+        end = time.monotonic() + seconds
         self.daemon.start()
         self.knock_honestly()
-        while self.kills < kills and time.monotonic() < begin + seconds * LONGER and \
-                (time.monotonic() < begin + seconds or not self.is_enough(kills)):
+        while time.monotonic() < end and self.kills < kills:
             self.round()
         if not until(self.window + PATIENCE, self.nothing_is_left):
             raise Wrong("rules are left after their windows")
-        if not self.is_enough(kills):
+        if self.kills < min(FEWEST, kills) or not all(self.killed.values()):
             raise Wrong("that was too few")
 
     def told(self):
         honoured = sum(k.honoured is not None for k in self.knocks)
         return (f"{self.kills} kills ({', '.join(f'{k} {n}' for k, n in self.killed.items())}), "
                 f"{len(self.knocks)} knocks of which {honoured} were honoured, "
-                f"{self.replayed} replays, {self.daemon.ready} starts of a helper")
+                f"{self.replayed} replays, {self.daemon.ready} starts of the pair")
 
 
 def main(seed, seconds, kills, window, *profiles):

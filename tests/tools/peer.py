@@ -15,8 +15,7 @@ import sys
 import time
 
 CONNECT = 0.5  # seconds; a port that drops does not answer
-GREETING = 5  # once it is open: who greets may have to be started
-DATAGRAM = 2  # where nothing says whether it is open
+GREETING = 1
 
 
 def new_socket(kind, address, source):
@@ -57,13 +56,13 @@ def first_line(s, end):
 
 
 def tcp_greeting(address, port, source=""):
+    end = time.monotonic() + GREETING
     with new_socket(socket.SOCK_STREAM, address, source) as s:
-        is_open = connect(s, address, int(port)) == "open"
-        return first_line(s, time.monotonic() + GREETING) if is_open else ""
+        return first_line(s, end) if connect(s, address, int(port)) == "open" else ""
 
 
 def udp_greeting(address, port, source=""):
-    end = time.monotonic() + DATAGRAM
+    end = time.monotonic() + GREETING
     with new_socket(socket.SOCK_DGRAM, address, source) as s:
         s.connect((address, int(port)))
         s.send(b"hello\n")

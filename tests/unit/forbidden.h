@@ -29,15 +29,14 @@ static inline int confined(bool (*confine)(void), void (*act)(void))
     return status;
 }
 
-/* The kernel ended it, or, in a debug build, the handler that names the call. Where that handler
- * may not write, the kernel ends it all the same. */
+/* The kernel ended it, or, in a debug build, the handler that names the call. */
 static inline bool was_killed(int status)
 {
 #ifdef PORTSMITH_NAME_CALLS
-    if (WIFEXITED(status) && WEXITSTATUS(status) == SYSCALLS_EXIT_STATUS)
-        return true;
-#endif
+    return WIFEXITED(status) && WEXITSTATUS(status) == SYSCALLS_EXIT_STATUS;
+#else
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+#endif
 }
 
 static inline bool went_well(int status)
