@@ -222,11 +222,8 @@ stop_nat64() {
     on router tayga --config "$lab/tayga.conf" --rmtun
 }
 
-# A resolver for the client alone, which knows nothing else.
+# A resolver for the client alone, where the lab has all look for one; it knows nothing else.
 start_resolver() { # NAME,ADDRESS...
-    mkdir -p /etc/netns/client
-    echo "nameserver 127.0.0.1" >/etc/netns/client/resolv.conf
-    echo "hosts: files dns" >/etc/netns/client/nsswitch.conf
     : >"$lab/log/resolver"
     spawn client "$lab/log/resolver" dnsmasq --keep-in-foreground --user=root --pid-file= \
         --conf-file=/dev/null --no-resolv --no-hosts --no-daemon --log-queries --log-facility=- \
@@ -238,7 +235,6 @@ start_resolver() { # NAME,ADDRESS...
 stop_resolver() {
     end_process TERM "$(<"$lab/resolver.pid")"
     rm "$lab/resolver.pid"
-    rm -r /etc/netns/client
 }
 
 asked_for() { # TYPE NAME: how often
