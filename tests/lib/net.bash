@@ -279,6 +279,14 @@ long_enough() { # SECONDS
     echo $((($1 * took + usual - 1) / usual))
 }
 
+# Knocks for a window in which the test does what takes a moment, of $window seconds: longer where
+# the machine is slow. It began before $start.
+knock_opens_briefly() { # NAME ARGUMENT...
+    window=$(long_enough "${brief:-4}")
+    knock_opens "$@" --window "${window}s"
+    start=$(now_ms)
+}
+
 reload_daemon() { # waits until it serves again
     local before
 
