@@ -224,7 +224,7 @@ some_syns_went() { # and were answered in vain
     xtables -A OUTPUT -p tcp --sport 22 -d "$client" -j DROP
     open_connection "$server" 22 &
     wait_until 5 some_syns_went
-    log_lacks "has ended"
+    log_lacks "one: tcp/22 for $client has ended"
     xtables -D OUTPUT -p tcp --sport 22 -d "$client" -j DROP
     wait
     connection_answers

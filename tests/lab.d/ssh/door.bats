@@ -122,7 +122,7 @@ says() { # TEXT...
     run knock --wait any udp/53
     [ "$status" -eq 2 ]
     fence
-    log_lacks "bastion:"
+    log_lacks "bastion: (opened|extended|refused)" # what an earlier test opened may end meanwhile
 }
 
 @test "one of several services is enough" {
