@@ -212,8 +212,8 @@ program() { # the binary behind all the names
     freeze "$hung"
     knock ssh --address "$other"
     shuts_in_time 4 "$start"
-    ! opened_for "$other" || false
-    port_is_shut "$server" 22 "$other"
+    ! opened_for "$other" || process_is_gone "$hung"
+    port_is_shut "$server" 22 "$other" || process_is_gone "$hung"
     wait_until 30 opened_for "$other"
     process_is_gone "$hung"
     port_is_open "$server" 22 "$other"
