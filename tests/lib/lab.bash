@@ -86,6 +86,32 @@ wait_until() { # SECONDS COMMAND...
     wait_ms $(($1 * 1000)) "${@:2}"
 }
 
+# For how long, since the boot, some process waited for a processor; 0 where the kernel does not
+# tell.
+waited_ms() {
+    local line=""
+
+    read -r line 2>/dev/null </proc/pressure/cpu || true
+    line=${line##*total=}
+    echo $((${line:-0} / 1000))
+}
+
+begin_timing() {
+    timed_from=$(now_ms) waited_from=$(waited_ms)
+}
+
+# Since begin_timing. Where processes wait for a processor all the time, what has to be done may
+# take twice as long.
+took_at_most() { # MILLISECONDS
+    local took waited
+
+    took=$(($(now_ms) - timed_from)) waited=$(($(waited_ms) - waited_from))
+    [ "$took" -le $(($1 + waited / 2)) ] || {
+        echo "it took $took ms; processes waited for $waited ms"
+        return 1
+    }
+}
+
 # ---- hosts -----------------------------------------------------------------
 
 on() { # HOST COMMAND...

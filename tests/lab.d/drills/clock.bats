@@ -90,8 +90,9 @@ last_second() {
 
 # Opens the window, and notes between which seconds that was.
 open_window() {
-    start=$(now_ms) begun_after=$(date +%s)
-    knock_opens ssh
+    begin_timing
+    start=$timed_from begun_after=$(date +%s)
+    knock_opens ssh --window "${window}s"
     begun_before=$(($(date +%s) + 1))
 }
 
@@ -112,7 +113,7 @@ ends_on_time() {
     wait_until $((window + 9)) has_no_grant "$client"
     took=$(($(now_ms) - start))
     [ "$took" -ge $((window * 1000)) ]
-    [ "$took" -le $((window * 1000 + $(slack 4000))) ]
+    took_at_most $((window * 1000 + $(slack 4000)))
 }
 
 refused_for_its_clock() { # ahead|behind

@@ -40,16 +40,15 @@ promised() {
 
 # Whatever the command does to the rules is mended in time, live grants and all.
 heals_after() { # COMMAND...
-    local start took slack
+    local slack
 
     knock_opens ssh
     slack=$(slack 3000)
-    start=$(now_ms)
+    begin_timing
     "$@"
     wait_until 15 is_whole
-    took=$(($(now_ms) - start))
-    tell "$BACKEND, IPv$FAMILY: healed ${took} ms after: $*"
-    [ "$took" -le $(($(promised) + slack)) ]
+    took_at_most $(($(promised) + slack))
+    tell "$BACKEND, IPv$FAMILY: healed $(($(now_ms) - timed_from)) ms after: $*"
     port_is_open "$server" 22
     port_is_shut "$server" 22 "$other"
     log_has "putting them back"
@@ -158,7 +157,7 @@ remove_unlocked() {
 # bats test_tags=legacy,once
 @test "rules are removed while the xtables lock is held: that is not known, and mended at once when it is let go" {
     [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
-    local start slack
+    local slack
 
     slack=$(slack 3000)
     spawn server "$lab/log/lock" bash -c 'exec 9>/run/xtables.lock; flock 9; exec sleep 60'
@@ -169,9 +168,9 @@ remove_unlocked() {
     on server portsmithctl status | grep "^rules *NOT KNOWN to be in force: "
     lock_is_held
     end_process TERM "$spawned"
-    start=$(now_ms)
+    begin_timing
     wait_until 10 is_in_place
-    [ $(($(now_ms) - start)) -le $((2000 + slack)) ]
+    took_at_most $((2000 + slack))
     port_is_shut "$server" 22 "$other"
     wait_until 5 status_says in_force true
     log_has "whether Portsmith's rules are in force cannot be seen, .* xtables lock"
