@@ -321,11 +321,11 @@ kill_all() { # PID...
 }
 
 sniffer_pid() {
-    process_named portsmith-sniff
+    parent_named portsmith-sniff
 }
 
 helper_pid() {
-    process_named portsmith-helpe
+    parent_named portsmith-helpe
 }
 
 # On its host, in mounts that `ip netns exec` gave the daemon alone.

@@ -406,6 +406,8 @@ helper_is() { # PATTERN, as status has it
     program=$(readlink "/proc/$helper/exe")
     in_daemon_mounts mount --bind /bin/false "$program" # so that there is none for a while
     kill -KILL "$helper"
+    # Who asks a helper that has just died is answered by the next one.
+    wait_for_log "the helper \(pid $helper\) was ended by signal 9"
     wait_until 10 helper_is "NOT RUNNING: being started again; .*"
     run -1 ctl list
     echo "$output"

@@ -53,7 +53,7 @@ is_in_force() {
 }
 
 keepers() {
-    process_named portsmith-keep
+    parent_named portsmith-keep
 }
 
 nobody_keeps() {

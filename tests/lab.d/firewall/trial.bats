@@ -414,8 +414,11 @@ without_ip6tables() { # COMMAND...
 
 # What would put the rules back.
 kill_keeper() {
+    local keepers
+
     wait_until 5 process_named portsmith-keep
-    kill_all "$(process_named portsmith-keep)"
+    mapfile -t keepers < <(process_named portsmith-keep) # what it forks has its name at first
+    kill_all "${keepers[@]}"
 }
 
 # What portsmith-firewall made is gone, too.
