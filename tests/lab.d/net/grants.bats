@@ -14,7 +14,7 @@ setup_file() {
     add_fence
     add_profile all --open tcp/22,tcp/23,udp/5300
     add_profile ssh --open tcp/22
-    add_profile short --open tcp/22 --window 3s
+    add_profile short --open tcp/22 --window 5s
     cap=$(long_enough 5)
     export cap
     add_profile capped --open tcp/22 --window 2s --max-window "${cap}s"
@@ -146,7 +146,7 @@ teardown() {
 }
 
 @test "without a wish the window is the profile's" {
-    knock_until "short: opened tcp/22 for $client for 3 s" short
+    knock_until "short: opened tcp/22 for $client for 5 s" short
     knock_until "ssh: opened tcp/22 for $client for 30 s" ssh
 }
 
