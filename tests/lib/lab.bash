@@ -64,10 +64,10 @@ now_ms() {
     echo "${now%???}"
 }
 
-# Until the command succeeds, at most so many milliseconds, or on a machine that is slow by
-# itself LAB_PATIENCE times that.
+# Until the command succeeds. What comes at all comes in so many milliseconds on an idle machine;
+# LAB_PATIENCE times that are allowed, for one that is slow and busy.
 wait_ms() { # MILLISECONDS COMMAND...
-    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-1})) steps=(0.05 0.05 0.1 0.1)
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-4})) steps=(0.05 0.05 0.1 0.1)
 
     shift
     until "$@" >/dev/null 2>&1; do
@@ -77,8 +77,39 @@ wait_ms() { # MILLISECONDS COMMAND...
     done
 }
 
+# That the command fails all the while. What must not come has this time to come, and no more.
+never_in_ms() { # MILLISECONDS COMMAND...
+    ! LAB_PATIENCE=1 wait_ms "$@"
+}
+
 wait_until() { # SECONDS COMMAND...
     wait_ms $(($1 * 1000)) "${@:2}"
+}
+
+# For how long, since the boot, some process waited for a processor; 0 where the kernel does not
+# tell.
+waited_ms() {
+    local line=""
+
+    read -r line 2>/dev/null </proc/pressure/cpu || true
+    line=${line##*total=}
+    echo $((${line:-0} / 1000))
+}
+
+begin_timing() {
+    timed_from=$(now_ms) waited_from=$(waited_ms)
+}
+
+# Since begin_timing. Where processes wait for a processor all the time, what has to be done may
+# take twice as long.
+took_at_most() { # MILLISECONDS
+    local took waited
+
+    took=$(($(now_ms) - timed_from)) waited=$(($(waited_ms) - waited_from))
+    [ "$took" -le $(($1 + waited / 2)) ] || {
+        echo "it took $took ms; processes waited for $waited ms"
+        return 1
+    }
 }
 
 # ---- hosts -----------------------------------------------------------------
@@ -342,6 +373,19 @@ xtables() { # ARGUMENT... of iptables, for BACKEND and FAMILY
     on server "$program-$BACKEND" -w 5 "$@"
 }
 
+# Without what such a process has forked, which has its name until it becomes another program.
+parent_named() { # PATTERN
+    local pids stat parent pid
+
+    mapfile -t pids < <(process_named "$1")
+    for pid in "${pids[@]}"; do
+        read -r stat 2>/dev/null <"/proc/$pid/stat" || continue
+        read -r _ parent _ <<<"${stat##*) }"
+        [[ " ${pids[*]} " == *" $parent "* ]] || echo "$pid"
+    done
+    [ "${#pids[@]}" -gt 0 ]
+}
+
 # Of all tables; an element is listed as often as there are rules for a grant.
 rules() {
     local program=iptables
@@ -408,7 +452,7 @@ ask_peer() { # KIND WORD...
     {
         echo "$question $*" >&6
         until [ "$number" = "$question" ]; do # another's is for one who gave up
-            read -r -t $((10 * ${LAB_PATIENCE:-1})) number answer || break
+            read -r -t $((10 * ${LAB_PATIENCE:-4})) number answer || break
         done
     } 6<>"$lab/peer.in" <>"$lab/peer.out"
     if [ "$number" != "$question" ] || [[ $answer == "error: "* ]]; then
