@@ -27,8 +27,6 @@
 
 #define GRANTTABLE_FILE "grants"
 
-enum { GRANT_FLOWS = CONNECTIONS_MAX };
-
 enum grant_signing {
     GRANT_OBSERVED = 0,
     GRANT_SIGNED = 1,           /* the client named the address itself */
@@ -49,18 +47,16 @@ struct grant {
                             to the letter and looked for. */
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
-    uint32_t touched;        /* nonzero: new or extended in this batch */
-    uint32_t id;             /* no other grant of this boot has it */
-    /* Was it used? The helper's usage.h tells how that is known. */
-    uint32_t connections; /* how many it admits; 0: any number */
+    uint16_t touched;        /* nonzero: new or extended in this batch */
+    uint16_t end;         /* enum grant_end: why it ends before its window is over; 0: it does not */
+    uint32_t id;          /* no other grant of this boot has it */
+    uint32_t connections; /* how many it admits; 0: any number. The witness counts them (uses.h) */
     uint32_t allowance;   /* how often a knock has admitted as many anew */
-    uint32_t is_counted;  /* 1: the kernel has told of all connections so far that count */
-    uint32_t used;        /* connections that came in through it; where it admits any
-                             number, the first alone */
-    uint32_t flows[GRANT_FLOWS]; /* the kernel's numbers of those */
-    uint8_t seal[SEAL_SIZE];     /* of all before it */
+    uint8_t seal[SEAL_SIZE]; /* of all before it */
 };
-_Static_assert(sizeof(struct grant) == 152, "no hidden padding");
+_Static_assert(sizeof(struct grant) == 112, "no hidden padding");
+
+enum { GRANTTABLE_RESTORES = 4 };
 
 /* The file. */
 struct granttable {
@@ -69,27 +65,31 @@ struct granttable {
     uint32_t capacity;          /* records */
     uint8_t seal[SEAL_SIZE];    /* of all before it, which never changes */
     uint32_t last_id;           /* of all grants of this boot */
-    uint32_t unused;
+    uint32_t begun;             /* how many EVENT_BEGUN there were in this boot (event.h) */
+    uint32_t restores[GRANTTABLE_RESTORES]; /* the process ids of the programs that last changed
+                                               the firewall for this helper; 0: none */
     struct grant grants[];
 };
-_Static_assert(sizeof(struct granttable) == 72, "no hidden padding");
+_Static_assert(sizeof(struct granttable) == 88, "no hidden padding");
 
 /* Returns the size, in bytes, of a file for `capacity` grants. */
 size_t granttable_size(size_t capacity);
 
+/* Seals a grant's record. Whoever changes a record calls it before changing anything else. */
+void grant_seal(struct grant *grant);
+
+/* ---- grantfile.c -------------------------------------------------------- */
+
 /* Writes the head of a new file, whose other bytes are zero. False with errno set when
  * the kernel does not tell its boot id. */
 bool granttable_begin(struct granttable *table, size_t capacity);
-
-/* Seals a grant's record. Whoever changes a record calls it before changing anything else. */
-void grant_seal(struct grant *grant);
 
 /* A file that somebody else may be changing, or cutting: each record is read by itself, never
  * mapped. */
 struct granttable_view {
     int file;
     size_t capacity;
-    uint32_t last_id; /* when it was opened */
+    uint32_t last_id, begun; /* when it was opened */
 };
 
 /* Opens the file of the directory `directory`, to read it. False with the reason when there is no
@@ -97,10 +97,23 @@ struct granttable_view {
  * grants than there can be. */
 bool granttable_open(struct granttable_view *view, int directory, struct error *why);
 
+/* Has *view read the file `fd`, which is such a file, and which view then owns. False with the
+ * reason: the caller still owns it. */
+bool granttable_view(struct granttable_view *view, int fd, struct error *why);
+
 /* Copies the record `i`, which is below `capacity`, into *grant. Where a batch has touched the
  * record, but the firewall does not have it yet, *grant is as it was before that batch. False
  * when the record holds no grant. */
 bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant);
+
+/* The same, but where a batch has touched the record, *grant is as it will be if the firewall takes
+ * it. So all grants are met whose id is `last_id` or below. */
+bool granttable_read_pending(const struct granttable_view *view, size_t i, struct grant *grant);
+
+/* Copies the process ids of the programs that last changed the firewall; all 0 where the file is
+ * cut. */
+void granttable_restores(const struct granttable_view *view,
+                         uint32_t restores[static GRANTTABLE_RESTORES]);
 
 void granttable_close(const struct granttable_view *view);
 

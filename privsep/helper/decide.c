@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "privsep/helper/firewall.h"
+#include "privsep/rules.h"
 
 /* What a knock asks for, as the table has it. */
 struct found {
@@ -150,7 +150,7 @@ static void decide_open(struct decision *decision, const struct knock *knock,
         refuse(decision, VERDICT_TOO_MANY_GRANTS, REFUSAL_PLAIN);
         return;
     }
-    if (!helper_firewall_can_end(now->wall)) {
+    if (now->wall >= RULES_LAST_DATE) {
         refuse(decision, VERDICT_FIREWALL_FAILED, REFUSAL_PLAIN);
         return;
     }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "common/request.h"
-#include "privsep/helper/events.h"
+#include "privsep/event.h"
 #include "privsep/helper/grants.h"
 #include "privsep/helper/policy.h"
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "privsep/cut/cut.h"
 
 bool helper_order_is_canonical(const struct helper_order *order)
 {
@@ -15,13 +14,15 @@ bool helper_order_is_canonical(const struct helper_order *order)
         return false;
     switch (order->command) {
     case HELPER_STOP:
-        return !order->scope && !order->id && !order->kill && !names_profile;
+        return !order->scope && !order->id && !order->last_id && !order->kill && !names_profile;
     case HELPER_TELL:
-        return order->serial && !order->scope && !order->id && !order->kill && !names_profile;
+        return order->serial && !order->scope && !order->id && !order->last_id && !order->kill &&
+               !names_profile;
     case HELPER_CLOSE:
         return order->serial && order->scope >= HELPER_SCOPE_ID &&
                order->scope <= HELPER_SCOPE_ALL &&
                (order->scope == HELPER_SCOPE_ID) == (order->id != 0) &&
+               (order->scope != HELPER_SCOPE_ID || !order->last_id) &&
                (order->scope == HELPER_SCOPE_PROFILE || !names_profile);
     default:
         return false;
@@ -57,9 +58,10 @@ static bool is_meant(const struct helper_order *order, const struct grant *grant
     case HELPER_SCOPE_ID:
         return grant->id == order->id;
     case HELPER_SCOPE_PROFILE:
-        return memcmp(grant->key_id, order->key_id, KEY_ID_SIZE) == 0;
+        return grant->id <= order->last_id &&
+               memcmp(grant->key_id, order->key_id, KEY_ID_SIZE) == 0;
     default:
-        return true;
+        return grant->id <= order->last_id;
     }
 }
 
@@ -81,44 +83,6 @@ static uint32_t remove_meant(struct grants *grants, const struct helper_order *o
     return count;
 }
 
-/* Moves the grants that an order means from those that this helper dropped to `ended`. Returns how
- * many there were. */
-static uint32_t remove_dropped(struct requests *r, const struct helper_order *order,
-                             struct grant *ended)
-{
-    uint32_t count = 0;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < r->dropped_count; i++)
-        if (is_meant(order, &r->dropped[i]))
-            ended[count++] = r->dropped[i];
-        else
-            r->dropped[kept++] = r->dropped[i];
-    r->dropped_count = kept;
-    return count;
-}
-
-/* Ends the connections that came in through the grants. To be called once their doors are shut, so
- * that nothing new comes in meanwhile. */
-static bool end_connections(struct requests *r, const struct grant *ended, size_t count,
-                            uint32_t *sum)
-{
-    bool done = true;
-    struct error why;
-
-    for (size_t i = 0; i < count; i++) {
-        const struct way way = {&ended[i].address, &ended[i].service};
-        unsigned connections = 0;
-
-        if (!cut_connections(r->cut, &way, &connections, &why)) {
-            log_warnx("connections may be left: %s", why.text);
-            done = false;
-        }
-        *sum += connections;
-    }
-    return done;
-}
-
 static void close_grants(struct requests *r, const struct helper_order *order,
                          struct helper_report *report, struct grant *ended)
 {
@@ -127,18 +91,12 @@ static void close_grants(struct requests *r, const struct helper_order *order,
 
     report->closed = remove_meant(r->grants, order, ended, changed);
     report->live = (uint32_t)r->grants->count;
-    if (order->kill)
-        report->closed += remove_dropped(r, order, ended + report->closed);
-    if (report->closed == 0)
-        return;
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family] && r->firewall->xtables.in_use[family] &&
             !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
             log_warnx("the firewall could not be changed: %s", why.text);
             done = false;
         }
-    if (order->kill)
-        done = end_connections(r, ended, report->closed, &report->ended) && done;
     report->failed = !done;
 }
 
@@ -149,7 +107,7 @@ void helper_orders_serve(struct requests *r, const struct helper_order *order,
     begin_report(r, order->serial, report);
     if (order->command == HELPER_TELL)
         return;
-    *ended = calloc(r->grants->count + r->dropped_count + 1, sizeof **ended);
+    *ended = calloc(r->grants->count + 1, sizeof **ended);
     if (*ended)
         close_grants(r, order, report, *ended);
     else

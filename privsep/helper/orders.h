@@ -12,11 +12,9 @@
  * scope, every field that means nothing zero. HELPER_STOP is one. */
 bool helper_order_is_canonical(const struct helper_order *order);
 
-/* Does what a canonical order other than HELPER_STOP says, and fills *report. HELPER_CLOSE
- * with `kill` is about the grants, too, that this helper dropped when it began: connections
- * that came in through them may stand. report->failed tells that something is left to do, and
- * the log says what.
- * *ended points to the grants that end, for the log. They are report->closed. The caller frees
+/* Does what a canonical order other than HELPER_STOP says, and fills *report. report->failed tells
+ * that something is left to do, and the log says what.
+ * *ended points to the grants that end, to be told of. They are report->closed. The caller frees
  * it; it may be NULL. */
 void helper_orders_serve(struct requests *requests, const struct helper_order *order,
                          struct helper_report *report, struct grant **ended);

@@ -7,14 +7,13 @@
 #include <stddef.h>
 
 #include "common/error.h"
-#include "common/limit.h"
 #include "common/pool.h"
 #include "privsep/message.h"
+#include "privsep/plan.h"
 
 struct policy_entry {
     uint8_t key_id[KEY_ID_SIZE];
     const struct helper_profile *profile; /* cut to helper_profile_size, in the policy's pool */
-    struct log_limit told; /* throttle.h */
 };
 
 struct policy {
@@ -25,15 +24,9 @@ struct policy {
     struct pool profiles;
 };
 
-/* Receives the setup and then the profiles from `fd` (SOCK_SEQPACKET), blocking.
- * False, with the reason, when a message has the wrong size, a value is out of range, what
- * must be zero is not, or the supervisor goes away. The profiles live as long as the
- * process. */
-bool helper_policy_receive(struct policy *policy, int fd, struct error *why);
-
-/* Whether a profile is one that a supervisor may send: every value in range, every list in
- * order, and zero what must be. */
-bool helper_policy_accepts(const struct helper_profile *profile);
+/* Makes *policy of a plan, which must stay mapped. Its destinations are not in it. False with the
+ * reason where there is no memory. */
+bool helper_policy_open(struct policy *policy, const struct plan *plan, struct error *why);
 
 /* Returns the profile with that key id, or NULL. */
 struct policy_entry *helper_policy_find(const struct policy *policy,
@@ -68,10 +61,8 @@ enum verdict helper_policy_judge(const struct helper_profile *profile, int64_t n
  * the epoch. INT64_MAX: the profile sets no end. `now` or earlier: no door may be opened. */
 int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t now);
 
-/* Writes into `text`, of `size` bytes, for the log, why a knock had this verdict at `now`
- * (seconds since the epoch). For a verdict that helper_policy_judge does not give, and where
- * `entry` is NULL, as there is no such profile, that is verdict_text. */
-void helper_policy_explain(const struct policy_entry *entry, enum verdict verdict, int64_t now,
-                           char *text, size_t size);
+/* Returns the latest deadline (CLOCK_BOOTTIME, nanoseconds) that the profile would give a grant
+ * now. */
+int64_t helper_policy_latest_deadline(const struct helper_profile *profile);
 
 #endif

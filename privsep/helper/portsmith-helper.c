@@ -1,4 +1,4 @@
-/* portsmith-helper(8): the root half. It inserts and expires firewall rules and
+/* portsmith-helper(8): the part with power over the firewall. It inserts and expires rules and
  * knows how to do nothing else. */
 #include <stdio.h>
 

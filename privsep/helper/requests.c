@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "privsep/helper/decide.h"
-#include "privsep/helper/usage.h"
 
 /* One request on its way through the batch. */
 struct asked {
@@ -18,7 +18,6 @@ struct asked {
     enum verdict verdict;       /* VERDICT_NONE while nothing speaks against it */
     enum refusal refusal;
     struct decision decision;   /* not begun before the signature is verified */
-    struct address moved_from;  /* the address that the profile's grants left, if it moves them */
     int64_t left;               /* seconds, as in an event */
     struct grant *ended;        /* the grants that it removed, in the batch's list */
     size_t ended_count;
@@ -28,7 +27,6 @@ struct asked {
 struct pending {
     bool insert;  /* rules are to be added */
     bool rewrite; /* rules are to be changed or removed */
-    bool is_left; /* grants have moved to the other family, so this one is changed first */
 };
 
 struct batch {
@@ -142,7 +140,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     if (!envelope_verify(message->signature, asked->entry->profile->public_key,
                          r->policy->setup.server_public, message->request))
         return VERDICT_BAD_SIGNATURE;
-    mark = asked->mark = helper_marks_find(r->marks, message->key_id);
+    mark = asked->mark = &r->marks->items[asked->entry - r->policy->entries];
     knock = knock_of(r, asked);
     helper_decide_begin(&asked->decision, &knock);
     verdict = judge_time(&r->policy->setup, counter, now);
@@ -169,16 +167,24 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     return VERDICT_NONE;
 }
 
+/* Notes that a stage of the batch is over, if anybody wants to know. */
+static void note_time(struct requests *r, enum trace_stage stage)
+{
+    if (r->policy->setup.trace)
+        r->trace[stage] = clock_wall_ns();
+}
+
 static void judge_all(struct requests *r, struct batch *batch)
 {
     struct error why;
 
     for (size_t i = 0; i < batch->count; i++)
         batch->asked[i].verdict = judge(r, &batch->asked[i]);
-    helper_trace_note(&r->trace, TRACE_VERIFIED);
+    note_time(r, TRACE_VERIFIED);
     if (helper_marks_commit(r->marks, &why))
         return;
-    helper_words_say_failure(r->words, VERDICT_NOT_RECORDED, &why);
+    log_warnx_limited(&r->failures[VERDICT_NOT_RECORDED], LINES_A_MINUTE,
+                      "knocks are refused: %s", why.text);
     for (size_t i = 0; i < batch->count; i++) {
         struct asked *asked = &batch->asked[i];
 
@@ -189,10 +195,60 @@ static void judge_all(struct requests *r, struct batch *batch)
     }
 }
 
+/* ---- change the firewall ------------------------------------------------ */
+
+static bool change_firewall(struct requests *r, enum family family, const struct pending *pending)
+{
+    struct firewall *fw = r->firewall;
+    struct error why;
+    bool done;
+
+    if (!pending->insert && !pending->rewrite)
+        return true;
+    if (!fw->xtables.in_use[family])
+        done = error_set(&why, "this host has no IPv6");
+    else if (pending->rewrite || fw->unsure[family])
+        done = helper_firewall_rewrite(fw, family, r->grants, &why);
+    else
+        done = helper_firewall_insert(fw, family, r->grants, &why);
+    if (!done)
+        log_warnx_limited(&r->failures[VERDICT_FIREWALL_FAILED], LINES_A_MINUTE,
+                          "the firewall was not changed: %s", why.text);
+    helper_grants_settle(r->grants, family, done);
+    if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
+        helper_grants_forget_gone(r->grants, family);
+    return done;
+}
+
+/* Changes one family's firewall. Where it cannot be changed, knocks that are not settled yet, and
+ * are for that family, have failed. */
+static bool settle(struct requests *r, struct batch *batch, enum family family)
+{
+    const bool done = change_firewall(r, family, &batch->pending[family]);
+
+    batch->pending[family] = (struct pending){0};
+    for (size_t i = batch->settled; i < batch->decided && !done; i++) {
+        struct asked *asked = &batch->asked[i];
+
+        if (verdict_is_grant(asked->verdict) &&
+            address_family(&asked->decision.address) == family)
+            asked->verdict = VERDICT_FIREWALL_FAILED;
+    }
+    return done;
+}
+
+static void change_firewalls(struct requests *r, struct batch *batch)
+{
+    settle(r, batch, IPV4);
+    settle(r, batch, IPV6);
+    batch->settled = batch->decided;
+}
+
 /* ---- change the table --------------------------------------------------- */
 
-/* Removes a grant, and keeps a copy: whether the grant was used is known once its door is
- * shut. */
+/* Removes a grant, and keeps a copy, to tell of its end once its door is shut. A profile that may
+ * have one grant can still have more than there is room for, of an earlier configuration: that
+ * those ended is lost. */
 static void remove_grant(struct requests *r, struct batch *batch, struct asked *asked, size_t at)
 {
     const struct grant *grant = &r->grants->items[at];
@@ -202,6 +258,8 @@ static void remove_grant(struct requests *r, struct batch *batch, struct asked *
         if (asked->ended_count++ == 0)
             asked->ended = &batch->ended[batch->ended_count];
         batch->ended[batch->ended_count++] = *grant;
+    } else {
+        r->events->lost++;
     }
     helper_grants_remove_at(r->grants, at);
 }
@@ -214,8 +272,8 @@ static void note_knock(struct requests *r, const struct asked *asked, struct gra
     const struct decision *decision = &asked->decision;
 
     if (is_new || grant->connections)
-        helper_usage_begin(r->news, r->grants, grant,
-                           helper_policy_is_tracked(asked->entry->profile, &grant->service));
+        helper_events_begin(r->events, r->grants, grant,
+                            helper_policy_is_tracked(asked->entry->profile, &grant->service));
     if (decision->signing != GRANT_OBSERVED)
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)
@@ -249,12 +307,17 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
     int64_t first = INT64_MAX;
 
     while (decision->moves &&
-           (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
-        asked->moved_from = left->address;
+           (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL)))
         remove_grant(r, batch, asked, (size_t)(left - r->grants->items));
+    /* While the old rule cannot be removed, the profile would have two grants: no knock of the
+     * batch opens anything for it. */
+    if (decision->leaves_other && !settle(r, batch, family == IPV4 ? IPV6 : IPV4)) {
+        for (size_t i = batch->decided; i < batch->count; i++)
+            if (batch->asked[i].entry == asked->entry &&
+                (i == batch->decided || batch->asked[i].verdict == VERDICT_NONE))
+                batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
+        return;
     }
-    if (decision->leaves_other)
-        batch->pending[family == IPV4 ? IPV6 : IPV4].is_left = true;
     for (size_t i = 0; i < decision->change_count; i++) {
         const struct change *change = &decision->changes[i];
         struct grant *grant;
@@ -281,79 +344,10 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
         asked->left = (first - clock_boot_ns() + NSEC_PER_SEC / 2) / NSEC_PER_SEC;
 }
 
-/* ---- change the firewall ------------------------------------------------ */
+/* ---- decide ------------------------------------------------------------- */
 
-static bool change_firewall(struct requests *r, enum family family, const struct pending *pending)
-{
-    struct firewall *fw = r->firewall;
-    struct error why;
-    bool done;
-
-    if (!pending->insert && !pending->rewrite)
-        return true;
-    if (!fw->xtables.in_use[family])
-        done = error_set(&why, "this host has no IPv6");
-    else if (pending->rewrite || fw->unsure[family])
-        done = helper_firewall_rewrite(fw, family, r->grants, &why);
-    else
-        done = helper_firewall_insert(fw, family, r->grants, &why);
-    if (!done)
-        helper_words_say_failure(r->words, VERDICT_FIREWALL_FAILED, &why);
-    helper_grants_settle(r->grants, family, done);
-    if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
-        helper_grants_forget_gone(r->grants, family);
-    return done;
-}
-
-/* Takes back what a knock was granted that moved the profile's one grant from the other family,
- * and what other knocks of the profile were granted. As the old rule could not be removed, the
- * profile would have two grants. */
-static void take_back(struct requests *r, struct batch *batch, const struct asked *failed)
-{
-    const uint8_t *key_id = failed->entry->key_id;
-    const struct grant *grant;
-
-    while ((grant = helper_grants_next_of(r->grants, key_id, NULL)))
-        helper_grants_remove_at(r->grants, (size_t)(grant - r->grants->items));
-    for (size_t i = batch->settled; i < batch->decided; i++)
-        if (verdict_is_grant(batch->asked[i].verdict) &&
-            memcmp(batch->asked[i].entry->key_id, key_id, KEY_ID_SIZE) == 0)
-            batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
-}
-
-static void fail_family(struct requests *r, struct batch *batch, enum family family)
-{
-    for (size_t i = batch->settled; i < batch->decided; i++) {
-        struct asked *asked = &batch->asked[i];
-
-        if (!verdict_is_grant(asked->verdict))
-            continue;
-        if (address_family(&asked->decision.address) == family)
-            asked->verdict = VERDICT_FIREWALL_FAILED;
-        else if (asked->decision.leaves_other && r->firewall->xtables.in_use[family])
-            take_back(r, batch, asked);
-    }
-}
-
-/* Where grants have left one family for the other, the family that they have left comes first. */
-static void change_firewalls(struct requests *r, struct batch *batch)
-{
-    enum family first = batch->pending[IPV6].is_left ? IPV6 : IPV4;
-
-    for (int i = 0; i < FAMILIES; i++) {
-        enum family family = i == 0 ? first : first == IPV4 ? IPV6 : IPV4;
-        struct pending *pending = &batch->pending[family];
-
-        if (!change_firewall(r, family, pending))
-            fail_family(r, batch, family);
-        *pending = (struct pending){0};
-    }
-    batch->settled = batch->decided;
-}
-
-/* Decides each knock with what the knocks before it changed. Where a grant has left IPv4 for IPv6
- * and then one is to leave IPv6 for IPv4, or the other way round, the firewall is changed in
- * between: neither family could come first for both. */
+/* Decides each knock with what the knocks before it changed. Where a grant leaves one family for
+ * the other, what was decided before is settled first. */
 static void decide_all(struct requests *r, struct batch *batch)
 {
     const struct moment now = {clock_wall_ns() / NSEC_PER_SEC, clock_boot_ns()};
@@ -367,7 +361,7 @@ static void decide_all(struct requests *r, struct batch *batch)
             continue;
         knock = knock_of(r, asked);
         helper_decide(decision, &knock, r->grants, &now);
-        if (decision->leaves_other && batch->pending[address_family(&decision->address)].is_left) {
+        if (decision->leaves_other) {
             change_firewalls(r, batch);
             helper_decide_begin(decision, &knock);
             helper_decide(decision, &knock, r->grants, &now);
@@ -395,18 +389,8 @@ static bool reply(int fd, const struct asked *asked)
     return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
 }
 
-static void tell_move(struct requests *r, const struct asked *asked)
-{
-    struct helper_event event = {.kind = EVENT_MOVED, .address = asked->moved_from};
-
-    memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
-    for (size_t i = 0; i < asked->ended_count; i++)
-        helper_event_add_end(&event, &asked->ended[i]);
-    helper_words_say(r->words, &event);
-}
-
-/* Tells the log of a request. Nothing that the request says counts before its signature is
- * verified. */
+/* Tells of a request, and before it of the grants that it ended. Nothing that the request says
+ * counts before its signature is verified. */
 static void tell_verdict(struct requests *r, const struct batch *batch, const struct asked *asked)
 {
     const struct decision *decision = &asked->decision;
@@ -423,31 +407,25 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
         .left = asked->left,
         .ahead = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC,
         .times = asked->message.times,
-        .trace = r->trace,
-        .together = batch->count,
+        .together = (uint32_t)batch->count,
     };
 
     memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
     memcpy(event.services, decision->services, sizeof event.services);
-    if (!decision->moves)
-        for (size_t i = 0; i < asked->ended_count; i++)
-            helper_event_add_end(&event, &asked->ended[i]);
-    helper_words_say(r->words, &event);
+    memcpy(event.trace, r->trace, sizeof event.trace);
+    helper_events_end(r->events, asked->ended, asked->ended_count,
+                      decision->moves ? END_MOVED : END_KNOCK);
+    helper_events_tell(r->events, &event);
 }
 
-static void tell_all(struct requests *r, struct batch *batch)
+static void tell_all(struct requests *r, const struct batch *batch)
 {
-    helper_usage_finish(r->news, r->grants, batch->ended, batch->ended_count);
-    helper_events_tell_lost(r->words, r->news);
-    for (size_t i = 0; i < batch->count; i++) {
-        if (batch->asked[i].decision.moves)
-            tell_move(r, &batch->asked[i]);
+    for (size_t i = 0; i < batch->count; i++)
         tell_verdict(r, batch, &batch->asked[i]);
-    }
     if (r->is_crowded || r->firewall->uses_set || r->grants->count <= CROWD)
         return;
     r->is_crowded = true;
-    helper_words_say(r->words, &(struct helper_event){.kind = EVENT_CROWDED});
+    helper_events_tell(r->events, &(struct helper_event){.kind = EVENT_CROWDED});
 }
 
 /* ---- the batch ---------------------------------------------------------- */
@@ -456,13 +434,13 @@ static bool serve_batch(struct requests *r, struct batch *batch)
 {
     bool is_reading = true;
 
-    helper_trace_note(&r->trace, TRACE_RECEIVED);
+    note_time(r, TRACE_RECEIVED);
     judge_all(r, batch);
-    helper_trace_note(&r->trace, TRACE_MARKED);
+    note_time(r, TRACE_MARKED);
     decide_all(r, batch);
-    helper_trace_note(&r->trace, TRACE_DECIDED);
+    note_time(r, TRACE_DECIDED);
     change_firewalls(r, batch);
-    helper_trace_note(&r->trace, TRACE_CHANGED);
+    note_time(r, TRACE_CHANGED);
     for (size_t i = 0; i < batch->count; i++)
         r->verdicts[batch->asked[i].verdict]++;
     for (size_t i = 0; i < batch->count; i++)

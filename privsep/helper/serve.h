@@ -1,5 +1,5 @@
-/* portsmith-helper's life: it receives the setup, gives up privileges, gets ready, and serves
- * until the supervisor goes away. */
+/* portsmith-helper's life: it takes up what portsmith-prepare has left, and serves until the
+ * supervisor goes away. */
 #ifndef PORTSMITH_SERVE_H
 #define PORTSMITH_SERVE_H
 

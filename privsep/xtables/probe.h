@@ -9,6 +9,9 @@
 #include "common/error.h"
 #include "privsep/message.h"
 
+/* What a probe makes and removes: chains, and a set. */
+#define PROBE_SCRATCH "portsmith-probe"
+
 struct xtables {
     enum backend backend;        /* BACKEND_NFT or BACKEND_LEGACY */
     bool in_use[FAMILIES];       /* IPv6: unless the kernel has none */

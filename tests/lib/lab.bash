@@ -65,7 +65,7 @@ now_ms() {
 }
 
 # Until the command succeeds, at most so many milliseconds, or on a machine that is slow by
-# itself LAB_PATIENCE times that.
+# itself LAB_PATIENCE times that: for what has to happen by then, or must not happen at all.
 wait_ms() { # MILLISECONDS COMMAND...
     local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-1})) steps=(0.05 0.05 0.1 0.1)
 
@@ -77,8 +77,35 @@ wait_ms() { # MILLISECONDS COMMAND...
     done
 }
 
+# The same for what has to happen at all: nothing fails because other tests had the processor.
 wait_until() { # SECONDS COMMAND...
-    wait_ms $(($1 * 1000)) "${@:2}"
+    wait_ms $(($1 * 3000)) "${@:2}"
+}
+
+# For how long, since the boot, some process waited for a processor; 0 where the kernel does not
+# tell.
+waited_ms() {
+    local line=""
+
+    read -r line 2>/dev/null </proc/pressure/cpu || true
+    line=${line##*total=}
+    echo $((${line:-0} / 1000))
+}
+
+begin_timing() {
+    timed_from=$(now_ms) waited_from=$(waited_ms)
+}
+
+# Since begin_timing. Where processes wait for a processor all the time, what has to be done may
+# take twice as long.
+took_at_most() { # MILLISECONDS
+    local took waited
+
+    took=$(($(now_ms) - timed_from)) waited=$(($(waited_ms) - waited_from))
+    [ "$took" -le $(($1 + waited / 2)) ] || {
+        echo "it took $took ms; processes waited for $waited ms"
+        return 1
+    }
 }
 
 # ---- hosts -----------------------------------------------------------------
@@ -271,6 +298,13 @@ log_count() { # PATTERN
     echo "$matched"
 }
 
+log_counts() { # PATTERN COUNT
+    local matched
+
+    match_log "$1"
+    [ "$matched" -eq "$2" ]
+}
+
 log_count_exceeds() { # PATTERN COUNT
     local matched
 
@@ -316,9 +350,9 @@ stop_daemon() {
     rm -f "$lab/daemon.pid"
 }
 
-# All processes of the daemon: supervisor, sniffer, helper, iptables-restore.
+# All processes of the daemon: the supervisor, what it starts, iptables-restore.
 daemon_processes() {
-    process_named 'portsmithd|portsmith-sniff|portsmith-helpe|(xtables|iptables|ip6tables).*'
+    process_named 'portsmithd|portsmith-(sniff|witne|prepa|helpe|cut).*|(xtables|iptables|ip6tables).*'
 }
 
 # Wherever in the lab: the sniffer has a network namespace of its own.

@@ -15,7 +15,8 @@ import sys
 import time
 
 CONNECT = 0.5  # seconds; a port that drops does not answer
-GREETING = 1
+GREETING = 5  # once it is open: who greets may have to be started
+DATAGRAM = 2  # where nothing says whether it is open
 
 
 def new_socket(kind, address, source):
@@ -56,13 +57,13 @@ def first_line(s, end):
 
 
 def tcp_greeting(address, port, source=""):
-    end = time.monotonic() + GREETING
     with new_socket(socket.SOCK_STREAM, address, source) as s:
-        return first_line(s, end) if connect(s, address, int(port)) == "open" else ""
+        is_open = connect(s, address, int(port)) == "open"
+        return first_line(s, time.monotonic() + GREETING) if is_open else ""
 
 
 def udp_greeting(address, port, source=""):
-    end = time.monotonic() + GREETING
+    end = time.monotonic() + DATAGRAM
     with new_socket(socket.SOCK_DGRAM, address, source) as s:
         s.connect((address, int(port)))
         s.send(b"hello\n")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Connects to a port again and again, until it is told to end (SIGTERM): each span of time
-in which a connection was accepted is a line "OPEN SHUT" of milliseconds since the epoch,
-from the beginning of the first that was to the end of the last."""
+in which a connection was accepted is a line "OPEN SHUT WAITED": milliseconds since the epoch,
+from the beginning of the first that was to the end of the last; and for how many of them some
+process waited for a processor (0 where the kernel does not tell)."""
 import signal
 import socket
 import sys
@@ -34,21 +35,31 @@ def now():
     return time.time_ns() // 1000000
 
 
+def waited():
+    """Since the boot, in milliseconds."""
+    try:
+        with open("/proc/pressure/cpu", encoding="ascii") as file:
+            return int(file.readline().rpartition("total=")[2]) // 1000
+    except OSError:
+        return 0
+
+
 def main():
-    since = last = 0
+    since = last = waited_before = 0
 
     signal.signal(signal.SIGTERM, end)
     print("probing", flush=True)
     while not ended:
         begun = now()
         if is_open():
+            waited_before = waited_before if since else waited()
             since, last = since or begun, now()
         elif since:
-            print(since, last, flush=True)
+            print(since, last, waited() - waited_before, flush=True)
             since = 0
         time.sleep(PAUSE)
     if since:
-        print(since, last, flush=True)
+        print(since, last, waited() - waited_before, flush=True)
 
 
 main()

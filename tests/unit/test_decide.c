@@ -1,6 +1,7 @@
 #include "people.h"
 
 #include "privsep/helper/decide.h"
+#include "privsep/prepare/takeover.h"
 
 enum { CAPACITY = 4, WINDOW = 30, MAX_WINDOW = 60, MAX_GRANTS = 3 };
 

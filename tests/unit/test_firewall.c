@@ -5,7 +5,10 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/firewall.h"
+#include "privsep/prepare/establish.h"
 #include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "table.h"
 
 enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };
@@ -50,6 +53,7 @@ static int open_firewall(void **state)
         return -1;
     destination_count = 0;
     helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_stand(&fw);
     unlink(GRANTTABLE_FILE);
     return helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) ? 0 : -1;
 }
@@ -75,7 +79,7 @@ static void make_rules(enum family family)
 static void establish(enum family family)
 {
     make_rules(family);
-    if (!helper_firewall_establish(&fw, family, &grants, &why))
+    if (!establish_first(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
     assert_false(fw.unsure[family]);
 }
@@ -83,7 +87,7 @@ static void establish(enum family family)
 static void fail_to_establish(const char *reason)
 {
     make_rules(IPV4);
-    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_false(establish_first(&fw, IPV4, &grants, &why));
     assert_true(fw.unsure[IPV4]);
     assert_non_null(strstr(why.text, reason));
 }
@@ -375,6 +379,7 @@ static void try_for(int64_t seconds)
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
     setup.close_with_reset = 1;
     helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_stand(&fw);
 }
 
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"
@@ -407,8 +412,8 @@ static void a_trial_is_ended_by_the_first_rule_of_what_shuts(void **state)
         int64_t earliest = clock_wall_ns() / NSEC_PER_SEC + 899;
 
         establish(family);
-        assert_in_range(fw.trial_second, earliest, earliest + 2);
-        check_end(family, fw.trial_second);
+        assert_in_range(rules_trial_second(&setup), earliest, earliest + 2);
+        check_end(family, rules_trial_second(&setup));
     }
 }
 
@@ -420,9 +425,8 @@ static void the_end_of_a_trial_is_rounded_up(void **state)
         int64_t end;
 
         setup.trial_end = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC + i * NSEC_PER_MSEC;
-        helper_firewall_follow_clock(&fw);
         end = clock_wall_ns() + setup.trial_end - clock_boot_ns();
-        assert_in_range(fw.trial_second * NSEC_PER_SEC, end - NSEC_PER_MSEC,
+        assert_in_range(rules_trial_second(&setup) * NSEC_PER_SEC, end - NSEC_PER_MSEC,
                         end + NSEC_PER_SEC + NSEC_PER_MSEC);
     }
 }
@@ -444,17 +448,16 @@ static void the_lost_end_of_a_trial_is_noticed(void **state)
         }
 }
 
-/* As after the clock was set. */
+/* As after the clock was set: the next helper establishes. */
 static void the_end_of_a_trial_is_written_anew(void **state)
 {
     (void)state;
     try_for(900);
     establish(IPV4);
     setup.trial_end += 3600 * (int64_t)NSEC_PER_SEC;
-    helper_firewall_follow_clock(&fw);
-    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
-    check_end(IPV4, fw.trial_second);
-    assert_in_range(fw.trial_second, clock_wall_ns() / NSEC_PER_SEC + 4490,
+    establish(IPV4);
+    check_end(IPV4, rules_trial_second(&setup));
+    assert_in_range(rules_trial_second(&setup), clock_wall_ns() / NSEC_PER_SEC + 4490,
                     clock_wall_ns() / NSEC_PER_SEC + 4502);
 }
 
@@ -721,15 +724,6 @@ static void the_kernel_s_deadline_is_not_past_2038(void **state)
     assert_int_equal(datestop(), LAST_DATE);
 }
 
-static void from_2038_on_nothing_can_end(void **state)
-{
-    (void)state;
-    assert_true(helper_firewall_can_end(0));
-    assert_true(helper_firewall_can_end(LAST_DATE - 1));
-    assert_false(helper_firewall_can_end(LAST_DATE));
-    assert_false(helper_firewall_can_end(INT64_MAX));
-}
-
 /* ---- again and again ---------------------------------------------------- */
 
 static void establishing_again_changes_nothing(void **state)
@@ -926,7 +920,7 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         try_for(900);
         setup.close_with_reset = i & 1;
         if (i & 2)
-            fw.trial_second = setup.trial_end = 0;
+            setup.trial_end = 0;
         setup.forward = setup.has_synproxy = 1; /* one rule at each place */
         establish(IPV4);
         xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */
@@ -1290,7 +1284,6 @@ int main(int argc, char **argv)
         WITH_FIREWALL(without_shut_ports_nothing_leads_to_the_drop),
         WITH_FIREWALL(the_kernel_s_deadline_is_never_late),
         WITH_FIREWALL(the_kernel_s_deadline_is_not_past_2038),
-        WITH_FIREWALL(from_2038_on_nothing_can_end),
         WITH_FIREWALL(establishing_again_changes_nothing),
         WITH_FIREWALL(an_admin_s_order_is_kept),
         WITH_FIREWALL(reset_comes_and_goes_with_the_configuration),

@@ -5,6 +5,7 @@
 
 #include "people.h"
 #include "privsep/helper/grants.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 
@@ -122,22 +123,6 @@ static void a_deadline_is_shortened_but_never_put_off(void **state)
     helper_grants_shorten(&grants, &grants.items[0], 40 * second);
     assert_int_equal(grants.items[0].deadline, 40 * second);
     assert_in_range(last_second - grants.items[0].last_second, 59, 61); /* the kernel's, too */
-}
-
-/* What the kernel is told follows the wall clock; how long it is open does not. */
-static void the_kernel_s_second_follows_the_clock(void **state)
-{
-    int64_t last_second, deadline = clock_boot_ns() + 100 * (int64_t)NSEC_PER_SEC;
-
-    (void)state;
-    open_grant(alice, &v4, &ssh, deadline);
-    last_second = grants.items[0].last_second;
-    settle();
-    grants.items[0].last_second -= 3600; /* as it is once the clock is put forward */
-    helper_grants_follow_clock(&grants);
-    assert_in_range(grants.items[0].last_second, last_second - 1, last_second + 1);
-    assert_true(grants.items[0].deadline == deadline);
-    assert_stored();
 }
 
 static void what_is_removed_is_gone(void **state)
@@ -264,16 +249,16 @@ static void what_a_batch_touched_is_found(void **state)
     open_grant(alice, &v4, &ssh, 100);
     open_grant(bob, &v4, &ssh, 100);
     settle();
-    cursor = helper_grants_begin(&grants);
-    assert_null(helper_grants_next_touched(&grants, &cursor));
+    cursor = helper_grants_begin(&grants, true);
+    assert_null(helper_grants_next(&grants, &cursor));
     open_grant(alice, &v4, &ssh, 200); /* extended; the next is new */
     open_grant(bob, &v6, &ssh, 100);
     open_grant(bob, &v6, &ssh, 300);
-    cursor = helper_grants_begin(&grants);
-    assert_ptr_equal(helper_grants_next_touched(&grants, &cursor), &grants.items[2]);
-    assert_ptr_equal(helper_grants_next_touched(&grants, &cursor), &grants.items[0]);
-    assert_null(helper_grants_next_touched(&grants, &cursor));
-    cursor = helper_grants_begin(&grants);
+    cursor = helper_grants_begin(&grants, true);
+    assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[2]);
+    assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[0]);
+    assert_null(helper_grants_next(&grants, &cursor));
+    cursor = helper_grants_begin(&grants, false);
     for (size_t i = grants.count; i > 0; i--)
         assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[i - 1]);
     assert_null(helper_grants_next(&grants, &cursor));
@@ -532,7 +517,7 @@ static void every_change_is_in_the_file_at_once(void **state)
     open_grant(alice, &v4, &dns, 400);
     helper_grants_settle(&grants, IPV4, false); /* the firewall did not take it */
     assert_stored();
-    grants.items[0].used = 7;
+    grants.items[0].counter = 7;
     grant_seal(&grants.items[0]);
     assert_stored();
     helper_grants_expire(&grants, 250, changed);
@@ -561,7 +546,7 @@ static void what_is_closed_stays_closed(void **state)
 /* Also by whoever can make a right seal. */
 static void what_could_not_be_granted_is_ignored(void **state)
 {
-    struct grant wrong[8];
+    struct grant wrong[6];
 
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
@@ -574,8 +559,6 @@ static void what_could_not_be_granted_is_ignored(void **state)
     wrong[3].service.protocol = 0;
     wrong[4].signed_address = GRANT_SIGNED_ELSEWHERE + 1;
     wrong[5].deadline = INT64_MAX;
-    wrong[6].used = GRANT_FLOWS + 1;
-    wrong[7].is_counted = 2;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         grants.items[0] = wrong[i];
         grant_seal(&grants.items[0]);
@@ -653,7 +636,6 @@ int main(void)
         WITH_TABLE(the_grants_of_a_door_are_found),
         WITH_TABLE(the_later_deadline_stays),
         WITH_TABLE(a_deadline_is_shortened_but_never_put_off),
-        WITH_TABLE(the_kernel_s_second_follows_the_clock),
         WITH_TABLE(what_is_removed_is_gone),
         WITH_TABLE(deadlines_are_kept_to_the_nanosecond),
         WITH_TABLE(the_earliest_deadline_is_kept_whichever_it_is),

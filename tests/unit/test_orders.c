@@ -3,8 +3,8 @@
 #include <sodium.h>
 
 #include "common/clock.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/orders.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 
@@ -13,8 +13,6 @@ enum { CAPACITY = 100 };
 static struct {
     struct grants grants;
     struct firewall firewall;
-    struct cut cut;
-    struct news news;
     struct requests requests;
 } world;
 
@@ -28,10 +26,8 @@ static int start(void **state)
     if (scratch_enter(state) != 0)
         return -1;
     memset(&world, 0, sizeof world);
-    world.news.fd = -1;
     world.firewall.xtables.backend = BACKEND_NFT;
     world.requests = (struct requests){.grants = &world.grants, .firewall = &world.firewall,
-                                       .cut = &world.cut, .news = &world.news,
                                        .sniffer = -1};
     return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
@@ -79,7 +75,8 @@ static struct helper_report report_on(struct helper_order order)
 
 static struct helper_order close_of(uint8_t who)
 {
-    struct helper_order order = {.command = HELPER_CLOSE, .scope = HELPER_SCOPE_PROFILE};
+    struct helper_order order = {.command = HELPER_CLOSE, .scope = HELPER_SCOPE_PROFILE,
+                                 .last_id = UINT32_MAX};
 
     memcpy(order.key_id, key_id_of(who), KEY_ID_SIZE);
     return order;
@@ -123,36 +120,27 @@ static void a_profile_loses_its_own_alone_and_all_is_all(void **state)
     assert_int_equal(table_count_of(&world.grants, key_id_of(2)), 2);
     assert_int_equal(report_on(close_of(1)).closed, 0);
     assert_int_equal(report_on((struct helper_order){.command = HELPER_CLOSE,
-                                                     .scope = HELPER_SCOPE_ALL})
+                                                     .scope = HELPER_SCOPE_ALL,
+                                                     .last_id = UINT32_MAX})
                          .closed,
                      2);
     assert_int_equal(world.grants.count, 0);
 }
 
-/* There are no sockets to end connections by: that fails, and says so. */
-static void what_the_helper_dropped_is_ended_once_and_with_kill_alone(void **state)
+static void what_was_opened_since_stays(void **state)
 {
     struct helper_order order = close_of(1);
-    struct helper_report report;
 
     (void)state;
-    world.cut = (struct cut){-1, -1};
     give(1, 1, 3);
-    give(2, 11, 1);
-    world.requests.dropped = calloc(3, sizeof *world.requests.dropped);
-    assert_non_null(world.requests.dropped);
-    memcpy(world.requests.dropped, world.grants.items + 1, 3 * sizeof *world.requests.dropped);
-    world.requests.dropped_count = 3; /* two of the first profile's */
-    assert_int_equal(report_on(order).closed, 3);
-    order.kill = 1;
-    report = report_on(order);
-    assert_int_equal(report.closed, 2);
-    assert_int_equal(report.failed, 1);
-    assert_int_equal(report.live, 1);
+    order.last_id = 2;
+    assert_int_equal(report_on(order).closed, 2);
+    assert_int_equal(world.grants.items[0].id, 3);
+    order = (struct helper_order){.command = HELPER_CLOSE, .scope = HELPER_SCOPE_ALL, .last_id = 2,
+                                  .kill = 1};
     assert_int_equal(report_on(order).closed, 0);
-    assert_int_equal(world.requests.dropped_count, 1);
-    assert_memory_equal(world.requests.dropped[0].key_id, key_id_of(2), KEY_ID_SIZE);
-    free(world.requests.dropped);
+    order.last_id = 3;
+    assert_int_equal(report_on(order).closed, 1);
 }
 
 static void what_was_closed_does_not_come_back_with_the_next_helper(void **state)
@@ -184,14 +172,17 @@ static void other_orders_are_not_canonical(void **state)
         {0},
         {.command = HELPER_TELL},
         {.command = HELPER_TELL, .serial = 1, .id = 1},
+        {.command = HELPER_TELL, .serial = 1, .last_id = 1},
         {.command = HELPER_TELL, .serial = 1, .kill = 1},
         {.command = HELPER_TELL, .serial = 1, .scope = HELPER_SCOPE_ALL},
         {.command = HELPER_TELL, .serial = 1, .key_id = {1}},
         {.command = HELPER_STOP, .id = 1},
         {.command = HELPER_STOP, .kill = 1},
+        {.command = HELPER_STOP, .last_id = 1},
         {.command = HELPER_CLOSE, .serial = 1},
         {.command = HELPER_CLOSE, .serial = 1, .scope = 4},
         {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ID},
+        {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ID, .id = 1, .last_id = 1},
         {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ALL, .id = 1},
         {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ALL, .key_id = {1}},
         {.command = HELPER_CLOSE, .serial = 1, .scope = HELPER_SCOPE_ALL, .kill = 2},
@@ -213,7 +204,7 @@ int main(void)
         IN_WORLD(what_is_told_is_the_number_and_the_counts),
         IN_WORLD(an_id_closes_its_grant_alone_and_is_not_given_again),
         IN_WORLD(a_profile_loses_its_own_alone_and_all_is_all),
-        IN_WORLD(what_the_helper_dropped_is_ended_once_and_with_kill_alone),
+        IN_WORLD(what_was_opened_since_stays),
         IN_WORLD(what_was_closed_does_not_come_back_with_the_next_helper),
         IN_WORLD(the_last_words_are_the_counts),
         cmocka_unit_test(other_orders_are_not_canonical),

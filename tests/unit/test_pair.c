@@ -5,6 +5,7 @@
 
 #include "daemon/supervisor/pair.h"
 #include "netspace.h"
+#include "privsep/event.h"
 
 static struct config config = {.interfaces = {"one", "two"}, .interface_count = 2};
 static struct pair pair;
@@ -171,7 +172,7 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
 static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 {
     const struct helper_report wrong[] = {
-        {.kind = HELPER_SNIFFER_BROKEN, .backend = BACKEND_NFT},
+        {.kind = HELPER_PEER_BROKEN, .backend = BACKEND_NFT},
         {.kind = HELPER_REPORT, .backend = 7},
         {.kind = HELPER_REPORT, .backend = BACKEND_NFT, .rules = 4},
     };
@@ -191,9 +192,36 @@ static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 #define WITH_INTERFACES(test)                                                                      \
     cmocka_unit_test_setup_teardown(test, make_interfaces, remove_interfaces)
 
+/* Only the exact size is a question. */
+static void a_witness_that_talks_nonsense_is_not_heard(void **state)
+{
+    static const struct witness_question question = {.id = 7};
+    const uint8_t more[sizeof question + 1] = {0};
+    uint32_t id = 0;
+    int ends[2];
+
+    (void)state;
+    for (size_t size = 1; size <= sizeof more; size++) {
+        pair_init(&pair);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+        pair.questions = ends[0];
+        assert_false(pair_read_question(&pair, &id)); /* none waits */
+        assert_int_equal(send(ends[1], &question, sizeof question, 0), sizeof question);
+        assert_true(pair_read_question(&pair, &id));
+        assert_int_equal(id, 7);
+        assert_int_equal(send(ends[1], more, size, 0), size);
+        assert_int_equal(pair_read_question(&pair, &id), size == sizeof question);
+        assert_int_equal(pair.questions, size == sizeof question ? ends[0] : -1);
+        if (pair.questions >= 0)
+            close(pair.questions);
+        close(ends[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_witness_that_talks_nonsense_is_not_heard),
         WITH_INTERFACES(the_same_interfaces_are_no_news),
         WITH_INTERFACES(one_that_has_come_is_news),
         WITH_INTERFACES(one_that_has_gone_is_news),

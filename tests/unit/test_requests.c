@@ -7,8 +7,11 @@
 #include "common/log.h"
 #include "netspace.h"
 #include "people.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
+#include "privsep/netlink.h"
+#include "privsep/prepare/repair.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "stored.h"
 #include "table.h"
 
@@ -33,11 +36,10 @@ static struct {
     struct xtables xtables;
     struct rules rules[FAMILIES];
     struct firewall firewall;
-    struct cut cut;
-    struct news news;
+    struct events events;
+    int witness; /* our end */
     struct marks marks;
     struct grants grants;
-    struct words words;
     struct requests requests;
     int sniffer; /* our end */
     int directory;
@@ -103,6 +105,18 @@ static void connect_sniffer(void)
     world.sniffer = ends[1];
 }
 
+/* Like a new witness, which can be told of 16 events or so. */
+static void connect_witness(void)
+{
+    const int little = 4096;
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    world.events = (struct events){.witness = ends[0], .news = netlink_open(NETLINK_NETFILTER)};
+    world.witness = ends[1];
+}
+
 static uint64_t an_hour_ago(void)
 {
     return clock_wall_us() - (uint64_t)3600 * USEC_PER_SEC;
@@ -142,17 +156,15 @@ static int start_world(void **state)
     world.sniffer = -1;
     world.requests = (struct requests){.policy = &world.policy, .marks = &world.marks,
                                        .grants = &world.grants, .firewall = &world.firewall,
-                                       .cut = &world.cut, .news = &world.news,
-                                       .words = &world.words, .sniffer = -1};
-    world.words = (struct words){.policy = &world.policy};
+                                       .events = &world.events, .sniffer = -1};
     connect_sniffer();
-    cut_open(&world.cut);
-    world.news = (struct news){.fd = -1};
+    connect_witness();
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&world.rules[family], family, &world.policy.setup, NULL, 0,
                    world.xtables.tells_sessions[family]);
     helper_firewall_open(&world.firewall, &world.policy.setup, world.rules, &world.xtables,
                          &(struct ipset){.fd = -1});
+    helper_firewall_stand(&world.firewall);
     if (open_old_marks() &&
         helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why) &&
         helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&
@@ -167,8 +179,10 @@ static int end_world(void **state)
     (void)state;
     close(world.sniffer);
     close(world.requests.sniffer);
+    close(world.events.witness);
+    close(world.events.news);
+    close(world.witness);
     close(world.directory);
-    cut_close(&world.cut);
     helper_firewall_close(&world.firewall);
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_free(&world.rules[family]);
@@ -1650,71 +1664,117 @@ static void two_that_cross_never_have_two(void **state)
     }
 }
 
-/* ---- the log ------------------------------------------------------------ */
+/* ---- what the witness is told -------------------------------------------- */
 
-/* Lines in the file that have all of `first` and then `second`. */
-static unsigned lines_with(const char *file, const char *first, const char *second)
+/* The next event; its kind is 0 when none waits. */
+static struct helper_event next_event(void)
 {
-    FILE *in = fopen(file, "r");
-    char line[1300];
-    unsigned count = 0;
+    struct helper_event event;
+    ssize_t n = recv(world.witness, &event, sizeof event, MSG_DONTWAIT | MSG_TRUNC);
 
-    assert_non_null(in);
-    while (fgets(line, sizeof line, in)) {
-        const char *found = strstr(line, first);
-
-        count += found && strstr(found, second);
-    }
-    fclose(in);
-    return count;
+    if (n < 0)
+        return (struct helper_event){.kind = 0};
+    assert_int_equal(n, sizeof event);
+    return event;
 }
 
-/* Standard error goes to a file; how to put it back. */
-static int write_log_to(const char *file)
+static void forget_events(void)
 {
-    int before = dup(STDERR_FILENO), fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
-
-    assert_true(before >= 0 && fd >= 0 && dup2(fd, STDERR_FILENO) >= 0);
-    close(fd);
-    return before;
+    while (next_event().kind != 0)
+        ;
 }
 
-static void put_log_back(int before)
+static void a_knock_is_told_of_with_what_it_opens(void **state)
 {
-    dup2(before, STDERR_FILENO);
-    close(before);
-}
-
-/* Both of its lines for a knock, with a trace, are of its share. */
-static void one_that_knocks_too_often_hides_no_other(void **state)
-{
-    enum { KNOCKS = 100 };
-    const uint64_t start = now();
-    struct request others = open_service(start, "tcp/22");
-    char alice[64], dave[64];
-    int before;
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_event begun, verdict;
 
     (void)state;
-    snprintf(alice, sizeof alice, ": %s: ", world.profiles[ALICE].name);
-    snprintf(dave, sizeof dave, ": %s: ", world.profiles[DAVE].name);
-    world.requests.trace.on = true;
-    before = write_log_to("said");
-    for (unsigned i = 0; i < KNOCKS; i++) {
-        struct request r = open_service(start + i, "tcp/22");
+    ask_for(ALICE, &r);
+    begun = next_event();
+    assert_int_equal(begun.kind, EVENT_BEGUN);
+    assert_int_equal(begun.id, world.grants.items[0].id);
+    assert_int_equal(begun.begun, world.grants.table->begun);
+    assert_int_equal(begun.service_count, 1);
+    assert_int_equal(begun.is_tracked, 1);
+    assert_int_equal(begun.connections, 0);
+    verdict = next_event();
+    assert_int_equal(verdict.kind, EVENT_VERDICT);
+    assert_int_equal(verdict.verdict, VERDICT_OPENED);
+    assert_int_equal(verdict.left, WINDOW);
+    assert_int_equal(verdict.together, 1);
+    assert_int_equal(verdict.trace[0], 0);
+    assert_int_equal(next_event().kind, 0);
+    r.counter++;
+    ask_for(ALICE, &r); /* it counts on */
+    assert_int_equal(next_event().verdict, VERDICT_EXTENDED);
+    assert_int_equal(next_event().kind, 0);
+}
 
+static void what_a_knock_closes_is_told_of_before_it(void **state)
+{
+    struct request r = open_request(now());
+    struct helper_event first, second;
+
+    (void)state;
+    ask_for(ALICE, &r);
+    forget_events();
+    r = (struct request){.action = ACTION_CLOSE, .counter = now()};
+    ask_for(ALICE, &r);
+    first = next_event();
+    second = next_event();
+    assert_true(first.kind == EVENT_ENDED && first.end == END_KNOCK && first.is_more);
+    assert_true(second.kind == EVENT_ENDED && second.end == END_KNOCK && !second.is_more);
+    assert_int_not_equal(first.id, second.id);
+    assert_int_equal(next_event().verdict, VERDICT_CLOSED);
+}
+
+static void with_a_trace_all_stages_are_told(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+    struct helper_event event;
+
+    (void)state;
+    world.policy.setup.trace = 1;
+    ask_for(ALICE, &r);
+    next_event();
+    event = next_event();
+    for (size_t i = 0; i < TRACE_STAGES; i++)
+        assert_true(event.trace[i] > 0 && (i == 0 || event.trace[i] >= event.trace[i - 1]));
+}
+
+/* And no longer than until then; its rule lets nobody through. */
+static void without_a_witness_nothing_that_counts_is_opened(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+
+    (void)state;
+    world.profiles[ALICE].connections = 2;
+    close(world.events.witness);
+    world.events.witness = -1;
+    ask_for(ALICE, &r);
+    assert_int_equal(world.grants.count, 1);
+    assert_true(world.grants.items[0].deadline <= clock_boot_ns());
+    assert_int_equal(world.grants.items[0].end, END_UNWITNESSED);
+    assert_true(world.events.is_unwitnessed);
+}
+
+/* As soon as there is room again, it is told how many were lost. */
+static void what_does_not_fit_is_lost_and_counted(void **state)
+{
+    enum { KNOCKS = 40 };
+    struct request r = open_service(now(), "tcp/22");
+    uint32_t heard = 0, lost = 0;
+
+    (void)state;
+    for (int i = 0; i < KNOCKS; i++, r.counter++)
         ask_for(ALICE, &r);
-    }
-    ask_for(DAVE, &others);
-    helper_throttle_sum_up(&world.words.throttle, &world.policy, INT64_MAX);
-    put_log_back(before);
-    assert_int_equal(world.requests.verdicts[VERDICT_OPENED], 2);
-    assert_int_equal(world.requests.verdicts[VERDICT_EXTENDED], KNOCKS - 1);
-    assert_int_equal(lines_with("said", alice, "opened") + lines_with("said", alice, "extended") +
-                         lines_with("said", alice, "trace"), LINES_LOGGED);
-    assert_int_equal(lines_with("said", alice, "140 more lines about its grants were not logged"),
-                     1);
-    assert_int_equal(lines_with("said", dave, "opened tcp/22"), 1);
-    assert_int_equal(lines_with("said", dave, "trace"), 1);
+    while (next_event().kind != 0)
+        heard++;
+    ask_for(ALICE, &r);
+    lost = next_event().lost;
+    assert_true(lost > 0);
+    assert_int_equal(heard + lost, KNOCKS + 1); /* and EVENT_BEGUN */
 }
 
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, start_world, end_world)
@@ -1787,7 +1847,11 @@ int main(void)
         IN_WORLD(a_move_that_fails_is_its_own_clients_trouble),
         IN_WORLD(two_that_cross_have_one_each),
         IN_WORLD(two_that_cross_never_have_two),
-        IN_WORLD(one_that_knocks_too_often_hides_no_other),
+        IN_WORLD(a_knock_is_told_of_with_what_it_opens),
+        IN_WORLD(what_a_knock_closes_is_told_of_before_it),
+        IN_WORLD(with_a_trace_all_stages_are_told),
+        IN_WORLD(without_a_witness_nothing_that_counts_is_opened),
+        IN_WORLD(what_does_not_fit_is_lost_and_counted),
     };
 
     signal(SIGXFSZ, SIG_IGN);

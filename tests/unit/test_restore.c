@@ -56,10 +56,11 @@ static int end(void **state)
 
 static enum restore_result run(const char *text)
 {
-    char copy[1024];
+    struct text copy;
 
-    snprintf(copy, sizeof copy, "%s", text);
-    return restore_run(&restore, copy, strlen(copy), &why);
+    text_begin(&copy);
+    fputs(text, copy.out);
+    return restore_run(&restore, &copy, &why);
 }
 
 static bool rule_is_there(const char *rule)
@@ -128,20 +129,19 @@ static void what_the_kernel_refuses_is_not_to_be_tried_again(void **state)
 
 static void a_large_transaction_is_done(void **state)
 {
-    char *text = NULL, *count;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    struct text text;
+    char *count;
 
     (void)state;
-    fputs("*filter\n:many - [0:0]\n", out);
+    text_begin(&text);
+    fputs("*filter\n:many - [0:0]\n", text.out);
     for (int i = 0; i < MANY; i++)
-        fprintf(out, "-A many -s 10.%d.%d.1/32 -p tcp -m tcp --dport 22 -m comment --comment "
-                     "0123456789abcdef -j ACCEPT\n", i / 250, i % 250);
-    fputs("COMMIT\n", out);
-    fclose(out);
-    assert_true(size > 400000); /* many times what a pipe holds */
-    assert_result(restore_run(&restore, text, size, &why), RESTORE_DONE, why);
-    free(text);
+        fprintf(text.out, "-A many -s 10.%d.%d.1/32 -p tcp -m tcp --dport 22 -m comment --comment "
+                          "0123456789abcdef -j ACCEPT\n", i / 250, i % 250);
+    fputs("COMMIT\n", text.out);
+    fflush(text.out);
+    assert_true(text.size > 400000); /* many times what a pipe holds */
+    assert_result(restore_run(&restore, &text, &why), RESTORE_DONE, why);
     count = output_of("iptables-%s -w 5 -S many | grep -c ACCEPT", name_of_backend());
     assert_int_equal(atoi(count), MANY);
     free(count);

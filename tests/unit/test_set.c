@@ -6,8 +6,11 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/firewall.h"
-#include "privsep/prepare/release.h"
 #include "privsep/helper/set.h"
+#include "privsep/prepare/establish.h"
+#include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "table.h"
 
 enum { CAPACITY = 2000 };
@@ -44,6 +47,7 @@ static void open_firewall(enum grant_store store)
         rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
     }
     helper_firewall_open(&fw, &setup, rules, &found, &set);
+    helper_firewall_stand(&fw);
 }
 
 static int begin(void **state)
@@ -384,8 +388,8 @@ static void with_rules_again_no_set_is_left(void **state)
     insert(IPV4);
     helper_firewall_close(&fw);
     open_firewall(GRANT_STORE_RULES);
-    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
-    assert_done(helper_firewall_establish(&fw, IPV6, &grants, &why), why);
+    assert_done(establish_first(&fw, IPV4, &grants, &why), why);
+    assert_done(establish_first(&fw, IPV6, &grants, &why), why);
     check_output("ipset list -n", "");
     check_output(count_rules, "1 1\n");
 }

@@ -4,19 +4,17 @@
  * that happens in between. */
 #include "fuzz.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_conntrack_tcp.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "common/clock.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/requests.h"
-#include "privsep/helper/usage.h"
+#include "privsep/netlink.h"
+#include "privsep/prepare/lock.h"
+#include "privsep/prepare/repair.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
 #include "tests/unit/table.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
@@ -42,7 +40,7 @@ enum {
 };
 
 /* What a step is, of `action / 4 % 8`; a message otherwise. */
-enum { WAIT = 1, NEWS = 2, LOST_NEWS = 3, BREAK = 4 };
+enum { WAIT = 1, WORD = 2, WRONG_WORD = 3, BREAK = 4 };
 
 struct sent {
     struct helper_request message;
@@ -67,18 +65,15 @@ static struct {
     struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
     struct firewall real, quick, sets, broken;
     struct helper_setup setup_of_sets;
-    struct cut cut; /* this host tells of none */
-    struct news news;
+    struct events events;
+    int witness; /* its end */
     struct marks marks;
     struct grants grants;
-    struct words words;
     struct requests requests;
     int directory, sniffer; /* our end of the socket */
     struct sent sent[STEPS_MAX];
     size_t count, served; /* messages; of them, what the helper has looked at */
     int64_t ahead; /* of the clocks, nanoseconds */
-    struct flow told; /* by the kernel, the next time that it is heard */
-    bool is_told, is_lost;
 } world;
 
 /* ---- the world outside ------------------------------------------------------ */
@@ -89,7 +84,6 @@ int64_t __wrap_clock_wall_ns(void);
 int64_t __real_clock_wall_ns(void);
 uint64_t __wrap_clock_wall_us(void);
 uint64_t __real_clock_wall_us(void);
-int __wrap_netlink_hear(int fd, answer_handler *handle, void *into);
 
 int64_t __wrap_clock_boot_ns(void)
 {
@@ -104,62 +98,6 @@ int64_t __wrap_clock_wall_ns(void)
 uint64_t __wrap_clock_wall_us(void)
 {
     return __real_clock_wall_us() + (uint64_t)world.ahead / 1000;
-}
-
-static void put_tuple(union question *q, const struct flow *flow)
-{
-    const uint16_t port = htons(flow->to.port);
-    uint32_t tuple = netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
-
-    part = netlink_begin_nest(q, CTA_TUPLE_IP);
-    if (address_is_ipv4(&flow->from))
-        netlink_put_attribute(q, CTA_IP_V4_SRC, flow->from.bytes + 12, 4);
-    else
-        netlink_put_attribute(q, CTA_IP_V6_SRC, flow->from.bytes, 16);
-    netlink_end_nest(q, part);
-    part = netlink_begin_nest(q, CTA_TUPLE_PROTO);
-    netlink_put_attribute(q, CTA_PROTO_NUM, &flow->to.protocol, 1);
-    netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
-    netlink_end_nest(q, part);
-    netlink_end_nest(q, tuple);
-}
-
-/* As the kernel has it. */
-static void put_flow(union question *q, const struct flow *flow)
-{
-    const uint32_t status = htonl(flow->to.protocol == IPPROTO_TCP ? IPS_ASSURED : IPS_SEEN_REPLY);
-    const struct nfgenmsg header = {.nfgen_family = AF_INET};
-    const uint8_t state = TCP_CONNTRACK_ESTABLISHED;
-    uint32_t info, tcp;
-
-    netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8, 0);
-    netlink_put(q, &header, sizeof header);
-    put_tuple(q, flow);
-    netlink_put_attribute(q, CTA_ID, &flow->id, sizeof flow->id);
-    netlink_put_attribute(q, CTA_STATUS, &status, sizeof status);
-    info = netlink_begin_nest(q, CTA_PROTOINFO);
-    tcp = netlink_begin_nest(q, CTA_PROTOINFO_TCP);
-    netlink_put_attribute(q, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
-    netlink_end_nest(q, tcp);
-    netlink_end_nest(q, info);
-}
-
-int __wrap_netlink_hear(int fd, answer_handler *handle, void *into)
-{
-    bool is_told = world.is_told, is_lost = world.is_lost;
-    static union question q;
-
-    (void)fd;
-    world.is_told = world.is_lost = false;
-    if (is_lost)
-        return ENOBUFS;
-    if (!is_told)
-        return EAGAIN;
-    put_flow(&q, &world.told);
-    if (handle)
-        handle(into, (struct span){q.bytes + sizeof q.header,
-                                   q.header.nlmsg_len - sizeof q.header});
-    return 0;
 }
 
 /* ---- before ----------------------------------------------------------------- */
@@ -223,6 +161,7 @@ static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
     struct error why;
 
     helper_firewall_open(fw, setup, rules, xtables, set);
+    helper_firewall_stand(fw);
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
             printf("# %s\n", why.text);
@@ -281,15 +220,13 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, 0, &why));
     open_firewalls();
     world.sniffer = -1;
-    world.cut = (struct cut){.conntrack = -1, .sockets = -1};
-    helper_news_open(&world.news, netlink_open(NETLINK_NETFILTER), services, SERVICES);
-    REQUIRE(world.news.fd >= 0);
+    world.events = (struct events){.witness = -1, .news = netlink_open(NETLINK_NETFILTER)};
+    world.witness = -1;
+    REQUIRE(world.events.news >= 0);
     world.requests = (struct requests){.policy = &world.policy,
                                        .marks = &world.marks,
                                        .grants = &world.grants,
-                                       .cut = &world.cut,
-                                       .news = &world.news,
-                                       .words = &world.words,
+                                       .events = &world.events,
                                        .sniffer = -1};
     return 0;
 }
@@ -303,6 +240,21 @@ static void connect_sniffer(void)
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
     world.requests.sniffer = ends[0];
     world.sniffer = ends[1];
+}
+
+/* A witness that reads nothing: it has room for all events of an input. */
+static void connect_witness(void)
+{
+    const int room = 1 << 20;
+    int ends[2];
+
+    close(world.witness);
+    close(world.events.witness);
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    world.events.witness = ends[0];
+    world.witness = ends[1];
+    world.events.is_unwitnessed = false;
 }
 
 static void open_marks(void)
@@ -331,9 +283,7 @@ static void start_anew(void)
 {
     clear_firewall();
     world.ahead = 0;
-    world.is_told = world.is_lost = false;
-    world.news.listening = false;
-    world.words = (struct words){.policy = &world.policy};
+    connect_witness();
     unlinkat(world.directory, "marks", 0);
     open_marks();
     for (size_t i = 0; i < world.marks.count; i++)
@@ -510,7 +460,7 @@ static void check_grant(const struct grant *grant)
              memcmp(grant->key_id, world.key_ids[ALICE], KEY_ID_SIZE) == 0));
     REQUIRE(grant->connections ==
             (memcmp(grant->key_id, world.key_ids[ERIN], KEY_ID_SIZE) == 0 ? CONNECTIONS : 0u));
-    REQUIRE(grant->used <= (grant->connections ? CONNECTIONS : 1u));
+    REQUIRE(grant->end == END_NONE || grant->connections);
     REQUIRE(grant->deadline > 0 && grant->deadline <= clock_boot_ns() + longest);
     REQUIRE(grant->last_second <= (clock_wall_ns() + longest) / NSEC_PER_SEC);
     REQUIRE(service_compare(&grant->service, &services[0]) == 0 ||
@@ -569,7 +519,6 @@ static void restart(void)
     open_marks();
     helper_grants_free(&world.grants);
     REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, 0, &why));
-    helper_usage_take_over(&world.news, &world.grants);
     check_grants();
 }
 
@@ -588,18 +537,33 @@ static void expire(void)
                     world.requests.firewall == &world.broken);
 }
 
-/* A connection that came in; or more than could be told. Erin's grants end with the last
- * that they admit, or once some are lost. */
-static void hear(const struct step *step, bool is_lost)
+/* What a witness says, as it should or not; or it goes. Only Erin's grants can end by that. */
+static void hear(const struct step *step, bool is_wrong)
 {
-    world.told = (struct flow){.id = step->where % 8u, .from = address_of(step->observed),
-                               .to = services[step->services % SERVICES]};
-    world.is_told = !is_lost;
-    world.is_lost = is_lost;
-    helper_usage_hear(&world.news, &world.grants);
-    expire();
+    struct witness_word word = {.kind = (uint8_t)(step->where % 4), .id = step->services,
+                                .allowance = step->observed % 4u, .zero = is_wrong};
+    size_t kept = 0;
+
     for (size_t i = 0; i < world.grants.count; i++)
-        REQUIRE(helper_usage_end(&world.grants.items[i]) == END_NONE);
+        kept += world.grants.items[i].connections == 0;
+    if (is_wrong && step->window % 2)
+        shutdown(world.witness, SHUT_RDWR);
+    else
+        REQUIRE(send(world.witness, &word, sizeof word - step->window % 2u, 0) > 0);
+    while (helper_events_hear(&world.events, &word))
+        if (word.kind == WORD_END)
+            helper_events_obey(&world.grants, &word);
+        else if (word.kind == WORD_HUSH)
+            helper_events_hush(&world.events, &world.grants, word.id);
+    if (world.events.is_unwitnessed)
+        helper_events_end_unwitnessed(&world.events, &world.grants);
+    expire();
+    for (size_t i = 0; i < world.grants.count; i++) {
+        REQUIRE(world.grants.items[i].end == END_NONE);
+        REQUIRE(world.events.witness >= 0 || world.grants.items[i].connections == 0);
+        kept -= world.grants.items[i].connections == 0;
+    }
+    REQUIRE(kept == 0);
     check_grants();
 }
 
@@ -618,12 +582,11 @@ static void take_step(const struct step *step)
     case WAIT:
         world.ahead += (int64_t)step->window * WAIT_SECONDS * NSEC_PER_SEC;
         expire();
-        helper_usage_rest(&world.news, &world.grants);
         break;
-    case NEWS:
+    case WORD:
         hear(step, false);
         break;
-    case LOST_NEWS:
+    case WRONG_WORD:
         hear(step, true);
         break;
     case BREAK:

@@ -6,7 +6,9 @@
  * step it is (tests/deep/model/run compares the names). A step that others can see (a
  * write, a sync, a firewall transaction, a reply) is atomic, and between any two
  * of them anything may happen: time passes, a process is killed, the power fails.
- * The supervisor, as far as it starts, replaces, reloads and stops. What outlives
+ * What prepares a helper is one process with it, as a kill may hit it before the helper is
+ * executed or after, and what it hands over is in no file. The supervisor, as far as it starts,
+ * replaces, reloads and stops. What outlives
  * them: the marks as programs read them and as the disk holds them, the file of
  * grants, the kernel's rules, the program that carries out a transaction.
  *
@@ -35,6 +37,7 @@
  *   Both are enough for knocks that overtake each other and for a knock that comes
  *   twice in a batch.
  * - Backoff: a restart may take any time.
+ * - The witness: it can only have a grant end early, as any knock that closes may.
  *
  * A power cut may leave each slot of the marks that was not synced as it was, as
  * it was to be, or torn, one slot independently of the other. That is worse than
@@ -474,7 +477,7 @@ inline helper_marks_close_at()
 /* Gives the program a transaction and awaits its acknowledgement; in the helper:
  * done, touched, granting. That it fails means after all tries; it may be in force
  * nevertheless. */
-inline restore_run(whole)
+inline restore_run_text(whole)
 {
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
@@ -494,19 +497,19 @@ inline restore_run(whole)
 
 inline helper_firewall_establish()
 {
-    restore_run(true);
+    restore_run_text(true);
     unsure = !done
 }
 
 inline helper_firewall_rewrite()
 {
-    restore_run(true);
+    restore_run_text(true);
     unsure = !done
 }
 
 inline helper_firewall_insert()
 {
-    restore_run(false);
+    restore_run_text(false);
     unsure = !done
 }
 
@@ -839,7 +842,9 @@ inline serve_supervisor()
     fi
 }
 
-inline keep_permitted_grants()
+/* ---- prepare.c ------------------------------------------------------------ */
+
+inline helper_grants_keep_permitted()
 {
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
@@ -865,17 +870,19 @@ inline take_over_grants()
     :: !done -> establish(); atomic { world_end(me) }
     :: else
     fi;
-    keep_permitted_grants();
+    helper_grants_keep_permitted();
     establish();
     if :: !done -> atomic { world_end(me) } :: else fi
 }
 
-inline get_ready()
+inline become_helper()
 {
     take_over_grants();
     helper_marks_open();
     if :: !done -> atomic { world_end(me) } :: else fi
 }
+
+/* ---- serve.c, once more ---------------------------------------------------- */
 
 inline tell_unasked()
 {
@@ -932,7 +939,7 @@ proctype helper(bit me)
     :: alive[me] ->
         {
             helper_marks_lock();
-            get_ready();
+            become_helper();
             tell_unasked();
             run_()
         } unless { !alive[me] };

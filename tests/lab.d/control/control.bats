@@ -90,6 +90,7 @@ counter_is() { # PATH VALUE
     grep -q -x "portsmithd *running as pid $(process_named portsmithd) for .*" <<<"$output"
     grep -q -x "sniffer *running as pid $(sniffer_pid) for .*" <<<"$output"
     grep -q -x "helper *running as pid $(helper_pid) for .*" <<<"$output"
+    grep -q -x "witness *running as pid $(witness_pid) for .*" <<<"$output"
     grep -q -x 'interfaces *eth0' <<<"$output"
     grep -q -x "firewall *iptables-$BACKEND, IPv4 and IPv6" <<<"$output"
     grep -q -x 'grant store *rules' <<<"$output"
@@ -142,7 +143,7 @@ counter_is() { # PATH VALUE
     [ "$output" = "closed 1 grant" ]
     [ "$(value "sorted((g['profile'], g['service']) for g in it)" list)" = \
         "[('ssh', 'tcp/22'), ('web', 'tcp/22')]" ]
-    log_has 'web: tcp/80 for .* has ended: closed by an admin; no connection came'
+    wait_for_log 'web: tcp/80 for .* has ended: closed by an admin; no connection came'
     run -1 ctl close 4000000000
     [[ $output == *"no live grant of that id"* ]]
 }

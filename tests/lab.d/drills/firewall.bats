@@ -41,18 +41,15 @@ slack=3000
 
 # Whatever the command does to the rules is mended in time, live grants and all.
 heals_after() { # COMMAND...
-    local start took
-
     knock_opens ssh
-    start=$(now_ms)
+    begin_timing
     "$@"
     wait_until 15 is_whole
-    took=$(($(now_ms) - start))
-    tell "$BACKEND, IPv$FAMILY: healed ${took} ms after: $*"
-    [ "$took" -le $(($(promised) + slack)) ]
+    took_at_most $(($(promised) + slack))
+    tell "$BACKEND, IPv$FAMILY: healed $(($(now_ms) - timed_from)) ms after: $*"
     port_is_open "$server" 22
     port_is_shut "$server" 22 "$other"
-    log_has "putting them back"
+    wait_for_log "putting them back"
 }
 
 flush_all() {
@@ -122,8 +119,8 @@ keep_removing() {
     wait_for_log "nobody has removed Portsmith's rules for 60 s; .* put back [0-9]+ times" 70
     status_says contested false
     status_says in_force true
-    [ "$(log_count "keeps removing Portsmith's rules")" -eq 1 ]
-    [ "$(log_count "putting them back")" -eq 3 ]
+    wait_until 5 log_counts "keeps removing Portsmith's rules" 1
+    wait_until 5 log_counts "putting them back" 3
 }
 
 # Whoever is started again is started soon, as nobody else puts them back.
@@ -158,8 +155,6 @@ remove_unlocked() {
 # bats test_tags=legacy,once
 @test "rules are removed while the xtables lock is held: that is not known, and mended at once when it is let go" {
     [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
-    local start
-
     spawn server "$lab/log/lock" bash -c 'exec 9>/run/xtables.lock; flock 9; exec sleep 60'
     wait_until 5 lock_is_held
     remove_unlocked
@@ -168,9 +163,9 @@ remove_unlocked() {
     on server portsmithctl status | grep "^rules *NOT KNOWN to be in force: "
     lock_is_held
     end_process TERM "$spawned"
-    start=$(now_ms)
+    begin_timing
     wait_until 10 is_in_place
-    [ $(($(now_ms) - start)) -le $((2000 + slack)) ]
+    took_at_most $((2000 + slack))
     port_is_shut "$server" 22 "$other"
     wait_until 5 status_says in_force true
     log_has "whether Portsmith's rules are in force cannot be seen, .* xtables lock"

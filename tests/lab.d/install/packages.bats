@@ -31,7 +31,7 @@ setup_file() {
         root=${program%%/usr/*} program=${program##*/}
         page=$(echo "$root"/usr/share/man/man?/"$program".?.gz)
         gzip -d -c "$page" | mandoc -T lint -W error
-        [[ $program != portsmith-@(helper|sniffer) ]] || continue
+        [[ $program != portsmith-@(sniffer|witness|prepare|helper|cut) ]] || continue
         [ -e "$root/usr/share/bash-completion/completions/$program" ]
         [ -e "$root/usr/share/zsh/vendor-completions/_$program" ]
         [ -e "$root/usr/share/fish/vendor_completions.d/$program.fish" ]
@@ -68,15 +68,18 @@ setup_file() {
     grep -x "command=/usr/sbin/portsmithd" "$script"
 }
 
-@test "AppArmor's parser takes the profile, and finds its five parts" {
+@test "AppArmor's parser takes the profile, and finds its eight parts" {
     local profile=$unpacked/portsmith/etc/apparmor.d/portsmithd
 
     apparmor_parser --skip-kernel-load --skip-cache "$profile"
     diff <(apparmor_parser --names "$profile") - <<'PARTS'
 portsmithd
+portsmithd//cut
 portsmithd//helper
 portsmithd//nft
+portsmithd//prepare
 portsmithd//sniffer
+portsmithd//witness
 portsmithd//xtables
 PARTS
 }

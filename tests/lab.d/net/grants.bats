@@ -14,8 +14,8 @@ setup_file() {
     add_fence
     add_profile all --open tcp/22,tcp/23,udp/5300
     add_profile ssh --open tcp/22
-    add_profile short --open tcp/22 --window 3s
-    add_profile capped --open tcp/22 --window 2s --max-window 3s
+    add_profile short --open tcp/22 --window 5s
+    add_profile capped --open tcp/22 --window 2s --max-window 5s
     add_profile signed --open tcp/22 --address signed
     add_profile ranged --open tcp/22 --address "$other_range"
     add_profile expired --open tcp/22 --expires 2037-01-01
@@ -63,7 +63,7 @@ teardown() {
     knock_opens short
     start=$(now_ms)
     port_is_open "$server" 22
-    shuts_in_time 3 "$start"
+    shuts_in_time 5 "$start"
     wait_until 2 has_no_grant "$client"
 }
 
@@ -83,7 +83,7 @@ teardown() {
     knock_until "short: extended" short --window 1m
     [ "$(grant_rules mangle "$client" | wc -l)" -eq 1 ]
     [ "$(grant_rules filter "$client" | wc -l)" -eq 1 ]
-    while [ "$(now_ms)" -lt $((start + 4000)) ]; do
+    while [ "$(now_ms)" -lt $((start + 6000)) ]; do
         port_is_open "$server" 22
         pause 0.05
     done
@@ -127,7 +127,7 @@ teardown() {
 
 @test "a udp service is shut, opened, and shut again" {
     [ -z "$(udp_greeting "$server" 5300)" ]
-    knock_opens all --window 3s udp/5300
+    knock_opens all --window 5s udp/5300
     udp_is_open "$server" 5300
     port_is_shut "$server" 22
     wait_until 5 has_no_grant "$client"
@@ -135,14 +135,14 @@ teardown() {
 }
 
 @test "a wish for a longer window is cut to MaxWindow" {
-    knock_until "capped: opened tcp/22 for $client for 3 s" capped --window 1h
+    knock_until "capped: opened tcp/22 for $client for 5 s" capped --window 1h
     port_is_open "$server" 22
     wait_until 5 has_no_grant "$client"
     port_is_shut "$server" 22
 }
 
 @test "without a wish the window is the profile's" {
-    knock_until "short: opened tcp/22 for $client for 3 s" short
+    knock_until "short: opened tcp/22 for $client for 5 s" short
     knock_until "ssh: opened tcp/22 for $client for 30 s" ssh
 }
 

@@ -17,7 +17,7 @@ setup_file() {
     configure
     add_fence
     add_profile ssh --open tcp/22 --window 1m
-    add_profile short --open tcp/22 --window 4s
+    add_profile short --open tcp/22 --window 8s
     keep_configuration
 }
 
@@ -160,7 +160,7 @@ stop_system_log() {
     on server portsmithd -c "$conf" 3>&-
     cat /run/portsmith/portsmithd.pid >"$lab/daemon.pid"
     knock ssh
-    wait_until 5 grep -q -a "portsmith-helper\[[0-9]*\]: ssh: opened tcp/22" "$lab/log/system.log"
+    wait_until 5 grep -q -a "portsmith-witness\[[0-9]*\]: ssh: opened tcp/22" "$lab/log/system.log"
     grep -q -a "portsmithd\[[0-9]*\]: ready: " "$lab/log/system.log"
     stop_system_log
 }
@@ -250,7 +250,7 @@ stop_system_log() {
     wait_for_log ready
     log_has "took over [1-9]"
     port_is_open "$server" 22
-    shuts_in_time 4 "$start"
+    shuts_in_time 8 "$start"
     wait_until 2 has_no_grant "$client"
     knock_opens short
     port_is_open "$server" 22
@@ -266,7 +266,7 @@ stop_system_log() {
     wait_for_log ready
     log_has "took over [1-9]"
     port_is_open "$server" 22
-    shuts_in_time 4 "$start"
+    shuts_in_time 8 "$start"
     wait_until 2 has_no_grant "$client"
     knock_opens short
     port_is_open "$server" 22
@@ -281,7 +281,7 @@ stop_system_log() {
     mapfile -t pids < <(restore_processes)
     [ "${#pids[@]}" -eq 2 ]
     kill_all "${pids[@]}"
-    shuts_in_time 4 "$start"
+    shuts_in_time 8 "$start"
     wait_until 5 has_no_grant "$client" # by new ones
     mapfile -t pids < <(restore_processes)
     kill_all "${pids[@]}"
@@ -298,7 +298,7 @@ stop_system_log() {
     wait_until 5 has_no_daemon
     [ "$(grant_count "$client")" -eq 2 ]
     port_is_open "$server" 22
-    shuts_in_time 4 "$start"
+    shuts_in_time 8 "$start"
     start_daemon
     port_is_shut "$server" 22
     has_no_grant "$client"
@@ -314,7 +314,7 @@ stop_system_log() {
     kill_daemon
     has_no_daemon
     port_is_open "$server" 22
-    shuts_in_time 4 "$start"
+    shuts_in_time 8 "$start"
     start_daemon
     port_is_shut "$server" 22
     knock_opens short
@@ -331,7 +331,7 @@ stop_system_log() {
     log_has "took over [1-9]"
     [ "$(grant_count "$client")" -eq 2 ]
     port_is_open "$server" 22
-    shuts_in_time 4 "$start"
+    shuts_in_time 8 "$start"
     wait_until 2 has_no_grant "$client"
 }
 

@@ -16,7 +16,7 @@ setup_file() {
     xtables -A INPUT -i eth0 -p tcp --dport 23 --syn -j DROP
     add_profile any --open tcp/22
     add_profile both --open tcp/22,udp/5300
-    add_profile brief --open tcp/22 --window 2s
+    add_profile brief --open tcp/22 --window 4s
     add_profile one --open tcp/22,tcp/23,udp/5300 --window 1m --connections 1
     add_profile two --open tcp/22 --window 1m --connections 2
     add_profile nobody --open tcp/24 --window 1m --connections 1
@@ -206,6 +206,16 @@ tries_are_answered() { # COUNT: by a reset, as nobody listens
     kill -STOP "$helper"
     port_is_open "$server" 22
     kill -KILL "$helper"
+    wait_for_log "one: tcp/22 .* has ended: it has had its connections; it was used" 10
+    port_is_shut "$server" 22
+}
+
+@test "what comes while portsmithd hands over counts, as the kernel is asked for it" {
+    knock_opens one tcp/22
+    kill -QUIT "$(daemon_pid)"
+    wait_until 10 process_is_gone "$(daemon_pid)"
+    port_is_open "$server" 22
+    start_daemon
     wait_for_log "one: tcp/22 .* has ended: it has had its connections; it was used" 10
     port_is_shut "$server" 22
 }

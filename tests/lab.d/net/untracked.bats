@@ -80,7 +80,7 @@ gets_in() {
 @test "TCP that is not tracked gets in by a knock, with the rest in the host's own rules" {
     untrack tcp 22
     drop_input
-    start "Close = tcp/22" --open tcp/22 --window 3s
+    start "Close = tcp/22" --open tcp/22 --window 12s
     knock_opens home
     [ -z "$(tcp_greeting "$server" 22)" ] # as its SYN alone is accepted
     accept_rest
@@ -107,7 +107,7 @@ gets_in() {
     untrack tcp 22
     drop_input
     accept_rest
-    start $'Close = tcp/22\nCloseWith = reset' --open tcp/22 --window 3s
+    start $'Close = tcp/22\nCloseWith = reset' --open tcp/22 --window 6s
     [ "$(tcp_answer "$server" 22)" = reset ]
     knock_opens home
     gets_in
@@ -120,7 +120,7 @@ gets_in() {
 
 @test "what is not tracked by rules of nftables is known, too" {
     untrack_by_nft tcp 22
-    start "Close = tcp/22" --open tcp/22 --window 2s
+    start "Close = tcp/22" --open tcp/22 --window 5s
     log_has "connections to tcp/22 are not tracked \(IPv4\): notrack in the nftables chain inet lab in"
     knock_opens home
     gets_in
@@ -130,7 +130,7 @@ gets_in() {
 @test "UDP that is not tracked gets in for as long as the window" {
     untrack udp 53
     drop_input
-    start "Close = udp/53" --open udp/53 --window 3s
+    start "Close = udp/53" --open udp/53 --window 8s
     log_has "udp/53 are not tracked \(IPv$FAMILY\).*: a flow ends with its grant"
     udp_is_shut "$server" 53
     knock_opens home

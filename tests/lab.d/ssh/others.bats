@@ -96,7 +96,7 @@ typed() { # WORD
     wait_until 5 typed one
     ip -n client "-$FAMILY" route replace "$server/$host_bits" dev eth0 src "$other"
     echo two >"$lab/keys"
-    run wait_until 4 typed two # mosh sends it again and again; the port is shut for $other
+    run wait_ms 4000 typed two # mosh sends it again and again; the port is shut for $other
     [ "$status" -ne 0 ]
     knock roaming udp/$mosh_port
     wait_until 15 typed two
