@@ -101,6 +101,9 @@ int64_t usage_give_up_marks(struct usage *usage, int64_t now);
  * Else the caller sets is_end_told of what is returned once the helper was told. */
 struct watch *usage_next_end(const struct usage *usage, struct witness_word *word);
 
+/* Returns how many grants are live. */
+size_t usage_live(const struct usage *usage);
+
 /* Whether a grant waits for a connection. */
 bool usage_waits(const struct usage *usage);
 
