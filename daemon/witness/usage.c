@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/grantfile.h"
 
 enum { MARK_PATIENCE = 1 /* seconds; a mark comes microseconds after its event */ };
 

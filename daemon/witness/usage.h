@@ -17,6 +17,7 @@
 #include "daemon/witness/ends.h"
 #include "privsep/event.h"
 #include "privsep/flows.h"
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 #include "privsep/uses.h"
 

@@ -16,6 +16,8 @@
 #include "common/log.h"
 #include "common/privilege/powerless.h"
 #include "daemon/witness/confine.h"
+#include "privsep/grantfile.h"
+#include "privsep/witnessmessage.h"
 
 enum {
     TELL_SECONDS = 1, /* until it is told what ended together, though the last of it never came */

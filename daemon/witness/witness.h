@@ -11,6 +11,7 @@
 #include "daemon/witness/usage.h"
 #include "daemon/witness/words.h"
 #include "privsep/event.h"
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 #include "privsep/xtables/bell.h"
 

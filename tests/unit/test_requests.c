@@ -12,6 +12,7 @@
 #include "privsep/prepare/repair.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "stored.h"
 #include "table.h"
 
