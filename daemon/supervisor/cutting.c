@@ -14,6 +14,8 @@
 #include "common/log.h"
 #include "daemon/supervisor/pair.h"
 #include "privsep/event.h"
+#include "privsep/grantfile.h"
+#include "privsep/witnessmessage.h"
 
 enum {
     KILL_SECONDS = CUT_LIFE_SECONDS + 1, /* a process that has not ended by itself by then */

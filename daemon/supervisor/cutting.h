@@ -15,8 +15,10 @@
 
 #include "daemon/config/config.h"
 #include "privsep/cut/cutmessage.h"
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 #include "privsep/message.h"
+#include "privsep/witnessmessage.h"
 
 enum { CUTTING_FDS = 2, CUTTING_ASKERS = 64 };
 

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "privsep/event.h"
 #include "privsep/granttable.h"
+#include "privsep/witnessmessage.h"
 #include "privsep/xtables/bell.h"
 
 enum {

@@ -7,8 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-
 bool helper_events_tell(struct events *events, struct helper_event *event)
 {
     event->lost = events->lost;
@@ -65,13 +63,6 @@ static bool mark_news(const struct events *events, uint32_t begun)
 
 /* ---- grants ------------------------------------------------------------- */
 
-static void end_now(struct grants *grants, struct grant *grant, enum grant_end why)
-{
-    grant->end = (uint16_t)why;
-    helper_grants_shorten(grants, grant, clock_boot_ns());
-    grant_seal(grant);
-}
-
 void helper_events_begin(struct events *events, struct grants *grants, struct grant *grant,
                          bool is_tracked)
 {
@@ -88,7 +79,7 @@ void helper_events_begin(struct events *events, struct grants *grants, struct gr
         return;
     if (grant->connections == 0)
         return;
-    end_now(grants, grant, END_UNWITNESSED);
+    helper_grants_end(grants, grant, END_UNWITNESSED);
     events->is_unwitnessed = true;
 }
 
@@ -108,7 +99,7 @@ void helper_events_end_unwitnessed(struct events *events, struct grants *grants)
 {
     for (size_t i = 0; i < grants->count; i++)
         if (grants->items[i].connections)
-            end_now(grants, &grants->items[i], END_UNWITNESSED);
+            helper_grants_end(grants, &grants->items[i], END_UNWITNESSED);
     events->is_unwitnessed = false;
 }
 
@@ -121,7 +112,7 @@ void helper_events_obey(struct grants *grants, const struct witness_word *word)
 
         if (grant->id == word->id && grant->connections &&
             (uint16_t)grant->allowance == word->allowance)
-            end_now(grants, grant, END_COUNTED);
+            helper_grants_end(grants, grant, END_COUNTED);
     }
 }
 

@@ -14,6 +14,7 @@
 #include "netspace.h"
 #include "privsep/event.h"
 #include "privsep/prepare/takeover.h"
+#include "privsep/witnessmessage.h"
 #include "table.h"
 
 enum { CAPACITY = 1200, MANY = 1000, WINDOW = 60 /* seconds */ };

@@ -6,6 +6,7 @@
 #include "daemon/supervisor/pair.h"
 #include "netspace.h"
 #include "privsep/event.h"
+#include "privsep/witnessmessage.h"
 
 static struct config config = {.interfaces = {"one", "two"}, .interface_count = 2};
 static struct pair pair;
