@@ -396,8 +396,8 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
     const struct decision *decision = &asked->decision;
     struct helper_event event = {
         .kind = EVENT_VERDICT,
-        .verdict = asked->verdict,
-        .refusal = asked->refusal,
+        .verdict = (uint8_t)asked->verdict,
+        .refusal = (uint8_t)asked->refusal,
         .address = asked->mark ? decision->address : asked->message.observed,
         .observed = asked->message.observed,
         .service_count = decision->service_count,
