@@ -113,8 +113,10 @@ static bool open_table(struct granttable_view *table, const struct config *confi
 
     snprintf(path, sizeof path, "%s/helper", config->run_directory);
     directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (directory < 0)
-        return error_set(why, "%s: %s", path, strerror(errno));
+    if (directory < 0) {
+        error_set(why, "%s: %s", path, strerror(errno));
+        return false;
+    }
     opened = granttable_open(table, directory, why);
     close(directory);
     return opened;
