@@ -14,7 +14,8 @@
 #include "common/service.h"
 #include "common/verdict.h"
 
-/* The descriptors that the supervisor leaves open in portsmith-prepare, which becomes the helper. */
+/* The descriptors that the supervisor leaves open in portsmith-prepare, which becomes the
+ * helper. */
 enum {
     HELPER_FD_SUPERVISOR = 3, /* setup, commands; its end is the helper's end */
     HELPER_FD_SNIFFER = 4,    /* struct helper_request in, helper_reply out */
@@ -30,8 +31,8 @@ enum {
 enum {
     HELPER_FD_MARKS = 10,     /* the file of marks */
     HELPER_FD_GRANTS = 11,    /* the file of grants (granttable.h) */
-    HELPER_FD_XTABLES_LOCK = 12,      /* /run/xtables.lock, and the directory that it lies in, both */
-    HELPER_FD_XTABLES_DIRECTORY = 13, /* O_PATH; with iptables-legacy alone */
+    HELPER_FD_XTABLES_LOCK = 12,      /* /run/xtables.lock, and the directory that it lies in: */
+    HELPER_FD_XTABLES_DIRECTORY = 13, /* both O_PATH; with iptables-legacy alone */
     HELPER_FD_LANDLOCK = 14, /* Landlock rules, narrower than prepare's, which the helper puts in
                                 force; not where the kernel has no Landlock */
     HELPER_FD_LOCK = 15, /* the lock of the state directory. What is run inherits it: the next

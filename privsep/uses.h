@@ -14,7 +14,8 @@ enum { USE_FLOWS = 2 * CONNECTIONS_MAX };
 
 enum use_known {
     USE_UNKNOWN, /* the kernel did not tell of all connections */
-    USE_COUNTED, /* all connections since the grant began, or admitted connections anew, are known */
+    USE_COUNTED, /* all connections since the grant began, or admitted connections anew, are
+                    known */
 };
 
 /* Of one grant. Whoever writes a record sets `id` to 0 before, and to the grant's after. */

@@ -123,7 +123,8 @@ static void examine_daemon(struct doctor *d, enum ask_result result, const struc
              d->status.families == 0)
         findings_add(&d->found, PROBLEM, "its log says why: " JOURNAL,
                      "the sniffer, the helper or the witness does not run: portsmithd is "
-                     "starting them again (%s)", d->status.trouble[0] ? d->status.trouble : "see the log");
+                     "starting them again (%s)",
+                     d->status.trouble[0] ? d->status.trouble : "see the log");
     else
         examine_rules(d);
     if (!d->has_status || d->status.trial_left == 0)

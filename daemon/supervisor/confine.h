@@ -7,8 +7,8 @@
 #include "common/error.h"
 
 /* Leaves the supervisor the system calls that it needs, and that those whom it starts need until
- * they confine themselves. Any other call kills the process. Called before the supervisor starts anything.
- * False with the reason: the process must not go on then. */
+ * they confine themselves. Any other call kills the process. Called before the supervisor starts
+ * anything. False with the reason: the process must not go on then. */
 bool supervisor_confine(struct error *why);
 
 #endif

@@ -64,6 +64,7 @@ static bool receive(struct cutter *cutter, struct cut_result *result)
 
 bool cutting_note_end(struct cutting *c, pid_t child, int status)
 {
+    static struct log_limit said; /* a witness may have one started each second, and more */
     struct cutter *cutter = child == c->killer.pid   ? &c->killer
                             : child == c->prober.pid ? &c->prober
                                                      : NULL;
@@ -71,8 +72,8 @@ bool cutting_note_end(struct cutting *c, pid_t child, int status)
     if (!cutter)
         return false;
     if (WIFSIGNALED(status))
-        log_warnx("portsmith-cut (pid %ld) was ended by signal %d (%s)", (long)child,
-                  WTERMSIG(status), strsignal(WTERMSIG(status)));
+        log_warnx_limited(&said, LINES_A_MINUTE, "portsmith-cut (pid %ld) was ended by signal %d "
+                          "(%s)", (long)child, WTERMSIG(status), strsignal(WTERMSIG(status)));
     cutter->pid = 0;
     return true;
 }
@@ -114,8 +115,10 @@ static bool open_table(struct granttable_view *table, const struct config *confi
 
     snprintf(path, sizeof path, "%s/helper", config->run_directory);
     directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (directory < 0)
-        return error_set(why, "%s: %s", path, strerror(errno));
+    if (directory < 0) {
+        error_set(why, "%s: %s", path, strerror(errno));
+        return false;
+    }
     opened = granttable_open(table, directory, why);
     close(directory);
     return opened;
@@ -128,7 +131,8 @@ static int compare_ids(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* Reads the ids of all grants in a table, ascending, which the caller frees. NULL without memory. */
+/* Reads the ids of all grants in a table, ascending, which the caller frees. NULL without
+ * memory. */
 static uint32_t *read_ids(const struct granttable_view *table, size_t *count)
 {
     uint32_t *ids = calloc(table->capacity + 1, sizeof *ids);
@@ -236,26 +240,16 @@ static bool is_meant(const struct helper_order *order, uint32_t id,
     }
 }
 
-bool cutting_complete(struct cutting *c, struct helper_order *order, const struct config *config,
-                      struct error *why)
+/* Notes the doors of the grants that an order means. */
+static void add_meant(struct cutting *c, const struct helper_order *order,
+                      const struct granttable_view *table)
 {
-    struct granttable_view table;
     struct grant grant;
 
-    c->is_ordered = order->kill;
-    c->result = (struct cut_result){.trouble = CUT_DONE};
-    if (!open_table(&table, config, why))
-        return false;
-    if (order->scope != HELPER_SCOPE_ID)
-        order->last_id = table.last_id;
-    forget_expired(c);
-    for (size_t i = 0; i < c->count; i++)
-        c->doors[i].is_meant =
-            order->kill && is_meant(order, c->doors[i].door.id, c->doors[i].key_id);
-    for (size_t i = table.capacity; order->kill && i > 0; i--) {
+    for (size_t i = table->capacity; i > 0; i--) {
         struct shut_door *door;
 
-        if (!granttable_read_pending(&table, i - 1, &grant) ||
+        if (!granttable_read_pending(table, i - 1, &grant) ||
             !is_meant(order, grant.id, grant.key_id))
             continue;
         door = add_door(c, &grant);
@@ -264,8 +258,30 @@ bool cutting_complete(struct cutting *c, struct helper_order *order, const struc
         else
             c->result.trouble = CUT_TOO_MANY;
     }
-    granttable_close(&table);
-    return true;
+}
+
+void cutting_complete(struct cutting *c, struct helper_order *order, const struct config *config)
+{
+    struct granttable_view table;
+    struct error why;
+    const bool is_open = open_table(&table, config, &why);
+
+    c->is_ordered = order->kill;
+    c->result = (struct cut_result){.trouble = CUT_DONE};
+    if (order->scope != HELPER_SCOPE_ID)
+        order->last_id = is_open ? table.last_id : UINT32_MAX;
+    forget_expired(c);
+    for (size_t i = 0; i < c->count; i++)
+        c->doors[i].is_meant =
+            order->kill && is_meant(order, c->doors[i].door.id, c->doors[i].key_id);
+    if (order->kill && is_open) {
+        add_meant(c, order, &table);
+    } else if (order->kill) {
+        log_warnx("the table of grants cannot be read: %s", why.text);
+        c->result.trouble = CUT_UNTABLED;
+    }
+    if (is_open)
+        granttable_close(&table);
 }
 
 /* Compares what is, or begins with, a struct cut_door. */
@@ -389,6 +405,10 @@ bool cutting_explain(const struct cut_result *result, struct error *why)
         return true;
     case CUT_TOO_MANY:
         error_set(why, "there are too many connections");
+        return true;
+    case CUT_UNTABLED:
+        error_set(why, "by which doors they came in is not known without the table of grants: "
+                       "reload portsmithd, which has it made anew");
         return true;
     default:
         error_set(why, "portsmith-cut did not do its work%s%s", result->error ? ": " : "",

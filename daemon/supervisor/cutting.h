@@ -41,7 +41,8 @@ struct shut_door {
 /* How much a profile has asked. */
 struct asker {
     uint8_t key_id[KEY_ID_SIZE];
-    int64_t rests_until; /* CLOCK_BOOTTIME, nanoseconds: from then on it is as if it had not asked */
+    int64_t rests_until; /* CLOCK_BOOTTIME, nanoseconds: from then on it is as if it had not
+                            asked */
 };
 
 struct cutting {
@@ -73,10 +74,11 @@ void cutting_note_table(struct cutting *cutting, const struct config *config);
 void cutting_keep_dropped(struct cutting *cutting, const struct config *config);
 
 /* Completes an order to close grants: so that no grant of later ends whose connections would stay.
- * With `kill` their doors are noted, and those of dropped grants that the order means. False with
- * the reason where the table cannot be read. */
-bool cutting_complete(struct cutting *cutting, struct helper_order *order,
-                      const struct config *config, struct error *why);
+ * With `kill` their doors are noted, and those of dropped grants that the order means. Where the
+ * table cannot be read the order means the grants of later, too, and `kill` ends with
+ * CUT_UNTABLED, as their doors are not known. */
+void cutting_complete(struct cutting *cutting, struct helper_order *order,
+                      const struct config *config);
 
 /* Takes the helper's report on that order. True: connections are being ended, and cutting_serve
  * tells when that is over. False: it is over. */

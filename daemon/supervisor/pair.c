@@ -32,7 +32,7 @@
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
     SNIFFER_WAIT_MS = 1000,
-    WITNESS_WAIT_MS = 10000, /* the log may keep it waiting */
+    WITNESS_WAIT_MS = 2000, /* it may have thousands of lines to write, to a log that is slow */
     POLL_MS = 5,
     FD_HIGH = 16,    /* above the descriptors of message.h */
     RUN_PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/helper",
@@ -183,7 +183,8 @@ static void end_helper(struct pair *pair, bool remove_grants)
     bury_helper(pair);
 }
 
-/* Ends the witness, which says what it has heard of the helper by now. */
+/* Ends the witness, which says what it has heard of the helper by now. One that hangs is waited for
+ * only briefly. */
 static void end_witness(struct pair *pair)
 {
     close_if_open(&pair->questions);
@@ -324,6 +325,7 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     posix_spawnattr_t attributes;
     sigset_t none, all;
     pid_t child = 0;
+    static struct log_limit said;
     int error;
 
     sigemptyset(&none);
@@ -340,12 +342,10 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     error = posix_spawn(&child, path, &actions, &attributes, argv, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
-    if (error) {
-        errno = error;
-        log_warn("cannot start %s", path);
-        return 0;
-    }
-    return child;
+    if (error == 0)
+        return child;
+    log_warnx_limited(&said, LINES_A_MINUTE, "cannot start %s: %s", path, strerror(error));
+    return 0;
 }
 
 /* Returns a copy of `fd` with a high number, so that putting copies at 3 to 9 overwrites none. */

@@ -12,7 +12,8 @@
 #include "privsep/granttable.h"
 
 /* Makes the order to the helper that a status, a list, a close or a revocation needs.
- * cutting_complete completes one that closes, and pair_order gives it its serial. False with the reason when no such profile is configured. */
+ * cutting_complete completes one that closes, and pair_order gives it its serial. False with the
+ * reason when no such profile is configured. */
 bool reply_make_order(struct helper_order *order, const struct control_request *request,
                       const struct config *config, struct error *why);
 

@@ -409,13 +409,10 @@ static void send_list(struct supervisor *s, struct control_client *client)
 static void pass_on(struct supervisor *s, struct control_client *client,
                     struct helper_order *order)
 {
-    struct error why;
-
     client->state = CONTROL_ASKED;
-    if (order->command == HELPER_CLOSE &&
-        !cutting_complete(&s->cutting, order, s->config, &why))
-        send_result(client, CONTROL_FAILED, why.text);
-    else if (pair_order(&s->pair, order))
+    if (order->command == HELPER_CLOSE)
+        cutting_complete(&s->cutting, order, s->config);
+    if (pair_order(&s->pair, order))
         s->client_asked = order->serial;
     else if (client->request.verb == CONTROL_STATUS)
         send_status(s, client, NULL);

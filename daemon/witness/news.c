@@ -83,9 +83,9 @@ static int receive(const struct news *news, int flags, struct span *got)
         .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &part, .msg_iovlen = 1};
     ssize_t n = recvmsg(news->fd, &header, MSG_DONTWAIT | flags);
 
+    *got = (struct span){bytes, n < 0 ? 0 : (size_t)n};
     if (n < 0)
         return errno;
-    *got = (struct span){bytes, (size_t)n};
     return n > 0 && !(header.msg_flags & MSG_TRUNC) && header.msg_namelen == sizeof sender &&
                    sender.nl_pid == 0
                ? 0

@@ -45,7 +45,8 @@ enum cut_trouble {
     CUT_UNTRACKED,  /* the kernel does not tell of its connections */
     CUT_TOO_MANY,   /* they came again and again, or time was up */
     CUT_BROKEN,     /* the process could not do its work */
-    CUT_TROUBLES
+    CUT_TROUBLES,
+    CUT_UNTABLED,   /* the supervisor's alone: it could not read to which doors */
 };
 
 struct cut_result {

@@ -21,7 +21,7 @@ bool helper_events_tell(struct events *events, struct helper_event *event)
 
 static struct helper_event event_of(enum event_kind kind, const struct grant *grant)
 {
-    struct helper_event event = {.kind = kind, .id = grant->id, .address = grant->address,
+    struct helper_event event = {.kind = (uint8_t)kind, .id = grant->id, .address = grant->address,
                                  .services = {grant->service}, .service_count = 1};
 
     memcpy(event.key_id, grant->key_id, KEY_ID_SIZE);

@@ -226,19 +226,6 @@ bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct er
     return true;
 }
 
-void helper_grants_note_restore(struct grants *grants, pid_t program)
-{
-    uint32_t *restores = grants->table->restores;
-
-    for (size_t i = 0; i < GRANTTABLE_RESTORES; i++)
-        if (restores[i] == (uint32_t)program)
-            return;
-    if (program == 0)
-        return;
-    memmove(restores + 1, restores, (GRANTTABLE_RESTORES - 1) * sizeof *restores);
-    restores[0] = (uint32_t)program;
-}
-
 bool helper_grants_lost_file(const struct grants *grants)
 {
     struct stat s;

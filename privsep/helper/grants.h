@@ -43,9 +43,6 @@ struct grants {
  * was made in this boot. False with the reason. */
 bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
 
-/* Notes in the file that a program changes the firewall; 0: there is none. */
-void helper_grants_note_restore(struct grants *grants, pid_t program);
-
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
  * this one changes. */
 bool helper_grants_lost_file(const struct grants *grants);

@@ -365,7 +365,7 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
     const struct decision *decision = &asked->decision;
     struct helper_event event = {
         .kind = EVENT_VERDICT,
-        .verdict = asked->verdict,
+        .verdict = (uint8_t)asked->verdict,
         .is_close = asked->request.action == ACTION_CLOSE,
         .is_unnoted = asked->is_unnoted,
         .address = asked->mark ? decision->address : asked->message.observed,

@@ -435,13 +435,6 @@ static int serve_supervisor(struct helper *h)
 
 /* ---- the loop ----------------------------------------------------------- */
 
-/* Tells the witness which programs change the firewall for us, as it does not ring for those. */
-static void note_restores(struct helper *h)
-{
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        helper_grants_note_restore(&h->grants, h->firewall.restore[family].last_pid);
-}
-
 static int run(struct helper *h)
 {
     enum { SUPERVISOR, TIMER, WITNESS, SNIFFER, FDS };
@@ -459,7 +452,6 @@ static int run(struct helper *h)
         if (h->firewall.uses_set && h->firewall.set.fd < 0)
             fatalx("the kernel does not answer about sets any more: starting again");
         plan_retry(h);
-        note_restores(h);
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
@@ -534,6 +526,10 @@ static void open_firewall(struct helper *h, const struct plan *plan)
         read_family(plan, family, &xtables, &h->rules[family]);
     ipset_open(&set, plan->setup.max_grants);
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, &xtables, &set);
+    _Static_assert((int)RESTORE_STARTED == (int)GRANTTABLE_RESTORES, "all have room");
+    /* The witness does not ring for the programs that change the firewall for us. */
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        h->firewall.restore[family].started = h->grants.table->restores;
 }
 
 /* Takes up what portsmith-prepare has left, and gives up what is not needed any more. */
@@ -572,7 +568,6 @@ int helper_serve(void)
     helper_firewall_stand(&h.firewall);
     h.told = HELPER_RULES_IN_FORCE; /* the look tells nothing of that: its report is below */
     look(&h);
-    note_restores(&h);
     tell_report(&h, 0, 0);
     log_debug("ready: iptables-%s, %s", plan->setup.backend == BACKEND_NFT ? "nft" : "legacy",
               plan->families[IPV6].in_use ? "IPv4 and IPv6" : "IPv4");

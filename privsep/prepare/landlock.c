@@ -156,7 +156,8 @@ static bool allow_preparing(int ruleset)
                                              LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 
-/* Makes rules, which allow nothing yet, at the descriptor `fd`, or with -1 at any. -1 with errno. */
+/* Makes rules, which allow nothing yet, at the descriptor `fd`, or with -1 at any. -1 with
+ * errno. */
 static int make_ruleset(const struct ruleset *all, int fd)
 {
     int made = (int)syscall(SYS_landlock_create_ruleset, all, sizeof *all, 0);

@@ -16,8 +16,9 @@
  * `now` (microseconds since the epoch). The floor of a mark whose record was damaged is `now` +
  * `skew` (microseconds; UINT64_MAX: MaxSkew is off). Neither is before the date of this build.
  * Where nobody can tell whose a damaged record was, every key id without a mark counts as its
- * owner. Damaged records are wiped in the end, and the log is told how many there were. False with the reason when the marks cannot be
- * read or written, or memory is short; helper_marks_close frees all the same. */
+ * owner. Damaged records are wiped in the end, and the log is told how many there were. False with
+ * the reason when the marks cannot be read or written, or memory is short; helper_marks_close frees
+ * all the same. */
 bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_ids, size_t stride,
                        size_t count, uint64_t now, uint64_t skew, struct error *why);
 

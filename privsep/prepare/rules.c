@@ -176,7 +176,8 @@ static void add_marked(const struct making *m, struct text *to, const char *chai
 {
     if (!m->setup->close_with_reset)
         return;
-    add(m, to, chain, "-p tcp -m mark --mark " RULES_RESET_MARK " -j REJECT --reject-with tcp-reset");
+    add(m, to, chain,
+        "-p tcp -m mark --mark " RULES_RESET_MARK " -j REJECT --reject-with tcp-reset");
     add(m, to, chain, "-m mark --mark " RULES_RESET_MARK " -j REJECT");
 }
 

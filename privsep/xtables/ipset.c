@@ -147,7 +147,7 @@ int ipset_create(struct ipset *set, const char *name, enum family family)
     put_text(set, IPSET_ATTR_TYPENAME, "hash:ip,port");
     put_number(set, IPSET_ATTR_REVISION, 1, 1); /* the oldest that ipset(8) knows: 7.17, tried */
     put_number(set, IPSET_ATTR_FAMILY, 1, family == IPV4 ? AF_INET : AF_INET6);
-    put_nest(set, IPSET_ATTR_DATA, 2 * NUMBER_SIZE);
+    put_nest(set, IPSET_ATTR_DATA, 2 * (size_t)NUMBER_SIZE);
     put_number(set, IPSET_ATTR_TIMEOUT, 4, 1); /* of an element that has none of its own */
     put_number(set, IPSET_ATTR_MAXELEM, 4, set->capacity);
     return send_one(set);

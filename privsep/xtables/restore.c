@@ -119,7 +119,11 @@ static bool start(struct restore *restore, struct error *why)
         close_pipes(restore);
         return error_set(why, "cannot run %s: %s", restore->path, strerror(error));
     }
-    restore->last_pid = restore->pid;
+    if (restore->started) {
+        memmove(restore->started + 1, restore->started,
+                (RESTORE_STARTED - 1) * sizeof *restore->started);
+        restore->started[0] = (uint32_t)restore->pid;
+    }
     fcntl(restore->in, F_SETFL, O_NONBLOCK);
     fcntl(restore->out, F_SETFL, O_NONBLOCK);
     return true;

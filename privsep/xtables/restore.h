@@ -6,16 +6,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/error.h"
 #include "privsep/xtables/text.h"
 
+enum { RESTORE_STARTED = 4 };
+
 struct restore {
     const char *path; /* absolute */
     bool standing;    /* acknowledges each transaction, so it is kept */
     pid_t pid;        /* 0: not running */
-    pid_t last_pid;   /* of the process that made the last change, which may have ended */
+    uint32_t *started; /* where the process ids of the last RESTORE_STARTED programs stand, the
+                          newest first, for others to read; NULL: nowhere. A program is there before
+                          it changes anything */
     int in, out;      /* pipes, ours, non-blocking; -1: not running */
     unsigned serial;  /* of the last transaction */
 };

@@ -1,8 +1,11 @@
 #include "check.h"
 
 #include <net/if.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "daemon/supervisor/pair.h"
 #include "netspace.h"
 #include "privsep/event.h"
@@ -130,6 +133,28 @@ static void ending_nothing_is_fine(void **state)
     assert_int_equal(pair.lifeline, -1);
 }
 
+/* For it holds up the next one. */
+static void a_hanging_witness_is_waited_for_briefly(void **state)
+{
+    enum { PATIENCE_SECONDS = 8 };
+    const int64_t begun = clock_boot_ns();
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    pair_init(&pair);
+    pair.witness = child;
+    pair_end(&pair, false);
+    assert_int_equal(pair.witness, 0);
+    assert_int_equal(pair_reap(child, NULL), -1);
+    assert_true(clock_boot_ns() - begun < (int64_t)PATIENCE_SECONDS * NSEC_PER_SEC);
+}
+
 /* ---- the helper's messages ---------------------------------------------- */
 
 /* The helper's end; pair.helper is 0, so that nobody is killed. */
@@ -233,6 +258,7 @@ int main(void)
         WITH_INTERFACES(an_interface_made_anew_is_no_accident),
         WITH_INTERFACES(a_capture_that_ends_without_a_reason_is_an_accident),
         cmocka_unit_test(ending_nothing_is_fine),
+        cmocka_unit_test(a_hanging_witness_is_waited_for_briefly),
         cmocka_unit_test(an_order_and_its_answer_have_the_same_serial),
         cmocka_unit_test(a_helper_that_talks_nonsense_is_cut_off),
     };

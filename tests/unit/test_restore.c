@@ -14,6 +14,7 @@ enum { MANY = 5000 };
 static enum backend backend;
 static struct restore restore;
 static struct error why;
+static uint32_t started[RESTORE_STARTED];
 
 static const char *name_of_backend(void)
 {
@@ -32,6 +33,8 @@ static int begin(void **state)
         return -1;
     why.text[0] = '\0';
     restore_init(&restore, path);
+    memset(started, 0, sizeof started);
+    restore.started = started;
     return 0;
 }
 
@@ -158,7 +161,22 @@ static void one_program_serves_many_transactions(void **state)
     for (int i = 0; i < 50; i++)
         assert_result(run(ADD("81")), RESTORE_DONE, why);
     assert_int_equal(restore.pid, first);
-    assert_int_equal(restore.last_pid, first);
+    assert_int_equal(started[0], first);
+    assert_int_equal(started[1], 0);
+}
+
+static void programs_are_told_of_the_newest_first(void **state)
+{
+    uint32_t before[RESTORE_STARTED];
+
+    (void)state;
+    for (int i = 0; i < 2 * RESTORE_STARTED; i++) {
+        memcpy(before, started, sizeof before);
+        assert_result(run(ADD("81")), RESTORE_DONE, why);
+        assert_int_not_equal(started[0], 0);
+        assert_int_not_equal(started[0], before[0]);
+        assert_memory_equal(started + 1, before, sizeof before - sizeof *before);
+    }
 }
 
 static void one_that_was_killed_is_replaced(void **state)
@@ -392,6 +410,7 @@ static const struct CMUnitTest common[] = {
     ONCE(what_the_kernel_refuses_is_not_to_be_tried_again),
     ONCE(what_is_refused_changes_nothing),
     ONCE(a_large_transaction_is_done),
+    ONCE(programs_are_told_of_the_newest_first),
     STANDING(what_is_done_is_in_the_kernel),
     STANDING(what_the_kernel_refuses_is_not_to_be_tried_again),
     STANDING(what_is_refused_changes_nothing),

@@ -242,6 +242,11 @@ some_syns_went() { # and were answered in vain
 seconds_left() { # by the kernel's deadline of this client's grant
     local stop
 
+    if [ "${GRANT_STORE:-}" = set ]; then
+        on server ipset save "portsmith$FAMILY" |
+            sed -n -E "s|^add [^ ]* $client,tcp:22 timeout ([0-9]+).*|\1|p"
+        return
+    fi
     stop=$(grant_rules filter "$client" | grep -o 'datestop [^ ]*' | cut -d' ' -f2)
     echo $(($(date -u -d "$stop" +%s) - $(date -u +%s)))
 }
