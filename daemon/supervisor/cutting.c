@@ -240,10 +240,11 @@ bool cutting_complete(struct cutting *c, struct helper_order *order, const struc
     struct granttable_view table;
     struct grant grant;
 
-    c->is_ordered = order->kill;
+    c->is_ordered = false;
     c->result = (struct cut_result){.trouble = CUT_DONE};
     if (!open_table(&table, config, why))
         return false;
+    c->is_ordered = order->kill;
     if (order->scope != HELPER_SCOPE_ID)
         order->last_id = table.last_id;
     forget_expired(c);
@@ -304,6 +305,16 @@ bool cutting_begin(struct cutting *c, const struct helper_report *report)
         return true;
     c->result.trouble = CUT_BROKEN;
     return false;
+}
+
+bool cutting_is_ordered(const struct cutting *c)
+{
+    return c->is_ordered;
+}
+
+void cutting_forget_order(struct cutting *c)
+{
+    c->is_ordered = false;
 }
 
 bool cutting_is_busy(const struct cutting *c)
