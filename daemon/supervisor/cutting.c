@@ -324,6 +324,16 @@ bool cutting_begin(struct cutting *c, const struct helper_report *report)
     return false;
 }
 
+bool cutting_is_ordered(const struct cutting *c)
+{
+    return c->is_ordered;
+}
+
+void cutting_forget_order(struct cutting *c)
+{
+    c->is_ordered = false;
+}
+
 bool cutting_is_busy(const struct cutting *c)
 {
     return c->killer.fd >= 0;

@@ -68,13 +68,14 @@ void helper_events_begin(struct events *events, struct grants *grants, struct gr
 {
     struct helper_event event = event_of(EVENT_BEGUN, grant);
 
+    grant->end = END_NONE;
+    grant_seal(grant);
     if (++grants->table->begun == 0) /* which is the number of news */
         grants->table->begun = 1;
     event.begun = grants->table->begun;
     event.allowance = grant->allowance;
     event.connections = (uint16_t)grant->connections;
     event.is_tracked = is_tracked && helper_events_listen(events);
-    grant->end = END_NONE;
     if (helper_events_tell(events, &event) && event.is_tracked && mark_news(events, event.begun))
         return;
     if (grant->connections == 0)

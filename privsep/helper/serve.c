@@ -488,8 +488,10 @@ static void begin_process(void)
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (fcntl(needed[i], F_GETFD) < 0)
             fatalx("portsmith-helper is started by portsmith-prepare, never by hand");
-    if (close_range(HELPER_FD_SUPERVISOR, HELPER_FD_LOCK, CLOSE_RANGE_CLOEXEC) != 0 ||
-        close_range(HELPER_FD_LOCK + 1, ~0u, 0) != 0)
+    /* CLOSE_RANGE_CLOEXEC does the same, but from Linux 5.11 on. Some need not be open. */
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_LOCK; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (close_range(HELPER_FD_LOCK + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
