@@ -8,7 +8,7 @@ make_crowd() { # SIZE: before the daemon starts
     mkdir "$lab/crowd"
     for ((i = 1; i <= $1; i++)); do
         portsmith-knock keygen "$lab/crowd/key-$i" >/dev/null
-        printf '[Profile]\nPublicKey = %s\nOpen = tcp/22\nWindow = 1m\n' \
+        printf '[Profile]\nPublicKey = %s\nOpen = tcp/22\nWindow = 10m\n' \
             "$(portsmith-knock pubkey "$lab/crowd/key-$i")" >"/etc/portsmith.d/client-$i.conf"
     done
 }

@@ -74,11 +74,11 @@ demo_open_to_all() {
 }
 
 demo_set_up() {
-    step "The server is set up: tcp/22 is to be shut; one client, 'laptop', may open it for 3 s."
+    step "The server is set up: tcp/22 is to be shut; one client, 'laptop', may open it for 6 s."
     show server portsmith-profile init --interface eth0 --port "$knock_port" --close tcp/22 ||
         expect "portsmith-profile init works" false
     sed -i "s/^#Backend = .*/Backend = $BACKEND/" "$conf"
-    show server portsmith-profile create laptop --open tcp/22 --window 3s --host "$server" \
+    show server portsmith-profile create laptop --open tcp/22 --window 6s --host "$server" \
         --server web --output "$lab/laptop.bundle" ||
         expect "portsmith-profile create works" false
 }
@@ -110,7 +110,7 @@ demo_knock() {
 }
 
 demo_window_over() {
-    step "Three seconds later the window is over, and the kernel itself has shut the door."
+    step "Six seconds later the window is over, and the kernel itself has shut the door."
     wait_until 10 port_is_shut "$server" 22
     show_connect
     expect "the port is shut to the client too" port_is_shut "$server" 22

@@ -66,12 +66,12 @@ two_come_in_and_no_third() {
     [ "$(connections 2)" -eq 0 ]
 }
 
-# As fast as it can, each ended by a reset, for so many seconds.
-connect_again_and_again() { # FROM SECONDS
+# As fast as it can, each ended by a reset, until the file is gone and for so many in any case.
+connect_again_and_again() { # FROM FILE COUNT
     on client python3 -c '
-import socket, struct, sys, time
-end, count = time.monotonic() + float(sys.argv[3]), 0
-while time.monotonic() < end:
+import os, socket, struct, sys
+count = 0
+while os.path.exists(sys.argv[3]) or count < int(sys.argv[4]):
     with socket.create_connection((sys.argv[1], 24), 2, (sys.argv[2], 0)) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     count += 1

@@ -380,6 +380,19 @@ xtables() { # ARGUMENT... of iptables, for BACKEND and FAMILY
     on server "$program-$BACKEND" -w 5 "$@"
 }
 
+# Without what such a process has forked, which has its name until it becomes another program.
+parent_named() { # PATTERN
+    local pids stat parent pid
+
+    mapfile -t pids < <(process_named "$1")
+    for pid in "${pids[@]}"; do
+        read -r stat 2>/dev/null <"/proc/$pid/stat" || continue
+        read -r _ parent _ <<<"${stat##*) }"
+        [[ " ${pids[*]} " == *" $parent "* ]] || echo "$pid"
+    done
+    [ "${#pids[@]}" -gt 0 ]
+}
+
 # Of all tables; an element is listed as often as there are rules for a grant.
 rules() {
     local program=iptables

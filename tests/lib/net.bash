@@ -220,11 +220,23 @@ stop_prober() {
     end_process TERM "$prober"
 }
 
+# What a slow machine may add to what is promised, in milliseconds: so much in any case, and more by
+# how long it takes just now to look at the rules.
+slack() { # MILLISECONDS
+    local start
+
+    start=$(now_ms)
+    rules >/dev/null
+    is_in_place || true
+    echo $(($1 + 20 * ($(now_ms) - start)))
+}
+
 # So long each time, and what the machine adds, which is busy: where processes wait for it all the
 # time, everything may take twice as long. It was open at all.
 was_open_for_at_most() { # MILLISECONDS
-    local slack=1500 since last waited spans=0
+    local slack since last waited spans=0
 
+    slack=$(slack 1500)
     while read -r since last waited; do
         [ "$since" != probing ] || continue
         spans=$((spans + 1))
@@ -280,8 +292,8 @@ long_enough() { # SECONDS
     echo $((($1 * took + usual - 1) / usual))
 }
 
-# Knocks for a window in which the test does what takes a moment, of $window seconds: longer where
-# the machine is slow. It began before $start.
+# Knocks for a window of $window seconds, in which the test does something and looks: so many as
+# $brief says, and longer where the machine is slow. It began before $start.
 knock_opens_briefly() { # NAME ARGUMENT...
     window=$(long_enough "${brief:-4}")
     knock_opens "$@" --window "${window}s"
@@ -309,11 +321,11 @@ kill_all() { # PID...
 }
 
 sniffer_pid() {
-    process_named portsmith-sniff
+    parent_named portsmith-sniff
 }
 
 helper_pid() {
-    process_named portsmith-helpe
+    parent_named portsmith-helpe
 }
 
 witness_pid() {

@@ -67,7 +67,7 @@ proxy_is_well() {
 }
 
 fetch() { # URL [OPTION of curl...]: what a page holds
-    as_client curl --silent --show-error --max-time 15 --noproxy '' "${@:2}" "$1"
+    as_client curl --silent --show-error --max-time 60 --noproxy '' "${@:2}" "$1"
 }
 
 knocks_counted() { # honest ones, by the helper

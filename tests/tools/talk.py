@@ -15,7 +15,7 @@ PROXY = ("127.0.0.1", 1080)
 
 
 def connect():
-    return socket.create_connection(PROXY, timeout=20)
+    return socket.create_connection(PROXY, timeout=120)
 
 
 def request(host, port):
@@ -111,7 +111,7 @@ def half_close(host, port):
     got = b""
     peer.setblocking(False)
     while True:
-        reading, writing, _ = select.select([peer], [peer] if held is not None else [], [], 20)
+        reading, writing, _ = select.select([peer], [peer] if held is not None else [], [], 120)
         assert reading or writing, "nothing moves"
         if writing and held is not None:
             if not held:
@@ -169,7 +169,7 @@ def crowd(host, port, count, size, pid):
                         {"to_send": memoryview(sent), "sent": sent, "got": 0})
     left, most = count, 0
     while left:
-        events = chosen.select(30)
+        events = chosen.select(120)
         assert events, f"nothing moves; {left} are left"
         for key, mask in events:
             peer, state = key.fileobj, key.data

@@ -9,7 +9,7 @@
 #include "frames.h"
 #include "netspace.h"
 
-enum { DAMAGED_FRAMES = 20000, WAIT_MS = 5000 };
+enum { DAMAGED_FRAMES = 20000, WAIT_MS = 20000 };
 
 static const int datalinks[] = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_IPV4,
                                 DLT_IPV6,   DLT_NULL,      DLT_LOOP};

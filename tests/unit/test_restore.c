@@ -321,7 +321,7 @@ static void one_that_does_not_acknowledge_does_not_stand(void **state)
     restore_try_standing(&restore);
     assert_false(restore.standing);
     assert_int_equal(restore.pid, 0);
-    assert_true(clock_boot_ns() - start < (int64_t)5 * NSEC_PER_SEC);
+    assert_true(clock_boot_ns() - start < (int64_t)8 * NSEC_PER_SEC);
     assert_result(run(ADD("81")), RESTORE_DONE, why);
 }
 
@@ -399,7 +399,7 @@ static void one_that_hangs_is_ended(void **state)
     assert_result(run(ADD("81")), RESTORE_UNKNOWN, why);
     assert_non_null(strstr(why.text, "did not answer in time"));
     assert_int_equal(restore.pid, 0);
-    assert_true(clock_boot_ns() - start < (int64_t)20 * NSEC_PER_SEC);
+    assert_true(clock_boot_ns() - start < (int64_t)100 * NSEC_PER_SEC);
 }
 
 #define ONCE(test) cmocka_unit_test_setup_teardown(test, begin, end)

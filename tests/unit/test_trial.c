@@ -44,8 +44,8 @@ static void what_is_left_is_rounded_up_and_never_nothing(void **state)
     (void)state;
     assert_int_equal(trial_seconds_left(0), 0);
     assert_int_equal(trial_seconds_left(1), 1); /* long over */
-    assert_int_equal(trial_seconds_left(clock_boot_ns() + NSEC_PER_SEC / 2), 1);
-    assert_int_equal(trial_seconds_left(clock_boot_ns() + 3 * (int64_t)NSEC_PER_SEC / 2), 2);
+    assert_int_equal(trial_seconds_left(clock_boot_ns() + NSEC_PER_SEC), 1);
+    assert_int_equal(trial_seconds_left(clock_boot_ns() + 2 * (int64_t)NSEC_PER_SEC), 2);
     assert_int_equal(trial_seconds_left(clock_boot_ns() + 900 * (int64_t)NSEC_PER_SEC), 900);
 }
 

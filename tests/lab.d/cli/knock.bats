@@ -1092,10 +1092,10 @@ know_loopback() {
 
 @test "the connection does not take the place of what is closed" {
     know_loopback
-    run with_echo sh -c 'timeout 5 portsmith-knock --connect bastion 22 <&-'
+    run with_echo sh -c 'timeout 60 portsmith-knock --connect bastion 22 <&-'
     [ "$status" -eq 1 ]
     [ "$output" = "portsmith-knock: sending: Bad file descriptor" ]
-    run with_echo sh -c 'echo astray | timeout 5 portsmith-knock --connect bastion 22 >&-'
+    run with_echo sh -c 'echo astray | timeout 60 portsmith-knock --connect bastion 22 >&-'
     [ "$status" -eq 1 ]
     [ "$output" = "portsmith-knock: receiving: Bad file descriptor" ]
     run with_echo sh -c 'portsmith-knock -v --connect bastion 22 </dev/null 2>&-'

@@ -40,7 +40,7 @@ says() { # TEXT
     local capability
 
     for capability in net_admin net_raw setuid setgid setpcap sys_chroot; do
-        run -1 without "$capability" timeout 20 portsmithd -c "$conf" -f
+        run -1 without "$capability" timeout 60 portsmithd -c "$conf" -f
         says "portsmithd: root lacks CAP_${capability^^} here: "
         [ "${#lines[@]}" -eq 1 ]
     done
@@ -58,20 +58,20 @@ says() { # TEXT
 }
 
 @test "root of a user namespace has no rights over another's network, and is told so" {
-    run -1 on server unshare --user --map-root-user timeout 20 portsmithd -c "$conf" -f
+    run -1 on server unshare --user --map-root-user timeout 60 portsmithd -c "$conf" -f
     says "portsmithd: root of this user namespace has no rights over this network namespace"
     run -1 on server unshare --user --map-root-user portsmith-firewall try --timeout 1m
     says "portsmith-firewall: root of this user namespace has no rights over this network"
 }
 
 @test "a user whom the user namespace does not map is named as the cause" {
-    run -1 on server unshare --user --map-root-user --net timeout 20 portsmithd -c "$conf" -f
+    run -1 on server unshare --user --map-root-user --net timeout 60 portsmithd -c "$conf" -f
     says "cannot become user $(id -u portsmith) and group $(id -g portsmith): this user namespace does not map them"
 }
 
 @test "a daemon in another PID namespace is told of without a pid" {
     start_daemon
-    run -1 on server unshare --pid --fork --mount-proc timeout 20 portsmithd -c "$conf" -f
+    run -1 on server unshare --pid --fork --mount-proc timeout 60 portsmithd -c "$conf" -f
     says "/run/portsmith/portsmithd.pid: locked by a process that cannot be seen from here"
     [[ $output != *"pid 0"* ]]
 }
@@ -79,12 +79,12 @@ says() { # TEXT
 @test "a state or run directory that is a symbolic link, or another user's, is told of" {
     mv /var/lib/portsmith /var/lib/elsewhere
     ln -s elsewhere /var/lib/portsmith
-    run -1 on server timeout 20 portsmithd -c "$conf" -f
+    run -1 on server timeout 60 portsmithd -c "$conf" -f
     says "/var/lib/portsmith is no directory itself: put one in its place, or, if it is a symbolic link,"
     rm /var/lib/portsmith
     mv /var/lib/elsewhere /var/lib/portsmith
     chown nobody /run/portsmith
-    run -1 on server timeout 20 portsmithd -c "$conf" -f
+    run -1 on server timeout 60 portsmithd -c "$conf" -f
     says "/run/portsmith must belong to root and be writable by nobody else: run: chown root /run/portsmith"
     bash -c "$(sed -n 's/.*run: //p' <<<"$output")" # what it says is what helps
     start_daemon

@@ -33,15 +33,17 @@ teardown() {
 
 # ---- rules removed ---------------------------------------------------------
 
-# What the design promises, in milliseconds; and what a busy machine may add.
+# What the design promises, in milliseconds.
 promised() {
     [ "$BACKEND" = nft ] && echo 1000 || echo 2000
 }
-slack=3000
 
 # Whatever the command does to the rules is mended in time, live grants and all.
 heals_after() { # COMMAND...
+    local slack
+
     knock_opens ssh
+    slack=$(slack 3000)
     begin_timing
     "$@"
     wait_until 15 is_whole
@@ -155,6 +157,9 @@ remove_unlocked() {
 # bats test_tags=legacy,once
 @test "rules are removed while the xtables lock is held: that is not known, and mended at once when it is let go" {
     [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
+    local slack
+
+    slack=$(slack 3000)
     spawn server "$lab/log/lock" bash -c 'exec 9>/run/xtables.lock; flock 9; exec sleep 60'
     wait_until 5 lock_is_held
     remove_unlocked
@@ -206,8 +211,8 @@ program() { # the binary behind all the names
     freeze "$hung"
     knock ssh --address "$other"
     shuts_in_time 4 "$start"
-    ! opened_for "$other" || false
-    port_is_shut "$server" 22 "$other"
+    ! opened_for "$other" || process_is_gone "$hung"
+    port_is_shut "$server" 22 "$other" || process_is_gone "$hung"
     wait_until 30 opened_for "$other"
     process_is_gone "$hung"
     port_is_open "$server" 22 "$other"
@@ -234,7 +239,7 @@ program() { # the binary behind all the names
 
     RANDOM=$FAULTS_SEED
     tell "seed $FAULTS_SEED"
-    add_profile many --open tcp/22 --window 1m --max-grants 200
+    add_profile many --open tcp/22 --window 10m --max-grants 200
     wait_for_log " reloaded"
     for i in {1..20}; do
         before=$(log_count "many: opened tcp/22 for")
@@ -245,6 +250,11 @@ program() { # the binary behind all the names
         [ "$(rules | grep -c -e '--dport 22 .*--datestop')" -eq $((2 * (before + 1))) ]
     done
     ! log_has "refused" || false
+}
+
+# By now. One that finds no helper may be lost.
+knocks_are_heard() { # NAME ARGUMENT...
+    LAB_PATIENCE=1 knock_opens "$@"
 }
 
 break_iptables() {
@@ -266,14 +276,14 @@ break_iptables() {
     ! opened_for "$other" || false
     port_is_shut "$server" 22 "$other"
     in_daemon_mounts umount "$(program)"
-    wait_until 40 knock_opens ssh --address "$other"
+    wait_until 40 knocks_are_heard ssh --address "$other"
     port_is_open "$server" 22 "$other"
     wait_until 20 has_no_grant "$client"
 }
 
 @test "iptables fails at the start: it does not start, ports stay shut" {
     kill_daemon
-    run timeout 20 ip netns exec server sh -c "
+    run timeout 60 ip netns exec server sh -c "
         mount --bind /bin/false $(program) && exec portsmithd -c $conf -f"
     [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
     [[ $output == *"tables-$BACKEND-restore"* ]]

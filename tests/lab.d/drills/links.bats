@@ -105,7 +105,7 @@ client_reaches_server() {
     mkdir -p "$lab/sbin"
     cp -a /usr/sbin/. "$lab/sbin"
     ln -sf /bin/false "$lab/sbin/ip6tables-$BACKEND-restore"
-    run timeout 20 ip netns exec server sh -c "
+    run timeout 60 ip netns exec server sh -c "
         mount --bind $lab/sbin /usr/sbin && exec portsmithd -c $conf -f"
     [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
     [[ $output == *"ip6tables-$BACKEND-restore"* ]]

@@ -44,6 +44,8 @@ setup() {
     printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $BACKEND" >"$conf"
     own_log
     own_addresses
+    # Of a trial up to a second is lost to rounding, and what putting it in force takes.
+    soon=$(long_enough 6)
 }
 
 teardown() {
@@ -218,15 +220,11 @@ echoed_to_far() { # NUMBER of its address, SECONDS to wait for more
     xtables -t raw -D PREROUTING "${too_big[@]}" -j CT --notrack
 }
 
-# What is looked at while a trial lasts takes a busy machine its time; and of that of the
-# trial up to a second is lost to rounding, and what putting it in force takes.
-soon=6s
-
 @test "it rolls back by itself" {
-    firewall try --timeout $soon
+    firewall try --timeout "${soon}s"
     port_is_shut "$server" 80
-    wait_until 20 port_is_open "$server" 80
-    wait_until 20 all_is_as_before
+    wait_until $((soon + 14)) port_is_open "$server" 80
+    wait_until $((soon + 14)) all_is_as_before
     [[ $(firewall show) == "nothing is closed"* ]]
     run firewall confirm
     [ "$status" -eq 1 ]
@@ -234,12 +232,12 @@ soon=6s
 }
 
 @test "it rolls back when every process of it is killed" {
-    firewall try --timeout $soon
+    firewall try --timeout "${soon}s"
     # shellcheck disable=SC2046 # words are words
     kill -KILL $(sweepers)
     wait_until 5 no_sweeper_is_left
     port_is_shut "$server" 80
-    wait_until 20 port_is_open "$server" 80
+    wait_until $((soon + 14)) port_is_open "$server" 80
     # The rules are dead, and there until somebody looks after them.
     saved_rules | grep -q portsmith-trial
     [[ $(firewall show) == "nothing is closed"* ]]
@@ -250,10 +248,10 @@ soon=6s
 @test "it rolls back where its file is gone" {
     firewall try --allow tcp/80
     firewall confirm
-    firewall try --timeout $soon
+    firewall try --timeout "${soon}s"
     rm /run/portsmith/firewall
     port_is_shut "$server" 80
-    wait_until 20 no_trial_is_left
+    wait_until $((soon + 14)) no_trial_is_left
     port_is_open "$server" 80
 }
 
@@ -267,19 +265,19 @@ soon=6s
 
 @test "it rolls back when the terminal dies" {
     spawn server "$lab/log/terminal.log" script -q -e \
-        -c "portsmith-firewall try --timeout $soon; sleep 60" /dev/null
+        -c "portsmith-firewall try --timeout ${soon}s; sleep 600" /dev/null
     wait_until 10 grep -q confirm "$lab/log/terminal.log"
     end_process KILL "$spawned"
     port_is_shut "$server" 80
-    wait_until 20 port_is_open "$server" 80
-    wait_until 20 all_is_as_before
+    wait_until $((soon + 14)) port_is_open "$server" 80
+    wait_until $((soon + 14)) all_is_as_before
 }
 
 @test "what is confirmed stays" {
-    firewall try --allow tcp/22 --timeout $soon
+    firewall try --allow tcp/22 --timeout "${soon}s"
     firewall confirm
     grep -q -x 'Allow = tcp/22' /var/lib/portsmith/firewall
-    wait_until 20 no_sweeper_is_left
+    wait_until $((soon + 14)) no_sweeper_is_left
     port_is_open "$server" 22
     port_is_shut "$server" 80
     [ "$(firewall show)" = "confirmed: all closed but tcp/22" ]
@@ -314,7 +312,7 @@ soon=6s
 @test "a second try takes the place of the first" {
     firewall try --allow tcp/22 --timeout 2s
     firewall try --allow tcp/80
-    wait_until 20 one_sweeper_is_left
+    wait_until $((soon + 14)) one_sweeper_is_left
     port_is_open "$server" 80
     port_is_shut "$server" 22
     firewall confirm
@@ -328,12 +326,12 @@ one_sweeper_is_left() {
 @test "after a trial that failed, what was confirmed is in force again" {
     firewall try --allow tcp/80
     firewall confirm
-    firewall try --allow tcp/22 --timeout $soon
+    firewall try --allow tcp/22 --timeout "${soon}s"
     port_is_open "$server" 22
     port_is_shut "$server" 80
-    wait_until 20 port_is_open "$server" 80
+    wait_until $((soon + 14)) port_is_open "$server" 80
     port_is_shut "$server" 22
-    wait_until 20 no_trial_is_left
+    wait_until $((soon + 14)) no_trial_is_left
     port_is_open "$server" 80
 }
 
@@ -416,8 +414,11 @@ without_ip6tables() { # COMMAND...
 
 # What would put the rules back.
 kill_keeper() {
+    local keepers
+
     wait_until 5 process_named portsmith-keep
-    kill_all "$(process_named portsmith-keep)"
+    mapfile -t keepers < <(process_named portsmith-keep) # what it forks has its name at first
+    kill_all "${keepers[@]}"
 }
 
 # What portsmith-firewall made is gone, too.

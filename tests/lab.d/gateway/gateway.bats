@@ -144,10 +144,12 @@ rename_link() { # NAME NEW-NAME
 }
 
 @test "the window is over: nothing new comes through, also where FORWARD drops by default" {
+    local window start
+
     xtables -P FORWARD DROP
-    knock_opens brief
+    knock_opens_briefly brief
     open_connection "$server" 2222
-    wait_for_log "brief: tcp/2222 for $client has ended" 10
+    wait_for_log "brief: tcp/2222 for $client has ended" $((window + 5))
     port_is_shut "$server" 2222
     connection_answers
     xtables -P FORWARD ACCEPT
@@ -164,14 +166,14 @@ rename_link() { # NAME NEW-NAME
 }
 
 @test "all processes are killed: the kernel shuts the way in time" {
-    local pid
+    local window start pid
 
-    knock_opens brief
+    knock_opens_briefly brief
     wait_until 5 is_greeted 2222
     for pid in $(daemon_processes); do
         kill -KILL "$pid" || true # the others end when the first does
     done
-    wait_until 5 port_is_shut "$server" 2222
+    wait_until $((window + 5)) port_is_shut "$server" 2222
     has_nat_rule
     start_daemon
     wait_until 5 has_no_nat_rule

@@ -109,7 +109,7 @@ is_dropped() { # tcp PORT: in silence
 greeting_on_server() { # ADDRESS
     local line=""
 
-    read -r -t 2 line < <(on server socat -u "$(socat_address TCP "$1" 22)" - 2>/dev/null 3>&-) || true
+    read -r -t 20 line < <(on server socat -u "$(socat_address TCP "$1" 22)" - 2>/dev/null 3>&-) || true
     echo "$line"
 }
 
@@ -182,6 +182,8 @@ start_transparent_listener() { # PORT
 }
 
 @test "where INPUT drops by itself and nothing is in Close, a knock opens" {
+    local window start
+
     sed -i '/^Close = /d' "$conf"
     xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
     xtables -A INPUT -i lo -j ACCEPT
@@ -189,10 +191,10 @@ start_transparent_listener() { # PORT
     xtables -P INPUT DROP
     start_daemon
     port_is_shut "$server" 22
-    knock_opens all --window 6s tcp/22
+    knock_opens_briefly all tcp/22
     open_connection "$server" 22
     port_is_shut "$server" 22 "$other"
-    wait_until 5 has_no_grant "$client"
+    wait_until $((window + 5)) has_no_grant "$client"
     port_is_shut "$server" 22
     connection_answers
 }
@@ -313,12 +315,13 @@ table inet seen {
     }
 }
 RULES
-    spawn client "$lab/log/syns.log" "$top/tests/tools/syns.py" "$server" 22 5000 15000 "$client"
+    spawn client "$lab/log/syns.log" "$top/tests/tools/syns.py" "$server" 22 5000 1000000 "$client"
     for value in reset drop reset; do
         set_option CloseWith "$value"
         reload_daemon
     done
-    wait_until 20 process_is_gone "$spawned"
+    kill -0 "$spawned"
+    end_process TERM "$spawned"
     run on client nft list table inet seen
     on client nft delete table inet seen
     [[ $output == *"counter packets 0 "* ]]
@@ -491,15 +494,15 @@ first_rule() { # TABLE CHAIN
 # bats test_tags=legacy
 @test "a grant ends on time although another program holds the xtables lock" {
     [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
-    local start
+    local window start brief=3
 
     start_daemon
-    knock_opens all --window 6s tcp/22
-    start=$(now_ms)
-    spawn server "$lab/log/lock" flock /run/xtables.lock sleep 10
+    knock_opens_briefly all tcp/22
+    spawn server "$lab/log/lock" bash -c 'exec 9>/run/xtables.lock; flock 9; exec sleep 600'
     wait_until 5 lock_is_held
-    shuts_in_time 6 "$start"
+    shuts_in_time "$window" "$start"
     lock_is_held
+    end_process TERM "$spawned"
     wait_until 15 has_no_grant "$client"
 }
 

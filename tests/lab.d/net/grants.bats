@@ -14,14 +14,16 @@ setup_file() {
     add_fence
     add_profile all --open tcp/22,tcp/23,udp/5300
     add_profile ssh --open tcp/22
-    add_profile short --open tcp/22 --window 5s
-    add_profile capped --open tcp/22 --window 2s --max-window 5s
+    add_profile short --open tcp/22 --window 3s
+    cap=$(long_enough 3)
+    export cap
+    add_profile capped --open tcp/22 --window 2s --max-window "${cap}s"
     add_profile signed --open tcp/22 --address signed
     add_profile ranged --open tcp/22 --address "$other_range"
     add_profile expired --open tcp/22 --expires 2037-01-01
     sed -i 's/^Expires.*/Expires = 2020-01-31/' /etc/portsmith.d/expired.conf
     add_profile revoked --open tcp/22
-    add_profile few --open tcp/22,tcp/23,udp/5300 --max-grants 3
+    add_profile few --open tcp/22,tcp/23,udp/5300 --max-grants 3 --window 5m
     add_profile own-port --open tcp/22 --port 47001
     add_profile preshared --open tcp/22 --preshared-key
     start_daemon
@@ -58,32 +60,32 @@ teardown() {
 }
 
 @test "the window ends: the rules go and the port is shut" {
-    local start
+    local window start
 
-    knock_opens short
-    start=$(now_ms)
+    knock_opens_briefly short
     port_is_open "$server" 22
-    shuts_in_time 5 "$start"
+    shuts_in_time "$window" "$start"
     wait_until 2 has_no_grant "$client"
 }
 
 @test "an established connection outlives the window" {
-    knock_opens short
+    local window start
+
+    knock_opens_briefly short
     open_connection "$server" 22
-    wait_until 5 has_no_grant "$client"
+    wait_until $((window + 5)) has_no_grant "$client"
     port_is_shut "$server" 22
     connection_answers
 }
 
 @test "knocking again extends the window and leaves one rule in each table" {
-    local start
+    local window start
 
-    knock_opens short
-    start=$(now_ms)
-    knock_until "short: extended" short --window 1m
+    knock_opens_briefly short
+    knock_until "short: extended" short --window 2m
     [ "$(grant_rules mangle "$client" | wc -l)" -eq 1 ]
     [ "$(grant_rules filter "$client" | wc -l)" -eq 1 ]
-    while [ "$(now_ms)" -lt $((start + 6000)) ]; do
+    while [ "$(now_ms)" -lt $((start + (window + 1) * 1000)) ]; do
         port_is_open "$server" 22
         pause 0.05
     done
@@ -126,18 +128,20 @@ teardown() {
 }
 
 @test "a udp service is shut, opened, and shut again" {
+    local window start
+
     [ -z "$(udp_greeting "$server" 5300)" ]
-    knock_opens all --window 5s udp/5300
+    knock_opens_briefly all udp/5300
     udp_is_open "$server" 5300
     port_is_shut "$server" 22
-    wait_until 5 has_no_grant "$client"
+    wait_until $((window + 5)) has_no_grant "$client"
     [ -z "$(udp_greeting "$server" 5300)" ]
 }
 
 @test "a wish for a longer window is cut to MaxWindow" {
-    knock_until "capped: opened tcp/22 for $client for 5 s" capped --window 1h
+    knock_until "capped: opened tcp/22 for $client for $cap s" capped --window 1h
     port_is_open "$server" 22
-    wait_until 5 has_no_grant "$client"
+    wait_until $((cap + 5)) has_no_grant "$client"
     port_is_shut "$server" 22
 }
 
@@ -229,8 +233,8 @@ teardown() {
 }
 
 @test "another client, written from the manual, opens the port" {
-    other_knock ssh "$lab/bytes" --padding 0 --service tcp/22 --window 20
-    send_until "ssh: opened tcp/22 for $client for 20 s" "$lab/bytes"
+    other_knock ssh "$lab/bytes" --padding 0 --service tcp/22 --window 50
+    send_until "ssh: opened tcp/22 for $client for 50 s" "$lab/bytes"
     port_is_open "$server" 22
     other_knock ssh "$lab/bytes" --padding 128 --address "$other"
     send_until "ssh: opened tcp/22 for $other" "$lab/bytes"

@@ -176,7 +176,7 @@ goes_on() {
 
     stop_daemon
     for command in "portsmithctl release" "portsmithd --release"; do
-        run -1 timeout 20 ip netns exec server sh -c "
+        run -1 timeout 60 ip netns exec server sh -c "
             mount --bind /dev/null $(program) && exec $command"
         [[ $output == *"rules may remain"*"$(missing)"* ]]
     done
@@ -185,7 +185,7 @@ goes_on() {
 
 @test "a start while the program is missing is refused" {
     stop_daemon
-    run timeout 20 ip netns exec server sh -c "
+    run timeout 60 ip netns exec server sh -c "
         mount --bind /dev/null $(program) && exec portsmithd -c $conf -f"
     [ "$status" -eq 78 ]
     [[ $output == *"$(missing)"* ]]

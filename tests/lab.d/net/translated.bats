@@ -72,7 +72,7 @@ translate() { # RULE...
 }
 
 gets_in() { # ARGUMENT of portsmith-knock...
-    knock --wait --timeout 10s "$@"
+    knock --wait --timeout 40s "$@"
 }
 
 # In vain, with what it says in $output.

@@ -78,15 +78,17 @@ gets_in() {
 }
 
 @test "TCP that is not tracked gets in by a knock, with the rest in the host's own rules" {
+    local window=$(($(long_enough 3) + 1)) # of which a second goes by in silence
+
     untrack tcp 22
     drop_input
-    start "Close = tcp/22" --open tcp/22 --window 12s
+    start "Close = tcp/22" --open tcp/22 --window "${window}s"
     knock_opens home
     [ -z "$(tcp_greeting "$server" 22)" ] # as its SYN alone is accepted
     accept_rest
     gets_in
     open_connection "$server" 22
-    wait_for_log "home: tcp/22 for $client has ended"
+    wait_for_log "home: tcp/22 for $client has ended" $((window + 5))
     log_has "whether a connection came is not known here"
     port_is_shut "$server" 22
     connection_answers # which goes on
@@ -104,39 +106,50 @@ gets_in() {
 }
 
 @test "so it does with CloseWith = reset" {
+    local window
+
+    window=$(long_enough 3)
     untrack tcp 22
     drop_input
     accept_rest
-    start $'Close = tcp/22\nCloseWith = reset' --open tcp/22 --window 6s
+    start $'Close = tcp/22\nCloseWith = reset' --open tcp/22 --window "${window}s"
     [ "$(tcp_answer "$server" 22)" = reset ]
     knock_opens home
     gets_in
     open_connection "$server" 22
     [ "$(tcp_answer "$server" 22 "$other")" = reset ]
-    wait_for_log "home: tcp/22 for $client has ended"
+    wait_for_log "home: tcp/22 for $client has ended" $((window + 5))
     [ "$(tcp_answer "$server" 22)" = reset ]
     connection_answers
 }
 
 @test "what is not tracked by rules of nftables is known, too" {
+    local window
+
+    window=$(long_enough 2)
     untrack_by_nft tcp 22
-    start "Close = tcp/22" --open tcp/22 --window 5s
+    start "Close = tcp/22" --open tcp/22 --window "${window}s"
     log_has "connections to tcp/22 are not tracked \(IPv4\): notrack in the nftables chain inet lab in"
     knock_opens home
     gets_in
-    wait_for_log "has ended: the window is over; whether a connection came is not known here"
+    wait_for_log "has ended: the window is over; whether a connection came is not known here" \
+        $((window + 5))
 }
 
 @test "UDP that is not tracked gets in for as long as the window" {
+    local window
+
+    window=$(long_enough 3)
     untrack udp 53
     drop_input
-    start "Close = udp/53" --open udp/53 --window 8s
+    start "Close = udp/53" --open udp/53 --window "${window}s"
     log_has "udp/53 are not tracked \(IPv$FAMILY\).*: a flow ends with its grant"
     udp_is_shut "$server" 53
     knock_opens home
     udp_is_open "$server" 53
     udp_is_shut "$server" 53 "$other"
-    wait_for_log "has ended: the window is over; whether a connection came is not known here"
+    wait_for_log "has ended: the window is over; whether a connection came is not known here" \
+        $((window + 5))
     udp_is_shut "$server" 53
 }
 
@@ -228,8 +241,11 @@ gets_in() {
 
 # Its SYN to the service is lost now and then: the service's own comes after a second.
 greets_behind_synproxy() {
-    on client timeout 5 socat -u "$(socat_address TCP "$server" 22),connect-timeout=3" - \
-        2>/dev/null 3>&- | grep -q -x "$greeting"
+    local line=""
+
+    read -r -t 20 line < <(on client timeout 20 socat -u \
+        "$(socat_address TCP "$server" 22),connect-timeout=15" - 2>/dev/null 3>&-) || true
+    [ "$line" = "$greeting" ]
 }
 
 @test "SYNPROXY goes on answering the SYNs that are not tracked for it" {

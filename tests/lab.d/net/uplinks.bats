@@ -177,21 +177,21 @@ knock_then_connect() { # NUMBER
 }
 
 knock_and_wait() { # NUMBER
-    knock --wait --timeout 3s "${options[@]}" --address "$address" "$far"
+    knock --wait --timeout 30s "${options[@]}" --address "$address" "$far"
 }
 
 knock_and_be_connected() { # NUMBER
     local line=""
 
-    read -r -t 5 line < <(sleep 5 3>&- | as_client timeout 5 portsmith-knock --connect \
-        --timeout 3s --address "$address" "$far" 22 3>&-) || true
+    read -r -t 30 line < <(sleep 30 3>&- | as_client timeout 30 portsmith-knock --connect \
+        --timeout 30s --address "$address" "$far" 22 3>&-) || true
     [ "$line" = "$greeting" ]
 }
 
 connect_by_proxy() { # NUMBER
     local status=0
 
-    start_proxy "ConnectTimeout = 4s"
+    start_proxy "ConnectTimeout = 30s"
     [ "$(talk pipelined "$(server_at "$1")" 22 | head -n 1)" = "$greeting" ] || status=1
     stop_proxy
     return "$status"
@@ -327,7 +327,7 @@ talks_through_proxy() {
 }
 
 @test "an address that goes while one waits: the knock is signed anew, and for the new one" {
-    begin_in_vain knock --wait -v --timeout 10s "$far"
+    begin_in_vain knock --wait -v --timeout 40s "$far"
     lose_address
     it_gets_in
     wait_for_log "$far: opened tcp/22 for $(client_at 1 3) "
@@ -336,7 +336,7 @@ talks_through_proxy() {
 
 # As when the radio changes: the old address may stay for a while.
 @test "another uplink while one waits" {
-    begin_in_vain knock --wait --timeout 10s "$far"
+    begin_in_vain knock --wait --timeout 40s "$far"
     leave_by 2
     it_gets_in
     wait_for_log "$far: opened tcp/22 for $(client_at 2 2) "
@@ -346,7 +346,7 @@ an_address_goes_when_the_knock_was_heard() { # ADDRESS, as of --address
     leave_by 1
     move_server "$spot"
     provider 1 -I FORWARD -p tcp --dport 22 -j DROP
-    knock --wait --timeout 10s --address "$1" "$far" >"$lab/begun" 2>&1 3>&- &
+    knock --wait --timeout 40s --address "$1" "$far" >"$lab/begun" 2>&1 3>&- &
     begun=$!
     wait_for_log "$far: opened tcp/22 for $(client_at 1 2) "
     lose_address
@@ -364,7 +364,7 @@ an_address_goes_when_the_knock_was_heard() { # ADDRESS, as of --address
 
 @test "an address that goes while the proxy waits" {
     move_server "$spot"
-    start_proxy "ConnectTimeout = 10s"
+    start_proxy "ConnectTimeout = 40s"
     begin_in_vain talks_through_proxy
     lose_address
     it_gets_in
@@ -373,7 +373,7 @@ an_address_goes_when_the_knock_was_heard() { # ADDRESS, as of --address
 
 @test "another uplink while the proxy waits" {
     move_server "$spot"
-    start_proxy "ConnectTimeout = 10s"
+    start_proxy "ConnectTimeout = 40s"
     begin_in_vain talks_through_proxy
     leave_by 2
     it_gets_in

@@ -63,7 +63,7 @@ teardown() {
 @test "ncat" {
     local line
 
-    line=$(as_client timeout 10 ncat --proxy "$proxy" --proxy-type socks5 \
+    line=$(as_client timeout 60 ncat --proxy "$proxy" --proxy-type socks5 \
         "$server" 22 --recv-only 2>/dev/null | head -n 1)
     [ "$line" = "$greeting" ]
 }
@@ -75,7 +75,7 @@ proxy_dns
 [ProxyList]
 socks5 127.0.0.1 1080
 ENDCONF
-    [ "$(as_client proxychains4 -q -f "$lab/proxychains.conf" curl --silent --max-time 15 \
+    [ "$(as_client proxychains4 -q -f "$lab/proxychains.conf" curl --silent --max-time 60 \
         http://door.example.net/)" = "$page" ]
 }
 
@@ -84,7 +84,7 @@ ENDCONF
 
     [ "$(tcp_answer "$server" 80)" = silent ]
     install -d -o "$client_user" "$home"
-    as_client env HOME="$home" timeout 60 chromium --headless --no-sandbox --disable-gpu \
+    as_client env HOME="$home" timeout 240 chromium --headless --no-sandbox --disable-gpu \
         --disable-quic --no-first-run --disable-background-networking \
         --disable-component-update --disable-sync --disable-dev-shm-usage \
         --proxy-server=socks5://127.0.0.1:1080 \

@@ -28,7 +28,7 @@ proxy_ends() { # STATUS PATTERN [OPTION...]
     local expected=$1 pattern=$2
 
     shift 2
-    run as_client timeout 5 portsmith-proxy "$@"
+    run as_client timeout 60 portsmith-proxy "$@"
     echo "$output"
     [ "$status" -eq "$expected" ] && grep -q -E -e "$pattern" <<<"$output"
 }
@@ -122,7 +122,7 @@ write_ini() { # LINE...
 }
 
 @test "too few open files, and a port that is root's, keep it from starting" {
-    run as_client sh -c 'ulimit -n 40; exec timeout 5 portsmith-proxy'
+    run as_client sh -c 'ulimit -n 40; exec timeout 60 portsmith-proxy'
     echo "$output"
     [ "$status" -eq 1 ]
     [[ $output == *"only 40 open files are allowed, which is too few; raise the limit (ulimit -n)"* ]]

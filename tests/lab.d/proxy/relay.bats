@@ -181,7 +181,7 @@ reply_is() { # REPLY REQUEST...
     [ "$FAMILY" = 4 ] || server_hex=04fd770000000000000000000000000001
     ip -n client route replace throw 198.51.100.0/24
     ip -n client route replace unreachable 203.0.113.0/24
-    start_proxy "ConnectTimeout = 3s"
+    start_proxy "ConnectTimeout = 20s"
     reply_is "05000507$rest" 050100 "050200${server_hex}0016"       # BIND
     reply_is "05000507$rest" 050100 "050300${server_hex}0000"       # UDP ASSOCIATE
     reply_is "05000508$rest" 050100 "050100020016"                  # address type
@@ -198,10 +198,12 @@ reply_is() { # REPLY REQUEST...
 
 @test "who says nothing, or too little, is let go; so is an idle connection" {
     # Not before their time; how late is the machine's affair. What never ends fails talk.py.
-    start_proxy "HandshakeTimeout = 1s" "IdleTimeout = 2s"
+    start_proxy "HandshakeTimeout = 1s"
     [ "$(talk silent)" -ge 1 ]
     [ "$(talk silent 0501)" -ge 1 ]
     [ "$(talk silent 05010005)" -ge 1 ]
+    stop_proxy
+    start_proxy "IdleTimeout = 2s"
     [ "$(talk idle door.example.net 7)" -ge 2 ]
 }
 
@@ -246,7 +248,7 @@ as_other() { # COMMAND...
 }
 
 fetch_as_other() { # OPTION of curl...
-    as_other curl --silent --show-error --max-time 15 --noproxy '' http://door.example.net/ \
+    as_other curl --silent --show-error --max-time 60 --noproxy '' http://door.example.net/ \
         "$@" --socks5-hostname "$proxy"
 }
 
@@ -256,7 +258,7 @@ fetch_as_other() { # OPTION of curl...
     echo "$output"
     [ "$status" -ne 0 ]
     proxy_says "a connection was refused: user 1 is neither this one nor root; .*Users = any"
-    run as_other curl --silent --max-time 15 --noproxy '' http://door.example.net/ \
+    run as_other curl --silent --max-time 60 --noproxy '' http://door.example.net/ \
         --socks5-hostname "[::1]:1080"
     [ "$status" -ne 0 ]
     [ "$(knocks_counted)" -eq 0 ]
@@ -305,10 +307,10 @@ s.sendall(b"\x04\x01\x00\x50\x00\x00\x00\x01\x00door.example.net\x00GET / HTTP/1
     [ "$FAMILY" = 4 ] || { at="[::]:1080" && to="[$client]"; }
     start_proxy "Listen = $at" "Username = ann" "Password = s3cret"
     proxy_says "is not loopback: whoever knows the password"
-    run on server curl --silent --show-error --max-time 10 --noproxy '' http://127.0.0.1:1080/ \
+    run on server curl --silent --show-error --max-time 60 --noproxy '' http://127.0.0.1:1080/ \
         --proxy "socks5h://ann:s3cret@$to:1080"
     grep -q -F '(2)' <<<"$output" # not allowed
-    [ "$(on server curl --silent --max-time 10 --noproxy '' http://door.example.net/ \
+    [ "$(on server curl --silent --max-time 60 --noproxy '' http://door.example.net/ \
         --proxy "socks5h://ann:s3cret@$to:1080")" = "$page" ]
 }
 

@@ -50,7 +50,7 @@ ENDCONF
 }
 
 ssh_to() { # COMMAND...
-    as_client timeout 30 ssh -F /dev/null -i "$lab/home/.ssh/key" -o BatchMode=yes \
+    as_client timeout 120 ssh -F /dev/null -i "$lab/home/.ssh/key" -o BatchMode=yes \
         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
         -o "ProxyCommand nc -X 5 -x 127.0.0.1:1080 %h %p" visitor@door.example.net "$@"
 }

@@ -184,7 +184,7 @@ END
     echo "$output"
     [[ $output == *"--pass: standard output is no Unix socket"*"ProxyUseFdpass yes"* ]]
     fence
-    log_lacks "bastion:"
+    log_lacks "bastion: (opened|extended|refused)" # what an earlier test opened may end meanwhile
 }
 
 @test "a ProxyCommand may run portsmith-knock on another host" {

@@ -52,7 +52,7 @@ meet() {
         printf '%s\n' "$address server.example.net" "127.0.1.1 $(uname -n)" >>"$root/etc/hosts"
         install -d -m 700 "$root/home/me/.ssh"
     done
-    printf '%s\n' "StrictHostKeyChecking no" "LogLevel ERROR" "BatchMode yes" "ConnectTimeout 2" \
+    printf '%s\n' "StrictHostKeyChecking no" "LogLevel ERROR" "BatchMode yes" "ConnectTimeout 10" \
         >"$laptop_root/etc/ssh/ssh_config.d/lab.conf"
     ssh-keygen -q -t ed25519 -N "" -f "$laptop_root/home/me/.ssh/id_ed25519"
     cp "$laptop_root/home/me/.ssh/id_ed25519.pub" "$(root_of server)/home/me/.ssh/authorized_keys"
