@@ -165,37 +165,31 @@ static void write_rule(FILE *out, const struct grant *grant, const struct grant_
     fputc('\n', out);
 }
 
-/* The next grant that a rule is to be written for. NULL: there are no more. */
-static const struct grant *next_rule(const struct transaction *t, struct grants_cursor *cursor)
+/* Whether rules are to be written for a grant. */
+static bool is_written(const struct transaction *t, const struct grant *grant)
 {
-    const struct grant *grant;
-
-    do
-        grant = helper_grants_next(t->grants, cursor);
-    while (grant && !(address_family(&grant->address) == t->family &&
-                      helper_firewall_is_rule(t->fw, grant)));
-    return grant;
+    return (t->deed != INSERT || grant->touched) && address_family(&grant->address) == t->family &&
+           helper_firewall_is_rule(t->fw, grant);
 }
 
 static bool has_rules(const struct transaction *t)
 {
-    struct grants_cursor cursor = helper_grants_begin(t->grants, t->deed == INSERT);
-
-    return next_rule(t, &cursor) != NULL;
+    for (size_t i = 0; i < t->grants->count; i++)
+        if (is_written(t, &t->grants->items[i]))
+            return true;
+    return false;
 }
 
-static void write_grants(const struct transaction *t, enum rules_place place)
+static void write_grant(const struct transaction *t, const struct grant *grant,
+                        enum rules_place place)
 {
     static const char *const actions[] = {[INSERT] = "-I", [REWRITE] = "-A", [WHOLE] = "-A",
                                           [CHECK] = "-C"};
-    struct grants_cursor cursor = helper_grants_begin(t->grants, t->deed == INSERT);
-    const struct grant *grant;
 
-    while ((grant = next_rule(t, &cursor)))
-        for (size_t i = 0; i < sizeof grant_rules / sizeof *grant_rules; i++)
-            if (grant_rules[i].place == place &&
-                (grant_rules[i].traits & ~traits_of(t->fw, grant)) == 0)
-                write_rule(t->out, grant, &grant_rules[i], actions[t->deed]);
+    for (size_t i = 0; i < sizeof grant_rules / sizeof *grant_rules; i++)
+        if (grant_rules[i].place == place &&
+            (grant_rules[i].traits & ~traits_of(t->fw, grant)) == 0)
+            write_rule(t->out, grant, &grant_rules[i], actions[t->deed]);
 }
 
 /* ---- all rules ---------------------------------------------------------- */
@@ -209,7 +203,9 @@ static void write_place(const struct transaction *t, enum rules_place place)
         return;
     if (writes_anew)
         fprintf(t->out, ":%s - [0:0]\n", rules_places[place].chain);
-    write_grants(t, place);
+    for (size_t i = t->grants->count; i-- > 0;)
+        if (is_written(t, &t->grants->items[i]))
+            write_grant(t, &t->grants->items[i], place);
     if (writes_anew)
         fprintf(t->out, "%s%s", t->fw->uses_set ? text->sets : "", text->below);
 }
