@@ -164,14 +164,11 @@ static void check_lock(const struct helper *h)
         fatalx("the xtables lock was removed or replaced: starting again");
 }
 
-typedef bool firewall_change(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why);
-
-static void mend(struct helper *h, enum family family, firewall_change *change)
+static void mend(struct helper *h, enum family family, enum firewall_deed deed)
 {
     struct error why;
 
-    if (!h->firewall.xtables.in_use[family] || change(&h->firewall, family, &h->grants, &why))
+    if (helper_firewall_change(&h->firewall, family, deed, &h->grants, &why))
         return;
     if (log_warnx_limited(&h->failures, 1,
                           "the firewall could not be changed, trying again every %d s: %s",
@@ -202,7 +199,7 @@ static void serve_deadlines(struct helper *h)
 
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
-            mend(h, family, helper_firewall_rewrite);
+            mend(h, family, FIREWALL_REWRITE);
     helper_events_end(&h->events, h->grants.items + h->grants.count, ended, END_NONE);
 }
 
@@ -213,7 +210,7 @@ static void serve_retry(struct helper *h)
     h->retry_at = 0;
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (h->firewall.unsure[family])
-            mend(h, family, helper_firewall_establish);
+            mend(h, family, FIREWALL_ESTABLISH);
 }
 
 static void tell_removals(struct helper *h, enum helper_rules rules)
@@ -268,11 +265,10 @@ static void look(struct helper *h)
         damaged[family] = state == FIREWALL_DAMAGED;
         /* Somebody may have restored rules of grants that have ended. */
         if (state == FIREWALL_INTACT && !legacy)
-            mend(h, family, h->firewall.uses_set ? helper_firewall_refresh
-                                                 : helper_firewall_rewrite);
+            mend(h, family, h->firewall.uses_set ? FIREWALL_REFRESH : FIREWALL_REWRITE);
         /* ip6tables-legacy may take other rules for ours (firewall.h). */
         if (state == FIREWALL_INTACT && legacy && family == IPV6)
-            mend(h, family, helper_firewall_refresh);
+            mend(h, family, FIREWALL_REFRESH);
     }
     if (damaged[IPV4] || damaged[IPV6]) {
         h->removed_at = clock_boot_ns();
@@ -282,7 +278,7 @@ static void look(struct helper *h)
     }
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
-            mend(h, family, helper_firewall_establish);
+            mend(h, family, FIREWALL_ESTABLISH);
 }
 
 static void serve_look(struct helper *h)
@@ -376,6 +372,7 @@ static void serve_the_rest(struct helper *h)
 static int stop(struct helper *h)
 {
     size_t ended = h->grants.count;
+    struct error why;
 
     helper_grants_clear(&h->grants); /* the items stay, to be named in the log */
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -383,12 +380,12 @@ static int stop(struct helper *h)
     for (int i = 0; i < STOP_TRIES; i++)
         for (enum family family = IPV4; family < FAMILIES; family++)
             if (h->firewall.unsure[family])
-                mend(h, family, helper_firewall_clear);
+                helper_firewall_clear(&h->firewall, family, &h->grants, &why);
     tell_report(h, 0, 0);
     helper_firewall_close(&h->firewall);
     helper_events_end(&h->events, h->grants.items, ended, END_STOPPED);
     if (is_unsure(h)) {
-        log_warnx("live grants could not be removed; they end at their deadlines");
+        log_warnx("live grants could not be removed; they end at their deadlines: %s", why.text);
         return HELPER_EXIT_FAILURE;
     }
     return HELPER_EXIT_OK;
@@ -510,19 +507,10 @@ static void read_family(const struct plan *plan, enum family family, struct xtab
     const struct plan_family *from = &plan->families[family];
 
     xtables->in_use[family] = from->in_use;
-    xtables->has_nat[family] = from->has_nat;
     xtables->paths[family] = plan_part(plan, &from->path, 1, NULL);
-    for (size_t i = 0; i < RULES_JUMPS; i++)
-        rules->wants[i] = from->wants[i];
-    for (size_t i = 0; i < RULES_TABLES; i++) {
-        rules->fixed[i] = plan_part(plan, &from->fixed[i], 1, NULL);
-        rules->checks[i] = plan_part(plan, &from->checks[i], 1, NULL);
-    }
-    for (size_t i = 0; i < RULES_PLACES; i++)
-        rules->places[i] =
-            (struct place_rules){from->places[i].wanted,
-                                 plan_part(plan, &from->places[i].sets, 1, NULL),
-                                 plan_part(plan, &from->places[i].below, 1, NULL)};
+    memcpy(rules->wants, from->wants, sizeof rules->wants);
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        rules->texts[i] = plan_part(plan, &from->texts[i], 1, NULL);
 }
 
 static void open_firewall(struct helper *h, const struct plan *plan)
