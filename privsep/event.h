@@ -24,13 +24,7 @@ enum event_kind {
                       kernel's acknowledgement (NLMSG_ERROR, 0) with the number `begun`
                       (nlmsg_seq). What comes after that counts */
     EVENT_ENDED,   /* one grant has ended, and its door is shut */
-    EVENT_RULES,   /* another program removed rules (HELPER_RULES_MISSING), keeps removing them
-                      (_CONTESTED), or has removed none for QUIET_SECONDS (_IN_FORCE) */
-};
-
-enum {
-    QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
-    LOOK_SECONDS = 2,   /* between looks at rules that are contested, or where no bell rings */
+    EVENT_REMOVED, /* another program has removed rules: they are about to be put back */
 };
 
 /* Why a grant ended. */
@@ -71,14 +65,11 @@ struct helper_event {
     uint8_t is_cut;         /* the client wanted a longer window than the profile's maximum */
     uint8_t service_count;  /* of a knock whose signature is not right: 0. Of a grant: 1 */
     uint8_t is_tracked;     /* EVENT_BEGUN: the kernel tells of connections to the service */
-    uint8_t rules;          /* EVENT_RULES: enum helper_rules */
-    uint8_t zero[3];
     uint16_t connections;   /* EVENT_BEGUN: that the grant admits; 0: any number */
     uint32_t id;            /* of the grant */
     uint32_t allowance;     /* EVENT_BEGUN: of the grant */
     uint32_t begun;         /* EVENT_BEGUN: how many there were in this boot, this one included.
                                Never 0 */
-    uint32_t removals;      /* EVENT_RULES: of our rules, since nobody removed any for a while */
     uint32_t lost;          /* events that were lost before this one */
     uint32_t together;      /* requests in the batch */
     uint8_t key_id[KEY_ID_SIZE]; /* of the profile; there may be none that has it */
@@ -92,6 +83,7 @@ struct helper_event {
     struct helper_times times; /* for --trace; the sniffer may say anything in it */
     int64_t trace[TRACE_STAGES]; /* wall clock, nanoseconds; 0 without --trace */
 };
+_Static_assert(sizeof(struct helper_event) == 288, "no hidden padding");
 
 /* ---- witness to helper -------------------------------------------------- */
 

@@ -211,7 +211,8 @@ enum helper_rules {
     HELPER_RULES_UNKNOWN = 0,   /* the firewall could not be read or changed */
     HELPER_RULES_IN_FORCE = 1,
     HELPER_RULES_MISSING = 2,   /* another program removed some: not put back yet */
-    HELPER_RULES_CONTESTED = 3, /* in force, but another program keeps removing them */
+    HELPER_RULES_CONTESTED = 3, /* in force, but another program keeps removing them. The
+                                   supervisor says so, not the helper */
 };
 
 /* The helper sends one for each order but HELPER_STOP. It sends one with the serial 0, by

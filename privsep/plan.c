@@ -1,6 +1,5 @@
 #include "privsep/plan.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,25 +12,16 @@ const char plan_magic[8] = "PSPLAN1";
 /* What write-sealed memory is mapped as: before Linux 6.7 not even to be read and shared. */
 const struct plan *plan_map(int fd, struct error *why)
 {
-    const struct plan *plan;
+    const struct plan *plan = MAP_FAILED;
     struct stat s;
-    void *map;
 
-    if ((fcntl(fd, F_GET_SEALS) & PLAN_SEALS) != PLAN_SEALS || fstat(fd, &s) != 0 ||
-        (size_t)s.st_size < sizeof *plan) {
-        error_set(why, "the plan is not sealed");
-        return NULL;
-    }
-    map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED) {
-        error_set(why, "cannot map the plan: %s", strerror(errno));
-        return NULL;
-    }
-    plan = map;
-    if (memcmp(plan->magic, plan_magic, sizeof plan->magic) == 0 && plan->size == s.st_size)
+    if ((fcntl(fd, F_GET_SEALS) & PLAN_SEALS) == PLAN_SEALS && fstat(fd, &s) == 0 &&
+        (size_t)s.st_size >= sizeof *plan)
+        plan = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (plan != MAP_FAILED && memcmp(plan->magic, plan_magic, sizeof plan->magic) == 0 &&
+        plan->size == s.st_size)
         return plan;
-    munmap(map, (size_t)s.st_size);
-    error_set(why, "the plan was not made by this build");
+    error_set(why, "the plan is not sealed, or was not made by this build");
     return NULL;
 }
 

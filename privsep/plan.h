@@ -30,16 +30,11 @@ struct plan_profile {
 
 /* What the firewall's writer needs of one family. A part that is text ends with a zero. */
 struct plan_family {
-    uint8_t in_use;             /* 1 or 0, and so on */
-    uint8_t has_nat;            /* struct xtables */
-    uint8_t wants[RULES_JUMPS]; /* this and the others: struct rules */
-    uint8_t zero[6];
-    struct part path;           /* of the restore program, absolute */
-    struct part fixed[RULES_TABLES], checks[RULES_TABLES];
-    struct plan_place {
-        uint32_t wanted;
-        struct part sets, below;
-    } places[RULES_PLACES];
+    bool in_use;
+    bool wants[RULES_JUMPS]; /* this and the texts: struct rules */
+    uint8_t zero[7];
+    struct part path;        /* of the restore program, absolute */
+    struct part texts[RULES_TEXTS];
 };
 
 struct plan {

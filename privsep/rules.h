@@ -68,17 +68,20 @@ extern const struct place {
 } rules_places[RULES_PLACES];
 extern const struct jump rules_jumps[RULES_JUMPS];
 
-/* Of one family. Each text is for iptables-restore(8), and ends with a zero. */
+/* The texts of one family, for iptables-restore(8). Each kind is there for each table, or for each
+ * place. A place that is not in use has no text. */
+enum rules_text {
+    RULES_FIXED,  /* makes or empties the chains without grants, and fills them; once those with
+                     grants, to which they lead, are there */
+    RULES_CHECKS = RULES_FIXED + RULES_TABLES, /* refused unless all that is here is in force */
+    RULES_HEADS = RULES_CHECKS + RULES_TABLES, /* makes or empties the chain of a place */
+    RULES_SETS = RULES_HEADS + RULES_PLACES,   /* the rule about the set, behind the grants' */
+    RULES_BELOW = RULES_SETS + RULES_PLACES,   /* the rules behind those */
+    RULES_TEXTS = RULES_BELOW + RULES_PLACES
+};
+
 struct rules {
-    const char *fixed[RULES_TABLES];  /* makes or empties the chains without grants, and fills
-                                         them; once those with grants, to which they lead, are
-                                         there */
-    const char *checks[RULES_TABLES]; /* refused unless all that is here is in force */
-    struct place_rules {
-        bool wanted;       /* the chain is to be */
-        const char *sets;  /* the rule about the set, behind the grants' */
-        const char *below; /* the rules behind those */
-    } places[RULES_PLACES];
+    const char *texts[RULES_TEXTS]; /* each ends with a zero */
     bool wants[RULES_JUMPS]; /* a jump that it does not want goes, with its chain */
 };
 

@@ -19,6 +19,12 @@ enum {
     WITNESS_FD_USES = 9,       /* privsep/uses.h, to be written */
 };
 
+/* When witness and supervisor call rules contested, each by itself. */
+enum {
+    REMOVALS_OFTEN = 3, /* after more of them */
+    QUIET_SECONDS = 60, /* without a removal: then no more */
+};
+
 /* The first message to the witness. */
 struct witness_setup {
     uint32_t uid, gid; /* whom it becomes */

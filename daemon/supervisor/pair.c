@@ -115,7 +115,29 @@ static bool is_sound(const struct helper_report *report)
 {
     return report->kind == HELPER_REPORT &&
            (report->backend == BACKEND_NFT || report->backend == BACKEND_LEGACY) &&
-           report->rules <= HELPER_RULES_CONTESTED;
+           report->rules <= HELPER_RULES_MISSING;
+}
+
+/* Rules that are in force are contested where another program keeps removing them. */
+static void note_rules(struct pair *pair, struct helper_report *report)
+{
+    const int64_t now = clock_boot_ns();
+
+    if (report->rules == HELPER_RULES_MISSING && pair->rules != HELPER_RULES_MISSING) {
+        pair->removals = now < pair->quiet_at ? pair->removals + 1 : 1;
+        pair->quiet_at = now + QUIET_SECONDS * (int64_t)NSEC_PER_SEC;
+    }
+    if (report->rules == HELPER_RULES_IN_FORCE && pair->removals > REMOVALS_OFTEN &&
+        now < pair->quiet_at)
+        report->rules = HELPER_RULES_CONTESTED;
+    pair->rules = report->rules;
+}
+
+int64_t pair_follow_quiet(struct pair *pair)
+{
+    if (pair->rules == HELPER_RULES_CONTESTED && clock_boot_ns() >= pair->quiet_at)
+        pair->rules = HELPER_RULES_IN_FORCE;
+    return pair->rules == HELPER_RULES_CONTESTED ? pair->quiet_at : 0;
 }
 
 /* Receives the helper's message, and returns its kind; 0 when none waits, UINT32_MAX when the
@@ -132,7 +154,7 @@ static uint32_t receive_report(struct pair *pair, struct helper_report *report)
         return UINT32_MAX;
     memcpy(pair->verdicts, report->verdicts, sizeof pair->verdicts);
     pair->live = report->live;
-    pair->rules = report->rules;
+    note_rules(pair, report);
     return HELPER_REPORT;
 }
 

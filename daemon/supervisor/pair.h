@@ -25,6 +25,8 @@ struct pair {
                                            its last report is lost if it is killed */
     uint32_t live; /* grants, as a helper last reported */
     uint32_t rules; /* enum helper_rules; unknown while no helper serves */
+    uint32_t removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
+    int64_t quiet_at;  /* when nobody has removed any for so long; CLOCK_BOOTTIME, nanoseconds */
     uint32_t interfaces[CONFIG_INTERFACES]; /* the kernel's index of each; 0: the interface was
                                                not there, or down, and is not captured */
     bool unsupported[CONFIG_INTERFACES]; /* the interface is there, but not captured, as its link
@@ -72,6 +74,10 @@ bool pair_release(enum backend in_use, const struct pair_options *options);
  * of the firewall; otherwise they stay for the next pair, or until their
  * deadlines. */
 void pair_end(struct pair *pair, bool remove_grants);
+
+/* Has rules that nobody has removed for a while be contested no more. Returns when to look again, 0
+ * if they are not contested; CLOCK_BOOTTIME, nanoseconds. */
+int64_t pair_follow_quiet(struct pair *pair);
 
 /* Takes the wait status of a child that has ended, or with -1 of any child, and ends whatever
  * processes it has left behind. Returns its process id, 0 if none has ended, -1 if there is no such

@@ -59,6 +59,7 @@ struct supervisor {
     int pidfile;        /* holds the lock that keeps a second daemon out */
     unsigned accidents; /* in a row */
     unsigned delay;     /* before the last start, in seconds */
+    int64_t quiet_at;    /* when rules are contested no more; 0: they are not */
     uint32_t rules_told; /* enum helper_rules, as the service manager was last told */
     int64_t begun_at;   /* CLOCK_BOOTTIME nanoseconds */
     int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
@@ -675,6 +676,7 @@ static void handle_time(struct supervisor *s)
         log_info_limited(&said, LINES_A_MINUTE,
                          "the wall clock was set: live grants have their deadlines by it");
     }
+    s->quiet_at = pair_follow_quiet(&s->pair);
     if (s->untracked_at != 0 && now >= s->untracked_at)
         look_for_untracked(s);
     if (s->restart_at != 0 && now >= s->restart_at)
@@ -686,7 +688,7 @@ static void handle_time(struct supervisor *s)
 static int time_until_next(const struct supervisor *s)
 {
     const int64_t planned[] = {s->restart_at, s->look_at, s->untracked_at, s->clock_at,
-                               s->alive_at, s->metrics_at, s->options->trial_end,
+                               s->alive_at, s->metrics_at, s->quiet_at, s->options->trial_end,
                                control_next_end(&s->control), cutting_next_end(&s->cutting)};
     int64_t next = INT64_MAX, left;
 

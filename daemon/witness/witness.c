@@ -45,8 +45,8 @@ bool witness_event_is_sound(const struct helper_event *event, size_t size)
     case EVENT_ENDED:
         return event->id != 0 && event->end > END_NONE && event->end <= END_STOPPED &&
                event->service_count == 1;
-    case EVENT_RULES:
-        return event->rules >= HELPER_RULES_IN_FORCE && event->rules <= HELPER_RULES_CONTESTED;
+    case EVENT_REMOVED:
+        return true;
     default:
         return false;
     }
@@ -112,6 +112,14 @@ static void hear_bell(struct witness *w)
         w->must_look = true;
 }
 
+static void take_removal(struct witness *w)
+{
+    w->removals++;
+    w->quiet_at = seconds_from_now(QUIET_SECONDS);
+    hear_bell(w);
+    words_say_removal(w->removals, &w->ringer);
+}
+
 /* A crowd is told of once. */
 static void notice_crowd(struct witness *w)
 {
@@ -142,9 +150,8 @@ void witness_take_event(struct witness *w, const struct helper_event *event)
     case EVENT_ENDED:
         take_end(w, event);
         break;
-    case EVENT_RULES:
-        hear_bell(w);
-        words_say_rules(event, &w->ringer);
+    case EVENT_REMOVED:
+        take_removal(w);
         break;
     }
 }
@@ -272,6 +279,10 @@ static int serve_time(struct witness *w)
 
     if (w->tell_at != 0 && now >= w->tell_at)
         tell_ends(w);
+    if (w->quiet_at != 0 && now >= w->quiet_at) {
+        words_say_quiet(w->removals);
+        w->quiet_at = w->removals = 0;
+    }
     if (w->ask_until != 0 && now >= w->ask_until)
         usage_end_question(&w->usage, w->usage.asked, false);
     if (w->usage.asked == 0) /* the answer came in the news */
@@ -280,6 +291,7 @@ static int serve_time(struct witness *w)
     next = usage_give_up_marks(&w->usage, now);
     bring_forward(&next, w->tell_at);
     bring_forward(&next, w->ask_until);
+    bring_forward(&next, w->quiet_at);
     bring_forward(&next, throttle_next(&w->words.throttle));
     if (next == INT64_MAX)
         return -1;

@@ -338,24 +338,23 @@ void words_say_events_lost(struct words *words, uint32_t count)
                       "the helper did more than could be told: lines lost: %" PRIu32, count);
 }
 
-void words_say_rules(const struct helper_event *event, const struct bell_ringer *ringer)
+void words_say_removal(uint32_t removals, const struct bell_ringer *ringer)
 {
     char who[80] = "";
 
     if (ringer->pid != 0)
         snprintf(who, sizeof who, " (the last to change nftables was %s, pid %" PRIu32 ")",
                  ringer->name, ringer->pid);
-    switch (event->rules) {
-    case HELPER_RULES_MISSING:
+    if (removals <= REMOVALS_OFTEN)
         log_warnx("another program removed Portsmith's rules%s: putting them back", who);
-        break;
-    case HELPER_RULES_CONTESTED:
+    else if (removals == REMOVALS_OFTEN + 1)
         log_warnx("another program keeps removing Portsmith's rules%s: until it stops they are put "
-                  "back every %d s, and this is not said again", who, LOOK_SECONDS);
-        break;
-    case HELPER_RULES_IN_FORCE:
+                  "back each time, within two seconds, and this is not said again", who);
+}
+
+void words_say_quiet(uint32_t removals)
+{
+    if (removals > REMOVALS_OFTEN)
         log_info("nobody has removed Portsmith's rules for %d s; before that they were put back "
-                 "%" PRIu32 " times", QUIET_SECONDS, event->removals);
-        break;
-    }
+                 "%" PRIu32 " times", QUIET_SECONDS, removals);
 }

@@ -7,6 +7,7 @@
 #include "daemon/witness/ends.h"
 #include "daemon/witness/throttle.h"
 #include "privsep/event.h"
+#include "privsep/witnessmessage.h"
 #include "privsep/xtables/bell.h"
 
 /* Each new connection walks along all rules: some 10 ns for each with iptables-nft, so
@@ -37,7 +38,11 @@ void words_say_news_lost(struct words *words);
 /* Logs that so many events did not come. */
 void words_say_events_lost(struct words *words, uint32_t count);
 
-/* Logs an EVENT_RULES. `ringer` is who changed nftables last. */
-void words_say_rules(const struct helper_event *event, const struct bell_ringer *ringer);
+/* Logs an EVENT_REMOVED, the `removals`th since nobody removed rules for QUIET_SECONDS, unless there
+ * were too many. `ringer` is who changed nftables last. */
+void words_say_removal(uint32_t removals, const struct bell_ringer *ringer);
+
+/* Logs that nobody has removed rules for QUIET_SECONDS, if they were contested. */
+void words_say_quiet(uint32_t removals);
 
 #endif

@@ -47,20 +47,12 @@ bool helper_firewall_is_rule(const struct firewall *fw, const struct grant *gran
 
 /* ---- transactions ------------------------------------------------------- */
 
-/* What a transaction does. */
-enum deed {
-    INSERT,  /* adds the grants that are new in this batch */
-    REWRITE, /* writes the chains with grants anew */
-    WHOLE,   /* writes all chains anew, and adds the jumps that are missing */
-    CHECK,   /* is refused unless all that WHOLE writes is there */
-};
-
 struct transaction {
     const struct firewall *fw;
     const struct grants *grants;
     enum family family;
-    enum deed deed;
-    bool misses[RULES_JUMPS]; /* WHOLE: jumps that are wanted, and not there */
+    enum firewall_deed deed;
+    bool misses[RULES_JUMPS]; /* FIREWALL_ESTABLISH: jumps that are wanted, and not there */
     FILE *out;
 };
 
@@ -165,53 +157,50 @@ static void write_rule(FILE *out, const struct grant *grant, const struct grant_
     fputc('\n', out);
 }
 
-/* The next grant that a rule is to be written for. NULL: there are no more. */
-static const struct grant *next_rule(const struct transaction *t, struct grants_cursor *cursor)
+/* Whether rules are to be written for a grant. */
+static bool is_written(const struct transaction *t, const struct grant *grant)
 {
-    const struct grant *grant;
-
-    do
-        grant = helper_grants_next(t->grants, cursor);
-    while (grant && !(address_family(&grant->address) == t->family &&
-                      helper_firewall_is_rule(t->fw, grant)));
-    return grant;
+    return (t->deed != FIREWALL_INSERT || grant->touched) &&
+           address_family(&grant->address) == t->family && helper_firewall_is_rule(t->fw, grant);
 }
 
 static bool has_rules(const struct transaction *t)
 {
-    struct grants_cursor cursor = helper_grants_begin(t->grants, t->deed == INSERT);
-
-    return next_rule(t, &cursor) != NULL;
+    for (size_t i = 0; i < t->grants->count; i++)
+        if (is_written(t, &t->grants->items[i]))
+            return true;
+    return false;
 }
 
-static void write_grants(const struct transaction *t, enum rules_place place)
+static void write_grant(const struct transaction *t, const struct grant *grant,
+                        enum rules_place place)
 {
-    static const char *const actions[] = {[INSERT] = "-I", [REWRITE] = "-A", [WHOLE] = "-A",
-                                          [CHECK] = "-C"};
-    struct grants_cursor cursor = helper_grants_begin(t->grants, t->deed == INSERT);
-    const struct grant *grant;
+    static const char *const actions[] = {
+        [FIREWALL_INSERT] = "-I", [FIREWALL_REWRITE] = "-A", [FIREWALL_REFRESH] = "-A",
+        [FIREWALL_ESTABLISH] = "-A", [FIREWALL_CHECK] = "-C"};
 
-    while ((grant = next_rule(t, &cursor)))
-        for (size_t i = 0; i < sizeof grant_rules / sizeof *grant_rules; i++)
-            if (grant_rules[i].place == place &&
-                (grant_rules[i].traits & ~traits_of(t->fw, grant)) == 0)
-                write_rule(t->out, grant, &grant_rules[i], actions[t->deed]);
+    for (size_t i = 0; i < sizeof grant_rules / sizeof *grant_rules; i++)
+        if (grant_rules[i].place == place &&
+            (grant_rules[i].traits & ~traits_of(t->fw, grant)) == 0)
+            write_rule(t->out, grant, &grant_rules[i], actions[t->deed]);
 }
 
 /* ---- all rules ---------------------------------------------------------- */
 
 static void write_place(const struct transaction *t, enum rules_place place)
 {
-    const struct place_rules *text = &t->fw->rules[t->family].places[place];
-    const bool writes_anew = t->deed == REWRITE || t->deed == WHOLE;
+    const char *const *texts = &t->fw->rules[t->family].texts[place];
+    const bool writes_anew = t->deed != FIREWALL_INSERT && t->deed != FIREWALL_CHECK;
 
-    if (!text->wanted)
+    if (*texts[RULES_HEADS] == '\0')
         return;
     if (writes_anew)
-        fprintf(t->out, ":%s - [0:0]\n", rules_places[place].chain);
-    write_grants(t, place);
+        fputs(texts[RULES_HEADS], t->out);
+    for (size_t i = t->grants->count; i-- > 0;)
+        if (is_written(t, &t->grants->items[i]))
+            write_grant(t, &t->grants->items[i], place);
     if (writes_anew)
-        fprintf(t->out, "%s%s", t->fw->uses_set ? text->sets : "", text->below);
+        fprintf(t->out, "%s%s", t->fw->uses_set ? texts[RULES_SETS] : "", texts[RULES_BELOW]);
 }
 
 static void write_table(const struct transaction *t, enum rules_table table)
@@ -222,8 +211,10 @@ static void write_table(const struct transaction *t, enum rules_table table)
     for (enum rules_place place = 0; place < RULES_PLACES; place++)
         if (rules_places[place].table == table)
             write_place(t, place);
-    if (t->deed == WHOLE || t->deed == CHECK)
-        fputs(t->deed == WHOLE ? rules->fixed[table] : rules->checks[table], t->out);
+    if (t->deed == FIREWALL_CHECK)
+        fputs(rules->texts[RULES_CHECKS + table], t->out);
+    else if (t->deed >= FIREWALL_REFRESH)
+        fputs(rules->texts[RULES_FIXED + table], t->out);
     for (size_t i = 0; i < RULES_JUMPS; i++)
         if (t->misses[i] && strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
             fprintf(t->out, "-I %s 1 -j %s\n", rules_jumps[i].from, rules_jumps[i].to);
@@ -264,7 +255,7 @@ enum firewall_state helper_firewall_look(struct firewall *fw, enum family family
     static const struct grants none = {.count = 0};
     bool checks_grants = fw->xtables.backend == BACKEND_LEGACY || grants->count <= FEW;
     struct transaction t = {.fw = fw, .grants = checks_grants ? grants : &none,
-                            .family = family, .deed = CHECK};
+                            .family = family, .deed = FIREWALL_CHECK};
     enum restore_result result = run(&t, &fw->restore[family], why);
     enum firewall_state state = result == RESTORE_DONE      ? FIREWALL_INTACT
                                 : result == RESTORE_REFUSED ? FIREWALL_DAMAGED
@@ -297,7 +288,8 @@ static bool find_missing(struct transaction *t, struct error *why)
 bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
                                struct error *why)
 {
-    struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = WHOLE};
+    struct transaction t = {.fw = fw, .grants = grants, .family = family,
+                            .deed = FIREWALL_ESTABLISH};
     enum restore_result result = RESTORE_BUSY;
 
     for (int i = 0; i < TRIES && result != RESTORE_DONE && result != RESTORE_IMPOSSIBLE; i++)
@@ -314,49 +306,33 @@ bool helper_firewall_establish(struct firewall *fw, enum family family, struct g
     return true;
 }
 
-/* Changes what is in force. Where that is refused, or may be in force in part, all is written
- * anew. Where all grants are in the set, no program has to be run. */
-static bool change(struct firewall *fw, enum family family, struct grants *grants, enum deed deed,
-                   struct error *why)
+/* Where a change is refused, or may be in force in part, all is written anew. Where all grants are
+ * in the set, no program has to be run. */
+bool helper_firewall_change(struct firewall *fw, enum family family, enum firewall_deed deed,
+                            struct grants *grants, struct error *why)
 {
     struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = deed};
     const bool has_some = has_rules(&t);
-    const bool runs = has_some || deed == WHOLE ||
-                      (deed == REWRITE && (!fw->uses_set || fw->has_rules[family]));
+    const bool runs = has_some || deed == FIREWALL_REFRESH ||
+                      (deed == FIREWALL_REWRITE && (!fw->uses_set || fw->has_rules[family]));
     bool done = !fw->uses_set;
 
     if (!fw->xtables.in_use[family]) { /* there is no firewall to tell of anything */
         helper_grants_forget_gone(grants, family);
         return true;
     }
-    if (fw->uses_set && deed == WHOLE)
+    if (deed == FIREWALL_ESTABLISH)
+        return helper_firewall_establish(fw, family, grants, why);
+    if (fw->uses_set && deed == FIREWALL_REFRESH)
         done = helper_set_fill(&fw->set, family, grants, why);
     else if (fw->uses_set && !fw->unsure[family])
         done = helper_set_update(&fw->set, family, grants, why);
     if (!done || (runs && run(&t, &fw->restore[family], why) != RESTORE_DONE))
         return helper_firewall_establish(fw, family, grants, why);
     fw->unsure[family] = false;
-    fw->has_rules[family] = has_some || (deed == INSERT && fw->has_rules[family]);
+    fw->has_rules[family] = has_some || (deed == FIREWALL_INSERT && fw->has_rules[family]);
     helper_grants_forget_gone(grants, family);
     return true;
-}
-
-bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why)
-{
-    return change(fw, family, grants, REWRITE, why);
-}
-
-bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why)
-{
-    return change(fw, family, grants, WHOLE, why);
-}
-
-bool helper_firewall_insert(struct firewall *fw, enum family family, struct grants *grants,
-                            struct error *why)
-{
-    return change(fw, family, grants, INSERT, why);
 }
 
 /* nftables lets go of the set that a deleted rule referred to when the program that deleted the
@@ -377,7 +353,7 @@ bool helper_firewall_clear(struct firewall *fw, enum family family, struct grant
     if (fw->setup->grant_store == GRANT_STORE_SET) /* doors shut even without iptables */
         helper_set_fill(&fw->set, family, grants, why);
     fw->uses_set = false;
-    if (!helper_firewall_rewrite(fw, family, grants, why))
+    if (!helper_firewall_change(fw, family, FIREWALL_REWRITE, grants, why))
         return false;
     helper_firewall_remove_set(fw, family);
     return true;

@@ -47,25 +47,28 @@ void helper_firewall_stand(struct firewall *fw);
 bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
                                struct error *why);
 
-/* Writes the family's grants that are rules anew, in one transaction; of those in a set,
- * what was touched and what is gone. Errors as above. */
-bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why);
+/* What a change does. Whichever comes later does what the ones before it do, too. */
+enum firewall_deed {
+    FIREWALL_NOTHING,
+    FIREWALL_INSERT,  /* adds the grants that are new in this batch */
+    FIREWALL_REWRITE, /* writes the grants that are rules anew; of those in a set, what was touched
+                         and what is gone */
+    FIREWALL_REFRESH, /* writes all chains and the set anew; the jumps stay as they are. It is for
+                         sets, and for ip6tables-legacy, which, asked with -C whether a rule is
+                         there, takes another rule for it (1.8.9, tried: `-m mark --mark 5` for
+                         `--mark 6`) */
+    FIREWALL_ESTABLISH, /* the same, and adds the jumps that are missing */
+    FIREWALL_CHECK,   /* for helper_firewall_look alone */
+};
 
-/* Writes all chains and the set anew, in one transaction per table; the jumps stay as they
- * are. It is for sets, and for ip6tables-legacy, which, asked with -C whether a rule is there,
- * takes another rule for it (1.8.9, tried: `-m mark --mark 5` for `--mark 6`). Errors as
+/* Changes a family's chains, in one transaction per table. Where that is refused, it falls back to
+ * helper_firewall_establish. A family that is not in use has nothing to change. Errors as
  * above. */
-bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why);
-
-/* Adds the grants that are new in this batch, in one transaction; falls back to
- * rewriting. Errors as above. */
-bool helper_firewall_insert(struct firewall *fw, enum family family, struct grants *grants,
-                            struct error *why);
+bool helper_firewall_change(struct firewall *fw, enum family family, enum firewall_deed deed,
+                            struct grants *grants, struct error *why);
 
 /* Whether the grant is a rule. To extend a rule takes rewriting; to extend an element of a
- * set, helper_firewall_insert. */
+ * set, FIREWALL_INSERT. */
 bool helper_firewall_is_rule(const struct firewall *fw, const struct grant *grant);
 
 /* For the end of the daemon: no rule of a grant's, and no rule that refers to a set, is
@@ -80,7 +83,7 @@ void helper_firewall_remove_set(struct firewall *fw, enum family family);
 
 /* Whether jumps, chains and live grants are still there. `state` follows; but what is
  * known to be missing stays so while nothing can be read. With nft no grants are looked for
- * where they are many: whoever finds all intact calls helper_firewall_rewrite, which puts
+ * where they are many: whoever finds all intact rewrites it, which puts
  * back what is missing, but knows of no loss. */
 enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why);

@@ -34,25 +34,6 @@ const struct grant *helper_grants_next_of_door(const struct grants *grants,
     return NULL;
 }
 
-struct grants_cursor helper_grants_begin(const struct grants *grants, bool touched)
-{
-    return (struct grants_cursor){grants->count, touched ? grants->touched_count : grants->count,
-                                  touched};
-}
-
-const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor)
-{
-    while (cursor->left > 0) {
-        const struct grant *grant = &grants->items[--cursor->at];
-
-        if (cursor->touched && !grant->touched)
-            continue;
-        cursor->left--;
-        return grant;
-    }
-    return NULL;
-}
-
 /* ---- changing ----------------------------------------------------------- */
 
 /* Sets when a grant ends. The kernel counts whole seconds, the last one included: rounding down

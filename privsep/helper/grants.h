@@ -25,8 +25,7 @@ struct door {
 enum { GRANTS_GONE = 64 }; /* doors of which the firewall is told one by one */
 
 struct grants {
-    struct grant *items; /* in the file, in no order; but the newest grant is the last, until
-                            another is removed */
+    struct grant *items; /* in the file, in no order */
     size_t count;
     size_t capacity;
     size_t touched_count;
@@ -69,21 +68,6 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
 const struct grant *helper_grants_next_of_door(const struct grants *grants,
                                                const struct door *door,
                                                const struct grant *last);
-
-/* How far a walk through the grants has come. The walk goes from the last grant down, as the
- * newest grants are the last. */
-struct grants_cursor {
-    size_t at;    /* the items below `at` are still to come; */
-    size_t left;  /* among them are so many that the walk is through */
-    bool touched; /* only those that this batch has added or extended */
-};
-
-/* Begins a walk through all grants, or through those that this batch has touched. The table must
- * not change while it goes on. */
-struct grants_cursor helper_grants_begin(const struct grants *grants, bool touched);
-
-/* Returns the next grant of the walk; NULL at its end. */
-const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor);
 
 /* Removes items[i]. The last grant takes its place, and the removed one lies, without its seal,
  * behind the others, at items[count], until the next addition. */

@@ -10,28 +10,19 @@
 
 const char mark_magic[8] = "PSMARK1";
 
-static int compare_counters(const void *a, const void *b)
-{
-    const uint64_t *left = a, *right = b;
-
-    return (*left > *right) - (*left < *right);
-}
-
 uint64_t helper_marks_latest_timely(const struct marks *marks, uint64_t now)
 {
     return now < UINT64_MAX - marks->skew ? now + marks->skew : UINT64_MAX;
 }
 
-bool helper_mark_is_unspent(const struct mark *mark)
-{
-    return mark->counters[0] == mark->counters[MARK_COUNTERS - 1];
-}
-
 /* The lowest of the eight makes room. */
 void helper_mark_put(struct mark *mark, uint64_t counter)
 {
-    mark->counters[0] = counter;
-    qsort(mark->counters, MARK_COUNTERS, sizeof *mark->counters, compare_counters);
+    size_t i = 1;
+
+    for (; i < MARK_COUNTERS && mark->counters[i] < counter; i++)
+        mark->counters[i - 1] = mark->counters[i];
+    mark->counters[i - 1] = counter;
 }
 
 bool helper_mark_is_spent(const struct mark *mark, uint64_t counter)

@@ -84,9 +84,6 @@ bool helper_mark_is_new(const struct mark *mark, uint64_t counter);
 /* Whether `counter` is one that helper_marks_refuse was given, and the mark still has. */
 bool helper_mark_refuses(const struct mark *mark, uint64_t counter);
 
-/* Whether the client has spent nothing since its mark was set to a floor. */
-bool helper_mark_is_unspent(const struct mark *mark);
-
 /* Spends a new counter, in memory. helper_marks_commit makes it durable. */
 void helper_marks_spend(struct marks *marks, struct mark *mark, uint64_t counter);
 

@@ -1,10 +1,7 @@
 #include "privsep/helper/policy.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/clock.h"
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -118,16 +115,6 @@ int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t n
     int64_t end = latest_in_hours(profile, now);
 
     return profile->expires != 0 && profile->expires < end ? profile->expires : end;
-}
-
-int64_t helper_policy_latest_deadline(const struct helper_profile *profile)
-{
-    int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
-    int64_t left = helper_policy_latest_end(profile, now) - now;
-
-    if (left < window)
-        window = left > 0 ? left : 0;
-    return clock_boot_ns() + window * NSEC_PER_SEC;
 }
 
 enum verdict helper_policy_judge(const struct helper_profile *profile, int64_t now)

@@ -61,8 +61,4 @@ enum verdict helper_policy_judge(const struct helper_profile *profile, int64_t n
  * the epoch. INT64_MAX: the profile sets no end. `now` or earlier: no door may be opened. */
 int64_t helper_policy_latest_end(const struct helper_profile *profile, int64_t now);
 
-/* Returns the latest deadline (CLOCK_BOOTTIME, nanoseconds) that the profile would give a grant
- * now. */
-int64_t helper_policy_latest_deadline(const struct helper_profile *profile);
-
 #endif

@@ -23,18 +23,12 @@ struct asked {
     size_t ended_count;
 };
 
-/* What one family's chains are to be changed for. */
-struct pending {
-    bool insert;  /* rules are to be added */
-    bool rewrite; /* rules are to be changed or removed */
-};
-
 struct batch {
     struct asked asked[BATCH_MAX];
     size_t count;
     size_t decided; /* the changes of the requests below it are in the table */
     size_t settled; /* the changes of the requests below it are in the firewall */
-    struct pending pending[FAMILIES];
+    enum firewall_deed pending[FAMILIES]; /* what the table's changes ask for */
 };
 
 /* ---- receive ------------------------------------------------------------ */
@@ -152,19 +146,25 @@ static void judge_all(struct requests *r, struct batch *batch)
 
 /* ---- change the firewall ------------------------------------------------ */
 
-static bool change_firewall(struct requests *r, enum family family, const struct pending *pending)
+static void plan_deed(struct batch *batch, const struct grant *grant, enum firewall_deed deed)
 {
-    struct firewall *fw = r->firewall;
+    enum firewall_deed *pending = &batch->pending[address_family(&grant->address)];
+
+    if (*pending < deed)
+        *pending = deed;
+}
+
+static bool change_firewall(struct requests *r, enum family family, enum firewall_deed deed)
+{
     static struct log_limit said;
     struct error why;
     bool done;
 
-    if (!pending->insert && !pending->rewrite)
+    if (deed == FIREWALL_NOTHING)
         return true;
-    if (pending->rewrite || fw->unsure[family])
-        done = helper_firewall_rewrite(fw, family, r->grants, &why);
-    else
-        done = helper_firewall_insert(fw, family, r->grants, &why);
+    if (r->firewall->unsure[family])
+        deed = FIREWALL_REWRITE;
+    done = helper_firewall_change(r->firewall, family, deed, r->grants, &why);
     if (!done)
         log_warnx_limited(&said, LINES_A_MINUTE, "the firewall was not changed: %s", why.text);
     helper_grants_settle(r->grants, family, done);
@@ -175,9 +175,9 @@ static bool change_firewall(struct requests *r, enum family family, const struct
  * are for that family, have failed. */
 static bool settle(struct requests *r, struct batch *batch, enum family family)
 {
-    const bool done = change_firewall(r, family, &batch->pending[family]);
+    const bool done = change_firewall(r, family, batch->pending[family]);
 
-    batch->pending[family] = (struct pending){0};
+    batch->pending[family] = FIREWALL_NOTHING;
     for (size_t i = batch->settled; i < batch->decided && !done; i++) {
         struct asked *asked = &batch->asked[i];
 
@@ -204,7 +204,7 @@ static void remove_grant(struct requests *r, struct batch *batch, struct asked *
 {
     const struct grant *grant = &r->grants->items[at];
 
-    batch->pending[address_family(&grant->address)].rewrite = true;
+    plan_deed(batch, grant, FIREWALL_REWRITE);
     if (asked->ended_count < POLICY_SERVICES)
         asked->ended[asked->ended_count++] = *grant;
     else
@@ -265,7 +265,6 @@ static struct grant *open_service(struct requests *r, struct batch *batch,
                                   const struct asked *asked, size_t i)
 {
     const struct decision *decision = &asked->decision;
-    struct pending *pending = &batch->pending[address_family(&decision->address)];
     const bool is_new = !decision->grants[i];
     struct grant *grant;
 
@@ -276,10 +275,11 @@ static struct grant *open_service(struct requests *r, struct batch *batch,
         helper_grants_extend(r->grants, grant, decision->deadline);
         if (grant->connections)
             grant->allowance++;
-        pending->rewrite |= helper_firewall_is_rule(r->firewall, grant);
+        if (helper_firewall_is_rule(r->firewall, grant))
+            plan_deed(batch, grant, FIREWALL_REWRITE);
     }
     note_knock(r, asked, grant, is_new);
-    pending->insert = true;
+    plan_deed(batch, grant, FIREWALL_INSERT);
     return grant;
 }
 

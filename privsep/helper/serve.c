@@ -26,7 +26,7 @@
 enum {
     RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
     LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
-    OFTEN = 3,          /* removals; after more of them the rules are contested */
+    LOOK_SECONDS = 2,   /* between looks where no bell rings */
     STOP_TRIES = 5,
 };
 
@@ -41,8 +41,6 @@ struct helper {
     int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
     int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
-    unsigned removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
-    int64_t removed_at;
     struct log_limit failures; /* of the lines about failures to change the firewall */
     bool is_failure_told;      /* the log was told of one, and not yet that it is over */
     enum helper_rules told;    /* what the supervisor was last told of the rules */
@@ -61,13 +59,6 @@ static void bring_forward(int64_t *when, int64_t other)
         *when = other;
 }
 
-/* Returns when the rules are contested no more, if nobody removes any until then; 0: nobody has
- * removed any. CLOCK_BOOTTIME, nanoseconds. */
-static int64_t quiet_at(const struct helper *h)
-{
-    return h->removals == 0 ? 0 : h->removed_at + (int64_t)QUIET_SECONDS * NSEC_PER_SEC;
-}
-
 static void arm_timer(struct helper *h)
 {
     int64_t when = helper_grants_next_deadline(&h->grants);
@@ -75,25 +66,15 @@ static void arm_timer(struct helper *h)
 
     bring_forward(&when, h->retry_at);
     bring_forward(&when, h->look_at);
-    bring_forward(&when, quiet_at(h));
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
-        spec.it_value.tv_nsec = when % NSEC_PER_SEC + 1; /* all zero would disarm it */
-        if (spec.it_value.tv_nsec == NSEC_PER_SEC)
-            spec.it_value.tv_nsec--;
+        spec.it_value.tv_nsec = when % NSEC_PER_SEC;
     }
     if (timerfd_settime(h->timer, TFD_TIMER_ABSTIME, &spec, NULL) != 0)
         fatal("cannot set a timer");
 }
 
 /* ---- what is told of the rules -------------------------------------------- */
-
-/* Another program removes the rules as often as they are put back. No limit follows from
- * that but one: how often the log says so. */
-static bool is_contested(const struct helper *h)
-{
-    return h->removals > OFTEN;
-}
 
 static bool any_family_is(const struct helper *h, enum firewall_state state)
 {
@@ -109,7 +90,7 @@ static enum helper_rules rules_are(const struct helper *h)
         return HELPER_RULES_MISSING;
     if (any_family_is(h, FIREWALL_UNREADABLE))
         return HELPER_RULES_UNKNOWN;
-    return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
+    return HELPER_RULES_IN_FORCE;
 }
 
 static bool is_unsure(const struct helper *h)
@@ -164,14 +145,11 @@ static void check_lock(const struct helper *h)
         fatalx("the xtables lock was removed or replaced: starting again");
 }
 
-typedef bool firewall_change(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why);
-
-static void mend(struct helper *h, enum family family, firewall_change *change)
+static void mend(struct helper *h, enum family family, enum firewall_deed deed)
 {
     struct error why;
 
-    if (!h->firewall.xtables.in_use[family] || change(&h->firewall, family, &h->grants, &why))
+    if (helper_firewall_change(&h->firewall, family, deed, &h->grants, &why))
         return;
     if (log_warnx_limited(&h->failures, 1,
                           "the firewall could not be changed, trying again every %d s: %s",
@@ -202,7 +180,7 @@ static void serve_deadlines(struct helper *h)
 
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
-            mend(h, family, helper_firewall_rewrite);
+            mend(h, family, FIREWALL_REWRITE);
     helper_events_end(&h->events, h->grants.items + h->grants.count, ended, END_NONE);
 }
 
@@ -213,24 +191,7 @@ static void serve_retry(struct helper *h)
     h->retry_at = 0;
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (h->firewall.unsure[family])
-            mend(h, family, helper_firewall_establish);
-}
-
-static void tell_removals(struct helper *h, enum helper_rules rules)
-{
-    struct helper_event event = {.kind = EVENT_RULES, .rules = (uint8_t)rules,
-                                 .removals = h->removals};
-
-    helper_events_tell(&h->events, &event);
-}
-
-static void serve_quiet(struct helper *h)
-{
-    if (h->removals == 0 || clock_boot_ns() < quiet_at(h))
-        return;
-    if (is_contested(h))
-        tell_removals(h, HELPER_RULES_IN_FORCE);
-    h->removals = 0;
+            mend(h, family, FIREWALL_ESTABLISH);
 }
 
 static enum firewall_state look_at_family(struct helper *h, enum family family)
@@ -268,21 +229,16 @@ static void look(struct helper *h)
         damaged[family] = state == FIREWALL_DAMAGED;
         /* Somebody may have restored rules of grants that have ended. */
         if (state == FIREWALL_INTACT && !legacy)
-            mend(h, family, h->firewall.uses_set ? helper_firewall_refresh
-                                                 : helper_firewall_rewrite);
+            mend(h, family, h->firewall.uses_set ? FIREWALL_REFRESH : FIREWALL_REWRITE);
         /* ip6tables-legacy may take other rules for ours (firewall.h). */
         if (state == FIREWALL_INTACT && legacy && family == IPV6)
-            mend(h, family, helper_firewall_refresh);
+            mend(h, family, FIREWALL_REFRESH);
     }
-    if (damaged[IPV4] || damaged[IPV6]) {
-        h->removed_at = clock_boot_ns();
-        h->removals++;
-        if (h->removals <= OFTEN + 1)
-            tell_removals(h, is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_MISSING);
-    }
+    if (damaged[IPV4] || damaged[IPV6])
+        helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (damaged[family])
-            mend(h, family, helper_firewall_establish);
+            mend(h, family, FIREWALL_ESTABLISH);
 }
 
 static void serve_look(struct helper *h)
@@ -295,10 +251,8 @@ static void serve_look(struct helper *h)
  * they are not to count as many removals. */
 static void plan_look(struct helper *h)
 {
-    int pause = is_contested(h) ? LOOK_SECONDS : LOOK_AGAIN_SECONDS;
-
     if (h->look_at == 0)
-        h->look_at = h->looked_at + (int64_t)pause * NSEC_PER_SEC;
+        h->look_at = h->looked_at + (int64_t)LOOK_AGAIN_SECONDS * NSEC_PER_SEC;
 }
 
 /* ---- the peers ---------------------------------------------------------- */
@@ -376,6 +330,7 @@ static void serve_the_rest(struct helper *h)
 static int stop(struct helper *h)
 {
     size_t ended = h->grants.count;
+    struct error why;
 
     helper_grants_clear(&h->grants); /* the items stay, to be named in the log */
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -383,12 +338,12 @@ static int stop(struct helper *h)
     for (int i = 0; i < STOP_TRIES; i++)
         for (enum family family = IPV4; family < FAMILIES; family++)
             if (h->firewall.unsure[family])
-                mend(h, family, helper_firewall_clear);
+                helper_firewall_clear(&h->firewall, family, &h->grants, &why);
     tell_report(h, 0, 0);
     helper_firewall_close(&h->firewall);
     helper_events_end(&h->events, h->grants.items, ended, END_STOPPED);
     if (is_unsure(h)) {
-        log_warnx("live grants could not be removed; they end at their deadlines");
+        log_warnx("live grants could not be removed; they end at their deadlines: %s", why.text);
         return HELPER_EXIT_FAILURE;
     }
     return HELPER_EXIT_OK;
@@ -401,14 +356,10 @@ static void serve_order(struct helper *h, const struct helper_order *order)
     if (order->command == HELPER_CLOSE) {
         closed = helper_order_end(order, &h->grants);
         serve_deadlines(h);
-    } else {
-        /* Rules that were put back a moment ago may be gone again. They are put back at the next
-         * look, however often somebody asks. */
+    } else if (h->look_at != 0) { /* what that will find is told now, and mended then */
         for (enum family family = IPV4; family < FAMILIES; family++)
-            if (is_contested(h) && h->firewall.xtables.in_use[family])
+            if (h->firewall.xtables.in_use[family])
                 look_at_family(h, family);
-        if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
-            h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
     }
     tell_report(h, order->serial, closed);
 }
@@ -461,7 +412,6 @@ static int run(struct helper *h)
         if (fds[WITNESS].revents)
             serve_witness(h);
         serve_look(h);
-        serve_quiet(h);
         tell_of_changed_rules(h);
         if (fds[SUPERVISOR].revents)
             status = serve_supervisor(h);
@@ -479,15 +429,15 @@ static int run(struct helper *h)
 
 /* ---- getting ready ------------------------------------------------------ */
 
-static void begin_process(void)
+/* Prepare has left all descriptors that there must be open; without it there is no plan. */
+static const struct plan *begin_process(void)
 {
-    static const int needed[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_NEWS,
-                                 HELPER_FD_WITNESS,    HELPER_FD_PLAN,    HELPER_FD_MARKS,
-                                 HELPER_FD_GRANTS,     HELPER_FD_LOCK};
+    const struct plan *plan;
+    struct error why;
 
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        if (fcntl(needed[i], F_GETFD) < 0)
-            fatalx("portsmith-helper is started by portsmith-prepare, never by hand");
+    plan = plan_map(HELPER_FD_PLAN, &why);
+    if (!plan)
+        fatalx("portsmith-helper is started by portsmith-prepare, never by hand: %s", why.text);
     /* CLOSE_RANGE_CLOEXEC does the same, but from Linux 5.11 on. Some need not be open. */
     for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_LOCK; fd++)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -495,6 +445,7 @@ static void begin_process(void)
         fatal("cannot close what was inherited");
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
+    return plan;
 }
 
 /* Takes the plan's part about a family apart, for the firewall's writer. */
@@ -504,19 +455,10 @@ static void read_family(const struct plan *plan, enum family family, struct xtab
     const struct plan_family *from = &plan->families[family];
 
     xtables->in_use[family] = from->in_use;
-    xtables->has_nat[family] = from->has_nat;
     xtables->paths[family] = plan_part(plan, &from->path, 1, NULL);
-    for (size_t i = 0; i < RULES_JUMPS; i++)
-        rules->wants[i] = from->wants[i];
-    for (size_t i = 0; i < RULES_TABLES; i++) {
-        rules->fixed[i] = plan_part(plan, &from->fixed[i], 1, NULL);
-        rules->checks[i] = plan_part(plan, &from->checks[i], 1, NULL);
-    }
-    for (size_t i = 0; i < RULES_PLACES; i++)
-        rules->places[i] =
-            (struct place_rules){from->places[i].wanted,
-                                 plan_part(plan, &from->places[i].sets, 1, NULL),
-                                 plan_part(plan, &from->places[i].below, 1, NULL)};
+    memcpy(rules->wants, from->wants, sizeof rules->wants);
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        rules->texts[i] = plan_part(plan, &from->texts[i], 1, NULL);
 }
 
 static void open_firewall(struct helper *h, const struct plan *plan)
@@ -551,13 +493,9 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
 int helper_serve(void)
 {
     static struct helper h;
-    const struct plan *plan;
+    const struct plan *plan = begin_process();
     struct error why;
 
-    begin_process();
-    plan = plan_map(HELPER_FD_PLAN, &why);
-    if (!plan)
-        fatalx("%s", why.text);
     log_open("portsmith-helper", plan->setup.foreground, plan->setup.debug);
     if (!take_up(&h, plan, &why))
         fatalx("%s", why.text);

@@ -46,9 +46,7 @@ static int put(struct ipset *set, const char *name, const struct door *door, int
 bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
                        struct error *why)
 {
-    struct grants_cursor cursor = helper_grants_begin(grants, true);
     const char *name = ipset_names[family];
-    const struct grant *grant;
     int error = 0;
 
     if (grants->gone_lost[family])
@@ -59,10 +57,11 @@ bool helper_set_update(struct ipset *set, enum family family, const struct grant
         if (address_family(&door->address) == family)
             error = put(set, name, door, latest_end(grants, door), false);
     }
-    while (error == 0 && (grant = helper_grants_next(grants, &cursor))) {
+    for (size_t i = 0; i < grants->count && error == 0; i++) {
+        const struct grant *grant = &grants->items[i];
         const struct door door = {grant->address, grant->service};
 
-        if (is_element_of(grant, family))
+        if (grant->touched && is_element_of(grant, family))
             error = put(set, name, &door, latest_end(grants, &door), true);
     }
     return ipset_is_done(error ? error : ipset_send(set), name, why);

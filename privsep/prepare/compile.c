@@ -94,18 +94,10 @@ static void put_family(struct writer *w, struct plan_family *to, enum family fam
                        const struct xtables *xtables, const struct rules *rules)
 {
     to->in_use = xtables->in_use[family];
-    to->has_nat = xtables->has_nat[family];
     to->path = put_text(w, to->in_use ? xtables->paths[family] : "");
-    for (size_t i = 0; i < RULES_JUMPS; i++)
-        to->wants[i] = rules->wants[i];
-    for (size_t i = 0; i < RULES_TABLES; i++) {
-        to->fixed[i] = put_text(w, rules->fixed[i]);
-        to->checks[i] = put_text(w, rules->checks[i]);
-    }
-    for (size_t i = 0; i < RULES_PLACES; i++)
-        to->places[i] = (struct plan_place){rules->places[i].wanted,
-                                            put_text(w, rules->places[i].sets),
-                                            put_text(w, rules->places[i].below)};
+    memcpy(to->wants, rules->wants, sizeof to->wants);
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        to->texts[i] = put_text(w, rules->texts[i]);
 }
 
 /* Each mark stands at its profile's place. */

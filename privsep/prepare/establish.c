@@ -75,7 +75,7 @@ static bool remove_left_over(const struct firewall *fw, enum family family, stru
              !take_down(path, jump->table, jump->to, why)))
             return false;
     }
-    return rules->places[PLACE_GATEWAY].wanted ||
+    return *rules->texts[RULES_HEADS + PLACE_GATEWAY] != '\0' ||
            take_down(path, rules_tables[through->table], through->chain, why);
 }
 

@@ -20,6 +20,11 @@ void helper_mark_set_floor(const struct marks *marks, struct mark *mark, bool is
     mark->closed = is_lost ? floor : 0;
 }
 
+bool helper_mark_is_unspent(const struct mark *mark)
+{
+    return mark->counters[0] == mark->counters[MARK_COUNTERS - 1];
+}
+
 bool helper_mark_is_lost(const struct mark *mark)
 {
     return mark->closed != 0 && helper_mark_is_unspent(mark);

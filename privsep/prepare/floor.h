@@ -9,6 +9,9 @@
 void helper_mark_set_floor(const struct marks *marks, struct mark *mark, bool is_lost,
                            uint64_t now);
 
+/* Whether the client has spent nothing since its mark was set to a floor. */
+bool helper_mark_is_unspent(const struct mark *mark);
+
 /* Whether a record of the client was damaged, and it was not heard since. */
 bool helper_mark_is_lost(const struct mark *mark);
 

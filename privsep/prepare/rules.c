@@ -27,9 +27,8 @@ struct making {
     const struct helper_setup *setup;
     enum family family;
     bool tells_sessions;
-    struct text fixed[RULES_TABLES], checks[RULES_TABLES];
-    struct text sets[RULES_PLACES], below[RULES_PLACES];
-    FILE *asks; /* checks[] of the table at hand */
+    struct text texts[RULES_TEXTS];
+    FILE *asks; /* the checks of the table at hand */
 };
 
 /* Adds a rule of `chain` to a text, and asks for it in the checks. */
@@ -154,10 +153,10 @@ static void add_set(const struct making *m, struct text *to, const char *chain,
 
 static void make_mangle(struct making *m)
 {
-    struct text *fixed = &m->fixed[RULES_MANGLE];
+    struct text *fixed = &m->texts[RULES_FIXED + RULES_MANGLE];
 
-    add_set(m, &m->sets[PLACE_SHUT], "portsmith-shut", "RETURN");
-    add(m, &m->below[PLACE_SHUT], "portsmith-shut",
+    add_set(m, &m->texts[RULES_SETS + PLACE_SHUT], "portsmith-shut", "RETURN");
+    add(m, &m->texts[RULES_BELOW + PLACE_SHUT], "portsmith-shut",
         m->setup->close_with_reset ? "-j MARK --set-xmark " RULES_RESET_MARK : "-j DROP");
     fputs(":portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
           ":portsmith-close - [0:0]\n", fixed->out);
@@ -183,7 +182,7 @@ static void add_marked(const struct making *m, struct text *to, const char *chai
 
 static void make_input(struct making *m)
 {
-    struct text *fixed = &m->fixed[RULES_FILTER];
+    struct text *fixed = &m->texts[RULES_FIXED + RULES_FILTER];
 
     fputs(":portsmith - [0:0]\n", fixed->out);
     add_marked(m, fixed, "portsmith");
@@ -197,7 +196,7 @@ static void make_input(struct making *m)
      * all rules whenever it takes a new one. */
     add(m, fixed, "portsmith", "-m conntrack --ctstate %s -j portsmith-open",
         m->setup->has_synproxy ? "NEW" : "NEW,UNTRACKED");
-    add_set(m, &m->sets[PLACE_OPEN], "portsmith-open", "ACCEPT");
+    add_set(m, &m->texts[RULES_SETS + PLACE_OPEN], "portsmith-open", "ACCEPT");
     if (m->setup->close_with_reset) {
         /* By its port, should a rule of another program's have overwritten the mark. */
         add(m, fixed, "portsmith", FROM_THIS_HOST);
@@ -233,7 +232,7 @@ static void add_sent_on(const struct making *m, struct text *to,
 static void make_gateway(struct making *m, const struct helper_destination *destinations,
                          size_t count)
 {
-    struct text *fixed = &m->fixed[RULES_FILTER];
+    struct text *fixed = &m->texts[RULES_FIXED + RULES_FILTER];
 
     fputs(":portsmith-gateway - [0:0]\n", fixed->out);
     add_marked(m, fixed, "portsmith-gateway");
@@ -248,7 +247,7 @@ static void add_jumps(struct making *m, const struct rules *rules)
     for (size_t i = 0; i < RULES_JUMPS; i++)
         for (size_t table = 0; table < RULES_TABLES; table++)
             if (rules->wants[i] && strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
-                fprintf(m->checks[table].out, "-C %s -j %s\n", rules_jumps[i].from,
+                fprintf(m->texts[RULES_CHECKS + table].out, "-C %s -j %s\n", rules_jumps[i].from,
                         rules_jumps[i].to);
 }
 
@@ -270,7 +269,8 @@ static void add_trial_ends(struct making *m, int64_t second)
                                         {RULES_FILTER, "portsmith"}};
 
     for (size_t i = 0; i < sizeof ends / sizeof *ends && second != 0; i++) {
-        FILE *const outs[] = {m->fixed[ends[i].table].out, m->checks[ends[i].table].out};
+        FILE *const outs[] = {m->texts[RULES_FIXED + ends[i].table].out,
+                              m->texts[RULES_CHECKS + ends[i].table].out};
 
         for (size_t j = 0; j < 2; j++) {
             fprintf(outs[j], "%s %s", j == 0 ? "-I" : "-C", ends[i].chain);
@@ -280,28 +280,9 @@ static void add_trial_ends(struct making *m, int64_t second)
     }
 }
 
-static void each_text(struct making *m, void (*act)(struct text *text))
+static void add_head(const struct making *m, enum rules_place place)
 {
-    for (size_t i = 0; i < RULES_TABLES; i++) {
-        act(&m->fixed[i]);
-        act(&m->checks[i]);
-    }
-    for (size_t i = 0; i < RULES_PLACES; i++) {
-        act(&m->sets[i]);
-        act(&m->below[i]);
-    }
-}
-
-static void take_texts(struct rules *rules, const struct making *m)
-{
-    for (size_t i = 0; i < RULES_TABLES; i++) {
-        rules->fixed[i] = m->fixed[i].bytes;
-        rules->checks[i] = m->checks[i].bytes;
-    }
-    for (size_t i = 0; i < RULES_PLACES; i++) {
-        rules->places[i].sets = m->sets[i].bytes;
-        rules->places[i].below = m->below[i].bytes;
-    }
+    fprintf(m->texts[RULES_HEADS + place].out, ":%s - [0:0]\n", rules_places[place].chain);
 }
 
 void rules_make(struct rules *rules, enum family family, const struct helper_setup *setup,
@@ -313,31 +294,31 @@ void rules_make(struct rules *rules, enum family family, const struct helper_set
     *rules = (struct rules){.wants = {true, true, true, true}};
     rules->wants[RULES_TO_GATEWAY] = gateway;
     rules->wants[RULES_TO_SENDING] = setup->sends_on;
-    rules->places[PLACE_SHUT].wanted = rules->places[PLACE_OPEN].wanted = true;
-    rules->places[PLACE_GATEWAY].wanted = gateway;
-    rules->places[PLACE_SENDING].wanted = setup->sends_on;
-    each_text(&m, text_begin);
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        text_begin(&m.texts[i]);
+    add_head(&m, PLACE_SHUT);
+    add_head(&m, PLACE_OPEN);
+    if (gateway)
+        add_head(&m, PLACE_GATEWAY);
+    if (setup->sends_on)
+        add_head(&m, PLACE_SENDING);
     add_jumps(&m, rules);
-    m.asks = m.checks[RULES_MANGLE].out;
+    m.asks = m.texts[RULES_CHECKS + RULES_MANGLE].out;
     make_mangle(&m);
-    m.asks = m.checks[RULES_FILTER].out;
+    m.asks = m.texts[RULES_CHECKS + RULES_FILTER].out;
     make_input(&m);
     if (gateway)
         make_gateway(&m, destinations, count);
     add_trial_ends(&m, rules_trial_second(setup));
-    each_text(&m, text_end);
-    take_texts(rules, &m);
+    for (size_t i = 0; i < RULES_TEXTS; i++) {
+        text_end(&m.texts[i]);
+        rules->texts[i] = m.texts[i].bytes;
+    }
 }
 
 void rules_free(struct rules *rules)
 {
-    for (size_t i = 0; i < RULES_TABLES; i++) {
-        free((void *)(uintptr_t)rules->fixed[i]);
-        free((void *)(uintptr_t)rules->checks[i]);
-    }
-    for (size_t i = 0; i < RULES_PLACES; i++) {
-        free((void *)(uintptr_t)rules->places[i].sets);
-        free((void *)(uintptr_t)rules->places[i].below);
-    }
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        free((void *)(uintptr_t)rules->texts[i]);
     *rules = (struct rules){0};
 }

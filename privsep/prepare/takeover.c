@@ -126,6 +126,18 @@ static bool is_permitted(const struct helper_profile *profile, const struct gran
     return grant->destination_port == 0 && !helper_policy_sends_on(profile, &grant->service);
 }
 
+/* Returns the latest deadline (CLOCK_BOOTTIME, nanoseconds) that the profile would give a grant
+ * now. */
+static int64_t latest_deadline(const struct helper_profile *profile)
+{
+    int64_t window = profile->max_window, now = clock_wall_ns() / NSEC_PER_SEC;
+    int64_t left = helper_policy_latest_end(profile, now) - now;
+
+    if (left < window)
+        window = left > 0 ? left : 0;
+    return clock_boot_ns() + window * NSEC_PER_SEC;
+}
+
 void helper_grants_keep_permitted(struct grants *grants, const struct policy *policy)
 {
     for (size_t i = grants->count; i-- > 0;) {
@@ -133,7 +145,7 @@ void helper_grants_keep_permitted(struct grants *grants, const struct policy *po
         const struct policy_entry *entry = helper_policy_find(policy, grant->key_id);
 
         if (entry && is_permitted(entry->profile, grant)) {
-            helper_grants_shorten(grants, grant, helper_policy_latest_deadline(entry->profile));
+            helper_grants_shorten(grants, grant, latest_deadline(entry->profile));
             if (grant->connections == 0 && entry->profile->connections != 0)
                 grant->allowance++; /* until now only the first connection was counted */
             grant->connections = entry->profile->connections;

@@ -643,9 +643,9 @@ static void a_gateway_is_written_anew_as_it_was(void **state)
     establish(IPV4);
     before = gateway_rules(IPV4);
     assert_result(look(IPV4), FIREWALL_INTACT, why);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     check_gateway_rules(IPV4, before);
-    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REFRESH, &grants, &why), why);
     check_gateway_rules(IPV4, before);
     free(before);
 }
@@ -905,7 +905,7 @@ static void new_grants_are_inserted_alone(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     open_grant("192.0.2.9", "udp/53", 60);
     open_grant("2001:db8::9", "udp/53", 60);
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 1);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.9/32"), 2);
@@ -926,10 +926,10 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         establish(IPV4);
         xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
         xtables_run(IPV4, "-t mangle -D portsmith-close -p 99");
         inserted = rules_of(IPV4);
-        assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
         check_rules(IPV4, inserted);
         establish(IPV4);
         check_same_rules(IPV4, inserted);
@@ -948,7 +948,7 @@ static void inserting_names_no_place(void **state)
     snprintf(script, sizeof script, "#!/bin/sh\ntee inserted | %s \"$@\"\n", found.paths[IPV4]);
     replace_program(script);
     open_grant("192.0.2.7", "tcp/22", 60);
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     put_program_back();
     lines = output_of("grep -e ^-I inserted | cut -d ' ' -f -3");
     assert_string_equal(lines, "-I portsmith-open -s\n-I portsmith-through -s\n"
@@ -963,11 +963,11 @@ static void rewriting_follows_the_table(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     establish(IPV4);
     helper_grants_remove_at(&grants, 0);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 0);
     assert_result(look(IPV4), FIREWALL_INTACT, why);
 }
@@ -982,10 +982,11 @@ static void a_thousand_grants_are_written(void **state)
         snprintf(address, sizeof address, "10.0.%d.%d", i / 250, 1 + i % 250);
         open_grant(address, "tcp/22", 60);
     }
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
     settle();
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why); /* none is new */
+    /* None is new. */
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
 }
 
@@ -997,7 +998,7 @@ static void heal(enum family family, const char *loss)
     enum firewall_state state = look(family);
 
     if (state == FIREWALL_INTACT && backend == BACKEND_LEGACY && family == IPV6) {
-        assert_done(helper_firewall_refresh(&fw, family, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, family, FIREWALL_REFRESH, &grants, &why), why);
         return;
     }
     check_noticed(state, loss);
@@ -1034,7 +1035,7 @@ static void of_many_grants_none_stays_lost(void **state)
     xtables_run(IPV4, "-t mangle -D portsmith-shut 7");
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY - 1);
     assert_result(look(IPV4), backend == BACKEND_NFT ? FIREWALL_INTACT : FIREWALL_DAMAGED, why);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY);
     xtables_run(IPV4, "-D INPUT -j portsmith");
     assert_result(look(IPV4), FIREWALL_DAMAGED, why);
@@ -1105,7 +1106,7 @@ static void inserting_heals_what_is_missing(void **state)
     xtables_run(IPV4, "-F");
     xtables_run(IPV4, "-X");
     open_grant("192.0.2.8", "tcp/22", 60);
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     assert_result(look(IPV4), FIREWALL_INTACT, why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
@@ -1129,14 +1130,14 @@ static void failures_leave_it_unsure_until_mended(void **state)
 
         replace_program(scripts[i]);
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_false(helper_firewall_insert(&fw, IPV4, &grants, &why));
+        assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why));
         assert_true(fw.unsure[IPV4]);
-        assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+        assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
         assert_true(fw.unsure[IPV4]);
         assert_non_null(strstr(why.text, "restore"));
         helper_grants_clear(&grants);
         put_program_back();
-        assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
         assert_false(fw.unsure[IPV4]);
         check_same_rules(IPV4, before);
     }
@@ -1173,7 +1174,8 @@ static void what_is_known_of_the_rules_is_kept(void **state)
     assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
     assert_int_equal(fw.state[IPV4], FIREWALL_DAMAGED);
     put_program_back();
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why); /* without the jump */
+    /* Without the jump. */
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(fw.state[IPV4], FIREWALL_DAMAGED);
     establish(IPV4);
     assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
@@ -1184,7 +1186,7 @@ static void after_a_change_that_failed_nothing_is_known(void **state)
     (void)state;
     establish(IPV4);
     replace_program("#!/bin/sh\nexit 4\n");
-    assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
     assert_int_equal(fw.state[IPV4], FIREWALL_UNREADABLE);
     put_program_back();
     establish(IPV4);

@@ -242,29 +242,6 @@ static void what_is_shortened_in_a_batch_that_fails_stays_short(void **state)
     assert_int_equal(grants.items[0].deadline, 50);
 }
 
-static void what_a_batch_touched_is_found(void **state)
-{
-    struct grants_cursor cursor;
-
-    (void)state;
-    open_grant(alice, &v4, &ssh, 100);
-    open_grant(bob, &v4, &ssh, 100);
-    settle();
-    cursor = helper_grants_begin(&grants, true);
-    assert_null(helper_grants_next(&grants, &cursor));
-    open_grant(alice, &v4, &ssh, 200); /* extended; the next is new */
-    open_grant(bob, &v6, &ssh, 100);
-    open_grant(bob, &v6, &ssh, 300);
-    cursor = helper_grants_begin(&grants, true);
-    assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[2]);
-    assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[0]);
-    assert_null(helper_grants_next(&grants, &cursor));
-    cursor = helper_grants_begin(&grants, false);
-    for (size_t i = grants.count; i > 0; i--)
-        assert_ptr_equal(helper_grants_next(&grants, &cursor), &grants.items[i - 1]);
-    assert_null(helper_grants_next(&grants, &cursor));
-}
-
 static void families_settle_each_for_itself(void **state)
 {
     (void)state;
@@ -644,7 +621,6 @@ int main(void)
         WITH_TABLE(an_installed_batch_stays),
         WITH_TABLE(a_failed_batch_is_undone),
         WITH_TABLE(what_is_shortened_in_a_batch_that_fails_stays_short),
-        WITH_TABLE(what_a_batch_touched_is_found),
         WITH_TABLE(families_settle_each_for_itself),
         WITH_TABLE(grants_are_taken_over),
         WITH_TABLE(the_ids_of_a_boot_count_on),

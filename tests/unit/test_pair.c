@@ -195,6 +195,42 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
     close(helper);
 }
 
+static uint32_t rules_after(int helper, enum helper_rules rules)
+{
+    const struct helper_report report = {.kind = HELPER_REPORT, .backend = BACKEND_NFT,
+                                         .rules = rules};
+    struct helper_report got;
+
+    assert_int_equal(send(helper, &report, sizeof report, 0), sizeof report);
+    assert_int_equal(pair_read_report(&pair, &got), HELPER_REPORT);
+    assert_int_equal(got.rules, pair.rules);
+    return got.rules;
+}
+
+/* To be told twice that they are missing is one removal. */
+static void rules_that_are_removed_often_are_contested(void **state)
+{
+    int helper = connect_helper();
+
+    (void)state;
+    for (int i = 0; i < REMOVALS_OFTEN; i++) {
+        assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+        assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+        assert_int_equal(rules_after(helper, HELPER_RULES_IN_FORCE), HELPER_RULES_IN_FORCE);
+    }
+    assert_int_equal(pair_follow_quiet(&pair), 0);
+    assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+    assert_int_equal(rules_after(helper, HELPER_RULES_IN_FORCE), HELPER_RULES_CONTESTED);
+    assert_true(pair_follow_quiet(&pair) > clock_boot_ns());
+    pair.quiet_at = clock_boot_ns(); /* as if a minute had passed */
+    assert_int_equal(pair_follow_quiet(&pair), 0);
+    assert_int_equal(pair.rules, HELPER_RULES_IN_FORCE);
+    assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+    assert_int_equal(rules_after(helper, HELPER_RULES_IN_FORCE), HELPER_RULES_IN_FORCE);
+    pair_end(&pair, false);
+    close(helper);
+}
+
 static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 {
     const struct helper_report wrong[] = {
@@ -260,6 +296,7 @@ int main(void)
         cmocka_unit_test(ending_nothing_is_fine),
         cmocka_unit_test(a_hanging_witness_is_waited_for_briefly),
         cmocka_unit_test(an_order_and_its_answer_have_the_same_serial),
+        cmocka_unit_test(rules_that_are_removed_often_are_contested),
         cmocka_unit_test(a_helper_that_talks_nonsense_is_cut_off),
     };
 

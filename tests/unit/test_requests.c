@@ -1531,7 +1531,8 @@ static void a_move_that_fails_leaves_none(void **state)
         take_grants_over(CAPACITY);
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules("ip6tables-nft", ""), 0);
-        assert_done(helper_firewall_rewrite(&world.firewall, IPV4, &world.grants, &why), why);
+        assert_done(helper_firewall_change(&world.firewall, IPV4, FIREWALL_REWRITE,
+                                           &world.grants, &why), why);
         assert_int_equal(rules(), 0);
     }
 }
@@ -1636,7 +1637,8 @@ static void two_that_cross_never_have_two(void **state)
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules(other, ""), 0);
         assert_true(world.firewall.unsure[family]);
-        assert_done(helper_firewall_rewrite(&world.firewall, family, &world.grants, &why), why);
+        assert_done(helper_firewall_change(&world.firewall, family, FIREWALL_REWRITE,
+                                           &world.grants, &why), why);
         assert_int_equal(rules(), 0);
     }
 }

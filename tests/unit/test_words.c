@@ -76,14 +76,10 @@ static const char *said_of_end(const struct ending *ending)
     return end_line();
 }
 
-static const char *said_of_rules(enum helper_rules rules, uint32_t removals,
-                                 const struct bell_ringer *ringer)
+static const char *said_of_removal(uint32_t removals, const struct bell_ringer *ringer)
 {
-    const struct helper_event event = {.kind = EVENT_RULES, .rules = (uint8_t)rules,
-                                       .removals = removals};
-
     begin_log();
-    words_say_rules(&event, ringer);
+    words_say_removal(removals, ringer);
     return end_line();
 }
 
@@ -398,17 +394,20 @@ static void who_removes_rules_is_named(void **state)
     const struct bell_ringer nobody = {.pid = 0}, ringer = {4711, "nft"};
 
     (void)state;
-    assert_string_equal(said_of_rules(HELPER_RULES_MISSING, 1, &ringer),
+    assert_string_equal(said_of_removal(1, &ringer),
                         "another program removed Portsmith's rules (the last to change nftables "
                         "was nft, pid 4711): putting them back");
-    assert_string_equal(said_of_rules(HELPER_RULES_MISSING, 1, &nobody),
+    assert_string_equal(said_of_removal(3, &nobody),
                         "another program removed Portsmith's rules: putting them back");
-    assert_string_equal(said_of_rules(HELPER_RULES_CONTESTED, 4, &nobody),
+    assert_string_equal(said_of_removal(4, &nobody),
                         "another program keeps removing Portsmith's rules: until it stops they are "
-                        "put back every 2 s, and this is not said again");
-    assert_string_equal(said_of_rules(HELPER_RULES_IN_FORCE, 9, &ringer),
-                        "nobody has removed Portsmith's rules for 60 s; before that they were put "
-                        "back 9 times");
+                        "put back each time, within two seconds, and this is not said again");
+    assert_string_equal(said_of_removal(5, &nobody), "");
+    begin_log();
+    words_say_quiet(3);
+    words_say_quiet(9);
+    assert_string_equal(end_line(), "nobody has removed Portsmith's rules for 60 s; before that "
+                                    "they were put back 9 times");
 }
 
 static void many_lines_of_a_kind_are_counted(void **state)

@@ -31,10 +31,9 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 
 static void make_sound(struct helper_event *event)
 {
-    event->kind = (uint8_t)(event->kind % EVENT_RULES + 1);
+    event->kind = (uint8_t)(event->kind % EVENT_REMOVED + 1);
     event->verdict = (uint8_t)(event->verdict % (VERDICTS - 1) + 1);
     event->end = (uint8_t)(event->end % END_STOPPED + 1);
-    event->rules = (uint8_t)(event->rules % HELPER_RULES_CONTESTED + 1);
     event->id = event->id % IDS + 1;
     event->begun |= 1;
     event->connections %= CONNECTIONS_MAX + 1;

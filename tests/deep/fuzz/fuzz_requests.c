@@ -276,7 +276,8 @@ static void clear_firewall(void)
         return;
     helper_grants_clear(&world.grants);
     for (enum family family = IPV4; family < FAMILIES; family++)
-        REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
+        REQUIRE(helper_firewall_change(world.requests.firewall, family, FIREWALL_REWRITE,
+                                       &world.grants, &why) ||
                 world.requests.firewall == &world.broken);
 }
 
@@ -535,7 +536,8 @@ static void expire(void)
     helper_grants_expire(&world.grants, clock_boot_ns(), changed);
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
-            REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
+            REQUIRE(helper_firewall_change(world.requests.firewall, family, FIREWALL_REWRITE,
+                                       &world.grants, &why) ||
                     world.requests.firewall == &world.broken);
 }
 

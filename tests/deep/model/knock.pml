@@ -501,15 +501,9 @@ inline helper_firewall_establish()
     unsure = !done
 }
 
-inline helper_firewall_rewrite()
+inline helper_firewall_change(is_rewrite)
 {
-    restore_run_text(true);
-    unsure = !done
-}
-
-inline helper_firewall_insert()
-{
-    restore_run_text(false);
+    restore_run_text(is_rewrite);
     unsure = !done
 }
 
@@ -694,8 +688,8 @@ inline change_firewall()
     :: !change_insert && !change_rewrite
     :: else ->
         if
-        :: change_rewrite || unsure -> helper_firewall_rewrite()
-        :: else -> helper_firewall_insert()
+        :: change_rewrite || unsure -> helper_firewall_change(true)
+        :: else -> helper_firewall_change(false)
         fi;
         torn = touched;
         atomic { helper_grants_settle() }
@@ -773,7 +767,7 @@ inline helper_requests_serve()
 
 inline mend()
 {
-    helper_firewall_rewrite()
+    helper_firewall_change(true)
 }
 
 inline plan_retry()
