@@ -8,28 +8,11 @@
 #ifndef PORTSMITH_EVENT_H
 #define PORTSMITH_EVENT_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "common/address.h"
 #include "common/service.h"
-#include "common/verdict.h"
 #include "privsep/message.h"
-
-/* The descriptors that the supervisor leaves open in the witness. */
-enum {
-    WITNESS_FD_SUPERVISOR = 3, /* struct witness_setup and _answer in, witness_question out; its
-                                  end is the witness's end, once that has heard all events */
-    WITNESS_FD_HELPER = 4,     /* struct helper_event in, witness_word out */
-    WITNESS_FD_NEWS = 5,       /* the kernel's news of connections: the same socket as
-                                  HELPER_FD_NEWS, in which the helper joins and leaves the group */
-    WITNESS_FD_BELL = 6,       /* the kernel's news of changes to nftables, joined; /dev/null where
-                                  there are none */
-    WITNESS_FD_PLAN = 7,       /* privsep/plan.h, sealed */
-    WITNESS_FD_GRANTS = 8,     /* the table of grants, to be read */
-    WITNESS_FD_USES = 9,       /* privsep/uses.h, to be written */
-};
 
 /* ---- helper to witness -------------------------------------------------- */
 
@@ -41,7 +24,6 @@ enum event_kind {
                       kernel's acknowledgement (NLMSG_ERROR, 0) with the number `begun`
                       (nlmsg_seq). What comes after that counts */
     EVENT_ENDED,   /* one grant has ended, and its door is shut */
-    EVENT_CROWDED, /* more than CROWD grants are live, with a rule each */
     EVENT_RULES,   /* another program removed rules (HELPER_RULES_MISSING), keeps removing them
                       (_CONTESTED), or has removed none for QUIET_SECONDS (_IN_FORCE) */
 };
@@ -49,30 +31,6 @@ enum event_kind {
 enum {
     QUIET_SECONDS = 60, /* without a removal: then the rules are contested no more */
     LOOK_SECONDS = 2,   /* between looks at rules that are contested, or where no bell rings */
-};
-
-/* Each new connection walks along all rules: some 10 ns for each with iptables-nft, so
- * that this many cost as much as the rest of its way in. */
-enum { CROWD = 200 };
-
-/* Why a request was refused. */
-enum refusal {
-    REFUSAL_PLAIN,         /* the verdict says it all */
-    REFUSAL_OF_CLOCK,      /* the client's clock differs by `ahead` */
-    REFUSAL_UNNOTED,       /* the same; and not all knocks of that kind could be noted */
-    REFUSAL_KEPT,          /* the counter was ahead of the clock once, and never counts */
-    REFUSAL_DAMAGED,       /* the client's record was damaged, and MaxSkew is off */
-    REFUSAL_OF_FLOOR,      /* the counter is older than the client's first one, by `left` */
-    REFUSAL_SINCE_AHEAD,   /* the client knocked while its clock was ahead, by `left` */
-    REFUSAL_USED,          /* the counter was spent, or is older than the last eight */
-    REFUSAL_CLOSED_SINCE,  /* the knock opens, and is older than one that closed */
-    REFUSAL_OPENED_SINCE,  /* the knock closes, and is older than one that opened */
-    REFUSAL_OF_TIME,       /* the profile opens nothing at `wall` */
-    REFUSAL_OF_SERVICE,    /* the profile does not have services[0] */
-    REFUSAL_OF_DESTINATION, /* the profile names no host of the family behind services[0] */
-    REFUSAL_UNSIGNED,      /* the profile wants the address signed */
-    REFUSAL_LINK_LOCAL,    /* the address is link-local */
-    REFUSAL_OF_ADDRESS,    /* the profile does not permit the address */
 };
 
 /* Why a grant ended. */
@@ -103,7 +61,9 @@ enum trace_stage {
 struct helper_event {
     uint8_t kind;           /* enum event_kind */
     uint8_t verdict;        /* enum verdict */
-    uint8_t refusal;        /* enum refusal, of a refused request */
+    uint8_t is_close;       /* EVENT_VERDICT: the client wants doors closed */
+    uint8_t is_unnoted;     /* EVENT_VERDICT: the clock was behind the counter, which could not be
+                               noted as one that never counts; or another one was forgotten */
     uint8_t end;            /* EVENT_ENDED: enum grant_end */
     uint8_t is_more;        /* EVENT_ENDED: more grants have ended with this one: their events
                                follow, and are told together */
@@ -112,6 +72,7 @@ struct helper_event {
     uint8_t service_count;  /* of a knock whose signature is not right: 0. Of a grant: 1 */
     uint8_t is_tracked;     /* EVENT_BEGUN: the kernel tells of connections to the service */
     uint8_t rules;          /* EVENT_RULES: enum helper_rules */
+    uint8_t zero[3];
     uint16_t connections;   /* EVENT_BEGUN: that the grant admits; 0: any number */
     uint32_t id;            /* of the grant */
     uint32_t allowance;     /* EVENT_BEGUN: of the grant */
@@ -124,10 +85,10 @@ struct helper_event {
     struct address address;  /* that the grants are for */
     struct address observed; /* EVENT_VERDICT: where the knock came from */
     struct service services[POLICY_SERVICES];
-    uint32_t zero;
-    int64_t wall;    /* when it was decided, seconds since the epoch */
-    int64_t left;    /* seconds until the first of its grants ends, or until such knocks count */
-    int64_t ahead;   /* seconds by which the client's clock is ahead of this host's */
+    uint64_t wall;   /* EVENT_VERDICT: when it was decided, microseconds since the epoch */
+    uint64_t counter; /* of the knock */
+    uint64_t counters[MARK_COUNTERS]; /* as in the reply to the sniffer */
+    int64_t left;    /* seconds until the first of its grants ends */
     struct helper_times times; /* for --trace; the sniffer may say anything in it */
     int64_t trace[TRACE_STAGES]; /* wall clock, nanoseconds; 0 without --trace */
 };
@@ -149,27 +110,5 @@ struct witness_word {
     uint32_t id;
 };
 _Static_assert(sizeof(struct witness_word) == 8, "no hidden padding");
-
-/* ---- supervisor and witness --------------------------------------------- */
-
-/* The first message to the witness. */
-struct witness_setup {
-    uint32_t uid, gid; /* whom it becomes */
-    uint8_t foreground, debug; /* for the log */
-    uint8_t zero[2];
-    char empty[256]; /* the directory that it locks itself into */
-};
-
-/* That connections to the door of the grant `id` be asked for again, as news were lost. The
- * kernel's answer comes in the news, and its numbers (nlmsg_seq) are the grant's. */
-struct witness_question {
-    uint32_t id;
-};
-
-/* What became of a question. The kernel was asked if `error` is 0. */
-struct witness_answer {
-    uint32_t id;
-    uint32_t error; /* an errno */
-};
 
 #endif

@@ -1,13 +1,11 @@
-/* The file of grants as all but the helper use it: prepare makes it, and it is read by whoever does
- * not change it. */
+#include "privsep/grantfile.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "privsep/granttable.h"
 
 static const char magic[8] = "PSGRAN7";
 

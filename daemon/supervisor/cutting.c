@@ -14,6 +14,8 @@
 #include "common/log.h"
 #include "daemon/supervisor/pair.h"
 #include "privsep/event.h"
+#include "privsep/grantfile.h"
+#include "privsep/witnessmessage.h"
 
 enum {
     KILL_SECONDS = CUT_LIFE_SECONDS + 1, /* a process that has not ended by itself by then */
@@ -320,6 +322,16 @@ bool cutting_begin(struct cutting *c, const struct helper_report *report)
         return true;
     c->result.trouble = CUT_BROKEN;
     return false;
+}
+
+bool cutting_is_ordered(const struct cutting *c)
+{
+    return c->is_ordered;
+}
+
+void cutting_forget_order(struct cutting *c)
+{
+    c->is_ordered = false;
 }
 
 bool cutting_is_busy(const struct cutting *c)

@@ -15,8 +15,10 @@
 
 #include "daemon/config/config.h"
 #include "privsep/cut/cutmessage.h"
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 #include "privsep/message.h"
+#include "privsep/witnessmessage.h"
 
 enum { CUTTING_FDS = 2, CUTTING_ASKERS = 64 };
 
@@ -81,6 +83,12 @@ void cutting_complete(struct cutting *cutting, struct helper_order *order,
 /* Takes the helper's report on that order. True: connections are being ended, and cutting_serve
  * tells when that is over. False: it is over. */
 bool cutting_begin(struct cutting *cutting, const struct helper_report *report);
+
+/* Whether a report on an order is awaited after which connections are ended. There is one such
+ * order at a time. The helper that had the order may have ended, or have never had it: then it is
+ * forgotten. */
+bool cutting_is_ordered(const struct cutting *cutting);
+void cutting_forget_order(struct cutting *cutting);
 
 /* Whether connections are being ended. */
 bool cutting_is_busy(const struct cutting *cutting);

@@ -27,6 +27,7 @@
 #include "daemon/supervisor/witnessing.h"
 #include "privsep/event.h"
 #include "privsep/plan.h"
+#include "privsep/witnessmessage.h"
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */

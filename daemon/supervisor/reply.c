@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/grantfile.h"
 #include "privsep/uses.h"
 
 static bool closes(const struct control_request *request)

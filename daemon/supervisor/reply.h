@@ -8,6 +8,7 @@
 #include "daemon/supervisor/controlmessage.h"
 #include "daemon/supervisor/pair.h"
 #include "privsep/cut/cutmessage.h"
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 
 /* Makes the order to the helper that a status, a list, a close or a revocation needs.

@@ -30,6 +30,7 @@
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/grantfile.h"
 
 enum {
     EX_CONFIG_STATUS = 78,
@@ -197,6 +198,7 @@ static enum pair_result start_pair(struct supervisor *s)
         return result;
     s->trouble = PAIR_STARTED;
     s->client_asked = 0;
+    cutting_forget_order(&s->cutting);
     if (!cutting_is_busy(&s->cutting)) /* else the client waits for no helper any more */
         control_ask_again(&s->control);
     if (s->config->profile_count == 0 && s->config->close_count > 0)
@@ -404,6 +406,16 @@ static void send_list(struct supervisor *s, struct control_client *client)
     close(directory);
 }
 
+/* Answers a client whose order no helper takes. */
+static void refuse_order(struct supervisor *s, struct control_client *client)
+{
+    cutting_forget_order(&s->cutting);
+    if (client->request.verb == CONTROL_STATUS)
+        send_status(s, client, NULL);
+    else
+        send_result(client, CONTROL_RESTARTING, "");
+}
+
 /* Gives the helper the client's order. */
 static void pass_on(struct supervisor *s, struct control_client *client,
                     struct helper_order *order)
@@ -413,10 +425,8 @@ static void pass_on(struct supervisor *s, struct control_client *client,
         cutting_complete(&s->cutting, order, s->config);
     if (pair_order(&s->pair, order))
         s->client_asked = order->serial;
-    else if (client->request.verb == CONTROL_STATUS)
-        send_status(s, client, NULL);
     else
-        send_result(client, CONTROL_RESTARTING, "");
+        refuse_order(s, client);
 }
 
 static void ask_helper(struct supervisor *s, struct control_client *client)
@@ -493,14 +503,21 @@ static void serve_client(struct supervisor *s, struct control_client *client)
         send_result(client, CONTROL_FAILED, why.text);
 }
 
+/* Whether the helper is asked for a client, or connections are ended for one. One who had
+ * connections ended may be gone by then. */
+static bool is_client_served(struct supervisor *s)
+{
+    return control_asked(&s->control) || cutting_is_busy(&s->cutting) ||
+           (cutting_is_ordered(&s->cutting) && s->pair.orders >= 0);
+}
+
 /* Serves the clients of the control socket. The helper is asked for one client at a time. */
 static void handle_control(struct supervisor *s)
 {
     struct control_client *client;
 
     control_serve(&s->control);
-    while (!s->stopping && !control_asked(&s->control) && !cutting_is_busy(&s->cutting) &&
-           (client = control_next(&s->control)))
+    while (!s->stopping && !is_client_served(s) && (client = control_next(&s->control)))
         serve_client(s, client);
 }
 

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "privsep/event.h"
 #include "privsep/granttable.h"
+#include "privsep/witnessmessage.h"
 #include "privsep/xtables/bell.h"
 
 enum {
@@ -63,9 +64,11 @@ int witnessing_open_uses(const struct config *config, bool is_known)
     int fd;
 
     snprintf(path, sizeof path, "%s/" USES_FILE, config->run_directory);
+    if (!is_known) /* a witness whose daemon was killed may still write into the old file */
+        unlink(path);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) &&
-        (is_known || ftruncate(fd, 0) == 0) && (errno = posix_fallocate(fd, 0, size)) == 0)
+        (errno = posix_fallocate(fd, 0, size)) == 0)
         return fd;
     log_warn("cannot make %s", path);
     close_if_open(&fd);

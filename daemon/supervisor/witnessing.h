@@ -20,7 +20,7 @@ void witnessing_end(struct witnessing *new);
 
 /* Opens the file of uses, which is made unless it is there, with room for as many grants as there
  * can be. `is_known` says whether all connections since it was written were told of; if not, it is
- * emptied. Returns a descriptor; -1 with the reason in the log. */
+ * made anew. Returns a descriptor; -1 with the reason in the log. */
 int witnessing_open_uses(const struct config *config, bool is_known);
 
 /* Starts the witness of a pair whose helper is ready, and has sealed its plan. False with the

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/grantfile.h"
 
 enum { MARK_PATIENCE = 1 /* seconds; a mark comes microseconds after its event */ };
 
@@ -408,6 +409,15 @@ struct watch *usage_next_end(const struct usage *usage, struct witness_word *wor
         return watch;
     }
     return NULL;
+}
+
+size_t usage_live(const struct usage *usage)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < usage->top; i++)
+        count += usage->watches[i].state != WATCH_NONE;
+    return count;
 }
 
 bool usage_waits(const struct usage *usage)

@@ -17,6 +17,7 @@
 #include "daemon/witness/ends.h"
 #include "privsep/event.h"
 #include "privsep/flows.h"
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 #include "privsep/uses.h"
 
@@ -100,6 +101,9 @@ int64_t usage_give_up_marks(struct usage *usage, int64_t now);
 /* Writes the next word that the helper is to be told: the end of a grant. NULL: there is none.
  * Else the caller sets is_end_told of what is returned once the helper was told. */
 struct watch *usage_next_end(const struct usage *usage, struct witness_word *word);
+
+/* Returns how many grants are live. */
+size_t usage_live(const struct usage *usage);
 
 /* Whether a grant waits for a connection. */
 bool usage_waits(const struct usage *usage);

@@ -16,6 +16,8 @@
 #include "common/log.h"
 #include "common/privilege/powerless.h"
 #include "daemon/witness/confine.h"
+#include "privsep/grantfile.h"
+#include "privsep/witnessmessage.h"
 
 enum {
     TELL_SECONDS = 1, /* until it is told what ended together, though the last of it never came */
@@ -36,16 +38,13 @@ bool witness_event_is_sound(const struct helper_event *event, size_t size)
         return false;
     switch (event->kind) {
     case EVENT_VERDICT:
-        return event->verdict > VERDICT_NONE && event->verdict < VERDICTS &&
-               event->refusal <= REFUSAL_OF_ADDRESS;
+        return event->verdict > VERDICT_NONE && event->verdict < VERDICTS;
     case EVENT_BEGUN:
         return event->id != 0 && event->begun != 0 && event->service_count == 1 &&
                event->connections <= CONNECTIONS_MAX;
     case EVENT_ENDED:
         return event->id != 0 && event->end > END_NONE && event->end <= END_STOPPED &&
                event->service_count == 1;
-    case EVENT_CROWDED:
-        return true;
     case EVENT_RULES:
         return event->rules >= HELPER_RULES_IN_FORCE && event->rules <= HELPER_RULES_CONTESTED;
     default:
@@ -113,6 +112,15 @@ static void hear_bell(struct witness *w)
         w->must_look = true;
 }
 
+/* A crowd is told of once. */
+static void notice_crowd(struct witness *w)
+{
+    if (w->has_no_crowd || usage_live(&w->usage) <= CROWD)
+        return;
+    w->has_no_crowd = true;
+    words_say_crowded();
+}
+
 void witness_take_event(struct witness *w, const struct helper_event *event)
 {
     if (event->lost > 0) {
@@ -129,12 +137,10 @@ void witness_take_event(struct witness *w, const struct helper_event *event)
         w->may_hush |= event->is_tracked;
         if (!usage_begin(&w->usage, event, clock_boot_ns()))
             fatalx("there are more grants than there is room for");
+        notice_crowd(w);
         break;
     case EVENT_ENDED:
         take_end(w, event);
-        break;
-    case EVENT_CROWDED:
-        words_say_crowded();
         break;
     case EVENT_RULES:
         hear_bell(w);
@@ -363,6 +369,7 @@ static bool get_ready(struct witness *w, const struct witness_setup *setup, stru
     *w = (struct witness){.supervisor = WITNESS_FD_SUPERVISOR, .helper = WITNESS_FD_HELPER,
                           .bell = is_socket(WITNESS_FD_BELL) ? WITNESS_FD_BELL : -1,
                           .may_hush = true, .must_follow = true, .words.clients = &w->clients};
+    w->has_no_crowd = plan && plan->setup.grant_store == GRANT_STORE_SET;
     if (!plan || !clients_make(&w->clients, plan, why) || !open_usage(w, why) ||
         !granttable_view(&w->table, WITNESS_FD_GRANTS, why))
         return false;

@@ -11,6 +11,7 @@
 #include "daemon/witness/usage.h"
 #include "daemon/witness/words.h"
 #include "privsep/event.h"
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 #include "privsep/xtables/bell.h"
 
@@ -25,6 +26,7 @@ struct witness {
     bool must_look;    /* the helper is to look at the rules */
     bool may_hush;     /* the helper may be listening for news */
     bool must_follow;  /* the table of grants is to be read again */
+    bool has_no_crowd; /* of rules: grants are elements of a set, or a crowd was told of */
     bool is_stuffed;   /* the helper's socket had no room for a word */
     int64_t ask_until; /* until when the question that was asked may take; 0: none was */
     int64_t tell_at;   /* when to tell of `ended` even if not all have come; 0: there are none */

@@ -53,6 +53,81 @@ static const char *format_use(const struct ending *ending, char text[static USE_
     return text;
 }
 
+/* ---- why a knock was refused ---------------------------------------------- */
+
+enum refusal {
+    REFUSAL_PLAIN,         /* the verdict says it all */
+    REFUSAL_OF_CLOCK,      /* the client's clock differs */
+    REFUSAL_KEPT,          /* the counter was ahead of the clock once, and never counts */
+    REFUSAL_DAMAGED,       /* the client's record was damaged, and MaxSkew is off */
+    REFUSAL_OF_FLOOR,      /* the counter is older than the client's first one */
+    REFUSAL_SINCE_AHEAD,   /* the client knocked while its clock was ahead */
+    REFUSAL_USED,          /* the counter was spent, or is older than the last eight */
+    REFUSAL_CLOSED_SINCE,  /* the knock opens, and is older than one that closed */
+    REFUSAL_OPENED_SINCE,  /* the knock closes, and is older than one that opened */
+    REFUSAL_OF_TIME,       /* the profile opens nothing now */
+    REFUSAL_OF_SERVICE,    /* the profile does not have services[0] */
+    REFUSAL_OF_DESTINATION, /* the profile names no host of the family behind services[0] */
+    REFUSAL_UNSIGNED,      /* the profile wants the address signed */
+    REFUSAL_LINK_LOCAL,    /* the address is link-local */
+    REFUSAL_OF_ADDRESS,    /* the profile does not permit the address */
+};
+
+static bool is_among(const uint64_t counters[static MARK_COUNTERS], uint64_t counter)
+{
+    for (size_t i = 0; i < MARK_COUNTERS; i++)
+        if (counters[i] == counter)
+            return true;
+    return false;
+}
+
+/* A counter below all that the mark counts was not always spent: the mark may begin late, as the
+ * client's clock is behind, or was ahead. */
+static enum refusal refusal_of_counter(const struct helper_event *event)
+{
+    const uint64_t lowest = event->counters[0], highest = event->counters[MARK_COUNTERS - 1];
+
+    if (lowest == UINT64_MAX)
+        return REFUSAL_DAMAGED;
+    if (event->counter > lowest)
+        return is_among(event->counters, event->counter) ? REFUSAL_USED : REFUSAL_KEPT;
+    if (lowest == highest) /* the client has spent none yet */
+        return REFUSAL_OF_FLOOR;
+    return lowest > event->wall ? REFUSAL_SINCE_AHEAD : REFUSAL_USED;
+}
+
+static enum refusal refusal_of_address(const struct client *client,
+                                       const struct helper_event *event)
+{
+    if (client && client->profile->needs_signed_address && !event->is_address_signed)
+        return REFUSAL_UNSIGNED;
+    return address_is_link_local(&event->address) ? REFUSAL_LINK_LOCAL : REFUSAL_OF_ADDRESS;
+}
+
+static enum refusal refusal_of(const struct client *client, const struct helper_event *event)
+{
+    switch (event->verdict) {
+    case VERDICT_AHEAD:
+    case VERDICT_BEHIND:
+        return REFUSAL_OF_CLOCK;
+    case VERDICT_REPEATED:
+        return refusal_of_counter(event);
+    case VERDICT_OVERTAKEN:
+        return event->is_close ? REFUSAL_OPENED_SINCE : REFUSAL_CLOSED_SINCE;
+    case VERDICT_EXPIRED_PROFILE:
+    case VERDICT_OUTSIDE_HOURS:
+        return REFUSAL_OF_TIME;
+    case VERDICT_SERVICE_DENIED:
+        return REFUSAL_OF_SERVICE;
+    case VERDICT_NO_DESTINATION:
+        return REFUSAL_OF_DESTINATION;
+    case VERDICT_ADDRESS_DENIED:
+        return refusal_of_address(client, event);
+    default:
+        return REFUSAL_PLAIN;
+    }
+}
+
 /* The refusals that need no more than a sentence of their own. */
 static const char *const sentences[] = {
     [REFUSAL_KEPT] = "it was refused before, when its clock was ahead of this host's, and never "
@@ -79,12 +154,13 @@ static const char *format_minute(unsigned minute, char text[static MINUTE_SIZE])
     return text;
 }
 
-/* Says when the client's profile opens again, if it is its Hours that were in the way. */
+/* Says when the profile opens again, if it is its Hours that were in the way. */
 static const char *format_time(const struct client *client, const struct helper_event *event,
                                char text[static WHY_SIZE])
 {
     enum { MONDAY_TO_THURSDAY = 3 * MINUTES_A_DAY }; /* 1970-01-01 */
-    const unsigned minute = (unsigned)((event->wall / 60 + MONDAY_TO_THURSDAY) % MINUTES_A_WEEK);
+    const uint64_t minutes = event->wall / USEC_PER_SEC / 60;
+    const unsigned minute = (unsigned)((minutes + MONDAY_TO_THURSDAY) % MINUTES_A_WEEK);
     char now[MINUTE_SIZE], next[MINUTE_SIZE];
     const struct helper_profile *profile;
     size_t i = 0;
@@ -100,34 +176,41 @@ static const char *format_time(const struct client *client, const struct helper_
     return text;
 }
 
-static const char *format_refusal(const struct words *words, const struct helper_event *event,
+static const char *format_clock(const struct words *words, const struct helper_event *event,
+                                char text[static WHY_SIZE])
+{
+    const bool is_ahead = event->verdict == VERDICT_AHEAD;
+    const int64_t ahead = (int64_t)(event->counter - event->wall) / USEC_PER_SEC;
+
+    snprintf(text, WHY_SIZE, "its clock is %" PRId64 " s %s this host's; allowed %u%s",
+             ahead < 0 ? -ahead : ahead, is_ahead ? "ahead of" : "behind", words->clients->max_skew,
+             event->is_unnoted ? "; not all like it could be noted: whoever recorded this knock "
+                                 "could use it: prefer a signed address" : "");
+    return text;
+}
+
+static const char *format_refusal(const struct words *words, const struct client *client,
+                                  const struct helper_event *event, enum refusal refusal,
                                   const char *services, char text[static WHY_SIZE])
 {
-    long long left = event->left, ahead = event->ahead;
+    /* Until such knocks count. */
+    const uint64_t left = (event->counters[0] - event->counter) / USEC_PER_SEC + 1;
 
-    switch (event->refusal) {
+    switch (refusal) {
     case REFUSAL_PLAIN:
         return verdict_text(event->verdict);
     case REFUSAL_OF_CLOCK:
-    case REFUSAL_UNNOTED:
-        snprintf(text, WHY_SIZE, "its clock is %lld s %s this host's; allowed %u%s",
-                 ahead < 0 ? -ahead : ahead,
-                 event->verdict == VERDICT_AHEAD ? "ahead of" : "behind",
-                 words->clients->max_skew,
-                 event->refusal == REFUSAL_UNNOTED
-                     ? "; not all like it could be noted: whoever recorded this knock could use "
-                       "it: prefer a signed address" : "");
-        return text;
+        return format_clock(words, event, text);
     case REFUSAL_OF_FLOOR:
         snprintf(text, WHY_SIZE, "older than the moment from which this profile counts; if its "
-                                 "clock is behind, it is heard in %lld s", left);
+                                 "clock is behind, it is heard in %" PRIu64 " s", left);
         return text;
     case REFUSAL_SINCE_AHEAD:
         snprintf(text, WHY_SIZE, "it knocked while its clock was ahead of this host's; it is heard "
-                                 "in %lld s, or once it is added anew, with a new key", left);
+                                 "in %" PRIu64 " s, or once it is added anew, with a new key", left);
         return text;
     case REFUSAL_OF_TIME:
-        return format_time(clients_find(words->clients, event->key_id), event, text);
+        return format_time(client, event, text);
     case REFUSAL_OF_SERVICE:
         snprintf(text, WHY_SIZE, "%s is not in this profile", services);
         return text;
@@ -136,7 +219,7 @@ static const char *format_refusal(const struct words *words, const struct helper
                  address_is_ipv4(&event->address) ? 4 : 6, services);
         return text;
     default:
-        return sentences[event->refusal];
+        return sentences[refusal];
     }
 }
 
@@ -159,15 +242,16 @@ static void say_granted(const struct helper_event *event, const struct ending *c
                        is_signed ? " (address signed" : "", origin, is_signed ? ")" : "");
 }
 
-static void say_refused(const struct words *words, const struct helper_event *event,
-                        const struct log_about *about)
+static void say_refused(const struct words *words, const struct client *client,
+                        const struct helper_event *event, const struct log_about *about)
 {
-    const bool is_for = about->service && event->refusal != REFUSAL_OF_SERVICE &&
-                        event->refusal != REFUSAL_OF_DESTINATION;
+    const enum refusal refusal = refusal_of(client, event);
+    const bool is_for = about->service && refusal != REFUSAL_OF_SERVICE &&
+                        refusal != REFUSAL_OF_DESTINATION;
     char why[WHY_SIZE], origin[ORIGIN_SIZE];
 
     log_warnx_about(about, "%s: refused for %s: %s%s%s%s", about->profile, about->address,
-                    format_refusal(words, event, about->service, why),
+                    format_refusal(words, client, event, refusal, about->service, why),
                     is_for ? "; it was for " : "", is_for ? about->service : "",
                     format_origin(event, origin));
 }
@@ -190,7 +274,7 @@ void words_say_verdict(struct words *words, const struct helper_event *event,
 
     if (!verdict_is_grant(event->verdict)) {
         if (throttle_admits_refusal(throttle, event->verdict, clock_boot_ns()))
-            say_refused(words, event, &about);
+            say_refused(words, of, event, &about);
         return;
     }
     if (throttle_admits_profile(throttle, of, clock_boot_ns()))

@@ -7,8 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-
 bool helper_events_tell(struct events *events, struct helper_event *event)
 {
     event->lost = events->lost;
@@ -65,30 +63,24 @@ static bool mark_news(const struct events *events, uint32_t begun)
 
 /* ---- grants ------------------------------------------------------------- */
 
-static void end_now(struct grants *grants, struct grant *grant, enum grant_end why)
-{
-    grant->end = (uint16_t)why;
-    helper_grants_shorten(grants, grant, clock_boot_ns());
-    grant_seal(grant);
-}
-
 void helper_events_begin(struct events *events, struct grants *grants, struct grant *grant,
                          bool is_tracked)
 {
     struct helper_event event = event_of(EVENT_BEGUN, grant);
 
+    grant->end = END_NONE;
+    grant_seal(grant);
     if (++grants->table->begun == 0) /* which is the number of news */
         grants->table->begun = 1;
     event.begun = grants->table->begun;
     event.allowance = grant->allowance;
     event.connections = (uint16_t)grant->connections;
     event.is_tracked = is_tracked && helper_events_listen(events);
-    grant->end = END_NONE;
     if (helper_events_tell(events, &event) && event.is_tracked && mark_news(events, event.begun))
         return;
     if (grant->connections == 0)
         return;
-    end_now(grants, grant, END_UNWITNESSED);
+    helper_grants_end(grants, grant, END_UNWITNESSED);
     events->is_unwitnessed = true;
 }
 
@@ -108,7 +100,7 @@ void helper_events_end_unwitnessed(struct events *events, struct grants *grants)
 {
     for (size_t i = 0; i < grants->count; i++)
         if (grants->items[i].connections)
-            end_now(grants, &grants->items[i], END_UNWITNESSED);
+            helper_grants_end(grants, &grants->items[i], END_UNWITNESSED);
     events->is_unwitnessed = false;
 }
 
@@ -121,7 +113,7 @@ void helper_events_obey(struct grants *grants, const struct witness_word *word)
 
         if (grant->id == word->id && grant->connections &&
             (uint16_t)grant->allowance == word->allowance)
-            end_now(grants, grant, END_COUNTED);
+            helper_grants_end(grants, grant, END_COUNTED);
     }
 }
 

@@ -325,6 +325,10 @@ static bool change(struct firewall *fw, enum family family, struct grants *grant
                       (deed == REWRITE && (!fw->uses_set || fw->has_rules[family]));
     bool done = !fw->uses_set;
 
+    if (!fw->xtables.in_use[family]) { /* there is no firewall to tell of anything */
+        helper_grants_forget_gone(grants, family);
+        return true;
+    }
     if (fw->uses_set && deed == WHOLE)
         done = helper_set_fill(&fw->set, family, grants, why);
     else if (fw->uses_set && !fw->unsure[family])

@@ -15,8 +15,8 @@
 #include "privsep/helper/set.h"
 #include "privsep/message.h"
 #include "privsep/rules.h"
-#include "privsep/xtables/probe.h"
 #include "privsep/xtables/restore.h"
+#include "privsep/xtables/xtables.h"
 
 enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
 

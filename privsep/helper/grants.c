@@ -193,6 +193,13 @@ void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t d
     set_deadline(grants, grant, deadline);
 }
 
+void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why)
+{
+    grant->end = (uint16_t)why;
+    helper_grants_shorten(grants, grant, clock_boot_ns());
+    grant_seal(grant);
+}
+
 int64_t helper_grants_next_deadline(const struct grants *grants)
 {
     return grants->count > 0 ? grants->next_deadline : INT64_MAX;

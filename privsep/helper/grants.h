@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "common/error.h"
+#include "privsep/event.h"
 #include "privsep/granttable.h"
 
 /* What is opened, for whichever profile. */
@@ -106,6 +107,9 @@ size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[sta
 /* Brings a grant's end forward to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
  * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline);
+
+/* Ends a grant now, and notes why: the next helper_grants_expire removes it. */
+void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why);
 
 /* Returns a time (CLOCK_BOOTTIME, nanoseconds) before which no grant ends; INT64_MAX without
  * grants. It is the earliest deadline, or earlier where a grant was extended since

@@ -128,15 +128,14 @@ bool helper_marks_refuse(struct marks *marks, struct mark *mark, uint64_t counte
     return had_room;
 }
 
-/* Returns the highest counter that can stand for a time that was, by the clock `now`. */
-static uint64_t latest_credible(const struct marks *marks, uint64_t now)
+uint64_t helper_marks_latest_credible(const struct marks *marks, uint64_t now)
 {
     return marks->skew == UINT64_MAX ? now : helper_marks_latest_timely(marks, now);
 }
 
 void helper_marks_close_at(struct marks *marks, struct mark *mark, uint64_t counter, uint64_t now)
 {
-    if (counter <= mark->closed || counter > latest_credible(marks, now))
+    if (counter <= mark->closed || counter > helper_marks_latest_credible(marks, now))
         return;
     mark->closed = counter;
     helper_mark_note(marks, mark);
@@ -145,7 +144,7 @@ void helper_marks_close_at(struct marks *marks, struct mark *mark, uint64_t coun
 bool helper_mark_was_closed_since(const struct marks *marks, const struct mark *mark,
                                   uint64_t counter, uint64_t now)
 {
-    return counter < mark->closed && mark->closed <= latest_credible(marks, now);
+    return counter < mark->closed && mark->closed <= helper_marks_latest_credible(marks, now);
 }
 
 static bool write_mark(struct marks *marks, const struct mark *mark)

@@ -74,6 +74,9 @@ bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan,
  * that they are compared with, are in microseconds since the epoch. */
 uint64_t helper_marks_latest_timely(const struct marks *marks, uint64_t now);
 
+/* Returns the highest counter that can stand for a time that was, by the clock `now`. */
+uint64_t helper_marks_latest_credible(const struct marks *marks, uint64_t now);
+
 /* Whether `counter` was never spent, and is not refused for good. What is not above the lowest
  * of the eight counts as spent. */
 bool helper_mark_is_new(const struct mark *mark, uint64_t counter);

@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/limit.h"
 #include "privsep/helper/events.h"
 #include "privsep/helper/firewall.h"
 #include "privsep/helper/grants.h"
@@ -30,8 +29,6 @@ struct requests {
     int64_t trace[TRACE_STAGES]; /* of a batch, as in an event */
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each verdict */
-    struct log_limit failures[VERDICTS]; /* of the lines that say why none could be honoured */
-    bool is_crowded; /* more than CROWD grants were live as rules, and the witness was told */
 };
 
 enum sniffer_state {

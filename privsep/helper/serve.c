@@ -112,29 +112,35 @@ static enum helper_rules rules_are(const struct helper *h)
     return is_contested(h) ? HELPER_RULES_CONTESTED : HELPER_RULES_IN_FORCE;
 }
 
-/* Sends the report. A supervisor that does not read does without it. */
-static void tell_report(struct helper *h, struct helper_report *report)
+static bool is_unsure(const struct helper *h)
 {
-    report->rules = rules_are(h);
-    if (send(HELPER_FD_SUPERVISOR, report, sizeof *report, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        log_warn("cannot answer the supervisor");
-    else
-        h->told = report->rules;
+    return h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
 }
 
-static void tell_unasked(struct helper *h)
+/* Reports how the helper is, and that an order has ended `closed` grants. A supervisor that does
+ * not read does without it. */
+static void tell_report(struct helper *h, uint32_t serial, uint32_t closed)
 {
-    static struct helper_report report;
+    const struct xtables *xtables = &h->firewall.xtables;
+    struct helper_report report = {
+        .kind = HELPER_REPORT, .serial = serial, .backend = xtables->backend,
+        .families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u),
+        .grant_store = h->firewall.uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES,
+        .live = (uint32_t)h->grants.count, .closed = closed,
+        .failed = closed > 0 && is_unsure(h), .rules = rules_are(h)};
 
-    helper_report_unasked(&h->requests, &report);
-    tell_report(h, &report);
+    memcpy(report.verdicts, h->requests.verdicts, sizeof report.verdicts);
+    if (send(HELPER_FD_SUPERVISOR, &report, sizeof report, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("cannot answer the supervisor");
+    else
+        h->told = report.rules;
 }
 
 /* Reports at once what has changed: portsmithctl is shown what the supervisor was last told. */
 static void tell_of_changed_rules(struct helper *h)
 {
     if (rules_are(h) != h->told)
-        tell_unasked(h);
+        tell_report(h, 0, 0);
 }
 
 /* ---- keeping the firewall as it should be ------------------------------- */
@@ -178,9 +184,7 @@ static void mend(struct helper *h, enum family family, firewall_change *change)
  * stays where it is: else whoever keeps the helper busy could put it off for ever. */
 static void plan_retry(struct helper *h)
 {
-    bool unsure = h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
-
-    if (unsure) {
+    if (is_unsure(h)) {
         if (h->retry_at == 0)
             h->retry_at = seconds_from_now(RETRY_SECONDS);
         return;
@@ -380,10 +384,10 @@ static int stop(struct helper *h)
         for (enum family family = IPV4; family < FAMILIES; family++)
             if (h->firewall.unsure[family])
                 mend(h, family, helper_firewall_clear);
-    tell_unasked(h);
+    tell_report(h, 0, 0);
     helper_firewall_close(&h->firewall);
     helper_events_end(&h->events, h->grants.items, ended, END_STOPPED);
-    if (h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6]) {
+    if (is_unsure(h)) {
         log_warnx("live grants could not be removed; they end at their deadlines");
         return HELPER_EXIT_FAILURE;
     }
@@ -392,10 +396,12 @@ static int stop(struct helper *h)
 
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
-    static struct helper_report report;
-    struct grant *ended;
+    uint32_t closed = 0;
 
-    if (order->command == HELPER_TELL) {
+    if (order->command == HELPER_CLOSE) {
+        closed = helper_order_end(order, &h->grants);
+        serve_deadlines(h);
+    } else {
         /* Rules that were put back a moment ago may be gone again. They are put back at the next
          * look, however often somebody asks. */
         for (enum family family = IPV4; family < FAMILIES; family++)
@@ -404,10 +410,7 @@ static void serve_order(struct helper *h, const struct helper_order *order)
         if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
             h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
     }
-    helper_orders_serve(&h->requests, order, &report, &ended);
-    tell_report(h, &report);
-    helper_events_end(&h->events, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
-    free(ended);
+    tell_report(h, order->serial, closed);
 }
 
 /* Returns -1 to go on, else the exit status. */
@@ -425,7 +428,7 @@ static int serve_supervisor(struct helper *h)
         return -1;
     }
     serve_the_rest(h);
-    tell_unasked(h);
+    tell_report(h, 0, 0);
     helper_firewall_close(&h->firewall);
     return HELPER_EXIT_OK;
 }
@@ -485,8 +488,10 @@ static void begin_process(void)
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (fcntl(needed[i], F_GETFD) < 0)
             fatalx("portsmith-helper is started by portsmith-prepare, never by hand");
-    if (close_range(HELPER_FD_SUPERVISOR, HELPER_FD_LOCK, CLOSE_RANGE_CLOEXEC) != 0 ||
-        close_range(HELPER_FD_LOCK + 1, ~0u, 0) != 0)
+    /* CLOSE_RANGE_CLOEXEC does the same, but from Linux 5.11 on. Some need not be open. */
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_LOCK; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (close_range(HELPER_FD_LOCK + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
@@ -565,7 +570,7 @@ int helper_serve(void)
     helper_firewall_stand(&h.firewall);
     h.told = HELPER_RULES_IN_FORCE; /* the look tells nothing of that: its report is below */
     look(&h);
-    tell_unasked(&h);
+    tell_report(&h, 0, 0);
     log_debug("ready: iptables-%s, %s", plan->setup.backend == BACKEND_NFT ? "nft" : "legacy",
               plan->families[IPV6].in_use ? "IPv4 and IPv6" : "IPv4");
     return run(&h);

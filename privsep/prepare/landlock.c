@@ -156,8 +156,8 @@ static bool allow_preparing(int ruleset)
                                              LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 
-/* Makes rules, which allow nothing yet, at the descriptor `fd`, or with -1 at any. -1 with
- * errno. */
+/* Makes rules, which allow nothing yet, at the descriptor `fd`, which the next program inherits, or
+ * with -1 at any. -1 with errno. */
 static int make_ruleset(const struct ruleset *all, int fd)
 {
     int made = (int)syscall(SYS_landlock_create_ruleset, all, sizeof *all, 0);
@@ -165,7 +165,7 @@ static int make_ruleset(const struct ruleset *all, int fd)
 
     if (made < 0 || fd < 0)
         return made;
-    moved = dup3(made, fd, O_CLOEXEC);
+    moved = dup2(made, fd);
     close(made);
     return moved;
 }
@@ -180,7 +180,6 @@ bool helper_landlock_enter(const struct xtables *found, struct error *why)
     if (version < 1) {
         log_warnx("this kernel has no Landlock, or it is not switched on: file permissions alone "
                   "keep the helper from other files");
-        close(HELPER_FD_LANDLOCK);
         return true;
     }
     all = everything_known_to(version);

@@ -173,7 +173,8 @@ static bool leave_open(int fd)
     return fcntl(fd, F_SETFD, 0) == 0;
 }
 
-/* Leaves open what the helper needs, and nothing of what only this program does. */
+/* Leaves open what the helper needs, and nothing of what only this program does. Landlock rules, if
+ * the kernel has them, are left open already. */
 static bool hand_over(struct preparation *p)
 {
     static const int always[] = {HELPER_FD_SUPERVISOR, HELPER_FD_SNIFFER, HELPER_FD_NEWS,
@@ -182,8 +183,6 @@ static bool hand_over(struct preparation *p)
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (!leave_open(always[i]))
             return false;
-    if (fcntl(HELPER_FD_LANDLOCK, F_GETFD) >= 0 && !leave_open(HELPER_FD_LANDLOCK))
-        return false;
     if (p->xtables.backend == BACKEND_LEGACY &&
         (!leave_open(HELPER_FD_XTABLES_LOCK) || !leave_open(HELPER_FD_XTABLES_DIRECTORY)))
         return false;

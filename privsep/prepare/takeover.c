@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/grantfile.h"
 
 static const char new_file[] = GRANTTABLE_FILE ".new";
 

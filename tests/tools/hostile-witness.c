@@ -38,6 +38,7 @@
 #include "common/privilege/powerless.h"
 #include "privsep/event.h"
 #include "privsep/granttable.h"
+#include "privsep/witnessmessage.h"
 
 enum {
     ALLOWANCES = 1 << 16, /* all that a word can name */

@@ -9,12 +9,13 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "daemon/sniffer/confine.h"
 #include "daemon/supervisor/confine.h"
 #include "daemon/witness/confine.h"
 
-static int peer[2], other[2];
+static int peer[2], other[2], log_socket;
 
 static bool as_sniffer(void)
 {
@@ -120,10 +121,21 @@ static void what_was_forbidden_is_named(void **state)
 
 /* ---- the witness -------------------------------------------------------- */
 
+/* By the socket to the log, which was made in the host's network. */
+static void send_to_another_service(void)
+{
+    struct sockaddr_un service = {.sun_family = AF_UNIX, .sun_path = "\0portsmith-test"};
+
+    sendto(log_socket, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&service,
+           sizeof service);
+}
+
 static void anything_else_kills_the_witness(void **state)
 {
-    static void (*const acts[])(void) = {write_elsewhere, make_a_socket, open_a_file,
-                                         start_a_program, kill_somebody, change_the_filter};
+    static void (*const acts[])(void) = {
+        send_to_another_service, write_elsewhere, make_a_socket,     open_a_file,
+        start_a_program,         kill_somebody,   change_the_filter,
+    };
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(acts); i++)
@@ -204,7 +216,8 @@ static void the_supervisor_starts_programs(void **state)
 static int start(void **state)
 {
     (void)state;
-    return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, peer) != 0 ||
+    log_socket = socket(AF_UNIX, SOCK_DGRAM, 0);
+    return log_socket < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, peer) != 0 ||
            socketpair(AF_UNIX, SOCK_SEQPACKET, 0, other) != 0;
 }
 

@@ -167,6 +167,17 @@ static void news_end_unless_another_grant_has_begun(void **state)
     assert_true(is_member());
 }
 
+/* By the supervisor, for a list or to end its connections, as soon as anybody is told. */
+static void a_grant_that_has_begun_anew_can_be_read(void **state)
+{
+    struct grant *grant = grant_of(1, 2);
+
+    (void)state;
+    grant->allowance++;
+    helper_events_begin(&events, &grants, grant, true);
+    assert_true(seal_is_right(grant->seal, grant, offsetof(struct grant, seal)));
+}
+
 /* 0 is the number of news. */
 static void no_grant_begins_with_the_number_zero(void **state)
 {
@@ -200,6 +211,7 @@ int main(void)
         WITH_EVENTS(whoever_says_nonsense_is_not_heard_any_more),
         WITH_EVENTS(without_a_witness_all_that_counts_ends),
         WITH_EVENTS(news_end_unless_another_grant_has_begun),
+        WITH_EVENTS(a_grant_that_has_begun_anew_can_be_read),
         WITH_EVENTS(no_grant_begins_with_the_number_zero),
         WITH_EVENTS(the_next_helper_counts_on),
     };

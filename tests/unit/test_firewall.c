@@ -9,6 +9,7 @@
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "table.h"
 
 enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };

@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "people.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/grants.h"
 #include "privsep/prepare/takeover.h"
 #include "stored.h"

@@ -23,6 +23,7 @@
 #include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/rules.h"
+#include "privsep/xtables/probe.h"
 
 static enum backend backend;
 static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};

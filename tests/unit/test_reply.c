@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/grants.h"
 #include "privsep/prepare/takeover.h"
 #include "privsep/uses.h"

@@ -12,6 +12,7 @@
 #include "privsep/prepare/repair.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "stored.h"
 #include "table.h"
 
@@ -718,7 +719,7 @@ static void one_ahead_of_the_clock_never_counts(void **state)
     assert_int_equal(ask_for(ALICE, &right), VERDICT_OPENED);
     helper_marks_close(&world.marks);
     assert_done(open_marks(), why);
-    world.policy.setup.max_skew = 2 * SKEW; /* as if time had passed */
+    world.marks.skew = 2 * SKEW * UINT64_C(1000000); /* as if time had passed */
     m.observed = address_of("198.51.100.1");
     assert_int_equal(ask(&m), VERDICT_REPEATED);
     assert_int_equal(count_rules("iptables-nft", "198.51.100.1"), 0);
@@ -741,7 +742,7 @@ static void without_skew_any_time_is_well(void **state)
     struct request ahead = open_request(UINT64_MAX);
 
     (void)state;
-    world.policy.setup.skew_checked = 0;
+    world.marks.skew = UINT64_MAX;
     assert_int_equal(ask_for(ALICE, &ahead), VERDICT_OPENED);
     assert_int_equal(ask_for(ALICE, &ahead), VERDICT_REPEATED);
 }
@@ -1129,7 +1130,6 @@ static void without_skew_a_close_ahead_of_the_clock_is_not_kept(void **state)
     struct request r = open_service(now(), "tcp/22"), shut = close_service(UINT64_MAX, "tcp/22");
 
     (void)state;
-    world.policy.setup.skew_checked = 0;
     world.marks.skew = UINT64_MAX;
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
     assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
@@ -1149,7 +1149,6 @@ static void without_skew_an_open_ahead_of_the_clock_is_not_kept(void **state)
     struct request r = open_service(UINT64_MAX, "tcp/22"), shut = close_service(counter, "tcp/22");
 
     (void)state;
-    world.policy.setup.skew_checked = 0;
     world.marks.skew = UINT64_MAX;
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
     assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
@@ -1280,28 +1279,6 @@ static void what_is_ahead_is_refused_where_it_cannot_be_noted(void **state)
     assert_int_equal(ask(&m), VERDICT_AHEAD);
     limit_files_to(RLIM_INFINITY);
     check_untouched();
-}
-
-/* A set would serve better: the log says so, once. */
-static void many_rules_are_told_of(void **state)
-{
-    enum { MANY = 200 };
-    struct service service = service_of("tcp/22");
-    struct request r = open_service(now(), "tcp/22");
-
-    (void)state;
-    take_grants_over(MANY + 1);
-    for (int i = 1; i < MANY; i++) {
-        struct address address = address_from_ipv4((uint8_t[]){10, 0, 0, (uint8_t)i});
-
-        table_open(&world.grants, (uint8_t[KEY_ID_SIZE]){1}, &address, &service,
-                   clock_boot_ns() + (int64_t)60 * NSEC_PER_SEC);
-    }
-    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
-    assert_false(world.requests.is_crowded);
-    r.counter = now();
-    assert_int_equal(ask_for(DAVE, &r), VERDICT_OPENED);
-    assert_true(world.requests.is_crowded);
 }
 
 static void replace_programs(const char *script)
@@ -1832,7 +1809,6 @@ int main(void)
         IN_WORLD(what_is_not_recorded_is_not_opened),
         IN_WORLD(what_is_ahead_is_refused_where_it_cannot_be_noted),
         IN_WORLD(stored_grants_follow_the_firewall),
-        IN_WORLD(many_rules_are_told_of),
         IN_WORLD(a_firewall_that_fails_opens_nothing),
         IN_WORLD(an_extension_that_fails_leaves_the_old_deadline),
         IN_WORLD(one_family_fails_for_itself),

@@ -11,6 +11,7 @@
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "table.h"
 
 enum { CAPACITY = 2000 };

@@ -9,6 +9,7 @@
 #include "daemon/witness/news.h"
 #include "netspace.h"
 #include "privsep/cut/cut.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/events.h"
 #include "privsep/netlink.h"
 #include "privsep/prepare/news.h"

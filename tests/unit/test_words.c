@@ -1,5 +1,6 @@
 #include "people.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/witness/words.h"
 
@@ -95,19 +96,21 @@ static struct ending ending_of(enum grant_end end, enum was_used use)
     return ending;
 }
 
-static struct helper_event event_of(enum verdict verdict, enum refusal refusal)
+enum { WALL = 1000 * USEC_PER_SEC };
+
+static struct helper_event event_of(enum verdict verdict)
 {
-    return (struct helper_event){.kind = EVENT_VERDICT, .verdict = verdict, .refusal = refusal,
-                                 .key_id = {1}, .address = address_of("192.0.2.7"),
+    return (struct helper_event){.kind = EVENT_VERDICT, .verdict = verdict, .key_id = {1},
+                                 .address = address_of("192.0.2.7"),
                                  .observed = address_of("192.0.2.7"), .service_count = 2,
                                  .services = {service_of("tcp/22"), service_of("udp/53")},
-                                 .left = 30, .ahead = -95};
+                                 .left = 30, .wall = WALL};
 }
 
 static void what_is_granted_is_said(void **state)
 {
     const struct ending unused = ending_of(END_KNOCK, USED_NOT);
-    struct helper_event event = event_of(VERDICT_OPENED, REFUSAL_PLAIN);
+    struct helper_event event = event_of(VERDICT_OPENED);
 
     (void)state;
     assert_string_equal(said(&event), "home: opened tcp/22 udp/53 for 192.0.2.7 for 30 s");
@@ -125,70 +128,94 @@ static void what_is_granted_is_said(void **state)
                                                   "came");
 }
 
+#define AFTER(seconds) ((uint64_t)(1000 + (seconds)) * USEC_PER_SEC)
+#define FLOOR(at) {at, at, at, at, at, at, at, at}
+#define EIGHT(from, to) {from, to, to, to, to, to, to, to}
+
 static void each_refusal_has_its_words(void **state)
 {
+    static const struct helper_profile wants_signed = {.name = "home", .needs_signed_address = 1};
     static const struct {
-        enum verdict verdict;
-        enum refusal refusal;
         const char *words;
+        struct helper_event event;
     } cases[] = {
-        {VERDICT_EXPIRED_PROFILE, REFUSAL_OF_TIME, "the profile has expired"},
-        {VERDICT_BEHIND, REFUSAL_OF_CLOCK, "its clock is 95 s behind this host's; allowed 30"},
-        {VERDICT_AHEAD, REFUSAL_UNNOTED,
-         "its clock is 95 s ahead of this host's; allowed 30; not all like it could be noted: "
-         "whoever recorded this knock could use it: prefer a signed address"},
-        {VERDICT_REPEATED, REFUSAL_KEPT,
-         "it was refused before, when its clock was ahead of this host's, and never counts"},
-        {VERDICT_REPEATED, REFUSAL_DAMAGED,
-         "the record of its knocks was damaged: it stays out until it is added anew, with a new "
-         "key"},
-        {VERDICT_REPEATED, REFUSAL_OF_FLOOR,
-         "older than the moment from which this profile counts; if its clock is behind, it is "
-         "heard in 30 s"},
-        {VERDICT_REPEATED, REFUSAL_SINCE_AHEAD,
-         "it knocked while its clock was ahead of this host's; it is heard in 30 s, or once it is "
-         "added anew, with a new key"},
-        {VERDICT_REPEATED, REFUSAL_USED,
-         "already used, or older than the last eight knocks: a repeat, a replay or a second device "
-         "with this key"},
-        {VERDICT_OVERTAKEN, REFUSAL_CLOSED_SINCE, "the client has closed since it made this knock"},
-        {VERDICT_OVERTAKEN, REFUSAL_OPENED_SINCE,
-         "the client has opened it since it made this knock"},
-        {VERDICT_ADDRESS_DENIED, REFUSAL_UNSIGNED, "this profile wants the address signed"},
-        {VERDICT_ADDRESS_DENIED, REFUSAL_LINK_LOCAL,
-         "no door is opened to a link-local address, which another host can have on another link: "
-         "let the client connect from a global or unique local address"},
-        {VERDICT_ADDRESS_DENIED, REFUSAL_OF_ADDRESS, "this profile does not permit this address"},
+        {"the profile has expired", {.verdict = VERDICT_EXPIRED_PROFILE}},
+        {"its clock is 95 s behind this host's; allowed 30",
+         {.verdict = VERDICT_BEHIND, .counter = AFTER(-95)}},
+        {"its clock is 95 s ahead of this host's; allowed 30; not all like it could be noted: "
+         "whoever recorded this knock could use it: prefer a signed address",
+         {.verdict = VERDICT_AHEAD, .counter = AFTER(95), .is_unnoted = 1}},
+        {"it was refused before, when its clock was ahead of this host's, and never counts",
+         {.verdict = VERDICT_REPEATED, .counter = 4, .counters = EIGHT(3, 5)}},
+        {"the record of its knocks was damaged: it stays out until it is added anew, with a new "
+         "key",
+         {.verdict = VERDICT_REPEATED, .counter = 4, .counters = FLOOR(UINT64_MAX)}},
+        {"older than the moment from which this profile counts; if its clock is behind, it is "
+         "heard in 30 s",
+         {.verdict = VERDICT_REPEATED, .counter = AFTER(-29), .counters = FLOOR(WALL)}},
+        {"it knocked while its clock was ahead of this host's; it is heard in 30 s, or once it is "
+         "added anew, with a new key",
+         {.verdict = VERDICT_REPEATED, .counter = AFTER(0),
+          .counters = EIGHT(AFTER(29), AFTER(99))}},
+        {"already used, or older than the last eight knocks: a repeat, a replay or a second device "
+         "with this key",
+         {.verdict = VERDICT_REPEATED, .counter = 4, .counters = EIGHT(3, 4)}},
+        {"already used, or older than the last eight knocks: a repeat, a replay or a second device "
+         "with this key",
+         {.verdict = VERDICT_REPEATED, .counter = 2, .counters = EIGHT(3, 4)}},
+        {"the client has closed since it made this knock", {.verdict = VERDICT_OVERTAKEN}},
+        {"the client has opened it since it made this knock",
+         {.verdict = VERDICT_OVERTAKEN, .is_close = 1}},
+        {"this profile wants the address signed", {.verdict = VERDICT_ADDRESS_DENIED}},
+        {"this profile does not permit this address",
+         {.verdict = VERDICT_ADDRESS_DENIED, .is_address_signed = 1}},
     };
 
     (void)state;
+    client.profile = &wants_signed;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        const struct helper_event event = event_of(cases[i].verdict, cases[i].refusal);
+        struct helper_event event = event_of(cases[i].event.verdict);
         char expected[512];
 
+        event.counter = cases[i].event.counter;
+        memcpy(event.counters, cases[i].event.counters, sizeof event.counters);
+        event.is_unnoted = cases[i].event.is_unnoted;
+        event.is_close = cases[i].event.is_close;
+        event.is_address_signed = cases[i].event.is_address_signed;
         snprintf(expected, sizeof expected, "home: refused for 192.0.2.7: %s; it was for tcp/22 "
                                             "udp/53", cases[i].words);
         assert_string_equal(said(&event), expected);
     }
 }
 
+static void a_link_local_address_is_said_to_be_one(void **state)
+{
+    struct helper_event event = event_of(VERDICT_ADDRESS_DENIED);
+
+    (void)state;
+    event.address = event.observed = address_of("fe80::1");
+    assert_string_equal(said(&event),
+                        "home: refused for fe80::1: no door is opened to a link-local address, "
+                        "which another host can have on another link: let the client connect from "
+                        "a global or unique local address; it was for tcp/22 udp/53");
+}
+
 /* And is not said to be what the knock was for. */
 static void a_service_that_is_refused_is_named(void **state)
 {
-    struct helper_event event = event_of(VERDICT_SERVICE_DENIED, REFUSAL_OF_SERVICE);
+    struct helper_event event = event_of(VERDICT_SERVICE_DENIED);
 
     (void)state;
     event.service_count = 1;
     assert_string_equal(said(&event), "home: refused for 192.0.2.7: tcp/22 is not in this profile");
     event.verdict = VERDICT_NO_DESTINATION;
-    event.refusal = REFUSAL_OF_DESTINATION;
     assert_string_equal(said(&event), "home: refused for 192.0.2.7: this profile names no IPv4 host "
                                       "behind tcp/22");
 }
 
 static void of_strangers_nothing_is_believed(void **state)
 {
-    struct helper_event event = event_of(VERDICT_UNKNOWN_PROFILE, REFUSAL_PLAIN);
+    struct helper_event event = event_of(VERDICT_UNKNOWN_PROFILE);
 
     (void)state;
     event.key_id[0] = 9;
@@ -211,7 +238,7 @@ static void the_log_says_when_hours_begin_again(void **state)
         {MONDAY + 19 * HOUR, "it is Mon 19:00 UTC, they begin again on Tue 08:00"},
         {MONDAY + 2 * DAY + 8 * HOUR, "it is Wed 08:00 UTC, they begin again on Mon 08:00"},
     };
-    struct helper_event event = event_of(VERDICT_OUTSIDE_HOURS, REFUSAL_OF_TIME);
+    struct helper_event event = event_of(VERDICT_OUTSIDE_HOURS);
 
     (void)state;
     client.profile = &of_hours;
@@ -219,7 +246,7 @@ static void the_log_says_when_hours_begin_again(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char expected[256];
 
-        event.wall = cases[i].wall;
+        event.wall = (uint64_t)cases[i].wall * USEC_PER_SEC;
         snprintf(expected, sizeof expected, "home: refused for 192.0.2.7: outside its Hours: %s",
                  cases[i].words);
         assert_string_equal(said(&event), expected);
@@ -386,8 +413,8 @@ static void who_removes_rules_is_named(void **state)
 
 static void many_lines_of_a_kind_are_counted(void **state)
 {
-    const struct helper_event opened = event_of(VERDICT_OPENED, REFUSAL_PLAIN);
-    const struct helper_event refused = event_of(VERDICT_EXPIRED_PROFILE, REFUSAL_PLAIN);
+    const struct helper_event opened = event_of(VERDICT_OPENED);
+    const struct helper_event refused = event_of(VERDICT_EXPIRED_PROFILE);
 
     (void)state;
     for (int i = 0; i < REFUSALS_LOGGED; i++)
@@ -402,7 +429,7 @@ static void many_lines_of_a_kind_are_counted(void **state)
 
 static void both_lines_of_a_knock_with_a_trace_are_of_its_share(void **state)
 {
-    struct helper_event opened = event_of(VERDICT_OPENED, REFUSAL_PLAIN);
+    struct helper_event opened = event_of(VERDICT_OPENED);
 
     (void)state;
     opened.trace[0] = 1;
@@ -419,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FRESH(what_is_granted_is_said),
         FRESH(each_refusal_has_its_words),
+        FRESH(a_link_local_address_is_said_to_be_one),
         FRESH(a_service_that_is_refused_is_named),
         FRESH(of_strangers_nothing_is_believed),
         FRESH(the_log_says_when_hours_begin_again),

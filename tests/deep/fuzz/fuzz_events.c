@@ -33,7 +33,6 @@ static void make_sound(struct helper_event *event)
 {
     event->kind = (uint8_t)(event->kind % EVENT_RULES + 1);
     event->verdict = (uint8_t)(event->verdict % (VERDICTS - 1) + 1);
-    event->refusal %= REFUSAL_OF_ADDRESS + 1;
     event->end = (uint8_t)(event->end % END_STOPPED + 1);
     event->rules = (uint8_t)(event->rules % HELPER_RULES_CONTESTED + 1);
     event->id = event->id % IDS + 1;

@@ -16,8 +16,6 @@ enum { CAPACITY = 48, GRANTS = 40, PROFILES = 3, IS_RIGHT = 1, IS_OTHER = 2, IS_
 
 static struct {
     struct grants grants;
-    struct firewall firewall; /* in use for no family */
-    struct requests requests;
     struct helper_profile policies[PROFILES];
     struct profile profiles[PROFILES];
     struct config config;
@@ -29,8 +27,6 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 
     (void)count, (void)arguments;
     REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, 0, &why));
-    world.firewall.xtables.backend = BACKEND_NFT;
-    world.requests = (struct requests){.firewall = &world.firewall, .grants = &world.grants};
     for (uint8_t i = 0; i < PROFILES; i++) {
         world.profiles[i].key_id[0] = (uint8_t)(i + 1);
         world.profiles[i].policy = &world.policies[i];
@@ -111,14 +107,14 @@ static void check_request(const struct helper_order *order, const struct helper_
 
 static void do_order(const struct helper_order *order, struct helper_report *report)
 {
-    struct grant *ended;
+    bool changed[FAMILIES];
 
     put_grants();
-    helper_orders_serve(&world.requests, order, report, &ended);
-    REQUIRE(report->serial == order->serial && report->kind == HELPER_REPORT);
-    REQUIRE(report->live == GRANTS - report->closed && world.grants.count == report->live);
-    REQUIRE(order->command == HELPER_CLOSE || (report->closed == 0 && !ended));
-    free(ended);
+    report->serial = order->serial;
+    report->closed = order->command == HELPER_CLOSE ? helper_order_end(order, &world.grants) : 0;
+    REQUIRE(helper_grants_expire(&world.grants, clock_boot_ns(), changed) == report->closed);
+    report->live = (uint32_t)world.grants.count;
+    REQUIRE(report->live == GRANTS - report->closed);
 }
 
 /* ---- answers ---------------------------------------------------------------- */
@@ -173,9 +169,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
     struct helper_order order = order_of(&in);
-    struct helper_report report;
+    struct helper_report report = {.kind = HELPER_REPORT, .backend = BACKEND_NFT,
+                                   .grant_store = GRANT_STORE_RULES};
 
-    helper_report_unasked(&world.requests, &report);
     if (helper_order_is_canonical(&order) && order.command != HELPER_STOP) {
         do_order(&order, &report);
         check_request(&order, &report);

@@ -9,12 +9,14 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/requests.h"
 #include "privsep/netlink.h"
 #include "privsep/prepare/lock.h"
 #include "privsep/prepare/repair.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "tests/unit/table.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };

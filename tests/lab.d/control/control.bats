@@ -169,6 +169,48 @@ counter_is() { # PATH VALUE
     port_is_shut "$server" 22
 }
 
+# VERB, SCOPE, ID and KILL are those of controlmessage.h.
+ask_and_leave() { # VERB SCOPE ID KILL PROFILE
+    on server python3 - $socket "$@" <<'END'
+import socket, struct, sys
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+client.connect(sys.argv[1])
+client.send(struct.pack("=4I36s", *map(int, sys.argv[2:6]), sys.argv[6].encode()))
+END
+}
+
+# While the helper, which is stopped, has not yet done it.
+kill_and_leave_and_ask() { # ARGUMENT of portsmithctl...
+    local helper
+
+    helper=$(helper_pid)
+    kill -STOP "$helper"
+    ask_and_leave 3 2 0 1 ssh
+    rm -f "$lab/answer"
+    spawn server "$lab/answer" portsmithctl "$@"
+    wait_until 5 waits_for_answer "$spawned"
+    kill -CONT "$helper"
+    wait_until 10 process_is_gone "$spawned"
+}
+
+waits_for_answer() { # PID
+    [ "$(cat "/proc/$1/comm")" = portsmithctl ] && grep -q '^State:.S' "/proc/$1/status" &&
+        readlink "/proc/$1/fd"/* | grep -q socket:
+}
+
+@test "whoever has connections ended and does not wait: they end, and the next one has an own answer" {
+    knock_opens ssh
+    open_connection "$server" 22
+    kill_and_leave_and_ask --json status
+    jq -e ".helper.pid == $(helper_pid)" "$lab/answer"
+    run ! connection_answers
+    knock_opens ssh
+    open_connection "$server" 22
+    kill_and_leave_and_ask close 4000000000
+    grep -q "there is no live grant of that id" "$lab/answer"
+    run ! connection_answers
+}
+
 @test "close --all ends all, and a client may knock again" {
     knock_opens ssh
     knock_opens web

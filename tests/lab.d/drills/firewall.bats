@@ -220,7 +220,7 @@ program() { # the binary behind all the names
     hung=$(restore_pid)
     freeze "$hung"
     knock ssh
-    ! wait_ms 300 opened_for "$client" || false
+    never_in_ms 300 opened_for "$client"
     has_no_grant "$client"
     kill_all "$hung"
     wait_until 5 opened_for "$client"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Interfaces that are renamed or change their size, and hosts that lack a family.
+# Interfaces that are renamed or change their size, and hosts that lack a family, or Landlock.
 # bats file_tags=backend
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
@@ -8,6 +8,7 @@
 # shellcheck source=tests/lib/build.bash
 . "$top/tests/lib/build.bash"
 no_ipv6=$build_directory/tests/tools/no-ipv6
+no_landlock=$build_directory/tests/tools/no-landlock
 
 setup_file() {
     lab_setup
@@ -109,4 +110,21 @@ client_reaches_server() {
     [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
     [[ $output == *"ip6tables-$BACKEND-restore"* ]]
     port_is_shut "$server" 22
+}
+
+# ---- Landlock --------------------------------------------------------------
+
+@test "a kernel without Landlock: it starts and says so, and a reload takes the grants over" {
+    kill_daemon
+    own_log
+    spawn server "$lab/log/portsmithd.log" "$no_landlock" portsmithd -c "$conf" -f
+    echo "$spawned" >"$lab/daemon.pid"
+    wait_for_log " ready: " 15
+    log_has "this kernel has no Landlock"
+    knock_opens ssh
+    port_is_open "$server" 22
+    reload_daemon
+    [ "$(grant_count "$client")" -eq 2 ]
+    readlink "/proc/$(helper_pid)/fd"/* >"$lab/open"
+    [ "$(grep -c /helper/grants "$lab/open")" -eq 1 ]
 }

@@ -119,6 +119,19 @@ END
     knock_opens ssh
 }
 
+# What it may still write down is not taken for what the next one counted.
+@test "all but the witness are killed: the next one has nothing in common with it" {
+    local old
+
+    old=$(witness_pid)
+    freeze "$old"
+    kill_all "$(daemon_pid)"
+    start_daemon
+    grep -q '/run/portsmith/uses (deleted)$' "/proc/$old/maps"
+    kill_all "$old"
+    two_come_in_and_no_third
+}
+
 # ---- questions -------------------------------------------------------------
 
 @test "news are lost: a grant that counts connections is asked for again, and goes on" {

@@ -64,7 +64,7 @@ connection_is_over() {
     local word="word-$RANDOM-$RANDOM"
 
     echo "$word" 1<>"$lab/connection.in"
-    ! wait_ms 1000 grep -q "$word" "$lab/connection.out"
+    never_in_ms 1000 grep -q "$word" "$lab/connection.out"
 }
 
 there_are_no_connections() {
@@ -163,7 +163,7 @@ no knock of it counts any more; closed 1 grant, ended 1 connection" ]
     run -1 has_session 22
     echo >"$lab/cookie.in"
     wait_until 5 sh -c "[ \$(grep -c sent $lab/cookie.out) -eq 2 ]"
-    run -1 wait_ms 1000 has_session 22
+    never_in_ms 1000 has_session 22
     on server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_syncookies'
     end_cookie
 }
