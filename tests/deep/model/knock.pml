@@ -477,7 +477,7 @@ inline helper_marks_close_at()
 /* Gives the program a transaction and awaits its acknowledgement; in the helper:
  * done, touched, granting. That it fails means after all tries; it may be in force
  * nevertheless. */
-inline restore_run_text(whole)
+inline restore_run(whole)
 {
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
@@ -497,13 +497,13 @@ inline restore_run_text(whole)
 
 inline helper_firewall_establish()
 {
-    restore_run_text(true);
+    restore_run(true);
     unsure = !done
 }
 
 inline helper_firewall_change(is_rewrite)
 {
-    restore_run_text(is_rewrite);
+    restore_run(is_rewrite);
     unsure = !done
 }
 
