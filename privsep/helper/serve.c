@@ -396,10 +396,13 @@ static void serve_order(struct helper *h, const struct helper_order *order)
     struct grant *ended;
 
     if (order->command == HELPER_TELL) {
-        /* Rules that were put back a moment ago may be gone again. They are put back at the next
-         * look, however often somebody asks. */
+        const bool is_old = clock_boot_ns() - h->looked_at >= LOOK_SECONDS * (int64_t)NSEC_PER_SEC;
+
+        /* Rules that were put back a moment ago may be gone again. And a witness that hangs, or is
+         * hostile, tells of no removal. They are put back at the next look, however often somebody
+         * asks. */
         for (enum family family = IPV4; family < FAMILIES; family++)
-            if (is_contested(h) && h->firewall.xtables.in_use[family])
+            if ((is_old || is_contested(h)) && h->firewall.xtables.in_use[family])
                 look_at_family(h, family);
         if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
             h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
