@@ -20,6 +20,7 @@
 enum {
     TELL_SECONDS = 1, /* until it is told what ended together, though the last of it never came */
     ASK_SECONDS = 10, /* that a question may take */
+    ANSWER_SECONDS = 30, /* that the supervisor may take to answer it: more than it ever does */
     PAUSE_SECONDS = 1, /* until a question is asked again that could not be asked */
     NEWS_PATIENCE = 64, /* how often more news are heard before the end of a grant is told */
 };
@@ -204,7 +205,7 @@ static bool serve_supervisor(struct witness *w)
         return true;
     if (n != sizeof answer)
         return false;
-    w->is_answer_due = false;
+    w->ask_at = 0;
     if (answer.error == EDQUOT || answer.error == EBUSY) {
         usage_put_off_question(&w->usage, answer.id);
         w->ask_at = seconds_from_now(PAUSE_SECONDS);
@@ -219,16 +220,17 @@ static void ask(struct witness *w)
 {
     const struct witness_question question = {.id = usage_next_question(&w->usage)};
 
-    if (w->is_answer_due || (w->ask_at != 0 && clock_boot_ns() < w->ask_at))
+    if (w->ask_at != 0 && clock_boot_ns() < w->ask_at)
         return;
     w->ask_at = 0;
     if (question.id == 0)
         return;
     usage_ask(&w->usage, question.id);
     w->ask_until = seconds_from_now(ASK_SECONDS);
-    w->is_answer_due = send(w->supervisor, &question, sizeof question,
-                            MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof question;
-    if (!w->is_answer_due)
+    if (send(w->supervisor, &question, sizeof question, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+        sizeof question)
+        w->ask_at = seconds_from_now(ANSWER_SECONDS);
+    else
         usage_end_question(&w->usage, question.id, false);
 }
 

@@ -27,8 +27,8 @@ struct witness {
     bool must_follow;  /* the table of grants is to be read again */
     bool is_stuffed;   /* the helper's socket had no room for a word */
     int64_t ask_until; /* until when the question that was asked may take; 0: none was */
-    bool is_answer_due; /* the supervisor has not answered yet: it asks for one grant at a time */
-    int64_t ask_at;    /* when to ask again what it would not ask before; 0: nothing */
+    int64_t ask_at;    /* when the supervisor may be asked again, though it has not answered the last
+                          question, or has said that it is too early; 0: now */
     int64_t tell_at;   /* when to tell of `ended` even if not all have come; 0: there are none */
     struct ended *ended; /* grants that have ended together, and were not told of yet */
     size_t ended_count;
