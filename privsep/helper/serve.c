@@ -390,23 +390,31 @@ static int stop(struct helper *h)
     return HELPER_EXIT_OK;
 }
 
+/* Looks at the rules before it is told how they are. Those that were put back a moment ago may be
+ * gone again; and a witness that hangs, or is hostile, tells of no removal. They are put back at the
+ * next look, however often somebody asks. */
+static void look_before_telling(struct helper *h)
+{
+    static int64_t told_at;
+    const int64_t now = clock_boot_ns(), last = told_at > h->looked_at ? told_at : h->looked_at;
+    const bool is_due = h->look_at == 0 && now - last >= LOOK_SECONDS * (int64_t)NSEC_PER_SEC;
+
+    if (is_due)
+        told_at = now;
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if ((is_due || is_contested(h)) && h->firewall.xtables.in_use[family])
+            look_at_family(h, family);
+    if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
+        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+}
+
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
     static struct helper_report report;
     struct grant *ended;
 
-    if (order->command == HELPER_TELL) {
-        const bool is_old = clock_boot_ns() - h->looked_at >= LOOK_SECONDS * (int64_t)NSEC_PER_SEC;
-
-        /* Rules that were put back a moment ago may be gone again. And a witness that hangs, or is
-         * hostile, tells of no removal. They are put back at the next look, however often somebody
-         * asks. */
-        for (enum family family = IPV4; family < FAMILIES; family++)
-            if ((is_old || is_contested(h)) && h->firewall.xtables.in_use[family])
-                look_at_family(h, family);
-        if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
-            h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
-    }
+    if (order->command == HELPER_TELL)
+        look_before_telling(h);
     helper_orders_serve(&h->requests, order, &report, &ended);
     tell_report(h, &report);
     helper_events_end(&h->events, ended, report.closed, order->kill ? END_KILLED : END_CLOSED);
