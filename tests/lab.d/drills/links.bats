@@ -10,6 +10,7 @@
 . "$top/tests/lib/build.bash"
 no_ipv6=$build_directory/tests/tools/no-ipv6
 no_landlock=$build_directory/tests/tools/no-landlock
+no_nfnetlink=$build_directory/tests/tools/no-nfnetlink
 noexec_memory=$build_directory/tests/tools/noexec-memory
 
 setup_file() {
@@ -140,4 +141,11 @@ start_daemon_by() { # PROGRAM, which executes another
         skip "before Linux 6.3"
     start_daemon_by "$noexec_memory"
     log_lacks "Permission denied"
+}
+
+# bats test_tags=legacy
+@test "a kernel without the netlink of netfilter: iptables-legacy is enough" {
+    [ "$BACKEND" = legacy ] || skip "nftables is spoken to by it"
+    start_daemon_by "$no_nfnetlink"
+    port_is_shut "$server" 22 "$other"
 }
