@@ -492,12 +492,19 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
     return helper_narrow(plan, why);
 }
 
-int helper_serve(void)
+int helper_serve(int argc)
 {
     static struct helper h;
-    const struct plan *plan = begin_process();
+    const struct plan *plan;
     struct error why;
 
+    if (argc > 1) {
+        fputs("portsmith-helper takes no arguments: it is started by portsmithd, see "
+              "portsmith-helper(8)\n",
+              stderr);
+        return 2;
+    }
+    plan = begin_process();
     log_open("portsmith-helper", plan->setup.foreground, plan->setup.debug);
     if (!take_up(&h, plan, &why))
         fatalx("%s", why.text);
