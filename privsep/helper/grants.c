@@ -21,19 +21,6 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
     return NULL;
 }
 
-const struct grant *helper_grants_next_of_door(const struct grants *grants,
-                                               const struct door *door, const struct grant *last)
-{
-    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
-
-        if (address_equal(&grant->address, &door->address) &&
-            service_compare(&grant->service, &door->service) == 0)
-            return grant;
-    }
-    return NULL;
-}
-
 /* ---- changing ----------------------------------------------------------- */
 
 /* Sets when a grant ends. The kernel counts whole seconds, the last one included: rounding down
@@ -207,17 +194,14 @@ bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct er
     return true;
 }
 
-void helper_grants_note_restore(struct grants *grants, pid_t program)
+void helper_grants_note_restore(struct grants *grants, enum family family, pid_t program)
 {
-    uint32_t *restores = grants->table->restores;
+    uint32_t *last = grants->table->restores[family];
 
-    for (size_t i = 0; i < GRANTTABLE_RESTORES; i++)
-        if (restores[i] == (uint32_t)program)
-            return;
-    if (program == 0)
+    if (program == 0 || last[0] == (uint32_t)program)
         return;
-    memmove(restores + 1, restores, (GRANTTABLE_RESTORES - 1) * sizeof *restores);
-    restores[0] = (uint32_t)program;
+    last[1] = last[0];
+    last[0] = (uint32_t)program;
 }
 
 bool helper_grants_lost_file(const struct grants *grants)

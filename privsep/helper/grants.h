@@ -42,8 +42,8 @@ struct grants {
  * was made in this boot. False with the reason. */
 bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
 
-/* Notes in the file that a program changes the firewall; 0: there is none. */
-void helper_grants_note_restore(struct grants *grants, pid_t program);
+/* Notes in the file that a program changes a family's firewall; 0: there is none. */
+void helper_grants_note_restore(struct grants *grants, enum family family, pid_t program);
 
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
  * this one changes. */
@@ -65,12 +65,6 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
 const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
                                           const struct grant *last);
-
-/* Returns the next grant of a door, of whichever profile, after `last`, which is one of the
- * door's grants, or NULL for the first. Returns NULL when the door has no more. */
-const struct grant *helper_grants_next_of_door(const struct grants *grants,
-                                               const struct door *door,
-                                               const struct grant *last);
 
 /* Removes items[i]. The last grant takes its place, and the removed one lies, without its seal,
  * behind the others, at items[count], until the next addition. */

@@ -371,7 +371,7 @@ static int serve_supervisor(struct helper *h)
 static void note_restores(struct helper *h)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
-        helper_grants_note_restore(&h->grants, h->firewall.restore[family].last_pid);
+        helper_grants_note_restore(&h->grants, family, h->firewall.restore[family].last_pid);
 }
 
 static int run(struct helper *h)
