@@ -477,7 +477,7 @@ inline helper_marks_close_at()
 /* Gives the program a transaction and awaits its acknowledgement; in the helper:
  * done, touched, granting. That it fails means after all tries; it may be in force
  * nevertheless. */
-inline restore_run_text(whole)
+inline restore_run(whole)
 {
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
@@ -497,13 +497,13 @@ inline restore_run_text(whole)
 
 inline helper_firewall_establish()
 {
-    restore_run_text(true);
+    restore_run(true);
     unsure = !done
 }
 
 inline helper_firewall_change(is_rewrite)
 {
-    restore_run_text(is_rewrite);
+    restore_run(is_rewrite);
     unsure = !done
 }
 
@@ -682,7 +682,7 @@ inline decide_all()
     }
 }
 
-inline change_firewall()
+inline settle()
 {
     if
     :: !change_insert && !change_rewrite
@@ -735,7 +735,7 @@ inline serve_batch()
     judge_all();
     atomic { decide_all() };
     torn = 0;
-    change_firewall();
+    settle();
     reply();
 #if MUTANT == SEAL_OUTLIVES_REPLY
     atomic {
@@ -878,7 +878,7 @@ inline become_helper()
 
 /* ---- serve.c, once more ---------------------------------------------------- */
 
-inline tell_unasked()
+inline tell_report()
 {
     atomic {
         ready[me] = true;
@@ -934,7 +934,7 @@ proctype helper(bit me)
         {
             helper_marks_lock();
             become_helper();
-            tell_unasked();
+            tell_report();
             run_()
         } unless { !alive[me] };
         atomic {
