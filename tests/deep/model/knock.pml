@@ -878,7 +878,7 @@ inline become_helper()
 
 /* ---- serve.c, once more ---------------------------------------------------- */
 
-inline tell_unasked()
+inline tell_report()
 {
     atomic {
         ready[me] = true;
@@ -934,7 +934,7 @@ proctype helper(bit me)
         {
             helper_marks_lock();
             become_helper();
-            tell_unasked();
+            tell_report();
             run_()
         } unless { !alive[me] };
         atomic {
