@@ -3,7 +3,7 @@
  * included. The helper and the witness map it. Supervisor, prepare, helper and witness are one
  * build on one host, so it is as it lies in memory; what it refers to in itself is an offset.
  *
- * The supervisor makes the memfd (MFD_ALLOW_SEALING, mode 0600) and leaves it open in prepare, and,
+ * The supervisor makes the memfd (memfile.h, mode 0600) and leaves it open in prepare, and,
  * once the helper is ready and the seals are all there, in the witness. */
 #ifndef PORTSMITH_PLAN_H
 #define PORTSMITH_PLAN_H

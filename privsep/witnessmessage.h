@@ -39,7 +39,8 @@ struct witness_question {
     uint32_t id;
 };
 
-/* What became of a question. The kernel was asked if `error` is 0. */
+/* What became of a question, once for each. The kernel was asked if `error` is 0. If it is EBUSY or
+ * EDQUOT, the kernel can be asked later. */
 struct witness_answer {
     uint32_t id;
     uint32_t error; /* an errno */

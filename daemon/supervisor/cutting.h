@@ -106,7 +106,8 @@ void cutting_answer_to(struct cutting *cutting, int witness);
  * one before is answered EBUSY. A grant that is not there, or that admits any number: ENOENT. A
  * profile that has asked eight questions at once may ask one more each second (EDQUOT): each has
  * the kernel go through all its connections, which takes it up to some tenths of a second, and a
- * witness that is not itself any more may go on asking. */
+ * witness that is not itself any more may go on asking. Whoever is answered EBUSY or EDQUOT may ask
+ * again later. */
 void cutting_ask(struct cutting *cutting, const struct config *config, int news, uint32_t id);
 
 /* ---- the processes ------------------------------------------------------ */

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,6 +20,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/memfile.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
 #include "daemon/sniffer/sniffermessage.h"
@@ -575,7 +575,7 @@ static pid_t start_helper(int *orders, int sniffer, int state, int run, int news
 /* Makes what the plan (privsep/plan.h) is written into. -1 with the reason in the log. */
 static int make_plan(void)
 {
-    int fd = memfd_create("portsmith-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = memfile_create("portsmith-plan");
 
     if (fd >= 0 && fchmod(fd, 0600) == 0)
         return fd;

@@ -193,10 +193,10 @@ static enum pair_result start_pair(struct supervisor *s)
     cutting_note_table(&s->cutting, s->config);
     result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
     cutting_keep_dropped(&s->cutting, s->config);
-    cutting_answer_to(&s->cutting, s->pair.questions);
     s->started_at = clock_boot_ns();
     if (result != PAIR_STARTED)
-        return result;
+        return result; /* the pair of before may go on, and its witness wait for an answer */
+    cutting_answer_to(&s->cutting, s->pair.questions);
     s->trouble = PAIR_STARTED;
     s->client_asked = 0;
     cutting_forget_order(&s->cutting);

@@ -31,10 +31,9 @@ static void close_if_open(int *fd)
 bool witnessing_begin(struct witnessing *new)
 {
     const int room = EVENTS_ROOM;
-    struct error why;
     int between[2];
 
-    *new = (struct witnessing){-1, -1, -1};
+    *new = (struct witnessing){.helper = -1, .witness = -1, .bell = -1};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, between) != 0) {
         log_warn("cannot make a socket pair");
         return false;
@@ -43,10 +42,8 @@ bool witnessing_begin(struct witnessing *new)
     new->witness = between[1];
     if (setsockopt(new->helper, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
         setsockopt(new->helper, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    new->bell = bell_open(&why);
-    if (new->bell < 0)
-        log_warnx("%s", why.text);
-    return new->bell >= 0;
+    new->bell = bell_open(&new->no_bell); /* with iptables-legacy it is not needed */
+    return true;
 }
 
 void witnessing_end(struct witnessing *new)
@@ -105,7 +102,9 @@ bool witnessing_start(struct witnessing *new, struct pair *pair, int plan,
                              config->backend_in_use == BACKEND_LEGACY ? nothing : new->bell, plan,
                              table, pair->uses};
 
-    if (nothing >= 0 && table >= 0)
+    if (config->backend_in_use == BACKEND_NFT && new->bell < 0)
+        log_warnx("%s", new->no_bell.text);
+    else if (nothing >= 0 && table >= 0)
         pair->witness = pair_start_program(PORTSMITH_WITNESS, &pair->questions, inherited,
                                            sizeof inherited / sizeof *inherited);
     if (pair->witness != 0 && !tell_setup(pair->questions, config, options))

@@ -5,13 +5,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "common/error.h"
 #include "daemon/supervisor/pair.h"
 #include "privsep/uses.h"
 
 /* What is made before the helper starts, so that nothing it does is missed. */
 struct witnessing {
     int helper, witness; /* the ends of the socket between the two; -1: closed */
-    int bell;            /* what other processes change in nftables, or /dev/null */
+    int bell;            /* what other processes change in nftables; -1 where there are none: */
+    struct error no_bell; /* the reason */
 };
 
 /* False with the reason in the log. The caller ends it in either case. */

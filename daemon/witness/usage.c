@@ -346,10 +346,12 @@ int64_t usage_give_up_marks(struct usage *usage, int64_t now)
 
 uint32_t usage_next_question(const struct usage *usage)
 {
-    for (size_t i = 0; usage->asked == 0 && i < usage->top; i++)
-        if (usage->watches[i].state == WATCH_COUNTS && usage->watches[i].must_ask &&
-            !usage->watches[i].must_end)
-            return usage->watches[i].id;
+    for (size_t i = 1; usage->asked == 0 && i <= usage->top; i++) {
+        const struct watch *watch = &usage->watches[(usage->asked_at + i) % usage->top];
+
+        if (watch->state == WATCH_COUNTS && watch->must_ask && !watch->must_end)
+            return watch->id;
+    }
     return 0;
 }
 
@@ -358,6 +360,7 @@ void usage_ask(struct usage *usage, uint32_t id)
     struct watch *watch = find(usage, id);
 
     usage->asked = id;
+    usage->asked_at = (size_t)(watch - usage->watches);
     usage->asked_allowance = watch->allowance;
     usage->ask_again = false;
 }
@@ -378,6 +381,12 @@ void usage_count_answer(struct usage *usage, uint32_t id, const struct flow *flo
     if (watch && flow->was_made && is_through(flow, watch) &&
         !is_known(use_of(usage, watch), flow->id))
         add_connection(usage, watch, flow->id);
+}
+
+void usage_put_off_question(struct usage *usage, uint32_t id)
+{
+    if (id == usage->asked)
+        usage->asked = 0;
 }
 
 void usage_end_question(struct usage *usage, uint32_t id, bool is_answered)

@@ -51,6 +51,7 @@ struct usage {
     uint32_t begun;        /* of the last EVENT_BEGUN that was read; 0: none was */
     uint32_t asked, asked_allowance; /* the grant that was asked for; 0: none */
     bool ask_again;        /* news were lost meanwhile */
+    size_t asked_at;       /* the place of the grant that was asked for last */
 };
 
 /* Maps the file of uses `file`, which has room for `capacity` of them, and goes on with what an
@@ -84,7 +85,11 @@ void usage_count_answer(struct usage *usage, uint32_t id, const struct flow *flo
  * end. */
 void usage_end_question(struct usage *usage, uint32_t id, bool is_answered);
 
-/* Returns the grant to be asked for next, or 0: none is, or one was asked and has no answer yet. */
+/* Puts the question about the grant `id` off, if that was asked for: nobody could be asked. */
+void usage_put_off_question(struct usage *usage, uint32_t id);
+
+/* Returns the grant to be asked for next, or 0: none is, or one was asked and has no answer yet.
+ * All have their turn, however often news are lost. */
 uint32_t usage_next_question(const struct usage *usage);
 
 /* Notes that it was asked for. */

@@ -22,6 +22,8 @@
 enum {
     TELL_SECONDS = 1, /* until it is told what ended together, though the last of it never came */
     ASK_SECONDS = 10, /* that a question may take */
+    ANSWER_SECONDS = 30, /* that the supervisor may take to answer it: more than it ever does */
+    PAUSE_SECONDS = 1, /* until a question is asked again that could not be asked */
     NEWS_PATIENCE = 64, /* how often more news are heard before the end of a grant is told */
 };
 
@@ -205,7 +207,8 @@ static void follow_table(struct witness *w)
 /* ---- questions ---------------------------------------------------------- */
 
 /* A question that the supervisor could not ask has no answer. The others have theirs in the news.
- * Returns false once the supervisor has hung up. */
+ * Where the grant's profile has asked too much, or the last witness's question is not done with,
+ * the same is asked again. Returns false once the supervisor has hung up. */
 static bool serve_supervisor(struct witness *w)
 {
     struct witness_answer answer;
@@ -215,8 +218,13 @@ static bool serve_supervisor(struct witness *w)
         return true;
     if (n != sizeof answer)
         return false;
-    if (answer.error != 0)
+    w->ask_at = 0;
+    if (answer.error == EDQUOT || answer.error == EBUSY) {
+        usage_put_off_question(&w->usage, answer.id);
+        w->ask_at = seconds_from_now(PAUSE_SECONDS);
+    } else if (answer.error != 0) {
         usage_end_question(&w->usage, answer.id, false);
+    }
     return true;
 }
 
@@ -225,12 +233,17 @@ static void ask(struct witness *w)
 {
     const struct witness_question question = {.id = usage_next_question(&w->usage)};
 
+    if (w->ask_at != 0 && clock_boot_ns() < w->ask_at)
+        return;
+    w->ask_at = 0;
     if (question.id == 0)
         return;
     usage_ask(&w->usage, question.id);
     w->ask_until = seconds_from_now(ASK_SECONDS);
-    if (send(w->supervisor, &question, sizeof question, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+    if (send(w->supervisor, &question, sizeof question, MSG_DONTWAIT | MSG_NOSIGNAL) ==
         sizeof question)
+        w->ask_at = seconds_from_now(ANSWER_SECONDS);
+    else
         usage_end_question(&w->usage, question.id, false);
 }
 
@@ -292,6 +305,7 @@ static int serve_time(struct witness *w)
     bring_forward(&next, w->tell_at);
     bring_forward(&next, w->ask_until);
     bring_forward(&next, w->quiet_at);
+    bring_forward(&next, w->ask_at);
     bring_forward(&next, throttle_next(&w->words.throttle));
     if (next == INT64_MAX)
         return -1;

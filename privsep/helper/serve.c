@@ -349,6 +349,23 @@ static int stop(struct helper *h)
     return HELPER_EXIT_OK;
 }
 
+/* Looks at the rules before it is told how they are: a witness that hangs, or is hostile, tells of
+ * no removal. Where a look is planned, what it will find is told now, and mended then. */
+static void look_before_telling(struct helper *h)
+{
+    static int64_t told_at;
+    const int64_t now = clock_boot_ns(), last = told_at > h->looked_at ? told_at : h->looked_at;
+
+    if (h->look_at == 0 && now - last < LOOK_SECONDS * (int64_t)NSEC_PER_SEC)
+        return;
+    told_at = now;
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (h->firewall.xtables.in_use[family])
+            look_at_family(h, family);
+    if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
+        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+}
+
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
     uint32_t closed = 0;
@@ -356,10 +373,8 @@ static void serve_order(struct helper *h, const struct helper_order *order)
     if (order->command == HELPER_CLOSE) {
         closed = helper_order_end(order, &h->grants);
         serve_deadlines(h);
-    } else if (h->look_at != 0) { /* what that will find is told now, and mended then */
-        for (enum family family = IPV4; family < FAMILIES; family++)
-            if (h->firewall.xtables.in_use[family])
-                look_at_family(h, family);
+    } else {
+        look_before_telling(h);
     }
     tell_report(h, order->serial, closed);
 }

@@ -506,6 +506,36 @@ static void a_question_that_fails_ends_the_grant(void **state)
     assert_int_equal(last_end.end, END_UNWITNESSED);
 }
 
+/* Nobody could be asked. */
+static void a_question_that_is_put_off_is_asked_again(void **state)
+{
+    uint32_t id = grant_of(1, 3);
+
+    (void)state;
+    usage_lose_news(&world.usage);
+    usage_ask(&world.usage, id);
+    usage_put_off_question(&world.usage, id + 1); /* another's */
+    assert_int_equal(usage_next_question(&world.usage), 0);
+    usage_put_off_question(&world.usage, id);
+    assert_int_equal(usage_next_question(&world.usage), id);
+    assert_int_equal(told_to_end(), 0);
+    assert_null(written(id));
+}
+
+static void all_have_their_turn_to_be_asked_for(void **state)
+{
+    const uint32_t first = grant_of(1, 3), second = grant_of(2, 3), third = grant_of(3, 3);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        usage_lose_news(&world.usage);
+        assert_int_equal(usage_next_question(&world.usage), i == 0 ? second : third);
+        usage_ask(&world.usage, usage_next_question(&world.usage));
+        usage_end_question(&world.usage, world.usage.asked, true);
+    }
+    assert_int_equal(usage_next_question(&world.usage), first);
+}
+
 static void news_that_are_lost_meanwhile_are_asked_for_again(void **state)
 {
     uint32_t id = grant_of(1, 8);
@@ -681,6 +711,8 @@ int main(void)
         WITH_GRANTS(what_was_lost_and_is_found_ends_the_grant),
         WITH_GRANTS(what_an_earlier_knock_admitted_does_not_count_when_asked),
         WITH_GRANTS(a_question_that_fails_ends_the_grant),
+        WITH_GRANTS(a_question_that_is_put_off_is_asked_again),
+        WITH_GRANTS(all_have_their_turn_to_be_asked_for),
         WITH_GRANTS(news_that_are_lost_meanwhile_are_asked_for_again),
         WITH_GRANTS(what_is_known_is_not_lost),
         WITH_GRANTS(a_mark_that_does_not_come_is_given_up),

@@ -341,7 +341,7 @@ static void a_helper_that_is_not_sound_is_not_served(void **state)
     struct helper_event event = event_about("192.0.2.1");
 
     (void)state;
-    event.kind = EVENT_RULES + 1;
+    event.kind = EVENT_REMOVED + 1;
     start_and_tell();
     happen(&event);
     check_end(EXIT_FAILURE, "the helper said what no helper says");
@@ -386,7 +386,7 @@ static void nobody_listens_for_nothing(void **state)
 
 static void a_change_of_the_firewall_is_looked_at(void **state)
 {
-    struct helper_event event = {.kind = EVENT_RULES, .rules = HELPER_RULES_MISSING};
+    struct helper_event event = {.kind = EVENT_REMOVED};
 
     (void)state;
     start_and_tell();

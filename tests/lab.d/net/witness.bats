@@ -196,6 +196,22 @@ cuts() {
     on server portsmithctl list | grep -q -F "$other"
 }
 
+is_shut_in_rules() {
+    chain mangle portsmith-shut | grep -q -e '-j DROP'
+}
+
+is_told_of() {
+    on server portsmithctl --json status | jq -e '.in_force == false'
+}
+
+# bats test_tags=nft
+@test "it keeps to itself that rules were removed: who asks for the status has them put back" {
+    [ "$BACKEND" = nft ] || skip "with iptables-legacy the helper looks by itself"
+    on server nft flush ruleset
+    wait_until 10 is_told_of
+    wait_until 5 is_shut_in_rules
+}
+
 @test "the kernel lets it do nothing else" {
     has_it powers
     wait_for_log "powers: all were tried" 20
