@@ -143,7 +143,7 @@ start_daemon_by() { # PROGRAM, which executes another
     log_lacks "Permission denied"
 }
 
-# bats test_tags=legacy
+# bats test_tags=legacy,once
 @test "a kernel without the netlink of netfilter: iptables-legacy is enough" {
     [ "$BACKEND" = legacy ] || skip "nftables is spoken to by it"
     start_daemon_by "$no_nfnetlink"
