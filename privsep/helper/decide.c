@@ -7,7 +7,7 @@
 
 void helper_decide_begin(struct decision *decision, const struct knock *knock)
 {
-    const struct helper_profile *profile = knock->of->profile;
+    const struct helper_profile *profile = knock->profile;
     const struct request *request = knock->request;
     bool all = request->service_count == 0;
 
@@ -39,7 +39,7 @@ static enum verdict judge_services(struct decision *decision, const struct helpe
 
 static enum verdict judge_address(const struct decision *decision, const struct knock *knock)
 {
-    const struct helper_profile *profile = knock->of->profile;
+    const struct helper_profile *profile = knock->profile;
 
     return (profile->needs_signed_address && !knock->request->has_address) ||
                    !address_is_grantable(&decision->address) ||
@@ -100,7 +100,7 @@ static struct found find_grants(struct decision *decision, const struct knock *k
     const struct grant *grant = NULL;
     struct found found = {0};
 
-    while ((grant = helper_grants_next_of(grants, knock->of->key_id, grant))) {
+    while ((grant = helper_grants_next_of(grants, knock->key_id, grant))) {
         found.of_profile++;
         found.any_of_other |= address_family(&grant->address) != address_family(&decision->address);
         for (size_t i = 0; i < decision->service_count; i++)
@@ -116,7 +116,7 @@ static struct found find_grants(struct decision *decision, const struct knock *k
 static enum verdict judge_open(struct decision *decision, const struct knock *knock,
                                const struct grants *grants, const struct moment *now)
 {
-    const struct helper_profile *profile = knock->of->profile;
+    const struct helper_profile *profile = knock->profile;
     const struct found found = find_grants(decision, knock, grants);
     const size_t new = decision->service_count - found.of_services;
 
@@ -166,7 +166,7 @@ static enum verdict judge_close(struct decision *decision, const struct knock *k
 void helper_decide(struct decision *decision, const struct knock *knock,
                    const struct grants *grants, const struct moment *now)
 {
-    const struct helper_profile *profile = knock->of->profile;
+    const struct helper_profile *profile = knock->profile;
     enum verdict verdict = helper_policy_judge(profile, now->wall);
 
     if (verdict == VERDICT_NONE)

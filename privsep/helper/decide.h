@@ -14,7 +14,8 @@
 
 /* A knock whose signature is verified. */
 struct knock {
-    const struct policy_entry *of; /* whoever signed it */
+    const struct helper_profile *profile; /* of whoever signed it */
+    const uint8_t *key_id;
     const struct request *request;
     const struct address *observed; /* where it came from */
     bool is_newest;   /* the client has spent no higher counter */

@@ -3,37 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare_entries(const void *a, const void *b)
+static int compare_key_ids(const void *key_id, const void *profile)
 {
-    const struct policy_entry *left = a, *right = b;
-
-    return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
+    return memcmp(key_id, ((const struct plan_profile *)profile)->key_id, KEY_ID_SIZE);
 }
 
-bool helper_policy_open(struct policy *policy, const struct plan *plan, struct error *why)
+const struct helper_profile *helper_policy_find(const struct plan *plan,
+                                                const uint8_t key_id[static KEY_ID_SIZE],
+                                                size_t *at)
 {
-    size_t count;
-    const struct plan_profile *all = plan_part(plan, &plan->profiles, sizeof *all, &count);
+    const struct plan_profile *all = plan_part(plan, &plan->profiles, 1, NULL);
+    const struct plan_profile *found = bsearch(key_id, all, plan->setup.profile_count, sizeof *all,
+                                               compare_key_ids);
 
-    *policy = (struct policy){.setup = plan->setup,
-                              .entries = calloc(count + 1, sizeof *policy->entries)};
-    if (!policy->entries)
-        return error_set(why, "no memory for %zu profiles", count);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(policy->entries[i].key_id, all[i].key_id, KEY_ID_SIZE);
-        policy->entries[i].profile = plan_part(plan, &all[i].profile, 1, NULL);
-    }
-    return true;
-}
-
-struct policy_entry *helper_policy_find(const struct policy *policy,
-                                        const uint8_t key_id[static KEY_ID_SIZE])
-{
-    struct policy_entry wanted = {0};
-
-    memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
-    return bsearch(&wanted, policy->entries, policy->setup.profile_count, sizeof wanted,
-                   compare_entries);
+    if (!found)
+        return NULL;
+    *at = (size_t)(found - all);
+    return plan_part(plan, &found->profile, 1, NULL);
 }
 
 bool helper_policy_permits_service(const struct helper_profile *profile,

@@ -1,36 +1,16 @@
-/* What the helper holds to: the setup that the supervisor sent at birth, and every profile.
- * Neither changes afterwards. */
+/* What the helper holds each client to: the profiles of the plan. */
 #ifndef PORTSMITH_POLICY_H
 #define PORTSMITH_POLICY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/error.h"
-#include "common/pool.h"
-#include "privsep/message.h"
 #include "privsep/plan.h"
 
-struct policy_entry {
-    uint8_t key_id[KEY_ID_SIZE];
-    const struct helper_profile *profile; /* cut to helper_profile_size, in the policy's pool */
-};
-
-struct policy {
-    struct helper_setup setup;
-    struct policy_entry *entries; /* setup.profile_count of them, by key id */
-    struct helper_destination *destinations; /* of all profiles, each once, ascending */
-    size_t destination_count;
-    struct pool profiles;
-};
-
-/* Makes *policy of a plan, which must stay mapped. Its destinations are not in it. False with the
- * reason where there is no memory. */
-bool helper_policy_open(struct policy *policy, const struct plan *plan, struct error *why);
-
-/* Returns the profile with that key id, or NULL. */
-struct policy_entry *helper_policy_find(const struct policy *policy,
-                                        const uint8_t key_id[static KEY_ID_SIZE]);
+/* Returns the plan's profile with that key id, and in *at its place in the plan's list; or NULL. */
+const struct helper_profile *helper_policy_find(const struct plan *plan,
+                                                const uint8_t key_id[static KEY_ID_SIZE],
+                                                size_t *at);
 
 /* Whether the profile may open `service`. */
 bool helper_policy_permits_service(const struct helper_profile *profile,

@@ -86,18 +86,21 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
 {
     const struct helper_request *message = &asked->message;
     uint64_t counter = asked->request.counter, now = clock_wall_us();
-    const struct policy_entry *entry = helper_policy_find(r->policy, message->key_id);
+    const struct helper_profile *profile;
     enum verdict verdict;
     struct mark *mark;
+    size_t at;
 
-    if (!entry)
+    profile = helper_policy_find(r->plan, message->key_id, &at);
+    if (!profile)
         return VERDICT_UNKNOWN_PROFILE;
-    if (!envelope_verify(message->signature, entry->profile->public_key,
-                         r->policy->setup.server_public, message->request))
+    if (!envelope_verify(message->signature, profile->public_key, r->plan->setup.server_public,
+                         message->request))
         return VERDICT_BAD_SIGNATURE;
-    mark = asked->mark = &r->marks->items[entry - r->policy->entries];
+    mark = asked->mark = &r->marks->items[at];
     asked->knock = (struct knock){
-        .of = entry, .request = &asked->request, .observed = &message->observed,
+        .profile = profile, .key_id = message->key_id, .request = &asked->request,
+        .observed = &message->observed,
         .is_credible = counter <= helper_marks_latest_credible(r->marks, now)};
     helper_decide_begin(&asked->decision, &asked->knock);
     verdict = judge_time(r->marks, counter, now);
@@ -120,7 +123,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
 /* Notes that a stage of the batch is over, if anybody wants to know. */
 static void note_time(struct requests *r, enum trace_stage stage)
 {
-    if (r->policy->setup.trace)
+    if (r->plan->setup.trace)
         r->trace[stage] = clock_wall_ns();
 }
 
@@ -212,7 +215,7 @@ static bool is_removed(const struct asked *asked, const struct grant *grant)
     const struct decision *decision = &asked->decision;
 
     if (decision->moves)
-        return memcmp(grant->key_id, asked->knock.of->key_id, KEY_ID_SIZE) == 0;
+        return memcmp(grant->key_id, asked->knock.key_id, KEY_ID_SIZE) == 0;
     for (size_t i = 0; i < decision->service_count; i++)
         if (decision->verdict == VERDICT_CLOSED && decision->grants[i] == grant)
             return true;
@@ -223,14 +226,14 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
                                const struct service *service)
 {
     const struct decision *decision = &asked->decision;
-    const struct helper_profile *profile = asked->knock.of->profile;
+    const struct helper_profile *profile = asked->knock.profile;
     const struct helper_destination *destination =
         helper_policy_destination(profile, service, address_family(&decision->address));
     struct grant new = {.address = decision->address, .deadline = decision->deadline,
                         .service.protocol = service->protocol, .service.port = service->port,
                         .connections = profile->connections};
 
-    memcpy(new.key_id, asked->knock.of->key_id, KEY_ID_SIZE);
+    memcpy(new.key_id, asked->knock.key_id, KEY_ID_SIZE);
     if (destination) {
         new.destination = destination->address;
         new.destination_port = destination->port;
@@ -260,7 +263,7 @@ static struct grant *open_service(struct requests *r, struct batch *batch,
     plan_deed(batch, grant, FIREWALL_INSERT);
     if (is_new || grant->connections)
         helper_events_begin(r->events, r->grants, grant,
-                            helper_policy_is_tracked(asked->knock.of->profile, &grant->service));
+                            helper_policy_is_tracked(asked->knock.profile, &grant->service));
     if (decision->signing != GRANT_OBSERVED)
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)

@@ -21,7 +21,7 @@ enum { BATCH_MAX = 64 };
 
 /* What requests are held against, and what they change. */
 struct requests {
-    const struct policy *policy;
+    const struct plan *plan;
     struct marks *marks;
     struct grants *grants;
     struct firewall *firewall;

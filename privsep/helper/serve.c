@@ -31,7 +31,6 @@ enum {
 };
 
 struct helper {
-    struct policy policy;
     struct marks marks;
     struct grants grants;
     struct rules rules[FAMILIES];
@@ -465,7 +464,7 @@ static void open_firewall(struct helper *h, const struct plan *plan)
     for (enum family family = IPV4; family < FAMILIES; family++)
         read_family(plan, family, &xtables, &h->rules[family]);
     ipset_open(&set, plan->setup.max_grants);
-    helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, &xtables, &set);
+    helper_firewall_open(&h->firewall, &plan->setup, h->rules, &xtables, &set);
     _Static_assert(RESTORE_STARTED * (int)FAMILIES == (int)GRANTTABLE_RESTORES, "all have room");
     /* The witness does not ring for the programs that change the firewall for us. */
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -475,7 +474,7 @@ static void open_firewall(struct helper *h, const struct plan *plan)
 /* Takes up what portsmith-prepare has left, and gives up what is not needed any more. */
 static bool take_up(struct helper *h, const struct plan *plan, struct error *why)
 {
-    if (!process_forbid_core_dumps(why) || !helper_policy_open(&h->policy, plan, why) ||
+    if (!process_forbid_core_dumps(why) ||
         !helper_marks_map(&h->marks, HELPER_FD_PLAN, plan, why) ||
         !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why))
         return false;
@@ -505,7 +504,7 @@ int helper_serve(int argc)
     h.events = (struct events){.witness = HELPER_FD_WITNESS, .news = HELPER_FD_NEWS};
     if (h.grants.count > 0) /* the witness knows which of them wait for connections */
         helper_events_listen(&h.events);
-    h.requests = (struct requests){.policy = &h.policy, .marks = &h.marks, .grants = &h.grants,
+    h.requests = (struct requests){.plan = plan, .marks = &h.marks, .grants = &h.grants,
                                    .firewall = &h.firewall, .events = &h.events,
                                    .sniffer = HELPER_FD_SNIFFER};
     helper_firewall_stand(&h.firewall);

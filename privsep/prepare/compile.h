@@ -7,7 +7,7 @@
 #include "common/address.h"
 #include "common/error.h"
 #include "privsep/helper/marks.h"
-#include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 #include "privsep/rules.h"
 #include "privsep/xtables/probe.h"
 

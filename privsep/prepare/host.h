@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "common/error.h"
-#include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 #include "privsep/xtables/probe.h"
 
 /* Probes iptables, and decides what grants are kept as, if that was not configured: as rules,

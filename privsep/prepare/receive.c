@@ -167,3 +167,13 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
     qsort(policy->entries, setup->profile_count, sizeof *policy->entries, compare_entries);
     return collect_destinations(policy, why);
 }
+
+const struct policy_entry *helper_policy_entry(const struct policy *policy,
+                                               const uint8_t key_id[static KEY_ID_SIZE])
+{
+    struct policy_entry wanted = {0};
+
+    memcpy(wanted.key_id, key_id, KEY_ID_SIZE);
+    return bsearch(&wanted, policy->entries, policy->setup.profile_count, sizeof wanted,
+                   compare_entries);
+}

@@ -9,7 +9,7 @@
 
 #include "common/error.h"
 #include "privsep/helper/marks.h"
-#include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 
 /* Loads the marks of the directory `state_dir`. Then it makes sure that each of the `count` key
  * ids (`stride` bytes apart) has a mark, and stores new ones at once. A new mark's floor is

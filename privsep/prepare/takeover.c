@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "privsep/grantfile.h"
+#include "privsep/helper/policy.h"
 
 static const char new_file[] = GRANTTABLE_FILE ".new";
 
@@ -142,7 +143,7 @@ void helper_grants_keep_permitted(struct grants *grants, const struct policy *po
 {
     for (size_t i = grants->count; i-- > 0;) {
         struct grant *grant = &grants->items[i];
-        const struct policy_entry *entry = helper_policy_find(policy, grant->key_id);
+        const struct policy_entry *entry = helper_policy_entry(policy, grant->key_id);
 
         if (entry && is_permitted(entry->profile, grant)) {
             helper_grants_shorten(grants, grant, latest_deadline(entry->profile));

@@ -8,7 +8,7 @@
 
 #include "common/error.h"
 #include "privsep/helper/grants.h"
-#include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 
 /* Makes a file for `capacity` grants in the directory `run_dir`, and has it take the place of
  * the file that is there, whose grants it takes over: those of this boot that end after `now`

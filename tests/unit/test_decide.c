@@ -10,7 +10,6 @@ static const struct moment now = {.wall = 1750000000, .boot = INT64_C(1000) * NS
 /* A profile for tcp/22 and tcp/80, the address that its client knocks from, and a table. */
 static struct {
     struct helper_profile profile;
-    struct policy_entry entry;
     struct helper_destination destination;
     struct address here;
     struct grants grants;
@@ -30,7 +29,6 @@ static int start(void **state)
                                             .max_window = MAX_WINDOW, .max_grants = MAX_GRANTS,
                                             .services = {service_of("tcp/22"),
                                                          service_of("tcp/80")}};
-    world.entry = (struct policy_entry){.key_id = {1}, .profile = &world.profile};
     world.request = (struct request){.action = ACTION_OPEN, .counter = 10};
     return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, 0, &why) ? 0 : -1;
 }
@@ -66,7 +64,10 @@ static int64_t in(int64_t seconds)
 
 static struct knock knock(void)
 {
-    return (struct knock){.of = &world.entry, .request = &world.request, .observed = &world.here,
+    static const uint8_t key_id[KEY_ID_SIZE] = {1};
+
+    return (struct knock){.profile = &world.profile, .key_id = key_id,
+                          .request = &world.request, .observed = &world.here,
                           .is_newest = true, .is_credible = true};
 }
 

@@ -125,22 +125,22 @@ static void holds_every_profile_and_no_other(void **state)
 static void is_the_policy_that_was_received(void **state)
 {
     const struct plan *plan;
-    struct policy again;
-    struct error why;
+    size_t at = CLIENTS;
 
     (void)state;
     set_clients(CLIENTS);
     plan = compile();
-    assert_done(helper_policy_open(&again, plan, &why), why);
-    assert_int_equal(again.setup.max_grants, 7);
-    assert_int_equal(again.setup.backend, BACKEND_LEGACY); /* as probed */
+    assert_int_equal(plan->setup.max_grants, 7);
+    assert_int_equal(plan->setup.backend, BACKEND_LEGACY); /* as probed */
     for (size_t i = 0; i < CLIENTS; i++) {
-        const struct policy_entry *entry = helper_policy_find(&again, policy.entries[i].key_id);
+        const struct helper_profile *p =
+            helper_policy_find(plan, policy.entries[i].key_id, &at);
 
-        assert_non_null(entry);
-        assert_memory_equal(entry->profile, &profiles[i], helper_profile_size(&profiles[i]));
+        assert_non_null(p);
+        assert_int_equal(at, i);
+        assert_memory_equal(p, &profiles[i], helper_profile_size(&profiles[i]));
     }
-    free(again.entries);
+    assert_null(helper_policy_find(plan, (uint8_t[KEY_ID_SIZE]){0xff}, &at));
     unmap(plan);
 }
 

@@ -354,12 +354,12 @@ static void each_of_many_profiles_is_found_as_it_was_sent(void **state)
         const struct policy_entry *entry;
 
         person_make(&person, i);
-        entry = helper_policy_find(&policy, person.key_id);
+        entry = helper_policy_entry(&policy, person.key_id);
         assert_non_null(entry);
         assert_memory_equal(entry->profile, &profiles[i], helper_profile_size(&profiles[i]));
     }
     person_make(&person, MANY);
-    assert_null(helper_policy_find(&policy, person.key_id));
+    assert_null(helper_policy_entry(&policy, person.key_id));
     forget(&policy);
 }
 
@@ -372,7 +372,7 @@ static void without_profiles_none_is_found(void **state)
 
     (void)state;
     assert_true(receive(&policy, &sent, &why));
-    assert_null(helper_policy_find(&policy, zeros));
+    assert_null(helper_policy_entry(&policy, zeros));
     forget(&policy);
 }
 

@@ -27,13 +27,18 @@ enum {
 
 enum { ALICE, BOB, CAROL, DAVE };
 
+/* The parts of a plan that policy is in. */
+struct plan_of_people {
+    struct plan plan;
+    struct plan_profile list[PEOPLE];
+    struct helper_profile profiles[PEOPLE]; /* in the order of the people */
+};
+
 /* A helper without its loop: everything real, and the sniffer's end in hand. */
 static struct {
     struct person people[PEOPLE];
     uint8_t server_public[KEY_SIZE];
-    struct policy_entry entries[PEOPLE];
-    struct helper_profile profiles[PEOPLE]; /* in the order of the people */
-    struct policy policy;
+    struct plan_of_people policy;
     struct xtables xtables;
     struct rules rules[FAMILIES];
     struct firewall firewall;
@@ -52,7 +57,7 @@ static struct error why;
 
 static int compare_entries(const void *a, const void *b)
 {
-    const struct policy_entry *left = a, *right = b;
+    const struct plan_profile *left = a, *right = b;
 
     return memcmp(left->key_id, right->key_id, KEY_ID_SIZE);
 }
@@ -60,16 +65,15 @@ static int compare_entries(const void *a, const void *b)
 /* Alice is free; Bob must sign an address of his; Carol's time is over. */
 static void make_policy(void)
 {
-    struct helper_profile *bob = &world.profiles[BOB];
+    struct helper_profile *bob = &world.policy.profiles[BOB];
 
     memset(&world.policy, 0, sizeof world.policy);
-    memset(world.entries, 0, sizeof world.entries);
-    memset(world.profiles, 0, sizeof world.profiles);
     for (size_t i = 0; i < PEOPLE; i++) {
-        struct helper_profile *p = &world.profiles[i];
+        struct helper_profile *p = &world.policy.profiles[i];
 
-        world.entries[i].profile = p;
-        memcpy(world.entries[i].key_id, world.people[i].key_id, KEY_ID_SIZE);
+        world.policy.list[i].profile.at =
+            (uint32_t)(offsetof(struct plan_of_people, profiles) + i * sizeof *p);
+        memcpy(world.policy.list[i].key_id, world.people[i].key_id, KEY_ID_SIZE);
         memcpy(p->public_key, world.people[i].public_key, KEY_SIZE);
         snprintf(p->name, sizeof p->name, "person-%zu", i);
         p->services[0] = service_of("tcp/22");
@@ -79,17 +83,18 @@ static void make_policy(void)
         p->max_window = MAX_WINDOW;
         p->max_grants = MAX_GRANTS;
     }
-    qsort(world.entries, PEOPLE, sizeof *world.entries, compare_entries);
+    qsort(world.policy.list, PEOPLE, sizeof *world.policy.list, compare_entries);
     bob->needs_signed_address = 1;
     assert_true(prefix_parse(&bob->prefixes[0], "192.0.2.0/24", &why));
     assert_true(prefix_parse(&bob->prefixes[1], "2001:db8::/32", &why));
     bob->prefix_count = 2;
-    world.profiles[CAROL].expires = 1;
-    world.policy.entries = world.entries;
-    world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
+    world.policy.profiles[CAROL].expires = 1;
+    world.policy.plan.size = sizeof world.policy;
+    world.policy.plan.profiles.at = offsetof(struct plan_of_people, list);
+    world.policy.plan.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
                                                .max_skew = SKEW, .max_grants = CAPACITY,
                                                .profile_count = PEOPLE};
-    memcpy(world.policy.setup.server_public, world.server_public, KEY_SIZE);
+    memcpy(world.policy.plan.setup.server_public, world.server_public, KEY_SIZE);
 }
 
 /* Like a new sniffer's, after the old one was cut off. */
@@ -155,15 +160,15 @@ static int start_world(void **state)
     unlink(GRANTTABLE_FILE);
     world.directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     world.sniffer = -1;
-    world.requests = (struct requests){.policy = &world.policy, .marks = &world.marks,
+    world.requests = (struct requests){.plan = &world.policy.plan, .marks = &world.marks,
                                        .grants = &world.grants, .firewall = &world.firewall,
                                        .events = &world.events, .sniffer = -1};
     connect_sniffer();
     connect_witness();
     for (enum family family = IPV4; family < FAMILIES; family++)
-        rules_make(&world.rules[family], family, &world.policy.setup, NULL, 0,
+        rules_make(&world.rules[family], family, &world.policy.plan.setup, NULL, 0,
                    world.xtables.tells_sessions[family]);
-    helper_firewall_open(&world.firewall, &world.policy.setup, world.rules, &world.xtables,
+    helper_firewall_open(&world.firewall, &world.policy.plan.setup, world.rules, &world.xtables,
                          &(struct ipset){.fd = -1});
     helper_firewall_stand(&world.firewall);
     if (open_old_marks() &&
@@ -888,7 +893,7 @@ static void a_grant_counts_once(void **state)
     struct request one = open_service(now(), "tcp/22"), both = open_request(now() + 1);
 
     (void)state;
-    world.profiles[ALICE].max_grants = 2;
+    world.policy.profiles[ALICE].max_grants = 2;
     assert_int_equal(ask_for(ALICE, &one), VERDICT_OPENED);
     assert_int_equal(ask_for(ALICE, &both), VERDICT_OPENED);
     both.counter = now();
@@ -940,7 +945,7 @@ static void no_window_outlives_its_profile(void **state)
     int64_t end = clock_wall_ns() / NSEC_PER_SEC + 10;
 
     (void)state;
-    world.profiles[ALICE].expires = end;
+    world.policy.profiles[ALICE].expires = end;
     r.window = MAX_WINDOW;
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
     assert_true(clock_wall_ns() + world.grants.items[0].deadline - clock_boot_ns() <=
@@ -1193,7 +1198,7 @@ static void a_batch_is_served_at_once(void **state)
     uint64_t counter = now();
 
     (void)state;
-    world.profiles[ALICE].max_grants = CAPACITY;
+    world.policy.profiles[ALICE].max_grants = CAPACITY;
     pass_many(ALICE, BATCH_MAX + 1, counter);
     assert_int_equal(serve(), SNIFFER_SOUND);
     assert_int_equal(count_replies(VERDICT_OPENED), BATCH_MAX);
@@ -1253,7 +1258,7 @@ static void what_is_not_recorded_is_not_opened(void **state)
     uint64_t counter = now();
 
     (void)state;
-    world.profiles[ALICE].max_grants = CAPACITY;
+    world.policy.profiles[ALICE].max_grants = CAPACITY;
     pass_many(ALICE, BATCH_MAX, counter);
     limit_files_to(0);
     assert_int_equal(serve(), SNIFFER_SOUND);
@@ -1391,7 +1396,7 @@ static void one_family_fails_for_itself(void **state)
 /* Dave, with room for one grant. */
 static void let_dave_roam(void)
 {
-    struct helper_profile *p = &world.profiles[DAVE];
+    struct helper_profile *p = &world.policy.profiles[DAVE];
 
     p->service_count = 1;
     p->max_grants = 1;
@@ -1490,7 +1495,7 @@ static void with_room_for_more_nothing_moves(void **state)
 {
     (void)state;
     let_dave_roam();
-    world.profiles[DAVE].max_grants = 2;
+    world.policy.profiles[DAVE].max_grants = 2;
     assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.9"), VERDICT_TOO_MANY_GRANTS);
@@ -1602,7 +1607,7 @@ static void let_two_roam(void)
     struct helper_request m = message_of(ALICE, &r);
 
     let_dave_roam();
-    world.profiles[ALICE].max_grants = 1;
+    world.policy.profiles[ALICE].max_grants = 1;
     m.observed = address_of("2001:db8::9");
     assert_int_equal(ask(&m), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
@@ -1714,7 +1719,7 @@ static void with_a_trace_all_stages_are_told(void **state)
     struct helper_event event;
 
     (void)state;
-    world.policy.setup.trace = 1;
+    world.policy.plan.setup.trace = 1;
     ask_for(ALICE, &r);
     next_event();
     event = next_event();
@@ -1728,7 +1733,7 @@ static void without_a_witness_nothing_that_counts_is_opened(void **state)
     struct request r = open_service(now(), "tcp/22");
 
     (void)state;
-    world.profiles[ALICE].connections = 2;
+    world.policy.profiles[ALICE].connections = 2;
     close(world.events.witness);
     world.events.witness = -1;
     ask_for(ALICE, &r);

@@ -118,7 +118,7 @@ static void check_policy(const struct policy *policy, const struct helper_profil
         bool is_as_sent = false;
 
         envelope_key_id(key_id, sent[i].public_key);
-        entry = helper_policy_find(policy, key_id);
+        entry = helper_policy_entry(policy, key_id);
         REQUIRE(entry);
         for (size_t j = 0; j < policy->setup.profile_count && !is_as_sent; j++)
             is_as_sent = memcmp(entry->profile, &sent[j], helper_profile_size(&sent[j])) == 0;

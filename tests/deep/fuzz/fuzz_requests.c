@@ -59,10 +59,16 @@ static const struct service services[] = {
 static const char *const addresses[] = {"192.0.2.7", "2001:db8::7", "198.51.100.7", "2001:db9::7",
                                         "192.0.2.8", "0.0.0.0",     "ff02::1",      "127.0.0.1"};
 
+/* The parts of a plan that policy is in. */
+struct plan_of_people {
+    struct plan plan;
+    struct plan_profile list[PEOPLE];
+    struct helper_profile profiles[PEOPLE];
+};
+
 static struct {
     uint8_t signing[PEOPLE][SIGNING_KEY_SIZE], key_ids[PEOPLE][KEY_ID_SIZE];
-    struct policy_entry entries[PEOPLE];
-    struct policy policy;
+    struct plan_of_people policy;
     struct helper_destination destination;
     struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
     struct firewall real, quick, sets, broken;
@@ -114,17 +120,17 @@ static int compare_entries(const void *a, const void *b)
  * Fred may open to loopback alone, which nobody may. */
 static void make_people(void)
 {
-    static struct helper_profile people[PEOPLE];
+    struct helper_profile *people = world.policy.profiles;
     static const struct helper_destination of_alice = {
         .service = {IPPROTO_TCP, 80}, .port = 8080,
         .address = {{[10] = 0xff, [11] = 0xff, 198, 51, 100, 9}}};
-    struct policy_entry *e = world.entries;
+    struct plan_profile *e = world.policy.list;
 
     for (size_t i = 0; i < PEOPLE; i++) {
         uint8_t seed[KEY_SIZE] = {(uint8_t)(i + 1)};
         struct helper_profile *p = &people[i];
 
-        e[i].profile = p;
+        e[i].profile.at = (uint32_t)(offsetof(struct plan_of_people, profiles) + i * sizeof *p);
         crypto_sign_seed_keypair(p->public_key, world.signing[i], seed);
         envelope_key_id(e[i].key_id, p->public_key);
         memcpy(world.key_ids[i], e[i].key_id, KEY_ID_SIZE);
@@ -147,12 +153,11 @@ static void make_people(void)
     people[DORA].service_count = 1;
     people[DORA].max_grants = 1;
     qsort(e, PEOPLE, sizeof *e, compare_entries);
-    world.policy.entries = e;
-    world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
+    world.policy.plan.size = sizeof world.policy;
+    world.policy.plan.profiles.at = offsetof(struct plan_of_people, list);
+    world.policy.plan.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
                                                .max_skew = SKEW, .profile_count = PEOPLE,
                                                .sends_on = 1};
-    world.policy.destinations = &world.destination;
-    world.policy.destination_count = 1;
     world.destination = of_alice;
 }
 
@@ -196,19 +201,19 @@ static void open_firewalls(void)
 
     REQUIRE(probe_xtables(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
-    make_rules(world.rules, &world.policy.setup);
-    open_firewall(&world.real, &world.policy.setup, world.rules, &xtables, &no_set);
+    make_rules(world.rules, &world.policy.plan.setup);
+    open_firewall(&world.real, &world.policy.plan.setup, world.rules, &xtables, &no_set);
     write_script("/run/cat", "#!/bin/sh\n[ $# -eq 3 ] && exec cat\n! grep -q -e '^-D'\n");
     write_script("/run/false", "#!/bin/sh\nexit 2\n");
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
-    open_firewall(&world.quick, &world.policy.setup, world.rules, &xtables, &no_set);
-    world.setup_of_sets = world.policy.setup;
+    open_firewall(&world.quick, &world.policy.plan.setup, world.rules, &xtables, &no_set);
+    world.setup_of_sets = world.policy.plan.setup;
     world.setup_of_sets.grant_store = GRANT_STORE_SET;
     ipset_open(&set, CAPACITY);
     make_rules(world.rules_of_sets, &world.setup_of_sets);
     open_firewall(&world.sets, &world.setup_of_sets, world.rules_of_sets, &xtables, &set);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
-    helper_firewall_open(&world.broken, &world.policy.setup, world.rules, &xtables, &no_set);
+    helper_firewall_open(&world.broken, &world.policy.plan.setup, world.rules, &xtables, &no_set);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -225,7 +230,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     world.events = (struct events){.witness = -1, .news = netlink_open(NETLINK_NETFILTER)};
     world.witness = -1;
     REQUIRE(world.events.news >= 0);
-    world.requests = (struct requests){.policy = &world.policy,
+    world.requests = (struct requests){.plan = &world.policy.plan,
                                        .marks = &world.marks,
                                        .grants = &world.grants,
                                        .events = &world.events,
@@ -335,7 +340,7 @@ static void make_message(struct sent *sent, const struct step *step)
     request_encode(m->request, &r);
     if (step->flags & ALTER)
         m->request[step->where % REQUEST_SIZE] ^= change;
-    envelope_sign(m->signature, world.signing[signer], world.policy.setup.server_public,
+    envelope_sign(m->signature, world.signing[signer], world.policy.plan.setup.server_public,
                   m->request);
     if (step->flags & TAMPER)
         m->request[step->where % REQUEST_SIZE] ^= change;
