@@ -54,7 +54,7 @@ struct grant {
 };
 _Static_assert(sizeof(struct grant) == 112, "no hidden padding");
 
-enum { GRANTTABLE_RESTORES = 4 };
+enum { GRANTTABLE_RESTORES = 2 * FAMILIES };
 
 /* The file. */
 struct granttable {
@@ -64,8 +64,8 @@ struct granttable {
     uint8_t seal[SEAL_SIZE];    /* of all before it, which never changes */
     uint32_t last_id;           /* of all grants of this boot */
     uint32_t begun;             /* how many EVENT_BEGUN there were in this boot (event.h) */
-    uint32_t restores[GRANTTABLE_RESTORES]; /* the process ids of the programs that last changed
-                                               the firewall for this helper; 0: none */
+    uint32_t restores[FAMILIES][2]; /* the process ids of the programs that last changed the
+                                       firewall for this helper, the latest first; 0: none */
     struct grant grants[];
 };
 _Static_assert(sizeof(struct granttable) == 88, "no hidden padding");

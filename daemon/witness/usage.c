@@ -64,12 +64,25 @@ static struct watch *find(const struct usage *usage, uint32_t id)
     return NULL;
 }
 
+/* Where there is no room, something goes that an earlier witness wrote down, of a grant that nobody
+ * told of yet: it may have written anything. */
 static struct watch *find_free(struct usage *usage)
 {
-    for (size_t i = 0; i < usage->top; i++)
+    struct watch *unknown = NULL;
+
+    for (size_t i = 0; i < usage->top; i++) {
         if (usage->watches[i].state == WATCH_NONE)
             return &usage->watches[i];
-    return usage->top < usage->capacity ? &usage->watches[usage->top++] : NULL;
+        if (usage->watches[i].service.port == 0)
+            unknown = &usage->watches[i];
+    }
+    if (usage->top < usage->capacity)
+        return &usage->watches[usage->top++];
+    if (unknown) {
+        *use_of(usage, unknown) = (struct use){.id = 0};
+        *unknown = (struct watch){.state = WATCH_NONE};
+    }
+    return unknown;
 }
 
 static void forget(struct usage *usage, struct watch *watch)

@@ -53,10 +53,9 @@ enum firewall_deed {
     FIREWALL_INSERT,  /* adds the grants that are new in this batch */
     FIREWALL_REWRITE, /* writes the grants that are rules anew; of those in a set, what was touched
                          and what is gone */
-    FIREWALL_REFRESH, /* writes all chains and the set anew; the jumps stay as they are. It is for
-                         sets, and for ip6tables-legacy, which, asked with -C whether a rule is
-                         there, takes another rule for it (1.8.9, tried: `-m mark --mark 5` for
-                         `--mark 6`) */
+    FIREWALL_REFRESH, /* writes all chains and the set anew; the jumps stay as they are.
+                         ip6tables-legacy takes another rule for one that it is asked for with -C
+                         (1.8.9, tried: `-m mark --mark 5` for `--mark 6`) */
     FIREWALL_ESTABLISH, /* the same, and adds the jumps that are missing */
     FIREWALL_CHECK,   /* for helper_firewall_look alone */
 };
@@ -83,7 +82,7 @@ void helper_firewall_remove_set(struct firewall *fw, enum family family);
 
 /* Whether jumps, chains and live grants are still there. `state` follows; but what is
  * known to be missing stays so while nothing can be read. With nft no grants are looked for
- * where they are many: whoever finds all intact rewrites it, which puts
+ * where they are many: whoever finds all intact refreshes it, which puts
  * back what is missing, but knows of no loss. */
 enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why);

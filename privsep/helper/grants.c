@@ -21,19 +21,6 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
     return NULL;
 }
 
-const struct grant *helper_grants_next_of_door(const struct grants *grants,
-                                               const struct door *door, const struct grant *last)
-{
-    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
-
-        if (address_equal(&grant->address, &door->address) &&
-            service_compare(&grant->service, &door->service) == 0)
-            return grant;
-    }
-    return NULL;
-}
-
 /* ---- changing ----------------------------------------------------------- */
 
 /* Sets when a grant ends. The kernel counts whole seconds, the last one included: rounding down

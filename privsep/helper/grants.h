@@ -63,12 +63,6 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
                                           const struct grant *last);
 
-/* Returns the next grant of a door, of whichever profile, after `last`, which is one of the
- * door's grants, or NULL for the first. Returns NULL when the door has no more. */
-const struct grant *helper_grants_next_of_door(const struct grants *grants,
-                                               const struct door *door,
-                                               const struct grant *last);
-
 /* Removes items[i]. The last grant takes its place, and the removed one lies, without its seal,
  * behind the others, at items[count], until the next addition. */
 void helper_grants_remove_at(struct grants *grants, size_t i);

@@ -87,18 +87,16 @@ uint64_t helper_marks_skew(const struct helper_setup *setup)
 /* The pages of the plan that hold the marks are this process's own: nobody sees what it changes. */
 bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan, struct error *why)
 {
-    const size_t count = plan->setup.profile_count, size = count * sizeof *marks->items;
-    void *map = MAP_FAILED;
+    const size_t count = plan->setup.profile_count;
+    /* A byte of the plan stands behind the last mark. */
+    void *map = mmap(NULL, count * sizeof *marks->items + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+                     plan_fd, plan->marks_at);
 
-    *marks = (struct marks){.fd = HELPER_FD_MARKS, .count = count,
+    *marks = (struct marks){.fd = HELPER_FD_MARKS, .items = map, .count = count,
                             .skew = helper_marks_skew(&plan->setup),
                             .unwritten = calloc(count + 1, sizeof *marks->unwritten)};
-    if (size > 0 && size <= plan->size - plan->marks_at)
-        map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, plan_fd, plan->marks_at);
-    if (!marks->unwritten || (size > 0 && map == MAP_FAILED))
-        return error_set(why, "cannot map the marks: %s", strerror(errno));
-    marks->items = size > 0 ? map : NULL;
-    return true;
+    return (map != MAP_FAILED && marks->unwritten) ||
+           error_set(why, "cannot map the marks: %s", strerror(errno));
 }
 
 void helper_marks_spend(struct marks *marks, struct mark *mark, uint64_t counter)

@@ -154,38 +154,33 @@ static void plan_deed(struct batch *batch, const struct grant *grant, enum firew
         *pending = deed;
 }
 
-static bool change_firewall(struct requests *r, enum family family, enum firewall_deed deed)
+/* Changes one family's firewall. Where it cannot be changed, knocks that are not settled yet, and
+ * are for that family, have failed. */
+static bool settle(struct requests *r, struct batch *batch, enum family family)
 {
+    enum firewall_deed deed = batch->pending[family];
     static struct log_limit said;
     struct error why;
     bool done;
 
     if (deed == FIREWALL_NOTHING)
         return true;
+    batch->pending[family] = FIREWALL_NOTHING;
     if (r->firewall->unsure[family])
         deed = FIREWALL_REWRITE;
     done = helper_firewall_change(r->firewall, family, deed, r->grants, &why);
-    if (!done)
-        log_warnx_limited(&said, LINES_A_MINUTE, "the firewall was not changed: %s", why.text);
     helper_grants_settle(r->grants, family, done);
-    return done;
-}
-
-/* Changes one family's firewall. Where it cannot be changed, knocks that are not settled yet, and
- * are for that family, have failed. */
-static bool settle(struct requests *r, struct batch *batch, enum family family)
-{
-    const bool done = change_firewall(r, family, batch->pending[family]);
-
-    batch->pending[family] = FIREWALL_NOTHING;
-    for (size_t i = batch->settled; i < batch->decided && !done; i++) {
+    if (done)
+        return true;
+    log_warnx_limited(&said, LINES_A_MINUTE, "the firewall was not changed: %s", why.text);
+    for (size_t i = batch->settled; i < batch->decided; i++) {
         struct asked *asked = &batch->asked[i];
 
         if (verdict_is_grant(asked->verdict) &&
             address_family(&asked->decision.address) == family)
             asked->verdict = VERDICT_FIREWALL_FAILED;
     }
-    return done;
+    return false;
 }
 
 static void change_firewalls(struct requests *r, struct batch *batch)
@@ -224,23 +219,6 @@ static bool is_removed(const struct asked *asked, const struct grant *grant)
     return false;
 }
 
-/* Notes in a grant what the knock says that opens or extends it. Counting begins for a new grant,
- * and anew for one that admits only so many connections. */
-static void note_knock(struct requests *r, const struct asked *asked, struct grant *grant,
-                       bool is_new)
-{
-    const struct decision *decision = &asked->decision;
-
-    if (is_new || grant->connections)
-        helper_events_begin(r->events, r->grants, grant,
-                            helper_policy_is_tracked(asked->knock.of->profile, &grant->service));
-    if (decision->signing != GRANT_OBSERVED)
-        grant->signed_address = (uint16_t)decision->signing;
-    if (grant->counter < decision->counter)
-        grant->counter = decision->counter;
-    grant_seal(grant);
-}
-
 static struct grant *add_grant(struct requests *r, const struct asked *asked,
                                const struct service *service)
 {
@@ -260,7 +238,8 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
     return helper_grants_add(r->grants, &new);
 }
 
-/* Adds the grant of a service, or extends it. */
+/* Adds the grant of a service, or extends it. Counting begins for a new grant, and anew for one that
+ * admits only so many connections. */
 static struct grant *open_service(struct requests *r, struct batch *batch,
                                   const struct asked *asked, size_t i)
 {
@@ -278,8 +257,15 @@ static struct grant *open_service(struct requests *r, struct batch *batch,
         if (helper_firewall_is_rule(r->firewall, grant))
             plan_deed(batch, grant, FIREWALL_REWRITE);
     }
-    note_knock(r, asked, grant, is_new);
     plan_deed(batch, grant, FIREWALL_INSERT);
+    if (is_new || grant->connections)
+        helper_events_begin(r->events, r->grants, grant,
+                            helper_policy_is_tracked(asked->knock.of->profile, &grant->service));
+    if (decision->signing != GRANT_OBSERVED)
+        grant->signed_address = (uint16_t)decision->signing;
+    if (grant->counter < decision->counter)
+        grant->counter = decision->counter;
+    grant_seal(grant);
     return grant;
 }
 

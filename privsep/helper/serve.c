@@ -38,8 +38,8 @@ struct helper {
     struct firewall firewall;
     struct requests requests;
     struct events events;
-    int timer;       /* CLOCK_BOOTTIME: deadlines, retries, looks */
-    int64_t retry_at, look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
+    int timer;       /* CLOCK_BOOTTIME: deadlines, looks */
+    int64_t look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t looked_at;
     struct log_limit failures; /* of the lines about failures to change the firewall */
     bool is_failure_told;      /* the log was told of one, and not yet that it is over */
@@ -53,19 +53,13 @@ static int64_t seconds_from_now(unsigned seconds)
     return clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
 }
 
-static void bring_forward(int64_t *when, int64_t other)
-{
-    if (other != 0 && other < *when)
-        *when = other;
-}
-
 static void arm_timer(struct helper *h)
 {
     int64_t when = helper_grants_next_deadline(&h->grants);
     struct itimerspec spec = {0};
 
-    bring_forward(&when, h->retry_at);
-    bring_forward(&when, h->look_at);
+    if (h->look_at != 0 && h->look_at < when)
+        when = h->look_at;
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC;
@@ -158,16 +152,17 @@ static void mend(struct helper *h, enum family family, enum firewall_deed deed)
     check_lock(h);
 }
 
-/* Plans a retry while the firewall may not be as it should be. A retry that is planned already
+/* Plans another try while the firewall may not be as it should be. A look that comes before that
  * stays where it is: else whoever keeps the helper busy could put it off for ever. */
 static void plan_retry(struct helper *h)
 {
     if (is_unsure(h)) {
-        if (h->retry_at == 0)
-            h->retry_at = seconds_from_now(RETRY_SECONDS);
+        const int64_t latest = seconds_from_now(RETRY_SECONDS);
+
+        if (h->look_at == 0 || h->look_at > latest)
+            h->look_at = latest;
         return;
     }
-    h->retry_at = 0;
     if (h->is_failure_told)
         log_info("the firewall could be changed again");
     h->is_failure_told = false;
@@ -182,16 +177,6 @@ static void serve_deadlines(struct helper *h)
         if (changed[family])
             mend(h, family, FIREWALL_REWRITE);
     helper_events_end(&h->events, h->grants.items + h->grants.count, ended, END_NONE);
-}
-
-static void serve_retry(struct helper *h)
-{
-    if (h->retry_at == 0 || clock_boot_ns() < h->retry_at)
-        return;
-    h->retry_at = 0;
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (h->firewall.unsure[family])
-            mend(h, family, FIREWALL_ESTABLISH);
 }
 
 static enum firewall_state look_at_family(struct helper *h, enum family family)
@@ -213,38 +198,34 @@ static enum firewall_state look_at_family(struct helper *h, enum family family)
     return state;
 }
 
+/* Looks whether the rules are there, and puts them back. Where a change has failed, all is written
+ * anew. */
 static void look(struct helper *h)
 {
-    bool legacy = h->firewall.xtables.backend == BACKEND_LEGACY, damaged[FAMILIES] = {0};
+    const bool legacy = h->firewall.xtables.backend == BACKEND_LEGACY;
+    bool is_told = false;
 
     h->looked_at = clock_boot_ns();
     h->look_at = legacy ? seconds_from_now(LOOK_SECONDS) : 0;
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        enum firewall_state state;
+        enum firewall_state state = FIREWALL_DAMAGED;
 
         if (!h->firewall.xtables.in_use[family])
             continue;
-        state = look_at_family(h, family);
-        tell_of_changed_rules(h); /* before the mending, which may take seconds */
-        damaged[family] = state == FIREWALL_DAMAGED;
-        /* Somebody may have restored rules of grants that have ended. */
-        if (state == FIREWALL_INTACT && !legacy)
-            mend(h, family, h->firewall.uses_set ? FIREWALL_REFRESH : FIREWALL_REWRITE);
-        /* ip6tables-legacy may take other rules for ours (firewall.h). */
-        if (state == FIREWALL_INTACT && legacy && family == IPV6)
+        if (!h->firewall.unsure[family]) {
+            state = look_at_family(h, family);
+            tell_of_changed_rules(h); /* before the mending, which may take seconds */
+            if (state == FIREWALL_DAMAGED && !is_told)
+                helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
+            is_told |= state == FIREWALL_DAMAGED;
+        }
+        if (state == FIREWALL_DAMAGED)
+            mend(h, family, FIREWALL_ESTABLISH);
+        /* Somebody may have restored rules of grants that have ended. And ip6tables-legacy may take
+         * other rules for ours (firewall.h). */
+        if (state == FIREWALL_INTACT && (!legacy || family == IPV6))
             mend(h, family, FIREWALL_REFRESH);
     }
-    if (damaged[IPV4] || damaged[IPV6])
-        helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (damaged[family])
-            mend(h, family, FIREWALL_ESTABLISH);
-}
-
-static void serve_look(struct helper *h)
-{
-    if (h->look_at != 0 && clock_boot_ns() >= h->look_at)
-        look(h);
 }
 
 /* The helper looks at once after the first change. But a firewall script makes many changes, and
@@ -423,10 +404,10 @@ static int run(struct helper *h)
             fatal("poll");
         /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
-        serve_retry(h);
         if (fds[WITNESS].revents)
             serve_witness(h);
-        serve_look(h);
+        if (h->look_at != 0 && clock_boot_ns() >= h->look_at)
+            look(h);
         tell_of_changed_rules(h);
         if (fds[SUPERVISOR].revents)
             status = serve_supervisor(h);
@@ -485,10 +466,10 @@ static void open_firewall(struct helper *h, const struct plan *plan)
         read_family(plan, family, &xtables, &h->rules[family]);
     ipset_open(&set, plan->setup.max_grants);
     helper_firewall_open(&h->firewall, &h->policy.setup, h->rules, &xtables, &set);
-    _Static_assert((int)RESTORE_STARTED == (int)GRANTTABLE_RESTORES, "all have room");
+    _Static_assert(RESTORE_STARTED * (int)FAMILIES == (int)GRANTTABLE_RESTORES, "all have room");
     /* The witness does not ring for the programs that change the firewall for us. */
     for (enum family family = IPV4; family < FAMILIES; family++)
-        h->firewall.restore[family].started = h->grants.table->restores;
+        h->firewall.restore[family].started = h->grants.table->restores[family];
 }
 
 /* Takes up what portsmith-prepare has left, and gives up what is not needed any more. */
@@ -505,12 +486,19 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
     return helper_narrow(plan, why);
 }
 
-int helper_serve(void)
+int helper_serve(int argc)
 {
     static struct helper h;
-    const struct plan *plan = begin_process();
+    const struct plan *plan;
     struct error why;
 
+    if (argc > 1) {
+        fputs("portsmith-helper takes no arguments: it is started by portsmithd, see "
+              "portsmith-helper(8)\n",
+              stderr);
+        return 2;
+    }
+    plan = begin_process();
     log_open("portsmith-helper", plan->setup.foreground, plan->setup.debug);
     if (!take_up(&h, plan, &why))
         fatalx("%s", why.text);

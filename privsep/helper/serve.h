@@ -4,7 +4,7 @@
 #define PORTSMITH_SERVE_H
 
 /* Lives that life on the descriptors of message.h, and returns the exit status
- * (HELPER_EXIT_*). */
-int helper_serve(void);
+ * (HELPER_EXIT_*); 2 where `argc`, as main has it, tells of arguments. */
+int helper_serve(int argc);
 
 #endif

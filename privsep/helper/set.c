@@ -22,12 +22,16 @@ static bool is_element_of(const struct grant *grant, enum family family)
 /* Returns the latest end of all grants of a door, of whichever profile; 0: the door has none. */
 static int64_t latest_end(const struct grants *grants, const struct door *door)
 {
-    const struct grant *grant = NULL;
     int64_t latest = 0;
 
-    while ((grant = helper_grants_next_of_door(grants, door, grant)))
-        if (helper_set_holds(grant) && grant->deadline > latest)
+    for (size_t i = 0; i < grants->count; i++) {
+        const struct grant *grant = &grants->items[i];
+
+        if (grant->deadline > latest && helper_set_holds(grant) &&
+            address_equal(&grant->address, &door->address) &&
+            service_compare(&grant->service, &door->service) == 0)
             latest = grant->deadline;
+    }
     return latest;
 }
 

@@ -150,6 +150,7 @@ static bool allow_preparing(int ruleset)
 
     dl_iterate_phdr(allow_library, &libraries);
     return !libraries.failed && allow_path(ruleset, PORTSMITH_HELPER, RUN) &&
+           allow_path(ruleset, PORTSMITH_HELPER "-sets", RUN) &&
            allow_path(ruleset, "/proc/sys/kernel/random/boot_id", READ) &&
            allow_marks(ruleset) &&
            allow(ruleset, HELPER_FD_RUN, READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG |

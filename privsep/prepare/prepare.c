@@ -195,14 +195,16 @@ static int become_helper(struct preparation *p)
 {
     char *const argv[] = {strdupa("portsmith-helper"), NULL}, *const environment[] = {NULL};
     const struct ingredients ingredients = {&p->policy, &p->marks, &p->xtables, p->rules};
+    const char *program = p->policy.setup.grant_store == GRANT_STORE_SET ? PORTSMITH_HELPER "-sets"
+                                                                         : PORTSMITH_HELPER;
     struct error why;
 
     if (open_news(&p->policy, &why) && take_over_grants(p, &why) && open_marks(p, &why) &&
         plan_compile(HELPER_FD_PLAN, &ingredients, &why)) {
         helper_firewall_close(&p->firewall);
         if (hand_over(p))
-            execve(PORTSMITH_HELPER, argv, environment);
-        error_set(&why, "cannot execute %s: %s", PORTSMITH_HELPER, strerror(errno));
+            execve(program, argv, environment);
+        error_set(&why, "cannot execute %s: %s", program, strerror(errno));
     }
     log_warnx("%s", why.text);
     return HELPER_EXIT_FAILURE;

@@ -56,11 +56,11 @@ static bool is_sane(const struct grant *grant, int64_t now)
 /* Whether the table has the profile's grant of that door already. */
 static bool holds(const struct grants *grants, const struct grant *wanted)
 {
-    const struct door door = {wanted->address, wanted->service};
     const struct grant *grant = NULL;
 
-    while ((grant = helper_grants_next_of_door(grants, &door, grant)))
-        if (memcmp(grant->key_id, wanted->key_id, KEY_ID_SIZE) == 0)
+    while ((grant = helper_grants_next_of(grants, wanted->key_id, grant)))
+        if (address_equal(&grant->address, &wanted->address) &&
+            service_compare(&grant->service, &wanted->service) == 0)
             return true;
     return false;
 }

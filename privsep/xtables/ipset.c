@@ -44,13 +44,15 @@ static void put(struct ipset *set, const void *bytes, size_t size)
     set->size += NLMSG_ALIGN(size);
 }
 
+/* Puts an attribute. One without `bytes` holds those that follow, for `size` bytes. */
 static void put_attribute(struct ipset *set, unsigned type, const void *bytes, size_t size)
 {
     const struct nlattr head = {.nla_len = (uint16_t)(sizeof head + size),
-                                .nla_type = (uint16_t)type};
+                                .nla_type = (uint16_t)(bytes ? type : type | NLA_F_NESTED)};
 
     put(set, &head, sizeof head);
-    put(set, bytes, size);
+    if (bytes)
+        put(set, bytes, size);
 }
 
 static void put_text(struct ipset *set, unsigned type, const char *text)
@@ -83,26 +85,11 @@ static void begin(struct ipset *set, unsigned command, const char *name)
     put_text(set, IPSET_ATTR_SETNAME, name);
 }
 
-/* Puts the head of an attribute that holds all of the next `size` bytes. */
-static void put_nest(struct ipset *set, unsigned type, size_t size)
-{
-    const struct nlattr head = {.nla_len = (uint16_t)(sizeof head + size),
-                                .nla_type = (uint16_t)(type | NLA_F_NESTED)};
-
-    put(set, &head, sizeof head);
-}
-
 static void end(struct ipset *set)
 {
     const uint32_t size = (uint32_t)(set->size - set->at);
 
     memcpy(set->bytes + set->at, &size, sizeof size);
-}
-
-static int give_up(struct ipset *set)
-{
-    ipset_close(set);
-    return EIO;
 }
 
 /* The kernel answers each order that it does not follow; and what stands behind the orders, as
@@ -116,6 +103,7 @@ int ipset_send(struct ipset *set)
         int32_t error;
     } answer;
     const size_t size = set->size + sizeof last;
+    bool is_answered;
     int error = 0;
 
     last.nlmsg_seq++;
@@ -123,12 +111,15 @@ int ipset_send(struct ipset *set)
     set->size = 0;
     if (set->fd < 0)
         return EOPNOTSUPP;
-    if (send(set->fd, set->bytes, size, MSG_DONTWAIT) != (ssize_t)size)
-        return give_up(set);
+    is_answered = send(set->fd, set->bytes, size, MSG_DONTWAIT) == (ssize_t)size;
     do {
-        if (recv(set->fd, &answer, sizeof answer, MSG_DONTWAIT) != sizeof answer ||
-            answer.header.nlmsg_type != NLMSG_ERROR || answer.error > 0)
-            return give_up(set);
+        is_answered = is_answered &&
+                      recv(set->fd, &answer, sizeof answer, MSG_DONTWAIT) == sizeof answer &&
+                      answer.header.nlmsg_type == NLMSG_ERROR && answer.error <= 0;
+        if (!is_answered) {
+            ipset_close(set);
+            return EIO;
+        }
         if (error == 0)
             error = -answer.error;
     } while (answer.header.nlmsg_seq != last.nlmsg_seq);
@@ -147,7 +138,7 @@ int ipset_create(struct ipset *set, const char *name, enum family family)
     put_text(set, IPSET_ATTR_TYPENAME, "hash:ip,port");
     put_number(set, IPSET_ATTR_REVISION, 1, 1); /* the oldest that ipset(8) knows: 7.17, tried */
     put_number(set, IPSET_ATTR_FAMILY, 1, family == IPV4 ? AF_INET : AF_INET6);
-    put_nest(set, IPSET_ATTR_DATA, 2 * (size_t)NUMBER_SIZE);
+    put_attribute(set, IPSET_ATTR_DATA, NULL, 2 * (size_t)NUMBER_SIZE);
     put_number(set, IPSET_ATTR_TIMEOUT, 4, 1); /* of an element that has none of its own */
     put_number(set, IPSET_ATTR_MAXELEM, 4, set->capacity);
     return send_one(set);
@@ -173,11 +164,11 @@ int ipset_put(struct ipset *set, const char *name, const struct address *address
     const size_t size = is_ipv4 ? 4 : 16;
 
     begin(set, timeout ? IPSET_CMD_ADD : IPSET_CMD_DEL, name);
-    put_nest(set, IPSET_ATTR_DATA, 3 * NUMBER_SIZE + 2 * HEAD_SIZE + size);
+    put_attribute(set, IPSET_ATTR_DATA, NULL, 3 * (size_t)NUMBER_SIZE + 2 * (size_t)HEAD_SIZE + size);
     put_number(set, IPSET_ATTR_TIMEOUT, 4, timeout);
     put_number(set, IPSET_ATTR_PROTO, 1, service->protocol);
     put_number(set, IPSET_ATTR_PORT, 2, service->port);
-    put_nest(set, IPSET_ATTR_IP, HEAD_SIZE + size);
+    put_attribute(set, IPSET_ATTR_IP, NULL, HEAD_SIZE + size);
     put_attribute(set, is_ipv4 ? IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER
                                : IPSET_ATTR_IPADDR_IPV6 | NLA_F_NET_BYTEORDER,
                   address->bytes + sizeof address->bytes - size, size);

@@ -12,7 +12,7 @@
 #include "common/error.h"
 #include "privsep/xtables/text.h"
 
-enum { RESTORE_STARTED = 4 };
+enum { RESTORE_STARTED = 2 };
 
 struct restore {
     const char *path; /* absolute */

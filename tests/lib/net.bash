@@ -295,7 +295,7 @@ long_enough() { # SECONDS
 # Knocks for a window of $window seconds, in which the test does something and looks: so many as
 # $brief says, and longer where the machine is slow. It began before $start.
 knock_opens_briefly() { # NAME ARGUMENT...
-    window=$(long_enough "${brief:-4}")
+    window=$(long_enough "${brief:-5}")
     knock_opens "$@" --window "${window}s"
     start=$(now_ms)
 }

@@ -194,11 +194,11 @@ static void the_next_helper_counts_on(void **state)
     (void)state;
     helper_events_begin(&events, &grants, grant_of(1, 0), true);
     helper_events_begin(&events, &grants, grant_of(2, 0), true);
-    grants.table->restores[0] = 6;
+    grants.table->restores[IPV6][0] = 6;
     helper_grants_free(&grants);
     assert_true(helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why));
     assert_int_equal(grants.table->begun, 2);
-    assert_int_equal(grants.table->restores[0], 0);
+    assert_int_equal(grants.table->restores[IPV6][0], 0);
 }
 
 #define WITH_EVENTS(test) cmocka_unit_test_setup_teardown(test, begin, end)

@@ -76,29 +76,6 @@ static void grants_are_told_apart(void **state)
     assert_null(table_find(&grants, alice, &v6, &dns));
 }
 
-/* Of whichever profile; and whatever was removed from between them. */
-static void the_grants_of_a_door_are_found(void **state)
-{
-    const struct door door = {v4, ssh}, other = {v6, ssh};
-    const struct grant *grant = NULL;
-    size_t count = 0;
-
-    (void)state;
-    for (uint8_t i = 0; i < CAPACITY; i++)
-        open_grant((uint8_t[KEY_ID_SIZE]){i}, i % 4 == 3 ? &v6 : &v4, i % 4 == 2 ? &dns : &ssh, 100);
-    while ((grant = helper_grants_next_of_door(&grants, &door, grant)))
-        count += grant->key_id[0] % 4 < 2;
-    assert_int_equal(count, CAPACITY / 2);
-    for (uint8_t i = 0; i < CAPACITY - 1; i++)
-        assert_int_equal(table_remove(&grants, (uint8_t[KEY_ID_SIZE]){i}, &v4, &ssh),
-                         i % 4 < 2);
-    assert_null(helper_grants_next_of_door(&grants, &door, NULL));
-    count = 0;
-    while ((grant = helper_grants_next_of_door(&grants, &other, grant)))
-        count += grant->key_id[0] % 4 == 3;
-    assert_int_equal(count, CAPACITY / 4);
-}
-
 static void the_later_deadline_stays(void **state)
 {
     (void)state;
@@ -611,7 +588,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_TABLE(grants_are_told_apart),
-        WITH_TABLE(the_grants_of_a_door_are_found),
         WITH_TABLE(the_later_deadline_stays),
         WITH_TABLE(a_deadline_is_shortened_but_never_put_off),
         WITH_TABLE(what_is_removed_is_gone),

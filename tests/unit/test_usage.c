@@ -506,6 +506,23 @@ static void a_question_that_fails_ends_the_grant(void **state)
     assert_int_equal(last_end.end, END_UNWITNESSED);
 }
 
+/* A witness that was hostile could have filled the file. */
+static void grants_have_room_whatever_was_written_down(void **state)
+{
+    uint32_t id = grant_of(1, 3);
+    struct use use = {.known = USE_COUNTED};
+
+    (void)state;
+    for (uint32_t i = 0; i < USES; i++) {
+        use.id = id + 1000 + i;
+        assert_int_equal(pwrite(world.uses, &use, sizeof use, (off_t)(i * sizeof use)), sizeof use);
+    }
+    open_usage();
+    follow_table();
+    assert_int_equal(usage_next_question(&world.usage), id);
+    grant_of(2, 3); /* fails unless it can be watched */
+}
+
 /* Nobody could be asked. */
 static void a_question_that_is_put_off_is_asked_again(void **state)
 {
@@ -711,6 +728,7 @@ int main(void)
         WITH_GRANTS(what_was_lost_and_is_found_ends_the_grant),
         WITH_GRANTS(what_an_earlier_knock_admitted_does_not_count_when_asked),
         WITH_GRANTS(a_question_that_fails_ends_the_grant),
+        WITH_GRANTS(grants_have_room_whatever_was_written_down),
         WITH_GRANTS(a_question_that_is_put_off_is_asked_again),
         WITH_GRANTS(all_have_their_turn_to_be_asked_for),
         WITH_GRANTS(news_that_are_lost_meanwhile_are_asked_for_again),

@@ -165,7 +165,7 @@ typedef slot {
 typedef memory { /* of a helper, as far as time or the world touch it */
     byte grants[ADDRESSES];
     byte before[ADDRESSES]; /* deadline_before */
-    byte retry;             /* retry_at */
+    byte retry;             /* look_at */
     byte wanted[ADDRESSES]; /* the transaction that is with the program */
     bool wanted_whole;      /* written whole: else only added to */
     byte granting           /* bits: the counters that it is for */
@@ -682,7 +682,7 @@ inline decide_all()
     }
 }
 
-inline change_firewall()
+inline settle()
 {
     if
     :: !change_insert && !change_rewrite
@@ -735,7 +735,7 @@ inline serve_batch()
     judge_all();
     atomic { decide_all() };
     torn = 0;
-    change_firewall();
+    settle();
     reply();
 #if MUTANT == SEAL_OUTLIVES_REPLY
     atomic {
@@ -788,7 +788,7 @@ inline serve_deadlines()
     fi
 }
 
-inline serve_retry()
+inline look()
 {
     if
     :: helpers[me].retry == OVER -> helpers[me].retry = NONE; mend()
@@ -913,7 +913,7 @@ inline run_()
        serve_sniffer();
 #endif
        serve_deadlines();
-       serve_retry();
+       look();
        serve_supervisor();
 #if MUTANT != REQUESTS_FIRST
        serve_sniffer();

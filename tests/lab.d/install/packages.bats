@@ -29,9 +29,9 @@ setup_file() {
     for program in "$unpacked"/*/usr/{bin,sbin,libexec/portsmith}/*; do
         [ -e "$program" ] || continue
         root=${program%%/usr/*} program=${program##*/}
-        page=$(echo "$root"/usr/share/man/man?/"$program".?.gz)
+        page=$(echo "$root"/usr/share/man/man?/"${program%-sets}".?.gz)
         gzip -d -c "$page" | mandoc -T lint -W error
-        [[ $program != portsmith-@(sniffer|witness|prepare|helper|cut) ]] || continue
+        [[ $program != portsmith-@(sniffer|witness|prepare|helper|helper-sets|cut) ]] || continue
         [ -e "$root/usr/share/bash-completion/completions/$program" ]
         [ -e "$root/usr/share/zsh/vendor-completions/_$program" ]
         [ -e "$root/usr/share/fish/vendor_completions.d/$program.fish" ]

@@ -494,7 +494,7 @@ first_rule() { # TABLE CHAIN
 # bats test_tags=legacy
 @test "a grant ends on time although another program holds the xtables lock" {
     [ "$BACKEND" = legacy ] || skip "iptables-nft has no lock"
-    local window start brief=3
+    local window start
 
     start_daemon
     knock_opens_briefly all tcp/22

@@ -14,8 +14,8 @@ setup_file() {
     add_fence
     add_profile all --open tcp/22,tcp/23,udp/5300
     add_profile ssh --open tcp/22
-    add_profile short --open tcp/22 --window 3s
-    cap=$(long_enough 3)
+    add_profile short --open tcp/22 --window 5s
+    cap=$(long_enough 5)
     export cap
     add_profile capped --open tcp/22 --window 2s --max-window "${cap}s"
     add_profile signed --open tcp/22 --address signed

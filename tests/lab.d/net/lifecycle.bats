@@ -9,7 +9,7 @@ bats_require_minimum_version 1.5.0
 . "$top/tests/lib/build.bash"
 
 inspect=$build_directory/tests/tools/inspect
-brief=6 # seconds, in which a pair is replaced
+brief=8 # seconds, in which a pair is replaced
 
 setup_file() {
     lab_setup

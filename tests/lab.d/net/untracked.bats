@@ -78,7 +78,7 @@ gets_in() {
 }
 
 @test "TCP that is not tracked gets in by a knock, with the rest in the host's own rules" {
-    local window=$(($(long_enough 3) + 1)) # of which a second goes by in silence
+    local window=$(($(long_enough 5) + 5)) # of which five seconds go by in silence
 
     untrack tcp 22
     drop_input
@@ -108,7 +108,7 @@ gets_in() {
 @test "so it does with CloseWith = reset" {
     local window
 
-    window=$(long_enough 3)
+    window=$(long_enough 5)
     untrack tcp 22
     drop_input
     accept_rest
@@ -126,7 +126,7 @@ gets_in() {
 @test "what is not tracked by rules of nftables is known, too" {
     local window
 
-    window=$(long_enough 2)
+    window=$(long_enough 5)
     untrack_by_nft tcp 22
     start "Close = tcp/22" --open tcp/22 --window "${window}s"
     log_has "connections to tcp/22 are not tracked \(IPv4\): notrack in the nftables chain inet lab in"
@@ -139,7 +139,7 @@ gets_in() {
 @test "UDP that is not tracked gets in for as long as the window" {
     local window
 
-    window=$(long_enough 3)
+    window=$(long_enough 5)
     untrack udp 53
     drop_input
     start "Close = udp/53" --open udp/53 --window "${window}s"
