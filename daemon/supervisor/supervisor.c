@@ -194,8 +194,12 @@ static enum pair_result start_pair(struct supervisor *s)
     result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
     cutting_keep_dropped(&s->cutting, s->config);
     s->started_at = clock_boot_ns();
-    if (result != PAIR_STARTED)
-        return result; /* the pair of before may go on, and its witness wait for an answer */
+    if (result != PAIR_STARTED) {
+        /* The pair of before may go on, and its witness wait for an answer. */
+        if (s->pair.helper == 0 && !cutting_is_busy(&s->cutting))
+            control_ask_again(&s->control); /* to be told that there is none */
+        return result;
+    }
     cutting_answer_to(&s->cutting, s->pair.questions);
     s->trouble = PAIR_STARTED;
     s->client_asked = 0;

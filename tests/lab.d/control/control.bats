@@ -460,6 +460,24 @@ helper_is() { # PATTERN, as status has it
     [ "$(value "it[0]['profile']" list)" = ssh ]
 }
 
+@test "who has asked a helper that dies, and has no successor, is told so" {
+    local helper program asking
+
+    helper=$(helper_pid)
+    program=$(readlink "/proc/$helper/exe")
+    in_daemon_mounts mount --bind /bin/false "$program"
+    kill -STOP "$helper"
+    wait_until 5 grep -q "^State:.*T" "/proc/$helper/status"
+    ctl status >"$lab/asked" 3>&- &
+    asking=$!
+    pause 0.5 # or it finds none from the beginning
+    kill -KILL "$helper"
+    wait "$asking" || true
+    in_daemon_mounts umount "$program"
+    grep -q -x 'helper *NOT RUNNING: being started again; .*' "$lab/asked"
+    wait_until 20 helper_is "running as pid [0-9]* for .*"
+}
+
 # ---- last: it stops the daemon ---------------------------------------------
 
 @test "release stops the daemon and opens what was shut; without one, too" {
