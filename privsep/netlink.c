@@ -47,11 +47,6 @@ void netlink_begin(union question *q, unsigned type, unsigned flags)
                                   .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)};
 }
 
-size_t netlink_room(const union question *q)
-{
-    return sizeof q->bytes - q->header.nlmsg_len;
-}
-
 void netlink_put(union question *q, const void *bytes, size_t size)
 {
     uint8_t *to = q->bytes + q->header.nlmsg_len;

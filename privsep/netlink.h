@@ -41,13 +41,10 @@ void netlink_make_room(int fd, int bytes);
 void netlink_begin(union question *q, unsigned type, unsigned flags);
 
 /* Appends bytes, or an attribute with them, padded with zeros to a multiple of four. That
- * there is room is up to the caller: netlink_room. */
+ * there is room is up to the caller. */
 void netlink_put(union question *q, const void *bytes, size_t size);
 void netlink_put_attribute(union question *q, unsigned type, const void *bytes,
                            size_t size);
-
-/* The bytes that can still be put. */
-size_t netlink_room(const union question *q);
 
 /* Opens an attribute that holds others; returns where it began, which ends it. */
 uint32_t netlink_begin_nest(union question *q, unsigned type);

@@ -5,7 +5,6 @@
 #define PORTSMITH_RESTORE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 

@@ -312,6 +312,36 @@ static void what_ended_meanwhile_is_not_taken_over(void **state)
     assert_int_equal(count_in(bytes, sizeof bytes, 200), 0);
 }
 
+/* As no helper grants it, though the seal is right. */
+static void what_no_helper_could_have_granted_is_not_taken_over(void **state)
+{
+    struct grant sound;
+
+    (void)state;
+    give_two();
+    sound = grants.items[0];
+    for (int way = 0; way < 5; way++) {
+        struct grant wrong = sound;
+
+        wrong.destination_port = way < 2 ? 22 : 0; /* at no address */
+        if (way == 1)
+            wrong.destination = v6; /* of the other family */
+        else if (way == 2)
+            wrong.service.protocol = 1;
+        else if (way == 3)
+            wrong.signed_address = GRANT_SIGNED_ELSEWHERE + 1;
+        else if (way == 4)
+            wrong.address = (struct address){.bytes = {0}};
+        grant_seal(&wrong);
+        grants.items[0] = wrong;
+        start_again(0, CAPACITY);
+        assert_int_equal(grants.count, 1);
+        assert_memory_equal(grants.items[0].key_id, bob, KEY_ID_SIZE);
+        helper_grants_clear(&grants);
+        give_two();
+    }
+}
+
 /* A reload may bring another MaxGrants. */
 static void another_size_takes_what_fits(void **state)
 {
@@ -601,6 +631,7 @@ int main(void)
         WITH_TABLE(grants_are_taken_over),
         WITH_TABLE(the_ids_of_a_boot_count_on),
         WITH_TABLE(what_ended_meanwhile_is_not_taken_over),
+        WITH_TABLE(what_no_helper_could_have_granted_is_not_taken_over),
         WITH_TABLE(another_size_takes_what_fits),
         WITH_TABLE(what_a_batch_touched_goes_back),
         WITH_TABLE(what_is_torn_is_shut_and_nothing_else),
