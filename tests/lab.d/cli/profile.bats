@@ -224,6 +224,7 @@ private() { # COMMAND...
 
 @test "init makes a first configuration and the user" {
     run private portsmith-profile init
+    echo "$output"
     [ "$status" -eq 0 ]
     [[ $output == *"made configuration /etc/portsmith.conf"* ]]
     [[ $output == *"made directory /etc/portsmith.d"* ]]
