@@ -46,7 +46,8 @@ struct grant {
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
     uint16_t touched;        /* nonzero: new or extended in this batch */
-    uint16_t end;         /* enum grant_end: why it ends before its window is over; 0: it does not */
+    uint16_t end;         /* enum grant_end: why it ends before its window is over; 0: it does
+                             not */
     uint32_t id;          /* no other grant of this boot has it */
     uint32_t connections; /* how many it admits; 0: any number. The witness counts them (uses.h) */
     uint32_t allowance;   /* how often a knock has admitted as many anew */

@@ -31,8 +31,8 @@ struct witness {
     int64_t ask_until; /* until when the question that was asked may take; 0: none was */
     uint32_t removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
     int64_t quiet_at;  /* when nobody has removed any for so long; 0: nobody has */
-    int64_t ask_at;    /* when the supervisor may be asked again, though it has not answered the last
-                          question, or has said that it is too early; 0: now */
+    int64_t ask_at;    /* when the supervisor may be asked again, though it has not answered the
+                          last question, or has said that it is too early; 0: now */
     int64_t tell_at;   /* when to tell of `ended` even if not all have come; 0: there are none */
     struct ended *ended; /* grants that have ended together, and were not told of yet */
     size_t ended_count;

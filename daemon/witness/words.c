@@ -206,8 +206,8 @@ static const char *format_refusal(const struct words *words, const struct client
                                  "clock is behind, it is heard in %" PRIu64 " s", left);
         return text;
     case REFUSAL_SINCE_AHEAD:
-        snprintf(text, WHY_SIZE, "it knocked while its clock was ahead of this host's; it is heard "
-                                 "in %" PRIu64 " s, or once it is added anew, with a new key", left);
+        snprintf(text, WHY_SIZE, "it knocked while its clock was ahead of this host's; it is heard in %"
+                 PRIu64 " s, or once it is added anew, with a new key", left);
         return text;
     case REFUSAL_OF_TIME:
         return format_time(client, event, text);

@@ -38,8 +38,8 @@ void words_say_news_lost(struct words *words);
 /* Logs that so many events did not come. */
 void words_say_events_lost(struct words *words, uint32_t count);
 
-/* Logs an EVENT_REMOVED, the `removals`th since nobody removed rules for QUIET_SECONDS, unless there
- * were too many. `ringer` is who changed nftables last. */
+/* Logs an EVENT_REMOVED, the `removals`th since nobody removed rules for QUIET_SECONDS, unless
+ * there were too many. `ringer` is who changed nftables last. */
 void words_say_removal(uint32_t removals, const struct bell_ringer *ringer);
 
 /* Logs that nobody has removed rules for QUIET_SECONDS, if they were contested. */

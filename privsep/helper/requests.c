@@ -241,8 +241,8 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
     return helper_grants_add(r->grants, &new);
 }
 
-/* Adds the grant of a service, or extends it. Counting begins for a new grant, and anew for one that
- * admits only so many connections. */
+/* Adds the grant of a service, or extends it. Counting begins for a new grant, and anew for one
+ * that admits only so many connections. */
 static struct grant *open_service(struct requests *r, struct batch *batch,
                                   const struct asked *asked, size_t i)
 {

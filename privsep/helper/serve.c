@@ -237,8 +237,8 @@ static void plan_look(struct helper *h)
 
 /* ---- the peers ---------------------------------------------------------- */
 
-/* Tells the supervisor that the sniffer or the witness is not what it should be. The helper goes on,
- * so that deadlines are kept until the supervisor has replaced all of them. */
+/* Tells the supervisor that the sniffer or the witness is not what it should be. The helper goes
+ * on, so that deadlines are kept until the supervisor has replaced all of them. */
 static void tell_broken(void)
 {
     const uint32_t broken = HELPER_PEER_BROKEN;

@@ -162,9 +162,10 @@ int ipset_put(struct ipset *set, const char *name, const struct address *address
 {
     const bool is_ipv4 = address_is_ipv4(address);
     const size_t size = is_ipv4 ? 4 : 16;
+    const size_t nested = 3 * (size_t)NUMBER_SIZE + 2 * (size_t)HEAD_SIZE + size;
 
     begin(set, timeout ? IPSET_CMD_ADD : IPSET_CMD_DEL, name);
-    put_attribute(set, IPSET_ATTR_DATA, NULL, 3 * (size_t)NUMBER_SIZE + 2 * (size_t)HEAD_SIZE + size);
+    put_attribute(set, IPSET_ATTR_DATA, NULL, nested);
     put_number(set, IPSET_ATTR_TIMEOUT, 4, timeout);
     put_number(set, IPSET_ATTR_PROTO, 1, service->protocol);
     put_number(set, IPSET_ATTR_PORT, 2, service->port);
