@@ -115,7 +115,8 @@ int ipset_send(struct ipset *set)
     do {
         is_answered = is_answered &&
                       recv(set->fd, &answer, sizeof answer, MSG_DONTWAIT) == sizeof answer &&
-                      answer.header.nlmsg_type == NLMSG_ERROR && answer.error <= 0;
+                      answer.header.nlmsg_type == NLMSG_ERROR && answer.error <= 0 &&
+                      answer.error > INT32_MIN;
         if (!is_answered) {
             ipset_close(set);
             return EIO;

@@ -553,6 +553,8 @@ static void hear(const struct step *step, bool is_wrong)
                                 .allowance = step->observed % 4u, .zero = is_wrong};
     size_t kept = 0;
 
+    if (world.events.witness < 0) /* it is not heard any more */
+        return;
     for (size_t i = 0; i < world.grants.count; i++)
         kept += world.grants.items[i].connections == 0;
     if (is_wrong && step->window % 2)
