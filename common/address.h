@@ -1,4 +1,5 @@
-/* IPv4 and IPv6 addresses and prefixes, in one 16-byte form. */
+/* IPv4 and IPv6 addresses and prefixes, in one 16-byte form. What reads text is in addresstext.c:
+ * the helper does without. */
 #ifndef PORTSMITH_ADDRESS_H
 #define PORTSMITH_ADDRESS_H
 
@@ -10,6 +11,7 @@
 
 enum { ADDRESS_TEXT_SIZE = 46 }; /* bytes: INET6_ADDRSTRLEN, the zero included */
 enum { PREFIX_TEXT_SIZE = ADDRESS_TEXT_SIZE + 4 };
+enum { ADDRESS_MAPPED_BITS = 96 }; /* that all IPv4 addresses begin with in their mapped form */
 
 /* An IPv6 address, or an IPv4 address in its mapped form ::ffff:a.b.c.d (RFC 4291, 2.5.5.2), in
  * network byte order. */
@@ -28,17 +30,6 @@ struct prefix {
 /*@ requires \valid_read(v4 + (0 .. 3));
     assigns \nothing; */
 struct address address_from_ipv4(const uint8_t v4[4]);
-
-/* Stores the address of a sockaddr_in or sockaddr_in6. False for any other family. */
-bool address_from_sockaddr(struct address *a, const struct sockaddr *from);
-
-/* Accepts exactly what inet_pton(3) accepts: no octal, no short forms, no names. A mapped
- * address of IPv6 is the IPv4 address that it holds. */
-bool address_parse(struct address *a, const char *text);
-
-/* As address_parse, but an address of IPv6 may have a scope, as in "fe80::1%eth0". The scope is
- * left out. */
-bool address_parse_scoped(struct address *a, const char *text);
 
 /* Writes the canonical text of inet_ntop(3), for IPv4 without the mapping. Returns `text`. */
 const char *address_format(const struct address *a, char text[static ADDRESS_TEXT_SIZE]);
@@ -77,10 +68,22 @@ bool address_is_link_local(const struct address *a);
     assigns \nothing; */
 bool address_is_grantable(const struct address *a);
 
-/* Whether the whole Internet routes to the address: it is in no private, shared (RFC 6598),
- * link-local, documentation, benchmarking or reserved range (IANA special-purpose registries;
- * RFC 6890). */
-bool address_is_global(const struct address *a);
+/* Whether the address is in the prefix. A prefix that is shorter than the mapping, such as ::/0,
+ * contains no IPv4 address. */
+bool prefix_contains(const struct prefix *p, const struct address *a);
+
+/* ---- addresstext.c ------------------------------------------------------ */
+
+/* Stores the address of a sockaddr_in or sockaddr_in6. False for any other family. */
+bool address_from_sockaddr(struct address *a, const struct sockaddr *from);
+
+/* Accepts exactly what inet_pton(3) accepts: no octal, no short forms, no names. A mapped
+ * address of IPv6 is the IPv4 address that it holds. */
+bool address_parse(struct address *a, const char *text);
+
+/* As address_parse, but an address of IPv6 may have a scope, as in "fe80::1%eth0". The scope is
+ * left out. */
+bool address_parse_scoped(struct address *a, const char *text);
 
 /* Reads a prefix such as "192.0.2.0/24" or "2001:db8::/32", or an address alone. Bits that are set
  * beyond the length are an error, as they are more often a slip than meant. False with the
@@ -90,8 +93,9 @@ bool prefix_parse(struct prefix *p, const char *text, struct error *why);
 /* Writes the prefix, with its length. Returns `text`. */
 const char *prefix_format(const struct prefix *p, char text[static PREFIX_TEXT_SIZE]);
 
-/* Whether the address is in the prefix. A prefix that is shorter than the mapping, such as ::/0,
- * contains no IPv4 address. */
-bool prefix_contains(const struct prefix *p, const struct address *a);
+/* Whether the whole Internet routes to the address: it is in no private, shared (RFC 6598),
+ * link-local, documentation, benchmarking or reserved range (IANA special-purpose registries;
+ * RFC 6890). */
+bool address_is_global(const struct address *a);
 
 #endif

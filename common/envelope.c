@@ -84,39 +84,6 @@ bool envelope_key_of_server(uint8_t key[static KEY_SIZE], const struct server_ke
     return true;
 }
 
-enum { SIGNED_LABEL_SIZE = sizeof "portsmith/1 request" }; /* the zero included */
-enum { SIGNED_SIZE = SIGNED_LABEL_SIZE + KEY_SIZE + REQUEST_SIZE };
-
-static void signed_text(uint8_t text[static SIGNED_SIZE], const uint8_t *server_public,
-                        const uint8_t *request)
-{
-    memcpy(text, "portsmith/1 request", SIGNED_LABEL_SIZE);
-    memcpy(text + SIGNED_LABEL_SIZE, server_public, KEY_SIZE);
-    memcpy(text + SIGNED_LABEL_SIZE + KEY_SIZE, request, REQUEST_SIZE);
-}
-
-void envelope_sign(uint8_t signature[static SIGNATURE_SIZE],
-                   const uint8_t client_signing[static SIGNING_KEY_SIZE],
-                   const uint8_t server_public[static KEY_SIZE],
-                   const uint8_t request[static REQUEST_SIZE])
-{
-    uint8_t text[SIGNED_SIZE];
-
-    signed_text(text, server_public, request);
-    crypto_sign_ed25519_detached(signature, NULL, text, sizeof text, client_signing);
-}
-
-bool envelope_verify(const uint8_t signature[static SIGNATURE_SIZE],
-                     const uint8_t client_public[static KEY_SIZE],
-                     const uint8_t server_public[static KEY_SIZE],
-                     const uint8_t request[static REQUEST_SIZE])
-{
-    uint8_t text[SIGNED_SIZE];
-
-    signed_text(text, server_public, request);
-    return crypto_sign_ed25519_verify_detached(signature, text, sizeof text, client_public) == 0;
-}
-
 /* Turns a key id into a hint, and a hint into a key id: the mask is its own inverse. */
 static void mask_key_id(uint8_t out[static KEY_ID_SIZE], const uint8_t *in, const uint8_t *gate,
                         const uint8_t *nonce)

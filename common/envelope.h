@@ -49,18 +49,6 @@ bool envelope_key_of_server(uint8_t key[static KEY_SIZE], const struct server_ke
                             const uint8_t client_point[static KEY_SIZE],
                             const uint8_t *preshared);
 
-/* Signs the request for one server, so that no other server can pass the knock on. */
-void envelope_sign(uint8_t signature[static SIGNATURE_SIZE],
-                   const uint8_t client_signing[static SIGNING_KEY_SIZE],
-                   const uint8_t server_public[static KEY_SIZE],
-                   const uint8_t request[static REQUEST_SIZE]);
-
-/* Whether the signature is the client's, for this request and this server. */
-bool envelope_verify(const uint8_t signature[static SIGNATURE_SIZE],
-                     const uint8_t client_public[static KEY_SIZE],
-                     const uint8_t server_public[static KEY_SIZE],
-                     const uint8_t request[static REQUEST_SIZE]);
-
 /* Writes a datagram of DATAGRAM_MIN + `padding` bytes, and returns its size. `padding` is
  * PADDING_MAX at most. `nonce` must be random, and must not be used twice. */
 size_t envelope_seal(uint8_t datagram[static DATAGRAM_MAX], const uint8_t nonce[static NONCE_SIZE],
@@ -80,5 +68,19 @@ void envelope_claimed_key_id(uint8_t key_id[static KEY_ID_SIZE],
  * Allocates nothing, and does not check the signature. */
 bool envelope_open(uint8_t request[static REQUEST_SIZE], uint8_t signature[static SIGNATURE_SIZE],
                    const uint8_t key[static KEY_SIZE], const uint8_t *datagram, size_t size);
+
+/* ---- signature.c: all that the helper has of this ----------------------- */
+
+/* Signs the request for one server, so that no other server can pass the knock on. */
+void envelope_sign(uint8_t signature[static SIGNATURE_SIZE],
+                   const uint8_t client_signing[static SIGNING_KEY_SIZE],
+                   const uint8_t server_public[static KEY_SIZE],
+                   const uint8_t request[static REQUEST_SIZE]);
+
+/* Whether the signature is the client's, for this request and this server. */
+bool envelope_verify(const uint8_t signature[static SIGNATURE_SIZE],
+                     const uint8_t client_public[static KEY_SIZE],
+                     const uint8_t server_public[static KEY_SIZE],
+                     const uint8_t request[static REQUEST_SIZE]);
 
 #endif

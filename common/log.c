@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <syslog.h>
@@ -49,18 +48,6 @@ static struct {
 } logging = {.process = "portsmith", .foreground = true, .system_log = -1};
 
 static const struct log_about nothing;
-
-bool log_standard_error_is_the_journal(void)
-{
-    const char *stream = getenv("JOURNAL_STREAM");
-    char ours[64];
-    struct stat s;
-
-    if (!stream || fstat(STDERR_FILENO, &s) != 0)
-        return false;
-    snprintf(ours, sizeof ours, "%ju:%ju", (uintmax_t)s.st_dev, (uintmax_t)s.st_ino);
-    return strcmp(stream, ours) == 0;
-}
 
 /* Returns a socket, or -1. While the journal starts anew, the service manager holds its end, so
  * that one can connect. */
@@ -239,7 +226,7 @@ static void write_to_system_log(int priority, const struct log_about *about, con
         logging.lost = 0;
 }
 
-static void write_text(int priority, const struct log_about *about, const char *text)
+void log_line(int priority, const struct log_about *about, const char *text)
 {
     int saved = errno;
 
@@ -250,8 +237,7 @@ static void write_text(int priority, const struct log_about *about, const char *
     errno = saved;
 }
 
-__attribute__((format(printf, 4, 0))) static void write_line(int priority, int error,
-                                                             const struct log_about *about,
+__attribute__((format(printf, 3, 0))) static void write_line(int priority, int error,
                                                              const char *format, va_list arguments)
 {
     char said[1024], text[1200];
@@ -260,18 +246,17 @@ __attribute__((format(printf, 4, 0))) static void write_line(int priority, int e
     vsnprintf(said, sizeof said, format, arguments);
     printable(said);
     snprintf(text, sizeof text, "%s%s%s", said, error ? ": " : "", error ? strerror(error) : "");
-    write_text(priority, about, text);
+    log_line(priority, &nothing, text);
     errno = saved;
 }
 
-#define WRITE_LINE_ABOUT(priority, error, about)                      \
-    do {                                                              \
-        va_list arguments_;                                           \
-        va_start(arguments_, format);                                 \
-        write_line((priority), (error), (about), format, arguments_); \
-        va_end(arguments_);                                           \
+#define WRITE_LINE(priority, error)                          \
+    do {                                                     \
+        va_list arguments_;                                  \
+        va_start(arguments_, format);                        \
+        write_line((priority), (error), format, arguments_); \
+        va_end(arguments_);                                  \
     } while (0)
-#define WRITE_LINE(priority, error) WRITE_LINE_ABOUT((priority), (error), &nothing)
 
 void log_debug(const char *format, ...)
 {
@@ -294,16 +279,6 @@ void log_warnx(const char *format, ...)
     WRITE_LINE(LOG_WARNING, 0);
 }
 
-void log_info_about(const struct log_about *about, const char *format, ...)
-{
-    WRITE_LINE_ABOUT(LOG_INFO, 0, about);
-}
-
-void log_warnx_about(const struct log_about *about, const char *format, ...)
-{
-    WRITE_LINE_ABOUT(LOG_WARNING, 0, about);
-}
-
 /* Writes a line if the limit allows. A line that is too long is cut off before the number of
  * lines that were left out. */
 __attribute__((format(printf, 4, 0))) static bool write_limited(int priority,
@@ -322,7 +297,7 @@ __attribute__((format(printf, 4, 0))) static bool write_limited(int priority,
     if (left_out > 0)
         snprintf(text, sizeof text, "%s (%" PRIu32 " more of this kind were not logged)", said,
                  left_out);
-    write_text(priority, &nothing, left_out > 0 ? text : said);
+    log_line(priority, &nothing, left_out > 0 ? text : said);
     return true;
 }
 

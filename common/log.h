@@ -19,11 +19,6 @@
  * so that the process may give up its root directory later. */
 void log_open(const char *process, bool foreground, bool debug);
 
-/* Whether standard error is a stream into the journal, as the service manager says by
- * JOURNAL_STREAM (systemd.exec(5)). The journal's own protocol then carries more, and is to be
- * preferred. Must be called before the environment is wiped. */
-bool log_standard_error_is_the_journal(void);
-
 #define LOG_FORMAT __attribute__((format(printf, 1, 2)))
 
 /* Write a line, which is cut off at about 1000 bytes. log_debug does so only if log_open said
@@ -36,18 +31,6 @@ void log_warnx(const char *format, ...) LOG_FORMAT;
 _Noreturn void fatal(const char *format, ...) LOG_FORMAT;
 _Noreturn void fatalx(const char *format, ...) LOG_FORMAT;
 
-/* What a line is about, for those who search the journal: its fields PORTSMITH_PROFILE, _ADDRESS,
- * _SERVICE and _VERDICT. NULL: the line has no such field. */
-struct log_about {
-    const char *profile, *address, *service, *verdict;
-};
-
-#define LOG_FORMAT_ABOUT __attribute__((format(printf, 2, 3)))
-
-/* As log_info and log_warnx, for a line that is about something. */
-void log_info_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
-void log_warnx_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
-
 #define LOG_FORMAT_LIMITED __attribute__((format(printf, 3, 4)))
 
 /* As log_info and log_warnx, but `most` lines of the limit's kind in a minute: for what a
@@ -59,6 +42,28 @@ bool log_warnx_limited(struct log_limit *limit, uint32_t most, const char *forma
     LOG_FORMAT_LIMITED;
 
 #undef LOG_FORMAT_LIMITED
+/* What a line is about, for those who search the journal: its fields PORTSMITH_PROFILE, _ADDRESS,
+ * _SERVICE and _VERDICT. NULL: the line has no such field. */
+struct log_about {
+    const char *profile, *address, *service, *verdict;
+};
+
+/* Writes a line that is made up already, of 1200 bytes at most. `priority` is one of syslog(3). */
+void log_line(int priority, const struct log_about *about, const char *text);
+
+/* ---- journal.c ---------------------------------------------------------- */
+
+/* Whether standard error is a stream into the journal, as the service manager says by
+ * JOURNAL_STREAM (systemd.exec(5)). The journal's own protocol then carries more, and is to be
+ * preferred. Must be called before the environment is wiped. */
+bool log_standard_error_is_the_journal(void);
+
+#define LOG_FORMAT_ABOUT __attribute__((format(printf, 2, 3)))
+
+/* As log_info and log_warnx, for a line that is about something. */
+void log_info_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
+void log_warnx_about(const struct log_about *about, const char *format, ...) LOG_FORMAT_ABOUT;
+
 #undef LOG_FORMAT_ABOUT
 #undef LOG_FORMAT
 

@@ -11,10 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Which fields of a tuple the kernel's filter is to compare: since Linux 5.8, in
- * net/netfilter/nf_internals.h. An older kernel tells of all connections. */
-enum { COMPARE_SOURCE = 1 << 0, COMPARE_PROTOCOL = 1 << 3, COMPARE_PORT = 1 << 5 };
-
 /* ---- what the kernel tells ---------------------------------------------- */
 
 static bool read_source(struct span tuple, struct address *from)
@@ -65,17 +61,15 @@ bool flows_read(struct span message, struct flow *flow)
     status = ntohl(status);
     /* In news the kernel tells the state only where that has changed, and TCP becomes
      * established once. UDP is answered for the first time before it is assured. */
-    if (flow->to.protocol == IPPROTO_TCP)
-        flow->was_just_made = (status & IPS_ASSURED) && state == TCP_CONNTRACK_ESTABLISHED;
-    else
-        flow->was_just_made = (status & IPS_SEEN_REPLY) && !(status & IPS_ASSURED);
+    if (flow->to.protocol == IPPROTO_TCP) {
+        flow->was_made = status & IPS_ASSURED;
+        flow->was_just_made = flow->was_made && state == TCP_CONNTRACK_ESTABLISHED;
+    } else {
+        flow->was_made = status & IPS_SEEN_REPLY;
+        flow->was_just_made = flow->was_made && !(status & IPS_ASSURED);
+    }
     flow->is_over = state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE;
     return true;
-}
-
-bool flow_is_on(const struct flow *flow, const struct way *way)
-{
-    return address_equal(&flow->from, way->from) && service_compare(&flow->to, way->to) == 0;
 }
 
 /* ---- what it is asked --------------------------------------------------- */
@@ -86,39 +80,6 @@ void flows_begin(union question *q, unsigned type, unsigned flags, enum family f
 
     netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8 | type, flags);
     netlink_put(q, &header, sizeof header);
-}
-
-/* Puts what the kernel is to compare. With IPv6 the kernel (seen in 6.18) leaves out the very
- * source that it should find: there it does not compare the source. */
-static void put_filter(union question *q, const struct way *way)
-{
-    const bool ipv4 = address_is_ipv4(way->from);
-    const uint32_t compared = (ipv4 ? COMPARE_SOURCE : 0) | COMPARE_PROTOCOL | COMPARE_PORT;
-    const uint16_t port = htons(way->to->port);
-    uint32_t nest = netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
-
-    if (ipv4) {
-        part = netlink_begin_nest(q, CTA_TUPLE_IP);
-        netlink_put_attribute(q, CTA_IP_V4_SRC, way->from->bytes + 12, 4);
-        netlink_end_nest(q, part);
-    }
-    part = netlink_begin_nest(q, CTA_TUPLE_PROTO);
-    netlink_put_attribute(q, CTA_PROTO_NUM, &way->to->protocol, sizeof way->to->protocol);
-    netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
-    netlink_end_nest(q, part);
-    netlink_end_nest(q, nest);
-    nest = netlink_begin_nest(q, CTA_FILTER);
-    netlink_put_attribute(q, CTA_FILTER_ORIG_FLAGS, &compared, sizeof compared);
-    netlink_end_nest(q, nest);
-}
-
-int flows_ask(int *conntrack, const struct way *way, answer_handler *handle, void *into)
-{
-    union question q;
-
-    flows_begin(&q, IPCTNL_MSG_CT_GET, NLM_F_DUMP, address_family(way->from));
-    put_filter(&q, way);
-    return netlink_ask(conntrack, &q, handle, into);
 }
 
 bool flows_explain(int error, struct error *why)

@@ -13,21 +13,17 @@
 #ifndef PORTSMITH_GRANTTABLE_H
 #define PORTSMITH_GRANTTABLE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/address.h"
 #include "common/boot.h"
 #include "common/envelope.h"
-#include "common/error.h"
 #include "common/service.h"
 #include "privsep/message.h"
 #include "privsep/seal.h"
 
 #define GRANTTABLE_FILE "grants"
-
-enum { GRANT_FLOWS = CONNECTIONS_MAX };
 
 enum grant_signing {
     GRANT_OBSERVED = 0,
@@ -49,18 +45,17 @@ struct grant {
                             to the letter and looked for. */
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
-    uint32_t touched;        /* nonzero: new or extended in this batch */
-    uint32_t id;             /* no other grant of this boot has it */
-    /* Was it used? The helper's usage.h tells how that is known. */
-    uint32_t connections; /* how many it admits; 0: any number */
+    uint16_t touched;        /* nonzero: new or extended in this batch */
+    uint16_t end;         /* enum grant_end: why it ends before its window is over; 0: it does
+                             not */
+    uint32_t id;          /* no other grant of this boot has it */
+    uint32_t connections; /* how many it admits; 0: any number. The witness counts them (uses.h) */
     uint32_t allowance;   /* how often a knock has admitted as many anew */
-    uint32_t is_counted;  /* 1: the kernel has told of all connections so far that count */
-    uint32_t used;        /* connections that came in through it; where it admits any
-                             number, the first alone */
-    uint32_t flows[GRANT_FLOWS]; /* the kernel's numbers of those */
-    uint8_t seal[SEAL_SIZE];     /* of all before it */
+    uint8_t seal[SEAL_SIZE]; /* of all before it */
 };
-_Static_assert(sizeof(struct grant) == 152, "no hidden padding");
+_Static_assert(sizeof(struct grant) == 112, "no hidden padding");
+
+enum { GRANTTABLE_RESTORES = 2 * FAMILIES };
 
 /* The file. */
 struct granttable {
@@ -69,39 +64,17 @@ struct granttable {
     uint32_t capacity;          /* records */
     uint8_t seal[SEAL_SIZE];    /* of all before it, which never changes */
     uint32_t last_id;           /* of all grants of this boot */
-    uint32_t unused;
+    uint32_t begun;             /* how many EVENT_BEGUN there were in this boot (event.h) */
+    uint32_t restores[FAMILIES][2]; /* the process ids of the programs that last changed the
+                                       firewall for this helper, the latest first; 0: none */
     struct grant grants[];
 };
-_Static_assert(sizeof(struct granttable) == 72, "no hidden padding");
+_Static_assert(sizeof(struct granttable) == 88, "no hidden padding");
 
 /* Returns the size, in bytes, of a file for `capacity` grants. */
 size_t granttable_size(size_t capacity);
 
-/* Writes the head of a new file, whose other bytes are zero. False with errno set when
- * the kernel does not tell its boot id. */
-bool granttable_begin(struct granttable *table, size_t capacity);
-
 /* Seals a grant's record. Whoever changes a record calls it before changing anything else. */
 void grant_seal(struct grant *grant);
-
-/* A file that somebody else may be changing, or cutting: each record is read by itself, never
- * mapped. */
-struct granttable_view {
-    int file;
-    size_t capacity;
-    uint32_t last_id; /* when it was opened */
-};
-
-/* Opens the file of the directory `directory`, to read it. False with the reason when there is no
- * file, or when it was not made by this build in this boot of the host, or has room for more
- * grants than there can be. */
-bool granttable_open(struct granttable_view *view, int directory, struct error *why);
-
-/* Copies the record `i`, which is below `capacity`, into *grant. Where a batch has touched the
- * record, but the firewall does not have it yet, *grant is as it was before that batch. False
- * when the record holds no grant. */
-bool granttable_read(const struct granttable_view *view, size_t i, struct grant *grant);
-
-void granttable_close(const struct granttable_view *view);
 
 #endif

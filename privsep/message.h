@@ -1,7 +1,7 @@
-/* What crosses into portsmith-helper, and back: fixed-size structs over
- * SOCK_SEQPACKET, one struct a message, exact size or nothing. No strings to
- * parse, no lengths, no descriptors. Both ends are one build on one host, so
- * the structs travel as they lie in memory, zeroed before they are filled. */
+/* What crosses into portsmith-prepare and portsmith-helper, which it becomes, and back: fixed-size
+ * structs over SOCK_SEQPACKET, one struct a message, exact size or nothing. No strings to parse, no
+ * lengths, no descriptors. Both ends are one build on one host, so the structs travel as they lie
+ * in memory, zeroed before they are filled. */
 #ifndef PORTSMITH_MESSAGE_H
 #define PORTSMITH_MESSAGE_H
 
@@ -14,19 +14,30 @@
 #include "common/service.h"
 #include "common/verdict.h"
 
-/* The descriptors that the supervisor leaves open in the helper. */
+/* The descriptors that the supervisor leaves open in portsmith-prepare, which becomes the
+ * helper. */
 enum {
     HELPER_FD_SUPERVISOR = 3, /* setup, commands; its end is the helper's end */
     HELPER_FD_SNIFFER = 4,    /* struct helper_request in, helper_reply out */
-    HELPER_FD_STATE = 5,      /* the state directory: marks */
-    HELPER_FD_RUN = 6,        /* its own part of the run directory: the table of grants */
-    HELPER_FD_NEWS = 7,       /* a netlink socket of netfilter, connected to the kernel: each
-                                 helper hears there what the one before did not (news.h) */
+    HELPER_FD_STATE = 5,      /* the state directory: marks. The helper does not have it */
+    HELPER_FD_RUN = 6,        /* its own part of the run directory. The helper does not have it */
+    HELPER_FD_NEWS = 7,       /* a netlink socket of netfilter, connected to the kernel, for news of
+                                 connections: the helper joins and leaves, the witness reads */
+    HELPER_FD_WITNESS = 8,    /* struct helper_event out, witness_word in (event.h) */
+    HELPER_FD_PLAN = 9,       /* the memfd of plan.h */
 };
 
-/* Where the helper has the lock of the state directory, from helper_marks_lock on.
- * What it runs inherits that: the next helper waits for its last transaction, too. */
-enum { HELPER_FD_LOCK = 15 };
+/* The descriptors that portsmith-prepare opens for the helper besides. */
+enum {
+    HELPER_FD_MARKS = 10,     /* the file of marks */
+    HELPER_FD_GRANTS = 11,    /* the file of grants (granttable.h) */
+    HELPER_FD_XTABLES_LOCK = 12,      /* /run/xtables.lock, and the directory that it lies in: */
+    HELPER_FD_XTABLES_DIRECTORY = 13, /* both O_PATH; with iptables-legacy alone */
+    HELPER_FD_LANDLOCK = 14, /* Landlock rules, narrower than prepare's, which the helper puts in
+                                force; not where the kernel has no Landlock */
+    HELPER_FD_LOCK = 15, /* the lock of the state directory. What is run inherits it: the next
+                            helper waits for the last transaction of this one, too */
+};
 
 enum {
     POLICY_NAME_SIZE = 33, /* [a-z0-9-]{1,32} and a zero; for the log alone */
@@ -123,9 +134,9 @@ struct helper_destination {
     struct address address;
 };
 
-/* What the helper holds one client to. portsmithd reads the profile's file into it, sends it,
- * and the helper keeps it as it came: a limit is written down here and nowhere else. What
- * lies between and behind its values and the elements in use is zero.
+/* What the helper holds one client to. portsmithd reads the profile's file into it and sends it,
+ * and portsmith-prepare puts it into the plan as it came: a limit is written down here and nowhere
+ * else. What lies between and behind its values and the elements in use is zero.
  *
  * Only a message has room for the longest lists. Whoever keeps ten thousand of them keeps of
  * each the first helper_profile_size bytes: never copy what is behind a pointer to one as a
@@ -157,17 +168,7 @@ _Static_assert(sizeof(struct helper_profile) ==
                "no hidden padding");
 
 /* The bytes of a profile, up to the end of the last element in use. */
-static inline size_t helper_profile_size(const struct helper_profile *p)
-{
-    if (p->destination_count > 0)
-        return offsetof(struct helper_profile, destinations) +
-               p->destination_count * sizeof *p->destinations;
-    if (p->hours_count > 0)
-        return offsetof(struct helper_profile, hours) + p->hours_count * sizeof *p->hours;
-    if (p->prefix_count > 0)
-        return offsetof(struct helper_profile, prefixes) + p->prefix_count * sizeof *p->prefixes;
-    return offsetof(struct helper_profile, services) + p->service_count * sizeof *p->services;
-}
+size_t helper_profile_size(const struct helper_profile *p);
 
 /* Any later message from the supervisor is a struct helper_order. End of file without
  * HELPER_STOP leaves live grants in place, for the next helper to take over. Which grants
@@ -189,17 +190,19 @@ struct helper_order {
     uint32_t serial;  /* comes back in the report; not 0 */
     uint32_t scope;   /* HELPER_CLOSE: enum helper_scope; else 0 */
     uint32_t id;
-    uint32_t kill;    /* 1: end the connections made through them, too; else 0 */
+    uint32_t last_id; /* of the grants of more than one: those that have a later id stay */
+    uint32_t kill;    /* 1: the connections made through them are ended, too; else 0 */
     uint8_t key_id[KEY_ID_SIZE];
 };
-_Static_assert(sizeof(struct helper_order) == 28, "no hidden padding");
+_Static_assert(sizeof(struct helper_order) == 32, "no hidden padding");
 
 /* ---- helper to supervisor ----------------------------------------------- */
 
-/* What a message begins with. HELPER_SNIFFER_BROKEN is a message of its own, a uint32_t.
+/* What a message begins with. HELPER_PEER_BROKEN is a message of its own, a uint32_t.
  * HELPER_REPORT begins a struct helper_report. */
 enum helper_report_kind {
-    HELPER_SNIFFER_BROKEN = 1, /* the sniffer sent what an honest one cannot */
+    HELPER_PEER_BROKEN = 1, /* the sniffer or the witness sent what an honest one cannot, or the
+                               witness has gone: all are to be replaced */
     HELPER_REPORT = 2,
 };
 
@@ -208,7 +211,8 @@ enum helper_rules {
     HELPER_RULES_UNKNOWN = 0,   /* the firewall could not be read or changed */
     HELPER_RULES_IN_FORCE = 1,
     HELPER_RULES_MISSING = 2,   /* another program removed some: not put back yet */
-    HELPER_RULES_CONTESTED = 3, /* in force, but another program keeps removing them */
+    HELPER_RULES_CONTESTED = 3, /* in force, but another program keeps removing them. The
+                                   supervisor says so, not the helper */
 };
 
 /* The helper sends one for each order but HELPER_STOP. It sends one with the serial 0, by
@@ -222,9 +226,9 @@ struct helper_report {
     uint32_t grant_store; /* GRANT_STORE_RULES or _SET, as probed */
     uint32_t live;     /* grants, after what was ordered */
     uint32_t closed;   /* HELPER_CLOSE: grants taken away */
-    uint32_t ended;    /* connections */
-    uint32_t failed;   /* 1: the firewall could not be changed yet, or connections are left */
+    uint32_t failed;   /* 1: the firewall could not be changed yet */
     uint32_t rules;    /* enum helper_rules */
+    uint32_t zero;
     uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
 };
 _Static_assert(sizeof(struct helper_report) == 40 + 8 * VERDICTS, "no hidden padding");

@@ -12,7 +12,6 @@
 enum {
     ANSWER_SIZE = 32768, /* the most that the kernel puts into one (netlink_recvmsg) */
     SECONDS_MAX = 1,     /* for all of the answers to one question */
-    UNASKED = 0,         /* the sequence number of what the kernel tells by itself */
 };
 
 /* A connected socket hears the kernel alone, and no other process. */
@@ -36,16 +35,16 @@ void netlink_make_room(int fd, int bytes)
 
 /* ---- questions ---------------------------------------------------------- */
 
+size_t netlink_aligned(size_t size)
+{
+    return (size + 3) & ~(size_t)3;
+}
+
 void netlink_begin(union question *q, unsigned type, unsigned flags)
 {
     q->header = (struct nlmsghdr){.nlmsg_len = NLMSG_HDRLEN,
                                   .nlmsg_type = (uint16_t)type,
                                   .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)};
-}
-
-size_t netlink_room(const union question *q)
-{
-    return sizeof q->bytes - q->header.nlmsg_len;
 }
 
 void netlink_put(union question *q, const void *bytes, size_t size)
@@ -161,8 +160,14 @@ static uint8_t *answer_space(void)
 
 int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
 {
+    return netlink_ask_until(fd, q, clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC, handle,
+                             into);
+}
+
+int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler *handle,
+                      void *into)
+{
     static uint32_t sequence;
-    int64_t until = clock_boot_ns() + (int64_t)SECONDS_MAX * NSEC_PER_SEC;
     int result = -1;
 
     if (*fd < 0)
@@ -182,16 +187,6 @@ int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into)
     }
     /* After a broken end, answers that are left would be taken for the next question's. */
     return result == EIO ? give_up(fd) : result;
-}
-
-int netlink_hear(int fd, answer_handler *handle, void *into)
-{
-    struct span got;
-    int error = receive(fd, answer_space(), &got);
-
-    if (error == 0 && read_datagram(got, UNASKED, handle, into) >= 0)
-        error = EIO;
-    return error;
 }
 
 /* ---- attributes --------------------------------------------------------- */

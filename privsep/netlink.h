@@ -41,13 +41,10 @@ void netlink_make_room(int fd, int bytes);
 void netlink_begin(union question *q, unsigned type, unsigned flags);
 
 /* Appends bytes, or an attribute with them, padded with zeros to a multiple of four. That
- * there is room is up to the caller: netlink_room. */
+ * there is room is up to the caller. */
 void netlink_put(union question *q, const void *bytes, size_t size);
 void netlink_put_attribute(union question *q, unsigned type, const void *bytes,
                            size_t size);
-
-/* The bytes that can still be put. */
-size_t netlink_room(const union question *q);
 
 /* Opens an attribute that holds others; returns where it began, which ends it. */
 uint32_t netlink_begin_nest(union question *q, unsigned type);
@@ -59,10 +56,9 @@ void netlink_end_nest(union question *q, uint32_t at);
  * and EOPNOTSUPP from then on. */
 int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 
-/* Hands on one datagram of what the kernel tells by itself to a socket in a multicast
- * group. 0, or an errno: EAGAIN when nothing waits, ENOBUFS when some is lost, as
- * there was more than the socket's buffer holds. */
-int netlink_hear(int fd, answer_handler *handle, void *into);
+/* The same, for answers that may go on until then (CLOCK_BOOTTIME, nanoseconds). */
+int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler *handle,
+                      void *into);
 
 /* The first attribute of a type, with and without its header; none: NULL. */
 struct span netlink_find_whole(struct span in, unsigned type);
@@ -73,9 +69,6 @@ bool netlink_read(struct span in, unsigned type, void *to, size_t size);
 
 /* The next multiple of four, at which messages and attributes begin (NLMSG_ALIGN,
  * NLA_ALIGN). */
-static inline size_t netlink_aligned(size_t size)
-{
-    return (size + 3) & ~(size_t)3;
-}
+size_t netlink_aligned(size_t size);
 
 #endif

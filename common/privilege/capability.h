@@ -8,7 +8,7 @@
 
 enum capability_use {
     CAPABILITY_FIREWALL, /* running iptables */
-    CAPABILITY_DAEMON,   /* that, capturing, and having sniffer and helper give up the rest */
+    CAPABILITY_DAEMON,   /* that, capturing, and having the others give up the rest */
 };
 
 /* Whether this process is root's, and has the capabilities that the use takes (capabilities(7))

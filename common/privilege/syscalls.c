@@ -187,6 +187,15 @@ void syscalls_allow_iptables(struct syscalls *syscalls)
     allow_fcntl(syscalls, SCMP_SYS(fcntl64));
 }
 
+int syscalls_export(struct syscalls *syscalls, int fd)
+{
+    if (syscalls->error == 0)
+        syscalls->error = seccomp_export_bpf(syscalls->context, fd);
+    if (syscalls->context)
+        seccomp_release(syscalls->context);
+    return -syscalls->error;
+}
+
 bool syscalls_load(struct syscalls *syscalls, struct error *why)
 {
     if (syscalls->error == 0)

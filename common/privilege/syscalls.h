@@ -2,8 +2,9 @@
  * the kernel. A system call that was neither allowed nor refused kills the process. A debug
  * build in the foreground names the call on standard error first.
  *
- * A later filter can only tighten an earlier one: the supervisor's filter holds for the sniffer
- * and the helper, too, and the helper's for the iptables programs. */
+ * A later filter can only tighten an earlier one: the supervisor's filter holds for all that it
+ * starts, that of portsmith-prepare for the helper, too, and the helper's for the iptables
+ * programs. */
 #ifndef PORTSMITH_SYSCALLS_H
 #define PORTSMITH_SYSCALLS_H
 
@@ -20,13 +21,13 @@ enum { SYSCALLS_NAMES_CALLS = 0 };
 #endif
 
 /* A filter that is being made. The functions that add to it do not fail: the first failure is
- * kept here, and syscalls_load tells it. */
+ * kept here, and the last function tells it. */
 struct syscalls {
     scmp_filter_ctx context;
     int error; /* negative errno */
 };
 
-/* Begins a filter that allows nothing. syscalls_load is to be called on it. */
+/* Begins a filter that allows nothing. syscalls_load or syscalls_export is to be called on it. */
 void syscalls_begin(struct syscalls *syscalls);
 
 /* Allows `count` system calls, whatever their arguments. */
@@ -54,5 +55,9 @@ void syscalls_allow_iptables(struct syscalls *syscalls);
 /* Puts the filter in force, and with it no_new_privs, and frees it. False with the reason
  * where it could not be made or loaded: the process must not go on then. */
 bool syscalls_load(struct syscalls *syscalls, struct error *why);
+
+/* Writes the filter to `fd` as the kernel takes it, an array of struct sock_filter, and frees it.
+ * 0 or an errno. */
+int syscalls_export(struct syscalls *syscalls, int fd);
 
 #endif

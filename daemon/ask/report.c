@@ -198,6 +198,7 @@ void report_status(const struct control_status *s, const char *rest, const char 
     print_process(s, "portsmithd", s->supervisor, s->uptime);
     print_process(s, "sniffer", s->sniffer, s->pair_uptime);
     print_process(s, "helper", s->helper, s->pair_uptime);
+    print_process(s, "witness", s->witness, s->pair_uptime);
     print_interfaces(s);
     print_firewall(s);
     label("grant store");
@@ -338,6 +339,7 @@ json_t *report_status_json(const struct control_status *s)
     json_object_set_new(object, "supervisor", process_json(s->supervisor, s->uptime));
     json_object_set_new(object, "sniffer", process_json(s->sniffer, s->pair_uptime));
     json_object_set_new(object, "helper", process_json(s->helper, s->pair_uptime));
+    json_object_set_new(object, "witness", process_json(s->witness, s->pair_uptime));
     json_object_set_new(object, "trouble", s->trouble[0] ? json_string(s->trouble) : json_null());
     json_object_set_new(object, "interfaces", interfaces_json(s));
     json_object_set_new(object, "backend", json_string(backend_name(s->backend)));

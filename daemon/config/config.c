@@ -86,24 +86,38 @@ const char *config_key_path(const struct config *c, char path[static CONFIG_PROF
 
 /* ---- user and group --------------------------------------------------------- */
 
-static bool find_user(struct config *c, const char *path, struct error *why)
+static bool find_user(const char *key, const char *name, uid_t *uid, gid_t *gid, const char *path,
+                      struct error *why)
 {
-    const struct passwd *user = getpwnam(c->user);
+    const struct passwd *user = getpwnam(name);
     char init[CONFIG_INIT_SIZE];
 
     if (!user)
-        return error_set(why, "%s: the user '%s' does not exist; run %s", path, c->user,
+        return error_set(why, "%s: the user '%s' does not exist; run %s", path, name,
                          config_init_command(path, init));
     if (user->pw_uid == 0)
-        return error_set(why, "%s: User must not be root, as '%s' is; expected a user of its own, "
-                              "such as portsmith", path, c->user);
-    c->uid = user->pw_uid;
-    c->gid = user->pw_gid;
+        return error_set(why, "%s: %s must not be root, as '%s' is; expected a user of its own, "
+                              "such as %s", path, key, name,
+                         strcmp(key, "User") == 0 ? "portsmith" : "portsmith-witness");
+    *uid = user->pw_uid;
+    *gid = user->pw_gid;
     return true;
 }
 
-/* Finds the group of ControlGroup. It must not be the sniffer's: what reads the network must not be
- * able to ask for anything. */
+/* Finds the users that sniffer and witness become. Two processes of one user could end each other,
+ * and the one reads the network. */
+static bool find_users(struct config *c, const char *path, struct error *why)
+{
+    if (!find_user("User", c->user, &c->uid, &c->gid, path, why) ||
+        !find_user("WitnessUser", c->witness_user, &c->witness_uid, &c->witness_gid, path, why))
+        return false;
+    return c->uid != c->witness_uid ||
+           error_set(why, "%s: User and WitnessUser must not be one user, as '%s' is", path,
+                     c->user);
+}
+
+/* Finds the group of ControlGroup. It must not be the sniffer's or the witness's: what reads the
+ * network must not be able to ask for anything. */
 static bool find_control_group(struct config *c, const char *path, struct error *why)
 {
     const struct group *group;
@@ -114,26 +128,31 @@ static bool find_control_group(struct config *c, const char *path, struct error 
     if (!group)
         return error_set(why, "%s: the group '%s' of ControlGroup does not exist; run: groupadd "
                               "--system %s", path, c->control_group, c->control_group);
-    if (group->gr_gid == c->gid)
-        return error_set(why, "%s: ControlGroup must not be the group of User, as '%s' is", path,
-                         c->control_group);
+    if (group->gr_gid == c->gid || group->gr_gid == c->witness_gid)
+        return error_set(why, "%s: ControlGroup must not be the group of %s, as '%s' is", path,
+                         group->gr_gid == c->gid ? "User" : "WitnessUser", c->control_group);
     c->control_gid = group->gr_gid;
     return true;
 }
 
-/* A reload takes user and group from the configuration in use. To look them up a host's name
+/* A reload takes users and group from the configuration in use. To look them up a host's name
  * services may do more than the supervisor's filter lets through. */
-static bool keep_user(struct config *c, const struct config *in_use, const char *path,
+static bool keep_users(struct config *c, const struct config *in_use, const char *path,
                       struct error *why)
 {
     if (strcmp(c->user, in_use->user) != 0)
         return error_set(why, "%s: User changes by a restart alone; it is '%s' now", path,
                          in_use->user);
+    if (strcmp(c->witness_user, in_use->witness_user) != 0)
+        return error_set(why, "%s: WitnessUser changes by a restart alone; it is '%s' now", path,
+                         in_use->witness_user);
     if (strcmp(c->control_group, in_use->control_group) != 0)
         return error_set(why, "%s: ControlGroup changes by a restart alone; it is '%s' now", path,
                          in_use->control_group);
     c->uid = in_use->uid;
     c->gid = in_use->gid;
+    c->witness_uid = in_use->witness_uid;
+    c->witness_gid = in_use->witness_gid;
     c->control_gid = in_use->control_gid;
     return true;
 }
@@ -168,8 +187,8 @@ static bool load(struct config *c, const char *path, const struct config *in_use
                  struct error *why)
 {
     if (!config_read_main(c, path, why) ||
-        !(in_use ? keep_user(c, in_use, path, why)
-                 : find_user(c, path, why) && find_control_group(c, path, why)))
+        !(in_use ? keep_users(c, in_use, path, why)
+                 : find_users(c, path, why) && find_control_group(c, path, why)))
         return false;
     if (!directory_read(c, path, why))
         return false;

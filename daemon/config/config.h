@@ -45,6 +45,9 @@ struct config {
     char user[CONFIG_USER_SIZE]; /* whom the sniffer becomes */
     uid_t uid;
     gid_t gid;
+    char witness_user[CONFIG_USER_SIZE]; /* whom the witness becomes */
+    uid_t witness_uid;
+    gid_t witness_gid;
     char control_group[CONFIG_USER_SIZE]; /* who may use the control socket besides root;
                                              empty: nobody */
     gid_t control_gid; /* of that group, if there is one */
@@ -68,12 +71,12 @@ struct config {
  * memory. The caller frees with config_free. */
 struct config *config_load(const char *path, struct error *why);
 
-/* Reads everything again, as config_load, while the configuration `in_use` is in use. User and
+/* Reads everything again, as config_load, while the configuration `in_use` is in use. Users and
  * ControlGroup must be as in that one, as they are not looked up again. Nor is a back end chosen
  * again if Backend is as before. */
 struct config *config_load_again(const char *path, const struct config *in_use, struct error *why);
 
-/* Reads portsmith.conf alone: no profiles, no key, no look-up of the user. The
+/* Reads portsmith.conf alone: no profiles, no key, no look-up of the users. The
  * caller owns *c, which holds defaults where it fails. */
 bool config_read_main(struct config *c, const char *path, struct error *why);
 

@@ -193,6 +193,13 @@ static bool set_user(void *into, const char *value, struct error *why)
     return set_name(c->user, value, "user", why);
 }
 
+static bool set_witness_user(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return set_name(c->witness_user, value, "user", why);
+}
+
 static bool set_control_group(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
@@ -256,6 +263,7 @@ const struct setting config_keys[] = {
     {"GrantStore", set_grant_store, false},
     {"MaxGrants", set_max_grants, false},
     {"User", set_user, false},
+    {"WitnessUser", set_witness_user, false},
     {"ControlGroup", set_control_group, false},
     {"ProfileDirectory", set_profile_directory, false},
     {"StateDirectory", set_state_directory, false},
@@ -273,6 +281,7 @@ const struct config config_defaults = {
     .max_window = 600,
     .max_grants = 1000,
     .user = "portsmith",
+    .witness_user = "portsmith-witness",
     .profile_directory = "/etc/portsmith.d",
     .state_directory = "/var/lib/portsmith",
     .run_directory = "/run/portsmith",
@@ -314,8 +323,8 @@ void config_print_keys(const struct config *c, FILE *out)
     fprintf(out, "MaxSkew = %s\n", c->skew_checked ? timespan_format(c->max_skew, skew) : "off");
     fprintf(out, "Window = %s\nMaxWindow = %s\n", timespan_format(c->window, window),
             timespan_format(c->max_window, most));
-    fprintf(out, "GrantStore = %s\nMaxGrants = %u\nUser = %s\n", stores[c->grant_store],
-            c->max_grants, c->user);
+    fprintf(out, "GrantStore = %s\nMaxGrants = %u\nUser = %s\nWitnessUser = %s\n",
+            stores[c->grant_store], c->max_grants, c->user, c->witness_user);
     if (c->control_group[0] != '\0')
         fprintf(out, "ControlGroup = %s\n", c->control_group);
     fprintf(out, "ProfileDirectory = %s\nStateDirectory = %s\nRunDirectory = %s\n",

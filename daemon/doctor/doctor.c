@@ -41,7 +41,8 @@ struct doctor {
 #define NOTE FINDING_NOTE
 
 /* Shows the log, whoever started portsmithd; without systemd it is in syslog. */
-#define JOURNAL "journalctl -t portsmithd -t portsmith-sniffer -t portsmith-helper"
+#define JOURNAL "journalctl -t portsmithd -t portsmith-sniffer -t portsmith-prepare " \
+                "-t portsmith-helper -t portsmith-witness"
 
 /* ---- configuration and daemon ------------------------------------------- */
 
@@ -118,10 +119,12 @@ static void examine_daemon(struct doctor *d, enum ask_result result, const struc
                      "portsmithd does not run with this configuration, so no knock opens anything");
     else if (result != ASK_DONE)
         findings_add(&d->found, PROBLEM, "see its log, and restart it", "%s", why->text);
-    else if (!d->status.sniffer || !d->status.helper || d->status.families == 0)
+    else if (!d->status.sniffer || !d->status.helper || !d->status.witness ||
+             d->status.families == 0)
         findings_add(&d->found, PROBLEM, "its log says why: " JOURNAL,
-                     "the sniffer or the helper does not run: portsmithd is starting them again "
-                     "(%s)", d->status.trouble[0] ? d->status.trouble : "see the log");
+                     "the sniffer, the helper or the witness does not run: portsmithd is "
+                     "starting them again (%s)",
+                     d->status.trouble[0] ? d->status.trouble : "see the log");
     else
         examine_rules(d);
     if (!d->has_status || d->status.trial_left == 0)

@@ -7,11 +7,11 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/memfile.h"
 
 enum { ARGUMENTS_MAX = 8, PATIENCE_MS = 10000 };
 
@@ -19,7 +19,7 @@ enum { ARGUMENTS_MAX = 8, PATIENCE_MS = 10000 };
  * pipe it cannot fill up, so neither the program nor this process ever waits for the other. */
 static int make_file(const char *content)
 {
-    int fd = memfd_create("portsmith", MFD_CLOEXEC);
+    int fd = memfile_create("portsmith");
 
     if (fd >= 0 && file_write_all(fd, content, strlen(content)) && lseek(fd, 0, SEEK_SET) == 0)
         return fd;

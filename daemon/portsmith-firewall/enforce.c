@@ -1,7 +1,7 @@
 #include "daemon/portsmith-firewall/enforce.h"
 
 #include "daemon/portsmith-firewall/closing.h"
-#include "privsep/xtables/jump.h"
+#include "privsep/xtables/takedown.h"
 #include "privsep/xtables/text.h"
 
 enum { TRIES = 3 };

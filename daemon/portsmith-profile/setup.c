@@ -85,6 +85,9 @@ static const char rest[] =
     "# The user that the packet-reading process runs as. It must not be root.\n"
     "#User = portsmith\n"
     "\n"
+    "# The user that the process runs as which writes the log. It must be another one.\n"
+    "#WitnessUser = portsmith-witness\n"
+    "\n"
     "# The group whose members may ask portsmithctl who is in, and close grants, besides\n"
     "# root.\n"
     "#ControlGroup = adm\n"
@@ -166,7 +169,7 @@ static bool set_up_key(const struct config *c, struct error *why)
     return !made || origin_put(c, why);
 }
 
-/* Makes the user that the sniffer becomes, by useradd(8), unless it is there. */
+/* Makes a user that the sniffer or the witness becomes, by useradd(8), unless it is there. */
 static bool set_up_user(char *name, struct error *why)
 {
     char *arguments[] = {(char[]){USERADD}, (char[]){"--system"}, (char[]){"--user-group"},
@@ -224,7 +227,7 @@ int setup_run(const char *config_file, const struct setup *setup, struct error *
     if (!set_up_directory(c.profile_directory, 0700, why) ||
         !set_up_directory(c.state_directory, 0700, why) ||
         !set_up_directory(c.run_directory, 0755, why) || !set_up_key(&c, why) ||
-        !set_up_user(c.user, why))
+        !set_up_user(c.user, why) || !set_up_user(c.witness_user, why))
         return EXIT_FAILURE;
     return check_whole(config_file, why);
 }

@@ -1,6 +1,5 @@
 #include "daemon/sniffer/counters.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <inttypes.h>
@@ -9,23 +8,15 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/memfile.h"
 
 enum { OWN_MAX = sizeof((struct own_addresses *)NULL)->all / sizeof(struct address) };
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
-
 struct counters_memory *counters_create(int *file)
 {
-    static const char name[] = "portsmith-counters";
     void *page;
 
-    /* Since Linux 6.3 a host may insist on files that cannot be executed (vm.memfd_noexec,
-     * memfd_create(2)). Kernels before do not know the flag. */
-    *file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-    if (*file < 0 && errno == EINVAL)
-        *file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    *file = memfile_create("portsmith-counters");
     if (*file < 0 || ftruncate(*file, sizeof(struct counters_memory)) != 0 ||
         fcntl(*file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return NULL;

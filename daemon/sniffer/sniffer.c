@@ -13,10 +13,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/privilege/powerless.h"
 #include "common/privilege/syscalls.h"
 #include "daemon/sniffer/capture.h"
 #include "daemon/sniffer/confine.h"
-#include "daemon/sniffer/drop.h"
 #include "daemon/sniffer/examine.h"
 #include "daemon/sniffer/flood.h"
 #include "daemon/sniffer/sniffermessage.h"
@@ -119,7 +119,7 @@ static void prepare(struct sniffer *s, const struct sniffer_setup *setup)
                                       .max_skew = setup->max_skew};
     receive_profiles(&s->roster, setup);
     open_captures(s, setup);
-    if (!sniffer_drop(setup->empty, setup->uid, setup->gid, &why))
+    if (!powerless_become(setup->empty, setup->uid, setup->gid, &why))
         fatalx("%s", why.text);
 }
 

@@ -44,7 +44,7 @@ bool supervisor_confine(struct error *why)
     syscalls_allow_masked(&syscalls, SCMP_SYS(socket), 0, ~0u, AF_UNIX);
     syscalls_allow_masked(&syscalls, SCMP_SYS(socket), 0, ~0u, AF_PACKET);
     syscalls_allow_netlink(&syscalls, NETLINK_GENERIC); /* libpcap: is it a wireless interface? */
-    syscalls_allow_netlink(&syscalls, NETLINK_SOCK_DIAG); /* the helper: cut.h */
+    syscalls_allow_netlink(&syscalls, NETLINK_SOCK_DIAG); /* portsmith-cut */
     syscalls_allow_masked(&syscalls, SCMP_SYS(unshare), 0, ~0u, CLONE_NEWNET);
     syscalls_allow_masked(&syscalls, SCMP_SYS(ioctl), 1, (unsigned)DEVICE_CONTROL_MASK,
                         DEVICE_CONTROLS);

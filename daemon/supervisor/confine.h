@@ -6,9 +6,9 @@
 
 #include "common/error.h"
 
-/* Leaves the supervisor the system calls that it needs, and that a sniffer and a helper need while
- * they start. Any other call kills the process. Called before the supervisor starts anything.
- * False with the reason: the process must not go on then. */
+/* Leaves the supervisor the system calls that it needs, and that those whom it starts need until
+ * they confine themselves. Any other call kills the process. Called before the supervisor starts
+ * anything. False with the reason: the process must not go on then. */
 bool supervisor_confine(struct error *why);
 
 #endif

@@ -66,8 +66,8 @@ struct control_interface {
 };
 
 struct control_status {
-    uint32_t supervisor, sniffer, helper; /* process ids; 0: does not run */
-    uint32_t uptime, pair_uptime;         /* seconds: of the daemon; of sniffer and helper */
+    uint32_t supervisor, sniffer, helper, witness; /* process ids; 0: does not run */
+    uint32_t uptime, pair_uptime; /* seconds: of the daemon; of the other three */
     uint32_t backend;  /* enum backend; BACKEND_AUTO: none was chosen yet */
     uint32_t families; /* bit 0: IPv4, bit 1: IPv6; 0: the helper does not answer */
     uint32_t grant_store; /* enum grant_store; GRANT_STORE_AUTO: not known */
@@ -79,7 +79,7 @@ struct control_status {
     uint32_t trial_left; /* seconds; 0: what is shut is not on trial */
     struct control_interface interfaces[CONFIG_INTERFACES];
     struct service close[CLOSE_SERVICES];
-    char trouble[CONTROL_TROUBLE_SIZE]; /* why sniffer and helper are started again; else empty */
+    char trouble[CONTROL_TROUBLE_SIZE]; /* why those three are started again; else empty */
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of the configuration in force */
     struct counters counters;    /* by the sniffer, since the daemon began */
     uint64_t verdicts[VERDICTS]; /* by the helper, since the daemon began */

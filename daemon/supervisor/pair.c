@@ -20,13 +20,19 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/memfile.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
 #include "daemon/sniffer/sniffermessage.h"
+#include "daemon/supervisor/witnessing.h"
+#include "privsep/event.h"
+#include "privsep/plan.h"
+#include "privsep/witnessmessage.h"
 
 enum {
     WAIT_MS = 60000, /* the xtables lock may keep a helper waiting, several times */
     SNIFFER_WAIT_MS = 1000,
+    WITNESS_WAIT_MS = 2000, /* it may have thousands of lines to write, to a log that is slow */
     POLL_MS = 5,
     FD_HIGH = 16,    /* above the descriptors of message.h */
     RUN_PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/helper",
@@ -34,7 +40,7 @@ enum {
 
 void pair_init(struct pair *pair)
 {
-    *pair = (struct pair){.lifeline = -1, .orders = -1, .news = -1};
+    *pair = (struct pair){.lifeline = -1, .orders = -1, .questions = -1, .uses = -1, .news = -1};
 }
 
 static void close_if_open(int *fd)
@@ -109,7 +115,29 @@ static bool is_sound(const struct helper_report *report)
 {
     return report->kind == HELPER_REPORT &&
            (report->backend == BACKEND_NFT || report->backend == BACKEND_LEGACY) &&
-           report->rules <= HELPER_RULES_CONTESTED;
+           report->rules <= HELPER_RULES_MISSING;
+}
+
+/* Rules that are in force are contested where another program keeps removing them. */
+static void note_rules(struct pair *pair, struct helper_report *report)
+{
+    const int64_t now = clock_boot_ns();
+
+    if (report->rules == HELPER_RULES_MISSING && pair->rules != HELPER_RULES_MISSING) {
+        pair->removals = now < pair->quiet_at ? pair->removals + 1 : 1;
+        pair->quiet_at = now + QUIET_SECONDS * (int64_t)NSEC_PER_SEC;
+    }
+    if (report->rules == HELPER_RULES_IN_FORCE && pair->removals > REMOVALS_OFTEN &&
+        now < pair->quiet_at)
+        report->rules = HELPER_RULES_CONTESTED;
+    pair->rules = report->rules;
+}
+
+int64_t pair_follow_quiet(struct pair *pair)
+{
+    if (pair->rules == HELPER_RULES_CONTESTED && clock_boot_ns() >= pair->quiet_at)
+        pair->rules = HELPER_RULES_IN_FORCE;
+    return pair->rules == HELPER_RULES_CONTESTED ? pair->quiet_at : 0;
 }
 
 /* Receives the helper's message, and returns its kind; 0 when none waits, UINT32_MAX when the
@@ -120,13 +148,13 @@ static uint32_t receive_report(struct pair *pair, struct helper_report *report)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (n == sizeof report->kind && report->kind == HELPER_SNIFFER_BROKEN)
-        return HELPER_SNIFFER_BROKEN;
+    if (n == sizeof report->kind && report->kind == HELPER_PEER_BROKEN)
+        return HELPER_PEER_BROKEN;
     if (n != sizeof *report || !is_sound(report))
         return UINT32_MAX;
     memcpy(pair->verdicts, report->verdicts, sizeof pair->verdicts);
     pair->live = report->live;
-    pair->rules = report->rules;
+    note_rules(pair, report);
     return HELPER_REPORT;
 }
 
@@ -177,10 +205,21 @@ static void end_helper(struct pair *pair, bool remove_grants)
     bury_helper(pair);
 }
 
+/* Ends the witness, which says what it has heard of the helper by now. One that hangs is waited for
+ * only briefly. */
+static void end_witness(struct pair *pair)
+{
+    close_if_open(&pair->questions);
+    if (pair->witness)
+        await_end(pair->witness, "the witness", WITNESS_WAIT_MS);
+    pair->witness = 0;
+}
+
 void pair_end(struct pair *pair, bool remove_grants)
 {
     end_sniffer(pair); /* first: the helper then serves what it passed on */
     end_helper(pair, remove_grants);
+    end_witness(pair);
 }
 
 uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
@@ -194,6 +233,23 @@ uint32_t pair_read_report(struct pair *pair, struct helper_report *report)
     if (pair->helper)
         kill(pair->helper, SIGKILL);
     return 0;
+}
+
+bool pair_read_question(struct pair *pair, uint32_t *id)
+{
+    struct witness_question question;
+    ssize_t n = recv(pair->questions, &question, sizeof question, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n == sizeof question) {
+        *id = question.id;
+        return true;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    close_if_open(&pair->questions);
+    if (pair->witness)
+        kill(pair->witness, SIGKILL);
+    return false;
 }
 
 /* ---- interfaces --------------------------------------------------------- */
@@ -253,6 +309,12 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
         bury_helper(pair);
         return PAIR_END_ACCIDENT;
     }
+    if (child == pair->witness) {
+        log_end("the witness", child, status);
+        pair->witness = 0;
+        close_if_open(&pair->questions);
+        return PAIR_END_ACCIDENT;
+    }
     if (child != pair->sniffer)
         return PAIR_END_OF_ANOTHER;
     pair->sniffer = 0;
@@ -268,9 +330,10 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
 
 /* ---- starting programs -------------------------------------------------- */
 
-enum { FIRST_FD = 3, INHERITED_MAX = 5 };
+enum { FIRST_FD = 3, INHERITED_MAX = 7 };
 _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
-                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD,
+                   (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD &&
+                   (int)WITNESS_FD_SUPERVISOR == (int)FIRST_FD,
                "what they inherit is in this order");
 
 /* Starts a program whose descriptors 3, 4 and so on are `descriptors`. As it is executed, its
@@ -284,6 +347,7 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     posix_spawnattr_t attributes;
     sigset_t none, all;
     pid_t child = 0;
+    static struct log_limit said;
     int error;
 
     sigemptyset(&none);
@@ -300,24 +364,19 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     error = posix_spawn(&child, path, &actions, &attributes, argv, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
-    if (error) {
-        errno = error;
-        log_warn("cannot start %s", path);
-        return 0;
-    }
-    return child;
+    if (error == 0)
+        return child;
+    log_warnx_limited(&said, LINES_A_MINUTE, "cannot start %s: %s", path, strerror(error));
+    return 0;
 }
 
-/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 7 overwrites none. */
+/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 9 overwrites none. */
 static int high_copy(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
 }
 
-/* Starts a program with our end of its socket in *ours, the other end at 3, and copies of
- * `count` descriptors from 4 on. 0 with the reason in the log; *ours may be open then,
- * too. */
-static pid_t start_program(const char *path, int *ours, const int *descriptors, int count)
+pid_t pair_start_program(const char *path, int *ours, const int *descriptors, int count)
 {
     static const struct timeval patience = {.tv_sec = WAIT_MS / 1000};
     int copies[INHERITED_MAX], ends[2];
@@ -445,7 +504,7 @@ static bool start_sniffer(struct pair *pair, const struct config *config, int co
 
     fill_sniffer_setup(&setup, config, options);
     choose_interfaces(pair, &setup, config);
-    pair->sniffer = start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
+    pair->sniffer = pair_start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
     return pair->sniffer != 0 && send_sniffer_setup(pair->lifeline, &setup, config) &&
            await_captures(pair->lifeline, &ready) && note_unsupported(pair, &ready, config);
 }
@@ -491,8 +550,8 @@ static int open_nothing(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Opens the socket for news of connections. Only helpers listen and read there. What the kernel
- * tells between two helpers waits. */
+/* Opens the socket for news of connections. Only the helper listens there, and only the witness
+ * reads. What the kernel tells between two witnesses waits. */
 static int open_news(void)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -505,11 +564,33 @@ static int open_news(void)
 }
 
 /* Starts a helper with our end of the socket for its orders in *orders. */
-static pid_t start_helper(int *orders, int sniffer, int state, int run, int news)
+static pid_t start_helper(int *orders, int sniffer, int state, int run, int news, int witness,
+                          int plan)
 {
-    const int inherited[] = {sniffer, state, run, news};
+    const int inherited[] = {sniffer, state, run, news, witness, plan};
 
-    return start_program(PORTSMITH_HELPER, orders, inherited, 4);
+    return pair_start_program(PORTSMITH_PREPARE, orders, inherited, 6);
+}
+
+/* Makes what the plan (privsep/plan.h) is written into. -1 with the reason in the log. */
+static int make_plan(void)
+{
+    int fd = memfile_create("portsmith-plan");
+
+    if (fd >= 0 && fchmod(fd, 0600) == 0)
+        return fd;
+    log_warn("cannot make the plan");
+    close_if_open(&fd);
+    return -1;
+}
+
+/* Whether nobody can change the plan any more. */
+static bool is_sealed(int plan)
+{
+    if ((fcntl(plan, F_GET_SEALS) & PLAN_SEALS) == PLAN_SEALS)
+        return true;
+    log_warnx("the helper is ready, but its plan is not sealed");
+    return false;
 }
 
 static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
@@ -623,25 +704,29 @@ int pair_open_helper_directory(const struct config *config)
 }
 
 static enum pair_result start_serving_helper(struct pair *pair, struct config *config,
-                                             const struct pair_options *options, int sniffer)
+                                             const struct pair_options *options, int sniffer,
+                                             int witness, int plan)
 {
     int state = open_state_directory(config->state_directory);
     int run = open_directory(config->run_directory);
     int grants = run < 0 ? -1 : pair_open_helper_directory(config);
     struct helper_setup setup;
     enum pair_result result;
+    bool started;
 
-    if (state >= 0 && grants >= 0)
-        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news);
+    if (state >= 0 && grants >= 0 && plan >= 0)
+        pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news, witness,
+                                    plan);
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
+    fill_setup(&setup, HELPER_RUN, config, options);
+    started = pair->helper != 0 && send_setup(pair->orders, &setup, config, options) &&
+              await_ready(pair, &config->backend_in_use) && is_sealed(plan);
+    if (started)
+        return PAIR_STARTED;
     if (pair->helper == 0)
         return PAIR_FAILED;
-    fill_setup(&setup, HELPER_RUN, config, options);
-    if (send_setup(pair->orders, &setup, config, options) &&
-        await_ready(pair, &config->backend_in_use))
-        return PAIR_STARTED;
     close_if_open(&pair->orders);
     result = result_of(await_end(pair->helper, "the helper", WAIT_MS));
     pair->helper = 0;
@@ -654,7 +739,8 @@ static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct pair_options *options)
 {
     int nothing = open_nothing(), orders = -1;
-    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing);
+    pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing,
+                                                   nothing, nothing);
     enum pair_result result = PAIR_FAILED;
 
     if (helper != 0 && send_setup(orders, setup, config, options))
@@ -677,6 +763,24 @@ static void release_other_backend(const struct config *config, const struct pair
 
 /* ---- the pair ----------------------------------------------------------- */
 
+/* Starts the helper of a new pair, and then its witness. */
+static enum pair_result start_helper_and_witness(struct pair *pair, struct config *config,
+                                                 const struct pair_options *options, int sniffer)
+{
+    enum pair_result result = PAIR_FAILED;
+    struct witnessing new;
+    int plan = make_plan();
+
+    if (witnessing_begin(&new) && plan >= 0)
+        result = start_serving_helper(pair, config, options, sniffer, new.helper, plan);
+    close_if_open(&new.helper); /* so that the witness sees the end of the helper's */
+    if (result == PAIR_STARTED && !witnessing_start(&new, pair, plan, config, options))
+        result = PAIR_FAILED;
+    witnessing_end(&new);
+    close_if_open(&plan);
+    return result;
+}
+
 enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
                               const struct pair_options *options)
 {
@@ -684,12 +788,17 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
     enum pair_result result;
     int between[2];
 
-    if (pair->news < 0)
+    if (!make_directories(config))
+        return PAIR_FAILED;
+    close_if_open(&pair->uses);
+    pair->uses = witnessing_open_uses(config, pair->news >= 0);
+    if (pair->uses < 0)
+        return PAIR_FAILED;
+    if (pair->news < 0) /* what came before is told nowhere */
         pair->news = open_news();
     pair_init(&new);
     new.news = pair->news;
-    if (!make_directories(config))
-        return PAIR_FAILED;
+    new.uses = pair->uses;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, between) != 0) {
         log_warn("cannot make a socket pair");
         return PAIR_FAILED;
@@ -702,7 +811,7 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
         pair_end(pair, false);
         memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
         new.live = pair->live;
-        result = start_serving_helper(&new, config, options, between[1]);
+        result = start_helper_and_witness(&new, config, options, between[1]);
         if (result == PAIR_STARTED)
             release_other_backend(config, options);
         else

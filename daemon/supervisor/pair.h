@@ -1,4 +1,4 @@
-/* The pair: one sniffer and one helper, started together and ended together.
+/* The pair: one sniffer and one helper, started together and ended together, with a witness.
  * There is one way to start it and one way to end it. */
 #ifndef PORTSMITH_PAIR_H
 #define PORTSMITH_PAIR_H
@@ -13,16 +13,20 @@
 struct untracked; /* tracking.h */
 
 struct pair {
-    pid_t sniffer, helper; /* 0: none */
+    pid_t sniffer, helper, witness; /* 0: none */
     int lifeline;          /* to the sniffer; -1: none */
     int orders;            /* to the helper, SOCK_SEQPACKET; -1: none */
-    int news;              /* the kernel's of connections, for all helpers in turn; -1: none yet */
+    int questions;         /* to the witness, SOCK_SEQPACKET; -1: none */
+    int uses;              /* the file of uses.h, for all witnesses in turn; -1: none yet */
+    int news;              /* the kernel's of connections, for all in turn; -1: none yet */
     uint32_t serial;       /* of the last order given to the helper */
     uint64_t verdicts[VERDICTS];      /* of this helper, as it last reported */
     uint64_t verdicts_before[VERDICTS]; /* of the helpers before it. What a helper counted after
                                            its last report is lost if it is killed */
     uint32_t live; /* grants, as a helper last reported */
     uint32_t rules; /* enum helper_rules; unknown while no helper serves */
+    uint32_t removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
+    int64_t quiet_at;  /* when nobody has removed any for so long; CLOCK_BOOTTIME, nanoseconds */
     uint32_t interfaces[CONFIG_INTERFACES]; /* the kernel's index of each; 0: the interface was
                                                not there, or down, and is not captured */
     bool unsupported[CONFIG_INTERFACES]; /* the interface is there, but not captured, as its link
@@ -50,10 +54,10 @@ void pair_init(struct pair *pair);
 
 /* Starts a new pair in place of *pair, which may be empty. First the new sniffer opens its
  * captures, then the old pair ends, then the new helper takes over its grants: so no knock is
- * lost. `counters` is the file of counters_create. The back end that the new helper chose is the
- * configuration's from then on. When the sniffer cannot start, the old pair is left as it was;
- * when the helper cannot, *pair is empty. Failures are in the log. Waits for the processes, a
- * minute at most for each. */
+ * lost. Last of all the new witness starts. `counters` is the file of counters_create. The back
+ * end that the new helper chose is the configuration's from then on. When the sniffer cannot
+ * start, the old pair is left as it was; when the helper cannot, *pair is empty. Failures are in
+ * the log. Waits for the processes, a minute at most for each. */
 enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
                               const struct pair_options *options);
 
@@ -66,15 +70,24 @@ enum pair_result pair_probe(const struct config *config, const struct pair_optio
  * in the log, where something may be left, or that back end's program is missing. */
 bool pair_release(enum backend in_use, const struct pair_options *options);
 
-/* Ends both processes and waits for them. With `remove_grants` live grants are taken out
+/* Ends all three processes and waits for them. With `remove_grants` live grants are taken out
  * of the firewall; otherwise they stay for the next pair, or until their
  * deadlines. */
 void pair_end(struct pair *pair, bool remove_grants);
+
+/* Has rules that nobody has removed for a while be contested no more. Returns when to look again, 0
+ * if they are not contested; CLOCK_BOOTTIME, nanoseconds. */
+int64_t pair_follow_quiet(struct pair *pair);
 
 /* Takes the wait status of a child that has ended, or with -1 of any child, and ends whatever
  * processes it has left behind. Returns its process id, 0 if none has ended, -1 if there is no such
  * child. */
 pid_t pair_reap(pid_t child, int *status);
+
+/* Starts a program with our end of its socket (SOCK_SEQPACKET) in *ours, the other end at 3, and
+ * copies of `count` descriptors from 4 on. 0 with the reason in the log; *ours may be open then,
+ * too. */
+pid_t pair_start_program(const char *path, int *ours, const int *descriptors, int count);
 
 enum pair_end {
     PAIR_END_OF_ANOTHER, /* the child was none of the pair's */
@@ -92,9 +105,13 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
  * serial comes by pair_read_report. False when there is no helper, or it does not read. */
 bool pair_order(struct pair *pair, struct helper_order *order);
 
-/* Reads the helper's message, if any waits. Returns 0, HELPER_SNIFFER_BROKEN, or HELPER_REPORT with
+/* Reads the helper's message, if any waits. Returns 0, HELPER_PEER_BROKEN, or HELPER_REPORT with
  * a checked report in *report. A helper that hung up, or said anything else, is killed. */
 uint32_t pair_read_report(struct pair *pair, struct helper_report *report);
+
+/* Reads the witness's question into *id, if any waits. A witness that hung up, or said anything
+ * else, is killed. */
+bool pair_read_question(struct pair *pair, uint32_t *id);
 
 /* Opens the helper's part of the run directory, where its table of grants is (granttable.h), and
  * returns a descriptor for the caller to close; -1 with the reason in the log. */

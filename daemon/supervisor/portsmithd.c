@@ -203,7 +203,7 @@ static int refuse(const struct supervisor_options *options, const char *reason)
 }
 
 /* Whether this host can do what the configuration asks for. It is tried before portsmithd goes
- * into the background, so that the helper says on the terminal why the host cannot. */
+ * into the background, so that portsmith-prepare says on the terminal why the host cannot. */
 static bool is_possible(const struct supervisor_options *options, const struct config *config)
 {
     const struct pair_options once = {.foreground = true, .trial_end = options->trial_end};

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/grantfile.h"
+#include "privsep/uses.h"
 
 static bool closes(const struct control_request *request)
 {
@@ -72,6 +74,7 @@ void reply_status(struct control_reply *reply, const struct config *config,
     status->supervisor = (uint32_t)getpid();
     status->sniffer = (uint32_t)pair->sniffer;
     status->helper = (uint32_t)pair->helper;
+    status->witness = (uint32_t)pair->witness;
     add_configuration(status, config, pair);
     status->counters = *counters;
     for (uint32_t i = 0; i < VERDICTS; i++)
@@ -100,9 +103,7 @@ static void describe(struct control_grant *to, const struct grant *from, int64_t
 {
     to->id = from->id;
     to->seconds_left = (uint32_t)((from->deadline - now + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
-    to->is_counted = from->is_counted;
     to->elsewhere = from->signed_address == GRANT_SIGNED_ELSEWHERE;
-    to->used = from->used;
     to->address = from->address;
     to->service.protocol = from->service.protocol;
     to->service.port = from->service.port;
@@ -136,8 +137,31 @@ static void put_on_page(struct page *page, const struct grant *grant)
     grants[at] = *grant;
 }
 
+/* Adds to the grants on a page what the witness knows of their use. The witness may be changing
+ * it, and may say anything. */
+static void add_uses(struct control_reply *reply, const struct page *page, int uses)
+{
+    enum { AT_ONCE = 64 };
+    struct use some[AT_ONCE];
+    off_t at = 0;
+    ssize_t n;
+
+    while ((n = pread(uses, some, sizeof some, at)) >= (ssize_t)sizeof *some) {
+        const size_t count = (size_t)n / sizeof *some;
+
+        for (size_t i = 0; i < count; i++)
+            for (uint32_t j = 0; j < page->count; j++)
+                if (some[i].id == page->grants[j].id &&
+                    some[i].allowance == page->grants[j].allowance) {
+                    reply->grants[j].is_counted = some[i].known == USE_COUNTED;
+                    reply->grants[j].used = some[i].used;
+                }
+        at += (off_t)(count * sizeof *some);
+    }
+}
+
 void reply_list(struct control_reply *reply, const struct control_request *request,
-                const struct config *config, const struct granttable_view *table)
+                const struct config *config, const struct granttable_view *table, int uses)
 {
     int64_t now = clock_boot_ns();
     struct page page = {.count = 0};
@@ -152,17 +176,18 @@ void reply_list(struct control_reply *reply, const struct control_request *reque
     reply->more = page.more;
     for (uint32_t i = 0; i < page.count; i++)
         describe(&reply->grants[i], &page.grants[i], now, config);
+    add_uses(reply, &page, uses);
 }
 
 void reply_closed(struct control_reply *reply, const struct control_request *request,
-                  const struct helper_report *report)
+                  const struct helper_report *report, const struct cut_result *cut)
 {
     reply_result(reply, request->verb, CONTROL_DONE, "");
     reply->closed = report->closed;
-    reply->ended = report->ended;
-    if (report->failed)
+    reply->ended = cut->ended;
+    if (report->failed || cut->trouble != CUT_DONE)
         reply_result(reply, request->verb, CONTROL_FAILED,
                      "the grants are taken away, but not all of it is done yet: see the log");
-    else if (report->closed == 0 && request->scope == HELPER_SCOPE_ID)
+    else if (report->closed == 0 && cut->ended == 0 && request->scope == HELPER_SCOPE_ID)
         reply_result(reply, request->verb, CONTROL_FAILED, "there is no live grant of that id");
 }

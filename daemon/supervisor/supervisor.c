@@ -25,19 +25,22 @@
 #include "daemon/sniffer/counters.h"
 #include "daemon/supervisor/confine.h"
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/cutting.h"
 #include "daemon/supervisor/metrics.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/grantfile.h"
 
 enum {
     EX_CONFIG_STATUS = 78,
     BACKOFF_MAX = 60,    /* seconds */
     UNMENDED_MAX = 2,    /* seconds, while no helper runs that would put removed rules back */
+    CLOCK_PAUSE = 1,     /* seconds between starts, however often the wall clock is set */
     STABLE_AFTER = 60,   /* seconds without an accident: the next start has no delay */
     SETTLE_MS = 100,     /* interfaces change in bursts */
     RULES_SETTLE_MS = 5000, /* other programs load their rules then, and to read them takes time */
-    REVOKE_MS = 30000,   /* the time that the helper may take to end connections */
+    CUT_MS = 30000,      /* that a client waits for connections to be ended, at most */
 };
 
 struct supervisor {
@@ -48,12 +51,15 @@ struct supervisor {
     struct counters *counters;      /* in there, where it counts */
     int counters_file;
     struct pair pair;
+    struct cutting cutting;
     struct control control;
     struct control_client *releases; /* who asked for all to be released, or NULL */
     int signals, links, addresses; /* descriptors: signalfd, rtnetlink */
+    int clock;          /* readable when the wall clock was set */
     int pidfile;        /* holds the lock that keeps a second daemon out */
     unsigned accidents; /* in a row */
     unsigned delay;     /* before the last start, in seconds */
+    int64_t quiet_at;    /* when rules are contested no more; 0: they are not */
     uint32_t rules_told; /* enum helper_rules, as the service manager was last told */
     int64_t begun_at;   /* CLOCK_BOOTTIME nanoseconds */
     int64_t started_at; /* of the pair, CLOCK_BOOTTIME nanoseconds */
@@ -62,6 +68,7 @@ struct supervisor {
     struct untracked untracked; /* what this host does not track, as the pair was told */
     int64_t look_at;    /* when to look at the interfaces; 0: not planned */
     int64_t untracked_at; /* when to look for what is not tracked; 0: not planned */
+    int64_t clock_at;   /* when to start again as the wall clock was set; 0: not planned */
     int64_t alive_at;   /* when to give the service manager a sign of life; 0: it wants none */
     int64_t metrics_at; /* when to gather metrics; 0: nobody wants them */
     uint32_t metrics_asked; /* serial of the order that the metrics wait for; 0: none */
@@ -183,12 +190,22 @@ static enum pair_result start_pair(struct supervisor *s)
     /* What the host's rules say may change: it is no reason not to run. */
     if (!tracking_find(&s->untracked, s->config, warning_log, NULL, &why))
         log_warnx("%s", why.text);
+    cutting_note_table(&s->cutting, s->config);
     result = pair_replace(&s->pair, s->config, s->counters_file, &s->pair_options);
+    cutting_keep_dropped(&s->cutting, s->config);
     s->started_at = clock_boot_ns();
-    if (result != PAIR_STARTED)
+    if (result != PAIR_STARTED) {
+        /* The pair of before may go on, and its witness wait for an answer. */
+        if (s->pair.helper == 0 && !cutting_is_busy(&s->cutting))
+            control_ask_again(&s->control); /* to be told that there is none */
         return result;
+    }
+    cutting_answer_to(&s->cutting, s->pair.questions);
     s->trouble = PAIR_STARTED;
-    control_ask_again(&s->control);
+    s->client_asked = 0;
+    cutting_forget_order(&s->cutting);
+    if (!cutting_is_busy(&s->cutting)) /* else the client waits for no helper any more */
+        control_ask_again(&s->control);
     if (s->config->profile_count == 0 && s->config->close_count > 0)
         log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
     firewalls_find(s->config, warning_log, NULL);
@@ -251,6 +268,8 @@ static void reap_children(struct supervisor *s)
     pid_t child;
 
     while ((child = pair_reap(-1, &status)) > 0) {
+        if (cutting_note_end(&s->cutting, child, status))
+            continue;
         end = pair_note_end(&s->pair, s->config, child, status);
         if (s->stopping)
             continue;
@@ -374,8 +393,7 @@ static void send_result(struct control_client *client, enum control_result resul
     control_reply(client, &reply);
 }
 
-/* Sends the list of grants, once the helper has reported: by then it has heard which grants were
- * used. */
+/* Sends the list of grants, once the helper has reported. */
 static void send_list(struct supervisor *s, struct control_client *client)
 {
     static struct control_reply reply;
@@ -386,22 +404,34 @@ static void send_list(struct supervisor *s, struct control_client *client)
     if (!granttable_open(&table, directory, &why)) {
         send_result(client, CONTROL_FAILED, why.text);
     } else {
-        reply_list(&reply, &client->request, s->config, &table);
+        reply_list(&reply, &client->request, s->config, &table, s->pair.uses);
         granttable_close(&table);
         control_reply(client, &reply);
     }
     close(directory);
 }
 
-/* Gives the helper the client's order. False if there is no helper that reads. */
-static bool pass_on(struct supervisor *s, struct control_client *client,
+/* Answers a client whose order no helper takes. */
+static void refuse_order(struct supervisor *s, struct control_client *client)
+{
+    cutting_forget_order(&s->cutting);
+    if (client->request.verb == CONTROL_STATUS)
+        send_status(s, client, NULL);
+    else
+        send_result(client, CONTROL_RESTARTING, "");
+}
+
+/* Gives the helper the client's order. */
+static void pass_on(struct supervisor *s, struct control_client *client,
                     struct helper_order *order)
 {
     client->state = CONTROL_ASKED;
-    if (!pair_order(&s->pair, order))
-        return false;
-    s->client_asked = order->serial;
-    return true;
+    if (order->command == HELPER_CLOSE)
+        cutting_complete(&s->cutting, order, s->config);
+    if (pair_order(&s->pair, order))
+        s->client_asked = order->serial;
+    else
+        refuse_order(s, client);
 }
 
 static void ask_helper(struct supervisor *s, struct control_client *client)
@@ -409,16 +439,10 @@ static void ask_helper(struct supervisor *s, struct control_client *client)
     struct helper_order order;
     struct error why;
 
-    if (!reply_make_order(&order, &client->request, s->config, &why)) {
-        send_result(client, CONTROL_FAILED, why.text);
-        return;
-    }
-    if (pass_on(s, client, &order))
-        return;
-    if (client->request.verb == CONTROL_STATUS)
-        send_status(s, client, NULL);
+    if (reply_make_order(&order, &client->request, s->config, &why))
+        pass_on(s, client, &order);
     else
-        send_result(client, CONTROL_RESTARTING, "");
+        send_result(client, CONTROL_FAILED, why.text);
 }
 
 static void release(struct supervisor *s, struct control_client *client)
@@ -438,14 +462,14 @@ static bool run_without(struct supervisor *s, const char *profile, struct error 
     if (config_find_profile(s->config, profile))
         return reloaded ? error_set(why, "the profile's file is still there") : false;
     return s->restart_at == 0 ||
-           error_set(why, "sniffer and helper could not be started again, as the log says");
+           error_set(why, "the processes could not be started again, as the log says");
 }
 
 /* Revokes a profile, and ends the connections that came in through its grants. No knock of the
  * profile's gets in between. Once the new helper serves, the old one, which alone would have
  * honoured a knock, has ended, and the doors of the profile's grants are shut. So all connections
- * have come in by then. The new helper kept the grants that it dropped, and ends what came in
- * through them. */
+ * have come in by then. The grants that the new helper dropped were kept here, and what came in
+ * through them is ended. */
 static void revoke_profile(struct supervisor *s, struct control_client *client)
 {
     struct helper_order order;
@@ -460,9 +484,8 @@ static void revoke_profile(struct supervisor *s, struct control_client *client)
         send_result(client, CONTROL_FAILED, why.text);
         return;
     }
-    client->until = milliseconds_from_now(REVOKE_MS);
-    if (!pass_on(s, client, &order))
-        send_result(client, CONTROL_FAILED, "the helper has ended");
+    client->until = milliseconds_from_now(CUT_MS);
+    pass_on(s, client, &order);
 }
 
 static void serve_client(struct supervisor *s, struct control_client *client)
@@ -485,32 +508,55 @@ static void serve_client(struct supervisor *s, struct control_client *client)
         send_result(client, CONTROL_FAILED, why.text);
 }
 
+/* Whether the helper is asked for a client, or connections are ended for one. One who had
+ * connections ended may be gone by then. */
+static bool is_client_served(struct supervisor *s)
+{
+    return control_asked(&s->control) || cutting_is_busy(&s->cutting) ||
+           (cutting_is_ordered(&s->cutting) && s->pair.orders >= 0);
+}
+
 /* Serves the clients of the control socket. The helper is asked for one client at a time. */
 static void handle_control(struct supervisor *s)
 {
     struct control_client *client;
 
     control_serve(&s->control);
-    while (!s->stopping && !control_asked(&s->control) && (client = control_next(&s->control)))
+    while (!s->stopping && !is_client_served(s) && (client = control_next(&s->control)))
         serve_client(s, client);
+}
+
+/* Answers the client that had grants closed, and perhaps connections ended. */
+static void send_closed(struct control_client *client, const struct cutting *cutting)
+{
+    static struct control_reply reply;
+    struct error why;
+
+    if (cutting_explain(&cutting->result, &why))
+        log_warnx("connections may be left: %s", why.text);
+    if (!client) /* it did not wait */
+        return;
+    reply_closed(&reply, &client->request, &cutting->report, &cutting->result);
+    control_reply(client, &reply);
 }
 
 static void take_report(struct supervisor *s, const struct helper_report *report)
 {
-    static struct control_reply reply;
     struct control_client *client = control_asked(&s->control);
 
     if (s->metrics_asked != 0 && report->serial == s->metrics_asked)
         write_metrics(s);
-    if (!client || report->serial != s->client_asked)
+    if (report->serial != s->client_asked || report->serial == 0)
         return;
-    if (client->request.verb == CONTROL_STATUS) {
+    if (cutting_begin(&s->cutting, report)) {
+        if (client)
+            client->until = milliseconds_from_now(CUT_MS);
+    } else if (client && client->request.verb == CONTROL_STATUS) {
         send_status(s, client, report);
-    } else if (client->request.verb == CONTROL_LIST) {
+    } else if (client && client->request.verb == CONTROL_LIST) {
         send_list(s, client);
-    } else {
-        reply_closed(&reply, &client->request, report);
-        control_reply(client, &reply);
+    } else if (client) {
+        send_closed(client, &s->cutting);
     }
 }
 
@@ -557,15 +603,33 @@ static void handle_links(struct supervisor *s)
         s->untracked_at = milliseconds_from_now(RULES_SETTLE_MS);
 }
 
+/* The deadlines of rules, the limits of profiles and the marks of clients that never knocked go by
+ * the wall clock as the pair found it when it began: so it begins anew. */
+static void handle_clock(struct supervisor *s)
+{
+    const int64_t soonest = s->started_at + (int64_t)CLOCK_PAUSE * NSEC_PER_SEC;
+
+    if (clock_was_set(s->clock) && s->clock_at == 0)
+        s->clock_at = soonest;
+}
+
 static void handle_helper(struct supervisor *s)
 {
     static struct helper_report report;
     uint32_t kind = pair_read_report(&s->pair, &report);
 
-    if (kind == HELPER_SNIFFER_BROKEN)
+    if (kind == HELPER_PEER_BROKEN)
         plan_restart(s, PAIR_FAILED);
     else if (kind == HELPER_REPORT)
         take_report(s, &report);
+}
+
+static void handle_witness(struct supervisor *s)
+{
+    uint32_t id;
+
+    if (pair_read_question(&s->pair, &id))
+        cutting_ask(&s->cutting, s->config, s->pair.news, id);
 }
 
 static void plan_sign_of_life(struct supervisor *s)
@@ -610,6 +674,13 @@ static void handle_time(struct supervisor *s)
             restart_pair(s);
         }
     }
+    if (s->clock_at != 0 && now >= s->clock_at) {
+        s->clock_at = 0;
+        restart_pair(s);
+        log_info_limited(&said, LINES_A_MINUTE,
+                         "the wall clock was set: live grants have their deadlines by it");
+    }
+    s->quiet_at = pair_follow_quiet(&s->pair);
     if (s->untracked_at != 0 && now >= s->untracked_at)
         look_for_untracked(s);
     if (s->restart_at != 0 && now >= s->restart_at)
@@ -620,9 +691,9 @@ static void handle_time(struct supervisor *s)
 
 static int time_until_next(const struct supervisor *s)
 {
-    const int64_t planned[] = {s->restart_at, s->look_at, s->untracked_at, s->alive_at,
-                               s->metrics_at, s->options->trial_end,
-                               control_next_end(&s->control)};
+    const int64_t planned[] = {s->restart_at, s->look_at, s->untracked_at, s->clock_at,
+                               s->alive_at, s->metrics_at, s->quiet_at, s->options->trial_end,
+                               control_next_end(&s->control), cutting_next_end(&s->cutting)};
     int64_t next = INT64_MAX, left;
 
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
@@ -636,14 +707,20 @@ static int time_until_next(const struct supervisor *s)
 
 static void serve(struct supervisor *s)
 {
-    enum { SIGNALS, LINKS, ADDRESSES, HELPER, CONTROL };
+    enum {
+        SIGNALS, LINKS, ADDRESSES, CLOCK, HELPER, WITNESS, CUTTING,
+        CONTROL = CUTTING + CUTTING_FDS
+    };
     struct pollfd fds[CONTROL + CONTROL_FDS];
 
     while (!s->stopping) {
         fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
         fds[LINKS] = (struct pollfd){.fd = s->links, .events = POLLIN};
         fds[ADDRESSES] = (struct pollfd){.fd = s->addresses, .events = POLLIN};
+        fds[CLOCK] = (struct pollfd){.fd = s->clock, .events = POLLIN};
         fds[HELPER] = (struct pollfd){.fd = s->pair.orders, .events = POLLIN};
+        fds[WITNESS] = (struct pollfd){.fd = s->pair.questions, .events = POLLIN};
+        cutting_poll(&s->cutting, fds + CUTTING);
         if (poll(fds, CONTROL + control_poll(&s->control, fds + CONTROL), time_until_next(s)) < 0 &&
             errno != EINTR)
             fatal("poll");
@@ -655,8 +732,16 @@ static void serve(struct supervisor *s)
             discard(s->addresses);
             counters_find_own(&s->memory->own);
         }
+        if (fds[CLOCK].revents)
+            handle_clock(s);
         if (fds[HELPER].revents && s->pair.orders == fds[HELPER].fd)
             handle_helper(s);
+        if (fds[WITNESS].revents && s->pair.questions == fds[WITNESS].fd)
+            handle_witness(s);
+        if (s->pair.questions < 0)
+            cutting_answer_to(&s->cutting, -1);
+        if (cutting_serve(&s->cutting, s->config))
+            send_closed(control_asked(&s->control), &s->cutting);
         if (!s->stopping)
             handle_time(s);
         if (s->pair.helper != 0 && s->pair.rules != s->rules_told)
@@ -751,6 +836,7 @@ static int stop(struct supervisor *s)
         send_result(s->releases, CONTROL_DONE, "");
     else if (s->releases)
         send_result(s->releases, CONTROL_FAILED, "rules may remain, as the log says");
+    cutting_close(&s->cutting);
     config_free(s->config);
     control_close(&s->control);
     pidfile_end(s->pidfile);
@@ -779,6 +865,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         .signals = open_signals(),
         .links = open_events(RTMGRP_LINK),
         .addresses = open_events(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR),
+        .clock = clock_watch(),
         .begun_at = clock_boot_ns(),
         .control.listener = -1,
     };
@@ -789,7 +876,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
     s.pair_options.untracked = &s.untracked;
     config_lock(config);
     pair_init(&s.pair);
-    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0)
+    cutting_init(&s.cutting);
+    if (!s.memory || s.signals < 0 || s.links < 0 || s.addresses < 0 || s.clock < 0)
         fatal("cannot start");
     s.counters = &s.memory->counters;
     counters_find_own(&s.memory->own);

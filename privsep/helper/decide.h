@@ -9,13 +9,13 @@
 #include <stdint.h>
 
 #include "common/request.h"
-#include "privsep/helper/events.h"
 #include "privsep/helper/grants.h"
 #include "privsep/helper/policy.h"
 
 /* A knock whose signature is verified. */
 struct knock {
-    const struct policy_entry *of; /* whoever signed it */
+    const struct helper_profile *profile; /* of whoever signed it */
+    const uint8_t *key_id;
     const struct request *request;
     const struct address *observed; /* where it came from */
     bool is_newest;   /* the client has spent no higher counter */
@@ -28,24 +28,15 @@ struct moment {
     int64_t boot; /* CLOCK_BOOTTIME, nanoseconds */
 };
 
-enum change_kind { CHANGE_ADD, CHANGE_EXTEND, CHANGE_REMOVE };
-
-struct change {
-    enum change_kind kind;
-    struct service service;
-    size_t at; /* CHANGE_EXTEND, CHANGE_REMOVE: where the grant is in the table */
-    const struct helper_destination *destination; /* CHANGE_ADD: of the profile, or NULL */
-};
-
 struct decision {
-    enum verdict verdict; /* VERDICT_OPENED, _EXTENDED or _CLOSED; else nothing changes */
-    enum refusal refusal;
+    enum verdict verdict;   /* OPENED or EXTENDED: each service is given a grant, or its grant is
+                               extended. CLOSED: those that there are are removed. Else nothing
+                               changes */
     struct address address; /* whom the knock is for */
     struct service services[POLICY_SERVICES]; /* that the verdict is about */
-    uint8_t service_count;
-    struct change changes[POLICY_SERVICES]; /* CHANGE_REMOVE: from the last grant down */
-    size_t change_count;
-    bool moves;        /* before the changes, all grants that the profile has are removed */
+    const struct grant *grants[POLICY_SERVICES]; /* theirs, in the table; NULL: there is none */
+    size_t service_count;
+    bool moves;        /* before that, all grants that the profile has are removed */
     bool leaves_other; /* some of these are of the other address family */
     /* Of the grants that are added or extended: */
     int64_t deadline;  /* CLOCK_BOOTTIME, nanoseconds */

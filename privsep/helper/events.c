@@ -1,77 +1,137 @@
 #include "privsep/helper/events.h"
 
-#include <stdlib.h>
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include "privsep/helper/usage.h"
-#include "privsep/helper/words.h"
-
-void helper_event_add_end(struct helper_event *event, const struct grant *ended)
+bool helper_events_tell(struct events *events, struct helper_event *event)
 {
-    enum grant_use use = ended->used ? USE_SOME : ended->is_counted ? USE_NONE : USE_UNKNOWN;
-    size_t i = 0;
-
-    while (i < event->service_count && service_compare(&event->services[i], &ended->service) != 0)
-        i++;
-    if (i == event->service_count && i < POLICY_SERVICES)
-        event->services[event->service_count++] = ended->service;
-    if (use == USE_SOME && i < POLICY_SERVICES)
-        event->used |= (uint16_t)(1u << i);
-    if (event->ended_count == 0 || use != USE_NONE)
-        event->use = use;
-    if (event->ended_count < UINT8_MAX)
-        event->ended_count++;
-}
-
-static enum grant_end end_of(const struct grant *ended)
-{
-    enum grant_end early = helper_usage_end(ended);
-
-    return early == END_NONE ? END_WINDOW : early;
-}
-
-/* Compares by profile, by address, and by why the grants ended. */
-static int compare_ends(const struct grant *a, const struct grant *b)
-{
-    int order = memcmp(a->key_id, b->key_id, KEY_ID_SIZE);
-
-    if (order == 0)
-        order = memcmp(&a->address, &b->address, sizeof a->address);
-    return order != 0 ? order : (int)end_of(a) - (int)end_of(b);
-}
-
-static int compare_ended(const void *a, const void *b)
-{
-    const struct grant *left = a, *right = b;
-    int order = compare_ends(left, right);
-
-    return order != 0 ? order : service_compare(&left->service, &right->service);
-}
-
-void helper_events_tell_lost(struct words *words, struct news *news)
-{
-    if (news->was_lost)
-        helper_words_say(words, &(struct helper_event){.kind = EVENT_NEWS_LOST});
-    news->was_lost = false;
-}
-
-void helper_events_tell_ends(struct words *words, struct grant *ended, size_t count,
-                             enum grant_end why)
-{
-    size_t next = 0;
-
-    qsort(ended, count, sizeof *ended, compare_ended);
-    while (next < count) {
-        const struct grant *first = &ended[next];
-        struct helper_event event = {.kind = EVENT_ENDED,
-                                     .end = why == END_NONE ? end_of(first) : why,
-                                     .address = first->address};
-
-        memcpy(event.key_id, first->key_id, KEY_ID_SIZE);
-        do
-            helper_event_add_end(&event, &ended[next++]);
-        while (next < count && event.service_count < POLICY_SERVICES &&
-               compare_ends(first, &ended[next]) == 0);
-        helper_words_say(words, &event);
+    event->lost = events->lost;
+    if (send(events->witness, event, sizeof *event, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+        (ssize_t)sizeof *event) {
+        events->lost = 0;
+        return true;
     }
+    events->lost++;
+    return false;
+}
+
+static struct helper_event event_of(enum event_kind kind, const struct grant *grant)
+{
+    struct helper_event event = {.kind = (uint8_t)kind, .id = grant->id, .address = grant->address,
+                                 .services = {grant->service}, .service_count = 1};
+
+    memcpy(event.key_id, grant->key_id, KEY_ID_SIZE);
+    return event;
+}
+
+/* ---- news of connections ------------------------------------------------ */
+
+static bool set_membership(const struct events *events, int change)
+{
+    const int group = NFNLGRP_CONNTRACK_UPDATE;
+
+    return setsockopt(events->news, SOL_NETLINK, change, &group, sizeof group) == 0;
+}
+
+bool helper_events_listen(struct events *events)
+{
+    if (!events->is_listening)
+        events->is_listening = set_membership(events, NETLINK_ADD_MEMBERSHIP);
+    return events->is_listening;
+}
+
+void helper_events_hush(struct events *events, const struct grants *grants, uint32_t begun)
+{
+    if (begun != grants->table->begun)
+        return;
+    set_membership(events, NETLINK_DROP_MEMBERSHIP);
+    events->is_listening = false;
+}
+
+/* Has the kernel put a mark into the news: its acknowledgement of nothing. */
+static bool mark_news(const struct events *events, uint32_t begun)
+{
+    const struct nlmsghdr nothing = {.nlmsg_len = sizeof nothing, .nlmsg_type = NLMSG_NOOP,
+                                     .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK, .nlmsg_seq = begun};
+
+    return send(events->news, &nothing, sizeof nothing, MSG_DONTWAIT) == (ssize_t)sizeof nothing;
+}
+
+/* ---- grants ------------------------------------------------------------- */
+
+void helper_events_begin(struct events *events, struct grants *grants, struct grant *grant,
+                         bool is_tracked)
+{
+    struct helper_event event = event_of(EVENT_BEGUN, grant);
+
+    grant->end = END_NONE;
+    grant_seal(grant);
+    if (++grants->table->begun == 0) /* which is the number of news */
+        grants->table->begun = 1;
+    event.begun = grants->table->begun;
+    event.allowance = grant->allowance;
+    event.connections = (uint16_t)grant->connections;
+    event.is_tracked = is_tracked && helper_events_listen(events);
+    if (helper_events_tell(events, &event) && event.is_tracked && mark_news(events, event.begun))
+        return;
+    if (grant->connections == 0)
+        return;
+    helper_grants_end(grants, grant, END_UNWITNESSED);
+    events->is_unwitnessed = true;
+}
+
+void helper_events_end(struct events *events, const struct grant *ended, size_t count,
+                       enum grant_end why)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct helper_event event = event_of(EVENT_ENDED, &ended[i]);
+
+        event.end = (uint8_t)(why ? why : ended[i].end ? ended[i].end : END_WINDOW);
+        event.is_more = i + 1 < count;
+        helper_events_tell(events, &event);
+    }
+}
+
+void helper_events_end_unwitnessed(struct events *events, struct grants *grants)
+{
+    for (size_t i = 0; i < grants->count; i++)
+        if (grants->items[i].connections)
+            helper_grants_end(grants, &grants->items[i], END_UNWITNESSED);
+    events->is_unwitnessed = false;
+}
+
+/* ---- words -------------------------------------------------------------- */
+
+void helper_events_obey(struct grants *grants, const struct witness_word *word)
+{
+    for (size_t i = 0; i < grants->count; i++) {
+        struct grant *grant = &grants->items[i];
+
+        if (grant->id == word->id && grant->connections &&
+            (uint16_t)grant->allowance == word->allowance)
+            helper_grants_end(grants, grant, END_COUNTED);
+    }
+}
+
+static bool is_sound(const struct witness_word *word)
+{
+    return word->kind >= WORD_END && word->kind <= WORD_LOOK && word->zero == 0;
+}
+
+bool helper_events_hear(struct events *events, struct witness_word *word)
+{
+    ssize_t n = recv(events->witness, word, sizeof *word, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (n == sizeof *word && is_sound(word))
+        return true;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    close(events->witness);
+    events->witness = -1;
+    events->is_unwitnessed = true;
+    return false;
 }

@@ -1,5 +1,5 @@
 /* Portsmith's part of the firewall: the rules that are the same whatever is granted
- * (rules.h), the jumps to them, and between them a rule or two per grant and chain, each
+ * (privsep/rules.h), the jumps to them, and between them a rule or two per grant and chain, each
  * with a deadline that the kernel enforces. On trial the first rule of every chain that
  * shuts RETURNs all from the trial's end on.
  *
@@ -14,9 +14,9 @@
 #include "privsep/helper/grants.h"
 #include "privsep/helper/set.h"
 #include "privsep/message.h"
-#include "privsep/prepare/rules.h"
-#include "privsep/xtables/probe.h"
+#include "privsep/rules.h"
 #include "privsep/xtables/restore.h"
+#include "privsep/xtables/xtables.h"
 
 enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
 
@@ -28,8 +28,6 @@ struct firewall {
     bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
     enum firewall_state state[FAMILIES]; /* what is known of it */
     struct ipset set;
-    int64_t trial_second; /* the first in which nothing is shut any more: wall clock, seconds
-                             since the epoch; 0: there is none */
     bool uses_set;
     bool has_rules[FAMILIES]; /* of grants */
 };
@@ -40,35 +38,36 @@ void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
                           const struct rules rules[static FAMILIES],
                           const struct xtables *xtables, const struct ipset *set);
 
-/* After the wall clock was set: the trial ends when it was to end. To be written then. */
-void helper_firewall_follow_clock(struct firewall *fw);
+/* Keeps the programs running from now on, where they can be. */
+void helper_firewall_stand(struct firewall *fw);
 
-/* Puts chains, shut ports, jumps and grants of a family in force, keeping jumps
- * that are there wherever an admin put them; then removes what an earlier configuration or
- * version left. Then all is intact. On failure `unsure` is set, nobody knows whether what
- * was in force still is, and the reason is in *why. */
+/* Puts chains, shut ports, grants and missing jumps of a family in force. Jumps that are
+ * there stay wherever an admin put them. Then all is intact. On failure `unsure` is set, nobody
+ * knows whether what was in force still is, and the reason is in *why. */
 bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
                                struct error *why);
 
-/* Writes the family's grants that are rules anew, in one transaction; of those in a set,
- * what was touched and what is gone. Errors as above. */
-bool helper_firewall_rewrite(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why);
+/* What a change does. Whichever comes later does what the ones before it do, too. */
+enum firewall_deed {
+    FIREWALL_NOTHING,
+    FIREWALL_INSERT,  /* adds the grants that are new in this batch */
+    FIREWALL_REWRITE, /* writes the grants that are rules anew; of those in a set, what was touched
+                         and what is gone */
+    FIREWALL_REFRESH, /* writes all chains and the set anew; the jumps stay as they are.
+                         ip6tables-legacy takes another rule for one that it is asked for with -C
+                         (1.8.9, tried: `-m mark --mark 5` for `--mark 6`) */
+    FIREWALL_ESTABLISH, /* the same, and adds the jumps that are missing */
+    FIREWALL_CHECK,   /* for helper_firewall_look alone */
+};
 
-/* Writes all chains and the set anew, in one transaction per table; the jumps stay as they
- * are. It is for sets, and for ip6tables-legacy, which, asked with -C whether a rule is there,
- * takes another rule for it (1.8.9, tried: `-m mark --mark 5` for `--mark 6`). Errors as
+/* Changes a family's chains, in one transaction per table. Where that is refused, it falls back to
+ * helper_firewall_establish. A family that is not in use has nothing to change. Errors as
  * above. */
-bool helper_firewall_refresh(struct firewall *fw, enum family family, struct grants *grants,
-                             struct error *why);
-
-/* Adds the grants that are new in this batch, in one transaction; falls back to
- * rewriting. Errors as above. */
-bool helper_firewall_insert(struct firewall *fw, enum family family, struct grants *grants,
-                            struct error *why);
+bool helper_firewall_change(struct firewall *fw, enum family family, enum firewall_deed deed,
+                            struct grants *grants, struct error *why);
 
 /* Whether the grant is a rule. To extend a rule takes rewriting; to extend an element of a
- * set, helper_firewall_insert. */
+ * set, FIREWALL_INSERT. */
 bool helper_firewall_is_rule(const struct firewall *fw, const struct grant *grant);
 
 /* For the end of the daemon: no rule of a grant's, and no rule that refers to a set, is
@@ -77,16 +76,16 @@ bool helper_firewall_is_rule(const struct firewall *fw, const struct grant *gran
 bool helper_firewall_clear(struct firewall *fw, enum family family, struct grants *grants,
                            struct error *why);
 
+/* Removes the family's set, unless grants are kept in it. A set that another program's rule refers
+ * to stays: it is theirs. */
+void helper_firewall_remove_set(struct firewall *fw, enum family family);
+
 /* Whether jumps, chains and live grants are still there. `state` follows; but what is
  * known to be missing stays so while nothing can be read. With nft no grants are looked for
- * where they are many: whoever finds all intact calls helper_firewall_rewrite, which puts
+ * where they are many: whoever finds all intact refreshes it, which puts
  * back what is missing, but knows of no loss. */
 enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
                                          const struct grants *grants, struct error *why);
-
-/* Whether a rule can carry a deadline at all: iptables takes dates up to
- * January 2038. `now` in seconds since the epoch. */
-bool helper_firewall_can_end(int64_t now);
 
 /* Ends the standing programs, and closes what was opened. */
 void helper_firewall_close(struct firewall *fw);

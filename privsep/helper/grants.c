@@ -1,14 +1,11 @@
 #include "privsep/helper/grants.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
+#include <sodium.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 
@@ -22,43 +19,6 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
         if (memcmp(grants->items[i].key_id, key_id, KEY_ID_SIZE) == 0)
             return &grants->items[i];
     return NULL;
-}
-
-const struct grant *helper_grants_next_of_door(const struct grants *grants,
-                                               const struct door *door, const struct grant *last)
-{
-    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
-
-        if (address_equal(&grant->address, &door->address) &&
-            service_compare(&grant->service, &door->service) == 0)
-            return grant;
-    }
-    return NULL;
-}
-
-struct grants_cursor helper_grants_begin(const struct grants *grants)
-{
-    return (struct grants_cursor){grants->count, grants->touched_count};
-}
-
-const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor)
-{
-    return cursor->at > 0 ? &grants->items[--cursor->at] : NULL;
-}
-
-const struct grant *helper_grants_next_touched(const struct grants *grants,
-                                               struct grants_cursor *cursor)
-{
-    const struct grant *grant = NULL;
-
-    if (cursor->touched == 0)
-        return NULL;
-    cursor->touched--;
-    do
-        grant = helper_grants_next(grants, cursor);
-    while (grant && !grant->touched);
-    return grant;
 }
 
 /* ---- changing ----------------------------------------------------------- */
@@ -76,14 +36,7 @@ static void set_deadline(struct grants *grants, struct grant *grant, int64_t dea
     grant_seal(grant);
 }
 
-void helper_grants_follow_clock(struct grants *grants)
-{
-    for (size_t i = 0; i < grants->count; i++)
-        set_deadline(grants, &grants->items[i], grants->items[i].deadline);
-}
-
-/* Puts a copy of a grant behind the others, as it is. */
-static struct grant *put_last(struct grants *grants, const struct grant *grant)
+struct grant *helper_grants_put(struct grants *grants, const struct grant *grant)
 {
     struct grant *added = &grants->items[grants->count];
 
@@ -97,12 +50,14 @@ static struct grant *put_last(struct grants *grants, const struct grant *grant)
 
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
 {
-    struct grant grant = *new;
+    struct grant grant = *new, *added;
 
-    grant.id = ++grants->table->last_id;
+    grant.id = grants->table->last_id + 1;
     grant.deadline_before = 0;
     grant.touched = 1;
-    return put_last(grants, &grant);
+    added = helper_grants_put(grants, &grant);
+    grants->table->last_id = grant.id; /* whoever reads it finds the grant */
+    return added;
 }
 
 void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t deadline)
@@ -206,6 +161,13 @@ void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t d
     set_deadline(grants, grant, deadline);
 }
 
+void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why)
+{
+    grant->end = (uint16_t)why;
+    helper_grants_shorten(grants, grant, clock_boot_ns());
+    grant_seal(grant);
+}
+
 int64_t helper_grants_next_deadline(const struct grants *grants)
 {
     return grants->count > 0 ? grants->next_deadline : INT64_MAX;
@@ -213,100 +175,23 @@ int64_t helper_grants_next_deadline(const struct grants *grants)
 
 /* ---- the file ----------------------------------------------------------- */
 
-static const char new_file[] = GRANTTABLE_FILE ".new";
-
-/* Makes the file, under another name. All its blocks are allocated, so that writing to the map
- * cannot fail. False with errno set; what was opened by then is in *grants. */
-static bool make_file(struct grants *grants, int run_dir, size_t capacity)
+bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why)
 {
-    const size_t size = granttable_size(capacity);
-    void *map;
+    void *map = mmap(NULL, granttable_size(capacity), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-    unlinkat(run_dir, new_file, 0); /* a helper that was killed meanwhile left it */
-    grants->file = openat(run_dir, new_file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (grants->file < 0)
-        return false;
-    errno = posix_fallocate(grants->file, 0, (off_t)size);
-    if (errno != 0)
-        return false;
-    map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, grants->file, 0);
+    *grants = (struct grants){.file = fd, .capacity = capacity, .next_deadline = INT64_MAX};
     if (map == MAP_FAILED)
-        return false;
+        return error_set(why, "cannot map the table of grants: %s", strerror(errno));
     grants->table = map;
     grants->items = grants->table->grants;
-    grants->capacity = capacity;
-    return granttable_begin(grants->table, capacity);
-}
+    while (grants->count < capacity &&
+           !sodium_is_zero(grants->items[grants->count].seal, SEAL_SIZE)) {
+        const struct grant *grant = &grants->items[grants->count++];
 
-/* Whether the helper could have granted it: a grant that is taken over becomes a rule. No
- * profile has a window that does not fit into 32 bits. */
-static bool is_sane(const struct grant *grant, int64_t now)
-{
-    const struct service *s = &grant->service;
-
-    if (grant->destination_port != 0 &&
-        (!address_is_grantable(&grant->destination) ||
-         address_is_ipv4(&grant->destination) != address_is_ipv4(&grant->address)))
-        return false;
-    return grant->deadline > now && grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
-           address_is_grantable(&grant->address) &&
-           grant->signed_address <= GRANT_SIGNED_ELSEWHERE && s->port != 0 &&
-           grant->used <= GRANT_FLOWS && grant->is_counted <= 1 &&
-           (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP);
-}
-
-/* Whether the table has the profile's grant of that door already. */
-static bool holds(const struct grants *grants, const struct grant *wanted)
-{
-    const struct door door = {wanted->address, wanted->service};
-    const struct grant *grant = NULL;
-
-    while ((grant = helper_grants_next_of_door(grants, &door, grant)))
-        if (memcmp(grant->key_id, wanted->key_id, KEY_ID_SIZE) == 0)
-            return true;
-    return false;
-}
-
-/* Takes over what the last helper granted in this boot; without a file of this boot, that was
- * nothing. The same grant is in two records if its helper was killed while it moved from one
- * to the other: it is taken over once. */
-static void take_over(struct grants *grants, int run_dir, int64_t now)
-{
-    struct granttable_view before;
-    struct error unused;
-    struct grant grant;
-
-    if (!granttable_open(&before, run_dir, &unused))
-        return;
-    grants->table->last_id = before.last_id;
-    for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
-        if (granttable_read(&before, i, &grant) && is_sane(&grant, now) && !holds(grants, &grant))
-            put_last(grants, &grant);
-    granttable_close(&before);
-}
-
-bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, int64_t now,
-                          struct error *why)
-{
-    *grants = (struct grants){.file = -1, .next_deadline = INT64_MAX};
-    if (make_file(grants, run_dir, capacity)) {
-        take_over(grants, run_dir, now);
-        if (renameat(run_dir, new_file, run_dir, GRANTTABLE_FILE) == 0)
-            return true;
+        if (grant->deadline < grants->next_deadline)
+            grants->next_deadline = grant->deadline;
     }
-    error_set(why, "cannot make the table of grants: %s", strerror(errno));
-    helper_grants_free(grants);
-    unlinkat(run_dir, new_file, 0);
-    return false;
-}
-
-void helper_grants_free(struct grants *grants)
-{
-    if (grants->table)
-        munmap(grants->table, granttable_size(grants->capacity));
-    if (grants->file >= 0)
-        close(grants->file);
-    *grants = (struct grants){.file = -1, .next_deadline = INT64_MAX};
+    return true;
 }
 
 bool helper_grants_lost_file(const struct grants *grants)

@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/error.h"
+#include "privsep/event.h"
 #include "privsep/granttable.h"
 
 /* What is opened, for whichever profile. */
@@ -23,8 +25,7 @@ struct door {
 enum { GRANTS_GONE = 64 }; /* doors of which the firewall is told one by one */
 
 struct grants {
-    struct grant *items; /* in the file, in no order; but the newest grant is the last, until
-                            another is removed */
+    struct grant *items; /* in the file, in no order */
     size_t count;
     size_t capacity;
     size_t touched_count;
@@ -37,15 +38,9 @@ struct grants {
     int file;
 };
 
-/* Makes a file for `capacity` grants in the directory `run_dir`, and has it take the place of
- * the file that is there, whose grants it takes over: those of this boot that end after `now`
- * (CLOCK_BOOTTIME, nanoseconds), and that could have been granted. False with the reason:
- * the file that was there stays, and the table is empty and has room for no grant. */
-bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, int64_t now,
-                          struct error *why);
-
-/* Closes the file, which stays for the next helper. */
-void helper_grants_free(struct grants *grants);
+/* Maps the table of the file `fd`, for `capacity` grants, whose grants are its first records. It
+ * was made in this boot. False with the reason. */
+bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
 
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
  * this one changes. */
@@ -54,6 +49,9 @@ bool helper_grants_lost_file(const struct grants *grants);
 /* Adds a copy of *new to a table that has room, and that has no grant of the same profile and
  * door. The copy has a new id, and stays where it is until another grant is removed. */
 struct grant *helper_grants_add(struct grants *grants, const struct grant *new);
+
+/* Puts a copy of a grant behind the others, as it is, into a table that has room. */
+struct grant *helper_grants_put(struct grants *grants, const struct grant *grant);
 
 /* Extends a grant of the table to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
  * later anyway. */
@@ -64,28 +62,6 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
 const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
                                           const struct grant *last);
-
-/* Returns the next grant of a door, of whichever profile, after `last`, which is one of the
- * door's grants, or NULL for the first. Returns NULL when the door has no more. */
-const struct grant *helper_grants_next_of_door(const struct grants *grants,
-                                               const struct door *door,
-                                               const struct grant *last);
-
-/* How far a walk through the grants has come. The walk goes from the last grant down, as the
- * newest grants are the last. */
-struct grants_cursor {
-    size_t at;      /* the items below `at` are still to come; */
-    size_t touched; /* among them are so many that this batch has added or extended */
-};
-
-/* Begins a walk. The table must not change while it goes on. */
-struct grants_cursor helper_grants_begin(const struct grants *grants);
-
-/* Returns the next grant of the walk, or the next that this batch has added or extended; NULL
- * at the walk's end. */
-const struct grant *helper_grants_next(const struct grants *grants, struct grants_cursor *cursor);
-const struct grant *helper_grants_next_touched(const struct grants *grants,
-                                               struct grants_cursor *cursor);
 
 /* Removes items[i]. The last grant takes its place, and the removed one lies, without its seal,
  * behind the others, at items[count], until the next addition. */
@@ -101,10 +77,6 @@ void helper_grants_settle(struct grants *grants, enum family family, bool instal
 /* Forgets the doors that are gone in one family, once the firewall was told of them. */
 void helper_grants_forget_gone(struct grants *grants, enum family family);
 
-/* Works out anew in which second of the wall clock each grant ends. To be called after that
- * clock was set. */
-void helper_grants_follow_clock(struct grants *grants);
-
 /* Removes the grants that ended by `now` (CLOCK_BOOTTIME, nanoseconds), and returns how many
  * there were. They lie behind the others, from items[count] on, until the next addition.
  * `changed` tells for IPv4 [0] and IPv6 [1] whether there were any. */
@@ -113,6 +85,9 @@ size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[sta
 /* Brings a grant's end forward to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
  * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline);
+
+/* Ends a grant now, and notes why: the next helper_grants_expire removes it. */
+void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why);
 
 /* Returns a time (CLOCK_BOOTTIME, nanoseconds) before which no grant ends; INT64_MAX without
  * grants. It is the earliest deadline, or earlier where a grant was extended since

@@ -19,8 +19,28 @@
 
 #include "common/error.h"
 #include "privsep/message.h"
+#include "privsep/plan.h"
+#include "privsep/seal.h"
 
-enum { MARK_REFUSED = 2 };
+enum { MARK_REFUSED = 2, MARK_SLOTS = 2 };
+
+/* The file: an array of records. */
+struct mark_slot {
+    char magic[8]; /* mark_magic */
+    uint64_t sequence; /* 1 for the first state of a mark; the higher slot counts */
+    uint8_t key_id[KEY_ID_SIZE];
+    uint64_t counters[MARK_COUNTERS];
+    uint64_t refused[MARK_REFUSED]; /* this and `closed` are 0 where an older build wrote them */
+    uint64_t closed;
+    uint8_t seal[SEAL_SIZE]; /* of all before it */
+};
+_Static_assert(sizeof(struct mark_slot) == 128, "a slot never straddles a disk sector");
+
+struct mark_record {
+    struct mark_slot slots[MARK_SLOTS];
+};
+
+extern const char mark_magic[8];
 
 struct mark {
     uint8_t key_id[KEY_ID_SIZE];
@@ -28,40 +48,34 @@ struct mark {
     uint64_t refused[MARK_REFUSED];   /* counters that never count; 0: none */
     uint64_t closed; /* the highest counter that closed, 0: none. Where a record was damaged, it
                         is the floor, as what the client closed is lost as well */
-    uint64_t sequence;                /* of the slot written last */
-    uint32_t record;                  /* index in the file */
-    bool unwritten;                   /* changed since the last commit */
+    uint64_t sequence; /* of the slot written last */
+    uint32_t record;   /* index in the file */
+    bool unwritten;    /* changed since the last commit */
 };
 
 struct marks {
     int fd;
-    struct mark *items; /* by key id */
+    struct mark *items; /* by key id: each has its profile's place */
     size_t count;
-    uint32_t records; /* in the file, unreadable ones included */
-    uint64_t skew;    /* microseconds: no knock counts that is further ahead of the clock */
-    size_t damaged;   /* how many records were damaged when the file was opened */
-    bool is_nameless; /* nobody can tell whose one of those records was */
+    uint64_t skew; /* microseconds: no knock counts that is further ahead of the clock */
     size_t *unwritten; /* the places of the unwritten items; there is room for all */
     size_t unwritten_count;
 };
 
-/* Locks the directory `state_dir` for the life of the process and of what it then
- * runs, by the descriptor HELPER_FD_LOCK. False with the reason when another helper
- * holds it and does not let go within eight seconds. */
-bool helper_marks_lock(int state_dir, struct error *why);
+/* Returns `skew` of struct marks. */
+uint64_t helper_marks_skew(const struct helper_setup *setup);
 
-/* Loads the marks of the directory `state_dir`. Then it makes sure that each of the `count` key
- * ids (`stride` bytes apart) has a mark, and stores new ones at once. A new mark's floor is
- * `now` (microseconds since the epoch). The floor of a mark whose record was damaged is `now` +
- * `skew` (microseconds; UINT64_MAX: MaxSkew is off). Neither is before the date of this build.
- * Where nobody can tell whose a damaged record was, every key id without a mark counts as its
- * owner. Damaged records are wiped in the end. False with the reason when the marks cannot be
- * read or written, or memory is short; helper_marks_close frees all the same. */
-bool helper_marks_open(struct marks *marks, int state_dir, const uint8_t *key_ids, size_t stride,
-                       size_t count, uint64_t now, uint64_t skew, struct error *why);
+/* Begins with the marks of a plan, which is mapped from `plan_fd`. The file is HELPER_FD_MARKS.
+ * False with the reason. */
+bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan,
+                      struct error *why);
 
-/* The mark of a key id that was given to helper_marks_open. */
-struct mark *helper_marks_find(struct marks *marks, const uint8_t key_id[static KEY_ID_SIZE]);
+/* Returns the highest counter that is not too far ahead of the clock, `now`. Counters, and clocks
+ * that they are compared with, are in microseconds since the epoch. */
+uint64_t helper_marks_latest_timely(const struct marks *marks, uint64_t now);
+
+/* Returns the highest counter that can stand for a time that was, by the clock `now`. */
+uint64_t helper_marks_latest_credible(const struct marks *marks, uint64_t now);
 
 /* Whether `counter` was never spent, and is not refused for good. What is not above the lowest
  * of the eight counts as spent. */
@@ -69,18 +83,6 @@ bool helper_mark_is_new(const struct mark *mark, uint64_t counter);
 
 /* Whether `counter` is one that helper_marks_refuse was given, and the mark still has. */
 bool helper_mark_refuses(const struct mark *mark, uint64_t counter);
-
-/* Whether a record of the client was damaged, and it was not heard since. */
-bool helper_mark_is_lost(const struct mark *mark);
-
-/* Whether the client has spent nothing since its mark was set to a floor. */
-bool helper_mark_is_unspent(const struct mark *mark);
-
-/* Where MaxSkew is on, brings floors that were set while the clock was ahead down to what they
- * would be at `now` (microseconds since the epoch), in memory. So knocks work once the clock is
- * right again. No knock was honoured since such a floor was set, so that a lower floor lets
- * nothing in again that was spent. */
-void helper_marks_follow_clock(struct marks *marks, uint64_t now);
 
 /* Spends a new counter, in memory. helper_marks_commit makes it durable. */
 void helper_marks_spend(struct marks *marks, struct mark *mark, uint64_t counter);
@@ -99,12 +101,22 @@ void helper_marks_close_at(struct marks *marks, struct mark *mark, uint64_t coun
 bool helper_mark_was_closed_since(const struct marks *marks, const struct mark *mark,
                                   uint64_t counter, uint64_t now);
 
+/* Whether `counter` was spent. What is not above the lowest of the eight counts as spent. */
+bool helper_mark_is_spent(const struct mark *mark, uint64_t counter);
+
+/* Puts `counter` in the place of the lowest of the eight. */
+void helper_mark_put(struct mark *mark, uint64_t counter);
+
+/* Does to a mark what helper_marks_refuse does, but does not have it written. */
+bool helper_mark_list(const struct marks *marks, struct mark *mark, uint64_t counter,
+                      uint64_t now);
+
+/* Has the mark written by the next helper_marks_commit. */
+void helper_mark_note(struct marks *marks, struct mark *mark);
+
 /* Writes every mark changed since the last success, then fdatasync(2). False
  * with the reason when they may not be durable; counters stay spent, and the
  * next call tries again. */
 bool helper_marks_commit(struct marks *marks, struct error *why);
-
-/* Closes the file, and frees the marks. The lock stays. */
-void helper_marks_close(struct marks *marks);
 
 #endif

@@ -1,157 +1,41 @@
 #include "privsep/helper/orders.h"
 
 #include <sodium.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "common/log.h"
-#include "privsep/cut/cut.h"
 
 bool helper_order_is_canonical(const struct helper_order *order)
 {
-    bool names_profile = !sodium_is_zero(order->key_id, KEY_ID_SIZE);
+    const struct helper_order bare = {.command = order->command, .serial = order->serial};
 
-    if (order->kill > 1)
+    if (order->command != HELPER_CLOSE)
+        return memcmp(order, &bare, sizeof bare) == 0 &&
+               (order->command == HELPER_STOP || (order->command == HELPER_TELL && order->serial));
+    if (!order->serial || order->kill > 1 ||
+        (order->scope != HELPER_SCOPE_PROFILE && !sodium_is_zero(order->key_id, KEY_ID_SIZE)))
         return false;
-    switch (order->command) {
-    case HELPER_STOP:
-        return !order->scope && !order->id && !order->kill && !names_profile;
-    case HELPER_TELL:
-        return order->serial && !order->scope && !order->id && !order->kill && !names_profile;
-    case HELPER_CLOSE:
-        return order->serial && order->scope >= HELPER_SCOPE_ID &&
-               order->scope <= HELPER_SCOPE_ALL &&
-               (order->scope == HELPER_SCOPE_ID) == (order->id != 0) &&
-               (order->scope == HELPER_SCOPE_PROFILE || !names_profile);
-    default:
-        return false;
-    }
+    if (order->scope == HELPER_SCOPE_ID)
+        return order->id && !order->last_id;
+    return !order->id &&
+           (order->scope == HELPER_SCOPE_PROFILE || order->scope == HELPER_SCOPE_ALL);
 }
-
-/* ---- tell --------------------------------------------------------------- */
-
-static void begin_report(const struct requests *r, uint32_t serial, struct helper_report *report)
-{
-    const struct xtables *xtables = &r->firewall->xtables;
-
-    memset(report, 0, sizeof *report);
-    report->kind = HELPER_REPORT;
-    report->serial = serial;
-    report->backend = xtables->backend;
-    report->families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u);
-    report->grant_store = r->firewall->uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES;
-    report->live = (uint32_t)r->grants->count;
-    memcpy(report->verdicts, r->verdicts, sizeof report->verdicts);
-}
-
-void helper_report_unasked(const struct requests *r, struct helper_report *report)
-{
-    begin_report(r, 0, report);
-}
-
-/* ---- close -------------------------------------------------------------- */
 
 static bool is_meant(const struct helper_order *order, const struct grant *grant)
 {
-    switch (order->scope) {
-    case HELPER_SCOPE_ID:
+    if (order->scope == HELPER_SCOPE_ID)
         return grant->id == order->id;
-    case HELPER_SCOPE_PROFILE:
-        return memcmp(grant->key_id, order->key_id, KEY_ID_SIZE) == 0;
-    default:
-        return true;
-    }
+    return grant->id <= order->last_id &&
+           (order->scope == HELPER_SCOPE_ALL ||
+            memcmp(grant->key_id, order->key_id, KEY_ID_SIZE) == 0);
 }
 
-/* Moves the grants that an order means from the table to `ended`. Returns how many there were. */
-static uint32_t remove_meant(struct grants *grants, const struct helper_order *order,
-                          struct grant *ended, bool changed[FAMILIES])
+uint32_t helper_order_end(const struct helper_order *order, struct grants *grants)
 {
     uint32_t count = 0;
 
-    for (size_t i = grants->count; i > 0; i--) {
-        const struct grant *grant = &grants->items[i - 1];
-
-        if (!is_meant(order, grant))
-            continue;
-        ended[count++] = *grant;
-        changed[address_family(&grant->address)] = true;
-        helper_grants_remove_at(grants, i - 1);
-    }
-    return count;
-}
-
-/* Moves the grants that an order means from those that this helper dropped to `ended`. Returns how
- * many there were. */
-static uint32_t remove_dropped(struct requests *r, const struct helper_order *order,
-                             struct grant *ended)
-{
-    uint32_t count = 0;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < r->dropped_count; i++)
-        if (is_meant(order, &r->dropped[i]))
-            ended[count++] = r->dropped[i];
-        else
-            r->dropped[kept++] = r->dropped[i];
-    r->dropped_count = kept;
-    return count;
-}
-
-/* Ends the connections that came in through the grants. To be called once their doors are shut, so
- * that nothing new comes in meanwhile. */
-static bool end_connections(struct requests *r, const struct grant *ended, size_t count,
-                            uint32_t *sum)
-{
-    bool done = true;
-    struct error why;
-
-    for (size_t i = 0; i < count; i++) {
-        const struct way way = {&ended[i].address, &ended[i].service};
-        unsigned connections = 0;
-
-        if (!cut_connections(r->cut, &way, &connections, &why)) {
-            log_warnx("connections may be left: %s", why.text);
-            done = false;
+    for (size_t i = 0; i < grants->count; i++)
+        if (is_meant(order, &grants->items[i])) {
+            helper_grants_end(grants, &grants->items[i], order->kill ? END_KILLED : END_CLOSED);
+            count++;
         }
-        *sum += connections;
-    }
-    return done;
-}
-
-static void close_grants(struct requests *r, const struct helper_order *order,
-                         struct helper_report *report, struct grant *ended)
-{
-    bool changed[FAMILIES] = {false}, done = true;
-    struct error why;
-
-    report->closed = remove_meant(r->grants, order, ended, changed);
-    report->live = (uint32_t)r->grants->count;
-    if (order->kill)
-        report->closed += remove_dropped(r, order, ended + report->closed);
-    if (report->closed == 0)
-        return;
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (changed[family] && r->firewall->xtables.in_use[family] &&
-            !helper_firewall_rewrite(r->firewall, family, r->grants, &why)) {
-            log_warnx("the firewall could not be changed: %s", why.text);
-            done = false;
-        }
-    if (order->kill)
-        done = end_connections(r, ended, report->closed, &report->ended) && done;
-    report->failed = !done;
-}
-
-void helper_orders_serve(struct requests *r, const struct helper_order *order,
-                   struct helper_report *report, struct grant **ended)
-{
-    *ended = NULL;
-    begin_report(r, order->serial, report);
-    if (order->command == HELPER_TELL)
-        return;
-    *ended = calloc(r->grants->count + r->dropped_count + 1, sizeof **ended);
-    if (*ended)
-        close_grants(r, order, report, *ended);
-    else
-        report->failed = 1;
+    return count;
 }

@@ -4,26 +4,15 @@
 #define PORTSMITH_ORDERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "privsep/helper/requests.h"
-#include "privsep/message.h"
+#include "privsep/helper/grants.h"
 
 /* Whether a message is an order that a sound supervisor gives: known command and
  * scope, every field that means nothing zero. HELPER_STOP is one. */
 bool helper_order_is_canonical(const struct helper_order *order);
 
-/* Does what a canonical order other than HELPER_STOP says, and fills *report. HELPER_CLOSE
- * with `kill` is about the grants, too, that this helper dropped when it began: connections
- * that came in through them may stand. report->failed tells that something is left to do, and
- * the log says what.
- * *ended points to the grants that end, for the log. They are report->closed. The caller frees
- * it; it may be NULL. */
-void helper_orders_serve(struct requests *requests, const struct helper_order *order,
-                         struct helper_report *report, struct grant **ended);
-
-/* Fills the report that the helper makes by itself: when it is ready, when what is known of the
- * rules has changed, and when it ends. The caller adds to it, as to any other report, what is
- * known of the rules. */
-void helper_report_unasked(const struct requests *requests, struct helper_report *report);
+/* Ends the grants that a HELPER_CLOSE means: they have their deadline now. Returns how many. */
+uint32_t helper_order_end(const struct helper_order *order, struct grants *grants);
 
 #endif

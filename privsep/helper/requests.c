@@ -6,29 +6,21 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "privsep/helper/decide.h"
-#include "privsep/helper/usage.h"
 
 /* One request on its way through the batch. */
 struct asked {
     struct helper_request message;
     struct request request;     /* decoded from the message */
-    struct policy_entry *entry; /* NULL: no such profile */
-    struct mark *mark;          /* NULL until the signature is verified */
+    struct knock knock;         /* this and the decision: once the signature is verified */
+    struct decision decision;
+    struct mark *mark;          /* NULL until then */
     enum verdict verdict;       /* VERDICT_NONE while nothing speaks against it */
-    enum refusal refusal;
-    struct decision decision;   /* not begun before the signature is verified */
-    struct address moved_from;  /* the address that the profile's grants left, if it moves them */
+    bool is_unnoted;            /* as in an event */
     int64_t left;               /* seconds, as in an event */
-    struct grant *ended;        /* the grants that it removed, in the batch's list */
+    struct grant ended[POLICY_SERVICES]; /* copies of the grants that it removed */
     size_t ended_count;
-};
-
-/* What one family's chains are to be changed for. */
-struct pending {
-    bool insert;  /* rules are to be added */
-    bool rewrite; /* rules are to be changed or removed */
-    bool is_left; /* grants have moved to the other family, so this one is changed first */
 };
 
 struct batch {
@@ -36,9 +28,7 @@ struct batch {
     size_t count;
     size_t decided; /* the changes of the requests below it are in the table */
     size_t settled; /* the changes of the requests below it are in the firewall */
-    struct pending pending[FAMILIES];
-    struct grant ended[BATCH_MAX * POLICY_SERVICES]; /* copies of grants that knocks removed */
-    size_t ended_count;
+    enum firewall_deed pending[FAMILIES]; /* what the table's changes ask for */
 };
 
 /* ---- receive ------------------------------------------------------------ */
@@ -82,47 +72,11 @@ static bool receive_request(int fd, struct asked *asked, enum sniffer_state *sni
 
 /* ---- is it authentic, new and fresh? ------------------------------------ */
 
-static struct knock knock_of(const struct requests *r, const struct asked *asked)
+static enum verdict judge_time(const struct marks *marks, uint64_t counter, uint64_t now)
 {
-    return (struct knock){
-        .of = asked->entry,
-        .request = &asked->request,
-        .observed = &asked->message.observed,
-        .is_newest = asked->request.counter == asked->mark->counters[MARK_COUNTERS - 1],
-        .is_credible = r->policy->setup.skew_checked || asked->request.counter <= clock_wall_us(),
-    };
-}
-
-static enum verdict judge_time(const struct helper_setup *setup, uint64_t counter, uint64_t now)
-{
-    uint64_t skew = (uint64_t)setup->max_skew * USEC_PER_SEC;
-
-    if (!setup->skew_checked)
-        return VERDICT_NONE;
-    if (counter > now && counter - now > skew)
+    if (counter > helper_marks_latest_timely(marks, now))
         return VERDICT_AHEAD;
-    if (counter < now && now - counter > skew)
-        return VERDICT_BEHIND;
-    return VERDICT_NONE;
-}
-
-/* Returns why a counter is not new. A counter below all that the mark counts was not always
- * spent: the mark may begin late, as the client's clock is behind, or was ahead. */
-static enum refusal explain_repetition(const struct mark *mark, uint64_t counter, uint64_t now,
-                                       int64_t *left)
-{
-    uint64_t lowest = mark->counters[0];
-
-    if (helper_mark_refuses(mark, counter))
-        return REFUSAL_KEPT;
-    if (lowest == UINT64_MAX)
-        return REFUSAL_DAMAGED;
-    if (counter > lowest)
-        return REFUSAL_USED;
-    *left = (int64_t)((lowest - counter) / USEC_PER_SEC) + 1;
-    if (helper_mark_is_unspent(mark))
-        return REFUSAL_OF_FLOOR;
-    return lowest > now ? REFUSAL_SINCE_AHEAD : REFUSAL_USED;
+    return counter < now && now - counter > marks->skew ? VERDICT_BEHIND : VERDICT_NONE;
 }
 
 /* The sniffer has looked at all of this already. The helper looks again, as the sniffer reads the
@@ -132,228 +86,227 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
 {
     const struct helper_request *message = &asked->message;
     uint64_t counter = asked->request.counter, now = clock_wall_us();
+    const struct helper_profile *profile;
     enum verdict verdict;
-    struct knock knock;
     struct mark *mark;
+    size_t at;
 
-    asked->entry = helper_policy_find(r->policy, message->key_id);
-    if (!asked->entry)
+    profile = helper_policy_find(r->plan, message->key_id, &at);
+    if (!profile)
         return VERDICT_UNKNOWN_PROFILE;
-    if (!envelope_verify(message->signature, asked->entry->profile->public_key,
-                         r->policy->setup.server_public, message->request))
+    if (!envelope_verify(message->signature, profile->public_key, r->plan->setup.server_public,
+                         message->request))
         return VERDICT_BAD_SIGNATURE;
-    mark = asked->mark = helper_marks_find(r->marks, message->key_id);
-    knock = knock_of(r, asked);
-    helper_decide_begin(&asked->decision, &knock);
-    verdict = judge_time(&r->policy->setup, counter, now);
-    if (verdict != VERDICT_NONE) {
-        /* A counter that is ahead is noted: else whoever recorded the knock could use it once the
-         * counter is timely. */
-        bool is_noted = verdict == VERDICT_BEHIND ||
-                        helper_marks_refuse(r->marks, mark, counter, now);
-
-        asked->refusal = is_noted ? REFUSAL_OF_CLOCK : REFUSAL_UNNOTED;
+    mark = asked->mark = &r->marks->items[at];
+    asked->knock = (struct knock){
+        .profile = profile, .key_id = message->key_id, .request = &asked->request,
+        .observed = &message->observed,
+        .is_credible = counter <= helper_marks_latest_credible(r->marks, now)};
+    helper_decide_begin(&asked->decision, &asked->knock);
+    verdict = judge_time(r->marks, counter, now);
+    /* A counter that is ahead is noted: else whoever recorded the knock could use it once the
+     * counter is timely. */
+    if (verdict == VERDICT_AHEAD)
+        asked->is_unnoted = !helper_marks_refuse(r->marks, mark, counter, now);
+    if (verdict != VERDICT_NONE)
         return verdict;
-    }
-    if (!helper_mark_is_new(mark, counter)) {
-        asked->refusal = explain_repetition(mark, counter, now, &asked->left);
+    if (!helper_mark_is_new(mark, counter))
         return VERDICT_REPEATED;
-    }
     helper_marks_spend(r->marks, mark, counter);
-    if (asked->request.action == ACTION_CLOSE) {
+    if (asked->request.action == ACTION_CLOSE)
         helper_marks_close_at(r->marks, mark, counter, now);
-    } else if (helper_mark_was_closed_since(r->marks, mark, counter, now)) {
-        asked->refusal = REFUSAL_CLOSED_SINCE;
+    else if (helper_mark_was_closed_since(r->marks, mark, counter, now))
         return VERDICT_OVERTAKEN;
-    }
     return VERDICT_NONE;
+}
+
+/* Notes that a stage of the batch is over, if anybody wants to know. */
+static void note_time(struct requests *r, enum trace_stage stage)
+{
+    if (r->plan->setup.trace)
+        r->trace[stage] = clock_wall_ns();
 }
 
 static void judge_all(struct requests *r, struct batch *batch)
 {
+    static struct log_limit said;
     struct error why;
 
     for (size_t i = 0; i < batch->count; i++)
         batch->asked[i].verdict = judge(r, &batch->asked[i]);
-    helper_trace_note(&r->trace, TRACE_VERIFIED);
+    note_time(r, TRACE_VERIFIED);
     if (helper_marks_commit(r->marks, &why))
         return;
-    helper_words_say_failure(r->words, VERDICT_NOT_RECORDED, &why);
+    log_warnx_limited(&said, LINES_A_MINUTE, "knocks are refused: %s", why.text);
     for (size_t i = 0; i < batch->count; i++) {
         struct asked *asked = &batch->asked[i];
 
         if (asked->verdict == VERDICT_NONE)
             asked->verdict = VERDICT_NOT_RECORDED;
-        if (asked->verdict == VERDICT_AHEAD)
-            asked->refusal = REFUSAL_UNNOTED;
+        asked->is_unnoted |= asked->verdict == VERDICT_AHEAD;
     }
+}
+
+/* ---- change the firewall ------------------------------------------------ */
+
+static void plan_deed(struct batch *batch, const struct grant *grant, enum firewall_deed deed)
+{
+    enum firewall_deed *pending = &batch->pending[address_family(&grant->address)];
+
+    if (*pending < deed)
+        *pending = deed;
+}
+
+/* Changes one family's firewall. Where it cannot be changed, knocks that are not settled yet, and
+ * are for that family, have failed. */
+static bool settle(struct requests *r, struct batch *batch, enum family family)
+{
+    enum firewall_deed deed = batch->pending[family];
+    static struct log_limit said;
+    struct error why;
+    bool done;
+
+    if (deed == FIREWALL_NOTHING)
+        return true;
+    batch->pending[family] = FIREWALL_NOTHING;
+    if (r->firewall->unsure[family])
+        deed = FIREWALL_REWRITE;
+    done = helper_firewall_change(r->firewall, family, deed, r->grants, &why);
+    helper_grants_settle(r->grants, family, done);
+    if (done)
+        return true;
+    log_warnx_limited(&said, LINES_A_MINUTE, "the firewall was not changed: %s", why.text);
+    for (size_t i = batch->settled; i < batch->decided; i++) {
+        struct asked *asked = &batch->asked[i];
+
+        if (verdict_is_grant(asked->verdict) &&
+            address_family(&asked->decision.address) == family)
+            asked->verdict = VERDICT_FIREWALL_FAILED;
+    }
+    return false;
+}
+
+static void change_firewalls(struct requests *r, struct batch *batch)
+{
+    settle(r, batch, IPV4);
+    settle(r, batch, IPV6);
+    batch->settled = batch->decided;
 }
 
 /* ---- change the table --------------------------------------------------- */
 
-/* Removes a grant, and keeps a copy: whether the grant was used is known once its door is
- * shut. */
+/* Removes a grant, and keeps a copy, to tell of its end once its door is shut. A profile that may
+ * have one grant can still have more than there is room for, of an earlier configuration: that
+ * those ended is lost. */
 static void remove_grant(struct requests *r, struct batch *batch, struct asked *asked, size_t at)
 {
     const struct grant *grant = &r->grants->items[at];
 
-    batch->pending[address_family(&grant->address)].rewrite = true;
-    if (asked->ended_count < POLICY_SERVICES) {
-        if (asked->ended_count++ == 0)
-            asked->ended = &batch->ended[batch->ended_count];
-        batch->ended[batch->ended_count++] = *grant;
-    }
+    plan_deed(batch, grant, FIREWALL_REWRITE);
+    if (asked->ended_count < POLICY_SERVICES)
+        asked->ended[asked->ended_count++] = *grant;
+    else
+        r->events->lost++;
     helper_grants_remove_at(r->grants, at);
 }
 
-/* Notes in a grant what the knock says that opens or extends it. Counting begins for a new grant,
- * and anew for one that admits only so many connections. */
-static void note_knock(struct requests *r, const struct asked *asked, struct grant *grant,
-                       bool is_new)
+static bool is_removed(const struct asked *asked, const struct grant *grant)
 {
     const struct decision *decision = &asked->decision;
 
+    if (decision->moves)
+        return memcmp(grant->key_id, asked->knock.key_id, KEY_ID_SIZE) == 0;
+    for (size_t i = 0; i < decision->service_count; i++)
+        if (decision->verdict == VERDICT_CLOSED && decision->grants[i] == grant)
+            return true;
+    return false;
+}
+
+static struct grant *add_grant(struct requests *r, const struct asked *asked,
+                               const struct service *service)
+{
+    const struct decision *decision = &asked->decision;
+    const struct helper_profile *profile = asked->knock.profile;
+    const struct helper_destination *destination =
+        helper_policy_destination(profile, service, address_family(&decision->address));
+    struct grant new = {.address = decision->address, .deadline = decision->deadline,
+                        .service.protocol = service->protocol, .service.port = service->port,
+                        .connections = profile->connections};
+
+    memcpy(new.key_id, asked->knock.key_id, KEY_ID_SIZE);
+    if (destination) {
+        new.destination = destination->address;
+        new.destination_port = destination->port;
+    }
+    return helper_grants_add(r->grants, &new);
+}
+
+/* Adds the grant of a service, or extends it. Counting begins for a new grant, and anew for one
+ * that admits only so many connections. */
+static struct grant *open_service(struct requests *r, struct batch *batch,
+                                  const struct asked *asked, size_t i)
+{
+    const struct decision *decision = &asked->decision;
+    const bool is_new = !decision->grants[i];
+    struct grant *grant;
+
+    if (is_new) {
+        grant = add_grant(r, asked, &decision->services[i]);
+    } else {
+        grant = &r->grants->items[decision->grants[i] - r->grants->items];
+        helper_grants_extend(r->grants, grant, decision->deadline);
+        if (grant->connections)
+            grant->allowance++;
+        if (helper_firewall_is_rule(r->firewall, grant))
+            plan_deed(batch, grant, FIREWALL_REWRITE);
+    }
+    plan_deed(batch, grant, FIREWALL_INSERT);
     if (is_new || grant->connections)
-        helper_usage_begin(r->news, r->grants, grant,
-                           helper_policy_is_tracked(asked->entry->profile, &grant->service));
+        helper_events_begin(r->events, r->grants, grant,
+                            helper_policy_is_tracked(asked->knock.profile, &grant->service));
     if (decision->signing != GRANT_OBSERVED)
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)
         grant->counter = decision->counter;
     grant_seal(grant);
+    return grant;
 }
 
-static struct grant *add_grant(struct requests *r, const struct asked *asked,
-                               const struct change *change)
-{
-    const struct decision *decision = &asked->decision;
-    struct grant new = {.address = decision->address, .deadline = decision->deadline,
-                        .service.protocol = change->service.protocol,
-                        .service.port = change->service.port,
-                        .connections = asked->entry->profile->connections};
-
-    memcpy(new.key_id, asked->entry->key_id, KEY_ID_SIZE);
-    if (change->destination) {
-        new.destination = change->destination->address;
-        new.destination_port = change->destination->port;
-    }
-    return helper_grants_add(r->grants, &new);
-}
-
+/* Changes the table as it was decided. */
 static void change_table(struct requests *r, struct batch *batch, struct asked *asked)
 {
     const struct decision *decision = &asked->decision;
     enum family family = address_family(&decision->address);
-    struct pending *pending = &batch->pending[family];
-    const struct grant *left = NULL;
     int64_t first = INT64_MAX;
 
-    while (decision->moves &&
-           (left = helper_grants_next_of(r->grants, asked->entry->key_id, NULL))) {
-        asked->moved_from = left->address;
-        remove_grant(r, batch, asked, (size_t)(left - r->grants->items));
+    for (size_t at = r->grants->count; at-- > 0;)
+        if (is_removed(asked, &r->grants->items[at]))
+            remove_grant(r, batch, asked, at);
+    if (decision->verdict != VERDICT_OPENED && decision->verdict != VERDICT_EXTENDED)
+        return;
+    /* This host may have no IPv6. And while the old rule cannot be removed, the profile would have
+     * two grants: no knock of the batch opens anything for it. */
+    if (!r->firewall->xtables.in_use[family] ||
+        (decision->leaves_other && !settle(r, batch, family == IPV4 ? IPV6 : IPV4))) {
+        asked->verdict = VERDICT_FIREWALL_FAILED;
+        for (size_t i = batch->decided; i < batch->count && decision->leaves_other; i++)
+            if (batch->asked[i].mark == asked->mark && batch->asked[i].verdict == VERDICT_NONE)
+                batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
+        return;
     }
-    if (decision->leaves_other)
-        batch->pending[family == IPV4 ? IPV6 : IPV4].is_left = true;
-    for (size_t i = 0; i < decision->change_count; i++) {
-        const struct change *change = &decision->changes[i];
-        struct grant *grant;
+    for (size_t i = 0; i < decision->service_count; i++) {
+        const struct grant *grant = open_service(r, batch, asked, i);
 
-        if (change->kind == CHANGE_REMOVE) {
-            remove_grant(r, batch, asked, change->at);
-            continue;
-        }
-        if (change->kind == CHANGE_ADD) {
-            grant = add_grant(r, asked, change);
-        } else {
-            grant = &r->grants->items[change->at];
-            helper_grants_extend(r->grants, grant, decision->deadline);
-            if (grant->connections)
-                grant->allowance++;
-            pending->rewrite |= helper_firewall_is_rule(r->firewall, grant);
-        }
-        note_knock(r, asked, grant, change->kind == CHANGE_ADD);
-        pending->insert = true;
         if (grant->deadline < first)
             first = grant->deadline;
     }
-    if (first != INT64_MAX)
-        asked->left = (first - clock_boot_ns() + NSEC_PER_SEC / 2) / NSEC_PER_SEC;
+    asked->left = (first - clock_boot_ns() + NSEC_PER_SEC / 2) / NSEC_PER_SEC;
 }
 
-/* ---- change the firewall ------------------------------------------------ */
+/* ---- decide ------------------------------------------------------------- */
 
-static bool change_firewall(struct requests *r, enum family family, const struct pending *pending)
-{
-    struct firewall *fw = r->firewall;
-    struct error why;
-    bool done;
-
-    if (!pending->insert && !pending->rewrite)
-        return true;
-    if (!fw->xtables.in_use[family])
-        done = error_set(&why, "this host has no IPv6");
-    else if (pending->rewrite || fw->unsure[family])
-        done = helper_firewall_rewrite(fw, family, r->grants, &why);
-    else
-        done = helper_firewall_insert(fw, family, r->grants, &why);
-    if (!done)
-        helper_words_say_failure(r->words, VERDICT_FIREWALL_FAILED, &why);
-    helper_grants_settle(r->grants, family, done);
-    if (!fw->xtables.in_use[family]) /* there is no firewall to tell of what is gone */
-        helper_grants_forget_gone(r->grants, family);
-    return done;
-}
-
-/* Takes back what a knock was granted that moved the profile's one grant from the other family,
- * and what other knocks of the profile were granted. As the old rule could not be removed, the
- * profile would have two grants. */
-static void take_back(struct requests *r, struct batch *batch, const struct asked *failed)
-{
-    const uint8_t *key_id = failed->entry->key_id;
-    const struct grant *grant;
-
-    while ((grant = helper_grants_next_of(r->grants, key_id, NULL)))
-        helper_grants_remove_at(r->grants, (size_t)(grant - r->grants->items));
-    for (size_t i = batch->settled; i < batch->decided; i++)
-        if (verdict_is_grant(batch->asked[i].verdict) &&
-            memcmp(batch->asked[i].entry->key_id, key_id, KEY_ID_SIZE) == 0)
-            batch->asked[i].verdict = VERDICT_FIREWALL_FAILED;
-}
-
-static void fail_family(struct requests *r, struct batch *batch, enum family family)
-{
-    for (size_t i = batch->settled; i < batch->decided; i++) {
-        struct asked *asked = &batch->asked[i];
-
-        if (!verdict_is_grant(asked->verdict))
-            continue;
-        if (address_family(&asked->decision.address) == family)
-            asked->verdict = VERDICT_FIREWALL_FAILED;
-        else if (asked->decision.leaves_other && r->firewall->xtables.in_use[family])
-            take_back(r, batch, asked);
-    }
-}
-
-/* Where grants have left one family for the other, the family that they have left comes first. */
-static void change_firewalls(struct requests *r, struct batch *batch)
-{
-    enum family first = batch->pending[IPV6].is_left ? IPV6 : IPV4;
-
-    for (int i = 0; i < FAMILIES; i++) {
-        enum family family = i == 0 ? first : first == IPV4 ? IPV6 : IPV4;
-        struct pending *pending = &batch->pending[family];
-
-        if (!change_firewall(r, family, pending))
-            fail_family(r, batch, family);
-        *pending = (struct pending){0};
-    }
-    batch->settled = batch->decided;
-}
-
-/* Decides each knock with what the knocks before it changed. Where a grant has left IPv4 for IPv6
- * and then one is to leave IPv6 for IPv4, or the other way round, the firewall is changed in
- * between: neither family could come first for both. */
+/* Decides each knock with what the knocks before it changed. Where a grant leaves one family for
+ * the other, what was decided before is settled first. */
 static void decide_all(struct requests *r, struct batch *batch)
 {
     const struct moment now = {clock_wall_ns() / NSEC_PER_SEC, clock_boot_ns()};
@@ -361,19 +314,18 @@ static void decide_all(struct requests *r, struct batch *batch)
     for (; batch->decided < batch->count; batch->decided++) {
         struct asked *asked = &batch->asked[batch->decided];
         struct decision *decision = &asked->decision;
-        struct knock knock;
+        struct knock *knock = &asked->knock;
 
         if (asked->verdict != VERDICT_NONE)
             continue;
-        knock = knock_of(r, asked);
-        helper_decide(decision, &knock, r->grants, &now);
-        if (decision->leaves_other && batch->pending[address_family(&decision->address)].is_left) {
+        knock->is_newest = asked->request.counter == asked->mark->counters[MARK_COUNTERS - 1];
+        helper_decide(decision, knock, r->grants, &now);
+        if (decision->leaves_other) {
             change_firewalls(r, batch);
-            helper_decide_begin(decision, &knock);
-            helper_decide(decision, &knock, r->grants, &now);
+            helper_decide_begin(decision, knock);
+            helper_decide(decision, knock, r->grants, &now);
         }
         asked->verdict = decision->verdict;
-        asked->refusal = decision->refusal;
         change_table(r, batch, asked);
     }
 }
@@ -395,59 +347,36 @@ static bool reply(int fd, const struct asked *asked)
     return n == sizeof reply || (errno != EAGAIN && errno != ENOBUFS);
 }
 
-static void tell_move(struct requests *r, const struct asked *asked)
-{
-    struct helper_event event = {.kind = EVENT_MOVED, .address = asked->moved_from};
-
-    memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
-    for (size_t i = 0; i < asked->ended_count; i++)
-        helper_event_add_end(&event, &asked->ended[i]);
-    helper_words_say(r->words, &event);
-}
-
-/* Tells the log of a request. Nothing that the request says counts before its signature is
- * verified. */
+/* Tells of a request, and before it of the grants that it ended. Nothing that the request says
+ * counts before its signature is verified. */
 static void tell_verdict(struct requests *r, const struct batch *batch, const struct asked *asked)
 {
     const struct decision *decision = &asked->decision;
     struct helper_event event = {
         .kind = EVENT_VERDICT,
-        .verdict = asked->verdict,
-        .refusal = asked->refusal,
+        .verdict = (uint8_t)asked->verdict,
+        .is_close = asked->request.action == ACTION_CLOSE,
+        .is_unnoted = asked->is_unnoted,
         .address = asked->mark ? decision->address : asked->message.observed,
         .observed = asked->message.observed,
-        .service_count = decision->service_count,
+        .service_count = (uint8_t)decision->service_count,
         .is_address_signed = asked->request.has_address,
         .is_cut = decision->is_cut,
-        .wall = clock_wall_ns() / NSEC_PER_SEC,
+        .wall = clock_wall_us(),
+        .counter = asked->request.counter,
         .left = asked->left,
-        .ahead = (int64_t)(asked->request.counter - clock_wall_us()) / USEC_PER_SEC,
         .times = asked->message.times,
-        .trace = r->trace,
-        .together = batch->count,
+        .together = (uint32_t)batch->count,
     };
 
     memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
     memcpy(event.services, decision->services, sizeof event.services);
-    if (!decision->moves)
-        for (size_t i = 0; i < asked->ended_count; i++)
-            helper_event_add_end(&event, &asked->ended[i]);
-    helper_words_say(r->words, &event);
-}
-
-static void tell_all(struct requests *r, struct batch *batch)
-{
-    helper_usage_finish(r->news, r->grants, batch->ended, batch->ended_count);
-    helper_events_tell_lost(r->words, r->news);
-    for (size_t i = 0; i < batch->count; i++) {
-        if (batch->asked[i].decision.moves)
-            tell_move(r, &batch->asked[i]);
-        tell_verdict(r, batch, &batch->asked[i]);
-    }
-    if (r->is_crowded || r->firewall->uses_set || r->grants->count <= CROWD)
-        return;
-    r->is_crowded = true;
-    helper_words_say(r->words, &(struct helper_event){.kind = EVENT_CROWDED});
+    memcpy(event.trace, r->trace, sizeof event.trace);
+    if (asked->mark)
+        memcpy(event.counters, asked->mark->counters, sizeof event.counters);
+    helper_events_end(r->events, asked->ended, asked->ended_count,
+                      decision->moves ? END_MOVED : END_KNOCK);
+    helper_events_tell(r->events, &event);
 }
 
 /* ---- the batch ---------------------------------------------------------- */
@@ -456,18 +385,19 @@ static bool serve_batch(struct requests *r, struct batch *batch)
 {
     bool is_reading = true;
 
-    helper_trace_note(&r->trace, TRACE_RECEIVED);
+    note_time(r, TRACE_RECEIVED);
     judge_all(r, batch);
-    helper_trace_note(&r->trace, TRACE_MARKED);
+    note_time(r, TRACE_MARKED);
     decide_all(r, batch);
-    helper_trace_note(&r->trace, TRACE_DECIDED);
+    note_time(r, TRACE_DECIDED);
     change_firewalls(r, batch);
-    helper_trace_note(&r->trace, TRACE_CHANGED);
+    note_time(r, TRACE_CHANGED);
     for (size_t i = 0; i < batch->count; i++)
         r->verdicts[batch->asked[i].verdict]++;
     for (size_t i = 0; i < batch->count; i++)
         is_reading = reply(r->sniffer, &batch->asked[i]) && is_reading;
-    tell_all(r, batch);
+    for (size_t i = 0; i < batch->count; i++)
+        tell_verdict(r, batch, &batch->asked[i]);
     return is_reading;
 }
 
@@ -476,7 +406,7 @@ enum sniffer_state helper_requests_serve(struct requests *r)
     enum sniffer_state sniffer = SNIFFER_SOUND;
     static struct batch batch;
 
-    batch.count = batch.decided = batch.settled = batch.ended_count = 0;
+    batch.count = batch.decided = batch.settled = 0;
     while (batch.count < BATCH_MAX) {
         struct asked *asked = &batch.asked[batch.count];
 

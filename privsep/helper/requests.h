@@ -3,40 +3,32 @@
  * A batch is all that waits in one wake-up. Its order is the whole point: every request is
  * judged and its counter spent; the marks are made durable once; only then each is decided and
  * the table of grants changed; then the firewall is changed, once per family; then grants are
- * stored, the sniffer has its replies, and the log is told. What is reported open is open. */
+ * stored, the sniffer has its replies, and the witness is told. What is reported open is open. */
 #ifndef PORTSMITH_REQUESTS_H
 #define PORTSMITH_REQUESTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "privsep/helper/events.h"
 #include "privsep/helper/firewall.h"
 #include "privsep/helper/grants.h"
 #include "privsep/helper/marks.h"
-#include "privsep/helper/news.h"
 #include "privsep/helper/policy.h"
-#include "privsep/helper/trace.h"
-#include "privsep/helper/words.h"
 #include "privsep/message.h"
 
 enum { BATCH_MAX = 64 };
 
 /* What requests are held against, and what they change. */
 struct requests {
-    const struct policy *policy;
+    const struct plan *plan;
     struct marks *marks;
     struct grants *grants;
     struct firewall *firewall;
-    struct cut *cut;
-    struct news *news;
-    struct words *words;
-    struct trace trace;
+    struct events *events;
+    int64_t trace[TRACE_STAGES]; /* of a batch, as in an event */
     int sniffer; /* SOCK_SEQPACKET; -1 once it has gone or was cut off */
     uint64_t verdicts[VERDICTS]; /* how many requests had each verdict */
-    bool is_crowded; /* more than CROWD grants were live as rules, and the log was told */
-    struct grant *dropped; /* grants of the helper before that were not taken over: their doors
-                              are shut, but connections may stand. Allocated */
-    size_t dropped_count;
 };
 
 enum sniffer_state {

@@ -1,4 +1,4 @@
-/* What is left to the helper once it has probed the firewall. */
+/* What is left to portsmith-prepare once it has probed the firewall, and to the helper. */
 #ifndef PORTSMITH_HELPER_CONFINE_H
 #define PORTSMITH_HELPER_CONFINE_H
 
@@ -8,9 +8,15 @@
 #include "privsep/xtables/probe.h"
 
 /* Gives up capabilities (drop.h), files (landlock.h), descriptors beyond a few, and every system
- * call but those of the helper's loop and of the iptables programs that were `found`. Any other
- * call kills. All of it holds for these programs, too. They need CAP_NET_RAW with sets, as
- * iptables-legacy always does. False with the reason: the process must not go on then. */
+ * call but those that are left to do until the helper serves, those of its loop, and those of the
+ * iptables programs that were `found`. Any other call kills. All of it holds for these programs,
+ * too, and for the helper, which goes on to give up what only its start needs. They need
+ * CAP_NET_RAW with sets, as iptables-legacy always does. False with the reason: the process must
+ * not go on then. */
 bool helper_confine(const struct xtables *found, bool uses_sets, struct error *why);
+
+/* Writes to `fd` the filter of system calls that the helper puts in force (plan.h). 0 or an
+ * errno. */
+int helper_export_filter(int fd);
 
 #endif

@@ -1,4 +1,5 @@
-/* How the helper gives up its privileges: once, for good, and with proof that they are gone. */
+/* How portsmith-prepare, which becomes the helper, and portsmith-cut give up privileges: once, for
+ * good, and with proof that they are gone. */
 #ifndef PORTSMITH_HELPER_DROP_H
 #define PORTSMITH_HELPER_DROP_H
 

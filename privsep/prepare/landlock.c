@@ -43,7 +43,6 @@ static const struct {
     {"/etc/gai.conf", READ},
     {"/etc/protocols", READ},
     {"/etc/services", READ},
-    {"/proc/sys/kernel/random/boot_id", READ},
     {LOCK, READ | WRITE},
 };
 
@@ -85,6 +84,23 @@ static bool allow_path(int ruleset, const char *path, uint64_t access)
     return done;
 }
 
+struct allowing {
+    int ruleset;
+    bool failed;
+};
+
+/* Allows a library of this program, which the helper, or the log, has as well: it may lie where no
+ * iptables looks. */
+static int allow_library(struct dl_phdr_info *library, size_t size, void *into)
+{
+    struct allowing *allowing = into;
+
+    (void)size;
+    if (library->dlpi_name[0] == '/' && !allow_path(allowing->ruleset, library->dlpi_name, READ))
+        allowing->failed = true;
+    return 0;
+}
+
 static int find_interpreter(struct dl_phdr_info *program, size_t size, void *path)
 {
     const char **found = path;
@@ -111,8 +127,8 @@ static bool allow_marks(int ruleset)
     return done;
 }
 
-/* Allows all that the helper and its iptables programs reach. */
-static bool allow_all(int ruleset, const struct xtables *found)
+/* Allows what the iptables programs reach. */
+static bool allow_iptables(int ruleset, const struct xtables *found)
 {
     const char *loader = NULL;
 
@@ -124,16 +140,42 @@ static bool allow_all(int ruleset, const struct xtables *found)
             return false;
     /* The dynamic loader is run like a program; that of iptables is our own. */
     dl_iterate_phdr(find_interpreter, &loader);
-    return (!loader || allow_path(ruleset, loader, RUN)) && allow_marks(ruleset) &&
+    return !loader || allow_path(ruleset, loader, RUN);
+}
+
+/* Allows what is reached until the helper serves. */
+static bool allow_preparing(int ruleset)
+{
+    struct allowing libraries = {.ruleset = ruleset};
+
+    dl_iterate_phdr(allow_library, &libraries);
+    return !libraries.failed && allow_path(ruleset, PORTSMITH_HELPER, RUN) &&
+           allow_path(ruleset, PORTSMITH_HELPER "-sets", RUN) &&
+           allow_path(ruleset, "/proc/sys/kernel/random/boot_id", READ) &&
+           allow_marks(ruleset) &&
            allow(ruleset, HELPER_FD_RUN, READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG |
                                              LANDLOCK_ACCESS_FS_REMOVE_FILE);
+}
+
+/* Makes rules, which allow nothing yet, at the descriptor `fd`, which the next program inherits, or
+ * with -1 at any. -1 with errno. */
+static int make_ruleset(const struct ruleset *all, int fd)
+{
+    int made = (int)syscall(SYS_landlock_create_ruleset, all, sizeof *all, 0);
+    int moved;
+
+    if (made < 0 || fd < 0)
+        return made;
+    moved = dup2(made, fd);
+    close(made);
+    return moved;
 }
 
 bool helper_landlock_enter(const struct xtables *found, struct error *why)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     struct ruleset all;
-    int ruleset;
+    int ours, helpers;
     bool done;
 
     if (version < 1) {
@@ -142,23 +184,14 @@ bool helper_landlock_enter(const struct xtables *found, struct error *why)
         return true;
     }
     all = everything_known_to(version);
-    ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
-    if (ruleset < 0)
+    ours = make_ruleset(&all, -1);
+    helpers = make_ruleset(&all, HELPER_FD_LANDLOCK);
+    if (ours < 0 || helpers < 0)
         return error_set(why, "cannot make Landlock rules: %s", strerror(errno));
-    done = allow_all(ruleset, found) &&
-           syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    done = allow_iptables(helpers, found) && allow_iptables(ours, found) &&
+           allow_preparing(ours) && syscall(SYS_landlock_restrict_self, ours, 0) == 0;
     if (!done)
         error_set(why, "cannot put Landlock rules in force: %s", strerror(errno));
-    close(ruleset);
+    close(ours);
     return done;
-}
-
-bool helper_landlock_lost_lock(void)
-{
-    int fd = open(LOCK, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return errno == EACCES || errno == ENOENT;
-    close(fd);
-    return false;
 }

@@ -8,16 +8,13 @@
 #include "common/error.h"
 #include "privsep/xtables/probe.h"
 
-/* From here on the process and its children may run the programs that were `found`, read libraries
- * and what those look up in /etc, lock /run/xtables.lock, and write into the helper's two
+/* From here on the process and its children may run the helper and the programs that were `found`,
+ * read libraries and what those look up in /etc, lock /run/xtables.lock, and write into their two
  * directories (descriptors of message.h). They can reach no other file. Where the kernel can
  * forbid it, they neither use TCP nor send signals to other processes (landlock(7)). Needs
- * no_new_privs. A kernel without Landlock is named in the log and is no failure. False with the
- * reason: the process must not go on then. */
+ * no_new_privs. At HELPER_FD_LANDLOCK are then rules without the helper and the two directories,
+ * for the helper to put in force. A kernel without Landlock is named in the log and is no failure.
+ * False with the reason: the process must not go on then. */
 bool helper_landlock_enter(const struct xtables *found, struct error *why);
-
-/* Whether the xtables lock is gone, or another file than when this process was confined. Then
- * neither this process nor a program that it runs can have the lock. */
-bool helper_landlock_lost_lock(void);
 
 #endif

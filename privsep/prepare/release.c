@@ -2,9 +2,12 @@
 
 #include <string.h>
 
-#include "privsep/prepare/rules.h"
-#include "privsep/xtables/jump.h"
+#include "common/log.h"
+#include "privsep/helper/set.h"
+#include "privsep/rules.h"
+#include "privsep/xtables/ipset.h"
 #include "privsep/xtables/probe.h"
+#include "privsep/xtables/takedown.h"
 
 /* Every chain of ours, and the scratch chain of a probe that was killed. */
 static const struct {
@@ -56,4 +59,37 @@ bool helper_release(enum backend backend, struct error *why)
         released = false;
     }
     return released;
+}
+
+int helper_release_all(enum backend in_use)
+{
+    struct xtables unused;
+    struct ipset set;
+    struct error why;
+    bool done = helper_release(BACKEND_NFT, &why);
+
+    done = helper_release(BACKEND_LEGACY, &why) && done;
+    if (done) { /* no rule of ours refers to a set any more */
+        ipset_open(&set, 0);
+        done = helper_set_remove(&set, IPV4, &why);
+        done = helper_set_remove(&set, IPV6, &why) && done;
+        ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
+        ipset_close(&set);
+    }
+    /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
+     * that would be used now. They stay where its program is missing. */
+    if (done && probe_choose(&unused, in_use, &why))
+        return HELPER_EXIT_OK;
+    log_warnx("rules may remain: %s", why.text);
+    return HELPER_EXIT_FAILURE;
+}
+
+int helper_release_other(enum backend in_use)
+{
+    struct error why;
+
+    if (helper_release(in_use == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
+        return HELPER_EXIT_OK;
+    log_warnx("rules of the other iptables back end may remain: %s", why.text);
+    return HELPER_EXIT_FAILURE;
 }

@@ -7,11 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "privsep/xtables/ipset.h"
-
-/* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
- * the low bits are popular with routing and container tools. */
-#define RESET_MARK "0x10000000/0x10000000"
+#include "privsep/xtables/text.h"
 
 /* Loopback is never shut; but what only pretends to come over it is. */
 #define FROM_THIS_HOST "-i lo -m addrtype --src-type LOCAL -j RETURN"
@@ -24,46 +22,20 @@
  * Otherwise a SYN in two fragments would pass the rules that shut its port. */
 #define SENTINEL "-m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN"
 
-const char *const rules_tables[RULES_TABLES] = {"mangle", "filter", "nat"};
-
-const struct place rules_places[RULES_PLACES] = {
-    [PLACE_SHUT] = {RULES_MANGLE, "portsmith-shut"},
-    [PLACE_OPEN] = {RULES_FILTER, "portsmith-open"},
-    [PLACE_GATEWAY] = {RULES_FILTER, "portsmith-through"},
-    [PLACE_SENDING] = {RULES_NAT, "portsmith"},
-};
-
-enum { TO_INPUT = 3, TO_GATEWAY = 4, TO_SENDING = 5 };
-
-const struct jump rules_jumps[RULES_JUMPS] = {
-    {"mangle", "PREROUTING", "portsmith"},
-    {"mangle", "INPUT", "portsmith-input"},
-    {"mangle", "FORWARD", "portsmith-translated"},
-    [TO_INPUT] = {"filter", "INPUT", "portsmith"},
-    [TO_GATEWAY] = {"filter", "FORWARD", "portsmith-gateway"},
-    [TO_SENDING] = {"nat", "PREROUTING", "portsmith"},
-    [RULES_EARLIER] = {"filter", "INPUT", "portsmith-reset"},
-    {"filter", "FORWARD", "portsmith-forward"},
-};
-
-const struct jump rules_refusals[RULES_JUMPS] = {
-    [TO_INPUT] = {"filter", "portsmith -m mark --mark " RESET_MARK, "REJECT"},
-    [TO_GATEWAY] = {"filter", "portsmith-gateway -m mark --mark " RESET_MARK, "REJECT"},
-};
-
 /* What is under way. */
 struct making {
     const struct helper_setup *setup;
     enum family family;
     bool tells_sessions;
-    FILE *checks; /* of the table */
+    struct text texts[RULES_TEXTS];
+    FILE *asks; /* the checks of the table at hand */
 };
 
 /* Adds a rule of `chain` to a text, and asks for it in the checks. */
 __attribute__((format(printf, 4, 5))) static void
 add(const struct making *m, struct text *to, const char *chain, const char *format, ...)
 {
-    FILE *const outs[] = {to->out, m->checks};
+    FILE *const outs[] = {to->out, m->asks};
 
     for (size_t i = 0; i < 2; i++) {
         va_list arguments;
@@ -179,14 +151,13 @@ static void add_set(const struct making *m, struct text *to, const char *chain,
         add(m, to, chain, "-m set --match-set %s src,dst -j %s", ipset_names[m->family], target);
 }
 
-static void make_mangle(struct making *m, struct rules *rules)
+static void make_mangle(struct making *m)
 {
-    struct place_text *shut = &rules->places[PLACE_SHUT];
-    struct text *fixed = &rules->fixed[RULES_MANGLE];
+    struct text *fixed = &m->texts[RULES_FIXED + RULES_MANGLE];
 
-    add_set(m, &shut->sets, "portsmith-shut", "RETURN");
-    add(m, &shut->below, "portsmith-shut",
-        m->setup->close_with_reset ? "-j MARK --set-xmark " RESET_MARK : "-j DROP");
+    add_set(m, &m->texts[RULES_SETS + PLACE_SHUT], "portsmith-shut", "RETURN");
+    add(m, &m->texts[RULES_BELOW + PLACE_SHUT], "portsmith-shut",
+        m->setup->close_with_reset ? "-j MARK --set-xmark " RULES_RESET_MARK : "-j DROP");
     fputs(":portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
           ":portsmith-close - [0:0]\n", fixed->out);
     if (m->setup->close_count == 0)
@@ -204,13 +175,14 @@ static void add_marked(const struct making *m, struct text *to, const char *chai
 {
     if (!m->setup->close_with_reset)
         return;
-    add(m, to, chain, "-p tcp -m mark --mark " RESET_MARK " -j REJECT --reject-with tcp-reset");
-    add(m, to, chain, "-m mark --mark " RESET_MARK " -j REJECT");
+    add(m, to, chain,
+        "-p tcp -m mark --mark " RULES_RESET_MARK " -j REJECT --reject-with tcp-reset");
+    add(m, to, chain, "-m mark --mark " RULES_RESET_MARK " -j REJECT");
 }
 
-static void make_input(struct making *m, struct rules *rules)
+static void make_input(struct making *m)
 {
-    struct text *fixed = &rules->fixed[RULES_FILTER];
+    struct text *fixed = &m->texts[RULES_FIXED + RULES_FILTER];
 
     fputs(":portsmith - [0:0]\n", fixed->out);
     add_marked(m, fixed, "portsmith");
@@ -224,7 +196,7 @@ static void make_input(struct making *m, struct rules *rules)
      * all rules whenever it takes a new one. */
     add(m, fixed, "portsmith", "-m conntrack --ctstate %s -j portsmith-open",
         m->setup->has_synproxy ? "NEW" : "NEW,UNTRACKED");
-    add_set(m, &rules->places[PLACE_OPEN].sets, "portsmith-open", "ACCEPT");
+    add_set(m, &m->texts[RULES_SETS + PLACE_OPEN], "portsmith-open", "ACCEPT");
     if (m->setup->close_with_reset) {
         /* By its port, should a rule of another program's have overwritten the mark. */
         add(m, fixed, "portsmith", FROM_THIS_HOST);
@@ -257,10 +229,10 @@ static void add_sent_on(const struct making *m, struct text *to,
     }
 }
 
-static void make_gateway(struct making *m, struct rules *rules,
-                         const struct helper_destination *destinations, size_t count)
+static void make_gateway(struct making *m, const struct helper_destination *destinations,
+                         size_t count)
 {
-    struct text *fixed = &rules->fixed[RULES_FILTER];
+    struct text *fixed = &m->texts[RULES_FIXED + RULES_FILTER];
 
     fputs(":portsmith-gateway - [0:0]\n", fixed->out);
     add_marked(m, fixed, "portsmith-gateway");
@@ -270,25 +242,47 @@ static void make_gateway(struct making *m, struct rules *rules,
 
 /* ---- all of it ---------------------------------------------------------- */
 
-static void add_jumps(struct rules *rules)
+static void add_jumps(struct making *m, const struct rules *rules)
 {
     for (size_t i = 0; i < RULES_JUMPS; i++)
         for (size_t table = 0; table < RULES_TABLES; table++)
             if (rules->wants[i] && strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
-                fprintf(rules->checks[table].out, "-C %s -j %s\n", rules_jumps[i].from,
+                fprintf(m->texts[RULES_CHECKS + table].out, "-C %s -j %s\n", rules_jumps[i].from,
                         rules_jumps[i].to);
 }
 
-static void each_text(struct rules *rules, void (*act)(struct text *text))
+/* The second is rounded up, so that the daemon ends the trial before the kernel does. */
+int64_t rules_trial_second(const struct helper_setup *setup)
 {
-    for (size_t i = 0; i < RULES_TABLES; i++) {
-        act(&rules->fixed[i]);
-        act(&rules->checks[i]);
+    if (setup->trial_end == 0)
+        return 0;
+    return (clock_wall_ns() + (setup->trial_end - clock_boot_ns()) + NSEC_PER_SEC - 1) /
+           NSEC_PER_SEC;
+}
+
+/* The kernel ends a trial even where nobody is left who could. */
+static void add_trial_ends(struct making *m, int64_t second)
+{
+    static const struct place ends[] = {{RULES_MANGLE, "portsmith"},
+                                        {RULES_MANGLE, "portsmith-input"},
+                                        {RULES_MANGLE, "portsmith-translated"},
+                                        {RULES_FILTER, "portsmith"}};
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends && second != 0; i++) {
+        FILE *const outs[] = {m->texts[RULES_FIXED + ends[i].table].out,
+                              m->texts[RULES_CHECKS + ends[i].table].out};
+
+        for (size_t j = 0; j < 2; j++) {
+            fprintf(outs[j], "%s %s", j == 0 ? "-I" : "-C", ends[i].chain);
+            rules_write_date(outs[j], "--datestart", second);
+            fputs(" -j RETURN\n", outs[j]);
+        }
     }
-    for (size_t i = 0; i < RULES_PLACES; i++) {
-        act(&rules->places[i].sets);
-        act(&rules->places[i].below);
-    }
+}
+
+static void add_head(const struct making *m, enum rules_place place)
+{
+    fprintf(m->texts[RULES_HEADS + place].out, ":%s - [0:0]\n", rules_places[place].chain);
 }
 
 void rules_make(struct rules *rules, enum family family, const struct helper_setup *setup,
@@ -298,29 +292,33 @@ void rules_make(struct rules *rules, enum family family, const struct helper_set
     const bool gateway = setup->close_with_reset || setup->forward || setup->sends_on;
 
     *rules = (struct rules){.wants = {true, true, true, true}};
-    rules->wants[TO_GATEWAY] = gateway;
-    rules->wants[TO_SENDING] = setup->sends_on;
-    rules->places[PLACE_SHUT].wanted = rules->places[PLACE_OPEN].wanted = true;
-    rules->places[PLACE_GATEWAY].wanted = gateway;
-    rules->places[PLACE_SENDING].wanted = setup->sends_on;
-    each_text(rules, text_begin);
-    add_jumps(rules);
-    m.checks = rules->checks[RULES_MANGLE].out;
-    make_mangle(&m, rules);
-    m.checks = rules->checks[RULES_FILTER].out;
-    make_input(&m, rules);
+    rules->wants[RULES_TO_GATEWAY] = gateway;
+    rules->wants[RULES_TO_SENDING] = setup->sends_on;
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        text_begin(&m.texts[i]);
+    add_head(&m, PLACE_SHUT);
+    add_head(&m, PLACE_OPEN);
     if (gateway)
-        make_gateway(&m, rules, destinations, count);
-    each_text(rules, text_end);
-}
-
-static void drop_text(struct text *text)
-{
-    free(text->bytes);
+        add_head(&m, PLACE_GATEWAY);
+    if (setup->sends_on)
+        add_head(&m, PLACE_SENDING);
+    add_jumps(&m, rules);
+    m.asks = m.texts[RULES_CHECKS + RULES_MANGLE].out;
+    make_mangle(&m);
+    m.asks = m.texts[RULES_CHECKS + RULES_FILTER].out;
+    make_input(&m);
+    if (gateway)
+        make_gateway(&m, destinations, count);
+    add_trial_ends(&m, rules_trial_second(setup));
+    for (size_t i = 0; i < RULES_TEXTS; i++) {
+        text_end(&m.texts[i]);
+        rules->texts[i] = m.texts[i].bytes;
+    }
 }
 
 void rules_free(struct rules *rules)
 {
-    each_text(rules, drop_text);
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        free((void *)(uintptr_t)rules->texts[i]);
     *rules = (struct rules){0};
 }

@@ -36,7 +36,7 @@ int bell_open(struct error *why)
     return -1;
 }
 
-static bool is_own(pid_t sender, const pid_t *own, size_t count)
+static bool is_own(uint32_t sender, const uint32_t *own, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (sender == own[i])
@@ -66,7 +66,7 @@ static void read_ringer(struct span message, struct bell_ringer *ringer)
 /* Whether a notification among these is about another program's change. It carries the port id of
  * the socket that asked for the change. libmnl lets the kernel choose that, and the kernel chooses
  * the process id (netlink(7)). */
-static bool has_foreign(const uint8_t *bytes, size_t size, const pid_t *own, size_t count,
+static bool has_foreign(const uint8_t *bytes, size_t size, const uint32_t *own, size_t count,
                         struct bell_ringer *last)
 {
     struct nlmsghdr header;
@@ -78,7 +78,7 @@ static bool has_foreign(const uint8_t *bytes, size_t size, const pid_t *own, siz
         memcpy(&header, bytes, sizeof header);
         if (header.nlmsg_len < sizeof header || header.nlmsg_len > size)
             return true;
-        if (!is_own((pid_t)header.nlmsg_pid, own, count)) {
+        if (!is_own(header.nlmsg_pid, own, count)) {
             found = true;
             if (header.nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
                 read_ringer((struct span){bytes + sizeof header, header.nlmsg_len - sizeof header},
@@ -93,7 +93,7 @@ static bool has_foreign(const uint8_t *bytes, size_t size, const pid_t *own, siz
     return found;
 }
 
-bool bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last)
+bool bell_rang(int fd, const uint32_t *own, size_t count, struct bell_ringer *last)
 {
     enum { MESSAGES_MAX = 4096 }; /* a flood of changes must not hold us here */
     uint8_t bytes[16384];

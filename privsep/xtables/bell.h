@@ -25,6 +25,6 @@ struct bell_ringer {
 /* Empties the queue. True when it had a change by a process that is not among `own`, or when
  * changes were lost. *last is then the last such process that is known, or nobody (pid 0)
  * where changes were lost. */
-bool bell_rang(int fd, const pid_t *own, size_t count, struct bell_ringer *last);
+bool bell_rang(int fd, const uint32_t *own, size_t count, struct bell_ringer *last);
 
 #endif

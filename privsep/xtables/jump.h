@@ -1,30 +1,15 @@
-/* Jumps from the kernel's own chains to chains of ours, and how both are removed again. Each
- * function runs a restore program, whose absolute path is `path`, for each step alone: a program
- * that runs on ends at the first refusal. What went wrong is in *why. */
+/* A jump from one of the kernel's own chains to a chain of ours. */
 #ifndef PORTSMITH_JUMP_H
 #define PORTSMITH_JUMP_H
 
-#include <stddef.h>
-
 #include "common/error.h"
+#include "privsep/rules.h"
 #include "privsep/xtables/restore.h"
 
-struct jump {
-    const char *table, *from, *to;
-};
-
-/* Asks whether the jump is there (`action` is "-C"), or removes it once ("-D"). RESTORE_REFUSED:
- * the jump is not there. */
+/* Asks whether the jump is there (`action` is "-C"), or removes it once ("-D"), with the restore
+ * program whose absolute path is `path`. It is run for this alone: a program that runs on ends at
+ * the first refusal. RESTORE_REFUSED: the jump is not there. What went wrong is in *why. */
 enum restore_result jump_run(const char *path, const char *action, const struct jump *jump,
                              struct error *why);
-
-/* Removes the jump, however often it is there. RESTORE_DONE: none is left. */
-enum restore_result jump_remove(const char *path, const struct jump *jump, struct error *why);
-
-/* Empties and removes those of the `count` chains of one table that are there, and to which no
- * jump of ours leads any more. A chain that another program's rule leads to stays, without rules:
- * then the result is RESTORE_REFUSED, with the advice in *why. */
-enum restore_result chains_remove(const char *path, const char *table, const char *const *chains,
-                                  size_t count, struct error *why);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/netfilter/ipset/ip_set.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,6 @@
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/restore.h"
 #include "privsep/xtables/text.h"
-
-#define SCRATCH "portsmith-probe"
 
 #define LIMIT \
     "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 3 --hashlimit-mode srcip " \
@@ -61,8 +60,10 @@ static const struct feature {
     {"time match", "mangle", "-m time --datestart 2030-01-01T00:00:00 -j RETURN", 3, PROBE_TRIAL},
     {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3,
      PROBE_DEADLINES},
-    {"set match", "mangle", "-m set --match-set " SCRATCH " src,dst -j RETURN", 3, PROBE_SETS},
-    {"set match", "filter", "-m set --match-set " SCRATCH " src,dst -j ACCEPT", 3, PROBE_SETS},
+    {"set match", "mangle", "-m set --match-set " PROBE_SCRATCH " src,dst -j RETURN",
+     3, PROBE_SETS},
+    {"set match", "filter", "-m set --match-set " PROBE_SCRATCH " src,dst -j ACCEPT",
+     3, PROBE_SETS},
     {"hashlimit match", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
     {"hashlimit match", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
     {"hashlimit match", "nat", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS | PROBE_SENDS_ON},
@@ -158,11 +159,11 @@ static bool applies(const struct feature *feature, enum family family, unsigned 
  * have; -1: all; FEATURES: none. */
 static void write_chain(FILE *out, const char *table, enum family family, unsigned wishes, int only)
 {
-    fprintf(out, "*%s\n:" SCRATCH " - [0:0]\n", table);
+    fprintf(out, "*%s\n:" PROBE_SCRATCH " - [0:0]\n", table);
     for (int i = 0; i < FEATURES; i++)
         if (strcmp(features[i].table, table) == 0 && applies(&features[i], family, wishes) &&
             (only < 0 || only == i))
-            fprintf(out, "-A " SCRATCH " %s\n", features[i].rule);
+            fprintf(out, "-A " PROBE_SCRATCH " %s\n", features[i].rule);
     fputs("COMMIT\n", out);
 }
 
@@ -197,7 +198,8 @@ static void remove_scratch(const char *path, unsigned wishes)
 
     text_begin(&text);
     for (size_t i = 0; i < (wishes & PROBE_SENDS_ON ? 3 : 2); i++)
-        fprintf(text.out, "*%s\n:" SCRATCH " - [0:0]\n-X " SCRATCH "\nCOMMIT\n", tables[i]);
+        fprintf(text.out, "*%s\n:" PROBE_SCRATCH " - [0:0]\n-X " PROBE_SCRATCH "\nCOMMIT\n",
+                tables[i]);
     restore_run_once(path, &text, &unused);
 }
 
@@ -258,17 +260,20 @@ static enum probe_result try_family(const char *path, enum family family, unsign
 {
     enum probe_result result;
     struct ipset set;
-    bool for_good;
+    int error;
 
     if (!(wishes & PROBE_SETS))
         return try_rules(path, family, wishes, why);
     ipset_open(&set, 1);
-    if (!ipset_make_scratch(&set, family, &for_good, why)) {
-        ipset_close(&set);
-        return for_good ? PROBE_UNUSABLE : PROBE_UNDECIDED;
-    }
-    result = try_rules(path, family, wishes, why);
-    ipset_remove_scratch(&set);
+    ipset_destroy(&set, PROBE_SCRATCH);
+    error = ipset_create(&set, PROBE_SCRATCH, family);
+    if (ipset_is_done(error, PROBE_SCRATCH, why))
+        result = try_rules(path, family, wishes, why);
+    else if (error == EINVAL || error == EOPNOTSUPP || error == IPSET_ERR_FIND_TYPE)
+        result = PROBE_UNUSABLE; /* the kernel has no such sets: trying again does not help */
+    else
+        result = PROBE_UNDECIDED;
+    ipset_destroy(&set, PROBE_SCRATCH);
     ipset_close(&set);
     return result;
 }

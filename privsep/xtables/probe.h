@@ -5,17 +5,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "common/address.h"
 #include "common/error.h"
-#include "privsep/message.h"
+#include "privsep/xtables/xtables.h"
 
-struct xtables {
-    enum backend backend;        /* BACKEND_NFT or BACKEND_LEGACY */
-    bool in_use[FAMILIES];       /* IPv6: unless the kernel has none */
-    const char *paths[FAMILIES]; /* of the restore programs, absolute */
-    bool has_nat[FAMILIES];      /* probe_has_nat, when probe_xtables asked */
-    bool tells_sessions[FAMILIES]; /* filled in by probe_sessions alone */
-};
+/* What a probe makes and removes: chains, and a set. */
+#define PROBE_SCRATCH "portsmith-probe"
 
 /* What only some configurations use: bits. */
 enum probe_wish {

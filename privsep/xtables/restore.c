@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,8 +26,9 @@ enum {
 
 /* A transaction that is under way. */
 struct exchange {
-    struct iovec unwritten[2]; /* the text, then `ack` */
-    char ack[32];             /* a comment, which a standing program repeats in the end */
+    const char *unwritten; /* of the text */
+    size_t left;           /* its bytes */
+    char ack[32];          /* the text's last line, a comment, which a standing program repeats */
     char answer[ANSWER_SIZE]; /* the end of what the program printed */
     size_t answered;
     int64_t deadline; /* CLOCK_BOOTTIME */
@@ -52,12 +52,11 @@ static bool make_pipes(int to[2], int from[2])
 {
     if (pipe2(to, O_CLOEXEC) != 0)
         return false;
-    if (pipe2(from, O_CLOEXEC) != 0) {
-        close(to[0]);
-        close(to[1]);
-        return false;
-    }
-    return true;
+    if (pipe2(from, O_CLOEXEC) == 0)
+        return true;
+    close(to[0]);
+    close(to[1]);
+    return false;
 }
 
 /* The program has an absolute path, fixed arguments, an empty environment, and no signal
@@ -120,7 +119,11 @@ static bool start(struct restore *restore, struct error *why)
         close_pipes(restore);
         return error_set(why, "cannot run %s: %s", restore->path, strerror(error));
     }
-    restore->last_pid = restore->pid;
+    if (restore->started) {
+        memmove(restore->started + 1, restore->started,
+                (RESTORE_STARTED - 1) * sizeof *restore->started);
+        restore->started[0] = (uint32_t)restore->pid;
+    }
     fcntl(restore->in, F_SETFL, O_NONBLOCK);
     fcntl(restore->out, F_SETFL, O_NONBLOCK);
     return true;
@@ -141,47 +144,29 @@ static int reap(struct restore *restore)
     return ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void kill_and_reap(struct restore *restore)
-{
-    kill(restore->pid, SIGKILL);
-    reap(restore);
-}
-
 void restore_end(struct restore *restore)
 {
     if (restore->pid == 0)
         return;
     /* Between transactions the program would exit at the end of its input. But a program that
      * does not must not hold the helper up. */
-    kill_and_reap(restore);
-}
-
-static bool is_written(const struct exchange *x)
-{
-    return x->unwritten[0].iov_len + x->unwritten[1].iov_len == 0;
-}
-
-static void advance(struct iovec *part, size_t *written)
-{
-    size_t n = *written < part->iov_len ? *written : part->iov_len;
-
-    part->iov_base = (char *)part->iov_base + n;
-    part->iov_len -= n;
-    *written -= n;
+    kill(restore->pid, SIGKILL);
+    reap(restore);
 }
 
 /* Writes as much as the pipe takes: all of a transaction at once, unless it is larger than the
  * pipe. A "*table" that waits for its COMMIT holds the xtables lock. */
 static void write_some(struct restore *restore, struct exchange *x)
 {
-    ssize_t n = writev(restore->in, x->unwritten, 2);
-    size_t written = n > 0 ? (size_t)n : 0;
+    ssize_t n = write(restore->in, x->unwritten, x->left);
 
     if (n < 0 && errno != EAGAIN && errno != EINTR)
-        written = SIZE_MAX; /* the program is gone: the end of its output will say so */
-    advance(&x->unwritten[0], &written);
-    advance(&x->unwritten[1], &written);
-    if (is_written(x) && !restore->standing) {
+        n = (ssize_t)x->left; /* the program is gone: the end of its output will say so */
+    if (n > 0) {
+        x->unwritten += n;
+        x->left -= (size_t)n;
+    }
+    if (x->left == 0 && !restore->standing) {
         close(restore->in);
         restore->in = -1;
     }
@@ -218,11 +203,9 @@ static enum talk_end talk(struct restore *restore, struct exchange *x)
     for (;;) {
         int64_t left = (x->deadline - clock_boot_ns()) / NSEC_PER_MSEC;
         struct pollfd fds[2] = {{.fd = restore->out, .events = POLLIN},
-                                {.fd = is_written(x) ? -1 : restore->in, .events = POLLOUT}};
+                                {.fd = x->left == 0 ? -1 : restore->in, .events = POLLOUT}};
 
-        if (left <= 0)
-            return TALK_TIMED_OUT;
-        if (poll(fds, 2, (int)left) < 0 && errno != EINTR)
+        if (left <= 0 || (poll(fds, 2, (int)left) < 0 && errno != EINTR))
             return TALK_TIMED_OUT;
         if (fds[1].revents)
             write_some(restore, x);
@@ -268,70 +251,59 @@ static bool is_impossible(const struct exchange *x)
     return true;
 }
 
+/* Returns what came of it. Unless that is RESTORE_DONE, the reason is in *why. */
 static enum restore_result conclude(struct restore *restore, const struct exchange *x,
                                     enum talk_end end, struct error *why)
 {
+    enum restore_result result = RESTORE_UNKNOWN;
+    const char *event = "ended without an answer"; /* killed, or gone */
     int status;
 
     if (end == TALK_ACKNOWLEDGED)
         return RESTORE_DONE;
-    if (end == TALK_TIMED_OUT) {
-        kill_and_reap(restore);
-        explain(why, restore, x, "did not answer in time; another program may hold the xtables "
-                                 "lock");
-        return RESTORE_UNKNOWN;
-    }
+    if (end == TALK_TIMED_OUT)
+        kill(restore->pid, SIGKILL);
     status = reap(restore);
-    if (status == 0 && !restore->standing)
+    if (end == TALK_TIMED_OUT) {
+        event = "did not answer in time; another program may hold the xtables lock";
+    } else if (status == 0 && !restore->standing) {
         return RESTORE_DONE;
-    if (status == EXIT_RESOURCE_PROBLEM && is_impossible(x)) {
-        explain(why, restore, x, "was refused by the kernel");
-        return RESTORE_IMPOSSIBLE;
+    } else if (status == EXIT_RESOURCE_PROBLEM) {
+        result = is_impossible(x) ? RESTORE_IMPOSSIBLE : RESTORE_BUSY;
+        event = result == RESTORE_BUSY ? "was held up" : "was refused by the kernel";
+    } else if (status > 0) {
+        result = RESTORE_REFUSED;
+        event = "refused";
     }
-    if (status == EXIT_RESOURCE_PROBLEM) {
-        explain(why, restore, x, "was held up");
-        return RESTORE_BUSY;
-    }
-    if (status <= 0) { /* killed, or gone without an acknowledgement */
-        explain(why, restore, x, "ended without an answer");
-        return RESTORE_UNKNOWN;
-    }
-    explain(why, restore, x, "refused");
-    return RESTORE_REFUSED;
+    explain(why, restore, x, event);
+    return result;
 }
 
-static enum restore_result run_within(struct restore *restore, char *text, size_t size,
+static enum restore_result run_within(struct restore *restore, struct text *text,
                                       int milliseconds, struct error *why)
 {
-    struct exchange x = {.unwritten[0] = {.iov_base = text, .iov_len = size}};
+    struct exchange x = {.deadline = 0};
+    enum restore_result result = RESTORE_BUSY;
 
-    if (restore->pid == 0 && !start(restore, why))
-        return RESTORE_BUSY;
-    if (restore->standing) {
-        /* With -v the program repeats comment lines, in order, once what stands before them is
-         * committed: that is the acknowledgement. */
-        snprintf(x.ack, sizeof x.ack, "# ack %u\n", ++restore->serial);
-        x.unwritten[1] = (struct iovec){.iov_base = x.ack, .iov_len = strlen(x.ack)};
-    }
-    x.deadline = clock_boot_ns() + (int64_t)milliseconds * NSEC_PER_MSEC;
-    return conclude(restore, &x, talk(restore, &x), why);
-}
-
-enum restore_result restore_run(struct restore *restore, char *text, size_t size,
-                                struct error *why)
-{
-    return run_within(restore, text, size, ACKNOWLEDGE_MS, why);
-}
-
-enum restore_result restore_run_text(struct restore *restore, struct text *text,
-                                     struct error *why)
-{
-    enum restore_result result;
-
+    /* With -v the program repeats comment lines, in order, once what stands before them is
+     * committed: that is the acknowledgement. */
+    snprintf(x.ack, sizeof x.ack, "# ack %u\n", ++restore->serial);
+    if (restore->standing)
+        fputs(x.ack, text->out);
     text_end(text);
-    result = restore_run(restore, text->bytes, text->size, why);
+    x.unwritten = text->bytes;
+    x.left = text->size;
+    if (restore->pid != 0 || start(restore, why)) {
+        x.deadline = clock_boot_ns() + (int64_t)milliseconds * NSEC_PER_MSEC;
+        result = conclude(restore, &x, talk(restore, &x), why);
+    }
     free(text->bytes);
     return result;
+}
+
+enum restore_result restore_run(struct restore *restore, struct text *text, struct error *why)
+{
+    return run_within(restore, text, ACKNOWLEDGE_MS, why);
 }
 
 enum restore_result restore_run_once(const char *path, struct text *text, struct error *why)
@@ -339,15 +311,16 @@ enum restore_result restore_run_once(const char *path, struct text *text, struct
     struct restore once;
 
     restore_init(&once, path);
-    return restore_run_text(&once, text, why);
+    return restore_run(&once, text, why);
 }
 
 void restore_try_standing(struct restore *restore)
 {
-    char empty[] = "*filter\nCOMMIT\n";
     struct error unused;
+    struct text empty;
 
+    text_begin(&empty);
+    fputs("*filter\nCOMMIT\n", empty.out);
     restore->standing = true;
-    if (run_within(restore, empty, sizeof empty - 1, PROBE_MS, &unused) != RESTORE_DONE)
-        restore->standing = false;
+    restore->standing = run_within(restore, &empty, PROBE_MS, &unused) == RESTORE_DONE;
 }

@@ -5,17 +5,21 @@
 #define PORTSMITH_RESTORE_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/error.h"
 #include "privsep/xtables/text.h"
 
+enum { RESTORE_STARTED = 2 };
+
 struct restore {
     const char *path; /* absolute */
     bool standing;    /* acknowledges each transaction, so it is kept */
     pid_t pid;        /* 0: not running */
-    pid_t last_pid;   /* of the process that made the last change, which may have ended */
+    uint32_t *started; /* where the process ids of the last RESTORE_STARTED programs stand, the
+                          newest first, for others to read; NULL: nowhere. A program is there before
+                          it changes anything */
     int in, out;      /* pipes, ours, non-blocking; -1: not running */
     unsigned serial;  /* of the last transaction */
 };
@@ -33,15 +37,10 @@ enum restore_result {
 /* Begins without a program that runs. `path` must stay valid. */
 void restore_init(struct restore *restore, const char *path);
 
-/* Feeds the program `size` bytes of text, one or more whole "*table ... COMMIT" blocks, and waits
- * for the outcome, some seconds at most. What the program printed when it failed is in
+/* Feeds the program a text, one or more whole "*table ... COMMIT" blocks, which it ends and frees.
+ * Waits for the outcome, some seconds at most. What the program printed when it failed is in
  * *why, made safe for a log line. */
-enum restore_result restore_run(struct restore *restore, char *text, size_t size,
-                                struct error *why);
-
-/* Feeds the program a text, as restore_run does. Ends and frees the text. */
-enum restore_result restore_run_text(struct restore *restore, struct text *text,
-                                     struct error *why);
+enum restore_result restore_run(struct restore *restore, struct text *text, struct error *why);
 
 /* The same, but with a program that is run for this text alone. */
 enum restore_result restore_run_once(const char *path, struct text *text, struct error *why);

@@ -8,30 +8,19 @@
 
 enum { FIRST_ROOM = 1024 };
 
-static bool make_room(struct text *text, size_t more)
-{
-    size_t room = text->room;
-    char *bytes;
-
-    while (room - text->size <= more)
-        room *= 2;
-    if (room == text->room)
-        return true;
-    bytes = realloc(text->bytes, room);
-    if (!bytes)
-        return false;
-    text->bytes = bytes;
-    text->room = room;
-    return true;
-}
-
 /* Returns 0 on a failure, which stdio then remembers. */
 static ssize_t append(void *cookie, const char *bytes, size_t size)
 {
     struct text *text = cookie;
 
-    if (!make_room(text, size))
-        return 0;
+    while (text->room - text->size <= size) {
+        char *more = realloc(text->bytes, text->room * 2);
+
+        if (!more)
+            return 0;
+        text->bytes = more;
+        text->room *= 2;
+    }
     memcpy(text->bytes + text->size, bytes, size);
     text->size += size;
     text->bytes[text->size] = '\0';

@@ -32,6 +32,16 @@ FIGURES = {
 }
 PLOTS = ["latency-median", "latency-p95", "latency-p99", "garbage", "forwarded", "memory",
          "start", "flood", "crowd"]
+# The same, beside another build, and of both.
+BESIDE = {
+    ("turns", "microseconds"): PORTSMITH,
+    ("counting", "microseconds"): ["portsmith-rules"],
+    ("counting", "others"): ["portsmith-rules"],
+    ("garbage", "nanoseconds"): ["portsmith-rules"],
+    ("garbage_apart", "nanoseconds"): ["portsmith-rules"],
+    ("memory", "kilobytes"): ["portsmith-rules"],
+    ("idle", "wakeups"): PORTSMITH,
+}
 # A peer that is drowned in a flood honours nothing, and that is what was found.
 MAY_BE_NULL = {("flood", "microseconds")}
 
@@ -77,11 +87,13 @@ def missing_lines(directory):
 def missing_turns(directory):
     results = json.loads((directory / "results.json").read_text())["results"]
     table = (directory / "table.txt").read_text()
-    for peer in PORTSMITH:
-        for tree in ("own", "other"):
-            found = [r["microseconds"] for r in results if (r["peer"], r["tree"]) == (peer, tree)]
+    for (measure, key), peers in BESIDE.items():
+        for peer, tree in ((peer, tree) for peer in peers for tree in ("own", "other")):
+            found = [r[key] for r in results
+                     if (r["measure"], r["peer"], r["tree"]) == (measure, peer, tree)]
             if not found or not all(is_figure(v, False) for v in found):
-                yield f"{peer} of the {tree} build was not measured: {found}"
+                yield f"{measure} of {peer}, the {tree} build, was not measured: {found}"
+    for peer in PORTSMITH:
         if f"\n  {peer} " not in table:
             yield f"the table has no line for {peer}"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Many clients of Portsmith at once, without a process for each.
 
-  crowd.py profiles COUNT DIRECTORY           a profile file for each client
+  crowd.py profiles COUNT DIRECTORY [LINE]... a profile file for each client
   crowd.py knocks FROM COUNT KEY PORT [close] what probe.c reads, a line for each
 
 Client I comes from 10.96.0.0 + I. Its secret key follows from its number, so that
@@ -25,11 +25,11 @@ def seed(client):
     return hashlib.sha256(b"portsmith bench %d" % client).digest()
 
 
-def make_profiles(count, directory):
+def make_profiles(count, directory, lines):
     for client in range(1, count + 1):
         public = bindings.crypto_sign_seed_keypair(seed(client))[0]
         text = (f"[Profile]\nPublicKey = {b64encode(public).decode()}\nOpen = tcp/22\n"
-                "Window = 1h\nMaxWindow = 1h\n")
+                "MaxWindow = 1h\n" + "".join(f"{line}\n" for line in lines or ["Window = 1h"]))
         with open(f"{directory}/client-{client}.conf", "w", encoding="ascii") as file:
             file.write(text)
 
@@ -45,7 +45,7 @@ def print_knocks(first, count, key, port, action):
 
 
 if sys.argv[1] == "profiles":
-    make_profiles(int(sys.argv[2]), sys.argv[3])
+    make_profiles(int(sys.argv[2]), sys.argv[3], sys.argv[4:])
 else:
     print_knocks(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5]),
                  2 if sys.argv[6:] == ["close"] else 1)

@@ -18,6 +18,8 @@
 
 tools=$build_directory/tests/bench
 portsmith_max_grants=1000 # the default
+portsmith_profile=()      # lines of each profile, besides what crowd.py writes
+right_of_way=()           # before its command
 fwknop_sleep=100000       # microseconds between two looks at what came in: the default
 
 client_address() { # CLIENT
@@ -93,7 +95,7 @@ portsmith_configure() { # PROFILES
     rm -rf /etc/portsmith.d
     mkdir -p /etc/portsmith.d
     configure "${lines[@]}"
-    "$top/tests/bench/crowd.py" profiles "$1" /etc/portsmith.d
+    "$top/tests/bench/crowd.py" profiles "$1" /etc/portsmith.d "${portsmith_profile[@]}"
     portsmith_key=$(portsmithd -T -c "$conf" | sed -n 's/^# the server.s public key: //p')
 }
 
@@ -101,7 +103,7 @@ portsmith_configure() { # PROFILES
 portsmith_start_by() { # COMMAND...
     : >"$lab/log/portsmithd.log"
     log_start=1
-    spawn server "$lab/log/portsmithd.log" "$@" portsmithd -c "$conf" -f \
+    spawn server "$lab/log/portsmithd.log" "${right_of_way[@]}" "$@" portsmithd -c "$conf" -f \
         "${daemon_options[@]}"
     echo "$spawned" >"$lab/daemon.pid"
     wait_until_it_says 60 "$lab/log/portsmithd.log" ready

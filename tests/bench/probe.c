@@ -1,6 +1,7 @@
 /* Knocks, and finds out when the port opens.
  *
- *   probe latency ADDRESS PORT MILLISECONDS < ATTEMPT   one line
+ *   probe latency ADDRESS PORT MILLISECONDS [EVERY] < ATTEMPT   one line; it tries EVERY so many
+ *                                                       microseconds at first, in place of 25
  *   probe crowd ADDRESS PORT MILLISECONDS < ATTEMPTS    all of them at once
  *   probe send ADDRESS < ATTEMPTS                       and no more than that
  *
@@ -58,7 +59,7 @@ struct tries {
     int poll;
     size_t ready, count; /* sockets; those of them with a connection */
     int sockets[TRIES_MAX];
-    int64_t next;
+    int64_t next, every; /* microseconds */
 };
 
 static int64_t now_us(void)
@@ -134,9 +135,10 @@ static void send_attempt(struct attempt *a, struct in_addr server)
 
 /* ---- connections -------------------------------------------------------- */
 
-static void begin_tries(struct tries *t)
+static void begin_tries(struct tries *t, int64_t every)
 {
     t->poll = epoll_create1(EPOLL_CLOEXEC);
+    t->every = every;
     t->ready = t->count = 0;
     t->next = 0;
 }
@@ -198,7 +200,7 @@ static bool opens(struct attempt *a, const struct sockaddr_in *to, struct tries 
         if (now >= t->next && t->count < TRIES_MAX) {
             int64_t pause = (now - a->sent) / GRAIN;
 
-            t->next = now + (pause > EVERY_US ? pause : EVERY_US);
+            t->next = now + (pause > t->every ? pause : t->every);
             if (try(t, a->from, to)) {
                 a->opened = now_us();
                 return true;
@@ -224,11 +226,12 @@ static void print_attempt(const struct attempt *a)
 
 /* ---- one, or a crowd ---------------------------------------------------- */
 
-static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t patience)
+static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t patience,
+                        int64_t every)
 {
     static struct tries tries;
 
-    begin_tries(&tries);
+    begin_tries(&tries, every);
     make_ready(&tries, a->from, READY);
     send_attempt(a, to->sin_addr);
     opens(a, to, &tries, a->sent + patience);
@@ -292,12 +295,13 @@ static void measure_crowd(struct attempt *all, size_t count, const struct sockad
         print_attempt(&all[i]);
 }
 
-/* Whoever is measured has the right of way: this one is never done trying. */
+/* Whoever is measured has the right of way: this one is never done trying. Who gave it a priority
+ * has seen to that. */
 static void give_way(void)
 {
     const struct sched_param none = {.sched_priority = 0};
 
-    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+    if (sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_IDLE, &none) != 0)
         err(1, "cannot give way");
 }
 
@@ -310,8 +314,8 @@ int main(int argc, char **argv)
     size_t count = 0;
     int64_t patience;
 
-    if ((argc != 5 && !sends_only) || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
-        errx(2, "usage: probe latency|crowd ADDRESS PORT MILLISECONDS; probe send ADDRESS");
+    if ((argc != 5 && argc != 6 && !sends_only) || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
+        errx(2, "usage: probe latency|crowd ADDRESS PORT MILLISECONDS [EVERY]; probe send ADDRESS");
     setrlimit(RLIMIT_NOFILE, &many);
     while (count < ATTEMPTS_MAX && read_attempt(&attempts[count]))
         count++;
@@ -326,6 +330,6 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "crowd") == 0)
         measure_crowd(attempts, count, &to, patience);
     else if (count == 1)
-        measure_one(attempts, &to, patience);
+        measure_one(attempts, &to, patience, argc == 6 ? atoi(argv[5]) : EVERY_US);
     return 0;
 }

@@ -35,6 +35,50 @@ freeze() { # PID
     wait_until 5 is_stopped "$1"
 }
 
+# ---- connections -----------------------------------------------------------
+
+# Not socat, which takes a process for each connection.
+start_fast_listener() { # PORT
+    spawn server "$lab/log/listener.log" python3 -c '
+import socket, sys
+with socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, backlog=1024,
+                          dualstack_ipv6=True) as service:
+    while True:
+        service.accept()[0].close()
+' "$1"
+    wait_until 5 host_listens server tcp "$1"
+}
+
+connections() { # that come in, of COUNT attempts
+    local i count=0
+
+    for ((i = 0; i < $1; i++)); do
+        ! port_is_open "$server" 22 || count=$((count + 1))
+    done
+    echo "$count"
+}
+
+two_come_in_and_no_third() {
+    own_log
+    knock_opens two tcp/22
+    [ "$(connections 2)" -eq 2 ]
+    wait_for_log "two: tcp/22 for $client has ended: it has had its connections"
+    [ "$(connections 2)" -eq 0 ]
+}
+
+# As fast as it can, each ended by a reset, until the file is gone and for so many in any case.
+connect_again_and_again() { # FROM FILE COUNT
+    on client python3 -c '
+import os, socket, struct, sys
+count = 0
+while os.path.exists(sys.argv[3]) or count < int(sys.argv[4]):
+    with socket.create_connection((sys.argv[1], 24), 2, (sys.argv[2], 0)) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    count += 1
+print(count)
+' "$server" "$@"
+}
+
 # ---- what is seen ----------------------------------------------------------
 
 # Tells a figure on the way, beside the TAP.

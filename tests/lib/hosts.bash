@@ -82,6 +82,14 @@ upgrade_and_stay_in() {
     is_in_and_nobody_else
 }
 
+has_its_users() {
+    local name
+
+    for name in portsmith portsmith-witness; do
+        [[ $(server getent passwd "$name") == "$name":x:*:/nonexistent:/usr/sbin/nologin ]] || return 1
+    done
+}
+
 has_nothing_of_ours() {
     server_has_no_rules
     run ! server ls -d /run/portsmith

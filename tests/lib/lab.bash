@@ -302,6 +302,13 @@ log_count() { # PATTERN
     echo "$matched"
 }
 
+log_counts() { # PATTERN COUNT
+    local matched
+
+    match_log "$1"
+    [ "$matched" -eq "$2" ]
+}
+
 log_count_exceeds() { # PATTERN COUNT
     local matched
 
@@ -347,9 +354,9 @@ stop_daemon() {
     rm -f "$lab/daemon.pid"
 }
 
-# All processes of the daemon: supervisor, sniffer, helper, iptables-restore.
+# All processes of the daemon: the supervisor, what it starts, iptables-restore.
 daemon_processes() {
-    process_named 'portsmithd|portsmith-sniff|portsmith-helpe|(xtables|iptables|ip6tables).*'
+    process_named 'portsmithd|portsmith-(sniff|witne|prepa|helpe|cut).*|(xtables|iptables|ip6tables).*'
 }
 
 # Wherever in the lab: the sniffer has a network namespace of its own.

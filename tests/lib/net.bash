@@ -328,6 +328,10 @@ helper_pid() {
     parent_named portsmith-helpe
 }
 
+witness_pid() {
+    process_named portsmith-witne
+}
+
 # On its host, in mounts that `ip netns exec` gave the daemon alone.
 in_daemon_mounts() { # COMMAND...
     nsenter --mount --net --target "$(daemon_pid)" "$@"

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
-"""fill.py COUNT: puts that many connections by UDP into this network namespace's
+"""fill.py COUNT [SOURCE]: puts that many connections by UDP into this network namespace's
 connection tracking, for ten minutes, and says how many there are then. They are
-assured: a table that is full does not drop them."""
+assured: a table that is full does not drop them. With SOURCE they are an address's own,
+by TCP to port 22 of other hosts."""
 import socket
 import struct
 import sys
 
 CREATE, GET_STATS = 0x100, 0x105  # NFNL_SUBSYS_CTNETLINK << 8 and IPCTNL_MSG_CT_...
 REQUEST, ACK, CREATED = 0x1, 0x4, 0x400
+ESTABLISHED = 3
 ASSURED = 0x2 | 0x4 | 0x8  # seen reply, assured, confirmed
 AT_ONCE = 200
 
@@ -20,10 +22,10 @@ def nest(kind, *parts):
     return attribute(kind | 0x8000, b"".join(parts))
 
 
-def tuple_of(kind, source, destination, source_port, destination_port):
+def tuple_of(kind, protocol, source, destination, source_port, destination_port):
     return nest(kind,
                 nest(1, attribute(1, source), attribute(2, destination)),
-                nest(2, attribute(1, bytes([socket.IPPROTO_UDP])),
+                nest(2, attribute(1, bytes([protocol])),
                      attribute(2, struct.pack(">H", source_port)),
                      attribute(3, struct.pack(">H", destination_port))))
 
@@ -33,21 +35,27 @@ def message(kind, flags, *parts):
     return struct.pack("IHHII", 16 + len(payload), kind, REQUEST | flags, 1, 0) + payload
 
 
-def connection(number):
-    source = struct.pack(">I", (198 << 24) + (18 << 16) + number // 60000)  # 198.18.0.0/15
-    destination, port = socket.inet_aton("198.19.255.1"), 1024 + number % 60000
-    return message(CREATE, CREATED, tuple_of(1, source, destination, port, 53),
-                   tuple_of(2, destination, source, 53, port),
+def connection(number, source):
+    protocol, service, state = socket.IPPROTO_UDP, 53, []
+    port = 1024 + number % 60000
+    many = struct.pack(">I", (198 << 24) + (18 << 16) + number // 60000)  # 198.18.0.0/15
+    ends = [many, socket.inet_aton("198.19.255.1")]
+    if source:
+        protocol, service, ends = socket.IPPROTO_TCP, 22, [socket.inet_aton(source), many]
+        state = [nest(4, nest(1, attribute(1, bytes([ESTABLISHED]))))]
+    return message(CREATE, CREATED, tuple_of(1, protocol, *ends, port, service),
+                   tuple_of(2, protocol, *reversed(ends), service, port), *state,
                    attribute(7, struct.pack(">I", 600)), attribute(3, struct.pack(">I", ASSURED)))
 
 
-def main(count):
+def main(count, source=None):
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netfilter:
         netfilter.connect((0, 0))
         for first in range(0, count, AT_ONCE):
-            netfilter.send(b"".join(map(connection, range(first, min(first + AT_ONCE, count)))))
+            netfilter.send(b"".join(connection(number, source) for number in
+                                    range(first, min(first + AT_ONCE, count))))
         netfilter.send(message(GET_STATS, 0))
         print(struct.unpack(">I", netfilter.recv(65536)[24:28])[0])
 
 
-main(int(sys.argv[1]))
+main(int(sys.argv[1]), *sys.argv[2:])

@@ -1,8 +1,9 @@
-/* Takes the sniffer's place, and the supervisor's, with the real helper, and
- * asks it for everything that it must not do. One honest grant is live all the
- * while; nothing but that may ever be in the firewall, and it must go in time.
+/* Takes the sniffer's place, the witness's and the supervisor's, with the real
+ * portsmith-prepare and helper, and asks for everything that a helper must not do.
+ * One honest grant is live all the while; nothing but that may ever be in the
+ * firewall, and it must go in time.
  *
- *   hostile HELPER nft|legacy 4|6 ACT   every variant of an act, each with a
+ *   hostile PREPARE nft|legacy 4|6 ACT  every variant of an act, each with a
  *                                       helper and a network namespace of its own
  *   hostile acts                        the acts, one a line
  *   hostile through PID KIND            speaks through the socket of a sniffer
@@ -12,6 +13,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -28,6 +31,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "privsep/event.h"
 #include "privsep/message.h"
 
 enum {
@@ -51,17 +55,18 @@ struct person {
 
 /* One helper, and what is known of it. */
 struct stage {
-    const char *helper;
+    const char *prepare;
     enum backend backend;
     int family; /* 4 or 6 */
     unsigned variant;
     struct person people[PEOPLE];
     uint8_t server_public[KEY_SIZE];
     pid_t pid;
-    int control, sniffer; /* our ends; sniffer -1 once we closed it */
+    int control, sniffer, witness; /* our ends; sniffer -1 once we closed it */
     struct helper_request honest; /* Alice's, which was granted */
     char *empty, *granted; /* the rules before and after that */
     int64_t ends_after, ends_before; /* CLOCK_BOOTTIME, nanoseconds */
+    bool counts;   /* Bob's doors admit only so many connections */
     uint32_t made; /* requests, each with a counter of its own */
 };
 
@@ -69,6 +74,7 @@ struct act {
     const char *name;
     unsigned variants;
     unsigned together; /* variants at a time; 0: PARALLEL */
+    bool counts;       /* as in struct stage */
     void (*play)(struct stage *stage);
 };
 
@@ -114,16 +120,25 @@ static bool rules_are(const struct stage *s, const char *expected)
     return same;
 }
 
-/* Nothing but what was there with the honest grant. Line by line, as its rules
- * may be going while they are listed. */
+/* The first rule that was not there with the honest grant, which the caller frees; or NULL. Line
+ * by line, as that grant's rules may be going while they are listed. */
+static char *find_other_rule(const struct stage *s)
+{
+    char *rules = rules_of(s), *rest = rules, *line, *found = NULL;
+
+    while (!found && (line = strsep(&rest, "\n")))
+        if (!strstr(s->granted, line))
+            found = strdup(line);
+    free(rules);
+    return found;
+}
+
 static void check_rules(const struct stage *s)
 {
-    char *rules = rules_of(s), *rest = rules, *line;
+    const char *found = find_other_rule(s);
 
-    while ((line = strsep(&rest, "\n")))
-        if (!strstr(s->granted, line))
-            errx(1, "a rule has come up: %s\n--- where there should be:\n%s", line, s->granted);
-    free(rules);
+    if (found)
+        errx(1, "a rule has come up: %s\n--- where there should be:\n%s", found, s->granted);
 }
 
 /* ---- the supervisor's part ---------------------------------------------- */
@@ -155,20 +170,22 @@ static int high_copy(int fd)
     return copy;
 }
 
-/* As pair.c does it: descriptors 3 to 7, an empty environment. */
-static void become_helper(const struct stage *s, int control, int sniffer)
+/* As pair.c does it: descriptors 3 to 9, an empty environment. */
+static void become_helper(const struct stage *s, int control, int sniffer, int witness)
 {
     const int inherited[] = {high_copy(control), high_copy(sniffer),
                              high_copy(open("/run/state", O_RDONLY | O_DIRECTORY)),
                              high_copy(open("/run", O_RDONLY | O_DIRECTORY)),
-                             high_copy(open("/dev/null", O_RDONLY))};
-    char *const argv[] = {strdupa("portsmith-helper"), NULL};
+                             high_copy(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER)),
+                             high_copy(witness),
+                             high_copy(memfd_create("portsmith-plan", MFD_ALLOW_SEALING))};
+    char *const argv[] = {strdupa("portsmith-prepare"), NULL};
     char *const environment[] = {NULL};
 
-    for (int i = 0; i < 5; i++)
-        dup2(inherited[i], HELPER_FD_SUPERVISOR + i);
-    execve(s->helper, argv, environment);
-    err(1, "%s", s->helper);
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
+        dup2(inherited[i], HELPER_FD_SUPERVISOR + (int)i);
+    execve(s->prepare, argv, environment);
+    err(1, "%s", s->prepare);
 }
 
 static void send_setup(const struct stage *s)
@@ -189,6 +206,7 @@ static void send_setup(const struct stage *s)
     for (size_t i = ALICE; i <= BOB; i++) {
         strncpy(profile.name, i == ALICE ? "alice" : "bob", sizeof profile.name); /* and zeros */
         memcpy(profile.public_key, s->people[i].public_key, KEY_SIZE);
+        profile.connections = i == BOB && s->counts ? 1 : 0;
         if (send(s->control, &profile, sizeof profile, 0) != sizeof profile)
             err(1, "profile");
     }
@@ -213,20 +231,34 @@ static uint32_t await_report(const struct stage *s, int milliseconds)
     return kind;
 }
 
+/* Of the sniffer or the witness; what the helper tells of the rules may come before. */
+static void expect_told(const struct stage *s)
+{
+    uint32_t kind;
+
+    while ((kind = await_report(s, ANSWER_MS)) == HELPER_REPORT)
+        ;
+    if (kind != HELPER_PEER_BROKEN)
+        errx(1, "the supervisor was not told");
+}
+
 static void start_helper(struct stage *s)
 {
-    int control[2], sniffer[2];
+    int control[2], sniffer[2], witness[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0 ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sniffer) != 0)
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sniffer) != 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, witness) != 0)
         err(1, "socketpair");
     s->pid = fork();
     if (s->pid == 0)
-        become_helper(s, control[1], sniffer[1]);
+        become_helper(s, control[1], sniffer[1], witness[1]);
     close(control[1]);
     close(sniffer[1]);
+    close(witness[1]);
     s->control = control[0];
     s->sniffer = sniffer[0];
+    s->witness = witness[0];
     send_setup(s);
     if (await_report(s, START_MS) != HELPER_REPORT)
         errx(1, "the helper did not get ready");
@@ -311,8 +343,7 @@ static void expect_cut_off(struct stage *s)
 {
     struct helper_reply unread;
 
-    if (await_report(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
-        errx(1, "the supervisor was not told");
+    expect_told(s);
     while (recv(s->sniffer, &unread, sizeof unread, 0) > 0)
         ;
     if (send(s->sniffer, "x", 1, MSG_NOSIGNAL) != -1 || (errno != EPIPE && errno != ECONNRESET))
@@ -618,8 +649,7 @@ static void never_reading(struct stage *s)
         n = send(s->sniffer, &m, sizeof m, MSG_NOSIGNAL);
     if (n >= 0 || (errno != EPIPE && errno != ECONNRESET))
         errx(1, "the helper does not mind that nobody listens");
-    if (await_report(s, ANSWER_MS) != HELPER_SNIFFER_BROKEN)
-        errx(1, "the supervisor was not told");
+    expect_told(s);
 }
 
 /* From before the honest grant's end until its rules have gone. There is always
@@ -657,21 +687,130 @@ static void flood(struct stage *s)
         errx(1, "the flood held the door open");
 }
 
+/* ---- the acts of a witness ---------------------------------------------- */
+
+/* Bob's door, which admits only so many connections. */
+static enum verdict open_counting(struct stage *s, unsigned place)
+{
+    struct helper_request m = open_message(s, &s->people[BOB]);
+
+    m.observed = elsewhere(s, place);
+    return ask(s, &m);
+}
+
+/* Soon, whether the honest door is still open or not. */
+static void expect_counting_shut(const struct stage *s)
+{
+    int64_t limit = clock_boot_ns() + (int64_t)ANSWER_MS * NSEC_PER_MSEC;
+    char *found;
+
+    while ((found = find_other_rule(s))) {
+        if (clock_boot_ns() > limit)
+            errx(1, "what nobody counts is still open: %s", found);
+        free(found);
+        poll(NULL, 0, EDGE_MS);
+    }
+}
+
+static bool say(const struct stage *s, const void *bytes, size_t size)
+{
+    return send(s->witness, bytes, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+/* All that is no word, by its kind, and what is of another size. The helper hears no more. */
+static void unsound_words(struct stage *s)
+{
+    static const uint8_t kinds[] = {0, WORD_LOOK + 1, 127, 128, 255, WORD_LOOK};
+    static const size_t sizes_of_words[] = {1, 7, 9, 16, sizeof(struct helper_event), 100000};
+    enum { KINDS = sizeof kinds };
+    static uint8_t bytes[100000];
+    struct helper_event unread;
+    unsigned v = s->variant;
+
+    open_counting(s, 1);
+    bytes[0] = v < KINDS ? kinds[v] : WORD_LOOK;
+    bytes[1] = v == KINDS - 1; /* what is to be zero */
+    say(s, bytes, v < KINDS ? sizeof(struct witness_word) : sizes_of_words[v - KINDS]);
+    while (recv(s->witness, &unread, sizeof unread, 0) > 0)
+        ;
+    expect_told(s);
+    expect_counting_shut(s);
+    open_counting(s, 2);
+    expect_counting_shut(s);
+}
+
+/* Every word about the grants that there are, and about some that there are not. */
+static void every_word(struct stage *s)
+{
+    for (unsigned kind = WORD_END; kind <= WORD_LOOK; kind++)
+        for (uint32_t id = 0; id < 3; id++)
+            for (uint32_t allowance = 0; allowance < 1 << 16; allowance++) {
+                struct witness_word word = {.kind = (uint8_t)kind, .id = id,
+                                            .allowance = (uint16_t)allowance};
+
+                if (!say(s, &word, sizeof word))
+                    err(1, "word %u about %u was not heard", kind, id);
+                if (allowance == 1 && !rules_are(s, s->granted) && clock_boot_ns() < s->ends_after)
+                    errx(1, "a word has changed the rules");
+            }
+}
+
+/* From before the honest grant's end until its rules have gone, as in flood(). */
+static void word_flood(struct stage *s)
+{
+    int64_t end = s->ends_before + (int64_t)LATE_MS * NSEC_PER_MSEC;
+    unsigned said = 0;
+
+    setpriority(PRIO_PROCESS, 0, -20);
+    while (clock_boot_ns() < end) {
+        struct witness_word word = {.kind = (uint8_t)(WORD_END + s->variant), .id = said % 4};
+
+        if (!say(s, &word, sizeof word))
+            err(1, "the flood was cut off");
+        said++;
+    }
+    if (said < STORM / 2)
+        errx(1, "only %u words: no flood", said);
+    if (!rules_are(s, s->empty))
+        errx(1, "the flood held the door open");
+}
+
+/* The witness reads nothing until there is no more room, or has gone. Then nothing opens that
+ * has to be counted. */
+static void unread_events(struct stage *s)
+{
+    struct helper_request m = open_message(s, &s->people[MALLORY]);
+
+    open_counting(s, 1);
+    if (s->variant == 0)
+        close(s->witness);
+    for (unsigned i = 0; s->variant == 1 && i < STORM; i++)
+        expect(s, &m, VERDICT_UNKNOWN_PROFILE);
+    if (s->variant == 0)
+        expect_counting_shut(s);
+    open_counting(s, 2);
+    expect_counting_shut(s);
+}
+
 static const struct act acts[] = {
-    {"wrong-size", sizeof sizes / sizeof *sizes, 0, wrong_size},
-    {"wrong-action", sizeof actions / sizeof *actions, 0, wrong_action},
-    {"another-action", 2, 0, another_action},
-    {"wrong-flag", 8, 0, wrong_flag},
-    {"wrong-address", 7, 0, wrong_address},
-    {"random-bytes", 8, 0, random_bytes},
-    {"passed-descriptors", 6, 0, passed_descriptors},
-    {"end-of-file", 8, 0, end_of_file},
-    {"unsigned", 2, 0, unsigned_requests},
-    {"wrongly-signed", 1, 0, wrongly_signed_requests},
-    {"replays", 1, 0, replays},
-    {"in-one-batch", 3, 0, in_one_batch},
-    {"never-reading", 1, 0, never_reading},
-    {"flood", 3, 1, flood},
+    {"wrong-size", sizeof sizes / sizeof *sizes, 0, false, wrong_size},
+    {"wrong-action", sizeof actions / sizeof *actions, 0, false, wrong_action},
+    {"another-action", 2, 0, false, another_action},
+    {"wrong-flag", 8, 0, false, wrong_flag},
+    {"wrong-address", 7, 0, false, wrong_address},
+    {"random-bytes", 8, 0, false, random_bytes},
+    {"passed-descriptors", 6, 0, false, passed_descriptors},
+    {"end-of-file", 8, 0, false, end_of_file},
+    {"unsigned", 2, 0, false, unsigned_requests},
+    {"wrongly-signed", 1, 0, false, wrongly_signed_requests},
+    {"replays", 1, 0, false, replays},
+    {"in-one-batch", 3, 0, false, in_one_batch},
+    {"never-reading", 1, 0, false, never_reading},
+    {"flood", 3, 1, false, flood},
+    {"unsound-words", 12, 0, true, unsound_words},
+    {"every-word", 1, 0, false, every_word},
+    {"word-flood", 3, 1, false, word_flood},
+    {"unread-events", 2, 0, true, unread_events},
 };
 
 enum { ACTS = sizeof acts / sizeof *acts };
@@ -687,6 +826,7 @@ static void start_variant(const struct stage *s, const struct act *act)
     if (child == 0) {
         struct stage own = *s;
 
+        own.counts = act->counts;
         play(&own, act);
         exit(EXIT_SUCCESS);
     }
@@ -765,14 +905,14 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "through") == 0)
         return speak_through((pid_t)atoi(argv[2]), argv[3]);
     if (argc == 5) {
-        stage.helper = argv[1];
+        stage.prepare = argv[1];
         stage.backend = strcmp(argv[2], "nft") == 0 ? BACKEND_NFT : BACKEND_LEGACY;
         stage.family = atoi(argv[3]);
         for (size_t i = 0; i < ACTS; i++)
             if (strcmp(argv[4], acts[i].name) == 0)
                 return play_all(&stage, &acts[i]);
     }
-    fprintf(stderr, "usage: hostile HELPER nft|legacy 4|6 ACT\n"
+    fprintf(stderr, "usage: hostile PREPARE nft|legacy 4|6 ACT\n"
                     "       hostile acts | hostile through PID size|action|random\n");
     return 2;
 }

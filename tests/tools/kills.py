@@ -35,13 +35,16 @@ FIRST = int(ipaddress.ip_address("fd88::1:0" if SIX else "10.88.1.0"))
 SAVE = ["ip", "netns", "exec", "server",
         f"ip{'6' if SIX else ''}tables-{os.environ['BACKEND']}-save"]
 FEWEST = 30  # kills, or nothing was shown
+WITNESS_FD_HELPER = 4  # privsep/event.h
 LONGER = 4   # times the seconds, on a machine that is too busy for as many
 PATIENCE = 60  # seconds; for a machine that is busy with something else
 REPLAYS = 16   # after each kill
 FRESH = 200    # seconds for which a knock is not too old; MaxSkew is 300
 
-NAMES = {"supervisor": r"portsmithd", "sniffer": r"portsmith-sniff", "helper": r"portsmith-helpe",
+NAMES = {"supervisor": r"portsmithd", "sniffer": r"portsmith-sniff", "witness": r"portsmith-witne",
+         "prepare": r"portsmith-prepa", "helper": r"portsmith-helpe",
          "restore": r"(xtables|iptables|ip6tables).*"}
+TOGETHER = ["sniffer", "witness", "prepare", "helper"]  # replaced together
 
 
 class Wrong(Exception):
@@ -83,6 +86,13 @@ def send_signal(pids, number):
             os.kill(pid, number)
         except ProcessLookupError:
             pass
+
+
+def witness_has_heard_all():
+    """It closes its socket to a helper that has ended, once that is empty; then all of it is
+    in the log."""
+    return not any(os.path.exists(f"/proc/{pid}/fd/{WITNESS_FD_HELPER}")
+                   for pid in processes("witness"))
 
 
 # ---- what the daemon says and does -----------------------------------------
@@ -242,18 +252,30 @@ class Drill:
     # -- a round
 
     def choose_victims(self):
-        kind = self.chance.choice(["supervisor", "sniffer", "helper", "helper", "restore", "restore",
-                                   "all", "pair"])
-        kinds = {"all": list(NAMES), "pair": ["sniffer", "helper"]}.get(kind, [kind])
+        kind = self.chance.choice(["supervisor", "sniffer", "witness", "prepare", "helper", "helper",
+                                   "restore", "restore", "all", "together"])
+        kinds = {"all": list(NAMES), "together": TOGETHER}.get(kind, [kind])
         return kinds
+
+    def await_prepare(self):
+        """There is one only while a helper is made ready, as for a reload."""
+        ready = self.daemon.read().ready
+        if not self.daemon.runs():
+            return
+        send_signal([self.daemon.process.pid], signal.SIGHUP)
+        until(PATIENCE, lambda: processes("prepare") or self.daemon.read().ready > ready)
+        time.sleep(self.chance.uniform(0, 0.05))
 
     def kill(self, kinds):
         """Ends in a state that can be looked at: when the helper was killed, nothing
-        is begun before the rules that it left were read. Tells whether the pair has to
-        be replaced."""
-        helper_killed = "helper" in kinds
+        is begun before the rules that it left were read. Tells whether those that are
+        replaced together have to be."""
+        if kinds == ["prepare"]:
+            self.await_prepare()
         pids = [pid for kind in kinds for pid in processes(kind)]
-        pair = set(pids) & set(processes("sniffer") + processes("helper"))
+        helper_killed = bool(set(pids) & set(processes("helper") + processes("prepare")))
+        hit = set(pids) & {pid for kind in TOGETHER for pid in processes(kind)}
+        preparing = set(pids) & set(processes("prepare"))
         if kinds == ["restore"] and len(pids) > 1:
             pids = self.chance.sample(pids, self.chance.randint(1, len(pids)))
         if helper_killed and self.daemon.runs() and "supervisor" not in kinds:
@@ -264,12 +286,17 @@ class Drill:
         self.kills += 1
         if not until(PATIENCE, lambda: not set(pids) & set(everything())):
             raise Wrong("what was killed does not end")
+        if processes("helper"):  # what was to prepare did a thing besides, as a probe for a reload
+            helper_killed = False
+            hit -= preparing
         if helper_killed and not until(PATIENCE, lambda: not processes("restore")):
             raise Wrong("iptables-restore does not end after its helper")
+        if helper_killed and not until(PATIENCE, witness_has_heard_all):
+            raise Wrong("the witness does not notice that its helper has ended")
         if helper_killed:
             self.check_rules(True)
         send_signal([self.daemon.process.pid] if self.daemon.runs() else [], signal.SIGCONT)
-        return bool(pair)
+        return bool(hit)
 
     def wait_behind_dead(self):
         """With every process dead, the kernel alone shuts what was opened."""
@@ -282,15 +309,16 @@ class Drill:
         if open_to(some, 0.5):
             raise Wrong("with all processes dead the port stays open to one of " + " ".join(some))
 
-    def recover(self, ready_before, waiting_before, pair_was_hit):
+    def recover(self, ready_before, waiting_before, was_hit):
         """Starts it again if it was ended, else waits until it has helped itself."""
 
         def settled():
             nonlocal waiting_before
             self.read_log()
-            if not self.daemon.runs() or not pair_was_hit:
+            if not self.daemon.runs() or not was_hit:
                 return True
-            if self.daemon.ready > ready_before and processes("sniffer") and processes("helper"):
+            if self.daemon.ready > ready_before and processes("sniffer") and processes("helper") \
+                    and processes("witness"):
                 return True
             if self.daemon.waiting > waiting_before:  # an admin who does not want to wait
                 waiting_before = self.daemon.waiting
@@ -332,7 +360,7 @@ class Drill:
                     else "an honest knock is not honoured")
 
     def is_honoured(self, ready):
-        """False when the pair was replaced meanwhile, so that it may have been lost."""
+        """False when the processes were replaced meanwhile, so that it may have been lost."""
         honoured = False
 
         def heard():
@@ -392,7 +420,7 @@ class Drill:
         honoured = sum(k.honoured is not None for k in self.knocks)
         return (f"{self.kills} kills ({', '.join(f'{k} {n}' for k, n in self.killed.items())}), "
                 f"{len(self.knocks)} knocks of which {honoured} were honoured, "
-                f"{self.replayed} replays, {self.daemon.ready} starts of the pair")
+                f"{self.replayed} replays, {self.daemon.ready} starts of a helper")
 
 
 def main(seed, seconds, kills, window, *profiles):

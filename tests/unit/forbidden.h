@@ -29,14 +29,15 @@ static inline int confined(bool (*confine)(void), void (*act)(void))
     return status;
 }
 
-/* The kernel ended it, or, in a debug build, the handler that names the call. */
+/* The kernel ended it, or, in a debug build, the handler that names the call. Where that handler
+ * may not write, the kernel ends it all the same. */
 static inline bool was_killed(int status)
 {
 #ifdef PORTSMITH_NAME_CALLS
-    return WIFEXITED(status) && WEXITSTATUS(status) == SYSCALLS_EXIT_STATUS;
-#else
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SYSCALLS_EXIT_STATUS)
+        return true;
 #endif
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
 }
 
 static inline bool went_well(int status)

@@ -4,6 +4,7 @@
 
 #include "check.h"
 
+#include "privsep/grantfile.h"
 #include "privsep/granttable.h"
 
 /* Copies up to `room` grants in the order of their records; how many there are, none

@@ -40,7 +40,7 @@ static void a_foreign_change_rings_once(void **state)
 }
 
 /* The process that changed something; it is gone by now, its number is what counts. */
-static pid_t change(const char *ruleset)
+static uint32_t change(const char *ruleset)
 {
     int status;
     pid_t child;
@@ -53,12 +53,12 @@ static pid_t change(const char *ruleset)
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    return child;
+    return (uint32_t)child;
 }
 
 static void own_changes_do_not_ring(void **state)
 {
-    pid_t own[2] = {0, change("add table inet ours\n")};
+    uint32_t own[2] = {0, change("add table inet ours\n")};
 
     (void)state;
     assert_true(is_readable(bell, 0));
@@ -74,7 +74,7 @@ static void nor_does_a_large_change_of_our_own(void **state)
     enum { RULES = 4000, LINE = 120 };
     char *ruleset = calloc(RULES, LINE);
     size_t used = 0;
-    pid_t own;
+    uint32_t own;
 
     (void)state;
     used += (size_t)sprintf(ruleset, "add table inet ours\nadd chain inet ours grants\n");
@@ -91,7 +91,7 @@ static void nor_does_a_large_change_of_our_own(void **state)
 
 static void whoever_rang_last_is_named(void **state)
 {
-    pid_t own = change("add table inet ours\n");
+    uint32_t own = change("add table inet ours\n");
 
     (void)state;
     assert_false(bell_rang(bell, &own, 1, &ringer));
@@ -115,7 +115,7 @@ static void lost_changes_ring(void **state)
     char ruleset[TABLES * 40] = "";
     int little = 1;
     size_t used = 0;
-    pid_t own;
+    uint32_t own;
 
     (void)state;
     for (int i = 0; i < TABLES; i++)
@@ -131,7 +131,7 @@ static void lost_changes_ring(void **state)
 static void what_is_no_message_rings(void **state)
 {
     struct nlmsghdr message = {.nlmsg_len = sizeof message, .nlmsg_pid = 7};
-    const pid_t own = 7;
+    const uint32_t own = 7;
     int ends[2];
 
     (void)state;
@@ -190,7 +190,7 @@ static void a_name_cannot_write_the_log(void **state)
         {"", "", 0},
     };
     uint8_t message[256];
-    const pid_t own = 7;
+    const uint32_t own = 7;
     int ends[2];
 
     (void)state;
@@ -212,7 +212,7 @@ static void a_bent_message_rings_and_no_more(void **state)
 {
     uint8_t message[256], bent[256];
     size_t size = write_generation(message, "nft", 4);
-    const pid_t own = 7;
+    const uint32_t own = 7;
     int ends[2];
 
     (void)state;

@@ -28,14 +28,14 @@ static const char *client_key(uint32_t number, char text[static KEY_TEXT_SIZE])
     return key_format(public, text);
 }
 
-/* portsmith.conf: what every test needs, then `rest` from line 7 on. */
+/* portsmith.conf: what every test needs, then `rest` from line 8 on. */
 static void write_main(const char *rest)
 {
     char text[4096];
 
     snprintf(text, sizeof text,
              "[Portsmith]\nPort = 4000\nUser = nobody\nProfileDirectory = %s/" PROFILES "\n"
-             "StateDirectory = %s/state\nRunDirectory = %s/run\n%s",
+             "StateDirectory = %s/state\nRunDirectory = %s/run\nWitnessUser = daemon\n%s",
              directory, directory, directory, rest);
     scratch_write_text(MAIN, 0644, text);
 }
@@ -128,7 +128,8 @@ static void every_key_is_read(void **state)
                        "Transports = icmp, udp\nTransports = icmp\n"
                        "Backend = legacy\nClose = udp/53 tcp/443\nClose = tcp/22 tcp/443\n"
                        "CloseWith = reset\nMaxSkew = off\nWindow = 1m\nMaxWindow = 1m\n"
-                       "MaxGrants = 10000\nUser = knock_user\nProfileDirectory = /a\n"
+                       "MaxGrants = 10000\nUser = knock_user\nWitnessUser = who_sees\n"
+                       "ProfileDirectory = /a\n"
                        "StateDirectory = /b/c d\nRunDirectory = /e\n"
                        "MetricsFile = /f/portsmith.prom\n");
     assert_true(config_read_main(&c, MAIN, &why));
@@ -147,6 +148,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(c.max_window, 60);
     assert_int_equal(c.max_grants, 10000);
     assert_string_equal(c.user, "knock_user");
+    assert_string_equal(c.witness_user, "who_sees");
     assert_string_equal(c.profile_directory, "/a");
     assert_string_equal(c.state_directory, "/b/c d");
     assert_string_equal(c.run_directory, "/e");
@@ -233,19 +235,32 @@ static void a_missing_main_points_to_init(void **state)
 
 static void the_user_must_be_there_and_not_be_root(void **state)
 {
-    const struct passwd *nobody = getpwnam("nobody");
+    const struct passwd *user;
     struct config *c;
 
     (void)state;
-    assert_non_null(nobody);
     c = load();
-    assert_int_equal(c->uid, nobody->pw_uid);
-    assert_int_equal(c->gid, nobody->pw_gid);
+    user = getpwnam("nobody");
+    assert_non_null(user);
+    assert_int_equal(c->uid, user->pw_uid);
+    assert_int_equal(c->gid, user->pw_gid);
+    user = getpwnam("daemon");
+    assert_non_null(user);
+    assert_int_equal(c->witness_uid, user->pw_uid);
+    assert_int_equal(c->witness_gid, user->pw_gid);
     config_free(c);
     scratch_write_text(MAIN, 0644, "[Portsmith]\nPort = 1\nUser = no.such.user\n");
     assert_load_refused(MAIN ": the user 'no.such.user' does not exist; run portsmith-profile -c " MAIN " init");
     scratch_write_text(MAIN, 0644, "[Portsmith]\nPort = 1\nUser = root\n");
     assert_load_refused(MAIN ": User must not be root");
+    scratch_write_text(MAIN, 0644, "[Portsmith]\nPort = 1\nUser = nobody\n"
+                                   "WitnessUser = no.such.user\n");
+    assert_load_refused(MAIN ": the user 'no.such.user' does not exist; run portsmith-profile -c " MAIN " init");
+    scratch_write_text(MAIN, 0644, "[Portsmith]\nPort = 1\nUser = nobody\nWitnessUser = root\n");
+    assert_load_refused(MAIN ": WitnessUser must not be root, as 'root' is; expected a user of its "
+                             "own, such as portsmith-witness");
+    scratch_write_text(MAIN, 0644, "[Portsmith]\nPort = 1\nUser = nobody\nWitnessUser = nobody\n");
+    assert_load_refused(MAIN ": User and WitnessUser must not be one user, as 'nobody' is");
 }
 
 /* ---- the profile directory -------------------------------------------------- */

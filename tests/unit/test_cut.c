@@ -10,11 +10,14 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "netspace.h"
-#include "privsep/cut/cut.h"
+#include "privsep/cut/serve.h"
+#include "privsep/cut/sockets.h"
+#include "privsep/flows.h"
 
-static struct error why;
 static struct cut cut;
+static struct cut_result result;
 static int listener; /* both families */
 
 enum { FIRST_PORT = 2222, MANY = 80 };
@@ -156,14 +159,35 @@ static unsigned count_flows(const char *from, const struct service *to)
     return wanted.count;
 }
 
-static unsigned end_flows(const char *from, const struct service *to)
+/* Of these doors, which ascend. */
+static uint32_t end_flows_of(const struct cut_door *items, size_t count)
 {
-    struct address address = address_of(from);
-    unsigned ended;
+    static struct doors doors;
 
-    if (!cut_connections(&cut, &(struct way){&address, to}, &ended, &why))
-        fail_msg("%s", why.text);
-    return ended;
+    doors.count = 0;
+    for (size_t i = 0; i < count; i++)
+        assert_true(doors_add(&doors, &items[i]));
+    cut_connections(&cut, &doors, clock_boot_ns() + (int64_t)CUT_SECONDS * NSEC_PER_SEC, &result);
+    return result.ended;
+}
+
+static struct cut_door door_of(const char *from, const struct service *to)
+{
+    return (struct cut_door){CUT_KILL, 1, address_of(from), *to};
+}
+
+static uint32_t try_to_end_flows(const char *from, const struct service *to)
+{
+    const struct cut_door door = door_of(from, to);
+
+    return end_flows_of(&door, 1);
+}
+
+static uint32_t end_flows(const char *from, const struct service *to)
+{
+    try_to_end_flows(from, to);
+    assert_int_equal(result.trouble, CUT_DONE);
+    return result.ended;
 }
 
 static void assert_reset(int fd)
@@ -271,17 +295,15 @@ static void make_connection_from(uint16_t port, int ends[static 2])
     assert_true(ends[1] >= 0);
 }
 
-static void assert_some_refused(unsigned count, unsigned expected_end, const char *expected)
+static void assert_some_refused(unsigned count, unsigned expected_end, enum cut_trouble expected)
 {
-    struct address from = address_of("127.0.0.1");
-    unsigned ended;
-
     stubborn = (uint16_t)count;
     refusals = 0;
-    assert_false(cut_connections(&cut, &(struct way){&from, &tcp}, &ended, &why));
-    if (!strstr(why.text, expected))
-        fail_msg("%s", why.text);
-    assert_true(ended >= expected_end); /* those that are only forgotten count, too */
+    /* Those that are only forgotten count, too. */
+    assert_true(try_to_end_flows("127.0.0.1", &tcp) >= expected_end);
+    assert_int_equal(result.trouble, expected);
+    assert_int_equal(result.error, EOPNOTSUPP);
+    assert_int_equal(result.left, count);
     assert_int_equal(refusals, count); /* each is asked for once */
 }
 
@@ -294,12 +316,12 @@ static void one_that_does_not_end_keeps_no_other(void **state)
     first_stubborn = 5000;
     for (int i = 0; i < ALL; i++)
         make_connection_from((uint16_t)(first_stubborn + i), ends[i]);
-    assert_some_refused(STUBBORN, ALL - STUBBORN, "did not end 70 of the connections");
+    assert_some_refused(STUBBORN, ALL - STUBBORN, CUT_REFUSED);
     for (int i = STUBBORN; i < ALL; i++)
         assert_reset(ends[i][1]);
     for (int i = 0; i < STUBBORN; i++)
         assert_false(is_readable(ends[i][1], 0));
-    assert_some_refused(STUBBORN, 0, "does not end connections of this host");
+    assert_some_refused(STUBBORN, 0, CUT_NO_SOCKETS);
     stubborn = 0;
     end_flows("127.0.0.1", &tcp);
     for (int i = 0; i < ALL; i++)
@@ -309,23 +331,23 @@ static void one_that_does_not_end_keeps_no_other(void **state)
 /* What does not end here is forgotten: as on a host that only passes it on. */
 static void without_sockets_connections_are_forgotten(void **state)
 {
-    struct address from = address_of("127.0.0.1");
-    unsigned ended;
     int ends[2];
 
     (void)state;
     make_connection("127.0.0.1", "127.0.0.1", ends);
     close(cut.sockets);
     cut.sockets = -1;
-    assert_false(cut_connections(&cut, &(struct way){&from, &tcp}, &ended, &why));
-    assert_non_null(strstr(why.text, "does not end connections of this host"));
-    assert_int_equal(ended, 1);
+    assert_int_equal(try_to_end_flows("127.0.0.1", &tcp), 1);
+    assert_int_equal(result.trouble, CUT_NO_SOCKETS);
+    assert_int_equal(result.error, EOPNOTSUPP);
     assert_int_equal(count_flows("127.0.0.1", &tcp), 0);
     close_both(ends);
 }
 
 static void assert_unknown(const char *expected)
 {
+    struct error why;
+
     assert_false(flows_try(&cut.conntrack, &why));
     if (!strstr(why.text, expected))
         fail_msg("%s", why.text);
@@ -333,6 +355,7 @@ static void assert_unknown(const char *expected)
 
 static void without_an_answer_nothing_is_known(void **state)
 {
+    struct error why;
     int ends[2];
 
     (void)state;

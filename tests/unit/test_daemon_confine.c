@@ -1,4 +1,5 @@
-/* daemon/supervisor/confine, daemon/sniffer/confine: what they leave works, all else kills. */
+/* daemon/supervisor/confine, daemon/sniffer/confine, daemon/witness/confine: what they leave works,
+ * all else kills. */
 #include "forbidden.h"
 
 #include <poll.h>
@@ -8,17 +9,26 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "daemon/sniffer/confine.h"
 #include "daemon/supervisor/confine.h"
+#include "daemon/witness/confine.h"
 
-static int peer[2], other[2];
+static int peer[2], other[2], log_socket;
 
 static bool as_sniffer(void)
 {
     struct error why;
 
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && sniffer_confine(peer[0], &why);
+}
+
+static bool as_witness(void)
+{
+    struct error why;
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && witness_confine(&why);
 }
 
 static bool as_supervisor(void)
@@ -109,6 +119,48 @@ static void what_was_forbidden_is_named(void **state)
 }
 #endif
 
+/* ---- the witness -------------------------------------------------------- */
+
+/* By the socket to the log, which was made in the host's network. */
+static void send_to_another_service(void)
+{
+    struct sockaddr_un service = {.sun_family = AF_UNIX, .sun_path = "\0portsmith-test"};
+
+    sendto(log_socket, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&service,
+           sizeof service);
+}
+
+static void anything_else_kills_the_witness(void **state)
+{
+    static void (*const acts[])(void) = {
+        send_to_another_service, write_elsewhere, make_a_socket,     open_a_file,
+        start_a_program,         kill_somebody,   change_the_filter,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(acts); i++)
+        assert_true(was_killed(confined(as_witness, acts[i])));
+}
+
+/* Looking for a log that went away fails, and no more. */
+static void hear_and_tell(void)
+{
+    struct msghdr header = {0};
+    char byte;
+
+    if (socket(AF_UNIX, SOCK_DGRAM, 0) >= 0)
+        _exit(1);
+    if (recvmsg(peer[0], &header, MSG_DONTWAIT) >= 0 || pread(STDIN_FILENO, &byte, 0, 0) > 0)
+        _exit(1);
+    talk_to_the_peer();
+}
+
+static void the_witness_s_work_goes_on(void **state)
+{
+    (void)state;
+    assert_true(went_well(confined(as_witness, hear_and_tell)));
+}
+
 /* ---- the supervisor ----------------------------------------------------- */
 
 static void trace_another(void)
@@ -164,7 +216,8 @@ static void the_supervisor_starts_programs(void **state)
 static int start(void **state)
 {
     (void)state;
-    return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, peer) != 0 ||
+    log_socket = socket(AF_UNIX, SOCK_DGRAM, 0);
+    return log_socket < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, peer) != 0 ||
            socketpair(AF_UNIX, SOCK_SEQPACKET, 0, other) != 0;
 }
 
@@ -176,6 +229,8 @@ int main(void)
 #ifdef PORTSMITH_NAME_CALLS
         cmocka_unit_test(what_was_forbidden_is_named),
 #endif
+        cmocka_unit_test(the_witness_s_work_goes_on),
+        cmocka_unit_test(anything_else_kills_the_witness),
         cmocka_unit_test(the_supervisor_starts_programs),
         cmocka_unit_test(anything_else_kills_the_supervisor),
     };

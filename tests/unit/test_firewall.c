@@ -5,7 +5,11 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/firewall.h"
+#include "privsep/prepare/establish.h"
 #include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "table.h"
 
 enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };
@@ -50,6 +54,7 @@ static int open_firewall(void **state)
         return -1;
     destination_count = 0;
     helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_stand(&fw);
     unlink(GRANTTABLE_FILE);
     return helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) ? 0 : -1;
 }
@@ -75,7 +80,7 @@ static void make_rules(enum family family)
 static void establish(enum family family)
 {
     make_rules(family);
-    if (!helper_firewall_establish(&fw, family, &grants, &why))
+    if (!establish_first(&fw, family, &grants, &why))
         fail_msg("%s", why.text);
     assert_false(fw.unsure[family]);
 }
@@ -83,7 +88,7 @@ static void establish(enum family family)
 static void fail_to_establish(const char *reason)
 {
     make_rules(IPV4);
-    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_false(establish_first(&fw, IPV4, &grants, &why));
     assert_true(fw.unsure[IPV4]);
     assert_non_null(strstr(why.text, reason));
 }
@@ -375,6 +380,7 @@ static void try_for(int64_t seconds)
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
     setup.close_with_reset = 1;
     helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_stand(&fw);
 }
 
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"
@@ -407,8 +413,8 @@ static void a_trial_is_ended_by_the_first_rule_of_what_shuts(void **state)
         int64_t earliest = clock_wall_ns() / NSEC_PER_SEC + 899;
 
         establish(family);
-        assert_in_range(fw.trial_second, earliest, earliest + 2);
-        check_end(family, fw.trial_second);
+        assert_in_range(rules_trial_second(&setup), earliest, earliest + 2);
+        check_end(family, rules_trial_second(&setup));
     }
 }
 
@@ -420,9 +426,8 @@ static void the_end_of_a_trial_is_rounded_up(void **state)
         int64_t end;
 
         setup.trial_end = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC + i * NSEC_PER_MSEC;
-        helper_firewall_follow_clock(&fw);
         end = clock_wall_ns() + setup.trial_end - clock_boot_ns();
-        assert_in_range(fw.trial_second * NSEC_PER_SEC, end - NSEC_PER_MSEC,
+        assert_in_range(rules_trial_second(&setup) * NSEC_PER_SEC, end - NSEC_PER_MSEC,
                         end + NSEC_PER_SEC + NSEC_PER_MSEC);
     }
 }
@@ -444,17 +449,16 @@ static void the_lost_end_of_a_trial_is_noticed(void **state)
         }
 }
 
-/* As after the clock was set. */
+/* As after the clock was set: the next helper establishes. */
 static void the_end_of_a_trial_is_written_anew(void **state)
 {
     (void)state;
     try_for(900);
     establish(IPV4);
     setup.trial_end += 3600 * (int64_t)NSEC_PER_SEC;
-    helper_firewall_follow_clock(&fw);
-    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
-    check_end(IPV4, fw.trial_second);
-    assert_in_range(fw.trial_second, clock_wall_ns() / NSEC_PER_SEC + 4490,
+    establish(IPV4);
+    check_end(IPV4, rules_trial_second(&setup));
+    assert_in_range(rules_trial_second(&setup), clock_wall_ns() / NSEC_PER_SEC + 4490,
                     clock_wall_ns() / NSEC_PER_SEC + 4502);
 }
 
@@ -639,9 +643,9 @@ static void a_gateway_is_written_anew_as_it_was(void **state)
     establish(IPV4);
     before = gateway_rules(IPV4);
     assert_result(look(IPV4), FIREWALL_INTACT, why);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     check_gateway_rules(IPV4, before);
-    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REFRESH, &grants, &why), why);
     check_gateway_rules(IPV4, before);
     free(before);
 }
@@ -719,15 +723,6 @@ static void the_kernel_s_deadline_is_not_past_2038(void **state)
     open_grant("192.0.2.7", "tcp/22", LAST_DATE - now + 100000000);
     establish(IPV4);
     assert_int_equal(datestop(), LAST_DATE);
-}
-
-static void from_2038_on_nothing_can_end(void **state)
-{
-    (void)state;
-    assert_true(helper_firewall_can_end(0));
-    assert_true(helper_firewall_can_end(LAST_DATE - 1));
-    assert_false(helper_firewall_can_end(LAST_DATE));
-    assert_false(helper_firewall_can_end(INT64_MAX));
 }
 
 /* ---- again and again ---------------------------------------------------- */
@@ -910,7 +905,7 @@ static void new_grants_are_inserted_alone(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     open_grant("192.0.2.9", "udp/53", 60);
     open_grant("2001:db8::9", "udp/53", 60);
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 1);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.9/32"), 2);
@@ -926,15 +921,15 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         try_for(900);
         setup.close_with_reset = i & 1;
         if (i & 2)
-            fw.trial_second = setup.trial_end = 0;
+            setup.trial_end = 0;
         setup.forward = setup.has_synproxy = 1; /* one rule at each place */
         establish(IPV4);
         xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
         xtables_run(IPV4, "-t mangle -D portsmith-close -p 99");
         inserted = rules_of(IPV4);
-        assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
         check_rules(IPV4, inserted);
         establish(IPV4);
         check_same_rules(IPV4, inserted);
@@ -953,7 +948,7 @@ static void inserting_names_no_place(void **state)
     snprintf(script, sizeof script, "#!/bin/sh\ntee inserted | %s \"$@\"\n", found.paths[IPV4]);
     replace_program(script);
     open_grant("192.0.2.7", "tcp/22", 60);
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     put_program_back();
     lines = output_of("grep -e ^-I inserted | cut -d ' ' -f -3");
     assert_string_equal(lines, "-I portsmith-open -s\n-I portsmith-through -s\n"
@@ -968,11 +963,11 @@ static void rewriting_follows_the_table(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     establish(IPV4);
     helper_grants_remove_at(&grants, 0);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 0);
     assert_result(look(IPV4), FIREWALL_INTACT, why);
 }
@@ -987,10 +982,11 @@ static void a_thousand_grants_are_written(void **state)
         snprintf(address, sizeof address, "10.0.%d.%d", i / 250, 1 + i % 250);
         open_grant(address, "tcp/22", 60);
     }
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
     settle();
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why); /* none is new */
+    /* None is new. */
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
 }
 
@@ -1002,7 +998,7 @@ static void heal(enum family family, const char *loss)
     enum firewall_state state = look(family);
 
     if (state == FIREWALL_INTACT && backend == BACKEND_LEGACY && family == IPV6) {
-        assert_done(helper_firewall_refresh(&fw, family, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, family, FIREWALL_REFRESH, &grants, &why), why);
         return;
     }
     check_noticed(state, loss);
@@ -1039,7 +1035,7 @@ static void of_many_grants_none_stays_lost(void **state)
     xtables_run(IPV4, "-t mangle -D portsmith-shut 7");
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY - 1);
     assert_result(look(IPV4), backend == BACKEND_NFT ? FIREWALL_INTACT : FIREWALL_DAMAGED, why);
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY);
     xtables_run(IPV4, "-D INPUT -j portsmith");
     assert_result(look(IPV4), FIREWALL_DAMAGED, why);
@@ -1110,7 +1106,7 @@ static void inserting_heals_what_is_missing(void **state)
     xtables_run(IPV4, "-F");
     xtables_run(IPV4, "-X");
     open_grant("192.0.2.8", "tcp/22", 60);
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     assert_result(look(IPV4), FIREWALL_INTACT, why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
@@ -1134,14 +1130,14 @@ static void failures_leave_it_unsure_until_mended(void **state)
 
         replace_program(scripts[i]);
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_false(helper_firewall_insert(&fw, IPV4, &grants, &why));
+        assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why));
         assert_true(fw.unsure[IPV4]);
-        assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+        assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
         assert_true(fw.unsure[IPV4]);
         assert_non_null(strstr(why.text, "restore"));
         helper_grants_clear(&grants);
         put_program_back();
-        assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why);
+        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
         assert_false(fw.unsure[IPV4]);
         check_same_rules(IPV4, before);
     }
@@ -1178,7 +1174,8 @@ static void what_is_known_of_the_rules_is_kept(void **state)
     assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
     assert_int_equal(fw.state[IPV4], FIREWALL_DAMAGED);
     put_program_back();
-    assert_done(helper_firewall_rewrite(&fw, IPV4, &grants, &why), why); /* without the jump */
+    /* Without the jump. */
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
     assert_int_equal(fw.state[IPV4], FIREWALL_DAMAGED);
     establish(IPV4);
     assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
@@ -1189,7 +1186,7 @@ static void after_a_change_that_failed_nothing_is_known(void **state)
     (void)state;
     establish(IPV4);
     replace_program("#!/bin/sh\nexit 4\n");
-    assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
     assert_int_equal(fw.state[IPV4], FIREWALL_UNREADABLE);
     put_program_back();
     establish(IPV4);
@@ -1290,7 +1287,6 @@ int main(int argc, char **argv)
         WITH_FIREWALL(without_shut_ports_nothing_leads_to_the_drop),
         WITH_FIREWALL(the_kernel_s_deadline_is_never_late),
         WITH_FIREWALL(the_kernel_s_deadline_is_not_past_2038),
-        WITH_FIREWALL(from_2038_on_nothing_can_end),
         WITH_FIREWALL(establishing_again_changes_nothing),
         WITH_FIREWALL(an_admin_s_order_is_kept),
         WITH_FIREWALL(reset_comes_and_goes_with_the_configuration),

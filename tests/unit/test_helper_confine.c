@@ -1,20 +1,29 @@
-/* privsep/prepare/confine: a confined helper does its work with real iptables, and
- * reaches nothing else. */
+/* privsep/prepare/confine and privsep/helper/narrow: confined processes do their work with real
+ * iptables, and reach nothing else. */
 #include "forbidden.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <linux/seccomp.h>
 #include <spawn.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 
 #include "common/file.h"
 #include "netspace.h"
 #include "privsep/helper/firewall.h"
+#include "privsep/helper/narrow.h"
 #include "privsep/message.h"
+#include "privsep/plan.h"
+#include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/xtables/probe.h"
 
 static enum backend backend;
 static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};
@@ -36,12 +45,43 @@ static bool open_own_directories(void)
            dup2(run, HELPER_FD_RUN) >= 0;
 }
 
-static bool as_helper(void)
+static struct rules rules[FAMILIES];
+
+static bool as_prepare(void)
 {
     struct error why;
 
     return open_own_directories() && probe_xtables(&found, backend, 0, &why) == PROBE_USABLE &&
            helper_confine(&found, false, &why);
+}
+
+static void make_rules(void)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
+}
+
+static const struct plan *make_plan(int fd)
+{
+    struct policy policy = {.setup = setup};
+    struct marks marks = {.fd = -1};
+    const struct ingredients ingredients = {&policy, &marks, &found, rules};
+    struct error why;
+
+    make_rules();
+    return plan_compile(fd, &ingredients, &why) ? plan_map(fd, &why) : NULL;
+}
+
+static bool as_helper(void)
+{
+    int fd = memfd_create("plan", MFD_ALLOW_SEALING);
+    const struct plan *plan;
+    struct error why;
+
+    if (fd < 0 || !as_prepare())
+        return false;
+    plan = make_plan(fd);
+    return plan && helper_narrow(plan, &why);
 }
 
 static void require(bool condition, int number)
@@ -78,14 +118,13 @@ static void ask_a_service(void)
 
 static void change_the_firewall(void)
 {
-    static struct rules rules[FAMILIES];
     struct firewall firewall;
     struct grants grants = {0};
     struct error why;
 
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
+    make_rules();
     helper_firewall_open(&firewall, &setup, rules, &found, &(struct ipset){.fd = -1});
+    helper_firewall_stand(&firewall);
     for (enum family family = IPV4; family < FAMILIES; family++)
         require(!found.in_use[family] ||
                     helper_firewall_establish(&firewall, family, &grants, &why),
@@ -116,9 +155,10 @@ static void outlive_a_program_that_cannot_be_started(void)
 static void work_goes_on(void **state)
 {
     (void)state;
+    assert_int_equal(confined(as_prepare, write_its_files), CHILD_OK << 8);
+    assert_int_equal(confined(as_prepare, change_the_firewall), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, outlive_a_program_that_cannot_be_started), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, change_the_firewall), CHILD_OK << 8);
-    assert_int_equal(confined(as_helper, write_its_files), CHILD_OK << 8);
     assert_int_equal(confined(as_helper, ask_a_service), CHILD_OK << 8);
 }
 
@@ -149,6 +189,15 @@ static void reach_for_others(void)
     require(is_denied(renameat(HELPER_FD_RUN, "forged", HELPER_FD_STATE, "firewall")), 14);
 }
 
+/* What portsmith-prepare could reach still. */
+static void reach_back(void)
+{
+    require(is_denied(openat(HELPER_FD_STATE, "marks", O_RDWR)), 1);
+    require(is_denied(openat(HELPER_FD_RUN, "forged", O_RDONLY)), 2);
+    require(is_denied(openat(HELPER_FD_RUN, "new", O_WRONLY | O_CREAT, 0600)), 3);
+    require(is_denied(open("/proc/sys/kernel/random/boot_id", O_RDONLY)), 4);
+}
+
 static void other_files_are_out_of_reach(void **state)
 {
     (void)state;
@@ -159,7 +208,8 @@ static void other_files_are_out_of_reach(void **state)
     mkdir("run", 0700);
     scratch_write_text("state/firewall", 0600, "x");
     scratch_write_text("run/forged", 0600, "y");
-    assert_int_equal(confined(as_helper, reach_for_others), CHILD_OK << 8);
+    assert_int_equal(confined(as_prepare, reach_for_others), CHILD_OK << 8);
+    assert_int_equal(confined(as_helper, reach_back), CHILD_OK << 8);
 }
 
 static void signal_the_parent(void)
@@ -172,7 +222,7 @@ static void processes_that_it_did_not_start_are_out_of_reach(void **state)
     (void)state;
     if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6) /* which knows no signals */
         skip();
-    assert_int_equal(confined(as_helper, signal_the_parent), CHILD_OK << 8);
+    assert_int_equal(confined(as_prepare, signal_the_parent), CHILD_OK << 8);
 }
 
 /* ---- other system calls ------------------------------------------------- */
@@ -241,6 +291,60 @@ static void make_a_directory(void)
     mkdir("directory", 0700);
 }
 
+static void remove_a_file(void)
+{
+    unlinkat(AT_FDCWD, "other", 0);
+}
+
+static void rename_a_file(void)
+{
+    renameat(AT_FDCWD, "other", AT_FDCWD, "another");
+}
+
+static void make_a_timer(void)
+{
+    timerfd_create(CLOCK_BOOTTIME, 0);
+}
+
+static void become_dumpable(void)
+{
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+static void enter_another_filter(void)
+{
+    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL);
+}
+
+static void enter_other_landlock_rules(void)
+{
+    syscall(SYS_landlock_restrict_self, -1, 0);
+}
+
+static void seal_something(void)
+{
+    fcntl(STDIN_FILENO, F_ADD_SEALS, F_SEAL_SEAL);
+}
+
+static void make_memory_with_a_name(void)
+{
+    if (memfd_create("memory", 0) >= 0)
+        _exit(1);
+}
+
+/* Of prepare's calls those that the helper has given up. */
+static void what_only_the_start_needed_kills(void **state)
+{
+    static void (*const acts[])(void) = {
+        remove_a_file,        rename_a_file,              make_a_timer,   become_dumpable,
+        enter_another_filter, enter_other_landlock_rules, seal_something, make_memory_with_a_name,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(acts); i++)
+        assert_true(was_killed(confined(as_helper, acts[i])));
+}
+
 static void anything_else_kills(void **state)
 {
     static void (*const acts[])(void) = {
@@ -251,7 +355,7 @@ static void anything_else_kills(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(acts); i++)
-        assert_true(was_killed(confined(as_helper, acts[i])));
+        assert_true(was_killed(confined(as_prepare, acts[i])));
 }
 
 static int use_nft(void **state)
@@ -273,6 +377,7 @@ int main(void)
         cmocka_unit_test(other_files_are_out_of_reach),
         cmocka_unit_test(processes_that_it_did_not_start_are_out_of_reach),
         cmocka_unit_test(anything_else_kills),
+        cmocka_unit_test(what_only_the_start_needed_kills),
     };
 
     return cmocka_run_group_tests_name("nft", tests, use_nft, scratch_leave) +

@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "privsep/helper/marks.h"
+#include "privsep/prepare/lock.h"
+#include "privsep/prepare/floor.h"
+#include "privsep/prepare/repair.h"
 
 enum { SLOT_SIZE = 128, RECORD_SIZE = 2 * SLOT_SIZE, MANY = 1000, FILE_SIZE_MAX = 8192 };
 

@@ -1,10 +1,15 @@
 #include "check.h"
 
 #include <net/if.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "daemon/supervisor/pair.h"
 #include "netspace.h"
+#include "privsep/event.h"
+#include "privsep/witnessmessage.h"
 
 static struct config config = {.interfaces = {"one", "two"}, .interface_count = 2};
 static struct pair pair;
@@ -128,6 +133,30 @@ static void ending_nothing_is_fine(void **state)
     assert_int_equal(pair.lifeline, -1);
 }
 
+/* For it holds up the next one. */
+static void a_hanging_witness_is_waited_for_briefly(void **state)
+{
+    enum { PATIENCE_SECONDS = 8 };
+    const int64_t begun = clock_boot_ns();
+    const pid_t parent = getpid();
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (getppid() == parent)
+            pause();
+        _exit(EXIT_SUCCESS);
+    }
+    pair_init(&pair);
+    pair.witness = child;
+    pair_end(&pair, false);
+    assert_int_equal(pair.witness, 0);
+    assert_int_equal(pair_reap(child, NULL), -1);
+    assert_true(clock_boot_ns() - begun < (int64_t)PATIENCE_SECONDS * NSEC_PER_SEC);
+}
+
 /* ---- the helper's messages ---------------------------------------------- */
 
 /* The helper's end; pair.helper is 0, so that nobody is killed. */
@@ -168,10 +197,46 @@ static void an_order_and_its_answer_have_the_same_serial(void **state)
     close(helper);
 }
 
+static uint32_t rules_after(int helper, enum helper_rules rules)
+{
+    const struct helper_report report = {.kind = HELPER_REPORT, .backend = BACKEND_NFT,
+                                         .rules = rules};
+    struct helper_report got;
+
+    assert_int_equal(send(helper, &report, sizeof report, 0), sizeof report);
+    assert_int_equal(pair_read_report(&pair, &got), HELPER_REPORT);
+    assert_int_equal(got.rules, pair.rules);
+    return got.rules;
+}
+
+/* To be told twice that they are missing is one removal. */
+static void rules_that_are_removed_often_are_contested(void **state)
+{
+    int helper = connect_helper();
+
+    (void)state;
+    for (int i = 0; i < REMOVALS_OFTEN; i++) {
+        assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+        assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+        assert_int_equal(rules_after(helper, HELPER_RULES_IN_FORCE), HELPER_RULES_IN_FORCE);
+    }
+    assert_int_equal(pair_follow_quiet(&pair), 0);
+    assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+    assert_int_equal(rules_after(helper, HELPER_RULES_IN_FORCE), HELPER_RULES_CONTESTED);
+    assert_true(pair_follow_quiet(&pair) > clock_boot_ns());
+    pair.quiet_at = clock_boot_ns(); /* as if a minute had passed */
+    assert_int_equal(pair_follow_quiet(&pair), 0);
+    assert_int_equal(pair.rules, HELPER_RULES_IN_FORCE);
+    assert_int_equal(rules_after(helper, HELPER_RULES_MISSING), HELPER_RULES_MISSING);
+    assert_int_equal(rules_after(helper, HELPER_RULES_IN_FORCE), HELPER_RULES_IN_FORCE);
+    pair_end(&pair, false);
+    close(helper);
+}
+
 static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 {
     const struct helper_report wrong[] = {
-        {.kind = HELPER_SNIFFER_BROKEN, .backend = BACKEND_NFT},
+        {.kind = HELPER_PEER_BROKEN, .backend = BACKEND_NFT},
         {.kind = HELPER_REPORT, .backend = 7},
         {.kind = HELPER_REPORT, .backend = BACKEND_NFT, .rules = 4},
     };
@@ -191,9 +256,36 @@ static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 #define WITH_INTERFACES(test)                                                                      \
     cmocka_unit_test_setup_teardown(test, make_interfaces, remove_interfaces)
 
+/* Only the exact size is a question. */
+static void a_witness_that_talks_nonsense_is_not_heard(void **state)
+{
+    static const struct witness_question question = {.id = 7};
+    const uint8_t more[sizeof question + 1] = {0};
+    uint32_t id = 0;
+    int ends[2];
+
+    (void)state;
+    for (size_t size = 1; size <= sizeof more; size++) {
+        pair_init(&pair);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+        pair.questions = ends[0];
+        assert_false(pair_read_question(&pair, &id)); /* none waits */
+        assert_int_equal(send(ends[1], &question, sizeof question, 0), sizeof question);
+        assert_true(pair_read_question(&pair, &id));
+        assert_int_equal(id, 7);
+        assert_int_equal(send(ends[1], more, size, 0), size);
+        assert_int_equal(pair_read_question(&pair, &id), size == sizeof question);
+        assert_int_equal(pair.questions, size == sizeof question ? ends[0] : -1);
+        if (pair.questions >= 0)
+            close(pair.questions);
+        close(ends[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_witness_that_talks_nonsense_is_not_heard),
         WITH_INTERFACES(the_same_interfaces_are_no_news),
         WITH_INTERFACES(one_that_has_come_is_news),
         WITH_INTERFACES(one_that_has_gone_is_news),
@@ -204,7 +296,9 @@ int main(void)
         WITH_INTERFACES(an_interface_made_anew_is_no_accident),
         WITH_INTERFACES(a_capture_that_ends_without_a_reason_is_an_accident),
         cmocka_unit_test(ending_nothing_is_fine),
+        cmocka_unit_test(a_hanging_witness_is_waited_for_briefly),
         cmocka_unit_test(an_order_and_its_answer_have_the_same_serial),
+        cmocka_unit_test(rules_that_are_removed_often_are_contested),
         cmocka_unit_test(a_helper_that_talks_nonsense_is_cut_off),
     };
 

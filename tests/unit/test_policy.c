@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "people.h"
 #include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 
 static const struct helper_setup good_setup = {.mode = HELPER_RUN, .backend = BACKEND_NFT,
                                                .max_grants = 10};
@@ -353,12 +354,12 @@ static void each_of_many_profiles_is_found_as_it_was_sent(void **state)
         const struct policy_entry *entry;
 
         person_make(&person, i);
-        entry = helper_policy_find(&policy, person.key_id);
+        entry = helper_policy_entry(&policy, person.key_id);
         assert_non_null(entry);
         assert_memory_equal(entry->profile, &profiles[i], helper_profile_size(&profiles[i]));
     }
     person_make(&person, MANY);
-    assert_null(helper_policy_find(&policy, person.key_id));
+    assert_null(helper_policy_entry(&policy, person.key_id));
     forget(&policy);
 }
 
@@ -371,7 +372,7 @@ static void without_profiles_none_is_found(void **state)
 
     (void)state;
     assert_true(receive(&policy, &sent, &why));
-    assert_null(helper_policy_find(&policy, zeros));
+    assert_null(helper_policy_entry(&policy, zeros));
     forget(&policy);
 }
 
@@ -590,16 +591,6 @@ static void a_profile_ends_at_its_second(void **state)
     assert_int_equal(helper_policy_judge(&p, 1001), VERDICT_EXPIRED_PROFILE);
 }
 
-static void explains(const struct helper_profile *p, enum verdict verdict, int64_t when,
-                     const char *expected)
-{
-    const struct policy_entry entry = {.profile = p};
-    char text[128];
-
-    helper_policy_explain(p ? &entry : NULL, verdict, when, text, sizeof text);
-    assert_string_equal(text, expected);
-}
-
 static void hours_begin_and_end_in_utc(void **state)
 {
     struct helper_profile p = {
@@ -618,25 +609,6 @@ static void hours_begin_and_end_in_utc(void **state)
     assert_int_equal(helper_policy_latest_end(&p, eight), eight + HOUR);
     assert_int_equal(helper_policy_judge(&always, eight), 0);
     assert_true(helper_policy_latest_end(&always, eight) == INT64_MAX);
-}
-
-static void the_log_says_when_hours_begin_again(void **state)
-{
-    const struct helper_profile p = {
-        .hours_count = 2, .hours = {{8 * 60, 18 * 60}, {1440 + 8 * 60, 1440 + 9 * 60}}};
-    int64_t eight = MONDAY + 8 * HOUR;
-
-    (void)state;
-    explains(&p, VERDICT_OUTSIDE_HOURS, MONDAY - 60,
-             "outside its Hours: it is Sun 23:59 UTC, they begin again on Mon 08:00");
-    explains(&p, VERDICT_OUTSIDE_HOURS, eight - 1,
-             "outside its Hours: it is Mon 07:59 UTC, they begin again on Mon 08:00");
-    explains(&p, VERDICT_OUTSIDE_HOURS, eight + 11 * HOUR,
-             "outside its Hours: it is Mon 19:00 UTC, they begin again on Tue 08:00");
-    explains(&p, VERDICT_OUTSIDE_HOURS, eight + 2 * DAY,
-             "outside its Hours: it is Wed 08:00 UTC, they begin again on Mon 08:00");
-    explains(&p, VERDICT_EXPIRED_PROFILE, eight, verdict_text(VERDICT_EXPIRED_PROFILE));
-    explains(NULL, VERDICT_UNKNOWN_PROFILE, eight, verdict_text(VERDICT_UNKNOWN_PROFILE));
 }
 
 static void hours_go_on_after_midnight(void **state)
@@ -699,7 +671,6 @@ int main(void)
         cmocka_unit_test(each_destination_of_all_profiles_is_told_once),
         cmocka_unit_test(a_profile_ends_at_its_second),
         cmocka_unit_test(hours_begin_and_end_in_utc),
-        cmocka_unit_test(the_log_says_when_hours_begin_again),
         cmocka_unit_test(hours_go_on_after_midnight),
         cmocka_unit_test(wrong_hours_are_refused),
     };

@@ -6,7 +6,10 @@
 
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/grants.h"
+#include "privsep/prepare/takeover.h"
+#include "privsep/uses.h"
 #include "table.h"
 
 static struct profile profiles[] = {
@@ -46,7 +49,7 @@ static void a_status_adds_up_what_helpers_counted(void **state)
 {
     static const struct helper_report report = {.backend = BACKEND_NFT, .families = 3,
                                                 .grant_store = GRANT_STORE_SET, .live = 4};
-    struct pair pair = {.sniffer = 5, .helper = 6, .interfaces = {1, 0},
+    struct pair pair = {.sniffer = 5, .helper = 6, .witness = 7, .interfaces = {1, 0},
                         .verdicts = {[VERDICT_OPENED] = 2},
                         .verdicts_before = {[VERDICT_OPENED] = 40}};
     struct counters counters = {.captured = 9, .dropped = 8};
@@ -57,6 +60,7 @@ static void a_status_adds_up_what_helpers_counted(void **state)
     assert_int_equal(reply.status.verdicts[VERDICT_OPENED], 42);
     assert_int_equal(reply.status.counters.dropped, 8);
     assert_int_equal(reply.status.live, 4);
+    assert_int_equal(reply.status.witness, 7);
     assert_int_equal(reply.status.grant_store, GRANT_STORE_SET);
     assert_int_equal(reply.status.interfaces[0].captured, 1);
     assert_int_equal(reply.status.interfaces[1].captured, 0);
@@ -76,6 +80,7 @@ static struct {
     struct grant grants[CAPACITY];
 } *table; /* mapped */
 static struct granttable_view view = {.capacity = CAPACITY};
+static int uses;
 
 /* A grant with some seconds left, in a record. */
 static void put_grant(size_t record, uint32_t id, uint8_t profile, int64_t left)
@@ -91,7 +96,7 @@ static void list_above(uint32_t id)
 {
     const struct control_request request = {.verb = CONTROL_LIST, .id = id};
 
-    reply_list(&reply, &request, &config, &view);
+    reply_list(&reply, &request, &config, &view, uses);
     assert_int_equal(reply.verb, CONTROL_LIST);
     assert_int_equal(reply.result, CONTROL_DONE);
 }
@@ -100,6 +105,7 @@ static int enter_with_table(void **state)
 {
     if (scratch_enter(state) != 0)
         return -1;
+    uses = open(USES_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     view.file = open("table", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (view.file < 0 || ftruncate(view.file, sizeof *table) != 0)
         return -1;
@@ -114,10 +120,17 @@ static int leave_with_table(void **state)
     return scratch_leave(state);
 }
 
+static void put_use(const struct use *use)
+{
+    assert_int_equal(write(uses, use, sizeof *use), sizeof *use);
+}
+
 static int clear_table(void **state)
 {
     (void)state;
     memset(table, 0, sizeof *table);
+    assert_int_equal(ftruncate(uses, 0), 0);
+    assert_int_equal(lseek(uses, 0, SEEK_SET), 0);
     return 0;
 }
 
@@ -126,8 +139,9 @@ static void grants_are_named(void **state)
     (void)state;
     put_grant(0, 7, 1, LEFT);
     put_grant(1, 8, 9, LEFT);
-    table->grants[1].is_counted = 1;
-    table->grants[1].used = 3;
+    table->grants[1].allowance = 2;
+    put_use(&(struct use){.id = 7, .allowance = 1, .known = USE_COUNTED, .used = 5});
+    put_use(&(struct use){.id = 8, .allowance = 2, .known = USE_COUNTED, .used = 3});
     table->grants[1].signed_address = GRANT_SIGNED_ELSEWHERE;
     table->grants[1].service = (struct service){.protocol = 6, .port = 22};
     table->grants[1].address.bytes[15] = 1;
@@ -222,7 +236,7 @@ static struct service service_of_id(uint32_t id)
 
 /* As the helper does it: the newest is opened, then the oldest removed, so that there are
  * always LIVE or one more. With each the last record moves to where a removed one was.
- * The first stays, and is used from elsewhere and not, by turns. */
+ * The first stays, and is for elsewhere and not, by turns. */
 static void change_all_the_time(struct grants *grants, volatile uint32_t *newest)
 {
     const uint8_t key_id[KEY_ID_SIZE] = {1};
@@ -235,7 +249,6 @@ static void change_all_the_time(struct grants *grants, volatile uint32_t *newest
                    clock_boot_ns() + (int64_t)3600 * NSEC_PER_SEC);
         helper_grants_settle(grants, IPV4, true);
         *newest = id;
-        grants->items[0].used = id % 2;
         for (int i = 0; i < LOOKS; i++) /* whoever lists comes in between */
             assert_true(table_count_of(grants, key_id) >= (id < LIVE ? id : LIVE));
         grants->items[0].signed_address = id % 2 ? GRANT_SIGNED_ELSEWHERE : GRANT_OBSERVED;
@@ -256,7 +269,6 @@ static void check_whole(const struct control_grant *grant)
     assert_true(address_equal(&grant->address, &address));
     assert_int_equal(service_compare(&grant->service, &service), 0);
     assert_string_equal(grant->profile, "laptop");
-    assert_int_equal(grant->used, grant->elsewhere);
     assert_in_range(grant->seconds_left, 3000, 3601);
 }
 
@@ -294,7 +306,7 @@ static void a_table_that_is_being_changed_is_listed_whole(void **state)
     while (walks < WALKS && *newest < ROUNDS) {
         uint32_t before = *newest;
 
-        reply_list(&reply, &request, &config, &changing);
+        reply_list(&reply, &request, &config, &changing, -1);
         for (uint32_t i = 0; i < reply.count; i++)
             check_whole(&reply.grants[i]);
         for (uint32_t id = *newest + 2; id <= before + LIVE; id++) /* one more may be on its way */
@@ -314,15 +326,21 @@ static void a_close_says_what_was_not_done(void **state)
 {
     static const struct control_request by_id = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ID},
                                         all = {.verb = CONTROL_CLOSE, .scope = HELPER_SCOPE_ALL};
+    static const struct cut_result done, ended = {.ended = 3},
+                                   left = {.ended = 3, .trouble = CUT_TOO_MANY};
 
     (void)state;
-    reply_closed(&reply, &by_id, &(struct helper_report){0});
+    reply_closed(&reply, &by_id, &(struct helper_report){0}, &done);
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_report){0});
+    reply_closed(&reply, &by_id, &(struct helper_report){0}, &ended);
     assert_int_equal(reply.result, CONTROL_DONE);
-    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .failed = 1});
+    reply_closed(&reply, &all, &(struct helper_report){0}, &done);
+    assert_int_equal(reply.result, CONTROL_DONE);
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .failed = 1}, &done);
     assert_int_equal(reply.result, CONTROL_FAILED);
-    reply_closed(&reply, &all, &(struct helper_report){.closed = 2, .ended = 3});
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2}, &left);
+    assert_int_equal(reply.result, CONTROL_FAILED);
+    reply_closed(&reply, &all, &(struct helper_report){.closed = 2}, &ended);
     assert_int_equal(reply.closed, 2);
     assert_int_equal(reply.ended, 3);
 }

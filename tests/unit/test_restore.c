@@ -14,6 +14,7 @@ enum { MANY = 5000 };
 static enum backend backend;
 static struct restore restore;
 static struct error why;
+static uint32_t started[RESTORE_STARTED];
 
 static const char *name_of_backend(void)
 {
@@ -32,6 +33,8 @@ static int begin(void **state)
         return -1;
     why.text[0] = '\0';
     restore_init(&restore, path);
+    memset(started, 0, sizeof started);
+    restore.started = started;
     return 0;
 }
 
@@ -56,10 +59,11 @@ static int end(void **state)
 
 static enum restore_result run(const char *text)
 {
-    char copy[1024];
+    struct text copy;
 
-    snprintf(copy, sizeof copy, "%s", text);
-    return restore_run(&restore, copy, strlen(copy), &why);
+    text_begin(&copy);
+    fputs(text, copy.out);
+    return restore_run(&restore, &copy, &why);
 }
 
 static bool rule_is_there(const char *rule)
@@ -128,20 +132,19 @@ static void what_the_kernel_refuses_is_not_to_be_tried_again(void **state)
 
 static void a_large_transaction_is_done(void **state)
 {
-    char *text = NULL, *count;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    struct text text;
+    char *count;
 
     (void)state;
-    fputs("*filter\n:many - [0:0]\n", out);
+    text_begin(&text);
+    fputs("*filter\n:many - [0:0]\n", text.out);
     for (int i = 0; i < MANY; i++)
-        fprintf(out, "-A many -s 10.%d.%d.1/32 -p tcp -m tcp --dport 22 -m comment --comment "
-                     "0123456789abcdef -j ACCEPT\n", i / 250, i % 250);
-    fputs("COMMIT\n", out);
-    fclose(out);
-    assert_true(size > 400000); /* many times what a pipe holds */
-    assert_result(restore_run(&restore, text, size, &why), RESTORE_DONE, why);
-    free(text);
+        fprintf(text.out, "-A many -s 10.%d.%d.1/32 -p tcp -m tcp --dport 22 -m comment --comment "
+                          "0123456789abcdef -j ACCEPT\n", i / 250, i % 250);
+    fputs("COMMIT\n", text.out);
+    fflush(text.out);
+    assert_true(text.size > 400000); /* many times what a pipe holds */
+    assert_result(restore_run(&restore, &text, &why), RESTORE_DONE, why);
     count = output_of("iptables-%s -w 5 -S many | grep -c ACCEPT", name_of_backend());
     assert_int_equal(atoi(count), MANY);
     free(count);
@@ -158,7 +161,22 @@ static void one_program_serves_many_transactions(void **state)
     for (int i = 0; i < 50; i++)
         assert_result(run(ADD("81")), RESTORE_DONE, why);
     assert_int_equal(restore.pid, first);
-    assert_int_equal(restore.last_pid, first);
+    assert_int_equal(started[0], first);
+    assert_int_equal(started[1], 0);
+}
+
+static void programs_are_told_of_the_newest_first(void **state)
+{
+    uint32_t before[RESTORE_STARTED];
+
+    (void)state;
+    for (int i = 0; i < 2 * RESTORE_STARTED; i++) {
+        memcpy(before, started, sizeof before);
+        assert_result(run(ADD("81")), RESTORE_DONE, why);
+        assert_int_not_equal(started[0], 0);
+        assert_int_not_equal(started[0], before[0]);
+        assert_memory_equal(started + 1, before, sizeof before - sizeof *before);
+    }
 }
 
 static void one_that_was_killed_is_replaced(void **state)
@@ -392,6 +410,7 @@ static const struct CMUnitTest common[] = {
     ONCE(what_the_kernel_refuses_is_not_to_be_tried_again),
     ONCE(what_is_refused_changes_nothing),
     ONCE(a_large_transaction_is_done),
+    ONCE(programs_are_told_of_the_newest_first),
     STANDING(what_is_done_is_in_the_kernel),
     STANDING(what_the_kernel_refuses_is_not_to_be_tried_again),
     STANDING(what_is_refused_changes_nothing),

@@ -6,8 +6,12 @@
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/firewall.h"
-#include "privsep/prepare/release.h"
 #include "privsep/helper/set.h"
+#include "privsep/prepare/establish.h"
+#include "privsep/prepare/release.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "table.h"
 
 enum { CAPACITY = 2000 };
@@ -44,6 +48,7 @@ static void open_firewall(enum grant_store store)
         rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
     }
     helper_firewall_open(&fw, &setup, rules, &found, &set);
+    helper_firewall_stand(&fw);
 }
 
 static int begin(void **state)
@@ -97,14 +102,14 @@ static void close_for(const uint8_t key_id[static KEY_ID_SIZE], const char *addr
 
 static void insert(enum family family)
 {
-    if (!helper_firewall_insert(&fw, family, &grants, &why))
+    if (!helper_firewall_change(&fw, family, FIREWALL_INSERT, &grants, &why))
         fail_msg("%s", why.text);
     helper_grants_settle(&grants, family, true);
 }
 
 static void rewrite(enum family family)
 {
-    if (!helper_firewall_rewrite(&fw, family, &grants, &why))
+    if (!helper_firewall_change(&fw, family, FIREWALL_REWRITE, &grants, &why))
         fail_msg("%s", why.text);
     helper_grants_settle(&grants, family, true);
 }
@@ -194,7 +199,7 @@ static void what_ends_within_a_second_is_not_put_in_again(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 900);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
-    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REFRESH, &grants, &why), why);
     check_elements(IPV4, "");
     open_for(bob, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
@@ -255,7 +260,7 @@ static void what_was_not_put_in_force_is_taken_back(void **state)
 {
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
-    assert_done(helper_firewall_insert(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
     helper_grants_settle(&grants, IPV4, false); /* the batch failed later on */
     rewrite(IPV4);
     check_elements(IPV4, "");
@@ -357,7 +362,7 @@ static void refreshing_fills_the_set(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     run_command("ipset flush portsmith4 && ipset add portsmith4 192.0.2.66,tcp:22");
-    assert_done(helper_firewall_refresh(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REFRESH, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
 }
 
@@ -384,8 +389,8 @@ static void with_rules_again_no_set_is_left(void **state)
     insert(IPV4);
     helper_firewall_close(&fw);
     open_firewall(GRANT_STORE_RULES);
-    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
-    assert_done(helper_firewall_establish(&fw, IPV6, &grants, &why), why);
+    assert_done(establish_first(&fw, IPV4, &grants, &why), why);
+    assert_done(establish_first(&fw, IPV6, &grants, &why), why);
     check_output("ipset list -n", "");
     check_output(count_rules, "1 1\n");
 }
@@ -447,7 +452,7 @@ static void doors_shut_even_where_iptables_fails(void **state)
     fw.restore[IPV4].path = fw.xtables.paths[IPV4] = "/bin/false";
     close_for(alice, "192.0.2.7", "tcp/22");
     fw.unsure[IPV4] = true;
-    assert_false(helper_firewall_rewrite(&fw, IPV4, &grants, &why));
+    assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     helper_grants_clear(&grants);
     assert_false(helper_firewall_clear(&fw, IPV4, &grants, &why));
@@ -479,7 +484,7 @@ static void more_than_the_capacity_is_refused(void **state)
     assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
     for (int i = 0; i < 500; i++)
         open_for(alice, nth(i), "tcp/22", 60000);
-    assert_false(helper_firewall_insert(&fw, IPV4, &grants, &why));
+    assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why));
     assert_non_null(strstr(why.text, "the set is full"));
     assert_true(fw.unsure[IPV4]);
 }

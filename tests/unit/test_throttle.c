@@ -1,20 +1,20 @@
 #include "check.h"
 
 #include "common/clock.h"
-#include "privsep/helper/throttle.h"
+#include "daemon/witness/throttle.h"
 
 enum { PROFILES = 1000 };
 
 static const struct helper_profile profile = {.name = "laptop"};
-static struct policy_entry entries[PROFILES];
-static const struct policy policy = {.setup.profile_count = PROFILES, .entries = entries};
+static struct client items[PROFILES];
+static const struct clients clients = {.items = items, .count = PROFILES};
 
 static unsigned admitted(struct throttle *throttle, enum verdict verdict, unsigned times, int64_t now)
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < times; i++)
-        count += helper_throttle_admits_refusal(throttle, verdict, now);
+        count += throttle_admits_refusal(throttle, verdict, now);
     return count;
 }
 
@@ -23,16 +23,16 @@ static unsigned admitted_of(struct throttle *throttle, size_t who, unsigned time
     unsigned count = 0;
 
     for (unsigned i = 0; i < times; i++)
-        count += helper_throttle_admits_profile(throttle, &entries[who], now);
+        count += throttle_admits_profile(throttle, &items[who], now);
     return count;
 }
 
 static int forget(void **state)
 {
     (void)state;
-    memset(entries, 0, sizeof entries);
+    memset(items, 0, sizeof items);
     for (size_t i = 0; i < PROFILES; i++)
-        entries[i].profile = &profile;
+        items[i].profile = &profile;
     return 0;
 }
 
@@ -52,16 +52,16 @@ static void what_was_left_out_is_told_when_the_period_is_over(void **state)
     struct throttle throttle = {0};
 
     (void)state;
-    assert_int_equal(helper_throttle_next(&throttle), 0);
+    assert_int_equal(throttle_next(&throttle), 0);
     admitted(&throttle, VERDICT_REPEATED, REFUSALS_LOGGED, now);
-    assert_int_equal(helper_throttle_next(&throttle), 0);
+    assert_int_equal(throttle_next(&throttle), 0);
     admitted(&throttle, VERDICT_REPEATED, 7, now);
-    assert_int_equal(helper_throttle_next(&throttle), now + period);
-    helper_throttle_sum_up(&throttle, &policy, now + period - 1);
+    assert_int_equal(throttle_next(&throttle), now + period);
+    throttle_sum_up(&throttle, &clients, now + period - 1);
     assert_int_equal(throttle.refusals[VERDICT_REPEATED].left_out, 7);
-    helper_throttle_sum_up(&throttle, &policy, now + period);
+    throttle_sum_up(&throttle, &clients, now + period);
     assert_int_equal(throttle.refusals[VERDICT_REPEATED].left_out, 0);
-    assert_int_equal(helper_throttle_next(&throttle), 0);
+    assert_int_equal(throttle_next(&throttle), 0);
 }
 
 static void a_new_period_admits_again(void **state)
@@ -94,19 +94,19 @@ static void what_a_profile_left_out_is_told_when_its_minute_is_over(void **state
 
     (void)state;
     admitted_of(&throttle, 7, LINES_LOGGED, now);
-    assert_int_equal(helper_throttle_next(&throttle), 0);
+    assert_int_equal(throttle_next(&throttle), 0);
     admitted_of(&throttle, 8, LINES_LOGGED + 2, now + 1);
     admitted_of(&throttle, 7, 3, now + 2);
-    assert_int_equal(helper_throttle_next(&throttle), now + minute);
-    helper_throttle_sum_up(&throttle, &policy, now + minute - 1);
-    assert_int_equal(entries[7].told.left_out, 3);
-    helper_throttle_sum_up(&throttle, &policy, now + minute);
-    assert_int_equal(entries[7].told.left_out, 0);
-    assert_int_equal(entries[8].told.left_out, 2);
-    assert_int_equal(helper_throttle_next(&throttle), now + 1 + minute);
-    helper_throttle_sum_up(&throttle, &policy, now + 1 + minute);
-    assert_int_equal(entries[8].told.left_out, 0);
-    assert_int_equal(helper_throttle_next(&throttle), 0);
+    assert_int_equal(throttle_next(&throttle), now + minute);
+    throttle_sum_up(&throttle, &clients, now + minute - 1);
+    assert_int_equal(items[7].told.left_out, 3);
+    throttle_sum_up(&throttle, &clients, now + minute);
+    assert_int_equal(items[7].told.left_out, 0);
+    assert_int_equal(items[8].told.left_out, 2);
+    assert_int_equal(throttle_next(&throttle), now + 1 + minute);
+    throttle_sum_up(&throttle, &clients, now + 1 + minute);
+    assert_int_equal(items[8].told.left_out, 0);
+    assert_int_equal(throttle_next(&throttle), 0);
     assert_int_equal(admitted_of(&throttle, 7, 100, now + minute), LINES_LOGGED);
 }
 
@@ -117,10 +117,10 @@ static void at_the_end_all_is_told(void **state)
     (void)state;
     admitted(&throttle, VERDICT_AHEAD, REFUSALS_LOGGED + 1, 5);
     admitted_of(&throttle, PROFILES - 1, LINES_LOGGED + 1, 5);
-    helper_throttle_sum_up(&throttle, &policy, INT64_MAX);
+    throttle_sum_up(&throttle, &clients, INT64_MAX);
     assert_int_equal(throttle.refusals[VERDICT_AHEAD].left_out, 0);
-    assert_int_equal(entries[PROFILES - 1].told.left_out, 0);
-    assert_int_equal(helper_throttle_next(&throttle), 0);
+    assert_int_equal(items[PROFILES - 1].told.left_out, 0);
+    assert_int_equal(throttle_next(&throttle), 0);
 }
 
 int main(void)

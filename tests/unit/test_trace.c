@@ -10,10 +10,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "privsep/helper/trace.h"
+#include "daemon/witness/trace.h"
 
 /* What is logged of a trace, in `text`. */
-static void trace(const struct trace *t, const struct helper_times *said, char text[static 512])
+static void trace(struct helper_event *event, const struct helper_times *said,
+                  char text[static 512])
 {
     int ends[2], standard_error = dup(STDERR_FILENO);
     ssize_t n;
@@ -22,7 +23,9 @@ static void trace(const struct trace *t, const struct helper_times *said, char t
     assert_true(standard_error >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
     close(ends[1]);
     log_open("test", true, false);
-    helper_trace_log(t, said, "home", 2);
+    event->times = *said;
+    event->together = 2;
+    trace_log(event, "home");
     dup2(standard_error, STDERR_FILENO);
     close(standard_error);
     n = read(ends[0], text, 511);
@@ -32,7 +35,7 @@ static void trace(const struct trace *t, const struct helper_times *said, char t
 
 static void tells_each_part(void **state)
 {
-    const struct trace t = {.on = true, .at = {600000, 1000000, 1500000, 2100000, 2800000}};
+    struct helper_event t = {.trace = {600000, 1000000, 1500000, 2100000, 2800000}};
     const struct helper_times said = {.captured = 1000, .taken = 101000, .opened = 301000};
     char text[512];
 
@@ -46,7 +49,7 @@ static void tells_each_part(void **state)
 static void tells_nothing_that_cannot_be(void **state)
 {
     const int64_t now = (int64_t)1 << 60;
-    const struct trace t = {.on = true, .at = {now, now, now, now, now}};
+    struct helper_event t = {.trace = {now, now, now, now, now}};
     const struct helper_times said[] = {
         {INT64_MIN, INT64_MAX, INT64_MIN}, {INT64_MAX, INT64_MIN, INT64_MAX}, {0, 0, 0},
         {1, -1, 1}, {now + 3, now + 2, now + 1}, {1, 2, 3},
@@ -63,17 +66,12 @@ static void tells_nothing_that_cannot_be(void **state)
 static void is_silent_when_off(void **state)
 {
     const struct helper_times said = {1, 2, 3};
-    struct trace t = {0};
+    struct helper_event t = {0};
     char text[512];
 
     (void)state;
-    helper_trace_note(&t, TRACE_RECEIVED);
-    assert_int_equal(t.at[TRACE_RECEIVED], 0);
     trace(&t, &said, text);
     assert_string_equal(text, "");
-    t.on = true;
-    helper_trace_note(&t, TRACE_RECEIVED);
-    assert_true(t.at[TRACE_RECEIVED] > 0 && t.at[TRACE_RECEIVED] <= clock_wall_ns());
 }
 
 int main(void)

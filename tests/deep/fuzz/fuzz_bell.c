@@ -49,7 +49,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    const pid_t own = 7;
+    const uint32_t own = 7;
     struct bell_ringer ringer = {.pid = 0};
     const char *end;
 

@@ -5,6 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "privsep/helper/policy.h"
+#include "privsep/prepare/receive.h"
 
 static const char *const files[] = {"/run/main.conf", "/run/d/client.conf", "/run/d/server.key",
                                     "/run/d/other.conf"};
@@ -51,6 +52,7 @@ static void write_back_main(struct config *c)
 
     strcpy(c->profile_directory, "/run/d");
     strcpy(c->user, "nobody");
+    strcpy(c->witness_user, "daemon");
     text = print_config(c);
     fuzz_write_text(files[0], text);
     REQUIRE(config_read_main(&again, files[0], &why));

@@ -5,7 +5,9 @@
 
 #include "common/clock.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/grants.h"
+#include "privsep/prepare/takeover.h"
 
 enum { CAPACITY = 4, FILE_MAX = 8192, HEAD = sizeof(struct granttable),
        RECORD = sizeof(struct grant), HEAD_SEALED = offsetof(struct granttable, seal) };
@@ -77,7 +79,6 @@ static void check_taken_over(const struct grants *grants, int64_t now)
         REQUIRE(address_is_grantable(&g->address));
         REQUIRE((g->service.protocol == 6 || g->service.protocol == 17) && g->service.port != 0);
         REQUIRE(g->signed_address <= GRANT_SIGNED_ELSEWHERE && g->touched == 0);
-        REQUIRE(g->used <= GRANT_FLOWS && g->is_counted <= 1);
         REQUIRE(g->deadline > now && (g->deadline - now) / NSEC_PER_SEC <= UINT32_MAX);
         REQUIRE(g->last_second <= wall / NSEC_PER_SEC + 5); /* should the clock be set meanwhile */
     }
@@ -111,7 +112,7 @@ static void list(size_t records)
         REQUIRE(why.text[0]);
         return;
     }
-    reply_list(&reply, &request, &config, &view);
+    reply_list(&reply, &request, &config, &view, -1);
     REQUIRE(reply.result == CONTROL_DONE && reply.count <= CONTROL_GRANTS);
     REQUIRE(reply.count <= records && (!reply.more || records > CONTROL_GRANTS));
     for (uint32_t i = 0; i < reply.count; i++)

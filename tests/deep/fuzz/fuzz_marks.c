@@ -4,6 +4,9 @@
 #include "fuzz.h"
 
 #include "privsep/helper/marks.h"
+#include "privsep/prepare/lock.h"
+#include "privsep/prepare/floor.h"
+#include "privsep/prepare/repair.h"
 
 enum { SLOTS_MAX = 16, CHECKSUM_SIZE = 16, CLIENTS = 3 };
 

@@ -8,9 +8,11 @@
 
 #include "common/clock.h"
 #include "privsep/cut/cut.h"
+#include "daemon/witness/news.h"
 #include "privsep/helper/set.h"
-#include "privsep/helper/usage.h"
 #include "privsep/netlink.h"
+#include "privsep/prepare/news.h"
+#include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
 #include "tests/unit/table.h"
 
@@ -24,6 +26,8 @@ static struct {
     uint32_t sequence; /* of the last question */
     bool is_asked;
     struct grants grants;
+    struct client clients[1];
+    struct usage usage;
     struct news news;
     int nothing; /* /dev/null: what is sent, and where answers come from, is up to us */
 } world;
@@ -33,17 +37,22 @@ static const struct address alice = {{[10] = 0xff, [11] = 0xff, 192, 0, 2, 7}};
 static const struct address bob = {{0x20, 0x01, 0x0d, 0xb8, [15] = 7}};
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 
-/* A question is a whole message. */
+/* Whole messages; the last one has the number of the answer to all. */
 ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags)
 {
-    struct nlmsghdr header;
+    struct nlmsghdr header = {0};
 
     (void)fd, (void)flags;
     REQUIRE(size >= sizeof header && size % 4 == 0 && size <= QUESTION_SIZE);
-    memcpy(&header, bytes, sizeof header);
-    REQUIRE(header.nlmsg_len == size && (header.nlmsg_flags & NLM_F_REQUEST));
+    for (size_t at = 0; at < size; at += header.nlmsg_len) {
+        REQUIRE(size - at >= sizeof header);
+        memcpy(&header, (const uint8_t *)bytes + at, sizeof header);
+        REQUIRE(header.nlmsg_len >= sizeof header && header.nlmsg_len % 4 == 0);
+        REQUIRE(header.nlmsg_len <= size - at);
+    }
     world.sequence = header.nlmsg_seq;
     world.is_asked = true;
     return (ssize_t)size;
@@ -93,13 +102,28 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
     return (ssize_t)in.size;
 }
 
+/* Of an answer that is longer than the room for it, the kernel copies the beginning. */
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
+{
+    struct iovec part = {.iov_base = bytes, .iov_len = size};
+    struct sockaddr_nl sender;
+    struct msghdr message = {.msg_name = &sender, .msg_iov = &part, .msg_iovlen = 1};
+
+    return __wrap_recvmsg(fd, &message, flags);
+}
+
 static void open_news(void)
 {
-    int fd = netlink_open(NETLINK_NETFILTER);
+    static const struct helper_profile profile;
+    static struct clients clients = {.items = world.clients, .count = 1};
+    int uses = open("/run/uses", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct error why;
 
-    REQUIRE(fd >= 0);
-    helper_news_open(&world.news, fd, &ssh, 1);
-    REQUIRE(!world.news.listening);
+    world.clients[0].profile = &profile;
+    REQUIRE(uses >= 0 && ftruncate(uses, CAPACITY * sizeof(struct use)) == 0);
+    REQUIRE(usage_open(&world.usage, &clients, uses, CAPACITY, &why));
+    news_begin(&world.news, netlink_open(NETLINK_NETFILTER));
+    REQUIRE(world.news.fd >= 0);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -127,24 +151,27 @@ static int open_socket(void)
 
 static void end_flows(const struct address *from, const struct service *to)
 {
-    const struct way way = {from, to};
+    static struct doors doors;
+    const struct cut_door door = {CUT_KILL, 1, *from, *to};
     struct cut cut = {open_socket(), open_socket()};
-    struct error why = {""};
-    unsigned ended = 0;
-    bool done = cut_connections(&cut, &way, &ended, &why);
+    struct cut_result result;
 
-    REQUIRE(done || why.text[0]);
-    REQUIRE(!done || cut.conntrack >= 0);
+    doors.count = 0;
+    REQUIRE(doors_add(&doors, &door));
+    cut_connections(&cut, &doors, INT64_MAX, &result);
+    REQUIRE(result.trouble < CUT_TROUBLES);
+    REQUIRE(result.trouble != CUT_DONE || (cut.conntrack >= 0 && result.error == 0));
     cut_close(&cut);
 }
 
 static void try_news(void)
 {
-    struct cut cut = {open_socket(), -1};
+    int conntrack = open_socket();
     struct error why = {""};
 
-    REQUIRE(helper_news_try(&cut.conntrack, &why) || why.text[0]);
-    cut_close(&cut);
+    REQUIRE(news_try(&conntrack, &why) || why.text[0]);
+    if (conntrack >= 0)
+        close(conntrack);
 }
 
 /* Alice has one that admits two connections and one that admits any number. */
@@ -160,50 +187,66 @@ static void put_grants(void)
     table_open(&world.grants, profile, &alice, &dns, deadline);
     table_open(&world.grants, profile, &bob, &ssh, deadline);
     world.grants.items[0].connections = 2;
-    world.news.listening = true; /* its socket is in no group */
-    for (size_t i = 0; i < GRANTS; i++)
-        world.grants.items[i].is_counted = 1;
 }
 
-/* Never more than it admits, each flow once, and what is lost ends it. */
-static void check_use(const struct grant *grant, bool lost)
+/* Grants that wait for a mark, or count. The second is asked for. */
+static void watch_grants(void)
 {
-    REQUIRE(grant->used <= (grant->connections ? GRANT_FLOWS : 1));
-    for (uint32_t i = 0; i < grant->used; i++)
-        for (uint32_t j = 0; j < i; j++)
-            REQUIRE(grant->flows[i] != grant->flows[j]);
-    REQUIRE(grant->connections == 0 || !lost || helper_usage_end(grant));
+    put_grants();
+    for (uint32_t i = 0; i < GRANTS; i++) {
+        const struct grant *grant = &world.grants.items[i];
+        struct helper_event event = {.kind = EVENT_BEGUN, .id = i + 1, .begun = i + 1,
+                                     .is_tracked = 1, .address = grant->address,
+                                     .connections = (uint16_t)grant->connections,
+                                     .services = {grant->service}, .service_count = 1};
+
+        REQUIRE(usage_begin(&world.usage, &event, clock_boot_ns()));
+        REQUIRE(i == 2 || usage_pass_mark(&world.usage, i + 1));
+    }
+    usage_ask(&world.usage, 1);
+}
+
+/* Never more than it admits, each connection once. */
+static void check_use(size_t i)
+{
+    const struct use *use = &world.usage.uses[i];
+
+    REQUIRE(use->used <= CONNECTIONS_MAX && use->flow_count <= USE_FLOWS);
+    for (uint32_t j = 0; j < use->flow_count; j++)
+        for (uint32_t k = 0; k < j; k++)
+            REQUIRE(use->flows[j] != use->flows[k]);
+    REQUIRE(use->id == 0 || use->id == world.usage.watches[i].id);
+    REQUIRE(world.usage.watches[i].connections == 0 ||
+            use->used < world.usage.watches[i].connections || world.usage.watches[i].must_end);
 }
 
 static void hear_news(void)
 {
-    struct grant ended;
-    bool lost;
+    struct ended ended;
 
-    put_grants();
-    helper_usage_hear(&world.news, &world.grants);
-    lost = !world.news.listening;
-    for (size_t i = 0; i < GRANTS; i++)
-        check_use(&world.grants.items[i], lost);
-    ended = world.grants.items[1];
-    helper_usage_finish(&world.news, &world.grants, &ended, 1);
-    helper_usage_rest(&world.news, &world.grants);
-    helper_usage_take_over(&world.news, &world.grants);
-    helper_usage_begin(&world.news, &world.grants, &world.grants.items[2], true);
-    REQUIRE(world.grants.items[2].used <= 1);
-    helper_news_leave(&world.news);
+    watch_grants();
+    for (int i = 0; i < 4 && news_hear(&world.news, &world.usage) != NEWS_HEARD; i++)
+        news_let_go(&world.news, &world.usage);
+    for (size_t i = 0; i < CAPACITY; i++)
+        check_use(i);
+    for (uint32_t i = 1; i <= GRANTS; i++) {
+        const struct helper_event event = {.kind = EVENT_ENDED, .id = i, .end = END_WINDOW,
+                                           .service_count = 1};
+
+        usage_end(&world.usage, &event, &ended);
+        REQUIRE(ended.end == END_WINDOW && ended.use <= USED_SOME);
+    }
+    REQUIRE(!usage_waits(&world.usage) && usage_next_question(&world.usage) == 0);
+    world.usage.begun = world.usage.asked = world.news.held = 0;
 }
 
 static void fill_sets(void)
 {
     struct ipset set = {.fd = open_socket(), .capacity = CAPACITY};
     struct error why = {""};
-    bool for_good;
 
     put_grants();
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        REQUIRE(ipset_make_scratch(&set, family, &for_good, &why) || why.text[0]);
-        why.text[0] = '\0';
         REQUIRE(helper_set_fill(&set, family, &world.grants, &why) || why.text[0]);
         helper_grants_remove_at(&world.grants, 0);
         REQUIRE(helper_set_update(&set, family, &world.grants, &why) || why.text[0]);

@@ -8,17 +8,14 @@
 #include "common/clock.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/reply.h"
-#include "privsep/cut/cut.h"
 #include "privsep/helper/orders.h"
+#include "privsep/prepare/takeover.h"
 #include "tests/unit/table.h"
 
 enum { CAPACITY = 48, GRANTS = 40, PROFILES = 3, IS_RIGHT = 1, IS_OTHER = 2, IS_BROKEN = 4 };
 
 static struct {
     struct grants grants;
-    struct firewall firewall; /* in use for no family */
-    struct cut cut;       /* this host tells of none */
-    struct requests requests;
     struct helper_profile policies[PROFILES];
     struct profile profiles[PROFILES];
     struct config config;
@@ -30,10 +27,6 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 
     (void)count, (void)arguments;
     REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, 0, &why));
-    world.firewall.xtables.backend = BACKEND_NFT;
-    world.cut = (struct cut){.conntrack = -1, .sockets = -1};
-    world.requests = (struct requests){.firewall = &world.firewall, .grants = &world.grants,
-                                       .cut = &world.cut};
     for (uint8_t i = 0; i < PROFILES; i++) {
         world.profiles[i].key_id[0] = (uint8_t)(i + 1);
         world.profiles[i].policy = &world.policies[i];
@@ -75,48 +68,53 @@ static struct helper_order order_of(struct input *in)
                                   .serial = order.serial | 1,
                                   .scope = order.scope % 4,
                                   .id = order.id % (GRANTS + 8),
+                                  .last_id = order.last_id % (GRANTS + 8),
                                   .kill = order.kill % 2,
                                   .key_id = {order.key_id[0] % 8}};
     if (order.command == HELPER_TELL)
-        order.scope = order.id = order.kill = order.key_id[0] = 0;
+        order.scope = order.id = order.last_id = order.kill = order.key_id[0] = 0;
     if (order.command == HELPER_CLOSE && order.scope != HELPER_SCOPE_PROFILE)
         order.key_id[0] = 0;
     if (order.command == HELPER_CLOSE && order.scope != HELPER_SCOPE_ID)
         order.id = 0;
+    else
+        order.last_id = 0;
     return order;
 }
 
-/* What portsmithctl can ask for is what the helper takes. */
+/* What portsmithctl can ask for is what the helper takes, once it is complete (cutting.h). */
 static void check_request(const struct helper_order *order, const struct helper_report *report)
 {
     struct control_request request = {.verb = order->command == HELPER_TELL ? CONTROL_STATUS
                                                                             : CONTROL_CLOSE,
                                       .scope = order->scope, .id = order->id, .kill = order->kill};
+    static const struct cut_result cut;
     struct helper_order again;
     struct control_reply reply;
     struct error why;
 
     if (order->scope == HELPER_SCOPE_PROFILE)
         snprintf(request.profile, sizeof request.profile, "profile%u", order->key_id[0] - 1u);
-    reply_closed(&reply, &request, report);
+    reply_closed(&reply, &request, report, &cut);
     REQUIRE(memchr(reply.text, '\0', sizeof reply.text) && reply.closed <= GRANTS);
     if (!reply_make_order(&again, &request, &world.config, &why) ||
         memcmp(again.key_id, order->key_id, KEY_ID_SIZE) != 0) /* no such profile */
         return;
     again.serial = order->serial;
+    again.last_id = order->last_id;
     REQUIRE(memcmp(&again, order, sizeof again) == 0);
 }
 
 static void do_order(const struct helper_order *order, struct helper_report *report)
 {
-    struct grant *ended;
+    bool changed[FAMILIES];
 
     put_grants();
-    helper_orders_serve(&world.requests, order, report, &ended);
-    REQUIRE(report->serial == order->serial && report->kind == HELPER_REPORT);
-    REQUIRE(report->live == GRANTS - report->closed && world.grants.count == report->live);
-    REQUIRE(order->command == HELPER_CLOSE || (report->closed == 0 && !ended));
-    free(ended);
+    report->serial = order->serial;
+    report->closed = order->command == HELPER_CLOSE ? helper_order_end(order, &world.grants) : 0;
+    REQUIRE(helper_grants_expire(&world.grants, clock_boot_ns(), changed) == report->closed);
+    report->live = (uint32_t)world.grants.count;
+    REQUIRE(report->live == GRANTS - report->closed);
 }
 
 /* ---- answers ---------------------------------------------------------------- */
@@ -149,7 +147,7 @@ static void hear(struct helper_report *report, struct input *in)
 
     memcpy(bytes, report, sizeof *report);
     if (how & IS_BROKEN)
-        bytes[0] ^= HELPER_REPORT ^ HELPER_SNIFFER_BROKEN;
+        bytes[0] ^= HELPER_REPORT ^ HELPER_PEER_BROKEN;
     for (size_t i = 0; i < in->size && i < sizeof *report; i++)
         bytes[i] ^= in->bytes[i];
     pair_init(&pair);
@@ -162,7 +160,7 @@ static void hear(struct helper_report *report, struct input *in)
     if (kind == HELPER_REPORT)
         check_sound(report, &pair);
     else
-        REQUIRE((kind == HELPER_SNIFFER_BROKEN) == (pair.orders >= 0));
+        REQUIRE((kind == HELPER_PEER_BROKEN) == (pair.orders >= 0));
     pair_end(&pair, false);
     close(ends[1]);
 }
@@ -171,9 +169,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
     struct helper_order order = order_of(&in);
-    struct helper_report report;
+    struct helper_report report = {.kind = HELPER_REPORT, .backend = BACKEND_NFT,
+                                   .grant_store = GRANT_STORE_RULES};
 
-    helper_report_unasked(&world.requests, &report);
     if (helper_order_is_canonical(&order) && order.command != HELPER_STOP) {
         do_order(&order, &report);
         check_request(&order, &report);

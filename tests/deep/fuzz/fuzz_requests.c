@@ -4,19 +4,19 @@
  * that happens in between. */
 #include "fuzz.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_conntrack_tcp.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "common/clock.h"
-#include "privsep/cut/cut.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/requests.h"
-#include "privsep/helper/usage.h"
+#include "privsep/netlink.h"
+#include "privsep/prepare/lock.h"
+#include "privsep/prepare/repair.h"
+#include "privsep/prepare/rules.h"
+#include "privsep/prepare/takeover.h"
+#include "privsep/xtables/probe.h"
 #include "tests/unit/table.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
@@ -42,7 +42,7 @@ enum {
 };
 
 /* What a step is, of `action / 4 % 8`; a message otherwise. */
-enum { WAIT = 1, NEWS = 2, LOST_NEWS = 3, BREAK = 4 };
+enum { WAIT = 1, WORD = 2, WRONG_WORD = 3, BREAK = 4 };
 
 struct sent {
     struct helper_request message;
@@ -59,26 +59,29 @@ static const struct service services[] = {
 static const char *const addresses[] = {"192.0.2.7", "2001:db8::7", "198.51.100.7", "2001:db9::7",
                                         "192.0.2.8", "0.0.0.0",     "ff02::1",      "127.0.0.1"};
 
+/* The parts of a plan that policy is in. */
+struct plan_of_people {
+    struct plan plan;
+    struct plan_profile list[PEOPLE];
+    struct helper_profile profiles[PEOPLE];
+};
+
 static struct {
     uint8_t signing[PEOPLE][SIGNING_KEY_SIZE], key_ids[PEOPLE][KEY_ID_SIZE];
-    struct policy_entry entries[PEOPLE];
-    struct policy policy;
+    struct plan_of_people policy;
     struct helper_destination destination;
     struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
     struct firewall real, quick, sets, broken;
     struct helper_setup setup_of_sets;
-    struct cut cut; /* this host tells of none */
-    struct news news;
+    struct events events;
+    int witness; /* its end */
     struct marks marks;
     struct grants grants;
-    struct words words;
     struct requests requests;
     int directory, sniffer; /* our end of the socket */
     struct sent sent[STEPS_MAX];
     size_t count, served; /* messages; of them, what the helper has looked at */
     int64_t ahead; /* of the clocks, nanoseconds */
-    struct flow told; /* by the kernel, the next time that it is heard */
-    bool is_told, is_lost;
 } world;
 
 /* ---- the world outside ------------------------------------------------------ */
@@ -89,7 +92,6 @@ int64_t __wrap_clock_wall_ns(void);
 int64_t __real_clock_wall_ns(void);
 uint64_t __wrap_clock_wall_us(void);
 uint64_t __real_clock_wall_us(void);
-int __wrap_netlink_hear(int fd, answer_handler *handle, void *into);
 
 int64_t __wrap_clock_boot_ns(void)
 {
@@ -106,62 +108,6 @@ uint64_t __wrap_clock_wall_us(void)
     return __real_clock_wall_us() + (uint64_t)world.ahead / 1000;
 }
 
-static void put_tuple(union question *q, const struct flow *flow)
-{
-    const uint16_t port = htons(flow->to.port);
-    uint32_t tuple = netlink_begin_nest(q, CTA_TUPLE_ORIG), part;
-
-    part = netlink_begin_nest(q, CTA_TUPLE_IP);
-    if (address_is_ipv4(&flow->from))
-        netlink_put_attribute(q, CTA_IP_V4_SRC, flow->from.bytes + 12, 4);
-    else
-        netlink_put_attribute(q, CTA_IP_V6_SRC, flow->from.bytes, 16);
-    netlink_end_nest(q, part);
-    part = netlink_begin_nest(q, CTA_TUPLE_PROTO);
-    netlink_put_attribute(q, CTA_PROTO_NUM, &flow->to.protocol, 1);
-    netlink_put_attribute(q, CTA_PROTO_DST_PORT, &port, sizeof port);
-    netlink_end_nest(q, part);
-    netlink_end_nest(q, tuple);
-}
-
-/* As the kernel has it. */
-static void put_flow(union question *q, const struct flow *flow)
-{
-    const uint32_t status = htonl(flow->to.protocol == IPPROTO_TCP ? IPS_ASSURED : IPS_SEEN_REPLY);
-    const struct nfgenmsg header = {.nfgen_family = AF_INET};
-    const uint8_t state = TCP_CONNTRACK_ESTABLISHED;
-    uint32_t info, tcp;
-
-    netlink_begin(q, NFNL_SUBSYS_CTNETLINK << 8, 0);
-    netlink_put(q, &header, sizeof header);
-    put_tuple(q, flow);
-    netlink_put_attribute(q, CTA_ID, &flow->id, sizeof flow->id);
-    netlink_put_attribute(q, CTA_STATUS, &status, sizeof status);
-    info = netlink_begin_nest(q, CTA_PROTOINFO);
-    tcp = netlink_begin_nest(q, CTA_PROTOINFO_TCP);
-    netlink_put_attribute(q, CTA_PROTOINFO_TCP_STATE, &state, sizeof state);
-    netlink_end_nest(q, tcp);
-    netlink_end_nest(q, info);
-}
-
-int __wrap_netlink_hear(int fd, answer_handler *handle, void *into)
-{
-    bool is_told = world.is_told, is_lost = world.is_lost;
-    static union question q;
-
-    (void)fd;
-    world.is_told = world.is_lost = false;
-    if (is_lost)
-        return ENOBUFS;
-    if (!is_told)
-        return EAGAIN;
-    put_flow(&q, &world.told);
-    if (handle)
-        handle(into, (struct span){q.bytes + sizeof q.header,
-                                   q.header.nlmsg_len - sizeof q.header});
-    return 0;
-}
-
 /* ---- before ----------------------------------------------------------------- */
 
 static int compare_entries(const void *a, const void *b)
@@ -174,17 +120,17 @@ static int compare_entries(const void *a, const void *b)
  * Fred may open to loopback alone, which nobody may. */
 static void make_people(void)
 {
-    static struct helper_profile people[PEOPLE];
+    struct helper_profile *people = world.policy.profiles;
     static const struct helper_destination of_alice = {
         .service = {IPPROTO_TCP, 80}, .port = 8080,
         .address = {{[10] = 0xff, [11] = 0xff, 198, 51, 100, 9}}};
-    struct policy_entry *e = world.entries;
+    struct plan_profile *e = world.policy.list;
 
     for (size_t i = 0; i < PEOPLE; i++) {
         uint8_t seed[KEY_SIZE] = {(uint8_t)(i + 1)};
         struct helper_profile *p = &people[i];
 
-        e[i].profile = p;
+        e[i].profile.at = (uint32_t)(offsetof(struct plan_of_people, profiles) + i * sizeof *p);
         crypto_sign_seed_keypair(p->public_key, world.signing[i], seed);
         envelope_key_id(e[i].key_id, p->public_key);
         memcpy(world.key_ids[i], e[i].key_id, KEY_ID_SIZE);
@@ -207,12 +153,11 @@ static void make_people(void)
     people[DORA].service_count = 1;
     people[DORA].max_grants = 1;
     qsort(e, PEOPLE, sizeof *e, compare_entries);
-    world.policy.entries = e;
-    world.policy.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
+    world.policy.plan.size = sizeof world.policy;
+    world.policy.plan.profiles.at = offsetof(struct plan_of_people, list);
+    world.policy.plan.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
                                                .max_skew = SKEW, .profile_count = PEOPLE,
                                                .sends_on = 1};
-    world.policy.destinations = &world.destination;
-    world.policy.destination_count = 1;
     world.destination = of_alice;
 }
 
@@ -223,6 +168,7 @@ static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
     struct error why;
 
     helper_firewall_open(fw, setup, rules, xtables, set);
+    helper_firewall_stand(fw);
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
             printf("# %s\n", why.text);
@@ -255,19 +201,19 @@ static void open_firewalls(void)
 
     REQUIRE(probe_xtables(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
-    make_rules(world.rules, &world.policy.setup);
-    open_firewall(&world.real, &world.policy.setup, world.rules, &xtables, &no_set);
+    make_rules(world.rules, &world.policy.plan.setup);
+    open_firewall(&world.real, &world.policy.plan.setup, world.rules, &xtables, &no_set);
     write_script("/run/cat", "#!/bin/sh\n[ $# -eq 3 ] && exec cat\n! grep -q -e '^-D'\n");
     write_script("/run/false", "#!/bin/sh\nexit 2\n");
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
-    open_firewall(&world.quick, &world.policy.setup, world.rules, &xtables, &no_set);
-    world.setup_of_sets = world.policy.setup;
+    open_firewall(&world.quick, &world.policy.plan.setup, world.rules, &xtables, &no_set);
+    world.setup_of_sets = world.policy.plan.setup;
     world.setup_of_sets.grant_store = GRANT_STORE_SET;
     ipset_open(&set, CAPACITY);
     make_rules(world.rules_of_sets, &world.setup_of_sets);
     open_firewall(&world.sets, &world.setup_of_sets, world.rules_of_sets, &xtables, &set);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
-    helper_firewall_open(&world.broken, &world.policy.setup, world.rules, &xtables, &no_set);
+    helper_firewall_open(&world.broken, &world.policy.plan.setup, world.rules, &xtables, &no_set);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -281,15 +227,13 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, 0, &why));
     open_firewalls();
     world.sniffer = -1;
-    world.cut = (struct cut){.conntrack = -1, .sockets = -1};
-    helper_news_open(&world.news, netlink_open(NETLINK_NETFILTER), services, SERVICES);
-    REQUIRE(world.news.fd >= 0);
-    world.requests = (struct requests){.policy = &world.policy,
+    world.events = (struct events){.witness = -1, .news = netlink_open(NETLINK_NETFILTER)};
+    world.witness = -1;
+    REQUIRE(world.events.news >= 0);
+    world.requests = (struct requests){.plan = &world.policy.plan,
                                        .marks = &world.marks,
                                        .grants = &world.grants,
-                                       .cut = &world.cut,
-                                       .news = &world.news,
-                                       .words = &world.words,
+                                       .events = &world.events,
                                        .sniffer = -1};
     return 0;
 }
@@ -303,6 +247,21 @@ static void connect_sniffer(void)
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
     world.requests.sniffer = ends[0];
     world.sniffer = ends[1];
+}
+
+/* A witness that reads nothing: it has room for all events of an input. */
+static void connect_witness(void)
+{
+    const int room = 1 << 20;
+    int ends[2];
+
+    close(world.witness);
+    close(world.events.witness);
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    world.events.witness = ends[0];
+    world.witness = ends[1];
+    world.events.is_unwitnessed = false;
 }
 
 static void open_marks(void)
@@ -322,7 +281,8 @@ static void clear_firewall(void)
         return;
     helper_grants_clear(&world.grants);
     for (enum family family = IPV4; family < FAMILIES; family++)
-        REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
+        REQUIRE(helper_firewall_change(world.requests.firewall, family, FIREWALL_REWRITE,
+                                       &world.grants, &why) ||
                 world.requests.firewall == &world.broken);
 }
 
@@ -331,9 +291,7 @@ static void start_anew(void)
 {
     clear_firewall();
     world.ahead = 0;
-    world.is_told = world.is_lost = false;
-    world.news.listening = false;
-    world.words = (struct words){.policy = &world.policy};
+    connect_witness();
     unlinkat(world.directory, "marks", 0);
     open_marks();
     for (size_t i = 0; i < world.marks.count; i++)
@@ -382,7 +340,7 @@ static void make_message(struct sent *sent, const struct step *step)
     request_encode(m->request, &r);
     if (step->flags & ALTER)
         m->request[step->where % REQUEST_SIZE] ^= change;
-    envelope_sign(m->signature, world.signing[signer], world.policy.setup.server_public,
+    envelope_sign(m->signature, world.signing[signer], world.policy.plan.setup.server_public,
                   m->request);
     if (step->flags & TAMPER)
         m->request[step->where % REQUEST_SIZE] ^= change;
@@ -510,7 +468,7 @@ static void check_grant(const struct grant *grant)
              memcmp(grant->key_id, world.key_ids[ALICE], KEY_ID_SIZE) == 0));
     REQUIRE(grant->connections ==
             (memcmp(grant->key_id, world.key_ids[ERIN], KEY_ID_SIZE) == 0 ? CONNECTIONS : 0u));
-    REQUIRE(grant->used <= (grant->connections ? CONNECTIONS : 1u));
+    REQUIRE(grant->end == END_NONE || grant->connections);
     REQUIRE(grant->deadline > 0 && grant->deadline <= clock_boot_ns() + longest);
     REQUIRE(grant->last_second <= (clock_wall_ns() + longest) / NSEC_PER_SEC);
     REQUIRE(service_compare(&grant->service, &services[0]) == 0 ||
@@ -569,7 +527,6 @@ static void restart(void)
     open_marks();
     helper_grants_free(&world.grants);
     REQUIRE(helper_grants_create(&world.grants, world.directory, CAPACITY, 0, &why));
-    helper_usage_take_over(&world.news, &world.grants);
     check_grants();
 }
 
@@ -584,22 +541,40 @@ static void expire(void)
     helper_grants_expire(&world.grants, clock_boot_ns(), changed);
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (changed[family])
-            REQUIRE(helper_firewall_rewrite(world.requests.firewall, family, &world.grants, &why) ||
+            REQUIRE(helper_firewall_change(world.requests.firewall, family, FIREWALL_REWRITE,
+                                       &world.grants, &why) ||
                     world.requests.firewall == &world.broken);
 }
 
-/* A connection that came in; or more than could be told. Erin's grants end with the last
- * that they admit, or once some are lost. */
-static void hear(const struct step *step, bool is_lost)
+/* What a witness says, as it should or not; or it goes. Only Erin's grants can end by that. */
+static void hear(const struct step *step, bool is_wrong)
 {
-    world.told = (struct flow){.id = step->where % 8u, .from = address_of(step->observed),
-                               .to = services[step->services % SERVICES]};
-    world.is_told = !is_lost;
-    world.is_lost = is_lost;
-    helper_usage_hear(&world.news, &world.grants);
-    expire();
+    struct witness_word word = {.kind = (uint8_t)(step->where % 4), .id = step->services,
+                                .allowance = step->observed % 4u, .zero = is_wrong};
+    size_t kept = 0;
+
+    if (world.events.witness < 0) /* it is not heard any more */
+        return;
     for (size_t i = 0; i < world.grants.count; i++)
-        REQUIRE(helper_usage_end(&world.grants.items[i]) == END_NONE);
+        kept += world.grants.items[i].connections == 0;
+    if (is_wrong && step->window % 2)
+        shutdown(world.witness, SHUT_RDWR);
+    else
+        REQUIRE(send(world.witness, &word, sizeof word - step->window % 2u, 0) > 0);
+    while (helper_events_hear(&world.events, &word))
+        if (word.kind == WORD_END)
+            helper_events_obey(&world.grants, &word);
+        else if (word.kind == WORD_HUSH)
+            helper_events_hush(&world.events, &world.grants, word.id);
+    if (world.events.is_unwitnessed)
+        helper_events_end_unwitnessed(&world.events, &world.grants);
+    expire();
+    for (size_t i = 0; i < world.grants.count; i++) {
+        REQUIRE(world.grants.items[i].end == END_NONE);
+        REQUIRE(world.events.witness >= 0 || world.grants.items[i].connections == 0);
+        kept -= world.grants.items[i].connections == 0;
+    }
+    REQUIRE(kept == 0);
     check_grants();
 }
 
@@ -618,12 +593,11 @@ static void take_step(const struct step *step)
     case WAIT:
         world.ahead += (int64_t)step->window * WAIT_SECONDS * NSEC_PER_SEC;
         expire();
-        helper_usage_rest(&world.news, &world.grants);
         break;
-    case NEWS:
+    case WORD:
         hear(step, false);
         break;
-    case LOST_NEWS:
+    case WRONG_WORD:
         hear(step, true);
         break;
     case BREAK:

@@ -42,8 +42,8 @@ pid_t __wrap_waitpid(pid_t pid, int *end, int options)
 
 static void run_really(const char *script, enum restore_result expected, bool stands)
 {
-    char text[] = "*filter\nCOMMIT\n";
     struct restore restore;
+    struct text text;
     struct error why;
 
     fuzz_write_text("/run/restore", script);
@@ -51,7 +51,9 @@ static void run_really(const char *script, enum restore_result expected, bool st
     restore_init(&restore, "/run/restore");
     restore_try_standing(&restore);
     REQUIRE(restore.standing == stands);
-    REQUIRE(restore_run(&restore, text, sizeof text - 1, &why) == expected);
+    text_begin(&text);
+    fputs("*filter\nCOMMIT\n", text.out);
+    REQUIRE(restore_run(&restore, &text, &why) == expected);
     restore_end(&restore);
 }
 
@@ -82,8 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     uint8_t how = input_byte(&in);
     /* No process has this number (proc(5): pid_max). */
     struct restore restore = {.path = "/run/restore", .standing = how & STANDS, .pid = INT32_MAX};
-    char text[] = "*filter\nCOMMIT\n";
     struct error why = {""};
+    struct text text;
     enum restore_result result;
     int to[2], from[2];
     bool acknowledged;
@@ -96,7 +98,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     restore.in = to[1];
     restore.out = from[0];
     acknowledged = memmem(in.bytes, in.size, acknowledgement, sizeof acknowledgement - 1);
-    result = restore_run(&restore, text, sizeof text - 1, &why);
+    text_begin(&text);
+    fputs("*filter\nCOMMIT\n", text.out);
+    result = restore_run(&restore, &text, &why);
     REQUIRE((result == RESTORE_DONE) ==
             (!is_late && (restore.standing ? acknowledged : status == 0)));
     REQUIRE(result != RESTORE_REFUSED || (WIFEXITED(status) && status != 0));

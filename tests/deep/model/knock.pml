@@ -6,7 +6,9 @@
  * step it is (tests/deep/model/run compares the names). A step that others can see (a
  * write, a sync, a firewall transaction, a reply) is atomic, and between any two
  * of them anything may happen: time passes, a process is killed, the power fails.
- * The supervisor, as far as it starts, replaces, reloads and stops. What outlives
+ * What prepares a helper is one process with it, as a kill may hit it before the helper is
+ * executed or after, and what it hands over is in no file. The supervisor, as far as it starts,
+ * replaces, reloads and stops. What outlives
  * them: the marks as programs read them and as the disk holds them, the file of
  * grants, the kernel's rules, the program that carries out a transaction.
  *
@@ -35,6 +37,7 @@
  *   Both are enough for knocks that overtake each other and for a knock that comes
  *   twice in a batch.
  * - Backoff: a restart may take any time.
+ * - The witness: it can only have a grant end early, as any knock that closes may.
  *
  * A power cut may leave each slot of the marks that was not synced as it was, as
  * it was to be, or torn, one slot independently of the other. That is worse than
@@ -162,7 +165,7 @@ typedef slot {
 typedef memory { /* of a helper, as far as time or the world touch it */
     byte grants[ADDRESSES];
     byte before[ADDRESSES]; /* deadline_before */
-    byte retry;             /* retry_at */
+    byte retry;             /* look_at */
     byte wanted[ADDRESSES]; /* the transaction that is with the program */
     bool wanted_whole;      /* written whole: else only added to */
     byte granting           /* bits: the counters that it is for */
@@ -498,15 +501,9 @@ inline helper_firewall_establish()
     unsure = !done
 }
 
-inline helper_firewall_rewrite()
+inline helper_firewall_change(is_rewrite)
 {
-    restore_run(true);
-    unsure = !done
-}
-
-inline helper_firewall_insert()
-{
-    restore_run(false);
+    restore_run(is_rewrite);
     unsure = !done
 }
 
@@ -685,14 +682,14 @@ inline decide_all()
     }
 }
 
-inline change_firewall()
+inline settle()
 {
     if
     :: !change_insert && !change_rewrite
     :: else ->
         if
-        :: change_rewrite || unsure -> helper_firewall_rewrite()
-        :: else -> helper_firewall_insert()
+        :: change_rewrite || unsure -> helper_firewall_change(true)
+        :: else -> helper_firewall_change(false)
         fi;
         torn = touched;
         atomic { helper_grants_settle() }
@@ -738,7 +735,7 @@ inline serve_batch()
     judge_all();
     atomic { decide_all() };
     torn = 0;
-    change_firewall();
+    settle();
     reply();
 #if MUTANT == SEAL_OUTLIVES_REPLY
     atomic {
@@ -770,7 +767,7 @@ inline helper_requests_serve()
 
 inline mend()
 {
-    helper_firewall_rewrite()
+    helper_firewall_change(true)
 }
 
 inline plan_retry()
@@ -791,7 +788,7 @@ inline serve_deadlines()
     fi
 }
 
-inline serve_retry()
+inline look()
 {
     if
     :: helpers[me].retry == OVER -> helpers[me].retry = NONE; mend()
@@ -839,7 +836,9 @@ inline serve_supervisor()
     fi
 }
 
-inline keep_permitted_grants()
+/* ---- prepare.c ------------------------------------------------------------ */
+
+inline helper_grants_keep_permitted()
 {
     atomic {
         for (a : 0 .. ADDRESSES - 1) {
@@ -865,19 +864,21 @@ inline take_over_grants()
     :: !done -> establish(); atomic { world_end(me) }
     :: else
     fi;
-    keep_permitted_grants();
+    helper_grants_keep_permitted();
     establish();
     if :: !done -> atomic { world_end(me) } :: else fi
 }
 
-inline get_ready()
+inline become_helper()
 {
     take_over_grants();
     helper_marks_open();
     if :: !done -> atomic { world_end(me) } :: else fi
 }
 
-inline tell_unasked()
+/* ---- serve.c, once more ---------------------------------------------------- */
+
+inline tell_report()
 {
     atomic {
         ready[me] = true;
@@ -912,7 +913,7 @@ inline run_()
        serve_sniffer();
 #endif
        serve_deadlines();
-       serve_retry();
+       look();
        serve_supervisor();
 #if MUTANT != REQUESTS_FIRST
        serve_sniffer();
@@ -932,8 +933,8 @@ proctype helper(bit me)
     :: alive[me] ->
         {
             helper_marks_lock();
-            get_ready();
-            tell_unasked();
+            become_helper();
+            tell_report();
             run_()
         } unless { !alive[me] };
         atomic {

@@ -31,6 +31,7 @@ teardown_file() {
     lab_teardown
     rm -rf "$conf" /etc/portsmith.d
     userdel portsmith
+    userdel portsmith-witness
 }
 
 needed() { # PROGRAM

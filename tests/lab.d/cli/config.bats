@@ -14,7 +14,7 @@ setup() {
 write_conf() { # [LINE...], from line 7 on
     printf '%s\n' "[Portsmith]" "Port = 4000" "User = nobody" \
         "ProfileDirectory = $PWD/profiles" "StateDirectory = $PWD/state" \
-        "RunDirectory = $PWD/run" "$@" >test.conf
+        "RunDirectory = $PWD/run" "$@" "WitnessUser = daemon" >test.conf
 }
 
 write_profile() { # NAME LINE... from line 3 on
@@ -184,6 +184,7 @@ MaxWindow = 10m
 GrantStore = auto
 MaxGrants = 1000
 User = nobody
+WitnessUser = daemon
 ProfileDirectory = $PWD/profiles
 StateDirectory = $PWD/state
 RunDirectory = $PWD/run

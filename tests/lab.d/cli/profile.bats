@@ -20,7 +20,7 @@ teardown() {
 write_conf() { # [LINE...]
     printf '%s\n' "[Portsmith]" "Port = 4000" "User = nobody" \
         "ProfileDirectory = $PWD/profiles" "StateDirectory = $PWD/state" \
-        "RunDirectory = $PWD/run" "$@" >test.conf
+        "RunDirectory = $PWD/run" "$@" "WitnessUser = daemon" >test.conf
 }
 
 profile() {
@@ -145,20 +145,21 @@ signal.pause()' 3>&- &
     [ "${lines[3]}" = "made directory $PWD/run" ]
     [ "${lines[4]}" = "made server key $PWD/profiles/server.key" ]
     [ "${lines[5]}" = "kept user nobody" ]
-    [[ ${lines[6]} == "The port to knock at is 4000. Let UDP to it through "* ]]
-    [[ ${lines[7]} =~ ^The\ server\'s\ public\ key\ is\ [A-Za-z0-9+/]{43}=$ ]]
+    [ "${lines[6]}" = "kept user daemon" ]
+    [[ ${lines[7]} == "The port to knock at is 4000. Let UDP to it through "* ]]
+    [[ ${lines[8]} =~ ^The\ server\'s\ public\ key\ is\ [A-Za-z0-9+/]{43}=$ ]]
     [ "$(mode profiles)" = 700 ]
     [ "$(mode state)" = 700 ]
     [ "$(mode run)" = 755 ]
     [ "$(mode profiles/server.key)" = 600 ]
     [ "$(wc -c <profiles/server.key)" -eq 45 ]
-    first=${lines[7]}
+    first=${lines[8]}
     cp -p profiles/server.key test.conf ..
 
     run profile init
     [ "$status" -eq 0 ]
     [[ $output != *made* ]]
-    [ "${lines[7]}" = "$first" ]
+    [ "${lines[8]}" = "$first" ]
     cmp profiles/server.key ../server.key
     cmp test.conf ../test.conf
 }
@@ -223,12 +224,14 @@ private() { # COMMAND...
 
 @test "init makes a first configuration and the user" {
     run private portsmith-profile init
+    echo "$output"
     [ "$status" -eq 0 ]
     [[ $output == *"made configuration /etc/portsmith.conf"* ]]
     [[ $output == *"made directory /etc/portsmith.d"* ]]
     [[ $output == *"made directory /var/lib/portsmith"* ]]
     [[ $output == *"made directory /run/portsmith"* ]]
-    [[ $output == *"made user portsmith"* ]]
+    [[ $output == *"made user portsmith"$'\n'* ]]
+    [[ $output == *"made user portsmith-witness"$'\n'* ]]
     [ "$(mode etc/portsmith.conf)" = 644 ]
     [ "$(mode etc/portsmith.d)" = 700 ]
     [ "$(mode var/portsmith)" = 700 ]
@@ -241,6 +244,7 @@ private() { # COMMAND...
     [[ $entry == *:/nonexistent:/usr/sbin/nologin ]]
     [ "$(cut -d: -f3 <<<"$entry")" -lt 1000 ]
     grep -q ^portsmith: etc/group
+    grep -q '^portsmith-witness:.*:/nonexistent:/usr/sbin/nologin$' etc/passwd
 
     run private portsmith-profile init
     [ "$status" -eq 0 ]
@@ -269,7 +273,7 @@ wg0" ]
     run private portsmith-profile init --port 12345
     [ "$status" -eq 0 ]
     for key in Interface Port Transports Backend Close CloseWith Forward MaxSkew Window MaxWindow MaxGrants \
-        User ProfileDirectory StateDirectory RunDirectory MetricsFile; do
+        User WitnessUser ProfileDirectory StateDirectory RunDirectory MetricsFile; do
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
     private portsmithd -T -c /etc/portsmith.conf >defaults

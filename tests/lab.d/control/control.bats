@@ -90,6 +90,7 @@ counter_is() { # PATH VALUE
     grep -q -x "portsmithd *running as pid $(process_named portsmithd) for .*" <<<"$output"
     grep -q -x "sniffer *running as pid $(sniffer_pid) for .*" <<<"$output"
     grep -q -x "helper *running as pid $(helper_pid) for .*" <<<"$output"
+    grep -q -x "witness *running as pid $(witness_pid) for .*" <<<"$output"
     grep -q -x 'interfaces *eth0' <<<"$output"
     grep -q -x "firewall *iptables-$BACKEND, IPv4 and IPv6" <<<"$output"
     grep -q -x 'grant store *rules' <<<"$output"
@@ -143,7 +144,7 @@ counter_is() { # PATH VALUE
     [ "$output" = "closed 1 grant" ]
     [ "$(value "sorted((g['profile'], g['service']) for g in it)" list)" = \
         "[('ssh', 'tcp/22'), ('web', 'tcp/22')]" ]
-    log_has 'web: tcp/80 for .* has ended: closed by an admin; no connection came'
+    wait_for_log 'web: tcp/80 for .* has ended: closed by an admin; no connection came'
     run -1 ctl close 4000000000
     [[ $output == *"no live grant of that id"* ]]
 }
@@ -167,6 +168,48 @@ counter_is() { # PATH VALUE
     [ "$output" = "closed 1 grant, ended 1 connection" ]
     run ! connection_answers
     port_is_shut "$server" 22
+}
+
+# VERB, SCOPE, ID and KILL are those of controlmessage.h.
+ask_and_leave() { # VERB SCOPE ID KILL PROFILE
+    on server python3 - $socket "$@" <<'END'
+import socket, struct, sys
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+client.connect(sys.argv[1])
+client.send(struct.pack("=4I36s", *map(int, sys.argv[2:6]), sys.argv[6].encode()))
+END
+}
+
+# While the helper, which is stopped, has not yet done it.
+kill_and_leave_and_ask() { # ARGUMENT of portsmithctl...
+    local helper
+
+    helper=$(helper_pid)
+    kill -STOP "$helper"
+    ask_and_leave 3 2 0 1 ssh
+    rm -f "$lab/answer"
+    spawn server "$lab/answer" portsmithctl "$@"
+    wait_until 5 waits_for_answer "$spawned"
+    kill -CONT "$helper"
+    wait_until 10 process_is_gone "$spawned"
+}
+
+waits_for_answer() { # PID
+    [ "$(cat "/proc/$1/comm")" = portsmithctl ] && grep -q '^State:.S' "/proc/$1/status" &&
+        readlink "/proc/$1/fd"/* | grep -q socket:
+}
+
+@test "whoever has connections ended and does not wait: they end, and the next one has an own answer" {
+    knock_opens ssh
+    open_connection "$server" 22
+    kill_and_leave_and_ask --json status
+    jq -e ".helper.pid == $(helper_pid)" "$lab/answer"
+    run ! connection_answers
+    knock_opens ssh
+    open_connection "$server" 22
+    kill_and_leave_and_ask close 4000000000
+    grep -q "there is no live grant of that id" "$lab/answer"
+    run ! connection_answers
 }
 
 @test "close --all ends all, and a client may knock again" {
@@ -415,6 +458,24 @@ helper_is() { # PATTERN, as status has it
     in_daemon_mounts umount "$program"
     wait_until 20 helper_is "running as pid [0-9]* for .*"
     [ "$(value "it[0]['profile']" list)" = ssh ]
+}
+
+@test "who has asked a helper that dies, and has no successor, is told so" {
+    local helper program asking
+
+    helper=$(helper_pid)
+    program=$(readlink "/proc/$helper/exe")
+    in_daemon_mounts mount --bind /bin/false "$program"
+    kill -STOP "$helper"
+    wait_until 5 grep -q "^State:.*T" "/proc/$helper/status"
+    ctl status >"$lab/asked" 3>&- &
+    asking=$!
+    pause 0.5 # or it finds none from the beginning
+    kill -KILL "$helper"
+    wait "$asking" || true
+    in_daemon_mounts umount "$program"
+    grep -q -x 'helper *NOT RUNNING: being started again; .*' "$lab/asked"
+    wait_until 20 helper_is "running as pid [0-9]* for .*"
 }
 
 # ---- last: it stops the daemon ---------------------------------------------

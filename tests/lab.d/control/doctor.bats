@@ -155,6 +155,7 @@ everything() {
     spawn server "$lab/log/remover" bash -c 'while sleep 0.02; do nft flush ruleset; done'
     remover=$spawned
     wait_until 20 finds daemon '^problem its rules are not in force'
+    wait_for_log "keeps removing Portsmith.s rules" 60
     end_process TERM "$remover"
     wait_until 20 finds daemon '^problem another program keeps removing its rules.*-> find that program'
     stop_daemon

@@ -52,7 +52,7 @@ wait_for_entry() { # FIELD=PATTERN...
 @test "a grant's entries say for whom, what and which profile" {
     knock ssh
     wait_for_entry PORTSMITH_PROFILE=ssh PORTSMITH_ADDRESS="$client" PORTSMITH_SERVICE=tcp/22 \
-        PORTSMITH_VERDICT=opened PRIORITY=6 SYSLOG_IDENTIFIER=portsmith-helper \
+        PORTSMITH_VERDICT=opened PRIORITY=6 SYSLOG_IDENTIFIER=portsmith-witness \
         "MESSAGE=ssh: opened tcp/22 for $client for .* s"
     knock --close ssh
     wait_for_entry PORTSMITH_PROFILE=ssh PORTSMITH_SERVICE=tcp/22 PORTSMITH_VERDICT=closed

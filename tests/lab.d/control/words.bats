@@ -99,7 +99,7 @@ says() { # TEXT
 }
 
 doctor_names_the_journal() {
-    on server portsmithctl doctor | grep -q 'in the log: journalctl -t portsmithd -t portsmith-sniffer -t portsmith-helper'
+    on server portsmithctl doctor | grep -q 'in the log: journalctl -t portsmithd .* -t portsmith-witness'
 }
 
 @test "root that may not read another user's file, as under the unit, is not told to be its user" {

@@ -4,7 +4,7 @@
 # bats file_tags=once:legacy
 # shellcheck disable=SC2154 # tests/lab sets `top`
 
-rows=18
+rows=22
 
 # Every line with a test that is not there.
 missing() {

@@ -51,7 +51,7 @@ heals_after() { # COMMAND...
     tell "$BACKEND, IPv$FAMILY: healed $(($(now_ms) - timed_from)) ms after: $*"
     port_is_open "$server" 22
     port_is_shut "$server" 22 "$other"
-    log_has "putting them back"
+    wait_for_log "putting them back"
 }
 
 flush_all() {
@@ -121,8 +121,8 @@ keep_removing() {
     wait_for_log "nobody has removed Portsmith's rules for 60 s; .* put back [0-9]+ times" 70
     status_says contested false
     status_says in_force true
-    [ "$(log_count "keeps removing Portsmith's rules")" -eq 1 ]
-    [ "$(log_count "putting them back")" -eq 3 ]
+    wait_until 5 log_counts "keeps removing Portsmith's rules" 1
+    wait_until 5 log_counts "putting them back" 3
 }
 
 # Whoever is started again is started soon, as nobody else puts them back.

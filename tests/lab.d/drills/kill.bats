@@ -20,6 +20,7 @@ setup_file() {
     for name in "${crowd[@]}"; do
         add_profile "$name" --open tcp/22 --window 2s --max-grants 200
     done
+    add_profile ivy --open tcp/22 --window 2s --max-grants 200 --connections 2
 }
 
 teardown_file() {
@@ -36,7 +37,7 @@ route_crowd() {
 
 @test "whatever is killed at whatever instant: no replay opens, no door stays open, the next knock works" {
     run on client "$top/tests/tools/kills.py" "$FAULTS_SEED" "$kill_seconds" "$most_kills" 2 \
-        honest "${crowd[@]}"
+        honest "${crowd[@]}" ivy
     echo "# $output" >&3
     [ "$status" -eq 0 ] || {
         echo "$output"

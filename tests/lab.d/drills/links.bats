@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Interfaces that are renamed or change their size, and hosts that lack a family.
+# Interfaces that are renamed or change their size, and hosts that lack something: a family,
+# Landlock, memory that can be executed.
 # bats file_tags=backend
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
@@ -8,6 +9,9 @@
 # shellcheck source=tests/lib/build.bash
 . "$top/tests/lib/build.bash"
 no_ipv6=$build_directory/tests/tools/no-ipv6
+no_landlock=$build_directory/tests/tools/no-landlock
+no_nfnetlink=$build_directory/tests/tools/no-nfnetlink
+noexec_memory=$build_directory/tests/tools/noexec-memory
 
 setup_file() {
     lab_setup
@@ -109,4 +113,39 @@ client_reaches_server() {
     [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
     [[ $output == *"ip6tables-$BACKEND-restore"* ]]
     port_is_shut "$server" 22
+}
+
+# ---- the kernel ------------------------------------------------------------
+
+start_daemon_by() { # PROGRAM, which executes another
+    kill_daemon
+    own_log
+    spawn server "$lab/log/portsmithd.log" "$1" portsmithd -c "$conf" -f
+    echo "$spawned" >"$lab/daemon.pid"
+    wait_for_log " ready: " 15
+    knock_opens ssh
+    port_is_open "$server" 22
+}
+
+@test "a kernel without Landlock: it starts and says so, and a reload takes the grants over" {
+    start_daemon_by "$no_landlock"
+    log_has "this kernel has no Landlock"
+    reload_daemon
+    [ "$(grant_count "$client")" -eq 2 ]
+    readlink "/proc/$(helper_pid)/fd"/* >"$lab/open"
+    [ "$(grep -c /helper/grants "$lab/open")" -eq 1 ]
+}
+
+@test "a kernel that makes no memory that can be executed: it starts, and sees what others load" {
+    "$noexec_memory" python3 -c 'import os; os.memfd_create("x", 8)' ||
+        skip "before Linux 6.3"
+    start_daemon_by "$noexec_memory"
+    log_lacks "Permission denied"
+}
+
+# bats test_tags=legacy,once
+@test "a kernel without the netlink of netfilter: iptables-legacy is enough" {
+    [ "$BACKEND" = legacy ] || skip "nftables is spoken to by it"
+    start_daemon_by "$no_nfnetlink"
+    port_is_shut "$server" 22 "$other"
 }

@@ -59,7 +59,7 @@ teardown() {
 # ---- a helper that falls behind --------------------------------------------
 
 crowd_is_in() {
-    [ "$(log_count ': opened tcp/22 ')" -eq "$crowd_size" ]
+    log_counts ': opened tcp/22 ' "$crowd_size"
 }
 
 @test "the helper's queue is full: it goes on where it stopped, and all get in" {

@@ -13,7 +13,7 @@ setup_file() {
     configure "Close = tcp/22"
     add_fence
     add_profile inner --open "tcp/2222 -> $(at 22)" --window 1m
-    add_profile brief --open "tcp/2222 -> $(at 22)" --window 2s
+    add_profile brief --open "tcp/2222 -> $(at 22)" --window 5s
     add_profile published --open tcp/8080 --window 1m
     keep_configuration
     start_daemon
@@ -197,7 +197,7 @@ rename_link() { # NAME NEW-NAME
     knock_opens inner
     set_destination inner 23
     reload_daemon
-    log_has "inner: tcp/2222 for $client has ended: it is no longer permitted"
+    wait_for_log "inner: tcp/2222 for $client has ended: it is no longer permitted"
     port_is_shut "$server" 2222
     knock_opens inner
     nat_rules | grep -q -F -e "--to-destination $(at 23)"

@@ -29,9 +29,9 @@ setup_file() {
     for program in "$unpacked"/*/usr/{bin,sbin,libexec/portsmith}/*; do
         [ -e "$program" ] || continue
         root=${program%%/usr/*} program=${program##*/}
-        page=$(echo "$root"/usr/share/man/man?/"$program".?.gz)
+        page=$(echo "$root"/usr/share/man/man?/"${program%-sets}".?.gz)
         gzip -d -c "$page" | mandoc -T lint -W error
-        [[ $program != portsmith-@(helper|sniffer) ]] || continue
+        [[ $program != portsmith-@(sniffer|witness|prepare|helper|helper-sets|cut) ]] || continue
         [ -e "$root/usr/share/bash-completion/completions/$program" ]
         [ -e "$root/usr/share/zsh/vendor-completions/_$program" ]
         [ -e "$root/usr/share/fish/vendor_completions.d/$program.fish" ]
@@ -68,15 +68,18 @@ setup_file() {
     grep -x "command=/usr/sbin/portsmithd" "$script"
 }
 
-@test "AppArmor's parser takes the profile, and finds its five parts" {
+@test "AppArmor's parser takes the profile, and finds its eight parts" {
     local profile=$unpacked/portsmith/etc/apparmor.d/portsmithd
 
     apparmor_parser --skip-kernel-load --skip-cache "$profile"
     diff <(apparmor_parser --names "$profile") - <<'PARTS'
 portsmithd
+portsmithd//cut
 portsmithd//helper
 portsmithd//nft
+portsmithd//prepare
 portsmithd//sniffer
+portsmithd//witness
 portsmithd//xtables
 PARTS
 }

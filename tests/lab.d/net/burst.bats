@@ -29,7 +29,7 @@ teardown() {
 }
 
 all_are_in() {
-    [ "$(log_count ': opened tcp/22 ')" -eq "$clients" ]
+    log_counts ': opened tcp/22 ' "$clients"
 }
 
 @test "$clients clients knock at once: all get in, each with one rule in either table" {

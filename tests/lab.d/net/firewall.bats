@@ -443,10 +443,10 @@ RULES
     done
     stop_prober
     was_open_for_at_most 2000
-    [ "$(log_count "another program removed Portsmith's rules.*: putting them back")" -eq 3 ]
-    [ "$(log_count "another program keeps removing Portsmith's rules")" -eq 1 ]
+    wait_until 5 log_counts "another program removed Portsmith's rules.*: putting them back" 3
+    wait_until 5 log_counts "another program keeps removing Portsmith's rules" 1
     [ "$BACKEND" = legacy ] ||
-        log_has "keeps removing .*(the last to change nftables was nft, pid [1-9][0-9]*)"
+        wait_for_log "keeps removing .*(the last to change nftables was nft, pid [1-9][0-9]*)"
     on server portsmithctl status | grep -x "rules *in force, but another program keeps .*"
 }
 

@@ -140,7 +140,7 @@ equals_look_into() { # PID
 @test "the helper refuses to be started by hand" {
     run "/proc/$(helper)/exe"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"started by portsmithd, never by hand"* ]]
+    [[ "$output" == *"started by portsmith-prepare, never by hand"* ]]
 }
 
 @test "the helper takes no arguments" {

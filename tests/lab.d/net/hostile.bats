@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
-# A program that takes the sniffer's place, with the real helper: see
+# A program that takes the sniffer's place, or the witness's, with the real helper: see
 # tests/tools/hostile.c. It makes namespaces of its own. Then the same through
 # the socket of the sniffer of a whole daemon.
 # bats file_tags=backend
@@ -11,7 +11,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/lib/build.bash
 . "$top/tests/lib/build.bash"
 hostile=$build_directory/tests/tools/hostile
-helper=$stage/libexec/portsmith/portsmith-helper
+prepare=$stage/libexec/portsmith/portsmith-prepare
 
 setup_file() {
     lab_setup
@@ -34,7 +34,7 @@ teardown() {
 
 # Every variant of an act; what the helper said is shown if it fails.
 helper_holds_against() { # ACT
-    "$hostile" "$helper" "$BACKEND" "$FAMILY" "$1"
+    "$hostile" "$prepare" "$BACKEND" "$FAMILY" "$1"
 }
 
 @test "messages of a wrong size" {
@@ -91,6 +91,24 @@ helper_holds_against() { # ACT
 
 @test "a flood while a deadline is due" {
     helper_holds_against flood
+}
+
+# ---- a witness ---------------------------------------------------------------
+
+@test "what is no word" {
+    helper_holds_against unsound-words
+}
+
+@test "every word about a grant that counts no connections" {
+    helper_holds_against every-word
+}
+
+@test "a flood of words while a deadline is due" {
+    helper_holds_against word-flood
+}
+
+@test "events that nobody reads" {
+    helper_holds_against unread-events
 }
 
 @test "no act is left out" {

@@ -161,7 +161,7 @@ stop_system_log() {
     on server portsmithd -c "$conf" 3>&-
     cat /run/portsmith/portsmithd.pid >"$lab/daemon.pid"
     knock ssh
-    wait_until 5 grep -q -a "portsmith-helper\[[0-9]*\]: ssh: opened tcp/22" "$lab/log/system.log"
+    wait_until 5 grep -q -a "portsmith-witness\[[0-9]*\]: ssh: opened tcp/22" "$lab/log/system.log"
     grep -q -a "portsmithd\[[0-9]*\]: ready: " "$lab/log/system.log"
     stop_system_log
 }

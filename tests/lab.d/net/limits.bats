@@ -16,9 +16,10 @@ setup_file() {
     xtables -A INPUT -i eth0 -p tcp --dport 23 --syn -j DROP
     add_profile any --open tcp/22
     add_profile both --open tcp/22,udp/5300
-    add_profile brief --open tcp/22 --window 2s
+    add_profile brief --open tcp/22 --window 4s
     add_profile one --open tcp/22,tcp/23,udp/5300 --window 1m --connections 1
     add_profile two --open tcp/22 --window 1m --connections 2
+    add_profile dozen --open "$(echo tcp/{2001..2012} | tr ' ' ,)" --window 5m --connections 2
     add_profile nobody --open tcp/24 --window 1m --connections 1
     add_profile deaf --open udp/5301 --window 1m --connections 1
     add_profile last-day --open tcp/22 --expires 2037-01-01
@@ -215,6 +216,32 @@ tries_are_answered() { # COUNT: by a reset, as nobody listens
     port_is_shut "$server" 22
 }
 
+@test "what comes while portsmithd hands over counts, as the kernel is asked for it" {
+    knock_opens one tcp/22
+    kill -QUIT "$(daemon_pid)"
+    wait_until 10 process_is_gone "$(daemon_pid)"
+    port_is_open "$server" 22
+    start_daemon
+    wait_for_log "one: tcp/22 .* has ended: it has had its connections; it was used" 10
+    port_is_shut "$server" 22
+}
+
+counts_again() { # COUNT: so many grants of the profile
+    on server portsmithctl --json list |
+        jq -e "[.[] | select(.profile == \"dozen\" and .used != null)] | length == $1"
+}
+
+# More than the kernel is asked about at once.
+@test "a profile has a dozen grants that count while portsmithd hands over: all go on" {
+    knock_opens dozen
+    wait_until 5 counts_again 12
+    kill -QUIT "$(daemon_pid)"
+    wait_until 10 process_is_gone "$(daemon_pid)"
+    start_daemon
+    wait_until 20 counts_again 12
+    log_lacks "dozen: .* ended"
+}
+
 some_syns_went() { # and were answered in vain
     [ "$(xtables -nvx -L OUTPUT | awk '/DROP/ { print $1 }')" -ge 2 ]
 }
@@ -237,6 +264,11 @@ some_syns_went() { # and were answered in vain
 seconds_left() { # by the kernel's deadline of this client's grant
     local stop
 
+    if [ "${GRANT_STORE:-}" = set ]; then
+        on server ipset save "portsmith$FAMILY" |
+            sed -n -E "s|^add [^ ]* $client,tcp:22 timeout ([0-9]+).*|\1|p"
+        return
+    fi
     stop=$(grant_rules filter "$client" | grep -o 'datestop [^ ]*' | cut -d' ' -f2)
     echo $(($(date -u -d "$stop" +%s) - $(date -u +%s)))
 }

@@ -13,7 +13,7 @@ setup_file() {
     lab_setup
     configure
     add_profile loud --open "${services// /,}" --window 5m
-    add_profile brief --open "${services// /,}" --window 2s
+    add_profile brief --open "${services// /,}" --window 4s
     add_profile quiet --open tcp/22
     start_listener 1007
     start_daemon
@@ -88,7 +88,7 @@ knock_without_end() { # NAME COUNT
     all=$(daemon_log | sed -n 's/.*; done \([0-9]*\), .*/\1/p')
     echo "written $written, left out $left_out, others $((before + 1)), all $all"
     [ $((written + left_out + before + 1)) -eq "$all" ]
-    [ "$(log_count " quiet: opened tcp/22 for $client ")" -eq 1 ]
+    wait_until 5 log_counts " quiet: opened tcp/22 for $client " 1
     [ "$(log_count " loud: ")" -le $((periods * 61 + 10)) ]
     start_daemon
 }

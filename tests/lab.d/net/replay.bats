@@ -70,7 +70,7 @@ record_and_close() {
     record_and_close
     stop_daemon
     start_daemon
-    send_until "helper.*ssh: refused for $client: already used" "$lab/recorded"
+    send_until "ssh: refused for $client: already used" "$lab/recorded"
     send_bytes "$lab/recorded" "$other"
     fence
     nothing_is_open
@@ -133,7 +133,7 @@ doors() {
 
 @test "the helper refuses a forged signature in a right envelope" {
     other_knock ssh "$lab/bytes" --bad-signature
-    send_until "portsmith-helper.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
+    send_until "portsmith-witness.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
     nothing_is_open
 }
 
@@ -152,7 +152,7 @@ doors() {
 
 @test "a knock that was signed for another server is refused by the helper" {
     other_knock ssh "$lab/bytes" --sign-for "$(head -c 32 /dev/urandom | base64)"
-    send_until "portsmith-helper.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
+    send_until "portsmith-witness.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
     nothing_is_open
 }
 
@@ -292,14 +292,14 @@ add_known_profile() { # NAME
     damage_mark hurt named
     add_profile late --open tcp/22 --window 2s
     start_daemon
-    log_has "helper.*: of the marks in the state directory 1 were damaged"
-    log_has "helper.*: hurt: the record of its knocks was damaged: it stays out until it is added anew, with a new key"
+    log_has "prepare.*: of the marks in the state directory 1 were damaged"
+    log_has "prepare.*: hurt: the record of its knocks was damaged: it stays out until it is added anew, with a new key"
     knock_until "hurt: refused for $client: the record of its knocks was damaged" hurt
     knock_opens late
     knock_opens ssh
     stop_daemon
     start_daemon
-    log_has "helper.*: hurt: the record of its knocks was damaged"
+    log_has "prepare.*: hurt: the record of its knocks was damaged"
     log_lacks "were damaged|(late|ssh): the record"
     knock_until "hurt: refused for $client: the record of its knocks was damaged" hurt
     knock_opens late
@@ -315,7 +315,7 @@ add_known_profile() { # NAME
     stop_daemon
     damage_mark wiped nameless
     start_daemon
-    log_has "helper.*: wiped: the record of its knocks was damaged: it stays out"
+    log_has "prepare.*: wiped: the record of its knocks was damaged: it stays out"
     knock_until "wiped: refused for $client: the record of its knocks was damaged" wiped
     knock_opens ssh
     and_reload add_profile later --open tcp/22 --window 2s
@@ -335,7 +335,7 @@ is_heard_again() { # NAME: by now
     stop_daemon
     damage_mark soon named
     start_daemon
-    log_has "helper.*: soon: the record of its knocks was damaged: it is heard again"
+    log_has "prepare.*: soon: the record of its knocks was damaged: it is heard again"
     send_bytes "$lab/recorded" "$other"
     wait_until 30 is_heard_again soon
     has_no_grant "$other"

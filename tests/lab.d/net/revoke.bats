@@ -110,7 +110,7 @@ no knock of it counts any more; closed 1 grant, ended 1 connection" ]
     has_no_grant "$client"
     knock laptop
     knock_opens owner
-    [ "$(log_count 'laptop: opened')" -eq 1 ]
+    wait_until 5 log_counts 'laptop: opened' 1
     run -1 revoke laptop --kill
     [[ $output == *"there is no profile 'laptop'"* ]]
 }
@@ -179,7 +179,7 @@ no knock of it counts any more; closed 1 grant, ended 1 connection" ]
     port_is_shut "$server" 22
     knock phone
     reload_daemon
-    [ "$(log_count 'phone: opened')" -eq 1 ]
+    wait_until 5 log_counts 'phone: opened' 1
 }
 
 @test "what the daemon has dropped before is not called ended" {

@@ -149,6 +149,15 @@ status_says() { # STORE
     [ "$(element_count)" -eq 1 ]
 }
 
+@test "only where grants are kept in sets the helper is the program that knows of them" {
+    use_store rules
+    start_daemon
+    [[ "$(readlink "/proc/$(helper_pid)/exe")" == */portsmith-helper ]]
+    use_store set
+    reload_daemon
+    [[ "$(readlink "/proc/$(helper_pid)/exe")" == */portsmith-helper-sets ]]
+}
+
 @test "the helper keeps the capabilities that iptables needs for sets, and no others" {
     use_store set
     start_daemon

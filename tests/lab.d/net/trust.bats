@@ -52,9 +52,13 @@ process() { # PROCESS as on the page
     case $1 in
     supervisor) process_named portsmithd ;;
     sniffer) process_named portsmith-sniff ;;
+    witness) process_named portsmith-witne ;;
     helper) process_named portsmith-helpe ;;
+    program\ portsmith-cut) process_named portsmith-cut ;;
     esac
 }
+
+processes=(supervisor sniffer witness helper)
 
 field() { # PID FIELD of /proc/PID/status
     sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
@@ -98,32 +102,37 @@ agree() { # PROCESS ITEM COMMAND...
 @test "users are as the page says" {
     local name
 
-    for name in supervisor sniffer helper; do
+    for name in "${processes[@]}"; do
         agree "$name" User id -n -u "$(field "$(process "$name")" Uid | cut -f1)"
     done
 }
 
 @test "capabilities are as the page says" {
-    local item=Capabilities
+    local name item=Capabilities
 
-    agree supervisor Capabilities capabilities "$(process supervisor)"
-    agree sniffer Capabilities capabilities "$(process sniffer)"
+    for name in supervisor sniffer witness; do
+        agree "$name" Capabilities capabilities "$(process "$name")"
+    done
     [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one or GrantStore is set"
     agree helper "$item" capabilities "$(process helper)"
 }
 
 @test "open files are as the page says" {
-    local name
+    local name item="Open files"
 
-    for name in supervisor sniffer helper; do
-        agree "$name" "Open files" open_files "$(process "$name")"
+    for name in supervisor sniffer; do
+        agree "$name" "$item" open_files "$(process "$name")"
+    done
+    [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one"
+    for name in witness helper; do
+        agree "$name" "$item" open_files "$(process "$name")"
     done
 }
 
 @test "system calls are as the page says" {
     local name
 
-    for name in supervisor sniffer helper; do
+    for name in "${processes[@]}"; do
         agree "$name" "System calls" calls "$(process "$name")" '[a-z0-9_]$'
         agree "$name" "System calls, some arguments only" calls "$(process "$name")" '\?$'
     done
@@ -132,7 +141,7 @@ agree() { # PROCESS ITEM COMMAND...
 # The files and directories of the system's that the page leaves to the helper.
 page_leaves() {
     sed -n '/^\.Ss The helper$/,/^\.It System calls$/p' "$top/man/portsmith-trust.7" |
-        names_paths | grep -v -E '^/(run/portsmith/helper(/grants)?|var/lib/portsmith(/marks)?)$'
+        names_paths | grep -v -E '^/(memfd:portsmith-plan|run(/portsmith/helper/grants)?|var/lib/portsmith(/marks)?)$'
 }
 
 # Of each that is there: itself, or a file in it; not of Portsmith's own.
@@ -186,11 +195,11 @@ helper_reads() { # reads names, a line each
 }
 
 @test "all have no_new_privs and a filter, and the iptables programs what the helper has" {
-    local pid children
+    local name pid children
 
     children=$(ps -o pid= --ppid "$(process helper)")
     [ "$(wc -l <<<"$children")" -eq 2 ]
-    for pid in $(process supervisor) $(process sniffer) $(process helper) $children; do
+    for pid in $(for name in "${processes[@]}"; do process "$name"; done) $children; do
         [ "$(field "$pid" NoNewPrivs)" = 1 ]
         [ "$(field "$pid" Seccomp)" = 2 ]
     done
@@ -202,16 +211,130 @@ helper_reads() { # reads names, a line each
 }
 
 @test "nothing of whoever started the daemon is left in it" {
-    local pid
+    local name pid
 
-    [ "$(tr -d '\0' <"/proc/$(process supervisor)/environ")" = "" ]
-    [ "$(tr -d '\0' <"/proc/$(process sniffer)/environ")" = "" ]
-    [ "$(tr -d '\0' <"/proc/$(process helper)/environ")" = "" ]
-    for pid in $(process supervisor) $(process sniffer) $(process helper); do
+    for name in "${processes[@]}"; do
+        pid=$(process "$name")
+        [ "$(tr -d '\0' <"/proc/$pid/environ")" = "" ]
         grep -q '^Max core file size *0 *0 ' "/proc/$pid/limits"
     done
     # Of a process that can be dumped, these belong to its user.
     [ "$(stat -c %u "/proc/$(process sniffer)/environ")" = 0 ]
+    [ "$(stat -c %u "/proc/$(process witness)/environ")" = 0 ]
+}
+
+# ---- what prepared the helper ----------------------------------------------
+
+libraries() { # PID
+    sed -n -E 's/.*\/((lib|ld)[^/]*)\.so[^/]*$/\1/p' "/proc/$1/maps" | sort -u
+}
+
+@test "of portsmith-prepare nothing is left, and the helper has libc and libsodium alone" {
+    local helper
+
+    helper=$(process helper)
+    run ! process_named portsmith-prepa
+    [ "$(readlink "/proc/$helper/exe")" = "$stage/libexec/portsmith/portsmith-helper" ]
+    [ "$(tr '\0' ' ' <"/proc/$helper/cmdline")" = "portsmith-helper " ]
+    run ! grep portsmith-prepare "/proc/$helper/maps"
+    diff <(libraries "$helper") <(printf '%s\n' ld-linux-x86-64 libc libsodium)
+}
+
+# The modes in which a process has a file mapped, a line each.
+mapped() { # PROCESS PATH
+    awk -v path="$2" '$6 == path { print $2 }' "/proc/$(process "$1")/maps"
+}
+
+@test "the plan is sealed, and the witness has it and the grants to be read alone" {
+    local seals=shrink,grow,write,seal fd
+
+    [[ $(mapped witness /memfd:portsmith-plan | sort -u) == r--? ]]
+    # The marks in it are pages of the helper's own.
+    [ -n "$(mapped helper /memfd:portsmith-plan)" ]
+    run ! grep -x 'rw-s' <(mapped helper /memfd:portsmith-plan)
+    [ "$(plan_seals helper)" = "$seals" ]
+    [ "$(plan_seals witness)" = "$seals" ]
+    fd=$(find "/proc/$(process witness)/fd" -lname '*/helper/grants')
+    grep -q '^flags:[[:space:]]*[0-7]*0$' "${fd/fd/fdinfo}" # O_RDONLY
+    [ -z "$(mapped witness /run/portsmith/helper/grants)" ]
+}
+
+plan_seals() { # PROCESS
+    python3 - "/proc/$(process "$1")/map_files" <<'END'
+import fcntl, os, sys
+names = {"shrink": fcntl.F_SEAL_SHRINK, "grow": fcntl.F_SEAL_GROW, "write": fcntl.F_SEAL_WRITE, "seal": fcntl.F_SEAL_SEAL}
+for entry in os.listdir(sys.argv[1]):
+    path = os.path.join(sys.argv[1], entry)
+    if os.readlink(path).startswith("/memfd:portsmith-plan"):
+        seals = fcntl.fcntl(os.open(path, os.O_RDONLY), fcntl.F_GET_SEALS)
+        print(",".join(name for name in names if seals & names[name]))
+        break
+END
+}
+
+# ---- what the witness may ask ----------------------------------------------
+
+# Sends a question for all connections on the witness's own socket of the kernel's news, as its
+# user, and says what the kernel answers. The witness is stopped, as it would read the answer.
+witness_asks() {
+    python3 - "$(process witness)" "$(id -u portsmith-witness)" <<'END'
+import ctypes, os, signal, socket, struct, sys
+NEWS, PIDFD_GETFD, SO_PROTOCOL, NETFILTER, ERROR, CT_GET, DUMP, SEQUENCE = 5, 438, 38, 12, 2, 0x101, 0x301, 4711
+witness, user = int(sys.argv[1]), int(sys.argv[2])
+os.kill(witness, signal.SIGSTOP)
+fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(witness), NEWS, 0)
+news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER, fileno=fd)
+assert news.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL) == NETFILTER
+if os.fork() == 0:
+    os.setgroups([])
+    os.setresuid(user, user, user)
+    news.send(struct.pack("=IHHIIBBH", 20, CT_GET, DUMP, SEQUENCE, 0, socket.AF_INET, 0, 0))
+    kind = sequence = 0
+    while sequence != SEQUENCE:
+        answer = news.recv(65536)
+        _, kind, _, sequence = struct.unpack_from("=IHHI", answer)
+    print(os.strerror(-struct.unpack_from("=i", answer, 16)[0]) if kind == ERROR else "it tells")
+    os._exit(0)
+os.wait()
+os.kill(witness, signal.SIGCONT)
+END
+}
+
+@test "a witness that asks the kernel for connections is refused" {
+    [ "$(witness_asks)" = "Operation not permitted" ]
+}
+
+# ---- the program that lives for milliseconds --------------------------------
+
+# One that waits for its order, which does not come. It is not the supervisor's child, and so
+# has no filter but its own.
+start_cut() {
+    spawn server "$lab/log/cut.log" env -i python3 -c '
+import os, socket, subprocess, sys
+ours, its = (end.detach() for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+ours = os.dup(ours) # 3 becomes its
+os.dup2(its, 3)
+subprocess.run([sys.argv[1]], pass_fds=(3,), env={})' "$stage/libexec/portsmith/portsmith-cut"
+    wait_until 5 cut_is_confined
+}
+
+cut_is_confined() {
+    local pid
+
+    pid=$(process_named portsmith-cut) && [ "$(field "$pid" Seccomp)" = 2 ]
+}
+
+@test "portsmith-cut is as the page says" {
+    local name="program portsmith-cut" cut
+
+    start_cut
+    cut=$(process "$name")
+    agree "$name" User id -n -u "$(field "$cut" Uid | cut -f1)"
+    agree "$name" Capabilities capabilities "$cut"
+    agree "$name" "Open files" open_files "$cut"
+    agree "$name" "System calls" calls "$cut" '.'
+    [ "$(field "$cut" NoNewPrivs)" = 1 ]
+    kill_all "$cut"
 }
 
 # ---- a new sniffer ---------------------------------------------------------
@@ -269,14 +392,25 @@ has_ended() { # PID
 }
 
 serves_again() {
-    [ "$(process sniffer | wc -l)" -eq 1 ] && [ "$(process helper | wc -l)" -eq 1 ] &&
-        log_has ' ready: '
+    local name
+
+    for name in "${processes[@]}"; do
+        [ "$(process "$name" | wc -l)" -eq 1 ] || return 1
+    done
+    log_has ' ready: '
 }
 
 @test "a sniffer that opens a file is killed, and another one takes its place" {
     forces_calls=yes
     dies_of sniffer openat
     wait_until 5 log_has 'the sniffer .* was ended by signal 31'
+    wait_until 10 serves_again
+}
+
+@test "a witness that opens a file is killed, and another one takes its place" {
+    forces_calls=yes
+    dies_of witness openat
+    wait_until 5 log_has 'the witness .* was ended by signal 31'
     wait_until 10 serves_again
 }
 
@@ -301,23 +435,20 @@ has_ended_all() {
 
 # ---- what the helper could write ---------------------------------------------
 
-helper_opens() { # DIRECTORY NAME: to write, by HELPER_FD_STATE or HELPER_FD_RUN
-    "$inspect" open "$(process helper)" "$@"
+helper_opens() { # PATH: to write
+    "$inspect" open "$(process helper)" 0 "$1"
 }
 
-@test "a helper can write its marks and grants, but nothing that opens a port at the next boot" {
-    local name state=5 run=6
+@test "a helper opens neither its own files anew nor what opens a port at the next boot" {
+    local name
 
     on server portsmith-firewall try --allow tcp/22
     on server portsmith-firewall confirm
     on server portsmith-firewall try --allow tcp/22
     echo "of another boot" >/var/lib/portsmith/trial
-    for name in firewall trial; do
-        [ "$(helper_opens "$state" "$name")" = "Permission denied" ]
+    for name in /var/lib/portsmith/{firewall,trial,marks} /run/portsmith/{firewall,helper/grants}; do
+        [ "$(helper_opens "$name")" = "Permission denied" ]
     done
-    [ "$(helper_opens "$run" ../firewall)" = "Permission denied" ] # the trial
-    [ "$(helper_opens "$state" marks)" = opened ]
-    [ "$(helper_opens "$run" grants)" = opened ]
     rm /var/lib/portsmith/trial
     on server portsmith-firewall restore
     knock_opens ssh # it is as it was

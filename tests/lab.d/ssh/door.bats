@@ -156,7 +156,7 @@ says() { # TEXT...
     fence
     capture_stop
     [ "$(knocks_captured)" -ge 3 ]
-    [ "$(log_count "bastion: opened tcp/22 for $client")" -eq 1 ]
+    wait_until 5 log_counts "bastion: opened tcp/22 for $client" 1
     log_lacks "bastion: (refused|extended)"
     log_lacks "<[0-4]>"
 }
@@ -194,7 +194,7 @@ knocks_captured() {
     run as_client ssh many 'echo $SSH_CONNECTION'
     echo "$output"
     case $FAMILY in 4) [[ $output == fd77::* ]] ;; 6) [[ $output == 10.77.* ]] ;; esac
-    [ "$(log_count "many: opened tcp/22 for ")" -eq 2 ]
+    wait_until 5 log_counts "many: opened tcp/22 for " 2
 }
 
 # ---- doors that stay shut --------------------------------------------------

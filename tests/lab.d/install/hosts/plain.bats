@@ -30,9 +30,9 @@ install_package() {
     server apt-get install -y "/root/$(basename "$packaged"/portsmith_*.deb)"
 }
 
-@test "installed, it has its user, and runs once somebody starts it" {
+@test "installed, it has its users, and runs once somebody starts it" {
     install_package
-    [[ $(server getent passwd portsmith) == portsmith:x:*:/nonexistent:/usr/sbin/nologin ]]
+    has_its_users
     run ! process_named portsmithd
     server portsmith-profile init --close tcp/22
     let_client_in

@@ -26,9 +26,9 @@ server() { # COMMAND...
     in_host "$@"
 }
 
-@test "installed, it has its user, and starts at boot, but not yet" {
+@test "installed, it has its users, and starts at boot, but not yet" {
     server apt-get install -y "/root/$(basename "$packaged"/portsmith_*.deb)"
-    [[ $(server getent passwd portsmith) == portsmith:x:*:/nonexistent:/usr/sbin/nologin ]]
+    has_its_users
     server systemctl is-enabled portsmithd portsmith-firewall
     run ! server systemctl is-active portsmithd
     server_has_no_rules

@@ -1,0 +1,63 @@
+/* The plan: all that the helper holds to, as portsmith-prepare has received, checked and compiled
+ * it. It lies in a memfd that is sealed before the helper begins: nobody can change it, the helper
+ * included. The helper and the witness map it. Supervisor, prepare, helper and witness are one
+ * build on one host, so it is as it lies in memory; what it refers to in itself is an offset.
+ *
+ * The supervisor makes the memfd (memfile.h, mode 0600) and leaves it open in prepare, and,
+ * once the helper is ready and the seals are all there, in the witness. */
+#ifndef PORTSMITH_PLAN_H
+#define PORTSMITH_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "privsep/message.h"
+#include "privsep/rules.h"
+
+/* A part of the plan. */
+struct part {
+    uint32_t at;   /* bytes from the plan's beginning */
+    uint32_t size; /* bytes */
+};
+
+/* A profile in the plan's list, which is ascending by key id. */
+struct plan_profile {
+    uint8_t key_id[KEY_ID_SIZE];
+    struct part profile; /* struct helper_profile, cut to helper_profile_size */
+};
+
+/* What the firewall's writer needs of one family. A part that is text ends with a zero. */
+struct plan_family {
+    bool in_use;
+    bool wants[RULES_JUMPS]; /* this and the texts: struct rules */
+    uint8_t zero[7];
+    struct part path;        /* of the restore program, absolute */
+    struct part texts[RULES_TEXTS];
+};
+
+struct plan {
+    char magic[8]; /* plan_magic */
+    uint32_t size; /* bytes, all of it */
+    uint32_t marks_at; /* a page's beginning: struct mark, for each profile one, in their order.
+                          The helper maps these pages for itself alone, to change them */
+    struct helper_setup setup; /* as received, but with the back end and the store as probed */
+    struct part profiles; /* struct plan_profile, setup.profile_count of them */
+    struct part filter;   /* struct sock_filter: the helper's own, narrower than prepare's */
+    struct plan_family families[FAMILIES];
+};
+
+extern const char plan_magic[8];
+
+/* Seals that the plan has. */
+#define PLAN_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* Maps a plan, to be read. NULL with the reason: it is not sealed, or not of this build. It stays
+ * mapped as long as the process lives. */
+const struct plan *plan_map(int fd, struct error *why);
+
+/* Returns a part, and how many elements of `each` bytes it has in *count (which may be NULL). */
+const void *plan_part(const struct plan *plan, const struct part *part, size_t each, size_t *count);
+
+#endif

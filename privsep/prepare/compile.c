@@ -1,0 +1,131 @@
+#include "privsep/prepare/compile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "privsep/plan.h"
+#include "privsep/prepare/confine.h"
+#include "privsep/prepare/repair.h"
+
+/* What has been written of a plan. The first failure is kept. */
+struct writer {
+    int fd;
+    uint64_t at; /* bytes from the plan's beginning */
+    int error;   /* an errno, or 0 */
+};
+
+enum { ALIGNMENT = 8 };
+
+static void align(struct writer *w, uint64_t to)
+{
+    w->at = (w->at + to - 1) / to * to;
+}
+
+static void write_at(struct writer *w, const void *bytes, size_t size, uint64_t at)
+{
+    errno = ENOSPC; /* what a short write means here */
+    if (w->error == 0 && pwrite(w->fd, bytes, size, (off_t)at) != (ssize_t)size)
+        w->error = errno;
+}
+
+static struct part end_part(struct writer *w, uint64_t at)
+{
+    if (w->error == 0 && w->at > UINT32_MAX)
+        w->error = EFBIG;
+    return (struct part){(uint32_t)at, (uint32_t)(w->at - at)};
+}
+
+static struct part put(struct writer *w, const void *bytes, size_t size)
+{
+    uint64_t at;
+
+    align(w, ALIGNMENT);
+    at = w->at;
+    write_at(w, bytes, size, at);
+    w->at += size;
+    return end_part(w, at);
+}
+
+static struct part put_text(struct writer *w, const char *text)
+{
+    return put(w, text, strlen(text) + 1);
+}
+
+static struct part put_profiles(struct writer *w, const struct policy *policy)
+{
+    const size_t count = policy->setup.profile_count;
+    struct plan_profile *all = calloc(count + 1, sizeof *all);
+    struct part part = {0};
+
+    if (!all) {
+        w->error = ENOMEM;
+        return part;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct policy_entry *entry = &policy->entries[i];
+
+        memcpy(all[i].key_id, entry->key_id, KEY_ID_SIZE);
+        all[i].profile = put(w, entry->profile, helper_profile_size(entry->profile));
+    }
+    part = put(w, all, count * sizeof *all);
+    free(all);
+    return part;
+}
+
+/* libseccomp writes a filter behind a descriptor's position. */
+static struct part put_filter(struct writer *w)
+{
+    uint64_t at;
+
+    align(w, ALIGNMENT);
+    at = w->at;
+    if (w->error == 0 && lseek(w->fd, (off_t)at, SEEK_SET) < 0)
+        w->error = errno;
+    if (w->error == 0)
+        w->error = helper_export_filter(w->fd);
+    w->at = (uint64_t)lseek(w->fd, 0, SEEK_CUR);
+    return end_part(w, at);
+}
+
+static void put_family(struct writer *w, struct plan_family *to, enum family family,
+                       const struct xtables *xtables, const struct rules *rules)
+{
+    to->in_use = xtables->in_use[family];
+    to->path = put_text(w, to->in_use ? xtables->paths[family] : "");
+    memcpy(to->wants, rules->wants, sizeof to->wants);
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        to->texts[i] = put_text(w, rules->texts[i]);
+}
+
+/* Each mark stands at its profile's place. */
+static void put_marks(struct writer *w, const struct policy *policy, struct marks *marks)
+{
+    for (size_t i = 0; i < policy->setup.profile_count; i++)
+        put(w, helper_marks_find(marks, policy->entries[i].key_id), sizeof(struct mark));
+}
+
+bool plan_compile(int fd, const struct ingredients *from, struct error *why)
+{
+    struct plan plan = {.setup = from->policy->setup};
+    struct writer w = {.fd = fd, .at = sizeof plan};
+
+    _Static_assert(sizeof(struct mark) % ALIGNMENT == 0, "the marks are an array");
+    memcpy(plan.magic, plan_magic, sizeof plan.magic);
+    plan.setup.backend = from->xtables->backend;
+    plan.profiles = put_profiles(&w, from->policy);
+    plan.filter = put_filter(&w);
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        put_family(&w, &plan.families[family], family, from->xtables, &from->rules[family]);
+    align(&w, (uint64_t)sysconf(_SC_PAGESIZE));
+    plan.marks_at = end_part(&w, w.at).at;
+    put_marks(&w, from->policy, from->marks);
+    put_text(&w, ""); /* without a profile nothing else stands there */
+    plan.size = end_part(&w, 0).size;
+    write_at(&w, &plan, sizeof plan, 0);
+    if (w.error == 0 && fcntl(fd, F_ADD_SEALS, PLAN_SEALS) != 0)
+        w.error = errno;
+    return w.error == 0 || error_set(why, "cannot make the plan: %s", strerror(w.error));
+}

@@ -1,0 +1,15 @@
+/* Puts the firewall in force for the first time of a helper's life. Another configuration may have
+ * been in force before, or another version. */
+#ifndef PORTSMITH_ESTABLISH_H
+#define PORTSMITH_ESTABLISH_H
+
+#include <stdbool.h>
+
+#include "privsep/helper/firewall.h"
+
+/* Does what helper_firewall_establish does. Then removes what an earlier configuration or version
+ * left, and what a set holds that is not in use any more. Errors as with that function. */
+bool establish_first(struct firewall *fw, enum family family, struct grants *grants,
+                     struct error *why);
+
+#endif
