@@ -407,6 +407,24 @@ static uint32_t take_question(void)
     return question.id;
 }
 
+static void a_question_that_came_too_early_is_asked_again(void **state)
+{
+    struct witness_answer answer = {.error = EBUSY};
+    struct witness_word word;
+
+    (void)state;
+    open_counting(1);
+    start_and_tell();
+    answer.id = take_question();
+    tell(&answer, sizeof answer);
+    assert_int_equal(take_question(), answer.id);
+    answer.error = EIO;
+    tell(&answer, sizeof answer);
+    assert_true(take_word(&word, PATIENCE_MS));
+    assert_int_equal(word.kind, WORD_END);
+    stop("");
+}
+
 static void what_nobody_can_count_ends(void **state)
 {
     struct witness_answer answer = {.error = EIO};
@@ -527,6 +545,7 @@ int main(void)
         TEST(so_many_grants_have_room_and_no_more),
         TEST(nobody_listens_for_nothing),
         TEST(a_change_of_the_firewall_is_looked_at),
+        TEST(a_question_that_came_too_early_is_asked_again),
         TEST(what_nobody_can_count_ends),
         TEST(a_supervisor_that_talks_nonsense_is_none),
         TEST(words_wait_for_a_helper_that_reads_none),
