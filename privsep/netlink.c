@@ -127,20 +127,17 @@ static int read_datagram(struct span from, uint32_t sequence, answer_handler *ha
     return -1;
 }
 
-/* The next datagram of the kernel's, which has put it there before send(2), or the
- * recv(2) before this one, returned. An errno: EAGAIN when there is none, EIO when it is
- * cut or somebody else's. */
-static int receive(int fd, uint8_t *bytes, struct span *got)
+int netlink_receive(int fd, int flags, uint8_t *bytes, size_t size, struct span *got)
 {
     struct sockaddr_nl sender = {0};
-    struct iovec part = {.iov_base = bytes, .iov_len = ANSWER_SIZE};
+    struct iovec part = {.iov_base = bytes, .iov_len = size};
     struct msghdr header = {
         .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &part, .msg_iovlen = 1};
     ssize_t n;
 
     *got = (struct span){bytes, 0};
     do
-        n = recvmsg(fd, &header, MSG_DONTWAIT);
+        n = recvmsg(fd, &header, MSG_DONTWAIT | flags);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno;
@@ -179,7 +176,8 @@ int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler 
     while (result < 0) {
         struct span got;
 
-        if (receive(*fd, answer_space(), &got) != 0)
+        /* The kernel has put it there before send(2), or the recv(2) before this one, returned. */
+        if (netlink_receive(*fd, 0, answer_space(), ANSWER_SIZE, &got) != 0)
             return give_up(fd);
         result = read_datagram(got, q->header.nlmsg_seq, handle, into);
         if (result < 0 && clock_boot_ns() > until)

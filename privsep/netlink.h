@@ -60,6 +60,10 @@ int netlink_ask(int *fd, union question *q, answer_handler *handle, void *into);
 int netlink_ask_until(int *fd, union question *q, int64_t until, answer_handler *handle,
                       void *into);
 
+/* Receives the next datagram of the kernel's, with flags of recv(2), into `size` bytes; *got is
+ * what came. 0 or an errno: EAGAIN when there is none, EIO when it is cut or somebody else's. */
+int netlink_receive(int fd, int flags, uint8_t *bytes, size_t size, struct span *got);
+
 /* The first attribute of a type, with and without its header; none: NULL. */
 struct span netlink_find_whole(struct span in, unsigned type);
 struct span netlink_find(struct span in, unsigned type);

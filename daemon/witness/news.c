@@ -74,34 +74,17 @@ static bool take_datagram(struct news *news, struct usage *usage, struct span fr
 
 /* ---- the socket --------------------------------------------------------- */
 
-static int receive(const struct news *news, int flags, struct span *got)
-{
-    static uint8_t bytes[MESSAGE_MAX];
-    struct sockaddr_nl sender = {0};
-    struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
-    struct msghdr header = {
-        .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &part, .msg_iovlen = 1};
-    ssize_t n = recvmsg(news->fd, &header, MSG_DONTWAIT | flags);
-
-    *got = (struct span){bytes, n < 0 ? 0 : (size_t)n};
-    if (n < 0)
-        return errno;
-    return n > 0 && !(header.msg_flags & MSG_TRUNC) && header.msg_namelen == sizeof sender &&
-                   sender.nl_pid == 0
-               ? 0
-               : EIO;
-}
-
 /* Takes one datagram, and then out of the socket. 0 or an errno. */
 static int hear_one(struct news *news, struct usage *usage)
 {
+    static uint8_t bytes[MESSAGE_MAX];
     struct span got;
-    int error = receive(news, MSG_PEEK, &got);
+    int error = netlink_receive(news->fd, MSG_PEEK, bytes, sizeof bytes, &got);
 
     if (error == 0 && !take_datagram(news, usage, got))
         error = EIO;
     if (error == 0 || error == EIO) {
-        int second = receive(news, 0, &got);
+        int second = netlink_receive(news->fd, 0, bytes, sizeof bytes, &got);
 
         error = error == 0 ? second : error;
     }
