@@ -231,11 +231,12 @@ static bool serve_supervisor(struct witness *w)
 /* Asks for the next grant. A supervisor that does not read cannot ask. */
 static void ask(struct witness *w)
 {
-    const struct witness_question question = {.id = usage_next_question(&w->usage)};
+    struct witness_question question;
 
     if (w->ask_at != 0 && clock_boot_ns() < w->ask_at)
         return;
     w->ask_at = 0;
+    question.id = usage_next_question(&w->usage);
     if (question.id == 0)
         return;
     usage_ask(&w->usage, question.id);

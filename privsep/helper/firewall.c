@@ -312,10 +312,7 @@ bool helper_firewall_change(struct firewall *fw, enum family family, enum firewa
                             struct grants *grants, struct error *why)
 {
     struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = deed};
-    const bool has_some = has_rules(&t);
-    const bool runs = has_some || deed == FIREWALL_REFRESH ||
-                      (deed == FIREWALL_REWRITE && (!fw->uses_set || fw->has_rules[family]));
-    bool done = !fw->uses_set;
+    bool has_some, runs, done = !fw->uses_set;
 
     if (!fw->xtables.in_use[family]) { /* there is no firewall to tell of anything */
         helper_grants_forget_gone(grants, family);
@@ -323,6 +320,9 @@ bool helper_firewall_change(struct firewall *fw, enum family family, enum firewa
     }
     if (deed == FIREWALL_ESTABLISH)
         return helper_firewall_establish(fw, family, grants, why);
+    has_some = has_rules(&t);
+    runs = has_some || deed == FIREWALL_REFRESH ||
+           (deed == FIREWALL_REWRITE && (!fw->uses_set || fw->has_rules[family]));
     if (fw->uses_set && deed == FIREWALL_REFRESH)
         done = helper_set_fill(&fw->set, family, grants, why);
     else if (fw->uses_set && !fw->unsure[family])
