@@ -23,6 +23,15 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
 
 /* ---- changing ----------------------------------------------------------- */
 
+static void note_change(struct grants *grants, const struct grant *grant,
+                        enum grants_change change)
+{
+    enum grants_change *noted = &grants->changes[address_family(&grant->address)];
+
+    if (*noted < change)
+        *noted = change;
+}
+
 /* Sets when a grant ends. The kernel counts whole seconds, the last one included: rounding down
  * and taking one off never leaves a door open past its deadline. */
 static void set_deadline(struct grants *grants, struct grant *grant, int64_t deadline)
@@ -56,6 +65,7 @@ struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
     grant.deadline_before = 0;
     grant.touched = 1;
     added = helper_grants_put(grants, &grant);
+    note_change(grants, added, GRANTS_ADDED);
     grants->table->last_id = grant.id; /* whoever reads it finds the grant */
     return added;
 }
@@ -68,6 +78,7 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
         grants->touched_count++;
         grant_seal(grant);
     }
+    note_change(grants, grant, GRANTS_EXTENDED);
     if (deadline > grant->deadline)
         set_deadline(grants, grant, deadline);
 }
@@ -81,10 +92,10 @@ void helper_grants_remove_at(struct grants *grants, size_t i)
 
     memset(removed.seal, 0, SEAL_SIZE);
     grants->touched_count -= removed.touched != 0;
+    note_change(grants, &removed,
+                grants->gone_count < GRANTS_GONE ? GRANTS_REMOVED : GRANTS_FORGOTTEN);
     if (grants->gone_count < GRANTS_GONE)
         grants->gone[grants->gone_count++] = (struct door){removed.address, removed.service};
-    else
-        grants->gone_lost[address_family(&removed.address)] = true;
     grants->items[i] = *last;
     atomic_thread_fence(memory_order_seq_cst);
     *last = removed;
@@ -96,6 +107,17 @@ void helper_grants_clear(struct grants *grants)
 {
     while (grants->count > 0)
         helper_grants_remove_at(grants, grants->count - 1);
+}
+
+static void forget_changes(struct grants *grants, enum family family)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < grants->gone_count; i++)
+        if (address_family(&grants->gone[i].address) != family)
+            grants->gone[kept++] = grants->gone[i];
+    grants->gone_count = kept;
+    grants->changes[family] = GRANTS_UNCHANGED;
 }
 
 /* The walk goes from the table's end, where the newest grants are, down: whichever takes the place
@@ -118,24 +140,13 @@ void helper_grants_settle(struct grants *grants, enum family family, bool instal
         else
             set_deadline(grants, grant, grant->deadline_before);
     }
+    forget_changes(grants, family);
 }
 
-void helper_grants_forget_gone(struct grants *grants, enum family family)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < grants->gone_count; i++)
-        if (address_family(&grants->gone[i].address) != family)
-            grants->gone[kept++] = grants->gone[i];
-    grants->gone_count = kept;
-    grants->gone_lost[family] = false;
-}
-
-size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static FAMILIES])
+size_t helper_grants_expire(struct grants *grants, int64_t now)
 {
     size_t before = grants->count;
 
-    changed[0] = changed[1] = false;
     if (now < grants->next_deadline)
         return 0;
     grants->next_deadline = INT64_MAX;
@@ -143,7 +154,6 @@ size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[sta
         const struct grant *grant = &grants->items[i - 1];
 
         if (grant->deadline <= now) {
-            changed[address_family(&grant->address)] = true;
             helper_grants_remove_at(grants, i - 1);
         } else if (grant->deadline < grants->next_deadline) {
             grants->next_deadline = grant->deadline;

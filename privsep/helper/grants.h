@@ -24,16 +24,25 @@ struct door {
 
 enum { GRANTS_GONE = 64 }; /* doors of which the firewall is told one by one */
 
+/* What has changed in one family since the firewall was told. Whichever comes later takes telling
+ * the ones before it, too. */
+enum grants_change {
+    GRANTS_UNCHANGED,
+    GRANTS_ADDED,
+    GRANTS_EXTENDED,  /* each grant that was added or extended is `touched` */
+    GRANTS_REMOVED,   /* the doors of the grants that ended, or were taken back, are in `gone` */
+    GRANTS_FORGOTTEN, /* the same, but there were more doors than `gone` has room for */
+};
+
 struct grants {
     struct grant *items; /* in the file, in no order */
     size_t count;
     size_t capacity;
     size_t touched_count;
     int64_t next_deadline; /* no grant ends before; CLOCK_BOOTTIME, nanoseconds */
-    struct door gone[GRANTS_GONE]; /* the doors of grants that ended, or were taken back, since
-                                      the firewall was told */
+    enum grants_change changes[FAMILIES];
+    struct door gone[GRANTS_GONE]; /* of both families, in no order */
     size_t gone_count;
-    bool gone_lost[FAMILIES]; /* in IPv4, IPv6: there were more doors than `gone` has room for */
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;
 };
@@ -70,17 +79,14 @@ void helper_grants_remove_at(struct grants *grants, size_t i);
 /* Removes all grants. They lie at `items` until the next addition. */
 void helper_grants_clear(struct grants *grants);
 
-/* Ends a batch for one family. The grants that the batch has touched stay as they are if they
- * are `installed` in the firewall; else they go back to what they were before. */
+/* Ends a batch for one family, once the firewall was told of its changes. The grants that were
+ * touched stay as they are if they are `installed` in the firewall; else they go back to what they
+ * were before. */
 void helper_grants_settle(struct grants *grants, enum family family, bool installed);
 
-/* Forgets the doors that are gone in one family, once the firewall was told of them. */
-void helper_grants_forget_gone(struct grants *grants, enum family family);
-
 /* Removes the grants that ended by `now` (CLOCK_BOOTTIME, nanoseconds), and returns how many
- * there were. They lie behind the others, from items[count] on, until the next addition.
- * `changed` tells for IPv4 [0] and IPv6 [1] whether there were any. */
-size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static FAMILIES]);
+ * there were. They lie behind the others, from items[count] on, until the next addition. */
+size_t helper_grants_expire(struct grants *grants, int64_t now);
 
 /* Brings a grant's end forward to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
  * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */

@@ -53,7 +53,7 @@ bool helper_set_update(struct ipset *set, enum family family, const struct grant
     const char *name = ipset_names[family];
     int error = 0;
 
-    if (grants->gone_lost[family])
+    if (grants->changes[family] == GRANTS_FORGOTTEN)
         return helper_set_fill(set, family, grants, why);
     for (size_t i = 0; i < grants->gone_count && error == 0; i++) {
         const struct door *door = &grants->gone[i];
