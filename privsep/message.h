@@ -94,7 +94,15 @@ enum helper_mode {
     HELPER_RELEASE_OTHER = 4, /* the same, of the back end that `backend` is not, exit */
 };
 
-enum backend { BACKEND_AUTO = 0, BACKEND_NFT = 1, BACKEND_LEGACY = 2 };
+enum backend {
+    BACKEND_AUTO = 0,
+    BACKEND_NFT = 1,      /* iptables-nft */
+    BACKEND_LEGACY = 2,   /* iptables-legacy */
+    BACKEND_NFTABLES = 3, /* a table of our own, without iptables */
+};
+
+/* The word for it in portsmith.conf and for people; "auto" also for what is none of them. */
+const char *backend_name(enum backend backend);
 
 /* What grants are kept as. */
 enum grant_store { GRANT_STORE_AUTO = 0, GRANT_STORE_RULES = 1, GRANT_STORE_SET = 2 };
@@ -119,6 +127,8 @@ struct helper_setup {
                           any more; 0: it does not end */
     struct service close[CLOSE_SERVICES];
     uint32_t profile_count;
+    uint32_t accept_mark; /* bits that a granted packet's mark is given, with BACKEND_NFTABLES;
+                             0: none */
     uint8_t server_public[KEY_SIZE];
 };
 
@@ -228,7 +238,7 @@ struct helper_report {
     uint32_t closed;   /* HELPER_CLOSE: grants taken away */
     uint32_t failed;   /* 1: the firewall could not be changed yet */
     uint32_t rules;    /* enum helper_rules */
-    uint32_t zero;
+    uint32_t owned;    /* 1: nobody else can change the rules (BACKEND_NFTABLES); else 0 */
     uint64_t verdicts[VERDICTS]; /* since this helper began: how many had each */
 };
 _Static_assert(sizeof(struct helper_report) == 40 + 8 * VERDICTS, "no hidden padding");

@@ -59,14 +59,16 @@ const char *report_profile(const struct control_grant *grant)
     return grant->profile[0] != '\0' ? grant->profile : "-";
 }
 
-static const char *backend_name(uint32_t backend)
+static const char *backend_of(const struct control_status *s)
 {
-    return backend == BACKEND_NFT ? "nft" : backend == BACKEND_LEGACY ? "legacy" : "unknown";
+    return s->backend == BACKEND_AUTO ? "unknown" : backend_name(s->backend);
 }
 
-static const char *store_name(uint32_t store)
+static const char *store_of(const struct control_status *s)
 {
-    return store == GRANT_STORE_RULES ? "rules" : store == GRANT_STORE_SET ? "set" : "unknown";
+    return s->grant_store == GRANT_STORE_RULES ? "rules"
+           : s->grant_store == GRANT_STORE_SET ? "set"
+                                               : "unknown";
 }
 
 /* ---- for people --------------------------------------------------------- */
@@ -121,10 +123,12 @@ static void print_firewall(const struct control_status *s)
 
     label("firewall");
     if (s->families == 0)
-        printf("iptables-%s; the helper does not answer, shut ports stay shut\n",
-               backend_name(s->backend));
+        printf("%s; the helper does not answer, shut ports stay shut\n", backend_of(s));
     else
-        printf("iptables-%s, %s\n", backend_name(s->backend), families[s->families & 3]);
+        printf("%s, %s%s\n", backend_of(s), families[s->families & 3],
+               s->backend != BACKEND_NFTABLES ? ""
+               : s->owned                     ? "; no other program can change its table"
+                                              : "; other programs can change its table");
 }
 
 static void print_rules(const struct control_status *s)
@@ -202,7 +206,7 @@ void report_status(const struct control_status *s, const char *rest, const char 
     print_interfaces(s);
     print_firewall(s);
     label("grant store");
-    puts(store_name(s->grant_store));
+    puts(store_of(s));
     print_rules(s);
     print_shut_ports(s);
     if (rest) {
@@ -342,13 +346,14 @@ json_t *report_status_json(const struct control_status *s)
     json_object_set_new(object, "witness", process_json(s->witness, s->pair_uptime));
     json_object_set_new(object, "trouble", s->trouble[0] ? json_string(s->trouble) : json_null());
     json_object_set_new(object, "interfaces", interfaces_json(s));
-    json_object_set_new(object, "backend", json_string(backend_name(s->backend)));
+    json_object_set_new(object, "backend", json_string(backend_of(s)));
     json_object_set_new(object, "families", families_json(s));
-    json_object_set_new(object, "grant_store", json_string(store_name(s->grant_store)));
+    json_object_set_new(object, "grant_store", json_string(store_of(s)));
     json_object_set_new(object, "in_force",
                         s->rules == HELPER_RULES_UNKNOWN
                             ? json_null()
                             : json_boolean(s->rules != HELPER_RULES_MISSING));
+    json_object_set_new(object, "owned", json_boolean(s->owned));
     json_object_set_new(object, "contested", json_boolean(s->rules == HELPER_RULES_CONTESTED));
     json_object_set_new(object, "shut", shut_json(s));
     json_object_set_new(object, "trial_seconds_left",

@@ -46,6 +46,29 @@ const char *config_init_command(const char *path, char command[static CONFIG_INI
     return command;
 }
 
+/* Whether keys that are right by themselves go together. The path is for the reason. */
+static bool firewall_keys_agree(const struct config *c, const char *path, struct error *why)
+{
+    const bool is_iptables = c->backend == BACKEND_NFT || c->backend == BACKEND_LEGACY;
+
+    if (c->forward && c->grant_store == GRANT_STORE_SET)
+        return error_set(why, "%s: GrantStore = set does not go with Forward = yes: a set knows "
+                              "only the port after any translation; use GrantStore = rules", path);
+    if (c->backend == BACKEND_NFTABLES && c->grant_store != GRANT_STORE_AUTO)
+        return error_set(why, "%s: GrantStore is for iptables alone: with Backend = nftables a "
+                              "grant is always an element of a set of nftables; remove the line, "
+                              "or set GrantStore = auto", path);
+    if (c->backend == BACKEND_NFTABLES && c->forward && c->accept_mark == 0)
+        return error_set(why, "%s: Forward = yes with Backend = nftables needs AcceptMark, as "
+                              "nothing of Portsmith's accepts for the chains that forward: add a "
+                              "line such as AcceptMark = 0x100, and have your firewall accept that "
+                              "mark, as portsmith.conf(5) shows", path);
+    return !is_iptables || c->accept_mark == 0 ||
+           error_set(why, "%s: AcceptMark is for Backend = nftables: with %s Portsmith's own rules "
+                          "accept what a grant opens; remove the line", path,
+                     backend_name(c->backend));
+}
+
 bool config_read_main(struct config *c, const char *path, struct error *why)
 {
     char init[CONFIG_INIT_SIZE];
@@ -65,10 +88,8 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
         strcpy(c->interfaces[c->interface_count++], "any");
     if (c->transports == 0)
         c->transports = 1u << TRANSPORT_UDP;
-    if (c->forward && c->grant_store == GRANT_STORE_SET)
-        return error_set(why, "%s: GrantStore = set does not go with Forward = yes: a set knows "
-                              "only the port after any translation; use GrantStore = rules", path);
-    return config_windows_agree(path, c->window, c->max_window, why);
+    return firewall_keys_agree(c, path, why) &&
+           config_windows_agree(path, c->window, c->max_window, why);
 }
 
 const char *config_profile_path(const struct config *c, const char *name,

@@ -32,11 +32,13 @@ struct config {
     unsigned transports; /* that knocks may come by: bits 1 << enum transport */
     enum backend backend;
     enum backend backend_in_use; /* with BACKEND_AUTO: that too until a helper has chosen */
+    bool has_old_backend; /* Backend is given by its old word */
     enum grant_store grant_store;
     struct service close[CLOSE_SERVICES]; /* ascending */
     uint8_t close_count;
     bool close_with_reset;
     bool forward; /* grants count for what passes through this host, too */
+    uint32_t accept_mark; /* bits that a granted packet's mark is given; 0: none */
     bool skew_checked;
     uint32_t max_skew;   /* seconds */
     uint32_t window;     /* seconds; the default of profiles */
@@ -96,6 +98,9 @@ bool config_set(struct config *c, const char *key, const char *value, struct err
 const char *config_profile_path(const struct config *c, const char *name,
                                 char path[static CONFIG_PROFILE_PATH_SIZE]);
 const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
+
+/* The old word that Backend is given by, where it is one; else NULL. */
+const char *config_old_backend(const struct config *c);
 
 /* Whether Close names a service of TCP. */
 bool config_shuts_tcp(const struct config *c);

@@ -1,7 +1,10 @@
 #include "daemon/config/configkeys.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/text/timespan.h"
 
@@ -87,19 +90,51 @@ static unsigned find_word(const char *value, const char *const *words, unsigned 
     return i;
 }
 
-enum { CHOICES = 3 }; /* of either of the two below */
+/* The words of before there was a third back end, in place of whose name `nft` would be taken. */
+static const char *const old_backends[] = {
+    [BACKEND_AUTO] = "", [BACKEND_NFT] = "nft", [BACKEND_LEGACY] = "legacy"};
 
-static const char *const backends[CHOICES] = {
-    [BACKEND_AUTO] = "auto", [BACKEND_NFT] = "nft", [BACKEND_LEGACY] = "legacy"};
+enum { OLD_BACKENDS = sizeof old_backends / sizeof *old_backends };
+
+const char *config_old_backend(const struct config *c)
+{
+    return c->has_old_backend ? old_backends[c->backend] : NULL;
+}
 
 static bool set_backend(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
-    unsigned found = find_word(value, backends, CHOICES);
+    unsigned found = BACKEND_AUTO, old = find_word(value, old_backends, OLD_BACKENDS);
 
-    if (found == CHOICES)
-        return error_set(why, "expected auto, nft or legacy, not '%s'", value);
+    while (found <= BACKEND_NFTABLES && strcmp(value, backend_name((enum backend)found)) != 0)
+        found++;
+    c->has_old_backend = old != BACKEND_AUTO && old < OLD_BACKENDS;
+    if (c->has_old_backend)
+        found = old;
+    if (found > BACKEND_NFTABLES)
+        return error_set(why, "expected auto, iptables-nft, iptables-legacy or nftables, not '%s'",
+                         value);
     c->backend = c->backend_in_use = (enum backend)found;
+    return true;
+}
+
+/* A mark in decimal, or in hexadecimal behind 0x. */
+static bool set_accept_mark(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+    const bool is_hexadecimal = strncasecmp(value, "0x", 2) == 0;
+    const char *digits = is_hexadecimal ? value + 2 : value;
+    const char *all = is_hexadecimal ? "0123456789abcdefABCDEF" : "0123456789";
+    const size_t size = strspn(digits, all);
+    unsigned long long mark;
+
+    if (size == 0 || digits[size] != '\0')
+        return error_set(why, "'%s' is not a mark: expected a number such as 0x100", value);
+    errno = 0;
+    mark = strtoull(digits, NULL, is_hexadecimal ? 16 : 10);
+    if (errno != 0 || mark == 0 || mark > UINT32_MAX)
+        return error_set(why, "'%s' is out of range: a mark is from 0x1 to 0xffffffff", value);
+    c->accept_mark = (uint32_t)mark;
     return true;
 }
 
@@ -149,15 +184,17 @@ static bool set_forward(void *into, const char *value, struct error *why)
            error_set(why, "expected yes or no, not '%s'", value);
 }
 
-static const char *const stores[CHOICES] = {
+static const char *const stores[] = {
     [GRANT_STORE_AUTO] = "auto", [GRANT_STORE_RULES] = "rules", [GRANT_STORE_SET] = "set"};
+
+enum { STORES = sizeof stores / sizeof *stores };
 
 static bool set_grant_store(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
-    unsigned found = find_word(value, stores, CHOICES);
+    unsigned found = find_word(value, stores, STORES);
 
-    if (found == CHOICES)
+    if (found == STORES)
         return error_set(why, "expected auto, rules or set, not '%s'", value);
     c->grant_store = (enum grant_store)found;
     return true;
@@ -257,6 +294,7 @@ const struct setting config_keys[] = {
     {"Close", set_close, true},
     {"CloseWith", set_close_with, false},
     {"Forward", set_forward, false},
+    {"AcceptMark", set_accept_mark, false},
     {"MaxSkew", set_max_skew, false},
     {"Window", set_window, false},
     {"MaxWindow", set_max_window, false},
@@ -316,10 +354,12 @@ void config_print_keys(const struct config *c, FILE *out)
     print_interfaces(c, out);
     fprintf(out, "Port = %u\n", c->port);
     print_transports(c, out);
-    fprintf(out, "Backend = %s\n", backends[c->backend]);
+    fprintf(out, "Backend = %s\n", backend_name(c->backend));
     profile_print_services("Close", c->close, c->close_count, out);
     fprintf(out, "CloseWith = %s\nForward = %s\n", c->close_with_reset ? "reset" : "drop",
             c->forward ? "yes" : "no");
+    if (c->accept_mark != 0)
+        fprintf(out, "AcceptMark = 0x%x\n", c->accept_mark);
     fprintf(out, "MaxSkew = %s\n", c->skew_checked ? timespan_format(c->max_skew, skew) : "off");
     fprintf(out, "Window = %s\nMaxWindow = %s\n", timespan_format(c->window, window),
             timespan_format(c->max_window, most));

@@ -22,6 +22,7 @@
 #include "daemon/doctor/bootrules.h"
 #include "daemon/doctor/doctorfirewall.h"
 #include "daemon/doctor/findings.h"
+#include "daemon/host/firewalls.h"
 #include "daemon/host/links.h"
 #include "daemon/host/origin.h"
 #include "daemon/host/vrf.h"
@@ -86,6 +87,7 @@ static void examine_configuration(struct doctor *d)
     if (d->loaded->profile_count == 0)
         findings_add(&d->found, NOTE, "make one: portsmith-profile create NAME --open tcp/22",
                      "there is no profile, so nobody can knock");
+    firewalls_find_old_word(d->loaded, findings_take_note, &d->found);
     origin_find(d->loaded, d->path, findings_take_problem, &d->found);
 }
 

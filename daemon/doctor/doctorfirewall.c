@@ -59,11 +59,6 @@ static const char *family_name(enum family family)
     return family == IPV6 ? "IPv6" : "IPv4";
 }
 
-static const char *backend_name(enum backend backend)
-{
-    return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
-}
-
 /* The program that an admin would type, for the back end and family. */
 static const char *program_name(const struct look *look)
 {
@@ -236,18 +231,13 @@ static void examine_backends(struct examination *e)
     }
 }
 
-static void take_note(void *data, const char *what, const char *advice)
-{
-    findings_add(data, FINDING_NOTE, advice, "%s", what);
-}
-
 /* Also reads what is not tracked for the checks that follow. */
 static void examine_tracking(struct examination *e)
 {
     struct error why;
 
     findings_begin(e->found, "tracking");
-    if (!tracking_check(e->config, take_note, e->found, &why))
+    if (!tracking_check(e->config, findings_take_note, e->found, &why))
         findings_add(e->found, FINDING_PROBLEM, "mend that: portsmithd does not start as it is",
                      "%s", why.text);
     tracking_read(&e->tracking);

@@ -45,6 +45,11 @@ void findings_take_problem(void *f, const char *what, const char *advice)
     findings_add(f, FINDING_PROBLEM, advice, "%s", what);
 }
 
+void findings_take_note(void *f, const char *what, const char *advice)
+{
+    findings_add(f, FINDING_NOTE, advice, "%s", what);
+}
+
 size_t findings_problems(const struct findings *f)
 {
     size_t problems = 0;

@@ -34,8 +34,9 @@ void findings_begin(struct findings *f, const char *check);
 void findings_add(struct findings *f, enum finding_level level, const char *advice,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* A warning_taker that adds a problem; `f` is a struct findings. */
+/* Two warning_takers, which add a problem, or a note; `f` is a struct findings. */
 void findings_take_problem(void *f, const char *what, const char *advice);
+void findings_take_note(void *f, const char *what, const char *advice);
 
 /* How many of the findings are problems. */
 size_t findings_problems(const struct findings *f);

@@ -163,7 +163,7 @@ static void report_chain(const struct search *search, uint8_t family, const char
             return;
         search->report(search->data,
                        "iptables-nft's INPUT drops by default, and a grant made with "
-                       "iptables-legacy opens nothing there", "set Backend = nft");
+                       "iptables-legacy opens nothing there", "set Backend = iptables-nft");
         return;
     }
     snprintf(what, sizeof what,
@@ -227,6 +227,19 @@ void firewalls_find_strays(const struct config *config, warning_taker *report, v
              "whoever has a valid SYN cookie gets in at shut ports of TCP, since "
              "a segment of a session cannot be told (%.60s)", why.text);
     report(data, what, "portsmith-trust(7) tells more");
+}
+
+void firewalls_find_old_word(const struct config *config, warning_taker *report, void *data)
+{
+    const char *old = config_old_backend(config);
+    char what[100], advice[100];
+
+    if (!old)
+        return;
+    snprintf(what, sizeof what, "Backend = %s is the old word for %s, and is still taken", old,
+             backend_name(config->backend));
+    snprintf(advice, sizeof advice, "write Backend = %s", backend_name(config->backend));
+    report(data, what, advice);
 }
 
 void firewalls_find(const struct config *config, warning_taker *report, void *data)

@@ -72,6 +72,7 @@ struct control_status {
     uint32_t families; /* bit 0: IPv4, bit 1: IPv6; 0: the helper does not answer */
     uint32_t grant_store; /* enum grant_store; GRANT_STORE_AUTO: not known */
     uint32_t rules;    /* enum helper_rules */
+    uint32_t owned;    /* 1: nobody else can change the rules; else 0 */
     uint32_t live;     /* grants */
     uint32_t profiles;
     uint32_t interface_count;

@@ -82,6 +82,9 @@ static size_t write_all(char *text, size_t size, const struct counters *counters
     begin_metric(out, "rules_in_force", "gauge",
                  "Whether Portsmith's rules are in the firewall; NaN: not known.");
     fprintf(out, "portsmith_rules_in_force %s\n", in_force(pair->rules));
+    begin_metric(out, "rules_owned", "gauge",
+                 "Whether no other program can change Portsmith's rules (Backend = nftables).");
+    fprintf(out, "portsmith_rules_owned %" PRIu32 "\n", pair->owned);
     begin_metric(out, "live_grants", "gauge", "Grants whose windows are not over.");
     fprintf(out, "portsmith_live_grants %" PRIu32 "\n", pair->live);
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {

@@ -114,7 +114,8 @@ bool pair_order(struct pair *pair, struct helper_order *order)
 static bool is_sound(const struct helper_report *report)
 {
     return report->kind == HELPER_REPORT &&
-           (report->backend == BACKEND_NFT || report->backend == BACKEND_LEGACY) &&
+           report->backend > BACKEND_AUTO && report->backend <= BACKEND_NFTABLES &&
+           report->owned <= (report->backend == BACKEND_NFTABLES) &&
            report->rules <= HELPER_RULES_MISSING;
 }
 
@@ -154,6 +155,7 @@ static uint32_t receive_report(struct pair *pair, struct helper_report *report)
         return UINT32_MAX;
     memcpy(pair->verdicts, report->verdicts, sizeof pair->verdicts);
     pair->live = report->live;
+    pair->owned = report->owned;
     note_rules(pair, report);
     return HELPER_REPORT;
 }
@@ -178,6 +180,7 @@ static void bury_helper(struct pair *pair)
     memset(pair->verdicts, 0, sizeof pair->verdicts);
     pair->helper = 0;
     pair->rules = HELPER_RULES_UNKNOWN;
+    pair->owned = 0;
     close_if_open(&pair->orders);
 }
 
@@ -608,6 +611,7 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->grant_store = config->grant_store;
     setup->close_with_reset = config->close_with_reset;
     setup->forward = config->forward;
+    setup->accept_mark = config->accept_mark;
     setup->has_synproxy = options->untracked && options->untracked->has_synproxy;
     for (size_t i = 0; i < config->profile_count; i++)
         setup->sends_on |= config->profiles[i].policy->destination_count > 0;

@@ -25,6 +25,7 @@ struct pair {
                                            its last report is lost if it is killed */
     uint32_t live; /* grants, as a helper last reported */
     uint32_t rules; /* enum helper_rules; unknown while no helper serves */
+    uint32_t owned; /* 1: nobody else can change the rules; 0 while no helper serves */
     uint32_t removals; /* of our rules, since nobody removed any for QUIET_SECONDS */
     int64_t quiet_at;  /* when nobody has removed any for so long; CLOCK_BOOTTIME, nanoseconds */
     uint32_t interfaces[CONFIG_INTERFACES]; /* the kernel's index of each; 0: the interface was

@@ -363,6 +363,7 @@ int main(int argc, char **argv)
     if (options.print)
         config_print(config, stdout);
     if (options.print || options.test) {
+        firewalls_find_old_word(config, warning_print, NULL);
         firewalls_find(config, warning_print, NULL);
         firewalls_find_strays(config, warning_print, NULL);
         vrf_find(config, warning_print, NULL);

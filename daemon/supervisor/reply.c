@@ -84,6 +84,7 @@ void reply_status(struct control_reply *reply, const struct config *config,
     status->families = report->families;
     status->grant_store = report->grant_store;
     status->rules = report->rules;
+    status->owned = report->owned;
     status->live = report->live;
 }
 

@@ -97,9 +97,9 @@ static void describe_trouble(const struct supervisor *s, char text[static CONTRO
 
     snprintf(text, CONTROL_TROUBLE_SIZE, "%s", texts[s->trouble]);
     if (s->trouble == PAIR_MISSING && s->config->backend_in_use != BACKEND_AUTO)
-        snprintf(text, CONTROL_TROUBLE_SIZE, "iptables-%s is not installed any more, or may not be "
-                                             "run: install iptables",
-                 s->config->backend_in_use == BACKEND_NFT ? "nft" : "legacy");
+        snprintf(text, CONTROL_TROUBLE_SIZE,
+                 "%s is not installed any more, or may not be run: install iptables",
+                 backend_name(s->config->backend_in_use));
 }
 
 /* Returns the seconds until the next start: none the first time. Where this host cannot do what is
@@ -208,6 +208,7 @@ static enum pair_result start_pair(struct supervisor *s)
         control_ask_again(&s->control);
     if (s->config->profile_count == 0 && s->config->close_count > 0)
         log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
+    firewalls_find_old_word(s->config, warning_log, NULL);
     firewalls_find(s->config, warning_log, NULL);
     vrf_find(s->config, warning_log, NULL);
     describe_ready(s, ready);

@@ -223,7 +223,7 @@ static int prepare(struct preparation *p)
     }
     if (!is_legacy && (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
         log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
-                  "drop; move those rules, or set Backend = legacy");
+                  "drop; move those rules, or set Backend = iptables-legacy");
     ipset_open(&set, setup->max_grants);
     if (!helper_confine(&p->xtables, setup->grant_store == GRANT_STORE_SET, &why)) {
         log_warnx("%s", why.text);

@@ -40,7 +40,7 @@ static bool setup_is_valid(const struct helper_setup *s)
 {
     const int64_t longest = (int64_t)TRIAL_SECONDS_MAX * NSEC_PER_SEC;
 
-    if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE_OTHER || s->backend > BACKEND_LEGACY ||
+    if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE_OTHER || s->backend > BACKEND_NFTABLES ||
         s->grant_store > GRANT_STORE_SET || s->close_count > CLOSE_SERVICES ||
         s->profile_count > PROFILES_MAX || s->trial_end < 0 ||
         s->trial_end > clock_boot_ns() + longest)

@@ -278,11 +278,6 @@ static enum probe_result try_family(const char *path, enum family family, unsign
     return result;
 }
 
-static const char *backend_name(enum backend backend)
-{
-    return backend == BACKEND_NFT ? "iptables-nft" : "iptables-legacy";
-}
-
 static void choose_backend(struct xtables *found, enum backend wanted)
 {
     int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -126,7 +126,7 @@ static void every_key_is_read(void **state)
     scratch_write_text(MAIN, 0644,
                        "[Portsmith]\nInterface = eth0, wg0\nInterface = eth0 ppp0\nPort = 1\n"
                        "Transports = icmp, udp\nTransports = icmp\n"
-                       "Backend = legacy\nClose = udp/53 tcp/443\nClose = tcp/22 tcp/443\n"
+                       "Backend = iptables-legacy\nClose = udp/53 tcp/443\nClose = tcp/22 tcp/443\n"
                        "CloseWith = reset\nMaxSkew = off\nWindow = 1m\nMaxWindow = 1m\n"
                        "MaxGrants = 10000\nUser = knock_user\nWitnessUser = who_sees\n"
                        "ProfileDirectory = /a\n"
@@ -155,6 +155,29 @@ static void every_key_is_read(void **state)
     assert_string_equal(c.metrics_file, "/f/portsmith.prom");
 }
 
+static void a_mark_is_decimal_or_hexadecimal(void **state)
+{
+    static const struct {
+        const char *value;
+        uint32_t mark;
+    } marks[] = {{"1", 1}, {"256", 0x100}, {"0x100", 0x100}, {"0XfF", 0xff},
+                 {"0xffffffff", UINT32_MAX}, {"4294967295", UINT32_MAX}, {"010", 10}};
+    struct error why;
+    struct config c;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(marks); i++) {
+        char text[128];
+
+        snprintf(text, sizeof text,
+                 "[Portsmith]\nPort = 1\nBackend = nftables\nForward = yes\nAcceptMark = %s\n",
+                 marks[i].value);
+        scratch_write_text(MAIN, 0644, text);
+        assert_true(config_read_main(&c, MAIN, &why));
+        assert_int_equal(c.accept_mark, marks[i].mark);
+    }
+}
+
 #define SIXTEEN "a b c d e f g h i j k l m n o p"
 
 static const struct {
@@ -180,7 +203,27 @@ static const struct {
     {"[Portsmith]\nTransports = udp tcp\n",
      MAIN ":2: Transports: expected udp, tcp-syn or icmp, not 'tcp'"},
     {"[Portsmith]\nTransports = ,\n", MAIN ":2: Transports: expected a value"},
-    {"[Portsmith]\nBackend = nftables\n", MAIN ":2: Backend: expected auto, nft or legacy, not 'nft"},
+    {"[Portsmith]\nBackend = pf\n",
+     MAIN ":2: Backend: expected auto, iptables-nft, iptables-legacy or nftables, not 'pf'"},
+    {"[Portsmith]\nBackend =\n", MAIN ":2: Backend: expected auto, iptables-nft, iptables-legacy"},
+    {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = rules\n",
+     MAIN ": GrantStore is for iptables alone: with Backend = nftables a grant is always an"},
+    {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = set\n", MAIN ": GrantStore is for ip"},
+    {"[Portsmith]\nPort = 1\nBackend = nftables\nForward = yes\n",
+     MAIN ": Forward = yes with Backend = nftables needs AcceptMark"},
+    {"[Portsmith]\nPort = 1\nBackend = nft\nAcceptMark = 1\n",
+     MAIN ": AcceptMark is for Backend = nftables: with iptables-nft Portsmith's own rules"},
+    {"[Portsmith]\nPort = 1\nBackend = iptables-legacy\nAcceptMark = 1\n",
+     MAIN ": AcceptMark is for Backend = nftables: with iptables-legacy"},
+    {"[Portsmith]\nAcceptMark = 0\n", MAIN ":2: AcceptMark: '0' is out of range: a mark is from"},
+    {"[Portsmith]\nAcceptMark = 0x100000000\n", MAIN ":2: AcceptMark: '0x100000000' is out of ra"},
+    {"[Portsmith]\nAcceptMark = 99999999999999999999999\n", MAIN ":2: AcceptMark: '9999999999999"},
+    {"[Portsmith]\nAcceptMark = 0x\n", MAIN ":2: AcceptMark: '0x' is not a mark: expected a num"},
+    {"[Portsmith]\nAcceptMark = 0x10/0x10\n", MAIN ":2: AcceptMark: '0x10/0x10' is not a mark"},
+    {"[Portsmith]\nAcceptMark = 1f\n", MAIN ":2: AcceptMark: '1f' is not a mark"},
+    {"[Portsmith]\nAcceptMark = -1\n", MAIN ":2: AcceptMark: '-1' is not a mark"},
+    {"[Portsmith]\nAcceptMark = 0x-1\n", MAIN ":2: AcceptMark: '0x-1' is not a mark"},
+    {"[Portsmith]\nAcceptMark =\n", MAIN ":2: AcceptMark: '' is not a mark"},
     {"[Portsmith]\nGrantStore = ipset\n", MAIN ":2: GrantStore: expected auto, rules or set, not "},
     {"[Portsmith]\nPort = 1\nForward = yes\nGrantStore = set\n",
      MAIN ": GrantStore = set does not go with Forward = yes"},
@@ -628,6 +671,45 @@ static void each_profile_keeps_its_own_lists(void **state)
     config_free(c);
 }
 
+/* A back end, its word, and the word of before. */
+static void a_back_end_has_a_new_word_and_an_old_one(void **state)
+{
+    static const struct {
+        const char *word;
+        enum backend backend;
+        const char *old;
+    } words[] = {
+        {"auto", BACKEND_AUTO, NULL},
+        {"iptables-nft", BACKEND_NFT, NULL},
+        {"iptables-legacy", BACKEND_LEGACY, NULL},
+        {"nftables", BACKEND_NFTABLES, NULL},
+        {"nft", BACKEND_NFT, "nft"},
+        {"legacy", BACKEND_LEGACY, "legacy"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        char line[64];
+        struct config *c;
+        char *text;
+
+        snprintf(line, sizeof line, "Backend = %s\n", words[i].word);
+        write_main(line);
+        c = load();
+        assert_int_equal(c->backend, words[i].backend);
+        assert_int_equal(c->backend_in_use, words[i].backend);
+        if (words[i].old)
+            assert_string_equal(config_old_backend(c), words[i].old);
+        else
+            assert_null(config_old_backend(c));
+        text = printed(c);
+        snprintf(line, sizeof line, "\nBackend = %s\n", backend_name(words[i].backend));
+        assert_non_null(strstr(text, line));
+        free(text);
+        config_free(c);
+    }
+}
+
 /* Everything before the first profile, written back, says the same again. */
 static void what_is_printed_can_be_read_back(void **state)
 {
@@ -642,7 +724,7 @@ static void what_is_printed_can_be_read_back(void **state)
     for (unsigned i = 0; i < CLOSE_SERVICES; i++)
         used += snprintf(rest + used, sizeof rest - (size_t)used, "Close = tcp/%u\n", 10000 + i);
     snprintf(rest + used, sizeof rest - (size_t)used,
-             "Backend = nft\nCloseWith = reset\nForward = no\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
+             "Backend = iptables-nft\nCloseWith = reset\nForward = no\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
              "GrantStore = set\nMaxGrants = 7\nTransports = icmp tcp-syn\n");
     write_main(rest);
     write_profile("alice", 1, "Open = tcp/22\nAddress = signed 10.0.0.0/8\nExpires = 2027-01-31\n");
@@ -760,6 +842,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCRATCH(left_out_keys_have_defaults),
         SCRATCH(every_key_is_read),
+        SCRATCH(a_mark_is_decimal_or_hexadecimal),
+        SCRATCH(a_back_end_has_a_new_word_and_an_old_one),
         SCRATCH(wrong_mains_are_refused),
         SCRATCH(a_missing_main_points_to_init),
         SCRATCH(the_user_must_be_there_and_not_be_root),

@@ -86,6 +86,21 @@ static void whether_the_rules_are_in_force_is_told(void **state)
     }
 }
 
+static void whether_the_rules_are_owned_is_told(void **state)
+{
+    const struct counters counters = {0};
+    char path[256], text[16384];
+    struct error why;
+
+    snprintf(path, sizeof path, "%s/portsmith.prom", (char *)*state);
+    assert_true(metrics_write(path, &counters, &(struct pair){.owned = 1}, &why));
+    read_all(path, text, sizeof text);
+    assert_non_null(strstr(text, "\nportsmith_rules_owned 1\n"));
+    assert_true(metrics_write(path, &counters, &(struct pair){.owned = 0}, &why));
+    read_all(path, text, sizeof text);
+    assert_non_null(strstr(text, "\nportsmith_rules_owned 0\n"));
+}
+
 /* The largest numbers have room, too. */
 static void nothing_is_cut(void **state)
 {
@@ -140,6 +155,8 @@ int main(void)
                                         scratch_leave),
         cmocka_unit_test_setup_teardown(refusals_are_told_by_reason, scratch_enter, scratch_leave),
         cmocka_unit_test_setup_teardown(whether_the_rules_are_in_force_is_told, scratch_enter,
+                                        scratch_leave),
+        cmocka_unit_test_setup_teardown(whether_the_rules_are_owned_is_told, scratch_enter,
                                         scratch_leave),
         cmocka_unit_test_setup_teardown(nothing_is_cut, scratch_enter, scratch_leave),
         cmocka_unit_test_setup_teardown(the_file_is_replaced_as_a_whole, scratch_enter,

@@ -237,7 +237,10 @@ static void a_helper_that_talks_nonsense_is_cut_off(void **state)
 {
     const struct helper_report wrong[] = {
         {.kind = HELPER_PEER_BROKEN, .backend = BACKEND_NFT},
-        {.kind = HELPER_REPORT, .backend = 7},
+        {.kind = HELPER_REPORT, .backend = BACKEND_NFTABLES + 1},
+        {.kind = HELPER_REPORT, .backend = BACKEND_AUTO},
+        {.kind = HELPER_REPORT, .backend = BACKEND_NFT, .owned = 1},
+        {.kind = HELPER_REPORT, .backend = BACKEND_NFTABLES, .owned = 2},
         {.kind = HELPER_REPORT, .backend = BACKEND_NFT, .rules = 4},
     };
     struct helper_report got;

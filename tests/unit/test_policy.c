@@ -146,7 +146,7 @@ static void setups_out_of_range_are_refused(void **state)
     s.mode = HELPER_RELEASE_OTHER + 1;
     assert_false(receives(&s, NULL, 0));
     s = good_setup;
-    s.backend = BACKEND_LEGACY + 1;
+    s.backend = BACKEND_NFTABLES + 1;
     assert_false(receives(&s, NULL, 0));
     s = good_setup;
     s.close_count = CLOSE_SERVICES + 1;

@@ -64,11 +64,16 @@ static void a_status_adds_up_what_helpers_counted(void **state)
     assert_int_equal(reply.status.grant_store, GRANT_STORE_SET);
     assert_int_equal(reply.status.interfaces[0].captured, 1);
     assert_int_equal(reply.status.interfaces[1].captured, 0);
+    assert_int_equal(reply.status.owned, 0);
+    reply_status(&reply, &config, &pair, &counters,
+                 &(struct helper_report){.backend = BACKEND_NFTABLES, .owned = 1});
+    assert_int_equal(reply.status.owned, 1);
     pair.sniffer = pair.helper = 0;
     reply_status(&reply, &config, &pair, &counters, NULL);
     assert_int_equal(reply.status.interfaces[0].captured, 0);
     assert_int_equal(reply.status.backend, BACKEND_AUTO);
     assert_int_equal(reply.status.grant_store, GRANT_STORE_AUTO);
+    assert_int_equal(reply.status.owned, 0);
 }
 
 /* ---- the list ------------------------------------------------------------- */

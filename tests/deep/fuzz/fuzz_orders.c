@@ -124,7 +124,9 @@ static void check_sound(const struct helper_report *report, const struct pair *p
     struct control_reply reply;
 
     REQUIRE(report->kind == HELPER_REPORT);
-    REQUIRE(report->backend == BACKEND_NFT || report->backend == BACKEND_LEGACY);
+    REQUIRE(report->backend > BACKEND_AUTO && report->backend <= BACKEND_NFTABLES);
+    REQUIRE(report->owned == 0 || (report->owned == 1 && report->backend == BACKEND_NFTABLES));
+    REQUIRE(pair->owned == report->owned);
     REQUIRE(pair->rules == report->rules && pair->rules <= HELPER_RULES_CONTESTED);
     REQUIRE(pair->live == report->live && pair->orders >= 0);
     reply_status(&reply, &world.config, pair, &counters, report);

@@ -108,7 +108,7 @@ static void check_profile(const struct policy_entry *entry)
 static void check_policy(const struct policy *policy, const struct helper_profile *sent)
 {
     REQUIRE(policy->setup.mode >= HELPER_RUN && policy->setup.mode <= HELPER_RELEASE_OTHER);
-    REQUIRE(policy->setup.backend <= BACKEND_LEGACY);
+    REQUIRE(policy->setup.backend <= BACKEND_NFTABLES);
     REQUIRE(policy->setup.close_count <= CLOSE_SERVICES);
     for (size_t i = 0; i < policy->setup.close_count; i++)
         require_service(&policy->setup.close[i]);

@@ -47,7 +47,7 @@ refused() { # TEXT
 
 @test "a right configuration is accepted in silence" {
     accepted
-    write_conf "Interface = eth0 wg0" "Backend = nft" "Close = tcp/22, udp/4000" \
+    write_conf "Interface = eth0 wg0" "Backend = iptables-nft" "Close = tcp/22, udp/4000" \
         "CloseWith = reset" "MaxSkew = off" "Window = 1m" "MaxWindow = 1h" "MaxGrants = 5"
     write_profile alice "Open = tcp/22" "Window = 10s" "Address = signed 192.0.2.0/24" \
         "Port = 5000" "Expires = 2031-12-31" "MaxGrants = 1"

@@ -272,12 +272,12 @@ wg0" ]
 @test "the first configuration explains every key and shows its true default" {
     run private portsmith-profile init --port 12345
     [ "$status" -eq 0 ]
-    for key in Interface Port Transports Backend Close CloseWith Forward MaxSkew Window MaxWindow MaxGrants \
-        User WitnessUser ProfileDirectory StateDirectory RunDirectory MetricsFile; do
+    for key in Interface Port Transports Backend Close CloseWith Forward AcceptMark MaxSkew Window MaxWindow GrantStore \
+        MaxGrants User WitnessUser ProfileDirectory StateDirectory RunDirectory MetricsFile; do
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
     private portsmithd -T -c /etc/portsmith.conf >defaults
-    sed -i '/^#\(Close\|MetricsFile\|ControlGroup\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
+    sed -i '/^#\(Close\|MetricsFile\|ControlGroup\|AcceptMark\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
     grep -q "^MaxGrants = 1000" etc/portsmith.conf
     private portsmithd -T -c /etc/portsmith.conf >spelt_out
     diff defaults spelt_out
@@ -420,7 +420,7 @@ print(base64.b64encode(bytes(nacl.signing.SigningKey(seed).verify_key)).decode()
 @test "a broken configuration is named, and nothing is added to it" {
     profile init
     write_conf "Backend = pf"
-    refused 78 "test.conf:7: Backend: expected auto, nft or legacy" create bob --open tcp/22
+    refused 78 "test.conf:7: Backend: expected auto, iptables-nft, iptables-legacy or nftables" create bob --open tcp/22
     write_conf
     echo nonsense >profiles/carol.conf
     refused 78 "carol.conf:1: expected 'Key = value'" create bob --open tcp/22
