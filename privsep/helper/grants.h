@@ -20,9 +20,14 @@
 struct door {
     struct address address;
     struct service service;
+    struct address destination; /* of one grant of the door, as in struct grant */
+    uint16_t destination_port;
 };
 
-enum { GRANTS_GONE = 64 }; /* doors of which the firewall is told one by one */
+enum {
+    GRANTS_GONE = 1024, /* doors of which the firewall is told one by one */
+    GRANTS_BUCKETS = 16384,
+};
 
 /* What has changed in one family since the firewall was told. Whichever comes later takes telling
  * the ones before it, too. */
@@ -43,6 +48,9 @@ struct grants {
     enum grants_change changes[FAMILIES];
     struct door gone[GRANTS_GONE]; /* of both families, in no order */
     size_t gone_count;
+    /* Where the grants of a door are: those of one hash are a chain. A place in `items`, plus one; 0:
+     * none. */
+    uint16_t first[GRANTS_BUCKETS], next[MAX_GRANTS_MOST];
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;
 };
@@ -70,6 +78,14 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
  * the first. Returns NULL when the profile has no more. */
 const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
+                                          const struct grant *last);
+
+/* Returns the door of a grant. */
+struct door helper_grants_door(const struct grant *grant);
+
+/* Returns the next grant of the door, of whichever profile and destination, after `last`, which is
+ * one of its grants, or NULL for the first. Returns NULL when the door has no more. */
+const struct grant *helper_grants_next_at(const struct grants *grants, const struct door *door,
                                           const struct grant *last);
 
 /* Removes items[i]. The last grant takes its place, and the removed one lies, without its seal,

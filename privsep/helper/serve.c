@@ -75,7 +75,8 @@ static void tell_report(struct helper *h, uint32_t serial, uint32_t closed, bool
         .families = (plan->families[IPV4].in_use ? 1u : 0u) |
                     (plan->families[IPV6].in_use ? 2u : 0u),
         .grant_store = plan->setup.grant_store, .live = (uint32_t)h->grants.count,
-        .closed = closed, .failed = failed, .rules = helper_firewall_rules(h->firewall)};
+        .closed = closed, .failed = failed, .rules = helper_firewall_rules(h->firewall),
+        .owned = plan->table.owned};
 
     memcpy(report.verdicts, h->requests.verdicts, sizeof report.verdicts);
     if (send(HELPER_FD_SUPERVISOR, &report, sizeof report, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -355,9 +356,9 @@ static const struct plan *begin_process(void)
     if (!plan)
         fatalx("portsmith-helper is started by portsmith-prepare, never by hand: %s", why.text);
     /* CLOSE_RANGE_CLOEXEC does the same, but from Linux 5.11 on. Some need not be open. */
-    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_LOCK; fd++)
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_TABLE; fd++)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (close_range(HELPER_FD_LOCK + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_TABLE + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
