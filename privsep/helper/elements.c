@@ -18,12 +18,16 @@ enum {
 static const int64_t early[TABLE_SETS] = {
     [TABLE_GRANTS] = 40, [TABLE_COUNTED] = 40, [TABLE_SENDING] = 20};
 
-void elements_open(struct elements *e, int fd)
+void elements_open(struct elements *e, int fd, const struct plan *plan)
 {
     int room = ROOM;
     socklen_t size = sizeof room;
 
-    *e = (struct elements){.fd = fd};
+    *e = (struct elements){.fd = fd, .destroys = plan->table.destroys,
+                           .in_use = {[TABLE_GRANTS] = true,
+                                      [TABLE_COUNTED] = plan->table.counts,
+                                      [TABLE_SENDING] = plan->setup.sends_on}};
+    e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && room > 2 * ROOM_MARGIN)
         e->most = (size_t)(room - ROOM_MARGIN);
