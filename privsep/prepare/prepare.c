@@ -47,9 +47,9 @@ static void begin_process(void)
 {
     const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
 
-    if (close_range(HELPER_FD_PLAN + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_TABLE + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
-    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_PLAN; fd++)
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_TABLE; fd++)
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
             fatalx("portsmith-prepare is started by portsmithd, never by hand");
     reserve();
