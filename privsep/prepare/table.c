@@ -1,12 +1,13 @@
 /* Above each rule stands what nft(8) prints for it. */
 #include "privsep/prepare/table.h"
 
+#include <arpa/inet.h>
 #include <endian.h>
+#include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ enum { BEFORE_DNAT = -101 };
 struct making {
     struct netwriter *w;
     const struct helper_setup *setup;
-    const struct table_means *means;
+    const struct table_form *form;
     uint64_t trial_end; /* nanoseconds since the epoch; 0: none */
 };
 
@@ -92,7 +93,7 @@ static void write_table(const struct making *m)
     begin(m, NFT_MSG_DELTABLE, 0);
     netwriter_end(m->w);
     begin(m, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-    netwriter_u32(m->w, NFTA_TABLE_FLAGS, m->means->is_owned ? TABLE_OWNED : 0);
+    netwriter_u32(m->w, NFTA_TABLE_FLAGS, m->form->is_owned ? TABLE_OWNED : 0);
     netwriter_end(m->w);
 }
 
@@ -137,10 +138,11 @@ static void write_sets_of_grants(const struct making *m)
         uint32_t key_type, key_size, data_type, data_size;
     } of[FAMILIES] = {{OF_THREE(ADDRESS4, PROTOCOL, PORT), 12, OF_TWO(ADDRESS4, PORT), 8},
                       {OF_THREE(ADDRESS6, PROTOCOL, PORT), 24, OF_TWO(ADDRESS6, PORT), 20}};
-    const enum table_set sets = m->setup->sends_on ? TABLE_SETS : TABLE_SENDING;
+    const bool in_use[TABLE_SETS] = {[TABLE_GRANTS] = true, [TABLE_COUNTED] = m->form->counts,
+                                     [TABLE_SENDING] = m->setup->sends_on};
 
-    for (enum table_set set = TABLE_GRANTS; set < sets; set++)
-        for (enum family family = IPV4; family < FAMILIES; family++) {
+    for (enum table_set set = 0; set < TABLE_SETS; set++)
+        for (enum family family = IPV4; family < FAMILIES && in_use[set]; family++) {
             const bool is_map = set == TABLE_SENDING;
 
             write_set(m, &(struct set){
@@ -306,8 +308,9 @@ static void write_grants(const struct making *m, const char *chain)
 {
     const struct expression verdict =
         m->setup->accept_mark ? (struct expression)GOTO("granted") : (struct expression)ACCEPT;
+    const enum table_set last = m->form->counts ? TABLE_COUNTED : TABLE_GRANTS;
 
-    for (enum table_set set = TABLE_GRANTS; set <= TABLE_COUNTED; set++) {
+    for (enum table_set set = TABLE_GRANTS; set <= last; set++) {
         /* ip saddr . meta l4proto . th dport @grants4 accept */
         RULE(m, chain, OF_CLIENT4, IN_SET(table_sets[set][IPV4]), verdict);
         /* ip6 saddr . meta l4proto . th dport @grants6 accept */
@@ -349,7 +352,7 @@ static void write_translated(const struct making *m, const char *chain)
  * What came by IPsec's transport mode is not looked up (xfrm4_transport_finish). */
 static void write_strays(const struct making *m)
 {
-    if (!m->means->tells_sessions)
+    if (!m->form->tells_sessions)
         return;
     /* meta cgroup >= 0 accept */
     RULE(m, "input", META(NFT_META_CGROUP), IS_AT_LEAST(0), ACCEPT);
@@ -426,9 +429,9 @@ static void write_sending(const struct making *m)
 }
 
 void table_write(struct netwriter *w, const struct helper_setup *setup,
-                 const struct table_means *means)
+                 const struct table_form *form)
 {
-    const struct making m = {w, setup, means,
+    const struct making m = {w, setup, form,
                              (uint64_t)rules_trial_second(setup) * NSEC_PER_SEC};
 
     write_table(&m);
@@ -447,4 +450,24 @@ void table_write(struct netwriter *w, const struct helper_setup *setup,
     }
     if (setup->sends_on)
         write_sending(&m);
+}
+
+/* What cannot be flushed, as the table has no such chain, is not ours. */
+bool table_remove(int fd, struct error *why)
+{
+    static struct netwriter w;
+    int error;
+
+    batch_begin(&w);
+    batch_message(&w, NFT_MSG_DELRULE, 0);
+    netwriter_text(&w, NFTA_RULE_TABLE, TABLE_NAME);
+    netwriter_text(&w, NFTA_RULE_CHAIN, "door");
+    netwriter_end(&w);
+    batch_message(&w, NFT_MSG_DELTABLE, 0);
+    netwriter_text(&w, NFTA_TABLE_NAME, TABLE_NAME);
+    netwriter_end(&w);
+    error = fd < 0 ? EOPNOTSUPP : batch_send(&w, fd);
+    return error == 0 || error == ENOENT || error == EOPNOTSUPP ||
+           error_set(why, "the nftables table inet " TABLE_NAME ": %s",
+                     error == EPERM ? "another process owns it" : strerror(error));
 }
