@@ -30,7 +30,8 @@ struct preparation {
     struct marks marks;
     struct grants grants;
     struct rules rules[FAMILIES];
-    struct firewall firewall;
+    struct compiling plan;
+    struct firewall *firewall;
 };
 
 /* ---- the process -------------------------------------------------------- */
@@ -87,8 +88,9 @@ static bool hold_xtables_lock(struct error *why)
 static bool establish(struct preparation *p, struct error *why)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (p->firewall.xtables.in_use[family] &&
-            !establish_first(&p->firewall, family, &p->grants, why))
+        if (p->xtables.in_use[family] &&
+            !establish_first(p->firewall, family, &p->rules[family], p->xtables.has_nat[family],
+                             &p->grants, why))
             return false;
     return true;
 }
@@ -130,14 +132,19 @@ static bool open_marks(struct preparation *p, struct error *why)
     return true;
 }
 
-static void open_firewall(struct preparation *p, const struct ipset *set)
+static bool open_firewall(struct preparation *p, struct error *why)
 {
+    const struct ingredients ingredients = {&p->policy, &p->xtables, p->rules};
     const struct policy *policy = &p->policy;
+    const struct plan *plan;
 
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
-    helper_iptables_open(&p->firewall, &policy->setup, p->rules, &p->xtables, set);
+    plan = plan_begin(&p->plan, HELPER_FD_PLAN, &ingredients, why);
+    if (plan)
+        p->firewall = helper_firewall_open(plan);
+    return plan != NULL;
 }
 
 static int compare_services(const void *a, const void *b)
@@ -194,14 +201,13 @@ static bool hand_over(struct preparation *p)
 static int become_helper(struct preparation *p)
 {
     char *const argv[] = {strdupa("portsmith-helper"), NULL}, *const environment[] = {NULL};
-    const struct ingredients ingredients = {&p->policy, &p->marks, &p->xtables, p->rules};
     const char *program = p->policy.setup.grant_store == GRANT_STORE_SET ? PORTSMITH_HELPER "-sets"
                                                                          : PORTSMITH_HELPER;
     struct error why;
 
     if (open_news(&p->policy, &why) && take_over_grants(p, &why) && open_marks(p, &why) &&
-        plan_compile(HELPER_FD_PLAN, &ingredients, &why)) {
-        helper_firewall_close(&p->firewall);
+        plan_end(&p->plan, &p->policy, &p->marks, &why)) {
+        helper_firewall_close(p->firewall);
         if (hand_over(p))
             execve(program, argv, environment);
         error_set(&why, "cannot execute %s: %s", program, strerror(errno));
@@ -215,21 +221,19 @@ static int prepare(struct preparation *p)
     const struct helper_setup *setup = &p->policy.setup;
     const bool is_legacy = p->xtables.backend == BACKEND_LEGACY;
     struct error why;
-    struct ipset set;
 
-    if (!helper_marks_lock(HELPER_FD_STATE, &why) || (is_legacy && !hold_xtables_lock(&why))) {
+    if (!helper_marks_lock(HELPER_FD_STATE, &why) || (is_legacy && !hold_xtables_lock(&why)) ||
+        !open_firewall(p, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
     if (!is_legacy && (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
         log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
                   "drop; move those rules, or set Backend = iptables-legacy");
-    ipset_open(&set, setup->max_grants);
     if (!helper_confine(&p->xtables, setup->grant_store == GRANT_STORE_SET, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }
-    open_firewall(p, &set);
     return become_helper(p);
 }
 
