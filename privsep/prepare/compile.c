@@ -86,10 +86,25 @@ static struct part put_filter(struct compiling *w, enum backend backend)
 static void put_family(struct compiling *w, struct plan_family *to, enum family family,
                        const struct xtables *xtables, const struct rules *rules)
 {
-    to->in_use = xtables->in_use[family];
     to->path = put_text(w, to->in_use ? xtables->paths[family] : "");
     for (size_t i = 0; i < RULES_TEXTS; i++)
         to->texts[i] = put_text(w, rules->texts[i]);
+}
+
+static void put_firewall(struct compiling *w, const struct ingredients *from)
+{
+    struct plan *plan = &w->plan;
+
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        plan->families[family].in_use = from->xtables->in_use[family];
+        if (from->xtables->backend != BACKEND_NFTABLES)
+            put_family(w, &plan->families[family], family, from->xtables, &from->rules[family]);
+    }
+    if (from->xtables->backend == BACKEND_NFTABLES)
+        plan->table = (struct plan_table){.messages = put(w, from->table->bytes, from->table->size),
+                                          .owned = from->form->is_owned,
+                                          .destroys = from->form->destroys,
+                                          .counts = from->form->counts};
 }
 
 /* Each mark stands at its profile's place. */
@@ -116,8 +131,7 @@ const struct plan *plan_begin(struct compiling *w, int fd, const struct ingredie
     w->plan.setup.backend = from->xtables->backend;
     w->plan.profiles = put_profiles(w, from->policy);
     w->plan.filter = put_filter(w, from->xtables->backend);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        put_family(w, &w->plan.families[family], family, from->xtables, &from->rules[family]);
+    put_firewall(w, from);
     if (!end_plan(w, why))
         return NULL;
     /* A shared map would keep the plan from being sealed. */

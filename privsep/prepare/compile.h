@@ -7,16 +7,20 @@
 #include "common/address.h"
 #include "common/error.h"
 #include "privsep/helper/marks.h"
+#include "privsep/netwriter.h"
 #include "privsep/plan.h"
 #include "privsep/prepare/receive.h"
 #include "privsep/prepare/rules.h"
+#include "privsep/prepare/table.h"
 #include "privsep/xtables/probe.h"
 
 /* What goes into a plan. */
 struct ingredients {
     const struct policy *policy;
     const struct xtables *xtables;
-    const struct rules *rules; /* by family */
+    const struct rules *rules;      /* by family; not with BACKEND_NFTABLES, but then these: */
+    const struct table_form *form;
+    const struct netwriter *table;  /* what table_write wrote, and nothing else */
 };
 
 /* A plan that is being written. */

@@ -20,7 +20,8 @@ static inline void planned_make(struct planned *planned, const struct helper_set
                                 const struct xtables *found)
 {
     struct policy policy = {.setup = *setup};
-    const struct ingredients ingredients = {&policy, found, planned->rules};
+    const struct ingredients ingredients = {
+        .policy = &policy, .xtables = found, .rules = planned->rules};
     int fd = memfd_create("plan", MFD_CLOEXEC);
     struct compiling compiling;
     struct error why;

@@ -61,7 +61,7 @@ static bool as_prepare(void)
 static const struct plan *make_plan(int fd)
 {
     const struct policy policy = {.setup = setup};
-    const struct ingredients ingredients = {&policy, &found, made.rules};
+    const struct ingredients ingredients = {.policy = &policy, .xtables = &found, .rules = made.rules};
     struct marks marks = {.fd = -1};
     struct compiling compiling;
     struct error why;

@@ -83,7 +83,7 @@ static void unmap(const struct plan *plan)
 
 static const struct plan *compile(void)
 {
-    const struct ingredients ingredients = {&policy, &found, rules};
+    const struct ingredients ingredients = {.policy = &policy, .xtables = &found, .rules = rules};
     struct compiling compiling;
     const struct plan *plan;
     struct error why;
@@ -293,7 +293,7 @@ static void only_a_sealed_one_of_this_build_is_mapped(void **state)
 
 static void no_room_is_no_plan(void **state)
 {
-    const struct ingredients ingredients = {&policy, &found, rules};
+    const struct ingredients ingredients = {.policy = &policy, .xtables = &found, .rules = rules};
     struct compiling compiling;
     int full = open("/dev/full", O_RDWR | O_CLOEXEC);
     struct error why;

@@ -64,7 +64,7 @@ static void make_plan(void)
     int directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct rules rules[FAMILIES];
     struct marks marks;
-    const struct ingredients from = {&policy, &found, rules};
+    const struct ingredients from = {.policy = &policy, .xtables = &found, .rules = rules};
     struct compiling plan;
 
     world.profile = (struct helper_profile){.name = "home", .service_count = 1, .services = {ssh}};
