@@ -321,7 +321,7 @@ static void all_of_that_kills(void **state)
         open_a_file,           open_its_own_file, open_as_of_late,    open_by_a_handle,
         read_a_link,           remove_a_file,     open_a_tcp_socket,  open_a_netlink_socket,
         make_a_socket_pair,    kill_another,      lock_something,     set_a_flag,
-                  make_memory_with_a_name,
+        make_memory_with_a_name,
 #ifdef SYS_open
         open_as_of_old,
 #endif
