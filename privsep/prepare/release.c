@@ -71,8 +71,8 @@ int helper_release_all(enum backend in_use)
     done = helper_release(BACKEND_LEGACY, &why) && done;
     if (done) { /* no rule of ours refers to a set any more */
         ipset_open(&set, 0);
-        done = helper_set_remove(&set, IPV4, &why);
-        done = helper_set_remove(&set, IPV6, &why) && done;
+        done = helper_sets->remove(&set, IPV4, &why);
+        done = helper_sets->remove(&set, IPV6, &why) && done;
         ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
         ipset_close(&set);
     }
