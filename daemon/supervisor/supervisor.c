@@ -30,6 +30,7 @@
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/backend.h"
 #include "privsep/grantfile.h"
 
 enum {
