@@ -76,7 +76,7 @@ static struct part put_profiles(struct writer *w, const struct policy *policy)
 }
 
 /* libseccomp writes a filter behind a descriptor's position. */
-static struct part put_filter(struct writer *w)
+static struct part put_filter(struct writer *w, enum backend backend)
 {
     uint64_t at;
 
@@ -85,7 +85,7 @@ static struct part put_filter(struct writer *w)
     if (w->error == 0 && lseek(w->fd, (off_t)at, SEEK_SET) < 0)
         w->error = errno;
     if (w->error == 0)
-        w->error = helper_export_filter(w->fd);
+        w->error = helper_export_filter(w->fd, backend);
     w->at = (uint64_t)lseek(w->fd, 0, SEEK_CUR);
     return end_part(w, at);
 }
@@ -116,7 +116,7 @@ bool plan_compile(int fd, const struct ingredients *from, struct error *why)
     memcpy(plan.magic, plan_magic, sizeof plan.magic);
     plan.setup.backend = from->xtables->backend;
     plan.profiles = put_profiles(&w, from->policy);
-    plan.filter = put_filter(&w);
+    plan.filter = put_filter(&w, from->xtables->backend);
     for (enum family family = IPV4; family < FAMILIES; family++)
         put_family(&w, &plan.families[family], family, from->xtables, &from->rules[family]);
     align(&w, (uint64_t)sysconf(_SC_PAGESIZE));

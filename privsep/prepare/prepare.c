@@ -47,9 +47,9 @@ static void begin_process(void)
 {
     const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
 
-    if (close_range(HELPER_FD_PLAN + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_TABLE + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
-    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_PLAN; fd++)
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_TABLE; fd++)
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
             fatalx("portsmith-prepare is started by portsmithd, never by hand");
     reserve();
@@ -137,7 +137,7 @@ static void open_firewall(struct preparation *p, const struct ipset *set)
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
-    helper_firewall_open(&p->firewall, &policy->setup, p->rules, &p->xtables, set);
+    helper_iptables_open(&p->firewall, &policy->setup, p->rules, &p->xtables, set);
 }
 
 static int compare_services(const void *a, const void *b)

@@ -1,0 +1,46 @@
+/* Writes the table of privsep/nftables/table.h, but for the grants in it: what is the same whatever
+ * is granted.
+ *
+ *   prerouting  not over loopback, and to a shut port? -> local
+ *   local       to this host?                          -> close
+ *   close       may it begin something?                -> door
+ *   door        grants accept it; the rest is dropped, or with CloseWith = reset refused
+ *   input       delivered here, but not known for that before? -> close
+ *               An ACK that belongs to no session?             -> door
+ *   forward     such an ACK that DNAT sent on?                 -> door
+ *   open        with AcceptMark: what is new and to be let in by another table as well, though
+ *               its port is not shut here
+ *   granted     with AcceptMark: gives it the mark
+ *   sending     grants DNAT it to their destinations
+ *
+ * What it accepts goes on to the chains of other tables, and what they drop is dropped. Why
+ * prerouting, and before mangle: it comes before any DNAT, so that ports published by containers
+ * are shut too, and after connection tracking. What the rules mean is what prepare/rules.c means by
+ * those that it writes for iptables. */
+#ifndef PORTSMITH_PREPARE_TABLE_H
+#define PORTSMITH_PREPARE_TABLE_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+#include "privsep/message.h"
+#include "privsep/netwriter.h"
+
+/* What form it has, by what the kernel can (nftprobe.h) and by what the profiles need. */
+struct table_form {
+    bool is_owned; /* nobody else can change it, and it outlives its owner: Linux 6.9 */
+    bool destroys; /* the kernel has NFT_MSG_DESTROYSETELEM: Linux 6.3 */
+    bool tells_sessions; /* the segments of sessions can be told from others */
+    bool counts; /* some grants admit only so many connections */
+};
+
+/* Appends the messages to a batch that has begun. Whatever a table of this name holds, they replace
+ * it in the same transaction, if it is nobody else's. */
+void table_write(struct netwriter *w, const struct helper_setup *setup,
+                 const struct table_form *form);
+
+/* Removes the table, whether the socket `fd` owns it or nobody does. Where there is none, or one of
+ * this name that is not ours, there is nothing to do. False with the reason: it stays. */
+bool table_remove(int fd, struct error *why);
+
+#endif
