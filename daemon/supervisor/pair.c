@@ -810,6 +810,7 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
         return PAIR_FAILED;
     /* Only the helper listens for news, and only the witness reads. What the kernel tells between
      * two witnesses waits; what came before the first is told nowhere. */
+    table_socket(); /* the first has this process's number, by which nft(8) names who owns the table */
     if (pair->news < 0)
         pair->news = open_netfilter();
     pair_init(&new);

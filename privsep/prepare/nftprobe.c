@@ -197,7 +197,7 @@ static bool is_free(int fd, const struct helper_setup *setup, bool *is_served, s
 
 static bool has_tables(int fd, struct error *why)
 {
-    int error = fd < 0 ? EPROTONOSUPPORT : try_table(fd, SCRATCH, 0);
+    int error = try_table(fd, SCRATCH, 0);
 
     if (error == EPERM)
         return error_set(why, "this process may not change the kernel's nf_tables: it needs "
@@ -205,7 +205,7 @@ static bool has_tables(int fd, struct error *why)
     return error == 0 ||
            error_set(why, "this kernel has no tables of nf_tables for the family inet (%s): load "
                           "the module nf_tables, or install a kernel with CONFIG_NF_TABLES_INET",
-                     strerror(error));
+                     strerror(error == ENOTSOCK ? EPROTONOSUPPORT : error));
 }
 
 static unsigned wishes(const struct helper_setup *setup, const struct table_form *form)

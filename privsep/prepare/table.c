@@ -453,7 +453,7 @@ void table_write(struct netwriter *w, const struct helper_setup *setup,
 }
 
 /* What cannot be flushed, as the table has no such chain, is not ours. */
-bool table_remove(int fd, struct error *why)
+bool table_release(int fd, struct error *why)
 {
     static struct netwriter w;
     int error;
@@ -466,8 +466,8 @@ bool table_remove(int fd, struct error *why)
     batch_message(&w, NFT_MSG_DELTABLE, 0);
     netwriter_text(&w, NFTA_TABLE_NAME, TABLE_NAME);
     netwriter_end(&w);
-    error = fd < 0 ? EOPNOTSUPP : batch_send(&w, fd);
-    return error == 0 || error == ENOENT || error == EOPNOTSUPP ||
+    error = batch_send(&w, fd);
+    return error == 0 || error == ENOENT || error == EOPNOTSUPP || error == ENOTSOCK ||
            error_set(why, "the nftables table inet " TABLE_NAME ": %s",
                      error == EPERM ? "another process owns it" : strerror(error));
 }

@@ -40,7 +40,8 @@ void table_write(struct netwriter *w, const struct helper_setup *setup,
                  const struct table_form *form);
 
 /* Removes the table, whether the socket `fd` owns it or nobody does. Where there is none, or one of
- * this name that is not ours, there is nothing to do. False with the reason: it stays. */
-bool table_remove(int fd, struct error *why);
+ * this name that is not ours, there is nothing to do; nor is there where the kernel has no
+ * such sockets, and `fd` is none. False with the reason: it stays. */
+bool table_release(int fd, struct error *why);
 
 #endif

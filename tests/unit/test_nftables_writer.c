@@ -20,7 +20,7 @@
 enum { CAPACITY = MAX_GRANTS_MOST, MINUTE = 60000 };
 
 static const uint8_t alice[KEY_ID_SIZE] = {0xa1}, bob[KEY_ID_SIZE] = {0xb0};
-static struct table_means means;
+static struct table_form form;
 static struct grants grants;
 static struct firewall *fw;
 static struct error why;
@@ -41,10 +41,10 @@ static const struct plan *make_plan(void)
     plan->setup.close[0] = service_of("tcp/22");
     batch_begin(&w);
     head = w.size;
-    table_write(&w, &plan->setup, &means);
+    table_write(&w, &plan->setup, &form);
     plan->table = (struct plan_table){
-        .messages = {sizeof *plan, (uint32_t)(w.size - head)}, .owned = means.is_owned,
-        .destroys = means.has_destroy, .counts = 1};
+        .messages = {sizeof *plan, (uint32_t)(w.size - head)}, .owned = form.is_owned,
+        .destroys = form.destroys, .counts = form.counts};
     assert_true(sizeof *plan + w.size - head <= sizeof bytes);
     memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);
     plan->size = (uint32_t)(sizeof *plan + w.size - head);
@@ -65,7 +65,7 @@ static int open_socket(void)
 /* The table is made as by portsmith-prepare. */
 static int open_firewall(bool is_owned, bool has_destroy)
 {
-    means = (struct table_means){.is_owned = is_owned, .has_destroy = has_destroy};
+    form = (struct table_form){.is_owned = is_owned, .destroys = has_destroy, .counts = true};
     if (netspace_renew() != 0 || open_socket() != 0)
         return -1;
     unlink(GRANTTABLE_FILE);
@@ -144,7 +144,7 @@ static void close_for(const uint8_t key_id[static KEY_ID_SIZE], const char *addr
     struct address a = address_of(address);
     struct service s = service_of(service);
 
-    assert_true(table_remove(&grants, key_id, &a, &s));
+    assert_true(table_close(&grants, key_id, &a, &s));
 }
 
 static void change(void)
@@ -501,7 +501,7 @@ static void what_fails_is_undone_and_unsure(void **state)
     other = netlink_open(NETLINK_NETFILTER);
     {
         struct netwriter w = {.bytes = NULL};
-        const struct table_means owned = {.is_owned = true, .has_destroy = true};
+        const struct table_form owned = {.is_owned = true, .destroys = true};
         const struct helper_setup setup = {.max_grants = 1};
 
         batch_begin(&w);

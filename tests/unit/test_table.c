@@ -408,10 +408,10 @@ static void it_is_removed_by_who_owns_it(void **state)
 {
     (void)state;
     assert_int_equal(make(), 0);
-    assert_done(table_remove(owner, &why), why);
+    assert_done(table_release(owner, &why), why);
     assert_false(is_there());
-    assert_done(table_remove(owner, &why), why);
-    assert_done(table_remove(-1, &why), why);
+    assert_done(table_release(owner, &why), why);
+    assert_done(table_release(STDIN_FILENO, &why), why);
 }
 
 static void another_process_cannot_remove_it(void **state)
@@ -420,7 +420,7 @@ static void another_process_cannot_remove_it(void **state)
 
     (void)state;
     assert_int_equal(make(), 0);
-    assert_false(table_remove(other, &why));
+    assert_false(table_release(other, &why));
     assert_string_equal(why.text, "the nftables table inet portsmith: another process owns it");
     assert_true(is_there());
     close(other);
@@ -432,13 +432,13 @@ static void what_nobody_owns_is_removed(void **state)
     assert_int_equal(make(), 0);
     abandon();
     adopt();
-    assert_done(table_remove(owner, &why), why);
+    assert_done(table_release(owner, &why), why);
     assert_false(is_there());
     form.is_owned = false;
     assert_int_equal(make(), 0);
     abandon();
     adopt();
-    assert_done(table_remove(owner, &why), why);
+    assert_done(table_release(owner, &why), why);
     assert_false(is_there());
 }
 
@@ -446,7 +446,7 @@ static void what_is_not_ours_stays(void **state)
 {
     (void)state;
     run_command("nft 'table inet portsmith { chain other { type filter hook input priority 0; }; }'");
-    assert_done(table_remove(owner, &why), why);
+    assert_done(table_release(owner, &why), why);
     assert_true(is_there());
 }
 
