@@ -113,7 +113,7 @@ agree() { # PROCESS ITEM COMMAND...
     for name in supervisor sniffer witness; do
         agree "$name" Capabilities capabilities "$(process "$name")"
     done
-    [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one or GrantStore is set"
+    [ "$BACKEND" != legacy ] || item+=", where iptables is the legacy one or GrantStore is set"
     agree helper "$item" capabilities "$(process helper)"
 }
 
@@ -123,18 +123,20 @@ agree() { # PROCESS ITEM COMMAND...
     for name in supervisor sniffer; do
         agree "$name" "$item" open_files "$(process "$name")"
     done
-    [ "$BACKEND" = nft ] || item+=", where iptables is the legacy one"
+    [ "$BACKEND" != legacy ] || item+=", where iptables is the legacy one"
     for name in witness helper; do
         agree "$name" "$item" open_files "$(process "$name")"
     done
 }
 
 @test "system calls are as the page says" {
-    local name
+    local name without
 
     for name in "${processes[@]}"; do
-        agree "$name" "System calls" calls "$(process "$name")" '[a-z0-9_]$'
-        agree "$name" "System calls, some arguments only" calls "$(process "$name")" '\?$'
+        without=""
+        [ "$name" != helper ] || [ "$BACKEND" != nftables ] || without=", without iptables"
+        agree "$name" "System calls$without" calls "$(process "$name")" '[a-z0-9_]$'
+        agree "$name" "System calls, some arguments only$without" calls "$(process "$name")" '\?$'
     done
 }
 
@@ -175,7 +177,9 @@ helper_reads() { # reads names, a line each
     done
 }
 
+# bats test_tags=iptables
 @test "the files that Landlock leaves to the helper are those that the page names" {
+    [ "$BACKEND" != nftables ] || skip "its helper opens nothing and runs nothing"
     ! grep -q "this kernel has no Landlock" "$lab/log/portsmithd.log" || skip "this kernel has no Landlock"
     [ "$(page_leaves | wc -l)" -ge 10 ]
     # shellcheck disable=SC2046 # words
@@ -194,9 +198,11 @@ helper_reads() { # reads names, a line each
     wait_until 10 serves_again
 }
 
+# bats test_tags=iptables
 @test "all have no_new_privs and a filter, and the iptables programs what the helper has" {
     local name pid children
 
+    [ "$BACKEND" != nftables ] || skip "its helper opens nothing and runs nothing"
     children=$(ps -o pid= --ppid "$(process helper)")
     [ "$(wc -l <<<"$children")" -eq 2 ]
     for pid in $(for name in "${processes[@]}"; do process "$name"; done) $children; do
@@ -230,11 +236,12 @@ libraries() { # PID
 }
 
 @test "of portsmith-prepare nothing is left, and the helper has libc and libsodium alone" {
-    local helper
+    local helper without=""
 
     helper=$(process helper)
+    [ "$BACKEND" != nftables ] || without=-nftables
     run ! process_named portsmith-prepa
-    [ "$(readlink "/proc/$helper/exe")" = "$stage/libexec/portsmith/portsmith-helper" ]
+    [ "$(readlink "/proc/$helper/exe")" = "$stage/libexec/portsmith/portsmith-helper$without" ]
     [ "$(tr '\0' ' ' <"/proc/$helper/cmdline")" = "portsmith-helper " ]
     run ! grep portsmith-prepare "/proc/$helper/maps"
     diff <(libraries "$helper") <(printf '%s\n' ld-linux-x86-64 libc libsodium)
@@ -421,10 +428,24 @@ serves_again() {
     wait_until 10 serves_again
 }
 
+# bats test_tags=nftables
+@test "a helper without iptables that opens a file, runs a program or makes a socket is killed" {
+    local call
+
+    [ "$BACKEND" = nftables ] || skip "iptables' programs do all of that"
+    forces_calls=yes
+    for call in open openat execve socket; do
+        own_log
+        dies_of helper "$call"
+        wait_until 5 log_has 'the helper .* was ended by signal 31'
+        wait_until 30 serves_again
+    done
+}
+
 @test "a supervisor that traces another process is killed, and the doors stay shut" {
     dies_of supervisor ptrace
     wait_until 5 has_ended_all
-    rules | grep -q -e '-A portsmith-shut -j DROP'
+    is_in_place
     rm -f "$lab/daemon.pid"
     start_daemon
 }
@@ -439,9 +460,11 @@ helper_opens() { # PATH: to write
     "$inspect" open "$(process helper)" 0 "$1"
 }
 
+# bats test_tags=iptables
 @test "a helper opens neither its own files anew nor what opens a port at the next boot" {
     local name
 
+    [ "$BACKEND" != nftables ] || skip "its helper opens nothing and runs nothing"
     on server portsmith-firewall try --allow tcp/22
     on server portsmith-firewall confirm
     on server portsmith-firewall try --allow tcp/22
@@ -460,9 +483,11 @@ helpers_are() { # COUNT
     [ "$(process helper | wc -l)" -eq "$1" ]
 }
 
+# bats test_tags=iptables
 @test "what a helper leaves behind ends with it" {
     local helper
 
+    [ "$BACKEND" != nftables ] || skip "its helper opens nothing and runs nothing"
     helper=$(process helper)
     "$inspect" force "$helper" clone 17 # SIGCHLD, as fork(2) does it
     wait_until 5 helpers_are 2
@@ -498,9 +523,11 @@ helpers_are() { # COUNT
 # ---- an upgrade of iptables ------------------------------------------------
 
 # The programs that run go on with the old file until one of them ends.
+# bats test_tags=iptables
 @test "another file in the place of the iptables program: probed, then used" {
     local program helper child
 
+    [ "$BACKEND" != nftables ] || skip "its helper opens nothing and runs nothing"
     program=$(readlink -f "/usr/sbin/iptables-$XTABLES")
     helper=$(process helper)
     cp "$program" "$lab/upgraded"
