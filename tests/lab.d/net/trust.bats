@@ -428,7 +428,7 @@ serves_again() {
     wait_until 10 serves_again
 }
 
-# bats test_tags=nftables
+# bats test_tags=nftables,once
 @test "a helper without iptables that opens a file, runs a program or makes a socket is killed" {
     local call
 
