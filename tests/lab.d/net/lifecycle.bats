@@ -202,10 +202,13 @@ stop_system_log() {
 }
 
 @test "a second daemon with the same state directory does not start" {
+    local status_then=1
+
+    [ "$BACKEND" != nftables ] || status_then=78 # the table is the other one's
     sed "\$a RunDirectory = /run/portsmith-2" "$conf" >"$lab/second.conf"
-    run -1 timeout 60 ip netns exec server portsmithd -c "$lab/second.conf" -f
+    run "-$status_then" timeout 60 ip netns exec server portsmithd -c "$lab/second.conf" -f
     echo "$output"
-    [[ $output == *"another"* ]]
+    [[ $output == *another* || $output == *"belongs to portsmithd"* ]]
     knock_opens ssh
     port_is_open "$server" 22
 }
