@@ -48,7 +48,7 @@ configure_elsewhere() { # 'KEY = VALUE'...
     {
         printf '[Portsmith]\n'
         printf '%s\n' "$@"
-        printf '%s\n' "Port = $knock_port" "Backend = $(backend_word)" "ProfileDirectory = $elsewhere/profiles" \
+        printf '%s\n' "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "ProfileDirectory = $elsewhere/profiles" \
             "StateDirectory = $elsewhere/state" "RunDirectory = $elsewhere/run"
     } >"$elsewhere/conf"
     on server portsmith-profile -c "$elsewhere/conf" init >/dev/null
@@ -362,7 +362,7 @@ firewall() { # ARGUMENT of portsmith-firewall...
     doctor || [ $? -eq 4 ]
     everything | diff "$lab/before" -
     # Of a daemon that does not run.
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" "Close = tcp/22" \
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "Close = tcp/22" \
         "RunDirectory = $elsewhere/run" >"$lab/stopped.conf"
     finds firewall '^problem nobody gets at tcp/22: .* all but tcp/80 \(confirmed\).*-> start portsmithd' \
         -c "$lab/stopped.conf"

@@ -41,7 +41,7 @@ teardown_file() {
 }
 
 setup() {
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" >"$conf"
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" >"$conf"
     own_log
     own_addresses
     # Of a trial up to a second is lost to rounding, and what putting it in force takes.
@@ -669,7 +669,7 @@ release_is_refused() { # SERVICE
 }
 
 @test "try names what programs listen on and it closes" {
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" "Close = udp/5301" >"$conf"
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "Close = udp/5301" >"$conf"
     spawn server "$lab/log/listener.log" socat TCP4-LISTEN:8181,bind=127.0.0.1 -
     wait_until 5 host_listens server tcp 8181
     run -0 firewall try --allow udp/5300
