@@ -28,10 +28,6 @@ struct elements {
     struct netwriter batch; /* for any use between the calls */
 };
 
-/* Begins, with room at the socket `fd` for large batches where that may be, and with TABLE_GRANTS in
- * use. The rest is up to the caller, who has no plan yet. */
-void elements_begin(struct elements *e, int fd);
-
 /* Begins, with room at the socket `fd` for large batches where that may be. The plan must stay
  * mapped. */
 void elements_open(struct elements *e, int fd, const struct plan *plan);

@@ -99,7 +99,7 @@ static bool as_helper(void)
     plan = make_plan(filter);
     if (!plan || !helper_grants_create(&grants, HELPER_FD_RUN, CAPACITY, clock_boot_ns(), &why))
         return false;
-    fw = helper_firewall_open(plan, &grants);
+    fw = helper_firewall_open(plan);
     return helper_narrow(plan, &why);
 }
 
@@ -117,7 +117,7 @@ static void change_the_firewall(void)
     const struct service ssh = service_of("tcp/22");
     struct error why;
 
-    helper_firewall_begin(fw);
+    helper_firewall_begin(fw, grants.table);
     require(helper_firewall_clear(fw, &grants, &why), 1);
     table_open(&grants, (const uint8_t[KEY_ID_SIZE]){1}, &address, &ssh,
                clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC);
