@@ -89,7 +89,7 @@ kill_and_wait() { # PID...
 
 # What the store is comes from $store.
 portsmith_configure() { # PROFILES
-    local lines=("Backend = nft" "MaxGrants = $portsmith_max_grants")
+    local lines=("Backend = iptables-nft" "MaxGrants = $portsmith_max_grants")
 
     [ "$store" = rules ] || lines+=("GrantStore = $store")
     rm -rf /etc/portsmith.d

@@ -17,7 +17,7 @@ restore_pid() {
     local six="" name
 
     [ "$FAMILY" = 4 ] || six=6
-    name=ip${six}tables-$BACKEND-restore
+    name=ip${six}tables-$XTABLES-restore
     process_named "${name:0:15}"
 }
 

@@ -5,7 +5,7 @@
 #   client  10.77.0.2 and .3, fd77::2 and ::3  --eth0-----eth0--  server  10.77.0.1, fd77::1
 #   backend 10.78.0.2, fd78::2                 --eth0-----eth1--  server  10.78.0.1, fd78::1
 #
-# BACKEND (nft, legacy) and FAMILY (4, 6) choose what the functions use.
+# BACKEND (nft, legacy: of iptables; nftables) and FAMILY (4, 6) choose what the functions use.
 
 # shellcheck disable=SC2154 # tests/lab sets `top`
 if [ "${PORTSMITH_LAB:-}" != inside ]; then
@@ -15,6 +15,7 @@ fi
 
 unset XDG_CONFIG_HOME XDG_STATE_HOME
 export BACKEND=${BACKEND:-nft} FAMILY=${FAMILY:-4}
+XTABLES=${BACKEND/nftables/nft} # the iptables that tests use, whatever Portsmith uses
 lab=/run/lab                    # everything that the tests write
 conf=/etc/portsmith.conf        # a private /etc: see tests/lab
 knock_port=47000
@@ -245,10 +246,18 @@ lab_teardown() {
 
 # ---- the server ------------------------------------------------------------
 
+# What portsmith.conf and `portsmithctl status` call it.
+backend_word() { # [BACKEND]
+    case ${1:-$BACKEND} in
+    nft | legacy) echo "iptables-${1:-$BACKEND}" ;;
+    *) echo "${1:-$BACKEND}" ;;
+    esac
+}
+
 # Writes the configuration: the lab's lines unless a line here has the same
 # key. Makes what else is missing: directories, key, user.
 configure() { # 'KEY = VALUE'...
-    local line standard=("Interface = eth0" "Port = $knock_port" "Backend = $BACKEND"
+    local line standard=("Interface = eth0" "Port = $knock_port" "Backend = $(backend_word)"
         "Close = tcp/22" ${GRANT_STORE:+"GrantStore = $GRANT_STORE"}) IFS=$'\n'
 
     {
@@ -373,11 +382,11 @@ process_named() { # PATTERN of the name in /proc/PID/comm
     [ -n "$found" ]
 }
 
-xtables() { # ARGUMENT... of iptables, for BACKEND and FAMILY
+xtables() { # ARGUMENT... of iptables, for XTABLES and FAMILY
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on server "$program-$BACKEND" -w 5 "$@"
+    on server "$program-$XTABLES" -w 5 "$@"
 }
 
 # Without what such a process has forked, which has its name until it becomes another program.
@@ -398,13 +407,36 @@ rules() {
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on server "$program-$BACKEND-save" && elements && elements
+    if [ "$BACKEND" = nftables ]; then
+        portsmith_table && elements && elements
+    else
+        on server "$program-$XTABLES-save" && elements && elements
+    fi
 }
 
-# With GRANT_STORE=set: the family's elements, as the rules that they stand for.
+# Portsmith's own table, or nothing where it is not there.
+portsmith_table() {
+    on server nft list table inet portsmith 2>/dev/null || ! on server nft list tables | grep -q portsmith
+}
+
+# Of the family: those with GRANT_STORE=set, or of Portsmith's own table, as the rules that they
+# stand for.
 elements() {
-    [ "${GRANT_STORE:-}" != set ] || on server ipset save "portsmith$FAMILY" 2>/dev/null |
-        sed -n -E "s|^add [^ ]* ([^,]*),(tcp\|udp):([0-9]+) .*|-s \1/$host_bits -p \2 --dport \3 --datestop in-the-set|p"
+    if [ "$BACKEND" = nftables ]; then
+        own_elements "grants$FAMILY" "counted$FAMILY"
+    elif [ "${GRANT_STORE:-}" = set ]; then
+        on server ipset save "portsmith$FAMILY" 2>/dev/null |
+            sed -n -E "s|^add [^ ]* ([^,]*),(tcp\|udp):([0-9]+) .*|-s \1/$host_bits -p \2 --dport \3 --datestop in-the-set|p"
+    fi
+}
+
+own_elements() { # SET...
+    local set
+
+    for set; do
+        on server nft list set inet portsmith "$set" 2>/dev/null | tr ',{' '\n\n' |
+            sed -n -E "s|^[[:space:]]*([0-9a-f.:]+) \. (tcp\|udp) \. ([0-9]+) .*|-s \1/$host_bits -p \2 --dport \3 --datestop in-the-set|p"
+    done
 }
 
 # As a container's published port: PORT of the server is SERVICE_PORT of backend.

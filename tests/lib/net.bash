@@ -70,7 +70,7 @@ common_teardown() {
 # ---- grants ----------------------------------------------------------------
 
 chain() { # TABLE CHAIN, one that has rules of grants
-    xtables -t "$1" -S "$2" 2>/dev/null
+    [ "$BACKEND" = nftables ] || xtables -t "$1" -S "$2" 2>/dev/null
     elements
 }
 
@@ -158,7 +158,7 @@ use_iptables() { # BACKEND
 other_backend() {
     case $BACKEND in
     nft) echo legacy ;;
-    legacy) echo nft ;;
+    legacy | nftables) echo nft ;;
     esac
 }
 
@@ -173,7 +173,7 @@ remove_rules() {
     local six=""
 
     [ "$FAMILY" = 4 ] || six=6
-    if [ "$BACKEND" = nft ]; then
+    if [ "$BACKEND" != legacy ]; then
         echo "flush ruleset" >"$lab/nftables.conf"
         on server nft -f "$lab/nftables.conf"
     else
@@ -198,13 +198,21 @@ table_is_owned() { # FAMILY TABLE
 
 # The ports are shut.
 is_in_place() {
-    chain mangle PREROUTING | grep -q -x -e "-A PREROUTING -j portsmith"
+    if [ "$BACKEND" = nftables ]; then
+        on server nft list chain inet portsmith prerouting | grep -q -F @shut
+    else
+        chain mangle PREROUTING | grep -q -x -e "-A PREROUTING -j portsmith"
+    fi
 }
 
 # And so is the grant of $client, each rule once.
 is_whole() {
-    [ "$(grant_count "$client")" -eq 2 ] &&
-        [ "$(chain mangle PREROUTING | grep -c -e "-j portsmith")" -eq 1 ] &&
+    [ "$(grant_count "$client")" -eq 2 ] || return
+    if [ "$BACKEND" = nftables ]; then
+        is_in_place
+        return
+    fi
+    [ "$(chain mangle PREROUTING | grep -c -e "-j portsmith")" -eq 1 ] &&
         [ "$(chain filter INPUT | grep -c -e "-j portsmith")" -eq 1 ]
 }
 
@@ -412,7 +420,7 @@ client_resets() { # -A: are dropped, -D: no longer
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on client "$program-$BACKEND" -w 5 "$1" OUTPUT -p tcp --tcp-flags RST RST -j DROP
+    on client "$program-$XTABLES" -w 5 "$1" OUTPUT -p tcp --tcp-flags RST RST -j DROP
 }
 
 # The client sends a SYN and keeps the answer, with the ACK that belongs to it.

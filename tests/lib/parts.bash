@@ -32,7 +32,7 @@ is_one_of() { # WORD WORD...
 
 # A part's back end and family, if it has some.
 combination_of() { # PART
-    ! [[ $1 =~ -(nft|legacy)-([46])$ ]] || echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+    ! [[ $1 =~ -(nft|legacy|nftables)-([46])$ ]] || echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
 }
 
 # The tags by which a part's lab tests are chosen, as bats wants them, one choice a line.
@@ -43,7 +43,11 @@ choices_of() { # PART [TAGS...]
 
     shift
     read -r backend family < <(combination_of "$part")
-    case $backend in nft) without+=,!legacy ;; legacy) without+=,!nft ;; esac
+    case $backend in
+    nft) without+=,!legacy,!nftables ;;
+    legacy) without+=,!nft,!nftables ;;
+    nftables) without+=,!nft,!legacy,!iptables ;;
+    esac
     case $family in 4) without+=,!ipv6 ;; 6) without+=,!ipv4 ;; esac
     [ "${part_programs[$part]}" != checked ] || without+=,!installed
     [ $# -gt 0 ] || set -- ""
@@ -189,7 +193,7 @@ run_vectors() {
 }
 
 run_demo() {
-    check "the demo, iptables-$BACKEND, IPv$FAMILY" env LAB_BUILD=no "$top/tests/lab" demo
+    check "the demo, $BACKEND, IPv$FAMILY" env LAB_BUILD=no "$top/tests/lab" demo
     tap_end
 }
 

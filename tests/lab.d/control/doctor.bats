@@ -89,7 +89,7 @@ configure_elsewhere() { # 'KEY = VALUE'...
     {
         printf '[Portsmith]\n'
         printf '%s\n' "$@"
-        printf '%s\n' "Port = $knock_port" "Backend = $BACKEND" "ProfileDirectory = $elsewhere/profiles" \
+        printf '%s\n' "Port = $knock_port" "Backend = $(backend_word)" "ProfileDirectory = $elsewhere/profiles" \
             "StateDirectory = $elsewhere/state" "RunDirectory = $elsewhere/run"
     } >"$elsewhere/conf"
     on server portsmith-profile -c "$elsewhere/conf" init >/dev/null
@@ -338,7 +338,7 @@ send_noise_to() { # ADDRESS
     knock_opens ssh
     [ "$(tcp_greeting "$server" 22)" != "$greeting" ]
     finds established "^problem connections to tcp/22 do not live \(IPv$FAMILY, eth0\): the policy of \
-INPUT .*-> accept them first: ip6?tables-$BACKEND -I INPUT -m conntrack"
+INPUT .*-> accept them first: ip6?tables-$XTABLES -I INPUT -m conntrack"
     xtables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
     finds_nothing established
     wait_until 5 port_is_open "$server" 22
@@ -359,17 +359,17 @@ INPUT .*-> accept them first: ip6?tables-$BACKEND -I INPUT -m conntrack"
 
     [ "$BACKEND" = nft ] || other_backend=nft
     finds_nothing backends
-    BACKEND=$other_backend xtables -A INPUT -p tcp --dport 9999 -j DROP
+    XTABLES=$other_backend xtables -A INPUT -p tcp --dport 9999 -j DROP
     finds backends "^problem iptables-$other_backend has rules, while Portsmith uses \
-iptables-$BACKEND \(IPv$FAMILY\)"
-    BACKEND=$other_backend xtables -F INPUT
+iptables-$XTABLES \(IPv$FAMILY\)"
+    XTABLES=$other_backend xtables -F INPUT
     finds_nothing backends
-    BACKEND=$other_backend xtables -t mangle -N portsmith
-    BACKEND=$other_backend xtables -t mangle -A PREROUTING -j portsmith
+    XTABLES=$other_backend xtables -t mangle -N portsmith
+    XTABLES=$other_backend xtables -t mangle -A PREROUTING -j portsmith
     finds backends "^problem Portsmith's rules of an earlier start are left in \
 iptables-$other_backend .*-> run portsmithctl release"
-    BACKEND=$other_backend xtables -t mangle -F
-    BACKEND=$other_backend xtables -t mangle -X portsmith
+    XTABLES=$other_backend xtables -t mangle -F
+    XTABLES=$other_backend xtables -t mangle -X portsmith
     finds_nothing backends
 }
 
@@ -387,7 +387,7 @@ firewall() { # ARGUMENT of portsmith-firewall...
     doctor || [ $? -eq 4 ]
     everything | diff "$lab/before" -
     # Of a daemon that does not run.
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $BACKEND" "Close = tcp/22" \
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" "Close = tcp/22" \
         "RunDirectory = $elsewhere/run" >"$lab/stopped.conf"
     finds firewall '^problem nobody gets at tcp/22: .* all but tcp/80 \(confirmed\).*-> start portsmithd' \
         -c "$lab/stopped.conf"
@@ -416,7 +416,7 @@ firewall() { # ARGUMENT of portsmith-firewall...
     finds_nothing iptables
     mount --bind /dev/null "$library"
     mounted=$library
-    finds iptables "^problem iptables-$BACKEND cannot do what Portsmith needs .*time.*-> .*xt_time"
+    finds iptables "^problem iptables-$XTABLES cannot do what Portsmith needs .*time.*-> .*xt_time"
     sed -i '/^GrantStore/d' "$conf"
 }
 
@@ -542,7 +542,7 @@ deep_rules() { # FORMAT of a chain, of a rule, its jump, its end, and the way in
         printf '%s\n' "-A OUTPUT -o eth0 -p tcp -j DROP" COMMIT
     } >"$lab/deep"
     [ "$FAMILY" = 4 ] || { sed -i 's/192\.0\.2\./2001:db8::/' "$lab/deep" && program=ip6tables; }
-    on server "$program-$BACKEND-restore" -w 5 --noflush <"$lab/deep"
+    on server "$program-$XTABLES-restore" -w 5 --noflush <"$lab/deep"
     on server timeout 60 portsmithctl doctor || [ $? -eq 4 ]
     finds_nothing established
     xtables -F OUTPUT

@@ -63,7 +63,7 @@ restore_foreign() {
     local six=""
 
     [ "$FAMILY" = 4 ] || six=6
-    on server "ip${six}tables-$BACKEND-restore" -w 5 <<'RULES'
+    on server "ip${six}tables-$XTABLES-restore" -w 5 <<'RULES'
 *mangle
 :PREROUTING ACCEPT [0:0]
 -A PREROUTING -p tcp --dport 9999 -j MARK --set-mark 7
@@ -199,7 +199,7 @@ remove_unlocked() {
 # ---- an iptables that goes wrong -------------------------------------------
 
 program() { # the binary behind all the names
-    readlink -f "/usr/sbin/iptables-$BACKEND-restore"
+    readlink -f "/usr/sbin/iptables-$XTABLES-restore"
 }
 
 @test "iptables hangs: ended and run again; nothing is reported open that is not, no door outlives its window" {
@@ -271,7 +271,7 @@ break_iptables() {
     start=$(now_ms)
     break_iptables
     knock ssh --address "$other"
-    wait_for_log "tables-$BACKEND-restore (refused|may not be run)" 10
+    wait_for_log "tables-$XTABLES-restore (refused|may not be run)" 10
     shuts_in_time 4 "$start"
     ! opened_for "$other" || false
     port_is_shut "$server" 22 "$other"
@@ -286,7 +286,7 @@ break_iptables() {
     run timeout 60 ip netns exec server sh -c "
         mount --bind /bin/false $(program) && exec portsmithd -c $conf -f"
     [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
-    [[ $output == *"tables-$BACKEND-restore"* ]]
+    [[ $output == *"tables-$XTABLES-restore"* ]]
     port_is_shut "$server" 22
     start_daemon
     knock_opens ssh

@@ -107,11 +107,11 @@ client_reaches_server() {
     kill_daemon
     mkdir -p "$lab/sbin"
     cp -a /usr/sbin/. "$lab/sbin"
-    ln -sf /bin/false "$lab/sbin/ip6tables-$BACKEND-restore"
+    ln -sf /bin/false "$lab/sbin/ip6tables-$XTABLES-restore"
     run timeout 60 ip netns exec server sh -c "
         mount --bind $lab/sbin /usr/sbin && exec portsmithd -c $conf -f"
     [ "$status" -eq 1 ] || [ "$status" -eq 78 ]
-    [[ $output == *"ip6tables-$BACKEND-restore"* ]]
+    [[ $output == *"ip6tables-$XTABLES-restore"* ]]
     port_is_shut "$server" 22
 }
 

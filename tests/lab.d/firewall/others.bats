@@ -14,7 +14,7 @@ setup_file() {
     prepare_netfilter_persistent
     start_listener 22
     start_listener 80
-    use_iptables "$BACKEND"
+    use_iptables "$XTABLES"
 }
 
 teardown_file() {
@@ -73,7 +73,7 @@ flush_filter() {
     local program
 
     for program in iptables ip6tables; do
-        on server "$program-$BACKEND-restore" -w 5 <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT'
+        on server "$program-$XTABLES-restore" -w 5 <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT'
     done
 }
 
@@ -277,7 +277,7 @@ lose_rules() {
     stop_daemon
     on server nft flush ruleset
     for program in iptables ip6tables; do
-        on server "$program-$BACKEND-restore" -w 5 \
+        on server "$program-$XTABLES-restore" -w 5 \
             <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n*mangle\nCOMMIT'
     done
     ! on server ipset list "portsmith$FAMILY"

@@ -21,7 +21,7 @@ setup_file() {
     start_udp_listener 5301
     # What other programs have there. Nothing of it looks at connections.
     for program in iptables ip6tables; do
-        on server "$program-$BACKEND-restore" <<END
+        on server "$program-$XTABLES-restore" <<END
 *filter
 :INPUT ACCEPT [0:0]
 :FORWARD DROP [0:0]
@@ -41,7 +41,7 @@ teardown_file() {
 }
 
 setup() {
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $BACKEND" >"$conf"
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" >"$conf"
     own_log
     own_addresses
     # Of a trial up to a second is lost to rounding, and what putting it in force takes.
@@ -69,7 +69,7 @@ saved_rules() {
     local program
 
     for program in iptables ip6tables; do
-        on server "$program-$BACKEND-save" -t filter | sed '/^#/d; s/ \[[0-9:]*\]$//'
+        on server "$program-$XTABLES-save" -t filter | sed '/^#/d; s/ \[[0-9:]*\]$//'
     done
 }
 
@@ -356,7 +356,7 @@ with_program() { # NAME SCRIPT COMMAND...
 
 # With an ip6tables-restore that fails.
 without_ip6tables() { # COMMAND...
-    with_program "ip6tables-$BACKEND-restore" "exit 2" "$@"
+    with_program "ip6tables-$XTABLES-restore" "exit 2" "$@"
 }
 
 @test "where IPv6 fails, nothing changes in IPv4" {
@@ -377,14 +377,14 @@ without_ip6tables() { # COMMAND...
 
 @test "a host without IPv6 is closed all the same" {
     xtables_4() {
-        on server "iptables-$BACKEND" -w 5 "$@"
+        on server "iptables-$XTABLES" -w 5 "$@"
     }
     on server "$no_ipv6" portsmith-firewall try
     xtables_4 -C portsmith-trial -j DROP
     on server "$no_ipv6" portsmith-firewall confirm
     xtables_4 -C portsmith-firewall -j DROP
     on server "$no_ipv6" portsmith-firewall show
-    run ! on server "ip6tables-$BACKEND" -C INPUT -j portsmith-firewall
+    run ! on server "ip6tables-$XTABLES" -C INPUT -j portsmith-firewall
     on server "$no_ipv6" portsmith-firewall restore
     all_is_as_before
 }
@@ -398,7 +398,7 @@ without_ip6tables() { # COMMAND...
     firewall confirm
     kill_keeper
     for program in iptables ip6tables; do # as after a boot
-        on server "$program-$BACKEND-restore" <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT'
+        on server "$program-$XTABLES-restore" <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT'
     done
     rm -rf /run/portsmith
     port_is_open "$server" 80
@@ -427,7 +427,7 @@ load_before() {
 
     firewall restore
     for program in iptables ip6tables; do
-        on server "$program-$BACKEND-restore" < <(of_family "$program")
+        on server "$program-$XTABLES-restore" < <(of_family "$program")
     done
     all_is_as_before
 }
@@ -442,7 +442,7 @@ of_family() { # iptables|ip6tables
 }
 
 @test "a boot tries again where the firewall is busy" {
-    local program=iptables-$BACKEND-restore
+    local program=iptables-$XTABLES-restore
 
     export lab
     firewall try --allow tcp/22
@@ -482,7 +482,7 @@ flush_both() {
     local program
 
     for program in iptables ip6tables; do
-        on server "$program-$BACKEND-restore" --noflush <<<$'*filter\n-F portsmith-firewall\nCOMMIT'
+        on server "$program-$XTABLES-restore" --noflush <<<$'*filter\n-F portsmith-firewall\nCOMMIT'
     done
 }
 
@@ -669,7 +669,7 @@ release_is_refused() { # SERVICE
 }
 
 @test "try names what programs listen on and it closes" {
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $BACKEND" "Close = udp/5301" >"$conf"
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" "Close = udp/5301" >"$conf"
     spawn server "$lab/log/listener.log" socat TCP4-LISTEN:8181,bind=127.0.0.1 -
     wait_until 5 host_listens server tcp 8181
     run -0 firewall try --allow udp/5300

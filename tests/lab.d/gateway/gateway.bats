@@ -99,7 +99,7 @@ rename_link() { # NAME NEW-NAME
     # As that option has it, and what is to be typed.
     on server nft insert rule "$family" docker-bridges filter-forward-in__docker0 \
         meta mark and 0x4000000 == 0x4000000 accept
-    advice=$(sed -n "s/.*--bridge-accept-fwmark=0x4000000\/0x4000000, and mark it: \(ip6\{0,1\}tables-$BACKEND .*\)/\1/p;T;q" <<<"$output")
+    advice=$(sed -n "s/.*--bridge-accept-fwmark=0x4000000\/0x4000000, and mark it: \(ip6\{0,1\}tables-$XTABLES .*\)/\1/p;T;q" <<<"$output")
     # shellcheck disable=SC2086 # several words
     on server $advice
     is_greeted 2222

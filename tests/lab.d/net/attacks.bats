@@ -224,10 +224,10 @@ shut_again() {
 
 # bats test_tags=nft
 @test "a grant that was closed does not come back with a restored ruleset" {
-    local saved=$lab/saved restore=iptables-$BACKEND
+    local saved=$lab/saved restore=iptables-$XTABLES
 
     [ "$BACKEND" = nft ] || skip "legacy tells nobody of a change; the deadline ends it"
-    [ "$FAMILY" = 4 ] || restore=ip6tables-$BACKEND
+    [ "$FAMILY" = 4 ] || restore=ip6tables-$XTABLES
     start_daemon
     knock_opens ssh
     on server "$restore-save" >"$saved"

@@ -62,14 +62,14 @@ restore() { # OPTION...: reads rules
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on server "$program-$BACKEND-restore" -w 5 "$@"
+    on server "$program-$XTABLES-restore" -w 5 "$@"
 }
 
 saved() { # what the host's firewall is, but for the counters
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on server "$program-$BACKEND-save" | sed -e '/^#/d' -e 's/\[[0-9:]*\]//'
+    on server "$program-$XTABLES-save" | sed -e '/^#/d' -e 's/\[[0-9:]*\]//'
 }
 
 is_dropped() { # tcp PORT: in silence
@@ -234,7 +234,7 @@ END
     on server iptables-nft -P INPUT DROP
     run on server portsmithd -t -c "$conf"
     if [ "$BACKEND" = legacy ]; then
-        [[ $output == *"set Backend = nft"* ]]
+        [[ $output == *"set Backend = iptables-nft"* ]]
     else
         [ -z "$output" ]
     fi
@@ -519,18 +519,18 @@ first_rule() { # TABLE CHAIN
 # ---- back ends -------------------------------------------------------------
 
 rules_of() { # BACKEND
-    local BACKEND=$1
+    local BACKEND=$1 XTABLES=$1
 
     rules
 }
 
 @test "a switch to the other back end and back leaves nothing behind" {
-    set_option Backend "$(other_backend)"
+    set_option Backend "$(backend_word "$(other_backend)")"
     start_daemon
     rules_of "$(other_backend)" | grep -q portsmith
     is_dropped 22
     stop_daemon
-    set_option Backend "$BACKEND"
+    set_option Backend "$(backend_word)"
     start_daemon
     ! rules_of "$(other_backend)" | grep portsmith || false
     is_dropped 22
@@ -541,7 +541,7 @@ rules_of() { # BACKEND
 @test "a switch by a reload keeps the port shut and the grants open" {
     start_daemon
     knock_opens all tcp/22
-    set_option Backend "$(other_backend)"
+    set_option Backend "$(backend_word "$(other_backend)")"
     reload_daemon
     ! rules | grep portsmith || false
     rules_of "$(other_backend)" | grep -q portsmith

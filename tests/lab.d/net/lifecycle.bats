@@ -68,10 +68,10 @@ has_no_daemon() {
 
     start_probe
     for to in nft legacy nft legacy; do
-        sed -i "s/^Backend = .*/Backend = $to/" "$conf"
+        sed -i "s/^Backend = .*/Backend = $(backend_word "$to")/" "$conf"
         reload_daemon
     done
-    sed -i "s/^Backend = .*/Backend = nft/" "$conf"
+    sed -i "s/^Backend = .*/Backend = $(backend_word)/" "$conf"
     kill -QUIT "$(daemon_pid)"
     wait_until 10 process_is_gone "$(daemon_pid)"
     start_daemon

@@ -2,7 +2,7 @@
 bats_require_minimum_version 1.5.0
 # Backend = auto while the iptables programs are missing, and when `iptables` becomes
 # another.
-# bats file_tags=backend
+# bats file_tags=backend,iptables
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/net.bash"
@@ -10,7 +10,7 @@ bats_require_minimum_version 1.5.0
 setup_file() {
     lab_setup
     start_listener 22
-    use_iptables "$BACKEND"
+    use_iptables "$XTABLES"
     configure "Backend = auto"
     add_fence
     add_profile ssh --open tcp/22 --window 1m
@@ -23,7 +23,7 @@ teardown_file() {
 }
 
 setup() {
-    use_iptables "$BACKEND"
+    use_iptables "$XTABLES"
     restore_configuration
     listen_as_manager
     start_daemon
@@ -57,7 +57,7 @@ process() { # supervisor, sniffer, helper or program
 
 # One program by many names, for both families.
 program() {
-    readlink -f "/usr/sbin/iptables-$BACKEND-restore"
+    readlink -f "/usr/sbin/iptables-$XTABLES-restore"
 }
 
 # As update-alternatives(1) does, too, `iptables` becomes what is left.
@@ -141,7 +141,7 @@ goes_on() {
     take_away
     kill_programs
     knock ssh
-    wait_for_log "tables-$BACKEND-restore may not be run" 15
+    wait_for_log "tables-$XTABLES-restore may not be run" 15
     is_told_everywhere
     port_is_shut "$server" 22
     shut_as_before
@@ -197,7 +197,7 @@ goes_on() {
     reload_daemon
     kill_helper
     goes_on
-    sed -i "s/^Backend = .*/Backend = $BACKEND/" "$conf"
+    sed -i "s/^Backend = .*/Backend = $(backend_word)/" "$conf"
     reload_daemon
     restore_configuration
     reload_daemon

@@ -99,9 +99,9 @@ it_is_open_for() { # ADDRESS
     [ "${#lines[@]}" -eq 2 ]
     wait_until 5 log_count_exceeds "ssh: (opened|refused)" 1
     if [[ ${lines[0]} == *" to 10.77.0.1 "* ]]; then
-        rules_of_first() { on server "iptables-$BACKEND" -w 5 -t mangle -S portsmith-shut; }
+        rules_of_first() { on server "iptables-$XTABLES" -w 5 -t mangle -S portsmith-shut; }
     else
-        rules_of_first() { on server "ip6tables-$BACKEND" -w 5 -t mangle -S portsmith-shut; }
+        rules_of_first() { on server "ip6tables-$XTABLES" -w 5 -t mangle -S portsmith-shut; }
     fi
     [ "$(rules_of_first | grep -e --datestop | grep -v -c -e '--dport 9 ')" -eq 1 ]
 }

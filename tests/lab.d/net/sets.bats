@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # GrantStore = set beyond what grants.bats, lifecycle.bats and replay.bats try with it
 # (the parts set-* of tests/run): how it is chosen, changed and left.
-# bats file_tags=backend,family
+# bats file_tags=backend,family,iptables
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/net.bash"

@@ -57,8 +57,8 @@ setup() {
 teardown() {
     [ ! -e "$lab/tayga.pid" ] || stop_nat64
     [ ! -e "$lab/resolver.pid" ] || stop_resolver
-    on router iptables-"$BACKEND" -w 5 -t nat -F POSTROUTING
-    on router ip6tables-"$BACKEND" -w 5 -t nat -F POSTROUTING
+    on router iptables-"$XTABLES" -w 5 -t nat -F POSTROUTING
+    on router ip6tables-"$XTABLES" -w 5 -t nat -F POSTROUTING
     on server portsmithctl close --all >/dev/null
     common_teardown
 }
@@ -68,7 +68,7 @@ translate() { # RULE...
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on router "$program-$BACKEND" -w 5 -t nat -A POSTROUTING -o eth1 "$@"
+    on router "$program-$XTABLES" -w 5 -t nat -A POSTROUTING -o eth1 "$@"
 }
 
 gets_in() { # ARGUMENT of portsmith-knock...
@@ -206,7 +206,7 @@ END
     ip -n router link set nat64 up
     ip -n router route add "$1" dev nat64
     ip -n router route add 192.168.64.0/24 dev nat64
-    on router iptables-"$BACKEND" -w 5 -t nat -A POSTROUTING -o eth1 -s 192.168.64.0/24 -j MASQUERADE
+    on router iptables-"$XTABLES" -w 5 -t nat -A POSTROUTING -o eth1 -s 192.168.64.0/24 -j MASQUERADE
     spawn router "$lab/log/tayga" tayga --config "$lab/tayga.conf" --nodetach
     echo "$spawned" >"$lab/tayga.pid"
     wait_until 5 translates_to_ipv4

@@ -70,7 +70,7 @@ has_no_rules() {
     local program
 
     for program in iptables ip6tables; do
-        ! on server "$program-$BACKEND-save" | grep portsmith || return 1
+        ! on server "$program-$XTABLES-save" | grep portsmith || return 1
     done
 }
 

@@ -501,7 +501,7 @@ helpers_are() { # COUNT
 @test "another file in the place of the iptables program: probed, then used" {
     local program helper child
 
-    program=$(readlink -f "/usr/sbin/iptables-$BACKEND")
+    program=$(readlink -f "/usr/sbin/iptables-$XTABLES")
     helper=$(process helper)
     cp "$program" "$lab/upgraded"
     in_daemon_mounts mount --bind "$lab/upgraded" "$program"

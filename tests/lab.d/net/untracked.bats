@@ -186,7 +186,7 @@ gets_in() {
     run on server portsmithctl doctor
     grep -q -E "^tracking +note: $untracked" <<<"$output"
     grep -q "connections to tcp/22 do not live (IPv$FAMILY, eth0)" <<<"$output"
-    grep -q "accept them first: ip6\?tables-$BACKEND -I INPUT -p tcp --dport 22 ! --syn -m conntrack --ctstate UNTRACKED -j ACCEPT" <<<"$output"
+    grep -q "accept them first: ip6\?tables-$XTABLES -I INPUT -p tcp --dport 22 ! --syn -m conntrack --ctstate UNTRACKED -j ACCEPT" <<<"$output"
     accept_rest
     run on server portsmithctl doctor
     [[ $output != *"do not live"* ]]

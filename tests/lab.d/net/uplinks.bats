@@ -96,7 +96,7 @@ provider() { # NUMBER ARGUMENT of iptables...
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on "isp$1" "$program-$BACKEND" -w 5 "${@:2}"
+    on "isp$1" "$program-$XTABLES" -w 5 "${@:2}"
 }
 
 pass_all() {

@@ -220,7 +220,7 @@ client_tables() { # ARGUMENT...
     local six=""
 
     [ "$FAMILY" = 4 ] || six=6
-    on client "ip${six}tables-$BACKEND" -w 5 "$@"
+    on client "ip${six}tables-$XTABLES" -w 5 "$@"
 }
 
 # A router's port 8080 leads to the server's 80, which the client does not reach itself.

@@ -31,7 +31,7 @@ teardown() {
 listen_as_manager() { # [SOCKET]
     export NOTIFY_SOCKET=${1:-$said.socket}
     spawn server "$lab/log/manager.log" "$top/tests/tools/manager.py" "$NOTIFY_SOCKET" "$said" \
-        "$(command -v iptables-"$BACKEND")" -w 5 -t mangle -S portsmith-close
+        "$(command -v iptables-"$XTABLES")" -w 5 -t mangle -S portsmith-close
     listener=$spawned
     wait_until 5 test -e "$said"
 }

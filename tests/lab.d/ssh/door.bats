@@ -44,7 +44,7 @@ tables() { # HOST ARGUMENT...
     local program=iptables
 
     [ "$FAMILY" = 4 ] || program=ip6tables
-    on "$1" "$program-$BACKEND" -w 5 "${@:2}"
+    on "$1" "$program-$XTABLES" -w 5 "${@:2}"
 }
 
 flush() { # HOST CHAIN TABLE
