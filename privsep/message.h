@@ -39,6 +39,11 @@ enum {
                             helper waits for the last transaction of this one, too */
 };
 
+/* One more that the supervisor leaves open, where the back end may be BACKEND_NFTABLES: the netlink
+ * socket of netfilter, connected to the kernel, that owns the table. It is opened once, for all
+ * helpers in turn, and the supervisor neither reads it nor writes to it. */
+enum { HELPER_FD_TABLE = 16 };
+
 enum {
     POLICY_NAME_SIZE = 33, /* [a-z0-9-]{1,32} and a zero; for the log alone */
     POLICY_SERVICES = 16,

@@ -37,6 +37,15 @@ struct plan_family {
     struct part texts[RULES_TEXTS];
 };
 
+/* What the firewall's writer needs with BACKEND_NFTABLES; else all is zero. */
+struct plan_table {
+    struct part messages; /* of a batch that makes the table anew, without grants */
+    uint32_t owned;    /* 1: nobody but who has HELPER_FD_TABLE can change it */
+    uint32_t destroys; /* 1: the kernel has NFT_MSG_DESTROYSETELEM */
+    uint32_t counts;   /* 1: some grants may admit only so many connections */
+    uint32_t zero;
+};
+
 struct plan {
     char magic[8]; /* plan_magic */
     uint32_t size; /* bytes, all of it */
@@ -46,6 +55,7 @@ struct plan {
     struct part profiles; /* struct plan_profile, setup.profile_count of them */
     struct part filter;   /* struct sock_filter: the helper's own, narrower than prepare's */
     struct plan_family families[FAMILIES];
+    struct plan_table table;
 };
 
 extern const char plan_magic[8];

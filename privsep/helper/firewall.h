@@ -1,93 +1,71 @@
-/* Portsmith's part of the firewall: the rules that are the same whatever is granted
- * (privsep/rules.h), the jumps to them, and between them a rule or two per grant and chain, each
- * with a deadline that the kernel enforces. On trial the first rule of every chain that
- * shuts RETURNs all from the trial's end on.
+/* What the helper asks of the firewall. The core knows no more of it than this: which writer stands
+ * behind it is settled by what a program is linked of. iptables.c is the writer for iptables, of
+ * either back end.
  *
- * Nothing is ever parsed back from the kernel: the helper's table is the truth, and the
- * chains are rewritten from it. */
+ * A writer keeps in force what the plan has ready, which is the same whatever is granted, and
+ * between it what opens doors: one for each live grant, with a deadline that the kernel keeps. The
+ * table of grants is the truth, and tells what has changed in it since the firewall was told
+ * (struct grants). Nothing is ever read back from the kernel but whether all is there.
+ *
+ * Each function is about both families at once. A writer may change them together, or one after
+ * the other: so of two families one may have taken a change that the other has not.
+ *
+ * A process has one firewall. The core opens it while the process may still do what its start
+ * needs, then narrows the process, then has it begin. Functions that may fail give the reason in
+ * *why, fit for a line of the log. None waits for longer than some seconds. */
 #ifndef PORTSMITH_FIREWALL_H
 #define PORTSMITH_FIREWALL_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
+#include "common/error.h"
 #include "privsep/helper/grants.h"
-#include "privsep/helper/set.h"
-#include "privsep/message.h"
-#include "privsep/rules.h"
-#include "privsep/xtables/restore.h"
-#include "privsep/xtables/xtables.h"
+#include "privsep/plan.h"
 
-enum firewall_state { FIREWALL_INTACT, FIREWALL_DAMAGED, FIREWALL_UNREADABLE };
+struct firewall; /* the writer's own */
 
-struct firewall {
-    const struct helper_setup *setup;
-    const struct rules *rules; /* by family */
-    struct xtables xtables;
-    struct restore restore[FAMILIES];
-    bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
-    enum firewall_state state[FAMILIES]; /* what is known of it */
-    struct ipset set;
-    bool uses_set;
-    bool has_rules[FAMILIES]; /* of grants */
-};
+/* Gets ready to serve the families that the plan has in use. The plan must stay mapped. Whatever
+ * others are to know of the programs that the writer runs is noted in the table's file. By what
+ * portsmith-prepare did all is in force, as long as nobody has found out anything else. */
+struct firewall *helper_firewall_open(const struct plan *plan, struct grants *grants);
 
-/* Gets ready to use what was probed. `setup` and `rules`, those of each family in use,
- * must stay valid. `set` is copied, and closed with the firewall. */
-void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
-                          const struct rules rules[static FAMILIES],
-                          const struct xtables *xtables, const struct ipset *set);
+/* Starts what a writer keeps running, as narrow as this process is now. */
+void helper_firewall_begin(struct firewall *fw);
 
-/* Keeps the programs running from now on, where they can be. */
-void helper_firewall_stand(struct firewall *fw);
+/* Puts in force what has changed in the table, in each family in which anything has, and settles
+ * that there (helper_grants_settle): what the firewall took stays; of what it did not take new
+ * grants are gone, and extended ones end when they did. False if a family did not take it: from
+ * then on that family is unsure. Where nothing has changed, nothing is done. */
+bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why);
 
-/* Puts chains, shut ports, grants and missing jumps of a family in force. Jumps that are
- * there stay wherever an admin put them. Then all is intact. On failure `unsure` is set, nobody
- * knows whether what was in force still is, and the reason is in *why. */
-bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
-                               struct error *why);
+/* Whether the last change of a family may be in force in part, or not at all. What is unsure is
+ * written anew as a whole by the family's next change, or by helper_firewall_mend. */
+bool helper_firewall_is_unsure(const struct firewall *fw, enum family family);
 
-/* What a change does. Whichever comes later does what the ones before it do, too. */
-enum firewall_deed {
-    FIREWALL_NOTHING,
-    FIREWALL_INSERT,  /* adds the grants that are new in this batch */
-    FIREWALL_REWRITE, /* writes the grants that are rules anew; of those in a set, what was touched
-                         and what is gone */
-    FIREWALL_REFRESH, /* writes all chains and the set anew; the jumps stay as they are.
-                         ip6tables-legacy takes another rule for one that it is asked for with -C
-                         (1.8.9, tried: `-m mark --mark 5` for `--mark 6`) */
-    FIREWALL_ESTABLISH, /* the same, and adds the jumps that are missing */
-    FIREWALL_CHECK,   /* for helper_firewall_look alone */
-};
+/* Looks whether anybody has removed anything, but not in families that are unsure. Returns what
+ * it found: HELPER_RULES_MISSING; else, with the reason, HELPER_RULES_UNKNOWN; else
+ * HELPER_RULES_IN_FORCE. It changes nothing. */
+enum helper_rules helper_firewall_look(struct firewall *fw, const struct grants *grants,
+                                       struct error *why);
 
-/* Changes a family's chains, in one transaction per table. Where that is refused, it falls back to
- * helper_firewall_establish. A family that is not in use has nothing to change. Errors as
- * above. */
-bool helper_firewall_change(struct firewall *fw, enum family family, enum firewall_deed deed,
-                            struct grants *grants, struct error *why);
+/* Writes anew what is unsure, and puts back what is known to be missing; and besides what may be
+ * missing, or may be there and should not, without a look's having shown it. */
+bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, struct error *why);
 
-/* Whether the grant is a rule. To extend a rule takes rewriting; to extend an element of a
- * set, FIREWALL_INSERT. */
-bool helper_firewall_is_rule(const struct firewall *fw, const struct grant *grant);
+/* Returns what is known by now of both families. What is known to be missing stays so until it is
+ * put back. While a family is unsure, this is not HELPER_RULES_IN_FORCE. */
+enum helper_rules helper_firewall_rules(const struct firewall *fw);
 
-/* For the end of the daemon: no rule of a grant's, and no rule that refers to a set, is
- * left, so that rulesets that are saved from then on load anywhere. The table is empty.
- * Errors as above. */
-bool helper_firewall_clear(struct firewall *fw, enum family family, struct grants *grants,
-                           struct error *why);
+/* Ends the process where it can change the firewall no more, but the next helper could. To be
+ * asked while something is unsure, or unknown. */
+void helper_firewall_check(const struct firewall *fw);
 
-/* Removes the family's set, unless grants are kept in it. A set that another program's rule refers
- * to stays: it is theirs. */
-void helper_firewall_remove_set(struct firewall *fw, enum family family);
+/* For the end of the daemon, once the table is empty: closes all doors, and leaves nothing that
+ * would keep a ruleset that is saved from then on from being loaded elsewhere. What shuts the ports
+ * stays. Tries several times. */
+bool helper_firewall_clear(struct firewall *fw, const struct grants *grants, struct error *why);
 
-/* Whether jumps, chains and live grants are still there. `state` follows; but what is
- * known to be missing stays so while nothing can be read. With nft no grants are looked for
- * where they are many: whoever finds all intact refreshes it, which puts
- * back what is missing, but knows of no loss. */
-enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
-                                         const struct grants *grants, struct error *why);
-
-/* Ends the standing programs, and closes what was opened. */
+/* Ends what helper_firewall_begin started, and closes what was opened. */
 void helper_firewall_close(struct firewall *fw);
 
 #endif

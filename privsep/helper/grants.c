@@ -21,7 +21,74 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
     return NULL;
 }
 
+struct door helper_grants_door(const struct grant *grant)
+{
+    return (struct door){grant->address, grant->service, grant->destination,
+                         grant->destination_port};
+}
+
+static size_t bucket_of(const struct address *address, const struct service *service)
+{
+    const uint64_t factor = 0x9e3779b97f4a7c15; /* 2^64 divided by the golden ratio */
+    const uint64_t port = (uint64_t)service->port << 8 | service->protocol;
+    uint64_t halves[2], hash;
+
+    memcpy(halves, address->bytes, sizeof halves);
+    hash = ((halves[0] ^ port) * factor ^ halves[1]) * factor;
+    hash = (hash ^ hash >> 32) * factor;
+    return (size_t)(hash >> 32) % GRANTS_BUCKETS;
+}
+
+const struct grant *helper_grants_next_at(const struct grants *grants, const struct door *door,
+                                          const struct grant *last)
+{
+    uint16_t at = last ? grants->next[last - grants->items]
+                       : grants->first[bucket_of(&door->address, &door->service)];
+
+    for (; at != 0; at = grants->next[at - 1]) {
+        const struct grant *grant = &grants->items[at - 1];
+
+        if (address_equal(&grant->address, &door->address) &&
+            service_compare(&grant->service, &door->service) == 0)
+            return grant;
+    }
+    return NULL;
+}
+
+static uint16_t *chain_of(struct grants *grants, size_t i)
+{
+    const struct grant *grant = &grants->items[i];
+
+    return &grants->first[bucket_of(&grant->address, &grant->service)];
+}
+
+static void link_at(struct grants *grants, size_t i)
+{
+    uint16_t *first = chain_of(grants, i);
+
+    grants->next[i] = *first;
+    *first = (uint16_t)(i + 1);
+}
+
+static void unlink_at(struct grants *grants, size_t i)
+{
+    uint16_t *link = chain_of(grants, i);
+
+    while (*link != i + 1)
+        link = &grants->next[*link - 1];
+    *link = grants->next[i];
+}
+
 /* ---- changing ----------------------------------------------------------- */
+
+static void note_change(struct grants *grants, const struct grant *grant,
+                        enum grants_change change)
+{
+    enum grants_change *noted = &grants->changes[address_family(&grant->address)];
+
+    if (*noted < change)
+        *noted = change;
+}
 
 /* Sets when a grant ends. The kernel counts whole seconds, the last one included: rounding down
  * and taking one off never leaves a door open past its deadline. */
@@ -44,6 +111,7 @@ struct grant *helper_grants_put(struct grants *grants, const struct grant *grant
         grants->next_deadline = INT64_MAX;
     grants->touched_count += grant->touched != 0;
     *added = *grant;
+    link_at(grants, (size_t)(added - grants->items));
     set_deadline(grants, added, grant->deadline);
     return added;
 }
@@ -56,6 +124,7 @@ struct grant *helper_grants_add(struct grants *grants, const struct grant *new)
     grant.deadline_before = 0;
     grant.touched = 1;
     added = helper_grants_put(grants, &grant);
+    note_change(grants, added, GRANTS_ADDED);
     grants->table->last_id = grant.id; /* whoever reads it finds the grant */
     return added;
 }
@@ -68,6 +137,7 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
         grants->touched_count++;
         grant_seal(grant);
     }
+    note_change(grants, grant, GRANTS_EXTENDED);
     if (deadline > grant->deadline)
         set_deadline(grants, grant, deadline);
 }
@@ -81,21 +151,36 @@ void helper_grants_remove_at(struct grants *grants, size_t i)
 
     memset(removed.seal, 0, SEAL_SIZE);
     grants->touched_count -= removed.touched != 0;
+    note_change(grants, &removed,
+                grants->gone_count < GRANTS_GONE ? GRANTS_REMOVED : GRANTS_FORGOTTEN);
     if (grants->gone_count < GRANTS_GONE)
-        grants->gone[grants->gone_count++] = (struct door){removed.address, removed.service};
-    else
-        grants->gone_lost[address_family(&removed.address)] = true;
+        grants->gone[grants->gone_count++] = helper_grants_door(&removed);
+    unlink_at(grants, i);
+    if (&grants->items[i] != last)
+        unlink_at(grants, grants->count - 1);
     grants->items[i] = *last;
     atomic_thread_fence(memory_order_seq_cst);
     *last = removed;
     atomic_thread_fence(memory_order_seq_cst);
-    grants->count--;
+    if (i != --grants->count)
+        link_at(grants, i);
 }
 
 void helper_grants_clear(struct grants *grants)
 {
     while (grants->count > 0)
         helper_grants_remove_at(grants, grants->count - 1);
+}
+
+static void forget_changes(struct grants *grants, enum family family)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < grants->gone_count; i++)
+        if (address_family(&grants->gone[i].address) != family)
+            grants->gone[kept++] = grants->gone[i];
+    grants->gone_count = kept;
+    grants->changes[family] = GRANTS_UNCHANGED;
 }
 
 /* The walk goes from the table's end, where the newest grants are, down: whichever takes the place
@@ -118,24 +203,13 @@ void helper_grants_settle(struct grants *grants, enum family family, bool instal
         else
             set_deadline(grants, grant, grant->deadline_before);
     }
+    forget_changes(grants, family);
 }
 
-void helper_grants_forget_gone(struct grants *grants, enum family family)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < grants->gone_count; i++)
-        if (address_family(&grants->gone[i].address) != family)
-            grants->gone[kept++] = grants->gone[i];
-    grants->gone_count = kept;
-    grants->gone_lost[family] = false;
-}
-
-size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static FAMILIES])
+size_t helper_grants_expire(struct grants *grants, int64_t now)
 {
     size_t before = grants->count;
 
-    changed[0] = changed[1] = false;
     if (now < grants->next_deadline)
         return 0;
     grants->next_deadline = INT64_MAX;
@@ -143,7 +217,6 @@ size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[sta
         const struct grant *grant = &grants->items[i - 1];
 
         if (grant->deadline <= now) {
-            changed[address_family(&grant->address)] = true;
             helper_grants_remove_at(grants, i - 1);
         } else if (grant->deadline < grants->next_deadline) {
             grants->next_deadline = grant->deadline;
@@ -186,8 +259,9 @@ bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct er
     grants->items = grants->table->grants;
     while (grants->count < capacity &&
            !sodium_is_zero(grants->items[grants->count].seal, SEAL_SIZE)) {
-        const struct grant *grant = &grants->items[grants->count++];
+        const struct grant *grant = &grants->items[grants->count];
 
+        link_at(grants, grants->count++);
         if (grant->deadline < grants->next_deadline)
             grants->next_deadline = grant->deadline;
     }

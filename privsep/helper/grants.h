@@ -20,9 +20,24 @@
 struct door {
     struct address address;
     struct service service;
+    struct address destination; /* of one grant of the door, as in struct grant */
+    uint16_t destination_port;
 };
 
-enum { GRANTS_GONE = 64 }; /* doors of which the firewall is told one by one */
+enum {
+    GRANTS_GONE = 1024, /* doors of which the firewall is told one by one */
+    GRANTS_BUCKETS = 16384,
+};
+
+/* What has changed in one family since the firewall was told. Whichever comes later takes telling
+ * the ones before it, too. */
+enum grants_change {
+    GRANTS_UNCHANGED,
+    GRANTS_ADDED,
+    GRANTS_EXTENDED,  /* each grant that was added or extended is `touched` */
+    GRANTS_REMOVED,   /* the doors of the grants that ended, or were taken back, are in `gone` */
+    GRANTS_FORGOTTEN, /* the same, but there were more doors than `gone` has room for */
+};
 
 struct grants {
     struct grant *items; /* in the file, in no order */
@@ -30,10 +45,12 @@ struct grants {
     size_t capacity;
     size_t touched_count;
     int64_t next_deadline; /* no grant ends before; CLOCK_BOOTTIME, nanoseconds */
-    struct door gone[GRANTS_GONE]; /* the doors of grants that ended, or were taken back, since
-                                      the firewall was told */
+    enum grants_change changes[FAMILIES];
+    struct door gone[GRANTS_GONE]; /* of both families, in no order */
     size_t gone_count;
-    bool gone_lost[FAMILIES]; /* in IPv4, IPv6: there were more doors than `gone` has room for */
+    /* Where the grants of a door are: those of one hash are a chain. A place in `items`, plus one; 0:
+     * none. */
+    uint16_t first[GRANTS_BUCKETS], next[MAX_GRANTS_MOST];
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;
 };
@@ -63,6 +80,14 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
                                           const uint8_t key_id[static KEY_ID_SIZE],
                                           const struct grant *last);
 
+/* Returns the door of a grant. */
+struct door helper_grants_door(const struct grant *grant);
+
+/* Returns the next grant of the door, of whichever profile and destination, after `last`, which is
+ * one of its grants, or NULL for the first. Returns NULL when the door has no more. */
+const struct grant *helper_grants_next_at(const struct grants *grants, const struct door *door,
+                                          const struct grant *last);
+
 /* Removes items[i]. The last grant takes its place, and the removed one lies, without its seal,
  * behind the others, at items[count], until the next addition. */
 void helper_grants_remove_at(struct grants *grants, size_t i);
@@ -70,17 +95,14 @@ void helper_grants_remove_at(struct grants *grants, size_t i);
 /* Removes all grants. They lie at `items` until the next addition. */
 void helper_grants_clear(struct grants *grants);
 
-/* Ends a batch for one family. The grants that the batch has touched stay as they are if they
- * are `installed` in the firewall; else they go back to what they were before. */
+/* Ends a batch for one family, once the firewall was told of its changes. The grants that were
+ * touched stay as they are if they are `installed` in the firewall; else they go back to what they
+ * were before. */
 void helper_grants_settle(struct grants *grants, enum family family, bool installed);
 
-/* Forgets the doors that are gone in one family, once the firewall was told of them. */
-void helper_grants_forget_gone(struct grants *grants, enum family family);
-
 /* Removes the grants that ended by `now` (CLOCK_BOOTTIME, nanoseconds), and returns how many
- * there were. They lie behind the others, from items[count] on, until the next addition.
- * `changed` tells for IPv4 [0] and IPv6 [1] whether there were any. */
-size_t helper_grants_expire(struct grants *grants, int64_t now, bool changed[static FAMILIES]);
+ * there were. They lie behind the others, from items[count] on, until the next addition. */
+size_t helper_grants_expire(struct grants *grants, int64_t now);
 
 /* Brings a grant's end forward to `deadline` (CLOCK_BOOTTIME, nanoseconds), unless it ends
  * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */

@@ -28,7 +28,6 @@ struct batch {
     size_t count;
     size_t decided; /* the changes of the requests below it are in the table */
     size_t settled; /* the changes of the requests below it are in the firewall */
-    enum firewall_deed pending[FAMILIES]; /* what the table's changes ask for */
 };
 
 /* ---- receive ------------------------------------------------------------ */
@@ -149,47 +148,23 @@ static void judge_all(struct requests *r, struct batch *batch)
 
 /* ---- change the firewall ------------------------------------------------ */
 
-static void plan_deed(struct batch *batch, const struct grant *grant, enum firewall_deed deed)
+/* Changes the firewall as the table was changed. Where a family cannot be changed, knocks that are
+ * not settled yet, and are for that family, have failed. */
+static void change_firewall(struct requests *r, struct batch *batch)
 {
-    enum firewall_deed *pending = &batch->pending[address_family(&grant->address)];
-
-    if (*pending < deed)
-        *pending = deed;
-}
-
-/* Changes one family's firewall. Where it cannot be changed, knocks that are not settled yet, and
- * are for that family, have failed. */
-static bool settle(struct requests *r, struct batch *batch, enum family family)
-{
-    enum firewall_deed deed = batch->pending[family];
     static struct log_limit said;
     struct error why;
-    bool done;
 
-    if (deed == FIREWALL_NOTHING)
-        return true;
-    batch->pending[family] = FIREWALL_NOTHING;
-    if (r->firewall->unsure[family])
-        deed = FIREWALL_REWRITE;
-    done = helper_firewall_change(r->firewall, family, deed, r->grants, &why);
-    helper_grants_settle(r->grants, family, done);
-    if (done)
-        return true;
-    log_warnx_limited(&said, LINES_A_MINUTE, "the firewall was not changed: %s", why.text);
-    for (size_t i = batch->settled; i < batch->decided; i++) {
-        struct asked *asked = &batch->asked[i];
+    if (!helper_firewall_change(r->firewall, r->grants, &why)) {
+        log_warnx_limited(&said, LINES_A_MINUTE, "the firewall was not changed: %s", why.text);
+        for (size_t i = batch->settled; i < batch->decided; i++) {
+            struct asked *asked = &batch->asked[i];
 
-        if (verdict_is_grant(asked->verdict) &&
-            address_family(&asked->decision.address) == family)
-            asked->verdict = VERDICT_FIREWALL_FAILED;
+            if (verdict_is_grant(asked->verdict) &&
+                helper_firewall_is_unsure(r->firewall, address_family(&asked->decision.address)))
+                asked->verdict = VERDICT_FIREWALL_FAILED;
+        }
     }
-    return false;
-}
-
-static void change_firewalls(struct requests *r, struct batch *batch)
-{
-    settle(r, batch, IPV4);
-    settle(r, batch, IPV6);
     batch->settled = batch->decided;
 }
 
@@ -198,13 +173,10 @@ static void change_firewalls(struct requests *r, struct batch *batch)
 /* Removes a grant, and keeps a copy, to tell of its end once its door is shut. A profile that may
  * have one grant can still have more than there is room for, of an earlier configuration: that
  * those ended is lost. */
-static void remove_grant(struct requests *r, struct batch *batch, struct asked *asked, size_t at)
+static void remove_grant(struct requests *r, struct asked *asked, size_t at)
 {
-    const struct grant *grant = &r->grants->items[at];
-
-    plan_deed(batch, grant, FIREWALL_REWRITE);
     if (asked->ended_count < POLICY_SERVICES)
-        asked->ended[asked->ended_count++] = *grant;
+        asked->ended[asked->ended_count++] = r->grants->items[at];
     else
         r->events->lost++;
     helper_grants_remove_at(r->grants, at);
@@ -243,8 +215,7 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
 
 /* Adds the grant of a service, or extends it. Counting begins for a new grant, and anew for one
  * that admits only so many connections. */
-static struct grant *open_service(struct requests *r, struct batch *batch,
-                                  const struct asked *asked, size_t i)
+static struct grant *open_service(struct requests *r, const struct asked *asked, size_t i)
 {
     const struct decision *decision = &asked->decision;
     const bool is_new = !decision->grants[i];
@@ -257,10 +228,7 @@ static struct grant *open_service(struct requests *r, struct batch *batch,
         helper_grants_extend(r->grants, grant, decision->deadline);
         if (grant->connections)
             grant->allowance++;
-        if (helper_firewall_is_rule(r->firewall, grant))
-            plan_deed(batch, grant, FIREWALL_REWRITE);
     }
-    plan_deed(batch, grant, FIREWALL_INSERT);
     if (is_new || grant->connections)
         helper_events_begin(r->events, r->grants, grant,
                             helper_policy_is_tracked(asked->knock.profile, &grant->service));
@@ -276,18 +244,21 @@ static struct grant *open_service(struct requests *r, struct batch *batch,
 static void change_table(struct requests *r, struct batch *batch, struct asked *asked)
 {
     const struct decision *decision = &asked->decision;
-    enum family family = address_family(&decision->address);
+    const enum family family = address_family(&decision->address);
     int64_t first = INT64_MAX;
 
     for (size_t at = r->grants->count; at-- > 0;)
         if (is_removed(asked, &r->grants->items[at]))
-            remove_grant(r, batch, asked, at);
+            remove_grant(r, asked, at);
     if (decision->verdict != VERDICT_OPENED && decision->verdict != VERDICT_EXTENDED)
         return;
-    /* This host may have no IPv6. And while the old rule cannot be removed, the profile would have
-     * two grants: no knock of the batch opens anything for it. */
-    if (!r->firewall->xtables.in_use[family] ||
-        (decision->leaves_other && !settle(r, batch, family == IPV4 ? IPV6 : IPV4))) {
+    if (decision->leaves_other)
+        change_firewall(r, batch);
+    /* This host may have no IPv6. And while the old door cannot be shut, the profile would have two
+     * grants: no knock of the batch opens anything for it. */
+    if (!r->plan->families[family].in_use ||
+        (decision->leaves_other &&
+         helper_firewall_is_unsure(r->firewall, family == IPV4 ? IPV6 : IPV4))) {
         asked->verdict = VERDICT_FIREWALL_FAILED;
         for (size_t i = batch->decided; i < batch->count && decision->leaves_other; i++)
             if (batch->asked[i].mark == asked->mark && batch->asked[i].verdict == VERDICT_NONE)
@@ -295,7 +266,7 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
         return;
     }
     for (size_t i = 0; i < decision->service_count; i++) {
-        const struct grant *grant = open_service(r, batch, asked, i);
+        const struct grant *grant = open_service(r, asked, i);
 
         if (grant->deadline < first)
             first = grant->deadline;
@@ -321,7 +292,7 @@ static void decide_all(struct requests *r, struct batch *batch)
         knock->is_newest = asked->request.counter == asked->mark->counters[MARK_COUNTERS - 1];
         helper_decide(decision, knock, r->grants, &now);
         if (decision->leaves_other) {
-            change_firewalls(r, batch);
+            change_firewall(r, batch);
             helper_decide_begin(decision, knock);
             helper_decide(decision, knock, r->grants, &now);
         }
@@ -390,7 +361,7 @@ static bool serve_batch(struct requests *r, struct batch *batch)
     note_time(r, TRACE_MARKED);
     decide_all(r, batch);
     note_time(r, TRACE_DECIDED);
-    change_firewalls(r, batch);
+    change_firewall(r, batch);
     note_time(r, TRACE_CHANGED);
     for (size_t i = 0; i < batch->count; i++)
         r->verdicts[batch->asked[i].verdict]++;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -21,20 +20,17 @@
 #include "privsep/helper/requests.h"
 #include "privsep/plan.h"
 
-#define XTABLES_LOCK "xtables.lock" /* in /run */
-
 enum {
-    RETRY_SECONDS = 1,  /* until a firewall change that failed is tried again */
+    RETRY_SECONDS = 1, /* until a change or a look that failed is tried again */
     LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
-    LOOK_SECONDS = 2,   /* between looks where no bell rings */
-    STOP_TRIES = 5,
+    LOOK_SECONDS = 2, /* between looks where no bell rings */
 };
 
 struct helper {
+    const struct plan *plan;
     struct marks marks;
     struct grants grants;
-    struct rules rules[FAMILIES];
-    struct firewall firewall;
+    struct firewall *firewall;
     struct requests requests;
     struct events events;
     int timer;       /* CLOCK_BOOTTIME: deadlines, looks */
@@ -69,39 +65,18 @@ static void arm_timer(struct helper *h)
 
 /* ---- what is told of the rules -------------------------------------------- */
 
-static bool any_family_is(const struct helper *h, enum firewall_state state)
+/* Reports how the helper is, and that an order has ended `closed` grants, whose doors `failed` to
+ * be shut or not. A supervisor that does not read does without it. */
+static void tell_report(struct helper *h, uint32_t serial, uint32_t closed, bool failed)
 {
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (h->firewall.xtables.in_use[family] && h->firewall.state[family] == state)
-            return true;
-    return false;
-}
-
-static enum helper_rules rules_are(const struct helper *h)
-{
-    if (any_family_is(h, FIREWALL_DAMAGED))
-        return HELPER_RULES_MISSING;
-    if (any_family_is(h, FIREWALL_UNREADABLE))
-        return HELPER_RULES_UNKNOWN;
-    return HELPER_RULES_IN_FORCE;
-}
-
-static bool is_unsure(const struct helper *h)
-{
-    return h->firewall.unsure[IPV4] || h->firewall.unsure[IPV6];
-}
-
-/* Reports how the helper is, and that an order has ended `closed` grants. A supervisor that does
- * not read does without it. */
-static void tell_report(struct helper *h, uint32_t serial, uint32_t closed)
-{
-    const struct xtables *xtables = &h->firewall.xtables;
+    const struct plan *plan = h->plan;
     struct helper_report report = {
-        .kind = HELPER_REPORT, .serial = serial, .backend = xtables->backend,
-        .families = (xtables->in_use[IPV4] ? 1u : 0u) | (xtables->in_use[IPV6] ? 2u : 0u),
-        .grant_store = h->firewall.uses_set ? GRANT_STORE_SET : GRANT_STORE_RULES,
-        .live = (uint32_t)h->grants.count, .closed = closed,
-        .failed = closed > 0 && is_unsure(h), .rules = rules_are(h)};
+        .kind = HELPER_REPORT, .serial = serial, .backend = plan->setup.backend,
+        .families = (plan->families[IPV4].in_use ? 1u : 0u) |
+                    (plan->families[IPV6].in_use ? 2u : 0u),
+        .grant_store = plan->setup.grant_store, .live = (uint32_t)h->grants.count,
+        .closed = closed, .failed = failed, .rules = helper_firewall_rules(h->firewall),
+        .owned = plan->table.owned};
 
     memcpy(report.verdicts, h->requests.verdicts, sizeof report.verdicts);
     if (send(HELPER_FD_SUPERVISOR, &report, sizeof report, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -113,51 +88,28 @@ static void tell_report(struct helper *h, uint32_t serial, uint32_t closed)
 /* Reports at once what has changed: portsmithctl is shown what the supervisor was last told. */
 static void tell_of_changed_rules(struct helper *h)
 {
-    if (rules_are(h) != h->told)
-        tell_report(h, 0, 0);
+    if (helper_firewall_rules(h->firewall) != h->told)
+        tell_report(h, 0, 0, false);
 }
 
 /* ---- keeping the firewall as it should be ------------------------------- */
 
-/* Whether the xtables lock is gone, or another file than when this process was confined. Then
- * neither this process nor a program that it runs can have the lock. */
-static bool is_lock_lost(void)
+static void tell_failure(struct helper *h, const struct error *why)
 {
-    struct stat held, there;
-
-    return fstat(HELPER_FD_XTABLES_LOCK, &held) != 0 ||
-           fstatat(HELPER_FD_XTABLES_DIRECTORY, XTABLES_LOCK, &there, 0) != 0 ||
-           held.st_dev != there.st_dev || held.st_ino != there.st_ino;
-}
-
-/* Ends the helper where the lock that it may use is gone: the next helper can use the new
- * one. */
-static void check_lock(const struct helper *h)
-{
-    if (h->firewall.xtables.backend == BACKEND_LEGACY && is_lock_lost())
-        fatalx("the xtables lock was removed or replaced: starting again");
-}
-
-static void mend(struct helper *h, enum family family, enum firewall_deed deed)
-{
-    struct error why;
-
-    if (helper_firewall_change(&h->firewall, family, deed, &h->grants, &why))
-        return;
     if (log_warnx_limited(&h->failures, 1,
                           "the firewall could not be changed, trying again every %d s: %s",
-                          RETRY_SECONDS, why.text))
+                          RETRY_SECONDS, why->text))
         h->is_failure_told = true;
-    check_lock(h);
 }
 
 /* Plans another try while the firewall may not be as it should be. A look that comes before that
  * stays where it is: else whoever keeps the helper busy could put it off for ever. */
 static void plan_retry(struct helper *h)
 {
-    if (is_unsure(h)) {
+    if (helper_firewall_rules(h->firewall) != HELPER_RULES_IN_FORCE) {
         const int64_t latest = seconds_from_now(RETRY_SECONDS);
 
+        helper_firewall_check(h->firewall);
         if (h->look_at == 0 || h->look_at > latest)
             h->look_at = latest;
         return;
@@ -167,64 +119,45 @@ static void plan_retry(struct helper *h)
     h->is_failure_told = false;
 }
 
-static void serve_deadlines(struct helper *h)
+/* False where a door that is to be shut may still be open. */
+static bool serve_deadlines(struct helper *h)
 {
-    bool changed[FAMILIES];
-    size_t ended = helper_grants_expire(&h->grants, clock_boot_ns(), changed);
+    size_t ended = helper_grants_expire(&h->grants, clock_boot_ns());
+    struct error why;
+    bool done = helper_firewall_change(h->firewall, &h->grants, &why);
 
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (changed[family])
-            mend(h, family, FIREWALL_REWRITE);
+    if (!done)
+        tell_failure(h, &why);
     helper_events_end(&h->events, h->grants.items + h->grants.count, ended, END_NONE);
+    return done;
 }
 
-static enum firewall_state look_at_family(struct helper *h, enum family family)
+static enum helper_rules look_at_rules(struct helper *h)
 {
-    bool was_readable = h->firewall.state[family] != FIREWALL_UNREADABLE;
     static struct log_limit said;
-    enum firewall_state state;
     struct error why;
+    enum helper_rules found = helper_firewall_look(h->firewall, &h->grants, &why);
 
-    state = helper_firewall_look(&h->firewall, family, &h->grants, &why);
-    if (state != FIREWALL_UNREADABLE)
-        return state;
-    if (was_readable)
+    if (found == HELPER_RULES_UNKNOWN && h->told != HELPER_RULES_UNKNOWN)
         log_warnx_limited(&said, LINES_A_MINUTE,
                           "whether Portsmith's rules are in force cannot be seen, looking every "
                           "%d s: %s", RETRY_SECONDS, why.text);
-    check_lock(h);
-    h->look_at = seconds_from_now(RETRY_SECONDS);
-    return state;
+    return found;
 }
 
 /* Looks whether the rules are there, and puts them back. Where a change has failed, all is written
  * anew. */
 static void look(struct helper *h)
 {
-    const bool legacy = h->firewall.xtables.backend == BACKEND_LEGACY;
-    bool is_told = false;
+    struct error why;
 
     h->looked_at = clock_boot_ns();
-    h->look_at = legacy ? seconds_from_now(LOOK_SECONDS) : 0;
-    for (enum family family = IPV4; family < FAMILIES; family++) {
-        enum firewall_state state = FIREWALL_DAMAGED;
-
-        if (!h->firewall.xtables.in_use[family])
-            continue;
-        if (!h->firewall.unsure[family]) {
-            state = look_at_family(h, family);
-            tell_of_changed_rules(h); /* before the mending, which may take seconds */
-            if (state == FIREWALL_DAMAGED && !is_told)
-                helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
-            is_told |= state == FIREWALL_DAMAGED;
-        }
-        if (state == FIREWALL_DAMAGED)
-            mend(h, family, FIREWALL_ESTABLISH);
-        /* Somebody may have restored rules of grants that have ended. And ip6tables-legacy may take
-         * other rules for ours (firewall.h). */
-        if (state == FIREWALL_INTACT && (!legacy || family == IPV6))
-            mend(h, family, FIREWALL_REFRESH);
-    }
+    h->look_at = h->plan->setup.backend == BACKEND_LEGACY ? seconds_from_now(LOOK_SECONDS) : 0;
+    if (look_at_rules(h) == HELPER_RULES_MISSING)
+        helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
+    tell_of_changed_rules(h); /* before the mending, which may take seconds */
+    if (!helper_firewall_mend(h->firewall, &h->grants, &why))
+        tell_failure(h, &why);
 }
 
 /* The helper looks at once after the first change. But a firewall script makes many changes, and
@@ -311,22 +244,17 @@ static int stop(struct helper *h)
 {
     size_t ended = h->grants.count;
     struct error why;
+    bool cleared;
 
     helper_grants_clear(&h->grants); /* the items stay, to be named in the log */
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        h->firewall.unsure[family] = h->firewall.xtables.in_use[family];
-    for (int i = 0; i < STOP_TRIES; i++)
-        for (enum family family = IPV4; family < FAMILIES; family++)
-            if (h->firewall.unsure[family])
-                helper_firewall_clear(&h->firewall, family, &h->grants, &why);
-    tell_report(h, 0, 0);
-    helper_firewall_close(&h->firewall);
+    cleared = helper_firewall_clear(h->firewall, &h->grants, &why);
+    tell_report(h, 0, 0, false);
+    helper_firewall_close(h->firewall);
     helper_events_end(&h->events, h->grants.items, ended, END_STOPPED);
-    if (is_unsure(h)) {
-        log_warnx("live grants could not be removed; they end at their deadlines: %s", why.text);
-        return HELPER_EXIT_FAILURE;
-    }
-    return HELPER_EXIT_OK;
+    if (cleared)
+        return HELPER_EXIT_OK;
+    log_warnx("live grants could not be removed; they end at their deadlines: %s", why.text);
+    return HELPER_EXIT_FAILURE;
 }
 
 /* Looks at the rules before it is told how they are: a witness that hangs, or is hostile, tells of
@@ -339,24 +267,21 @@ static void look_before_telling(struct helper *h)
     if (h->look_at == 0 && now - last < LOOK_SECONDS * (int64_t)NSEC_PER_SEC)
         return;
     told_at = now;
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (h->firewall.xtables.in_use[family])
-            look_at_family(h, family);
-    if (h->look_at == 0 && any_family_is(h, FIREWALL_DAMAGED))
-        h->look_at = h->looked_at + (int64_t)LOOK_SECONDS * NSEC_PER_SEC;
+    look_at_rules(h);
 }
 
 static void serve_order(struct helper *h, const struct helper_order *order)
 {
     uint32_t closed = 0;
+    bool shut = true;
 
     if (order->command == HELPER_CLOSE) {
         closed = helper_order_end(order, &h->grants);
-        serve_deadlines(h);
+        shut = serve_deadlines(h);
     } else {
         look_before_telling(h);
     }
-    tell_report(h, order->serial, closed);
+    tell_report(h, order->serial, closed, !shut);
 }
 
 /* Returns -1 to go on, else the exit status. */
@@ -374,8 +299,8 @@ static int serve_supervisor(struct helper *h)
         return -1;
     }
     serve_the_rest(h);
-    tell_report(h, 0, 0);
-    helper_firewall_close(&h->firewall);
+    tell_report(h, 0, 0, false);
+    helper_firewall_close(h->firewall);
     return HELPER_EXIT_OK;
 }
 
@@ -394,9 +319,6 @@ static int run(struct helper *h)
         };
         int status = -1;
 
-        /* Only the next helper can open a new socket for sets: this one is confined. */
-        if (h->firewall.uses_set && h->firewall.set.fd < 0)
-            fatalx("the kernel does not answer about sets any more: starting again");
         plan_retry(h);
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
@@ -434,46 +356,19 @@ static const struct plan *begin_process(void)
     if (!plan)
         fatalx("portsmith-helper is started by portsmith-prepare, never by hand: %s", why.text);
     /* CLOSE_RANGE_CLOEXEC does the same, but from Linux 5.11 on. Some need not be open. */
-    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_LOCK; fd++)
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_TABLE; fd++)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (close_range(HELPER_FD_LOCK + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_TABLE + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");
     return plan;
 }
 
-/* Takes the plan's part about a family apart, for the firewall's writer. */
-static void read_family(const struct plan *plan, enum family family, struct xtables *xtables,
-                        struct rules *rules)
-{
-    const struct plan_family *from = &plan->families[family];
-
-    xtables->in_use[family] = from->in_use;
-    xtables->paths[family] = plan_part(plan, &from->path, 1, NULL);
-    memcpy(rules->wants, from->wants, sizeof rules->wants);
-    for (size_t i = 0; i < RULES_TEXTS; i++)
-        rules->texts[i] = plan_part(plan, &from->texts[i], 1, NULL);
-}
-
-static void open_firewall(struct helper *h, const struct plan *plan)
-{
-    struct xtables xtables = {.backend = plan->setup.backend};
-    struct ipset set;
-
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        read_family(plan, family, &xtables, &h->rules[family]);
-    ipset_open(&set, plan->setup.max_grants);
-    helper_firewall_open(&h->firewall, &plan->setup, h->rules, &xtables, &set);
-    _Static_assert(RESTORE_STARTED * (int)FAMILIES == (int)GRANTTABLE_RESTORES, "all have room");
-    /* The witness does not ring for the programs that change the firewall for us. */
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        h->firewall.restore[family].started = h->grants.table->restores[family];
-}
-
 /* Takes up what portsmith-prepare has left, and gives up what is not needed any more. */
 static bool take_up(struct helper *h, const struct plan *plan, struct error *why)
 {
+    h->plan = plan;
     if (!process_forbid_core_dumps(why) ||
         !helper_marks_map(&h->marks, HELPER_FD_PLAN, plan, why) ||
         !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why))
@@ -481,7 +376,7 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
     h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (h->timer < 0)
         return error_set(why, "cannot make a timer: %s", strerror(errno));
-    open_firewall(h, plan);
+    h->firewall = helper_firewall_open(plan, &h->grants);
     return helper_narrow(plan, why);
 }
 
@@ -505,12 +400,12 @@ int helper_serve(int argc)
     if (h.grants.count > 0) /* the witness knows which of them wait for connections */
         helper_events_listen(&h.events);
     h.requests = (struct requests){.plan = plan, .marks = &h.marks, .grants = &h.grants,
-                                   .firewall = &h.firewall, .events = &h.events,
+                                   .firewall = h.firewall, .events = &h.events,
                                    .sniffer = HELPER_FD_SNIFFER};
-    helper_firewall_stand(&h.firewall);
+    helper_firewall_begin(h.firewall);
     h.told = HELPER_RULES_IN_FORCE; /* the look tells nothing of that: its report is below */
     look(&h);
-    tell_report(&h, 0, 0);
+    tell_report(&h, 0, 0, false);
     log_debug("ready: %s, %s", backend_name(plan->setup.backend),
               plan->families[IPV6].in_use ? "IPv4 and IPv6" : "IPv4");
     return run(&h);

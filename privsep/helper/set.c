@@ -22,16 +22,12 @@ static bool is_element_of(const struct grant *grant, enum family family)
 /* Returns the latest end of all grants of a door, of whichever profile; 0: the door has none. */
 static int64_t latest_end(const struct grants *grants, const struct door *door)
 {
+    const struct grant *grant = NULL;
     int64_t latest = 0;
 
-    for (size_t i = 0; i < grants->count; i++) {
-        const struct grant *grant = &grants->items[i];
-
-        if (grant->deadline > latest && helper_set_holds(grant) &&
-            address_equal(&grant->address, &door->address) &&
-            service_compare(&grant->service, &door->service) == 0)
+    while ((grant = helper_grants_next_at(grants, door, grant)))
+        if (grant->deadline > latest && helper_set_holds(grant))
             latest = grant->deadline;
-    }
     return latest;
 }
 
@@ -53,7 +49,7 @@ bool helper_set_update(struct ipset *set, enum family family, const struct grant
     const char *name = ipset_names[family];
     int error = 0;
 
-    if (grants->gone_lost[family])
+    if (grants->changes[family] == GRANTS_FORGOTTEN)
         return helper_set_fill(set, family, grants, why);
     for (size_t i = 0; i < grants->gone_count && error == 0; i++) {
         const struct door *door = &grants->gone[i];
@@ -63,7 +59,7 @@ bool helper_set_update(struct ipset *set, enum family family, const struct grant
     }
     for (size_t i = 0; i < grants->count && error == 0; i++) {
         const struct grant *grant = &grants->items[i];
-        const struct door door = {grant->address, grant->service};
+        const struct door door = helper_grants_door(grant);
 
         if (grant->touched && is_element_of(grant, family))
             error = put(set, name, &door, latest_end(grants, &door), true);
@@ -92,7 +88,7 @@ static int put_all(struct ipset *set, enum family family, const struct grants *g
             sorted[count++] = &grants->items[i];
     qsort(sorted, count, sizeof *sorted, by_deadline);
     for (size_t i = 0; i < count && error == 0; i++) {
-        const struct door door = {sorted[i]->address, sorted[i]->service};
+        const struct door door = helper_grants_door(sorted[i]);
 
         error = put(set, next_name, &door, sorted[i]->deadline, sorted[i]->touched);
     }

@@ -34,6 +34,18 @@ void batch_message(struct netwriter *w, unsigned message, unsigned flags)
     begin(w, NFNL_SUBSYS_NFTABLES << 8 | message, flags, NFPROTO_INET, 0);
 }
 
+void batch_append(struct netwriter *w, const void *messages, size_t size)
+{
+    const size_t end = w->size + size;
+    struct nlmsghdr header;
+
+    netwriter_put(w, messages, size);
+    for (size_t at = end - size; at < end; at += NLMSG_ALIGN(header.nlmsg_len)) {
+        memcpy(&header, w->bytes + at, sizeof header);
+        w->at = at;
+    }
+}
+
 /* Has the kernel answer the last message though it does it. */
 static void ask_for_answer(struct netwriter *w)
 {

@@ -18,6 +18,9 @@ void batch_begin(struct netwriter *w);
  * it. */
 void batch_message(struct netwriter *w, unsigned message, unsigned flags);
 
+/* Adds whole messages that were written before. */
+void batch_append(struct netwriter *w, const void *messages, size_t size);
+
 /* Has the kernel do the batch, which has a message. 0: it is in force. Else it is not, and this is
  * the errno of the first message that was refused; or EIO: the kernel did not answer, and nobody
  * knows. `fd` is a socket of NETLINK_NETFILTER, connected to the kernel, that no other process

@@ -82,11 +82,12 @@ static bool remove_left_over(const struct firewall *fw, enum family family, stru
 bool establish_first(struct firewall *fw, enum family family, struct grants *grants,
                      struct error *why)
 {
-    if (!move_jumps(fw, family, why) || !helper_firewall_establish(fw, family, grants, why) ||
+    if (!move_jumps(fw, family, why) ||
+        !helper_iptables_change(fw, family, IPTABLES_ESTABLISH, grants, why) ||
         !remove_left_over(fw, family, why)) {
         fw->unsure[family] = true;
         return false;
     }
-    helper_firewall_remove_set(fw, family);
+    helper_iptables_remove_set(fw, family);
     return true;
 }

@@ -5,10 +5,10 @@
 
 #include <stdbool.h>
 
-#include "privsep/helper/firewall.h"
+#include "privsep/helper/iptables.h"
 
-/* Does what helper_firewall_establish does. Then removes what an earlier configuration or version
- * left, and what a set holds that is not in use any more. Errors as with that function. */
+/* Establishes a family (helper_iptables_change). Then removes what an earlier configuration or version
+ * left, and what a set holds that is not in use any more. Errors as there. */
 bool establish_first(struct firewall *fw, enum family family, struct grants *grants,
                      struct error *why);
 

@@ -5,9 +5,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "privsep/helper/firewall.h"
 #include "privsep/prepare/news.h"
 #include "privsep/netlink.h"
+#include "privsep/rules.h"
 
 static unsigned wishes(const struct policy *policy)
 {

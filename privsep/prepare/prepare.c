@@ -137,7 +137,7 @@ static void open_firewall(struct preparation *p, const struct ipset *set)
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
-    helper_firewall_open(&p->firewall, &policy->setup, p->rules, &p->xtables, set);
+    helper_iptables_open(&p->firewall, &policy->setup, p->rules, &p->xtables, set);
 }
 
 static int compare_services(const void *a, const void *b)

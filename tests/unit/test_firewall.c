@@ -4,7 +4,7 @@
 
 #include "netspace.h"
 #include "people.h"
-#include "privsep/helper/firewall.h"
+#include "privsep/helper/iptables.h"
 #include "privsep/prepare/establish.h"
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/rules.h"
@@ -53,8 +53,8 @@ static int open_firewall(void **state)
     if (netspace_renew() != 0)
         return -1;
     destination_count = 0;
-    helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
-    helper_firewall_stand(&fw);
+    helper_iptables_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_begin(&fw);
     unlink(GRANTTABLE_FILE);
     return helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) ? 0 : -1;
 }
@@ -108,16 +108,16 @@ static void open_grant(const char *address, const char *service, int64_t seconds
     open_briefly(address, service, seconds * NSEC_PER_SEC);
 }
 
-static enum firewall_state look(enum family family)
+static enum helper_rules look(enum family family)
 {
     why.text[0] = '\0';
-    return helper_firewall_look(&fw, family, &grants, &why);
+    return helper_iptables_look(&fw, family, &grants, &why);
 }
 
-static void check_noticed(enum firewall_state state, const char *loss)
+static void check_noticed(enum helper_rules state, const char *loss)
 {
-    if (state != FIREWALL_DAMAGED)
-        fail_msg("%s: %s: %s", state == FIREWALL_INTACT ? "not noticed" : "not read", loss,
+    if (state != HELPER_RULES_MISSING)
+        fail_msg("%s: %s: %s", state == HELPER_RULES_IN_FORCE ? "not noticed" : "not read", loss,
                  why.text);
 }
 
@@ -379,8 +379,8 @@ static void try_for(int64_t seconds)
     helper_firewall_close(&fw);
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
     setup.close_with_reset = 1;
-    helper_firewall_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
-    helper_firewall_stand(&fw);
+    helper_iptables_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
+    helper_firewall_begin(&fw);
 }
 
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"
@@ -443,7 +443,7 @@ static void the_lost_end_of_a_trial_is_noticed(void **state)
     for (enum family family = IPV4; family < FAMILIES; family++)
         for (size_t i = 0; i < COUNT_OF(losses); i++) {
             establish(family);
-            assert_result(look(family), FIREWALL_INTACT, why);
+            assert_result(look(family), HELPER_RULES_IN_FORCE, why);
             xtables_run(family, losses[i]);
             check_noticed(look(family), losses[i]);
         }
@@ -642,10 +642,10 @@ static void a_gateway_is_written_anew_as_it_was(void **state)
     open_gateway("192.0.2.7", "192.168.1.10");
     establish(IPV4);
     before = gateway_rules(IPV4);
-    assert_result(look(IPV4), FIREWALL_INTACT, why);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
     check_gateway_rules(IPV4, before);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REFRESH, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REFRESH, &grants, &why), why);
     check_gateway_rules(IPV4, before);
     free(before);
 }
@@ -666,7 +666,7 @@ static void what_a_gateway_lost_is_noticed(void **state)
     open_gateway("192.0.2.7", "192.168.1.10");
     for (size_t i = 0; i < COUNT_OF(losses); i++) {
         establish(IPV4);
-        assert_result(look(IPV4), FIREWALL_INTACT, why);
+        assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
         xtables_run(IPV4, losses[i]);
         check_noticed(look(IPV4), losses[i]);
     }
@@ -849,7 +849,7 @@ static void what_an_earlier_version_left_is_removed(void **state)
             setup.close_with_reset = (uint8_t)reset;
             establish(family);
             check_nothing_is_left_of_earlier(family);
-            assert_result(look(family), FIREWALL_INTACT, why);
+            assert_result(look(family), HELPER_RULES_IN_FORCE, why);
             jumps = rules_through(family, "grep -e '-A INPUT' | cut -d ' ' -f 2- | tr '\n' ,");
             /* Where filter begins to refuse, nothing may accept before. */
             assert_non_null(strstr(jumps, reset ? "INPUT -j portsmith,"
@@ -905,7 +905,7 @@ static void new_grants_are_inserted_alone(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     open_grant("192.0.2.9", "udp/53", 60);
     open_grant("2001:db8::9", "udp/53", 60);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 1);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.9/32"), 2);
@@ -926,10 +926,10 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         establish(IPV4);
         xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
+        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
         xtables_run(IPV4, "-t mangle -D portsmith-close -p 99");
         inserted = rules_of(IPV4);
-        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
+        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
         check_rules(IPV4, inserted);
         establish(IPV4);
         check_same_rules(IPV4, inserted);
@@ -948,7 +948,7 @@ static void inserting_names_no_place(void **state)
     snprintf(script, sizeof script, "#!/bin/sh\ntee inserted | %s \"$@\"\n", found.paths[IPV4]);
     replace_program(script);
     open_grant("192.0.2.7", "tcp/22", 60);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
     put_program_back();
     lines = output_of("grep -e ^-I inserted | cut -d ' ' -f -3");
     assert_string_equal(lines, "-I portsmith-open -s\n-I portsmith-through -s\n"
@@ -963,13 +963,13 @@ static void rewriting_follows_the_table(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     establish(IPV4);
     helper_grants_remove_at(&grants, 0);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 0);
-    assert_result(look(IPV4), FIREWALL_INTACT, why);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
 }
 
 static void a_thousand_grants_are_written(void **state)
@@ -982,11 +982,11 @@ static void a_thousand_grants_are_written(void **state)
         snprintf(address, sizeof address, "10.0.%d.%d", i / 250, 1 + i % 250);
         open_grant(address, "tcp/22", 60);
     }
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
     settle();
     /* None is new. */
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
 }
 
@@ -995,10 +995,10 @@ static void a_thousand_grants_are_written(void **state)
 /* As the helper does when it looks. */
 static void heal(enum family family, const char *loss)
 {
-    enum firewall_state state = look(family);
+    enum helper_rules state = look(family);
 
-    if (state == FIREWALL_INTACT && backend == BACKEND_LEGACY && family == IPV6) {
-        assert_done(helper_firewall_change(&fw, family, FIREWALL_REFRESH, &grants, &why), why);
+    if (state == HELPER_RULES_IN_FORCE && backend == BACKEND_LEGACY && family == IPV6) {
+        assert_done(helper_iptables_change(&fw, family, IPTABLES_REFRESH, &grants, &why), why);
         return;
     }
     check_noticed(state, loss);
@@ -1012,7 +1012,7 @@ static void check_heals(enum family family, const char *loss)
 
     xtables_run(family, loss);
     heal(family, loss);
-    assert_result(look(family), FIREWALL_INTACT, why);
+    assert_result(look(family), HELPER_RULES_IN_FORCE, why);
     after = rules_through(family, "sort");
     assert_string_equal(after, before);
     free(before);
@@ -1034,11 +1034,12 @@ static void of_many_grants_none_stays_lost(void **state)
     establish(IPV4);
     xtables_run(IPV4, "-t mangle -D portsmith-shut 7");
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY - 1);
-    assert_result(look(IPV4), backend == BACKEND_NFT ? FIREWALL_INTACT : FIREWALL_DAMAGED, why);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
+    assert_result(look(IPV4),
+                  backend == BACKEND_NFT ? HELPER_RULES_IN_FORCE : HELPER_RULES_MISSING, why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY);
     xtables_run(IPV4, "-D INPUT -j portsmith");
-    assert_result(look(IPV4), FIREWALL_DAMAGED, why);
+    assert_result(look(IPV4), HELPER_RULES_MISSING, why);
 }
 
 static void every_loss_is_seen_and_healed(void **state)
@@ -1081,7 +1082,7 @@ static void every_loss_is_seen_and_healed(void **state)
     open_grant("2001:db8::7", "tcp/22", 60);
     for (enum family family = IPV4; family < FAMILIES; family++) {
         establish(family);
-        assert_result(look(family), FIREWALL_INTACT, why);
+        assert_result(look(family), HELPER_RULES_IN_FORCE, why);
         for (size_t i = 0; i < COUNT_OF(losses); i++)
             check_heals(family, losses[i]);
     }
@@ -1094,7 +1095,7 @@ static void a_new_order_is_no_damage(void **state)
     xtables_run(IPV4, "-I INPUT 1 -s 203.0.113.1 -j DROP");
     xtables_run(IPV4, "-D INPUT -j portsmith");
     xtables_run(IPV4, "-A INPUT -j portsmith");
-    assert_result(look(IPV4), FIREWALL_INTACT, why);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
 }
 
 static void inserting_heals_what_is_missing(void **state)
@@ -1106,8 +1107,8 @@ static void inserting_heals_what_is_missing(void **state)
     xtables_run(IPV4, "-F");
     xtables_run(IPV4, "-X");
     open_grant("192.0.2.8", "tcp/22", 60);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
-    assert_result(look(IPV4), FIREWALL_INTACT, why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
 }
@@ -1130,14 +1131,14 @@ static void failures_leave_it_unsure_until_mended(void **state)
 
         replace_program(scripts[i]);
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why));
+        assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why));
         assert_true(fw.unsure[IPV4]);
-        assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
+        assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why));
         assert_true(fw.unsure[IPV4]);
         assert_non_null(strstr(why.text, "restore"));
         helper_grants_clear(&grants);
         put_program_back();
-        assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
+        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
         assert_false(fw.unsure[IPV4]);
         check_same_rules(IPV4, before);
     }
@@ -1148,10 +1149,10 @@ static void without_an_answer_nothing_is_known(void **state)
     (void)state;
     establish(IPV4);
     replace_program("#!/bin/sh\nexit 4\n");
-    assert_result(look(IPV4), FIREWALL_UNREADABLE, why);
+    assert_result(look(IPV4), HELPER_RULES_UNKNOWN, why);
     assert_non_null(strstr(why.text, "held up"));
     put_program_back();
-    assert_result(look(IPV4), FIREWALL_INTACT, why);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
 }
 
 /* What was seen to be missing is not unseen by a look that fails. */
@@ -1159,26 +1160,29 @@ static void what_is_known_of_the_rules_is_kept(void **state)
 {
     (void)state;
     establish(IPV4);
-    assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
     replace_program("#!/bin/sh\nexit 4\n");
     look(IPV4);
-    assert_int_equal(fw.state[IPV4], FIREWALL_UNREADABLE);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_UNKNOWN);
     put_program_back();
     look(IPV4);
-    assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
     xtables_run(IPV4, "-t mangle -F");
     look(IPV4);
-    assert_int_equal(fw.state[IPV4], FIREWALL_DAMAGED);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_MISSING);
     replace_program("#!/bin/sh\nexit 4\n");
     look(IPV4);
-    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
-    assert_int_equal(fw.state[IPV4], FIREWALL_DAMAGED);
+    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why));
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_MISSING);
     put_program_back();
-    /* Without the jump. */
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why), why);
-    assert_int_equal(fw.state[IPV4], FIREWALL_DAMAGED);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE); /* as it was unsure */
+    xtables_run(IPV4, "-D INPUT -j portsmith");
+    look(IPV4);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_MISSING); /* without the jump */
     establish(IPV4);
-    assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
 }
 
 static void after_a_change_that_failed_nothing_is_known(void **state)
@@ -1186,11 +1190,50 @@ static void after_a_change_that_failed_nothing_is_known(void **state)
     (void)state;
     establish(IPV4);
     replace_program("#!/bin/sh\nexit 4\n");
-    assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
-    assert_int_equal(fw.state[IPV4], FIREWALL_UNREADABLE);
+    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why));
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_UNKNOWN);
     put_program_back();
     establish(IPV4);
-    assert_int_equal(fw.state[IPV4], FIREWALL_INTACT);
+    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
+}
+
+/* Of both families what is worse is told, and all of it is mended. */
+static void a_look_is_at_both_families(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    establish(IPV6);
+    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
+    replace_program("#!/bin/sh\nexit 4\n");
+    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_UNKNOWN, why);
+    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_UNKNOWN);
+    xtables_run(IPV6, "-D INPUT -j portsmith");
+    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_MISSING, why);
+    put_program_back();
+    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_MISSING);
+    assert_done(helper_firewall_mend(&fw, &grants, &why), why);
+    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_UNKNOWN); /* the other's still are */
+    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
+    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_IN_FORCE);
+}
+
+static void what_is_unsure_is_mended_without_a_look(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    establish(IPV6);
+    replace_program("#!/bin/sh\nexit 1\n");
+    open_grant("192.0.2.7", "tcp/22", 60);
+    assert_false(helper_firewall_change(&fw, &grants, &why));
+    assert_true(helper_firewall_is_unsure(&fw, IPV4) && !helper_firewall_is_unsure(&fw, IPV6));
+    assert_int_equal(grants.count, 0); /* it is settled */
+    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
+    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_UNKNOWN);
+    assert_false(helper_firewall_mend(&fw, &grants, &why));
+    put_program_back();
+    assert_done(helper_firewall_mend(&fw, &grants, &why), why);
+    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_IN_FORCE);
+    assert_false(helper_firewall_is_unsure(&fw, IPV4));
 }
 
 /* Once its own rules are in force, and as often as it takes. */
@@ -1306,6 +1349,8 @@ int main(int argc, char **argv)
         WITH_FIREWALL(without_an_answer_nothing_is_known),
         WITH_FIREWALL(what_is_known_of_the_rules_is_kept),
         WITH_FIREWALL(after_a_change_that_failed_nothing_is_known),
+        WITH_FIREWALL(a_look_is_at_both_families),
+        WITH_FIREWALL(what_is_unsure_is_mended_without_a_look),
         WITH_FIREWALL(what_is_left_over_is_tried_again),
         WITH_FIREWALL(releasing_leaves_nothing),
         WITH_FIREWALL(releasing_nothing_is_fine),

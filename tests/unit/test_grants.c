@@ -52,6 +52,12 @@ static void settle(void)
     helper_grants_settle(&grants, IPV6, true);
 }
 
+static void check_changes(enum grants_change in_ipv4, enum grants_change in_ipv6)
+{
+    assert_int_equal(grants.changes[IPV4], in_ipv4);
+    assert_int_equal(grants.changes[IPV6], in_ipv6);
+}
+
 /* In the file are these grants, as they are, and no others. */
 static void assert_stored(void)
 {
@@ -117,27 +123,26 @@ static void what_is_removed_is_gone(void **state)
 
 static void deadlines_are_kept_to_the_nanosecond(void **state)
 {
-    bool changed[2];
-
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
     open_grant(alice, &v6, &ssh, 101);
+    check_changes(GRANTS_ADDED, GRANTS_ADDED);
+    settle();
     assert_int_equal(helper_grants_next_deadline(&grants), 100);
-    helper_grants_expire(&grants, 99, changed);
-    assert_false(changed[0] || changed[1]);
-    helper_grants_expire(&grants, 100, changed);
-    assert_true(changed[0] && !changed[1]);
+    helper_grants_expire(&grants, 99);
+    check_changes(GRANTS_UNCHANGED, GRANTS_UNCHANGED);
+    helper_grants_expire(&grants, 100);
+    check_changes(GRANTS_REMOVED, GRANTS_UNCHANGED);
     assert_int_equal(helper_grants_next_deadline(&grants), 101);
-    helper_grants_expire(&grants, 500, changed);
-    assert_true(!changed[0] && changed[1]);
+    settle();
+    helper_grants_expire(&grants, 500);
+    check_changes(GRANTS_UNCHANGED, GRANTS_REMOVED);
     assert_int_equal(grants.count, 0);
     assert_int_equal(helper_grants_next_deadline(&grants), INT64_MAX);
 }
 
 static void the_earliest_deadline_is_kept_whichever_it_is(void **state)
 {
-    bool changed[2];
-
     (void)state;
     open_grant(alice, &v4, &ssh, 500);
     open_grant(alice, &v6, &ssh, 400);
@@ -145,24 +150,22 @@ static void the_earliest_deadline_is_kept_whichever_it_is(void **state)
     helper_grants_shorten(&grants, &grants.items[0], 300);
     assert_int_equal(helper_grants_next_deadline(&grants), 300);
     open_grant(alice, &v4, &ssh, 900);
-    assert_int_equal(helper_grants_expire(&grants, 300, changed), 0);
+    assert_int_equal(helper_grants_expire(&grants, 300), 0);
     assert_int_equal(helper_grants_next_deadline(&grants), 400); /* looked, and knows */
-    assert_int_equal(helper_grants_expire(&grants, 400, changed), 1);
+    assert_int_equal(helper_grants_expire(&grants, 400), 1);
     assert_int_equal(helper_grants_next_deadline(&grants), 900);
 }
 
 static void all_that_is_due_goes_at_once(void **state)
 {
-    bool changed[2];
-
     (void)state;
     for (int i = 0; i < CAPACITY; i++) {
         struct service service = {.protocol = IPPROTO_TCP, .port = (uint16_t)(i + 1)};
 
         open_grant(alice, i % 2 ? &v4 : &v6, &service, i < CAPACITY - 1 ? 50 : 500);
     }
-    helper_grants_expire(&grants, 100, changed);
-    assert_true(changed[0] && changed[1]);
+    helper_grants_expire(&grants, 100);
+    check_changes(GRANTS_REMOVED, GRANTS_REMOVED);
     assert_int_equal(grants.count, 1);
     assert_int_equal(grants.items[0].deadline, 500);
 }
@@ -485,8 +488,6 @@ static ino_t grants_inode(void)
 static void every_change_is_in_the_file_at_once(void **state)
 {
     ino_t first = grants_inode();
-    bool changed[2];
-
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
     open_grant(bob, &v4, &ssh, 200);
@@ -505,7 +506,7 @@ static void every_change_is_in_the_file_at_once(void **state)
     grants.items[0].counter = 7;
     grant_seal(&grants.items[0]);
     assert_stored();
-    helper_grants_expire(&grants, 250, changed);
+    helper_grants_expire(&grants, 250);
     assert_stored();
     helper_grants_clear(&grants);
     assert_stored();

@@ -16,7 +16,7 @@
 
 #include "common/file.h"
 #include "netspace.h"
-#include "privsep/helper/firewall.h"
+#include "privsep/helper/iptables.h"
 #include "privsep/helper/narrow.h"
 #include "privsep/message.h"
 #include "privsep/plan.h"
@@ -123,11 +123,11 @@ static void change_the_firewall(void)
     struct error why;
 
     make_rules();
-    helper_firewall_open(&firewall, &setup, rules, &found, &(struct ipset){.fd = -1});
-    helper_firewall_stand(&firewall);
+    helper_iptables_open(&firewall, &setup, rules, &found, &(struct ipset){.fd = -1});
+    helper_firewall_begin(&firewall);
     for (enum family family = IPV4; family < FAMILIES; family++)
         require(!found.in_use[family] ||
-                    helper_firewall_establish(&firewall, family, &grants, &why),
+                    helper_iptables_change(&firewall, family, IPTABLES_ESTABLISH, &grants, &why),
                 1 + (int)family);
     helper_firewall_close(&firewall);
 }

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "netspace.h"
 #include "people.h"
+#include "privsep/helper/iptables.h"
 #include "privsep/helper/requests.h"
 #include "privsep/netlink.h"
 #include "privsep/prepare/repair.h"
@@ -90,6 +91,7 @@ static void make_policy(void)
     bob->prefix_count = 2;
     world.policy.profiles[CAROL].expires = 1;
     world.policy.plan.size = sizeof world.policy;
+    world.policy.plan.families[IPV4].in_use = world.policy.plan.families[IPV6].in_use = true;
     world.policy.plan.profiles.at = offsetof(struct plan_of_people, list);
     world.policy.plan.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
                                                .max_skew = SKEW, .max_grants = CAPACITY,
@@ -168,13 +170,13 @@ static int start_world(void **state)
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&world.rules[family], family, &world.policy.plan.setup, NULL, 0,
                    world.xtables.tells_sessions[family]);
-    helper_firewall_open(&world.firewall, &world.policy.plan.setup, world.rules, &world.xtables,
+    helper_iptables_open(&world.firewall, &world.policy.plan.setup, world.rules, &world.xtables,
                          &(struct ipset){.fd = -1});
-    helper_firewall_stand(&world.firewall);
+    helper_firewall_begin(&world.firewall);
     if (open_old_marks() &&
         helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why) &&
-        helper_firewall_establish(&world.firewall, IPV4, &world.grants, &why) &&
-        helper_firewall_establish(&world.firewall, IPV6, &world.grants, &why))
+        helper_iptables_change(&world.firewall, IPV4, IPTABLES_ESTABLISH, &world.grants, &why) &&
+        helper_iptables_change(&world.firewall, IPV6, IPTABLES_ESTABLISH, &world.grants, &why))
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;
@@ -1381,7 +1383,7 @@ static void one_family_fails_for_itself(void **state)
     r.counter++;
     v6 = message_of(DAVE, &r);
     v6.observed = address_of("2001:db8::7");
-    world.firewall.xtables.in_use[IPV6] = false;
+    world.policy.plan.families[IPV6].in_use = false;
     pass(&v4);
     pass(&v6);
     assert_int_equal(serve(), SNIFFER_SOUND);
@@ -1536,7 +1538,7 @@ static void a_move_that_fails_leaves_none(void **state)
         take_grants_over(CAPACITY);
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules("ip6tables-nft", ""), 0);
-        assert_done(helper_firewall_change(&world.firewall, IPV4, FIREWALL_REWRITE,
+        assert_done(helper_iptables_change(&world.firewall, IPV4, IPTABLES_REWRITE,
                                            &world.grants, &why), why);
         assert_int_equal(rules(), 0);
     }
@@ -1642,7 +1644,7 @@ static void two_that_cross_never_have_two(void **state)
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules(other, ""), 0);
         assert_true(world.firewall.unsure[family]);
-        assert_done(helper_firewall_change(&world.firewall, family, FIREWALL_REWRITE,
+        assert_done(helper_iptables_change(&world.firewall, family, IPTABLES_REWRITE,
                                            &world.grants, &why), why);
         assert_int_equal(rules(), 0);
     }

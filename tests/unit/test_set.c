@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "netspace.h"
 #include "people.h"
-#include "privsep/helper/firewall.h"
+#include "privsep/helper/iptables.h"
 #include "privsep/helper/set.h"
 #include "privsep/prepare/establish.h"
 #include "privsep/prepare/release.h"
@@ -47,8 +47,8 @@ static void open_firewall(enum grant_store store)
         rules_free(&rules[family]);
         rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
     }
-    helper_firewall_open(&fw, &setup, rules, &found, &set);
-    helper_firewall_stand(&fw);
+    helper_iptables_open(&fw, &setup, rules, &found, &set);
+    helper_firewall_begin(&fw);
 }
 
 static int begin(void **state)
@@ -59,8 +59,8 @@ static int begin(void **state)
     open_firewall(GRANT_STORE_SET);
     unlink(GRANTTABLE_FILE);
     if (helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) &&
-        helper_firewall_establish(&fw, IPV4, &grants, &why) &&
-        helper_firewall_establish(&fw, IPV6, &grants, &why))
+        helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why) &&
+        helper_iptables_change(&fw, IPV6, IPTABLES_ESTABLISH, &grants, &why))
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;
@@ -72,8 +72,7 @@ static int end(void **state)
 
     (void)state;
     helper_grants_clear(&grants);
-    cleared = helper_firewall_clear(&fw, IPV4, &grants, &why) &&
-              helper_firewall_clear(&fw, IPV6, &grants, &why);
+    cleared = helper_firewall_clear(&fw, &grants, &why);
     if (!cleared)
         fprintf(stderr, "%s\n", why.text);
     helper_firewall_close(&fw);
@@ -102,16 +101,21 @@ static void close_for(const uint8_t key_id[static KEY_ID_SIZE], const char *addr
 
 static void insert(enum family family)
 {
-    if (!helper_firewall_change(&fw, family, FIREWALL_INSERT, &grants, &why))
+    if (!helper_iptables_change(&fw, family, IPTABLES_INSERT, &grants, &why))
         fail_msg("%s", why.text);
     helper_grants_settle(&grants, family, true);
 }
 
 static void rewrite(enum family family)
 {
-    if (!helper_firewall_change(&fw, family, FIREWALL_REWRITE, &grants, &why))
+    if (!helper_iptables_change(&fw, family, IPTABLES_REWRITE, &grants, &why))
         fail_msg("%s", why.text);
     helper_grants_settle(&grants, family, true);
+}
+
+static void fill_anew(enum family family)
+{
+    assert_done(helper_iptables_change(&fw, family, IPTABLES_ESTABLISH, &grants, &why), why);
 }
 
 /* ---- what is there ------------------------------------------------------ */
@@ -199,7 +203,7 @@ static void what_ends_within_a_second_is_not_put_in_again(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 900);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REFRESH, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REFRESH, &grants, &why), why);
     check_elements(IPV4, "");
     open_for(bob, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
@@ -213,7 +217,7 @@ static void extending_changes_the_timeout_alone(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
-    assert_false(helper_firewall_is_rule(&fw, &grants.items[0]));
+    assert_true(helper_set_holds(&grants.items[0]));
     open_for(alice, "192.0.2.7", "tcp/22", 600000);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
@@ -246,7 +250,7 @@ static void a_door_of_two_stays_until_both_are_gone(void **state)
     open_for(bob, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     assert_in_range(timeout_of("192.0.2.7,tcp:22"), 590, 600);
-    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why); /* filled anew */
+    fill_anew(IPV4);
     assert_in_range(timeout_of("192.0.2.7,tcp:22"), 590, 600);
     close_for(alice, "192.0.2.7", "tcp/22");
     rewrite(IPV4);
@@ -260,8 +264,9 @@ static void what_was_not_put_in_force_is_taken_back(void **state)
 {
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
     helper_grants_settle(&grants, IPV4, false); /* the batch failed later on */
+    fw.unsure[IPV4] = true;
     rewrite(IPV4);
     check_elements(IPV4, "");
 }
@@ -287,10 +292,10 @@ static void more_gone_than_is_remembered_is_no_loss(void **state)
     close_for(alice, "192.0.2.1", "tcp/22");
     for (int i = 1; i < CAPACITY; i++)
         close_for(alice, nth(i), "tcp/22");
-    assert_true(grants.gone_lost[IPV4]);
+    assert_true(grants.changes[IPV4] == GRANTS_FORGOTTEN);
     rewrite(IPV4);
     check_elements(IPV4, "");
-    assert_false(grants.gone_lost[IPV4]);
+    assert_false(grants.changes[IPV4] == GRANTS_FORGOTTEN);
 }
 
 static void as_many_as_there_may_be_fit(void **state)
@@ -304,7 +309,7 @@ static void as_many_as_there_may_be_fit(void **state)
     }
     insert(IPV6);
     check_output("ipset save portsmith6 | grep -c ^add", "2000\n");
-    assert_done(helper_firewall_establish(&fw, IPV6, &grants, &why), why); /* filled anew */
+    fill_anew(IPV6);
     check_output("ipset save portsmith6 | grep -c ^add", "2000\n");
     check_output("ipset list -n", "portsmith4\nportsmith6\n");
 }
@@ -316,11 +321,11 @@ static void some_grants_stay_rules(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     grants.items[0].connections = 1;
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
-    assert_true(helper_firewall_is_rule(&fw, &grants.items[0]));
+    assert_false(helper_set_holds(&grants.items[0]));
     insert(IPV4);
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     check_output(count_rules, "1 1\n");
-    assert_result(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT, why);
+    assert_result(helper_iptables_look(&fw, IPV4, &grants, &why), HELPER_RULES_IN_FORCE, why);
     close_for(alice, "192.0.2.7", "tcp/22");
     rewrite(IPV4);
     check_output(count_rules, "0 0\n");
@@ -336,10 +341,10 @@ static void what_is_lost_is_seen_and_put_back(void **state)
     insert(IPV4);
     for (size_t i = 0; i < COUNT_OF(losses); i++) {
         run_command("iptables-nft %s", losses[i]);
-        assert_result(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_DAMAGED, why);
+        assert_result(helper_iptables_look(&fw, IPV4, &grants, &why), HELPER_RULES_MISSING, why);
         run_command("ipset flush portsmith4");
-        assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
-        assert_result(helper_firewall_look(&fw, IPV4, &grants, &why), FIREWALL_INTACT, why);
+        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
+        assert_result(helper_iptables_look(&fw, IPV4, &grants, &why), HELPER_RULES_IN_FORCE, why);
         check_elements(IPV4, "192.0.2.7,tcp:22\n");
     }
 }
@@ -362,7 +367,7 @@ static void refreshing_fills_the_set(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     run_command("ipset flush portsmith4 && ipset add portsmith4 192.0.2.66,tcp:22");
-    assert_done(helper_firewall_change(&fw, IPV4, FIREWALL_REFRESH, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REFRESH, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
 }
 
@@ -376,7 +381,7 @@ static void a_new_helper_takes_the_sets_over(void **state)
     helper_firewall_close(&fw);
     open_firewall(GRANT_STORE_SET);
     fw.set.capacity = CAPACITY / 2;
-    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
     check_output("ipset list -t portsmith4 | grep -c 'maxelem 1000 '", "1\n");
     check_output("ipset list -n", "portsmith4\nportsmith6\n");
@@ -402,8 +407,7 @@ static void the_end_leaves_neither_set_nor_rule_about_it(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_clear(&fw, IPV4, &grants, &why), why);
-    assert_done(helper_firewall_clear(&fw, IPV6, &grants, &why), why);
+    assert_done(helper_firewall_clear(&fw, &grants, &why), why);
     check_output("ipset list -n", "");
     check_output("iptables-nft-save | grep -c -e --match-set", "0\n");
     check_output("iptables-nft -t mangle -S portsmith-shut", "-N portsmith-shut\n"
@@ -416,10 +420,10 @@ static void another_program_s_set_is_not_taken(void **state)
 {
     (void)state;
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_clear(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_clear(&fw, &grants, &why), why);
     run_command("ipset create portsmith4 hash:net");
     fw.uses_set = true;
-    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why));
     assert_non_null(strstr(why.text, "another program's set has this name"));
     assert_true(fw.unsure[IPV4]);
     run_command("ipset destroy portsmith4");
@@ -433,10 +437,10 @@ static void a_leftover_that_stays_is_not_used(void **state)
                 "ipset add portsmith-next 192.0.2.66,tcp:22 && "
                 "iptables-nft -A INPUT -m set --match-set portsmith-next src,dst");
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
-    assert_false(helper_firewall_establish(&fw, IPV4, &grants, &why));
+    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why));
     check_elements(IPV4, "");
     run_command("iptables-nft -F INPUT");
-    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
 }
 
@@ -452,10 +456,10 @@ static void doors_shut_even_where_iptables_fails(void **state)
     fw.restore[IPV4].path = fw.xtables.paths[IPV4] = "/bin/false";
     close_for(alice, "192.0.2.7", "tcp/22");
     fw.unsure[IPV4] = true;
-    assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_REWRITE, &grants, &why));
+    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why));
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     helper_grants_clear(&grants);
-    assert_false(helper_firewall_clear(&fw, IPV4, &grants, &why));
+    assert_false(helper_firewall_clear(&fw, &grants, &why));
     check_elements(IPV4, "");
     fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
 }
@@ -467,7 +471,7 @@ static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
     (void)state;
     run_command("iptables-nft -A INPUT -m set --match-set portsmith4 src,dst -j ACCEPT");
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_clear(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_firewall_clear(&fw, &grants, &why), why);
     ipset_open(&set, 1);
     assert_false(helper_set_remove(&set, IPV4, &why));
     assert_non_null(strstr(why.text, "a rule refers to it"));
@@ -481,10 +485,10 @@ static void more_than_the_capacity_is_refused(void **state)
 {
     (void)state;
     fw.set.capacity = 16;
-    assert_done(helper_firewall_establish(&fw, IPV4, &grants, &why), why);
+    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
     for (int i = 0; i < 500; i++)
         open_for(alice, nth(i), "tcp/22", 60000);
-    assert_false(helper_firewall_change(&fw, IPV4, FIREWALL_INSERT, &grants, &why));
+    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why));
     assert_non_null(strstr(why.text, "the set is full"));
     assert_true(fw.unsure[IPV4]);
 }

@@ -181,8 +181,8 @@ static void put_grants(void)
     int64_t deadline = clock_boot_ns() + 60 * (int64_t)NSEC_PER_SEC;
 
     helper_grants_clear(&world.grants);
-    helper_grants_forget_gone(&world.grants, IPV4);
-    helper_grants_forget_gone(&world.grants, IPV6);
+    helper_grants_settle(&world.grants, IPV4, true);
+    helper_grants_settle(&world.grants, IPV6, true);
     table_open(&world.grants, profile, &alice, &ssh, deadline);
     table_open(&world.grants, profile, &alice, &dns, deadline);
     table_open(&world.grants, profile, &bob, &ssh, deadline);

@@ -107,12 +107,11 @@ static void check_request(const struct helper_order *order, const struct helper_
 
 static void do_order(const struct helper_order *order, struct helper_report *report)
 {
-    bool changed[FAMILIES];
 
     put_grants();
     report->serial = order->serial;
     report->closed = order->command == HELPER_CLOSE ? helper_order_end(order, &world.grants) : 0;
-    REQUIRE(helper_grants_expire(&world.grants, clock_boot_ns(), changed) == report->closed);
+    REQUIRE(helper_grants_expire(&world.grants, clock_boot_ns()) == report->closed);
     report->live = (uint32_t)world.grants.count;
     REQUIRE(report->live == GRANTS - report->closed);
 }

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "privsep/grantfile.h"
+#include "privsep/helper/iptables.h"
 #include "privsep/helper/requests.h"
 #include "privsep/netlink.h"
 #include "privsep/prepare/lock.h"
@@ -167,10 +168,10 @@ static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
 {
     struct error why;
 
-    helper_firewall_open(fw, setup, rules, xtables, set);
-    helper_firewall_stand(fw);
+    helper_iptables_open(fw, setup, rules, xtables, set);
+    helper_firewall_begin(fw);
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (!helper_firewall_establish(fw, family, &world.grants, &why)) {
+        if (!helper_iptables_change(fw, family, IPTABLES_ESTABLISH, &world.grants, &why)) {
             printf("# %s\n", why.text);
             exit(EXIT_FAILURE);
         }
@@ -213,7 +214,7 @@ static void open_firewalls(void)
     make_rules(world.rules_of_sets, &world.setup_of_sets);
     open_firewall(&world.sets, &world.setup_of_sets, world.rules_of_sets, &xtables, &set);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
-    helper_firewall_open(&world.broken, &world.policy.plan.setup, world.rules, &xtables, &no_set);
+    helper_iptables_open(&world.broken, &world.policy.plan.setup, world.rules, &xtables, &no_set);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -280,10 +281,8 @@ static void clear_firewall(void)
     if (world.grants.count == 0)
         return;
     helper_grants_clear(&world.grants);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        REQUIRE(helper_firewall_change(world.requests.firewall, family, FIREWALL_REWRITE,
-                                       &world.grants, &why) ||
-                world.requests.firewall == &world.broken);
+    REQUIRE(helper_firewall_change(world.requests.firewall, &world.grants, &why) ||
+            world.requests.firewall == &world.broken);
 }
 
 /* A program built this minute lets new marks start now; these start at 1970. */
@@ -535,15 +534,11 @@ static void restart(void)
 /* As the helper does at each deadline. */
 static void expire(void)
 {
-    bool changed[FAMILIES] = {false};
     struct error why;
 
-    helper_grants_expire(&world.grants, clock_boot_ns(), changed);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (changed[family])
-            REQUIRE(helper_firewall_change(world.requests.firewall, family, FIREWALL_REWRITE,
-                                       &world.grants, &why) ||
-                    world.requests.firewall == &world.broken);
+    helper_grants_expire(&world.grants, clock_boot_ns());
+    REQUIRE(helper_firewall_change(world.requests.firewall, &world.grants, &why) ||
+            world.requests.firewall == &world.broken);
 }
 
 /* What a witness says, as it should or not; or it goes. Only Erin's grants can end by that. */
@@ -616,8 +611,8 @@ static void check_firewall(void)
 
     for (enum family family = IPV4; family < FAMILIES; family++)
         REQUIRE(world.requests.firewall->unsure[family] ||
-                helper_firewall_look(world.requests.firewall, family, &world.grants, &why) !=
-                    FIREWALL_DAMAGED);
+                helper_iptables_look(world.requests.firewall, family, &world.grants, &why) !=
+                    HELPER_RULES_MISSING);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

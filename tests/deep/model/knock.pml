@@ -472,7 +472,7 @@ inline helper_marks_close_at()
     shut = MUTANT != CLOSE_NOT_KEPT
 }
 
-/* ---- firewall.c and restore.c --------------------------------------------- */
+/* ---- iptables.c and restore.c --------------------------------------------- */
 
 /* Gives the program a transaction and awaits its acknowledgement; in the helper:
  * done, touched, granting. That it fails means after all tries; it may be in force

@@ -1,32 +1,71 @@
 /* Keeps the rules of grants in force, each at its place in the text of privsep/rules.h. */
-#include "privsep/helper/firewall.h"
+#include "privsep/helper/iptables.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "common/log.h"
 #include "privsep/xtables/jump.h"
 #include "privsep/xtables/text.h"
 
+#define XTABLES_LOCK "xtables.lock" /* in /run */
+
 enum {
-    TRIES = 3,
+    TRIES = 3, /* to establish */
+    CLEAR_TRIES = 5,
     NEW_PACKETS = 3, /* of a connection */
 };
 
-void helper_firewall_open(struct firewall *fw, const struct helper_setup *setup,
+/* ---- beginning and end --------------------------------------------------- */
+
+void helper_iptables_open(struct firewall *fw, const struct helper_setup *setup,
                           const struct rules rules[static FAMILIES],
                           const struct xtables *xtables, const struct ipset *set)
 {
     *fw = (struct firewall){.setup = setup,
                             .rules = rules,
                             .xtables = *xtables,
+                            .state = {HELPER_RULES_IN_FORCE, HELPER_RULES_IN_FORCE},
                             .set = *set,
                             .uses_set = setup->grant_store == GRANT_STORE_SET};
     for (enum family family = IPV4; family < FAMILIES; family++)
         restore_init(&fw->restore[family], xtables->paths[family]);
 }
 
-void helper_firewall_stand(struct firewall *fw)
+/* Takes the plan's part about a family apart. */
+static void read_family(const struct plan *plan, enum family family, struct xtables *xtables,
+                        struct rules *rules)
+{
+    const struct plan_family *from = &plan->families[family];
+
+    xtables->in_use[family] = from->in_use;
+    xtables->paths[family] = plan_part(plan, &from->path, 1, NULL);
+    memcpy(rules->wants, from->wants, sizeof rules->wants);
+    for (size_t i = 0; i < RULES_TEXTS; i++)
+        rules->texts[i] = plan_part(plan, &from->texts[i], 1, NULL);
+}
+
+struct firewall *helper_firewall_open(const struct plan *plan, struct grants *grants)
+{
+    struct xtables xtables = {.backend = plan->setup.backend};
+    static struct rules rules[FAMILIES];
+    static struct firewall fw;
+    struct ipset set;
+
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        read_family(plan, family, &xtables, &rules[family]);
+    ipset_open(&set, plan->setup.max_grants);
+    helper_iptables_open(&fw, &plan->setup, rules, &xtables, &set);
+    _Static_assert(RESTORE_STARTED * (int)FAMILIES == (int)GRANTTABLE_RESTORES, "all have room");
+    /* The witness does not ring for the programs that change the firewall for us. */
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        fw.restore[family].started = grants->table->restores[family];
+    return &fw;
+}
+
+void helper_firewall_begin(struct firewall *fw)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (fw->xtables.in_use[family])
@@ -40,7 +79,27 @@ void helper_firewall_close(struct firewall *fw)
     ipset_close(&fw->set);
 }
 
-bool helper_firewall_is_rule(const struct firewall *fw, const struct grant *grant)
+/* Whether the xtables lock is gone, or another file than when this process was confined. Then
+ * neither this process nor a program that it runs can have the lock. */
+static bool is_lock_lost(void)
+{
+    struct stat held, there;
+
+    return fstat(HELPER_FD_XTABLES_LOCK, &held) != 0 ||
+           fstatat(HELPER_FD_XTABLES_DIRECTORY, XTABLES_LOCK, &there, 0) != 0 ||
+           held.st_dev != there.st_dev || held.st_ino != there.st_ino;
+}
+
+/* The next helper can use a new lock, and open a new socket for sets: this one is confined. */
+void helper_firewall_check(const struct firewall *fw)
+{
+    if (fw->xtables.backend == BACKEND_LEGACY && is_lock_lost())
+        fatalx("the xtables lock was removed or replaced: starting again");
+    if (fw->uses_set && fw->set.fd < 0)
+        fatalx("the kernel does not answer about sets any more: starting again");
+}
+
+static bool is_rule(const struct firewall *fw, const struct grant *grant)
 {
     return !fw->uses_set || !helper_set_holds(grant);
 }
@@ -51,8 +110,8 @@ struct transaction {
     const struct firewall *fw;
     const struct grants *grants;
     enum family family;
-    enum firewall_deed deed;
-    bool misses[RULES_JUMPS]; /* FIREWALL_ESTABLISH: jumps that are wanted, and not there */
+    enum iptables_deed deed;
+    bool misses[RULES_JUMPS]; /* IPTABLES_ESTABLISH: jumps that are wanted, and not there */
     FILE *out;
 };
 
@@ -160,8 +219,8 @@ static void write_rule(FILE *out, const struct grant *grant, const struct grant_
 /* Whether rules are to be written for a grant. */
 static bool is_written(const struct transaction *t, const struct grant *grant)
 {
-    return (t->deed != FIREWALL_INSERT || grant->touched) &&
-           address_family(&grant->address) == t->family && helper_firewall_is_rule(t->fw, grant);
+    return (t->deed != IPTABLES_INSERT || grant->touched) &&
+           address_family(&grant->address) == t->family && is_rule(t->fw, grant);
 }
 
 static bool has_rules(const struct transaction *t)
@@ -176,8 +235,8 @@ static void write_grant(const struct transaction *t, const struct grant *grant,
                         enum rules_place place)
 {
     static const char *const actions[] = {
-        [FIREWALL_INSERT] = "-I", [FIREWALL_REWRITE] = "-A", [FIREWALL_REFRESH] = "-A",
-        [FIREWALL_ESTABLISH] = "-A", [FIREWALL_CHECK] = "-C"};
+        [IPTABLES_INSERT] = "-I", [IPTABLES_REWRITE] = "-A", [IPTABLES_REFRESH] = "-A",
+        [IPTABLES_ESTABLISH] = "-A", [IPTABLES_CHECK] = "-C"};
 
     for (size_t i = 0; i < sizeof grant_rules / sizeof *grant_rules; i++)
         if (grant_rules[i].place == place &&
@@ -190,7 +249,7 @@ static void write_grant(const struct transaction *t, const struct grant *grant,
 static void write_place(const struct transaction *t, enum rules_place place)
 {
     const char *const *texts = &t->fw->rules[t->family].texts[place];
-    const bool writes_anew = t->deed != FIREWALL_INSERT && t->deed != FIREWALL_CHECK;
+    const bool writes_anew = t->deed != IPTABLES_INSERT && t->deed != IPTABLES_CHECK;
 
     if (*texts[RULES_HEADS] == '\0')
         return;
@@ -211,9 +270,9 @@ static void write_table(const struct transaction *t, enum rules_table table)
     for (enum rules_place place = 0; place < RULES_PLACES; place++)
         if (rules_places[place].table == table)
             write_place(t, place);
-    if (t->deed == FIREWALL_CHECK)
+    if (t->deed == IPTABLES_CHECK)
         fputs(rules->texts[RULES_CHECKS + table], t->out);
-    else if (t->deed >= FIREWALL_REFRESH)
+    else if (t->deed >= IPTABLES_REFRESH)
         fputs(rules->texts[RULES_FIXED + table], t->out);
     for (size_t i = 0; i < RULES_JUMPS; i++)
         if (t->misses[i] && strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
@@ -240,29 +299,56 @@ static enum restore_result run(struct transaction *t, struct restore *restore, s
 
 /* ---- looking ------------------------------------------------------------ */
 
-static void note_state(struct firewall *fw, enum family family, enum firewall_state state)
+static void note_state(struct firewall *fw, enum family family, enum helper_rules state)
 {
-    if (state != FIREWALL_UNREADABLE || fw->state[family] == FIREWALL_INTACT)
+    if (state != HELPER_RULES_UNKNOWN || fw->state[family] == HELPER_RULES_IN_FORCE)
         fw->state[family] = state;
 }
 
 /* To look for many grants takes long, as iptables compares each with all rules of its chain.
  * With nft they need not be looked for: whoever looks writes them anew in any case. */
-enum firewall_state helper_firewall_look(struct firewall *fw, enum family family,
-                                         const struct grants *grants, struct error *why)
+enum helper_rules helper_iptables_look(struct firewall *fw, enum family family,
+                                       const struct grants *grants, struct error *why)
 {
     enum { FEW = 64 };
     static const struct grants none = {.count = 0};
     bool checks_grants = fw->xtables.backend == BACKEND_LEGACY || grants->count <= FEW;
     struct transaction t = {.fw = fw, .grants = checks_grants ? grants : &none,
-                            .family = family, .deed = FIREWALL_CHECK};
+                            .family = family, .deed = IPTABLES_CHECK};
     enum restore_result result = run(&t, &fw->restore[family], why);
-    enum firewall_state state = result == RESTORE_DONE      ? FIREWALL_INTACT
-                                : result == RESTORE_REFUSED ? FIREWALL_DAMAGED
-                                                            : FIREWALL_UNREADABLE;
+    enum helper_rules state = result == RESTORE_DONE      ? HELPER_RULES_IN_FORCE
+                              : result == RESTORE_REFUSED ? HELPER_RULES_MISSING
+                                                          : HELPER_RULES_UNKNOWN;
 
     note_state(fw, family, state);
     return state;
+}
+
+/* What is missing is the worst that can be known. */
+static enum helper_rules worse_of(enum helper_rules one, enum helper_rules other)
+{
+    return one == HELPER_RULES_MISSING || other == HELPER_RULES_IN_FORCE ? one : other;
+}
+
+enum helper_rules helper_firewall_look(struct firewall *fw, const struct grants *grants,
+                                       struct error *why)
+{
+    enum helper_rules found = HELPER_RULES_IN_FORCE;
+
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (fw->xtables.in_use[family] && !fw->unsure[family])
+            found = worse_of(found, helper_iptables_look(fw, family, grants, why));
+    return found;
+}
+
+enum helper_rules helper_firewall_rules(const struct firewall *fw)
+{
+    return worse_of(fw->state[IPV4], fw->state[IPV6]);
+}
+
+bool helper_firewall_is_unsure(const struct firewall *fw, enum family family)
+{
+    return fw->unsure[family];
 }
 
 /* ---- changing ----------------------------------------------------------- */
@@ -285,11 +371,11 @@ static bool find_missing(struct transaction *t, struct error *why)
 /* The set comes before the rules that refer to it. So what was closed is taken out of it
  * whatever is the matter with iptables. A transaction may be refused as another program has
  * changed things in between. */
-bool helper_firewall_establish(struct firewall *fw, enum family family, struct grants *grants,
-                               struct error *why)
+static bool establish(struct firewall *fw, enum family family, const struct grants *grants,
+                      struct error *why)
 {
     struct transaction t = {.fw = fw, .grants = grants, .family = family,
-                            .deed = FIREWALL_ESTABLISH};
+                            .deed = IPTABLES_ESTABLISH};
     enum restore_result result = RESTORE_BUSY;
 
     for (int i = 0; i < TRIES && result != RESTORE_DONE && result != RESTORE_IMPOSSIBLE; i++)
@@ -298,46 +384,91 @@ bool helper_firewall_establish(struct firewall *fw, enum family family, struct g
                      ? run(&t, &fw->restore[family], why)
                      : RESTORE_BUSY;
     fw->unsure[family] = result != RESTORE_DONE;
-    note_state(fw, family, fw->unsure[family] ? FIREWALL_UNREADABLE : FIREWALL_INTACT);
-    if (fw->unsure[family])
-        return false;
-    fw->has_rules[family] = has_rules(&t);
-    helper_grants_forget_gone(grants, family);
-    return true;
+    note_state(fw, family, fw->unsure[family] ? HELPER_RULES_UNKNOWN : HELPER_RULES_IN_FORCE);
+    if (!fw->unsure[family])
+        fw->has_rules[family] = has_rules(&t);
+    return !fw->unsure[family];
 }
 
 /* Where a change is refused, or may be in force in part, all is written anew. Where all grants are
  * in the set, no program has to be run. */
-bool helper_firewall_change(struct firewall *fw, enum family family, enum firewall_deed deed,
-                            struct grants *grants, struct error *why)
+bool helper_iptables_change(struct firewall *fw, enum family family, enum iptables_deed deed,
+                            const struct grants *grants, struct error *why)
 {
     struct transaction t = {.fw = fw, .grants = grants, .family = family, .deed = deed};
     bool has_some, runs, done = !fw->uses_set;
 
-    if (!fw->xtables.in_use[family]) { /* there is no firewall to tell of anything */
-        helper_grants_forget_gone(grants, family);
+    if (!fw->xtables.in_use[family]) /* there is no firewall to tell of anything */
         return true;
-    }
-    if (deed == FIREWALL_ESTABLISH)
-        return helper_firewall_establish(fw, family, grants, why);
+    if (deed == IPTABLES_ESTABLISH || fw->unsure[family])
+        return establish(fw, family, grants, why);
     has_some = has_rules(&t);
-    runs = has_some || deed == FIREWALL_REFRESH ||
-           (deed == FIREWALL_REWRITE && (!fw->uses_set || fw->has_rules[family]));
-    if (fw->uses_set && deed == FIREWALL_REFRESH)
+    runs = has_some || deed == IPTABLES_REFRESH ||
+           (deed == IPTABLES_REWRITE && (!fw->uses_set || fw->has_rules[family]));
+    if (fw->uses_set && deed == IPTABLES_REFRESH)
         done = helper_set_fill(&fw->set, family, grants, why);
-    else if (fw->uses_set && !fw->unsure[family])
+    else if (fw->uses_set)
         done = helper_set_update(&fw->set, family, grants, why);
     if (!done || (runs && run(&t, &fw->restore[family], why) != RESTORE_DONE))
-        return helper_firewall_establish(fw, family, grants, why);
-    fw->unsure[family] = false;
-    fw->has_rules[family] = has_some || (deed == FIREWALL_INSERT && fw->has_rules[family]);
-    helper_grants_forget_gone(grants, family);
+        return establish(fw, family, grants, why);
+    fw->has_rules[family] = has_some || (deed == IPTABLES_INSERT && fw->has_rules[family]);
     return true;
 }
 
+/* To extend a rule takes rewriting; to extend an element of a set does not. */
+static enum iptables_deed deed_for(const struct firewall *fw, enum family family,
+                                   const struct grants *grants)
+{
+    if (grants->changes[family] >= GRANTS_REMOVED)
+        return IPTABLES_REWRITE;
+    for (size_t i = 0; i < grants->count && grants->changes[family] == GRANTS_EXTENDED; i++) {
+        const struct grant *grant = &grants->items[i];
+
+        if (grant->touched && grant->deadline_before != 0 &&
+            address_family(&grant->address) == family && is_rule(fw, grant))
+            return IPTABLES_REWRITE;
+    }
+    return IPTABLES_INSERT;
+}
+
+bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why)
+{
+    bool all_done = true;
+
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        bool done;
+
+        if (grants->changes[family] == GRANTS_UNCHANGED)
+            continue;
+        done = helper_iptables_change(fw, family, deed_for(fw, family, grants), grants, why);
+        helper_grants_settle(grants, family, done);
+        all_done = all_done && done;
+    }
+    return all_done;
+}
+
+/* Somebody may have restored rules of grants that have ended. And ip6tables-legacy may take other
+ * rules for ours. */
+bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, struct error *why)
+{
+    bool done = true;
+
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        const bool is_known = fw->xtables.backend == BACKEND_LEGACY && family == IPV4;
+
+        if (fw->state[family] == HELPER_RULES_MISSING || fw->unsure[family])
+            done = helper_iptables_change(fw, family, IPTABLES_ESTABLISH, grants, why) && done;
+        else if (fw->state[family] == HELPER_RULES_IN_FORCE && !is_known)
+            done = helper_iptables_change(fw, family, IPTABLES_REFRESH, grants, why) && done;
+    }
+    return done;
+}
+
+/* ---- the end of the daemon ----------------------------------------------- */
+
 /* nftables lets go of the set that a deleted rule referred to when the program that deleted the
  * rule ends, at the latest (nft_rcv_nl_event). */
-void helper_firewall_remove_set(struct firewall *fw, enum family family)
+void helper_iptables_remove_set(struct firewall *fw, enum family family)
 {
     struct error unused;
 
@@ -347,14 +478,27 @@ void helper_firewall_remove_set(struct firewall *fw, enum family family)
     helper_set_remove(&fw->set, family, &unused);
 }
 
-bool helper_firewall_clear(struct firewall *fw, enum family family, struct grants *grants,
-                           struct error *why)
+/* Doors shut even without iptables. */
+static bool clear_family(struct firewall *fw, enum family family, const struct grants *grants,
+                         struct error *why)
 {
-    if (fw->setup->grant_store == GRANT_STORE_SET) /* doors shut even without iptables */
+    bool done = false;
+
+    if (fw->setup->grant_store == GRANT_STORE_SET)
         helper_set_fill(&fw->set, family, grants, why);
+    for (int i = 0; i < CLEAR_TRIES && !done; i++)
+        done = helper_iptables_change(fw, family, IPTABLES_REWRITE, grants, why);
+    if (done)
+        helper_iptables_remove_set(fw, family);
+    return done;
+}
+
+bool helper_firewall_clear(struct firewall *fw, const struct grants *grants, struct error *why)
+{
+    bool done = true;
+
     fw->uses_set = false;
-    if (!helper_firewall_change(fw, family, FIREWALL_REWRITE, grants, why))
-        return false;
-    helper_firewall_remove_set(fw, family);
-    return true;
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        done = clear_family(fw, family, grants, why) && done;
+    return done;
 }

@@ -1,0 +1,194 @@
+#include "privsep/helper/elements.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "privsep/nftables/batch.h"
+#include "privsep/nftables/element.h"
+
+enum {
+    ROOM = 4 << 20,    /* bytes; ten thousand elements have 2 MB */
+    ROOM_MARGIN = 8192, /* for all elements of one door, and more */
+};
+
+/* How much an element ends before its grant, in milliseconds. The kernel counts from when it reads
+ * the message, and it may be busy by then. What sends a door on ends after what lets in: else the
+ * first packet of a connection could pass between them, and reach this host's own port. */
+static const int64_t early[TABLE_SETS] = {
+    [TABLE_GRANTS] = 40, [TABLE_COUNTED] = 40, [TABLE_SENDING] = 20};
+
+void elements_open(struct elements *e, int fd)
+{
+    int room = ROOM;
+    socklen_t size = sizeof room;
+
+    *e = (struct elements){.fd = fd};
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && room > 2 * ROOM_MARGIN)
+        e->most = (size_t)(room - ROOM_MARGIN);
+}
+
+/* ---- what a door is to have ------------------------------------------------ */
+
+/* In one set. */
+struct wanted {
+    int64_t end;               /* CLOCK_BOOTTIME, nanoseconds; 0: nothing */
+    const struct grant *grant; /* that ends then */
+    uint32_t connections;      /* of all grants together that admit only so many */
+    bool admits_any;           /* one admits any number */
+};
+
+static void want(struct wanted *wanted, const struct grant *grant, int64_t end)
+{
+    if (end > wanted->end) {
+        wanted->end = end;
+        wanted->grant = grant;
+    }
+    wanted->connections += grant->connections;
+    wanted->admits_any |= grant->connections == 0;
+}
+
+/* Returns the newest of the grants that send the door on, or NULL. */
+static const struct grant *find_sender(const struct grants *grants, const struct door *door)
+{
+    const struct grant *grant = NULL, *newest = NULL;
+
+    while ((grant = helper_grants_next_at(grants, door, grant)))
+        if (grant->destination_port && (!newest || grant->id > newest->id))
+            newest = grant;
+    return newest;
+}
+
+static void weigh(const struct grants *grants, const struct door *door,
+                  struct wanted wanted[static TABLE_SETS])
+{
+    const struct grant *sender = find_sender(grants, door), *grant = NULL;
+    struct wanted *sending = &wanted[TABLE_SENDING];
+
+    memset(wanted, 0, TABLE_SETS * sizeof *wanted);
+    while (sender && (grant = helper_grants_next_at(grants, door, grant)))
+        if (grant->destination_port == sender->destination_port &&
+            address_equal(&grant->destination, &sender->destination))
+            want(sending, grant, grant->deadline);
+    while ((grant = helper_grants_next_at(grants, door, grant)))
+        want(&wanted[grant->connections ? TABLE_COUNTED : TABLE_GRANTS], grant,
+             grant->destination_port && grant->deadline > sending->end ? sending->end
+                                                                       : grant->deadline);
+}
+
+/* Makes the element of a set that a door is to have. False: it is to have none. */
+static bool make_element(struct element *element, enum table_set set, const struct door *door,
+                         const struct wanted *wanted, int64_t now)
+{
+    const int64_t left = (wanted->end - now) / NSEC_PER_MSEC - early[set];
+
+    *element = (struct element){.set = set, .address = door->address, .service = door->service,
+                                .timeout = ELEMENT_TIMEOUT_MIN, .destination = door->destination,
+                                .destination_port = door->destination_port};
+    if (left < ELEMENT_TIMEOUT_MIN)
+        return false;
+    element->timeout = (uint64_t)left;
+    if (!wanted->admits_any)
+        element->connections = wanted->connections < ELEMENT_CONNECTIONS_MAX
+                                   ? wanted->connections
+                                   : ELEMENT_CONNECTIONS_MAX;
+    element->destination = wanted->grant->destination;
+    element->destination_port = wanted->grant->destination_port;
+    memcpy(element->key_id, wanted->grant->key_id, KEY_ID_SIZE);
+    return true;
+}
+
+/* ---- batches --------------------------------------------------------------- */
+
+/* Makes room for what one door may take. */
+static int make_room(struct elements *e)
+{
+    int error = 0;
+
+    if (e->batch.size > e->most) {
+        error = batch_send(&e->batch, e->fd);
+        batch_begin(&e->batch);
+    }
+    return error;
+}
+
+/* A batch that has just begun has nothing that the kernel could answer. */
+static int finish(struct elements *e, int error)
+{
+    return error != 0 || e->batch.at == 0 ? error : batch_send(&e->batch, e->fd);
+}
+
+/* Writes what becomes of a door that a grant changed, or left. What does not send it on leaves
+ * the map as it is. */
+static int write_door(struct elements *e, const struct grants *grants, const struct door *door,
+                      int64_t now)
+{
+    struct wanted wanted[TABLE_SETS];
+    struct element element;
+    int error = make_room(e);
+
+    weigh(grants, door, wanted);
+    for (enum table_set set = 0; set < TABLE_SETS; set++) {
+        if (!e->in_use[set] || (set == TABLE_SENDING && door->destination_port == 0))
+            continue;
+        if (make_element(&element, set, door, &wanted[set], now))
+            element_put(&e->batch, &element, e->destroys);
+        else
+            element_remove(&e->batch, &element, e->destroys);
+    }
+    return error;
+}
+
+/* Writes the elements of a door into sets that are new. */
+static int fill_door(struct elements *e, const struct grants *grants, const struct door *door,
+                     int64_t now)
+{
+    struct wanted wanted[TABLE_SETS];
+    struct element element;
+    int error = make_room(e);
+
+    weigh(grants, door, wanted);
+    for (enum table_set set = 0; set < TABLE_SETS; set++)
+        if (e->in_use[set] && make_element(&element, set, door, &wanted[set], now))
+            element_add(&e->batch, &element);
+    return error;
+}
+
+int elements_establish(struct elements *e, const struct grants *grants)
+{
+    const int64_t now = clock_boot_ns();
+    int error = 0;
+
+    batch_begin(&e->batch);
+    batch_append(&e->batch, e->messages, e->size);
+    for (size_t i = 0; i < grants->count && error == 0; i++) {
+        const struct door door = helper_grants_door(&grants->items[i]);
+
+        if (helper_grants_next_at(grants, &door, NULL) == &grants->items[i]) /* once for all */
+            error = fill_door(e, grants, &door, now);
+    }
+    return finish(e, error);
+}
+
+/* The walk goes from the table's end, where the newest grants are, down, and only until all that
+ * were touched are found. */
+int elements_change(struct elements *e, const struct grants *grants)
+{
+    const int64_t now = clock_boot_ns();
+    size_t touched = grants->touched_count;
+    int error = 0;
+
+    batch_begin(&e->batch);
+    for (size_t i = 0; i < grants->gone_count && error == 0; i++)
+        error = write_door(e, grants, &grants->gone[i], now);
+    for (size_t i = grants->count; i > 0 && touched > 0 && error == 0; i--) {
+        const struct door door = helper_grants_door(&grants->items[i - 1]);
+
+        if (!grants->items[i - 1].touched)
+            continue;
+        touched--;
+        error = write_door(e, grants, &door, now);
+    }
+    return finish(e, error);
+}
