@@ -84,6 +84,10 @@ struct expression {
 #define IS_U8(number) {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 1, .value.u8 = (number)}
 #define IS_NOT_U8(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_NEQ, .size = 1, .value.u8 = (number)}
+/* Two bytes of a packet. */
+#define IS_PORT(number) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 2, \
+     .value.bytes = {(number) >> 8, (number) & 0xff}}
 /* An address that begins with these bytes, and has zeros then. */
 #define IS_ADDRESS(...) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.bytes = {__VA_ARGS__}}

@@ -1,6 +1,6 @@
 #include "privsep/nftables/tablewriter.h"
 
-#include <arpa/inet.h>
+#include <endian.h>
 #include <linux/netlink.h>
 #include <string.h>
 
@@ -83,7 +83,7 @@ void tablewriter_services(struct netwriter *w, const char *table, const char *se
 
     for (size_t i = 0; i < count; i++) {
         memcpy(&keys[i].protocol, &services[i].protocol, 1);
-        keys[i].port = htons(services[i].port);
+        keys[i].port = htobe16(services[i].port);
     }
     tablewriter_constants(w, table,
                           &(struct tablewriter_set){

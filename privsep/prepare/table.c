@@ -4,7 +4,6 @@
 #include <endian.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/rtnetlink.h>
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
