@@ -25,24 +25,22 @@ enum {
                                  connections: the helper joins and leaves, the witness reads */
     HELPER_FD_WITNESS = 8,    /* struct helper_event out, witness_word in (event.h) */
     HELPER_FD_PLAN = 9,       /* the memfd of plan.h */
+    HELPER_FD_TABLE = 10,     /* a netlink socket of netfilter, connected to the kernel, for all
+                                 helpers in turn: with BACKEND_NFTABLES it owns the table. The
+                                 supervisor neither reads it nor writes to it */
 };
 
 /* The descriptors that portsmith-prepare opens for the helper besides. */
 enum {
-    HELPER_FD_MARKS = 10,     /* the file of marks */
-    HELPER_FD_GRANTS = 11,    /* the file of grants (granttable.h) */
-    HELPER_FD_XTABLES_LOCK = 12,      /* /run/xtables.lock, and the directory that it lies in: */
-    HELPER_FD_XTABLES_DIRECTORY = 13, /* both O_PATH; with iptables-legacy alone */
-    HELPER_FD_LANDLOCK = 14, /* Landlock rules, narrower than prepare's, which the helper puts in
+    HELPER_FD_MARKS = 11,     /* the file of marks */
+    HELPER_FD_GRANTS = 12,    /* the file of grants (granttable.h) */
+    HELPER_FD_XTABLES_LOCK = 13,      /* /run/xtables.lock, and the directory that it lies in: */
+    HELPER_FD_XTABLES_DIRECTORY = 14, /* both O_PATH; with iptables-legacy alone */
+    HELPER_FD_LANDLOCK = 15, /* Landlock rules, narrower than prepare's, which the helper puts in
                                 force; not where the kernel has no Landlock */
-    HELPER_FD_LOCK = 15, /* the lock of the state directory. What is run inherits it: the next
+    HELPER_FD_LOCK = 16, /* the lock of the state directory. What is run inherits it: the next
                             helper waits for the last transaction of this one, too */
 };
-
-/* One more that the supervisor leaves open, where the back end may be BACKEND_NFTABLES: the netlink
- * socket of netfilter, connected to the kernel, that owns the table. It is opened once, for all
- * helpers in turn, and the supervisor neither reads it nor writes to it. */
-enum { HELPER_FD_TABLE = 16 };
 
 enum {
     POLICY_NAME_SIZE = 33, /* [a-z0-9-]{1,32} and a zero; for the log alone */

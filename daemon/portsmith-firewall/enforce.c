@@ -11,7 +11,8 @@
 
 /* ---- which way ----------------------------------------------------------- */
 
-/* Whether iptables is there. `tries`: whether it can also do all that portsmithd wants of it. */
+/* Whether iptables is there. `tries`: whether it can also do all that portsmithd wants of it, with
+ * grants as rules or in sets. */
 static bool iptables_serves(bool tries)
 {
     struct xtables unused;
@@ -23,6 +24,8 @@ static bool iptables_serves(bool tries)
     if (!tries)
         return true;
     probed = probe_xtables(&unused, BACKEND_AUTO, PROBE_DEADLINES, &why);
+    if (probed == PROBE_UNUSABLE)
+        probed = probe_xtables(&unused, BACKEND_AUTO, PROBE_SETS, &why);
     return probed == PROBE_USABLE || probed == PROBE_UNDECIDED;
 }
 

@@ -34,7 +34,7 @@ enum {
     SNIFFER_WAIT_MS = 1000,
     WITNESS_WAIT_MS = 2000, /* it may have thousands of lines to write, to a log that is slow */
     POLL_MS = 5,
-    FD_HIGH = 16,    /* above the descriptors of message.h */
+    FD_HIGH = 20,    /* above the descriptors of message.h */
     RUN_PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/helper",
 };
 
@@ -333,7 +333,7 @@ enum pair_end pair_note_end(struct pair *pair, const struct config *config, pid_
 
 /* ---- starting programs -------------------------------------------------- */
 
-enum { FIRST_FD = 3, INHERITED_MAX = 7 };
+enum { FIRST_FD = 3, INHERITED_MAX = 8 };
 _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
                    (int)HELPER_FD_SUPERVISOR == (int)FIRST_FD &&
                    (int)WITNESS_FD_SUPERVISOR == (int)FIRST_FD,
@@ -373,7 +373,7 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     return 0;
 }
 
-/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 9 overwrites none. */
+/* Returns a copy of `fd` with a high number, so that putting copies at 3 to 10 overwrites none. */
 static int high_copy(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
@@ -553,9 +553,8 @@ static int open_nothing(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Opens the socket for news of connections. Only the helper listens there, and only the witness
- * reads. What the kernel tells between two witnesses waits. */
-static int open_news(void)
+/* Opens a socket of netfilter, that hears the kernel alone. */
+static int open_netfilter(void)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
@@ -566,13 +565,24 @@ static int open_news(void)
     return open_nothing(); /* a host without it may have iptables-legacy */
 }
 
+/* Returns the socket that owns the table of nf_tables. It is the same one as long as this process
+ * lives, so that the table is owned while no helper serves, too. */
+static int table_socket(void)
+{
+    static int fd = -1;
+
+    if (fd < 0)
+        fd = open_netfilter();
+    return fd;
+}
+
 /* Starts a helper with our end of the socket for its orders in *orders. */
 static pid_t start_helper(int *orders, int sniffer, int state, int run, int news, int witness,
                           int plan)
 {
-    const int inherited[] = {sniffer, state, run, news, witness, plan};
+    const int inherited[] = {sniffer, state, run, news, witness, plan, table_socket()};
 
-    return pair_start_program(PORTSMITH_PREPARE, orders, inherited, 6);
+    return pair_start_program(PORTSMITH_PREPARE, orders, inherited, 7);
 }
 
 /* Makes what the plan (privsep/plan.h) is written into. -1 with the reason in the log. */
@@ -798,8 +808,11 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
     pair->uses = witnessing_open_uses(config, pair->news >= 0);
     if (pair->uses < 0)
         return PAIR_FAILED;
-    if (pair->news < 0) /* what came before is told nowhere */
-        pair->news = open_news();
+    /* Only the helper listens for news, and only the witness reads. What the kernel tells between
+     * two witnesses waits; what came before the first is told nowhere. */
+    table_socket(); /* the first has this process's number, by which nft(8) names who owns the table */
+    if (pair->news < 0)
+        pair->news = open_netfilter();
     pair_init(&new);
     new.news = pair->news;
     new.uses = pair->uses;

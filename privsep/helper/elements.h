@@ -15,20 +15,26 @@
 #include "privsep/helper/grants.h"
 #include "privsep/netwriter.h"
 #include "privsep/nftables/table.h"
+#include "privsep/plan.h"
 
 struct elements {
-    int fd;        /* the socket of batch.h, with this much room: */
+    int fd;        /* a socket as of batch_send, the caller's */
     size_t most;   /* bytes that the kernel takes at once */
     bool destroys; /* as in element.h */
     bool in_use[TABLE_SETS]; /* some grant may be for it; only such sets have to be there */
-    const void *messages; /* of the table as it is whatever is granted, to be made anew. They, and
-                             the socket, are the caller's */
+    const void *messages; /* of the table as it is whatever is granted, to be made anew. They are
+                             the plan's */
     size_t size;          /* bytes of those */
     struct netwriter batch; /* for any use between the calls */
 };
 
-/* Begins, with room at the socket `fd` for large batches where that may be. */
-void elements_open(struct elements *e, int fd);
+/* Begins, with room at the socket `fd` for large batches where that may be, and with TABLE_GRANTS in
+ * use. The rest is up to the caller, who has no plan yet. */
+void elements_begin(struct elements *e, int fd);
+
+/* Begins, with room at the socket `fd` for large batches where that may be. The plan must stay
+ * mapped. */
+void elements_open(struct elements *e, int fd, const struct plan *plan);
 
 /* Makes the table anew, with all grants in it. At once, unless that is more than the kernel takes:
  * then what is granted comes bit by bit. 0 or an errno as of batch_send. */

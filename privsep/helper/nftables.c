@@ -36,15 +36,9 @@ static void tell_own(struct grants *grants)
 struct firewall *helper_firewall_open(const struct plan *plan, struct grants *grants)
 {
     static struct firewall fw;
-    struct elements *e = &fw.elements;
 
     fw = (struct firewall){.is_owned = plan->table.owned, .state = HELPER_RULES_IN_FORCE};
-    elements_open(e, HELPER_FD_TABLE);
-    e->destroys = plan->table.destroys;
-    e->in_use[TABLE_GRANTS] = true;
-    e->in_use[TABLE_COUNTED] = plan->table.counts;
-    e->in_use[TABLE_SENDING] = plan->setup.sends_on;
-    e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
+    elements_open(&fw.elements, HELPER_FD_TABLE, plan);
     tell_own(grants);
     return &fw;
 }

@@ -356,9 +356,9 @@ static const struct plan *begin_process(void)
     if (!plan)
         fatalx("portsmith-helper is started by portsmith-prepare, never by hand: %s", why.text);
     /* CLOSE_RANGE_CLOEXEC does the same, but from Linux 5.11 on. Some need not be open. */
-    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_TABLE; fd++)
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_LOCK; fd++)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (close_range(HELPER_FD_TABLE + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_LOCK + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
     if (sodium_init() < 0)
         fatalx("libsodium cannot be initialised");

@@ -57,7 +57,8 @@ static void ask_for_answer(struct netwriter *w)
     memcpy(w->bytes + w->at, &header, sizeof header);
 }
 
-/* Receives an answer, if one waits. What it repeats of the message is cut off. */
+/* Receives an answer, if one waits, or learns that some did not fit. What it repeats of the message
+ * is cut off. */
 static bool receive(int fd, struct nlmsghdr *header, int *error)
 {
     struct {
@@ -71,7 +72,7 @@ static bool receive(int fd, struct nlmsghdr *header, int *error)
                      answer.error <= 0 && answer.error > INT32_MIN
                  ? -answer.error
                  : EIO;
-    return n >= 0 || (errno != EAGAIN && errno != EINTR);
+    return n >= 0 || errno == ENOBUFS;
 }
 
 static int exchange(struct netwriter *w, int fd)

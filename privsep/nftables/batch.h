@@ -24,7 +24,8 @@ void batch_append(struct netwriter *w, const void *messages, size_t size);
 /* Has the kernel do the batch, which has a message. 0: it is in force. Else it is not, and this is
  * the errno of the first message that was refused; or EIO: the kernel did not answer, and nobody
  * knows. `fd` is a socket of NETLINK_NETFILTER, connected to the kernel, that no other process
- * uses just now. Answers that still wait there, for a process that was killed, are dropped. */
+ * uses just now; another descriptor is ENOTSOCK. Answers that still wait there, for a process that
+ * was killed, are dropped. */
 int batch_send(struct netwriter *w, int fd);
 
 /* The same, but the kernel undoes all: only whether it would be done is found out. */

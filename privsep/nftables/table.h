@@ -3,8 +3,8 @@
  *
  * A grant is an element of the first pair of sets; of the second where it counts connections; and,
  * where its packets are sent on, of the third as well, which are maps. */
-#ifndef PORTSMITH_TABLE_H
-#define PORTSMITH_TABLE_H
+#ifndef PORTSMITH_NFTABLES_TABLE_H
+#define PORTSMITH_NFTABLES_TABLE_H
 
 #include "common/address.h"
 

@@ -76,7 +76,7 @@ static struct part put_profiles(struct writer *w, const struct policy *policy)
 }
 
 /* libseccomp writes a filter behind a descriptor's position. */
-static struct part put_filter(struct writer *w)
+static struct part put_filter(struct writer *w, enum backend backend)
 {
     uint64_t at;
 
@@ -85,7 +85,7 @@ static struct part put_filter(struct writer *w)
     if (w->error == 0 && lseek(w->fd, (off_t)at, SEEK_SET) < 0)
         w->error = errno;
     if (w->error == 0)
-        w->error = helper_export_filter(w->fd);
+        w->error = helper_export_filter(w->fd, backend);
     w->at = (uint64_t)lseek(w->fd, 0, SEEK_CUR);
     return end_part(w, at);
 }
@@ -93,11 +93,24 @@ static struct part put_filter(struct writer *w)
 static void put_family(struct writer *w, struct plan_family *to, enum family family,
                        const struct xtables *xtables, const struct rules *rules)
 {
-    to->in_use = xtables->in_use[family];
     to->path = put_text(w, to->in_use ? xtables->paths[family] : "");
     memcpy(to->wants, rules->wants, sizeof to->wants);
     for (size_t i = 0; i < RULES_TEXTS; i++)
         to->texts[i] = put_text(w, rules->texts[i]);
+}
+
+static void put_firewall(struct writer *w, struct plan *plan, const struct ingredients *from)
+{
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        plan->families[family].in_use = from->xtables->in_use[family];
+        if (from->xtables->backend != BACKEND_NFTABLES)
+            put_family(w, &plan->families[family], family, from->xtables, &from->rules[family]);
+    }
+    if (from->xtables->backend == BACKEND_NFTABLES)
+        plan->table = (struct plan_table){.messages = put(w, from->table->bytes, from->table->size),
+                                          .owned = from->form->is_owned,
+                                          .destroys = from->form->destroys,
+                                          .counts = from->form->counts};
 }
 
 /* Each mark stands at its profile's place. */
@@ -116,9 +129,8 @@ bool plan_compile(int fd, const struct ingredients *from, struct error *why)
     memcpy(plan.magic, plan_magic, sizeof plan.magic);
     plan.setup.backend = from->xtables->backend;
     plan.profiles = put_profiles(&w, from->policy);
-    plan.filter = put_filter(&w);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        put_family(&w, &plan.families[family], family, from->xtables, &from->rules[family]);
+    plan.filter = put_filter(&w, from->xtables->backend);
+    put_firewall(&w, &plan, from);
     align(&w, (uint64_t)sysconf(_SC_PAGESIZE));
     plan.marks_at = end_part(&w, w.at).at;
     put_marks(&w, from->policy, from->marks);

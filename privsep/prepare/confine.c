@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -13,7 +14,7 @@
 
 enum { DESCRIPTORS_MAX = 64 };
 
-/* The calls that are allowed besides those that iptables needs. */
+/* The calls of the helper that are allowed besides those that iptables needs. */
 static const int calls_of_helper[] = {
     SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(timerfd_settime),
 };
@@ -23,6 +24,22 @@ static const int calls_until_then[] = {
     SCMP_SYS(fsync), SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2),
     SCMP_SYS(fallocate), SCMP_SYS(timerfd_create), SCMP_SYS(landlock_restrict_self),
     SCMP_SYS(seccomp), SCMP_SYS(connect),
+};
+
+/* All that the helper calls that runs no program: it waits, it speaks through sockets that are
+ * open, it writes the marks. Nothing here opens anything. */
+static const int calls_without_programs[] = {
+    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(timerfd_settime64), SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64),
+    SCMP_SYS(gettimeofday), SCMP_SYS(time),
+    SCMP_SYS(sendto), SCMP_SYS(send), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(setsockopt),
+    SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(fstat),
+    SCMP_SYS(fstat64), SCMP_SYS(getpid),
+    /* the C library: memory, signals, the end */
+    SCMP_SYS(brk), SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(getrandom),
+    SCMP_SYS(futex), SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn),
+    SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 
 static bool limit_descriptors(struct error *why)
@@ -68,14 +85,32 @@ static bool limit_calls(struct error *why)
     return syscalls_load(&syscalls, why);
 }
 
+/* No memory can be had that code can be put into, and be run. */
+static void begin_filter_without_programs(struct syscalls *syscalls)
+{
+    const int calls[] = {SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(mprotect)};
+
+    syscalls_begin(syscalls);
+    syscalls_allow(syscalls, calls_without_programs,
+                   sizeof calls_without_programs / sizeof *calls_without_programs);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        syscalls_allow_masked(syscalls, calls[i], 2, PROT_EXEC, 0);
+    /* As the C library calls them for fstat(2). */
+    syscalls_allow_masked(syscalls, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
+    syscalls_allow_masked(syscalls, SCMP_SYS(statx), 2, AT_EMPTY_PATH, AT_EMPTY_PATH);
+}
+
 /* Local sockets lead to services that do what root asks of them. They are refused, and do not
  * kill, as the C library looks for its name service cache, and the log is looked for anew once it
  * went away. The log's socket was connected before. */
-int helper_export_filter(int fd)
+int helper_export_filter(int fd, enum backend backend)
 {
     struct syscalls syscalls;
 
-    begin_filter(&syscalls);
+    if (backend == BACKEND_NFTABLES)
+        begin_filter_without_programs(&syscalls);
+    else
+        begin_filter(&syscalls);
     syscalls_refuse_socket(&syscalls, AF_UNIX);
     syscalls_refuse(&syscalls, SCMP_SYS(connect));
     return syscalls_export(&syscalls, fd);

@@ -6,16 +6,24 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "privsep/prepare/news.h"
+#include "privsep/prepare/nftprobe.h"
 #include "privsep/netlink.h"
 #include "privsep/rules.h"
+
+static bool counts(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->setup.profile_count; i++)
+        if (policy->entries[i].profile->connections)
+            return true;
+    return false;
+}
 
 static unsigned wishes(const struct policy *policy)
 {
     unsigned found = policy->setup.sends_on ? PROBE_SENDS_ON : 0;
 
-    for (size_t i = 0; i < policy->setup.profile_count; i++)
-        if (policy->entries[i].profile->connections)
-            found |= PROBE_LIMITS;
+    if (counts(policy))
+        found |= PROBE_LIMITS;
     if (policy->setup.grant_store == GRANT_STORE_SET)
         found |= PROBE_SETS;
     if (found != PROBE_SETS) /* some grants are rules */
@@ -25,7 +33,8 @@ static unsigned wishes(const struct policy *policy)
     return found;
 }
 
-enum probe_result host_probe(struct policy *policy, struct xtables *xtables, struct error *why)
+static enum probe_result probe_iptables(struct policy *policy, struct xtables *xtables,
+                                        struct error *why)
 {
     struct helper_setup *setup = &policy->setup;
     bool may_choose = setup->grant_store == GRANT_STORE_AUTO && !setup->forward;
@@ -50,14 +59,54 @@ enum probe_result host_probe(struct policy *policy, struct xtables *xtables, str
     return PROBE_USABLE;
 }
 
-void host_find_sessions(const struct helper_setup *setup, struct xtables *xtables)
+static enum probe_result probe_nftables(const struct policy *policy, struct xtables *xtables,
+                                        struct table_form *form, struct error *why)
+{
+    *xtables = (struct xtables){.backend = BACKEND_NFTABLES};
+    probe_families(xtables);
+    *form = (struct table_form){.counts = counts(policy)};
+    return nftprobe(HELPER_FD_TABLE, &policy->setup, form, why);
+}
+
+/* Whether another back end than iptables could do what is configured. A table of our own lets
+ * nothing through that another one drops, but for the mark. */
+static bool may_be_nftables(const struct helper_setup *setup, enum grant_store wanted)
+{
+    return setup->backend == BACKEND_AUTO && wanted == GRANT_STORE_AUTO &&
+           (!setup->forward || setup->accept_mark);
+}
+
+enum probe_result host_probe(struct policy *policy, struct xtables *xtables,
+                             struct table_form *form, struct error *why)
+{
+    const struct helper_setup *setup = &policy->setup;
+    const bool may_choose = may_be_nftables(setup, setup->grant_store);
+    enum probe_result probed;
+    struct xtables instead;
+    struct error unused;
+
+    if (setup->backend == BACKEND_NFTABLES)
+        return probe_nftables(policy, xtables, form, why);
+    probed = probe_iptables(policy, xtables, why);
+    if (!may_choose || (probed != PROBE_MISSING && probed != PROBE_UNUSABLE) ||
+        probe_nftables(policy, &instead, form, &unused) != PROBE_USABLE)
+        return probed;
+    *xtables = instead;
+    log_info("the back end is nftables: %s", why->text);
+    return PROBE_USABLE;
+}
+
+void host_find_sessions(const struct helper_setup *setup, struct xtables *xtables,
+                        struct table_form *form)
 {
     struct error why;
     bool shuts_tcp = false;
 
     for (size_t i = 0; i < setup->close_count; i++)
         shuts_tcp |= setup->close[i].protocol == IPPROTO_TCP;
-    if (shuts_tcp && !probe_sessions(xtables, &why))
+    if (shuts_tcp && !(xtables->backend == BACKEND_NFTABLES
+                           ? nftprobe_sessions(HELPER_FD_TABLE, form, &why)
+                           : probe_sessions(xtables, &why)))
         log_warnx("whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
                   "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
 }

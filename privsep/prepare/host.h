@@ -7,15 +7,21 @@
 
 #include "common/error.h"
 #include "privsep/prepare/receive.h"
+#include "privsep/prepare/table.h"
 #include "privsep/xtables/probe.h"
 
-/* Probes iptables, and decides what grants are kept as, if that was not configured: as rules,
- * which an admin sees, where rules can end by themselves. The answer is in the policy's setup. */
-enum probe_result host_probe(struct policy *policy, struct xtables *xtables, struct error *why);
+/* Finds the back end, and tries it. Without iptables, or where that lacks something, BACKEND_AUTO
+ * is nftables, if that can do what is configured. xtables->backend tells which it is: then *form, and
+ * which families there are, or the rest of *xtables is found. With iptables it decides what grants
+ * are kept as, if that was not configured: as rules, which an admin sees, where rules can end by
+ * themselves. The answer is in the policy's setup. */
+enum probe_result host_probe(struct policy *policy, struct xtables *xtables,
+                             struct table_form *form, struct error *why);
 
 /* Finds out in which families the segments of sessions can be told from others. Where they
  * cannot, sessions go on all the same, but the ACKs of strangers pass as well. */
-void host_find_sessions(const struct helper_setup *setup, struct xtables *xtables);
+void host_find_sessions(const struct helper_setup *setup, struct xtables *xtables,
+                        struct table_form *form);
 
 /* Whether this host tells of connections, or no profile needs it to. Without news of connections
  * a door that is for so many of them would stay open for more. */

@@ -127,8 +127,8 @@ static bool allow_marks(int ruleset)
     return done;
 }
 
-/* Allows what the iptables programs reach. */
-static bool allow_iptables(int ruleset, const struct xtables *found)
+/* Allows what programs reach: those of iptables, or only the helper while it is started. */
+static bool allow_programs(int ruleset, const struct xtables *found)
 {
     const char *loader = NULL;
 
@@ -136,7 +136,7 @@ static bool allow_iptables(int ruleset, const struct xtables *found)
         if (!allow_path(ruleset, rules[i].path, rules[i].access))
             return false;
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (found->in_use[family] && !allow_path(ruleset, found->paths[family], RUN))
+        if (found->backend != BACKEND_NFTABLES && found->in_use[family] && !allow_path(ruleset, found->paths[family], RUN))
             return false;
     /* The dynamic loader is run like a program; that of iptables is our own. */
     dl_iterate_phdr(find_interpreter, &loader);
@@ -151,6 +151,7 @@ static bool allow_preparing(int ruleset)
     dl_iterate_phdr(allow_library, &libraries);
     return !libraries.failed && allow_path(ruleset, PORTSMITH_HELPER, RUN) &&
            allow_path(ruleset, PORTSMITH_HELPER "-sets", RUN) &&
+           allow_path(ruleset, PORTSMITH_HELPER "-nftables", RUN) &&
            allow_path(ruleset, "/proc/sys/kernel/random/boot_id", READ) &&
            allow_marks(ruleset) &&
            allow(ruleset, HELPER_FD_RUN, READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG |
@@ -188,7 +189,8 @@ bool helper_landlock_enter(const struct xtables *found, struct error *why)
     helpers = make_ruleset(&all, HELPER_FD_LANDLOCK);
     if (ours < 0 || helpers < 0)
         return error_set(why, "cannot make Landlock rules: %s", strerror(errno));
-    done = allow_iptables(helpers, found) && allow_iptables(ours, found) &&
+    done = (found->backend == BACKEND_NFTABLES || allow_programs(helpers, found)) &&
+           allow_programs(ours, found) &&
            allow_preparing(ours) && syscall(SYS_landlock_restrict_self, ours, 0) == 0;
     if (!done)
         error_set(why, "cannot put Landlock rules in force: %s", strerror(errno));

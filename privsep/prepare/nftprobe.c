@@ -27,7 +27,8 @@ enum wish {
     TO_REJECT = 1,
     TO_SEND_ON = 2,
     TO_END_A_TRIAL = 4,
-    TO_TELL_SESSIONS = 8, /* of no configuration: nftprobe_sessions */
+    TO_COUNT = 8,
+    TO_TELL_SESSIONS = 16, /* of no configuration: nftprobe_sessions */
 };
 
 #define EXPRESSIONS(...) (const struct expression[]){__VA_ARGS__, EXPRESSION_END}
@@ -48,8 +49,8 @@ static const struct feature {
      NF_INET_PRE_ROUTING,
      EXPRESSIONS(FIB_TYPE(NFTA_FIB_F_SADDR), IS(RTN_LOCAL),
                  FIB_TYPE(NFTA_FIB_F_DADDR | NFTA_FIB_F_IIF), IS(RTN_LOCAL), ACCEPT)},
-    {"limit expression", "the module nft_limit (CONFIG_NFT_LIMIT)", 0, "filter",
-     NF_INET_PRE_ROUTING, EXPRESSIONS(LIMIT_WEEKLY(3), ACCEPT)},
+    {"limit expression", "the module nft_limit (CONFIG_NFT_LIMIT)", TO_COUNT,
+     "filter", NF_INET_PRE_ROUTING, EXPRESSIONS(LIMIT_WEEKLY(3), ACCEPT)},
     {"key iifkind of the meta expression", "Linux 5.1 or later", 0, "filter", NF_INET_PRE_ROUTING,
      EXPRESSIONS(META(NFT_META_IIFKIND), IS_TEXT("vrf"), ACCEPT)},
     {"reject expression before routing",
@@ -90,30 +91,15 @@ static int try_table(int fd, const char *name, uint32_t flags)
     return batch_try(&writer, fd);
 }
 
-static bool has_destroy(int fd)
+/* A kernel that knows the message looks for the table first. To another it is invalid. */
+static bool knows_destroy(int fd)
 {
-    size_t list, element, key;
-
     batch_begin(&writer);
-    put_table(SCRATCH, 0);
-    batch_message(&writer, NFT_MSG_NEWSET, NLM_F_CREATE);
-    netwriter_text(&writer, NFTA_SET_TABLE, SCRATCH);
-    netwriter_text(&writer, NFTA_SET_NAME, CHAIN);
-    netwriter_u32(&writer, NFTA_SET_KEY_LEN, 4);
-    netwriter_u32(&writer, NFTA_SET_ID, 1);
-    netwriter_end(&writer);
     batch_message(&writer, DESTROYSETELEM, 0);
     netwriter_text(&writer, NFTA_SET_ELEM_LIST_TABLE, SCRATCH);
     netwriter_text(&writer, NFTA_SET_ELEM_LIST_SET, CHAIN);
-    list = netwriter_open(&writer, NFTA_SET_ELEM_LIST_ELEMENTS);
-    element = netwriter_open(&writer, NFTA_LIST_ELEM);
-    key = netwriter_open(&writer, NFTA_SET_ELEM_KEY);
-    netwriter_attribute(&writer, NFTA_DATA_VALUE, "\1\2\3\4", 4);
-    netwriter_close(&writer, key);
-    netwriter_close(&writer, element);
-    netwriter_close(&writer, list);
     netwriter_end(&writer);
-    return batch_try(&writer, fd) == 0;
+    return batch_try(&writer, fd) == ENOENT;
 }
 
 static int try_feature(int fd, const struct feature *f)
@@ -211,7 +197,7 @@ static bool is_free(int fd, const struct helper_setup *setup, bool *is_served, s
 
 static bool has_tables(int fd, struct error *why)
 {
-    int error = fd < 0 ? EPROTONOSUPPORT : try_table(fd, SCRATCH, 0);
+    int error = try_table(fd, SCRATCH, 0);
 
     if (error == EPERM)
         return error_set(why, "this process may not change the kernel's nf_tables: it needs "
@@ -219,40 +205,40 @@ static bool has_tables(int fd, struct error *why)
     return error == 0 ||
            error_set(why, "this kernel has no tables of nf_tables for the family inet (%s): load "
                           "the module nf_tables, or install a kernel with CONFIG_NF_TABLES_INET",
-                     strerror(error));
+                     strerror(error == ENOTSOCK ? EPROTONOSUPPORT : error));
 }
 
-static unsigned wishes(const struct helper_setup *setup)
+static unsigned wishes(const struct helper_setup *setup, const struct table_form *form)
 {
     return (setup->close_with_reset ? TO_REJECT : 0) | (setup->sends_on ? TO_SEND_ON : 0) |
-           (setup->trial_end ? TO_END_A_TRIAL : 0);
+           (setup->trial_end ? TO_END_A_TRIAL : 0) | (form->counts ? TO_COUNT : 0);
 }
 
-enum probe_result nftprobe(int fd, const struct helper_setup *setup, struct table_means *means,
+enum probe_result nftprobe(int fd, const struct helper_setup *setup, struct table_form *form,
                            struct error *why)
 {
     bool is_served;
     int error;
 
-    *means = (struct table_means){.is_owned = false};
+    *form = (struct table_form){.counts = form->counts};
     if (!has_tables(fd, why) || !is_free(fd, setup, &is_served, why))
         return PROBE_UNUSABLE;
-    means->is_owned = try_table(fd, SCRATCH, TABLE_OWNED) == 0;
-    means->has_destroy = has_destroy(fd);
+    form->is_owned = try_table(fd, SCRATCH, TABLE_OWNED) == 0;
+    form->destroys = knows_destroy(fd);
     if (is_served)
-        return name_missing(fd, wishes(setup), why) ? PROBE_USABLE : PROBE_UNUSABLE;
+        return name_missing(fd, wishes(setup, form), why) ? PROBE_USABLE : PROBE_UNUSABLE;
     batch_begin(&writer);
-    table_write(&writer, setup, means);
+    table_write(&writer, setup, form);
     error = batch_try(&writer, fd);
-    if (error != 0 && name_missing(fd, wishes(setup), why))
+    if (error != 0 && name_missing(fd, wishes(setup, form), why))
         error_set(why, "this kernel does not take the nftables table inet " TABLE_NAME ": %s",
                   strerror(error));
     return error == 0 ? PROBE_USABLE : PROBE_UNUSABLE;
 }
 
-bool nftprobe_sessions(int fd, struct table_means *means, struct error *why)
+bool nftprobe_sessions(int fd, struct table_form *form, struct error *why)
 {
-    means->tells_sessions =
+    form->tells_sessions =
         kernel_finds_sockets(why) && name_missing(fd, TO_TELL_SESSIONS, why);
-    return means->tells_sessions;
+    return form->tells_sessions;
 }

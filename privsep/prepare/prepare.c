@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "privsep/helper/elements.h"
 #include "privsep/helper/events.h"
 #include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
@@ -22,6 +23,7 @@
 #include "privsep/prepare/release.h"
 #include "privsep/prepare/repair.h"
 #include "privsep/prepare/rules.h"
+#include "privsep/prepare/table.h"
 #include "privsep/prepare/takeover.h"
 
 struct preparation {
@@ -29,8 +31,13 @@ struct preparation {
     struct xtables xtables;
     struct marks marks;
     struct grants grants;
+    /* With iptables: */
     struct rules rules[FAMILIES];
     struct firewall firewall;
+    /* With BACKEND_NFTABLES: */
+    struct table_form form;
+    struct netwriter table; /* its messages */
+    struct elements elements;
 };
 
 /* ---- the process -------------------------------------------------------- */
@@ -47,9 +54,9 @@ static void begin_process(void)
 {
     const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
 
-    if (close_range(HELPER_FD_PLAN + 1, ~0u, 0) != 0)
+    if (close_range(HELPER_FD_TABLE + 1, ~0u, 0) != 0)
         fatal("cannot close what was inherited");
-    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_PLAN; fd++)
+    for (int fd = HELPER_FD_SUPERVISOR; fd <= HELPER_FD_TABLE; fd++)
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
             fatalx("portsmith-prepare is started by portsmithd, never by hand");
     reserve();
@@ -84,8 +91,18 @@ static bool hold_xtables_lock(struct error *why)
 
 /* ---- grants, firewall, marks -------------------------------------------- */
 
+static bool establish_table(struct preparation *p, struct error *why)
+{
+    int error = elements_establish(&p->elements, &p->grants);
+
+    return error == 0 || error_set(why, "the nftables table inet " TABLE_NAME ": %s",
+                                   error == EPERM ? "another process owns it" : strerror(error));
+}
+
 static bool establish(struct preparation *p, struct error *why)
 {
+    if (p->xtables.backend == BACKEND_NFTABLES)
+        return establish_table(p, why);
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (p->firewall.xtables.in_use[family] &&
             !establish_first(&p->firewall, family, &p->grants, why))
@@ -130,10 +147,25 @@ static bool open_marks(struct preparation *p, struct error *why)
     return true;
 }
 
+static void open_table(struct preparation *p)
+{
+    table_write(&p->table, &p->policy.setup, &p->form);
+    elements_begin(&p->elements, HELPER_FD_TABLE);
+    p->elements.destroys = p->form.destroys;
+    p->elements.in_use[TABLE_COUNTED] = p->form.counts;
+    p->elements.in_use[TABLE_SENDING] = p->policy.setup.sends_on;
+    p->elements.messages = p->table.bytes;
+    p->elements.size = p->table.size;
+}
+
 static void open_firewall(struct preparation *p, const struct ipset *set)
 {
     const struct policy *policy = &p->policy;
 
+    if (p->xtables.backend == BACKEND_NFTABLES) {
+        open_table(p);
+        return;
+    }
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
@@ -186,7 +218,17 @@ static bool hand_over(struct preparation *p)
     if (p->xtables.backend == BACKEND_LEGACY &&
         (!leave_open(HELPER_FD_XTABLES_LOCK) || !leave_open(HELPER_FD_XTABLES_DIRECTORY)))
         return false;
+    if (p->xtables.backend == BACKEND_NFTABLES && !leave_open(HELPER_FD_TABLE))
+        return false;
     return dup2(p->marks.fd, HELPER_FD_MARKS) >= 0 && dup2(p->grants.file, HELPER_FD_GRANTS) >= 0;
+}
+
+static const char *program_of(const struct preparation *p)
+{
+    if (p->xtables.backend == BACKEND_NFTABLES)
+        return PORTSMITH_HELPER "-nftables";
+    return p->policy.setup.grant_store == GRANT_STORE_SET ? PORTSMITH_HELPER "-sets"
+                                                          : PORTSMITH_HELPER;
 }
 
 /* The ports are shut before the marks are read: whatever is wrong with those, this host's ports
@@ -194,14 +236,15 @@ static bool hand_over(struct preparation *p)
 static int become_helper(struct preparation *p)
 {
     char *const argv[] = {strdupa("portsmith-helper"), NULL}, *const environment[] = {NULL};
-    const struct ingredients ingredients = {&p->policy, &p->marks, &p->xtables, p->rules};
-    const char *program = p->policy.setup.grant_store == GRANT_STORE_SET ? PORTSMITH_HELPER "-sets"
-                                                                         : PORTSMITH_HELPER;
+    const struct ingredients ingredients = {&p->policy, &p->marks, &p->xtables,
+                                            p->rules, &p->form, &p->table};
+    const char *program = program_of(p);
     struct error why;
 
     if (open_news(&p->policy, &why) && take_over_grants(p, &why) && open_marks(p, &why) &&
         plan_compile(HELPER_FD_PLAN, &ingredients, &why)) {
-        helper_firewall_close(&p->firewall);
+        if (p->xtables.backend != BACKEND_NFTABLES)
+            helper_firewall_close(&p->firewall);
         if (hand_over(p))
             execve(program, argv, environment);
         error_set(&why, "cannot execute %s: %s", program, strerror(errno));
@@ -221,7 +264,7 @@ static int prepare(struct preparation *p)
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
-    if (!is_legacy && (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
+    if (p->xtables.backend == BACKEND_NFT && (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
         log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
                   "drop; move those rules, or set Backend = iptables-legacy");
     ipset_open(&set, setup->max_grants);
@@ -248,15 +291,15 @@ int helper_prepare(void)
         fatalx("%s", why.text);
     log_open("portsmith-prepare", setup->foreground, setup->debug);
     if (setup->mode == HELPER_RELEASE)
-        return helper_release_all(setup->backend);
+        return helper_release_all(setup->backend, HELPER_FD_TABLE);
     if (setup->mode == HELPER_RELEASE_OTHER)
-        return helper_release_other(setup->backend);
-    probed = host_probe(&p.policy, &p.xtables, &why);
+        return helper_release_other(setup->backend, HELPER_FD_TABLE);
+    probed = host_probe(&p.policy, &p.xtables, &p.form, &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);
         return exit_statuses[probed];
     }
-    host_find_sessions(setup, &p.xtables);
+    host_find_sessions(setup, &p.xtables, &p.form);
     if (!host_can_tell_usage(&p.policy, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "privsep/helper/set.h"
+#include "privsep/prepare/table.h"
 #include "privsep/rules.h"
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/probe.h"
@@ -61,35 +62,64 @@ bool helper_release(enum backend backend, struct error *why)
     return released;
 }
 
-int helper_release_all(enum backend in_use)
+static bool release_iptables(struct error *why)
+{
+    struct error reason;
+    struct ipset set;
+    bool done = helper_release(BACKEND_NFT, why);
+
+    if (!helper_release(BACKEND_LEGACY, &reason)) {
+        *why = reason;
+        done = false;
+    }
+    if (!done) /* rules may refer to a set still */
+        return false;
+    ipset_open(&set, 0);
+    done = helper_set_remove(&set, IPV4, why);
+    done = helper_set_remove(&set, IPV6, why) && done;
+    ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
+    ipset_close(&set);
+    return done;
+}
+
+/* Whether rules may be left of the back end that was in use, or, where nobody knows that, of the one
+ * that would be used now. They stay where its program is missing. */
+static bool may_remain(enum backend in_use, struct error *why)
 {
     struct xtables unused;
-    struct ipset set;
-    struct error why;
-    bool done = helper_release(BACKEND_NFT, &why);
 
-    done = helper_release(BACKEND_LEGACY, &why) && done;
-    if (done) { /* no rule of ours refers to a set any more */
-        ipset_open(&set, 0);
-        done = helper_set_remove(&set, IPV4, &why);
-        done = helper_set_remove(&set, IPV6, &why) && done;
-        ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
-        ipset_close(&set);
+    return in_use != BACKEND_NFTABLES && !probe_choose(&unused, in_use, why);
+}
+
+int helper_release_all(enum backend in_use, int table)
+{
+    struct error why, reason;
+    bool done = release_iptables(&why) && !may_remain(in_use, &why);
+
+    if (!table_release(table, &reason)) {
+        why = reason;
+        done = false;
     }
-    /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
-     * that would be used now. They stay where its program is missing. */
-    if (done && probe_choose(&unused, in_use, &why))
+    if (done)
         return HELPER_EXIT_OK;
     log_warnx("rules may remain: %s", why.text);
     return HELPER_EXIT_FAILURE;
 }
 
-int helper_release_other(enum backend in_use)
+static bool release_other(enum backend in_use, int table, struct error *why)
+{
+    if (in_use == BACKEND_NFTABLES)
+        return release_iptables(why);
+    return table_release(table, why) &&
+           helper_release(in_use == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, why);
+}
+
+int helper_release_other(enum backend in_use, int table)
 {
     struct error why;
 
-    if (helper_release(in_use == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, &why))
+    if (release_other(in_use, table, &why))
         return HELPER_EXIT_OK;
-    log_warnx("rules of the other iptables back end may remain: %s", why.text);
+    log_warnx("rules of another back end than %s may remain: %s", backend_name(in_use), why.text);
     return HELPER_EXIT_FAILURE;
 }

@@ -1,13 +1,16 @@
 /* Above each rule stands what nft(8) prints for it. */
 #include "privsep/prepare/table.h"
 
+#include <arpa/inet.h>
 #include <endian.h>
+#include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "privsep/nftables/batch.h"
 #include "privsep/nftables/expression.h"
 #include "privsep/nftables/table.h"
 #include "privsep/nftables/tablewriter.h"
@@ -28,7 +31,7 @@ enum { BEFORE_DNAT = -101 };
 struct making {
     struct netwriter *w;
     const struct helper_setup *setup;
-    const struct table_means *means;
+    const struct table_form *form;
     uint64_t trial_end; /* nanoseconds since the epoch; 0: none */
 };
 
@@ -70,10 +73,11 @@ static void write_sets_of_grants(const struct making *m)
                        TYPE_OF_TWO(TYPE_ADDRESS4, TYPE_PORT), 8},
                       {TYPE_OF_THREE(TYPE_ADDRESS6, TYPE_PROTOCOL, TYPE_PORT), 24,
                        TYPE_OF_TWO(TYPE_ADDRESS6, TYPE_PORT), 20}};
-    const enum table_set sets = m->setup->sends_on ? TABLE_SETS : TABLE_SENDING;
+    const bool in_use[TABLE_SETS] = {[TABLE_GRANTS] = true, [TABLE_COUNTED] = m->form->counts,
+                                     [TABLE_SENDING] = m->setup->sends_on};
 
-    for (enum table_set set = TABLE_GRANTS; set < sets; set++)
-        for (enum family family = IPV4; family < FAMILIES; family++) {
+    for (enum table_set set = 0; set < TABLE_SETS; set++)
+        for (enum family family = IPV4; family < FAMILIES && in_use[set]; family++) {
             const bool is_map = set == TABLE_SENDING;
 
             tablewriter_set(m->w, TABLE_NAME, &(struct tablewriter_set){
@@ -194,8 +198,9 @@ static void write_grants(const struct making *m, const char *chain)
 {
     const struct expression verdict =
         m->setup->accept_mark ? (struct expression)GOTO("granted") : (struct expression)ACCEPT;
+    const enum table_set last = m->form->counts ? TABLE_COUNTED : TABLE_GRANTS;
 
-    for (enum table_set set = TABLE_GRANTS; set <= TABLE_COUNTED; set++) {
+    for (enum table_set set = TABLE_GRANTS; set <= last; set++) {
         /* ip saddr . meta l4proto . th dport @grants4 accept */
         RULE(m, chain, OF_CLIENT4, IN_SET(table_sets[set][IPV4]), verdict);
         /* ip6 saddr . meta l4proto . th dport @grants6 accept */
@@ -237,7 +242,7 @@ static void write_translated(const struct making *m, const char *chain)
  * What came by IPsec's transport mode is not looked up (xfrm4_transport_finish). */
 static void write_strays(const struct making *m)
 {
-    if (!m->means->tells_sessions)
+    if (!m->form->tells_sessions)
         return;
     /* meta cgroup >= 0 accept */
     RULE(m, "input", META(NFT_META_CGROUP), IS_AT_LEAST(0), ACCEPT);
@@ -314,12 +319,12 @@ static void write_sending(const struct making *m)
 }
 
 void table_write(struct netwriter *w, const struct helper_setup *setup,
-                 const struct table_means *means)
+                 const struct table_form *form)
 {
-    const struct making m = {w, setup, means,
+    const struct making m = {w, setup, form,
                              (uint64_t)rules_trial_second(setup) * NSEC_PER_SEC};
 
-    tablewriter_replace(w, TABLE_NAME, means->is_owned ? TABLE_OWNED : 0);
+    tablewriter_replace(w, TABLE_NAME, form->is_owned ? TABLE_OWNED : 0);
     write_sets_of_grants(&m);
     write_constants(&m);
     write_chains(&m);
@@ -335,4 +340,24 @@ void table_write(struct netwriter *w, const struct helper_setup *setup,
     }
     if (setup->sends_on)
         write_sending(&m);
+}
+
+/* What cannot be flushed, as the table has no such chain, is not ours. */
+bool table_release(int fd, struct error *why)
+{
+    static struct netwriter w;
+    int error;
+
+    batch_begin(&w);
+    batch_message(&w, NFT_MSG_DELRULE, 0);
+    netwriter_text(&w, NFTA_RULE_TABLE, TABLE_NAME);
+    netwriter_text(&w, NFTA_RULE_CHAIN, "door");
+    netwriter_end(&w);
+    batch_message(&w, NFT_MSG_DELTABLE, 0);
+    netwriter_text(&w, NFTA_TABLE_NAME, TABLE_NAME);
+    netwriter_end(&w);
+    error = batch_send(&w, fd);
+    return error == 0 || error == ENOENT || error == EOPNOTSUPP || error == ENOTSOCK ||
+           error_set(why, "the nftables table inet " TABLE_NAME ": %s",
+                     error == EPERM ? "another process owns it" : strerror(error));
 }

@@ -22,20 +22,26 @@
 
 #include <stdbool.h>
 
+#include "common/error.h"
 #include "privsep/message.h"
 #include "privsep/netwriter.h"
 
-/* What of it this host's kernel can (nftprobe.h). */
-struct table_means {
-    bool is_owned; /* a table can be owned, and outlive its owner */
-    bool has_destroy; /* an element can be removed whether or not it is there: NFT_MSG_DESTROYSETELEM,
-                         Linux 6.3 */
+/* What form it has, by what the kernel can (nftprobe.h) and by what the profiles need. */
+struct table_form {
+    bool is_owned; /* nobody else can change it, and it outlives its owner: Linux 6.9 */
+    bool destroys; /* the kernel has NFT_MSG_DESTROYSETELEM: Linux 6.3 */
     bool tells_sessions; /* the segments of sessions can be told from others */
+    bool counts; /* some grants admit only so many connections */
 };
 
 /* Appends the messages to a batch that has begun. Whatever a table of this name holds, they replace
  * it in the same transaction, if it is nobody else's. */
 void table_write(struct netwriter *w, const struct helper_setup *setup,
-                 const struct table_means *means);
+                 const struct table_form *form);
+
+/* Removes the table, whether the socket `fd` owns it or nobody does. Where there is none, or one of
+ * this name that is not ours, there is nothing to do; nor is there where the kernel has no
+ * such sockets, and `fd` is none. False with the reason: it stays. */
+bool table_release(int fd, struct error *why);
 
 #endif

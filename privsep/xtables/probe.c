@@ -278,7 +278,7 @@ static enum probe_result try_family(const char *path, enum family family, unsign
     return result;
 }
 
-static void choose_backend(struct xtables *found, enum backend wanted)
+void probe_families(struct xtables *found)
 {
     int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -286,6 +286,11 @@ static void choose_backend(struct xtables *found, enum backend wanted)
     found->in_use[IPV6] = fd >= 0 || errno != EAFNOSUPPORT;
     if (fd >= 0)
         close(fd);
+}
+
+static void choose_backend(struct xtables *found, enum backend wanted)
+{
+    probe_families(found);
     found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
 }
 

@@ -28,6 +28,9 @@ enum probe_result {
     PROBE_UNDECIDED, /* the xtables lock was held, or the like: try again */
 };
 
+/* Finds out which families the kernel has. */
+void probe_families(struct xtables *found);
+
 /* Chooses a back end: `wanted`, or with BACKEND_AUTO the one that `iptables` is on this host. Tries
  * every match and target that is in use, always or by `wishes` (enum probe_wish), for every
  * family in use, in a scratch chain that is removed again. Unless the result is PROBE_USABLE, *why

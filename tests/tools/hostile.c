@@ -163,14 +163,14 @@ static void leave_the_host(void)
 
 static int high_copy(int fd)
 {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 16);
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 20);
 
     if (copy < 0)
         err(1, "dup");
     return copy;
 }
 
-/* As pair.c does it: descriptors 3 to 9, an empty environment. */
+/* As pair.c does it: descriptors 3 to 10, an empty environment. */
 static void become_helper(const struct stage *s, int control, int sniffer, int witness)
 {
     const int inherited[] = {high_copy(control), high_copy(sniffer),
@@ -178,7 +178,8 @@ static void become_helper(const struct stage *s, int control, int sniffer, int w
                              high_copy(open("/run", O_RDONLY | O_DIRECTORY)),
                              high_copy(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER)),
                              high_copy(witness),
-                             high_copy(memfd_create("portsmith-plan", MFD_ALLOW_SEALING))};
+                             high_copy(memfd_create("portsmith-plan", MFD_ALLOW_SEALING)),
+                             high_copy(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER))};
     char *const argv[] = {strdupa("portsmith-prepare"), NULL};
     char *const environment[] = {NULL};
 

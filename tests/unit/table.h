@@ -40,7 +40,7 @@ static inline struct grant *table_open(struct grants *grants, const uint8_t *key
 }
 
 /* Removes the grant. False when there is none. */
-static inline bool table_remove(struct grants *grants, const uint8_t *key_id,
+static inline bool table_close(struct grants *grants, const uint8_t *key_id,
                                 const struct address *address, const struct service *service)
 {
     struct grant *grant = table_find(grants, key_id, address, service);

@@ -114,9 +114,9 @@ static void what_is_removed_is_gone(void **state)
     (void)state;
     open_grant(alice, &v4, &ssh, 100);
     open_grant(bob, &v4, &ssh, 200);
-    assert_false(table_remove(&grants, alice, &v4, &dns));
-    assert_true(table_remove(&grants, alice, &v4, &ssh));
-    assert_false(table_remove(&grants, alice, &v4, &ssh));
+    assert_false(table_close(&grants, alice, &v4, &dns));
+    assert_true(table_close(&grants, alice, &v4, &ssh));
+    assert_false(table_close(&grants, alice, &v4, &ssh));
     assert_null(table_find(&grants, alice, &v4, &ssh));
     assert_non_null(table_find(&grants, bob, &v4, &ssh));
 }
@@ -498,7 +498,7 @@ static void every_change_is_in_the_file_at_once(void **state)
     helper_grants_shorten(&grants, &grants.items[1], 150);
     settle();
     assert_stored();
-    table_remove(&grants, alice, &v4, &ssh);
+    table_close(&grants, alice, &v4, &ssh);
     assert_stored();
     open_grant(alice, &v4, &dns, 400);
     helper_grants_settle(&grants, IPV4, false); /* the firewall did not take it */
@@ -523,8 +523,8 @@ static void what_is_closed_stays_closed(void **state)
     open_grant(alice, &v4, &ssh, 100);
     open_grant(bob, &v4, &ssh, 100);
     settle();
-    table_remove(&grants, alice, &v4, &ssh);
-    table_remove(&grants, bob, &v4, &ssh);
+    table_close(&grants, alice, &v4, &ssh);
+    table_close(&grants, bob, &v4, &ssh);
     start_again(0, CAPACITY);
     assert_int_equal(grants.count, 0);
 }

@@ -65,7 +65,8 @@ static const struct plan *make_plan(int fd)
 {
     struct policy policy = {.setup = setup};
     struct marks marks = {.fd = -1};
-    const struct ingredients ingredients = {&policy, &marks, &found, rules};
+    const struct ingredients ingredients = {
+        .policy = &policy, .marks = &marks, .xtables = &found, .rules = rules};
     struct error why;
 
     make_rules();

@@ -78,7 +78,8 @@ static int leave(void **state)
 
 static const struct plan *compile(void)
 {
-    const struct ingredients ingredients = {&policy, &marks, &found, rules};
+    const struct ingredients ingredients = {
+        .policy = &policy, .marks = &marks, .xtables = &found, .rules = rules};
     const struct plan *plan;
     struct error why;
 
@@ -291,7 +292,8 @@ static void only_a_sealed_one_of_this_build_is_mapped(void **state)
 
 static void no_room_is_no_plan(void **state)
 {
-    const struct ingredients ingredients = {&policy, &marks, &found, rules};
+    const struct ingredients ingredients = {
+        .policy = &policy, .marks = &marks, .xtables = &found, .rules = rules};
     int full = open("/dev/full", O_RDWR | O_CLOEXEC);
     struct error why;
 

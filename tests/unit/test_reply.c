@@ -262,7 +262,7 @@ static void change_all_the_time(struct grants *grants, volatile uint32_t *newest
             continue;
         address = address_of_id(id - LIVE);
         service = service_of_id(id - LIVE);
-        table_remove(grants, key_id, &address, &service);
+        table_close(grants, key_id, &address, &service);
     }
 }
 

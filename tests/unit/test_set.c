@@ -96,7 +96,7 @@ static void close_for(const uint8_t key_id[static KEY_ID_SIZE], const char *addr
     struct address a = address_of(address);
     struct service s = service_of(service);
 
-    assert_true(table_remove(&grants, key_id, &a, &s));
+    assert_true(table_close(&grants, key_id, &a, &s));
 }
 
 static void insert(enum family family)

@@ -64,7 +64,8 @@ static void make_plan(void)
     int directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct rules rules[FAMILIES];
     struct marks marks;
-    const struct ingredients from = {&policy, &marks, &found, rules};
+    const struct ingredients from = {
+        .policy = &policy, .marks = &marks, .xtables = &found, .rules = rules};
 
     world.profile = (struct helper_profile){.name = "home", .service_count = 1, .services = {ssh}};
     memcpy(entry.key_id, home, KEY_ID_SIZE);

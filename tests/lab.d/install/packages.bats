@@ -31,7 +31,7 @@ setup_file() {
         root=${program%%/usr/*} program=${program##*/}
         page=$(echo "$root"/usr/share/man/man?/"${program%-sets}".?.gz)
         gzip -d -c "$page" | mandoc -T lint -W error
-        [[ $program != portsmith-@(sniffer|witness|prepare|helper|helper-sets|cut) ]] || continue
+        [[ $program != portsmith-@(sniffer|witness|prepare|helper|helper-sets|helper-nftables|cut) ]] || continue
         [ -e "$root/usr/share/bash-completion/completions/$program" ]
         [ -e "$root/usr/share/zsh/vendor-completions/_$program" ]
         [ -e "$root/usr/share/fish/vendor_completions.d/$program.fish" ]
