@@ -1,7 +1,6 @@
 /* Above each rule stands what nft(8) prints for it. */
 #include "privsep/prepare/table.h"
 
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
