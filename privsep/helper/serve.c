@@ -138,10 +138,14 @@ static enum helper_rules look_at_rules(struct helper *h)
     struct error why;
     enum helper_rules found = helper_firewall_look(h->firewall, &h->grants, &why);
 
-    if (found == HELPER_RULES_UNKNOWN && h->told != HELPER_RULES_UNKNOWN)
+    if (found != HELPER_RULES_UNKNOWN)
+        return found;
+    if (h->told != HELPER_RULES_UNKNOWN)
         log_warnx_limited(&said, LINES_A_MINUTE,
                           "whether Portsmith's rules are in force cannot be seen, looking every "
                           "%d s: %s", RETRY_SECONDS, why.text);
+    /* From now on: to find that out may have taken longer. Whoever asks meanwhile is served. */
+    h->look_at = seconds_from_now(RETRY_SECONDS);
     return found;
 }
 
