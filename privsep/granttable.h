@@ -64,12 +64,15 @@ struct granttable {
     uint32_t capacity;          /* records */
     uint8_t seal[SEAL_SIZE];    /* of all before it, which never changes */
     uint32_t last_id;           /* of all grants of this boot */
-    uint32_t begun;             /* how many EVENT_BEGUN there were in this boot (event.h) */
+    uint32_t begun;             /* how often a grant has begun in this boot (event.h): it grows
+                                   before the rule is in force, and is never 0 from then on */
+    uint32_t begun_before;      /* the same, when this file was made, for a helper and its witness */
+    uint32_t zero;
     uint32_t restores[FAMILIES][2]; /* the process ids of the programs that last changed the
                                        firewall for this helper, the latest first; 0: none */
     struct grant grants[];
 };
-_Static_assert(sizeof(struct granttable) == 88, "no hidden padding");
+_Static_assert(sizeof(struct granttable) == 96, "no hidden padding");
 
 /* Returns the size, in bytes, of a file for `capacity` grants. */
 size_t granttable_size(size_t capacity);

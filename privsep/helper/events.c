@@ -67,18 +67,18 @@ void helper_events_begin(struct events *events, struct grants *grants, struct gr
                          bool is_tracked)
 {
     struct helper_event event = event_of(EVENT_BEGUN, grant);
+    const bool is_heard = is_tracked && helper_events_listen(events);
 
-    grant->end = END_NONE;
-    grant_seal(grant);
     if (++grants->table->begun == 0) /* which is the number of news */
         grants->table->begun = 1;
+    if (grant->connections == 0)
+        return;
+    grant->end = END_NONE;
+    grant_seal(grant);
     event.begun = grants->table->begun;
     event.allowance = grant->allowance;
     event.connections = (uint16_t)grant->connections;
-    event.is_tracked = is_tracked && helper_events_listen(events);
-    if (helper_events_tell(events, &event) && event.is_tracked && mark_news(events, event.begun))
-        return;
-    if (grant->connections == 0)
+    if (is_heard && helper_events_tell(events, &event) && mark_news(events, event.begun))
         return;
     helper_grants_end(grants, grant, END_UNWITNESSED);
     events->is_unwitnessed = true;

@@ -21,9 +21,9 @@ struct events {
 /* Tells what happened, but for `lost`, which is added. False if it is lost. */
 bool helper_events_tell(struct events *events, struct helper_event *event);
 
-/* Tells that a grant of the table is about to be opened, or admits connections anew. `is_tracked`
- * says whether the kernel tracks connections to its service. If it admits only so many, and they
- * cannot be counted, it ends now. */
+/* Prepares for a grant of the table to be opened, or to admit connections anew. `is_tracked` says
+ * whether the kernel tracks connections to its service. If it admits only so many this is told, and
+ * if they cannot be counted, it ends now. Of any other the EVENT_VERDICT tells. */
 void helper_events_begin(struct events *events, struct grants *grants, struct grant *grant,
                          bool is_tracked);
 

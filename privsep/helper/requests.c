@@ -19,6 +19,7 @@ struct asked {
     enum verdict verdict;       /* VERDICT_NONE while nothing speaks against it */
     bool is_unnoted;            /* as in an event */
     int64_t left;               /* seconds, as in an event */
+    uint32_t opened[POLICY_SERVICES]; /* as in an event */
     struct grant ended[POLICY_SERVICES]; /* copies of the grants that it removed */
     size_t ended_count;
 };
@@ -243,8 +244,8 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
 
 /* Adds the grant of a service, or extends it. Counting begins for a new grant, and anew for one
  * that admits only so many connections. */
-static struct grant *open_service(struct requests *r, struct batch *batch,
-                                  const struct asked *asked, size_t i)
+static struct grant *open_service(struct requests *r, struct batch *batch, struct asked *asked,
+                                  size_t i)
 {
     const struct decision *decision = &asked->decision;
     const bool is_new = !decision->grants[i];
@@ -264,6 +265,8 @@ static struct grant *open_service(struct requests *r, struct batch *batch,
     if (is_new || grant->connections)
         helper_events_begin(r->events, r->grants, grant,
                             helper_policy_is_tracked(asked->knock.profile, &grant->service));
+    if (is_new && !grant->connections)
+        asked->opened[i] = grant->id;
     if (decision->signing != GRANT_OBSERVED)
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)
@@ -362,6 +365,9 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
         .service_count = (uint8_t)decision->service_count,
         .is_address_signed = asked->request.has_address,
         .is_cut = decision->is_cut,
+        .is_more = asked + 1 < batch->asked + batch->count,
+        .is_listening = r->events->is_listening,
+        .begun = r->grants->table->begun,
         .wall = clock_wall_us(),
         .counter = asked->request.counter,
         .left = asked->left,
@@ -371,6 +377,7 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
 
     memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
     memcpy(event.services, decision->services, sizeof event.services);
+    memcpy(event.opened, asked->opened, sizeof event.opened);
     memcpy(event.trace, r->trace, sizeof event.trace);
     if (asked->mark)
         memcpy(event.counters, asked->mark->counters, sizeof event.counters);

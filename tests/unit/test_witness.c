@@ -356,6 +356,7 @@ static void begin_grant(uint32_t id)
 
     event.kind = EVENT_BEGUN;
     event.id = event.begun = id;
+    event.connections = 1;
     happen(&event);
 }
 
