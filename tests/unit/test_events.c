@@ -198,6 +198,7 @@ static void the_next_helper_counts_on(void **state)
     helper_grants_free(&grants);
     assert_true(helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why));
     assert_int_equal(grants.table->begun, 2);
+    assert_int_equal(grants.table->begun_before, 2);
     assert_int_equal(grants.table->restores[IPV6][0], 0);
 }
 

@@ -68,6 +68,8 @@ static void visit(void)
 /* Another witness, which takes over what is written down. */
 static void open_usage(void)
 {
+    granttable_close(&world.table);
+    assert_done(granttable_open(&world.table, AT_FDCWD, &why), why);
     assert_done(usage_open(&world.usage, &world.clients, &world.table, world.uses, USES, &why),
                 why);
     news_begin(&world.news, world.events.news);
@@ -97,7 +99,7 @@ static int begin(void **state)
     assert_int_equal(ftruncate(world.uses, USES * sizeof(struct use)), 0);
     assert_done(helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why),
                 why);
-    assert_done(granttable_open(&world.table, AT_FDCWD, &why), why);
+    world.table.file = -1;
     open_usage();
     return 0;
 }
@@ -402,8 +404,20 @@ static void a_grant_whose_verdict_is_lost_is_blind(void **state)
     tell_verdict(grant, false); /* it comes later, after all */
     visit();
     hear();
+    assert_int_equal(usage_live(&world.usage), 1);
     assert_int_equal(use_at_end(grant->id), USED_UNKNOWN);
     assert_int_equal(use_at_end(open_for("127.0.0.1", 2, 0)->id), USED_UNKNOWN);
+}
+
+static void what_the_firewall_did_not_take_is_not_watched(void **state)
+{
+    const struct helper_event event = {.kind = EVENT_VERDICT, .verdict = VERDICT_FIREWALL_FAILED,
+                                       .services = {service}, .service_count = 1, .begun = 1,
+                                       .opened = {1}, .is_listening = 1};
+
+    (void)state;
+    assert_true(usage_begin_opened(&world.usage, &event));
+    assert_int_equal(usage_live(&world.usage), 0);
 }
 
 /* The news of before it wait in the socket. */
@@ -826,6 +840,7 @@ int main(void)
         WITH_GRANTS(of_very_many_before_the_verdict_nothing_is_known),
         WITH_GRANTS(of_news_that_are_lost_before_the_verdict_nothing_is_known),
         WITH_GRANTS(a_grant_whose_verdict_is_lost_is_blind),
+        WITH_GRANTS(what_the_firewall_did_not_take_is_not_watched),
         WITH_GRANTS(a_witness_that_starts_after_the_rule_counts_all),
         WITH_GRANTS(a_mark_waits_for_its_event),
         WITH_GRANTS(it_counts_for_whom_it_is_and_for_no_other),
