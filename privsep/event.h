@@ -17,10 +17,9 @@
 /* ---- helper to witness -------------------------------------------------- */
 
 enum event_kind {
-    EVENT_VERDICT = 1, /* a request has its verdict, and the firewall is as that says. Of a grant
-                      that admits any number of connections, and that it has `opened`, they may have
-                      come before this event. Those that came before `begun` of the table of grants
-                      (granttable.h) grew, which was before the rule, do not count */
+    EVENT_VERDICT = 1, /* a request has its verdict, and the firewall is as that says. Through grants
+                      that it has `opened` connections may have come before this event, but not
+                      before `last_id` of the table of grants (granttable.h) was theirs */
     EVENT_BEGUN,   /* a grant that admits only so many connections is about to be opened, or admits
                       them anew: what came in until now does not count. Its rule is not in force
                       yet. The helper puts a mark into the news after this event: the kernel's
@@ -63,21 +62,20 @@ struct helper_event {
                                noted as one that never counts; or another one was forgotten */
     uint8_t end;            /* EVENT_ENDED: enum grant_end */
     uint8_t is_more;        /* EVENT_ENDED: more grants have ended with this one: their events
-                               follow, and are told together. EVENT_VERDICT: more verdicts of the
-                               same batch follow */
+                               follow, and are told together */
     uint8_t is_address_signed; /* the client named the address itself */
     uint8_t is_cut;         /* the client wanted a longer window than the profile's maximum */
     uint8_t service_count;  /* of a knock whose signature is not right: 0. Of a grant: 1 */
-    uint8_t is_listening;   /* EVENT_VERDICT: the helper has joined the kernel's news */
+    uint8_t is_listening;   /* the helper has joined the kernel's news */
     uint16_t connections;   /* EVENT_BEGUN: that the grant admits */
     uint32_t id;            /* of the grant */
     uint32_t allowance;     /* EVENT_BEGUN: of the grant */
-    uint32_t begun;         /* EVENT_BEGUN, EVENT_VERDICT: how often a grant has begun in this boot,
-                               this one, or all of the batch, included */
+    uint32_t begun;         /* EVENT_BEGUN: how many there were in this boot, this one included.
+                               Never 0 */
     uint32_t lost;          /* events that were lost before this one */
     uint32_t together;      /* requests in the batch */
-    uint32_t opened[POLICY_SERVICES]; /* VERDICT_OPENED: the new grants of `services` that admit any
-                               number of connections; 0: none */
+    uint32_t opened[POLICY_SERVICES]; /* EVENT_VERDICT: the new grants of `services`, which are in
+                               force if it is VERDICT_OPENED; 0: none */
     uint8_t key_id[KEY_ID_SIZE]; /* of the profile; there may be none that has it */
     struct address address;  /* that the grants are for */
     struct address observed; /* EVENT_VERDICT: where the knock came from */
@@ -96,8 +94,8 @@ _Static_assert(sizeof(struct helper_event) == 352, "no hidden padding");
 enum witness_word_kind {
     WORD_END = 1, /* the grant `id` has had its connections, or they cannot be counted. It ends if
                      it admits only so many, and has still this `allowance` */
-    WORD_HUSH,    /* no grant waits for a connection: leave the news, unless grants have begun more
-                     often than `id` times (helper_event.begun) */
+    WORD_HUSH,    /* no grant waits for a connection: leave the news, unless there was a grant after
+                     the grant `id` */
     WORD_LOOK,    /* somebody changed nftables: look whether the rules are there */
 };
 

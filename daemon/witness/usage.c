@@ -99,10 +99,10 @@ static bool is_through(const struct flow *flow, const struct watch *watch)
            service_compare(&flow->to, &watch->service) == 0;
 }
 
-/* Whether a grant began after another one, by how many had. */
-static bool is_after(uint32_t begun, uint32_t other)
+/* Whether an id, or a mark, comes after another one. */
+static bool is_after(uint32_t number, uint32_t other)
 {
-    return (int32_t)(begun - other) > 0;
+    return (int32_t)(number - other) > 0;
 }
 
 static bool is_waiting(const struct usage *usage, const struct watch *watch)
@@ -201,7 +201,7 @@ bool usage_open(struct usage *usage, const struct clients *clients,
                 struct error *why)
 {
     *usage = (struct usage){.clients = clients, .capacity = capacity, .table = table,
-                            .told = table->begun_before, .lost = table->begun_before};
+                            .told = table->last_id_before, .lost = table->last_id_before};
     /* calloc(3) would give memory to watches that no grant needs. */
     usage->watches = mmap(NULL, capacity * sizeof *usage->watches, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -296,10 +296,11 @@ bool usage_begin(struct usage *usage, const struct helper_event *event, int64_t 
 static void begin_opened(struct usage *usage, struct watch *watch,
                          const struct helper_event *event, size_t i)
 {
+    *use_of(usage, watch) = (struct use){.id = 0};
     *watch = (struct watch){.id = event->opened[i], .address = event->address,
                             .service = event->services[i]};
     memcpy(watch->key_id, event->key_id, KEY_ID_SIZE);
-    if (!event->is_listening || !is_tracked(usage, watch) || !is_after(event->begun, usage->lost)) {
+    if (!event->is_listening || !is_tracked(usage, watch) || !is_after(watch->id, usage->lost)) {
         lose_sight(usage, watch);
         return;
     }
@@ -308,33 +309,34 @@ static void begin_opened(struct usage *usage, struct watch *watch,
         count_through(usage, watch, &usage->early[j].flow);
 }
 
-/* Those that come from now on begin later. */
-static void forget_early(struct usage *usage, uint32_t told)
+/* Forgets what did not come in through any grant that is still to be told of. */
+static void forget_early(struct usage *usage)
 {
     size_t kept = 0;
 
-    usage->told = told;
     for (size_t i = 0; i < usage->early_count; i++)
-        if (is_after(usage->early[i].begun, told))
+        if (is_after(usage->early[i].last_id, usage->told))
             usage->early[kept++] = usage->early[i];
     usage->early_count = kept;
 }
 
-/* A grant that the table told of before its event did is watched already. */
 bool usage_begin_opened(struct usage *usage, const struct helper_event *event)
 {
-    for (size_t i = 0; event->verdict == VERDICT_OPENED && i < event->service_count; i++) {
-        struct watch *watch;
+    for (size_t i = 0; i < event->service_count; i++) {
+        struct watch *watch = find(usage, event->opened[i]);
 
-        if (event->opened[i] == 0 || find(usage, event->opened[i]))
+        if (event->opened[i] == 0)
             continue;
-        watch = find_free(usage);
+        usage->told = event->opened[i];
+        if (event->verdict != VERDICT_OPENED || (watch && watch->connections > 0))
+            continue; /* what admits only so many has begun before */
+        if (!watch)
+            watch = find_free(usage);
         if (!watch)
             return false;
         begin_opened(usage, watch, event, i);
     }
-    if (!event->is_more)
-        forget_early(usage, event->begun);
+    forget_early(usage);
     return true;
 }
 
@@ -377,16 +379,16 @@ bool usage_pass_mark(struct usage *usage, uint32_t begun)
 
 void usage_count(struct usage *usage, const struct flow *flow)
 {
-    const uint32_t begun = granttable_begun(usage->table);
+    const uint32_t last_id = granttable_last_id(usage->table);
 
     for (size_t i = 0; i < usage->top; i++)
         count_through(usage, &usage->watches[i], flow);
-    if (!is_after(begun, usage->told))
+    if (!is_after(last_id, usage->told))
         return;
     if (usage->early_count < EARLY_MAX)
-        usage->early[usage->early_count++] = (struct early){*flow, begun};
+        usage->early[usage->early_count++] = (struct early){*flow, last_id};
     else
-        usage->lost = begun;
+        usage->lost = last_id;
 }
 
 void usage_lose_news(struct usage *usage)
@@ -395,7 +397,7 @@ void usage_lose_news(struct usage *usage)
         if (is_waiting(usage, &usage->watches[i]))
             lose_sight(usage, &usage->watches[i]);
     usage->ask_again = true;
-    usage->lost = granttable_begun(usage->table);
+    usage->lost = granttable_last_id(usage->table);
 }
 
 int64_t usage_give_up_marks(struct usage *usage, int64_t now)

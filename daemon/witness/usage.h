@@ -3,8 +3,8 @@
  * grant that was not used yet, or one that admits only so many connections.
  *
  * That one of the latter begins is told before its rule is in force. Any other may be used before
- * its EVENT_VERDICT tells of it. But the table of grants tells before its rule that one is to
- * begin, and connections that come from then on are kept until it is known which.
+ * its EVENT_VERDICT tells of it. But its id is in the table of grants before its rule is in force,
+ * and connections that come from then on are kept until it is told whose that is.
  *
  * What is known of each lies in the file of uses (privsep/uses.h), which outlives the witness. A
  * grant that admits only so many, and of whose connections some may not have been told, is asked
@@ -48,10 +48,10 @@ struct watch {
 
 enum { EARLY_MAX = 32 };
 
-/* A connection that came when grants had begun `begun` times, which was not told yet. */
+/* A connection that came when `last_id` was that of the table, which was not told yet. */
 struct early {
     struct flow flow;
-    uint32_t begun;
+    uint32_t last_id;
 };
 
 struct usage {
@@ -62,9 +62,9 @@ struct usage {
     const struct clients *clients;
     const struct granttable_view *table;
     uint32_t begun;        /* of the last EVENT_BEGUN that was read */
-    uint32_t told;         /* how often a grant has begun, as far as all is told */
-    uint32_t lost;         /* of the grants that began up to this one, connections may have come
-                              that nobody knows of */
+    uint32_t told;         /* of all grants up to this id the verdict was read */
+    uint32_t lost;         /* through grants up to this id connections may have come that nobody
+                              knows of */
     struct early early[EARLY_MAX];
     size_t early_count;
     uint32_t asked, asked_allowance; /* the grant that was asked for; 0: none */

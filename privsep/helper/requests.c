@@ -253,11 +253,10 @@ static struct grant *open_service(struct requests *r, struct batch *batch, struc
 
     if (is_new) {
         grant = add_grant(r, asked, &decision->services[i]);
+        asked->opened[i] = grant->id;
     } else {
         grant = &r->grants->items[decision->grants[i] - r->grants->items];
         helper_grants_extend(r->grants, grant, decision->deadline);
-        if (grant->connections)
-            grant->allowance++;
         if (helper_firewall_is_rule(r->firewall, grant))
             plan_deed(batch, grant, FIREWALL_REWRITE);
     }
@@ -265,8 +264,6 @@ static struct grant *open_service(struct requests *r, struct batch *batch, struc
     if (is_new || grant->connections)
         helper_events_begin(r->events, r->grants, grant,
                             helper_policy_is_tracked(asked->knock.profile, &grant->service));
-    if (is_new && !grant->connections)
-        asked->opened[i] = grant->id;
     if (decision->signing != GRANT_OBSERVED)
         grant->signed_address = (uint16_t)decision->signing;
     if (grant->counter < decision->counter)
@@ -365,9 +362,6 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
         .service_count = (uint8_t)decision->service_count,
         .is_address_signed = asked->request.has_address,
         .is_cut = decision->is_cut,
-        .is_more = asked + 1 < batch->asked + batch->count,
-        .is_listening = r->events->is_listening,
-        .begun = r->grants->table->begun,
         .wall = clock_wall_us(),
         .counter = asked->request.counter,
         .left = asked->left,
@@ -375,6 +369,7 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
         .together = (uint32_t)batch->count,
     };
 
+    r->verdicts[asked->verdict]++;
     memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
     memcpy(event.services, decision->services, sizeof event.services);
     memcpy(event.opened, asked->opened, sizeof event.opened);
@@ -399,8 +394,6 @@ static bool serve_batch(struct requests *r, struct batch *batch)
     note_time(r, TRACE_DECIDED);
     change_firewalls(r, batch);
     note_time(r, TRACE_CHANGED);
-    for (size_t i = 0; i < batch->count; i++)
-        r->verdicts[batch->asked[i].verdict]++;
     for (size_t i = 0; i < batch->count; i++)
         is_reading = reply(r->sniffer, &batch->asked[i]) && is_reading;
     for (size_t i = 0; i < batch->count; i++)

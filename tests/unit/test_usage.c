@@ -157,23 +157,19 @@ static struct grant *open_for(const char *whom, uint8_t who, uint32_t connection
     assert_true(address_parse(&address, whom));
     grant = table_open(&world.grants, key_id, &address, &service,
                        clock_boot_ns() + 86400 * (int64_t)NSEC_PER_SEC);
-    if (grant->connections)
-        grant->allowance++;
     grant->connections = connections;
     helper_events_begin(&world.events, &world.grants, grant, true);
     helper_grants_settle(&world.grants, IPV4, true);
     return grant;
 }
 
-static void tell_verdict(const struct grant *grant, bool is_more)
+static void tell_verdict(const struct grant *grant)
 {
     struct helper_event event = {.kind = EVENT_VERDICT, .verdict = VERDICT_OPENED,
-                                 .is_listening = world.events.is_listening, .is_more = is_more,
-                                 .begun = world.grants.table->begun, .address = grant->address,
+                                 .opened = {grant->id}, .address = grant->address,
                                  .services = {grant->service}, .service_count = 1};
 
     memcpy(event.key_id, grant->key_id, KEY_ID_SIZE);
-    event.opened[0] = grant->connections ? 0 : grant->id;
     helper_events_tell(&world.events, &event);
 }
 
@@ -182,7 +178,7 @@ static uint32_t grant_for(const char *whom, uint8_t who, uint32_t connections)
 {
     const struct grant *grant = open_for(whom, who, connections);
 
-    tell_verdict(grant, false);
+    tell_verdict(grant);
     return grant->id;
 }
 
@@ -351,11 +347,11 @@ static void what_comes_before_the_verdict_counts(void **state)
     second = open_for("127.0.0.1", 2, 0);
     visit();
     hear();
-    tell_verdict(first, true);
+    tell_verdict(first);
     hear();
     check_written(first->id, 1);
     assert_null(written(second->id));
-    tell_verdict(second, false);
+    tell_verdict(second);
     hear();
     check_written(second->id, 1);
     check_written(grant_of(3, 0), 0); /* which began later */
@@ -371,7 +367,7 @@ static void of_very_many_before_the_verdict_nothing_is_known(void **state)
     for (int i = 0; i <= EARLY_MAX; i++)
         visit();
     hear();
-    tell_verdict(grant, false);
+    tell_verdict(grant);
     hear();
     assert_int_equal(written(grant->id)->known, USE_UNKNOWN);
     check_written(grant_of(2, 0), 0);
@@ -386,33 +382,46 @@ static void of_news_that_are_lost_before_the_verdict_nothing_is_known(void **sta
     usage_lose_news(&world.usage);
     visit();
     hear();
-    tell_verdict(grant, false);
+    tell_verdict(grant);
     hear();
     assert_int_equal(use_at_end(grant->id), USED_UNKNOWN);
     check_written(grant_of(2, 0), 0);
 }
 
-/* What has come meanwhile nobody knows. */
-static void a_grant_whose_verdict_is_lost_is_blind(void **state)
+static void of_a_grant_whose_verdict_is_lost_nothing_is_known(void **state)
 {
     const struct grant *grant;
 
     (void)state;
     grant = open_for("127.0.0.1", 1, 0);
     usage_follow_table(&world.usage);
-    assert_int_equal(written(grant->id)->known, USE_UNKNOWN);
-    tell_verdict(grant, false); /* it comes later, after all */
     visit();
     hear();
-    assert_int_equal(usage_live(&world.usage), 1);
+    assert_int_equal(written(grant->id)->known, USE_UNKNOWN);
     assert_int_equal(use_at_end(grant->id), USED_UNKNOWN);
     assert_int_equal(use_at_end(open_for("127.0.0.1", 2, 0)->id), USED_UNKNOWN);
+}
+
+/* As a new witness does. */
+static void the_table_may_be_read_before_the_verdict(void **state)
+{
+    const struct grant *grant;
+
+    (void)state;
+    grant = open_for("127.0.0.1", 1, 0);
+    visit();
+    usage_follow_table(&world.usage);
+    hear();
+    tell_verdict(grant);
+    hear();
+    assert_int_equal(usage_live(&world.usage), 1);
+    check_written(grant->id, 1);
 }
 
 static void what_the_firewall_did_not_take_is_not_watched(void **state)
 {
     const struct helper_event event = {.kind = EVENT_VERDICT, .verdict = VERDICT_FIREWALL_FAILED,
-                                       .services = {service}, .service_count = 1, .begun = 1,
+                                       .services = {service}, .service_count = 1,
                                        .opened = {1}, .is_listening = 1};
 
     (void)state;
@@ -430,7 +439,7 @@ static void a_witness_that_starts_after_the_rule_counts_all(void **state)
     visit();
     open_usage();
     hear();
-    tell_verdict(grant, false);
+    tell_verdict(grant);
     hear();
     check_written(grant->id, 1);
 }
@@ -839,7 +848,8 @@ int main(void)
         WITH_GRANTS(what_comes_before_the_verdict_counts),
         WITH_GRANTS(of_very_many_before_the_verdict_nothing_is_known),
         WITH_GRANTS(of_news_that_are_lost_before_the_verdict_nothing_is_known),
-        WITH_GRANTS(a_grant_whose_verdict_is_lost_is_blind),
+        WITH_GRANTS(of_a_grant_whose_verdict_is_lost_nothing_is_known),
+        WITH_GRANTS(the_table_may_be_read_before_the_verdict),
         WITH_GRANTS(what_the_firewall_did_not_take_is_not_watched),
         WITH_GRANTS(a_witness_that_starts_after_the_rule_counts_all),
         WITH_GRANTS(a_mark_waits_for_its_event),

@@ -366,7 +366,7 @@ static void open_grant(uint32_t id)
 
     event.kind = EVENT_VERDICT;
     event.verdict = VERDICT_OPENED;
-    event.opened[0] = event.begun = id;
+    event.opened[0] = id;
     event.is_listening = 1;
     happen(&event);
 }
