@@ -1,5 +1,5 @@
-/* The elements of the kernel's table (privsep/nftables/table.h) that a table of grants makes. A door
- * has one in each set that some grant of it is for, however many grants that are:
+/* The elements of the kernel's table (privsep/nftables/table.h) that a table of grants makes. A
+ * door has one in each set that some grant of it is for, however many grants that are:
  * - It stays until the last of these ends. Where they admit only so many connections, it has the
  *   budget of all of them together, and has it anew whenever it is written. The witness, which
  *   counts the connections of each grant, ends that one alone.

@@ -32,7 +32,8 @@ struct firewall *helper_firewall_open(const struct plan *plan)
         fw->state[family] = HELPER_RULES_IN_FORCE;
         restore_init(&fw->restore[family], plan_part(plan, &plan->families[family].path, 1, NULL));
     }
-    ipset_open(&fw->set, plan->setup.max_grants);
+    if (helper_sets)
+        helper_sets->open(&fw->set, plan->setup.max_grants);
     return fw;
 }
 
@@ -50,7 +51,8 @@ void helper_firewall_close(struct firewall *fw)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
         restore_end(&fw->restore[family]);
-    ipset_close(&fw->set);
+    if (helper_sets)
+        helper_sets->close(&fw->set);
     free(fw);
 }
 
@@ -67,7 +69,7 @@ static bool is_lock_lost(void)
 
 static bool uses_set(const struct firewall *fw)
 {
-    return fw->plan->setup.grant_store == GRANT_STORE_SET;
+    return helper_sets && fw->plan->setup.grant_store == GRANT_STORE_SET;
 }
 
 /* The next helper can use a new lock, and open a new socket for sets: this one is confined. */
@@ -82,7 +84,7 @@ void helper_firewall_check(const struct firewall *fw)
 /* ---- transactions ------------------------------------------------------- */
 
 struct transaction {
-    const struct firewall *fw;
+    struct firewall *fw;
     const struct grants *grants;
     enum family family;
     enum rules_text what;
@@ -160,13 +162,14 @@ static void write_grant(const struct transaction *t, const struct grant *grant, 
                         (grant->destination_port ? RULES_SENT_ON : 0);
     const char *text = text_of(t, RULES_OF_GRANTS + kind * RULES_PLACES + place);
 
+    t->fw->has_rules[t->family] = true;
     while ((text = write_to_hole(t->out, text)))
         fill_hole(t, grant, (unsigned char)*text++);
 }
 
 static bool is_rule(const struct firewall *fw, const struct grant *grant)
 {
-    return !uses_set(fw) || !helper_set_holds(grant);
+    return !uses_set(fw) || !helper_sets->holds(grant);
 }
 
 /* Whether rules are to be written for a grant. */
@@ -174,14 +177,6 @@ static bool is_written(const struct transaction *t, const struct grant *grant)
 {
     return (t->what != RULES_INSERT || grant->touched) &&
            address_family(&grant->address) == t->family && is_rule(t->fw, grant);
-}
-
-static bool has_rules(const struct transaction *t)
-{
-    for (size_t i = 0; i < t->grants->count; i++)
-        if (is_written(t, &t->grants->items[i]))
-            return true;
-    return false;
 }
 
 /* The newest first. No rule stands above those of grants in their chains. So a new grant's rule
@@ -193,13 +188,15 @@ static void write_grants(const struct transaction *t, size_t place)
             write_grant(t, &t->grants->items[i], place);
 }
 
-static enum restore_result run(struct transaction *t, struct restore *restore, struct error *why)
+static enum restore_result run(struct transaction *t, struct error *why)
 {
     const char *script = text_of(t, t->what);
     struct text text;
 
     text_begin(&text);
     t->out = text.out;
+    if (t->what != RULES_INSERT && t->what != RULES_CHECK) /* all that there were go */
+        t->fw->has_rules[t->family] = false;
     while ((script = write_to_hole(t->out, script))) {
         const size_t hole = (unsigned char)*script++;
 
@@ -208,7 +205,7 @@ static enum restore_result run(struct transaction *t, struct restore *restore, s
         else if (t->misses[hole - RULES_JUMP])
             fputs(text_of(t, RULES_MISSING + hole - RULES_JUMP), t->out);
     }
-    return restore_run(restore, &text, why);
+    return restore_run(&t->fw->restore[t->family], &text, why);
 }
 
 /* ---- looking ------------------------------------------------------------ */
@@ -229,7 +226,7 @@ enum helper_rules helper_iptables_look(struct firewall *fw, enum family family,
     bool checks_grants = fw->plan->setup.backend == BACKEND_LEGACY || grants->count <= FEW;
     struct transaction t = {.fw = fw, .grants = checks_grants ? grants : &none,
                             .family = family, .what = RULES_CHECK};
-    enum restore_result result = run(&t, &fw->restore[family], why);
+    enum restore_result result = run(&t, why);
     enum helper_rules state = result == RESTORE_DONE      ? HELPER_RULES_IN_FORCE
                               : result == RESTORE_REFUSED ? HELPER_RULES_MISSING
                                                           : HELPER_RULES_UNKNOWN;
@@ -268,7 +265,7 @@ bool helper_firewall_is_unsure(const struct firewall *fw, enum family family)
 /* ---- changing ----------------------------------------------------------- */
 
 /* Asks for each jump alone: a program that is kept running ends at the first refusal. */
-static bool find_missing(struct transaction *t, const char *path, struct error *why)
+static bool find_missing(struct transaction *t, struct error *why)
 {
     for (size_t i = 0; i < RULES_JUMPS; i++) {
         const char *question = text_of(t, RULES_QUESTIONS + i);
@@ -279,12 +276,22 @@ static bool find_missing(struct transaction *t, const char *path, struct error *
             continue;
         text_begin(&text);
         fputs(question, text.out);
-        result = restore_run_once(path, &text, why);
+        result = restore_run_once(t->fw->restore[t->family].path, &text, why);
         if (result != RESTORE_DONE && result != RESTORE_REFUSED)
             return false;
         t->misses[i] = result == RESTORE_REFUSED;
     }
     return true;
+}
+
+static bool change_set(const struct transaction *t, struct error *why)
+{
+    struct ipset *set = &t->fw->set;
+
+    if (!uses_set(t->fw))
+        return true;
+    return t->what == RULES_REFRESH ? helper_sets->fill(set, t->family, t->grants, why)
+                                    : helper_sets->update(set, t->family, t->grants, why);
 }
 
 /* The set comes before the rules that refer to it. So what was closed is taken out of it
@@ -294,44 +301,37 @@ bool helper_iptables_establish(struct firewall *fw, enum family family,
                                const struct grants *grants, struct error *why)
 {
     struct transaction t = {.fw = fw, .grants = grants, .family = family, .what = RULES_REFRESH};
-    struct restore *restore = &fw->restore[family];
     enum restore_result result = RESTORE_BUSY;
 
     for (int i = 0; i < TRIES && result != RESTORE_DONE && result != RESTORE_IMPOSSIBLE; i++)
-        result = (!uses_set(fw) || helper_set_fill(&fw->set, family, grants, why)) &&
-                         find_missing(&t, restore->path, why)
-                     ? run(&t, restore, why)
-                     : RESTORE_BUSY;
+        result = change_set(&t, why) && find_missing(&t, why) ? run(&t, why) : RESTORE_BUSY;
     fw->unsure[family] = result != RESTORE_DONE;
     note_state(fw, family, fw->unsure[family] ? HELPER_RULES_UNKNOWN : HELPER_RULES_IN_FORCE);
-    if (!fw->unsure[family])
-        fw->has_rules[family] = has_rules(&t);
     return !fw->unsure[family];
 }
 
-/* Where a change is refused, or may be in force in part, all is written anew. Where all grants are
- * in the set, no program has to be run. */
+/* Whether rules change: where all grants are in the set, and were, no program has to be run. */
+static bool changes_rules(const struct transaction *t)
+{
+    if (t->what == RULES_REFRESH || (t->what == RULES_REWRITE && t->fw->has_rules[t->family]))
+        return true;
+    for (size_t i = 0; i < t->grants->count; i++)
+        if (is_written(t, &t->grants->items[i]))
+            return true;
+    return false;
+}
+
+/* Where a change is refused, or may be in force in part, all is written anew. */
 bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_text what,
                             const struct grants *grants, struct error *why)
 {
     struct transaction t = {.fw = fw, .grants = grants, .family = family, .what = what};
-    bool has_some, runs, done = !uses_set(fw);
 
     if (!fw->plan->families[family].in_use) /* there is no firewall to tell of anything */
         return true;
-    if (fw->unsure[family])
-        return helper_iptables_establish(fw, family, grants, why);
-    has_some = has_rules(&t);
-    runs = has_some || what == RULES_REFRESH ||
-           (what == RULES_REWRITE && (!uses_set(fw) || fw->has_rules[family]));
-    if (uses_set(fw) && what == RULES_REFRESH)
-        done = helper_set_fill(&fw->set, family, grants, why);
-    else if (uses_set(fw))
-        done = helper_set_update(&fw->set, family, grants, why);
-    if (!done || (runs && run(&t, &fw->restore[family], why) != RESTORE_DONE))
-        return helper_iptables_establish(fw, family, grants, why);
-    fw->has_rules[family] = has_some || (what == RULES_INSERT && fw->has_rules[family]);
-    return true;
+    return (!fw->unsure[family] && change_set(&t, why) &&
+            (!changes_rules(&t) || run(&t, why) == RESTORE_DONE)) ||
+           helper_iptables_establish(fw, family, grants, why);
 }
 
 /* To extend a rule takes rewriting; to extend an element of a set does not. */
@@ -391,10 +391,10 @@ void helper_iptables_remove_set(struct firewall *fw, enum family family)
 {
     struct error unused;
 
-    if (helper_set_remove(&fw->set, family, &unused))
+    if (helper_sets->remove(&fw->set, family, &unused))
         return;
     restore_end(&fw->restore[family]);
-    helper_set_remove(&fw->set, family, &unused);
+    helper_sets->remove(&fw->set, family, &unused);
 }
 
 /* Doors shut even without iptables. */
@@ -405,9 +405,9 @@ static bool clear_family(struct firewall *fw, enum family family, const struct g
     enum restore_result result = RESTORE_BUSY;
 
     if (uses_set(fw))
-        helper_set_fill(&fw->set, family, grants, why);
+        helper_sets->fill(&fw->set, family, grants, why);
     for (int i = 0; i < CLEAR_TRIES && result != RESTORE_DONE; i++)
-        result = run(&t, &fw->restore[family], why);
+        result = run(&t, why);
     if (result == RESTORE_DONE && uses_set(fw))
         helper_iptables_remove_set(fw, family);
     return result == RESTORE_DONE;

@@ -266,7 +266,8 @@ static int prepare(struct preparation *p)
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
-    if (p->xtables.backend == BACKEND_NFT && (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
+    if (p->xtables.backend == BACKEND_NFT &&
+        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
         log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
                   "drop; move those rules, or set Backend = iptables-legacy");
     if (!helper_confine(&p->xtables, setup->grant_store == GRANT_STORE_SET, &why)) {

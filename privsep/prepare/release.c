@@ -76,8 +76,8 @@ static bool release_iptables(struct error *why)
     if (!done) /* rules may refer to a set still */
         return false;
     ipset_open(&set, 0);
-    done = helper_set_remove(&set, IPV4, why);
-    done = helper_set_remove(&set, IPV6, why) && done;
+    done = helper_sets->remove(&set, IPV4, why);
+    done = helper_sets->remove(&set, IPV6, why) && done;
     ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
     ipset_close(&set);
     return done;

@@ -2,8 +2,10 @@
 #ifndef PORTSMITH_PLANNED_H
 #define PORTSMITH_PLANNED_H
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "privsep/helper/iptables.h"
 #include "privsep/prepare/compile.h"
@@ -26,6 +28,9 @@ static inline void planned_make(struct planned *planned, const struct helper_set
     struct compiling compiling;
     struct error why;
 
+    /* What a restore program inherits: no pipe of ours may have that number. */
+    if (fcntl(HELPER_FD_LOCK, F_GETFD) < 0)
+        dup3(STDERR_FILENO, HELPER_FD_LOCK, O_CLOEXEC);
     policy.setup.profile_count = 0;
     for (enum family family = IPV4; family < FAMILIES; family++) {
         rules_free(&planned->rules[family]);

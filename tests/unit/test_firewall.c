@@ -1198,6 +1198,7 @@ static void what_is_known_of_the_rules_is_kept(void **state)
 static void after_a_change_that_failed_nothing_is_known(void **state)
 {
     (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
     establish(IPV4);
     replace_program("#!/bin/sh\nexit 4\n");
     assert_false(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why));

@@ -213,7 +213,7 @@ static void extending_changes_the_timeout_alone(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
-    assert_true(helper_set_holds(&grants.items[0]));
+    assert_true(helper_sets->holds(&grants.items[0]));
     open_for(alice, "192.0.2.7", "tcp/22", 600000);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
@@ -317,7 +317,7 @@ static void some_grants_stay_rules(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     grants.items[0].connections = 1;
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
-    assert_false(helper_set_holds(&grants.items[0]));
+    assert_false(helper_sets->holds(&grants.items[0]));
     insert(IPV4);
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     check_output(count_rules, "1 1\n");
@@ -468,11 +468,11 @@ static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
     helper_grants_clear(&grants);
     assert_done(helper_firewall_clear(fw, &grants, &why), why);
     ipset_open(&set, 1);
-    assert_false(helper_set_remove(&set, IPV4, &why));
+    assert_false(helper_sets->remove(&set, IPV4, &why));
     assert_non_null(strstr(why.text, "a rule refers to it"));
     run_command("iptables-nft -F INPUT");
-    assert_done(helper_set_remove(&set, IPV4, &why), why);
-    assert_done(helper_set_remove(&set, IPV4, &why), why); /* none is fine */
+    assert_done(helper_sets->remove(&set, IPV4, &why), why);
+    assert_done(helper_sets->remove(&set, IPV4, &why), why); /* none is fine */
     ipset_close(&set);
 }
 
@@ -493,9 +493,9 @@ static void without_a_kernel_that_has_sets_the_reason_is_told(void **state)
     struct ipset none = {.fd = -1};
 
     (void)state;
-    assert_false(helper_set_fill(&none, IPV4, &grants, &why));
+    assert_false(helper_sets->fill(&none, IPV4, &grants, &why));
     assert_non_null(strstr(why.text, "the kernel has no ip_set; load or build it"));
-    assert_done(helper_set_remove(&none, IPV4, &why), why);
+    assert_done(helper_sets->remove(&none, IPV4, &why), why);
 }
 
 int main(void)
