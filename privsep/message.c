@@ -11,13 +11,3 @@ size_t helper_profile_size(const struct helper_profile *p)
         return offsetof(struct helper_profile, prefixes) + p->prefix_count * sizeof *p->prefixes;
     return offsetof(struct helper_profile, services) + p->service_count * sizeof *p->services;
 }
-
-const char *backend_name(enum backend backend)
-{
-    static const char *const names[] = {[BACKEND_AUTO] = "auto",
-                                        [BACKEND_NFT] = "iptables-nft",
-                                        [BACKEND_LEGACY] = "iptables-legacy",
-                                        [BACKEND_NFTABLES] = "nftables"};
-
-    return names[backend <= BACKEND_NFTABLES ? backend : BACKEND_AUTO];
-}

@@ -104,9 +104,6 @@ enum backend {
     BACKEND_NFTABLES = 3, /* a table of our own, without iptables */
 };
 
-/* The word for it in portsmith.conf and for people; "auto" also for what is none of them. */
-const char *backend_name(enum backend backend);
-
 /* What grants are kept as. */
 enum grant_store { GRANT_STORE_AUTO = 0, GRANT_STORE_RULES = 1, GRANT_STORE_SET = 2 };
 

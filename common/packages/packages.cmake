@@ -131,13 +131,16 @@ if(PORTSMITH_SERVER)
     write_script(path deb ${name})
     list(APPEND CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA ${path})
   endforeach()
-  set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS "iptables, passwd")
+  # The kernel alone will do: a host may have one of them, or neither.
+  set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS "passwd")
+  set(CPACK_DEBIAN_SERVER_PACKAGE_RECOMMENDS "iptables | nftables")
   set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS "portsmith-client, apparmor")
 
   write_script(CPACK_RPM_SERVER_POST_INSTALL_SCRIPT_FILE rpm post)
   write_script(CPACK_RPM_SERVER_PRE_UNINSTALL_SCRIPT_FILE rpm preun)
   write_script(CPACK_RPM_SERVER_POST_UNINSTALL_SCRIPT_FILE rpm postun)
-  set(CPACK_RPM_SERVER_PACKAGE_REQUIRES "iptables, /usr/sbin/useradd")
+  set(CPACK_RPM_SERVER_PACKAGE_REQUIRES "/usr/sbin/useradd")
+  set(CPACK_RPM_SERVER_PACKAGE_RECOMMENDS "(iptables or nftables)")
   set(CPACK_RPM_SERVER_USER_FILELIST "%config(noreplace) /etc/apparmor.d/portsmithd")
 endif()
 # Directories of other packages.

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "privsep/backend.h"
+
 /* The counters of authentic knocks that were not passed on to the helper, and why. */
 static const struct {
     const char *name, *text;
@@ -197,7 +199,20 @@ static void print_counters(const struct control_status *s)
             printf("%-*s%8" PRIu64 "  %s\n", LABEL_WIDTH, "", s->verdicts[i], verdict_text(i));
 }
 
-void report_status(const struct control_status *s, const char *rest, const char *keep)
+static void print_drops(const json_t *drops)
+{
+    const json_t *drop;
+    size_t i;
+
+    json_array_foreach(drops, i, drop) {
+        label(i == 0 ? "NOT OPENED" : "");
+        printf("%s\n%-*s-> %s\n", json_string_value(json_object_get(drop, "what")), LABEL_WIDTH, "",
+               json_string_value(json_object_get(drop, "advice")));
+    }
+}
+
+void report_status(const struct control_status *s, const char *rest, const json_t *drops,
+                   const char *keep)
 {
     print_process(s, "portsmithd", s->supervisor, s->uptime);
     print_process(s, "sniffer", s->sniffer, s->pair_uptime);
@@ -209,6 +224,7 @@ void report_status(const struct control_status *s, const char *rest, const char 
     puts(store_of(s));
     print_rules(s);
     print_shut_ports(s);
+    print_drops(drops);
     if (rest) {
         label("the rest");
         printf("closed by portsmith-firewall: %s\n", rest);

@@ -10,8 +10,11 @@
 #include "daemon/supervisor/controlmessage.h"
 
 /* Prints a status. `rest` says whether what portsmith-firewall closes is in force; NULL: it
- * closes nothing. `keep` is the command that keeps what is on trial. */
-void report_status(const struct control_status *status, const char *rest, const char *keep);
+ * closes nothing. `drops` is an array of objects that say in `what` and `advice` which chain of
+ * another firewall drops what a knock opens; NULL: that is not known. `keep` is the command that
+ * keeps what is on trial. */
+void report_status(const struct control_status *status, const char *rest, const json_t *drops,
+                   const char *keep);
 
 /* Prints grants as a table. */
 void report_grants(const struct control_grant *grants, size_t count);

@@ -15,6 +15,7 @@
 #include "common/text/timespan.h"
 #include "daemon/config/configkeys.h"
 #include "daemon/config/directory.h"
+#include "privsep/backend.h"
 
 /* ---- portsmith.conf --------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/text/timespan.h"
+#include "privsep/backend.h"
 
 enum { INTERFACES_A_LINE = 8 };
 

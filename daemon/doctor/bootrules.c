@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/host/nftables.h"
+#include "daemon/host/savedtable.h"
 
 /* The files that netfilter-persistent, iptables-services, and the scripts of OpenRC and of Arch
  * load at boot. */
@@ -142,5 +143,6 @@ void bootrules_examine(struct findings *f)
         examine_iptables_file(f, iptables_files[i]);
     for (size_t i = 0; i < COUNT(nftables_files); i++)
         examine_nftables_file(f, nftables_files[i], all);
+    savedtable_find(findings_take_problem, f);
     json_decref(ruleset);
 }

@@ -22,6 +22,7 @@
 #include "daemon/doctor/bootrules.h"
 #include "daemon/doctor/doctorfirewall.h"
 #include "daemon/doctor/findings.h"
+#include "daemon/host/drops.h"
 #include "daemon/host/firewalls.h"
 #include "daemon/host/links.h"
 #include "daemon/host/origin.h"
@@ -312,6 +313,9 @@ static void examine(struct doctor *d)
     backend = d->config->backend;
     if (backend == BACKEND_AUTO && d->has_status) /* in use; now another one might be chosen */
         backend = d->status.backend;
+    (d->loaded ? d->loaded : &d->main)->backend_in_use = backend;
+    if (drops_matter(d->config)) /* it is not chosen yet */
+        backend = BACKEND_NFTABLES;
     doctorfirewall_examine(&d->found, d->config, backend, d->is_running);
     bootrules_examine(&d->found);
     findings_begin(&d->found, "knocks");

@@ -11,11 +11,13 @@
 #include "daemon/host/links.h"
 #include "daemon/host/listeners.h"
 #include "daemon/host/nftables.h"
+#include "daemon/host/save.h"
 #include "daemon/host/tool.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/walk.h"
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/portsmith-firewall/keeper.h"
+#include "privsep/backend.h"
 #include "privsep/xtables/probe.h"
 
 enum {
@@ -57,6 +59,13 @@ struct look {
 static const char *family_name(enum family family)
 {
     return family == IPV6 ? "IPv6" : "IPv4";
+}
+
+/* Whether grants are elements of a table of Portsmith's own, and iptables' rules are another
+ * program's, if there are any. */
+static bool is_native(const struct examination *e)
+{
+    return e->backend == BACKEND_NFTABLES;
 }
 
 /* The program that an admin would type, for the back end and family. */
@@ -171,11 +180,48 @@ static void test_features(struct examination *e, enum family family)
     free(tool.said);
 }
 
+/* Reads the rules of the iptables that this host has, if it has one, as those of another program.
+ * What is not there lets everything pass. */
+static void read_others(struct examination *e)
+{
+    struct error unused;
+    const bool is_there = probe_choose(&e->xtables, BACKEND_AUTO, &unused);
+
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        e->is_read[family] = e->xtables.in_use[family];
+        if (is_there && e->is_read[family])
+            save_read(&e->rules[family], e->xtables.backend, family);
+    }
+}
+
+/* Without `persist` (Linux 6.9) a table cannot be kept from others for longer than its maker
+ * lives. */
+static void examine_table(struct examination *e)
+{
+    findings_begin(e->found, "nftables");
+    if (!e->runs)
+        return;
+    if (!firewalls_have_table("inet", "portsmith"))
+        findings_add(e->found, FINDING_PROBLEM, "restart portsmithd; its log says why",
+                     "the table inet portsmith is not there, so nothing is shut");
+    else if (!firewalls_own_table("inet", "portsmith"))
+        findings_add(e->found, FINDING_NOTE,
+                     "Linux 6.9 and later keep others out; until then leave the table out of what "
+                     "flushes the ruleset",
+                     "other programs can remove Portsmith's table, as this kernel knows no owned "
+                     "table that persists: what is shut is open until it is put back");
+}
+
 /* Chooses the back end and reads its rules. False when there is none to look at. */
 static bool examine_iptables(struct examination *e)
 {
     struct error why;
 
+    if (is_native(e)) {
+        read_others(e);
+        examine_table(e);
+        return true;
+    }
     findings_begin(e->found, "iptables");
     if (!probe_choose(&e->xtables, e->backend, &why)) {
         findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
@@ -213,6 +259,31 @@ static void tell_mixed(struct examination *e, enum family family, const struct w
                      backend_name(own), family_name(family));
 }
 
+/* Portsmith's own rules of an earlier start. What is left of them accepts what no grant opens, or
+ * drops what one does. */
+static void tell_leftover(struct examination *e, enum backend other, enum family family,
+                          const struct walk_rules *others)
+{
+    if (walk_has_chain(others, "mangle", "portsmith"))
+        findings_add(e->found, FINDING_PROBLEM,
+                     "run portsmithctl release, which removes them, and start portsmithd",
+                     "Portsmith's rules of an earlier start are left in %s (%s), while it now uses "
+                     "nftables", backend_name(other), family_name(family));
+}
+
+static void find_leftover(struct examination *e)
+{
+    static const enum backend kinds[] = {BACKEND_NFT, BACKEND_LEGACY};
+    struct walk_rules rules;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (enum family family = IPV4; family < FAMILIES; family++)
+            if (save_read(&rules, kinds[i], family)) {
+                tell_leftover(e, kinds[i], family, &rules);
+                walk_free(&rules);
+            }
+}
+
 static void examine_backends(struct examination *e)
 {
     enum backend other = e->xtables.backend == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT;
@@ -220,6 +291,10 @@ static void examine_backends(struct examination *e)
     struct error unused;
 
     findings_begin(e->found, "backends");
+    if (is_native(e)) {
+        find_leftover(e);
+        return;
+    }
     for (enum family family = IPV4; family < FAMILIES; family++) {
         const char *path = probe_program_in_use(other, family);
 
@@ -441,6 +516,23 @@ static void examine_services(struct examination *e)
     }
 }
 
+static void note_chain(void *is_found, const char *family, const char *table, const char *chain)
+{
+    (void)family, (void)table, (void)chain;
+    *(bool *)is_found = true;
+}
+
+static bool is_dropped_by_nftables(const struct look *look)
+{
+    static const struct nftables_chains chains[] = {{"prerouting", true}, {"input", true}};
+    bool is_found = false;
+
+    for (size_t i = 0; i < sizeof chains / sizeof *chains; i++)
+        nftables_find_drops(look->e->ruleset, &chains[i], look->family, &look->packet, note_chain,
+                            &is_found);
+    return is_found;
+}
+
 static bool tell_open(const struct look *look, const struct walk_end *past,
                       const struct walk_end *accepted)
 {
@@ -485,6 +577,22 @@ static bool find_open_there(const struct look *look)
            tell_open(look, past.by_policy ? &input : &past, &accepted);
 }
 
+/* With a table of Portsmith's own: what it does not shut is open, unless another chain drops it. */
+static bool find_open_past_others(const struct look *look)
+{
+    if (look->examined->is_shut && look->e->runs)
+        return false;
+    if (!through(look, "filter", "INPUT", &look->packet).accepts || is_dropped_by_nftables(look))
+        return false;
+    findings_add(look->e->found, FINDING_PROBLEM, look->examined->is_shut
+                     ? "start portsmithd, which shuts it; with --trial 15m as long as you have not "
+                       "got in by a knock"
+                     : "name it in Close in portsmith.conf, then portsmithctl reload",
+                 "%s is open without a knock (%s, %s): nothing drops it", look->service,
+                 family_name(look->family), look->packet.interface);
+    return true;
+}
+
 /* Finds what is open without a knock, also at addresses that table `local` does not have. What
  * DNAT sends on from such an address only passes through this host. */
 static bool find_open(const struct look *look)
@@ -492,6 +600,8 @@ static bool find_open(const struct look *look)
     struct look elsewhere = *look;
     struct sent_on unused;
 
+    if (is_native(look->e))
+        return find_open_past_others(look);
     elsewhere.packet.is_elsewhere = true;
     return find_open_there(look) || (look->examined->is_shut && !is_sent_on(look, &unused) &&
                                      find_open_there(&elsewhere));
@@ -524,7 +634,7 @@ static bool find_blocked(const struct look *look)
     struct walk_end end;
     struct sent_on on;
 
-    if (!look->e->runs)
+    if (!look->e->runs || is_native(look->e)) /* drops_find tells it, too */
         return false;
     granted.is_granted = true;
     end = through(look, "raw", "PREROUTING", &granted);
@@ -587,17 +697,21 @@ static bool tell_docker(struct examination *e, const struct service *service,
 {
     const struct look look = {.e = e, .family = address_family(to)};
     char bridge[CONFIG_INTERFACE_NAME_SIZE], address[ADDRESS_TEXT_SIZE], name[SERVICE_TEXT_SIZE];
-    char advice[FINDING_SIZE];
+    char way[FIREWALLS_WAY_SIZE], advice[FINDING_SIZE];
 
     if (!firewalls_have_table(look.family == IPV4 ? "ip" : "ip6", "docker-bridges") ||
         !links_find_docker(to, bridge))
         return false;
     service_format(service, name);
-    snprintf(advice, sizeof advice,
-             "if it is not published, start dockerd with "
-             "--bridge-accept-fwmark=0x4000000/0x4000000, and mark it: %s -t mangle -A FORWARD -m "
-             "conntrack --ctstate DNAT --ctorigdstport %u -j MARK --set-xmark 0x4000000/0x4000000",
-             program_name(&look), service->port);
+    if (is_native(e))
+        snprintf(advice, sizeof advice, "if it is not published, %s",
+                 firewalls_way_into_docker(way, e->config->accept_mark));
+    else
+        snprintf(advice, sizeof advice,
+                 "if it is not published, start dockerd with "
+                 "--bridge-accept-fwmark=0x4000000/0x4000000, and mark it: %s -t mangle -A FORWARD "
+                 "-m conntrack --ctstate DNAT --ctorigdstport %u -j MARK --set-xmark "
+                 "0x4000000/0x4000000", program_name(&look), service->port);
     findings_add(e->found, FINDING_NOTE, advice,
                  "%s goes on to %s behind %s, and Docker's own nftables rules drop what Docker has "
                  "not published", name, address_format(to, address), bridge);
@@ -630,7 +744,7 @@ static bool find_not_forwarded(const struct look *look)
     struct walk_end end;
     struct sent_on on;
 
-    if (!is_sent_on(look, &on))
+    if (!is_sent_on(look, &on) || is_native(look->e)) /* drops_find tells it, too */
         return false;
     on.packet.is_granted = look->e->config->forward ||
                            has_destination(look->e->config, &look->packet.service);
@@ -672,15 +786,15 @@ static void examine_sessions(struct examination *e)
     findings_begin(e->found, "sessions");
     if (!e->runs || !config_shuts_tcp(e->config))
         return;
-    for (enum family family = IPV4; family < FAMILIES; family++)
+    for (enum family family = IPV4; family < FAMILIES && !is_native(e); family++)
         tells = tells && (!e->is_read[family] ||
                           walk_has_text(&e->rules[family], "mangle", "portsmith-input", "cgroup"));
-    if (tells && !finds)
+    if (tells && !finds && !is_native(e))
         findings_add(e->found, FINDING_PROBLEM, "set it back, or restart portsmithd, which then "
                      "lets all of them go on",
                      "sessions at shut ports can be cut, as their segments can no longer be told "
                      "since portsmithd began: %s", why.text);
-    else if (!tells)
+    else if (!tells || !finds)
         findings_add(e->found, FINDING_NOTE, "portsmith-trust(7) tells more; when it is mended, "
                      "restart portsmithd",
                      "whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
@@ -693,13 +807,14 @@ static void examine_sessions(struct examination *e)
 static void take_chain(void *data, const char *family, const char *table, const char *chain)
 {
     const struct look *look = data;
+    const struct firewalls_place place = {family, table, chain, "input"};
     char way[FIREWALLS_WAY_SIZE], advice[FINDING_SIZE];
 
     snprintf(advice, sizeof advice,
              look->examined->is_shut
                  ? "accept it there, which is safe, for Portsmith shuts it before: %s"
                  : "name it in Close first, then accept it there: %s",
-             firewalls_way_in(way, family, table, chain, &look->examined->service));
+             firewalls_way_in(way, &place, &look->examined->service, 0));
     findings_add(look->e->found, FINDING_PROBLEM, advice,
                  "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops "
                  "it",
@@ -709,12 +824,13 @@ static void take_chain(void *data, const char *family, const char *table, const 
 
 static bool find_dropped_by_nftables(const struct look *look)
 {
+    static const struct nftables_chains input = {"input", false};
     size_t before = look->e->found->count;
     struct look copy = *look;
     struct sent_on on;
 
     if (!is_sent_on(look, &on))
-        nftables_find_drops(look->e->ruleset, look->family, &look->packet, take_chain,
+        nftables_find_drops(look->e->ruleset, &input, look->family, &look->packet, take_chain,
                             &copy);
     return look->e->found->count > before;
 }
@@ -725,14 +841,16 @@ static void examine_firewalls(struct examination *e)
     struct error unused;
 
     e->ruleset = nftables_read(&unused);
-    if (e->ruleset) {
+    if (is_native(e)) {
+        findings_begin(e->found, "firewalls");
+        firewalls_find(e->config, e->ruleset ? findings_take_problem : take_uncertain, e->found);
+    } else if (e->ruleset) {
         each_service(e, "firewalls", find_dropped_by_nftables);
         firewalls_find_forwarding(e->config, findings_take_problem, e->found);
     } else {
         findings_begin(e->found, "firewalls");
         firewalls_find(e->config, take_uncertain, e->found);
     }
-    json_decref(e->ruleset);
 }
 
 /* ---- the whole ---------------------------------------------------------- */
@@ -762,4 +880,5 @@ void doctorfirewall_examine(struct findings *f, const struct config *config,
     for (enum family family = IPV4; family < FAMILIES; family++)
         walk_free(&e.rules[family]);
     tracking_free(&e.tracking);
+    json_decref(e.ruleset);
 }

@@ -11,6 +11,8 @@
 #include <time.h>
 
 #include "common/kernel.h"
+#include "daemon/host/drops.h"
+#include "privsep/backend.h"
 
 enum { NAME_SIZE = NFT_TABLE_MAXNAMELEN };
 
@@ -117,25 +119,63 @@ bool firewalls_have_table(const char *family, const char *table)
     return find_table(family, table).is_there;
 }
 
-/* firewalld owns its table from firewalld 2.2 on. Before, its next reload removes the rules that
- * others put there. Its own command works in both cases. */
-const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE], const char *family,
-                             const char *table, const char *chain, const struct service *service)
+bool firewalls_own_table(const char *family, const char *table)
 {
-    const char *protocol = service_protocol(service);
+    return find_table(family, table).is_owned;
+}
 
-    if (strcmp(table, "firewalld") == 0)
-        snprintf(way, FIREWALLS_WAY_SIZE,
-                 "firewall-cmd --add-port=%u/%s, and the same with --permanent to keep it; with "
-                 "--zone=ZONE where the interface is not in the default zone",
-                 service->port, protocol);
-    else if (find_table(family, table).is_owned)
+const char *firewalls_way_into_firewalld(char way[static FIREWALLS_WAY_SIZE],
+                                         const struct service *service)
+{
+    snprintf(way, FIREWALLS_WAY_SIZE,
+             "firewall-cmd --add-port=%u/%s, and the same with --permanent to keep it; with "
+             "--zone=ZONE where the interface is not in the default zone",
+             service->port, service_protocol(service));
+    return way;
+}
+
+const char *firewalls_way_into_docker(char way[static FIREWALLS_WAY_SIZE], uint32_t mark)
+{
+    if (mark != 0)
+        snprintf(way, FIREWALLS_WAY_SIZE, "start dockerd with --bridge-accept-fwmark=0x%x/0x%x",
+                 mark, mark);
+    else
+        snprintf(way, FIREWALLS_WAY_SIZE, "set AcceptMark = 0x4000000, and start dockerd with "
+                                          "--bridge-accept-fwmark=0x4000000/0x4000000");
+    return way;
+}
+
+static bool is_forward(const struct firewalls_place *place)
+{
+    return strcmp(place->hook, "forward") == 0;
+}
+
+/* firewalld owns its table from firewalld 2.2 on. Before, its next reload removes the rules that
+ * others put there. Its own command works in both cases; what it forwards needs a policy. */
+const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE],
+                             const struct firewalls_place *place, const struct service *service,
+                             uint32_t mark)
+{
+    if (strcmp(place->table, "firewalld") == 0 && is_forward(place))
+        snprintf(way, FIREWALLS_WAY_SIZE, "with a policy of firewalld's that has "
+                                          "--add-port=%u/%s, as firewalld.policies(5) shows",
+                 service->port, service_protocol(service));
+    else if (strcmp(place->table, "firewalld") == 0)
+        firewalls_way_into_firewalld(way, service);
+    else if (strcmp(place->table, "docker-bridges") == 0)
+        firewalls_way_into_docker(way, mark);
+    else if (find_table(place->family, place->table).is_owned)
         snprintf(way, FIREWALLS_WAY_SIZE,
                  "with the program whose table that is, as it alone can change it; nft list "
-                 "table %s %.40s names it", family, table);
+                 "table %s %.40s names it", place->family, place->table);
+    else if (mark != 0)
+        snprintf(way, FIREWALLS_WAY_SIZE,
+                 "nft insert rule %s %.60s %.60s meta mark and 0x%x == 0x%x accept", place->family,
+                 place->table, place->chain, mark, mark);
     else
         snprintf(way, FIREWALLS_WAY_SIZE, "nft insert rule %s %.60s %.60s %s dport %u accept",
-                 family, table, chain, protocol, service->port);
+                 place->family, place->table, place->chain, service_protocol(service),
+                 service->port);
     return way;
 }
 
@@ -155,10 +195,12 @@ static void report_chain(const struct search *search, uint8_t family, const char
                          const char *chain)
 {
     const struct config *config = search->config;
+    const struct firewalls_place place = {family_name(family), table, chain, "input"};
     static const struct service ssh = {IPPROTO_TCP, 22};
     char what[160], way[FIREWALLS_WAY_SIZE], advice[FIREWALLS_WAY_SIZE + 100];
 
-    if (family != NFPROTO_INET && strcmp(table, "filter") == 0 && strcmp(chain, "INPUT") == 0) {
+    if (!drops_matter(config) && family != NFPROTO_INET && strcmp(table, "filter") == 0 &&
+        strcmp(chain, "INPUT") == 0) {
         if (config->backend != BACKEND_LEGACY)
             return;
         search->report(search->data,
@@ -171,8 +213,8 @@ static void report_chain(const struct search *search, uint8_t family, const char
              family_name(family), table, chain);
     snprintf(advice, sizeof advice,
              "for each service that Close names it is safe to accept it in that chain: %s",
-             firewalls_way_in(way, family_name(family), table, chain,
-                               config->close_count > 0 ? &config->close[0] : &ssh));
+             firewalls_way_in(way, &place, config->close_count > 0 ? &config->close[0] : &ssh,
+                              config->accept_mark));
     search->report(search->data, what, advice);
 }
 
@@ -247,5 +289,7 @@ void firewalls_find(const struct config *config, warning_taker *report, void *da
     struct search search = {.config = config, .report = report, .data = data};
 
     firewalls_find_forwarding(config, report, data);
+    if (drops_matter(config) && drops_find(config, report, data))
+        return;
     ask(NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC, NULL, take_chain, &search);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "daemon/host/tool.h"
@@ -158,11 +159,23 @@ static is_value *find_other(const struct walk *walk, const json_t *left)
     return strcmp(ct, "status") == 0 ? is_never : NULL;
 }
 
+/* How the mark's bits that a rule looks at compare with its value. */
+static enum match match_mark(const struct walk *walk, const json_t *masked, const json_t *right)
+{
+    const json_t *mark = json_array_get(masked, 0);
+    const json_int_t mask = json_integer_value(json_array_get(masked, 1));
+
+    if (strcmp(text_of(json_object_get(mark, "meta"), "key"), "mark") != 0 ||
+        !json_is_integer(right) || (mask & ~(json_int_t)walk->packet->mark) != 0)
+        return MAYBE;
+    return json_integer_value(right) == mask ? YES : NO;
+}
+
 static enum match match_statement(const struct walk *walk, const json_t *statement)
 {
     const json_t *left = json_object_get(statement, "left");
     const json_t *right = json_object_get(statement, "right");
-    const json_t *payload = json_object_get(left, "payload");
+    const json_t *payload = json_object_get(left, "payload"), *masked = json_object_get(left, "&");
     const char *operator = text_of(statement, "op");
     bool is_wrong = false;
     is_value *is = payload ? find_payload(walk, payload, &is_wrong) : find_other(walk, left);
@@ -170,7 +183,7 @@ static enum match match_statement(const struct walk *walk, const json_t *stateme
 
     if (is_wrong)
         return NO;
-    match = is ? match_value(walk, right, is) : MAYBE;
+    match = masked ? match_mark(walk, masked, right) : is ? match_value(walk, right, is) : MAYBE;
     if (strcmp(operator, "!=") == 0)
         return (enum match)(YES - match);
     return strcmp(operator, "==") == 0 || strcmp(operator, "in") == 0 ? match : MAYBE;
@@ -309,21 +322,37 @@ static bool drops(struct walk *walk, const json_t *chain)
     return outcome == DROPPED && !walk->may_accept;
 }
 
-void nftables_find_drops(const json_t *ruleset, enum family of, const struct packet *packet,
-                         nftables_found *found, void *data)
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+
+/* Whether the chain has the name that iptables-nft gives to the one at that hook. */
+static bool is_of_iptables(const json_t *chain)
+{
+    const char *hook = text_of(chain, "hook"), *name = text_of(chain, "name");
+
+    return strcmp(text_of(chain, "family"), "inet") != 0 && name[strcspn(name, LOWER)] == '\0' &&
+           strcasecmp(hook, name) == 0;
+}
+
+static bool is_own(const struct walk *walk)
+{
+    return strcmp(walk->family, "inet") == 0 && strcmp(walk->table, "portsmith") == 0;
+}
+
+void nftables_find_drops(const json_t *ruleset, const struct nftables_chains *chains,
+                         enum family of, const struct packet *packet, nftables_found *found,
+                         void *data)
 {
     const json_t *all = json_object_get(ruleset, "nftables"), *item;
     size_t i;
 
     json_array_foreach(all, i, item) {
         const json_t *chain = json_object_get(item, "chain");
-        const char *name = text_of(chain, "name");
         struct walk walk = walk_from(chain, all, of, packet);
-        bool is_of_iptables = strcmp(walk.family, "inet") != 0 && strcmp(name, "INPUT") == 0;
 
-        if (strcmp(text_of(chain, "hook"), "input") == 0 && sees_family(walk.family, of) &&
-            !is_of_iptables && drops(&walk, chain))
-            found(data, walk.family, walk.table, name);
+        if (strcmp(text_of(chain, "hook"), chains->hook) == 0 && sees_family(walk.family, of) &&
+            !is_own(&walk) && (chains->of_iptables || !is_of_iptables(chain)) &&
+            drops(&walk, chain))
+            found(data, walk.family, walk.table, text_of(chain, "name"));
     }
 }
 

@@ -32,9 +32,16 @@ bool nftables_has_statement(const json_t *ruleset, const char *name);
 /* Takes a chain, by its names in nft. */
 typedef void nftables_found(void *data, const char *family, const char *table, const char *chain);
 
-/* Calls `found`, handing on `data`, for each base chain at the input hook that drops the packet,
- * which begins a connection to this host. The chains of iptables-nft are left out. */
-void nftables_find_drops(const json_t *ruleset, enum family of, const struct packet *packet,
-                         nftables_found *found, void *data);
+/* The base chains to look at. */
+struct nftables_chains {
+    const char *hook; /* "prerouting", "input" or "forward" */
+    bool of_iptables; /* those that iptables-nft makes, too: else they are left out */
+};
+
+/* Calls `found`, handing on `data`, for each of the base chains that drops the packet, which begins
+ * a connection. The table of BACKEND_NFTABLES is left out. */
+void nftables_find_drops(const json_t *ruleset, const struct nftables_chains *chains,
+                         enum family of, const struct packet *packet, nftables_found *found,
+                         void *data);
 
 #endif

@@ -3,68 +3,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/address.h"
 #include "daemon/host/links.h"
 #include "daemon/host/nftables.h"
-#include "daemon/host/tool.h"
+#include "daemon/host/save.h"
 
-/* The raw tables of this host. iptables-legacy makes a table that it is asked about, so `names`
- * is a file that names the tables that are there; NULL: asking makes none. */
+/* Where the raw tables of this host are. */
 static const struct {
-    const char *program;
+    enum backend backend;
     enum family family;
-    const char *names;
 } tables[TRACKING_TABLES] = {
-    {"iptables-nft-save", IPV4, NULL},
-    {"ip6tables-nft-save", IPV6, NULL},
-    {"iptables-legacy-save", IPV4, "/proc/net/ip_tables_names"},
-    {"ip6tables-legacy-save", IPV6, "/proc/net/ip6_tables_names"},
+    {BACKEND_NFT, IPV4}, {BACKEND_NFT, IPV6}, {BACKEND_LEGACY, IPV4}, {BACKEND_LEGACY, IPV6},
 };
 
 /* ---- reading ------------------------------------------------------------ */
-
-static bool is_there(const char *names, const char *table)
-{
-    FILE *file = fopen(names, "re");
-    char name[32]; /* XT_TABLE_MAXNAMELEN */
-    bool found = false;
-
-    while (file && !found && fscanf(file, "%31s", name) == 1)
-        found = strcmp(name, table) == 0;
-    if (file)
-        fclose(file);
-    return found;
-}
-
-static bool run_save(struct tool *tool, const char *program, const char *const *arguments)
-{
-    static const char *const directories[] = {"/usr/sbin", "/sbin"};
-    struct error unused;
-    char path[64];
-
-    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
-        snprintf(path, sizeof path, "%s/%s", directories[i], program);
-        if (access(path, X_OK) == 0)
-            return tool_run(tool, path, arguments, "", &unused);
-    }
-    return false;
-}
 
 /* Reads the rules of all tables, as SYNPROXY is in the filter table. Reads nothing unless the raw
  * table keeps some packets from being tracked, as a whole firewall may be large. */
 static void read_table(struct walk_rules *rules, size_t table)
 {
-    static const char *const raw_alone[] = {"-t", "raw", NULL}, *const all[] = {NULL};
-    struct tool raw, whole;
+    struct tool raw;
 
-    if ((tables[table].names && !is_there(tables[table].names, "raw")) ||
-        !run_save(&raw, tables[table].program, raw_alone))
+    if (!save_run(&raw, tables[table].backend, tables[table].family, "raw"))
         return;
-    if (raw.status == 0 && (strstr(raw.said, "NOTRACK") || strstr(raw.said, "--notrack")) &&
-        run_save(&whole, tables[table].program, all))
-        walk_read(rules, whole.said);
+    if (raw.status == 0 && (strstr(raw.said, "NOTRACK") || strstr(raw.said, "--notrack")))
+        save_read(rules, tables[table].backend, tables[table].family);
     free(raw.said);
 }
 

@@ -291,6 +291,17 @@ static enum match match_from_type(const struct packet *p, const char *value)
     return p->is_reply || strcmp(value, "LOCAL") != 0 ? MAYBE : NO;
 }
 
+/* "0x100/0x100", or a whole mark, which is never known. */
+static enum match match_mark(const struct packet *p, const char *value)
+{
+    char *end;
+    unsigned long mark = strtoul(value, &end, 0), mask = UINT32_MAX;
+
+    if (*end == '/')
+        mask = strtoul(end + 1, &end, 0);
+    return *end == '\0' && (mask & ~(unsigned long)p->mark) == 0 ? match_of(mark == mask) : MAYBE;
+}
+
 /* A stranger's packet comes without IPsec. */
 static enum match match_policy(const struct packet *p, const char *value)
 {
@@ -325,7 +336,7 @@ static const struct {
     {"-d", match_destination},    {"--dport", match_to_port}, {"--dports", match_to_port},
     {"--sport", match_from_port}, {"--sports", match_from_port}, {"--ctstate", match_state},
     {"--state", match_state},     {"--dst-type", match_to_type},
-    {"--src-type", match_from_type}, {"--pol", match_policy}, {"--dir", match_direction},
+    {"--mark", match_mark}, {"--src-type", match_from_type}, {"--pol", match_policy}, {"--dir", match_direction},
 };
 
 enum { MATCHES = sizeof matches / sizeof *matches };
@@ -335,7 +346,7 @@ enum { MATCHES = sizeof matches / sizeof *matches };
 static enum match match_option(const struct packet *p, const char *option, const char **at)
 {
     static const char *const plain[] = {"tcp", "udp", "conntrack", "state", "comment", "addrtype",
-                                        "multiport", "policy", NULL};
+                                        "multiport", "policy", "mark", NULL};
     char value[WORD_SIZE] = "", second[WORD_SIZE] = "";
 
     if (strcmp(option, "--comment") == 0)

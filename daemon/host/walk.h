@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/address.h"
 #include "common/service.h"
@@ -31,6 +32,7 @@ struct packet {
     const struct address *to; /* its destination; NULL: this host */
     bool is_granted;          /* a knock has opened its way */
     bool is_elsewhere;        /* it goes to an address of this host that is not in table `local` */
+    uint32_t mark;            /* bits that its mark has for certain; the others are not known */
 };
 
 struct walk_end {

@@ -14,6 +14,7 @@
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"
 #include "daemon/doctor/doctor.h"
+#include "daemon/host/drops.h"
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/portsmith-firewall/enforce.h"
 #include "daemon/portsmithctl/watch.h"
@@ -75,6 +76,28 @@ static int print_json(json_t *json)
     return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
 }
 
+static void add_drop(void *drops, const char *what, const char *advice)
+{
+    json_array_append_new(drops, json_pack("{s:s, s:s}", "what", what, "advice", advice));
+}
+
+/* What other firewalls drop of what Close names, though a knock opens it: NULL where that is not
+ * known, as only root may look, or where Portsmith's own rules accept. */
+static json_t *find_drops(const struct control_status *status, const struct config *config)
+{
+    struct config used = *config;
+    json_t *drops;
+
+    used.backend_in_use = status->backend;
+    if (status->backend != BACKEND_NFTABLES || geteuid() != 0)
+        return NULL;
+    drops = json_array();
+    if (drops_find(&used, add_drop, drops))
+        return drops;
+    json_decref(drops);
+    return NULL;
+}
+
 /* ---- the verbs ----------------------------------------------------------- */
 
 /* The rest is what portsmith-firewall closes, if anything. Only root may look at it. */
@@ -85,7 +108,7 @@ static int show_status(const struct options *options, const struct config *confi
                                   "did not put them in force; portsmith-firewall enforce does";
     struct control_reply reply;
     struct error why;
-    json_t *json;
+    json_t *json, *drops;
     char keep[TRIAL_KEEP_SIZE];
     enum ask_result result = ask(config, &request, &reply, &why);
     enum enforce_state rest = geteuid() == 0 ? enforce_look(config) : ENFORCE_UNKNOWN;
@@ -93,14 +116,17 @@ static int show_status(const struct options *options, const struct config *confi
 
     if (result != ASK_DONE)
         return fail(result, &why);
+    drops = find_drops(&reply.status, config);
     if (options->json) {
         json = report_status_json(&reply.status);
+        json_object_set_new(json, "dropped_elsewhere", drops ? drops : json_null());
         json_object_set_new(json, "rest_in_force",
                             is_known ? json_boolean(in_force) : json_null());
         return print_json(json);
     }
-    report_status(&reply.status, !is_known ? NULL : in_force ? "in force" : missing,
+    report_status(&reply.status, !is_known ? NULL : in_force ? "in force" : missing, drops,
                   trial_keep(options->config_path, keep));
+    json_decref(drops);
     return command_finish(EXIT_SUCCESS);
 }
 

@@ -23,6 +23,7 @@
 #include "daemon/config/trial.h"
 #include "daemon/host/firewalls.h"
 #include "daemon/host/origin.h"
+#include "daemon/host/savedtable.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
 #include "daemon/host/warning.h"
@@ -366,6 +367,7 @@ int main(int argc, char **argv)
         firewalls_find_old_word(config, warning_print, NULL);
         firewalls_find(config, warning_print, NULL);
         firewalls_find_strays(config, warning_print, NULL);
+        savedtable_find(warning_print, NULL);
         vrf_find(config, warning_print, NULL);
         origin_find(config, supervisor->config_path, warning_print, NULL);
         if (!tracking_check(config, warning_print, NULL, &why))

@@ -20,6 +20,7 @@
 #include "daemon/config/trial.h"
 #include "daemon/host/firewalls.h"
 #include "daemon/host/tracking.h"
+#include "daemon/host/savedtable.h"
 #include "daemon/host/vrf.h"
 #include "daemon/host/warning.h"
 #include "daemon/sniffer/counters.h"
@@ -30,6 +31,7 @@
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pair.h"
 #include "daemon/supervisor/reply.h"
+#include "privsep/backend.h"
 #include "privsep/grantfile.h"
 
 enum {
@@ -210,6 +212,7 @@ static enum pair_result start_pair(struct supervisor *s)
         log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
     firewalls_find_old_word(s->config, warning_log, NULL);
     firewalls_find(s->config, warning_log, NULL);
+    savedtable_find(warning_log, NULL);
     vrf_find(s->config, warning_log, NULL);
     describe_ready(s, ready);
     log_info("%s", ready);

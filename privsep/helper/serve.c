@@ -406,7 +406,6 @@ int helper_serve(int argc)
     h.told = HELPER_RULES_IN_FORCE; /* the look tells nothing of that: its report is below */
     look(&h);
     tell_report(&h, 0, 0, false);
-    log_debug("ready: %s, %s", backend_name(plan->setup.backend),
-              plan->families[IPV6].in_use ? "IPv4 and IPv6" : "IPv4");
+    log_debug("ready: %s", plan->families[IPV6].in_use ? "IPv4 and IPv6" : "IPv4");
     return run(&h);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "privsep/backend.h"
 #include "privsep/helper/set.h"
 #include "privsep/prepare/table.h"
 #include "privsep/rules.h"

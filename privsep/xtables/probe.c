@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/kernel.h"
+#include "privsep/backend.h"
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/restore.h"
 #include "privsep/xtables/text.h"

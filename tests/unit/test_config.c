@@ -10,6 +10,7 @@
 #include "common/text/keys.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
+#include "privsep/backend.h"
 
 /* In the scratch directory: */
 #define MAIN "portsmith.conf"

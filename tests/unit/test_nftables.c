@@ -4,7 +4,9 @@
 
 #include "daemon/host/nftables.h"
 
-static const struct packet to_ssh = {.service = {IPPROTO_TCP, 22}, .interface = "eth0"};
+static const struct nftables_chains input = {"input", false};
+static const struct packet to_ssh = {.service = {IPPROTO_TCP, 22}, .interface = "eth0",
+                                     .mark = 0x100};
 
 static void count(void *data, const char *family, const char *table, const char *chain)
 {
@@ -35,7 +37,7 @@ static bool drops(const char *policy, const char *rule, const char *of_other, en
     ruleset = json_loads(text, 0, NULL);
     if (!ruleset)
         fail_msg("no JSON: %s", text);
-    nftables_find_drops(ruleset, of, &to_ssh, count, &found);
+    nftables_find_drops(ruleset, &input, of, &to_ssh, count, &found);
     json_decref(ruleset);
     free(text);
     return found == 1;
@@ -47,6 +49,7 @@ static bool drops(const char *policy, const char *rule, const char *of_other, en
 #define UDP "{\"payload\": {\"protocol\": \"udp\", \"field\": \"dport\"}}"
 #define SADDR "{\"payload\": {\"protocol\": \"ip\", \"field\": \"saddr\"}}"
 #define META(key) "{\"meta\": {\"key\": \"" key "\"}}"
+#define MARK(mask) "{\"&\": [" META("mark") ", " #mask "]}"
 #define CT(key) "{\"ct\": {\"key\": \"" key "\"}}"
 
 /* Of a rule that accepts these, before a policy that drops; and of one that drops them,
@@ -77,6 +80,13 @@ static const struct {
     {MATCH("!=", META("iifname"), "\"eth0\""), false, false},
     {MATCH("==", META("nfproto"), "\"ipv4\""), true, true},
     {MATCH("==", META("mark"), "1"), false, true},
+    {MATCH("==", MARK(256), "256"), true, true},
+    {MATCH("!=", MARK(256), "0"), true, true},
+    {MATCH("!=", MARK(256), "256"), false, false},
+    {MATCH("==", MARK(256), "0"), false, false},
+    {MATCH("==", MARK(768), "256"), false, true},
+    {MATCH("==", MARK(256), "\"@marks\""), false, true},
+    {MATCH("==", "{\"&\": [" CT("mark") ", 256]}", "256"), false, true},
     {MATCH("in", CT("state"), "[\"established\", \"related\"]"), false, false},
     {MATCH("in", CT("state"), "{\"set\": [\"new\", \"untracked\"]}"), true, true},
     {MATCH("in", CT("status"), "\"dnat\""), false, false},
@@ -214,6 +224,42 @@ static void a_way_that_is_too_long_is_not_certain(void **state)
     assert_false(drops("drop", to_other, again, IPV4));
 }
 
+static void count_all(void *data, const char *family, const char *table, const char *chain)
+{
+    (void)family, (void)table, (void)chain;
+    ++*(int *)data;
+}
+
+#define BASE(family, table, name, hook)                                                            \
+    "{\"chain\": {\"family\": \"" family "\", \"table\": \"" table "\", \"name\": \"" name                  \
+    "\", \"hook\": \"" hook "\", \"policy\": \"drop\"}}"
+
+static void a_hook_has_chains_of_its_own(void **state)
+{
+    static const struct {
+        struct nftables_chains chains;
+        int expected;
+    } cases[] = {
+        {{"input", false}, 1},  {{"input", true}, 2},      {{"forward", false}, 1},
+        {{"forward", true}, 2}, {{"prerouting", true}, 0},
+    };
+    json_t *ruleset = json_loads(
+        "{\"nftables\": [" BASE("ip", "filter", "INPUT", "input") "," BASE("ip", "t", "in", "input")
+        "," BASE("ip", "filter", "FORWARD", "forward") "," BASE("inet", "t", "FORWARD", "forward")
+        "," BASE("inet", "portsmith", "input", "input") "," BASE("ip6", "t", "in", "input") "]}",
+        0, NULL);
+
+    (void)state;
+    assert_non_null(ruleset);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int found = 0;
+
+        nftables_find_drops(ruleset, &cases[i].chains, IPV4, &to_ssh, count_all, &found);
+        assert_int_equal(found, cases[i].expected);
+    }
+    json_decref(ruleset);
+}
+
 static void a_file_of_another_kind_is_no_ruleset(void **state)
 {
     static const char *const texts[] = {"{}", "[]", "{\"nftables\": {}}", "{\"nftables\": [1, {}]}"};
@@ -222,7 +268,7 @@ static void a_file_of_another_kind_is_no_ruleset(void **state)
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         json_t *ruleset = json_loads(texts[i], 0, NULL);
 
-        nftables_find_drops(ruleset, IPV4, &to_ssh, count, NULL);
+        nftables_find_drops(ruleset, &input, IPV4, &to_ssh, count, NULL);
         json_decref(ruleset);
     }
 }
@@ -236,6 +282,7 @@ int main(void)
         cmocka_unit_test(what_keeps_from_tracking_is_found),
         cmocka_unit_test(a_statement_is_found),
         cmocka_unit_test(a_way_that_is_too_long_is_not_certain),
+        cmocka_unit_test(a_hook_has_chains_of_its_own),
         cmocka_unit_test(a_file_of_another_kind_is_no_ruleset),
     };
 

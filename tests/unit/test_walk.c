@@ -4,7 +4,8 @@
 
 #include "daemon/host/walk.h"
 
-static const struct packet to_ssh = {.service = {IPPROTO_TCP, 22}, .interface = "eth0"};
+static const struct packet to_ssh = {.service = {IPPROTO_TCP, 22}, .interface = "eth0",
+                                     .mark = 0x100};
 
 /* Of INPUT in a filter table with these lines. */
 static struct walk_end walk_packet(const char *lines, const struct packet *packet)
@@ -73,6 +74,13 @@ static const struct {
     {RULE("-m policy --dir in --pol none"), 'y'},
     {RULE("-m limit --limit 5/sec"), '?'},
     {RULE("-m rpfilter"), '?'},
+    {RULE("-m mark --mark 0x100/0x100"), 'y'},
+    {RULE("-m mark --mark 256/0x100"), 'y'},
+    {RULE("-m mark ! --mark 0x100/0x100"), 'n'},
+    {RULE("-m mark --mark 0x0/0x100"), 'n'},
+    {RULE("-m mark --mark 0x300/0x300"), '?'},
+    {RULE("-m mark --mark 0x100"), '?'},
+    {RULE("-m mark --mark 0x100/x"), '?'},
     {RULE("-m comment --comment ssh"), 'y'},
     {RULE("-m comment --comment \"-p udp \\\" -j DROP\""), 'y'},
     {"-A INPUT -m comment --comment \"x\n-A INPUT -j ACCEPT\n\" -j LOG\n", 'n'},

@@ -101,7 +101,8 @@ static void check_report(void *data, const char *what, const char *advice)
 
 static struct config config_of(uint8_t how)
 {
-    struct config config = {.backend = how & IS_LEGACY ? BACKEND_LEGACY : BACKEND_NFT,
+    const enum backend backend = how & IS_LEGACY ? BACKEND_LEGACY : BACKEND_NFT;
+    struct config config = {.backend = backend, .backend_in_use = backend,
                             .forward = how & SENDS_ON, .interface_count = 1};
 
     strcpy(config.interfaces[0], "lo");
@@ -130,12 +131,13 @@ static void look_at_interfaces(const struct config *config)
 static void look_at_table(void)
 {
     static const struct service ssh = {IPPROTO_TCP, 22};
+    static const struct firewalls_place place = {"inet", "t", "c", "input"};
     char way[FIREWALLS_WAY_SIZE];
     struct input whole = left;
     bool is_there = firewalls_have_table("ip6", "t");
 
     left = whole;
-    firewalls_way_in(way, "inet", "t", "c", &ssh);
+    firewalls_way_in(way, &place, &ssh, 0);
     REQUIRE(is_there || strncmp(way, "nft insert rule inet t c tcp dport 22 accept",
                                 FIREWALLS_WAY_SIZE) == 0);
 }

@@ -7,7 +7,7 @@
 #include "daemon/host/nftables.h"
 #include "daemon/host/tool.h"
 
-enum { OVER_IPV6 = 1, OVER_UDP = 2, TOOL_FAILS = 4 };
+enum { OVER_IPV6 = 1, OVER_UDP = 2, TOOL_FAILS = 4, FORWARDED = 8, IS_MARKED = 16 };
 
 static const uint16_t ports[] = {22, 53, 80, 2222};
 static const struct input *said; /* by nft */
@@ -33,6 +33,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 /* A chain that drops the packet. */
 struct closed {
     json_t *ruleset;
+    const struct nftables_chains *chains;
     enum family of;
     const struct packet *packet;
     unsigned count;
@@ -60,7 +61,7 @@ static void check_closed(void *data, const char *family, const char *table, cons
     if (!rule || closed->count++ > 0) /* no UTF-8; each more would have to look at all */
         return;
     REQUIRE(json_array_insert_new(all, 0, json_pack("{s:O}", "rule", rule)) == 0);
-    nftables_find_drops(closed->ruleset, closed->of, packet, is_reopened, &rule);
+    nftables_find_drops(closed->ruleset, closed->chains, closed->of, packet, is_reopened, &rule);
     REQUIRE(json_array_remove(all, 0) == 0);
     json_decref(rule);
 }
@@ -83,8 +84,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     uint8_t flags = input_byte(&in);
     struct packet packet = {.interface = "eth0",
                             .service = {.protocol = flags & OVER_UDP ? IPPROTO_UDP : IPPROTO_TCP,
-                                        .port = ports[input_byte(&in) % COUNT_OF(ports)]}};
-    struct closed closed = {.of = flags & OVER_IPV6 ? IPV6 : IPV4, .packet = &packet};
+                                        .port = ports[input_byte(&in) % COUNT_OF(ports)]},
+                            .mark = flags & IS_MARKED ? 0x100 : 0};
+    const struct nftables_chains chains = {flags & FORWARDED ? "forward" : "input",
+                                           flags & IS_MARKED};
+    struct closed closed = {.chains = &chains, .of = flags & OVER_IPV6 ? IPV6 : IPV4, .packet = &packet};
     struct error why = {""};
 
     said = &in;
@@ -93,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     REQUIRE(closed.ruleset || why.text[0] == '/');
     REQUIRE(!closed.ruleset || status == 0);
     if (closed.ruleset)
-        nftables_find_drops(closed.ruleset, closed.of, &packet, check_closed, &closed);
+        nftables_find_drops(closed.ruleset, closed.chains, closed.of, &packet, check_closed, &closed);
     check_early(closed.of, &packet);
     json_decref(closed.ruleset);
     return 0;

@@ -41,13 +41,16 @@ setup_file() {
     [ -z "$output" ]
 }
 
-@test "each depends on the libraries that its programs need, and the server on iptables" {
-    local depends
+@test "each depends on the libraries that its programs need, and the server on no firewall program" {
+    local depends recommends
 
     depends=$(dpkg-deb -f "$packaged"/portsmith_*.deb Depends)
-    for word in iptables libpcap libsodium libcap-ng libseccomp libmnl libinih libjansson libc6; do
+    for word in libpcap libsodium libcap-ng libseccomp libmnl libinih libjansson libc6; do
         [[ $depends == *$word* ]]
     done
+    [[ $depends != *iptables* && $depends != *nftables* ]]
+    recommends=$(dpkg-deb -f "$packaged"/portsmith_*.deb Recommends)
+    [ "$recommends" = "iptables | nftables" ]
     depends=$(dpkg-deb -f "$packaged"/portsmith-client_*.deb Depends)
     [[ $depends == *libuv1* && $depends != *iptables* && $depends != *libpcap* ]]
 }
@@ -95,7 +98,9 @@ PARTS
         diff <(echo "$deb") <(echo "$rpm")
     done
     [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall restore >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]
-    [[ $(rpm -qp --requires "$packaged"/portsmith-0*.rpm) == *iptables*libpcap* ]]
+    [[ $(rpm -qp --requires "$packaged"/portsmith-0*.rpm) == *libpcap* ]]
+    [[ $(rpm -qp --requires "$packaged"/portsmith-0*.rpm) != *iptables* ]]
+    [ "$(rpm -qp --recommends "$packaged"/portsmith-0*.rpm)" = "(iptables or nftables)" ]
 }
 
 # ---- the bill of materials -------------------------------------------------
