@@ -16,7 +16,9 @@
 #include "daemon/host/tracking.h"
 #include "daemon/host/walk.h"
 #include "daemon/portsmith-firewall/closing.h"
+#include "daemon/portsmith-firewall/enforce.h"
 #include "daemon/portsmith-firewall/keeper.h"
+#include "daemon/portsmith-firewall/vianftables.h"
 #include "privsep/backend.h"
 #include "privsep/xtables/probe.h"
 
@@ -325,35 +327,40 @@ static void take_uncertain(void *data, const char *what, const char *advice)
 
 /* ---- portsmith-firewall ------------------------------------------------- */
 
-static bool has_closing_rule(const struct walk_rules *rules, const char *chain)
-{
-    return walk_has_rule(rules, "filter", "INPUT", "-j portsmith-firewall") &&
-           walk_has_rule(rules, "filter", chain, "-j DROP");
-}
-
 /* Finds rules that no file tells of, as where StateDirectory has been changed. */
 static void find_unknown_rules(struct examination *e)
 {
+    static const char advice[] = "run portsmith-firewall restore; then try and confirm again";
+    static const char what[] = "portsmith-firewall closes ports (%s), but what it was told is not "
+                               "in %s";
+
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (e->is_read[family] && has_closing_rule(&e->rules[family], "portsmith-firewall"))
-            findings_add(e->found, FINDING_PROBLEM,
-                         "run portsmith-firewall restore; then try and confirm again",
-                         "portsmith-firewall closes ports (%s), but what it was told is not in %s",
-                         family_name(family), e->config->state_directory);
+        if (e->is_read[family] &&
+            walk_has_rule(&e->rules[family], "filter", "INPUT", "-j portsmith-firewall") &&
+            walk_has_rule(&e->rules[family], "filter", "portsmith-firewall", "-j DROP"))
+            findings_add(e->found, FINDING_PROBLEM, advice, what, family_name(family),
+                         e->config->state_directory);
+    if (via_nftables_finds_confirmed())
+        findings_add(e->found, FINDING_PROBLEM, advice, what, "nftables",
+                     e->config->state_directory);
 }
 
 /* Finds the families in which rules of the plan are missing. True if one family has them all. */
 static bool find_missing_rules(struct examination *e, const struct plan *plan)
 {
+    struct enforcer enforcer;
+    struct error why;
     bool any = false;
 
+    if (!enforce_choose(&enforcer, e->config, false, &why)) {
+        findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
+                     why.text);
+        return false;
+    }
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const struct walk_rules *rules = &e->rules[family];
-
-        if (!e->is_read[family])
+        if (!enforcer.in_use[family])
             continue;
-        if ((!plan->is_confirmed || has_closing_rule(rules, "portsmith-firewall")) &&
-            (!plan->on_trial || has_closing_rule(rules, "portsmith-trial")))
+        if (enforce_looks_intact(&enforcer, family, plan))
             any = true;
         else
             findings_add(e->found, FINDING_PROBLEM, "run portsmith-firewall enforce",
