@@ -39,6 +39,7 @@ struct examination {
     enum backend backend; /* as doctorfirewall_examine has it, and so has `runs` */
     bool runs;
     struct xtables xtables;
+    struct enforcer enforcer; /* of portsmith-firewall, once it has been found to close something */
     struct walk_rules rules[FAMILIES];
     bool is_read[FAMILIES];
     json_t *ruleset; /* of nftables; NULL where it cannot be read */
@@ -348,19 +349,19 @@ static void find_unknown_rules(struct examination *e)
 /* Finds the families in which rules of the plan are missing. True if one family has them all. */
 static bool find_missing_rules(struct examination *e, const struct plan *plan)
 {
-    struct enforcer enforcer;
+    struct enforcer *enforcer = &e->enforcer;
     struct error why;
     bool any = false;
 
-    if (!enforce_choose(&enforcer, e->config, false, &why)) {
+    if (!enforce_choose(enforcer, e->config, false, &why)) {
         findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
                      why.text);
         return false;
     }
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        if (!enforcer.in_use[family])
+        if (!enforcer->in_use[family])
             continue;
-        if (enforce_looks_intact(&enforcer, family, plan))
+        if (enforce_looks_intact(enforcer, family, plan))
             any = true;
         else
             findings_add(e->found, FINDING_PROBLEM, "run portsmith-firewall enforce",
@@ -389,6 +390,13 @@ static void tell_closing(struct examination *e, const struct plan *plan)
                      "start portsmithd, or run portsmith-firewall restore",
                      "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does "
                      "not run to open it", closing_format(&services, shut), all_but, kind);
+    else if (services.count > 0 && !enforce_lets_knocks_in(&e->enforcer))
+        findings_add(e->found, FINDING_PROBLEM,
+                     "set AcceptMark in portsmith.conf, restart portsmithd, and run "
+                     "portsmith-firewall enforce",
+                     "no knock opens %s: portsmith-firewall closes %s (%s) by a table of nftables, "
+                     "and lets in by a mark alone what another table has let through",
+                     closing_format(&services, shut), all_but, kind);
     else
         findings_add(e->found, FINDING_NOTE,
                      plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"

@@ -164,9 +164,6 @@ const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE],
         firewalls_way_into_firewalld(way, service);
     else if (strcmp(place->table, "docker-bridges") == 0)
         firewalls_way_into_docker(way, mark);
-    else if (strcmp(place->table, "portsmith-firewall") == 0)
-        snprintf(way, FIREWALLS_WAY_SIZE, "%sportsmith-firewall enforce",
-                 mark != 0 ? "" : "set AcceptMark in portsmith.conf, restart portsmithd, and run ");
     else if (find_table(place->family, place->table).is_owned)
         snprintf(way, FIREWALLS_WAY_SIZE,
                  "with the program whose table that is, as it alone can change it; nft list "

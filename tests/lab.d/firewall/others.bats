@@ -221,6 +221,7 @@ no_trial_is_left() {
 # bats test_tags=nftables,once
 @test "while a table is not put back, status, doctor and show say so" {
     [ "$BACKEND" = nftables ] || skip "its own table is tried with nftables"
+    configure "AcceptMark = 0x100"
     start_daemon
     close_the_rest
     on server flock /run/portsmith/firewall.lock kill -STOP "$(keepers)"
@@ -234,7 +235,13 @@ no_trial_is_left() {
     kill -CONT "$(keepers)"
     wait_until 20 is_in_force
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = true ]
-    run -0 on server portsmithctl doctor
+    run on server portsmithctl doctor
+    [[ $output != *"opens nothing"* ]]
+    sed -i /^AcceptMark/d "$conf"
+    run -4 on server portsmithctl doctor
+    echo "$output"
+    [[ $output == *"no knock opens tcp/22: portsmith-firewall closes all but tcp/443"* ]]
+    [[ $output == *"set AcceptMark in portsmith.conf"* ]]
     firewall restore
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = null ]
 }
