@@ -150,6 +150,11 @@ static struct seen look_at_own(const char *chain)
     return look(NFPROTO_INET, CLOSED_TABLE, chain);
 }
 
+bool via_nftables_finds_confirmed(void)
+{
+    return look_at_own(CLOSED_TABLE_CONFIRMED).is_there;
+}
+
 /* Both families share one table. A table with any flag is not as it was made: a dormant one does
  * nothing. Each part of the plan has a rule that leads to it, and one that leads from it to where
  * the rest is dropped. */

@@ -16,4 +16,7 @@ bool via_nftables_remove(struct error *why);
  * or for what iptables-nft makes NFPROTO_IPV4 or NFPROTO_IPV6. */
 bool via_nftables_finds(uint8_t family, const char *table, const char *chain);
 
+/* Whether the table has what was confirmed once, whatever the files say. */
+bool via_nftables_finds_confirmed(void);
+
 #endif
