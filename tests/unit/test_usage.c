@@ -553,6 +553,13 @@ static void without_a_socket_nothing_is_counted(void **state)
     world.events.news = socket;
 }
 
+static void of_connections_that_are_not_tracked_nothing_is_known(void **state)
+{
+    (void)state;
+    world.profile.untracked = 1;
+    assert_int_equal(use_at_end(grant_of(1, 0)), USED_UNKNOWN);
+}
+
 /* ---- lost news ---------------------------------------------------------- */
 
 static void of_lost_news_nothing_is_said_and_what_counts_is_asked_for(void **state)
@@ -652,6 +659,19 @@ static void grants_have_room_whatever_was_written_down(void **state)
     usage_follow_table(&world.usage);
     assert_int_equal(usage_next_question(&world.usage), id);
     grant_of(2, 3); /* fails unless it can be watched */
+}
+
+static void what_was_written_down_of_a_grant_to_come_does_not_count(void **state)
+{
+    const struct use use = {.id = world.grants.table->last_id + 1, .known = USE_COUNTED, .used = 1};
+    uint32_t id;
+
+    (void)state;
+    assert_int_equal(pwrite(world.uses, &use, sizeof use, 0), sizeof use);
+    open_usage();
+    id = grant_of(1, 0);
+    assert_int_equal(id, use.id);
+    check_written(id, 0);
 }
 
 /* Nobody could be asked. */
@@ -859,12 +879,14 @@ int main(void)
         WITH_GRANTS(another_knock_admits_as_many_again),
         WITH_GRANTS(a_word_about_an_earlier_allowance_ends_nothing),
         WITH_GRANTS(without_a_socket_nothing_is_counted),
+        WITH_GRANTS(of_connections_that_are_not_tracked_nothing_is_known),
         WITH_GRANTS(of_lost_news_nothing_is_said_and_what_counts_is_asked_for),
         WITH_GRANTS(what_is_told_when_asked_counts_once),
         WITH_GRANTS(what_was_lost_and_is_found_ends_the_grant),
         WITH_GRANTS(what_an_earlier_knock_admitted_does_not_count_when_asked),
         WITH_GRANTS(a_question_that_fails_ends_the_grant),
         WITH_GRANTS(grants_have_room_whatever_was_written_down),
+        WITH_GRANTS(what_was_written_down_of_a_grant_to_come_does_not_count),
         WITH_GRANTS(a_question_that_is_put_off_is_asked_again),
         WITH_GRANTS(all_have_their_turn_to_be_asked_for),
         WITH_GRANTS(news_that_are_lost_meanwhile_are_asked_for_again),
