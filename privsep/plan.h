@@ -40,8 +40,16 @@ struct plan {
     uint32_t size; /* bytes, all of it */
     uint32_t marks_at; /* a page's beginning: struct mark, for each profile one, in their order.
                           The helper maps these pages for itself alone, to change them */
-    struct helper_setup setup; /* as received, but with the back end and the store as probed */
-    struct part profiles; /* struct plan_profile, setup.profile_count of them */
+    uint32_t backend, grant_store; /* as probed */
+    uint32_t max_grants; /* live grants in all */
+    uint32_t max_skew;   /* seconds; 0: any */
+    uint64_t skew;       /* no knock counts that is so many microseconds, or more, away from the
+                            clock; UINT64_MAX: all count */
+    uint8_t foreground, debug, trace; /* as in the setup (setup.h) */
+    uint8_t zero;
+    uint8_t server_public[KEY_SIZE];
+    uint32_t profile_count;
+    struct part profiles; /* struct plan_profile, profile_count of them */
     struct part filter;   /* struct sock_filter: the helper's own, narrower than prepare's */
     struct plan_family families[FAMILIES];
 };

@@ -33,7 +33,7 @@ struct firewall *helper_firewall_open(const struct plan *plan)
         restore_init(&fw->restore[family], plan_part(plan, &plan->families[family].path, 1, NULL));
     }
     if (helper_sets)
-        helper_sets->open(&fw->set, plan->setup.max_grants);
+        helper_sets->open(&fw->set, plan->max_grants);
     return fw;
 }
 
@@ -69,13 +69,13 @@ static bool is_lock_lost(void)
 
 static bool uses_set(const struct firewall *fw)
 {
-    return helper_sets && fw->plan->setup.grant_store == GRANT_STORE_SET;
+    return helper_sets && fw->plan->grant_store == GRANT_STORE_SET;
 }
 
 /* The next helper can use a new lock, and open a new socket for sets: this one is confined. */
 void helper_firewall_check(const struct firewall *fw)
 {
-    if (fw->plan->setup.backend == BACKEND_LEGACY && is_lock_lost())
+    if (fw->plan->backend == BACKEND_LEGACY && is_lock_lost())
         fatalx("the xtables lock was removed or replaced: starting again");
     if (uses_set(fw) && fw->set.fd < 0)
         fatalx("the kernel does not answer about sets any more: starting again");
@@ -223,7 +223,7 @@ enum helper_rules helper_iptables_look(struct firewall *fw, enum family family,
 {
     enum { FEW = 64 };
     static const struct grants none = {.count = 0};
-    bool checks_grants = fw->plan->setup.backend == BACKEND_LEGACY || grants->count <= FEW;
+    bool checks_grants = fw->plan->backend == BACKEND_LEGACY || grants->count <= FEW;
     struct transaction t = {.fw = fw, .grants = checks_grants ? grants : &none,
                             .family = family, .what = RULES_CHECK};
     enum restore_result result = run(&t, why);
@@ -373,7 +373,7 @@ bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, stru
     bool done = true;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const bool is_known = fw->plan->setup.backend == BACKEND_LEGACY && family == IPV4;
+        const bool is_known = fw->plan->backend == BACKEND_LEGACY && family == IPV4;
 
         if (fw->state[family] == HELPER_RULES_MISSING || fw->unsure[family])
             done = helper_iptables_establish(fw, family, grants, why) && done;

@@ -106,14 +106,26 @@ static bool end_plan(struct compiling *w, struct error *why)
     return w->error == 0 || error_set(why, "cannot make the plan: %s", strerror(w->error));
 }
 
+static void settle(struct plan *plan, const struct ingredients *from)
+{
+    const struct helper_setup *setup = &from->policy->setup;
+
+    *plan = (struct plan){
+        .backend = from->xtables->backend, .grant_store = setup->grant_store,
+        .max_grants = setup->max_grants, .max_skew = setup->max_skew,
+        .skew = helper_policy_skew(from->policy), .foreground = setup->foreground,
+        .debug = setup->debug, .trace = setup->trace, .profile_count = setup->profile_count};
+    memcpy(plan->magic, plan_magic, sizeof plan->magic);
+    memcpy(plan->server_public, setup->server_public, KEY_SIZE);
+}
+
 const struct plan *plan_begin(struct compiling *w, int fd, const struct ingredients *from,
                               struct error *why)
 {
     const struct plan *plan;
 
-    *w = (struct compiling){.plan.setup = from->policy->setup, .fd = fd, .at = sizeof w->plan};
-    memcpy(w->plan.magic, plan_magic, sizeof w->plan.magic);
-    w->plan.setup.backend = from->xtables->backend;
+    *w = (struct compiling){.fd = fd, .at = sizeof w->plan};
+    settle(&w->plan, from);
     w->plan.profiles = put_profiles(w, from->policy);
     w->plan.filter = put_filter(w);
     for (enum family family = IPV4; family < FAMILIES; family++)

@@ -426,7 +426,7 @@ void rules_make(struct rules *rules, enum family family, const struct helper_set
 {
     struct making m = {.setup = setup, .family = family, .tells_sessions = tells_sessions};
 
-    *rules = (struct rules){.wants = {true, true, true, true}};
+    *rules = (struct rules){.wants = {true, true, true, true}, .refuses = setup->close_with_reset};
     rules->wants[RULES_TO_GATEWAY] = setup->close_with_reset || setup->forward || setup->sends_on;
     rules->wants[RULES_TO_SENDING] = setup->sends_on;
     make_pieces(&m, rules, destinations, count);
