@@ -25,22 +25,22 @@ void helper_mark_put(struct mark *mark, uint64_t counter)
     mark->counters[i - 1] = counter;
 }
 
-bool helper_mark_is_spent(const struct mark *mark, uint64_t counter)
+static bool is_among(const uint64_t *counters, size_t count, uint64_t counter)
 {
-    if (counter <= mark->counters[0])
-        return true;
-    for (size_t i = 1; i < MARK_COUNTERS; i++)
-        if (mark->counters[i] == counter)
+    for (size_t i = 0; i < count; i++)
+        if (counters[i] == counter)
             return true;
     return false;
 }
 
+bool helper_mark_is_spent(const struct mark *mark, uint64_t counter)
+{
+    return counter <= mark->counters[0] || is_among(mark->counters, MARK_COUNTERS, counter);
+}
+
 bool helper_mark_refuses(const struct mark *mark, uint64_t counter)
 {
-    for (size_t i = 0; i < MARK_REFUSED; i++)
-        if (mark->refused[i] == counter)
-            return true;
-    return false;
+    return is_among(mark->refused, MARK_REFUSED, counter);
 }
 
 bool helper_mark_is_new(const struct mark *mark, uint64_t counter)
