@@ -28,11 +28,25 @@ struct plan_profile {
     struct part profile; /* struct helper_profile, cut to helper_profile_size */
 };
 
+/* Orders about the sets of one family (privsep/xtables/ipset.h). */
+enum plan_order {
+    ORDER_MAKE, /* the family's set */
+    ORDER_MAKE_NEXT, /* the one that is filled anew */
+    ORDER_SWAP,
+    ORDER_DESTROY,
+    ORDER_DESTROY_NEXT,
+    ORDER_PUT, /* an element, which is to be filled in */
+    ORDER_PUT_NEXT,
+    ORDER_TAKE_OUT,
+    PLAN_ORDERS
+};
+
 /* What the firewall's writer needs of one family. A part that is text ends with a zero. */
 struct plan_family {
     uint32_t in_use;  /* 1 or 0 */
     struct part path; /* of the restore program, absolute */
     struct part texts[RULES_TEXTS];
+    struct part orders[PLAN_ORDERS];
 };
 
 struct plan {

@@ -17,7 +17,7 @@ struct firewall {
     struct restore restore[FAMILIES];
     bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
     enum helper_rules state[FAMILIES]; /* what is known of it; in force where it is not in use */
-    struct ipset set;
+    struct sets sets;
     bool has_rules[FAMILIES]; /* of grants */
 };
 

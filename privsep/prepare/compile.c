@@ -9,6 +9,7 @@
 
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/repair.h"
+#include "privsep/xtables/ipsetorder.h"
 
 enum { ALIGNMENT = 8 };
 
@@ -83,6 +84,23 @@ static struct part put_filter(struct compiling *w)
     return end_part(w, at);
 }
 
+static void put_orders(struct compiling *w, struct plan_family *to, enum family family)
+{
+    const char *name = ipset_names[family];
+    struct ipset_order all[PLAN_ORDERS];
+
+    ipset_order_create(&all[ORDER_MAKE], name, family, w->plan.max_grants);
+    ipset_order_create(&all[ORDER_MAKE_NEXT], IPSET_NEXT, family, w->plan.max_grants);
+    ipset_order_swap(&all[ORDER_SWAP], IPSET_NEXT, name);
+    ipset_order_destroy(&all[ORDER_DESTROY], name);
+    ipset_order_destroy(&all[ORDER_DESTROY_NEXT], IPSET_NEXT);
+    ipset_order_put(&all[ORDER_PUT], name, family);
+    ipset_order_put(&all[ORDER_PUT_NEXT], IPSET_NEXT, family);
+    ipset_order_take_out(&all[ORDER_TAKE_OUT], name, family);
+    for (size_t i = 0; i < PLAN_ORDERS; i++)
+        to->orders[i] = put(w, all[i].bytes, all[i].size);
+}
+
 static void put_family(struct compiling *w, struct plan_family *to, enum family family,
                        const struct xtables *xtables, const struct rules *rules)
 {
@@ -90,6 +108,7 @@ static void put_family(struct compiling *w, struct plan_family *to, enum family 
     to->path = put_text(w, to->in_use ? xtables->paths[family] : "");
     for (size_t i = 0; i < RULES_TEXTS; i++)
         to->texts[i] = put_text(w, rules->texts[i]);
+    put_orders(w, to, family);
 }
 
 /* Each mark stands at its profile's place. */

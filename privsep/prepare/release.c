@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "privsep/helper/set.h"
 #include "privsep/prepare/rules.h"
-#include "privsep/xtables/ipset.h"
+#include "privsep/xtables/ipsetorder.h"
 #include "privsep/xtables/probe.h"
 #include "privsep/xtables/takedown.h"
 
@@ -61,21 +60,42 @@ bool helper_release(enum backend backend, struct error *why)
     return released;
 }
 
+/* Removes a set, if it is there. */
+static bool remove_set(struct ipset *set, const char *name, struct error *why)
+{
+    struct ipset_order destroy;
+    int error;
+
+    ipset_order_destroy(&destroy, name);
+    error = ipset_run(set, destroy.bytes, destroy.size);
+    return ipset_is_absent(error) || ipset_is_done(error, name, why);
+}
+
+/* What was being filled, or probed, by a process that was killed is nobody's. */
+static bool remove_sets(struct error *why)
+{
+    struct error unused;
+    struct ipset set;
+    bool done;
+
+    ipset_open(&set);
+    done = remove_set(&set, ipset_names[IPV4], why);
+    done = remove_set(&set, ipset_names[IPV6], why) && done;
+    remove_set(&set, IPSET_NEXT, &unused);
+    remove_set(&set, PROBE_SCRATCH, &unused);
+    ipset_close(&set);
+    return done;
+}
+
 int helper_release_all(enum backend in_use)
 {
     struct xtables unused;
-    struct ipset set;
     struct error why;
     bool done = helper_release(BACKEND_NFT, &why);
 
     done = helper_release(BACKEND_LEGACY, &why) && done;
-    if (done) { /* no rule of ours refers to a set any more */
-        ipset_open(&set, 0);
-        done = helper_sets->remove(&set, IPV4, &why);
-        done = helper_sets->remove(&set, IPV6, &why) && done;
-        ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
-        ipset_close(&set);
-    }
+    if (done) /* no rule of ours refers to a set any more */
+        done = remove_sets(&why);
     /* Rules may be left of the back end that was in use, or, where nobody knows that, of the one
      * that would be used now. They stay where its program is missing. */
     if (done && probe_choose(&unused, in_use, &why))
