@@ -1,7 +1,7 @@
 /* The writer for iptables, as portsmith-prepare, too, has it work: a family at a time. Its part of
  * the firewall is the texts of privsep/rules.h, which the plan has, and in them a rule or two per
- * grant and chain. Where grants are kept in a set (set.h), only some of them are rules. On trial the
- * first rule of every chain that shuts RETURNs all from the trial's end on. */
+ * grant and chain. Where grants are kept in a set (set.h), only some of them are rules. On trial
+ * the first rule of every chain that shuts RETURNs all from the trial's end on. */
 #ifndef PORTSMITH_IPTABLES_H
 #define PORTSMITH_IPTABLES_H
 

@@ -91,7 +91,7 @@ static bool fill(struct sets *sets, enum family family, const struct grants *gra
     const char *name = ipset_names[family];
     int error;
 
-    run(sets, family, ORDER_DESTROY_NEXT); /* a helper that was killed while it filled one left it */
+    run(sets, family, ORDER_DESTROY_NEXT); /* a helper that was killed may have left it */
     error = run(sets, family, ORDER_MAKE);
     if (error != EEXIST && !ipset_is_done(error, name, why))
         return false;

@@ -23,7 +23,7 @@ struct sets {
     const struct plan *plan; /* which has the orders */
 };
 
-/* What a program can do with sets. Functions that return bool give false with the reason in *why. */
+/* What a program can do with sets. What returns bool gives false with the reason in *why. */
 struct store {
     void (*open)(struct ipset *kernel); /* this and the next: see ipset.h */
     void (*close)(struct ipset *kernel);
