@@ -94,7 +94,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     profile = helper_policy_find(r->plan, message->key_id, &at);
     if (!profile)
         return VERDICT_UNKNOWN_PROFILE;
-    if (!envelope_verify(message->signature, profile->public_key, r->plan->setup.server_public,
+    if (!envelope_verify(message->signature, profile->public_key, r->plan->server_public,
                          message->request))
         return VERDICT_BAD_SIGNATURE;
     mark = asked->mark = &r->marks->items[at];
@@ -123,7 +123,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
 /* Notes that a stage of the batch is over, if anybody wants to know. */
 static void note_time(struct requests *r, enum trace_stage stage)
 {
-    if (r->plan->setup.trace)
+    if (r->plan->trace)
         r->trace[stage] = clock_wall_ns();
 }
 

@@ -4,7 +4,7 @@
 #define PORTSMITH_NFTPROBE_H
 
 #include "common/error.h"
-#include "privsep/message.h"
+#include "privsep/setup.h"
 #include "privsep/prepare/table.h"
 #include "privsep/xtables/probe.h"
 

@@ -94,10 +94,10 @@ static void make_policy(void)
     world.policy.plan.size = sizeof world.policy;
     world.policy.plan.families[IPV4].in_use = world.policy.plan.families[IPV6].in_use = true;
     world.policy.plan.profiles.at = offsetof(struct plan_of_people, list);
-    world.policy.plan.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
-                                               .max_skew = SKEW, .max_grants = CAPACITY,
-                                               .profile_count = PEOPLE};
-    memcpy(world.policy.plan.setup.server_public, world.server_public, KEY_SIZE);
+    world.policy.plan.skew = (uint64_t)SKEW * USEC_PER_SEC;
+    world.policy.plan.max_grants = CAPACITY;
+    world.policy.plan.profile_count = PEOPLE;
+    memcpy(world.policy.plan.server_public, world.server_public, KEY_SIZE);
 }
 
 /* Like a new sniffer's, after the old one was cut off. */
@@ -168,7 +168,7 @@ static int start_world(void **state)
                                        .events = &world.events, .sniffer = -1};
     connect_sniffer();
     connect_witness();
-    planned_make(&world.made, &world.policy.plan.setup, NULL, 0, &world.xtables);
+    planned_make(&world.made, &(struct helper_setup){0}, NULL, 0, &world.xtables);
     world.requests.firewall = world.firewall = helper_firewall_open(world.made.plan);
     if (!helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why))
         return -1;
@@ -1767,7 +1767,7 @@ static void with_a_trace_all_stages_are_told(void **state)
     struct helper_event event;
 
     (void)state;
-    world.policy.plan.setup.trace = 1;
+    world.policy.plan.trace = 1;
     ask_for(ALICE, &r);
     event = next_event();
     for (size_t i = 0; i < TRACE_STAGES; i++)

@@ -15,6 +15,7 @@
 #include "privsep/prepare/news.h"
 #include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/table.h"
 
 enum { CAPACITY = 4, GRANTS = 3 };
@@ -31,6 +32,7 @@ static struct {
     struct client clients[1];
     struct usage usage;
     struct news news;
+    struct planned made;
     int nothing; /* /dev/null: what is sent, and where answers come from, is up to us */
 } world;
 
@@ -131,6 +133,8 @@ static void open_news(int directory)
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
+    static const struct helper_setup setup = {.max_grants = CAPACITY};
+    static const struct xtables found = {.backend = BACKEND_NFT};
     const int directory = fuzz_enter();
     struct error why;
 
@@ -139,6 +143,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     world.nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     REQUIRE(world.nothing >= 0);
     open_news(directory);
+    planned_make(&world.made, &setup, NULL, 0, &found);
     return 0;
 }
 
@@ -269,7 +274,7 @@ static void hear_news(void)
 
 static void fill_sets(void)
 {
-    struct ipset set = {.fd = open_socket(), .capacity = CAPACITY};
+    struct sets set = {.kernel.fd = open_socket(), .plan = world.made.plan};
     struct error why = {""};
 
     put_grants();
@@ -279,7 +284,7 @@ static void fill_sets(void)
         REQUIRE(helper_sets->update(&set, family, &world.grants, &why) || why.text[0]);
         REQUIRE(helper_sets->remove(&set, family, &why) || why.text[0]);
     }
-    ipset_close(&set);
+    helper_sets->close(&set.kernel);
 }
 
 /* One answer is a message about a connection. */
