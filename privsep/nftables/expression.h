@@ -29,6 +29,7 @@ enum expression_kind {
     EXPRESSION_REJECT,
     EXPRESSION_DNAT,
     EXPRESSION_LIMIT,
+    EXPRESSION_COUNTER,
     EXPRESSION_KINDS
 };
 
@@ -110,6 +111,8 @@ struct expression {
 /* So many packets, and one more each week: nft(8) knows no longer time. */
 #define LIMIT_WEEKLY(packets) \
     {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = 7 * 24 * 60 * 60}
+
+#define COUNTER {.kind = EXPRESSION_COUNTER}
 
 /* ---- writing ------------------------------------------------------------- */
 

@@ -104,7 +104,7 @@ struct set {
     uint32_t data_type, data_size; /* 0: it is no map */
     uint32_t room;     /* elements */
     uint32_t id;       /* in the batch */
-    const struct expression *each; /* what an element has that does not bring its own; NULL: none */
+    const struct expression *each; /* what an element has that brings nothing itself; NULL: none */
 };
 
 static void write_set(const struct making *m, const struct set *s)
@@ -124,8 +124,12 @@ static void write_set(const struct making *m, const struct set *s)
     netwriter_u32(m->w, NFTA_SET_DESC_SIZE, s->room);
     netwriter_close(m->w, at);
     netwriter_u32(m->w, NFTA_SET_ID, s->id);
-    if (s->each)
-        expression_write(m->w, NFTA_SET_EXPR, s->each);
+    if (s->each) {
+        at = netwriter_open(m->w, NFTA_SET_EXPRESSIONS);
+        for (const struct expression *each = s->each; each->kind != EXPRESSION_NONE; each++)
+            expression_write(m->w, NFTA_LIST_ELEM, each);
+        netwriter_close(m->w, at);
+    }
     netwriter_end(m->w);
 }
 
@@ -133,7 +137,7 @@ static void write_set(const struct making *m, const struct set *s)
  * limit is there for nft(8), which reads no elements with one into a set without. */
 static void write_sets_of_grants(const struct making *m)
 {
-    static const struct expression limit = LIMIT_WEEKLY(3);
+    static const struct expression budget[] = {LIMIT_WEEKLY(3), COUNTER, EXPRESSION_END};
     static const struct {
         uint32_t key_type, key_size, data_type, data_size;
     } of[FAMILIES] = {{OF_THREE(ADDRESS4, PROTOCOL, PORT), 12, OF_TWO(ADDRESS4, PORT), 8},
@@ -147,13 +151,14 @@ static void write_sets_of_grants(const struct making *m)
 
             write_set(m, &(struct set){
                 .name = table_sets[set][family],
-                .flags = NFT_SET_TIMEOUT | (is_map ? NFT_SET_MAP : 0),
+                .flags = NFT_SET_TIMEOUT | (is_map ? NFT_SET_MAP : 0) |
+                         (set == TABLE_COUNTED ? NFT_SET_EXPR : 0),
                 .key_type = of[family].key_type, .key_size = of[family].key_size,
                 .data_type = is_map ? of[family].data_type : 0,
                 .data_size = of[family].data_size,
                 .room = 2 * m->setup->max_grants,
                 .id = FAMILIES * set + family + 1,
-                .each = set == TABLE_COUNTED ? &limit : NULL});
+                .each = set == TABLE_COUNTED ? budget : NULL});
         }
 }
 

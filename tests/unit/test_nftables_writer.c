@@ -271,18 +271,18 @@ static void connections_are_a_budget(void **state)
     count_for(bob, "2001:db8::7", "tcp/22", 1);
     change();
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 6 packets "
-                               "comment \"a1\"\n");
+                               "counter packets 0 bytes 0 comment \"a1\"\n");
     check_elements("counted6", "2001:db8::7 . tcp . 22 limit rate 1/week burst 3 packets "
-                               "comment \"b0\"\n");
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
     check_elements("grants4", "");
     count_for(bob, "192.0.2.7", "tcp/22", 1); /* of both together */
     change();
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 9 packets "
-                               "comment \"b0\"\n");
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
     close_for(alice, "192.0.2.7", "tcp/22");
     change();
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 3 packets "
-                               "comment \"b0\"\n");
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
     close_for(bob, "192.0.2.7", "tcp/22");
     change();
     check_elements("counted4", "");
@@ -356,7 +356,7 @@ static void a_counted_one_is_sent_on(void **state)
     change();
     check_elements("grants4", "");
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 6 packets "
-                               "comment \"a1\"\n");
+                               "counter packets 0 bytes 0 comment \"a1\"\n");
     check_elements("sending4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 6 packets "
                                "comment \"a1\" : 198.51.100.1 . 8022\n");
 }
