@@ -81,7 +81,7 @@ enum {
 static void begin(const struct making *m, unsigned message, unsigned flags)
 {
     batch_message(m->w, message, flags);
-    netwriter_text(m->w, NFTA_TABLE_NAME, TABLE_NAME); /* also NFTA_SET_TABLE, NFTA_CHAIN_TABLE … */
+    netwriter_text(m->w, NFTA_TABLE_NAME, TABLE_NAME); /* in sets and chains, too */
 }
 
 /* Without flags the first message means any table of this name, and makes one if there is none.
