@@ -1,8 +1,8 @@
-/* Expressions of nf_tables, which rules are made of: a rule is an array of them, that ends with
+/* Expressions of nf_tables, which rules are made of: a rule is an array of them that ends with
  * EXPRESSION_END. Each macro here is one of them, to be read as `nft --debug=netlink` prints it.
  *
- * What is loaded goes into registers of four bytes, from the one with the number `at` on; what has
- * none of it named begins at 0. A number is compared as it was loaded: in the host's byte order, but
+ * What is loaded goes into registers of four bytes, from the one with the number `at` on, which is
+ * 0 where none is named. A number is compared as it was loaded: in the host's byte order, but
  * for what comes out of a packet or of connection tracking's tuples. */
 #ifndef PORTSMITH_EXPRESSION_H
 #define PORTSMITH_EXPRESSION_H
@@ -82,7 +82,8 @@ struct expression {
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_NEQ, .size = 4, .value.u32 = (number)}
 #define IS_AT_LEAST(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_GTE, .size = 4, .value.u32 = (number)}
-#define IS_U8(number) {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 1, .value.u8 = (number)}
+#define IS_U8(number) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 1, .value.u8 = (number)}
 #define IS_NOT_U8(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_NEQ, .size = 1, .value.u8 = (number)}
 /* Two bytes of a packet. */
@@ -97,7 +98,8 @@ struct expression {
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_GTE, .size = 8, .value.u64 = (number)}
 #define IS_BELOW_U64(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_LT, .size = 8, .value.u64 = (number)}
-#define IS_TEXT(what) {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = what}
+#define IS_TEXT(what) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = what}
 
 /* What begins at register 0 is in a set, or is not; the value that a map has for it goes there. */
 #define IN_SET(set) {.kind = EXPRESSION_LOOKUP, .name = (set)}
@@ -115,7 +117,8 @@ struct expression {
 #define REJECT_WITH_RESET {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_TCP_RST}
 /* Port unreachable, of either family. */
 #define REJECT \
-    {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_ICMPX_UNREACH, .value.u8 = NFT_REJECT_ICMPX_PORT_UNREACH}
+    {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_ICMPX_UNREACH, \
+     .value.u8 = NFT_REJECT_ICMPX_PORT_UNREACH}
 /* To the address at register 0, of NFPROTO_*, and to the port at another. */
 #define DNAT(family, port) {.kind = EXPRESSION_DNAT, .key = (family), .offset = (port)}
 

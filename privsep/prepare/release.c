@@ -101,8 +101,8 @@ static bool release_iptables(struct error *why)
     return done && remove_sets(why); /* rules may refer to a set still */
 }
 
-/* Whether rules may be left of the back end that was in use, or, where nobody knows that, of the one
- * that would be used now. They stay where its program is missing. */
+/* Whether rules may be left of the back end that was in use, or, where nobody knows that, of the
+ * one that would be used now. They stay where its program is missing. */
 static bool may_remain(enum backend in_use, struct error *why)
 {
     struct xtables unused;
