@@ -30,10 +30,8 @@ struct plan_profile {
 
 /* What the firewall's writer needs of one family. A part that is text ends with a zero. */
 struct plan_family {
-    bool in_use;
-    bool wants[RULES_JUMPS]; /* this and the texts: struct rules */
-    uint8_t zero[7];
-    struct part path;        /* of the restore program, absolute */
+    uint32_t in_use;  /* 1 or 0 */
+    struct part path; /* of the restore program, absolute */
     struct part texts[RULES_TEXTS];
 };
 

@@ -1,7 +1,6 @@
 /* Our part of the firewall, but for the rules of grants: what is the same whatever is
- * granted. It is made once, before the helper serves, as text for iptables-restore(8).
- * Whoever writes the text puts the rules of grants at their places in it, and changes
- * nothing else about it.
+ * granted. It is made once, before the helper serves, as text for iptables-restore(8): whole
+ * transactions with holes. Whoever runs one fills its holes, and changes nothing else about it.
  *
  *   mangle PREROUTING -> portsmith        to this host, not over loopback?
  *                        portsmith-close  to a shut port, and new?
@@ -33,64 +32,65 @@
 #ifndef PORTSMITH_PRIVSEP_RULES_H
 #define PORTSMITH_PRIVSEP_RULES_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-
-enum rules_table { RULES_MANGLE, RULES_FILTER, RULES_NAT, RULES_TABLES };
-
-/* One bit of the packet mark says "refuse this in INPUT or FORWARD". High, as
- * the low bits are popular with routing and container tools. */
-#define RULES_RESET_MARK "0x10000000/0x10000000"
 
 /* The chains with rules of grants. */
 enum rules_place { PLACE_SHUT, PLACE_OPEN, PLACE_GATEWAY, PLACE_SENDING, RULES_PLACES };
 
-/* From RULES_EARLIER on, the jumps lead to chains that versions up to 0.1.0 made and no
- * later one does: a helper that starts, and a release, remove them. Such an entry stays
- * until two more versions are out, so that whoever skips one is not left with a chain. */
-enum {
-    RULES_TO_INPUT = 3,
-    RULES_TO_GATEWAY = 4,
-    RULES_TO_SENDING = 5,
-    RULES_EARLIER = 6,
-    RULES_JUMPS = 8
+enum { RULES_JUMPS = 6 }; /* from the kernel's chains to ours */
+
+/* What a grant is like: bits. They choose its rules. */
+enum rules_kind {
+    RULES_UDP = 1,     /* else TCP */
+    RULES_LIMITED = 2, /* it admits only so many connections */
+    RULES_SENT_ON = 4, /* its packets are sent on to another host */
+    RULES_KINDS = 8
 };
 
-struct jump {
-    const char *table, *from, *to;
-};
-
-extern const char *const rules_tables[RULES_TABLES];
-extern const struct place {
-    enum rules_table table;
-    const char *chain;
-} rules_places[RULES_PLACES];
-extern const struct jump rules_jumps[RULES_JUMPS];
-
-/* The texts of one family, for iptables-restore(8). Each kind is there for each table, or for each
- * place. A place that is not in use has no text. */
+/* The texts of one family. The first are the transactions: each is a block for every table that is
+ * in use. What is not in use has an empty text. */
 enum rules_text {
-    RULES_FIXED,  /* makes or empties the chains without grants, and fills them; once those with
-                     grants, to which they lead, are there */
-    RULES_CHECKS = RULES_FIXED + RULES_TABLES, /* refused unless all that is here is in force */
-    RULES_HEADS = RULES_CHECKS + RULES_TABLES, /* makes or empties the chain of a place */
-    RULES_SETS = RULES_HEADS + RULES_PLACES,   /* the rule about the set, behind the grants' */
-    RULES_BELOW = RULES_SETS + RULES_PLACES,   /* the rules behind those */
-    RULES_TEXTS = RULES_BELOW + RULES_PLACES
+    RULES_INSERT,  /* adds the rules of some grants */
+    RULES_REWRITE, /* writes the chains with rules of grants anew */
+    RULES_REFRESH, /* writes all chains anew. The jumps stay as they are, wherever an admin put them;
+                      those that are known to be missing are put back.
+                      ip6tables-legacy takes another rule for one that it is asked for with -C
+                      (1.8.9, tried: `-m mark --mark 5` for `--mark 6`) */
+    RULES_CHECK,   /* refused unless all is in force */
+    RULES_CLEAR,   /* writes the chains with rules of grants anew, with no rule of a grant's, and
+                      none that refers to a set */
+    RULES_QUESTIONS,                               /* of each jump: refused if it is not there */
+    RULES_MISSING = RULES_QUESTIONS + RULES_JUMPS, /* of each jump: the line that adds it */
+    RULES_OF_GRANTS = RULES_MISSING + RULES_JUMPS, /* of each kind of grant, at each place */
+    RULES_TEXTS = RULES_OF_GRANTS + RULES_KINDS * RULES_PLACES
 };
 
-struct rules {
-    const char *texts[RULES_TEXTS]; /* each ends with a zero */
-    bool wants[RULES_JUMPS]; /* a jump that it does not want goes, with its chain */
+/* A hole is this character, and one that says what belongs there. */
+enum { RULES_HOLE = '@' };
+
+/* What belongs into the holes of a transaction: at RULES_GRANTS + PLACE the rules of grants, at
+ * RULES_JUMP + N the line that adds the jump if that is missing. */
+enum { RULES_GRANTS = '0', RULES_JUMP = 'a' };
+
+/* And into those of a grant's rules. */
+enum rules_hole {
+    RULES_ACTION = 'A',  /* -A, -C or -I */
+    RULES_SOURCE = 'S',  /* the grant's address */
+    RULES_PORT = 'P',    /* its service's */
+    RULES_HOST = 'H',    /* whom it is sent on to, */
+    RULES_HOST_PORT = 'Q', /* and to which port there */
+    RULES_DATE = 'T',    /* its last second: rules_write_date */
+    RULES_PACKETS = 'N', /* that begin as many connections as it admits */
+    RULES_LIMIT = 'I',   /* the end of its limit's name */
+    RULES_KEY = 'K',     /* the profile's key id */
 };
 
 /* The last second that a rule can have as a deadline, seconds since the epoch: 2038-01-18 00:00
  * UTC. iptables 1.8.9 refuses 2039, and its 32-bit builds the day after this one. */
 enum { RULES_LAST_DATE = 2147385600 };
 
-/* Writes the match for a second of the wall clock, RULES_LAST_DATE at most. `bound` is --datestart
- * or --datestop; both include that second. */
-void rules_write_date(FILE *out, const char *bound, int64_t second);
+/* Writes a second of the wall clock, RULES_LAST_DATE at most, as a rule has it. */
+void rules_write_date(FILE *out, int64_t second);
 
 #endif

@@ -808,9 +808,10 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
     pair->uses = witnessing_open_uses(config, pair->news >= 0);
     if (pair->uses < 0)
         return PAIR_FAILED;
+    /* The first one has this process's number, by which nft(8) names who owns the table. */
+    table_socket();
     /* Only the helper listens for news, and only the witness reads. What the kernel tells between
      * two witnesses waits; what came before the first is told nowhere. */
-    table_socket(); /* the first has this process's number, by which nft(8) names who owns the table */
     if (pair->news < 0)
         pair->news = open_netfilter();
     pair_init(&new);

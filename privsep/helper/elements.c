@@ -18,24 +18,19 @@ enum {
 static const int64_t early[TABLE_SETS] = {
     [TABLE_GRANTS] = 40, [TABLE_COUNTED] = 40, [TABLE_SENDING] = 20};
 
-void elements_begin(struct elements *e, int fd)
+void elements_open(struct elements *e, int fd, const struct plan *plan)
 {
     int room = ROOM;
     socklen_t size = sizeof room;
 
-    *e = (struct elements){.fd = fd, .in_use = {[TABLE_GRANTS] = true}};
+    *e = (struct elements){.fd = fd, .destroys = plan->table.destroys,
+                           .in_use = {[TABLE_GRANTS] = true,
+                                      [TABLE_COUNTED] = plan->table.counts,
+                                      [TABLE_SENDING] = plan->setup.sends_on}};
+    e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && room > 2 * ROOM_MARGIN)
         e->most = (size_t)(room - ROOM_MARGIN);
-}
-
-void elements_open(struct elements *e, int fd, const struct plan *plan)
-{
-    elements_begin(e, fd);
-    e->destroys = plan->table.destroys;
-    e->in_use[TABLE_COUNTED] = plan->table.counts;
-    e->in_use[TABLE_SENDING] = plan->setup.sends_on;
-    e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
 }
 
 /* ---- what a door is to have ------------------------------------------------ */

@@ -1,5 +1,5 @@
-/* The elements of the kernel's table (privsep/nftables/table.h) that a table of grants makes. A door
- * has one in each set that some grant of it is for, however many grants that are:
+/* The elements of the kernel's table (privsep/nftables/table.h) that a table of grants makes. A
+ * door has one in each set that some grant of it is for, however many grants that are:
  * - It stays until the last of these ends. Where they admit only so many connections, it has the
  *   budget of all of them together, and has it anew whenever it is written. The witness, which
  *   counts the connections of each grant, ends that one alone.
@@ -27,10 +27,6 @@ struct elements {
     size_t size;          /* bytes of those */
     struct netwriter batch; /* for any use between the calls */
 };
-
-/* Begins, with room at the socket `fd` for large batches where that may be, and with TABLE_GRANTS in
- * use. The rest is up to the caller, who has no plan yet. */
-void elements_begin(struct elements *e, int fd);
 
 /* Begins, with room at the socket `fd` for large batches where that may be. The plan must stay
  * mapped. */

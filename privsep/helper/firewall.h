@@ -24,13 +24,14 @@
 
 struct firewall; /* the writer's own */
 
-/* Gets ready to serve the families that the plan has in use. The plan must stay mapped. Whatever
- * others are to know of the programs that the writer runs is noted in the table's file. By what
- * portsmith-prepare did all is in force, as long as nobody has found out anything else. */
-struct firewall *helper_firewall_open(const struct plan *plan, struct grants *grants);
+/* Gets ready to serve the families that the plan has in use. The plan must stay mapped. By what
+ * portsmith-prepare did all is in force, as long as nobody has found out anything else. Ends the
+ * process if there is no memory. */
+struct firewall *helper_firewall_open(const struct plan *plan);
 
-/* Starts what a writer keeps running, as narrow as this process is now. */
-void helper_firewall_begin(struct firewall *fw);
+/* Starts what a writer keeps running, as narrow as this process is now. From now on the table's
+ * file says which programs change the firewall for us: for those the witness does not ring. */
+void helper_firewall_begin(struct firewall *fw, struct granttable *table);
 
 /* Puts in force what has changed in the table, in each family in which anything has, and settles
  * that there (helper_grants_settle): what the firewall took stays; of what it did not take new
@@ -65,7 +66,7 @@ void helper_firewall_check(const struct firewall *fw);
  * stays. Tries several times. */
 bool helper_firewall_clear(struct firewall *fw, const struct grants *grants, struct error *why);
 
-/* Ends what helper_firewall_begin started, and closes what was opened. */
+/* Ends what helper_firewall_begin started, and frees and closes what was opened. */
 void helper_firewall_close(struct firewall *fw);
 
 #endif

@@ -48,8 +48,8 @@ struct grants {
     enum grants_change changes[FAMILIES];
     struct door gone[GRANTS_GONE]; /* of both families, in no order */
     size_t gone_count;
-    /* Where the grants of a door are: those of one hash are a chain. A place in `items`, plus one; 0:
-     * none. */
+    /* Where the grants of a door are: those of one hash are a chain. A place in `items`, plus one;
+     * 0: none. */
     uint16_t first[GRANTS_BUCKETS], next[MAX_GRANTS_MOST];
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;

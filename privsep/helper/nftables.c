@@ -3,6 +3,7 @@
  * for in every place, but after each of its changes all is made anew. */
 #include <errno.h>
 #include <linux/netlink.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,7 @@ enum { CLEAR_TRIES = 5 };
 struct firewall {
     bool is_owned;
     struct elements elements;
+    struct sockaddr_nl name; /* of its socket */
     int error; /* of the last change; 0: the kernel has what the table of grants says */
     enum helper_rules state; /* as it was last seen */
     struct glance made;      /* taken when the table was last made anew; empty: it was not */
@@ -23,34 +25,30 @@ struct firewall {
 
 /* ---- beginning and end --------------------------------------------------- */
 
-/* The witness does not ring for the changes that are made by this socket. */
-static void tell_own(struct grants *grants)
+struct firewall *helper_firewall_open(const struct plan *plan)
 {
-    struct sockaddr_nl own = {0};
-    socklen_t size = sizeof own;
+    struct firewall *fw = calloc(1, sizeof *fw);
+    socklen_t size = sizeof fw->name;
 
-    if (getsockname(HELPER_FD_TABLE, (struct sockaddr *)&own, &size) == 0)
-        grants->table->restores[IPV4][0] = own.nl_pid;
+    if (!fw)
+        fatal("no memory for the firewall");
+    fw->is_owned = plan->table.owned;
+    fw->state = HELPER_RULES_IN_FORCE;
+    elements_open(&fw->elements, HELPER_FD_TABLE, plan);
+    getsockname(HELPER_FD_TABLE, (struct sockaddr *)&fw->name, &size);
+    return fw;
 }
 
-struct firewall *helper_firewall_open(const struct plan *plan, struct grants *grants)
+/* Nothing is to be started. The kernel tells of our changes by the socket's name. */
+void helper_firewall_begin(struct firewall *fw, struct granttable *table)
 {
-    static struct firewall fw;
-
-    fw = (struct firewall){.is_owned = plan->table.owned, .state = HELPER_RULES_IN_FORCE};
-    elements_open(&fw.elements, HELPER_FD_TABLE, plan);
-    tell_own(grants);
-    return &fw;
-}
-
-void helper_firewall_begin(struct firewall *fw)
-{
-    (void)fw;
+    table->restores[IPV4][0] = fw->name.nl_pid;
 }
 
 void helper_firewall_close(struct firewall *fw)
 {
-    (void)fw;
+    free(fw->elements.batch.bytes);
+    free(fw);
 }
 
 /* ---- changing -------------------------------------------------------------- */

@@ -138,10 +138,14 @@ static enum helper_rules look_at_rules(struct helper *h)
     struct error why;
     enum helper_rules found = helper_firewall_look(h->firewall, &h->grants, &why);
 
-    if (found == HELPER_RULES_UNKNOWN && h->told != HELPER_RULES_UNKNOWN)
+    if (found != HELPER_RULES_UNKNOWN)
+        return found;
+    if (h->told != HELPER_RULES_UNKNOWN)
         log_warnx_limited(&said, LINES_A_MINUTE,
                           "whether Portsmith's rules are in force cannot be seen, looking every "
                           "%d s: %s", RETRY_SECONDS, why.text);
+    /* From now on: to find that out may have taken longer. Whoever asks meanwhile is served. */
+    h->look_at = seconds_from_now(RETRY_SECONDS);
     return found;
 }
 
@@ -376,7 +380,7 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
     h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (h->timer < 0)
         return error_set(why, "cannot make a timer: %s", strerror(errno));
-    h->firewall = helper_firewall_open(plan, &h->grants);
+    h->firewall = helper_firewall_open(plan);
     return helper_narrow(plan, why);
 }
 
@@ -402,7 +406,7 @@ int helper_serve(int argc)
     h.requests = (struct requests){.plan = plan, .marks = &h.marks, .grants = &h.grants,
                                    .firewall = h.firewall, .events = &h.events,
                                    .sniffer = HELPER_FD_SNIFFER};
-    helper_firewall_begin(h.firewall);
+    helper_firewall_begin(h.firewall, h.grants.table);
     h.told = HELPER_RULES_IN_FORCE; /* the look tells nothing of that: its report is below */
     look(&h);
     tell_report(&h, 0, 0, false);

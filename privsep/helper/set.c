@@ -9,14 +9,14 @@
 /* A set that is filled anew has this name until it takes the old set's place. */
 static const char *const next_name = "portsmith-next";
 
-bool helper_set_holds(const struct grant *grant)
+static bool holds(const struct grant *grant)
 {
     return grant->connections == 0 && grant->destination_port == 0;
 }
 
 static bool is_element_of(const struct grant *grant, enum family family)
 {
-    return helper_set_holds(grant) && address_family(&grant->address) == family;
+    return holds(grant) && address_family(&grant->address) == family;
 }
 
 /* Returns the latest end of all grants of a door, of whichever profile; 0: the door has none. */
@@ -26,7 +26,7 @@ static int64_t latest_end(const struct grants *grants, const struct door *door)
     int64_t latest = 0;
 
     while ((grant = helper_grants_next_at(grants, door, grant)))
-        if (grant->deadline > latest && helper_set_holds(grant))
+        if (grant->deadline > latest && holds(grant))
             latest = grant->deadline;
     return latest;
 }
@@ -41,30 +41,6 @@ static int put(struct ipset *set, const char *name, const struct door *door, int
 
     left = left < is_touched ? is_touched : left > IPSET_TIMEOUT_MAX ? IPSET_TIMEOUT_MAX : left;
     return ipset_put(set, name, &door->address, &door->service, (uint32_t)left);
-}
-
-bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
-                       struct error *why)
-{
-    const char *name = ipset_names[family];
-    int error = 0;
-
-    if (grants->changes[family] == GRANTS_FORGOTTEN)
-        return helper_set_fill(set, family, grants, why);
-    for (size_t i = 0; i < grants->gone_count && error == 0; i++) {
-        const struct door *door = &grants->gone[i];
-
-        if (address_family(&door->address) == family)
-            error = put(set, name, door, latest_end(grants, door), false);
-    }
-    for (size_t i = 0; i < grants->count && error == 0; i++) {
-        const struct grant *grant = &grants->items[i];
-        const struct door door = helper_grants_door(grant);
-
-        if (grant->touched && is_element_of(grant, family))
-            error = put(set, name, &door, latest_end(grants, &door), true);
-    }
-    return ipset_is_done(error ? error : ipset_send(set), name, why);
 }
 
 static int by_deadline(const void *a, const void *b)
@@ -95,8 +71,8 @@ static int put_all(struct ipset *set, enum family family, const struct grants *g
     return error ? error : ipset_send(set);
 }
 
-bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
-                     struct error *why)
+static bool fill(struct ipset *set, enum family family, const struct grants *grants,
+                 struct error *why)
 {
     const char *name = ipset_names[family];
     int error;
@@ -116,7 +92,31 @@ bool helper_set_fill(struct ipset *set, enum family family, const struct grants 
     return ipset_is_done(error, name, why);
 }
 
-bool helper_set_remove(struct ipset *set, enum family family, struct error *why)
+static bool update(struct ipset *set, enum family family, const struct grants *grants,
+                   struct error *why)
+{
+    const char *name = ipset_names[family];
+    int error = 0;
+
+    if (grants->changes[family] == GRANTS_FORGOTTEN)
+        return fill(set, family, grants, why);
+    for (size_t i = 0; i < grants->gone_count && error == 0; i++) {
+        const struct door *door = &grants->gone[i];
+
+        if (address_family(&door->address) == family)
+            error = put(set, name, door, latest_end(grants, door), false);
+    }
+    for (size_t i = 0; i < grants->count && error == 0; i++) {
+        const struct grant *grant = &grants->items[i];
+        const struct door door = helper_grants_door(grant);
+
+        if (grant->touched && is_element_of(grant, family))
+            error = put(set, name, &door, latest_end(grants, &door), true);
+    }
+    return ipset_is_done(error ? error : ipset_send(set), name, why);
+}
+
+static bool remove_sets(struct ipset *set, enum family family, struct error *why)
 {
     int error = ipset_destroy(set, ipset_names[family]);
 
@@ -124,3 +124,8 @@ bool helper_set_remove(struct ipset *set, enum family family, struct error *why)
     return error == ENOENT || error == EINVAL || error == EOPNOTSUPP ||
            ipset_is_done(error, ipset_names[family], why);
 }
+
+static const struct store sets = {.open = ipset_open, .close = ipset_close, .holds = holds,
+                                  .fill = fill, .update = update, .remove = remove_sets};
+
+const struct store *const helper_sets = &sets;

@@ -17,24 +17,33 @@
 #include "privsep/helper/grants.h"
 #include "privsep/xtables/ipset.h"
 
-/* Whether a grant can be an element. One that counts connections, or is sent on to another
- * host, stays a rule. */
-bool helper_set_holds(const struct grant *grant);
+/* What a program can do with sets. Functions that return bool give false with the reason in *why. */
+struct store {
+    void (*open)(struct ipset *set, size_t capacity); /* see ipset.h */
+    void (*close)(struct ipset *set);
 
-/* Makes the family's set, if there is none. The set then holds the table's grants, and no others:
- * it changes in one step. False with the reason in *why. */
-bool helper_set_fill(struct ipset *set, enum family family, const struct grants *grants,
-                     struct error *why);
+    /* Whether a grant can be an element. One that counts connections, or is sent on to another
+     * host, stays a rule. */
+    bool (*holds)(const struct grant *grant);
 
-/* Puts the grants that this batch has touched into the set, and takes out the doors that are gone
- * (struct grants) and that no other grant has. An element ends after a whole number of seconds:
- * up to a second before its grant, but after one second at the least. False with the reason in
- * *why: then the set is to be filled anew. */
-bool helper_set_update(struct ipset *set, enum family family, const struct grants *grants,
-                       struct error *why);
+    /* Makes the family's set, if there is none. The set then holds the table's grants, and no
+     * others: it changes in one step. */
+    bool (*fill)(struct ipset *set, enum family family, const struct grants *grants,
+                 struct error *why);
 
-/* Removes the family's set, and the set that was being filled, where they are there. False with
- * the reason, such as that a rule refers to the set. */
-bool helper_set_remove(struct ipset *set, enum family family, struct error *why);
+    /* Puts the grants that are touched into the set, and takes out the doors that are gone (struct
+     * grants) and that no other grant has. An element ends after a whole number of seconds: up to a
+     * second before its grant, but after one second at the least. Where it fails, the set is to be
+     * filled anew. */
+    bool (*update)(struct ipset *set, enum family family, const struct grants *grants,
+                   struct error *why);
+
+    /* Removes the family's set, and the set that was being filled, where they are there. It fails
+     * where a rule refers to the set. */
+    bool (*remove)(struct ipset *set, enum family family, struct error *why);
+};
+
+/* NULL in the program that keeps all grants as rules. */
+extern const struct store *const helper_sets;
 
 #endif

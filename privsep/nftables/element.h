@@ -26,7 +26,7 @@ struct element {
     struct address address; /* this, which tells the family, and the service are the key */
     struct service service;
     uint64_t timeout;     /* milliseconds, ELEMENT_TIMEOUT_MIN at least */
-    uint32_t connections; /* that it admits, about; ELEMENT_CONNECTIONS_MAX at most; 0: any number */
+    uint32_t connections; /* that it admits, about: ELEMENT_CONNECTIONS_MAX at most; 0: any */
     struct address destination; /* in TABLE_SENDING, of the family of `address` */
     uint16_t destination_port;  /* host byte order */
     uint8_t key_id[KEY_ID_SIZE]; /* for the comment */

@@ -4,41 +4,34 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#include "privsep/plan.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/repair.h"
 
-/* What has been written of a plan. The first failure is kept. */
-struct writer {
-    int fd;
-    uint64_t at; /* bytes from the plan's beginning */
-    int error;   /* an errno, or 0 */
-};
-
 enum { ALIGNMENT = 8 };
 
-static void align(struct writer *w, uint64_t to)
+static void align(struct compiling *w, uint64_t to)
 {
     w->at = (w->at + to - 1) / to * to;
 }
 
-static void write_at(struct writer *w, const void *bytes, size_t size, uint64_t at)
+static void write_at(struct compiling *w, const void *bytes, size_t size, uint64_t at)
 {
     errno = ENOSPC; /* what a short write means here */
     if (w->error == 0 && pwrite(w->fd, bytes, size, (off_t)at) != (ssize_t)size)
         w->error = errno;
 }
 
-static struct part end_part(struct writer *w, uint64_t at)
+static struct part end_part(struct compiling *w, uint64_t at)
 {
     if (w->error == 0 && w->at > UINT32_MAX)
         w->error = EFBIG;
     return (struct part){(uint32_t)at, (uint32_t)(w->at - at)};
 }
 
-static struct part put(struct writer *w, const void *bytes, size_t size)
+static struct part put(struct compiling *w, const void *bytes, size_t size)
 {
     uint64_t at;
 
@@ -49,12 +42,12 @@ static struct part put(struct writer *w, const void *bytes, size_t size)
     return end_part(w, at);
 }
 
-static struct part put_text(struct writer *w, const char *text)
+static struct part put_text(struct compiling *w, const char *text)
 {
     return put(w, text, strlen(text) + 1);
 }
 
-static struct part put_profiles(struct writer *w, const struct policy *policy)
+static struct part put_profiles(struct compiling *w, const struct policy *policy)
 {
     const size_t count = policy->setup.profile_count;
     struct plan_profile *all = calloc(count + 1, sizeof *all);
@@ -76,7 +69,7 @@ static struct part put_profiles(struct writer *w, const struct policy *policy)
 }
 
 /* libseccomp writes a filter behind a descriptor's position. */
-static struct part put_filter(struct writer *w, enum backend backend)
+static struct part put_filter(struct compiling *w, enum backend backend)
 {
     uint64_t at;
 
@@ -90,17 +83,18 @@ static struct part put_filter(struct writer *w, enum backend backend)
     return end_part(w, at);
 }
 
-static void put_family(struct writer *w, struct plan_family *to, enum family family,
+static void put_family(struct compiling *w, struct plan_family *to, enum family family,
                        const struct xtables *xtables, const struct rules *rules)
 {
     to->path = put_text(w, to->in_use ? xtables->paths[family] : "");
-    memcpy(to->wants, rules->wants, sizeof to->wants);
     for (size_t i = 0; i < RULES_TEXTS; i++)
         to->texts[i] = put_text(w, rules->texts[i]);
 }
 
-static void put_firewall(struct writer *w, struct plan *plan, const struct ingredients *from)
+static void put_firewall(struct compiling *w, const struct ingredients *from)
 {
+    struct plan *plan = &w->plan;
+
     for (enum family family = IPV4; family < FAMILIES; family++) {
         plan->families[family].in_use = from->xtables->in_use[family];
         if (from->xtables->backend != BACKEND_NFTABLES)
@@ -114,30 +108,50 @@ static void put_firewall(struct writer *w, struct plan *plan, const struct ingre
 }
 
 /* Each mark stands at its profile's place. */
-static void put_marks(struct writer *w, const struct policy *policy, struct marks *marks)
+static void put_marks(struct compiling *w, const struct policy *policy, struct marks *marks)
 {
     for (size_t i = 0; i < policy->setup.profile_count; i++)
         put(w, helper_marks_find(marks, policy->entries[i].key_id), sizeof(struct mark));
 }
 
-bool plan_compile(int fd, const struct ingredients *from, struct error *why)
+static bool end_plan(struct compiling *w, struct error *why)
 {
-    struct plan plan = {.setup = from->policy->setup};
-    struct writer w = {.fd = fd, .at = sizeof plan};
+    w->plan.size = end_part(w, 0).size;
+    write_at(w, &w->plan, sizeof w->plan, 0);
+    return w->error == 0 || error_set(why, "cannot make the plan: %s", strerror(w->error));
+}
 
+const struct plan *plan_begin(struct compiling *w, int fd, const struct ingredients *from,
+                              struct error *why)
+{
+    const struct plan *plan;
+
+    *w = (struct compiling){.plan.setup = from->policy->setup, .fd = fd, .at = sizeof w->plan};
+    memcpy(w->plan.magic, plan_magic, sizeof w->plan.magic);
+    w->plan.setup.backend = from->xtables->backend;
+    w->plan.profiles = put_profiles(w, from->policy);
+    w->plan.filter = put_filter(w, from->xtables->backend);
+    put_firewall(w, from);
+    if (!end_plan(w, why))
+        return NULL;
+    /* A shared map would keep the plan from being sealed. */
+    plan = mmap(NULL, w->plan.size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (plan != MAP_FAILED)
+        return plan;
+    error_set(why, "cannot map the plan: %s", strerror(errno));
+    return NULL;
+}
+
+bool plan_end(struct compiling *w, const struct policy *policy, struct marks *marks,
+              struct error *why)
+{
     _Static_assert(sizeof(struct mark) % ALIGNMENT == 0, "the marks are an array");
-    memcpy(plan.magic, plan_magic, sizeof plan.magic);
-    plan.setup.backend = from->xtables->backend;
-    plan.profiles = put_profiles(&w, from->policy);
-    plan.filter = put_filter(&w, from->xtables->backend);
-    put_firewall(&w, &plan, from);
-    align(&w, (uint64_t)sysconf(_SC_PAGESIZE));
-    plan.marks_at = end_part(&w, w.at).at;
-    put_marks(&w, from->policy, from->marks);
-    put_text(&w, ""); /* without a profile nothing else stands there */
-    plan.size = end_part(&w, 0).size;
-    write_at(&w, &plan, sizeof plan, 0);
-    if (w.error == 0 && fcntl(fd, F_ADD_SEALS, PLAN_SEALS) != 0)
-        w.error = errno;
-    return w.error == 0 || error_set(why, "cannot make the plan: %s", strerror(w.error));
+    align(w, (uint64_t)sysconf(_SC_PAGESIZE));
+    w->plan.marks_at = end_part(w, w->at).at;
+    put_marks(w, policy, marks);
+    put_text(w, ""); /* without a profile nothing else stands there */
+    if (!end_plan(w, why))
+        return false;
+    return fcntl(w->fd, F_ADD_SEALS, PLAN_SEALS) == 0 ||
+           error_set(why, "cannot seal the plan: %s", strerror(errno));
 }

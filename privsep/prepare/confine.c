@@ -32,7 +32,8 @@ static const int calls_without_programs[] = {
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64), SCMP_SYS(timerfd_settime),
     SCMP_SYS(timerfd_settime64), SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64),
     SCMP_SYS(gettimeofday), SCMP_SYS(time),
-    SCMP_SYS(sendto), SCMP_SYS(send), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(setsockopt),
+    SCMP_SYS(sendto), SCMP_SYS(send), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(recvmsg),
+    SCMP_SYS(setsockopt),
     SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(fstat),
     SCMP_SYS(fstat64), SCMP_SYS(getpid),
     /* the C library: memory, signals, the end */

@@ -12,8 +12,8 @@
  * call but those that are left to do until the helper serves, those of its loop, and those of the
  * iptables programs that were `found`. Any other call kills. All of it holds for these programs,
  * too, and for the helper, which goes on to give up what only its start needs. They need
- * CAP_NET_RAW with sets, as iptables-legacy always does; with BACKEND_NFTABLES there are none. False with the reason: the process must
- * not go on then. */
+ * CAP_NET_RAW with sets, as iptables-legacy always does; with BACKEND_NFTABLES there are none.
+ * False with the reason: the process must not go on then. */
 bool helper_confine(const struct xtables *found, bool uses_sets, struct error *why);
 
 /* Writes to `fd` the filter of system calls that the helper puts in force (plan.h). With

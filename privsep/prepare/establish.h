@@ -6,10 +6,12 @@
 #include <stdbool.h>
 
 #include "privsep/helper/iptables.h"
+#include "privsep/prepare/rules.h"
 
-/* Establishes a family (helper_iptables_change). Then removes what an earlier configuration or version
- * left, and what a set holds that is not in use any more. Errors as there. */
-bool establish_first(struct firewall *fw, enum family family, struct grants *grants,
-                     struct error *why);
+/* Establishes a family (helper_iptables_establish), whose rules were made of what the plan has.
+ * Then removes what an earlier configuration or version left, and what a set holds that is not in
+ * use any more. `has_nat`: probe_has_nat. Errors as there. */
+bool establish_first(struct firewall *fw, enum family family, const struct rules *rules,
+                     bool has_nat, const struct grants *grants, struct error *why);
 
 #endif

@@ -136,7 +136,8 @@ static bool allow_programs(int ruleset, const struct xtables *found)
         if (!allow_path(ruleset, rules[i].path, rules[i].access))
             return false;
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (found->backend != BACKEND_NFTABLES && found->in_use[family] && !allow_path(ruleset, found->paths[family], RUN))
+        if (found->backend != BACKEND_NFTABLES && found->in_use[family] &&
+            !allow_path(ruleset, found->paths[family], RUN))
             return false;
     /* The dynamic loader is run like a program; that of iptables is our own. */
     dl_iterate_phdr(find_interpreter, &loader);

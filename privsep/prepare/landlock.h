@@ -13,8 +13,9 @@
  * directories (descriptors of message.h). They can reach no other file. Where the kernel can
  * forbid it, they neither use TCP nor send signals to other processes (landlock(7)). Needs
  * no_new_privs. At HELPER_FD_LANDLOCK are then rules without the helper and the two directories,
- * for the helper to put in force; with BACKEND_NFTABLES they allow nothing. A kernel without Landlock is named in the log and is no failure.
- * False with the reason: the process must not go on then. */
+ * for the helper to put in force; with BACKEND_NFTABLES they allow nothing. A kernel without
+ * Landlock is named in the log and is no failure. False with the reason: the process must not go
+ * on then. */
 bool helper_landlock_enter(const struct xtables *found, struct error *why);
 
 #endif

@@ -31,12 +31,12 @@ struct preparation {
     struct xtables xtables;
     struct marks marks;
     struct grants grants;
+    struct compiling plan;
     /* With iptables: */
     struct rules rules[FAMILIES];
-    struct firewall firewall;
+    struct firewall *firewall; /* NULL with BACKEND_NFTABLES */
     /* With BACKEND_NFTABLES: */
     struct table_form form;
-    struct netwriter table; /* its messages */
     struct elements elements;
 };
 
@@ -104,8 +104,9 @@ static bool establish(struct preparation *p, struct error *why)
     if (p->xtables.backend == BACKEND_NFTABLES)
         return establish_table(p, why);
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (p->firewall.xtables.in_use[family] &&
-            !establish_first(&p->firewall, family, &p->grants, why))
+        if (p->xtables.in_use[family] &&
+            !establish_first(p->firewall, family, &p->rules[family], p->xtables.has_nat[family],
+                             &p->grants, why))
             return false;
     return true;
 }
@@ -147,29 +148,32 @@ static bool open_marks(struct preparation *p, struct error *why)
     return true;
 }
 
-static void open_table(struct preparation *p)
-{
-    table_write(&p->table, &p->policy.setup, &p->form);
-    elements_begin(&p->elements, HELPER_FD_TABLE);
-    p->elements.destroys = p->form.destroys;
-    p->elements.in_use[TABLE_COUNTED] = p->form.counts;
-    p->elements.in_use[TABLE_SENDING] = p->policy.setup.sends_on;
-    p->elements.messages = p->table.bytes;
-    p->elements.size = p->table.size;
-}
-
-static void open_firewall(struct preparation *p, const struct ipset *set)
+static const struct plan *begin_plan(struct preparation *p, struct error *why)
 {
     const struct policy *policy = &p->policy;
+    struct netwriter table = {.bytes = NULL};
+    const struct ingredients ingredients = {policy, &p->xtables, p->rules, &p->form, &table};
+    const struct plan *plan;
 
-    if (p->xtables.backend == BACKEND_NFTABLES) {
-        open_table(p);
-        return;
-    }
-    for (enum family family = IPV4; family < FAMILIES; family++)
+    if (p->xtables.backend == BACKEND_NFTABLES)
+        table_write(&table, &policy->setup, &p->form);
+    for (enum family family = IPV4; family < FAMILIES && table.size == 0; family++)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
-    helper_iptables_open(&p->firewall, &policy->setup, p->rules, &p->xtables, set);
+    plan = plan_begin(&p->plan, HELPER_FD_PLAN, &ingredients, why);
+    free(table.bytes);
+    return plan;
+}
+
+static bool open_firewall(struct preparation *p, struct error *why)
+{
+    const struct plan *plan = begin_plan(p, why);
+
+    if (plan && p->xtables.backend == BACKEND_NFTABLES)
+        elements_open(&p->elements, HELPER_FD_TABLE, plan);
+    else if (plan)
+        p->firewall = helper_firewall_open(plan);
+    return plan != NULL;
 }
 
 static int compare_services(const void *a, const void *b)
@@ -236,15 +240,13 @@ static const char *program_of(const struct preparation *p)
 static int become_helper(struct preparation *p)
 {
     char *const argv[] = {strdupa("portsmith-helper"), NULL}, *const environment[] = {NULL};
-    const struct ingredients ingredients = {&p->policy, &p->marks, &p->xtables,
-                                            p->rules, &p->form, &p->table};
     const char *program = program_of(p);
     struct error why;
 
     if (open_news(&p->policy, &why) && take_over_grants(p, &why) && open_marks(p, &why) &&
-        plan_compile(HELPER_FD_PLAN, &ingredients, &why)) {
-        if (p->xtables.backend != BACKEND_NFTABLES)
-            helper_firewall_close(&p->firewall);
+        plan_end(&p->plan, &p->policy, &p->marks, &why)) {
+        if (p->firewall)
+            helper_firewall_close(p->firewall);
         if (hand_over(p))
             execve(program, argv, environment);
         error_set(&why, "cannot execute %s: %s", program, strerror(errno));
@@ -258,21 +260,20 @@ static int prepare(struct preparation *p)
     const struct helper_setup *setup = &p->policy.setup;
     const bool is_legacy = p->xtables.backend == BACKEND_LEGACY;
     struct error why;
-    struct ipset set;
 
-    if (!helper_marks_lock(HELPER_FD_STATE, &why) || (is_legacy && !hold_xtables_lock(&why))) {
+    if (!helper_marks_lock(HELPER_FD_STATE, &why) || (is_legacy && !hold_xtables_lock(&why)) ||
+        !open_firewall(p, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
-    if (p->xtables.backend == BACKEND_NFT && (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
+    if (p->xtables.backend == BACKEND_NFT &&
+        (probe_legacy_in_use(IPV4) || probe_legacy_in_use(IPV6)))
         log_warnx("iptables-legacy has tables on this host too: a grant opens nothing that they "
                   "drop; move those rules, or set Backend = iptables-legacy");
-    ipset_open(&set, setup->max_grants);
     if (!helper_confine(&p->xtables, setup->grant_store == GRANT_STORE_SET, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_UNUSABLE;
     }
-    open_firewall(p, &set);
     return become_helper(p);
 }
 

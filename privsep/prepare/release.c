@@ -5,8 +5,8 @@
 #include "common/log.h"
 #include "privsep/backend.h"
 #include "privsep/helper/set.h"
+#include "privsep/prepare/rules.h"
 #include "privsep/prepare/table.h"
-#include "privsep/rules.h"
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/probe.h"
 #include "privsep/xtables/takedown.h"
@@ -30,7 +30,7 @@ static bool release_family(const char *path, bool has_nat, struct error *why)
 {
     bool released = true;
 
-    for (size_t i = 0; i < RULES_JUMPS; i++)
+    for (size_t i = 0; i < RULES_EVER; i++)
         if ((strcmp(rules_jumps[i].table, rules_tables[RULES_NAT]) != 0 || has_nat) &&
             jump_remove(path, &rules_jumps[i], why) != RESTORE_DONE)
             return false;
@@ -76,8 +76,8 @@ static bool release_iptables(struct error *why)
     if (!done) /* rules may refer to a set still */
         return false;
     ipset_open(&set, 0);
-    done = helper_set_remove(&set, IPV4, why);
-    done = helper_set_remove(&set, IPV6, why) && done;
+    done = helper_sets->remove(&set, IPV4, why);
+    done = helper_sets->remove(&set, IPV6, why) && done;
     ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
     ipset_close(&set);
     return done;

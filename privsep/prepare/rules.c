@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "privsep/prepare/granted.h"
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/text.h"
 
@@ -22,12 +23,45 @@
  * Otherwise a SYN in two fragments would pass the rules that shut its port. */
 #define SENTINEL "-m conntrack --ctstate NEW -m comment --comment end-of-grants -j RETURN"
 
+const char *const rules_tables[RULES_TABLES] = {"mangle", "filter", "nat"};
+
+const struct place rules_places[RULES_PLACES] = {
+    [PLACE_SHUT] = {RULES_MANGLE, "portsmith-shut"},
+    [PLACE_OPEN] = {RULES_FILTER, "portsmith-open"},
+    [PLACE_GATEWAY] = {RULES_FILTER, "portsmith-through"},
+    [PLACE_SENDING] = {RULES_NAT, "portsmith"},
+};
+
+const struct jump rules_jumps[RULES_EVER] = {
+    {"mangle", "PREROUTING", "portsmith"},
+    {"mangle", "INPUT", "portsmith-input"},
+    {"mangle", "FORWARD", "portsmith-translated"},
+    [RULES_TO_INPUT] = {"filter", "INPUT", "portsmith"},
+    [RULES_TO_GATEWAY] = {"filter", "FORWARD", "portsmith-gateway"},
+    [RULES_TO_SENDING] = {"nat", "PREROUTING", "portsmith"},
+    [RULES_JUMPS] = {"filter", "INPUT", "portsmith-reset"},
+    {"filter", "FORWARD", "portsmith-forward"},
+};
+
+/* What the transactions are put together of. Each kind is there for each table, or for each
+ * place. */
+enum {
+    PIECE_FIXED,  /* makes or empties the chains without grants, and fills them; once those with
+                     grants, to which they lead, are there */
+    PIECE_CHECKS = PIECE_FIXED + RULES_TABLES, /* refused unless all that is here is in force */
+    PIECE_HEADS = PIECE_CHECKS + RULES_TABLES, /* makes or empties the chain of a place; of one that
+                                                  is not in use there is none */
+    PIECE_SETS = PIECE_HEADS + RULES_PLACES,   /* the rule about the set, behind the grants' */
+    PIECE_BELOW = PIECE_SETS + RULES_PLACES,   /* the rules behind those */
+    PIECES = PIECE_BELOW + RULES_PLACES
+};
+
 /* What is under way. */
 struct making {
     const struct helper_setup *setup;
     enum family family;
     bool tells_sessions;
-    struct text texts[RULES_TEXTS];
+    struct text texts[PIECES];
     FILE *asks; /* the checks of the table at hand */
 };
 
@@ -153,10 +187,10 @@ static void add_set(const struct making *m, struct text *to, const char *chain,
 
 static void make_mangle(struct making *m)
 {
-    struct text *fixed = &m->texts[RULES_FIXED + RULES_MANGLE];
+    struct text *fixed = &m->texts[PIECE_FIXED + RULES_MANGLE];
 
-    add_set(m, &m->texts[RULES_SETS + PLACE_SHUT], "portsmith-shut", "RETURN");
-    add(m, &m->texts[RULES_BELOW + PLACE_SHUT], "portsmith-shut",
+    add_set(m, &m->texts[PIECE_SETS + PLACE_SHUT], "portsmith-shut", "RETURN");
+    add(m, &m->texts[PIECE_BELOW + PLACE_SHUT], "portsmith-shut",
         m->setup->close_with_reset ? "-j MARK --set-xmark " RULES_RESET_MARK : "-j DROP");
     fputs(":portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
           ":portsmith-close - [0:0]\n", fixed->out);
@@ -182,7 +216,7 @@ static void add_marked(const struct making *m, struct text *to, const char *chai
 
 static void make_input(struct making *m)
 {
-    struct text *fixed = &m->texts[RULES_FIXED + RULES_FILTER];
+    struct text *fixed = &m->texts[PIECE_FIXED + RULES_FILTER];
 
     fputs(":portsmith - [0:0]\n", fixed->out);
     add_marked(m, fixed, "portsmith");
@@ -196,7 +230,7 @@ static void make_input(struct making *m)
      * all rules whenever it takes a new one. */
     add(m, fixed, "portsmith", "-m conntrack --ctstate %s -j portsmith-open",
         m->setup->has_synproxy ? "NEW" : "NEW,UNTRACKED");
-    add_set(m, &m->texts[RULES_SETS + PLACE_OPEN], "portsmith-open", "ACCEPT");
+    add_set(m, &m->texts[PIECE_SETS + PLACE_OPEN], "portsmith-open", "ACCEPT");
     if (m->setup->close_with_reset) {
         /* By its port, should a rule of another program's have overwritten the mark. */
         add(m, fixed, "portsmith", FROM_THIS_HOST);
@@ -232,7 +266,7 @@ static void add_sent_on(const struct making *m, struct text *to,
 static void make_gateway(struct making *m, const struct helper_destination *destinations,
                          size_t count)
 {
-    struct text *fixed = &m->texts[RULES_FIXED + RULES_FILTER];
+    struct text *fixed = &m->texts[PIECE_FIXED + RULES_FILTER];
 
     fputs(":portsmith-gateway - [0:0]\n", fixed->out);
     add_marked(m, fixed, "portsmith-gateway");
@@ -240,14 +274,19 @@ static void make_gateway(struct making *m, const struct helper_destination *dest
     add_sent_on(m, fixed, destinations, count);
 }
 
-/* ---- all of it ---------------------------------------------------------- */
+/* ---- pieces ------------------------------------------------------------- */
+
+static bool is_in_table(const struct jump *jump, enum rules_table table)
+{
+    return strcmp(jump->table, rules_tables[table]) == 0;
+}
 
 static void add_jumps(struct making *m, const struct rules *rules)
 {
     for (size_t i = 0; i < RULES_JUMPS; i++)
-        for (size_t table = 0; table < RULES_TABLES; table++)
-            if (rules->wants[i] && strcmp(rules_jumps[i].table, rules_tables[table]) == 0)
-                fprintf(m->texts[RULES_CHECKS + table].out, "-C %s -j %s\n", rules_jumps[i].from,
+        for (enum rules_table table = 0; table < RULES_TABLES; table++)
+            if (rules->wants[i] && is_in_table(&rules_jumps[i], table))
+                fprintf(m->texts[PIECE_CHECKS + table].out, "-C %s -j %s\n", rules_jumps[i].from,
                         rules_jumps[i].to);
 }
 
@@ -269,12 +308,13 @@ static void add_trial_ends(struct making *m, int64_t second)
                                         {RULES_FILTER, "portsmith"}};
 
     for (size_t i = 0; i < sizeof ends / sizeof *ends && second != 0; i++) {
-        FILE *const outs[] = {m->texts[RULES_FIXED + ends[i].table].out,
-                              m->texts[RULES_CHECKS + ends[i].table].out};
+        FILE *const outs[] = {m->texts[PIECE_FIXED + ends[i].table].out,
+                              m->texts[PIECE_CHECKS + ends[i].table].out};
 
         for (size_t j = 0; j < 2; j++) {
             fprintf(outs[j], "%s %s", j == 0 ? "-I" : "-C", ends[i].chain);
-            rules_write_date(outs[j], "--datestart", second);
+            fputs(" -m time --datestart ", outs[j]);
+            rules_write_date(outs[j], second);
             fputs(" -j RETURN\n", outs[j]);
         }
     }
@@ -282,38 +322,124 @@ static void add_trial_ends(struct making *m, int64_t second)
 
 static void add_head(const struct making *m, enum rules_place place)
 {
-    fprintf(m->texts[RULES_HEADS + place].out, ":%s - [0:0]\n", rules_places[place].chain);
+    fprintf(m->texts[PIECE_HEADS + place].out, ":%s - [0:0]\n", rules_places[place].chain);
+}
+
+static void make_pieces(struct making *m, const struct rules *rules,
+                        const struct helper_destination *destinations, size_t count)
+{
+    for (size_t i = 0; i < PIECES; i++)
+        text_begin(&m->texts[i]);
+    add_head(m, PLACE_SHUT);
+    add_head(m, PLACE_OPEN);
+    if (rules->wants[RULES_TO_GATEWAY])
+        add_head(m, PLACE_GATEWAY);
+    if (rules->wants[RULES_TO_SENDING])
+        add_head(m, PLACE_SENDING);
+    add_jumps(m, rules);
+    m->asks = m->texts[PIECE_CHECKS + RULES_MANGLE].out;
+    make_mangle(m);
+    m->asks = m->texts[PIECE_CHECKS + RULES_FILTER].out;
+    make_input(m);
+    if (rules->wants[RULES_TO_GATEWAY])
+        make_gateway(m, destinations, count);
+    add_trial_ends(m, rules_trial_second(m->setup));
+    for (size_t i = 0; i < PIECES; i++)
+        text_end(&m->texts[i]);
+}
+
+/* ---- texts -------------------------------------------------------------- */
+
+static void put_place(const struct making *m, FILE *out, enum rules_place place,
+                      enum rules_text what)
+{
+    const struct text *pieces = &m->texts[place];
+    const bool is_anew = what != RULES_INSERT && what != RULES_CHECK;
+
+    if (pieces[PIECE_HEADS].size == 0)
+        return;
+    if (is_anew)
+        fputs(pieces[PIECE_HEADS].bytes, out);
+    if (what != RULES_CLEAR)
+        fprintf(out, "%c%c", RULES_HOLE, RULES_GRANTS + place);
+    if (is_anew && what != RULES_CLEAR)
+        fputs(pieces[PIECE_SETS].bytes, out);
+    if (is_anew)
+        fputs(pieces[PIECE_BELOW].bytes, out);
+}
+
+static void put_table(const struct making *m, FILE *out, const struct rules *rules,
+                      enum rules_table table, enum rules_text what)
+{
+    fprintf(out, "*%s\n", rules_tables[table]);
+    for (enum rules_place place = 0; place < RULES_PLACES; place++)
+        if (rules_places[place].table == table)
+            put_place(m, out, place, what);
+    if (what == RULES_CHECK)
+        fputs(m->texts[PIECE_CHECKS + table].bytes, out);
+    if (what == RULES_REFRESH)
+        fputs(m->texts[PIECE_FIXED + table].bytes, out);
+    for (size_t i = 0; i < RULES_JUMPS && what == RULES_REFRESH; i++)
+        if (rules->wants[i] && is_in_table(&rules_jumps[i], table))
+            fprintf(out, "%c%c", RULES_HOLE, RULES_JUMP + (int)i);
+    fputs("COMMIT\n", out);
+}
+
+/* Of the nat table nothing is touched on hosts that do without. What mangle only marks filter
+ * must refuse: filter comes first where it begins to, and last where mangle drops again. For
+ * the kernel each table changes by itself. */
+static void put_transaction(const struct making *m, FILE *out, const struct rules *rules,
+                            enum rules_text what)
+{
+    const bool marks = m->setup->close_with_reset;
+
+    put_table(m, out, rules, marks ? RULES_FILTER : RULES_MANGLE, what);
+    put_table(m, out, rules, marks ? RULES_MANGLE : RULES_FILTER, what);
+    if (rules->wants[RULES_TO_SENDING])
+        put_table(m, out, rules, RULES_NAT, what);
+}
+
+static void put_jump(FILE *out, const struct jump *jump, bool is_question)
+{
+    if (is_question)
+        fprintf(out, "*%s\n-C %s -j %s\nCOMMIT\n", jump->table, jump->from, jump->to);
+    else
+        fprintf(out, "-I %s 1 -j %s\n", jump->from, jump->to);
+}
+
+static void put_text(const struct making *m, FILE *out, const struct rules *rules, size_t what)
+{
+    const size_t jump = (what - RULES_QUESTIONS) % RULES_JUMPS;
+    const size_t granted = what - RULES_OF_GRANTS;
+
+    if (what < RULES_QUESTIONS)
+        put_transaction(m, out, rules, what);
+    else if (what >= RULES_OF_GRANTS)
+        granted_write(out, m->family, m->setup, (unsigned)(granted / RULES_PLACES),
+                      granted % RULES_PLACES);
+    else if (rules->wants[jump])
+        put_jump(out, &rules_jumps[jump], what < RULES_MISSING);
 }
 
 void rules_make(struct rules *rules, enum family family, const struct helper_setup *setup,
                 const struct helper_destination *destinations, size_t count, bool tells_sessions)
 {
     struct making m = {.setup = setup, .family = family, .tells_sessions = tells_sessions};
-    const bool gateway = setup->close_with_reset || setup->forward || setup->sends_on;
 
     *rules = (struct rules){.wants = {true, true, true, true}};
-    rules->wants[RULES_TO_GATEWAY] = gateway;
+    rules->wants[RULES_TO_GATEWAY] = setup->close_with_reset || setup->forward || setup->sends_on;
     rules->wants[RULES_TO_SENDING] = setup->sends_on;
-    for (size_t i = 0; i < RULES_TEXTS; i++)
-        text_begin(&m.texts[i]);
-    add_head(&m, PLACE_SHUT);
-    add_head(&m, PLACE_OPEN);
-    if (gateway)
-        add_head(&m, PLACE_GATEWAY);
-    if (setup->sends_on)
-        add_head(&m, PLACE_SENDING);
-    add_jumps(&m, rules);
-    m.asks = m.texts[RULES_CHECKS + RULES_MANGLE].out;
-    make_mangle(&m);
-    m.asks = m.texts[RULES_CHECKS + RULES_FILTER].out;
-    make_input(&m);
-    if (gateway)
-        make_gateway(&m, destinations, count);
-    add_trial_ends(&m, rules_trial_second(setup));
+    make_pieces(&m, rules, destinations, count);
     for (size_t i = 0; i < RULES_TEXTS; i++) {
-        text_end(&m.texts[i]);
-        rules->texts[i] = m.texts[i].bytes;
+        struct text text;
+
+        text_begin(&text);
+        put_text(&m, text.out, rules, i);
+        text_end(&text);
+        rules->texts[i] = text.bytes;
     }
+    for (size_t i = 0; i < PIECES; i++)
+        free(m.texts[i].bytes);
 }
 
 void rules_free(struct rules *rules)

@@ -3,8 +3,11 @@
 #define PORTSMITH_JUMP_H
 
 #include "common/error.h"
-#include "privsep/rules.h"
 #include "privsep/xtables/restore.h"
+
+struct jump {
+    const char *table, *from, *to;
+};
 
 /* Asks whether the jump is there (`action` is "-C"), or removes it once ("-D"), with the restore
  * program whose absolute path is `path`. It is run for this alone: a program that runs on ends at

@@ -10,6 +10,7 @@
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
+#include "planned.h"
 #include "table.h"
 
 enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };
@@ -17,11 +18,11 @@ enum { CAPACITY = 1000, LAST_DATE = 2147385600 /* 2038-01-18 */ };
 static const uint8_t alice[KEY_ID_SIZE] = {0xde, 0xad, 1, 2, 3, 4, 5, 6};
 static enum backend backend;
 static struct helper_setup setup;
-static struct xtables found;
+static struct xtables found, host; /* as it was probed, and as a test has it */
 static const struct helper_destination *destinations;
 static size_t destination_count;
-static struct rules made[FAMILIES];
-static struct firewall fw;
+static struct planned made;
+static struct firewall *fw;
 static struct grants grants;
 static struct error why;
 
@@ -44,6 +45,18 @@ static int enter_backend(void **state)
     return -1;
 }
 
+static void make_rules(void)
+{
+    planned_make(&made, &setup, destinations, destination_count, &host);
+}
+
+static void open_planned(void)
+{
+    make_rules();
+    fw = helper_firewall_open(made.plan);
+    helper_firewall_begin(fw, grants.table);
+}
+
 static int open_firewall(void **state)
 {
     (void)state;
@@ -53,43 +66,41 @@ static int open_firewall(void **state)
     if (netspace_renew() != 0)
         return -1;
     destination_count = 0;
-    helper_iptables_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
-    helper_firewall_begin(&fw);
+    host = found;
     unlink(GRANTTABLE_FILE);
-    return helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) ? 0 : -1;
+    if (!helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why))
+        return -1;
+    open_planned();
+    return 0;
 }
 
 static int close_firewall(void **state)
 {
     (void)state;
-    helper_firewall_close(&fw);
+    helper_firewall_close(fw);
     helper_grants_free(&grants);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        rules_free(&made[family]);
+    planned_free(&made);
     return 0;
 }
 
 /* By what the setup says by now. */
-static void make_rules(enum family family)
+static bool establish_as_set_up(enum family family)
 {
-    rules_free(&made[family]);
-    rules_make(&made[family], family, &setup, destinations, destination_count,
-               fw.xtables.tells_sessions[family]);
+    make_rules();
+    fw->plan = made.plan;
+    return establish_first(fw, family, &made.rules[family], host.has_nat[family], &grants, &why);
 }
 
 static void establish(enum family family)
 {
-    make_rules(family);
-    if (!establish_first(&fw, family, &grants, &why))
+    if (!establish_as_set_up(family))
         fail_msg("%s", why.text);
-    assert_false(fw.unsure[family]);
+    assert_false(fw->unsure[family]);
 }
 
 static void fail_to_establish(const char *reason)
 {
-    make_rules(IPV4);
-    assert_false(establish_first(&fw, IPV4, &grants, &why));
-    assert_true(fw.unsure[IPV4]);
+    assert_false(establish_as_set_up(IPV4));
     assert_non_null(strstr(why.text, reason));
 }
 
@@ -111,7 +122,7 @@ static void open_grant(const char *address, const char *service, int64_t seconds
 static enum helper_rules look(enum family family)
 {
     why.text[0] = '\0';
-    return helper_iptables_look(&fw, family, &grants, &why);
+    return helper_iptables_look(fw, family, &grants, &why);
 }
 
 static void check_noticed(enum helper_rules state, const char *loss)
@@ -177,14 +188,14 @@ static void replace_program(const char *script)
 
     snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
     scratch_write_text(path, 0755, script);
-    helper_firewall_close(&fw);
-    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
+    restore_end(&fw->restore[IPV4]);
+    fw->restore[IPV4].path = path;
 }
 
 static void put_program_back(void)
 {
-    helper_firewall_close(&fw);
-    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = found.paths[IPV4];
+    restore_end(&fw->restore[IPV4]);
+    fw->restore[IPV4].path = found.paths[IPV4];
 }
 
 /* ---- what is written ---------------------------------------------------- */
@@ -363,7 +374,7 @@ static void reset_rules_are_exactly_these(void **state)
 static void where_sessions_cannot_be_told_every_ack_passes(void **state)
 {
     (void)state;
-    fw.xtables.tells_sessions[IPV4] = false;
+    host.tells_sessions[IPV4] = false;
     setup.close_with_reset = 1;
     establish(IPV4);
     assert_int_equal(count_of(IPV4, "cgroup"), 0);
@@ -373,14 +384,13 @@ static void where_sessions_cannot_be_told_every_ack_passes(void **state)
 
 /* ---- on trial ----------------------------------------------------------- */
 
-/* So many seconds from now, as helper_firewall_open finds it in the setup. */
+/* So many seconds from now, as the helper finds it in the setup. */
 static void try_for(int64_t seconds)
 {
-    helper_firewall_close(&fw);
+    helper_firewall_close(fw);
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
     setup.close_with_reset = 1;
-    helper_iptables_open(&fw, &setup, made, &found, &(struct ipset){.fd = -1});
-    helper_firewall_begin(&fw);
+    open_planned();
 }
 
 #define END_OF_TRIAL " -m time --datestart %s --datestop 2038-01-19T03:14:07 -j RETURN\n"
@@ -498,16 +508,16 @@ static void check_gateway_rules(enum family family, const char *expected)
 }
 
 /* The grants' addresses are of both families, so are the hosts behind. */
-static void open_gateway(const char *client, const char *host)
+static void open_gateway(const char *client, const char *behind_it)
 {
     static struct helper_destination all[COUNT_OF(behind) + 1];
 
     setup.sends_on = 1;
     memcpy(all, behind, sizeof behind);
     for (size_t i = 0; i < COUNT_OF(behind); i++)
-        all[i].address = address_of(host);
+        all[i].address = address_of(behind_it);
     all[COUNT_OF(behind)] = behind[0];
-    all[COUNT_OF(behind)].address = address_of(strchr(host, ':') ? "192.168.9.9" : "fd99::9");
+    all[COUNT_OF(behind)].address = address_of(strchr(behind_it, ':') ? "192.168.9.9" : "fd99::9");
     destinations = all;
     destination_count = COUNT_OF(all);
     open_grant(client, "tcp/2222", 60);
@@ -643,9 +653,9 @@ static void a_gateway_is_written_anew_as_it_was(void **state)
     establish(IPV4);
     before = gateway_rules(IPV4);
     assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
     check_gateway_rules(IPV4, before);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REFRESH, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REFRESH, &grants, &why), why);
     check_gateway_rules(IPV4, before);
     free(before);
 }
@@ -680,7 +690,7 @@ static void without_destinations_the_gateway_is_taken_down(void **state)
     setup.sends_on = 0;
     destination_count = 0;
     grants.items[0].destination_port = 0;
-    fw.xtables.has_nat[IPV4] = true; /* as a helper finds that starts now */
+    host.has_nat[IPV4] = true; /* as a helper finds that starts now */
     establish(IPV4);
     check_gateway_rules(IPV4, "nat\nfilter\n-A INPUT -j portsmith\n");
 }
@@ -905,7 +915,7 @@ static void new_grants_are_inserted_alone(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     open_grant("192.0.2.9", "udp/53", 60);
     open_grant("2001:db8::9", "udp/53", 60);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 1);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.9/32"), 2);
@@ -926,10 +936,10 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         establish(IPV4);
         xtables_run(IPV4, "-t mangle -A portsmith-close -p 99"); /* else it is rewritten */
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
+        assert_done(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why), why);
         xtables_run(IPV4, "-t mangle -D portsmith-close -p 99");
         inserted = rules_of(IPV4);
-        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+        assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
         check_rules(IPV4, inserted);
         establish(IPV4);
         check_same_rules(IPV4, inserted);
@@ -948,7 +958,7 @@ static void inserting_names_no_place(void **state)
     snprintf(script, sizeof script, "#!/bin/sh\ntee inserted | %s \"$@\"\n", found.paths[IPV4]);
     replace_program(script);
     open_grant("192.0.2.7", "tcp/22", 60);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why), why);
     put_program_back();
     lines = output_of("grep -e ^-I inserted | cut -d ' ' -f -3");
     assert_string_equal(lines, "-I portsmith-open -s\n-I portsmith-through -s\n"
@@ -963,11 +973,11 @@ static void rewriting_follows_the_table(void **state)
     open_grant("192.0.2.8", "tcp/22", 60);
     establish(IPV4);
     helper_grants_remove_at(&grants, 0);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
     helper_grants_clear(&grants);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 0);
     assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
 }
@@ -982,11 +992,11 @@ static void a_thousand_grants_are_written(void **state)
         snprintf(address, sizeof address, "10.0.%d.%d", i / 250, 1 + i % 250);
         open_grant(address, "tcp/22", 60);
     }
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
     settle();
     /* None is new. */
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
 }
 
@@ -998,7 +1008,7 @@ static void heal(enum family family, const char *loss)
     enum helper_rules state = look(family);
 
     if (state == HELPER_RULES_IN_FORCE && backend == BACKEND_LEGACY && family == IPV6) {
-        assert_done(helper_iptables_change(&fw, family, IPTABLES_REFRESH, &grants, &why), why);
+        assert_done(helper_iptables_change(fw, family, RULES_REFRESH, &grants, &why), why);
         return;
     }
     check_noticed(state, loss);
@@ -1036,7 +1046,7 @@ static void of_many_grants_none_stays_lost(void **state)
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY - 1);
     assert_result(look(IPV4),
                   backend == BACKEND_NFT ? HELPER_RULES_IN_FORCE : HELPER_RULES_MISSING, why);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * MANY);
     xtables_run(IPV4, "-D INPUT -j portsmith");
     assert_result(look(IPV4), HELPER_RULES_MISSING, why);
@@ -1107,7 +1117,7 @@ static void inserting_heals_what_is_missing(void **state)
     xtables_run(IPV4, "-F");
     xtables_run(IPV4, "-X");
     open_grant("192.0.2.8", "tcp/22", 60);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why), why);
     assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 2);
     assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
@@ -1131,15 +1141,15 @@ static void failures_leave_it_unsure_until_mended(void **state)
 
         replace_program(scripts[i]);
         open_grant("192.0.2.7", "tcp/22", 60);
-        assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why));
-        assert_true(fw.unsure[IPV4]);
-        assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why));
-        assert_true(fw.unsure[IPV4]);
+        assert_false(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why));
+        assert_true(fw->unsure[IPV4]);
+        assert_false(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why));
+        assert_true(fw->unsure[IPV4]);
         assert_non_null(strstr(why.text, "restore"));
         helper_grants_clear(&grants);
         put_program_back();
-        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
-        assert_false(fw.unsure[IPV4]);
+        assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
+        assert_false(fw->unsure[IPV4]);
         check_same_rules(IPV4, before);
     }
 }
@@ -1160,41 +1170,42 @@ static void what_is_known_of_the_rules_is_kept(void **state)
 {
     (void)state;
     establish(IPV4);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_IN_FORCE);
     replace_program("#!/bin/sh\nexit 4\n");
     look(IPV4);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_UNKNOWN);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_UNKNOWN);
     put_program_back();
     look(IPV4);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_IN_FORCE);
     xtables_run(IPV4, "-t mangle -F");
     look(IPV4);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_MISSING);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_MISSING);
     replace_program("#!/bin/sh\nexit 4\n");
     look(IPV4);
-    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why));
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_MISSING);
+    assert_false(helper_iptables_establish(fw, IPV4, &grants, &why));
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_MISSING);
     put_program_back();
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE); /* as it was unsure */
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_IN_FORCE); /* as it was unsure */
     xtables_run(IPV4, "-D INPUT -j portsmith");
     look(IPV4);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why), why);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_MISSING); /* without the jump */
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why), why);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_MISSING); /* without the jump */
     establish(IPV4);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_IN_FORCE);
 }
 
 static void after_a_change_that_failed_nothing_is_known(void **state)
 {
     (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
     establish(IPV4);
     replace_program("#!/bin/sh\nexit 4\n");
-    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why));
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_UNKNOWN);
+    assert_false(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why));
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_UNKNOWN);
     put_program_back();
     establish(IPV4);
-    assert_int_equal(fw.state[IPV4], HELPER_RULES_IN_FORCE);
+    assert_int_equal(fw->state[IPV4], HELPER_RULES_IN_FORCE);
 }
 
 /* Of both families what is worse is told, and all of it is mended. */
@@ -1203,18 +1214,18 @@ static void a_look_is_at_both_families(void **state)
     (void)state;
     establish(IPV4);
     establish(IPV6);
-    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
+    assert_result(helper_firewall_look(fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
     replace_program("#!/bin/sh\nexit 4\n");
-    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_UNKNOWN, why);
-    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_UNKNOWN);
+    assert_result(helper_firewall_look(fw, &grants, &why), HELPER_RULES_UNKNOWN, why);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN);
     xtables_run(IPV6, "-D INPUT -j portsmith");
-    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_MISSING, why);
+    assert_result(helper_firewall_look(fw, &grants, &why), HELPER_RULES_MISSING, why);
     put_program_back();
-    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_MISSING);
-    assert_done(helper_firewall_mend(&fw, &grants, &why), why);
-    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_UNKNOWN); /* the other's still are */
-    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
-    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_IN_FORCE);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_MISSING);
+    assert_done(helper_firewall_mend(fw, &grants, &why), why);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN); /* the other's still are */
+    assert_result(helper_firewall_look(fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_IN_FORCE);
 }
 
 static void what_is_unsure_is_mended_without_a_look(void **state)
@@ -1224,16 +1235,16 @@ static void what_is_unsure_is_mended_without_a_look(void **state)
     establish(IPV6);
     replace_program("#!/bin/sh\nexit 1\n");
     open_grant("192.0.2.7", "tcp/22", 60);
-    assert_false(helper_firewall_change(&fw, &grants, &why));
-    assert_true(helper_firewall_is_unsure(&fw, IPV4) && !helper_firewall_is_unsure(&fw, IPV6));
+    assert_false(helper_firewall_change(fw, &grants, &why));
+    assert_true(helper_firewall_is_unsure(fw, IPV4) && !helper_firewall_is_unsure(fw, IPV6));
     assert_int_equal(grants.count, 0); /* it is settled */
-    assert_result(helper_firewall_look(&fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
-    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_UNKNOWN);
-    assert_false(helper_firewall_mend(&fw, &grants, &why));
+    assert_result(helper_firewall_look(fw, &grants, &why), HELPER_RULES_IN_FORCE, why);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN);
+    assert_false(helper_firewall_mend(fw, &grants, &why));
     put_program_back();
-    assert_done(helper_firewall_mend(&fw, &grants, &why), why);
-    assert_int_equal(helper_firewall_rules(&fw), HELPER_RULES_IN_FORCE);
-    assert_false(helper_firewall_is_unsure(&fw, IPV4));
+    assert_done(helper_firewall_mend(fw, &grants, &why), why);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_IN_FORCE);
+    assert_false(helper_firewall_is_unsure(fw, IPV4));
 }
 
 /* Once its own rules are in force, and as often as it takes. */

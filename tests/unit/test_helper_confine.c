@@ -16,14 +16,12 @@
 
 #include "common/file.h"
 #include "netspace.h"
-#include "privsep/helper/iptables.h"
 #include "privsep/helper/narrow.h"
 #include "privsep/message.h"
 #include "privsep/plan.h"
-#include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
-#include "privsep/prepare/rules.h"
 #include "privsep/xtables/probe.h"
+#include "planned.h"
 
 static enum backend backend;
 static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};
@@ -45,32 +43,33 @@ static bool open_own_directories(void)
            dup2(run, HELPER_FD_RUN) >= 0;
 }
 
-static struct rules rules[FAMILIES];
+static struct planned made;
+static struct firewall *firewall;
 
+/* With a firewall that was opened before. */
 static bool as_prepare(void)
 {
     struct error why;
 
-    return open_own_directories() && probe_xtables(&found, backend, 0, &why) == PROBE_USABLE &&
-           helper_confine(&found, false, &why);
-}
-
-static void make_rules(void)
-{
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
+    if (!open_own_directories() || probe_xtables(&found, backend, 0, &why) != PROBE_USABLE)
+        return false;
+    planned_make(&made, &setup, NULL, 0, &found);
+    firewall = helper_firewall_open(made.plan);
+    return helper_confine(&found, false, &why);
 }
 
 static const struct plan *make_plan(int fd)
 {
-    struct policy policy = {.setup = setup};
+    const struct policy policy = {.setup = setup};
+    const struct ingredients ingredients = {.policy = &policy, .xtables = &found, .rules = made.rules};
     struct marks marks = {.fd = -1};
-    const struct ingredients ingredients = {
-        .policy = &policy, .marks = &marks, .xtables = &found, .rules = rules};
+    struct compiling compiling;
     struct error why;
 
-    make_rules();
-    return plan_compile(fd, &ingredients, &why) ? plan_map(fd, &why) : NULL;
+    return plan_begin(&compiling, fd, &ingredients, &why) &&
+                   plan_end(&compiling, &policy, &marks, &why)
+               ? plan_map(fd, &why)
+               : NULL;
 }
 
 static bool as_helper(void)
@@ -119,18 +118,16 @@ static void ask_a_service(void)
 
 static void change_the_firewall(void)
 {
-    struct firewall firewall;
+    struct granttable table = {0};
     struct grants grants = {0};
     struct error why;
 
-    make_rules();
-    helper_iptables_open(&firewall, &setup, rules, &found, &(struct ipset){.fd = -1});
-    helper_firewall_begin(&firewall);
+    helper_firewall_begin(firewall, &table);
     for (enum family family = IPV4; family < FAMILIES; family++)
         require(!found.in_use[family] ||
-                    helper_iptables_change(&firewall, family, IPTABLES_ESTABLISH, &grants, &why),
+                    helper_iptables_establish(firewall, family, &grants, &why),
                 1 + (int)family);
-    helper_firewall_close(&firewall);
+    helper_firewall_close(firewall);
 }
 
 static void write_its_files(void)

@@ -71,8 +71,8 @@ static int open_firewall(bool is_owned, bool has_destroy)
     unlink(GRANTTABLE_FILE);
     if (!helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why))
         return -1;
-    fw = helper_firewall_open(make_plan(), &grants);
-    helper_firewall_begin(fw);
+    fw = helper_firewall_open(make_plan());
+    helper_firewall_begin(fw, grants.table);
     if (helper_firewall_clear(fw, &grants, &why))
         return 0;
     fprintf(stderr, "%s\n", why.text);

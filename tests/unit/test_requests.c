@@ -15,6 +15,7 @@
 #include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
 #include "stored.h"
+#include "planned.h"
 #include "table.h"
 
 enum {
@@ -41,8 +42,8 @@ static struct {
     uint8_t server_public[KEY_SIZE];
     struct plan_of_people policy;
     struct xtables xtables;
-    struct rules rules[FAMILIES];
-    struct firewall firewall;
+    struct planned made;
+    struct firewall *firewall;
     struct events events;
     int witness; /* our end */
     struct marks marks;
@@ -163,20 +164,18 @@ static int start_world(void **state)
     world.directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     world.sniffer = -1;
     world.requests = (struct requests){.plan = &world.policy.plan, .marks = &world.marks,
-                                       .grants = &world.grants, .firewall = &world.firewall,
+                                       .grants = &world.grants,
                                        .events = &world.events, .sniffer = -1};
     connect_sniffer();
     connect_witness();
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        rules_make(&world.rules[family], family, &world.policy.plan.setup, NULL, 0,
-                   world.xtables.tells_sessions[family]);
-    helper_iptables_open(&world.firewall, &world.policy.plan.setup, world.rules, &world.xtables,
-                         &(struct ipset){.fd = -1});
-    helper_firewall_begin(&world.firewall);
+    planned_make(&world.made, &world.policy.plan.setup, NULL, 0, &world.xtables);
+    world.requests.firewall = world.firewall = helper_firewall_open(world.made.plan);
+    if (!helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why))
+        return -1;
+    helper_firewall_begin(world.firewall, world.grants.table);
     if (open_old_marks() &&
-        helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why) &&
-        helper_iptables_change(&world.firewall, IPV4, IPTABLES_ESTABLISH, &world.grants, &why) &&
-        helper_iptables_change(&world.firewall, IPV6, IPTABLES_ESTABLISH, &world.grants, &why))
+        helper_iptables_establish(world.firewall, IPV4, &world.grants, &why) &&
+        helper_iptables_establish(world.firewall, IPV6, &world.grants, &why))
         return 0;
     fprintf(stderr, "%s\n", why.text);
     return -1;
@@ -191,9 +190,8 @@ static int end_world(void **state)
     close(world.events.news);
     close(world.witness);
     close(world.directory);
-    helper_firewall_close(&world.firewall);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        rules_free(&world.rules[family]);
+    helper_firewall_close(world.firewall);
+    planned_free(&world.made);
     helper_marks_close(&world.marks);
     helper_grants_free(&world.grants);
     return 0;
@@ -1294,17 +1292,18 @@ static void replace_programs(const char *script)
 
     snprintf(path, sizeof path, "%s/restore", getcwd((char[200]){0}, 200));
     scratch_write_text(path, 0755, script);
-    helper_firewall_close(&world.firewall);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        world.firewall.restore[family].path = world.firewall.xtables.paths[family] = path;
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        restore_end(&world.firewall->restore[family]);
+        world.firewall->restore[family].path = path;
+    }
 }
 
 static void put_programs_back(void)
 {
-    helper_firewall_close(&world.firewall);
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        world.firewall.restore[family].path = world.firewall.xtables.paths[family] =
-            world.xtables.paths[family];
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        restore_end(&world.firewall->restore[family]);
+        world.firewall->restore[family].path = world.xtables.paths[family];
+    }
 }
 
 /* In the file is what the firewall has, and no more while that is not known. */
@@ -1343,14 +1342,14 @@ static void a_firewall_that_fails_opens_nothing(void **state)
         replace_programs(scripts[i]);
         r.counter = now();
         assert_int_equal(ask_for(ALICE, &r), VERDICT_FIREWALL_FAILED);
-        assert_true(world.firewall.unsure[IPV4]);
+        assert_true(world.firewall->unsure[IPV4]);
         put_programs_back();
         check_untouched();
         assert_int_equal(ask_for(ALICE, &r), VERDICT_REPEATED); /* spent it is */
     }
     r.counter = now();
     assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
-    assert_false(world.firewall.unsure[IPV4]);
+    assert_false(world.firewall->unsure[IPV4]);
     assert_int_equal(rules(), 2);
 }
 
@@ -1534,11 +1533,11 @@ static void a_move_that_fails_leaves_none(void **state)
         assert_int_equal(ask_from(places[i]), VERDICT_FIREWALL_FAILED);
         put_programs_back();
         assert_int_equal(world.grants.count, 0);
-        assert_true(world.firewall.unsure[IPV4]);
+        assert_true(world.firewall->unsure[IPV4]);
         take_grants_over(CAPACITY);
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules("ip6tables-nft", ""), 0);
-        assert_done(helper_iptables_change(&world.firewall, IPV4, IPTABLES_REWRITE,
+        assert_done(helper_iptables_change(world.firewall, IPV4, RULES_REWRITE,
                                            &world.grants, &why), why);
         assert_int_equal(rules(), 0);
     }
@@ -1549,8 +1548,7 @@ static void break_family(int family)
 {
     replace_programs("#!/bin/sh\nexit 1\n");
     family = family == IPV4 ? IPV6 : IPV4;
-    world.firewall.restore[family].path = world.firewall.xtables.paths[family] =
-        world.xtables.paths[family];
+    world.firewall->restore[family].path = world.xtables.paths[family];
 }
 
 /* Where the old address cannot be shut, the new one is not opened. */
@@ -1564,7 +1562,7 @@ static void there_are_never_two(void **state)
     put_programs_back();
     assert_int_equal(world.grants.count, 0);
     assert_int_equal(count_rules("iptables-nft", ""), 0);
-    assert_true(world.firewall.unsure[IPV6]);
+    assert_true(world.firewall->unsure[IPV6]);
 }
 
 /* Nor is what the same client knocks for besides; but others are served. */
@@ -1643,8 +1641,8 @@ static void two_that_cross_never_have_two(void **state)
         assert_int_equal(count_replies(VERDICT_FIREWALL_FAILED), 2);
         assert_int_equal(world.grants.count, 0);
         assert_int_equal(count_rules(other, ""), 0);
-        assert_true(world.firewall.unsure[family]);
-        assert_done(helper_iptables_change(&world.firewall, family, IPTABLES_REWRITE,
+        assert_true(world.firewall->unsure[family]);
+        assert_done(helper_iptables_change(world.firewall, family, RULES_REWRITE,
                                            &world.grants, &why), why);
         assert_int_equal(rules(), 0);
     }

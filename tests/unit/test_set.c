@@ -12,6 +12,7 @@
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
+#include "planned.h"
 #include "table.h"
 
 enum { CAPACITY = 2000 };
@@ -19,8 +20,8 @@ enum { CAPACITY = 2000 };
 static const uint8_t alice[KEY_ID_SIZE] = {0xa1}, bob[KEY_ID_SIZE] = {0xb0};
 static struct helper_setup setup;
 static struct xtables found;
-static struct rules rules[FAMILIES];
-static struct firewall fw;
+static struct planned made;
+static struct firewall *fw;
 static struct grants grants;
 static struct error why;
 
@@ -38,17 +39,11 @@ static int enter(void **state)
 
 static void open_firewall(enum grant_store store)
 {
-    struct ipset set;
-
     setup = (struct helper_setup){.close_count = 1, .grant_store = store, .max_grants = CAPACITY};
     setup.close[0] = service_of("tcp/22");
-    ipset_open(&set, CAPACITY);
-    for (enum family family = IPV4; family < FAMILIES; family++) {
-        rules_free(&rules[family]);
-        rules_make(&rules[family], family, &setup, NULL, 0, found.tells_sessions[family]);
-    }
-    helper_iptables_open(&fw, &setup, rules, &found, &set);
-    helper_firewall_begin(&fw);
+    planned_make(&made, &setup, NULL, 0, &found);
+    fw = helper_firewall_open(made.plan);
+    helper_firewall_begin(fw, grants.table);
 }
 
 static int begin(void **state)
@@ -56,12 +51,13 @@ static int begin(void **state)
     (void)state;
     if (netspace_renew() != 0)
         return -1;
-    open_firewall(GRANT_STORE_SET);
     unlink(GRANTTABLE_FILE);
-    if (helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) &&
-        helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why) &&
-        helper_iptables_change(&fw, IPV6, IPTABLES_ESTABLISH, &grants, &why))
-        return 0;
+    if (helper_grants_create(&grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why)) {
+        open_firewall(GRANT_STORE_SET);
+        if (helper_iptables_establish(fw, IPV4, &grants, &why) &&
+            helper_iptables_establish(fw, IPV6, &grants, &why))
+            return 0;
+    }
     fprintf(stderr, "%s\n", why.text);
     return -1;
 }
@@ -72,10 +68,10 @@ static int end(void **state)
 
     (void)state;
     helper_grants_clear(&grants);
-    cleared = helper_firewall_clear(&fw, &grants, &why);
+    cleared = helper_firewall_clear(fw, &grants, &why);
     if (!cleared)
         fprintf(stderr, "%s\n", why.text);
-    helper_firewall_close(&fw);
+    helper_firewall_close(fw);
     helper_grants_free(&grants);
     return cleared ? 0 : -1;
 }
@@ -101,21 +97,21 @@ static void close_for(const uint8_t key_id[static KEY_ID_SIZE], const char *addr
 
 static void insert(enum family family)
 {
-    if (!helper_iptables_change(&fw, family, IPTABLES_INSERT, &grants, &why))
+    if (!helper_iptables_change(fw, family, RULES_INSERT, &grants, &why))
         fail_msg("%s", why.text);
     helper_grants_settle(&grants, family, true);
 }
 
 static void rewrite(enum family family)
 {
-    if (!helper_iptables_change(&fw, family, IPTABLES_REWRITE, &grants, &why))
+    if (!helper_iptables_change(fw, family, RULES_REWRITE, &grants, &why))
         fail_msg("%s", why.text);
     helper_grants_settle(&grants, family, true);
 }
 
 static void fill_anew(enum family family)
 {
-    assert_done(helper_iptables_change(&fw, family, IPTABLES_ESTABLISH, &grants, &why), why);
+    assert_done(helper_iptables_establish(fw, family, &grants, &why), why);
 }
 
 /* ---- what is there ------------------------------------------------------ */
@@ -203,7 +199,7 @@ static void what_ends_within_a_second_is_not_put_in_again(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 900);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REFRESH, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REFRESH, &grants, &why), why);
     check_elements(IPV4, "");
     open_for(bob, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
@@ -217,7 +213,7 @@ static void extending_changes_the_timeout_alone(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
-    assert_true(helper_set_holds(&grants.items[0]));
+    assert_true(helper_sets->holds(&grants.items[0]));
     open_for(alice, "192.0.2.7", "tcp/22", 600000);
     insert(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
@@ -264,9 +260,9 @@ static void what_was_not_put_in_force_is_taken_back(void **state)
 {
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why), why);
     helper_grants_settle(&grants, IPV4, false); /* the batch failed later on */
-    fw.unsure[IPV4] = true;
+    fw->unsure[IPV4] = true;
     rewrite(IPV4);
     check_elements(IPV4, "");
 }
@@ -321,11 +317,11 @@ static void some_grants_stay_rules(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     grants.items[0].connections = 1;
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
-    assert_false(helper_set_holds(&grants.items[0]));
+    assert_false(helper_sets->holds(&grants.items[0]));
     insert(IPV4);
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     check_output(count_rules, "1 1\n");
-    assert_result(helper_iptables_look(&fw, IPV4, &grants, &why), HELPER_RULES_IN_FORCE, why);
+    assert_result(helper_iptables_look(fw, IPV4, &grants, &why), HELPER_RULES_IN_FORCE, why);
     close_for(alice, "192.0.2.7", "tcp/22");
     rewrite(IPV4);
     check_output(count_rules, "0 0\n");
@@ -341,10 +337,10 @@ static void what_is_lost_is_seen_and_put_back(void **state)
     insert(IPV4);
     for (size_t i = 0; i < COUNT_OF(losses); i++) {
         run_command("iptables-nft %s", losses[i]);
-        assert_result(helper_iptables_look(&fw, IPV4, &grants, &why), HELPER_RULES_MISSING, why);
+        assert_result(helper_iptables_look(fw, IPV4, &grants, &why), HELPER_RULES_MISSING, why);
         run_command("ipset flush portsmith4");
-        assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
-        assert_result(helper_iptables_look(&fw, IPV4, &grants, &why), HELPER_RULES_IN_FORCE, why);
+        assert_done(helper_iptables_establish(fw, IPV4, &grants, &why), why);
+        assert_result(helper_iptables_look(fw, IPV4, &grants, &why), HELPER_RULES_IN_FORCE, why);
         check_elements(IPV4, "192.0.2.7,tcp:22\n");
     }
 }
@@ -355,10 +351,10 @@ static void rewriting_mends_what_is_unsure(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     run_command("ipset flush portsmith4");
-    fw.unsure[IPV4] = true;
+    fw->unsure[IPV4] = true;
     rewrite(IPV4);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
-    assert_false(fw.unsure[IPV4]);
+    assert_false(fw->unsure[IPV4]);
 }
 
 static void refreshing_fills_the_set(void **state)
@@ -367,7 +363,7 @@ static void refreshing_fills_the_set(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     run_command("ipset flush portsmith4 && ipset add portsmith4 192.0.2.66,tcp:22");
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_REFRESH, &grants, &why), why);
+    assert_done(helper_iptables_change(fw, IPV4, RULES_REFRESH, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
 }
 
@@ -378,10 +374,10 @@ static void a_new_helper_takes_the_sets_over(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     run_command("ipset create portsmith-next hash:ip,port family inet6 timeout 5");
-    helper_firewall_close(&fw);
+    helper_firewall_close(fw);
     open_firewall(GRANT_STORE_SET);
-    fw.set.capacity = CAPACITY / 2;
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
+    fw->set.capacity = CAPACITY / 2;
+    assert_done(helper_iptables_establish(fw, IPV4, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
     check_output("ipset list -t portsmith4 | grep -c 'maxelem 1000 '", "1\n");
     check_output("ipset list -n", "portsmith4\nportsmith6\n");
@@ -392,10 +388,10 @@ static void with_rules_again_no_set_is_left(void **state)
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
-    helper_firewall_close(&fw);
+    helper_firewall_close(fw);
     open_firewall(GRANT_STORE_RULES);
-    assert_done(establish_first(&fw, IPV4, &grants, &why), why);
-    assert_done(establish_first(&fw, IPV6, &grants, &why), why);
+    assert_done(establish_first(fw, IPV4, made.rules, false, &grants, &why), why);
+    assert_done(establish_first(fw, IPV6, made.rules + 1, false, &grants, &why), why);
     check_output("ipset list -n", "");
     check_output(count_rules, "1 1\n");
 }
@@ -407,7 +403,7 @@ static void the_end_leaves_neither_set_nor_rule_about_it(void **state)
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     insert(IPV4);
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_clear(&fw, &grants, &why), why);
+    assert_done(helper_firewall_clear(fw, &grants, &why), why);
     check_output("ipset list -n", "");
     check_output("iptables-nft-save | grep -c -e --match-set", "0\n");
     check_output("iptables-nft -t mangle -S portsmith-shut", "-N portsmith-shut\n"
@@ -420,12 +416,11 @@ static void another_program_s_set_is_not_taken(void **state)
 {
     (void)state;
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_clear(&fw, &grants, &why), why);
+    assert_done(helper_firewall_clear(fw, &grants, &why), why);
     run_command("ipset create portsmith4 hash:net");
-    fw.uses_set = true;
-    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why));
+    assert_false(helper_iptables_establish(fw, IPV4, &grants, &why));
     assert_non_null(strstr(why.text, "another program's set has this name"));
-    assert_true(fw.unsure[IPV4]);
+    assert_true(fw->unsure[IPV4]);
     run_command("ipset destroy portsmith4");
 }
 
@@ -437,31 +432,31 @@ static void a_leftover_that_stays_is_not_used(void **state)
                 "ipset add portsmith-next 192.0.2.66,tcp:22 && "
                 "iptables-nft -A INPUT -m set --match-set portsmith-next src,dst");
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
-    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why));
+    assert_false(helper_iptables_establish(fw, IPV4, &grants, &why));
     check_elements(IPV4, "");
     run_command("iptables-nft -F INPUT");
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
+    assert_done(helper_iptables_establish(fw, IPV4, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
 }
 
 static void doors_shut_even_where_iptables_fails(void **state)
 {
-    const char *path = fw.restore[IPV4].path;
+    const char *path = fw->restore[IPV4].path;
 
     (void)state;
     open_for(alice, "192.0.2.7", "tcp/22", 60000);
     open_for(bob, "192.0.2.8", "tcp/22", 60000);
     insert(IPV4);
-    restore_end(&fw.restore[IPV4]);
-    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = "/bin/false";
+    restore_end(&fw->restore[IPV4]);
+    fw->restore[IPV4].path = "/bin/false";
     close_for(alice, "192.0.2.7", "tcp/22");
-    fw.unsure[IPV4] = true;
-    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_REWRITE, &grants, &why));
+    fw->unsure[IPV4] = true;
+    assert_false(helper_iptables_change(fw, IPV4, RULES_REWRITE, &grants, &why));
     check_elements(IPV4, "192.0.2.8,tcp:22\n");
     helper_grants_clear(&grants);
-    assert_false(helper_firewall_clear(&fw, &grants, &why));
+    assert_false(helper_firewall_clear(fw, &grants, &why));
     check_elements(IPV4, "");
-    fw.restore[IPV4].path = fw.xtables.paths[IPV4] = path;
+    fw->restore[IPV4].path = path;
 }
 
 static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
@@ -471,26 +466,26 @@ static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
     (void)state;
     run_command("iptables-nft -A INPUT -m set --match-set portsmith4 src,dst -j ACCEPT");
     helper_grants_clear(&grants);
-    assert_done(helper_firewall_clear(&fw, &grants, &why), why);
+    assert_done(helper_firewall_clear(fw, &grants, &why), why);
     ipset_open(&set, 1);
-    assert_false(helper_set_remove(&set, IPV4, &why));
+    assert_false(helper_sets->remove(&set, IPV4, &why));
     assert_non_null(strstr(why.text, "a rule refers to it"));
     run_command("iptables-nft -F INPUT");
-    assert_done(helper_set_remove(&set, IPV4, &why), why);
-    assert_done(helper_set_remove(&set, IPV4, &why), why); /* none is fine */
+    assert_done(helper_sets->remove(&set, IPV4, &why), why);
+    assert_done(helper_sets->remove(&set, IPV4, &why), why); /* none is fine */
     ipset_close(&set);
 }
 
 static void more_than_the_capacity_is_refused(void **state)
 {
     (void)state;
-    fw.set.capacity = 16;
-    assert_done(helper_iptables_change(&fw, IPV4, IPTABLES_ESTABLISH, &grants, &why), why);
+    fw->set.capacity = 16;
+    assert_done(helper_iptables_establish(fw, IPV4, &grants, &why), why);
     for (int i = 0; i < 500; i++)
         open_for(alice, nth(i), "tcp/22", 60000);
-    assert_false(helper_iptables_change(&fw, IPV4, IPTABLES_INSERT, &grants, &why));
+    assert_false(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why));
     assert_non_null(strstr(why.text, "the set is full"));
-    assert_true(fw.unsure[IPV4]);
+    assert_true(fw->unsure[IPV4]);
 }
 
 static void without_a_kernel_that_has_sets_the_reason_is_told(void **state)
@@ -498,9 +493,9 @@ static void without_a_kernel_that_has_sets_the_reason_is_told(void **state)
     struct ipset none = {.fd = -1};
 
     (void)state;
-    assert_false(helper_set_fill(&none, IPV4, &grants, &why));
+    assert_false(helper_sets->fill(&none, IPV4, &grants, &why));
     assert_non_null(strstr(why.text, "the kernel has no ip_set; load or build it"));
-    assert_done(helper_set_remove(&none, IPV4, &why), why);
+    assert_done(helper_sets->remove(&none, IPV4, &why), why);
 }
 
 int main(void)

@@ -64,8 +64,8 @@ static void make_plan(void)
     int directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct rules rules[FAMILIES];
     struct marks marks;
-    const struct ingredients from = {
-        .policy = &policy, .marks = &marks, .xtables = &found, .rules = rules};
+    const struct ingredients from = {.policy = &policy, .xtables = &found, .rules = rules};
+    struct compiling plan;
 
     world.profile = (struct helper_profile){.name = "home", .service_count = 1, .services = {ssh}};
     memcpy(entry.key_id, home, KEY_ID_SIZE);
@@ -74,7 +74,8 @@ static void make_plan(void)
         rules_make(&rules[family], family, &policy.setup, NULL, 0, true);
     assert_done(helper_marks_open(&marks, directory, entry.key_id, sizeof entry, 1,
                                   clock_wall_us(), 0, &why), why);
-    assert_done(plan_compile(world.plan, &from, &why), why);
+    assert_done(plan_begin(&plan, world.plan, &from, &why), why);
+    assert_done(plan_end(&plan, &policy, &marks, &why), why);
     helper_marks_close(&marks);
     for (enum family family = IPV4; family < FAMILIES; family++)
         rules_free(&rules[family]);

@@ -247,10 +247,10 @@ static void fill_sets(void)
 
     put_grants();
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        REQUIRE(helper_set_fill(&set, family, &world.grants, &why) || why.text[0]);
+        REQUIRE(helper_sets->fill(&set, family, &world.grants, &why) || why.text[0]);
         helper_grants_remove_at(&world.grants, 0);
-        REQUIRE(helper_set_update(&set, family, &world.grants, &why) || why.text[0]);
-        REQUIRE(helper_set_remove(&set, family, &why) || why.text[0]);
+        REQUIRE(helper_sets->update(&set, family, &world.grants, &why) || why.text[0]);
+        REQUIRE(helper_sets->remove(&set, family, &why) || why.text[0]);
     }
     ipset_close(&set);
 }

@@ -18,6 +18,7 @@
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/table.h"
 
 enum { ALICE, BOB, CAROL, DORA, ERIN, FRED, PEOPLE, STEPS_MAX = 24 };
@@ -71,8 +72,8 @@ static struct {
     uint8_t signing[PEOPLE][SIGNING_KEY_SIZE], key_ids[PEOPLE][KEY_ID_SIZE];
     struct plan_of_people policy;
     struct helper_destination destination;
-    struct rules rules[FAMILIES], rules_of_sets[FAMILIES];
-    struct firewall real, quick, sets, broken;
+    struct planned planned, planned_of_sets, planned_quick, planned_broken;
+    struct firewall *real, *quick, *sets, *broken;
     struct helper_setup setup_of_sets;
     struct events events;
     int witness; /* its end */
@@ -162,26 +163,27 @@ static void make_people(void)
     world.destination = of_alice;
 }
 
-static void open_firewall(struct firewall *fw, const struct helper_setup *setup,
-                          const struct rules *rules, const struct xtables *xtables,
-                          const struct ipset *set)
+static struct firewall *open_firewall(struct planned *planned, const struct helper_setup *setup,
+                                      const struct xtables *xtables)
+{
+    struct firewall *fw;
+
+    planned_make(planned, setup, &world.destination, 1, xtables);
+    fw = helper_firewall_open(planned->plan);
+    helper_firewall_begin(fw, world.grants.table);
+    return fw;
+}
+
+static void establish(struct firewall *fw)
 {
     struct error why;
 
-    helper_iptables_open(fw, setup, rules, xtables, set);
-    helper_firewall_begin(fw);
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (!helper_iptables_change(fw, family, IPTABLES_ESTABLISH, &world.grants, &why)) {
+        if (!helper_iptables_establish(fw, family, &world.grants, &why)) {
             printf("# %s\n", why.text);
             exit(EXIT_FAILURE);
         }
     REQUIRE(fw->restore[IPV6].standing);
-}
-
-static void make_rules(struct rules rules[static FAMILIES], const struct helper_setup *setup)
-{
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        rules_make(&rules[family], family, setup, &world.destination, 1, false);
 }
 
 static void write_script(const char *path, const char *script)
@@ -195,26 +197,27 @@ static void write_script(const char *path, const char *script)
  * remove. So is the one whose grants are in the kernel's sets. The broken one refuses all. */
 static void open_firewalls(void)
 {
-    static const struct ipset no_set = {.fd = -1};
+    struct helper_setup *setup = &world.policy.plan.setup;
     struct xtables xtables;
     struct error why;
-    struct ipset set;
 
     REQUIRE(probe_xtables(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
-    make_rules(world.rules, &world.policy.plan.setup);
-    open_firewall(&world.real, &world.policy.plan.setup, world.rules, &xtables, &no_set);
+    xtables.tells_sessions[IPV4] = xtables.tells_sessions[IPV6] = false;
+    world.real = open_firewall(&world.planned, setup, &xtables);
+    establish(world.real);
     write_script("/run/cat", "#!/bin/sh\n[ $# -eq 3 ] && exec cat\n! grep -q -e '^-D'\n");
     write_script("/run/false", "#!/bin/sh\nexit 2\n");
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
-    open_firewall(&world.quick, &world.policy.plan.setup, world.rules, &xtables, &no_set);
-    world.setup_of_sets = world.policy.plan.setup;
+    world.quick = open_firewall(&world.planned_quick, setup, &xtables);
+    establish(world.quick);
+    world.setup_of_sets = *setup;
     world.setup_of_sets.grant_store = GRANT_STORE_SET;
-    ipset_open(&set, CAPACITY);
-    make_rules(world.rules_of_sets, &world.setup_of_sets);
-    open_firewall(&world.sets, &world.setup_of_sets, world.rules_of_sets, &xtables, &set);
+    world.setup_of_sets.max_grants = CAPACITY;
+    world.sets = open_firewall(&world.planned_of_sets, &world.setup_of_sets, &xtables);
+    establish(world.sets);
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
-    helper_iptables_open(&world.broken, &world.policy.plan.setup, world.rules, &xtables, &no_set);
+    world.broken = open_firewall(&world.planned_broken, setup, &xtables);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -282,7 +285,7 @@ static void clear_firewall(void)
         return;
     helper_grants_clear(&world.grants);
     REQUIRE(helper_firewall_change(world.requests.firewall, &world.grants, &why) ||
-            world.requests.firewall == &world.broken);
+            world.requests.firewall == world.broken);
 }
 
 /* A program built this minute lets new marks start now; these start at 1970. */
@@ -538,7 +541,7 @@ static void expire(void)
 
     helper_grants_expire(&world.grants, clock_boot_ns());
     REQUIRE(helper_firewall_change(world.requests.firewall, &world.grants, &why) ||
-            world.requests.firewall == &world.broken);
+            world.requests.firewall == world.broken);
 }
 
 /* What a witness says, as it should or not; or it goes. Only Erin's grants can end by that. */
@@ -576,10 +579,10 @@ static void hear(const struct step *step, bool is_wrong)
 /* From here on the firewall takes no change: what was to move cannot leave. */
 static void break_firewall(void)
 {
-    if (world.requests.firewall != &world.quick)
+    if (world.requests.firewall != world.quick)
         return;
-    world.requests.firewall = &world.broken;
-    world.broken.unsure[IPV4] = world.broken.unsure[IPV6] = true;
+    world.requests.firewall = world.broken;
+    world.broken->unsure[IPV4] = world.broken->unsure[IPV6] = true;
 }
 
 static void take_step(const struct step *step)
@@ -623,10 +626,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
     start_anew();
     which = input_byte(&in);
-    world.requests.firewall = which == 'r'   ? &world.real
-                              : which == 's' ? &world.sets
-                              : which == 'b' ? &world.broken
-                                             : &world.quick;
+    world.requests.firewall = which == 'r'   ? world.real
+                              : which == 's' ? world.sets
+                              : which == 'b' ? world.broken
+                                             : world.quick;
     while (in.size > 0 && world.count < STEPS_MAX) {
         input_take(&in, &step, sizeof step);
         take_step(&step);
