@@ -133,6 +133,11 @@ static void write_limit(struct netwriter *w, const struct expression *e)
     netwriter_u32(w, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
 }
 
+static void write_counter(struct netwriter *w, const struct expression *e)
+{
+    (void)w, (void)e; /* it begins at 0 */
+}
+
 static const struct {
     const char *name; /* the kernel's */
     void (*write)(struct netwriter *w, const struct expression *e);
@@ -151,6 +156,7 @@ static const struct {
     [EXPRESSION_REJECT] = {"reject", write_reject},
     [EXPRESSION_DNAT] = {"nat", write_dnat},
     [EXPRESSION_LIMIT] = {"limit", write_limit},
+    [EXPRESSION_COUNTER] = {"counter", write_counter},
 };
 
 void expression_write(struct netwriter *w, unsigned type, const struct expression *e)

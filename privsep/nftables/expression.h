@@ -29,6 +29,7 @@ enum expression_kind {
     EXPRESSION_REJECT,
     EXPRESSION_DNAT,
     EXPRESSION_LIMIT,
+    EXPRESSION_COUNTER,
     EXPRESSION_KINDS
 };
 
@@ -121,6 +122,8 @@ struct expression {
 /* So many packets, and one more each week: nft(8) knows no longer time. */
 #define LIMIT_WEEKLY(packets) \
     {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = 7 * 24 * 60 * 60}
+
+#define COUNTER {.kind = EXPRESSION_COUNTER}
 
 /* ---- what rules often ask ------------------------------------------------ */
 

@@ -47,8 +47,12 @@ void tablewriter_set(struct netwriter *w, const char *table, const struct tablew
     netwriter_u32(w, NFTA_SET_DESC_SIZE, set->room);
     netwriter_close(w, at);
     netwriter_u32(w, NFTA_SET_ID, set->id);
-    if (set->each)
-        expression_write(w, NFTA_SET_EXPR, set->each);
+    if (set->each) {
+        at = netwriter_open(w, NFTA_SET_EXPRESSIONS);
+        for (const struct expression *each = set->each; each->kind != EXPRESSION_NONE; each++)
+            expression_write(w, NFTA_LIST_ELEM, each);
+        netwriter_close(w, at);
+    }
     netwriter_end(w);
 }
 

@@ -65,7 +65,7 @@ enum { OF_FLAGS = 13, ACK = 0x10, ACK_OR_RST = 0x14 };
  * limit is there for nft(8), which reads no elements with one into a set without. */
 static void write_sets_of_grants(const struct making *m)
 {
-    static const struct expression limit = LIMIT_WEEKLY(3);
+    static const struct expression budget[] = {LIMIT_WEEKLY(3), COUNTER, EXPRESSION_END};
     static const struct {
         uint32_t key_type, key_size, data_type, data_size;
     } of[FAMILIES] = {{TYPE_OF_THREE(TYPE_ADDRESS4, TYPE_PROTOCOL, TYPE_PORT), 12,
@@ -81,13 +81,14 @@ static void write_sets_of_grants(const struct making *m)
 
             tablewriter_set(m->w, TABLE_NAME, &(struct tablewriter_set){
                 .name = table_sets[set][family],
-                .flags = NFT_SET_TIMEOUT | (is_map ? NFT_SET_MAP : 0),
+                .flags = NFT_SET_TIMEOUT | (is_map ? NFT_SET_MAP : 0) |
+                         (set == TABLE_COUNTED ? NFT_SET_EXPR : 0),
                 .key_type = of[family].key_type, .key_size = of[family].key_size,
                 .data_type = is_map ? of[family].data_type : 0,
                 .data_size = of[family].data_size,
                 .room = 2 * m->setup->max_grants,
                 .id = FAMILIES * set + family + 1,
-                .each = set == TABLE_COUNTED ? &limit : NULL});
+                .each = set == TABLE_COUNTED ? budget : NULL});
         }
 }
 

@@ -114,14 +114,14 @@ static bool has(const char *line)
     "\t\ttype ipv4_addr . inet_proto . inet_service\n" \
     "\t\tsize 100\n" \
     "\t\tflags timeout\n" \
-    "\t\tlimit rate 1/week burst 3 packets\n" \
+    "\t\tlimit rate 1/week burst 3 packets counter\n" \
     "\t}\n" \
     "\n" \
     "\tset counted6 {\n" \
     "\t\ttype ipv6_addr . inet_proto . inet_service\n" \
     "\t\tsize 100\n" \
     "\t\tflags timeout\n" \
-    "\t\tlimit rate 1/week burst 3 packets\n" \
+    "\t\tlimit rate 1/week burst 3 packets counter\n" \
     "\t}\n" \
     "\n"
 

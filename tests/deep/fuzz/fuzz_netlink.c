@@ -11,6 +11,7 @@
 #include "daemon/witness/news.h"
 #include "privsep/helper/set.h"
 #include "privsep/netlink.h"
+#include "privsep/prepare/budgets.h"
 #include "privsep/prepare/news.h"
 #include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
@@ -255,6 +256,19 @@ static void fill_sets(void)
     ipset_close(&set);
 }
 
+/* Alice's first admits so many packets, and no more than the kernel ever said. */
+static void read_budgets(void)
+{
+    struct door door;
+
+    put_grants();
+    budgets_note(&world.grants);
+    for (size_t i = 0; i < GRANTS; i++) {
+        door = helper_grants_door(&world.grants.items[i]);
+        REQUIRE(world.grants.items[i].connections || budgets_left(&door) == UINT32_MAX);
+    }
+}
+
 /* One answer is a message about a connection. */
 static void read_flow(void)
 {
@@ -290,6 +304,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         break;
     case 's':
         fill_sets();
+        break;
+    case 'b':
+        read_budgets();
         break;
     case 'f':
         read_flow();

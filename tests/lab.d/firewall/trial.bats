@@ -64,8 +64,8 @@ teardown() {
 }
 
 write_conf() { # [LINE...]
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "${marks[@]}" "$@" \
-        >"$conf"
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" \
+        "${marks[@]}" "$@" >"$conf"
 }
 
 firewall() { # ARGUMENT of portsmith-firewall...
