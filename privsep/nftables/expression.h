@@ -2,8 +2,8 @@
  * EXPRESSION_END. Each macro here is one of them, to be read as `nft --debug=netlink` prints it.
  *
  * What is loaded goes into registers of four bytes, from the one with the number `at` on; what has
- * none of it named begins at 0. A number is compared as it was loaded: in the host's byte order, but
- * for what comes out of a packet or of connection tracking's tuples. */
+ * none of it named begins at 0. A number is compared as it was loaded: in the host's byte order,
+ * but for what comes out of a packet or of connection tracking's tuples. */
 #ifndef PORTSMITH_EXPRESSION_H
 #define PORTSMITH_EXPRESSION_H
 
@@ -82,7 +82,8 @@ struct expression {
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_NEQ, .size = 4, .value.u32 = (number)}
 #define IS_AT_LEAST(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_GTE, .size = 4, .value.u32 = (number)}
-#define IS_U8(number) {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 1, .value.u8 = (number)}
+#define IS_U8(number) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 1, .value.u8 = (number)}
 #define IS_NOT_U8(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_NEQ, .size = 1, .value.u8 = (number)}
 /* Two bytes of a packet. */
@@ -97,7 +98,8 @@ struct expression {
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_GTE, .size = 8, .value.u64 = (number)}
 #define IS_BELOW_U64(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_LT, .size = 8, .value.u64 = (number)}
-#define IS_TEXT(what) {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = what}
+#define IS_TEXT(what) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = (what)}
 
 /* What begins at register 0 is in a set, or is not; the value that a map has for it goes there. */
 #define IN_SET(set) {.kind = EXPRESSION_LOOKUP, .name = (set)}
@@ -115,13 +117,14 @@ struct expression {
 #define REJECT_WITH_RESET {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_TCP_RST}
 /* Port unreachable, of either family. */
 #define REJECT \
-    {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_ICMPX_UNREACH, .value.u8 = NFT_REJECT_ICMPX_PORT_UNREACH}
+    {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_ICMPX_UNREACH, \
+     .value.u8 = NFT_REJECT_ICMPX_PORT_UNREACH}
 /* To the address at register 0, of NFPROTO_*, and to the port at another. */
 #define DNAT(family, port) {.kind = EXPRESSION_DNAT, .key = (family), .offset = (port)}
 
 /* So many packets, and one more each week: nft(8) knows no longer time. */
 #define LIMIT_WEEKLY(packets) \
-    {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = 7 * 24 * 60 * 60}
+    {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = UINT64_C(7) * 24 * 60 * 60}
 
 #define COUNTER {.kind = EXPRESSION_COUNTER}
 
