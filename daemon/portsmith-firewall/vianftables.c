@@ -35,18 +35,29 @@ static int do_plan(const struct plan *plan, const struct closed_table_means *mea
     return error;
 }
 
-static enum restore_result explain(int error, struct error *why)
+static const char *remedy(int error)
+{
+    switch (error) {
+    case EPERM:
+        return "; is it another program's?";
+    case ENOENT:
+    case EOPNOTSUPP:
+        return "; load or install the kernel's modules of nftables, such as nft_ct";
+    default:
+        return "";
+    }
+}
+
+/* What came of a batch. */
+static enum restore_result judge(int error, struct error *why)
 {
     if (error == 0)
         return RESTORE_DONE;
-    error_set(why, "the table inet " CLOSED_TABLE " is refused by the kernel: %s%s", strerror(error),
-              error == EPERM      ? "; is it another program's?"
-              : error == ENOENT || error == EOPNOTSUPP
-                  ? "; load or install all modules of nftables (nft_ct, nft_fib_inet and the like)"
-                  : "");
-    return error == EIO                            ? RESTORE_UNKNOWN
-           : error == ENOMEM || error == ENOBUFS ? RESTORE_BUSY
-                                                   : RESTORE_IMPOSSIBLE;
+    error_set(why, "the table inet " CLOSED_TABLE " is refused by the kernel: %s%s",
+              strerror(error), remedy(error));
+    if (error == EIO)
+        return RESTORE_UNKNOWN;
+    return error == ENOMEM || error == ENOBUFS ? RESTORE_BUSY : RESTORE_IMPOSSIBLE;
 }
 
 static struct closed_table_means means_of(const struct enforcer *e)
@@ -58,7 +69,7 @@ static enum restore_result put(const struct enforcer *e, const struct plan *plan
                                const struct plan *before, struct error *why)
 {
     const struct closed_table_means means = means_of(e);
-    enum restore_result result = explain(do_plan(plan, &means, batch_send), why);
+    enum restore_result result = judge(do_plan(plan, &means, batch_send), why);
 
     /* Without an answer it may have been done. */
     if (result == RESTORE_UNKNOWN && before)
@@ -70,14 +81,14 @@ static const struct plan nothing, something = {.is_confirmed = true};
 
 bool via_nftables_can(struct error *why)
 {
-    return explain(do_plan(&something, &(struct closed_table_means){0}, batch_try), why) ==
+    return judge(do_plan(&something, &(struct closed_table_means){0}, batch_try), why) ==
            RESTORE_DONE;
 }
 
 bool via_nftables_remove(struct error *why)
 {
     return !via_nftables_finds(NFPROTO_INET, CLOSED_TABLE, NULL) ||
-           explain(do_plan(&nothing, &(struct closed_table_means){0}, batch_send), why) ==
+           judge(do_plan(&nothing, &(struct closed_table_means){0}, batch_send), why) ==
                RESTORE_DONE;
 }
 

@@ -99,7 +99,7 @@ struct expression {
 #define IS_BELOW_U64(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_LT, .size = 8, .value.u64 = (number)}
 #define IS_TEXT(what) \
-    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = what}
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = (what)}
 
 /* What begins at register 0 is in a set, or is not; the value that a map has for it goes there. */
 #define IN_SET(set) {.kind = EXPRESSION_LOOKUP, .name = (set)}
@@ -124,7 +124,7 @@ struct expression {
 
 /* So many packets, and one more each week: nft(8) knows no longer time. */
 #define LIMIT_WEEKLY(packets) \
-    {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = 7 * 24 * 60 * 60}
+    {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = UINT64_C(7) * 24 * 60 * 60}
 
 #define COUNTER {.kind = EXPRESSION_COUNTER}
 

@@ -36,7 +36,8 @@ struct tablewriter_set {
     uint32_t data_type, data_size; /* 0: it is no map */
     uint32_t room;     /* elements */
     uint32_t id;       /* in the batch */
-    const struct expression *each; /* what an element has that brings nothing itself; NULL: none */
+    const struct expression *each; /* what an element has that brings nothing itself, up to
+                                      EXPRESSION_END; NULL: nothing */
 };
 
 void tablewriter_set(struct netwriter *w, const char *table, const struct tablewriter_set *set);

@@ -1,5 +1,5 @@
-/* What portsmith-firewall closes by a table of its own: as the kernel takes it, nft(8) prints it and
- * packets meet it. */
+/* What portsmith-firewall closes by a table of its own: as the kernel takes it, nft(8) prints it,
+ * and packets meet it. */
 #include "check.h"
 
 #include <arpa/inet.h>
@@ -284,8 +284,8 @@ static void damage_is_seen(void **state)
         "nft flush chain inet portsmith-firewall input",
         "nft flush chain inet portsmith-firewall closed",
         "nft flush chain inet portsmith-firewall confirmed",
-        "nft delete rule inet portsmith-firewall input handle "
-        "$(nft -a list chain inet portsmith-firewall input | sed -n 's/.*jump confirmed # handle //p')",
+        "nft delete rule inet portsmith-firewall input handle $(nft -a list ruleset | "
+        "sed -n 's/.*jump confirmed # handle //p')",
         "nft delete table inet portsmith-firewall; nft add table inet portsmith-firewall",
     };
     const struct plan plan = plan_of("tcp/22", "tcp/80", LONG_SECONDS);
@@ -318,6 +318,8 @@ static void a_part_of_what_is_there_is_seen(void **state)
     assert_true(is_intact(&trial) && is_intact(&confirmed));
     put(&confirmed);
     assert_true(!is_intact(&trial) && is_intact(&confirmed));
+    put(&trial);
+    assert_true(is_intact(&trial) && !is_intact(&confirmed));
 }
 
 static void a_table_that_somebody_owns_is_told(void **state)
@@ -448,7 +450,8 @@ static void what_iptables_left_is_told_where_it_is_gone(void **state)
 /* Programs that are there but of no use, as without the modules of their matches. */
 static void iptables_of_no_use_leaves_the_field(void **state)
 {
-    static const char script[] = "#!/bin/sh\ncase $(cat) in *-A*) echo no match >&2; exit 2; esac\n";
+    static const char script[] =
+        "#!/bin/sh\ncase $(cat) in *-A*) echo no match >&2; exit 2; esac\n";
 
     (void)state;
     run_command("ln -s /run/real/iptables-nft /usr/sbin/iptables-restore");
