@@ -8,6 +8,7 @@
 #include "privsep/nftables/element.h"
 
 enum {
+    NEW_PACKETS = 3, /* of a connection: a client sends its SYN anew until it is answered */
     ROOM = 4 << 20,    /* bytes; ten thousand elements have 2 MB */
     ROOM_MARGIN = 8192, /* for all elements of one door, and more */
 };
@@ -26,7 +27,7 @@ void elements_open(struct elements *e, int fd, const struct plan *plan)
     *e = (struct elements){.fd = fd, .destroys = plan->table.destroys,
                            .in_use = {[TABLE_GRANTS] = true,
                                       [TABLE_COUNTED] = plan->table.counts,
-                                      [TABLE_SENDING] = plan->setup.sends_on}};
+                                      [TABLE_SENDING] = plan->table.sends_on}};
     e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && room > 2 * ROOM_MARGIN)
@@ -81,6 +82,16 @@ static void weigh(const struct grants *grants, const struct door *door,
                                                                        : grant->deadline);
 }
 
+/* How many packets an element admits; 0: any number. */
+static uint32_t count_packets(const struct wanted *wanted)
+{
+    const uint32_t most = ELEMENT_PACKETS_MAX / NEW_PACKETS;
+
+    if (wanted->admits_any)
+        return 0;
+    return NEW_PACKETS * (wanted->connections < most ? wanted->connections : most);
+}
+
 /* Makes the element of a set that a door is to have. False: it is to have none. */
 static bool make_element(struct element *element, enum table_set set, const struct door *door,
                          const struct wanted *wanted, int64_t now)
@@ -93,10 +104,7 @@ static bool make_element(struct element *element, enum table_set set, const stru
     if (left < ELEMENT_TIMEOUT_MIN)
         return false;
     element->timeout = (uint64_t)left;
-    if (!wanted->admits_any)
-        element->connections = wanted->connections < ELEMENT_CONNECTIONS_MAX
-                                   ? wanted->connections
-                                   : ELEMENT_CONNECTIONS_MAX;
+    element->packets = count_packets(wanted);
     element->destination = wanted->grant->destination;
     element->destination_port = wanted->grant->destination_port;
     memcpy(element->key_id, wanted->grant->key_id, KEY_ID_SIZE);
@@ -144,6 +152,18 @@ static int write_door(struct elements *e, const struct grants *grants, const str
     return error;
 }
 
+/* Takes what was spent off a budget. */
+static void take_spent(const struct elements *e, struct element *element, const struct door *door)
+{
+    const uint32_t left = e->find_left ? e->find_left(door) : UINT32_MAX;
+
+    if (element->set != TABLE_COUNTED || left >= element->packets)
+        return;
+    element->is_spent = left == 0;
+    if (left > 0)
+        element->packets = left;
+}
+
 /* Writes the elements of a door into sets that are new. */
 static int fill_door(struct elements *e, const struct grants *grants, const struct door *door,
                      int64_t now)
@@ -154,8 +174,10 @@ static int fill_door(struct elements *e, const struct grants *grants, const stru
 
     weigh(grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++)
-        if (e->in_use[set] && make_element(&element, set, door, &wanted[set], now))
+        if (e->in_use[set] && make_element(&element, set, door, &wanted[set], now)) {
+            take_spent(e, &element, door);
             element_add(&e->batch, &element);
+        }
     return error;
 }
 

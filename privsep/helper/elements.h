@@ -1,8 +1,8 @@
 /* The elements of the kernel's table (privsep/nftables/table.h) that a table of grants makes. A
  * door has one in each set that some grant of it is for, however many grants that are:
  * - It stays until the last of these ends. Where they admit only so many connections, it has the
- *   budget of all of them together, and has it anew whenever it is written. The witness, which
- *   counts the connections of each grant, ends that one alone.
+ *   budget of all of them together, and has it anew whenever a knock changes it. The witness,
+ *   which counts the connections of each grant, ends that one alone.
  * - Where grants send the door on to different hosts, it is sent on to the host of the newest one.
  *   Grants for another host let nothing in beyond its end, unless they are written anew then, with
  *   the next host: else the packets would reach this host's own port. */
@@ -25,6 +25,8 @@ struct elements {
     const void *messages; /* of the table as it is whatever is granted, to be made anew. They are
                              the plan's */
     size_t size;          /* bytes of those */
+    uint32_t (*find_left)(const struct door *door); /* of a budget, packets, where all is made
+                                                       anew; NULL: all of it */
     struct netwriter batch; /* for any use between the calls */
 };
 

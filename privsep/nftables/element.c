@@ -10,7 +10,6 @@
 
 enum {
     DESTROYSETELEM = 30, /* NFT_MSG_DESTROYSETELEM, which headers may lack */
-    NEW_PACKETS = 3,     /* of a connection: a client sends its SYN anew until it is answered */
     REFILL = 604800,     /* seconds until a limit admits one packet more. nft prints no longer unit
                             than a week */
     COMMENT = 0,         /* the type of userdata that nft shows as a comment (libnftnl) */
@@ -69,21 +68,40 @@ static void write_destination(struct netwriter *w, const struct element *e)
     write_fields(w, NFTA_SET_ELEM_DATA, &f);
 }
 
-/* Each packet that meets the element takes one of those that it admits. The witness counts what
- * became a connection, and ends the grant; the limit holds until then. */
-static void write_limit(struct netwriter *w, uint32_t connections)
+/* What is spent admits what is more than a packet a nanosecond: nothing. */
+static void write_limit(struct netwriter *w, unsigned type, const struct element *e)
 {
-    const size_t nest = netwriter_open(w, NFTA_SET_ELEM_EXPR);
+    const size_t nest = netwriter_open(w, type);
     size_t data;
 
     netwriter_text(w, NFTA_EXPR_NAME, "limit");
     data = netwriter_open(w, NFTA_EXPR_DATA);
-    netwriter_u64(w, NFTA_LIMIT_RATE, 1);
-    netwriter_u64(w, NFTA_LIMIT_UNIT, REFILL);
-    netwriter_u32(w, NFTA_LIMIT_BURST, NEW_PACKETS * connections);
+    netwriter_u64(w, NFTA_LIMIT_RATE, e->is_spent ? 1000000000 : 1);
+    netwriter_u64(w, NFTA_LIMIT_UNIT, e->is_spent ? 1 : REFILL);
+    netwriter_u32(w, NFTA_LIMIT_BURST, e->packets);
     netwriter_u32(w, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
+    netwriter_u32(w, NFTA_LIMIT_FLAGS, e->is_spent ? NFT_LIMIT_F_INV : 0);
     netwriter_close(w, data);
     netwriter_close(w, nest);
+}
+
+/* Each packet that meets the element takes one of those that it admits. The kernel tells nobody how
+ * many are left, but what a counter has, which comes behind the limit. */
+static void write_budget(struct netwriter *w, const struct element *e)
+{
+    size_t list, counter;
+
+    if (e->set != TABLE_COUNTED) {
+        write_limit(w, NFTA_SET_ELEM_EXPR, e);
+        return;
+    }
+    list = netwriter_open(w, NFTA_SET_ELEM_EXPRESSIONS);
+    write_limit(w, NFTA_LIST_ELEM, e);
+    counter = netwriter_open(w, NFTA_LIST_ELEM);
+    netwriter_text(w, NFTA_EXPR_NAME, "counter");
+    netwriter_close(w, netwriter_open(w, NFTA_EXPR_DATA));
+    netwriter_close(w, counter);
+    netwriter_close(w, list);
 }
 
 static void write_comment(struct netwriter *w, const uint8_t key_id[static KEY_ID_SIZE])
@@ -113,8 +131,8 @@ static void write_message(struct netwriter *w, unsigned message, const struct el
             write_destination(w, e);
         netwriter_u64(w, NFTA_SET_ELEM_TIMEOUT, e->timeout);
         write_comment(w, e->key_id);
-        if (e->connections)
-            write_limit(w, e->connections);
+        if (e->packets)
+            write_budget(w, e);
     }
     netwriter_close(w, element);
     netwriter_close(w, elements);

@@ -17,8 +17,8 @@ enum {
     /* Of a timeout, in milliseconds. A kernel counts in ticks of up to 10 ms. Of less than one,
      * some make no timeout at all, and the element would stay for ever. */
     ELEMENT_TIMEOUT_MIN = 20,
-    ELEMENT_CONNECTIONS_MAX = 1000, /* a limit of some thousand packets more is too long for the
-                                       kernel's clock */
+    ELEMENT_PACKETS_MAX = 3000, /* a limit of some thousand more is too long for the kernel's
+                                   clock */
 };
 
 struct element {
@@ -26,7 +26,8 @@ struct element {
     struct address address; /* this, which tells the family, and the service are the key */
     struct service service;
     uint64_t timeout;     /* milliseconds, ELEMENT_TIMEOUT_MIN at least */
-    uint32_t connections; /* that it admits, about: ELEMENT_CONNECTIONS_MAX at most; 0: any */
+    uint32_t packets;     /* that it admits, ELEMENT_PACKETS_MAX at most; 0: any number */
+    bool is_spent;        /* it is there, but admits none; `packets` is not 0 */
     struct address destination; /* in TABLE_SENDING, of the family of `address` */
     uint16_t destination_port;  /* host byte order */
     uint8_t key_id[KEY_ID_SIZE]; /* for the comment */

@@ -61,11 +61,14 @@ static void write_fib(struct netwriter *w, const struct expression *e)
 
 static void write_mask(struct netwriter *w, const struct expression *e)
 {
+    uint8_t set[sizeof e->value.bytes] = {0};
+
+    memcpy(set, &e->offset, sizeof e->offset);
     write_register(w, NFTA_BITWISE_SREG, e->at);
     write_register(w, NFTA_BITWISE_DREG, e->at);
     netwriter_u32(w, NFTA_BITWISE_LEN, e->size);
     write_value(w, NFTA_BITWISE_MASK, e->value.bytes, e->size);
-    write_value(w, NFTA_BITWISE_XOR, &e->offset, e->size);
+    write_value(w, NFTA_BITWISE_XOR, set, e->size);
 }
 
 static void write_network_order(struct netwriter *w, const struct expression *e)
@@ -130,6 +133,11 @@ static void write_limit(struct netwriter *w, const struct expression *e)
     netwriter_u32(w, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
 }
 
+static void write_counter(struct netwriter *w, const struct expression *e)
+{
+    (void)w, (void)e; /* it begins at 0 */
+}
+
 static const struct {
     const char *name; /* the kernel's */
     void (*write)(struct netwriter *w, const struct expression *e);
@@ -148,6 +156,7 @@ static const struct {
     [EXPRESSION_REJECT] = {"reject", write_reject},
     [EXPRESSION_DNAT] = {"nat", write_dnat},
     [EXPRESSION_LIMIT] = {"limit", write_limit},
+    [EXPRESSION_COUNTER] = {"counter", write_counter},
 };
 
 void expression_write(struct netwriter *w, unsigned type, const struct expression *e)

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "privsep/helper/elements.h"
 #include "privsep/helper/events.h"
+#include "privsep/prepare/budgets.h"
 #include "privsep/prepare/compile.h"
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/establish.h"
@@ -93,7 +94,10 @@ static bool hold_xtables_lock(struct error *why)
 
 static bool establish_table(struct preparation *p, struct error *why)
 {
-    int error = elements_establish(&p->elements, &p->grants);
+    int error;
+
+    p->elements.find_left = budgets_left;
+    error = elements_establish(&p->elements, &p->grants);
 
     return error == 0 || error_set(why, "the nftables table inet " TABLE_NAME ": %s",
                                    error == EPERM ? "another process owns it" : strerror(error));
@@ -126,6 +130,8 @@ static bool take_over_grants(struct preparation *p, struct error *why)
         return false;
     }
     taken_over = grants->count;
+    if (p->xtables.backend == BACKEND_NFTABLES)
+        budgets_note(grants);
     helper_grants_keep_permitted(grants, &p->policy);
     if (!establish(p, why))
         return false;
@@ -142,7 +148,7 @@ static bool open_marks(struct preparation *p, struct error *why)
 
     if (!helper_marks_open(&p->marks, HELPER_FD_STATE, policy->entries[0].key_id,
                            sizeof *policy->entries, policy->setup.profile_count, clock_wall_us(),
-                           helper_marks_skew(&policy->setup), why))
+                           helper_policy_skew(policy), why))
         return false;
     helper_marks_tell_lost(&p->marks, policy);
     return true;

@@ -13,6 +13,7 @@
 #include "privsep/helper/firewall.h"
 #include "privsep/netlink.h"
 #include "privsep/nftables/batch.h"
+#include "privsep/prepare/budgets.h"
 #include "privsep/prepare/table.h"
 #include "privsep/prepare/takeover.h"
 #include "table.h"
@@ -32,19 +33,20 @@ static const struct plan *make_plan(void)
 {
     static struct netwriter w;
     static uint8_t bytes[65536];
+    const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1, .sends_on = 1,
+                                       .close = {service_of("tcp/22")}};
     struct plan *plan = (struct plan *)(void *)bytes;
     size_t head;
 
     memset(plan, 0, sizeof *plan);
-    plan->setup = (struct helper_setup){.backend = BACKEND_NFTABLES, .max_grants = CAPACITY,
-                                        .close_count = 1, .sends_on = 1};
-    plan->setup.close[0] = service_of("tcp/22");
+    plan->backend = BACKEND_NFTABLES;
+    plan->max_grants = CAPACITY;
     batch_begin(&w);
     head = w.size;
-    table_write(&w, &plan->setup, &form);
+    table_write(&w, &setup, &form);
     plan->table = (struct plan_table){
         .messages = {sizeof *plan, (uint32_t)(w.size - head)}, .owned = form.is_owned,
-        .destroys = form.destroys, .counts = form.counts};
+        .destroys = form.destroys, .counts = form.counts, .sends_on = 1};
     assert_true(sizeof *plan + w.size - head <= sizeof bytes);
     memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);
     plan->size = (uint32_t)(sizeof *plan + w.size - head);
@@ -271,21 +273,72 @@ static void connections_are_a_budget(void **state)
     count_for(bob, "2001:db8::7", "tcp/22", 1);
     change();
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 6 packets "
-                               "comment \"a1\"\n");
+                               "counter packets 0 bytes 0 comment \"a1\"\n");
     check_elements("counted6", "2001:db8::7 . tcp . 22 limit rate 1/week burst 3 packets "
-                               "comment \"b0\"\n");
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
     check_elements("grants4", "");
     count_for(bob, "192.0.2.7", "tcp/22", 1); /* of both together */
     change();
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 9 packets "
-                               "comment \"b0\"\n");
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
     close_for(alice, "192.0.2.7", "tcp/22");
     change();
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 3 packets "
-                               "comment \"b0\"\n");
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
     close_for(bob, "192.0.2.7", "tcp/22");
     change();
     check_elements("counted4", "");
+}
+
+/* As if packets had come. */
+static void spend(const char *element, const char *budget)
+{
+    run_command("nft delete element inet portsmith %s }", element);
+    run_command("nft add element inet portsmith %s %s timeout 1h }", element, budget);
+}
+
+/* As portsmith-prepare makes it anew at a reload. */
+static void make_anew(void)
+{
+    struct elements e;
+
+    elements_open(&e, HELPER_FD_TABLE, make_plan());
+    e.find_left = budgets_left;
+    budgets_note(&grants);
+    assert_int_equal(elements_establish(&e, &grants), 0);
+    free(e.batch.bytes);
+}
+
+static void what_was_spent_stays_spent(void **state)
+{
+    (void)state;
+    count_for(alice, "192.0.2.7", "tcp/22", 2);
+    count_for(alice, "192.0.2.8", "tcp/22", 2);
+    count_for(alice, "2001:db8::7", "udp/53", 1);
+    count_for(bob, "2001:db8::8", "udp/53", 1);
+    change();
+    spend("counted4 { 192.0.2.7 . tcp . 22",
+          "limit rate 1/week burst 6 packets counter packets 4 bytes 9");
+    spend("counted6 { 2001:db8::7 . udp . 53",
+          "limit rate 1/week burst 3 packets counter packets 3 bytes 9");
+    run_command("nft delete element inet portsmith counted6 { 2001:db8::8 . udp . 53 }");
+    for (int i = 0; i < 2; i++) {
+        make_anew();
+        check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 2 packets "
+                                   "counter packets 0 bytes 0 comment \"a1\"\n"
+                                   "192.0.2.8 . tcp . 22 limit rate 1/week burst 6 packets "
+                                   "counter packets 0 bytes 0 comment \"a1\"\n");
+        check_elements("counted6", "2001:db8::7 . udp . 53 limit rate over 1000000000/second burst "
+                                   "3 packets counter packets 0 bytes 0 comment \"a1\"\n"
+                                   "2001:db8::8 . udp . 53 limit rate 1/week burst 3 packets "
+                                   "counter packets 0 bytes 0 comment \"b0\"\n");
+    }
+    run_command("nft flush ruleset");
+    make_anew();
+    check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 6 packets "
+                               "counter packets 0 bytes 0 comment \"a1\"\n"
+                               "192.0.2.8 . tcp . 22 limit rate 1/week burst 6 packets "
+                               "counter packets 0 bytes 0 comment \"a1\"\n");
 }
 
 /* Any number of grants fits. */
@@ -356,7 +409,7 @@ static void a_counted_one_is_sent_on(void **state)
     change();
     check_elements("grants4", "");
     check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 6 packets "
-                               "comment \"a1\"\n");
+                               "counter packets 0 bytes 0 comment \"a1\"\n");
     check_elements("sending4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 6 packets "
                                "comment \"a1\" : 198.51.100.1 . 8022\n");
 }
@@ -551,6 +604,7 @@ int main(void)
         OF_EITHER_KERNEL(an_extended_one_lasts_longer),
         OF_EITHER_KERNEL(the_last_of_two_grants_counts),
         OF_EITHER_KERNEL(connections_are_a_budget),
+        WITH(begin_plain, what_was_spent_stays_spent),
         WITH(begin_owned, a_budget_has_an_end),
         OF_EITHER_KERNEL(a_grant_is_sent_on),
         OF_EITHER_KERNEL(of_two_destinations_the_newest_counts),

@@ -114,14 +114,14 @@ static bool has(const char *line)
     "\t\ttype ipv4_addr . inet_proto . inet_service\n" \
     "\t\tsize 100\n" \
     "\t\tflags timeout\n" \
-    "\t\tlimit rate 1/week burst 3 packets\n" \
+    "\t\tlimit rate 1/week burst 3 packets counter\n" \
     "\t}\n" \
     "\n" \
     "\tset counted6 {\n" \
     "\t\ttype ipv6_addr . inet_proto . inet_service\n" \
     "\t\tsize 100\n" \
     "\t\tflags timeout\n" \
-    "\t\tlimit rate 1/week burst 3 packets\n" \
+    "\t\tlimit rate 1/week burst 3 packets counter\n" \
     "\t}\n" \
     "\n"
 
@@ -445,7 +445,8 @@ static void what_nobody_owns_is_removed(void **state)
 static void what_is_not_ours_stays(void **state)
 {
     (void)state;
-    run_command("nft 'table inet portsmith { chain other { type filter hook input priority 0; }; }'");
+    run_command("nft 'table inet portsmith { chain other { type filter hook input priority 0; }; }"
+                "'");
     assert_done(table_release(owner, &why), why);
     assert_true(is_there());
 }
