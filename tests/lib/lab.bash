@@ -430,12 +430,11 @@ elements() {
     fi
 }
 
-own_elements() { # SET...: or maps
+own_elements() { # SET...
     local set
 
     for set; do
-        { on server nft list set inet portsmith "$set" || on server nft list map inet portsmith "$set"; } \
-            2>/dev/null | tr ',{' '\n' |
+        on server nft list set inet portsmith "$set" 2>/dev/null | tr ',{' '\n' |
             sed -n -E "s|^[[:space:]]*([0-9a-f.:]+) \. (tcp\|udp) \. ([0-9]+) .*|-s \1/$host_bits -p \2 --dport \3 --datestop in-the-set|p"
     done
 }

@@ -40,8 +40,12 @@ set_destination() { # NAME PORT
 }
 
 nat_rules() {
-    if [ "$BACKEND" = nftables ]; then
-        own_elements "sending$FAMILY" | sed "s/$/ --to-destination/"
+    local to='\4:\5'
+
+    if [ "$BACKEND" = nftables ]; then # as the rules that they stand for
+        [ "$FAMILY" = 4 ] || to='[\4]:\5'
+        on server nft list map inet portsmith "sending$FAMILY" | tr ',{' '\n' | sed -n -E \
+            "s|^[[:space:]]*(\S+) \. (tcp\|udp) \. ([0-9]+) .* : (\S+) \. ([0-9]+).*|-s \1/ --dport \3 --datestop in-the-map --to-destination $to|p"
         return
     fi
     xtables -t nat -S portsmith
