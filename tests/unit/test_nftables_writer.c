@@ -316,7 +316,8 @@ static void what_was_spent_stays_spent(void **state)
     count_for(alice, "2001:db8::7", "udp/53", 1);
     count_for(bob, "2001:db8::8", "udp/53", 1);
     change();
-    spend("counted4 { 192.0.2.7 . tcp . 22", "limit rate 1/week burst 6 packets counter packets 4 bytes 9");
+    spend("counted4 { 192.0.2.7 . tcp . 22",
+          "limit rate 1/week burst 6 packets counter packets 4 bytes 9");
     spend("counted6 { 2001:db8::7 . udp . 53",
           "limit rate 1/week burst 3 packets counter packets 3 bytes 9");
     run_command("nft delete element inet portsmith counted6 { 2001:db8::8 . udp . 53 }");

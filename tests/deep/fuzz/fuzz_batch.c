@@ -20,8 +20,8 @@ enum { CAPACITY = 4 };
 /* Bits of a datagram's byte. */
 enum {
     STALE = 1,    /* it waits before anything is asked */
-    FAILS = 2,    /* there is no datagram: more were sent than fit, or, with the next bit, none is */
-    HAS_NONE = 4, /* left for what is asked now */
+    FAILS = 2,    /* there is no datagram: more were sent than fit; or, with the next bit, */
+    HAS_NONE = 4, /* none is left for what is asked now */
     CANNOT = 8,   /* the first byte: nothing can be sent */
 };
 
