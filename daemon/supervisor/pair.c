@@ -27,6 +27,7 @@
 #include "daemon/supervisor/witnessing.h"
 #include "privsep/event.h"
 #include "privsep/plan.h"
+#include "privsep/setup.h"
 #include "privsep/witnessmessage.h"
 
 enum {

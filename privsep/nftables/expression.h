@@ -1,9 +1,9 @@
-/* Expressions of nf_tables, which rules are made of: a rule is an array of them, that ends with
+/* Expressions of nf_tables, which rules are made of: a rule is an array of them that ends with
  * EXPRESSION_END. Each macro here is one of them, to be read as `nft --debug=netlink` prints it.
  *
- * What is loaded goes into registers of four bytes, from the one with the number `at` on; what has
- * none of it named begins at 0. A number is compared as it was loaded: in the host's byte order,
- * but for what comes out of a packet or of connection tracking's tuples. */
+ * What is loaded goes into registers of four bytes, from the one with the number `at` on, which is
+ * 0 where none is named. A number is compared as it was loaded: in the host's byte order, but
+ * for what comes out of a packet or of connection tracking's tuples. */
 #ifndef PORTSMITH_EXPRESSION_H
 #define PORTSMITH_EXPRESSION_H
 

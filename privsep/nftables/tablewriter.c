@@ -9,7 +9,7 @@
 static void begin(struct netwriter *w, const char *table, unsigned message, unsigned flags)
 {
     batch_message(w, message, flags);
-    netwriter_text(w, NFTA_TABLE_NAME, table); /* also NFTA_SET_TABLE, NFTA_CHAIN_TABLE … */
+    netwriter_text(w, NFTA_TABLE_NAME, table); /* in sets and chains, too */
 }
 
 /* The first message has no flags: so it means any table of this name, and makes one if there is
