@@ -163,14 +163,14 @@ is_a_plain_table() {
     port_is_shut "$server" 22
 }
 
-# bats test_tags=nftables
+# bats test_tags=nftables,once
 @test "a kernel before 6.9: nobody can own the table, and what others flush is put back" {
     [ "$BACKEND" = nftables ] || skip "iptables' rules are nobody's"
     start_daemon_by "$no_persist"
     is_a_plain_table
 }
 
-# bats test_tags=nftables
+# bats test_tags=nftables,once
 @test "a kernel before 6.3: elements are removed that need not be there" {
     [ "$BACKEND" = nftables ] || skip "iptables' rules are nobody's"
     start_daemon_by "$no_persist" old
