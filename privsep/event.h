@@ -17,12 +17,14 @@
 /* ---- helper to witness -------------------------------------------------- */
 
 enum event_kind {
-    EVENT_VERDICT = 1, /* a request has its verdict, and the firewall is as that says */
-    EVENT_BEGUN,   /* a grant is about to be opened, or admits connections anew: what came in
-                      until now does not count. Its rule is not in force yet. Where it
-                      `is_tracked`, the helper puts a mark into the news after this event: the
-                      kernel's acknowledgement (NLMSG_ERROR, 0) with the number `begun`
-                      (nlmsg_seq). What comes after that counts */
+    EVENT_VERDICT = 1, /* a request has its verdict, and the firewall is as that says. Through grants
+                      that it has `opened` connections may have come before this event, but not
+                      before `last_id` of the table of grants (granttable.h) was theirs */
+    EVENT_BEGUN,   /* a grant that admits only so many connections is about to be opened, or admits
+                      them anew: what came in until now does not count. Its rule is not in force
+                      yet. The helper puts a mark into the news after this event: the kernel's
+                      acknowledgement (NLMSG_ERROR, 0) with the number `begun` (nlmsg_seq). What
+                      comes after that counts */
     EVENT_ENDED,   /* one grant has ended, and its door is shut */
     EVENT_REMOVED, /* another program has removed rules: they are about to be put back */
 };
@@ -64,14 +66,16 @@ struct helper_event {
     uint8_t is_address_signed; /* the client named the address itself */
     uint8_t is_cut;         /* the client wanted a longer window than the profile's maximum */
     uint8_t service_count;  /* of a knock whose signature is not right: 0. Of a grant: 1 */
-    uint8_t is_tracked;     /* EVENT_BEGUN: the kernel tells of connections to the service */
-    uint16_t connections;   /* EVENT_BEGUN: that the grant admits; 0: any number */
+    uint8_t is_listening;   /* the helper has joined the kernel's news */
+    uint16_t connections;   /* EVENT_BEGUN: that the grant admits */
     uint32_t id;            /* of the grant */
     uint32_t allowance;     /* EVENT_BEGUN: of the grant */
     uint32_t begun;         /* EVENT_BEGUN: how many there were in this boot, this one included.
                                Never 0 */
     uint32_t lost;          /* events that were lost before this one */
     uint32_t together;      /* requests in the batch */
+    uint32_t opened[POLICY_SERVICES]; /* EVENT_VERDICT: the new grants of `services`, which are in
+                               force if it is VERDICT_OPENED; 0: none */
     uint8_t key_id[KEY_ID_SIZE]; /* of the profile; there may be none that has it */
     struct address address;  /* that the grants are for */
     struct address observed; /* EVENT_VERDICT: where the knock came from */
@@ -83,15 +87,15 @@ struct helper_event {
     struct helper_times times; /* for --trace; the sniffer may say anything in it */
     int64_t trace[TRACE_STAGES]; /* wall clock, nanoseconds; 0 without --trace */
 };
-_Static_assert(sizeof(struct helper_event) == 288, "no hidden padding");
+_Static_assert(sizeof(struct helper_event) == 352, "no hidden padding");
 
 /* ---- witness to helper -------------------------------------------------- */
 
 enum witness_word_kind {
     WORD_END = 1, /* the grant `id` has had its connections, or they cannot be counted. It ends if
                      it admits only so many, and has still this `allowance` */
-    WORD_HUSH,    /* no grant waits for a connection: leave the news, unless more than `id` grants
-                     have begun (helper_event.begun) */
+    WORD_HUSH,    /* no grant waits for a connection: leave the news, unless there was a grant after
+                     the grant `id` */
     WORD_LOOK,    /* somebody changed nftables: look whether the rules are there */
 };
 

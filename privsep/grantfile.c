@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char magic[8] = "PSGRAN7";
+static const char magic[8] = "PSGRAN8";
 
 bool granttable_begin(struct granttable *table, size_t capacity)
 {
@@ -37,7 +37,8 @@ bool granttable_view(struct granttable_view *view, int fd, struct error *why)
     if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode) ||
         pread(fd, &head, sizeof head, 0) != sizeof head || !is_ours(&head, s.st_size))
         return error_set(why, "%s: was not made by this build in this boot", GRANTTABLE_FILE);
-    *view = (struct granttable_view){fd, head.capacity, head.last_id, head.begun};
+    *view = (struct granttable_view){fd, head.capacity, head.last_id, head.last_id_before,
+                                     head.begun};
     return true;
 }
 
@@ -51,6 +52,15 @@ bool granttable_open(struct granttable_view *view, int directory, struct error *
         return true;
     close(fd);
     return false;
+}
+
+uint32_t granttable_last_id(const struct granttable_view *view)
+{
+    uint32_t id;
+
+    return pread(view->file, &id, sizeof id, offsetof(struct granttable, last_id)) ==
+                   (ssize_t)sizeof id
+               ? id : view->last_id;
 }
 
 void granttable_restores(const struct granttable_view *view,

@@ -19,7 +19,7 @@ bool granttable_begin(struct granttable *table, size_t capacity);
 struct granttable_view {
     int file;
     size_t capacity;
-    uint32_t last_id, begun; /* when it was opened */
+    uint32_t last_id, last_id_before, begun; /* when it was opened */
 };
 
 /* Opens the file of the directory `directory`, to read it. False with the reason when there is no
@@ -39,6 +39,9 @@ bool granttable_read(const struct granttable_view *view, size_t i, struct grant 
 /* The same, but where a batch has touched the record, *grant is as it will be if the firewall takes
  * it. So all grants are met whose id is `last_id` or below. */
 bool granttable_read_pending(const struct granttable_view *view, size_t i, struct grant *grant);
+
+/* Returns the last id of all grants, as it is now; where the file is cut, as it was. */
+uint32_t granttable_last_id(const struct granttable_view *view);
 
 /* Copies the process ids of the programs that last changed the firewall; all 0 where the file is
  * cut. */

@@ -50,7 +50,7 @@ struct grant {
                              not */
     uint32_t id;          /* no other grant of this boot has it */
     uint32_t connections; /* how many it admits; 0: any number. The witness counts them (uses.h) */
-    uint32_t allowance;   /* how often a knock has admitted as many anew */
+    uint32_t allowance;   /* how often a knock has admitted as many */
     uint8_t seal[SEAL_SIZE]; /* of all before it */
 };
 _Static_assert(sizeof(struct grant) == 112, "no hidden padding");
@@ -63,13 +63,16 @@ struct granttable {
     char boot_id[BOOT_ID_SIZE]; /* of the boot whose deadlines these are */
     uint32_t capacity;          /* records */
     uint8_t seal[SEAL_SIZE];    /* of all before it, which never changes */
-    uint32_t last_id;           /* of all grants of this boot */
+    uint32_t last_id;           /* of all grants of this boot, and of one whose rule is to be in force
+                                   soon */
     uint32_t begun;             /* how many EVENT_BEGUN there were in this boot (event.h) */
+    uint32_t last_id_before;    /* when this file was made: for each helper there is a new one */
+    uint32_t zero;
     uint32_t restores[FAMILIES][2]; /* the process ids of the programs that last changed the
                                        firewall for this helper, the latest first; 0: none */
     struct grant grants[];
 };
-_Static_assert(sizeof(struct granttable) == 88, "no hidden padding");
+_Static_assert(sizeof(struct granttable) == 96, "no hidden padding");
 
 /* Returns the size, in bytes, of a file for `capacity` grants. */
 size_t granttable_size(size_t capacity);

@@ -90,13 +90,6 @@ _Static_assert(sizeof(struct helper_reply) == 80, "no hidden padding");
 
 /* ---- supervisor to helper ----------------------------------------------- */
 
-enum helper_mode {
-    HELPER_RUN = 1,     /* serve until end of file */
-    HELPER_PROBE = 2,   /* try what HELPER_RUN would need, change nothing, exit */
-    HELPER_RELEASE = 3, /* remove all of Portsmith from the firewall, exit */
-    HELPER_RELEASE_OTHER = 4, /* the same, of the back end that `backend` is not, exit */
-};
-
 enum backend {
     BACKEND_AUTO = 0,
     BACKEND_NFT = 1,      /* iptables-nft */
@@ -106,31 +99,6 @@ enum backend {
 
 /* What grants are kept as. */
 enum grant_store { GRANT_STORE_AUTO = 0, GRANT_STORE_RULES = 1, GRANT_STORE_SET = 2 };
-
-/* The first message, which is sent once. profile_count messages of struct helper_profile
- * follow. */
-struct helper_setup {
-    uint32_t mode;    /* enum helper_mode */
-    uint32_t backend; /* enum backend */
-    uint32_t grant_store; /* enum grant_store */
-    uint8_t foreground, debug; /* for the log */
-    uint8_t trace;             /* log where the time goes */
-    uint8_t close_with_reset;
-    uint8_t forward; /* what passes through this host is opened, too */
-    uint8_t sends_on; /* a profile has destinations */
-    uint8_t skew_checked;
-    uint8_t has_synproxy; /* SYNPROXY answers the SYNs that are not tracked */
-    uint32_t max_skew;   /* seconds, when skew_checked */
-    uint32_t max_grants; /* live grants in all */
-    uint32_t close_count;
-    int64_t trial_end; /* CLOCK_BOOTTIME, nanoseconds: from then on the kernel shuts nothing
-                          any more; 0: it does not end */
-    struct service close[CLOSE_SERVICES];
-    uint32_t profile_count;
-    uint32_t accept_mark; /* bits that a granted packet's mark is given, with BACKEND_NFTABLES;
-                             0: none */
-    uint8_t server_public[KEY_SIZE];
-};
 
 /* When knocks are honoured: minutes since Monday 00:00 UTC, both on one day. */
 struct hours {

@@ -28,11 +28,25 @@ struct plan_profile {
     struct part profile; /* struct helper_profile, cut to helper_profile_size */
 };
 
+/* Orders about the sets of one family (privsep/xtables/ipset.h). */
+enum plan_order {
+    ORDER_MAKE, /* the family's set */
+    ORDER_MAKE_NEXT, /* the one that is filled anew */
+    ORDER_SWAP,
+    ORDER_DESTROY,
+    ORDER_DESTROY_NEXT,
+    ORDER_PUT, /* an element, which is to be filled in */
+    ORDER_PUT_NEXT,
+    ORDER_TAKE_OUT,
+    PLAN_ORDERS
+};
+
 /* What the firewall's writer needs of one family. A part that is text ends with a zero. */
 struct plan_family {
     uint32_t in_use;  /* 1 or 0 */
     struct part path; /* of the restore program, absolute */
     struct part texts[RULES_TEXTS];
+    struct part orders[PLAN_ORDERS];
 };
 
 /* What the firewall's writer needs with BACKEND_NFTABLES; else all is zero. */
@@ -41,7 +55,7 @@ struct plan_table {
     uint32_t owned;    /* 1: nobody but who has HELPER_FD_TABLE can change it */
     uint32_t destroys; /* 1: the kernel has NFT_MSG_DESTROYSETELEM */
     uint32_t counts;   /* 1: some grants may admit only so many connections */
-    uint32_t zero;
+    uint32_t sends_on; /* 1: a profile has destinations */
 };
 
 struct plan {
@@ -49,8 +63,16 @@ struct plan {
     uint32_t size; /* bytes, all of it */
     uint32_t marks_at; /* a page's beginning: struct mark, for each profile one, in their order.
                           The helper maps these pages for itself alone, to change them */
-    struct helper_setup setup; /* as received, but with the back end and the store as probed */
-    struct part profiles; /* struct plan_profile, setup.profile_count of them */
+    uint32_t backend, grant_store; /* as probed */
+    uint32_t max_grants; /* live grants in all */
+    uint32_t max_skew;   /* seconds; 0: any */
+    uint64_t skew;       /* no knock counts that is so many microseconds, or more, away from the
+                            clock; UINT64_MAX: all count */
+    uint8_t foreground, debug, trace; /* as in the setup (setup.h) */
+    uint8_t zero;
+    uint8_t server_public[KEY_SIZE];
+    uint32_t profile_count;
+    struct part profiles; /* struct plan_profile, profile_count of them */
     struct part filter;   /* struct sock_filter: the helper's own, narrower than prepare's */
     struct plan_family families[FAMILIES];
     struct plan_table table;

@@ -53,8 +53,8 @@ enum rules_kind {
 enum rules_text {
     RULES_INSERT,  /* adds the rules of some grants */
     RULES_REWRITE, /* writes the chains with rules of grants anew */
-    RULES_REFRESH, /* writes all chains anew. The jumps stay as they are, wherever an admin put them;
-                      those that are known to be missing are put back.
+    RULES_REFRESH, /* writes all chains anew. The jumps stay as they are, wherever an admin put
+                      them; those that are known to be missing are put back.
                       ip6tables-legacy takes another rule for one that it is asked for with -C
                       (1.8.9, tried: `-m mark --mark 5` for `--mark 6`) */
     RULES_CHECK,   /* refused unless all is in force */

@@ -16,7 +16,9 @@
 #include "daemon/host/tracking.h"
 #include "daemon/host/walk.h"
 #include "daemon/portsmith-firewall/closing.h"
+#include "daemon/portsmith-firewall/enforce.h"
 #include "daemon/portsmith-firewall/keeper.h"
+#include "daemon/portsmith-firewall/vianftables.h"
 #include "privsep/backend.h"
 #include "privsep/xtables/probe.h"
 
@@ -37,6 +39,7 @@ struct examination {
     enum backend backend; /* as doctorfirewall_examine has it, and so has `runs` */
     bool runs;
     struct xtables xtables;
+    struct enforcer enforcer; /* of portsmith-firewall, once it has been found to close something */
     struct walk_rules rules[FAMILIES];
     bool is_read[FAMILIES];
     json_t *ruleset; /* of nftables; NULL where it cannot be read */
@@ -325,35 +328,40 @@ static void take_uncertain(void *data, const char *what, const char *advice)
 
 /* ---- portsmith-firewall ------------------------------------------------- */
 
-static bool has_closing_rule(const struct walk_rules *rules, const char *chain)
-{
-    return walk_has_rule(rules, "filter", "INPUT", "-j portsmith-firewall") &&
-           walk_has_rule(rules, "filter", chain, "-j DROP");
-}
-
 /* Finds rules that no file tells of, as where StateDirectory has been changed. */
 static void find_unknown_rules(struct examination *e)
 {
+    static const char advice[] = "run portsmith-firewall restore; then try and confirm again";
+    static const char what[] = "portsmith-firewall closes ports (%s), but what it was told is not "
+                               "in %s";
+
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (e->is_read[family] && has_closing_rule(&e->rules[family], "portsmith-firewall"))
-            findings_add(e->found, FINDING_PROBLEM,
-                         "run portsmith-firewall restore; then try and confirm again",
-                         "portsmith-firewall closes ports (%s), but what it was told is not in %s",
-                         family_name(family), e->config->state_directory);
+        if (e->is_read[family] &&
+            walk_has_rule(&e->rules[family], "filter", "INPUT", "-j portsmith-firewall") &&
+            walk_has_rule(&e->rules[family], "filter", "portsmith-firewall", "-j DROP"))
+            findings_add(e->found, FINDING_PROBLEM, advice, what, family_name(family),
+                         e->config->state_directory);
+    if (via_nftables_finds_confirmed())
+        findings_add(e->found, FINDING_PROBLEM, advice, what, "nftables",
+                     e->config->state_directory);
 }
 
 /* Finds the families in which rules of the plan are missing. True if one family has them all. */
 static bool find_missing_rules(struct examination *e, const struct plan *plan)
 {
+    struct enforcer *enforcer = &e->enforcer;
+    struct error why;
     bool any = false;
 
+    if (!enforce_choose(enforcer, e->config, false, &why)) {
+        findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
+                     why.text);
+        return false;
+    }
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const struct walk_rules *rules = &e->rules[family];
-
-        if (!e->is_read[family])
+        if (!enforcer->in_use[family])
             continue;
-        if ((!plan->is_confirmed || has_closing_rule(rules, "portsmith-firewall")) &&
-            (!plan->on_trial || has_closing_rule(rules, "portsmith-trial")))
+        if (enforce_looks_intact(enforcer, family, plan))
             any = true;
         else
             findings_add(e->found, FINDING_PROBLEM, "run portsmith-firewall enforce",
@@ -382,6 +390,13 @@ static void tell_closing(struct examination *e, const struct plan *plan)
                      "start portsmithd, or run portsmith-firewall restore",
                      "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does "
                      "not run to open it", closing_format(&services, shut), all_but, kind);
+    else if (services.count > 0 && !enforce_lets_knocks_in(&e->enforcer))
+        findings_add(e->found, FINDING_PROBLEM,
+                     "set AcceptMark in portsmith.conf, restart portsmithd, and run "
+                     "portsmith-firewall enforce",
+                     "no knock opens %s: portsmith-firewall closes %s (%s) by a table of nftables, "
+                     "and lets in by a mark alone what another table has let through",
+                     closing_format(&services, shut), all_but, kind);
     else
         findings_add(e->found, FINDING_NOTE,
                      plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"

@@ -1,97 +1,91 @@
 #include "daemon/portsmith-firewall/enforce.h"
 
+#include <linux/netfilter.h>
+
+#include "daemon/portsmith-firewall/closedtable.h"
 #include "daemon/portsmith-firewall/closing.h"
-#include "privsep/xtables/takedown.h"
-#include "privsep/xtables/text.h"
+#include "daemon/portsmith-firewall/viaiptables.h"
+#include "daemon/portsmith-firewall/vianftables.h"
+#include "privsep/nftables/table.h"
+#include "privsep/xtables/probe.h"
 
-enum { TRIES = 3 };
+/* ---- which way ----------------------------------------------------------- */
 
-static enum restore_result remove_family(const char *path, struct error *why)
+/* Whether iptables is there. `tries`: whether it can also do all that portsmithd wants of it, with
+ * grants as rules or in sets. */
+static bool iptables_serves(bool tries)
 {
-    enum restore_result result = jump_remove(path, &ruleset_jump, why);
+    struct xtables unused;
+    struct error why;
+    enum probe_result probed;
 
-    if (result != RESTORE_DONE)
-        return result;
-    return chains_remove(path, ruleset_jump.table, ruleset_chains, RULESET_CHAINS, why);
+    if (!probe_choose(&unused, BACKEND_AUTO, &why))
+        return false;
+    if (!tries)
+        return true;
+    probed = probe_xtables(&unused, BACKEND_AUTO, PROBE_DEADLINES, &why);
+    if (probed == PROBE_UNUSABLE)
+        probed = probe_xtables(&unused, BACKEND_AUTO, PROBE_SETS, &why);
+    return probed == PROBE_USABLE || probed == PROBE_UNDECIDED;
 }
 
-static enum restore_result try_plan(const struct xtables *xtables, enum family family,
-                                    const struct plan *plan, struct error *why)
+/* Whether BACKEND_AUTO ends in nftables. */
+static bool auto_is_nftables(bool tries)
 {
-    const char *path = xtables->paths[family];
-    enum restore_result has_jump = jump_run(path, "-C", &ruleset_jump, why);
-    struct text text;
+    struct error unused;
 
-    if (has_jump != RESTORE_DONE && has_jump != RESTORE_REFUSED)
-        return has_jump;
-    text_begin(&text);
-    ruleset_write(text.out, plan, family, has_jump == RESTORE_DONE,
-                  xtables->tells_sessions[family]);
-    return restore_run_once(path, &text, why);
+    if (!tries && via_nftables_finds(NFPROTO_INET, CLOSED_TABLE, NULL))
+        return true;
+    return !iptables_serves(tries) && via_nftables_can(&unused);
 }
 
-static enum restore_result enforce_family(const struct xtables *xtables, enum family family,
-                                          const struct plan *plan, struct error *why)
+bool enforce_choose(struct enforcer *e, const struct config *c, bool tries, struct error *why)
 {
-    enum restore_result result = RESTORE_BUSY;
+    *e = (struct enforcer){.way = &via_nftables, .backend = BACKEND_NFTABLES,
+                           .in_use = {true, true}, .accept_mark = c->accept_mark};
+    if (c->backend == BACKEND_NFTABLES ||
+        (c->backend == BACKEND_AUTO && auto_is_nftables(tries)))
+        return true;
+    if (!probe_choose(&e->xtables, c->backend, why))
+        return false;
+    e->way = &via_iptables;
+    e->backend = e->xtables.backend;
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        e->in_use[family] = e->xtables.in_use[family];
+    return true;
+}
 
-    if (!plan->is_confirmed && !plan->on_trial)
-        return remove_family(xtables->paths[family], why);
-    /* REFUSED too: another program may have changed things in between. */
-    for (int i = 0; i < TRIES && result != RESTORE_DONE; i++)
-        result = try_plan(xtables, family, plan, why);
+bool enforce_find_sessions(struct enforcer *e, struct error *why)
+{
+    return e->way->find_sessions(e, why);
+}
+
+bool enforce_lets_knocks_in(const struct enforcer *e)
+{
+    return e->backend != BACKEND_NFTABLES || e->accept_mark != 0;
+}
+
+/* ---- changing and looking ------------------------------------------------ */
+
+enum restore_result enforce_plan(const struct enforcer *e, const struct plan *plan,
+                                 const struct plan *before, struct error *why)
+{
+    enum restore_result result = e->way->put(e, plan, before, why);
+    struct error unused;
+
+    if (result == RESTORE_DONE && e->backend != BACKEND_NFTABLES)
+        via_nftables_remove(&unused);
     return result;
 }
 
-/* The one that failed, too: its answer may have come too late. */
-static void undo(const struct xtables *xtables, enum family failed, const struct plan *before,
-                 struct error *why)
+bool enforce_looks_intact(const struct enforcer *e, enum family family, const struct plan *plan)
 {
-    const struct error reason = *why;
-    struct error unused;
-
-    for (enum family family = IPV4; family <= failed; family++) {
-        if (!xtables->in_use[family] ||
-            enforce_family(xtables, family, before, &unused) == RESTORE_DONE ||
-            family == failed)
-            continue;
-        error_set(why, "%.300s; nor could IPv4 be made as it was: run portsmith-firewall restore",
-                  reason.text);
-    }
-}
-
-enum restore_result enforce_plan(const struct xtables *xtables, const struct plan *plan,
-                                 const struct plan *before, struct error *why)
-{
-    for (enum family family = IPV4; family < FAMILIES; family++) {
-        enum restore_result result;
-
-        if (!xtables->in_use[family])
-            continue;
-        result = enforce_family(xtables, family, plan, why);
-        if (result == RESTORE_DONE)
-            continue;
-        if (before)
-            undo(xtables, family, before, why);
-        return result;
-    }
-    return RESTORE_DONE;
-}
-
-bool enforce_looks_intact(const struct xtables *xtables, enum family family,
-                          const struct plan *plan)
-{
-    struct error unused;
-    struct text text;
-
-    text_begin(&text);
-    ruleset_write_checks(text.out, plan);
-    return restore_run_once(xtables->paths[family], &text, &unused) == RESTORE_DONE;
+    return e->way->looks_intact(e, family, plan);
 }
 
 enum enforce_state enforce_look(const struct config *c)
 {
-    struct xtables xtables;
+    struct enforcer e;
     struct error unused;
     struct plan plan;
 
@@ -99,17 +93,34 @@ enum enforce_state enforce_look(const struct config *c)
         return ENFORCE_UNKNOWN;
     if (!plan.is_confirmed && !plan.on_trial)
         return ENFORCE_NOTHING;
-    if (!probe_choose(&xtables, c->backend, &unused))
+    if (!enforce_choose(&e, c, false, &unused))
         return ENFORCE_UNKNOWN;
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (xtables.in_use[family] && !enforce_looks_intact(&xtables, family, &plan))
+        if (e.in_use[family] && !enforce_looks_intact(&e, family, &plan))
             return ENFORCE_MISSING;
     return ENFORCE_IN_FORCE;
 }
 
+/* ---- removing ------------------------------------------------------------ */
+
+/* Where a program is missing, what it wrote stays. Without iptables there may be nothing that it
+ * wrote: the kernel knows. False with the reason. */
+static bool is_rid_of_iptables(struct error *why)
+{
+    static const uint8_t protocols[FAMILIES] = {NFPROTO_IPV4, NFPROTO_IPV6};
+    struct xtables unused;
+
+    if (probe_choose(&unused, BACKEND_AUTO, why))
+        return true;
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (probe_legacy_in_use(family) ||
+            via_nftables_finds(protocols[family], ruleset_jump.table, ruleset_jump.to))
+            return false;
+    return true;
+}
+
 bool enforce_removal(struct error *why)
 {
-    struct xtables unused;
     bool removed = true;
 
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++) {
@@ -117,20 +128,21 @@ bool enforce_removal(struct error *why)
             const char *path = probe_program_in_use((enum backend)backend, family);
             struct error reason;
 
-            if (!path || remove_family(path, &reason) == RESTORE_DONE)
+            if (!path || via_iptables_remove(path, &reason) == RESTORE_DONE)
                 continue;
             *why = reason;
             removed = false;
         }
     }
-    /* Where its program is missing, what it wrote stays. */
-    return removed && probe_choose(&unused, BACKEND_AUTO, why);
+    return via_nftables_remove(why) && removed && is_rid_of_iptables(why);
 }
 
 bool enforce_finds_portsmithd(void)
 {
     static const struct jump its_jump = {"mangle", "PREROUTING", "portsmith"};
 
+    if (via_nftables_finds(NFPROTO_INET, TABLE_NAME, NULL))
+        return true;
     for (int backend = BACKEND_NFT; backend <= BACKEND_LEGACY; backend++)
         for (enum family family = IPV4; family < FAMILIES; family++) {
             const char *path = probe_program_in_use((enum backend)backend, family);

@@ -61,7 +61,7 @@ static const char usage[] =
 /* What every command starts from. */
 struct job {
     struct config config;
-    struct xtables xtables;
+    struct enforcer enforcer;
     struct plan plan;   /* what is closed now; a trial whose time has passed is left out */
     bool has_leftovers; /* the files still name a trial whose time has passed */
 };
@@ -99,18 +99,25 @@ static bool read_plan(struct job *job, struct error *why)
     return true;
 }
 
-/* Begins, reads what is closed now, and finds iptables. Returns 0 or an exit status. */
+/* Begins, and reads what is closed now. Returns 0 or an exit status. */
 static int begin_job(struct job *job, const char *config_file, bool *is_broken)
 {
     struct error why;
     int status = begin(&job->config, config_file, is_broken);
 
-    if (status != 0)
-        return status;
-    if (!read_plan(job, &why) ||
-        !probe_choose(&job->xtables, job->config.backend, &why))
-        return command_fail(EXIT_FAILURE, why.text);
-    return 0;
+    if (status == 0 && !read_plan(job, &why))
+        status = command_fail(EXIT_FAILURE, why.text);
+    return status;
+}
+
+/* Finds the back end: to put something in force, or only to look. Returns 0 or an exit status. */
+static int find_backend(struct job *job, bool to_change)
+{
+    struct error why;
+
+    return enforce_choose(&job->enforcer, &job->config, to_change, &why)
+               ? 0
+               : command_fail(EXIT_FAILURE, why.text);
 }
 
 /* Finds out whether rules can tell segments of sessions; called before rules are put in force.
@@ -119,7 +126,7 @@ static void find_sessions(struct job *job)
 {
     struct error why;
 
-    if (!probe_sessions(&job->xtables, &why))
+    if (!enforce_find_sessions(&job->enforcer, &why))
         command_warn("warning: whoever has a valid SYN cookie gets in at closed ports of TCP, "
                      "since a segment of a session cannot be told: %.300s", why.text);
 }
@@ -131,7 +138,7 @@ static bool change(struct job *job, const struct plan *plan, struct error *why)
     struct error unused;
 
     if (saved_write(plan, &job->config, why) &&
-        enforce_plan(&job->xtables, plan, &before, why) == RESTORE_DONE) {
+        enforce_plan(&job->enforcer, plan, &before, why) == RESTORE_DONE) {
         job->plan = *plan;
         return true;
     }
@@ -171,8 +178,8 @@ static bool has_rules_of(const struct job *job, const struct plan *trial)
 
     alone.is_confirmed = false;
     for (enum family family = IPV4; family < FAMILIES; family++)
-        found |= job->xtables.in_use[family] &&
-                 enforce_looks_intact(&job->xtables, family, &alone);
+        found |= job->enforcer.in_use[family] &&
+                 enforce_looks_intact(&job->enforcer, family, &alone);
     return found;
 }
 
@@ -190,7 +197,7 @@ static bool sweep(struct job *job, struct error *why)
         return true;
     plan = job->plan;
     plan.on_trial = false;
-    if (enforce_plan(&job->xtables, &plan, NULL, why) != RESTORE_DONE ||
+    if (enforce_plan(&job->enforcer, &plan, NULL, why) != RESTORE_DONE ||
         !saved_write(&plan, &job->config, why))
         return false;
     log_info("the trial was not confirmed: rolled back");
@@ -227,8 +234,8 @@ static void start_sweeper(struct job *job, int64_t end_ns)
 static bool is_intact(const struct job *job)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (job->xtables.in_use[family] &&
-            !enforce_looks_intact(&job->xtables, family, &job->plan))
+        if (job->enforcer.in_use[family] &&
+            !enforce_looks_intact(&job->enforcer, family, &job->plan))
             return false;
     return true;
 }
@@ -246,7 +253,7 @@ static enum restore_result put_back(const struct job *job, const struct bell_rin
     if (ringer->pid != 0)
         snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", ringer->name,
                  ringer->pid);
-    result = enforce_plan(&job->xtables, &job->plan, NULL, &why);
+    result = enforce_plan(&job->enforcer, &job->plan, NULL, &why);
     if (result == RESTORE_DONE)
         log_warnx_limited(&done, LINES_A_MINUTE, "another program removed rules of "
                           "portsmith-firewall%s: they are put back", who);
@@ -274,7 +281,7 @@ static void keep(struct job *job)
     static struct log_limit said;
     struct bell_ringer ringer = {0};
     struct error why;
-    int bell = job->xtables.backend == BACKEND_NFT ? bell_open(&why) : -1;
+    int bell = job->enforcer.backend != BACKEND_LEGACY ? bell_open(&why) : -1;
     struct pollfd fd = {.fd = bell, .events = POLLIN};
 
     for (;;) {
@@ -358,25 +365,38 @@ static int parse_trial(struct trial *trial, int argc, char **argv)
 
 /* Whether the next ssh login, to the port of this one, would still get in, either as anybody
  * does or by a knock. True if this is no ssh login. */
-static bool leaves_ssh_a_way(const struct trial *trial, const struct config *c, struct error *why)
+static bool leaves_ssh_a_way(const struct trial *trial, const struct job *job, struct error *why)
 {
     struct service ssh = {.protocol = IPPROTO_TCP};
+    const struct config *c = &job->config;
 
     if (!login_find_ssh_port(&ssh.port) ||
         ruleset_names(trial->rules.allow, trial->rules.count, &ssh))
         return true;
     if (ruleset_names(c->close, c->close_count, &ssh) && pidfile_owner(c->run_directory) != 0) {
-        if (trial_runs(c) == 0)
-            return true;
-        return error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: "
-                              "portsmithd, which opens it to those who knock, is itself on "
-                              "trial; keep that first, as portsmithctl status says, or add "
+        if (trial_runs(c) != 0)
+            return error_set(why, "this is an ssh login to tcp/%u, and no further one would get "
+                                  "in: portsmithd, which opens it to those who knock, is itself on "
+                                  "trial; keep that first, as portsmithctl status says, or add "
+                                  "--allow tcp/%u, or --force", ssh.port, ssh.port);
+        return enforce_lets_knocks_in(&job->enforcer) ||
+               error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: "
+                              "with nftables what a knock opens is open here only by a mark; set "
+                              "AcceptMark in portsmith.conf and restart portsmithd, or add "
                               "--allow tcp/%u, or --force", ssh.port, ssh.port);
     }
     return error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: add "
                           "--allow tcp/%u, or let a running portsmithd open it to those who knock "
                           "(Close = tcp/%u in portsmith.conf), or add --force",
                      ssh.port, ssh.port, ssh.port);
+}
+
+/* Says so where no knock opens what is closed. */
+static void warn_of_knocks(const struct job *job)
+{
+    if (!enforce_lets_knocks_in(&job->enforcer) && job->config.close_count > 0)
+        command_warn("warning: no knock opens what is closed here, unless AcceptMark is set in "
+                     "portsmith.conf: with nftables, what one table drops no other lets through");
 }
 
 static void print_services(const struct ruleset *rules)
@@ -392,7 +412,7 @@ static void print_services(const struct ruleset *rules)
 /* The services that programs listen on and the trial closes, but for those that knocks open. */
 struct closed {
     const struct trial *trial;
-    const struct config *config;
+    const struct job *job;
     struct ruleset services;
 };
 
@@ -401,18 +421,21 @@ struct closed {
 static void note_closed(void *into, const struct service *s)
 {
     struct closed *closed = into;
+    const struct config *config = &closed->job->config;
+    bool opens = enforce_lets_knocks_in(&closed->job->enforcer) &&
+                 ruleset_names(config->close, config->close_count, s);
     bool is_of_dhcp = s->protocol == IPPROTO_UDP && (s->port == 68 || s->port == 546);
     char text[SERVICE_TEXT_SIZE];
     struct error too_many;
 
     if (!ruleset_names(closed->trial->rules.allow, closed->trial->rules.count, s) &&
-        !ruleset_names(closed->config->close, closed->config->close_count, s) && !is_of_dhcp)
+        !opens && !is_of_dhcp)
         ruleset_allow(&closed->services, service_format(s, text), &too_many);
 }
 
-static void print_closed_listeners(const struct trial *trial, const struct config *c)
+static void print_closed_listeners(const struct trial *trial, const struct job *job)
 {
-    struct closed closed = {.trial = trial, .config = c};
+    struct closed closed = {.trial = trial, .job = job};
 
     listeners_each(note_closed, &closed);
     if (closed.services.count == 0)
@@ -433,10 +456,13 @@ static int run_try(const char *config_file, int argc, char **argv)
 
     if (status == 0)
         status = begin_job(&job, config_file, NULL);
+    if (status == 0)
+        status = find_backend(&job, true);
     if (status != 0)
         return status;
-    if (!trial.force && !leaves_ssh_a_way(&trial, &job.config, &why))
+    if (!trial.force && !leaves_ssh_a_way(&trial, &job, &why))
         return command_fail(EXIT_FAILURE, why.text);
+    warn_of_knocks(&job);
     find_sessions(&job);
     plan = job.plan;
     plan.on_trial = true;
@@ -449,7 +475,7 @@ static int run_try(const char *config_file, int argc, char **argv)
     printf("Open to everybody: ");
     print_services(&trial.rules);
     printf(". All else is closed, for %u s.\n", trial.seconds);
-    print_closed_listeners(&trial, &job.config);
+    print_closed_listeners(&trial, &job);
     puts("See from elsewhere that you still get in; then: portsmith-firewall confirm");
     return EXIT_SUCCESS;
 }
@@ -480,6 +506,9 @@ static int run_confirm(const char *config_file, int argc, char **argv)
                             job.plan.is_confirmed
                                 ? "nothing is on trial; what was confirmed before stays closed"
                                 : "nothing is on trial, or its time has passed: try again");
+    status = find_backend(&job, true);
+    if (status != 0)
+        return status;
     find_sessions(&job);
     plan.confirmed = job.plan.trial;
     if (!change(&job, &plan, &why))
@@ -496,8 +525,8 @@ static bool print_damage(const struct job *job, const struct plan *plan)
     bool intact = true;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        if (!job->xtables.in_use[family] ||
-            enforce_looks_intact(&job->xtables, family, plan))
+        if (!job->enforcer.in_use[family] ||
+            enforce_looks_intact(&job->enforcer, family, plan))
             continue;
         printf("not in force: another program has changed the rules of IPv%d; mend it with "
                "portsmith-firewall enforce\n", family == IPV6 ? 6 : 4);
@@ -520,6 +549,9 @@ static int run_show(const char *config_file, int argc, char **argv)
         puts("nothing is closed by portsmith-firewall");
         return EXIT_SUCCESS;
     }
+    status = find_backend(&job, false);
+    if (status != 0)
+        return status;
     if (plan->is_confirmed) {
         printf("confirmed: all closed but ");
         print_services(&plan->confirmed);
@@ -561,12 +593,12 @@ static int run_restore(const char *config_file, int argc, char **argv)
 static bool enforce_patiently(const struct job *job, struct error *why)
 {
     const int64_t end = clock_boot_ns() + BOOT_PATIENCE * (int64_t)NSEC_PER_SEC;
-    enum restore_result result = enforce_plan(&job->xtables, &job->plan, NULL, why);
+    enum restore_result result = enforce_plan(&job->enforcer, &job->plan, NULL, why);
 
     while ((result == RESTORE_BUSY || result == RESTORE_UNKNOWN) && clock_boot_ns() < end) {
         command_warn("warning: %s; trying again", why->text);
         sleep(1);
-        result = enforce_plan(&job->xtables, &job->plan, NULL, why);
+        result = enforce_plan(&job->enforcer, &job->plan, NULL, why);
     }
     return result == RESTORE_DONE;
 }
@@ -591,6 +623,9 @@ static int run_enforce(const char *config_file, int argc, char **argv)
         puts("Nothing was confirmed, so nothing is closed.");
         return EXIT_SUCCESS;
     }
+    status = find_backend(&job, true);
+    if (status != 0)
+        return status;
     find_sessions(&job);
     /* The files are as the plan is, unless they hold a trial whose time has passed. */
     done = enforce_patiently(&job, &why) &&

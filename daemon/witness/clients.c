@@ -8,7 +8,7 @@ bool clients_make(struct clients *clients, const struct plan *plan, struct error
     size_t count;
     const struct plan_profile *from = plan_part(plan, &plan->profiles, sizeof *from, &count);
 
-    *clients = (struct clients){.max_skew = plan->setup.max_skew};
+    *clients = (struct clients){.max_skew = plan->max_skew};
     clients->items = calloc(count + 1, sizeof *clients->items);
     if (!clients->items)
         return error_set(why, "no memory for %zu profiles", count);

@@ -19,7 +19,7 @@ struct client {
 struct clients {
     struct client *items; /* ascending by key id */
     size_t count;
-    uint32_t max_skew; /* seconds, of the plan's setup */
+    uint32_t max_skew; /* seconds, of the plan */
 };
 
 /* Makes the list of a plan, which stays mapped. False with the reason: no memory. The list lives

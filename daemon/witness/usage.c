@@ -99,6 +99,12 @@ static bool is_through(const struct flow *flow, const struct watch *watch)
            service_compare(&flow->to, &watch->service) == 0;
 }
 
+/* Whether an id, or a mark, comes after another one. */
+static bool is_after(uint32_t number, uint32_t other)
+{
+    return (int32_t)(number - other) > 0;
+}
+
 static bool is_waiting(const struct usage *usage, const struct watch *watch)
 {
     return watch->state == WATCH_BEGINS ||
@@ -144,6 +150,18 @@ static void add_connection(struct usage *usage, struct watch *watch, uint32_t fl
     close_use(use, watch);
 }
 
+/* Counts a connection for a grant that waits for one, if it came in through that. */
+static void count_through(struct usage *usage, struct watch *watch, const struct flow *flow)
+{
+    if (!is_waiting(usage, watch) || !is_through(flow, watch) ||
+        is_known(use_of(usage, watch), flow->id)) /* UDP may be told of twice */
+        return;
+    if (watch->state == WATCH_COUNTS)
+        add_connection(usage, watch, flow->id);
+    else
+        remember(use_of(usage, watch), flow->id);
+}
+
 /* ---- the table of grants ------------------------------------------------ */
 
 static bool is_sound(const struct use *use)
@@ -178,10 +196,12 @@ static bool is_written(int file, size_t i)
            memcmp(&use, &none, sizeof use) != 0;
 }
 
-bool usage_open(struct usage *usage, const struct clients *clients, int file, size_t capacity,
+bool usage_open(struct usage *usage, const struct clients *clients,
+                const struct granttable_view *table, int file, size_t capacity,
                 struct error *why)
 {
-    *usage = (struct usage){.clients = clients, .capacity = capacity};
+    *usage = (struct usage){.clients = clients, .capacity = capacity, .table = table,
+                            .told = table->last_id_before, .lost = table->last_id_before};
     /* calloc(3) would give memory to watches that no grant needs. */
     usage->watches = mmap(NULL, capacity * sizeof *usage->watches, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -223,8 +243,9 @@ static void recognise(struct usage *usage, struct watch *watch, const struct gra
                       (use->used >= watch->connections || !is_tracked(usage, watch));
 }
 
-void usage_follow_table(struct usage *usage, const struct granttable_view *table)
+void usage_follow_table(struct usage *usage)
 {
+    const struct granttable_view *table = usage->table;
     enum { ABSENCES = 2 };
     struct grant grant;
 
@@ -255,25 +276,67 @@ void usage_follow_table(struct usage *usage, const struct granttable_view *table
 bool usage_begin(struct usage *usage, const struct helper_event *event, int64_t now)
 {
     struct watch *watch = find(usage, event->id);
-    struct use *use;
 
     if (!watch)
         watch = find_free(usage);
     if (!watch)
         return false;
     usage->begun = event->begun;
-    use = use_of(usage, watch);
-    open_use(use);
-    use->used = 0;
+    open_use(use_of(usage, watch));
+    use_of(usage, watch)->used = 0;
     *watch = (struct watch){.id = event->id, .allowance = event->allowance,
                             .connections = event->connections, .begun = event->begun,
                             .begun_at = now, .address = event->address,
                             .service = event->services[0], .state = WATCH_BEGINS};
     memcpy(watch->key_id, event->key_id, KEY_ID_SIZE);
-    if (!event->is_tracked) {
-        watch->state = WATCH_BLIND;
-        close_use(use, watch);
+    return true;
+}
+
+/* Watches a new grant, and counts what came before its event did. */
+static void begin_opened(struct usage *usage, struct watch *watch,
+                         const struct helper_event *event, size_t i)
+{
+    *use_of(usage, watch) = (struct use){.id = 0};
+    *watch = (struct watch){.id = event->opened[i], .address = event->address,
+                            .service = event->services[i]};
+    memcpy(watch->key_id, event->key_id, KEY_ID_SIZE);
+    if (!event->is_listening || !is_tracked(usage, watch) || !is_after(watch->id, usage->lost)) {
+        lose_sight(usage, watch);
+        return;
     }
+    start(usage, watch, false);
+    for (size_t j = 0; j < usage->early_count; j++)
+        count_through(usage, watch, &usage->early[j].flow);
+}
+
+/* Forgets what did not come in through any grant that is still to be told of. */
+static void forget_early(struct usage *usage)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < usage->early_count; i++)
+        if (is_after(usage->early[i].last_id, usage->told))
+            usage->early[kept++] = usage->early[i];
+    usage->early_count = kept;
+}
+
+bool usage_begin_opened(struct usage *usage, const struct helper_event *event)
+{
+    for (size_t i = 0; i < event->service_count; i++) {
+        struct watch *watch = find(usage, event->opened[i]);
+
+        if (event->opened[i] == 0)
+            continue;
+        usage->told = event->opened[i];
+        if (event->verdict != VERDICT_OPENED || (watch && watch->connections > 0))
+            continue; /* what admits only so many has begun before */
+        if (!watch)
+            watch = find_free(usage);
+        if (!watch)
+            return false;
+        begin_opened(usage, watch, event, i);
+    }
+    forget_early(usage);
     return true;
 }
 
@@ -311,22 +374,21 @@ bool usage_pass_mark(struct usage *usage, uint32_t begun)
         if (watch->state == WATCH_BEGINS && watch->begun == begun)
             start(usage, watch, false);
     }
-    return (int32_t)(begun - usage->begun) <= 0;
+    return !is_after(begun, usage->begun);
 }
 
 void usage_count(struct usage *usage, const struct flow *flow)
 {
-    for (size_t i = 0; i < usage->top; i++) {
-        struct watch *watch = &usage->watches[i];
+    const uint32_t last_id = granttable_last_id(usage->table);
 
-        if (!is_waiting(usage, watch) || !is_through(flow, watch) ||
-            is_known(use_of(usage, watch), flow->id)) /* UDP may be told of twice */
-            continue;
-        if (watch->state == WATCH_COUNTS)
-            add_connection(usage, watch, flow->id);
-        else
-            remember(use_of(usage, watch), flow->id);
-    }
+    for (size_t i = 0; i < usage->top; i++)
+        count_through(usage, &usage->watches[i], flow);
+    if (!is_after(last_id, usage->told))
+        return;
+    if (usage->early_count < EARLY_MAX)
+        usage->early[usage->early_count++] = (struct early){*flow, last_id};
+    else
+        usage->lost = last_id;
 }
 
 void usage_lose_news(struct usage *usage)
@@ -335,6 +397,7 @@ void usage_lose_news(struct usage *usage)
         if (is_waiting(usage, &usage->watches[i]))
             lose_sight(usage, &usage->watches[i]);
     usage->ask_again = true;
+    usage->lost = granttable_last_id(usage->table);
 }
 
 int64_t usage_give_up_marks(struct usage *usage, int64_t now)

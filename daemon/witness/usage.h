@@ -2,6 +2,10 @@
  * connection as it is made (news.h), for as long as there is a grant that waits for one: a
  * grant that was not used yet, or one that admits only so many connections.
  *
+ * That one of the latter begins is told before its rule is in force. Any other may be used before
+ * its EVENT_VERDICT tells of it. But its id is in the table of grants before its rule is in force,
+ * and connections that come from then on are kept until it is told whose that is.
+ *
  * What is known of each lies in the file of uses (privsep/uses.h), which outlives the witness. A
  * grant that admits only so many, and of whose connections some may not have been told, is asked
  * for: the kernel then tells of all that there are. Those that are known are told apart by their
@@ -42,32 +46,52 @@ struct watch {
     uint8_t absences;   /* how often, one after another, it was not in the table of grants */
 };
 
+enum { EARLY_MAX = 32 };
+
+/* A connection that came when `last_id` was that of the table, which was not told yet. */
+struct early {
+    struct flow flow;
+    uint32_t last_id;
+};
+
 struct usage {
     struct watch *watches; /* `capacity` of them */
     struct use *uses;      /* of each watch, in the file */
     size_t capacity;
     size_t top;            /* no watch is at or above it */
     const struct clients *clients;
-    uint32_t begun;        /* of the last EVENT_BEGUN that was read; 0: none was */
+    const struct granttable_view *table;
+    uint32_t begun;        /* of the last EVENT_BEGUN that was read */
+    uint32_t told;         /* of all grants up to this id the verdict was read */
+    uint32_t lost;         /* through grants up to this id connections may have come that nobody
+                              knows of */
+    struct early early[EARLY_MAX];
+    size_t early_count;
     uint32_t asked, asked_allowance; /* the grant that was asked for; 0: none */
     bool ask_again;        /* news were lost meanwhile */
     size_t asked_at;       /* the place of the grant that was asked for last */
 };
 
 /* Maps the file of uses `file`, which has room for `capacity` of them, and goes on with what an
- * earlier witness has written there. False with the reason. */
-bool usage_open(struct usage *usage, const struct clients *clients, int file, size_t capacity,
+ * earlier witness has written there. `table`, which is open then, stays so. False with the
+ * reason. */
+bool usage_open(struct usage *usage, const struct clients *clients,
+                const struct granttable_view *table, int file, size_t capacity,
                 struct error *why);
 
 /* Watches the grants of the table. One that no event told of was there before this witness, or the
  * event was lost: where no earlier witness has written it down, it is asked for if it admits only
  * so many connections. One that is not in the table is forgotten if it is not there
  * the next time either: the event that it has ended may be under way. */
-void usage_follow_table(struct usage *usage, const struct granttable_view *table);
+void usage_follow_table(struct usage *usage);
 
 /* Begins to count for a grant, as an EVENT_BEGUN says, at its mark. False if there are more grants
  * than there is room for. */
 bool usage_begin(struct usage *usage, const struct helper_event *event, int64_t now);
+
+/* Begins to count for the grants that an EVENT_VERDICT has opened, with the connections that have
+ * come by now. False likewise. */
+bool usage_begin_opened(struct usage *usage, const struct helper_event *event);
 
 /* Notes a mark in the news. False if its event was not read yet. */
 bool usage_pass_mark(struct usage *usage, uint32_t begun);

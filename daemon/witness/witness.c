@@ -43,7 +43,7 @@ bool witness_event_is_sound(const struct helper_event *event, size_t size)
         return event->verdict > VERDICT_NONE && event->verdict < VERDICTS;
     case EVENT_BEGUN:
         return event->id != 0 && event->begun != 0 && event->service_count == 1 &&
-               event->connections <= CONNECTIONS_MAX;
+               event->connections > 0 && event->connections <= CONNECTIONS_MAX;
     case EVENT_ENDED:
         return event->id != 0 && event->end > END_NONE && event->end <= END_STOPPED &&
                event->service_count == 1;
@@ -98,6 +98,9 @@ static void take_verdict(struct witness *w, const struct helper_event *event)
         words_say_end(&w->words, &w->closed);
     words_say_verdict(&w->words, event, &w->closed);
     w->closed = (struct ending){.end = END_NONE};
+    w->may_hush |= event->is_listening;
+    if (!usage_begin_opened(&w->usage, event))
+        fatalx("there are more grants than there is room for");
     if (event->verdict == VERDICT_FIREWALL_FAILED) /* grants that have begun were not opened */
         w->must_follow = true;
 }
@@ -144,10 +147,9 @@ void witness_take_event(struct witness *w, const struct helper_event *event)
         take_verdict(w, event);
         break;
     case EVENT_BEGUN:
-        w->may_hush |= event->is_tracked;
+        w->may_hush = true;
         if (!usage_begin(&w->usage, event, clock_boot_ns()))
             fatalx("there are more grants than there is room for");
-        notice_crowd(w);
         break;
     case EVENT_ENDED:
         take_end(w, event);
@@ -156,6 +158,7 @@ void witness_take_event(struct witness *w, const struct helper_event *event)
         take_removal(w);
         break;
     }
+    notice_crowd(w);
 }
 
 /* Takes all events that wait. A helper that has ended has said all by then. */
@@ -200,7 +203,7 @@ static enum heard serve_news(struct witness *w)
 static void follow_table(struct witness *w)
 {
     if (w->must_follow)
-        usage_follow_table(&w->usage, &w->table);
+        usage_follow_table(&w->usage);
     w->must_follow = false;
 }
 
@@ -262,8 +265,7 @@ static bool tell_helper(struct witness *w, const struct witness_word *word)
 static void tell_words(struct witness *w)
 {
     const struct witness_word look = {.kind = WORD_LOOK};
-    const struct witness_word hush = {.kind = WORD_HUSH, .id = w->usage.begun ? w->usage.begun
-                                                                         : w->table.begun};
+    const struct witness_word hush = {.kind = WORD_HUSH, .id = w->usage.told};
     struct witness_word word;
     struct watch *watch;
 
@@ -374,7 +376,7 @@ static bool open_usage(struct witness *w, struct error *why)
 
     if (fstat(WITNESS_FD_USES, &s) != 0)
         return error_set(why, "the file of uses: %s", strerror(errno));
-    if (!usage_open(&w->usage, &w->clients, WITNESS_FD_USES,
+    if (!usage_open(&w->usage, &w->clients, &w->table, WITNESS_FD_USES,
                     (size_t)s.st_size / sizeof(struct use), why))
         return false;
     close(WITNESS_FD_USES);
@@ -396,13 +398,13 @@ static bool get_ready(struct witness *w, const struct witness_setup *setup, stru
     *w = (struct witness){.supervisor = WITNESS_FD_SUPERVISOR, .helper = WITNESS_FD_HELPER,
                           .bell = is_socket(WITNESS_FD_BELL) ? WITNESS_FD_BELL : -1,
                           .may_hush = true, .must_follow = true, .words.clients = &w->clients};
-    w->has_no_crowd = plan && plan->setup.grant_store == GRANT_STORE_SET;
-    if (!plan || !clients_make(&w->clients, plan, why) || !open_usage(w, why) ||
-        !granttable_view(&w->table, WITNESS_FD_GRANTS, why))
+    w->has_no_crowd = plan && plan->grant_store == GRANT_STORE_SET;
+    if (!plan || !clients_make(&w->clients, plan, why) ||
+        !granttable_view(&w->table, WITNESS_FD_GRANTS, why) || !open_usage(w, why))
         return false;
     close(WITNESS_FD_PLAN);
     news_begin(&w->news, WITNESS_FD_NEWS);
-    usage_follow_table(&w->usage, &w->table);
+    usage_follow_table(&w->usage);
     return powerless_become(setup->empty, setup->uid, setup->gid, why) && witness_confine(why);
 }
 

@@ -27,7 +27,7 @@ void elements_open(struct elements *e, int fd, const struct plan *plan)
     *e = (struct elements){.fd = fd, .destroys = plan->table.destroys,
                            .in_use = {[TABLE_GRANTS] = true,
                                       [TABLE_COUNTED] = plan->table.counts,
-                                      [TABLE_SENDING] = plan->setup.sends_on}};
+                                      [TABLE_SENDING] = plan->table.sends_on}};
     e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && room > 2 * ROOM_MARGIN)

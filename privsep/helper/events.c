@@ -9,14 +9,12 @@
 
 bool helper_events_tell(struct events *events, struct helper_event *event)
 {
-    event->lost = events->lost;
+    event->is_listening = events->is_listening;
+    event->lost = events->lost++;
     if (send(events->witness, event, sizeof *event, MSG_DONTWAIT | MSG_NOSIGNAL) ==
-        (ssize_t)sizeof *event) {
+        (ssize_t)sizeof *event)
         events->lost = 0;
-        return true;
-    }
-    events->lost++;
-    return false;
+    return events->lost == 0;
 }
 
 static struct helper_event event_of(enum event_kind kind, const struct grant *grant)
@@ -44,9 +42,9 @@ bool helper_events_listen(struct events *events)
     return events->is_listening;
 }
 
-void helper_events_hush(struct events *events, const struct grants *grants, uint32_t begun)
+void helper_events_hush(struct events *events, const struct grants *grants, uint32_t last_id)
 {
-    if (begun != grants->table->begun)
+    if (last_id != grants->table->last_id)
         return;
     set_membership(events, NETLINK_DROP_MEMBERSHIP);
     events->is_listening = false;
@@ -67,7 +65,11 @@ void helper_events_begin(struct events *events, struct grants *grants, struct gr
                          bool is_tracked)
 {
     struct helper_event event = event_of(EVENT_BEGUN, grant);
+    const bool is_heard = is_tracked && helper_events_listen(events);
 
+    if (grant->connections == 0)
+        return;
+    grant->allowance++;
     grant->end = END_NONE;
     grant_seal(grant);
     if (++grants->table->begun == 0) /* which is the number of news */
@@ -75,10 +77,7 @@ void helper_events_begin(struct events *events, struct grants *grants, struct gr
     event.begun = grants->table->begun;
     event.allowance = grant->allowance;
     event.connections = (uint16_t)grant->connections;
-    event.is_tracked = is_tracked && helper_events_listen(events);
-    if (helper_events_tell(events, &event) && event.is_tracked && mark_news(events, event.begun))
-        return;
-    if (grant->connections == 0)
+    if (is_heard && helper_events_tell(events, &event) && mark_news(events, event.begun))
         return;
     helper_grants_end(grants, grant, END_UNWITNESSED);
     events->is_unwitnessed = true;

@@ -18,12 +18,12 @@ struct events {
     uint32_t lost;     /* events, since one was sent */
 };
 
-/* Tells what happened, but for `lost`, which is added. False if it is lost. */
+/* Tells what happened, but for `lost` and `is_listening`, which are added. False if it is lost. */
 bool helper_events_tell(struct events *events, struct helper_event *event);
 
-/* Tells that a grant of the table is about to be opened, or admits connections anew. `is_tracked`
- * says whether the kernel tracks connections to its service. If it admits only so many, and they
- * cannot be counted, it ends now. */
+/* Prepares for a grant of the table to be opened, or to admit connections anew. `is_tracked` says
+ * whether the kernel tracks connections to its service. If it admits only so many this is told, and
+ * if they cannot be counted, it ends now. Of any other grant its EVENT_VERDICT tells. */
 void helper_events_begin(struct events *events, struct grants *grants, struct grant *grant,
                          bool is_tracked);
 
@@ -35,8 +35,8 @@ void helper_events_end(struct events *events, const struct grant *ended, size_t 
 /* Joins the kernel's group. False where this host has none. */
 bool helper_events_listen(struct events *events);
 
-/* Leaves the kernel's group, unless more than `begun` grants have begun. */
-void helper_events_hush(struct events *events, const struct grants *grants, uint32_t begun);
+/* Leaves the kernel's group, unless there was a grant after `last_id`. */
+void helper_events_hush(struct events *events, const struct grants *grants, uint32_t last_id);
 
 /* Ends the grant of the table which a WORD_END means, if the witness may end it: that has its
  * deadline now. */

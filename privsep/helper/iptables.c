@@ -32,8 +32,9 @@ struct firewall *helper_firewall_open(const struct plan *plan)
         fw->state[family] = HELPER_RULES_IN_FORCE;
         restore_init(&fw->restore[family], plan_part(plan, &plan->families[family].path, 1, NULL));
     }
+    fw->sets.plan = plan;
     if (helper_sets)
-        helper_sets->open(&fw->set, plan->setup.max_grants);
+        helper_sets->open(&fw->sets.kernel);
     return fw;
 }
 
@@ -52,7 +53,7 @@ void helper_firewall_close(struct firewall *fw)
     for (enum family family = IPV4; family < FAMILIES; family++)
         restore_end(&fw->restore[family]);
     if (helper_sets)
-        helper_sets->close(&fw->set);
+        helper_sets->close(&fw->sets.kernel);
     free(fw);
 }
 
@@ -69,15 +70,15 @@ static bool is_lock_lost(void)
 
 static bool uses_set(const struct firewall *fw)
 {
-    return helper_sets && fw->plan->setup.grant_store == GRANT_STORE_SET;
+    return helper_sets && fw->plan->grant_store == GRANT_STORE_SET;
 }
 
 /* The next helper can use a new lock, and open a new socket for sets: this one is confined. */
 void helper_firewall_check(const struct firewall *fw)
 {
-    if (fw->plan->setup.backend == BACKEND_LEGACY && is_lock_lost())
+    if (fw->plan->backend == BACKEND_LEGACY && is_lock_lost())
         fatalx("the xtables lock was removed or replaced: starting again");
-    if (uses_set(fw) && fw->set.fd < 0)
+    if (uses_set(fw) && fw->sets.kernel.fd < 0)
         fatalx("the kernel does not answer about sets any more: starting again");
 }
 
@@ -223,7 +224,7 @@ enum helper_rules helper_iptables_look(struct firewall *fw, enum family family,
 {
     enum { FEW = 64 };
     static const struct grants none = {.count = 0};
-    bool checks_grants = fw->plan->setup.backend == BACKEND_LEGACY || grants->count <= FEW;
+    bool checks_grants = fw->plan->backend == BACKEND_LEGACY || grants->count <= FEW;
     struct transaction t = {.fw = fw, .grants = checks_grants ? grants : &none,
                             .family = family, .what = RULES_CHECK};
     enum restore_result result = run(&t, why);
@@ -286,12 +287,12 @@ static bool find_missing(struct transaction *t, struct error *why)
 
 static bool change_set(const struct transaction *t, struct error *why)
 {
-    struct ipset *set = &t->fw->set;
+    struct sets *sets = &t->fw->sets;
 
     if (!uses_set(t->fw))
         return true;
-    return t->what == RULES_REFRESH ? helper_sets->fill(set, t->family, t->grants, why)
-                                    : helper_sets->update(set, t->family, t->grants, why);
+    return t->what == RULES_REFRESH ? helper_sets->fill(sets, t->family, t->grants, why)
+                                    : helper_sets->update(sets, t->family, t->grants, why);
 }
 
 /* The set comes before the rules that refer to it. So what was closed is taken out of it
@@ -373,7 +374,7 @@ bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, stru
     bool done = true;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const bool is_known = fw->plan->setup.backend == BACKEND_LEGACY && family == IPV4;
+        const bool is_known = fw->plan->backend == BACKEND_LEGACY && family == IPV4;
 
         if (fw->state[family] == HELPER_RULES_MISSING || fw->unsure[family])
             done = helper_iptables_establish(fw, family, grants, why) && done;
@@ -391,10 +392,10 @@ void helper_iptables_remove_set(struct firewall *fw, enum family family)
 {
     struct error unused;
 
-    if (helper_sets->remove(&fw->set, family, &unused))
+    if (helper_sets->remove(&fw->sets, family, &unused))
         return;
     restore_end(&fw->restore[family]);
-    helper_sets->remove(&fw->set, family, &unused);
+    helper_sets->remove(&fw->sets, family, &unused);
 }
 
 /* Doors shut even without iptables. */
@@ -405,7 +406,7 @@ static bool clear_family(struct firewall *fw, enum family family, const struct g
     enum restore_result result = RESTORE_BUSY;
 
     if (uses_set(fw))
-        helper_sets->fill(&fw->set, family, grants, why);
+        helper_sets->fill(&fw->sets, family, grants, why);
     for (int i = 0; i < CLEAR_TRIES && result != RESTORE_DONE; i++)
         result = run(&t, why);
     if (result == RESTORE_DONE && uses_set(fw))

@@ -1,7 +1,7 @@
 /* The writer for iptables, as portsmith-prepare, too, has it work: a family at a time. Its part of
  * the firewall is the texts of privsep/rules.h, which the plan has, and in them a rule or two per
- * grant and chain. Where grants are kept in a set (set.h), only some of them are rules. On trial the
- * first rule of every chain that shuts RETURNs all from the trial's end on. */
+ * grant and chain. Where grants are kept in a set (set.h), only some of them are rules. On trial
+ * the first rule of every chain that shuts RETURNs all from the trial's end on. */
 #ifndef PORTSMITH_IPTABLES_H
 #define PORTSMITH_IPTABLES_H
 
@@ -17,7 +17,7 @@ struct firewall {
     struct restore restore[FAMILIES];
     bool unsure[FAMILIES]; /* the kernel may differ from the table: rewrite */
     enum helper_rules state[FAMILIES]; /* what is known of it; in force where it is not in use */
-    struct ipset set;
+    struct sets sets;
     bool has_rules[FAMILIES]; /* of grants */
 };
 

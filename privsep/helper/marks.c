@@ -25,22 +25,22 @@ void helper_mark_put(struct mark *mark, uint64_t counter)
     mark->counters[i - 1] = counter;
 }
 
-bool helper_mark_is_spent(const struct mark *mark, uint64_t counter)
+static bool is_among(const uint64_t *counters, size_t count, uint64_t counter)
 {
-    if (counter <= mark->counters[0])
-        return true;
-    for (size_t i = 1; i < MARK_COUNTERS; i++)
-        if (mark->counters[i] == counter)
+    for (size_t i = 0; i < count; i++)
+        if (counters[i] == counter)
             return true;
     return false;
 }
 
+bool helper_mark_is_spent(const struct mark *mark, uint64_t counter)
+{
+    return counter <= mark->counters[0] || is_among(mark->counters, MARK_COUNTERS, counter);
+}
+
 bool helper_mark_refuses(const struct mark *mark, uint64_t counter)
 {
-    for (size_t i = 0; i < MARK_REFUSED; i++)
-        if (mark->refused[i] == counter)
-            return true;
-    return false;
+    return is_among(mark->refused, MARK_REFUSED, counter);
 }
 
 bool helper_mark_is_new(const struct mark *mark, uint64_t counter)
@@ -79,21 +79,16 @@ void helper_mark_note(struct marks *marks, struct mark *mark)
     marks->unwritten[marks->unwritten_count++] = (size_t)(mark - marks->items);
 }
 
-uint64_t helper_marks_skew(const struct helper_setup *setup)
-{
-    return setup->skew_checked ? (uint64_t)setup->max_skew * USEC_PER_SEC : UINT64_MAX;
-}
-
 /* The pages of the plan that hold the marks are this process's own: nobody sees what it changes. */
 bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan, struct error *why)
 {
-    const size_t count = plan->setup.profile_count;
+    const size_t count = plan->profile_count;
     /* A byte of the plan stands behind the last mark. */
     void *map = mmap(NULL, count * sizeof *marks->items + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE,
                      plan_fd, plan->marks_at);
 
     *marks = (struct marks){.fd = HELPER_FD_MARKS, .items = map, .count = count,
-                            .skew = helper_marks_skew(&plan->setup),
+                            .skew = plan->skew,
                             .unwritten = calloc(count + 1, sizeof *marks->unwritten)};
     return (map != MAP_FAILED && marks->unwritten) ||
            error_set(why, "cannot map the marks: %s", strerror(errno));

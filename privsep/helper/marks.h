@@ -62,9 +62,6 @@ struct marks {
     size_t unwritten_count;
 };
 
-/* Returns `skew` of struct marks. */
-uint64_t helper_marks_skew(const struct helper_setup *setup);
-
 /* Begins with the marks of a plan, which is mapped from `plan_fd`. The file is HELPER_FD_MARKS.
  * False with the reason. */
 bool helper_marks_map(struct marks *marks, int plan_fd, const struct plan *plan,

@@ -13,7 +13,7 @@ const struct helper_profile *helper_policy_find(const struct plan *plan,
                                                 size_t *at)
 {
     const struct plan_profile *all = plan_part(plan, &plan->profiles, 1, NULL);
-    const struct plan_profile *found = bsearch(key_id, all, plan->setup.profile_count, sizeof *all,
+    const struct plan_profile *found = bsearch(key_id, all, plan->profile_count, sizeof *all,
                                                compare_key_ids);
 
     if (!found)
@@ -22,21 +22,26 @@ const struct helper_profile *helper_policy_find(const struct plan *plan,
     return plan_part(plan, &found->profile, 1, NULL);
 }
 
+/* Returns the place of a service in the profile's list; the list's length where it has none. */
+static size_t place_of(const struct helper_profile *profile, const struct service *service)
+{
+    size_t i = 0;
+
+    while (i < profile->service_count && service_compare(&profile->services[i], service) != 0)
+        i++;
+    return i;
+}
+
 bool helper_policy_permits_service(const struct helper_profile *profile,
                                    const struct service *service)
 {
-    for (size_t i = 0; i < profile->service_count; i++)
-        if (service_compare(&profile->services[i], service) == 0)
-            return true;
-    return false;
+    return place_of(profile, service) < profile->service_count;
 }
 
+/* Of a service that the profile does not have nobody said that it is not tracked. */
 bool helper_policy_is_tracked(const struct helper_profile *profile, const struct service *service)
 {
-    for (size_t i = 0; i < profile->service_count; i++)
-        if (service_compare(&profile->services[i], service) == 0)
-            return !(profile->untracked >> i & 1);
-    return true;
+    return !(profile->untracked >> place_of(profile, service) & 1);
 }
 
 bool helper_policy_permits_address(const struct helper_profile *profile,

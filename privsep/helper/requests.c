@@ -19,6 +19,7 @@ struct asked {
     enum verdict verdict;       /* VERDICT_NONE while nothing speaks against it */
     bool is_unnoted;            /* as in an event */
     int64_t left;               /* seconds, as in an event */
+    uint32_t opened[POLICY_SERVICES]; /* as in an event */
     struct grant ended[POLICY_SERVICES]; /* copies of the grants that it removed */
     size_t ended_count;
 };
@@ -93,7 +94,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     profile = helper_policy_find(r->plan, message->key_id, &at);
     if (!profile)
         return VERDICT_UNKNOWN_PROFILE;
-    if (!envelope_verify(message->signature, profile->public_key, r->plan->setup.server_public,
+    if (!envelope_verify(message->signature, profile->public_key, r->plan->server_public,
                          message->request))
         return VERDICT_BAD_SIGNATURE;
     mark = asked->mark = &r->marks->items[at];
@@ -122,7 +123,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
 /* Notes that a stage of the batch is over, if anybody wants to know. */
 static void note_time(struct requests *r, enum trace_stage stage)
 {
-    if (r->plan->setup.trace)
+    if (r->plan->trace)
         r->trace[stage] = clock_wall_ns();
 }
 
@@ -215,7 +216,7 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
 
 /* Adds the grant of a service, or extends it. Counting begins for a new grant, and anew for one
  * that admits only so many connections. */
-static struct grant *open_service(struct requests *r, const struct asked *asked, size_t i)
+static struct grant *open_service(struct requests *r, struct asked *asked, size_t i)
 {
     const struct decision *decision = &asked->decision;
     const bool is_new = !decision->grants[i];
@@ -223,11 +224,10 @@ static struct grant *open_service(struct requests *r, const struct asked *asked,
 
     if (is_new) {
         grant = add_grant(r, asked, &decision->services[i]);
+        asked->opened[i] = grant->id;
     } else {
         grant = &r->grants->items[decision->grants[i] - r->grants->items];
         helper_grants_extend(r->grants, grant, decision->deadline);
-        if (grant->connections)
-            grant->allowance++;
     }
     if (is_new || grant->connections)
         helper_events_begin(r->events, r->grants, grant,
@@ -340,8 +340,10 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
         .together = (uint32_t)batch->count,
     };
 
+    r->verdicts[asked->verdict]++;
     memcpy(event.key_id, asked->message.key_id, KEY_ID_SIZE);
     memcpy(event.services, decision->services, sizeof event.services);
+    memcpy(event.opened, asked->opened, sizeof event.opened);
     memcpy(event.trace, r->trace, sizeof event.trace);
     if (asked->mark)
         memcpy(event.counters, asked->mark->counters, sizeof event.counters);
@@ -363,8 +365,6 @@ static bool serve_batch(struct requests *r, struct batch *batch)
     note_time(r, TRACE_DECIDED);
     change_firewall(r, batch);
     note_time(r, TRACE_CHANGED);
-    for (size_t i = 0; i < batch->count; i++)
-        r->verdicts[batch->asked[i].verdict]++;
     for (size_t i = 0; i < batch->count; i++)
         is_reading = reply(r->sniffer, &batch->asked[i]) && is_reading;
     for (size_t i = 0; i < batch->count; i++)

@@ -71,10 +71,10 @@ static void tell_report(struct helper *h, uint32_t serial, uint32_t closed, bool
 {
     const struct plan *plan = h->plan;
     struct helper_report report = {
-        .kind = HELPER_REPORT, .serial = serial, .backend = plan->setup.backend,
+        .kind = HELPER_REPORT, .serial = serial, .backend = plan->backend,
         .families = (plan->families[IPV4].in_use ? 1u : 0u) |
                     (plan->families[IPV6].in_use ? 2u : 0u),
-        .grant_store = plan->setup.grant_store, .live = (uint32_t)h->grants.count,
+        .grant_store = plan->grant_store, .live = (uint32_t)h->grants.count,
         .closed = closed, .failed = failed, .rules = helper_firewall_rules(h->firewall),
         .owned = plan->table.owned};
 
@@ -135,9 +135,11 @@ static bool serve_deadlines(struct helper *h)
 static enum helper_rules look_at_rules(struct helper *h)
 {
     static struct log_limit said;
+    enum helper_rules found;
     struct error why;
-    enum helper_rules found = helper_firewall_look(h->firewall, &h->grants, &why);
 
+    h->looked_at = clock_boot_ns();
+    found = helper_firewall_look(h->firewall, &h->grants, &why);
     if (found != HELPER_RULES_UNKNOWN)
         return found;
     if (h->told != HELPER_RULES_UNKNOWN)
@@ -155,8 +157,7 @@ static void look(struct helper *h)
 {
     struct error why;
 
-    h->looked_at = clock_boot_ns();
-    h->look_at = h->plan->setup.backend == BACKEND_LEGACY ? seconds_from_now(LOOK_SECONDS) : 0;
+    h->look_at = h->plan->backend == BACKEND_LEGACY ? seconds_from_now(LOOK_SECONDS) : 0;
     if (look_at_rules(h) == HELPER_RULES_MISSING)
         helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
     tell_of_changed_rules(h); /* before the mending, which may take seconds */
@@ -265,13 +266,8 @@ static int stop(struct helper *h)
  * no removal. Where a look is planned, what it will find is told now, and mended then. */
 static void look_before_telling(struct helper *h)
 {
-    static int64_t told_at;
-    const int64_t now = clock_boot_ns(), last = told_at > h->looked_at ? told_at : h->looked_at;
-
-    if (h->look_at == 0 && now - last < LOOK_SECONDS * (int64_t)NSEC_PER_SEC)
-        return;
-    told_at = now;
-    look_at_rules(h);
+    if (h->look_at != 0 || clock_boot_ns() - h->looked_at >= LOOK_SECONDS * (int64_t)NSEC_PER_SEC)
+        look_at_rules(h);
 }
 
 static void serve_order(struct helper *h, const struct helper_order *order)
@@ -375,7 +371,7 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
     h->plan = plan;
     if (!process_forbid_core_dumps(why) ||
         !helper_marks_map(&h->marks, HELPER_FD_PLAN, plan, why) ||
-        !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->setup.max_grants, why))
+        !helper_grants_map(&h->grants, HELPER_FD_GRANTS, plan->max_grants, why))
         return false;
     h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (h->timer < 0)
@@ -397,7 +393,7 @@ int helper_serve(int argc)
         return 2;
     }
     plan = begin_process();
-    log_open("portsmith-helper", plan->setup.foreground, plan->setup.debug);
+    log_open("portsmith-helper", plan->foreground, plan->debug);
     if (!take_up(&h, plan, &why))
         fatalx("%s", why.text);
     h.events = (struct events){.witness = HELPER_FD_WITNESS, .news = HELPER_FD_NEWS};

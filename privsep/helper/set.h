@@ -15,12 +15,18 @@
 
 #include "common/error.h"
 #include "privsep/helper/grants.h"
+#include "privsep/plan.h"
 #include "privsep/xtables/ipset.h"
 
-/* What a program can do with sets. Functions that return bool give false with the reason in *why. */
+struct sets {
+    struct ipset kernel;
+    const struct plan *plan; /* which has the orders */
+};
+
+/* What a program can do with sets. What returns bool gives false with the reason in *why. */
 struct store {
-    void (*open)(struct ipset *set, size_t capacity); /* see ipset.h */
-    void (*close)(struct ipset *set);
+    void (*open)(struct ipset *kernel); /* this and the next: see ipset.h */
+    void (*close)(struct ipset *kernel);
 
     /* Whether a grant can be an element. One that counts connections, or is sent on to another
      * host, stays a rule. */
@@ -28,19 +34,19 @@ struct store {
 
     /* Makes the family's set, if there is none. The set then holds the table's grants, and no
      * others: it changes in one step. */
-    bool (*fill)(struct ipset *set, enum family family, const struct grants *grants,
+    bool (*fill)(struct sets *sets, enum family family, const struct grants *grants,
                  struct error *why);
 
     /* Puts the grants that are touched into the set, and takes out the doors that are gone (struct
      * grants) and that no other grant has. An element ends after a whole number of seconds: up to a
      * second before its grant, but after one second at the least. Where it fails, the set is to be
      * filled anew. */
-    bool (*update)(struct ipset *set, enum family family, const struct grants *grants,
+    bool (*update)(struct sets *sets, enum family family, const struct grants *grants,
                    struct error *why);
 
     /* Removes the family's set, and the set that was being filled, where they are there. It fails
      * where a rule refers to the set. */
-    bool (*remove)(struct ipset *set, enum family family, struct error *why);
+    bool (*remove)(struct sets *sets, enum family family, struct error *why);
 };
 
 /* NULL in the program that keeps all grants as rules. */

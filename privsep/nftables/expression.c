@@ -61,11 +61,14 @@ static void write_fib(struct netwriter *w, const struct expression *e)
 
 static void write_mask(struct netwriter *w, const struct expression *e)
 {
+    uint8_t set[sizeof e->value.bytes] = {0};
+
+    memcpy(set, &e->offset, sizeof e->offset);
     write_register(w, NFTA_BITWISE_SREG, e->at);
     write_register(w, NFTA_BITWISE_DREG, e->at);
     netwriter_u32(w, NFTA_BITWISE_LEN, e->size);
     write_value(w, NFTA_BITWISE_MASK, e->value.bytes, e->size);
-    write_value(w, NFTA_BITWISE_XOR, &e->offset, e->size);
+    write_value(w, NFTA_BITWISE_XOR, set, e->size);
 }
 
 static void write_network_order(struct netwriter *w, const struct expression *e)

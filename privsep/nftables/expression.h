@@ -1,8 +1,8 @@
-/* Expressions of nf_tables, which rules are made of: a rule is an array of them, that ends with
+/* Expressions of nf_tables, which rules are made of: a rule is an array of them that ends with
  * EXPRESSION_END. Each macro here is one of them, to be read as `nft --debug=netlink` prints it.
  *
- * What is loaded goes into registers of four bytes, from the one with the number `at` on; what has
- * none of it named begins at 0. A number is compared as it was loaded: in the host's byte order, but
+ * What is loaded goes into registers of four bytes, from the one with the number `at` on, which is
+ * 0 where none is named. A number is compared as it was loaded: in the host's byte order, but
  * for what comes out of a packet or of connection tracking's tuples. */
 #ifndef PORTSMITH_EXPRESSION_H
 #define PORTSMITH_EXPRESSION_H
@@ -72,6 +72,8 @@ struct expression {
 #define MASK_AND_SET(kept, set) \
     {.kind = EXPRESSION_MASK, .size = 4, .value.u32 = (kept), .offset = (set)}
 #define MASK_U8(kept) {.kind = EXPRESSION_MASK, .size = 1, .value.u8 = (kept)}
+/* Of sixteen bytes those that are given. */
+#define MASK_ADDRESS(...) {.kind = EXPRESSION_MASK, .size = 16, .value.bytes = {__VA_ARGS__}}
 /* Eight bytes, so that they can be compared by their size. */
 #define NETWORK_ORDER_U64 {.kind = EXPRESSION_NETWORK_ORDER, .size = 8}
 
@@ -80,13 +82,24 @@ struct expression {
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_NEQ, .size = 4, .value.u32 = (number)}
 #define IS_AT_LEAST(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_GTE, .size = 4, .value.u32 = (number)}
-#define IS_U8(number) {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 1, .value.u8 = (number)}
+#define IS_U8(number) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 1, .value.u8 = (number)}
 #define IS_NOT_U8(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_NEQ, .size = 1, .value.u8 = (number)}
+/* Two bytes of a packet. */
+#define IS_PORT(number) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 2, \
+     .value.bytes = {(number) >> 8, (number) & 0xff}}
+/* An address that begins with these bytes, and has zeros then. */
+#define IS_ADDRESS(...) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.bytes = {__VA_ARGS__}}
 /* In network byte order already. */
 #define IS_AT_LEAST_U64(number) \
     {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_GTE, .size = 8, .value.u64 = (number)}
-#define IS_TEXT(what) {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = what}
+#define IS_BELOW_U64(number) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_LT, .size = 8, .value.u64 = (number)}
+#define IS_TEXT(what) \
+    {.kind = EXPRESSION_COMPARE, .key = NFT_CMP_EQ, .size = 16, .value.text = (what)}
 
 /* What begins at register 0 is in a set, or is not; the value that a map has for it goes there. */
 #define IN_SET(set) {.kind = EXPRESSION_LOOKUP, .name = (set)}
@@ -104,15 +117,31 @@ struct expression {
 #define REJECT_WITH_RESET {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_TCP_RST}
 /* Port unreachable, of either family. */
 #define REJECT \
-    {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_ICMPX_UNREACH, .value.u8 = NFT_REJECT_ICMPX_PORT_UNREACH}
+    {.kind = EXPRESSION_REJECT, .key = NFT_REJECT_ICMPX_UNREACH, \
+     .value.u8 = NFT_REJECT_ICMPX_PORT_UNREACH}
 /* To the address at register 0, of NFPROTO_*, and to the port at another. */
 #define DNAT(family, port) {.kind = EXPRESSION_DNAT, .key = (family), .offset = (port)}
 
 /* So many packets, and one more each week: nft(8) knows no longer time. */
 #define LIMIT_WEEKLY(packets) \
-    {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = 7 * 24 * 60 * 60}
+    {.kind = EXPRESSION_LIMIT, .size = (packets), .value.u64 = UINT64_C(7) * 24 * 60 * 60}
 
 #define COUNTER {.kind = EXPRESSION_COUNTER}
+
+/* ---- what rules often ask ------------------------------------------------ */
+
+/* meta l4proto . th dport */
+#define SERVICE_AT(where) \
+    META_AT(NFT_META_L4PROTO, where), PAYLOAD_AT(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, (where) + 1)
+#define TCP META(NFT_META_L4PROTO), IS_U8(IPPROTO_TCP)
+
+enum {
+    ESTABLISHED = 1 << 1, /* NF_CT_STATE_BIT */
+    RELATED = 1 << 2,
+    NEW = 1 << 3,
+    UNTRACKED = 1 << 6, /* NF_CT_STATE_UNTRACKED_BIT */
+};
+#define STATE_AMONG(states) CT(NFT_CT_STATE), MASK(states), IS_NOT(0)
 
 /* ---- writing ------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 
 #include "privsep/prepare/confine.h"
 #include "privsep/prepare/repair.h"
+#include "privsep/xtables/ipsetorder.h"
 
 enum { ALIGNMENT = 8 };
 
@@ -83,12 +84,30 @@ static struct part put_filter(struct compiling *w, enum backend backend)
     return end_part(w, at);
 }
 
+static void put_orders(struct compiling *w, struct plan_family *to, enum family family)
+{
+    const char *name = ipset_names[family];
+    struct ipset_order all[PLAN_ORDERS];
+
+    ipset_order_create(&all[ORDER_MAKE], name, family, w->plan.max_grants);
+    ipset_order_create(&all[ORDER_MAKE_NEXT], IPSET_NEXT, family, w->plan.max_grants);
+    ipset_order_swap(&all[ORDER_SWAP], IPSET_NEXT, name);
+    ipset_order_destroy(&all[ORDER_DESTROY], name);
+    ipset_order_destroy(&all[ORDER_DESTROY_NEXT], IPSET_NEXT);
+    ipset_order_put(&all[ORDER_PUT], name, family);
+    ipset_order_put(&all[ORDER_PUT_NEXT], IPSET_NEXT, family);
+    ipset_order_take_out(&all[ORDER_TAKE_OUT], name, family);
+    for (size_t i = 0; i < PLAN_ORDERS; i++)
+        to->orders[i] = put(w, all[i].bytes, all[i].size);
+}
+
 static void put_family(struct compiling *w, struct plan_family *to, enum family family,
                        const struct xtables *xtables, const struct rules *rules)
 {
     to->path = put_text(w, to->in_use ? xtables->paths[family] : "");
     for (size_t i = 0; i < RULES_TEXTS; i++)
         to->texts[i] = put_text(w, rules->texts[i]);
+    put_orders(w, to, family);
 }
 
 static void put_firewall(struct compiling *w, const struct ingredients *from)
@@ -104,7 +123,8 @@ static void put_firewall(struct compiling *w, const struct ingredients *from)
         plan->table = (struct plan_table){.messages = put(w, from->table->bytes, from->table->size),
                                           .owned = from->form->is_owned,
                                           .destroys = from->form->destroys,
-                                          .counts = from->form->counts};
+                                          .counts = from->form->counts,
+                                          .sends_on = from->policy->setup.sends_on};
 }
 
 /* Each mark stands at its profile's place. */
@@ -121,14 +141,26 @@ static bool end_plan(struct compiling *w, struct error *why)
     return w->error == 0 || error_set(why, "cannot make the plan: %s", strerror(w->error));
 }
 
+static void settle(struct plan *plan, const struct ingredients *from)
+{
+    const struct helper_setup *setup = &from->policy->setup;
+
+    *plan = (struct plan){
+        .backend = from->xtables->backend, .grant_store = setup->grant_store,
+        .max_grants = setup->max_grants, .max_skew = setup->max_skew,
+        .skew = helper_policy_skew(from->policy), .foreground = setup->foreground,
+        .debug = setup->debug, .trace = setup->trace, .profile_count = setup->profile_count};
+    memcpy(plan->magic, plan_magic, sizeof plan->magic);
+    memcpy(plan->server_public, setup->server_public, KEY_SIZE);
+}
+
 const struct plan *plan_begin(struct compiling *w, int fd, const struct ingredients *from,
                               struct error *why)
 {
     const struct plan *plan;
 
-    *w = (struct compiling){.plan.setup = from->policy->setup, .fd = fd, .at = sizeof w->plan};
-    memcpy(w->plan.magic, plan_magic, sizeof w->plan.magic);
-    w->plan.setup.backend = from->xtables->backend;
+    *w = (struct compiling){.fd = fd, .at = sizeof w->plan};
+    settle(&w->plan, from);
     w->plan.profiles = put_profiles(w, from->policy);
     w->plan.filter = put_filter(w, from->xtables->backend);
     put_firewall(w, from);

@@ -78,14 +78,13 @@ static bool remove_left_over(const char *path, const struct rules *rules, bool h
 bool establish_first(struct firewall *fw, enum family family, const struct rules *rules,
                      bool has_nat, const struct grants *grants, struct error *why)
 {
-    const struct helper_setup *setup = &fw->plan->setup;
     const char *path = fw->restore[family].path;
 
-    if ((setup->close_with_reset && !move_jumps(path, rules, why)) ||
+    if ((rules->refuses && !move_jumps(path, rules, why)) ||
         !helper_iptables_establish(fw, family, grants, why) ||
         !remove_left_over(path, rules, has_nat, why))
         return false;
-    if (setup->grant_store != GRANT_STORE_SET)
+    if (fw->plan->grant_store != GRANT_STORE_SET)
         helper_iptables_remove_set(fw, family);
     return true;
 }

@@ -96,7 +96,8 @@ static void write_target(FILE *out, enum family family, const struct grant_rule 
 {
     fprintf(out, " -j %s", rule->target);
     if (rule->place == PLACE_SENDING)
-        fprintf(out, family == IPV4 ? " --to-destination %c%c:%c%c" : " --to-destination [%c%c]:%c%c",
+        fprintf(out,
+                family == IPV4 ? " --to-destination %c%c:%c%c" : " --to-destination [%c%c]:%c%c",
                 HOLE(RULES_HOST), HOLE(RULES_HOST_PORT));
     fputc('\n', out);
 }

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "common/address.h"
-#include "privsep/message.h"
 #include "privsep/rules.h"
+#include "privsep/setup.h"
 
 /* Writes the rules that a grant of this kind (bits of enum rules_kind) has at a place; there may be
  * none. */

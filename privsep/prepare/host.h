@@ -11,10 +11,10 @@
 #include "privsep/xtables/probe.h"
 
 /* Finds the back end, and tries it. Without iptables, or where that lacks something, BACKEND_AUTO
- * is nftables, if that can do what is configured. xtables->backend tells which it is: then *form, and
- * which families there are, or the rest of *xtables is found. With iptables it decides what grants
- * are kept as, if that was not configured: as rules, which an admin sees, where rules can end by
- * themselves. The answer is in the policy's setup. */
+ * is nftables, if that can do what is configured. Which it is, and which families there are, is in
+ * *xtables; besides with BACKEND_NFTABLES *form is found, and else the rest of *xtables. With
+ * iptables it decides what grants are kept as, if that was not configured: as rules, which an admin
+ * sees, where rules can end by themselves. The answer is in the policy's setup. */
 enum probe_result host_probe(struct policy *policy, struct xtables *xtables,
                              struct table_form *form, struct error *why);
 

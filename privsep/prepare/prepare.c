@@ -148,7 +148,7 @@ static bool open_marks(struct preparation *p, struct error *why)
 
     if (!helper_marks_open(&p->marks, HELPER_FD_STATE, policy->entries[0].key_id,
                            sizeof *policy->entries, policy->setup.profile_count, clock_wall_us(),
-                           helper_marks_skew(&policy->setup), why))
+                           helper_policy_skew(policy), why))
         return false;
     helper_marks_tell_lost(&p->marks, policy);
     return true;

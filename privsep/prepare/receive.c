@@ -177,3 +177,10 @@ const struct policy_entry *helper_policy_entry(const struct policy *policy,
     return bsearch(&wanted, policy->entries, policy->setup.profile_count, sizeof wanted,
                    compare_entries);
 }
+
+uint64_t helper_policy_skew(const struct policy *policy)
+{
+    const struct helper_setup *setup = &policy->setup;
+
+    return setup->skew_checked ? (uint64_t)setup->max_skew * USEC_PER_SEC : UINT64_MAX;
+}

@@ -6,7 +6,7 @@
 
 #include "common/error.h"
 #include "common/pool.h"
-#include "privsep/message.h"
+#include "privsep/setup.h"
 
 struct policy_entry {
     uint8_t key_id[KEY_ID_SIZE];
@@ -20,6 +20,9 @@ struct policy {
     size_t destination_count;
     struct pool profiles;
 };
+
+/* Returns, in microseconds, how far a knock may be from the clock; UINT64_MAX: MaxSkew is off. */
+uint64_t helper_policy_skew(const struct policy *policy);
 
 /* Receives the setup and then the profiles from `fd` (SOCK_SEQPACKET), blocking.
  * False, with the reason, when a message has the wrong size, a value is out of range, what

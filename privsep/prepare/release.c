@@ -4,10 +4,9 @@
 
 #include "common/log.h"
 #include "privsep/backend.h"
-#include "privsep/helper/set.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/table.h"
-#include "privsep/xtables/ipset.h"
+#include "privsep/xtables/ipsetorder.h"
 #include "privsep/xtables/probe.h"
 #include "privsep/xtables/takedown.h"
 
@@ -63,28 +62,47 @@ bool helper_release(enum backend backend, struct error *why)
     return released;
 }
 
+/* Removes a set, if it is there. */
+static bool remove_set(struct ipset *set, const char *name, struct error *why)
+{
+    struct ipset_order destroy;
+    int error;
+
+    ipset_order_destroy(&destroy, name);
+    error = ipset_run(set, destroy.bytes, destroy.size);
+    return ipset_is_absent(error) || ipset_is_done(error, name, why);
+}
+
+/* What was being filled, or probed, by a process that was killed is nobody's. */
+static bool remove_sets(struct error *why)
+{
+    struct error unused;
+    struct ipset set;
+    bool done;
+
+    ipset_open(&set);
+    done = remove_set(&set, ipset_names[IPV4], why);
+    done = remove_set(&set, ipset_names[IPV6], why) && done;
+    remove_set(&set, IPSET_NEXT, &unused);
+    remove_set(&set, PROBE_SCRATCH, &unused);
+    ipset_close(&set);
+    return done;
+}
+
 static bool release_iptables(struct error *why)
 {
     struct error reason;
-    struct ipset set;
     bool done = helper_release(BACKEND_NFT, why);
 
     if (!helper_release(BACKEND_LEGACY, &reason)) {
         *why = reason;
         done = false;
     }
-    if (!done) /* rules may refer to a set still */
-        return false;
-    ipset_open(&set, 0);
-    done = helper_sets->remove(&set, IPV4, why);
-    done = helper_sets->remove(&set, IPV6, why) && done;
-    ipset_destroy(&set, PROBE_SCRATCH); /* a probe that was killed left it */
-    ipset_close(&set);
-    return done;
+    return done && remove_sets(why); /* rules may refer to a set still */
 }
 
-/* Whether rules may be left of the back end that was in use, or, where nobody knows that, of the one
- * that would be used now. They stay where its program is missing. */
+/* Whether rules may be left of the back end that was in use, or, where nobody knows that, of the
+ * one that would be used now. They stay where its program is missing. */
 static bool may_remain(enum backend in_use, struct error *why)
 {
     struct xtables unused;

@@ -12,7 +12,8 @@
 bool helper_release(enum backend backend, struct error *why);
 
 /* Does that for both back ends of iptables, and removes all sets and the table of nftables, which
- * the socket `table` may own. `in_use` is the back end that was in use, or BACKEND_AUTO. Returns an exit status (HELPER_EXIT_*), with the reason in the log. */
+ * the socket `table` may own. `in_use` is the back end that was in use, or BACKEND_AUTO.
+ * Returns an exit status (HELPER_EXIT_*), with the reason in the log. */
 int helper_release_all(enum backend in_use, int table);
 
 /* Removes the rules of the back ends that are not `in_use`. To be called once the rules of that are

@@ -413,10 +413,10 @@ static void put_text(const struct making *m, FILE *out, const struct rules *rule
     const size_t granted = what - RULES_OF_GRANTS;
 
     if (what < RULES_QUESTIONS)
-        put_transaction(m, out, rules, what);
+        put_transaction(m, out, rules, (enum rules_text)what);
     else if (what >= RULES_OF_GRANTS)
         granted_write(out, m->family, m->setup, (unsigned)(granted / RULES_PLACES),
-                      granted % RULES_PLACES);
+                      (enum rules_place)(granted % RULES_PLACES));
     else if (rules->wants[jump])
         put_jump(out, &rules_jumps[jump], what < RULES_MISSING);
 }
@@ -426,7 +426,7 @@ void rules_make(struct rules *rules, enum family family, const struct helper_set
 {
     struct making m = {.setup = setup, .family = family, .tells_sessions = tells_sessions};
 
-    *rules = (struct rules){.wants = {true, true, true, true}};
+    *rules = (struct rules){.wants = {true, true, true, true}, .refuses = setup->close_with_reset};
     rules->wants[RULES_TO_GATEWAY] = setup->close_with_reset || setup->forward || setup->sends_on;
     rules->wants[RULES_TO_SENDING] = setup->sends_on;
     make_pieces(&m, rules, destinations, count);

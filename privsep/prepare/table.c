@@ -1,12 +1,9 @@
 /* Above each rule stands what nft(8) prints for it. */
 #include "privsep/prepare/table.h"
 
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -15,12 +12,8 @@
 #include "privsep/nftables/batch.h"
 #include "privsep/nftables/expression.h"
 #include "privsep/nftables/table.h"
+#include "privsep/nftables/tablewriter.h"
 #include "privsep/prepare/rules.h"
-
-/* nft(8)'s numbers for what keys and values are made of (its enum datatypes). It prints by them. */
-enum { ADDRESS4 = 7, ADDRESS6 = 8, PROTOCOL = 12, PORT = 13, ADDRESS_TYPE = 38 };
-#define OF_TWO(a, b) ((a) << 6 | (b))
-#define OF_THREE(a, b, c) (OF_TWO(a, b) << 6 | (c))
 
 /* Behind connection tracking (-200), which puts fragments together and knows states; before mangle
  * (-150). */
@@ -45,9 +38,7 @@ struct making {
     expression_write_rule((m)->w, TABLE_NAME, chain, \
                           (const struct expression[]){__VA_ARGS__, EXPRESSION_END})
 
-/* meta l4proto . th dport */
-#define SERVICE_AT(where) \
-    META_AT(NFT_META_L4PROTO, where), PAYLOAD_AT(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, (where) + 1)
+/* meta l4proto . th dport @shut */
 #define TO_SHUT_PORT SERVICE_AT(0), IN_SET(SHUT)
 
 /* ip saddr . meta l4proto . th dport; ip6 saddr . … */
@@ -64,74 +55,11 @@ struct making {
 
 /* A segment of a session has one of these flags set; one without them may begin a session. */
 enum { OF_FLAGS = 13, ACK = 0x10, ACK_OR_RST = 0x14 };
-#define TCP META(NFT_META_L4PROTO), IS_U8(IPPROTO_TCP)
 #define NOT_TCP META(NFT_META_L4PROTO), IS_NOT_U8(IPPROTO_TCP)
 #define FLAGS \
     TCP, PAYLOAD_AT(NFT_PAYLOAD_TRANSPORT_HEADER, OF_FLAGS, 1, 0), MASK_U8(ACK_OR_RST)
 
-enum {
-    ESTABLISHED = 1 << 1, /* NF_CT_STATE_BIT */
-    NEW = 1 << 3,
-    UNTRACKED = 1 << 6, /* NF_CT_STATE_UNTRACKED_BIT */
-};
-#define STATE_AMONG(states) CT(NFT_CT_STATE), MASK(states), IS_NOT(0)
-
-/* ---- the table, sets, chains --------------------------------------------- */
-
-static void begin(const struct making *m, unsigned message, unsigned flags)
-{
-    batch_message(m->w, message, flags);
-    netwriter_text(m->w, NFTA_TABLE_NAME, TABLE_NAME); /* also NFTA_SET_TABLE, NFTA_CHAIN_TABLE … */
-}
-
-/* Without flags the first message means any table of this name, and makes one if there is none.
- * Only if it is somebody else's it is refused. */
-static void write_table(const struct making *m)
-{
-    begin(m, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-    netwriter_end(m->w);
-    begin(m, NFT_MSG_DELTABLE, 0);
-    netwriter_end(m->w);
-    begin(m, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-    netwriter_u32(m->w, NFTA_TABLE_FLAGS, m->form->is_owned ? TABLE_OWNED : 0);
-    netwriter_end(m->w);
-}
-
-struct set {
-    const char *name;
-    uint32_t flags;    /* NFT_SET_* */
-    uint32_t key_type, key_size;
-    uint32_t data_type, data_size; /* 0: it is no map */
-    uint32_t room;     /* elements */
-    uint32_t id;       /* in the batch */
-    const struct expression *each; /* what an element has that brings nothing itself; NULL: none */
-};
-
-static void write_set(const struct making *m, const struct set *s)
-{
-    size_t at;
-
-    begin(m, NFT_MSG_NEWSET, NLM_F_CREATE);
-    netwriter_text(m->w, NFTA_SET_NAME, s->name);
-    netwriter_u32(m->w, NFTA_SET_FLAGS, s->flags);
-    netwriter_u32(m->w, NFTA_SET_KEY_TYPE, s->key_type);
-    netwriter_u32(m->w, NFTA_SET_KEY_LEN, s->key_size);
-    if (s->data_type) {
-        netwriter_u32(m->w, NFTA_SET_DATA_TYPE, s->data_type);
-        netwriter_u32(m->w, NFTA_SET_DATA_LEN, s->data_size);
-    }
-    at = netwriter_open(m->w, NFTA_SET_DESC);
-    netwriter_u32(m->w, NFTA_SET_DESC_SIZE, s->room);
-    netwriter_close(m->w, at);
-    netwriter_u32(m->w, NFTA_SET_ID, s->id);
-    if (s->each) {
-        at = netwriter_open(m->w, NFTA_SET_EXPRESSIONS);
-        for (const struct expression *each = s->each; each->kind != EXPRESSION_NONE; each++)
-            expression_write(m->w, NFTA_LIST_ELEM, each);
-        netwriter_close(m->w, at);
-    }
-    netwriter_end(m->w);
-}
+/* ---- sets, chains -------------------------------------------------------- */
 
 /* Elements that have ended take room until the kernel collects them, which is once a second. The
  * limit is there for nft(8), which reads no elements with one into a set without. */
@@ -140,8 +68,10 @@ static void write_sets_of_grants(const struct making *m)
     static const struct expression budget[] = {LIMIT_WEEKLY(3), COUNTER, EXPRESSION_END};
     static const struct {
         uint32_t key_type, key_size, data_type, data_size;
-    } of[FAMILIES] = {{OF_THREE(ADDRESS4, PROTOCOL, PORT), 12, OF_TWO(ADDRESS4, PORT), 8},
-                      {OF_THREE(ADDRESS6, PROTOCOL, PORT), 24, OF_TWO(ADDRESS6, PORT), 20}};
+    } of[FAMILIES] = {{TYPE_OF_THREE(TYPE_ADDRESS4, TYPE_PROTOCOL, TYPE_PORT), 12,
+                       TYPE_OF_TWO(TYPE_ADDRESS4, TYPE_PORT), 8},
+                      {TYPE_OF_THREE(TYPE_ADDRESS6, TYPE_PROTOCOL, TYPE_PORT), 24,
+                       TYPE_OF_TWO(TYPE_ADDRESS6, TYPE_PORT), 20}};
     const bool in_use[TABLE_SETS] = {[TABLE_GRANTS] = true, [TABLE_COUNTED] = m->form->counts,
                                      [TABLE_SENDING] = m->setup->sends_on};
 
@@ -149,7 +79,7 @@ static void write_sets_of_grants(const struct making *m)
         for (enum family family = IPV4; family < FAMILIES && in_use[set]; family++) {
             const bool is_map = set == TABLE_SENDING;
 
-            write_set(m, &(struct set){
+            tablewriter_set(m->w, TABLE_NAME, &(struct tablewriter_set){
                 .name = table_sets[set][family],
                 .flags = NFT_SET_TIMEOUT | (is_map ? NFT_SET_MAP : 0) |
                          (set == TABLE_COUNTED ? NFT_SET_EXPR : 0),
@@ -162,84 +92,39 @@ static void write_sets_of_grants(const struct making *m)
         }
 }
 
-/* Writes the elements of a set that does not change; each key is `size` bytes. */
-static void write_elements(const struct making *m, const char *set, const void *keys, size_t size,
-                           size_t count)
-{
-    size_t list, element, key;
-
-    begin(m, NFT_MSG_NEWSETELEM, NLM_F_CREATE);
-    netwriter_text(m->w, NFTA_SET_ELEM_LIST_SET, set);
-    list = netwriter_open(m->w, NFTA_SET_ELEM_LIST_ELEMENTS);
-    for (size_t i = 0; i < count; i++) {
-        element = netwriter_open(m->w, NFTA_LIST_ELEM);
-        key = netwriter_open(m->w, NFTA_SET_ELEM_KEY);
-        netwriter_attribute(m->w, NFTA_DATA_VALUE, (const uint8_t *)keys + i * size, size);
-        netwriter_close(m->w, key);
-        netwriter_close(m->w, element);
-    }
-    netwriter_close(m->w, list);
-    netwriter_end(m->w);
-}
-
 static void write_constants(const struct making *m)
 {
     /* To this host itself, or to everybody: what is only passing through is not ours to shut. */
     static const uint32_t here[] = {RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST, RTN_MULTICAST};
     const uint32_t first = FAMILIES * TABLE_SETS + 1;
-    struct {
-        uint32_t protocol; /* one byte, and zeros */
-        uint16_t port, zero;
-    } shut[CLOSE_SERVICES] = {0};
 
-    for (size_t i = 0; i < m->setup->close_count; i++) {
-        memcpy(&shut[i].protocol, &m->setup->close[i].protocol, 1);
-        shut[i].port = htons(m->setup->close[i].port);
-    }
-    write_set(m, &(struct set){SHUT, .flags = NFT_SET_CONSTANT,
-                               .key_type = OF_TWO(PROTOCOL, PORT), .key_size = sizeof *shut,
-                               .room = m->setup->close_count, .id = first});
-    write_elements(m, SHUT, shut, sizeof *shut, m->setup->close_count);
-    write_set(m, &(struct set){HERE, .flags = NFT_SET_CONSTANT, .key_type = ADDRESS_TYPE,
-                               .key_size = sizeof *here, .room = sizeof here / sizeof *here,
-                               .id = first + 1});
-    write_elements(m, HERE, here, sizeof *here, sizeof here / sizeof *here);
+    tablewriter_services(m->w, TABLE_NAME, SHUT, first, m->setup->close, m->setup->close_count);
+    tablewriter_constants(m->w, TABLE_NAME,
+                          &(struct tablewriter_set){
+                              .name = HERE, .flags = NFT_SET_CONSTANT, .key_type = TYPE_OF_ADDRESS,
+                              .key_size = sizeof *here, .room = sizeof here / sizeof *here,
+                              .id = first + 1},
+                          here);
 }
 
-static void write_chain(const struct making *m, const char *name)
-{
-    begin(m, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-    netwriter_text(m->w, NFTA_CHAIN_NAME, name);
-    netwriter_end(m->w);
-}
-
+/* A chain that the kernel calls; the others are tablewriter_chain's. */
 static void write_base_chain(const struct making *m, const char *name, const char *type,
                              unsigned hook, int priority)
 {
-    size_t at;
-
-    begin(m, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-    netwriter_text(m->w, NFTA_CHAIN_NAME, name);
-    at = netwriter_open(m->w, NFTA_CHAIN_HOOK);
-    netwriter_u32(m->w, NFTA_HOOK_HOOKNUM, hook);
-    netwriter_u32(m->w, NFTA_HOOK_PRIORITY, (uint32_t)priority);
-    netwriter_close(m->w, at);
-    netwriter_u32(m->w, NFTA_CHAIN_POLICY, NF_ACCEPT);
-    netwriter_text(m->w, NFTA_CHAIN_TYPE, type);
-    netwriter_end(m->w);
+    tablewriter_base_chain(m->w, TABLE_NAME, name, type, hook, priority);
 }
 
 static void write_chains(const struct making *m)
 {
     write_base_chain(m, "prerouting", "filter", NF_INET_PRE_ROUTING, BEFORE_MANGLE);
-    write_chain(m, "local");
-    write_chain(m, "close");
-    write_chain(m, "door");
+    tablewriter_chain(m->w, TABLE_NAME, "local");
+    tablewriter_chain(m->w, TABLE_NAME, "close");
+    tablewriter_chain(m->w, TABLE_NAME, "door");
     write_base_chain(m, "input", "filter", NF_INET_LOCAL_IN, MANGLE);
     write_base_chain(m, "forward", "filter", NF_INET_FORWARD, MANGLE);
     if (m->setup->accept_mark) {
-        write_chain(m, "open");
-        write_chain(m, "granted");
+        tablewriter_chain(m->w, TABLE_NAME, "open");
+        tablewriter_chain(m->w, TABLE_NAME, "granted");
     }
     if (m->setup->sends_on)
         write_base_chain(m, "sending", "nat", NF_INET_PRE_ROUTING, BEFORE_DNAT);
@@ -439,7 +324,7 @@ void table_write(struct netwriter *w, const struct helper_setup *setup,
     const struct making m = {w, setup, form,
                              (uint64_t)rules_trial_second(setup) * NSEC_PER_SEC};
 
-    write_table(&m);
+    tablewriter_replace(w, TABLE_NAME, form->is_owned ? TABLE_OWNED : 0);
     write_sets_of_grants(&m);
     write_constants(&m);
     write_chains(&m);

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 
 #include "common/error.h"
-#include "privsep/message.h"
+#include "privsep/setup.h"
 #include "privsep/netwriter.h"
 
 /* What form it has, by what the kernel can (nftprobe.h) and by what the profiles need. */

@@ -77,7 +77,7 @@ static void take_over(struct grants *grants, int run_dir, int64_t now)
 
     if (!granttable_open(&before, run_dir, &unused))
         return;
-    grants->table->last_id = before.last_id;
+    grants->table->last_id = grants->table->last_id_before = before.last_id;
     grants->table->begun = before.begun;
     for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
         if (granttable_read(&before, i, &grant) && is_sane(&grant, now) && !holds(grants, &grant))

@@ -4,26 +4,23 @@
 #include <errno.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/ipset/ip_set_hash.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    ORDER_MAX = 256, /* bytes of an order and what is sent behind all orders, with room to spare */
-    HEAD_SIZE = sizeof(struct nlattr),
-    NUMBER_SIZE = HEAD_SIZE + 4, /* bytes of an attribute that is a number */
-};
+/* Where the values of an order about an element stand: so many bytes before the address, with
+ * which it ends. */
+enum { TIMEOUT = 28, PROTOCOL = 20, PORT = 12 };
 
 const char *const ipset_names[FAMILIES] = {"portsmith4", "portsmith6"};
 
-void ipset_open(struct ipset *set, size_t capacity)
+void ipset_open(struct ipset *set)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 
-    *set = (struct ipset){.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER),
-                          .capacity = capacity};
+    set->size = 0;
+    set->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
     /* A connected socket hears the kernel alone, and no other process. */
     if (set->fd >= 0 && connect(set->fd, (const struct sockaddr *)&kernel, sizeof kernel) != 0)
         ipset_close(set);
@@ -38,58 +35,10 @@ void ipset_close(struct ipset *set)
 
 /* ---- orders ------------------------------------------------------------- */
 
-static void put(struct ipset *set, const void *bytes, size_t size)
+static void add(struct ipset *set, const void *bytes, size_t size)
 {
     memcpy(set->bytes + set->size, bytes, size);
-    set->size += NLMSG_ALIGN(size);
-}
-
-/* Puts an attribute. One without `bytes` holds those that follow, for `size` bytes. */
-static void put_attribute(struct ipset *set, unsigned type, const void *bytes, size_t size)
-{
-    const struct nlattr head = {.nla_len = (uint16_t)(sizeof head + size),
-                                .nla_type = (uint16_t)(bytes ? type : type | NLA_F_NESTED)};
-
-    put(set, &head, sizeof head);
-    if (bytes)
-        put(set, bytes, size);
-}
-
-static void put_text(struct ipset *set, unsigned type, const char *text)
-{
-    put_attribute(set, type, text, strlen(text) + 1);
-}
-
-/* Puts a number of 1, 2 or 4 bytes. */
-static void put_number(struct ipset *set, unsigned type, size_t size, size_t value)
-{
-    const uint32_t number = htonl((uint32_t)value);
-
-    put_attribute(set, size > 1 ? type | NLA_F_NET_BYTEORDER : type,
-                  (const uint8_t *)&number + sizeof number - size, size);
-}
-
-/* Only the making of a set is exclusive (NLM_F_EXCL): the set must not be there yet. To add an
- * element that is there changes it, and to take out one that is not there is no error. */
-static void begin(struct ipset *set, unsigned command, const char *name)
-{
-    const unsigned only_new = command == IPSET_CMD_CREATE ? NLM_F_CREATE | NLM_F_EXCL : 0;
-    const struct nlmsghdr header = {.nlmsg_type = (uint16_t)(NFNL_SUBSYS_IPSET << 8 | command),
-                                    .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | only_new)};
-    const struct nfgenmsg about = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
-
-    set->at = set->size;
-    put(set, &header, sizeof header);
-    put(set, &about, sizeof about);
-    put_number(set, IPSET_ATTR_PROTOCOL, 1, IPSET_PROTOCOL_MIN);
-    put_text(set, IPSET_ATTR_SETNAME, name);
-}
-
-static void end(struct ipset *set)
-{
-    const uint32_t size = (uint32_t)(set->size - set->at);
-
-    memcpy(set->bytes + set->at, &size, sizeof size);
+    set->size += size;
 }
 
 /* The kernel answers each order that it does not follow; and what stands behind the orders, as
@@ -107,7 +56,7 @@ int ipset_send(struct ipset *set)
     int error = 0;
 
     last.nlmsg_seq++;
-    put(set, &last, sizeof last);
+    add(set, &last, sizeof last);
     set->size = 0;
     if (set->fd < 0)
         return EOPNOTSUPP;
@@ -127,55 +76,27 @@ int ipset_send(struct ipset *set)
     return error;
 }
 
-static int send_one(struct ipset *set)
+int ipset_run(struct ipset *set, const void *order, size_t size)
 {
-    end(set);
+    add(set, order, size);
     return ipset_send(set);
 }
 
-int ipset_create(struct ipset *set, const char *name, enum family family)
-{
-    begin(set, IPSET_CMD_CREATE, name);
-    put_text(set, IPSET_ATTR_TYPENAME, "hash:ip,port");
-    put_number(set, IPSET_ATTR_REVISION, 1, 1); /* the oldest that ipset(8) knows: 7.17, tried */
-    put_number(set, IPSET_ATTR_FAMILY, 1, family == IPV4 ? AF_INET : AF_INET6);
-    put_attribute(set, IPSET_ATTR_DATA, NULL, 2 * (size_t)NUMBER_SIZE);
-    put_number(set, IPSET_ATTR_TIMEOUT, 4, 1); /* of an element that has none of its own */
-    put_number(set, IPSET_ATTR_MAXELEM, 4, set->capacity);
-    return send_one(set);
-}
-
-int ipset_destroy(struct ipset *set, const char *name)
-{
-    begin(set, IPSET_CMD_DESTROY, name);
-    return send_one(set);
-}
-
-int ipset_swap(struct ipset *set, const char *name, const char *other)
-{
-    begin(set, IPSET_CMD_SWAP, name);
-    put_text(set, IPSET_ATTR_SETNAME2, other);
-    return send_one(set);
-}
-
-int ipset_put(struct ipset *set, const char *name, const struct address *address,
+int ipset_put(struct ipset *set, const void *order, size_t size, const struct address *address,
               const struct service *service, uint32_t timeout)
 {
-    const bool is_ipv4 = address_is_ipv4(address);
-    const size_t size = is_ipv4 ? 4 : 16;
-    const size_t nested = 3 * (size_t)NUMBER_SIZE + 2 * (size_t)HEAD_SIZE + size;
+    const size_t length = address_is_ipv4(address) ? 4 : 16;
+    const uint32_t seconds = htonl(timeout);
+    const uint16_t port = htons(service->port);
+    uint8_t *end;
 
-    begin(set, timeout ? IPSET_CMD_ADD : IPSET_CMD_DEL, name);
-    put_attribute(set, IPSET_ATTR_DATA, NULL, nested);
-    put_number(set, IPSET_ATTR_TIMEOUT, 4, timeout);
-    put_number(set, IPSET_ATTR_PROTO, 1, service->protocol);
-    put_number(set, IPSET_ATTR_PORT, 2, service->port);
-    put_attribute(set, IPSET_ATTR_IP, NULL, HEAD_SIZE + size);
-    put_attribute(set, is_ipv4 ? IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER
-                               : IPSET_ATTR_IPADDR_IPV6 | NLA_F_NET_BYTEORDER,
-                  address->bytes + sizeof address->bytes - size, size);
-    end(set);
-    return set->size > sizeof set->bytes - ORDER_MAX ? ipset_send(set) : 0;
+    add(set, order, size);
+    end = set->bytes + set->size - length;
+    memcpy(end - TIMEOUT, &seconds, sizeof seconds);
+    *(end - PROTOCOL) = service->protocol;
+    memcpy(end - PORT, &port, sizeof port);
+    memcpy(end, address->bytes + sizeof address->bytes - length, length);
+    return set->size > sizeof set->bytes - IPSET_ORDER_MAX ? ipset_send(set) : 0;
 }
 
 /* ---- errors ------------------------------------------------------------- */
@@ -193,6 +114,11 @@ static const char *explain(int error)
     if (error == EINVAL || error == EOPNOTSUPP) /* no such subsystem, as nfnetlink has it */
         return "the kernel has no ip_set; load or build it";
     return error < IPSET_ERR_PRIVATE ? strerror(error) : "the kernel does not understand it";
+}
+
+bool ipset_is_absent(int error)
+{
+    return error == ENOENT || error == EINVAL || error == EOPNOTSUPP;
 }
 
 bool ipset_is_done(int error, const char *name, struct error *why)

@@ -14,41 +14,46 @@
 #include "common/error.h"
 #include "common/service.h"
 
-enum { IPSET_TIMEOUT_MAX = 2147483 }; /* seconds */
+enum {
+    IPSET_TIMEOUT_MAX = 2147483, /* seconds */
+    IPSET_ORDER_MAX = 256, /* bytes of an order and what is sent behind all orders, with room to
+                              spare */
+};
 
 struct ipset {
-    int fd;          /* netlink socket; -1: the kernel has none, or once did not answer */
-    size_t capacity; /* elements that each set takes */
-    size_t size, at; /* orders that were not sent yet: bytes, and where the last one begins */
+    int fd;      /* netlink socket; -1: the kernel has none, or once did not answer */
+    size_t size; /* bytes of orders that were not sent yet */
     uint8_t bytes[8192];
 };
 
 /* Opens a socket, before the process is confined. That the kernel has no sets is found out
  * when it is asked for something. */
-void ipset_open(struct ipset *set, size_t capacity);
+void ipset_open(struct ipset *set);
 
 /* Closes the socket. The sets stay. */
 void ipset_close(struct ipset *set);
 
-/* Makes a set of one family, which must not be there. Removes a set, which no rule may refer
- * to. Has two sets change their names. */
-int ipset_create(struct ipset *set, const char *name, enum family family);
-int ipset_destroy(struct ipset *set, const char *name);
-int ipset_swap(struct ipset *set, const char *name, const char *other);
+/* Sends an order of `size` bytes (ipsetorder.h). */
+int ipset_run(struct ipset *set, const void *order, size_t size);
 
-/* Has an element of the set `name` end after `timeout` seconds, IPSET_TIMEOUT_MAX at most; adds it
- * where it is not there. 0: takes it out, if it is there. Such orders are sent together, some of
- * them now. */
-int ipset_put(struct ipset *set, const char *name, const struct address *address,
+/* Has an order about an element be about this one, which ends after `timeout` seconds,
+ * IPSET_TIMEOUT_MAX at most. To put in one that is there changes its end, and to take out one that
+ * is not is no error. Such orders are sent together, some of them now. */
+int ipset_put(struct ipset *set, const void *order, size_t size, const struct address *address,
               const struct service *service, uint32_t timeout);
 
 /* Sends the orders that were not sent yet. Where one was not followed, the others may have been. */
 int ipset_send(struct ipset *set);
 
+/* Whether a set could not be removed as it, or sets at all, are not there. */
+bool ipset_is_absent(int error);
+
 /* True if `error` is 0. Otherwise false, with the reason, which names the set. */
 bool ipset_is_done(int error, const char *name, struct error *why);
 
-/* The sets that grants are kept in, by family. "-m set --match-set NAME src,dst". */
+/* The sets that grants are kept in, by family: "-m set --match-set NAME src,dst". A set that is
+ * filled anew has the other name until it takes the old set's place. */
 extern const char *const ipset_names[FAMILIES];
+#define IPSET_NEXT "portsmith-next"
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/kernel.h"
 #include "privsep/backend.h"
 #include "privsep/xtables/ipset.h"
+#include "privsep/xtables/ipsetorder.h"
 #include "privsep/xtables/restore.h"
 #include "privsep/xtables/text.h"
 
@@ -260,21 +261,24 @@ static enum probe_result try_family(const char *path, enum family family, unsign
                                     struct error *why)
 {
     enum probe_result result;
+    struct ipset_order create, destroy;
     struct ipset set;
     int error;
 
     if (!(wishes & PROBE_SETS))
         return try_rules(path, family, wishes, why);
-    ipset_open(&set, 1);
-    ipset_destroy(&set, PROBE_SCRATCH);
-    error = ipset_create(&set, PROBE_SCRATCH, family);
+    ipset_order_create(&create, PROBE_SCRATCH, family, 1);
+    ipset_order_destroy(&destroy, PROBE_SCRATCH);
+    ipset_open(&set);
+    ipset_run(&set, destroy.bytes, destroy.size);
+    error = ipset_run(&set, create.bytes, create.size);
     if (ipset_is_done(error, PROBE_SCRATCH, why))
         result = try_rules(path, family, wishes, why);
     else if (error == EINVAL || error == EOPNOTSUPP || error == IPSET_ERR_FIND_TYPE)
         result = PROBE_UNUSABLE; /* the kernel has no such sets: trying again does not help */
     else
         result = PROBE_UNDECIDED;
-    ipset_destroy(&set, PROBE_SCRATCH);
+    ipset_run(&set, destroy.bytes, destroy.size);
     ipset_close(&set);
     return result;
 }

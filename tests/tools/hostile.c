@@ -33,6 +33,7 @@
 #include "common/clock.h"
 #include "privsep/event.h"
 #include "privsep/message.h"
+#include "privsep/setup.h"
 
 enum {
     WINDOW = 2,          /* seconds, of the honest grant */

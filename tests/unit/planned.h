@@ -1,4 +1,4 @@
-/* A firewall as portsmith-prepare and the helper have it, of a plan that holds nothing but rules. */
+/* A firewall as portsmith-prepare and the helper have it, of a plan that holds only rules. */
 #ifndef PORTSMITH_PLANNED_H
 #define PORTSMITH_PLANNED_H
 
@@ -16,7 +16,7 @@ struct planned {
     const struct plan *plan; /* NULL: none yet */
 };
 
-/* Makes the rules and the plan anew. The old plan stays mapped, for whoever still uses its paths. */
+/* Makes the rules and the plan anew. The old plan stays mapped, for who still uses its paths. */
 static inline void planned_make(struct planned *planned, const struct helper_setup *setup,
                                 const struct helper_destination *destinations, size_t count,
                                 const struct xtables *found)

@@ -67,14 +67,16 @@ static const struct plan *make_plan(int filter)
     static uint8_t bytes[65536];
     struct plan *plan = (struct plan *)(void *)bytes;
     const struct table_form form = {.is_owned = true, .destroys = true};
+    const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1,
+                                       .close = {{.protocol = 6, .port = 22}}};
     size_t head;
     ssize_t size;
 
-    plan->setup = (struct helper_setup){.backend = BACKEND_NFTABLES, .max_grants = CAPACITY,
-                                        .close_count = 1, .close = {{.protocol = 6, .port = 22}}};
+    plan->backend = BACKEND_NFTABLES;
+    plan->max_grants = CAPACITY;
     batch_begin(&w);
     head = w.size;
-    table_write(&w, &plan->setup, &form);
+    table_write(&w, &setup, &form);
     plan->table = (struct plan_table){.messages = {sizeof *plan, (uint32_t)(w.size - head)},
                                       .owned = 1, .destroys = 1};
     memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);

@@ -33,19 +33,20 @@ static const struct plan *make_plan(void)
 {
     static struct netwriter w;
     static uint8_t bytes[65536];
+    const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1, .sends_on = 1,
+                                       .close = {service_of("tcp/22")}};
     struct plan *plan = (struct plan *)(void *)bytes;
     size_t head;
 
     memset(plan, 0, sizeof *plan);
-    plan->setup = (struct helper_setup){.backend = BACKEND_NFTABLES, .max_grants = CAPACITY,
-                                        .close_count = 1, .sends_on = 1};
-    plan->setup.close[0] = service_of("tcp/22");
+    plan->backend = BACKEND_NFTABLES;
+    plan->max_grants = CAPACITY;
     batch_begin(&w);
     head = w.size;
-    table_write(&w, &plan->setup, &form);
+    table_write(&w, &setup, &form);
     plan->table = (struct plan_table){
         .messages = {sizeof *plan, (uint32_t)(w.size - head)}, .owned = form.is_owned,
-        .destroys = form.destroys, .counts = form.counts};
+        .destroys = form.destroys, .counts = form.counts, .sends_on = 1};
     assert_true(sizeof *plan + w.size - head <= sizeof bytes);
     memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);
     plan->size = (uint32_t)(sizeof *plan + w.size - head);

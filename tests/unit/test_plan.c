@@ -134,8 +134,8 @@ static void is_the_policy_that_was_received(void **state)
     (void)state;
     set_clients(CLIENTS);
     plan = compile();
-    assert_int_equal(plan->setup.max_grants, 7);
-    assert_int_equal(plan->setup.backend, BACKEND_LEGACY); /* as probed */
+    assert_int_equal(plan->max_grants, 7);
+    assert_int_equal(plan->backend, BACKEND_LEGACY); /* as probed */
     for (size_t i = 0; i < CLIENTS; i++) {
         const struct helper_profile *p =
             helper_policy_find(plan, policy.entries[i].key_id, &at);

@@ -94,10 +94,10 @@ static void make_policy(void)
     world.policy.plan.size = sizeof world.policy;
     world.policy.plan.families[IPV4].in_use = world.policy.plan.families[IPV6].in_use = true;
     world.policy.plan.profiles.at = offsetof(struct plan_of_people, list);
-    world.policy.plan.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
-                                               .max_skew = SKEW, .max_grants = CAPACITY,
-                                               .profile_count = PEOPLE};
-    memcpy(world.policy.plan.setup.server_public, world.server_public, KEY_SIZE);
+    world.policy.plan.skew = (uint64_t)SKEW * USEC_PER_SEC;
+    world.policy.plan.max_grants = CAPACITY;
+    world.policy.plan.profile_count = PEOPLE;
+    memcpy(world.policy.plan.server_public, world.server_public, KEY_SIZE);
 }
 
 /* Like a new sniffer's, after the old one was cut off. */
@@ -168,7 +168,7 @@ static int start_world(void **state)
                                        .events = &world.events, .sniffer = -1};
     connect_sniffer();
     connect_witness();
-    planned_make(&world.made, &world.policy.plan.setup, NULL, 0, &world.xtables);
+    planned_make(&world.made, &(struct helper_setup){0}, NULL, 0, &world.xtables);
     world.requests.firewall = world.firewall = helper_firewall_open(world.made.plan);
     if (!helper_grants_create(&world.grants, world.directory, CAPACITY, clock_boot_ns(), &why))
         return -1;
@@ -1671,27 +1671,75 @@ static void forget_events(void)
 static void a_knock_is_told_of_with_what_it_opens(void **state)
 {
     struct request r = open_service(now(), "tcp/22");
-    struct helper_event begun, verdict;
+    struct helper_event verdict;
 
     (void)state;
     ask_for(ALICE, &r);
-    begun = next_event();
-    assert_int_equal(begun.kind, EVENT_BEGUN);
-    assert_int_equal(begun.id, world.grants.items[0].id);
-    assert_int_equal(begun.begun, world.grants.table->begun);
-    assert_int_equal(begun.service_count, 1);
-    assert_int_equal(begun.is_tracked, 1);
-    assert_int_equal(begun.connections, 0);
     verdict = next_event();
     assert_int_equal(verdict.kind, EVENT_VERDICT);
     assert_int_equal(verdict.verdict, VERDICT_OPENED);
     assert_int_equal(verdict.left, WINDOW);
     assert_int_equal(verdict.together, 1);
     assert_int_equal(verdict.trace[0], 0);
+    assert_int_equal(verdict.opened[0], world.grants.items[0].id);
+    assert_int_equal(verdict.is_listening, 1);
     assert_int_equal(next_event().kind, 0);
     r.counter++;
     ask_for(ALICE, &r); /* it counts on */
-    assert_int_equal(next_event().verdict, VERDICT_EXTENDED);
+    verdict = next_event();
+    assert_int_equal(verdict.verdict, VERDICT_EXTENDED);
+    assert_int_equal(verdict.opened[0], 0);
+    assert_int_equal(next_event().kind, 0);
+}
+
+/* Before its rule is in force, each time. */
+static void a_grant_that_counts_is_told_of_before_the_verdict(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+
+    (void)state;
+    world.policy.profiles[ALICE].connections = 2;
+    for (int i = 0; i < 2; i++, r.counter++) {
+        struct helper_event begun, verdict;
+
+        ask_for(ALICE, &r);
+        begun = next_event();
+        assert_int_equal(begun.kind, EVENT_BEGUN);
+        assert_int_equal(begun.id, world.grants.items[0].id);
+        assert_int_equal(begun.begun, world.grants.table->begun);
+        assert_int_equal(begun.service_count, 1);
+        assert_int_equal(begun.connections, 2);
+        assert_int_equal(begun.allowance, i + 1);
+        verdict = next_event();
+        assert_int_equal(verdict.kind, EVENT_VERDICT);
+        assert_int_equal(verdict.opened[0], i == 0 ? begun.id : 0);
+        assert_int_equal(next_event().kind, 0);
+    }
+}
+
+static void a_batch_is_told_of_in_its_order(void **state)
+{
+    const uint64_t counter = now();
+    const struct request all[] = {open_service(counter, "tcp/22"),
+                                  {.action = ACTION_CLOSE, .counter = counter + 1},
+                                  open_service(counter + 2, "tcp/22")};
+    const enum event_kind kinds[] = {EVENT_VERDICT, EVENT_ENDED, EVENT_VERDICT, EVENT_VERDICT};
+    struct helper_event told[COUNT_OF(kinds)];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        const struct helper_request message = message_of(ALICE, &all[i]);
+
+        pass(&message);
+    }
+    assert_int_equal(serve(), SNIFFER_SOUND);
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        told[i] = next_event();
+        assert_int_equal(told[i].kind, kinds[i]);
+    }
+    assert_int_equal(told[0].opened[0], told[1].id);
+    assert_int_equal(told[2].verdict, VERDICT_CLOSED);
+    assert_int_equal(told[3].opened[0], world.grants.items[0].id);
     assert_int_equal(next_event().kind, 0);
 }
 
@@ -1719,9 +1767,8 @@ static void with_a_trace_all_stages_are_told(void **state)
     struct helper_event event;
 
     (void)state;
-    world.policy.plan.setup.trace = 1;
+    world.policy.plan.trace = 1;
     ask_for(ALICE, &r);
-    next_event();
     event = next_event();
     for (size_t i = 0; i < TRACE_STAGES; i++)
         assert_true(event.trace[i] > 0 && (i == 0 || event.trace[i] >= event.trace[i - 1]));
@@ -1758,7 +1805,7 @@ static void what_does_not_fit_is_lost_and_counted(void **state)
     ask_for(ALICE, &r);
     lost = next_event().lost;
     assert_true(lost > 0);
-    assert_int_equal(heard + lost, KNOCKS + 1); /* and EVENT_BEGUN */
+    assert_int_equal(heard + lost, KNOCKS);
 }
 
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, start_world, end_world)
@@ -1831,6 +1878,8 @@ int main(void)
         IN_WORLD(two_that_cross_have_one_each),
         IN_WORLD(two_that_cross_never_have_two),
         IN_WORLD(a_knock_is_told_of_with_what_it_opens),
+        IN_WORLD(a_grant_that_counts_is_told_of_before_the_verdict),
+        IN_WORLD(a_batch_is_told_of_in_its_order),
         IN_WORLD(what_a_knock_closes_is_told_of_before_it),
         IN_WORLD(with_a_trace_all_stages_are_told),
         IN_WORLD(without_a_witness_nothing_that_counts_is_opened),

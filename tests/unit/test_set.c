@@ -46,6 +46,14 @@ static void open_firewall(enum grant_store store)
     helper_firewall_begin(fw, grants.table);
 }
 
+/* As after a reload. */
+static void set_capacity(uint32_t capacity)
+{
+    setup.max_grants = capacity;
+    planned_make(&made, &setup, NULL, 0, &found);
+    fw->plan = fw->sets.plan = made.plan;
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -376,7 +384,7 @@ static void a_new_helper_takes_the_sets_over(void **state)
     run_command("ipset create portsmith-next hash:ip,port family inet6 timeout 5");
     helper_firewall_close(fw);
     open_firewall(GRANT_STORE_SET);
-    fw->set.capacity = CAPACITY / 2;
+    set_capacity(CAPACITY / 2);
     assert_done(helper_iptables_establish(fw, IPV4, &grants, &why), why);
     check_elements(IPV4, "192.0.2.7,tcp:22\n");
     check_output("ipset list -t portsmith4 | grep -c 'maxelem 1000 '", "1\n");
@@ -461,25 +469,25 @@ static void doors_shut_even_where_iptables_fails(void **state)
 
 static void a_set_that_a_rule_of_others_refers_to_stays(void **state)
 {
-    struct ipset set;
+    struct sets sets = {.plan = made.plan};
 
     (void)state;
     run_command("iptables-nft -A INPUT -m set --match-set portsmith4 src,dst -j ACCEPT");
     helper_grants_clear(&grants);
     assert_done(helper_firewall_clear(fw, &grants, &why), why);
-    ipset_open(&set, 1);
-    assert_false(helper_sets->remove(&set, IPV4, &why));
+    helper_sets->open(&sets.kernel);
+    assert_false(helper_sets->remove(&sets, IPV4, &why));
     assert_non_null(strstr(why.text, "a rule refers to it"));
     run_command("iptables-nft -F INPUT");
-    assert_done(helper_sets->remove(&set, IPV4, &why), why);
-    assert_done(helper_sets->remove(&set, IPV4, &why), why); /* none is fine */
-    ipset_close(&set);
+    assert_done(helper_sets->remove(&sets, IPV4, &why), why);
+    assert_done(helper_sets->remove(&sets, IPV4, &why), why); /* none is fine */
+    helper_sets->close(&sets.kernel);
 }
 
 static void more_than_the_capacity_is_refused(void **state)
 {
     (void)state;
-    fw->set.capacity = 16;
+    set_capacity(16);
     assert_done(helper_iptables_establish(fw, IPV4, &grants, &why), why);
     for (int i = 0; i < 500; i++)
         open_for(alice, nth(i), "tcp/22", 60000);
@@ -490,7 +498,7 @@ static void more_than_the_capacity_is_refused(void **state)
 
 static void without_a_kernel_that_has_sets_the_reason_is_told(void **state)
 {
-    struct ipset none = {.fd = -1};
+    struct sets none = {.kernel.fd = -1, .plan = made.plan};
 
     (void)state;
     assert_false(helper_sets->fill(&none, IPV4, &grants, &why));

@@ -445,7 +445,8 @@ static void what_nobody_owns_is_removed(void **state)
 static void what_is_not_ours_stays(void **state)
 {
     (void)state;
-    run_command("nft 'table inet portsmith { chain other { type filter hook input priority 0; }; }'");
+    run_command("nft 'table inet portsmith { chain other { type filter hook input priority 0; }; }"
+                "'");
     assert_done(table_release(owner, &why), why);
     assert_true(is_there());
 }

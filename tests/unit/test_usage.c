@@ -27,6 +27,7 @@ static struct {
     struct helper_profile profile;
     struct usage usage;
     struct news news;
+    struct granttable_view table;
     int witness, uses;
 } world;
 
@@ -67,17 +68,11 @@ static void visit(void)
 /* Another witness, which takes over what is written down. */
 static void open_usage(void)
 {
-    assert_done(usage_open(&world.usage, &world.clients, world.uses, USES, &why), why);
+    granttable_close(&world.table);
+    assert_done(granttable_open(&world.table, AT_FDCWD, &why), why);
+    assert_done(usage_open(&world.usage, &world.clients, &world.table, world.uses, USES, &why),
+                why);
     news_begin(&world.news, world.events.news);
-}
-
-static void follow_table(void)
-{
-    struct granttable_view table;
-
-    assert_done(granttable_open(&table, AT_FDCWD, &why), why);
-    usage_follow_table(&world.usage, &table);
-    granttable_close(&table);
 }
 
 static int begin(void **state)
@@ -102,8 +97,11 @@ static int begin(void **state)
     unlink(USES_FILE);
     world.uses = open(USES_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(ftruncate(world.uses, USES * sizeof(struct use)), 0);
+    assert_done(helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why),
+                why);
+    world.table.file = -1;
     open_usage();
-    return helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why) ? 0 : -1;
+    return 0;
 }
 
 static int end(void **state)
@@ -113,6 +111,7 @@ static int end(void **state)
     close(world.events.witness);
     close(world.witness);
     close(world.uses);
+    granttable_close(&world.table);
     helper_grants_free(&world.grants);
     return close(listener);
 }
@@ -127,6 +126,8 @@ static void serve_events(void)
     while (recv(world.witness, &event, sizeof event, MSG_DONTWAIT) == sizeof event) {
         if (event.kind == EVENT_BEGUN) {
             assert_true(usage_begin(&world.usage, &event, clock_boot_ns()));
+        } else if (event.kind == EVENT_VERDICT) {
+            assert_true(usage_begin_opened(&world.usage, &event));
         } else {
             news_hear(&world.news, &world.usage);
             usage_end(&world.usage, &event, &last_end);
@@ -145,9 +146,9 @@ static void hear(void)
     } while (heard != NEWS_HEARD);
 }
 
-/* A grant that admits so many connections, or any number (0), and which the witness has not heard
- * of yet. Its number. */
-static uint32_t grant_for(const char *whom, uint8_t who, uint32_t connections)
+/* A grant that admits so many connections, or any number (0), and whose rule is in force. Of one of
+ * the latter the witness was not told yet. */
+static struct grant *open_for(const char *whom, uint8_t who, uint32_t connections)
 {
     const uint8_t key_id[KEY_ID_SIZE] = {who};
     struct address address;
@@ -156,11 +157,28 @@ static uint32_t grant_for(const char *whom, uint8_t who, uint32_t connections)
     assert_true(address_parse(&address, whom));
     grant = table_open(&world.grants, key_id, &address, &service,
                        clock_boot_ns() + 86400 * (int64_t)NSEC_PER_SEC);
-    if (grant->connections)
-        grant->allowance++;
     grant->connections = connections;
     helper_events_begin(&world.events, &world.grants, grant, true);
     helper_grants_settle(&world.grants, IPV4, true);
+    return grant;
+}
+
+static void tell_verdict(const struct grant *grant)
+{
+    struct helper_event event = {.kind = EVENT_VERDICT, .verdict = VERDICT_OPENED,
+                                 .opened = {grant->id}, .address = grant->address,
+                                 .services = {grant->service}, .service_count = 1};
+
+    memcpy(event.key_id, grant->key_id, KEY_ID_SIZE);
+    helper_events_tell(&world.events, &event);
+}
+
+/* The same, but the witness may read of any. The grant's number. */
+static uint32_t grant_for(const char *whom, uint8_t who, uint32_t connections)
+{
+    const struct grant *grant = open_for(whom, who, connections);
+
+    tell_verdict(grant);
     return grant->id;
 }
 
@@ -292,7 +310,13 @@ static void what_was_there_before_does_not_count(void **state)
     (void)state;
     grant_of(2, 8); /* somebody listens */
     let_in();
-    id = grant_of(1, 0);
+    id = grant_of(1, 8);
+    hang_up();
+    hear();
+    assert_int_equal(use_at_end(id), USED_NOT);
+    let_in();
+    hear();
+    id = grant_of(3, 0);
     hang_up();
     hear();
     assert_int_equal(use_at_end(id), USED_NOT);
@@ -311,6 +335,113 @@ static void what_comes_after_the_mark_counts(void **state)
     hear();
     check_written(first, 2);
     check_written(second, 1);
+}
+
+/* The rule is in force before the verdict is told. */
+static void what_comes_before_the_verdict_counts(void **state)
+{
+    const struct grant *first, *second;
+
+    (void)state;
+    first = open_for("127.0.0.1", 1, 0);
+    second = open_for("127.0.0.1", 2, 0);
+    visit();
+    hear();
+    tell_verdict(first);
+    hear();
+    check_written(first->id, 1);
+    assert_null(written(second->id));
+    tell_verdict(second);
+    hear();
+    check_written(second->id, 1);
+    check_written(grant_of(3, 0), 0); /* which began later */
+}
+
+/* But no more than there is room for. Nobody knows whether there was another one. */
+static void of_very_many_before_the_verdict_nothing_is_known(void **state)
+{
+    const struct grant *grant;
+
+    (void)state;
+    grant = open_for("127.0.0.2", 1, 0);
+    for (int i = 0; i <= EARLY_MAX; i++)
+        visit();
+    hear();
+    tell_verdict(grant);
+    hear();
+    assert_int_equal(written(grant->id)->known, USE_UNKNOWN);
+    check_written(grant_of(2, 0), 0);
+}
+
+static void of_news_that_are_lost_before_the_verdict_nothing_is_known(void **state)
+{
+    const struct grant *grant;
+
+    (void)state;
+    grant = open_for("127.0.0.1", 1, 0);
+    usage_lose_news(&world.usage);
+    visit();
+    hear();
+    tell_verdict(grant);
+    hear();
+    assert_int_equal(use_at_end(grant->id), USED_UNKNOWN);
+    check_written(grant_of(2, 0), 0);
+}
+
+static void of_a_grant_whose_verdict_is_lost_nothing_is_known(void **state)
+{
+    const struct grant *grant;
+
+    (void)state;
+    grant = open_for("127.0.0.1", 1, 0);
+    usage_follow_table(&world.usage);
+    visit();
+    hear();
+    assert_int_equal(written(grant->id)->known, USE_UNKNOWN);
+    assert_int_equal(use_at_end(grant->id), USED_UNKNOWN);
+    assert_int_equal(use_at_end(open_for("127.0.0.1", 2, 0)->id), USED_UNKNOWN);
+}
+
+/* As a new witness does. */
+static void the_table_may_be_read_before_the_verdict(void **state)
+{
+    const struct grant *grant;
+
+    (void)state;
+    grant = open_for("127.0.0.1", 1, 0);
+    visit();
+    usage_follow_table(&world.usage);
+    hear();
+    tell_verdict(grant);
+    hear();
+    assert_int_equal(usage_live(&world.usage), 1);
+    check_written(grant->id, 1);
+}
+
+static void what_the_firewall_did_not_take_is_not_watched(void **state)
+{
+    const struct helper_event event = {.kind = EVENT_VERDICT, .verdict = VERDICT_FIREWALL_FAILED,
+                                       .services = {service}, .service_count = 1,
+                                       .opened = {1}, .is_listening = 1};
+
+    (void)state;
+    assert_true(usage_begin_opened(&world.usage, &event));
+    assert_int_equal(usage_live(&world.usage), 0);
+}
+
+/* The news of before it wait in the socket. */
+static void a_witness_that_starts_after_the_rule_counts_all(void **state)
+{
+    const struct grant *grant;
+
+    (void)state;
+    grant = open_for("127.0.0.1", 1, 0);
+    visit();
+    open_usage();
+    hear();
+    tell_verdict(grant);
+    hear();
+    check_written(grant->id, 1);
 }
 
 /* The mark comes before the event is read, as the witness was just reading news. */
@@ -422,6 +553,13 @@ static void without_a_socket_nothing_is_counted(void **state)
     world.events.news = socket;
 }
 
+static void of_connections_that_are_not_tracked_nothing_is_known(void **state)
+{
+    (void)state;
+    world.profile.untracked = 1;
+    assert_int_equal(use_at_end(grant_of(1, 0)), USED_UNKNOWN);
+}
+
 /* ---- lost news ---------------------------------------------------------- */
 
 static void of_lost_news_nothing_is_said_and_what_counts_is_asked_for(void **state)
@@ -518,9 +656,22 @@ static void grants_have_room_whatever_was_written_down(void **state)
         assert_int_equal(pwrite(world.uses, &use, sizeof use, (off_t)(i * sizeof use)), sizeof use);
     }
     open_usage();
-    follow_table();
+    usage_follow_table(&world.usage);
     assert_int_equal(usage_next_question(&world.usage), id);
     grant_of(2, 3); /* fails unless it can be watched */
+}
+
+static void what_was_written_down_of_a_grant_to_come_does_not_count(void **state)
+{
+    const struct use use = {.id = world.grants.table->last_id + 1, .known = USE_COUNTED, .used = 1};
+    uint32_t id;
+
+    (void)state;
+    assert_int_equal(pwrite(world.uses, &use, sizeof use, 0), sizeof use);
+    open_usage();
+    id = grant_of(1, 0);
+    assert_int_equal(id, use.id);
+    check_written(id, 0);
 }
 
 /* Nobody could be asked. */
@@ -581,19 +732,17 @@ static void what_is_known_is_not_lost(void **state)
 
 static void a_mark_that_does_not_come_is_given_up(void **state)
 {
-    uint32_t counting, id;
+    uint32_t counting;
     int64_t now, next;
 
     (void)state;
     counting = grant_for("127.0.0.1", 1, 1);
-    id = grant_for("127.0.0.1", 2, 0);
     serve_events();
     now = clock_boot_ns();
     next = usage_give_up_marks(&world.usage, now);
     assert_true(next > now && next <= now + (int64_t)NSEC_PER_SEC);
     assert_true(usage_give_up_marks(&world.usage, next + NSEC_PER_SEC) == INT64_MAX);
     assert_int_equal(usage_next_question(&world.usage), counting);
-    assert_int_equal(use_at_end(id), USED_UNKNOWN);
 }
 
 /* ---- another witness ---------------------------------------------------- */
@@ -609,7 +758,7 @@ static void what_is_written_goes_on_with_the_next(void **state)
     visit(); /* between the two witnesses */
     helper_grants_remove_at(&world.grants, 1);
     open_usage();
-    follow_table();
+    usage_follow_table(&world.usage);
     assert_true(world.grants.count == 2);
     hear();
     assert_int_equal(told_to_end(), id);
@@ -632,7 +781,7 @@ static void what_is_not_written_is_asked_for(void **state)
     assert_int_equal(ftruncate(world.uses, 0), 0);
     assert_int_equal(ftruncate(world.uses, USES * sizeof(struct use)), 0);
     open_usage();
-    follow_table();
+    usage_follow_table(&world.usage);
     assert_int_equal(usage_next_question(&world.usage), counting);
     ask_kernel(counting);
     check_written(counting, 1);
@@ -650,7 +799,7 @@ static void one_that_admits_fewer_by_now_ends(void **state)
     find(id)->connections = 2;
     grant_seal(find(id));
     open_usage();
-    follow_table();
+    usage_follow_table(&world.usage);
     assert_int_equal(told_to_end(), id);
 }
 
@@ -661,7 +810,7 @@ static void one_whose_connections_are_not_told_of_any_more_ends(void **state)
     (void)state;
     world.profile.untracked = 1;
     open_usage();
-    follow_table();
+    usage_follow_table(&world.usage);
     assert_int_equal(told_to_end(), counting);
     assert_int_equal(use_at_end(id), USED_UNKNOWN);
 }
@@ -683,7 +832,7 @@ static void what_is_written_wrongly_is_not_believed(void **state)
         memset(world.usage.uses, 0, USES * sizeof *use);
         *use = wrong[i];
         open_usage();
-        follow_table();
+        usage_follow_table(&world.usage);
         assert_int_equal(usage_next_question(&world.usage), id);
     }
 }
@@ -694,9 +843,9 @@ static void a_grant_that_is_gone_is_forgotten_at_the_second_look(void **state)
 
     (void)state;
     helper_grants_clear(&world.grants);
-    follow_table();
+    usage_follow_table(&world.usage);
     assert_non_null(written(id));
-    follow_table();
+    usage_follow_table(&world.usage);
     assert_null(written(id));
 }
 
@@ -716,6 +865,13 @@ int main(void)
         WITH_GRANTS(the_first_connection_is_enough),
         WITH_GRANTS(what_was_there_before_does_not_count),
         WITH_GRANTS(what_comes_after_the_mark_counts),
+        WITH_GRANTS(what_comes_before_the_verdict_counts),
+        WITH_GRANTS(of_very_many_before_the_verdict_nothing_is_known),
+        WITH_GRANTS(of_news_that_are_lost_before_the_verdict_nothing_is_known),
+        WITH_GRANTS(of_a_grant_whose_verdict_is_lost_nothing_is_known),
+        WITH_GRANTS(the_table_may_be_read_before_the_verdict),
+        WITH_GRANTS(what_the_firewall_did_not_take_is_not_watched),
+        WITH_GRANTS(a_witness_that_starts_after_the_rule_counts_all),
         WITH_GRANTS(a_mark_waits_for_its_event),
         WITH_GRANTS(it_counts_for_whom_it_is_and_for_no_other),
         WITH_GRANTS(the_end_of_one_tells_of_others),
@@ -723,12 +879,14 @@ int main(void)
         WITH_GRANTS(another_knock_admits_as_many_again),
         WITH_GRANTS(a_word_about_an_earlier_allowance_ends_nothing),
         WITH_GRANTS(without_a_socket_nothing_is_counted),
+        WITH_GRANTS(of_connections_that_are_not_tracked_nothing_is_known),
         WITH_GRANTS(of_lost_news_nothing_is_said_and_what_counts_is_asked_for),
         WITH_GRANTS(what_is_told_when_asked_counts_once),
         WITH_GRANTS(what_was_lost_and_is_found_ends_the_grant),
         WITH_GRANTS(what_an_earlier_knock_admitted_does_not_count_when_asked),
         WITH_GRANTS(a_question_that_fails_ends_the_grant),
         WITH_GRANTS(grants_have_room_whatever_was_written_down),
+        WITH_GRANTS(what_was_written_down_of_a_grant_to_come_does_not_count),
         WITH_GRANTS(a_question_that_is_put_off_is_asked_again),
         WITH_GRANTS(all_have_their_turn_to_be_asked_for),
         WITH_GRANTS(news_that_are_lost_meanwhile_are_asked_for_again),

@@ -358,6 +358,18 @@ static void begin_grant(uint32_t id)
 
     event.kind = EVENT_BEGUN;
     event.id = event.begun = id;
+    event.connections = 1;
+    happen(&event);
+}
+
+static void open_grant(uint32_t id)
+{
+    struct helper_event event = event_about("192.0.2.1");
+
+    event.kind = EVENT_VERDICT;
+    event.verdict = VERDICT_OPENED;
+    event.opened[0] = id;
+    event.is_listening = 1;
     happen(&event);
 }
 
@@ -374,15 +386,30 @@ static void so_many_grants_have_room_and_no_more(void **state)
     wait_for("closed by an admin");
     begin_grant(USES + 2);
     check_end(EXIT_FAILURE, "there are more grants than there is room for");
+    start_and_tell();
+    for (uint32_t id = 1; id <= USES + 1; id++)
+        open_grant(id);
+    check_end(EXIT_FAILURE, "there are more grants than there is room for");
 }
 
 /* ---- what it asks for --------------------------------------------------- */
 
 static void nobody_listens_for_nothing(void **state)
 {
+    struct witness_word word;
+
     (void)state;
     start_and_tell();
     assert_word(WORD_HUSH);
+    open_grant(1);
+    wait_for("opened");
+    knock("192.0.2.2", VERDICT_BAD_SIGNATURE);
+    wait_for("refused"); /* by now it has said what there was to say before */
+    assert_false(is_readable(world.helper, 0));
+    end_grant("192.0.2.1", END_WINDOW, false);
+    assert_true(take_word(&word, PATIENCE_MS));
+    assert_int_equal(word.kind, WORD_HUSH);
+    assert_int_equal(word.id, 1);
     stop("");
 }
 

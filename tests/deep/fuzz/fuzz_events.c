@@ -24,7 +24,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
                          .table.file = -1, .clients = {.items = &client, .count = 1},
                          .words.clients = &w.clients};
     REQUIRE(uses >= 0 && ftruncate(uses, CAPACITY * sizeof(struct use)) == 0);
-    REQUIRE(usage_open(&w.usage, &w.clients, uses, CAPACITY, &why));
+    REQUIRE(usage_open(&w.usage, &w.clients, &w.table, uses, CAPACITY, &why));
     w.ended = calloc(CAPACITY + 1, sizeof *w.ended);
     return w.ended ? 0 : -1;
 }
@@ -36,7 +36,9 @@ static void make_sound(struct helper_event *event)
     event->end = (uint8_t)(event->end % END_STOPPED + 1);
     event->id = event->id % IDS + 1;
     event->begun |= 1;
-    event->connections %= CONNECTIONS_MAX + 1;
+    event->connections = event->connections % CONNECTIONS_MAX + 1;
+    for (size_t i = 0; i < POLICY_SERVICES; i++)
+        event->opened[i] %= IDS + 1;
     event->service_count %= POLICY_SERVICES + 1;
     if (event->kind == EVENT_BEGUN || event->kind == EVENT_ENDED)
         event->service_count = 1;

@@ -9,12 +9,14 @@
 #include "common/clock.h"
 #include "privsep/cut/cut.h"
 #include "daemon/witness/news.h"
+#include "privsep/grantfile.h"
 #include "privsep/helper/set.h"
 #include "privsep/netlink.h"
 #include "privsep/prepare/budgets.h"
 #include "privsep/prepare/news.h"
 #include "privsep/prepare/takeover.h"
 #include "privsep/xtables/probe.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/table.h"
 
 enum { CAPACITY = 4, GRANTS = 3 };
@@ -27,9 +29,11 @@ static struct {
     uint32_t sequence; /* of the last question */
     bool is_asked;
     struct grants grants;
+    struct granttable_view table;
     struct client clients[1];
     struct usage usage;
     struct news news;
+    struct planned made;
     int nothing; /* /dev/null: what is sent, and where answers come from, is up to us */
 } world;
 
@@ -113,7 +117,7 @@ ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
     return __wrap_recvmsg(fd, &message, flags);
 }
 
-static void open_news(void)
+static void open_news(int directory)
 {
     static const struct helper_profile profile;
     static struct clients clients = {.items = world.clients, .count = 1};
@@ -122,20 +126,25 @@ static void open_news(void)
 
     world.clients[0].profile = &profile;
     REQUIRE(uses >= 0 && ftruncate(uses, CAPACITY * sizeof(struct use)) == 0);
-    REQUIRE(usage_open(&world.usage, &clients, uses, CAPACITY, &why));
+    REQUIRE(granttable_open(&world.table, directory, &why));
+    REQUIRE(usage_open(&world.usage, &clients, &world.table, uses, CAPACITY, &why));
     news_begin(&world.news, netlink_open(NETLINK_NETFILTER));
     REQUIRE(world.news.fd >= 0);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
+    static const struct helper_setup setup = {.max_grants = CAPACITY};
+    static const struct xtables found = {.backend = BACKEND_NFT};
+    const int directory = fuzz_enter();
     struct error why;
 
     (void)count, (void)arguments;
-    REQUIRE(helper_grants_create(&world.grants, fuzz_enter(), CAPACITY, 0, &why));
+    REQUIRE(helper_grants_create(&world.grants, directory, CAPACITY, 0, &why));
     world.nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     REQUIRE(world.nothing >= 0);
-    open_news();
+    open_news(directory);
+    planned_make(&world.made, &setup, NULL, 0, &found);
     return 0;
 }
 
@@ -175,7 +184,8 @@ static void try_news(void)
         close(conntrack);
 }
 
-/* Alice has one that admits two connections and one that admits any number. */
+/* Alice has one that admits two connections and one that admits any number, the last; Bob has the
+ * former. */
 static void put_grants(void)
 {
     const uint8_t profile[KEY_ID_SIZE] = {1};
@@ -184,27 +194,47 @@ static void put_grants(void)
     helper_grants_clear(&world.grants);
     helper_grants_settle(&world.grants, IPV4, true);
     helper_grants_settle(&world.grants, IPV6, true);
+    world.grants.table->last_id = 0;
     table_open(&world.grants, profile, &alice, &ssh, deadline);
-    table_open(&world.grants, profile, &alice, &dns, deadline);
     table_open(&world.grants, profile, &bob, &ssh, deadline);
-    world.grants.items[0].connections = 2;
+    table_open(&world.grants, profile, &alice, &dns, deadline);
+    world.grants.items[0].connections = world.grants.items[1].connections = 2;
 }
 
-/* Grants that wait for a mark, or count. The second is asked for. */
+static struct helper_event event_of(uint32_t i)
+{
+    const struct grant *grant = &world.grants.items[i];
+
+    return (struct helper_event){.kind = EVENT_BEGUN, .id = i + 1, .begun = i + 1,
+                                 .connections = (uint16_t)grant->connections,
+                                 .address = grant->address, .services = {grant->service},
+                                 .service_count = 1};
+}
+
+/* Alice's first grant counts, and is asked for. Bob's waits for its mark. */
 static void watch_grants(void)
 {
     put_grants();
-    for (uint32_t i = 0; i < GRANTS; i++) {
-        const struct grant *grant = &world.grants.items[i];
-        struct helper_event event = {.kind = EVENT_BEGUN, .id = i + 1, .begun = i + 1,
-                                     .is_tracked = 1, .address = grant->address,
-                                     .connections = (uint16_t)grant->connections,
-                                     .services = {grant->service}, .service_count = 1};
+    for (uint32_t i = 0; i < GRANTS - 1; i++) {
+        const struct helper_event event = event_of(i);
 
         REQUIRE(usage_begin(&world.usage, &event, clock_boot_ns()));
-        REQUIRE(i == 2 || usage_pass_mark(&world.usage, i + 1));
+        REQUIRE(i == 1 || usage_pass_mark(&world.usage, i + 1));
     }
     usage_ask(&world.usage, 1);
+}
+
+/* The verdict about Alice's second grant comes after the news. */
+static void take_verdict(void)
+{
+    struct helper_event event = event_of(GRANTS - 1);
+
+    event.kind = EVENT_VERDICT;
+    event.verdict = VERDICT_OPENED;
+    event.opened[0] = event.id;
+    event.is_listening = 1;
+    REQUIRE(world.usage.early_count <= EARLY_MAX);
+    REQUIRE(usage_begin_opened(&world.usage, &event) && world.usage.early_count == 0);
 }
 
 /* Never more than it admits, each connection once. */
@@ -228,6 +258,7 @@ static void hear_news(void)
     watch_grants();
     for (int i = 0; i < 4 && news_hear(&world.news, &world.usage) != NEWS_HEARD; i++)
         news_let_go(&world.news, &world.usage);
+    take_verdict();
     for (size_t i = 0; i < CAPACITY; i++)
         check_use(i);
     for (uint32_t i = 1; i <= GRANTS; i++) {
@@ -238,12 +269,13 @@ static void hear_news(void)
         REQUIRE(ended.end == END_WINDOW && ended.use <= USED_SOME);
     }
     REQUIRE(!usage_waits(&world.usage) && usage_next_question(&world.usage) == 0);
-    world.usage.begun = world.usage.asked = world.news.held = 0;
+    world.usage.begun = world.usage.told = world.usage.lost = 0;
+    world.usage.asked = world.news.held = 0;
 }
 
 static void fill_sets(void)
 {
-    struct ipset set = {.fd = open_socket(), .capacity = CAPACITY};
+    struct sets set = {.kernel.fd = open_socket(), .plan = world.made.plan};
     struct error why = {""};
 
     put_grants();
@@ -253,7 +285,7 @@ static void fill_sets(void)
         REQUIRE(helper_sets->update(&set, family, &world.grants, &why) || why.text[0]);
         REQUIRE(helper_sets->remove(&set, family, &why) || why.text[0]);
     }
-    ipset_close(&set);
+    helper_sets->close(&set.kernel);
 }
 
 /* Alice's first admits so many packets, and no more than the kernel ever said. */

@@ -74,7 +74,6 @@ static struct {
     struct helper_destination destination;
     struct planned planned, planned_of_sets, planned_quick, planned_broken;
     struct firewall *real, *quick, *sets, *broken;
-    struct helper_setup setup_of_sets;
     struct events events;
     int witness; /* its end */
     struct marks marks;
@@ -157,9 +156,9 @@ static void make_people(void)
     qsort(e, PEOPLE, sizeof *e, compare_entries);
     world.policy.plan.size = sizeof world.policy;
     world.policy.plan.profiles.at = offsetof(struct plan_of_people, list);
-    world.policy.plan.setup = (struct helper_setup){.mode = HELPER_RUN, .skew_checked = 1,
-                                               .max_skew = SKEW, .profile_count = PEOPLE,
-                                               .sends_on = 1};
+    world.policy.plan.skew = (uint64_t)SKEW * USEC_PER_SEC;
+    world.policy.plan.profile_count = PEOPLE;
+    world.policy.plan.families[IPV4].in_use = world.policy.plan.families[IPV6].in_use = true;
     world.destination = of_alice;
 }
 
@@ -197,27 +196,27 @@ static void write_script(const char *path, const char *script)
  * remove. So is the one whose grants are in the kernel's sets. The broken one refuses all. */
 static void open_firewalls(void)
 {
-    struct helper_setup *setup = &world.policy.plan.setup;
+    struct helper_setup setup = {.sends_on = 1};
     struct xtables xtables;
     struct error why;
 
     REQUIRE(probe_xtables(&xtables, BACKEND_NFT, PROBE_LIMITS | PROBE_SENDS_ON | PROBE_DEADLINES,
                          &why) == PROBE_USABLE);
     xtables.tells_sessions[IPV4] = xtables.tells_sessions[IPV6] = false;
-    world.real = open_firewall(&world.planned, setup, &xtables);
+    world.real = open_firewall(&world.planned, &setup, &xtables);
     establish(world.real);
     write_script("/run/cat", "#!/bin/sh\n[ $# -eq 3 ] && exec cat\n! grep -q -e '^-D'\n");
     write_script("/run/false", "#!/bin/sh\nexit 2\n");
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/cat";
-    world.quick = open_firewall(&world.planned_quick, setup, &xtables);
+    world.quick = open_firewall(&world.planned_quick, &setup, &xtables);
     establish(world.quick);
-    world.setup_of_sets = *setup;
-    world.setup_of_sets.grant_store = GRANT_STORE_SET;
-    world.setup_of_sets.max_grants = CAPACITY;
-    world.sets = open_firewall(&world.planned_of_sets, &world.setup_of_sets, &xtables);
+    setup.grant_store = GRANT_STORE_SET;
+    setup.max_grants = CAPACITY;
+    world.sets = open_firewall(&world.planned_of_sets, &setup, &xtables);
     establish(world.sets);
+    setup.grant_store = GRANT_STORE_RULES;
     xtables.paths[IPV4] = xtables.paths[IPV6] = "/run/false";
-    world.broken = open_firewall(&world.planned_broken, setup, &xtables);
+    world.broken = open_firewall(&world.planned_broken, &setup, &xtables);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -342,7 +341,7 @@ static void make_message(struct sent *sent, const struct step *step)
     request_encode(m->request, &r);
     if (step->flags & ALTER)
         m->request[step->where % REQUEST_SIZE] ^= change;
-    envelope_sign(m->signature, world.signing[signer], world.policy.plan.setup.server_public,
+    envelope_sign(m->signature, world.signing[signer], world.policy.plan.server_public,
                   m->request);
     if (step->flags & TAMPER)
         m->request[step->where % REQUEST_SIZE] ^= change;

@@ -495,7 +495,7 @@ inline restore_run(whole)
     fi
 }
 
-inline helper_firewall_establish()
+inline helper_iptables_establish()
 {
     restore_run(true);
     unsure = !done
@@ -504,6 +504,17 @@ inline helper_firewall_establish()
 inline helper_firewall_change(is_rewrite)
 {
     restore_run(is_rewrite);
+    unsure = !done
+}
+
+inline helper_firewall_mend()
+{
+    helper_iptables_establish()
+}
+
+inline helper_firewall_clear()
+{
+    restore_run(true);
     unsure = !done
 }
 
@@ -682,7 +693,7 @@ inline decide_all()
     }
 }
 
-inline settle()
+inline change_firewall()
 {
     if
     :: !change_insert && !change_rewrite
@@ -735,7 +746,7 @@ inline serve_batch()
     judge_all();
     atomic { decide_all() };
     torn = 0;
-    settle();
+    change_firewall();
     reply();
 #if MUTANT == SEAL_OUTLIVES_REPLY
     atomic {
@@ -765,11 +776,6 @@ inline helper_requests_serve()
 
 /* ---- serve.c -------------------------------------------------------------- */
 
-inline mend()
-{
-    helper_firewall_change(true)
-}
-
 inline plan_retry()
 {
     if
@@ -783,7 +789,7 @@ inline serve_deadlines()
 {
     atomic { helper_grants_expire() }
     if
-    :: changed -> changed = false; mend()
+    :: changed -> changed = false; helper_firewall_change(true)
     :: else
     fi
 }
@@ -791,7 +797,7 @@ inline serve_deadlines()
 inline look()
 {
     if
-    :: helpers[me].retry == OVER -> helpers[me].retry = NONE; mend()
+    :: helpers[me].retry == OVER -> helpers[me].retry = NONE; helper_firewall_mend()
     :: else
     fi
 }
@@ -809,7 +815,7 @@ inline serve_sniffer()
 inline stop()
 {
     atomic { helper_grants_clear() }
-    mend();
+    helper_firewall_clear();
     atomic {
         if :: !unsure -> world_promise_shut(STOPPED) :: else fi
     }
@@ -854,7 +860,7 @@ inline helper_grants_keep_permitted()
 
 inline establish()
 {
-    helper_firewall_establish()
+    helper_iptables_establish()
 }
 
 inline take_over_grants()

@@ -72,6 +72,7 @@ one_keeps() {
 flush_filter() {
     local program
 
+    [ "$BACKEND" != nftables ] || on server nft flush ruleset
     for program in iptables ip6tables; do
         on server "$program-$XTABLES-restore" -w 5 <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT'
     done
@@ -100,7 +101,8 @@ netfilter_persistent() { # start|save
         wait_until 20 is_in_force
     done
     port_is_shut "$server" 80
-    [ "$(xtables -S INPUT | grep -c -e '-j portsmith-firewall')" -eq 1 ]
+    [ "$BACKEND" = nftables ] ||
+        [ "$(xtables -S INPUT | grep -c -e '-j portsmith-firewall')" -eq 1 ]
     if [ "$BACKEND" = nft ]; then
         on server nft flush ruleset
         wait_until 20 is_in_force
@@ -165,11 +167,17 @@ switches() {
 
 # By the kernel's rule, since the epoch.
 last_second_of_trial() {
+    if [ "$BACKEND" = nftables ]; then
+        echo $(($(on server nft list chain inet portsmith-firewall input |
+            sed -n 's/.*jump trial-//p') - 1))
+        return
+    fi
     date -u +%s -d "$(xtables -S portsmith-firewall | sed -n 's/.*--datestop \([^ ]*\).*/\1Z/p')"
 }
 
 no_trial_is_left() {
-    ! xtables -S portsmith-trial && [[ $(firewall show) != *"on trial"* ]]
+    ! xtables -S portsmith-trial && ! on server nft list ruleset | grep "chain trial-" &&
+        [[ $(firewall show) != *"on trial"* ]]
 }
 
 @test "restore ends it, wherever the configuration had it" {
@@ -210,14 +218,42 @@ no_trial_is_left() {
     wait_until 10 one_keeps
 }
 
+# bats test_tags=nftables,once
+@test "while a table is not put back, status, doctor and show say so" {
+    [ "$BACKEND" = nftables ] || skip "its own table is tried with nftables"
+    configure "AcceptMark = 0x100"
+    start_daemon
+    close_the_rest
+    on server flock /run/portsmith/firewall.lock kill -STOP "$(keepers)"
+    on server nft delete table inet portsmith-firewall
+    run -1 firewall show
+    [[ $output == *"not in force: another program has changed the rules of IPv$FAMILY"* ]]
+    on server portsmithctl status | grep "^the rest *closed by portsmith-firewall: NOT IN FORCE"
+    [ "$(on server portsmithctl --json status | jq .rest_in_force)" = false ]
+    run -4 on server portsmithctl doctor
+    [[ $output == *"what portsmith-firewall closes is not closed (IPv$FAMILY)"* ]]
+    kill -CONT "$(keepers)"
+    wait_until 20 is_in_force
+    [ "$(on server portsmithctl --json status | jq .rest_in_force)" = true ]
+    run on server portsmithctl doctor
+    [[ $output != *"opens nothing"* ]]
+    sed -i /^AcceptMark/d "$conf"
+    run -4 on server portsmithctl doctor
+    echo "$output"
+    [[ $output == *"no knock opens tcp/22: portsmith-firewall closes all but tcp/443"* ]]
+    [[ $output == *"set AcceptMark in portsmith.conf"* ]]
+    firewall restore
+    [ "$(on server portsmithctl --json status | jq .rest_in_force)" = null ]
+}
+
 # ---- firewalld ---------------------------------------------------------------
 
 # By what iptables makes its rules with, too.
 start_firewalld_alike() {
-    if [ "$BACKEND" = nft ]; then
-        start_firewalld nftables
-    else
+    if [ "$BACKEND" = legacy ]; then
         start_firewalld iptables
+    else
+        start_firewalld nftables
     fi
 }
 
@@ -236,7 +272,9 @@ start_firewalld_alike() {
     on server portsmithctl status | grep -x "the rest *closed by portsmith-firewall: in force"
 }
 
+# bats test_tags=iptables
 @test "firewalld: while it is not put back, status, doctor and show say so" {
+    [ "$BACKEND" != nftables ] || skip "firewalld leaves the tables of others"
     start_daemon
     close_the_rest
     start_firewalld_alike
@@ -303,7 +341,9 @@ boot_in_order() {
     [ -e "$lab/daemon.pid" ] || start_daemon
 }
 
+# bats test_tags=iptables
 @test "netfilter-persistent: saved rules that name a set are loaded at boot, after the daemon has made it" {
+    [ "$BACKEND" != nftables ] || skip "it keeps no grants in sets of ipset"
     configure "GrantStore = set"
     add_profile me --open tcp/22 --window 1m
     start_daemon
@@ -320,7 +360,9 @@ boot_in_order() {
     port_is_open "$server" 22
 }
 
+# bats test_tags=iptables
 @test "netfilter-persistent: what it would not load without the daemon is named, and what the doctor says helps" {
+    [ "$BACKEND" != nftables ] || skip "it keeps no grants in sets of ipset"
     configure "GrantStore = set"
     start_daemon
     [ -z "$(advice_of_boot)" ]

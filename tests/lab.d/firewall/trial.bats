@@ -9,6 +9,9 @@ bats_require_minimum_version 1.5.0
 
 no_ipv6=$build_directory/tests/tools/no-ipv6
 no_fork=$build_directory/tests/tools/no-fork
+# With nftables a knock opens what portsmith-firewall closes by a mark alone.
+marks=()
+[ "$BACKEND" != nftables ] || marks=("AcceptMark = 0x100")
 
 setup_file() {
     local program
@@ -41,7 +44,7 @@ teardown_file() {
 }
 
 setup() {
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" >"$conf"
+    write_conf
     own_log
     own_addresses
     # Of a trial up to a second is lost to rounding, and what putting it in force takes.
@@ -60,12 +63,27 @@ teardown() {
     wait_until 5 no_sweeper_is_left
 }
 
+write_conf() { # [LINE...]
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" \
+        "${marks[@]}" "$@" >"$conf"
+}
+
 firewall() { # ARGUMENT of portsmith-firewall...
     on server portsmith-firewall "$@"
 }
 
-# The filter table in both families, without counters.
+# The filter table in both families, without counters; and ours, where that is another one.
 saved_rules() {
+    others_rules
+    [ "$BACKEND" != nftables ] || own_rules
+}
+
+own_rules() {
+    ! on server nft list tables | grep -q -x "table inet portsmith-firewall" ||
+        on server nft list table inet portsmith-firewall
+}
+
+others_rules() {
     local program
 
     for program in iptables ip6tables; do
@@ -79,7 +97,30 @@ all_is_as_before() {
 
 # Both families' rules without what is ours are as before.
 others_are_as_before() {
-    diff "$lab/before" <(saved_rules | grep -v portsmith-)
+    diff "$lab/before" <(others_rules | grep -v portsmith-)
+}
+
+# What is on trial, of the family at least.
+is_on_trial() {
+    if [ "$BACKEND" = nftables ]; then
+        [ -n "$(trial_chain)" ]
+    else
+        xtables -C portsmith-trial -j DROP
+    fi
+}
+
+# Its second is in its name.
+trial_chain() {
+    own_rules | sed -n 's/.*jump \(trial-[0-9]*\)$/\1/p'
+}
+
+# All of what is confirmed, but not what leads there.
+lose_confirmed() {
+    if [ "$BACKEND" = nftables ]; then
+        on server nft flush chain inet portsmith-firewall confirmed
+    else
+        xtables -F portsmith-firewall
+    fi
 }
 
 sweepers() {
@@ -206,6 +247,20 @@ echoed_to_far() { # NUMBER of its address, SECONDS to wait for more
         on far socat -t "$2" - "$(socat_address TCP "$server" 80 "$from"),connect-timeout=5" | wc -c
 }
 
+# Removes the rule that accepts it.
+forget_icmp() { # MATCH of iptables...
+    local rule=icmp4
+
+    if [ "$BACKEND" != nftables ]; then
+        xtables -D portsmith-trial "$@" -j ACCEPT
+        return
+    fi
+    [ "$FAMILY" = 4 ] || rule=icmp6
+    rule=$(on server nft -a list chain inet portsmith-firewall "$(trial_chain)" |
+        sed -n "s/.* @$rule accept # handle //p")
+    on server nft delete rule inet portsmith-firewall "$(trial_chain)" handle "$rule"
+}
+
 # By what belongs to no connection that is known.
 @test "what is too big for the path is told to the host" {
     local too_big=(-p icmp -m icmp --icmp-type 3)
@@ -215,7 +270,7 @@ echoed_to_far() { # NUMBER of its address, SECONDS to wait for more
     xtables -t raw -A PREROUTING "${too_big[@]}" -j CT --notrack
     firewall try --allow tcp/80
     [ "$(echoed_to_far 2 5)" -eq $((20000 + ${#greeting} + 1)) ]
-    xtables -D portsmith-trial "${too_big[@]}" -j ACCEPT # it is what does it
+    forget_icmp "${too_big[@]}" # it is what does it
     [ "$(echoed_to_far 3 1)" -lt 20000 ]
     xtables -t raw -D PREROUTING "${too_big[@]}" -j CT --notrack
 }
@@ -239,7 +294,7 @@ echoed_to_far() { # NUMBER of its address, SECONDS to wait for more
     port_is_shut "$server" 80
     wait_until $((soon + 14)) port_is_open "$server" 80
     # The rules are dead, and there until somebody looks after them.
-    saved_rules | grep -q portsmith-trial
+    saved_rules | grep -q -E "$trial_rules"
     [[ $(firewall show) == "nothing is closed"* ]]
     firewall enforce
     all_is_as_before
@@ -260,7 +315,7 @@ echoed_to_far() { # NUMBER of its address, SECONDS to wait for more
     echo "$stderr"
     [[ $stderr == *"no process can be started"*"portsmith-firewall enforce"* ]]
     no_sweeper_is_left
-    xtables -C portsmith-trial -j DROP
+    is_on_trial
 }
 
 @test "it rolls back when the terminal dies" {
@@ -302,11 +357,19 @@ echoed_to_far() { # NUMBER of its address, SECONDS to wait for more
     firewall confirm
     others_are_as_before
     # Ours comes last, and what others drop is dropped.
-    [ "$(xtables -S INPUT | tail -n 1)" = "-A INPUT -j portsmith-firewall" ]
+    comes_last
     xtables -I f2b-sshd -s "$client" -j DROP
     port_is_shut "$server" 22
     xtables -D f2b-sshd -s "$client" -j DROP
     port_is_open "$server" 22
+}
+
+comes_last() {
+    if [ "$BACKEND" = nftables ]; then
+        own_rules | grep "hook input priority 200;"
+    else
+        [ "$(xtables -S INPUT | tail -n 1)" = "-A INPUT -j portsmith-firewall" ]
+    fi
 }
 
 @test "a second try takes the place of the first" {
@@ -335,8 +398,10 @@ one_sweeper_is_left() {
     port_is_open "$server" 80
 }
 
+trial_rules='portsmith-trial|chain trial-'
+
 no_trial_is_left() {
-    ! saved_rules | grep -q portsmith-trial
+    ! saved_rules | grep -q -E "$trial_rules"
 }
 
 # With a script in place of one of the programs, which has its name with .real then.
@@ -359,7 +424,9 @@ without_ip6tables() { # COMMAND...
     with_program "ip6tables-$XTABLES-restore" "exit 2" "$@"
 }
 
+# bats test_tags=iptables
 @test "where IPv6 fails, nothing changes in IPv4" {
+    [ "$BACKEND" != nftables ] || skip "one table closes both"
     export lab
     run without_ip6tables portsmith-firewall try --allow tcp/22
     echo "$output"
@@ -375,7 +442,9 @@ without_ip6tables() { # COMMAND...
     [ "$(firewall show)" = "confirmed: all closed but tcp/80" ]
 }
 
+# bats test_tags=iptables
 @test "a host without IPv6 is closed all the same" {
+    [ "$BACKEND" != nftables ] || skip "one table closes both"
     xtables_4() {
         on server "iptables-$XTABLES" -w 5 "$@"
     }
@@ -397,6 +466,7 @@ without_ip6tables() { # COMMAND...
     firewall try --allow tcp/22
     firewall confirm
     kill_keeper
+    [ "$BACKEND" != nftables ] || on server nft flush ruleset
     for program in iptables ip6tables; do # as after a boot
         on server "$program-$XTABLES-restore" <<<$'*filter\n:INPUT ACCEPT [0:0]\nCOMMIT'
     done
@@ -441,7 +511,9 @@ of_family() { # iptables|ip6tables
     fi
 }
 
+# bats test_tags=iptables
 @test "a boot tries again where the firewall is busy" {
+    [ "$BACKEND" != nftables ] || skip "the kernel alone is never busy"
     local program=iptables-$XTABLES-restore
 
     export lab
@@ -486,6 +558,55 @@ flush_both() {
     done
 }
 
+# Without the programs of iptables and nft, whatever the configuration says.
+# bats test_tags=nftables,once
+@test "on a host without iptables the kernel alone does it" {
+    [ "$BACKEND" = nftables ] || skip "its own table is tried with nftables"
+    local closed
+
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" >"$conf"
+    without_programs portsmith-firewall try --allow tcp/22
+    port_is_shut "$server" 80
+    without_programs portsmith-firewall confirm
+    kill_keeper
+    closed=$(own_rules)
+    without_programs portsmith-firewall show
+    on server nft flush ruleset
+    run -1 without_programs portsmith-firewall show
+    [[ $output == *"not in force"* ]]
+    without_programs portsmith-firewall enforce
+    [ "$(own_rules)" = "$closed" ]
+    port_is_shut "$server" 80
+    port_is_open "$server" 22
+    without_programs portsmith-firewall restore
+    port_is_open "$server" 80
+    load_before
+}
+
+without_programs() { # COMMAND...
+    with_mounts_on server bash -c '
+        for program in /usr/sbin/*tables-*restore /usr/sbin/*tables-save /usr/sbin/nft; do
+            mount --bind /dev/null "$(readlink -f "$program")"
+        done
+        exec "$@"' bash "$@"
+}
+
+# bats test_tags=nftables,once
+@test "without AcceptMark no knock opens what is closed, and that is said" {
+    [ "$BACKEND" = nftables ] || skip "with iptables what one rule accepts no later one drops"
+    local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22"
+
+    marks=()
+    configure "Close = tcp/22"
+    start_daemon
+    run -1 on server env "$connection" portsmith-firewall try
+    [[ $output == *"this is an ssh login to tcp/22"*"set AcceptMark"*"--force"* ]]
+    all_is_as_before
+    run -0 on server portsmith-firewall try
+    [[ $output == *"no knock opens what is closed here, unless AcceptMark is set"* ]]
+    [[ $output == *"Closed now, though programs listen: tcp/22,"* ]]
+}
+
 @test "a boot that cannot read its configuration closes what it finds, or fails" {
     printf '%s\n' "[Portsmith]" "StateDirectory = /var/lib/elsewhere" >"$conf"
     printf '%s\n' "Port = $knock_port" >>"$conf"
@@ -503,7 +624,9 @@ flush_both() {
     port_is_shut "$server" 80
 }
 
+# bats test_tags=iptables
 @test "restore does not claim what another program's rule prevents" {
+    [ "$BACKEND" != nftables ] || skip "nothing leads from one table into another"
     firewall try --allow tcp/22
     firewall confirm
     xtables -D INPUT -j portsmith-firewall
@@ -528,7 +651,9 @@ refuses_login() { # PORT COMMAND...
     all_is_as_before
 }
 
+# bats test_tags=iptables
 @test "restore does not claim what it has no program for" {
+    [ "$BACKEND" != nftables ] || skip "no program is needed"
     firewall try --allow tcp/22
     firewall confirm
     run -1 ip netns exec server sh -c '
@@ -560,7 +685,7 @@ refuses_login() { # PORT COMMAND...
 @test "a running portsmithd that lets ssh in is a way" {
     local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22"
 
-    configure "Close = tcp/22"
+    configure "Close = tcp/22" "${marks[@]}"
     refuses_login 22 on server env "$connection" portsmith-firewall try
     start_daemon
     on server env "$connection" portsmith-firewall try
@@ -569,7 +694,7 @@ refuses_login() { # PORT COMMAND...
 @test "a portsmithd on trial that lets ssh in is no way until it is kept" {
     local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22"
 
-    configure "Close = tcp/22"
+    configure "Close = tcp/22" "${marks[@]}"
     add_profile tried --open tcp/22
     daemon_options=(--trial 10m)
     start_daemon
@@ -584,7 +709,7 @@ refuses_login() { # PORT COMMAND...
 }
 
 @test "a knock opens through both" {
-    start_server_daemon "Close = tcp/22"
+    start_server_daemon "Close = tcp/22" "${marks[@]}"
     and_reload add_profile both --open tcp/22,tcp/80 --window 1m
     firewall try
     port_is_shut "$server" 22
@@ -614,7 +739,7 @@ release_is_refused() { # SERVICE
 }
 
 @test "no release while nobody could get in then" {
-    start_server_daemon "Close = tcp/22"
+    start_server_daemon "Close = tcp/22" "${marks[@]}"
     and_reload add_profile way --open tcp/22 --window 1m
     firewall try --allow tcp/80
     release_is_refused tcp/22
@@ -627,7 +752,7 @@ release_is_refused() { # SERVICE
     release_is_refused tcp/22
     # With the rules gone, the next boot would bring them back.
     kill_keeper
-    xtables -F portsmith-firewall
+    lose_confirmed
     release_is_refused tcp/22
     run -0 firewall restore
     [ "${lines[1]}" = "portsmithd still shuts these until portsmithctl release: tcp/22" ]
@@ -639,7 +764,7 @@ release_is_refused() { # SERVICE
 }
 
 @test "a release says what stays closed" {
-    start_server_daemon "Close = tcp/22"
+    start_server_daemon "Close = tcp/22" "${marks[@]}"
     firewall try --allow tcp/22
     firewall confirm
     run -0 on server portsmithctl release
@@ -658,7 +783,7 @@ release_is_refused() { # SERVICE
 }
 
 @test "a release goes on where it cannot be known what is closed" {
-    start_server_daemon "Close = tcp/22"
+    start_server_daemon "Close = tcp/22" "${marks[@]}"
     firewall try --allow tcp/80
     firewall confirm
     echo rubbish >/var/lib/portsmith/firewall
@@ -669,7 +794,7 @@ release_is_refused() { # SERVICE
 }
 
 @test "try names what programs listen on and it closes" {
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" "Close = udp/5301" >"$conf"
+    write_conf "Close = udp/5301"
     spawn server "$lab/log/listener.log" socat TCP4-LISTEN:8181,bind=127.0.0.1 -
     wait_until 5 host_listens server tcp 8181
     run -0 firewall try --allow udp/5300

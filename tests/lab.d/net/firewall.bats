@@ -99,11 +99,12 @@ is_dropped() { # tcp PORT: in silence
     saved >"$lab/before"
     start_daemon
     knock_opens all
-    run -1 diff "$lab/before" <(saved)
+    [ "$BACKEND" = nftables ] || run -1 diff "$lab/before" <(saved)
     diff "$lab/before" <(saved | grep -v portsmith)
     stop_daemon
     on server portsmithd --release -c "$conf"
     diff "$lab/before" <(saved)
+    ! on server nft list tables | grep portsmith || false
 }
 
 greeting_on_server() { # ADDRESS
@@ -181,8 +182,11 @@ start_transparent_listener() { # PORT
     ip -n server "-$FAMILY" rule del lookup 100
 }
 
+# bats test_tags=iptables
 @test "where INPUT drops by itself and nothing is in Close, a knock opens" {
     local window start
+
+    [ "$BACKEND" != nftables ] || skip "a table of Portsmith's own accepts for nobody else"
 
     sed -i '/^Close = /d' "$conf"
     xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
@@ -222,7 +226,7 @@ END
     [ "$status" -eq 0 ]
     [[ $output == *"$line"* ]]
     start_daemon
-    wait_for_log "inet filter input drops by default.*$line"
+    wait_for_log "inet filter input drops .*$line"
     knock_opens all tcp/22
     port_is_shut "$server" 22
     on server bash -c "$line"
@@ -230,14 +234,68 @@ END
     port_is_shut "$server" 22 "$other"
 }
 
+# bats test_tags=nftables
+@test "what INPUT of iptables drops is named, by status and doctor as well, and the line helps" {
+    local line
+
+    [ "$BACKEND" = nftables ] || skip "rules of iptables accept in INPUT"
+    xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    [ "$FAMILY" = 4 ] || xtables -A INPUT -p ipv6-icmp -j ACCEPT
+    xtables -P INPUT DROP
+    start_daemon
+    knock_opens all tcp/22
+    port_is_shut "$server" 22
+    run on server portsmithctl -c "$conf" status
+    [[ $output == *"NOT OPENED"*"iptables-nft's INPUT (IPv$FAMILY) drops tcp/22"* ]]
+    run on server portsmithctl -c "$conf" doctor
+    [[ $output == *"PROBLEM: the policy of iptables-nft's INPUT (IPv$FAMILY) drops tcp/22"* ]]
+    line=$(sed -n 's/^ *-> accept it there.*: \(ip6\{0,1\}tables-nft .* 22 -j ACCEPT\)$/\1/p' <<<"$output")
+    on server bash -c "$line"
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+    run on server portsmithctl -c "$conf" status
+    [[ $output != *"drops tcp/22"* ]]
+}
+
+# bats test_tags=nftables
+@test "AcceptMark: another firewall lets through what has the mark, and nothing else" {
+    [ "$BACKEND" = nftables ] || skip "rules of iptables accept"
+    drop_in_nftables
+    set_option AcceptMark 0x100
+    start_daemon
+    wait_for_log "inet filter input drops .*nft insert rule inet filter input meta mark and 0x100 == 0x100 accept"
+    on server nft insert rule inet filter input meta mark and 0x100 == 0x100 accept
+    port_is_shut "$server" 22
+    knock_opens all tcp/22
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+    run on server portsmithd -t -c "$conf"
+    [ -z "$output" ]
+}
+
+# bats test_tags=nftables
+@test "nobody else can change an owned table: a flush of all rules leaves grants and shut ports" {
+    [ "$BACKEND" = nftables ] || skip "iptables' tables are everybody's"
+    start_daemon
+    knock_opens all tcp/22
+    run on server portsmithctl -c "$conf" status
+    [[ $output == *"no other program can change its table"* ]]
+    on server nft flush ruleset
+    is_whole
+    run ! on server nft delete table inet portsmith
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+    [ "$(log_count 'removed')" -eq 0 ]
+}
+
 @test "a back end that cannot answer for the other one's INPUT is named" {
     on server iptables-nft -P INPUT DROP
     run on server portsmithd -t -c "$conf"
-    if [ "$BACKEND" = legacy ]; then
-        [[ $output == *"set Backend = iptables-nft"* ]]
-    else
-        [ -z "$output" ]
-    fi
+    case $BACKEND in
+    legacy) [[ $output == *"set Backend = iptables-nft"* ]] ;;
+    nft) [ -z "$output" ] ;;
+    nftables) [[ $output == *"iptables-nft's INPUT (IPv4) drops tcp/22"*"-I INPUT -p tcp --dport 22 -j ACCEPT"* ]] ;;
+    esac
 }
 
 # ---- CloseWith = reset -----------------------------------------------------
@@ -290,7 +348,9 @@ udp_is_refused() { # PORT
 }
 
 # What is above the jump harms nothing while mangle drops.
+# bats test_tags=iptables
 @test "CloseWith = reset: what a rule above the jump accepts is refused once it is set" {
+    [ "$BACKEND" != nftables ] || skip "its table has no jump in iptables' chains"
     start_daemon
     xtables -I INPUT 1 -p tcp --dport 22 -j ACCEPT
     is_dropped 22
@@ -372,14 +432,18 @@ is_healed() {
     wait_until 5 is_whole
 }
 
+# bats test_tags=iptables
 @test "iptables -F in all tables is healed, live grants kept" {
+    [ "$BACKEND" != nftables ] || skip "nobody can take its rules away"
     grant_first
     xtables -t filter -F
     xtables -t mangle -F
     is_healed
 }
 
+# bats test_tags=iptables
 @test "the deletion of Portsmith's chains is healed" {
+    [ "$BACKEND" != nftables ] || skip "nobody can take its rules away"
     grant_first
     restore --noflush <<'RULES'
 *mangle
@@ -408,7 +472,9 @@ RULES
     is_healed
 }
 
+# bats test_tags=iptables
 @test "another program's whole ruleset is healed and kept" {
+    [ "$BACKEND" != nftables ] || skip "nobody can take its rules away"
     grant_first
     restore <<'RULES'
 *mangle
@@ -433,7 +499,9 @@ RULES
     is_healed
 }
 
+# bats test_tags=iptables
 @test "rules that are removed eight times in a minute are back within 2 s each time, and who did it is logged once" {
+    [ "$BACKEND" != nftables ] || skip "nobody can take its rules away"
     start_daemon
     start_prober
     for _ in {1..8}; do
@@ -454,7 +522,9 @@ first_rule() { # TABLE CHAIN
     chain "$1" "$2" | grep -m 1 -e ^-A
 }
 
+# bats test_tags=iptables
 @test "an admin's rule above the jump stays above it" {
+    [ "$BACKEND" != nftables ] || skip "its table has no jump in iptables' chains"
     start_daemon
     xtables -t mangle -I PREROUTING 1 -s "$other" -j DROP
     xtables -I INPUT 1 -s "$other" -j DROP
@@ -530,7 +600,7 @@ rules_of() { # BACKEND
     rules_of "$(other_backend)" | grep -q portsmith
     is_dropped 22
     stop_daemon
-    set_option Backend "$(backend_word)"
+    set_option Backend "$(backend_word "$BACKEND")"
     start_daemon
     ! rules_of "$(other_backend)" | grep portsmith || false
     is_dropped 22
