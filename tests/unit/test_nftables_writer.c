@@ -546,6 +546,22 @@ static void what_is_removed_comes_back(void **state)
     is_noticed("nft list ruleset > saved && nft flush ruleset && nft -f saved");
 }
 
+static void what_cannot_be_seen_is_unknown(void **state)
+{
+    int kept = fcntl(HELPER_FD_TABLE, F_DUPFD_CLOEXEC, 20), null = open("/dev/null", O_RDWR);
+
+    (void)state;
+    assert_int_equal(dup2(null, HELPER_FD_TABLE), HELPER_FD_TABLE);
+    assert_int_equal(helper_firewall_look(fw, &grants, &why), HELPER_RULES_UNKNOWN);
+    assert_string_equal(why.text, "the table portsmith of nftables: Socket operation on non-socket");
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN);
+    assert_int_equal(dup2(kept, HELPER_FD_TABLE), HELPER_FD_TABLE);
+    assert_int_equal(helper_firewall_look(fw, &grants, &why), HELPER_RULES_IN_FORCE);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_IN_FORCE);
+    close(kept);
+    close(null);
+}
+
 /* Elements are not looked for; they are written anew with every change of another's. */
 static void elements_come_back(void **state)
 {
@@ -570,6 +586,21 @@ static void a_change_needs_no_table(void **state)
     change();
     check_elements("grants4", "192.0.2.7 . tcp . 22 comment \"a1\"\n"
                               "192.0.2.8 . tcp . 22 comment \"b0\"\n");
+}
+
+/* Whether the process ends, for the next one to find out whose the table is. */
+static bool ends_for_it(void)
+{
+    int status;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        helper_firewall_check(fw);
+        child_exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE;
 }
 
 /* A new grant is not taken back in the firewall alone. */
@@ -598,6 +629,7 @@ static void what_fails_is_undone_and_unsure(void **state)
     assert_true(helper_firewall_is_unsure(fw, IPV4));
     assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN);
     assert_int_equal(grants.count, 1);
+    assert_true(ends_for_it());
     assert_false(helper_firewall_mend(fw, &grants, &why));
     assert_false(helper_firewall_clear(fw, &grants, &why));
     close(other);
@@ -650,6 +682,7 @@ int main(void)
         OF_EITHER_KERNEL(it_is_cleared),
         WITH(begin_owned, what_is_owned_nobody_changes),
         WITH(begin_plain, what_is_removed_comes_back),
+        WITH(begin_plain, what_cannot_be_seen_is_unknown),
         WITH(begin_plain, elements_come_back),
         OF_EITHER_KERNEL(a_change_needs_no_table),
         WITH(begin_plain, what_fails_is_undone_and_unsure),
