@@ -68,9 +68,9 @@ static const char *backend_of(const struct control_status *s)
 
 static const char *store_of(const struct control_status *s)
 {
-    return s->grant_store == GRANT_STORE_RULES ? "rules"
-           : s->grant_store == GRANT_STORE_SET ? "set"
-                                               : "unknown";
+    if (s->grant_store == GRANT_STORE_AUTO)
+        return "unknown";
+    return s->grant_store == GRANT_STORE_SET || s->backend == BACKEND_NFTABLES ? "set" : "rules";
 }
 
 /* ---- for people --------------------------------------------------------- */

@@ -566,15 +566,15 @@ static int open_netfilter(void)
     return open_nothing(); /* a host without it may have iptables-legacy */
 }
 
+static int table = -1;
+
 /* Returns the socket that owns the table of nf_tables. It is the same one as long as this process
  * lives, so that the table is owned while no helper serves, too. */
 static int table_socket(void)
 {
-    static int fd = -1;
-
-    if (fd < 0)
-        fd = open_netfilter();
-    return fd;
+    if (table < 0)
+        table = open_netfilter();
+    return table;
 }
 
 /* Starts a helper with our end of the socket for its orders in *orders. */
@@ -846,8 +846,12 @@ enum pair_result pair_probe(const struct config *config, const struct pair_optio
 {
     struct helper_setup setup;
 
+    enum pair_result result;
+
     fill_setup(&setup, HELPER_PROBE, config, options);
-    return run_helper_once(&setup, config, options);
+    result = run_helper_once(&setup, config, options);
+    close_if_open(&table); /* who goes into the background is another process */
+    return result;
 }
 
 bool pair_release(enum backend in_use, const struct pair_options *options)

@@ -247,17 +247,17 @@ lab_teardown() {
 # ---- the server ------------------------------------------------------------
 
 # What portsmith.conf and `portsmithctl status` call it.
-backend_word() { # [BACKEND]
-    case ${1:-$BACKEND} in
-    nft | legacy) echo "iptables-${1:-$BACKEND}" ;;
-    *) echo "${1:-$BACKEND}" ;;
+backend_word() { # BACKEND
+    case $1 in
+    nft | legacy) echo "iptables-$1" ;;
+    *) echo "$1" ;;
     esac
 }
 
 # Writes the configuration: the lab's lines unless a line here has the same
 # key. Makes what else is missing: directories, key, user.
 configure() { # 'KEY = VALUE'...
-    local line standard=("Interface = eth0" "Port = $knock_port" "Backend = $(backend_word)"
+    local line standard=("Interface = eth0" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")"
         "Close = tcp/22" ${GRANT_STORE:+"GrantStore = $GRANT_STORE"}) IFS=$'\n'
 
     {
@@ -434,7 +434,7 @@ own_elements() { # SET...
     local set
 
     for set; do
-        on server nft list set inet portsmith "$set" 2>/dev/null | tr ',{' '\n\n' |
+        on server nft list set inet portsmith "$set" 2>/dev/null | tr ',{' '\n' |
             sed -n -E "s|^[[:space:]]*([0-9a-f.:]+) \. (tcp\|udp) \. ([0-9]+) .*|-s \1/$host_bits -p \2 --dport \3 --datestop in-the-set|p"
     done
 }

@@ -467,6 +467,27 @@ static void small_batches_do_too(void **state)
     free(e.batch.bytes);
 }
 
+/* What is not there is taken out, and what is there put in, without the table's being made anew. */
+static void no_change_is_refused(void **state)
+{
+    struct elements e;
+
+    (void)state;
+    elements_open(&e, HELPER_FD_TABLE, make_plan());
+    for (int i = 0; i < 2; i++) {
+        send_for(alice, "192.0.2.7", "tcp/22", "198.51.100.1", MINUTE);
+        count_for(alice, "2001:db8::7", "tcp/22", 1);
+        assert_int_equal(elements_change(&e, &grants), 0);
+        helper_grants_settle(&grants, IPV4, true);
+        helper_grants_settle(&grants, IPV6, true);
+    }
+    helper_grants_clear(&grants);
+    assert_int_equal(elements_change(&e, &grants), 0);
+    assert_int_equal(elements_change(&e, &grants), 0);
+    check_elements("sending4", "");
+    free(e.batch.bytes);
+}
+
 static void it_is_cleared(void **state)
 {
     (void)state;
@@ -612,6 +633,7 @@ int main(void)
         OF_EITHER_KERNEL(a_counted_one_is_sent_on),
         OF_EITHER_KERNEL(all_that_is_granted_fits),
         WITH(begin_owned, small_batches_do_too),
+        OF_EITHER_KERNEL(no_change_is_refused),
         OF_EITHER_KERNEL(it_is_cleared),
         WITH(begin_owned, what_is_owned_nobody_changes),
         WITH(begin_plain, what_is_removed_comes_back),

@@ -92,7 +92,7 @@ counter_is() { # PATH VALUE
     grep -q -x "helper *running as pid $(helper_pid) for .*" <<<"$output"
     grep -q -x "witness *running as pid $(witness_pid) for .*" <<<"$output"
     grep -q -x 'interfaces *eth0' <<<"$output"
-    grep -q -x "firewall *$(backend_word), IPv4 and IPv6.*" <<<"$output"
+    grep -q -x "firewall *$(backend_word "$BACKEND"), IPv4 and IPv6.*" <<<"$output"
     grep -q -x 'grant store *rules' <<<"$output"
     grep -q -x 'shut ports *tcp/22' <<<"$output"
     grep -q -x 'profiles *3' <<<"$output"

@@ -11,8 +11,8 @@ bats_require_minimum_version 1.5.0
 . "$top/tests/lib/firewalld.bash"
 # shellcheck source=tests/lib/build.bash
 . "$top/tests/lib/build.bash"
-# shellcheck source=tests/lib/timekeeping.bash
-. "$top/tests/lib/timekeeping.bash"
+# shellcheck source=tests/lib/doctor.bash
+. "$top/tests/lib/doctor.bash"
 
 # As a daemon that does not run has it, for what a running one need not be troubled with.
 elsewhere=$lab/elsewhere
@@ -42,54 +42,13 @@ teardown() {
     common_teardown
 }
 
-clock=kept # what the kernel says of it, to the doctor
-
-doctor() { # OPTION of portsmithctl...
-    # shellcheck disable=SC2046 # words
-    on server env $(clock_that_is "$clock" "$lab") portsmithctl "$@" doctor
-}
-
-# What one check finds, as "LEVEL WHAT -> ADVICE" lines.
-found() { # CHECK [OPTION of portsmithctl...]
-    local check=$1
-
-    shift
-    doctor "$@" --json >"$lab/found.json" || [ $? -eq 4 ] || return 1
-    python3 -c 'import json, sys
-it = json.load(open(sys.argv[1]))
-assert sys.argv[2] in it["checks"], it["checks"]
-assert it["problems"] == sum(f["level"] == "problem" for f in it["findings"])
-for f in it["findings"]:
-    if f["check"] == sys.argv[2]:
-        print(f["level"], f["what"], "->", f["advice"])' "$lab/found.json" "$check" \
-        >"$lab/found" || return 1
-    cat "$lab/found"
-}
-
-finds() { # CHECK PATTERN [OPTION of portsmithctl...]
-    found "$1" "${@:3}" | grep -q -E -e "$2" || {
-        echo "$1 does not find '$2':"
-        cat "$lab/found"
-        return 1
-    }
-}
-
-finds_nothing() { # CHECK [OPTION of portsmithctl...]
-    found "$@" >/dev/null || return 1
-    [ ! -s "$lab/found" ] || {
-        echo "$1 finds:"
-        cat "$lab/found"
-        return 1
-    }
-}
-
 # A configuration of its own, with what `configure` makes; its lines come first.
 configure_elsewhere() { # 'KEY = VALUE'...
     mkdir -p "$elsewhere"
     {
         printf '[Portsmith]\n'
         printf '%s\n' "$@"
-        printf '%s\n' "Port = $knock_port" "Backend = $(backend_word)" "ProfileDirectory = $elsewhere/profiles" \
+        printf '%s\n' "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "ProfileDirectory = $elsewhere/profiles" \
             "StateDirectory = $elsewhere/state" "RunDirectory = $elsewhere/run"
     } >"$elsewhere/conf"
     on server portsmith-profile -c "$elsewhere/conf" init >/dev/null
@@ -268,7 +227,9 @@ send_noise_to() { # ADDRESS
 
 # ---- the firewall ----------------------------------------------------------
 
+# bats test_tags=iptables
 @test "a shut port that a rule before Portsmith's opens is found" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     port_is_shut "$server" 22
     finds_nothing ports
     xtables -t mangle -I PREROUTING -p tcp -m tcp --dport 22 -m comment --comment 'the boss' -j ACCEPT
@@ -282,14 +243,18 @@ send_noise_to() { # ADDRESS
     finds_nothing ports
 }
 
+# bats test_tags=iptables
 @test "a shut port that is open where another table has the address is found" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     xtables -t mangle -I INPUT 1 -p tcp --dport 22 -j ACCEPT
     finds ports "tcp/22 is open without .*, at addresses of a VRF or of policy routing.*delete .*INPUT -p tcp"
     xtables -t mangle -D INPUT 1
     finds_nothing ports
 }
 
+# bats test_tags=iptables
 @test "sessions that can be cut, and ACKs that get in by a SYN cookie, are found" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     finds_nothing sessions
     on server sh -c 'echo 0 >/proc/sys/net/ipv4/ip_early_demux'
     finds sessions "^problem sessions at shut ports can be cut.*ip_early_demux is 0 -> .*restart"
@@ -300,7 +265,9 @@ send_noise_to() { # ADDRESS
     finds_nothing sessions
 }
 
+# bats test_tags=iptables
 @test "a profile's port that nothing shuts is found" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     sed -i 's/^Open *=.*/Open = tcp\/22 tcp\/81/' /etc/portsmith.d/ssh.conf
     finds ports "^problem tcp/81 is open without a knock \(IPv$FAMILY, eth0\): the policy of INPUT.*\
 -> add Close = tcp/81"
@@ -317,7 +284,9 @@ send_noise_to() { # ADDRESS
     finds_nothing ports
 }
 
+# bats test_tags=iptables
 @test "a rule that keeps grants from counting is found, and the advice helps" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     wait_until 10 eval 'rules | grep -q -x -e "-A INPUT -j portsmith"'
     xtables -I INPUT -p tcp -m tcp --dport 22 --syn -j DROP
     knock_opens ssh
@@ -331,7 +300,9 @@ send_noise_to() { # ADDRESS
     xtables -D INPUT -p tcp -m tcp --dport 22 --syn -j DROP
 }
 
+# bats test_tags=iptables
 @test "established connections that are dropped are found" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     # Not the other firewalls: they would be asked for later and later.
     [ "$FAMILY" = 4 ] || xtables -A INPUT -p ipv6-icmp -j ACCEPT
     xtables -P INPUT DROP
@@ -354,9 +325,11 @@ INPUT .*-> accept them first: ip6?tables-$XTABLES -I INPUT -m conntrack"
     [ "$FAMILY" = 4 ] || xtables -D INPUT -p ipv6-icmp -j ACCEPT
 }
 
+# bats test_tags=iptables
 @test "rules in both back ends are found" {
     local other_backend=legacy
 
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     [ "$BACKEND" = nft ] || other_backend=nft
     finds_nothing backends
     XTABLES=$other_backend xtables -A INPUT -p tcp --dport 9999 -j DROP
@@ -377,7 +350,9 @@ firewall() { # ARGUMENT of portsmith-firewall...
     on server portsmith-firewall "$@" >/dev/null
 }
 
+# bats test_tags=iptables
 @test "what portsmith-firewall closes is told, and it is found where nobody gets in" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     finds_nothing firewall
     firewall try --allow tcp/80
     finds firewall '^note portsmith-firewall closes all but tcp/80 \(on trial for [0-9]+ s\)'
@@ -387,7 +362,7 @@ firewall() { # ARGUMENT of portsmith-firewall...
     doctor || [ $? -eq 4 ]
     everything | diff "$lab/before" -
     # Of a daemon that does not run.
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word)" "Close = tcp/22" \
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "Close = tcp/22" \
         "RunDirectory = $elsewhere/run" >"$lab/stopped.conf"
     finds firewall '^problem nobody gets at tcp/22: .* all but tcp/80 \(confirmed\).*-> start portsmithd' \
         -c "$lab/stopped.conf"
@@ -407,9 +382,11 @@ firewall() { # ARGUMENT of portsmith-firewall...
     finds_nothing firewall
 }
 
+# bats test_tags=iptables
 @test "a match that iptables lacks is found" {
     local library
 
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     library=$(find /usr/lib /lib -name libxt_time.so -print -quit)
     [ -n "$library" ]
     echo "GrantStore = rules" >>"$conf" # else the helper would do without
@@ -420,7 +397,9 @@ firewall() { # ARGUMENT of portsmith-firewall...
     sed -i '/^GrantStore/d' "$conf"
 }
 
+# bats test_tags=iptables
 @test "an nftables chain of another program that drops is found" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     finds_nothing firewalls
     on server nft -f - <<'END'
 table inet own {
@@ -464,7 +443,9 @@ drop_in_own_table() { # TABLE
     wait_until 5 on server nft list chain inet "$1" guard
 }
 
+# bats test_tags=iptables
 @test "where a table is another program's own, it is not nft that is advised" {
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     drop_in_own_table theirs
     run -1 on server nft insert rule inet theirs guard tcp dport 22 accept
     [[ $output == *"Operation not permitted"* ]]
@@ -483,9 +464,11 @@ rules_are_back() {
     is_in_place && chain filter INPUT | grep -q -x -e "-A INPUT -j portsmith"
 }
 
+# bats test_tags=iptables
 @test "firewalld is found, and what is advised helps" {
     local advice
 
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     start_firewalld nftables
     firewall_cmd --remove-service=ssh
     wait_until 10 rules_are_back
@@ -522,9 +505,11 @@ deep_rules() { # FORMAT of a chain, of a rule, its jump, its end, and the way in
     echo "$5"
 }
 
+# bats test_tags=iptables
 @test "rules with millions of ways through them are not looked at for ever" {
     local program=iptables
 
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     deep_rules "add chain inet deep %s" "add rule inet deep %s th sport %.0s1 %s" jump continue \
         "add rule inet deep guard th sport 1 jump c0" >"$lab/deep"
     {
@@ -548,9 +533,11 @@ deep_rules() { # FORMAT of a chain, of a rule, its jump, its end, and the way in
     xtables -F OUTPUT
 }
 
+# bats test_tags=iptables
 @test "a port that goes on to a container is found, shut or not" {
     local restore
 
+    [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     publish 22 80
     restore=$(xtables -t nat -S PREROUTING | sed -n 's/^-A/-D/p')
     finds_nothing ports # it is shut before that

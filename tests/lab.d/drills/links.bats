@@ -12,6 +12,7 @@ no_ipv6=$build_directory/tests/tools/no-ipv6
 no_landlock=$build_directory/tests/tools/no-landlock
 no_nfnetlink=$build_directory/tests/tools/no-nfnetlink
 noexec_memory=$build_directory/tests/tools/noexec-memory
+no_persist=$build_directory/tests/tools/no-persist
 
 setup_file() {
     lab_setup
@@ -117,10 +118,10 @@ client_reaches_server() {
 
 # ---- the kernel ------------------------------------------------------------
 
-start_daemon_by() { # PROGRAM, which executes another
+start_daemon_by() { # PROGRAM, which executes another [ARGUMENT...]
     kill_daemon
     own_log
-    spawn server "$lab/log/portsmithd.log" "$1" portsmithd -c "$conf" -f
+    spawn server "$lab/log/portsmithd.log" "$@" portsmithd -c "$conf" -f
     echo "$spawned" >"$lab/daemon.pid"
     wait_for_log " ready: " 15
     knock_opens ssh
@@ -148,4 +149,30 @@ start_daemon_by() { # PROGRAM, which executes another
     [ "$BACKEND" = legacy ] || skip "nftables is spoken to by it"
     start_daemon_by "$no_nfnetlink"
     port_is_shut "$server" 22 "$other"
+}
+
+# What is flushed is put back with the grants.
+is_a_plain_table() {
+    ! on server nft list table inet portsmith | grep owner || false
+    on server nft flush ruleset
+    wait_until 10 eval 'on server nft list table inet portsmith >/dev/null 2>&1'
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
+    knock_until "ssh: extended" ssh
+    knock_until "ssh: closed" --close ssh
+    port_is_shut "$server" 22
+}
+
+# bats test_tags=nftables,once
+@test "a kernel before 6.9: nobody can own the table, and what others flush is put back" {
+    [ "$BACKEND" = nftables ] || skip "iptables' rules are nobody's"
+    start_daemon_by "$no_persist"
+    is_a_plain_table
+}
+
+# bats test_tags=nftables,once
+@test "a kernel before 6.3: elements are removed that need not be there" {
+    [ "$BACKEND" = nftables ] || skip "iptables' rules are nobody's"
+    start_daemon_by "$no_persist" old
+    is_a_plain_table
 }

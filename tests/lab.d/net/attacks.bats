@@ -215,7 +215,9 @@ shut_again() {
     port_is_shut "$server" 22
 }
 
+# bats test_tags=iptables
 @test "an emptied chain of shut ports is filled again" {
+    [ "$BACKEND" != nftables ] || skip "nobody can empty its chains"
     start_daemon
     xtables -t mangle -F portsmith-close
     wait_until 10 shut_again

@@ -600,7 +600,7 @@ rules_of() { # BACKEND
     rules_of "$(other_backend)" | grep -q portsmith
     is_dropped 22
     stop_daemon
-    set_option Backend "$(backend_word)"
+    set_option Backend "$(backend_word "$BACKEND")"
     start_daemon
     ! rules_of "$(other_backend)" | grep portsmith || false
     is_dropped 22

@@ -71,7 +71,7 @@ has_no_daemon() {
         sed -i "s/^Backend = .*/Backend = $(backend_word "$to")/" "$conf"
         reload_daemon
     done
-    sed -i "s/^Backend = .*/Backend = $(backend_word)/" "$conf"
+    sed -i "s/^Backend = .*/Backend = $(backend_word "$BACKEND")/" "$conf"
     kill -QUIT "$(daemon_pid)"
     wait_until 10 process_is_gone "$(daemon_pid)"
     start_daemon

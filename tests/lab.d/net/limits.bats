@@ -170,8 +170,7 @@ tries_are_answered() { # COUNT: by a reset, as nobody listens
     xtables -t mangle -D PREROUTING -p tcp --dport 9 -j ACCEPT
     reload_daemon
     [ "$(grant_count "$client")" -eq 2 ]
-    # Of nftables each element counts for itself, and begins anew where the table does.
-    [ "$BACKEND" = nftables ] || [ "$(tcp_answer "$server" 24)" = silent ]
+    [ "$(tcp_answer "$server" 24)" = silent ]
     log_lacks "putting them back"
 }
 

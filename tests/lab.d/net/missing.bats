@@ -202,7 +202,7 @@ goes_on() {
     reload_daemon
     kill_helper
     goes_on
-    sed -i "s/^Backend = .*/Backend = $(backend_word)/" "$conf"
+    sed -i "s/^Backend = .*/Backend = $(backend_word "$BACKEND")/" "$conf"
     reload_daemon
     restore_configuration
     reload_daemon

@@ -1,0 +1,70 @@
+#!/usr/bin/env bats
+# The server's package on a Debian without any firewall program: the kernel alone must do.
+# Once: a Debian is installed, and what is tried there the lab tests try in each combination.
+# bats file_tags=once
+# shellcheck disable=SC2154 # bats, lab.bash and tree.bash set the variables
+
+bats_require_minimum_version 1.5.0
+. "$top/tests/lib/hosts.bash"
+
+setup_file() {
+    install_setup
+    plant_tree server
+    rm "$(root_of server)/bin/systemd-sysusers"
+    start_listener 22
+}
+
+teardown_file() {
+    ! daemon_number >/dev/null 2>&1 || server sh -c 'kill $(cat /run/portsmith/portsmithd.pid)'
+    lab_teardown
+    uproot_trees
+}
+
+server() { # COMMAND...
+    in_tree server "$@"
+}
+
+has_no_table() {
+    ! on server nft list tables | grep portsmith
+}
+
+@test "with neither iptables nor nft it is installed, shuts the port, and a knock opens it" {
+    server apt-get purge -y iptables
+    run ! server sh -c 'command -v iptables nft'
+    server apt-get install -y --no-install-recommends "/root/$(basename "$packaged"/portsmith_*.deb)"
+    run ! server sh -c 'command -v iptables nft'
+    server portsmith-profile init --close tcp/22
+    let_client_in
+    server portsmithd
+    [[ $(server portsmithctl status) == *"firewall      nftables, IPv4 and IPv6"* ]]
+    port_is_shut 10.77.0.1 22 10.77.0.2
+    knock_and_get_in
+}
+
+@test "its doctor misses no program" {
+    run server portsmithctl doctor
+    [[ $output == *$'\n'"nftables      ok"$'\n'* ]]
+    [[ $output != *iptables* ]]
+}
+
+@test "an upgrade starts it anew, and leaves open what is open" {
+    upgrade_and_stay_in
+}
+
+@test "purged, it leaves no table" {
+    server apt-get purge -y portsmith
+    has_no_table
+    port_is_open 10.77.0.1 22 10.77.0.3
+}
+
+@test "with iptables alone it takes that" {
+    server apt-get install -y iptables || skip "the package is not at hand"
+    server apt-get install -y --no-install-recommends "/root/$(basename "$packaged"/portsmith_*.deb)"
+    server portsmith-profile init --close tcp/22
+    let_client_in
+    server portsmithd
+    [[ $(server portsmithctl status) == *"firewall      iptables-nft, IPv4 and IPv6"* ]]
+    knock_and_get_in
+    server apt-get purge -y portsmith
+    server_has_no_rules
+}
