@@ -101,7 +101,7 @@ static bool make_element(struct element *element, enum table_set set, const stru
     *element = (struct element){.set = set, .address = door->address, .service = door->service,
                                 .timeout = ELEMENT_TIMEOUT_MIN, .destination = door->destination,
                                 .destination_port = door->destination_port};
-    if (left < ELEMENT_TIMEOUT_MIN)
+    if (!wanted->grant || left < ELEMENT_TIMEOUT_MIN)
         return false;
     element->timeout = (uint64_t)left;
     element->packets = count_packets(wanted);

@@ -139,7 +139,8 @@ void budgets_note(const struct grants *grants)
     for (size_t i = 0; budgets && i < grants->count; i++)
         if (grants->items[i].connections)
             budgets[count++] = (struct budget){helper_grants_door(&grants->items[i]), UINT32_MAX};
-    qsort(budgets, count, sizeof *budgets, compare);
+    if (count > 0)
+        qsort(budgets, count, sizeof *budgets, compare);
     for (enum family family = IPV4; family < FAMILIES && count > 0; family++)
         ask_for_elements(&fd, table_sets[TABLE_COUNTED][family]);
     if (fd >= 0)
