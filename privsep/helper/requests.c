@@ -190,7 +190,7 @@ static bool is_removed(const struct asked *asked, const struct grant *grant)
     if (decision->moves)
         return memcmp(grant->key_id, asked->knock.key_id, KEY_ID_SIZE) == 0;
     for (size_t i = 0; i < decision->service_count; i++)
-        if (decision->grants[i] == grant)
+        if (decision->verdict == VERDICT_CLOSED && decision->grants[i] == grant)
             return true;
     return false;
 }
@@ -245,10 +245,9 @@ static void change_table(struct requests *r, struct batch *batch, struct asked *
 {
     const struct decision *decision = &asked->decision;
     const enum family family = address_family(&decision->address);
-    const bool is_removing = decision->moves || decision->verdict == VERDICT_CLOSED;
     int64_t first = INT64_MAX;
 
-    for (size_t at = r->grants->count; is_removing && at-- > 0;)
+    for (size_t at = r->grants->count; at-- > 0;)
         if (is_removed(asked, &r->grants->items[at]))
             remove_grant(r, asked, at);
     if (decision->verdict != VERDICT_OPENED && decision->verdict != VERDICT_EXTENDED)
