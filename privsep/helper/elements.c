@@ -131,8 +131,18 @@ static int finish(struct elements *e, int error)
     return error != 0 || e->batch.at == 0 ? error : batch_send(&e->batch, e->fd);
 }
 
-/* Writes what becomes of a door that a grant changed, or left. What does not send it on leaves
- * the map as it is. */
+/* Whether a set may change as a grant of the door, which is the one in *door, is new, extended or
+ * gone. What does not send the door on leaves the map as it is. */
+static bool may_change(const struct elements *e, enum table_set set, const struct door *door,
+                       const struct wanted *wanted)
+{
+    if (set == TABLE_SENDING)
+        return e->in_use[set] && door->destination_port != 0;
+    return e->in_use[set] &&
+           (wanted->grant || set == (door->connections ? TABLE_COUNTED : TABLE_GRANTS));
+}
+
+/* Writes what becomes of a door that a grant changed, or left. */
 static int write_door(struct elements *e, const struct grants *grants, const struct door *door,
                       int64_t now)
 {
@@ -142,7 +152,7 @@ static int write_door(struct elements *e, const struct grants *grants, const str
 
     weigh(grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++) {
-        if (!e->in_use[set] || (set == TABLE_SENDING && door->destination_port == 0))
+        if (!may_change(e, set, door, &wanted[set]))
             continue;
         if (make_element(&element, set, door, &wanted[set], now))
             element_put(&e->batch, &element, e->destroys);

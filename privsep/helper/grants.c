@@ -24,7 +24,7 @@ const struct grant *helper_grants_next_of(const struct grants *grants,
 struct door helper_grants_door(const struct grant *grant)
 {
     return (struct door){grant->address, grant->service, grant->destination,
-                         grant->destination_port};
+                         grant->destination_port, grant->connections};
 }
 
 static size_t bucket_of(const struct address *address, const struct service *service)

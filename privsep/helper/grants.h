@@ -20,8 +20,9 @@
 struct door {
     struct address address;
     struct service service;
-    struct address destination; /* of one grant of the door, as in struct grant */
+    struct address destination; /* from here on: of one grant, as in struct grant */
     uint16_t destination_port;
+    uint32_t connections;
 };
 
 enum {

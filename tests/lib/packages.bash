@@ -38,8 +38,8 @@ packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git mandoc she
 # its next boot, and apt would remove another firewall for them. They are only unpacked.
 foreign_packages=(firewalld netfilter-persistent iptables-persistent ufw)
 foreign=$top/build-tests/foreign
-# What tests/bench/run measures Portsmith beside.
-peer_packages=(fwknop-server fwknop-client knockd)
+# What tests/bench/run measures Portsmith beside, and with.
+peer_packages=(fwknop-server fwknop-client knockd strace)
 }
 
 package_is_installed() { # NAME
