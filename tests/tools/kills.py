@@ -321,7 +321,7 @@ class Drill:
         for kind in kinds:
             self.killed[kind] += bool(set(pids) & set(processes(kind)))
         send_signal(pids, signal.SIGKILL)
-        self.kills += 1
+        self.kills += bool(pids)
         if not until(PATIENCE, lambda: not set(pids) & set(everything())):
             raise Wrong("what was killed does not end")
         if processes("helper"):  # what was to prepare did a thing besides, as a probe for a reload
