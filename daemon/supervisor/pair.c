@@ -844,13 +844,16 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
 
 enum pair_result pair_probe(const struct config *config, const struct pair_options *options)
 {
+    const bool owns_table = table >= 0;
     struct helper_setup setup;
-
     enum pair_result result;
 
     fill_setup(&setup, HELPER_PROBE, config, options);
     result = run_helper_once(&setup, config, options);
-    close_if_open(&table); /* who goes into the background is another process */
+    /* Who goes into the background is another process. But one that serves already keeps the
+     * table: it would be anybody's between the old helper's end and the next one. */
+    if (!owns_table)
+        close_if_open(&table);
     return result;
 }
 
