@@ -65,7 +65,15 @@ static const struct grant *find_sender(const struct grants *grants, const struct
     return newest;
 }
 
-/* Each walk goes over the whole table of grants: where nothing is sent on, one is enough. */
+static bool is_sent_to(const struct grant *grant, const struct grant *sender)
+{
+    return grant->destination_port == sender->destination_port &&
+           address_equal(&grant->destination, &sender->destination);
+}
+
+/* Each walk goes over the whole table of grants: where nothing is sent on, one is enough. Whatever
+ * lets in what is sent on adds to the map's budget: what the map does not take would reach this
+ * host's own port. */
 static void weigh(const struct elements *e, const struct grants *grants, const struct door *door,
                   struct wanted wanted[static TABLE_SETS])
 {
@@ -75,9 +83,8 @@ static void weigh(const struct elements *e, const struct grants *grants, const s
 
     memset(wanted, 0, TABLE_SETS * sizeof *wanted);
     while (sender && (grant = helper_grants_next_at(grants, door, grant)))
-        if (grant->destination_port == sender->destination_port &&
-            address_equal(&grant->destination, &sender->destination))
-            want(sending, grant, grant->deadline);
+        if (grant->destination_port)
+            want(sending, grant, is_sent_to(grant, sender) ? grant->deadline : 0);
     while ((grant = helper_grants_next_at(grants, door, grant)))
         want(&wanted[grant->connections ? TABLE_COUNTED : TABLE_GRANTS], grant,
              grant->destination_port && grant->deadline > sending->end ? sending->end

@@ -267,8 +267,7 @@ static int prepare(struct preparation *p)
     const bool is_legacy = p->xtables.backend == BACKEND_LEGACY;
     struct error why;
 
-    if (!helper_marks_lock(HELPER_FD_STATE, &why) || (is_legacy && !hold_xtables_lock(&why)) ||
-        !open_firewall(p, &why)) {
+    if ((is_legacy && !hold_xtables_lock(&why)) || !open_firewall(p, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
@@ -301,6 +300,11 @@ int helper_prepare(void)
         return helper_release_all(setup->backend, HELPER_FD_TABLE);
     if (setup->mode == HELPER_RELEASE_OTHER)
         return helper_release_other(setup->backend, HELPER_FD_TABLE);
+    /* Only now no other helper is at the table of nf_tables. */
+    if (setup->mode == HELPER_RUN && !helper_marks_lock(HELPER_FD_STATE, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_FAILURE;
+    }
     probed = host_probe(&p.policy, &p.xtables, &p.form, &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);

@@ -414,6 +414,26 @@ static void a_counted_one_is_sent_on(void **state)
                                "comment \"a1\" : 198.51.100.1 . 8022\n");
 }
 
+/* What one lets in is not to reach this host as the other's budget is spent. */
+static void whoever_is_let_in_is_sent_on(void **state)
+{
+    (void)state;
+    send_for(alice, "192.0.2.7", "tcp/22", "198.51.100.1", MINUTE);
+    grants.items[0].connections = 2;
+    send_for(bob, "192.0.2.7", "tcp/22", "198.51.100.2", MINUTE);
+    grants.items[1].connections = 1;
+    change();
+    check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 9 packets "
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
+    check_elements("sending4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 9 packets "
+                               "comment \"b0\" : 198.51.100.2 . 8022\n");
+    close_for(alice, "192.0.2.7", "tcp/22");
+    send_for(alice, "192.0.2.7", "tcp/22", "198.51.100.1", MINUTE);
+    send_for(bob, "192.0.2.7", "tcp/22", "198.51.100.2", MINUTE);
+    change();
+    check_elements("sending4", "192.0.2.7 . tcp . 22 comment \"a1\" : 198.51.100.1 . 8022\n");
+}
+
 /* ---- all of it -------------------------------------------------------------- */
 
 static const char *nth(int i)
@@ -676,6 +696,7 @@ int main(void)
         OF_EITHER_KERNEL(of_two_destinations_the_newest_counts),
         OF_EITHER_KERNEL(an_own_service_outlasts_a_destination),
         OF_EITHER_KERNEL(a_counted_one_is_sent_on),
+        WITH(begin_owned, whoever_is_let_in_is_sent_on),
         OF_EITHER_KERNEL(all_that_is_granted_fits),
         WITH(begin_owned, small_batches_do_too),
         OF_EITHER_KERNEL(no_change_is_refused),
