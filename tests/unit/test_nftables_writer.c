@@ -249,6 +249,23 @@ static void an_extended_one_lasts_longer(void **state)
     assert_in_range(seconds_left("grants4"), 300, 600);
 }
 
+/* A newer grant stays as it is, and so does everything where nothing was changed. */
+static void what_has_not_changed_stays(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", MINUTE);
+    open_for(bob, "2001:db8::7", "tcp/22", MINUTE);
+    change();
+    run_command("nft delete element inet portsmith grants6 '{ 2001:db8::7 . tcp . 22 }'");
+    open_for(alice, "192.0.2.7", "tcp/22", 10 * MINUTE);
+    change();
+    assert_in_range(seconds_left("grants4"), 300, 600);
+    run_command("nft delete element inet portsmith grants4 '{ 192.0.2.7 . tcp . 22 }'");
+    change();
+    check_elements("grants4", "");
+    check_elements("grants6", "");
+}
+
 static void the_last_of_two_grants_counts(void **state)
 {
     (void)state;
@@ -688,6 +705,7 @@ int main(void)
         OF_EITHER_KERNEL(the_kernel_ends_it),
         OF_EITHER_KERNEL(what_ends_at_once_is_no_element),
         OF_EITHER_KERNEL(an_extended_one_lasts_longer),
+        WITH(begin_plain, what_has_not_changed_stays),
         OF_EITHER_KERNEL(the_last_of_two_grants_counts),
         OF_EITHER_KERNEL(connections_are_a_budget),
         WITH(begin_plain, what_was_spent_stays_spent),

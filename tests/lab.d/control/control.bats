@@ -94,7 +94,7 @@ counter_is() { # PATH VALUE
     grep -q -x 'interfaces *eth0' <<<"$output"
     grep -q -x "firewall *$(backend_word "$BACKEND"), IPv4 and IPv6.*" <<<"$output"
     store=rules
-    [ "$BACKEND" != nftables ] || store=set
+    [ "$BACKEND" != nftables ] || store="set"
     grep -q -x "grant store *$store" <<<"$output"
     grep -q -x 'shut ports *tcp/22' <<<"$output"
     grep -q -x 'profiles *3' <<<"$output"
