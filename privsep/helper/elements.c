@@ -66,10 +66,12 @@ static const struct grant *find_sender(const struct grants *grants, const struct
     return newest;
 }
 
-static void weigh(const struct grants *grants, const struct door *door,
+/* Each walk goes over the whole table of grants: where nothing is sent on, one is enough. */
+static void weigh(const struct elements *e, const struct grants *grants, const struct door *door,
                   struct wanted wanted[static TABLE_SETS])
 {
-    const struct grant *sender = find_sender(grants, door), *grant = NULL;
+    const struct grant *sender = e->in_use[TABLE_SENDING] ? find_sender(grants, door) : NULL;
+    const struct grant *grant = NULL;
     struct wanted *sending = &wanted[TABLE_SENDING];
 
     memset(wanted, 0, TABLE_SETS * sizeof *wanted);
@@ -151,7 +153,7 @@ static int write_door(struct elements *e, const struct grants *grants, const str
     struct element element;
     int error = make_room(e);
 
-    weigh(grants, door, wanted);
+    weigh(e, grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++) {
         if (!may_change(e, set, door, &wanted[set]))
             continue;
@@ -183,7 +185,7 @@ static int fill_door(struct elements *e, const struct grants *grants, const stru
     struct element element;
     int error = make_room(e);
 
-    weigh(grants, door, wanted);
+    weigh(e, grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++)
         if (e->in_use[set] && make_element(&element, set, door, &wanted[set], now)) {
             take_spent(e, &element, door);
