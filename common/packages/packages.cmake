@@ -139,8 +139,8 @@ if(PORTSMITH_SERVER)
   write_script(CPACK_RPM_SERVER_POST_INSTALL_SCRIPT_FILE rpm post)
   write_script(CPACK_RPM_SERVER_PRE_UNINSTALL_SCRIPT_FILE rpm preun)
   write_script(CPACK_RPM_SERVER_POST_UNINSTALL_SCRIPT_FILE rpm postun)
-  set(CPACK_RPM_SERVER_PACKAGE_REQUIRES "/usr/sbin/useradd")
-  set(CPACK_RPM_SERVER_PACKAGE_RECOMMENDS "(iptables or nftables)")
+  # CPack knows no Recommends; this text becomes the line of the spec file as it is.
+  set(CPACK_RPM_SERVER_PACKAGE_REQUIRES "/usr/sbin/useradd\nRecommends: (iptables or nftables)")
   set(CPACK_RPM_SERVER_USER_FILELIST "%config(noreplace) /etc/apparmor.d/portsmithd")
 endif()
 # Directories of other packages.

@@ -66,11 +66,14 @@ static const char *backend_of(const struct control_status *s)
     return s->backend == BACKEND_AUTO ? "unknown" : backend_name(s->backend);
 }
 
+/* With nftables there is nothing to choose: what is known is known while the helper answers. */
 static const char *store_of(const struct control_status *s)
 {
-    if (s->grant_store == GRANT_STORE_AUTO)
-        return "unknown";
-    return s->grant_store == GRANT_STORE_SET || s->backend == BACKEND_NFTABLES ? "set" : "rules";
+    if (s->backend == BACKEND_NFTABLES && s->families != 0)
+        return "set";
+    return s->grant_store == GRANT_STORE_RULES ? "rules"
+           : s->grant_store == GRANT_STORE_SET ? "set"
+                                               : "unknown";
 }
 
 /* ---- for people --------------------------------------------------------- */

@@ -73,12 +73,14 @@ static bool is_sent_to(const struct grant *grant, const struct grant *sender)
            address_equal(&grant->destination, &sender->destination);
 }
 
-/* Whatever lets in what is sent on adds to the map's budget: what the map does not take would reach
- * this host's own port. */
-static void weigh(const struct grants *grants, const struct door *door,
+/* Each walk goes over the whole table of grants: where nothing is sent on, one is enough. Whatever
+ * lets in what is sent on adds to the map's budget: what the map does not take would reach this
+ * host's own port. */
+static void weigh(const struct elements *e, const struct grants *grants, const struct door *door,
                   struct wanted wanted[static TABLE_SETS])
 {
-    const struct grant *sender = find_sender(grants, door), *grant = NULL;
+    const struct grant *sender = e->in_use[TABLE_SENDING] ? find_sender(grants, door) : NULL;
+    const struct grant *grant = NULL;
     struct wanted *sending = &wanted[TABLE_SENDING];
 
     memset(wanted, 0, TABLE_SETS * sizeof *wanted);
@@ -140,8 +142,18 @@ static int finish(struct elements *e, int error)
     return error != 0 || e->batch.at == 0 ? error : batch_send(&e->batch, e->fd);
 }
 
-/* Writes what becomes of a door that a grant changed, or left. What does not send it on leaves
- * the map as it is. */
+/* Whether a set may change as a grant of the door, which is the one in *door, is new, extended or
+ * gone. What does not send the door on leaves the map as it is. */
+static bool may_change(const struct elements *e, enum table_set set, const struct door *door,
+                       const struct wanted *wanted)
+{
+    if (set == TABLE_SENDING)
+        return e->in_use[set] && door->destination_port != 0;
+    return e->in_use[set] &&
+           (wanted->grant || set == (door->connections ? TABLE_COUNTED : TABLE_GRANTS));
+}
+
+/* Writes what becomes of a door that a grant changed, or left. */
 static int write_door(struct elements *e, const struct grants *grants, const struct door *door,
                       int64_t now)
 {
@@ -149,9 +161,9 @@ static int write_door(struct elements *e, const struct grants *grants, const str
     struct element element;
     int error = make_room(e);
 
-    weigh(grants, door, wanted);
+    weigh(e, grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++) {
-        if (!e->in_use[set] || (set == TABLE_SENDING && door->destination_port == 0))
+        if (!may_change(e, set, door, &wanted[set]))
             continue;
         if (make_element(&element, set, door, &wanted[set], now))
             element_put(&e->batch, &element, e->destroys);
@@ -181,7 +193,7 @@ static int fill_door(struct elements *e, const struct grants *grants, const stru
     struct element element;
     int error = make_room(e);
 
-    weigh(grants, door, wanted);
+    weigh(e, grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++)
         if (e->in_use[set] && make_element(&element, set, door, &wanted[set], now)) {
             take_spent(e, &element, door);

@@ -123,10 +123,7 @@ enum helper_rules helper_firewall_look(struct firewall *fw, const struct grants 
         fw->state = fw->state == HELPER_RULES_MISSING ? fw->state : HELPER_RULES_UNKNOWN;
         return HELPER_RULES_UNKNOWN;
     }
-    if (!glance_is_same(&now, &fw->made))
-        fw->state = HELPER_RULES_MISSING;
-    else
-        fw->state = HELPER_RULES_IN_FORCE;
+    fw->state = glance_is_same(&now, &fw->made) ? HELPER_RULES_IN_FORCE : HELPER_RULES_MISSING;
     return fw->state;
 }
 

@@ -1,9 +1,14 @@
 #include "privsep/prepare/release.h"
 
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "privsep/backend.h"
+#include "privsep/netlink.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/table.h"
 #include "privsep/xtables/ipsetorder.h"
@@ -101,13 +106,53 @@ static bool release_iptables(struct error *why)
     return done && remove_sets(why); /* rules may refer to a set still */
 }
 
+/* Only whether there is an answer counts. */
+static void ignore(void *into, struct span answer)
+{
+    (void)into;
+    (void)answer;
+}
+
+/* Whether a table of iptables-nft has this chain. Where its programs are missing, only the kernel
+ * can be asked. */
+static bool has_chain(int *kernel, enum family family, const char *table, const char *chain)
+{
+    const struct nfgenmsg about = {.nfgen_family = family == IPV6 ? NFPROTO_IPV6 : NFPROTO_IPV4,
+                                   .version = NFNETLINK_V0};
+    union question q;
+
+    netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NLM_F_ACK);
+    netlink_put(&q, &about, sizeof about);
+    netlink_put_attribute(&q, NFTA_CHAIN_TABLE, table, strlen(table) + 1);
+    netlink_put_attribute(&q, NFTA_CHAIN_NAME, chain, strlen(chain) + 1);
+    return netlink_ask(kernel, &q, ignore, NULL) == 0;
+}
+
+static bool has_chains(enum family family)
+{
+    int kernel = netlink_open(NETLINK_NETFILTER);
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        for (size_t j = 0; j < ours[i].count && !found; j++)
+            found = has_chain(&kernel, family, rules_tables[ours[i].table], ours[i].chains[j]);
+    if (kernel >= 0)
+        close(kernel);
+    return found;
+}
+
 /* Whether rules may be left of the back end that was in use, or, where nobody knows that, of the
- * one that would be used now. They stay where its program is missing. */
+ * one that would be used now. They stay where its program is missing, if there are any. */
 static bool may_remain(enum backend in_use, struct error *why)
 {
     struct xtables unused;
+    bool found = false;
 
-    return in_use != BACKEND_NFTABLES && !probe_choose(&unused, in_use, why);
+    if (in_use == BACKEND_NFTABLES || probe_choose(&unused, in_use, why))
+        return false;
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        found |= has_chains(family) || probe_legacy_in_use(family);
+    return found;
 }
 
 int helper_release_all(enum backend in_use, int table)
@@ -128,7 +173,7 @@ int helper_release_all(enum backend in_use, int table)
 static bool release_other(enum backend in_use, int table, struct error *why)
 {
     if (in_use == BACKEND_NFTABLES)
-        return release_iptables(why);
+        return release_iptables(why) && !may_remain(BACKEND_AUTO, why);
     return table_release(table, why) &&
            helper_release(in_use == BACKEND_NFT ? BACKEND_LEGACY : BACKEND_NFT, why);
 }

@@ -42,6 +42,14 @@ BESIDE = {
     ("memory", "kilobytes"): ["portsmith-rules"],
     ("idle", "wakeups"): PORTSMITH,
 }
+NATIVE = {
+    ("beside_rules", "microseconds"): ["portsmith-rules"],
+    ("beside_set", "microseconds"): ["portsmith-set"],
+    ("expiry", "microseconds"): PORTSMITH,
+    ("crowd", "microseconds"): PORTSMITH,
+    ("delivered", "nanoseconds"): PORTSMITH,
+    ("programs", "programs"): PORTSMITH,
+}
 # A peer that is drowned in a flood honours nothing, and that is what was found.
 MAY_BE_NULL = {("flood", "microseconds")}
 
@@ -87,12 +95,16 @@ def missing_lines(directory):
 def missing_turns(directory):
     results = json.loads((directory / "results.json").read_text())["results"]
     table = (directory / "table.txt").read_text()
-    for (measure, key), peers in BESIDE.items():
-        for peer, tree in ((peer, tree) for peer in peers for tree in ("own", "other")):
-            found = [r[key] for r in results
-                     if (r["measure"], r["peer"], r["tree"]) == (measure, peer, tree)]
-            if not found or not all(is_figure(v, False) for v in found):
-                yield f"{measure} of {peer}, the {tree} build, was not measured: {found}"
+    wanted = [(*figure, peer, tree) for figure, peers in BESIDE.items() for peer in peers
+              for tree in ("own", "other")]
+    for figure, peers in NATIVE.items():
+        wanted += [(*figure, "portsmith-nftables", "own")]
+        wanted += [(*figure, peer, "other") for peer in peers]
+    for measure, key, peer, tree in wanted:
+        found = [r[key] for r in results
+                 if (r["measure"], r["peer"], r.get("tree")) == (measure, peer, tree)]
+        if not found or not all(is_figure(v, False) for v in found):
+            yield f"{measure} of {peer}, the {tree} build, was not measured: {found}"
     for peer in PORTSMITH:
         if f"\n  {peer} " not in table:
             yield f"the table has no line for {peer}"

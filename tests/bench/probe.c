@@ -2,11 +2,12 @@
  *
  *   probe latency ADDRESS PORT MILLISECONDS [EVERY] < ATTEMPT   one line; it tries EVERY so many
  *                                                       microseconds at first, in place of 25
+ *   probe series ADDRESS PORT MILLISECONDS < ATTEMPTS   the same, one after the other
  *   probe crowd ADDRESS PORT MILLISECONDS < ATTEMPTS    all of them at once
  *   probe send ADDRESS < ATTEMPTS                       and no more than that
  *
  * An attempt is a line: the address to come from, then what to send, in order:
- * KNOCK-PORT:HEX, a datagram each. `latency` and `crowd` print a line for each: the
+ * KNOCK-PORT:HEX, a datagram each. All but `send` print a line for each: the
  * microseconds from when the last datagram of the attempt began to leave until the
  * first TCP connection to PORT was accepted, or "never" after MILLISECONDS. IPv4. */
 #include <arpa/inet.h>
@@ -315,7 +316,8 @@ int main(int argc, char **argv)
     int64_t patience;
 
     if ((argc != 5 && argc != 6 && !sends_only) || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
-        errx(2, "usage: probe latency|crowd ADDRESS PORT MILLISECONDS [EVERY]; probe send ADDRESS");
+        errx(2, "usage: probe latency|series|crowd ADDRESS PORT MILLISECONDS [EVERY]; "
+                "probe send ADDRESS");
     setrlimit(RLIMIT_NOFILE, &many);
     while (count < ATTEMPTS_MAX && read_attempt(&attempts[count]))
         count++;
@@ -329,7 +331,8 @@ int main(int argc, char **argv)
     patience = (int64_t)atoi(argv[4]) * 1000;
     if (strcmp(argv[1], "crowd") == 0)
         measure_crowd(attempts, count, &to, patience);
-    else if (count == 1)
-        measure_one(attempts, &to, patience, argc == 6 ? atoi(argv[5]) : EVERY_US);
+    else if (count == 1 || strcmp(argv[1], "series") == 0)
+        for (size_t i = 0; i < count; i++)
+            measure_one(&attempts[i], &to, patience, argc == 6 ? atoi(argv[5]) : EVERY_US);
     return 0;
 }

@@ -23,6 +23,9 @@ MEMORY_KB = {1: 5427, 10000: 12288}
 IDLE_SECONDS = 60
 BESIDE, BESIDE_KNOCKS, RESAMPLES = 1.05, 300, 2000
 COUNTING_FASTER, TRACKED = 100, 200_000
+# Of nftables: the share of the other build's set, and of fwknopd's fastest; milliseconds.
+NATIVE_SHARE, NATIVE_FLAT, NATIVE_P99_MS, NATIVE_PEER_SHARE = .6, 1.3, 4, .1
+NATIVE_EXPIRY_MS, NATIVE_CROWD_MS, NATIVE_COST_US = 5, 120, .4
 LATER = float("inf")  # than any that was waited for
 
 
@@ -281,10 +284,10 @@ def print_targets(results):
 
 # ---- beside another build --------------------------------------------------
 
-def rounds_of(results, peer, size):
+def rounds_of(turns, size):
     """A list for each round, of pairs: our microseconds and theirs, of one moment."""
     found = [{r["round"]: [LATER if v is None else v for v in r["microseconds"]]
-              for r in results.of("turns", peer) if (r["tree"], r["size"]) == (tree, size)}
+              for r in turns if (r["tree"], r["size"]) == (tree, size)}
              for tree in ("own", "other")]
     return [list(zip(found[0][i], found[1][i])) for i in found[0] if i in found[1]]
 
@@ -323,7 +326,7 @@ def compare(rounds, peer, size, name, share):
 
 
 def print_turns(results):
-    cells = {(r["peer"], r["size"]): rounds_of(results, r["peer"], r["size"])
+    cells = {(r["peer"], r["size"]): rounds_of(results.of("turns", r["peer"]), r["size"])
              for r in results.of("turns")}
     found = [compare(rounds, *cell, *figure) for cell, rounds in cells.items() if rounds
              for figure in (("median", .5), ("p95", .95))]
@@ -378,6 +381,96 @@ def print_beside(results):
     rows = list(beside_rows(results))
     print_table("This build beside the other one, medians", list(*rows[:1]),
                 [row.values() for row in rows])
+    return rows
+
+
+# ---- nftables beside what another build has ---------------------------------
+
+def native_turns(results, size, share):
+    """Milliseconds of the other's rules and set, and ours as it was beside the set."""
+    beside = {name: rounds_of(results.of(f"beside_{name}"), size) for name in ("rules", "set")}
+    of_rules, of_set = (quantiles(beside[name], share) if beside[name] else [None, None]
+                        for name in beside)
+    return [v and v / 1000 for v in (of_rules[1], of_set[1], of_set[0])]
+
+
+def native_of(results, measure, judge):
+    """A figure of the other's rules and set, and of ours, from all results of each."""
+    found = ([r for r in results.of(measure, f"portsmith-{store}") if r["tree"] == tree]
+             for store, tree in (("rules", "other"), ("set", "other"), ("nftables", "own")))
+    return [judge(of_one) if of_one else None for of_one in found]
+
+
+def longest(of_one):
+    """The round in which nothing else held anybody up."""
+    return min(quantile(r["microseconds"], 1) for r in of_one) / 1000
+
+
+def cost_of_packet(of_one):
+    least = {size: min(v for r in of_one if r["size"] == size for v in r["nanoseconds"])
+             for size in {r["size"] for r in of_one}}
+    return (least[max(least)] - least[0]) / 1000
+
+
+def native_row(name, figures, holds, target):
+    own = figures[-1]
+    verdict = "not measured" if own is None else "holds" if holds(own) else "DOES NOT HOLD"
+    cells = [NOTHING if v is None else number(v) for v in figures]
+    return {"": name, **dict(zip(("other rules", "other set", "nftables"), cells)),
+            "target, at most": target, "verdict": verdict}
+
+
+def native_latency_rows(results):
+    one, many = (native_turns(results, size, .5) for size in (1, 10_000))
+    p99 = native_turns(results, 1000, .99)
+    peer = [v / 1000 for r in results.of("latency", "fwknopd") for v in r["microseconds"] if v]
+    share = number(one[2] / one[1]) if one[1] else NOTHING
+    yield native_row("a knock, 1 live grant: median, ms", one,
+                     lambda own: own <= NATIVE_SHARE * one[1],
+                     f"{NATIVE_SHARE} times the set ({share})")
+    yield native_row("the same, 10,000", many, lambda own: own <= NATIVE_FLAT * one[2],
+                     f"{NATIVE_FLAT} times its own at 1")
+    yield native_row("the same, 1,000: p99, ms", p99,
+                     lambda own: own <= NATIVE_P99_MS and peer and
+                     own < NATIVE_PEER_SHARE * min(peer),
+                     f"{NATIVE_P99_MS}, and {NATIVE_PEER_SHARE} times fwknopd's least "
+                     f"({number(min(peer, default=None))})")
+
+
+def quietest(of_one):
+    return min(quantile(r["quiet"], 1) for r in of_one) / 1000
+
+
+def native_rows(results):
+    quiet = native_of(results, "expiry", quietest)[-1]
+    crowd = max((r["size"] for r in results.of("crowd")), default=CROWD)
+    yield from native_latency_rows(results)
+    yield native_row(f"{crowd:,} grants end while knocks come: longest, ms",
+                     native_of(results, "expiry", longest),
+                     lambda own: own <= NATIVE_EXPIRY_MS,
+                     f"{NATIVE_EXPIRY_MS} (none ends: {number(quiet)})")
+    yield native_row(f"{crowd:,} knocks at once, to the last: ms",
+                     native_of(results, "crowd", lambda of_one: median(
+                         [quantile(r["microseconds"], 1) for r in of_one]) / 1000),
+                     lambda own: own <= NATIVE_CROWD_MS, f"{NATIVE_CROWD_MS}")
+    yield native_row(f"a packet to the host, {crowd:,} grants: microseconds more",
+                     native_of(results, "delivered", cost_of_packet),
+                     lambda own: own <= NATIVE_COST_US, f"{NATIVE_COST_US}")
+    yield native_row("programs executed for a grant",
+                     native_of(results, "programs", lambda of_one: max(
+                         r["programs"] / r["size"] for r in of_one)),
+                     lambda own: own == 0, "0")
+
+
+def print_native(results):
+    if not results.of("beside_set"):
+        return []
+    rows = list(native_rows(results))
+    print_table("This build's nftables beside the other's rules and set, and fwknopd",
+                list(*rows[:1]), [row.values() for row in rows])
+    for r in results.of("latency", "fwknopd"):
+        print(f"  fwknopd, {r['size']:,} live grants: median "
+              f"{number(median(r['microseconds']), 1000)} ms")
     return rows
 
 
@@ -442,7 +535,7 @@ def main(directory):
     versions = (directory / "versions.txt").read_text().splitlines()
     print("\n".join(versions))
     if any("tree" in r for r in results.all):
-        targets = print_turns(results) + print_beside(results)
+        targets = print_turns(results) + print_native(results) + print_beside(results)
     else:
         print_latency(results)
         print_trace(results)

@@ -36,10 +36,10 @@ proof_packages=(frama-c-base why3 cvc4)
 packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git mandoc shellcheck)
 # Firewalls that the lab runs and this machine must not: once installed they would start at
 # its next boot, and apt would remove another firewall for them. They are only unpacked.
-foreign_packages=(firewalld netfilter-persistent iptables-persistent)
+foreign_packages=(firewalld netfilter-persistent iptables-persistent ufw)
 foreign=$top/build-tests/foreign
-# What tests/bench/run measures Portsmith beside.
-peer_packages=(fwknop-server fwknop-client knockd)
+# What tests/bench/run measures Portsmith beside, and with.
+peer_packages=(fwknop-server fwknop-client knockd strace)
 }
 
 package_is_installed() { # NAME
@@ -99,7 +99,8 @@ install_packages() { # NAME...
 unpack_foreign() {
     local file
 
-    [ ! -e "$foreign/unpacked" ] && command -v dpkg-deb >/dev/null || return 0
+    [ "$(cat "$foreign/unpacked" 2>/dev/null)" != "${foreign_packages[*]}" ] &&
+        command -v dpkg-deb >/dev/null || return 0
     echo "Unpacking: ${foreign_packages[*]}" >&2
     mkdir -p "$foreign" && cd "$foreign" || return 1
     apt-get download -q "${foreign_packages[@]}" >&2 ||
@@ -107,5 +108,5 @@ unpack_foreign() {
     for file in *.deb; do
         dpkg-deb --extract "$file" . || return 1
     done
-    touch unpacked
+    echo "${foreign_packages[*]}" >unpacked
 }

@@ -148,7 +148,7 @@ valgrind_passed() { # NAME
     [ -e "$1.passed" ] || { cat "$1.log" && false; }
 }
 
-unknown_to_valgrind=(helper_confine cut_confine daemon_confine plan sniffer witness)
+unknown_to_valgrind=(helper_confine nftables_confine cut_confine daemon_confine plan sniffer witness)
 
 # Unit tests, by what valgrind_one takes. Those that start one iptables after another are
 # for LONG=yes alone.

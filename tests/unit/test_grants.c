@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <sodium.h>
+#include <sys/mman.h>
 
 #include "people.h"
 #include "privsep/grantfile.h"
@@ -119,6 +120,54 @@ static void what_is_removed_is_gone(void **state)
     assert_false(table_close(&grants, alice, &v4, &ssh));
     assert_null(table_find(&grants, alice, &v4, &ssh));
     assert_non_null(table_find(&grants, bob, &v4, &ssh));
+}
+
+/* As many as there are, each once. */
+static void check_door(const struct grants *table, const struct address *address,
+                       const struct service *service, size_t expected)
+{
+    const struct door door = {.address = *address, .service = *service};
+    const struct grant *grant = NULL;
+    size_t found = 0, there = 0;
+
+    while ((grant = helper_grants_next_at(table, &door, grant))) {
+        assert_in_range(grant - table->items, 0, table->count - 1);
+        found++;
+        assert_true(found <= table->count);
+    }
+    for (size_t i = 0; i < table->count; i++)
+        there += address_equal(&table->items[i].address, address) &&
+                 service_compare(&table->items[i].service, service) == 0;
+    assert_int_equal(found, there);
+    assert_int_equal(found, expected);
+}
+
+static void the_grants_of_a_door_are_found(void **state)
+{
+    static struct grants mapped;
+    struct error why;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 100);
+    open_grant(bob, &v6, &dns, 150);
+    open_grant(bob, &v4, &ssh, 200);
+    open_grant(bob, &v4, &dns, 300);
+    check_door(&grants, &v4, &ssh, 2);
+    check_door(&grants, &v4, &dns, 1);
+    check_door(&grants, &v6, &ssh, 0);
+    assert_done(helper_grants_map(&mapped, grants.file, CAPACITY, &why), why); /* as the helper */
+    check_door(&mapped, &v4, &ssh, 2);
+    check_door(&mapped, &v6, &dns, 1);
+    helper_grants_remove_at(&grants, 0); /* the last one takes its place */
+    check_door(&grants, &v4, &ssh, 1);
+    check_door(&grants, &v4, &dns, 1);
+    helper_grants_remove_at(&grants, grants.count - 1);
+    helper_grants_remove_at(&grants, 0);
+    check_door(&grants, &v4, &dns, 0);
+    assert_int_equal(grants.count, 1);
+    helper_grants_clear(&grants);
+    check_door(&grants, &v6, &dns, 0);
+    munmap(mapped.table, granttable_size(CAPACITY));
 }
 
 static void deadlines_are_kept_to_the_nanosecond(void **state)
@@ -622,6 +671,7 @@ int main(void)
         WITH_TABLE(the_later_deadline_stays),
         WITH_TABLE(a_deadline_is_shortened_but_never_put_off),
         WITH_TABLE(what_is_removed_is_gone),
+        WITH_TABLE(the_grants_of_a_door_are_found),
         WITH_TABLE(deadlines_are_kept_to_the_nanosecond),
         WITH_TABLE(the_earliest_deadline_is_kept_whichever_it_is),
         WITH_TABLE(all_that_is_due_goes_at_once),

@@ -183,7 +183,7 @@ static void run_a_program(void)
 {
     char *const argv[] = {strdupa("true"), NULL}, *const environment[] = {NULL};
 
-    execve("/bin/true", argv, environment);
+    syscall(SYS_execve, "/bin/true", argv, environment); /* without what gcov does before */
 }
 
 static void run_what_is_open(void)
@@ -236,12 +236,11 @@ static void open_by_a_handle(void)
     syscall(SYS_open_by_handle_at, AT_FDCWD, NULL, O_RDONLY);
 }
 
-static void read_a_link(void)
+static void look_at_a_file(void)
 {
-    char text[64];
+    struct stat s;
 
-    if (readlink("/proc/self/exe", text, sizeof text) < 0)
-        _exit(1);
+    stat("/etc/passwd", &s);
 }
 
 static void remove_a_file(void)
@@ -321,7 +320,7 @@ static void all_of_that_kills(void **state)
     static void (*const acts[])(void) = {
         run_a_program,         run_what_is_open,  spawn_a_program,    have_a_child,
         open_a_file,           open_its_own_file, open_as_of_late,    open_by_a_handle,
-        read_a_link,           remove_a_file,     open_a_tcp_socket,  open_a_netlink_socket,
+        look_at_a_file,           remove_a_file,     open_a_tcp_socket,  open_a_netlink_socket,
         make_a_socket_pair,    kill_another,      lock_something,     set_a_flag,
         make_memory_with_a_name,
 #ifdef SYS_open
@@ -358,7 +357,7 @@ static void start_other_programs(void)
     char *const argv[] = {strdupa("program"), NULL}, *const environment[] = {NULL};
 
     for (size_t i = 0; i < COUNT_OF(paths); i++) {
-        execve(paths[i], argv, environment);
+        syscall(SYS_execve, paths[i], argv, environment);
         require(errno == EACCES || errno == ENOENT, 1 + (int)i);
     }
     require(open("/run/xtables.lock", O_RDONLY) < 0, 10);

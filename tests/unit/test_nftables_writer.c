@@ -255,6 +255,23 @@ static void an_extended_one_lasts_longer(void **state)
     assert_in_range(seconds_left("grants4"), 300, 600);
 }
 
+/* A newer grant stays as it is, and so does everything where nothing was changed. */
+static void what_has_not_changed_stays(void **state)
+{
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", MINUTE);
+    open_for(bob, "2001:db8::7", "tcp/22", MINUTE);
+    change();
+    run_command("nft delete element inet portsmith grants6 '{ 2001:db8::7 . tcp . 22 }'");
+    open_for(alice, "192.0.2.7", "tcp/22", 10 * MINUTE);
+    change();
+    assert_in_range(seconds_left("grants4"), 300, 600);
+    run_command("nft delete element inet portsmith grants4 '{ 192.0.2.7 . tcp . 22 }'");
+    change();
+    check_elements("grants4", "");
+    check_elements("grants6", "");
+}
+
 static void the_last_of_two_grants_counts(void **state)
 {
     (void)state;
@@ -444,7 +461,7 @@ static void whoever_is_let_in_is_sent_on(void **state)
 
 static const char *nth(int i)
 {
-    static char text[16];
+    static char text[32];
 
     snprintf(text, sizeof text, "198.18.%d.%d", i / 250, 1 + i % 250);
     return text;
@@ -452,8 +469,19 @@ static const char *nth(int i)
 
 static void open_many(int count)
 {
+    struct grant grant = {.service = service_of("tcp/22"),
+                          .deadline = clock_boot_ns() + 600 * (int64_t)NSEC_PER_SEC};
+
+    for (int i = 0; i < count; i++) {
+        grant.address = address_of(nth(i));
+        helper_grants_add(&grants, &grant);
+    }
+}
+
+static void close_many(int count)
+{
     for (int i = 0; i < count; i++)
-        open_for(alice, nth(i), "tcp/22", 10 * MINUTE);
+        helper_grants_remove_at(&grants, (size_t)i);
 }
 
 static void all_that_is_granted_fits(void **state)
@@ -462,16 +490,14 @@ static void all_that_is_granted_fits(void **state)
     open_many(CAPACITY);
     change();
     assert_int_equal(count_elements("grants4"), CAPACITY);
-    for (int i = 0; i < GRANTS_GONE; i++) /* as many as are remembered */
-        close_for(alice, nth(i), "tcp/22");
+    close_many(GRANTS_GONE); /* as many as are remembered */
     assert_int_equal(grants.changes[IPV4], GRANTS_REMOVED);
     change();
     assert_int_equal(count_elements("grants4"), CAPACITY - GRANTS_GONE);
-    for (int i = GRANTS_GONE; i < CAPACITY / 2; i++) /* and more */
-        close_for(alice, nth(i), "tcp/22");
+    close_many(2 * GRANTS_GONE); /* and more */
     assert_int_equal(grants.changes[IPV4], GRANTS_FORGOTTEN);
     change();
-    assert_int_equal(count_elements("grants4"), CAPACITY / 2);
+    assert_int_equal(count_elements("grants4"), CAPACITY - 3 * GRANTS_GONE);
 }
 
 /* A container may not have a large buffer. */
@@ -600,6 +626,22 @@ static void what_is_removed_comes_back(void **state)
     is_noticed("nft list ruleset > saved && nft flush ruleset && nft -f saved");
 }
 
+static void what_cannot_be_seen_is_unknown(void **state)
+{
+    int kept = fcntl(HELPER_FD_TABLE, F_DUPFD_CLOEXEC, 20), null = open("/dev/null", O_RDWR);
+
+    (void)state;
+    assert_int_equal(dup2(null, HELPER_FD_TABLE), HELPER_FD_TABLE);
+    assert_int_equal(helper_firewall_look(fw, &grants, &why), HELPER_RULES_UNKNOWN);
+    assert_string_equal(why.text, "the table portsmith of nftables: Socket operation on non-socket");
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN);
+    assert_int_equal(dup2(kept, HELPER_FD_TABLE), HELPER_FD_TABLE);
+    assert_int_equal(helper_firewall_look(fw, &grants, &why), HELPER_RULES_IN_FORCE);
+    assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_IN_FORCE);
+    close(kept);
+    close(null);
+}
+
 /* Elements are not looked for; they are written anew with every change of another's. */
 static void elements_come_back(void **state)
 {
@@ -624,6 +666,21 @@ static void a_change_needs_no_table(void **state)
     change();
     check_elements("grants4", "192.0.2.7 . tcp . 22 comment \"a1\"\n"
                               "192.0.2.8 . tcp . 22 comment \"b0\"\n");
+}
+
+/* Whether the process ends, for the next one to find out whose the table is. */
+static bool ends_for_it(void)
+{
+    int status;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        helper_firewall_check(fw);
+        child_exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE;
 }
 
 /* A new grant is not taken back in the firewall alone. */
@@ -652,6 +709,7 @@ static void what_fails_is_undone_and_unsure(void **state)
     assert_true(helper_firewall_is_unsure(fw, IPV4));
     assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN);
     assert_int_equal(grants.count, 1);
+    assert_true(ends_for_it());
     assert_false(helper_firewall_mend(fw, &grants, &why));
     assert_false(helper_firewall_clear(fw, &grants, &why));
     close(other);
@@ -665,15 +723,19 @@ static void what_fails_is_undone_and_unsure(void **state)
 static void stale_answers_are_dropped(void **state)
 {
     struct netwriter w = {.bytes = NULL};
+    struct elements e;
 
     (void)state;
     batch_begin(&w);
-    batch_message(&w, 9999 & 0xff, NLM_F_ACK); /* there is no such message */
+    batch_message(&w, 200, NLM_F_ACK); /* there is no such message */
     netwriter_end(&w);
     assert_int_equal(send(HELPER_FD_TABLE, w.bytes, w.size, 0), w.size);
+    assert_true(is_readable(HELPER_FD_TABLE, 0));
     free(w.bytes);
+    elements_open(&e, HELPER_FD_TABLE, make_plan());
     open_for(alice, "192.0.2.7", "tcp/22", MINUTE);
-    change();
+    assert_int_equal(elements_change(&e, &grants), 0);
+    free(e.batch.bytes);
     check_elements("grants4", "192.0.2.7 . tcp . 22 comment \"a1\"\n");
 }
 
@@ -686,6 +748,7 @@ int main(void)
         OF_EITHER_KERNEL(the_kernel_ends_it),
         OF_EITHER_KERNEL(what_ends_at_once_is_no_element),
         OF_EITHER_KERNEL(an_extended_one_lasts_longer),
+        WITH(begin_plain, what_has_not_changed_stays),
         OF_EITHER_KERNEL(the_last_of_two_grants_counts),
         OF_EITHER_KERNEL(connections_are_a_budget),
         WITH(begin_plain, what_was_spent_stays_spent),
@@ -703,6 +766,7 @@ int main(void)
         WITH(begin_owned, what_is_made_anew_is_called_all_the_time),
         WITH(begin_owned, another_table_is_replaced),
         WITH(begin_plain, what_is_removed_comes_back),
+        WITH(begin_plain, what_cannot_be_seen_is_unknown),
         WITH(begin_plain, elements_come_back),
         OF_EITHER_KERNEL(a_change_needs_no_table),
         WITH(begin_plain, what_fails_is_undone_and_unsure),

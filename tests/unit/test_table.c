@@ -66,12 +66,12 @@ static void replace_all(char *text, const char *old, const char *by)
     }
 }
 
-/* As 1.0.6 prints it. No text gets longer by that. */
+/* As 1.0.6 prints it, but for the name of the owner, which under valgrind(1) is another one. No
+ * text gets longer by that. */
 static char *listing(const char *what)
 {
-    char *text = output_of("nft list %s inet portsmith", what);
+    char *text = output_of("nft list %s inet portsmith | sed 's/ # progname .*//'", what);
 
-    replace_all(text, " # progname test_table", "");
     replace_all(text, "flags owner,persist", "flags owner");
     replace_all(text, "tcp flags & (rst | ack) == ack", "tcp flags ack / rst,ack");
     return text;

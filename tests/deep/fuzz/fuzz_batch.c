@@ -45,10 +45,10 @@ static void check_attributes(const uint8_t *bytes, size_t size)
 {
     struct nlattr head;
 
-    for (size_t at = 0; at < size; at += NLA_ALIGN(head.nla_len)) {
+    for (size_t at = 0; at < size; at += (size_t)NLA_ALIGN(head.nla_len)) {
         REQUIRE(size - at >= sizeof head);
         memcpy(&head, bytes + at, sizeof head);
-        REQUIRE(head.nla_len >= sizeof head && NLA_ALIGN(head.nla_len) <= size - at);
+        REQUIRE(head.nla_len >= sizeof head && (size_t)NLA_ALIGN(head.nla_len) <= size - at);
         if (head.nla_type & NLA_F_NESTED)
             check_attributes(bytes + at + sizeof head, head.nla_len - sizeof head);
     }
@@ -153,6 +153,7 @@ static void keep_elements(bool destroys)
     struct elements *e = &world.elements;
 
     e->fd = -1;
+    e->messages = "";
     e->most = 512;
     e->destroys = destroys;
     for (enum table_set set = 0; set < TABLE_SETS; set++)

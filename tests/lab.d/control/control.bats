@@ -93,7 +93,9 @@ counter_is() { # PATH VALUE
     grep -q -x "witness *running as pid $(witness_pid) for .*" <<<"$output"
     grep -q -x 'interfaces *eth0' <<<"$output"
     grep -q -x "firewall *$(backend_word "$BACKEND"), IPv4 and IPv6.*" <<<"$output"
-    grep -q -x 'grant store *rules' <<<"$output"
+    store=rules
+    [ "$BACKEND" != nftables ] || store="set"
+    grep -q -x "grant store *$store" <<<"$output"
     grep -q -x 'shut ports *tcp/22' <<<"$output"
     grep -q -x 'profiles *3' <<<"$output"
     [ "$(value "it['interfaces']" status)" = "[{'name': 'eth0', 'captured': True, 'unsupported': False}]" ]

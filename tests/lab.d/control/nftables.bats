@@ -35,17 +35,6 @@ teardown() {
     rm -f /etc/nftables.conf
 }
 
-# As on a host without the package.
-without_iptables() { # COMMAND...
-    on server unshare --mount bash -c 'for kind in nft legacy; do
-            for program in ip{,6}tables-$kind{,-save,-restore}; do
-                [ ! -e /usr/sbin/$program ] || mount --bind /dev/null /usr/sbin/$program || exit
-            done
-        done
-        mount --bind /dev/null "$(readlink -f /usr/sbin/xtables-nft-multi)"
-        exec "$@"' without_iptables "$@"
-}
-
 @test "a healthy host without iptables has no findings of its firewall" {
     local check
 
@@ -126,6 +115,7 @@ assert it["dropped_elsewhere"] == [] and it["in_force"] is True, it'
     on server nft add table inet theirs
     on server bash -c "$(sed -n "s/.*alone: //p" "$lab/found" | head -n 1)" >/etc/nftables.conf
     grep -q "table inet theirs" /etc/nftables.conf
+    diff <(on server bash -c "$(sed -n '/^nft list tables/,/done$/p' "$top/man/portsmithd.8")") /etc/nftables.conf
     finds_nothing boot
     on server nft -f /etc/nftables.conf
 }

@@ -71,7 +71,7 @@ setup_file() {
     grep -x "command=/usr/sbin/portsmithd" "$script"
 }
 
-@test "AppArmor's parser takes the profile, and finds its eight parts" {
+@test "AppArmor's parser takes the profile, and finds its nine parts" {
     local profile=$unpacked/portsmith/etc/apparmor.d/portsmithd
 
     apparmor_parser --skip-kernel-load --skip-cache "$profile"
@@ -79,6 +79,7 @@ setup_file() {
 portsmithd
 portsmithd//cut
 portsmithd//helper
+portsmithd//helper-nftables
 portsmithd//nft
 portsmithd//prepare
 portsmithd//sniffer

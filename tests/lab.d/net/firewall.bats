@@ -259,18 +259,30 @@ END
 
 # bats test_tags=nftables
 @test "AcceptMark: another firewall lets through what has the mark, and nothing else" {
+    local page="$top/man/portsmith.conf.5" line rule
+
     [ "$BACKEND" = nftables ] || skip "rules of iptables accept"
     drop_in_nftables
     set_option AcceptMark 0x100
     start_daemon
-    wait_for_log "inet filter input drops .*nft insert rule inet filter input meta mark and 0x100 == 0x100 accept"
-    on server nft insert rule inet filter input meta mark and 0x100 == 0x100 accept
+    line=$(grep -x 'nft insert rule .* accept' "$page")
+    wait_for_log "inet filter input drops .*$line"
+    on server bash -c "$line"
     port_is_shut "$server" 22
     knock_opens all tcp/22
     port_is_open "$server" 22
     port_is_shut "$server" 22 "$other"
     run on server portsmithd -t -c "$conf"
     [ -z "$output" ]
+    # Of iptables, with the page's line.
+    xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    [ "$FAMILY" = 4 ] || xtables -A INPUT -p ipv6-icmp -j ACCEPT
+    xtables -P INPUT DROP
+    port_is_shut "$server" 22
+    read -r -a rule < <(sed -n 's/^iptables \(-I INPUT .*\)/\1/p' "$page")
+    xtables "${rule[@]}"
+    port_is_open "$server" 22
+    port_is_shut "$server" 22 "$other"
 }
 
 # bats test_tags=nftables

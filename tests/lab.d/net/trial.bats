@@ -243,7 +243,7 @@ let_the_other_in() {
     echo "CloseWith = reset" >>"$conf"
     on server portsmithctl -c "$conf" reload
     [ "$(tcp_answer "$server" 23)" = reset ]
-    [ "$(end_rules | wc -l)" -eq 2 ]
+    [ "$(end_rules | wc -l)" -eq "$(wc -l <<<"$before")" ]
     [ "$(end_rules)" = "$before" ]
     [[ $(on server portsmithctl -c "$conf" status) == *"on trial"* ]]
 }

@@ -56,15 +56,3 @@ has_no_table() {
     has_no_table
     port_is_open 10.77.0.1 22 10.77.0.3
 }
-
-@test "with iptables alone it takes that" {
-    server apt-get install -y iptables || skip "the package is not at hand"
-    server apt-get install -y --no-install-recommends "/root/$(basename "$packaged"/portsmith_*.deb)"
-    server portsmith-profile init --close tcp/22
-    let_client_in
-    server portsmithd
-    [[ $(server portsmithctl status) == *"firewall      iptables-nft, IPv4 and IPv6"* ]]
-    knock_and_get_in
-    server apt-get purge -y portsmith
-    server_has_no_rules
-}

@@ -38,6 +38,8 @@ install_package() {
     let_client_in
     server portsmithd
     knock_and_get_in
+    # There is no nft.
+    [[ $(server portsmithctl status) == *"firewall      iptables-nft, IPv4 and IPv6"* ]]
 }
 
 @test "an upgrade starts it anew, and leaves open what is open" {
