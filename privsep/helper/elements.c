@@ -30,6 +30,8 @@ void elements_open(struct elements *e, int fd, const struct plan *plan)
                                       [TABLE_COUNTED] = plan->table.counts,
                                       [TABLE_SENDING] = plan->table.sends_on}};
     e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
+    e->over = plan_part(plan, &plan->table.over, 1, &e->over_size);
+    e->head = plan->table.over_head;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && room > 2 * ROOM_MARGIN)
         e->most = (size_t)(room - ROOM_MARGIN);
@@ -201,12 +203,12 @@ static int fill_door(struct elements *e, const struct grants *grants, const stru
     return error;
 }
 
-static int establish(struct elements *e, const struct grants *grants, int64_t now)
+/* `skipped` bytes of the table's messages stand in the batch in another form. */
+static int fill(struct elements *e, const struct grants *grants, int64_t now, size_t skipped)
 {
     int error = 0;
 
-    batch_begin(&e->batch);
-    batch_append(&e->batch, e->messages, e->size);
+    batch_append(&e->batch, (const uint8_t *)e->messages + skipped, e->size - skipped);
     for (size_t i = 0; i < grants->count && error == 0; i++) {
         const struct door door = helper_grants_door(&grants->items[i]);
 
@@ -214,6 +216,18 @@ static int establish(struct elements *e, const struct grants *grants, int64_t no
             error = fill_door(e, grants, &door, now);
     }
     return finish(e, error);
+}
+
+static int establish(struct elements *e, const struct grants *grants, int64_t now)
+{
+    if (e->over_size > 0) {
+        batch_begin(&e->batch);
+        batch_append(&e->batch, e->over, e->over_size);
+        if (fill(e, grants, now, e->head) == 0)
+            return 0;
+    }
+    batch_begin(&e->batch);
+    return fill(e, grants, now, 0);
 }
 
 /* The walk goes from the table's end, where the newest grants are, down, and only until all that

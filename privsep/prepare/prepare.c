@@ -157,17 +157,20 @@ static bool open_marks(struct preparation *p, struct error *why)
 static const struct plan *begin_plan(struct preparation *p, struct error *why)
 {
     const struct policy *policy = &p->policy;
-    struct netwriter table = {.bytes = NULL};
-    const struct ingredients ingredients = {policy, &p->xtables, p->rules, &p->form, &table};
+    struct netwriter table = {.bytes = NULL}, over = {.bytes = NULL};
+    struct ingredients ingredients = {policy, &p->xtables, p->rules, &p->form, &table, &over, 0};
     const struct plan *plan;
 
     if (p->xtables.backend == BACKEND_NFTABLES)
-        table_write(&table, &policy->setup, &p->form);
+        ingredients.over_head = table_write(&table, &policy->setup, &p->form);
+    if (p->form.is_owned)
+        table_write_over(&over, &policy->setup);
     for (enum family family = IPV4; family < FAMILIES && table.size == 0; family++)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
     plan = plan_begin(&p->plan, HELPER_FD_PLAN, &ingredients, why);
     free(table.bytes);
+    free(over.bytes);
     return plan;
 }
 
