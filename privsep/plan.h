@@ -52,6 +52,9 @@ struct plan_family {
 /* What the firewall's writer needs with BACKEND_NFTABLES; else all is zero. */
 struct plan_table {
     struct part messages; /* of a batch that makes the table anew, without grants */
+    struct part over;  /* with these in the place of the first `over_head` bytes, one whose chains
+                          the kernel goes on calling meanwhile. Nothing: only anew */
+    uint32_t over_head;
     uint32_t owned;    /* 1: nobody but who has HELPER_FD_TABLE can change it */
     uint32_t destroys; /* 1: the kernel has NFT_MSG_DESTROYSETELEM */
     uint32_t counts;   /* 1: some grants may admit only so many connections */

@@ -13,7 +13,7 @@ enum {
     WITNESS_FD_NEWS = 5,       /* the kernel's news of connections: the same socket as
                                   HELPER_FD_NEWS, in which the helper joins and leaves the group */
     WITNESS_FD_BELL = 6,       /* the kernel's news of changes to nftables, joined; /dev/null where
-                                  there are none */
+                                  none are needed */
     WITNESS_FD_PLAN = 7,       /* privsep/plan.h, sealed */
     WITNESS_FD_GRANTS = 8,     /* the table of grants, to be read */
     WITNESS_FD_USES = 9,       /* privsep/uses.h, to be written */

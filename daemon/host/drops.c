@@ -64,8 +64,14 @@ static bool is_told(struct search *s, const char *what)
     return false;
 }
 
+/* How what is dropped is accepted. */
+struct way {
+    char text[FIREWALLS_WAY_SIZE];
+    bool by_mark; /* only what a grant marks; else all that comes to the port */
+};
+
 /* What is accepted there by its port is let in without a knock, unless Portsmith shuts it. */
-static void tell(const struct look *look, const char *chain, const char *way)
+static void tell(const struct look *look, const char *chain, const struct way *way)
 {
     char what[WHAT_SIZE], advice[ADVICE_SIZE], name[SERVICE_TEXT_SIZE];
 
@@ -74,10 +80,10 @@ static void tell(const struct look *look, const char *chain, const char *way)
     if (is_told(look->s, what))
         return;
     snprintf(advice, sizeof advice, "%s: %s",
-             look->packet.mark != 0 ? "accept what a grant marks there"
+             way->by_mark ? "accept what a grant marks there"
              : look->sought->is_shut ? "accept it there, which is safe, for Portsmith shuts it before"
                                  : "name it in Close first, then accept it there",
-             way);
+             way->text);
     look->s->report(look->s->data, what, advice);
 }
 
@@ -85,11 +91,12 @@ static void take_chain(void *data, const char *family, const char *table, const 
 {
     const struct look *look = data;
     const struct firewalls_place place = {family, table, chain, look->hook};
-    char name[200], way[FIREWALLS_WAY_SIZE];
+    struct way way = {.by_mark = look->packet.mark != 0 && strcmp(table, "firewalld") != 0};
+    char name[200];
 
     snprintf(name, sizeof name, "the nftables chain %s %.60s %.60s", family, table, chain);
-    tell(look, name, firewalls_way_in(way, &place, &look->packet.service,
-                                      look->packet.mark));
+    firewalls_way_in(way.text, &place, &look->packet.service, look->packet.mark);
+    tell(look, name, &way);
 }
 
 /* ---- iptables ------------------------------------------------------------- */
@@ -105,10 +112,10 @@ static const struct place places[] = {
     {"mangle", "FORWARD", "forward"},    {"filter", "FORWARD", "forward"},
 };
 
-/* Who wrote these rules, if it is known, has a command of its own, which keeps what it does. */
-static const char *way_through_iptables(const struct look *look, enum backend kind,
-                                        const struct walk_rules *rules, const struct place *place,
-                                        char way[static FIREWALLS_WAY_SIZE])
+/* Who wrote these rules, if it is known, has a command of its own, which keeps what it does, and
+ * knows no mark. */
+static struct way way_through_iptables(const struct look *look, enum backend kind,
+                                       const struct walk_rules *rules, const struct place *place)
 {
     const bool is_filter = strcmp(place->table, "filter") == 0, is_six = look->family == IPV6;
     const bool is_input = strcmp(place->chain, "INPUT") == 0;
@@ -116,31 +123,33 @@ static const char *way_through_iptables(const struct look *look, enum backend ki
     const char *protocol = service_protocol(&look->packet.service);
     const char *chain = is_filter && !is_input && walk_has_chain(rules, "filter", "DOCKER-USER")
                             ? "DOCKER-USER" : place->chain;
+    struct way way = {.by_mark = false};
     char command[60];
 
     snprintf(command, sizeof command, "ip%stables-%s -t %s", is_six ? "6" : "",
              kind == BACKEND_NFT ? "nft" : "legacy", place->table);
     if (is_filter && walk_has_chain(rules, "filter", is_six ? "ufw6-user-input" : "ufw-user-input"))
-        snprintf(way, FIREWALLS_WAY_SIZE, "ufw%s allow proto %s to any port %u",
+        snprintf(way.text, sizeof way.text, "ufw%s allow proto %s to any port %u",
                  is_input ? "" : " route", protocol, look->packet.service.port);
     else if (is_filter && is_input && walk_has_chain(rules, "filter", "INPUT_ZONES"))
-        firewalls_way_into_firewalld(way, &look->packet.service);
-    else if (mark != 0)
-        snprintf(way, FIREWALLS_WAY_SIZE, "%s -I %s -m mark --mark 0x%x/0x%x -j ACCEPT", command,
+        firewalls_way_into_firewalld(way.text, &look->packet.service);
+    else if ((way.by_mark = mark != 0))
+        snprintf(way.text, sizeof way.text, "%s -I %s -m mark --mark 0x%x/0x%x -j ACCEPT", command,
                  chain, mark, mark);
     else
-        snprintf(way, FIREWALLS_WAY_SIZE, "%s -I %s -p %s --dport %u -j ACCEPT", command, chain,
+        snprintf(way.text, sizeof way.text, "%s -I %s -p %s --dport %u -j ACCEPT", command, chain,
                  protocol, look->packet.service.port);
     return way;
 }
 
 static void look_at_place(const struct look *look, const struct place *place)
 {
-    char name[200], way[FIREWALLS_WAY_SIZE];
+    char name[200];
 
     for (size_t kind = 0; kind < KINDS; kind++) {
         const struct walk_rules *rules = &look->s->rules[kind][look->family];
         const struct walk_end end = walk_through(rules, place->table, place->chain, &look->packet);
+        struct way way;
 
         if (!end.drops)
             continue;
@@ -151,7 +160,8 @@ static void look_at_place(const struct look *look, const struct place *place)
             snprintf(name, sizeof name, "%s's rule '-t %s -A %s %.90s' (IPv%d)",
                      backend_name(kinds[kind]), place->table, end.line.chain, end.line.rest,
                      look->family == IPV6 ? 6 : 4);
-        tell(look, name, way_through_iptables(look, kinds[kind], rules, place, way));
+        way = way_through_iptables(look, kinds[kind], rules, place);
+        tell(look, name, &way);
     }
 }
 

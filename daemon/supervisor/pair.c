@@ -577,11 +577,12 @@ static int table_socket(void)
     return table;
 }
 
-/* Starts a helper with our end of the socket for its orders in *orders. */
+/* Starts a helper with our end of the socket for its orders in *orders. `tables` is a socket of
+ * open_netfilter. */
 static pid_t start_helper(int *orders, int sniffer, int state, int run, int news, int witness,
-                          int plan)
+                          int plan, int tables)
 {
-    const int inherited[] = {sniffer, state, run, news, witness, plan, table_socket()};
+    const int inherited[] = {sniffer, state, run, news, witness, plan, tables};
 
     return pair_start_program(PORTSMITH_PREPARE, orders, inherited, 7);
 }
@@ -731,7 +732,7 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
 
     if (state >= 0 && grants >= 0 && plan >= 0)
         pair->helper = start_helper(&pair->orders, sniffer, state, grants, pair->news, witness,
-                                    plan);
+                                    plan, table_socket());
     close_if_open(&state);
     close_if_open(&run);
     close_if_open(&grants);
@@ -751,11 +752,11 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
 /* Runs a helper that does one thing and exits. */
 static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct config *config,
-                                        const struct pair_options *options)
+                                        const struct pair_options *options, int tables)
 {
     int nothing = open_nothing(), orders = -1;
     pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing,
-                                                   nothing, nothing);
+                                                   nothing, nothing, tables);
     enum pair_result result = PAIR_FAILED;
 
     if (helper != 0 && send_setup(orders, setup, config, options))
@@ -773,7 +774,7 @@ static void release_other_backend(const struct config *config, const struct pair
 
     fill_setup(&setup, HELPER_RELEASE_OTHER, NULL, options);
     setup.backend = config->backend_in_use;
-    run_helper_once(&setup, NULL, options);
+    run_helper_once(&setup, NULL, options, table_socket());
 }
 
 /* ---- the pair ----------------------------------------------------------- */
@@ -844,13 +845,15 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
 
 enum pair_result pair_probe(const struct config *config, const struct pair_options *options)
 {
+    /* Not the owning one: a helper that serves would lose answers to whoever else reads there, and
+     * without ours the table would be nobody's between two helpers. */
+    int tables = open_netfilter();
     struct helper_setup setup;
-
     enum pair_result result;
 
     fill_setup(&setup, HELPER_PROBE, config, options);
-    result = run_helper_once(&setup, config, options);
-    close_if_open(&table); /* who goes into the background is another process */
+    result = run_helper_once(&setup, config, options, tables);
+    close_if_open(&tables);
     return result;
 }
 
@@ -860,5 +863,5 @@ bool pair_release(enum backend in_use, const struct pair_options *options)
 
     fill_setup(&setup, HELPER_RELEASE, NULL, options);
     setup.backend = in_use;
-    return run_helper_once(&setup, NULL, options) == PAIR_STARTED;
+    return run_helper_once(&setup, NULL, options, table_socket()) == PAIR_STARTED;
 }

@@ -42,7 +42,7 @@ bool witnessing_begin(struct witnessing *new)
     new->witness = between[1];
     if (setsockopt(new->helper, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
         setsockopt(new->helper, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    new->bell = bell_open(&new->no_bell); /* with iptables-legacy it is not needed */
+    new->bell = bell_open(&new->no_bell); /* it is not always needed */
     return true;
 }
 
@@ -94,15 +94,17 @@ static bool tell_setup(int witness, const struct config *config, const struct pa
     return send(witness, &setup, sizeof setup, MSG_NOSIGNAL) == sizeof setup;
 }
 
+/* Of a table that nobody else can change, the kernel would only tell what the helper does: each
+ * knock would have to wait while the witness is woken for it. */
 bool witnessing_start(struct witnessing *new, struct pair *pair, int plan,
                       const struct config *config, const struct pair_options *options)
 {
+    const bool listens = config->backend_in_use != BACKEND_LEGACY && !pair->owned;
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC), table = open_table(config);
-    const int inherited[] = {new->witness, pair->news,
-                             config->backend_in_use == BACKEND_LEGACY ? nothing : new->bell, plan,
+    const int inherited[] = {new->witness, pair->news, listens ? new->bell : nothing, plan,
                              table, pair->uses};
 
-    if (config->backend_in_use == BACKEND_NFT && new->bell < 0)
+    if (listens && new->bell < 0)
         log_warnx("%s", new->no_bell.text);
     else if (nothing >= 0 && table >= 0)
         pair->witness = pair_start_program(PORTSMITH_WITNESS, &pair->questions, inherited,

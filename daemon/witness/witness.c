@@ -398,7 +398,8 @@ static bool get_ready(struct witness *w, const struct witness_setup *setup, stru
     *w = (struct witness){.supervisor = WITNESS_FD_SUPERVISOR, .helper = WITNESS_FD_HELPER,
                           .bell = is_socket(WITNESS_FD_BELL) ? WITNESS_FD_BELL : -1,
                           .may_hush = true, .must_follow = true, .words.clients = &w->clients};
-    w->has_no_crowd = plan && plan->grant_store == GRANT_STORE_SET;
+    w->has_no_crowd = plan && (plan->grant_store == GRANT_STORE_SET ||
+                               plan->backend == BACKEND_NFTABLES); /* with no rule for each grant */
     if (!plan || !clients_make(&w->clients, plan, why) ||
         !granttable_view(&w->table, WITNESS_FD_GRANTS, why) || !open_usage(w, why))
         return false;

@@ -14,10 +14,11 @@ enum {
 };
 
 /* How much an element ends before its grant, in milliseconds. The kernel counts from when it reads
- * the message, and it may be busy by then. What sends a door on ends after what lets in: else the
+ * the message, and it may be busy by then: what took longer is written again. What sends a door on ends after what lets in: else the
  * first packet of a connection could pass between them, and reach this host's own port. */
 static const int64_t early[TABLE_SETS] = {
     [TABLE_GRANTS] = 40, [TABLE_COUNTED] = 40, [TABLE_SENDING] = 20};
+enum { TRIES = 5 };
 
 void elements_open(struct elements *e, int fd, const struct plan *plan)
 {
@@ -29,6 +30,8 @@ void elements_open(struct elements *e, int fd, const struct plan *plan)
                                       [TABLE_COUNTED] = plan->table.counts,
                                       [TABLE_SENDING] = plan->table.sends_on}};
     e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
+    e->over = plan_part(plan, &plan->table.over, 1, &e->over_size);
+    e->head = plan->table.over_head;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && room > 2 * ROOM_MARGIN)
         e->most = (size_t)(room - ROOM_MARGIN);
@@ -65,17 +68,26 @@ static const struct grant *find_sender(const struct grants *grants, const struct
     return newest;
 }
 
-static void weigh(const struct grants *grants, const struct door *door,
+static bool is_sent_to(const struct grant *grant, const struct grant *sender)
+{
+    return grant->destination_port == sender->destination_port &&
+           address_equal(&grant->destination, &sender->destination);
+}
+
+/* Each walk goes over the whole table of grants: where nothing is sent on, one is enough. Whatever
+ * lets in what is sent on adds to the map's budget: what the map does not take would reach this
+ * host's own port. */
+static void weigh(const struct elements *e, const struct grants *grants, const struct door *door,
                   struct wanted wanted[static TABLE_SETS])
 {
-    const struct grant *sender = find_sender(grants, door), *grant = NULL;
+    const struct grant *sender = e->in_use[TABLE_SENDING] ? find_sender(grants, door) : NULL;
+    const struct grant *grant = NULL;
     struct wanted *sending = &wanted[TABLE_SENDING];
 
     memset(wanted, 0, TABLE_SETS * sizeof *wanted);
     while (sender && (grant = helper_grants_next_at(grants, door, grant)))
-        if (grant->destination_port == sender->destination_port &&
-            address_equal(&grant->destination, &sender->destination))
-            want(sending, grant, grant->deadline);
+        if (grant->destination_port)
+            want(sending, grant, is_sent_to(grant, sender) ? grant->deadline : 0);
     while ((grant = helper_grants_next_at(grants, door, grant)))
         want(&wanted[grant->connections ? TABLE_COUNTED : TABLE_GRANTS], grant,
              grant->destination_port && grant->deadline > sending->end ? sending->end
@@ -150,7 +162,7 @@ static int write_door(struct elements *e, const struct grants *grants, const str
     struct element element;
     int error = make_room(e);
 
-    weigh(grants, door, wanted);
+    weigh(e, grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++) {
         if (!may_change(e, set, door, &wanted[set]))
             continue;
@@ -182,7 +194,7 @@ static int fill_door(struct elements *e, const struct grants *grants, const stru
     struct element element;
     int error = make_room(e);
 
-    weigh(grants, door, wanted);
+    weigh(e, grants, door, wanted);
     for (enum table_set set = 0; set < TABLE_SETS; set++)
         if (e->in_use[set] && make_element(&element, set, door, &wanted[set], now)) {
             take_spent(e, &element, door);
@@ -191,13 +203,12 @@ static int fill_door(struct elements *e, const struct grants *grants, const stru
     return error;
 }
 
-int elements_establish(struct elements *e, const struct grants *grants)
+/* `skipped` bytes of the table's messages stand in the batch in another form. */
+static int fill(struct elements *e, const struct grants *grants, int64_t now, size_t skipped)
 {
-    const int64_t now = clock_boot_ns();
     int error = 0;
 
-    batch_begin(&e->batch);
-    batch_append(&e->batch, e->messages, e->size);
+    batch_append(&e->batch, (const uint8_t *)e->messages + skipped, e->size - skipped);
     for (size_t i = 0; i < grants->count && error == 0; i++) {
         const struct door door = helper_grants_door(&grants->items[i]);
 
@@ -207,11 +218,22 @@ int elements_establish(struct elements *e, const struct grants *grants)
     return finish(e, error);
 }
 
+static int establish(struct elements *e, const struct grants *grants, int64_t now)
+{
+    if (e->over_size > 0) {
+        batch_begin(&e->batch);
+        batch_append(&e->batch, e->over, e->over_size);
+        if (fill(e, grants, now, e->head) == 0)
+            return 0;
+    }
+    batch_begin(&e->batch);
+    return fill(e, grants, now, 0);
+}
+
 /* The walk goes from the table's end, where the newest grants are, down, and only until all that
  * were touched are found. */
-int elements_change(struct elements *e, const struct grants *grants)
+static int change(struct elements *e, const struct grants *grants, int64_t now)
 {
-    const int64_t now = clock_boot_ns();
     size_t touched = grants->touched_count;
     int error = 0;
 
@@ -227,4 +249,30 @@ int elements_change(struct elements *e, const struct grants *grants)
         error = write_door(e, grants, &door, now);
     }
     return finish(e, error);
+}
+
+/* Writes until that goes fast enough for what it wrote to end in time. While others change rules the
+ * kernel has a writer wait; a process may be stopped, too. */
+static int write_in_time(struct elements *e, const struct grants *grants,
+                         int (*write)(struct elements *, const struct grants *, int64_t))
+{
+    int64_t begun;
+    int error, tries = TRIES;
+
+    do {
+        begun = clock_boot_ns();
+        error = write(e, grants, begun);
+    } while (error == 0 && --tries > 0 &&
+             clock_boot_ns() - begun > early[TABLE_SENDING] * NSEC_PER_MSEC);
+    return error;
+}
+
+int elements_establish(struct elements *e, const struct grants *grants)
+{
+    return write_in_time(e, grants, establish);
+}
+
+int elements_change(struct elements *e, const struct grants *grants)
+{
+    return write_in_time(e, grants, change);
 }

@@ -25,6 +25,8 @@ struct elements {
     const void *messages; /* of the table as it is whatever is granted, to be made anew. They are
                              the plan's */
     size_t size;          /* bytes of those */
+    const void *over;     /* what takes the place of the first `head` bytes, where that may be */
+    size_t over_size, head;
     uint32_t (*find_left)(const struct door *door); /* of a budget, packets, where all is made
                                                        anew; NULL: all of it */
     struct netwriter batch; /* for any use between the calls */

@@ -27,56 +27,14 @@ struct door helper_grants_door(const struct grant *grant)
                          grant->destination_port, grant->connections};
 }
 
-static size_t bucket_of(const struct address *address, const struct service *service)
-{
-    const uint64_t factor = 0x9e3779b97f4a7c15; /* 2^64 divided by the golden ratio */
-    const uint64_t port = (uint64_t)service->port << 8 | service->protocol;
-    uint64_t halves[2], hash;
-
-    memcpy(halves, address->bytes, sizeof halves);
-    hash = ((halves[0] ^ port) * factor ^ halves[1]) * factor;
-    hash = (hash ^ hash >> 32) * factor;
-    return (size_t)(hash >> 32) % GRANTS_BUCKETS;
-}
-
 const struct grant *helper_grants_next_at(const struct grants *grants, const struct door *door,
                                           const struct grant *last)
 {
-    uint16_t at = last ? grants->next[last - grants->items]
-                       : grants->first[bucket_of(&door->address, &door->service)];
-
-    for (; at != 0; at = grants->next[at - 1]) {
-        const struct grant *grant = &grants->items[at - 1];
-
-        if (address_equal(&grant->address, &door->address) &&
-            service_compare(&grant->service, &door->service) == 0)
-            return grant;
-    }
+    for (size_t i = last ? (size_t)(last - grants->items) + 1 : 0; i < grants->count; i++)
+        if (address_equal(&grants->items[i].address, &door->address) &&
+            service_compare(&grants->items[i].service, &door->service) == 0)
+            return &grants->items[i];
     return NULL;
-}
-
-static uint16_t *chain_of(struct grants *grants, size_t i)
-{
-    const struct grant *grant = &grants->items[i];
-
-    return &grants->first[bucket_of(&grant->address, &grant->service)];
-}
-
-static void link_at(struct grants *grants, size_t i)
-{
-    uint16_t *first = chain_of(grants, i);
-
-    grants->next[i] = *first;
-    *first = (uint16_t)(i + 1);
-}
-
-static void unlink_at(struct grants *grants, size_t i)
-{
-    uint16_t *link = chain_of(grants, i);
-
-    while (*link != i + 1)
-        link = &grants->next[*link - 1];
-    *link = grants->next[i];
 }
 
 /* ---- changing ----------------------------------------------------------- */
@@ -111,7 +69,6 @@ struct grant *helper_grants_put(struct grants *grants, const struct grant *grant
         grants->next_deadline = INT64_MAX;
     grants->touched_count += grant->touched != 0;
     *added = *grant;
-    link_at(grants, (size_t)(added - grants->items));
     set_deadline(grants, added, grant->deadline);
     return added;
 }
@@ -155,15 +112,11 @@ void helper_grants_remove_at(struct grants *grants, size_t i)
                 grants->gone_count < GRANTS_GONE ? GRANTS_REMOVED : GRANTS_FORGOTTEN);
     if (grants->gone_count < GRANTS_GONE)
         grants->gone[grants->gone_count++] = helper_grants_door(&removed);
-    unlink_at(grants, i);
-    if (&grants->items[i] != last)
-        unlink_at(grants, grants->count - 1);
     grants->items[i] = *last;
     atomic_thread_fence(memory_order_seq_cst);
     *last = removed;
     atomic_thread_fence(memory_order_seq_cst);
-    if (i != --grants->count)
-        link_at(grants, i);
+    grants->count--;
 }
 
 void helper_grants_clear(struct grants *grants)
@@ -259,9 +212,8 @@ bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct er
     grants->items = grants->table->grants;
     while (grants->count < capacity &&
            !sodium_is_zero(grants->items[grants->count].seal, SEAL_SIZE)) {
-        const struct grant *grant = &grants->items[grants->count];
+        const struct grant *grant = &grants->items[grants->count++];
 
-        link_at(grants, grants->count++);
         if (grant->deadline < grants->next_deadline)
             grants->next_deadline = grant->deadline;
     }

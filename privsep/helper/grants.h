@@ -27,7 +27,6 @@ struct door {
 
 enum {
     GRANTS_GONE = 1024, /* doors of which the firewall is told one by one */
-    GRANTS_BUCKETS = 16384,
 };
 
 /* What has changed in one family since the firewall was told. Whichever comes later takes telling
@@ -49,9 +48,6 @@ struct grants {
     enum grants_change changes[FAMILIES];
     struct door gone[GRANTS_GONE]; /* of both families, in no order */
     size_t gone_count;
-    /* Where the grants of a door are: those of one hash are a chain. A place in `items`, plus one;
-     * 0: none. */
-    uint16_t first[GRANTS_BUCKETS], next[MAX_GRANTS_MOST];
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;
 };

@@ -6,6 +6,9 @@
 
 #include "privsep/nftables/batch.h"
 
+/* NFT_MSG_DESTROYCHAIN and _DESTROYSET: the headers may be older than the kernel. */
+enum { DESTROYCHAIN = 27, DESTROYSET = 29 };
+
 static void begin(struct netwriter *w, const char *table, unsigned message, unsigned flags)
 {
     batch_message(w, message, flags);
@@ -22,11 +25,36 @@ void tablewriter_remove(struct netwriter *w, const char *table)
     netwriter_end(w);
 }
 
+void tablewriter_table(struct netwriter *w, const char *table, uint32_t flags)
+{
+    begin(w, table, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    netwriter_u32(w, NFTA_TABLE_FLAGS, flags);
+    netwriter_end(w);
+}
+
 void tablewriter_replace(struct netwriter *w, const char *table, uint32_t flags)
 {
     tablewriter_remove(w, table);
-    begin(w, table, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-    netwriter_u32(w, NFTA_TABLE_FLAGS, flags);
+    tablewriter_table(w, table, flags);
+}
+
+void tablewriter_remove_rules(struct netwriter *w, const char *table)
+{
+    begin(w, table, NFT_MSG_DELRULE, 0);
+    netwriter_end(w);
+}
+
+void tablewriter_destroy_set(struct netwriter *w, const char *table, const char *name)
+{
+    begin(w, table, DESTROYSET, 0);
+    netwriter_text(w, NFTA_SET_NAME, name);
+    netwriter_end(w);
+}
+
+void tablewriter_destroy_chain(struct netwriter *w, const char *table, const char *name)
+{
+    begin(w, table, DESTROYCHAIN, 0);
+    netwriter_text(w, NFTA_CHAIN_NAME, name);
     netwriter_end(w);
 }
 

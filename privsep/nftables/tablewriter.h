@@ -26,6 +26,14 @@ enum {
  * that is somebody else's it is refused. */
 void tablewriter_replace(struct netwriter *w, const char *table, uint32_t flags);
 
+/* Makes the table, or adopts the one of this name that has these flags. */
+void tablewriter_table(struct netwriter *w, const char *table, uint32_t flags);
+
+/* Removes all rules; a set or a chain, which no rule names, if it is there (Linux 6.3). */
+void tablewriter_remove_rules(struct netwriter *w, const char *table);
+void tablewriter_destroy_set(struct netwriter *w, const char *table, const char *name);
+void tablewriter_destroy_chain(struct netwriter *w, const char *table, const char *name);
+
 /* Removes the table of this name, if there is one. */
 void tablewriter_remove(struct netwriter *w, const char *table);
 

@@ -121,6 +121,8 @@ static void put_firewall(struct compiling *w, const struct ingredients *from)
     }
     if (from->xtables->backend == BACKEND_NFTABLES)
         plan->table = (struct plan_table){.messages = put(w, from->table->bytes, from->table->size),
+                                          .over = put(w, from->over->bytes, from->over->size),
+                                          .over_head = (uint32_t)from->over_head,
                                           .owned = from->form->is_owned,
                                           .destroys = from->form->destroys,
                                           .counts = from->form->counts,

@@ -21,6 +21,8 @@ struct ingredients {
     const struct rules *rules;      /* by family; not with BACKEND_NFTABLES, but then these: */
     const struct table_form *form;
     const struct netwriter *table;  /* what table_write wrote, and nothing else */
+    const struct netwriter *over;   /* what table_write_over did, if anything */
+    size_t over_head;               /* what table_write returned */
 };
 
 /* A plan that is being written. */

@@ -83,14 +83,19 @@ enum probe_result host_probe(struct policy *policy, struct xtables *xtables,
     const bool may_choose = may_be_nftables(setup, setup->grant_store);
     enum probe_result probed;
     struct xtables instead;
-    struct error unused;
+    struct error first, second;
 
     if (setup->backend == BACKEND_NFTABLES)
         return probe_nftables(policy, xtables, form, why);
     probed = probe_iptables(policy, xtables, why);
-    if (!may_choose || (probed != PROBE_MISSING && probed != PROBE_UNUSABLE) ||
-        probe_nftables(policy, &instead, form, &unused) != PROBE_USABLE)
+    if (!may_choose || (probed != PROBE_MISSING && probed != PROBE_UNUSABLE))
         return probed;
+    first = *why;
+    if (probe_nftables(policy, &instead, form, &second) != PROBE_USABLE) {
+        error_set(why, "%.220s; and in place of that the back end cannot be nftables: %.220s",
+                  first.text, second.text);
+        return probed;
+    }
     *xtables = instead;
     log_info("the back end is nftables: %s", why->text);
     return PROBE_USABLE;

@@ -214,22 +214,38 @@ static unsigned wishes(const struct helper_setup *setup, const struct table_form
            (setup->trial_end ? TO_END_A_TRIAL : 0) | (form->counts ? TO_COUNT : 0);
 }
 
+/* Whether trying again may help: the kernel had no memory, or did not answer. */
+static bool may_pass(int error)
+{
+    return error == ENOMEM || error == ENOBUFS || error == EIO || error == EAGAIN;
+}
+
+static enum probe_result give_up(int error, struct error *why)
+{
+    error_set(why, "the kernel's nf_tables could not be tried: %s", strerror(error));
+    return PROBE_UNDECIDED;
+}
+
 enum probe_result nftprobe(int fd, const struct helper_setup *setup, struct table_form *form,
                            struct error *why)
 {
+    const int owned = try_table(fd, SCRATCH, TABLE_OWNED);
     bool is_served;
     int error;
 
-    *form = (struct table_form){.counts = form->counts};
+    *form = (struct table_form){.counts = form->counts, .is_owned = owned == 0};
+    if (may_pass(owned))
+        return give_up(owned, why);
     if (!has_tables(fd, why) || !is_free(fd, setup, &is_served, why))
         return PROBE_UNUSABLE;
-    form->is_owned = try_table(fd, SCRATCH, TABLE_OWNED) == 0;
     form->destroys = knows_destroy(fd);
     if (is_served)
         return name_missing(fd, wishes(setup, form), why) ? PROBE_USABLE : PROBE_UNUSABLE;
     batch_begin(&writer);
     table_write(&writer, setup, form);
     error = batch_try(&writer, fd);
+    if (may_pass(error))
+        return give_up(error, why);
     if (error != 0 && name_missing(fd, wishes(setup, form), why))
         error_set(why, "this kernel does not take the nftables table inet " TABLE_NAME ": %s",
                   strerror(error));

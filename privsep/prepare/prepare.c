@@ -157,17 +157,20 @@ static bool open_marks(struct preparation *p, struct error *why)
 static const struct plan *begin_plan(struct preparation *p, struct error *why)
 {
     const struct policy *policy = &p->policy;
-    struct netwriter table = {.bytes = NULL};
-    const struct ingredients ingredients = {policy, &p->xtables, p->rules, &p->form, &table};
+    struct netwriter table = {.bytes = NULL}, over = {.bytes = NULL};
+    struct ingredients ingredients = {policy, &p->xtables, p->rules, &p->form, &table, &over, 0};
     const struct plan *plan;
 
     if (p->xtables.backend == BACKEND_NFTABLES)
-        table_write(&table, &policy->setup, &p->form);
+        ingredients.over_head = table_write(&table, &policy->setup, &p->form);
+    if (p->form.is_owned)
+        table_write_over(&over, &policy->setup);
     for (enum family family = IPV4; family < FAMILIES && table.size == 0; family++)
         rules_make(&p->rules[family], family, &policy->setup, policy->destinations,
                    policy->destination_count, p->xtables.tells_sessions[family]);
     plan = plan_begin(&p->plan, HELPER_FD_PLAN, &ingredients, why);
     free(table.bytes);
+    free(over.bytes);
     return plan;
 }
 
@@ -267,8 +270,7 @@ static int prepare(struct preparation *p)
     const bool is_legacy = p->xtables.backend == BACKEND_LEGACY;
     struct error why;
 
-    if (!helper_marks_lock(HELPER_FD_STATE, &why) || (is_legacy && !hold_xtables_lock(&why)) ||
-        !open_firewall(p, &why)) {
+    if ((is_legacy && !hold_xtables_lock(&why)) || !open_firewall(p, &why)) {
         log_warnx("%s", why.text);
         return HELPER_EXIT_FAILURE;
     }
@@ -301,6 +303,11 @@ int helper_prepare(void)
         return helper_release_all(setup->backend, HELPER_FD_TABLE);
     if (setup->mode == HELPER_RELEASE_OTHER)
         return helper_release_other(setup->backend, HELPER_FD_TABLE);
+    /* Only now no other helper is at the table of nf_tables. */
+    if (setup->mode == HELPER_RUN && !helper_marks_lock(HELPER_FD_STATE, &why)) {
+        log_warnx("%s", why.text);
+        return HELPER_EXIT_FAILURE;
+    }
     probed = host_probe(&p.policy, &p.xtables, &p.form, &why);
     if (probed != PROBE_USABLE) {
         log_warnx("%s", why.text);

@@ -318,13 +318,33 @@ static void write_sending(const struct making *m)
          DNAT(NFPROTO_IPV6, 4));
 }
 
-void table_write(struct netwriter *w, const struct helper_setup *setup,
-                 const struct table_form *form)
+void table_write_over(struct netwriter *w, const struct helper_setup *setup)
+{
+    tablewriter_table(w, TABLE_NAME, TABLE_OWNED);
+    tablewriter_remove_rules(w, TABLE_NAME);
+    for (enum table_set set = 0; set < TABLE_SETS; set++)
+        for (enum family family = IPV4; family < FAMILIES; family++)
+            tablewriter_destroy_set(w, TABLE_NAME, table_sets[set][family]);
+    tablewriter_destroy_set(w, TABLE_NAME, SHUT);
+    tablewriter_destroy_set(w, TABLE_NAME, HERE);
+    if (!setup->accept_mark) {
+        tablewriter_destroy_chain(w, TABLE_NAME, "open");
+        tablewriter_destroy_chain(w, TABLE_NAME, "granted");
+    }
+    if (!setup->sends_on)
+        tablewriter_destroy_chain(w, TABLE_NAME, "sending");
+}
+
+size_t table_write(struct netwriter *w, const struct helper_setup *setup,
+                   const struct table_form *form)
 {
     const struct making m = {w, setup, form,
                              (uint64_t)rules_trial_second(setup) * NSEC_PER_SEC};
+    const size_t before = w->size;
+    size_t head;
 
     tablewriter_replace(w, TABLE_NAME, form->is_owned ? TABLE_OWNED : 0);
+    head = w->size - before;
     write_sets_of_grants(&m);
     write_constants(&m);
     write_chains(&m);
@@ -340,6 +360,7 @@ void table_write(struct netwriter *w, const struct helper_setup *setup,
     }
     if (setup->sends_on)
         write_sending(&m);
+    return head;
 }
 
 /* What cannot be flushed, as the table has no such chain, is not ours. */

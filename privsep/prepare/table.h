@@ -35,9 +35,18 @@ struct table_form {
 };
 
 /* Appends the messages to a batch that has begun. Whatever a table of this name holds, they replace
- * it in the same transaction, if it is nobody else's. */
-void table_write(struct netwriter *w, const struct helper_setup *setup,
-                 const struct table_form *form);
+ * it in the same transaction, if it is nobody else's. Returns how many bytes of them, from the
+ * first on, do away with what there was.
+ *
+ * A packet may pass even so: the kernel calls the new chain before the old one, and it finds the
+ * new one not in force yet, and then the old one no more. */
+size_t table_write(struct netwriter *w, const struct helper_setup *setup,
+                   const struct table_form *form);
+
+/* Appends what does away with it in the place of those, where the table is owned: the chains that
+ * the kernel calls stay, and each has either the old rules for a packet or the new ones. The kernel
+ * refuses that where such a chain is to be called elsewhere. */
+void table_write_over(struct netwriter *w, const struct helper_setup *setup);
 
 /* Removes the table, whether the socket `fd` owns it or nobody does. Where there is none, or one of
  * this name that is not ours, there is nothing to do; nor is there where the kernel has no

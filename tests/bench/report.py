@@ -437,12 +437,18 @@ def native_latency_rows(results):
                      f"({number(min(peer, default=None))})")
 
 
+def quietest(of_one):
+    return min(quantile(r["quiet"], 1) for r in of_one) / 1000
+
+
 def native_rows(results):
+    quiet = native_of(results, "expiry", quietest)[-1]
     crowd = max((r["size"] for r in results.of("crowd")), default=CROWD)
     yield from native_latency_rows(results)
     yield native_row(f"{crowd:,} grants end while knocks come: longest, ms",
                      native_of(results, "expiry", longest),
-                     lambda own: own <= NATIVE_EXPIRY_MS, f"{NATIVE_EXPIRY_MS}")
+                     lambda own: own <= NATIVE_EXPIRY_MS,
+                     f"{NATIVE_EXPIRY_MS} (none ends: {number(quiet)})")
     yield native_row(f"{crowd:,} knocks at once, to the last: ms",
                      native_of(results, "crowd", lambda of_one: median(
                          [quantile(r["microseconds"], 1) for r in of_one]) / 1000),

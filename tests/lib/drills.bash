@@ -35,6 +35,16 @@ freeze() { # PID
     wait_until 5 is_stopped "$1"
 }
 
+# ---- addresses -------------------------------------------------------------
+
+# A network of addresses that are all the client's.
+route_crowd() {
+    ip -n client route add local 10.88.0.0/16 dev lo
+    ip -n client -6 route add local fd88::/64 dev lo
+    ip -n server route add 10.88.0.0/16 via 10.77.0.2
+    ip -n server -6 route add fd88::/64 via fd77::2
+}
+
 # ---- connections -----------------------------------------------------------
 
 # Not socat, which takes a process for each connection.

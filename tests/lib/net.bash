@@ -162,6 +162,13 @@ other_backend() {
     esac
 }
 
+# As on a host without the package.
+without_iptables() { # COMMAND...
+    [ -d "$lab/sbin.bare" ] || { cp -a /usr/sbin "$lab/sbin.bare" &&
+        rm "$lab"/sbin.bare/{iptables,ip6tables,xtables,arptables,ebtables}*; }
+    on server unshare --mount sh -c 'mount --bind "$0" /usr/sbin && exec "$@"' "$lab/sbin.bare" "$@"
+}
+
 # ---- rules that are removed -------------------------------------------------
 
 lock_is_held() { # of xtables

@@ -5,7 +5,8 @@ kills.py SEED SECONDS KILLS WINDOW PROFILE...
     runs on the lab's client, with the daemon on the server not yet started, until
     so many SECONDS are over or so many KILLS were made. The first PROFILE is the
     honest client's; the others knock from an address of its own each time, with
-    their WINDOW in seconds.
+    their WINDOW in seconds. With VICTIMS in the environment only these kinds of process are
+    killed; with FLUSH=yes another program flushes all rules of nftables meanwhile.
 
 After each kill must be true: no knock that was honoured before is honoured again,
 no rule outlives the deadline of its knock and no port stays open past it, and the
@@ -32,8 +33,10 @@ SIX = os.environ["FAMILY"] == "6"
 SERVER = "fd77::1" if SIX else "10.77.0.1"
 HONEST = "fd77::2" if SIX else "10.77.0.2"
 FIRST = int(ipaddress.ip_address("fd88::1:0" if SIX else "10.88.1.0"))
-SAVE = ["ip", "netns", "exec", "server",
-        f"ip{'6' if SIX else ''}tables-{os.environ['BACKEND']}-save"]
+IS_NFTABLES = os.environ["BACKEND"] == "nftables"
+ON_SERVER = ["ip", "netns", "exec", "server"]
+SAVE = ON_SERVER + [f"ip{'6' if SIX else ''}tables-{os.environ['BACKEND']}-save"]
+LIST = ON_SERVER + ["nft", "list", "table", "inet", "portsmith"]
 FEWEST = 30  # kills, or nothing was shown
 WITNESS_FD_HELPER = 4  # privsep/event.h
 LONGER = 4   # times the seconds, on a machine that is too busy for as many
@@ -44,6 +47,8 @@ FRESH = 200    # seconds for which a knock is not too old; MaxSkew is 300
 NAMES = {"supervisor": r"portsmithd", "sniffer": r"portsmith-sniff", "witness": r"portsmith-witne",
          "prepare": r"portsmith-prepa", "helper": r"portsmith-helpe",
          "restore": r"(xtables|iptables|ip6tables).*"}
+VICTIMS = os.environ.get("VICTIMS", "supervisor sniffer witness prepare helper helper all together" +
+                         (" restore restore" * (not IS_NFTABLES))).split()
 TOGETHER = ["sniffer", "witness", "prepare", "helper"]  # replaced together
 
 
@@ -135,8 +140,22 @@ class Daemon:
         return taken
 
 
+def elements():
+    """The same of nftables, which tells how long each still lives."""
+    before = time.time()
+    done = subprocess.run(LIST, capture_output=True, text=True, check=True)
+    for address, span in re.findall(r"([0-9a-f.:]+) \. (?:tcp|udp) \. \d+ [^,}]*expires (\w+)",
+                                    done.stdout):
+        left = sum(int(number) * {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}[unit]
+                   for number, unit in re.findall(r"(\d+)(ms|[dhms])", span))
+        yield str(ipaddress.ip_address(address)), before + left - 1
+
+
 def rules():
     """Addresses and the last second of each: the kernel's word."""
+    if IS_NFTABLES:
+        yield from elements()
+        return
     done = subprocess.run(SAVE, capture_output=True, text=True, check=True)
     for address, date in re.findall(r"^-A portsmith\S* -s (\S+)/\d+ .*--datestop (\S+)",
                                     done.stdout, re.M):
@@ -186,12 +205,32 @@ def send(data, source):
         s.sendto(data, (SERVER, KNOCK_PORT))
 
 
+class Flusher:
+    """As fast as it goes, from the first grant to the end of the drill."""
+
+    def __init__(self):
+        self.process = None
+
+    def begin(self):
+        self.process = subprocess.Popen(ON_SERVER + ["sh", "-c", "while nft flush ruleset; do :; done"],
+                                        stdin=subprocess.DEVNULL)
+
+    def end(self):
+        if self.process:
+            if self.process.poll() is not None:
+                raise Wrong("nft flush ruleset fails")
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+
 class Drill:
     def __init__(self, seed, window, profiles):
         self.chance = random.Random(seed)
         self.window = window
         self.honest, *self.profiles = profiles
         self.daemon = Daemon()
+        self.flusher = Flusher()
         self.addresses = 0
         self.by_address = {}  # of whoever sent a knock, or signed: the knock
         self.knocks = []
@@ -252,8 +291,7 @@ class Drill:
     # -- a round
 
     def choose_victims(self):
-        kind = self.chance.choice(["supervisor", "sniffer", "witness", "prepare", "helper", "helper",
-                                   "restore", "restore", "all", "together"])
+        kind = self.chance.choice(VICTIMS)
         kinds = {"all": list(NAMES), "together": TOGETHER}.get(kind, [kind])
         return kinds
 
@@ -283,7 +321,7 @@ class Drill:
         for kind in kinds:
             self.killed[kind] += bool(set(pids) & set(processes(kind)))
         send_signal(pids, signal.SIGKILL)
-        self.kills += 1
+        self.kills += bool(pids)
         if not until(PATIENCE, lambda: not set(pids) & set(everything())):
             raise Wrong("what was killed does not end")
         if processes("helper"):  # what was to prepare did a thing besides, as a probe for a reload
@@ -322,8 +360,8 @@ class Drill:
                 return True
             if self.daemon.waiting > waiting_before:  # an admin who does not want to wait
                 waiting_before = self.daemon.waiting
-                send_signal([self.daemon.process.pid],
-                            self.chance.choice([signal.SIGHUP, signal.SIGKILL]))
+                send_signal([self.daemon.process.pid], self.chance.choice(
+                    [signal.SIGHUP, signal.SIGKILL if "supervisor" in VICTIMS else signal.SIGHUP]))
             return False
 
         if not until(PATIENCE, settled):
@@ -402,12 +440,15 @@ class Drill:
         return not [a for a, _ in rules() if a in self.by_address]
 
     def is_enough(self, kills):
-        return self.kills >= min(FEWEST, kills) and all(self.killed.values())
+        return self.kills >= min(FEWEST, kills) and \
+            all(self.killed[kind] for kind in NAMES if kind in VICTIMS)
 
     def run(self, seconds, kills):
         begin = time.monotonic()
         self.daemon.start()
         self.knock_honestly()
+        if os.environ.get("FLUSH") == "yes":
+            self.flusher.begin()
         while self.kills < kills and time.monotonic() < begin + seconds * LONGER and \
                 (time.monotonic() < begin + seconds or not self.is_enough(kills)):
             self.round()
@@ -415,6 +456,7 @@ class Drill:
             raise Wrong("rules are left after their windows")
         if not self.is_enough(kills):
             raise Wrong("that was too few")
+        self.flusher.end()
 
     def told(self):
         honoured = sum(k.honoured is not None for k in self.knocks)
@@ -431,6 +473,8 @@ def main(seed, seconds, kills, window, *profiles):
         print(f"seed {seed}, after {drill.told()}: {wrong}")
         return 1
     finally:
+        if drill.flusher.process:
+            drill.flusher.process.kill()
         send_signal(everything(), signal.SIGKILL)
     print(drill.told())
     return 0

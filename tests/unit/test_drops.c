@@ -154,6 +154,21 @@ static void whose_rules_they_are_has_a_command(void **state)
     assert_non_null(strstr(told.text[0], SAFE "firewall-cmd --add-port=22/tcp"));
 }
 
+/* Those commands accept by the port, mark or not. */
+static void what_knows_no_mark_is_not_told_of_it(void **state)
+{
+    (void)state;
+    config.accept_mark = 0x100;
+    run_command("iptables-nft -P INPUT DROP; iptables-nft -N ufw-user-input");
+    assert_told("the policy of iptables-nft's INPUT (IPv4) drops tcp/22, and a grant opens nothing "
+                "there -> " SAFE "ufw allow proto tcp to any port 22");
+    run_command("iptables-nft -P INPUT ACCEPT; nft 'add table inet firewalld; add chain inet "
+                "firewalld c { type filter hook input priority 10; policy drop; }'");
+    find();
+    assert_int_equal(told.count, 1);
+    assert_non_null(strstr(told.text[0], SAFE "firewall-cmd --add-port=22/tcp"));
+}
+
 /* What Close does not name would be open to everybody then. */
 static void what_is_not_shut_is_to_be_shut_first(void **state)
 {
@@ -242,6 +257,7 @@ int main(void)
         CASE(a_policy_of_iptables_is_told),
         CASE(a_rule_of_iptables_is_told),
         CASE(whose_rules_they_are_has_a_command),
+        CASE(what_knows_no_mark_is_not_told_of_it),
         CASE(what_is_not_shut_is_to_be_shut_first),
         CASE(what_is_sent_on_meets_the_chains_that_forward),
         CASE(with_forward_the_chains_that_forward_are_asked),

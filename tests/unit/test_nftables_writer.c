@@ -13,6 +13,7 @@
 #include "privsep/helper/firewall.h"
 #include "privsep/netlink.h"
 #include "privsep/nftables/batch.h"
+#include "privsep/nftables/tablewriter.h"
 #include "privsep/prepare/budgets.h"
 #include "privsep/prepare/table.h"
 #include "privsep/prepare/takeover.h"
@@ -36,16 +37,21 @@ static const struct plan *make_plan(void)
     const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1, .sends_on = 1,
                                        .close = {service_of("tcp/22")}};
     struct plan *plan = (struct plan *)(void *)bytes;
-    size_t head;
+    size_t head, over, over_head;
 
     memset(plan, 0, sizeof *plan);
     plan->backend = BACKEND_NFTABLES;
     plan->max_grants = CAPACITY;
     batch_begin(&w);
     head = w.size;
-    table_write(&w, &setup, &form);
+    over_head = table_write(&w, &setup, &form);
+    over = w.size;
+    if (form.is_owned)
+        table_write_over(&w, &setup);
     plan->table = (struct plan_table){
-        .messages = {sizeof *plan, (uint32_t)(w.size - head)}, .owned = form.is_owned,
+        .messages = {sizeof *plan, (uint32_t)(over - head)},
+        .over = {(uint32_t)(sizeof *plan + over - head), (uint32_t)(w.size - over)},
+        .over_head = (uint32_t)over_head, .owned = form.is_owned,
         .destroys = form.destroys, .counts = form.counts, .sends_on = 1};
     assert_true(sizeof *plan + w.size - head <= sizeof bytes);
     memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);
@@ -431,6 +437,26 @@ static void a_counted_one_is_sent_on(void **state)
                                "comment \"a1\" : 198.51.100.1 . 8022\n");
 }
 
+/* What one lets in is not to reach this host as the other's budget is spent. */
+static void whoever_is_let_in_is_sent_on(void **state)
+{
+    (void)state;
+    send_for(alice, "192.0.2.7", "tcp/22", "198.51.100.1", MINUTE);
+    grants.items[0].connections = 2;
+    send_for(bob, "192.0.2.7", "tcp/22", "198.51.100.2", MINUTE);
+    grants.items[1].connections = 1;
+    change();
+    check_elements("counted4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 9 packets "
+                               "counter packets 0 bytes 0 comment \"b0\"\n");
+    check_elements("sending4", "192.0.2.7 . tcp . 22 limit rate 1/week burst 9 packets "
+                               "comment \"b0\" : 198.51.100.2 . 8022\n");
+    close_for(alice, "192.0.2.7", "tcp/22");
+    send_for(alice, "192.0.2.7", "tcp/22", "198.51.100.1", MINUTE);
+    send_for(bob, "192.0.2.7", "tcp/22", "198.51.100.2", MINUTE);
+    change();
+    check_elements("sending4", "192.0.2.7 . tcp . 22 comment \"a1\" : 198.51.100.1 . 8022\n");
+}
+
 /* ---- all of it -------------------------------------------------------------- */
 
 static const char *nth(int i)
@@ -537,6 +563,43 @@ static void what_is_owned_nobody_changes(void **state)
     check_elements("grants4", "192.0.2.7 . tcp . 22 comment \"a1\"\n");
     assert_int_equal(helper_firewall_look(fw, &grants, &why), HELPER_RULES_IN_FORCE);
     assert_done(helper_firewall_mend(fw, &grants, &why), why);
+}
+
+/* Whatever it is made of, the kernel goes on calling the same chains: between a new one and the old
+ * one a packet could pass. */
+static void what_is_made_anew_is_called_all_the_time(void **state)
+{
+    static const char handles[] = "nft -a list ruleset | grep 'table\\|chain \\(prerouting\\|"
+                                  "input\\|forward\\|sending\\) '";
+    char *before = output_of("%s", handles), *after;
+
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", MINUTE);
+    change();
+    make_anew();
+    after = output_of("%s", handles);
+    assert_string_equal(after, before);
+    assert_non_null(strstr(after, "prerouting"));
+    check_elements("grants4", "192.0.2.7 . tcp . 22 comment \"a1\"\n");
+    free(before);
+    free(after);
+}
+
+/* That nobody owns, nor can. */
+static void another_table_is_replaced(void **state)
+{
+    struct netwriter w = {.bytes = NULL};
+
+    (void)state;
+    batch_begin(&w);
+    tablewriter_remove(&w, TABLE_NAME);
+    assert_int_equal(batch_send(&w, HELPER_FD_TABLE), 0);
+    free(w.bytes);
+    run_command("nft add table inet portsmith");
+    open_for(alice, "192.0.2.7", "tcp/22", MINUTE);
+    make_anew();
+    run_command("! nft delete table inet portsmith 2>/dev/null");
+    check_elements("grants4", "192.0.2.7 . tcp . 22 comment \"a1\"\n");
 }
 
 static void is_noticed(const char *command)
@@ -694,11 +757,14 @@ int main(void)
         OF_EITHER_KERNEL(of_two_destinations_the_newest_counts),
         OF_EITHER_KERNEL(an_own_service_outlasts_a_destination),
         OF_EITHER_KERNEL(a_counted_one_is_sent_on),
+        WITH(begin_owned, whoever_is_let_in_is_sent_on),
         OF_EITHER_KERNEL(all_that_is_granted_fits),
         WITH(begin_owned, small_batches_do_too),
         OF_EITHER_KERNEL(no_change_is_refused),
         OF_EITHER_KERNEL(it_is_cleared),
         WITH(begin_owned, what_is_owned_nobody_changes),
+        WITH(begin_owned, what_is_made_anew_is_called_all_the_time),
+        WITH(begin_owned, another_table_is_replaced),
         WITH(begin_plain, what_is_removed_comes_back),
         WITH(begin_plain, what_cannot_be_seen_is_unknown),
         WITH(begin_plain, elements_come_back),

@@ -35,17 +35,6 @@ teardown() {
     rm -f /etc/nftables.conf
 }
 
-# As on a host without the package.
-without_iptables() { # COMMAND...
-    on server unshare --mount bash -c 'for kind in nft legacy; do
-            for program in ip{,6}tables-$kind{,-save,-restore}; do
-                [ ! -e /usr/sbin/$program ] || mount --bind /dev/null /usr/sbin/$program || exit
-            done
-        done
-        mount --bind /dev/null "$(readlink -f /usr/sbin/xtables-nft-multi)"
-        exec "$@"' without_iptables "$@"
-}
-
 @test "a healthy host without iptables has no findings of its firewall" {
     local check
 

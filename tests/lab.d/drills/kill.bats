@@ -27,14 +27,6 @@ teardown_file() {
     lab_teardown
 }
 
-# A network of addresses that are all the client's.
-route_crowd() {
-    ip -n client route add local 10.88.0.0/16 dev lo
-    ip -n client -6 route add local fd88::/64 dev lo
-    ip -n server route add 10.88.0.0/16 via 10.77.0.2
-    ip -n server -6 route add fd88::/64 via fd77::2
-}
-
 @test "whatever is killed at whatever instant: no replay opens, no door stays open, the next knock works" {
     run on client "$top/tests/tools/kills.py" "$FAULTS_SEED" "$kill_seconds" "$most_kills" 2 \
         honest "${crowd[@]}" ivy

@@ -300,6 +300,20 @@ END
     [ "$(log_count 'removed')" -eq 0 ]
 }
 
+# bats test_tags=nftables
+@test "a reload leaves the table with the socket that owns it" {
+    local owner
+
+    [ "$BACKEND" = nftables ] || skip "iptables' tables are everybody's"
+    start_daemon
+    owner=$(readlink "/proc/$(helper_pid)/fd/10")
+    [[ $owner == socket:* ]]
+    reload_daemon
+    [ "$(readlink "/proc/$(helper_pid)/fd/10")" = "$owner" ]
+    run -0 on server portsmithd -t -c "$conf"
+    [ -z "$output" ]
+}
+
 @test "a back end that cannot answer for the other one's INPUT is named" {
     on server iptables-nft -P INPUT DROP
     run on server portsmithd -t -c "$conf"

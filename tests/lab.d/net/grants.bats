@@ -100,6 +100,19 @@ teardown() {
     [ "$(grant_rules mangle "$client")" = "$before" ]
 }
 
+@test "a door that two profiles opened is shut when the later grant ends, whichever that is" {
+    knock_opens ssh --window 1m
+    knock_opens short
+    knock_until "ssh: closed" --close ssh
+    port_is_open "$server" 22
+    knock_opens ssh --window 1m
+    wait_for_log "short: tcp/22 for $client has ended: the window is over" 8
+    port_is_open "$server" 22
+    knock_until "ssh: closed" --close ssh
+    port_is_shut "$server" 22
+    has_no_grant "$client"
+}
+
 @test "a knock closes what it opened" {
     knock_opens ssh
     port_is_open "$server" 22

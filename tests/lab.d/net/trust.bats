@@ -466,6 +466,11 @@ serves_again() {
 # bats test_tags=nftables,once
 @test "the table is owned while a helper is replaced, and by the same process" {
     [ "$BACKEND" = nftables ] || skip "there is no table"
+    local socket
+
+    socket=$(sockets_of_netfilter supervisor)
+    reload_daemon
+    [ "$(sockets_of_netfilter supervisor)" = "$socket" ]
     own_log
     [ "$(table_owner)" = portsmithd ]
     end_process KILL "$(process helper)"
