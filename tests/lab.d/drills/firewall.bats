@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # What other programs do to the firewall while grants live, and an iptables that
 # fails, hangs or is killed half way.
-# bats file_tags=backend
+# bats file_tags=backend,iptables
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/drills.bash"

@@ -77,6 +77,7 @@ gets_in() {
     [ "$(tcp_greeting "$server" 22)" = "$greeting" ]
 }
 
+# bats test_tags=iptables
 @test "TCP that is not tracked gets in by a knock, with the rest in the host's own rules" {
     local window=$(($(long_enough 5) + 5)) # of which five seconds go by in silence
 
@@ -94,6 +95,7 @@ gets_in() {
     connection_answers # which goes on
 }
 
+# bats test_tags=iptables
 @test "so it does with GrantStore = set" {
     untrack tcp 22
     drop_input
@@ -105,6 +107,7 @@ gets_in() {
     port_is_shut "$server" 22 "$other"
 }
 
+# bats test_tags=iptables
 @test "so it does with CloseWith = reset" {
     local window
 
@@ -136,6 +139,7 @@ gets_in() {
         $((window + 5))
 }
 
+# bats test_tags=iptables
 @test "UDP that is not tracked gets in for as long as the window" {
     local window
 
@@ -153,6 +157,7 @@ gets_in() {
     udp_is_shut "$server" 53
 }
 
+# bats test_tags=iptables
 @test "what is forwarded and not tracked gets through with Forward = yes" {
     make_backend_host
     untrack tcp 22
