@@ -65,6 +65,7 @@ static int take_interface(const struct nlmsghdr *message, void *data)
     size_t used = strlen(search->members);
 
     if (message->nlmsg_type != RTM_NEWLINK ||
+        mnl_nlmsg_get_payload_len(message) < sizeof *header ||
         mnl_attr_parse(message, sizeof *header, take_trait, &traits) < 0)
         return MNL_CB_OK;
     if ((uint32_t)header->ifi_index == search->index)

@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "daemon/witness/witness.h"
 
-enum { CAPACITY = 16, IDS = 8, EVENTS_MAX = 32, IS_MADE_SOUND = 1 };
+enum { IDS = 8, EVENTS_MAX = 32, CAPACITY = EVENTS_MAX * POLICY_SERVICES, IS_MADE_SOUND = 1 };
 
 static struct witness w;
 static struct client client = {.key_id = {1}};
@@ -47,11 +47,13 @@ static void make_sound(struct helper_event *event)
 
 static void forget(void)
 {
-    for (uint32_t id = 0; id < IDS; id++) {
-        const struct helper_event event = {.kind = EVENT_ENDED, .id = id + 1, .end = END_WINDOW};
+    for (size_t i = w.usage.top; i-- > 0;) {
+        const struct helper_event event = {.kind = EVENT_ENDED, .id = w.usage.watches[i].id,
+                                           .end = END_WINDOW};
         struct ended unused;
 
-        usage_end(&w.usage, &event, &unused);
+        if (event.id != 0)
+            usage_end(&w.usage, &event, &unused);
     }
     w.ended_count = 0;
     w.closed = (struct ending){.end = END_NONE};
