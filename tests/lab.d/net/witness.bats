@@ -98,6 +98,7 @@ writes() { # of the helper, so far
     sed -n 's/^syscw: //p' "/proc/$(helper_pid)/io"
 }
 
+# bats test_tags=iptables
 @test "told to look all the time, the helper looks once a second" {
     local before start written
 
