@@ -243,7 +243,6 @@ libraries() { # PID
 
     [ "$BACKEND" != nftables ] || program+=-nftables
     helper=$(process helper)
-    [ "$BACKEND" != nftables ] || without=-nftables
     run ! process_named portsmith-prepa
     [ "$(readlink "/proc/$helper/exe")" = "$stage/libexec/portsmith/$program" ]
     [ "$(tr '\0' ' ' <"/proc/$helper/cmdline")" = "portsmith-helper " ]
