@@ -13,6 +13,7 @@
 #include "common/kernel.h"
 #include "daemon/portsmith-firewall/closedtable.h"
 #include "privsep/netlink.h"
+#include "privsep/nftables/asking.h"
 #include "privsep/nftables/batch.h"
 
 /* ---- changes ------------------------------------------------------------- */
@@ -134,18 +135,10 @@ static void take(void *into, struct span answer)
 
 static struct seen look(uint8_t family, const char *table, const char *chain)
 {
-    const struct nfgenmsg about = {.nfgen_family = family, .version = NFNETLINK_V0};
-    const unsigned message = chain ? NFT_MSG_GETCHAIN : NFT_MSG_GETTABLE;
     int fd = netlink_open(NETLINK_NETFILTER);
-    static union question q;
     struct seen seen = {0};
 
-    netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | message, NLM_F_ACK);
-    netlink_put(&q, &about, sizeof about);
-    netlink_put_attribute(&q, NFTA_TABLE_NAME, table, strlen(table) + 1); /* NFTA_CHAIN_TABLE */
-    if (chain)
-        netlink_put_attribute(&q, NFTA_CHAIN_NAME, chain, strlen(chain) + 1);
-    netlink_ask(&fd, &q, take, &seen);
+    asking(&fd, chain ? NFT_MSG_GETCHAIN : NFT_MSG_GETTABLE, family, table, chain, take, &seen);
     if (fd >= 0)
         close(fd);
     return seen;

@@ -9,7 +9,6 @@
 #include "privsep/nftables/batch.h"
 
 enum {
-    DESTROYSETELEM = 30, /* NFT_MSG_DESTROYSETELEM, which headers may lack */
     REFILL = 604800,     /* seconds until a limit admits one packet more. nft prints no longer unit
                             than a week */
     COMMENT = 0,         /* the type of userdata that nft shows as a comment (libnftnl) */
@@ -149,7 +148,7 @@ void element_remove(struct netwriter *w, const struct element *element, bool des
 {
     if (!destroys)
         element_add(w, element);
-    write_message(w, destroys ? DESTROYSETELEM : NFT_MSG_DELSETELEM, element, false);
+    write_message(w, destroys ? TABLE_DESTROY_ELEMENT : NFT_MSG_DELSETELEM, element, false);
 }
 
 void element_put(struct netwriter *w, const struct element *element, bool destroys)

@@ -10,9 +10,10 @@
 
 #define TABLE_NAME "portsmith"
 
-/* NFT_TABLE_F_OWNER (Linux 5.12) and _PERSIST (6.9). The headers may be older than the kernel. The
- * first is never used alone: the table would go with the process that made it. */
-enum { TABLE_OWNED = 2 | 4 };
+/* NFT_TABLE_F_OWNER (Linux 5.12) and _PERSIST (6.9), and NFT_MSG_DESTROYSETELEM (6.3). The headers
+ * may be older than the kernel. The first is never used alone: the table would go with the process
+ * that made it. */
+enum { TABLE_OWNED = 2 | 4, TABLE_DESTROY_ELEMENT = 30 };
 
 /* The key is address . protocol . port, each padded with zeros to a multiple of four bytes; a
  * map's value is address . port. */

@@ -4,13 +4,12 @@
 #include <endian.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "privsep/flows.h"
-#include "privsep/netlink.h"
+#include "privsep/nftables/asking.h"
 #include "privsep/nftables/table.h"
 
 struct budget {
@@ -115,18 +114,6 @@ static void take_elements(void *into, struct span answer)
     }
 }
 
-static void ask_for_elements(int *fd, const char *set)
-{
-    const struct nfgenmsg about = {.nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0};
-    static union question q;
-
-    netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM, NLM_F_DUMP);
-    netlink_put(&q, &about, sizeof about);
-    netlink_put_attribute(&q, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME, sizeof TABLE_NAME);
-    netlink_put_attribute(&q, NFTA_SET_ELEM_LIST_SET, set, strlen(set) + 1);
-    netlink_ask(fd, &q, take_elements, NULL);
-}
-
 /* ---- all of it ------------------------------------------------------------- */
 
 void budgets_note(const struct grants *grants)
@@ -142,7 +129,8 @@ void budgets_note(const struct grants *grants)
     if (count > 0)
         qsort(budgets, count, sizeof *budgets, compare);
     for (enum family family = IPV4; family < FAMILIES && count > 0; family++)
-        ask_for_elements(&fd, table_sets[TABLE_COUNTED][family]);
+        asking(&fd, NFT_MSG_GETSETELEM, NFPROTO_INET, TABLE_NAME, table_sets[TABLE_COUNTED][family],
+               take_elements, NULL);
     if (fd >= 0)
         close(fd);
 }

@@ -11,7 +11,7 @@
 
 #include "common/kernel.h"
 #include "privsep/flows.h"
-#include "privsep/netlink.h"
+#include "privsep/nftables/asking.h"
 #include "privsep/nftables/batch.h"
 #include "privsep/nftables/expression.h"
 #include "privsep/nftables/table.h"
@@ -19,8 +19,6 @@
 /* The names of what is tried; nothing of them is ever made. */
 #define SCRATCH "portsmith-probe"
 #define CHAIN "tried"
-
-enum { DESTROYSETELEM = 30 }; /* NFT_MSG_DESTROYSETELEM: the headers may be older than the kernel */
 
 /* What only some configurations use: bits. */
 enum wish {
@@ -95,7 +93,7 @@ static int try_table(int fd, const char *name, uint32_t flags)
 static bool knows_destroy(int fd)
 {
     batch_begin(&writer);
-    batch_message(&writer, DESTROYSETELEM, 0);
+    batch_message(&writer, TABLE_DESTROY_ELEMENT, 0);
     netwriter_text(&writer, NFTA_SET_ELEM_LIST_TABLE, SCRATCH);
     netwriter_text(&writer, NFTA_SET_ELEM_LIST_SET, CHAIN);
     netwriter_end(&writer);
@@ -147,15 +145,10 @@ static void take_owner(void *into, struct span answer)
  * nobody knows. */
 static uint32_t find_owner(void)
 {
-    const struct nfgenmsg about = {.nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0};
     int fd = netlink_open(NETLINK_NETFILTER);
-    union question q;
     uint32_t port = 0;
 
-    netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE, NLM_F_ACK);
-    netlink_put(&q, &about, sizeof about);
-    netlink_put_attribute(&q, NFTA_TABLE_NAME, TABLE_NAME, sizeof TABLE_NAME);
-    netlink_ask(&fd, &q, take_owner, &port);
+    asking(&fd, NFT_MSG_GETTABLE, NFPROTO_INET, TABLE_NAME, NULL, take_owner, &port);
     if (fd >= 0)
         close(fd);
     return ntohl(port);

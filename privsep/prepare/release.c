@@ -2,13 +2,12 @@
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "privsep/backend.h"
-#include "privsep/netlink.h"
+#include "privsep/nftables/asking.h"
 #include "privsep/prepare/rules.h"
 #include "privsep/prepare/table.h"
 #include "privsep/xtables/ipsetorder.h"
@@ -117,15 +116,8 @@ static void ignore(void *into, struct span answer)
  * can be asked. */
 static bool has_chain(int *kernel, enum family family, const char *table, const char *chain)
 {
-    const struct nfgenmsg about = {.nfgen_family = family == IPV6 ? NFPROTO_IPV6 : NFPROTO_IPV4,
-                                   .version = NFNETLINK_V0};
-    union question q;
-
-    netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NLM_F_ACK);
-    netlink_put(&q, &about, sizeof about);
-    netlink_put_attribute(&q, NFTA_CHAIN_TABLE, table, strlen(table) + 1);
-    netlink_put_attribute(&q, NFTA_CHAIN_NAME, chain, strlen(chain) + 1);
-    return netlink_ask(kernel, &q, ignore, NULL) == 0;
+    return asking(kernel, NFT_MSG_GETCHAIN, family == IPV6 ? NFPROTO_IPV6 : NFPROTO_IPV4, table,
+                  chain, ignore, NULL) == 0;
 }
 
 static bool has_chains(enum family family)
