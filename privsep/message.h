@@ -82,11 +82,10 @@ _Static_assert(sizeof(struct helper_request) == 176, "no hidden padding");
 /* One for each request, in their order. */
 struct helper_reply {
     uint64_t verdict; /* enum verdict */
-    uint8_t key_id[KEY_ID_SIZE];
     uint64_t counters[MARK_COUNTERS]; /* the mark as it now stands; all zero
                                          unless the signature was right */
 };
-_Static_assert(sizeof(struct helper_reply) == 80, "no hidden padding");
+_Static_assert(sizeof(struct helper_reply) == 72, "no hidden padding");
 
 /* ---- supervisor to helper ----------------------------------------------- */
 

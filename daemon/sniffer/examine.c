@@ -47,31 +47,52 @@ static struct client *open_envelope(struct helper_request *message, const struct
     return knocks > 0 ? client : NULL;
 }
 
+/* What a request costs its client, in tokens. */
+enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
+
+/* Returns the time that buckets go by. */
+static int64_t milliseconds(void)
+{
+    return clock_boot_ns() / NSEC_PER_MSEC;
+}
+
+/* Whether it may be left to the helper to verify the signature of a request that looks right. Where
+ * doubtful requests came lately, somebody may have got the client's envelope key: the helper is not
+ * to verify all that he sends, and the client's tokens are not his to spend. */
+static bool may_be_unverified(const struct client *client, const struct unanswered *unanswered,
+                              int64_t now)
+{
+    enum { UNVERIFIED_MAX = 2 };
+
+    return roster_has_token(&client->honest, now) && roster_is_full(&client->doubtful, now) &&
+           unanswered_unverified(unanswered, client) < UNVERIFIED_MAX;
+}
+
 /* Whether the client's rate allows passing the knock on. A knock that the helper will refuse is
  * passed on now and then, so that the helper can say why in the log. Replayed and forged knocks
  * never spend the tokens of the client's own: those that look right (`promising`) and are well
- * signed have a bucket to themselves. */
+ * signed have a bucket to themselves. An unverified one gives its token back if it turns out to be
+ * forged. */
 static bool is_within_rate(struct client *client, const struct helper_request *message,
-                           const struct roster *roster, bool promising)
+                           const struct roster *roster, bool promising, bool is_unverified,
+                           int64_t now)
 {
-    enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
-    int64_t now = clock_boot_ns() / NSEC_PER_MSEC;
-
     /* A signature is verified only for who could afford it to be right. */
     if (promising && roster_has_token(&client->honest, now) &&
-        envelope_verify(message->signature, client->public_key, roster->server_public,
-                        message->request))
+        (is_unverified || envelope_verify(message->signature, client->public_key,
+                                          roster->server_public, message->request)))
         return roster_take_tokens(&client->honest, HONEST_PRICE, now);
     return roster_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
 }
 
 bool knock_examine(struct helper_request *message, const struct frame *frame,
-                   const struct roster *roster, const struct knock_limits *limits,
-                   struct counters *counters)
+                   const struct roster *roster, struct unanswered *unanswered,
+                   const struct knock_limits *limits, struct counters *counters)
 {
     struct client *client = open_envelope(message, frame, roster, counters);
+    bool timely, promising, is_unverified;
     struct request request;
-    bool timely;
+    int64_t now;
 
     if (!client) {
         counters->garbage++;
@@ -86,20 +107,38 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
     counters->untimely += !timely;
     /* The same knock again is no alarm: a client makes sure that way. Another counter that is too
      * old, or one out of time, is passed on, so that the log explains it. */
-    if (timely && roster_counter_is_repeat(client, request.counter)) {
+    if (timely && (roster_counter_is_repeat(client, request.counter) ||
+                   unanswered_has(unanswered, client, message))) {
         counters->repeated++;
         return false;
     }
-    if (!is_within_rate(client, message, roster,
-                        timely && roster_counter_is_new(client, request.counter))) {
+    now = milliseconds();
+    promising = timely && roster_counter_is_new(client, request.counter);
+    is_unverified = promising && may_be_unverified(client, unanswered, now);
+    if (!is_within_rate(client, message, roster, promising, is_unverified, now)) {
         counters->throttled++;
         return false;
     }
-    if (timely) { /* the same knock may be in time later, once the clock is right */
-        roster_note_pending(client, request.counter);
-        counters->elsewhere += request.has_address &&
-                               !address_equal(&request.address, &frame->source);
-    }
+    counters->elsewhere += timely && request.has_address &&
+                           !address_equal(&request.address, &frame->source);
+    /* A knock that is out of time may be in time later, once the clock is right. */
+    unanswered_add(unanswered, client, message, timely ? request.counter : 0, is_unverified);
     message->observed = frame->source;
+    return true;
+}
+
+bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply)
+{
+    const struct unanswered_request *request = unanswered_take(unanswered);
+
+    if (!request)
+        return false;
+    if (reply->verdict != VERDICT_BAD_SIGNATURE) {
+        roster_learn(request->client, request->counter, reply->counters);
+    } else if (request->is_unverified) {
+        roster_return_tokens(&request->client->honest, HONEST_PRICE);
+        roster_take_tokens(&request->client->doubtful, DOUBTFUL_PRICE,
+                           milliseconds());
+    }
     return true;
 }

@@ -9,6 +9,7 @@
 #include "daemon/sniffer/counters.h"
 #include "daemon/sniffer/frame.h"
 #include "daemon/sniffer/roster.h"
+#include "daemon/sniffer/unanswered.h"
 #include "privsep/message.h"
 
 struct knock_limits {
@@ -17,10 +18,17 @@ struct knock_limits {
 };
 
 /* True when the frame holds an authentic knock that the helper should see. *message is then
- * complete but for its serial, and the knock's counter is noted in the roster as on its way.
- * False otherwise; the reason is counted, and *message is of no use. */
+ * complete but for its times, and is the last of the unanswered requests, which must have room for
+ * one. False otherwise; the reason is counted, and *message is of no use.
+ *
+ * Authentic is what opens with the client's envelope key: of a client that nobody seems to imitate,
+ * two unanswered requests at a time leave it to the helper to verify their signatures. */
 bool knock_examine(struct helper_request *message, const struct frame *frame,
-                   const struct roster *roster, const struct knock_limits *limits,
-                   struct counters *counters);
+                   const struct roster *roster, struct unanswered *unanswered,
+                   const struct knock_limits *limits, struct counters *counters);
+
+/* Learns from the helper's reply to the request that was to be answered first. False if there is
+ * none. */
+bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply);
 
 #endif

@@ -86,8 +86,8 @@ bool roster_counter_is_repeat(const struct client *client, uint64_t counter)
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (client->counters[i] == counter)
             return true;
-    for (size_t i = 0; i < ROSTER_PENDING; i++)
-        if (client->pending[i] == counter)
+    for (size_t i = 0; i < ROSTER_ANSWERED; i++)
+        if (client->answered[i] == counter)
             return true;
     return false;
 }
@@ -102,17 +102,16 @@ bool roster_counter_is_new(const struct client *client, uint64_t counter)
     return counter > lowest && !roster_counter_is_repeat(client, counter);
 }
 
-void roster_note_pending(struct client *client, uint64_t counter)
+void roster_learn(struct client *client, uint64_t counter,
+                  const uint64_t counters[static MARK_COUNTERS])
 {
-    client->pending[client->next_pending] = counter;
-    client->next_pending = (uint8_t)((client->next_pending + 1) % ROSTER_PENDING);
-}
-
-void roster_learn(struct client *client, const uint64_t counters[static MARK_COUNTERS])
-{
+    if (counter != 0) {
+        client->answered[client->next_answered] = counter;
+        client->next_answered = (uint8_t)((client->next_answered + 1) % ROSTER_ANSWERED);
+    }
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (counters[i] == 0)
-            return; /* the signature was wrong, so the helper tells no mark */
+            return;
     memcpy(client->counters, counters, sizeof client->counters);
 }
 
@@ -132,10 +131,20 @@ bool roster_has_token(const struct bucket *bucket, int64_t now)
     return has_tokens(bucket, 1, now);
 }
 
+bool roster_is_full(const struct bucket *bucket, int64_t now)
+{
+    return bucket->full <= now;
+}
+
 bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
 {
     if (!has_tokens(bucket, price, now))
         return false;
     bucket->full = full_after(bucket, price, now);
     return true;
+}
+
+void roster_return_tokens(struct bucket *bucket, uint32_t price)
+{
+    bucket->full -= (int64_t)price * TOKEN_MS;
 }

@@ -12,7 +12,7 @@
 #include "daemon/sniffer/sniffermessage.h"
 #include "privsep/message.h"
 
-enum { ROSTER_PENDING = 8 };
+enum { ROSTER_ANSWERED = 8 };
 
 /* Tokens, which limit how many requests a client may have passed on: eight a second are earned,
  * thirty-two are kept at most. */
@@ -25,11 +25,11 @@ struct client {
     uint8_t envelope_key[KEY_SIZE];
     uint8_t public_key[KEY_SIZE];
     uint64_t counters[MARK_COUNTERS];  /* the client's mark, as the helper last told it */
-    uint64_t pending[ROSTER_PENDING];  /* the counters last passed on: a ring */
-    struct bucket honest;   /* only well-signed, timely knocks take from it */
+    uint64_t answered[ROSTER_ANSWERED]; /* the counters last answered: a ring */
+    struct bucket honest;   /* only well-signed, timely knocks spend of it */
     struct bucket doubtful; /* all other knocks take from this one */
     uint16_t port; /* where the client must knock, host order */
-    uint8_t next_pending; /* the place in `pending` to be used next */
+    uint8_t next_answered; /* the place in `answered` to be used next */
 };
 
 struct roster {
@@ -53,24 +53,28 @@ void roster_add(struct roster *roster, const struct sniffer_profile *profile);
 /* The client of that key id, or NULL. */
 struct client *roster_find(const struct roster *roster, const uint8_t key_id[static KEY_ID_SIZE]);
 
-/* Whether the counter may be new: by what the helper has said it is not spent, and it is not on
- * its way to the helper. */
+/* Whether the counter may be new: by what the helper has said it is not spent. */
 bool roster_counter_is_new(const struct client *client, uint64_t counter);
 
-/* Whether that very counter was spent lately or is on its way to the helper: the same knock has
- * come again. A counter that is neither new nor a repeat is older than all known ones. */
+/* Whether the helper has lately answered a knock with that very counter: the same knock has come
+ * again. A counter that is neither new nor a repeat is older than all known ones. */
 bool roster_counter_is_repeat(const struct client *client, uint64_t counter);
 
-/* Notes that a knock with this counter is on its way to the helper. */
-void roster_note_pending(struct client *client, uint64_t counter);
-
-/* Takes the client's mark from the helper's reply. A mark with a 0 in it is no mark. */
-void roster_learn(struct client *client, const uint64_t counters[static MARK_COUNTERS]);
+/* Takes what the helper says of a well-signed knock with this counter: that it is answered, and
+ * the client's mark, which is none with a 0 in it. A counter of 0 is none. */
+void roster_learn(struct client *client, uint64_t counter,
+                  const uint64_t counters[static MARK_COUNTERS]);
 
 /* Whether the bucket has a token. `now` is CLOCK_BOOTTIME in milliseconds, here and below. */
 bool roster_has_token(const struct bucket *bucket, int64_t now);
 
+/* Whether nothing was taken from the bucket lately. */
+bool roster_is_full(const struct bucket *bucket, int64_t now);
+
 /* Takes `price` tokens. False, and none is taken, if there are fewer. */
 bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now);
+
+/* Gives back what was taken. */
+void roster_return_tokens(struct bucket *bucket, uint32_t price);
 
 #endif

@@ -22,9 +22,6 @@
 #include "daemon/sniffer/sniffermessage.h"
 #include "privsep/message.h"
 
-/* So many replies fit into the socket to the helper, which cuts a sniffer off that lets it fill
- * up. While more requests than that could be unanswered, frames wait in the captures' buffers. */
-enum { UNANSWERED_MAX = 128 };
 _Static_assert((int)UNANSWERED_MAX >= (int)CAPTURE_FRAMES_AT_ONCE, "or nothing is ever read");
 
 struct sniffer {
@@ -37,7 +34,7 @@ struct sniffer {
     size_t capture_count;
     struct sniffer_ready ready;
     bool traces;
-    unsigned unanswered; /* requests whose replies have not been read */
+    struct unanswered unanswered;
     struct flood flood;
 };
 
@@ -128,19 +125,14 @@ static void prepare(struct sniffer *s, const struct sniffer_setup *setup)
 static void read_replies(struct sniffer *s)
 {
     struct helper_reply reply;
-    struct client *client;
 
     for (;;) {
         ssize_t n = recv(SNIFFER_FD_HELPER, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        if (n != sizeof reply)
+        if (n != sizeof reply || !knock_learn(&s->unanswered, &reply))
             exit(EXIT_SUCCESS); /* the helper has gone: so does its sniffer */
-        s->unanswered--;
-        client = roster_find(&s->roster, reply.key_id);
-        if (client)
-            roster_learn(client, reply.counters);
         if (reply.verdict == VERDICT_OPENED || reply.verdict == VERDICT_EXTENDED ||
             reply.verdict == VERDICT_CLOSED)
             s->counters->granted++;
@@ -156,9 +148,9 @@ static void pass_on(struct sniffer *s, struct helper_request *message)
     if (send(SNIFFER_FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) !=
         sizeof *message) {
         s->counters->unsent++; /* if the helper has gone, poll says so */
+        unanswered_forget_last(&s->unanswered);
         return;
     }
-    s->unanswered++;
     s->counters->passed++;
 }
 
@@ -178,7 +170,7 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
         return;
     }
     garbage = s->counters->garbage;
-    if (knock_examine(&message, &frame, &s->roster, &s->limits, s->counters))
+    if (knock_examine(&message, &frame, &s->roster, &s->unanswered, &s->limits, s->counters))
         pass_on(s, &message);
     else if (s->counters->garbage > garbage && !counters_is_own(s->own, &frame.destination))
         s->counters->foreign++;
@@ -186,7 +178,7 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
 
 static bool may_take_frames(const struct sniffer *s)
 {
-    return s->unanswered + CAPTURE_FRAMES_AT_ONCE <= UNANSWERED_MAX;
+    return s->unanswered.count + CAPTURE_FRAMES_AT_ONCE <= UNANSWERED_MAX;
 }
 
 static void read_captures(struct sniffer *s, const struct pollfd *fds)

@@ -308,7 +308,6 @@ static bool reply(int fd, const struct asked *asked)
     struct helper_reply reply = {.verdict = asked->verdict};
     ssize_t n;
 
-    memcpy(reply.key_id, asked->message.key_id, KEY_ID_SIZE);
     if (asked->mark)
         memcpy(reply.counters, asked->mark->counters, sizeof reply.counters);
     do

@@ -11,8 +11,10 @@ static struct {
     struct person client;
     uint8_t envelope_key[KEY_SIZE];
     struct roster roster;
+    struct unanswered unanswered;
     struct counters counters;
     struct helper_request message;
+    enum verdict verdict; /* of the helper, at once; VERDICT_NONE: it takes its time */
 } world;
 
 static const struct knock_limits limits = {.skew_checked = true, .max_skew = SKEW};
@@ -33,6 +35,8 @@ static int make_world(void **state)
     memcpy(profile.key_id, world.client.key_id, KEY_ID_SIZE);
     memcpy(profile.envelope_key, world.envelope_key, KEY_SIZE);
     memcpy(profile.public_key, world.client.public_key, KEY_SIZE);
+    world.unanswered = (struct unanswered){0};
+    world.verdict = VERDICT_OPENED;
     world.counters = (struct counters){0};
     world.message = (struct helper_request){0};
     if (!roster_create(&world.roster, 1, world.server_public, &why))
@@ -76,6 +80,24 @@ static void make_knock(struct datagram *d, uint64_t counter)
     seal(d, bytes, &world.client, 0);
 }
 
+/* Without the mark. */
+static void answer(enum verdict verdict)
+{
+    const struct helper_reply reply = {.verdict = verdict};
+
+    assert_true(knock_learn(&world.unanswered, &reply));
+}
+
+static bool judge(const struct frame *frame, const struct knock_limits *of)
+{
+    const bool passed = knock_examine(&world.message, frame, &world.roster, &world.unanswered, of,
+                                      &world.counters);
+
+    if (passed && world.verdict != VERDICT_NONE)
+        answer(world.verdict);
+    return passed;
+}
+
 /* Of an exact size in memory, so that a sanitizer sees what is read beyond. */
 static bool examine_by(enum transport transport, const struct datagram *d, const char *source,
                        uint16_t port)
@@ -86,7 +108,7 @@ static bool examine_by(enum transport transport, const struct datagram *d, const
     bool passed;
 
     memcpy(copy, d->bytes, d->size);
-    passed = knock_examine(&world.message, &frame, &world.roster, &limits, &world.counters);
+    passed = judge(&frame, &limits);
     if (passed)
         assert_memory_equal(world.message.key_id, world.client.key_id, KEY_ID_SIZE);
     free(copy);
@@ -188,7 +210,7 @@ static void too_large_is_garbage(void **state)
                           .size = sizeof bytes};
 
     (void)state;
-    assert_false(knock_examine(&world.message, &frame, &world.roster, &limits, &world.counters));
+    assert_false(judge(&frame, &limits));
     check_counted(1, 0);
 }
 
@@ -201,7 +223,7 @@ static bool examine_merged(const struct datagram *d, size_t knocks)
 
     for (size_t i = 0; i < knocks; i++)
         memcpy(bytes + i * d->size, d->bytes, d->size);
-    return knock_examine(&world.message, &frame, &world.roster, &limits, &world.counters);
+    return judge(&frame, &limits);
 }
 
 static void the_first_of_merged_knocks_is_taken(void **state)
@@ -367,7 +389,7 @@ static void a_spent_counter_is_repeated(void **state)
     (void)state;
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         mark[i] = now - 100 + 10 * i;
-    roster_learn(client, mark);
+    roster_learn(client, 0, mark);
     make_knock(&d, now - 100);
     assert_false(examine(&d));
     make_knock(&d, now - 30);
@@ -389,10 +411,10 @@ static void one_older_than_all_known_costs_the_client_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         mark[i] = now - 100 + 10 * i;
-    roster_learn(client, mark);
+    roster_learn(client, 0, mark);
     make_knock(&d, now - 200);
     assert_true(examine(&d));
-    assert_false(examine(&d)); /* the very same is on its way */
+    assert_false(examine(&d)); /* the very same */
     assert_int_equal(world.counters.repeated, 1);
     assert_int_equal(client->honest.full, full);
 }
@@ -417,10 +439,22 @@ static void a_knock_under_way_is_repeated(void **state)
     struct datagram d;
 
     (void)state;
+    world.verdict = VERDICT_NONE;
     make_knock(&d, now);
     assert_true(examine(&d));
     assert_false(examine(&d));
     assert_int_equal(world.counters.repeated, 1);
+    answer(VERDICT_OPENED);
+    assert_false(examine(&d));
+    assert_int_equal(world.counters.repeated, 2);
+}
+
+static void nothing_is_learnt_of_an_answer_to_nothing(void **state)
+{
+    const struct helper_reply reply = {.verdict = VERDICT_OPENED};
+
+    (void)state;
+    assert_false(knock_learn(&world.unanswered, &reply));
 }
 
 static void the_rate_is_limited(void **state)
@@ -443,19 +477,21 @@ static void the_rate_is_limited(void **state)
 
 /* ---- doubtful ones ------------------------------------------------------ */
 
-/* Passes doubtful knocks until they are throttled, then honest ones. */
-static void check_doubtful(void (*make)(struct datagram *, unsigned))
+/* Passes doubtful knocks, which the helper refuses, until they are throttled, then honest ones. */
+static void check_doubtful(void (*make)(struct datagram *, unsigned), enum verdict refusal)
 {
     uint64_t now = clock_wall_us();
     int doubtful = 0, honest = 0;
     struct datagram d;
 
+    world.verdict = refusal;
     for (unsigned i = 0; i < DOUBTFUL_BURST * 4; i++) {
         make(&d, i);
         doubtful += examine(&d);
     }
     assert_in_range(doubtful, DOUBTFUL_BURST, DOUBTFUL_BURST + 2);
     assert_int_equal(world.counters.throttled, DOUBTFUL_BURST * 4 - doubtful);
+    world.verdict = VERDICT_OPENED;
     for (unsigned i = 0; i < BURST; i++) {
         make_knock(&d, now + i);
         honest += examine(&d);
@@ -463,15 +499,20 @@ static void check_doubtful(void (*make)(struct datagram *, unsigned))
     assert_int_equal(honest, BURST);
 }
 
-static void make_forged(struct datagram *d, unsigned i)
+static void forge(struct datagram *d, uint64_t counter)
 {
-    struct request request = {.action = ACTION_OPEN, .counter = clock_wall_us() + 1000000 + i};
+    struct request request = {.action = ACTION_OPEN, .counter = counter};
     uint8_t bytes[REQUEST_SIZE];
     struct person thief; /* of the envelope key, not of the signing key */
 
     person_make(&thief, 3);
     request_encode(bytes, &request);
     seal(d, bytes, &thief, 0);
+}
+
+static void make_forged(struct datagram *d, unsigned i)
+{
+    forge(d, clock_wall_us() + 1000000 + i);
 }
 
 static void make_early(struct datagram *d, unsigned i)
@@ -487,21 +528,96 @@ static void make_late(struct datagram *d, unsigned i)
 static void forged_knocks_spend_nothing_honest(void **state)
 {
     (void)state;
-    check_doubtful(make_forged);
+    check_doubtful(make_forged, VERDICT_BAD_SIGNATURE);
     assert_int_equal(world.counters.untimely, 0);
+}
+
+/* ---- what the helper verifies alone ------------------------------------- */
+
+static unsigned unverified(void)
+{
+    return unanswered_unverified(&world.unanswered, &world.roster.clients[0]);
+}
+
+/* The helper is asked about two that nobody has looked at. Of those that come before it has
+ * answered the sniffer looks at each: it passes on what is the client's, and of the thief's as many
+ * as may be doubtful. */
+static void two_knocks_at_a_time_are_unverified(void **state)
+{
+    const uint64_t now = clock_wall_us();
+    struct datagram d;
+
+    (void)state;
+    world.verdict = VERDICT_NONE;
+    for (unsigned i = 0; i < 8; i++) {
+        make_knock(&d, now + i);
+        assert_true(examine(&d));
+        assert_int_equal(unverified(), i == 0 ? 1 : 2);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        answer(VERDICT_OPENED);
+        assert_int_equal(unverified(), i == 0 ? 1 : 0);
+    }
+    make_knock(&d, now + 8);
+    assert_true(examine(&d));
+    assert_int_equal(unverified(), 1);
+}
+
+/* A thief of the envelope key is believed as long as nobody knows better. */
+static void a_forged_knock_costs_the_client_nothing(void **state)
+{
+    struct client *client = &world.roster.clients[0];
+    const uint64_t now = clock_wall_us();
+    struct datagram d;
+
+    (void)state;
+    world.verdict = VERDICT_NONE;
+    forge(&d, now);
+    assert_true(examine(&d));
+    assert_int_equal(unverified(), 1);
+    assert_false(roster_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
+    answer(VERDICT_BAD_SIGNATURE);
+    assert_true(roster_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
+    assert_false(roster_is_full(&client->doubtful, clock_boot_ns() / NSEC_PER_MSEC));
+    make_knock(&d, now); /* with the thief's counter */
+    assert_true(examine(&d));
+    assert_int_equal(unverified(), 0);
+}
+
+/* However many he sends, before and after, and while the helper is busy with two of his. */
+static void a_thief_s_knocks_keep_the_client_s_out_of_nothing(void **state)
+{
+    const uint64_t now = clock_wall_us();
+    struct datagram d;
+    unsigned forged = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < BURST; i++) {
+        world.verdict = VERDICT_NONE;
+        for (unsigned j = 0; j < 3; j++) {
+            forge(&d, now + i); /* as if he knew what the client is about to send */
+            forged += examine(&d);
+        }
+        make_knock(&d, now + i);
+        assert_true(examine(&d));
+        while (world.unanswered.count > 0)
+            answer(world.unanswered.count == 1 ? VERDICT_OPENED : VERDICT_BAD_SIGNATURE);
+        assert_false(examine(&d)); /* which only once was the client's */
+    }
+    assert_in_range(forged, DOUBTFUL_BURST, DOUBTFUL_BURST + 2 + 1);
 }
 
 static void early_knocks_spend_nothing_honest(void **state)
 {
     (void)state;
-    check_doubtful(make_early);
+    check_doubtful(make_early, VERDICT_AHEAD);
     assert_int_equal(world.counters.untimely, DOUBTFUL_BURST * 4);
 }
 
 static void late_knocks_spend_nothing_honest(void **state)
 {
     (void)state;
-    check_doubtful(make_late);
+    check_doubtful(make_late, VERDICT_BEHIND);
     assert_int_equal(world.counters.untimely, DOUBTFUL_BURST * 4);
 }
 
@@ -516,8 +632,7 @@ static void without_skew_every_time_is_timely(void **state)
     for (unsigned i = 1; i <= BURST; i++) {
         make_knock(&d, i);
         frame.size = d.size;
-        assert_true(knock_examine(&world.message, &frame, &world.roster, &none,
-                                      &world.counters));
+        assert_true(judge(&frame, &none));
     }
     assert_int_equal(world.counters.untimely, 0);
 }
@@ -552,8 +667,12 @@ int main(void)
         IN_WORLD(one_older_than_all_known_costs_the_client_nothing),
         IN_WORLD(an_untimely_knock_is_not_held_against_the_client),
         IN_WORLD(a_knock_under_way_is_repeated),
+        IN_WORLD(nothing_is_learnt_of_an_answer_to_nothing),
         IN_WORLD(the_rate_is_limited),
         IN_WORLD(forged_knocks_spend_nothing_honest),
+        IN_WORLD(two_knocks_at_a_time_are_unverified),
+        IN_WORLD(a_forged_knock_costs_the_client_nothing),
+        IN_WORLD(a_thief_s_knocks_keep_the_client_s_out_of_nothing),
         IN_WORLD(early_knocks_spend_nothing_honest),
         IN_WORLD(late_knocks_spend_nothing_honest),
         IN_WORLD(without_skew_every_time_is_timely),

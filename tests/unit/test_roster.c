@@ -181,7 +181,7 @@ static void learnt_counters_are_spent(void **state)
     struct client client = {0};
 
     (void)state;
-    roster_learn(&client, learnt);
+    roster_learn(&client, 0, learnt);
     for (size_t i = 0; i < MARK_COUNTERS; i++) {
         assert_false(roster_counter_is_new(&client, learnt[i]));
         assert_true(roster_counter_is_new(&client, learnt[i] + 1)); /* overtaken */
@@ -198,26 +198,25 @@ static void zeros_teach_nothing(void **state)
     struct client client = {0};
 
     (void)state;
-    roster_learn(&client, learnt);
-    roster_learn(&client, zeros);
+    roster_learn(&client, 0, learnt);
+    roster_learn(&client, 0, zeros);
     assert_memory_equal(client.counters, learnt, sizeof learnt);
 }
 
-static void pending_counters_are_not_new(void **state)
+static void answered_counters_are_not_new(void **state)
 {
     struct client client = {0};
 
     (void)state;
-    roster_learn(&client, learnt);
-    for (uint64_t c = 200; c < 200 + ROSTER_PENDING; c++) {
+    for (uint64_t c = 200; c < 200 + ROSTER_ANSWERED; c++) {
         assert_true(roster_counter_is_new(&client, c));
-        roster_note_pending(&client, c);
+        roster_learn(&client, c, learnt);
         assert_false(roster_counter_is_new(&client, c));
     }
-    for (uint64_t c = 200; c < 200 + ROSTER_PENDING; c++)
+    for (uint64_t c = 200; c < 200 + ROSTER_ANSWERED; c++)
         assert_false(roster_counter_is_new(&client, c));
     /* A ninth takes the place of the first; the helper judges that one. */
-    roster_note_pending(&client, 300);
+    roster_learn(&client, 300, learnt);
     assert_true(roster_counter_is_new(&client, 200));
     assert_false(roster_counter_is_new(&client, 201));
     assert_false(roster_counter_is_new(&client, 300));
@@ -249,6 +248,24 @@ static void tokens_come_back_at_eight_a_second(void **state)
     for (int i = 0; i < 8; i++)
         assert_true(roster_take_tokens(&bucket, 1, now + 1125));
     assert_false(roster_take_tokens(&bucket, 1, now + 1125));
+}
+
+static void what_is_returned_can_be_taken_again(void **state)
+{
+    const int64_t now = 1000000, pauses[] = {0, 100, 125, 5000};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(pauses); i++) {
+        struct bucket bucket = {0};
+
+        assert_true(roster_is_full(&bucket, now));
+        assert_true(roster_take_tokens(&bucket, 1, now));
+        assert_false(roster_is_full(&bucket, now));
+        roster_return_tokens(&bucket, 1);
+        assert_true(roster_is_full(&bucket, now + pauses[i]));
+        assert_true(roster_take_tokens(&bucket, BURST, now + pauses[i]));
+        assert_false(roster_take_tokens(&bucket, 1, now + pauses[i]));
+    }
 }
 
 /* Asking often, each time in vain, must not lose what is earned meanwhile. */
@@ -318,9 +335,10 @@ int main(void)
         cmocka_unit_test(a_fresh_client_may_use_any_counter),
         cmocka_unit_test(learnt_counters_are_spent),
         cmocka_unit_test(zeros_teach_nothing),
-        cmocka_unit_test(pending_counters_are_not_new),
+        cmocka_unit_test(answered_counters_are_not_new),
         cmocka_unit_test(a_burst_is_limited),
         cmocka_unit_test(tokens_come_back_at_eight_a_second),
+        cmocka_unit_test(what_is_returned_can_be_taken_again),
         cmocka_unit_test(asking_in_vain_costs_nothing),
         cmocka_unit_test(a_long_pause_earns_one_burst),
         cmocka_unit_test(a_price_is_taken_whole_or_not),

@@ -137,12 +137,14 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
                             const struct knock_limits *limits)
 {
     uint64_t slack = (uint64_t)(limits->max_skew + 60) * USEC_PER_SEC, now; /* a busy host */
+    static struct unanswered unanswered;
     struct counters counters = {0};
     struct helper_request message;
     struct request request;
 
     *roster_find(&world.roster, world.profile.key_id) = world.fresh;
-    if (!knock_examine(&message, frame, &world.roster, limits, &counters)) {
+    unanswered.count = 0;
+    if (!knock_examine(&message, frame, &world.roster, &unanswered, limits, &counters)) {
         REQUIRE(counters.garbage + counters.malformed + counters.repeated + counters.throttled ==
                 1);
         return;
@@ -157,7 +159,7 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
         return; /* for the log alone */
     REQUIRE(!limits->skew_checked ||
             (request.counter <= now + slack && request.counter + slack >= now));
-    REQUIRE(!knock_examine(&message, frame, &world.roster, limits, &counters));
+    REQUIRE(!knock_examine(&message, frame, &world.roster, &unanswered, limits, &counters));
 }
 
 /* What the helper's replies say of the client's knocks: nothing, unless it vouches for all. */
@@ -171,7 +173,7 @@ static void check_reply(struct input *in)
     REQUIRE(!roster_find(&world.roster, stranger));
     *client = world.fresh;
     input_take(in, counters, sizeof counters);
-    roster_learn(client, counters);
+    roster_learn(client, 0, counters);
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         vouches = vouches && counters[i] != 0;
     for (size_t i = 0; i < MARK_COUNTERS; i++)
