@@ -334,13 +334,13 @@ static int run(struct helper *h)
             status = serve_supervisor(h);
         if (status >= 0)
             return status;
-        /* Without its file nobody would see what the table says is open. The next helper takes
-         * over what it finds in the file's place. */
-        if (helper_grants_lost_file(&h->grants))
-            fatalx("the table of grants was removed or replaced: starting again");
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
         serve_unwitnessed(h);
+        /* No knock waits for this look. Without its file nobody would see what the table says is
+         * open. The next helper takes over what it finds in the file's place. */
+        if (helper_grants_lost_file(&h->grants))
+            fatalx("the table of grants was removed or replaced: starting again");
     }
 }
 

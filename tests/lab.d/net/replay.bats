@@ -150,6 +150,55 @@ doors() {
     wait_for_log "throttled [1-9][0-9]"
 }
 
+# Who has a profile's envelope key, but not its client's: so many different knocks, round after
+# round, some thousand a second.
+flood_with_forged() {
+    spawn client "$lab/log/forger.log" python3 -c '
+import socket, sys, time
+knocks = [open(name, "rb").read() for name in sys.argv[3:]]
+to = (sys.argv[1], int(sys.argv[2]))
+end = time.monotonic() + 60
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    while time.monotonic() < end:
+        for knock in knocks:
+            s.sendto(knock, to)
+        time.sleep(0.01)' "$server" "$knock_port" "$@"
+}
+
+# Leaves in $throttled and $refused what the sniffer has counted.
+count_knocks() {
+    local before numbers
+
+    before=$(log_count "seen [0-9]+:")
+    kill -USR1 "$(daemon_pid)"
+    wait_until 5 log_count_exceeds "seen [0-9]+:" "$before"
+    numbers=$(grep -E "seen [0-9]+:" "$lab/log/portsmithd.log" | tail -n 1)
+    [[ $numbers =~ throttled\ ([0-9]+).*refused\ ([0-9]+) ]]
+    throttled=${BASH_REMATCH[1]} refused=${BASH_REMATCH[2]}
+}
+
+many_are_throttled() {
+    count_knocks
+    [ "$throttled" -gt 5000 ]
+}
+
+@test "a flood of forged knocks neither keeps the client out nor reaches the helper" {
+    local i began refused throttled refused_before
+
+    other_knock forged /dev/null --bad-signature --many "$lab/bytes" 80
+    count_knocks
+    refused_before=$refused began=$SECONDS
+    flood_with_forged "$lab"/bytes{1..80}
+    wait_until 20 many_are_throttled
+    for i in {1..10}; do
+        knock_opens forged
+    done
+    end_process TERM "$spawned"
+    count_knocks
+    # Four at first, then one a second.
+    [ "$refused" -le $((refused_before + 4 + SECONDS - began + 2)) ]
+}
+
 @test "a knock that was signed for another server is refused by the helper" {
     other_knock ssh "$lab/bytes" --sign-for "$(head -c 32 /dev/urandom | base64)"
     send_until "portsmith-witness.*ssh: refused for $client: the signature is wrong" "$lab/bytes"
