@@ -11,8 +11,8 @@
 #include "privsep/nftables/table.h"
 
 /* Those that are not there have the kernel say so. */
-static const char *const chains[] = {"prerouting", "local", "close", "door", "input", "forward",
-                                     "open", "granted", "sending"};
+static const char *const chains[] = {"prerouting", "arriving", "door", "input", "delivered",
+                                     "stray", "forward", "open", "granted", "sending"};
 
 /* Asks one question, and appends the answer. What it begins with is left out, as it has the
  * ruleset's generation in it, which is another after each change. */

@@ -117,10 +117,12 @@ static void write_base_chain(const struct making *m, const char *name, const cha
 static void write_chains(const struct making *m)
 {
     write_base_chain(m, "prerouting", "filter", NF_INET_PRE_ROUTING, BEFORE_MANGLE);
-    tablewriter_chain(m->w, TABLE_NAME, "local");
-    tablewriter_chain(m->w, TABLE_NAME, "close");
+    tablewriter_chain(m->w, TABLE_NAME, "arriving");
     tablewriter_chain(m->w, TABLE_NAME, "door");
     write_base_chain(m, "input", "filter", NF_INET_LOCAL_IN, MANGLE);
+    tablewriter_chain(m->w, TABLE_NAME, "delivered");
+    if (m->form->tells_sessions)
+        tablewriter_chain(m->w, TABLE_NAME, "stray");
     write_base_chain(m, "forward", "filter", NF_INET_FORWARD, MANGLE);
     if (m->setup->accept_mark) {
         tablewriter_chain(m->w, TABLE_NAME, "open");
@@ -154,42 +156,47 @@ static uint32_t new_states(const struct making *m)
     return m->setup->has_synproxy ? NEW : NEW | UNTRACKED;
 }
 
+/* What most packets come to, they are asked about first: a port that is not shut. */
 static void write_prerouting(const struct making *m)
 {
     write_trial_end(m, "prerouting");
-    /* What comes by a device of a VRF comes a second time, from that (vrf_l3_rcv). It would be
-     * counted twice. What a process in the VRF sends to its own host comes from there alone. */
-    /* meta iifkind "vrf" accept */
-    RULE(m, "prerouting", META(NFT_META_IIFKIND), IS_TEXT("vrf"), ACCEPT);
-    write_loopback(m, "prerouting");
-    /* meta l4proto . th dport @shut jump local */
-    RULE(m, "prerouting", TO_SHUT_PORT, JUMP("local"));
+    /* meta l4proto . th dport @shut jump arriving */
+    RULE(m, "prerouting", TO_SHUT_PORT, JUMP("arriving"));
     /* ct state new,untracked jump open */
     if (m->setup->accept_mark)
         RULE(m, "prerouting", STATE_AMONG(new_states(m)), JUMP("open"));
 }
 
-static void write_local(const struct making *m)
+/* What comes by a device of a VRF comes a second time, from that (vrf_l3_rcv). It would be counted
+ * twice. What a process in the VRF sends to its own host comes from there alone. */
+static void write_second_pass(const struct making *m, const char *chain)
 {
-    /* fib daddr type @here goto close */
-    RULE(m, "local", DESTINATION, IN_SET(HERE), GOTO("close"));
-    /* By the table of the interface's VRF. */
-    /* fib daddr . iif type local goto close */
-    RULE(m, "local", DESTINATION_BY_INTERFACE, IS(RTN_LOCAL), GOTO("close"));
+    /* meta iifkind "vrf" accept */
+    RULE(m, chain, META(NFT_META_IIFKIND), IS_TEXT("vrf"), ACCEPT);
 }
 
-/* What may begin something. TCP is shut without state: a segment of a live session has ACK or RST
- * set. That a rule looks at connections matters: only with one that does, whether it is reached or
- * not, the kernel puts fragments together before prerouting. Otherwise a SYN in two fragments
- * would pass the rules that shut its port. */
-static void write_close(const struct making *m)
+/* Leaves what may begin something. TCP is shut without state: a segment of a live session has ACK
+ * or RST set. That a rule looks at connections matters: only with one that does, whether it is
+ * reached or not, the kernel puts fragments together before prerouting. Otherwise a SYN in two
+ * fragments would pass the rules that shut its port. */
+static void write_beginnings(const struct making *m, const char *chain)
 {
     /* tcp flags rst,ack return */
-    RULE(m, "close", FLAGS, IS_NOT_U8(0), RETURN);
+    RULE(m, chain, FLAGS, IS_NOT_U8(0), RETURN);
     /* meta l4proto != tcp ct state established return */
-    RULE(m, "close", NOT_TCP, STATE_AMONG(ESTABLISHED), RETURN);
-    /* goto door */
-    RULE(m, "close", GOTO("door"));
+    RULE(m, chain, NOT_TCP, STATE_AMONG(ESTABLISHED), RETURN);
+}
+
+static void write_arriving(const struct making *m)
+{
+    write_beginnings(m, "arriving");
+    write_second_pass(m, "arriving");
+    write_loopback(m, "arriving");
+    /* fib daddr type @here goto door */
+    RULE(m, "arriving", DESTINATION, IN_SET(HERE), GOTO("door"));
+    /* By the table of the interface's VRF. */
+    /* fib daddr . iif type local goto door */
+    RULE(m, "arriving", DESTINATION_BY_INTERFACE, IS(RTN_LOCAL), GOTO("door"));
 }
 
 /* Grants accept. That of a counted one spends its tokens with the lookup: nothing may be asked
@@ -224,13 +231,40 @@ static void write_door(const struct making *m)
 
 /* An ACK that belongs to no session, to the port that was knocked for, where DNAT led to another.
  * Such a connection is known to the kernel for as long as it lives: there would be no way back. */
-static void write_translated(const struct making *m, const char *chain)
+static void write_translated(const struct making *m, const char *chain, const char *next)
 {
-    /* ct state new ct status dnat tcp flags ack / rst,ack
-     * meta l4proto . ct original proto-dst @shut goto door */
-    RULE(m, chain, STATE_AMONG(NEW), CT(NFT_CT_STATUS), MASK(IPS_DST_NAT), IS_NOT(0), FLAGS,
-         IS_U8(ACK), META(NFT_META_L4PROTO), CT_ORIGINAL_AT(NFT_CT_PROTO_DST, 1), IN_SET(SHUT),
-         GOTO("door"));
+    /* tcp flags ack / rst,ack ct state new ct status dnat
+     * meta l4proto . ct original proto-dst @shut goto NEXT */
+    RULE(m, chain, FLAGS, IS_U8(ACK), STATE_AMONG(NEW), CT(NFT_CT_STATUS), MASK(IPS_DST_NAT),
+         IS_NOT(0), META(NFT_META_L4PROTO), CT_ORIGINAL_AT(NFT_CT_PROTO_DST, 1), IN_SET(SHUT),
+         GOTO(next));
+}
+
+static void write_input(const struct making *m)
+{
+    write_trial_end(m, "input");
+    /* meta l4proto . th dport @shut jump delivered */
+    RULE(m, "input", TO_SHUT_PORT, JUMP("delivered"));
+    if (m->form->tells_sessions)
+        write_translated(m, "input", "stray");
+}
+
+/* What is delivered to this host although prerouting could not tell: it is local by another table
+ * than `local`, that of a VRF or one that a routing rule leads to; or it came in fragments, which
+ * the kernel leaves alone where it is told not to track them before it would put them together
+ * (NF_IP_PRI_CONNTRACK_DEFRAG, priority -400). */
+static void write_delivered(const struct making *m)
+{
+    /* tcp flags ack / rst,ack ct state != established goto stray */
+    if (m->form->tells_sessions)
+        RULE(m, "delivered", FLAGS, IS_U8(ACK), CT(NFT_CT_STATE), IS_NOT(ESTABLISHED),
+             GOTO("stray"));
+    write_beginnings(m, "delivered");
+    write_loopback(m, "delivered");
+    /* ct state untracked goto door */
+    RULE(m, "delivered", STATE_AMONG(UNTRACKED), GOTO("door"));
+    /* fib daddr type != @here goto door */
+    RULE(m, "delivered", DESTINATION, NOT_IN_SET(HERE), GOTO("door"));
 }
 
 /* An ACK that belongs to no session opens one where the listener takes it for the answer to a SYN
@@ -240,45 +274,29 @@ static void write_translated(const struct making *m, const char *chain)
  * The first rule matches what has an established socket here, and no listener: the kernel looks for
  * that one before the hook input (tcp_v4_early_demux), and without one the number cannot be loaded.
  * What came by IPsec's transport mode is not looked up (xfrm4_transport_finish). */
-static void write_strays(const struct making *m)
+static void write_stray(const struct making *m)
 {
-    if (!m->form->tells_sessions)
-        return;
     /* meta cgroup >= 0 accept */
-    RULE(m, "input", META(NFT_META_CGROUP), IS_AT_LEAST(0), ACCEPT);
+    RULE(m, "stray", META(NFT_META_CGROUP), IS_AT_LEAST(0), ACCEPT);
     /* meta ipsec exists accept */
-    RULE(m, "input", META(NFT_META_SECPATH), IS_U8(1), ACCEPT);
-    /* meta l4proto . th dport @shut tcp flags ack / rst,ack ct state != established goto door */
-    RULE(m, "input", TO_SHUT_PORT, FLAGS, IS_U8(ACK), CT(NFT_CT_STATE), IS_NOT(ESTABLISHED),
-         GOTO("door"));
-    write_translated(m, "input");
-}
-
-/* What is delivered to this host although prerouting could not tell: it is local by another table
- * than `local`, that of a VRF or one that a routing rule leads to; or it came in fragments, which
- * the kernel leaves alone where it is told not to track them before it would put them together
- * (NF_IP_PRI_CONNTRACK_DEFRAG, priority -400). */
-static void write_input(const struct making *m)
-{
-    write_trial_end(m, "input");
-    write_loopback(m, "input");
-    /* meta l4proto . th dport @shut fib daddr type != @here jump close */
-    RULE(m, "input", TO_SHUT_PORT, DESTINATION, NOT_IN_SET(HERE), JUMP("close"));
-    /* meta l4proto . th dport @shut ct state untracked jump close */
-    RULE(m, "input", TO_SHUT_PORT, STATE_AMONG(UNTRACKED), JUMP("close"));
-    write_strays(m);
+    RULE(m, "stray", META(NFT_META_SECPATH), IS_U8(1), ACCEPT);
+    write_loopback(m, "stray");
+    /* goto door */
+    RULE(m, "stray", GOTO("door"));
 }
 
 static void write_forward(const struct making *m)
 {
     write_trial_end(m, "forward");
-    write_translated(m, "forward");
+    write_translated(m, "forward", "door");
 }
 
 /* What the ports that are not shut here are knocked for: another table drops what comes to them,
  * but for the mark. What passes through this host is opened with Forward alone. */
 static void write_open(const struct making *m)
 {
+    write_second_pass(m, "open");
+    write_loopback(m, "open");
     /* fib daddr type != @here fib daddr . iif type != local return */
     if (!m->setup->forward)
         RULE(m, "open", DESTINATION, NOT_IN_SET(HERE), DESTINATION_BY_INTERFACE, IS_NOT(RTN_LOCAL),
@@ -327,10 +345,9 @@ void table_write_over(struct netwriter *w, const struct helper_setup *setup)
             tablewriter_destroy_set(w, TABLE_NAME, table_sets[set][family]);
     tablewriter_destroy_set(w, TABLE_NAME, SHUT);
     tablewriter_destroy_set(w, TABLE_NAME, HERE);
-    if (!setup->accept_mark) {
-        tablewriter_destroy_chain(w, TABLE_NAME, "open");
-        tablewriter_destroy_chain(w, TABLE_NAME, "granted");
-    }
+    tablewriter_destroy_chain(w, TABLE_NAME, "stray");
+    tablewriter_destroy_chain(w, TABLE_NAME, "open");
+    tablewriter_destroy_chain(w, TABLE_NAME, "granted");
     if (!setup->sends_on)
         tablewriter_destroy_chain(w, TABLE_NAME, "sending");
 }
@@ -349,10 +366,12 @@ size_t table_write(struct netwriter *w, const struct helper_setup *setup,
     write_constants(&m);
     write_chains(&m);
     write_prerouting(&m);
-    write_local(&m);
-    write_close(&m);
+    write_arriving(&m);
     write_door(&m);
     write_input(&m);
+    write_delivered(&m);
+    if (form->tells_sessions)
+        write_stray(&m);
     write_forward(&m);
     if (setup->accept_mark) {
         write_open(&m);

@@ -1,13 +1,17 @@
 /* Writes the table of privsep/nftables/table.h, but for the grants in it: what is the same whatever
  * is granted.
  *
- *   prerouting  not over loopback, and to a shut port? -> local
- *   local       to this host?                          -> close
- *   close       may it begin something?                -> door
+ *   prerouting  to a shut port?                                          -> arriving
+ *   arriving    may it begin something, not over loopback, to this host? -> door
  *   door        grants accept it; the rest is dropped, or with CloseWith = reset refused
- *   input       delivered here, but not known for that before? -> close
- *               An ACK that belongs to no session?             -> door
- *   forward     such an ACK that DNAT sent on?                 -> door
+ *   input       to a shut port?                                          -> delivered
+ *               An ACK that belongs to no session, to such a port
+ *               before DNAT?                                             -> stray
+ *   delivered   An ACK that belongs to no session?                       -> stray
+ *               May it begin something, and was not known before to be
+ *               delivered here?                                          -> door
+ *   stray       not of a socket's session, not over loopback?            -> door
+ *   forward     an ACK that belongs to no session, which DNAT sent on?   -> door
  *   open        with AcceptMark: what is new and to be let in by another table as well, though
  *               its port is not shut here
  *   granted     with AcceptMark: gives it the mark

@@ -35,7 +35,7 @@ static const struct plan *make_plan(void)
     static struct netwriter w;
     static uint8_t bytes[65536];
     const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1, .sends_on = 1,
-                                       .close = {service_of("tcp/22")}};
+                                       .close = {service_of("tcp/22")}, .accept_mark = 0x100};
     struct plan *plan = (struct plan *)(void *)bytes;
     size_t head, over, over_head;
 
@@ -73,7 +73,8 @@ static int open_socket(void)
 /* The table is made as by portsmith-prepare. */
 static int open_firewall(bool is_owned, bool has_destroy)
 {
-    form = (struct table_form){.is_owned = is_owned, .destroys = has_destroy, .counts = true};
+    form = (struct table_form){.is_owned = is_owned, .destroys = has_destroy, .counts = true,
+                                .tells_sessions = true};
     if (netspace_renew() != 0 || open_socket() != 0)
         return -1;
     unlink(GRANTTABLE_FILE);
@@ -626,6 +627,24 @@ static void what_is_removed_comes_back(void **state)
     is_noticed("nft list ruleset > saved && nft flush ruleset && nft -f saved");
 }
 
+static void no_chain_is_overlooked(void **state)
+{
+    char *names = output_of("nft list table inet portsmith | sed -n 's/.*chain \\(.*\\) {/\\1/p'");
+    int count = 0;
+
+    (void)state;
+    open_for(alice, "192.0.2.7", "tcp/22", MINUTE);
+    change();
+    for (char *rest = names, *name; (name = strsep(&rest, "\n")) && *name; count++) {
+        char command[64];
+
+        snprintf(command, sizeof command, "nft insert rule inet portsmith %s accept", name);
+        is_noticed(command);
+    }
+    assert_int_equal(count, 10);
+    free(names);
+}
+
 static void what_cannot_be_seen_is_unknown(void **state)
 {
     int kept = fcntl(HELPER_FD_TABLE, F_DUPFD_CLOEXEC, 20), null = open("/dev/null", O_RDWR);
@@ -766,6 +785,7 @@ int main(void)
         WITH(begin_owned, what_is_made_anew_is_called_all_the_time),
         WITH(begin_owned, another_table_is_replaced),
         WITH(begin_plain, what_is_removed_comes_back),
+        WITH(begin_plain, no_chain_is_overlooked),
         WITH(begin_plain, what_cannot_be_seen_is_unknown),
         WITH(begin_plain, elements_come_back),
         OF_EITHER_KERNEL(a_change_needs_no_table),

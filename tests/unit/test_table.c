@@ -159,8 +159,13 @@ static bool has(const char *line)
 
 #define SHUT "meta l4proto . th dport @shut "
 #define TRANSLATED \
-    "\t\tct state new ct status dnat tcp flags ack / rst,ack " \
-    "meta l4proto . ct original proto-dst @shut goto door\n"
+    "\t\ttcp flags ack / rst,ack ct state new ct status dnat " \
+    "meta l4proto . ct original proto-dst @shut goto "
+#define BEGINNINGS \
+    "\t\ttcp flags rst,ack return\n" \
+    "\t\tmeta l4proto != tcp ct state established return\n"
+#define SECOND_PASS "\t\tmeta iifkind \"vrf\" accept\n"
+#define LOOPBACK "\t\tiif \"lo\" fib saddr type local accept\n"
 
 static void nft_prints_what_is_meant(void **state)
 {
@@ -173,20 +178,13 @@ static void nft_prints_what_is_meant(void **state)
         SETS_OF_GRANTS SETS_THAT_COUNT CONSTANTS
         "\tchain prerouting {\n"
         "\t\ttype filter hook prerouting priority mangle - 10; policy accept;\n"
-        "\t\tmeta iifkind \"vrf\" accept\n"
-        "\t\tiif \"lo\" fib saddr type local accept\n"
-        "\t\t" SHUT "jump local\n"
+        "\t\t" SHUT "jump arriving\n"
         "\t}\n"
         "\n"
-        "\tchain local {\n"
-        "\t\tfib daddr type @here goto close\n"
-        "\t\tfib daddr . iif type local goto close\n"
-        "\t}\n"
-        "\n"
-        "\tchain close {\n"
-        "\t\ttcp flags rst,ack return\n"
-        "\t\tmeta l4proto != tcp ct state established return\n"
-        "\t\tgoto door\n"
+        "\tchain arriving {\n"
+        BEGINNINGS SECOND_PASS LOOPBACK
+        "\t\tfib daddr type @here goto door\n"
+        "\t\tfib daddr . iif type local goto door\n"
         "\t}\n"
         "\n"
         "\tchain door {\n"
@@ -199,18 +197,27 @@ static void nft_prints_what_is_meant(void **state)
         "\n"
         "\tchain input {\n"
         "\t\ttype filter hook input priority mangle; policy accept;\n"
-        "\t\tiif \"lo\" fib saddr type local accept\n"
-        "\t\t" SHUT "fib daddr type != @here jump close\n"
-        "\t\t" SHUT "ct state untracked jump close\n"
+        "\t\t" SHUT "jump delivered\n"
+        TRANSLATED "stray\n"
+        "\t}\n"
+        "\n"
+        "\tchain delivered {\n"
+        "\t\ttcp flags ack / rst,ack ct state != established goto stray\n"
+        BEGINNINGS LOOPBACK
+        "\t\tct state untracked goto door\n"
+        "\t\tfib daddr type != @here goto door\n"
+        "\t}\n"
+        "\n"
+        "\tchain stray {\n"
         "\t\tmeta cgroup >= 0 accept\n"
         "\t\tmeta ipsec exists accept\n"
-        "\t\t" SHUT "tcp flags ack / rst,ack ct state != established goto door\n"
-        TRANSLATED
+        LOOPBACK
+        "\t\tgoto door\n"
         "\t}\n"
         "\n"
         "\tchain forward {\n"
         "\t\ttype filter hook forward priority mangle; policy accept;\n"
-        TRANSLATED
+        TRANSLATED "door\n"
         "\t}\n"
         "}\n");
 }
@@ -223,9 +230,10 @@ static void what_grants_do_not_need_is_not_there(void **state)
     form.counts = form.tells_sessions = false;
     assert_int_equal(make(), 0);
     assert_false(has("counted") || has("limit") || has("sending") || has("mark"));
-    assert_false(has("cgroup") || has("ipsec") || has("ct state != established"));
+    assert_false(has("stray") || has("cgroup") || has("ipsec") || has("ct state != established"));
     assert_true(has("chain forward {\n"
-                    "\t\ttype filter hook forward priority mangle; policy accept;\n" TRANSLATED));
+                    "\t\ttype filter hook forward priority mangle; policy accept;\n"
+                    TRANSLATED "door\n"));
 }
 
 static void shut_ports_can_answer(void **state)
@@ -270,9 +278,10 @@ static void what_grants_let_in_can_be_marked(void **state)
     (void)state;
     setup.accept_mark = 0x100;
     assert_int_equal(make(), 0);
-    assert_true(has("\t\t" SHUT "jump local\n\t\tct state new,untracked jump open\n\t}\n"));
+    assert_true(has("\t\t" SHUT "jump arriving\n\t\tct state new,untracked jump open\n\t}\n"));
     assert_true(has("\tchain door {\n" GRANTS_TO("goto granted") "\t\tdrop\n\t}\n"));
-    assert_true(has("\tchain open {\n" NOT_HERE GRANTS_TO("goto granted") "\t}\n"));
+    assert_true(has("\tchain open {\n" SECOND_PASS LOOPBACK NOT_HERE
+                    GRANTS_TO("goto granted") "\t}\n"));
     assert_true(has("\tchain granted {\n"
                     "\t\ttcp flags rst,ack ct state untracked accept\n"
                     "\t\tct state new,untracked meta mark set meta mark | 0x00000100\n"
@@ -281,7 +290,7 @@ static void what_grants_let_in_can_be_marked(void **state)
     setup.forward = 1;
     setup.has_synproxy = 1;
     assert_int_equal(make(), 0);
-    assert_true(has("\tchain open {\n" GRANTS_TO("goto granted") "\t}\n"));
+    assert_true(has("\tchain open {\n" SECOND_PASS LOOPBACK GRANTS_TO("goto granted") "\t}\n"));
     assert_true(has("\t\tct state new jump open\n"));
     assert_true(has("\t\tct state new meta mark set meta mark | 0x00000100\n"));
 }
