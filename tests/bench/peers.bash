@@ -63,6 +63,7 @@ bench_hosts() {
     lab_setup
     make_backend_host
     ip -n client route add local "$client_network" dev lo
+    on client sh -c 'echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind' # as IPv4 does without
     ip -n server route add "$client_network" via "$client"
     ip -n server route add "$away_network" via "$backend"
     xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT

@@ -38,7 +38,10 @@ LATER = float("inf")  # than any that was waited for
 
 
 def quantile(values, share):
-    """The value that this share of them does not exceed; a None is later than all."""
+    """The value that this share of them does not exceed; a None, or none at all, is later than
+    all."""
+    if not values:
+        return None
     ordered = sorted(values, key=lambda v: LATER if v is None else v)
     return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
 
