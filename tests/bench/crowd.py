@@ -24,7 +24,7 @@ from other_client import bindings, derive, encode_request, seal, sign  # noqa: E
 
 FIRST = ipaddress.ip_address("fd96::" if os.environ.get("FAMILY") == "6" else "10.96.0.0")
 OPEN = "Open = tcp/22"
-PLAIN, COUNTED, ROAMING, BEHIND = range(4)
+PLAIN, COUNTED, ROAMING, BEHIND = range(4)  # as report.py has them
 PLACES = 16  # that a roaming client knocks from
 
 

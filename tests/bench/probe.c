@@ -39,8 +39,10 @@ enum {
     EVERY_US = 25,        /* a connection, at first */
     GRAIN = 256,          /* and then so many times in the time that has passed */
     READY = 512,          /* sockets, so that a connection is one system call */
-    PACED_EVERY_US = 100, /* of very many knocks: what measures is not to be all that runs */
-    PACED_READY = 64,
+    /* Of very many knocks. A door that counts connections admits three packets for each: these it
+     * does not use up while it is being opened. */
+    PACED_EVERY_US = 500,
+    PACED_READY = 16,
 };
 
 struct datagram {

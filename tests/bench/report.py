@@ -34,6 +34,7 @@ WAY_CROWD_SHARE = {"portsmith-set": .73, "portsmith-rules": .75}
 WAY_MEMORY_MIB, WAY_MEMORY_LIVE_MIB = 5, 10
 # For an hour: the last tenth's median by the first one's, and kilobytes more at its end.
 DRIFT, GROWTH_KB, LONG_SECONDS = 1.1, 256, 3600
+KINDS = ("plain", "counted", "roaming", "behind")  # client 1 is the second: see crowd.py
 LATER = float("inf")  # than any that was waited for
 
 
@@ -614,13 +615,15 @@ def tenths(values):
 
 
 def print_hour(hour):
-    parts = tenths(hour["microseconds"])
-    print_table(f"{len(hour['microseconds']):,} knocks in {hour['size']:,} seconds "
-                f"({hour['peer']}), by tenths: milliseconds",
+    values = hour["microseconds"]
+    parts = [(f"tenth {i + 1}", part) for i, part in enumerate(tenths(values))]
+    parts += [(name, values[(i - 1) % len(KINDS)::len(KINDS)]) for i, name in enumerate(KINDS)]
+    print_table(f"{len(values):,} knocks in {hour['size']:,} seconds "
+                f"({hour['peer']}), by tenths, and by the kinds of clients: milliseconds",
                 ["", "knocks", "opened", "median", "p95", "p99", "most"],
-                [[f"{i + 1}.", len(part), sum(v is not None for v in part)] +
+                [[name, f"{len(part):,}", f"{sum(v is not None for v in part):,}"] +
                  [number(quantile(part, share), 1000) for share in (.5, .95, .99, 1)]
-                 for i, part in enumerate(parts)])
+                 for name, part in parts])
     print_table("Memory that each process has for itself, KiB", ["", "before", "after", "more"],
                 [[name, before, hour["after"].get(name, 0), hour["after"].get(name, 0) - before]
                  for name, before in hour["before"].items()])
