@@ -1,11 +1,9 @@
 /* Sends noise: blast ADDRESS PORT RATE COUNT noise|text. RATE is in datagrams a
  * second, 0: as many as can be. Text is of base64's letters, as fwknop's packets are;
  * noise is as long as a knock of Portsmith's. Prints how many it sent, how many that
- * was a second, and the nanoseconds that each took; at the end, or on SIGTERM. IPv4. */
-#include <arpa/inet.h>
+ * was a second, and the nanoseconds that each took; at the end, or on SIGTERM. */
 #include <err.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +14,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tests/bench/endpoint.h"
 
 enum { NOISE_SIZE = 1 << 18, BATCH = 32, NOISE_MIN = 176, NOISE_MAX = 304, TEXT_SIZE = 204 };
 
@@ -80,22 +80,22 @@ static unsigned due(long sent, long count, double rate, double elapsed)
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET};
+    union endpoint to;
     long sent = 0, count;
     double rate, start, took;
     bool text;
     int s;
 
-    if (argc != 6 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1)
+    if (argc != 6 || !endpoint_read(&to, argv[1]))
         errx(2, "usage: blast ADDRESS PORT RATE COUNT noise|text");
-    to.sin_port = htons((uint16_t)atoi(argv[2]));
+    to = endpoint_at(to, (uint16_t)atoi(argv[2]));
     rate = atof(argv[3]);
     count = atol(argv[4]);
     text = strcmp(argv[5], "text") == 0;
     make_noise(text);
     signal(SIGTERM, end);
-    s = socket(AF_INET, SOCK_DGRAM, 0);
-    if (s < 0 || connect(s, (struct sockaddr *)&to, sizeof to) != 0)
+    s = socket(to.any.sa_family, SOCK_DGRAM, 0);
+    if (s < 0 || connect(s, &to.any, endpoint_size(&to)) != 0)
         err(1, "cannot speak to %s", argv[1]);
     for (start = seconds(); sent < count && !ended;) {
         unsigned now = due(sent, count, rate, seconds() - start);

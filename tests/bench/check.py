@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""check.py figures|plots|table|turns DIRECTORY: whether tests/bench/run has left all that it
-is to leave there, after measuring everything of everybody; `turns`: after --against. Says
-what is missing. How fast anybody was is not its business."""
+"""check.py figures|plots|table|turns|long DIRECTORY: whether tests/bench/run has left all that
+it is to leave there, after measuring everything of everybody; `turns`: after --against, `long`:
+after --long. Says what is missing. How fast anybody was is not its business."""
 import json
 import pathlib
 import sys
@@ -39,7 +39,9 @@ BESIDE = {
     ("counting", "others"): ["portsmith-rules"],
     ("garbage", "nanoseconds"): ["portsmith-rules"],
     ("garbage_apart", "nanoseconds"): ["portsmith-rules"],
+    ("crowd", "microseconds"): PORTSMITH,
     ("memory", "kilobytes"): ["portsmith-rules"],
+    ("memory_live", "kilobytes"): ["portsmith-set"],
     ("idle", "wakeups"): PORTSMITH,
 }
 NATIVE = {
@@ -100,18 +102,29 @@ def missing_turns(directory):
     for figure, peers in NATIVE.items():
         wanted += [(*figure, "portsmith-nftables", "own")]
         wanted += [(*figure, peer, "other") for peer in peers]
+    wanted += [("latency", "microseconds", peer, None) for peer in PEERS]
     for measure, key, peer, tree in wanted:
         found = [r[key] for r in results
                  if (r["measure"], r["peer"], r.get("tree")) == (measure, peer, tree)]
         if not found or not all(is_figure(v, False) for v in found):
-            yield f"{measure} of {peer}, the {tree} build, was not measured: {found}"
-    for peer in PORTSMITH:
-        if f"\n  {peer} " not in table:
-            yield f"the table has no line for {peer}"
+            yield f"{measure} of {peer}, of the build '{tree}', was not measured: {found}"
+    for name in [*PORTSMITH, "sets, 1 live grant: median, ms", *PEERS]:
+        if f"\n  {name} " not in table:
+            yield f"the table has no line for {name}"
+
+
+def missing_long(directory):
+    found = json.loads((directory / "results.json").read_text())
+    for measure in "scale", "hour":
+        values = [r["microseconds"] for r in found["results"] if r["measure"] == measure]
+        if not values or not all(is_figure(v, False) for v in values):
+            yield f"{measure} was not measured: {values}"
+    if not found["targets"]:
+        yield "no target was judged"
 
 
 WAYS = {"figures": missing_figures, "plots": missing_plots, "table": missing_lines,
-        "turns": missing_turns}
+        "turns": missing_turns, "long": missing_long}
 missing = list(WAYS[sys.argv[1]](pathlib.Path(sys.argv[2])))
 print("\n".join(missing))
 sys.exit(1 if missing else 0)

@@ -11,9 +11,9 @@
 #   PEER_noise               the port and the kind of garbage that it has to look into
 #   PEER_lines               how many lines it has logged
 #
-# Client I comes from 10.96.0.0 + I. All have their default settings but for what is
-# said here. Their state is where the lab has it, on a tmpfs: what they write there, and
-# Portsmith's fdatasync(2) before it opens anything, costs no disk's time.
+# Client I comes from 10.96.0.0 + I, or fd96:: + I. All have their default settings but for what
+# is said here. Their state is where the lab has it, on a tmpfs, unless tests/bench/run is to put it
+# on a disk: on a tmpfs, Portsmith's fdatasync(2) before it opens anything costs no disk's time.
 # shellcheck disable=SC2154,SC2034 # lab.bash and measure set the variables, or use them
 
 tools=$build_directory/tests/bench
@@ -22,33 +22,54 @@ portsmith_profile=()      # lines of each profile, besides what crowd.py writes
 right_of_way=()           # before its command
 fwknop_sleep=100000       # microseconds between two looks at what came in: the default
 
+if [ "$FAMILY" = 6 ]; then
+    client_network=fd96::/64 away_network=fd88::/64 away=fd88::1
+else
+    client_network=10.96.0.0/12 away_network=10.88.0.0/16 away=10.88.0.1
+fi
+
 client_address() { # CLIENT
-    echo "10.96.$(($1 >> 8)).$(($1 & 255))"
+    if [ "$FAMILY" = 6 ]; then
+        printf 'fd96::%x\n' "$1" # as it is listed, to the 65,535th
+    else
+        echo "10.$((96 + ($1 >> 16))).$((($1 >> 8) & 255)).$(($1 & 255))"
+    fi
+}
+
+# The programs that have no other name, for whoever calls them by these: the lab's /etc is its own.
+use_backend() {
+    local program
+
+    for program in {iptables,ip6tables}{,-save,-restore}; do
+        ln -sf "/usr/sbin/${program/tables/tables-$XTABLES}" "/etc/alternatives/$program"
+    done
+}
+
+# Takes connections, and ends them at once.
+serve_on() { # HOST
+    spawn "$1" "$lab/log/service.log" python3 -c '
+import socket
+with socket.create_server(("::", 22), family=socket.AF_INET6, dualstack_ipv6=True,
+                          backlog=4096) as service:
+    while True:
+        service.accept()[0].close()'
+    wait_until 5 host_listens "$1" tcp 22
 }
 
 # Hosts, a service, and the firewall that a host may have before any of this: the port
-# is shut, established connections go on. Any address in 10.96/12 is the client's. With nftables
+# is shut, established connections go on. Any address of $client_network is the client's. With nftables
 # the port is left to Portsmith's own table, which could let nothing in that these rules drop.
 bench_hosts() {
     lab_setup
     make_backend_host
-    ip -n client route add local 10.96.0.0/12 dev lo
-    ip -n server route add 10.96.0.0/12 via 10.77.0.2
-    ip -n server route add 10.88.0.0/16 via 10.78.0.2
-    on server iptables-restore --noflush <<'RULES'
-*filter
--A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
--A INPUT -p tcp --dport 22 -j DROP
--A INPUT -p udp --dport 9 -j DROP
-COMMIT
-RULES
-    [ "$store" != nftables ] || on server iptables -D INPUT -p tcp --dport 22 -j DROP
-    spawn server "$lab/log/service.log" python3 -c '
-import socket
-with socket.create_server(("0.0.0.0", 22), backlog=4096) as service:
-    while True:
-        service.accept()[0].close()'
-    wait_until 5 host_listens server tcp 22
+    ip -n client route add local "$client_network" dev lo
+    on client sh -c 'echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind' # as IPv4 does without
+    ip -n server route add "$client_network" via "$client"
+    ip -n server route add "$away_network" via "$backend"
+    xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    [ "$store" = nftables ] || xtables -A INPUT -p tcp --dport 22 -j DROP
+    xtables -A INPUT -p udp --dport 9 -j DROP
+    serve_on server
 }
 
 # A moment, without a process. The descriptor is one that nothing ever comes from.
@@ -89,14 +110,15 @@ kill_and_wait() { # PID...
 
 # ---- Portsmith -------------------------------------------------------------
 
-# Where grants are kept comes from $store. Older builds know iptables-nft by the word nft alone.
+# Where grants are kept comes from $store. Older builds know iptables by the words nft and legacy
+# alone.
 portsmith_configure() { # PROFILES
     local lines=("MaxGrants = $portsmith_max_grants")
 
     case $store in
     nftables) lines+=("Backend = nftables") ;;
-    rules) lines+=("Backend = nft") ;;
-    *) lines+=("Backend = nft" "GrantStore = $store") ;;
+    rules) lines+=("Backend = $XTABLES") ;;
+    *) lines+=("Backend = $XTABLES" "GrantStore = $store") ;;
     esac
     rm -rf /etc/portsmith.d
     mkdir -p /etc/portsmith.d

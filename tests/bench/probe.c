@@ -3,17 +3,17 @@
  *   probe latency ADDRESS PORT MILLISECONDS [EVERY] < ATTEMPT   one line; it tries EVERY so many
  *                                                       microseconds at first, in place of 25
  *   probe series ADDRESS PORT MILLISECONDS < ATTEMPTS   the same, one after the other
+ *   probe paced ADDRESS PORT MILLISECONDS RATE < ATTEMPTS   the same, so many a second at most, of
+ *                                                       which it reads one at a time
  *   probe crowd ADDRESS PORT MILLISECONDS < ATTEMPTS    all of them at once
  *   probe send ADDRESS < ATTEMPTS                       and no more than that
  *
  * An attempt is a line: the address to come from, then what to send, in order:
  * KNOCK-PORT:HEX, a datagram each. All but `send` print a line for each: the
  * microseconds from when the last datagram of the attempt began to leave until the
- * first TCP connection to PORT was accepted, or "never" after MILLISECONDS. IPv4. */
-#include <arpa/inet.h>
+ * first TCP connection to PORT was accepted, or "never" after MILLISECONDS. */
 #include <err.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/bench/endpoint.h"
+
 enum {
     DATAGRAMS_MAX = 8,
     DATAGRAM_SIZE = 1500,
@@ -37,6 +39,10 @@ enum {
     EVERY_US = 25,        /* a connection, at first */
     GRAIN = 256,          /* and then so many times in the time that has passed */
     READY = 512,          /* sockets, so that a connection is one system call */
+    /* Of very many knocks. A door that counts connections admits three packets for each: these it
+     * does not use up while it is being opened. */
+    PACED_EVERY_US = 500,
+    PACED_READY = 16,
 };
 
 struct datagram {
@@ -46,7 +52,7 @@ struct datagram {
 };
 
 struct attempt {
-    struct in_addr from;
+    union endpoint from;
     int socket; /* bound to `from` */
     int door, stock[STOCK]; /* of a crowd: the connection under way, or -1; for the next */
     size_t stocked;
@@ -71,11 +77,6 @@ static int64_t now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static struct sockaddr_in address_of(struct in_addr address, uint16_t port)
-{
-    return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = address, .sin_port = htons(port)};
-}
-
 /* ---- attempts ----------------------------------------------------------- */
 
 static void read_datagram(struct datagram *d, const char *word)
@@ -91,13 +92,12 @@ static void read_datagram(struct datagram *d, const char *word)
         d->bytes[d->size++] = (uint8_t)byte;
 }
 
-static int socket_from(struct in_addr from, int kind)
+static int socket_from(const union endpoint *from, int kind)
 {
-    struct sockaddr_in own = address_of(from, 0);
-    int s = socket(AF_INET, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int s = socket(from->any.sa_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (s < 0 || bind(s, (struct sockaddr *)&own, sizeof own) != 0)
-        err(1, "cannot speak from %s", inet_ntoa(from));
+    if (s < 0 || bind(s, &from->any, endpoint_size(from)) != 0)
+        err(1, "cannot speak from a client's address");
     return s;
 }
 
@@ -109,26 +109,26 @@ static bool read_attempt(struct attempt *a)
     if (!fgets(line, sizeof line, stdin))
         return false;
     word = strtok_r(rest, " \n", &rest);
-    if (!word || inet_pton(AF_INET, word, &a->from) != 1)
-        errx(2, "a line begins with an IPv4 address");
+    if (!word || !endpoint_read(&a->from, word))
+        errx(2, "a line begins with an address");
     a->datagrams = calloc(DATAGRAMS_MAX, sizeof *a->datagrams);
     if (!a->datagrams)
         err(1, "no memory");
     while (a->count < DATAGRAMS_MAX && (word = strtok_r(NULL, " \n", &rest)))
         read_datagram(&a->datagrams[a->count++], word);
-    a->socket = socket_from(a->from, SOCK_DGRAM);
+    a->socket = socket_from(&a->from, SOCK_DGRAM);
     a->door = -1;
     return true;
 }
 
-static void send_attempt(struct attempt *a, struct in_addr server)
+static void send_attempt(struct attempt *a, const union endpoint *server)
 {
     for (size_t i = 0; i < a->count; i++) {
         const struct datagram *d = &a->datagrams[i];
-        struct sockaddr_in to = address_of(server, d->port);
+        union endpoint to = endpoint_at(*server, d->port);
 
         a->sent = now_us();
-        if (sendto(a->socket, d->bytes, d->size, 0, (struct sockaddr *)&to, sizeof to) < 0 &&
+        if (sendto(a->socket, d->bytes, d->size, 0, &to.any, endpoint_size(&to)) < 0 &&
             errno != ECONNREFUSED)
             warn("cannot send");
     }
@@ -144,7 +144,7 @@ static void begin_tries(struct tries *t, int64_t every)
     t->next = 0;
 }
 
-static void make_ready(struct tries *t, struct in_addr from, size_t count)
+static void make_ready(struct tries *t, const union endpoint *from, size_t count)
 {
     while (t->ready < count)
         t->sockets[t->ready++] = socket_from(from, SOCK_STREAM);
@@ -158,14 +158,14 @@ static void end_tries(struct tries *t)
 }
 
 /* True when it is accepted at once. */
-static bool try(struct tries *t, struct in_addr from, const struct sockaddr_in *to)
+static bool try(struct tries *t, const union endpoint *from, const union endpoint *to)
 {
     struct epoll_event event = {.events = EPOLLOUT};
     int s;
 
     make_ready(t, from, t->count + 1);
     event.data.fd = s = t->sockets[t->count++];
-    if (connect(s, (const struct sockaddr *)to, sizeof *to) == 0)
+    if (connect(s, &to->any, endpoint_size(to)) == 0)
         return true;
     if (errno != EINPROGRESS)
         err(1, "cannot connect");
@@ -195,14 +195,14 @@ static bool one_is_accepted(const struct tries *t)
 
 /* Begins connections, ever more slowly, so that the peers that take long are not held
  * up by them, until one is accepted or it is `until`. */
-static bool opens(struct attempt *a, const struct sockaddr_in *to, struct tries *t, int64_t until)
+static bool opens(struct attempt *a, const union endpoint *to, struct tries *t, int64_t until)
 {
     for (int64_t now = now_us(); now < until; now = now_us()) {
         if (now >= t->next && t->count < TRIES_MAX) {
             int64_t pause = (now - a->sent) / GRAIN;
 
             t->next = now + (pause > t->every ? pause : t->every);
-            if (try(t, a->from, to)) {
+            if (try(t, &a->from, to)) {
                 a->opened = now_us();
                 return true;
             }
@@ -227,14 +227,14 @@ static void print_attempt(const struct attempt *a)
 
 /* ---- one, or a crowd ---------------------------------------------------- */
 
-static void measure_one(struct attempt *a, const struct sockaddr_in *to, int64_t patience,
-                        int64_t every)
+static void measure_one(struct attempt *a, const union endpoint *to, int64_t patience,
+                        int64_t every, size_t ready)
 {
     static struct tries tries;
 
     begin_tries(&tries, every);
-    make_ready(&tries, a->from, READY);
-    send_attempt(a, to->sin_addr);
+    make_ready(&tries, &a->from, ready);
+    send_attempt(a, to);
     opens(a, to, &tries, a->sent + patience);
     end_tries(&tries);
     print_attempt(a);
@@ -252,13 +252,13 @@ static bool is_accepted(int s)
 
 /* One more connection, unless the last one was accepted meanwhile. Over veth(4) the
  * answer is there when connect(2) returns. */
-static void try_door(struct attempt *a, const struct sockaddr_in *to)
+static void try_door(struct attempt *a, const union endpoint *to)
 {
     if (!is_accepted(a->door)) {
         if (a->door >= 0)
             close(a->door);
-        a->door = a->stocked > 0 ? a->stock[--a->stocked] : socket_from(a->from, SOCK_STREAM);
-        if (connect(a->door, (const struct sockaddr *)to, sizeof *to) != 0 && errno != EINPROGRESS)
+        a->door = a->stocked > 0 ? a->stock[--a->stocked] : socket_from(&a->from, SOCK_STREAM);
+        if (connect(a->door, &to->any, endpoint_size(to)) != 0 && errno != EINPROGRESS)
             err(1, "cannot connect");
         if (!is_accepted(a->door))
             return;
@@ -269,7 +269,7 @@ static void try_door(struct attempt *a, const struct sockaddr_in *to)
 
 /* In turn: whoever is not let in yet is asked again when the others were. What is
  * printed counts from the first datagram of all. */
-static void measure_crowd(struct attempt *all, size_t count, const struct sockaddr_in *to,
+static void measure_crowd(struct attempt *all, size_t count, const union endpoint *to,
                           int64_t patience)
 {
     bool waiting = true;
@@ -277,10 +277,10 @@ static void measure_crowd(struct attempt *all, size_t count, const struct sockad
 
     for (size_t i = 0; i < count; i++)
         while (all[i].stocked < STOCK)
-            all[i].stock[all[i].stocked++] = socket_from(all[i].from, SOCK_STREAM);
+            all[i].stock[all[i].stocked++] = socket_from(&all[i].from, SOCK_STREAM);
     start = now_us();
     for (size_t i = 0; i < count; i++)
-        send_attempt(&all[i], to->sin_addr);
+        send_attempt(&all[i], to);
     for (size_t i = 0; i < count; i++)
         all[i].sent = start;
     while (waiting && now_us() < start + patience) {
@@ -306,33 +306,66 @@ static void give_way(void)
         err(1, "cannot give way");
 }
 
+/* Those of the one line after the other, each when it is due or as soon as the last one is over. */
+static void measure_paced(const union endpoint *to, int64_t patience, int rate)
+{
+    int64_t start = now_us(), due = start;
+    struct attempt a = {.sent = 0};
+
+    for (int64_t i = 1; read_attempt(&a); i++, due = start + i * 1000000 / rate) {
+        int64_t early = due - now_us();
+
+        if (early > 0)
+            usleep((useconds_t)early);
+        measure_one(&a, to, patience, PACED_EVERY_US, PACED_READY);
+        close(a.socket);
+        free(a.datagrams);
+        a = (struct attempt){.sent = 0};
+    }
+}
+
+static size_t read_attempts(struct attempt attempts[static ATTEMPTS_MAX])
+{
+    size_t count = 0;
+
+    while (count < ATTEMPTS_MAX && read_attempt(&attempts[count]))
+        count++;
+    return count;
+}
+
 int main(int argc, char **argv)
 {
     static struct attempt attempts[ATTEMPTS_MAX];
     const struct rlimit many = {2 * TRIES_MAX + 64, 2 * TRIES_MAX + 64};
     bool sends_only = argc == 3 && strcmp(argv[1], "send") == 0;
-    struct sockaddr_in to = {.sin_family = AF_INET};
-    size_t count = 0;
+    int last = argc == 6 ? atoi(argv[5]) : 0;
+    union endpoint to;
+    size_t count;
     int64_t patience;
 
-    if ((argc != 5 && argc != 6 && !sends_only) || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
+    if ((argc != 5 && argc != 6 && !sends_only) || !endpoint_read(&to, argv[2]))
         errx(2, "usage: probe latency|series|crowd ADDRESS PORT MILLISECONDS [EVERY]; "
-                "probe send ADDRESS");
+                "probe paced ADDRESS PORT MILLISECONDS RATE; probe send ADDRESS");
     setrlimit(RLIMIT_NOFILE, &many);
-    while (count < ATTEMPTS_MAX && read_attempt(&attempts[count]))
-        count++;
+    if (!sends_only)
+        to = endpoint_at(to, (uint16_t)atoi(argv[3]));
+    patience = sends_only ? 0 : (int64_t)atoi(argv[4]) * 1000;
+    if (strcmp(argv[1], "paced") == 0 && last > 0) {
+        give_way();
+        measure_paced(&to, patience, last);
+        return 0;
+    }
+    count = read_attempts(attempts);
     if (sends_only) {
         for (size_t i = 0; i < count; i++)
-            send_attempt(&attempts[i], to.sin_addr);
+            send_attempt(&attempts[i], &to);
         return 0;
     }
     give_way();
-    to.sin_port = htons((uint16_t)atoi(argv[3]));
-    patience = (int64_t)atoi(argv[4]) * 1000;
     if (strcmp(argv[1], "crowd") == 0)
         measure_crowd(attempts, count, &to, patience);
     else if (count == 1 || strcmp(argv[1], "series") == 0)
         for (size_t i = 0; i < count; i++)
-            measure_one(&attempts[i], &to, patience, argc == 6 ? atoi(argv[5]) : EVERY_US);
+            measure_one(&attempts[i], &to, patience, last > 0 ? last : EVERY_US, READY);
     return 0;
 }

@@ -10,12 +10,13 @@ sys.dont_write_bytecode = True
 import plot  # noqa: E402
 
 # What Portsmith wants to reach. Ratios within one run, or counts.
-STORES = ("portsmith-rules", "portsmith-set")
-FASTER = {"portsmith-rules": 60, "portsmith-set": 120}
-FLAT_LATENCY, FLAT_TO = 1.5, {"portsmith-rules": 200, "portsmith-set": 10000}
+FASTER = {"portsmith-rules": 60, "portsmith-set": 120, "portsmith-nftables": 120}
+FLAT_LATENCY = 1.5
+FLAT_TO = {"portsmith-rules": 200, "portsmith-set": 10000, "portsmith-nftables": 10000}
 GARBAGE_NS, FLAT_GARBAGE, PROFILES = 2000, 1.2, {1, 100, 1000, 10000}
 FLOOD_US, FLOOD_KNOCKS = 50_000, 100
-CROWD_US, CROWD = {"portsmith-rules": 1_000_000, "portsmith-set": 300_000}, 1000
+CROWD = 1000
+CROWD_US = {"portsmith-rules": 1_000_000, "portsmith-set": 300_000, "portsmith-nftables": 300_000}
 # It was 4 MiB for supervisor, sniffer and helper without iptables-restore. There are two of those
 # now, which wait for work, so that no knock has to wait until one has been started; and a witness,
 # which does without privilege what the helper did with it.
@@ -26,11 +27,22 @@ COUNTING_FASTER, TRACKED = 100, 200_000
 # Of nftables: the share of the other build's set, and of fwknopd's fastest; milliseconds.
 NATIVE_SHARE, NATIVE_FLAT, NATIVE_P99_MS, NATIVE_PEER_SHARE = .6, 1.3, 4, .1
 NATIVE_EXPIRY_MS, NATIVE_CROWD_MS, NATIVE_COST_US = 5, 120, .4
+# Of the way from wire to rule, beside the build of d3f80e1: shares of its figures, or milliseconds.
+WAY_SET_SHARE, WAY_SET_P99_MS = .6, 4
+WAY_RULES_P99_MS, WAY_RULES_FLAT = 8, 1.3
+WAY_CROWD_SHARE = {"portsmith-set": .73, "portsmith-rules": .75}
+WAY_MEMORY_MIB, WAY_MEMORY_LIVE_MIB = 5, 10
+# For an hour: the last tenth's median by the first one's, and kilobytes more at its end.
+DRIFT, GROWTH_KB, LONG_SECONDS = 1.1, 256, 3600
+KINDS = ("plain", "counted", "roaming", "behind")  # client 1 is the second: see crowd.py
 LATER = float("inf")  # than any that was waited for
 
 
 def quantile(values, share):
-    """The value that this share of them does not exceed; a None is later than all."""
+    """The value that this share of them does not exceed; a None, or none at all, is later than
+    all."""
+    if not values:
+        return None
     ordered = sorted(values, key=lambda v: LATER if v is None else v)
     return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
 
@@ -63,8 +75,14 @@ class Results:
         self.all = [json.loads(line) for line in lines]
 
     def of(self, measure, peer=None):
+        """Of that measure and that peer, or of any."""
         return [r for r in self.all
-                if r["measure"] == measure and (peer is None or r["peer"] == peer)]
+                if measure in (None, r["measure"]) and peer in (None, r["peer"])]
+
+    def stores(self):
+        """How this run's Portsmith keeps grants: the default first."""
+        found = [name for name in FASTER if self.of(None, name)]
+        return found or list(FASTER)[:2]
 
     def one(self, measure, peer, size):
         return next((r for r in self.of(measure, peer) if r["size"] == size), None)
@@ -76,7 +94,7 @@ def median_at(results, measure, key, peer, size):
 
 
 def print_latency(results):
-    rows = []
+    rows, stores = [], results.stores()
     for r in results.of("latency"):
         values = r["microseconds"]
         known = [v for v in values if v is not None]
@@ -84,12 +102,12 @@ def print_latency(results):
                      number(min(known, default=None), 1000)] +
                     [number(quantile(values, q), 1000) for q in (.5, .95, .99)] +
                     [ratio(median(values), median_at(results, "latency", "microseconds", store,
-                                                     r["size"])) for store in STORES])
+                                                     r["size"])) for store in stores])
     print_table("From the datagram leaving to the first accepted connection, milliseconds; a new "
                 "one is tried\nevery 25 microseconds, later every 1/256 of the time that has passed; no "
                 "processor is let sleep",
                 ["", "live grants", "knocks", "opened", "least", "median", "p95", "p99",
-                 "times rules", "times set"], rows)
+                 *(f"times {store.removeprefix('portsmith-')}" for store in stores)], rows)
     if results.of("latency", "fwknopd-1ms"):
         print("  fwknopd looks every 100 ms, which is its default; fwknopd-1ms with "
               "PCAP_LOOP_SLEEP 1000")
@@ -109,8 +127,8 @@ def print_garbage(results):
         own = median(r["nanoseconds"])
         rows.append([r["peer"], f"{r['size']:,}", f"{r['a_second']:,}", f"{r['packets']:,}",
                      number(own, 1000),
-                     ratio(own, median_at(results, r["measure"], "nanoseconds", "portsmith-rules",
-                                          r["size"])), f"{r['log_lines']:,}"])
+                     ratio(own, median_at(results, r["measure"], "nanoseconds",
+                                          results.stores()[0], r["size"])), f"{r['log_lines']:,}"])
     print_table("Time on a processor for a datagram of garbage, microseconds: of the peer's own "
                 "processes, system calls\nand interrupts that came meanwhile included; not what "
                 "the kernel does before it wakes them. Each peer is sent\nas many a second as it "
@@ -224,7 +242,7 @@ def latency_targets(results, peer):
 
 
 def garbage_targets(results):
-    all_of = results.of("garbage", "portsmith-rules")
+    all_of = results.of("garbage", results.stores()[0])
     costs = [median(r["nanoseconds"]) for r in all_of]
     lines = sum(r["log_lines"] for r in all_of)
     allocations = [r["allocations"] for r in results.of("allocations")]
@@ -242,7 +260,7 @@ def garbage_targets(results):
 
 
 def flood_target(results):
-    flood = results.one("flood", "portsmith-rules", 0)
+    flood = results.one("flood", results.stores()[0], 0)
     knocks = len(flood["microseconds"]) if flood else 0
     return target(f"the strongest flood: {FLOOD_KNOCKS} knocks open, each within 50 ms",
                   f"{count_soon(flood)} of {knocks} at {number(flood['a_second'], 1, 0)} a second"
@@ -263,11 +281,11 @@ def crowd_target(results, peer):
 
 def rest_targets(results):
     for size, most in MEMORY_KB.items():
-        r = results.one("memory", "portsmith-rules", size)
+        r = results.one("memory", results.stores()[0], size)
         yield target(f"memory: below {most / 1024:.1f} MiB, profiles: {size:,}",
                      f"{r['kilobytes'] / 1024:.2f}" if r else NOTHING,
                      bool(r) and r["kilobytes"] < most, True)
-    for peer in STORES:
+    for peer in results.stores():
         r = results.one("idle", peer, 1)
         yield target(f"{peer}: no wake-up in an idle minute",
                      f"{r['wakeups']} in {r['seconds']} s" if r else NOTHING,
@@ -275,9 +293,9 @@ def rest_targets(results):
 
 
 def print_targets(results):
-    found = [t for peer in STORES for t in latency_targets(results, peer)]
+    found = [t for peer in results.stores() for t in latency_targets(results, peer)]
     found += [*garbage_targets(results), flood_target(results)]
-    found += [*(crowd_target(results, peer) for peer in STORES), *rest_targets(results)]
+    found += [*(crowd_target(results, peer) for peer in results.stores()), *rest_targets(results)]
     print_table("The targets", ["", "measured", ""], [t.values() for t in found])
     return found
 
@@ -329,17 +347,19 @@ def print_turns(results):
     cells = {(r["peer"], r["size"]): rounds_of(results.of("turns", r["peer"]), r["size"])
              for r in results.of("turns")}
     found = [compare(rounds, *cell, *figure) for cell, rounds in cells.items() if rounds
-             for figure in (("median", .5), ("p95", .95))]
+             for figure in (("median", .5), ("p95", .95), ("p99", .99))]
     print_table("This build beside the other one, knock by knock: from the datagram leaving to "
                 "the first accepted\nconnection, milliseconds; their ratio, and between what it is "
                 "with 95 % confidence", list(*found[:1]), [row.values() for row in found])
     return found
 
 
-def both(results, measure, key, peer="portsmith-rules"):
+def both(results, measure, key, peer=None, size=None):
     """All values of the two trees, of the lists or single values there are: own, other."""
     found = {"own": [], "other": []}
-    for r in results.of(measure, peer):
+    for r in results.of(measure, peer or results.stores()[0]):
+        if size not in (None, r["size"]):
+            continue
         found[r["tree"]] += r[key] if isinstance(r[key], list) else [r[key]]
     return found.values()
 
@@ -360,9 +380,10 @@ def beside_rows(results):
         yield beside_row("a knock of another client meanwhile: ms",
                          both(results, "counting", "others"), 1000)
     for measure, how in ("garbage_apart", "one by one"), ("garbage", "50,000 a second"):
-        if results.of(measure):
-            yield beside_row(f"a datagram of garbage, {how}: microseconds, {BESIDE} times at most",
-                             both(results, measure, "nanoseconds"), 1000,
+        for size in {r["size"]: None for r in results.of(measure)}:
+            yield beside_row(f"a datagram of garbage, {how}, profiles: {size:,}: microseconds, "
+                             f"{BESIDE} times at most",
+                             both(results, measure, "nanoseconds", size=size), 1000,
                              lambda own, other: own <= other * BESIDE)
     if results.of("memory"):
         yield beside_row(f"memory of all processes: PSS, MiB, {MEMORY_KB[1] / 1024:.1f} at most",
@@ -474,6 +495,167 @@ def print_native(results):
     return rows
 
 
+# ---- the way from wire to rule, beside the build of before ---------------------
+
+def way_row(name, own, other, target, holds, knocks=None):
+    """`knocks`: of how many the figures are, if more of them could change the verdict."""
+    cells = [NOTHING if v is None else number(v) for v in (own, other)]
+    verdict = "not measured" if own is None else "holds" if holds else "DOES NOT HOLD"
+    if knocks is not None and own is not None and knocks < BESIDE_KNOCKS:
+        verdict = "not measured to the end"
+    return {"": name, "own": cells[0], "other": cells[1],
+            "ratio": number(own / other) if own and other else NOTHING, "target, at most": target,
+            "verdict": verdict}
+
+
+def way_turns(results, peer, size, share):
+    """Milliseconds of ours and the other's, and of how many knocks."""
+    rounds = rounds_of(results.of("turns", peer), size)
+    own, other = (v / 1000 for v in quantiles(rounds, share)) if rounds else (None, None)
+    return own, other, sum(map(len, rounds))
+
+
+def way_share_row(name, own, other, share, knocks=None):
+    return way_row(name, own, other, f"{share} times the other's",
+                   own is not None and bool(other) and own <= share * other, knocks)
+
+
+def way_most_row(name, own, other, most, unit, knocks=None):
+    return way_row(name, own, other, f"{most} {unit}", own is not None and own <= most, knocks)
+
+
+def way_latency_rows(results):
+    own, other, knocks = way_turns(results, "portsmith-set", 1, .5)
+    yield way_share_row("sets, 1 live grant: median, ms", own, other, WAY_SET_SHARE, knocks)
+    own, other, knocks = way_turns(results, "portsmith-set", 1000, .99)
+    yield way_most_row("sets, 1,000: p99, ms", own, other, WAY_SET_P99_MS, "ms", knocks)
+    for size in 100, 200:
+        own, other, knocks = way_turns(results, "portsmith-rules", size, .99)
+        yield way_most_row(f"rules, {size}: p99, ms", own, other, WAY_RULES_P99_MS, "ms", knocks)
+    few, many = (way_turns(results, "portsmith-rules", size, .5) for size in (1, 200))
+    own, other = (b / a if a and b else None for a, b in zip(few[:2], many[:2]))
+    yield way_most_row("rules, 200: median by that at 1", own, other, WAY_RULES_FLAT, "times",
+                       min(few[2], many[2]))
+
+
+def way_crowd_rows(results):
+    for peer, share in WAY_CROWD_SHARE.items():
+        found = results.of("crowd", peer)
+        own, other = (median([quantile(r["microseconds"], 1) for r in of_tree]) / 1000
+                      if of_tree else None
+                      for of_tree in ([r for r in found if r["tree"] == tree]
+                                      for tree in ("own", "other")))
+        yield way_share_row(f"{peer.removeprefix('portsmith-')}, {CROWD:,} knocks at once: the last, "
+                            "ms", own, other, share,
+                            None if all(r["size"] >= CROWD for r in found) else 0)
+
+
+def way_both(results, measure, key, peer, size, divisor):
+    return [median(values) / divisor if values else None
+            for values in both(results, measure, key, peer, size)]
+
+
+def way_rest_rows(results):
+    for size in {r["size"]: None for r in results.of("garbage")}:
+        yield way_share_row(f"garbage, profiles: {size:,}: microseconds a datagram",
+                            *way_both(results, "garbage", "nanoseconds", "portsmith-rules", size,
+                                      1000), BESIDE)
+    yield way_most_row("memory of all processes, 1 profile: MiB",
+                       *way_both(results, "memory", "kilobytes", "portsmith-rules", 1, 1024),
+                       WAY_MEMORY_MIB, "MiB")
+    live = max((r["size"] for r in results.of("memory_live")), default=10000)
+    yield way_most_row(f"the same, {live:,} live grants in a set: MiB",
+                       *way_both(results, "memory_live", "kilobytes", "portsmith-set", live, 1024),
+                       WAY_MEMORY_LIVE_MIB, "MiB", None if live >= 10000 else 0)
+
+
+def print_times(results):
+    """How many times sooner than who else is measured in the same run."""
+    rows = []
+    for r in results.of("latency"):
+        theirs, cells = median(r["microseconds"]), []
+        for peer in results.stores():
+            own = way_turns(results, peer, r["size"], .5)[0]
+            cells += [f"{(theirs or LATER) / 1000 / own:,.0f}" if own else NOTHING]
+        rows.append([r["peer"], f"{r['size']:,}", number(theirs, 1000), *cells])
+    print_table("Others in the same run: their median, milliseconds, and how many times sooner this "
+                "build is", ["", "live grants", "median", *results.stores()], rows)
+
+
+def print_way(results):
+    own_set = [r for r in results.of(None, "portsmith-set") if r["tree"] == "own"]
+    if not own_set:
+        return []
+    rows = [*way_latency_rows(results), *way_crowd_rows(results), *way_rest_rows(results)]
+    print_table("The way from wire to rule: this build beside the other one", list(*rows[:1]),
+                [row.values() for row in rows])
+    return rows
+
+
+# ---- very many, and for long -------------------------------------------------
+
+def print_scale(results):
+    rows = []
+    for r in results.of("scale"):
+        values = r["microseconds"]
+        rows.append([f"{r['size']:,}", number(r["milliseconds"], 1, 0), number(r["alone"], 1024),
+                     number(r["nanoseconds"], 1000, 0)] +
+                    [number(quantile(values, share), 1000) for share in (.5, .95, 1)])
+    print_table("Very many profiles: milliseconds from start to service; memory of all processes, "
+                "MiB;\nmicroseconds of processor for a knock; milliseconds from knock to connection",
+                ["profiles", "start", "memory", "processor", "median", "p95", "most"], rows)
+    names = list({name: None for r in results.of("scale") for name in r["memory"]})
+    print_table("Memory that each process has for itself, KiB", ["profiles", *names],
+                [[f"{r['size']:,}", *(f"{r['memory'].get(name, 0):,}" for name in names)]
+                 for r in results.of("scale")])
+
+
+def tenths(values):
+    return [values[len(values) * i // 10:len(values) * (i + 1) // 10] for i in range(10)]
+
+
+def print_hour(hour):
+    values = hour["microseconds"]
+    parts = [(f"tenth {i + 1}", part) for i, part in enumerate(tenths(values))]
+    parts += [(name, values[(i - 1) % len(KINDS)::len(KINDS)]) for i, name in enumerate(KINDS)]
+    print_table(f"{len(values):,} knocks in {hour['size']:,} seconds "
+                f"({hour['peer']}), by tenths, and by the kinds of clients: milliseconds",
+                ["", "knocks", "opened", "median", "p95", "p99", "most"],
+                [[name, f"{len(part):,}", f"{sum(v is not None for v in part):,}"] +
+                 [number(quantile(part, share), 1000) for share in (.5, .95, .99, 1)]
+                 for name, part in parts])
+    print_table("Memory that each process has for itself, KiB", ["", "before", "after", "more"],
+                [[name, before, hour["after"].get(name, 0), hour["after"].get(name, 0) - before]
+                 for name, before in hour["before"].items()])
+    print(f"  live grants at the end {hour['live']}, when all windows were over {hour['left']}; "
+          f"lines of log {hour['lines']:,}")
+
+
+def hour_targets(hour):
+    parts = tenths(hour["microseconds"])
+    complete = hour["size"] >= LONG_SECONDS
+    first, last = median(parts[0]), median(parts[-1])
+    lost = hour["microseconds"].count(None)
+    growth = sum(hour["after"].values()) - sum(hour["before"].values())
+    yield target("each knock opens", f"{lost} did not", lost == 0, complete)
+    yield target(f"no drift: the last tenth's median at most {DRIFT} times the first one's",
+                 number(last / first) if first and last else "never",
+                 bool(first and last) and last <= DRIFT * first, complete)
+    yield target(f"flat memory: at most {GROWTH_KB} KiB more", f"{growth} KiB", growth <= GROWTH_KB,
+                 complete)
+    yield target("no grant is left", f"{hour['left']}", hour["left"] == 0, complete)
+
+
+def print_long(results):
+    print_scale(results)
+    found = []
+    for hour in results.of("hour"):
+        print_hour(hour)
+        found += hour_targets(hour)
+    print_table("The targets", ["", "measured", ""], [t.values() for t in found])
+    return found
+
+
 # ---- plots -----------------------------------------------------------------
 
 def curves(results, measure, points):
@@ -535,7 +717,11 @@ def main(directory):
     versions = (directory / "versions.txt").read_text().splitlines()
     print("\n".join(versions))
     if any("tree" in r for r in results.all):
-        targets = print_turns(results) + print_native(results) + print_beside(results)
+        targets = (print_turns(results) + print_native(results) + print_beside(results) +
+                   print_way(results))
+        print_times(results)
+    elif results.of("scale") + results.of("hour"):
+        targets = print_long(results)
     else:
         print_latency(results)
         print_trace(results)

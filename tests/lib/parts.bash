@@ -215,6 +215,12 @@ run_bench() {
     check "tests/bench/run --quick --against the same build" \
         env BENCH_BUILD=no "$top/tests/bench/run" --quick --against "$stage" --output "$output/against"
     check "both builds have a figure and a line in the table" "$look" turns "$output/against"
+    check "tests/bench/run --quick, with nftables, IPv6 and state on a disk" \
+        env BENCH_BUILD=no "$top/tests/bench/run" --quick --setting nftables --setting ipv6 \
+        --setting disk --only latency --only crowd --only trace --output "$output/setting"
+    check "tests/bench/run --quick --long, for 20 seconds" env BENCH_BUILD=no BENCH_LONG_SECONDS=20 \
+        "$top/tests/bench/run" --quick --long --output "$output/long"
+    check "many profiles and many knocks have figures" "$look" long "$output/long"
     tap_end
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """fill.py COUNT [SOURCE]: puts that many connections by UDP into this network namespace's
 connection tracking, for ten minutes, and says how many there are then. They are
-assured: a table that is full does not drop them. With SOURCE they are an address's own,
-by TCP to port 22 of other hosts."""
+assured: a table that is full does not drop them. With SOURCE, of IPv4 or IPv6, they are an
+address's own, by TCP to port 22 of other hosts."""
 import socket
 import struct
 import sys
@@ -23,15 +23,16 @@ def nest(kind, *parts):
 
 
 def tuple_of(kind, protocol, source, destination, source_port, destination_port):
+    first = 1 if len(source) == 4 else 3  # CTA_IP_V4_SRC, CTA_IP_V6_SRC; each _DST is the next
     return nest(kind,
-                nest(1, attribute(1, source), attribute(2, destination)),
+                nest(1, attribute(first, source), attribute(first + 1, destination)),
                 nest(2, attribute(1, bytes([protocol])),
                      attribute(2, struct.pack(">H", source_port)),
                      attribute(3, struct.pack(">H", destination_port))))
 
 
-def message(kind, flags, *parts):
-    payload = struct.pack("BBH", socket.AF_INET, 0, 0) + b"".join(parts)
+def message(kind, flags, *parts, family=socket.AF_INET):
+    payload = struct.pack("BBH", family, 0, 0) + b"".join(parts)
     return struct.pack("IHHII", 16 + len(payload), kind, REQUEST | flags, 1, 0) + payload
 
 
@@ -40,12 +41,16 @@ def connection(number, source):
     port = 1024 + number % 60000
     many = struct.pack(">I", (198 << 24) + (18 << 16) + number // 60000)  # 198.18.0.0/15
     ends = [many, socket.inet_aton("198.19.255.1")]
+    family = socket.AF_INET6 if source and ":" in source else socket.AF_INET
+    if family == socket.AF_INET6:
+        many = struct.pack(">IQI", 0x20010002, 0, number // 60000)  # 2001:2::/48
     if source:
-        protocol, service, ends = socket.IPPROTO_TCP, 22, [socket.inet_aton(source), many]
+        protocol, service, ends = socket.IPPROTO_TCP, 22, [socket.inet_pton(family, source), many]
         state = [nest(4, nest(1, attribute(1, bytes([ESTABLISHED]))))]
     return message(CREATE, CREATED, tuple_of(1, protocol, *ends, port, service),
                    tuple_of(2, protocol, *reversed(ends), service, port), *state,
-                   attribute(7, struct.pack(">I", 600)), attribute(3, struct.pack(">I", ASSURED)))
+                   attribute(7, struct.pack(">I", 600)), attribute(3, struct.pack(">I", ASSURED)),
+                   family=family)
 
 
 def main(count, source=None):
