@@ -111,7 +111,7 @@ void helper_grants_remove_at(struct grants *grants, size_t i)
     note_change(grants, &removed,
                 grants->gone_count < GRANTS_GONE ? GRANTS_REMOVED : GRANTS_FORGOTTEN);
     if (grants->gone_count < GRANTS_GONE)
-        grants->gone[grants->gone_count++] = helper_grants_door(&removed);
+        grants->gone[grants->gone_count++] = removed;
     grants->items[i] = *last;
     atomic_thread_fence(memory_order_seq_cst);
     *last = removed;
@@ -189,9 +189,19 @@ void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t d
 
 void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why)
 {
+    const int64_t last_second = grant->last_second;
+
     grant->end = (uint16_t)why;
     helper_grants_shorten(grants, grant, clock_boot_ns());
+    if (!grant->touched)
+        grant->last_second = last_second;
     grant_seal(grant);
+}
+
+void helper_grants_redate(struct grants *grants)
+{
+    for (size_t i = 0; i < grants->count; i++)
+        set_deadline(grants, &grants->items[i], grants->items[i].deadline);
 }
 
 int64_t helper_grants_next_deadline(const struct grants *grants)

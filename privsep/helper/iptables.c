@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "privsep/xtables/text.h"
 
@@ -16,6 +17,7 @@
 enum {
     TRIES = 3, /* to establish */
     CLEAR_TRIES = 5,
+    FEW_GONE = 4, /* grants whose rules are taken out one by one: each is looked for */
     NEW_PACKETS = 3, /* of a connection */
 };
 
@@ -89,6 +91,7 @@ struct transaction {
     const struct grants *grants;
     enum family family;
     enum rules_text what;
+    const char *action; /* of the rules at hand */
     bool misses[RULES_JUMPS]; /* jumps that are wanted, and not there */
     FILE *out;
 };
@@ -121,12 +124,9 @@ static void write_address(FILE *out, const struct address *address)
 
 static void fill_hole(const struct transaction *t, const struct grant *grant, enum rules_hole hole)
 {
-    static const char *const actions[] = {[RULES_INSERT] = "-I", [RULES_REWRITE] = "-A",
-                                          [RULES_REFRESH] = "-A", [RULES_CHECK] = "-C"};
-
     switch (hole) {
     case RULES_ACTION:
-        fputs(actions[t->what], t->out);
+        fputs(t->action, t->out);
         break;
     case RULES_SOURCE:
         write_address(t->out, &grant->address);
@@ -168,22 +168,32 @@ static void write_grant(const struct transaction *t, const struct grant *grant, 
         fill_hole(t, grant, (unsigned char)*text++);
 }
 
-static bool is_rule(const struct firewall *fw, const struct grant *grant)
+static bool is_rule(const struct firewall *fw, enum family family, const struct grant *grant)
 {
-    return !uses_set(fw) || !helper_sets->holds(grant);
+    return address_family(&grant->address) == family &&
+           (!uses_set(fw) || !helper_sets->holds(grant));
 }
 
-/* Whether rules are to be written for a grant. */
+/* Whether rules are to be written for a grant. One that was asked for again may end as before. */
 static bool is_written(const struct transaction *t, const struct grant *grant)
 {
-    return (t->what != RULES_INSERT || grant->touched) &&
-           address_family(&grant->address) == t->family && is_rule(t->fw, grant);
+    return (t->what != RULES_INSERT ||
+            (grant->touched && grant->deadline != grant->deadline_before)) &&
+           is_rule(t->fw, t->family, grant);
 }
 
 /* The newest first. No rule stands above those of grants in their chains. So a new grant's rule
  * goes to the top: iptables-nft reads all rules of a chain to find any other place in it. */
-static void write_grants(const struct transaction *t, size_t place)
+static void write_grants(struct transaction *t, size_t place)
 {
+    static const char *const actions[] = {[RULES_INSERT] = "-I", [RULES_REWRITE] = "-A",
+                                          [RULES_REFRESH] = "-A", [RULES_CHECK] = "-C"};
+
+    t->action = "-D";
+    for (size_t i = 0; i < t->grants->gone_count && t->what == RULES_INSERT; i++)
+        if (is_rule(t->fw, t->family, &t->grants->gone[i]))
+            write_grant(t, &t->grants->gone[i], place);
+    t->action = actions[t->what];
     for (size_t i = t->grants->count; i-- > 0;)
         if (is_written(t, &t->grants->items[i]))
             write_grant(t, &t->grants->items[i], place);
@@ -196,8 +206,10 @@ static enum restore_result run(struct transaction *t, struct error *why)
 
     text_begin(&text);
     t->out = text.out;
-    if (t->what != RULES_INSERT && t->what != RULES_CHECK) /* all that there were go */
+    if (t->what != RULES_INSERT && t->what != RULES_CHECK) { /* all that there were go */
         t->fw->has_rules[t->family] = false;
+        t->fw->litter[t->family] = 0;
+    }
     while ((script = write_to_hole(t->out, script))) {
         const size_t hole = (unsigned char)*script++;
 
@@ -319,6 +331,9 @@ static bool changes_rules(const struct transaction *t)
     for (size_t i = 0; i < t->grants->count; i++)
         if (is_written(t, &t->grants->items[i]))
             return true;
+    for (size_t i = 0; i < t->grants->gone_count; i++)
+        if (is_rule(t->fw, t->family, &t->grants->gone[i]))
+            return true;
     return false;
 }
 
@@ -335,20 +350,78 @@ bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_
            helper_iptables_establish(fw, family, grants, why);
 }
 
-/* To extend a rule takes rewriting; to extend an element of a set does not. */
-static enum rules_text choose_change(const struct firewall *fw, enum family family,
-                                     const struct grants *grants)
+static bool rewrite(struct firewall *fw, enum family family, struct grants *grants,
+                    struct error *why)
 {
-    if (grants->changes[family] >= GRANTS_REMOVED)
-        return RULES_REWRITE;
-    for (size_t i = 0; i < grants->count && grants->changes[family] == GRANTS_EXTENDED; i++) {
-        const struct grant *grant = &grants->items[i];
+    for (size_t i = 0; i < grants->count; i++)
+        if (grants->items[i].has_older && is_rule(fw, family, &grants->items[i])) {
+            grants->items[i].has_older = 0;
+            grant_seal(&grants->items[i]);
+        }
+    return helper_iptables_change(fw, family, RULES_REWRITE, grants, why);
+}
 
-        if (grant->touched && grant->deadline_before != 0 &&
-            address_family(&grant->address) == family && is_rule(fw, grant))
-            return RULES_REWRITE;
+/* Whether a grant that is gone has no rule that lets anything through: the kernel has shut it, or
+ * never had it. */
+static bool is_shut(const struct grant *gone, int64_t second)
+{
+    return second > gone->last_second || (gone->touched && gone->deadline_before == 0);
+}
+
+/* Drops those that are shut from `gone`: they stand until they are swept out. Whether the rules of
+ * the others can be taken out one by one: they are few, and have one rule in a place, which is the
+ * one that iptables finds. ip6tables-legacy may take another one for it. */
+static bool settle_gone(struct firewall *fw, enum family family, struct grants *grants)
+{
+    const bool is_known = fw->plan->backend == BACKEND_NFT || family == IPV4;
+    const int64_t second = clock_wall_ns() / NSEC_PER_SEC;
+    size_t kept = 0, left = 0, vague = 0;
+
+    for (size_t i = 0; i < grants->gone_count; i++) {
+        const struct grant *gone = &grants->gone[i];
+        const bool has_rule = is_rule(fw, family, gone);
+
+        if (has_rule && is_shut(gone, second)) {
+            fw->litter[family]++;
+            continue;
+        }
+        left += has_rule;
+        vague += has_rule && (!is_known || gone->has_older || gone->touched);
+        grants->gone[kept++] = *gone;
     }
-    return RULES_INSERT;
+    grants->gone_count = kept;
+    return left <= FEW_GONE && vague == 0;
+}
+
+/* To extend a grant takes a new rule alone. But for what its limit has left, or where others stand
+ * above it that send the same door on elsewhere, its old rule may not stay. */
+static bool settle_extended(struct firewall *fw, enum family family, struct grants *grants)
+{
+    for (size_t i = 0; i < grants->count; i++) {
+        struct grant *grant = &grants->items[i];
+
+        if (!grant->touched || grant->deadline_before == 0 || !is_rule(fw, family, grant))
+            continue;
+        if (grant->connections != 0 || grant->destination_port != 0)
+            return false;
+        if (grant->deadline == grant->deadline_before)
+            continue;
+        fw->litter[family]++;
+        grant->has_older = 1;
+        grant_seal(grant);
+    }
+    return true;
+}
+
+static bool change(struct firewall *fw, enum family family, struct grants *grants,
+                   struct error *why)
+{
+    const enum grants_change most = grants->changes[family];
+
+    if (most == GRANTS_FORGOTTEN || !settle_gone(fw, family, grants) ||
+        (most != GRANTS_ADDED && !settle_extended(fw, family, grants)))
+        return rewrite(fw, family, grants, why);
+    return helper_iptables_change(fw, family, RULES_INSERT, grants, why);
 }
 
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why)
@@ -360,11 +433,27 @@ bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct e
 
         if (grants->changes[family] == GRANTS_UNCHANGED)
             continue;
-        done = helper_iptables_change(fw, family, choose_change(fw, family, grants), grants, why);
+        done = change(fw, family, grants, why);
         helper_grants_settle(grants, family, done);
         all_done = all_done && done;
     }
     return all_done;
+}
+
+size_t helper_firewall_litter(const struct firewall *fw)
+{
+    return fw->litter[IPV4] + fw->litter[IPV6];
+}
+
+bool helper_firewall_sweep(struct firewall *fw, struct grants *grants, bool is_redated,
+                           struct error *why)
+{
+    bool done = true;
+
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (fw->litter[family] > 0 || is_redated)
+            done = rewrite(fw, family, grants, why) && done;
+    return done;
 }
 
 /* Somebody may have restored rules of grants that have ended. And ip6tables-legacy may take other

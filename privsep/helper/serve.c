@@ -24,6 +24,9 @@ enum {
     RETRY_SECONDS = 1, /* until a change or a look that failed is tried again */
     LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
     LOOK_SECONDS = 2, /* between looks where no bell rings */
+    SWEEP_SECONDS = 10, /* at most, between a grant's end and its rules' going, */
+    SWEEP_LATER_SECONDS = 1, /* and for as long more, while requests wait */
+    LITTER_MOST = 256,  /* grants whose rules stand for as long */
 };
 
 struct helper {
@@ -33,8 +36,10 @@ struct helper {
     struct firewall *firewall;
     struct requests requests;
     struct events events;
-    int timer;       /* CLOCK_BOOTTIME: deadlines, looks */
+    int timer;       /* CLOCK_BOOTTIME: deadlines, looks, sweeps */
+    int clock;       /* clock_watch; -1: no rule goes by it */
     int64_t look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
+    int64_t sweep_at; /* the same */
     int64_t looked_at;
     struct log_limit failures; /* of the lines about failures to change the firewall */
     bool is_failure_told;      /* the log was told of one, and not yet that it is over */
@@ -43,9 +48,9 @@ struct helper {
 
 /* ---- time --------------------------------------------------------------- */
 
-static int64_t seconds_from_now(unsigned seconds)
+static int64_t seconds_from_now(int seconds)
 {
-    return clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
+    return clock_boot_ns() + seconds * (int64_t)NSEC_PER_SEC;
 }
 
 static void arm_timer(struct helper *h)
@@ -55,6 +60,8 @@ static void arm_timer(struct helper *h)
 
     if (h->look_at != 0 && h->look_at < when)
         when = h->look_at;
+    if (h->sweep_at != 0 && h->sweep_at < when)
+        when = h->sweep_at;
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC;
@@ -130,6 +137,39 @@ static bool serve_deadlines(struct helper *h)
         tell_failure(h, &why);
     helper_events_end(&h->events, h->grants.items + h->grants.count, ended, END_NONE);
     return done;
+}
+
+static void sweep(struct helper *h, bool is_redated)
+{
+    struct error why;
+
+    if (!helper_firewall_sweep(h->firewall, &h->grants, is_redated, &why))
+        tell_failure(h, &why);
+}
+
+/* A clock that is set back would have the kernel open again what it has shut. */
+static void serve_clock(struct helper *h)
+{
+    if (!clock_was_set(h->clock))
+        return;
+    log_debug("the clock was set: all rules of grants are written anew");
+    helper_grants_redate(&h->grants);
+    sweep(h, true);
+}
+
+/* Rules are swept out when no request waits for that to end, unless requests never cease. */
+static void serve_litter(struct helper *h, bool is_asked)
+{
+    const size_t litter = helper_firewall_litter(h->firewall);
+    int64_t latest = seconds_from_now(litter < LITTER_MOST ? SWEEP_SECONDS : 0);
+
+    if (litter > 0 && (h->sweep_at == 0 || h->sweep_at > latest))
+        h->sweep_at = latest;
+    latest = seconds_from_now(is_asked ? -SWEEP_LATER_SECONDS : 0);
+    if (litter > 0 && h->sweep_at <= latest)
+        sweep(h, false);
+    if (helper_firewall_litter(h->firewall) == 0)
+        h->sweep_at = 0;
 }
 
 static enum helper_rules look_at_rules(struct helper *h)
@@ -308,12 +348,13 @@ static int serve_supervisor(struct helper *h)
 
 static int run(struct helper *h)
 {
-    enum { SUPERVISOR, TIMER, WITNESS, SNIFFER, FDS };
+    enum { SUPERVISOR, TIMER, CLOCK, WITNESS, SNIFFER, FDS };
 
     for (;;) {
         struct pollfd fds[FDS] = {
             [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
             [TIMER] = {.fd = h->timer, .events = POLLIN},
+            [CLOCK] = {.fd = h->clock, .events = POLLIN},
             [WITNESS] = {.fd = h->events.witness, .events = POLLIN},
             [SNIFFER] = {.fd = h->requests.sniffer, .events = POLLIN},
         };
@@ -323,6 +364,8 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
+        if (fds[CLOCK].revents)
+            serve_clock(h);
         /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         if (fds[WITNESS].revents)
@@ -341,6 +384,7 @@ static int run(struct helper *h)
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
         serve_unwitnessed(h);
+        serve_litter(h, fds[SNIFFER].revents != 0);
     }
 }
 
@@ -376,6 +420,10 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
     h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (h->timer < 0)
         return error_set(why, "cannot make a timer: %s", strerror(errno));
+    /* The deadlines of nftables' elements are not the wall clock's. */
+    h->clock = plan->backend == BACKEND_NFTABLES ? -1 : clock_watch();
+    if (h->clock < 0 && plan->backend != BACKEND_NFTABLES)
+        return error_set(why, "cannot watch the clock: %s", strerror(errno));
     h->firewall = helper_firewall_open(plan);
     return helper_narrow(plan, why);
 }
