@@ -39,15 +39,10 @@ void helper_firewall_begin(struct firewall *fw, struct granttable *table);
  * then on that family is unsure. Where nothing has changed, nothing is done. */
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why);
 
-/* Returns how much of what helper_firewall_change has put in force stands, and opens nothing that is
- * not open without it: the kernel keeps its deadline, or a later change has taken its place. */
+/* Returns for how many grants anything stands that opens nothing any more: the kernel has shut it by
+ * its deadline, or what was put in force later opens the same for longer. helper_firewall_mend
+ * takes it out. */
 size_t helper_firewall_litter(const struct firewall *fw);
-
-/* Takes that out: housekeeping, for a moment at which nobody waits. Where the grants are redated
- * (helper_grants_redate), whatever has a deadline of the wall clock is written anew, too. False,
- * and what is unsure then, as of helper_firewall_change. */
-bool helper_firewall_sweep(struct firewall *fw, struct grants *grants, bool is_redated,
-                           struct error *why);
 
 /* Whether the last change of a family may be in force in part, or not at all. What is unsure is
  * written anew as a whole by the family's next change, or by helper_firewall_mend. */

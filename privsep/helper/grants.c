@@ -90,7 +90,7 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
 {
     if (!grant->touched) {
         grant->deadline_before = grant->deadline;
-        grant->touched = 1;
+        grant->touched = grant->was_extended = 1;
         grants->touched_count++;
         grant_seal(grant);
     }
@@ -202,6 +202,7 @@ void helper_grants_redate(struct grants *grants)
 {
     for (size_t i = 0; i < grants->count; i++)
         set_deadline(grants, &grants->items[i], grants->items[i].deadline);
+    grants->changes[IPV4] = grants->changes[IPV6] = GRANTS_FORGOTTEN;
 }
 
 int64_t helper_grants_next_deadline(const struct grants *grants)

@@ -350,78 +350,55 @@ bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_
            helper_iptables_establish(fw, family, grants, why);
 }
 
-static bool rewrite(struct firewall *fw, enum family family, struct grants *grants,
-                    struct error *why)
-{
-    for (size_t i = 0; i < grants->count; i++)
-        if (grants->items[i].has_older && is_rule(fw, family, &grants->items[i])) {
-            grants->items[i].has_older = 0;
-            grant_seal(&grants->items[i]);
-        }
-    return helper_iptables_change(fw, family, RULES_REWRITE, grants, why);
-}
-
-/* Whether a grant that is gone has no rule that lets anything through: the kernel has shut it, or
- * never had it. */
-static bool is_shut(const struct grant *gone, int64_t second)
-{
-    return second > gone->last_second || (gone->touched && gone->deadline_before == 0);
-}
-
-/* Drops those that are shut from `gone`: they stand until they are swept out. Whether the rules of
- * the others can be taken out one by one: they are few, and have one rule in a place, which is the
- * one that iptables finds. ip6tables-legacy may take another one for it. */
+/* Drops from `gone` what the kernel has shut: it stands until it is swept out. Whether the others can
+ * be taken out one by one: they are few, and each has, as far as is known, one rule in a place.
+ * ip6tables-legacy would take another rule for it. */
 static bool settle_gone(struct firewall *fw, enum family family, struct grants *grants)
 {
     const bool is_known = fw->plan->backend == BACKEND_NFT || family == IPV4;
     const int64_t second = clock_wall_ns() / NSEC_PER_SEC;
-    size_t kept = 0, left = 0, vague = 0;
+    size_t kept = 0, open = 0;
 
     for (size_t i = 0; i < grants->gone_count; i++) {
-        const struct grant *gone = &grants->gone[i];
-        const bool has_rule = is_rule(fw, family, gone);
+        const struct grant gone = grants->gone[i];
 
-        if (has_rule && is_shut(gone, second)) {
+        if (is_rule(fw, family, &gone) && second > gone.last_second) {
             fw->litter[family]++;
             continue;
         }
-        left += has_rule;
-        vague += has_rule && (!is_known || gone->has_older || gone->touched);
-        grants->gone[kept++] = *gone;
+        if (is_rule(fw, family, &gone))
+            open += is_known && !gone.touched && !gone.was_extended ? 1 : FEW_GONE + 1;
+        grants->gone[kept++] = gone;
     }
     grants->gone_count = kept;
-    return left <= FEW_GONE && vague == 0;
+    return open <= FEW_GONE;
 }
 
-/* To extend a grant takes a new rule alone. But for what its limit has left, or where others stand
- * above it that send the same door on elsewhere, its old rule may not stay. */
-static bool settle_extended(struct firewall *fw, enum family family, struct grants *grants)
+/* To extend a grant takes a new rule alone, unless its old one would let in what is left of its
+ * limit besides, or the new one would come before others that send the same door on elsewhere. */
+static bool settle_extended(struct firewall *fw, enum family family, const struct grants *grants)
 {
     for (size_t i = 0; i < grants->count; i++) {
-        struct grant *grant = &grants->items[i];
+        const struct grant *grant = &grants->items[i];
 
         if (!grant->touched || grant->deadline_before == 0 || !is_rule(fw, family, grant))
             continue;
         if (grant->connections != 0 || grant->destination_port != 0)
             return false;
-        if (grant->deadline == grant->deadline_before)
-            continue;
-        fw->litter[family]++;
-        grant->has_older = 1;
-        grant_seal(grant);
+        fw->litter[family] += grant->deadline != grant->deadline_before;
     }
     return true;
 }
 
-static bool change(struct firewall *fw, enum family family, struct grants *grants,
-                   struct error *why)
+static enum rules_text choose_change(struct firewall *fw, enum family family,
+                                     struct grants *grants)
 {
-    const enum grants_change most = grants->changes[family];
+    const enum grants_change change = grants->changes[family];
 
-    if (most == GRANTS_FORGOTTEN || !settle_gone(fw, family, grants) ||
-        (most != GRANTS_ADDED && !settle_extended(fw, family, grants)))
-        return rewrite(fw, family, grants, why);
-    return helper_iptables_change(fw, family, RULES_INSERT, grants, why);
+    return change == GRANTS_FORGOTTEN || !settle_gone(fw, family, grants) ||
+                   (change != GRANTS_ADDED && !settle_extended(fw, family, grants))
+               ? RULES_REWRITE
+               : RULES_INSERT;
 }
 
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why)
@@ -433,7 +410,7 @@ bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct e
 
         if (grants->changes[family] == GRANTS_UNCHANGED)
             continue;
-        done = change(fw, family, grants, why);
+        done = helper_iptables_change(fw, family, choose_change(fw, family, grants), grants, why);
         helper_grants_settle(grants, family, done);
         all_done = all_done && done;
     }
@@ -445,17 +422,6 @@ size_t helper_firewall_litter(const struct firewall *fw)
     return fw->litter[IPV4] + fw->litter[IPV6];
 }
 
-bool helper_firewall_sweep(struct firewall *fw, struct grants *grants, bool is_redated,
-                           struct error *why)
-{
-    bool done = true;
-
-    for (enum family family = IPV4; family < FAMILIES; family++)
-        if (fw->litter[family] > 0 || is_redated)
-            done = rewrite(fw, family, grants, why) && done;
-    return done;
-}
-
 /* Somebody may have restored rules of grants that have ended. And ip6tables-legacy may take other
  * rules for ours. */
 bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, struct error *why)
@@ -463,11 +429,12 @@ bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, stru
     bool done = true;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const bool is_known = fw->plan->backend == BACKEND_LEGACY && family == IPV4;
+        const bool is_clean = fw->plan->backend == BACKEND_LEGACY && family == IPV4 &&
+                              fw->litter[family] == 0;
 
         if (fw->state[family] == HELPER_RULES_MISSING || fw->unsure[family])
             done = helper_iptables_establish(fw, family, grants, why) && done;
-        else if (fw->state[family] == HELPER_RULES_IN_FORCE && !is_known)
+        else if (fw->state[family] == HELPER_RULES_IN_FORCE && !is_clean)
             done = helper_iptables_change(fw, family, RULES_REFRESH, grants, why) && done;
     }
     return done;

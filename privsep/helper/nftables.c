@@ -91,13 +91,6 @@ bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct e
 }
 
 /* The kernel takes an element out when it ends. */
-bool helper_firewall_sweep(struct firewall *fw, struct grants *grants, bool is_redated,
-                           struct error *why)
-{
-    (void)fw, (void)grants, (void)is_redated, (void)why;
-    return true;
-}
-
 size_t helper_firewall_litter(const struct firewall *fw)
 {
     (void)fw;

@@ -24,9 +24,8 @@ enum {
     RETRY_SECONDS = 1, /* until a change or a look that failed is tried again */
     LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
     LOOK_SECONDS = 2, /* between looks where no bell rings */
-    SWEEP_SECONDS = 10, /* at most, between a grant's end and its rules' going, */
-    SWEEP_LATER_SECONDS = 1, /* and for as long more, while requests wait */
-    LITTER_MOST = 256,  /* grants whose rules stand for as long */
+    SWEEP_SECONDS = 10, /* until what has ended is taken out; where it is much, one */
+    LITTER_MUCH = 256,
 };
 
 struct helper {
@@ -48,9 +47,9 @@ struct helper {
 
 /* ---- time --------------------------------------------------------------- */
 
-static int64_t seconds_from_now(int seconds)
+static int64_t seconds_from_now(unsigned seconds)
 {
-    return clock_boot_ns() + seconds * (int64_t)NSEC_PER_SEC;
+    return clock_boot_ns() + (int64_t)seconds * NSEC_PER_SEC;
 }
 
 static void arm_timer(struct helper *h)
@@ -139,39 +138,6 @@ static bool serve_deadlines(struct helper *h)
     return done;
 }
 
-static void sweep(struct helper *h, bool is_redated)
-{
-    struct error why;
-
-    if (!helper_firewall_sweep(h->firewall, &h->grants, is_redated, &why))
-        tell_failure(h, &why);
-}
-
-/* A clock that is set back would have the kernel open again what it has shut. */
-static void serve_clock(struct helper *h)
-{
-    if (!clock_was_set(h->clock))
-        return;
-    log_debug("the clock was set: all rules of grants are written anew");
-    helper_grants_redate(&h->grants);
-    sweep(h, true);
-}
-
-/* Rules are swept out when no request waits for that to end, unless requests never cease. */
-static void serve_litter(struct helper *h, bool is_asked)
-{
-    const size_t litter = helper_firewall_litter(h->firewall);
-    int64_t latest = seconds_from_now(litter < LITTER_MOST ? SWEEP_SECONDS : 0);
-
-    if (litter > 0 && (h->sweep_at == 0 || h->sweep_at > latest))
-        h->sweep_at = latest;
-    latest = seconds_from_now(is_asked ? -SWEEP_LATER_SECONDS : 0);
-    if (litter > 0 && h->sweep_at <= latest)
-        sweep(h, false);
-    if (helper_firewall_litter(h->firewall) == 0)
-        h->sweep_at = 0;
-}
-
 static enum helper_rules look_at_rules(struct helper *h)
 {
     static struct log_limit said;
@@ -191,18 +157,39 @@ static enum helper_rules look_at_rules(struct helper *h)
     return found;
 }
 
+static void mend(struct helper *h)
+{
+    struct error why;
+
+    if (!helper_firewall_mend(h->firewall, &h->grants, &why))
+        tell_failure(h, &why);
+}
+
 /* Looks whether the rules are there, and puts them back. Where a change has failed, all is written
  * anew. */
 static void look(struct helper *h)
 {
-    struct error why;
-
     h->look_at = h->plan->backend == BACKEND_LEGACY ? seconds_from_now(LOOK_SECONDS) : 0;
     if (look_at_rules(h) == HELPER_RULES_MISSING)
         helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
     tell_of_changed_rules(h); /* before the mending, which may take seconds */
-    if (!helper_firewall_mend(h->firewall, &h->grants, &why))
-        tell_failure(h, &why);
+    mend(h);
+}
+
+/* Takes out what has ended when no request waits, or when some have waited for a second on end. */
+static void sweep(struct helper *h, bool is_asked)
+{
+    const size_t litter = helper_firewall_litter(h->firewall);
+    const int64_t second = NSEC_PER_SEC, now = clock_boot_ns();
+    const int64_t latest = now + (litter < LITTER_MUCH ? SWEEP_SECONDS : 1) * second;
+
+    if (litter > 0 && (h->sweep_at == 0 || h->sweep_at > latest))
+        h->sweep_at = latest;
+    if (litter > 0 && now - h->sweep_at < (is_asked ? second : 0))
+        return;
+    if (litter > 0)
+        mend(h);
+    h->sweep_at = 0;
 }
 
 /* The helper looks at once after the first change. But a firewall script makes many changes, and
@@ -364,8 +351,9 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
-        if (fds[CLOCK].revents)
-            serve_clock(h);
+        /* A clock that is set back would have the kernel open again what it has shut. */
+        if (fds[CLOCK].revents && clock_was_set(h->clock))
+            helper_grants_redate(&h->grants);
         /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         if (fds[WITNESS].revents)
@@ -384,7 +372,7 @@ static int run(struct helper *h)
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
         serve_unwitnessed(h);
-        serve_litter(h, fds[SNIFFER].revents != 0);
+        sweep(h, fds[SNIFFER].revents != 0);
     }
 }
 

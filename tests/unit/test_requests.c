@@ -315,7 +315,7 @@ static size_t rules(void)
 /* When nothing waits. */
 static size_t swept_rules(void)
 {
-    assert_done(helper_firewall_sweep(world.firewall, &world.grants, false, &why), why);
+    assert_done(helper_firewall_mend(world.firewall, &world.grants, &why), why);
     assert_int_equal(helper_firewall_litter(world.firewall), 0);
     return rules();
 }
