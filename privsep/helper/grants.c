@@ -198,13 +198,6 @@ void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_en
     grant_seal(grant);
 }
 
-void helper_grants_redate(struct grants *grants)
-{
-    for (size_t i = 0; i < grants->count; i++)
-        set_deadline(grants, &grants->items[i], grants->items[i].deadline);
-    grants->changes[IPV4] = grants->changes[IPV6] = GRANTS_FORGOTTEN;
-}
-
 int64_t helper_grants_next_deadline(const struct grants *grants)
 {
     return grants->count > 0 ? grants->next_deadline : INT64_MAX;

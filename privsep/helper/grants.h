@@ -36,7 +36,7 @@ enum grants_change {
     GRANTS_ADDED,
     GRANTS_EXTENDED,  /* each grant that was added or extended is `touched` */
     GRANTS_REMOVED,   /* the grants that ended, or were taken back, are in `gone` */
-    GRANTS_FORGOTTEN, /* `gone` had no room for more, or the wall clock was set */
+    GRANTS_FORGOTTEN, /* the same, but there were more than `gone` has room for */
 };
 
 struct grants {
@@ -108,9 +108,6 @@ void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t d
 /* Ends a grant now, and notes why: the next helper_grants_expire removes it. Its `last_second`
  * stays that of its rule, if it has one already. */
 void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why);
-
-/* Works out each `last_second` anew, as the wall clock was set: all is to be written anew. */
-void helper_grants_redate(struct grants *grants);
 
 /* Returns a time (CLOCK_BOOTTIME, nanoseconds) before which no grant ends; INT64_MAX without
  * grants. It is the earliest deadline, or earlier where a grant was extended since

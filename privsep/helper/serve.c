@@ -36,7 +36,6 @@ struct helper {
     struct requests requests;
     struct events events;
     int timer;       /* CLOCK_BOOTTIME: deadlines, looks, sweeps */
-    int clock;       /* clock_watch; -1: no rule goes by it */
     int64_t look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
     int64_t sweep_at; /* the same */
     int64_t looked_at;
@@ -326,6 +325,10 @@ static int serve_supervisor(struct helper *h)
         return -1;
     }
     serve_the_rest(h);
+    /* Nobody may come after this process; and a clock that is set back, which may be why it ends,
+     * would have the kernel open again what it has shut. */
+    if (helper_firewall_litter(h->firewall) > 0)
+        mend(h);
     tell_report(h, 0, 0, false);
     helper_firewall_close(h->firewall);
     return HELPER_EXIT_OK;
@@ -335,13 +338,12 @@ static int serve_supervisor(struct helper *h)
 
 static int run(struct helper *h)
 {
-    enum { SUPERVISOR, TIMER, CLOCK, WITNESS, SNIFFER, FDS };
+    enum { SUPERVISOR, TIMER, WITNESS, SNIFFER, FDS };
 
     for (;;) {
         struct pollfd fds[FDS] = {
             [SUPERVISOR] = {.fd = HELPER_FD_SUPERVISOR, .events = POLLIN},
             [TIMER] = {.fd = h->timer, .events = POLLIN},
-            [CLOCK] = {.fd = h->clock, .events = POLLIN},
             [WITNESS] = {.fd = h->events.witness, .events = POLLIN},
             [SNIFFER] = {.fd = h->requests.sniffer, .events = POLLIN},
         };
@@ -351,9 +353,6 @@ static int run(struct helper *h)
         arm_timer(h);
         if (poll(fds, FDS, -1) < 0 && errno != EINTR)
             fatal("poll");
-        /* A clock that is set back would have the kernel open again what it has shut. */
-        if (fds[CLOCK].revents && clock_was_set(h->clock))
-            helper_grants_redate(&h->grants);
         /* Deadlines come before requests: a flood must not hold a door open. */
         serve_deadlines(h);
         if (fds[WITNESS].revents)
@@ -408,10 +407,6 @@ static bool take_up(struct helper *h, const struct plan *plan, struct error *why
     h->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (h->timer < 0)
         return error_set(why, "cannot make a timer: %s", strerror(errno));
-    /* The deadlines of nftables' elements are not the wall clock's. */
-    h->clock = plan->backend == BACKEND_NFTABLES ? -1 : clock_watch();
-    if (h->clock < 0 && plan->backend != BACKEND_NFTABLES)
-        return error_set(why, "cannot watch the clock: %s", strerror(errno));
     h->firewall = helper_firewall_open(plan);
     return helper_narrow(plan, why);
 }

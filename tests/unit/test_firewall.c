@@ -1136,23 +1136,6 @@ static void a_rule_that_is_open_yet_does_not_stay(void **state)
     assert_int_equal(count_of(IPV4, "datestop"), 0);
 }
 
-static void once_the_clock_was_set_all_is_dated_anew(void **state)
-{
-    (void)state;
-    establish(IPV4);
-    open_grant("192.0.2.7", "tcp/22", 60);
-    open_grant("192.0.2.9", "tcp/22", 60);
-    grants.items[0].last_second -= 3600; /* as of before the clock was set */
-    grants.items[1].last_second += 3600;
-    change();
-    helper_grants_redate(&grants);
-    assert_in_range(grants.items[0].last_second - clock_wall_ns() / NSEC_PER_SEC, 57, 60);
-    assert_in_range(grants.items[1].last_second - clock_wall_ns() / NSEC_PER_SEC, 57, 60);
-    change();
-    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
-    assert_int_equal(count_of(IPV4, "datestop"), 4);
-}
-
 static void what_never_had_a_rule_is_not_taken_out(void **state)
 {
     (void)state;
@@ -1594,7 +1577,6 @@ int main(int argc, char **argv)
         WITH_FIREWALL(what_ends_early_is_shut_at_once),
         WITH_FIREWALL(the_rules_of_a_few_are_taken_out_alone),
         WITH_FIREWALL(a_rule_that_is_open_yet_does_not_stay),
-        WITH_FIREWALL(once_the_clock_was_set_all_is_dated_anew),
         WITH_FIREWALL(what_never_had_a_rule_is_not_taken_out),
         WITH_FIREWALL(to_extend_takes_a_new_rule_alone),
         WITH_FIREWALL(of_an_extended_grant_that_ends_no_rule_stays),
