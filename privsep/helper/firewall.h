@@ -39,8 +39,8 @@ void helper_firewall_begin(struct firewall *fw, struct granttable *table);
  * then on that family is unsure. Where nothing has changed, nothing is done. */
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why);
 
-/* Returns for how many grants anything stands that opens nothing any more: the kernel has shut it by
- * its deadline, or what was put in force later opens the same for longer. helper_firewall_mend
+/* Returns for how many grants anything stands that opens nothing any more: the kernel has shut it
+ * by its deadline, or what was put in force later opens the same for longer. helper_firewall_mend
  * takes it out. */
 size_t helper_firewall_litter(const struct firewall *fw);
 

@@ -350,9 +350,9 @@ bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_
            helper_iptables_establish(fw, family, grants, why);
 }
 
-/* Drops from `gone` what the kernel has shut: it stands until it is swept out. Whether the others can
- * be taken out one by one: they are few, and each has, as far as is known, one rule in a place.
- * ip6tables-legacy would take another rule for it. */
+/* Drops from `gone` what the kernel has shut: it stands until it is swept out. Whether the others
+ * can be taken out one by one: they are few, and each has, as far as is known, one rule in a place.
+ * ip6tables-legacy would take another rule for that. */
 static bool settle_gone(struct firewall *fw, enum family family, struct grants *grants)
 {
     const bool is_known = fw->plan->backend == BACKEND_NFT || family == IPV4;
