@@ -45,7 +45,8 @@ struct grant {
                             to the letter and looked for. */
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
-    uint16_t touched;        /* nonzero: new or extended in this batch */
+    uint8_t touched;         /* nonzero: new or extended in this batch */
+    uint8_t was_extended;    /* nonzero: it may have rules that end earlier than it does, too */
     uint16_t end;         /* enum grant_end: why it ends before its window is over; 0: it does
                              not */
     uint32_t id;          /* no other grant of this boot has it */

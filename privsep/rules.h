@@ -51,7 +51,7 @@ enum rules_kind {
 /* The texts of one family. The first are the transactions: each is a block for every table that is
  * in use. What is not in use has an empty text. */
 enum rules_text {
-    RULES_INSERT,  /* adds the rules of some grants */
+    RULES_INSERT,  /* takes out the rules of some grants, and adds those of others */
     RULES_REWRITE, /* writes the chains with rules of grants anew */
     RULES_REFRESH, /* writes all chains anew. The jumps stay as they are, wherever an admin put
                       them; those that are known to be missing are put back.
@@ -75,7 +75,7 @@ enum { RULES_GRANTS = '0', RULES_JUMP = 'a' };
 
 /* And into those of a grant's rules. */
 enum rules_hole {
-    RULES_ACTION = 'A',  /* -A, -C or -I */
+    RULES_ACTION = 'A',  /* -A, -C, -D or -I */
     RULES_SOURCE = 'S',  /* the grant's address */
     RULES_PORT = 'P',    /* its service's */
     RULES_HOST = 'H',    /* whom it is sent on to, */

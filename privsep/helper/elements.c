@@ -278,8 +278,11 @@ static int change(struct elements *e, const struct grants *grants, int64_t now)
     int error = 0;
 
     batch_begin(&e->batch);
-    for (size_t i = 0; i < grants->gone_count && error == 0; i++)
-        error = write_door(e, grants, &grants->gone[i], now);
+    for (size_t i = 0; i < grants->gone_count && error == 0; i++) {
+        const struct door door = helper_grants_door(&grants->gone[i]);
+
+        error = write_door(e, grants, &door, now);
+    }
     for (size_t i = grants->count; i > 0 && touched > 0 && error == 0; i--) {
         const struct door door = helper_grants_door(&grants->items[i - 1]);
 

@@ -90,7 +90,7 @@ void helper_grants_extend(struct grants *grants, struct grant *grant, int64_t de
 {
     if (!grant->touched) {
         grant->deadline_before = grant->deadline;
-        grant->touched = 1;
+        grant->touched = grant->was_extended = 1;
         grants->touched_count++;
         grant_seal(grant);
     }
@@ -111,7 +111,7 @@ void helper_grants_remove_at(struct grants *grants, size_t i)
     note_change(grants, &removed,
                 grants->gone_count < GRANTS_GONE ? GRANTS_REMOVED : GRANTS_FORGOTTEN);
     if (grants->gone_count < GRANTS_GONE)
-        grants->gone[grants->gone_count++] = helper_grants_door(&removed);
+        grants->gone[grants->gone_count++] = removed;
     grants->items[i] = *last;
     atomic_thread_fence(memory_order_seq_cst);
     *last = removed;
@@ -189,8 +189,12 @@ void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t d
 
 void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why)
 {
+    const int64_t last_second = grant->last_second;
+
     grant->end = (uint16_t)why;
     helper_grants_shorten(grants, grant, clock_boot_ns());
+    if (!grant->touched)
+        grant->last_second = last_second;
     grant_seal(grant);
 }
 

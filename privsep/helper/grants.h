@@ -26,7 +26,7 @@ struct door {
 };
 
 enum {
-    GRANTS_GONE = 1024, /* doors of which the firewall is told one by one */
+    GRANTS_GONE = 1024, /* grants of which the firewall is told one by one */
 };
 
 /* What has changed in one family since the firewall was told. Whichever comes later takes telling
@@ -35,8 +35,8 @@ enum grants_change {
     GRANTS_UNCHANGED,
     GRANTS_ADDED,
     GRANTS_EXTENDED,  /* each grant that was added or extended is `touched` */
-    GRANTS_REMOVED,   /* the doors of the grants that ended, or were taken back, are in `gone` */
-    GRANTS_FORGOTTEN, /* the same, but there were more doors than `gone` has room for */
+    GRANTS_REMOVED,   /* the grants that ended, or were taken back, are in `gone` */
+    GRANTS_FORGOTTEN, /* the same, but there were more than `gone` has room for */
 };
 
 struct grants {
@@ -46,7 +46,7 @@ struct grants {
     size_t touched_count;
     int64_t next_deadline; /* no grant ends before; CLOCK_BOOTTIME, nanoseconds */
     enum grants_change changes[FAMILIES];
-    struct door gone[GRANTS_GONE]; /* of both families, in no order */
+    struct grant gone[GRANTS_GONE]; /* of both families, in no order */
     size_t gone_count;
     struct granttable *table; /* the file, mapped; NULL: there is none */
     int file;
@@ -105,7 +105,8 @@ size_t helper_grants_expire(struct grants *grants, int64_t now);
  * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline);
 
-/* Ends a grant now, and notes why: the next helper_grants_expire removes it. */
+/* Ends a grant now, and notes why: the next helper_grants_expire removes it. Its `last_second`
+ * stays that of its rule, if it has one already. */
 void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why);
 
 /* Returns a time (CLOCK_BOOTTIME, nanoseconds) before which no grant ends; INT64_MAX without

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "privsep/xtables/text.h"
 
@@ -16,6 +17,7 @@
 enum {
     TRIES = 3, /* to establish */
     CLEAR_TRIES = 5,
+    FEW_GONE = 4, /* grants whose rules are taken out one by one: each is looked for */
     NEW_PACKETS = 3, /* of a connection */
 };
 
@@ -89,6 +91,7 @@ struct transaction {
     const struct grants *grants;
     enum family family;
     enum rules_text what;
+    const char *action; /* of the rules at hand */
     bool misses[RULES_JUMPS]; /* jumps that are wanted, and not there */
     FILE *out;
 };
@@ -121,12 +124,9 @@ static void write_address(FILE *out, const struct address *address)
 
 static void fill_hole(const struct transaction *t, const struct grant *grant, enum rules_hole hole)
 {
-    static const char *const actions[] = {[RULES_INSERT] = "-I", [RULES_REWRITE] = "-A",
-                                          [RULES_REFRESH] = "-A", [RULES_CHECK] = "-C"};
-
     switch (hole) {
     case RULES_ACTION:
-        fputs(actions[t->what], t->out);
+        fputs(t->action, t->out);
         break;
     case RULES_SOURCE:
         write_address(t->out, &grant->address);
@@ -168,22 +168,32 @@ static void write_grant(const struct transaction *t, const struct grant *grant, 
         fill_hole(t, grant, (unsigned char)*text++);
 }
 
-static bool is_rule(const struct firewall *fw, const struct grant *grant)
+static bool is_rule(const struct firewall *fw, enum family family, const struct grant *grant)
 {
-    return !uses_set(fw) || !helper_sets->holds(grant);
+    return address_family(&grant->address) == family &&
+           (!uses_set(fw) || !helper_sets->holds(grant));
 }
 
-/* Whether rules are to be written for a grant. */
+/* Whether rules are to be written for a grant. One that was asked for again may end as before. */
 static bool is_written(const struct transaction *t, const struct grant *grant)
 {
-    return (t->what != RULES_INSERT || grant->touched) &&
-           address_family(&grant->address) == t->family && is_rule(t->fw, grant);
+    return (t->what != RULES_INSERT ||
+            (grant->touched && grant->deadline != grant->deadline_before)) &&
+           is_rule(t->fw, t->family, grant);
 }
 
 /* The newest first. No rule stands above those of grants in their chains. So a new grant's rule
  * goes to the top: iptables-nft reads all rules of a chain to find any other place in it. */
-static void write_grants(const struct transaction *t, size_t place)
+static void write_grants(struct transaction *t, size_t place)
 {
+    static const char *const actions[] = {[RULES_INSERT] = "-I", [RULES_REWRITE] = "-A",
+                                          [RULES_REFRESH] = "-A", [RULES_CHECK] = "-C"};
+
+    t->action = "-D";
+    for (size_t i = 0; i < t->grants->gone_count && t->what == RULES_INSERT; i++)
+        if (is_rule(t->fw, t->family, &t->grants->gone[i]))
+            write_grant(t, &t->grants->gone[i], place);
+    t->action = actions[t->what];
     for (size_t i = t->grants->count; i-- > 0;)
         if (is_written(t, &t->grants->items[i]))
             write_grant(t, &t->grants->items[i], place);
@@ -196,8 +206,10 @@ static enum restore_result run(struct transaction *t, struct error *why)
 
     text_begin(&text);
     t->out = text.out;
-    if (t->what != RULES_INSERT && t->what != RULES_CHECK) /* all that there were go */
+    if (t->what != RULES_INSERT && t->what != RULES_CHECK) { /* all that there were go */
         t->fw->has_rules[t->family] = false;
+        t->fw->litter[t->family] = 0;
+    }
     while ((script = write_to_hole(t->out, script))) {
         const size_t hole = (unsigned char)*script++;
 
@@ -319,6 +331,9 @@ static bool changes_rules(const struct transaction *t)
     for (size_t i = 0; i < t->grants->count; i++)
         if (is_written(t, &t->grants->items[i]))
             return true;
+    for (size_t i = 0; i < t->grants->gone_count; i++)
+        if (is_rule(t->fw, t->family, &t->grants->gone[i]))
+            return true;
     return false;
 }
 
@@ -335,20 +350,55 @@ bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_
            helper_iptables_establish(fw, family, grants, why);
 }
 
-/* To extend a rule takes rewriting; to extend an element of a set does not. */
-static enum rules_text choose_change(const struct firewall *fw, enum family family,
-                                     const struct grants *grants)
+/* Drops from `gone` what the kernel has shut: it stands until it is swept out. Whether the others
+ * can be taken out one by one: they are few, and each has, as far as is known, one rule in a place.
+ * ip6tables-legacy would take another rule for that. */
+static bool settle_gone(struct firewall *fw, enum family family, struct grants *grants)
 {
-    if (grants->changes[family] >= GRANTS_REMOVED)
-        return RULES_REWRITE;
-    for (size_t i = 0; i < grants->count && grants->changes[family] == GRANTS_EXTENDED; i++) {
+    const bool is_known = fw->plan->backend == BACKEND_NFT || family == IPV4;
+    const int64_t second = clock_wall_ns() / NSEC_PER_SEC;
+    size_t kept = 0, open = 0;
+
+    for (size_t i = 0; i < grants->gone_count; i++) {
+        const struct grant gone = grants->gone[i];
+
+        if (is_rule(fw, family, &gone) && second > gone.last_second) {
+            fw->litter[family]++;
+            continue;
+        }
+        if (is_rule(fw, family, &gone))
+            open += is_known && !gone.touched && !gone.was_extended ? 1 : FEW_GONE + 1;
+        grants->gone[kept++] = gone;
+    }
+    grants->gone_count = kept;
+    return open <= FEW_GONE;
+}
+
+/* To extend a grant takes a new rule alone, unless its old one would let in what is left of its
+ * limit besides, or the new one would come before others that send the same door on elsewhere. */
+static bool settle_extended(struct firewall *fw, enum family family, const struct grants *grants)
+{
+    for (size_t i = 0; i < grants->count; i++) {
         const struct grant *grant = &grants->items[i];
 
-        if (grant->touched && grant->deadline_before != 0 &&
-            address_family(&grant->address) == family && is_rule(fw, grant))
-            return RULES_REWRITE;
+        if (!grant->touched || grant->deadline_before == 0 || !is_rule(fw, family, grant))
+            continue;
+        if (grant->connections != 0 || grant->destination_port != 0)
+            return false;
+        fw->litter[family] += grant->deadline != grant->deadline_before;
     }
-    return RULES_INSERT;
+    return true;
+}
+
+static enum rules_text choose_change(struct firewall *fw, enum family family,
+                                     struct grants *grants)
+{
+    const enum grants_change change = grants->changes[family];
+
+    return change == GRANTS_FORGOTTEN || !settle_gone(fw, family, grants) ||
+                   (change != GRANTS_ADDED && !settle_extended(fw, family, grants))
+               ? RULES_REWRITE
+               : RULES_INSERT;
 }
 
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why)
@@ -367,6 +417,11 @@ bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct e
     return all_done;
 }
 
+size_t helper_firewall_litter(const struct firewall *fw)
+{
+    return fw->litter[IPV4] + fw->litter[IPV6];
+}
+
 /* Somebody may have restored rules of grants that have ended. And ip6tables-legacy may take other
  * rules for ours. */
 bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, struct error *why)
@@ -374,11 +429,12 @@ bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, stru
     bool done = true;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const bool is_known = fw->plan->backend == BACKEND_LEGACY && family == IPV4;
+        const bool is_clean = fw->plan->backend == BACKEND_LEGACY && family == IPV4 &&
+                              fw->litter[family] == 0;
 
         if (fw->state[family] == HELPER_RULES_MISSING || fw->unsure[family])
             done = helper_iptables_establish(fw, family, grants, why) && done;
-        else if (fw->state[family] == HELPER_RULES_IN_FORCE && !is_known)
+        else if (fw->state[family] == HELPER_RULES_IN_FORCE && !is_clean)
             done = helper_iptables_change(fw, family, RULES_REFRESH, grants, why) && done;
     }
     return done;

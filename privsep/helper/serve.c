@@ -24,6 +24,8 @@ enum {
     RETRY_SECONDS = 1, /* until a change or a look that failed is tried again */
     LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
     LOOK_SECONDS = 2, /* between looks where no bell rings */
+    SWEEP_SECONDS = 10, /* until what has ended is taken out; where it is much, one */
+    LITTER_MUCH = 256,
 };
 
 struct helper {
@@ -33,8 +35,9 @@ struct helper {
     struct firewall *firewall;
     struct requests requests;
     struct events events;
-    int timer;       /* CLOCK_BOOTTIME: deadlines, looks */
+    int timer;       /* CLOCK_BOOTTIME: deadlines, looks, sweeps */
     int64_t look_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not planned */
+    int64_t sweep_at; /* the same */
     int64_t looked_at;
     struct log_limit failures; /* of the lines about failures to change the firewall */
     bool is_failure_told;      /* the log was told of one, and not yet that it is over */
@@ -55,6 +58,8 @@ static void arm_timer(struct helper *h)
 
     if (h->look_at != 0 && h->look_at < when)
         when = h->look_at;
+    if (h->sweep_at != 0 && h->sweep_at < when)
+        when = h->sweep_at;
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
         spec.it_value.tv_nsec = when % NSEC_PER_SEC;
@@ -151,18 +156,39 @@ static enum helper_rules look_at_rules(struct helper *h)
     return found;
 }
 
+static void mend(struct helper *h)
+{
+    struct error why;
+
+    if (!helper_firewall_mend(h->firewall, &h->grants, &why))
+        tell_failure(h, &why);
+}
+
 /* Looks whether the rules are there, and puts them back. Where a change has failed, all is written
  * anew. */
 static void look(struct helper *h)
 {
-    struct error why;
-
     h->look_at = h->plan->backend == BACKEND_LEGACY ? seconds_from_now(LOOK_SECONDS) : 0;
     if (look_at_rules(h) == HELPER_RULES_MISSING)
         helper_events_tell(&h->events, &(struct helper_event){.kind = EVENT_REMOVED});
     tell_of_changed_rules(h); /* before the mending, which may take seconds */
-    if (!helper_firewall_mend(h->firewall, &h->grants, &why))
-        tell_failure(h, &why);
+    mend(h);
+}
+
+/* Takes out what has ended when no request waits, or when some have waited for a second on end. */
+static void sweep(struct helper *h, bool is_asked)
+{
+    const size_t litter = helper_firewall_litter(h->firewall);
+    const int64_t second = NSEC_PER_SEC, now = clock_boot_ns();
+    const int64_t latest = now + (litter < LITTER_MUCH ? SWEEP_SECONDS : 1) * second;
+
+    if (litter > 0 && (h->sweep_at == 0 || h->sweep_at > latest))
+        h->sweep_at = latest;
+    if (litter > 0 && now - h->sweep_at < (is_asked ? second : 0))
+        return;
+    if (litter > 0)
+        mend(h);
+    h->sweep_at = 0;
 }
 
 /* The helper looks at once after the first change. But a firewall script makes many changes, and
@@ -299,6 +325,10 @@ static int serve_supervisor(struct helper *h)
         return -1;
     }
     serve_the_rest(h);
+    /* Nobody may come after this process; and a clock that is set back, which may be why it ends,
+     * would have the kernel open again what it has shut. */
+    if (helper_firewall_litter(h->firewall) > 0)
+        mend(h);
     tell_report(h, 0, 0, false);
     helper_firewall_close(h->firewall);
     return HELPER_EXIT_OK;
@@ -337,6 +367,7 @@ static int run(struct helper *h)
         if (fds[SNIFFER].revents)
             serve_sniffer(h);
         serve_unwitnessed(h);
+        sweep(h, fds[SNIFFER].revents != 0);
         /* No knock waits for this look. Without its file nobody would see what the table says is
          * open. The next helper takes over what it finds in the file's place. */
         if (helper_grants_lost_file(&h->grants))

@@ -111,10 +111,10 @@ static bool update(struct sets *sets, enum family family, const struct grants *g
     if (grants->changes[family] == GRANTS_FORGOTTEN)
         return fill(sets, family, grants, why);
     for (size_t i = 0; i < grants->gone_count && error == 0; i++) {
-        const struct door *door = &grants->gone[i];
+        const struct door door = helper_grants_door(&grants->gone[i]);
 
-        if (address_family(&door->address) == family)
-            error = put(sets, ORDER_PUT, door, latest_end(grants, door), false);
+        if (address_family(&door.address) == family)
+            error = put(sets, ORDER_PUT, &door, latest_end(grants, &door), false);
     }
     for (size_t i = 0; i < grants->count && error == 0; i++) {
         const struct grant *grant = &grants->items[i];

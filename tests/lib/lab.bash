@@ -402,6 +402,18 @@ parent_named() { # PATTERN
     [ "${#pids[@]}" -gt 0 ]
 }
 
+# Of rules that are listed those that let anything through: a rule whose second is over stays until
+# it is swept out, as does the older one of a grant that was extended, below the newer.
+without_litter() {
+    awk -v now="$(date -u +%FT%T)" '
+        match($0, /--datestop [0-9][^ ]*/) {
+            before = substr($0, 1, RSTART - 1)
+            if (substr($0, RSTART + 11, RLENGTH - 11) < now || seen[before, substr($0, RSTART + RLENGTH)]++)
+                next
+        }
+        { print }'
+}
+
 # Of all tables; an element is listed as often as there are rules for a grant.
 rules() {
     local program=iptables
@@ -410,7 +422,8 @@ rules() {
     if [ "$BACKEND" = nftables ]; then
         portsmith_table && elements && elements
     else
-        on server "$program-$XTABLES-save" && elements && elements
+        on server "$program-$XTABLES-save" >"$lab/rules" && without_litter <"$lab/rules" &&
+            elements && elements
     fi
 }
 

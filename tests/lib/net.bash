@@ -70,7 +70,7 @@ common_teardown() {
 # ---- grants ----------------------------------------------------------------
 
 chain() { # TABLE CHAIN, one that has rules of grants
-    [ "$BACKEND" = nftables ] || xtables -t "$1" -S "$2" 2>/dev/null
+    [ "$BACKEND" = nftables ] || xtables -t "$1" -S "$2" 2>/dev/null | without_litter
     elements
 }
 

@@ -928,6 +928,7 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         char *inserted;
 
         helper_grants_clear(&grants);
+        settle();
         try_for(900);
         setup.close_with_reset = i & 1;
         if (i & 2)
@@ -998,6 +999,226 @@ static void a_thousand_grants_are_written(void **state)
     /* None is new. */
     assert_done(helper_iptables_change(fw, IPV4, RULES_INSERT, &grants, &why), why);
     assert_int_equal(count_of(IPV4, "datestop"), 2 * CAPACITY);
+}
+
+/* ---- the end of grants --------------------------------------------------- */
+
+/* As the helper does once something has changed. */
+static void change(void)
+{
+    helper_grants_expire(&grants, clock_boot_ns());
+    assert_done(helper_firewall_change(fw, &grants, &why), why);
+}
+
+static void sweep(void)
+{
+    assert_done(helper_firewall_mend(fw, &grants, &why), why);
+    assert_int_equal(helper_firewall_litter(fw), 0);
+}
+
+static void end_grant(const char *address, const char *service)
+{
+    struct address a = address_of(address);
+    struct service s = service_of(service);
+
+    helper_grants_end(&grants, table_find(&grants, alice, &a, &s), END_CLOSED);
+    change();
+}
+
+/* What the program is given from here on is in the file `given`. */
+static void watch_program(void)
+{
+    char script[512];
+
+    unlink("given");
+    snprintf(script, sizeof script, "#!/bin/sh\ntee -a given | %s \"$@\"\n", found.paths[IPV4]);
+    replace_program(script);
+}
+
+static void check_given(const char *pattern, const char *expected)
+{
+    char *lines = output_of("grep -c -e '%s' given || true", pattern);
+
+    assert_string_equal(lines, expected);
+    free(lines);
+}
+
+static void what_the_kernel_has_shut_stands_until_it_is_swept(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    for (int i = 1; i <= 9; i++) {
+        char address[] = "192.0.2.20";
+
+        address[sizeof address - 2] = (char)('0' + i);
+        open_briefly(address, "tcp/22", 20 * NSEC_PER_MSEC);
+    }
+    change();
+    assert_int_equal(count_of(IPV4, "datestop"), 20);
+    while (clock_boot_ns() < grants.items[9].deadline)
+        continue;
+    replace_program("#!/bin/sh\nexit 1\n"); /* it is not run */
+    change();
+    assert_int_equal(grants.count, 1);
+    assert_int_equal(helper_firewall_litter(fw), 9);
+    put_program_back();
+    assert_int_equal(count_of(IPV4, "datestop"), 20);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
+    sweep();
+    assert_int_equal(count_of(IPV4, "datestop"), 2);
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 2);
+}
+
+/* Two rules of one address differ by what ip6tables-legacy does not look at. */
+static void what_ends_early_is_shut_at_once(void **state)
+{
+    static const char *const addresses[] = {"192.0.2.7", "2001:db8::7"};
+
+    (void)state;
+    for (enum family family = IPV4; family < FAMILIES; family++) {
+        establish(family);
+        open_grant(addresses[family], "tcp/1022", 60);
+        open_grant(addresses[family], "tcp/1023", 60);
+        open_grant(addresses[family], "tcp/1024", 60);
+        change();
+        end_grant(addresses[family], "tcp/1023");
+        assert_int_equal(count_of(family, "--dport 1022 "), 2);
+        assert_int_equal(count_of(family, "--dport 1023 "), 0);
+        assert_int_equal(count_of(family, "--dport 1024 "), 2);
+        assert_int_equal(helper_firewall_litter(fw), 0);
+        end_grant(addresses[family], "tcp/1022");
+        assert_int_equal(count_of(family, "--dport 1024 "), 2);
+        end_grant(addresses[family], "tcp/1024");
+        assert_int_equal(count_of(family, "datestop"), 0);
+    }
+}
+
+static void the_rules_of_a_few_are_taken_out_alone(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    for (int i = 1; i <= 9; i++) {
+        char address[] = "192.0.2.1";
+
+        address[sizeof address - 2] = (char)('0' + i);
+        open_grant(address, "tcp/22", 60);
+    }
+    change();
+    watch_program();
+    end_grant("192.0.2.3", "tcp/22");
+    check_given("^-D .*192.0.2.3/32", "2\n");
+    check_given("^-[^D]", "0\n");
+    check_given("^:", "0\n");
+    put_program_back();
+    watch_program();
+    for (size_t i = 0; i < 5; i++)
+        helper_grants_end(&grants, &grants.items[i], END_CLOSED);
+    change();
+    check_given("^-D", "0\n"); /* iptables looks for each: to write anew what is left is sooner done */
+    put_program_back();
+    assert_int_equal(count_of(IPV4, "datestop"), 6);
+}
+
+/* The kernel's clock, which is set back, has not come to the rule's end when the grant's window is
+ * over. */
+static void a_rule_that_is_open_yet_does_not_stay(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_briefly("192.0.2.7", "tcp/22", 20 * NSEC_PER_MSEC);
+    grants.items[0].last_second = clock_wall_ns() / NSEC_PER_SEC + 60;
+    change();
+    while (clock_boot_ns() < grants.items[0].deadline)
+        continue;
+    change();
+    assert_int_equal(grants.count, 0);
+    assert_int_equal(count_of(IPV4, "datestop"), 0);
+}
+
+static void what_never_had_a_rule_is_not_taken_out(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    helper_grants_remove_at(&grants, 0);
+    watch_program();
+    change();
+    check_given("^-D", "0\n"); /* which would be refused */
+    put_program_back();
+    assert_int_equal(count_of(IPV4, "datestop"), 0);
+}
+
+static void to_extend_takes_a_new_rule_alone(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("192.0.2.8", "tcp/22", 60);
+    change();
+    watch_program();
+    open_grant("192.0.2.7", "tcp/22", 120);
+    change();
+    check_given("^-I .*192.0.2.7/32", "2\n");
+    check_given("^-[^I]", "0\n");
+    check_given("^:", "0\n");
+    put_program_back();
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 4);
+    assert_int_equal(helper_firewall_litter(fw), 1);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
+    open_grant("192.0.2.7", "tcp/22", 60); /* it ends as before */
+    replace_program("#!/bin/sh\nexit 1\n"); /* it is not run */
+    change();
+    put_program_back();
+    sweep();
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 2);
+    assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
+}
+
+/* Its older rules would keep the door open for what was left of the window. */
+static void of_an_extended_grant_that_ends_no_rule_stays(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("192.0.2.8", "tcp/22", 60);
+    change();
+    open_grant("192.0.2.7", "tcp/22", 120);
+    change();
+    end_grant("192.0.2.7", "tcp/22");
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
+    assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
+    assert_int_equal(helper_firewall_litter(fw), 0);
+}
+
+/* What its older rule has left of its limit would let in more than the knock did. */
+static void a_limit_that_is_renewed_leaves_no_other(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    grants.items[0].connections = 1;
+    change();
+    open_grant("192.0.2.7", "tcp/22", 60);
+    grants.items[0].allowance++;
+    change();
+    assert_int_equal(count_of(IPV4, "datestop"), 2);
+    assert_int_equal(helper_firewall_litter(fw), 0);
+}
+
+/* Somebody took it out already. */
+static void a_rule_that_is_not_there_is_no_trouble(void **state)
+{
+    (void)state;
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("192.0.2.8", "tcp/22", 60);
+    establish(IPV4);
+    settle();
+    xtables_run(IPV4, "-t mangle -F portsmith-shut");
+    end_grant("192.0.2.7", "tcp/22");
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
+    assert_int_equal(count_of(IPV4, "192.0.2.8/32"), 2);
+    assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
 }
 
 /* ---- looking and healing ------------------------------------------------ */
@@ -1352,6 +1573,15 @@ int main(int argc, char **argv)
         WITH_FIREWALL(inserting_names_no_place),
         WITH_FIREWALL(rewriting_follows_the_table),
         WITH_FIREWALL(a_thousand_grants_are_written),
+        WITH_FIREWALL(what_the_kernel_has_shut_stands_until_it_is_swept),
+        WITH_FIREWALL(what_ends_early_is_shut_at_once),
+        WITH_FIREWALL(the_rules_of_a_few_are_taken_out_alone),
+        WITH_FIREWALL(a_rule_that_is_open_yet_does_not_stay),
+        WITH_FIREWALL(what_never_had_a_rule_is_not_taken_out),
+        WITH_FIREWALL(to_extend_takes_a_new_rule_alone),
+        WITH_FIREWALL(of_an_extended_grant_that_ends_no_rule_stays),
+        WITH_FIREWALL(a_limit_that_is_renewed_leaves_no_other),
+        WITH_FIREWALL(a_rule_that_is_not_there_is_no_trouble),
         WITH_FIREWALL(of_many_grants_none_stays_lost),
         WITH_FIREWALL(every_loss_is_seen_and_healed),
         WITH_FIREWALL(a_new_order_is_no_damage),

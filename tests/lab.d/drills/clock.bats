@@ -83,9 +83,10 @@ seconds_until() { # DATE
 
 # ---- rules -----------------------------------------------------------------
 
-# The last second of the client's grant, since the epoch.
+# The last second of the client's grant, since the epoch, by whichever clock.
 last_second() {
-    date -u +%s -d "$(grant_rules mangle "$client" | sed -n 's/.*--datestop \([^ ]*\).*/\1Z/p')"
+    date -u +%s -d "$(xtables -t mangle -S portsmith-shut |
+        sed -n "s|.* -s $client/.*--datestop \([^ ]*\).*|\1Z|p")"
 }
 
 # Opens the window, and notes between which seconds that was.
@@ -106,11 +107,11 @@ ends_right() { # OFFSET
         [ $((last + 1)) -ge $((begun_after + $1 + window - 2)) ]
 }
 
-# The window's end by the timer, whatever the rule's date.
+# The window's end by the timer, whatever the rule's date. Its rule goes later.
 ends_on_time() {
     local took
 
-    wait_until $((window + 9)) has_no_grant "$client"
+    wait_until $((window + 9)) log_has "ssh: tcp/22 for $client has ended: the window is over"
     took=$(($(now_ms) - start))
     [ "$took" -ge $((window * 1000)) ]
     took_at_most $((window * 1000 + $(slack 4000)))

@@ -48,7 +48,7 @@ nat_rules() {
             "s|^[[:space:]]*(\S+) \. (tcp\|udp) \. ([0-9]+) .* : (\S+) \. ([0-9]+).*|-s \1/ --dport \3 --datestop in-the-map --to-destination $to|p"
         return
     fi
-    xtables -t nat -S portsmith
+    xtables -t nat -S portsmith | without_litter
 }
 
 has_nat_rule() { # of this test's client

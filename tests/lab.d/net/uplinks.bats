@@ -164,7 +164,7 @@ enters_each_time() { # COMMAND, of one NUMBER
 }
 
 grants_are() { # COUNT
-    [ "$(xtables -t mangle -S portsmith-shut | grep -c -e --datestop)" -eq "$1" ]
+    [ "$(xtables -t mangle -S portsmith-shut | without_litter | grep -c -e --datestop)" -eq "$1" ]
 }
 
 # One attempt, as ssh(1) makes it, when all that was sent has been dealt with.
