@@ -11,12 +11,12 @@
 #include "common/clock.h"
 
 enum {
-    /* Bytes of a frame that are captured: 22 of Ethernet with VLAN tags, 40 of IPv6, 8 of UDP and
-     * its knocks. One knock behind IPv4 and TCP with all their options is less, and the kernel
-     * merges no packet with IPv4 options. Three such frames fit into a page of the kernel's buffer,
-     * and with 5 bytes more each only two would. */
-    SNAPLEN = 70 + FRAME_MERGED_MAX * DATAGRAM_MAX,
-    BUFFER_SIZE = 1 << 20, /* bytes that the kernel keeps of frames until they are read */
+    /* Bytes of a frame that are captured: 28 of SLL2 with VLAN tags, 60 of IPv4 and 60 of TCP with
+     * all their options, and one knock. Seven such frames fit into a page of the kernel's
+     * buffer. */
+    SNAPLEN = 148 + DATAGRAM_MAX,
+    BUFFER_SIZE = 400 * 1024, /* bytes that the kernel keeps of frames until they are read */
+    FRAME_MAX = SNAPLEN + (FRAME_MERGED_MAX - 1) * DATAGRAM_MAX, /* bytes of a whole frame */
 };
 
 /* Appends to the zero-terminated text, which has room for CAPTURE_FILTER_SIZE bytes. */
@@ -114,11 +114,10 @@ static bool lock_filter(int fd, struct error *why)
 {
     struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SNAPLEN);
     struct sock_fprog program = {.len = 1, .filter = &all};
-    struct sock_filter in_force[BPF_MAXINSNS];
-    socklen_t count = BPF_MAXINSNS; /* instructions, in and out */
+    socklen_t count = 0; /* 0: the kernel tells how many instructions it has */
     int on = 1;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, in_force, &count) != 0 || count <= 1)
+    if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &count) != 0 || count <= 1)
         return error_set(why, "the kernel did not take the filter");
     if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) != 0)
         return error_set(why, "cannot lock the filter: %s", strerror(errno));
@@ -195,6 +194,16 @@ struct delivery {
     enum frame_link link;
 };
 
+/* Of merged knocks only the first was captured, which alone is read: zeros stand for the rest. */
+static void deliver_cut(const struct delivery *to, const struct pcap_pkthdr *header,
+                        const u_char *bytes, int64_t captured)
+{
+    uint8_t whole[FRAME_MAX] = {0};
+
+    memcpy(whole, bytes, header->caplen);
+    to->handler(to->user, to->link, whole, header->len, captured);
+}
+
 static void deliver(u_char *user, const struct pcap_pkthdr *header, const u_char *bytes)
 {
     int64_t captured = header->ts.tv_sec * (int64_t)NSEC_PER_SEC +
@@ -202,7 +211,10 @@ static void deliver(u_char *user, const struct pcap_pkthdr *header, const u_char
     struct delivery delivery;
 
     memcpy(&delivery, user, sizeof delivery);
-    delivery.handler(delivery.user, delivery.link, bytes, header->caplen, captured);
+    if (header->caplen < header->len && header->len <= FRAME_MAX)
+        deliver_cut(&delivery, header, bytes, captured);
+    else
+        delivery.handler(delivery.user, delivery.link, bytes, header->caplen, captured);
 }
 
 bool capture_read(struct capture *capture, capture_handler *handler, void *user,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -214,6 +215,7 @@ static enum pair_result start_pair(struct supervisor *s)
     firewalls_find(s->config, warning_log, NULL);
     savedtable_find(warning_log, NULL);
     vrf_find(s->config, warning_log, NULL);
+    malloc_trim(0); /* what looking at this host took */
     describe_ready(s, ready);
     log_info("%s", ready);
     tell_how_it_goes(s);

@@ -12,6 +12,7 @@
 #include "apart.h"
 #include "common/clock.h"
 #include "daemon/sniffer/counters.h"
+#include "daemon/sniffer/frame.h"
 #include "daemon/sniffer/sniffer.h"
 #include "daemon/sniffer/sniffermessage.h"
 #include "frames.h"
@@ -211,18 +212,25 @@ static void send_garbage(unsigned count)
     }
 }
 
-static void send_knock_of(size_t number, uint64_t counter)
+/* Writes a datagram, and returns its size. */
+static size_t make_knock(uint8_t *datagram, size_t number, uint64_t counter, size_t padding)
 {
     struct request request = {.action = ACTION_OPEN, .counter = counter};
     uint8_t bytes[REQUEST_SIZE], signature[SIGNATURE_SIZE], nonce[NONCE_SIZE];
-    struct recipe recipe = {.datalink = DLT_EN10MB};
-    uint8_t datagram[DATAGRAM_MAX];
 
     request_encode(bytes, &request);
     envelope_sign(signature, world.clients[number].signing, world.server_public, bytes);
     randombytes_buf(nonce, sizeof nonce);
-    recipe.payload = envelope_seal(datagram, nonce, 0, world.profiles[number].envelope_key,
-                                   world.gate, world.clients[number].key_id, bytes, signature);
+    return envelope_seal(datagram, nonce, padding, world.profiles[number].envelope_key, world.gate,
+                         world.clients[number].key_id, bytes, signature);
+}
+
+static void send_knock_of(size_t number, uint64_t counter)
+{
+    struct recipe recipe = {.datalink = DLT_EN10MB};
+    uint8_t datagram[DATAGRAM_MAX];
+
+    recipe.payload = make_knock(datagram, number, counter, 0);
     send_frame(&recipe, datagram);
 }
 
@@ -307,6 +315,42 @@ static void without_trace_no_times_are_taken(void **state)
     assert_true(take_request(&request, PATIENCE_MS));
     assert_true(request.times.captured == 0 && request.times.taken == 0 &&
                 request.times.opened == 0);
+    stop();
+}
+
+static void the_first_of_merged_knocks_becomes_a_request(void **state)
+{
+    uint8_t merged[FRAME_MERGED_MAX * DATAGRAM_MAX];
+    struct helper_request request;
+
+    (void)state;
+    start_and_wait(0);
+    for (size_t padding = 0; padding <= PADDING_MAX; padding += PADDING_MAX) {
+        struct recipe recipe = {.datalink = DLT_EN10MB};
+
+        for (size_t i = 0; i < FRAME_MERGED_MAX; i++)
+            recipe.payload += make_knock(merged + recipe.payload, padding > 0, 7 + i, padding);
+        send_frame(&recipe, merged);
+        assert_true(take_request(&request, PATIENCE_MS));
+        assert_int_equal(request.request[15], 7); /* the counter's last byte */
+    }
+    assert_int_equal(world.memory->counters.merged, 2);
+    stop();
+}
+
+/* What is longer than any other: not to be cut. */
+static void the_longest_frame_is_captured_whole(void **state)
+{
+    struct recipe recipe = {.datalink = DLT_EN10MB, .tags = {0x88a8, 0x8100},
+                            .transport = TRANSPORT_TCP_SYN, .option_words = 10, .tcp_words = 10};
+    struct helper_request request;
+    uint8_t datagram[DATAGRAM_MAX];
+
+    (void)state;
+    start_and_wait(0);
+    recipe.payload = make_knock(datagram, 0, 7, PADDING_MAX);
+    send_frame(&recipe, datagram);
+    assert_true(take_request(&request, PATIENCE_MS));
     stop();
 }
 
@@ -496,6 +540,8 @@ int main(void)
         TEST(a_knock_becomes_a_request),
         TEST(an_answer_to_nothing_ends_it),
         TEST(without_trace_no_times_are_taken),
+        TEST(the_first_of_merged_knocks_becomes_a_request),
+        TEST(the_longest_frame_is_captured_whole),
         TEST(garbage_is_counted_and_passes_by),
         TEST(no_more_is_asked_than_can_be_answered),
         TEST(what_the_helper_has_no_room_for_is_counted),
