@@ -572,7 +572,7 @@ def way_rest_rows(results):
 def print_times(results):
     """How many times sooner than who else is measured in the same run."""
     rows = []
-    for r in results.of("latency"):
+    for r in results.of("latency") if results.of("turns") else []:
         theirs, cells = median(r["microseconds"]), []
         for peer in results.stores():
             own = way_turns(results, peer, r["size"], .5)[0]
