@@ -545,8 +545,8 @@ def way_crowd_rows(results):
                       if of_tree else None
                       for of_tree in ([r for r in found if r["tree"] == tree]
                                       for tree in ("own", "other")))
-        yield way_share_row(f"{peer.removeprefix('portsmith-')}, {CROWD:,} knocks at once: the last, "
-                            "ms", own, other, share,
+        yield way_share_row(f"{peer.removeprefix('portsmith-')}, {CROWD:,} knocks at once: the "
+                            "last, ms", own, other, share,
                             None if all(r["size"] >= CROWD for r in found) else 0)
 
 
@@ -572,14 +572,14 @@ def way_rest_rows(results):
 def print_times(results):
     """How many times sooner than who else is measured in the same run."""
     rows = []
-    for r in results.of("latency"):
+    for r in results.of("latency") if results.of("turns") else []:
         theirs, cells = median(r["microseconds"]), []
         for peer in results.stores():
             own = way_turns(results, peer, r["size"], .5)[0]
             cells += [f"{(theirs or LATER) / 1000 / own:,.0f}" if own else NOTHING]
         rows.append([r["peer"], f"{r['size']:,}", number(theirs, 1000), *cells])
-    print_table("Others in the same run: their median, milliseconds, and how many times sooner this "
-                "build is", ["", "live grants", "median", *results.stores()], rows)
+    print_table("Others in the same run: their median, milliseconds, and how many times sooner "
+                "this build is", ["", "live grants", "median", *results.stores()], rows)
 
 
 def print_way(results):
@@ -594,6 +594,9 @@ def print_way(results):
 
 # ---- very many, and for long -------------------------------------------------
 
+EACH = "Memory of each process, but for pages of programs and libraries, KiB"
+
+
 def print_scale(results):
     rows = []
     for r in results.of("scale"):
@@ -605,7 +608,7 @@ def print_scale(results):
                 "MiB;\nmicroseconds of processor for a knock; milliseconds from knock to connection",
                 ["profiles", "start", "memory", "processor", "median", "p95", "most"], rows)
     names = list({name: None for r in results.of("scale") for name in r["memory"]})
-    print_table("Memory that each process has for itself, KiB", ["profiles", *names],
+    print_table(EACH, ["profiles", *names],
                 [[f"{r['size']:,}", *(f"{r['memory'].get(name, 0):,}" for name in names)]
                  for r in results.of("scale")])
 
@@ -624,7 +627,7 @@ def print_hour(hour):
                 [[name, f"{len(part):,}", f"{sum(v is not None for v in part):,}"] +
                  [number(quantile(part, share), 1000) for share in (.5, .95, .99, 1)]
                  for name, part in parts])
-    print_table("Memory that each process has for itself, KiB", ["", "before", "after", "more"],
+    print_table(EACH, ["", "before", "after", "more"],
                 [[name, before, hour["after"].get(name, 0), hour["after"].get(name, 0) - before]
                  for name, before in hour["before"].items()])
     print(f"  live grants at the end {hour['live']}, when all windows were over {hour['left']}; "
