@@ -46,6 +46,20 @@ all_sets_are() { # PID MASK
     [ "$(field "$1" CapAmb)" = 0000000000000000 ]
 }
 
+# Without the capability, as a unit of systemd starts it, the limit counts.
+@test "keys that cannot be locked in memory are told of" {
+    log_lacks "locked in memory"
+    stop_daemon
+    own_log
+    spawn server "$lab/log/portsmithd.log" prlimit --memlock=0:0 setpriv --bounding-set=-ipc_lock \
+        portsmithd -c "$conf" -f
+    echo "$spawned" >"$lab/daemon.pid"
+    wait_for_log "the profiles' keys cannot be locked in memory"
+    wait_for_log ready
+    stop_daemon
+    start_daemon
+}
+
 @test "there is one of each process" {
     [ "$(sniffer | wc -l)" -eq 1 ]
     [ "$(helper | wc -l)" -eq 1 ]
