@@ -57,7 +57,6 @@ struct plan_table {
     uint32_t over_head;
     uint32_t owned;    /* 1: nobody but who has HELPER_FD_TABLE can change it */
     uint32_t destroys; /* 1: the kernel has NFT_MSG_DESTROYSETELEM */
-    uint32_t counts;   /* 1: some grants may admit only so many connections */
     uint32_t sends_on; /* 1: a profile has destinations */
 };
 
@@ -72,7 +71,7 @@ struct plan {
     uint64_t skew;       /* no knock counts that is so many microseconds, or more, away from the
                             clock; UINT64_MAX: all count */
     uint8_t foreground, debug, trace; /* as in the setup (setup.h) */
-    uint8_t zero;
+    uint8_t counts;      /* 1: a profile's grants admit only so many connections */
     uint8_t server_public[KEY_SIZE];
     uint32_t profile_count;
     struct part profiles; /* struct plan_profile, profile_count of them */

@@ -110,6 +110,7 @@ enum heard news_hear(struct news *news, struct usage *usage)
         error = hear_one(news, usage);
         if (error == EAGAIN)
             return NEWS_HEARD;
+        news->was_heard = true;
         if (error != 0 && error != EINTR)
             lose(news, usage);
         if (error != 0 && error != EINTR && error != ENOBUFS && error != EIO)

@@ -25,6 +25,7 @@ enum {
     ANSWER_SECONDS = 30, /* that the supervisor may take to answer it: more than it ever does */
     PAUSE_SECONDS = 1, /* until a question is asked again that could not be asked */
     NEWS_PATIENCE = 64, /* how often more news are heard before the end of a grant is told */
+    REST_MS = 5, /* while events and news gather, after some were heard */
 };
 
 static int64_t seconds_from_now(int seconds)
@@ -161,6 +162,13 @@ void witness_take_event(struct witness *w, const struct helper_event *event)
     notice_crowd(w);
 }
 
+/* Where many knock at once, to wake for each event and each connection takes processors from those
+ * who open doors. So they gather for a while. */
+static void rest(struct witness *w)
+{
+    w->rest_until = clock_boot_ns() + REST_MS * (int64_t)NSEC_PER_MSEC;
+}
+
 /* Takes all events that wait. A helper that has ended has said all by then. */
 static void serve_events(struct witness *w)
 {
@@ -180,6 +188,7 @@ static void serve_events(struct witness *w)
             fatalx("the helper said what no helper says");
         } else {
             witness_take_event(w, &event);
+            rest(w);
         }
     }
 }
@@ -196,7 +205,9 @@ static enum heard serve_news(struct witness *w)
     heard = news_hear(&w->news, &w->usage);
     if (w->news.was_lost)
         words_say_news_lost(&w->words);
-    w->news.was_lost = false;
+    if (w->news.was_heard)
+        rest(w);
+    w->news.was_lost = w->news.was_heard = false;
     return heard;
 }
 
@@ -303,8 +314,11 @@ static int serve_time(struct witness *w)
         usage_end_question(&w->usage, w->usage.asked, false);
     if (w->usage.asked == 0) /* the answer came in the news */
         w->ask_until = 0;
+    if (now >= w->rest_until)
+        w->rest_until = 0;
     throttle_sum_up(&w->words.throttle, &w->clients, now);
     next = usage_give_up_marks(&w->usage, now);
+    bring_forward(&next, w->rest_until);
     bring_forward(&next, w->tell_at);
     bring_forward(&next, w->ask_until);
     bring_forward(&next, w->quiet_at);
@@ -325,6 +339,20 @@ static _Noreturn void finish(struct witness *w)
     exit(EXIT_SUCCESS);
 }
 
+/* What helper and kernel may wake it with while it rests. A connection may be the last that its
+ * grant admits: where there may be such grants, news wake it at any time. Events are taken before
+ * news. */
+static struct pollfd helper_wakes(const struct witness *w)
+{
+    return (struct pollfd){.fd = w->helper, .events = (short)((w->rest_until ? 0 : POLLIN) |
+                                                              (w->is_stuffed ? POLLOUT : 0))};
+}
+
+static struct pollfd news_wake(const struct witness *w)
+{
+    return (struct pollfd){.fd = w->rest_until && !w->counts ? -1 : w->news.fd, .events = POLLIN};
+}
+
 static _Noreturn void serve(struct witness *w)
 {
     enum { SUPERVISOR, HELPER, NEWS, BELL, FDS };
@@ -339,9 +367,8 @@ static _Noreturn void serve(struct witness *w)
         if (heard == NEWS_HEARD)
             ask(w);
         tell_words(w);
-        fds[HELPER] = (struct pollfd){.fd = w->helper,
-                                      .events = w->is_stuffed ? POLLIN | POLLOUT : POLLIN};
-        fds[NEWS] = (struct pollfd){.fd = w->news.fd, .events = POLLIN};
+        fds[HELPER] = helper_wakes(w);
+        fds[NEWS] = news_wake(w);
         fds[BELL] = (struct pollfd){.fd = w->bell, .events = POLLIN};
         if (poll(fds, FDS, patience) < 0 && errno != EINTR)
             fatal("poll");
@@ -406,6 +433,9 @@ static bool get_ready(struct witness *w, const struct witness_setup *setup, stru
     close(WITNESS_FD_PLAN);
     news_begin(&w->news, WITNESS_FD_NEWS);
     usage_follow_table(&w->usage);
+    w->counts = plan->counts;
+    for (size_t i = 0; i < w->usage.top; i++) /* of a profile that does not count any more */
+        w->counts |= w->usage.watches[i].connections > 0;
     return powerless_become(setup->empty, setup->uid, setup->gid, why) && witness_confine(why);
 }
 

@@ -33,6 +33,8 @@ struct witness {
     int64_t quiet_at;  /* when nobody has removed any for so long; 0: nobody has */
     int64_t ask_at;    /* when the supervisor may be asked again, though it has not answered the
                           last question, or has said that it is too early; 0: now */
+    bool counts;       /* some grants may admit only so many connections */
+    int64_t rest_until; /* until when events and news gather; 0: they are heard at once */
     int64_t tell_at;   /* when to tell of `ended` even if not all have come; 0: there are none */
     struct ended *ended; /* grants that have ended together, and were not told of yet */
     size_t ended_count;

@@ -29,7 +29,7 @@ void elements_open(struct elements *e, int fd, const struct plan *plan)
 
     *e = (struct elements){.fd = fd, .destroys = plan->table.destroys,
                            .in_use = {[TABLE_GRANTS] = true,
-                                      [TABLE_COUNTED] = plan->table.counts,
+                                      [TABLE_COUNTED] = plan->counts,
                                       [TABLE_SENDING] = plan->table.sends_on}};
     e->messages = plan_part(plan, &plan->table.messages, 1, &e->size);
     e->over = plan_part(plan, &plan->table.over, 1, &e->over_size);

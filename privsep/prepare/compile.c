@@ -63,6 +63,7 @@ static struct part put_profiles(struct compiling *w, const struct policy *policy
 
         memcpy(all[i].key_id, entry->key_id, KEY_ID_SIZE);
         all[i].profile = put(w, entry->profile, helper_profile_size(entry->profile));
+        w->plan.counts |= entry->profile->connections > 0;
     }
     part = put(w, all, count * sizeof *all);
     free(all);
@@ -125,7 +126,6 @@ static void put_firewall(struct compiling *w, const struct ingredients *from)
                                           .over_head = (uint32_t)from->over_head,
                                           .owned = from->form->is_owned,
                                           .destroys = from->form->destroys,
-                                          .counts = from->form->counts,
                                           .sends_on = from->policy->setup.sends_on};
 }
 

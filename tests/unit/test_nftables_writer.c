@@ -52,7 +52,8 @@ static const struct plan *make_plan(void)
         .messages = {sizeof *plan, (uint32_t)(over - head)},
         .over = {(uint32_t)(sizeof *plan + over - head), (uint32_t)(w.size - over)},
         .over_head = (uint32_t)over_head, .owned = form.is_owned,
-        .destroys = form.destroys, .counts = form.counts, .sends_on = 1};
+        .destroys = form.destroys, .sends_on = 1};
+    plan->counts = form.counts;
     assert_true(sizeof *plan + w.size - head <= sizeof bytes);
     memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);
     plan->size = (uint32_t)(sizeof *plan + w.size - head);

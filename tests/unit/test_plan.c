@@ -123,6 +123,19 @@ static void holds_every_profile_and_no_other(void **state)
         assert_memory_equal(p, &profiles[i], helper_profile_size(&profiles[i]));
     }
     assert_null(profile_in(plan, nobody));
+    assert_false(plan->counts);
+    unmap(plan);
+}
+
+static void says_whether_some_profile_counts(void **state)
+{
+    const struct plan *plan;
+
+    (void)state;
+    set_clients(CLIENTS);
+    profiles[CLIENTS / 2].connections = 1;
+    plan = compile();
+    assert_true(plan->counts);
     unmap(plan);
 }
 
@@ -311,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_PLACE(holds_every_profile_and_no_other),
+        IN_PLACE(says_whether_some_profile_counts),
         IN_PLACE(is_the_policy_that_was_received),
         IN_PLACE(holds_what_the_firewall_is_written_from),
         IN_PLACE(marks_are_the_helpers_own_and_go_on_in_the_file),

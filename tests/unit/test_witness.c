@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "apart.h"
 #include "common/clock.h"
@@ -46,7 +48,7 @@ static struct {
     struct grants grants;
     struct witness_setup setup;
     int plan, uses, bell;
-    int supervisor, helper, words;
+    int supervisor, helper, words, news;
     int room; /* for words that are not read, in bytes; 0: the usual */
     pid_t process;
     char said[8192];
@@ -55,7 +57,7 @@ static struct {
 
 static struct error why;
 
-static void make_plan(void)
+static void make_plan(unsigned connections)
 {
     struct xtables found = {.backend = BACKEND_NFT};
     struct policy_entry entry = {.profile = &world.profile};
@@ -67,7 +69,8 @@ static void make_plan(void)
     const struct ingredients from = {.policy = &policy, .xtables = &found, .rules = rules};
     struct compiling plan;
 
-    world.profile = (struct helper_profile){.name = "home", .service_count = 1, .services = {ssh}};
+    world.profile = (struct helper_profile){
+        .name = "home", .service_count = 1, .services = {ssh}, .connections = connections};
     memcpy(entry.key_id, home, KEY_ID_SIZE);
     world.plan = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -82,11 +85,10 @@ static void make_plan(void)
     close(directory);
 }
 
-static int make_world(void **state)
+static int make_world_that_counts(unsigned connections)
 {
-    (void)state;
     memset(&world, 0, sizeof world);
-    make_plan();
+    make_plan(connections);
     world.uses = memfd_create("uses", MFD_CLOEXEC);
     assert_int_equal(ftruncate(world.uses, USES * sizeof(struct use)), 0);
     world.setup = (struct witness_setup){.uid = NOBODY, .gid = NOBODY, .foreground = 1,
@@ -96,6 +98,18 @@ static int make_world(void **state)
     assert_done(helper_grants_create(&world.grants, AT_FDCWD, CAPACITY, clock_boot_ns(), &why),
                 why);
     return world.bell < 0;
+}
+
+static int make_world(void **state)
+{
+    (void)state;
+    return make_world_that_counts(0);
+}
+
+static int make_counting_world(void **state)
+{
+    (void)state;
+    return make_world_that_counts(2);
 }
 
 static int end_world(void **state)
@@ -127,6 +141,7 @@ static void start(int descriptors)
     world.supervisor = supervisor[0];
     world.helper = helper[0];
     world.words = words[0];
+    world.news = fcntl(its[2], F_DUPFD_CLOEXEC, WITNESS_FD_USES + 1);
     world.said_size = 0;
     world.said[0] = '\0';
     world.process = fork();
@@ -182,6 +197,7 @@ static void check_end(int status, const char *expected)
     if (!strstr(world.said, expected))
         fail_msg("'%s' instead of '%s'", world.said, expected);
     close(world.words);
+    close(world.news);
     close(world.supervisor);
     close(world.helper);
 }
@@ -509,6 +525,94 @@ static void words_wait_for_a_helper_that_reads_none(void **state)
     stop("");
 }
 
+/* ---- when it wakes ------------------------------------------------------ */
+
+/* Has the kernel put a mark into the news, as the helper does. */
+static void mark_news(void)
+{
+    const struct nlmsghdr nothing = {.nlmsg_len = sizeof nothing, .nlmsg_type = NLMSG_NOOP,
+                                     .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK};
+
+    assert_int_equal(send(world.news, &nothing, sizeof nothing, 0), sizeof nothing);
+}
+
+/* How often those that have ended have waited for something. */
+static long waits(void)
+{
+    struct rusage all;
+
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &all), 0);
+    return all.ru_nvcsw;
+}
+
+/* One by one they come, as fast as a helper tells of them. */
+static void a_crowd_wakes_it_now_and_then(void **state)
+{
+    enum { MANY = 2000, REST_MS = 5, AT_BOTH_ENDS = 200 };
+    const struct timespec apart = {.tv_nsec = 100000};
+    const long before = waits();
+    int64_t began;
+
+    (void)state;
+    start_and_tell();
+    assert_word(WORD_HUSH);
+    began = clock_boot_ns();
+    for (unsigned i = 0; i < MANY; i++) {
+        knock("192.0.2.1", VERDICT_BAD_SIGNATURE);
+        mark_news();
+        nanosleep(&apart, NULL);
+    }
+    began = (clock_boot_ns() - began) / NSEC_PER_MSEC;
+    stop("1980 more of this kind were not logged");
+    assert_true(waits() - before <= began / REST_MS + AT_BOTH_ENDS);
+}
+
+/* Returns the nanoseconds until it has taken a mark. */
+static int64_t time_a_mark(void)
+{
+    const int64_t began = clock_boot_ns();
+    int64_t took;
+
+    mark_news();
+    do
+        took = clock_boot_ns() - began;
+    while (is_readable(world.news, 0) && took < (int64_t)PATIENCE_MS * NSEC_PER_MSEC);
+    return took;
+}
+
+/* Each of these comes when it has just heard another one, and none of a row waits for its rest to
+ * end. Other processes may keep it from the processor, but not always. */
+static void assert_news_wake_it(void)
+{
+    enum { IN_A_ROW = 10, REST_MS = 5 };
+    const int64_t until = clock_boot_ns() + (int64_t)PATIENCE_MS * NSEC_PER_MSEC;
+    unsigned row = 0;
+
+    while (row < IN_A_ROW && clock_boot_ns() < until)
+        row = time_a_mark() < REST_MS * NSEC_PER_MSEC / 2 ? row + 1 : 0;
+    assert_int_equal(row, IN_A_ROW);
+}
+
+static void what_counts_wakes_it_at_any_time(void **state)
+{
+    (void)state;
+    start_and_tell();
+    assert_word(WORD_HUSH);
+    assert_news_wake_it();
+    stop("");
+}
+
+/* The grant has outlived its profile's count. */
+static void so_does_what_an_earlier_one_counted(void **state)
+{
+    (void)state;
+    open_counting(1);
+    start_and_tell();
+    take_question();
+    assert_news_wake_it();
+    stop("");
+}
+
 /* ---- beginning ---------------------------------------------------------- */
 
 static void it_is_not_started_by_hand(void **state)
@@ -578,6 +682,10 @@ int main(void)
         TEST(what_nobody_can_count_ends),
         TEST(a_supervisor_that_talks_nonsense_is_none),
         TEST(words_wait_for_a_helper_that_reads_none),
+        TEST(a_crowd_wakes_it_now_and_then),
+        cmocka_unit_test_setup_teardown(what_counts_wakes_it_at_any_time, make_counting_world,
+                                        end_world),
+        TEST(so_does_what_an_earlier_one_counted),
         TEST(it_is_not_started_by_hand),
         TEST(it_wants_to_be_told_all),
         TEST(what_it_cannot_do_without_is_named),
