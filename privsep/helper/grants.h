@@ -53,7 +53,8 @@ struct grants {
 };
 
 /* Maps the table of the file `fd`, for `capacity` grants, whose grants are its first records. It
- * was made in this boot. False with the reason. */
+ * was made in this boot. *grants is all zero before: to clear `gone` would give it memory. False
+ * with the reason. */
 bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
 
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
@@ -110,8 +111,8 @@ void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t d
 void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why);
 
 /* Returns a time (CLOCK_BOOTTIME, nanoseconds) before which no grant ends; INT64_MAX without
- * grants. It is the earliest deadline, or earlier where a grant was extended since
- * helper_grants_expire last looked. */
+ * grants. It is the earliest deadline, or earlier where a grant was extended, or the table mapped,
+ * since helper_grants_expire last looked. */
 int64_t helper_grants_next_deadline(const struct grants *grants);
 
 #endif

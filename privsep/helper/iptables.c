@@ -235,7 +235,7 @@ enum helper_rules helper_iptables_look(struct firewall *fw, enum family family,
                                        const struct grants *grants, struct error *why)
 {
     enum { FEW = 64 };
-    static const struct grants none = {.count = 0};
+    static struct grants none; /* a constant's zeros would be in the program's file */
     bool checks_grants = fw->plan->backend == BACKEND_LEGACY || grants->count <= FEW;
     struct transaction t = {.fw = fw, .grants = checks_grants ? grants : &none,
                             .family = family, .what = RULES_CHECK};
