@@ -219,6 +219,22 @@ static void all_that_is_due_goes_at_once(void **state)
     assert_int_equal(grants.items[0].deadline, 500);
 }
 
+/* A timer that is set to 0 is off: the helper would not wake for what it has taken up. */
+static void a_mapped_table_has_deadlines_once_it_was_looked_at(void **state)
+{
+    static struct grants mapped;
+    struct error why;
+
+    (void)state;
+    open_grant(alice, &v4, &ssh, 300);
+    open_grant(bob, &v6, &dns, 200);
+    settle();
+    assert_done(helper_grants_map(&mapped, grants.file, CAPACITY, &why), why);
+    assert_in_range(helper_grants_next_deadline(&mapped), 1, 200);
+    assert_int_equal(helper_grants_expire(&mapped, 199), 0);
+    assert_int_equal(helper_grants_next_deadline(&mapped), 200);
+}
+
 /* ---- batches ------------------------------------------------------------ */
 
 static void an_installed_batch_stays(void **state)
@@ -669,6 +685,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TABLE(grants_are_told_apart),
         WITH_TABLE(the_later_deadline_stays),
+        WITH_TABLE(a_mapped_table_has_deadlines_once_it_was_looked_at),
         WITH_TABLE(a_deadline_is_shortened_but_never_put_off),
         WITH_TABLE(what_is_removed_is_gone),
         WITH_TABLE(the_grants_of_a_door_are_found),
