@@ -15,7 +15,9 @@ enum {
      * all their options, and one knock. Seven such frames fit into a page of the kernel's
      * buffer. */
     SNAPLEN = 148 + DATAGRAM_MAX,
-    BUFFER_SIZE = 400 * 1024, /* bytes that the kernel keeps of frames until they are read */
+    /* Bytes that the kernel keeps of frames until they are read. Nearly a thousand knocks that come
+     * at once have room. */
+    BUFFER_SIZE = 512 * 1024,
     FRAME_MAX = SNAPLEN + (FRAME_MERGED_MAX - 1) * DATAGRAM_MAX, /* bytes of a whole frame */
 };
 

@@ -217,7 +217,7 @@ static _Noreturn void listen_for_knocks(struct sniffer *s)
         read_captures(s, fds + CAPTURES);
         if (fds[SUPERVISOR].revents) /* the last to be asked, so that frames are passed on */
             exit(EXIT_SUCCESS);
-        /* Meanwhile replies can wait, and the captures' buffers have room for what three million
+        /* Meanwhile replies can wait, and the captures' buffers have room for what two million
          * frames a second bring. */
         pause.tv_nsec = flood_pause(&s->flood, s->counters, clock_boot_ns());
         if (pause.tv_nsec > 0)
