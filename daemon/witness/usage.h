@@ -46,7 +46,7 @@ struct watch {
     uint8_t absences;   /* how often, one after another, it was not in the table of grants */
 };
 
-enum { EARLY_MAX = 32 };
+enum { EARLY_MAX = 128 /* twice what a batch of the helper's opens, with a service each */ };
 
 /* A connection that came when `last_id` was that of the table, which was not told yet. */
 struct early {

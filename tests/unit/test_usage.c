@@ -357,6 +357,22 @@ static void what_comes_before_the_verdict_counts(void **state)
     check_written(grant_of(3, 0), 0); /* which began later */
 }
 
+/* The helper opens for 64 knocks at once, and then tells of them one by one. */
+static void a_batch_may_come_before_its_verdicts(void **state)
+{
+    const struct grant *grant;
+
+    (void)state;
+    grant = open_for("127.0.0.1", 1, 0);
+    for (int i = 0; i < 64; i++)
+        visit();
+    hear();
+    tell_verdict(grant);
+    hear();
+    assert_int_equal(written(grant->id)->known, USE_COUNTED);
+    check_written(grant->id, 1);
+}
+
 /* But no more than there is room for. Nobody knows whether there was another one. */
 static void of_very_many_before_the_verdict_nothing_is_known(void **state)
 {
@@ -866,6 +882,7 @@ int main(void)
         WITH_GRANTS(what_was_there_before_does_not_count),
         WITH_GRANTS(what_comes_after_the_mark_counts),
         WITH_GRANTS(what_comes_before_the_verdict_counts),
+        WITH_GRANTS(a_batch_may_come_before_its_verdicts),
         WITH_GRANTS(of_very_many_before_the_verdict_nothing_is_known),
         WITH_GRANTS(of_news_that_are_lost_before_the_verdict_nothing_is_known),
         WITH_GRANTS(of_a_grant_whose_verdict_is_lost_nothing_is_known),
