@@ -127,6 +127,15 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
     return true;
 }
 
+/* An unverified request may be somebody else's, and he may be why there was no room for it. */
+void knock_not_sent(struct unanswered *unanswered)
+{
+    const struct unanswered_request *request = unanswered_forget_last(unanswered);
+
+    if (request->is_unverified)
+        roster_return_tokens(&request->client->honest, HONEST_PRICE);
+}
+
 bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply)
 {
     const struct unanswered_request *request = unanswered_take(unanswered);

@@ -27,6 +27,9 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
                    const struct roster *roster, struct unanswered *unanswered,
                    const struct knock_limits *limits, struct counters *counters);
 
+/* Takes back what knock_examine noted last: the request could not be sent. */
+void knock_not_sent(struct unanswered *unanswered);
+
 /* Learns from the helper's reply to the request that was to be answered first. False if there is
  * none. */
 bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply);

@@ -41,9 +41,9 @@ struct roster {
     uint8_t server_public[KEY_SIZE];
 };
 
-/* Makes an empty roster with room for `profiles` clients, in memory that stays as long as the
- * process, and is locked if the process may lock as much: 224 bytes for each, and 8 to 16 of index. False with the reason when there is not
- * enough memory. */
+/* Makes an empty roster with room for `profiles` clients: 224 bytes for each, and 8 to 16 of index.
+ * The memory stays as long as the process, and is locked if the process may lock as much. False with
+ * the reason when there is not enough memory. */
 bool roster_create(struct roster *roster, size_t profiles,
                    const uint8_t server_public[static KEY_SIZE], struct error *why);
 

@@ -67,8 +67,8 @@ static void receive_profiles(struct roster *roster, const struct sniffer_setup *
         fatalx("%s", why.text);
     /* libsodium has tried this already, and does not tell. */
     if (sodium_mlock(roster->clients, setup->profile_count * sizeof *roster->clients) != 0)
-        log_warnx("the profiles' keys cannot be locked in memory, and may get into swap space: raise "
-                  "the limit of locked memory (LimitMEMLOCK of systemd, ulimit -l)");
+        log_warnx("the profiles' keys cannot be locked in memory, and may get into swap space: "
+                  "raise the limit of locked memory (LimitMEMLOCK of systemd, ulimit -l)");
     for (uint32_t i = 0; i < setup->profile_count; i++) {
         receive(&profile, sizeof profile);
         roster_add(roster, &profile);
@@ -152,7 +152,7 @@ static void pass_on(struct sniffer *s, struct helper_request *message)
     if (send(SNIFFER_FD_HELPER, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL) !=
         sizeof *message) {
         s->counters->unsent++; /* if the helper has gone, poll says so */
-        unanswered_forget_last(&s->unanswered);
+        knock_not_sent(&s->unanswered);
         return;
     }
     s->counters->passed++;

@@ -23,9 +23,9 @@ void unanswered_add(struct unanswered *unanswered, struct client *client,
     memcpy(new->signature, message->signature, SIGNATURE_SIZE);
 }
 
-void unanswered_forget_last(struct unanswered *unanswered)
+const struct unanswered_request *unanswered_forget_last(struct unanswered *unanswered)
 {
-    unanswered->count--;
+    return at(unanswered, --unanswered->count);
 }
 
 const struct unanswered_request *unanswered_take(struct unanswered *unanswered)

@@ -32,8 +32,9 @@ struct unanswered {
 void unanswered_add(struct unanswered *unanswered, struct client *client,
                     const struct helper_request *message, uint64_t counter, bool is_unverified);
 
-/* Forgets the request that was added last: it could not be sent. */
-void unanswered_forget_last(struct unanswered *unanswered);
+/* Takes out the request that was added last. There must be one, and it stays as it is until one is
+ * added. */
+const struct unanswered_request *unanswered_forget_last(struct unanswered *unanswered);
 
 /* Takes out the request that is to be answered first. It stays as it is until one is added. NULL
  * if there is none. */

@@ -584,6 +584,25 @@ static void a_forged_knock_costs_the_client_nothing(void **state)
     assert_int_equal(unverified(), 0);
 }
 
+/* Nor where there is no room for it. */
+static void a_knock_that_is_not_sent_costs_nothing(void **state)
+{
+    struct client *client = &world.roster.clients[0];
+    const uint64_t now = clock_wall_us();
+    struct datagram d;
+
+    (void)state;
+    world.verdict = VERDICT_NONE;
+    for (unsigned i = 0; i < 2 * BURST; i++) {
+        forge(&d, now + i);
+        assert_true(examine(&d));
+        knock_not_sent(&world.unanswered);
+        assert_int_equal(world.unanswered.count, 0);
+    }
+    assert_true(roster_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
+    assert_true(roster_is_full(&client->doubtful, clock_boot_ns() / NSEC_PER_MSEC));
+}
+
 /* However many he sends, before and after, and while the helper is busy with two of his. */
 static void a_thief_s_knocks_keep_the_client_s_out_of_nothing(void **state)
 {
@@ -672,6 +691,7 @@ int main(void)
         IN_WORLD(forged_knocks_spend_nothing_honest),
         IN_WORLD(two_knocks_at_a_time_are_unverified),
         IN_WORLD(a_forged_knock_costs_the_client_nothing),
+        IN_WORLD(a_knock_that_is_not_sent_costs_nothing),
         IN_WORLD(a_thief_s_knocks_keep_the_client_s_out_of_nothing),
         IN_WORLD(early_knocks_spend_nothing_honest),
         IN_WORLD(late_knocks_spend_nothing_honest),
