@@ -71,7 +71,7 @@ struct plan {
     uint64_t skew;       /* no knock counts that is so many microseconds, or more, away from the
                             clock; UINT64_MAX: all count */
     uint8_t foreground, debug, trace; /* as in the setup (setup.h) */
-    uint8_t counts;      /* 1: a profile's grants admit only so many connections */
+    uint8_t counts;      /* 1: some profile's grants admit only so many connections */
     uint8_t server_public[KEY_SIZE];
     uint32_t profile_count;
     struct part profiles; /* struct plan_profile, profile_count of them */

@@ -196,7 +196,8 @@ struct delivery {
     enum frame_link link;
 };
 
-/* Of merged knocks only the first was captured, which alone is read: zeros stand for the rest. */
+/* Of merged knocks nobody reads any but the first, and all of that was captured. Zeros stand for
+ * the bytes that were not. */
 static void deliver_cut(const struct delivery *to, const struct pcap_pkthdr *header,
                         const u_char *bytes, int64_t captured)
 {

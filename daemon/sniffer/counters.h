@@ -18,7 +18,7 @@ struct counters {
     uint64_t merged;     /* authentic, the first of several in one frame: the rest is not read */
     uint64_t malformed;  /* authentic, without a valid request or source address */
     uint64_t untimely;   /* authentic, outside MaxSkew */
-    uint64_t repeated;   /* authentic, with a counter that is already spent or under way */
+    uint64_t repeated;   /* authentic, and its counter is spent, or the very same is under way */
     uint64_t throttled;  /* authentic, beyond the profile's rate */
     uint64_t unsent;     /* authentic, but the helper's queue was full */
     uint64_t passed;     /* authentic, and handed to the helper */

@@ -50,15 +50,15 @@ static struct client *open_envelope(struct helper_request *message, const struct
 /* What a request costs its client, in tokens. */
 enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
 
-/* Returns the time that buckets go by. */
+/* Returns the time that buckets go by (roster.h). */
 static int64_t milliseconds(void)
 {
     return clock_boot_ns() / NSEC_PER_MSEC;
 }
 
-/* Whether it may be left to the helper to verify the signature of a request that looks right. Where
- * doubtful requests came lately, somebody may have got the client's envelope key: the helper is not
- * to verify all that he sends, and the client's tokens are not his to spend. */
+/* Whether the helper alone may verify the signature of a request that looks right. Where doubtful
+ * requests came lately, somebody may have got the client's envelope key: the helper is not to
+ * verify all that he sends, and the client's tokens are not his to spend. */
 static bool may_be_unverified(const struct client *client, const struct unanswered *unanswered,
                               int64_t now)
 {
@@ -71,8 +71,8 @@ static bool may_be_unverified(const struct client *client, const struct unanswer
 /* Whether the client's rate allows passing the knock on. A knock that the helper will refuse is
  * passed on now and then, so that the helper can say why in the log. Replayed and forged knocks
  * never spend the tokens of the client's own: those that look right (`promising`) and are well
- * signed have a bucket to themselves. An unverified one gives its token back if it turns out to be
- * forged. */
+ * signed have a bucket to themselves. An unverified one takes from it, too: knock_learn gives the
+ * token back if the helper finds it forged. */
 static bool is_within_rate(struct client *client, const struct helper_request *message,
                            const struct roster *roster, bool promising, bool is_unverified,
                            int64_t now)
@@ -130,7 +130,7 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
 /* An unverified request may be somebody else's, and he may be why there was no room for it. */
 void knock_not_sent(struct unanswered *unanswered)
 {
-    const struct unanswered_request *request = unanswered_forget_last(unanswered);
+    const struct unanswered_request *request = unanswered_take_last(unanswered);
 
     if (request->is_unverified)
         roster_return_tokens(&request->client->honest, HONEST_PRICE);
@@ -146,8 +146,7 @@ bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply
         roster_learn(request->client, request->counter, reply->counters);
     } else if (request->is_unverified) {
         roster_return_tokens(&request->client->honest, HONEST_PRICE);
-        roster_take_tokens(&request->client->doubtful, DOUBTFUL_PRICE,
-                           milliseconds());
+        roster_take_tokens(&request->client->doubtful, DOUBTFUL_PRICE, milliseconds());
     }
     return true;
 }

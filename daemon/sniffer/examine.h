@@ -21,17 +21,19 @@ struct knock_limits {
  * complete but for its times, and is the last of the unanswered requests, which must have room for
  * one. False otherwise; the reason is counted, and *message is of no use.
  *
- * Authentic is what opens with the client's envelope key: of a client that nobody seems to imitate,
- * two unanswered requests at a time leave it to the helper to verify their signatures. */
+ * Authentic is what opens with the client's envelope key. The signature of a request that looks
+ * right is verified here as well if somebody seems to imitate the client, or if two of its requests
+ * are unanswered that nobody has verified. */
 bool knock_examine(struct helper_request *message, const struct frame *frame,
                    const struct roster *roster, struct unanswered *unanswered,
                    const struct knock_limits *limits, struct counters *counters);
 
-/* Takes back what knock_examine noted last: the request could not be sent. */
+/* Takes back what knock_examine noted last, as the request could not be sent. The client's token
+ * comes back if nobody has verified the request. */
 void knock_not_sent(struct unanswered *unanswered);
 
-/* Learns from the helper's reply to the request that was to be answered first. False if there is
- * none. */
+/* Learns from the helper's reply to the oldest unanswered request, which is answered by that: what
+ * counters are spent, or that its signature is wrong. False if no request is unanswered. */
 bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply);
 
 #endif

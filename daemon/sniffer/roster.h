@@ -24,9 +24,9 @@ struct client {
     uint8_t key_id[KEY_ID_SIZE];
     uint8_t envelope_key[KEY_SIZE];
     uint8_t public_key[KEY_SIZE];
-    uint64_t counters[MARK_COUNTERS];  /* the client's mark, as the helper last told it */
+    uint64_t counters[MARK_COUNTERS]; /* the client's mark, as the helper last told it */
     uint64_t answered[ROSTER_ANSWERED]; /* the counters last answered: a ring */
-    struct bucket honest;   /* only well-signed, timely knocks spend of it */
+    struct bucket honest;   /* well-signed, timely knocks alone take from it for good */
     struct bucket doubtful; /* all other knocks take from this one */
     uint16_t port; /* where the client must knock, host order */
     uint8_t next_answered; /* the place in `answered` to be used next */
@@ -42,8 +42,8 @@ struct roster {
 };
 
 /* Makes an empty roster with room for `profiles` clients: 224 bytes for each, and 8 to 16 of index.
- * The memory stays as long as the process, and is locked if the process may lock as much. False with
- * the reason when there is not enough memory. */
+ * The memory stays as long as the process. That of the clients is locked if the process may lock as
+ * much. False with the reason when there is not enough memory. */
 bool roster_create(struct roster *roster, size_t profiles,
                    const uint8_t server_public[static KEY_SIZE], struct error *why);
 
@@ -60,21 +60,22 @@ bool roster_counter_is_new(const struct client *client, uint64_t counter);
  * again. A counter that is neither new nor a repeat is older than all known ones. */
 bool roster_counter_is_repeat(const struct client *client, uint64_t counter);
 
-/* Takes what the helper says of a well-signed knock with this counter: that it is answered, and
- * the client's mark, which is none with a 0 in it. A counter of 0 is none. */
+/* Learns from the helper's reply to a knock that was not forged. Notes that the knock's counter is
+ * answered; 0 is not noted. Takes the client's mark over, unless there is a 0 in it: that is
+ * none. */
 void roster_learn(struct client *client, uint64_t counter,
                   const uint64_t counters[static MARK_COUNTERS]);
 
 /* Whether the bucket has a token. `now` is CLOCK_BOOTTIME in milliseconds, here and below. */
 bool roster_has_token(const struct bucket *bucket, int64_t now);
 
-/* Whether nothing was taken from the bucket lately. */
+/* Whether the bucket has all its tokens, as when none was taken lately. */
 bool roster_is_full(const struct bucket *bucket, int64_t now);
 
 /* Takes `price` tokens. False, and none is taken, if there are fewer. */
 bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now);
 
-/* Gives back what was taken. */
+/* Gives back `price` tokens that were taken. */
 void roster_return_tokens(struct bucket *bucket, uint32_t price);
 
 #endif

@@ -65,7 +65,7 @@ static void receive_profiles(struct roster *roster, const struct sniffer_setup *
 
     if (!roster_create(roster, setup->profile_count, setup->server_public, &why))
         fatalx("%s", why.text);
-    /* libsodium has tried this already, and does not tell. */
+    /* libsodium has tried this already, and tells nobody whether it could. */
     if (sodium_mlock(roster->clients, setup->profile_count * sizeof *roster->clients) != 0)
         log_warnx("the profiles' keys cannot be locked in memory, and may get into swap space: "
                   "raise the limit of locked memory (LimitMEMLOCK of systemd, ulimit -l)");

@@ -23,7 +23,7 @@ void unanswered_add(struct unanswered *unanswered, struct client *client,
     memcpy(new->signature, message->signature, SIGNATURE_SIZE);
 }
 
-const struct unanswered_request *unanswered_forget_last(struct unanswered *unanswered)
+const struct unanswered_request *unanswered_take_last(struct unanswered *unanswered)
 {
     return at(unanswered, --unanswered->count);
 }

@@ -16,7 +16,7 @@ enum { UNANSWERED_MAX = 128 };
 struct unanswered_request {
     struct client *client;
     uint64_t counter;   /* 0: the knock was out of time */
-    bool is_unverified; /* nobody has verified its signature yet */
+    bool is_unverified; /* the sniffer has not verified its signature */
     uint8_t request[REQUEST_SIZE];
     uint8_t signature[SIGNATURE_SIZE];
 };
@@ -27,21 +27,21 @@ struct unanswered {
     unsigned first, count;
 };
 
-/* Adds a request of the client's, which is the last one to be answered. There must be room for it.
- * The counter is 0 where the knock is out of time. */
+/* Adds a request of the client's, which stays where it is, and copies what it needs of the message.
+ * There must be room for one more. `counter` is 0 where the knock is out of time. */
 void unanswered_add(struct unanswered *unanswered, struct client *client,
                     const struct helper_request *message, uint64_t counter, bool is_unverified);
 
 /* Takes out the request that was added last. There must be one, and it stays as it is until one is
  * added. */
-const struct unanswered_request *unanswered_forget_last(struct unanswered *unanswered);
+const struct unanswered_request *unanswered_take_last(struct unanswered *unanswered);
 
-/* Takes out the request that is to be answered first. It stays as it is until one is added. NULL
- * if there is none. */
+/* Takes out the oldest request, which the helper answers next. What is returned stays as it is
+ * until one is added. NULL if there is none. */
 const struct unanswered_request *unanswered_take(struct unanswered *unanswered);
 
-/* Whether the client's very same request, with the same signature, is unanswered. Another
- * signature under the same request is another's, perhaps. */
+/* Whether the client's very same request, with the same signature, is unanswered. The same request
+ * with another signature may be somebody else's. */
 bool unanswered_has(const struct unanswered *unanswered, const struct client *client,
                     const struct helper_request *message);
 

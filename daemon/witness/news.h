@@ -12,7 +12,7 @@
 struct news {
     int fd;         /* a netlink socket of netfilter, inherited; -1: this host has none */
     uint32_t held;  /* a mark whose event was not read yet; 0: none */
-    bool was_heard; /* something was, and the caller has not noted that yet */
+    bool was_heard; /* something was, since the caller last cleared this */
     bool was_lost;  /* news were lost, and the log was not told of that yet */
 };
 

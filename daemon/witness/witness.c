@@ -25,7 +25,7 @@ enum {
     ANSWER_SECONDS = 30, /* that the supervisor may take to answer it: more than it ever does */
     PAUSE_SECONDS = 1, /* until a question is asked again that could not be asked */
     NEWS_PATIENCE = 64, /* how often more news are heard before the end of a grant is told */
-    REST_MS = 5, /* while events and news gather, after some were heard */
+    REST_MS = 5, /* that events and news gather for, after some were heard */
 };
 
 static int64_t seconds_from_now(int seconds)
@@ -162,8 +162,8 @@ void witness_take_event(struct witness *w, const struct helper_event *event)
     notice_crowd(w);
 }
 
-/* Where many knock at once, to wake for each event and each connection takes processors from those
- * who open doors. So they gather for a while. */
+/* Where many knock at once, a witness that wakes for each event and each connection takes the
+ * processor from those who open doors. So events and news gather for a while. */
 static void rest(struct witness *w)
 {
     w->rest_until = clock_boot_ns() + REST_MS * (int64_t)NSEC_PER_MSEC;
@@ -339,16 +339,17 @@ static _Noreturn void finish(struct witness *w)
     exit(EXIT_SUCCESS);
 }
 
-/* What helper and kernel may wake it with while it rests. A connection may be the last that its
- * grant admits: where there may be such grants, news wake it at any time. Events are taken before
- * news. */
+/* By what the helper may wake it. While it rests events do not: whatever wakes it, they are taken
+ * first. */
 static struct pollfd helper_wakes(const struct witness *w)
 {
     return (struct pollfd){.fd = w->helper, .events = (short)((w->rest_until ? 0 : POLLIN) |
                                                               (w->is_stuffed ? POLLOUT : 0))};
 }
 
-static struct pollfd news_wake(const struct witness *w)
+/* By what the kernel may wake it. A connection may be the last that its grant admits: where there
+ * may be such grants, news wake it also while it rests. */
+static struct pollfd news_wakes(const struct witness *w)
 {
     return (struct pollfd){.fd = w->rest_until && !w->counts ? -1 : w->news.fd, .events = POLLIN};
 }
@@ -368,7 +369,7 @@ static _Noreturn void serve(struct witness *w)
             ask(w);
         tell_words(w);
         fds[HELPER] = helper_wakes(w);
-        fds[NEWS] = news_wake(w);
+        fds[NEWS] = news_wakes(w);
         fds[BELL] = (struct pollfd){.fd = w->bell, .events = POLLIN};
         if (poll(fds, FDS, patience) < 0 && errno != EINTR)
             fatal("poll");
@@ -434,7 +435,7 @@ static bool get_ready(struct witness *w, const struct witness_setup *setup, stru
     news_begin(&w->news, WITNESS_FD_NEWS);
     usage_follow_table(&w->usage);
     w->counts = plan->counts;
-    for (size_t i = 0; i < w->usage.top; i++) /* of a profile that does not count any more */
+    for (size_t i = 0; i < w->usage.top; i++) /* grants of profiles that do not count any more */
         w->counts |= w->usage.watches[i].connections > 0;
     return powerless_become(setup->empty, setup->uid, setup->gid, why) && witness_confine(why);
 }

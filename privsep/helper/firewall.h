@@ -39,9 +39,8 @@ void helper_firewall_begin(struct firewall *fw, struct granttable *table);
  * then on that family is unsure. Where nothing has changed, nothing is done. */
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why);
 
-/* Returns for how many grants anything stands that opens nothing any more: the kernel has shut it
- * by its deadline, or what was put in force later opens the same for longer. helper_firewall_mend
- * takes it out. */
+/* Returns of how many grants the kernel still holds what is of no use any more: it has shut that by
+ * its deadline, or something newer opens the same for longer. helper_firewall_mend takes it out. */
 size_t helper_firewall_litter(const struct firewall *fw);
 
 /* Whether the last change of a family may be in force in part, or not at all. What is unsure is

@@ -53,8 +53,8 @@ struct grants {
 };
 
 /* Maps the table of the file `fd`, for `capacity` grants, whose grants are its first records. It
- * was made in this boot. *grants is all zero before: to clear `gone` would give it memory. False
- * with the reason. */
+ * was made in this boot. *grants is all zero before, and nothing here clears it: to write zeros
+ * into `gone` would take up memory. False with the reason. */
 bool helper_grants_map(struct grants *grants, int fd, size_t capacity, struct error *why);
 
 /* Whether somebody removed, replaced or cut the file. Then no other process sees any more what
@@ -106,8 +106,8 @@ size_t helper_grants_expire(struct grants *grants, int64_t now);
  * earlier anyway. So is the end that it goes back to if the firewall does not take its batch. */
 void helper_grants_shorten(struct grants *grants, struct grant *grant, int64_t deadline);
 
-/* Ends a grant now, and notes why: the next helper_grants_expire removes it. Its `last_second`
- * stays that of its rule, if it has one already. */
+/* Ends a grant now, and notes why: the next helper_grants_expire removes it. If it has a
+ * rule already, its `last_second` stays that of the rule, which is looked for by it. */
 void helper_grants_end(struct grants *grants, struct grant *grant, enum grant_end why);
 
 /* Returns a time (CLOCK_BOOTTIME, nanoseconds) before which no grant ends; INT64_MAX without

@@ -17,7 +17,7 @@
 enum {
     TRIES = 3, /* to establish */
     CLEAR_TRIES = 5,
-    FEW_GONE = 4, /* grants whose rules are taken out one by one: each is looked for */
+    FEW_GONE = 4, /* of how many grants rules are taken out one by one: iptables looks for each */
     NEW_PACKETS = 3, /* of a connection */
 };
 
@@ -168,13 +168,15 @@ static void write_grant(const struct transaction *t, const struct grant *grant, 
         fill_hole(t, grant, (unsigned char)*text++);
 }
 
+/* Whether the grant is one of the family's, and is kept as a rule. */
 static bool is_rule(const struct firewall *fw, enum family family, const struct grant *grant)
 {
     return address_family(&grant->address) == family &&
            (!uses_set(fw) || !helper_sets->holds(grant));
 }
 
-/* Whether rules are to be written for a grant. One that was asked for again may end as before. */
+/* Whether rules are to be written for a grant. One that was asked for again may end when it did
+ * before: its rules are there. */
 static bool is_written(const struct transaction *t, const struct grant *grant)
 {
     return (t->what != RULES_INSERT ||
@@ -235,7 +237,7 @@ enum helper_rules helper_iptables_look(struct firewall *fw, enum family family,
                                        const struct grants *grants, struct error *why)
 {
     enum { FEW = 64 };
-    static struct grants none; /* a constant's zeros would be in the program's file */
+    static struct grants none; /* not const: its zeros would take up room in the program's file */
     bool checks_grants = fw->plan->backend == BACKEND_LEGACY || grants->count <= FEW;
     struct transaction t = {.fw = fw, .grants = checks_grants ? grants : &none,
                             .family = family, .what = RULES_CHECK};
@@ -350,10 +352,10 @@ bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_
            helper_iptables_establish(fw, family, grants, why);
 }
 
-/* Drops from `gone` what the kernel has shut: it stands until it is swept out. Whether the others
- * can be taken out one by one: they are few, and each has, as far as is known, one rule in a place.
- * ip6tables-legacy would take another rule for that. */
-static bool settle_gone(struct firewall *fw, enum family family, struct grants *grants)
+/* Drops from `gone` the grants that the kernel has shut: their rules are litter. Returns whether
+ * the rules of the others can be taken out one by one: they are few, and each such grant is known
+ * to have one rule in a place. ip6tables-legacy may take another rule for it. */
+static bool review_gone(struct firewall *fw, enum family family, struct grants *grants)
 {
     const bool is_known = fw->plan->backend == BACKEND_NFT || family == IPV4;
     const int64_t second = clock_wall_ns() / NSEC_PER_SEC;
@@ -374,9 +376,10 @@ static bool settle_gone(struct firewall *fw, enum family family, struct grants *
     return open <= FEW_GONE;
 }
 
-/* To extend a grant takes a new rule alone, unless its old one would let in what is left of its
- * limit besides, or the new one would come before others that send the same door on elsewhere. */
-static bool settle_extended(struct firewall *fw, enum family family, const struct grants *grants)
+/* Returns whether the grants that were extended want new rules and no more: the older ones are
+ * litter then. An older one that has something left of its limit would let that in besides. A new
+ * one that sends its door on would stand above those that send the same door on elsewhere. */
+static bool review_extended(struct firewall *fw, enum family family, const struct grants *grants)
 {
     for (size_t i = 0; i < grants->count; i++) {
         const struct grant *grant = &grants->items[i];
@@ -394,11 +397,10 @@ static enum rules_text choose_change(struct firewall *fw, enum family family,
                                      struct grants *grants)
 {
     const enum grants_change change = grants->changes[family];
+    const bool can_insert = change != GRANTS_FORGOTTEN && review_gone(fw, family, grants) &&
+                            (change == GRANTS_ADDED || review_extended(fw, family, grants));
 
-    return change == GRANTS_FORGOTTEN || !settle_gone(fw, family, grants) ||
-                   (change != GRANTS_ADDED && !settle_extended(fw, family, grants))
-               ? RULES_REWRITE
-               : RULES_INSERT;
+    return can_insert ? RULES_INSERT : RULES_REWRITE;
 }
 
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why)

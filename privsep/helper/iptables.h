@@ -19,8 +19,8 @@ struct firewall {
     enum helper_rules state[FAMILIES]; /* what is known of it; in force where it is not in use */
     struct sets sets;
     bool has_rules[FAMILIES]; /* of grants */
-    size_t litter[FAMILIES];  /* grants that have rules which let nothing through, or of which newer
-                                 ones let the same through for longer */
+    size_t litter[FAMILIES];  /* grants with rules that let nothing through any more, or that are
+                                 older than others which let the same through for longer */
 };
 
 /* Puts all of a family in force, and adds the jumps that are missing. On failure the family is
@@ -29,10 +29,9 @@ bool helper_iptables_establish(struct firewall *fw, enum family family,
                                const struct grants *grants, struct error *why);
 
 /* Changes a family by one of the transactions RULES_INSERT, RULES_REWRITE and RULES_REFRESH: in a
- * set, too, RULES_REFRESH writes all anew, and the others put in what was touched, and take out
- * what is gone, which RULES_INSERT does in chains, too. Where that is refused, or the family was
- * unsure, all is established; errors as there. A family that is not in use has nothing to
- * change. */
+ * set, too, RULES_REFRESH writes all anew; the others put in what was touched, and take out what is
+ * gone. RULES_INSERT does so in chains as well. Where that is refused, or the family was unsure,
+ * all is established; errors as there. A family that is not in use has nothing to change. */
 bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_text what,
                             const struct grants *grants, struct error *why);
 

@@ -25,7 +25,7 @@ enum {
     LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
     LOOK_SECONDS = 2, /* between looks where no bell rings */
     SWEEP_SECONDS = 10, /* until what has ended is taken out; where it is much, one */
-    LITTER_MUCH = 256,
+    LITTER_MUCH = 256, /* grants with rules to be swept out */
 };
 
 struct helper {
@@ -175,7 +175,7 @@ static void look(struct helper *h)
     mend(h);
 }
 
-/* Takes out what has ended when no request waits, or when some have waited for a second on end. */
+/* Takes litter out once it is time: as soon as no request waits, and a second later in any case. */
 static void sweep(struct helper *h, bool is_asked)
 {
     const size_t litter = helper_firewall_litter(h->firewall);
@@ -325,7 +325,7 @@ static int serve_supervisor(struct helper *h)
         return -1;
     }
     serve_the_rest(h);
-    /* Nobody may come after this process; and a clock that is set back, which may be why it ends,
+    /* There may be no next helper. And a clock that is set back, which may be why this one ends,
      * would have the kernel open again what it has shut. */
     if (helper_firewall_litter(h->firewall) > 0)
         mend(h);
@@ -368,8 +368,9 @@ static int run(struct helper *h)
             serve_sniffer(h);
         serve_unwitnessed(h);
         sweep(h, fds[SNIFFER].revents != 0);
-        /* No knock waits for this look. Without its file nobody would see what the table says is
-         * open. The next helper takes over what it finds in the file's place. */
+        /* This look comes last, so that no knock waits for it. Without its file nobody would see
+         * what the table says is open. The next helper takes over what it finds in the file's
+         * place. */
         if (helper_grants_lost_file(&h->grants))
             fatalx("the table of grants was removed or replaced: starting again");
     }

@@ -156,7 +156,7 @@ static uint32_t new_states(const struct making *m)
     return m->setup->has_synproxy ? NEW : NEW | UNTRACKED;
 }
 
-/* What most packets come to, they are asked about first: a port that is not shut. */
+/* Most packets come to a port that is not shut: that is asked first. */
 static void write_prerouting(const struct making *m)
 {
     write_trial_end(m, "prerouting");
@@ -175,10 +175,10 @@ static void write_second_pass(const struct making *m, const char *chain)
     RULE(m, chain, META(NFT_META_IIFKIND), IS_TEXT("vrf"), ACCEPT);
 }
 
-/* Leaves what may begin something. TCP is shut without state: a segment of a live session has ACK
- * or RST set. That a rule looks at connections matters: only with one that does, whether it is
- * reached or not, the kernel puts fragments together before prerouting. Otherwise a SYN in two
- * fragments would pass the rules that shut its port. */
+/* Goes on only with what may begin something. TCP is shut without state: a segment of a live
+ * session has ACK or RST set. That a rule looks at connections matters: only with one that does,
+ * whether it is reached or not, the kernel puts fragments together before prerouting. Otherwise a
+ * SYN in two fragments would pass the rules that shut its port. */
 static void write_beginnings(const struct making *m, const char *chain)
 {
     /* tcp flags rst,ack return */

@@ -7,9 +7,9 @@
  *   input       to a shut port?                                          -> delivered
  *               An ACK that belongs to no session, to such a port
  *               before DNAT?                                             -> stray
- *   delivered   An ACK that belongs to no session?                       -> stray
- *               May it begin something, and was not known before to be
- *               delivered here?                                          -> door
+ *   delivered   an ACK that belongs to no session?                       -> stray
+ *               May it begin something, and did prerouting not know that
+ *               it would be delivered here?                              -> door
  *   stray       not of a socket's session, not over loopback?            -> door
  *   forward     an ACK that belongs to no session, which DNAT sent on?   -> door
  *   open        with AcceptMark: what is new and to be let in by another table as well, though

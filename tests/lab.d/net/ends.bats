@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What becomes of the rules of grants that have ended: the kernel has shut their doors, and they are
-# taken out when nobody waits for that.
+# The rules of grants that have ended: the kernel has shut their doors, and the helper takes the
+# rules out when no knock waits.
 # bats file_tags=backend,family,iptables
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 

@@ -158,7 +158,8 @@ import socket, sys, time
 knocks = [open(name, "rb").read() for name in sys.argv[3:]]
 to = (sys.argv[1], int(sys.argv[2]))
 end = time.monotonic() + 60
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as s:
     while time.monotonic() < end:
         for knock in knocks:
             s.sendto(knock, to)
