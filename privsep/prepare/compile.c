@@ -63,7 +63,6 @@ static struct part put_profiles(struct compiling *w, const struct policy *policy
 
         memcpy(all[i].key_id, entry->key_id, KEY_ID_SIZE);
         all[i].profile = put(w, entry->profile, helper_profile_size(entry->profile));
-        w->plan.counts |= entry->profile->connections > 0;
     }
     part = put(w, all, count * sizeof *all);
     free(all);
@@ -151,7 +150,8 @@ static void settle(struct plan *plan, const struct ingredients *from)
         .backend = from->xtables->backend, .grant_store = setup->grant_store,
         .max_grants = setup->max_grants, .max_skew = setup->max_skew,
         .skew = helper_policy_skew(from->policy), .foreground = setup->foreground,
-        .debug = setup->debug, .trace = setup->trace, .profile_count = setup->profile_count};
+        .debug = setup->debug, .trace = setup->trace,
+        .counts = helper_policy_counts(from->policy), .profile_count = setup->profile_count};
     memcpy(plan->magic, plan_magic, sizeof plan->magic);
     memcpy(plan->server_public, setup->server_public, KEY_SIZE);
 }

@@ -10,19 +10,11 @@
 #include "privsep/netlink.h"
 #include "privsep/rules.h"
 
-static bool counts(const struct policy *policy)
-{
-    for (size_t i = 0; i < policy->setup.profile_count; i++)
-        if (policy->entries[i].profile->connections)
-            return true;
-    return false;
-}
-
 static unsigned wishes(const struct policy *policy)
 {
     unsigned found = policy->setup.sends_on ? PROBE_SENDS_ON : 0;
 
-    if (counts(policy))
+    if (helper_policy_counts(policy))
         found |= PROBE_LIMITS;
     if (policy->setup.grant_store == GRANT_STORE_SET)
         found |= PROBE_SETS;
@@ -64,7 +56,7 @@ static enum probe_result probe_nftables(const struct policy *policy, struct xtab
 {
     *xtables = (struct xtables){.backend = BACKEND_NFTABLES};
     probe_families(xtables);
-    *form = (struct table_form){.counts = counts(policy)};
+    *form = (struct table_form){.counts = helper_policy_counts(policy)};
     return nftprobe(HELPER_FD_TABLE, &policy->setup, form, why);
 }
 

@@ -184,3 +184,11 @@ uint64_t helper_policy_skew(const struct policy *policy)
 
     return setup->skew_checked ? (uint64_t)setup->max_skew * USEC_PER_SEC : UINT64_MAX;
 }
+
+bool helper_policy_counts(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->setup.profile_count; i++)
+        if (policy->entries[i].profile->connections)
+            return true;
+    return false;
+}

@@ -24,6 +24,9 @@ struct policy {
 /* Returns, in microseconds, how far a knock may be from the clock; UINT64_MAX: MaxSkew is off. */
 uint64_t helper_policy_skew(const struct policy *policy);
 
+/* Whether some profile's grants admit only so many connections. */
+bool helper_policy_counts(const struct policy *policy);
+
 /* Receives the setup and then the profiles from `fd` (SOCK_SEQPACKET), blocking.
  * False, with the reason, when a message has the wrong size, a value is out of range, what
  * must be zero is not, or the supervisor goes away. The profiles live as long as the
