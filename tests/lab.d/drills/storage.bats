@@ -91,19 +91,24 @@ forget_boot() {
     find /run/portsmith -mindepth 1 -maxdepth 1 ! -name helper -exec rm -rf {} +
 }
 
-# It looks at its rules within a second after others changed some, which it may think of its own start,
-# and would then meet what is frozen before it meets the knock.
-helper_rests() {
-    local before
+# Neither a deadline nor a look: its timer is not set.
+helper_plans_nothing() {
+    grep -q -x -F 'it_value: (0, 0)' "/proc/$(helper_pid)/fdinfo/"*
+}
 
-    before=$(grep ctxt_switches "/proc/$(helper_pid)/status")
-    sleep 1.2 # as long as a look may be put off
-    [ "$(grep ctxt_switches "/proc/$(helper_pid)/status")" = "$before" ]
+# The helper may look at its rules once the witness has heard of its own start, and would meet what is
+# frozen before it meets the knock. The witness has heard of it when it tells of a knock, and the
+# helper has heard the witness when it answers.
+let_helper_rest() {
+    knock_opens ssh
+    knock_until "ssh: closed" --close ssh
+    on server portsmithctl status
+    wait_until 20 helper_plans_nothing
 }
 
 @test "power fails between mark and rule: the knock is spent, the door shut, the next knock works" {
+    let_helper_rest
     knock_bytes "$lab/interrupted" ssh
-    wait_until 20 helper_rests
     freeze "$(restore_pid)"
     cp "$lab/state/marks" "$lab/marks.before"
     send_bytes "$lab/interrupted"
