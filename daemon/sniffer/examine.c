@@ -64,24 +64,29 @@ static bool may_be_unverified(const struct client *client, const struct unanswer
 {
     enum { UNVERIFIED_MAX = 2 };
 
-    return roster_has_token(&client->honest, now) && roster_is_full(&client->doubtful, now) &&
+    return roster_is_full(&client->doubtful, now) &&
            unanswered_unverified(unanswered, client) < UNVERIFIED_MAX;
 }
 
 /* Whether the client's rate allows passing the knock on. A knock that the helper will refuse is
  * passed on now and then, so that the helper can say why in the log. Replayed and forged knocks
  * never spend the tokens of the client's own: those that look right (`promising`) and are well
- * signed have a bucket to themselves. An unverified one takes from it, too: knock_learn gives the
- * token back if the helper finds it forged. */
+ * signed have a bucket to themselves. One whose signature is left to the helper (`is_unverified`)
+ * takes from it, too: knock_learn gives the token back if the helper finds it forged. */
 static bool is_within_rate(struct client *client, const struct helper_request *message,
-                           const struct roster *roster, bool promising, bool is_unverified,
-                           int64_t now)
+                           const struct roster *roster, const struct unanswered *unanswered,
+                           bool promising, bool *is_unverified)
 {
+    const int64_t now = milliseconds();
+
+    *is_unverified = false;
     /* A signature is verified only for who could afford it to be right. */
-    if (promising && roster_has_token(&client->honest, now) &&
-        (is_unverified || envelope_verify(message->signature, client->public_key,
-                                          roster->server_public, message->request)))
-        return roster_take_tokens(&client->honest, HONEST_PRICE, now);
+    if (promising && roster_has_token(&client->honest, now)) {
+        *is_unverified = may_be_unverified(client, unanswered, now);
+        if (*is_unverified || envelope_verify(message->signature, client->public_key,
+                                              roster->server_public, message->request))
+            return roster_take_tokens(&client->honest, HONEST_PRICE, now);
+    }
     return roster_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
 }
 
@@ -90,9 +95,8 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
                    const struct knock_limits *limits, struct counters *counters)
 {
     struct client *client = open_envelope(message, frame, roster, counters);
-    bool timely, promising, is_unverified;
+    bool timely, is_unverified;
     struct request request;
-    int64_t now;
 
     if (!client) {
         counters->garbage++;
@@ -112,10 +116,9 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
         counters->repeated++;
         return false;
     }
-    now = milliseconds();
-    promising = timely && roster_counter_is_new(client, request.counter);
-    is_unverified = promising && may_be_unverified(client, unanswered, now);
-    if (!is_within_rate(client, message, roster, promising, is_unverified, now)) {
+    if (!is_within_rate(client, message, roster, unanswered,
+                        timely && roster_counter_is_new(client, request.counter),
+                        &is_unverified)) {
         counters->throttled++;
         return false;
     }
