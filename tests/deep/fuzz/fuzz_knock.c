@@ -10,7 +10,8 @@
 enum { KNOCK_PORT = 47000, PLAIN_MIN = REQUEST_SIZE + SIGNATURE_SIZE };
 
 /* Bits of the first byte. */
-enum { SIGN = 1, TIMELY = 2, CHECK_SKEW = 4, OTHER_PORT = 8, VALID = 16 };
+enum { SIGN = 1, TIMELY = 2, CHECK_SKEW = 4, OTHER_PORT = 8, VALID = 16, UNSENT = 32,
+       REFUSED = 64 };
 
 static struct {
     uint8_t server_secret[KEY_SIZE], signing[SIGNING_KEY_SIZE];
@@ -131,10 +132,36 @@ static void check_envelope(const uint8_t *datagram, const uint8_t *plain, size_t
     free(changed);
 }
 
+/* What comes of a request that was passed on, unverified. It costs the client nothing if it could
+ * not be sent, or was forged; if it was forged, the sniffer verifies the next itself. */
+static void check_outcome(const struct frame *frame, struct unanswered *unanswered,
+                          const struct knock_limits *limits, uint8_t flags)
+{
+    struct client *client = roster_find(&world.roster, world.profile.key_id);
+    struct helper_reply reply = {
+        .verdict = flags & REFUSED ? VERDICT_BAD_SIGNATURE : VERDICT_OPENED};
+    int64_t now = clock_boot_ns() / NSEC_PER_MSEC;
+    struct counters counters = {0};
+    struct helper_request message;
+
+    if (flags & UNSENT)
+        knock_not_sent(unanswered);
+    else
+        REQUIRE(knock_learn(unanswered, &reply));
+    REQUIRE(unanswered->count == 0 && !knock_learn(unanswered, &reply));
+    REQUIRE(roster_is_full(&client->honest, now) == !!(flags & (UNSENT | REFUSED)));
+    if (flags & UNSENT || !(flags & REFUSED))
+        return;
+    REQUIRE(!roster_is_full(&client->doubtful, now));
+    REQUIRE(knock_examine(&message, frame, &world.roster, unanswered, limits, &counters) ||
+            counters.untimely + counters.throttled > 0);
+    REQUIRE(unanswered_unverified(unanswered, client) == 0);
+}
+
 /* What is passed on is canonical to the helper, timely, from an address that
  * another host can have, and passed on once. */
 static void check_judgement(const struct frame *frame, const uint8_t *plain,
-                            const struct knock_limits *limits)
+                            const struct knock_limits *limits, uint8_t flags)
 {
     uint64_t slack = (uint64_t)(limits->max_skew + 60) * USEC_PER_SEC, now; /* a busy host */
     static struct unanswered unanswered;
@@ -160,6 +187,7 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
     REQUIRE(!limits->skew_checked ||
             (request.counter <= now + slack && request.counter + slack >= now));
     REQUIRE(!knock_examine(&message, frame, &world.roster, &unanswered, limits, &counters));
+    check_outcome(frame, &unanswered, limits, flags);
 }
 
 /* What the helper's replies say of the client's knocks: nothing, unless it vouches for all. */
@@ -209,7 +237,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     seal(datagram, plain, size);
     check_envelope(datagram, plain, size, where);
     frame.size = size + DATAGRAM_MIN - PLAIN_MIN;
-    check_judgement(&frame, plain, &limits);
+    check_judgement(&frame, plain, &limits, flags);
     check_reply(&in);
     return 0;
 }

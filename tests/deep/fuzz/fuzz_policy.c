@@ -107,6 +107,8 @@ static void check_profile(const struct policy_entry *entry)
 
 static void check_policy(const struct policy *policy, const struct helper_profile *sent)
 {
+    bool any_counts = false;
+
     REQUIRE(policy->setup.mode >= HELPER_RUN && policy->setup.mode <= HELPER_RELEASE_OTHER);
     REQUIRE(policy->setup.backend <= BACKEND_NFTABLES);
     REQUIRE(policy->setup.close_count <= CLOSE_SERVICES);
@@ -124,7 +126,9 @@ static void check_policy(const struct policy *policy, const struct helper_profil
             is_as_sent = memcmp(entry->profile, &sent[j], helper_profile_size(&sent[j])) == 0;
         REQUIRE(is_as_sent);
         check_profile(entry);
+        any_counts = any_counts || entry->profile->connections > 0;
     }
+    REQUIRE(helper_policy_counts(policy) == any_counts);
     for (size_t i = 1; i < policy->destination_count; i++)
         REQUIRE(memcmp(&policy->destinations[i - 1], &policy->destinations[i],
                        sizeof *policy->destinations) != 0);
