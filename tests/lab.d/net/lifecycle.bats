@@ -44,6 +44,10 @@ restore_processes() {
     process_named '(xtables|iptables|ip6tables).*'
 }
 
+restore_processes_are() { # NUMBER
+    [ "$(restore_processes | wc -l)" -eq "$1" ]
+}
+
 has_no_daemon() {
     ! process_named 'portsmith.*'
 }
@@ -280,10 +284,11 @@ stop_system_log() {
 
     knock_opens_briefly short
     mapfile -t pids < <(restore_processes)
-    [ "${#pids[@]}" -eq 2 ]
+    restore_processes_are 2
     kill_all "${pids[@]}"
     shuts_in_time "$window" "$start"
-    wait_until 5 has_no_grant "$client" # by new ones
+    has_no_grant "$client"
+    wait_until 15 restore_processes_are 2 # which sweep the rule out
     mapfile -t pids < <(restore_processes)
     kill_all "${pids[@]}"
     knock_opens ssh

@@ -25,6 +25,7 @@ setup() {
 }
 
 teardown() {
+    [ -z "${flood:-}" ] || end_process TERM "$flood"
     common_teardown
 }
 
@@ -150,8 +151,8 @@ doors() {
     wait_for_log "throttled [1-9][0-9]"
 }
 
-# Who has a profile's envelope key, but not its client's: so many different knocks, round after
-# round, some thousand a second.
+# Who has a profile's envelope key, but not its client's: so many different knocks, a thousand a
+# second at most, which a sniffer that others keep waiting can read.
 flood_with_forged() {
     spawn client "$lab/log/forger.log" python3 -c '
 import socket, sys, time
@@ -163,7 +164,8 @@ with socket.socket(family, socket.SOCK_DGRAM) as s:
     while time.monotonic() < end:
         for knock in knocks:
             s.sendto(knock, to)
-        time.sleep(0.01)' "$server" "$knock_port" "$@"
+            time.sleep(0.001)' "$server" "$knock_port" "$@"
+    flood=$spawned
 }
 
 # Leaves in $throttled and $refused what the sniffer has counted.
@@ -180,7 +182,7 @@ count_knocks() {
 
 many_are_throttled() {
     count_knocks
-    [ "$throttled" -gt 5000 ]
+    [ "$throttled" -gt 1000 ]
 }
 
 @test "a flood of forged knocks neither keeps the client out nor reaches the helper" {
@@ -194,7 +196,7 @@ many_are_throttled() {
     for i in {1..10}; do
         knock_opens forged
     done
-    end_process TERM "$spawned"
+    end_process TERM "$flood"
     count_knocks
     # Four at first, then one a second.
     [ "$refused" -le $((refused_before + 4 + SECONDS - began + 2)) ]
