@@ -251,7 +251,7 @@ failure_file=$home/.local/state/portsmith/failure
     run as_client portsmith-knock --connect nowhere.example.net 22
     [ "$status" -eq 78 ]
     run knock --diagnose bastion
-    says "last      note: 0 s ago: there is no server file that is called 'nowhere.example.net'"
+    says "last      note: " " s ago: there is no server file that is called 'nowhere.example.net'"
     chmod 644 "$failure_file"
     run knock --diagnose bastion
     echo "$output"
