@@ -240,6 +240,16 @@ static bool is_intact(const struct job *job)
     return true;
 }
 
+/* Ends a keeper whose file was removed: portsmith-firewall restore could not find and end it, and
+ * it would undo what restore does. */
+static void end_unless_found(void)
+{
+    if (!keeper_can_be_found())
+        fatalx("what was confirmed is no longer put back when another program removes it: nobody "
+               "finds this process, as " KEEPER_FILE " was removed; portsmith-firewall enforce "
+               "starts another");
+}
+
 /* Puts the rules back if any is missing. The result is RESTORE_DONE where none is missing. */
 static enum restore_result put_back(const struct job *job, const struct bell_ringer *ringer)
 {
@@ -250,6 +260,7 @@ static enum restore_result put_back(const struct job *job, const struct bell_rin
 
     if (is_intact(job))
         return RESTORE_DONE;
+    end_unless_found(); /* that which removed them may be such a restore */
     if (ringer->pid != 0)
         snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", ringer->name,
                  ringer->pid);
@@ -261,16 +272,6 @@ static enum restore_result put_back(const struct job *job, const struct bell_rin
         log_warnx_limited(&failed, 1, "another program removed rules of portsmith-firewall%s, and "
                           "they cannot be put back: %s", who, why.text);
     return result;
-}
-
-/* Ends a keeper whose file was removed: portsmith-firewall restore could not find and end it, and
- * it would undo what restore does. */
-static void end_unless_found(void)
-{
-    if (!keeper_can_be_found())
-        fatalx("what was confirmed is no longer put back when another program removes it: nobody "
-               "finds this process, as " KEEPER_FILE " was removed; portsmith-firewall enforce "
-               "starts another");
 }
 
 /* Looks after what is confirmed, and after a trial beside it, until nothing is confirmed. Looks

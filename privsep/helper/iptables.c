@@ -188,14 +188,11 @@ static bool is_written(const struct transaction *t, const struct grant *grant)
  * goes to the top: iptables-nft reads all rules of a chain to find any other place in it. */
 static void write_grants(struct transaction *t, size_t place)
 {
-    static const char *const actions[] = {[RULES_INSERT] = "-I", [RULES_REWRITE] = "-A",
-                                          [RULES_REFRESH] = "-A", [RULES_CHECK] = "-C"};
-
     t->action = "-D";
     for (size_t i = 0; i < t->grants->gone_count && t->what == RULES_INSERT; i++)
         if (is_rule(t->fw, t->family, &t->grants->gone[i]))
             write_grant(t, &t->grants->gone[i], place);
-    t->action = actions[t->what];
+    t->action = t->what == RULES_INSERT ? "-I" : t->what == RULES_CHECK ? "-C" : "-A";
     for (size_t i = t->grants->count; i-- > 0;)
         if (is_written(t, &t->grants->items[i]))
             write_grant(t, &t->grants->items[i], place);
