@@ -33,7 +33,7 @@ fuzz_packages=("${lab_packages[@]}" nftables ipset clang libclang-rt-dev llvm)
 proof_packages=(frama-c-base why3 cvc4)
 [ "$(debian_release)" != trixie ] || proof_packages=() # which has no Frama-C
 # What makes and looks at our own packages.
-packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git mandoc shellcheck)
+packaging_packages=(dpkg-dev file mmdebstrap lintian rpm rpmlint apparmor git mandoc shellcheck)
 # Firewalls that the lab runs and this machine must not: once installed they would start at
 # its next boot, and apt would remove another firewall for them. They are only unpacked.
 foreign_packages=(firewalld netfilter-persistent iptables-persistent ufw)

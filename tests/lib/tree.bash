@@ -9,6 +9,7 @@
 . "$top/tests/lib/packages.bash"
 
 tree_base=$build_directory/tree packaged=$build_directory/packaged
+maintainer="The tests <tests@example.net>"
 # As on this machine: the packages were built against its libraries.
 tree_release=$(debian_release)
 # What our packages depend on, and what the hosts want: once these are there apt needs
@@ -44,7 +45,7 @@ make_tree() {
 
 make_packages() {
     rm -f "$packaged"/*.{deb,rpm,tar.gz}
-    cmake -S "$top" -B "$packaged" -DCMAKE_INSTALL_PREFIX=/usr &&
+    cmake -S "$top" -B "$packaged" -DCMAKE_INSTALL_PREFIX=/usr "-DPORTSMITH_MAINTAINER=$maintainer" &&
         cmake --build "$packaged" --parallel "$(nproc)" && cd "$packaged" &&
         cpack -G DEB && cpack -G RPM
 }
