@@ -3,7 +3,7 @@
 # No systemd runs here; the capabilities, the read-only file system and no_new_privs
 # are put in force by other means, and the system calls compared.
 # Once: the unit's text, and what systemd says to it.
-# bats file_tags=once
+# bats file_tags=once,release
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/net.bash"
