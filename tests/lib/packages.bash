@@ -95,23 +95,25 @@ install_packages() { # NAME...
     update_lists && install_without_starting "${missing[@]}" && keep_from_starting "${missing[@]}"
 }
 
-# A word that is no group is a package.
-install_groups() { # GROUP or PACKAGE...
-    local word wanted=() foreign_is_wanted=no
+# What they stand for: a word that is no group is a package, and `-` is nothing.
+packages_of() { # GROUP or PACKAGE...
+    local word
 
     for word; do
-        [ "$word" != - ] || continue
         if [ -n "$(declare -p "${word}_packages" 2>/dev/null)" ]; then
             local -n of_group=${word}_packages
-            wanted+=("${of_group[@]}")
-        else
-            wanted+=("$word")
+            printf '%s\n' "${of_group[@]}"
+        elif [ "$word" != - ]; then
+            echo "$word"
         fi
-        [ "$word" != firewalld ] || foreign_is_wanted=yes
-    done
-    [ "${#wanted[@]}" -gt 0 ] || return 0
-    mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | sort -u)
-    install_packages "${wanted[@]}" && { [ "$foreign_is_wanted" = no ] || (unpack_foreign); }
+    done | sort -u
+}
+
+install_groups() { # GROUP or PACKAGE...
+    local names
+
+    mapfile -t names < <(packages_of "$@")
+    install_packages "${names[@]}" && { [[ " $* " != *" firewalld "* ]] || (unpack_foreign); }
 }
 
 # Once for each checkout.

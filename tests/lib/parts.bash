@@ -287,16 +287,13 @@ run_build() {
         echo "ok 1 - everything builds"
 }
 
-# What the tests want on some machine this Debian has, and all at once.
+# What all parts want this Debian has, and all at once.
 packages_are_there() {
-    local group names=()
+    local words names
 
-    for group in build unit lab_tests cli ssh proxy firewalld uml analysis scan_build fuzz proof \
-        packaging peer; do
-        local -n of_group=${group}_packages
-        names+=("${of_group[@]}")
-    done
-    apt-get install -s -q --no-install-recommends "${names[@]}" gcovr spin valgrind &&
+    mapfile -t words < <(printf '%s\n' "${part_packages[@]}" | tr , '\n' | sort -u)
+    mapfile -t names < <(packages_of "${words[@]}")
+    apt-get install -s -q --no-install-recommends "${names[@]}" &&
         apt-get download -q --print-uris "${foreign_packages[@]}"
 }
 
