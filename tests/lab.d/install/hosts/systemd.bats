@@ -130,6 +130,7 @@ unit_closes_and_keeps() { # BACKEND COMMAND that opens what is closed...
     unit_closes_and_keeps iptables-nft iptables-nft -F INPUT
     unit_closes_and_keeps iptables-legacy iptables-legacy -F INPUT
     unit_closes_and_keeps nftables nft delete table inet portsmith-firewall
+    [[ $(server journalctl --identifier portsmith-firewall --output cat) == *"they are put back"* ]]
     server sed -i "s/^Backend = .*/#Backend = auto/" /etc/portsmith.conf
     forget_what_is_closed
     server rm /var/lib/portsmith/firewall
