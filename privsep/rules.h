@@ -63,7 +63,7 @@ enum rules_text {
     RULES_QUESTIONS,                               /* of each jump: refused if it is not there */
     RULES_MISSING = RULES_QUESTIONS + RULES_JUMPS, /* of each jump: the line that adds it */
     RULES_OF_GRANTS = RULES_MISSING + RULES_JUMPS, /* of each kind of grant, at each place */
-    RULES_TEXTS = RULES_OF_GRANTS + RULES_KINDS * RULES_PLACES
+    RULES_TEXTS = RULES_OF_GRANTS + (int)RULES_KINDS * (int)RULES_PLACES
 };
 
 /* A hole is this character, and one that says what belongs there. */

@@ -1,8 +1,8 @@
 # What cpack makes: a server and a client package, as .deb and .rpm, and the sources.
 # Their paths are those that the programs were built for: -DCMAKE_INSTALL_PREFIX=/usr.
 
-set(PORTSMITH_MAINTAINER "Portsmith authors <portsmith@example.net>" CACHE STRING
-    "Whom the packages name as their maintainer")
+set(PORTSMITH_MAINTAINER "" CACHE STRING
+    "Who answers for the packages, as Name <address>: cpack wants to know")
 
 set(server_summary "port knocking by single signed packets: the server")
 set(server_text
@@ -18,14 +18,24 @@ privilege.")
 
 # ---- what is linked --------------------------------------------------------
 
+# Of each library: its license, and the package that has it on EL and Fedora (README.md beside
+# this says where the names are from).
 set(SODIUM_LICENSE ISC)
+set(SODIUM_RPM libsodium)
 set(INIH_LICENSE BSD-3-Clause)
+set(INIH_RPM inih)
 set(JANSSON_LICENSE MIT)
+set(JANSSON_RPM jansson)
 set(UV_LICENSE MIT)
+set(UV_RPM libuv)
 set(PCAP_LICENSE BSD-3-Clause)
+set(PCAP_RPM libpcap)
 set(CAPNG_LICENSE LGPL-2.1-or-later)
+set(CAPNG_RPM libcap-ng)
 set(MNL_LICENSE LGPL-2.1-or-later)
+set(MNL_RPM libmnl)
 set(SECCOMP_LICENSE LGPL-2.1-only)
+set(SECCOMP_RPM libseccomp)
 
 # An element of "packages", with lines to go before those that all have.
 function(spdx_package out id name version license)
@@ -66,12 +76,10 @@ endfunction()
 
 # ---- both packages ---------------------------------------------------------
 
-# The archives' times are the commit's, like all else.
-file(WRITE ${PROJECT_BINARY_DIR}/packages/time.cmake
-     "if(NOT DEFINED ENV{SOURCE_DATE_EPOCH})\n"
-     "  set(ENV{SOURCE_DATE_EPOCH} \"${PORTSMITH_BUILD_DATE}\")\nendif()\n")
-set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_BINARY_DIR}/packages/time.cmake)
+configure_file(common/packages/begin.cmake.in packages/begin.cmake @ONLY)
+set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_BINARY_DIR}/packages/begin.cmake)
 configure_file(common/packages/staged.cmake.in packages/staged.cmake @ONLY)
+configure_file(common/changelog packages/changelog @ONLY) # which names the maintainer
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_BINARY_DIR}/packages/staged.cmake)
 
 set(CPACK_GENERATOR DEB)
@@ -91,18 +99,27 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_RPM_COMPONENT_INSTALL ON)
 set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_LICENSE ISC)
-set(CPACK_RPM_BUILD_SOURCE_DATE_EPOCH ON)
+# Without a file CPack has one of its author's. The changes are in the documentation.
+file(WRITE ${PROJECT_BINARY_DIR}/packages/empty "")
+set(CPACK_RPM_CHANGELOG_FILE ${PROJECT_BINARY_DIR}/packages/empty)
+# Of the libraries rpm looks at libc alone, whose versions are the same everywhere.
 set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none\n%define _buildhost localhost\n\
-%define use_source_date_epoch_as_buildtime 1\n%define clamp_mtime_to_source_date_epoch 1")
+%define use_source_date_epoch_as_buildtime 1\n%define clamp_mtime_to_source_date_epoch 1\n\
+%global __requires_exclude ^lib([^c]|c[^.])")
 
 # Its name, what it is, and which libraries' variables of pkg-config are of it.
 macro(describe_package component name)
+  set(requires "")
+  foreach(library ${ARGN})
+    list(APPEND requires ${${library}_RPM})
+  endforeach()
   string(TOUPPER ${component} upper)
   set(CPACK_COMPONENT_${upper}_DESCRIPTION "${${component}_summary}\n${${component}_text}")
   set(CPACK_DEBIAN_${upper}_PACKAGE_NAME ${name})
   set(CPACK_RPM_${upper}_PACKAGE_NAME ${name})
   set(CPACK_RPM_${upper}_PACKAGE_SUMMARY ${${component}_summary})
   set(CPACK_RPM_${upper}_PACKAGE_DESCRIPTION ${${component}_text})
+  list(JOIN requires ", " CPACK_RPM_${upper}_PACKAGE_REQUIRES)
   write_bill(packages/${component}.spdx.json ${name} ${ARGN})
   list(APPEND CPACK_COMPONENTS_ALL ${component})
 endmacro()
@@ -139,8 +156,9 @@ if(PORTSMITH_SERVER)
   write_script(CPACK_RPM_SERVER_POST_INSTALL_SCRIPT_FILE rpm post)
   write_script(CPACK_RPM_SERVER_PRE_UNINSTALL_SCRIPT_FILE rpm preun)
   write_script(CPACK_RPM_SERVER_POST_UNINSTALL_SCRIPT_FILE rpm postun)
+  set(CPACK_RPM_SERVER_PACKAGE_REQUIRES_POST shadow-utils)
   # CPack knows no Recommends; this text becomes the line of the spec file as it is.
-  set(CPACK_RPM_SERVER_PACKAGE_REQUIRES "/usr/sbin/useradd\nRecommends: (iptables or nftables)")
+  string(APPEND CPACK_RPM_SERVER_PACKAGE_REQUIRES "\nRecommends: (iptables or nftables)")
   set(CPACK_RPM_SERVER_USER_FILELIST "%config(noreplace) /etc/apparmor.d/portsmithd")
 endif()
 # Directories of other packages.

@@ -16,7 +16,8 @@ int asking(int *fd, unsigned message, uint8_t family, const char *table, const c
     /* The number of the attribute is that of NFTA_CHAIN_TABLE and NFTA_SET_ELEM_LIST_TABLE, too. */
     netlink_put_attribute(&q, NFTA_TABLE_NAME, table, strlen(table) + 1);
     if (name)
-        netlink_put_attribute(&q, is_of_elements ? NFTA_SET_ELEM_LIST_SET : NFTA_CHAIN_NAME, name,
-                              strlen(name) + 1);
+        netlink_put_attribute(&q, is_of_elements ? (unsigned)NFTA_SET_ELEM_LIST_SET
+                                                : (unsigned)NFTA_CHAIN_NAME,
+                              name, strlen(name) + 1);
     return netlink_ask(fd, &q, handle, into);
 }

@@ -87,7 +87,7 @@ static void write_sets_of_grants(const struct making *m)
                 .data_type = is_map ? of[family].data_type : 0,
                 .data_size = of[family].data_size,
                 .room = 2 * m->setup->max_grants,
-                .id = FAMILIES * set + family + 1,
+                .id = (unsigned)FAMILIES * set + family + 1,
                 .each = set == TABLE_COUNTED ? budget : NULL});
         }
 }
@@ -96,7 +96,7 @@ static void write_constants(const struct making *m)
 {
     /* To this host itself, or to everybody: what is only passing through is not ours to shut. */
     static const uint32_t here[] = {RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST, RTN_MULTICAST};
-    const uint32_t first = FAMILIES * TABLE_SETS + 1;
+    const uint32_t first = (unsigned)FAMILIES * TABLE_SETS + 1;
 
     tablewriter_services(m->w, TABLE_NAME, SHUT, first, m->setup->close, m->setup->close_count);
     tablewriter_constants(m->w, TABLE_NAME,

@@ -33,7 +33,7 @@ fuzz_packages=("${lab_packages[@]}" nftables ipset clang libclang-rt-dev llvm)
 proof_packages=(frama-c-base why3 cvc4)
 [ "$(debian_release)" != trixie ] || proof_packages=() # which has no Frama-C
 # What makes and looks at our own packages.
-packaging_packages=(dpkg-dev file mmdebstrap lintian rpm apparmor git mandoc shellcheck)
+packaging_packages=(dpkg-dev file mmdebstrap lintian rpm rpmlint apparmor git mandoc shellcheck)
 # Firewalls that the lab runs and this machine must not: once installed they would start at
 # its next boot, and apt would remove another firewall for them. They are only unpacked.
 foreign_packages=(firewalld netfilter-persistent iptables-persistent ufw)
@@ -93,6 +93,27 @@ install_packages() { # NAME...
     echo "Installing: ${missing[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
     update_lists && install_without_starting "${missing[@]}" && keep_from_starting "${missing[@]}"
+}
+
+# What they stand for: a word that is no group is a package, and `-` is nothing.
+packages_of() { # GROUP or PACKAGE...
+    local word
+
+    for word; do
+        if [ -n "$(declare -p "${word}_packages" 2>/dev/null)" ]; then
+            local -n of_group=${word}_packages
+            printf '%s\n' "${of_group[@]}"
+        elif [ "$word" != - ]; then
+            echo "$word"
+        fi
+    done | sort -u
+}
+
+install_groups() { # GROUP or PACKAGE...
+    local names
+
+    mapfile -t names < <(packages_of "$@")
+    install_packages "${names[@]}" && { [[ " $* " != *" firewalld "* ]] || (unpack_foreign); }
 }
 
 # Once for each checkout.

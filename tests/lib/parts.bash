@@ -237,22 +237,39 @@ run_install() {
 
     # shellcheck source=tree.bash
     . "$top/tests/lib/tree.bash"
-    if ! make_tree >&2; then
+    # As on this machine: the packages are built against its libraries.
+    if ! make_tree "$(debian_release)" "$tree_base" >&2; then
         [ "${CI:-}" != true ] || return 1
         echo "no Debian to install on: it could not be fetched" >&2
     fi
-    make_packages >&2 || return
+    make_packages "DEB;RPM" >&2 || return
     bats --formatter tap --timing "$top/tests/lab.d/install/packages.bats"
     status=$?
     BACKEND=nft FAMILY=4 lab_bats install/hosts && return "$status"
 }
 
-# In a Debian 13, which this may be.
-on_trixie() { # COMMAND...
-    if [ "$(debian_release)" = trixie ]; then
+# The packages as clang compiles them, on hosts as this machine.
+run_install_of_clang() { # TAGS...
+    # shellcheck source=tree.bash
+    . "$top/tests/lib/tree.bash"
+    make_tree "$(debian_release)" "$tree_base" >&2 || return
+    check "clang builds everything, warnings being errors" \
+        make_packages DEB -DCMAKE_C_COMPILER=clang -DPORTSMITH_WERROR=ON
+    [ "$tap_failed" -eq 0 ] && BACKEND=nft FAMILY=4 lab_bats install/hosts "$@"
+}
+
+# Here if this is that Debian 13; what of a Debian 13 that is a machine all other parts try.
+on_debian13() { # COMMAND...
+    if [ "${PORTSMITH_DEBIAN13:-}" = inside ]; then
         "$@"
+    elif [ "$(debian_release)" = trixie ]; then
+        skip "$part" "this is a Debian 13 itself, on which the other parts run"
+        tap_end
+    elif "$top/tests/platforms/debian13" --there; then
+        "$top/tests/platforms/debian13" "$part"
     else
-        "$top/tests/platforms/trixie" "$part"
+        lack "$part" "the mirror that apt has here has no Debian 13 (trixie)"
+        tap_end
     fi
 }
 
@@ -270,9 +287,21 @@ run_build() {
         echo "ok 1 - everything builds"
 }
 
-# What tests/platforms/trixie does before anything else.
-tell_built() {
-    echo "ok 1 - everything builds"
+# What all parts want this Debian has, and all at once.
+packages_are_there() {
+    local words names
+
+    mapfile -t words < <(printf '%s\n' "${part_packages[@]}" | tr , '\n' | sort -u)
+    mapfile -t names < <(packages_of "${words[@]}")
+    apt-get install -s -q --no-install-recommends "${names[@]}" &&
+        apt-get download -q --print-uris "${foreign_packages[@]}"
+}
+
+# tests/platforms/debian13 has built before anything else.
+run_debian13_build() {
+    check "gcc builds everything, warnings being errors" [ -x "$stage/sbin/portsmithd" ]
+    check "this Debian has all packages that the tests want" packages_are_there
+    tap_end
 }
 
 run_part() { # PART

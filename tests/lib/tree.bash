@@ -9,19 +9,21 @@
 . "$top/tests/lib/packages.bash"
 
 tree_base=$build_directory/tree packaged=$build_directory/packaged
-# As on this machine: the packages were built against its libraries.
-tree_release=$(debian_release)
-# What our packages depend on, and what the hosts want: once these are there apt needs
-# no network.
-tree_packages=iptables,libcap-ng0,libinih1,libjansson4,libmnl0,libseccomp2,libsodium23
-tree_packages+=,openssh-server,openssh-client,iproute2,procps,sudo,systemd-sysv
-if [ "$tree_release" = bookworm ]; then
-    tree_packages+=,libpcap0.8,libuv1,openrc
-else
-    tree_packages+=,libpcap0.8t64,libuv1t64,libeinfo1,librc1t64
-fi
+maintainer="The tests <tests@example.net>"
 
 # ---- outside the lab -------------------------------------------------------
+
+# What our packages depend on, and what the hosts want: once these are there apt needs
+# no network.
+tree_packages() { # RELEASE
+    printf '%s,' iptables libcap-ng0 libinih1 libjansson4 libmnl0 libseccomp2 libsodium23 \
+        openssh-server openssh-client iproute2 procps sudo
+    case $1 in
+    bookworm) printf '%s,' libpcap0.8 libuv1 openrc ;;
+    *) printf '%s,' libpcap0.8t64 libuv1t64 libeinfo1 librc1t64 ;;
+    esac
+    echo systemd-sysv
+}
 
 # From Debian 13 on apt installs no OpenRC beside systemd: its files alone will do.
 # shellcheck disable=SC2016 # for the other shell
@@ -29,24 +31,35 @@ unpack_openrc='[ -e "$1/sbin/openrc-run" ] || {
     chroot "$1" sh -c "cd /root && apt-get download openrc" &&
         dpkg-deb --extract "$1"/root/openrc_*.deb "$1" && rm "$1"/root/openrc_*.deb; }'
 
-# Takes what mirror apt has here. Made once for each build directory.
-make_tree() {
-    local mirror
+# Without what nobody reads there, and without the time that it takes to survive a power cut.
+lean=(--dpkgopt=force-unsafe-io "--dpkgopt=path-exclude=/usr/share/locale/*"
+    "--dpkgopt=path-exclude=/usr/share/doc/*" "--dpkgopt=path-include=/usr/share/doc/portsmith*"
+    "--dpkgopt=path-exclude=/usr/share/man/*" "--dpkgopt=path-include=/usr/share/man/man*/portsmith*")
 
-    [ "$(cat "$tree_base/made-of" 2>/dev/null)" != "$tree_packages" ] || return 0
-    rm -rf "$tree_base" "$tree_base.new"
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $tree_release" | head -n 1)
-    mmdebstrap --variant=apt --mode=root --format=directory --include="$tree_packages" \
-        --customize-hook="$unpack_openrc" "$tree_release" "$tree_base.new" ${mirror:+"$mirror"} || return 1
-    echo "$tree_packages" >"$tree_base.new/made-of"
-    mv "$tree_base.new" "$tree_base"
+# Where apt has this release from.
+find_mirror() {
+    # shellcheck disable=SC2016 # apt's
+    apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $(debian_release)" | head -n 1
 }
 
-make_packages() {
+# Made once.
+make_tree() { # RELEASE DIRECTORY
+    local packages mirror
+
+    packages=$(tree_packages "$1")
+    [ "$(cat "$2/made-of" 2>/dev/null)" != "$packages" ] || return 0
+    rm -rf "$2" "$2.new"
+    mirror=$(find_mirror)
+    mmdebstrap --variant=apt --mode=root --format=directory "${lean[@]}" --include="$packages" \
+        --customize-hook="$unpack_openrc" "$1" "$2.new" ${mirror:+"$mirror"} || return 1
+    echo "$packages" >"$2.new/made-of"
+    mv "$2.new" "$2"
+}
+
+make_packages() { # KINDS of cpack [OPTION of cmake...]
     rm -f "$packaged"/*.{deb,rpm,tar.gz}
-    cmake -S "$top" -B "$packaged" -DCMAKE_INSTALL_PREFIX=/usr &&
-        cmake --build "$packaged" --parallel "$(nproc)" && cd "$packaged" &&
-        cpack -G DEB && cpack -G RPM
+    cmake -S "$top" -B "$packaged" -DCMAKE_INSTALL_PREFIX=/usr "-DPORTSMITH_MAINTAINER=$maintainer" "${@:2}" &&
+        cmake --build "$packaged" --parallel "$(nproc)" && cd "$packaged" && cpack -G "$1"
 }
 
 # ---- inside ----------------------------------------------------------------

@@ -69,7 +69,7 @@ static const struct plan *make_plan(int filter)
     const struct table_form form = {.is_owned = true, .destroys = true};
     const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1,
                                        .close = {{.protocol = 6, .port = 22}}};
-    size_t head;
+    size_t head, filter_at;
     ssize_t size;
 
     plan->backend = BACKEND_NFTABLES;
@@ -79,11 +79,12 @@ static const struct plan *make_plan(int filter)
     table_write(&w, &setup, &form);
     plan->table = (struct plan_table){.messages = {sizeof *plan, (uint32_t)(w.size - head)},
                                       .owned = 1, .destroys = 1};
-    memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);
-    plan->filter.at = (uint32_t)(sizeof *plan + w.size - head);
-    if (helper_export_filter(filter, BACKEND_NFTABLES) != 0)
+    filter_at = sizeof *plan + w.size - head;
+    if (filter_at > sizeof bytes || helper_export_filter(filter, BACKEND_NFTABLES) != 0)
         return NULL;
-    size = pread(filter, bytes + plan->filter.at, sizeof bytes - plan->filter.at, 0);
+    memcpy(bytes + sizeof *plan, w.bytes + head, w.size - head);
+    size = pread(filter, bytes + filter_at, sizeof bytes - filter_at, 0);
+    plan->filter.at = (uint32_t)filter_at;
     plan->filter.size = (uint32_t)size;
     plan->size = plan->filter.at + plan->filter.size;
     return size > 0 ? plan : NULL;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# portsmithd.service: how much it gives away, and that the daemon works with the rest.
+# The units: how much they give away, and that the daemon works with the rest.
 # No systemd runs here; the capabilities, the read-only file system and no_new_privs
 # are put in force by other means, and the system calls compared.
 # Once: the unit's text, and what systemd says to it.
-# bats file_tags=once
+# bats file_tags=once,release
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/net.bash"
@@ -17,10 +17,14 @@ directive() { # NAME: its values, a word each
 # systemd-analyze leaves ProtectSystem and its like out of account for a unit that
 # starts before sysinit.target; so that they count, it is taken for a common one.
 @test "systemd-analyze security: at most 2.5" {
+    local name
+
     mkdir -p "$lab/unit"
-    sed -e 's|@CMAKE_INSTALL_FULL_SBINDIR@|/usr/sbin|' -e '/^DefaultDependencies=no/d' "$unit" \
-        >"$lab/unit/portsmithd.service"
-    systemd-analyze security --offline=true --threshold=25 --no-pager "$lab/unit/portsmithd.service"
+    for name in portsmithd portsmith-firewall; do
+        sed -e 's|@CMAKE_INSTALL_FULL_SBINDIR@|/usr/sbin|' -e '/^DefaultDependencies=no/d' \
+            "$top/daemon/install/$name.service.in" >"$lab/unit/$name.service"
+        systemd-analyze security --offline=true --threshold=25 --no-pager "$lab/unit/$name.service"
+    done
 }
 
 # Who gives up leaves ports open that another program, or the boot, has opened.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # The server's package on a Debian without any firewall program: the kernel alone must do.
 # Once: a Debian is installed, and what is tried there the lab tests try in each combination.
-# bats file_tags=once
+# bats file_tags=once,release
 # shellcheck disable=SC2154 # bats, lab.bash and tree.bash set the variables
 
 bats_require_minimum_version 1.5.0

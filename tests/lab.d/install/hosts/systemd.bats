@@ -2,7 +2,7 @@
 # The server's package on a Debian with systemd: each test goes on where the one before
 # ended.
 # Once: a Debian is installed, and what is tried there the lab tests try in each combination.
-# bats file_tags=once
+# bats file_tags=once,release
 # shellcheck disable=SC2154 # bats, lab.bash and tree.bash set the variables
 
 bats_require_minimum_version 1.5.0
@@ -90,6 +90,50 @@ server() { # COMMAND...
     upgrade_and_stay_in
     server systemctl is-active portsmithd
     server sh -c '[ "$(wc -c </etc/machine-id)" -eq 33 ] && [ -e /etc/portsmith.d/server.host ]'
+}
+
+rest_is_shut() {
+    port_is_shut 10.77.0.1 8080 10.77.0.3
+}
+
+rest_is_open() {
+    port_is_open 10.77.0.1 8080 10.77.0.3
+}
+
+# The processes of the unit, by name.
+kept_by_unit() {
+    server sh -c 'ps -o comm= -p "$(paste -s -d , /sys/fs/cgroup/system.slice/portsmith-firewall.service/cgroup.procs)"'
+}
+
+# As after a boot, which leaves no rules and no process.
+forget_what_is_closed() {
+    server systemctl stop portsmith-firewall
+    server sh -c 'cd /var/lib/portsmith && cp firewall firewall.kept && portsmith-firewall restore && mv firewall.kept firewall'
+    rest_is_open
+}
+
+# Within the unit's confinement.
+unit_closes_and_keeps() { # BACKEND COMMAND that opens what is closed...
+    server sed -i "s/^#*Backend = .*/Backend = $1/" /etc/portsmith.conf
+    forget_what_is_closed
+    server systemctl start portsmith-firewall
+    rest_is_shut
+    [ "$(kept_by_unit)" = portsmith-keep ]
+    on server "${@:2}"
+    wait_until 10 rest_is_shut
+}
+
+@test "portsmith-firewall.service closes what was confirmed, and puts it back, with each back end" {
+    start_listener 8080
+    server portsmith-firewall try --timeout 5m
+    server portsmith-firewall confirm
+    unit_closes_and_keeps iptables-nft iptables-nft -F INPUT
+    unit_closes_and_keeps iptables-legacy iptables-legacy -F INPUT
+    unit_closes_and_keeps nftables nft delete table inet portsmith-firewall
+    [[ $(server journalctl --identifier portsmith-firewall --output cat) == *"they are put back"* ]]
+    server sed -i "s/^Backend = .*/#Backend = auto/" /etc/portsmith.conf
+    forget_what_is_closed
+    server rm /var/lib/portsmith/firewall
 }
 
 @test "removed, it runs no more and has no rules, but its configuration" {
