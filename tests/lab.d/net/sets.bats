@@ -95,6 +95,17 @@ status_says() { # STORE
     port_is_open "$server" 22
 }
 
+@test "a check while the daemon serves leaves its sets as they are, and no other" {
+    use_store set
+    start_daemon
+    knock_opens ssh
+    on server ipset save | sed 's/ timeout .*//' >"$lab/sets"
+    run -0 on server portsmithd -t -c "$conf"
+    [ -z "$output" ]
+    on server ipset save | sed 's/ timeout .*//' | diff "$lab/sets" -
+    port_is_open "$server" 22
+}
+
 @test "a grant with Connections stays a rule beside the set, and is held to them" {
     use_store set
     start_daemon
