@@ -635,7 +635,7 @@ first_rule() { # TABLE CHAIN
     own_table ip6 mangle
     for option in -f -t; do
         run -1 on server portsmithd -c "$conf" "$option" # may be tried again
-        [[ $output == *"another program keeps a table of iptables-nft for itself"*"refused by the kernel"*"Operation not permitted"*": end it" ]]
+        [[ $output == *"another program keeps a table of iptables-nft for itself"*"refused by the kernel"*"Operation not permitted"*"): end it"* ]]
         [[ $output != *"does not work here"* ]]
     done
     end_process TERM "$owner"

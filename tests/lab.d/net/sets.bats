@@ -3,6 +3,7 @@
 # (the parts set-* of tests/run): how it is chosen, changed and left.
 # bats file_tags=backend,family,iptables
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/net.bash"
 
