@@ -259,7 +259,7 @@ static bool says(const struct error *reason, const char *words)
     return strstr(reason->text, words) != NULL;
 }
 
-/* Says what keeps even a chain without rules from being made. Returns false. */
+/* Says what keeps even a chain without rules from being made, for which iptables has the reason. */
 static bool name_missing_tables(enum backend backend, enum family family,
                                 const struct error *reason, struct error *why)
 {
@@ -300,34 +300,55 @@ static void name_remedy(const struct feature *feature, const struct error *reaso
                        "without --trial after systemd-run --on-active=15min portsmithctl release");
 }
 
-/* Tries feature by feature which one does not work, and names it in *why. Returns false. */
-static bool name_missing(const char *path, enum backend backend, enum family family,
-                         unsigned wishes, struct error *why)
-{
-    struct error reason = *why;
-    char remedy[REMEDY_SIZE];
-
-    if (is_refused(try_features(path, family, wishes, FEATURES, &reason)))
-        return name_missing_tables(backend, family, &reason, why);
-    for (int i = 0; i < FEATURES; i++)
-        if (applies(&features[i], family, wishes) &&
-            is_refused(try_features(path, family, wishes, i, &reason))) {
-            name_remedy(&features[i], &reason, remedy);
-            return error_set(why, "the %s does not work here (%.200s): %s", features[i].name,
-                             reason.text, remedy);
-        }
-    return error_set(why, "all that Portsmith uses does not work together (%.200s): mend what it "
-                          "says there", reason.text);
-}
-
-/* Says that another program owns the table, which ends with that program. */
-static enum restore_result tell_owner(struct error *why)
+/* Another program owns the table, which ends with that program. */
+static enum probe_result tell_owner(struct error *why)
 {
     const struct error reason = *why;
 
     error_set(why, "another program keeps a table of iptables-nft for itself (%.300s): end it",
               reason.text);
-    return RESTORE_BUSY;
+    return PROBE_UNDECIDED;
+}
+
+/* Tries feature by feature which one does not work, and names it in *why. */
+static void name_missing_feature(const char *path, enum family family, unsigned wishes,
+                                 struct error *why)
+{
+    struct error reason = *why;
+    char remedy[REMEDY_SIZE];
+
+    for (int i = 0; i < FEATURES; i++)
+        if (applies(&features[i], family, wishes) &&
+            is_refused(try_features(path, family, wishes, i, &reason))) {
+            name_remedy(&features[i], &reason, remedy);
+            error_set(why, "the %s does not work here (%.200s): %s", features[i].name,
+                      reason.text, remedy);
+            return;
+        }
+    error_set(why, "all that Portsmith uses does not work together (%.200s): mend what it says "
+                   "there", reason.text);
+}
+
+/* Says in *why what keeps rules from being made that were refused, for which *why has the reason.
+ * Where even a chain without rules cannot be made it is no feature. */
+static enum probe_result find_missing(const struct xtables *with, enum family family,
+                                      unsigned wishes, struct error *why)
+{
+    const char *path = with->paths[family];
+    struct error reason;
+    enum restore_result empty = try_features(path, family, wishes, FEATURES, &reason);
+
+    if (empty == RESTORE_DONE) {
+        name_missing_feature(path, family, wishes, why);
+        return PROBE_UNUSABLE;
+    }
+    *why = reason;
+    if (!is_refused(empty))
+        return PROBE_UNDECIDED;
+    if (empty == RESTORE_IMPOSSIBLE && says(&reason, strerror(EPERM)))
+        return tell_owner(why);
+    name_missing_tables(with->backend, family, &reason, why);
+    return PROBE_UNUSABLE;
 }
 
 static enum probe_result try_rules(const struct xtables *with, enum family family, unsigned wishes,
@@ -335,20 +356,15 @@ static enum probe_result try_rules(const struct xtables *with, enum family famil
 {
     const char *path = with->paths[family];
     enum restore_result result = try_features(path, family, wishes, -1, why);
+    enum probe_result probed;
 
     for (int again = 0; again < 3 && result != RESTORE_DONE && !is_refused(result); again++)
         result = try_features(path, family, wishes, -1, why);
-    /* Then even a chain without rules is refused, which has nothing to do with features. */
-    if (result == RESTORE_IMPOSSIBLE &&
-        try_features(path, family, wishes, FEATURES, why) == RESTORE_IMPOSSIBLE &&
-        says(why, strerror(EPERM)))
-        result = tell_owner(why);
-    if (is_refused(result))
-        name_missing(path, with->backend, family, wishes, why);
+    probed = result == RESTORE_DONE ? PROBE_USABLE
+             : is_refused(result)   ? find_missing(with, family, wishes, why)
+                                    : PROBE_UNDECIDED;
     remove_scratch(path, wishes);
-    return result == RESTORE_DONE ? PROBE_USABLE
-           : is_refused(result)   ? PROBE_UNUSABLE
-                                  : PROBE_UNDECIDED;
+    return probed;
 }
 
 /* Makes the set that is tried. Another process may be trying its own just now. A set that stays was

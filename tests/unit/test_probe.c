@@ -327,6 +327,17 @@ static void one_that_is_held_up_decides_nothing(void **state)
     assert_non_null(strstr(why.text, "busy"));
 }
 
+/* So that no feature is blamed. */
+static void what_is_refused_and_then_held_up_decides_nothing(void **state)
+{
+    (void)state;
+    install_script("iptables-nft-restore",
+                   "#!/bin/sh\ncase $(cat) in *-A*) exit 2;; esac\necho busy\nexit 4\n");
+    assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_UNDECIDED, why);
+    says("busy");
+    says_nothing_of("match");
+}
+
 /* What another process has made is gone soon, or was left by one that was killed. */
 static void whoever_tries_sets_at_the_same_time_is_waited_for(void **state)
 {
@@ -377,6 +388,7 @@ int main(void)
         ELSEWHERE(a_kernel_that_looks_for_no_sockets_tells_no_sessions),
         ELSEWHERE(a_refusal_without_a_missing_match_is_told_as_it_is),
         ELSEWHERE(one_that_is_held_up_decides_nothing),
+        ELSEWHERE(what_is_refused_and_then_held_up_decides_nothing),
         ELSEWHERE(whoever_tries_sets_at_the_same_time_is_waited_for),
         cmocka_unit_test(legacy_tables_are_seen_without_making_any),
     };
