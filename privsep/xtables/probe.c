@@ -40,7 +40,7 @@ static const struct {
     {BACKEND_AUTO, {"/sbin/iptables-restore", "/sbin/ip6tables-restore"}},
 };
 
-enum { PROGRAMS = sizeof programs / sizeof *programs, REMEDY_SIZE = 300 };
+enum { PROGRAMS = sizeof programs / sizeof *programs, REMEDY_SIZE = 300, SAID_SIZE = 130 };
 
 /* Everything that rules.c and firewall.c write, by table, with the name by which an admin
  * knows it, and the kernel's module for it. */
@@ -259,28 +259,48 @@ static bool says(const struct error *reason, const char *words)
     return strstr(reason->text, words) != NULL;
 }
 
+/* Takes the first line of what iptables said out of a reason (restore.h), without its name and
+ * version: so short that what is said besides has room. */
+static const char *what_it_said(const struct error *reason, char said[static SAID_SIZE])
+{
+    static const char *const versions[] = {" (nf_tables): ", " (legacy): "};
+    const char *at = strstr(reason->text, ": ");
+
+    at = at ? at + strlen(": ") : reason->text;
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        const char *end = strstr(at, versions[i]);
+
+        if (end && strcspn(at, "|") > (size_t)(end - at))
+            at = end + strlen(versions[i]);
+    }
+    at += strspn(at, "|");
+    snprintf(said, SAID_SIZE, "%.*s", (int)strcspn(at, "|"), at);
+    return said;
+}
+
 /* Says what keeps even a chain without rules from being made, for which iptables has the reason. */
 static bool name_missing_tables(enum backend backend, enum family family,
                                 const struct error *reason, struct error *why)
 {
     const int version = family == IPV6 ? 6 : 4;
     const int answer = ask_nftables();
+    char said[SAID_SIZE];
 
+    what_it_said(reason, said);
     if (answer == EPERM)
-        return error_set(why, "this process may not change the tables of %s (%.200s): run it as "
-                              "root, with CAP_NET_ADMIN where the network namespace was made",
-                         backend_name(backend), reason->text);
+        return error_set(why, "this process may not change the tables of %s (%s): run it as root, "
+                              "with CAP_NET_ADMIN where the network namespace was made",
+                         backend_name(backend), said);
     if (backend == BACKEND_LEGACY && says(reason, "unable to initialize"))
-        return error_set(why, "this kernel has no tables of iptables-legacy for IPv%d (%.200s): "
-                              "load their modules, such as %s, or install a kernel that has them",
-                         version, reason->text,
-                         family == IPV6 ? "ip6table_mangle" : "iptable_mangle");
+        return error_set(why, "this kernel has no tables of iptables-legacy for IPv%d (%s): load "
+                              "their modules, such as %s, or install a kernel that has them",
+                         version, said, family == IPV6 ? "ip6table_mangle" : "iptable_mangle");
     if (backend == BACKEND_NFT && (says(reason, strerror(EOPNOTSUPP)) || is_of_none(answer)))
-        return error_set(why, "this kernel has no tables of nf_tables for IPv%d (%.200s): load the "
+        return error_set(why, "this kernel has no tables of nf_tables for IPv%d (%s): load the "
                               "module nf_tables, or install a kernel with CONFIG_NF_TABLES_IPV%d",
-                         version, reason->text, version);
-    return error_set(why, "%s cannot even make an empty chain for IPv%d (%.200s): mend what it "
-                          "says there", backend_name(backend), version, reason->text);
+                         version, said, version);
+    return error_set(why, "%s cannot even make an empty chain for IPv%d (%s): mend what it says "
+                          "there", backend_name(backend), version, said);
 }
 
 /* What is to be done about a feature that does not work. RHEL has no xt_time in any package. */
@@ -315,18 +335,18 @@ static void name_missing_feature(const char *path, enum family family, unsigned 
                                  struct error *why)
 {
     struct error reason = *why;
-    char remedy[REMEDY_SIZE];
+    char remedy[REMEDY_SIZE], said[SAID_SIZE];
 
     for (int i = 0; i < FEATURES; i++)
         if (applies(&features[i], family, wishes) &&
             is_refused(try_features(path, family, wishes, i, &reason))) {
             name_remedy(&features[i], &reason, remedy);
-            error_set(why, "the %s does not work here (%.200s): %s", features[i].name,
-                      reason.text, remedy);
+            error_set(why, "the %s does not work here (%s): %s", features[i].name,
+                      what_it_said(&reason, said), remedy);
             return;
         }
-    error_set(why, "all that Portsmith uses does not work together (%.200s): mend what it says "
-                   "there", reason.text);
+    error_set(why, "all that Portsmith uses does not work together (%s): mend what it says there",
+              what_it_said(&reason, said));
 }
 
 /* Says in *why what keeps rules from being made that were refused, for which *why has the reason.

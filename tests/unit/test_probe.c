@@ -202,6 +202,20 @@ static void a_program_that_does_not_work_is_told_of(void **state)
     says("broken): mend what it says there");
 }
 
+/* The rest has room then. */
+static void of_what_a_program_says_the_first_line_counts(void **state)
+{
+    (void)state;
+    install_script("iptables-nft-restore",
+                   "#!/bin/sh\ncase $(cat) in *'-m addrtype'*) printf '%s\\n' 'iptables-nft-restore "
+                   "v1.8.9 (nf_tables): ' 'line 3: RULE_APPEND failed (No such file or directory): "
+                   "rule in chain portsmith-probe' 'and more'; exit 4;; esac\n");
+    install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
+    assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE, why);
+    says("the addrtype match does not work here (line 3: RULE_APPEND failed (No such file or "
+         "directory): rule in chain portsmith-probe): load the kernel's module");
+}
+
 #define REFUSE(what) "#!/bin/sh\nt=$(cat)\ncase $t in *'" what "'*) echo 'no such extension'; "    \
                      "exit 2;; esac\nexit 0\n"
 
@@ -344,8 +358,9 @@ static void whoever_tries_sets_at_the_same_time_is_waited_for(void **state)
     (void)state;
     install_nft();
     run_command("/run/real/ipset create portsmith-probe hash:ip; "
-                "(sleep 0.3; /run/real/ipset destroy portsmith-probe) &");
+                "(sleep 0.3; /run/real/ipset destroy portsmith-probe && touch /run/undisturbed) &");
     assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_SETS, &why), PROBE_USABLE, why);
+    run_command("test -e /run/undisturbed");
     run_command("/run/real/ipset create portsmith-probe hash:ip");
     assert_result(probe_xtables(&found, BACKEND_NFT, PROBE_SETS, &why), PROBE_USABLE, why);
     run_command("test -z \"$(/run/real/ipset list -n)\"");
@@ -378,6 +393,7 @@ int main(void)
         ELSEWHERE(a_kernel_without_tables_is_told_of),
         ELSEWHERE(a_kernel_without_a_family_is_told_of),
         ELSEWHERE(a_program_that_does_not_work_is_told_of),
+        ELSEWHERE(of_what_a_program_says_the_first_line_counts),
         ELSEWHERE(a_missing_match_is_named),
         ELSEWHERE(the_package_of_a_module_is_named),
         ELSEWHERE(a_missing_extension_is_no_missing_module),
