@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 struct error {
-    char text[512]; /* one line, zero-terminated, without a newline */
+    char text[640]; /* one line, zero-terminated, without a newline */
 };
 
 /* Stores the formatted text in *e, cut to its size. Keeps errno. Always returns false, so that a

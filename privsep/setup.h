@@ -9,7 +9,8 @@
 
 enum helper_mode {
     HELPER_RUN = 1,     /* serve until end of file */
-    HELPER_PROBE = 2,   /* try what HELPER_RUN would need, change nothing, exit */
+    HELPER_PROBE = 2,   /* try what HELPER_RUN would need, change nothing, exit. What is missing is
+                           sent to the supervisor, as text without a zero */
     HELPER_RELEASE = 3, /* remove all of Portsmith from the firewall, exit */
     HELPER_RELEASE_OTHER = 4, /* the same, of the back end that `backend` is not, exit */
 };

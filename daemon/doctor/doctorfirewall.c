@@ -19,6 +19,7 @@
 #include "daemon/portsmith-firewall/enforce.h"
 #include "daemon/portsmith-firewall/keeper.h"
 #include "daemon/portsmith-firewall/vianftables.h"
+#include "daemon/supervisor/pair.h"
 #include "privsep/backend.h"
 #include "privsep/xtables/probe.h"
 
@@ -136,51 +137,20 @@ static void find_services(struct examination *e)
 
 /* ---- iptables itself ---------------------------------------------------- */
 
-/* What iptables must be able to do for this configuration. Rules with the set are left out: only
- * the helper may make the set, and without it they cannot be tried. Deadlines of rules are asked
- * for only where they are needed: where the helper may choose, it can do without them. */
-static unsigned wishes_of(const struct config *c)
+/* Looks, as a start does, whether this host can do what the configuration asks for. */
+static bool can_do(struct examination *e)
 {
-    unsigned wishes = 0;
+    const struct pair_options once = {.foreground = true};
+    struct error why;
+    enum pair_result result = pair_probe(e->config, &once, &why);
 
-    for (size_t i = 0; i < c->profile_count; i++) {
-        wishes |= c->profiles[i].policy->connections ? PROBE_LIMITS : 0;
-        wishes |= c->profiles[i].policy->destination_count ? PROBE_SENDS_ON : 0;
-    }
-    if (wishes || c->forward || c->grant_store == GRANT_STORE_RULES)
-        wishes |= PROBE_DEADLINES;
-    return wishes;
-}
-
-/* Has iptables-restore test rules with all that Portsmith needs. */
-static void test_features(struct examination *e, enum family family)
-{
-    static const char *const arguments[] = {"--test", "--noflush", "-w", "5", NULL};
-    struct error why = {"no memory"};
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    struct tool tool;
-    bool done;
-
-    if (out)
-        probe_write(out, family, wishes_of(e->config));
-    done = out && fclose(out) == 0 &&
-           tool_run(&tool, e->xtables.paths[family], arguments, text, &why);
-    free(text);
-    if (!done) {
-        findings_add(e->found, FINDING_PROBLEM, "see that iptables can be run", "%s", why.text);
-        return;
-    }
-    if (tool.status != 0)
+    if (result != PAIR_STARTED)
         findings_add(e->found, FINDING_PROBLEM,
-                     "portsmithd needs it and does not start without: load the kernel's module of "
-                     "what is named there, such as xt_time for the match time or ip_tables for a "
-                     "table, or install the rest of iptables",
-                     "%s cannot do what Portsmith needs (%s): %.300s",
-                     backend_name(e->xtables.backend), family_name(family),
-                     first_line(tool.said));
-    free(tool.said);
+                     result == PAIR_FAILED
+                         ? "ask again, as that may pass"
+                         : "do that: until then portsmithd does not start, and a reload is refused",
+                     "%s", why.text);
+    return result == PAIR_STARTED;
 }
 
 /* Reads the rules of the iptables that this host has, if it has one, as those of another program.
@@ -202,6 +172,7 @@ static void read_others(struct examination *e)
 static void examine_table(struct examination *e)
 {
     findings_begin(e->found, "nftables");
+    can_do(e);
     if (!e->runs)
         return;
     if (!firewalls_have_table("inet", "portsmith"))
@@ -219,6 +190,7 @@ static void examine_table(struct examination *e)
 static bool examine_iptables(struct examination *e)
 {
     struct error why;
+    bool can;
 
     if (is_native(e)) {
         read_others(e);
@@ -226,17 +198,14 @@ static bool examine_iptables(struct examination *e)
         return true;
     }
     findings_begin(e->found, "iptables");
-    if (!probe_choose(&e->xtables, e->backend, &why)) {
-        findings_add(e->found, FINDING_PROBLEM, "or set Backend to the one that is there", "%s",
-                     why.text);
+    can = can_do(e);
+    if (!probe_choose(&e->xtables, e->backend, &why))
         return false;
-    }
     for (enum family family = IPV4; family < FAMILIES; family++) {
         if (!e->xtables.in_use[family])
             continue;
-        test_features(e, family);
         e->is_read[family] = read_rules(&e->rules[family], e->xtables.paths[family], &why);
-        if (!e->is_read[family])
+        if (!e->is_read[family] && can)
             findings_add(e->found, FINDING_PROBLEM, "see that iptables-save can be run",
                          "the rules cannot be read: %s", why.text);
     }

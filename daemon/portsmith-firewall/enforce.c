@@ -6,6 +6,7 @@
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/portsmith-firewall/viaiptables.h"
 #include "daemon/portsmith-firewall/vianftables.h"
+#include "privsep/backend.h"
 #include "privsep/nftables/table.h"
 #include "privsep/xtables/probe.h"
 
@@ -29,25 +30,39 @@ static bool iptables_serves(bool tries)
     return probed == PROBE_USABLE || probed == PROBE_UNDECIDED;
 }
 
-/* Whether BACKEND_AUTO ends in nftables. */
-static bool auto_is_nftables(bool tries)
+/* Whether BACKEND_AUTO ends in nftables. If neither serves, *why says why that does not. */
+static bool auto_is_nftables(bool tries, struct error *why)
 {
-    struct error unused;
-
     if (!tries && via_nftables_finds(NFPROTO_INET, CLOSED_TABLE, NULL))
         return true;
-    return !iptables_serves(tries) && via_nftables_can(&unused);
+    return !iptables_serves(tries) && via_nftables_can(why);
+}
+
+/* Says what is missing where the programs of iptables are, and what would do in their place.
+ * `nftables` is why BACKEND_AUTO cannot be nftables. Returns false. */
+static bool tell_missing(enum backend wanted, const struct error *nftables, struct error *why)
+{
+    const struct error iptables = *why;
+    struct error unused;
+
+    if (wanted == BACKEND_AUTO)
+        return backend_none(&iptables, nftables, why);
+    if (via_nftables_can(&unused))
+        backend_advise(why, BACKEND_NFTABLES);
+    return false;
 }
 
 bool enforce_choose(struct enforcer *e, const struct config *c, bool tries, struct error *why)
 {
+    struct error nftables;
+
     *e = (struct enforcer){.way = &via_nftables, .backend = BACKEND_NFTABLES,
                            .in_use = {true, true}, .accept_mark = c->accept_mark};
     if (c->backend == BACKEND_NFTABLES ||
-        (c->backend == BACKEND_AUTO && auto_is_nftables(tries)))
+        (c->backend == BACKEND_AUTO && auto_is_nftables(tries, &nftables)))
         return true;
     if (!probe_choose(&e->xtables, c->backend, why))
-        return false;
+        return tell_missing(c->backend, &nftables, why);
     e->way = &via_iptables;
     e->backend = e->xtables.backend;
     for (enum family family = IPV4; family < FAMILIES; family++)

@@ -1,5 +1,7 @@
 #include "daemon/portsmith-firewall/viaiptables.h"
 
+#include "daemon/portsmith-firewall/vianftables.h"
+#include "privsep/backend.h"
 #include "privsep/xtables/probe.h"
 #include "privsep/xtables/takedown.h"
 #include "privsep/xtables/text.h"
@@ -60,6 +62,23 @@ static void undo(const struct xtables *xtables, enum family failed, const struct
     }
 }
 
+/* Says what this host lacks, if it lacks something, and what to do, in place of what iptables
+ * said. */
+static void explain(const struct enforcer *e, enum restore_result result, const struct plan *plan,
+                    struct error *why)
+{
+    const unsigned wishes = plan->on_trial ? PROBE_DEADLINES : 0;
+    struct xtables probed;
+    struct error lack, unused;
+
+    if ((result != RESTORE_REFUSED && result != RESTORE_IMPOSSIBLE) ||
+        probe_xtables(&probed, e->backend, wishes, &lack) != PROBE_UNUSABLE)
+        return;
+    *why = lack;
+    if (via_nftables_can(&unused))
+        backend_advise(why, BACKEND_NFTABLES);
+}
+
 /* Some 15 s, should another program hold the xtables lock. */
 static enum restore_result put(const struct enforcer *e, const struct plan *plan,
                                const struct plan *before, struct error *why)
@@ -72,6 +91,7 @@ static enum restore_result put(const struct enforcer *e, const struct plan *plan
         result = put_family(&e->xtables, family, plan, why);
         if (result == RESTORE_DONE)
             continue;
+        explain(e, result, plan, why);
         if (before)
             undo(&e->xtables, family, before, why);
         return result;

@@ -13,6 +13,7 @@
 #include "common/kernel.h"
 #include "daemon/portsmith-firewall/closedtable.h"
 #include "privsep/netlink.h"
+#include "privsep/nftables/ability.h"
 #include "privsep/nftables/asking.h"
 #include "privsep/nftables/batch.h"
 
@@ -36,26 +37,25 @@ static int do_plan(const struct plan *plan, const struct closed_table_means *mea
     return error;
 }
 
-static const char *remedy(int error)
+/* Says what the kernel lacks, if it lacks something, and else what it said. */
+static void explain(int error, const struct plan *plan, struct error *why)
 {
-    switch (error) {
-    case EPERM:
-        return "; is it another program's?";
-    case ENOENT:
-    case EOPNOTSUPP:
-        return "; load or install the kernel's modules of nftables, such as nft_ct";
-    default:
-        return "";
-    }
+    int fd = netlink_open(NETLINK_NETFILTER);
+
+    if (ability_has_tables(fd, why) &&
+        ability_has_features(fd, plan->on_trial ? ABILITY_TO_END_A_TRIAL : 0, why))
+        error_set(why, "the table inet " CLOSED_TABLE " is refused by the kernel: %s%s",
+                  strerror(error), error == EPERM ? "; is it another program's?" : "");
+    if (fd >= 0)
+        close(fd);
 }
 
-/* What came of a batch. */
-static enum restore_result judge(int error, struct error *why)
+/* What came of a batch for this plan. */
+static enum restore_result judge(int error, const struct plan *plan, struct error *why)
 {
     if (error == 0)
         return RESTORE_DONE;
-    error_set(why, "the table inet " CLOSED_TABLE " is refused by the kernel: %s%s",
-              strerror(error), remedy(error));
+    explain(error, plan, why);
     if (error == EIO)
         return RESTORE_UNKNOWN;
     return error == ENOMEM || error == ENOBUFS ? RESTORE_BUSY : RESTORE_IMPOSSIBLE;
@@ -70,7 +70,7 @@ static enum restore_result put(const struct enforcer *e, const struct plan *plan
                                const struct plan *before, struct error *why)
 {
     const struct closed_table_means means = means_of(e);
-    enum restore_result result = judge(do_plan(plan, &means, batch_send), why);
+    enum restore_result result = judge(do_plan(plan, &means, batch_send), plan, why);
 
     /* Without an answer it may have been done. */
     if (result == RESTORE_UNKNOWN && before)
@@ -82,14 +82,14 @@ static const struct plan nothing, something = {.is_confirmed = true};
 
 bool via_nftables_can(struct error *why)
 {
-    return judge(do_plan(&something, &(struct closed_table_means){0}, batch_try), why) ==
-           RESTORE_DONE;
+    return judge(do_plan(&something, &(struct closed_table_means){0}, batch_try), &something,
+                 why) == RESTORE_DONE;
 }
 
 bool via_nftables_remove(struct error *why)
 {
     return !via_nftables_finds(NFPROTO_INET, CLOSED_TABLE, NULL) ||
-           judge(do_plan(&nothing, &(struct closed_table_means){0}, batch_send), why) ==
+           judge(do_plan(&nothing, &(struct closed_table_means){0}, batch_send), &nothing, why) ==
                RESTORE_DONE;
 }
 

@@ -16,7 +16,7 @@
 enum {
     CONTROL_GRANTS = 32,          /* in one reply */
     CONTROL_NAME_SIZE = 36,       /* POLICY_NAME_SIZE, without padding behind it */
-    CONTROL_TEXT_SIZE = 512,
+    CONTROL_TEXT_SIZE = 640,
     CONTROL_TROUBLE_SIZE = 128,
 };
 

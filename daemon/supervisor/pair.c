@@ -21,6 +21,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memfile.h"
+#include "common/printable.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"
 #include "daemon/sniffer/sniffermessage.h"
@@ -499,8 +500,8 @@ static bool note_unsupported(struct pair *pair, const struct sniffer_ready *read
     return false;
 }
 
-static bool start_sniffer(struct pair *pair, const struct config *config, int counters, int helper,
-                          const struct pair_options *options)
+static enum pair_result start_sniffer(struct pair *pair, const struct config *config, int counters,
+                                      int helper, const struct pair_options *options)
 {
     const int inherited[] = {helper, counters};
     struct sniffer_setup setup;
@@ -509,8 +510,10 @@ static bool start_sniffer(struct pair *pair, const struct config *config, int co
     fill_sniffer_setup(&setup, config, options);
     choose_interfaces(pair, &setup, config);
     pair->sniffer = pair_start_program(PORTSMITH_SNIFFER, &pair->lifeline, inherited, 2);
-    return pair->sniffer != 0 && send_sniffer_setup(pair->lifeline, &setup, config) &&
-           await_captures(pair->lifeline, &ready) && note_unsupported(pair, &ready, config);
+    if (pair->sniffer == 0 || !send_sniffer_setup(pair->lifeline, &setup, config) ||
+        !await_captures(pair->lifeline, &ready))
+        return PAIR_FAILED;
+    return note_unsupported(pair, &ready, config) ? PAIR_STARTED : PAIR_UNUSABLE;
 }
 
 /* ---- the helper --------------------------------------------------------- */
@@ -749,10 +752,24 @@ static enum pair_result start_serving_helper(struct pair *pair, struct config *c
     return result == PAIR_STARTED ? PAIR_FAILED : result;
 }
 
-/* Runs a helper that does one thing and exits. */
+/* Takes what a helper that only tried has said. */
+static void take_reason(int orders, struct error *why)
+{
+    ssize_t n = recv(orders, why->text, sizeof why->text - 1, MSG_DONTWAIT);
+
+    if (n <= 0) {
+        error_set(why, "what this host can do was not found out: the log says why");
+        return;
+    }
+    why->text[n] = '\0';
+    printable(why->text);
+}
+
+/* Runs a helper that does one thing and exits. *why is what it says if it only tries. */
 static enum pair_result run_helper_once(const struct helper_setup *setup,
                                         const struct config *config,
-                                        const struct pair_options *options, int tables)
+                                        const struct pair_options *options, int tables,
+                                        struct error *why)
 {
     int nothing = open_nothing(), orders = -1;
     pid_t helper = nothing < 0 ? 0 : start_helper(&orders, nothing, nothing, nothing, nothing,
@@ -761,6 +778,7 @@ static enum pair_result run_helper_once(const struct helper_setup *setup,
 
     if (helper != 0 && send_setup(orders, setup, config, options))
         result = result_of(await_end(helper, "the helper", WAIT_MS));
+    take_reason(orders, why);
     close_if_open(&orders);
     close_if_open(&nothing);
     return result;
@@ -771,10 +789,11 @@ static enum pair_result run_helper_once(const struct helper_setup *setup,
 static void release_other_backend(const struct config *config, const struct pair_options *options)
 {
     struct helper_setup setup;
+    struct error unused;
 
     fill_setup(&setup, HELPER_RELEASE_OTHER, NULL, options);
     setup.backend = config->backend_in_use;
-    run_helper_once(&setup, NULL, options, table_socket());
+    run_helper_once(&setup, NULL, options, table_socket(), &unused);
 }
 
 /* ---- the pair ----------------------------------------------------------- */
@@ -823,10 +842,10 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
         log_warn("cannot make a socket pair");
         return PAIR_FAILED;
     }
-    if (!start_sniffer(&new, config, counters, between[0], options)) {
+    result = start_sniffer(&new, config, counters, between[0], options);
+    if (result != PAIR_STARTED) {
         log_warnx("the sniffer did not start");
         end_sniffer(&new);
-        result = PAIR_FAILED;
     } else {
         pair_end(pair, false);
         memcpy(new.verdicts_before, pair->verdicts_before, sizeof new.verdicts_before);
@@ -843,7 +862,8 @@ enum pair_result pair_replace(struct pair *pair, struct config *config, int coun
     return result;
 }
 
-enum pair_result pair_probe(const struct config *config, const struct pair_options *options)
+enum pair_result pair_probe(const struct config *config, const struct pair_options *options,
+                            struct error *why)
 {
     /* Not the owning one: a helper that serves would lose answers to whoever else reads there, and
      * without ours the table would be nobody's between two helpers. */
@@ -852,7 +872,7 @@ enum pair_result pair_probe(const struct config *config, const struct pair_optio
     enum pair_result result;
 
     fill_setup(&setup, HELPER_PROBE, config, options);
-    result = run_helper_once(&setup, config, options, tables);
+    result = run_helper_once(&setup, config, options, tables, why);
     close_if_open(&tables);
     return result;
 }
@@ -860,8 +880,9 @@ enum pair_result pair_probe(const struct config *config, const struct pair_optio
 bool pair_release(enum backend in_use, const struct pair_options *options)
 {
     struct helper_setup setup;
+    struct error unused;
 
     fill_setup(&setup, HELPER_RELEASE, NULL, options);
     setup.backend = in_use;
-    return run_helper_once(&setup, NULL, options, table_socket()) == PAIR_STARTED;
+    return run_helper_once(&setup, NULL, options, table_socket(), &unused) == PAIR_STARTED;
 }

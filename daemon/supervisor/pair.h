@@ -62,9 +62,11 @@ void pair_init(struct pair *pair);
 enum pair_result pair_replace(struct pair *pair, struct config *config, int counters,
                               const struct pair_options *options);
 
-/* Tries what a helper would need for this configuration, and changes nothing. PAIR_STARTED: all is
- * there. */
-enum pair_result pair_probe(const struct config *config, const struct pair_options *options);
+/* Tries what a helper would need for this configuration. What is made for that is gone again when
+ * it returns, and a helper that serves goes on. PAIR_STARTED: all is there. Otherwise *why says
+ * what is missing, and what to do. Waits for a minute at most. */
+enum pair_result pair_probe(const struct config *config, const struct pair_options *options,
+                            struct error *why);
 
 /* Removes every chain, rule and set of Portsmith's from the firewall, with a helper of its own.
  * `in_use` is the back end in use, as far as it is known; else BACKEND_AUTO. False, with the reason

@@ -44,7 +44,7 @@ static const char usage[] =
     "  -c, --config FILE   read FILE instead of /etc/portsmith.conf\n"
     "  -f, --foreground    stay in the foreground and log to standard error\n"
     "  -d, --debug         log more\n"
-    "  -t, --test          check the configuration and exit\n"
+    "  -t, --test          check the configuration and this host, and exit\n"
     "  -T, --print         check the configuration, print what is in effect, exit\n"
     "      --trace         log of each knock that opens how long which step took\n"
     "      --trial SPAN    shut ports for so long, such as 15m, and then undo all,\n"
@@ -203,14 +203,29 @@ static int refuse(const struct supervisor_options *options, const char *reason)
     return EX_CONFIG;
 }
 
-/* Whether this host can do what the configuration asks for. It is tried before portsmithd goes
- * into the background, so that portsmith-prepare says on the terminal why the host cannot. */
-static bool is_possible(const struct supervisor_options *options, const struct config *config)
+/* Looks whether this host can do what the configuration asks for. 0, or an exit status, with what
+ * is missing in *why. */
+static int look_at_host(const struct supervisor_options *options, const struct config *config,
+                        struct error *why)
 {
     const struct pair_options once = {.foreground = true, .trial_end = options->trial_end};
-    const enum pair_result result = pair_probe(config, &once);
 
-    return result != PAIR_UNUSABLE && result != PAIR_MISSING;
+    switch (pair_probe(config, &once, why)) {
+    case PAIR_STARTED:
+        return 0;
+    case PAIR_FAILED:
+        return EXIT_FAILURE;
+    default:
+        return EX_CONFIG;
+    }
+}
+
+/* Whether a start would fail for what this host lacks. It is looked for before portsmithd goes into
+ * the background, so that the terminal is told. */
+static bool is_vain(const struct supervisor_options *options, const struct config *config,
+                    struct error *why)
+{
+    return look_at_host(options, config, why) == EX_CONFIG;
 }
 
 /* Whether a trial makes sense: 0, or an exit status. */
@@ -226,7 +241,7 @@ static int check_trial(const struct supervisor_options *options, const struct co
     if (config->profile_count == 0)
         return refuse(options, "there is no profile, so nobody could knock: add one first, with "
                                "portsmith-profile add");
-    return is_possible(options, config) ? 0 : EX_CONFIG;
+    return is_vain(options, config, &reason) ? refuse(options, reason.text) : 0;
 }
 
 /* Whether portsmithd is to start now: 0, or an exit status. What was tried and not kept may have
@@ -238,8 +253,8 @@ static int find_place(const struct supervisor_options *options, const struct con
 
     if (!tracking_check(config, NULL, NULL, &why)) /* the pair's start tells the rest */
         return refuse(options, why.text);
-    if (trial_runs(config) != 0 && options->trial_end == 0 && !is_possible(options, config))
-        return EX_CONFIG; /* the portsmithd on trial goes on */
+    if (trial_runs(config) != 0 && options->trial_end == 0 && is_vain(options, config, &why))
+        return refuse(options, why.text); /* the portsmithd on trial goes on */
     if (!has_place(options, config))
         return EXIT_FAILURE;
     if (options->trial_end != 0)
@@ -338,6 +353,34 @@ static bool forget_the_starter(void)
     return nothing >= 0 && close(nothing) == 0;
 }
 
+/* Says what is to be said of the configuration, which was read, and of this host. Returns an exit
+ * status. */
+static int check(const struct options *options, const struct config *config)
+{
+    struct error why;
+    int status;
+
+    if (options->print)
+        config_print(config, stdout);
+    firewalls_find_old_word(config, warning_print, NULL);
+    firewalls_find(config, warning_print, NULL);
+    firewalls_find_strays(config, warning_print, NULL);
+    savedtable_find(warning_print, NULL);
+    vrf_find(config, warning_print, NULL);
+    origin_find(config, options->supervisor.config_path, warning_print, NULL);
+    if (!tracking_check(config, warning_print, NULL, &why))
+        return command_fail(EX_CONFIG, why.text);
+    if (!options->test)
+        return EXIT_SUCCESS;
+    if (!capability_check(CAPABILITY_DAEMON, &why)) {
+        command_warn("the configuration is right; what this host can do was not looked at: %s",
+                     why.text);
+        return EXIT_SUCCESS;
+    }
+    status = look_at_host(&options->supervisor, config, &why);
+    return status == 0 ? EXIT_SUCCESS : command_fail(status, why.text);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.supervisor = {.ready = -1}};
@@ -361,19 +404,8 @@ int main(int argc, char **argv)
     config = config_load(supervisor->config_path, &why);
     if (!config)
         return command_fail(EX_CONFIG, why.text);
-    if (options.print)
-        config_print(config, stdout);
-    if (options.print || options.test) {
-        firewalls_find_old_word(config, warning_print, NULL);
-        firewalls_find(config, warning_print, NULL);
-        firewalls_find_strays(config, warning_print, NULL);
-        savedtable_find(warning_print, NULL);
-        vrf_find(config, warning_print, NULL);
-        origin_find(config, supervisor->config_path, warning_print, NULL);
-        if (!tracking_check(config, warning_print, NULL, &why))
-            return command_fail(EX_CONFIG, why.text);
-        return EXIT_SUCCESS;
-    }
+    if (options.print || options.test)
+        return check(&options, config);
     log_open("portsmithd", supervisor->foreground && !supervisor->in_journal, supervisor->debug);
     status = find_place(supervisor, config);
     if (status != 0)

@@ -346,10 +346,9 @@ static bool try_reload(struct supervisor *s, struct error *why)
         refuse_reload(s, new);
         return false;
     }
-    if (pair_probe(new, &s->pair_options) != PAIR_STARTED) {
+    if (pair_probe(new, &s->pair_options, why) != PAIR_STARTED) {
         refuse_reload(s, new);
-        return error_set(why, "this host cannot do what the new configuration asks, as the log "
-                              "says: the one in use stays");
+        return false;
     }
     return use(s, new, why);
 }
@@ -887,8 +886,10 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         fatal("cannot start");
     s.counters = &s.memory->counters;
     counters_find_own(&s.memory->own);
-    if (!supervisor_confine(&why))
-        fatalx("%s", why.text);
+    if (!supervisor_confine(&why)) {
+        log_warnx("%s", why.text);
+        return EX_CONFIG_STATUS;
+    }
     if (!file_make_directory(config->run_directory, 0755, &why))
         fatalx("%s", why.text);
     s.pidfile = pidfile_create(config->run_directory, &why);

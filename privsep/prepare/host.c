@@ -5,9 +5,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "privsep/backend.h"
+#include "privsep/netlink.h"
 #include "privsep/prepare/news.h"
 #include "privsep/prepare/nftprobe.h"
-#include "privsep/netlink.h"
 #include "privsep/rules.h"
 
 static unsigned wishes(const struct policy *policy)
@@ -23,6 +24,13 @@ static unsigned wishes(const struct policy *policy)
     if (policy->setup.trial_end != 0)
         found |= PROBE_TRIAL;
     return found;
+}
+
+/* Says what a start is to do otherwise, and why. A try only finds out whether it can be done. */
+static void tell(const struct helper_setup *setup, const char *what, const struct error *why)
+{
+    if (setup->mode == HELPER_RUN)
+        log_info("%s: %s", what, why->text);
 }
 
 static enum probe_result probe_iptables(struct policy *policy, struct xtables *xtables,
@@ -45,10 +53,9 @@ static enum probe_result probe_iptables(struct policy *policy, struct xtables *x
         return probed;
     setup->grant_store = GRANT_STORE_SET;
     probed = probe_xtables(xtables, setup->backend, wishes(policy), &unused);
-    if (probed != PROBE_USABLE)
-        return probed;
-    log_info("grants are kept in sets, as rules cannot end by themselves: %s", why->text);
-    return PROBE_USABLE;
+    if (probed == PROBE_USABLE)
+        tell(setup, "grants are kept in sets, as rules cannot end by themselves", why);
+    return probed;
 }
 
 static enum probe_result probe_nftables(const struct policy *policy, struct xtables *xtables,
@@ -60,37 +67,76 @@ static enum probe_result probe_nftables(const struct policy *policy, struct xtab
     return nftprobe(HELPER_FD_TABLE, &policy->setup, form, why);
 }
 
-/* Whether another back end than iptables could do what is configured. A table of our own lets
- * nothing through that another one drops, but for the mark. */
-static bool may_be_nftables(const struct helper_setup *setup, enum grant_store wanted)
+/* Whether this back end goes with the rest of what is configured. A table of our own lets nothing
+ * through that another one drops, but for the mark, which the rules of iptables do not set. */
+static bool may_use(const struct helper_setup *setup, enum backend to)
 {
-    return setup->backend == BACKEND_AUTO && wanted == GRANT_STORE_AUTO &&
-           (!setup->forward || setup->accept_mark);
+    if (to != BACKEND_NFTABLES)
+        return !setup->accept_mark;
+    return setup->grant_store == GRANT_STORE_AUTO && (!setup->forward || setup->accept_mark);
+}
+
+/* Tries whether another back end than the one that was `tried` can do what is configured, as it was
+ * received, and if so adds to *why that it can. Iptables-legacy comes last, as a question makes its
+ * tables. */
+static void advise(const struct policy *received, enum backend tried, struct error *why)
+{
+    static const enum backend others[] = {BACKEND_NFT, BACKEND_NFTABLES, BACKEND_LEGACY};
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct policy other = *received;
+        struct table_form form;
+        struct xtables xtables;
+        struct error unused;
+
+        if (others[i] == tried || !may_use(&received->setup, others[i]))
+            continue;
+        other.setup.backend = others[i];
+        other.setup.mode = HELPER_PROBE;
+        if (others[i] == BACKEND_NFTABLES
+                ? probe_nftables(&other, &xtables, &form, &unused) == PROBE_USABLE
+                : probe_iptables(&other, &xtables, &unused) == PROBE_USABLE) {
+            backend_advise(why, others[i]);
+            return;
+        }
+    }
+}
+
+/* BACKEND_AUTO. */
+static enum probe_result probe_either(struct policy *policy, struct xtables *xtables,
+                                      struct table_form *form, struct error *why)
+{
+    const bool may_be_nftables = may_use(&policy->setup, BACKEND_NFTABLES);
+    enum probe_result probed = probe_iptables(policy, xtables, why), instead;
+    const struct error first = *why;
+    struct xtables other;
+    struct error second;
+
+    if (!may_be_nftables || (probed != PROBE_MISSING && probed != PROBE_UNUSABLE))
+        return probed;
+    instead = probe_nftables(policy, &other, form, &second);
+    if (instead != PROBE_USABLE) {
+        backend_none(&first, &second, why);
+        return instead == PROBE_UNDECIDED ? instead : probed;
+    }
+    *xtables = other;
+    tell(&policy->setup, "the back end is nftables", &first);
+    return PROBE_USABLE;
 }
 
 enum probe_result host_probe(struct policy *policy, struct xtables *xtables,
                              struct table_form *form, struct error *why)
 {
-    const struct helper_setup *setup = &policy->setup;
-    const bool may_choose = may_be_nftables(setup, setup->grant_store);
-    enum probe_result probed;
-    struct xtables instead;
-    struct error first, second;
+    const struct policy received = *policy;
+    const enum backend wanted = policy->setup.backend;
+    enum probe_result probed = wanted == BACKEND_AUTO ? probe_either(policy, xtables, form, why)
+                               : wanted == BACKEND_NFTABLES
+                                   ? probe_nftables(policy, xtables, form, why)
+                                   : probe_iptables(policy, xtables, why);
 
-    if (setup->backend == BACKEND_NFTABLES)
-        return probe_nftables(policy, xtables, form, why);
-    probed = probe_iptables(policy, xtables, why);
-    if (!may_choose || (probed != PROBE_MISSING && probed != PROBE_UNUSABLE))
-        return probed;
-    first = *why;
-    if (probe_nftables(policy, &instead, form, &second) != PROBE_USABLE) {
-        error_set(why, "%.220s; and in place of that the back end cannot be nftables: %.220s",
-                  first.text, second.text);
-        return probed;
-    }
-    *xtables = instead;
-    log_info("the back end is nftables: %s", why->text);
-    return PROBE_USABLE;
+    if (probed == PROBE_MISSING || probed == PROBE_UNUSABLE)
+        advise(&received, xtables->backend, why);
+    return probed;
 }
 
 void host_find_sessions(const struct helper_setup *setup, struct xtables *xtables,
@@ -121,6 +167,6 @@ bool host_can_tell_usage(const struct policy *policy, struct error *why)
     if (wishes(policy) & PROBE_LIMITS)
         return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
                               "that, or remove the line", reason.text);
-    log_info("whether a grant is used cannot be told here: %s", reason.text);
+    tell(&policy->setup, "whether a grant is used cannot be told here", &reason);
     return true;
 }

@@ -14,7 +14,9 @@
  * is nftables, if that can do what is configured. Which it is, and which families there are, is in
  * *xtables; besides with BACKEND_NFTABLES *form is found, and else the rest of *xtables. With
  * iptables it decides what grants are kept as, if that was not configured: as rules, which an admin
- * sees, where rules can end by themselves. The answer is in the policy's setup. */
+ * sees, where rules can end by themselves. The answer is in the policy's setup. Unless the result
+ * is PROBE_USABLE, *why says what is missing and what to do, and names another back end if that
+ * works here. */
 enum probe_result host_probe(struct policy *policy, struct xtables *xtables,
                              struct table_form *form, struct error *why);
 

@@ -285,6 +285,16 @@ static int prepare(struct preparation *p)
     return become_helper(p);
 }
 
+/* Says what this host lacks, and returns the exit status: to the log, or in a try to who has it
+ * tried. */
+static int refuse(const struct helper_setup *setup, const struct error *why, int status)
+{
+    if (setup->mode != HELPER_PROBE ||
+        send(HELPER_FD_SUPERVISOR, why->text, strlen(why->text), MSG_NOSIGNAL) < 0)
+        log_warnx("%s", why->text);
+    return status;
+}
+
 int helper_prepare(void)
 {
     static const int exit_statuses[] = {[PROBE_UNUSABLE] = HELPER_EXIT_UNUSABLE,
@@ -309,14 +319,12 @@ int helper_prepare(void)
         return HELPER_EXIT_FAILURE;
     }
     probed = host_probe(&p.policy, &p.xtables, &p.form, &why);
-    if (probed != PROBE_USABLE) {
-        log_warnx("%s", why.text);
-        return exit_statuses[probed];
-    }
+    if (probed != PROBE_USABLE)
+        return refuse(setup, &why, exit_statuses[probed]);
+    if (!host_can_tell_usage(&p.policy, &why))
+        return refuse(setup, &why, HELPER_EXIT_UNUSABLE);
+    if (setup->mode == HELPER_PROBE)
+        return HELPER_EXIT_OK;
     host_find_sessions(setup, &p.xtables, &p.form);
-    if (!host_can_tell_usage(&p.policy, &why)) {
-        log_warnx("%s", why.text);
-        return HELPER_EXIT_UNUSABLE;
-    }
-    return setup->mode == HELPER_PROBE ? HELPER_EXIT_OK : prepare(&p);
+    return prepare(&p);
 }

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/netfilter/ipset/ip_set.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +16,7 @@
 
 #include "common/kernel.h"
 #include "privsep/backend.h"
+#include "privsep/netlink.h"
 #include "privsep/xtables/ipset.h"
 #include "privsep/xtables/ipsetorder.h"
 #include "privsep/xtables/restore.h"
@@ -36,43 +40,57 @@ static const struct {
     {BACKEND_AUTO, {"/sbin/iptables-restore", "/sbin/ip6tables-restore"}},
 };
 
-enum { PROGRAMS = sizeof programs / sizeof *programs };
+enum { PROGRAMS = sizeof programs / sizeof *programs, REMEDY_SIZE = 300, SAID_SIZE = 130 };
 
 /* Everything that rules.c and firewall.c write, by table, with the name by which an admin
- * knows it. */
+ * knows it, and the kernel's module for it. */
 static const struct feature {
-    const char *name, *table, *rule;
+    const char *name, *module, *table, *rule;
     int families;    /* bit 0 IPv4, bit 1 IPv6 */
     unsigned wishes; /* 0: always in use */
 } features[] = {
-    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1,
+    {"addrtype match", "xt_addrtype", "mangle",
+     "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST -j RETURN", 1, 0},
+    {"addrtype match", "xt_addrtype", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2,
      0},
-    {"addrtype match", "mangle", "-m addrtype --dst-type LOCAL,ANYCAST -j RETURN", 2, 0},
-    {"addrtype match", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3, 0},
-    {"addrtype match", "mangle",
+    {"addrtype match", "xt_addrtype", "mangle", "-i lo -m addrtype --src-type LOCAL -j RETURN", 3,
+     0},
+    {"addrtype match", "xt_addrtype", "mangle",
      "-m addrtype ! --dst-type LOCAL -m addrtype --dst-type LOCAL --limit-iface-in -j RETURN", 3,
      0},
-    {"tcp match", "mangle", "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3, 0},
-    {"MARK target", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3, 0},
-    {"mark match", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3, 0},
-    {"REJECT target", "filter", "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 3, 0},
-    {"conntrack match", "mangle", "-m conntrack --ctstate DNAT --ctorigdstport 1 -j DROP", 3, 0},
-    {"conntrack match", "filter", "-m conntrack --ctstate NEW,UNTRACKED -j ACCEPT", 3, 0},
-    {"comment match", "filter", "-m comment --comment x -j RETURN", 3, 0},
-    {"time match", "mangle", "-m time --datestart 2030-01-01T00:00:00 -j RETURN", 3, PROBE_TRIAL},
-    {"time match", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3,
+    {"tcp match", "xt_tcpudp", "mangle",
+     "-p tcp -m tcp --dport 1 --tcp-flags ACK,RST NONE -j DROP", 3, 0},
+    {"MARK target", "xt_mark", "mangle", "-p udp -m udp --dport 1 -j MARK --set-xmark 0x1/0x1", 3,
+     0},
+    {"mark match", "xt_mark", "filter", "-p udp -m mark --mark 0x1/0x1 -j DROP", 3, 0},
+    {"REJECT target", "ipt_REJECT", "filter",
+     "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 1, 0},
+    {"REJECT target", "ip6t_REJECT", "filter",
+     "-p tcp -m tcp --dport 1 -j REJECT --reject-with tcp-reset", 2, 0},
+    {"conntrack match", "xt_conntrack", "mangle",
+     "-m conntrack --ctstate DNAT --ctorigdstport 1 -j DROP", 3, 0},
+    {"conntrack match", "xt_conntrack", "filter", "-m conntrack --ctstate NEW,UNTRACKED -j ACCEPT",
+     3, 0},
+    {"comment match", "xt_comment", "filter", "-m comment --comment x -j RETURN", 3, 0},
+    {"time match", "xt_time", "mangle", "-m time --datestart 2030-01-01T00:00:00 -j RETURN", 3,
+     PROBE_TRIAL},
+    {"time match", "xt_time", "filter", "-m time --datestop 2030-01-01T00:00:00 -j ACCEPT", 3,
      PROBE_DEADLINES},
-    {"set match", "mangle", "-m set --match-set " PROBE_SCRATCH " src,dst -j RETURN",
-     3, PROBE_SETS},
-    {"set match", "filter", "-m set --match-set " PROBE_SCRATCH " src,dst -j ACCEPT",
-     3, PROBE_SETS},
-    {"hashlimit match", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
-    {"hashlimit match", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
-    {"hashlimit match", "nat", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS | PROBE_SENDS_ON},
-    {"cgroup match", "mangle", "-m cgroup --path / -j RETURN", 3, PROBE_SESSIONS},
-    {"policy match", "mangle", "-m policy --dir in --pol ipsec -j RETURN", 3, PROBE_SESSIONS},
-    {"DNAT target", "nat", "-p tcp -j DNAT --to-destination 192.0.2.1:1", 1, PROBE_SENDS_ON},
-    {"DNAT target", "nat", "-p tcp -j DNAT --to-destination [2001:db8::1]:1", 2, PROBE_SENDS_ON},
+    {"set match", "xt_set", "mangle", "-m set --match-set " PROBE_SCRATCH " src,dst -j RETURN", 3,
+     PROBE_SETS},
+    {"set match", "xt_set", "filter", "-m set --match-set " PROBE_SCRATCH " src,dst -j ACCEPT", 3,
+     PROBE_SETS},
+    {"hashlimit match", "xt_hashlimit", "mangle", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
+    {"hashlimit match", "xt_hashlimit", "filter", "-p tcp " LIMIT " -j RETURN", 3, PROBE_LIMITS},
+    {"hashlimit match", "xt_hashlimit", "nat", "-p tcp " LIMIT " -j RETURN", 3,
+     PROBE_LIMITS | PROBE_SENDS_ON},
+    {"cgroup match", "xt_cgroup", "mangle", "-m cgroup --path / -j RETURN", 3, PROBE_SESSIONS},
+    {"policy match", "xt_policy", "mangle", "-m policy --dir in --pol ipsec -j RETURN", 3,
+     PROBE_SESSIONS},
+    {"DNAT target", "xt_nat", "nat", "-p tcp -j DNAT --to-destination 192.0.2.1:1", 1,
+     PROBE_SENDS_ON},
+    {"DNAT target", "xt_nat", "nat", "-p tcp -j DNAT --to-destination [2001:db8::1]:1", 2,
+     PROBE_SENDS_ON},
 };
 
 enum { FEATURES = sizeof features / sizeof *features };
@@ -145,9 +163,39 @@ bool probe_legacy_in_use(enum family family)
     return first != EOF;
 }
 
+/* Only whether there is an answer counts. */
+static void ignore(void *into, struct span answer)
+{
+    (void)into;
+    (void)answer;
+}
+
+/* What the kernel says to a question about nf_tables, for which it may load the module: 0 or an
+ * errno. */
+static int ask_nftables(void)
+{
+    static const struct nfgenmsg about = {.version = NFNETLINK_V0};
+    int fd = netlink_open(NETLINK_NETFILTER);
+    union question q;
+    int error;
+
+    netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_ACK);
+    netlink_put(&q, &about, sizeof about);
+    error = netlink_ask(&fd, &q, ignore, NULL);
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+/* Whether that is the answer of a kernel without nf_tables, or without nfnetlink. */
+static bool is_of_none(int answer)
+{
+    return answer == EINVAL || answer == EOPNOTSUPP;
+}
+
 const char *probe_program_in_use(enum backend backend, enum family family)
 {
-    if (backend == BACKEND_LEGACY && !probe_legacy_in_use(family))
+    if (backend == BACKEND_LEGACY ? !probe_legacy_in_use(family) : is_of_none(ask_nftables()))
         return NULL;
     return probe_program(backend, family);
 }
@@ -177,11 +225,6 @@ static void write_chains(FILE *out, enum family family, unsigned wishes, int onl
         write_chain(out, "nat", family, wishes, only);
 }
 
-void probe_write(FILE *out, enum family family, unsigned wishes)
-{
-    write_chains(out, family, wishes, -1);
-}
-
 static enum restore_result try_features(const char *path, enum family family, unsigned wishes,
                                         int only, struct error *why)
 {
@@ -205,80 +248,189 @@ static void remove_scratch(const char *path, unsigned wishes)
     restore_run_once(path, &text, &unused);
 }
 
-static const char *remedy(const struct feature *feature)
-{
-    return feature->wishes & PROBE_TRIAL
-               ? "load or install it; without it a trial could not end by itself. To be let in "
-                 "again all the same, start without --trial after systemd-run "
-                 "--on-active=15min portsmithctl release"
-               : "load or install it";
-}
-
 /* Whether a transaction was refused, by iptables or by the kernel. */
 static bool is_refused(enum restore_result result)
 {
     return result == RESTORE_REFUSED || result == RESTORE_IMPOSSIBLE;
 }
 
-/* Tries feature by feature which one does not work, and names it in *why. Returns false. */
-static bool name_missing(const char *path, enum family family, unsigned wishes, struct error *why)
+static bool says(const struct error *reason, const char *words)
 {
-    struct error reason = *why;
-
-    if (try_features(path, family, wishes, FEATURES, &reason) == RESTORE_REFUSED)
-        return error_set(why, "not even an empty chain can be made (%.350s); are the kernel's "
-                              "tables there, and may this process change them?", reason.text);
-    for (int i = 0; i < FEATURES; i++)
-        if (applies(&features[i], family, wishes) &&
-            is_refused(try_features(path, family, wishes, i, &reason)))
-            return error_set(why, "the %s does not work here (%.250s); %s",
-                             features[i].name, reason.text, remedy(&features[i]));
-    return error_set(why, "%.400s", reason.text);
+    return strstr(reason->text, words) != NULL;
 }
 
-static enum probe_result try_rules(const char *path, enum family family, unsigned wishes,
+/* Takes the first line of what iptables said out of a reason (restore.h), without its name and
+ * version: so short that what is said besides has room. */
+static const char *what_it_said(const struct error *reason, char said[static SAID_SIZE])
+{
+    static const char *const versions[] = {" (nf_tables): ", " (legacy): "};
+    const char *at = strstr(reason->text, ": ");
+
+    at = at ? at + strlen(": ") : reason->text;
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        const char *end = strstr(at, versions[i]);
+
+        if (end && strcspn(at, "|") > (size_t)(end - at))
+            at = end + strlen(versions[i]);
+    }
+    at += strspn(at, "|");
+    snprintf(said, SAID_SIZE, "%.*s", (int)strcspn(at, "|"), at);
+    return said;
+}
+
+/* Says what keeps even a chain without rules from being made, for which iptables has the reason. */
+static bool name_missing_tables(enum backend backend, enum family family,
+                                const struct error *reason, struct error *why)
+{
+    const int version = family == IPV6 ? 6 : 4;
+    const int answer = ask_nftables();
+    char said[SAID_SIZE];
+
+    what_it_said(reason, said);
+    if (answer == EPERM)
+        return error_set(why, "this process may not change the tables of %s (%s): run it as root, "
+                              "with CAP_NET_ADMIN where the network namespace was made",
+                         backend_name(backend), said);
+    if (backend == BACKEND_LEGACY && says(reason, "unable to initialize"))
+        return error_set(why, "this kernel has no tables of iptables-legacy for IPv%d (%s): load "
+                              "their modules, such as %s, or install a kernel that has them",
+                         version, said, family == IPV6 ? "ip6table_mangle" : "iptable_mangle");
+    if (backend == BACKEND_NFT && (says(reason, strerror(EOPNOTSUPP)) || is_of_none(answer)))
+        return error_set(why, "this kernel has no tables of nf_tables for IPv%d (%s): load the "
+                              "module nf_tables, or install a kernel with CONFIG_NF_TABLES_IPV%d",
+                         version, said, version);
+    return error_set(why, "%s cannot even make an empty chain for IPv%d (%s): mend what it says "
+                          "there", backend_name(backend), version, said);
+}
+
+/* What is to be done about a feature that does not work. RHEL has no xt_time in any package. */
+static void name_remedy(const struct feature *feature, const struct error *reason,
+                        char remedy[static REMEDY_SIZE])
+{
+    const bool is_of_time = strcmp(feature->module, "xt_time") == 0;
+
+    if (says(reason, "Couldn't load"))
+        snprintf(remedy, REMEDY_SIZE, "install all of iptables, as that file of it is missing");
+    else
+        snprintf(remedy, REMEDY_SIZE, "load the kernel's module %s, or install it%s",
+                 feature->module,
+                 is_of_time ? "" : " (RHEL and its like: the package kernel-modules-extra)");
+    if (feature->wishes & PROBE_TRIAL)
+        strcat(remedy, ", as a trial could not end by itself; to be let in again without, start "
+                       "without --trial after systemd-run --on-active=15min portsmithctl release");
+}
+
+/* Another program owns the table, which ends with that program. */
+static enum probe_result tell_owner(struct error *why)
+{
+    const struct error reason = *why;
+
+    error_set(why, "another program keeps a table of iptables-nft for itself (%.300s): end it",
+              reason.text);
+    return PROBE_UNDECIDED;
+}
+
+/* Tries feature by feature which one does not work, and names it in *why. */
+static void name_missing_feature(const char *path, enum family family, unsigned wishes,
+                                 struct error *why)
+{
+    struct error reason = *why;
+    char remedy[REMEDY_SIZE], said[SAID_SIZE];
+
+    for (int i = 0; i < FEATURES; i++)
+        if (applies(&features[i], family, wishes) &&
+            is_refused(try_features(path, family, wishes, i, &reason))) {
+            name_remedy(&features[i], &reason, remedy);
+            error_set(why, "the %s does not work here (%s): %s", features[i].name,
+                      what_it_said(&reason, said), remedy);
+            return;
+        }
+    error_set(why, "all that Portsmith uses does not work together (%s): mend what it says there",
+              what_it_said(&reason, said));
+}
+
+/* Says in *why what keeps rules from being made that were refused, for which *why has the reason.
+ * Where even a chain without rules cannot be made it is no feature. */
+static enum probe_result find_missing(const struct xtables *with, enum family family,
+                                      unsigned wishes, struct error *why)
+{
+    const char *path = with->paths[family];
+    struct error reason;
+    enum restore_result empty = try_features(path, family, wishes, FEATURES, &reason);
+
+    if (empty == RESTORE_DONE) {
+        name_missing_feature(path, family, wishes, why);
+        return PROBE_UNUSABLE;
+    }
+    *why = reason;
+    if (!is_refused(empty))
+        return PROBE_UNDECIDED;
+    if (empty == RESTORE_IMPOSSIBLE && says(&reason, strerror(EPERM)))
+        return tell_owner(why);
+    name_missing_tables(with->backend, family, &reason, why);
+    return PROBE_UNUSABLE;
+}
+
+static enum probe_result try_rules(const struct xtables *with, enum family family, unsigned wishes,
                                    struct error *why)
 {
+    const char *path = with->paths[family];
     enum restore_result result = try_features(path, family, wishes, -1, why);
+    enum probe_result probed;
 
     for (int again = 0; again < 3 && result != RESTORE_DONE && !is_refused(result); again++)
         result = try_features(path, family, wishes, -1, why);
-    /* Where another program owns the table, even a chain without rules is refused. That has
-     * nothing to do with features, and ends with that program. */
-    if (result == RESTORE_IMPOSSIBLE &&
-        try_features(path, family, wishes, FEATURES, why) == RESTORE_IMPOSSIBLE)
-        result = RESTORE_BUSY;
-    if (is_refused(result))
-        name_missing(path, family, wishes, why);
+    probed = result == RESTORE_DONE ? PROBE_USABLE
+             : is_refused(result)   ? find_missing(with, family, wishes, why)
+                                    : PROBE_UNDECIDED;
     remove_scratch(path, wishes);
-    return result == RESTORE_DONE ? PROBE_USABLE
-           : is_refused(result)   ? PROBE_UNUSABLE
-                                  : PROBE_UNDECIDED;
+    return probed;
+}
+
+/* Makes the set that is tried. Another process may be trying its own just now. A set that stays was
+ * left by a process that was killed. 0 or an errno. */
+static int make_set(struct ipset *set, enum family family)
+{
+    enum { TRIES = 50, WAIT_MS = 20 };
+    struct ipset_order create, destroy;
+    int error;
+
+    ipset_order_create(&create, PROBE_SCRATCH, family, 1);
+    ipset_order_destroy(&destroy, PROBE_SCRATCH);
+    error = ipset_run(set, create.bytes, create.size);
+    for (int i = 0; error == EEXIST && i < TRIES; i++) {
+        poll(NULL, 0, WAIT_MS);
+        error = ipset_run(set, create.bytes, create.size);
+    }
+    if (error == EEXIST) {
+        ipset_run(set, destroy.bytes, destroy.size);
+        error = ipset_run(set, create.bytes, create.size);
+    }
+    return error;
 }
 
 /* Tries the rules of one family. With PROBE_SETS they refer to a set, which must be there. */
-static enum probe_result try_family(const char *path, enum family family, unsigned wishes,
-                                    struct error *why)
+static enum probe_result try_family(const struct xtables *with, enum family family,
+                                    unsigned wishes, struct error *why)
 {
     enum probe_result result;
-    struct ipset_order create, destroy;
+    struct ipset_order destroy;
     struct ipset set;
     int error;
 
     if (!(wishes & PROBE_SETS))
-        return try_rules(path, family, wishes, why);
-    ipset_order_create(&create, PROBE_SCRATCH, family, 1);
+        return try_rules(with, family, wishes, why);
     ipset_order_destroy(&destroy, PROBE_SCRATCH);
     ipset_open(&set);
-    ipset_run(&set, destroy.bytes, destroy.size);
-    error = ipset_run(&set, create.bytes, create.size);
+    error = make_set(&set, family);
     if (ipset_is_done(error, PROBE_SCRATCH, why))
-        result = try_rules(path, family, wishes, why);
+        result = try_rules(with, family, wishes, why);
     else if (error == EINVAL || error == EOPNOTSUPP || error == IPSET_ERR_FIND_TYPE)
         result = PROBE_UNUSABLE; /* the kernel has no such sets: trying again does not help */
     else
         result = PROBE_UNDECIDED;
-    ipset_run(&set, destroy.bytes, destroy.size);
+    if (error == 0)
+        ipset_run(&set, destroy.bytes, destroy.size);
     ipset_close(&set);
     return result;
 }
@@ -299,20 +451,34 @@ static void choose_backend(struct xtables *found, enum backend wanted)
     found->backend = wanted == BACKEND_AUTO ? backend_of_this_host() : wanted;
 }
 
-static bool find_program(struct xtables *found, enum family family, struct error *why)
+/* Whether any iptables is on this host, of either back end and for either family. */
+static bool has_any_program(void)
 {
+    for (enum family family = IPV4; family < FAMILIES; family++)
+        if (probe_program(BACKEND_NFT, family) || probe_program(BACKEND_LEGACY, family))
+            return true;
+    return false;
+}
+
+static bool find_program(struct xtables *found, enum backend wanted, enum family family,
+                         struct error *why)
+{
+    const char *name = backend_name(found->backend);
+
     found->paths[family] = probe_program(found->backend, family);
-    return found->paths[family] ||
-           error_set(why, "%s is not installed (no %s-restore for IPv%d that can be run); install "
-                          "iptables", backend_name(found->backend), backend_name(found->backend),
-                     family == IPV6 ? 6 : 4);
+    if (found->paths[family])
+        return true;
+    if (wanted == BACKEND_AUTO && !has_any_program())
+        return error_set(why, "iptables is not installed: install the package iptables");
+    return error_set(why, "%s is not installed (no %s-restore for IPv%d that can be run): install "
+                          "the package iptables", name, name, family == IPV6 ? 6 : 4);
 }
 
 bool probe_choose(struct xtables *found, enum backend wanted, struct error *why)
 {
     choose_backend(found, wanted);
     for (enum family family = IPV4; family < FAMILIES; family++)
-        if (found->in_use[family] && !find_program(found, family, why))
+        if (found->in_use[family] && !find_program(found, wanted, family, why))
             return false;
     return true;
 }
@@ -326,10 +492,10 @@ enum probe_result probe_xtables(struct xtables *found, enum backend wanted, unsi
     for (enum family family = IPV4; family < FAMILIES && result == PROBE_USABLE; family++) {
         if (!found->in_use[family])
             continue;
-        if (!find_program(found, family, why))
+        if (!find_program(found, wanted, family, why))
             return PROBE_MISSING;
         found->has_nat[family] = probe_has_nat(found->backend, family);
-        result = try_family(found->paths[family], family, wishes, why);
+        result = try_family(found, family, wishes, why);
     }
     return result;
 }
@@ -341,7 +507,7 @@ bool probe_sessions(struct xtables *found, struct error *why)
     for (enum family family = IPV4; family < FAMILIES; family++) {
         found->tells_sessions[family] =
             finds && found->in_use[family] &&
-            try_rules(found->paths[family], family, PROBE_SESSIONS, why) == PROBE_USABLE;
+            try_rules(found, family, PROBE_SESSIONS, why) == PROBE_USABLE;
         all &= found->tells_sessions[family] || !found->in_use[family];
     }
     return all;

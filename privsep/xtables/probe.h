@@ -3,7 +3,6 @@
 #define PORTSMITH_PROBE_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
 #include "common/error.h"
 #include "privsep/xtables/xtables.h"
@@ -34,7 +33,8 @@ void probe_families(struct xtables *found);
 /* Chooses a back end: `wanted`, or with BACKEND_AUTO the one that `iptables` is on this host. Tries
  * every match and target that is in use, always or by `wishes` (enum probe_wish), for every
  * family in use, in a scratch chain that is removed again. Unless the result is PROBE_USABLE, *why
- * says what is missing, and what to do. */
+ * says what is missing, and what to do. With PROBE_SETS a set is made and removed as well: those
+ * who try this at the same time wait for each other, a second at most. */
 enum probe_result probe_xtables(struct xtables *found, enum backend wanted, unsigned wishes,
                                 struct error *why);
 
@@ -44,10 +44,6 @@ enum probe_result probe_xtables(struct xtables *found, enum backend wanted, unsi
  * session cannot be told: ". */
 bool probe_sessions(struct xtables *found, struct error *why);
 
-/* Writes, for iptables-restore(8), what probe_xtables tries in the scratch chains of a
- * family. */
-void probe_write(FILE *out, enum family family, unsigned wishes);
-
 /* Chooses a back end as probe_xtables does, and finds its restore programs. Tries nothing, and
  * changes nothing. False with the reason, and what to do, in *why. */
 bool probe_choose(struct xtables *found, enum backend wanted, struct error *why);
@@ -55,8 +51,8 @@ bool probe_choose(struct xtables *found, enum backend wanted, struct error *why)
 /* Returns the path of a back end's restore program, or NULL when it is not installed. */
 const char *probe_program(enum backend backend, enum family family);
 
-/* Returns the same, or NULL also where the back end is not in use. Even a question to
- * iptables-legacy would make its tables. */
+/* Returns the same, or NULL also where the back end is not in use: iptables-nft on a kernel without
+ * nf_tables, iptables-legacy where it has no tables yet, as even a question would make them. */
 const char *probe_program_in_use(enum backend backend, enum family family);
 
 /* Whether iptables-legacy has tables in this network namespace. */

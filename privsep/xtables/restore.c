@@ -238,12 +238,14 @@ static void explain(struct error *why, const struct restore *restore, const stru
 /* Whether trying again is of no use after the status "resource problem". iptables-legacy ends with
  * it where it did not get the xtables lock. iptables-nft knows no lock, and ends with it whatever
  * error the kernel answers a change with. It prints that error as "line 3: RULE_APPEND failed
- * (Operation not permitted)" (1.8.9, nft_action in xtables-restore.c). Some errors pass. */
+ * (Operation not permitted)" (1.8.9, nft_action in xtables-restore.c), or, before any change, as
+ * "Could not fetch rule set generation id: Invalid argument" (mnl_genid_get in nft.c), which is what
+ * a kernel without nf_tables answers. Some errors pass. */
 static bool is_impossible(const struct exchange *x)
 {
     static const int passing[] = {EAGAIN, EINTR, ENOMEM, ENOBUFS};
 
-    if (!strstr(x->answer, " failed ("))
+    if (!strstr(x->answer, " failed (") && !strstr(x->answer, "generation id: "))
         return false;
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
         if (strstr(x->answer, strerror(passing[i])))

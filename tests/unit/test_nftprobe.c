@@ -291,7 +291,7 @@ static void a_missing_expression_is_named(void **state)
         const char *says;
     } cases[] = {
         {"ct", 0, "the ct expression does not work in this kernel's nf_tables (No such file or "
-                  "directory); it needs the module nft_ct (CONFIG_NFT_CT): load or install that"},
+                  "directory): load or install the module nft_ct (CONFIG_NFT_CT)"},
         {"fib", 0, "CONFIG_NFT_FIB_INET"},
         {"limit", 0, "CONFIG_NFT_LIMIT"},
         {"reject", 0, "CONFIG_NFT_REJECT_INET"},
@@ -299,7 +299,7 @@ static void a_missing_expression_is_named(void **state)
         {"meta", NFT_META_IIFKIND, "the key iifkind of the meta expression"},
         {"meta", NFT_META_TIME_NS, "without which a trial could not end by itself"},
         {"byteorder", 0, "without which a trial could not end by itself"},
-        {"lookup", 0, "this kernel does not take the nftables table inet portsmith: No such file"},
+        {"lookup", 0, "this kernel does not take the nftables table inet portsmith (No such file"},
     };
 
     (void)state;

@@ -5,7 +5,7 @@ _arguments -s -S \
     {-c,--config=}'[the configuration]:file:_files' \
     {-f,--foreground}'[stay in the foreground]' \
     {-d,--debug}'[log more]' \
-    {-t,--test}'[check the configuration and exit]' \
+    {-t,--test}'[check the configuration and this host, and exit]' \
     {-T,--print}'[print the configuration that is in effect and exit]' \
     '--release[shut the ports of Close no more]' \
     '--trace[log how long each step of a knock took]' \

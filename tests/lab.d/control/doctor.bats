@@ -393,7 +393,7 @@ firewall() { # ARGUMENT of portsmith-firewall...
     finds_nothing iptables
     mount --bind /dev/null "$library"
     mounted=$library
-    finds iptables "^problem iptables-$XTABLES cannot do what Portsmith needs .*time.*-> .*xt_time"
+    finds iptables "^problem the time match does not work here .*: install all of iptables.*-> do that"
     sed -i '/^GrantStore/d' "$conf"
 }
 

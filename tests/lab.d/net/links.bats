@@ -207,7 +207,12 @@ signal.pause()' "$1"
     sed -i 's/^Interface.*/Interface = radio0/' "$conf"
     run -1 on server portsmithctl reload
     log_has "no interface that Interface names can be watched"
+    stop_daemon
+    run -78 on server timeout 60 portsmithd -c "$conf" -f # it is tried again in vain
+    [[ $output == *"no interface that Interface names can be watched: name others"* ]]
     end_process TERM "$radio"
+    restore_configuration
+    start_daemon
 }
 
 @test "loopback: a knock of the host's own, from an address of its own" {

@@ -3,6 +3,7 @@
 # (the parts set-* of tests/run): how it is chosen, changed and left.
 # bats file_tags=backend,family,iptables
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/net.bash"
 
@@ -92,6 +93,17 @@ status_says() { # STORE
     [ "$(rule_count)" -eq 2 ]
     run on server ipset list -n
     [ -z "$output" ]
+    port_is_open "$server" 22
+}
+
+@test "a check while the daemon serves leaves its sets as they are, and no other" {
+    use_store set
+    start_daemon
+    knock_opens ssh
+    on server ipset save | sed 's/ timeout .*//' >"$lab/sets"
+    run -0 on server portsmithd -t -c "$conf"
+    [ -z "$output" ]
+    on server ipset save | sed 's/ timeout .*//' | diff "$lab/sets" -
     port_is_open "$server" 22
 }
 

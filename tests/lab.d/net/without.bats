@@ -47,7 +47,7 @@ nothing_is_left() {
 
 @test "the back end that cannot be had is told, and a knock opens by the other" {
     start_without_iptables
-    log_has "the back end is nftables: iptables-legacy is not installed"
+    log_has "the back end is nftables: iptables is not installed"
     without_iptables portsmithctl status | grep -E "^firewall +nftables, .*no other program can change"
     port_is_shut "$server" 22
     knock_opens ssh
@@ -87,7 +87,7 @@ nothing_is_left() {
 @test "a release does not succeed where rules of iptables are left that no program can remove" {
     on server iptables-nft -t mangle -N portsmith
     run -1 without_iptables portsmithctl -c "$conf" release
-    [[ $output == *"rules may remain: iptables-legacy is not installed"* ]]
+    [[ $output == *"rules may remain: iptables is not installed"* ]]
     on server iptables-nft -t mangle -X portsmith
 }
 

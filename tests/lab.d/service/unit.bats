@@ -33,6 +33,13 @@ directive() { # NAME: its values, a word each
     [ "$(directive StartLimitIntervalSec)" = 0 ]
 }
 
+# systemd heeds RestartPreventExitStatus for the main process alone (its issue 11868): what a check
+# before it finds would be tried again every two seconds.
+@test "where a start is in vain it is not started again" {
+    [[ " $(directive RestartPreventExitStatus | xargs) " == *" 78 "* ]]
+    [ -z "$(directive ExecStartPre)" ]
+}
+
 filter_names() { # SET or NAME...
     local name
 

@@ -78,6 +78,14 @@ server() { # COMMAND...
     port_is_open 10.77.0.1 22 10.77.0.3
 }
 
+@test "a start with a broken configuration is in vain, and is not tried again" {
+    server sh -c 'rm /var/lib/portsmith/trial && cp /etc/portsmith.conf /root && echo "Colour = blue" >>/etc/portsmith.conf'
+    run ! server systemctl start portsmithd
+    [ "$(server systemctl show -P ActiveState portsmithd)" = failed ] # and not activating
+    [ "$(server systemctl show -P ExecMainStatus portsmithd)" -eq 78 ]
+    server cp /root/portsmith.conf /etc/portsmith.conf
+}
+
 @test "tried again and kept, it lets a knock in" {
     server portsmithd --trial 10m
     server systemctl enable --now portsmithd
