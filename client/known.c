@@ -36,13 +36,15 @@ static int compare_names(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static bool read_directory(struct known *known, DIR *directory, struct error *why)
+/* `path` is the directory's. */
+static bool read_directory(struct known *known, DIR *directory, const char *path,
+                           struct error *why)
 {
     const struct dirent *entry;
     char name[SERVER_NAME_SIZE];
     void *more;
 
-    while ((entry = readdir(directory))) {
+    while (errno = 0, (entry = readdir(directory))) {
         if (!name_of_file(name, entry->d_name))
             continue;
         more = reallocarray(known->names, known->count + 1, sizeof *known->names);
@@ -51,6 +53,8 @@ static bool read_directory(struct known *known, DIR *directory, struct error *wh
         known->names = more;
         strcpy(known->names[known->count++], name);
     }
+    if (errno != 0)
+        return error_set(why, "%s: %s", path, strerror(errno));
     if (known->count > 0)
         qsort(known->names, known->count, sizeof *known->names, compare_names);
     return true;
@@ -68,7 +72,7 @@ bool known_find(struct known *known, struct error *why)
     directory = opendir(path);
     if (!directory)
         return errno == ENOENT || error_set(why, "%s: %s", path, file_explain(errno));
-    found = read_directory(known, directory, why);
+    found = read_directory(known, directory, path, why);
     closedir(directory);
     if (!found)
         known_free(known);

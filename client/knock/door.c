@@ -173,7 +173,7 @@ static int await_answer(struct race *race, int64_t until)
     int fd = -1;
 
     if (left > 0)
-        timeout = (struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC};
+        timeout = (struct timespec){left / NSEC_PER_SEC, (long)(left % NSEC_PER_SEC)};
     for (unsigned i = 0; i < race->count; i++)
         attempts_before_poll(&race->lanes[i], polled[i]);
     if (ppoll(polled[0], (nfds_t)race->count * ATTEMPTS_PENDING, &timeout, NULL) <= 0)

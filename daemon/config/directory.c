@@ -62,8 +62,7 @@ static bool collect_names(struct names *names, DIR *directory, const char *path,
 {
     const struct dirent *entry;
 
-    errno = 0;
-    while ((entry = readdir(directory))) {
+    while (errno = 0, (entry = readdir(directory))) {
         size_t n = strlen(entry->d_name);
 
         if (n >= 5 && strcmp(entry->d_name + n - 5, ".conf") == 0 &&

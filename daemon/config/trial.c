@@ -93,14 +93,14 @@ enum trial_marker trial_parse_marker(const char *content, size_t size,
                                  const char boot_id[static BOOT_ID_SIZE], pid_t *pid)
 {
     char number[CONTENT_SIZE] = "", *end;
-    long value;
+    long long value;
 
     *pid = 0;
     if (size <= BOOT_ID_SIZE + 1 || size - BOOT_ID_SIZE - 1 >= sizeof number ||
         memcmp(content, boot_id, BOOT_ID_SIZE) != 0 || content[BOOT_ID_SIZE] != ' ')
         return TRIAL_OF_ANOTHER_BOOT;
     memcpy(number, content + BOOT_ID_SIZE + 1, size - BOOT_ID_SIZE - 1);
-    value = strtol(number, &end, 10);
+    value = strtoll(number, &end, 10);
     if (number[0] < '1' || number[0] > '9' || strcmp(end, "\n") != 0 || value > INT_MAX ||
         end + 1 - number != (ptrdiff_t)(size - BOOT_ID_SIZE - 1)) /* zeros follow */
         return TRIAL_OF_ANOTHER_BOOT;

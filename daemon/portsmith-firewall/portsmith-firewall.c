@@ -209,7 +209,7 @@ static bool sweep(struct job *job, struct error *why)
 static void start_sweeper(struct job *job, int64_t end_ns)
 {
     const struct timespec end = {.tv_sec = end_ns / NSEC_PER_SEC,
-                                 .tv_nsec = end_ns % NSEC_PER_SEC};
+                                 .tv_nsec = (long)(end_ns % NSEC_PER_SEC)};
     struct error why;
     pid_t child = detach();
 

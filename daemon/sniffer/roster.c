@@ -23,7 +23,8 @@ static struct search search_for(const struct roster *roster, const uint8_t *key_
     uint64_t id;
 
     memcpy(&id, key_id, sizeof id);
-    return (struct search){.place = id & roster->mask, .tag = (uint32_t)(id >> 32) & ~roster->mask};
+    return (struct search){.place = (uint32_t)id & roster->mask,
+                           .tag = (uint32_t)(id >> 32) & ~roster->mask};
 }
 
 void roster_add(struct roster *roster, const struct sniffer_profile *profile)

@@ -219,7 +219,7 @@ static _Noreturn void listen_for_knocks(struct sniffer *s)
             exit(EXIT_SUCCESS);
         /* Meanwhile replies can wait, and the captures' buffers have room for what two million
          * frames a second bring. */
-        pause.tv_nsec = flood_pause(&s->flood, s->counters, clock_boot_ns());
+        pause.tv_nsec = (long)flood_pause(&s->flood, s->counters, clock_boot_ns());
         if (pause.tv_nsec > 0)
             ppoll(NULL, 0, &pause, NULL);
     }

@@ -7,10 +7,11 @@
 
 /* Only the C library asks for memory, gives it back, and looks what time zone it is. */
 static const int witness_calls[] = {
-    SCMP_SYS(poll),     SCMP_SYS(ppoll),         SCMP_SYS(recvfrom),        SCMP_SYS(recvmsg),
-    SCMP_SYS(pread64),  SCMP_SYS(clock_gettime), SCMP_SYS(getpid),          SCMP_SYS(close),
-    SCMP_SYS(brk),      SCMP_SYS(munmap),        SCMP_SYS(madvise),         SCMP_SYS(exit),
-    SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64), SCMP_SYS(recvfrom), SCMP_SYS(recv),
+    SCMP_SYS(recvmsg), SCMP_SYS(pread64), SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64),
+    SCMP_SYS(getpid), SCMP_SYS(close), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise),
+    SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn),
+    SCMP_SYS(restart_syscall), SCMP_SYS(send), /* without an address, unlike sendto */
 };
 
 enum { SIZE_OF_ADDRESS = 5 /* an argument of sendto(2) */ };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "privsep/rules.h"
+#include "privsep/helper/firewall.h"
 
 void helper_decide_begin(struct decision *decision, const struct knock *knock)
 {
@@ -128,7 +128,7 @@ static enum verdict judge_open(struct decision *decision, const struct knock *kn
     if (!moves && new > 0 && (found.of_profile + new > profile->max_grants ||
                               grants->count + new > grants->capacity))
         return VERDICT_TOO_MANY_GRANTS;
-    if (now->wall >= RULES_LAST_DATE)
+    if (now->wall >= helper_firewall_last_date)
         return VERDICT_FIREWALL_FAILED;
     decision->moves = moves;
     decision->leaves_other = moves && found.any_of_other;

@@ -16,13 +16,15 @@
 #ifndef PORTSMITH_FIREWALL_H
 #define PORTSMITH_FIREWALL_H
 
-#include <stdbool.h>
 
 #include "common/error.h"
 #include "privsep/helper/grants.h"
 #include "privsep/plan.h"
 
 struct firewall; /* the writer's own */
+
+/* From this second on, since the epoch, the writer can give no door an end. */
+extern const int64_t helper_firewall_last_date;
 
 /* Gets ready to serve the families that the plan has in use. The plan must stay mapped. By what
  * portsmith-prepare did all is in force, as long as nobody has found out anything else. Ends the

@@ -21,6 +21,8 @@ enum {
     NEW_PACKETS = 3, /* of a connection */
 };
 
+const int64_t helper_firewall_last_date = RULES_LAST_DATE;
+
 /* ---- beginning and end --------------------------------------------------- */
 
 struct firewall *helper_firewall_open(const struct plan *plan)

@@ -5,7 +5,6 @@
 #include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/log.h"
 #include "privsep/helper/elements.h"
@@ -13,6 +12,8 @@
 #include "privsep/nftables/glance.h"
 
 enum { CLEAR_TRIES = 5 };
+
+const int64_t helper_firewall_last_date = INT64_MAX;
 
 struct firewall {
     bool is_owned;

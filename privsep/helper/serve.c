@@ -62,7 +62,7 @@ static void arm_timer(struct helper *h)
         when = h->sweep_at;
     if (when != INT64_MAX) {
         spec.it_value.tv_sec = when / NSEC_PER_SEC;
-        spec.it_value.tv_nsec = when % NSEC_PER_SEC;
+        spec.it_value.tv_nsec = (long)(when % NSEC_PER_SEC);
     }
     if (timerfd_settime(h->timer, TFD_TIMER_ABSTIME, &spec, NULL) != 0)
         fatal("cannot set a timer");

@@ -17,6 +17,7 @@ enum { DESCRIPTORS_MAX = 64 };
 /* The calls of the helper that are allowed besides those that iptables needs. */
 static const int calls_of_helper[] = {
     SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(timerfd_settime64),
 };
 
 /* Until the helper has narrowed itself. */
@@ -38,8 +39,8 @@ static const int calls_without_programs[] = {
     SCMP_SYS(fstat64), SCMP_SYS(getpid),
     /* the C library: memory, signals, the end */
     SCMP_SYS(brk), SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(getrandom),
-    SCMP_SYS(futex), SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn),
+    SCMP_SYS(futex), SCMP_SYS(futex_time64), SCMP_SYS(gettid), SCMP_SYS(tkill), SCMP_SYS(tgkill),
+    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn),
     SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 
@@ -98,6 +99,7 @@ static void begin_filter_without_programs(struct syscalls *syscalls)
         syscalls_allow_masked(syscalls, calls[i], 2, PROT_EXEC, 0);
     /* As the C library calls them for fstat(2). */
     syscalls_allow_masked(syscalls, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
+    syscalls_allow_masked(syscalls, SCMP_SYS(fstatat64), 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
     syscalls_allow_masked(syscalls, SCMP_SYS(statx), 2, AT_EMPTY_PATH, AT_EMPTY_PATH);
 }
 

@@ -22,9 +22,8 @@ static const uint8_t server_secret[KEY_SIZE] = {7, 7, 7, 7};
 
 static const char *client_key(uint32_t number, char text[static KEY_TEXT_SIZE])
 {
-    uint8_t seed[KEY_SIZE] = {1}, public[KEY_SIZE], signing[SIGNING_KEY_SIZE];
+    uint8_t seed[KEY_SIZE] = {1, (uint8_t)number}, public[KEY_SIZE], signing[SIGNING_KEY_SIZE];
 
-    memcpy(seed + 1, &number, sizeof number);
     crypto_sign_seed_keypair(public, signing, seed);
     return key_format(public, text);
 }

@@ -1,4 +1,4 @@
-#include "check.h"
+#include "forbidden.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -59,6 +59,32 @@ static void without_a_directory_none_is_known(void **state)
     assert_true(known_find(&known, &why));
     assert_int_equal(known.count, 0);
     known_free(&known);
+}
+
+/* As of a file system with numbers of files that are too large, or a disk that breaks. */
+static bool reading_directories_fails(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+    return filter &&
+           seccomp_rule_add(filter, SCMP_ACT_ERRNO(EOVERFLOW), SCMP_SYS(getdents64), 0) == 0 &&
+           seccomp_load(filter) == 0;
+}
+
+static void be_told_so(void)
+{
+    struct known known;
+    struct error why = {""};
+
+    if (known_find(&known, &why) || !strstr(why.text, strerror(EOVERFLOW)))
+        child_exit(1);
+}
+
+static void a_directory_that_cannot_be_read_is_no_empty_one(void **state)
+{
+    (void)state;
+    write_server("bastion.conf", 0600);
+    assert_true(went_well(confined(reading_directories_fails, be_told_so)));
 }
 
 /* What the error says of a server that is not there. */
@@ -203,6 +229,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         IN_SCRATCH(servers_are_found_in_order),
         IN_SCRATCH(without_a_directory_none_is_known),
+        IN_SCRATCH(a_directory_that_cannot_be_read_is_no_empty_one),
         IN_SCRATCH(the_nearest_name_is_suggested),
         IN_SCRATCH(long_lists_are_cut),
         IN_SCRATCH(a_known_server_is_read),

@@ -1000,7 +1000,7 @@ static void a_full_disk_is_an_error_at_the_start(void **state)
     pid_t child;
     int status;
 
-    for (size_t i = 0; i < MANY; i++)
+    for (uint64_t i = 0; i < MANY; i++)
         memcpy(many[i], &i, KEY_ID_SIZE);
     child = fork();
     if (child == 0) {

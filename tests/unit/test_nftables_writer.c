@@ -759,6 +759,13 @@ static void stale_answers_are_dropped(void **state)
     check_elements("grants4", "192.0.2.7 . tcp . 22 comment \"a1\"\n");
 }
 
+/* As one of iptables can be. */
+static void no_date_is_too_late(void **state)
+{
+    (void)state;
+    assert_true(helper_firewall_last_date == INT64_MAX);
+}
+
 int main(void)
 {
 #define WITH(begins, test) cmocka_unit_test_setup_teardown(test, begins, end)
@@ -792,6 +799,7 @@ int main(void)
         OF_EITHER_KERNEL(a_change_needs_no_table),
         WITH(begin_plain, what_fails_is_undone_and_unsure),
         WITH(begin_owned, stale_answers_are_dropped),
+        cmocka_unit_test(no_date_is_too_late),
     };
 
     return cmocka_run_group_tests(tests, netspace_enter, scratch_leave);
