@@ -61,8 +61,8 @@ choices_of() { # PART [TAGS...]
 
 # cmocka's TAP, of one program after another: ctest runs them side by side, for
 # some do little but wait, and numbers their lines. To cmocka what is skipped is not ok.
-run_ctest() {
-    (cd "$part_build" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc)))) |
+run_ctest() { # [OPTION of ctest...]
+    (cd "$part_build" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc))) "$@") |
         sort --stable --field-separator=: --key=1,1n |
         sed -E 's/^[0-9]+: //; s/^not ok ([0-9]+) # SKIP (.*)/ok \1 - \2 # SKIP/'
 }
@@ -247,13 +247,39 @@ run_install() {
     BACKEND=nft FAMILY=4 lab_bats install/hosts && return "$status"
 }
 
-# In a Debian 13, which this may be.
+# What a part builds for in a Debian 13: `trixie` is that itself, others are named as what they are.
+platform_of() { # PART
+    case ${1%%-*} in
+    arm64 | armhf | riscv64 | s390x | musl) echo "${1%%-*}" ;;
+    *) echo trixie ;;
+    esac
+}
+
+# In a Debian 13, which this may be, or which tests/platforms/trixie makes.
 on_trixie() { # COMMAND...
-    if [ "$(debian_release)" = trixie ]; then
+    local platform=trixie
+
+    [ "$(debian_release)" = trixie ] || platform=none
+    if [ "${PLATFORM:-$platform}" = "$(platform_of "$part")" ]; then
         "$@"
     else
         "$top/tests/platforms/trixie" "$part"
     fi
+}
+
+# The unit tests of another architecture: those without that qemu-user can try.
+run_emulated() {
+    local name why left_out=""
+
+    while read -r name why; do
+        skip "$name" "$why"
+        left_out+="|$name"
+    done < <(grep -v '^#' "$top/tests/platforms/unemulated")
+    run_ctest --exclude-regex "^(${left_out#|})\$"
+}
+
+run_openrc() {
+    LAB_BUILD=no "$top/tests/lab" run bats --formatter tap --timing "$top/tests/platforms/openrc.bats"
 }
 
 # A kernel with VRFs, as a program; it says how it ended.
