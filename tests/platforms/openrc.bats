@@ -30,6 +30,7 @@ setup() {
 # As OpenRC leaves it after a boot, so far as a service needs it; systems that boot by it have the
 # service that mounts.
 seem_booted() {
+    mount -t tmpfs tmpfs /sys/fs/cgroup # in the machine's own it would make groups
     mkdir -p /run/openrc/exclusive
     : >/run/openrc/softlevel
     printf '%s\n' '#!/sbin/openrc-run' 'start() { true; }' >/etc/init.d/localmount
