@@ -198,27 +198,44 @@ static void keep_ways(struct gate *g)
     }
 }
 
+static void take_out(struct gate_waiter *waiter)
+{
+    *waiter->link = waiter->next;
+    if (waiter->next)
+        waiter->next->link = waiter->link;
+    else
+        waiter->list->end = waiter->link;
+}
+
+static void append(struct gate_waiter *waiter, struct gate_waiters *to)
+{
+    waiter->next = NULL;
+    waiter->link = to->end;
+    *to->end = waiter;
+    to->end = &waiter->next;
+}
+
 static void move_waiter(struct gate_waiter *waiter, struct gate_waiters *to)
 {
     if (waiter->list)
-        TAILQ_REMOVE(waiter->list, waiter, links);
+        take_out(waiter);
     waiter->list = to;
     if (to)
-        TAILQ_INSERT_TAIL(to, waiter, links);
+        append(waiter, to);
 }
 
 /* Calls the waiters. They may wait again during the call, and then for what comes next. */
 static void tell_waiters(struct gate *g, bool addresses_alone)
 {
-    struct gate_waiters told = TAILQ_HEAD_INITIALIZER(told);
+    struct gate_waiters told = {.end = &told.first};
     struct gate_waiter *waiter, *next;
 
-    for (waiter = TAILQ_FIRST(&g->waiters); waiter; waiter = next) {
-        next = TAILQ_NEXT(waiter, links);
+    for (waiter = g->waiters.first; waiter; waiter = next) {
+        next = waiter->next;
         if (waiter->for_addresses || !addresses_alone)
             move_waiter(waiter, &told);
     }
-    while ((waiter = TAILQ_FIRST(&told))) {
+    while ((waiter = told.first)) {
         move_waiter(waiter, NULL);
         waiter->done(waiter, g->job.outcome);
     }
@@ -362,7 +379,7 @@ struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, stru
     g->loop = loop;
     g->closes_after = closes_after;
     g->work.data = g;
-    TAILQ_INIT(&g->waiters);
+    g->waiters.end = &g->waiters.first;
     strcpy(g->name, name);
     g->server = server_new(why);
     if (g->server && known_read(g->server, name, why))

@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <uv.h>
 
 #include "client/compose.h"
@@ -24,13 +23,16 @@ enum gate_outcome {
 };
 
 /* Somebody who waits for a gate. The caller embeds it in a struct of its own. */
-TAILQ_HEAD(gate_waiters, gate_waiter);
 struct gate_waiter {
-    TAILQ_ENTRY(gate_waiter) links;
-    struct gate_waiters *list; /* the list that it is in, or NULL */
+    struct gate_waiters *list;        /* the list that it is in, or NULL */
+    struct gate_waiter *next, **link; /* in it; `link` is the pointer to this one */
     bool for_addresses;        /* it waits for the addresses alone, not for a knock */
     /* Is called at the end of the waiting, with the outcome of the knock or the look-up. */
     void (*done)(struct gate_waiter *waiter, enum gate_outcome outcome);
+};
+
+struct gate_waiters {
+    struct gate_waiter *first, **end; /* `end` is the pointer that is NULL */
 };
 
 /* What a piece of work on another thread is to do, and what came of it. */

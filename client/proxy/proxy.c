@@ -221,7 +221,6 @@ int proxy_serve(const struct proxy_config *config, struct error *why)
     p.loop.data = &p;
     p.shared = (struct session_shared){.loop = &p.loop, .config = config, .gates = &p.gates,
                                    .one_ended = on_room};
-    LIST_INIT(&p.shared.sessions);
     catch_signals(&p);
     status = begin(&p, why);
     if (status != EXIT_SUCCESS)

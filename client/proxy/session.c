@@ -26,7 +26,7 @@ struct flow {
 };
 
 struct session {
-    LIST_ENTRY(session) links;
+    struct session *older, **link; /* `link` is the pointer to this one */
     struct session_shared *shared;
     enum {
         SHAKING_HANDS,
@@ -99,12 +99,28 @@ static void leave_gate(struct session *s)
     s->gate = NULL;
 }
 
+static void enlist(struct session *s)
+{
+    s->link = &s->shared->sessions;
+    s->older = *s->link;
+    if (s->older)
+        s->older->link = &s->older;
+    *s->link = s;
+}
+
+static void delist(struct session *s)
+{
+    *s->link = s->older;
+    if (s->older)
+        s->older->link = s->link;
+}
+
 static void session_end(struct session *s)
 {
     if (s->phase == ENDING)
         return;
     s->phase = ENDING;
-    LIST_REMOVE(s, links);
+    delist(s);
     socks_end(&s->socks);
     leave_gate(s);
     dial_stop(&s->dial);
@@ -134,8 +150,8 @@ void session_end_all(struct session_shared *shared)
 {
     struct session *s, *next;
 
-    for (s = LIST_FIRST(&shared->sessions); s; s = next) {
-        next = LIST_NEXT(s, links);
+    for (s = shared->sessions; s; s = next) {
+        next = s->older;
         session_abort(s);
     }
 }
@@ -593,7 +609,7 @@ static struct session *session_new(struct session_shared *shared)
     s->client.data = s->timer.data = s;
     s->references = 3; /* the three handles above */
     socks_begin(&s->socks, &shared->config->account);
-    LIST_INSERT_HEAD(&shared->sessions, s, links);
+    enlist(s);
     shared->count++;
     return s;
 }

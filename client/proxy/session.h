@@ -5,7 +5,6 @@
 #define PORTSMITH_SESSION_H
 
 #include <stdbool.h>
-#include <sys/queue.h>
 #include <uv.h>
 
 #include "client/proxy/proxyconf.h"
@@ -21,7 +20,7 @@ struct session_shared {
     unsigned spare;    /* descriptors besides the two that are kept for each session */
     bool told_visitor; /* the log was told that a visitor was refused */
     unsigned count;    /* how many sessions have memory, those that are ending included */
-    LIST_HEAD(session_list, session) sessions; /* those that are not ending */
+    struct session *sessions; /* the newest of those that are not ending; NULL: there is none */
     void (*one_ended)(struct session_shared *shared); /* is called when there is room again */
 };
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <sodium.h>
@@ -11,6 +10,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "common/libc.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
 #include "daemon/config/configkeys.h"

@@ -93,7 +93,7 @@ static int await_end(pid_t child, const char *who, int patience_ms)
             if (kill(child, SIGKILL) != 0) { /* a sniffer is another user's: CAP_KILL */
                 log_warn("%s (pid %ld) cannot be killed and is left behind; end it by hand, and "
                          "give portsmithd CAP_KILL", who, (long)child);
-                return W_EXITCODE(EXIT_FAILURE, 0);
+                return EXIT_FAILURE << 8; /* wait(2) */
             }
             deadline = INT64_MAX;
         }
@@ -341,12 +341,12 @@ _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
                    (int)WITNESS_FD_SUPERVISOR == (int)FIRST_FD,
                "what they inherit is in this order");
 
-/* Starts a program whose descriptors 3, 4 and so on are `descriptors`. As it is executed, its
- * memory is laid out anew, with a canary of its own, and holds nothing of ours. 0 with the reason
- * in the log. */
+/* Starts a program whose descriptors 3, 4 and so on are `descriptors`; all of ours are close-on-exec.
+ * As it is executed, its memory is laid out anew, with a canary of its own, and holds nothing of
+ * ours. 0 with the reason in the log. */
 static pid_t spawn(const char *path, const int *descriptors, int count)
 {
-    char *const argv[] = {strdupa(basename(path)), NULL};
+    char *const argv[] = {strdupa(strrchr(path, '/') + 1), NULL};
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -361,7 +361,6 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     for (int i = 0; i < count; i++)
         posix_spawn_file_actions_adddup2(&actions, descriptors[i], FIRST_FD + i);
-    posix_spawn_file_actions_addclosefrom_np(&actions, FIRST_FD + count);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/libc.h"
 #include "common/log.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/trial.h"

@@ -5,16 +5,20 @@
 build_directory=${PORTSMITH_BUILD:-$top/build-tests} # not build/, which is the reader's own
 stage=$build_directory/stage   # what is installed is installed here
 
-# Configures, builds and installs into the stage. The unit tests and what else the tests
-# need once they were asked for, with -DPORTSMITH_TESTS=ON: without, the programs.
-build_portsmith() { # [OPTION of cmake...]
+# Configures and builds: the unit tests and what else the tests need once they were asked for, with
+# -DPORTSMITH_TESTS=ON; without, the programs.
+compile_portsmith() { # [OPTION of cmake...]
     local werror=OFF
 
     [ "${CI:-}" != true ] || werror=ON
     cmake -S "$top" -B "$build_directory" -DCMAKE_INSTALL_PREFIX="$stage" \
         -DPORTSMITH_WERROR=$werror "$@" &&
-        cmake --build "$build_directory" --parallel "$(nproc)" &&
-        cmake --install "$build_directory"
+        cmake --build "$build_directory" --parallel "$(nproc)"
+}
+
+# The same, and installs into the stage.
+build_portsmith() { # [OPTION of cmake...]
+    compile_portsmith "$@" && cmake --install "$build_directory"
 }
 
 # Another build of everything below build_directory, with a stage of its own: the

@@ -42,6 +42,8 @@ static int close_some(unsigned first, unsigned last, int flags)
     return first > last ? 0 : (int)syscall(SYS_close_range, first, last, flags);
 }
 
+int close_range(unsigned first, unsigned last, int flags); /* musl declares none */
+
 /* In the place of libc's: all but that descriptor. */
 int close_range(unsigned first, unsigned last, int flags)
 {

@@ -537,12 +537,12 @@ static void passed_descriptors(struct stage *s)
         char bytes[CMSG_SPACE(253 * sizeof(int))];
     } control = {0};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                            .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+                            .msg_controllen = (socklen_t)CMSG_SPACE(count * sizeof(int))};
     struct cmsghdr *first = CMSG_FIRSTHDR(&header);
 
     first->cmsg_level = SOL_SOCKET;
     first->cmsg_type = SCM_RIGHTS;
-    first->cmsg_len = CMSG_LEN(count * sizeof(int));
+    first->cmsg_len = (socklen_t)CMSG_LEN(count * sizeof(int));
     for (unsigned i = 0; i < count; i++)
         memcpy(CMSG_DATA(first) + i * sizeof(int), &s->control, sizeof(int));
     if (sendmsg(s->sniffer, &header, MSG_NOSIGNAL) < 0)

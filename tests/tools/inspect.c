@@ -198,7 +198,7 @@ static bool aim_at_call(pid_t pid, int call, unsigned long argument)
     if ((long long)registers.orig_rax < 0)
         return false;
     registers.orig_rax = (unsigned long long)-1; /* no restart of the one it waits in */
-    registers.rax = (unsigned long long)call;
+    registers.rax = (unsigned)call;
     registers.rip -= 2;
     registers.rdi = argument;
     registers.rsi = registers.rdx = registers.r10 = registers.r8 = registers.r9 = 0;
@@ -265,11 +265,11 @@ static bool try_open(pid_t pid, int directory, const char *name, int mode, long 
     if (process_vm_writev(pid, &here, 1, &there, 1, 0) != (ssize_t)here.iov_len)
         fail("process_vm_writev");
     registers.orig_rax = (unsigned long long)-1;
-    registers.rax = (unsigned long long)seccomp_syscall_resolve_name("openat");
+    registers.rax = (unsigned)seccomp_syscall_resolve_name("openat");
     registers.rip -= 2;
-    registers.rdi = (unsigned long long)directory;
+    registers.rdi = (unsigned)directory;
     registers.rsi = before.rsp - BELOW;
-    registers.rdx = (unsigned long long)(mode | O_CLOEXEC);
+    registers.rdx = (unsigned)(mode | O_CLOEXEC);
     registers.r10 = 0;
     set_registers(pid, &registers);
     run_to_call(pid);

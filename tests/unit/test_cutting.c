@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "common/clock.h"
+#include "common/libc.h"
 #include "daemon/supervisor/cutting.h"
 #include "daemon/supervisor/pair.h"
 #include "netspace.h"

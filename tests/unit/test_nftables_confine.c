@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "common/clock.h"
+#include "common/libc.h"
 #include "common/log.h"
 #include "netspace.h"
 #include "people.h"

@@ -384,13 +384,13 @@ static void pass_with_descriptors(const void *bytes, size_t size, size_t descrip
     } control = {0};
     struct iovec part = {.iov_len = size};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                            .msg_controllen = CMSG_SPACE(descriptors * sizeof(int))};
+                            .msg_controllen = (socklen_t)CMSG_SPACE(descriptors * sizeof(int))};
     struct cmsghdr *first = CMSG_FIRSTHDR(&header);
 
     memcpy(&part.iov_base, &bytes, sizeof bytes);
     first->cmsg_level = SOL_SOCKET;
     first->cmsg_type = SCM_RIGHTS;
-    first->cmsg_len = CMSG_LEN(descriptors * sizeof(int));
+    first->cmsg_len = (socklen_t)CMSG_LEN(descriptors * sizeof(int));
     for (size_t i = 0; i < descriptors; i++)
         memcpy(CMSG_DATA(first) + i * sizeof(int), &world.directory, sizeof(int));
     assert_int_equal(sendmsg(world.sniffer, &header, MSG_NOSIGNAL), size);

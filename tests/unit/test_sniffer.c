@@ -11,6 +11,7 @@
 
 #include "apart.h"
 #include "common/clock.h"
+#include "common/libc.h"
 #include "daemon/sniffer/counters.h"
 #include "daemon/sniffer/frame.h"
 #include "daemon/sniffer/sniffer.h"

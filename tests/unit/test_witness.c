@@ -11,6 +11,7 @@
 
 #include "apart.h"
 #include "common/clock.h"
+#include "common/libc.h"
 #include "daemon/witness/witness.h"
 #include "people.h"
 #include "privsep/netlink.h"

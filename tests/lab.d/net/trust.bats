@@ -202,6 +202,10 @@ helper_reads() { # reads names, a line each
     wait_until 10 serves_again
 }
 
+unnamed_files() { # PID
+    readlink "/proc/$1/fd"/* | grep -E '^(socket|pipe):' | sort -u
+}
+
 # bats test_tags=iptables
 @test "all have no_new_privs and a filter, and the iptables programs what the helper has" {
     local name pid children
@@ -215,6 +219,8 @@ helper_reads() { # reads names, a line each
     for pid in $children; do
         [ "$(capabilities "$pid")" = "$(capabilities "$(process helper)")" ]
         [ "$(open_files "$pid")" = /var/lib/portsmith ]
+        [ "$(unnamed_files "$pid" | grep -c ^pipe:)" -eq 2 ] # not those of the other one
+        [ -z "$(comm -12 <(unnamed_files "$pid") <(unnamed_files "$(process helper)") | grep ^socket:)" ]
         diff <("$inspect" calls "$pid") <("$inspect" calls "$(process helper)")
     done
 }
