@@ -104,15 +104,15 @@ home_of() { # USER
 # Each `Key = value` replaces the line of that key, or comes at the end; other lines are the file,
 # or, for ssh, come behind what is there.
 put_lines() { # "file PATH" and LINES
-    local path=${1%%$'\n'*} lines=${1#*$'\n'} line
+    local path=${1%%$'\n'*} text=${1#*$'\n'} line
 
     path=${path#file }
     path=${path/#\~/$home}
     mkdir -p "$(dirname "$path")"
-    case $lines in
-    "Host "*) echo "$lines" | as_client tee -a "$path" >/dev/null ;;
-    [A-Z]*" = "*) while read -r line; do set_key "$path" "$line"; done <<<"$lines" ;;
-    *) echo "$lines" >"$path" ;;
+    case $text in
+    "Host "*) echo "$text" | as_client tee -a "$path" >/dev/null ;;
+    [A-Z]*" = "*) while read -r line; do set_key "$path" "$line"; done <<<"$text" ;;
+    *) echo "$text" >"$path" ;;
     esac
 }
 

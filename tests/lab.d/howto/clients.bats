@@ -20,7 +20,7 @@ teardown_file() {
 }
 
 setup() {
-    howto_begin
+    howto_begin "Close = tcp/22"
 }
 
 teardown() {
@@ -172,7 +172,7 @@ no_grant_is_listed() {
     [[ $said == *"laptop: opened tcp/22 for $client for 30 s"* ]]
     follow_all
     [[ $said == *laptop*"$client"*tcp/22* ]]
-    ! journal_has --since today
+    run ! journal_has --since today
 }
 
 # Both families lead to the server; then IPv6 alone.

@@ -24,7 +24,7 @@ teardown_file() {
 }
 
 setup() {
-    howto_begin
+    howto_begin "Close = tcp/22"
 }
 
 teardown() {
@@ -74,7 +74,7 @@ table inet provider {
     }
 }
 END
-    follow "grep '^Port'"
+    follow "grep '^Port '"
     [ "$said" = "Port = $knock_port" ]
     knocks_are_in_vain home
     [ "$(packets)" -eq 0 ]
