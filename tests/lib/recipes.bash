@@ -7,8 +7,10 @@
 . "$top/tests/lib/packages.bash"
 
 server_name=server.example.net
-declare -A host_of=([server]=server [old]=server [new]=backend [laptop]=client [colleague]=client [job]=client)
-declare -A user_of=([laptop]=$client_user [colleague]=bob [job]=job [server]=alice)
+declare -gA host_of=([server]=server [old]=server [new]=backend [laptop]=client [colleague]=client [job]=client)
+declare -gA user_of=([laptop]=$client_user [colleague]=bob [job]=job [server]=alice)
+
+fake_clock=$(echo /usr/lib/*/faketime/libfaketime.so.1)
 
 # ---- the page --------------------------------------------------------------
 
@@ -79,7 +81,9 @@ take() { # STEP
         put_lines "$text"
         return
     fi
-    said=$(type_at "${text%% *}" "${text#* }" 2>&1) || { echo "$said" && return 1; }
+    said=$(type_at "${text%% *}" "${text#* }" 2>"$lab/complaints") ||
+        { echo "$said" && cat "$lab/complaints" && return 1; }
+    cat "$lab/complaints"
     echo "$said"
     [[ ! $said =~ ublic\ key(:| is)\ ([A-Za-z0-9+/]{43}=) ]] || key=${BASH_REMATCH[2]}
 }
@@ -232,6 +236,19 @@ end_portsmith() {
 
 forget_portsmith() {
     rm -rf "$conf" /etc/portsmith.d /var/lib/portsmith /run/portsmith
+}
+
+# Other programs. Not by `ip netns exec`, in which no cgroups are to be seen.
+start_program() { # NAME HOST COMMAND...
+    nsenter --net="/run/netns/$2" "${@:3}" </dev/null >"$lab/log/$1.log" 2>&1 3>&- &
+    echo $! >"$lab/program.$1.pid"
+    disown
+}
+
+end_program() { # NAME
+    [ -e "$lab/program.$1.pid" ] || return 0
+    end_process TERM "$(cat "$lab/program.$1.pid")"
+    rm "$lab/program.$1.pid"
 }
 
 # ---- what is looked at -----------------------------------------------------

@@ -14,7 +14,7 @@ setup_file() {
 }
 
 teardown_file() {
-    end_process TERM "$(cat "$lab/journald.pid")"
+    end_program journald
     rm -rf /run/systemd /run/log
     lab_teardown
 }
@@ -32,14 +32,10 @@ teardown() {
 # systemd's own, which is not systemd's child here. It lives one day behind, so that what happens
 # is of yesterday.
 start_journal() {
-    local clock
-
-    clock=$(dpkg-query --listfiles libfaketime | grep '/libfaketime\.so\.1$')
     printf '%s\n' "[Journal]" Storage=volatile ReadKMsg=no Audit=no >/etc/systemd/journald.conf
     [ -s /etc/machine-id ] || tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id
-    spawn server "$lab/log/journald.log" env LD_PRELOAD="$clock" FAKETIME=-1d \
+    start_program journald server env LD_PRELOAD="$fake_clock" FAKETIME=-1d \
         FAKETIME_DONT_FAKE_MONOTONIC=1 /lib/systemd/systemd-journald
-    echo "$spawned" >"$lab/journald.pid"
     wait_until 10 test -S /run/systemd/journal/socket
 }
 

@@ -28,24 +28,11 @@ setup() {
 }
 
 teardown() {
-    end_neighbours
+    [ ! -e "$lab/firewalld.pid" ] || stop_firewalld
+    end_program fail2ban
+    end_program docker
     howto_end
     on server nft flush ruleset
-}
-
-# Processes of other programs', by what they were noted under.
-end_neighbours() {
-    local file
-
-    [ ! -e "$lab/firewalld.pid" ] || stop_firewalld
-    for file in "$lab"/neighbour.*.pid; do
-        [ ! -e "$file" ] || { end_process TERM "$(cat "$file")" && rm "$file"; }
-    done
-}
-
-start_neighbour() { # NAME COMMAND...
-    spawn server "$lab/log/$1.log" "${@:2}"
-    echo "$spawned" >"$lab/neighbour.$1.pid"
 }
 
 # A stranger meets nothing, and the client gets in by a knock.
@@ -130,7 +117,7 @@ start_fail2ban() {
     : >"$lab/log/auth.log"
     printf '%s\n' "[sshd]" "enabled = true" "backend = polling" "logpath = $lab/log/auth.log" \
         >/etc/fail2ban/jail.d/lab.local
-    start_neighbour fail2ban fail2ban-server -f --logtarget "$lab/log/fail2ban"
+    start_program fail2ban server fail2ban-server -f --logtarget "$lab/log/fail2ban"
     wait_until 20 on server fail2ban-client status sshd
 }
 
@@ -157,14 +144,10 @@ first_is() { # CHAIN
 
 # ---- Docker ------------------------------------------------------------------
 
-# Not by `ip netns exec`, in which no cgroups are to be seen.
 start_docker() {
     mkdir -p "$lab/docker"
-    on server dockerd --data-root "$lab/docker/data" --exec-root "$lab/docker/exec" \
-        --pidfile "$lab/docker/pid" --host "unix://$lab/docker/socket" --storage-driver vfs \
-        </dev/null >"$lab/log/docker.log" 2>&1 3>&- &
-    echo $! >"$lab/neighbour.docker.pid"
-    disown
+    start_program docker server dockerd --data-root "$lab/docker/data" --exec-root "$lab/docker/exec" \
+        --pidfile "$lab/docker/pid" --host "unix://$lab/docker/socket" --storage-driver vfs
     wait_until 60 docker info
 }
 

@@ -23,7 +23,7 @@ setup() {
 }
 
 teardown() {
-    [ ! -e "$lab/cron.pid" ] || { end_process TERM "$(cat "$lab/cron.pid")" && rm "$lab/cron.pid"; }
+    end_program cron
     howto_end
 }
 
@@ -74,11 +74,7 @@ knock_by_ssh() {
 
 # With a clock of its own, so that nobody waits for the night.
 start_cron() { # HH:MM:SS
-    local clock
-
-    clock=$(dpkg-query --listfiles libfaketime | grep '/libfaketime\.so\.1$')
-    spawn client "$lab/log/cron.log" env LD_PRELOAD="$clock" FAKETIME="@$(date +%F) $1" cron -f
-    echo "$spawned" >"$lab/cron.pid"
+    start_program cron client env LD_PRELOAD="$fake_clock" FAKETIME="@$(date +%F) $1" cron -f
 }
 
 @test "cron" {

@@ -28,6 +28,7 @@ setup() {
 }
 
 teardown() {
+    end_program exporter
     howto_end
     rm -rf /etc/netns
 }
@@ -96,7 +97,7 @@ be_root_there() {
     unit_is_right /etc/systemd/system/portsmithd.service.d
     follow_all
     wait_until 20 grep -q portsmith_up "$metrics/portsmith.prom"
-    spawn server "$lab/log/exporter.log" prometheus-node-exporter --collector.disable-defaults \
+    start_program exporter server prometheus-node-exporter --collector.disable-defaults \
         --collector.textfile --web.listen-address=127.0.0.1:9100
     wait_until 10 host_listens server tcp 9100
     on server curl --silent http://127.0.0.1:9100/metrics >"$lab/metrics"
