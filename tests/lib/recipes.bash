@@ -71,21 +71,28 @@ follow_all() {
     done
 }
 
-# In words that the page has for what differs from reader to reader: KEY and ADDRESS. What the
-# command says is in `said`, and the last public key that was printed in `key`.
+# KEY and ADDRESS stand for what differs from reader to reader. What the command says is in `said`,
+# the public keys that keygen and init print in `client_key` and `server_key`. Through a file, for
+# what ssh leaves in the background holds its output.
 take() { # STEP
-    local text=${1//KEY/${key:-}}
+    local text=${1//--public-key KEY/--public-key ${client_key:-}}
 
+    text=${text//PublicKey = KEY/PublicKey = ${server_key:-}}
     text=${text//ADDRESS/$client}
     if [[ $text == "file "* ]]; then
         put_lines "$text"
         return
     fi
-    said=$(type_at "${text%% *}" "${text#* }" 2>"$lab/complaints") ||
-        { echo "$said" && cat "$lab/complaints" && return 1; }
-    cat "$lab/complaints"
-    echo "$said"
-    [[ ! $said =~ ublic\ key(:| is)\ ([A-Za-z0-9+/]{43}=) ]] || key=${BASH_REMATCH[2]}
+    type_at "${text%% *}" "${text#* }" >"$lab/said" 2>"$lab/complaints" ||
+        { cat "$lab/said" "$lab/complaints" && return 1; }
+    cat "$lab/said" "$lab/complaints"
+    said=$(<"$lab/said")
+    note_key "Its public key: " client_key
+    note_key "The server's public key is " server_key
+}
+
+note_key() { # WORDS VARIABLE
+    [[ ! $said =~ $1([A-Za-z0-9+/]{43}=) ]] || printf -v "$2" %s "${BASH_REMATCH[1]}"
 }
 
 # As the reader does, at home. Nothing that stays in the background keeps bats waiting.
@@ -114,8 +121,8 @@ put_lines() { # "file PATH" and LINES
     path=${path/#\~/$home}
     mkdir -p "$(dirname "$path")"
     case $text in
-    "Host "*) echo "$text" | as_client tee -a "$path" >/dev/null ;;
     [A-Z]*" = "*) while read -r line; do set_key "$path" "$line"; done <<<"$text" ;;
+    "Host "*) echo "$text" | as_client tee -a "$path" >/dev/null ;;
     *) echo "$text" >"$path" ;;
     esac
 }

@@ -69,21 +69,22 @@ journal_has() { # FIELD=VALUE...
 }
 
 @test "Rotate the server's key" {
-    local before=$key
+    local before
 
+    before=$(key_in_force)
     follow "portsmithctl reload"
-    [ "$key" != "$before" ]
+    [ "$(key_in_force)" != "$before" ]
     knocks_are_in_vain home
     follow "--wait home"
     follow_all
     knocks_are_in_vain home # which has the new key still
     on server portsmithctl close --all
-    take "file ~/.config/portsmith/home.conf"$'\n'"PublicKey = $(server_key)"
+    take "file ~/.config/portsmith/home.conf"$'\n'"PublicKey = $before"
     knocks_are_heard home
     [ "$(stat -c %a /etc/portsmith.d/server.key)" = 600 ]
 }
 
-server_key() {
+key_in_force() {
     on server portsmithd -T | sed -n "s/^# the server's public key: //p"
 }
 

@@ -6,6 +6,8 @@
 bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/recipes.bash"
+# shellcheck source=tests/lib/build.bash
+. "$top/tests/lib/build.bash"
 # shellcheck source=tests/lib/timekeeping.bash
 . "$top/tests/lib/timekeeping.bash"
 
@@ -140,6 +142,7 @@ unit_is_right() { # DIRECTORY of what is added to it
     keep_name "$server" web1.example.net
     keep_name $second web2.example.net
     make_web2
+    on server portsmith-profile revoke laptop # which has that identity
     on server portsmithctl release # as before the ports are shut
     follow "ssh root@"
     type_at server# portsmithd
