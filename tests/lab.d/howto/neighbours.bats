@@ -163,7 +163,12 @@ start_container() {
     cp /bin/busybox "$lab/docker/image/bin/"
     tar -C "$lab/docker/image" -c . | docker import - web
     docker run --detach --name web --publish 8080:80 web /bin/busybox httpd -f -p 80
-    wait_until 20 port_is_open "$server" 8080 "$other"
+    wait_until 30 is_served "$other"
+}
+
+# By the web server, which has no page.
+is_served() { # ADDRESS that asks
+    on client curl --silent --max-time 5 --interface "$1" "http://$server:8080/" | grep "404 Not Found"
 }
 
 @test "Docker" {
@@ -172,6 +177,6 @@ start_container() {
     follow "portsmithctl reload"
     follow_all
     is_for_those_who_knock 8080
-    on client curl --silent --interface "$client" "http://$server:8080/" | grep "404 Not Found"
+    is_served "$client"
     docker rm --force web
 }
