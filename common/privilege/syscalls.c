@@ -14,6 +14,11 @@
 #include "common/libc.h"
 #include "common/log.h"
 
+#ifdef __ARM_NR_set_tls /* libseccomp's header knows it by another name alone */
+#undef __SNR_set_tls
+#define __SNR_set_tls __ARM_NR_set_tls
+#endif
+
 enum {
     SOCKET_TYPE_MASK = 0xf, /* the bits below SOCK_CLOEXEC and SOCK_NONBLOCK */
     NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
