@@ -19,6 +19,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/libc.h"
 #include "common/log.h"
 #include "common/memfile.h"
 #include "common/printable.h"
@@ -341,9 +342,9 @@ _Static_assert((int)SNIFFER_FD_SUPERVISOR == (int)FIRST_FD &&
                    (int)WITNESS_FD_SUPERVISOR == (int)FIRST_FD,
                "what they inherit is in this order");
 
-/* Starts a program whose descriptors 3, 4 and so on are `descriptors`; all of ours are close-on-exec.
- * As it is executed, its memory is laid out anew, with a canary of its own, and holds nothing of
- * ours. 0 with the reason in the log. */
+/* Starts a program whose descriptors 3, 4 and so on are `descriptors`. As it is executed, its
+ * memory is laid out anew, with a canary of its own, and holds nothing of ours. 0 with the reason
+ * in the log. */
 static pid_t spawn(const char *path, const int *descriptors, int count)
 {
     char *const argv[] = {strdupa(strrchr(path, '/') + 1), NULL};
@@ -361,6 +362,7 @@ static pid_t spawn(const char *path, const int *descriptors, int count)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     for (int i = 0; i < count; i++)
         posix_spawn_file_actions_adddup2(&actions, descriptors[i], FIRST_FD + i);
+    posix_spawn_file_actions_addclosefrom_np(&actions, FIRST_FD + count);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/libc.h"
 #include "common/log.h"
 #include "privsep/message.h"
 
@@ -60,8 +61,8 @@ static bool make_pipes(int to[2], int from[2])
 }
 
 /* The program has an absolute path, fixed arguments, an empty environment, and no signal
- * blocked or ignored. It inherits the pipes, and the lock's descriptor once there is one: all
- * else of ours is close-on-exec. Returns 0 or an errno.
+ * blocked or ignored. It inherits the pipes, the lock's descriptor once there is one, and
+ * nothing else. Returns 0 or an errno.
  *
  * A standing program waits for the xtables lock without a time-out of its own. With one,
  * iptables-legacy sets an alarm that it never takes back (1.8.9, tried): the alarm ends a
@@ -74,6 +75,7 @@ static int spawn_between(struct restore *restore, int in, int out)
                           restore->standing ? NULL : strdupa("5"), NULL};
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
+    int first_closed = STDERR_FILENO + 1;
     posix_spawnattr_t attributes;
     sigset_t none, all;
     int error;
@@ -85,7 +87,8 @@ static int spawn_between(struct restore *restore, int in, int out)
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
     if (fcntl(HELPER_FD_LOCK, F_GETFD) >= 0)
-        posix_spawn_file_actions_adddup2(&actions, HELPER_FD_LOCK, STDERR_FILENO + 1);
+        posix_spawn_file_actions_adddup2(&actions, HELPER_FD_LOCK, first_closed++);
+    posix_spawn_file_actions_addclosefrom_np(&actions, first_closed);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
