@@ -40,7 +40,7 @@ lab_cases() { # [tags] PART
     local tags=() words
 
     [ "$1" != tags ] || { tags=(tags) && shift; }
-    read -r -a words <<<"${part_command[$1]#on_debian13 }"
+    read -r -a words <<<"${part_command[$1]#on_* }"
     case ${words[0]} in
     run_bats | run_set_bats) words=("${words[@]:1}") ;;
     run_cli) words=(cli) ;;
@@ -57,7 +57,7 @@ list_cases() { # PART...
     local part lines
 
     for part; do
-        case ${part_command[$part]#on_debian13 } in
+        case ${part_command[$part]#on_* } in
         run_ctest) lines=$(cd "$top/tests" && printf '%s\n' unit/test_*.c) ;;
         run_valgrind) lines=$(valgrind_names | sed 's/-.*//; s,.*,unit/test_&.c,' | sort -u) ;;
         run_uml) lines=$(tests_of "" "$top"/tests/platforms/uml/*.bats) ;;

@@ -61,8 +61,8 @@ choices_of() { # PART [TAGS...]
 
 # cmocka's TAP, of one program after another: ctest runs them side by side, for
 # some do little but wait, and numbers their lines. To cmocka what is skipped is not ok.
-run_ctest() {
-    (cd "$part_build" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc)))) |
+run_ctest() { # [OPTION of ctest...]
+    (cd "$part_build" && CMOCKA_MESSAGE_OUTPUT=TAP ctest --verbose --parallel $((2 * $(nproc))) "$@") |
         sort --stable --field-separator=: --key=1,1n |
         sed -E 's/^[0-9]+: //; s/^not ok ([0-9]+) # SKIP (.*)/ok \1 - \2 # SKIP/'
 }
@@ -260,7 +260,7 @@ run_install_of_clang() { # TAGS...
 
 # Here if this is that Debian 13; what of a Debian 13 that is a machine all other parts try.
 on_debian13() { # COMMAND...
-    if [ "${PORTSMITH_DEBIAN13:-}" = inside ]; then
+    if [ "${PORTSMITH_PLATFORM:-}" = debian13 ]; then
         "$@"
     elif [ "$(debian_release)" = trixie ]; then
         skip "$part" "this is a Debian 13 itself, on which the other parts run"
@@ -271,6 +271,31 @@ on_debian13() { # COMMAND...
         lack "$part" "the mirror that apt has here has no Debian 13 (trixie)"
         tap_end
     fi
+}
+
+# For another architecture, or with musl, in a Debian 13 that has what builds that: the part's name
+# begins with it.
+on_foreign() { # COMMAND...
+    if [ "${PORTSMITH_PLATFORM:-}" = "${part%%-*}" ]; then
+        "$@"
+    else
+        "$top/tests/platforms/foreign" "$part"
+    fi
+}
+
+# The unit tests of another architecture: those that qemu-user can try.
+run_emulated() {
+    local name why left_out=""
+
+    while read -r name why; do
+        skip "$name" "$why"
+        left_out+="|$name"
+    done < <(grep -v '^#' "$top/tests/platforms/unemulated")
+    run_ctest --exclude-regex "^(${left_out#|})\$"
+}
+
+run_openrc() {
+    LAB_BUILD=no "$top/tests/lab" run bats --formatter tap --timing "$top/tests/platforms/openrc.bats"
 }
 
 # A kernel with VRFs, as a program; it says how it ended.
