@@ -16,7 +16,6 @@
 #ifndef PORTSMITH_FIREWALL_H
 #define PORTSMITH_FIREWALL_H
 
-
 #include "common/error.h"
 #include "privsep/helper/grants.h"
 #include "privsep/plan.h"
