@@ -9,18 +9,18 @@
 
 static struct input left, said;
 
-FILE *__wrap_fopen(const char *path, const char *mode);
-FILE *__real_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen64(const char *path, const char *mode);
+FILE *__real_fopen64(const char *path, const char *mode);
 bool __wrap_tool_run(struct tool *tool, const char *path, const char *const *arguments,
                      const char *input, struct error *why);
 
 /* A part without a byte is a file that is not there. */
-FILE *__wrap_fopen(const char *path, const char *mode)
+FILE *__wrap_fopen64(const char *path, const char *mode)
 {
     struct input part;
 
     if (strncmp(path, "/etc/", 5) != 0)
-        return __real_fopen(path, mode);
+        return __real_fopen64(path, mode);
     part = input_part(&left);
     return part.size > 0 ? fmemopen((void *)(uintptr_t)part.bytes, part.size, "r") : NULL;
 }

@@ -6,16 +6,16 @@
 
 static struct input left;
 
-FILE *__wrap_fopen(const char *path, const char *mode);
-FILE *__real_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen64(const char *path, const char *mode);
+FILE *__real_fopen64(const char *path, const char *mode);
 
 /* A part without a byte is a file that is not there. */
-FILE *__wrap_fopen(const char *path, const char *mode)
+FILE *__wrap_fopen64(const char *path, const char *mode)
 {
     struct input part;
 
     if (strncmp(path, "/proc/", 6) != 0) /* what counts which lines are run has some, too */
-        return __real_fopen(path, mode);
+        return __real_fopen64(path, mode);
     part = input_part(&left);
     /* It is not written to. */
     return part.size > 0 ? fmemopen((void *)(uintptr_t)part.bytes, part.size, "r") : NULL;

@@ -9,11 +9,11 @@
 static const struct config config = {.profile_directory = "/run/d"};
 static const char note_path[] = "/run/d/server.host", id_path[] = "/run/machine-id";
 
-int __wrap_open(const char *path, int flags, ...);
-int __real_open(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, ...);
+int __real_open64(const char *path, int flags, mode_t mode);
 
 /* This host's own id is not looked at. */
-int __wrap_open(const char *path, int flags, ...)
+int __wrap_open64(const char *path, int flags, ...)
 {
     mode_t mode = 0;
     va_list more;
@@ -22,7 +22,7 @@ int __wrap_open(const char *path, int flags, ...)
     if (flags & O_CREAT)
         mode = va_arg(more, mode_t);
     va_end(more);
-    return __real_open(strcmp(path, "/etc/machine-id") == 0 ? id_path : path, flags, mode);
+    return __real_open64(strcmp(path, "/etc/machine-id") == 0 ? id_path : path, flags, mode);
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)

@@ -22,16 +22,16 @@ static const char *const of_tables[] = {"/proc/net/ip_tables_names", "/proc/net/
 static const char *const *files;
 static struct input all;
 
-FILE *__wrap_fopen(const char *path, const char *mode);
-FILE *__real_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen64(const char *path, const char *mode);
+FILE *__real_fopen64(const char *path, const char *mode);
 
 /* A part without a byte is a file that is not there. */
-FILE *__wrap_fopen(const char *path, const char *mode)
+FILE *__wrap_fopen64(const char *path, const char *mode)
 {
     struct input in = all, part;
 
     if (!files) /* what counts which lines are run, and the sanitizers, have some, too */
-        return __real_fopen(path, mode);
+        return __real_fopen64(path, mode);
     part = input_part(&in);
     for (size_t i = 0; strcmp(files[i], path) != 0; i++) {
         REQUIRE(files[i + 1]); /* no others are looked at */
