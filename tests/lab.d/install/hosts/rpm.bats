@@ -63,8 +63,9 @@ daemon_is_gone() {
     [ -s "$(root_of server)/etc/portsmith.conf" ]
 }
 
+# rpm goes on where a script of this kind fails, and does not count it.
 @test "where its programs do not start, installing it says so" {
     mv "$(root_of server)"/usr/lib/*/libjansson.so.4 "$lab/"
-    run ! rpm_there -i "$packaged"/portsmith-0*.rpm
+    run -0 rpm_there -i "$packaged"/portsmith-0*.rpm
     [[ $output == *libjansson.so.4*"its programs do not start here: build the package on this system"* ]]
 }
