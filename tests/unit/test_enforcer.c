@@ -115,6 +115,16 @@ static void a_saved_ruleset_loads(void **state)
     assert_true(is_intact(&plan));
 }
 
+/* nft 1.1 writes such flags in another way than nft 1.0. */
+static void assert_segments_pass(const char *listed, const char *which)
+{
+    char old[128], new[128];
+
+    snprintf(old, sizeof old, "tcp flags ack / syn,rst,ack %s accept\n", which);
+    snprintf(new, sizeof new, "tcp flags & (syn | rst | ack) == ack %s accept\n", which);
+    assert_listed(listed, strstr(listed, new) ? new : old);
+}
+
 /* Where sessions cannot be told apart they go on. */
 static void segments_of_sessions_pass(void **state)
 {
@@ -124,14 +134,14 @@ static void segments_of_sessions_pass(void **state)
     (void)state;
     put(&plan);
     listed = output_of("nft list chain inet portsmith-firewall confirmed");
-    assert_listed(listed, "tcp flags ack / syn,rst,ack ct state new accept\n");
+    assert_segments_pass(listed, "ct state new");
     assert_null(strstr(listed, "cgroup"));
     free(listed);
     assert_done(enforce_find_sessions(&enforcer, &why), why);
     put(&plan);
     listed = output_of("nft list chain inet portsmith-firewall confirmed");
     assert_listed(listed, "meta l4proto tcp meta cgroup >= 0 accept\n");
-    assert_listed(listed, "tcp flags ack / syn,rst,ack meta ipsec exists accept\n");
+    assert_segments_pass(listed, "meta ipsec exists");
     assert_null(strstr(listed, "ct state new"));
     free(listed);
 }
