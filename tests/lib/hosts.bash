@@ -11,6 +11,20 @@ install_setup() {
     lab_setup
 }
 
+# A server on which no manager of services runs, and useradd(8) makes the users.
+plain_setup() {
+    install_setup
+    plant_tree server
+    rm "$(root_of server)/bin/systemd-sysusers"
+    start_listener 22
+}
+
+plain_teardown() {
+    ! daemon_number >/dev/null 2>&1 || server sh -c 'kill $(cat /run/portsmith/portsmithd.pid)'
+    lab_teardown
+    uproot_trees
+}
+
 # Whether there can be a systemd on one.
 systemd_setup() {
     own_cgroup >/dev/null || skip "no cgroup of version 2 for a systemd of the lab's own"
@@ -47,6 +61,10 @@ server_has_no_rules() {
 
 daemon_number() {
     server cat /run/portsmith/portsmithd.pid
+}
+
+daemon_is_gone() {
+    ! process_named portsmithd
 }
 
 # A profile, which the client knows as `ssh`.

@@ -8,16 +8,11 @@ bats_require_minimum_version 1.5.0
 . "$top/tests/lib/hosts.bash"
 
 setup_file() {
-    install_setup
-    plant_tree server
-    rm "$(root_of server)/bin/systemd-sysusers"
-    start_listener 22
+    plain_setup
 }
 
 teardown_file() {
-    ! daemon_number >/dev/null 2>&1 || server sh -c 'kill $(cat /run/portsmith/portsmithd.pid)'
-    lab_teardown
-    uproot_trees
+    plain_teardown
 }
 
 server() { # COMMAND...

@@ -9,17 +9,12 @@ bats_require_minimum_version 1.5.0
 . "$top/tests/lib/hosts.bash"
 
 setup_file() {
-    install_setup
-    plant_tree server
-    rm "$(root_of server)/bin/systemd-sysusers"
-    start_listener 22
+    plain_setup
     inventory >"$lab/before"
 }
 
 teardown_file() {
-    ! daemon_number >/dev/null 2>&1 || server sh -c 'kill $(cat /run/portsmith/portsmithd.pid)'
-    lab_teardown
-    uproot_trees
+    plain_teardown
 }
 
 server() { # COMMAND...
@@ -79,10 +74,6 @@ install_package() {
     [ "$(process_named portsmithd)" = "$impostor" ]
     end_process KILL "$impostor"
     rm "$root/tmp/portsmithd" "$root/run/portsmith/portsmithd.pid"
-}
-
-daemon_is_gone() {
-    ! process_named portsmithd
 }
 
 # As OpenRC leaves it after a boot, so far as a service needs it. `localmount` comes
