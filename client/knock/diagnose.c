@@ -133,10 +133,10 @@ static void examine_clock(void)
 
     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", localtime_r(&now, &local));
     if (timekeeping_is_synchronised()) {
-        say_ok("clock", "it is %s, and kept right", text);
+        say_ok("clock", "%s, synchronised", text);
         return;
     }
-    say_note("clock", "nothing keeps it right, and it says %s", text);
+    say_note("clock", "%s, and nothing keeps it synchronised", text);
     advise("servers ignore knocks that are over five minutes (MaxSkew) off: compare it with "
            "another clock, and run chronyd, ntpd or systemd-timesyncd");
 }
@@ -179,7 +179,7 @@ static struct knocker *examine_identity(struct diagnosis *d)
         return knocker;
     }
     say_problem(d, "identity", "%s", why.text);
-    advise("without your secret key there is no knock: portsmith-knock keygen makes one, which the "
+    advise("without an identity there is no knock: portsmith-knock keygen makes one, which the "
            "server's admin adds; or import the bundle again");
     return NULL;
 }
@@ -195,7 +195,7 @@ static void examine_name(struct diagnosis *d, int family)
                                d->server->address.source == ADDRESS_AUTO, &why);
     if (d->count == 0) {
         say_problem(d, "name", "%s", why.text);
-        advise("compare Host in the server's file with what the server's admin says");
+        advise("compare Host in the server file with what the server's admin says");
         return;
     }
     for (unsigned i = 0; i < d->count; i++) {
@@ -307,7 +307,7 @@ static void tell_open(struct diagnosis *d, const char *service, const char *addr
     }
     say_problem(d, "before", "%s at %s is open without a knock", service, address);
     advise("the server does not shut it, or lets you in by another rule: ask its admin whether "
-           "Close names it, and for what portsmithctl doctor says there");
+           "Shut names it, and for what portsmithctl doctor says there");
 }
 
 static void examine_before(struct diagnosis *d)

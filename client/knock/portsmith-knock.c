@@ -284,6 +284,7 @@ static int find_and_knock(struct knocked *knocked, const struct options *o)
     if (!server)
         return cli_failure(EXIT_FAILURE, &why);
     status = find_server(server, o);
+    cli_tell_notes(&server->notes);
     if (status == EXIT_SUCCESS)
         status = apply_options(server, o);
     if (status == EXIT_SUCCESS)

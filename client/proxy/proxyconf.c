@@ -156,6 +156,9 @@ static const struct setting settings[] = {
     {"MaxConnections", set_max_connections, false},
 };
 
+static const struct settings_table table = {"Proxy", settings, sizeof settings / sizeof *settings,
+                                            NULL};
+
 struct proxy_config *proxyconf_new(struct error *why)
 {
     struct proxy_config *c = sodium_malloc(sizeof *c);
@@ -216,7 +219,6 @@ bool proxyconf_read(struct proxy_config *config, const char *path, struct error 
 
     errno = 0;
     return path_follow(real, path, why) &&
-           settings_read(real, FILE_CONFIGURATION, "Proxy", settings,
-                         sizeof settings / sizeof *settings, config, why) &&
+           settings_read(real, FILE_CONFIGURATION, &table, config, NULL, why) &&
            check_account(config, real, why);
 }

@@ -58,7 +58,7 @@ static void read_configuration(struct doctor *d)
         config_read_main(&d->main, d->path, &unused);
         findings_begin(&d->found, "configuration");
         findings_add(&d->found, PROBLEM,
-                     "mend it until portsmithd -t says nothing, then portsmithctl reload; a "
+                     "fix it, check with portsmithd -t, then portsmithctl reload; a "
                      "portsmithd that runs goes on with what it read before", "%s", why.text);
     }
 }
@@ -88,7 +88,7 @@ static void examine_configuration(struct doctor *d)
     if (d->loaded->profile_count == 0)
         findings_add(&d->found, NOTE, "make one: portsmith-profile create NAME --open tcp/22",
                      "there is no profile, so nobody can knock");
-    firewalls_find_old_word(d->loaded, findings_take_note, &d->found);
+    warning_of_old_words(&d->loaded->notes, findings_take_note, &d->found);
     origin_find(d->loaded, d->path, findings_take_problem, &d->found);
 }
 

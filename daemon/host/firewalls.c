@@ -212,8 +212,8 @@ static void report_chain(const struct search *search, uint8_t family, const char
              "the nftables chain %s %.40s %.40s drops by default, and a grant opens nothing there",
              family_name(family), table, chain);
     snprintf(advice, sizeof advice,
-             "for each service that Close names it is safe to accept it in that chain: %s",
-             firewalls_way_in(way, &place, config->close_count > 0 ? &config->close[0] : &ssh,
+             "for each service that Shut names it is safe to accept it in that chain: %s",
+             firewalls_way_in(way, &place, config->shut_count > 0 ? &config->shut[0] : &ssh,
                               config->accept_mark));
     search->report(search->data, what, advice);
 }
@@ -269,19 +269,6 @@ void firewalls_find_strays(const struct config *config, warning_taker *report, v
              "whoever has a valid SYN cookie gets in at shut ports of TCP, since "
              "a segment of a session cannot be told (%.60s)", why.text);
     report(data, what, "portsmith-trust(7) tells more");
-}
-
-void firewalls_find_old_word(const struct config *config, warning_taker *report, void *data)
-{
-    const char *old = config_old_backend(config);
-    char what[100], advice[100];
-
-    if (!old)
-        return;
-    snprintf(what, sizeof what, "Backend = %s is the old word for %s, and is still taken", old,
-             backend_name(config->backend));
-    snprintf(advice, sizeof advice, "write Backend = %s", backend_name(config->backend));
-    report(data, what, advice);
 }
 
 void firewalls_find(const struct config *config, warning_taker *report, void *data)

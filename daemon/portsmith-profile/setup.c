@@ -54,7 +54,7 @@ static const char rest[] =
     "\n"
     "# What a shut port does with a packet: `drop` says nothing, `reset` refuses the\n"
     "# connection. Choose what the host's other unused ports do.\n"
-    "#CloseWith = drop\n"
+    "#ShutWith = drop\n"
     "\n"
     "# Whether grants also accept what this host only forwards, to hosts behind it and\n"
     "# to containers.\n"
@@ -124,9 +124,9 @@ static bool make_configuration(const char *path, const struct config *wishes, st
     if (wishes->interface_count == 0)
         fputs("#Interface = any\n", out);
     fprintf(out, "%sPort = %u\n%s", before_port, port, before_close);
-    profile_print_services("Close", wishes->close, wishes->close_count, out);
-    if (wishes->close_count == 0)
-        fputs("#Close = tcp/22   (an example: as it is, no port is shut)\n", out);
+    profile_print_services("Shut", wishes->shut, wishes->shut_count, out);
+    if (wishes->shut_count == 0)
+        fputs("#Shut = tcp/22   (an example: as it is, no port is shut)\n", out);
     fputs(rest, out);
     made = fclose(out) == 0 ? file_create(path, 0644, text, size, why)
                             : error_set(why, "%s: %s", path, strerror(errno));
@@ -142,7 +142,7 @@ static bool set_up_configuration(const char *path, const struct setup *setup, st
         return false;
     announce(made, "configuration", path);
     if (!made && setup->any)
-        command_warn("%s: kept as it is; --interface, --port and --close go into a new file only: "
+        command_warn("%s: kept as it is; --interface, --port and --shut go into a new file only: "
                      "edit this one", path);
     return true;
 }

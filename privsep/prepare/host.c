@@ -145,8 +145,8 @@ void host_find_sessions(const struct helper_setup *setup, struct xtables *xtable
     struct error why;
     bool shuts_tcp = false;
 
-    for (size_t i = 0; i < setup->close_count; i++)
-        shuts_tcp |= setup->close[i].protocol == IPPROTO_TCP;
+    for (size_t i = 0; i < setup->shut_count; i++)
+        shuts_tcp |= setup->shut[i].protocol == IPPROTO_TCP;
     if (shuts_tcp && !(xtables->backend == BACKEND_NFTABLES
                            ? nftprobe_sessions(HELPER_FD_TABLE, form, &why)
                            : probe_sessions(xtables, &why)))

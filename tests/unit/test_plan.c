@@ -53,7 +53,7 @@ static int enter(void **state)
         return -1;
     directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     plan_fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    policy = (struct policy){.setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}},
+    policy = (struct policy){.setup = {.shut_count = 1, .shut = {{.protocol = 6, .port = 22}},
                                        .max_grants = 7},
                              .entries = calloc(CLIENTS, sizeof *policy.entries)};
     memset(profiles, 0, sizeof profiles);

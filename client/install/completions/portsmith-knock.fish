@@ -30,11 +30,11 @@ function __portsmith_knock_server
     return 1
 end
 
-# What the server's file opens, and how others begin.
+# What the server file opens, and how others begin.
 function __portsmith_knock_services
     if set -l server (__portsmith_knock_server)
         set -l file (__portsmith_knock_directory)/$server.conf
-        string match -r -i '^\s*open\s*=.*' <$file | string replace -r '.*=' '' |
+        string match -r -i '^\s*(open|service)\s*=.*' <$file | string replace -r '.*=' '' |
             string split -n ' ' | string split -n ,
     end
     printf '%s\n' tcp/ udp/
@@ -83,7 +83,7 @@ complete -c portsmith-knock -n __portsmith_knock_knocks -l config -r -F -d 'the 
 complete -c portsmith-knock -n __portsmith_knock_knocks -l connect -d 'knock, connect, and be that connection'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l diagnose -d 'say why a knock may not open'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s h -l help -d 'print help'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l identity -r -F -d 'the file of your secret key'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l identity -r -F -d 'the file of your identity'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l output -r -F -d 'write the datagram instead of sending it'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l pass -d 'with --connect: pass the connection on'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l port -x -d 'the knock port of HOST'
@@ -92,7 +92,7 @@ complete -c portsmith-knock -n __portsmith_knock_knocks -l server-key -x -d 'the
 complete -c portsmith-knock -n __portsmith_knock_knocks -l timeout -x -a '10s 30s 1m' -d 'how long to try'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l transport -x -a 'udp tcp-syn icmp' -d 'how to carry the knock'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s v -d 'say what is sent where'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l version -d 'print the version'
+complete -c portsmith-knock -n __portsmith_knock_knocks -s V -l version -d 'print the version'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l wait -d 'end when the port is open'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l window -x -a '30s 10m 1h' -d 'stay open this long'
 

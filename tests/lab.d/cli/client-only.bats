@@ -73,7 +73,7 @@ END
 @test "its knock opens a port" {
     lab_setup
     start_listener 22
-    configure "Close = tcp/22"
+    configure "Shut = tcp/22"
     start_daemon
     and_reload add_profile laptop --open tcp/22
     port_is_shut "$server" 22

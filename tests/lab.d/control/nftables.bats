@@ -94,10 +94,10 @@ assert it["dropped_elsewhere"] == [] and it["in_force"] is True, it'
 
 @test "a profile's port that nothing shuts is found, unless another chain drops it" {
     and_reload add_profile web --open tcp/81
-    finds ports "^problem tcp/81 is open without a knock .*-> name it in Close"
+    finds ports "^problem tcp/81 is open without a knock .*-> name it in Shut"
     on server nft 'add table inet theirs; add chain inet theirs guard { type filter hook input priority 0; }; add rule inet theirs guard tcp dport 81 drop'
     finds_nothing ports
-    finds firewalls "inet theirs guard drops tcp/81, .*-> name it in Close first"
+    finds firewalls "inet theirs guard drops tcp/81, .*-> name it in Shut first"
     and_reload on server portsmith-profile revoke web
 }
 

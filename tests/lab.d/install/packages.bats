@@ -98,7 +98,7 @@ PARTS
             grep -v -e /examples$ -e ^/usr/libexec/portsmith$ | sort)
         diff <(echo "$deb") <(echo "$rpm")
     done
-    [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall restore >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]
+    [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall remove >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]
     [ "$(rpm -qp --recommends "$packaged"/portsmith-0*.rpm)" = "(iptables or nftables)" ]
 }
 

@@ -29,7 +29,7 @@ setup() {
 
 teardown() {
     umount /usr/lib/*/xtables/libxt_addrtype.so 2>/dev/null || true
-    on server portsmith-firewall restore
+    on server portsmith-firewall remove
     on server portsmithd -c "$conf" --release
 }
 

@@ -539,7 +539,7 @@ helper_opens() { # PATH: to write
         [ "$(helper_opens "$name")" = "Permission denied" ]
     done
     rm /var/lib/portsmith/trial
-    on server portsmith-firewall restore
+    on server portsmith-firewall remove
     knock_opens ssh # it is as it was
 }
 

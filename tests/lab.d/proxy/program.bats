@@ -56,7 +56,7 @@ write_ini() { # LINE...
     proxy_ends 2 "Try 'portsmith-proxy --help'" --bogus
 }
 
-@test "a server's file that is wrong keeps it from starting" {
+@test "a server file that is wrong keeps it from starting" {
     local file=$lab/home/.config/portsmith/other.conf
 
     printf '[Server]\nHost = 192.0.2.1\n' | install -o "$client_user" -m 600 /dev/stdin "$file"
@@ -115,7 +115,7 @@ write_ini() { # LINE...
 
 @test "--version and --help, and nowhere to print them" {
     proxy_ends 0 '^portsmith-proxy [0-9.]+$' --version
-    proxy_ends 0 '^Usage: portsmith-proxy ' --help
+    proxy_ends 0 '^usage: portsmith-proxy ' --help
     run sh -c 'portsmith-proxy --help >/dev/full'
     [ "$status" -eq 1 ]
     [[ $output == *"standard output: No space left on device"* ]]

@@ -11,7 +11,7 @@ setup_file() {
     serve_pages
     start_listener 22
     start_echo 7
-    configure "Close = tcp/7 tcp/22 tcp/23 tcp/80"
+    configure "Shut = tcp/7 tcp/22 tcp/23 tcp/80"
     add_profile door --open tcp/7,tcp/22,tcp/23,tcp/80 --window 1m --max-grants 500
     sed -i 's/^Host = .*/Host = door.example.net/' "$lab/home/.config/portsmith/door.conf"
     start_daemon

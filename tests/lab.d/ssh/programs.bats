@@ -7,7 +7,7 @@
 . "$top/tests/lib/ssh.bash"
 
 setup_file() {
-    ssh_setup "Close = tcp/22"
+    ssh_setup "Shut = tcp/22"
     add_profile home --open tcp/22
     make_backend_host
     start_sshd 22 backend
