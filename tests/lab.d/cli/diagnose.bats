@@ -61,7 +61,7 @@ says() { # PATTERN of a whole line
     says "clock     ok: $today .*, synchronised"
     export TEST_CLOCK_IS=lost
     diagnoses 4 bastion
-    says "clock     note: nothing keeps it right, and it says $today .*"
+    says "clock     note: $today .*, and nothing keeps it synchronised"
     says "          -> .*run chronyd.*"
 }
 
