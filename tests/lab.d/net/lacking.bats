@@ -39,7 +39,7 @@ use_backend() { # WORD
 
 # What the host answered is in parentheses, and its own words.
 said_without_reasons() {
-    sed 's/ ([^()]*\(([^()]*)[^()]*\)*)//g' <<<"$output"
+    printf '%s\n' "$output" | sed 's/ ([^()]*\(([^()]*)[^()]*\)*)//g'
 }
 
 says() { # TEXT
