@@ -1,9 +1,6 @@
 # What cpack makes: a server and a client package, as .deb and .rpm, and the sources.
 # Their paths are those that the programs were built for: -DCMAKE_INSTALL_PREFIX=/usr.
 
-set(PORTSMITH_MAINTAINER "" CACHE STRING
-    "Who answers for the packages, as Name <address>: cpack wants to know")
-
 set(server_summary "port knocking by single signed packets: the server")
 set(server_text
     "Keeps ports shut, and opens one for one address and a short while when an\n\

@@ -234,7 +234,7 @@ static void write_metrics(struct supervisor *s)
         s->metrics_failed = false;
     } else if (!s->metrics_failed) {
         log_warnx("no metrics are written: %s; if a unit or AppArmor confines portsmithd, its "
-                  "directory has to be let through, as portsmithd(8) says", why.text);
+                  "directory has to be let through, as portsmith-log(7) says", why.text);
         s->metrics_failed = true;
     }
 }

@@ -115,7 +115,7 @@ assert it["dropped_elsewhere"] == [] and it["in_force"] is True, it'
     on server nft add table inet theirs
     on server bash -c "$(sed -n "s/.*alone: //p" "$lab/found" | head -n 1)" >/etc/nftables.conf
     grep -q "table inet theirs" /etc/nftables.conf
-    diff <(on server bash -c "$(sed -n '/^nft list tables/,/done$/p' "$top/man/portsmithd.8")") /etc/nftables.conf
+    diff <(on server bash -c "$(sed -n '/^nft list tables/,/done$/p' "$top/man/portsmith-rules.7")") /etc/nftables.conf
     finds_nothing boot
     on server nft -f /etc/nftables.conf
 }

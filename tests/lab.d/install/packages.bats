@@ -134,6 +134,8 @@ named_in_table() { # server or client
     named=$(find "$unpacked" -name changelog.gz -exec zcat {} + | grep -o -E '[^ ]+ <[^ ]+@[^ ]+>' | sort -u)
     [ "$named" = "${maintainer#* }" ]
     [ -z "$(rpm -qp --queryformat '[%{CHANGELOGNAME}]' "$packaged"/*.rpm)" ]
+    named=$(find "$unpacked" -path '*/man/*.gz' -exec zcat {} + | grep '^Report bugs' | sort -u)
+    [ "$named" = "Report bugs to $maintainer." ]
 }
 
 # ---- the bill of materials -------------------------------------------------

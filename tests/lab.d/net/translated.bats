@@ -315,17 +315,17 @@ link_local() { # HOST INTERFACE
 }
 
 # bats test_tags=ipv6
-@test "no door is opened to a link-local address, observed or signed" {
+@test "no port is opened to a link-local address, observed or signed" {
     local from to
 
     [ "$FAMILY" = 6 ] || skip "IPv6 alone"
     from=$(link_local client eth0) to=$(link_local server eth0)
     knock_bytes "$lab/bytes" --address observed ssh
     on client socat -u "OPEN:$lab/bytes,rdonly" "UDP6-SENDTO:[$to%eth0]:$knock_port"
-    wait_for_log "ssh: refused for $from: no door is opened to a link-local address"
+    wait_for_log "ssh: refused for $from: no port is opened to a link-local address"
     other_knock ssh "$lab/bytes" --address "$from"
     on client socat -u "OPEN:$lab/bytes,rdonly" "UDP6-SENDTO:[$server]:$knock_port"
-    wait_for_log "ssh: refused for $from: no door is opened to a link-local .*; the knock came from $client"
+    wait_for_log "ssh: refused for $from: no port is opened to a link-local .*; the knock came from $client"
     there_are_no_grants
 }
 
