@@ -64,8 +64,8 @@ static void tell_daemon(const struct config *c)
     if (kill(pid, SIGHUP) == 0)
         fprintf(stderr, "portsmithd (process %d) was told to reload.\n", (int)pid);
     else
-        command_warn("portsmithd (process %d) could not be told to reload: %m; send it a SIGHUP",
-                     (int)pid);
+        command_warn("portsmithd (process %d) could not be told to reload: %m; run portsmithctl "
+                     "reload", (int)pid);
 }
 
 /* ---- arguments ----------------------------------------------------------------- */

@@ -31,7 +31,7 @@ static void announce(bool made, const char *kind, const char *what)
 static const char introduction[] =
     "# Portsmith's configuration; portsmith.conf(5) tells more. A line that begins\n"
     "# with # is a comment; options that are commented out show their defaults.\n"
-    "# Check it with `portsmithd -t`; a SIGHUP to portsmithd has it read again.\n"
+    "# Check it with `portsmithd -t`, and have it read again with `portsmithctl reload`.\n"
     "\n"
     "[Portsmith]\n"
     "# The network interfaces to watch for knocks, or `any` for all of them.\n";
