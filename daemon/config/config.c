@@ -52,7 +52,7 @@ static bool firewall_keys_agree(const struct config *c, const char *path, struct
         return error_set(why, "%s: GrantStore = set does not go with Forward = yes: a set knows "
                               "only the port after any translation; use GrantStore = rules", path);
     if (c->backend == BACKEND_NFTABLES && c->grant_store != GRANT_STORE_AUTO)
-        return error_set(why, "%s: GrantStore is for iptables alone: with Backend = nftables a "
+        return error_set(why, "%s: GrantStore is only for iptables: with Backend = nftables a "
                               "grant is always an element of a set of nftables; remove the line, "
                               "or set GrantStore = auto", path);
     if (c->backend == BACKEND_NFTABLES && c->forward && c->accept_mark == 0)

@@ -38,7 +38,7 @@ static bool add_interface(void *into, const char *word, struct error *why)
         if (strcmp(c->interfaces[i], word) == 0)
             return true;
         if (any || strcmp(c->interfaces[i], "any") == 0)
-            return error_set(why, "'any' stands alone: it covers every interface");
+            return error_set(why, "'any' covers every interface: give no other one with it");
     }
     if (c->interface_count == CONFIG_INTERFACES)
         return error_set(why, "more than %d interfaces; use any", CONFIG_INTERFACES);

@@ -285,7 +285,7 @@ static void examine_tracking(struct examination *e)
 
     findings_begin(e->found, "tracking");
     if (!tracking_check(e->config, findings_take_note, e->found, &why))
-        findings_add(e->found, FINDING_PROBLEM, "mend that: portsmithd does not start as it is",
+        findings_add(e->found, FINDING_PROBLEM, "fix that: until then portsmithd does not start",
                      "%s", why.text);
     tracking_read(&e->tracking);
 }
@@ -357,8 +357,8 @@ static void tell_closing(struct examination *e, const struct plan *plan)
     if (services.count > 0 && !e->runs)
         findings_add(e->found, FINDING_PROBLEM,
                      "start portsmithd, or run portsmith-firewall remove",
-                     "nobody gets at %s: portsmith-firewall shuts %s (%s), and portsmithd does "
-                     "not run to open it", closing_format(&services, shut), all_but, kind);
+                     "%s is shut to everybody: portsmith-firewall shuts %s (%s), and portsmithd "
+                     "does not run to open it", closing_format(&services, shut), all_but, kind);
     else if (services.count > 0 && !enforce_lets_knocks_in(&e->enforcer))
         findings_add(e->found, FINDING_PROBLEM,
                      "set AcceptMark in portsmith.conf, restart portsmithd, and run "
@@ -370,7 +370,7 @@ static void tell_closing(struct examination *e, const struct plan *plan)
         findings_add(e->found, FINDING_NOTE,
                      plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"
                                     : "portsmith-firewall remove ends that",
-                     "portsmith-firewall shuts %s (%s), but for what knocks open", all_but, kind);
+                     "portsmith-firewall shuts %s (%s), except what knocks open", all_but, kind);
 }
 
 static void examine_closing(struct examination *e)
@@ -492,11 +492,11 @@ static void examine_services(struct examination *e)
         if (listeners == LISTENERS_NONE)
             findings_add(e->found, FINDING_NOTE,
                          "start the service, or see on which port it listens",
-                         "nothing listens on %s: the door opens to nobody", text);
+                         "nothing listens on %s: a knock opens a port without a service", text);
         else
             findings_add(e->found, FINDING_NOTE,
                          "have it listen on an address that clients can reach",
-                         "what listens on %s does so on loopback alone", text);
+                         "the service at %s listens only on loopback", text);
     }
 }
 
@@ -779,10 +779,10 @@ static void examine_sessions(struct examination *e)
                      "sessions at shut ports can be cut, as their segments can no longer be told "
                      "since portsmithd began: %s", why.text);
     else if (!tells || !finds)
-        findings_add(e->found, FINDING_NOTE, "portsmith-trust(7) tells more; when it is mended, "
+        findings_add(e->found, FINDING_NOTE, "portsmith-trust(7) tells more; when it is fixed, "
                      "restart portsmithd",
-                     "whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
-                     "of a session cannot be told: %s",
+                     "a valid SYN cookie opens shut ports of TCP, because a segment of a session "
+                     "cannot be told from others: %s",
                      finds ? "iptables' cgroup or policy match did not work" : why.text);
 }
 

@@ -166,7 +166,7 @@ const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE],
         firewalls_way_into_docker(way, mark);
     else if (find_table(place->family, place->table).is_owned)
         snprintf(way, FIREWALLS_WAY_SIZE,
-                 "with the program whose table that is, as it alone can change it; nft list "
+                 "with the program that owns the table: only it can change the table; nft list "
                  "table %s %.40s names it", place->family, place->table);
     else if (mark != 0)
         snprintf(way, FIREWALLS_WAY_SIZE,
@@ -266,8 +266,8 @@ void firewalls_find_strays(const struct config *config, warning_taker *report, v
     if (!config_shuts_tcp(config) || kernel_finds_sockets(&why))
         return;
     snprintf(what, sizeof what,
-             "whoever has a valid SYN cookie gets in at shut ports of TCP, since "
-             "a segment of a session cannot be told (%.60s)", why.text);
+             "a valid SYN cookie opens shut ports of TCP, because a segment of a session "
+             "cannot be told from others (%.60s)", why.text);
     report(data, what, "portsmith-trust(7) tells more");
 }
 

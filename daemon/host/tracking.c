@@ -114,7 +114,7 @@ static void tell(const struct search *s, const struct service *service, enum tra
                                         "what is not tracked; whether one was used is not known");
     else if (is_tcp)
         snprintf(advice, sizeof advice,
-                 "a grant accepts the SYN alone: accept the rest in your own rules, as by %s "
+                 "a grant accepts only the SYN: accept the rest in your own rules, as by %s "
                  "-A INPUT -p tcp --dport %u ! --syn -j ACCEPT, and what goes out; whether a grant "
                  "was used is not known", family == IPV6 ? "ip6tables" : "iptables", service->port);
     else

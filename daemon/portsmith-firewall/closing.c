@@ -74,7 +74,7 @@ static bool refuse(const struct plan *plan, const struct ruleset *shut, struct e
     char text[CLOSING_TEXT_SIZE];
 
     closing_format(shut, text);
-    return error_set(why, "nothing was changed, as nobody could get at %s any more: "
+    return error_set(why, "nothing was changed, because %s would be shut to everybody: "
                           "portsmith-firewall was told to shut it (%s), and no knock would open "
                           "it. Run portsmith-firewall remove first, or portsmith-firewall try "
                           "with an --allow that names it, and confirm; then release again",

@@ -131,8 +131,8 @@ static void find_sessions(struct job *job)
     struct error why;
 
     if (!enforce_find_sessions(&job->enforcer, &why))
-        command_warn("warning: whoever has a valid SYN cookie gets in at shut ports of TCP, "
-                     "since a segment of a session cannot be told: %.300s", why.text);
+        command_warn("warning: a valid SYN cookie opens shut ports of TCP, because a segment of a "
+                     "session cannot be told from others: %.300s", why.text);
 }
 
 /* Makes the firewall and the files as planned, or leaves both as they were. */
@@ -249,9 +249,9 @@ static bool is_intact(const struct job *job)
 static void end_unless_found(void)
 {
     if (!keeper_can_be_found())
-        fatalx("what was confirmed is no longer put back when another program removes it: nobody "
-               "finds this process, as " KEEPER_FILE " was removed; portsmith-firewall enforce "
-               "starts another");
+        fatalx("what was confirmed is no longer put back when another program removes it: "
+               KEEPER_FILE ", by which this process is found, was removed; portsmith-firewall "
+               "enforce starts another");
 }
 
 /* Puts the rules back if any is missing. The result is RESTORE_DONE where none is missing. */
@@ -386,7 +386,7 @@ static bool leaves_ssh_a_way(const struct trial *trial, const struct job *job, s
                                   "--allow tcp/%u, or --force", ssh.port, ssh.port);
         return enforce_lets_knocks_in(&job->enforcer) ||
                error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: "
-                              "with nftables a packet mark alone tells what a knock opens; set "
+                              "with nftables only a packet mark tells what a knock opens; set "
                               "AcceptMark in portsmith.conf and restart portsmithd, or add "
                               "--allow tcp/%u, or --force", ssh.port, ssh.port);
     }
@@ -400,8 +400,8 @@ static bool leaves_ssh_a_way(const struct trial *trial, const struct job *job, s
 static void warn_of_knocks(const struct job *job)
 {
     if (!enforce_lets_knocks_in(&job->enforcer) && job->config.shut_count > 0)
-        command_warn("warning: no knock opens what is shut here, unless AcceptMark is set in "
-                     "portsmith.conf: with nftables, what one table drops no other lets through");
+        command_warn("warning: a knock opens a port that is shut here only if AcceptMark is set in "
+                     "portsmith.conf: with nftables, a packet that one table drops is dropped");
 }
 
 static void print_services(const struct ruleset *rules)
@@ -533,7 +533,7 @@ static bool print_damage(const struct job *job, const struct plan *plan)
         if (!job->enforcer.in_use[family] ||
             enforce_looks_intact(&job->enforcer, family, plan))
             continue;
-        printf("not in force: another program has changed the rules of IPv%d; mend it with "
+        printf("not in force: another program has changed the rules of IPv%d; fix it with "
                "portsmith-firewall enforce\n", family == IPV6 ? 6 : 4);
         intact = false;
     }
@@ -624,7 +624,7 @@ static int run_enforce(const char *config_file, int argc, char **argv)
         if (is_broken)
             return command_fail(EX_CONFIG,
                                 "nothing is shut: nothing was confirmed where it is kept unless "
-                                "StateDirectory says otherwise; mend the configuration");
+                                "StateDirectory says otherwise; fix the configuration");
         puts("Nothing was confirmed, so nothing is shut.");
         return EXIT_SUCCESS;
     }

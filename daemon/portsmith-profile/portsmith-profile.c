@@ -455,7 +455,7 @@ static int warn_of_broken_rest(const char *config_file)
 
     if (!c) {
         command_warn("the profile is gone, but nothing else can be changed, and portsmithd cannot "
-                     "be started, until this is mended: %s", why.text);
+                     "be started, until this is fixed: %s", why.text);
         return EX_CONFIG;
     }
     config_free(c);

@@ -418,7 +418,7 @@ bool cutting_explain(const struct cut_result *result, struct error *why)
         return true;
     case CUT_UNTABLED:
         error_set(why, "by which doors they came in is not known without the table of grants: "
-                       "reload portsmithd, which has it made anew");
+                       "run portsmithctl reload, which makes it again");
         return true;
     default:
         error_set(why, "portsmith-cut did not do its work%s%s", result->error ? ": " : "",

@@ -196,8 +196,8 @@ static const struct {
                                                  "an interface name: that has 15 characters at "
                                                  "most. If it is an alternative name, take the one "
                                                  "that ip link show prints for it"},
-    {"[Portsmith]\nInterface = any eth0\n", MAIN ":2: Interface: 'any' stands alone"},
-    {"[Portsmith]\nInterface = eth0\nInterface = any\n", MAIN ":3: Interface: 'any' stands alone"},
+    {"[Portsmith]\nInterface = any eth0\n", MAIN ":2: Interface: 'any' covers every"},
+    {"[Portsmith]\nInterface = eth0\nInterface = any\n", MAIN ":3: Interface: 'any' covers every"},
     {"[Portsmith]\nInterface = " SIXTEEN " q\n", MAIN ":2: Interface: more than 16 interfaces"},
     {"[Portsmith]\nInterface =\n", MAIN ":2: Interface: expected a value"},
     {"[Portsmith]\nTransports = udp tcp\n",
@@ -207,7 +207,7 @@ static const struct {
      MAIN ":2: Backend: expected auto, iptables-nft, iptables-legacy or nftables, not 'pf'"},
     {"[Portsmith]\nBackend =\n", MAIN ":2: Backend: expected auto, iptables-nft, iptables-legacy"},
     {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = rules\n",
-     MAIN ": GrantStore is for iptables alone: with Backend = nftables a grant is always an"},
+     MAIN ": GrantStore is only for iptables: with Backend = nftables a grant is always an"},
     {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = set\n", MAIN ": GrantStore is for ip"},
     {"[Portsmith]\nPort = 1\nBackend = nftables\nForward = yes\n",
      MAIN ": Forward = yes with Backend = nftables needs AcceptMark"},

@@ -99,7 +99,7 @@ refused() { # TEXT
     write_conf "" "Port = 4001"
     refused "test.conf:8: Port is given a second time"
     write_conf "Interface = any eth0"
-    refused "test.conf:7: Interface: 'any' stands alone"
+    refused "test.conf:7: Interface: 'any' covers every interface"
     write_conf "Shut = tcp/22 tcp/x"
     refused "test.conf:7: Shut: 'x' is not a port number"
     write_conf "MaxGrants = 0"

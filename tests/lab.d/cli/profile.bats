@@ -187,7 +187,7 @@ signal.pause()' 3>&- &
     rm test.conf
     refused 2 "--port: 'x' is not a port number" init --port x
     refused 2 "--shut: 'ssh' is not a service" init --shut ssh
-    refused 2 "--interface: 'any' stands alone" init --interface any --interface eth0
+    refused 2 "--interface: 'any' covers every interface" init --interface any --interface eth0
     [ -z "$(ls)" ]
 }
 

@@ -259,7 +259,7 @@ send_noise_to() { # ADDRESS
     on server sh -c 'echo 0 >/proc/sys/net/ipv4/ip_early_demux'
     finds sessions "^problem sessions at shut ports can be cut.*ip_early_demux is 0 -> .*restart"
     reload_daemon
-    finds sessions "^note whoever has a valid SYN cookie gets in.*ip_early_demux is 0"
+    finds sessions "^note a valid SYN cookie opens shut ports.*ip_early_demux is 0"
     on server sh -c 'echo 1 >/proc/sys/net/ipv4/ip_early_demux'
     reload_daemon
     finds_nothing sessions
@@ -364,7 +364,7 @@ firewall() { # ARGUMENT of portsmith-firewall...
     # Of a daemon that does not run.
     printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "Shut = tcp/22" \
         "RunDirectory = $elsewhere/run" >"$lab/stopped.conf"
-    finds firewall '^problem nobody gets at tcp/22: .* all but tcp/80 \(confirmed\).*-> start portsmithd' \
+    finds firewall '^problem tcp/22 is shut to everybody: .* all but tcp/80 \(confirmed\).*-> start portsmithd' \
         -c "$lab/stopped.conf"
     wait_until 5 process_named portsmith-keep
     kill -STOP "$(process_named portsmith-keep)" # which puts it back
@@ -449,9 +449,9 @@ drop_in_own_table() { # TABLE
     drop_in_own_table theirs
     run -1 on server nft insert rule inet theirs guard tcp dport 22 accept
     [[ $output == *"Operation not permitted"* ]]
-    finds firewalls "inet theirs guard drops it -> .*: with the program whose table that is, as it alone"
+    finds firewalls "inet theirs guard drops it -> .*: with the program that owns the table: only it"
     run -0 on server portsmithd -t -c "$conf"
-    [[ $output == *"inet theirs guard drops by default"*"with the program whose table that is"* ]]
+    [[ $output == *"inet theirs guard drops by default"*"with the program that owns the table"* ]]
     end_process TERM "$owner"
     drop_in_own_table firewalld
     finds firewalls "inet firewalld guard drops it -> .*: firewall-cmd --add-port=22/tcp, and the same with --permanent"

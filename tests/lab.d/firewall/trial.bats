@@ -604,7 +604,7 @@ without_programs() { # COMMAND...
     [[ $output == *"this is an ssh login to tcp/22"*"set AcceptMark"*"--force"* ]]
     all_is_as_before
     run -0 on server portsmith-firewall try
-    [[ $output == *"no knock opens what is shut here, unless AcceptMark is set"* ]]
+    [[ $output == *"a knock opens a port that is shut here only if AcceptMark is set"* ]]
     [[ $output == *"Shut now, though programs listen: tcp/22,"* ]]
 }
 
@@ -733,7 +733,7 @@ release_is_refused() { # SERVICE
         # shellcheck disable=SC2086 # words
         run -1 on server $command
         echo "$command: $output"
-        [[ $output == *"nobody could get at $1 any more"*"portsmith-firewall remove first"* ]] ||
+        [[ $output == *"$1 would be shut to everybody"*"portsmith-firewall remove first"* ]] ||
             [[ $command == portsmithd* && $output == *"already running"* ]]
     done
     diff "$lab/before-release" <(saved_rules)

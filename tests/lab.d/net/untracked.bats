@@ -187,7 +187,7 @@ gets_in() {
     grep -q -E "^portsmithd: warning: $untracked" <<<"$output"
     own_log
     reload_daemon
-    wait_for_log "$untracked.* grant accepts the SYN alone: .*-A INPUT -p tcp --dport 22 ! --syn -j ACCEPT"
+    wait_for_log "$untracked.* grant accepts only the SYN: .*-A INPUT -p tcp --dport 22 ! --syn -j ACCEPT"
     run on server portsmithctl doctor
     grep -q -E "^tracking +note: $untracked" <<<"$output"
     grep -q "connections to tcp/22 do not live (IPv$FAMILY, eth0)" <<<"$output"
