@@ -41,13 +41,13 @@ static void a_release_is_refused_by_what_keeps_everybody_out(void **state)
     } cases[] = {
         {NULL, NULL, 0, NULL, NULL},
         {"tcp/80", NULL, 0, "tcp/22, tcp/443", NULL},
-        {"tcp/22,tcp/80", NULL, 0, "get at tcp/443 any", NULL},
+        {"tcp/22,tcp/80", NULL, 0, "tcp/443 would be shut", NULL},
         {"tcp/22,tcp/443,udp/53", NULL, 0, NULL, "all but tcp/22, tcp/443, udp/53"},
         {NULL, "tcp/80", 60, "on trial", NULL},
         {NULL, "tcp/80", -1, NULL, NULL}, /* over */
         {NULL, "tcp/22,tcp/443", 60, NULL, "all but tcp/22, tcp/443"},
-        {"tcp/22,tcp/443", "tcp/22", 60, "get at tcp/443 any", NULL},
-        {"tcp/22", "tcp/22,tcp/443", 60, "get at tcp/443 any", NULL}, /* after the trial */
+        {"tcp/22,tcp/443", "tcp/22", 60, "tcp/443 would be shut", NULL},
+        {"tcp/22", "tcp/22,tcp/443", 60, "tcp/443 would be shut", NULL}, /* after the trial */
         {"tcp/22,tcp/443", "tcp/22,tcp/80,tcp/443", 60, NULL, "all but tcp/22, tcp/443"},
     };
     const struct config c = here();

@@ -208,7 +208,7 @@ static const struct {
     {"[Portsmith]\nBackend =\n", MAIN ":2: Backend: expected auto, iptables-nft, iptables-legacy"},
     {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = rules\n",
      MAIN ": GrantStore is only for iptables: with Backend = nftables a grant is always an"},
-    {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = set\n", MAIN ": GrantStore is for ip"},
+    {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = set\n", MAIN ": GrantStore is only for ip"},
     {"[Portsmith]\nPort = 1\nBackend = nftables\nForward = yes\n",
      MAIN ": Forward = yes with Backend = nftables needs AcceptMark"},
     {"[Portsmith]\nPort = 1\nBackend = nft\nAcceptMark = 1\n",
