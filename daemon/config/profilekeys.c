@@ -396,7 +396,7 @@ const struct profile_key profile_keys[] = {
     {{"MaxGrants", set_max_grants, false}, print_max_grants,
      "max-grants", "NUMBER", "how many grants the client may have at one time"},
     {{"Connections", set_connections, false}, print_connections,
-     "connections", "NUMBER", "shut the door after so many connections"},
+     "connections", "NUMBER", "shut the port after so many connections"},
     {{NULL, NULL, false}, NULL, NULL, NULL, NULL},
 };
 

@@ -276,7 +276,7 @@ static void examine_counters(struct doctor *d)
         findings_add(&d->found, NOTE,
                      "if these clients do not get in, their network translates addresses, and "
                      "--address observed lets them in; the log names both addresses",
-                     "%" PRIu64 " knocks signed another address than they came from, and doors "
+                     "%" PRIu64 " knocks signed another address than they came from; ports "
                      "open to the signed one", c->elsewhere);
     if (c->untimely > 0)
         findings_add(&d->found, NOTE, "compare date -u here and on the client's machine; the log "
