@@ -154,7 +154,7 @@ bool server_set_address(void *server, const char *value, struct error *why)
     else if (!address_parse(&s->address.given, value))
         return error_set(why, "'%s' is not auto, observed or an IP address", value);
     else if (!address_is_grantable(&s->address.given))
-        return error_set(why, "no door can be opened to '%s'%s: expected the address that the "
+        return error_set(why, "no server opens a port to '%s'%s: expected the address that the "
                               "server sees you at", value,
                          address_is_link_local(&s->address.given)
                              ? ", which is link-local, so that another host can have it on another "

@@ -1,4 +1,4 @@
-/* A server as the client knows it: its file, read and checked. portsmith-knock(1) describes the
+/* A server as the client knows it: its file, read and checked. portsmith-servers(5) describes the
  * format. */
 #ifndef PORTSMITH_SERVER_H
 #define PORTSMITH_SERVER_H

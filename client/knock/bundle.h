@@ -1,6 +1,6 @@
 /* The bundle: one file, to be carried to another machine, that holds what a server file says and
  * may hold a secret key. `portsmith-profile create` and `portsmith-knock export` write bundles.
- * portsmith-knock(1) describes the format. */
+ * portsmith-servers(5) describes the format. */
 #ifndef PORTSMITH_BUNDLE_H
 #define PORTSMITH_BUNDLE_H
 

@@ -27,8 +27,8 @@ static const char help[] =
     "  --address ADDRESS     auto, observed, or the IP address to open to\n"
     "  --close               end what an earlier knock opened\n"
     "  --config FILE         the server file, instead of SERVER\n"
-    "  --connect             knock for tcp/PORT, connect to it, and be that connection\n"
-    "  --diagnose            say why a knock may not open, and what to do about it\n"
+    "  --connect             knock for tcp/PORT, connect, and pass the connection on\n"
+    "  --diagnose            knock step by step, and say what is wrong\n"
     "  -h, --help            print this\n"
     "  --identity FILE       the file of your identity\n"
     "  --output FILE         write the datagram to FILE or '-' instead of sending it\n"
@@ -212,11 +212,11 @@ static int check_options(const struct options *o)
     if (!o->config && o->word_count == 0)
         return cli_usage_error("%s is missing", o->server_key ? "HOST" : "SERVER");
     if (o->output && strcmp(o->output, "-") == 0 && isatty(STDOUT_FILENO))
-        return cli_usage_error("--output -: standard output is a terminal; send it to a file or "
-                               "pipe");
+        return cli_usage_error("--output -: standard output is a terminal; redirect it to a file "
+                               "or a pipe");
     if (o->pass && !o->relay && !pass_is_possible(STDOUT_FILENO))
-        return cli_usage_error("--pass: standard output is no Unix socket, so no connection can be "
-                               "passed over it; in ssh_config, ProxyUseFdpass yes goes with it");
+        return cli_usage_error("--pass: standard output is no Unix socket, over which a connection "
+                               "could be passed; set ProxyUseFdpass yes in ssh_config");
     return EXIT_SUCCESS;
 }
 

@@ -186,8 +186,8 @@ static int unpack(const struct bundle *bundle, const char *path)
                "Now delete %s, here and where it came from: it holds your identity.\n",
                conf, key, file);
     else
-        printf("Made %s. There is no identity in %s: knocks take your own,\n"
-               "see 'portsmith-knock pubkey', which the server's admin has to add.\n", conf, file);
+        printf("Made %s. There is no identity in %s, so knocks use your own:\n"
+               "have the server's admin add what 'portsmith-knock pubkey' prints.\n", conf, file);
     printf("To knock: portsmith-knock %s\n", bundle->name);
     return EXIT_SUCCESS;
 }
@@ -226,8 +226,8 @@ static int write_bundle(const struct bundle *bundle, const char *path)
     if (!standard)
         printf("Made %s. %s\nOn the other device: portsmith-knock import FILE\n", path,
                bundle->has_secret
-                   ? "It holds your identity: use it on one device only, for two\n"
-                     "devices with one can shut each other out; and delete it when it is read."
+                   ? "It holds your identity. Use it on one device only: two devices\n"
+                     "with one key can shut each other out. Delete it once it is imported."
                    : "It holds no secret: the other device needs an identity of its own.");
     return EXIT_SUCCESS;
 }
@@ -256,12 +256,12 @@ static int run_export(const struct call *call)
     int status;
 
     if (call->option && !call->words[1] && !isatty(STDOUT_FILENO))
-        return cli_usage_error("export: standard output is not a terminal; name the FILE that the "
-                               "identity goes to, or '-' to send it there all the same");
+        return cli_usage_error("export: standard output is not a terminal; name the FILE for the "
+                               "identity, or '-' for standard output");
     if (!known_check_name(call->words[0], &why))
         return cli_usage_error("%s", why.text);
     if (subcommand_exists(call->words[0]))
-        return cli_usage_error("export: '%s' is a subcommand, so no device can import a server of "
+        return cli_usage_error("export: '%s' is a subcommand, and no device can import a server of "
                                "that name; rename its file", call->words[0]);
     server = server_new(&why);
     if (!server)

@@ -20,8 +20,8 @@
 static const char help[] =
     "usage: portsmith-proxy [options]\n"
     "\n"
-    "A SOCKS proxy, at 127.0.0.1:1080 and [::1]:1080 unless configured otherwise. Where\n"
-    "a connection goes to one of your servers, it knocks first and waits for the door.\n"
+    "A SOCKS proxy, at 127.0.0.1:1080 and [::1]:1080 unless configured otherwise. If a\n"
+    "connection goes to one of your servers, it knocks first and waits for the port.\n"
     "\n"
     "  --config FILE  instead of ~/.config/portsmith/proxy.ini\n"
     "  -h, --help     print this\n"
@@ -66,7 +66,7 @@ static int options_read(struct options *o, int argc, char **argv)
             return EXIT_SUCCESS;
     }
     if (optind < argc)
-        return cli_usage_error("'%s' is one word too many", argv[optind]);
+        return cli_usage_error("'%s' is unexpected", argv[optind]);
     return EXIT_SUCCESS;
 }
 
@@ -78,7 +78,7 @@ static bool harden(struct error *why)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (geteuid() == 0)
-        log_warnx("running as root, which nothing here needs: better as a user of its own");
+        log_warnx("running as root, which is not needed: give it a user of its own");
     return true;
 }
 

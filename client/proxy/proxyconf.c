@@ -207,9 +207,9 @@ static bool check_account(const struct proxy_config *c, const char *path, struct
         return false;
     for (unsigned i = 0; i < c->listen_count && !password; i++)
         if (!proxyconf_is_loopback((const struct sockaddr *)&c->listen[i]))
-            return error_set(why, "%s: Listen: whoever reaches an address that is not loopback "
-                                  "comes in through your knocks, as you; set Username and "
-                                  "Password, or listen on 127.0.0.1 and ::1 alone", path);
+            return error_set(why, "%s: Listen: everybody who reaches an address other than "
+                                  "loopback comes in through your knocks, as you; set Username "
+                                  "and Password, or listen only on 127.0.0.1 and ::1", path);
     return true;
 }
 

@@ -9,9 +9,8 @@ answers: the daemon looks at copies of what comes in. What reads packets has\n\
 no privileges; what changes the firewall checks each signature itself.")
 set(client_summary "port knocking by single signed packets: the client")
 set(client_text
-    "Knocks at the doors of hosts that run Portsmith's server: by itself, as ssh's\n\
-ProxyCommand, or as a SOCKS proxy for whatever else can use one. It needs no\n\
-privilege.")
+    "Knocks at hosts that run Portsmith's server: as a command, as ssh's\n\
+ProxyCommand, or as a SOCKS proxy for other programs. It needs no privilege.")
 
 # ---- what is linked --------------------------------------------------------
 

@@ -371,9 +371,9 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {MINIMAL "Transport = tcp\n",
          "bastion.conf:5: Transport: expected udp, tcp-syn or icmp, not 'tcp'"},
         {MINIMAL "Address = here\n", "bastion.conf:5: Address: 'here' is not auto, observed or"},
-        {MINIMAL "Address = 127.0.0.1\n", "bastion.conf:5: Address: no door can be opened to"},
-        {MINIMAL "Address = fe80::1\n", "bastion.conf:5: Address: no door can be opened to 'fe80::1', "
-                                        "which is link-local"},
+        {MINIMAL "Address = 127.0.0.1\n", "bastion.conf:5: Address: no server opens a port to"},
+        {MINIMAL "Address = fe80::1\n", "bastion.conf:5: Address: no server opens a port to "
+                                        "'fe80::1', which is link-local"},
         {"[Server]\nHost = 224.0.0.1\n", "bastion.conf:2: Host: 224.0.0.1 is no address that a "
                                           "server can have"},
         {"[Server]\nHost = 0.0.0.0\n", "bastion.conf:2: Host: 0.0.0.0 is no address"},
@@ -854,11 +854,11 @@ static void addresses_that_no_server_can_have_are_refused(void **state)
         why.text[0] = '\0';
         if (resolve_targets(targets, never[i], 62201, AF_UNSPEC, true, &why) != 0)
             fail_msg("%s", never[i]);
-        assert_non_null(strstr(why.text, "no address that a server can have; if it is not what you "
-                                         "gave, a SOCKS wrapper such as proxychains"));
+        assert_non_null(strstr(why.text, "no address that a server can have; if you did not give "
+                                         "it, a SOCKS wrapper such as proxychains"));
     }
     assert_int_equal(resolve_targets(targets, "fe80::7%lo", 62201, AF_UNSPEC, true, &why), 0);
-    assert_non_null(strstr(why.text, "fe80::7%lo is link-local, and no server opens a door"));
+    assert_non_null(strstr(why.text, "fe80::7%lo is link-local, and no server opens a port"));
 }
 
 /* For no literal address is anything looked up. */

@@ -78,10 +78,10 @@ complete -c portsmith-knock -n __portsmith_knock_wants_services -a '(__portsmith
 complete -c portsmith-knock -n __portsmith_knock_knocks -s 4 -d 'knock at IPv4 addresses only'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s 6 -d 'knock at IPv6 addresses only'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l address -x -a 'auto observed' -d 'the address to open to'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l close -d 'close instead of open'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l close -d 'end what an earlier knock opened'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l config -r -F -d 'the server\'s file'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l connect -d 'knock, connect, and be that connection'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l diagnose -d 'say why a knock may not open'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l connect -d 'knock, connect, and pass the connection on'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l diagnose -d 'knock step by step, and say what is wrong'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s h -l help -d 'print help'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l identity -r -F -d 'the file of your identity'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l output -r -F -d 'write the datagram instead of sending it'
@@ -97,7 +97,7 @@ complete -c portsmith-knock -n __portsmith_knock_knocks -l wait -d 'end when the
 complete -c portsmith-knock -n __portsmith_knock_knocks -l window -x -a '30s 10m 1h' -d 'stay open this long'
 
 complete -c portsmith-knock -n '__portsmith_knock_is list show' -l json -d 'for programs'
-complete -c portsmith-knock -n '__portsmith_knock_is export' -l with-secret-key -d 'the secret key, too'
+complete -c portsmith-knock -n '__portsmith_knock_is export' -l with-secret-key -d 'with your identity'
 complete -c portsmith-knock -n '__portsmith_knock_is export show; and not __portsmith_knock_server >/dev/null' -a '(__portsmith_knock_servers)' -d server
 complete -c portsmith-knock -n '__portsmith_knock_is export; and __portsmith_knock_server >/dev/null' -F
 complete -c portsmith-knock -n '__portsmith_knock_is import keygen pubkey' -F

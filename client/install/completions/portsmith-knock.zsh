@@ -46,10 +46,10 @@ _portsmith_knock() {
         '(-6)-4[knock at IPv4 addresses only]'
         '(-4)-6[knock at IPv6 addresses only]'
         '--address=[the address to open to]:address:(auto observed)'
-        '--close[close instead of open]'
+        '--close[end what an earlier knock opened]'
         "--config=[the server file]:file:_files"
-        '--connect[knock, connect, and be that connection]'
-        '--diagnose[say why a knock may not open]'
+        '--connect[knock, connect, and pass the connection on]'
+        '--diagnose[knock step by step, and say what is wrong]'
         '(- *)-h[print help]'
         '(- *)--help[print help]'
         '--identity=[the file of your identity]:file:_files'
@@ -71,7 +71,7 @@ _portsmith_knock() {
     if (( CURRENT > 2 )); then
         case $words[2] in
         export)
-            options=('--with-secret-key[the secret key, too]')
+            options=('--with-secret-key[with your identity]')
             words_after=('2:server:_portsmith_knock_servers' '3:file:_files')
             ;;
         import | keygen | pubkey) options=() words_after=('2:file:_files') ;;

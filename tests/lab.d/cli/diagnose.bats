@@ -69,7 +69,7 @@ says() { # PATTERN of a whole line
     sed -i 's/^Host.*/Host = bastion.invalid/' "$config/bastion.conf"
     diagnoses 4 bastion
     says "name      PROBLEM: bastion.invalid: no address found: .*"
-    says "          -> compare Host .*"
+    says "          -> .* whether Host .*"
     [[ $output != *"knock "* ]]
 }
 

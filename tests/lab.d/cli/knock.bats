@@ -134,7 +134,7 @@ a_knock_can_name_4_services bastion tcp/1 tcp/2 tcp/3 tcp/4 tcp/5
 --window:_'soon'_is_not_a_time_span --window soon bastion
 --window:_'8d'_is_out_of_range --window 8d bastion
 --address:_'here'_is_not_auto --address here bastion
---address:_no_door_can_be_opened --address 224.0.0.1 bastion
+--address:_no_server_opens_a_port --address 224.0.0.1 bastion
 --close_takes_no_--window --close --window 1m bastion
 --port_goes_with_--server-key --port 1 bastion
 exclude_each_other --config x --server-key $KEY
@@ -370,7 +370,7 @@ make_eve() {
     mv "$config/bastion.conf" "$config/keygen.conf"
     portsmith-knock --output knock --config "$config/keygen.conf"
     portsmith-knock show keygen
-    refused 2 "'keygen' is a subcommand, so no device can import" portsmith-knock export keygen
+    refused 2 "'keygen' is a subcommand, and no device can import" portsmith-knock export keygen
 }
 
 # So that nobody's bundle stands between you and a host that you already talk to.
@@ -591,8 +591,8 @@ END
 }
 
 @test "--json says the same to programs, in the members that the manual names" {
-    sed -n '/^\.Ss Output for programs/,/^\.Sh/s/^\.It Li //p' "$manual" | sed 's/ , /\n/g' |
-        sort >in-manual
+    sed -n '/^\.Sh JSON/,/^\.El/s/^\.It Li //p' "${manual%/*}/portsmith-servers.5" |
+        sed 's/ , /\n/g' | sort >in-manual
     know_all
     echo rubbish >"$config/broken.conf"
     know_bastion
@@ -712,7 +712,7 @@ edit_elsewhere() { # FILE
     [ "$(id -u)" -eq 0 ] || skip "as root only: the file is made another's"
     know_bastion
     chown nobody "$config/identity"
-    refused 78 "belongs to user $(id -u nobody), but must belong to root; run this as that user, or," \
+    refused 78 "belongs to user $(id -u nobody), but must belong to root; run this as that user or, if only root" \
         portsmith-knock bastion
     chown root "$config/identity"
     chmod 600 "$config/identity" "$config/bastion.conf"
@@ -884,7 +884,7 @@ edit_elsewhere() { # FILE
     mkdir -p "${counter%/*}"
     ln -s elsewhere "$counter"
     refused 1 "$counter: is a symbolic link, which is not followed here; put the file itself in \
-its place; the last counter must be kept there, or below where XDG_STATE_HOME says" \
+its place; no knock is sent unless the last counter can be kept there, or below XDG_STATE_HOME" \
         portsmith-knock --output knock bastion
     [ ! -e knock ]
 }
@@ -1159,7 +1159,7 @@ hinted() { # PATTERN COMMAND...
     know_bastion 'Service = tcp/22'
     hinted "the knock left from 10.7.7.1, which is not public" \
         in_network "${direct[@]}" 10.7.7.2 tcp/22
-    hinted "the knock opens to 2a00:1234::1, as this machine knows itself" \
+    hinted "the knock opens to 2a00:1234::1, an address of this machine" \
         in_network "${direct[@]}" --address auto 2a00:1234::2 tcp/22
     hinted "the knock opens to 198.51.100.7, but connections from here leave from 5.5.5.1" \
         in_network "${waiting[@]}" --address 198.51.100.7 bastion

@@ -80,7 +80,7 @@ says() { # PATTERN of a whole line
     says "after     PROBLEM: the port is still shut 1s after the knock"
     says "          -> connections were refused: .*nothing listens there"
     says "          -> .* try --transport tcp-syn, .*"
-    says "          -> ask the server's admin for what portsmithctl doctor says there"
+    says "          -> ask the server's admin what portsmithctl doctor reports there"
     says "before    ok: tcp/23 is shut: connections are refused"
     wait_for_log 'ssh: refused .* tcp/23 is not in this profile'
 }

@@ -52,7 +52,7 @@ write_ini() { # LINE...
     chmod 644 "$ini"
     proxy_ends 78 "run: chmod"
     proxy_ends 78 "missing.ini" --config "$lab/home/missing.ini"
-    proxy_ends 2 "one word too many" door
+    proxy_ends 2 "'door' is unexpected" door
     proxy_ends 2 "Try 'portsmith-proxy --help'" --bogus
 }
 

@@ -306,7 +306,7 @@ s.sendall(b"\x04\x01\x00\x50\x00\x00\x00\x01\x00door.example.net\x00GET / HTTP/1
 
     [ "$FAMILY" = 4 ] || { at="[::]:1080" && to="[$client]"; }
     start_proxy "Listen = $at" "Username = ann" "Password = s3cret"
-    proxy_says "is not loopback: whoever knows the password"
+    proxy_says "is not loopback: everybody who knows the password"
     run on server curl --silent --show-error --max-time 60 --noproxy '' http://127.0.0.1:1080/ \
         --proxy "socks5h://ann:s3cret@$to:1080"
     grep -q -F '(2)' <<<"$output" # not allowed
