@@ -34,7 +34,7 @@ end
 function __portsmith_knock_services
     if set -l server (__portsmith_knock_server)
         set -l file (__portsmith_knock_directory)/$server.conf
-        string match -r -i '^\s*(open|service)\s*=.*' <$file | string replace -r '.*=' '' |
+        string match -r -i '^\s*(?:open|service)\s*=.*' <$file | string replace -r '.*=' '' |
             string split -n ' ' | string split -n ,
     end
     printf '%s\n' tcp/ udp/
