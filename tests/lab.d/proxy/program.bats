@@ -45,7 +45,7 @@ write_ini() { # LINE...
     write_ini $'\xef\xbb\xbf[Nonsense]' "Others = refuse"
     proxy_ends 78 "proxy.ini:1: expected the section \[Proxy\], not \[Nonsense\]"
     write_ini "[Proxy]" "Listen = 0.0.0.0:1080"
-    proxy_ends 78 "set Username and Password, or listen on 127.0.0.1"
+    proxy_ends 78 "set Username and Password, or listen only on 127.0.0.1"
     write_ini "[Proxy]" "Users = all"
     proxy_ends 78 "proxy.ini:2: Users: 'all' is neither any nor own"
     write_ini "[Proxy]" "Username = ann" "Password = x"
