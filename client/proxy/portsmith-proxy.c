@@ -25,7 +25,7 @@ static const char help[] =
     "\n"
     "  --config FILE  instead of ~/.config/portsmith/proxy.ini\n"
     "  -h, --help     print this\n"
-    "  -v             say on standard error what is knocked at\n"
+    "  -v             log what is knocked at\n"
     "  -V, --version  print the version\n"
     "\n"
     "For example: portsmith-proxy --config ./proxy.ini\n"
