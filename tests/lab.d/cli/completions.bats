@@ -117,7 +117,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     all_offer web portsmith-knock show --json w
     all_offer "bastion web" portsmith-knock export ""
     all_offer "add create init list revoke show" portsmith-profile ""
-    all_offer "confirm enforce restore show try" portsmith-firewall ""
+    all_offer "confirm enforce remove show try" portsmith-firewall ""
 }
 
 @test "the subcommands of the program are those that are completed" {
