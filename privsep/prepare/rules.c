@@ -385,18 +385,23 @@ static void put_table(const struct making *m, FILE *out, const struct rules *rul
     fputs("COMMIT\n", out);
 }
 
-/* Of the nat table nothing is touched on hosts that do without. What mangle only marks filter
- * must refuse: filter comes first where it begins to, and last where mangle drops again. For
- * the kernel each table changes by itself. */
+/* Of the nat table nothing is touched on hosts that do without. For the kernel each table changes by
+ * itself. What mangle only marks filter must refuse: filter comes first where it begins to, and last
+ * where mangle drops again. A new grant is let through by mangle last: until then a packet would
+ * reach this host's own port, or be dropped and counted against the grant. */
 static void put_transaction(const struct making *m, FILE *out, const struct rules *rules,
                             enum rules_text what)
 {
-    const bool marks = m->setup->shut_with_reset;
+    static const enum rules_table orders[][RULES_TABLES] = {
+        {RULES_MANGLE, RULES_FILTER, RULES_NAT},
+        {RULES_FILTER, RULES_MANGLE, RULES_NAT},
+        {RULES_NAT, RULES_FILTER, RULES_MANGLE},
+    };
+    const enum rules_table *order = orders[what == RULES_INSERT ? 2 : m->setup->shut_with_reset];
 
-    put_table(m, out, rules, marks ? RULES_FILTER : RULES_MANGLE, what);
-    put_table(m, out, rules, marks ? RULES_MANGLE : RULES_FILTER, what);
-    if (rules->wants[RULES_TO_SENDING])
-        put_table(m, out, rules, RULES_NAT, what);
+    for (size_t i = 0; i < RULES_TABLES; i++)
+        if (order[i] != RULES_NAT || rules->wants[RULES_TO_SENDING])
+            put_table(m, out, rules, order[i], what);
 }
 
 static void put_jump(FILE *out, const struct jump *jump, bool is_question)
