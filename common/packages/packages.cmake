@@ -32,8 +32,6 @@ set(PCAP_LICENSE BSD-3-Clause)
 set(PCAP_RPM libpcap)
 set(CAPNG_LICENSE LGPL-2.1-or-later)
 set(CAPNG_RPM libcap-ng)
-set(MNL_LICENSE LGPL-2.1-or-later)
-set(MNL_RPM libmnl)
 set(SECCOMP_LICENSE LGPL-2.1-only)
 set(SECCOMP_RPM libseccomp)
 
@@ -140,7 +138,7 @@ function(write_script out format name)
 endfunction()
 
 if(PORTSMITH_SERVER)
-  describe_package(server portsmith SODIUM INIH JANSSON PCAP CAPNG MNL SECCOMP)
+  describe_package(server portsmith SODIUM INIH JANSSON PCAP CAPNG SECCOMP)
 
   file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/conffiles "/etc/apparmor.d/portsmithd\n")
   set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/packages/deb/conffiles)

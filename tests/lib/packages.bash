@@ -10,8 +10,8 @@ debian_release() {
 # A group is NAME_packages; what each part of tests/run wants of them is in parts.table.
 # shellcheck disable=SC2034 # used by the scripts that read this file, and by name
 {
-library_packages=(libpcap-dev libsodium-dev libcap-ng-dev libinih-dev libjansson-dev libmnl-dev
-    libseccomp-dev libuv1-dev)
+library_packages=(libpcap-dev libsodium-dev libcap-ng-dev libinih-dev libjansson-dev libseccomp-dev
+    libuv1-dev)
 build_packages=(gcc libc6-dev make cmake pkgconf "${library_packages[@]}")
 unit_packages=(libcmocka-dev iproute2 iptables ipset nftables)
 # The lab's hosts, and what the demo does there; a prompt there wants a little more.
