@@ -16,10 +16,15 @@
 #include "privsep/netlink.h"
 #include "privsep/nftables/asking.h"
 
-struct search {
-    const struct config *config;
-    warning_taker *report;
-    void *data;
+enum { CHAINS_MAX = 16 };
+
+/* Chains that drop. */
+struct chains {
+    unsigned count;
+    struct chain {
+        uint8_t family;
+        char table[NFT_TABLE_MAXNAMELEN], name[NFT_CHAIN_MAXNAMELEN];
+    } items[CHAINS_MAX];
 };
 
 static const char *family_name(uint8_t family)
@@ -143,51 +148,59 @@ const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE],
 
 /* The chain INPUT of iptables-nft jumps to Portsmith's chain at its top, unless Portsmith uses
  * iptables-legacy: only then does a drop there matter. */
-static void report_chain(const struct search *search, uint8_t family, const char *table,
-                         const char *chain)
+static void report_chain(const struct chain *chain, const struct config *config,
+                         warning_taker *report, void *data)
 {
-    const struct config *config = search->config;
-    const struct firewalls_place place = {family_name(family), table, chain, "input"};
+    const char *family = family_name(chain->family);
+    const struct firewalls_place place = {family, chain->table, chain->name, "input"};
     static const struct service ssh = {IPPROTO_TCP, 22};
     char what[160], way[FIREWALLS_WAY_SIZE], advice[FIREWALLS_WAY_SIZE + 100];
 
-    if (!drops_matter(config) && family != NFPROTO_INET && strcmp(table, "filter") == 0 &&
-        strcmp(chain, "INPUT") == 0) {
-        if (config->backend != BACKEND_LEGACY)
-            return;
-        search->report(search->data,
-                       "iptables-nft's INPUT drops by default, and a grant made with "
-                       "iptables-legacy opens nothing there", "set Backend = iptables-nft");
+    if (!drops_matter(config) && chain->family != NFPROTO_INET &&
+        strcmp(chain->table, "filter") == 0 && strcmp(chain->name, "INPUT") == 0) {
+        if (config->backend == BACKEND_LEGACY)
+            report(data, "iptables-nft's INPUT drops by default, and a grant made with "
+                         "iptables-legacy opens nothing there", "set Backend = iptables-nft");
         return;
     }
     snprintf(what, sizeof what,
              "the nftables chain %s %.40s %.40s drops by default, and a grant opens nothing there",
-             family_name(family), table, chain);
+             family, chain->table, chain->name);
     snprintf(advice, sizeof advice,
              "for each service that Close names it is safe to accept it in that chain: %s",
              firewalls_way_in(way, &place, config->close_count > 0 ? &config->close[0] : &ssh,
                               config->accept_mark));
-    search->report(search->data, what, advice);
+    report(data, what, advice);
 }
 
+/* Keeps it: what is said of it may take another question, and the answer to this one ends with
+ * that. */
 static void take_chain(void *into, struct span answer)
 {
     const struct span found = attributes_of(answer), hook = netlink_find(found, NFTA_CHAIN_HOOK);
     const char *table = attribute_text(found, NFTA_CHAIN_TABLE);
-    const char *chain = attribute_text(found, NFTA_CHAIN_NAME);
+    const char *name = attribute_text(found, NFTA_CHAIN_NAME);
+    struct chains *chains = into;
+    struct chain *chain = &chains->items[chains->count];
     struct nfgenmsg header;
 
-    if (!table || !chain || !is_number(hook, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_IN) ||
+    if (chains->count == CHAINS_MAX || !table || !name || strlen(table) >= sizeof chain->table ||
+        strlen(name) >= sizeof chain->name ||
+        !is_number(hook, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_IN) ||
         !is_number(found, NFTA_CHAIN_POLICY, NF_DROP))
         return;
     memcpy(&header, answer.bytes, sizeof header);
-    if (header.nfgen_family == NFPROTO_INET || header.nfgen_family == NFPROTO_IPV4 ||
-        header.nfgen_family == NFPROTO_IPV6)
-        report_chain(into, header.nfgen_family, table, chain);
+    if (header.nfgen_family != NFPROTO_INET && header.nfgen_family != NFPROTO_IPV4 &&
+        header.nfgen_family != NFPROTO_IPV6)
+        return;
+    chain->family = header.nfgen_family;
+    strcpy(chain->table, table);
+    strcpy(chain->name, name);
+    chains->count++;
 }
 
-/* Where nftables cannot be asked there is no answer. */
-static void look_at_chains(struct search *search)
+/* Where nftables cannot be asked there are none. */
+static void find_chains(struct chains *chains)
 {
     const struct nfgenmsg about = {.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0};
     int fd = netlink_open(NETLINK_NETFILTER);
@@ -195,7 +208,7 @@ static void look_at_chains(struct search *search)
 
     netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NLM_F_DUMP);
     netlink_put(&q, &about, sizeof about);
-    netlink_ask(&fd, &q, take_chain, search);
+    netlink_ask(&fd, &q, take_chain, chains);
     if (fd >= 0)
         close(fd);
 }
@@ -251,10 +264,12 @@ void firewalls_find_old_word(const struct config *config, warning_taker *report,
 
 void firewalls_find(const struct config *config, warning_taker *report, void *data)
 {
-    struct search search = {.config = config, .report = report, .data = data};
+    struct chains chains = {.count = 0};
 
     firewalls_find_forwarding(config, report, data);
     if (drops_matter(config) && drops_find(config, report, data))
         return;
-    look_at_chains(&search);
+    find_chains(&chains);
+    for (unsigned i = 0; i < chains.count; i++)
+        report_chain(&chains.items[i], config, report, data);
 }
