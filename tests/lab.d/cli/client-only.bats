@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/lab.bash"
 
-libraries=(libsodium inih jansson libuv)
+libraries=(libsodium jansson libuv)
 
 setup_file() {
     export prefix=$lab/client-only build=$BATS_FILE_TMPDIR/build
