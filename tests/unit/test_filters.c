@@ -589,6 +589,13 @@ static void calls_of_another_architecture_kill(void **state)
     on_each_architecture(check_is_foreign);
 }
 
+/* Filters are made for kernels that end processes, whatever this one can (qemu-user nothing). */
+static int know_all_actions(void **state)
+{
+    (void)state;
+    return seccomp_api_set(3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,5 +604,5 @@ int main(void)
         cmocka_unit_test(calls_of_another_architecture_kill),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, know_all_actions, NULL);
 }
