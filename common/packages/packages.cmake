@@ -18,8 +18,6 @@ ProxyCommand, or as a SOCKS proxy for other programs. It needs no privilege.")
 # this says where the names are from).
 set(SODIUM_LICENSE ISC)
 set(SODIUM_RPM libsodium)
-set(INIH_LICENSE BSD-3-Clause)
-set(INIH_RPM inih)
 set(JANSSON_LICENSE MIT)
 set(JANSSON_RPM jansson)
 set(UV_LICENSE MIT)
@@ -28,8 +26,6 @@ set(PCAP_LICENSE BSD-3-Clause)
 set(PCAP_RPM libpcap)
 set(CAPNG_LICENSE LGPL-2.1-or-later)
 set(CAPNG_RPM libcap-ng)
-set(MNL_LICENSE LGPL-2.1-or-later)
-set(MNL_RPM libmnl)
 set(SECCOMP_LICENSE LGPL-2.1-only)
 set(SECCOMP_RPM libseccomp)
 
@@ -120,7 +116,7 @@ macro(describe_package component name)
   list(APPEND CPACK_COMPONENTS_ALL ${component})
 endmacro()
 
-describe_package(client portsmith-client SODIUM INIH JANSSON UV)
+describe_package(client portsmith-client SODIUM JANSSON UV)
 
 # ---- the server's ----------------------------------------------------------
 
@@ -136,7 +132,7 @@ function(write_script out format name)
 endfunction()
 
 if(PORTSMITH_SERVER)
-  describe_package(server portsmith SODIUM INIH JANSSON PCAP CAPNG MNL SECCOMP)
+  describe_package(server portsmith SODIUM JANSSON PCAP CAPNG SECCOMP)
 
   file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/conffiles "/etc/apparmor.d/portsmithd\n")
   set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/packages/deb/conffiles)

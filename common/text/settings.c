@@ -1,7 +1,6 @@
 #include "common/text/settings.h"
 
 #include <errno.h>
-#include <ini.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,13 +12,13 @@
 #include "common/printable.h"
 
 enum {
-    SETTINGS_MAX = 32,    /* keys of a section, as each has a bit in `seen` */
-    STACK_OF_INIH = 2048, /* bytes of stack that inih leaves lines in, which may be secret */
+    SETTINGS_MAX = 32, /* keys of a section, as each has a bit in `seen` */
     PLACE_SIZE = PATH_MAX + 16,
     RENEWED_SIZE = 4 * SETTINGS_LINE_MAX, /* of a value, once no word in it is old */
 };
 
-static const char blanks[] = " \t,";
+static const char white[] = " \t\r\n"; /* around keys and values */
+static const char blanks[] = " \t,";   /* between words of a value */
 
 struct reading {
     FILE *file;
@@ -30,40 +29,14 @@ struct reading {
     struct error *why;
     unsigned line; /* the number of the last line that was read */
     uint32_t seen; /* a bit for each setting that was given */
-    bool failed;   /* *why has the reason */
+    bool is_in_section;
+    bool failed; /* *why has the reason */
 };
 
 static bool refuse(struct reading *r, const char *reason)
 {
-    if (!r->failed)
-        error_set(r->why, "%s:%u: %s", r->path, r->line, reason);
     r->failed = true;
-    return false;
-}
-
-static bool is_section_line(const char *line, const char *section)
-{
-    size_t n = strlen(section);
-
-    return strncasecmp(line + 1, section, n) == 0 && line[n + 1] == ']' &&
-           line[n + 2 + strspn(line + n + 2, " \t\r\n")] == '\0';
-}
-
-/* Refuses what inih would take in silence: a section without keys, and a colon in place of the
- * equals sign. */
-static bool is_expected(struct reading *r, const char *line)
-{
-    char text[160];
-
-    line += strspn(line, " \t");
-    if (line[0] == '[' && !is_section_line(line, r->table->section)) {
-        snprintf(text, sizeof text, "expected the section [%s], not %.*s", r->table->section,
-                 (int)(strcspn(line, "\r\n") < 100 ? strcspn(line, "\r\n") : 100), line);
-        return refuse(r, text);
-    }
-    if (!strchr("[#;", line[0]) && line[strcspn(line, "=:")] == ':')
-        return refuse(r, "expected 'Key = value', with an equals sign");
-    return true;
+    return error_set(r->why, "%s:%u: %s", r->path, r->line, reason);
 }
 
 /* The size of the line without its end, which is a newline, or a carriage return and a newline. */
@@ -74,33 +47,31 @@ static size_t size_without_end(const char *line)
     return size > 0 && line[size - 1] == '\r' ? size - 1 : size;
 }
 
-/* Reads a line for inih, as fgets(3) does. Counts lines, and refuses what inih would misread:
- * overlong lines, and bytes that are not text. inih passes over a byte order mark itself. */
-static char *read_line(char *buffer, int size, void *stream)
+/* Refuses bytes that are not text: an error may quote the line. */
+static bool is_text(struct reading *r, const char *line)
 {
-    struct reading *r = stream;
+    for (size_t i = 0, end = size_without_end(line); i < end; i++)
+        if (line[i] != '\t' && control_size(line + i) > 0)
+            return refuse(r, "the line holds a control character");
+    return true;
+}
+
+/* Reads a line as fgets(3) does. False at the end, too. */
+static bool read_line(struct reading *r, char line[static SETTINGS_LINE_MAX + 2])
+{
+    const int size = SETTINGS_LINE_MAX + 2;
     size_t n;
 
-    memset(buffer, '\n', (size_t)size); /* so the last zero in it is the one that fgets writes */
-    if (r->failed || !fgets(buffer, size, r->file))
-        return NULL;
+    memset(line, '\n', (size_t)size); /* so the last zero in it is the one that fgets writes */
+    if (!fgets(line, size, r->file))
+        return ferror(r->file) ? refuse(r, strerror(errno)) : false;
     r->line++;
-    n = strlen(buffer);
-    if (buffer + n != memrchr(buffer, '\0', (size_t)size)) {
-        refuse(r, "the line holds a zero byte; if the file is UTF-16, save it as UTF-8");
-        return NULL;
-    }
-    if (n > SETTINGS_LINE_MAX && buffer[n - 1] != '\n') {
-        refuse(r, "the line is longer than 198 characters");
-        return NULL;
-    }
-    for (size_t i = 0, end = size_without_end(buffer); i < end; i++) {
-        if (buffer[i] != '\t' && control_size(buffer + i) > 0) { /* an error may quote the line */
-            refuse(r, "the line holds a control character");
-            return NULL;
-        }
-    }
-    return is_expected(r, r->line == 1 ? file_text(buffer) : buffer) ? buffer : NULL;
+    n = strlen(line);
+    if (line + n != memrchr(line, '\0', (size_t)size))
+        return refuse(r, "the line holds a zero byte; if the file is UTF-16, save it as UTF-8");
+    if (n > SETTINGS_LINE_MAX && line[n - 1] != '\n')
+        return refuse(r, "the line is longer than 198 characters");
+    return is_text(r, line);
 }
 
 /* ---- old words ------------------------------------------------------------ */
@@ -216,31 +187,63 @@ static bool apply(struct reading *r, const char *key, const char *value)
     return refuse(r, text);
 }
 
-/* Takes a pair from inih. Nonzero: inih goes on. */
-static int take_pair(void *user, const char *section, const char *key, const char *value)
+/* What is left of the text without the blanks around it. */
+static char *trimmed(char *text)
 {
-    struct reading *r = user;
+    size_t size;
+
+    text += strspn(text, white);
+    size = strlen(text);
+    while (size > 0 && strchr(white, text[size - 1]))
+        size--;
+    text[size] = '\0';
+    return text;
+}
+
+static bool take_section(struct reading *r, const char *line)
+{
+    size_t n = strlen(r->section);
     char text[160];
 
-    if (strcasecmp(section, r->table->section) != 0) {
+    r->is_in_section = strncasecmp(line + 1, r->table->section, n) == 0 && strcmp(line + n + 1, "]") == 0;
+    if (r->is_in_section)
+        return true;
+    snprintf(text, sizeof text, "expected the section [%s], not %.100s", r->table->section, line);
+    return refuse(r, text);
+}
+
+static bool take_pair(struct reading *r, char *line)
+{
+    char text[160], *equals = strchr(line, '=');
+
+    if (line[strcspn(line, "=:")] == ':')
+        return refuse(r, "expected 'Key = value', with an equals sign");
+    if (!equals)
+        return refuse(r, "expected 'Key = value', '[Section]' or a comment");
+    if (!r->is_in_section) {
         snprintf(text, sizeof text, "expected the line [%s] before this one", r->table->section);
         return refuse(r, text);
     }
-    return apply(r, key, value);
+    *equals = '\0';
+    return apply(r, trimmed(line), trimmed(equals + 1));
+}
+
+static bool take_line(struct reading *r, char *line)
+{
+    line = trimmed(line);
+    if (strchr("#;", line[0])) /* or it is empty */
+        return true;
+    return line[0] == '[' ? take_section(r, line) : take_pair(r, line);
 }
 
 static bool parse(struct reading *r)
 {
-    int bad_line;
+    char line[SETTINGS_LINE_MAX + 2]; /* may be secret */
 
-    ini_allow_inline_comments = false; /* a value keeps its semicolons */
-    ini_allow_multiline = false;       /* an indented line stands for itself */
-    ini_stop_on_first_error = true;
-    bad_line = ini_parse_stream(read_line, r, take_pair, r);
-    if (!r->failed && bad_line != 0)
-        return refuse(r, "expected 'Key = value', '[Section]' or a comment");
-    if (!r->failed && ferror(r->file))
-        return refuse(r, strerror(errno));
+    while (read_line(r, line) &&
+           take_line(r, r->line == 1 ? line + (file_text(line) - line) : line))
+        ;
+    sodium_memzero(line, sizeof line);
     return !r->failed;
 }
 
@@ -260,7 +263,6 @@ bool settings_read_from(int fd, const char *path, const struct settings_table *t
     ok = parse(&r);
     fclose(r.file);
     sodium_memzero(buffer, sizeof buffer);
-    sodium_stackzero(STACK_OF_INIH);
     return ok;
 }
 

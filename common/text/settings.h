@@ -1,4 +1,4 @@
-/* Settings: INI files with one section, read with inih. Each key must be known, each value is
+/* Settings: INI files with one section. Each key must be known, each value is
  * checked, and each mistake is named with file and line. */
 #ifndef PORTSMITH_SETTINGS_H
 #define PORTSMITH_SETTINGS_H
@@ -9,8 +9,7 @@
 #include "common/error.h"
 #include "common/file.h"
 
-/* How many bytes a line may have. inih reads 200 bytes into a fixed buffer (in Debian's build), and
- * would go on in the middle of a longer line. So longer lines are refused. */
+/* How many bytes a line may have. */
 enum { SETTINGS_LINE_MAX = 198 };
 
 struct setting {

@@ -1,25 +1,30 @@
 #include "daemon/host/firewalls.h"
 
 #include <arpa/inet.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "common/kernel.h"
+#include "daemon/host/attribute.h"
 #include "daemon/host/drops.h"
 #include "privsep/backend.h"
+#include "privsep/netlink.h"
+#include "privsep/nftables/asking.h"
 
-enum { NAME_SIZE = NFT_TABLE_MAXNAMELEN };
+enum { CHAINS_MAX = 16 };
 
-struct search {
-    const struct config *config;
-    warning_taker *report;
-    void *data;
+/* Chains that drop. */
+struct chains {
+    unsigned count;
+    struct chain {
+        uint8_t family;
+        char table[NFT_TABLE_MAXNAMELEN], name[NFT_CHAIN_MAXNAMELEN];
+    } items[CHAINS_MAX];
 };
 
 static const char *family_name(uint8_t family)
@@ -27,62 +32,22 @@ static const char *family_name(uint8_t family)
     return family == NFPROTO_INET ? "inet" : family == NFPROTO_IPV6 ? "ip6" : "ip";
 }
 
-static bool is_text(const struct nlattr *attribute)
+/* What follows the header of nfnetlink in an answer. */
+static struct span attributes_of(struct span answer)
 {
-    return attribute && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0;
+    const size_t header = sizeof(struct nfgenmsg);
+
+    return answer.size >= header ? (struct span){answer.bytes + header, answer.size - header}
+                                 : (struct span){NULL, 0};
 }
 
 /* Whether the attribute is a number of 32 bits, which nftables sends in network order, and that
  * one. */
-static bool is_number(const struct nlattr *attribute, uint32_t wanted)
+static bool is_number(struct span attributes, unsigned type, uint32_t wanted)
 {
-    return attribute && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0 &&
-           ntohl(mnl_attr_get_u32(attribute)) == wanted;
-}
+    uint32_t number;
 
-/* Notes an attribute by its type. The types of tables and hooks end before those of chains. */
-static int collect(const struct nlattr *attribute, void *data)
-{
-    const struct nlattr **found = data;
-    int type = mnl_attr_get_type(attribute);
-
-    if (type <= NFTA_CHAIN_MAX)
-        found[type] = attribute;
-    return MNL_CB_OK;
-}
-
-/* ---- asking ------------------------------------------------------------- */
-
-/* Asks nftables, about one table unless that is NULL, and calls `take`, handing on `data`, for
- * each message of the answer. Where nftables cannot be asked there is no answer. */
-static void ask(uint16_t type, uint16_t flags, uint8_t family, const char *table, mnl_cb_t take,
-                void *data)
-{
-    struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-    char question[64 + NAME_SIZE]; /* two headers of 16 and 4 bytes before the name */
-    struct nlmsghdr *message = mnl_nlmsg_put_header(question);
-    unsigned sequence = (unsigned)time(NULL);
-    struct nfgenmsg *header;
-    char answer[16384];
-    ssize_t n;
-
-    if (!socket)
-        return;
-    message->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
-    message->nlmsg_flags = NLM_F_REQUEST | flags;
-    message->nlmsg_seq = sequence;
-    header = mnl_nlmsg_put_extra_header(message, sizeof *header);
-    header->nfgen_family = family;
-    header->version = NFNETLINK_V0;
-    if (table)
-        mnl_attr_put_strz(message, NFTA_TABLE_NAME, table);
-    if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-        mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0)
-        while ((n = mnl_socket_recvfrom(socket, answer, sizeof answer)) > 0)
-            if (mnl_cb_run(answer, (size_t)n, sequence, mnl_socket_get_portid(socket), take,
-                           data) <= MNL_CB_STOP)
-                break;
-    mnl_socket_close(socket);
+    return netlink_read(attributes, type, &number, sizeof number) && ntohl(number) == wanted;
 }
 
 /* ---- a way in ----------------------------------------------------------- */
@@ -91,26 +56,26 @@ struct table {
     bool is_there, is_owned;
 };
 
-static int note_table(const struct nlmsghdr *message, void *data)
+static void note_table(void *into, struct span answer)
 {
-    const struct nlattr *found[NFTA_CHAIN_MAX + 1] = {0};
-    struct table *table = data;
+    struct table *table = into;
 
-    table->is_there = mnl_attr_parse(message, sizeof(struct nfgenmsg), collect, found) >= 0;
-    table->is_owned = found[NFTA_TABLE_OWNER] != NULL;
-    return MNL_CB_OK;
+    table->is_there = true;
+    table->is_owned = netlink_find(attributes_of(answer), NFTA_TABLE_OWNER).bytes != NULL;
 }
-
 
 static struct table find_table(const char *family, const char *name)
 {
-    uint8_t number = strcmp(family, "inet") == 0  ? NFPROTO_INET
-                     : strcmp(family, "ip6") == 0 ? NFPROTO_IPV6
-                                                  : NFPROTO_IPV4;
+    const uint8_t number = strcmp(family, "inet") == 0  ? NFPROTO_INET
+                           : strcmp(family, "ip6") == 0 ? NFPROTO_IPV6
+                                                        : NFPROTO_IPV4;
+    int fd = netlink_open(NETLINK_NETFILTER);
     struct table table = {0};
 
-    if (strlen(name) < NAME_SIZE)
-        ask(NFT_MSG_GETTABLE, NLM_F_ACK, number, name, note_table, &table);
+    if (strlen(name) < NFT_TABLE_MAXNAMELEN)
+        asking(&fd, NFT_MSG_GETTABLE, number, name, NULL, note_table, &table);
+    if (fd >= 0)
+        close(fd);
     return table;
 }
 
@@ -181,58 +146,71 @@ const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE],
 
 /* ---- chains that drop --------------------------------------------------- */
 
-static bool is_at_input(const struct nlattr *hook)
-{
-    const struct nlattr *found[NFTA_CHAIN_MAX + 1] = {0};
-
-    return hook && mnl_attr_parse_nested(hook, collect, found) >= 0 &&
-           is_number(found[NFTA_HOOK_HOOKNUM], NF_INET_LOCAL_IN);
-}
-
 /* The chain INPUT of iptables-nft jumps to Portsmith's chain at its top, unless Portsmith uses
  * iptables-legacy: only then does a drop there matter. */
-static void report_chain(const struct search *search, uint8_t family, const char *table,
-                         const char *chain)
+static void report_chain(const struct chain *chain, const struct config *config,
+                         warning_taker *report, void *data)
 {
-    const struct config *config = search->config;
-    const struct firewalls_place place = {family_name(family), table, chain, "input"};
+    const char *family = family_name(chain->family);
+    const struct firewalls_place place = {family, chain->table, chain->name, "input"};
     static const struct service ssh = {IPPROTO_TCP, 22};
     char what[160], way[FIREWALLS_WAY_SIZE], advice[FIREWALLS_WAY_SIZE + 100];
 
-    if (!drops_matter(config) && family != NFPROTO_INET && strcmp(table, "filter") == 0 &&
-        strcmp(chain, "INPUT") == 0) {
-        if (config->backend != BACKEND_LEGACY)
-            return;
-        search->report(search->data,
-                       "iptables-nft's INPUT drops by default, and a grant made with "
-                       "iptables-legacy opens nothing there", "set Backend = iptables-nft");
+    if (!drops_matter(config) && chain->family != NFPROTO_INET &&
+        strcmp(chain->table, "filter") == 0 && strcmp(chain->name, "INPUT") == 0) {
+        if (config->backend == BACKEND_LEGACY)
+            report(data, "iptables-nft's INPUT drops by default, and a grant made with "
+                         "iptables-legacy opens nothing there", "set Backend = iptables-nft");
         return;
     }
     snprintf(what, sizeof what,
              "the nftables chain %s %.40s %.40s drops by default, and a grant opens nothing there",
-             family_name(family), table, chain);
+             family, chain->table, chain->name);
     snprintf(advice, sizeof advice,
              "for each service that Shut names it is safe to accept it in that chain: %s",
              firewalls_way_in(way, &place, config->shut_count > 0 ? &config->shut[0] : &ssh,
                               config->accept_mark));
-    search->report(search->data, what, advice);
+    report(data, what, advice);
 }
 
-static int take_chain(const struct nlmsghdr *message, void *data)
+/* Keeps it: what is said of it may take another question, and the answer to this one ends with
+ * that. */
+static void take_chain(void *into, struct span answer)
 {
-    const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
-    const struct nlattr *found[NFTA_CHAIN_MAX + 1] = {0};
-    const struct search *search = data;
+    const struct span found = attributes_of(answer), hook = netlink_find(found, NFTA_CHAIN_HOOK);
+    const char *table = attribute_text(found, NFTA_CHAIN_TABLE);
+    const char *name = attribute_text(found, NFTA_CHAIN_NAME);
+    struct chains *chains = into;
+    struct chain *chain = &chains->items[chains->count];
+    struct nfgenmsg header;
 
-    if (mnl_attr_parse(message, sizeof *header, collect, found) < 0)
-        return MNL_CB_OK;
-    if (is_text(found[NFTA_CHAIN_TABLE]) && is_text(found[NFTA_CHAIN_NAME]) &&
-        is_at_input(found[NFTA_CHAIN_HOOK]) && is_number(found[NFTA_CHAIN_POLICY], NF_DROP) &&
-        (header->nfgen_family == NFPROTO_INET || header->nfgen_family == NFPROTO_IPV4 ||
-         header->nfgen_family == NFPROTO_IPV6))
-        report_chain(search, header->nfgen_family, mnl_attr_get_str(found[NFTA_CHAIN_TABLE]),
-                     mnl_attr_get_str(found[NFTA_CHAIN_NAME]));
-    return MNL_CB_OK;
+    if (chains->count == CHAINS_MAX || !table || !name || strlen(table) >= sizeof chain->table ||
+        strlen(name) >= sizeof chain->name ||
+        !is_number(hook, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_IN) ||
+        !is_number(found, NFTA_CHAIN_POLICY, NF_DROP))
+        return;
+    memcpy(&header, answer.bytes, sizeof header);
+    if (header.nfgen_family != NFPROTO_INET && header.nfgen_family != NFPROTO_IPV4 &&
+        header.nfgen_family != NFPROTO_IPV6)
+        return;
+    chain->family = header.nfgen_family;
+    strcpy(chain->table, table);
+    strcpy(chain->name, name);
+    chains->count++;
+}
+
+/* Where nftables cannot be asked there are none. */
+static void find_chains(struct chains *chains)
+{
+    const struct nfgenmsg about = {.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0};
+    int fd = netlink_open(NETLINK_NETFILTER);
+    union question q;
+
+    netlink_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NLM_F_DUMP);
+    netlink_put(&q, &about, sizeof about);
+    netlink_ask(&fd, &q, take_chain, chains);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* ---- forwarding, sessions ----------------------------------------------- */
@@ -273,10 +251,12 @@ void firewalls_find_strays(const struct config *config, warning_taker *report, v
 
 void firewalls_find(const struct config *config, warning_taker *report, void *data)
 {
-    struct search search = {.config = config, .report = report, .data = data};
+    struct chains chains = {.count = 0};
 
     firewalls_find_forwarding(config, report, data);
     if (drops_matter(config) && drops_find(config, report, data))
         return;
-    ask(NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC, NULL, take_chain, &search);
+    find_chains(&chains);
+    for (unsigned i = 0; i < chains.count; i++)
+        report_chain(&chains.items[i], config, report, data);
 }

@@ -32,8 +32,8 @@ const char *firewalls_way_into_docker(char way[static FIREWALLS_WAY_SIZE], uint3
 bool firewalls_have_table(const char *family, const char *table);
 bool firewalls_own_table(const char *family, const char *table);
 
-/* Calls `report`, handing on `data`, for each nftables base chain at the input hook whose
- * policy is to drop, unless grants made in the configuration's iptables back end open their
+/* Calls `report`, handing on `data`, for each nftables base chain (16 at most) at the input hook
+ * whose policy is to drop, unless grants made in the configuration's iptables back end open their
  * ports there, too; in place of that, with BACKEND_NFTABLES and where nft(8) is installed, for all
  * that drops_find finds; and for all that firewalls_find_forwarding finds. Needs CAP_NET_ADMIN.
  * Where nftables cannot be asked, no chain is reported. */

@@ -1,12 +1,14 @@
 #include "daemon/host/vrf.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
+
+#include "daemon/host/attribute.h"
+#include "privsep/netlink.h"
 
 struct search {
     uint32_t index; /* of the interface in question */
@@ -14,94 +16,44 @@ struct search {
     char *members;
 };
 
-/* What the kernel tells of one interface. NULL: it has no such trait. */
-struct traits {
+static void take_interface(void *into, struct span answer)
+{
+    struct search *search = into;
+    struct ifinfomsg header;
+    struct span found;
     const char *name, *kind;
-    uint32_t master;
-};
-
-/* The attribute's text, or NULL if that is not zero-terminated. */
-static const char *text_in(const struct nlattr *attribute)
-{
-    return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(attribute)
-                                                                  : NULL;
-}
-
-static int take_kind(const struct nlattr *attribute, void *data)
-{
-    struct traits *traits = data;
-
-    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)
-        traits->kind = text_in(attribute);
-    return MNL_CB_OK;
-}
-
-static int take_trait(const struct nlattr *attribute, void *data)
-{
-    struct traits *traits = data;
-
-    switch (mnl_attr_get_type(attribute)) {
-    case IFLA_IFNAME:
-        traits->name = text_in(attribute);
-        break;
-    case IFLA_MASTER:
-        if (mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0)
-            traits->master = mnl_attr_get_u32(attribute);
-        break;
-    case IFLA_LINKINFO:
-        mnl_attr_parse_nested(attribute, take_kind, traits);
-        break;
-    default:
-        break;
-    }
-    return MNL_CB_OK;
-}
-
-static int take_interface(const struct nlmsghdr *message, void *data)
-{
-    const struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
-    struct search *search = data;
-    struct traits traits = {0};
+    uint32_t master = 0;
     size_t used = strlen(search->members);
 
-    if (message->nlmsg_type != RTM_NEWLINK ||
-        mnl_nlmsg_get_payload_len(message) < sizeof *header ||
-        mnl_attr_parse(message, sizeof *header, take_trait, &traits) < 0)
-        return MNL_CB_OK;
-    if ((uint32_t)header->ifi_index == search->index)
-        search->is_vrf = traits.kind && strcmp(traits.kind, "vrf") == 0;
-    if (traits.master == search->index && traits.name &&
-        used + 1 + strlen(traits.name) < VRF_MEMBERS_SIZE)
-        sprintf(search->members + used, "%s%s", used > 0 ? " " : "", traits.name);
-    return MNL_CB_OK;
+    if (answer.size < sizeof header)
+        return;
+    memcpy(&header, answer.bytes, sizeof header);
+    found = (struct span){answer.bytes + sizeof header, answer.size - sizeof header};
+    name = attribute_text(found, IFLA_IFNAME);
+    kind = attribute_text(netlink_find(found, IFLA_LINKINFO), IFLA_INFO_KIND);
+    netlink_read(found, IFLA_MASTER, &master, sizeof master);
+    if ((uint32_t)header.ifi_index == search->index)
+        search->is_vrf = kind && strcmp(kind, "vrf") == 0;
+    if (master == search->index && name && used + 1 + strlen(name) < VRF_MEMBERS_SIZE)
+        sprintf(search->members + used, "%s%s", used > 0 ? " " : "", name);
 }
 
 bool vrf_is(const char *interface, char members[static VRF_MEMBERS_SIZE])
 {
     struct search search = {.index = if_nametoindex(interface), .members = members};
-    struct mnl_socket *socket = NULL;
-    unsigned sequence = (unsigned)time(NULL);
-    char question[64]; /* two headers of 16 bytes */
-    struct nlmsghdr *message = mnl_nlmsg_put_header(question);
-    char answer[32768]; /* the kernel makes no part of an answer larger */
-    ssize_t n;
+    const struct ifinfomsg all = {.ifi_family = AF_UNSPEC};
+    union question q;
+    int fd;
 
     members[0] = '\0';
-    if (search.index != 0)
-        socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    if (!socket)
+    if (search.index == 0)
         return false;
-    message->nlmsg_type = RTM_GETLINK;
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    message->nlmsg_seq = sequence;
-    mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-    if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-        mnl_socket_sendto(socket, message, message->nlmsg_len) >= 0)
-        while ((n = mnl_socket_recvfrom(socket, answer, sizeof answer)) > 0)
-            if (mnl_cb_run(answer, (size_t)n, sequence, mnl_socket_get_portid(socket),
-                           take_interface, &search) <= MNL_CB_STOP)
-                break;
-    mnl_socket_close(socket);
+    fd = netlink_open(NETLINK_ROUTE);
+    netlink_begin(&q, RTM_GETLINK, NLM_F_DUMP);
+    netlink_put(&q, &all, sizeof all);
+    netlink_ask(&fd, &q, take_interface, &search);
+    if (fd >= 0)
+        close(fd);
     return search.is_vrf;
 }
 

@@ -252,7 +252,8 @@ static void say_refused(const struct words *words, const struct client *client,
     char why[WHY_SIZE], origin[ORIGIN_SIZE];
 
     log_warnx_about(about, "%s: refused for %s: %s%s%s%s", about->profile, about->address,
-                    format_refusal(words, client, event, refusal, about->service, why),
+                    format_refusal(words, client, event, refusal,
+                                   about->service ? about->service : "", why),
                     is_for ? "; it was for " : "", is_for ? about->service : "",
                     format_origin(event, origin));
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
 #include <linux/landlock.h>
 #include <stdint.h>
@@ -101,15 +102,25 @@ static int allow_library(struct dl_phdr_info *library, size_t size, void *into)
     return 0;
 }
 
-static int find_interpreter(struct dl_phdr_info *program, size_t size, void *path)
+/* Allows the dynamic loader that a program names, if it names one: that is run like a program. */
+static bool allow_loader_of(int ruleset, const char *program)
 {
-    const char **found = path;
+    int fd = open(program, O_RDONLY | O_CLOEXEC);
+    char path[PATH_MAX] = "";
+    ElfW(Ehdr) elf = {.e_phnum = 0};
+    ElfW(Phdr) part;
 
-    (void)size;
-    for (size_t i = 0; i < program->dlpi_phnum; i++)
-        if (program->dlpi_phdr[i].p_type == PT_INTERP)
-            *found = (const char *)(program->dlpi_addr + program->dlpi_phdr[i].p_vaddr);
-    return 1; /* the first is the program itself */
+    if (fd < 0)
+        return errno == ENOENT;
+    if (pread(fd, &elf, sizeof elf, 0) != sizeof elf || memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0)
+        elf.e_phnum = 0;
+    for (unsigned i = 0; i < elf.e_phnum; i++)
+        if (pread(fd, &part, sizeof part, (off_t)(elf.e_phoff + i * sizeof part)) == sizeof part &&
+            part.p_type == PT_INTERP && part.p_filesz < sizeof path &&
+            pread(fd, path, part.p_filesz, (off_t)part.p_offset) < 0)
+            break;
+    close(fd);
+    return !path[0] || allow_path(ruleset, path, RUN);
 }
 
 /* Allows the file of marks, and makes it if it is not there. The rest of the state directory is not
@@ -130,18 +141,15 @@ static bool allow_marks(int ruleset)
 /* Allows what programs reach: those of iptables, or only the helper while it is started. */
 static bool allow_programs(int ruleset, const struct xtables *found)
 {
-    const char *loader = NULL;
-
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (!allow_path(ruleset, rules[i].path, rules[i].access))
             return false;
     for (enum family family = IPV4; family < FAMILIES; family++)
         if (found->backend != BACKEND_NFTABLES && found->in_use[family] &&
-            !allow_path(ruleset, found->paths[family], RUN))
+            !(allow_path(ruleset, found->paths[family], RUN) &&
+              allow_loader_of(ruleset, found->paths[family])))
             return false;
-    /* The dynamic loader is run like a program; that of iptables is our own. */
-    dl_iterate_phdr(find_interpreter, &loader);
-    return !loader || allow_path(ruleset, loader, RUN);
+    return allow_loader_of(ruleset, PORTSMITH_HELPER);
 }
 
 /* Allows what is reached until the helper serves. */

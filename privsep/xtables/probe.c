@@ -40,7 +40,8 @@ static const struct {
     {BACKEND_AUTO, {"/sbin/iptables-restore", "/sbin/ip6tables-restore"}},
 };
 
-enum { PROGRAMS = sizeof programs / sizeof *programs, REMEDY_SIZE = 300, SAID_SIZE = 130 };
+enum { PROGRAMS = sizeof programs / sizeof *programs, REMEDY_SIZE = 300, SAID_SIZE = 130,
+       LINKS_MAX = 40 /* as the kernel has it */ };
 
 /* Everything that rules.c and firewall.c write, by table, with the name by which an admin
  * knows it, and the kernel's module for it. */
@@ -95,18 +96,31 @@ static const struct feature {
 
 enum { FEATURES = sizeof features / sizeof *features };
 
+/* Puts where a link leads in the place of its absolute path. False: it is none. */
+static bool follow_link(char path[static PATH_MAX])
+{
+    char target[PATH_MAX];
+    ssize_t n = readlink(path, target, sizeof target);
+    char *from = n > 0 && target[0] == '/' ? path : strrchr(path, '/') + 1;
+
+    if (n <= 0 || (size_t)(from - path) + (size_t)n >= PATH_MAX)
+        return false;
+    memcpy(from, target, (size_t)n);
+    from[n] = '\0';
+    return true;
+}
+
 /* Returns which back end a plain name stands for, as the name of the multi-call binary behind its
- * links tells. That binary may be missing at the moment: realpath(3) tells its path all the
- * same. A name that leads to no such binary is of the old package, which had legacy alone. */
+ * links tells. That binary may be missing at the moment, and then realpath(3) need not tell its
+ * path. A name that leads to no such binary is of the old package, which had legacy alone. */
 static enum backend backend_behind(const char *path)
 {
     char target[PATH_MAX];
-    const char *name;
 
-    if (!realpath(path, target) && errno != ENOENT)
-        return BACKEND_AUTO;
-    name = strrchr(target, '/') + 1;
-    return strstr(name, "nft") ? BACKEND_NFT : BACKEND_LEGACY;
+    snprintf(target, sizeof target, "%s", path);
+    for (int links = 0; links < LINKS_MAX && follow_link(target); links++)
+        ;
+    return strstr(strrchr(target, '/'), "nft") ? BACKEND_NFT : BACKEND_LEGACY;
 }
 
 const char *probe_program(enum backend backend, enum family family)

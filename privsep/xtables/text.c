@@ -1,6 +1,5 @@
 #include "privsep/xtables/text.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +7,7 @@
 
 enum { FIRST_ROOM = 1024 };
 
-/* Returns 0 on a failure, which stdio then remembers. */
+/* Returns 0 on a failure, which glibc's stdio remembers and musl's does not. */
 static ssize_t append(void *cookie, const char *bytes, size_t size)
 {
     struct text *text = cookie;
@@ -16,8 +15,10 @@ static ssize_t append(void *cookie, const char *bytes, size_t size)
     while (text->room - text->size <= size) {
         char *more = realloc(text->bytes, text->room * 2);
 
-        if (!more)
+        if (!more) {
+            text->lost += size;
             return 0;
+        }
         text->bytes = more;
         text->room *= 2;
     }
@@ -40,8 +41,6 @@ void text_begin(struct text *text)
 
 void text_end(struct text *text)
 {
-    bool lost = ferror(text->out);
-
-    if (fclose(text->out) != 0 || lost)
+    if (fclose(text->out) != 0 || text->lost > 0)
         fatal("no memory for a firewall transaction");
 }

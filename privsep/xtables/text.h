@@ -11,7 +11,7 @@ struct text {
     FILE *out;    /* write here until text_end() */
     char *bytes;  /* then this is the text, to be freed; a zero follows it */
     size_t size;  /* in bytes, without that zero */
-    size_t room;
+    size_t room, lost; /* bytes; those are lost for which there was no memory */
 };
 
 /* Begins a text, which must stay where it is until text_end(). Ends the process if there is no

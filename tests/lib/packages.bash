@@ -10,8 +10,7 @@ debian_release() {
 # A group is NAME_packages; what each part of tests/run wants of them is in parts.table.
 # shellcheck disable=SC2034 # used by the scripts that read this file, and by name
 {
-library_packages=(libpcap-dev libsodium-dev libcap-ng-dev libinih-dev libjansson-dev libmnl-dev
-    libseccomp-dev libuv1-dev)
+library_packages=(libpcap-dev libsodium-dev libcap-ng-dev libjansson-dev libseccomp-dev libuv1-dev)
 build_packages=(gcc libc6-dev make cmake pkgconf "${library_packages[@]}")
 unit_packages=(libcmocka-dev iproute2 iptables ipset nftables)
 # The lab's hosts, and what the demo does there; a prompt there wants a little more.
@@ -38,7 +37,7 @@ proof_packages=(frama-c-base why3 cvc4)
 # What builds for another architecture and runs that, with gcc-TRIPLET and the libraries of that.
 foreign_build_packages=(mount make cmake pkgconf qemu-user "${unit_packages[@]:1}")
 # What builds with musl, the libraries included: of those in library_packages and cmocka the sources.
-musl_packages=(gcc libc6-dev make cmake pkgconf musl-tools dpkg-dev meson flex bison gperf autoconf
+musl_packages=(gcc libc6-dev make cmake pkgconf musl-tools dpkg-dev flex bison gperf autoconf
     automake libtool libeinfo1 librc1t64 "${unit_packages[@]:1}" "${lab_tests_packages[@]}")
 # What makes and looks at our own packages.
 packaging_packages=(dpkg-dev file mmdebstrap lintian rpm rpmlint apparmor git mandoc shellcheck)

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -196,14 +197,12 @@ static void anything_else_kills_the_supervisor(void **state)
 /* Which is what the tests in tests/lab.d/net show whole. */
 static void start_a_child(void)
 {
+    char *const argv[] = {strdupa("true"), NULL}, *const environment[] = {NULL};
     int status;
-    pid_t child = fork();
+    pid_t child;
 
-    if (child == 0) {
-        execl("/bin/true", "true", (char *)NULL);
-        _exit(1);
-    }
-    if (waitpid(child, &status, 0) != child || status != 0)
+    if (posix_spawn(&child, "/bin/true", NULL, NULL, argv, environment) != 0 ||
+        waitpid(child, &status, 0) != child || status != 0)
         _exit(1);
 }
 

@@ -235,7 +235,7 @@ static bool is_tried_in_vain(const char *name, const uint32_t *arguments, uint32
 /* ---- what is made ------------------------------------------------------- */
 
 /* A call of a list: NAME/NUMBER and, if they matter, :ARGUMENT... in hexadecimal. Without a
- * number, the one that the name has, or -1 where there is no such call. */
+ * number, the one that the name has; below 0 where there is no such call. */
 struct made_call {
     char name[40];
     int number;
@@ -273,6 +273,18 @@ static size_t process_of(const char *name)
     return 0;
 }
 
+/* The list of an architecture has what is called there. What musl makes, some architecture has;
+ * libseccomp has numbers below -1 for it elsewhere. */
+static bool is_called(const char *list, const struct architecture *on,
+                      const struct made_call *call)
+{
+    if (call->number >= 0)
+        return true;
+    if (call->number == __NR_SCMP_ERROR || strcmp(list, on->name) == 0)
+        fail_msg("%s in the list of %s is no call", call->name, list);
+    return false;
+}
+
 /* Each line has a process, and calls. Adds to `counts` how many each has on this architecture. */
 static void each_call_of(const char *list, const struct architecture *on, call_check *check,
                          size_t counts[static COUNT_OF(processes)])
@@ -290,7 +302,7 @@ static void each_call_of(const char *list, const struct architecture *on, call_c
         while (word && (word = strtok_r(NULL, " \n", &rest))) {
             struct made_call call = parse_call(word, on);
 
-            if (call.number < 0)
+            if (!is_called(list, on, &call))
                 continue;
             check(on, &processes[at], &programs[at], &call);
             counts[at]++;
@@ -577,6 +589,13 @@ static void calls_of_another_architecture_kill(void **state)
     on_each_architecture(check_is_foreign);
 }
 
+/* Filters are made for kernels that end processes, whatever this one can (qemu-user nothing). */
+static int know_all_actions(void **state)
+{
+    (void)state;
+    return seccomp_api_set(3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -585,5 +604,5 @@ int main(void)
         cmocka_unit_test(calls_of_another_architecture_kill),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, know_all_actions, NULL);
 }

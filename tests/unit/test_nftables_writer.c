@@ -653,7 +653,8 @@ static void what_cannot_be_seen_is_unknown(void **state)
     (void)state;
     assert_int_equal(dup2(null, HELPER_FD_TABLE), HELPER_FD_TABLE);
     assert_int_equal(helper_firewall_look(fw, &grants, &why), HELPER_RULES_UNKNOWN);
-    assert_string_equal(why.text, "the table portsmith of nftables: Socket operation on non-socket");
+    assert_non_null(strstr(why.text, "the table portsmith of nftables: "));
+    assert_non_null(strstr(why.text, strerror(ENOTSOCK)));
     assert_int_equal(helper_firewall_rules(fw), HELPER_RULES_UNKNOWN);
     assert_int_equal(dup2(kept, HELPER_FD_TABLE), HELPER_FD_TABLE);
     assert_int_equal(helper_firewall_look(fw, &grants, &why), HELPER_RULES_IN_FORCE);

@@ -2,6 +2,8 @@
  * /sbin leads to, is a directory of ours that the tests fill. */
 #include "check.h"
 
+#include <errno.h>
+
 #include "netspace.h"
 #include "privsep/xtables/probe.h"
 
@@ -182,11 +184,14 @@ static void a_kernel_without_tables_is_told_of(void **state)
 /* A family that the kernel's nf_tables does not know. */
 static void a_kernel_without_a_family_is_told_of(void **state)
 {
+    char script[128];
+
     (void)state;
+    snprintf(script, sizeof script,
+             "#!/bin/sh\ncat >/dev/null\necho 'line 1: TABLE_ADD failed (%s): table mangle'; exit 4\n",
+             strerror(EOPNOTSUPP));
     install("iptables-nft-restore", "xtables-nft-multi");
-    install_script("ip6tables-nft-restore",
-                   "#!/bin/sh\ncat >/dev/null\necho 'line 1: TABLE_ADD failed (Operation not "
-                   "supported): table mangle'; exit 4\n");
+    install_script("ip6tables-nft-restore", script);
     assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE, why);
     says("this kernel has no tables of nf_tables for IPv6 (");
     says("): load the module nf_tables, or install a kernel with CONFIG_NF_TABLES_IPV6");

@@ -4,11 +4,13 @@
 #include "fuzz.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <netinet/in.h>
+#include <sanitizer/asan_interface.h>
+#include <sys/socket.h>
 
 #include "daemon/host/firewalls.h"
 #include "daemon/host/vrf.h"
+#include "privsep/netlink.h"
 
 enum { INTERFACES = 1, IS_LEGACY = 2, CLOSES_TCP = 4, CLOSES_UDP = 8, SENDS_ON = 16, TABLE = 32 };
 
@@ -18,18 +20,14 @@ enum { ASKED_FOR = 1, FAILS = 2 };
 static struct input left;
 static uint32_t sequence; /* of the question */
 
-ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes, size_t size);
-ssize_t __wrap_mnl_socket_recvfrom(const struct mnl_socket *socket, void *bytes, size_t size);
-int __wrap_mnl_cb_run(const void *bytes, size_t size, unsigned wanted, unsigned port, mnl_cb_t take,
-                      void *data);
-int __real_mnl_cb_run(const void *bytes, size_t size, unsigned wanted, unsigned port, mnl_cb_t take,
-                      void *data);
+ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 
-ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes, size_t size)
+ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags)
 {
     struct nlmsghdr header;
 
-    (void)socket;
+    (void)fd, (void)flags;
     REQUIRE(size >= sizeof header);
     memcpy(&header, bytes, sizeof header);
     REQUIRE(header.nlmsg_len == size);
@@ -37,51 +35,42 @@ ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *by
     return (ssize_t)size;
 }
 
-/* The kernel tells each message whose answer it is, and no message's size is taken for
- * less than zero (mnl_nlmsg_ok). */
-static void put_numbers(const struct mnl_socket *socket, uint8_t *bytes, size_t size, bool asked)
+/* The kernel tells each message whose answer it is. */
+static void put_sequence(uint8_t *bytes, size_t size)
 {
     struct nlmsghdr header;
 
-    for (size_t at = 0; at + sizeof header <= size; at += (header.nlmsg_len + 3u) & ~3u) {
+    for (size_t at = 0; at + sizeof header <= size; at += netlink_aligned(header.nlmsg_len)) {
         memcpy(&header, bytes + at, sizeof header);
         if (header.nlmsg_len < sizeof header)
             break;
-        header.nlmsg_len &= INT32_MAX;
-        if (asked) {
-            header.nlmsg_seq = sequence;
-            header.nlmsg_pid = mnl_socket_get_portid(socket);
-        }
+        header.nlmsg_seq = sequence;
         memcpy(bytes + at, &header, sizeof header);
     }
 }
 
-ssize_t __wrap_mnl_socket_recvfrom(const struct mnl_socket *socket, void *bytes, size_t size)
+/* A sanitizer sees what is read beyond the datagram. */
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    uint8_t about = input_byte(&left);
-    struct input in = input_message(&left);
+    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    const size_t room = message->msg_iov->iov_len;
+    uint8_t about, *to = message->msg_iov->iov_base;
+    struct input in;
 
-    if (in.size > size || (about & FAILS)) {
+    (void)fd, (void)flags;
+    about = input_byte(&left);
+    in = input_message(&left);
+    if (in.size == 0 || in.size > room || (about & FAILS)) {
         errno = ENOBUFS;
         return -1;
     }
-    memcpy(bytes, in.bytes, in.size);
-    put_numbers(socket, bytes, in.size, about & ASKED_FOR);
+    ASAN_UNPOISON_MEMORY_REGION(to, room);
+    memcpy(to, in.bytes, in.size);
+    if (about & ASKED_FOR)
+        put_sequence(to, in.size);
+    ASAN_POISON_MEMORY_REGION(to + in.size, room - in.size);
+    memcpy(message->msg_name, &kernel, sizeof kernel);
     return (ssize_t)in.size;
-}
-
-/* In memory of the exact size, so that a sanitizer sees what is read beyond. */
-int __wrap_mnl_cb_run(const void *bytes, size_t size, unsigned wanted, unsigned port, mnl_cb_t take,
-                      void *data)
-{
-    void *copy = malloc(size);
-    int result;
-
-    REQUIRE(copy);
-    memcpy(copy, bytes, size);
-    result = __real_mnl_cb_run(copy, size, wanted, port, take, data);
-    free(copy);
-    return result;
 }
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)

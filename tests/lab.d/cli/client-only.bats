@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/lab.bash"
 
-libraries=(libsodium inih jansson libuv)
+libraries=(libsodium jansson libuv)
 
 setup_file() {
     export prefix=$lab/client-only build=$BATS_FILE_TMPDIR/build
@@ -39,7 +39,7 @@ needed() { # PROGRAM
 }
 
 @test "what only the server needs is not there to be found" {
-    for library in libpcap libcap-ng libseccomp libmnl; do
+    for library in libpcap libcap-ng libseccomp; do
         run ! pkg-config --exists "$library"
     done
     run ! cmake -S "$top" -B "$BATS_TEST_TMPDIR/whole"
@@ -67,7 +67,7 @@ END
 @test "its programs need nothing that only the server needs" {
     for program in "$prefix"/bin/*; do
         [ -n "$(needed "$program")" ]
-        run ! grep -E 'pcap|cap-ng|seccomp|mnl' <(needed "$program")
+        run ! grep -E 'pcap|cap-ng|seccomp' <(needed "$program")
     done
 }
 
