@@ -202,13 +202,14 @@ static char *trimmed(char *text)
 
 static bool take_section(struct reading *r, const char *line)
 {
-    size_t n = strlen(r->section);
+    const char *section = r->table->section;
+    size_t n = strlen(section);
     char text[160];
 
-    r->is_in_section = strncasecmp(line + 1, r->table->section, n) == 0 && strcmp(line + n + 1, "]") == 0;
+    r->is_in_section = strncasecmp(line + 1, section, n) == 0 && strcmp(line + n + 1, "]") == 0;
     if (r->is_in_section)
         return true;
-    snprintf(text, sizeof text, "expected the section [%s], not %.100s", r->table->section, line);
+    snprintf(text, sizeof text, "expected the section [%s], not %.100s", section, line);
     return refuse(r, text);
 }
 
