@@ -313,7 +313,7 @@ wg0" ]
     [ "$(value alice.bundle Name)" = web ]
     [ "$(value alice.bundle Host)" = web.example.org ]
     [ "$(value alice.bundle Port)" = 4000 ]
-    [ "$(value alice.bundle Open)" = tcp/22 ]
+    [ "$(value alice.bundle Service)" = tcp/22 ]
     [ "$(value alice.bundle PresharedKey)" = "" ]
     [ "$(value alice.bundle PublicKey)" = "$(profile init | sed -n "s/.*public key is //p")" ]
     [[ $(value alice.bundle PrivateKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
@@ -355,7 +355,7 @@ print(base64.b64encode(bytes(nacl.signing.SigningKey(seed).verify_key)).decode()
     [ "$(value carried Name)" = gate ]
     [ "$(value carried Host)" = 192.0.2.1 ]
     [ "$(value carried Port)" = 5000 ]
-    [ "$(value carried Open)" = "tcp/22 tcp/443 udp/53" ]
+    [ "$(value carried Service)" = "tcp/22 tcp/443 udp/53" ]
     [[ $(value carried PresharedKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
     file=profiles/alice.conf
     [ "$(value $file PresharedKey)" = "$(value carried PresharedKey)" ]
@@ -373,7 +373,7 @@ print(base64.b64encode(bytes(nacl.signing.SigningKey(seed).verify_key)).decode()
     profile init
     services=$(seq -s, -f 'tcp/%.0f' 65001 65016)
     profile create alice --open "$services" --host h
-    [ "$(value alice.bundle Open | wc -w)" -eq 16 ]
+    [ "$(value alice.bundle Service | wc -w)" -eq 16 ]
     [ "$(wc -L <alice.bundle)" -le 198 ]
     [ "$(profile show alice | sed -n 's/^Open = //p' | wc -w)" -eq 16 ]
     refused 2 "--open: more than 16 services" create bob --open "$services,tcp/1"
@@ -476,7 +476,7 @@ Service = tcp/22 tcp/80" ]
 @test "add leaves Open out where one knock cannot name all services" {
     profile init
     profile add alice --public-key "$(public_key)" --open tcp/1,tcp/2,tcp/3,tcp/4,tcp/5 >out
-    [ "$(value out Open)" = "" ]
+    [ "$(value out Service)" = "" ]
     grep -q "^# No Service line: one knock names at most 4 services" out
 }
 
