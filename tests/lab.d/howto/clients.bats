@@ -113,10 +113,11 @@ key_in_force() {
     follow_all
     wait_until 10 has_grant laptop "$client" tcp/22
     has_grant laptop "$client" tcp/8443
-    several_from_the_start
     sed -i 's/^Open.*/Open = nonsense/' /etc/portsmith.d/laptop.conf
     run -78 on server bash -c "portsmithd -t && portsmithctl reload"
     [[ $output == *"/etc/portsmith.d/laptop.conf:"[0-9]* ]]
+    sed -i 's/^Open.*/Open = tcp\/22/' /etc/portsmith.d/laptop.conf
+    several_from_the_start
 }
 
 # The words of the last paragraph, on a server that is new.
