@@ -174,7 +174,7 @@ no_grant_is_listed() {
     run -3 as_user bob client "portsmith-knock --wait --timeout 1s home"
 }
 
-@test "Who came in yesterday" {
+@test "Who was let in yesterday" {
     log_to_journal
     knocks_are_heard home
     wait_until 10 journal_has PORTSMITH_VERDICT=opened PORTSMITH_ADDRESS="$client"

@@ -86,6 +86,19 @@ be_root_there() {
     follow_all
     run ! grep "another host" "$lab/complaints"
     knocks_are_heard home
+    the_rest_is_restored
+}
+
+# By the words of the first paragraph.
+the_rest_is_restored() {
+    on server portsmith-firewall try --allow tcp/80
+    on server portsmith-firewall confirm
+    tar -C / -cf "$lab/rest.tar" var/lib/portsmith/firewall
+    on server portsmith-firewall remove
+    tar -C / -xf "$lab/rest.tar"
+    on server portsmith-firewall enforce
+    [[ $(on server portsmith-firewall show) == *tcp/80* ]]
+    on server portsmith-firewall remove
 }
 
 # As `cmake --install build` does where root has built it, here the directory of this build.
