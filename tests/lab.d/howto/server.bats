@@ -212,7 +212,8 @@ unit_is_right() { # DIRECTORY of what is added to it
     port_is_open $second 22
     [[ $(on backend portsmithctl list) == *alice-laptop* ]]
     follow_all
-    run ! grep alice-laptop <<<"$(on server portsmith-profile list; on backend portsmith-profile list)"
+    run ! grep alice-laptop <<<"$(on server portsmith-profile list)"
+    run ! grep alice-laptop <<<"$(on backend portsmith-profile list)"
     end_process TERM "$(cat /run/portsmith2/portsmithd.pid)"
     on backend portsmithd --release
 }
