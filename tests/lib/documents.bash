@@ -25,7 +25,8 @@ extract() { # DOCUMENT [[!]PATTERN]
         function begin_block() { inside = 1; shown = ""; first = 1 }
         function end_block() { inside = 0; if (shown != "") close(shown); held = "" }
         /^\.Sh / { examples = /EXAMPLES/; path = "" }
-        !examples && /^\.Dl [#$] / { sub(/^\.Dl /, ""); command($0); next } # wherever it stands
+        # Wherever it stands; mdoc has \& before what it would take for punctuation.
+        !examples && /^\.Dl [#$] / { sub(/^\.Dl /, ""); gsub(/\\&/, ""); command($0); next }
         /^## / && FILENAME ~ /\.md$/ {
             examples = wanted ~ /^!/ ? $0 !~ substr(wanted, 2) : $0 ~ wanted
         }

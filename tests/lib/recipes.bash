@@ -71,14 +71,15 @@ follow_all() {
     done
 }
 
-# KEY and ADDRESS stand for what differs from reader to reader. What the command says is in `said`,
+# KEY and ADDRESS stand for what differs from reader to reader; ADDRESS is the client's, unless
+# `address` is another. What the command says is in `said`,
 # the public keys that keygen and init print in `client_key` and `server_key`. Through a file, for
 # what ssh leaves in the background holds its output.
 take() { # STEP
     local text=${1//--public-key KEY/--public-key ${client_key:-}}
 
     text=${text//PublicKey = KEY/PublicKey = ${server_key:-}}
-    text=${text//ADDRESS/$client}
+    text=${text//ADDRESS/${address:-$client}}
     if [[ $text == "file "* ]]; then
         put_lines "$text"
         return
@@ -162,8 +163,10 @@ end() { # SIGNAL
 case $* in
 "enable --now portsmithd") exec portsmithd ;;
 "restart portsmithd") end QUIT && exec portsmithd ;;
+"stop portsmithd") end TERM ;;
+"reload apparmor") exec apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/portsmithd ;;
 "disable --now portsmithd portsmith-firewall") end TERM ;;
-"disable portsmithd" | daemon-reload) ;;
+"disable portsmithd" | daemon-reload | "enable --now systemd-timesyncd") ;;
 *) echo "systemctl: what is '$*'?" >&2 && exit 1 ;;
 esac
 END

@@ -625,6 +625,21 @@ without_programs() { # COMMAND...
     port_is_shut "$server" 80
 }
 
+# As portsmith(7) has it for a rescue system, which renames files on the host's disk.
+@test "a boot without a configuration shuts what was confirmed, unless that is gone, too" {
+    rm "$conf"
+    firewall try --allow tcp/22
+    firewall confirm
+    cp /var/lib/portsmith/firewall "$lab/confirmed"
+    firewall remove
+    install -D -m 600 "$lab/confirmed" /var/lib/portsmith/firewall
+    firewall enforce
+    port_is_shut "$server" 80
+    firewall remove
+    firewall enforce
+    port_is_open "$server" 80
+}
+
 # bats test_tags=iptables
 @test "remove does not claim what another program's rule prevents" {
     [ "$BACKEND" != nftables ] || skip "nothing leads from one table into another"

@@ -102,17 +102,32 @@ key_in_force() {
     [[ $(on server portsmithd -T) == *"Port = 28800"* ]]
 }
 
-@test "Change what a client may open" {
+@test "Open another port, or several" {
     [[ $(tcp_greeting "$server" 8443) == "$greeting" ]]
     set_key "$conf" "Shut = tcp/22 tcp/8443"
     on server portsmithctl reload
     port_is_shut "$server" 8443
-    follow "portsmithctl reload"
-    follow_all
+    follow "--wait home tcp/8443"
     [ "$(tcp_greeting "$server" 8443)" = "$greeting" ]
+    on server portsmithctl close --all
+    follow_all
+    wait_until 10 has_grant laptop "$client" tcp/22
+    has_grant laptop "$client" tcp/8443
     sed -i 's/^Open.*/Open = nonsense/' /etc/portsmith.d/laptop.conf
     run -78 on server bash -c "portsmithd -t && portsmithctl reload"
     [[ $output == *"/etc/portsmith.d/laptop.conf:"[0-9]* ]]
+    sed -i 's/^Open.*/Open = tcp\/22/' /etc/portsmith.d/laptop.conf
+    several_from_the_start
+}
+
+# The words of the last paragraph, on a server that is new.
+several_from_the_start() {
+    end_portsmith
+    forget_portsmith
+    on server portsmith-profile init --shut tcp/22,tcp/8443
+    on server portsmith-profile add new --open tcp/22,tcp/8443 --public-key "$client_key" \
+        --host $server_name
+    [[ $(on server portsmithd -T) == *"Shut = tcp/22 tcp/8443"*"Open = tcp/22 tcp/8443"* ]]
 }
 
 # ---- clients ---------------------------------------------------------------
@@ -159,7 +174,7 @@ no_grant_is_listed() {
     run -3 as_user bob client "portsmith-knock --wait --timeout 1s home"
 }
 
-@test "Who came in yesterday" {
+@test "Who was let in yesterday" {
     log_to_journal
     knocks_are_heard home
     wait_until 10 journal_has PORTSMITH_VERDICT=opened PORTSMITH_ADDRESS="$client"
@@ -167,17 +182,36 @@ no_grant_is_listed() {
     [ "$(grep -c "laptop: opened tcp/22 for $client for 30 s" <<<"$said")" -eq 1 ]
     follow PORTSMITH_PROFILE=laptop
     [[ $said == *"laptop: opened tcp/22 for $client for 30 s"* ]]
+    on server portsmithctl close --all
+    wait_until 10 journal_has PORTSMITH_VERDICT=ended PORTSMITH_PROFILE=laptop
+    follow PORTSMITH_VERDICT=ended
+    [[ $said == *"laptop: tcp/22 for $client has ended: closed by an admin; "* ]]
+    knocks_are_heard home
     follow_all
     [[ $said == *laptop*"$client"*tcp/22* ]]
     run ! journal_has --since today
 }
 
+# The device is the client's other address.
+@test "A phone, macOS, Windows" {
+    local address=$other
+
+    follow_all
+    wait_until 10 has_grant laptop "$other" tcp/22
+    port_is_open "$server" 22 "$other"
+    port_is_shut "$server" 22 "$client"
+}
+
 # Both families lead to the server; then IPv6 alone.
-@test "IPv6 only" {
+@test "IPv6 only, IPv4 only" {
     keep_name fd77::1 $server_name
-    follow "--wait home"
+    follow "-6 --wait home"
     has_grant laptop fd77::2 tcp/22
     [[ $(on server portsmithctl list) != *"10.77."* ]]
+    on server portsmithctl close --all
+    follow "-4 --wait home"
+    has_grant laptop "$client" tcp/22
+    [[ $(on server portsmithctl list) != *"fd77:"* ]]
     on server portsmithctl close --all
     follow_all
     [ "$(as_client ssh home echo in)" = in ]

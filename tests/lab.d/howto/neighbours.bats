@@ -112,10 +112,10 @@ ufw_by_name() {
 
 # ---- fail2ban ----------------------------------------------------------------
 
-start_fail2ban() {
+start_fail2ban() { # ['KEY = VALUE']
     mkdir -p /run/fail2ban /var/lib/fail2ban
     : >"$lab/log/auth.log"
-    printf '%s\n' "[sshd]" "enabled = true" "backend = polling" "logpath = $lab/log/auth.log" \
+    printf '%s\n' "[sshd]" "enabled = true" "backend = polling" "logpath = $lab/log/auth.log" "$@" \
         >/etc/fail2ban/jail.d/lab.local
     start_program fail2ban server fail2ban-server -f --logtarget "$lab/log/fail2ban"
     wait_until 20 on server fail2ban-client status sshd
@@ -142,6 +142,21 @@ first_is() { # CHAIN
     knocks_are_in_vain home
     follow_all
     is_for_those_who_knock 22
+    bans_by_nftables_count_more
+}
+
+# Though Portsmith's jump is the first.
+bans_by_nftables_count_more() {
+    end_program fail2ban
+    start_fail2ban "banaction = nftables"
+    first_is portsmith
+    on server fail2ban-client set sshd banip "$client"
+    wait_until 20 is_banned_by_nftables
+    knocks_are_in_vain home
+}
+
+is_banned_by_nftables() {
+    [[ $(on server nft list ruleset) == *f2b*"$client"* ]]
 }
 
 # ---- Docker ------------------------------------------------------------------
@@ -171,6 +186,17 @@ is_served() { # ADDRESS that asks
     on client curl --silent --max-time 5 --interface "$1" "http://$server:8080/" | grep "404 Not Found"
 }
 
+# From another container; 1 if nobody answers.
+other_container_connects() { # ADDRESS PORT
+    docker run --rm web /bin/busybox nc -w 5 "$1" "$2"
+}
+
+containers_go_by_the_network() {
+    other_container_connects "$(docker inspect --format '{{.NetworkSettings.IPAddress}}' web)" 80
+    run -1 other_container_connects "$server" 8080
+    [[ $output == *"timed out"* ]]
+}
+
 @test "Docker" {
     start_docker
     start_container
@@ -178,5 +204,6 @@ is_served() { # ADDRESS that asks
     follow_all
     is_for_those_who_knock 8080
     is_served "$client"
+    containers_go_by_the_network
     docker rm --force web
 }

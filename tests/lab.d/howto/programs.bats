@@ -82,7 +82,7 @@ start_cron() { # HH:MM:SS
     paste_as job .config/portsmith/home.conf
     on server portsmithctl reload
     follow_all
-    sed -i "1iPATH=/run/lab/stage/bin:/usr/bin:/bin" /etc/cron.d/backup
+    sed -i "s|^PATH=/usr/local/bin:|PATH=/run/lab/stage/bin:|" /etc/cron.d/backup
     printf '%s\n' '#!/bin/bash' "read -r line </dev/tcp/$server/22 && echo \"\$line\" >heard" \
         >"$lab/job/backup"
     chmod 755 "$lab/job/backup"
@@ -95,8 +95,7 @@ start_cron() { # HH:MM:SS
 
 @test "CI" {
     rm -rf "$lab/job/.config"
-    take "job\$ portsmith-knock keygen ci.key"
-    take "server# portsmith-profile add ci --public-key KEY --open tcp/22 --host $server_name"
+    follow "profile add ci"
     paste_as job home.conf
     on server portsmithctl reload
     follow_all
@@ -118,5 +117,10 @@ start_cron() { # HH:MM:SS
     [[ $said == *"home | CHANGED"* ]]
     [[ $(on server portsmith-profile list) == *bob* ]]
     take "$step" # again, as the next run of the playbook does
+    [[ $said == *"home | SUCCESS"*"skipped"* ]]
+    follow removes=
+    [[ $said == *"home | CHANGED"* ]]
+    run ! grep bob <<<"$(on server portsmith-profile list)"
+    take "$step"
     [[ $said == *"home | SUCCESS"*"skipped"* ]]
 }

@@ -55,10 +55,13 @@ be_root_there() {
     keep_name $second new.example.net
     knock_bytes "$used" home
     send_until "laptop: opened" "$used"
+    on server portsmith-firewall try --allow tcp/80
+    on server portsmith-firewall confirm
     follow "portsmithctl release"
     port_is_open "$server" 22 # to everybody
     follow "scp portsmith.tgz"
     [ "$(stat -c %a "$lab/root/portsmith.tgz")" = 600 ]
+    follow "old# rm"
     be_new_host
     be_root_there
     follow "portsmith-profile init"
@@ -83,6 +86,57 @@ be_root_there() {
     follow_all
     run ! grep "another host" "$lab/complaints"
     knocks_are_heard home
+    the_rest_is_restored
+}
+
+# By the words of the first paragraph.
+the_rest_is_restored() {
+    on server portsmith-firewall try --allow tcp/80
+    on server portsmith-firewall confirm
+    tar -C / -cf "$lab/rest.tar" var/lib/portsmith/firewall
+    on server portsmith-firewall remove
+    tar -C / -xf "$lab/rest.tar"
+    on server portsmith-firewall enforce
+    [[ $(on server portsmith-firewall show) == *tcp/80* ]]
+    on server portsmith-firewall remove
+}
+
+# As `cmake --install build` does where root has built it, here the directory of this build.
+@test "Upgrade" {
+    ln -sfn "$build_directory" "$lab/root/build"
+    knocks_are_heard home
+    follow "restart portsmithd"
+    has_grant laptop "$client" tcp/22
+    follow_all
+    knocks_are_heard home
+    rm "$lab/root/build"
+}
+
+@test "Shut another port" {
+    start_listener 8443
+    port_is_open "$server" 8443
+    follow "systemctl stop"
+    port_is_shut "$server" 22
+    follow "--trial 15m"
+    port_is_shut "$server" 22
+    port_is_shut "$server" 8443
+    follow "--wait home tcp/8443"
+    port_is_open "$server" 8443
+    port_is_shut "$server" 8443 "$other"
+    follow_all
+    [[ $(on server portsmithctl status) != *"on trial"* ]]
+    port_is_shut "$server" 8443 "$other"
+}
+
+# Of two clocks ten minutes apart the client's is taken for the right one: when NTP has set the
+# server's, they agree.
+@test "The clock is wrong" {
+    run -3 as_client env LD_PRELOAD="$fake_clock" FAKETIME=+10m FAKETIME_DONT_FAKE_MONOTONIC=1 \
+        portsmith-knock --wait --timeout 1s home
+    wait_for_log "laptop: refused for $client: its clock is [0-9]* s ahead of this host's"
+    follow "server# date"
+    follow_all
+    knocks_are_heard home
 }
 
 # ---- looking after it ------------------------------------------------------
@@ -97,6 +151,9 @@ be_root_there() {
     [[ $(mailed_by "$line" lost) == *"problem"* ]]
     follow "file /etc/systemd/system/portsmithd.service.d/metrics.conf"
     unit_is_right /etc/systemd/system/portsmithd.service.d
+    sed 's|@[A-Z_]*SBINDIR@|/usr/sbin|; s|@[A-Z_]*HELPER_DIR@|/usr/libexec/portsmith|' \
+        "$top/daemon/install/portsmithd.apparmor.in" >/etc/apparmor.d/portsmithd
+    follow "reload apparmor"
     follow_all
     wait_until 20 grep -q portsmith_up "$metrics/portsmith.prom"
     start_program exporter server prometheus-node-exporter --collector.disable-defaults \
@@ -150,10 +207,13 @@ unit_is_right() { # DIRECTORY of what is added to it
     on backend portsmithd 3>&-
     follow "portsmith-knock list"
     [[ $said == *web1*usable*web2*usable* ]]
-    follow_all
+    follow "--wait web1"
     port_is_open "$server" 22
     port_is_open $second 22
     [[ $(on backend portsmithctl list) == *alice-laptop* ]]
+    follow_all
+    run ! grep alice-laptop <<<"$(on server portsmith-profile list)"
+    run ! grep alice-laptop <<<"$(on backend portsmith-profile list)"
     end_process TERM "$(cat /run/portsmith2/portsmithd.pid)"
     on backend portsmithd --release
 }
@@ -170,7 +230,7 @@ make_web2() {
     start_sshd 22 backend
 }
 
-@test "Uninstall without packages" {
+@test "Uninstall" {
     mount -t tmpfs -o mode=755 tmpfs /usr/local
     mkdir -p "$lab/root/build"
     install_to /usr/local
