@@ -57,3 +57,9 @@ int cli_failure(int status, const struct error *why)
     cli_warn("%s", why->text);
     return status;
 }
+
+void cli_tell_notes(const struct settings_notes *notes)
+{
+    for (unsigned i = 0; i < notes->count && i < SETTINGS_NOTES; i++)
+        warnx("note: %s: %s", notes->first[i].what, notes->first[i].advice);
+}

@@ -3,6 +3,7 @@
 #define PORTSMITH_CLI_H
 
 #include "common/error.h"
+#include "common/text/settings.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -14,6 +15,9 @@ void cli_hold_standard(void);
 /* Says a line on standard error, behind the program's name, and notes it down in case that nobody
  * sees it (failure.h). cli_usage_error and cli_failure do both, too. */
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says the notes on old words of a file on standard error. */
+void cli_tell_notes(const struct settings_notes *notes);
 
 /* Says on standard error what is wrong with the command line, and where help is. Returns
  * EXIT_USAGE. */

@@ -22,16 +22,16 @@ struct knocker {
     uint8_t key_id[KEY_ID_SIZE];
 };
 
-/* Makes a knocker from the client's identity and the server's file. It is in locked memory, and
+/* Makes a knocker from the client's identity and the server file. It is in locked memory, and
  * the caller gives it back with knocker_free. NULL with the reason. */
 struct knocker *knocker_new(const struct identity *identity, const struct server *server,
                             struct error *why);
 
-/* As knocker_new, with the identity that the server's file names. That is read, and gone again
+/* As knocker_new, with the identity that the server file names. That is read, and gone again
  * when this returns. */
 struct knocker *knocker_read(const struct server *server, struct error *why);
 
-/* The request that the server's file describes. The caller adds the counter and, where the server's
+/* The request that the server file describes. The caller adds the counter and, where the server's
  * address is ADDRESS_AUTO, the address. */
 struct request knock_request(const struct server *server, enum action action);
 

@@ -112,8 +112,8 @@ bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t 
     fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ok = fd >= 0 && take(fd, now, count, first, warning);
     if (!ok)
-        error_set(why, "%s/counter: %s; the last counter must be kept there, or below where "
-                       "XDG_STATE_HOME says", directory, file_explain(errno));
+        error_set(why, "%s/counter: %s; no knock is sent unless the last counter can be kept "
+                       "there, or below XDG_STATE_HOME", directory, file_explain(errno));
     if (fd >= 0)
         close(fd);
     return ok;

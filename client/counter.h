@@ -1,5 +1,5 @@
 /* The counters of this user's knocks: the last one that was used is kept in a file, which
- * portsmith-knock(1) describes. */
+ * portsmith-protocol(7) describes. */
 #ifndef PORTSMITH_COUNTER_H
 #define PORTSMITH_COUNTER_H
 

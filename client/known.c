@@ -19,7 +19,7 @@ _Static_assert((int)SERVER_HOST_SIZE <= (int)NEAREST_NAME_SIZE, "names and hosts
 
 /* ---- finding ------------------------------------------------------------- */
 
-/* Stores the name of the server whose file is called `file`. False if that is no server's file. */
+/* Stores the name of the server whose file is called `file`. False if that is no server file. */
 static bool name_of_file(char name[static SERVER_NAME_SIZE], const char *file)
 {
     size_t size = strlen(file), end = strlen(SUFFIX);

@@ -14,7 +14,7 @@ struct known {
     size_t count;
 };
 
-/* Finds the names of all servers' files, and reads none of the files. A directory that is not there
+/* Finds the names of all server files, and reads none of the files. A directory that is not there
  * holds no names. The caller frees the names with known_free. False with the reason, and nothing to
  * free, if the directory cannot be read. */
 bool known_find(struct known *known, struct error *why);

@@ -129,7 +129,7 @@ static bool check_directory(const char *path, struct error *why)
     if (stat(path, &s) != 0)
         return error_set(why, "%s: %s", path, strerror(errno));
     if (s.st_uid != geteuid() && s.st_uid != 0)
-        return error_set(why, "%s: belongs to user %u, who could replace what is in it: no "
+        return error_set(why, "%s: belongs to user %u, who could replace files in it: no "
                               "symbolic link is followed there", path, s.st_uid);
     /* In a sticky directory nobody removes what is another user's. */
     if ((s.st_mode & 022) && !(s.st_mode & S_ISVTX))

@@ -7,7 +7,7 @@
 
 #include "common/error.h"
 
-/* The directory of the identity and of the servers' files: $XDG_CONFIG_HOME/portsmith, by default
+/* The directory of the identity and of the server files: $XDG_CONFIG_HOME/portsmith, by default
  * ~/.config/portsmith.
  *
  * A directory of another user's is not used. If HOME is one, the home directory of the user

@@ -154,7 +154,7 @@ bool server_set_address(void *server, const char *value, struct error *why)
     else if (!address_parse(&s->address.given, value))
         return error_set(why, "'%s' is not auto, observed or an IP address", value);
     else if (!address_is_grantable(&s->address.given))
-        return error_set(why, "no door can be opened to '%s'%s: expected the address that the "
+        return error_set(why, "no server opens a port to '%s'%s: expected the address that the "
                               "server sees you at", value,
                          address_is_link_local(&s->address.given)
                              ? ", which is link-local, so that another host can have it on another "
@@ -237,15 +237,20 @@ unsigned server_doors(const struct server *server, struct service doors[static R
 
 /* ---- the file ------------------------------------------------------------ */
 
-static bool set_open(void *server, const char *value, struct error *why)
+static bool set_service(void *server, const char *value, struct error *why)
 {
     return settings_each_word(value, server_add_service, server, why);
 }
 
 static const struct setting settings[] = {
-    SERVER_SETTINGS(set_open),
+    SERVER_SETTINGS(set_service),
     {"Identity", server_set_identity, false},
 };
+
+const struct old_word server_old_words[] = {{"Open", "Service", NULL}, {NULL, NULL, NULL}};
+
+static const struct settings_table table = {"Server", settings, sizeof settings / sizeof *settings,
+                                            server_old_words};
 
 const char *server_missing(const struct server *server)
 {
@@ -256,7 +261,7 @@ const char *server_missing(const struct server *server)
 }
 
 /* Completes the path of the identity. Without Identity it is "identity", and a path that is not
- * absolute counts from the directory of the server's file, which is at `path`. */
+ * absolute counts from the directory of the server file, which is at `path`. */
 static bool place_identity(struct server *server, const char *path, struct error *why)
 {
     const char *slash = strrchr(path, '/');
@@ -277,8 +282,7 @@ bool server_read(struct server *server, const char *path, struct error *why)
 
     errno = 0;
     if (!path_follow(real, path, why) ||
-        !settings_read(real, FILE_CONFIGURATION, "Server", settings,
-                       sizeof settings / sizeof *settings, server, why))
+        !settings_read(real, FILE_CONFIGURATION, &table, server, &server->notes, why))
         return false;
     missing = server_missing(server);
     if (missing)
@@ -324,8 +328,8 @@ size_t server_format(const struct server *server, char text[static SERVER_TEXT_S
         append(text, "Transport = %s\n", transport_name(server->transport));
     append(text, "PublicKey = %s\n", key_format(server->public_key, key));
     if (server->service_count > 0)
-        append(text, "Open = %s\n", services_format(server->services, server->service_count,
-                                                    services, sizeof services));
+        append(text, "Service = %s\n", services_format(server->services, server->service_count,
+                                                       services, sizeof services));
     for (uint8_t i = 0; i < server->connect_port_count; i++)
         append(text, "ConnectPort = tcp/%u %u\n", server->connect_ports[i].service,
                server->connect_ports[i].port);

@@ -1,4 +1,4 @@
-/* A server as the client knows it: its file, read and checked. portsmith-knock(1) describes the
+/* A server as the client knows it: its file, read and checked. portsmith-servers(5) describes the
  * format. */
 #ifndef PORTSMITH_SERVER_H
 #define PORTSMITH_SERVER_H
@@ -47,6 +47,7 @@ struct server {
     uint8_t connect_port_count;
     uint32_t window; /* seconds; 0: the profile's own */
     struct address_choice address;
+    struct settings_notes notes; /* on old words in its file */
     char identity[PATH_MAX]; /* path of the identity's file */
     bool has_preshared;
     uint8_t preshared[KEY_SIZE]; /* secret */
@@ -60,7 +61,7 @@ bool server_name_is_valid(const char *name);
  * server_free. NULL with the reason if there is no memory. */
 struct server *server_new(struct error *why);
 
-/* Reads the server's file at `path` into *server, which is fresh from server_new. An Identity that
+/* Reads the server file at `path` into *server, which is fresh from server_new. An Identity that
  * is not absolute counts from the directory of the file. A file that holds a PresharedKey must not
  * be readable by others. False with the reason, which names file and line. errno is then ENOENT
  * exactly if the file does not exist. */
@@ -70,7 +71,7 @@ bool server_read(struct server *server, const char *path, struct error *why);
 const char *server_format_address(const struct server *server,
                                   char text[static ADDRESS_TEXT_SIZE]);
 
-/* Writes the lines of the server's file, from Host to Address. It leaves out values that are the
+/* Writes the lines of the server file, from Host to Address. It leaves out values that are the
  * default, Identity and PresharedKey. Returns the size of the text in bytes, without the zero. */
 size_t server_format(const struct server *server, char text[static SERVER_TEXT_SIZE]);
 
@@ -86,7 +87,7 @@ uint16_t server_service_port(const struct server *server, uint16_t port);
  * Returns how many there are. */
 unsigned server_doors(const struct server *server, struct service doors[static REQUEST_SERVICES]);
 
-/* The key of a server's file that must be given and is not, such as "Host"; NULL if none is
+/* The key of a server file that must be given and is not, such as "Host"; NULL if none is
  * missing. */
 const char *server_missing(const struct server *server);
 
@@ -109,13 +110,16 @@ bool server_set_preshared(void *server, const char *value, struct error *why);
  * not added again. False with the reason, as when a knock can name no more of them. */
 bool server_add_service(void *server, const char *word, struct error *why);
 
-/* The settings that files of servers and bundles have in common, for a table of them. What
- * begins with the struct server is filled in; `set_open` takes the value of Open. */
-#define SERVER_SETTINGS(set_open)                                                                  \
+/* The settings that server files and bundles have in common, for a table of them. What
+ * begins with the struct server is filled in; `set_service` takes the value of Service. */
+#define SERVER_SETTINGS(set_service)                                                               \
     {"Host", server_set_host, false}, {"Port", server_set_port, false},                            \
     {"Transport", server_set_transport, false}, {"PublicKey", server_set_public_key, false},       \
-    {"Open", set_open, true}, {"ConnectPort", server_set_connect_port, true},                      \
+    {"Service", set_service, true}, {"ConnectPort", server_set_connect_port, true},                \
     {"Window", server_set_window, false}, {"Address", server_set_address, false},                  \
     {"PresharedKey", server_set_preshared, false}
+
+/* The old words in them. A row of zeros is the last. */
+extern const struct old_word server_old_words[];
 
 #endif

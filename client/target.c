@@ -6,11 +6,11 @@
 bool target_is_possible(const struct address *a, const char *text, struct error *why)
 {
     if (!address_is_unicast(a))
-        return error_set(why, "%.100s is no address that a server can have; if it is not what you "
-                              "gave, a SOCKS wrapper such as proxychains invented this address, "
-                              "or a resolver that blocks names: knock without these", text);
+        return error_set(why, "%.100s is no address that a server can have; if you did not give "
+                              "it, a SOCKS wrapper such as proxychains, or a resolver that blocks "
+                              "names, invented it: knock without them", text);
     return !address_is_link_local(a) ||
-           error_set(why, "%.100s is link-local, and no server opens a door to such addresses: "
+           error_set(why, "%.100s is link-local, and no server opens a port to such addresses: "
                           "name the server by another address that it has", text);
 }
 

@@ -24,7 +24,7 @@ bool file_check_owner(const struct stat *s, const char *path, struct error *why)
         return true;
     if (geteuid() == 0 && has_name(path))
         return error_set(why, "%s: belongs to user %u, but must belong to root; run this as that "
-                              "user, or, if root alone is to use it, run: chown root %s", path,
+                              "user or, if only root is to use it, run: chown root %s", path,
                          s->st_uid, path);
     return error_set(why, "%s: belongs to user %u, but must belong to %s; run this as that user, "
                           "or take a copy that belongs to %s", path, s->st_uid, owner, owner);
@@ -136,7 +136,7 @@ ssize_t file_read(const char *path, enum file_trust trust, void *buffer, size_t 
     if (n < 0) {
         error_set(why, "%s: %s", path, strerror(errno));
     } else if ((size_t)n == size && read_up_to(fd, &more, 1) != 0) {
-        error_set(why, "%s: holds more than the %zu bytes that it can hold", path, size);
+        error_set(why, "%s: holds more than %zu bytes", path, size);
         n = -1;
         errno = EFBIG;
     }

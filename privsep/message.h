@@ -47,7 +47,7 @@ enum {
     POLICY_SERVICES = 16,
     POLICY_PREFIXES = 8,
     POLICY_DESTINATIONS = 8,
-    CLOSE_SERVICES = 64,
+    SHUT_SERVICES = 64,
     MARK_COUNTERS = 8,
     MAX_GRANTS_MOST = 10000, /* of one profile, and of all together */
     CONNECTIONS_MAX = 8, /* of a profile that limits them */

@@ -5,14 +5,14 @@
  *   mangle PREROUTING -> portsmith        to this host, not over loopback?
  *                        portsmith-close  to a shut port, and new?
  *                        portsmith-shut   grants RETURN; the rest is dropped, or with
- *                                         CloseWith = reset marked
+ *                                         ShutWith = reset marked
  *   mangle INPUT      -> portsmith-input  delivered here, but not known for that before?
  *                                         An ACK that belongs to no session?
  *   mangle FORWARD    -> portsmith-translated  such an ACK that DNAT sent on?
  *   filter INPUT      -> portsmith        what is marked is refused; a new connection, or
  *                                         what the kernel is told not to track, but of TCP
  *                                         only what begins one?
- *                        portsmith-open   grants ACCEPT it; then, with CloseWith = reset,
+ *                        portsmith-open   grants ACCEPT it; then, with ShutWith = reset,
  *                                         shut ports are refused
  *   filter FORWARD    -> portsmith-gateway  what is marked is refused
  *                        portsmith-through  grants ACCEPT new connections to other hosts, with

@@ -23,17 +23,17 @@ struct helper_setup {
     uint32_t grant_store; /* enum grant_store */
     uint8_t foreground, debug; /* for the log */
     uint8_t trace;             /* log where the time goes */
-    uint8_t close_with_reset;
+    uint8_t shut_with_reset;
     uint8_t forward; /* what passes through this host is opened, too */
     uint8_t sends_on; /* a profile has destinations */
     uint8_t skew_checked;
     uint8_t has_synproxy; /* SYNPROXY answers the SYNs that are not tracked */
     uint32_t max_skew;   /* seconds, when skew_checked */
     uint32_t max_grants; /* live grants in all */
-    uint32_t close_count;
+    uint32_t shut_count;
     int64_t trial_end; /* CLOCK_BOOTTIME, nanoseconds: from then on the kernel shuts nothing
                           any more; 0: it does not end */
-    struct service close[CLOSE_SERVICES];
+    struct service shut[SHUT_SERVICES];
     uint32_t profile_count;
     uint32_t accept_mark; /* bits that a granted packet's mark is given, with BACKEND_NFTABLES;
                              0: none */

@@ -47,16 +47,19 @@ static bool add_service(void *into, const char *word, struct error *why)
     return true;
 }
 
-static bool set_open(void *into, const char *value, struct error *why)
+static bool set_service(void *into, const char *value, struct error *why)
 {
     return settings_each_word(value, add_service, into, why);
 }
 
 static const struct setting settings[] = {
-    SERVER_SETTINGS(set_open),
+    SERVER_SETTINGS(set_service),
     {"Name", set_name, false},
     {"PrivateKey", set_secret, false},
 };
+
+static const struct settings_table table = {"Bundle", settings, sizeof settings / sizeof *settings,
+                                            server_old_words};
 
 static struct bundle *bundle_new(struct error *why)
 {
@@ -79,8 +82,8 @@ static bool read_into(struct bundle *b, int fd, const char *path, struct error *
     const char *missing;
     struct stat s;
 
-    if (!settings_read_from(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, "Bundle", settings,
-                            sizeof settings / sizeof *settings, b, why))
+    if (!settings_read_from(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, &table, b, &b->server.notes,
+                            why))
         return false;
     missing = b->name[0] == '\0' ? "Name" : server_missing(&b->server);
     if (missing)
@@ -149,10 +152,10 @@ static const char *format_key(char line[static KEY_LINE_SIZE], const char *name,
 }
 
 static const char secret_comment[] =
-    "# This holds a secret key. Read it with 'portsmith-knock import', then delete it.\n"
-    "# Two devices with one key can shut each other out: use it on one of them.\n";
+    "# This holds an identity, which is secret. Read it with 'portsmith-knock import',\n"
+    "# then delete it. Two devices with one identity can shut each other out: use it on one.\n";
 static const char public_comment[] =
-    "# This holds no secret key: it is for a device with one of its own. There, run\n"
+    "# This holds no identity: it is for a device with one of its own. There, run\n"
     "# 'portsmith-knock keygen' and 'portsmith-knock import'; the server's admin adds it.\n";
 
 _Static_assert(sizeof secret_comment + sizeof "[Bundle]\nName = \n" + SERVER_NAME_SIZE +

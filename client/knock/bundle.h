@@ -1,6 +1,6 @@
-/* The bundle: one file, to be carried to another machine, that holds what a server's file says and
+/* The bundle: one file, to be carried to another machine, that holds what a server file says and
  * may hold a secret key. `portsmith-profile create` and `portsmith-knock export` write bundles.
- * portsmith-knock(1) describes the format. */
+ * portsmith-servers(5) describes the format. */
 #ifndef PORTSMITH_BUNDLE_H
 #define PORTSMITH_BUNDLE_H
 
@@ -16,7 +16,7 @@ enum { BUNDLE_TEXT_SIZE = SERVER_TEXT_SIZE + 512 }; /* bytes, the zero included 
 struct bundle {
     struct server server; /* first: the setters of server.h work on a bundle */
     char name[SERVER_NAME_SIZE];
-    bool opens_all;  /* Open names more services than a knock can, so `server` has none */
+    bool opens_all;  /* Service names more services than a knock can, so `server` has none */
     bool has_secret; /* otherwise knocks take the device's own identity */
     uint8_t secret[KEY_SIZE]; /* the client's Ed25519 seed */
 };

@@ -133,10 +133,10 @@ static void examine_clock(void)
 
     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", localtime_r(&now, &local));
     if (timekeeping_is_synchronised()) {
-        say_ok("clock", "it is %s, and kept right", text);
+        say_ok("clock", "%s, synchronised", text);
         return;
     }
-    say_note("clock", "nothing keeps it right, and it says %s", text);
+    say_note("clock", "%s, and nothing keeps it synchronised", text);
     advise("servers ignore knocks that are over five minutes (MaxSkew) off: compare it with "
            "another clock, and run chronyd, ntpd or systemd-timesyncd");
 }
@@ -156,12 +156,12 @@ static bool examine_counter(struct diagnosis *d)
         d->last = 0;
     if (!counter_take_own(SENDINGS_MAX, &d->counter, &warning, &why)) {
         say_problem(d, "counter", "%s", why.text);
-        advise("make the directory and the file writable for you: no knock is sent without");
+        advise("make the directory and the file writable for you: no knock is sent otherwise");
         return false;
     }
     if (warning.text[0] != '\0') {
         say_problem(d, "counter", "%s", warning.text);
-        advise("set the clock; the server takes this knock only if that is right now");
+        advise("check the clock: the server takes this knock only if the clock is right now");
     } else if (d->last == 0)
         say_ok("counter", "this is the first knock");
     else
@@ -179,8 +179,8 @@ static struct knocker *examine_identity(struct diagnosis *d)
         return knocker;
     }
     say_problem(d, "identity", "%s", why.text);
-    advise("without your secret key there is no knock: portsmith-knock keygen makes one, which the "
-           "server's admin adds; or import the bundle again");
+    advise("make an identity with portsmith-knock keygen and have the server's admin add it, or "
+           "import the bundle again");
     return NULL;
 }
 
@@ -195,7 +195,7 @@ static void examine_name(struct diagnosis *d, int family)
                                d->server->address.source == ADDRESS_AUTO, &why);
     if (d->count == 0) {
         say_problem(d, "name", "%s", why.text);
-        advise("compare Host in the server's file with what the server's admin says");
+        advise("ask the server's admin whether Host in the server file is right");
         return;
     }
     for (unsigned i = 0; i < d->count; i++) {
@@ -222,7 +222,7 @@ static void examine_routes(struct diagnosis *d)
         fd = source_connect_udp(&d->targets[i], &source, &why);
         if (fd < 0) {
             say_note("route", "there is no way to %s from here: %s", address, why.text);
-            advise("if it is an address of the server, see ip route; it is left out here");
+            advise("it is not knocked; if it is an address of the server, see ip route");
             continue;
         }
         close(fd);
@@ -302,12 +302,12 @@ static void tell_open(struct diagnosis *d, const char *service, const char *addr
     if (d->last != 0 && seconds_since(d->last) < LATELY_SECONDS) {
         say_note("before", "%s at %s is open without this knock, perhaps by an earlier one",
                  service, address);
-        advise("to see more, try again when the window of the earlier one is over");
+        advise("to be sure, try again when the window of the earlier knock is over");
         return;
     }
     say_problem(d, "before", "%s at %s is open without a knock", service, address);
     advise("the server does not shut it, or lets you in by another rule: ask its admin whether "
-           "Close names it, and for what portsmithctl doctor says there");
+           "Shut names it, and what portsmithctl doctor reports there");
 }
 
 static void examine_before(struct diagnosis *d)
@@ -345,8 +345,8 @@ static void send_knock(struct diagnosis *d, const struct knocker *knocker)
         }
         say_problem(d, "knock", "not sent by %s to %s: %s", transport_name(s->transport), address,
                     s->why.text);
-        advise("let it out of this machine's firewall, or take another --transport that the server "
-               "listens to");
+        advise("let it through this machine's firewall, or choose another --transport that the "
+               "server listens to");
     }
 }
 
@@ -360,7 +360,7 @@ static void examine_after(struct diagnosis *d, const struct knocker *knocker)
 
     if (d->service_count == 0) {
         say_note("after", "no TCP service is named, so nothing can be connected to");
-        advise("name one that the knock is to open, such as tcp/22");
+        advise("name a service that the knock opens, such as tcp/22");
         return;
     }
     fd = door_enter(&door, d->seconds, &error);
@@ -375,7 +375,7 @@ static void examine_after(struct diagnosis *d, const struct knocker *knocker)
     if (d->server->transport == TRANSPORT_UDP)
         advise("a network on the way may drop UDP: try --transport tcp-syn, or icmp, if Transports "
                "on the server names it");
-    advise("ask the server's admin for what portsmithctl doctor says there");
+    advise("ask the server's admin what portsmithctl doctor reports there");
 }
 
 /* ---- the whole ---------------------------------------------------------- */

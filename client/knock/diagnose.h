@@ -9,7 +9,7 @@
 enum { EXIT_PROBLEMS = 4 };
 
 /* Examines this machine and the way to the server, knocks, and tries to connect for so many
- * seconds. Prints what it finds, and what to do about that. The server's file has been read.
+ * seconds. Prints what it finds, and what to do about that. The server file has been read.
  * `family` is AF_UNSPEC, AF_INET or AF_INET6. Returns EXIT_SUCCESS if there is no problem, else
  * EXIT_PROBLEMS. */
 int diagnose_run(const struct server *server, int family, uint32_t seconds);

@@ -15,7 +15,7 @@ static void tell_answer(int error, hints_teller *tell)
     char text[HINT_SIZE];
 
     if (error == ECONNREFUSED)
-        tell("connections were refused: the server resets those to its shut ports, or nothing "
+        tell("connections were refused: the server refuses them at its shut ports, or nothing "
              "listens there");
     else if (error != 0) {
         snprintf(text, sizeof text, "connections failed: %s", strerror(error));
@@ -68,20 +68,20 @@ static void write_cause(char hint[static HINT_SIZE], enum cause cause, const str
         break;
     case SIGNS_OWN:
         snprintf(hint, HINT_SIZE,
-                 "the knock opens to %s, as this machine knows itself; if the network translates "
-                 "it on the way (NAT66, NPTv6, some carriers), connections come from another "
-                 "address: try --address observed, or name that one", source);
+                 "the knock opens to %s, an address of this machine; if the network translates it "
+                 "on the way (NAT66, NPTv6, some carriers), connections come from another "
+                 "address: try --address observed, or name that other address", source);
         break;
     case LINK_LOCAL:
         snprintf(hint, HINT_SIZE,
-                 "the knock left from %s, which is link-local, and no server opens a door to such "
+                 "the knock left from %s, which is link-local, and no server opens a port to such "
                  "an address: give this machine a global or unique local one", source);
         break;
     default:
         snprintf(hint, HINT_SIZE,
                  "the knock left from %s, which is not public: behind a router or carrier that "
                  "translates it, the server may see knock and connection come from two addresses, "
-                 "and a profile that wants the address signed refuses", source);
+                 "and a profile with Address = signed refuses the knock", source);
     }
 }
 
@@ -108,7 +108,7 @@ static void tell_addresses(const struct door *door, hints_teller *tell)
         return;
     /* A knock by TCP comes from where the connection does. One by another protocol need not. */
     snprintf(hint, sizeof hint,
-             "the door opens to the address that the knock came from, and the network may let %s "
+             "the port opens to the address that the knock came from, and the network may let %s "
              "out by one public address and TCP by another: try --transport tcp-syn, if Transports "
              "on the server names it", left_open->transport == TRANSPORT_ICMP ? "pings" : "UDP");
     tell(hint);
@@ -119,8 +119,8 @@ void hints_tell(const struct door *door, int error, hints_teller *tell)
     tell_answer(error, tell);
     tell_clock(tell);
     tell_addresses(door, tell);
-    tell("your profile on the server may have expired, or not permit this service or address; the "
-         "log of portsmithd there says so");
+    tell("your profile on the server may have expired, or not permit this service or address: the "
+         "log there says so");
     tell("if that log says nothing, portsmithd may not run or not listen to this transport, your "
-         "profile may be revoked, or Port, PublicKey or PresharedKey here be wrong");
+         "profile may be revoked, or Port, PublicKey or PresharedKey here may be wrong");
 }

@@ -42,6 +42,7 @@ static void read_entry(struct entry *e, const char *name)
         e->server = NULL;
         return;
     }
+    cli_tell_notes(&e->server->notes);
     identity = identity_read(e->server->identity, &e->why);
     e->has_identity = identity != NULL;
     if (identity)
@@ -222,7 +223,7 @@ static int list_for_people(const struct known *known)
     return EXIT_SUCCESS;
 }
 
-/* Prints a server's file, with comments for what no line of it says. */
+/* Prints a server file, with comments for what no line of it says. */
 static void print_entry(const struct entry *e)
 {
     const struct server *s = e->server;
@@ -237,7 +238,7 @@ static void print_entry(const struct entry *e)
     if (s->has_preshared)
         puts("# PresharedKey: there is one, which is not shown");
     if (s->service_count == 0)
-        puts("# Open: all that the profile permits");
+        puts("# Service: all that the profile permits");
     if (s->window == 0)
         puts("# Window: the profile's own");
     if (s->address.source == ADDRESS_AUTO)
@@ -261,7 +262,7 @@ int listing_all(bool json)
     else if (known.count > 0)
         status = list_for_people(&known);
     else
-        fputs("No server is known yet: see 'portsmith-knock import', or write a server's file.\n",
+        fputs("No server is known yet: see 'portsmith-knock import', or write a server file.\n",
               stderr);
     known_free(&known);
     return status;

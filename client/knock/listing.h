@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* Prints all known servers on standard output, with `json` in the form that portsmith-knock(1)
+/* Prints all known servers on standard output, with `json` in the form that portsmith-servers(5)
  * describes. A server whose files cannot be used is listed with the reason. Says on standard error
  * what went wrong, and returns the exit status. */
 int listing_all(bool json);

@@ -13,33 +13,33 @@
 enum { TIMEOUT = 10 }; /* seconds, without --timeout */
 
 static const char help[] =
-    "Usage: portsmith-knock [options] SERVER [SERVICE...]\n"
+    "usage: portsmith-knock [options] SERVER [SERVICE...]\n"
     "       portsmith-knock [options] --config FILE [SERVICE...]\n"
     "       portsmith-knock [options] --server-key KEY --port PORT HOST [SERVICE...]\n"
     "       portsmith-knock [options] --connect HOST PORT\n"
     "       portsmith-knock SUBCOMMAND ...\n"
     "\n"
     "Knocks at SERVER, so that it opens SERVICE (tcp/22, udp/53; up to 4) to you.\n"
-    "Without a SERVICE: what the server's file says, or all that your profile permits.\n"
+    "Without a SERVICE: those of the server file, or all that your profile permits.\n"
     "\n"
     "  -4                    knock at IPv4 addresses only\n"
     "  -6                    knock at IPv6 addresses only\n"
     "  --address ADDRESS     auto, observed, or the IP address to open to\n"
-    "  --close               close instead of open\n"
-    "  --config FILE         the server's file, instead of SERVER\n"
-    "  --connect             knock for tcp/PORT, connect to it, and be that connection\n"
-    "  --diagnose            say why a knock may not open, and what to do about it\n"
+    "  --close               end what an earlier knock opened\n"
+    "  --config FILE         the server file, instead of SERVER\n"
+    "  --connect             knock for tcp/PORT and connect to it, as a ProxyCommand\n"
+    "  --diagnose            knock step by step, and say what is wrong\n"
     "  -h, --help            print this\n"
-    "  --identity FILE       the file of your secret key\n"
+    "  --identity FILE       the file of your identity\n"
     "  --output FILE         write the datagram to FILE or '-' instead of sending it\n"
-    "  --pass                with --connect: pass the connection on (ProxyUseFdpass yes)\n"
+    "  --pass                with --connect: pass the socket on (ProxyUseFdpass yes)\n"
     "  --port PORT           the knock port of HOST\n"
-    "  --relay               with --connect: carry the bytes, whatever standard output is\n"
-    "  --server-key KEY      the public key of HOST, instead of a server's file\n"
+    "  --relay               with --connect: carry bytes in any case\n"
+    "  --server-key KEY      the public key of HOST, instead of a server file\n"
     "  --timeout SPAN        how long to try to connect: 10s\n"
     "  --transport HOW       knock by udp, tcp-syn or icmp\n"
     "  -v                    say what is sent where\n"
-    "  --version             print the version\n"
+    "  -V, --version         print the version\n"
     "  --wait                knock, and end when the port is open\n"
     "  --window SPAN         stay open this long: 30s, 10m, 2h\n"
     "\n"
@@ -50,7 +50,10 @@ static const char help[] =
     "  keygen [FILE]         make your identity\n"
     "  list [--json]         print the servers that you know\n"
     "  pubkey [FILE]         print the public key of your identity\n"
-    "  show [--json] SERVER  print what is known of a server, without secrets\n";
+    "  show [--json] SERVER  print what is known of a server, without secrets\n"
+    "\n"
+    "For example: portsmith-knock --wait home tcp/22 && ssh home\n"
+    "The manual is portsmith-knock(1).\n";
 
 enum {
     OPTION_ADDRESS = 256,
@@ -66,7 +69,6 @@ enum {
     OPTION_SERVER_KEY,
     OPTION_TIMEOUT,
     OPTION_TRANSPORT,
-    OPTION_VERSION,
     OPTION_WAIT,
     OPTION_WINDOW,
 };
@@ -86,7 +88,7 @@ static const struct option long_options[] = {
     {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"transport", required_argument, NULL, OPTION_TRANSPORT},
-    {"version", no_argument, NULL, OPTION_VERSION},
+    {"version", no_argument, NULL, 'V'},
     {"wait", no_argument, NULL, OPTION_WAIT},
     {"window", required_argument, NULL, OPTION_WINDOW},
     {0},
@@ -99,7 +101,7 @@ static bool store_flag(struct options *o, int option)
     case 'h':
         o->print = help;
         return true;
-    case OPTION_VERSION:
+    case 'V':
         o->print = "portsmith-knock " PORTSMITH_VERSION "\n";
         return true;
     case '4':
@@ -189,7 +191,7 @@ static int check_company(const struct options *o)
     if (o->config && o->server_key)
         return cli_usage_error("--config and --server-key exclude each other");
     if (o->port && !o->server_key)
-        return cli_usage_error("--port goes with --server-key; a server's file has its own Port");
+        return cli_usage_error("--port goes with --server-key; a server file has its own Port");
     if (o->close && o->window)
         return cli_usage_error("--close takes no --window");
     if (o->diagnose && undiagnosed)
@@ -210,11 +212,11 @@ static int check_options(const struct options *o)
     if (!o->config && o->word_count == 0)
         return cli_usage_error("%s is missing", o->server_key ? "HOST" : "SERVER");
     if (o->output && strcmp(o->output, "-") == 0 && isatty(STDOUT_FILENO))
-        return cli_usage_error("--output -: standard output is a terminal; send it to a file or "
-                               "pipe");
+        return cli_usage_error("--output -: standard output is a terminal; redirect it to a file "
+                               "or a pipe");
     if (o->pass && !o->relay && !pass_is_possible(STDOUT_FILENO))
-        return cli_usage_error("--pass: standard output is no Unix socket, so no connection can be "
-                               "passed over it; in ssh_config, ProxyUseFdpass yes goes with it");
+        return cli_usage_error("--pass: standard output is no Unix socket, over which a connection "
+                               "could be passed; set ProxyUseFdpass yes in ssh_config");
     return EXIT_SUCCESS;
 }
 
@@ -224,7 +226,7 @@ int options_read(struct options *o, int argc, char **argv)
     int option, status;
 
     *o = (struct options){.family = AF_UNSPEC, .seconds = TIMEOUT};
-    while ((option = getopt_long(argc, argv, "46hv", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "46hvV", long_options, NULL)) != -1) {
         const char **place = place_of(o, option);
 
         if (place)

@@ -54,8 +54,8 @@ static int read_server(struct server *server, const char *name)
     if (!known_check_name(name, &why))
         return cli_usage_error("%s", why.text);
     if (subcommand_exists(name))
-        return cli_usage_error("'%s' is a subcommand and must come first; a server file of that "
-                               "name is reached with --config", name);
+        return cli_usage_error("'%s' is a subcommand and must come first; use --config for a "
+                               "server file of that name", name);
     if (known_read(server, name, &why))
         return EXIT_SUCCESS;
     near = errno == ENOENT ? subcommand_near(name) : NULL;
@@ -83,7 +83,7 @@ static int describe_server(struct server *server, const struct options *o)
     int status;
 
     if (!o->port)
-        return cli_usage_error("--server-key needs --port too: the knock port of HOST");
+        return cli_usage_error("--server-key needs --port: the knock port of HOST");
     if (!path_identity(identity, &why) || !server_set_identity(server, identity, &why))
         return cli_failure(EXIT_FAILURE, &why);
     status = apply_option(server, "HOST", o->words[0], server_set_host);
@@ -228,7 +228,7 @@ static void tell_sending(const struct sending *s)
     else
         warnx("not sent to %s: %s", where, s->why.text);
     if (s->sent && !s->target.may_sign)
-        warnx("the address was left open: %s stands for an IPv4 host behind a NAT64, which sees "
+        warnx("no address was signed: %s stands for an IPv4 host behind a NAT64, which sees "
               "another address than this machine's", address);
 }
 
@@ -284,6 +284,7 @@ static int find_and_knock(struct knocked *knocked, const struct options *o)
     if (!server)
         return cli_failure(EXIT_FAILURE, &why);
     status = find_server(server, o);
+    cli_tell_notes(&server->notes);
     if (status == EXIT_SUCCESS)
         status = apply_options(server, o);
     if (status == EXIT_SUCCESS)

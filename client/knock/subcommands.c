@@ -183,11 +183,11 @@ static int unpack(const struct bundle *bundle, const char *path)
         return cli_failure(EXIT_FAILURE, &why);
     if (bundle->has_secret)
         printf("Made %s and %s.\n"
-               "Now delete %s, here and where it came from: it holds your secret key.\n",
+               "Now delete %s, here and where it came from: it holds your identity.\n",
                conf, key, file);
     else
-        printf("Made %s. There is no secret key in %s: knocks take your own,\n"
-               "see 'portsmith-knock pubkey', which the server's admin has to add.\n", conf, file);
+        printf("Made %s. There is no identity in %s, so knocks use your own:\n"
+               "have the server's admin add what 'portsmith-knock pubkey' prints.\n", conf, file);
     printf("To knock: portsmith-knock %s\n", bundle->name);
     return EXIT_SUCCESS;
 }
@@ -203,6 +203,7 @@ static int run_import(const struct call *call)
 
     if (!bundle)
         return cli_failure(EX_CONFIG, &why);
+    cli_tell_notes(&bundle->server.notes);
     status = unpack(bundle, path);
     bundle_free(bundle);
     return status;
@@ -225,9 +226,9 @@ static int write_bundle(const struct bundle *bundle, const char *path)
     if (!standard)
         printf("Made %s. %s\nOn the other device: portsmith-knock import FILE\n", path,
                bundle->has_secret
-                   ? "It holds your secret key: use it on one device only, for two\n"
-                     "devices with one key can shut each other out; and delete it when it is read."
-                   : "It holds no secret: the other device needs a key of its own.");
+                   ? "It holds your identity. Use it on one device only: two devices\n"
+                     "with one key can shut each other out. Delete it once it is imported."
+                   : "It holds no secret: the other device needs an identity of its own.");
     return EXIT_SUCCESS;
 }
 
@@ -238,6 +239,7 @@ static int export(const struct server *server, const struct call *call)
     struct bundle *bundle;
     int status;
 
+    cli_tell_notes(&server->notes);
     if (call->option && !identity)
         return cli_failure(EX_CONFIG, &why);
     bundle = bundle_of_server(call->words[0], server, identity, &why);
@@ -254,12 +256,12 @@ static int run_export(const struct call *call)
     int status;
 
     if (call->option && !call->words[1] && !isatty(STDOUT_FILENO))
-        return cli_usage_error("export: standard output is not a terminal; name the FILE that the "
-                               "secret key goes to, or '-' to send it there all the same");
+        return cli_usage_error("export: standard output is not a terminal; name the FILE for the "
+                               "identity, or '-' for standard output");
     if (!known_check_name(call->words[0], &why))
         return cli_usage_error("%s", why.text);
     if (subcommand_exists(call->words[0]))
-        return cli_usage_error("export: '%s' is a subcommand, so no device can import a server of "
+        return cli_usage_error("export: '%s' is a subcommand, and no device can import a server of "
                                "that name; rename its file", call->words[0]);
     server = server_new(&why);
     if (!server)

@@ -12,7 +12,7 @@ enum {
     FIRST_AGAIN_MS = 100, /* between attempts at what is tried again; doubled each round */
     LAST_AGAIN_MS = 1000, /* the longest that it gets */
     SETTLE_MS = 20,       /* from a call of `silent` until what that does can help */
-    REFUSED_MS = 2000,    /* how long a refusal may be that of a shut door (CloseWith = reset) */
+    REFUSED_MS = 2000,    /* how long a refusal may be that of a shut door (ShutWith = reset) */
 };
 
 struct dial_attempt {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli.h"
 #include "client/counter.h"
 #include "client/known.h"
 #include "client/resolve.h"
@@ -382,8 +383,10 @@ struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, stru
     g->waiters.end = &g->waiters.first;
     strcpy(g->name, name);
     g->server = server_new(why);
-    if (g->server && known_read(g->server, name, why))
+    if (g->server && known_read(g->server, name, why)) {
+        cli_tell_notes(&g->server->notes);
         g->knocker = knocker_read(g->server, why);
+    }
     if (!g->knocker) {
         gate_free(g);
         return NULL;

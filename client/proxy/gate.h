@@ -88,7 +88,7 @@ struct gate {
     bool is_ending; /* gate_end was called */
 };
 
-/* Makes a gate to the server that the user knows as `name`. Reads the server's file and the
+/* Makes a gate to the server that the user knows as `name`. Reads the server file and the
  * identity. The caller ends the gate with gate_end and gate_free. NULL with the reason. */
 struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, struct error *why);
 

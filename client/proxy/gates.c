@@ -7,7 +7,7 @@
 
 #include "client/known.h"
 
-/* Whether the server's file opens tcp/`port`. If several files are for one host, this tells
+/* Whether the server file opens tcp/`port`. If several files are for one host, this tells
  * which of them is meant. */
 static bool opens(const struct server *server, uint16_t port)
 {

@@ -20,7 +20,7 @@ struct gates {
  * gates_free, also after a failure. False with the reason. */
 bool gates_open(struct gates *gates, uv_loop_t *loop, bool closes_after, struct error *why);
 
-/* The gate to the server whose Host is `name`, a name or an address, and whose Open names
+/* The gate to the server whose Host is `name`, a name or an address, and whose Service names
  * tcp/`port` or names no service. Case does not matter, and `port` is in host order. No name is
  * looked up. NULL if there is no such server. */
 struct gate *gates_by_name(const struct gates *gates, const char *name, uint16_t port);

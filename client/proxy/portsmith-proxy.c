@@ -18,15 +18,18 @@
 #include "common/process.h"
 
 static const char help[] =
-    "Usage: portsmith-proxy [options]\n"
+    "usage: portsmith-proxy [options]\n"
     "\n"
-    "A SOCKS proxy, at 127.0.0.1:1080 and [::1]:1080 unless configured otherwise. Where\n"
-    "a connection goes to one of your servers, it knocks first and waits for the door.\n"
+    "A SOCKS proxy, at 127.0.0.1:1080 and [::1]:1080 unless configured otherwise. If a\n"
+    "connection goes to one of your servers, it knocks first and waits for the port.\n"
     "\n"
     "  --config FILE  instead of ~/.config/portsmith/proxy.ini\n"
     "  -h, --help     print this\n"
-    "  -v             say on standard error what is knocked at\n"
-    "  --version      print the version\n";
+    "  -v             log what is knocked at\n"
+    "  -V, --version  print the version\n"
+    "\n"
+    "For example: portsmith-proxy --config ./proxy.ini\n"
+    "The manual is portsmith-proxy(1).\n";
 
 struct options {
     const char *config; /* the argument of --config; NULL: the option is not given */
@@ -34,12 +37,12 @@ struct options {
     bool verbose;
 };
 
-enum { OPTION_CONFIG = 256, OPTION_VERSION };
+enum { OPTION_CONFIG = 256 };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, OPTION_VERSION},
+    {"version", no_argument, NULL, 'V'},
     {0},
 };
 
@@ -48,10 +51,10 @@ static int options_read(struct options *o, int argc, char **argv)
     int option;
 
     *o = (struct options){0};
-    while ((option = getopt_long(argc, argv, "hv", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "hvV", long_options, NULL)) != -1) {
         if (option == 'h')
             o->print = help;
-        else if (option == OPTION_VERSION)
+        else if (option == 'V')
             o->print = "portsmith-proxy " PORTSMITH_VERSION "\n";
         else if (option == OPTION_CONFIG)
             o->config = optarg;
@@ -63,7 +66,7 @@ static int options_read(struct options *o, int argc, char **argv)
             return EXIT_SUCCESS;
     }
     if (optind < argc)
-        return cli_usage_error("'%s' is one word too many", argv[optind]);
+        return cli_usage_error("'%s' is unexpected", argv[optind]);
     return EXIT_SUCCESS;
 }
 
@@ -75,7 +78,7 @@ static bool harden(struct error *why)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_set(why, "cannot set no_new_privs: %s", strerror(errno));
     if (geteuid() == 0)
-        log_warnx("running as root, which nothing here needs: better as a user of its own");
+        log_warnx("running as root, which is not needed: give it a user of its own");
     return true;
 }
 

@@ -142,8 +142,8 @@ static bool listen_everywhere(struct proxy *p, struct error *why)
         if (failure == 0) {
             log_info("listening at %s", text);
             if (!proxyconf_is_loopback(address))
-                log_warnx("%s is not loopback: whoever knows the password comes in through your "
-                          "knocks, as you, and the password crosses the network in the clear",
+                log_warnx("%s is not loopback: everybody who knows the password comes in through "
+                          "your knocks, as you, and the password crosses the network in the clear",
                           text);
             listening++;
             continue;

@@ -156,6 +156,9 @@ static const struct setting settings[] = {
     {"MaxConnections", set_max_connections, false},
 };
 
+static const struct settings_table table = {"Proxy", settings, sizeof settings / sizeof *settings,
+                                            NULL};
+
 struct proxy_config *proxyconf_new(struct error *why)
 {
     struct proxy_config *c = sodium_malloc(sizeof *c);
@@ -204,9 +207,9 @@ static bool check_account(const struct proxy_config *c, const char *path, struct
         return false;
     for (unsigned i = 0; i < c->listen_count && !password; i++)
         if (!proxyconf_is_loopback((const struct sockaddr *)&c->listen[i]))
-            return error_set(why, "%s: Listen: whoever reaches an address that is not loopback "
-                                  "comes in through your knocks, as you; set Username and "
-                                  "Password, or listen on 127.0.0.1 and ::1 alone", path);
+            return error_set(why, "%s: Listen: everybody who reaches an address other than "
+                                  "loopback comes in through your knocks, as you; set Username "
+                                  "and Password, or listen only on 127.0.0.1 and ::1", path);
     return true;
 }
 
@@ -216,7 +219,6 @@ bool proxyconf_read(struct proxy_config *config, const char *path, struct error 
 
     errno = 0;
     return path_follow(real, path, why) &&
-           settings_read(real, FILE_CONFIGURATION, "Proxy", settings,
-                         sizeof settings / sizeof *settings, config, why) &&
+           settings_read(real, FILE_CONFIGURATION, &table, config, NULL, why) &&
            check_account(config, real, why);
 }

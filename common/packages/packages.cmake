@@ -1,9 +1,6 @@
 # What cpack makes: a server and a client package, as .deb and .rpm, and the sources.
 # Their paths are those that the programs were built for: -DCMAKE_INSTALL_PREFIX=/usr.
 
-set(PORTSMITH_MAINTAINER "" CACHE STRING
-    "Who answers for the packages, as Name <address>: cpack wants to know")
-
 set(server_summary "port knocking by single signed packets: the server")
 set(server_text
     "Keeps ports shut, and opens one for one address and a short while when an\n\
@@ -12,9 +9,8 @@ answers: the daemon looks at copies of what comes in. What reads packets has\n\
 no privileges; what changes the firewall checks each signature itself.")
 set(client_summary "port knocking by single signed packets: the client")
 set(client_text
-    "Knocks at the doors of hosts that run Portsmith's server: by itself, as ssh's\n\
-ProxyCommand, or as a SOCKS proxy for whatever else can use one. It needs no\n\
-privilege.")
+    "Knocks at hosts that run Portsmith's server: as a command, as ssh's\n\
+ProxyCommand, or as a SOCKS proxy for other programs. It needs no privilege.")
 
 # ---- what is linked --------------------------------------------------------
 

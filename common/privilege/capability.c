@@ -59,7 +59,7 @@ bool capability_check(enum capability_use use, struct error *why)
     char missing[NAMES_SIZE] = "";
 
     if (geteuid() != 0)
-        return error_set(why, "permission denied: be root");
+        return error_set(why, "must be run as root");
     for (size_t i = 0; i < CAPABILITIES; i++) {
         size_t used = strlen(missing);
 

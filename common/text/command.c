@@ -77,7 +77,7 @@ const void *command_find(const void *table, size_t count, size_t size, const cha
     struct nearest nearest = nearest_to(name ? name : "");
 
     if (!name) {
-        command_misused("expected a command");
+        command_misused("no command is given");
         return NULL;
     }
     for (size_t i = 0; i < count; i++) {
@@ -95,6 +95,11 @@ const void *command_find(const void *table, size_t count, size_t size, const cha
     return NULL;
 }
 
+void command_tell_old_word(const char *old, const char *now)
+{
+    command_warn("warning: %s is the old word for %s, and is still taken: write %s", old, now, now);
+}
+
 int command_main(const struct command *commands, size_t count, const char *usage,
                  const char *config_file, int argc, char **argv)
 {
@@ -110,6 +115,8 @@ int command_main(const struct command *commands, size_t count, const char *usage
     command = command_find(commands, count, sizeof *commands, argv[first]);
     if (!command)
         return EXIT_USAGE;
+    if (command->now)
+        command_tell_old_word(command->name, command->now);
     if (first + 1 < argc && strcmp(argv[first + 1], "--help") == 0) {
         fputs(usage, stdout);
         return command_finish(EXIT_SUCCESS);

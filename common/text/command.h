@@ -69,10 +69,14 @@ bool command_read(struct command_line *line, int argc, char **argv, int *status)
  * is NULL, as at the end of argv. */
 const void *command_find(const void *table, size_t count, size_t size, const char *name);
 
+/* Warns that `old` was given, which is still taken for `now`. */
+void command_tell_old_word(const char *old, const char *now);
+
 /* A command that reads options and arguments of its own. Its argv begins with the program. */
 struct command {
     const char *name;
     int (*run)(const char *config_file, int argc, char **argv); /* an exit status */
+    const char *now; /* what it is called now, if `name` is an old word; else NULL */
 };
 
 /* The whole of a program that is called as PROGRAM [-c FILE] COMMAND [ARGUMENT...]. Returns

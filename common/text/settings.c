@@ -1,6 +1,7 @@
 #include "common/text/settings.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sodium.h>
@@ -10,17 +11,21 @@
 
 #include "common/printable.h"
 
-enum { SETTINGS_MAX = 32 }; /* keys of a section, as each has a bit in `seen` */
+enum {
+    SETTINGS_MAX = 32, /* keys of a section, as each has a bit in `seen` */
+    PLACE_SIZE = PATH_MAX + 16,
+    RENEWED_SIZE = 4 * SETTINGS_LINE_MAX, /* of a value, once no word in it is old */
+};
 
-static const char white[] = " \t\r\n";
+static const char white[] = " \t\r\n"; /* around keys and values */
+static const char blanks[] = " \t,";   /* between words of a value */
 
 struct reading {
     FILE *file;
     const char *path;
-    const char *section;
-    const struct setting *settings;
-    size_t count;
+    const struct settings_table *table;
     void *into;
+    struct settings_notes *notes; /* NULL: nobody wants them */
     struct error *why;
     unsigned line; /* the number of the last line that was read */
     uint32_t seen; /* a bit for each setting that was given */
@@ -69,27 +74,116 @@ static bool read_line(struct reading *r, char line[static SETTINGS_LINE_MAX + 2]
     return is_text(r, line);
 }
 
+/* ---- old words ------------------------------------------------------------ */
+
+/* The old word that `size` bytes of `word` are: in the value of `key`, or a key where that is NULL.
+ * Of keys the case does not matter. NULL if it is none. */
+static const struct old_word *find_old(const struct settings_table *table, const char *key,
+                                       const char *word, size_t size)
+{
+    for (const struct old_word *o = table->old_words; o && o->old; o++)
+        if (strlen(o->old) == size && (key ? o->value && strcasecmp(o->key, key) == 0 &&
+                                                 strncmp(o->old, word, size) == 0
+                                           : !o->value && strncasecmp(o->old, word, size) == 0))
+            return o;
+    return NULL;
+}
+
+static void note_old(struct settings_notes *notes, const char *place, const struct old_word *o)
+{
+    const char *now = o->value ? o->value : o->key;
+
+    if (!notes || notes->count++ >= SETTINGS_NOTES)
+        return;
+    snprintf(notes->first[notes->count - 1].what, sizeof notes->first->what,
+             "%.300s: %s%s%s is the old word for %s, and is still taken", place,
+             o->value ? o->key : "", o->value ? " = " : "", o->old, now);
+    snprintf(notes->first[notes->count - 1].advice, sizeof notes->first->advice, "write %s%s%s",
+             o->value ? o->key : "", o->value ? " = " : "", now);
+}
+
+/* Copies the value with the words of today in place of old ones. */
+static void renew(char renewed[static RENEWED_SIZE], const struct settings_table *table,
+                  const char *place, const char *key, const char *value,
+                  struct settings_notes *notes)
+{
+    const struct old_word *old;
+    size_t used = 0, size;
+
+    for (const char *at = value; *at && used < RENEWED_SIZE; at += size) {
+        size = strcspn(at, blanks);
+        old = find_old(table, key, at, size);
+        size = size > 0 ? size : strspn(at, blanks);
+        if (old)
+            note_old(notes, place, old);
+        used += (size_t)snprintf(renewed + used, RENEWED_SIZE - used, "%.*s",
+                                 old ? (int)strlen(old->value) : (int)size, old ? old->value : at);
+    }
+    renewed[used < RENEWED_SIZE ? used : RENEWED_SIZE - 1] = '\0';
+}
+
+/* ---- pairs ---------------------------------------------------------------- */
+
+/* Finds the setting of a key, which may be an old one. NULL if there is none. */
+static const struct setting *find_setting(const struct settings_table *table, const char *place,
+                                          const char *key, struct settings_notes *notes)
+{
+    const struct old_word *old = find_old(table, NULL, key, strlen(key));
+
+    if (old)
+        note_old(notes, place, old);
+    for (size_t i = 0; i < table->count; i++)
+        if (strcasecmp(table->settings[i].key, old ? old->key : key) == 0)
+            return &table->settings[i];
+    return NULL;
+}
+
+static bool set_value(const struct setting *setting, const struct settings_table *table,
+                      const char *place, const char *value, void *into,
+                      struct settings_notes *notes, struct error *why)
+{
+    char renewed[RENEWED_SIZE];
+    bool is_set;
+
+    renew(renewed, table, place, setting->key, value, notes);
+    is_set = setting->set(into, renewed, why);
+    sodium_memzero(renewed, sizeof renewed); /* it may be secret */
+    return is_set;
+}
+
+bool settings_set(const struct settings_table *table, const char *place, const char *key,
+                  const char *value, void *into, struct settings_notes *notes, struct error *why)
+{
+    const struct setting *setting = find_setting(table, place, key, notes);
+
+    if (!setting)
+        return error_set(why, "unknown key '%s'", key);
+    return set_value(setting, table, place, value, into, notes, why);
+}
+
 static bool apply(struct reading *r, const char *key, const char *value)
 {
+    char place[PLACE_SIZE];
+    const struct setting *setting;
     struct error reason;
     char text[sizeof reason.text];
+    uint32_t bit;
 
-    for (size_t i = 0; i < r->count; i++) {
-        const struct setting *s = &r->settings[i];
-
-        if (strcasecmp(s->key, key) != 0)
-            continue;
-        if ((r->seen & (1u << i)) && !s->repeats) {
-            snprintf(text, sizeof text, "%s is given a second time", s->key);
-            return refuse(r, text);
-        }
-        r->seen |= 1u << i;
-        if (s->set(r->into, value, &reason))
-            return true;
-        snprintf(text, sizeof text, "%s: %.400s", s->key, reason.text);
+    snprintf(place, sizeof place, "%s:%u", r->path, r->line);
+    setting = find_setting(r->table, place, key, r->notes);
+    if (!setting) {
+        snprintf(text, sizeof text, "unknown key '%.100s' in [%s]", key, r->table->section);
         return refuse(r, text);
     }
-    snprintf(text, sizeof text, "unknown key '%.100s' in [%s]", key, r->section);
+    bit = 1u << (setting - r->table->settings);
+    if ((r->seen & bit) && !setting->repeats) {
+        snprintf(text, sizeof text, "%s is given a second time", setting->key);
+        return refuse(r, text);
+    }
+    r->seen |= bit;
+    if (set_value(setting, r->table, place, value, r->into, r->notes, &reason))
+        return true;
+    snprintf(text, sizeof text, "%s: %.400s", setting->key, reason.text);
     return refuse(r, text);
 }
 
@@ -108,13 +202,14 @@ static char *trimmed(char *text)
 
 static bool take_section(struct reading *r, const char *line)
 {
-    size_t n = strlen(r->section);
+    const char *section = r->table->section;
+    size_t n = strlen(section);
     char text[160];
 
-    r->is_in_section = strncasecmp(line + 1, r->section, n) == 0 && strcmp(line + n + 1, "]") == 0;
+    r->is_in_section = strncasecmp(line + 1, section, n) == 0 && strcmp(line + n + 1, "]") == 0;
     if (r->is_in_section)
         return true;
-    snprintf(text, sizeof text, "expected the section [%s], not %.100s", r->section, line);
+    snprintf(text, sizeof text, "expected the section [%s], not %.100s", section, line);
     return refuse(r, text);
 }
 
@@ -127,7 +222,7 @@ static bool take_pair(struct reading *r, char *line)
     if (!equals)
         return refuse(r, "expected 'Key = value', '[Section]' or a comment");
     if (!r->is_in_section) {
-        snprintf(text, sizeof text, "expected the line [%s] before this one", r->section);
+        snprintf(text, sizeof text, "expected the line [%s] before this one", r->table->section);
         return refuse(r, text);
     }
     *equals = '\0';
@@ -153,16 +248,14 @@ static bool parse(struct reading *r)
     return !r->failed;
 }
 
-bool settings_read_from(int fd, const char *path, const char *section,
-                        const struct setting *settings, size_t count, void *into,
-                        struct error *why)
+bool settings_read_from(int fd, const char *path, const struct settings_table *table, void *into,
+                        struct settings_notes *notes, struct error *why)
 {
-    struct reading r = {.path = path, .section = section, .settings = settings,
-                        .count = count, .into = into, .why = why};
+    struct reading r = {.path = path, .table = table, .into = into, .notes = notes, .why = why};
     char buffer[4096];
     bool ok;
 
-    r.file = count <= SETTINGS_MAX ? fdopen(fd, "r") : NULL;
+    r.file = table->count <= SETTINGS_MAX ? fdopen(fd, "r") : NULL;
     if (!r.file) {
         close(fd);
         return error_set(why, "%s: %s", path, strerror(errno));
@@ -174,19 +267,18 @@ bool settings_read_from(int fd, const char *path, const char *section,
     return ok;
 }
 
-bool settings_read(const char *path, enum file_trust trust, const char *section,
-                   const struct setting *settings, size_t count, void *into, struct error *why)
+bool settings_read(const char *path, enum file_trust trust, const struct settings_table *table,
+                   void *into, struct settings_notes *notes, struct error *why)
 {
     int fd = file_open(path, trust, why);
 
-    return fd >= 0 && settings_read_from(fd, path, section, settings, count, into, why);
+    return fd >= 0 && settings_read_from(fd, path, table, into, notes, why);
 }
 
 bool settings_each_word(const char *value,
                         bool (*add)(void *into, const char *word, struct error *why),
                         void *into, struct error *why)
 {
-    static const char blanks[] = " \t,";
     char words[SETTINGS_LINE_MAX + 2];
     char *rest = words, *word;
 

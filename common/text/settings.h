@@ -19,20 +19,49 @@ struct setting {
     bool repeats; /* the key may be given several times, and `set` adds each value */
 };
 
-/* Reads the file at `path`, which file_open opens with `trust`, into *into, by calling the
- * `set` of each key that it gives. There are `count` settings, 32 at most. A comment is a line
- * of its own that starts with # or ;. A byte order mark before the first line is passed over.
+/* A word of earlier releases. It is still taken for the word in its place, with a note. */
+struct old_word {
+    const char *old;
+    const char *key;   /* as it is now */
+    const char *value; /* the word in its value, as it is now; NULL: the key is what changed */
+};
+
+/* What a kind of file may hold. */
+struct settings_table {
+    const char *section;
+    const struct setting *settings;
+    size_t count;                     /* 32 at most */
+    const struct old_word *old_words; /* a row of zeros ends them; NULL: there are none */
+};
+
+enum { SETTINGS_NOTES = 4 };
+
+/* Notes on old words: zeros before the first one. */
+struct settings_notes {
+    unsigned count; /* only the first SETTINGS_NOTES of them are kept */
+    struct {
+        char what[400], advice[64];
+    } first[SETTINGS_NOTES];
+};
+
+/* Reads the file at `path`, which file_open opens with `trust`, into *into, by calling the `set`
+ * of each key that it gives. A comment is a line of its own that starts with # or ;. A byte order
+ * mark before the first line is passed over. Notes are added to *notes, which may be NULL.
  *
  * False with the reason, which begins with "path:line: ": a key or section is not known, a key
  * is given twice, a line is not "Key = value" or too long, or `set` refuses a value. Values
  * that were stored before are not undone. */
-bool settings_read(const char *path, enum file_trust trust, const char *section,
-                   const struct setting *settings, size_t count, void *into, struct error *why);
+bool settings_read(const char *path, enum file_trust trust, const struct settings_table *table,
+                   void *into, struct settings_notes *notes, struct error *why);
 
 /* As settings_read, from the descriptor `fd`, which is closed. Errors call it `path`. */
-bool settings_read_from(int fd, const char *path, const char *section,
-                        const struct setting *settings, size_t count, void *into,
-                        struct error *why);
+bool settings_read_from(int fd, const char *path, const struct settings_table *table, void *into,
+                        struct settings_notes *notes, struct error *why);
+
+/* Sets one key, as a line of the file would. `place` is what notes begin with, such as an option.
+ * False with the reason: the key is not known, or `set` refuses the value. */
+bool settings_set(const struct settings_table *table, const char *place, const char *key,
+                  const char *value, void *into, struct settings_notes *notes, struct error *why);
 
 /* Calls `add` for each word of a value. Blanks or commas part the words. False with the reason
  * if there is no word, or `add` refuses one. */

@@ -21,12 +21,13 @@ static enum ask_result tell_forbidden(const struct config *config, bool only_roo
         error_set(why, "permission denied, though this is root: a user namespace, AppArmor or "
                        "SELinux keeps it from asking");
     else if (only_root)
-        error_set(why, "permission denied: be root");
+        error_set(why, "must be run as root");
     else if (config->control_group[0] != '\0')
-        error_set(why, "permission denied: be root or in the group %s", config->control_group);
+        error_set(why, "must be run as root, or by a member of the group %s",
+                  config->control_group);
     else
-        error_set(why, "permission denied: be root, or let a group in by ControlGroup in the "
-                       "configuration");
+        error_set(why, "must be run as root; ControlGroup in portsmith.conf can let a group in, "
+                       "too");
     return ASK_FORBIDDEN;
 }
 
@@ -37,8 +38,8 @@ static enum ask_result tell_no_connection(const struct config *config, const cha
     if (errno == EACCES || errno == EPERM)
         return tell_forbidden(config, false, why);
     if (errno == ENOENT || errno == ECONNREFUSED) {
-        error_set(why, "portsmithd is not running with this configuration: nobody listens at %s",
-                  path);
+        error_set(why, "portsmithd is not running with this configuration: there is no socket at "
+                       "%s", path);
         return ASK_NOT_RUNNING;
     }
     error_set(why, "%s: %s", path, strerror(errno));

@@ -160,9 +160,9 @@ static void print_shut_ports(const struct control_status *s)
     char service[SERVICE_TEXT_SIZE];
 
     label("shut ports");
-    for (uint32_t i = 0; i < s->close_count; i++)
-        printf("%s%s", i ? ", " : "", service_format(&s->close[i], service));
-    if (s->close_count == 0)
+    for (uint32_t i = 0; i < s->shut_count; i++)
+        printf("%s%s", i ? ", " : "", service_format(&s->shut[i], service));
+    if (s->shut_count == 0)
         puts("none");
     else
         puts(s->rules == HELPER_RULES_MISSING ? " (NOT IN FORCE)" : "");
@@ -230,7 +230,7 @@ void report_status(const struct control_status *s, const char *rest, const json_
     print_drops(drops);
     if (rest) {
         label("the rest");
-        printf("closed by portsmith-firewall: %s\n", rest);
+        printf("shut by portsmith-firewall: %s\n", rest);
     }
     if (s->trial_left > 0) {
         label("on trial");
@@ -320,8 +320,8 @@ static json_t *shut_json(const struct control_status *s)
     json_t *array = json_array();
     char service[SERVICE_TEXT_SIZE];
 
-    for (uint32_t i = 0; i < s->close_count; i++)
-        json_array_append_new(array, json_string(service_format(&s->close[i], service)));
+    for (uint32_t i = 0; i < s->shut_count; i++)
+        json_array_append_new(array, json_string(service_format(&s->shut[i], service)));
     return array;
 }
 

@@ -9,8 +9,8 @@
 
 #include "daemon/supervisor/controlmessage.h"
 
-/* Prints a status. `rest` says whether what portsmith-firewall closes is in force; NULL: it
- * closes nothing. `drops` is an array of objects that say in `what` and `advice` which chain of
+/* Prints a status. `rest` says whether what portsmith-firewall shuts is in force; NULL: it
+ * shuts nothing. `drops` is an array of objects that say in `what` and `advice` which chain of
  * another firewall drops what a knock opens; NULL: that is not known. `keep` is the command that
  * keeps what is on trial. */
 void report_status(const struct control_status *status, const char *rest, const json_t *drops,

@@ -7,7 +7,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "common/libc.h"
@@ -21,10 +20,7 @@
 
 bool config_set(struct config *c, const char *key, const char *value, struct error *why)
 {
-    for (size_t i = 0; i < config_key_count; i++)
-        if (strcasecmp(config_keys[i].key, key) == 0)
-            return config_keys[i].set(c, value, why);
-    return error_set(why, "unknown key '%s'", key);
+    return settings_set(&config_table, "", key, value, c, NULL, why);
 }
 
 bool config_windows_agree(const char *path, uint32_t window, uint32_t max_window,
@@ -56,7 +52,7 @@ static bool firewall_keys_agree(const struct config *c, const char *path, struct
         return error_set(why, "%s: GrantStore = set does not go with Forward = yes: a set knows "
                               "only the port after any translation; use GrantStore = rules", path);
     if (c->backend == BACKEND_NFTABLES && c->grant_store != GRANT_STORE_AUTO)
-        return error_set(why, "%s: GrantStore is for iptables alone: with Backend = nftables a "
+        return error_set(why, "%s: GrantStore is only for iptables: with Backend = nftables a "
                               "grant is always an element of a set of nftables; remove the line, "
                               "or set GrantStore = auto", path);
     if (c->backend == BACKEND_NFTABLES && c->forward && c->accept_mark == 0)
@@ -76,8 +72,7 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
 
     *c = config_defaults;
     errno = 0;
-    if (!settings_read(path, FILE_CONFIGURATION, "Portsmith", config_keys, config_key_count, c,
-                       why)) {
+    if (!settings_read(path, FILE_CONFIGURATION, &config_table, c, &c->notes, why)) {
         if (errno == ENOENT)
             error_set(why, "%s: no such file; run %s", path, config_init_command(path, init));
         return false;
@@ -163,13 +158,13 @@ static bool keep_users(struct config *c, const struct config *in_use, const char
                       struct error *why)
 {
     if (strcmp(c->user, in_use->user) != 0)
-        return error_set(why, "%s: User changes by a restart alone; it is '%s' now", path,
+        return error_set(why, "%s: restart portsmithd to change User; it is '%s' now", path,
                          in_use->user);
     if (strcmp(c->witness_user, in_use->witness_user) != 0)
-        return error_set(why, "%s: WitnessUser changes by a restart alone; it is '%s' now", path,
+        return error_set(why, "%s: restart portsmithd to change WitnessUser; it is '%s' now", path,
                          in_use->witness_user);
     if (strcmp(c->control_group, in_use->control_group) != 0)
-        return error_set(why, "%s: ControlGroup changes by a restart alone; it is '%s' now", path,
+        return error_set(why, "%s: restart portsmithd to change ControlGroup; it is '%s' now", path,
                          in_use->control_group);
     c->uid = in_use->uid;
     c->gid = in_use->gid;
@@ -286,8 +281,8 @@ void config_free(struct config *c)
 
 bool config_shuts_tcp(const struct config *c)
 {
-    for (unsigned i = 0; i < c->close_count; i++)
-        if (c->close[i].protocol == IPPROTO_TCP)
+    for (unsigned i = 0; i < c->shut_count; i++)
+        if (c->shut[i].protocol == IPPROTO_TCP)
             return true;
     return false;
 }

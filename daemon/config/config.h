@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/pool.h"
+#include "common/text/settings.h"
 #include "common/text/transport.h"
 #include "daemon/config/limits.h"
 #include "daemon/config/profile.h"
@@ -32,11 +33,10 @@ struct config {
     unsigned transports; /* that knocks may come by: bits 1 << enum transport */
     enum backend backend;
     enum backend backend_in_use; /* with BACKEND_AUTO: that too until a helper has chosen */
-    bool has_old_backend; /* Backend is given by its old word */
     enum grant_store grant_store;
-    struct service close[CLOSE_SERVICES]; /* ascending */
-    uint8_t close_count;
-    bool close_with_reset;
+    struct service shut[SHUT_SERVICES]; /* ascending */
+    uint8_t shut_count;
+    bool shut_with_reset;
     bool forward; /* grants count for what passes through this host, too */
     uint32_t accept_mark; /* bits that a granted packet's mark is given; 0: none */
     bool skew_checked;
@@ -64,6 +64,7 @@ struct config {
     struct pool policies; /* of the profiles */
     uint16_t ports[CONFIG_KNOCK_PORTS]; /* every knock port in use, ascending */
     uint8_t port_count;
+    struct settings_notes notes; /* on old words in all the files */
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of all of the above, keys too: BLAKE2b */
 };
 
@@ -99,10 +100,7 @@ const char *config_profile_path(const struct config *c, const char *name,
                                 char path[static CONFIG_PROFILE_PATH_SIZE]);
 const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
 
-/* The old word that Backend is given by, where it is one; else NULL. */
-const char *config_old_backend(const struct config *c);
-
-/* Whether Close names a service of TCP. */
+/* Whether Shut names a service of TCP. */
 bool config_shuts_tcp(const struct config *c);
 
 /* Returns the profile of that name, or NULL. */

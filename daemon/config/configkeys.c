@@ -38,7 +38,7 @@ static bool add_interface(void *into, const char *word, struct error *why)
         if (strcmp(c->interfaces[i], word) == 0)
             return true;
         if (any || strcmp(c->interfaces[i], "any") == 0)
-            return error_set(why, "'any' stands alone: it covers every interface");
+            return error_set(why, "'any' covers every interface: give no other one with it");
     }
     if (c->interface_count == CONFIG_INTERFACES)
         return error_set(why, "more than %d interfaces; use any", CONFIG_INTERFACES);
@@ -46,11 +46,11 @@ static bool add_interface(void *into, const char *word, struct error *why)
     return true;
 }
 
-static bool add_close(void *into, const char *word, struct error *why)
+static bool add_shut(void *into, const char *word, struct error *why)
 {
     struct config *c = into;
 
-    return profile_add_service(c->close, &c->close_count, CLOSE_SERVICES, word, why);
+    return profile_add_service(c->shut, &c->shut_count, SHUT_SERVICES, word, why);
 }
 
 static bool set_interface(void *into, const char *value, struct error *why)
@@ -91,27 +91,13 @@ static unsigned find_word(const char *value, const char *const *words, unsigned 
     return i;
 }
 
-/* The words of before there was a third back end, in place of whose name `nft` would be taken. */
-static const char *const old_backends[] = {
-    [BACKEND_AUTO] = "", [BACKEND_NFT] = "nft", [BACKEND_LEGACY] = "legacy"};
-
-enum { OLD_BACKENDS = sizeof old_backends / sizeof *old_backends };
-
-const char *config_old_backend(const struct config *c)
-{
-    return c->has_old_backend ? old_backends[c->backend] : NULL;
-}
-
 static bool set_backend(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
-    unsigned found = BACKEND_AUTO, old = find_word(value, old_backends, OLD_BACKENDS);
+    unsigned found = BACKEND_AUTO;
 
     while (found <= BACKEND_NFTABLES && strcmp(value, backend_name((enum backend)found)) != 0)
         found++;
-    c->has_old_backend = old != BACKEND_AUTO && old < OLD_BACKENDS;
-    if (c->has_old_backend)
-        found = old;
     if (found > BACKEND_NFTABLES)
         return error_set(why, "expected auto, iptables-nft, iptables-legacy or nftables, not '%s'",
                          value);
@@ -119,7 +105,7 @@ static bool set_backend(void *into, const char *value, struct error *why)
     return true;
 }
 
-/* A mark in decimal, or in hexadecimal behind 0x. */
+/* A packet mark in decimal, or in hexadecimal behind 0x. */
 static bool set_accept_mark(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
@@ -130,26 +116,27 @@ static bool set_accept_mark(void *into, const char *value, struct error *why)
     unsigned long long mark;
 
     if (size == 0 || digits[size] != '\0')
-        return error_set(why, "'%s' is not a mark: expected a number such as 0x100", value);
+        return error_set(why, "'%s' is not a packet mark: expected a number such as 0x100", value);
     errno = 0;
     mark = strtoull(digits, NULL, is_hexadecimal ? 16 : 10);
     if (errno != 0 || mark == 0 || mark > UINT32_MAX)
-        return error_set(why, "'%s' is out of range: a mark is from 0x1 to 0xffffffff", value);
+        return error_set(why, "'%s' is out of range: a packet mark is from 0x1 to 0xffffffff",
+                         value);
     c->accept_mark = (uint32_t)mark;
     return true;
 }
 
-static bool set_close(void *into, const char *value, struct error *why)
+static bool set_shut(void *into, const char *value, struct error *why)
 {
-    return settings_each_word(value, add_close, into, why);
+    return settings_each_word(value, add_shut, into, why);
 }
 
-static bool set_close_with(void *into, const char *value, struct error *why)
+static bool set_shut_with(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
 
-    c->close_with_reset = strcmp(value, "reset") == 0;
-    if (!c->close_with_reset && strcmp(value, "drop") != 0)
+    c->shut_with_reset = strcmp(value, "reset") == 0;
+    if (!c->shut_with_reset && strcmp(value, "drop") != 0)
         return error_set(why, "expected drop or reset, not '%s'", value);
     return true;
 }
@@ -287,13 +274,13 @@ static bool set_metrics_file(void *into, const char *value, struct error *why)
     return set_path(c->metrics_file, value, why);
 }
 
-const struct setting config_keys[] = {
+static const struct setting settings[] = {
     {"Interface", set_interface, true},
     {"Port", set_port, false},
     {"Transports", set_transports, true},
     {"Backend", set_backend, false},
-    {"Close", set_close, true},
-    {"CloseWith", set_close_with, false},
+    {"Shut", set_shut, true},
+    {"ShutWith", set_shut_with, false},
     {"Forward", set_forward, false},
     {"AcceptMark", set_accept_mark, false},
     {"MaxSkew", set_max_skew, false},
@@ -310,7 +297,17 @@ const struct setting config_keys[] = {
     {"MetricsFile", set_metrics_file, false},
 };
 
-const size_t config_key_count = sizeof config_keys / sizeof *config_keys;
+/* `nft` would be taken for nftables, and to close is to end a grant. */
+static const struct old_word old_words[] = {
+    {"nft", "Backend", "iptables-nft"},
+    {"legacy", "Backend", "iptables-legacy"},
+    {"Close", "Shut", NULL},
+    {"CloseWith", "ShutWith", NULL},
+    {NULL, NULL, NULL},
+};
+
+const struct settings_table config_table = {"Portsmith", settings,
+                                            sizeof settings / sizeof *settings, old_words};
 
 const struct config config_defaults = {
     .backend = BACKEND_AUTO,
@@ -356,8 +353,8 @@ void config_print_keys(const struct config *c, FILE *out)
     fprintf(out, "Port = %u\n", c->port);
     print_transports(c, out);
     fprintf(out, "Backend = %s\n", backend_name(c->backend));
-    profile_print_services("Close", c->close, c->close_count, out);
-    fprintf(out, "CloseWith = %s\nForward = %s\n", c->close_with_reset ? "reset" : "drop",
+    profile_print_services("Shut", c->shut, c->shut_count, out);
+    fprintf(out, "ShutWith = %s\nForward = %s\n", c->shut_with_reset ? "reset" : "drop",
             c->forward ? "yes" : "no");
     if (c->accept_mark != 0)
         fprintf(out, "AcceptMark = 0x%x\n", c->accept_mark);

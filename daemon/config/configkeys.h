@@ -5,8 +5,7 @@
 #include "common/text/settings.h"
 #include "daemon/config/config.h"
 
-extern const struct setting config_keys[]; /* into a struct config */
-extern const size_t config_key_count;
+extern const struct settings_table config_table; /* into a struct config */
 
 /* The values of keys that no line sets, but for those that config_read_main fills in. */
 extern const struct config config_defaults;

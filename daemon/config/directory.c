@@ -206,7 +206,7 @@ static bool read_profile(struct config *c, struct profile *p, const char *name,
     char path[CONFIG_PROFILE_PATH_SIZE];
 
     config_profile_path(c, name, path);
-    if (!profile_read(draft, path, name, why) || !complete_profile(c, draft, path, why))
+    if (!profile_read(draft, path, name, &c->notes, why) || !complete_profile(c, draft, path, why))
         return false;
     *p = draft->profile;
     if (!envelope_key_of_server(p->envelope_key, &secrets->server, draft->policy.public_key,

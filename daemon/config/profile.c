@@ -71,17 +71,34 @@ void profile_begin(struct profile_draft *draft)
     draft->profile.policy = &draft->policy;
 }
 
-bool profile_read(struct profile_draft *draft, const char *path, const char *name,
-                  struct error *why)
+/* The table of profile_keys, for which `settings` has the room. */
+static struct settings_table table_of_keys(struct setting settings[static KEYS_MAX])
+{
+    struct settings_table table = {"Profile", settings, 0, profile_old_words};
+
+    for (; table.count < KEYS_MAX && profile_keys[table.count].option; table.count++)
+        settings[table.count] = profile_keys[table.count].setting;
+    return table;
+}
+
+bool profile_set(struct profile_draft *draft, const char *place, const char *key,
+                 const char *value, struct settings_notes *notes, struct error *why)
 {
     struct setting settings[KEYS_MAX];
-    size_t count = 0;
+    const struct settings_table table = table_of_keys(settings);
 
-    for (; count < KEYS_MAX && profile_keys[count].option; count++)
-        settings[count] = profile_keys[count].setting;
+    return settings_set(&table, place, key, value, draft, notes, why);
+}
+
+bool profile_read(struct profile_draft *draft, const char *path, const char *name,
+                  struct settings_notes *notes, struct error *why)
+{
+    struct setting settings[KEYS_MAX];
+    const struct settings_table table = table_of_keys(settings);
+
     profile_begin(draft);
     memcpy(draft->policy.name, name, strnlen(name, sizeof draft->policy.name - 1));
-    if (!settings_read(path, FILE_CONFIGURATION, "Profile", settings, count, draft, why))
+    if (!settings_read(path, FILE_CONFIGURATION, &table, draft, notes, why))
         return false;
     if (sodium_is_zero(draft->policy.public_key, KEY_SIZE))
         return error_set(why, "%s: expected a line 'PublicKey = ...'", path);

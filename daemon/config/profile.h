@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/error.h"
+#include "common/text/settings.h"
 #include "privsep/message.h"
 
 /* There may be ten thousand profiles, in locked memory: what is no secret lies elsewhere. */
@@ -23,7 +24,7 @@ struct profile {
 struct profile_draft {
     struct profile profile;
     struct helper_profile policy; /* of `profile`, with room for the longest lists */
-    bool says_observed;           /* the file itself says `observed` */
+    bool says_any;                /* the file itself says `any` */
     uint8_t point[KEY_SIZE];      /* the public key, as envelope_key_of_server takes it */
     uint8_t preshared[KEY_SIZE];  /* if the profile has_preshared */
 };
@@ -34,11 +35,15 @@ void profile_begin(struct profile_draft *draft);
 /* Whether a name of a profile, or of a server, is [a-z0-9-]{1,32}. */
 bool profile_name_is_valid(const char *name);
 
-/* Reads PATH into *draft, begun anew, whose name is set from `name`. Errors name file and
- * line. The file must not be writable by others, and not readable either when it holds a
- * PresharedKey. */
+/* Reads PATH into *draft, begun anew, whose name is set from `name`. Errors, and the notes that are
+ * added to *notes, name file and line. The file must not be writable by others, and not readable
+ * either when it holds a PresharedKey. */
 bool profile_read(struct profile_draft *draft, const char *path, const char *name,
-                  struct error *why);
+                  struct settings_notes *notes, struct error *why);
+
+/* Sets one key, as settings_set. */
+bool profile_set(struct profile_draft *draft, const char *place, const char *key,
+                 const char *value, struct settings_notes *notes, struct error *why);
 
 /* Whether the profile has a destination for a service, of whichever family. */
 bool profile_sends_on(const struct profile *p, const struct service *service);

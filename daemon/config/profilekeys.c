@@ -197,8 +197,8 @@ static bool add_address(void *into, const char *word, struct error *why)
     struct profile_draft *draft = into;
     struct helper_profile *p = &draft->policy;
 
-    if (strcmp(word, "observed") == 0)
-        draft->says_observed = true;
+    if (strcmp(word, "any") == 0)
+        draft->says_any = true;
     else if (strcmp(word, "signed") == 0)
         p->needs_signed_address = 1;
     else if (p->prefix_count == POLICY_PREFIXES)
@@ -206,10 +206,10 @@ static bool add_address(void *into, const char *word, struct error *why)
     else if (prefix_parse(&p->prefixes[p->prefix_count], word, why))
         p->prefix_count++;
     else
-        return error_set(why, "expected observed, signed or a prefix such as 192.0.2.0/24, "
+        return error_set(why, "expected any, signed or a prefix such as 192.0.2.0/24, "
                               "not '%s'", word);
-    if (draft->says_observed && p->needs_signed_address)
-        return error_set(why, "observed and signed exclude each other");
+    if (draft->says_any && p->needs_signed_address)
+        return error_set(why, "any and signed exclude each other");
     return true;
 }
 
@@ -222,7 +222,7 @@ static void print_address(const struct profile *p, FILE *out)
 {
     char text[PREFIX_TEXT_SIZE];
 
-    fprintf(out, "Address = %s", p->policy->needs_signed_address ? "signed" : "observed");
+    fprintf(out, "Address = %s", p->policy->needs_signed_address ? "signed" : "any");
     for (unsigned i = 0; i < p->policy->prefix_count; i++) {
         if (i > 0 && i % PREFIXES_A_LINE == 0)
             fputs("\nAddress =", out);
@@ -385,7 +385,7 @@ const struct profile_key profile_keys[] = {
     {{"MaxWindow", set_max_window, false}, print_max_window,
      "max-window", "SPAN", "the longest that the client may ask for"},
     {{"Address", set_address, true}, print_address,
-     "address", "WORD", "observed, signed, or a prefix such as 192.0.2.0/24"},
+     "address", "WORD", "any, signed, or a prefix such as 192.0.2.0/24"},
     {{"Port", set_port, false}, print_port, "port", "PORT", "a knock port of its own"},
     {{"Expires", set_expires, false}, print_expires,
      "expires", "DATE", "the last day that the profile is good for"},
@@ -396,6 +396,9 @@ const struct profile_key profile_keys[] = {
     {{"MaxGrants", set_max_grants, false}, print_max_grants,
      "max-grants", "NUMBER", "how many grants the client may have at one time"},
     {{"Connections", set_connections, false}, print_connections,
-     "connections", "NUMBER", "shut the door after so many connections"},
+     "connections", "NUMBER", "shut the port after so many connections"},
     {{NULL, NULL, false}, NULL, NULL, NULL, NULL},
 };
+
+/* A profile that takes any address takes signed ones, too. */
+const struct old_word profile_old_words[] = {{"observed", "Address", "any"}, {NULL, NULL, NULL}};

@@ -18,4 +18,7 @@ struct profile_key {
 /* All keys, in the order in which they are printed. The last one's option is NULL. */
 extern const struct profile_key profile_keys[];
 
+/* Of which a row of zeros is the last. */
+extern const struct old_word profile_old_words[];
+
 #endif

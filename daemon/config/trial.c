@@ -62,8 +62,8 @@ void trial_announce(const struct config *config, const char *config_path, int64_
 
     strftime(date, sizeof date, "%H:%M:%S %Z", localtime_r(&until, &local));
     printf("On trial until %s, shut to all who do not knock: ", date);
-    for (unsigned i = 0; i < config->close_count; i++)
-        printf("%s%s", i > 0 ? ", " : "", service_format(&config->close[i], service));
+    for (unsigned i = 0; i < config->shut_count; i++)
+        printf("%s%s", i > 0 ? ", " : "", service_format(&config->shut[i], service));
     printf("\nLog in from elsewhere by a knock. Then keep it: %s\n"
            "Unless it is kept by then, nothing is shut any more.\n",
            trial_keep(config_path, keep));

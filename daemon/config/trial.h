@@ -1,4 +1,4 @@
-/* A trial of Close: portsmithd --trial shuts ports until a moment, unless it is started
+/* A trial of Shut: portsmithd --trial shuts ports until a moment, unless it is started
  * for good by then. A file in the state directory, the marker of the trial, tells the starts
  * that come after which boot and process is, or was, on trial. Handing over removes it: where
  * it is left and nobody is on trial, what was tried was not kept. */

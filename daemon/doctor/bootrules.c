@@ -49,11 +49,11 @@ static void examine_iptables_file(struct findings *f, const char *path)
     if (!file_has(path, "--match-set portsmith"))
         return;
     snprintf(advice, sizeof advice,
-             "take Portsmith's rules out, which portsmithd and portsmith-firewall make anew: sed "
+             "take Portsmith's rules out, which portsmithd and portsmith-firewall make again: sed "
              "-i /portsmith/d %s", path);
     findings_add(f, FINDING_NOTE, advice,
-                 "%s names a set of Portsmith's: whoever loads it while portsmithd does not run "
-                 "gets not one of its rules, and at a boot the policy is ACCEPT then", path);
+                 "%s names a set of Portsmith's: while portsmithd does not run, none of its rules "
+                 "can be loaded, and at a boot the policy is then ACCEPT", path);
 }
 
 /* ---- nftables' -------------------------------------------------------------- */
@@ -124,7 +124,7 @@ static void examine_nftables_file(struct findings *f, const char *path, const js
                      "%s holds Portsmith's rules as nft list ruleset prints them: nft cannot load "
                      "that again, and so loads none of it, the host's own tables neither", path);
     } else if (has_our_chain(all) && is_in_use(path, all, table)) {
-        snprintf(advice, sizeof advice, "save the host's own tables alone: nft list %s", table);
+        snprintf(advice, sizeof advice, "save only the host's own tables: nft list %s", table);
         findings_add(f, FINDING_NOTE, advice,
                      "nft list ruleset also prints Portsmith's rules, which are iptables': saved "
                      "to %s that could not be loaded again, and would take the host's own tables "

@@ -58,7 +58,7 @@ static void read_configuration(struct doctor *d)
         config_read_main(&d->main, d->path, &unused);
         findings_begin(&d->found, "configuration");
         findings_add(&d->found, PROBLEM,
-                     "mend it until portsmithd -t says nothing, then portsmithctl reload; a "
+                     "fix it, check with portsmithd -t, then portsmithctl reload; a "
                      "portsmithd that runs goes on with what it read before", "%s", why.text);
     }
 }
@@ -88,7 +88,7 @@ static void examine_configuration(struct doctor *d)
     if (d->loaded->profile_count == 0)
         findings_add(&d->found, NOTE, "make one: portsmith-profile create NAME --open tcp/22",
                      "there is no profile, so nobody can knock");
-    firewalls_find_old_word(d->loaded, findings_take_note, &d->found);
+    warning_of_old_words(&d->loaded->notes, findings_take_note, &d->found);
     origin_find(d->loaded, d->path, findings_take_problem, &d->found);
 }
 
@@ -276,7 +276,7 @@ static void examine_counters(struct doctor *d)
         findings_add(&d->found, NOTE,
                      "if these clients do not get in, their network translates addresses, and "
                      "--address observed lets them in; the log names both addresses",
-                     "%" PRIu64 " knocks signed another address than they came from, and doors "
+                     "%" PRIu64 " knocks signed another address than they came from; ports "
                      "open to the signed one", c->elsewhere);
     if (c->untimely > 0)
         findings_add(&d->found, NOTE, "compare date -u here and on the client's machine; the log "

@@ -24,14 +24,14 @@
 #include "privsep/xtables/probe.h"
 
 enum {
-    SERVICES_MAX = 2 * CLOSE_SERVICES, /* further services are not looked at */
+    SERVICES_MAX = 2 * SHUT_SERVICES, /* further services are not looked at */
     PATH_SIZE = 64,
     RULE_SIZE = 300, /* of the text of a rule, which is cut to fit */
 };
 
 struct examined {
     struct service service;
-    bool is_shut; /* by Close */
+    bool is_shut; /* by Shut */
 };
 
 struct examination {
@@ -40,7 +40,7 @@ struct examination {
     enum backend backend; /* as doctorfirewall_examine has it, and so has `runs` */
     bool runs;
     struct xtables xtables;
-    struct enforcer enforcer; /* of portsmith-firewall, once it has been found to close something */
+    struct enforcer enforcer; /* of portsmith-firewall, once it has been found to shut something */
     struct walk_rules rules[FAMILIES];
     bool is_read[FAMILIES];
     json_t *ruleset; /* of nftables; NULL where it cannot be read */
@@ -127,8 +127,8 @@ static void find_services(struct examination *e)
 {
     const struct config *c = e->config;
 
-    for (unsigned i = 0; i < c->close_count; i++)
-        add_service(e, c->close[i], true);
+    for (unsigned i = 0; i < c->shut_count; i++)
+        add_service(e, c->shut[i], true);
     for (size_t i = 0; i < c->profile_count; i++)
         for (unsigned j = 0; j < c->profiles[i].policy->service_count; j++)
             if (!profile_sends_on(&c->profiles[i], &c->profiles[i].policy->services[j]))
@@ -285,7 +285,7 @@ static void examine_tracking(struct examination *e)
 
     findings_begin(e->found, "tracking");
     if (!tracking_check(e->config, findings_take_note, e->found, &why))
-        findings_add(e->found, FINDING_PROBLEM, "mend that: portsmithd does not start as it is",
+        findings_add(e->found, FINDING_PROBLEM, "fix that: until then portsmithd does not start",
                      "%s", why.text);
     tracking_read(&e->tracking);
 }
@@ -300,8 +300,8 @@ static void take_uncertain(void *data, const char *what, const char *advice)
 /* Finds rules that no file tells of, as where StateDirectory has been changed. */
 static void find_unknown_rules(struct examination *e)
 {
-    static const char advice[] = "run portsmith-firewall restore; then try and confirm again";
-    static const char what[] = "portsmith-firewall closes ports (%s), but what it was told is not "
+    static const char advice[] = "run portsmith-firewall remove; then try and confirm again";
+    static const char what[] = "portsmith-firewall shuts ports (%s), but what it was told is not "
                                "in %s";
 
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -334,7 +334,7 @@ static bool find_missing_rules(struct examination *e, const struct plan *plan)
             any = true;
         else
             findings_add(e->found, FINDING_PROBLEM, "run portsmith-firewall enforce",
-                         "what portsmith-firewall closes is not closed (%s): another program "
+                         "what portsmith-firewall shuts is not shut (%s): another program "
                          "removed its rules, or the boot did not put them in force",
                          family_name(family));
     }
@@ -356,21 +356,21 @@ static void tell_closing(struct examination *e, const struct plan *plan)
     closing_find_shut(plan, e->config, &services);
     if (services.count > 0 && !e->runs)
         findings_add(e->found, FINDING_PROBLEM,
-                     "start portsmithd, or run portsmith-firewall restore",
-                     "nobody gets at %s: portsmith-firewall closes %s (%s), and portsmithd does "
-                     "not run to open it", closing_format(&services, shut), all_but, kind);
+                     "start portsmithd, or run portsmith-firewall remove",
+                     "%s is shut to everybody: portsmith-firewall shuts %s (%s), and portsmithd "
+                     "does not run to open it", closing_format(&services, shut), all_but, kind);
     else if (services.count > 0 && !enforce_lets_knocks_in(&e->enforcer))
         findings_add(e->found, FINDING_PROBLEM,
                      "set AcceptMark in portsmith.conf, restart portsmithd, and run "
                      "portsmith-firewall enforce",
-                     "no knock opens %s: portsmith-firewall closes %s (%s) by a table of nftables, "
-                     "and lets in by a mark alone what another table has let through",
+                     "no knock opens %s: portsmith-firewall shuts %s (%s) by a table of nftables, "
+                     "and lets in only by a packet mark what another table has let through",
                      closing_format(&services, shut), all_but, kind);
     else
         findings_add(e->found, FINDING_NOTE,
                      plan->on_trial ? "see that you still get in, then portsmith-firewall confirm"
-                                    : "portsmith-firewall restore ends that",
-                     "portsmith-firewall closes %s (%s), but for what knocks open", all_but, kind);
+                                    : "portsmith-firewall remove ends that",
+                     "portsmith-firewall shuts %s (%s), except what knocks open", all_but, kind);
 }
 
 static void examine_closing(struct examination *e)
@@ -381,7 +381,7 @@ static void examine_closing(struct examination *e)
     findings_begin(e->found, "firewall");
     if (!closing_read(&plan, e->config, &why)) {
         findings_add(e->found, FINDING_PROBLEM,
-                     "run portsmith-firewall restore; then try and confirm again",
+                     "run portsmith-firewall remove; then try and confirm again",
                      "what portsmith-firewall was told cannot be read: %s", why.text);
         return;
     }
@@ -391,7 +391,7 @@ static void examine_closing(struct examination *e)
         tell_closing(e, &plan);
     if (plan.is_confirmed && keeper_find() == 0)
         findings_add(e->found, FINDING_NOTE, "portsmith-firewall enforce starts the one that does",
-                     "what portsmith-firewall closes stays open once another program removes its "
+                     "what portsmith-firewall shuts stays open once another program removes its "
                      "rules, as no process is there to put them back");
 }
 
@@ -492,11 +492,11 @@ static void examine_services(struct examination *e)
         if (listeners == LISTENERS_NONE)
             findings_add(e->found, FINDING_NOTE,
                          "start the service, or see on which port it listens",
-                         "nothing listens on %s: the door opens to nobody", text);
+                         "nothing listens on %s: a knock opens a port without a service", text);
         else
             findings_add(e->found, FINDING_NOTE,
                          "have it listen on an address that clients can reach",
-                         "what listens on %s does so on loopback alone", text);
+                         "the service at %s listens only on loopback", text);
     }
 }
 
@@ -525,7 +525,7 @@ static bool tell_open(const struct look *look, const struct walk_end *past,
 
     if (!look->examined->is_shut)
         snprintf(advice, sizeof advice,
-                 "add Close = %s to portsmith.conf, then portsmithctl reload", look->service);
+                 "add Shut = %s to portsmith.conf, then portsmithctl reload", look->service);
     else if (!past->by_policy)
         snprintf(advice, sizeof advice, "delete %s, or move it behind the jump to portsmith",
                  format_line(past, line));
@@ -571,7 +571,7 @@ static bool find_open_past_others(const struct look *look)
     findings_add(look->e->found, FINDING_PROBLEM, look->examined->is_shut
                      ? "start portsmithd, which shuts it; with --trial 15m as long as you have not "
                        "got in by a knock"
-                     : "name it in Close in portsmith.conf, then portsmithctl reload",
+                     : "name it in Shut in portsmith.conf, then portsmithctl reload",
                  "%s is open without a knock (%s, %s): nothing drops it", look->service,
                  family_name(look->family), look->packet.interface);
     return true;
@@ -630,7 +630,7 @@ static bool find_blocked(const struct look *look)
 }
 
 /* Advises to accept packets of established connections at the top of the chain. This is safe for
- * what Close names, as SYNs without a grant are dropped before. */
+ * what Shut names, as SYNs without a grant are dropped before. */
 static bool tell_not_established(const struct look *look, const struct walk_end *end,
                                  const char *chain)
 {
@@ -779,10 +779,10 @@ static void examine_sessions(struct examination *e)
                      "sessions at shut ports can be cut, as their segments can no longer be told "
                      "since portsmithd began: %s", why.text);
     else if (!tells || !finds)
-        findings_add(e->found, FINDING_NOTE, "portsmith-trust(7) tells more; when it is mended, "
+        findings_add(e->found, FINDING_NOTE, "portsmith-trust(7) tells more; when it is fixed, "
                      "restart portsmithd",
-                     "whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
-                     "of a session cannot be told: %s",
+                     "a valid SYN cookie opens shut ports of TCP, because a segment of a session "
+                     "cannot be told from others: %s",
                      finds ? "iptables' cgroup or policy match did not work" : why.text);
 }
 
@@ -797,7 +797,7 @@ static void take_chain(void *data, const char *family, const char *table, const 
     snprintf(advice, sizeof advice,
              look->examined->is_shut
                  ? "accept it there, which is safe, for Portsmith shuts it before: %s"
-                 : "name it in Close first, then accept it there: %s",
+                 : "name it in Shut first, then accept it there: %s",
              firewalls_way_in(way, &place, &look->examined->service, 0));
     findings_add(look->e->found, FINDING_PROBLEM, advice,
                  "a knock for %s opens nothing (%s, %s): the nftables chain %s %.60s %.60s drops "

@@ -12,7 +12,7 @@
 
 enum {
     KINDS = 2, /* of iptables */
-    SERVICES_MAX = 2 * CLOSE_SERVICES, /* further services are not looked at */
+    SERVICES_MAX = 2 * SHUT_SERVICES, /* further services are not looked at */
     TOLD_MAX = 32, /* further chains and services are not told of */
     WHAT_SIZE = 300,
     ADVICE_SIZE = FIREWALLS_WAY_SIZE + 100,
@@ -23,7 +23,7 @@ static const enum backend kinds[KINDS] = {BACKEND_NFT, BACKEND_LEGACY};
 /* What strangers ask this host for. */
 struct sought {
     struct service service;
-    bool is_shut; /* by Close */
+    bool is_shut; /* by Shut */
     const struct helper_destination *destination; /* that a profile sends it on to; NULL: none */
 };
 
@@ -82,7 +82,7 @@ static void tell(const struct look *look, const char *chain, const struct way *w
     snprintf(advice, sizeof advice, "%s: %s",
              way->by_mark ? "accept what a grant marks there"
              : look->sought->is_shut ? "accept it there, which is safe, for Portsmith shuts it before"
-                                 : "name it in Close first, then accept it there",
+                                 : "name it in Shut first, then accept it there",
              way->text);
     look->s->report(look->s->data, what, advice);
 }
@@ -252,8 +252,8 @@ static void find_services(struct search *s)
 {
     const struct config *c = s->config;
 
-    for (unsigned i = 0; i < c->close_count; i++)
-        add(s, &(struct sought){c->close[i], true, NULL});
+    for (unsigned i = 0; i < c->shut_count; i++)
+        add(s, &(struct sought){c->shut[i], true, NULL});
     for (size_t i = 0; i < c->profile_count; i++) {
         const struct helper_profile *policy = c->profiles[i].policy;
 

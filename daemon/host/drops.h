@@ -14,7 +14,7 @@ bool drops_matter(const struct config *config);
 
 /* Calls `report`, handing on `data`, for each chain and service that it drops for certain, over
  * IPv4 or IPv6, by an interface that strangers come by: with what to do about it. Looks at the
- * services of Close and of the profiles; at forwarding chains for what is sent on, and with Forward.
+ * services of Shut and of the profiles; at forwarding chains for what is sent on, and with Forward.
  * Needs CAP_NET_ADMIN. False where nft(8) cannot be asked: then iptables' chains alone were looked
  * at. */
 bool drops_find(const struct config *config, warning_taker *report, void *data);

@@ -131,7 +131,7 @@ const char *firewalls_way_in(char way[static FIREWALLS_WAY_SIZE],
         firewalls_way_into_docker(way, mark);
     else if (find_table(place->family, place->table).is_owned)
         snprintf(way, FIREWALLS_WAY_SIZE,
-                 "with the program whose table that is, as it alone can change it; nft list "
+                 "with the program that owns the table: only it can change the table; nft list "
                  "table %s %.40s names it", place->family, place->table);
     else if (mark != 0)
         snprintf(way, FIREWALLS_WAY_SIZE,
@@ -167,8 +167,8 @@ static void report_chain(const struct chain *chain, const struct config *config,
              "the nftables chain %s %.40s %.40s drops by default, and a grant opens nothing there",
              family, chain->table, chain->name);
     snprintf(advice, sizeof advice,
-             "for each service that Close names it is safe to accept it in that chain: %s",
-             firewalls_way_in(way, &place, config->close_count > 0 ? &config->close[0] : &ssh,
+             "for each service that Shut names it is safe to accept it in that chain: %s",
+             firewalls_way_in(way, &place, config->shut_count > 0 ? &config->shut[0] : &ssh,
                               config->accept_mark));
     report(data, what, advice);
 }
@@ -244,22 +244,9 @@ void firewalls_find_strays(const struct config *config, warning_taker *report, v
     if (!config_shuts_tcp(config) || kernel_finds_sockets(&why))
         return;
     snprintf(what, sizeof what,
-             "whoever has a valid SYN cookie gets in at shut ports of TCP, since "
-             "a segment of a session cannot be told (%.60s)", why.text);
+             "a valid SYN cookie opens shut ports of TCP, because a segment of a session "
+             "cannot be told from others (%.60s)", why.text);
     report(data, what, "portsmith-trust(7) tells more");
-}
-
-void firewalls_find_old_word(const struct config *config, warning_taker *report, void *data)
-{
-    const char *old = config_old_backend(config);
-    char what[100], advice[100];
-
-    if (!old)
-        return;
-    snprintf(what, sizeof what, "Backend = %s is the old word for %s, and is still taken", old,
-             backend_name(config->backend));
-    snprintf(advice, sizeof advice, "write Backend = %s", backend_name(config->backend));
-    report(data, what, advice);
 }
 
 void firewalls_find(const struct config *config, warning_taker *report, void *data)

@@ -39,9 +39,6 @@ bool firewalls_own_table(const char *family, const char *table);
  * Where nftables cannot be asked, no chain is reported. */
 void firewalls_find(const struct config *config, warning_taker *report, void *data);
 
-/* Calls `report` where the configuration names its back end by an old word. */
-void firewalls_find_old_word(const struct config *config, warning_taker *report, void *data);
-
 /* Calls `report` for each family that the configuration sends on but the kernel does not
  * forward. */
 void firewalls_find_forwarding(const struct config *config, warning_taker *report, void *data);

@@ -82,7 +82,7 @@ static void report_another_host(const struct config *c, const char *config_path,
                                 "one has used up still counts at the other", key);
     snprintf(advice, sizeof advice,
              "make this host a key of its own: rm %s; %s; then restart portsmithd and give clients "
-             "the new PublicKey; or, if it is the same host, installed anew: rm %s; %s", key, init,
+             "the new PublicKey; or, if it is the same host, installed again: rm %s; %s", key, init,
              note, init);
     report(data, what, advice);
 }

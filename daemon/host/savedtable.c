@@ -76,7 +76,7 @@ static void tell(const struct search *s, const char *path)
     snprintf(what, sizeof what,
              "%s holds Portsmith's table as nft list ruleset prints it: while portsmithd runs nft "
              "cannot load that, and so loads none of it, the host's own tables neither", path);
-    s->report(s->data, what, "take 'table inet portsmith' out of it, and save the others alone: nft "
+    s->report(s->data, what, "take 'table inet portsmith' out of it, and save only the others: nft "
                              "list tables | grep -v -x 'table inet portsmith' | while read -r "
                              "table; do nft list $table; done");
 }

@@ -114,7 +114,7 @@ static void tell(const struct search *s, const struct service *service, enum tra
                                         "what is not tracked; whether one was used is not known");
     else if (is_tcp)
         snprintf(advice, sizeof advice,
-                 "a grant accepts the SYN alone: accept the rest in your own rules, as by %s "
+                 "a grant accepts only the SYN: accept the rest in your own rules, as by %s "
                  "-A INPUT -p tcp --dport %u ! --syn -j ACCEPT, and what goes out; whether a grant "
                  "was used is not known", family == IPV6 ? "ip6tables" : "iptables", service->port);
     else
@@ -148,18 +148,18 @@ static int compare(const void *a, const void *b)
     return service_compare(a, b);
 }
 
-/* The services of Close and of the profiles, ascending, each once, which the caller frees. NULL
+/* The services of Shut and of the profiles, ascending, each once, which the caller frees. NULL
  * and a *count of 0 without memory. */
 static struct service *collect_services(const struct config *c, size_t *count)
 {
-    struct service *all = calloc(c->profile_count * POLICY_SERVICES + c->close_count + 1,
+    struct service *all = calloc(c->profile_count * POLICY_SERVICES + c->shut_count + 1,
                                  sizeof *all);
-    size_t found = c->close_count;
+    size_t found = c->shut_count;
 
     *count = 0;
     if (!all)
         return NULL;
-    memcpy(all, c->close, c->close_count * sizeof *all);
+    memcpy(all, c->shut, c->shut_count * sizeof *all);
     for (size_t i = 0; i < c->profile_count; i++)
         for (unsigned j = 0; j < c->profiles[i].policy->service_count; j++)
             all[found++] = c->profiles[i].policy->services[j];

@@ -44,7 +44,7 @@ struct untracked {
     bool has_synproxy; /* SYNPROXY answers the SYNs that are not tracked */
 };
 
-/* Finds the services of Close and of profiles that are not tracked on the interfaces that
+/* Finds the services of Shut and of profiles that are not tracked on the interfaces that
  * strangers come by. Calls `report`, unless that is NULL, for each, handing on `data`. False with
  * the reason if a profile asks for what takes tracking: Connections, or a destination. In any
  * case tracking_free_untracked frees what is in *found. */

@@ -26,9 +26,9 @@ static bool leaves_open(const struct plan *plan, const struct service *service)
 void closing_find_shut(const struct plan *plan, const struct config *c, struct ruleset *shut)
 {
     *shut = (struct ruleset){.count = 0};
-    for (unsigned i = 0; i < c->close_count; i++)
-        if (!leaves_open(plan, &c->close[i]))
-            shut->allow[shut->count++] = c->close[i];
+    for (unsigned i = 0; i < c->shut_count; i++)
+        if (!leaves_open(plan, &c->shut[i]))
+            shut->allow[shut->count++] = c->shut[i];
 }
 
 void closing_find_open(const struct plan *plan, struct ruleset *open)
@@ -62,9 +62,9 @@ const char *closing_format(const struct ruleset *services, char text[static CLOS
 
 const char *closing_format_configured(const struct config *c, char text[static CLOSING_TEXT_SIZE])
 {
-    struct ruleset services = {.count = (uint8_t)c->close_count};
+    struct ruleset services = {.count = (uint8_t)c->shut_count};
 
-    memcpy(services.allow, c->close, services.count * sizeof *services.allow);
+    memcpy(services.allow, c->shut, services.count * sizeof *services.allow);
     return closing_format(&services, text);
 }
 
@@ -74,9 +74,9 @@ static bool refuse(const struct plan *plan, const struct ruleset *shut, struct e
     char text[CLOSING_TEXT_SIZE];
 
     closing_format(shut, text);
-    return error_set(why, "nothing was changed, as nobody could get at %s any more: "
-                          "portsmith-firewall was told to close it (%s), and no knock would open "
-                          "it. Run portsmith-firewall restore first, or portsmith-firewall try "
+    return error_set(why, "nothing was changed, because %s would be shut to everybody: "
+                          "portsmith-firewall was told to shut it (%s), and no knock would open "
+                          "it. Run portsmith-firewall remove first, or portsmith-firewall try "
                           "with an --allow that names it, and confirm; then release again",
                      text, plan->on_trial ? "on trial" : "confirmed");
 }
@@ -90,8 +90,8 @@ bool closing_permits_release(const struct config *c, struct error *note)
 
     note->text[0] = '\0';
     if (!closing_read(&plan, c, &reason)) {
-        error_set(note, "what portsmith-firewall closes is not known (%.300s): if a port is "
-                        "closed still, run portsmith-firewall restore", reason.text);
+        error_set(note, "what portsmith-firewall shuts is not known (%.300s): if a port is "
+                        "shut still, run portsmith-firewall remove", reason.text);
         return true;
     }
     closing_find_shut(&plan, c, &services);
@@ -99,7 +99,7 @@ bool closing_permits_release(const struct config *c, struct error *note)
         return refuse(&plan, &services, note);
     closing_find_open(&plan, &services);
     if (plan.is_confirmed || plan.on_trial)
-        error_set(note, "what portsmith-firewall closes stays closed: all%s%s",
+        error_set(note, "what portsmith-firewall shuts stays shut: all%s%s",
                   services.count > 0 ? " but " : "",
                   services.count > 0 ? closing_format(&services, text) : "");
     return true;

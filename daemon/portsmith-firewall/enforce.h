@@ -33,13 +33,13 @@ enum restore_result enforce_plan(const struct enforcer *e, const struct plan *pl
 bool enforce_looks_intact(const struct enforcer *e, enum family family, const struct plan *plan);
 
 enum enforce_state {
-    ENFORCE_NOTHING,  /* is to be closed */
+    ENFORCE_NOTHING,  /* is to be shut */
     ENFORCE_IN_FORCE,
     ENFORCE_MISSING,  /* in some family at least */
-    ENFORCE_UNKNOWN,  /* what is to be closed cannot be read, or no program is there */
+    ENFORCE_UNKNOWN,  /* what is to be shut cannot be read, or no program is there */
 };
 
-/* How it is with what portsmith-firewall was told to close. */
+/* How it is with what portsmith-firewall was told to shut. */
 enum enforce_state enforce_look(const struct config *c);
 
 /* Removes every trace, from all back ends. False with the reason when something stays;
@@ -49,8 +49,8 @@ bool enforce_removal(struct error *why);
 /* Whether what portsmithd shuts is there, in any back end and family. */
 bool enforce_finds_portsmithd(void);
 
-/* Whether a knock opens here what this firewall closes. With nftables one table cannot let through
- * what another drops: only a mark tells it, AcceptMark. */
+/* Whether a knock opens here what this firewall shuts. With nftables one table cannot let through
+ * what another drops: only a packet mark tells it, AcceptMark. */
 bool enforce_lets_knocks_in(const struct enforcer *e);
 
 #endif

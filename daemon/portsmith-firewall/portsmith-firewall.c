@@ -1,4 +1,4 @@
-/* portsmith-firewall(8): closes all ports but those named. They are closed on trial first, so
+/* portsmith-firewall(8): shuts all ports but those named. They are shut on trial first, so
  * that nobody locks himself out for longer than a minute. */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,10 +42,10 @@ static const char usage[] =
     "usage: portsmith-firewall [-c FILE] COMMAND [OPTION...]\n"
     "\n"
     "  try [--allow SERVICE]... [--timeout SPAN] [--force]\n"
-    "                     close all other ports, on trial\n"
+    "                     shut all other ports, on trial\n"
     "  confirm            keep what is on trial, and for each boot\n"
-    "  show               print what is closed, and for how long\n"
-    "  restore            remove all of it, so that all is as before\n"
+    "  show               print what is shut, and for how long\n"
+    "  remove             remove all of it, so that all is as before\n"
     "  enforce            put in force what was confirmed; the boot does it\n"
     "\n"
     "options of try:\n"
@@ -57,13 +57,16 @@ static const char usage[] =
     "  -h, --help         print this and exit\n"
     "  -V, --version      print the version and exit\n"
     "\n"
-    "SERVICE is tcp/PORT or udp/PORT, or several with commas between.\n";
+    "SERVICE is tcp/PORT or udp/PORT, or several with commas between.\n"
+    "\n"
+    "For example: portsmith-firewall try --allow tcp/80,tcp/443 --timeout 5m\n"
+    "The manual is portsmith-firewall(8).\n";
 
 /* What every command starts from. */
 struct job {
     struct config config;
     struct enforcer enforcer;
-    struct plan plan;   /* what is closed now; a trial whose time has passed is left out */
+    struct plan plan;   /* what is shut now; a trial whose time has passed is left out */
     bool has_leftovers; /* the files still name a trial whose time has passed */
 };
 
@@ -71,7 +74,7 @@ struct job {
 
 /* Reads the configuration, and takes the lock, which lasts until the process ends. Returns 0 or
  * an exit status. A host may have no portsmithd, and so no portsmith.conf. Commands that remove
- * the rules, or close the ports at boot, go on where it is broken: they hand over `is_broken`,
+ * the rules, or shut the ports at boot, go on where it is broken: they hand over `is_broken`,
  * false before, which becomes true then. Other commands hand over NULL. */
 static int begin(struct config *c, const char *config_file, bool *is_broken)
 {
@@ -89,7 +92,7 @@ static int begin(struct config *c, const char *config_file, bool *is_broken)
     return saved_lock(c, &why) >= 0 ? 0 : command_fail(EXIT_FAILURE, why.text);
 }
 
-/* Reads what is closed now. */
+/* Reads what is shut now. */
 static bool read_plan(struct job *job, struct error *why)
 {
     if (!saved_read(&job->plan, &job->config, why))
@@ -100,7 +103,7 @@ static bool read_plan(struct job *job, struct error *why)
     return true;
 }
 
-/* Begins, and reads what is closed now. Returns 0 or an exit status. */
+/* Begins, and reads what is shut now. Returns 0 or an exit status. */
 static int begin_job(struct job *job, const char *config_file, bool *is_broken)
 {
     struct error why;
@@ -128,8 +131,8 @@ static void find_sessions(struct job *job)
     struct error why;
 
     if (!enforce_find_sessions(&job->enforcer, &why))
-        command_warn("warning: whoever has a valid SYN cookie gets in at closed ports of TCP, "
-                     "since a segment of a session cannot be told: %.300s", why.text);
+        command_warn("warning: a valid SYN cookie opens shut ports of TCP, because a segment of a "
+                     "session cannot be told from others: %.300s", why.text);
 }
 
 /* Makes the firewall and the files as planned, or leaves both as they were. */
@@ -224,14 +227,14 @@ static void start_sweeper(struct job *job, int64_t end_ns)
         ;
     /* The rules are dead by now, unless the clock was set back. */
     if (!sweep(job, &why))
-        fatalx("the trial's rules are dead, but not removed: %s; portsmith-firewall enforce "
-               "removes them", why.text);
+        fatalx("the trial has ended, but its rules could not be removed: %s; portsmith-firewall "
+               "enforce removes them", why.text);
     _exit(EXIT_SUCCESS);
 }
 
 /* ---- the keeper ---------------------------------------------------------------- */
 
-/* Whether every family in use has all that is to be closed. */
+/* Whether every family in use has all that is to be shut. */
 static bool is_intact(const struct job *job)
 {
     for (enum family family = IPV4; family < FAMILIES; family++)
@@ -241,14 +244,14 @@ static bool is_intact(const struct job *job)
     return true;
 }
 
-/* Ends a keeper whose file was removed: portsmith-firewall restore could not find and end it, and
- * it would undo what restore does. */
+/* Ends a keeper whose file was removed: portsmith-firewall remove could not find and end it, and
+ * it would undo what remove does. */
 static void end_unless_found(void)
 {
     if (!keeper_can_be_found())
-        fatalx("what was confirmed is no longer put back when another program removes it: nobody "
-               "finds this process, as " KEEPER_FILE " was removed; portsmith-firewall enforce "
-               "starts another");
+        fatalx("what was confirmed is no longer put back when another program removes it: "
+               KEEPER_FILE ", by which this process is found, was removed; portsmith-firewall "
+               "enforce starts another");
 }
 
 /* Puts the rules back if any is missing. The result is RESTORE_DONE where none is missing. */
@@ -261,7 +264,7 @@ static enum restore_result put_back(const struct job *job, const struct bell_rin
 
     if (is_intact(job))
         return RESTORE_DONE;
-    end_unless_found(); /* that which removed them may be such a restore */
+    end_unless_found(); /* that which removed them may be such a remove */
     if (ringer->pid != 0)
         snprintf(who, sizeof who, " (the last to change nftables was %s, pid %u)", ringer->name,
                  ringer->pid);
@@ -375,7 +378,7 @@ static bool leaves_ssh_a_way(const struct trial *trial, const struct job *job, s
     if (!login_find_ssh_port(&ssh.port) ||
         ruleset_names(trial->rules.allow, trial->rules.count, &ssh))
         return true;
-    if (ruleset_names(c->close, c->close_count, &ssh) && pidfile_owner(c->run_directory) != 0) {
+    if (ruleset_names(c->shut, c->shut_count, &ssh) && pidfile_owner(c->run_directory) != 0) {
         if (trial_runs(c) != 0)
             return error_set(why, "this is an ssh login to tcp/%u, and no further one would get "
                                   "in: portsmithd, which opens it to those who knock, is itself on "
@@ -383,22 +386,22 @@ static bool leaves_ssh_a_way(const struct trial *trial, const struct job *job, s
                                   "--allow tcp/%u, or --force", ssh.port, ssh.port);
         return enforce_lets_knocks_in(&job->enforcer) ||
                error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: "
-                              "with nftables what a knock opens is open here only by a mark; set "
+                              "with nftables only a packet mark tells what a knock opens; set "
                               "AcceptMark in portsmith.conf and restart portsmithd, or add "
                               "--allow tcp/%u, or --force", ssh.port, ssh.port);
     }
     return error_set(why, "this is an ssh login to tcp/%u, and no further one would get in: add "
                           "--allow tcp/%u, or let a running portsmithd open it to those who knock "
-                          "(Close = tcp/%u in portsmith.conf), or add --force",
+                          "(Shut = tcp/%u in portsmith.conf), or add --force",
                      ssh.port, ssh.port, ssh.port);
 }
 
-/* Says so where no knock opens what is closed. */
+/* Says so where no knock opens what is shut. */
 static void warn_of_knocks(const struct job *job)
 {
-    if (!enforce_lets_knocks_in(&job->enforcer) && job->config.close_count > 0)
-        command_warn("warning: no knock opens what is closed here, unless AcceptMark is set in "
-                     "portsmith.conf: with nftables, what one table drops no other lets through");
+    if (!enforce_lets_knocks_in(&job->enforcer) && job->config.shut_count > 0)
+        command_warn("warning: a knock opens a port that is shut here only if AcceptMark is set in "
+                     "portsmith.conf: with nftables, a packet that one table drops is dropped");
 }
 
 static void print_services(const struct ruleset *rules)
@@ -411,39 +414,39 @@ static void print_services(const struct ruleset *rules)
         printf("nothing");
 }
 
-/* The services that programs listen on and the trial closes, but for those that knocks open. */
-struct closed {
+/* The services that programs listen on and the trial shuts, but for those that knocks open. */
+struct shut {
     const struct trial *trial;
     const struct job *job;
     struct ruleset services;
 };
 
-/* Notes a service that a program listens on, if the trial closes it. The ports of DHCP clients
+/* Notes a service that a program listens on, if the trial shuts it. The ports of DHCP clients
  * are open to DHCP servers. */
-static void note_closed(void *into, const struct service *s)
+static void note_shut(void *into, const struct service *s)
 {
-    struct closed *closed = into;
-    const struct config *config = &closed->job->config;
-    bool opens = enforce_lets_knocks_in(&closed->job->enforcer) &&
-                 ruleset_names(config->close, config->close_count, s);
+    struct shut *shut = into;
+    const struct config *config = &shut->job->config;
+    bool opens = enforce_lets_knocks_in(&shut->job->enforcer) &&
+                 ruleset_names(config->shut, config->shut_count, s);
     bool is_of_dhcp = s->protocol == IPPROTO_UDP && (s->port == 68 || s->port == 546);
     char text[SERVICE_TEXT_SIZE];
     struct error too_many;
 
-    if (!ruleset_names(closed->trial->rules.allow, closed->trial->rules.count, s) &&
+    if (!ruleset_names(shut->trial->rules.allow, shut->trial->rules.count, s) &&
         !opens && !is_of_dhcp)
-        ruleset_allow(&closed->services, service_format(s, text), &too_many);
+        ruleset_allow(&shut->services, service_format(s, text), &too_many);
 }
 
-static void print_closed_listeners(const struct trial *trial, const struct job *job)
+static void print_shut_listeners(const struct trial *trial, const struct job *job)
 {
-    struct closed closed = {.trial = trial, .job = job};
+    struct shut shut = {.trial = trial, .job = job};
 
-    listeners_each(note_closed, &closed);
-    if (closed.services.count == 0)
+    listeners_each(note_shut, &shut);
+    if (shut.services.count == 0)
         return;
-    printf("Closed now, though programs listen: ");
-    print_services(&closed.services);
+    printf("Shut now, though programs listen: ");
+    print_services(&shut.services);
     puts(".");
 }
 
@@ -476,8 +479,8 @@ static int run_try(const char *config_file, int argc, char **argv)
     start_sweeper(&job, end_ns);
     printf("Open to everybody: ");
     print_services(&trial.rules);
-    printf(". All else is closed, for %u s.\n", trial.seconds);
-    print_closed_listeners(&trial, &job);
+    printf(". All else is shut, for %u s.\n", trial.seconds);
+    print_shut_listeners(&trial, &job);
     puts("See from elsewhere that you still get in; then: portsmith-firewall confirm");
     return EXIT_SUCCESS;
 }
@@ -506,7 +509,7 @@ static int run_confirm(const char *config_file, int argc, char **argv)
     if (!job.plan.on_trial)
         return command_fail(EXIT_FAILURE,
                             job.plan.is_confirmed
-                                ? "nothing is on trial; what was confirmed before stays closed"
+                                ? "nothing is on trial; what was confirmed before stays shut"
                                 : "nothing is on trial, or its time has passed: try again");
     status = find_backend(&job, true);
     if (status != 0)
@@ -516,7 +519,7 @@ static int run_confirm(const char *config_file, int argc, char **argv)
     if (!change(&job, &plan, &why))
         return command_fail(EXIT_FAILURE, why.text);
     start_keeper(&job);
-    printf("Confirmed. It is closed again at each boot if portsmith-firewall.service is enabled, "
+    printf("Confirmed. It is shut again at each boot if portsmith-firewall.service is enabled, "
            "as packages do: systemctl enable portsmith-firewall\n");
     return EXIT_SUCCESS;
 }
@@ -530,7 +533,7 @@ static bool print_damage(const struct job *job, const struct plan *plan)
         if (!job->enforcer.in_use[family] ||
             enforce_looks_intact(&job->enforcer, family, plan))
             continue;
-        printf("not in force: another program has changed the rules of IPv%d; mend it with "
+        printf("not in force: another program has changed the rules of IPv%d; fix it with "
                "portsmith-firewall enforce\n", family == IPV6 ? 6 : 4);
         intact = false;
     }
@@ -548,26 +551,26 @@ static int run_show(const char *config_file, int argc, char **argv)
     if (status != 0)
         return status;
     if (!plan->on_trial && !plan->is_confirmed) {
-        puts("nothing is closed by portsmith-firewall");
+        puts("nothing is shut by portsmith-firewall");
         return EXIT_SUCCESS;
     }
     status = find_backend(&job, false);
     if (status != 0)
         return status;
     if (plan->is_confirmed) {
-        printf("confirmed: all closed but ");
+        printf("confirmed: all shut but ");
         print_services(&plan->confirmed);
         putchar('\n');
     }
     if (plan->on_trial) {
-        printf("on trial: all closed but ");
+        printf("on trial: all shut but ");
         print_services(&plan->trial);
         printf(", for %lld s\n", (long long)(plan->until - clock_wall_ns() / NSEC_PER_SEC));
     }
     return print_damage(&job, plan) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int run_restore(const char *config_file, int argc, char **argv)
+static int run_remove(const char *config_file, int argc, char **argv)
 {
     const struct plan nothing = {0};
     char text[CLOSING_TEXT_SIZE];
@@ -584,7 +587,7 @@ static int run_restore(const char *config_file, int argc, char **argv)
     if (!enforce_removal(&why) || !saved_write(&nothing, &config, &why))
         return command_fail(EXIT_FAILURE, why.text);
     puts("All is as it was before portsmith-firewall.");
-    if (config.close_count > 0 && enforce_finds_portsmithd())
+    if (config.shut_count > 0 && enforce_finds_portsmithd())
         printf("portsmithd still shuts these until portsmithctl release: %s\n",
                closing_format_configured(&config, text));
     return EXIT_SUCCESS;
@@ -620,9 +623,9 @@ static int run_enforce(const char *config_file, int argc, char **argv)
     if (!job.plan.is_confirmed && !job.plan.on_trial && !job.has_leftovers) {
         if (is_broken)
             return command_fail(EX_CONFIG,
-                                "nothing is closed: nothing was confirmed where it is kept unless "
-                                "StateDirectory says otherwise; mend the configuration");
-        puts("Nothing was confirmed, so nothing is closed.");
+                                "nothing is shut: nothing was confirmed where it is kept unless "
+                                "StateDirectory says otherwise; fix the configuration");
+        puts("Nothing was confirmed, so nothing is shut.");
         return EXIT_SUCCESS;
     }
     status = find_backend(&job, true);
@@ -640,8 +643,8 @@ static int run_enforce(const char *config_file, int argc, char **argv)
 /* ---- command line --------------------------------------------------------------- */
 
 static const struct command commands[] = {
-    {"try", run_try},         {"confirm", run_confirm}, {"show", run_show},
-    {"restore", run_restore}, {"enforce", run_enforce},
+    {"try", run_try, NULL},       {"confirm", run_confirm, NULL}, {"show", run_show, NULL},
+    {"remove", run_remove, NULL}, {"enforce", run_enforce, NULL}, {"restore", run_remove, "remove"},
 };
 
 /* Keeps the program from being ended halfway, by a terminal that closes or by an impatient

@@ -78,7 +78,7 @@ static bool add_service(void *into, const char *word, struct error *why)
 {
     struct ruleset *rules = into;
 
-    return profile_add_service(rules->allow, &rules->count, CLOSE_SERVICES, word, why);
+    return profile_add_service(rules->allow, &rules->count, SHUT_SERVICES, word, why);
 }
 
 bool ruleset_allow(struct ruleset *rules, const char *words, struct error *why)

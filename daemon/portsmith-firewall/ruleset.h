@@ -23,7 +23,7 @@ extern const struct jump ruleset_jump;
 extern const char *const ruleset_chains[RULESET_CHAINS];
 
 struct ruleset {
-    struct service allow[CLOSE_SERVICES]; /* ascending; all else is closed */
+    struct service allow[SHUT_SERVICES]; /* ascending; all else is shut */
     uint8_t count;
 };
 
@@ -34,7 +34,7 @@ struct plan {
     int64_t until; /* the first second without the trial, in seconds since the epoch */
 };
 
-/* Whether the service is one of these `count`, which are those of a ruleset or of Close. */
+/* Whether the service is one of these `count`, which are those of a ruleset or of Shut. */
 bool ruleset_names(const struct service *services, unsigned count, const struct service *s);
 
 /* Adds services, which are parted by blanks or commas in `words`. False with the reason, also

@@ -16,7 +16,7 @@
 
 enum {
     PATH_SIZE = CONFIG_PATH_SIZE + sizeof "/firewall.lock",
-    CONTENT_SIZE = CLOSE_SERVICES * (SERVICE_TEXT_SIZE + 10) + 100,
+    CONTENT_SIZE = SHUT_SERVICES * (SERVICE_TEXT_SIZE + 10) + 100,
     LAST_SECOND = INT32_MAX, /* the last one a rule can name (iptables-extensions(8), time) */
 };
 
@@ -46,7 +46,8 @@ static bool set_until(void *into, const char *value, struct error *why)
 
 static const struct setting settings[] = {{"Allow", set_allow, true}, {"Until", set_until, false}};
 
-enum { SETTINGS = sizeof settings / sizeof *settings };
+static const struct settings_table table = {SECTION, settings, sizeof settings / sizeof *settings,
+                                            NULL};
 
 static void confirmed_path(char path[static PATH_SIZE], const struct config *c)
 {
@@ -81,7 +82,7 @@ static bool read_one(const char *path, struct parsed *p, bool *exists, struct er
 {
     *p = (struct parsed){0};
     errno = 0;
-    *exists = settings_read(path, FILE_CONFIGURATION, SECTION, settings, SETTINGS, p, why);
+    *exists = settings_read(path, FILE_CONFIGURATION, &table, p, NULL, why);
     return *exists || errno == ENOENT;
 }
 

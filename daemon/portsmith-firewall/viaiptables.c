@@ -57,7 +57,7 @@ static void undo(const struct xtables *xtables, enum family failed, const struct
             put_family(xtables, family, before, &unused) == RESTORE_DONE ||
             family == failed)
             continue;
-        error_set(why, "%.300s; nor could IPv4 be made as it was: run portsmith-firewall restore",
+        error_set(why, "%.300s; nor could IPv4 be made as it was: run portsmith-firewall remove",
                   reason.text);
     }
 }

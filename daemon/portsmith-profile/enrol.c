@@ -114,7 +114,7 @@ static void compose_bundle(FILE *out, const struct enrolment *e, const struct co
 
     fprintf(out, "[Bundle]\nName = %s\n", e->server);
     compose_place(out, e, c);
-    profile_print_services("Open", p->policy->services, p->policy->service_count, out);
+    profile_print_services("Service", p->policy->services, p->policy->service_count, out);
     if (p->has_preshared)
         print_key(out, "PresharedKey", e->draft.preshared);
     print_key(out, "PrivateKey", e->client_secret);
@@ -129,10 +129,10 @@ void enrol_print_server(const struct enrolment *e, const struct config *c)
     puts("[Server]");
     compose_place(stdout, e, c);
     if (p->policy->service_count <= REQUEST_SERVICES)
-        profile_print_services("Open", p->policy->services, p->policy->service_count, stdout);
+        profile_print_services("Service", p->policy->services, p->policy->service_count, stdout);
     else
-        printf("# No Open line: one knock names at most %d services, or none to open them all.\n",
-               REQUEST_SERVICES);
+        printf("# No Service line: one knock names at most %d services, or none to open them "
+               "all.\n", REQUEST_SERVICES);
     if (p->has_preshared)
         print_key(stdout, "PresharedKey", e->draft.preshared);
 }

@@ -1,4 +1,4 @@
-/* How profiles are added and removed: the server's file, and what the client gets to know. */
+/* How profiles are added and removed: the server file, and what the client gets to know. */
 #ifndef PORTSMITH_ENROL_H
 #define PORTSMITH_ENROL_H
 

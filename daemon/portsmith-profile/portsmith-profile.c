@@ -16,6 +16,7 @@
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/profilekeys.h"
+#include "daemon/host/warning.h"
 #include "daemon/portsmith-profile/enrol.h"
 #include "daemon/portsmith-profile/setup.h"
 
@@ -25,7 +26,7 @@ enum { USAGE_SIZE = 4096 };
 static const char usage[] =
     "usage: portsmith-profile [-c FILE] COMMAND [ARGUMENT...]\n"
     "\n"
-    "  init [--interface NAME] [--port PORT] [--close SERVICE]\n"
+    "  init [--interface NAME] [--port PORT] [--shut SERVICE]\n"
     "                       make what is missing: configuration, key, user\n"
     "  add NAME --public-key KEY --open SERVICE [OPTION...]\n"
     "                       let in a client that has made its own key\n"
@@ -49,7 +50,10 @@ static const char rest_of_usage[] =
     "  -V, --version        print the version and exit\n"
     "\n"
     "SERVICE is tcp/PORT or udp/PORT, or several with commas between; of a host behind\n"
-    "this one, 'tcp/PORT -> ADDRESS:PORT'.\n";
+    "this one, 'tcp/PORT -> ADDRESS:PORT'.\n"
+    "\n"
+    "For example: portsmith-profile add laptop --public-key KEY --open tcp/22\n"
+    "The manual is portsmith-profile(8).\n";
 
 static void tell_daemon(const struct config *c)
 {
@@ -60,8 +64,8 @@ static void tell_daemon(const struct config *c)
     if (kill(pid, SIGHUP) == 0)
         fprintf(stderr, "portsmithd (process %d) was told to reload.\n", (int)pid);
     else
-        command_warn("portsmithd (process %d) could not be told to reload: %m; send it a SIGHUP",
-                     (int)pid);
+        command_warn("portsmithd (process %d) could not be told to reload: %m; run portsmithctl "
+                     "reload", (int)pid);
 }
 
 /* ---- arguments ----------------------------------------------------------------- */
@@ -81,7 +85,7 @@ static int take_name(int argc, char **argv, const char **name)
 }
 
 /* The options from OPTION_KEY on are the profile's keys, in the order of profile_keys. */
-enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_KEY };
+enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_OLD_SHUT, OPTION_KEY };
 
 enum { OPTIONS_MAX = 40 };
 
@@ -110,11 +114,17 @@ static void list_options(struct option options[static OPTIONS_MAX], bool adds)
 static bool set_key(struct profile_draft *draft, const struct profile_key *key, const char *value,
                     struct error *why)
 {
+    struct settings_notes notes = {0};
     struct error reason;
+    char option[32];
 
-    if (key->value)
-        return key->setting.set(draft, value, &reason) ||
-               error_set(why, "--%s: %.400s", key->option, reason.text);
+    if (key->value) {
+        snprintf(option, sizeof option, "--%s", key->option);
+        if (!profile_set(draft, option, key->setting.key, value, &notes, &reason))
+            return error_set(why, "%s: %.400s", option, reason.text);
+        warning_of_old_words(&notes, warning_print, NULL);
+        return true;
+    }
     draft->profile.has_preshared = true;
     randombytes_buf(draft->preshared, KEY_SIZE);
     return true;
@@ -217,7 +227,8 @@ static int run_init(const char *config_file, int argc, char **argv)
 {
     static const struct option options[] = {{"interface", required_argument, NULL, 0},
                                             {"port", required_argument, NULL, 0},
-                                            {"close", required_argument, NULL, 0},
+                                            {"shut", required_argument, NULL, 0},
+                                            {"close", required_argument, NULL, OPTION_OLD_SHUT},
                                             {0}};
     struct setup setup = {0};
     struct error why;
@@ -226,6 +237,8 @@ static int run_init(const char *config_file, int argc, char **argv)
     while ((kind = getopt_long(argc, argv, "", options, &index)) != -1) {
         if (kind == '?')
             return command_hint();
+        if (kind == OPTION_OLD_SHUT)
+            command_tell_old_word("--close", "--shut");
         if (!config_set(&setup.wishes, options[index].name, optarg, &why)) {
             command_warn("--%s: %s", options[index].name, why.text);
             return EXIT_USAGE;
@@ -269,7 +282,7 @@ static int write_bundle(const struct enrolment_arguments *a, const struct config
         return command_fail(EXIT_FAILURE, why.text);
     }
     printf("made profile %s and its bundle %s\n"
-           "The bundle holds the client's secret key. Carry it over, read it there, then delete\n"
+           "The bundle holds the client's identity. Carry it over, read it there, then delete\n"
            "it on both sides:\n"
            "    scp %s CLIENT:\n"
            "    portsmith-knock import FILE\n",
@@ -349,7 +362,7 @@ static void fill_row(struct row *row, const struct profile *profile)
     for (unsigned i = 0; i < p->service_count; i++)
         add_word(row->cells[1], service_format(&p->services[i], service));
     timespan_format(p->window, row->cells[2]);
-    strcpy(row->cells[3], p->needs_signed_address ? "signed" : "observed");
+    strcpy(row->cells[3], p->needs_signed_address ? "signed" : "any");
     for (unsigned i = 0; i < p->prefix_count; i++)
         add_word(row->cells[3], prefix_format(&p->prefixes[i], prefix));
     strcpy(row->cells[4], p->expires != 0 ? date_format(p->expires, date) : "never");
@@ -442,7 +455,7 @@ static int warn_of_broken_rest(const char *config_file)
 
     if (!c) {
         command_warn("the profile is gone, but nothing else can be changed, and portsmithd cannot "
-                     "be started, until this is mended: %s", why.text);
+                     "be started, until this is fixed: %s", why.text);
         return EX_CONFIG;
     }
     config_free(c);
@@ -547,8 +560,8 @@ static int run_revoke(const char *config_file, int argc, char **argv)
 /* ---- main ---------------------------------------------------------------------- */
 
 static const struct command commands[] = {
-    {"init", run_init}, {"add", run_add},   {"create", run_create},
-    {"list", run_list}, {"show", run_show}, {"revoke", run_revoke},
+    {"init", run_init, NULL}, {"add", run_add, NULL},   {"create", run_create, NULL},
+    {"list", run_list, NULL}, {"show", run_show, NULL}, {"revoke", run_revoke, NULL},
 };
 
 static void write_usage(char text[static USAGE_SIZE])

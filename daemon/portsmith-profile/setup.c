@@ -31,7 +31,7 @@ static void announce(bool made, const char *kind, const char *what)
 static const char introduction[] =
     "# Portsmith's configuration; portsmith.conf(5) tells more. A line that begins\n"
     "# with # is a comment; options that are commented out show their defaults.\n"
-    "# Check it with `portsmithd -t`; a SIGHUP to portsmithd has it read again.\n"
+    "# Check it with `portsmithd -t`, and have it read again with `portsmithctl reload`.\n"
     "\n"
     "[Portsmith]\n"
     "# The network interfaces to watch for knocks, or `any` for all of them.\n";
@@ -54,7 +54,7 @@ static const char rest[] =
     "\n"
     "# What a shut port does with a packet: `drop` says nothing, `reset` refuses the\n"
     "# connection. Choose what the host's other unused ports do.\n"
-    "#CloseWith = drop\n"
+    "#ShutWith = drop\n"
     "\n"
     "# Whether grants also accept what this host only forwards, to hosts behind it and\n"
     "# to containers.\n"
@@ -65,13 +65,13 @@ static const char rest[] =
     "# for nftables where there is none.\n"
     "#Backend = auto\n"
     "\n"
-    "# With nftables alone: bits to set in the mark of each new packet that a grant lets\n"
+    "# Only with nftables: bits to set in the packet mark of each new packet that a grant lets\n"
     "# through, for other firewalls to accept. None is set by default.\n"
     "#AcceptMark = 0x100\n"
     "\n"
     "# How far a client's clock may be from this host's, either way. `off` is for\n"
-    "# hosts without a trustworthy clock: a knock still counts only once, but one\n"
-    "# that was held back counts however late it comes.\n"
+    "# hosts without a reliable clock: a knock still counts only once, but one that was\n"
+    "# held back counts however late it comes.\n"
     "#MaxSkew = 5m\n"
     "\n"
     "# How long a knock opens a port for, and the longest that a client may ask for.\n"
@@ -81,7 +81,7 @@ static const char rest[] =
     "\n"
     "# What grants are kept as: `rules` (one for each, which `iptables -S` shows), `set`\n"
     "# (elements of an ipset: for sites with hundreds of grants at a time), or `auto`\n"
-    "# for rules where they can end by themselves. For iptables alone.\n"
+    "# for rules if they can end by themselves. Only with iptables.\n"
     "#GrantStore = auto\n"
     "\n"
     "# How many grants there may be at one time, all clients together.\n"
@@ -93,8 +93,8 @@ static const char rest[] =
     "# The user that the process runs as which writes the log. It must be another one.\n"
     "#WitnessUser = portsmith-witness\n"
     "\n"
-    "# The group whose members may ask portsmithctl who is in, and close grants, besides\n"
-    "# root.\n"
+    "# The group whose members may ask portsmithctl who is in, and close grants, as\n"
+    "# root may.\n"
     "#ControlGroup = adm\n"
     "\n"
     "# Profiles and the server's key; what must outlive a reboot; what must not.\n"
@@ -124,9 +124,9 @@ static bool make_configuration(const char *path, const struct config *wishes, st
     if (wishes->interface_count == 0)
         fputs("#Interface = any\n", out);
     fprintf(out, "%sPort = %u\n%s", before_port, port, before_close);
-    profile_print_services("Close", wishes->close, wishes->close_count, out);
-    if (wishes->close_count == 0)
-        fputs("#Close = tcp/22   (an example: as it is, no port is shut)\n", out);
+    profile_print_services("Shut", wishes->shut, wishes->shut_count, out);
+    if (wishes->shut_count == 0)
+        fputs("#Shut = tcp/22   (an example: as it is, no port is shut)\n", out);
     fputs(rest, out);
     made = fclose(out) == 0 ? file_create(path, 0644, text, size, why)
                             : error_set(why, "%s: %s", path, strerror(errno));
@@ -142,7 +142,7 @@ static bool set_up_configuration(const char *path, const struct setup *setup, st
         return false;
     announce(made, "configuration", path);
     if (!made && setup->any)
-        command_warn("%s: kept as it is; --interface, --port and --close go into a new file only: "
+        command_warn("%s: kept as it is; --interface, --port and --shut go into a new file only: "
                      "edit this one", path);
     return true;
 }

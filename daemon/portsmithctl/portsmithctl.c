@@ -33,8 +33,8 @@ static const char usage[] =
     "  doctor              why a knock may not open, and what to do about it\n"
     "  close               end the grant of that id, a profile's, or all\n"
     "  reload              read the configuration again, and say whether it is in force\n"
-    "  release             stop portsmithd and shut Close's ports no more; refused while\n"
-    "                      portsmith-firewall closes one of them to everybody\n"
+    "  release             stop portsmithd and open all shut ports; refused while\n"
+    "                      portsmith-firewall shuts one of them to everybody\n"
     "\n"
     "  -c, --config FILE   of the portsmithd that reads FILE instead of /etc/portsmith.conf\n"
     "      --json          print JSON\n"
@@ -43,6 +43,7 @@ static const char usage[] =
     "  -h, --help          show this and exit\n"
     "  -V, --version       show the version and exit\n"
     "\n"
+    "For example: portsmithctl close --kill laptop\n"
     "The manual is portsmithctl(8).\n";
 
 struct options {
@@ -81,7 +82,7 @@ static void add_drop(void *drops, const char *what, const char *advice)
     json_array_append_new(drops, json_pack("{s:s, s:s}", "what", what, "advice", advice));
 }
 
-/* What other firewalls drop of what Close names, though a knock opens it: NULL where that is not
+/* What other firewalls drop of what Shut names, though a knock opens it: NULL where that is not
  * known, as only root may look, or where Portsmith's own rules accept. */
 static json_t *find_drops(const struct control_status *status, const struct config *config)
 {
@@ -100,7 +101,7 @@ static json_t *find_drops(const struct control_status *status, const struct conf
 
 /* ---- the verbs ----------------------------------------------------------- */
 
-/* The rest is what portsmith-firewall closes, if anything. Only root may look at it. */
+/* The rest is what portsmith-firewall shuts, if anything. Only root may look at it. */
 static int show_status(const struct options *options, const struct config *config)
 {
     static const struct control_request request = {.verb = CONTROL_STATUS};
@@ -227,7 +228,7 @@ static bool release_without_daemon(const struct config *config, struct error *wh
     if (!capability_check(CAPABILITY_DAEMON, why))
         return false;
     if (pidfile_owner(config->run_directory) != 0)
-        return error_set(why, "portsmithd runs, but nobody listens for portsmithctl: stop it "
+        return error_set(why, "portsmithd runs, but has no socket for portsmithctl: stop it "
                               "first");
     return pair_release(BACKEND_AUTO, &options) || error_set(why, "rules may remain");
 }
@@ -254,7 +255,7 @@ static int release(const struct options *options, const struct config *config)
         command_warn("%s", note.text);
     status = say_done(options, "released", "portsmithd does not run, and shuts no port any more");
     /* After a trial that was not kept no start shuts anything. */
-    if (!options->json && config->close_count > 0 &&
+    if (!options->json && config->shut_count > 0 &&
         trial_find_marker(config, &unused) == TRIAL_NONE)
         printf("its next start, which may be the next boot, shuts again: %s\n",
                closing_format_configured(config, text));

@@ -136,7 +136,7 @@ static bool narrow_down(struct capture *capture, const struct sniffer_setup *set
     char reason[PCAP_ERRBUF_SIZE];
 
     if (pcap_setdirection(capture->pcap, PCAP_D_IN) != 0)
-        return error_set(why, "cannot capture incoming frames alone: %s",
+        return error_set(why, "cannot capture only incoming frames: %s",
                          pcap_geterr(capture->pcap));
     if (pcap_setnonblock(capture->pcap, 1, reason) != 0)
         return error_set(why, "%s", reason);

@@ -76,10 +76,10 @@ struct control_status {
     uint32_t live;     /* grants */
     uint32_t profiles;
     uint32_t interface_count;
-    uint32_t close_count;
+    uint32_t shut_count;
     uint32_t trial_left; /* seconds; 0: what is shut is not on trial */
     struct control_interface interfaces[CONFIG_INTERFACES];
-    struct service close[CLOSE_SERVICES];
+    struct service shut[SHUT_SERVICES];
     char trouble[CONTROL_TROUBLE_SIZE]; /* why those three are started again; else empty */
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of the configuration in force */
     struct counters counters;    /* by the sniffer, since the daemon began */

@@ -169,8 +169,8 @@ static struct shut_door *add_door(struct cutting *c, const struct grant *grant)
     if (!c->doors)
         c->doors = calloc(CUT_DOORS_MAX, sizeof *c->doors);
     if (!c->doors || c->count == CUT_DOORS_MAX) {
-        log_warnx_limited(&said, 1, "connections that came in by a door which was shut cannot be "
-                                    "ended: there is no memory for so many doors");
+        log_warnx_limited(&said, 1, "connections that came in by a closed grant cannot be ended: "
+                                    "there is no memory for so many grants");
         return NULL;
     }
     door = &c->doors[c->count++];
@@ -417,8 +417,8 @@ bool cutting_explain(const struct cut_result *result, struct error *why)
         error_set(why, "there are too many connections");
         return true;
     case CUT_UNTABLED:
-        error_set(why, "by which doors they came in is not known without the table of grants: "
-                       "reload portsmithd, which has it made anew");
+        error_set(why, "by which grants they came in is not known without the table of grants: "
+                       "run portsmithctl reload, which makes it again");
         return true;
     default:
         error_set(why, "portsmith-cut did not do its work%s%s", result->error ? ": " : "",

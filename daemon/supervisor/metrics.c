@@ -19,15 +19,16 @@ static const struct metric {
 } metrics[] = {
     {"captured_frames_total", "Frames that passed the kernel's filter.",
      offsetof(struct counters, captured)},
-    {"dropped_frames_total", "Frames that passed the filter, but found the capture's buffer full.",
+    {"dropped_frames_total",
+     "Frames that passed the kernel's filter and found the capture's buffer full.",
      offsetof(struct counters, dropped)},
-    {"garbage_frames_total", "Frames that held no knock for this server.",
+    {"garbage_frames_total", "Captured frames without a knock for this server.",
      offsetof(struct counters, garbage)},
-    {"foreign_frames_total", "Of those, frames that only came by, for other hosts.",
+    {"foreign_frames_total", "Captured frames for other hosts; they are among the garbage.",
      offsetof(struct counters, foreign)},
-    {"authentic_knocks_total", "Knocks whose envelope opened.",
+    {"authentic_knocks_total", "Knocks for this server: packets whose envelope opened.",
      offsetof(struct counters, authentic)},
-    {"merged_knocks_total", "Authentic knocks, each the first of several in one frame.",
+    {"merged_knocks_total", "Authentic knocks that were the first of several in one frame.",
      offsetof(struct counters, merged)},
     {"malformed_knocks_total", "Authentic knocks without a valid request or source address.",
      offsetof(struct counters, malformed)},
@@ -39,9 +40,10 @@ static const struct metric {
      offsetof(struct counters, throttled)},
     {"unsent_knocks_total", "Authentic knocks that found the helper's queue full.",
      offsetof(struct counters, unsent)},
-    {"passed_knocks_total", "Authentic knocks that the helper judged or is to judge.",
+    {"passed_knocks_total", "Authentic knocks that the helper was asked about.",
      offsetof(struct counters, passed)},
-    {"elsewhere_knocks_total", "Passed knocks that sign another address than they came from.",
+    {"elsewhere_knocks_total",
+     "Knocks, passed to the helper, that signed another address than they came from.",
      offsetof(struct counters, elsewhere)},
     {"granted_knocks_total", "Knocks that opened, extended or closed something.",
      offsetof(struct counters, granted)},
@@ -77,13 +79,13 @@ static size_t write_all(char *text, size_t size, const struct counters *counters
 
     if (!out)
         return 0;
-    begin_metric(out, "up", "gauge", "Whether knocks are heard.");
+    begin_metric(out, "up", "gauge", "1 while knocks are heard, 0 after a stop.");
     fprintf(out, "portsmith_up %d\n", pair->helper != 0 && pair->sniffer != 0);
     begin_metric(out, "rules_in_force", "gauge",
-                 "Whether Portsmith's rules are in the firewall; NaN: not known.");
+                 "1 if Portsmith's rules are in the firewall, 0 if some are missing, else NaN.");
     fprintf(out, "portsmith_rules_in_force %s\n", in_force(pair->rules));
     begin_metric(out, "rules_owned", "gauge",
-                 "Whether no other program can change Portsmith's rules (Backend = nftables).");
+                 "1 if no other program can change Portsmith's rules, else 0.");
     fprintf(out, "portsmith_rules_owned %" PRIu32 "\n", pair->owned);
     begin_metric(out, "live_grants", "gauge", "Grants whose windows are not over.");
     fprintf(out, "portsmith_live_grants %" PRIu32 "\n", pair->live);

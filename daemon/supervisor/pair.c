@@ -625,7 +625,7 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
         return;
     setup->backend = config->backend_in_use;
     setup->grant_store = config->grant_store;
-    setup->close_with_reset = config->close_with_reset;
+    setup->shut_with_reset = config->shut_with_reset;
     setup->forward = config->forward;
     setup->accept_mark = config->accept_mark;
     setup->has_synproxy = options->untracked && options->untracked->has_synproxy;
@@ -634,8 +634,8 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->skew_checked = config->skew_checked;
     setup->max_skew = config->max_skew;
     setup->max_grants = config->max_grants;
-    setup->close_count = config->close_count;
-    memcpy(setup->close, config->close, sizeof setup->close);
+    setup->shut_count = config->shut_count;
+    memcpy(setup->shut, config->shut, sizeof setup->shut);
     memcpy(setup->server_public, config->server_public, KEY_SIZE);
     setup->profile_count = (uint32_t)config->profile_count;
 }

@@ -50,11 +50,12 @@ static const char usage[] =
     "      --trace         log of each knock that opens how long which step took\n"
     "      --trial SPAN    shut ports for so long, such as 15m, and then undo all,\n"
     "                      unless portsmithd is started without --trial by then\n"
-    "      --release       shut Close's ports no more: remove all rules, exit; refused\n"
-    "                      while portsmith-firewall closes one of them to everybody\n"
+    "      --release       open all shut ports: remove all rules, exit; refused\n"
+    "                      while portsmith-firewall shuts one of them to everybody\n"
     "  -h, --help          show this and exit\n"
     "  -V, --version       show the version and exit\n"
     "\n"
+    "For example: portsmithd --trial 15m\n"
     "The manual is portsmithd(8).\n";
 
 struct options {
@@ -150,7 +151,7 @@ static bool is_running(const struct config *config, int patience_ms)
 }
 
 /* Removes all rules, and returns an exit status. The firewall must open again even where the
- * configuration is broken. Only the directories and Close are used of it, to see whether another
+ * configuration is broken. Only the directories and Shut are used of it, to see whether another
  * portsmithd runs, and whether portsmith-firewall would keep everybody out then. */
 static int release(const struct options *options)
 {
@@ -234,8 +235,8 @@ static int check_trial(const struct supervisor_options *options, const struct co
 {
     struct error reason;
 
-    if (config->close_count == 0) {
-        error_set(&reason, "%s shuts no port, so there is nothing to try: add Close = tcp/22, or "
+    if (config->shut_count == 0) {
+        error_set(&reason, "%s shuts no port, so there is nothing to try: add Shut = tcp/22, or "
                            "whatever is to be shut", options->config_path);
         return refuse(options, reason.text);
     }
@@ -335,7 +336,7 @@ static const char *make_absolute(char absolute[static PATH_MAX], const char *pat
     return strcat(strcat(strcpy(absolute, directory), "/"), path);
 }
 
-/* Wipes the environment, closes the descriptors beyond standard error, and makes sure that no
+/* Wipes the environment, shuts the descriptors beyond standard error, and makes sure that no
  * file opened later takes the place of one of the first three. portsmithd needs nothing that it
  * was started with, and some of it would do harm. */
 static bool forget_the_starter(void)
@@ -363,7 +364,7 @@ static int check(const struct options *options, const struct config *config)
 
     if (options->print)
         config_print(config, stdout);
-    firewalls_find_old_word(config, warning_print, NULL);
+    warning_of_old_words(&config->notes, warning_print, NULL);
     firewalls_find(config, warning_print, NULL);
     firewalls_find_strays(config, warning_print, NULL);
     savedtable_find(warning_print, NULL);

@@ -49,10 +49,10 @@ static void add_configuration(struct control_status *status, const struct config
     memcpy(status->fingerprint, config->fingerprint, sizeof status->fingerprint);
     status->backend = config->backend_in_use;
     status->profiles = (uint32_t)config->profile_count;
-    status->close_count = config->close_count;
-    for (size_t i = 0; i < config->close_count; i++) {
-        status->close[i].protocol = config->close[i].protocol;
-        status->close[i].port = config->close[i].port;
+    status->shut_count = config->shut_count;
+    for (size_t i = 0; i < config->shut_count; i++) {
+        status->shut[i].protocol = config->shut[i].protocol;
+        status->shut[i].port = config->shut[i].port;
     }
     status->interface_count = config->interface_count;
     for (size_t i = 0; i < config->interface_count; i++) {

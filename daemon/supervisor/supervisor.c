@@ -154,7 +154,7 @@ static void describe_ready(const struct supervisor *s, char text[static READY_SI
                  trial_seconds_left(s->options->trial_end),
                  trial_keep(s->options->config_path, keep));
     snprintf(text, READY_SIZE, "ready: %zu profile%s, %u shut port%s%s", c->profile_count,
-             c->profile_count == 1 ? "" : "s", c->close_count, c->close_count == 1 ? "" : "s",
+             c->profile_count == 1 ? "" : "s", c->shut_count, c->shut_count == 1 ? "" : "s",
              trial);
 }
 
@@ -209,9 +209,9 @@ static enum pair_result start_pair(struct supervisor *s)
     cutting_forget_order(&s->cutting);
     if (!cutting_is_busy(&s->cutting)) /* else the client waits for no helper any more */
         control_ask_again(&s->control);
-    if (s->config->profile_count == 0 && s->config->close_count > 0)
+    if (s->config->profile_count == 0 && s->config->shut_count > 0)
         log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
-    firewalls_find_old_word(s->config, warning_log, NULL);
+    warning_of_old_words(&s->config->notes, warning_log, NULL);
     firewalls_find(s->config, warning_log, NULL);
     savedtable_find(warning_log, NULL);
     vrf_find(s->config, warning_log, NULL);
@@ -234,7 +234,7 @@ static void write_metrics(struct supervisor *s)
         s->metrics_failed = false;
     } else if (!s->metrics_failed) {
         log_warnx("no metrics are written: %s; if a unit or AppArmor confines portsmithd, its "
-                  "directory has to be let through, as portsmithd(8) says", why.text);
+                  "directory has to be let through, as portsmith-log(7) says", why.text);
         s->metrics_failed = true;
     }
 }
@@ -294,7 +294,8 @@ static void forget_removed_profiles(struct supervisor *s)
 
     if (removed == 0)
         return;
-    log_warnx("without %zu profile%s whose file is gone", removed, removed == 1 ? "" : "s");
+    log_warnx("dropped %zu profile%s: the file%s removed", removed, removed == 1 ? "" : "s",
+              removed == 1 ? " was" : "s were");
     restart_pair(s);
 }
 
@@ -339,7 +340,7 @@ static bool try_reload(struct supervisor *s, struct error *why)
     if (strcmp(s->config->run_directory, new->run_directory) != 0 ||
         strcmp(s->config->state_directory, new->state_directory) != 0) {
         refuse_reload(s, new);
-        return error_set(why, "RunDirectory and StateDirectory change by a restart alone: the "
+        return error_set(why, "restart portsmithd to change RunDirectory or StateDirectory: the "
                               "configuration in use stays");
     }
     if (!tracking_check(new, NULL, NULL, why)) {

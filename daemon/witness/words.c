@@ -133,13 +133,13 @@ static const char *const sentences[] = {
     [REFUSAL_KEPT] = "it was refused before, when its clock was ahead of this host's, and never "
                      "counts",
     [REFUSAL_DAMAGED] = "the record of its knocks was damaged: it stays out until it is added "
-                        "anew, with a new key",
+                        "again, with a new key",
     [REFUSAL_USED] = "already used, or older than the last eight knocks: a repeat, a replay or a "
                      "second device with this key",
     [REFUSAL_CLOSED_SINCE] = "the client has closed since it made this knock",
     [REFUSAL_OPENED_SINCE] = "the client has opened it since it made this knock",
     [REFUSAL_UNSIGNED] = "this profile wants the address signed",
-    [REFUSAL_LINK_LOCAL] = "no door is opened to a link-local address, which another host can "
+    [REFUSAL_LINK_LOCAL] = "no port is opened to a link-local address, which another host can "
                            "have on another link: let the client connect from a global or unique "
                            "local address",
     [REFUSAL_OF_ADDRESS] = "this profile does not permit this address",
@@ -184,8 +184,9 @@ static const char *format_clock(const struct words *words, const struct helper_e
 
     snprintf(text, WHY_SIZE, "its clock is %" PRId64 " s %s this host's; allowed %u%s",
              ahead < 0 ? -ahead : ahead, is_ahead ? "ahead of" : "behind", words->clients->max_skew,
-             event->is_unnoted ? "; not all like it could be noted: whoever recorded this knock "
-                                 "could use it: prefer a signed address" : "");
+             event->is_unnoted ? "; there was no room to note all of these: somebody who recorded "
+                                 "one can use it once its time comes, unless it has a signed "
+                                 "address" : "");
     return text;
 }
 
@@ -206,8 +207,8 @@ static const char *format_refusal(const struct words *words, const struct client
                                  "clock is behind, it is heard in %" PRIu64 " s", left);
         return text;
     case REFUSAL_SINCE_AHEAD:
-        snprintf(text, WHY_SIZE, "it knocked while its clock was ahead of this host's; it is heard in %"
-                 PRIu64 " s, or once it is added anew, with a new key", left);
+        snprintf(text, WHY_SIZE, "it knocked while its clock was ahead of this host's; it is heard "
+                 "in %" PRIu64 " s, or once it is added again, with a new key", left);
         return text;
     case REFUSAL_OF_TIME:
         return format_time(client, event, text);

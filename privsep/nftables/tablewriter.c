@@ -111,7 +111,7 @@ void tablewriter_services(struct netwriter *w, const char *table, const char *se
     struct {
         uint32_t protocol; /* one byte, and zeros */
         uint16_t port, zero;
-    } keys[CLOSE_SERVICES] = {0};
+    } keys[SHUT_SERVICES] = {0};
 
     for (size_t i = 0; i < count; i++) {
         memcpy(&keys[i].protocol, &services[i].protocol, 1);

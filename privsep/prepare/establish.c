@@ -6,7 +6,7 @@
 #include "privsep/xtables/takedown.h"
 #include "privsep/xtables/text.h"
 
-/* The rule by which the chain of a jump, with CloseWith = reset, refuses what is marked; written
+/* The rule by which the chain of a jump, with ShutWith = reset, refuses what is marked; written
  * as a jump is. Without a table where the chain has none. */
 static const struct jump refusals[RULES_EVER] = {
     [RULES_TO_INPUT] = {"filter", "portsmith -m mark --mark " RULES_RESET_MARK, "REJECT"},

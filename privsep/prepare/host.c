@@ -145,13 +145,13 @@ void host_find_sessions(const struct helper_setup *setup, struct xtables *xtable
     struct error why;
     bool shuts_tcp = false;
 
-    for (size_t i = 0; i < setup->close_count; i++)
-        shuts_tcp |= setup->close[i].protocol == IPPROTO_TCP;
+    for (size_t i = 0; i < setup->shut_count; i++)
+        shuts_tcp |= setup->shut[i].protocol == IPPROTO_TCP;
     if (shuts_tcp && !(xtables->backend == BACKEND_NFTABLES
                            ? nftprobe_sessions(HELPER_FD_TABLE, form, &why)
                            : probe_sessions(xtables, &why)))
-        log_warnx("whoever has a valid SYN cookie gets in at shut ports of TCP, since a segment "
-                  "of a session cannot be told: %.300s; portsmith-trust(7) tells more", why.text);
+        log_warnx("a valid SYN cookie opens shut ports of TCP, because a segment of a session "
+                  "cannot be told from others: %.300s; portsmith-trust(7) tells more", why.text);
 }
 
 bool host_can_tell_usage(const struct policy *policy, struct error *why)
@@ -165,7 +165,7 @@ bool host_can_tell_usage(const struct policy *policy, struct error *why)
     if (can)
         return true;
     if (wishes(policy) & PROBE_LIMITS)
-        return error_set(why, "Connections, in a profile, cannot be held to: %.300s; mend "
+        return error_set(why, "Connections, in a profile, cannot be held to: %.300s; fix "
                               "that, or remove the line", reason.text);
     tell(&policy->setup, "whether a grant is used cannot be told here", &reason);
     return true;

@@ -189,7 +189,7 @@ bool helper_landlock_enter(const struct xtables *found, struct error *why)
     bool done;
 
     if (version < 1) {
-        log_warnx("this kernel has no Landlock, or it is not switched on: file permissions alone "
+        log_warnx("this kernel has no Landlock, or it is not switched on: only file permissions "
                   "keep the helper from other files");
         return true;
     }

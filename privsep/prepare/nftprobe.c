@@ -87,7 +87,7 @@ static bool is_free(int fd, const struct helper_setup *setup, bool *is_served, s
 
 static unsigned wishes(const struct helper_setup *setup, const struct table_form *form)
 {
-    return ABILITY_TO_SHUT | (setup->close_with_reset ? ABILITY_TO_REJECT : 0) |
+    return ABILITY_TO_SHUT | (setup->shut_with_reset ? ABILITY_TO_REJECT : 0) |
            (setup->sends_on ? ABILITY_TO_SEND_ON : 0) |
            (setup->trial_end ? ABILITY_TO_END_A_TRIAL : 0) | (form->counts ? ABILITY_TO_COUNT : 0);
 }

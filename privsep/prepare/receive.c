@@ -41,12 +41,12 @@ static bool setup_is_valid(const struct helper_setup *s)
     const int64_t longest = (int64_t)TRIAL_SECONDS_MAX * NSEC_PER_SEC;
 
     if (s->mode < HELPER_RUN || s->mode > HELPER_RELEASE_OTHER || s->backend > BACKEND_NFTABLES ||
-        s->grant_store > GRANT_STORE_SET || s->close_count > CLOSE_SERVICES ||
+        s->grant_store > GRANT_STORE_SET || s->shut_count > SHUT_SERVICES ||
         s->profile_count > PROFILES_MAX || s->trial_end < 0 ||
         s->trial_end > clock_boot_ns() + longest)
         return false;
-    for (size_t i = 0; i < s->close_count; i++)
-        if (!service_is_valid(&s->close[i]))
+    for (size_t i = 0; i < s->shut_count; i++)
+        if (!service_is_valid(&s->shut[i]))
             return false;
     return true;
 }

@@ -297,7 +297,7 @@ void helper_marks_tell_lost(struct marks *marks, const struct policy *policy)
             continue;
         if (mark->counters[0] == UINT64_MAX && !policy->setup.skew_checked)
             log_warnx_about(&about, "%s: the record of its knocks was damaged: it stays out until "
-                                    "it is added anew, with a new key", about.profile);
+                                    "it is added again, with a new key", about.profile);
         else
             log_warnx_about(&about, "%s: the record of its knocks was damaged: it is heard again "
                                     "in a while (MaxSkew)", about.profile);

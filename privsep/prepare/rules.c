@@ -111,8 +111,8 @@ static void add_local(const struct making *m, struct text *to)
 static void add_shut_ports(const struct making *m, struct text *to, const char *chain,
                            const char *tcp_target, const char *target)
 {
-    for (size_t i = 0; i < m->setup->close_count; i++) {
-        const struct service *s = &m->setup->close[i];
+    for (size_t i = 0; i < m->setup->shut_count; i++) {
+        const struct service *s = &m->setup->shut[i];
         const char *protocol = service_protocol(s);
 
         add(m, to, chain, "-p %s -m %s --dport %u %s -j %s", protocol, protocol, s->port,
@@ -137,11 +137,11 @@ static void add_strays(const struct making *m, struct text *to, const char *chai
     add(m, to, chain, "-m cgroup --path / -j RETURN");
     add(m, to, chain, "-m cgroup ! --path / -j RETURN");
     add(m, to, chain, "-m policy --dir in --pol ipsec -j RETURN");
-    for (size_t i = 0; i < m->setup->close_count; i++)
-        if (is_tcp(&m->setup->close[i]))
+    for (size_t i = 0; i < m->setup->shut_count; i++)
+        if (is_tcp(&m->setup->shut[i]))
             add(m, to, chain, "-p tcp -m tcp --dport %u --tcp-flags ACK,RST ACK "
                               "-m conntrack ! --ctstate ESTABLISHED -j %s",
-                m->setup->close[i].port, target);
+                m->setup->shut[i].port, target);
 }
 
 /* What is delivered to this host although PREROUTING could not tell: it is local by another
@@ -169,12 +169,12 @@ static void add_input(const struct making *m, struct text *to)
 static void add_translated(const struct making *m, struct text *to)
 {
     add(m, to, "portsmith-translated", "-m conntrack ! --ctstate NEW -j RETURN");
-    for (size_t i = 0; i < m->setup->close_count; i++)
-        if (is_tcp(&m->setup->close[i]))
+    for (size_t i = 0; i < m->setup->shut_count; i++)
+        if (is_tcp(&m->setup->shut[i]))
             add(m, to, "portsmith-translated",
                 "-p tcp -m tcp --tcp-flags ACK,RST ACK "
                 "-m conntrack --ctstate DNAT --ctorigdstport %u -j portsmith-shut",
-                m->setup->close[i].port);
+                m->setup->shut[i].port);
 }
 
 /* A rule for all grants in the set at once. */
@@ -191,10 +191,10 @@ static void make_mangle(struct making *m)
 
     add_set(m, &m->texts[PIECE_SETS + PLACE_SHUT], "portsmith-shut", "RETURN");
     add(m, &m->texts[PIECE_BELOW + PLACE_SHUT], "portsmith-shut",
-        m->setup->close_with_reset ? "-j MARK --set-xmark " RULES_RESET_MARK : "-j DROP");
+        m->setup->shut_with_reset ? "-j MARK --set-xmark " RULES_RESET_MARK : "-j DROP");
     fputs(":portsmith - [0:0]\n:portsmith-input - [0:0]\n:portsmith-translated - [0:0]\n"
           ":portsmith-close - [0:0]\n", fixed->out);
-    if (m->setup->close_count == 0)
+    if (m->setup->shut_count == 0)
         return;
     add_local(m, fixed);
     add_shut_ports(m, fixed, "portsmith-close", "portsmith-shut", "portsmith-shut");
@@ -207,7 +207,7 @@ static void make_mangle(struct making *m)
 /* Refuses what mangle marked. No grant's packet is among it. */
 static void add_marked(const struct making *m, struct text *to, const char *chain)
 {
-    if (!m->setup->close_with_reset)
+    if (!m->setup->shut_with_reset)
         return;
     add(m, to, chain,
         "-p tcp -m mark --mark " RULES_RESET_MARK " -j REJECT --reject-with tcp-reset");
@@ -231,7 +231,7 @@ static void make_input(struct making *m)
     add(m, fixed, "portsmith", "-m conntrack --ctstate %s -j portsmith-open",
         m->setup->has_synproxy ? "NEW" : "NEW,UNTRACKED");
     add_set(m, &m->texts[PIECE_SETS + PLACE_OPEN], "portsmith-open", "ACCEPT");
-    if (m->setup->close_with_reset) {
+    if (m->setup->shut_with_reset) {
         /* By its port, should a rule of another program's have overwritten the mark. */
         add(m, fixed, "portsmith", FROM_THIS_HOST);
         add_shut_ports(m, fixed, "portsmith", "REJECT --reject-with tcp-reset", "REJECT");
@@ -385,18 +385,23 @@ static void put_table(const struct making *m, FILE *out, const struct rules *rul
     fputs("COMMIT\n", out);
 }
 
-/* Of the nat table nothing is touched on hosts that do without. What mangle only marks filter
- * must refuse: filter comes first where it begins to, and last where mangle drops again. For
- * the kernel each table changes by itself. */
+/* Of the nat table nothing is touched on hosts that do without. For the kernel each table changes by
+ * itself. What mangle only marks filter must refuse: filter comes first where it begins to, and last
+ * where mangle drops again. A new grant is let through by mangle last: until then a packet would
+ * reach this host's own port, or be dropped and counted against the grant. */
 static void put_transaction(const struct making *m, FILE *out, const struct rules *rules,
                             enum rules_text what)
 {
-    const bool marks = m->setup->close_with_reset;
+    static const enum rules_table orders[][RULES_TABLES] = {
+        {RULES_MANGLE, RULES_FILTER, RULES_NAT},
+        {RULES_FILTER, RULES_MANGLE, RULES_NAT},
+        {RULES_NAT, RULES_FILTER, RULES_MANGLE},
+    };
+    const enum rules_table *order = orders[what == RULES_INSERT ? 2 : m->setup->shut_with_reset];
 
-    put_table(m, out, rules, marks ? RULES_FILTER : RULES_MANGLE, what);
-    put_table(m, out, rules, marks ? RULES_MANGLE : RULES_FILTER, what);
-    if (rules->wants[RULES_TO_SENDING])
-        put_table(m, out, rules, RULES_NAT, what);
+    for (size_t i = 0; i < RULES_TABLES; i++)
+        if (order[i] != RULES_NAT || rules->wants[RULES_TO_SENDING])
+            put_table(m, out, rules, order[i], what);
 }
 
 static void put_jump(FILE *out, const struct jump *jump, bool is_question)
@@ -426,8 +431,8 @@ void rules_make(struct rules *rules, enum family family, const struct helper_set
 {
     struct making m = {.setup = setup, .family = family, .tells_sessions = tells_sessions};
 
-    *rules = (struct rules){.wants = {true, true, true, true}, .refuses = setup->close_with_reset};
-    rules->wants[RULES_TO_GATEWAY] = setup->close_with_reset || setup->forward || setup->sends_on;
+    *rules = (struct rules){.wants = {true, true, true, true}, .refuses = setup->shut_with_reset};
+    rules->wants[RULES_TO_GATEWAY] = setup->shut_with_reset || setup->forward || setup->sends_on;
     rules->wants[RULES_TO_SENDING] = setup->sends_on;
     make_pieces(&m, rules, destinations, count);
     for (size_t i = 0; i < RULES_TEXTS; i++) {

@@ -32,7 +32,7 @@ extern const struct jump rules_jumps[RULES_EVER];
 struct rules {
     const char *texts[RULES_TEXTS]; /* each ends with a zero */
     bool wants[RULES_EVER]; /* a jump that it does not want goes, with its chain */
-    bool refuses; /* what is marked (CloseWith = reset) */
+    bool refuses; /* what is marked (ShutWith = reset) */
 };
 
 /* Returns the first second, since the epoch, in which nothing is shut any more, by what the clocks

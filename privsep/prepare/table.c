@@ -98,7 +98,7 @@ static void write_constants(const struct making *m)
     static const uint32_t here[] = {RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST, RTN_MULTICAST};
     const uint32_t first = (unsigned)FAMILIES * TABLE_SETS + 1;
 
-    tablewriter_services(m->w, TABLE_NAME, SHUT, first, m->setup->close, m->setup->close_count);
+    tablewriter_services(m->w, TABLE_NAME, SHUT, first, m->setup->shut, m->setup->shut_count);
     tablewriter_constants(m->w, TABLE_NAME,
                           &(struct tablewriter_set){
                               .name = HERE, .flags = NFT_SET_CONSTANT, .key_type = TYPE_OF_ADDRESS,
@@ -218,7 +218,7 @@ static void write_grants(const struct making *m, const char *chain)
 static void write_door(const struct making *m)
 {
     write_grants(m, "door");
-    if (!m->setup->close_with_reset) {
+    if (!m->setup->shut_with_reset) {
         /* drop */
         RULE(m, "door", DROP);
         return;

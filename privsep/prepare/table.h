@@ -3,7 +3,7 @@
  *
  *   prerouting  to a shut port?                                          -> arriving
  *   arriving    may it begin something, not over loopback, to this host? -> door
- *   door        grants accept it; the rest is dropped, or with CloseWith = reset refused
+ *   door        grants accept it; the rest is dropped, or with ShutWith = reset refused
  *   input       to a shut port?                                          -> delivered
  *               An ACK that belongs to no session, to such a port
  *               before DNAT?                                             -> stray

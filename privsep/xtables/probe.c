@@ -313,7 +313,7 @@ static bool name_missing_tables(enum backend backend, enum family family,
         return error_set(why, "this kernel has no tables of nf_tables for IPv%d (%s): load the "
                               "module nf_tables, or install a kernel with CONFIG_NF_TABLES_IPV%d",
                          version, said, version);
-    return error_set(why, "%s cannot even make an empty chain for IPv%d (%s): mend what it says "
+    return error_set(why, "%s cannot even make an empty chain for IPv%d (%s): fix what it says "
                           "there", backend_name(backend), version, said);
 }
 
@@ -359,7 +359,7 @@ static void name_missing_feature(const char *path, enum family family, unsigned 
                       what_it_said(&reason, said), remedy);
             return;
         }
-    error_set(why, "all that Portsmith uses does not work together (%s): mend what it says there",
+    error_set(why, "all that Portsmith uses does not work together (%s): fix what it says there",
               what_it_said(&reason, said));
 }
 

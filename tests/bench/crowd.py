@@ -49,11 +49,12 @@ def kind_of(client):
 
 
 def make_mixed(count, directory, backend):
-    """A client's door is shut again before it knocks next; but for those who roam, who move it."""
+    """A client's door is shut again before it knocks next; but for those who roam, who move it. Of a
+    window of two seconds the kernel, which counts whole ones, leaves one at least."""
     to = f"[{backend}]:22" if ":" in backend else f"{backend}:22"
-    lines = {PLAIN: [OPEN, "Window = 1s"], COUNTED: [OPEN, "Window = 1s", "Connections = 1"],
+    lines = {PLAIN: [OPEN, "Window = 2s"], COUNTED: [OPEN, "Window = 2s", "Connections = 1"],
              ROAMING: [OPEN, "Window = 10s", "MaxGrants = 1"],
-             BEHIND: [f"{OPEN} -> {to}", "Window = 1s"]}
+             BEHIND: [f"{OPEN} -> {to}", "Window = 2s"]}
     for client in range(1, count + 1):
         write_profile(client, directory, lines[kind_of(client)])
 

@@ -75,7 +75,7 @@ demo_open_to_all() {
 
 demo_set_up() {
     step "The server is set up: tcp/22 is to be shut; one client, 'laptop', may open it for 6 s."
-    show server portsmith-profile init --interface eth0 --port "$knock_port" --close tcp/22 ||
+    show server portsmith-profile init --interface eth0 --port "$knock_port" --shut tcp/22 ||
         expect "portsmith-profile init works" false
     sed -i "s/^#Backend = .*/Backend = $(backend_word "$BACKEND")/" "$conf"
     show server portsmith-profile create laptop --open tcp/22 --window 6s --host "$server" \

@@ -5,7 +5,7 @@
 # README's sections for two hosts, which tests/lab.d/install/hosts/newcomer.bats runs, and
 # tests/lab.d/examples does not.
 # shellcheck disable=SC2034 # for those who read this
-newcomer_sections='^## (Install|Close the rest|Locked out.|More)$'
+newcomer_sections='^## (Install|Shut the rest|Locked out.|More)$'
 
 # One line for each command, "# COMMAND" or "$ COMMAND", continuations joined,
 # and one for each file shown: "file PATH" with the content in $lab/shown/N. For what the

@@ -148,7 +148,8 @@ valgrind_passed() { # NAME
     [ -e "$1.passed" ] || { cat "$1.log" && false; }
 }
 
-unknown_to_valgrind=(helper_confine nftables_confine cut_confine daemon_confine plan sniffer witness)
+unknown_to_valgrind=(helper_confine nftables_confine cut_confine daemon_confine filters plan sniffer
+    witness)
 
 # Unit tests, by what valgrind_one takes. Those that start one iptables after another are
 # for LONG=yes alone.

@@ -11,7 +11,7 @@ setup_file() {
     lab_setup
     start_listener 22
     start_listener 23
-    configure "Close = tcp/22"
+    configure "Shut = tcp/22"
     add_profile ssh --open tcp/22 --window 5m
     install -m 755 "$stage/share/doc/portsmith/examples/portsmithd.openrc" /etc/init.d/portsmithd
     seem_booted
@@ -50,7 +50,7 @@ running() {
     run ! service checkconfig
     run ! service start
     run ! process_named portsmithd
-    configure "Close = tcp/22"
+    configure "Shut = tcp/22"
     service checkconfig
 }
 
@@ -68,7 +68,7 @@ running() {
 
     before=$(running)
     port_is_open "$server" 23
-    configure "Close = tcp/22 tcp/23"
+    configure "Shut = tcp/22 tcp/23"
     service reload
     wait_until 5 port_is_shut "$server" 23
     [ "$(running)" = "$before" ]

@@ -215,7 +215,7 @@ static void send_setup(const struct stage *s)
 {
     struct helper_setup setup = {.mode = HELPER_RUN, .backend = s->backend, .foreground = 1,
                                  .skew_checked = 1, .max_skew = 300, .max_grants = 100,
-                                 .close_count = 1, .close = {{.protocol = 6, .port = 22}},
+                                 .shut_count = 1, .shut = {{.protocol = 6, .port = 22}},
                                  .profile_count = 2};
     struct helper_profile profile = {.service_count = 2,
                                              .services = {{.protocol = 6, .port = 22},

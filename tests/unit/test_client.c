@@ -284,7 +284,7 @@ static void minimal_server_file_has_defaults(void **state)
 
 static void full_server_file_is_read(void **state)
 {
-    struct server *s = assert_read(MINIMAL "Open = tcp/443 tcp/22\nOpen = udp/53, tcp/22\n"
+    struct server *s = assert_read(MINIMAL "Service = tcp/443 tcp/22\nService = udp/53, tcp/22\n"
                                            "Window = 10m\nAddress = 198.51.100.7\n"
                                            "Transport = icmp\n"
                                            "Identity = /keys/mine\nPresharedKey = " PRESHARED "\n");
@@ -307,7 +307,7 @@ static void full_server_file_is_read(void **state)
 
 static void a_router_may_map_ports(void **state)
 {
-    struct server *s = assert_read(MINIMAL "Open = tcp/22 udp/53 tcp/80\n"
+    struct server *s = assert_read(MINIMAL "Service = tcp/22 udp/53 tcp/80\n"
                                            "ConnectPort = tcp/22 2222\nConnectPort=tcp/2222\t 3333\n");
     struct service doors[REQUEST_SERVICES];
 
@@ -348,11 +348,11 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {"[Bundle]\nHost = a\n", "bastion.conf:1: expected the section [Server], not [Bundle]"},
         {MINIMAL "Colour = red\n", "bastion.conf:5: unknown key 'Colour'"},
         {MINIMAL "Host = b\n", "bastion.conf:5: Host is given a second time"},
-        {MINIMAL "Open = tcp/0\n", "bastion.conf:5: Open: '0' is not a port number"},
-        {MINIMAL "Open = ssh\n", "bastion.conf:5: Open: 'ssh' is not a service"},
-        {MINIMAL "Open =\n", "bastion.conf:5: Open: expected a value"},
-        {MINIMAL "Open = tcp/1 tcp/2\nOpen = tcp/3 tcp/4 tcp/5\n",
-         "bastion.conf:6: Open: a knock can name 4 services at most"},
+        {MINIMAL "Service = tcp/0\n", "bastion.conf:5: Service: '0' is not a port number"},
+        {MINIMAL "Service = ssh\n", "bastion.conf:5: Service: 'ssh' is not a service"},
+        {MINIMAL "Service =\n", "bastion.conf:5: Service: expected a value"},
+        {MINIMAL "Service = tcp/1 tcp/2\nService = tcp/3 tcp/4 tcp/5\n",
+         "bastion.conf:6: Service: a knock can name 4 services at most"},
         {MINIMAL "ConnectPort = 2222\n",
          "bastion.conf:5: ConnectPort: expected a service and the port to connect to, such as "
          "tcp/22 2222"},
@@ -371,9 +371,9 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {MINIMAL "Transport = tcp\n",
          "bastion.conf:5: Transport: expected udp, tcp-syn or icmp, not 'tcp'"},
         {MINIMAL "Address = here\n", "bastion.conf:5: Address: 'here' is not auto, observed or"},
-        {MINIMAL "Address = 127.0.0.1\n", "bastion.conf:5: Address: no door can be opened to"},
-        {MINIMAL "Address = fe80::1\n", "bastion.conf:5: Address: no door can be opened to 'fe80::1', "
-                                        "which is link-local"},
+        {MINIMAL "Address = 127.0.0.1\n", "bastion.conf:5: Address: no server opens a port to"},
+        {MINIMAL "Address = fe80::1\n", "bastion.conf:5: Address: no server opens a port to "
+                                        "'fe80::1', which is link-local"},
         {"[Server]\nHost = 224.0.0.1\n", "bastion.conf:2: Host: 224.0.0.1 is no address that a "
                                           "server can have"},
         {"[Server]\nHost = 0.0.0.0\n", "bastion.conf:2: Host: 0.0.0.0 is no address"},
@@ -483,9 +483,25 @@ static struct server *assert_unpacked(const char *text)
     return server;
 }
 
+static void the_old_word_for_service_is_taken_with_a_note(void **state)
+{
+    struct server *s = assert_read(MINIMAL "Open = tcp/22\nService = udp/53\n");
+
+    (void)state;
+    assert_int_equal(s->service_count, 2);
+    assert_int_equal(s->notes.count, 1);
+    assert_string_equal(s->notes.first[0].what,
+                        "bastion.conf:5: Open is the old word for Service, and is still taken");
+    server_free(s);
+    s = assert_unpacked(BUNDLE "Open = tcp/22\n"); /* its file says Service */
+    assert_int_equal(s->service_count, 1);
+    assert_int_equal(s->notes.count, 0);
+    server_free(s);
+}
+
 static void bundle_becomes_a_server_and_an_identity(void **state)
 {
-    struct server *s = assert_unpacked(BUNDLE "Open = udp/53 tcp/22\nOpen = tcp/443\n"
+    struct server *s = assert_unpacked(BUNDLE "Service = udp/53 tcp/22\nService = tcp/443\n"
                                               "Transport = tcp-syn\n"
                                               "PresharedKey = " PRESHARED "\n");
     char text[KEY_TEXT_SIZE];
@@ -518,7 +534,8 @@ static void bundle_without_preshared_key_or_services(void **state)
 
 static void bundle_with_many_services_asks_for_all(void **state)
 {
-    struct server *s = assert_unpacked(BUNDLE "Open = tcp/1 tcp/2 tcp/3 tcp/4\nOpen = tcp/5\n");
+    struct server *s =
+        assert_unpacked(BUNDLE "Service = tcp/1 tcp/2 tcp/3 tcp/4\nService = tcp/5\n");
 
     (void)state;
     assert_int_equal(s->service_count, 0);
@@ -556,7 +573,7 @@ static void longest_bundle_fits(void **state)
     snprintf(text, sizeof text,
              "[Bundle]\nName=bastion\nHost=%s\nPort=65535\nPublicKey=" SERVER_KEY
              "\nPrivateKey=" SEED "\nTransport=tcp-syn\nPresharedKey=" PRESHARED
-             "\nOpen=tcp/65532 tcp/65533 tcp/65534 tcp/65535\nWindow=604799"
+             "\nService=tcp/65532 tcp/65533 tcp/65534 tcp/65535\nWindow=604799"
              "\nConnectPort=tcp/65532 65532\nConnectPort=tcp/65533 65533"
              "\nConnectPort=tcp/65534 65534\nConnectPort=tcp/65535 65535"
              "\nAddress=2001:db8:1111:2222:3333:4444:5555:6666\n", host);
@@ -569,7 +586,8 @@ static void longest_bundle_fits(void **state)
 }
 
 #define ALL_LINES                                                                                  \
-    "Open = tcp/22 udp/53\nConnectPort = tcp/22 2222\nWindow = 90s\nAddress = 198.51.100.7\nPresharedKey = " PRESHARED "\n"
+    "Service = tcp/22 udp/53\nConnectPort = tcp/22 2222\nWindow = 90s\nAddress = 198.51.100.7\n"   \
+    "PresharedKey = " PRESHARED "\n"
 
 static void what_was_imported_is_exported_whole(void **state)
 {
@@ -655,7 +673,7 @@ static void wrong_bundles_are_refused(void **state)
         {"[Bundle]\nName = ../up\n", "bundle:2: Name: '../up' cannot be the name of a server"},
         {"[Bundle]\nName = a\nHost = b\nPort = 1\nPrivateKey = " SEED "\n",
          "bundle: PublicKey is missing from [Bundle]"},
-        {BUNDLE "Open = tcp/x\n", "bundle:7: Open: 'x' is not a port number"},
+        {BUNDLE "Service = tcp/x\n", "bundle:7: Service: 'x' is not a port number"},
         {BUNDLE "Window = soon\n", "bundle:7: Window: 'soon' is not a time span"},
         {BUNDLE "Identity = x\n", "bundle:7: unknown key 'Identity'"},
         {"[Bundle]\nPrivateKey = abc\n", "bundle:2: PrivateKey: not a key"},
@@ -836,11 +854,11 @@ static void addresses_that_no_server_can_have_are_refused(void **state)
         why.text[0] = '\0';
         if (resolve_targets(targets, never[i], 62201, AF_UNSPEC, true, &why) != 0)
             fail_msg("%s", never[i]);
-        assert_non_null(strstr(why.text, "no address that a server can have; if it is not what you "
-                                         "gave, a SOCKS wrapper such as proxychains"));
+        assert_non_null(strstr(why.text, "no address that a server can have; if you did not give "
+                                         "it, a SOCKS wrapper such as proxychains"));
     }
     assert_int_equal(resolve_targets(targets, "fe80::7%lo", 62201, AF_UNSPEC, true, &why), 0);
-    assert_non_null(strstr(why.text, "fe80::7%lo is link-local, and no server opens a door"));
+    assert_non_null(strstr(why.text, "fe80::7%lo is link-local, and no server opens a port"));
 }
 
 /* For no literal address is anything looked up. */
@@ -1168,6 +1186,7 @@ int main(void)
         IN_SCRATCH(a_router_may_map_ports),
         IN_SCRATCH(identity_is_relative_to_the_file),
         IN_SCRATCH(mistakes_are_named_with_file_and_line),
+        IN_SCRATCH(the_old_word_for_service_is_taken_with_a_note),
         IN_SCRATCH(missing_server_file_is_told_apart),
         IN_SCRATCH(loose_server_files_are_refused),
         IN_SCRATCH(server_names_are_file_names),

@@ -6,10 +6,10 @@
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/portsmith-firewall/saved.h"
 
-/* Both directories are the scratch one's; Close is tcp/22, tcp/443. */
+/* Both directories are the scratch one's; Shut is tcp/22, tcp/443. */
 static struct config here(void)
 {
-    struct config c = {.close = {{6, 22}, {6, 443}}, .close_count = 2};
+    struct config c = {.shut = {{6, 22}, {6, 443}}, .shut_count = 2};
     char *directory = get_current_dir_name();
 
     assert_non_null(directory);
@@ -41,13 +41,13 @@ static void a_release_is_refused_by_what_keeps_everybody_out(void **state)
     } cases[] = {
         {NULL, NULL, 0, NULL, NULL},
         {"tcp/80", NULL, 0, "tcp/22, tcp/443", NULL},
-        {"tcp/22,tcp/80", NULL, 0, "get at tcp/443 any", NULL},
+        {"tcp/22,tcp/80", NULL, 0, "tcp/443 would be shut", NULL},
         {"tcp/22,tcp/443,udp/53", NULL, 0, NULL, "all but tcp/22, tcp/443, udp/53"},
         {NULL, "tcp/80", 60, "on trial", NULL},
         {NULL, "tcp/80", -1, NULL, NULL}, /* over */
         {NULL, "tcp/22,tcp/443", 60, NULL, "all but tcp/22, tcp/443"},
-        {"tcp/22,tcp/443", "tcp/22", 60, "get at tcp/443 any", NULL},
-        {"tcp/22", "tcp/22,tcp/443", 60, "get at tcp/443 any", NULL}, /* after the trial */
+        {"tcp/22,tcp/443", "tcp/22", 60, "tcp/443 would be shut", NULL},
+        {"tcp/22", "tcp/22,tcp/443", 60, "tcp/443 would be shut", NULL}, /* after the trial */
         {"tcp/22,tcp/443", "tcp/22,tcp/80,tcp/443", 60, NULL, "all but tcp/22, tcp/443"},
     };
     const struct config c = here();
@@ -60,7 +60,7 @@ static void a_release_is_refused_by_what_keeps_everybody_out(void **state)
         assert_int_equal(closing_permits_release(&c, &note), cases[i].refused == NULL);
         if (cases[i].refused) {
             assert_non_null(strstr(note.text, cases[i].refused));
-            assert_non_null(strstr(note.text, "portsmith-firewall restore first"));
+            assert_non_null(strstr(note.text, "portsmith-firewall remove first"));
         } else if (cases[i].noted) {
             assert_string_equal(strstr(note.text, "all but"), cases[i].noted);
         } else {
@@ -79,7 +79,7 @@ static void what_cannot_be_read_keeps_nobody_from_opening(void **state)
     assert_int_equal(truncate("state/firewall", 3), 0);
     assert_true(closing_permits_release(&c, &note));
     assert_non_null(strstr(note.text, "is not known"));
-    assert_non_null(strstr(note.text, "portsmith-firewall restore"));
+    assert_non_null(strstr(note.text, "portsmith-firewall remove"));
 }
 
 static void a_long_list_is_cut_and_says_so(void **state)
@@ -89,7 +89,7 @@ static void a_long_list_is_cut_and_says_so(void **state)
 
     (void)state;
     assert_string_equal(closing_format(&services, text), "nothing");
-    while (services.count < CLOSE_SERVICES) {
+    while (services.count < SHUT_SERVICES) {
         services.allow[services.count] = (struct service){17, (uint16_t)(65000 + services.count)};
         services.count++;
         closing_format(&services, text);

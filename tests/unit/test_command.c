@@ -25,14 +25,15 @@ static int run_list(const char *config_file, int argc, char **argv)
     return command_refuse_options(argc, argv) != 0 ? EXIT_USAGE : command_refuse_arguments(argc);
 }
 
-static const struct command commands[] = {{"show", run_show}, {"list", run_list}};
+static const struct command commands[] = {
+    {"show", run_show, NULL}, {"list", run_list, NULL}, {"print", run_show, "show"}};
 
 static int call(int argc, char **argv)
 {
     config_read = NULL;
     arguments_read = -1;
     optind = 0;
-    return command_main(commands, 2, "usage: program\n", "/etc/default", argc, argv);
+    return command_main(commands, 3, "usage: program\n", "/etc/default", argc, argv);
 }
 
 #define CALL(...)                                              \
@@ -49,6 +50,7 @@ static void a_command_gets_what_is_its_own(void **state)
     assert_string_equal(config_read, "mine");
     assert_int_equal(arguments_read, 2);
     assert_int_equal(CALL("--config=mine", "list"), EXIT_SUCCESS);
+    assert_int_equal(CALL("print", "one"), 3); /* an old word */
 }
 
 static void mistakes_call_no_command(void **state)

@@ -102,8 +102,8 @@ static void left_out_keys_have_defaults(void **state)
     assert_string_equal(c.interfaces[0], "any");
     assert_int_equal(c.port, 4000);
     assert_int_equal(c.backend, BACKEND_AUTO);
-    assert_int_equal(c.close_count, 0);
-    assert_false(c.close_with_reset);
+    assert_int_equal(c.shut_count, 0);
+    assert_false(c.shut_with_reset);
     assert_true(c.skew_checked);
     assert_int_equal(c.max_skew, 300);
     assert_int_equal(c.window, 30);
@@ -126,8 +126,8 @@ static void every_key_is_read(void **state)
     scratch_write_text(MAIN, 0644,
                        "[Portsmith]\nInterface = eth0, wg0\nInterface = eth0 ppp0\nPort = 1\n"
                        "Transports = icmp, udp\nTransports = icmp\n"
-                       "Backend = iptables-legacy\nClose = udp/53 tcp/443\nClose = tcp/22 tcp/443\n"
-                       "CloseWith = reset\nMaxSkew = off\nWindow = 1m\nMaxWindow = 1m\n"
+                       "Backend = iptables-legacy\nShut = udp/53 tcp/443\nShut = tcp/22 tcp/443\n"
+                       "ShutWith = reset\nMaxSkew = off\nWindow = 1m\nMaxWindow = 1m\n"
                        "MaxGrants = 10000\nUser = knock_user\nWitnessUser = who_sees\n"
                        "ProfileDirectory = /a\n"
                        "StateDirectory = /b/c d\nRunDirectory = /e\n"
@@ -138,11 +138,11 @@ static void every_key_is_read(void **state)
     assert_int_equal(c.port, 1);
     assert_int_equal(c.transports, 1u << TRANSPORT_UDP | 1u << TRANSPORT_ICMP);
     assert_int_equal(c.backend, BACKEND_LEGACY);
-    assert_int_equal(c.close_count, 3);
-    assert_int_equal(c.close[0].port, 22);
-    assert_int_equal(c.close[1].port, 443);
-    assert_int_equal(c.close[2].port, 53);
-    assert_true(c.close_with_reset);
+    assert_int_equal(c.shut_count, 3);
+    assert_int_equal(c.shut[0].port, 22);
+    assert_int_equal(c.shut[1].port, 443);
+    assert_int_equal(c.shut[2].port, 53);
+    assert_true(c.shut_with_reset);
     assert_false(c.skew_checked);
     assert_int_equal(c.window, 60);
     assert_int_equal(c.max_window, 60);
@@ -196,8 +196,8 @@ static const struct {
                                                  "an interface name: that has 15 characters at "
                                                  "most. If it is an alternative name, take the one "
                                                  "that ip link show prints for it"},
-    {"[Portsmith]\nInterface = any eth0\n", MAIN ":2: Interface: 'any' stands alone"},
-    {"[Portsmith]\nInterface = eth0\nInterface = any\n", MAIN ":3: Interface: 'any' stands alone"},
+    {"[Portsmith]\nInterface = any eth0\n", MAIN ":2: Interface: 'any' covers every"},
+    {"[Portsmith]\nInterface = eth0\nInterface = any\n", MAIN ":3: Interface: 'any' covers every"},
     {"[Portsmith]\nInterface = " SIXTEEN " q\n", MAIN ":2: Interface: more than 16 interfaces"},
     {"[Portsmith]\nInterface =\n", MAIN ":2: Interface: expected a value"},
     {"[Portsmith]\nTransports = udp tcp\n",
@@ -207,28 +207,28 @@ static const struct {
      MAIN ":2: Backend: expected auto, iptables-nft, iptables-legacy or nftables, not 'pf'"},
     {"[Portsmith]\nBackend =\n", MAIN ":2: Backend: expected auto, iptables-nft, iptables-legacy"},
     {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = rules\n",
-     MAIN ": GrantStore is for iptables alone: with Backend = nftables a grant is always an"},
-    {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = set\n", MAIN ": GrantStore is for ip"},
+     MAIN ": GrantStore is only for iptables: with Backend = nftables a grant is always an"},
+    {"[Portsmith]\nPort = 1\nBackend = nftables\nGrantStore = set\n", MAIN ": GrantStore is only for ip"},
     {"[Portsmith]\nPort = 1\nBackend = nftables\nForward = yes\n",
      MAIN ": Forward = yes with Backend = nftables needs AcceptMark"},
     {"[Portsmith]\nPort = 1\nBackend = nft\nAcceptMark = 1\n",
      MAIN ": AcceptMark is for Backend = nftables: with iptables-nft Portsmith's own rules"},
     {"[Portsmith]\nPort = 1\nBackend = iptables-legacy\nAcceptMark = 1\n",
      MAIN ": AcceptMark is for Backend = nftables: with iptables-legacy"},
-    {"[Portsmith]\nAcceptMark = 0\n", MAIN ":2: AcceptMark: '0' is out of range: a mark is from"},
+    {"[Portsmith]\nAcceptMark = 0\n", MAIN ":2: AcceptMark: '0' is out of range: a packet mark"},
     {"[Portsmith]\nAcceptMark = 0x100000000\n", MAIN ":2: AcceptMark: '0x100000000' is out of ra"},
     {"[Portsmith]\nAcceptMark = 99999999999999999999999\n", MAIN ":2: AcceptMark: '9999999999999"},
-    {"[Portsmith]\nAcceptMark = 0x\n", MAIN ":2: AcceptMark: '0x' is not a mark: expected a num"},
-    {"[Portsmith]\nAcceptMark = 0x10/0x10\n", MAIN ":2: AcceptMark: '0x10/0x10' is not a mark"},
-    {"[Portsmith]\nAcceptMark = 1f\n", MAIN ":2: AcceptMark: '1f' is not a mark"},
-    {"[Portsmith]\nAcceptMark = -1\n", MAIN ":2: AcceptMark: '-1' is not a mark"},
-    {"[Portsmith]\nAcceptMark = 0x-1\n", MAIN ":2: AcceptMark: '0x-1' is not a mark"},
-    {"[Portsmith]\nAcceptMark =\n", MAIN ":2: AcceptMark: '' is not a mark"},
+    {"[Portsmith]\nAcceptMark = 0x\n", MAIN ":2: AcceptMark: '0x' is not a packet mark: expec"},
+    {"[Portsmith]\nAcceptMark = 0x10/0x10\n", MAIN ":2: AcceptMark: '0x10/0x10' is not a packet"},
+    {"[Portsmith]\nAcceptMark = 1f\n", MAIN ":2: AcceptMark: '1f' is not a packet mark"},
+    {"[Portsmith]\nAcceptMark = -1\n", MAIN ":2: AcceptMark: '-1' is not a packet mark"},
+    {"[Portsmith]\nAcceptMark = 0x-1\n", MAIN ":2: AcceptMark: '0x-1' is not a packet mark"},
+    {"[Portsmith]\nAcceptMark =\n", MAIN ":2: AcceptMark: '' is not a packet mark"},
     {"[Portsmith]\nGrantStore = ipset\n", MAIN ":2: GrantStore: expected auto, rules or set, not "},
     {"[Portsmith]\nPort = 1\nForward = yes\nGrantStore = set\n",
      MAIN ": GrantStore = set does not go with Forward = yes"},
-    {"[Portsmith]\nClose = ssh\n", MAIN ":2: Close: 'ssh' is not a service"},
-    {"[Portsmith]\nCloseWith = reject\n", MAIN ":2: CloseWith: expected drop or reset, not 'rej"},
+    {"[Portsmith]\nShut = ssh\n", MAIN ":2: Shut: 'ssh' is not a service"},
+    {"[Portsmith]\nShutWith = reject\n", MAIN ":2: ShutWith: expected drop or reset, not 'rej"},
     {"[Portsmith]\nMaxSkew = 0\n", MAIN ":2: MaxSkew: '0' is out of range"},
     {"[Portsmith]\nWindow = soon\n", MAIN ":2: Window: 'soon' is not a time span"},
     {"[Portsmith]\nMaxWindow = 8d\n", MAIN ":2: MaxWindow: '8d' is out of range"},
@@ -445,10 +445,10 @@ static const struct {
     {"Open = tcp/22\nMaxWindow = -1\n", "/alice.conf:4: MaxWindow: '-1' is not a time span"},
     {"Open = tcp/22\nWindow = 11m\n", "/alice.conf: Window (11m) is longer than MaxWindow (10m)"},
     {"Open = tcp/22\nMaxWindow = 10s\n", "/alice.conf: Window (30s) is longer than MaxWindow (10s)"},
-    {"Open = tcp/22\nAddress = any\n", "/alice.conf:4: Address: expected observed, signed or a"},
+    {"Open = tcp/22\nAddress = all\n", "/alice.conf:4: Address: expected any, signed or a"},
     {"Open = tcp/22\nAddress = 10.0.0.1/8\n", "/alice.conf:4: Address: "},
-    {"Open = tcp/22\nAddress = observed\nAddress = signed\n", "/alice.conf:5: Address: observed and"},
-    {"Open = tcp/22\nAddress = signed observed\n", "/alice.conf:4: Address: observed and signed"},
+    {"Open = tcp/22\nAddress = any\nAddress = signed\n", "/alice.conf:5: Address: any and"},
+    {"Open = tcp/22\nAddress = signed any\n", "/alice.conf:4: Address: any and signed"},
     {"Open = tcp/22\nAddress = " SEVEN_PREFIXES " 10.8.0.0/16 10.9.0.0/16\n",
      "/alice.conf:4: Address: more than 8 prefixes"},
     {"Open = tcp/22\nPort = 70000\n", "/alice.conf:4: Port: '70000' is not a port number"},
@@ -650,11 +650,11 @@ static void each_profile_keeps_its_own_lists(void **state)
 {
     static const char *const lists[][2] = {
         {"alice", "Open = tcp/22\nOpen = tcp/2222 -> 192.168.1.10:22\nWindow = 30s\nMaxWindow = 10m\n"
-                  "Address = observed 192.0.2.0/24\nPort = 4000\nExpires = 2027-01-31\n"},
+                  "Address = any 192.0.2.0/24\nPort = 4000\nExpires = 2027-01-31\n"},
         {"bob", "Open = tcp/80 udp/53\nWindow = 30s\nMaxWindow = 10m\n"
-                "Address = observed 198.51.100.0/24 203.0.113.0/24\nPort = 4000\n"
+                "Address = any 198.51.100.0/24 203.0.113.0/24\nPort = 4000\n"
                 "MaxGrants = 7\nConnections = 2\n"},
-        {"carol", "Open = tcp/443\nWindow = 30s\nMaxWindow = 10m\nAddress = observed\n"
+        {"carol", "Open = tcp/443\nWindow = 30s\nMaxWindow = 10m\nAddress = any\n"
                   "Port = 4000\n"},
     };
     struct config *c;
@@ -671,20 +671,18 @@ static void each_profile_keeps_its_own_lists(void **state)
     config_free(c);
 }
 
-/* A back end, its word, and the word of before. */
-static void a_back_end_has_a_new_word_and_an_old_one(void **state)
+static void each_back_end_has_a_word(void **state)
 {
     static const struct {
         const char *word;
         enum backend backend;
-        const char *old;
     } words[] = {
-        {"auto", BACKEND_AUTO, NULL},
-        {"iptables-nft", BACKEND_NFT, NULL},
-        {"iptables-legacy", BACKEND_LEGACY, NULL},
-        {"nftables", BACKEND_NFTABLES, NULL},
-        {"nft", BACKEND_NFT, "nft"},
-        {"legacy", BACKEND_LEGACY, "legacy"},
+        {"auto", BACKEND_AUTO},
+        {"iptables-nft", BACKEND_NFT},
+        {"iptables-legacy", BACKEND_LEGACY},
+        {"nftables", BACKEND_NFTABLES},
+        {"nft", BACKEND_NFT},
+        {"legacy", BACKEND_LEGACY},
     };
 
     (void)state;
@@ -698,16 +696,33 @@ static void a_back_end_has_a_new_word_and_an_old_one(void **state)
         c = load();
         assert_int_equal(c->backend, words[i].backend);
         assert_int_equal(c->backend_in_use, words[i].backend);
-        if (words[i].old)
-            assert_string_equal(config_old_backend(c), words[i].old);
-        else
-            assert_null(config_old_backend(c));
         text = printed(c);
         snprintf(line, sizeof line, "\nBackend = %s\n", backend_name(words[i].backend));
         assert_non_null(strstr(text, line));
         free(text);
         config_free(c);
     }
+}
+
+/* The words of earlier releases in all files, and the note on each. */
+static void old_words_are_taken_with_a_note(void **state)
+{
+    struct config *c;
+    char *text;
+
+    (void)state;
+    write_main("Backend = nft\nClose = tcp/22\nCloseWith = reset\n");
+    write_profile("alice", 1, "Open = tcp/22\nAddress = observed 192.0.2.0/24\n");
+    c = load();
+    assert_int_equal(c->notes.count, 4);
+    assert_string_equal(c->notes.first[1].advice, "write Shut");
+    assert_string_equal(c->notes.first[3].advice, "write Address = any");
+    assert_non_null(strstr(c->notes.first[3].what, "/alice.conf:4: Address = observed is the old"));
+    text = printed(c);
+    assert_non_null(strstr(text, "\nBackend = iptables-nft\nShut = tcp/22\nShutWith = reset\n"));
+    assert_non_null(strstr(text, "\nAddress = any 192.0.2.0/24\n"));
+    free(text);
+    config_free(c);
 }
 
 /* Everything before the first profile, written back, says the same again. */
@@ -721,10 +736,10 @@ static void what_is_printed_can_be_read_back(void **state)
     /* Enough of them for lines that would be too long. */
     for (unsigned i = 0; i < CONFIG_INTERFACES; i++)
         used += snprintf(rest + used, sizeof rest - (size_t)used, "Interface = interface-%05u\n", i);
-    for (unsigned i = 0; i < CLOSE_SERVICES; i++)
-        used += snprintf(rest + used, sizeof rest - (size_t)used, "Close = tcp/%u\n", 10000 + i);
+    for (unsigned i = 0; i < SHUT_SERVICES; i++)
+        used += snprintf(rest + used, sizeof rest - (size_t)used, "Shut = tcp/%u\n", 10000 + i);
     snprintf(rest + used, sizeof rest - (size_t)used,
-             "Backend = iptables-nft\nCloseWith = reset\nForward = no\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
+             "Backend = iptables-nft\nShutWith = reset\nForward = no\nMaxSkew = off\nWindow = 90s\nMaxWindow = 1d\n"
              "GrantStore = set\nMaxGrants = 7\nTransports = icmp tcp-syn\n");
     write_main(rest);
     write_profile("alice", 1, "Open = tcp/22\nAddress = signed 10.0.0.0/8\nExpires = 2027-01-31\n");
@@ -843,7 +858,8 @@ int main(void)
         SCRATCH(left_out_keys_have_defaults),
         SCRATCH(every_key_is_read),
         SCRATCH(a_mark_is_decimal_or_hexadecimal),
-        SCRATCH(a_back_end_has_a_new_word_and_an_old_one),
+        SCRATCH(each_back_end_has_a_word),
+        SCRATCH(old_words_are_taken_with_a_note),
         SCRATCH(wrong_mains_are_refused),
         SCRATCH(a_missing_main_points_to_init),
         SCRATCH(the_user_must_be_there_and_not_be_root),

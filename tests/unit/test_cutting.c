@@ -252,7 +252,7 @@ static void without_a_table_kill_tells_that_connections_may_be_left(void **state
     assert_int_equal(world.cutting.report.closed, 1);
     assert_int_equal(world.cutting.result.trouble, CUT_UNTABLED);
     assert_true(cutting_explain(&world.cutting.result, &why));
-    assert_non_null(strstr(why.text, "reload portsmithd"));
+    assert_non_null(strstr(why.text, "portsmithctl reload"));
 }
 
 static void one_id_is_one_door(void **state)

@@ -24,8 +24,9 @@ static struct config config;
 static int begin(void **state)
 {
     (void)state;
-    config = (struct config){.interfaces = {"lo"}, .interface_count = 1, .close = {{IPPROTO_TCP, 22}},
-                             .close_count = 1, .backend_in_use = BACKEND_NFTABLES};
+    config = (struct config){.interfaces = {"lo"}, .interface_count = 1,
+                             .shut = {{IPPROTO_TCP, 22}},
+                             .shut_count = 1, .backend_in_use = BACKEND_NFTABLES};
     if (netspace_renew() != 0)
         return -1;
     run_command("ip link set lo up");
@@ -169,7 +170,7 @@ static void what_knows_no_mark_is_not_told_of_it(void **state)
     assert_non_null(strstr(told.text[0], SAFE "firewall-cmd --add-port=22/tcp"));
 }
 
-/* What Close does not name would be open to everybody then. */
+/* What Shut does not name would be open to everybody then. */
 static void what_is_not_shut_is_to_be_shut_first(void **state)
 {
     static const struct helper_profile policy = {.service_count = 2,
@@ -182,7 +183,7 @@ static void what_is_not_shut_is_to_be_shut_first(void **state)
     run_command(CHAIN("input"));
     run_command("nft insert rule inet t c tcp dport 22 accept");
     assert_told("the nftables chain inet t c drops udp/53, and a grant opens nothing there -> name it "
-                "in Close first, then accept it there: nft insert rule inet t c udp dport 53 accept");
+                "in Shut first, then accept it there: nft insert rule inet t c udp dport 53 accept");
 }
 
 static void what_is_sent_on_meets_the_chains_that_forward(void **state)

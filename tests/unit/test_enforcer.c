@@ -1,4 +1,4 @@
-/* What portsmith-firewall closes by a table of its own: as the kernel takes it, nft(8) prints it,
+/* What portsmith-firewall shuts by a table of its own: as the kernel takes it, nft(8) prints it,
  * and packets meet it. */
 #include "check.h"
 

@@ -77,7 +77,7 @@ static void other_peoples_files_are_refused(void **state)
     assert_int_equal(chown("file", 65534, 65534), 0);
     assert_int_equal(file_open("file", FILE_SECRET, &why), -1);
     assert_non_null(strstr(why.text, "belongs to user 65534, but must belong to root; run this as "
-                                     "that user, or, if root alone is to use it, run: chown root "
+                                     "that user or, if only root is to use it, run: chown root "
                                      "file"));
     own = open("file", O_RDONLY);
     assert_false(file_check(own, FILE_STANDARD_INPUT, FILE_SECRET, &why));
@@ -162,7 +162,7 @@ static void reading_stops_at_the_size_given(void **state)
     assert_int_equal(file_read("file", FILE_SECRET, buffer, 8, &why), 8);
     assert_memory_equal(buffer, "12345678", 8);
     assert_int_equal(file_read("file", FILE_SECRET, buffer, 7, &why), -1);
-    assert_non_null(strstr(why.text, "more than the 7 bytes"));
+    assert_non_null(strstr(why.text, "more than 7 bytes"));
     scratch_write_text("file", 0600, "");
     assert_int_equal(file_read("file", FILE_SECRET, buffer, 8, &why), 0);
 }

@@ -60,9 +60,9 @@ static void open_planned(void)
 static int open_firewall(void **state)
 {
     (void)state;
-    setup = (struct helper_setup){.close_count = 2};
-    setup.close[0] = service_of("tcp/22");
-    setup.close[1] = service_of("udp/53");
+    setup = (struct helper_setup){.shut_count = 2};
+    setup.shut[0] = service_of("tcp/22");
+    setup.shut[1] = service_of("udp/53");
     if (netspace_renew() != 0)
         return -1;
     destination_count = 0;
@@ -309,8 +309,8 @@ static void ipv6_rules_are_exactly_these(void **state)
 static void reset_rules_are_exactly_these(void **state)
 {
     (void)state;
-    setup.close_with_reset = 1;
-    setup.close_count = 1;
+    setup.shut_with_reset = 1;
+    setup.shut_count = 1;
     open_grant("192.0.2.7", "tcp/22", 60);
     establish(IPV4);
     check_rules(
@@ -375,7 +375,7 @@ static void where_sessions_cannot_be_told_every_ack_passes(void **state)
 {
     (void)state;
     host.tells_sessions[IPV4] = false;
-    setup.close_with_reset = 1;
+    setup.shut_with_reset = 1;
     establish(IPV4);
     assert_int_equal(count_of(IPV4, "cgroup"), 0);
     assert_int_equal(count_of(IPV4, "--dport 22 --tcp-flags RST,ACK ACK"), 0);
@@ -389,7 +389,7 @@ static void try_for(int64_t seconds)
 {
     helper_firewall_close(fw);
     setup.trial_end = clock_boot_ns() + seconds * NSEC_PER_SEC;
-    setup.close_with_reset = 1;
+    setup.shut_with_reset = 1;
     open_planned();
 }
 
@@ -475,7 +475,7 @@ static void the_end_of_a_trial_is_written_anew(void **state)
 static void without_shut_ports_nothing_leads_to_the_drop(void **state)
 {
     (void)state;
-    setup.close_count = 0;
+    setup.shut_count = 0;
     establish(IPV4);
     assert_int_equal(count_of(IPV4, "-j portsmith-close"), 0);
     assert_int_equal(count_of(IPV4, "-j portsmith-shut"), 0);
@@ -744,7 +744,7 @@ static void establishing_again_changes_nothing(void **state)
     for (unsigned reset = 0; reset < 2; reset++) {
         char *before;
 
-        setup.close_with_reset = (uint8_t)reset;
+        setup.shut_with_reset = (uint8_t)reset;
         establish(IPV4);
         before = rules_of(IPV4);
         establish(IPV4);
@@ -758,7 +758,7 @@ static void an_admin_s_order_is_kept(void **state)
     char *before;
 
     (void)state;
-    setup.close_with_reset = 1;
+    setup.shut_with_reset = 1;
     establish(IPV4);
     xtables_run(IPV4, "-I INPUT 1 -s 203.0.113.1 -j DROP");
     xtables_run(IPV4, "-I INPUT 3 -s 203.0.113.2 -j DROP");
@@ -803,7 +803,7 @@ static void reset_comes_and_goes_with_the_configuration(void **state)
     open_grant("192.0.2.7", "tcp/22", 60);
     establish(IPV4);
     without = rules_of(IPV4);
-    setup.close_with_reset = 1;
+    setup.shut_with_reset = 1;
     establish(IPV4);
     assert_int_equal(count_of(IPV4, "INPUT -j portsmith\n"), 1);
     assert_int_equal(count_of(IPV4, "FORWARD -j portsmith-gateway\n"), 1);
@@ -812,14 +812,14 @@ static void reset_comes_and_goes_with_the_configuration(void **state)
     establish(IPV4);
     assert_int_equal(count_of(IPV4, "INPUT -j portsmith\n"), 1);
     check_grants_come_first();
-    setup.close_with_reset = 0;
+    setup.shut_with_reset = 0;
     establish(IPV4);
     check_same_rules(IPV4, without);
 }
 
 /* ---- after an upgrade --------------------------------------------------- */
 
-/* As 0.1.0 left it with CloseWith = reset, and somebody else's rules between its jumps. */
+/* As 0.1.0 left it with ShutWith = reset, and somebody else's rules between its jumps. */
 static void leave_earlier_rules(enum family family)
 {
     static const char *const commands[] = {
@@ -856,7 +856,7 @@ static void what_an_earlier_version_left_is_removed(void **state)
             xtables_run(family, "-F");
             xtables_run(family, "-X");
             leave_earlier_rules(family);
-            setup.close_with_reset = (uint8_t)reset;
+            setup.shut_with_reset = (uint8_t)reset;
             establish(family);
             check_nothing_is_left_of_earlier(family);
             assert_result(look(family), HELPER_RULES_IN_FORCE, why);
@@ -930,7 +930,7 @@ static void an_inserted_grant_stands_where_a_rewritten_one_does(void **state)
         helper_grants_clear(&grants);
         settle();
         try_for(900);
-        setup.close_with_reset = i & 1;
+        setup.shut_with_reset = i & 1;
         if (i & 2)
             setup.trial_end = 0;
         setup.forward = setup.has_synproxy = 1; /* one rule at each place */
@@ -1308,7 +1308,7 @@ static void every_loss_is_seen_and_healed(void **state)
     };
 
     (void)state;
-    setup.close_with_reset = 1;
+    setup.shut_with_reset = 1;
     open_grant("192.0.2.7", "tcp/22", 60);
     open_grant("2001:db8::7", "tcp/22", 60);
     for (enum family family = IPV4; family < FAMILIES; family++) {
@@ -1502,7 +1502,7 @@ static void releasing_leaves_nothing(void **state)
         xtables_run(family, "-A INPUT -p tcp --dport 80 -j ACCEPT"); /* somebody else's */
         before[family] = rules_of(family);
     }
-    setup.close_with_reset = 1;
+    setup.shut_with_reset = 1;
     open_grant("192.0.2.7", "tcp/22", 60);
     open_grant("2001:db8::7", "tcp/22", 60);
     establish(IPV4);

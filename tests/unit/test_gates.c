@@ -30,8 +30,8 @@ static int enter(void **state)
         !identity_create("portsmith/identity", public_key, &why) || uv_loop_init(&loop) != 0)
         return -1;
     write_server("any", "Door.example.net.", "");
-    write_server("ssh", "198.51.100.7", "Open = tcp/22, udp/53\n");
-    write_server("web", "198.51.100.7", "Open = tcp/80\nConnectPort = tcp/80 8080\n");
+    write_server("ssh", "198.51.100.7", "Service = tcp/22, udp/53\n");
+    write_server("web", "198.51.100.7", "Service = tcp/80\nConnectPort = tcp/80 8080\n");
     return gates_open(&gates, &loop, false, &why) ? 0 : -1;
 }
 

@@ -24,7 +24,7 @@
 #include "planned.h"
 
 static enum backend backend;
-static struct helper_setup setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}}};
+static struct helper_setup setup = {.shut_count = 1, .shut = {{.protocol = 6, .port = 22}}};
 static struct xtables found;
 
 /* A descriptor above those that the helper finds. */

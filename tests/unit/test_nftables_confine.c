@@ -68,8 +68,8 @@ static const struct plan *make_plan(int filter)
     static uint8_t bytes[65536];
     struct plan *plan = (struct plan *)(void *)bytes;
     const struct table_form form = {.is_owned = true, .destroys = true};
-    const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1,
-                                       .close = {{.protocol = 6, .port = 22}}};
+    const struct helper_setup setup = {.max_grants = CAPACITY, .shut_count = 1,
+                                       .shut = {{.protocol = 6, .port = 22}}};
     size_t head, filter_at;
     ssize_t size;
 

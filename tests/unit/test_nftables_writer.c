@@ -34,8 +34,8 @@ static const struct plan *make_plan(void)
 {
     static struct netwriter w;
     static uint8_t bytes[65536];
-    const struct helper_setup setup = {.max_grants = CAPACITY, .close_count = 1, .sends_on = 1,
-                                       .close = {service_of("tcp/22")}, .accept_mark = 0x100};
+    const struct helper_setup setup = {.max_grants = CAPACITY, .shut_count = 1, .sends_on = 1,
+                                       .shut = {service_of("tcp/22")}, .accept_mark = 0x100};
     struct plan *plan = (struct plan *)(void *)bytes;
     size_t head, over, over_head;
 

@@ -86,8 +86,8 @@ int __wrap_batch_try(struct netwriter *w, int socket)
 static int begin(void **state)
 {
     (void)state;
-    setup = (struct helper_setup){.mode = HELPER_RUN, .max_grants = 50, .close_count = 2,
-                                  .close = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 1194}}};
+    setup = (struct helper_setup){.mode = HELPER_RUN, .max_grants = 50, .shut_count = 2,
+                                  .shut = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 1194}}};
     form = (struct table_form){.counts = false};
     memset(&lacks, 0, sizeof lacks);
     if (netspace_renew() != 0)
@@ -104,7 +104,7 @@ static int end(void **state)
 
 static void wish_for_all(void)
 {
-    setup.sends_on = setup.close_with_reset = 1;
+    setup.sends_on = setup.shut_with_reset = 1;
     setup.accept_mark = 0x100;
     setup.trial_end = clock_boot_ns() + NSEC_PER_SEC;
     form.counts = true;

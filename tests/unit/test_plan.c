@@ -53,7 +53,7 @@ static int enter(void **state)
         return -1;
     directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     plan_fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    policy = (struct policy){.setup = {.close_count = 1, .close = {{.protocol = 6, .port = 22}},
+    policy = (struct policy){.setup = {.shut_count = 1, .shut = {{.protocol = 6, .port = 22}},
                                        .max_grants = 7},
                              .entries = calloc(CLIENTS, sizeof *policy.entries)};
     memset(profiles, 0, sizeof profiles);
@@ -318,6 +318,40 @@ static void no_room_is_no_plan(void **state)
     close(full);
 }
 
+/* ---- the order of tables -------------------------------------------------- */
+
+static void check_order(enum rules_text what, bool with_reset, const char *const tables[3])
+{
+    struct helper_setup setup = policy.setup;
+    struct rules made;
+    const char *at;
+
+    setup.shut_with_reset = with_reset;
+    setup.sends_on = 1;
+    rules_make(&made, IPV4, &setup, NULL, 0, true);
+    at = made.texts[what];
+    for (int i = 0; i < 3; i++) {
+        at = strstr(at, tables[i]);
+        assert_non_null(at);
+    }
+    rules_free(&made);
+}
+
+/* For the kernel each table changes by itself. */
+static void tables_change_in_an_order_that_lets_nobody_else_through(void **state)
+{
+    (void)state;
+    check_order(RULES_REFRESH, false, (const char *const[]){"*mangle\n", "*filter\n", "*nat\n"});
+    check_order(RULES_REFRESH, true, (const char *const[]){"*filter\n", "*mangle\n", "*nat\n"});
+}
+
+static void a_new_grant_is_let_through_once_all_of_it_is_there(void **state)
+{
+    (void)state;
+    check_order(RULES_INSERT, false, (const char *const[]){"*nat\n", "*filter\n", "*mangle\n"});
+    check_order(RULES_INSERT, true, (const char *const[]){"*nat\n", "*filter\n", "*mangle\n"});
+}
+
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 
 int main(void)
@@ -332,6 +366,8 @@ int main(void)
         IN_PLACE(nobody_can_change_it),
         IN_PLACE(only_a_sealed_one_of_this_build_is_mapped),
         IN_PLACE(no_room_is_no_plan),
+        IN_PLACE(tables_change_in_an_order_that_lets_nobody_else_through),
+        IN_PLACE(a_new_grant_is_let_through_once_all_of_it_is_there),
     };
 
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

@@ -149,7 +149,7 @@ static void setups_out_of_range_are_refused(void **state)
     s.backend = BACKEND_NFTABLES + 1;
     assert_false(receives(&s, NULL, 0));
     s = good_setup;
-    s.close_count = CLOSE_SERVICES + 1;
+    s.shut_count = SHUT_SERVICES + 1;
     assert_false(receives(&s, NULL, 0));
     s = good_setup;
     s.profile_count = UINT32_MAX;
@@ -172,13 +172,13 @@ static void shut_ports_out_of_range_are_refused(void **state)
     struct helper_setup s = good_setup;
 
     (void)state;
-    s.close_count = CLOSE_SERVICES;
-    for (size_t i = 0; i < CLOSE_SERVICES; i++)
-        s.close[i] = service_of("udp/53");
+    s.shut_count = SHUT_SERVICES;
+    for (size_t i = 0; i < SHUT_SERVICES; i++)
+        s.shut[i] = service_of("udp/53");
     assert_true(receives(&s, NULL, 0));
-    s.close[CLOSE_SERVICES - 1].port = 0;
+    s.shut[SHUT_SERVICES - 1].port = 0;
     assert_false(receives(&s, NULL, 0));
-    s.close[CLOSE_SERVICES - 1] = (struct service){.protocol = IPPROTO_ICMP, .port = 1};
+    s.shut[SHUT_SERVICES - 1] = (struct service){.protocol = IPPROTO_ICMP, .port = 1};
     assert_false(receives(&s, NULL, 0));
 }
 

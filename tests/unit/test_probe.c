@@ -204,7 +204,7 @@ static void a_program_that_does_not_work_is_told_of(void **state)
     install_script("ip6tables-nft-restore", "#!/bin/sh\ncat >/dev/null\n");
     assert_result(probe_xtables(&found, BACKEND_NFT, 0, &why), PROBE_UNUSABLE, why);
     says("iptables-nft cannot even make an empty chain for IPv4 (");
-    says("broken): mend what it says there");
+    says("broken): fix what it says there");
 }
 
 /* The rest has room then. */

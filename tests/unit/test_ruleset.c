@@ -156,12 +156,12 @@ static void there_is_an_end_to_services(void **state)
     char word[16];
 
     (void)state;
-    for (int i = 1; i <= CLOSE_SERVICES; i++) {
+    for (int i = 1; i <= SHUT_SERVICES; i++) {
         snprintf(word, sizeof word, "tcp/%d", i);
         assert_true(ruleset_allow(&plan.trial, word, &why));
     }
     assert_false(ruleset_allow(&plan.trial, "tcp/1000", &why));
-    assert_int_equal(plan.trial.count, CLOSE_SERVICES);
+    assert_int_equal(plan.trial.count, SHUT_SERVICES);
 }
 
 int main(void)

@@ -25,7 +25,7 @@ static void what_is_written_is_read(void **state)
 
     (void)state;
     assert_true(lock >= 0);
-    for (int i = 0; i < CLOSE_SERVICES; i++) { /* the longest there is */
+    for (int i = 0; i < SHUT_SERVICES; i++) { /* the longest there is */
         snprintf(word, sizeof word, "udp/%d", 65535 - i);
         assert_true(ruleset_allow(&plan.confirmed, word, &why));
     }

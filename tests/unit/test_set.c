@@ -39,8 +39,8 @@ static int enter(void **state)
 
 static void open_firewall(enum grant_store store)
 {
-    setup = (struct helper_setup){.close_count = 1, .grant_store = store, .max_grants = CAPACITY};
-    setup.close[0] = service_of("tcp/22");
+    setup = (struct helper_setup){.shut_count = 1, .grant_store = store, .max_grants = CAPACITY};
+    setup.shut[0] = service_of("tcp/22");
     planned_make(&made, &setup, NULL, 0, &found);
     fw = helper_firewall_open(made.plan);
     helper_firewall_begin(fw, grants.table);

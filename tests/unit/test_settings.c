@@ -42,13 +42,20 @@ static const struct setting settings[] = {
     {.key = "Open", .set = set_open, .repeats = true},
 };
 
+static const struct old_word old_words[] = {
+    {"Count", "Number", NULL}, {"tout", "Open", "all"}, {NULL, NULL, NULL}};
+
+static const struct settings_table table = {"Server", settings, COUNT_OF(settings), old_words};
+
+static struct settings_notes notes; /* of the last reading */
+
 static bool read_bytes(struct found *f, struct error *why, const void *content, size_t size)
 {
     memset(f, 0, sizeof *f);
     memset(why, 0, sizeof *why);
+    memset(&notes, 0, sizeof notes);
     scratch_write("test.conf", 0644, content, size);
-    return settings_read("test.conf", FILE_CONFIGURATION, "Server", settings, COUNT_OF(settings), f,
-                         why);
+    return settings_read("test.conf", FILE_CONFIGURATION, &table, f, &notes, why);
 }
 
 static void assert_read(const char *content, const char *expected)
@@ -182,12 +189,10 @@ static void files_that_others_may_write_are_refused(void **state)
 
     (void)state;
     scratch_write_text("loose.conf", 0666, "[Server]\nName = x\n");
-    assert_false(settings_read("loose.conf", FILE_CONFIGURATION, "Server", settings,
-                               COUNT_OF(settings), &f, &why));
+    assert_false(settings_read("loose.conf", FILE_CONFIGURATION, &table, &f, NULL, &why));
     assert_string_equal(f.text, "");
     assert_non_null(strstr(why.text, "chmod go-w loose.conf"));
-    assert_false(settings_read("absent.conf", FILE_CONFIGURATION, "Server", settings,
-                               COUNT_OF(settings), &f, &why));
+    assert_false(settings_read("absent.conf", FILE_CONFIGURATION, &table, &f, NULL, &why));
     assert_non_null(strstr(why.text, "absent.conf: No such file"));
 }
 
@@ -216,6 +221,57 @@ static void values_part_into_words(void **state)
     assert_false(settings_each_word(overlong, add_word, &f, &why));
 }
 
+static void assert_noted(unsigned i, const char *what, const char *advice)
+{
+    assert_string_equal(notes.first[i].what, what);
+    assert_string_equal(notes.first[i].advice, advice);
+}
+
+static void old_words_are_taken_with_a_note(void **state)
+{
+    (void)state;
+    assert_read("[Server]\nNumber = 7\nOpen = all\n", "number=7|open=all|");
+    assert_int_equal(notes.count, 0);
+    assert_read("[Server]\ncount = 7\nOpen = a, tout  totally,tout\nName = tout\n",
+                "number=7|open=a, all  totally,all|name=tout|");
+    assert_int_equal(notes.count, 3);
+    assert_noted(0, "test.conf:2: Count is the old word for Number, and is still taken",
+                 "write Number");
+    assert_noted(1, "test.conf:3: Open = tout is the old word for all, and is still taken",
+                 "write Open = all");
+    assert_refused("[Server]\nCount = x\n", "test.conf:2: Number: 'x' is not a number");
+    assert_refused("[Server]\nCount = 1\nNumber = 1\n",
+                   "test.conf:3: Number is given a second time");
+    assert_refused("[Server]\nNumber = 1\nCount = 1\n",
+                   "test.conf:3: Number is given a second time");
+}
+
+/* A file may say an old word on every line. */
+static void only_the_first_notes_are_kept(void **state)
+{
+    (void)state;
+    assert_read("[Server]\nOpen = tout tout tout\nOpen = tout tout tout\n",
+                "open=all all all|open=all all all|");
+    assert_int_equal(notes.count, 6);
+    assert_noted(SETTINGS_NOTES - 1, "test.conf:3: Open = tout is the old word for all, and is "
+                                     "still taken", "write Open = all");
+}
+
+static void one_key_is_set_as_by_a_line(void **state)
+{
+    struct found f = {{0}};
+    struct error why;
+
+    (void)state;
+    memset(&notes, 0, sizeof notes);
+    assert_true(settings_set(&table, "--open", "open", "tout", &f, &notes, &why));
+    assert_string_equal(f.text, "open=all|");
+    assert_noted(0, "--open: Open = tout is the old word for all, and is still taken",
+                 "write Open = all");
+    assert_false(settings_set(&table, "--colour", "colour", "blue", &f, &notes, &why));
+    assert_string_equal(why.text, "unknown key 'colour'");
+}
+
 /* A regular file by its mode, and its first page is never there to be read. */
 static void a_failed_read_is_told(void **state)
 {
@@ -225,8 +281,7 @@ static void a_failed_read_is_told(void **state)
     (void)state;
     if (geteuid() != 0)
         skip();
-    assert_false(settings_read("/proc/self/mem", FILE_SECRET, "Server", settings,
-                               COUNT_OF(settings), &f, &why));
+    assert_false(settings_read("/proc/self/mem", FILE_SECRET, &table, &f, NULL, &why));
     assert_non_null(strstr(why.text, strerror(EIO)));
 }
 
@@ -234,6 +289,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_read),
+        cmocka_unit_test(old_words_are_taken_with_a_note),
+        cmocka_unit_test(only_the_first_notes_are_kept),
+        cmocka_unit_test(one_key_is_set_as_by_a_line),
         cmocka_unit_test(indentation_is_nothing),
         cmocka_unit_test(a_value_keeps_its_semicolons),
         cmocka_unit_test(mistakes_are_named_with_file_and_line),

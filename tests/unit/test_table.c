@@ -20,8 +20,8 @@ static int owner;
 static int begin(void **state)
 {
     (void)state;
-    setup = (struct helper_setup){.max_grants = 50, .close_count = 2,
-                                  .close = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 1194}}};
+    setup = (struct helper_setup){.max_grants = 50, .shut_count = 2,
+                                  .shut = {{IPPROTO_TCP, 22}, {IPPROTO_UDP, 1194}}};
     form = (struct table_form){
         .is_owned = true, .destroys = true, .tells_sessions = true, .counts = true};
     if (netspace_renew() != 0)
@@ -239,7 +239,7 @@ static void what_grants_do_not_need_is_not_there(void **state)
 static void shut_ports_can_answer(void **state)
 {
     (void)state;
-    setup.close_with_reset = 1;
+    setup.shut_with_reset = 1;
     assert_int_equal(make(), 0);
     assert_true(has("@counted6 accept\n"
                     "\t\tmeta l4proto tcp reject with tcp reset\n"
@@ -298,7 +298,7 @@ static void what_grants_let_in_can_be_marked(void **state)
 static void without_shut_ports_nothing_is_shut(void **state)
 {
     (void)state;
-    setup.close_count = 0;
+    setup.shut_count = 0;
     assert_int_equal(make(), 0);
     assert_true(has("\tset shut {\n\t\ttype inet_proto . inet_service\n\t\tflags constant\n\t}\n"));
 }
@@ -361,7 +361,7 @@ static void it_is_made_again_over_itself(void **state)
 {
     (void)state;
     assert_int_equal(make(), 0);
-    setup.close_count = 1;
+    setup.shut_count = 1;
     assert_int_equal(make(), 0);
     assert_true(has("elements = { tcp . 22 }"));
     run_command("! nft delete table inet portsmith 2>/dev/null");
@@ -385,7 +385,7 @@ static void another_owners_stays(void **state)
     owner = other;
     assert_int_equal(make(), 0);
     owner = ours;
-    setup.close_count = 0;
+    setup.shut_count = 0;
     assert_int_equal(make(), EPERM);
     assert_true(has("elements = { tcp . 22"));
     close(other);
@@ -397,7 +397,7 @@ static void without_owners_it_is_a_table_like_others(void **state)
     (void)state;
     form.is_owned = false;
     setup.accept_mark = 0x1;
-    setup.sends_on = setup.close_with_reset = 1;
+    setup.sends_on = setup.shut_with_reset = 1;
     assert_int_equal(make(), 0);
     assert_false(has("owner"));
     run_command("nft list ruleset >saved && nft delete table inet portsmith && nft -f saved && "

@@ -138,19 +138,20 @@ static void each_refusal_has_its_words(void **state)
         {"the profile has expired", {.verdict = VERDICT_EXPIRED_PROFILE}},
         {"its clock is 95 s behind this host's; allowed 30",
          {.verdict = VERDICT_BEHIND, .counter = AFTER(-95)}},
-        {"its clock is 95 s ahead of this host's; allowed 30; not all like it could be noted: "
-         "whoever recorded this knock could use it: prefer a signed address",
+        {"its clock is 95 s ahead of this host's; allowed 30; there was no room to note all "
+         "of these: somebody who recorded one can use it once its time comes, unless it has a "
+         "signed address",
          {.verdict = VERDICT_AHEAD, .counter = AFTER(95), .is_unnoted = 1}},
         {"it was refused before, when its clock was ahead of this host's, and never counts",
          {.verdict = VERDICT_REPEATED, .counter = 4, .counters = EIGHT(3, 5)}},
-        {"the record of its knocks was damaged: it stays out until it is added anew, with a new "
+        {"the record of its knocks was damaged: it stays out until it is added again, with a new "
          "key",
          {.verdict = VERDICT_REPEATED, .counter = 4, .counters = FLOOR(UINT64_MAX)}},
         {"older than the moment from which this profile counts; if its clock is behind, it is "
          "heard in 30 s",
          {.verdict = VERDICT_REPEATED, .counter = AFTER(-29), .counters = FLOOR(WALL)}},
         {"it knocked while its clock was ahead of this host's; it is heard in 30 s, or once it is "
-         "added anew, with a new key",
+         "added again, with a new key",
          {.verdict = VERDICT_REPEATED, .counter = AFTER(0),
           .counters = EIGHT(AFTER(29), AFTER(99))}},
         {"already used, or older than the last eight knocks: a repeat, a replay or a second device "
@@ -191,7 +192,7 @@ static void a_link_local_address_is_said_to_be_one(void **state)
     (void)state;
     event.address = event.observed = address_of("fe80::1");
     assert_string_equal(said(&event),
-                        "home: refused for fe80::1: no door is opened to a link-local address, "
+                        "home: refused for fe80::1: no port is opened to a link-local address, "
                         "which another host can have on another link: let the client connect from "
                         "a global or unique local address; it was for tcp/22 udp/53");
 }

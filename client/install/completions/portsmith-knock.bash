@@ -13,12 +13,12 @@ _portsmith_knock_servers() {
     done
 }
 
-# What the server's file opens, and how others begin.
+# What the server file opens, and how others begin.
 _portsmith_knock_services() { # SERVER
     local directory=${XDG_CONFIG_HOME:-}
 
     [[ $directory == /* ]] || directory=~/.config
-    sed -n 's/^[[:space:]]*[Oo]pen[[:space:]]*=//p' "$directory/portsmith/$1.conf" 2>/dev/null |
+    sed -n -E 's/^[[:space:]]*([Oo]pen|[Ss]ervice)[[:space:]]*=//p' "$directory/portsmith/$1.conf" 2>/dev/null |
         tr -s ', \t' '\n' | grep -x -E '(tcp|udp)/[0-9]+'
     echo tcp/ udp/
 }
@@ -44,6 +44,7 @@ _portsmith_knock() {
         [--timeout]=span
         [--transport]=transport
         [-v]=''
+        [-V]=''
         [--version]=''
         [--wait]=''
         [--window]=span

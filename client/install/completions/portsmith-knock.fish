@@ -30,11 +30,11 @@ function __portsmith_knock_server
     return 1
 end
 
-# What the server's file opens, and how others begin.
+# What the server file opens, and how others begin.
 function __portsmith_knock_services
     if set -l server (__portsmith_knock_server)
         set -l file (__portsmith_knock_directory)/$server.conf
-        string match -r -i '^\s*open\s*=.*' <$file | string replace -r '.*=' '' |
+        string match -r -i '^\s*(?:open|service)\s*=.*' <$file | string replace -r '.*=' '' |
             string split -n ' ' | string split -n ,
     end
     printf '%s\n' tcp/ udp/
@@ -78,26 +78,26 @@ complete -c portsmith-knock -n __portsmith_knock_wants_services -a '(__portsmith
 complete -c portsmith-knock -n __portsmith_knock_knocks -s 4 -d 'knock at IPv4 addresses only'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s 6 -d 'knock at IPv6 addresses only'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l address -x -a 'auto observed' -d 'the address to open to'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l close -d 'close instead of open'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l close -d 'end what an earlier knock opened'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l config -r -F -d 'the server\'s file'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l connect -d 'knock, connect, and be that connection'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l diagnose -d 'say why a knock may not open'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l connect -d 'knock and connect, as a ProxyCommand'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l diagnose -d 'knock step by step, and say what is wrong'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s h -l help -d 'print help'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l identity -r -F -d 'the file of your secret key'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l identity -r -F -d 'the file of your identity'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l output -r -F -d 'write the datagram instead of sending it'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l pass -d 'with --connect: pass the connection on'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l pass -d 'with --connect: pass the socket on'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l port -x -d 'the knock port of HOST'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l relay -d 'carry the bytes, whatever standard output is'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l relay -d 'carry bytes in any case'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l server-key -x -d 'the public key of HOST'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l timeout -x -a '10s 30s 1m' -d 'how long to try'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l transport -x -a 'udp tcp-syn icmp' -d 'how to carry the knock'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s v -d 'say what is sent where'
-complete -c portsmith-knock -n __portsmith_knock_knocks -l version -d 'print the version'
+complete -c portsmith-knock -n __portsmith_knock_knocks -s V -l version -d 'print the version'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l wait -d 'end when the port is open'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l window -x -a '30s 10m 1h' -d 'stay open this long'
 
 complete -c portsmith-knock -n '__portsmith_knock_is list show' -l json -d 'for programs'
-complete -c portsmith-knock -n '__portsmith_knock_is export' -l with-secret-key -d 'the secret key, too'
+complete -c portsmith-knock -n '__portsmith_knock_is export' -l with-secret-key -d 'with your identity'
 complete -c portsmith-knock -n '__portsmith_knock_is export show; and not __portsmith_knock_server >/dev/null' -a '(__portsmith_knock_servers)' -d server
 complete -c portsmith-knock -n '__portsmith_knock_is export; and __portsmith_knock_server >/dev/null' -F
 complete -c portsmith-knock -n '__portsmith_knock_is import keygen pubkey' -F

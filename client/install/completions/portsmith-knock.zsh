@@ -29,13 +29,13 @@ _portsmith_knock_subcommands() {
     _portsmith_knock_servers
 }
 
-# What the server's file opens, and how others begin.
+# What the server file opens, and how others begin.
 _portsmith_knock_services() {
     local REPLY
     local -a services
 
     _portsmith_knock_directory
-    services=($(sed -n 's/^[[:space:]]*[Oo]pen[[:space:]]*=//p' \
+    services=($(sed -n -E 's/^[[:space:]]*([Oo]pen|[Ss]ervice)[[:space:]]*=//p' \
         $REPLY/${(Q)line[1]}.conf 2>/dev/null | tr , ' '))
     compadd -- $services
     compadd -S '' -- tcp/ udp/
@@ -46,21 +46,22 @@ _portsmith_knock() {
         '(-6)-4[knock at IPv4 addresses only]'
         '(-4)-6[knock at IPv6 addresses only]'
         '--address=[the address to open to]:address:(auto observed)'
-        '--close[close instead of open]'
-        "--config=[the server's file]:file:_files"
-        '--connect[knock, connect, and be that connection]'
-        '--diagnose[say why a knock may not open]'
+        '--close[end what an earlier knock opened]'
+        "--config=[the server file]:file:_files"
+        '--connect[knock and connect, as a ProxyCommand]'
+        '--diagnose[knock step by step, and say what is wrong]'
         '(- *)-h[print help]'
         '(- *)--help[print help]'
-        '--identity=[the file of your secret key]:file:_files'
+        '--identity=[the file of your identity]:file:_files'
         '--output=[write the datagram instead of sending it]:file:_files'
-        '--pass[with --connect: pass the connection on]'
+        '--pass[with --connect: pass the socket on]'
         '--port=[the knock port of HOST]:port:'
-        '--relay[carry the bytes, whatever standard output is]'
+        '--relay[carry bytes in any case]'
         '--server-key=[the public key of HOST]:key:'
         '--timeout=[how long to try]:time span:(10s 30s 1m)'
         '--transport=[how to carry the knock]:transport:(udp tcp-syn icmp)'
         '-v[say what is sent where]'
+        '(- *)-V[print the version]'
         '(- *)--version[print the version]'
         '--wait[end when the port is open]'
         '--window=[stay open this long]:time span:(30s 10m 1h)'
@@ -70,7 +71,7 @@ _portsmith_knock() {
     if (( CURRENT > 2 )); then
         case $words[2] in
         export)
-            options=('--with-secret-key[the secret key, too]')
+            options=('--with-secret-key[with your identity]')
             words_after=('2:server:_portsmith_knock_servers' '3:file:_files')
             ;;
         import | keygen | pubkey) options=() words_after=('2:file:_files') ;;

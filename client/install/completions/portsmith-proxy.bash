@@ -12,7 +12,7 @@ _portsmith_proxy() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         ;;
-    *) mapfile -t COMPREPLY < <(compgen -W '--config -h --help -v --version' -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W '--config -h --help -v -V --version' -- "$cur") ;;
     esac
 }
 

@@ -5,4 +5,4 @@ _arguments -S \
     '--config=[the configuration]:file:_files' \
     {-h,--help}'[print help]' \
     '-v[say what is knocked at]' \
-    '--version[print the version]'
+    {-V,--version}'[print the version]'

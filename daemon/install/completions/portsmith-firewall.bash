@@ -29,7 +29,7 @@ _portsmith_firewall() {
         case $cur,$command in
         -*,) word='-c --config -h --help -V --version' ;;
         -*,try) word='--allow --timeout --force' ;;
-        *,) word='try confirm show restore enforce' ;;
+        *,) word='try confirm show remove enforce' ;;
         *) word='' ;;
         esac
     fi

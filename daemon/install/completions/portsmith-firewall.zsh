@@ -3,10 +3,10 @@
 
 _portsmith_firewall_commands() {
     local -a commands=(
-        'try:close all other ports, on trial'
+        'try:shut all other ports, on trial'
         'confirm:keep what is on trial, and for each boot'
-        'show:print what is closed, and for how long'
-        'restore:remove all of it'
+        'show:print what is shut, and for how long'
+        'remove:remove all of it'
         'enforce:put in force what was confirmed'
     )
 

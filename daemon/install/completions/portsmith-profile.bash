@@ -29,7 +29,7 @@ _portsmith_profile() {
         [-V]=''
         [--version]=''
         [--address]=address
-        [--close]=service
+        [--shut]=service
         [--host]=host
         [--interface]=interface
         [--kill]=''
@@ -47,7 +47,7 @@ _portsmith_profile() {
     done < <(_portsmith_profile_enrolment)
     # Each command's options.
     local -A commands=(
-        [init]='--interface --port --close'
+        [init]='--interface --port --shut'
         [add]="--public-key $enrolment"
         [create]="--output $enrolment"
         [list]=''
@@ -87,7 +87,7 @@ _portsmith_profile() {
         ;;
     command) word="${!commands[*]}" ;;
     name) word=$(_portsmith_profile_names) ;;
-    address) word='observed signed' ;;
+    address) word='any signed' ;;
     service) word='tcp/ udp/' ;;
     span) word='30s 10m 1h' ;;
     interface) word=$(ls /sys/class/net) ;;

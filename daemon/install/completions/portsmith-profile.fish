@@ -31,7 +31,7 @@ complete -c portsmith-profile -n '__fish_seen_subcommand_from revoke' -l kill -d
 set -l init '__fish_seen_subcommand_from init'
 complete -c portsmith-profile -n $init -l interface -x -a '(command ls /sys/class/net)' -d 'an interface to watch'
 complete -c portsmith-profile -n $init -l port -x -d 'the knock port'
-complete -c portsmith-profile -n $init -l close -x -a 'tcp/ udp/' -d 'a service to keep shut'
+complete -c portsmith-profile -n $init -l shut -x -a 'tcp/ udp/' -d 'a service to keep shut'
 
 set -l enrol '__fish_seen_subcommand_from add create'
 complete -c portsmith-profile -n $enrol -l open -x -a 'tcp/ udp/' -d 'what the client may open'
@@ -44,7 +44,7 @@ for other in $others
         case window max-window
             set field[2] '-x -a "30s 10m 1h"'
         case address
-            set field[2] '-x -a "observed signed"'
+            set field[2] '-x -a "any signed"'
         case host
             set field[2] '-x -a "(__fish_print_hostnames)"'
         case '*'

@@ -37,7 +37,7 @@ _portsmith_profile() {
         while IFS='|' read -r option value help; do
             case $option in
             window | max-window) enrolment+=("*--$option=[$help]:time span:(30s 10m 1h)") ;;
-            address) enrolment+=("*--$option=[$help]:address:(observed signed)") ;;
+            address) enrolment+=("*--$option=[$help]:address:(any signed)") ;;
             host) enrolment+=("*--$option=[$help]:host:_hosts") ;;
             *) enrolment+=("*--$option${value:+=}[$help]${value:+:$value:}") ;;
             esac
@@ -51,7 +51,7 @@ _portsmith_profile() {
     init)
         _arguments -S '*--interface=[an interface to watch]:interface:_net_interfaces' \
             '--port=[the knock port]:port:' \
-            '*--close=[a service to keep shut]:service:_portsmith_profile_services' \
+            '*--shut=[a service to keep shut]:service:_portsmith_profile_services' \
             '--help[print help]'
         ;;
     add) _arguments -S $enrolment "--public-key=[the client's public key]:key:" '1:name:' ;;

@@ -25,7 +25,7 @@ complete -c portsmithctl -n __portsmithctl_begins -a watch -d 'what opens and en
 complete -c portsmithctl -n __portsmithctl_begins -a doctor -d 'why a knock may not open'
 complete -c portsmithctl -n __portsmithctl_begins -a close -d 'end grants'
 complete -c portsmithctl -n __portsmithctl_begins -a reload -d 'read the configuration again'
-complete -c portsmithctl -n __portsmithctl_begins -a release -d 'stop and shut the ports of Close no more'
+complete -c portsmithctl -n __portsmithctl_begins -a release -d 'stop and open all shut ports'
 
 set -l close '__fish_seen_subcommand_from close'
 complete -c portsmithctl -n $close -l all -d 'every grant'

@@ -15,7 +15,7 @@ _portsmithctl_verbs() {
         'doctor:why a knock may not open'
         'close:end grants'
         'reload:read the configuration again'
-        'release:stop and shut the ports of Close no more'
+        'release:stop and open all shut ports'
     )
 
     _describe -t commands command verbs

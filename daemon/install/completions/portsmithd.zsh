@@ -7,7 +7,7 @@ _arguments -s -S \
     {-d,--debug}'[log more]' \
     {-t,--test}'[check the configuration and this host, and exit]' \
     {-T,--print}'[print the configuration that is in effect and exit]' \
-    '--release[shut the ports of Close no more]' \
+    '--release[open all shut ports]' \
     '--trace[log how long each step of a knock took]' \
     '--trial=[shut ports for so long, and then undo all]:time span:(15m 60s)' \
     {-h,--help}'[print help]' \

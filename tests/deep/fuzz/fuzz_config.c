@@ -91,14 +91,14 @@ static void check_profile(void)
     struct error why = {""};
     char *text, *again_text;
 
-    if (!profile_read(&draft, files[1], "client", &why)) {
+    if (!profile_read(&draft, files[1], "client", NULL, &why)) {
         REQUIRE(strncmp(why.text, files[1], strlen(files[1])) == 0);
         return;
     }
     check_destinations(p);
     text = print_profile(p);
     fuzz_write_text("/run/again.conf", text);
-    REQUIRE(profile_read(&again, "/run/again.conf", "client", &why));
+    REQUIRE(profile_read(&again, "/run/again.conf", "client", NULL, &why));
     again_text = print_profile(&again.profile);
     REQUIRE(strcmp(text, again_text) == 0 && p->port == again.profile.port);
     REQUIRE(memcmp(&draft.policy, &again.policy, sizeof draft.policy) == 0);

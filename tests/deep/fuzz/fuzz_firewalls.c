@@ -96,9 +96,9 @@ static struct config config_of(uint8_t how)
 
     strcpy(config.interfaces[0], "lo");
     if (how & CLOSES_TCP)
-        config.close[config.close_count++] = (struct service){IPPROTO_TCP, 22};
+        config.shut[config.shut_count++] = (struct service){IPPROTO_TCP, 22};
     if (how & CLOSES_UDP)
-        config.close[config.close_count++] = (struct service){IPPROTO_UDP, 53};
+        config.shut[config.shut_count++] = (struct service){IPPROTO_UDP, 53};
     return config;
 }
 

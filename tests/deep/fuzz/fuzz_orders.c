@@ -32,7 +32,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
         world.profiles[i].policy = &world.policies[i];
         snprintf(world.policies[i].name, sizeof world.policies[i].name, "profile%u", i);
     }
-    world.config.close[world.config.close_count++] = (struct service){IPPROTO_TCP, 22};
+    world.config.shut[world.config.shut_count++] = (struct service){IPPROTO_TCP, 22};
     strcpy(world.config.interfaces[world.config.interface_count++], "eth0");
     world.config.profiles = world.profiles;
     world.config.profile_count = PROFILES;
@@ -131,7 +131,7 @@ static void check_sound(const struct helper_report *report, const struct pair *p
     REQUIRE(pair->live == report->live && pair->orders >= 0);
     reply_status(&reply, &world.config, pair, &counters, report);
     REQUIRE(reply.status.live == report->live && reply.status.profiles == PROFILES);
-    REQUIRE(reply.status.close_count == 1 && reply.status.close[0].port == 22);
+    REQUIRE(reply.status.shut_count == 1 && reply.status.shut[0].port == 22);
     REQUIRE(reply.status.interface_count == 1 && !reply.status.interfaces[0].captured);
 }
 

@@ -111,9 +111,9 @@ static void check_policy(const struct policy *policy, const struct helper_profil
 
     REQUIRE(policy->setup.mode >= HELPER_RUN && policy->setup.mode <= HELPER_RELEASE_OTHER);
     REQUIRE(policy->setup.backend <= BACKEND_NFTABLES);
-    REQUIRE(policy->setup.close_count <= CLOSE_SERVICES);
-    for (size_t i = 0; i < policy->setup.close_count; i++)
-        require_service(&policy->setup.close[i]);
+    REQUIRE(policy->setup.shut_count <= SHUT_SERVICES);
+    for (size_t i = 0; i < policy->setup.shut_count; i++)
+        require_service(&policy->setup.shut[i]);
     for (size_t i = 0; i < policy->setup.profile_count; i++) {
         uint8_t key_id[KEY_ID_SIZE];
         const struct policy_entry *entry;

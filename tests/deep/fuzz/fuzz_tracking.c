@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     const struct service *services = policy.services;
     struct profile profile = {.policy = &policy};
     struct config config = {.interface_count = 1, .profiles = &profile, .profile_count = 1,
-                            .close_count = 1, .close[0] = {IPPROTO_TCP, 80}};
+                            .shut_count = 1, .shut[0] = {IPPROTO_TCP, 80}};
     struct untracked found, again;
     struct error why = {""};
     unsigned reports = 0, same = 0;

@@ -57,6 +57,7 @@ needed() { # PROGRAM
 ./share/fish/vendor_completions.d/portsmith-proxy.fish
 ./share/man/man1/portsmith-knock.1
 ./share/man/man1/portsmith-proxy.1
+./share/man/man5/portsmith-servers.5
 ./share/man/man7/portsmith-protocol.7
 ./share/zsh/site-functions/_portsmith-knock
 ./share/zsh/site-functions/_portsmith-proxy
@@ -73,7 +74,7 @@ END
 @test "its knock opens a port" {
     lab_setup
     start_listener 22
-    configure "Close = tcp/22"
+    configure "Shut = tcp/22"
     start_daemon
     and_reload add_profile laptop --open tcp/22
     port_is_shut "$server" 22

@@ -17,7 +17,7 @@ setup() {
     export HOME=$PWD/home
     unset XDG_CONFIG_HOME XDG_DATA_HOME
     mkdir -p home/.config/portsmith files
-    know "$HOME/.config/portsmith" bastion 'Open = tcp/22, udp/53'
+    know "$HOME/.config/portsmith" bastion 'Service = tcp/22, udp/53'
     know "$HOME/.config/portsmith" web 'Window = 1m'
     touch files/one.bundle files/other.bundle
 }
@@ -117,7 +117,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     all_offer web portsmith-knock show --json w
     all_offer "bastion web" portsmith-knock export ""
     all_offer "add create init list revoke show" portsmith-profile ""
-    all_offer "confirm enforce restore show try" portsmith-firewall ""
+    all_offer "confirm enforce remove show try" portsmith-firewall ""
 }
 
 @test "the subcommands of the program are those that are completed" {
@@ -150,7 +150,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
 
 @test "nothing that stands in a file or in its name is run" {
     # shellcheck disable=SC2016 # it must not be expanded
-    know "$HOME/.config/portsmith" trap 'Open = tcp/22, $(touch${IFS}ran), `touch${IFS}ran`'
+    know "$HOME/.config/portsmith" trap 'Service = tcp/22, $(touch${IFS}ran), `touch${IFS}ran`'
     touch "$HOME/.config/portsmith/\$(touch ran).conf"
     offers bash "tcp/22 tcp/ udp/" portsmith-knock trap ""
     offers bash "bastion trap web" portsmith-knock show ""
@@ -167,7 +167,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     offers bash "auto observed" portsmith-knock --address = ""
     offers bash "observed" portsmith-knock --address = o
     all_offer "" portsmith-knock --port ""
-    all_offer "observed signed" portsmith-profile add guest --address ""
+    all_offer "any signed" portsmith-profile add guest --address ""
 }
 
 @test "files, where files are taken" {

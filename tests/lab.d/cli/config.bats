@@ -47,11 +47,25 @@ refused() { # TEXT
 
 @test "a right configuration is accepted in silence" {
     accepted
-    write_conf "Interface = eth0 wg0" "Backend = iptables-nft" "Close = tcp/22, udp/4000" \
-        "CloseWith = reset" "MaxSkew = off" "Window = 1m" "MaxWindow = 1h" "MaxGrants = 5"
+    write_conf "Interface = eth0 wg0" "Backend = iptables-nft" "Shut = tcp/22, udp/4000" \
+        "ShutWith = reset" "MaxSkew = off" "Window = 1m" "MaxWindow = 1h" "MaxGrants = 5"
     write_profile alice "Open = tcp/22" "Window = 10s" "Address = signed 192.0.2.0/24" \
         "Port = 5000" "Expires = 2031-12-31" "MaxGrants = 1"
     accepted
+}
+
+@test "old words are accepted, and each is noted with its line and the new word" {
+    write_conf "Backend = legacy" "Close = tcp/22" "closewith = drop"
+    write_profile alice "Open = tcp/22" "Address = observed"
+    run portsmithd -t -c "$PWD/test.conf"
+    [ "$status" -eq 0 ]
+    [[ $output == *"warning: $PWD/test.conf:"*": Close is the old word for Shut, and is still taken: write Shut"* ]]
+    [[ $output == *": CloseWith is the old word for ShutWith, and is still taken: write ShutWith"* ]]
+    [[ $output == *": Backend = legacy is the old word for iptables-legacy, and is still taken: write Backend = iptables-legacy"* ]]
+    [[ $output == *"/alice.conf:"*": Address = observed is the old word for any, and is still taken: write Address = any"* ]]
+    portsmithd -T -c "$PWD/test.conf" 2>/dev/null | grep -x "Shut = tcp/22"
+    write_conf "ShutWith = drop" "CloseWith = reset"
+    refused ": ShutWith is given a second time"
 }
 
 @test "a check changes nothing" {
@@ -85,16 +99,16 @@ refused() { # TEXT
     write_conf "" "Port = 4001"
     refused "test.conf:8: Port is given a second time"
     write_conf "Interface = any eth0"
-    refused "test.conf:7: Interface: 'any' stands alone"
-    write_conf "Close = tcp/22 tcp/x"
-    refused "test.conf:7: Close: 'x' is not a port number"
+    refused "test.conf:7: Interface: 'any' covers every interface"
+    write_conf "Shut = tcp/22 tcp/x"
+    refused "test.conf:7: Shut: 'x' is not a port number"
     write_conf "MaxGrants = 0"
     refused "test.conf:7: MaxGrants: '0' is not a number from 1 to 10000"
     write_conf "just words"
     refused "test.conf:7: expected 'Key = value'"
     write_conf "[Profile]" "Open = tcp/22"
     refused "test.conf:7: expected the section [Portsmith], not [Profile]"
-    write_conf "Close = $(printf 'tcp/%d ' {10000..10020})"
+    write_conf "Shut = $(printf 'tcp/%d ' {10000..10020})"
     refused "test.conf:7: the line is longer than 198 characters"
     write_conf "Window = 20m"
     refused "test.conf: Window (20m) is longer than MaxWindow (10m)"
@@ -164,7 +178,7 @@ edit_elsewhere() { # FILE
 }
 
 @test "-T prints every key, defaults included, and each profile" {
-    write_conf "Interface = eth0 wg0" "Close = udp/53 tcp/22"
+    write_conf "Interface = eth0 wg0" "Shut = udp/53 tcp/22"
     write_profile alice "Open = tcp/22" "Address = signed"
     run portsmithd -T -c "$PWD/test.conf"
     [ "$status" -eq 0 ]
@@ -175,8 +189,8 @@ Interface = eth0 wg0
 Port = 4000
 Transports = udp
 Backend = auto
-Close = tcp/22 udp/53
-CloseWith = drop
+Shut = tcp/22 udp/53
+ShutWith = drop
 Forward = no
 MaxSkew = 5m
 Window = 30s
@@ -213,7 +227,7 @@ MaxGrants = 32" ]
 }
 
 @test "what -T prints of the configuration can be read back" {
-    write_conf "Interface = eth0" "Close = tcp/22" "MaxSkew = off" "Window = 90s"
+    write_conf "Interface = eth0" "Shut = tcp/22" "MaxSkew = off" "Window = 90s"
     portsmithd -T -c "$PWD/test.conf" >first
     cp first test.conf
     portsmithd -T -c "$PWD/test.conf" >again

@@ -23,7 +23,7 @@ setup() {
     config=$HOME/.config/portsmith
     counter=$HOME/.local/state/portsmith/counter
     portsmith-knock keygen >/dev/null
-    printf '%s\n' '[Server]' 'Host = 5.5.5.2' 'Port = 62201' "PublicKey = $KEY" "Open = tcp/22" \
+    printf '%s\n' '[Server]' 'Host = 5.5.5.2' 'Port = 62201' "PublicKey = $KEY" "Service = tcp/22" \
         >"$config/bastion.conf"
 }
 
@@ -58,10 +58,10 @@ says() { # PATTERN of a whole line
     # shellcheck disable=SC2046 # words
     export $(clock_that_is kept .)
     diagnoses 4 bastion
-    says "clock     ok: it is $today .*, and kept right"
+    says "clock     ok: $today .*, synchronised"
     export TEST_CLOCK_IS=lost
     diagnoses 4 bastion
-    says "clock     note: nothing keeps it right, and it says $today .*"
+    says "clock     note: $today .*, and nothing keeps it synchronised"
     says "          -> .*run chronyd.*"
 }
 
@@ -69,7 +69,7 @@ says() { # PATTERN of a whole line
     sed -i 's/^Host.*/Host = bastion.invalid/' "$config/bastion.conf"
     diagnoses 4 bastion
     says "name      PROBLEM: bastion.invalid: no address found: .*"
-    says "          -> compare Host .*"
+    says "          -> .* whether Host .*"
     [[ $output != *"knock "* ]]
 }
 
@@ -108,7 +108,7 @@ says() { # PATTERN of a whole line
     says "counter   PROBLEM: the clock is far behind that of your last knock.*"
 }
 
-@test "a server's file that cannot be used ends it with the reason" {
+@test "a server file that cannot be used ends it with the reason" {
     echo "Prot = 1" >>"$config/bastion.conf"
     diagnoses 78 bastion
     [[ -z $output && $stderr == *"bastion.conf:6: "* ]]

@@ -83,7 +83,7 @@ refused() { # STATUS TEXT COMMAND...
     run --separate-stderr portsmith-knock --help
     [ "$status" -eq 0 ]
     [ -z "$stderr" ]
-    [[ $output == "Usage: portsmith-knock [options] SERVER"* ]]
+    [[ $output == "usage: portsmith-knock [options] SERVER"* ]]
     help=$output
     run portsmith-knock -h
     [ "$status" -eq 0 ]
@@ -134,7 +134,7 @@ a_knock_can_name_4_services bastion tcp/1 tcp/2 tcp/3 tcp/4 tcp/5
 --window:_'soon'_is_not_a_time_span --window soon bastion
 --window:_'8d'_is_out_of_range --window 8d bastion
 --address:_'here'_is_not_auto --address here bastion
---address:_no_door_can_be_opened --address 224.0.0.1 bastion
+--address:_no_server_opens_a_port --address 224.0.0.1 bastion
 --close_takes_no_--window --close --window 1m bastion
 --port_goes_with_--server-key --port 1 bastion
 exclude_each_other --config x --server-key $KEY
@@ -320,7 +320,7 @@ make_eve() {
 # ---- import -----------------------------------------------------------------------
 
 @test "import makes a server and its identity" {
-    write_bundle 'Open = tcp/22' 'Open = udp/53' "PresharedKey = $PRESHARED"
+    write_bundle 'Service = tcp/22' 'Service = udp/53' "PresharedKey = $PRESHARED"
     run portsmith-knock import bundle
     [ "$status" -eq 0 ]
     [[ $output == *"portsmith-knock bastion"* ]]
@@ -370,7 +370,7 @@ make_eve() {
     mv "$config/bastion.conf" "$config/keygen.conf"
     portsmith-knock --output knock --config "$config/keygen.conf"
     portsmith-knock show keygen
-    refused 2 "'keygen' is a subcommand, so no device can import" portsmith-knock export keygen
+    refused 2 "'keygen' is a subcommand, and no device can import" portsmith-knock export keygen
 }
 
 # So that nobody's bundle stands between you and a host that you already talk to.
@@ -435,7 +435,7 @@ make_eve() {
 
 # A server with all that a file can say, its identity, and what must not get out.
 know_all() {
-    write_bundle 'Open = tcp/22 udp/53' 'Window = 90s' 'Address = 198.51.100.7' \
+    write_bundle 'Service = tcp/22 udp/53' 'Window = 90s' 'Address = 198.51.100.7' \
         "PresharedKey = $PRESHARED"
     portsmith-knock import bundle >/dev/null
     rm bundle
@@ -505,13 +505,13 @@ know_all() {
     [ "$status" -eq 0 ]
     [ -z "$output" ]
     [[ $stderr == *"No server is known yet"* ]]
-    know_bastion 'Open = tcp/22' 'Open = udp/53'
+    know_bastion 'Service = tcp/22' 'Service = udp/53'
     cp "$config/bastion.conf" "$config/show.conf"
     echo rubbish >"$config/broken.conf"
     know_bastion
     mv "$config/bastion.conf" "$config/keyless.conf"
     echo 'Identity = nowhere' >>"$config/keyless.conf"
-    know_bastion 'Open = tcp/22' 'Open = udp/53'
+    know_bastion 'Service = tcp/22' 'Service = udp/53'
     run --separate-stderr portsmith-knock list
     [ "$status" -eq 0 ]
     [ -z "$stderr" ]
@@ -537,7 +537,23 @@ know_all() {
     cmp coloured plain
 }
 
-@test "show prints the server's file as it is in force, and no secret" {
+@test "the old word for Service is taken, with a note on each use" {
+    know_bastion 'Open = tcp/22 udp/53'
+    run --separate-stderr portsmith-knock --output - bastion
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "portsmith-knock: note: $config/bastion.conf:5: Open is the old word for Service, and is still taken: write Service" ]
+    run --separate-stderr portsmith-knock show bastion
+    [[ $output == *$'\nService = tcp/22 udp/53\n'* ]]
+    [[ $stderr == *"write Service" ]]
+    rm "$config/bastion.conf"
+    write_bundle 'Open = tcp/22'
+    run --separate-stderr portsmith-knock import bundle
+    [ "$status" -eq 0 ]
+    [[ $stderr == *"bundle:7: Open is the old word for Service"* ]]
+    grep -x "Service = tcp/22" "$config/bastion.conf"
+}
+
+@test "show prints the server file as it is in force, and no secret" {
     know_all
     run --separate-stderr portsmith-knock show bastion
     [ "$status" -eq 0 ]
@@ -547,7 +563,7 @@ know_all() {
 Host = bastion.example.net
 Port = 62201
 PublicKey = $KEY
-Open = tcp/22 udp/53
+Service = tcp/22 udp/53
 Window = 90s
 Address = 198.51.100.7
 Identity = $config/bastion.key
@@ -557,7 +573,7 @@ Identity = $config/bastion.key
 END
     know_bastion
     portsmith-knock show bastion >shown.conf
-    grep -x "# Open: all that the profile permits" shown.conf
+    grep -x "# Service: all that the profile permits" shown.conf
     grep -x "# Window: the profile's own" shown.conf
     grep -x "# Address: auto" shown.conf
     portsmith-knock --output knock --config shown.conf
@@ -575,8 +591,8 @@ END
 }
 
 @test "--json says the same to programs, in the members that the manual names" {
-    sed -n '/^\.Ss Output for programs/,/^\.Sh/s/^\.It Li //p' "$manual" | sed 's/ , /\n/g' |
-        sort >in-manual
+    sed -n '/^\.Sh JSON/,/^\.El/s/^\.It Li //p' "${manual%/*}/portsmith-servers.5" |
+        sed 's/ , /\n/g' | sort >in-manual
     know_all
     echo rubbish >"$config/broken.conf"
     know_bastion
@@ -696,7 +712,7 @@ edit_elsewhere() { # FILE
     [ "$(id -u)" -eq 0 ] || skip "as root only: the file is made another's"
     know_bastion
     chown nobody "$config/identity"
-    refused 78 "belongs to user $(id -u nobody), but must belong to root; run this as that user, or," \
+    refused 78 "belongs to user $(id -u nobody), but must belong to root; run this as that user or, if only root" \
         portsmith-knock bastion
     chown root "$config/identity"
     chmod 600 "$config/identity" "$config/bastion.conf"
@@ -733,7 +749,7 @@ edit_elsewhere() { # FILE
     [ ! -e "$counter" ]
 }
 
-@test "--server-key and --port take the place of a server's file" {
+@test "--server-key and --port take the place of a server file" {
     portsmith-knock keygen
     run portsmith-knock -v --output knock --server-key "$KEY" --port 62201 example.net tcp/22
     [ "$status" -eq 0 ]
@@ -868,7 +884,7 @@ edit_elsewhere() { # FILE
     mkdir -p "${counter%/*}"
     ln -s elsewhere "$counter"
     refused 1 "$counter: is a symbolic link, which is not followed here; put the file itself in \
-its place; the last counter must be kept there, or below where XDG_STATE_HOME says" \
+its place; no knock is sent unless the last counter can be kept there, or below XDG_STATE_HOME" \
         portsmith-knock --output knock bastion
     [ ! -e knock ]
 }
@@ -887,7 +903,7 @@ its place; the last counter must be kept there, or below where XDG_STATE_HOME sa
 }
 
 @test "-v tells address, services and window" {
-    know_bastion 'Open = tcp/22'
+    know_bastion 'Service = tcp/22'
     run in_network portsmith-knock -v --window 90s bastion
     [ "$status" -eq 0 ]
     [[ $output =~ sent\ [0-9]{3}\ bytes\ to\ 5\.5\.5\.2\ port\ 62201:\ open\ tcp/22\ for ]]
@@ -895,7 +911,7 @@ its place; the last counter must be kept there, or below where XDG_STATE_HOME sa
 }
 
 @test "services of the command line take the place of the file's" {
-    know_bastion 'Open = tcp/22'
+    know_bastion 'Service = tcp/22'
     run portsmith-knock -v --output 1 bastion udp/53 tcp/80 udp/53
     [[ $output == *"open tcp/80 udp/53 for"* ]]
     know_bastion
@@ -1103,8 +1119,8 @@ know_loopback() {
     [ -z "$output" ]
 }
 
-@test "--connect knocks for the port alone, whatever the server's file opens" {
-    know_loopback 'Open = tcp/80 udp/53'
+@test "--connect knocks for the port alone, whatever the server file opens" {
+    know_loopback 'Service = tcp/80 udp/53'
     run with_echo portsmith-knock -v --connect bastion 22 </dev/null
     echo "$output"
     [ "$status" -eq 0 ]
@@ -1121,7 +1137,7 @@ know_loopback() {
 # ---- more of what is told -------------------------------------------------------------
 
 @test "-v names the transport, and --json the ports to connect to" {
-    know_bastion 'Open = tcp/22' 'ConnectPort = tcp/22 2222'
+    know_bastion 'Service = tcp/22' 'ConnectPort = tcp/22 2222'
     run in_network portsmith-knock -v --transport icmp bastion
     [ "$status" -eq 0 ]
     [[ $output == *" bytes to 5.5.5.2 by icmp: open tcp/22 "* ]]
@@ -1140,10 +1156,10 @@ hinted() { # PATTERN COMMAND...
     local waiting=(portsmith-knock --wait --timeout 1s)
     local direct=("${waiting[@]}" --server-key "$KEY" --port 62201)
 
-    know_bastion 'Open = tcp/22'
+    know_bastion 'Service = tcp/22'
     hinted "the knock left from 10.7.7.1, which is not public" \
         in_network "${direct[@]}" 10.7.7.2 tcp/22
-    hinted "the knock opens to 2a00:1234::1, as this machine knows itself" \
+    hinted "the knock opens to 2a00:1234::1, an address of this machine" \
         in_network "${direct[@]}" --address auto 2a00:1234::2 tcp/22
     hinted "the knock opens to 198.51.100.7, but connections from here leave from 5.5.5.1" \
         in_network "${waiting[@]}" --address 198.51.100.7 bastion

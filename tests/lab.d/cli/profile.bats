@@ -2,6 +2,7 @@
 # portsmith-profile, every command. Its programs are those on the PATH.
 # Once: programs on their own; nothing is sent to a daemon.
 # bats file_tags=once
+# shellcheck disable=SC2154 # bats sets stderr
 
 bats_require_minimum_version 1.5.0
 
@@ -87,7 +88,7 @@ signal.pause()' 3>&- &
     yesterday=$(date -u -d yesterday +%F)
     profile init
     before=$(find . -type f | sort)
-    refused 2 "expected a command"
+    refused 2 "no command is given"
     refused 2 "there is no command 'destroy'" destroy
     refused 2 "unrecognized option '--all'" list --all
     refused 2 "too many arguments" list alice
@@ -105,9 +106,9 @@ signal.pause()' 3>&- &
     refused 2 "--open: 'ssh' is not a service" create alice --open ssh
     refused 2 "--window: 'x' is not a time span" create alice --open tcp/22 --window x
     refused 2 "--max-window: '8d' is out of range" create alice --open tcp/22 --max-window 8d
-    refused 2 "--address: expected observed, signed" create alice --open tcp/22 --address any
-    refused 2 "--address: observed and signed" create alice --open tcp/22 \
-        --address observed --address signed
+    refused 2 "--address: expected any, signed" create alice --open tcp/22 --address all
+    refused 2 "--address: any and signed" create alice --open tcp/22 \
+        --address any --address signed
     refused 2 "--port: '0' is not a port" create alice --open tcp/22 --port 0
     refused 2 "--expires: '2027-02-30' is not a day" create alice --open tcp/22 \
         --expires 2027-02-30
@@ -178,15 +179,15 @@ signal.pause()' 3>&- &
     cp test.conf before.conf
     run profile init --port 5000
     [ "$status" -eq 0 ]
-    [[ $output == *"test.conf: kept as it is; --interface, --port and --close go into a new file"* ]]
+    [[ $output == *"test.conf: kept as it is; --interface, --port and --shut go into a new file"* ]]
     cmp test.conf before.conf
 }
 
 @test "init refuses wrong options before it makes anything" {
     rm test.conf
     refused 2 "--port: 'x' is not a port number" init --port x
-    refused 2 "--close: 'ssh' is not a service" init --close ssh
-    refused 2 "--interface: 'any' stands alone" init --interface any --interface eth0
+    refused 2 "--shut: 'ssh' is not a service" init --shut ssh
+    refused 2 "--interface: 'any' covers every interface" init --interface any --interface eth0
     [ -z "$(ls)" ]
 }
 
@@ -261,23 +262,35 @@ private() { # COMMAND...
 
 @test "init takes interface, port and services for the first configuration" {
     run private portsmith-profile init --interface eth0 --interface wg0 --port 12345 \
-        --close tcp/22,udp/53
+        --shut tcp/22,udp/53
     [ "$status" -eq 0 ]
     [ "$(value etc/portsmith.conf Interface)" = "eth0
 wg0" ]
     [ "$(value etc/portsmith.conf Port)" = 12345 ]
-    [ "$(value etc/portsmith.conf Close)" = "tcp/22 udp/53" ]
+    [ "$(value etc/portsmith.conf Shut)" = "tcp/22 udp/53" ]
+}
+
+@test "the old words for --shut and any are taken with a note" {
+    run --separate-stderr private portsmith-profile init --close tcp/22
+    [ "$status" -eq 0 ]
+    [ "$(value etc/portsmith.conf Shut)" = "tcp/22" ]
+    [ "$stderr" = "portsmith-profile: warning: --close is the old word for --shut, and is still taken: write --shut" ]
+    profile init
+    run --separate-stderr profile create zoe --open tcp/22 --host h.example.net --address observed
+    [ "$status" -eq 0 ]
+    [[ $stderr == *"warning: --address: Address = observed is the old word for any, and is still taken: write Address = any"* ]]
+    profile show zoe | grep -x "Address = any"
 }
 
 @test "the first configuration explains every key and shows its true default" {
     run private portsmith-profile init --port 12345
     [ "$status" -eq 0 ]
-    for key in Interface Port Transports Backend Close CloseWith Forward AcceptMark MaxSkew Window MaxWindow GrantStore \
+    for key in Interface Port Transports Backend Shut ShutWith Forward AcceptMark MaxSkew Window MaxWindow GrantStore \
         MaxGrants User WitnessUser ProfileDirectory StateDirectory RunDirectory MetricsFile; do
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
     private portsmithd -T -c /etc/portsmith.conf >defaults
-    sed -i '/^#\(Close\|MetricsFile\|ControlGroup\|AcceptMark\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
+    sed -i '/^#\(Shut\|MetricsFile\|ControlGroup\|AcceptMark\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
     grep -q "^MaxGrants = 1000" etc/portsmith.conf
     private portsmithd -T -c /etc/portsmith.conf >spelt_out
     diff defaults spelt_out
@@ -449,7 +462,7 @@ print(base64.b64encode(bytes(nacl.signing.SigningKey(seed).verify_key)).decode()
 Host = web.example.org
 Port = 4000
 PublicKey = $server_key
-Open = tcp/22 tcp/80" ]
+Service = tcp/22 tcp/80" ]
 }
 
 @test "add --preshared-key stores the key and prints it for the client" {
@@ -464,7 +477,7 @@ Open = tcp/22 tcp/80" ]
     profile init
     profile add alice --public-key "$(public_key)" --open tcp/1,tcp/2,tcp/3,tcp/4,tcp/5 >out
     [ "$(value out Open)" = "" ]
-    grep -q "^# No Open line: one knock names at most 4 services" out
+    grep -q "^# No Service line: one knock names at most 4 services" out
 }
 
 @test "add refuses a key that another profile has" {
@@ -489,7 +502,7 @@ Open = tcp/22 tcp/80" ]
     run profile list
     [ "${#lines[@]}" -eq 3 ]
     [[ ${lines[1]} =~ ^"al    tcp/22,udp/53  30s     signed,10.0.0.0/8  2031-12-31  "[0-9a-f]{16}$ ]]
-    [[ ${lines[2]} =~ ^"zoe   tcp/22         45s     observed           never       "[0-9a-f]{16}$ ]]
+    [[ ${lines[2]} =~ ^"zoe   tcp/22         45s     any                never       "[0-9a-f]{16}$ ]]
     [[ ${lines[0]} = "NAME  SERVICES       WINDOW  ADDRESS            EXPIRES     KEY ID" ]]
 }
 
@@ -502,7 +515,7 @@ Open = tcp/22 tcp/80" ]
     [ "${lines[1]}" = "[Profile]" ]
     [[ $output == *"Window = 30s"* ]]
     [[ $output == *"MaxWindow = 10m"* ]]
-    [[ $output == *"Address = observed"* ]]
+    [[ $output == *"Address = any"* ]]
     [[ $output == *"Port = 4000"* ]]
     [[ $output == *"Expires = 2031-12-31"* ]]
     [[ $output == *"MaxGrants = 32"* ]]

@@ -234,7 +234,7 @@ waits_for_answer() { # PID
 
 @test "a user without privilege is refused, a member of the group is not" {
     run -1 as "$client_user" portsmithctl list
-    [ "$output" = "portsmithctl: permission denied: be root or in the group gatekeepers" ]
+    [ "$output" = "portsmithctl: must be run as root, or by a member of the group gatekeepers" ]
     knock_opens ssh
     as keeper portsmithctl status
     as keeper portsmithctl list | grep -q ssh
@@ -255,7 +255,7 @@ waits_for_answer() { # PID
 
     for verb in reload release; do
         run -1 as keeper portsmithctl $verb
-        [ "$output" = "portsmithctl: permission denied: be root" ]
+        [ "$output" = "portsmithctl: must be run as root" ]
     done
     ctl status
     log_lacks 'reloaded|stopping'

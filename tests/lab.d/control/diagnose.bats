@@ -49,7 +49,7 @@ says() { # PATTERN of a whole line
 @test "where all is well each step is told, and there is no problem" {
     diagnoses 0 ssh tcp/22
     says "server    ok: $server port $knock_port, by udp"
-    says "clock     (ok|note): .* $(date +%Y)-.*"
+    says "clock     (ok|note): $(date +%Y)-.*"
     says "name      ok: $server is an address"
     says "route     ok: $server, from $client"
     says "identity  ok: $lab/home/.config/portsmith/ssh.key"
@@ -80,7 +80,7 @@ says() { # PATTERN of a whole line
     says "after     PROBLEM: the port is still shut 1s after the knock"
     says "          -> connections were refused: .*nothing listens there"
     says "          -> .* try --transport tcp-syn, .*"
-    says "          -> ask the server's admin for what portsmithctl doctor says there"
+    says "          -> ask the server's admin what portsmithctl doctor reports there"
     says "before    ok: tcp/23 is shut: connections are refused"
     wait_for_log 'ssh: refused .* tcp/23 is not in this profile'
 }

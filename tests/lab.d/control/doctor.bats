@@ -94,7 +94,7 @@ everything() {
 
 @test "only root may ask" {
     run -1 on server setpriv --reuid=nobody --regid=nogroup --clear-groups portsmithctl doctor
-    [ "$output" = "portsmithctl: permission denied: be root" ]
+    [ "$output" = "portsmithctl: must be run as root" ]
 }
 
 # ---- configuration and daemon ----------------------------------------------
@@ -131,7 +131,7 @@ everything() {
     finds_nothing configuration
     cp "$conf" "$lab/good.conf"
     echo "Windwo = 3s" >>"$conf"
-    finds configuration "^problem $conf:[0-9]*: .*-> mend it until portsmithd -t says nothing"
+    finds configuration "^problem $conf:[0-9]*: .*-> fix it, check with portsmithd -t"
     cp "$lab/good.conf" "$conf"
     finds_nothing configuration
 }
@@ -259,7 +259,7 @@ send_noise_to() { # ADDRESS
     on server sh -c 'echo 0 >/proc/sys/net/ipv4/ip_early_demux'
     finds sessions "^problem sessions at shut ports can be cut.*ip_early_demux is 0 -> .*restart"
     reload_daemon
-    finds sessions "^note whoever has a valid SYN cookie gets in.*ip_early_demux is 0"
+    finds sessions "^note a valid SYN cookie opens shut ports.*ip_early_demux is 0"
     on server sh -c 'echo 1 >/proc/sys/net/ipv4/ip_early_demux'
     reload_daemon
     finds_nothing sessions
@@ -270,7 +270,7 @@ send_noise_to() { # ADDRESS
     [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     sed -i 's/^Open *=.*/Open = tcp\/22 tcp\/81/' /etc/portsmith.d/ssh.conf
     finds ports "^problem tcp/81 is open without a knock \(IPv$FAMILY, eth0\): the policy of INPUT.*\
--> add Close = tcp/81"
+-> add Shut = tcp/81"
     finds services '^note nothing listens on tcp/81'
     xtables -I INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
     xtables -P INPUT DROP
@@ -351,34 +351,34 @@ firewall() { # ARGUMENT of portsmith-firewall...
 }
 
 # bats test_tags=iptables
-@test "what portsmith-firewall closes is told, and it is found where nobody gets in" {
+@test "what portsmith-firewall shuts is told, and it is found where nobody gets in" {
     [ "$BACKEND" != nftables ] || skip "its rules are not iptables': nftables.bats looks at that"
     finds_nothing firewall
     firewall try --allow tcp/80
-    finds firewall '^note portsmith-firewall closes all but tcp/80 \(on trial for [0-9]+ s\)'
+    finds firewall '^note portsmith-firewall shuts all but tcp/80 \(on trial for [0-9]+ s\)'
     firewall confirm
-    finds firewall '^note portsmith-firewall closes all but tcp/80 \(confirmed\)'
+    finds firewall '^note portsmith-firewall shuts all but tcp/80 \(confirmed\)'
     everything >"$lab/before"
     doctor || [ $? -eq 4 ]
     everything | diff "$lab/before" -
     # Of a daemon that does not run.
-    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "Close = tcp/22" \
+    printf '%s\n' "[Portsmith]" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")" "Shut = tcp/22" \
         "RunDirectory = $elsewhere/run" >"$lab/stopped.conf"
-    finds firewall '^problem nobody gets at tcp/22: .* all but tcp/80 \(confirmed\).*-> start portsmithd' \
+    finds firewall '^problem tcp/22 is shut to everybody: .* all but tcp/80 \(confirmed\).*-> start portsmithd' \
         -c "$lab/stopped.conf"
     wait_until 5 process_named portsmith-keep
     kill -STOP "$(process_named portsmith-keep)" # which puts it back
     xtables -D INPUT -j portsmith-firewall
-    finds firewall "^problem what portsmith-firewall closes is not closed \\(IPv$FAMILY\\).*-> run portsmith-firewall enforce"
+    finds firewall "^problem what portsmith-firewall shuts is not shut \\(IPv$FAMILY\\).*-> run portsmith-firewall enforce"
     [ "$(found firewall | wc -l)" -eq 2 ] # the other family is as it should be
     firewall enforce
     finds firewall '^note '
     # Where another StateDirectory was confirmed in.
     mv /var/lib/portsmith/firewall "$lab/firewall"
-    finds firewall '^problem portsmith-firewall closes ports .* is not in /var/lib/portsmith -> run portsmith-firewall restore'
+    finds firewall '^problem portsmith-firewall shuts ports .* is not in /var/lib/portsmith -> run portsmith-firewall remove'
     echo rubbish >/var/lib/portsmith/firewall
     finds firewall '^problem what portsmith-firewall was told cannot be read: /var/lib/portsmith/firewall:1'
-    firewall restore
+    firewall remove
     finds_nothing firewall
 }
 
@@ -449,9 +449,9 @@ drop_in_own_table() { # TABLE
     drop_in_own_table theirs
     run -1 on server nft insert rule inet theirs guard tcp dport 22 accept
     [[ $output == *"Operation not permitted"* ]]
-    finds firewalls "inet theirs guard drops it -> .*: with the program whose table that is, as it alone"
+    finds firewalls "inet theirs guard drops it -> .*: with the program that owns the table: only it"
     run -0 on server portsmithd -t -c "$conf"
-    [[ $output == *"inet theirs guard drops by default"*"with the program whose table that is"* ]]
+    [[ $output == *"inet theirs guard drops by default"*"with the program that owns the table"* ]]
     end_process TERM "$owner"
     drop_in_own_table firewalld
     finds firewalls "inet firewalld guard drops it -> .*: firewall-cmd --add-port=22/tcp, and the same with --permanent"
@@ -545,10 +545,10 @@ deep_rules() { # FORMAT of a chain, of a rule, its jump, its end, and the way in
     xtables -P FORWARD DROP
     finds forwarding "^problem a knock for tcp/22 opens nothing \(IPv$FAMILY, eth0\): it goes on to \
 $backend, by FORWARD and not INPUT, and the policy of FORWARD .*-> set Forward = yes"
-    echo "CloseWith = reset" >>"$conf" # portsmith-gateway is there then, but no grant is in it
+    echo "ShutWith = reset" >>"$conf" # portsmith-gateway is there then, but no grant is in it
     reload_daemon
     finds forwarding "^problem a knock for tcp/22 opens nothing .*-> set Forward = yes"
-    sed -i "/^CloseWith = reset/d" "$conf"
+    sed -i "/^ShutWith = reset/d" "$conf"
     reload_daemon
     xtables -P FORWARD ACCEPT
     xtables -t mangle -I PREROUTING -p tcp --dport 22 -j ACCEPT

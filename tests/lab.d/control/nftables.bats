@@ -79,7 +79,7 @@ assert it["dropped_elsewhere"] == [] and it["in_force"] is True, it'
     own_table inet theirs
     echo 'add chain inet theirs guard { type filter hook input priority 0; policy drop; }' >"$lab/owner.in"
     wait_until 5 on server nft list chain inet theirs guard
-    finds firewalls "inet theirs guard drops tcp/22, .*-> .*: with the program whose table that is, as it alone"
+    finds firewalls "inet theirs guard drops tcp/22, .*-> .*: with the program that owns the table: only it"
     end_process TERM "$owner"
 }
 
@@ -94,10 +94,10 @@ assert it["dropped_elsewhere"] == [] and it["in_force"] is True, it'
 
 @test "a profile's port that nothing shuts is found, unless another chain drops it" {
     and_reload add_profile web --open tcp/81
-    finds ports "^problem tcp/81 is open without a knock .*-> name it in Close"
+    finds ports "^problem tcp/81 is open without a knock .*-> name it in Shut"
     on server nft 'add table inet theirs; add chain inet theirs guard { type filter hook input priority 0; }; add rule inet theirs guard tcp dport 81 drop'
     finds_nothing ports
-    finds firewalls "inet theirs guard drops tcp/81, .*-> name it in Close first"
+    finds firewalls "inet theirs guard drops tcp/81, .*-> name it in Shut first"
     and_reload on server portsmith-profile revoke web
 }
 
@@ -113,9 +113,9 @@ assert it["dropped_elsewhere"] == [] and it["in_force"] is True, it'
     # What it says: the file is not loaded, and how to save the others.
     run ! on server nft -f /etc/nftables.conf
     on server nft add table inet theirs
-    on server bash -c "$(sed -n "s/.*alone: //p" "$lab/found" | head -n 1)" >/etc/nftables.conf
+    on server bash -c "$(sed -n "s/.*others: //p" "$lab/found" | head -n 1)" >/etc/nftables.conf
     grep -q "table inet theirs" /etc/nftables.conf
-    diff <(on server bash -c "$(sed -n '/^nft list tables/,/done$/p' "$top/man/portsmithd.8")") /etc/nftables.conf
+    diff <(on server bash -c "$(sed -n '/^nft list tables/,/done$/p' "$top/man/portsmith-rules.7")") /etc/nftables.conf
     finds_nothing boot
     on server nft -f /etc/nftables.conf
 }

@@ -54,7 +54,7 @@ says() { # TEXT
     says "portsmithctl: root lacks CAP_NET_ADMIN here: "
     run ! grep portsmith <<<"$(rules)"
     run -1 on server setpriv --reuid=nobody --regid=nogroup --clear-groups portsmithd -c "$conf"
-    says "be root"
+    says "must be run as root"
 }
 
 @test "root of a user namespace has no rights over another's network, and is told so" {

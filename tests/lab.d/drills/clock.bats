@@ -352,7 +352,7 @@ sends_for_nothing() { # FILE PATTERN
     done
     send_until "noted: refused for $client: .* ahead of this host's; allowed 300; it was for" "$lab/recorded3"
     send_until "noted: refused for $client: .* ahead of this host's; allowed 300; it was for" "$lab/recorded2"
-    send_until "noted: refused for $client: .*; allowed 300; not all like it could be noted: whoever recorded this knock could use it: prefer a signed address" "$lab/recorded1"
+    send_until "noted: refused for $client: .*; allowed 300; there was no room to note all of these: somebody who recorded one can use it once its time comes, unless it has a signed address" "$lab/recorded1"
     set_clocks 200 0
     wait_for_log "the wall clock was set"
     sends_for_nothing "$lab/recorded1" "noted: refused for $other: it was refused before"

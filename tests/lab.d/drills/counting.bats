@@ -12,7 +12,7 @@ setup_file() {
     start_listener 80 # for everybody
     start_udp_listener 5300
     start_fast_listener 24
-    configure "Close = tcp/22 tcp/24 udp/5300"
+    configure "Shut = tcp/22 tcp/24 udp/5300"
     add_profile ssh --open tcp/22 --window 1m
     add_profile fast --open tcp/24 --window 1m
     add_profile two --open tcp/22,tcp/24,udp/5300 --window 5m --connections 2

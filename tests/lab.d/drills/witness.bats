@@ -16,7 +16,7 @@ setup_file() {
     lab_setup
     start_listener 22
     start_fast_listener 24
-    configure "Close = tcp/22 tcp/24"
+    configure "Shut = tcp/22 tcp/24"
     add_profile ssh --open tcp/22 --window 1m
     add_profile short --open tcp/22 --window 15s
     add_profile two --open tcp/22 --window 5m --connections 2

@@ -30,7 +30,7 @@ setup() {
 
 teardown() {
     common_teardown
-    firewall restore
+    firewall remove
     [ ! -e "$lab/firewalld.pid" ] || stop_firewalld
     [ ! -e "$lab/daemon.pid" ] || { stop_daemon && on server portsmithd --release; }
     on server nft flush ruleset
@@ -180,23 +180,23 @@ no_trial_is_left() {
         [[ $(firewall show) != *"on trial"* ]]
 }
 
-@test "restore ends it, wherever the configuration had it" {
+@test "remove ends it, wherever the configuration had it" {
     printf '%s\n' "RunDirectory = /run/elsewhere" "StateDirectory = /var/lib/elsewhere" >>"$conf"
     close_the_rest
     one_keeps
     sed -i '2i rubbish' "$conf"
-    firewall restore
+    firewall remove
     wait_until 20 nobody_keeps
     port_is_open "$server" 80
     rm -r /run/elsewhere /var/lib/elsewhere
 }
 
-@test "restore ends it, even where nobody finds it, nor what was confirmed" {
+@test "remove ends it, even where nobody finds it, nor what was confirmed" {
     printf '%s\n' "StateDirectory = /var/lib/elsewhere" >>"$conf"
     close_the_rest
     rm -r /run/portsmith
     sed -i '2i rubbish' "$conf"
-    firewall restore
+    firewall remove
     wait_until 20 nobody_keeps
     port_is_open "$server" 80
     rm -r /var/lib/elsewhere
@@ -228,10 +228,10 @@ no_trial_is_left() {
     on server nft delete table inet portsmith-firewall
     run -1 firewall show
     [[ $output == *"not in force: another program has changed the rules of IPv$FAMILY"* ]]
-    on server portsmithctl status | grep "^the rest *closed by portsmith-firewall: NOT IN FORCE"
+    on server portsmithctl status | grep "^the rest *shut by portsmith-firewall: NOT IN FORCE"
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = false ]
     run -4 on server portsmithctl doctor
-    [[ $output == *"what portsmith-firewall closes is not closed (IPv$FAMILY)"* ]]
+    [[ $output == *"what portsmith-firewall shuts is not shut (IPv$FAMILY)"* ]]
     kill -CONT "$(keepers)"
     wait_until 20 is_in_force
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = true ]
@@ -240,9 +240,9 @@ no_trial_is_left() {
     sed -i /^AcceptMark/d "$conf"
     run -4 on server portsmithctl doctor
     echo "$output"
-    [[ $output == *"no knock opens tcp/22: portsmith-firewall closes all but tcp/443"* ]]
+    [[ $output == *"no knock opens tcp/22: portsmith-firewall shuts all but tcp/443"* ]]
     [[ $output == *"set AcceptMark in portsmith.conf"* ]]
-    firewall restore
+    firewall remove
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = null ]
 }
 
@@ -257,7 +257,7 @@ start_firewalld_alike() {
     fi
 }
 
-@test "firewalld: what is closed is closed again after its start and each reload" {
+@test "firewalld: what is shut is shut again after its start and each reload" {
     start_daemon
     close_the_rest
     start_firewalld_alike
@@ -269,7 +269,7 @@ start_firewalld_alike() {
     firewall_cmd --permanent --add-service=http
     firewall_cmd --reload
     wait_until 20 is_in_force
-    on server portsmithctl status | grep -x "the rest *closed by portsmith-firewall: in force"
+    on server portsmithctl status | grep -x "the rest *shut by portsmith-firewall: in force"
 }
 
 # bats test_tags=iptables
@@ -287,14 +287,14 @@ start_firewalld_alike() {
     wait_until 20 is_in_place
     run -1 firewall show
     [[ $output == *"not in force: another program has changed the rules of IPv$FAMILY"* ]]
-    on server portsmithctl status | grep "^the rest *closed by portsmith-firewall: NOT IN FORCE"
+    on server portsmithctl status | grep "^the rest *shut by portsmith-firewall: NOT IN FORCE"
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = false ]
     run -4 on server portsmithctl doctor
-    [[ $output == *"what portsmith-firewall closes is not closed (IPv$FAMILY)"* ]]
+    [[ $output == *"what portsmith-firewall shuts is not shut (IPv$FAMILY)"* ]]
     kill -CONT "$(keepers)"
     wait_until 20 is_in_force
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = true ]
-    firewall restore
+    firewall remove
     [ "$(on server portsmithctl --json status | jq .rest_in_force)" = null ]
 }
 

@@ -9,7 +9,7 @@ bats_require_minimum_version 1.5.0
 
 no_ipv6=$build_directory/tests/tools/no-ipv6
 no_fork=$build_directory/tests/tools/no-fork
-# With nftables a knock opens what portsmith-firewall closes by a mark alone.
+# With nftables a knock opens what portsmith-firewall shuts only by a packet mark.
 marks=()
 [ "$BACKEND" != nftables ] || marks=("AcceptMark = 0x100")
 
@@ -56,7 +56,7 @@ teardown() {
         saved_rules
         cat "$lab/log/terminal.log" 2>/dev/null
     }
-    firewall restore
+    firewall remove
     [ ! -e "$lab/daemon.pid" ] || { stop_daemon && on server portsmithd --release; }
     # shellcheck disable=SC2046 # words are words
     kill -KILL $(sweepers) 2>/dev/null || true
@@ -173,7 +173,7 @@ session_goes_on() { # PORT
 
 @test "a session goes on that connection tracking has forgotten" {
     session_goes_on 80
-    firewall restore
+    firewall remove
     session_goes_on 81
 }
 
@@ -185,7 +185,7 @@ cookie_outlives_the_open_port() { # gets_in|stays_out PORT [OPTION of try...]
     send_cookie "$2"
     "$1" "$2"
     end_cookie
-    firewall restore
+    firewall remove
 }
 
 gets_in() { # PORT
@@ -196,7 +196,7 @@ stays_out() { # PORT
     ! has_session "$1"
 }
 
-@test "the ACK of a SYN cookie opens nothing at a closed port" {
+@test "the ACK of a SYN cookie opens nothing at a shut port" {
     forget_soon server
     cookie_outlives_the_open_port stays_out 80
     cookie_outlives_the_open_port stays_out 81
@@ -208,7 +208,7 @@ stays_out() { # PORT
     run firewall try
     [ "$status" -eq 0 ]
     [[ $output == *"SYN cookie"*"tcp_early_demux is 0"* ]]
-    firewall restore
+    firewall remove
     session_goes_on 81
     on server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_early_demux'
 }
@@ -280,7 +280,7 @@ forget_icmp() { # MATCH of iptables...
     port_is_shut "$server" 80
     wait_until $((soon + 14)) port_is_open "$server" 80
     wait_until $((soon + 14)) all_is_as_before
-    [[ $(firewall show) == "nothing is closed"* ]]
+    [[ $(firewall show) == "nothing is shut"* ]]
     run firewall confirm
     [ "$status" -eq 1 ]
     all_is_as_before
@@ -295,7 +295,7 @@ forget_icmp() { # MATCH of iptables...
     wait_until $((soon + 14)) port_is_open "$server" 80
     # The rules are dead, and there until somebody looks after them.
     saved_rules | grep -q -E "$trial_rules"
-    [[ $(firewall show) == "nothing is closed"* ]]
+    [[ $(firewall show) == "nothing is shut"* ]]
     firewall enforce
     all_is_as_before
 }
@@ -335,19 +335,20 @@ forget_icmp() { # MATCH of iptables...
     wait_until $((soon + 14)) no_sweeper_is_left
     port_is_open "$server" 22
     port_is_shut "$server" 80
-    [ "$(firewall show)" = "confirmed: all closed but tcp/22" ]
+    [ "$(firewall show)" = "confirmed: all shut but tcp/22" ]
 }
 
-@test "restore leaves all as before, whatever there was" {
+@test "remove leaves all as before, whatever there was; its old word, too" {
     firewall try --allow tcp/22
     firewall confirm
     firewall try --allow tcp/80
     run ! all_is_as_before
-    firewall restore
+    firewall remove
     all_is_as_before
     [ ! -e /var/lib/portsmith/firewall ]
     [ ! -e /run/portsmith/firewall ]
-    firewall restore
+    run -0 firewall restore
+    [[ $output == *"warning: restore is the old word for remove, and is still taken: write remove"* ]]
     all_is_as_before
 }
 
@@ -426,7 +427,7 @@ without_ip6tables() { # COMMAND...
 
 # bats test_tags=iptables
 @test "where IPv6 fails, nothing changes in IPv4" {
-    [ "$BACKEND" != nftables ] || skip "one table closes both"
+    [ "$BACKEND" != nftables ] || skip "one table shuts both"
     export lab
     run without_ip6tables portsmith-firewall try --allow tcp/22
     echo "$output"
@@ -439,12 +440,12 @@ without_ip6tables() { # COMMAND...
     run without_ip6tables portsmith-firewall try --allow tcp/22
     [ "$status" -eq 1 ]
     diff "$lab/confirmed" <(saved_rules)
-    [ "$(firewall show)" = "confirmed: all closed but tcp/80" ]
+    [ "$(firewall show)" = "confirmed: all shut but tcp/80" ]
 }
 
 # bats test_tags=iptables
-@test "a host without IPv6 is closed all the same" {
-    [ "$BACKEND" != nftables ] || skip "one table closes both"
+@test "a host without IPv6 is shut all the same" {
+    [ "$BACKEND" != nftables ] || skip "one table shuts both"
     xtables_4() {
         on server "iptables-$XTABLES" -w 5 "$@"
     }
@@ -454,7 +455,7 @@ without_ip6tables() { # COMMAND...
     xtables_4 -C portsmith-firewall -j DROP
     on server "$no_ipv6" portsmith-firewall show
     run ! on server "ip6tables-$XTABLES" -C INPUT -j portsmith-firewall
-    on server "$no_ipv6" portsmith-firewall restore
+    on server "$no_ipv6" portsmith-firewall remove
     all_is_as_before
 }
 
@@ -495,7 +496,7 @@ kill_keeper() {
 load_before() {
     local program
 
-    firewall restore
+    firewall remove
     for program in iptables ip6tables; do
         on server "$program-$XTABLES-restore" < <(of_family "$program")
     done
@@ -529,7 +530,7 @@ of_family() { # iptables|ip6tables
         fi
         exec -a $program /usr/sbin/$program.real \"\$@\"" portsmith-firewall enforce
     [ ! -s "$lab/busy" ]
-    [ "$(firewall show)" = "confirmed: all closed but tcp/22" ]
+    [ "$(firewall show)" = "confirmed: all shut but tcp/22" ]
 }
 
 # bats test_tags=nft,once
@@ -562,23 +563,23 @@ flush_both() {
 # bats test_tags=nftables,once
 @test "on a host without iptables the kernel alone does it" {
     [ "$BACKEND" = nftables ] || skip "its own table is tried with nftables"
-    local closed
+    local shut
 
     printf '%s\n' "[Portsmith]" "Port = $knock_port" >"$conf"
     without_programs portsmith-firewall try --allow tcp/22
     port_is_shut "$server" 80
     without_programs portsmith-firewall confirm
     kill_keeper
-    closed=$(own_rules)
+    shut=$(own_rules)
     without_programs portsmith-firewall show
     on server nft flush ruleset
     run -1 without_programs portsmith-firewall show
     [[ $output == *"not in force"* ]]
     without_programs portsmith-firewall enforce
-    [ "$(own_rules)" = "$closed" ]
+    [ "$(own_rules)" = "$shut" ]
     port_is_shut "$server" 80
     port_is_open "$server" 22
-    without_programs portsmith-firewall restore
+    without_programs portsmith-firewall remove
     port_is_open "$server" 80
     load_before
 }
@@ -592,22 +593,22 @@ without_programs() { # COMMAND...
 }
 
 # bats test_tags=nftables,once
-@test "without AcceptMark no knock opens what is closed, and that is said" {
+@test "without AcceptMark no knock opens what is shut, and that is said" {
     [ "$BACKEND" = nftables ] || skip "with iptables what one rule accepts no later one drops"
     local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22"
 
     marks=()
-    configure "Close = tcp/22"
+    configure "Shut = tcp/22"
     start_daemon
     run -1 on server env "$connection" portsmith-firewall try
     [[ $output == *"this is an ssh login to tcp/22"*"set AcceptMark"*"--force"* ]]
     all_is_as_before
     run -0 on server portsmith-firewall try
-    [[ $output == *"no knock opens what is closed here, unless AcceptMark is set"* ]]
-    [[ $output == *"Closed now, though programs listen: tcp/22,"* ]]
+    [[ $output == *"a knock opens a port that is shut here only if AcceptMark is set"* ]]
+    [[ $output == *"Shut now, though programs listen: tcp/22,"* ]]
 }
 
-@test "a boot that cannot read its configuration closes what it finds, or fails" {
+@test "a boot that cannot read its configuration shuts what it finds, or fails" {
     printf '%s\n' "[Portsmith]" "StateDirectory = /var/lib/elsewhere" >"$conf"
     printf '%s\n' "Port = $knock_port" >>"$conf"
     firewall try --allow tcp/22
@@ -615,9 +616,9 @@ without_programs() { # COMMAND...
     sed -i '2i rubbish' "$conf"
     run -78 firewall enforce
     echo "$output"
-    [[ $output == *"nothing is closed"*"StateDirectory"* ]]
+    [[ $output == *"nothing is shut"*"StateDirectory"* ]]
     sed -i 2d "$conf"
-    firewall restore
+    firewall remove
     sed -i '2i rubbish' "$conf"
     echo '[Firewall]' >/var/lib/portsmith/firewall
     firewall enforce
@@ -625,18 +626,18 @@ without_programs() { # COMMAND...
 }
 
 # bats test_tags=iptables
-@test "restore does not claim what another program's rule prevents" {
+@test "remove does not claim what another program's rule prevents" {
     [ "$BACKEND" != nftables ] || skip "nothing leads from one table into another"
     firewall try --allow tcp/22
     firewall confirm
     xtables -D INPUT -j portsmith-firewall
     xtables -I INPUT -i eth0 -j portsmith-firewall
-    run -1 firewall restore
+    run -1 firewall remove
     echo "$output"
     [[ $output == *"another program leads to the chain portsmith-firewall"*"remove that rule"* ]]
     port_is_open "$server" 80
     xtables -D INPUT -i eth0 -j portsmith-firewall
-    firewall restore
+    firewall remove
     all_is_as_before
 }
 
@@ -652,7 +653,7 @@ refuses_login() { # PORT COMMAND...
 }
 
 # bats test_tags=iptables
-@test "restore does not claim what it has no program for" {
+@test "remove does not claim what it has no program for" {
     [ "$BACKEND" != nftables ] || skip "no program is needed"
     firewall try --allow tcp/22
     firewall confirm
@@ -660,11 +661,11 @@ refuses_login() { # PORT COMMAND...
         for program in nft legacy; do
             mount --bind /dev/null "$(readlink -f "/usr/sbin/iptables-$program-restore")"
         done
-        exec portsmith-firewall restore'
+        exec portsmith-firewall remove'
     [[ $output == *"is not installed"* ]]
     [[ $output != *"as it was before"* ]]
     port_is_shut "$server" 80
-    firewall restore
+    firewall remove
     all_is_as_before
 }
 
@@ -678,14 +679,14 @@ refuses_login() { # PORT COMMAND...
     cp /bin/bash "$lab/sshd"
     refuses_login 22 on server "$lab/sshd" -c 'portsmith-firewall try --allow tcp/80; exit $?'
     on server env "$connection" portsmith-firewall try --allow tcp/2222
-    firewall restore
+    firewall remove
     on server env "$connection" portsmith-firewall try --force
 }
 
 @test "a running portsmithd that lets ssh in is a way" {
     local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22"
 
-    configure "Close = tcp/22" "${marks[@]}"
+    configure "Shut = tcp/22" "${marks[@]}"
     refuses_login 22 on server env "$connection" portsmith-firewall try
     start_daemon
     on server env "$connection" portsmith-firewall try
@@ -694,7 +695,7 @@ refuses_login() { # PORT COMMAND...
 @test "a portsmithd on trial that lets ssh in is no way until it is kept" {
     local connection="SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22"
 
-    configure "Close = tcp/22" "${marks[@]}"
+    configure "Shut = tcp/22" "${marks[@]}"
     add_profile tried --open tcp/22
     daemon_options=(--trial 10m)
     start_daemon
@@ -709,7 +710,7 @@ refuses_login() { # PORT COMMAND...
 }
 
 @test "a knock opens through both" {
-    start_server_daemon "Close = tcp/22" "${marks[@]}"
+    start_server_daemon "Shut = tcp/22" "${marks[@]}"
     and_reload add_profile both --open tcp/22,tcp/80 --window 1m
     firewall try
     port_is_shut "$server" 22
@@ -732,14 +733,14 @@ release_is_refused() { # SERVICE
         # shellcheck disable=SC2086 # words
         run -1 on server $command
         echo "$command: $output"
-        [[ $output == *"nobody could get at $1 any more"*"portsmith-firewall restore first"* ]] ||
+        [[ $output == *"$1 would be shut to everybody"*"portsmith-firewall remove first"* ]] ||
             [[ $command == portsmithd* && $output == *"already running"* ]]
     done
     diff "$lab/before-release" <(saved_rules)
 }
 
 @test "no release while nobody could get in then" {
-    start_server_daemon "Close = tcp/22" "${marks[@]}"
+    start_server_daemon "Shut = tcp/22" "${marks[@]}"
     and_reload add_profile way --open tcp/22 --window 1m
     firewall try --allow tcp/80
     release_is_refused tcp/22
@@ -754,27 +755,27 @@ release_is_refused() { # SERVICE
     kill_keeper
     lose_confirmed
     release_is_refused tcp/22
-    run -0 firewall restore
+    run -0 firewall remove
     [ "${lines[1]}" = "portsmithd still shuts these until portsmithctl release: tcp/22" ]
     port_is_shut "$server" 22 "$other"
     on server portsmithd --release
     port_is_open "$server" 22 "$other"
-    run -0 firewall restore
+    run -0 firewall remove
     [ "${#lines[@]}" -eq 1 ]
 }
 
-@test "a release says what stays closed" {
-    start_server_daemon "Close = tcp/22" "${marks[@]}"
+@test "a release says what stays shut" {
+    start_server_daemon "Shut = tcp/22" "${marks[@]}"
     firewall try --allow tcp/22
     firewall confirm
     run -0 on server portsmithctl release
-    [[ $output == *"what portsmith-firewall closes stays closed: all but tcp/22"* ]]
+    [[ $output == *"what portsmith-firewall shuts stays shut: all but tcp/22"* ]]
     [[ $output == *"portsmithd does not run, and shuts no port any more"* ]]
     port_is_open "$server" 22
     port_is_shut "$server" 80
     run -0 on server portsmithd --release
-    [ "$output" = "portsmithd: what portsmith-firewall closes stays closed: all but tcp/22" ]
-    firewall restore
+    [ "$output" = "portsmithd: what portsmith-firewall shuts stays shut: all but tcp/22" ]
+    firewall remove
     run -0 on server portsmithctl release
     [ "${lines[0]}" = "portsmithd does not run, and shuts no port any more" ]
     [ "${lines[1]}" = "its next start, which may be the next boot, shuts again: tcp/22" ]
@@ -782,23 +783,23 @@ release_is_refused() { # SERVICE
     rm "$lab/daemon.pid"
 }
 
-@test "a release goes on where it cannot be known what is closed" {
-    start_server_daemon "Close = tcp/22" "${marks[@]}"
+@test "a release goes on where it cannot be known what is shut" {
+    start_server_daemon "Shut = tcp/22" "${marks[@]}"
     firewall try --allow tcp/80
     firewall confirm
     echo rubbish >/var/lib/portsmith/firewall
     run -0 on server portsmithctl release
-    [[ $output == *"what portsmith-firewall closes is not known (/var/lib/portsmith/firewall:1"* ]]
+    [[ $output == *"what portsmith-firewall shuts is not known (/var/lib/portsmith/firewall:1"* ]]
     [[ $(xtables -t mangle -S) != *portsmith* ]]
     rm "$lab/daemon.pid"
 }
 
-@test "try names what programs listen on and it closes" {
-    write_conf "Close = udp/5301"
+@test "try names what programs listen on and it shuts" {
+    write_conf "Shut = udp/5301"
     spawn server "$lab/log/listener.log" socat TCP4-LISTEN:8181,bind=127.0.0.1 -
     wait_until 5 host_listens server tcp 8181
     run -0 firewall try --allow udp/5300
-    [ "${lines[1]}" = "Closed now, though programs listen: tcp/22, tcp/80, tcp/81." ]
+    [ "${lines[1]}" = "Shut now, though programs listen: tcp/22, tcp/80, tcp/81." ]
     [ "${#lines[@]}" -eq 3 ]
     run -0 firewall try --allow tcp/22,tcp/80,tcp/81,udp/5300
     [ "${#lines[@]}" -eq 2 ]
@@ -812,11 +813,11 @@ release_is_refused() { # SERVICE
     run -2 firewall
     run -2 firewall shut
     run -1 as_client portsmith-firewall show
-    [[ $output == *"permission denied: be root"* ]]
+    [[ $output == *"must be run as root"* ]]
     echo rubbish >"$conf"
     run -78 firewall try --allow tcp/22
     rm "$conf"
-    [[ $(firewall show) == "nothing is closed"* ]]
+    [[ $(firewall show) == "nothing is shut"* ]]
     all_is_as_before
 }
 

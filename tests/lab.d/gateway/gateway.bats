@@ -10,7 +10,7 @@ setup_file() {
     make_backend_host
     start_listener 22 backend
     start_listener 23 backend
-    configure "Close = tcp/22"
+    configure "Shut = tcp/22"
     add_fence
     add_profile inner --open "tcp/2222 -> $(at 22)" --window 1m
     add_profile brief --open "tcp/2222 -> $(at 22)" --window 5s
@@ -141,9 +141,9 @@ forward_drops() {
 }
 
 # Of FORWARD the same chain refuses and accepts then.
-@test "with CloseWith = reset the way is refused, opened and taken back as well" {
+@test "with ShutWith = reset the way is refused, opened and taken back as well" {
     forward_drops
-    sed -i "s/^Close = .*/& tcp\/2222/; \$a CloseWith = reset" "$conf"
+    sed -i "s/^Shut = .*/& tcp\/2222/; \$a ShutWith = reset" "$conf"
     reload_daemon
     [ "$(tcp_answer "$server" 2222)" = reset ]
     knock_opens inner

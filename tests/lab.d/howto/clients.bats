@@ -20,7 +20,7 @@ teardown_file() {
 }
 
 setup() {
-    howto_begin "Close = tcp/22"
+    howto_begin "Shut = tcp/22"
 }
 
 teardown() {
@@ -104,7 +104,7 @@ key_in_force() {
 
 @test "Change what a client may open" {
     [[ $(tcp_greeting "$server" 8443) == "$greeting" ]]
-    set_key "$conf" "Close = tcp/22 tcp/8443"
+    set_key "$conf" "Shut = tcp/22 tcp/8443"
     on server portsmithctl reload
     port_is_shut "$server" 8443
     follow "portsmithctl reload"

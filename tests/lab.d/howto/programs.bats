@@ -19,7 +19,7 @@ teardown_file() {
 
 setup() {
     [ "$BATS_TEST_DESCRIPTION" != "FIRST STEPS" ] || page=$top/man/portsmith.7
-    howto_begin "Close = tcp/22 udp/60001"
+    howto_begin "Shut = tcp/22 udp/60001"
 }
 
 teardown() {

@@ -26,7 +26,7 @@ teardown_file() {
 }
 
 setup() {
-    howto_begin "Close = tcp/22"
+    howto_begin "Shut = tcp/22"
 }
 
 teardown() {

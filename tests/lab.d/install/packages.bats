@@ -98,7 +98,7 @@ PARTS
             grep -v -e /examples$ -e ^/usr/libexec/portsmith$ | sort)
         diff <(echo "$deb") <(echo "$rpm")
     done
-    [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall restore >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]
+    [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall remove >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]
     [ "$(rpm -qp --recommends "$packaged"/portsmith-0*.rpm)" = "(iptables or nftables)" ]
 }
 
@@ -134,6 +134,8 @@ named_in_table() { # server or client
     named=$(find "$unpacked" -name changelog.gz -exec zcat {} + | grep -o -E '[^ ]+ <[^ ]+@[^ ]+>' | sort -u)
     [ "$named" = "${maintainer#* }" ]
     [ -z "$(rpm -qp --queryformat '[%{CHANGELOGNAME}]' "$packaged"/*.rpm)" ]
+    named=$(find "$unpacked" -path '*/man/*.gz' -exec zcat {} + | grep '^Report bugs' | sort -u)
+    [ "$named" = "Report bugs to $maintainer." ]
 }
 
 # ---- the bill of materials -------------------------------------------------

@@ -23,7 +23,7 @@ setup_file() {
     give_address server eth0 "$second/$host_bits"
     start_listener 22
     configure "Interface = eth0 eth2"
-    add_profile many --open tcp/22 --window 1m --max-grants 100 --address observed
+    add_profile many --open tcp/22 --window 1m --max-grants 100 --address any
     sed -i 's/^Host = .*/Host = many.lab/' "$lab/home/.config/portsmith/many.conf"
     add_fence
     start_daemon

@@ -104,7 +104,7 @@ shut_all_kinds() { # 'KEY = VALUE'...
     start_listener 24
     publish 8080 8022
     xtables -t nat -A PREROUTING -i eth0 -p tcp --dport 2400 -j REDIRECT --to-ports 24
-    configure "Close = tcp/22 tcp/23 tcp/2400 tcp/8080" "$@"
+    configure "Shut = tcp/22 tcp/23 tcp/2400 tcp/8080" "$@"
     add_profile all --open tcp/22,tcp/23,tcp/2400,tcp/8080 --window 1m
     forget_soon server backend
 }
@@ -153,8 +153,8 @@ resets_to() { # COMMAND...
     tcpdump -n -r "$lab/answers.pcap" 2>/dev/null | grep -c "Flags \\[R" || true
 }
 
-@test "CloseWith = reset answers such an ACK as a port where nobody listens" {
-    shut_all_kinds "CloseWith = reset"
+@test "ShutWith = reset answers such an ACK as a port where nobody listens" {
+    shut_all_kinds "ShutWith = reset"
     start_daemon
     [ "$(resets_to cookie_outlives_its_grant 22 22)" -eq 1 ]
     [ "$(resets_to cookie_outlives_its_grant 8080 8022 backend)" -eq 1 ]
@@ -173,7 +173,7 @@ session_outlives_what_is_known() { # PORT
 }
 
 @test "a session goes on that connection tracking does not know, or has forgotten" {
-    configure "Close = tcp/22 tcp/23"
+    configure "Shut = tcp/22 tcp/23"
     start_listener_on "$server" 23
     forget_soon server
     session_outlives_what_is_known 22
@@ -185,7 +185,7 @@ session_outlives_what_is_known() { # PORT
 @test "where the kernel cannot tell sessions they go on, and what stays open is said" {
     local switch
 
-    configure "Close = tcp/22 tcp/23"
+    configure "Shut = tcp/22 tcp/23"
     start_listener_on "$server" 23
     forget_soon server
     for switch in ip tcp; do
@@ -201,8 +201,8 @@ session_outlives_what_is_known() { # PORT
     done
 }
 
-@test "CloseWith = reset does not rest on the packet mark alone" {
-    echo "CloseWith = reset" >>"$conf"
+@test "ShutWith = reset does not rest on the packet mark alone" {
+    echo "ShutWith = reset" >>"$conf"
     start_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
     xtables -t mangle -A PREROUTING -j MARK --set-mark 0

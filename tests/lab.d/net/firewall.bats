@@ -12,7 +12,7 @@ setup_file() {
     start_listener 22
     start_listener 8022 backend
     start_udp_listener 5300
-    configure "Close = tcp/22 tcp/8080 udp/5300"
+    configure "Shut = tcp/22 tcp/8080 udp/5300"
     add_fence
     add_profile all --open tcp/22,tcp/8080,udp/5300 --window 1m
     keep_configuration
@@ -165,11 +165,11 @@ start_transparent_listener() { # PORT
 
     route_address_here
     start_transparent_listener 2299
-    set_option Close "tcp/22 tcp/2299 udp/5300"
+    set_option Shut "tcp/22 tcp/2299 udp/5300"
     add_profile elsewhere --open tcp/2299 --window 1m
     [ "$(tcp_greeting "$elsewhere" 2299)" = "$greeting" ]
     for kind in drop reset; do
-        set_option CloseWith "$kind"
+        set_option ShutWith "$kind"
         start_daemon
         port_is_shut "$elsewhere" 2299
         [ "$kind" = drop ] || [ "$(tcp_answer "$elsewhere" 2299)" = reset ]
@@ -183,12 +183,12 @@ start_transparent_listener() { # PORT
 }
 
 # bats test_tags=iptables
-@test "where INPUT drops by itself and nothing is in Close, a knock opens" {
+@test "where INPUT drops by itself and nothing is in Shut, a knock opens" {
     local window start
 
     [ "$BACKEND" != nftables ] || skip "a table of Portsmith's own accepts for nobody else"
 
-    sed -i '/^Close = /d' "$conf"
+    sed -i '/^Shut = /d' "$conf"
     xtables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
     xtables -A INPUT -i lo -j ACCEPT
     [ "$FAMILY" = 4 ] || xtables -A INPUT -p ipv6-icmp -j ACCEPT
@@ -349,16 +349,16 @@ everything() {
     esac
 }
 
-# ---- CloseWith = reset -----------------------------------------------------
+# ---- ShutWith = reset -----------------------------------------------------
 
 udp_is_refused() { # PORT
     (echo hello; sleep 1) | on client socat -t 1 - "$(socat_address UDP "$server" "$1")" 2>&1 |
         grep -q refused
 }
 
-@test "CloseWith = reset: shut ports answer as ports where nobody listens" {
+@test "ShutWith = reset: shut ports answer as ports where nobody listens" {
     publish 8080 8022
-    set_option CloseWith reset
+    set_option ShutWith reset
     start_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
     [ "$(tcp_answer "$server" 8080)" = reset ]
@@ -372,23 +372,23 @@ udp_is_refused() { # PORT
     [ "$(tcp_answer "$server" 22)" = reset ]
 }
 
-@test "CloseWith can be changed there and back" {
-    set_option CloseWith reset
+@test "ShutWith can be changed there and back" {
+    set_option ShutWith reset
     start_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
-    set_option CloseWith drop
+    set_option ShutWith drop
     reload_daemon
     is_dropped 22
     ! rules | grep -q -e REJECT -e portsmith-gateway -e portsmith-through || false
-    set_option CloseWith reset
+    set_option ShutWith reset
     reload_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
     knock_opens all tcp/22
     port_is_open "$server" 22
 }
 
-@test "CloseWith = reset: a grant lets nobody in by another shut port that leads to its own" {
-    set_option CloseWith reset
+@test "ShutWith = reset: a grant lets nobody in by another shut port that leads to its own" {
+    set_option ShutWith reset
     xtables -t nat -A PREROUTING -i eth0 -p tcp --dport 8080 -j REDIRECT --to-ports 22
     start_daemon
     knock_opens all tcp/22
@@ -400,12 +400,12 @@ udp_is_refused() { # PORT
 
 # What is above the jump harms nothing while mangle drops.
 # bats test_tags=iptables
-@test "CloseWith = reset: what a rule above the jump accepts is refused once it is set" {
+@test "ShutWith = reset: what a rule above the jump accepts is refused once it is set" {
     [ "$BACKEND" != nftables ] || skip "its table has no jump in iptables' chains"
     start_daemon
     xtables -I INPUT 1 -p tcp --dport 22 -j ACCEPT
     is_dropped 22
-    set_option CloseWith reset
+    set_option ShutWith reset
     reload_daemon
     [ "$(tcp_answer "$server" 22)" = reset ]
     [ "$(chain filter INPUT | grep -c -e "-j portsmith\$")" -eq 1 ]
@@ -414,7 +414,7 @@ udp_is_refused() { # PORT
 }
 
 # Each table changes by itself.
-@test "while CloseWith changes there and back nothing gets in" {
+@test "while ShutWith changes there and back nothing gets in" {
     local value
 
     start_daemon
@@ -428,7 +428,7 @@ table inet seen {
 RULES
     spawn client "$lab/log/syns.log" "$top/tests/tools/syns.py" "$server" 22 5000 1000000 "$client"
     for value in reset drop reset; do
-        set_option CloseWith "$value"
+        set_option ShutWith "$value"
         reload_daemon
     done
     kill -0 "$spawned"

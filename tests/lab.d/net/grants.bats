@@ -10,7 +10,7 @@ setup_file() {
     start_listener 22
     start_listener 23
     start_udp_listener 5300
-    configure "Close = tcp/22 tcp/23 udp/5300"
+    configure "Shut = tcp/22 tcp/23 udp/5300"
     add_fence
     add_profile all --open tcp/22,tcp/23,udp/5300
     add_profile ssh --open tcp/22

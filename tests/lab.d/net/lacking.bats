@@ -29,7 +29,7 @@ setup() {
 
 teardown() {
     umount /usr/lib/*/xtables/libxt_addrtype.so 2>/dev/null || true
-    on server portsmith-firewall restore
+    on server portsmith-firewall remove
     on server portsmithd -c "$conf" --release
 }
 
@@ -39,7 +39,7 @@ use_backend() { # WORD
 
 # What the host answered is in parentheses, and its own words.
 said_without_reasons() {
-    sed 's/ ([^()]*\(([^()]*)[^()]*\)*)//g' <<<"$output"
+    printf '%s\n' "$output" | sed 's/ ([^()]*\(([^()]*)[^()]*\)*)//g'
 }
 
 says() { # TEXT

@@ -406,7 +406,7 @@ is_started_later_and_later() { # COMMAND...
 @test "a reload does not change the user, which takes a restart" {
     echo "User = nobody" >>"$conf"
     kill -HUP "$(daemon_pid)"
-    wait_for_log "User changes by a restart alone; it is 'portsmith' now"
+    wait_for_log "restart portsmithd to change User; it is 'portsmith' now"
     wait_for_log "was not reloaded"
     knock_opens ssh
 }
@@ -432,7 +432,7 @@ is_started_later_and_later() { # COMMAND...
     { cat "$conf.good" && echo "Colour = blue"; } >"$conf"
     rm /etc/portsmith.d/leaving.conf
     kill -HUP "$(daemon_pid)"
-    wait_for_log "without 1 profile whose file is gone"
+    wait_for_log "dropped 1 profile: the file was removed"
     wait_until 5 has_no_grant "$other"
     mv "$conf.good" "$conf"
     port_is_shut "$server" 22 "$other"
@@ -474,17 +474,17 @@ is_started_later_and_later() { # COMMAND...
     rm /etc/portsmith.d/coming.conf
 }
 
-@test "a reload shuts what was added to Close and opens what was taken out" {
+@test "a reload shuts what was added to Shut and opens what was taken out" {
     port_is_open "$server" 23
-    sed -i 's|^Close = .*|Close = tcp/22 tcp/23|' "$conf"
+    sed -i 's|^Shut = .*|Shut = tcp/22 tcp/23|' "$conf"
     reload_daemon
     port_is_shut "$server" 23
     port_is_shut "$server" 22
-    sed -i 's|^Close = .*|Close = tcp/23|' "$conf"
+    sed -i 's|^Shut = .*|Shut = tcp/23|' "$conf"
     reload_daemon
     port_is_shut "$server" 23
     port_is_open "$server" 22
-    sed -i '/^Close = /d' "$conf"
+    sed -i '/^Shut = /d' "$conf"
     reload_daemon
     port_is_open "$server" 23
     port_is_open "$server" 22

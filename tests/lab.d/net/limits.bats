@@ -11,7 +11,7 @@ setup_file() {
     start_listener 22
     start_listener 23
     start_udp_listener 5300
-    configure "Close = tcp/22 tcp/24 udp/5300 udp/5301"
+    configure "Shut = tcp/22 tcp/24 udp/5300 udp/5301"
     # A port that is shut by another's rules alone: there the accept rule counts.
     xtables -A INPUT -i eth0 -p tcp --dport 23 --syn -j DROP
     add_profile any --open tcp/22

@@ -345,7 +345,7 @@ add_known_profile() { # NAME
     add_profile late --open tcp/22 --window 2s
     start_daemon
     log_has "prepare.*: of the marks in the state directory 1 were damaged"
-    log_has "prepare.*: hurt: the record of its knocks was damaged: it stays out until it is added anew, with a new key"
+    log_has "prepare.*: hurt: the record of its knocks was damaged: it stays out until it is added again, with a new key"
     knock_until "hurt: refused for $client: the record of its knocks was damaged" hurt
     knock_opens late
     knock_opens ssh

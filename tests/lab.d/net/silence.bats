@@ -153,13 +153,13 @@ reject_by_plain_rules() {
 }
 
 @test "scans and knocks get the answers that a plain rule would give: reset" {
-    printf '%s\n' "CloseWith = reset" "$every_transport" >>"$conf"
+    printf '%s\n' "ShutWith = reset" "$every_transport" >>"$conf"
     compare reject_by_plain_rules
     [ "$(log_count "ssh: (opened|extended) tcp/22 for ")" -ge 3 ] # by each transport
 }
 
 @test "a shut port that resets looks like one where nothing listens" {
-    echo "CloseWith = reset" >>"$conf"
+    echo "ShutWith = reset" >>"$conf"
     start_daemon
     capture_start "$lab/shut.pcap" port 22
     for kind in -sS -sF -sN -sX -sM; do scan "$kind" -p 22; done
@@ -175,7 +175,7 @@ reject_by_plain_rules() {
 
 # The differences that portsmith.conf(5) names, a line each.
 named_differences() {
-    sed -n '/^\.It Ic CloseWith/,/^\.It Ic Forward/p' "$top/man/portsmith.conf.5" |
+    sed -n '/^\.It Ic ShutWith/,/^\.It Ic Forward/p' "$top/man/portsmith.conf.5" |
         sed -n 's/^\.It \([a-zA-Z].*\)/\1/p' | grep -v '^Ic '
 }
 
@@ -210,7 +210,7 @@ differs_by_nothing() {
     [ "$FAMILY" = 4 ] || refused=("MD5 option" class "flow label")
     [ "$(named_differences | wc -l)" -eq 5 ]
     start_udp_listener 5300
-    printf '%s\n' "CloseWith = reset" "Close = udp/5300" >>"$conf"
+    printf '%s\n' "ShutWith = reset" "Shut = udp/5300" >>"$conf"
     start_daemon
     compare_answers tcp 24 23 # both unused
     differs_by_nothing
@@ -235,7 +235,7 @@ differs_by_nothing() {
     make_backend_host
     start_listener 8022 backend
     publish 8080 8022
-    printf '%s\n' "CloseWith = reset" "Close = tcp/8080" >>"$conf"
+    printf '%s\n' "ShutWith = reset" "Shut = tcp/8080" >>"$conf"
     start_daemon
     compare_answers tcp 8080 23
     differs_only_by "${refused[@]}" "hop limit 1"

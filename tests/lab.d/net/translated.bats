@@ -117,7 +117,7 @@ of_list() { # EXPRESSION of jq
 @test "a signed address that is translated on the way: the log names both, and the client the cure" {
     translate -j SNAT --to-source "$outside"
     stays_out ssh
-    says "hint: the knock opens to $client, as this machine knows itself" "try --address observed"
+    says "hint: the knock opens to $client, an address of this machine" "try --address observed"
     wait_for_log "ssh: opened tcp/22 for $client for 30 s \(address signed; the knock came from $outside\)"
     gets_in --address observed ssh
     wait_for_log "ssh: opened tcp/22 for $outside for 30 s$"
@@ -157,7 +157,7 @@ of_list() { # EXPRESSION of jq
     translate -j SNAT --to-source "$outside"
     run knock --diagnose --timeout 1s ssh
     [ "$status" -eq 4 ]
-    says "PROBLEM: the port is still shut" "-> the knock opens to $client, as this machine knows itself" \
+    says "PROBLEM: the port is still shut" "-> the knock opens to $client, an address of this machine" \
         "try --address observed"
 }
 
@@ -168,7 +168,7 @@ of_list() { # EXPRESSION of jq
     translate -j NETMAP --to "$prefix"
     ip -n server "-$FAMILY" route replace "$prefix" via "$outside"
     stays_out ssh
-    says "hint: the knock opens to $client, as this machine knows itself"
+    says "hint: the knock opens to $client, an address of this machine"
     wait_for_log "address signed; the knock came from $seen"
     gets_in --address observed ssh
     on server portsmithctl close --all
@@ -180,7 +180,7 @@ of_list() { # EXPRESSION of jq
     translate -p udp -j SNAT --to-source "$second"
     translate -j SNAT --to-source "$outside"
     stays_out --address observed ssh
-    says "hint: the door opens to the address that the knock came from" "try --transport tcp-syn"
+    says "hint: the port opens to the address that the knock came from" "try --transport tcp-syn"
     wait_for_log "ssh: opened tcp/22 for $second for"
     gets_in --address observed --transport tcp-syn ssh
     wait_for_log "ssh: opened tcp/22 for $outside for"
@@ -253,7 +253,7 @@ knock_at() { # HOST
     run gets_in -v ssh
     [ "$status" -eq 0 ]
     says "for the address that the server observes" \
-        "the address was left open: 64:ff9b::505:501 stands for an IPv4 host behind a NAT64"
+        "no address was signed: 64:ff9b::505:501 stands for an IPv4 host behind a NAT64"
     wait_for_log "ssh: opened tcp/22 for $outside for 30 s$"
     run knock --diagnose ssh
     says "64:ff9b::505:501 stands for an IPv4 host behind a NAT64, which translates: no address is signed"
@@ -274,7 +274,7 @@ knock_at() { # HOST
         own_log
         run gets_in -v $options ssh
         [ "$status" -eq 0 ]
-        says "the address was left open: 2001:4860:64:105:5:501:: stands for an IPv4 host"
+        says "no address was signed: 2001:4860:64:105:5:501:: stands for an IPv4 host"
         wait_for_log "ssh: opened tcp/22 for $outside for 30 s$"
     done
     [ "$(asked_for AAAA ipv4only.arpa)" -eq 2 ]
@@ -315,17 +315,17 @@ link_local() { # HOST INTERFACE
 }
 
 # bats test_tags=ipv6
-@test "no door is opened to a link-local address, observed or signed" {
+@test "no port is opened to a link-local address, observed or signed" {
     local from to
 
     [ "$FAMILY" = 6 ] || skip "IPv6 alone"
     from=$(link_local client eth0) to=$(link_local server eth0)
     knock_bytes "$lab/bytes" --address observed ssh
     on client socat -u "OPEN:$lab/bytes,rdonly" "UDP6-SENDTO:[$to%eth0]:$knock_port"
-    wait_for_log "ssh: refused for $from: no door is opened to a link-local address"
+    wait_for_log "ssh: refused for $from: no port is opened to a link-local address"
     other_knock ssh "$lab/bytes" --address "$from"
     on client socat -u "OPEN:$lab/bytes,rdonly" "UDP6-SENDTO:[$server]:$knock_port"
-    wait_for_log "ssh: refused for $from: no door is opened to a link-local .*; the knock came from $client"
+    wait_for_log "ssh: refused for $from: no port is opened to a link-local .*; the knock came from $client"
     there_are_no_grants
 }
 
@@ -335,7 +335,7 @@ link_local() { # HOST INTERFACE
     start_resolver "home.example,fe80::1"
     knock_at home.example
     run -1 knock --wait ssh
-    says "fe80::1 is link-local, and no server opens a door to such addresses"
+    says "fe80::1 is link-local, and no server opens a port to such addresses"
 }
 
 # ---- addresses that no server can have -------------------------------------------

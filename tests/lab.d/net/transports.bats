@@ -72,7 +72,7 @@ nothing_was_opened_or_refused() {
     opens_by icmp ssh
 }
 
-@test "the server's file names the transport" {
+@test "the server file names the transport" {
     local file=$lab/home/.config/portsmith/ssh.conf
 
     cp -p "$file" "$lab/ssh.conf"

@@ -125,8 +125,8 @@ kernel_ends_trial() { # 'KEY = VALUE'...
     kernel_ends_trial
 }
 
-@test "all its processes are killed, with CloseWith = reset: the kernel ends it" {
-    kernel_ends_trial "CloseWith = reset"
+@test "all its processes are killed, with ShutWith = reset: the kernel ends it" {
+    kernel_ends_trial "ShutWith = reset"
 }
 
 @test "SIGTERM and SIGINT undo it" {
@@ -236,11 +236,11 @@ let_the_other_in() {
 
     start_trial 10m
     before=$(end_rules)
-    sed -i "s/^Close = .*/&,tcp\/23/" "$conf"
+    sed -i "s/^Shut = .*/&,tcp\/23/" "$conf"
     reload_daemon
     port_is_shut "$server" 23
     [ "$(end_rules)" = "$before" ]
-    echo "CloseWith = reset" >>"$conf"
+    echo "ShutWith = reset" >>"$conf"
     on server portsmithctl -c "$conf" reload
     [ "$(tcp_answer "$server" 23)" = reset ]
     [ "$(end_rules | wc -l)" -eq "$(wc -l <<<"$before")" ]
@@ -270,7 +270,7 @@ rule_is_back() { # RULES
     local before
 
     [ "$BACKEND" != nftables ] || skip "nobody can take its rules away"
-    configure "CloseWith = reset"
+    configure "ShutWith = reset"
     start_trial 10m
     before=$(end_rules)
     xtables -t mangle -D portsmith 1
@@ -362,7 +362,7 @@ is_refused() {
     run -78 on server portsmithd -c "$conf" --trial 1m
     mv "$lab"/set-aside/*.conf /etc/portsmith.d/
     [[ $output == *"there is no profile, so nobody could knock: add one first"* ]]
-    sed -i "/^Close/d" "$conf"
+    sed -i "/^Shut/d" "$conf"
     run -78 on server portsmithd -c "$conf" --trial 1m
     [[ $output == *"shuts no port, so there is nothing to try"* ]]
     [ ! -e "$marker" ]

@@ -220,7 +220,8 @@ unnamed_files() { # PID
         [ "$(capabilities "$pid")" = "$(capabilities "$(process helper)")" ]
         [ "$(open_files "$pid")" = /var/lib/portsmith ]
         [ "$(unnamed_files "$pid" | grep -c ^pipe:)" -eq 2 ] # not those of the other one
-        [ -z "$(comm -12 <(unnamed_files "$pid") <(unnamed_files "$(process helper)") | grep ^socket:)" ]
+        run comm -12 <(unnamed_files "$pid") <(unnamed_files "$(process helper)")
+        [[ $output != *socket:* ]]
         diff <("$inspect" calls "$pid") <("$inspect" calls "$(process helper)")
     done
 }
@@ -539,7 +540,7 @@ helper_opens() { # PATH: to write
         [ "$(helper_opens "$name")" = "Permission denied" ]
     done
     rm /var/lib/portsmith/trial
-    on server portsmith-firewall restore
+    on server portsmith-firewall remove
     knock_opens ssh # it is as it was
 }
 

@@ -83,7 +83,7 @@ gets_in() {
 
     untrack tcp 22
     drop_input
-    start "Close = tcp/22" --open tcp/22 --window "${window}s"
+    start "Shut = tcp/22" --open tcp/22 --window "${window}s"
     knock_opens home
     [ -z "$(tcp_greeting "$server" 22)" ] # as its SYN alone is accepted
     accept_rest
@@ -100,7 +100,7 @@ gets_in() {
     untrack tcp 22
     drop_input
     accept_rest
-    start $'Close = tcp/22\nGrantStore = set' --open tcp/22 --window 60s
+    start $'Shut = tcp/22\nGrantStore = set' --open tcp/22 --window 60s
     port_is_shut "$server" 22
     knock_opens home
     gets_in
@@ -108,14 +108,14 @@ gets_in() {
 }
 
 # bats test_tags=iptables
-@test "so it does with CloseWith = reset" {
+@test "so it does with ShutWith = reset" {
     local window
 
     window=$(long_enough 5)
     untrack tcp 22
     drop_input
     accept_rest
-    start $'Close = tcp/22\nCloseWith = reset' --open tcp/22 --window "${window}s"
+    start $'Shut = tcp/22\nShutWith = reset' --open tcp/22 --window "${window}s"
     [ "$(tcp_answer "$server" 22)" = reset ]
     knock_opens home
     gets_in
@@ -131,7 +131,7 @@ gets_in() {
 
     window=$(long_enough 5)
     untrack_by_nft tcp 22
-    start "Close = tcp/22" --open tcp/22 --window "${window}s"
+    start "Shut = tcp/22" --open tcp/22 --window "${window}s"
     log_has "connections to tcp/22 are not tracked \(IPv4\): notrack in the nftables chain inet lab in"
     knock_opens home
     gets_in
@@ -146,7 +146,7 @@ gets_in() {
     window=$(long_enough 5)
     untrack udp 53
     drop_input
-    start "Close = udp/53" --open udp/53 --window "${window}s"
+    start "Shut = udp/53" --open udp/53 --window "${window}s"
     log_has "udp/53 are not tracked \(IPv$FAMILY\).*: a flow ends with its grant"
     udp_is_shut "$server" 53
     knock_opens home
@@ -164,7 +164,7 @@ gets_in() {
     xtables -t raw -A PREROUTING -i eth1 -j CT --notrack
     xtables -P FORWARD DROP
     start_listener 22 backend
-    start $'Close = tcp/22\nForward = yes' --open tcp/22 --window 60s
+    start $'Shut = tcp/22\nForward = yes' --open tcp/22 --window 60s
     knock_opens home
     ip -n client "-$FAMILY" route replace "$backend/$host_bits" via "$server" src "$client"
     [ "$(tcp_greeting "$backend" 22)" != "$greeting" ]
@@ -178,7 +178,7 @@ gets_in() {
 @test "start, -t and doctor say so, and what to accept; where nothing is kept from tracking they do not" {
     local untracked="connections to tcp/22 are not tracked \(IPv$FAMILY\): the rule '-t raw -A PREROUTING -i eth0"
 
-    start "Close = tcp/22" --open tcp/22
+    start "Shut = tcp/22" --open tcp/22
     run on server portsmithd -t -c "$conf"
     [ "$output" = "" ]
     untrack tcp 22
@@ -187,7 +187,7 @@ gets_in() {
     grep -q -E "^portsmithd: warning: $untracked" <<<"$output"
     own_log
     reload_daemon
-    wait_for_log "$untracked.* grant accepts the SYN alone: .*-A INPUT -p tcp --dport 22 ! --syn -j ACCEPT"
+    wait_for_log "$untracked.* grant accepts only the SYN: .*-A INPUT -p tcp --dport 22 ! --syn -j ACCEPT"
     run on server portsmithctl doctor
     grep -q -E "^tracking +note: $untracked" <<<"$output"
     grep -q "connections to tcp/22 do not live (IPv$FAMILY, eth0)" <<<"$output"
@@ -204,7 +204,7 @@ gets_in() {
     local to=$backend:22
 
     [ "$FAMILY" = 4 ] || to="[$backend]:22"
-    start "Close = tcp/22" --open tcp/22 --connections 1
+    start "Shut = tcp/22" --open tcp/22 --connections 1
     untrack tcp 22
     run -78 on server portsmithd -t -c "$conf"
     grep -q "^portsmithd: home: Connections cannot be held to, as connections to tcp/22 are not tracked" <<<"$output"
@@ -235,7 +235,7 @@ gets_in() {
 
 @test "revoke --kill ends connections that are not tracked" {
     untrack tcp 22
-    start "Close = tcp/22" --open tcp/22 --window 60s
+    start "Shut = tcp/22" --open tcp/22 --window 60s
     knock_opens home
     open_connection "$server" 22
     connection_answers
@@ -261,7 +261,7 @@ greets_behind_synproxy() {
     xtables -A INPUT -i eth0 -p tcp --dport 22 -m conntrack --ctstate INVALID,UNTRACKED \
         -j SYNPROXY --sack-perm --timestamp --wscale 7 --mss 1460
     xtables -A INPUT -m conntrack --ctstate INVALID -j DROP
-    start "Close = tcp/22" --open tcp/22 --window 60s
+    start "Shut = tcp/22" --open tcp/22 --window 60s
     log_lacks "not tracked"
     knock_opens home
     greets_behind_synproxy

@@ -28,7 +28,7 @@ teardown() {
     common_teardown
     kill_daemon
     rm -f "$lab/daemon.pid" /run/portsmith/helper/grants
-    on server portsmith-firewall restore
+    on server portsmith-firewall remove
     on server portsmithd --release
 }
 
@@ -91,7 +91,7 @@ nothing_is_left() {
     on server iptables-nft -t mangle -X portsmith
 }
 
-@test "portsmith-firewall closes the rest, and ends it" {
+@test "portsmith-firewall shuts the rest, and ends it" {
     start_without_iptables
     without_iptables portsmith-firewall try --allow tcp/443
     port_is_shut "$server" 80
@@ -100,7 +100,7 @@ nothing_is_left() {
     port_is_shut "$server" 80
     knock_opens ssh
     port_is_open "$server" 22
-    without_iptables portsmith-firewall restore
+    without_iptables portsmith-firewall remove
     port_is_open "$server" 80
     port_is_shut "$server" 22 "$other"
 }

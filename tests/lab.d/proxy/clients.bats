@@ -10,7 +10,7 @@ setup_file() {
     name_hosts
     serve_pages
     start_listener 22
-    configure "Close = tcp/22 tcp/80"
+    configure "Shut = tcp/22 tcp/80"
     add_profile door --open tcp/22,tcp/80 --window 2s
     sed -i 's/^Host = .*/Host = door.example.net/' "$lab/home/.config/portsmith/door.conf"
     start_daemon

@@ -45,18 +45,18 @@ write_ini() { # LINE...
     write_ini $'\xef\xbb\xbf[Nonsense]' "Others = refuse"
     proxy_ends 78 "proxy.ini:1: expected the section \[Proxy\], not \[Nonsense\]"
     write_ini "[Proxy]" "Listen = 0.0.0.0:1080"
-    proxy_ends 78 "set Username and Password, or listen on 127.0.0.1"
+    proxy_ends 78 "set Username and Password, or listen only on 127.0.0.1"
     write_ini "[Proxy]" "Users = all"
     proxy_ends 78 "proxy.ini:2: Users: 'all' is neither any nor own"
     write_ini "[Proxy]" "Username = ann" "Password = x"
     chmod 644 "$ini"
     proxy_ends 78 "run: chmod"
     proxy_ends 78 "missing.ini" --config "$lab/home/missing.ini"
-    proxy_ends 2 "one word too many" door
+    proxy_ends 2 "'door' is unexpected" door
     proxy_ends 2 "Try 'portsmith-proxy --help'" --bogus
 }
 
-@test "a server's file that is wrong keeps it from starting" {
+@test "a server file that is wrong keeps it from starting" {
     local file=$lab/home/.config/portsmith/other.conf
 
     printf '[Server]\nHost = 192.0.2.1\n' | install -o "$client_user" -m 600 /dev/stdin "$file"
@@ -115,7 +115,7 @@ write_ini() { # LINE...
 
 @test "--version and --help, and nowhere to print them" {
     proxy_ends 0 '^portsmith-proxy [0-9.]+$' --version
-    proxy_ends 0 '^Usage: portsmith-proxy ' --help
+    proxy_ends 0 '^usage: portsmith-proxy ' --help
     run sh -c 'portsmith-proxy --help >/dev/full'
     [ "$status" -eq 1 ]
     [[ $output == *"standard output: No space left on device"* ]]

@@ -11,7 +11,7 @@ setup_file() {
     serve_pages
     start_listener 22
     start_echo 7
-    configure "Close = tcp/7 tcp/22 tcp/23 tcp/80"
+    configure "Shut = tcp/7 tcp/22 tcp/23 tcp/80"
     add_profile door --open tcp/7,tcp/22,tcp/23,tcp/80 --window 1m --max-grants 500
     sed -i 's/^Host = .*/Host = door.example.net/' "$lab/home/.config/portsmith/door.conf"
     start_daemon
@@ -306,7 +306,7 @@ s.sendall(b"\x04\x01\x00\x50\x00\x00\x00\x01\x00door.example.net\x00GET / HTTP/1
 
     [ "$FAMILY" = 4 ] || { at="[::]:1080" && to="[$client]"; }
     start_proxy "Listen = $at" "Username = ann" "Password = s3cret"
-    proxy_says "is not loopback: whoever knows the password"
+    proxy_says "is not loopback: everybody who knows the password"
     run on server curl --silent --show-error --max-time 60 --noproxy '' http://127.0.0.1:1080/ \
         --proxy "socks5h://ann:s3cret@$to:1080"
     grep -q -F '(2)' <<<"$output" # not allowed

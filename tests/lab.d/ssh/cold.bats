@@ -9,7 +9,7 @@ times=50
 [ "${LONG:-no}" = no ] || times=200
 
 setup_file() {
-    ssh_setup "Close = tcp/22"
+    ssh_setup "Shut = tcp/22"
 }
 
 teardown_file() {

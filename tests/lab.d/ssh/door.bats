@@ -11,7 +11,7 @@
 . "$top/tests/lib/timekeeping.bash"
 
 setup_file() {
-    ssh_setup "Close = tcp/22 tcp/23"
+    ssh_setup "Shut = tcp/22 tcp/23"
     add_profile wrong --open tcp/23
     add_profile many --open tcp/22
     add_profile two --open tcp/22,tcp/24
@@ -107,14 +107,14 @@ says() { # TEXT...
     wait_for_log "bastion: opened tcp/22 for $client"
 }
 
-@test "--wait takes the services of the server's file, and says where it came in with -v" {
+@test "--wait takes the services of the server file, and says where it came in with -v" {
     run knock --wait -v bastion
     says "sent " "connected to $server port 22"
     [ "$status" -eq 0 ]
 }
 
 @test "--wait wants a TCP service" {
-    as_client sed '/^Open/d' "$home/.config/portsmith/bastion.conf" >"$lab/conf"
+    as_client sed '/^Service/d' "$home/.config/portsmith/bastion.conf" >"$lab/conf"
     install -o "$client_user" -m 600 "$lab/conf" "$home/.config/portsmith/any.conf"
     run knock --wait any
     says "no TCP service to wait for; name one, such as tcp/22"
@@ -335,7 +335,7 @@ map_port() {
 
 @test "a server that resets lets ssh in all the same" {
     stop_daemon
-    echo "CloseWith = reset" >>"$conf"
+    echo "ShutWith = reset" >>"$conf"
     start_daemon
     lose_knocks 1
     [ "$(tcp_answer "$server" 22)" = reset ]

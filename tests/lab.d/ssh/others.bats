@@ -8,7 +8,7 @@
 mosh_port=60001
 
 setup_file() {
-    ssh_setup "Close = tcp/22 udp/$mosh_port"
+    ssh_setup "Shut = tcp/22 udp/$mosh_port"
     add_profile roaming --open "tcp/22,udp/$mosh_port"
     reload_daemon
 }

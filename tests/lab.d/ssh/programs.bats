@@ -7,7 +7,7 @@
 . "$top/tests/lib/ssh.bash"
 
 setup_file() {
-    ssh_setup "Close = tcp/22"
+    ssh_setup "Shut = tcp/22"
     add_profile home --open tcp/22
     make_backend_host
     start_sshd 22 backend
@@ -229,10 +229,15 @@ END
 
 # ---- the documents' own words ----------------------------------------------
 
+# Puts the name of an example into the server file NAME as its Host, and into /etc/hosts.
+give_host() { # NAME HOST
+    grep -q " $2$" /etc/hosts || echo "$server $2" >>/etc/hosts
+    as_client sed "s/^Host .*/Host = $2/" "$home/.config/portsmith/$1.conf" >"$lab/conf"
+    install -o "$client_user" -m 600 "$lab/conf" "$home/.config/portsmith/$1.conf"
+}
+
 @test "the lines that README.md shows let ssh in" {
-    echo "$server server.example.net" >>/etc/hosts
-    as_client sed 's/^Host .*/Host = server.example.net/' "$home/.config/portsmith/home.conf" >"$lab/conf"
-    install -o "$client_user" -m 600 "$lab/conf" "$home/.config/portsmith/home.conf"
+    give_host home server.example.net
     block_of "$top/README.md" "Host home server.example.net" | ssh_config
     grep -c '' "$home/.ssh/config"
     [ "$(grep -c '^ ' "$home/.ssh/config")" -eq 3 ]
@@ -242,6 +247,7 @@ END
 }
 
 @test "the lines that the manual shows first let ssh in" {
+    give_host bastion bastion.example.net
     block_of "$top/man/portsmith-knock.1" "Host bastion" | ssh_config
     [ "$(as_client ssh bastion echo in)" = in ]
     wait_for_log "bastion: opened tcp/22 for $client"

@@ -24,7 +24,7 @@ lack() { # MODULE...
 
 # What the host answered is in parentheses.
 says() { # TEXT
-    [[ $(sed 's/ ([^()]*\(([^()]*)[^()]*\)*)//g' <<<"$output") == *"$1"* ]] || {
+    [[ $(printf '%s\n' "$output" | sed 's/ ([^()]*\(([^()]*)[^()]*\)*)//g') == *"$1"* ]] || {
         echo "status $status, said: $output"
         return 1
     }

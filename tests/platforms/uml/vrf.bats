@@ -12,7 +12,7 @@ setup_file() {
     put_into_vrf
     start_listener 22
     start_listener 22 backend
-    configure "Close = tcp/22 tcp/2222 tcp/8080 udp/5300"
+    configure "Shut = tcp/22 tcp/2222 tcp/8080 udp/5300"
     add_fence
     add_profile all --open tcp/22,tcp/8080,udp/5300 --window 1m
     add_profile inner --open "tcp/2222 -> $(at 22)" --window 1m

@@ -28,7 +28,7 @@ has_no_table() {
     run ! server sh -c 'command -v iptables nft'
     server apt-get install -y --no-install-recommends "/root/$(basename "$packaged"/portsmith_*.deb)"
     run ! server sh -c 'command -v iptables nft'
-    server portsmith-profile init --close tcp/22
+    server portsmith-profile init --shut tcp/22
     let_client_in
     server portsmithd
     [[ $(server portsmithctl status) == *"firewall      nftables, IPv4 and IPv6"* ]]

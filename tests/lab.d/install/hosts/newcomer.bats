@@ -199,8 +199,8 @@ take_section() { # PATTERN NUMBER of lines that it has at least
     take_section '^## Install$' 15
 }
 
-@test "Close the rest: on trial, a second login, and kept" {
-    take_section '^## Close the rest$' 2
+@test "Shut the rest: on trial, a second login, and kept" {
+    take_section '^## Shut the rest$' 2
 }
 
 @test "Locked out?: both lines open everything, at the console" {
@@ -212,7 +212,7 @@ take_section() { # PATTERN NUMBER of lines that it has at least
 
 @test "More, with everything shut again: the purge opens all and leaves nothing" {
     take '# systemctl enable --now portsmithd'
-    take_section '^## Close the rest$' 2
+    take_section '^## Shut the rest$' 2
     take_section '^## More$' 1
     is_open_to_all
     rest_is_open

@@ -29,7 +29,7 @@ install_package() {
     install_package
     has_its_users
     run ! process_named portsmithd
-    server portsmith-profile init --close tcp/22
+    server portsmith-profile init --shut tcp/22
     let_client_in
     server portsmithd
     knock_and_get_in

@@ -30,7 +30,7 @@ rpm_there() { # OPTION of rpm...
     rpm_there -i "$packaged"/portsmith-0*.rpm
     has_its_users
     run ! process_named portsmithd
-    server portsmith-profile init --close tcp/22
+    server portsmith-profile init --shut tcp/22
     let_client_in
     server portsmithd
     knock_and_get_in

@@ -37,7 +37,7 @@ server() { # COMMAND...
 @test "on trial it lets a knock in, and stays so at an upgrade; systemctl enable --now keeps it and who is in" {
     local on_trial
 
-    server portsmith-profile init --close tcp/22
+    server portsmith-profile init --shut tcp/22
     let_client_in
     run -0 server portsmithd --trial 10m
     [[ $output == *"Then keep it: systemctl enable --now portsmithd"* ]]
@@ -116,12 +116,12 @@ kept_by_unit() {
 # As after a boot, which leaves no rules and no process.
 forget_what_is_closed() {
     server systemctl stop portsmith-firewall
-    server sh -c 'cd /var/lib/portsmith && cp firewall firewall.kept && portsmith-firewall restore && mv firewall.kept firewall'
+    server sh -c 'cd /var/lib/portsmith && cp firewall firewall.kept && portsmith-firewall remove && mv firewall.kept firewall'
     rest_is_open
 }
 
 # Within the unit's confinement.
-unit_closes_and_keeps() { # BACKEND COMMAND that opens what is closed...
+unit_shuts_and_keeps() { # BACKEND COMMAND that opens what is shut...
     server sed -i "s/^#*Backend = .*/Backend = $1/" /etc/portsmith.conf
     forget_what_is_closed
     server systemctl start portsmith-firewall
@@ -131,13 +131,13 @@ unit_closes_and_keeps() { # BACKEND COMMAND that opens what is closed...
     wait_until 10 rest_is_shut
 }
 
-@test "portsmith-firewall.service closes what was confirmed, and puts it back, with each back end" {
+@test "portsmith-firewall.service shuts what was confirmed, and puts it back, with each back end" {
     start_listener 8080
     server portsmith-firewall try --timeout 5m
     server portsmith-firewall confirm
-    unit_closes_and_keeps iptables-nft iptables-nft -F INPUT
-    unit_closes_and_keeps iptables-legacy iptables-legacy -F INPUT
-    unit_closes_and_keeps nftables nft delete table inet portsmith-firewall
+    unit_shuts_and_keeps iptables-nft iptables-nft -F INPUT
+    unit_shuts_and_keeps iptables-legacy iptables-legacy -F INPUT
+    unit_shuts_and_keeps nftables nft delete table inet portsmith-firewall
     [[ $(server journalctl --identifier portsmith-firewall --output cat) == *"they are put back"* ]]
     server sed -i "s/^Backend = .*/#Backend = auto/" /etc/portsmith.conf
     forget_what_is_closed
