@@ -49,7 +49,7 @@ static void make_noise(bool text)
 }
 
 /* How many left. ECONNREFUSED tells of an earlier one, and takes nothing away. */
-static unsigned send_batch(int s, unsigned count, bool text)
+static long send_batch(int s, unsigned count, bool text)
 {
     struct mmsghdr messages[BATCH] = {0};
     struct iovec parts[BATCH];
@@ -65,7 +65,7 @@ static unsigned send_batch(int s, unsigned count, bool text)
     left = sendmmsg(s, messages, count, 0);
     if (left < 0 && errno != ECONNREFUSED && errno != ENOBUFS)
         err(1, "cannot send");
-    return left < 0 ? 0 : (unsigned)left;
+    return left < 0 ? 0 : left;
 }
 
 /* How many may go now: what is owed by the rate, at most a batch. */

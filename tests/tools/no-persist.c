@@ -61,7 +61,7 @@ static void look(const struct seccomp_notif *asked)
     static uint8_t bytes[HEAD];
     const pid_t process = (pid_t)asked->pid;
     const uint64_t at = asked->data.args[1];
-    const size_t size = asked->data.args[2] < HEAD ? asked->data.args[2] : HEAD;
+    const size_t size = asked->data.args[2] < HEAD ? (size_t)asked->data.args[2] : HEAD;
     struct nlmsghdr header;
     bool changed = false;
 
