@@ -160,6 +160,11 @@ everything() {
 
 # ---- interfaces and knocks -------------------------------------------------
 
+# The kernel says so a moment after both ends are up.
+has_carrier() { # INTERFACE
+    ip -n server link show dev "$1" up | grep -q LOWER_UP
+}
+
 @test "interfaces that are missing, down or without traffic are found" {
     configure_elsewhere "Interface = quiet0"
     finds interfaces '^problem quiet0 does not exist' -c "$elsewhere/conf"
@@ -168,6 +173,7 @@ everything() {
     finds interfaces '^problem quiet0 is down' -c "$elsewhere/conf"
     ip -n client link set quiet1 up
     ip -n server link set quiet0 up
+    wait_until 5 has_carrier quiet0
     finds interfaces '^problem quiet0 has not received a single packet' -c "$elsewhere/conf"
     finds_nothing interfaces
     ip -n server "-$FAMILY" route add default dev quiet0

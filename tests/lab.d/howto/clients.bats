@@ -94,8 +94,9 @@ key_in_force() {
     follow "portsmithctl reload"
     knocks_are_in_vain home
     knocks_are_heard other
+    on server portsmithctl close --all # or --wait would find the port open
     follow "--wait home"
-    has_grant laptop "$client" tcp/22
+    wait_until 5 has_grant laptop "$client" tcp/22
     follow_all
     knocks_are_heard home
     knocks_are_in_vain other
