@@ -1157,7 +1157,7 @@ static void what_has_moved_is_soon_swept_out(void **state)
     assert_int_equal(count_of(IPV4, "datestop"), 4);
 }
 
-/* There are two rules that are the same, then. */
+/* There may be two rules that are the same, then. */
 static void what_moved_back_and_is_closed_is_shut_at_once(void **state)
 {
     (void)state;
