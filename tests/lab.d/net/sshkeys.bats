@@ -58,7 +58,7 @@ ssh_knock() { # KEY FILE-OF-SETTINGS FILE [OPTION of other_client.py knock...]
     send_bytes "$lab/knock"
     send_bytes "$lab/late"
     fence
-    has_no_grant "$client"
+    has_no_grant_but_fence
     port_is_shut "$server" 22
 }
 
