@@ -615,6 +615,69 @@ static void signatures_of_others_are_refused(void **state)
     check_untouched();
 }
 
+/* Signs as an agent does: over the blob, or over what an authenticator makes of it. */
+static void sign_by_agent(struct helper_request *m, const struct signer *signer, uint8_t flags)
+{
+    const uint8_t *signing = world.people[ALICE].signing;
+    uint8_t blob[SSH_BLOB_SIZE], text[69];
+
+    memset(&m->signature, 0, sizeof m->signature);
+    envelope_ssh_blob(blob, world.server_public, m->request);
+    if (signer->form == SIGNER_SSH) {
+        crypto_sign_detached(m->signature.bytes, NULL, blob, sizeof blob, signing);
+        return;
+    }
+    m->signature.authenticator[0] = flags;
+    memcpy(text, signer->application, APPLICATION_HASH_SIZE);
+    memcpy(text + APPLICATION_HASH_SIZE, m->signature.authenticator, AUTHENTICATOR_SIZE);
+    crypto_hash_sha256(text + 37, blob, sizeof blob);
+    crypto_sign_detached(m->signature.bytes, NULL, text, sizeof text, signing);
+}
+
+static void a_profile_takes_signatures_of_its_form_alone(void **state)
+{
+    struct signer *signer = &world.policy.profiles[ALICE].signer;
+    const struct signer plain = {.form = SIGNER_SSH};
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    sign_by_agent(&m, &plain, 0);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    signer->form = SIGNER_SSH;
+    sign(&m, ALICE);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+    sign_by_agent(&m, signer, 0);
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+}
+
+static void a_security_key_does_what_its_profile_requires(void **state)
+{
+    struct signer *signer = &world.policy.profiles[ALICE].signer, other;
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    signer->form = SIGNER_SECURITY_KEY;
+    signer->required = AUTHENTICATOR_TOUCHED | AUTHENTICATOR_VERIFIED;
+    signer->application[0] = 7;
+    other = *signer;
+    other.application[0] = 8;
+    for (uint8_t flags = 0; flags < 5; flags++) {
+        sign_by_agent(&m, signer, flags);
+        assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    }
+    sign_by_agent(&m, &other, 5);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    sign_by_agent(&m, signer, 5);
+    m.signature.authenticator[4]++;
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+    m.signature.authenticator[4]--;
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+}
+
 static void a_changed_request_is_refused(void **state)
 {
     struct request r = open_service(now(), "tcp/22"), wider = r;
@@ -1834,6 +1897,8 @@ int main(void)
         IN_WORLD(an_unknown_profile_is_refused),
         IN_WORLD(every_changed_signature_is_refused),
         IN_WORLD(signatures_of_others_are_refused),
+        IN_WORLD(a_profile_takes_signatures_of_its_form_alone),
+        IN_WORLD(a_security_key_does_what_its_profile_requires),
         IN_WORLD(a_changed_request_is_refused),
         IN_WORLD(another_action_than_the_signed_one_is_refused),
         IN_WORLD(a_replay_is_refused),
