@@ -1585,9 +1585,26 @@ static void a_move_leaves_the_others_alone(void **state)
     assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.9"), VERDICT_OPENED);
     assert_int_equal(world.grants.count, 2);
+    assert_int_equal(count_rules("iptables-nft", "192.0.2.8"), 2);
+    assert_true(helper_firewall_litter(world.firewall) <= 250);
+    assert_int_equal(swept_rules(), 4);
     assert_int_equal(count_rules("iptables-nft", "192.0.2.7"), 2);
-    assert_int_equal(count_rules("iptables-nft", "192.0.2.8"), 0);
     assert_int_equal(count_rules("iptables-nft", "192.0.2.9"), 2);
+}
+
+/* Back where it was, its rules may be there twice, all of them the same. */
+static void what_moved_back_is_closed_at_once(void **state)
+{
+    struct request shut = {.action = ACTION_CLOSE};
+
+    (void)state;
+    let_dave_roam();
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+    shut.counter = now();
+    assert_int_equal(ask_for(DAVE, &shut), VERDICT_CLOSED);
+    assert_int_equal(rules(), 0);
 }
 
 /* To either family: neither the old grant nor the new one is left, and nothing that
@@ -1945,6 +1962,7 @@ int main(void)
         IN_WORLD(of_a_batch_the_newest_counts),
         IN_WORLD(with_room_for_more_nothing_moves),
         IN_WORLD(a_move_leaves_the_others_alone),
+        IN_WORLD(what_moved_back_is_closed_at_once),
         IN_WORLD(a_move_that_fails_leaves_none),
         IN_WORLD(there_are_never_two),
         IN_WORLD(a_move_that_fails_is_its_own_clients_trouble),
