@@ -76,7 +76,7 @@ static void make_policy(void)
         world.policy.list[i].profile.at =
             (uint32_t)(offsetof(struct plan_of_people, profiles) + i * sizeof *p);
         memcpy(world.policy.list[i].key_id, world.people[i].key_id, KEY_ID_SIZE);
-        memcpy(p->public_key, world.people[i].public_key, KEY_SIZE);
+        memcpy(p->signer.public_key, world.people[i].public_key, KEY_SIZE);
         snprintf(p->name, sizeof p->name, "person-%zu", i);
         p->services[0] = service_of("tcp/22");
         p->services[1] = service_of("tcp/80");
@@ -229,7 +229,7 @@ static struct request open_service(uint64_t counter, const char *service)
 
 static void sign(struct helper_request *m, size_t who)
 {
-    envelope_sign(m->signature, world.people[who].signing, world.server_public, m->request);
+    envelope_sign(&m->signature, world.people[who].signing, world.server_public, m->request);
 }
 
 static struct helper_request message_of(size_t who, const struct request *r)
@@ -584,10 +584,10 @@ static void every_changed_signature_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < SIGNATURE_SIZE; i++) {
-        m.signature[i] ^= 1;
+        m.signature.bytes[i] ^= 1;
         assert_int_equal(ask_fully(&m, &reply), VERDICT_BAD_SIGNATURE);
         check_no_mark(&reply);
-        m.signature[i] ^= 1;
+        m.signature.bytes[i] ^= 1;
     }
     check_untouched();
     assert_false(is_spent(ALICE, r.counter));
@@ -604,15 +604,78 @@ static void signatures_of_others_are_refused(void **state)
     sign(&m, BOB);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
     /* Alice's own, meant for another server. */
-    envelope_sign(m.signature, world.people[ALICE].signing, other_server, m.request);
+    envelope_sign(&m.signature, world.people[ALICE].signing, other_server, m.request);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
     /* Her right one under Bob's name. */
     sign(&m, ALICE);
     memcpy(m.key_id, world.people[BOB].key_id, KEY_ID_SIZE);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
-    memset(m.signature, 0, sizeof m.signature);
+    memset(&m.signature, 0, sizeof m.signature);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
     check_untouched();
+}
+
+/* Signs as an agent does: over the blob, or over what an authenticator makes of it. */
+static void sign_by_agent(struct helper_request *m, const struct signer *signer, uint8_t flags)
+{
+    const uint8_t *signing = world.people[ALICE].signing;
+    uint8_t blob[SSH_BLOB_SIZE], text[69];
+
+    memset(&m->signature, 0, sizeof m->signature);
+    envelope_ssh_blob(blob, world.server_public, m->request);
+    if (signer->form == SIGNER_SSH) {
+        crypto_sign_detached(m->signature.bytes, NULL, blob, sizeof blob, signing);
+        return;
+    }
+    m->signature.authenticator[0] = flags;
+    memcpy(text, signer->application, APPLICATION_HASH_SIZE);
+    memcpy(text + APPLICATION_HASH_SIZE, m->signature.authenticator, AUTHENTICATOR_SIZE);
+    crypto_hash_sha256(text + 37, blob, sizeof blob);
+    crypto_sign_detached(m->signature.bytes, NULL, text, sizeof text, signing);
+}
+
+static void a_profile_takes_signatures_of_its_form_alone(void **state)
+{
+    struct signer *signer = &world.policy.profiles[ALICE].signer;
+    const struct signer plain = {.form = SIGNER_SSH};
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    sign_by_agent(&m, &plain, 0);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    signer->form = SIGNER_SSH;
+    sign(&m, ALICE);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+    sign_by_agent(&m, signer, 0);
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+}
+
+static void a_security_key_does_what_its_profile_requires(void **state)
+{
+    struct signer *signer = &world.policy.profiles[ALICE].signer, other;
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    signer->form = SIGNER_SECURITY_KEY;
+    signer->required = AUTHENTICATOR_TOUCHED | AUTHENTICATOR_VERIFIED;
+    signer->application[0] = 7;
+    other = *signer;
+    other.application[0] = 8;
+    for (uint8_t flags = 0; flags < 5; flags++) {
+        sign_by_agent(&m, signer, flags);
+        assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    }
+    sign_by_agent(&m, &other, 5);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    sign_by_agent(&m, signer, 5);
+    m.signature.authenticator[4]++;
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+    m.signature.authenticator[4]--;
+    assert_int_equal(ask(&m), VERDICT_OPENED);
 }
 
 static void a_changed_request_is_refused(void **state)
@@ -1851,6 +1914,8 @@ int main(void)
         IN_WORLD(an_unknown_profile_is_refused),
         IN_WORLD(every_changed_signature_is_refused),
         IN_WORLD(signatures_of_others_are_refused),
+        IN_WORLD(a_profile_takes_signatures_of_its_form_alone),
+        IN_WORLD(a_security_key_does_what_its_profile_requires),
         IN_WORLD(a_changed_request_is_refused),
         IN_WORLD(another_action_than_the_signed_one_is_refused),
         IN_WORLD(a_replay_is_refused),
