@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+"""ssh-agents that answer wrongly, or late: one for each of the ways below, at DIRECTORY/WAY.
+
+  agents.py DIRECTORY SEED COMMENT
+
+SEED is that of an Ed25519 key, in hex, which they all hold. Each notes down in DIRECTORY/WAY.log
+what it was asked, a line for a request. For `late` a signature is made when DIRECTORY/go is
+written to, a FIFO."""
+import os
+import socket
+import struct
+import sys
+import threading
+
+from nacl import bindings
+
+LIST, SIGN = 11, 13
+FAILURE, KEYS, SIGNATURE = b"\x05", b"\x0c", b"\x0e"
+
+
+def string(text):
+    return struct.pack(">I", len(text)) + text
+
+
+def message(text):
+    return string(text)
+
+
+class Agent:
+    def __init__(self, directory, seed, comment):
+        public, self.secret = bindings.crypto_sign_seed_keypair(seed)
+        self.other = bindings.crypto_sign_seed_keypair(bytes(32))[1]
+        self.directory = directory
+        self.key = self.blob(public)
+        self.comment = comment
+
+    @staticmethod
+    def blob(public):
+        return string(b"ssh-ed25519") + string(public)
+
+    def keys(self, *keys, count=None):
+        body = b"".join(string(key) + string(self.comment) for key in keys)
+        return KEYS + struct.pack(">I", len(keys) if count is None else count) + body
+
+    def signature(self, data, kind=b"ssh-ed25519", secret=None, cut=0, more=b""):
+        signed = bindings.crypto_sign(data, secret or self.secret)[:64]
+        return SIGNATURE + string(string(kind) + string(signed[:64 - cut] + more))
+
+
+class Silence(Exception):
+    """Nothing is said, and the connection stays."""
+
+
+def silent(*_):
+    raise Silence
+
+
+def closes(*_):
+    raise EOFError
+
+
+def late(agent, data):
+    with open(f"{agent.directory}/go", encoding="ascii") as file:
+        file.read()
+    return message(agent.signature(data))
+
+
+# What is said to a list and to a request for a signature; None: what is right.
+WAYS = {
+    "right": (None, None),
+    # a list
+    "list-refused": (lambda a: message(FAILURE), None),
+    "list-empty": (lambda a: message(a.keys()), None),
+    "list-of-others": (lambda a: message(a.keys(a.blob(bytes(32)), string(b"ssh-rsa"))), None),
+    "list-of-many": (lambda a: message(a.keys(*[a.blob(n.to_bytes(32, "big")) for n in range(2000)],
+                                              a.key)), None),
+    "list-silent": (silent, None),
+    "list-closes": (closes, None),
+    "list-half": (lambda a: message(a.keys(a.key))[:20], None),
+    "list-nothing": (lambda a: message(b""), None),
+    "list-huge": (lambda a: struct.pack(">I", 0xFFFFFFFF) + a.keys(a.key), None),
+    "list-too-long": (lambda a: struct.pack(">I", 2 << 20) + a.keys(a.key), None),
+    "list-of-another-kind": (lambda a: message(SIGNATURE + a.keys(a.key)[1:]), None),
+    "list-counts-more": (lambda a: message(a.keys(a.key, count=2)), None),
+    "list-counts-less": (lambda a: message(a.keys(a.key, a.blob(bytes(32)), count=1)), None),
+    "list-counts-billions": (lambda a: message(a.keys(a.key, count=0xFFFFFFFF)), None),
+    "list-key-overlong": (lambda a: message(KEYS + struct.pack(">II", 1, 0xFFFFFFF0) + a.key), None),
+    # a signature
+    "refused": (None, lambda a, d: message(FAILURE)),
+    "silent": (None, silent),
+    "late": (None, late),
+    "closes": (None, closes),
+    "half": (None, lambda a, d: message(a.signature(d))[:50]),
+    "nothing": (None, lambda a, d: message(b"")),
+    "huge": (None, lambda a, d: struct.pack(">I", 0xFFFFFFFF) + a.signature(d)),
+    "of-another-kind": (None, lambda a, d: message(KEYS + a.signature(d)[1:])),
+    "of-another-key": (None, lambda a, d: message(a.signature(d, secret=a.other))),
+    "of-other-bytes": (None, lambda a, d: message(a.signature(d + b"x"))),
+    "of-another-type": (None, lambda a, d: message(a.signature(d, kind=b"ssh-rsa"))),
+    "of-a-security-key": (None, lambda a, d: message(a.signature(d, kind=b"sk-ssh-ed25519@openssh.com",
+                                                                 more=bytes(5)))),
+    "short": (None, lambda a, d: message(a.signature(d, cut=1))),
+    "long": (None, lambda a, d: message(a.signature(d, more=b"x"))),
+    "more-behind": (None, lambda a, d: message(a.signature(d) + b"x")),
+}
+
+
+def read_exactly(peer, size):
+    got = b""
+    while len(got) < size:
+        more = peer.recv(size - len(got))
+        if not more:
+            raise EOFError
+        got += more
+    return got
+
+
+def answer(agent, way, request, log):
+    to_list, to_sign = WAYS[way]
+    if request[:1] == bytes([LIST]):
+        print("list", file=log, flush=True)
+        return to_list(agent) if to_list else message(agent.keys(agent.key))
+    size = struct.unpack_from(">I", request, 1)[0]
+    at = 5 + size
+    length = struct.unpack_from(">I", request, at)[0]
+    data, flags = request[at + 4:at + 4 + length], struct.unpack_from(">I", request, at + 4 + length)[0]
+    print("sign", len(data), flags, file=log, flush=True)
+    return to_sign(agent, data) if to_sign else message(agent.signature(data))
+
+
+def converse(agent, way, peer):
+    with open(f"{agent.directory}/{way}.log", "a", encoding="ascii") as log, peer:
+        try:
+            while True:
+                request = read_exactly(peer, struct.unpack(">I", read_exactly(peer, 4))[0])
+                peer.sendall(answer(agent, way, request, log))
+        except Silence:
+            while peer.recv(1):
+                pass
+        except (EOFError, OSError):
+            pass
+
+
+def serve(agent, way, listener):
+    while True:
+        peer, _ = listener.accept()
+        threading.Thread(target=converse, args=(agent, way, peer), daemon=True).start()
+
+
+def main():
+    directory, seed, comment = sys.argv[1:]
+    agent = Agent(directory, bytes.fromhex(seed), os.fsencode(comment))
+    threads = []
+    for way in WAYS:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"{directory}/{way}")
+        listener.listen()
+        threads.append(threading.Thread(target=serve, args=(agent, way, listener)))
+        threads[-1].start()
+    open(f"{directory}/ready", "w", encoding="ascii").close()
+
+
+main()
