@@ -4,7 +4,8 @@
   agents.py DIRECTORY SEED COMMENT
 
 SEED is that of an Ed25519 key, in hex, which they all hold. Each notes down in DIRECTORY/WAY.log
-what it was asked, a line for a request. For `late` a signature is made when DIRECTORY/go is
+what it was asked, a line for a request: "list", or "sign", the length of what is to be signed, the
+flags and what the right signature is, in hex. For `late` a signature is made when DIRECTORY/go is
 written to, a FIFO."""
 import os
 import socket
@@ -124,8 +125,9 @@ def answer(agent, way, request, log):
     at = 5 + size
     length = struct.unpack_from(">I", request, at)[0]
     data, flags = request[at + 4:at + 4 + length], struct.unpack_from(">I", request, at + 4 + length)[0]
-    print("sign", len(data), flags, file=log, flush=True)
-    return to_sign(agent, data) if to_sign else message(agent.signature(data))
+    signature = agent.signature(data)
+    print("sign", len(data), flags, signature[-64:].hex(), file=log, flush=True)
+    return to_sign(agent, data) if to_sign else message(signature)
 
 
 def converse(agent, way, peer):
