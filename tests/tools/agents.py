@@ -52,6 +52,14 @@ class Silence(Exception):
     """Nothing is said, and the connection stays."""
 
 
+class Half(Exception):
+    """The last that is said before the connection is closed."""
+
+
+def half(answer):
+    raise Half(answer[:len(answer) // 2])
+
+
 def silent(*_):
     raise Silence
 
@@ -77,7 +85,7 @@ WAYS = {
                                               a.key)), None),
     "list-silent": (silent, None),
     "list-closes": (closes, None),
-    "list-half": (lambda a: message(a.keys(a.key))[:20], None),
+    "list-half": (lambda a: half(message(a.keys(a.key))), None),
     "list-nothing": (lambda a: message(b""), None),
     "list-huge": (lambda a: struct.pack(">I", 0xFFFFFFFF) + a.keys(a.key), None),
     "list-too-long": (lambda a: struct.pack(">I", 2 << 20) + a.keys(a.key), None),
@@ -91,7 +99,7 @@ WAYS = {
     "silent": (None, silent),
     "late": (None, late),
     "closes": (None, closes),
-    "half": (None, lambda a, d: message(a.signature(d))[:50]),
+    "half": (None, lambda a, d: half(message(a.signature(d)))),
     "nothing": (None, lambda a, d: message(b"")),
     "huge": (None, lambda a, d: struct.pack(">I", 0xFFFFFFFF) + a.signature(d)),
     "of-another-kind": (None, lambda a, d: message(KEYS + a.signature(d)[1:])),
@@ -136,6 +144,8 @@ def converse(agent, way, peer):
             while True:
                 request = read_exactly(peer, struct.unpack(">I", read_exactly(peer, 4))[0])
                 peer.sendall(answer(agent, way, request, log))
+        except Half as said:
+            peer.sendall(said.args[0])
         except Silence:
             while peer.recv(1):
                 pass
@@ -157,6 +167,7 @@ def main():
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(f"{directory}/{way}")
         listener.listen()
+        os.chmod(f"{directory}/{way}", 0o777)
         threads.append(threading.Thread(target=serve, args=(agent, way, listener)))
         threads[-1].start()
     open(f"{directory}/ready", "w", encoding="ascii").close()
