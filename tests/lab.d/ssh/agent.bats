@@ -49,13 +49,9 @@ knock_fails() { # PATTERN ARGUMENT of portsmith-knock...
 }
 
 # The lines of README.md.
-stanza_for() { # NAME...
-    local name
-
-    for name; do
-        block_of "$top/README.md" "Host home server.example.net" |
-            sed "s/^Host .*/Host $name/; s/HostName .*/HostName $server/; s/ %h / $name /"
-    done | ssh_config
+stanza_for() { # HOST
+    block_of "$top/README.md" "Host home server.example.net" |
+        sed "s/^Host .*/Host $1/; s/server.example.net/$1/" | ssh_config
 }
 
 # ---- Done means ------------------------------------------------------------
@@ -75,4 +71,196 @@ stanza_for() { # NAME...
     stanza_for keyed
     logs_in_from_shut_ports keyed 50 180
     [ "$(touches)" -eq 100 ] # ssh wants one, too
+}
+
+# ---- from afar -------------------------------------------------------------
+
+# On a third host, which one reaches by way of the server's.
+make_jump_host() {
+    local there=$lab/$account/.config/portsmith
+
+    make_backend_host
+    start_sshd 2222 backend
+    install -d -o "$account" "$there"
+    sed "s/^Host .*/Host = $([ "$FAMILY" = 4 ] && echo 10.78.0.1 || echo fd78::1)/" "$lab/bastion.conf" |
+        install -o "$account" -m 600 /dev/stdin "$there/bastion.conf"
+}
+
+@test "a knock from a host that the agent is forwarded to" {
+    make_jump_host
+    start_agent
+    add_key plain
+    echo "Host jump
+            HostName $backend
+            Port 2222" | ssh_config
+    [ "$(as_client ssh -A jump "PATH=$PATH ssh -o 'ProxyCommand portsmith-knock --connect %h %p' \
+        -l $account bastion echo in")" = in ]
+    run as_client ssh -a jump "PATH=$PATH portsmith-knock bastion"
+    echo "$output"
+    [[ $output == *"SSH_AUTH_SOCK is not set"* ]]
+}
+
+# ---- which agent -----------------------------------------------------------
+
+@test "an agent is found by its variable, by the server's file and by --agent, which comes first" {
+    local away=$lab/agent/away
+
+    start_agent
+    add_key plain
+    knock_opens bastion bastion
+    as_client mv "$agent_socket" "$away"
+    knock_fails "agent/socket: .*; start the agent" bastion
+    knock_opens bastion --agent "$away" bastion
+    (unset SSH_AUTH_SOCK && knock_opens bastion --agent "$away" bastion)
+    echo "IdentityAgent = $away" >>"$home/.config/portsmith/bastion.conf"
+    knock_opens bastion bastion
+    knock_fails "nowhere: .*; start the agent" --agent "$lab/nowhere" bastion
+}
+
+@test "where there is no agent the client says how to name one" {
+    unset SSH_AUTH_SOCK
+    knock_fails "SSH_AUTH_SOCK is not set.*--agent" bastion
+    knock_fails "$conf: .*; start the agent" --agent "$conf" bastion
+    knock_fails "the path is too long" --agent "/$(printf '%0200d' 1)" bastion
+}
+
+# ---- what agents refuse ----------------------------------------------------
+
+@test "an agent that is locked, or has other keys" {
+    start_agent
+    knock_fails "is locked or empty; unlock it" bastion
+    add_key with-pin
+    knock_fails "does not hold the key of SSHKey" bastion
+    add_key plain
+    lock_agent -x
+    knock_fails "is locked or empty; unlock it" bastion
+    lock_agent -X
+    knock_opens bastion bastion
+}
+
+# ssh-add asks for the word.
+lock_agent() { # -x|-X
+    as_client env SSH_ASKPASS=/bin/true SSH_ASKPASS_REQUIRE=force ssh-add "$1" </dev/null
+}
+
+@test "an agent that wants a confirmation and has no display to ask on" {
+    start_agent
+    add_key plain -c
+    knock_fails "refuses to sign.*no display" bastion
+}
+
+@test "a key that is tied to its destinations" {
+    start_agent
+    echo "bastion $(cat "$sshd_directory/host_key.pub")" | as_client tee "$keys/known" >/dev/null
+    add_key plain -h bastion -H "$keys/known"
+    knock_fails "refuses to sign.*ssh-add -h" bastion
+}
+
+# ---- somebody is asked -----------------------------------------------------
+
+start_asking_agent() {
+    make_askpass
+    start_agent SSH_ASKPASS="$lab/askpass" SSH_ASKPASS_REQUIRE=force
+}
+
+# In the background; ends before wait_for_knock does.
+begin_knock() { # ARGUMENT...
+    rm -f "$lab/knock.out"
+    knock "$@" >"$lab/knock.out" 2>&1 3>&- &
+    begun=$!
+}
+
+says() { # PATTERN
+    grep -q "$1" "$lab/knock.out"
+}
+
+@test "somebody confirms, and takes a while" {
+    start_asking_agent
+    add_key plain -c
+    begin_knock bastion
+    wait_until 5 grep -q confirm "$device/asked"
+    wait_until 5 says "may want a confirmation"
+    echo yes >"$device/answer"
+    wait "$begun"
+    wait_for_log "bastion: opened tcp/22 for $client"
+}
+
+@test "somebody confirms nothing" {
+    start_asking_agent
+    add_key plain -c
+    begin_knock bastion
+    wait_until 5 grep -q confirm "$device/asked"
+    echo no >"$device/answer"
+    run wait "$begun"
+    [ "$status" -ne 0 ]
+    says "refuses to sign"
+    opens_nothing
+    [ "$(wc -l <"$device/asked")" -eq 1 ]
+}
+
+@test "a touch is said to be waited for, and opens when it comes" {
+    start_agent
+    add_key touched
+    as_client mkfifo "$device/finger"
+    begin_knock keyed
+    wait_until 5 says "touch your security key"
+    opens_nothing
+    echo touch >"$device/finger"
+    wait "$begun"
+    wait_for_log "keyed: opened tcp/22 for $client"
+    [ "$(touches)" -eq 1 ]
+}
+
+@test "a security key that nobody touches" {
+    start_agent
+    add_key touched
+    echo refuse >"$device/finger"
+    knock_fails "refuses to sign.*nobody touched the key" keyed
+    [ "$(touches)" -eq 1 ]
+}
+
+# ---- what the profile demands ----------------------------------------------
+
+@test "a profile that demands a touch refuses a key that signs without" {
+    start_agent
+    add_key untouched
+    add_ssh_profile lazy untouched --open tcp/22
+    knock_until "lazy: refused for $client: " lazy
+    opens_nothing
+    [ "$(touches)" -eq 0 ]
+    add_ssh_profile trusted untouched --open tcp/22 --require none
+    knock_opens trusted trusted
+}
+
+@test "a profile that demands a PIN refuses a key that was only touched" {
+    start_asking_agent
+    add_key touched
+    add_ssh_profile strict touched --open tcp/22 --require pin
+    knock_until "strict: refused for $client: " strict
+    opens_nothing
+    [ "$(touches)" -eq 1 ]
+}
+
+@test "a profile that demands a PIN opens by a key that asked for one" {
+    start_asking_agent
+    add_key with-pin
+    add_ssh_profile exact with-pin --open tcp/22 --require pin
+    begin_knock exact
+    wait_until 5 test -s "$device/asked"
+    echo 1234 >"$device/answer"
+    wait "$begun"
+    wait_for_log "exact: opened tcp/22 for $client"
+    grep -q -x "touch pin" "$device/log"
+}
+
+@test "a profile that is revoked is shut out" {
+    start_agent
+    add_key untouched
+    add_ssh_profile passing untouched --open tcp/22 --require none
+    knock_opens passing passing
+    and_reload on server portsmith-profile -c "$conf" revoke passing
+    wait_until 5 has_no_grant_but_fence
+    knock passing
+    opens_nothing
+    port_is_shut "$server" 22
 }
