@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """ssh-agents that answer wrongly, or late: one for each of the ways below, at DIRECTORY/WAY.
 
-  agents.py DIRECTORY SEED COMMENT
+  agents.py DIRECTORY KEY
 
-SEED is that of an Ed25519 key, in hex, which they all hold. Each notes down in DIRECTORY/WAY.log
+KEY is a file of ssh-keygen's with an Ed25519 key, which they all hold. Each notes down in DIRECTORY/WAY.log
 what it was asked, a line for a request: "list", or "sign", the length of what is to be signed, the
 flags and what the right signature is, in hex. For `late` a signature is made when DIRECTORY/go is
 written to, a FIFO."""
+import base64
 import os
 import socket
 import struct
@@ -27,13 +28,29 @@ def message(text):
     return string(text)
 
 
+def take_string(text):
+    size = struct.unpack_from(">I", text)[0]
+    return text[4:4 + size], text[4 + size:]
+
+
+def read_key(path):
+    """The public key, the secret one as libsodium has it, and the comment (PROTOCOL.key)."""
+    with open(path, encoding="ascii") as file:
+        rest = base64.b64decode("".join(file.read().split("\n")[1:-2]))[15:]
+    for _ in ("cipher", "key derivation", "its options"):
+        rest = take_string(rest)[1]
+    rest = take_string(take_string(rest[4:])[1])[0][8:]
+    public, rest = take_string(take_string(rest)[1])
+    secret, rest = take_string(rest)
+    return public, secret, take_string(rest)[0]
+
+
 class Agent:
-    def __init__(self, directory, seed, comment):
-        public, self.secret = bindings.crypto_sign_seed_keypair(seed)
+    def __init__(self, directory, path):
+        public, self.secret, self.comment = read_key(path)
         self.other = bindings.crypto_sign_seed_keypair(bytes(32))[1]
         self.directory = directory
         self.key = self.blob(public)
-        self.comment = comment
 
     @staticmethod
     def blob(public):
@@ -160,8 +177,8 @@ def serve(agent, way, listener):
 
 
 def main():
-    directory, seed, comment = sys.argv[1:]
-    agent = Agent(directory, bytes.fromhex(seed), os.fsencode(comment))
+    directory, path = sys.argv[1:]
+    agent = Agent(directory, path)
     threads = []
     for way in WAYS:
         listener = socket.socket(socket.AF_UNIX)

@@ -11,8 +11,6 @@ setup_file() {
     agent_setup
     make_key plain
     make_security_key touched
-    make_security_key untouched -O no-touch-required
-    make_security_key with-pin -O verify-required
     cat "$keys"/*.pub >"$sshd_directory/authorized_keys"
     rm "$home"/.ssh/id_ed25519* # what is in the agent is all that there is
     on server portsmith-profile -c "$conf" revoke bastion
@@ -129,7 +127,7 @@ make_jump_host() {
 @test "an agent that is locked, or has other keys" {
     start_agent
     knock_fails "is locked or empty; unlock it" bastion
-    add_key with-pin
+    add_key touched
     knock_fails "does not hold the key of SSHKey" bastion
     add_key plain
     lock_agent -x
@@ -221,21 +219,34 @@ says() { # PATTERN
 
 # ---- what the profile demands ----------------------------------------------
 
-@test "a profile that demands a touch refuses a key that signs without" {
+# A security key of the test's own, and its profile, of the same name.
+make_profile() { # NAME OPTION of ssh-keygen... -- OPTION of portsmith-profile add...
+    local name=$1 options=()
+
+    shift
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    make_security_key "$name" "${options[@]}"
+    add_ssh_profile "$name" "$name" --open tcp/22 "${@:2}"
+    add_key "$name"
+}
+
+@test "a profile that demands a touch refuses a key that signs without, until none is demanded" {
     start_agent
-    add_key untouched
-    add_ssh_profile lazy untouched --open tcp/22
+    make_profile lazy -O no-touch-required --
     knock_until "lazy: refused for $client: " lazy
     opens_nothing
+    echo "Require = none" >>/etc/portsmith.d/lazy.conf
+    reload_daemon
+    knock_opens lazy lazy
     [ "$(touches)" -eq 0 ]
-    add_ssh_profile trusted untouched --open tcp/22 --require none
-    knock_opens trusted trusted
 }
 
 @test "a profile that demands a PIN refuses a key that was only touched" {
-    start_asking_agent
-    add_key touched
-    add_ssh_profile strict touched --open tcp/22 --require pin
+    start_agent
+    make_profile strict -- --require pin
     knock_until "strict: refused for $client: " strict
     opens_nothing
     [ "$(touches)" -eq 1 ]
@@ -243,8 +254,7 @@ says() { # PATTERN
 
 @test "a profile that demands a PIN opens by a key that asked for one" {
     start_asking_agent
-    add_key with-pin
-    add_ssh_profile exact with-pin --open tcp/22 --require pin
+    make_profile exact -O verify-required -- --require pin
     begin_knock exact
     wait_until 5 test -s "$device/asked"
     echo 1234 >"$device/answer"
@@ -255,8 +265,7 @@ says() { # PATTERN
 
 @test "a profile that is revoked is shut out" {
     start_agent
-    add_key untouched
-    add_ssh_profile passing untouched --open tcp/22 --require none
+    make_profile passing -O no-touch-required -- --require none
     knock_opens passing passing
     and_reload on server portsmith-profile -c "$conf" revoke passing
     wait_until 5 has_no_grant_but_fence
