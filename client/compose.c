@@ -53,14 +53,15 @@ struct request knock_request(const struct server *server, enum action action)
 size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
                   const struct request *request)
 {
-    uint8_t encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE], nonce[NONCE_SIZE];
+    uint8_t encoded[REQUEST_SIZE], nonce[NONCE_SIZE];
+    struct signature signature;
 
     request_encode(encoded, request);
-    envelope_sign(signature, knocker->signing, knocker->server_public, encoded);
+    envelope_sign(&signature, knocker->signing, knocker->server_public, encoded);
     randombytes_buf(nonce, sizeof nonce);
     return envelope_seal(datagram, nonce, randombytes_uniform(PADDING_MAX + 1),
                          knocker->envelope_key, knocker->gate_key, knocker->key_id, encoded,
-                         signature);
+                         &signature);
 }
 
 void knocker_free(struct knocker *knocker)

@@ -84,6 +84,22 @@ bool envelope_key_of_server(uint8_t key[static KEY_SIZE], const struct server_ke
     return true;
 }
 
+void envelope_key_of_preshared(uint8_t key[static KEY_SIZE],
+                               const uint8_t preshared[static KEY_SIZE],
+                               const uint8_t client_public[static KEY_SIZE],
+                               const uint8_t server_public[static KEY_SIZE])
+{
+    static const char label[] = "portsmith/1 envelope-psk";
+    crypto_generichash_state state;
+
+    crypto_generichash_init(&state, preshared, KEY_SIZE, KEY_SIZE);
+    crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
+    crypto_generichash_update(&state, client_public, KEY_SIZE);
+    crypto_generichash_update(&state, server_public, KEY_SIZE);
+    crypto_generichash_final(&state, key, KEY_SIZE);
+    sodium_memzero(&state, sizeof state);
+}
+
 /* Turns a key id into a hint, and a hint into a key id: the mask is its own inverse. */
 static void mask_key_id(uint8_t out[static KEY_ID_SIZE], const uint8_t *in, const uint8_t *gate,
                         const uint8_t *nonce)
@@ -101,12 +117,13 @@ size_t envelope_seal(uint8_t datagram[static DATAGRAM_MAX], const uint8_t nonce[
                      const uint8_t gate[static GATE_KEY_SIZE],
                      const uint8_t key_id[static KEY_ID_SIZE],
                      const uint8_t request[static REQUEST_SIZE],
-                     const uint8_t signature[static SIGNATURE_SIZE])
+                     const struct signature *signature)
 {
     uint8_t plain[SEALED_MIN + PADDING_MAX] = {0};
 
     memcpy(plain, request, REQUEST_SIZE);
-    memcpy(plain + REQUEST_SIZE, signature, SIGNATURE_SIZE);
+    memcpy(plain + REQUEST_SIZE, signature->bytes, SIGNATURE_SIZE);
+    memcpy(plain + SEALED_MIN, signature->authenticator, AUTHENTICATOR_SIZE);
     memcpy(datagram, nonce, NONCE_SIZE);
     mask_key_id(datagram + AT_HINT, key_id, gate, nonce);
     crypto_aead_xchacha20poly1305_ietf_encrypt(datagram + AT_SEALED, NULL, plain,
@@ -122,20 +139,24 @@ void envelope_claimed_key_id(uint8_t key_id[static KEY_ID_SIZE],
     mask_key_id(key_id, datagram + AT_HINT, gate, datagram);
 }
 
-bool envelope_open(uint8_t request[static REQUEST_SIZE], uint8_t signature[static SIGNATURE_SIZE],
-                   const uint8_t key[static KEY_SIZE], const uint8_t *datagram, size_t size)
+bool envelope_open(uint8_t request[static REQUEST_SIZE], struct signature *signature,
+                   enum signer_form form, const uint8_t key[static KEY_SIZE],
+                   const uint8_t *datagram, size_t size)
 {
+    const size_t used = form == SIGNER_SECURITY_KEY ? AUTHENTICATOR_SIZE : 0; /* of the padding */
     uint8_t plain[SEALED_MIN + PADDING_MAX];
 
-    if (size < DATAGRAM_MIN || size > DATAGRAM_MAX)
+    if (size < DATAGRAM_MIN + used || size > DATAGRAM_MAX)
         return false;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, datagram + AT_SEALED,
                                                    size - AT_SEALED, datagram + AT_HINT,
                                                    KEY_ID_SIZE, datagram, key) != 0)
         return false;
-    if (!sodium_is_zero(plain + SEALED_MIN, size - DATAGRAM_MIN))
+    if (!sodium_is_zero(plain + SEALED_MIN + used, size - DATAGRAM_MIN - used))
         return false;
     memcpy(request, plain, REQUEST_SIZE);
-    memcpy(signature, plain + REQUEST_SIZE, SIGNATURE_SIZE);
+    memset(signature, 0, sizeof *signature);
+    memcpy(signature->bytes, plain + REQUEST_SIZE, SIGNATURE_SIZE);
+    memcpy(signature->authenticator, plain + SEALED_MIN, used);
     return true;
 }

@@ -72,10 +72,11 @@ struct helper_request {
     uint8_t key_id[KEY_ID_SIZE];
     struct address observed; /* where the knock came from; always foreign */
     uint8_t request[REQUEST_SIZE];
-    uint8_t signature[SIGNATURE_SIZE];
+    struct signature signature;
+    uint8_t zero[3]; /* all 0, as anything else between its members */
     struct helper_times times;
 };
-_Static_assert(sizeof(struct helper_request) == 176, "no hidden padding");
+_Static_assert(sizeof(struct helper_request) == 184, "no hidden padding");
 
 /* ---- helper to sniffer -------------------------------------------------- */
 
@@ -119,18 +120,18 @@ struct helper_destination {
  * each the first helper_profile_size bytes: never copy what is behind a pointer to one as a
  * whole. A new list goes where the profiles that have it are as rare as those around it. */
 struct helper_profile {
-    uint8_t public_key[KEY_SIZE];
     int64_t expires;      /* first second of invalidity, epoch; 0: never */
     uint32_t window;      /* seconds, when the knock names none */
     uint32_t max_window;  /* seconds; longer wishes are cut to it */
     uint32_t max_grants;  /* live grants of this profile */
-    uint32_t connections; /* that a grant admits; 0: any number */
+    uint16_t connections; /* that a grant admits; 0: any number */
     uint16_t untracked;   /* bit i: the kernel is told not to track services[i] */
     uint8_t needs_signed_address; /* 1 or 0 */
     uint8_t service_count; /* 1 to POLICY_SERVICES */
     uint8_t prefix_count;  /* 0: any address */
     uint8_t hours_count;   /* 0: at any time */
     uint8_t destination_count; /* a service has none, or one for a family */
+    struct signer signer;
     char name[POLICY_NAME_SIZE];
     struct service services[POLICY_SERVICES]; /* ascending */
     struct prefix prefixes[POLICY_PREFIXES];
@@ -138,7 +139,7 @@ struct helper_profile {
     struct helper_destination destinations[POLICY_DESTINATIONS];
 };
 _Static_assert(sizeof(struct helper_profile) ==
-                   96 + POLICY_SERVICES * sizeof(struct service) +
+                   128 + POLICY_SERVICES * sizeof(struct service) +
                        POLICY_PREFIXES * sizeof(struct prefix) +
                        POLICY_HOURS * sizeof(struct hours) +
                        POLICY_DESTINATIONS * sizeof(struct helper_destination),

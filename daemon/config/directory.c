@@ -209,7 +209,7 @@ static bool read_profile(struct config *c, struct profile *p, const char *name,
     if (!profile_read(draft, path, name, &c->notes, why) || !complete_profile(c, draft, path, why))
         return false;
     *p = draft->profile;
-    if (!envelope_key_of_server(p->envelope_key, &secrets->server, draft->policy.public_key,
+    if (!envelope_key_of_server(p->envelope_key, &secrets->server, draft->policy.signer.public_key,
                                 draft->point, p->has_preshared ? draft->preshared : NULL))
         return error_set(why, "%s: PublicKey: not a usable public key", path);
     p->policy = pool_copy(&c->policies, &draft->policy, helper_profile_size(&draft->policy));

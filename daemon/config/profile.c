@@ -100,7 +100,7 @@ bool profile_read(struct profile_draft *draft, const char *path, const char *nam
     memcpy(draft->policy.name, name, strnlen(name, sizeof draft->policy.name - 1));
     if (!settings_read(path, FILE_CONFIGURATION, &table, draft, notes, why))
         return false;
-    if (sodium_is_zero(draft->policy.public_key, KEY_SIZE))
+    if (sodium_is_zero(draft->policy.signer.public_key, KEY_SIZE))
         return error_set(why, "%s: expected a line 'PublicKey = ...'", path);
     if (draft->policy.service_count == 0)
         return error_set(why, "%s: expected a line 'Open = ...', such as Open = tcp/22", path);

@@ -13,7 +13,7 @@
 /* There may be ten thousand profiles, in locked memory: what is no secret lies elsewhere. */
 struct profile {
     const struct helper_profile *policy; /* cut to helper_profile_size, but for a draft's */
-    uint8_t key_id[KEY_ID_SIZE];         /* of policy->public_key */
+    uint8_t key_id[KEY_ID_SIZE];         /* of policy->signer.public_key */
     uint8_t envelope_key[KEY_SIZE];
     uint16_t port; /* knock port, host order; 0 until the configuration's is filled in */
     bool has_preshared;

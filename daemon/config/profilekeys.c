@@ -76,8 +76,12 @@ static void print_max_grants(const struct profile *p, FILE *out)
 static bool set_connections(void *into, const char *value, struct error *why)
 {
     struct profile_draft *draft = into;
+    uint32_t number;
 
-    return profile_parse_number(&draft->policy.connections, CONNECTIONS_MAX, value, why);
+    if (!profile_parse_number(&number, CONNECTIONS_MAX, value, why))
+        return false;
+    draft->policy.connections = (uint16_t)number;
+    return true;
 }
 
 static void print_connections(const struct profile *p, FILE *out)
@@ -91,12 +95,12 @@ static bool set_public_key(void *into, const char *value, struct error *why)
 {
     struct profile_draft *draft = into;
 
-    if (!key_parse(draft->policy.public_key, value, why))
+    if (!key_parse(draft->policy.signer.public_key, value, why))
         return false;
-    if (!key_convert_public(draft->point, draft->policy.public_key))
+    if (!key_convert_public(draft->point, draft->policy.signer.public_key))
         return error_set(why, "not a usable public key; take the one that "
                               "portsmith-knock keygen prints");
-    envelope_key_id(draft->profile.key_id, draft->policy.public_key);
+    envelope_key_id(draft->profile.key_id, draft->policy.signer.public_key);
     return true;
 }
 
@@ -104,7 +108,7 @@ static void print_public_key(const struct profile *p, FILE *out)
 {
     char key[KEY_TEXT_SIZE];
 
-    fprintf(out, "PublicKey = %s\n", key_format(p->policy->public_key, key));
+    fprintf(out, "PublicKey = %s\n", key_format(p->policy->signer.public_key, key));
 }
 
 static bool set_preshared(void *into, const char *value, struct error *why)

@@ -259,7 +259,7 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
 
     if (status != 0)
         return status;
-    if (sodium_is_zero(a->e->draft.policy.public_key, KEY_SIZE))
+    if (sodium_is_zero(a->e->draft.policy.signer.public_key, KEY_SIZE))
         return command_misused("expected --public-key KEY, as portsmith-knock keygen prints it");
     c = enrol_add(a->e, &status, &why);
     if (!c)
@@ -302,7 +302,7 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
         return status;
     randombytes_buf(a->e->client_secret, KEY_SIZE);
     key_expand_client(signing, a->e->client_secret);
-    crypto_sign_ed25519_sk_to_pk(a->e->draft.policy.public_key, signing);
+    crypto_sign_ed25519_sk_to_pk(a->e->draft.policy.signer.public_key, signing);
     sodium_memzero(signing, sizeof signing);
     c = enrol_add(a->e, &status, &why);
     if (!c)

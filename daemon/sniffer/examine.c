@@ -21,8 +21,8 @@ static unsigned open_first(struct helper_request *message, const struct frame *f
         size_t size = frame->size / knocks;
 
         if (frame->size % knocks == 0 && size >= DATAGRAM_MIN && size <= DATAGRAM_MAX &&
-            envelope_open(message->request, message->signature, client->envelope_key,
-                          frame->payload, size))
+            envelope_open(message->request, &message->signature, client->signer.form,
+                          client->envelope_key, frame->payload, size))
             return knocks;
     }
     return 0;
@@ -83,7 +83,7 @@ static bool is_within_rate(struct client *client, const struct helper_request *m
     /* A signature is verified only for who could afford it to be right. */
     if (promising && roster_has_token(&client->honest, now)) {
         *is_unverified = may_be_unverified(client, unanswered, now);
-        if (*is_unverified || envelope_verify(message->signature, client->public_key,
+        if (*is_unverified || envelope_verify(&message->signature, &client->signer,
                                               roster->server_public, message->request))
             return roster_take_tokens(&client->honest, HONEST_PRICE, now);
     }

@@ -37,7 +37,7 @@ void roster_add(struct roster *roster, const struct sniffer_profile *profile)
     roster->index[at.place] = at.tag | roster->count;
     memcpy(client->key_id, profile->key_id, KEY_ID_SIZE);
     memcpy(client->envelope_key, profile->envelope_key, KEY_SIZE);
-    memcpy(client->public_key, profile->public_key, KEY_SIZE);
+    client->signer = profile->signer;
     client->port = profile->port;
 }
 

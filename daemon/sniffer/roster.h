@@ -23,7 +23,7 @@ struct bucket {
 struct client {
     uint8_t key_id[KEY_ID_SIZE];
     uint8_t envelope_key[KEY_SIZE];
-    uint8_t public_key[KEY_SIZE];
+    struct signer signer;
     uint64_t counters[MARK_COUNTERS]; /* the client's mark, as the helper last told it */
     uint64_t answered[ROSTER_ANSWERED]; /* the counters last answered: a ring */
     struct bucket honest;   /* well-signed, timely knocks alone take from it for good */
@@ -41,7 +41,7 @@ struct roster {
     uint8_t server_public[KEY_SIZE];
 };
 
-/* Makes an empty roster with room for `profiles` clients: 224 bytes for each, and 8 to 16 of index.
+/* Makes an empty roster with room for `profiles` clients: 256 bytes for each, and 8 to 16 of index.
  * The memory stays as long as the process. That of the clients is locked if the process may lock as
  * much. False with the reason when there is not enough memory. */
 bool roster_create(struct roster *roster, size_t profiles,

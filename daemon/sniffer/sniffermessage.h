@@ -44,7 +44,7 @@ _Static_assert(CONFIG_INTERFACES <= 32, "a bit for each");
 struct sniffer_profile {
     uint8_t key_id[KEY_ID_SIZE];
     uint8_t envelope_key[KEY_SIZE]; /* a secret: both ends wipe it */
-    uint8_t public_key[KEY_SIZE];
+    struct signer signer;
     uint16_t port; /* where this client knocks, host order */
 };
 

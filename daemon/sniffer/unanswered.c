@@ -20,7 +20,7 @@ void unanswered_add(struct unanswered *unanswered, struct client *client,
     new->counter = counter;
     new->is_unverified = is_unverified;
     memcpy(new->request, message->request, REQUEST_SIZE);
-    memcpy(new->signature, message->signature, SIGNATURE_SIZE);
+    new->signature = message->signature;
 }
 
 const struct unanswered_request *unanswered_take_last(struct unanswered *unanswered)
@@ -46,7 +46,7 @@ bool unanswered_has(const struct unanswered *unanswered, const struct client *cl
         const struct unanswered_request *one = at(unanswered, i);
 
         if (one->client == client && memcmp(one->request, message->request, REQUEST_SIZE) == 0 &&
-            memcmp(one->signature, message->signature, SIGNATURE_SIZE) == 0)
+            memcmp(&one->signature, &message->signature, sizeof one->signature) == 0)
             return true;
     }
     return false;

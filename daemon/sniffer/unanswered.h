@@ -18,7 +18,7 @@ struct unanswered_request {
     uint64_t counter;   /* 0: the knock was out of time */
     bool is_unverified; /* the sniffer has not verified its signature */
     uint8_t request[REQUEST_SIZE];
-    uint8_t signature[SIGNATURE_SIZE];
+    struct signature signature;
 };
 
 /* All zero at first. */

@@ -462,7 +462,7 @@ static bool send_sniffer_setup(int sniffer, const struct sniffer_setup *setup,
 
         memcpy(profile.key_id, from->key_id, KEY_ID_SIZE);
         memcpy(profile.envelope_key, from->envelope_key, KEY_SIZE);
-        memcpy(profile.public_key, from->policy->public_key, KEY_SIZE);
+        profile.signer = from->policy->signer;
         profile.port = from->port;
         sent = send(sniffer, &profile, sizeof profile, MSG_NOSIGNAL) == sizeof profile;
     }

@@ -94,7 +94,7 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
     profile = helper_policy_find(r->plan, message->key_id, &at);
     if (!profile)
         return VERDICT_UNKNOWN_PROFILE;
-    if (!envelope_verify(message->signature, profile->public_key, r->plan->server_public,
+    if (!envelope_verify(&message->signature, &profile->signer, r->plan->server_public,
                          message->request))
         return VERDICT_BAD_SIGNATURE;
     mark = asked->mark = &r->marks->items[at];

@@ -77,6 +77,17 @@ static bool lists_are_valid(const struct helper_profile *p)
     return true;
 }
 
+/* Only a security key has what an authenticator says, and an application. */
+static bool signer_is_valid(const struct signer *s)
+{
+    const unsigned known = AUTHENTICATOR_TOUCHED | AUTHENTICATOR_VERIFIED;
+    const bool has_application = !sodium_is_zero(s->application, sizeof s->application);
+
+    if (s->form == SIGNER_SECURITY_KEY)
+        return has_application && (s->required & ~known) == 0;
+    return s->form <= SIGNER_SSH && !has_application && s->required == 0;
+}
+
 #define REST_IS_ZERO(list, count) \
     rest_is_zero(list, sizeof *(list), count, sizeof(list) / sizeof *(list))
 
@@ -90,7 +101,7 @@ bool helper_policy_accepts(const struct helper_profile *p)
         return false;
     n = strspn(p->name, "abcdefghijklmnopqrstuvwxyz0123456789-");
     return n > 0 && rest_is_zero(p->name, 1, n, sizeof p->name) &&
-           lists_are_valid(p) && REST_IS_ZERO(p->services, p->service_count) &&
+           signer_is_valid(&p->signer) && lists_are_valid(p) && REST_IS_ZERO(p->services, p->service_count) &&
            REST_IS_ZERO(p->prefixes, p->prefix_count) && REST_IS_ZERO(p->hours, p->hours_count) &&
            REST_IS_ZERO(p->destinations, p->destination_count) && p->needs_signed_address <= 1 &&
            p->untracked >> p->service_count == 0 && p->window > 0 && p->max_window >= p->window &&
@@ -159,7 +170,7 @@ bool helper_policy_receive(struct policy *policy, int fd, struct error *why)
             return false;
         if (!helper_policy_accepts(&received))
             return error_set(why, "profile %zu has a value out of range", i);
-        envelope_key_id(entry->key_id, received.public_key);
+        envelope_key_id(entry->key_id, received.signer.public_key);
         entry->profile = pool_copy(&policy->profiles, &received, helper_profile_size(&received));
         if (!entry->profile)
             return error_set(why, "no memory for profile %zu", i);

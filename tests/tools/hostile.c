@@ -228,7 +228,7 @@ static void send_setup(const struct stage *s)
         err(1, "setup");
     for (size_t i = ALICE; i <= BOB; i++) {
         strncpy(profile.name, i == ALICE ? "alice" : "bob", sizeof profile.name); /* and zeros */
-        memcpy(profile.public_key, s->people[i].public_key, KEY_SIZE);
+        memcpy(profile.signer.public_key, s->people[i].public_key, KEY_SIZE);
         profile.connections = i == BOB && s->counts ? 1 : 0;
         if (send(s->control, &profile, sizeof profile, 0) != sizeof profile)
             err(1, "profile");
@@ -309,7 +309,7 @@ static struct address elsewhere(const struct stage *s, unsigned n)
 
 static void sign(struct helper_request *m, const struct stage *s, const struct person *who)
 {
-    envelope_sign(m->signature, who->signing, s->server_public, m->request);
+    envelope_sign(&m->signature, who->signing, s->server_public, m->request);
 }
 
 static struct helper_request message_of(struct stage *s, const struct person *who,
@@ -579,9 +579,9 @@ static void unsigned_requests(struct stage *s)
 
         m.observed = elsewhere(s, i);
         if (s->variant)
-            randombytes_buf(m.signature, SIGNATURE_SIZE);
+            randombytes_buf(m.signature.bytes, SIGNATURE_SIZE);
         else
-            memset(m.signature, 0, SIGNATURE_SIZE);
+            memset(m.signature.bytes, 0, SIGNATURE_SIZE);
         expect(s, &m, i % PEOPLE == MALLORY ? VERDICT_UNKNOWN_PROFILE : VERDICT_BAD_SIGNATURE);
     }
 }
@@ -598,7 +598,7 @@ static void wrongly_signed_requests(struct stage *s)
         sign(&m, s, &s->people[i]);
         expect(s, &m, VERDICT_BAD_SIGNATURE);
     }
-    envelope_sign(m.signature, alice->signing, other_server, m.request);
+    envelope_sign(&m.signature, alice->signing, other_server, m.request);
     expect(s, &m, VERDICT_BAD_SIGNATURE);
     /* The request that was granted, made wider under its own signature. */
     m = s->honest;
@@ -607,9 +607,9 @@ static void wrongly_signed_requests(struct stage *s)
     /* Its signature, one bit after the other. */
     m = s->honest;
     for (size_t bit = 0; bit < SIGNATURE_SIZE * 8; bit += 7) {
-        m.signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        m.signature.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         expect(s, &m, VERDICT_BAD_SIGNATURE);
-        m.signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        m.signature.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
 }
 
@@ -688,7 +688,7 @@ static void flood(struct stage *s)
     setpriority(PRIO_PROCESS, 0, -20);
     m.observed = elsewhere(s, 1);
     if (s->variant == 1)
-        m.signature[0] ^= 1; /* costs the helper a verification each */
+        m.signature.bytes[0] ^= 1; /* costs the helper a verification each */
     if (s->variant == 2)
         memcpy(m.key_id, s->people[MALLORY].key_id, KEY_ID_SIZE);
     while (clock_boot_ns() < end) {

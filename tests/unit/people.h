@@ -27,6 +27,14 @@ static inline void person_make(struct person *p, uint32_t number)
     envelope_key_id(p->key_id, p->public_key);
 }
 
+static inline struct signer native_signer(const uint8_t public_key[static KEY_SIZE])
+{
+    struct signer signer = {.form = SIGNER_NATIVE};
+
+    memcpy(signer.public_key, public_key, KEY_SIZE);
+    return signer;
+}
+
 /* The envelope key as a server makes it of a client's public key. */
 static inline bool server_makes_key(uint8_t key[static KEY_SIZE],
                                     const uint8_t server_secret[static KEY_SIZE],

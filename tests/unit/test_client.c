@@ -738,16 +738,19 @@ static const struct request some_request = {
 static void assert_honoured(const struct both_ends *b, const uint8_t *datagram, size_t size)
 {
     uint8_t gate[GATE_KEY_SIZE], claimed[KEY_ID_SIZE], id[KEY_ID_SIZE];
-    uint8_t encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE];
+    uint8_t encoded[REQUEST_SIZE];
+    struct signature signature;
+    struct signer signer;
     struct request r;
 
     envelope_gate_key(gate, b->server->public_key);
     envelope_claimed_key_id(claimed, gate, datagram);
     envelope_key_id(id, b->identity->public_key);
     assert_memory_equal(claimed, id, KEY_ID_SIZE);
-    assert_true(envelope_open(encoded, signature, b->envelope_key, datagram, size));
+    assert_true(envelope_open(encoded, &signature, SIGNER_NATIVE, b->envelope_key, datagram, size));
     assert_true(request_decode(&r, encoded));
-    assert_true(envelope_verify(signature, b->identity->public_key, b->server->public_key,
+    signer = native_signer(b->identity->public_key);
+    assert_true(envelope_verify(&signature, &signer, b->server->public_key,
                                 encoded));
     assert_int_equal(r.services[0].port, 22);
     assert_int_equal(r.window, 60);
@@ -771,7 +774,8 @@ static void knock_opens_under_the_servers_key(void **state)
 static void preshared_key_is_needed_to_open(void **state)
 {
     static const uint8_t preshared[KEY_SIZE] = {7};
-    uint8_t datagram[DATAGRAM_MAX], encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE];
+    uint8_t datagram[DATAGRAM_MAX], encoded[REQUEST_SIZE];
+    struct signature signature;
     struct both_ends with;
     struct knocker *without;
     struct error why;
@@ -782,7 +786,8 @@ static void preshared_key_is_needed_to_open(void **state)
     with.server->has_preshared = false;
     without = knocker_new(with.identity, with.server, &why);
     size = knock_make(datagram, without, &some_request);
-    assert_false(envelope_open(encoded, signature, with.envelope_key, datagram, size));
+    assert_false(envelope_open(encoded, &signature, SIGNER_NATIVE, with.envelope_key, datagram,
+                               size));
     knocker_free(without);
     part(&with);
 }
@@ -933,13 +938,15 @@ static struct target target_of(const char *text, uint16_t port)
 
 static void assert_arrived(int fd, const struct both_ends *b, const struct sending *s)
 {
-    uint8_t datagram[DATAGRAM_MAX + 1], encoded[REQUEST_SIZE], signature[SIGNATURE_SIZE];
+    uint8_t datagram[DATAGRAM_MAX + 1], encoded[REQUEST_SIZE];
+    struct signature signature;
     ssize_t size = recv(fd, datagram, sizeof datagram, MSG_DONTWAIT); /* loopback: it is there */
     struct request r;
 
     assert_true(s->sent);
     assert_int_equal(size, s->size);
-    assert_true(envelope_open(encoded, signature, b->envelope_key, datagram, s->size));
+    assert_true(envelope_open(encoded, &signature, SIGNER_NATIVE, b->envelope_key, datagram,
+                              s->size));
     assert_true(request_decode(&r, encoded));
     assert_int_equal(r.counter, s->request.counter);
     assert_false(r.has_address); /* loopback is not global */

@@ -44,7 +44,7 @@ static int make_world(void **state)
         return -1;
     memcpy(profile.key_id, world.client.key_id, KEY_ID_SIZE);
     memcpy(profile.envelope_key, world.envelope_key, KEY_SIZE);
-    memcpy(profile.public_key, world.client.public_key, KEY_SIZE);
+    memcpy(profile.signer.public_key, world.client.public_key, KEY_SIZE);
     world.boot_ns = __real_clock_boot_ns();
     world.unanswered = (struct unanswered){0};
     world.verdict = VERDICT_OPENED;
@@ -74,12 +74,13 @@ struct datagram {
 static void seal(struct datagram *d, const uint8_t *request, const struct person *signer,
                  size_t padding)
 {
-    uint8_t signature[SIGNATURE_SIZE], nonce[NONCE_SIZE];
+    uint8_t nonce[NONCE_SIZE];
+    struct signature signature;
 
     randombytes_buf(nonce, sizeof nonce);
-    envelope_sign(signature, signer->signing, world.server_public, request);
+    envelope_sign(&signature, signer->signing, world.server_public, request);
     d->size = envelope_seal(d->bytes, nonce, padding, world.envelope_key, world.gate,
-                            world.client.key_id, request, signature);
+                            world.client.key_id, request, &signature);
 }
 
 static void make_knock(struct datagram *d, uint64_t counter)
@@ -151,6 +152,7 @@ static void an_honest_knock_is_passed_on(void **state)
     struct request request = {.action = ACTION_OPEN, .counter = clock_wall_us(), .window = 60};
     uint8_t bytes[REQUEST_SIZE];
     struct address source = address_of("192.0.2.7");
+    const struct signer signer = native_signer(world.client.public_key);
     struct datagram d;
 
     (void)state;
@@ -160,8 +162,8 @@ static void an_honest_knock_is_passed_on(void **state)
     assert_memory_equal(world.message.key_id, world.client.key_id, KEY_ID_SIZE);
     assert_memory_equal(world.message.request, bytes, REQUEST_SIZE);
     assert_true(address_equal(&world.message.observed, &source));
-    assert_true(envelope_verify(world.message.signature, world.client.public_key,
-                                world.server_public, world.message.request));
+    assert_true(envelope_verify(&world.message.signature, &signer, world.server_public,
+                                world.message.request));
     assert_memory_equal(&world.counters, &expected, sizeof expected);
 }
 
@@ -310,20 +312,22 @@ static void a_port_counts_where_there_is_one(void **state)
 static void a_stranger_s_knock_is_garbage(void **state)
 {
     struct request request = {.action = ACTION_OPEN, .counter = clock_wall_us()};
-    uint8_t bytes[REQUEST_SIZE], key[KEY_SIZE], signature[SIGNATURE_SIZE], nonce[NONCE_SIZE] = {1};
+    uint8_t bytes[REQUEST_SIZE], key[KEY_SIZE], nonce[NONCE_SIZE] = {1};
+    struct signature signature;
     struct person stranger;
     struct datagram d;
 
     (void)state;
     person_make(&stranger, 2);
     request_encode(bytes, &request);
-    envelope_sign(signature, stranger.signing, world.server_public, bytes);
+    envelope_sign(&signature, stranger.signing, world.server_public, bytes);
     assert_true(envelope_key_of_client(key, stranger.signing, world.server_public, NULL));
-    d.size = envelope_seal(d.bytes, nonce, 0, key, world.gate, stranger.key_id, bytes, signature);
+    d.size = envelope_seal(d.bytes, nonce, 0, key, world.gate, stranger.key_id, bytes,
+                           &signature);
     assert_false(examine(&d));
     /* Nor under the client's name, without the client's key. */
     d.size = envelope_seal(d.bytes, nonce, 0, key, world.gate, world.client.key_id, bytes,
-                           signature);
+                           &signature);
     assert_false(examine(&d));
     check_counted(2, 0);
 }

@@ -311,7 +311,7 @@ static struct helper_profile profile_number(uint32_t i)
     struct person person;
 
     person_make(&person, i);
-    memcpy(p.public_key, person.public_key, KEY_SIZE);
+    memcpy(p.signer.public_key, person.public_key, KEY_SIZE);
     memset(p.name, 0, sizeof p.name);
     snprintf(p.name, sizeof p.name, "client-%u", i);
     p.window = i % 60 + 1;

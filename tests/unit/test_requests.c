@@ -76,7 +76,7 @@ static void make_policy(void)
         world.policy.list[i].profile.at =
             (uint32_t)(offsetof(struct plan_of_people, profiles) + i * sizeof *p);
         memcpy(world.policy.list[i].key_id, world.people[i].key_id, KEY_ID_SIZE);
-        memcpy(p->public_key, world.people[i].public_key, KEY_SIZE);
+        memcpy(p->signer.public_key, world.people[i].public_key, KEY_SIZE);
         snprintf(p->name, sizeof p->name, "person-%zu", i);
         p->services[0] = service_of("tcp/22");
         p->services[1] = service_of("tcp/80");
@@ -229,7 +229,7 @@ static struct request open_service(uint64_t counter, const char *service)
 
 static void sign(struct helper_request *m, size_t who)
 {
-    envelope_sign(m->signature, world.people[who].signing, world.server_public, m->request);
+    envelope_sign(&m->signature, world.people[who].signing, world.server_public, m->request);
 }
 
 static struct helper_request message_of(size_t who, const struct request *r)
@@ -584,10 +584,10 @@ static void every_changed_signature_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < SIGNATURE_SIZE; i++) {
-        m.signature[i] ^= 1;
+        m.signature.bytes[i] ^= 1;
         assert_int_equal(ask_fully(&m, &reply), VERDICT_BAD_SIGNATURE);
         check_no_mark(&reply);
-        m.signature[i] ^= 1;
+        m.signature.bytes[i] ^= 1;
     }
     check_untouched();
     assert_false(is_spent(ALICE, r.counter));
@@ -604,13 +604,13 @@ static void signatures_of_others_are_refused(void **state)
     sign(&m, BOB);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
     /* Alice's own, meant for another server. */
-    envelope_sign(m.signature, world.people[ALICE].signing, other_server, m.request);
+    envelope_sign(&m.signature, world.people[ALICE].signing, other_server, m.request);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
     /* Her right one under Bob's name. */
     sign(&m, ALICE);
     memcpy(m.key_id, world.people[BOB].key_id, KEY_ID_SIZE);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
-    memset(m.signature, 0, sizeof m.signature);
+    memset(&m.signature, 0, sizeof m.signature);
     assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
     check_untouched();
 }

@@ -44,7 +44,7 @@ static void make_roster(struct roster *roster, size_t count)
 
         p->port = (uint16_t)(1 + i);
         randombytes_buf(p->envelope_key, KEY_SIZE);
-        randombytes_buf(p->public_key, KEY_SIZE);
+        randombytes_buf(p->signer.public_key, KEY_SIZE);
     }
     randombytes_buf(server_public, KEY_SIZE);
     assert_true(roster_create(roster, count, server_public, &why));
@@ -74,7 +74,7 @@ static void check_all_are_found(const struct roster *roster, size_t count)
         assert_non_null(client);
         assert_memory_equal(client->key_id, profiles[i].key_id, KEY_ID_SIZE);
         assert_memory_equal(client->envelope_key, profiles[i].envelope_key, KEY_SIZE);
-        assert_memory_equal(client->public_key, profiles[i].public_key, KEY_SIZE);
+        assert_memory_equal(&client->signer, &profiles[i].signer, sizeof client->signer);
         assert_int_equal(client->port, profiles[i].port);
     }
 }

@@ -60,7 +60,7 @@ static void make_client(size_t number)
 
     person_make(client, (uint32_t)number);
     memcpy(profile->key_id, client->key_id, KEY_ID_SIZE);
-    memcpy(profile->public_key, client->public_key, KEY_SIZE);
+    memcpy(profile->signer.public_key, client->public_key, KEY_SIZE);
     profile->port = KNOCK_PORT;
     assert_true(envelope_key_of_client(profile->envelope_key, client->signing,
                                        world.server_public, NULL));
@@ -217,13 +217,14 @@ static void send_garbage(unsigned count)
 static size_t make_knock(uint8_t *datagram, size_t number, uint64_t counter, size_t padding)
 {
     struct request request = {.action = ACTION_OPEN, .counter = counter};
-    uint8_t bytes[REQUEST_SIZE], signature[SIGNATURE_SIZE], nonce[NONCE_SIZE];
+    uint8_t bytes[REQUEST_SIZE], nonce[NONCE_SIZE];
+    struct signature signature;
 
     request_encode(bytes, &request);
-    envelope_sign(signature, world.clients[number].signing, world.server_public, bytes);
+    envelope_sign(&signature, world.clients[number].signing, world.server_public, bytes);
     randombytes_buf(nonce, sizeof nonce);
     return envelope_seal(datagram, nonce, padding, world.profiles[number].envelope_key, world.gate,
-                         world.clients[number].key_id, bytes, signature);
+                         world.clients[number].key_id, bytes, &signature);
 }
 
 static void send_knock_of(size_t number, uint64_t counter)

@@ -96,9 +96,11 @@ static void envelope_keys_are_as_given(const struct vector *v, const uint8_t *si
 }
 
 static void request_is_as_given(const struct vector *v, const uint8_t *signing,
-                                const uint8_t *server_public, uint8_t *request, uint8_t *signature)
+                                const uint8_t *server_public, uint8_t *request,
+                                struct signature *signature)
 {
     uint8_t again[REQUEST_SIZE];
+    const struct signer signer = native_signer(signing + KEY_SIZE);
     struct request r;
 
     vector_want(v, "request", request, REQUEST_SIZE);
@@ -106,34 +108,35 @@ static void request_is_as_given(const struct vector *v, const uint8_t *signing,
     request_encode(again, &r);
     assert_memory_equal(again, request, REQUEST_SIZE);
     envelope_sign(signature, signing, server_public, request);
-    assert_vector(v, "signature", signature, SIGNATURE_SIZE);
-    assert_true(envelope_verify(signature, signing + KEY_SIZE, server_public, request));
+    assert_vector(v, "signature", signature->bytes, SIGNATURE_SIZE);
+    assert_true(envelope_verify(signature, &signer, server_public, request));
 }
 
 static void check_vector(const char *name)
 {
     uint8_t signing[SIGNING_KEY_SIZE], server_public[KEY_SIZE], key[KEY_SIZE], gate[GATE_KEY_SIZE];
-    uint8_t request[REQUEST_SIZE], signature[SIGNATURE_SIZE], key_id[KEY_ID_SIZE];
+    uint8_t request[REQUEST_SIZE], key_id[KEY_ID_SIZE];
     uint8_t nonce[NONCE_SIZE], datagram[DATAGRAM_MAX], given[DATAGRAM_MAX];
+    struct signature signature;
     struct vector v;
     size_t size;
 
     vector_read(&v, name);
     client_keys_are_as_given(&v, signing);
     envelope_keys_are_as_given(&v, signing, server_public, key, gate);
-    request_is_as_given(&v, signing, server_public, request, signature);
+    request_is_as_given(&v, signing, server_public, request, &signature);
 
     vector_want(&v, "nonce", nonce, sizeof nonce);
     size = vector_get(&v, "datagram", given, sizeof given);
     assert_in_range(size, DATAGRAM_MIN, DATAGRAM_MAX);
     vector_want(&v, "key_id", key_id, sizeof key_id);
     assert_int_equal(envelope_seal(datagram, nonce, size - DATAGRAM_MIN, key, gate, key_id, request,
-                                   signature),
+                                   &signature),
                      size);
     assert_memory_equal(datagram, given, size);
-    assert_true(envelope_open(request, signature, key, given, size));
+    assert_true(envelope_open(request, &signature, SIGNER_NATIVE, key, given, size));
     assert_vector(&v, "request", request, REQUEST_SIZE);
-    assert_vector(&v, "signature", signature, SIGNATURE_SIZE);
+    assert_vector(&v, "signature", signature.bytes, SIGNATURE_SIZE);
 }
 
 static void vectors_come_out_byte_for_byte(void **state)

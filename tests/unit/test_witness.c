@@ -58,7 +58,7 @@ static struct {
 
 static struct error why;
 
-static void make_plan(unsigned connections)
+static void make_plan(uint16_t connections)
 {
     struct xtables found = {.backend = BACKEND_NFT};
     struct policy_entry entry = {.profile = &world.profile};
@@ -86,7 +86,7 @@ static void make_plan(unsigned connections)
     close(directory);
 }
 
-static int make_world_that_counts(unsigned connections)
+static int make_world_that_counts(uint16_t connections)
 {
     memset(&world, 0, sizeof world);
     make_plan(connections);

@@ -31,8 +31,8 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     memset(world.server_secret, 2, KEY_SIZE);
     crypto_scalarmult_base(server_public, world.server_secret);
     world.profile.port = KNOCK_PORT;
-    crypto_sign_seed_keypair(world.profile.public_key, world.signing, seed);
-    envelope_key_id(world.profile.key_id, world.profile.public_key);
+    crypto_sign_seed_keypair(world.profile.signer.public_key, world.signing, seed);
+    envelope_key_id(world.profile.key_id, world.profile.signer.public_key);
     REQUIRE(envelope_key_of_client(world.profile.envelope_key, world.signing,
                                    server_public, NULL));
     REQUIRE(roster_create(&world.roster, 2, server_public, &why));
@@ -116,19 +116,20 @@ static void check_envelope(const uint8_t *datagram, const uint8_t *plain, size_t
                            uint16_t where)
 {
     size_t sealed = size + DATAGRAM_MIN - PLAIN_MIN;
-    uint8_t request[REQUEST_SIZE], signature[SIGNATURE_SIZE], *changed = malloc(sealed);
+    uint8_t request[REQUEST_SIZE], *changed = malloc(sealed);
+    struct signature signature;
     const uint8_t *key = world.profile.envelope_key;
-    bool opens = envelope_open(request, signature, key, datagram, sealed);
+    bool opens = envelope_open(request, &signature, SIGNER_NATIVE, key, datagram, sealed);
 
     REQUIRE(opens == (size <= PLAIN_MIN + PADDING_MAX &&
                       sodium_is_zero(plain + PLAIN_MIN, size - PLAIN_MIN)));
     REQUIRE(!opens || (memcmp(request, plain, REQUEST_SIZE) == 0 &&
-                       memcmp(signature, plain + REQUEST_SIZE, SIGNATURE_SIZE) == 0));
+                       memcmp(signature.bytes, plain + REQUEST_SIZE, SIGNATURE_SIZE) == 0));
     REQUIRE(changed);
     memcpy(changed, datagram, sealed);
-    REQUIRE(!envelope_open(request, signature, key, changed, sealed - 1));
+    REQUIRE(!envelope_open(request, &signature, SIGNER_NATIVE, key, changed, sealed - 1));
     changed[where / 8 % sealed] ^= (uint8_t)(1 << where % 8);
-    REQUIRE(!envelope_open(request, signature, key, changed, sealed));
+    REQUIRE(!envelope_open(request, &signature, SIGNER_NATIVE, key, changed, sealed));
     free(changed);
 }
 
@@ -180,7 +181,7 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
     REQUIRE(frame->port == KNOCK_PORT && address_equal(&message.observed, &frame->source));
     REQUIRE(memcmp(message.key_id, world.profile.key_id, KEY_ID_SIZE) == 0);
     REQUIRE(memcmp(message.request, plain, REQUEST_SIZE) == 0);
-    REQUIRE(memcmp(message.signature, plain + REQUEST_SIZE, SIGNATURE_SIZE) == 0);
+    REQUIRE(memcmp(message.signature.bytes, plain + REQUEST_SIZE, SIGNATURE_SIZE) == 0);
     now = clock_wall_us();
     if (counters.untimely || request.counter == 0)
         return; /* for the log alone */
@@ -232,8 +233,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             request.counter = clock_wall_us() + (uint64_t)(int32_t)request.counter;
         request_encode(plain, &request);
     }
-    if (flags & SIGN)
-        envelope_sign(plain + REQUEST_SIZE, world.signing, world.roster.server_public, plain);
+    if (flags & SIGN) {
+        struct signature signature;
+
+        envelope_sign(&signature, world.signing, world.roster.server_public, plain);
+        memcpy(plain + REQUEST_SIZE, signature.bytes, SIGNATURE_SIZE);
+    }
     seal(datagram, plain, size);
     check_envelope(datagram, plain, size, where);
     frame.size = size + DATAGRAM_MIN - PLAIN_MIN;

@@ -119,7 +119,7 @@ static void check_policy(const struct policy *policy, const struct helper_profil
         const struct policy_entry *entry;
         bool is_as_sent = false;
 
-        envelope_key_id(key_id, sent[i].public_key);
+        envelope_key_id(key_id, sent[i].signer.public_key);
         entry = helper_policy_entry(policy, key_id);
         REQUIRE(entry);
         for (size_t j = 0; j < policy->setup.profile_count && !is_as_sent; j++)
@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     right_sizes = send_changed(ends[0], &in, &setup, sizeof setup);
     for (size_t i = 0; i < profiles; i++) {
         sent[i] = i % 2 == 0 ? right_profile : rich_profile;
-        sent[i].public_key[0] = (uint8_t)i;
+        sent[i].signer.public_key[0] = (uint8_t)i;
         right_sizes = send_changed(ends[0], &in, &sent[i], sizeof sent[i]) && right_sizes;
     }
     close(ends[0]);

@@ -132,8 +132,8 @@ static void make_people(void)
         struct helper_profile *p = &people[i];
 
         e[i].profile.at = (uint32_t)(offsetof(struct plan_of_people, profiles) + i * sizeof *p);
-        crypto_sign_seed_keypair(p->public_key, world.signing[i], seed);
-        envelope_key_id(e[i].key_id, p->public_key);
+        crypto_sign_seed_keypair(p->signer.public_key, world.signing[i], seed);
+        envelope_key_id(e[i].key_id, p->signer.public_key);
         memcpy(world.key_ids[i], e[i].key_id, KEY_ID_SIZE);
         memcpy(p->services, services, sizeof services);
         p->service_count = SERVICES;
@@ -341,12 +341,12 @@ static void make_message(struct sent *sent, const struct step *step)
     request_encode(m->request, &r);
     if (step->flags & ALTER)
         m->request[step->where % REQUEST_SIZE] ^= change;
-    envelope_sign(m->signature, world.signing[signer], world.policy.plan.server_public,
+    envelope_sign(&m->signature, world.signing[signer], world.policy.plan.server_public,
                   m->request);
     if (step->flags & TAMPER)
         m->request[step->where % REQUEST_SIZE] ^= change;
     if (step->flags & FORGE)
-        m->signature[step->where % SIGNATURE_SIZE] ^= change;
+        m->signature.bytes[step->where % SIGNATURE_SIZE] ^= change;
     if (step->flags & SWAP)
         m->request[1] ^= ACTION_OPEN ^ ACTION_CLOSE;
     sent->authentic = step->named <= PEOPLE && step->named % PEOPLE == signer &&
