@@ -273,3 +273,39 @@ make_profile() { # NAME OPTION of ssh-keygen... -- OPTION of portsmith-profile a
     opens_nothing
     port_is_shut "$server" 22
 }
+
+# ---- gpg-agent -------------------------------------------------------------
+
+# It asks for a passphrase for the key that it is given: for none, and whether that is meant.
+make_pinentry() {
+    cat >"$lab/pinentry" <<'END'
+#!/bin/sh
+echo "OK at your service"
+while read -r word _; do
+    echo OK
+    [ "$word" != BYE ] || exit 0
+done
+END
+    chmod 755 "$lab/pinentry"
+}
+
+# It leaves the foreground, and ends with the hosts.
+start_gpg_agent() {
+    local of_gpg=$lab/gpg
+
+    make_pinentry
+    install -d -o "$client_user" -m 700 "$of_gpg"
+    spawn client "$lab/log/agent.log" setpriv --reuid="$client_user" --regid="$client_group" \
+        --clear-groups --no-new-privs env HOME="$home" gpg-agent --homedir "$of_gpg" \
+        --enable-ssh-support --pinentry-program "$lab/pinentry" --daemon
+    export SSH_AUTH_SOCK=$of_gpg/S.gpg-agent.ssh
+    wait_until 5 test -S "$SSH_AUTH_SOCK"
+}
+
+@test "gpg-agent signs knocks, and lets ssh in" {
+    start_gpg_agent
+    add_key plain
+    stanza_for bastion
+    [ "$(as_client ssh bastion echo in)" = in ]
+    wait_for_log "bastion: opened tcp/22 for $client"
+}
