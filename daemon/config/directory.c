@@ -126,6 +126,10 @@ static bool complete_profile(struct config *c, struct profile_draft *draft, cons
 {
     struct helper_profile *p = &draft->policy;
 
+    if (draft->profile.ssh_key && !draft->profile.has_preshared)
+        return error_set(why, "%s: the PublicKey is an ssh key, and so a line 'PresharedKey = ...' "
+                              "is needed, to hide the client's knocks: portsmith-profile add "
+                              "--ssh-key makes both", path);
     if (p->window == 0)
         p->window = c->window;
     if (p->max_window == 0)
@@ -180,11 +184,66 @@ static bool keys_differ(const struct config *c, struct error *why)
 
 /* ---- reading them ----------------------------------------------------------- */
 
+struct preshared {
+    uint8_t key[KEY_SIZE];
+    size_t profile; /* its place in the configuration's list */
+    bool is_of_ssh; /* that profile has an ssh key */
+};
+
 /* The secrets that are in memory while profiles are read. */
 struct secrets {
     struct server_key server;
     struct profile_draft draft;
+    struct preshared *preshared; /* those of the profiles that have one, in locked memory */
+    size_t preshared_count;
 };
+
+static void note_preshared(struct secrets *secrets, const struct profile_draft *draft,
+                           size_t profile)
+{
+    struct preshared *one = &secrets->preshared[secrets->preshared_count++];
+
+    memcpy(one->key, draft->preshared, KEY_SIZE);
+    one->profile = profile;
+    one->is_of_ssh = draft->profile.ssh_key != NULL;
+}
+
+/* Of the same key those first whose profile has an ssh key. */
+static int compare_preshared(const void *a, const void *b)
+{
+    const struct preshared *const *p = a, *const *q = b;
+    int order = memcmp((*p)->key, (*q)->key, KEY_SIZE);
+
+    return order != 0 ? order : (*q)->is_of_ssh - (*p)->is_of_ssh;
+}
+
+/* Whether no profile with an ssh key shares its pre-shared key: it alone keys the envelope, and so
+ * who has it reads the profile's knocks. */
+static bool preshared_keys_differ(const struct config *c, const struct secrets *secrets,
+                                  struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE], other[CONFIG_PROFILE_PATH_SIZE];
+    const size_t count = secrets->preshared_count;
+    const struct preshared **sorted = calloc(count + 1, sizeof *sorted);
+    bool ok = true;
+
+    if (!sorted)
+        return error_set(why, "%s: %s", c->profile_directory, strerror(errno));
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &secrets->preshared[i];
+    qsort(sorted, count, sizeof *sorted, compare_preshared);
+    for (size_t i = 1; ok && i < count; i++) {
+        const struct preshared *a = sorted[i - 1], *b = sorted[i];
+
+        if (a->is_of_ssh && memcmp(a->key, b->key, KEY_SIZE) == 0)
+            ok = error_set(why, "%s: PresharedKey: %s has the same; where a profile has an ssh key, "
+                                "its pre-shared key must be its own",
+                           config_profile_path(c, c->profiles[b->profile].policy->name, path),
+                           config_profile_path(c, c->profiles[a->profile].policy->name, other));
+    }
+    free(sorted);
+    return ok;
+}
 
 static bool read_server_key(const struct config *c, const char *config_path,
                             struct server_key *key, struct error *why)
@@ -198,6 +257,18 @@ static bool read_server_key(const struct config *c, const char *config_path,
            error_set(why, "%s:1: not a usable key", path);
 }
 
+static bool make_envelope_key(struct profile *p, const struct profile_draft *draft,
+                              const struct server_key *server)
+{
+    const uint8_t *client = draft->policy.signer.public_key;
+    const uint8_t *preshared = p->has_preshared ? draft->preshared : NULL;
+
+    if (!p->ssh_key)
+        return envelope_key_of_server(p->envelope_key, server, client, draft->point, preshared);
+    envelope_key_of_preshared(p->envelope_key, draft->preshared, client, server->public);
+    return true;
+}
+
 /* Reads the profile of that name into *p. */
 static bool read_profile(struct config *c, struct profile *p, const char *name,
                          struct secrets *secrets, struct error *why)
@@ -209,11 +280,15 @@ static bool read_profile(struct config *c, struct profile *p, const char *name,
     if (!profile_read(draft, path, name, &c->notes, why) || !complete_profile(c, draft, path, why))
         return false;
     *p = draft->profile;
-    if (!envelope_key_of_server(p->envelope_key, &secrets->server, draft->policy.signer.public_key,
-                                draft->point, p->has_preshared ? draft->preshared : NULL))
+    if (!make_envelope_key(p, draft, &secrets->server))
         return error_set(why, "%s: PublicKey: not a usable public key", path);
+    if (p->has_preshared)
+        note_preshared(secrets, draft, (size_t)(p - c->profiles));
     p->policy = pool_copy(&c->policies, &draft->policy, helper_profile_size(&draft->policy));
-    return p->policy || error_set(why, "%s: %s", path, strerror(errno));
+    if (p->ssh_key)
+        p->ssh_key = pool_copy(&c->policies, draft->ssh_key, strlen(draft->ssh_key) + 1);
+    return (p->policy && (p->ssh_key || !draft->profile.ssh_key)) ||
+           error_set(why, "%s: %s", path, strerror(errno));
 }
 
 static bool read_profiles(struct config *c, const struct names *names, struct secrets *secrets,
@@ -222,14 +297,15 @@ static bool read_profiles(struct config *c, const struct names *names, struct se
     if (names->count == 0)
         return true;
     c->profiles = sodium_allocarray(names->count, sizeof *c->profiles);
-    if (!c->profiles)
+    secrets->preshared = sodium_allocarray(names->count, sizeof *secrets->preshared);
+    if (!c->profiles || !secrets->preshared)
         return error_set(why, "%s: no memory for the profiles", c->profile_directory);
     for (size_t i = 0; i < names->count; i++) {
         if (!read_profile(c, &c->profiles[i], names->all[i], secrets, why))
             return false;
         c->profile_count++;
     }
-    return keys_differ(c, why);
+    return keys_differ(c, why) && preshared_keys_differ(c, secrets, why);
 }
 
 static bool read_key_and_profiles(struct config *c, const char *config_path,
@@ -240,10 +316,13 @@ static bool read_key_and_profiles(struct config *c, const char *config_path,
 
     if (!secrets)
         return error_set(why, "%s: %s", c->profile_directory, strerror(errno));
+    secrets->preshared = NULL;
+    secrets->preshared_count = 0;
     ok = read_server_key(c, config_path, &secrets->server, why) &&
          read_profiles(c, names, secrets, why);
     memcpy(c->server_public, secrets->server.public, KEY_SIZE);
-    sodium_free(secrets); /* wipes too */
+    sodium_free(secrets->preshared); /* wipes too */
+    sodium_free(secrets);
     return ok;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/text/settings.h"
+#include "common/text/sshkey.h"
 #include "privsep/message.h"
 
 /* There may be ten thousand profiles, in locked memory: what is no secret lies elsewhere. */
@@ -15,6 +16,7 @@ struct profile {
     const struct helper_profile *policy; /* cut to helper_profile_size, but for a draft's */
     uint8_t key_id[KEY_ID_SIZE];         /* of policy->signer.public_key */
     uint8_t envelope_key[KEY_SIZE];
+    const char *ssh_key; /* its line; NULL: the client has a key of portsmith-knock keygen */
     uint16_t port; /* knock port, host order; 0 until the configuration's is filled in */
     bool has_preshared;
 };
@@ -27,6 +29,8 @@ struct profile_draft {
     bool says_any;                /* the file itself says `any` */
     uint8_t point[KEY_SIZE];      /* the public key, as envelope_key_of_server takes it */
     uint8_t preshared[KEY_SIZE];  /* if the profile has_preshared */
+    char ssh_key[SSH_KEY_LINE_SIZE]; /* that of the profile */
+    bool says_required;           /* the file has a line Require */
 };
 
 /* Makes an empty draft. */

@@ -1,5 +1,6 @@
 #include "daemon/config/profilekeys.h"
 
+#include <sodium.h>
 #include <string.h>
 #include <strings.h>
 
@@ -91,24 +92,91 @@ static void print_connections(const struct profile *p, FILE *out)
 
 /* ---- keys ------------------------------------------------------------------- */
 
+/* The key's line and the line Require may come in either order. */
+static bool key_fits_required(const struct profile_draft *draft, struct error *why)
+{
+    const struct signer *signer = &draft->policy.signer;
+
+    return !draft->says_required || signer->form == SIGNER_SECURITY_KEY ||
+           sodium_is_zero(signer->public_key, KEY_SIZE) ||
+           error_set(why, "Require is for a security key (sk-ssh-ed25519@openssh.com) alone: "
+                          "nobody touches another one");
+}
+
+static bool set_ssh_key(struct profile_draft *draft, const char *line, struct error *why)
+{
+    const uint8_t required = draft->policy.signer.required;
+    struct ssh_key key;
+
+    if (!ssh_key_parse(&key, line, why))
+        return false;
+    draft->policy.signer = ssh_key_signer(&key);
+    if (draft->says_required)
+        draft->policy.signer.required = required;
+    draft->profile.ssh_key = ssh_key_format(&key, draft->ssh_key);
+    return true;
+}
+
+static bool set_own_key(struct profile_draft *draft, const char *text, struct error *why)
+{
+    if (!key_parse(draft->policy.signer.public_key, text, why))
+        return false;
+    return key_convert_public(draft->point, draft->policy.signer.public_key) ||
+           error_set(why, "not a usable public key; take the one that "
+                          "portsmith-knock keygen prints");
+}
+
 static bool set_public_key(void *into, const char *value, struct error *why)
 {
     struct profile_draft *draft = into;
 
-    if (!key_parse(draft->policy.signer.public_key, value, why))
+    if (!(ssh_key_is_line(value) ? set_ssh_key : set_own_key)(draft, value, why))
         return false;
-    if (!key_convert_public(draft->point, draft->policy.signer.public_key))
-        return error_set(why, "not a usable public key; take the one that "
-                              "portsmith-knock keygen prints");
     envelope_key_id(draft->profile.key_id, draft->policy.signer.public_key);
-    return true;
+    return key_fits_required(draft, why);
 }
 
 static void print_public_key(const struct profile *p, FILE *out)
 {
     char key[KEY_TEXT_SIZE];
 
-    fprintf(out, "PublicKey = %s\n", key_format(p->policy->signer.public_key, key));
+    fprintf(out, "PublicKey = %s\n",
+            p->ssh_key ? p->ssh_key : key_format(p->policy->signer.public_key, key));
+}
+
+/* What a security key's authenticator must have seen, and its flags. */
+static const struct requirement {
+    const char *word;
+    uint8_t flags;
+} requirements[] = {
+    {"touch", AUTHENTICATOR_TOUCHED},
+    {"pin", AUTHENTICATOR_TOUCHED | AUTHENTICATOR_VERIFIED},
+    {"none", 0},
+};
+
+enum { REQUIREMENTS = sizeof requirements / sizeof *requirements };
+
+static bool set_require(void *into, const char *value, struct error *why)
+{
+    struct profile_draft *draft = into;
+    size_t i = 0;
+
+    while (i < REQUIREMENTS && strcmp(requirements[i].word, value) != 0)
+        i++;
+    if (i == REQUIREMENTS)
+        return error_set(why, "expected touch, pin or none, not '%.100s'", value);
+    draft->policy.signer.required = requirements[i].flags;
+    draft->says_required = true;
+    return key_fits_required(draft, why);
+}
+
+static void print_require(const struct profile *p, FILE *out)
+{
+    const struct signer *signer = &p->policy->signer;
+
+    for (size_t i = 1; i < REQUIREMENTS && signer->form == SIGNER_SECURITY_KEY; i++)
+        if (signer->required == requirements[i].flags)
+            fprintf(out, "Require = %s\n", requirements[i].word);
 }
 
 static bool set_preshared(void *into, const char *value, struct error *why)
@@ -383,6 +451,8 @@ static void print_hours(const struct profile *p, FILE *out)
 
 const struct profile_key profile_keys[] = {
     {{"PublicKey", set_public_key, false}, print_public_key, "public-key", "KEY", NULL},
+    {{"Require", set_require, false}, print_require,
+     "require", "WORD", "what a security key must see: touch, pin or none"},
     {{"Open", set_open, true}, print_open, "open", "SERVICE", NULL},
     {{"Window", set_window, false}, print_window,
      "window", "SPAN", "how long a knock opens a port for"},

@@ -117,7 +117,10 @@ static void compose_bundle(FILE *out, const struct enrolment *e, const struct co
     profile_print_services("Service", p->policy->services, p->policy->service_count, out);
     if (p->has_preshared)
         print_key(out, "PresharedKey", e->draft.preshared);
-    print_key(out, "PrivateKey", e->client_secret);
+    if (p->ssh_key)
+        fprintf(out, "SSHKey = %s\n", p->ssh_key);
+    else
+        print_key(out, "PrivateKey", e->client_secret);
 }
 
 void enrol_print_server(const struct enrolment *e, const struct config *c)
@@ -133,6 +136,8 @@ void enrol_print_server(const struct enrolment *e, const struct config *c)
     else
         printf("# No Service line: one knock names at most %d services, or none to open them "
                "all.\n", REQUEST_SERVICES);
+    if (p->ssh_key)
+        printf("SSHKey = %s\n", p->ssh_key);
     if (p->has_preshared)
         print_key(stdout, "PresharedKey", e->draft.preshared);
 }
@@ -174,20 +179,24 @@ static bool write_profile(const struct enrolment *e, const struct config *c, str
     return false;
 }
 
-struct config *enrol_add(const struct enrolment *e, int *status, struct error *why)
+struct config *enrol_add(const struct enrolment *all, size_t count, int *status,
+                         struct error *why)
 {
-    struct config alone, *whole;
+    struct config alone, *whole = NULL;
     struct error unused;
+    size_t written = 0;
 
     *status = EX_CONFIG;
-    if (!config_read_main(&alone, e->config_file, why))
+    if (!config_read_main(&alone, all->config_file, why))
         return NULL;
     *status = EXIT_FAILURE;
-    if (!write_profile(e, &alone, why))
-        return NULL;
-    *status = EX_CONFIG;
-    whole = config_load(e->config_file, why);
-    if (!whole)
-        enrol_remove(&alone, e->draft.policy.name, &unused);
+    while (written < count && write_profile(&all[written], &alone, why))
+        written++;
+    if (written == count) {
+        *status = EX_CONFIG;
+        whole = config_load(all->config_file, why);
+    }
+    while (!whole && written > 0)
+        enrol_remove(&alone, all[--written].draft.policy.name, &unused);
     return whole;
 }

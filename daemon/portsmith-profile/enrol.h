@@ -17,7 +17,7 @@ struct enrolment {
     struct profile_draft draft; /* as the admin asks for it; 0 means the configuration's value */
     char host[ENROL_HOST_SIZE]; /* how clients reach this server */
     char server[POLICY_NAME_SIZE]; /* how clients call this server */
-    uint8_t client_secret[KEY_SIZE]; /* for create alone */
+    uint8_t client_secret[KEY_SIZE]; /* for create alone; of no use where the key is of ssh */
 };
 
 /* Makes the name that a client could give to `host`: its first label in lower case, an IP address
@@ -31,11 +31,11 @@ bool enrol_server_is_valid(const char *name);
 /* Whether a text can be a host name or an IP address, as far as a file can hold one. */
 bool enrol_host_is_valid(const char *host);
 
-/* Writes the profile's file and reads the whole configuration with it; where
- * that fails the file is removed again. An existing profile is never touched.
- * Returns the configuration, which the caller frees, or NULL with *status, an
- * exit status, and *why set. */
-struct config *enrol_add(const struct enrolment *e, int *status, struct error *why);
+/* Writes the files of `count` profiles, one at least, and reads the whole configuration with them;
+ * where that fails they are removed again. An existing profile is never touched. Returns the
+ * configuration, which the caller frees, or NULL with *status, an exit status, and *why set. */
+struct config *enrol_add(const struct enrolment *all, size_t count, int *status,
+                         struct error *why);
 
 /* Prints the client's file for this server to standard output. */
 void enrol_print_server(const struct enrolment *e, const struct config *c);

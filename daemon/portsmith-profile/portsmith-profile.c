@@ -17,6 +17,7 @@
 #include "daemon/config/pidfile.h"
 #include "daemon/config/profilekeys.h"
 #include "daemon/host/warning.h"
+#include "daemon/portsmith-profile/authorized.h"
 #include "daemon/portsmith-profile/enrol.h"
 #include "daemon/portsmith-profile/setup.h"
 
@@ -30,6 +31,8 @@ static const char usage[] =
     "                       make what is missing: configuration, key, user\n"
     "  add NAME --public-key KEY --open SERVICE [OPTION...]\n"
     "                       let in a client that has made its own key\n"
+    "  add [NAME...] --ssh-key FILE|LINE --open SERVICE [OPTION...]\n"
+    "                       let in clients whose ssh keys are in authorized_keys\n"
     "  create NAME --open SERVICE [OPTION...] [--output FILE]\n"
     "                       make the client's key here, and a bundle to carry over\n"
     "  list                 one line for each profile\n"
@@ -41,6 +44,7 @@ static const char usage[] =
 static const char rest_of_usage[] =
     "  --host HOST          how clients reach this server\n"
     "  --server NAME        how clients call this server\n"
+    "  --output FILE        the bundle's file, of create and with --ssh-key\n"
     "\n"
     "option of revoke:\n"
     "  --kill               end the grants, and the connections made through them, too\n"
@@ -85,7 +89,8 @@ static int take_name(int argc, char **argv, const char **name)
 }
 
 /* The options from OPTION_KEY on are the profile's keys, in the order of profile_keys. */
-enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_OLD_SHUT, OPTION_KEY };
+enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_SSH_KEY, OPTION_OLD_SHUT,
+                   OPTION_KEY };
 
 enum { OPTIONS_MAX = 40 };
 
@@ -94,19 +99,21 @@ static void list_options(struct option options[static OPTIONS_MAX], bool adds)
 {
     static const struct option host = {"host", required_argument, NULL, OPTION_HOST},
                                server = {"server", required_argument, NULL, OPTION_SERVER},
-                               output = {"output", required_argument, NULL, OPTION_OUTPUT};
+                               output = {"output", required_argument, NULL, OPTION_OUTPUT},
+                               ssh_key = {"ssh-key", required_argument, NULL, OPTION_SSH_KEY};
     size_t count = 0;
 
     memset(options, 0, OPTIONS_MAX * sizeof *options);
-    for (int i = 0; profile_keys[i].option && count < OPTIONS_MAX - 4; i++)
+    for (int i = 0; profile_keys[i].option && count < OPTIONS_MAX - 5; i++)
         if (adds || strcmp(profile_keys[i].option, "public-key") != 0)
             options[count++] = (struct option){
                 profile_keys[i].option, profile_keys[i].value ? required_argument : no_argument,
                 NULL, OPTION_KEY + i};
     options[count++] = host;
     options[count++] = server;
-    if (!adds)
-        options[count++] = output;
+    options[count++] = output;
+    if (adds)
+        options[count++] = ssh_key;
 }
 
 /* Sets a key of the profile by its option. The one option that takes no value is that of the
@@ -155,7 +162,8 @@ static bool set_server(struct enrolment *e, const char *name, struct error *why)
 
 struct enrolment_arguments {
     struct enrolment *e;
-    const char *output; /* NULL: NAME.bundle */
+    const char *output;  /* NULL: NAME.bundle */
+    const char *ssh_key; /* what --ssh-key says, or NULL */
 };
 
 static bool take_option(struct enrolment_arguments *a, int kind, struct error *why)
@@ -168,9 +176,21 @@ static bool take_option(struct enrolment_arguments *a, int kind, struct error *w
     case OPTION_OUTPUT:
         a->output = optarg;
         return true;
+    case OPTION_SSH_KEY:
+        a->ssh_key = optarg;
+        return true;
     default:
         return set_key(&a->e->draft, &profile_keys[kind - OPTION_KEY], optarg, why);
     }
+}
+
+/* A file may hold a day that has passed since, a new profile may not. */
+static bool is_in_time(const struct helper_profile *p, struct error *why)
+{
+    char date[DATE_TEXT_SIZE];
+
+    return p->expires == 0 || p->expires > clock_wall_ns() / NSEC_PER_SEC ||
+           error_set(why, "--expires: %s has passed already", date_format(p->expires, date));
 }
 
 /* Fills in the host's own name where --host does not give one, and the server's name. */
@@ -195,7 +215,6 @@ static int parse_enrolment(int argc, char **argv, bool adds, struct enrolment_ar
 {
     struct helper_profile *p = &a->e->draft.policy;
     struct option options[OPTIONS_MAX];
-    char date[DATE_TEXT_SIZE];
     struct error why;
     const char *name;
     int kind, status;
@@ -207,15 +226,14 @@ static int parse_enrolment(int argc, char **argv, bool adds, struct enrolment_ar
         if (!take_option(a, kind, &why))
             return command_fail(EXIT_USAGE, why.text);
     }
-    /* A file may hold a day that has passed since, a new profile may not. */
-    if (p->expires != 0 && p->expires <= clock_wall_ns() / NSEC_PER_SEC) {
-        error_set(&why, "--expires: %s has passed already", date_format(p->expires, date));
+    if (!is_in_time(p, &why))
         return command_fail(EXIT_USAGE, why.text);
+    if (!a->ssh_key) {
+        status = take_name(argc, argv, &name);
+        if (status != 0)
+            return status;
+        strcpy(p->name, name);
     }
-    status = take_name(argc, argv, &name);
-    if (status != 0)
-        return status;
-    strcpy(p->name, name);
     if (p->service_count == 0)
         return command_misused("expected --open SERVICE, such as --open tcp/22");
     return complete_enrolment(a->e, &why) ? 0 : command_fail(EXIT_FAILURE, why.text);
@@ -251,6 +269,154 @@ static int run_init(const char *config_file, int argc, char **argv)
     return status == 0 ? 0 : command_fail(status, why.text);
 }
 
+/* Writes the bundle, and says what to do with it. Where that fails the profile is removed. */
+static int write_bundle(const struct enrolment *e, const char *output, const struct config *c)
+{
+    char name[POLICY_NAME_SIZE + sizeof ".bundle"];
+    struct error why, unused;
+
+    snprintf(name, sizeof name, "%s.bundle", e->draft.policy.name);
+    if (!output)
+        output = name;
+    if (!enrol_write_bundle(e, c, output, &why)) {
+        enrol_remove(c, e->draft.policy.name, &unused);
+        return command_fail(EXIT_FAILURE, why.text);
+    }
+    printf("made profile %s and its bundle %s\n"
+           "The bundle holds %s. Carry it over, read it there, then delete\n"
+           "it on both sides:\n"
+           "    scp %s CLIENT:\n"
+           "    portsmith-knock import FILE\n",
+           e->draft.policy.name, output,
+           e->draft.profile.ssh_key ? "the client's pre-shared key" : "the client's identity",
+           output);
+    return EXIT_SUCCESS;
+}
+
+static bool name_is_free(const struct enrolment *all, size_t count)
+{
+    const char *name = all[count].draft.policy.name;
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(all[i].draft.policy.name, name) == 0) {
+            command_misused("two keys would be profile '%s': give a name for each key", name);
+            return false;
+        }
+    return true;
+}
+
+/* Gives each profile the name that is given, or that of its key's comment. False, having said
+ * why. */
+static bool name_all(struct enrolment *all, const struct authorized_key *keys, size_t count,
+                     int name_count, char **names)
+{
+    if (name_count > 0 && (size_t)name_count != count) {
+        command_misused("there are %zu keys and %d names: give as many, or none, and the keys' "
+                        "comments become the names", count, name_count);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *name = all[i].draft.policy.name;
+
+        if (name_count > 0 && !profile_name_is_valid(names[i])) {
+            command_misused("a profile's name has 1 to 32 of a-z, 0-9 and -");
+            return false;
+        }
+        if (name_count > 0)
+            strcpy(name, names[i]);
+        else
+            authorized_name(name, &keys[i]);
+        if (!name_is_free(all, i))
+            return false;
+    }
+    return true;
+}
+
+/* Makes of *base an enrolment for each key, with a pre-shared key of its own. False, having said
+ * why. */
+static bool enrol_keys(struct enrolment *all, const struct enrolment *base,
+                       const struct authorized_key *keys, size_t count, const char *path)
+{
+    struct error why;
+
+    for (size_t i = 0; i < count; i++) {
+        struct profile_draft *draft = &all[i].draft;
+
+        all[i] = *base;
+        draft->profile.policy = &draft->policy;
+        draft->profile.has_preshared = true;
+        randombytes_buf(draft->preshared, KEY_SIZE);
+        if (!authorized_apply(&keys[i], draft, &why) || !is_in_time(&draft->policy, &why)) {
+            command_warn("%.300s:%u: %s", path, keys[i].line, why.text);
+            return false;
+        }
+        if (keys[i].is_shortened)
+            command_warn("%.300s:%u: expiry-time is not midnight in UTC, where a profile's day "
+                         "ends: the profile is good until %s", path, keys[i].line, keys[i].expires);
+    }
+    return true;
+}
+
+/* Tells the clients' side: of one key as add does, of several by a bundle for each. A profile whose
+ * bundle cannot be written is removed, and so are those that come after it. */
+static int hand_out(const struct enrolment_arguments *a, const struct enrolment *all, size_t count,
+                    const struct config *c)
+{
+    int status = EXIT_SUCCESS;
+    struct error unused;
+
+    if (count == 1 && !a->output)
+        enrol_print_server(all, c);
+    for (size_t i = 0; i < count && (count > 1 || a->output); i++)
+        if (status == EXIT_SUCCESS)
+            status = write_bundle(&all[i], a->output, c);
+        else
+            enrol_remove(c, all[i].draft.policy.name, &unused);
+    return status;
+}
+
+static int add_keys(struct enrolment_arguments *a, const struct authorized_key *keys, size_t count,
+                    int name_count, char **names)
+{
+    struct enrolment *all = sodium_allocarray(count, sizeof *all);
+    struct config *c = NULL;
+    struct error why;
+    int status = EXIT_USAGE;
+
+    if (!all)
+        return command_fail(EXIT_FAILURE, "out of memory");
+    if (enrol_keys(all, a->e, keys, count, a->ssh_key) &&
+        name_all(all, keys, count, name_count, names)) {
+        c = enrol_add(all, count, &status, &why);
+        status = c ? hand_out(a, all, count, c) : command_fail(status, why.text);
+    }
+    if (c)
+        tell_daemon(c);
+    config_free(c);
+    sodium_free(all);
+    return status;
+}
+
+static int add_ssh_keys(struct enrolment_arguments *a, int argc, char **argv)
+{
+    struct authorized_key *keys;
+    struct error why;
+    size_t count;
+    int status;
+
+    if (!sodium_is_zero(a->e->draft.policy.signer.public_key, KEY_SIZE))
+        return command_misused("--ssh-key and --public-key exclude each other");
+    if (!authorized_read(&keys, &count, a->ssh_key, &why))
+        return command_fail(EXIT_USAGE, why.text);
+    if (a->output && count > 1)
+        status = command_misused("--output is for one key, and there are %zu: each gets its bundle "
+                                 "as NAME.bundle", count);
+    else
+        status = add_keys(a, keys, count, argc - optind, argv + optind);
+    free(keys);
+    return status;
+}
+
 static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
 {
     struct error why;
@@ -259,35 +425,20 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
 
     if (status != 0)
         return status;
+    if (a->ssh_key)
+        return add_ssh_keys(a, argc, argv);
+    if (a->output)
+        return command_misused("--output is for create, and for --ssh-key");
+    if (a->e->draft.profile.ssh_key)
+        return command_misused("--public-key: an ssh key is given as --ssh-key");
     if (sodium_is_zero(a->e->draft.policy.signer.public_key, KEY_SIZE))
         return command_misused("expected --public-key KEY, as portsmith-knock keygen prints it");
-    c = enrol_add(a->e, &status, &why);
+    c = enrol_add(a->e, 1, &status, &why);
     if (!c)
         return command_fail(status, why.text);
     enrol_print_server(a->e, c);
     tell_daemon(c);
     config_free(c);
-    return EXIT_SUCCESS;
-}
-
-static int write_bundle(const struct enrolment_arguments *a, const struct config *c)
-{
-    char name[POLICY_NAME_SIZE + sizeof ".bundle"];
-    const char *output = a->output ? a->output : name;
-    struct error why, unused;
-
-    snprintf(name, sizeof name, "%s.bundle", a->e->draft.policy.name);
-    if (!enrol_write_bundle(a->e, c, output, &why)) {
-        enrol_remove(c, a->e->draft.policy.name, &unused);
-        return command_fail(EXIT_FAILURE, why.text);
-    }
-    printf("made profile %s and its bundle %s\n"
-           "The bundle holds the client's identity. Carry it over, read it there, then delete\n"
-           "it on both sides:\n"
-           "    scp %s CLIENT:\n"
-           "    portsmith-knock import FILE\n",
-           a->e->draft.policy.name, output, output);
-    tell_daemon(c);
     return EXIT_SUCCESS;
 }
 
@@ -304,10 +455,12 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
     key_expand_client(signing, a->e->client_secret);
     crypto_sign_ed25519_sk_to_pk(a->e->draft.policy.signer.public_key, signing);
     sodium_memzero(signing, sizeof signing);
-    c = enrol_add(a->e, &status, &why);
+    c = enrol_add(a->e, 1, &status, &why);
     if (!c)
         return command_fail(status, why.text);
-    status = write_bundle(a, c);
+    status = write_bundle(a->e, a->output, c);
+    if (status == EXIT_SUCCESS)
+        tell_daemon(c);
     config_free(c);
     return status;
 }
@@ -339,7 +492,7 @@ static int run_create(const char *config_file, int argc, char **argv)
     return with_enrolment(create_profile, config_file, argc, argv);
 }
 
-enum { COLUMNS = 6, CELL_SIZE = 448 };
+enum { COLUMNS = 7, CELL_SIZE = 448 };
 
 struct row {
     char cells[COLUMNS][CELL_SIZE];
@@ -354,6 +507,7 @@ static void add_word(char cell[static CELL_SIZE], const char *word)
 
 static void fill_row(struct row *row, const struct profile *profile)
 {
+    static const char *const signers[] = {"identity", "ssh-agent", "security-key"};
     char service[SERVICE_TEXT_SIZE], prefix[PREFIX_TEXT_SIZE], date[DATE_TEXT_SIZE];
     const struct helper_profile *p = profile->policy;
 
@@ -367,6 +521,7 @@ static void fill_row(struct row *row, const struct profile *profile)
         add_word(row->cells[3], prefix_format(&p->prefixes[i], prefix));
     strcpy(row->cells[4], p->expires != 0 ? date_format(p->expires, date) : "never");
     sodium_bin2hex(row->cells[5], CELL_SIZE, profile->key_id, KEY_ID_SIZE);
+    strcpy(row->cells[6], signers[p->signer.form]);
 }
 
 static void print_row(const struct row *row, const size_t widths[static COLUMNS])
@@ -386,7 +541,7 @@ static void widen(size_t widths[static COLUMNS], const struct row *row)
 static void print_table(const struct config *c)
 {
     static const struct row heading = {
-        {"NAME", "SERVICES", "WINDOW", "ADDRESS", "EXPIRES", "KEY ID"}};
+        {"NAME", "SERVICES", "WINDOW", "ADDRESS", "EXPIRES", "KEY ID", "SIGNED BY"}};
     size_t widths[COLUMNS] = {0};
     struct row row;
 

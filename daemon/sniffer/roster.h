@@ -24,12 +24,12 @@ struct client {
     uint8_t key_id[KEY_ID_SIZE];
     uint8_t envelope_key[KEY_SIZE];
     struct signer signer;
+    uint16_t port; /* where the client must knock, host order */
+    uint8_t next_answered; /* the place in `answered` to be used next */
     uint64_t counters[MARK_COUNTERS]; /* the client's mark, as the helper last told it */
     uint64_t answered[ROSTER_ANSWERED]; /* the counters last answered: a ring */
     struct bucket honest;   /* well-signed, timely knocks alone take from it for good */
     struct bucket doubtful; /* all other knocks take from this one */
-    uint16_t port; /* where the client must knock, host order */
-    uint8_t next_answered; /* the place in `answered` to be used next */
 };
 
 struct roster {

@@ -11,6 +11,7 @@
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "privsep/backend.h"
+#include "sshlines.h"
 
 /* In the scratch directory: */
 #define MAIN "portsmith.conf"
@@ -41,13 +42,20 @@ static void write_main(const char *rest)
 }
 
 /* A profile: section and key, then `rest` from line 3 on. */
-static void write_profile(const char *name, uint32_t number, const char *rest)
+static void write_profile_of(const char *name, const char *key, const char *rest)
 {
-    char text[4096], key[KEY_TEXT_SIZE], path[64];
+    char text[4096], path[64];
 
     snprintf(path, sizeof path, PROFILES "/%s.conf", name);
-    snprintf(text, sizeof text, "[Profile]\nPublicKey = %s\n%s", client_key(number, key), rest);
+    snprintf(text, sizeof text, "[Profile]\nPublicKey = %s\n%s", key, rest);
     scratch_write_text(path, 0600, text);
+}
+
+static void write_profile(const char *name, uint32_t number, const char *rest)
+{
+    char key[KEY_TEXT_SIZE];
+
+    write_profile_of(name, client_key(number, key), rest);
 }
 
 static int enter(void **state)
@@ -630,6 +638,105 @@ static void envelope_keys_are_those_of_the_client(void **state)
     assert_keys_agree(rest, preshared);
 }
 
+/* ---- ssh keys ---------------------------------------------------------------- */
+
+#define PRESHARED "Open = tcp/22\nPresharedKey = BQUFAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+
+static void an_ssh_key_is_read(void **state)
+{
+    static const uint8_t preshared[KEY_SIZE] = {5, 5, 5};
+    const struct signer *signer;
+    const struct profile *p;
+    uint8_t key[KEY_SIZE];
+    struct ssh_key parsed;
+    struct error why;
+    struct config *c;
+
+    (void)state;
+    write_profile_of("alice", PLAIN_LINE " me", PRESHARED);
+    write_profile("bob", 1, "Open = tcp/22\n");
+    c = load();
+    p = config_find_profile(c, "alice");
+    signer = &p->policy->signer;
+    assert_int_equal(signer->form, SIGNER_SSH);
+    assert_int_equal(signer->required, 0);
+    assert_string_equal(p->ssh_key, PLAIN_LINE " me");
+    assert_true(ssh_key_parse(&parsed, PLAIN_LINE, &why));
+    assert_memory_equal(signer->public_key, parsed.public_key, KEY_SIZE);
+    envelope_key_of_preshared(key, preshared, parsed.public_key, c->server_public);
+    assert_memory_equal(p->envelope_key, key, KEY_SIZE);
+    assert_null(config_find_profile(c, "bob")->ssh_key);
+    config_free(c);
+}
+
+static void a_security_key_is_touched_unless_told_otherwise(void **state)
+{
+    static const struct { const char *line; uint8_t required; } cases[] = {
+        {"", 1}, {"Require = touch\n", 1}, {"Require = pin\n", 5}, {"Require = none\n", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char rest[256];
+        struct config *c;
+
+        snprintf(rest, sizeof rest, "%s" PRESHARED, cases[i].line);
+        write_profile_of("alice", SECURITY_LINE, rest);
+        c = load();
+        assert_int_equal(c->profiles[0].policy->signer.form, SIGNER_SECURITY_KEY);
+        assert_int_equal(c->profiles[0].policy->signer.required, cases[i].required);
+        assert_false(sodium_is_zero(c->profiles[0].policy->signer.application, 32));
+        config_free(c);
+    }
+    /* The line Require may come first. */
+    scratch_write_text(PROFILES "/alice.conf", 0600, "[Profile]\nRequire = pin\nPublicKey = "
+                                                     SECURITY_LINE "\n" PRESHARED);
+    struct config *c = load();
+    assert_int_equal(c->profiles[0].policy->signer.required, 5);
+    config_free(c);
+}
+
+static void wrong_ssh_keys_are_refused(void **state)
+{
+    static const struct { const char *key, *rest, *says; } cases[] = {
+        {PLAIN_LINE, "Open = tcp/22\n", "/alice.conf: the PublicKey is an ssh key, and so a line "
+                                        "'PresharedKey = ...' is needed"},
+        {ECDSA_LINE, PRESHARED, "/alice.conf:2: PublicKey: a key of type ecdsa-sha2-nistp256 cannot "
+                                "knock: take a key of ssh-keygen -t ed25519"},
+        {"ssh-rsa AAAA", PRESHARED, "/alice.conf:2: PublicKey: a key of type ssh-rsa cannot knock"},
+        {"ssh-ed25519-cert-v01@openssh.com AAAA", PRESHARED,
+         "/alice.conf:2: PublicKey: ssh-ed25519-cert-v01@openssh.com is a certificate"},
+        {"ssh-ed25519 AAAA", PRESHARED, "/alice.conf:2: PublicKey: the base64 of the ssh key is"},
+        {PLAIN_LINE, "Require = touch\n" PRESHARED, "/alice.conf:3: Require: Require is for a"},
+        {SECURITY_LINE, "Require = finger\n" PRESHARED,
+         "/alice.conf:3: Require: expected touch, pin or none, not 'finger'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        write_profile_of("alice", cases[i].key, cases[i].rest);
+        assert_load_refused(cases[i].says);
+    }
+    scratch_write_text(PROFILES "/alice.conf", 0600, "[Profile]\nRequire = pin\nPublicKey = "
+                                                     PLAIN_LINE "\n" PRESHARED);
+    assert_load_refused("/alice.conf:3: PublicKey: Require is for a");
+}
+
+/* Two own keys may share one, as ever. */
+static void an_ssh_key_shares_no_preshared_key(void **state)
+{
+    (void)state;
+    write_profile("alice", 1, PRESHARED);
+    write_profile("bob", 2, PRESHARED);
+    config_free(load());
+    write_profile_of("carol", PLAIN_LINE, PRESHARED);
+    assert_load_refused("PresharedKey: ");
+    assert_load_refused("/carol.conf has the same");
+    assert_int_equal(unlink(PROFILES "/alice.conf"), 0);
+    assert_load_refused("/bob.conf: PresharedKey: ");
+    assert_int_equal(unlink(PROFILES "/bob.conf"), 0);
+    config_free(load());
+}
+
 /* ---- printing --------------------------------------------------------------- */
 
 /* What config_print says, to be freed. */
@@ -880,6 +987,10 @@ int main(void)
         SCRATCH(knock_ports_are_collected_up_to_the_limit),
         SCRATCH(profiles_are_sorted_by_name),
         SCRATCH(envelope_keys_are_those_of_the_client),
+        SCRATCH(an_ssh_key_is_read),
+        SCRATCH(a_security_key_is_touched_unless_told_otherwise),
+        SCRATCH(wrong_ssh_keys_are_refused),
+        SCRATCH(an_ssh_key_shares_no_preshared_key),
         SCRATCH(what_is_printed_can_be_read_back),
         SCRATCH(no_secret_is_printed),
         SCRATCH(the_pidfile_is_held_by_one),

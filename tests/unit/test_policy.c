@@ -244,6 +244,34 @@ static void limits_out_of_range_are_refused(void **state)
     assert_false(receives_profile(&p));
 }
 
+static void signers_that_are_none_are_refused(void **state)
+{
+    struct helper_profile p = good_profile;
+
+    (void)state;
+    p.signer.form = SIGNER_SSH;
+    assert_true(receives_profile(&p));
+    p.signer.required = AUTHENTICATOR_TOUCHED; /* by nobody */
+    assert_false(receives_profile(&p));
+    p.signer.required = 0;
+    p.signer.application[31] = 1;
+    assert_false(receives_profile(&p));
+    p.signer.form = SIGNER_NATIVE;
+    assert_false(receives_profile(&p));
+    p.signer.form = SIGNER_SECURITY_KEY;
+    assert_true(receives_profile(&p));
+    p.signer.required = AUTHENTICATOR_TOUCHED | AUTHENTICATOR_VERIFIED;
+    assert_true(receives_profile(&p));
+    p.signer.required = 2;
+    assert_false(receives_profile(&p));
+    p.signer.required = 0;
+    p.signer.form = SIGNER_SECURITY_KEY + 1;
+    assert_false(receives_profile(&p));
+    p.signer.form = SIGNER_SECURITY_KEY;
+    p.signer.application[31] = 0;
+    assert_false(receives_profile(&p));
+}
+
 static void names_that_are_none_are_refused(void **state)
 {
     static const char *const wrong[] = {"", "Someone", "some one", "a/b", "a\n"};
@@ -657,6 +685,7 @@ int main(void)
         cmocka_unit_test(shut_ports_out_of_range_are_refused),
         cmocka_unit_test(profiles_out_of_range_are_refused),
         cmocka_unit_test(limits_out_of_range_are_refused),
+        cmocka_unit_test(signers_that_are_none_are_refused),
         cmocka_unit_test(names_that_are_none_are_refused),
         cmocka_unit_test(a_profile_is_as_long_as_its_last_list),
         cmocka_unit_test(what_is_not_in_use_must_be_zero),

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "daemon/config/profilekeys.h"
+#include "sshlines.h"
 
 static struct profile_draft draft;
 static struct error why;
@@ -61,6 +62,9 @@ static void each_key_is_printed_as_it_is_read(void **state)
     PRINTED("Expires", "Expires = 2027-01-31\n", "2027-01-31");
     PRINTED("MaxGrants", "MaxGrants = 3\n", "3");
     PRINTED("Connections", "Connections = 8\n", "8");
+    PRINTED("PublicKey", "PublicKey = " PLAIN_LINE " me@home\n", PLAIN_LINE "  me@home");
+    PRINTED("PublicKey", "PublicKey = " SECURITY_LINE "\n", SECURITY_LINE);
+    PRINTED("Require", "", "pin"); /* of no security key */
 }
 
 /* Nothing else would be printed for what no line says. */

@@ -154,7 +154,7 @@ static void a_roster_is_small(void **state)
     struct roster roster;
 
     (void)state;
-    assert_true(sizeof *roster.clients <= 224);
+    assert_true(sizeof *roster.clients <= 256);
     for (size_t count = 1; count <= MANY; count++) {
         make_series(&roster, &series[0], count);
         assert_true(roster.mask + 1 >= 2 * count && roster.mask + 1 < 4 * count);

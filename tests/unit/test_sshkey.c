@@ -3,14 +3,9 @@
 #include <sodium.h>
 
 #include "common/text/sshkey.h"
+#include "sshlines.h"
 
-/* Made by ssh-keygen. */
-#define PLAIN "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHkpE2cBm+H+RMnmFfuDjMlSZY6LNWfSNvKLC/s+Twiw"
-#define ECDSA \
-    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBC6ijU0YHOgguCOK" \
-    "9FWdYSR1a4vizlt//AxKbrS/IVMd+UGVyjRGUBbu/VPu9W47Rh8lX+FjWCcFsMcp9IydsN4= e"
-
-/* The line of a security key of that application, with PLAIN's public key. */
+/* The line of a security key of that application, with the public key of PLAIN_LINE. */
 static const char *security_line(const char *application, size_t size, char line[static 400])
 {
     static const char type[] = "sk-ssh-ed25519@openssh.com";
@@ -19,7 +14,7 @@ static const char *security_line(const char *application, size_t size, char line
     struct error why;
     char text[300];
 
-    assert_true(ssh_key_parse(&plain, PLAIN, &why));
+    assert_true(ssh_key_parse(&plain, PLAIN_LINE, &why));
     memcpy(blob + 4, type, 26);
     blob[33] = KEY_SIZE;
     memcpy(blob + 34, plain.public_key, KEY_SIZE);
@@ -33,7 +28,7 @@ static const char *security_line(const char *application, size_t size, char line
 static void a_plain_key_is_read(void **state)
 {
     static const char *const lines[] = {
-        PLAIN " alice@laptop", "  " PLAIN "\talice@laptop \r\n", PLAIN "  alice@laptop\n"};
+        PLAIN_LINE " alice@laptop", "  " PLAIN_LINE "\talice@laptop \r\n", PLAIN_LINE "  alice@laptop\n"};
     char line[SSH_KEY_LINE_SIZE];
     struct ssh_key key;
     struct error why;
@@ -48,16 +43,16 @@ static void a_plain_key_is_read(void **state)
         assert_memory_equal(key.blob + 19, key.public_key, KEY_SIZE);
         assert_string_equal(key.comment, "alice@laptop");
         assert_string_equal(key.application, "");
-        assert_string_equal(ssh_key_format(&key, line), PLAIN " alice@laptop");
+        assert_string_equal(ssh_key_format(&key, line), PLAIN_LINE " alice@laptop");
         signer = ssh_key_signer(&key);
         assert_int_equal(signer.form, SIGNER_SSH);
         assert_int_equal(signer.required, 0);
         assert_memory_equal(signer.public_key, key.public_key, KEY_SIZE);
         assert_true(sodium_is_zero(signer.application, sizeof signer.application));
     }
-    assert_true(ssh_key_parse(&key, PLAIN, &why));
+    assert_true(ssh_key_parse(&key, PLAIN_LINE, &why));
     assert_string_equal(key.comment, "");
-    assert_string_equal(ssh_key_format(&key, line), PLAIN);
+    assert_string_equal(ssh_key_format(&key, line), PLAIN_LINE);
 }
 
 static void a_security_key_is_read(void **state)
@@ -105,9 +100,9 @@ static void comments_are_cut_and_made_printable(void **state)
     struct error why;
 
     (void)state;
-    assert_true(ssh_key_parse(&key, PLAIN " a\x1b[2Jb c", &why));
+    assert_true(ssh_key_parse(&key, PLAIN_LINE " a\x1b[2Jb c", &why));
     assert_string_equal(key.comment, "a?[2Jb c");
-    snprintf(text, sizeof text, "%s %0200d", PLAIN, 1);
+    snprintf(text, sizeof text, "%s %0200d", PLAIN_LINE, 1);
     assert_true(ssh_key_parse(&key, text, &why));
     assert_int_equal(strlen(key.comment), SSH_COMMENT_SIZE - 1);
     snprintf(text, sizeof text, "%s %070d", security_line("ssh:0123456789", 14, security), 1);
@@ -119,14 +114,14 @@ static void comments_are_cut_and_made_printable(void **state)
 static void keys_of_other_types_are_told_which_would_do(void **state)
 {
     static const struct { const char *line, *says; } cases[] = {
-        {ECDSA, "a key of type ecdsa-sha2-nistp256 cannot knock"},
+        {ECDSA_LINE " e", "a key of type ecdsa-sha2-nistp256 cannot knock"},
         {"ssh-rsa AAAAB3NzaC1yc2E me", "ssh-rsa cannot knock: take a key of ssh-keygen -t ed25519"},
         {"sk-ecdsa-sha2-nistp256@openssh.com AAAA me", "-t ed25519-sk"},
         {"ssh-dss AAAA", "ssh-dss cannot knock"},
         {"ssh-ed25519-cert-v01@openssh.com AAAA me", "is a certificate, which cannot knock"},
         {"sk-ssh-ed25519-cert-v01@openssh.com AAAA me", "is a certificate"},
         {"", "not a line of an ssh key"},
-        {"from=\"*\" " PLAIN, "not a line of an ssh key"},
+        {"from=\"*\" " PLAIN_LINE, "not a line of an ssh key"},
         {"ED25519 key", "not a line of an ssh key"},
     };
     struct ssh_key key;
@@ -138,14 +133,14 @@ static void keys_of_other_types_are_told_which_would_do(void **state)
         if (!strstr(why.text, cases[i].says))
             fail_msg("%s: %s", cases[i].line, why.text);
     }
-    assert_true(ssh_key_is_line(PLAIN));
-    assert_true(ssh_key_is_line(ECDSA));
+    assert_true(ssh_key_is_line(PLAIN_LINE));
+    assert_true(ssh_key_is_line(ECDSA_LINE));
     assert_false(ssh_key_is_line("/root/.ssh/authorized_keys"));
 }
 
 static void damaged_lines_are_refused(void **state)
 {
-    char text[] = PLAIN;
+    char text[] = PLAIN_LINE;
     struct ssh_key key;
     struct error why;
 
