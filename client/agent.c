@@ -350,7 +350,8 @@ bool agent_sign(const char *path, const struct ssh_key *key,
     done = look_for(&t, key, comment, why);
     if (done && key->form == SIGNER_SECURITY_KEY) {
         t.slow = INT64_MAX;
-        tell("touch your security key");
+        if (tell)
+            tell("touch your security key");
     }
     done = done && have_signed(&t, key, blob, signature, why);
     close(t.fd);
