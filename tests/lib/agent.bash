@@ -43,14 +43,19 @@ add_key() { # NAME [OPTION of ssh-add...]
     as_client ssh-add -q -S "$authenticator" "${@:2}" "$keys/$1"
 }
 
-# A profile of an ssh key; the client knows the server by the profile's name, which is a host's.
-add_ssh_profile() { # NAME KEY [OPTION of portsmith-profile add...]
-    grep -q " $1$" /etc/hosts || echo "$server $1" >>/etc/hosts
+add_ssh_key() { # as add_ssh_profile
     on server portsmith-profile -c "$conf" add "$1" --ssh-key "$keys/$2.pub" --host "$1" \
-        "${@:3}" >"$lab/$1.conf" 2>>"$lab/log/profile.log" || {
+        --open tcp/22 --max-grants 1000 "${@:3}" >"$lab/$1.conf" 2>>"$lab/log/profile.log" || {
         cat "$lab/log/profile.log" >&2
         return 1
     }
+}
+
+# A profile of an ssh key, in a daemon that runs; the client knows the server by the profile's name,
+# which is a host's.
+add_ssh_profile() { # NAME KEY [OPTION of portsmith-profile add...]
+    grep -q " $1$" /etc/hosts || echo "$server $1" >>/etc/hosts
+    and_reload add_ssh_key "$@" || return
     install -D -o "$client_user" -m 600 "$lab/$1.conf" "$home/.config/portsmith/$1.conf"
 }
 

@@ -12,8 +12,8 @@ setup_file() {
     make_security_key touched
     start_listener 22
     configure
-    add_ssh_profile door.example.net touched --open tcp/22 --window 4s
     start_daemon
+    add_ssh_profile door.example.net touched --window 4s
 }
 
 teardown_file() {

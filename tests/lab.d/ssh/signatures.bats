@@ -16,10 +16,10 @@ setup_file() {
     make_security_key touched
     start_sshd 2222
     cat "$keys"/*.pub >"$sshd_directory/authorized_keys"
-    add_profile native --open tcp/22
-    on server portsmith-profile -c "$conf" revoke bastion
-    add_ssh_profile bastion plain --open tcp/22
-    add_ssh_profile keyed touched --open tcp/22
+    and_reload add_profile native --open tcp/22
+    and_reload on server portsmith-profile -c "$conf" revoke bastion
+    add_ssh_profile bastion plain
+    add_ssh_profile keyed touched
     mkdir -p "$stubs"
     spawn client "$lab/log/stubs.log" "$top/tests/tools/agents.py" "$stubs" "$keys/plain"
     wait_until 10 test -e "$stubs/ready"
@@ -49,7 +49,7 @@ seal() { # agent|file|native CONF OPTION of ssh_knock.py...
 
 # Sealed well, by the right key, and of this moment; by the log nothing is wrong but the signature.
 is_refused() { # NAME
-    send_until "$1: refused for $client: bad signature" "$lab/sealed"
+    send_until "$1: refused for $client: the signature is wrong" "$lab/sealed"
     has_no_grant_but_fence
 }
 
@@ -170,7 +170,7 @@ knock_by() { # WAY
 }
 
 @test "an agent with two thousand keys is right, as is one that takes its time" {
-    knock_opens bastion --agent "$stubs/list-of-many" bastion
+    knock_opens bastion --agent "$stubs/list-of-many"
     mkfifo "$stubs/go"
     knock --agent "$stubs/late" bastion >"$lab/said" 2>&1 3>&- &
     wait_until 5 grep -q "waiting for the ssh-agent" "$lab/said"
