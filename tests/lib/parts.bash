@@ -190,6 +190,8 @@ run_vectors() {
         check "${file##*/}: another implementation agrees" \
             "$top/tests/deep/vectors/other_client.py" check "$file"
     done
+    check "ssh.txt: ssh-keygen signs the same" \
+        cmp <("$top/tests/deep/vectors/other_client.py" make ssh) "$top/tests/deep/vectors/ssh.txt"
     tap_end
 }
 

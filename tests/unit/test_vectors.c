@@ -13,7 +13,7 @@ struct vector {
     char text[4096];
 };
 
-static const char *const names[] = {"plain", "preshared", "close"};
+static const char *const names[] = {"plain", "preshared", "close", "ssh", "security-key"};
 
 static void vector_read(struct vector *v, const char *name)
 {
@@ -76,17 +76,24 @@ static void client_keys_are_as_given(const struct vector *v, uint8_t *signing)
     assert_vector(v, "key_id", key_id, sizeof key_id);
 }
 
-static void envelope_keys_are_as_given(const struct vector *v, const uint8_t *signing,
-                                       uint8_t *server_public, uint8_t *key, uint8_t *gate)
+static void server_keys_are_as_given(const struct vector *v, uint8_t *server_public, uint8_t *gate)
 {
-    uint8_t secret[KEY_SIZE], preshared[KEY_SIZE], other[KEY_SIZE];
-    bool has_preshared = vector_get(v, "preshared", preshared, sizeof preshared) == KEY_SIZE;
+    uint8_t secret[KEY_SIZE];
 
     vector_want(v, "server_secret", secret, sizeof secret);
     assert_true(key_server_public(server_public, secret));
     assert_vector(v, "server_public", server_public, KEY_SIZE);
     envelope_gate_key(gate, server_public);
     assert_vector(v, "gate_key", gate, GATE_KEY_SIZE);
+}
+
+static void envelope_key_is_as_given(const struct vector *v, const uint8_t *signing,
+                                     const uint8_t *server_public, uint8_t *key)
+{
+    uint8_t secret[KEY_SIZE], preshared[KEY_SIZE], other[KEY_SIZE];
+    bool has_preshared = vector_get(v, "preshared", preshared, sizeof preshared) == KEY_SIZE;
+
+    vector_want(v, "server_secret", secret, sizeof secret);
     assert_true(envelope_key_of_client(key, signing, server_public,
                                        has_preshared ? preshared : NULL));
     assert_vector(v, "envelope_key", key, KEY_SIZE);
@@ -95,48 +102,99 @@ static void envelope_keys_are_as_given(const struct vector *v, const uint8_t *si
     assert_vector(v, "envelope_key", other, KEY_SIZE);
 }
 
-static void request_is_as_given(const struct vector *v, const uint8_t *signing,
-                                const uint8_t *server_public, uint8_t *request,
-                                struct signature *signature)
+static void ssh_envelope_key_is_as_given(const struct vector *v, const uint8_t *client_public,
+                                         const uint8_t *server_public, uint8_t *key)
+{
+    uint8_t preshared[KEY_SIZE];
+
+    vector_want(v, "preshared", preshared, sizeof preshared);
+    envelope_key_of_preshared(key, preshared, client_public, server_public);
+    assert_vector(v, "envelope_key", key, KEY_SIZE);
+}
+
+static void request_is_as_given(const struct vector *v, uint8_t *request)
 {
     uint8_t again[REQUEST_SIZE];
-    const struct signer signer = native_signer(signing + KEY_SIZE);
     struct request r;
 
     vector_want(v, "request", request, REQUEST_SIZE);
     assert_true(request_decode(&r, request));
     request_encode(again, &r);
     assert_memory_equal(again, request, REQUEST_SIZE);
+}
+
+/* Signs as who made the vector did. */
+static void signature_is_as_given(const struct vector *v, const uint8_t *signing,
+                                  const uint8_t *server_public, const uint8_t *request,
+                                  struct signature *signature)
+{
     envelope_sign(signature, signing, server_public, request);
     assert_vector(v, "signature", signature->bytes, SIGNATURE_SIZE);
-    assert_true(envelope_verify(signature, &signer, server_public, request));
+}
+
+/* Takes the signature from the vector, and fills in what of the signer is not of every form. */
+static void ssh_signature_is_as_given(const struct vector *v, const uint8_t *server_public,
+                                      const uint8_t *request, struct signature *signature,
+                                      struct signer *signer)
+{
+    uint8_t blob[SSH_BLOB_SIZE], application[32];
+    size_t size = vector_get(v, "application", application, sizeof application);
+
+    envelope_ssh_blob(blob, server_public, request);
+    assert_vector(v, "ssh_blob", blob, sizeof blob);
+    memset(signature, 0, sizeof *signature);
+    vector_want(v, "signature", signature->bytes, SIGNATURE_SIZE);
+    signer->form = size > 0 ? SIGNER_SECURITY_KEY : SIGNER_SSH;
+    if (size == 0)
+        return;
+    vector_want(v, "authenticator", signature->authenticator, AUTHENTICATOR_SIZE);
+    crypto_hash_sha256(signer->application, application, size);
+    signer->required = AUTHENTICATOR_TOUCHED;
+}
+
+static void datagram_is_as_given(const struct vector *v, const uint8_t *key, const uint8_t *gate,
+                                 const uint8_t *request, const struct signature *signature,
+                                 enum signer_form form)
+{
+    uint8_t nonce[NONCE_SIZE], datagram[DATAGRAM_MAX], given[DATAGRAM_MAX], key_id[KEY_ID_SIZE];
+    size_t size = vector_get(v, "datagram", given, sizeof given);
+    uint8_t opened[REQUEST_SIZE];
+    struct signature found;
+
+    vector_want(v, "nonce", nonce, sizeof nonce);
+    vector_want(v, "key_id", key_id, sizeof key_id);
+    assert_in_range(size, DATAGRAM_MIN, DATAGRAM_MAX);
+    assert_int_equal(envelope_seal(datagram, nonce, size - DATAGRAM_MIN, key, gate, key_id, request,
+                                   signature),
+                     size);
+    assert_memory_equal(datagram, given, size);
+    assert_true(envelope_open(opened, &found, form, key, given, size));
+    assert_memory_equal(opened, request, REQUEST_SIZE);
+    assert_memory_equal(&found, signature, sizeof found);
 }
 
 static void check_vector(const char *name)
 {
     uint8_t signing[SIGNING_KEY_SIZE], server_public[KEY_SIZE], key[KEY_SIZE], gate[GATE_KEY_SIZE];
-    uint8_t request[REQUEST_SIZE], key_id[KEY_ID_SIZE];
-    uint8_t nonce[NONCE_SIZE], datagram[DATAGRAM_MAX], given[DATAGRAM_MAX];
+    uint8_t request[REQUEST_SIZE], unused[SSH_BLOB_SIZE];
     struct signature signature;
+    struct signer signer;
     struct vector v;
-    size_t size;
 
     vector_read(&v, name);
     client_keys_are_as_given(&v, signing);
-    envelope_keys_are_as_given(&v, signing, server_public, key, gate);
-    request_is_as_given(&v, signing, server_public, request, &signature);
-
-    vector_want(&v, "nonce", nonce, sizeof nonce);
-    size = vector_get(&v, "datagram", given, sizeof given);
-    assert_in_range(size, DATAGRAM_MIN, DATAGRAM_MAX);
-    vector_want(&v, "key_id", key_id, sizeof key_id);
-    assert_int_equal(envelope_seal(datagram, nonce, size - DATAGRAM_MIN, key, gate, key_id, request,
-                                   &signature),
-                     size);
-    assert_memory_equal(datagram, given, size);
-    assert_true(envelope_open(request, &signature, SIGNER_NATIVE, key, given, size));
-    assert_vector(&v, "request", request, REQUEST_SIZE);
-    assert_vector(&v, "signature", signature.bytes, SIGNATURE_SIZE);
+    signer = native_signer(signing + KEY_SIZE);
+    server_keys_are_as_given(&v, server_public, gate);
+    request_is_as_given(&v, request);
+    if (vector_get(&v, "ssh_blob", unused, sizeof unused) > 0) {
+        ssh_envelope_key_is_as_given(&v, signer.public_key, server_public, key);
+        ssh_signature_is_as_given(&v, server_public, request, &signature, &signer);
+    } else {
+        envelope_key_is_as_given(&v, signing, server_public, key);
+        signature_is_as_given(&v, signing, server_public, request, &signature);
+    }
+    assert_true(envelope_verify(&signature, &signer, server_public, request));
+    datagram_is_as_given(&v, key, gate, request, &signature, signer.form);
 }
 
 static void vectors_come_out_byte_for_byte(void **state)

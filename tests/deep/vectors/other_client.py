@@ -3,11 +3,12 @@
 
   other_client.py knock --key FILE --server KEY [options] > DATAGRAM
   other_client.py check FILE...     work out a test vector again and compare
-  other_client.py make NAME         print a test vector
+  other_client.py make NAME         print a test vector; ssh-keygen signs that of ssh
 
 It proves that the manual page suffices to write a client, and makes the
 knocks that portsmith-knock refuses to make: --bad-signature,
---sign-for, --request.
+--sign-for, --request. With --ssh-key ssh-keygen signs, or the agent that it asks;
+--namespace and --hash make of that what is no knock.
 BLAKE2b and SHA-512 are Python's own, SipHash is below, the rest is PyNaCl.
 """
 import argparse
@@ -16,7 +17,9 @@ import hashlib
 import ipaddress
 import os
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 
 from nacl import bindings
@@ -79,6 +82,20 @@ def encode_request(action, window, counter, address, services):
     return request.ljust(64, b"\0")
 
 
+def derive_public(client_public, server_public):
+    return {"client_public": client_public,
+            "key_id": blake2b(32, b"portsmith/1 key-id", client_public)[:8],
+            "gate_key": blake2b(16, b"portsmith/1 gate", server_public)}
+
+
+def derive_ssh(client_public, server_public, preshared):
+    """The same for a client that an ssh agent signs for."""
+    keys = derive_public(client_public, server_public)
+    keys["envelope_key"] = blake2b(32, b"portsmith/1 envelope-psk", client_public, server_public,
+                                   key=preshared)
+    return keys
+
+
 def derive(seed, server_public, preshared):
     """All that one client and one server need, once."""
     client_public, signing_key = bindings.crypto_sign_seed_keypair(seed)
@@ -87,19 +104,75 @@ def derive(seed, server_public, preshared):
     scalar[31] = (scalar[31] & 127) | 64
     shared = bindings.crypto_scalarmult(bytes(scalar), server_public)
     return {
-        "client_public": client_public,
+        **derive_public(client_public, server_public),
         "signing_key": signing_key,
-        "key_id": blake2b(32, b"portsmith/1 key-id", client_public)[:8],
-        "gate_key": blake2b(16, b"portsmith/1 gate", server_public),
         "shared": shared,
         "envelope_key": blake2b(32, b"portsmith/1 envelope", shared, client_public, server_public,
                                 key=preshared),
     }
 
 
+def signed_text(server_public, request):
+    return b"portsmith/1 request\0" + server_public + request
+
+
 def sign(signing_key, server_public, request):
-    text = b"portsmith/1 request\0" + server_public + request
-    return bindings.crypto_sign(text, signing_key)[:64]
+    return bindings.crypto_sign(signed_text(server_public, request), signing_key)[:64]
+
+
+# ---- ssh keys --------------------------------------------------------------
+
+def string(text):
+    return struct.pack(">I", len(text)) + text
+
+
+def strings(text):
+    """What string() has joined."""
+    while text:
+        size = struct.unpack_from(">I", text)[0]
+        yield text[4:4 + size]
+        text = text[4 + size:]
+
+
+def ssh_blob(server_public, request):
+    digest = hashlib.sha512(signed_text(server_public, request)).digest()
+    return b"SSHSIG" + string(b"portsmith") + string(b"") + string(b"sha512") + string(digest)
+
+
+def authenticator_text(application, authenticator, blob):
+    return hashlib.sha256(application).digest() + authenticator + hashlib.sha256(blob).digest()
+
+
+def openssh_key(seed):
+    """A private key file, which is not encrypted (OpenSSH's PROTOCOL.key)."""
+    public = bindings.crypto_sign_seed_keypair(seed)[0]
+    public_blob = string(b"ssh-ed25519") + string(public)
+    private = bytes(8) + public_blob + string(seed + public) + string(b"vector")
+    private += bytes(range(1, 1 + -len(private) % 8))
+    whole = (b"openssh-key-v1\0" + string(b"none") + string(b"none") + string(b"") +
+             struct.pack(">I", 1) + string(public_blob) + string(private))
+    lines = base64.encodebytes(whole).decode()
+    return f"-----BEGIN OPENSSH PRIVATE KEY-----\n{lines}-----END OPENSSH PRIVATE KEY-----\n"
+
+
+def ssh_keygen_sign(key_file, text, namespace="portsmith", digest="sha512"):
+    """The signature of ssh-keygen -Y sign, and what an authenticator adds to it."""
+    armoured = subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-O",
+                               f"hashalg={digest}", "-f", key_file],
+                              input=text, stdout=subprocess.PIPE, check=True).stdout
+    whole = base64.b64decode(b"".join(armoured.splitlines()[1:-1]))
+    *_, last = strings(whole[10:])  # behind the magic and the version
+    size = struct.unpack_from(">I", last)[0]
+    signature = last[4 + size:]
+    return signature[4:68], signature[68:]
+
+
+def ssh_keygen_sign_by_seed(seed, text):
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "key")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+            file.write(openssh_key(seed))
+        return ssh_keygen_sign(path, text)[0]
 
 
 def seal(keys, nonce, padding, request, signature):
@@ -128,6 +201,29 @@ def vector(seed, server_secret, preshared, nonce, padding, request):
     return values
 
 
+def ssh_vector(seed, server_secret, preshared, nonce, padding, request, application=b"",
+               authenticator=b"", by_ssh_keygen=False):
+    """Of a security key where there is an application."""
+    server_public = bindings.crypto_scalarmult_base(server_secret)
+    client_public, signing_key = bindings.crypto_sign_seed_keypair(seed)
+    keys = derive_ssh(client_public, server_public, preshared)
+    text = blob = ssh_blob(server_public, request)
+    values = {"client_seed": seed, "client_public": client_public, "key_id": keys["key_id"],
+              "server_secret": server_secret, "server_public": server_public,
+              "gate_key": keys["gate_key"], "preshared": preshared,
+              "envelope_key": keys["envelope_key"], "request": request, "ssh_blob": blob}
+    if application:
+        text = authenticator_text(application, authenticator, blob)
+        values.update(application=application, authenticator=authenticator, signed=text)
+    signature = bindings.crypto_sign(text, signing_key)[:64]
+    if by_ssh_keygen:
+        signature = ssh_keygen_sign_by_seed(seed, signed_text(server_public, request))
+    rest = bytes(padding - len(authenticator))
+    values.update(signature=signature, nonce=nonce,
+                  datagram=seal(keys, nonce, 0, request, signature + authenticator + rest))
+    return values
+
+
 SEED, SERVER, PRESHARED = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
 VECTORS = {
     "plain": ("Open what the profile permits, for the observed address. No padding.",
@@ -140,6 +236,14 @@ VECTORS = {
     "close": ("Close tcp/22 for 192.0.2.7. 128 bytes of padding.",
               lambda: vector(SEED, SERVER, b"", bytes(range(176, 200)), 128,
                              encode_request(2, 0, 1767225600000002, "192.0.2.7", [(6, 22)]))),
+    "ssh": ("Open what the profile permits, signed by ssh-keygen. No padding.",
+            lambda: ssh_vector(SEED, SERVER, PRESHARED, bytes(range(200, 224)), 0,
+                               encode_request(1, 0, 1767225600000003, None, []),
+                               by_ssh_keygen=True)),
+    "security-key": ("Open what the profile permits, by a touch of a security key. 5 bytes of padding.",
+                     lambda: ssh_vector(SEED, SERVER, PRESHARED, bytes(range(224, 248)), 5,
+                                        encode_request(1, 0, 1767225600000004, None, []),
+                                        b"ssh:", bytes([1, 0, 0, 1, 2]))),
 }
 
 
@@ -168,8 +272,13 @@ def read_vector(path):
 def check(paths):
     for path in paths:
         given = read_vector(path)
-        again = vector(given["client_seed"], given["server_secret"], given.get("preshared", b""),
-                       given["nonce"], len(given["datagram"]) - 176, given["request"])
+        arguments = [given["client_seed"], given["server_secret"], given.get("preshared", b""),
+                     given["nonce"], len(given["datagram"]) - 176, given["request"]]
+        if "ssh_blob" in given:
+            again = ssh_vector(*arguments, given.get("application", b""),
+                               given.get("authenticator", b""))
+        else:
+            again = vector(*arguments)
         wrong = [name for name in again if again[name] != given.get(name)]
         if wrong or set(given) != set(again):
             sys.exit(f"{path}: differs in {', '.join(wrong) or 'its names'}")
@@ -189,24 +298,44 @@ def knock(options):
         sys.stdout.buffer.write(datagram(options))
 
 
-def datagram(options):
+def sign_as_told(options, keys, server_public, request):
+    """The signature, and what of the padding is not zero."""
+    if options.ssh_key:
+        return ssh_keygen_sign(options.ssh_key, signed_text(server_public, request),
+                               options.namespace, options.hash)
+    signing_key = keys["signing_key"]
+    if options.bad_signature:
+        signing_key = bindings.crypto_sign_seed_keypair(os.urandom(32))[1]
+    return sign(signing_key, server_public, request), b""
+
+
+def keys_as_told(options, server_public):
+    preshared = base64.b64decode(options.preshared)
+    if options.ssh_key:
+        with open(options.ssh_key.removesuffix(".pub") + ".pub", encoding="utf-8") as file:
+            blob = base64.b64decode(file.read().split()[1])
+        return derive_ssh(list(strings(blob))[1], server_public, preshared)
     with open(options.key, encoding="ascii") as file:
-        seed = base64.b64decode(file.read())
+        return derive(base64.b64decode(file.read()), server_public, preshared)
+
+
+def datagram(options):
     server_public = base64.b64decode(options.server)
-    keys = derive(seed, server_public, base64.b64decode(options.preshared))
+    keys = keys_as_told(options, server_public)
     services = [(PROTOCOLS[p], int(n)) for p, n in (s.split("/") for s in options.service)]
     counter = options.counter or time.time_ns() // 1000
     request = encode_request(2 if options.close else 1, options.window, counter, options.address,
                              services)
     if options.request:
         request = bytes.fromhex(options.request)
-    signing_key = keys["signing_key"]
-    if options.bad_signature:
-        signing_key = bindings.crypto_sign_seed_keypair(os.urandom(32))[1]
     signed_for = base64.b64decode(options.sign_for) if options.sign_for else server_public
-    signature = sign(signing_key, signed_for, request)
-    padding = os.urandom(1)[0] % 129 if options.padding is None else options.padding
-    return seal(keys, os.urandom(24), padding, request, signature)
+    signature, authenticator = sign_as_told(options, keys, signed_for, request)
+    least = len(authenticator)
+    padding = options.padding
+    if padding is None:
+        padding = least + os.urandom(1)[0] % (129 - least)
+    rest = bytes(padding - least)
+    return seal(keys, os.urandom(24), 0, request, signature + authenticator + rest)
 
 
 def main():
@@ -218,7 +347,10 @@ def main():
     one = commands.add_parser("make")
     one.add_argument("name", choices=VECTORS)
     one = commands.add_parser("knock")
-    one.add_argument("--key", required=True, help="file with the client's secret key")
+    one.add_argument("--key", help="file with the client's secret key")
+    one.add_argument("--ssh-key", metavar="FILE", help="OpenSSH's; .pub: an agent's")
+    one.add_argument("--namespace", default="portsmith")
+    one.add_argument("--hash", default="sha512")
     one.add_argument("--server", required=True, help="the server's public key")
     one.add_argument("--preshared", default="")
     one.add_argument("--service", action="append", default=[], metavar="tcp/22")
