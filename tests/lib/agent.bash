@@ -56,6 +56,11 @@ add_ssh_key() { # as add_ssh_profile
 add_ssh_profile() { # NAME KEY [OPTION of portsmith-profile add...]
     grep -q " $1$" /etc/hosts || echo "$server $1" >>/etc/hosts
     and_reload add_ssh_key "$@" || return
+    know "$1"
+}
+
+# By the server file as it was made.
+know() { # NAME
     install -D -o "$client_user" -m 600 "$lab/$1.conf" "$home/.config/portsmith/$1.conf"
 }
 

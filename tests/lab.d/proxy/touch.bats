@@ -13,7 +13,9 @@ setup_file() {
     start_listener 22
     configure
     start_daemon
-    add_ssh_profile door.example.net touched --window 4s
+    name_hosts
+    add_ssh_profile door touched --window 4s
+    sed -i 's/^Host = .*/Host = door.example.net/' "$lab/home/.config/portsmith/door.conf"
 }
 
 teardown_file() {
@@ -40,7 +42,7 @@ teardown() {
     [ "$(touches)" -eq 1 ]
     wait_until 10 has_no_grant "$client" # nor has anything renewed it at half of the window
     [ "$(touches)" -eq 1 ]
-    log_counts "door.example.net: (opened|extended)" 1
+    log_counts "door: (opened|extended)" 1
     [ "$(talk bytewise door.example.net 22)" = "$greeting" ]
     [ "$(touches)" -eq 2 ]
     end_held

@@ -26,6 +26,7 @@ teardown_file() {
 setup() {
     common_setup
     rm -f "$device"/*
+    know bastion
 }
 
 teardown() {
@@ -59,6 +60,7 @@ stanza_for() { # HOST
 
 # ---- Done means ------------------------------------------------------------
 
+# bats test_tags=once,ipv6
 @test "ssh is in at the first try, 50 times, with a key in the agent and nowhere else" {
     start_agent
     add_key plain
@@ -68,6 +70,7 @@ stanza_for() { # HOST
     mv "$lab/away" "$keys/plain"
 }
 
+# bats test_tags=once,ipv6
 @test "ssh is in at the first try, 50 times, by a security key and a touch for the knock" {
     start_agent
     add_key touched

@@ -130,8 +130,8 @@ half has closed the connection
 nothing gave no answer of an agent's
 huge gave no answer of an agent's
 of-another-kind gave no answer of an agent's
-of-another-key another key
-of-other-bytes another key
+of-another-key has not signed by the key of SSHKey
+of-other-bytes has not signed by the key of SSHKey
 of-another-type gave no answer of an agent's
 of-a-security-key gave no answer of an agent's
 short gave no answer of an agent's
@@ -163,6 +163,7 @@ knock_by() { # WAY
     while read -r way words; do
         cat "$lab/said.$way"
         grep -q -F "the ssh-agent at $stubs/$way" "$lab/said.$way"
+        ! grep -q network "$lab/said.$way"
         grep -q -F -e "$words" "$lab/said.$way" || { echo "$way: not '$words'" && return 1; }
     done < <(wrong_agents)
     fence
