@@ -14,7 +14,7 @@ setup_file() {
     configure
     start_daemon
     name_hosts
-    add_ssh_profile door touched --window 4s
+    add_ssh_profile door touched --window 4s --max-window 4s
     sed -i 's/^Host = .*/Host = door.example.net/' "$lab/home/.config/portsmith/door.conf"
 }
 
