@@ -68,6 +68,10 @@ touches() { # how often one was asked for
     grep -c touch "$device/log" 2>/dev/null || true
 }
 
+asked_for_touches() { # COUNT
+    [ "$(touches)" -eq "$1" ]
+}
+
 # What an agent asks with. Notes down in $device/asked what for, and says what is written into the
 # FIFO $device/answer.
 make_askpass() {
