@@ -2,7 +2,7 @@
 # What is no signature of a knock opens nothing: neither what an agent signs for others, sealed as if
 # it were one, nor what wrong agents answer.
 # bats file_tags=any
-# shellcheck disable=SC2154,SC2030,SC2031 # agent.bash and bats set the variables
+# shellcheck disable=SC2154,SC2030,SC2031,SC2119 # agent.bash and bats set the variables
 
 . "$top/tests/lib/agent.bash"
 
