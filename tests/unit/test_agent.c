@@ -315,6 +315,32 @@ static void an_answer_that_is_too_long_is_not_waited_for(void **state)
     close(listener);
 }
 
+static void note_slow(const char *text)
+{
+    assert_non_null(strstr(text, "waiting for the ssh-agent at ./agent: it may want a confirmation"));
+    told++;
+}
+
+/* It is busy with somebody else, or hangs. */
+static void a_silent_agent_is_waited_for_and_no_longer(void **state)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = STUB_PATH};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    int64_t begun = clock_boot_ns(), seconds;
+    struct signature signature;
+
+    (void)state;
+    told = 0;
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    assert_false(agent_sign(STUB_PATH, &plain, blob, note_slow, &signature, &why));
+    seconds = (clock_boot_ns() - begun) / NSEC_PER_SEC;
+    assert_in_range(seconds, 5, 30);
+    assert_int_equal(told, 1);
+    assert_non_null(strstr(why.text, "the ssh-agent at ./agent has not answered in time"));
+    close(listener);
+}
+
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_enter, scratch_leave)
 
 int main(void)
@@ -332,6 +358,7 @@ int main(void)
         IN_SCRATCH(it_is_said_why_an_agent_does_not_sign),
         IN_SCRATCH(an_agent_that_is_not_there_is_named),
         IN_SCRATCH(an_answer_that_is_too_long_is_not_waited_for),
+        IN_SCRATCH(a_silent_agent_is_waited_for_and_no_longer),
     };
 
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, make_keys, NULL);
