@@ -218,8 +218,8 @@ static bool receive(struct talk *t, uint8_t *bytes, size_t size, struct error *w
         if (done < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (done <= 0)
-            return error_set(why, "the ssh-agent at %s has closed the connection without an answer",
-                             t->path);
+            return error_set(why, "the ssh-agent at %s has closed the connection without an "
+                                  "answer; is that the socket of an ssh-agent?", t->path);
         bytes += done;
         size -= (size_t)done;
     }

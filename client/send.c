@@ -271,5 +271,7 @@ bool send_knock_anew(struct sending *sending, struct knocker *knocker)
 /* A reason that is the kernel's alone is no more than the name of an error. */
 const char *send_advice(const struct sending *s)
 {
-    return strpbrk(s->why.text, ":;") ? "" : "; check this machine's network and firewall";
+    bool says_itself = s->is_refused || strpbrk(s->why.text, ":;");
+
+    return says_itself ? "" : "; check this machine's network and firewall";
 }
