@@ -15,8 +15,8 @@
 #include "common/printable.h"
 
 enum {
-    PLAIN_SECONDS = 5,  /* gpg-agent takes up to one for a signature */
-    TOUCH_SECONDS = 60, /* for somebody to find the security key */
+    LIST_SECONDS = 5,    /* of which an agent takes the better part of one, at most */
+    PERSON_SECONDS = 60, /* to confirm, or to find the security key */
 };
 
 /* The types of messages. */
@@ -158,10 +158,11 @@ static bool refuse_late(const struct talk *t, struct error *why)
                           "that, and knock again", t->path);
 }
 
-/* Opens the connection. While as many others wait for the agent as can, that blocks. */
+/* Opens the connection. While as many others wait for the agent as can, that blocks. Whose knocks
+ * take a touch may have another knock wait for one. */
 static bool begin(struct talk *t, const struct ssh_key *key, struct error *why)
 {
-    int seconds = key->form == SIGNER_SECURITY_KEY ? TOUCH_SECONDS : PLAIN_SECONDS;
+    int seconds = key->form == SIGNER_SECURITY_KEY ? PERSON_SECONDS : LIST_SECONDS;
     const struct timeval limit = {.tv_sec = seconds};
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     int64_t now = clock_boot_ns();
@@ -310,6 +311,7 @@ static bool have_signed(struct talk *t, const struct ssh_key *key,
     size += put_string(request + size, blob, SSH_BLOB_SIZE);
     size += sizeof(uint32_t);
     store_be32(request, (uint32_t)(size - sizeof(uint32_t)));
+    t->end = clock_boot_ns() + (int64_t)PERSON_SECONDS * NSEC_PER_SEC;
     answer = ask(t, request, &size, why);
     if (!answer)
         return false;

@@ -35,11 +35,12 @@ bool agent_path(char path[static PATH_MAX], const char *named, struct error *why
 bool agent_find(const char *path, const struct ssh_key *key,
                 char comment[static AGENT_COMMENT_SIZE], struct error *why);
 
-/* Has the agent at `path` sign by the key what envelope_ssh_blob makes of a request. It has 5 s in
- * all, or 60 s if the key is a security key, as somebody has to touch that. `tell` is called before
- * that, or once the agent is slow; NULL: nobody is told. The signature has the right form; the
- * caller verifies it, as an agent may sign by another key. False with the reason, which names the
- * path. */
+/* Has the agent at `path` sign by the key what envelope_ssh_blob makes of a request. It has 5 s to
+ * say that it holds the key (60 s if that is a security key, as another knock may be waiting for a
+ * touch), and 60 s to sign, as somebody may have to confirm that or to touch the key. `tell` is
+ * called before that, or once the agent is slow; NULL: nobody is told. The signature has the right
+ * form; the caller verifies it, as an agent may sign by another key. False with the reason, which
+ * names the path. */
 bool agent_sign(const char *path, const struct ssh_key *key,
                 const uint8_t blob[static SSH_BLOB_SIZE], agent_teller *tell,
                 struct signature *signature, struct error *why);

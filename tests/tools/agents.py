@@ -113,7 +113,6 @@ WAYS = {
     "list-key-overlong": (lambda a: message(KEYS + struct.pack(">II", 1, 0xFFFFFFF0) + a.key), None),
     # a signature
     "refused": (None, lambda a, d: message(FAILURE)),
-    "silent": (None, silent),
     "late": (None, late),
     "closes": (None, closes),
     "half": (None, lambda a, d: half(message(a.signature(d)))),

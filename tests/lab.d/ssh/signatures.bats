@@ -125,7 +125,6 @@ list-counts-less gave no answer of an agent's
 list-counts-billions gave no answer of an agent's
 list-key-overlong gave no answer of an agent's
 refused refuses to sign, and never says why
-silent has not answered in time
 closes has closed the connection
 half has closed the connection
 nothing gave no answer of an agent's
