@@ -3,6 +3,32 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "client/counter.h"
+#include "common/clock.h"
+
+/* Takes what is the identity's. False if the keys do not yield a shared one. */
+static bool take_identity(struct knocker *k, const struct identity *identity,
+                          const struct server *server)
+{
+    memcpy(k->signing, identity->signing, sizeof k->signing);
+    envelope_key_id(k->key_id, identity->public_key);
+    return envelope_key_of_client(k->envelope_key, identity->signing, server->public_key,
+                                  server->has_preshared ? server->preshared : NULL);
+}
+
+/* Takes what is the ssh key's. Only the server knows which of a security key's flags it wants. */
+static void take_ssh_key(struct knocker *k, const struct server *server)
+{
+    k->ssh_key = server->ssh_key;
+    k->signer = ssh_key_signer(&server->ssh_key);
+    k->signer.required = 0;
+    k->asks = k->signer.form == SIGNER_SECURITY_KEY;
+    strcpy(k->agent, server->agent);
+    envelope_key_id(k->key_id, server->ssh_key.public_key);
+    envelope_key_of_preshared(k->envelope_key, server->preshared, server->ssh_key.public_key,
+                              server->public_key);
+}
+
 struct knocker *knocker_new(const struct identity *identity, const struct server *server,
                             struct error *why)
 {
@@ -12,13 +38,13 @@ struct knocker *knocker_new(const struct identity *identity, const struct server
         error_set(why, "out of memory");
         return NULL;
     }
+    memset(knocker, 0, sizeof *knocker);
     knocker->transport = server->transport;
-    memcpy(knocker->signing, identity->signing, sizeof knocker->signing);
     memcpy(knocker->server_public, server->public_key, sizeof knocker->server_public);
     envelope_gate_key(knocker->gate_key, server->public_key);
-    envelope_key_id(knocker->key_id, identity->public_key);
-    if (!envelope_key_of_client(knocker->envelope_key, identity->signing, server->public_key,
-                                server->has_preshared ? server->preshared : NULL)) {
+    if (!identity)
+        take_ssh_key(knocker, server);
+    else if (!take_identity(knocker, identity, server)) {
         error_set(why, "the server's public key and the identity do not yield a shared key");
         knocker_free(knocker);
         return NULL;
@@ -26,11 +52,17 @@ struct knocker *knocker_new(const struct identity *identity, const struct server
     return knocker;
 }
 
-struct knocker *knocker_read(const struct server *server, struct error *why)
+struct knocker *knocker_read(const struct server *server, agent_teller *tell, struct error *why)
 {
-    struct identity *identity = identity_read(server->identity, why);
-    struct knocker *knocker = identity ? knocker_new(identity, server, why) : NULL;
+    struct identity *identity = NULL;
+    struct knocker *knocker = NULL;
 
+    if (!server->has_ssh_key)
+        identity = identity_read(server->identity, why);
+    if (server->has_ssh_key || identity)
+        knocker = knocker_new(identity, server, why);
+    if (knocker)
+        knocker->tell = tell;
     identity_free(identity);
     return knocker;
 }
@@ -50,18 +82,70 @@ struct request knock_request(const struct server *server, enum action action)
     return r;
 }
 
-size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
-                  const struct request *request)
+/* ---- signing ------------------------------------------------------------- */
+
+static bool sign_by_agent(struct signature *signature, struct knocker *k,
+                          const uint8_t encoded[static REQUEST_SIZE], struct error *why)
 {
-    uint8_t encoded[REQUEST_SIZE], nonce[NONCE_SIZE];
-    struct signature signature;
+    int64_t begun = clock_boot_ns();
+    uint8_t blob[SSH_BLOB_SIZE];
+    char path[PATH_MAX];
+
+    envelope_ssh_blob(blob, k->server_public, encoded);
+    if (!agent_path(path, k->agent, why) ||
+        !agent_sign(path, &k->ssh_key, blob, k->tell, signature, why))
+        return false;
+    if (clock_boot_ns() - begun > (int64_t)AGENT_SLOW * NSEC_PER_SEC)
+        k->asks = true;
+    return envelope_verify(signature, &k->signer, k->server_public, encoded) ||
+           error_set(why, "the ssh-agent at %s has not signed by the key of SSHKey: nothing is "
+                          "sent; use another agent", path);
+}
+
+static bool sign_once(struct signature *signature, struct knocker *k,
+                      const struct request *request, struct error *why)
+{
+    uint8_t encoded[REQUEST_SIZE];
 
     request_encode(encoded, request);
-    envelope_sign(&signature, knocker->signing, knocker->server_public, encoded);
+    if (k->signer.form != SIGNER_NATIVE)
+        return sign_by_agent(signature, k, encoded, why);
+    envelope_sign(signature, k->signing, k->server_public, encoded);
+    return true;
+}
+
+/* The counter is a time. An older one than the server permits would be refused. */
+static bool is_late(const struct request *request)
+{
+    uint64_t now = clock_wall_us();
+
+    return now > request->counter && now - request->counter > KNOCK_FRESH * (uint64_t)USEC_PER_SEC;
+}
+
+bool knock_sign(struct signature *signature, struct knocker *knocker, struct request *request,
+                struct error *why)
+{
+    struct error warning;
+
+    if (!sign_once(signature, knocker, request, why))
+        return false;
+    if (knocker->signer.form == SIGNER_NATIVE || !is_late(request))
+        return true;
+    return counter_take_own(1, &request->counter, &warning, why) &&
+           sign_once(signature, knocker, request, why);
+}
+
+size_t knock_seal(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
+                  const struct request *request, const struct signature *signature)
+{
+    uint32_t least = knocker->signer.form == SIGNER_SECURITY_KEY ? AUTHENTICATOR_SIZE : 0;
+    uint8_t encoded[REQUEST_SIZE], nonce[NONCE_SIZE];
+
+    request_encode(encoded, request);
     randombytes_buf(nonce, sizeof nonce);
-    return envelope_seal(datagram, nonce, randombytes_uniform(PADDING_MAX + 1),
+    return envelope_seal(datagram, nonce, least + randombytes_uniform(PADDING_MAX + 1 - least),
                          knocker->envelope_key, knocker->gate_key, knocker->key_id, encoded,
-                         &signature);
+                         signature);
 }
 
 void knocker_free(struct knocker *knocker)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/agent.h"
 #include "client/identity.h"
 #include "client/server.h"
 #include "common/envelope.h"
@@ -15,31 +16,45 @@
 /* What a client needs to make knocks for one server. It is computed once. */
 struct knocker {
     enum transport transport;          /* how the knocks are to travel */
-    uint8_t signing[SIGNING_KEY_SIZE]; /* secret */
-    uint8_t envelope_key[KEY_SIZE];    /* secret */
+    struct signer signer;              /* its form says who signs: the knocker or an ssh-agent */
+    uint8_t signing[SIGNING_KEY_SIZE]; /* secret; the next three are used if an agent signs */
+    struct ssh_key ssh_key;
+    char agent[PATH_MAX]; /* as agent_path takes it */
+    agent_teller *tell;   /* says what the agent waits for; NULL: nobody is told */
+    bool asks;            /* somebody is asked for a signature, so none is made without need */
+    uint8_t envelope_key[KEY_SIZE]; /* secret */
     uint8_t server_public[KEY_SIZE];
     uint8_t gate_key[GATE_KEY_SIZE];
     uint8_t key_id[KEY_ID_SIZE];
 };
 
-/* Makes a knocker from the client's identity and the server file. It is in locked memory, and
- * the caller gives it back with knocker_free. NULL with the reason. */
+/* Makes a knocker from the client's identity and the server file. `identity` is NULL exactly if the
+ * server file has an ssh key; no agent is asked yet. It is in locked memory, and the caller gives it
+ * back with knocker_free. NULL with the reason. */
 struct knocker *knocker_new(const struct identity *identity, const struct server *server,
                             struct error *why);
 
 /* As knocker_new, with the identity that the server file names. That is read, and gone again
- * when this returns. */
-struct knocker *knocker_read(const struct server *server, struct error *why);
+ * when this returns. `tell` is for the agent. */
+struct knocker *knocker_read(const struct server *server, agent_teller *tell, struct error *why);
 
 /* The request that the server file describes. The caller adds the counter and, where the server's
  * address is ADDRESS_AUTO, the address. */
 struct request knock_request(const struct server *server, enum action action);
 
-/* Writes the datagram that asks for `request`, which must be valid as request_encode wants it.
- * Returns the datagram's size, DATAGRAM_MIN to DATAGRAM_MAX bytes. Nonce and padding are drawn
- * afresh. */
-size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
-                  const struct request *request);
+/* Signs the request, which must be valid as request_encode wants it. An agent may take its time: if
+ * its signature came KNOCK_FRESH after the request's counter, the request gets a new counter of the
+ * user's own, and a new signature, once. A knocker whose agent was slow `asks` from then on. False
+ * with the reason if there is no such signature. */
+bool knock_sign(struct signature *signature, struct knocker *knocker, struct request *request,
+                struct error *why);
+
+enum { KNOCK_FRESH = 30 }; /* seconds */
+
+/* Writes the datagram that asks for a request that was signed. Returns the datagram's size,
+ * DATAGRAM_MIN to DATAGRAM_MAX bytes. Nonce and padding are drawn afresh. */
+size_t knock_seal(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
+                  const struct request *request, const struct signature *signature);
 
 /* Wipes and frees the knocker. NULL is allowed. */
 void knocker_free(struct knocker *knocker);

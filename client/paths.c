@@ -60,11 +60,9 @@ static bool refuse_as_root(struct error *why, const char *variable, const char *
                      user ? user->pw_name : "another user", variable);
 }
 
-/* The home directory: HOME, unless that is another user's. A program that changes the user, such as
- * setpriv(1), may leave HOME as it was; ssh(1) asks the user database alone, and would look
- * elsewhere. A user who is not in the database has only HOME. NULL with the reason if no home
- * directory is known, or root's HOME is another user's. */
-static const char *home_directory(struct error *why)
+/* A program that changes the user, such as setpriv(1), may leave HOME as it was; ssh(1) asks the user
+ * database alone, and would look elsewhere. A user who is not in the database has only HOME. */
+const char *path_home(struct error *why)
 {
     const struct passwd *user = getpwuid(geteuid());
     const char *own = user && user->pw_dir[0] == '/' ? user->pw_dir : NULL;
@@ -98,7 +96,7 @@ static bool base_directory(char path[static PATH_MAX], const char *variable, con
         return path_join(path, base, "portsmith", "", why);
     if (given && geteuid() == 0)
         return refuse_as_root(why, variable, base);
-    home = home_directory(why);
+    home = path_home(why);
     return home && path_join(path, home, fallback, "/portsmith", why);
 }
 

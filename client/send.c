@@ -124,49 +124,94 @@ static bool follow_source(struct sending *s)
 
 /* ---- signing ------------------------------------------------------------- */
 
-/* The new sending before the one at `i` that asks for the same, leaves from the same address and is
- * of the same family. NULL if there is none. */
-static const struct sending *find_twin(const struct sending *sendings, unsigned i)
-{
-    const struct sending *s = &sendings[i];
-
-    for (const struct sending *other = sendings; other < s; other++)
-        if (other->is_new && other->target.to.ss_family == s->target.to.ss_family &&
-            address_equal(&other->source, &s->source) &&
-            other->request.has_address == s->request.has_address &&
-            address_equal(&other->request.address, &s->request.address))
-            return other;
-    return NULL;
-}
-
-/* Signs the new sendings, with counters from `highest` down. The first sending has the highest
- * counter: where a profile has room for one grant, the newest knock decides where that is, and the
- * first address is the one that connections try first. */
-static void sign_new(struct sending *sendings, unsigned count, const struct knocker *knocker,
-                     uint64_t highest)
+/* Has the new sendings that are to sign their source name it. */
+static void name_sources(struct sending *sendings, unsigned count)
 {
     static const struct address none;
 
     for (unsigned i = 0; i < count; i++) {
         struct sending *s = &sendings[i];
-        const struct sending *twin;
 
-        if (!s->is_new)
+        if (!s->is_new || !s->signs_source)
             continue;
-        if (s->signs_source) {
-            s->request.has_address = s->target.may_sign && address_is_global(&s->source);
-            s->request.address = s->request.has_address ? s->source : none;
-        }
-        twin = find_twin(sendings, i);
-        s->request.counter = twin ? twin->request.counter : highest--;
-        s->size = knock_make(s->datagram, knocker, &s->request);
+        s->request.has_address = s->target.may_sign && address_is_global(&s->source);
+        s->request.address = s->request.has_address ? s->source : none;
     }
 }
 
+/* Whether the new sendings ask for the same, leave from the same address and are of the same
+ * family. */
+static bool are_twins(const struct sending *a, const struct sending *b)
+{
+    return a->is_new && b->is_new && a->target.to.ss_family == b->target.to.ss_family &&
+           address_equal(&a->source, &b->source) &&
+           a->request.has_address == b->request.has_address &&
+           address_equal(&a->request.address, &b->request.address);
+}
+
+/* Signs and seals what is asked for, or has the sending share the signature of its twin. False with
+ * the reason in s->why. */
+static bool make_datagram(struct sending *s, const struct sending *twin, struct knocker *knocker)
+{
+    if (twin) {
+        s->request.counter = twin->request.counter;
+        s->signature = twin->signature;
+    } else if (!knock_sign(&s->signature, knocker, &s->request, &s->why)) {
+        s->is_refused = true;
+        return false;
+    }
+    s->size = knock_seal(s->datagram, knocker, &s->request, &s->signature);
+    return true;
+}
+
+/* Signs the new sendings, with counters from `highest` down. The first sending has the highest
+ * counter: where a profile has room for one grant, the newest knock decides where that is, and the
+ * first address is the one that connections try first. */
+static void sign_new(struct sending *sendings, unsigned count, struct knocker *knocker,
+                     uint64_t highest)
+{
+    const struct sending *refused = NULL;
+
+    name_sources(sendings, count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct sending *twin = sendings;
+        struct sending *s = &sendings[i];
+
+        if (!s->is_new)
+            continue;
+        if (refused) {
+            s->is_refused = true;
+            s->why = refused->why;
+            continue;
+        }
+        while (twin < s && !are_twins(twin, s))
+            twin++;
+        if (twin == s)
+            s->request.counter = highest--;
+        if (!make_datagram(s, twin < s ? twin : NULL, knocker))
+            refused = s;
+    }
+}
+
+/* Drops all but the first sending that has a way, and its twins. Returns how many are left. */
+static unsigned keep_one_request(struct sending *sendings, unsigned count)
+{
+    struct sending first = sendings[0];
+    unsigned kept = 0;
+
+    name_sources(sendings, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (kept == 0)
+            first = sendings[i];
+        if (are_twins(&sendings[i], &first))
+            sendings[kept++] = sendings[i];
+    }
+    return kept > 0 ? kept : 1;
+}
+
 unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *made,
-                     const struct target *targets, unsigned count,
-                     const struct knocker *knocker, const struct request *request,
-                     bool sign_source)
+                     const struct target *targets, unsigned count, struct knocker *knocker,
+                     const struct request *request, bool sign_source)
 {
     *made = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -176,6 +221,8 @@ unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *mad
 
         *made += add_ways(&sendings[*made], SENDINGS_MAX - targets_left - *made, &plain);
     }
+    if (knocker->signer.form == SIGNER_SECURITY_KEY)
+        *made = keep_one_request(sendings, *made);
     sign_new(sendings, *made, knocker, request->counter + SENDINGS_MAX - 1);
     return send_all(sendings, *made);
 }
@@ -184,7 +231,7 @@ unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *mad
 
 /* Signs the new sendings, which have a way but no datagram. If no counter can be had, they stay
  * without a datagram until the next time. */
-static void sign_missing(struct sending *sendings, unsigned count, const struct knocker *knocker)
+static void sign_missing(struct sending *sendings, unsigned count, struct knocker *knocker)
 {
     unsigned missing = 0;
     uint64_t first;
@@ -203,20 +250,19 @@ static void sign_missing(struct sending *sendings, unsigned count, const struct 
             sendings[i].why = why;
 }
 
-unsigned send_knocks_again(struct sending *sendings, unsigned count,
-                           const struct knocker *knocker)
+unsigned send_knocks_again(struct sending *sendings, unsigned count, struct knocker *knocker)
 {
     for (unsigned i = 0; i < count; i++) {
         struct sending *s = &sendings[i];
 
         s->sent = false;
-        s->is_new = follow_source(s) && s->size == 0;
+        s->is_new = follow_source(s) && s->size == 0 && !s->is_refused;
     }
     sign_missing(sendings, count, knocker);
     return send_all(sendings, count);
 }
 
-bool send_knock_anew(struct sending *sending, const struct knocker *knocker)
+bool send_knock_anew(struct sending *sending, struct knocker *knocker)
 {
     sending->size = 0;
     return send_knocks_again(sending, 1, knocker) > 0;
@@ -225,5 +271,7 @@ bool send_knock_anew(struct sending *sending, const struct knocker *knocker)
 /* A reason that is the kernel's alone is no more than the name of an error. */
 const char *send_advice(const struct sending *s)
 {
-    return strpbrk(s->why.text, ":;") ? "" : "; check this machine's network and firewall";
+    bool says_itself = s->is_refused || strpbrk(s->why.text, ":;");
+
+    return says_itself ? "" : "; check this machine's network and firewall";
 }

@@ -21,9 +21,11 @@ struct sending {
     bool signs_source;              /* the request names `source`, where that is global */
     struct address source;          /* connections to the target leave from it */
     struct request request;         /* what the datagram asks for */
+    struct signature signature;     /* by which it does */
     uint8_t datagram[DATAGRAM_MAX]; /* kept, to be sent again */
     size_t size;                    /* of the datagram; 0: there is none, as there was no way */
     bool is_new;                    /* the datagram was signed for the latest sending */
+    bool is_refused;                /* nobody signs it, and nobody is asked again */
     bool sent;                      /* whether the latest sending succeeded */
     struct error why;               /* the reason if it did not */
 };
@@ -38,23 +40,24 @@ struct sending {
  *
  * The caller has taken SENDINGS_MAX counters, from request->counter on. The first datagram gets the
  * highest of them. Datagrams share a counter if they ask for the same, leave from the same address
- * and are of one family: whoever gets one of these holds a repeat of the others.
+ * and are of one family: whoever gets one of these holds a repeat of the others. They share a
+ * signature, too. For a security key has to be touched for each signature, only those are sent that
+ * share that of the first target that there is a way to. Once a signature has been refused, no other
+ * is asked for.
  *
  * Returns how many datagrams were sent. */
 unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *made,
                      const struct target *targets, unsigned count,
-                     const struct knocker *knocker, const struct request *request,
-                     bool sign_source);
+                     struct knocker *knocker, const struct request *request, bool sign_source);
 
 /* Sends the very same datagrams again, as a knock may be lost. A server counts a repeat once. Where
  * connections leave from another address by now, the datagram is signed anew, with a new counter
  * of the user's own. Returns how many datagrams were sent. */
-unsigned send_knocks_again(struct sending *sendings, unsigned count,
-                           const struct knocker *knocker);
+unsigned send_knocks_again(struct sending *sendings, unsigned count, struct knocker *knocker);
 
 /* Sends one target a datagram that is signed anew, with a new counter of the user's own. False if
  * it was not sent; the reason is in sending->why. */
-bool send_knock_anew(struct sending *sending, const struct knocker *knocker);
+bool send_knock_anew(struct sending *sending, struct knocker *knocker);
 
 /* What to do about a datagram that was not sent, as text to be put behind sending->why. It is ""
  * where that reason says so itself. */

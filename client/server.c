@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/agent.h"
 #include "client/paths.h"
 #include "client/target.h"
 #include "common/file.h"
@@ -165,14 +166,35 @@ bool server_set_address(void *server, const char *value, struct error *why)
     return true;
 }
 
+static bool set_path(char path[static PATH_MAX], const char *value, const char *of,
+                     struct error *why)
+{
+    if (value[0] == '\0' || strlen(value) >= PATH_MAX)
+        return error_set(why, "expected the path of an %s", of);
+    strcpy(path, value);
+    return true;
+}
+
 bool server_set_identity(void *server, const char *value, struct error *why)
 {
     struct server *s = server;
 
-    if (value[0] == '\0' || strlen(value) >= sizeof s->identity)
-        return error_set(why, "expected the path of an identity");
-    strcpy(s->identity, value);
-    return true;
+    return set_path(s->identity, value, "identity", why);
+}
+
+bool server_set_agent(void *server, const char *value, struct error *why)
+{
+    struct server *s = server;
+
+    return set_path(s->agent, value, "ssh-agent's socket", why);
+}
+
+bool server_set_ssh_key(void *server, const char *value, struct error *why)
+{
+    struct server *s = server;
+
+    s->has_ssh_key = true;
+    return ssh_key_parse(&s->ssh_key, value, why);
 }
 
 bool server_set_preshared(void *server, const char *value, struct error *why)
@@ -252,7 +274,7 @@ const struct old_word server_old_words[] = {{"Open", "Service", NULL}, {NULL, NU
 static const struct settings_table table = {"Server", settings, sizeof settings / sizeof *settings,
                                             server_old_words};
 
-const char *server_missing(const struct server *server)
+static const char *missing_key(const struct server *server)
 {
     return server->host[0] == '\0' ? "Host"
          : server->port == 0       ? "Port"
@@ -260,40 +282,67 @@ const char *server_missing(const struct server *server)
                                    : NULL;
 }
 
-/* Completes the path of the identity. Without Identity it is "identity", and a path that is not
- * absolute counts from the directory of the server file, which is at `path`. */
-static bool place_identity(struct server *server, const char *path, struct error *why)
+bool server_check(const struct server *server, const char *path, const char *section,
+                  struct error *why)
 {
-    const char *slash = strrchr(path, '/');
+    const char *missing = missing_key(server);
+
+    if (missing)
+        return error_set(why, "%s: %s is missing from [%s]", path, missing, section);
+    if (server->agent[0] != '\0' && !server->has_ssh_key)
+        return error_set(why, "%s: IdentityAgent goes with SSHKey, which is missing from [%s]", path,
+                         section);
+    if (!server->has_ssh_key)
+        return true;
+    if (server->identity[0] != '\0')
+        return error_set(why, "%s: SSHKey and Identity exclude each other: keep the one that the "
+                              "profile on the server has", path);
+    return server->has_preshared ||
+           error_set(why, "%s: SSHKey needs PresharedKey, which is missing from [%s]: it hides the "
+                          "knocks, and portsmith-profile has printed it on the server", path,
+                     section);
+}
+
+/* Completes a path that the server file at `file` names. */
+static bool place(char path[static PATH_MAX], const char *file, struct error *why)
+{
+    const char *slash = strrchr(file, '/'), *home;
     char name[PATH_MAX], directory[PATH_MAX];
 
-    if (server->identity[0] == '/')
+    strcpy(name, path);
+    if (name[0] == '/')
         return true;
-    snprintf(name, sizeof name, "%s", server->identity[0] ? server->identity : "identity");
-    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) : 1,
-             slash ? path : ".");
-    return path_join(server->identity, directory, name, "", why);
+    if (strncmp(name, "~/", 2) == 0)
+        return (home = path_home(why)) && path_join(path, home, name + 2, "", why);
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - file) : 1,
+             slash ? file : ".");
+    return path_join(path, directory, name, "", why);
+}
+
+static bool place_paths(struct server *server, const char *file, struct error *why)
+{
+    if (server->has_ssh_key)
+        return server->agent[0] == '\0' || strcmp(server->agent, AGENT_VARIABLE) == 0 ||
+               place(server->agent, file, why);
+    if (server->identity[0] == '\0')
+        strcpy(server->identity, "identity");
+    return place(server->identity, file, why);
 }
 
 bool server_read(struct server *server, const char *path, struct error *why)
 {
     char real[PATH_MAX];
-    const char *missing;
 
     errno = 0;
-    if (!path_follow(real, path, why) ||
-        !settings_read(real, FILE_CONFIGURATION, &table, server, &server->notes, why))
-        return false;
-    missing = server_missing(server);
-    if (missing)
-        return error_set(why, "%s: %s is missing from [Server]", path, missing);
-    return place_identity(server, path, why) &&
+    return path_follow(real, path, why) &&
+           settings_read(real, FILE_CONFIGURATION, &table, server, &server->notes, why) &&
+           server_check(server, path, "Server", why) && place_paths(server, path, why) &&
            (!server->has_preshared || file_is_trusted(real, FILE_SECRET, why));
 }
 
 /* ---- as text ------------------------------------------------------------- */
 
-_Static_assert(SERVER_HOST_SIZE + KEY_TEXT_SIZE + REQUEST_SERVICES * SERVICE_TEXT_SIZE +
+_Static_assert(SERVER_HOST_SIZE + KEY_TEXT_SIZE + SSH_KEY_LINE_SIZE + REQUEST_SERVICES * SERVICE_TEXT_SIZE +
                    REQUEST_SERVICES * sizeof "ConnectPort = tcp/65535 65535\n" +
                    TIMESPAN_TEXT_SIZE + ADDRESS_TEXT_SIZE + 120 < SERVER_TEXT_SIZE,
                "every line fits");
@@ -320,13 +369,15 @@ const char *server_format_address(const struct server *server,
 size_t server_format(const struct server *server, char text[static SERVER_TEXT_SIZE])
 {
     char key[KEY_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
-    char services[REQUEST_SERVICES * SERVICE_TEXT_SIZE];
+    char services[REQUEST_SERVICES * SERVICE_TEXT_SIZE], line[SSH_KEY_LINE_SIZE];
 
     text[0] = '\0';
     append(text, "Host = %s\nPort = %u\n", server->host, server->port);
     if (server->transport != TRANSPORT_UDP)
         append(text, "Transport = %s\n", transport_name(server->transport));
     append(text, "PublicKey = %s\n", key_format(server->public_key, key));
+    if (server->has_ssh_key)
+        append(text, "SSHKey = %s\n", ssh_key_format(&server->ssh_key, line));
     if (server->service_count > 0)
         append(text, "Service = %s\n", services_format(server->services, server->service_count,
                                                        services, sizeof services));

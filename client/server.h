@@ -12,12 +12,14 @@
 #include "common/error.h"
 #include "common/service.h"
 #include "common/text/settings.h"
+#include "common/text/sshkey.h"
 #include "common/text/transport.h"
 
 enum {
     SERVER_NAME_SIZE = 65,                    /* the zero included, as in the next two */
     SERVER_HOST_SIZE = SETTINGS_LINE_MAX - 7, /* a line holds "Host = " and the host */
-    SERVER_TEXT_SIZE = 640,                   /* all lines of server_format, at their longest */
+    /* All lines of server_format, at their longest. */
+    SERVER_TEXT_SIZE = 640 + sizeof "SSHKey = \n" + SSH_KEY_LINE_SIZE,
 };
 
 /* Which address a knock asks the door to be opened for. */
@@ -48,7 +50,10 @@ struct server {
     uint32_t window; /* seconds; 0: the profile's own */
     struct address_choice address;
     struct settings_notes notes; /* on old words in its file */
-    char identity[PATH_MAX]; /* path of the identity's file */
+    char identity[PATH_MAX]; /* path of the identity's file; "" if there is an ssh key */
+    bool has_ssh_key;
+    struct ssh_key ssh_key; /* by which an ssh-agent signs */
+    char agent[PATH_MAX];   /* what agent_path takes: the path of its socket, or "" */
     bool has_preshared;
     uint8_t preshared[KEY_SIZE]; /* secret */
 };
@@ -61,9 +66,9 @@ bool server_name_is_valid(const char *name);
  * server_free. NULL with the reason if there is no memory. */
 struct server *server_new(struct error *why);
 
-/* Reads the server file at `path` into *server, which is fresh from server_new. An Identity that
- * is not absolute counts from the directory of the file. A file that holds a PresharedKey must not
- * be readable by others. False with the reason, which names file and line. errno is then ENOENT
+/* Reads the server file at `path` into *server, which is fresh from server_new. An Identity or
+ * IdentityAgent that begins with "~/" counts from the home directory, and one that is not absolute
+ * from the directory of the file. A file that holds a PresharedKey must not be readable by others. False with the reason, which names file and line. errno is then ENOENT
  * exactly if the file does not exist. */
 bool server_read(struct server *server, const char *path, struct error *why);
 
@@ -72,7 +77,7 @@ const char *server_format_address(const struct server *server,
                                   char text[static ADDRESS_TEXT_SIZE]);
 
 /* Writes the lines of the server file, from Host to Address. It leaves out values that are the
- * default, Identity and PresharedKey. Returns the size of the text in bytes, without the zero. */
+ * default, Identity, IdentityAgent and PresharedKey. Returns the size of the text in bytes, without the zero. */
 size_t server_format(const struct server *server, char text[static SERVER_TEXT_SIZE]);
 
 /* The port that a connection to tcp/`service` goes to: that of ConnectPort, or else `service`. All
@@ -87,9 +92,10 @@ uint16_t server_service_port(const struct server *server, uint16_t port);
  * Returns how many there are. */
 unsigned server_doors(const struct server *server, struct service doors[static REQUEST_SERVICES]);
 
-/* The key of a server file that must be given and is not, such as "Host"; NULL if none is
- * missing. */
-const char *server_missing(const struct server *server);
+/* Checks what was read from the file at `path`, before paths in it are completed: no key is missing,
+ * and those that are given go together. False with the reason. */
+bool server_check(const struct server *server, const char *path, const char *section,
+                  struct error *why);
 
 /* Wipes and frees the server. NULL is allowed. */
 void server_free(struct server *server);
@@ -104,6 +110,8 @@ bool server_set_connect_port(void *server, const char *value, struct error *why)
 bool server_set_window(void *server, const char *value, struct error *why);
 bool server_set_address(void *server, const char *value, struct error *why);
 bool server_set_identity(void *server, const char *value, struct error *why);
+bool server_set_ssh_key(void *server, const char *value, struct error *why);
+bool server_set_agent(void *server, const char *value, struct error *why);
 bool server_set_preshared(void *server, const char *value, struct error *why);
 
 /* Adds one service, such as "tcp/22", in its place in the order. A service that is there already is
@@ -117,6 +125,7 @@ bool server_add_service(void *server, const char *word, struct error *why);
     {"Transport", server_set_transport, false}, {"PublicKey", server_set_public_key, false},       \
     {"Service", set_service, true}, {"ConnectPort", server_set_connect_port, true},                \
     {"Window", server_set_window, false}, {"Address", server_set_address, false},                  \
+    {"SSHKey", server_set_ssh_key, false}, {"IdentityAgent", server_set_agent, false},             \
     {"PresharedKey", server_set_preshared, false}
 
 /* The old words in them. A row of zeros is the last. */

@@ -79,15 +79,17 @@ void bundle_free(struct bundle *bundle)
 
 static bool read_into(struct bundle *b, int fd, const char *path, struct error *why)
 {
-    const char *missing;
     struct stat s;
 
     if (!settings_read_from(fcntl(fd, F_DUPFD_CLOEXEC, 0), path, &table, b, &b->server.notes,
                             why))
         return false;
-    missing = b->name[0] == '\0' ? "Name" : server_missing(&b->server);
-    if (missing)
-        return error_set(why, "%s: %s is missing from [Bundle]", path, missing);
+    if (b->name[0] == '\0')
+        return error_set(why, "%s: Name is missing from [Bundle]", path);
+    if (!server_check(&b->server, path, "Bundle", why))
+        return false;
+    if (b->has_secret && b->server.has_ssh_key)
+        return error_set(why, "%s: SSHKey and PrivateKey exclude each other", path);
     if (b->opens_all)
         b->server.service_count = 0;
     if (!b->has_secret && !b->server.has_preshared)
@@ -118,7 +120,7 @@ struct bundle *bundle_read(const char *path, struct error *why)
 
 /* ---- packing ------------------------------------------------------------- */
 
-struct bundle *bundle_of_server(const char *name, const struct server *server,
+struct bundle *bundle_of_server(const char *name, const struct server *server, bool secret,
                                 const struct identity *identity, struct error *why)
 {
     struct bundle *bundle = bundle_new(why);
@@ -127,11 +129,12 @@ struct bundle *bundle_of_server(const char *name, const struct server *server,
         return NULL;
     strcpy(bundle->name, name);
     bundle->server = *server;
-    if (identity) {
-        bundle->has_secret = true;
+    bundle->server.agent[0] = '\0'; /* is of this machine */
+    bundle->has_secret = identity != NULL;
+    if (identity)
         memcpy(bundle->secret, identity->signing, sizeof bundle->secret); /* the seed is first */
-    } else {
-        bundle->server.has_preshared = false;
+    if (!secret) {
+        bundle->server.has_ssh_key = bundle->server.has_preshared = false;
         sodium_memzero(bundle->server.preshared, sizeof bundle->server.preshared);
     }
     return bundle;
@@ -154,13 +157,17 @@ static const char *format_key(char line[static KEY_LINE_SIZE], const char *name,
 static const char secret_comment[] =
     "# This holds an identity, which is secret. Read it with 'portsmith-knock import',\n"
     "# then delete it. Two devices with one identity can shut each other out: use it on one.\n";
+static const char agent_comment[] =
+    "# This holds a secret, PresharedKey. Read it with 'portsmith-knock import', then delete it.\n"
+    "# To knock, that device needs the key of SSHKey in its ssh-agent.\n";
 static const char public_comment[] =
     "# This holds no identity: it is for a device with one of its own. There, run\n"
     "# 'portsmith-knock keygen' and 'portsmith-knock import'; the server's admin adds it.\n";
 
 _Static_assert(sizeof secret_comment + sizeof "[Bundle]\nName = \n" + SERVER_NAME_SIZE +
                        SERVER_TEXT_SIZE + KEY_LINE_SIZE + KEY_LINE_SIZE < BUNDLE_TEXT_SIZE &&
-                   sizeof public_comment <= sizeof secret_comment + KEY_LINE_SIZE,
+                   sizeof public_comment <= sizeof secret_comment + KEY_LINE_SIZE &&
+                   sizeof agent_comment <= sizeof secret_comment,
                "every line fits");
 
 size_t bundle_format(const struct bundle *b, char text[static BUNDLE_TEXT_SIZE])
@@ -169,7 +176,10 @@ size_t bundle_format(const struct bundle *b, char text[static BUNDLE_TEXT_SIZE])
 
     server_format(&b->server, server);
     snprintf(text, BUNDLE_TEXT_SIZE, "%s[Bundle]\nName = %s\n%s%s%s",
-             b->has_secret ? secret_comment : public_comment, b->name, server,
+             b->has_secret           ? secret_comment
+             : b->server.has_ssh_key ? agent_comment
+                                     : public_comment,
+             b->name, server,
              format_key(preshared, "PresharedKey", b->server.has_preshared, b->server.preshared),
              format_key(secret, "PrivateKey", b->has_secret, b->secret));
     sodium_memzero(preshared, sizeof preshared);
@@ -182,15 +192,16 @@ size_t bundle_format(const struct bundle *b, char text[static BUNDLE_TEXT_SIZE])
 static bool create_server_file(const char *path, const struct bundle *b, struct error *why)
 {
     char text[BUNDLE_TEXT_SIZE], server[SERVER_TEXT_SIZE], preshared[KEY_LINE_SIZE];
-    bool made;
+    bool has_agent = b->server.agent[0] != '\0', made;
     int size;
 
     server_format(&b->server, server);
-    size = snprintf(text, sizeof text, "[Server]\n%s%s%s%s%s", server,
+    size = snprintf(text, sizeof text, "[Server]\n%s%s%s%s%s%s%s%s", server,
                     format_key(preshared, "PresharedKey", b->server.has_preshared,
                                b->server.preshared),
                     b->has_secret ? "Identity = " : "", b->has_secret ? b->name : "",
-                    b->has_secret ? ".key\n" : "");
+                    b->has_secret ? ".key\n" : "", has_agent ? "IdentityAgent = " : "",
+                    b->server.agent, has_agent ? "\n" : "");
     made = file_create(path, 0600, text, (size_t)size, why);
     sodium_memzero(preshared, sizeof preshared);
     sodium_memzero(text, sizeof text);

@@ -11,7 +11,7 @@
 #include "client/identity.h"
 #include "client/server.h"
 
-enum { BUNDLE_TEXT_SIZE = SERVER_TEXT_SIZE + 512 }; /* bytes, the zero included */
+enum { BUNDLE_TEXT_SIZE = SERVER_TEXT_SIZE + SETTINGS_LINE_MAX + 512 }; /* bytes, the zero included */
 
 struct bundle {
     struct server server; /* first: the setters of server.h work on a bundle */
@@ -30,10 +30,11 @@ struct bundle *bundle_read(const char *path, struct error *why);
  * secrets. */
 struct bundle *bundle_read_from(int fd, const char *path, struct error *why);
 
-/* Makes a bundle of the server called `name`. It holds the secret key of `identity` and the
- * pre-shared key or, if `identity` is NULL, no secret. It is in locked memory, and the caller gives
- * it back with bundle_free. NULL with the reason. */
-struct bundle *bundle_of_server(const char *name, const struct server *server,
+/* Makes a bundle of the server called `name`. With `secret` it holds the pre-shared key, and either
+ * the secret key of `identity` or, if that is NULL, the ssh key. Otherwise it is for somebody with
+ * another key, and `identity` is NULL. It is in locked memory, and the caller gives it back with
+ * bundle_free. NULL with the reason. */
+struct bundle *bundle_of_server(const char *name, const struct server *server, bool secret,
                                 const struct identity *identity, struct error *why);
 
 /* Writes the text of the file, which the caller wipes. Returns its size in bytes, without the

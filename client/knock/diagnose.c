@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/agent.h"
 #include "client/compose.h"
 #include "client/counter.h"
 #include "client/failure.h"
@@ -169,11 +170,38 @@ static bool examine_counter(struct diagnosis *d)
     return true;
 }
 
+static void tell_waiting(const char *text)
+{
+    say_note("agent", "%s", text);
+    fflush(stdout);
+}
+
+/* Asks the agent for the list of its keys. */
+static bool examine_agent(struct diagnosis *d)
+{
+    char path[PATH_MAX], comment[AGENT_COMMENT_SIZE];
+    struct error why;
+
+    if (agent_path(path, d->server->agent, &why) &&
+        agent_find(path, &d->server->ssh_key, comment, &why)) {
+        say_ok("agent", "%s holds the key of SSHKey, with the comment '%s'", path, comment);
+        return true;
+    }
+    say_problem(d, "agent", "%s", why.text);
+    return false;
+}
+
+/* NULL if no knock can be signed. */
 static struct knocker *examine_identity(struct diagnosis *d)
 {
+    struct knocker *knocker;
     struct error why;
-    struct knocker *knocker = knocker_read(d->server, &why);
 
+    if (d->server->has_ssh_key && !examine_agent(d))
+        return NULL;
+    knocker = knocker_read(d->server, tell_waiting, &why);
+    if (knocker && d->server->has_ssh_key)
+        return knocker;
     if (knocker) {
         say_ok("identity", "%s", d->server->identity);
         return knocker;
@@ -326,7 +354,7 @@ static void examine_before(struct diagnosis *d)
     }
 }
 
-static void send_knock(struct diagnosis *d, const struct knocker *knocker)
+static void send_knock(struct diagnosis *d, struct knocker *knocker)
 {
     struct request request = knock_request(d->server, ACTION_OPEN);
     char address[TARGET_TEXT_SIZE];
@@ -343,6 +371,10 @@ static void send_knock(struct diagnosis *d, const struct knocker *knocker)
                    transport_name(s->transport), address);
             continue;
         }
+        if (s->is_refused) {
+            say_problem(d, "knock", "%s", s->why.text);
+            return;
+        }
         say_problem(d, "knock", "not sent by %s to %s: %s", transport_name(s->transport), address,
                     s->why.text);
         advise("let it through this machine's firewall, or choose another --transport that the "
@@ -350,7 +382,7 @@ static void send_knock(struct diagnosis *d, const struct knocker *knocker)
     }
 }
 
-static void examine_after(struct diagnosis *d, const struct knocker *knocker)
+static void examine_after(struct diagnosis *d, struct knocker *knocker)
 {
     const struct door door = {.sendings = d->sendings, .count = d->sending_count,
                               .services = d->services, .service_count = d->service_count,

@@ -22,7 +22,7 @@ struct race {
     unsigned count;
     int64_t knock_due;   /* when all knocks are sent again, clock_boot_ns() as in all `due` */
     int64_t knock_pause; /* nanoseconds to the time after */
-    int64_t anew_due;    /* when one knock is signed anew */
+    int64_t anew_due;    /* when one knock is signed anew; INT64_MAX: none is */
     unsigned turn;       /* which knock that is, counted on without end */
     int64_t slow_due;    /* when door->slow is called; INT64_MAX: it was */
 };
@@ -46,11 +46,11 @@ static unsigned choose_next(const struct door *door, const bool *used, int last)
     return found;
 }
 
-static void expect_knocks(struct race *race, int64_t now)
+static void expect_knocks(struct race *race, const struct door *door, int64_t now)
 {
     race->knock_pause = KNOCK_AGAIN;
     race->knock_due = now + KNOCK_AGAIN;
-    race->anew_due = now + KNOCK_ANEW;
+    race->anew_due = door->knocker->asks ? INT64_MAX : now + KNOCK_ANEW;
 }
 
 static void line_up(struct race *race, const struct door *door, int64_t now)
@@ -60,7 +60,7 @@ static void line_up(struct race *race, const struct door *door, int64_t now)
     unsigned i;
 
     *race = (struct race){.slow_due = now + (int64_t)DOOR_SLOW * NSEC_PER_SEC};
-    expect_knocks(race, now);
+    expect_knocks(race, door, now);
     for (int64_t start = now; (i = choose_next(door, used, last)) < door->count;
          start += STAGGER) {
         const struct sending *s = &door->sendings[i];
@@ -117,7 +117,7 @@ static void knock_again(struct race *race, const struct door *door, int64_t now)
 {
     if (now >= race->anew_due) {
         send_anew(race, door);
-        expect_knocks(race, now);
+        expect_knocks(race, door, now);
     } else if (now >= race->knock_due) {
         send_knocks_again(door->sendings, door->count, door->knocker);
         for (unsigned i = 0; i < door->count; i++)

@@ -16,7 +16,7 @@ struct door {
     unsigned count;
     const struct service *services; /* TCP, at most REQUEST_SERVICES */
     unsigned service_count;
-    const struct knocker *knocker; /* signs knocks anew */
+    struct knocker *knocker; /* signs knocks anew */
     /* Is called for each knock that was signed anew. NULL: nobody is. */
     void (*tell)(const struct sending *sending);
     /* Is called once, after DOOR_SLOW, if no door has let in by then; `error` is as in door_enter.
@@ -31,7 +31,8 @@ struct door {
  *
  * Meanwhile the very same knocks are sent again, as they may be lost. Every 3 s one knock is
  * signed anew, for one address after the other: whoever else was knocked at may have passed the
- * first knock on before the server saw it.
+ * first knock on before the server saw it. If somebody has to be asked for that (knocker->asks),
+ * none is signed anew, unless connections leave from another address by now.
  *
  * Returns the first connected socket, which blocks and is the caller's to close. Returns -1
  * after so many seconds; *error is then ECONNREFUSED if connections were refused, another errno

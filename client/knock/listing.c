@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "client/agent.h"
 #include "client/cli.h"
 #include "client/identity.h"
 #include "client/knock/subcommandnames.h"
@@ -27,12 +28,20 @@ struct entry {
 
 /* ---- reading ------------------------------------------------------------- */
 
-/* Reads the files of the server called `name`. What is wrong with them is in e->why. The caller
- * frees the server. */
+static void read_identity(struct entry *e)
+{
+    struct identity *identity = identity_read(e->server->identity, &e->why);
+
+    e->has_identity = identity != NULL;
+    if (identity)
+        memcpy(e->public_key, identity->public_key, sizeof e->public_key);
+    identity_free(identity);
+}
+
+/* Reads the files of the server called `name`. What is wrong with them is in e->why. No ssh-agent
+ * is asked. The caller frees the server. */
 static void read_entry(struct entry *e, const char *name)
 {
-    struct identity *identity;
-
     memset(e, 0, sizeof *e);
     e->name = name;
     if (!known_path(e->path, name, &e->why) || !(e->server = server_new(&e->why)))
@@ -43,12 +52,9 @@ static void read_entry(struct entry *e, const char *name)
         return;
     }
     cli_tell_notes(&e->server->notes);
-    identity = identity_read(e->server->identity, &e->why);
-    e->has_identity = identity != NULL;
-    if (identity)
-        memcpy(e->public_key, identity->public_key, sizeof e->public_key);
-    identity_free(identity);
-    if (e->has_identity && subcommand_exists(name))
+    if (!e->server->has_ssh_key)
+        read_identity(e);
+    if (e->why.text[0] == '\0' && subcommand_exists(name))
         error_set(&e->why, "'%s' is a subcommand; knock with --config %.400s", name, e->path);
 }
 
@@ -107,7 +113,7 @@ static json_t *entry_to_json(const struct entry *e)
     bool usable = e->why.text[0] == '\0';
     json_t *object = json_object();
     const struct server *s = e->server;
-    char address[ADDRESS_TEXT_SIZE];
+    char address[ADDRESS_TEXT_SIZE], line[SSH_KEY_LINE_SIZE];
 
     json_object_set_new(object, "name", json_string(e->name));
     json_object_set_new(object, "file", text_to_json(e->path));
@@ -123,9 +129,15 @@ static json_t *entry_to_json(const struct entry *e)
     json_object_set_new(object, "connect_ports", connect_ports_to_json(s));
     json_object_set_new(object, "window", s->window ? json_integer(s->window) : json_null());
     json_object_set_new(object, "address", json_string(server_format_address(s, address)));
-    json_object_set_new(object, "identity", text_to_json(s->identity));
+    json_object_set_new(object, "identity",
+                        s->has_ssh_key ? json_null() : text_to_json(s->identity));
     json_object_set_new(object, "identity_public_key",
                         e->has_identity ? key_to_json(e->public_key) : json_null());
+    json_object_set_new(object, "ssh_key",
+                        s->has_ssh_key ? text_to_json(ssh_key_format(&s->ssh_key, line))
+                                       : json_null());
+    json_object_set_new(object, "identity_agent",
+                        s->agent[0] != '\0' ? text_to_json(s->agent) : json_null());
     json_object_set_new(object, "preshared_key", json_boolean(s->has_preshared));
     return object;
 }
@@ -230,10 +242,14 @@ static void print_entry(const struct entry *e)
     char lines[SERVER_TEXT_SIZE], key[KEY_TEXT_SIZE];
 
     server_format(s, lines);
-    printf("# %s\n[Server]\n%sIdentity = %s\n", e->path, lines, s->identity);
+    printf("# %s\n[Server]\n%s", e->path, lines);
+    if (s->has_ssh_key)
+        printf("IdentityAgent = %s\n", s->agent[0] != '\0' ? s->agent : AGENT_VARIABLE);
+    else
+        printf("Identity = %s\n", s->identity);
     if (e->has_identity)
         printf("# Its public key: %s\n", key_format(e->public_key, key));
-    else
+    else if (!s->has_ssh_key)
         printf("# It cannot be used: %s\n", e->why.text);
     if (s->has_preshared)
         puts("# PresharedKey: there is one, which is not shown");

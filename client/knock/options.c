@@ -25,6 +25,7 @@ static const char help[] =
     "  -4                    knock at IPv4 addresses only\n"
     "  -6                    knock at IPv6 addresses only\n"
     "  --address ADDRESS     auto, observed, or the IP address to open to\n"
+    "  --agent PATH          the socket of the ssh-agent that signs\n"
     "  --close               end what an earlier knock opened\n"
     "  --config FILE         the server file, instead of SERVER\n"
     "  --connect             knock for tcp/PORT and connect to it, as a ProxyCommand\n"
@@ -57,6 +58,7 @@ static const char help[] =
 
 enum {
     OPTION_ADDRESS = 256,
+    OPTION_AGENT,
     OPTION_CLOSE,
     OPTION_CONFIG,
     OPTION_CONNECT,
@@ -75,6 +77,7 @@ enum {
 
 static const struct option long_options[] = {
     {"address", required_argument, NULL, OPTION_ADDRESS},
+    {"agent", required_argument, NULL, OPTION_AGENT},
     {"close", no_argument, NULL, OPTION_CLOSE},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"connect", no_argument, NULL, OPTION_CONNECT},
@@ -140,6 +143,8 @@ static const char **place_of(struct options *o, int option)
     switch (option) {
     case OPTION_ADDRESS:
         return &o->address;
+    case OPTION_AGENT:
+        return &o->agent;
     case OPTION_CONFIG:
         return &o->config;
     case OPTION_IDENTITY:

@@ -7,8 +7,8 @@
 
 struct options {
     /* Arguments as they are given; NULL: the option is not. */
-    const char *address, *config, *identity, *output, *port, *server_key, *timeout, *transport;
-    const char *window;
+    const char *address, *agent, *config, *identity, *output, *port, *server_key, *timeout;
+    const char *transport, *window;
     const char *print; /* not NULL: the text of --help or --version, and nothing else is to do */
     int family;        /* AF_UNSPEC, AF_INET or AF_INET6 */
     uint32_t seconds;  /* what `timeout` says, or the default */

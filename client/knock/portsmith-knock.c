@@ -148,10 +148,24 @@ static int apply_services(struct server *server, const struct options *o)
     return o->wait ? check_waiting(server) : EXIT_SUCCESS;
 }
 
+/* A server knows one key of this profile: an identity's, or one that an ssh-agent holds. */
+static int check_key_options(const struct server *server, const struct options *o)
+{
+    if (o->identity && server->has_ssh_key)
+        return cli_usage_error("--identity: the server file has an SSHKey in its place");
+    if (o->agent && !server->has_ssh_key)
+        return cli_usage_error("--agent: no ssh-agent is asked unless a server file has an SSHKey");
+    return EXIT_SUCCESS;
+}
+
 static int apply_options(struct server *server, const struct options *o)
 {
-    int status = apply_option(server, "--window", o->window, server_set_window);
+    int status = check_key_options(server, o);
 
+    if (status == EXIT_SUCCESS)
+        status = apply_option(server, "--agent", o->agent, server_set_agent);
+    if (status == EXIT_SUCCESS)
+        status = apply_option(server, "--window", o->window, server_set_window);
     if (status == EXIT_SUCCESS)
         status = apply_option(server, "--address", o->address, server_set_address);
     if (status == EXIT_SUCCESS)
@@ -192,16 +206,17 @@ static bool take_counters(unsigned count, uint64_t *first, struct error *why)
     return true;
 }
 
-static int write_knock(const struct knocker *knocker, struct request *r, const struct options *o)
+static int write_knock(struct knocker *knocker, struct request *r, const struct options *o)
 {
     bool standard = strcmp(o->output, "-") == 0;
     uint8_t datagram[DATAGRAM_MAX];
+    struct signature signature;
     struct error why;
     size_t size;
 
-    if (!take_counters(1, &r->counter, &why))
+    if (!take_counters(1, &r->counter, &why) || !knock_sign(&signature, knocker, r, &why))
         return cli_failure(EXIT_FAILURE, &why);
-    size = knock_make(datagram, knocker, r);
+    size = knock_seal(datagram, knocker, r, &signature);
     if (standard && !file_write_all(STDOUT_FILENO, datagram, size)) {
         warn("standard output");
         return EXIT_FAILURE;
@@ -211,6 +226,11 @@ static int write_knock(const struct knocker *knocker, struct request *r, const s
     if (o->verbose)
         tell_datagram("wrote", size, standard ? "standard output" : o->output, r);
     return EXIT_SUCCESS;
+}
+
+static void tell_waiting(const char *text)
+{
+    warnx("%s", text);
 }
 
 static void tell_sending(const struct sending *s)
@@ -266,7 +286,7 @@ static int knock(struct knocked *knocked, const struct server *server, const str
     struct error why;
     struct request r = knock_request(server, o->close ? ACTION_CLOSE : ACTION_OPEN);
 
-    knocked->knocker = knocker_read(server, &why);
+    knocked->knocker = knocker_read(server, tell_waiting, &why);
     if (!knocked->knocker)
         return cli_failure(EX_CONFIG, &why);
     return o->output ? write_knock(knocked->knocker, &r, o)

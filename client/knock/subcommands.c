@@ -168,7 +168,7 @@ static bool agrees_to_host(const struct bundle *bundle, const char *path)
 static int unpack(const struct bundle *bundle, const char *path)
 {
     const char *file = strcmp(path, FILE_STANDARD_INPUT) == 0 ? "the bundle" : path;
-    char directory[PATH_MAX], key[PATH_MAX], conf[PATH_MAX];
+    char directory[PATH_MAX], key[PATH_MAX], conf[PATH_MAX], line[SSH_KEY_LINE_SIZE];
     struct error why;
 
     if (subcommand_exists(bundle->name)) {
@@ -185,6 +185,10 @@ static int unpack(const struct bundle *bundle, const char *path)
         printf("Made %s and %s.\n"
                "Now delete %s, here and where it came from: it holds your identity.\n",
                conf, key, file);
+    else if (bundle->server.has_ssh_key)
+        printf("Made %s. Knocks are signed by your ssh-agent, with this key:\n    %s\n"
+               "Now delete %s, here and where it came from: it holds a PresharedKey.\n",
+               conf, ssh_key_format(&bundle->server.ssh_key, line), file);
     else
         printf("Made %s. There is no identity in %s, so knocks use your own:\n"
                "have the server's admin add what 'portsmith-knock pubkey' prints.\n", conf, file);
@@ -228,21 +232,25 @@ static int write_bundle(const struct bundle *bundle, const char *path)
                bundle->has_secret
                    ? "It holds your identity. Use it on one device only: two devices\n"
                      "with one key can shut each other out. Delete it once it is imported."
+               : bundle->server.has_ssh_key
+                   ? "It holds a PresharedKey: delete it once it is imported. Two devices\n"
+                     "that knock with one key at the same time can shut each other out."
                    : "It holds no secret: the other device needs an identity of its own.");
     return EXIT_SUCCESS;
 }
 
 static int export(const struct server *server, const struct call *call)
 {
+    bool has_identity = call->option && !server->has_ssh_key;
     struct error why;
-    struct identity *identity = call->option ? identity_read(server->identity, &why) : NULL;
+    struct identity *identity = has_identity ? identity_read(server->identity, &why) : NULL;
     struct bundle *bundle;
     int status;
 
     cli_tell_notes(&server->notes);
-    if (call->option && !identity)
+    if (has_identity && !identity)
         return cli_failure(EX_CONFIG, &why);
-    bundle = bundle_of_server(call->words[0], server, identity, &why);
+    bundle = bundle_of_server(call->words[0], server, call->option, identity, &why);
     status = bundle ? write_bundle(bundle, call->words[1]) : cli_failure(EXIT_FAILURE, &why);
     bundle_free(bundle);
     identity_free(identity);

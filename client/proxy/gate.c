@@ -8,6 +8,7 @@
 #include "client/known.h"
 #include "client/resolve.h"
 #include "common/log.h"
+#include "common/text/timespan.h"
 
 enum {
     ASSUMED_WINDOW = 30,   /* seconds: portsmithd's own default (portsmith.conf(5)) */
@@ -40,11 +41,13 @@ static enum gate_outcome find_targets(const struct server *server, struct gate_j
 
 static enum gate_outcome outcome_of(bool is_sent, const struct gate *g, struct gate_job *job)
 {
+    const struct sending *first = &job->sendings[0];
+
     if (is_sent)
         return GATE_DONE;
-    error_set(&job->why, "no knock was sent to %s: %.200s%s", g->server->host,
-              job->sendings[0].why.text, send_advice(&job->sendings[0]));
-    return GATE_NO_ROUTE;
+    error_set(&job->why, "no knock was sent to %s: %.400s%s", g->server->host, first->why.text,
+              send_advice(first));
+    return first->is_refused ? GATE_FAILED : GATE_NO_ROUTE;
 }
 
 static enum gate_outcome knock(const struct gate *g, struct gate_job *job, enum action action)
@@ -146,10 +149,11 @@ static void renew(uv_timer_t *timer)
     want(timer->data, GATE_RENEW);
 }
 
-/* The renewal is due at half of the window, so that one knock may be lost. */
+/* The renewal is due at half of the window, so that one knock may be lost. If somebody is asked for
+ * it, it waits until a new connection needs it. */
 static void arm_renewal(struct gate *g)
 {
-    if (g->users > 0 && !g->is_ending)
+    if (g->users > 0 && !g->is_ending && !g->asks)
         uv_timer_start(&g->renewal, renew, window_ms(g) / 2, 0);
 }
 
@@ -254,6 +258,7 @@ static void after_work(uv_work_t *request, int status)
 
     (void)status; /* always 0, as nobody cancels */
     g->is_busy = false;
+    g->asks = g->knocker->asks;
     report(g);
     if (task == GATE_RESOLVE || is_at_all(task)) {
         g->was_resolved = true;
@@ -322,18 +327,19 @@ bool gate_source(const struct gate *gate, const struct target *to, struct addres
 }
 
 /* If all was well so far, a grant has ended before its time, or an address is another by now.
- * Then the first remedy is a knock at all addresses. */
+ * Then the first remedy is a knock at all addresses. If somebody is asked for a knock, it is the only
+ * one. */
 void gate_prod(struct gate *gate, uint64_t since)
 {
     uint64_t now = uv_now(gate->loop);
     bool is_late = gate->turned_at < since;
 
-    if (is_late && now - gate->prodded_at >= CALM_MS)
+    if (is_late && (gate->asks || now - gate->prodded_at >= CALM_MS))
         gate->turn = 0;
     gate->prodded_at = now;
     if (gate->is_busy || now - gate->sent_at < AGAIN_MS)
         return;
-    if (now - gate->turned_at < (is_late ? ANEW_MS : ANEW_LATE_MS))
+    if ((gate->asks && !is_late) || now - gate->turned_at < (is_late ? ANEW_MS : ANEW_LATE_MS))
         want(gate, GATE_AGAIN);
     else
         want(gate, gate->turn == 0 ? GATE_OPEN : GATE_ANEW);
@@ -369,6 +375,24 @@ void gate_forget(struct gate_waiter *waiter)
 
 /* ---- making and ending --------------------------------------------------- */
 
+/* Is called on another thread. In the foreground each line is one write(2). */
+static void tell_waiting(const char *text)
+{
+    log_info("%s", text);
+}
+
+/* Each knock takes a touch of the key. So the longest window is asked for, which the server cuts to
+ * that of the profile; and there is no knock to close, as nobody may be there to touch the key. */
+static void spare_touches(struct gate *g)
+{
+    if (g->closes_after)
+        log_warnx("%s: CloseAfter has no effect, as a knock to close would want a touch of the "
+                  "security key: the port shuts when its window ends", g->name);
+    else if (g->server->window == 0)
+        g->server->window = TIMESPAN_MAX;
+    g->closes_after = false;
+}
+
 struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, struct error *why)
 {
     struct gate *g = calloc(1, sizeof *g);
@@ -385,12 +409,15 @@ struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, stru
     g->server = server_new(why);
     if (g->server && known_read(g->server, name, why)) {
         cli_tell_notes(&g->server->notes);
-        g->knocker = knocker_read(g->server, why);
+        g->knocker = knocker_read(g->server, tell_waiting, why);
     }
     if (!g->knocker) {
         gate_free(g);
         return NULL;
     }
+    g->asks = g->knocker->asks;
+    if (g->knocker->signer.form == SIGNER_SECURITY_KEY)
+        spare_touches(g);
     uv_timer_init(loop, &g->renewal);
     g->renewal.data = g;
     return g;

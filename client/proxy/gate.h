@@ -1,7 +1,7 @@
 /* The gate: the way into one server, which all connections to it share. Connections that begin
- * together share a knock, and it is renewed while there are connections. All functions here are for
- * the loop's thread. What blocks, such as looking names up and the counter's file, runs on libuv's
- * other threads. */
+ * together share a knock, and it is renewed while there are connections, unless somebody has to be
+ * asked for each. All functions here are for the loop's thread. What blocks, such as looking names
+ * up, the counter's file and an ssh-agent, runs on libuv's other threads. */
 #ifndef PORTSMITH_GATE_H
 #define PORTSMITH_GATE_H
 
@@ -60,6 +60,7 @@ struct gate {
     struct server *server;   /* owned */
     struct knocker *knocker; /* owned */
     bool closes_after;       /* knock to close after the last connection */
+    bool asks;               /* what the knocker's was when it was last at rest */
 
     struct target targets[TARGETS_MAX]; /* the server's addresses, with its knock port */
     unsigned count;
@@ -105,7 +106,8 @@ bool gate_source(const struct gate *gate, const struct target *to, struct addres
 
 /* Says that a connection that began at `since`, uv_now, meets silence. The same datagrams are
  * sent again, or a new knock is made if the last one is older than the connection. If that does
- * not help, each address gets a knock of its own, one after the other. However often this is
+ * not help, each address gets a knock of its own, one after the other; but not if somebody is asked
+ * for each. However often this is
  * called, knocks keep a distance that gives each of them time to work. */
 void gate_prod(struct gate *gate, uint64_t since);
 

@@ -20,7 +20,7 @@ shell_packages=(ipset nftables procps)
 lab_tests_packages=("${lab_packages[@]}" "${shell_packages[@]}" bats openssh-client openssh-server git
     curl xxd jq python3-nacl proxychains4 systemd kmod tayga dnsmasq-base)
 cli_packages=(bash-completion zsh fish mandoc)
-ssh_packages=(libssh-4 fail2ban mosh rsync)
+ssh_packages=(libssh-4 fail2ban mosh rsync gpg-agent)
 proxy_packages=(ncat netcat-openbsd chromium)
 howto_packages=("${ssh_packages[@]}" ansible-core cron docker.io busybox-static libfaketime
     prometheus-node-exporter)

@@ -78,3 +78,32 @@ talk() { # COMMAND of talk.py...
     # Read by root: the checkout may be in a home that is closed to others.
     as_client python3 - "$@" <"$top/tests/tools/talk.py"
 }
+
+connections_to() { # PORT
+    on client ss -H -n -t state established "dport = :$1" | wc -l
+}
+
+there_are_connections() { # COUNT PORT
+    [ "$(connections_to "$2")" -eq "$1" ]
+}
+
+# So many of the client's, which stay until end_held.
+hold_connections() { # COUNT PORT
+    spawn client "$lab/log/held.log" python3 -c '
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import talk
+held = [talk.connect() for _ in range(int(sys.argv[2]))]
+for peer in held:
+    peer.sendall(b"\5\1\0" + talk.request("door.example.net", int(sys.argv[3])))
+for peer in held:
+    assert talk.read_exactly(peer, 12)[3] == 0
+time.sleep(1000)
+' "$top/tests/tools" "$1" "$2"
+    held=$spawned
+    wait_until 20 there_are_connections "$1" "$2"
+}
+
+end_held() {
+    end_process KILL "$held"
+}

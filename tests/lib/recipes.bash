@@ -71,8 +71,8 @@ follow_all() {
     done
 }
 
-# KEY and ADDRESS stand for what differs from reader to reader; ADDRESS is the client's, unless
-# `address` is another. What the command says is in `said`,
+# KEY, LINE and ADDRESS stand for what differs from reader to reader; ADDRESS is the client's, unless
+# `address` is another, and LINE is in `line_of_key`. What the command says is in `said`,
 # the public keys that keygen and init print in `client_key` and `server_key`. Through a file, for
 # what ssh leaves in the background holds its output.
 take() { # STEP
@@ -80,6 +80,7 @@ take() { # STEP
 
     text=${text//PublicKey = KEY/PublicKey = ${server_key:-}}
     text=${text//ADDRESS/${address:-$client}}
+    text=${text//"'LINE'"/"'${line_of_key:-}'"}
     if [[ $text == "file "* ]]; then
         put_lines "$text"
         return

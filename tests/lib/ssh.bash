@@ -92,3 +92,43 @@ relays_now() {
 no_relay_is_left() {
     ! relays_now
 }
+
+# ---- from a cold start, again and again ------------------------------------
+
+# Addresses that have never knocked, one for each try.
+cold_address() { # NUMBER
+    if [ "$FAMILY" = 6 ]; then echo "fd77::c:$1"; else echo "10.77.0.$1"; fi
+}
+
+# From one address after another; in a shell on the client's host, which is quicker.
+ssh_from_each() { # HOST ADDRESS...
+    on client env HOME="$home" user="$client_user" group="$client_group" server="$server" \
+        route="-$FAMILY" to="$1" bash -c 'for address; do
+            ip "$route" route replace "$server" dev eth0 src "$address" &&
+                setpriv --reuid="$user" --regid="$group" --clear-groups \
+                    --no-new-privs ssh "$to" true </dev/null || {
+                echo "not in from $address"
+                exit 1
+            }
+        done' - "${@:2}"
+}
+
+# Of what one profile does the log has 60 lines a minute.
+opened() {
+    on server portsmithctl status --json | jq .counters.granted.opened
+}
+
+# So many times, with the addresses above BASE; none fails, and each knock opened.
+logs_in_from_shut_ports() { # HOST TIMES BASE
+    local before number addresses=() commands=""
+
+    for ((number = $3 + 1; number <= $3 + $2; number++)); do
+        addresses+=("$(cold_address "$number")")
+        commands+="address add ${addresses[-1]}/$host_bits dev eth0"$'\n'
+    done
+    on client ip "-$FAMILY" -batch - <<<"$commands"
+    before=$(opened)
+    ssh_from_each "$1" "${addresses[@]}"
+    [ $(($(opened) - before)) -eq "$2" ]
+    log_lacks "extended|refused"
+}

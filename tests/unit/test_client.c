@@ -18,6 +18,7 @@
 #include "client/source.h"
 #include "client/target.h"
 #include "common/text/keys.h"
+#include "agentstub.h"
 #include "people.h"
 
 enum { MINUTE = 60 * 1000000 };
@@ -324,6 +325,51 @@ static void a_router_may_map_ports(void **state)
     server_free(s);
 }
 
+/* Made by ssh-keygen. */
+#define SSH_KEY                                                                                    \
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHkpE2cBm+H+RMnmFfuDjMlSZY6LNWfSNvKLC/s+Twiw alice"
+#define WITH_SSH_KEY "SSHKey = " SSH_KEY "\nPresharedKey = " PRESHARED "\n"
+
+static void a_server_may_know_an_ssh_key(void **state)
+{
+    struct server *s = assert_read(MINIMAL WITH_SSH_KEY);
+    char text[SERVER_TEXT_SIZE], line[SSH_KEY_LINE_SIZE];
+
+    (void)state;
+    assert_true(s->has_ssh_key);
+    assert_string_equal(ssh_key_format(&s->ssh_key, line), SSH_KEY);
+    assert_string_equal(s->identity, "");
+    assert_string_equal(s->agent, "");
+    server_format(s, text);
+    assert_non_null(strstr(text, "\nSSHKey = " SSH_KEY "\n"));
+    server_free(s);
+}
+
+static void assert_placed(const char *line, const char *expected)
+{
+    char text[600];
+    struct server *s;
+
+    snprintf(text, sizeof text, MINIMAL "%s", line);
+    s = assert_read(text);
+    assert_string_equal(s->has_ssh_key ? s->agent : s->identity, expected);
+    server_free(s);
+}
+
+static void paths_begin_at_the_home_directory_or_at_the_file(void **state)
+{
+    char *home = *state, expected[PATH_MAX];
+
+    setenv("HOME", home, 1);
+    snprintf(expected, sizeof expected, "%s/.ssh/agent", home);
+    assert_placed(WITH_SSH_KEY "IdentityAgent = /run/agent\n", "/run/agent");
+    assert_placed(WITH_SSH_KEY "IdentityAgent = agent\n", "./agent");
+    assert_placed(WITH_SSH_KEY "IdentityAgent = SSH_AUTH_SOCK\n", "SSH_AUTH_SOCK");
+    assert_placed("Identity = ~other/key\n", "./~other/key");
+    assert_placed(WITH_SSH_KEY "IdentityAgent = ~/.ssh/agent\n", expected);
+    assert_placed("Identity = ~/.ssh/agent\n", expected);
+}
+
 static void identity_is_relative_to_the_file(void **state)
 {
     struct error why;
@@ -380,6 +426,18 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {"[Server]\nHost = fe80::1%eth0\n", "bastion.conf:2: Host: fe80::1%eth0 is link-local"},
         {MINIMAL "Identity =\n", "bastion.conf:5: Identity: expected the path"},
         {MINIMAL "PresharedKey = short\n", "bastion.conf:5: PresharedKey: not a key"},
+        {MINIMAL "SSHKey = " SSH_KEY "\n",
+         "bastion.conf: SSHKey needs PresharedKey, which is missing from [Server]"},
+        {MINIMAL WITH_SSH_KEY "Identity = mine\n",
+         "bastion.conf: SSHKey and Identity exclude each other"},
+        {MINIMAL "IdentityAgent = /run/agent\n",
+         "bastion.conf: IdentityAgent goes with SSHKey, which is missing from [Server]"},
+        {MINIMAL WITH_SSH_KEY "IdentityAgent =\n",
+         "bastion.conf:7: IdentityAgent: expected the path of an ssh-agent's socket"},
+        {MINIMAL "SSHKey = ssh-rsa AAAA\n",
+         "bastion.conf:5: SSHKey: a key of type ssh-rsa cannot knock"},
+        {MINIMAL "SSHKey = ssh-ed25519 AAAA\n",
+         "bastion.conf:5: SSHKey: the base64 of the ssh key is damaged"},
         {"[Server]\nHost = two words\n", "bastion.conf:2: Host: 'two words' is not a host name"},
         {"[Server]\nHost = -x\n", "bastion.conf:2: Host: '-x' is not a host name"},
         {"[Server]\nHost =\n", "bastion.conf:2: Host: '' is not a host name"},
@@ -542,18 +600,18 @@ static void bundle_with_many_services_asks_for_all(void **state)
     server_free(s);
 }
 
-/* What is exported of what was imported, as text; `secret` with its identity. */
-static void export_again(char text[static BUNDLE_TEXT_SIZE], bool secret)
+/* What is exported of what was imported, as text; `secret` with what is secret. */
+static void export_again(char text[static BUNDLE_TEXT_SIZE], bool secret, bool has_identity)
 {
     struct error why;
     struct server *server = server_new(&why);
-    struct identity *identity = secret ? identity_read("config/bastion.key", &why) : NULL;
+    struct identity *identity = has_identity ? identity_read("config/bastion.key", &why) : NULL;
     struct bundle *bundle;
     size_t size;
 
     assert_true(server_read(server, "config/bastion.conf", &why));
-    assert_true(!secret || identity);
-    bundle = bundle_of_server("bastion", server, identity, &why);
+    assert_true(!has_identity || identity);
+    bundle = bundle_of_server("bastion", server, secret, identity, &why);
     assert_non_null(bundle);
     size = bundle_format(bundle, text);
     assert_int_equal(size, strlen(text));
@@ -581,7 +639,7 @@ static void longest_bundle_fits(void **state)
     assert_string_equal(s->host, host);
     assert_int_equal(s->window, 604799);
     server_free(s);
-    export_again(again, true);
+    export_again(again, true, true);
     assert_non_null(strstr(again, "PrivateKey = " SEED "\n"));
 }
 
@@ -595,12 +653,12 @@ static void what_was_imported_is_exported_whole(void **state)
 
     (void)state;
     server_free(assert_unpacked(BUNDLE ALL_LINES));
-    export_again(first, true);
+    export_again(first, true, true);
     assert_non_null(strstr(first, ALL_LINES "PrivateKey = " SEED "\n"));
     assert_non_null(strstr(first, "Host = bastion.example.net\nPort = 62201\n"));
     assert_int_equal(unlink("config/bastion.conf") + unlink("config/bastion.key"), 0);
     server_free(assert_unpacked(first));
-    export_again(second, true);
+    export_again(second, true, true);
     assert_string_equal(first, second);
 }
 
@@ -613,7 +671,7 @@ static void without_an_identity_no_secret_is_exported(void **state)
 
     (void)state;
     server_free(assert_unpacked(BUNDLE ALL_LINES));
-    export_again(text, false);
+    export_again(text, false, false);
     assert_null(strstr(text, SEED));
     assert_null(strstr(text, PRESHARED));
     scratch_write_text("public", 0644, text); /* nobody need hide it */
@@ -625,6 +683,36 @@ static void without_an_identity_no_secret_is_exported(void **state)
     assert_string_equal(s->identity, "other/identity");
     assert_int_equal(s->window, 90);
     bundle_free(bundle);
+    server_free(s);
+}
+
+#define AGENT_BUNDLE                                                                               \
+    "[Bundle]\nName = bastion\nHost = bastion.example.net\nPort = 62201\nPublicKey = " SERVER_KEY   \
+    "\n" WITH_SSH_KEY "IdentityAgent = ~/agent\n"
+
+/* Where the agent is, is a matter of the machine. */
+static void a_bundle_may_carry_an_ssh_key(void **state)
+{
+    char text[BUNDLE_TEXT_SIZE];
+    struct error why;
+    struct server *s = server_new(&why);
+    char *home = *state, expected[PATH_MAX];
+
+    setenv("HOME", home, 1);
+    snprintf(expected, sizeof expected, "%s/agent", home);
+    assert_done(unpack(AGENT_BUNDLE, &why), why);
+    assert_int_equal(access("config/bastion.key", F_OK), -1);
+    assert_done(server_read(s, "config/bastion.conf", &why), why);
+    assert_true(s->has_ssh_key && s->has_preshared);
+    assert_string_equal(s->ssh_key.comment, "alice");
+    assert_string_equal(s->agent, expected);
+    export_again(text, true, false);
+    assert_non_null(strstr(text, "SSHKey = " SSH_KEY "\n"));
+    assert_non_null(strstr(text, "PresharedKey = " PRESHARED "\n"));
+    assert_null(strstr(text, "IdentityAgent"));
+    export_again(text, false, false);
+    assert_null(strstr(text, "SSHKey"));
+    assert_null(strstr(text, PRESHARED));
     server_free(s);
 }
 
@@ -675,6 +763,7 @@ static void wrong_bundles_are_refused(void **state)
          "bundle: PublicKey is missing from [Bundle]"},
         {BUNDLE "Service = tcp/x\n", "bundle:7: Service: 'x' is not a port number"},
         {BUNDLE "Window = soon\n", "bundle:7: Window: 'soon' is not a time span"},
+        {BUNDLE WITH_SSH_KEY, "bundle: SSHKey and PrivateKey exclude each other"},
         {BUNDLE "Identity = x\n", "bundle:7: unknown key 'Identity'"},
         {"[Bundle]\nPrivateKey = abc\n", "bundle:2: PrivateKey: not a key"},
     };
@@ -727,6 +816,18 @@ static void part(struct both_ends *b)
     knocker_free(b->knocker);
     server_free(b->server);
     identity_free(b->identity);
+}
+
+static size_t knock_make(uint8_t datagram[static DATAGRAM_MAX], struct knocker *knocker,
+                         const struct request *request)
+{
+    struct request r = *request;
+    struct signature signature;
+    struct error why;
+
+    assert_done(knock_sign(&signature, knocker, &r, &why), why);
+    assert_int_equal(r.counter, request->counter);
+    return knock_seal(datagram, knocker, &r, &signature);
 }
 
 static const struct request some_request = {
@@ -1125,6 +1226,227 @@ static void what_is_sent_again_is_the_same_datagram(void **state)
     close(fd);
 }
 
+/* ---- by an ssh-agent ------------------------------------------------------------------ */
+
+struct by_agent {
+    struct stub stub;
+    struct server *server;
+    struct knocker *knocker;
+    uint8_t envelope_key[KEY_SIZE];
+};
+
+static void meet_agent(struct by_agent *b, enum signer_form form)
+{
+    static const uint8_t secret[KEY_SIZE] = {9};
+    struct error why;
+
+    use_state_in(".");
+    stub_start(&b->stub, form);
+    b->server = server_new(&why);
+    assert_true(key_server_public(b->server->public_key, secret));
+    b->server->has_ssh_key = b->server->has_preshared = true;
+    b->server->ssh_key = b->stub.key;
+    b->server->preshared[3] = 1;
+    strcpy(b->server->agent, STUB_PATH);
+    strcpy(b->server->identity, "/there/is/none");
+    b->knocker = knocker_read(b->server, NULL, &why);
+    assert_non_null(b->knocker);
+    envelope_key_of_preshared(b->envelope_key, b->server->preshared, b->stub.who.public_key,
+                              b->server->public_key);
+}
+
+static void part_from_agent(struct by_agent *b)
+{
+    knocker_free(b->knocker);
+    server_free(b->server);
+    stub_end(&b->stub);
+}
+
+static struct request fresh_request(void)
+{
+    struct request r = some_request;
+
+    r.counter = clock_wall_us();
+    return r;
+}
+
+/* As the server does it, which wants a touch. */
+static void assert_honoured_by_agent(const struct by_agent *b, const uint8_t *datagram, size_t size,
+                                     uint64_t counter)
+{
+    struct signer signer = ssh_key_signer(&b->stub.key);
+    uint8_t encoded[REQUEST_SIZE];
+    struct signature signature;
+    struct request r;
+
+    assert_true(envelope_open(encoded, &signature, (enum signer_form)signer.form, b->envelope_key,
+                              datagram, size));
+    assert_true(envelope_verify(&signature, &signer, b->server->public_key, encoded));
+    assert_true(request_decode(&r, encoded));
+    assert_int_equal(r.counter, counter);
+}
+
+static void an_agent_signs_knocks_in_its_keys_form(void **state)
+{
+    static const enum signer_form forms[] = {SIGNER_SSH, SIGNER_SECURITY_KEY};
+    uint8_t datagram[DATAGRAM_MAX];
+    struct signature signature;
+    struct by_agent b;
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(forms); i++) {
+        struct request r = fresh_request();
+
+        meet_agent(&b, forms[i]);
+        assert_int_equal(b.knocker->asks, forms[i] == SIGNER_SECURITY_KEY);
+        assert_done(knock_sign(&signature, b.knocker, &r, &why), why);
+        for (int k = 0; k < 1000; k++) {
+            size_t size = knock_seal(datagram, b.knocker, &r, &signature);
+
+            assert_in_range(size, DATAGRAM_MIN + (i == 1 ? AUTHENTICATOR_SIZE : 0), DATAGRAM_MAX);
+            if (k < 20)
+                assert_honoured_by_agent(&b, datagram, size, r.counter);
+        }
+        assert_int_equal(b.stub.asked, 1);
+        part_from_agent(&b);
+    }
+}
+
+/* The server says whether a touch is needed. */
+static void a_signature_without_a_touch_is_sent(void **state)
+{
+    struct request r = fresh_request();
+    struct signature signature;
+    struct by_agent b;
+    struct error why;
+
+    (void)state;
+    meet_agent(&b, SIGNER_SECURITY_KEY);
+    b.stub.flags = 0;
+    assert_done(knock_sign(&signature, b.knocker, &r, &why), why);
+    part_from_agent(&b);
+}
+
+static void a_signature_by_another_key_is_not_sent(void **state)
+{
+    struct request r = fresh_request();
+    struct signature signature;
+    struct by_agent b;
+    struct error why;
+
+    (void)state;
+    meet_agent(&b, SIGNER_SSH);
+    b.stub.is_another = true;
+    assert_false(knock_sign(&signature, b.knocker, &r, &why));
+    assert_non_null(strstr(why.text, "the ssh-agent at ./agent has not signed by the key of SSHKey"));
+    part_from_agent(&b);
+}
+
+static void a_signature_that_came_late_is_made_anew_once(void **state)
+{
+    struct request r = fresh_request();
+    uint64_t late = r.counter - (KNOCK_FRESH + 1) * (uint64_t)USEC_PER_SEC, last;
+    struct signature signature;
+    struct by_agent b;
+    struct error why;
+
+    (void)state;
+    meet_agent(&b, SIGNER_SSH);
+    r.counter = late + 2 * USEC_PER_SEC;
+    assert_done(knock_sign(&signature, b.knocker, &r, &why), why);
+    assert_int_equal(r.counter, late + 2 * USEC_PER_SEC);
+    assert_int_equal(b.stub.asked, 1);
+    r.counter = late;
+    assert_done(knock_sign(&signature, b.knocker, &r, &why), why);
+    assert_true(counter_last_own(&last));
+    assert_int_equal(r.counter, last);
+    assert_int_equal(b.stub.asked, 3);
+    part_from_agent(&b);
+}
+
+/* Sends to these hosts, the last of which has a way, and returns how many sendings there are. */
+static unsigned send_by_agent(struct sending *sendings, const struct by_agent *b,
+                              const char *const *hosts, size_t count, uint16_t port)
+{
+    struct target targets[TARGETS_MAX];
+    struct request r = fresh_request();
+    unsigned made;
+
+    resolve_all(targets, hosts, count, port);
+    send_knocks(sendings, &made, targets, (unsigned)count, b->knocker, &r, true);
+    return made;
+}
+
+static void what_is_the_same_is_signed_once(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.1", "127.0.0.1"};
+    struct sending sendings[SENDINGS_MAX];
+    struct by_agent b;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    meet_agent(&b, SIGNER_SSH);
+    assert_int_equal(send_by_agent(sendings, &b, hosts, COUNT_OF(hosts), port), 3);
+    assert_int_equal(b.stub.asked, 1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_honoured_by_agent(&b, sendings[i].datagram, sendings[i].size,
+                                 sendings[0].request.counter);
+    part_from_agent(&b);
+    close(fd);
+}
+
+/* 255.255.255.255 has no way. */
+static void a_security_key_signs_one_request_for_all(void **state)
+{
+    static const char *const hosts[] = {"255.255.255.255", "127.0.0.1", "::1", "127.0.0.1"};
+    struct sending sendings[SENDINGS_MAX];
+    struct by_agent b;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    meet_agent(&b, SIGNER_SECURITY_KEY);
+    assert_int_equal(send_by_agent(sendings, &b, hosts, COUNT_OF(hosts), port), 2);
+    assert_int_equal(b.stub.asked, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(sendings[i].sent && sendings[i].target.to.ss_family == AF_INET);
+        assert_honoured_by_agent(&b, sendings[i].datagram, sendings[i].size,
+                                 sendings[0].request.counter);
+    }
+    assert_int_equal(send_knocks_again(sendings, 2, b.knocker), 2);
+    assert_int_equal(b.stub.asked, 1);
+    assert_int_equal(send_by_agent(sendings, &b, hosts, 1, port), 1); /* says why */
+    assert_non_null(strstr(sendings[0].why.text, "Permission denied"));
+    part_from_agent(&b);
+    close(fd);
+}
+
+static void an_agent_that_refuses_is_not_asked_again(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.1", "::1"};
+    struct sending sendings[SENDINGS_MAX];
+    struct by_agent b;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    meet_agent(&b, SIGNER_SSH);
+    b.stub.refuses = true;
+    assert_int_equal(send_by_agent(sendings, &b, hosts, COUNT_OF(hosts), port), 3);
+    assert_int_equal(send_knocks_again(sendings, 3, b.knocker), 0);
+    assert_false(send_knock_anew(&sendings[0], b.knocker));
+    assert_int_equal(b.stub.asked, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(sendings[i].is_refused && !sendings[i].sent);
+        assert_non_null(strstr(sendings[i].why.text, "refuses to sign"));
+        assert_string_equal(send_advice(&sendings[i]), "");
+    }
+    part_from_agent(&b);
+    close(fd);
+}
+
 /* ---- paths --------------------------------------------------------------------------- */
 
 static void paths_follow_the_environment(void **state)
@@ -1191,6 +1513,8 @@ int main(void)
         IN_SCRATCH(minimal_server_file_has_defaults),
         IN_SCRATCH(full_server_file_is_read),
         IN_SCRATCH(a_router_may_map_ports),
+        IN_SCRATCH(a_server_may_know_an_ssh_key),
+        IN_SCRATCH(paths_begin_at_the_home_directory_or_at_the_file),
         IN_SCRATCH(identity_is_relative_to_the_file),
         IN_SCRATCH(mistakes_are_named_with_file_and_line),
         IN_SCRATCH(the_old_word_for_service_is_taken_with_a_note),
@@ -1203,6 +1527,7 @@ int main(void)
         IN_SCRATCH(longest_bundle_fits),
         IN_SCRATCH(what_was_imported_is_exported_whole),
         IN_SCRATCH(without_an_identity_no_secret_is_exported),
+        IN_SCRATCH(a_bundle_may_carry_an_ssh_key),
         IN_SCRATCH(bundle_from_a_pipe_may_hold_secrets),
         IN_SCRATCH(import_is_all_or_nothing),
         IN_SCRATCH(wrong_bundles_are_refused),
@@ -1220,6 +1545,13 @@ int main(void)
         IN_SCRATCH(a_knock_that_is_signed_anew_has_a_new_counter),
         IN_SCRATCH(without_a_counter_nothing_is_signed_anew),
         IN_SCRATCH(what_is_sent_again_is_the_same_datagram),
+        IN_SCRATCH(an_agent_signs_knocks_in_its_keys_form),
+        IN_SCRATCH(a_signature_without_a_touch_is_sent),
+        IN_SCRATCH(a_signature_by_another_key_is_not_sent),
+        IN_SCRATCH(a_signature_that_came_late_is_made_anew_once),
+        IN_SCRATCH(what_is_the_same_is_signed_once),
+        IN_SCRATCH(a_security_key_signs_one_request_for_all),
+        IN_SCRATCH(an_agent_that_refuses_is_not_asked_again),
         IN_SCRATCH(a_failure_is_kept_without_what_controls_a_terminal),
         cmocka_unit_test(paths_follow_the_environment),
     };

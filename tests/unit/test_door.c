@@ -44,7 +44,7 @@ static struct sending sent_to(const char *address, uint16_t port)
 }
 
 /* What is signed with it opens nothing; nobody here looks. */
-static const struct knocker knocker = {.transport = TRANSPORT_UDP};
+static struct knocker knocker = {.transport = TRANSPORT_UDP};
 
 static const struct sending *told[8];
 static unsigned told_count;
@@ -189,6 +189,28 @@ static void a_door_that_stays_shut_is_knocked_anew_at_one_address_after_the_othe
     close(fds[1]);
 }
 
+/* Nobody is asked for a signature every three seconds. */
+static void where_somebody_is_asked_the_same_knock_is_sent_again(void **state)
+{
+    uint16_t knock_port = 0, port = 0;
+    int knocks = bind_at("127.0.0.1", SOCK_DGRAM, &knock_port), error;
+    int bound = bind_at("127.0.0.1", SOCK_STREAM, &port);
+    struct sending s = sent_to("127.0.0.1", knock_port);
+    uint8_t datagram[DATAGRAM_MAX];
+    unsigned again = 0;
+
+    (void)state;
+    knocker.asks = true;
+    assert_int_equal(enter(&s, 1, port, 4, &error), -1);
+    knocker.asks = false;
+    assert_int_equal(told_count, 0);
+    for (; recv(knocks, datagram, sizeof datagram, MSG_DONTWAIT) > 0; again++)
+        assert_memory_equal(datagram, "kkkk", 4);
+    assert_in_range(again, 1, 4); /* after 0.3, 0.9 and 2.1 s */
+    close(knocks);
+    close(bound);
+}
+
 /* A listener whose queue is full answers nothing, as a port that is shut. */
 static int make_silent(const char *address, uint16_t *port, int *filler)
 {
@@ -282,6 +304,7 @@ int main(void)
         cmocka_unit_test(refusal_is_told),
         cmocka_unit_test(a_refusal_is_tried_again_and_so_is_the_knock),
         IN_SCRATCH(a_door_that_stays_shut_is_knocked_anew_at_one_address_after_the_other),
+        cmocka_unit_test(where_somebody_is_asked_the_same_knock_is_sent_again),
         cmocka_unit_test(silence_is_told),
         cmocka_unit_test(of_two_addresses_the_one_that_answers_is_taken),
         cmocka_unit_test(an_address_that_was_not_knocked_is_not_tried),

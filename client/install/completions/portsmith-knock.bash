@@ -29,6 +29,7 @@ _portsmith_knock() {
         [-4]=''
         [-6]=''
         [--address]=address
+        [--agent]=file
         [--close]=''
         [--config]=file
         [--connect]=''

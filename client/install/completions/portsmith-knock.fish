@@ -78,6 +78,7 @@ complete -c portsmith-knock -n __portsmith_knock_wants_services -a '(__portsmith
 complete -c portsmith-knock -n __portsmith_knock_knocks -s 4 -d 'knock at IPv4 addresses only'
 complete -c portsmith-knock -n __portsmith_knock_knocks -s 6 -d 'knock at IPv6 addresses only'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l address -x -a 'auto observed' -d 'the address to open to'
+complete -c portsmith-knock -n __portsmith_knock_knocks -l agent -r -F -d 'the socket of the ssh-agent'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l close -d 'end what an earlier knock opened'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l config -r -F -d 'the server\'s file'
 complete -c portsmith-knock -n __portsmith_knock_knocks -l connect -d 'knock and connect, as a ProxyCommand'

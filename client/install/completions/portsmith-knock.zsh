@@ -46,6 +46,7 @@ _portsmith_knock() {
         '(-6)-4[knock at IPv4 addresses only]'
         '(-4)-6[knock at IPv6 addresses only]'
         '--address=[the address to open to]:address:(auto observed)'
+        "--agent=[the socket of the ssh-agent]:file:_files"
         '--close[end what an earlier knock opened]'
         "--config=[the server file]:file:_files"
         '--connect[knock and connect, as a ProxyCommand]'

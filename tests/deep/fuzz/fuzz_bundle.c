@@ -21,9 +21,18 @@ static void check_services(const struct server *a, const struct server *b)
         REQUIRE(service_compare(&a->services[i], &b->services[i]) == 0);
 }
 
-/* All but the identity. */
+static void check_same_ssh_key(const struct ssh_key *a, const struct ssh_key *b)
+{
+    REQUIRE(a->form == b->form && a->blob_size == b->blob_size);
+    REQUIRE(memcmp(a->blob, b->blob, a->blob_size) == 0);
+}
+
+/* All but the identity and the agent. */
 static void check_same(const struct server *a, const struct server *b)
 {
+    REQUIRE(a->has_ssh_key == b->has_ssh_key);
+    if (a->has_ssh_key)
+        check_same_ssh_key(&a->ssh_key, &b->ssh_key);
     REQUIRE(strcmp(a->host, b->host) == 0 && a->port == b->port && a->window == b->window);
     REQUIRE(memcmp(a->public_key, b->public_key, KEY_SIZE) == 0);
     REQUIRE(a->transport == b->transport && a->has_preshared == b->has_preshared);
@@ -35,15 +44,15 @@ static void check_same(const struct server *a, const struct server *b)
 }
 
 /* `identity`: of the server, to be exported too; or NULL. */
-static void check_export(const char *name, const struct server *server,
+static void check_export(const char *name, const struct server *server, bool secret,
                          const struct identity *identity)
 {
     char text[BUNDLE_TEXT_SIZE];
     struct error why;
-    struct bundle *out = bundle_of_server(name, server, identity, &why), *in;
+    struct bundle *out = bundle_of_server(name, server, secret, identity, &why), *in;
 
     REQUIRE(out && out->has_secret == (identity != NULL));
-    REQUIRE(identity || !out->server.has_preshared);
+    REQUIRE(secret || (!out->server.has_preshared && !out->server.has_ssh_key));
     fuzz_write(path, text, bundle_format(out, text));
     in = bundle_read(path, &why);
     REQUIRE(in && strcmp(in->name, name) == 0 && in->has_secret == out->has_secret);
@@ -71,11 +80,14 @@ static void check_server(const struct bundle *bundle, const char *conf, const ch
     struct identity *identity = bundle->has_secret ? identity_read(key, &why) : NULL;
 
     REQUIRE(server && server_read(server, conf, &why));
-    REQUIRE(strcmp(server->identity, bundle->has_secret ? key : "/run/config/identity") == 0);
+    REQUIRE(strcmp(server->identity, bundle->has_secret           ? key
+                                     : bundle->server.has_ssh_key ? ""
+                                                                  : "/run/config/identity") == 0);
+    REQUIRE((server->agent[0] != '\0') == (bundle->server.agent[0] != '\0'));
     check_same(server, &bundle->server);
-    check_export(bundle->name, server, NULL);
-    if (identity)
-        check_export(bundle->name, server, identity);
+    check_export(bundle->name, server, false, NULL);
+    if (identity || server->has_ssh_key)
+        check_export(bundle->name, server, true, identity);
     identity_free(identity);
     server_free(server);
 }

@@ -25,20 +25,27 @@ static void check_server(const struct server *s)
         REQUIRE(c->port != 0 && server_connect_port(s, c->service) == c->port);
         REQUIRE(server_connect_port(s, server_service_port(s, c->port)) != 0);
     }
-    REQUIRE(s->identity[0] == '/' && memchr(s->identity, '\0', sizeof s->identity));
+    REQUIRE(memchr(s->identity, '\0', sizeof s->identity));
+    REQUIRE(s->identity[0] == (s->has_ssh_key ? '\0' : '/'));
+    REQUIRE(memchr(s->agent, '\0', sizeof s->agent));
+    REQUIRE(s->agent[0] == '\0' || (s->has_ssh_key && (s->agent[0] == '/' ||
+                                                      strcmp(s->agent, "SSH_AUTH_SOCK") == 0)));
+    REQUIRE(!s->has_ssh_key || (s->has_preshared && s->ssh_key.form != SIGNER_NATIVE));
     REQUIRE(s->address.source != ADDRESS_GIVEN || address_is_grantable(&s->address.given));
 }
 
 /* What is printed of it is read again as the same. */
 static void check_printed(const struct server *s)
 {
-    char text[sizeof "[Server]\n" + SERVER_TEXT_SIZE] = "[Server]\n", lines[SERVER_TEXT_SIZE];
-    char lines_again[SERVER_TEXT_SIZE];
+    static const char preshared[] =
+        "PresharedKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+    char text[sizeof "[Server]\n" + SERVER_TEXT_SIZE + sizeof preshared] = "[Server]\n";
+    char lines[SERVER_TEXT_SIZE], lines_again[SERVER_TEXT_SIZE];
     struct error why;
     struct server *again = server_new(&why);
 
     REQUIRE(again && server_format(s, lines) < SERVER_TEXT_SIZE);
-    strcat(text, lines);
+    strcat(strcat(text, lines), preshared); /* which an ssh key needs */
     fuzz_write_text("/run/again.conf", text);
     REQUIRE(server_read(again, "/run/again.conf", &why));
     server_format(again, lines_again);

@@ -68,6 +68,32 @@ journal_has() { # FIELD=VALUE...
     knocks_are_heard home
 }
 
+start_agent() {
+    rm -rf "$lab/agent"
+    install -d -o "$client_user" "$lab/agent"
+    export SSH_AUTH_SOCK=$lab/agent/socket
+    start_program agent client setpriv --reuid="$client_user" --regid="$(id -g "$client_user")" \
+        --clear-groups ssh-agent -D -a "$SSH_AUTH_SOCK"
+    wait_until 5 test -S "$SSH_AUTH_SOCK"
+}
+
+@test "Knock with the ssh key that you have" {
+    start_agent
+    follow "id_ed25519.pub"
+    line_of_key=$said
+    follow "profile add laptop2"
+    paste_as "$client_user" .config/portsmith/home.conf
+    follow "--wait home"
+    has_grant laptop2 "$client" tcp/22
+    follow_all
+    [ ! -e "$home/.config/portsmith/identity" ]
+    on server portsmithctl reload
+    knocks_are_heard home
+    end_program agent
+    run -1 as_client portsmith-knock home
+    [[ $output == *"$SSH_AUTH_SOCK: "*"start the agent"* ]]
+}
+
 @test "Rotate the server's key" {
     local before
 
