@@ -7,6 +7,10 @@ bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/net.bash"
 
+give_bundle() { # PROFILE
+    install -o "$client_user" -m 600 "$lab/$1.bundle" "$keys/"
+}
+
 setup_file() {
     lab_setup
     start_listener 22
@@ -14,7 +18,7 @@ setup_file() {
     add_profile ssh --open tcp/22 --window 1m
     export keys=$lab/keys
     install -d -o "$client_user" "$keys"
-    as_client install -m 600 /dev/stdin "$keys/ssh.bundle" <"$lab/ssh.bundle"
+    give_bundle ssh
     libraries=$(dirname "$(find /run/lab/stage/lib* -name libportsmith.so.0)")
     export libraries
     start_daemon
@@ -61,7 +65,7 @@ opens_for_client() { # PROFILE
     in_python key "$keys/own" >"$lab/own.line"
     and_reload on server portsmith-profile -c "$conf" add own --ssh-key "$(cat "$lab/own.line")" --open tcp/22 \
         --host "$server" --output "$lab/own.bundle"
-    as_client install -m 600 /dev/stdin "$keys/own.bundle" <"$lab/own.bundle"
+    give_bundle own
     run ! in_python open "$keys/state" "$keys/own.bundle"
     [[ $output == *"portsmith_sign wants a function"* ]]
     in_python open "$keys/state" "$keys/own.bundle" "$keys/own"
