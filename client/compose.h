@@ -42,15 +42,6 @@ struct knocker *knocker_read(const struct server *server, agent_teller *tell, st
  * address is ADDRESS_AUTO, the address. */
 struct request knock_request(const struct server *server, enum action action);
 
-/* Signs the request, which must be valid as request_encode wants it. An agent may take its time: if
- * its signature came KNOCK_FRESH after the request's counter, the request gets a new counter of the
- * user's own, and a new signature, once. A knocker whose agent was slow `asks` from then on. False
- * with the reason if there is no such signature. */
-bool knock_sign(struct signature *signature, struct knocker *knocker, struct request *request,
-                struct error *why);
-
-enum { KNOCK_FRESH = 30 }; /* seconds */
-
 /* Writes the datagram that asks for a request that was signed. Returns the datagram's size,
  * DATAGRAM_MIN to DATAGRAM_MAX bytes. Nonce and padding are drawn afresh. */
 size_t knock_seal(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,

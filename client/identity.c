@@ -23,26 +23,33 @@ bool identity_create(const char *path, uint8_t public_key[static KEY_SIZE], stru
     return made;
 }
 
-struct identity *identity_read(const char *path, struct error *why)
+struct identity *identity_of_secret(const uint8_t secret[static KEY_SIZE], struct error *why)
 {
     struct identity *identity = sodium_malloc(sizeof *identity);
-    uint8_t secret[KEY_SIZE];
-    char real[PATH_MAX];
 
     if (!identity) {
         error_set(why, "out of memory");
         return NULL;
     }
+    key_expand_client(identity->signing, secret);
+    crypto_sign_ed25519_sk_to_pk(identity->public_key, identity->signing);
+    return identity;
+}
+
+struct identity *identity_read(const char *path, struct error *why)
+{
+    struct identity *identity;
+    uint8_t secret[KEY_SIZE];
+    char real[PATH_MAX];
+
     errno = 0;
     if (!path_follow(real, path, why) || !key_file_read(real, secret, why)) {
         if (errno == ENOENT)
             error_set(why, "%s: there is no such identity; make one with 'portsmith-knock keygen'",
                       path);
-        identity_free(identity);
         return NULL;
     }
-    key_expand_client(identity->signing, secret);
-    crypto_sign_ed25519_sk_to_pk(identity->public_key, identity->signing);
+    identity = identity_of_secret(secret, why);
     sodium_memzero(secret, sizeof secret);
     return identity;
 }

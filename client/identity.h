@@ -17,6 +17,10 @@ struct identity {
  * public key. An existing file is never touched. False with the reason. */
 bool identity_create(const char *path, uint8_t public_key[static KEY_SIZE], struct error *why);
 
+/* The identity whose secret key this is. It is in locked memory, and the caller gives it back with
+ * identity_free. NULL with the reason if there is no memory. */
+struct identity *identity_of_secret(const uint8_t secret[static KEY_SIZE], struct error *why);
+
 /* Reads the file at `path`, which nobody else may be able to read. The identity is in locked
  * memory, and the caller gives it back with identity_free. NULL with the reason. */
 struct identity *identity_read(const char *path, struct error *why);

@@ -20,6 +20,16 @@ bool path_join(char path[static PATH_MAX], const char *directory, const char *na
 
 /* ---- whose they are ------------------------------------------------------ */
 
+enum { RECORD_SIZE = 4096 }; /* of the user database; longer ones are as if they were not there */
+
+/* The user's record, whose text is in `record`. False if there is none. */
+static bool find_user(uid_t id, struct passwd *user, char record[static RECORD_SIZE])
+{
+    struct passwd *found;
+
+    return getpwuid_r(id, user, record, RECORD_SIZE, &found) == 0 && found;
+}
+
 /* Stores the owner of the directory or, if it is not there yet, of the one that it would be
  * made in. False if that cannot be seen. */
 static bool find_owner(const char *directory, uid_t *owner)
@@ -52,34 +62,39 @@ static bool belongs_to(uid_t user, const char *directory)
  * what root makes there. */
 static bool refuse_as_root(struct error *why, const char *variable, const char *directory)
 {
+    char record[RECORD_SIZE];
+    struct passwd user;
     uid_t owner;
-    const struct passwd *user = find_owner(directory, &owner) ? getpwuid(owner) : NULL;
+    bool known = find_owner(directory, &owner) && find_user(owner, &user, record);
 
     return error_set(why, "%s is %.200s, which belongs to %s, and this is run by root: run it as "
                           "that user, or unset %s to have root's own files", variable, directory,
-                     user ? user->pw_name : "another user", variable);
+                     known ? user.pw_name : "another user", variable);
 }
 
 /* A program that changes the user, such as setpriv(1), may leave HOME as it was; ssh(1) asks the user
  * database alone, and would look elsewhere. A user who is not in the database has only HOME. */
-const char *path_home(struct error *why)
+bool path_home(char path[static PATH_MAX], struct error *why)
 {
-    const struct passwd *user = getpwuid(geteuid());
-    const char *own = user && user->pw_dir[0] == '/' ? user->pw_dir : NULL;
+    char record[RECORD_SIZE];
+    struct passwd user;
+    const char *own = find_user(geteuid(), &user, record) && user.pw_dir[0] == '/' ? user.pw_dir
+                                                                                   : NULL;
     const char *home = getenv("HOME");
 
     if (!home || home[0] != '/')
         home = own;
-    if (!home) {
-        error_set(why, "your home directory is not known; set HOME");
-        return NULL;
+    if (!home)
+        return error_set(why, "your home directory is not known; set HOME");
+    if (own && strcmp(home, own) != 0 && !belongs_to(geteuid(), home)) {
+        if (geteuid() == 0)
+            return refuse_as_root(why, "HOME", home);
+        home = own;
     }
-    if (!own || strcmp(home, own) == 0 || belongs_to(geteuid(), home))
-        return home;
-    if (geteuid() != 0)
-        return own;
-    refuse_as_root(why, "HOME", home);
-    return NULL;
+    if (strlen(home) >= PATH_MAX)
+        return error_set(why, "%.100s...: the path is too long", home);
+    strcpy(path, home);
+    return true;
 }
 
 /* Writes the path of the directory "portsmith" below the one that the variable names. The XDG
@@ -90,14 +105,13 @@ static bool base_directory(char path[static PATH_MAX], const char *variable, con
 {
     const char *base = getenv(variable);
     bool given = base && base[0] == '/';
-    const char *home;
+    char home[PATH_MAX];
 
     if (given && (belongs_to(geteuid(), base) || belongs_to(0, base)))
         return path_join(path, base, "portsmith", "", why);
     if (given && geteuid() == 0)
         return refuse_as_root(why, variable, base);
-    home = path_home(why);
-    return home && path_join(path, home, fallback, "/portsmith", why);
+    return path_home(home, why) && path_join(path, home, fallback, "/portsmith", why);
 }
 
 bool path_config_directory(char path[static PATH_MAX], struct error *why)

@@ -25,9 +25,9 @@ bool path_state_directory(char path[static PATH_MAX], struct error *why);
  * directory. False with the reason. */
 bool path_identity(char path[static PATH_MAX], struct error *why);
 
-/* The user's home directory: HOME or, as with ssh(1), the user database's if HOME is another
- * user's. If the caller is root, that is an error. NULL with the reason. */
-const char *path_home(struct error *why);
+/* Writes the user's home directory: HOME or, as with ssh(1), the user database's if HOME is another
+ * user's. If the caller is root, that is an error. False with the reason. */
+bool path_home(char path[static PATH_MAX], struct error *why);
 
 /* Writes "directory/name" followed by `suffix` ("" for none). False with the reason if that is too
  * long for a path. */

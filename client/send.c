@@ -7,6 +7,7 @@
 
 #include "client/counter.h"
 #include "client/echo.h"
+#include "client/sign.h"
 #include "client/source.h"
 #include "client/syn.h"
 

@@ -306,14 +306,14 @@ bool server_check(const struct server *server, const char *path, const char *sec
 /* Completes a path that the server file at `file` names. */
 static bool place(char path[static PATH_MAX], const char *file, struct error *why)
 {
-    const char *slash = strrchr(file, '/'), *home;
+    const char *slash = strrchr(file, '/');
     char name[PATH_MAX], directory[PATH_MAX];
 
     strcpy(name, path);
     if (name[0] == '/')
         return true;
     if (strncmp(name, "~/", 2) == 0)
-        return (home = path_home(why)) && path_join(path, home, name + 2, "", why);
+        return path_home(directory, why) && path_join(path, directory, name + 2, "", why);
     snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - file) : 1,
              slash ? file : ".");
     return path_join(path, directory, name, "", why);

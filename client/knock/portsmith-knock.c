@@ -29,6 +29,7 @@
 #include "client/resolve.h"
 #include "client/send.h"
 #include "client/server.h"
+#include "client/sign.h"
 #include "client/target.h"
 #include "common/file.h"
 #include "common/text/timespan.h"

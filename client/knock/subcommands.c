@@ -11,9 +11,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "client/bundle.h"
 #include "client/cli.h"
 #include "client/identity.h"
-#include "client/knock/bundle.h"
 #include "client/knock/listing.h"
 #include "client/knock/subcommandnames.h"
 #include "client/known.h"

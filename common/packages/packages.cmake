@@ -1,4 +1,5 @@
-# What cpack makes: a server and a client package, as .deb and .rpm, and the sources.
+# What cpack makes: a server and a client package, as .deb and .rpm; the library for other programs,
+# as .deb; and the sources.
 # Their paths are those that the programs were built for: -DCMAKE_INSTALL_PREFIX=/usr.
 
 set(server_summary "port knocking by single signed packets: the server")
@@ -11,6 +12,14 @@ set(client_summary "port knocking by single signed packets: the client")
 set(client_text
     "Knocks at hosts that run Portsmith's server: as a command, as ssh's\n\
 ProxyCommand, or as a SOCKS proxy for other programs. It needs no privilege.")
+set(library_summary "port knocking by single signed packets: the library")
+set(library_text
+    "Makes the datagrams by which programs knock at hosts that run Portsmith's\n\
+server. It sends nothing itself.")
+set(development_summary "port knocking by single signed packets: the library's header")
+set(development_text
+    "What it takes to build programs with libportsmith: the header, the manual\n\
+with an example, and what pkg-config wants to know.")
 
 # ---- what is linked --------------------------------------------------------
 
@@ -66,7 +75,7 @@ function(write_bill file name)
   configure_file(common/packages/bill.json.in ${file} @ONLY)
 endfunction()
 
-# ---- both packages ---------------------------------------------------------
+# ---- all packages ---------------------------------------------------------
 
 configure_file(common/packages/begin.cmake.in packages/begin.cmake @ONLY)
 set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_BINARY_DIR}/packages/begin.cmake)
@@ -117,6 +126,18 @@ macro(describe_package component name)
 endmacro()
 
 describe_package(client portsmith-client SODIUM JANSSON UV)
+
+# An RPM of the library would have other names and places, which nobody has tried: begin.cmake.
+describe_package(library libportsmith0 SODIUM)
+describe_package(development libportsmith-dev)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libportsmith0 (= ${PROJECT_VERSION})")
+file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/triggers "activate-noawait ldconfig\n")
+file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/shlibs
+     "libportsmith 0 libportsmith0 (>= ${PROJECT_VERSION})\n")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/packages/deb/triggers
+    ${PROJECT_BINARY_DIR}/packages/deb/shlibs)
 
 # ---- the server's ----------------------------------------------------------
 

@@ -6,15 +6,16 @@
 #include <sodium.h>
 #include <sys/wait.h>
 
+#include "client/bundle.h"
 #include "client/compose.h"
 #include "client/counter.h"
 #include "client/failure.h"
 #include "client/identity.h"
-#include "client/knock/bundle.h"
 #include "client/paths.h"
 #include "client/resolve.h"
 #include "client/send.h"
 #include "client/server.h"
+#include "client/sign.h"
 #include "client/source.h"
 #include "client/target.h"
 #include "common/text/keys.h"

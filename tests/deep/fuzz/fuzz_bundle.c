@@ -2,8 +2,8 @@
  * said, and what is exported then must be read as the same. */
 #include "fuzz.h"
 
+#include "client/bundle.h"
 #include "client/identity.h"
-#include "client/knock/bundle.h"
 
 static const char path[] = "/run/client.bundle";
 

@@ -47,9 +47,12 @@ needed() { # PROGRAM
 }
 
 @test "the client is installed, with all that goes with it, and nothing else" {
-    diff <(cd "$prefix" && find . -type f | LC_ALL=C sort) - <<'END'
+    diff <(cd "$prefix" && find . -type f | sed 's:^\./lib/[^/]*-linux-[^/]*/:./lib/:' | LC_ALL=C sort) - <<'END'
 ./bin/portsmith-knock
 ./bin/portsmith-proxy
+./include/portsmith.h
+./lib/libportsmith.so.0.2.0
+./lib/pkgconfig/libportsmith.pc
 ./lib/systemd/user/portsmith-proxy.service
 ./share/bash-completion/completions/portsmith-knock
 ./share/bash-completion/completions/portsmith-proxy
@@ -57,6 +60,7 @@ needed() { # PROGRAM
 ./share/fish/vendor_completions.d/portsmith-proxy.fish
 ./share/man/man1/portsmith-knock.1
 ./share/man/man1/portsmith-proxy.1
+./share/man/man3/portsmith.3
 ./share/man/man5/portsmith-servers.5
 ./share/man/man7/portsmith-protocol.7
 ./share/zsh/site-functions/_portsmith-knock

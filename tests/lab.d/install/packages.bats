@@ -13,7 +13,7 @@ setup_file() {
     local package
 
     export unpacked=$BATS_FILE_TMPDIR/unpacked
-    for package in portsmith portsmith-client; do
+    for package in portsmith portsmith-client libportsmith0 libportsmith-dev; do
         mkdir -p "$unpacked"
         dpkg-deb -R "$packaged/${package}_"*.deb "$unpacked/$package"
     done
@@ -53,6 +53,22 @@ setup_file() {
     [ "$recommends" = "iptables | nftables" ]
     depends=$(dpkg-deb -f "$packaged"/portsmith-client_*.deb Depends)
     [[ $depends == *libuv1* && $depends != *iptables* && $depends != *libpcap* ]]
+}
+
+@test "what is linked with the library depends on its package, which has nothing but the library" {
+    local root=$unpacked/libportsmith0
+
+    [ "$(cd "$root/usr/lib" && find . ! -type d | sed 's:.*/::' | sort)" = "libportsmith.so.0
+libportsmith.so.0.2.0" ]
+    grep -x -E 'libportsmith 0 libportsmith0 \(>= [0-9.]+\)' "$root/DEBIAN/shlibs"
+    grep -x 'activate-noawait ldconfig' "$root/DEBIAN/triggers"
+    [[ $(dpkg-deb -f "$packaged"/libportsmith0_*.deb Depends) == *libsodium* ]]
+    [[ $(dpkg-deb -f "$packaged"/libportsmith-dev_*.deb Depends) == "libportsmith0 (= "* ]]
+    root=$unpacked/libportsmith-dev
+    [ "$(readlink -f "$root"/usr/lib/*/libportsmith.so)" != "" ]
+    cmp "$root/usr/include/portsmith.h" "$top/client/library/portsmith.h"
+    [ "$(PKG_CONFIG_PATH=$(echo "$root"/usr/lib/*/pkgconfig) pkg-config --libs libportsmith)" = -lportsmith ]
+    gzip -d -c "$root/usr/share/man/man3/portsmith.3.gz" | mandoc -T lint -W error
 }
 
 @test "the scripts are right, as far as shellcheck knows" {
@@ -171,16 +187,19 @@ bill() { # PACKAGE
 }
 
 @test "each package's bill of materials is SPDX 2.3" {
-    is_spdx "$(bill portsmith)"
-    is_spdx "$(bill portsmith-client)"
+    local package
+
+    for package in portsmith portsmith-client libportsmith0 libportsmith-dev; do
+        is_spdx "$(bill "$package")"
+    done
 }
 
 # The libraries' files are called as pkg-config calls them, but for a "lib".
 @test "it names what the programs link, all of it, in the version that is here" {
     local package linked named
 
-    for package in portsmith portsmith-client; do
-        linked=$(readelf --dynamic --wide "$unpacked/$package"/usr/{bin,sbin,libexec/portsmith}/* 2>/dev/null |
+    for package in portsmith portsmith-client libportsmith0; do
+        linked=$(readelf --dynamic --wide "$unpacked/$package"/usr/{bin,sbin,libexec/portsmith,lib/*}/* 2>/dev/null |
             sed -n 's/.*(NEEDED).*\[lib\(.*\)\.so.*/\1/p' | grep -v -x c | sort -u)
         named=$(python3 -c 'import json, sys
 for package in json.load(open(sys.argv[1]))["packages"][1:]:

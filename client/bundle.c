@@ -1,4 +1,4 @@
-#include "client/knock/bundle.h"
+#include "client/bundle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,6 +116,29 @@ struct bundle *bundle_read(const char *path, struct error *why)
     int fd = path_follow(real, path, why) ? file_open(real, FILE_CONFIGURATION, why) : -1;
 
     return fd < 0 ? NULL : bundle_read_from(fd, real, why);
+}
+
+/* What reads settings reads a descriptor. */
+struct bundle *bundle_parse(const void *text, size_t size, struct error *why)
+{
+    int ends[2];
+    bool written;
+
+    if (size > BUNDLE_FILE_MAX) {
+        error_set(why, "bundle: %zu bytes, and a bundle has %d at most", size, BUNDLE_FILE_MAX);
+        return NULL;
+    }
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        error_set(why, "bundle: %s", strerror(errno));
+        return NULL;
+    }
+    written = file_write_all(ends[1], text, size);
+    close(ends[1]);
+    if (written)
+        return bundle_read_from(ends[0], "bundle", why);
+    error_set(why, "bundle: %s", strerror(errno));
+    close(ends[0]);
+    return NULL;
 }
 
 /* ---- packing ------------------------------------------------------------- */

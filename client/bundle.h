@@ -11,7 +11,10 @@
 #include "client/identity.h"
 #include "client/server.h"
 
-enum { BUNDLE_TEXT_SIZE = SERVER_TEXT_SIZE + SETTINGS_LINE_MAX + 512 }; /* bytes, the zero included */
+enum {
+    BUNDLE_TEXT_SIZE = SERVER_TEXT_SIZE + SETTINGS_LINE_MAX + 512, /* bytes, the zero included */
+    BUNDLE_FILE_MAX = 4096, /* bytes that a pipe takes before anybody reads (PIPE_BUF) */
+};
 
 struct bundle {
     struct server server; /* first: the setters of server.h work on a bundle */
@@ -29,6 +32,9 @@ struct bundle *bundle_read(const char *path, struct error *why);
 /* As bundle_read, from the descriptor `fd`, which is closed. Errors call it `path`. A pipe may hold
  * secrets. */
 struct bundle *bundle_read_from(int fd, const char *path, struct error *why);
+
+/* As bundle_read, from `size` bytes of text, BUNDLE_FILE_MAX at most. Errors call it "bundle". */
+struct bundle *bundle_parse(const void *text, size_t size, struct error *why);
 
 /* Makes a bundle of the server called `name`. With `secret` it holds the pre-shared key, and either
  * the secret key of `identity` or, if that is NULL, the ssh key. Otherwise it is for somebody with
