@@ -236,8 +236,8 @@ static bool preshared_keys_differ(const struct config *c, const struct secrets *
         const struct preshared *a = sorted[i - 1], *b = sorted[i];
 
         if (a->is_of_ssh && memcmp(a->key, b->key, KEY_SIZE) == 0)
-            ok = error_set(why, "%s: PresharedKey: %s has the same; where a profile has an ssh key, "
-                                "its pre-shared key must be its own",
+            ok = error_set(why, "%s: PresharedKey: %s has the same, and that of a profile "
+                                "with an ssh key must be its own",
                            config_profile_path(c, c->profiles[b->profile].policy->name, path),
                            config_profile_path(c, c->profiles[a->profile].policy->name, other));
     }
