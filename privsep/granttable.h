@@ -46,7 +46,8 @@ struct grant {
     /* While a batch is not yet in the firewall: */
     int64_t deadline_before; /* what to go back to; 0: there was no grant */
     uint8_t touched;         /* nonzero: new or extended in this batch */
-    uint8_t was_extended;    /* nonzero: it may also have rules that end earlier than it does */
+    uint8_t was_extended;    /* nonzero: it may also have rules that end earlier than it does, or
+                                has moved here, where it may have been before */
     uint16_t end;         /* enum grant_end: why it ends before its window is over; 0: it does
                              not */
     uint32_t id;          /* no other grant of this boot has it */

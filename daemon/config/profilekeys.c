@@ -452,7 +452,7 @@ static void print_hours(const struct profile *p, FILE *out)
 const struct profile_key profile_keys[] = {
     {{"PublicKey", set_public_key, false}, print_public_key, "public-key", "KEY", NULL},
     {{"Require", set_require, false}, print_require,
-     "require", "WORD", "what a security key must see: touch, pin or none"},
+     "require", "WORD", "touch, pin or none, of a security key that is added"},
     {{"Open", set_open, true}, print_open, "open", "SERVICE", NULL},
     {{"Window", set_window, false}, print_window,
      "window", "SPAN", "how long a knock opens a port for"},

@@ -31,8 +31,8 @@ static const char usage[] =
     "                       make what is missing: configuration, key, user\n"
     "  add NAME --public-key KEY --open SERVICE [OPTION...]\n"
     "                       let in a client that has made its own key\n"
-    "  add [NAME...] --ssh-key FILE|LINE --open SERVICE [OPTION...]\n"
-    "                       let in clients whose ssh keys are in authorized_keys\n"
+    "  add [NAME...] --ssh-key FILE|LINE --open SERVICE [OPTION...] [--output FILE]\n"
+    "                       let in clients by the lines of their ssh keys\n"
     "  create NAME --open SERVICE [OPTION...] [--output FILE]\n"
     "                       make the client's key here, and a bundle to carry over\n"
     "  list                 one line for each profile\n"
@@ -44,7 +44,6 @@ static const char usage[] =
 static const char rest_of_usage[] =
     "  --host HOST          how clients reach this server\n"
     "  --server NAME        how clients call this server\n"
-    "  --output FILE        the bundle's file, of create and with --ssh-key\n"
     "\n"
     "option of revoke:\n"
     "  --kill               end the grants, and the connections made through them, too\n"
@@ -105,7 +104,8 @@ static void list_options(struct option options[static OPTIONS_MAX], bool adds)
 
     memset(options, 0, OPTIONS_MAX * sizeof *options);
     for (int i = 0; profile_keys[i].option && count < OPTIONS_MAX - 5; i++)
-        if (adds || strcmp(profile_keys[i].option, "public-key") != 0)
+        if (adds || (strcmp(profile_keys[i].option, "public-key") != 0 &&
+                     strcmp(profile_keys[i].option, "require") != 0))
             options[count++] = (struct option){
                 profile_keys[i].option, profile_keys[i].value ? required_argument : no_argument,
                 NULL, OPTION_KEY + i};

@@ -40,9 +40,11 @@ void helper_firewall_begin(struct firewall *fw, struct granttable *table);
  * then on that family is unsure. Where nothing has changed, nothing is done. */
 bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct error *why);
 
-/* Returns of how many grants the kernel still holds what is of no use any more: it has shut that by
- * its deadline, or something newer opens the same for longer. helper_firewall_mend takes it out. */
-size_t helper_firewall_litter(const struct firewall *fw);
+/* Returns within how many milliseconds helper_firewall_mend is to take out what the kernel still
+ * holds of grants that are over; 0: there is nothing. The kernel has shut that by its deadline, or
+ * something newer opens the same for longer: that has time. Or a grant has moved, and its old door
+ * is open: that is soon. */
+int64_t helper_firewall_litter(const struct firewall *fw);
 
 /* Whether the last change of a family may be in force in part, or not at all. What is unsure is
  * written anew as a whole by the family's next change, or by helper_firewall_mend. */

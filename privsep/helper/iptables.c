@@ -19,6 +19,9 @@ enum {
     CLEAR_TRIES = 5,
     FEW_GONE = 4, /* of how many grants rules are taken out one by one: iptables looks for each */
     NEW_PACKETS = 3, /* of a connection */
+    LITTER_MUCH = 256, /* grants with rules to be swept out soon */
+    SOON_MS = 250,
+    LATER_MS = 10000,
 };
 
 const int64_t helper_firewall_last_date = RULES_LAST_DATE;
@@ -351,9 +354,12 @@ bool helper_iptables_change(struct firewall *fw, enum family family, enum rules_
            helper_iptables_establish(fw, family, grants, why);
 }
 
-/* Drops from `gone` the grants that the kernel has shut: their rules are litter. Returns whether
- * the rules of the others can be taken out one by one: they are few, and each such grant is known
- * to have one rule in a place. ip6tables-legacy may take another rule for it. */
+/* Drops from `gone` the grants whose rules are litter. The kernel has shut most of these. The others
+ * have moved: after a change that takes rules out, iptables-nft's next one has to wait for some 15
+ * ms, until no processor looks at them any more. So the change that lets the client in takes out
+ * none. A grant that left for the other family, so that nothing is new, is shut at once. Returns
+ * whether the rules of the rest can be taken out one by one: they are few, and each such grant is
+ * known to have one rule in a place. ip6tables-legacy may take another rule for it. */
 static bool review_gone(struct firewall *fw, enum family family, struct grants *grants)
 {
     const bool is_known = fw->plan->backend == BACKEND_NFT || family == IPV4;
@@ -362,12 +368,13 @@ static bool review_gone(struct firewall *fw, enum family family, struct grants *
 
     for (size_t i = 0; i < grants->gone_count; i++) {
         const struct grant gone = grants->gone[i];
+        const bool is_shut = second > gone.last_second, is_ours = is_rule(fw, family, &gone);
 
-        if (is_rule(fw, family, &gone) && second > gone.last_second) {
-            fw->litter[family]++;
+        if (is_ours && (is_shut || (gone.end == END_MOVED && grants->touched_count > 0))) {
+            fw->litter[family] += is_shut ? 1 : LITTER_MUCH;
             continue;
         }
-        if (is_rule(fw, family, &gone))
+        if (is_ours)
             open += is_known && !gone.touched && !gone.was_extended ? 1 : FEW_GONE + 1;
         grants->gone[kept++] = gone;
     }
@@ -418,24 +425,26 @@ bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct e
     return all_done;
 }
 
-size_t helper_firewall_litter(const struct firewall *fw)
+int64_t helper_firewall_litter(const struct firewall *fw)
 {
-    return fw->litter[IPV4] + fw->litter[IPV6];
+    const size_t litter = fw->litter[IPV4] + fw->litter[IPV6];
+
+    return litter == 0 ? 0 : litter < LITTER_MUCH ? LATER_MS : SOON_MS;
 }
 
 /* Somebody may have restored rules of grants that have ended. And ip6tables-legacy may take other
- * rules for ours. */
+ * rules for ours. Litter is taken out even if what else is there cannot be seen. */
 bool helper_firewall_mend(struct firewall *fw, const struct grants *grants, struct error *why)
 {
     bool done = true;
 
     for (enum family family = IPV4; family < FAMILIES; family++) {
-        const bool is_clean = fw->plan->backend == BACKEND_LEGACY && family == IPV4 &&
-                              fw->litter[family] == 0;
+        const bool is_sure = fw->plan->backend == BACKEND_LEGACY && family == IPV4;
+        const bool is_seen = fw->state[family] == HELPER_RULES_IN_FORCE;
 
         if (fw->state[family] == HELPER_RULES_MISSING || fw->unsure[family])
             done = helper_iptables_establish(fw, family, grants, why) && done;
-        else if (fw->state[family] == HELPER_RULES_IN_FORCE && !is_clean)
+        else if (fw->litter[family] > 0 || (is_seen && !is_sure))
             done = helper_iptables_change(fw, family, RULES_REFRESH, grants, why) && done;
     }
     return done;

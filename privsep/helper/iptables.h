@@ -20,7 +20,8 @@ struct firewall {
     struct sets sets;
     bool has_rules[FAMILIES]; /* of grants */
     size_t litter[FAMILIES];  /* grants with rules that let nothing through any more, or that are
-                                 older than others which let the same through for longer */
+                                 older than others which let the same through for longer. One that
+                                 has moved counts as LITTER_MUCH: its rules are open yet */
 };
 
 /* Puts all of a family in force, and adds the jumps that are missing. On failure the family is

@@ -92,7 +92,7 @@ bool helper_firewall_change(struct firewall *fw, struct grants *grants, struct e
 }
 
 /* The kernel takes an element out when it ends: there is no litter. */
-size_t helper_firewall_litter(const struct firewall *fw)
+int64_t helper_firewall_litter(const struct firewall *fw)
 {
     (void)fw;
     return 0;

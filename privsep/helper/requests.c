@@ -176,6 +176,7 @@ static void change_firewall(struct requests *r, struct batch *batch)
  * those ended is lost. */
 static void remove_grant(struct requests *r, struct asked *asked, size_t at)
 {
+    r->grants->items[at].end = asked->decision.moves ? END_MOVED : END_KNOCK;
     if (asked->ended_count < POLICY_SERVICES)
         asked->ended[asked->ended_count++] = r->grants->items[at];
     else
@@ -204,7 +205,7 @@ static struct grant *add_grant(struct requests *r, const struct asked *asked,
         helper_policy_destination(profile, service, address_family(&decision->address));
     struct grant new = {.address = decision->address, .deadline = decision->deadline,
                         .service.protocol = service->protocol, .service.port = service->port,
-                        .connections = profile->connections};
+                        .connections = profile->connections, .was_extended = decision->moves};
 
     memcpy(new.key_id, asked->knock.key_id, KEY_ID_SIZE);
     if (destination) {
@@ -346,8 +347,7 @@ static void tell_verdict(struct requests *r, const struct batch *batch, const st
     memcpy(event.trace, r->trace, sizeof event.trace);
     if (asked->mark)
         memcpy(event.counters, asked->mark->counters, sizeof event.counters);
-    helper_events_end(r->events, asked->ended, asked->ended_count,
-                      decision->moves ? END_MOVED : END_KNOCK);
+    helper_events_end(r->events, asked->ended, asked->ended_count, END_NONE);
     helper_events_tell(r->events, &event);
 }
 

@@ -23,8 +23,7 @@ enum {
     RETRY_SECONDS = 1, /* until a change or a look that failed is tried again */
     LOOK_AGAIN_SECONDS = 1, /* between looks that the witness asks for */
     LOOK_SECONDS = 2, /* between looks where no bell rings */
-    SWEEP_SECONDS = 10, /* until what has ended is taken out; where it is much, one */
-    LITTER_MUCH = 256, /* grants with rules to be swept out */
+    SWEEP_GRACE_MS = 750, /* that requests may put a sweep off by */
 };
 
 struct helper {
@@ -174,18 +173,18 @@ static void look(struct helper *h)
     mend(h);
 }
 
-/* Takes litter out once it is time: as soon as no request waits, and a second later in any case. */
+/* Takes litter out once it is time: as soon as no request waits, and after some grace in any case:
+ * a flood must not keep open what a grant that moved has left. */
 static void sweep(struct helper *h, bool is_asked)
 {
-    const size_t litter = helper_firewall_litter(h->firewall);
-    const int64_t second = NSEC_PER_SEC, now = clock_boot_ns();
-    const int64_t latest = now + (litter < LITTER_MUCH ? SWEEP_SECONDS : 1) * second;
+    const int64_t within = helper_firewall_litter(h->firewall) * NSEC_PER_MSEC;
+    const int64_t now = clock_boot_ns();
 
-    if (litter > 0 && (h->sweep_at == 0 || h->sweep_at > latest))
-        h->sweep_at = latest;
-    if (litter > 0 && now - h->sweep_at < (is_asked ? second : 0))
+    if (within > 0 && (h->sweep_at == 0 || h->sweep_at > now + within))
+        h->sweep_at = now + within;
+    if (within > 0 && now - h->sweep_at < (is_asked ? SWEEP_GRACE_MS * NSEC_PER_MSEC : 0))
         return;
-    if (litter > 0)
+    if (within > 0)
         mend(h);
     h->sweep_at = 0;
 }

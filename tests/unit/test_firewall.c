@@ -1061,7 +1061,7 @@ static void what_the_kernel_has_shut_stands_until_it_is_swept(void **state)
     replace_program("#!/bin/sh\nexit 1\n"); /* it is not run */
     change();
     assert_int_equal(grants.count, 1);
-    assert_int_equal(helper_firewall_litter(fw), 9);
+    assert_int_equal(fw->litter[IPV4], 9);
     put_program_back();
     assert_int_equal(count_of(IPV4, "datestop"), 20);
     assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
@@ -1120,6 +1120,68 @@ static void the_rules_of_a_few_are_taken_out_alone(void **state)
     assert_int_equal(count_of(IPV4, "datestop"), 6);
 }
 
+/* As by a knock from there. */
+static void move_grant(const char *from, const char *to)
+{
+    struct address a = address_of(from);
+    struct service s = service_of("tcp/22");
+    struct grant *grant = table_find(&grants, alice, &a, &s);
+
+    grant->end = END_MOVED;
+    helper_grants_remove_at(&grants, (size_t)(grant - grants.items));
+    if (to) {
+        open_grant(to, "tcp/22", 60);
+        grants.items[grants.count - 1].was_extended = 1;
+    }
+    change();
+}
+
+/* The change that lets the client in takes nothing out, as the next change would have to wait. */
+static void what_has_moved_is_soon_swept_out(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    open_grant("192.0.2.8", "tcp/22", 60);
+    change();
+    watch_program();
+    move_grant("192.0.2.7", "192.0.2.9");
+    check_given("^-I .*192.0.2.9/32", "2\n");
+    check_given("^-[^I]", "0\n");
+    check_given("^:", "0\n");
+    put_program_back();
+    assert_true(helper_firewall_litter(fw) <= 250);
+    fw->state[IPV4] = HELPER_RULES_UNKNOWN; /* the last look could see nothing */
+    sweep();
+    assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 0);
+    assert_int_equal(count_of(IPV4, "datestop"), 4);
+}
+
+/* There may be two rules that are the same, then. */
+static void what_moved_back_and_is_closed_is_shut_at_once(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    change();
+    move_grant("192.0.2.7", "192.0.2.8");
+    move_grant("192.0.2.8", "192.0.2.7");
+    end_grant("192.0.2.7", "tcp/22");
+    assert_int_equal(count_of(IPV4, "datestop"), 0);
+    assert_int_equal(helper_firewall_litter(fw), 0);
+}
+
+/* No knock opens the other family before this one is shut. */
+static void what_moves_to_the_other_family_is_shut_at_once(void **state)
+{
+    (void)state;
+    establish(IPV4);
+    open_grant("192.0.2.7", "tcp/22", 60);
+    change();
+    move_grant("192.0.2.7", NULL);
+    assert_int_equal(count_of(IPV4, "datestop"), 0);
+}
+
 /* The kernel's clock, which is set back, has not come to the rule's end when the grant's window is
  * over. */
 static void a_rule_that_is_open_yet_does_not_stay(void **state)
@@ -1164,7 +1226,7 @@ static void to_extend_takes_a_new_rule_alone(void **state)
     check_given("^:", "0\n");
     put_program_back();
     assert_int_equal(count_of(IPV4, "192.0.2.7/32"), 4);
-    assert_int_equal(helper_firewall_litter(fw), 1);
+    assert_int_equal(fw->litter[IPV4], 1);
     assert_result(look(IPV4), HELPER_RULES_IN_FORCE, why);
     open_grant("192.0.2.7", "tcp/22", 60); /* it ends as before */
     replace_program("#!/bin/sh\nexit 1\n"); /* it is not run */
@@ -1576,6 +1638,9 @@ int main(int argc, char **argv)
         WITH_FIREWALL(what_the_kernel_has_shut_stands_until_it_is_swept),
         WITH_FIREWALL(what_ends_early_is_shut_at_once),
         WITH_FIREWALL(the_rules_of_a_few_are_taken_out_alone),
+        WITH_FIREWALL(what_has_moved_is_soon_swept_out),
+        WITH_FIREWALL(what_moved_back_and_is_closed_is_shut_at_once),
+        WITH_FIREWALL(what_moves_to_the_other_family_is_shut_at_once),
         WITH_FIREWALL(a_rule_that_is_open_yet_does_not_stay),
         WITH_FIREWALL(what_never_had_a_rule_is_not_taken_out),
         WITH_FIREWALL(to_extend_takes_a_new_rule_alone),

@@ -615,6 +615,69 @@ static void signatures_of_others_are_refused(void **state)
     check_untouched();
 }
 
+/* Signs as an agent does: over the blob, or over what an authenticator makes of it. */
+static void sign_by_agent(struct helper_request *m, const struct signer *signer, uint8_t flags)
+{
+    const uint8_t *signing = world.people[ALICE].signing;
+    uint8_t blob[SSH_BLOB_SIZE], text[69];
+
+    memset(&m->signature, 0, sizeof m->signature);
+    envelope_ssh_blob(blob, world.server_public, m->request);
+    if (signer->form == SIGNER_SSH) {
+        crypto_sign_detached(m->signature.bytes, NULL, blob, sizeof blob, signing);
+        return;
+    }
+    m->signature.authenticator[0] = flags;
+    memcpy(text, signer->application, APPLICATION_HASH_SIZE);
+    memcpy(text + APPLICATION_HASH_SIZE, m->signature.authenticator, AUTHENTICATOR_SIZE);
+    crypto_hash_sha256(text + 37, blob, sizeof blob);
+    crypto_sign_detached(m->signature.bytes, NULL, text, sizeof text, signing);
+}
+
+static void a_profile_takes_signatures_of_its_form_alone(void **state)
+{
+    struct signer *signer = &world.policy.profiles[ALICE].signer;
+    const struct signer plain = {.form = SIGNER_SSH};
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    sign_by_agent(&m, &plain, 0);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    signer->form = SIGNER_SSH;
+    sign(&m, ALICE);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+    sign_by_agent(&m, signer, 0);
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+}
+
+static void a_security_key_does_what_its_profile_requires(void **state)
+{
+    struct signer *signer = &world.policy.profiles[ALICE].signer, other;
+    struct request r = open_request(now());
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    signer->form = SIGNER_SECURITY_KEY;
+    signer->required = AUTHENTICATOR_TOUCHED | AUTHENTICATOR_VERIFIED;
+    signer->application[0] = 7;
+    other = *signer;
+    other.application[0] = 8;
+    for (uint8_t flags = 0; flags < 5; flags++) {
+        sign_by_agent(&m, signer, flags);
+        assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    }
+    sign_by_agent(&m, &other, 5);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    sign_by_agent(&m, signer, 5);
+    m.signature.authenticator[4]++;
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    check_untouched();
+    m.signature.authenticator[4]--;
+    assert_int_equal(ask(&m), VERDICT_OPENED);
+}
+
 static void a_changed_request_is_refused(void **state)
 {
     struct request r = open_service(now(), "tcp/22"), wider = r;
@@ -1522,9 +1585,26 @@ static void a_move_leaves_the_others_alone(void **state)
     assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
     assert_int_equal(ask_from("192.0.2.9"), VERDICT_OPENED);
     assert_int_equal(world.grants.count, 2);
+    assert_int_equal(count_rules("iptables-nft", "192.0.2.8"), 2);
+    assert_true(helper_firewall_litter(world.firewall) <= 250);
+    assert_int_equal(swept_rules(), 4);
     assert_int_equal(count_rules("iptables-nft", "192.0.2.7"), 2);
-    assert_int_equal(count_rules("iptables-nft", "192.0.2.8"), 0);
     assert_int_equal(count_rules("iptables-nft", "192.0.2.9"), 2);
+}
+
+/* Back where it was, its rules may be there twice, all of them the same. */
+static void what_moved_back_is_closed_at_once(void **state)
+{
+    struct request shut = {.action = ACTION_CLOSE};
+
+    (void)state;
+    let_dave_roam();
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.8"), VERDICT_OPENED);
+    assert_int_equal(ask_from("192.0.2.7"), VERDICT_OPENED);
+    shut.counter = now();
+    assert_int_equal(ask_for(DAVE, &shut), VERDICT_CLOSED);
+    assert_int_equal(rules(), 0);
 }
 
 /* To either family: neither the old grant nor the new one is left, and nothing that
@@ -1834,6 +1914,8 @@ int main(void)
         IN_WORLD(an_unknown_profile_is_refused),
         IN_WORLD(every_changed_signature_is_refused),
         IN_WORLD(signatures_of_others_are_refused),
+        IN_WORLD(a_profile_takes_signatures_of_its_form_alone),
+        IN_WORLD(a_security_key_does_what_its_profile_requires),
         IN_WORLD(a_changed_request_is_refused),
         IN_WORLD(another_action_than_the_signed_one_is_refused),
         IN_WORLD(a_replay_is_refused),
@@ -1880,6 +1962,7 @@ int main(void)
         IN_WORLD(of_a_batch_the_newest_counts),
         IN_WORLD(with_room_for_more_nothing_moves),
         IN_WORLD(a_move_leaves_the_others_alone),
+        IN_WORLD(what_moved_back_is_closed_at_once),
         IN_WORLD(a_move_that_fails_leaves_none),
         IN_WORLD(there_are_never_two),
         IN_WORLD(a_move_that_fails_is_its_own_clients_trouble),

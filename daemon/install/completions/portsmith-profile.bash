@@ -38,6 +38,7 @@ _portsmith_profile() {
         [--output]=file
         [--port]=other
         [--public-key]=other
+        [--ssh-key]=file
         [--window]=span
     )
     local enrolment='--open' option value
@@ -48,7 +49,7 @@ _portsmith_profile() {
     # Each command's options.
     local -A commands=(
         [init]='--interface --port --shut'
-        [add]="--public-key $enrolment"
+        [add]="--public-key --ssh-key --output $enrolment"
         [create]="--output $enrolment"
         [list]=''
         [show]=''

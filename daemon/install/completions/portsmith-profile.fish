@@ -53,4 +53,5 @@ for other in $others
     eval complete -c portsmith-profile -n '$enrol' -l '$field[1]' -d '$field[3]' $field[2]
 end
 complete -c portsmith-profile -n '__fish_seen_subcommand_from add' -l public-key -x -d 'the client\'s public key'
-complete -c portsmith-profile -n '__fish_seen_subcommand_from create' -l output -r -F -d 'where to write the bundle'
+complete -c portsmith-profile -n '__fish_seen_subcommand_from add' -l ssh-key -r -F -d 'the client\'s ssh key'
+complete -c portsmith-profile -n $enrol -l output -r -F -d 'where to write the bundle'

@@ -54,7 +54,11 @@ _portsmith_profile() {
             '*--shut=[a service to keep shut]:service:_portsmith_profile_services' \
             '--help[print help]'
         ;;
-    add) _arguments -S $enrolment "--public-key=[the client's public key]:key:" '1:name:' ;;
+    add)
+        _arguments -S $enrolment "--public-key=[the client's public key]:key:" \
+            "--ssh-key=[the client's ssh key]:file:_files" \
+            '--output=[where to write the bundle]:file:_files' '*:name:'
+        ;;
     create) _arguments -S $enrolment '--output=[where to write the bundle]:file:_files' '1:name:' ;;
     show) _arguments -S '--help[print help]' '1:profile:_portsmith_profile_names' ;;
     revoke)

@@ -119,8 +119,14 @@ static void check_envelope(const uint8_t *datagram, const uint8_t *plain, size_t
     uint8_t request[REQUEST_SIZE], *changed = malloc(sealed);
     struct signature signature;
     const uint8_t *key = world.profile.envelope_key;
-    bool opens = envelope_open(request, &signature, SIGNER_NATIVE, key, datagram, sealed);
+    bool opens = envelope_open(request, &signature, SIGNER_SECURITY_KEY, key, datagram, sealed);
 
+    REQUIRE(opens == (size >= PLAIN_MIN + AUTHENTICATOR_SIZE && size <= PLAIN_MIN + PADDING_MAX &&
+                      sodium_is_zero(plain + PLAIN_MIN + AUTHENTICATOR_SIZE,
+                                     size - PLAIN_MIN - AUTHENTICATOR_SIZE)));
+    REQUIRE(!opens ||
+            memcmp(signature.authenticator, plain + PLAIN_MIN, AUTHENTICATOR_SIZE) == 0);
+    opens = envelope_open(request, &signature, SIGNER_NATIVE, key, datagram, sealed);
     REQUIRE(opens == (size <= PLAIN_MIN + PADDING_MAX &&
                       sodium_is_zero(plain + PLAIN_MIN, size - PLAIN_MIN)));
     REQUIRE(!opens || (memcmp(request, plain, REQUEST_SIZE) == 0 &&

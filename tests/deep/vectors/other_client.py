@@ -7,8 +7,7 @@
 
 It proves that the manual page suffices to write a client, and makes the
 knocks that portsmith-knock refuses to make: --bad-signature,
---sign-for, --request. With --ssh-key ssh-keygen signs, or the agent that it asks;
---namespace and --hash make of that what is no knock.
+--sign-for, --request. With --ssh-key ssh-keygen signs, or the agent that it asks.
 BLAKE2b and SHA-512 are Python's own, SipHash is below, the rest is PyNaCl.
 """
 import argparse
@@ -155,10 +154,9 @@ def openssh_key(seed):
     return f"-----BEGIN OPENSSH PRIVATE KEY-----\n{lines}-----END OPENSSH PRIVATE KEY-----\n"
 
 
-def ssh_keygen_sign(key_file, text, namespace="portsmith", digest="sha512"):
+def ssh_keygen_sign(key_file, text):
     """The signature of ssh-keygen -Y sign, and what an authenticator adds to it."""
-    armoured = subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-O",
-                               f"hashalg={digest}", "-f", key_file],
+    armoured = subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "portsmith", "-f", key_file],
                               input=text, stdout=subprocess.PIPE, check=True).stdout
     whole = base64.b64decode(b"".join(armoured.splitlines()[1:-1]))
     *_, last = strings(whole[10:])  # behind the magic and the version
@@ -301,8 +299,7 @@ def knock(options):
 def sign_as_told(options, keys, server_public, request):
     """The signature, and what of the padding is not zero."""
     if options.ssh_key:
-        return ssh_keygen_sign(options.ssh_key, signed_text(server_public, request),
-                               options.namespace, options.hash)
+        return ssh_keygen_sign(options.ssh_key, signed_text(server_public, request))
     signing_key = keys["signing_key"]
     if options.bad_signature:
         signing_key = bindings.crypto_sign_seed_keypair(os.urandom(32))[1]
@@ -349,8 +346,6 @@ def main():
     one = commands.add_parser("knock")
     one.add_argument("--key", help="file with the client's secret key")
     one.add_argument("--ssh-key", metavar="FILE", help="OpenSSH's; .pub: an agent's")
-    one.add_argument("--namespace", default="portsmith")
-    one.add_argument("--hash", default="sha512")
     one.add_argument("--server", required=True, help="the server's public key")
     one.add_argument("--preshared", default="")
     one.add_argument("--service", action="append", default=[], metavar="tcp/22")

@@ -489,21 +489,102 @@ Service = tcp/22 tcp/80" ]
     [ ! -e profiles/bob.conf ]
 }
 
+# ---- add --ssh-key ----------------------------------------------------------
+
+# These are of real security keys' form, with the key of ssh-keygen.
+make_keys() {
+    local name
+
+    for name in alice bob; do
+        ssh-keygen -q -t ed25519 -N "" -C "$name@laptop" -f "$name"
+    done
+    security=$(python3 -c 'import base64, struct, sys
+key = base64.b64decode(sys.argv[1])[19:]
+parts = b"sk-ssh-ed25519@openssh.com", key, b"ssh:"
+print("sk-ssh-ed25519@openssh.com",
+      base64.b64encode(b"".join(struct.pack(">I", len(p)) + p for p in parts)).decode())' \
+        "$(cut -d " " -f 2 bob.pub)")
+}
+
+@test "add --ssh-key takes a file or a line, and makes a pre-shared key" {
+    profile init
+    make_keys
+    profile add one --ssh-key alice.pub --open tcp/22 --host web.example.org >out
+    [ "$(mode profiles/one.conf)" = 600 ]
+    [ "$(value profiles/one.conf PublicKey)" = "$(<alice.pub)" ]
+    [ "$(value out SSHKey)" = "$(<alice.pub)" ]
+    [ "$(value out PresharedKey)" = "$(value profiles/one.conf PresharedKey)" ]
+    run profile show one
+    [[ $output == *"PublicKey = $(<alice.pub)"*"# PresharedKey is set and not shown"* ]]
+    [[ $output != *Require* ]]
+    profile add two --ssh-key "verify-required,from=\"192.0.2.0/24\" $security me" --open tcp/22 \
+        --output two.bundle
+    [ "$(mode two.bundle)" = 600 ]
+    [ "$(head -n 1 two.bundle)" = "[Bundle]" ]
+    [ "$(value two.bundle SSHKey)" = "$security me" ]
+    [ "$(value two.bundle PrivateKey)" = "" ]
+    [ "$(value profiles/two.conf Require)" = pin ]
+    [ "$(value profiles/two.conf Address)" = "any 192.0.2.0/24" ]
+    run profile list
+    [[ ${lines[1]} =~ ^one\ .*\ ssh-agent$ ]]
+    [[ ${lines[2]} =~ ^two\ .*\ security-key$ ]]
+}
+
+@test "add --ssh-key makes all profiles of a file, or none" {
+    profile init
+    make_keys
+    { echo "# keys" && cat alice.pub && echo "expiry-time=\"20310101Z\" $(<bob.pub)"; } >keys
+    refused 2 "there are 2 keys and 1 names" add one --ssh-key keys --open tcp/22
+    refused 2 "would be profile 'one'" add one one --ssh-key keys --open tcp/22
+    refused 2 "a profile's name has" add one Two --ssh-key keys --open tcp/22
+    refused 2 "--output is for one key" add --ssh-key keys --open tcp/22 --output x
+    profile add bob-laptop --public-key "$(public_key)" --open tcp/22
+    refused 1 "the profile 'bob-laptop' exists already" add --ssh-key keys --open tcp/22
+    touch bob.bundle
+    refused 1 "bob.bundle" add alice bob --ssh-key keys --open tcp/22
+    [ -e profiles/alice.conf ] && [ ! -e profiles/bob.conf ]
+    profile revoke alice
+    rm bob.bundle alice.bundle
+    profile add alice bob --ssh-key keys --open tcp/22
+    [ "$(value profiles/bob.conf Expires)" = 2030-12-31 ]
+    [ "$(value alice.bundle PresharedKey)" != "$(value bob.bundle PresharedKey)" ]
+}
+
+@test "add --ssh-key refuses what a profile cannot keep, with its line" {
+    profile init
+    make_keys
+    ssh-keygen -q -t rsa -b 2048 -N "" -f rsa
+    ssh-keygen -q -s alice -I me -n me bob.pub
+    { cat alice.pub && echo "command=\"true\" $(<bob.pub)"; } >keys
+    refused 2 "keys:2: option command cannot be kept" add --ssh-key keys --open tcp/22
+    refused 2 "rsa.pub:1: a key of type ssh-rsa cannot knock: take a key of ssh-keygen -t ed25519" \
+        add one --ssh-key rsa.pub --open tcp/22
+    refused 2 "is a certificate, which cannot knock" add one --ssh-key bob-cert.pub --open tcp/22
+    refused 2 "expires" add one --ssh-key "expiry-time=\"20200101Z\" $(<bob.pub)" --open tcp/22
+    refused 2 "Require is for a security key" add one --ssh-key bob.pub --require pin --open tcp/22
+    refused 2 "nowhere.pub: " add one --ssh-key nowhere.pub --open tcp/22
+    refused 2 "--ssh-key and --public-key exclude" add one --ssh-key bob.pub \
+        --public-key "$(public_key)" --open tcp/22
+    refused 2 "an ssh key is given as --ssh-key" add one --public-key "$(<bob.pub)" --open tcp/22
+    refused 2 "--output is for create" add one --public-key "$(public_key)" --open tcp/22 --output x
+    run ! ls profiles/*.conf
+}
+
 # ---- list, show, revoke ----------------------------------------------------
 
 @test "list shows an aligned table" {
     profile init
     run profile list
     [ "$status" -eq 0 ]
-    [ "${lines[0]}" = "NAME  SERVICES  WINDOW  ADDRESS  EXPIRES  KEY ID" ]
+    [ "${lines[0]}" = "NAME  SERVICES  WINDOW  ADDRESS  EXPIRES  KEY ID  SIGNED BY" ]
     [ "${#lines[@]}" -eq 1 ]
     profile create zoe --open tcp/22 --window 45s
     profile create al --open tcp/22,udp/53 --address signed,10.0.0.0/8 --expires 2031-12-31
     run profile list
     [ "${#lines[@]}" -eq 3 ]
-    [[ ${lines[1]} =~ ^"al    tcp/22,udp/53  30s     signed,10.0.0.0/8  2031-12-31  "[0-9a-f]{16}$ ]]
-    [[ ${lines[2]} =~ ^"zoe   tcp/22         45s     any                never       "[0-9a-f]{16}$ ]]
-    [[ ${lines[0]} = "NAME  SERVICES       WINDOW  ADDRESS            EXPIRES     KEY ID" ]]
+    [[ ${lines[1]} =~ ^"al    tcp/22,udp/53  30s     signed,10.0.0.0/8  2031-12-31  "[0-9a-f]{16}"  identity"$ ]]
+    [[ ${lines[2]} =~ ^"zoe   tcp/22         45s     any                never       "[0-9a-f]{16}"  identity"$ ]]
+    [[ ${lines[0]} = "NAME  SERVICES       WINDOW  ADDRESS            EXPIRES     KEY ID            SIGNED BY" ]]
 }
 
 @test "show tells all of one profile but its secret" {
