@@ -133,11 +133,12 @@ describe_package(development libportsmith-dev)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libportsmith0 (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA triggers shlibs none/postinst none/postrm)
 file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/triggers "activate-noawait ldconfig\n")
 file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/shlibs
      "libportsmith 0 libportsmith0 (>= ${PROJECT_VERSION})\n")
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/packages/deb/triggers
-    ${PROJECT_BINARY_DIR}/packages/deb/shlibs)
+# Scripts that are named and not there keep CPack from writing some, which would call ldconfig, too.
+list(TRANSFORM CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA PREPEND ${PROJECT_BINARY_DIR}/packages/deb/)
 
 # ---- the server's ----------------------------------------------------------
 
