@@ -71,6 +71,7 @@ enum refusal {
     REFUSAL_UNSIGNED,      /* the profile wants the address signed */
     REFUSAL_LINK_LOCAL,    /* the address is link-local */
     REFUSAL_OF_ADDRESS,    /* the profile does not permit the address */
+    REFUSAL_OF_SECURITY_KEY, /* its signature is wrong, or made without a touch or PIN */
 };
 
 static bool is_among(const uint64_t counters[static MARK_COUNTERS], uint64_t counter)
@@ -123,6 +124,8 @@ static enum refusal refusal_of(const struct client *client, const struct helper_
         return REFUSAL_OF_DESTINATION;
     case VERDICT_ADDRESS_DENIED:
         return refusal_of_address(client, event);
+    case VERDICT_BAD_SIGNATURE:
+        return client && client->profile->signer.required ? REFUSAL_OF_SECURITY_KEY : REFUSAL_PLAIN;
     default:
         return REFUSAL_PLAIN;
     }
@@ -143,6 +146,8 @@ static const char *const sentences[] = {
                            "have on another link: let the client connect from a global or unique "
                            "local address",
     [REFUSAL_OF_ADDRESS] = "this profile does not permit this address",
+    [REFUSAL_OF_SECURITY_KEY] = "the signature is wrong, or the security key made it without the "
+                                "touch or PIN that Require demands",
 };
 
 static const char *format_minute(unsigned minute, char text[static MINUTE_SIZE])

@@ -250,6 +250,22 @@ static void the_log_says_when_hours_begin_again(void **state)
     }
 }
 
+static void a_security_key_may_not_have_been_touched(void **state)
+{
+    static const struct helper_profile of_security_key = {
+        .name = "home",
+        .signer = {.form = SIGNER_SECURITY_KEY, .required = AUTHENTICATOR_TOUCHED}};
+    struct helper_event event = event_of(VERDICT_BAD_SIGNATURE);
+
+    (void)state;
+    event.service_count = 0;
+    assert_string_equal(said(&event), "home: refused for 192.0.2.7: the signature is wrong");
+    client.profile = &of_security_key;
+    assert_string_equal(said(&event),
+                        "home: refused for 192.0.2.7: the signature is wrong, or the security key "
+                        "made it without the touch or PIN that Require demands");
+}
+
 static void each_end_has_its_words(void **state)
 {
     static const struct {
@@ -450,6 +466,7 @@ int main(void)
         FRESH(a_service_that_is_refused_is_named),
         FRESH(of_strangers_nothing_is_believed),
         FRESH(the_log_says_when_hours_begin_again),
+        FRESH(a_security_key_may_not_have_been_touched),
         FRESH(each_end_has_its_words),
         FRESH(of_several_that_ended_the_used_are_named),
         FRESH(more_ends_than_an_ending_holds_are_counted),

@@ -249,7 +249,7 @@ make_profile() { # NAME OPTION of ssh-keygen... -- OPTION of portsmith-profile a
 @test "a profile that demands a touch refuses a key that signs without, until none is demanded" {
     start_agent
     make_profile lazy -O no-touch-required --
-    knock_until "lazy: refused for $client: the signature is wrong" lazy
+    knock_until "lazy: refused for $client: .* without the touch or PIN that Require demands" lazy
     opens_nothing
     echo "Require = none" >>/etc/portsmith.d/lazy.conf
     reload_daemon
@@ -260,7 +260,7 @@ make_profile() { # NAME OPTION of ssh-keygen... -- OPTION of portsmith-profile a
 @test "a profile that demands a PIN refuses a key that was only touched" {
     start_agent
     make_profile strict -- --require pin
-    knock_until "strict: refused for $client: the signature is wrong" strict
+    knock_until "strict: refused for $client: .* without the touch or PIN that Require demands" strict
     opens_nothing
     [ "$(touches)" -eq 1 ]
 }
