@@ -87,10 +87,14 @@ static bool take_public_key(struct ssh_key *key, size_t *at)
 /* A key that a web site made has the site as its application: such keys sign logins there. */
 static bool take_application(struct ssh_key *key, size_t *at, struct error *why)
 {
-    size_t size;
+    size_t size = 0; /* read even where the blob, which was cut, does not hold the whole string */
     const uint8_t *found = take_string(key, at, &size);
 
-    if (!found || size >= SSH_APPLICATION_SIZE)
+    if (size >= SSH_APPLICATION_SIZE)
+        return error_set(why, "the application of the security key has more than %d characters; "
+                              "make a key with a shorter -O application=ssh:...",
+                         SSH_APPLICATION_SIZE - 1);
+    if (!found)
         return error_set(why, "the base64 of the ssh key is damaged; copy the line anew");
     memcpy(key->application, found, size);
     if (strlen(key->application) != size || strncmp(key->application, "ssh:", 4) != 0)
@@ -100,18 +104,22 @@ static bool take_application(struct ssh_key *key, size_t *at, struct error *why)
     return true;
 }
 
+/* A blob that has no room is read as far as there is room: the sizes in it say why it is too
+ * long. */
 static bool read_blob(struct ssh_key *key, const char *text, size_t size, struct error *why)
 {
+    enum { READ_MAX = SSH_KEY_BLOB_MAX / 3 * 4 }; /* of the text */
     uint8_t point[KEY_SIZE];
     size_t at = 0;
 
-    if (sodium_base642bin(key->blob, sizeof key->blob, text, size, NULL, &key->blob_size, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
+    _Static_assert(SSH_KEY_BLOB_MAX % 3 == 0, "text that is cut there needs no padding");
+    if (sodium_base642bin(key->blob, sizeof key->blob, text, size < READ_MAX ? size : READ_MAX,
+                          NULL, &key->blob_size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0 ||
         !take_type(key, &at) || !take_public_key(key, &at))
         return error_set(why, "the base64 of the ssh key is damaged; copy the line anew");
     if (key->form == SIGNER_SECURITY_KEY && !take_application(key, &at, why))
         return false;
-    if (at != key->blob_size || !key_convert_public(point, key->public_key))
+    if (at != key->blob_size || size > READ_MAX || !key_convert_public(point, key->public_key))
         return error_set(why, "the base64 of the ssh key is damaged; copy the line anew");
     return true;
 }

@@ -74,8 +74,20 @@ static bool is_address(void *into, const char *word, struct error *why)
                           "192.0.2.0/24, and a knock has no host name", word);
 }
 
+/* sshd splits the list at its commas alone, and refuses an empty part. */
+static bool is_list(const char *value)
+{
+    return value[strcspn(value, blanks)] == '\0' && value[0] != '\0' && value[0] != ',' &&
+           value[strlen(value) - 1] != ',' && !strstr(value, ",,");
+}
+
 static bool apply_from(struct authorized_key *key, const char *value, struct error *why)
 {
+    if (key->address[0])
+        return error_set(why, "option from is there twice: write all its addresses into one, with "
+                              "commas between");
+    if (!is_list(value))
+        return error_set(why, "option from: expected addresses with commas between, and no blanks");
     strcpy(key->address, value);
     return settings_each_word(value, is_address, NULL, why);
 }
@@ -103,6 +115,9 @@ static bool apply_expiry(struct authorized_key *key, const char *value, struct e
     enum { DAY = 86400 };
     time_t time;
 
+    if (key->expires[0])
+        return error_set(why, "option expiry-time is there twice: keep the earlier one, which "
+                              "sshd goes by");
     if (!parse_time(&time, value) || time < DAY)
         return error_set(why, "option expiry-time: '%.100s' is not a time such as 20270131 or "
                               "202701311200Z", value);

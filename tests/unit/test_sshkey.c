@@ -78,6 +78,8 @@ static void a_security_key_is_read(void **state)
 static void applications_are_those_of_ssh(void **state)
 {
     static const char longest[] = "ssh:0123456789012345678901234567890123456789012";
+    static const uint8_t sizes[] = {48, 49, 100};
+    char application[100] = "ssh:";
     char line[400], again[SSH_KEY_LINE_SIZE];
     struct ssh_key key;
     struct error why;
@@ -85,7 +87,18 @@ static void applications_are_those_of_ssh(void **state)
     (void)state;
     assert_true(ssh_key_parse(&key, security_line(longest, strlen(longest), line), &why));
     assert_string_equal(ssh_key_format(&key, again), line);
-    assert_false(ssh_key_parse(&key, security_line(longest, sizeof longest, line), &why));
+    memset(application + 4, 'x', sizeof application - 4);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        assert_false(ssh_key_parse(&key, security_line(application, sizes[i], line), &why));
+        assert_non_null(strstr(why.text, "has more than 47 characters"));
+    }
+    security_line(longest, strlen(longest), line);
+    strcat(line, "AAAA");
+    assert_false(ssh_key_parse(&key, line, &why));
+    assert_non_null(strstr(why.text, "damaged"));
+    security_line(longest, strlen(longest), line);
+    line[strlen(line) - 8] = '\0';
+    assert_false(ssh_key_parse(&key, line, &why));
     assert_non_null(strstr(why.text, "damaged"));
     assert_false(ssh_key_parse(&key, security_line("ssh:a\0b", 7, line), &why));
     assert_false(ssh_key_parse(&key, security_line("", 0, line), &why));
