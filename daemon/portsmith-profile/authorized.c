@@ -258,16 +258,21 @@ static bool read_file(struct file *f, struct error *why)
     return ok;
 }
 
+static bool is_line(const char *text)
+{
+    return access(text, F_OK) != 0 && strpbrk(text + strspn(text, blanks), blanks);
+}
+
+const char *authorized_place(const char *text)
+{
+    return is_line(text) ? "--ssh-key" : text;
+}
+
 bool authorized_read(struct authorized_key **keys, size_t *count, const char *text,
                      struct error *why)
 {
-    struct file f = {.path = text};
-    bool is_line = access(text, F_OK) != 0 && strpbrk(text + strspn(text, blanks), blanks);
-    bool ok;
-
-    if (is_line)
-        f.path = "--ssh-key";
-    ok = is_line ? add_line(&f, text, 1, why) : read_file(&f, why);
+    struct file f = {.path = authorized_place(text)};
+    bool ok = f.path != text ? add_line(&f, text, 1, why) : read_file(&f, why);
     *keys = f.keys;
     *count = f.count;
     if (!ok) {

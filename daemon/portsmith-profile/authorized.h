@@ -40,6 +40,10 @@ bool authorized_is_blank(const char *line);
 bool authorized_read(struct authorized_key **keys, size_t *count, const char *text,
                      struct error *why);
 
+/* How errors call the place of the keys that authorized_read takes from `text`: the file's name, or
+ * "--ssh-key" where `text` is a line itself. */
+const char *authorized_place(const char *text);
+
 /* Sets what the line says in the draft of a profile, which has no key yet. False with the reason:
  * the draft says such a thing already. */
 bool authorized_apply(const struct authorized_key *key, struct profile_draft *draft,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/text/command.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
@@ -184,13 +185,14 @@ static bool take_option(struct enrolment_arguments *a, int kind, struct error *w
     }
 }
 
-/* A file may hold a day that has passed since, a new profile may not. */
-static bool is_in_time(const struct helper_profile *p, struct error *why)
+/* A file may hold a day that has passed since, a new profile may not. The error begins with
+ * `says`. */
+static bool is_in_time(const struct helper_profile *p, const char *says, struct error *why)
 {
     char date[DATE_TEXT_SIZE];
 
     return p->expires == 0 || p->expires > clock_wall_ns() / NSEC_PER_SEC ||
-           error_set(why, "--expires: %s has passed already", date_format(p->expires, date));
+           error_set(why, "%s %s has passed already", says, date_format(p->expires, date));
 }
 
 /* Fills in the host's own name where --host does not give one, and the server's name. */
@@ -226,7 +228,7 @@ static int parse_enrolment(int argc, char **argv, bool adds, struct enrolment_ar
         if (!take_option(a, kind, &why))
             return command_fail(EXIT_USAGE, why.text);
     }
-    if (!is_in_time(p, &why))
+    if (!is_in_time(p, "--expires:", &why))
         return command_fail(EXIT_USAGE, why.text);
     if (!a->ssh_key) {
         status = take_name(argc, argv, &name);
@@ -269,27 +271,65 @@ static int run_init(const char *config_file, int argc, char **argv)
     return status == 0 ? 0 : command_fail(status, why.text);
 }
 
-/* Writes the bundle, and says what to do with it. Where that fails the profile is removed. */
-static int write_bundle(const struct enrolment *e, const char *output, const struct config *c)
-{
-    char name[POLICY_NAME_SIZE + sizeof ".bundle"];
-    struct error why, unused;
+enum { BUNDLE_PATH_SIZE = POLICY_NAME_SIZE + sizeof ".bundle" };
 
-    snprintf(name, sizeof name, "%s.bundle", e->draft.policy.name);
-    if (!output)
-        output = name;
-    if (!enrol_write_bundle(e, c, output, &why)) {
-        enrol_remove(c, e->draft.policy.name, &unused);
-        return command_fail(EXIT_FAILURE, why.text);
-    }
+/* The bundle's path: `output`, or in `name` what is made of the profile's name. */
+static const char *bundle_path(const struct enrolment *e, const char *output,
+                               char name[static BUNDLE_PATH_SIZE])
+{
+    snprintf(name, BUNDLE_PATH_SIZE, "%s.bundle", e->draft.policy.name);
+    return output ? output : name;
+}
+
+static void tell_bundle(const struct enrolment *e, const char *output)
+{
+    char name[BUNDLE_PATH_SIZE];
+    const char *path = bundle_path(e, output, name);
+
     printf("made profile %s and its bundle %s\n"
            "The bundle holds %s. Carry it over, read it there, then delete\n"
            "it on both sides:\n"
            "    scp %s CLIENT:\n"
            "    portsmith-knock import FILE\n",
-           e->draft.policy.name, output,
+           e->draft.policy.name, path,
            e->draft.profile.ssh_key ? "the client's pre-shared key" : "the client's identity",
-           output);
+           path);
+}
+
+/* Removes all `count` profiles, and the bundles of the first `written` of them. */
+static void take_back(const struct enrolment *all, size_t count, size_t written,
+                      const char *output, const struct config *c)
+{
+    char name[BUNDLE_PATH_SIZE];
+    struct error why;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!enrol_remove(c, all[i].draft.policy.name, &why))
+            command_warn("%s", why.text);
+        if (i < written && !file_remove(bundle_path(&all[i], output, name), &why))
+            command_warn("%s", why.text);
+    }
+}
+
+/* Writes a bundle for each profile, and says what to do with them once all are there. Where one
+ * fails no profile of this run stays, and no bundle. Returns an exit status. */
+static int write_bundles(const struct enrolment *all, size_t count, const char *output,
+                         const struct config *c)
+{
+    char name[BUNDLE_PATH_SIZE];
+    struct error why;
+    size_t written = 0;
+
+    while (written < count &&
+           enrol_write_bundle(&all[written], c, bundle_path(&all[written], output, name), &why))
+        written++;
+    if (written < count) {
+        command_warn("%s; no profile is added", why.text);
+        take_back(all, count, written, output, c);
+        return EXIT_FAILURE;
+    }
+    for (size_t i = 0; i < count; i++)
+        tell_bundle(&all[i], output);
     return EXIT_SUCCESS;
 }
 
@@ -337,6 +377,7 @@ static bool name_all(struct enrolment *all, const struct authorized_key *keys, s
 static bool enrol_keys(struct enrolment *all, const struct enrolment *base,
                        const struct authorized_key *keys, size_t count, const char *path)
 {
+    const char *place = authorized_place(path);
     struct error why;
 
     for (size_t i = 0; i < count; i++) {
@@ -346,33 +387,27 @@ static bool enrol_keys(struct enrolment *all, const struct enrolment *base,
         draft->profile.policy = &draft->policy;
         draft->profile.has_preshared = true;
         randombytes_buf(draft->preshared, KEY_SIZE);
-        if (!authorized_apply(&keys[i], draft, &why) || !is_in_time(&draft->policy, &why)) {
-            command_warn("%.300s:%u: %s", path, keys[i].line, why.text);
+        if (!authorized_apply(&keys[i], draft, &why) ||
+            !is_in_time(&draft->policy, "option expiry-time: its last whole day", &why)) {
+            command_warn("%.300s:%u: %s", place, keys[i].line, why.text);
             return false;
         }
         if (keys[i].is_shortened)
             command_warn("%.300s:%u: expiry-time is not midnight in UTC, where a profile's day "
-                         "ends: the profile is good until %s", path, keys[i].line, keys[i].expires);
+                         "ends: the profile is good until %s", place, keys[i].line,
+                         keys[i].expires);
     }
     return true;
 }
 
-/* Tells the clients' side: of one key as add does, of several by a bundle for each. A profile whose
- * bundle cannot be written is removed, and so are those that come after it. */
+/* Tells the clients' side: of one key as add does, of several by a bundle for each. */
 static int hand_out(const struct enrolment_arguments *a, const struct enrolment *all, size_t count,
                     const struct config *c)
 {
-    int status = EXIT_SUCCESS;
-    struct error unused;
-
-    if (count == 1 && !a->output)
-        enrol_print_server(all, c);
-    for (size_t i = 0; i < count && (count > 1 || a->output); i++)
-        if (status == EXIT_SUCCESS)
-            status = write_bundle(&all[i], a->output, c);
-        else
-            enrol_remove(c, all[i].draft.policy.name, &unused);
-    return status;
+    if (count > 1 || a->output)
+        return write_bundles(all, count, a->output, c);
+    enrol_print_server(all, c);
+    return EXIT_SUCCESS;
 }
 
 static int add_keys(struct enrolment_arguments *a, const struct authorized_key *keys, size_t count,
@@ -390,7 +425,7 @@ static int add_keys(struct enrolment_arguments *a, const struct authorized_key *
         c = enrol_add(all, count, &status, &why);
         status = c ? hand_out(a, all, count, c) : command_fail(status, why.text);
     }
-    if (c)
+    if (status == EXIT_SUCCESS)
         tell_daemon(c);
     config_free(c);
     sodium_free(all);
@@ -458,7 +493,7 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
     c = enrol_add(a->e, 1, &status, &why);
     if (!c)
         return command_fail(status, why.text);
-    status = write_bundle(a->e, a->output, c);
+    status = write_bundles(a->e, 1, a->output, c);
     if (status == EXIT_SUCCESS)
         tell_daemon(c);
     config_free(c);

@@ -123,7 +123,7 @@ signal.pause()' 3>&- &
     refused 2 "--host: no client can knock at 'fe80::1%eth0'" create alice --open tcp/22 --host fe80::1%eth0
     refused 2 "--server: a server's name has" create alice --open tcp/22 --server "../x"
     refused 2 "unrecognized option '--public-key'" create alice --open tcp/22 --public-key x
-    refused 2 "unrecognized option '--output'" add alice --open tcp/22 --output x
+    refused 2 "--output is for create, and for --ssh-key" add alice --open tcp/22 --output x
     refused 2 "option '--open' requires an argument" create alice --open
     [ "$(find . -type f | sort)" = "$before" ]
 }
@@ -541,10 +541,14 @@ print("sk-ssh-ed25519@openssh.com",
     profile add bob-laptop --public-key "$(public_key)" --open tcp/22
     refused 1 "the profile 'bob-laptop' exists already" add --ssh-key keys --open tcp/22
     touch bob.bundle
-    refused 1 "bob.bundle" add alice bob --ssh-key keys --open tcp/22
-    [ -e profiles/alice.conf ] && [ ! -e profiles/bob.conf ]
-    profile revoke alice
-    rm bob.bundle alice.bundle
+    ssh-keygen -q -t ed25519 -N "" -C carol -f carol
+    cat keys carol.pub >three
+    refused 1 "bob.bundle: File exists; no profile is added" \
+        add alice bob carol --ssh-key three --open tcp/22
+    [[ $output != *made* ]]
+    run ! ls profiles/alice.conf profiles/bob.conf profiles/carol.conf
+    [ ! -e alice.bundle ] && [ -e bob.bundle ] && [ ! -e carol.bundle ]
+    rm bob.bundle
     profile add alice bob --ssh-key keys --open tcp/22
     [ "$(value profiles/bob.conf Expires)" = 2030-12-31 ]
     [ "$(value alice.bundle PresharedKey)" != "$(value bob.bundle PresharedKey)" ]
@@ -560,7 +564,12 @@ print("sk-ssh-ed25519@openssh.com",
     refused 2 "rsa.pub:1: a key of type ssh-rsa cannot knock: take a key of ssh-keygen -t ed25519" \
         add one --ssh-key rsa.pub --open tcp/22
     refused 2 "is a certificate, which cannot knock" add one --ssh-key bob-cert.pub --open tcp/22
-    refused 2 "expires" add one --ssh-key "expiry-time=\"20200101Z\" $(<bob.pub)" --open tcp/22
+    expired="expiry-time=\"20200102Z\" $(<bob.pub)"
+    refused 2 "portsmith-profile: --ssh-key:1: option expiry-time: its last whole day 2020-01-01 has" \
+        add one --ssh-key "$expired" --open tcp/22
+    { echo "# keys" && cat alice.pub && echo "$expired"; } >keys
+    refused 2 "keys:3: option expiry-time: its last whole day 2020-01-01 has passed already" \
+        add --ssh-key keys --open tcp/22
     refused 2 "Require is for a security key" add one --ssh-key bob.pub --require pin --open tcp/22
     refused 2 "nowhere.pub: " add one --ssh-key nowhere.pub --open tcp/22
     refused 2 "--ssh-key and --public-key exclude" add one --ssh-key bob.pub \
@@ -568,6 +577,28 @@ print("sk-ssh-ed25519@openssh.com",
     refused 2 "an ssh key is given as --ssh-key" add one --public-key "$(<bob.pub)" --open tcp/22
     refused 2 "--output is for create" add one --public-key "$(public_key)" --open tcp/22 --output x
     run ! ls profiles/*.conf
+}
+
+@test "the fullest profile of an ssh key can be written" {
+    profile init
+    make_keys
+    options=()
+    for i in {1..8}; do
+        options+=(--open "tcp/6500$i -> [2001:db8:1111:2222:3333:4444:5555:666$i]:65001"
+            --open "udp/6500$i" --address "2001:db8:1111:2222:3333:4444:555$i:0/112")
+    done
+    for day in Mon Tue Wed Thu Fri Sat Sun Mon; do
+        hour=$((${hour:-0} + 1))
+        for minute in 10 20 30 40; do
+            options+=(--hours "$day 1$hour:$minute-1$hour:${minute/0/5}")
+        done
+    done
+    profile add a2345678901234567890123456789012 --ssh-key "$security $(printf '%063d' 0)" \
+        "${options[@]}" --address signed --require none --window 23h --max-window 23h \
+        --port 65001 --expires 2037-12-31 --max-grants 16 --connections 8 --host h
+    file=profiles/a2345678901234567890123456789012.conf
+    [ "$(wc -c <$file)" -gt 2048 ]
+    [[ $(value $file PresharedKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
 }
 
 # ---- list, show, revoke ----------------------------------------------------
