@@ -91,9 +91,10 @@ static void copy_comment(char comment[static AGENT_COMMENT_SIZE], const struct r
 {
     size_t size = from->size < AGENT_COMMENT_SIZE - 1 ? from->size : AGENT_COMMENT_SIZE - 1;
 
-    for (size_t i = 0; i < size; i++)
-        comment[i] = from->at[i] != '\0' ? (char)from->at[i] : '?';
+    memcpy(comment, from->at, size);
     comment[size] = '\0';
+    for (size_t end; (end = strlen(comment)) < size;)
+        comment[end] = '?';
     printable(comment);
 }
 
