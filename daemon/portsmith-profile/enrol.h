@@ -10,7 +10,7 @@
 enum {
     ENROL_HOST_SIZE = 180,  /* "Host = ..." must fit a line that can be read back */
     ENROL_TEXT_SIZE = 4096, /* any profile, any bundle: the fullest profile, with the line of an ssh
-                             * key, POLICY_HOURS hours and destinations of IPv6, has some 2200 */
+                               key, has some 2200 */
 };
 
 struct enrolment {

@@ -590,7 +590,7 @@ print("sk-ssh-ed25519@openssh.com",
     for day in Mon Tue Wed Thu Fri Sat Sun Mon; do
         hour=$((${hour:-0} + 1))
         for minute in 10 20 30 40; do
-            options+=(--hours "$day 1$hour:$minute-1$hour:${minute/0/5}")
+            options+=(--hour "$day 1$hour:$minute-1$hour:${minute/0/5}")
         done
     done
     profile add a2345678901234567890123456789012 --ssh-key "$security $(printf '%063d' 0)" \
