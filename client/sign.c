@@ -10,13 +10,15 @@ static bool sign_by_agent(struct signature *signature, struct knocker *k,
     int64_t begun = clock_boot_ns();
     uint8_t blob[SSH_BLOB_SIZE];
     char path[PATH_MAX];
+    bool is_signed;
 
     envelope_ssh_blob(blob, k->server_public, encoded);
-    if (!agent_path(path, k->agent, why) ||
-        !agent_sign(path, &k->ssh_key, blob, k->tell, signature, why))
-        return false;
+    is_signed = agent_path(path, k->agent, why) &&
+                agent_sign(path, &k->ssh_key, blob, k->tell, signature, why);
     if (clock_boot_ns() - begun > (int64_t)AGENT_SLOW * NSEC_PER_SEC)
-        k->asks = true;
+        k->asks = true; /* whoever denies or misses one prompt wants no more of them */
+    if (!is_signed)
+        return false;
     return envelope_verify(signature, &k->signer, k->server_public, encoded) ||
            error_set(why, "the ssh-agent at %s has not signed by the key of SSHKey: nothing is "
                           "sent; use another agent", path);

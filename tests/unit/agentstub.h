@@ -9,8 +9,10 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/text/sshkey.h"
 
 #define STUB_PATH "./agent"
@@ -22,6 +24,7 @@ struct stub {
     const uint8_t *lists;      /* what it answers to the request for a list; NULL: as an agent */
     size_t lists_size;         /* 0: it closes instead */
     bool refuses;              /* to sign */
+    atomic_llong signs_at;     /* answers such a request no sooner, clock_boot_ns() */
     bool is_another;           /* signs by another key than that which it lists */
     atomic_uint asked;         /* how many signatures it was asked for */
     int listener;
@@ -127,6 +130,8 @@ static inline void stub_sign(struct bytes *answer, struct stub *s, const uint8_t
                    load_be32(request + at + 4 + SSH_BLOB_SIZE) == 0;
 
     s->asked++;
+    while (clock_boot_ns() < s->signs_at)
+        usleep(1000);
     answer->size = 0;
     if (is_good && !s->refuses)
         stub_signature(answer, s, request + at + 4, SSH_BLOB_SIZE);

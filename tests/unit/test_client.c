@@ -1344,6 +1344,28 @@ static void a_signature_by_another_key_is_not_sent(void **state)
     part_from_agent(&b);
 }
 
+/* Somebody is asked, who may say no. */
+static void a_slow_agent_counts_as_one_that_asks_whatever_it_answers(void **state)
+{
+    struct signature signature;
+    struct by_agent b;
+    struct error why;
+
+    (void)state;
+    for (int refuses = 0; refuses < 2; refuses++) {
+        struct request r = fresh_request();
+
+        meet_agent(&b, SIGNER_SSH);
+        b.stub.refuses = refuses;
+        assert_int_equal(knock_sign(&signature, b.knocker, &r, &why), !refuses);
+        assert_false(b.knocker->asks);
+        b.stub.signs_at = clock_boot_ns() + AGENT_SLOW * NSEC_PER_SEC + NSEC_PER_MSEC;
+        assert_int_equal(knock_sign(&signature, b.knocker, &r, &why), !refuses);
+        assert_true(b.knocker->asks);
+        part_from_agent(&b);
+    }
+}
+
 static void a_signature_that_came_late_is_made_anew_once(void **state)
 {
     struct request r = fresh_request();
@@ -1549,6 +1571,7 @@ int main(void)
         IN_SCRATCH(an_agent_signs_knocks_in_its_keys_form),
         IN_SCRATCH(a_signature_without_a_touch_is_sent),
         IN_SCRATCH(a_signature_by_another_key_is_not_sent),
+        IN_SCRATCH(a_slow_agent_counts_as_one_that_asks_whatever_it_answers),
         IN_SCRATCH(a_signature_that_came_late_is_made_anew_once),
         IN_SCRATCH(what_is_the_same_is_signed_once),
         IN_SCRATCH(a_security_key_signs_one_request_for_all),
