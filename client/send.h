@@ -43,7 +43,7 @@ struct sending {
  * and are of one family: whoever gets one of these holds a repeat of the others. They share a
  * signature, too. For a security key has to be touched for each signature, only those are sent that
  * share that of the first target that there is a way to. Once a signature has been refused, no other
- * is asked for.
+ * is asked for. Each datagram is sent before the next signature is asked for.
  *
  * Returns how many datagrams were sent. */
 unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *made,

@@ -44,15 +44,20 @@ static bool is_late(const struct request *request)
     return now > request->counter && now - request->counter > KNOCK_FRESH * (uint64_t)USEC_PER_SEC;
 }
 
-bool knock_sign(struct signature *signature, struct knocker *knocker, struct request *request,
-                struct error *why)
+static bool renew_if_late(struct request *request, struct error *why)
 {
     struct error warning;
 
-    if (!sign_once(signature, knocker, request, why))
+    return !is_late(request) || counter_take_own(1, &request->counter, &warning, why);
+}
+
+bool knock_sign(struct signature *signature, struct knocker *knocker, struct request *request,
+                struct error *why)
+{
+    if (knocker->signer.form == SIGNER_NATIVE)
+        return sign_once(signature, knocker, request, why);
+    if (!renew_if_late(request, why) || !sign_once(signature, knocker, request, why))
         return false;
-    if (knocker->signer.form == SIGNER_NATIVE || !is_late(request))
-        return true;
-    return counter_take_own(1, &request->counter, &warning, why) &&
-           sign_once(signature, knocker, request, why);
+    return !is_late(request) ||
+           (renew_if_late(request, why) && sign_once(signature, knocker, request, why));
 }
