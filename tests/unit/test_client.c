@@ -132,6 +132,7 @@ static void counters_that_cannot_be_kept_are_not_given(void **state)
     assert_int_equal(mkdir("state/counter", 0700), 0);
     assert_false(counter_take("state", now, 1, &counter, &warning, &why));
     assert_non_null(strstr(why.text, "state/counter: Is a directory"));
+    assert_null(strstr(why.text, "XDG_STATE_HOME")); /* of which the library knows nothing */
     assert_int_equal(rmdir("state/counter"), 0);
     scratch_write_text("elsewhere", 0600, "");
     assert_int_equal(symlink("../elsewhere", "state/counter"), 0);
@@ -367,7 +368,7 @@ static void paths_begin_at_the_home_directory_or_at_the_file(void **state)
     assert_placed(WITH_SSH_KEY "IdentityAgent = agent\n", "./agent");
     assert_placed(WITH_SSH_KEY "IdentityAgent = SSH_AUTH_SOCK\n", "SSH_AUTH_SOCK");
     assert_placed("Identity = ~other/key\n", "./~other/key");
-    assert_placed(WITH_SSH_KEY "IdentityAgent = ~/.ssh/agent\n", expected);
+    assert_placed(WITH_SSH_KEY "IdentityAgent = ~/.ssh/agent\n", "~/.ssh/agent");
     assert_placed("Identity = ~/.ssh/agent\n", expected);
 }
 
@@ -697,16 +698,14 @@ static void a_bundle_may_carry_an_ssh_key(void **state)
     char text[BUNDLE_TEXT_SIZE];
     struct error why;
     struct server *s = server_new(&why);
-    char *home = *state, expected[PATH_MAX];
 
-    setenv("HOME", home, 1);
-    snprintf(expected, sizeof expected, "%s/agent", home);
+    (void)state;
     assert_done(unpack(AGENT_BUNDLE, &why), why);
     assert_int_equal(access("config/bastion.key", F_OK), -1);
     assert_done(server_read(s, "config/bastion.conf", &why), why);
     assert_true(s->has_ssh_key && s->has_preshared);
     assert_string_equal(s->ssh_key.comment, "alice");
-    assert_string_equal(s->agent, expected);
+    assert_string_equal(s->agent, "~/agent");
     export_again(text, true, false);
     assert_non_null(strstr(text, "SSHKey = " SSH_KEY "\n"));
     assert_non_null(strstr(text, "PresharedKey = " PRESHARED "\n"));
