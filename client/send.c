@@ -276,6 +276,19 @@ bool send_knock_anew(struct sending *sending, struct knocker *knocker)
     return send_knocks_again(sending, 1, knocker) > 0;
 }
 
+bool send_was_refused(const struct sending *s)
+{
+    return s->is_new && s->is_refused;
+}
+
+const struct sending *send_to_blame(const struct sending *sendings, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (sendings[i].is_refused)
+            return &sendings[i];
+    return sendings;
+}
+
 /* A reason that is the kernel's alone is no more than the name of an error. */
 const char *send_advice(const struct sending *s)
 {

@@ -59,6 +59,13 @@ unsigned send_knocks_again(struct sending *sendings, unsigned count, struct knoc
  * it was not sent; the reason is in sending->why. */
 bool send_knock_anew(struct sending *sending, struct knocker *knocker);
 
+/* Whether the latest sending was refused. Then whoever was asked wants no other prompt. */
+bool send_was_refused(const struct sending *sending);
+
+/* The sending whose reason is to be told if none was sent: the first that was refused, or else the
+ * first of all. */
+const struct sending *send_to_blame(const struct sending *sendings, unsigned count);
+
 /* What to do about a datagram that was not sent, as text to be put behind sending->why. It is ""
  * where that reason says so itself. */
 const char *send_advice(const struct sending *sending);
