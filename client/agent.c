@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/paths.h"
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/printable.h"
@@ -30,6 +31,13 @@ enum {
 
 bool agent_path(char path[static PATH_MAX], const char *named, struct error *why)
 {
+    char home[PATH_MAX], whole[PATH_MAX];
+
+    if (strncmp(named, "~/", 2) == 0) {
+        if (!path_home(home, why) || !path_join(whole, home, named + 2, "", why))
+            return false;
+        named = whole;
+    }
     if (named[0] == '\0' || strcmp(named, AGENT_VARIABLE) == 0)
         named = getenv(AGENT_VARIABLE);
     if (!named || named[0] == '\0')
@@ -167,6 +175,7 @@ static bool begin(struct talk *t, const struct ssh_key *key, struct error *why)
     const struct timeval limit = {.tv_sec = seconds};
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     int64_t now = clock_boot_ns();
+    bool connected;
 
     t->slow = now + (int64_t)AGENT_SLOW * NSEC_PER_SEC;
     t->end = now + (int64_t)seconds * NSEC_PER_SEC;
@@ -175,9 +184,13 @@ static bool begin(struct talk *t, const struct ssh_key *key, struct error *why)
     if (t->fd < 0)
         return error_set(why, "the ssh-agent at %s: %s", t->path, strerror(errno));
     setsockopt(t->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    if (connect(t->fd, (const struct sockaddr *)&to, sizeof to) == 0)
+    /* With SO_SNDTIMEO a signal ends the waiting, and nothing begins it again (signal(7)). */
+    do
+        connected = connect(t->fd, (const struct sockaddr *)&to, sizeof to) == 0;
+    while (!connected && errno == EINTR && clock_boot_ns() < t->end);
+    if (connected)
         return true;
-    if (errno == EAGAIN)
+    if (errno == EAGAIN || errno == EINTR)
         refuse_late(t, why);
     else
         error_set(why, "the ssh-agent at %s: %s; start the agent, or name another by --agent or by "
@@ -234,16 +247,28 @@ static bool refuse_garbled(const struct talk *t, struct error *why)
                           "an ssh-agent?", t->path);
 }
 
+/* Sends a request, whose size is in its first four bytes. An agent that closes has its reason told
+ * by what is read then. */
+static bool submit(const struct talk *t, const uint8_t *request, struct error *why)
+{
+    size_t size = sizeof(uint32_t) + load_be32(request);
+    ssize_t sent;
+
+    do
+        sent = send(t->fd, request, size, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR && clock_boot_ns() < t->end);
+    return sent == (ssize_t)size || (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) ||
+           error_set(why, "the ssh-agent at %s takes no request: %s", t->path,
+                     sent < 0 ? strerror(errno) : "it read a part only");
+}
+
 /* Sends a request, whose size is in its first four bytes, and reads the answer. Returns that, which
  * the caller frees, or NULL with the reason. */
 static uint8_t *ask(struct talk *t, const uint8_t *request, size_t *size, struct error *why)
 {
-    size_t request_size = sizeof(uint32_t) + load_be32(request);
     uint8_t head[sizeof(uint32_t)], *answer;
 
-    /* An agent that closes has its reason told by what is read then. */
-    (void)!send(t->fd, request, request_size, MSG_NOSIGNAL);
-    if (!receive(t, head, sizeof head, why))
+    if (!submit(t, request, why) || !receive(t, head, sizeof head, why))
         return NULL;
     *size = load_be32(head);
     if (*size == 0 || *size > AGENT_ANSWER_MAX) {

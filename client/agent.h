@@ -25,8 +25,9 @@ enum {
 /* Is given a line for the user: the agent waits for something. */
 typedef void agent_teller(const char *text);
 
-/* Writes the path of the agent's socket: `named` or, if that is "" or AGENT_VARIABLE, the
- * variable's value. False with the reason and what to do if the variable is not set. */
+/* Writes the path of the agent's socket: `named`, which may begin with "~/", or, if that is "" or
+ * AGENT_VARIABLE, the variable's value. False with the reason and what to do if the variable is not
+ * set, or no home directory is known. */
 bool agent_path(char path[static PATH_MAX], const char *named, struct error *why);
 
 /* Whether the agent at `path` holds the key. Stores the agent's comment on it, without control

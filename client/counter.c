@@ -101,8 +101,10 @@ static bool take(int directory, uint64_t now, unsigned count, uint64_t *first,
     return ok;
 }
 
-bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t *first,
-                  struct error *warning, struct error *why)
+/* As counter_take. `elsewhere` is where else the counter could be kept, to be put behind the
+ * reason. */
+static bool take_from(const char *directory, const char *elsewhere, uint64_t now, unsigned count,
+                      uint64_t *first, struct error *warning, struct error *why)
 {
     int fd;
     bool ok;
@@ -113,10 +115,16 @@ bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t 
     ok = fd >= 0 && take(fd, now, count, first, warning);
     if (!ok)
         error_set(why, "%s/counter: %s; no knock is sent unless the last counter can be kept "
-                       "there, or below XDG_STATE_HOME", directory, file_explain(errno));
+                       "there%s", directory, file_explain(errno), elsewhere);
     if (fd >= 0)
         close(fd);
     return ok;
+}
+
+bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t *first,
+                  struct error *warning, struct error *why)
+{
+    return take_from(directory, "", now, count, first, warning, why);
 }
 
 bool counter_take_own(unsigned count, uint64_t *first, struct error *warning, struct error *why)
@@ -124,7 +132,8 @@ bool counter_take_own(unsigned count, uint64_t *first, struct error *warning, st
     char directory[PATH_MAX];
 
     return path_state_directory(directory, why) &&
-           counter_take(directory, clock_wall_us(), count, first, warning, why);
+           take_from(directory, ", or below XDG_STATE_HOME", clock_wall_us(), count, first, warning,
+                     why);
 }
 
 bool counter_last_own(uint64_t *last)

@@ -49,15 +49,12 @@ static void send_datagram(struct sending *s)
     }
 }
 
-static unsigned send_all(struct sending *sendings, unsigned count)
+static unsigned count_sent(const struct sending *sendings, unsigned count)
 {
     unsigned sent = 0;
 
-    for (unsigned i = 0; i < count; i++) {
-        if (sendings[i].size > 0)
-            send_datagram(&sendings[i]);
+    for (unsigned i = 0; i < count; i++)
         sent += sendings[i].sent;
-    }
     return sent;
 }
 
@@ -150,47 +147,55 @@ static bool are_twins(const struct sending *a, const struct sending *b)
            address_equal(&a->request.address, &b->request.address);
 }
 
-/* Signs and seals what is asked for, or has the sending share the signature of its twin. False with
- * the reason in s->why. */
-static bool make_datagram(struct sending *s, const struct sending *twin, struct knocker *knocker)
+/* The sending before `s` whose signature that shares. NULL if there is none. */
+static const struct sending *find_signed_twin(const struct sending *sendings,
+                                              const struct sending *s)
 {
-    if (twin) {
-        s->request.counter = twin->request.counter;
-        s->signature = twin->signature;
-    } else if (!knock_sign(&s->signature, knocker, &s->request, &s->why)) {
-        s->is_refused = true;
-        return false;
-    }
-    s->size = knock_seal(s->datagram, knocker, &s->request, &s->signature);
+    for (const struct sending *twin = sendings; twin < s; twin++)
+        if (twin->size > 0 && are_twins(twin, s))
+            return twin;
+    return NULL;
+}
+
+/* Has the request signed, or shares the signature of the twin. False with the reason in s->why. */
+static bool obtain_signature(struct sending *s, const struct sending *twin, struct knocker *knocker)
+{
+    if (!twin)
+        return knock_sign(&s->signature, knocker, &s->request, &s->why);
+    s->request.counter = twin->request.counter;
+    s->signature = twin->signature;
     return true;
 }
 
-/* Signs the new sendings, with counters from `highest` down. The first sending has the highest
- * counter: where a profile has room for one grant, the newest knock decides where that is, and the
- * first address is the one that connections try first. */
-static void sign_new(struct sending *sendings, unsigned count, struct knocker *knocker,
+/* Signs and sends the new sendings, with counters from `highest` down. The first sending has the
+ * highest counter: where a profile has room for one grant, the newest knock decides where that is,
+ * and the first address is the one that connections try first. Each is sent at once, as somebody may
+ * have to be asked for the next. */
+static void send_new(struct sending *sendings, unsigned count, struct knocker *knocker,
                      uint64_t highest)
 {
     const struct sending *refused = NULL;
 
     name_sources(sendings, count);
-    for (unsigned i = 0; i < count; i++) {
-        const struct sending *twin = sendings;
-        struct sending *s = &sendings[i];
+    for (struct sending *s = sendings; s < sendings + count; s++) {
+        const struct sending *twin = find_signed_twin(sendings, s);
 
         if (!s->is_new)
             continue;
-        if (refused) {
+        if (!twin && refused) {
             s->is_refused = true;
             s->why = refused->why;
             continue;
         }
-        while (twin < s && !are_twins(twin, s))
-            twin++;
-        if (twin == s)
+        if (!twin)
             s->request.counter = highest--;
-        if (!make_datagram(s, twin < s ? twin : NULL, knocker))
+        s->is_refused = !obtain_signature(s, twin, knocker);
+        if (s->is_refused) {
             refused = s;
+            continue;
+        }
+        s->size = knock_seal(s->datagram, knocker, &s->request, &s->signature);
+        send_datagram(s);
     }
 }
 
@@ -224,15 +229,15 @@ unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *mad
     }
     if (knocker->signer.form == SIGNER_SECURITY_KEY)
         *made = keep_one_request(sendings, *made);
-    sign_new(sendings, *made, knocker, request->counter + SENDINGS_MAX - 1);
-    return send_all(sendings, *made);
+    send_new(sendings, *made, knocker, request->counter + SENDINGS_MAX - 1);
+    return count_sent(sendings, *made);
 }
 
 /* ---- again --------------------------------------------------------------- */
 
-/* Signs the new sendings, which have a way but no datagram. If no counter can be had, they stay
+/* Signs and sends the new sendings, which have a way but no datagram. If no counter can be had, they stay
  * without a datagram until the next time. */
-static void sign_missing(struct sending *sendings, unsigned count, struct knocker *knocker)
+static void send_missing(struct sending *sendings, unsigned count, struct knocker *knocker)
 {
     unsigned missing = 0;
     uint64_t first;
@@ -243,7 +248,7 @@ static void sign_missing(struct sending *sendings, unsigned count, struct knocke
     if (missing == 0)
         return;
     if (counter_take_own(missing, &first, &warning, &why)) {
-        sign_new(sendings, count, knocker, first + missing - 1);
+        send_new(sendings, count, knocker, first + missing - 1);
         return;
     }
     for (unsigned i = 0; i < count; i++)
@@ -258,15 +263,30 @@ unsigned send_knocks_again(struct sending *sendings, unsigned count, struct knoc
 
         s->sent = false;
         s->is_new = follow_source(s) && s->size == 0 && !s->is_refused;
+        if (s->size > 0)
+            send_datagram(s);
     }
-    sign_missing(sendings, count, knocker);
-    return send_all(sendings, count);
+    send_missing(sendings, count, knocker);
+    return count_sent(sendings, count);
 }
 
 bool send_knock_anew(struct sending *sending, struct knocker *knocker)
 {
     sending->size = 0;
     return send_knocks_again(sending, 1, knocker) > 0;
+}
+
+bool send_was_refused(const struct sending *s)
+{
+    return s->is_new && s->is_refused;
+}
+
+const struct sending *send_to_blame(const struct sending *sendings, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (sendings[i].is_refused)
+            return &sendings[i];
+    return sendings;
 }
 
 /* A reason that is the kernel's alone is no more than the name of an error. */

@@ -43,7 +43,7 @@ struct sending {
  * and are of one family: whoever gets one of these holds a repeat of the others. They share a
  * signature, too. For a security key has to be touched for each signature, only those are sent that
  * share that of the first target that there is a way to. Once a signature has been refused, no other
- * is asked for.
+ * is asked for. Each datagram is sent before the next signature is asked for.
  *
  * Returns how many datagrams were sent. */
 unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *made,
@@ -58,6 +58,13 @@ unsigned send_knocks_again(struct sending *sendings, unsigned count, struct knoc
 /* Sends one target a datagram that is signed anew, with a new counter of the user's own. False if
  * it was not sent; the reason is in sending->why. */
 bool send_knock_anew(struct sending *sending, struct knocker *knocker);
+
+/* Whether the latest sending was refused. Then whoever was asked wants no other prompt. */
+bool send_was_refused(const struct sending *sending);
+
+/* The sending whose reason is to be told if none was sent: the first that was refused, or else the
+ * first of all. */
+const struct sending *send_to_blame(const struct sending *sendings, unsigned count);
 
 /* What to do about a datagram that was not sent, as text to be put behind sending->why. It is ""
  * where that reason says so itself. */

@@ -303,7 +303,8 @@ bool server_check(const struct server *server, const char *path, const char *sec
                      section);
 }
 
-/* Completes a path that the server file at `file` names. */
+/* Completes a path that the server file at `file` names. agent_path puts the home directory before
+ * the agent's: who asks no agent needs no home. */
 static bool place(char path[static PATH_MAX], const char *file, struct error *why)
 {
     const char *slash = strrchr(file, '/');
@@ -323,7 +324,7 @@ static bool place_paths(struct server *server, const char *file, struct error *w
 {
     if (server->has_ssh_key)
         return server->agent[0] == '\0' || strcmp(server->agent, AGENT_VARIABLE) == 0 ||
-               place(server->agent, file, why);
+               strncmp(server->agent, "~/", 2) == 0 || place(server->agent, file, why);
     if (server->identity[0] == '\0')
         strcpy(server->identity, "identity");
     return place(server->identity, file, why);

@@ -7,10 +7,11 @@
 #include "client/compose.h"
 #include "common/error.h"
 
-/* Signs the request, which must be valid as request_encode wants it. An agent may take its time: if
- * its signature came KNOCK_FRESH after the request's counter, the request gets a new counter of the
- * user's own, and a new signature, once. A knocker whose agent was slow `asks` from then on. False
- * with the reason if there is no such signature. */
+/* Signs the request, which must be valid as request_encode wants it. An agent may take its time:
+ * a request whose counter is KNOCK_FRESH old gets a new one of the user's own before the agent is
+ * asked. If it is as old when the signature comes, it gets a new one again, and a new signature,
+ * once. A knocker whose agent was slow, even to refuse, `asks` from then on. False with the reason if
+ * there is no such signature. */
 bool knock_sign(struct signature *signature, struct knocker *knocker, struct request *request,
                 struct error *why);
 

@@ -100,15 +100,15 @@ static void tell_if_new(const struct door *door, const struct sending *s)
         door->tell(s);
 }
 
-/* Signs a knock anew for the next address in turn that there is a way to. */
+/* Signs a knock anew for the next address in turn that there is a way to. A refusal ends that. */
 static void send_anew(struct race *race, const struct door *door)
 {
-    bool sent = false;
+    bool done = false;
 
-    for (unsigned tried = 0; tried < door->count && !sent; tried++) {
+    for (unsigned tried = 0; tried < door->count && !done; tried++) {
         struct sending *s = &door->sendings[race->turn++ % door->count];
 
-        sent = send_knock_anew(s, door->knocker);
+        done = send_knock_anew(s, door->knocker) || send_was_refused(s);
         tell_if_new(door, s);
     }
 }

@@ -269,8 +269,10 @@ static int knock_everywhere(struct knocked *knocked, const struct server *server
     for (unsigned i = 0; o->verbose && i < made; i++)
         tell_sending(&sendings[i]);
     if (sent == 0) {
-        cli_warn("no knock was sent to %s: %s%s", server->host, sendings[0].why.text,
-                 send_advice(&sendings[0]));
+        const struct sending *failed = send_to_blame(sendings, made);
+
+        cli_warn("no knock was sent to %s: %s%s", server->host, failed->why.text,
+                 send_advice(failed));
         return EXIT_FAILURE;
     }
     strcpy(knocked->host, server->host);

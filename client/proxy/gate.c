@@ -39,15 +39,12 @@ static enum gate_outcome find_targets(const struct server *server, struct gate_j
     return GATE_DONE;
 }
 
-static enum gate_outcome outcome_of(bool is_sent, const struct gate *g, struct gate_job *job)
+static enum gate_outcome fail(const struct gate *g, struct gate_job *job,
+                              const struct sending *failed)
 {
-    const struct sending *first = &job->sendings[0];
-
-    if (is_sent)
-        return GATE_DONE;
-    error_set(&job->why, "no knock was sent to %s: %.400s%s", g->server->host, first->why.text,
-              send_advice(first));
-    return first->is_refused ? GATE_FAILED : GATE_NO_ROUTE;
+    error_set(&job->why, "no knock was sent to %s: %.400s%s", g->server->host, failed->why.text,
+              send_advice(failed));
+    return failed->is_refused ? GATE_FAILED : GATE_NO_ROUTE;
 }
 
 static enum gate_outcome knock(const struct gate *g, struct gate_job *job, enum action action)
@@ -57,21 +54,26 @@ static enum gate_outcome knock(const struct gate *g, struct gate_job *job, enum 
 
     if (!counter_take_own(SENDINGS_MAX, &r.counter, &job->warning, &job->why))
         return GATE_FAILED;
-    return outcome_of(send_knocks(job->sendings, &job->sending_count, job->targets, job->count,
-                                  g->knocker, &r, server->address.source == ADDRESS_AUTO) > 0,
-                      g, job);
+    if (send_knocks(job->sendings, &job->sending_count, job->targets, job->count, g->knocker, &r,
+                    server->address.source == ADDRESS_AUTO) > 0)
+        return GATE_DONE;
+    return fail(g, job, send_to_blame(job->sendings, job->sending_count));
 }
 
 /* Knocks at one address alone: whoever else is knocked at may pass a knock on before the server
  * sees it. */
 static enum gate_outcome knock_anew(const struct gate *g, struct gate_job *job)
 {
-    bool is_sent = false;
+    struct sending *s = job->sendings;
 
-    for (unsigned i = 0; i < job->sending_count && !is_sent; i++)
-        is_sent = send_knock_anew(&job->sendings[(job->turn + i) % job->sending_count],
-                                  g->knocker);
-    return outcome_of(is_sent, g, job);
+    for (unsigned i = 0; i < job->sending_count; i++) {
+        s = &job->sendings[(job->turn + i) % job->sending_count];
+        if (send_knock_anew(s, g->knocker))
+            return GATE_DONE;
+        if (send_was_refused(s))
+            break;
+    }
+    return fail(g, job, s);
 }
 
 static void work(uv_work_t *request)
@@ -109,7 +111,7 @@ static void after_work(uv_work_t *request, int status);
 
 /* Starts the next task that is wanted, unless one is under way. A new knock at all addresses
  * makes the lesser tasks needless. A knock to close comes last, and only if nobody has come
- * meanwhile. */
+ * meanwhile and nobody is asked for it, as nobody may be there. */
 static void start_next(struct gate *g)
 {
     if (g->is_busy)
@@ -118,7 +120,7 @@ static void start_next(struct gate *g)
         g->wanted[GATE_RENEW] = false;
     if (g->wanted[GATE_OPEN] || g->wanted[GATE_RENEW])
         g->wanted[GATE_ANEW] = g->wanted[GATE_AGAIN] = g->wanted[GATE_RESOLVE] = false;
-    if (g->users > 0)
+    if (g->users > 0 || g->asks)
         g->wanted[GATE_CLOSE] = false;
     for (enum gate_task task = GATE_RESOLVE; task <= GATE_CLOSE && !g->is_busy; task++)
         if (g->wanted[task]) {
@@ -382,7 +384,7 @@ static void tell_waiting(const char *text)
 }
 
 /* Each knock takes a touch of the key. So the longest window is asked for, which the server cuts to
- * that of the profile; and there is no knock to close, as nobody may be there to touch the key. */
+ * that of the profile, unless the user counts on a knock to close. */
 static void spare_touches(struct gate *g)
 {
     if (g->closes_after)
@@ -390,7 +392,6 @@ static void spare_touches(struct gate *g)
                   "security key: the port shuts when its window ends", g->name);
     else if (g->server->window == 0)
         g->server->window = TIMESPAN_MAX;
-    g->closes_after = false;
 }
 
 struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, struct error *why)

@@ -59,7 +59,7 @@ struct gate {
     char name[SERVER_NAME_SIZE];
     struct server *server;   /* owned */
     struct knocker *knocker; /* owned */
-    bool closes_after;       /* knock to close after the last connection */
+    bool closes_after;       /* knock to close after the last connection, unless the gate asks */
     bool asks;               /* what the knocker's was when it was last at rest */
 
     struct target targets[TARGETS_MAX]; /* the server's addresses, with its knock port */

@@ -9,8 +9,10 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/text/sshkey.h"
 
 #define STUB_PATH "./agent"
@@ -22,6 +24,9 @@ struct stub {
     const uint8_t *lists;      /* what it answers to the request for a list; NULL: as an agent */
     size_t lists_size;         /* 0: it closes instead */
     bool refuses;              /* to sign */
+    unsigned patience;         /* refuses from this many signatures on; 0: there is no limit */
+    int knocks;                /* a socket where a knock has to be before it signs again; 0: none */
+    atomic_llong signs_at;     /* answers such a request no sooner, clock_boot_ns() */
     bool is_another;           /* signs by another key than that which it lists */
     atomic_uint asked;         /* how many signatures it was asked for */
     int listener;
@@ -127,6 +132,12 @@ static inline void stub_sign(struct bytes *answer, struct stub *s, const uint8_t
                    load_be32(request + at + 4 + SSH_BLOB_SIZE) == 0;
 
     s->asked++;
+    if (s->patience > 0 && s->asked > s->patience)
+        s->refuses = true;
+    if (s->knocks > 0 && s->asked > 1 && recv(s->knocks, NULL, 0, MSG_DONTWAIT | MSG_PEEK) < 0)
+        s->refuses = true;
+    while (clock_boot_ns() < s->signs_at)
+        usleep(1000);
     answer->size = 0;
     if (is_good && !s->refuses)
         stub_signature(answer, s, request + at + 4, SSH_BLOB_SIZE);

@@ -1,5 +1,8 @@
 #include "check.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "agentstub.h"
@@ -183,6 +186,16 @@ static void the_agent_is_the_one_that_is_named(void **state)
     assert_true(agent_path(path, longest, &why));
 }
 
+static void the_home_directory_is_put_before_the_agents_path(void **state)
+{
+    char path[PATH_MAX], expected[PATH_MAX];
+
+    setenv("HOME", *state, 1);
+    snprintf(expected, sizeof expected, "%s/.ssh/agent", (char *)*state);
+    assert_done(agent_path(path, "~/.ssh/agent", &why), why);
+    assert_string_equal(path, expected);
+}
+
 static void without_an_agent_it_is_said_how_to_name_one(void **state)
 {
     char path[PATH_MAX];
@@ -341,6 +354,43 @@ static void a_silent_agent_is_waited_for_and_no_longer(void **state)
     close(listener);
 }
 
+static int full;
+
+/* Takes one connection out of the queue, and closes it. */
+static void make_room(int signal)
+{
+    int saved = errno, fd = accept(full, NULL, NULL);
+
+    (void)signal;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+}
+
+/* One connection fills the queue, so that the next waits for the first signal. The second signal
+ * closes it. */
+static void a_signal_does_not_end_the_waiting_for_an_agent(void **state)
+{
+    const struct itimerval often = {{0, 100000}, {0, 100000}}, never = {{0, 0}, {0, 0}};
+    struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = STUB_PATH};
+    int filler = socket(AF_UNIX, SOCK_STREAM, 0);
+    char comment[AGENT_COMMENT_SIZE];
+
+    (void)state;
+    full = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(full, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(full, 0), 0);
+    assert_int_equal(connect(filler, (struct sockaddr *)&at, sizeof at), 0);
+    signal(SIGALRM, make_room);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    assert_false(agent_find(STUB_PATH, &plain, comment, &why));
+    setitimer(ITIMER_REAL, &never, NULL);
+    signal(SIGALRM, SIG_DFL);
+    assert_non_null(strstr(why.text, "has closed the connection without an answer"));
+    close(filler);
+    close(full);
+}
+
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_enter, scratch_leave)
 
 int main(void)
@@ -353,11 +403,13 @@ int main(void)
         cmocka_unit_test(a_signature_is_read_in_its_form),
         cmocka_unit_test(a_signature_of_another_form_or_size_is_none),
         cmocka_unit_test(the_agent_is_the_one_that_is_named),
+        IN_SCRATCH(the_home_directory_is_put_before_the_agents_path),
         cmocka_unit_test(without_an_agent_it_is_said_how_to_name_one),
         IN_SCRATCH(it_signs_by_either_form_of_key),
         IN_SCRATCH(it_is_said_why_an_agent_does_not_sign),
         IN_SCRATCH(an_agent_that_is_not_there_is_named),
         IN_SCRATCH(an_answer_that_is_too_long_is_not_waited_for),
+        IN_SCRATCH(a_signal_does_not_end_the_waiting_for_an_agent),
         IN_SCRATCH(a_silent_agent_is_waited_for_and_no_longer),
     };
 

@@ -239,6 +239,40 @@ static void no_touch_is_wanted_to_close(void **state)
     assert_int_equal(b.stub.asked, 2);
 }
 
+/* Nobody may be there, and the proxy may be ending. */
+static void an_agent_that_asks_is_not_asked_to_close(void **state)
+{
+    struct by_agent b;
+
+    (void)state;
+    meet(&b, SIGNER_SSH, true, "");
+    b.stub.signs_at = clock_boot_ns() + AGENT_SLOW * NSEC_PER_SEC + NSEC_PER_MSEC;
+    prod(&b, true);
+    assert_true(b.gate->asks);
+    assert_int_equal(b.stub.asked, 2);
+    part(&b);
+    assert_int_equal(b.stub.asked, 2);
+}
+
+static void a_refusal_ends_the_round_of_the_addresses(void **state)
+{
+    struct by_agent b;
+
+    (void)state;
+    meet(&b, SIGNER_SSH, false, "");
+    b.gate->job.sendings[1] = b.gate->job.sendings[0];
+    b.gate->job.sending_count = 2;
+    strcpy(b.gate->job.sendings[0].why.text, "another reason");
+    b.stub.refuses = true;
+    b.gate->turn = 2;
+    prod(&b, false);
+    assert_int_equal(b.gate->job.task, GATE_ANEW);
+    assert_int_equal(b.stub.asked, 2);
+    assert_int_equal(b.gate->job.outcome, GATE_FAILED);
+    assert_non_null(strstr(b.gate->job.why.text, "refuses to sign"));
+    part(&b);
+}
+
 static void a_window_of_ones_own_is_asked_for(void **state)
 {
     struct by_agent b;
@@ -272,6 +306,8 @@ int main(void)
         cmocka_unit_test(a_key_in_an_agent_is_asked_for_renewals_too),
         cmocka_unit_test(a_security_key_is_touched_only_for_a_connection_that_needs_it),
         cmocka_unit_test(no_touch_is_wanted_to_close),
+        cmocka_unit_test(an_agent_that_asks_is_not_asked_to_close),
+        cmocka_unit_test(a_refusal_ends_the_round_of_the_addresses),
         cmocka_unit_test(a_window_of_ones_own_is_asked_for),
         cmocka_unit_test(without_an_agent_the_gate_fails),
     };
