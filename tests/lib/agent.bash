@@ -5,7 +5,7 @@
 . "$top/tests/lib/build.bash"
 . "$top/tests/lib/ssh.bash"
 
-keys=$lab/keys
+keys=$lab/ssh-keys
 authenticator=$lab/authenticator.so
 device=$lab/device # where it looks what becomes of a touch, and notes down what was asked
 agent_socket=$lab/agent/socket

@@ -16,7 +16,7 @@ setup_file() {
     start_listener 22
     configure
     add_profile ssh --open tcp/22 --window 1m
-    export keys=$lab/keys
+    export keys=$lab/ssh-keys
     install -d -o "$client_user" "$keys"
     give_bundle ssh
     libraries=$(dirname "$(find /run/lab/stage/lib* -name libportsmith.so.0)")

@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/net.bash"
 
-keys=$lab/keys
+keys=$lab/ssh-keys
 
 setup_file() {
     lab_setup
