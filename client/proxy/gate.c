@@ -24,6 +24,15 @@ enum {
 
 /* ---- on another thread --------------------------------------------------- */
 
+/* The server that this thread works for. Several may have an agent wait at the same time. */
+static _Thread_local const char *worked_for;
+
+/* In the foreground each line is one write(2). */
+static void tell_waiting(const char *text)
+{
+    log_info("%s: %s", worked_for, text);
+}
+
 /* Looks the addresses up. If the resolver fails, the addresses that it has given before serve
  * on. */
 static enum gate_outcome find_targets(const struct server *server, struct gate_job *job)
@@ -81,6 +90,7 @@ static void work(uv_work_t *request)
     struct gate *g = request->data;
     struct gate_job *job = &g->job;
 
+    worked_for = g->name;
     job->why.text[0] = job->warning.text[0] = '\0';
     switch (job->task) {
     case GATE_RESOLVE:
@@ -376,12 +386,6 @@ void gate_forget(struct gate_waiter *waiter)
 }
 
 /* ---- making and ending --------------------------------------------------- */
-
-/* Is called on another thread. In the foreground each line is one write(2). */
-static void tell_waiting(const char *text)
-{
-    log_info("%s", text);
-}
 
 /* Each knock takes a touch of the key. So the longest window is asked for, which the server cuts to
  * that of the profile, unless the user counts on a knock to close. */
