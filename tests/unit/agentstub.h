@@ -26,7 +26,7 @@ struct stub {
     bool refuses;              /* to sign */
     unsigned patience;         /* refuses from this many signatures on; 0: there is no limit */
     int knocks;                /* a socket where a knock has to be before it signs again; 0: none */
-    atomic_llong signs_at;     /* answers such a request no sooner, clock_boot_ns() */
+    atomic_llong takes;        /* nanoseconds to answer such a request, at least */
     bool is_another;           /* signs by another key than that which it lists */
     atomic_uint asked;         /* how many signatures it was asked for */
     int listener;
@@ -130,13 +130,14 @@ static inline void stub_sign(struct bytes *answer, struct stub *s, const uint8_t
                    memcmp(request + 5, s->key.blob, s->key.blob_size) == 0 &&
                    load_be32(request + at) == SSH_BLOB_SIZE &&
                    load_be32(request + at + 4 + SSH_BLOB_SIZE) == 0;
+    int64_t begun = clock_boot_ns();
 
     s->asked++;
     if (s->patience > 0 && s->asked > s->patience)
         s->refuses = true;
     if (s->knocks > 0 && s->asked > 1 && recv(s->knocks, NULL, 0, MSG_DONTWAIT | MSG_PEEK) < 0)
         s->refuses = true;
-    while (clock_boot_ns() < s->signs_at)
+    while (clock_boot_ns() < begun + s->takes)
         usleep(1000);
     answer->size = 0;
     if (is_good && !s->refuses)
