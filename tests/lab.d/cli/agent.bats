@@ -76,7 +76,7 @@ default, named = json.load(open("default.json")), json.load(open("named.json"))
 assert default["usable"] is True and default["ssh_key"] == os.environ["LINE"]
 assert default["identity"] is None and default["identity_public_key"] is None
 assert default["identity_agent"] is None
-assert named["identity_agent"] == os.environ["HOME"] + "/agent"
+assert named["identity_agent"] == "~/agent"
 END
 }
 
