@@ -29,6 +29,7 @@ static void check_server(const struct server *s)
     REQUIRE(s->identity[0] == (s->has_ssh_key ? '\0' : '/'));
     REQUIRE(memchr(s->agent, '\0', sizeof s->agent));
     REQUIRE(s->agent[0] == '\0' || (s->has_ssh_key && (s->agent[0] == '/' ||
+                                                      strncmp(s->agent, "~/", 2) == 0 ||
                                                       strcmp(s->agent, "SSH_AUTH_SOCK") == 0)));
     REQUIRE(!s->has_ssh_key || (s->has_preshared && s->ssh_key.form != SIGNER_NATIVE));
     REQUIRE(s->address.source != ADDRESS_GIVEN || address_is_grantable(&s->address.given));
