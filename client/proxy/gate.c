@@ -416,7 +416,7 @@ struct gate *gate_new(uv_loop_t *loop, const char *name, bool closes_after, stru
         cli_tell_notes(&g->server->notes);
         g->knocker = knocker_read(g->server, tell_waiting, why);
     }
-    if (!g->knocker) {
+    if (!g->server || !g->knocker) {
         gate_free(g);
         return NULL;
     }
