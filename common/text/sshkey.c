@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/printable.h"
 #include "common/text/keys.h"
 
@@ -57,7 +58,7 @@ static const uint8_t *take_string(const struct ssh_key *key, size_t *at, size_t 
 
     if (key->blob_size - *at < 4)
         return NULL;
-    *size = (size_t)b[0] << 24 | (size_t)b[1] << 16 | (size_t)b[2] << 8 | b[3];
+    *size = load_be32(b);
     if (*size > key->blob_size - *at - 4)
         return NULL;
     *at += 4 + *size;
