@@ -33,12 +33,9 @@ know_bastion() { # LINE...
 }
 
 start_agent() { # [KEY...]
-    env -u DISPLAY -u SSH_ASKPASS ssh-agent -D -a "$PWD/socket" >agent.log 2>&1 3>&- &
-    agent=$!
-    for _ in {1..200}; do
-        [ ! -S socket ] || break
-        sleep 0.05
-    done
+    # It goes into the background once its socket is there.
+    env -u DISPLAY -u SSH_ASKPASS ssh-agent -s -a "$PWD/socket" >agent.log 2>&1 3>&-
+    agent=$(sed -n 's/^SSH_AGENT_PID=\([0-9]*\);.*/\1/p' agent.log)
     [ $# -eq 0 ] || SSH_AUTH_SOCK=$PWD/socket ssh-add -q "$@"
 }
 
