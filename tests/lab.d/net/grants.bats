@@ -82,7 +82,7 @@ teardown() {
     local window start
 
     knock_opens_briefly short
-    knock_until "short: extended" short --window 2m
+    knock_until "short: extended" short --window "$((window + 120))s"
     [ "$(grant_rules mangle "$client" | wc -l)" -eq 1 ]
     [ "$(grant_rules filter "$client" | wc -l)" -eq 1 ]
     while [ "$(now_ms)" -lt $((start + (window + 1) * 1000)) ]; do
