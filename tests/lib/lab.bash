@@ -405,13 +405,18 @@ parent_named() { # PATTERN
 # Of rules that are listed those that let anything through: a rule whose second is over stays until
 # it is swept out, as does the older one of a grant that was extended, below the newer.
 without_litter() {
-    awk -v now="$(date -u +%FT%T)" '
-        match($0, /--datestop [0-9][^ ]*/) {
-            before = substr($0, 1, RSTART - 1)
-            if (substr($0, RSTART + 11, RLENGTH - 11) < now || seen[before, substr($0, RSTART + RLENGTH)]++)
-                next
-        }
-        { print }'
+    local line now before rest pattern='(.*)--datestop ([0-9][^ ]*)(.*)'
+    local -A seen=()
+
+    TZ=UTC printf -v now '%(%FT%T)T' -1
+    while IFS= read -r line; do
+        if [[ $line =~ $pattern ]]; then
+            before=${BASH_REMATCH[1]} rest=${BASH_REMATCH[3]}
+            [[ ! ${BASH_REMATCH[2]} < "$now" && -z ${seen[$before|$rest]:-} ]] || continue
+            seen[$before|$rest]=yes
+        fi
+        printf '%s\n' "$line"
+    done
 }
 
 # Of all tables; an element is listed as often as there are rules for a grant.

@@ -9,5 +9,5 @@ prepare_timekeeping() { # DIRECTORY that all can reach
 
 # What a program is to run with, as words for env(1). A sanitizer wants to come first, but need not.
 clock_that_is() { # kept|lost DIRECTORY of prepare_timekeeping
-    echo "TEST_CLOCK_IS=$1 LD_PRELOAD=$2/libtimex.so ASAN_OPTIONS=verify_asan_link_order=0"
+    echo "TEST_CLOCK_IS=$1 LD_PRELOAD=$2/libtimex.so ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS:-}"
 }

@@ -6,6 +6,7 @@
 . "$top/tests/lib/ssh.bash"
 
 times=50
+[ "$FAMILY" = 4 ] || times=10
 [ "${LONG:-no}" = no ] || times=200
 
 setup_file() {
