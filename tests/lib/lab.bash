@@ -406,14 +406,14 @@ parent_named() { # PATTERN
 # it is swept out, as does the older one of a grant that was extended, below the newer.
 without_litter() {
     local line now before rest pattern='(.*)--datestop ([0-9][^ ]*)(.*)'
-    local -A seen=()
+    local -A listed=()
 
     TZ=UTC printf -v now '%(%FT%T)T' -1
     while IFS= read -r line; do
         if [[ $line =~ $pattern ]]; then
             before=${BASH_REMATCH[1]} rest=${BASH_REMATCH[3]}
-            [[ ! ${BASH_REMATCH[2]} < "$now" && -z ${seen[$before|$rest]:-} ]] || continue
-            seen[$before|$rest]=yes
+            [[ ! ${BASH_REMATCH[2]} < "$now" && -z ${listed[$before|$rest]:-} ]] || continue
+            listed[$before|$rest]=yes
         fi
         printf '%s\n' "$line"
     done
