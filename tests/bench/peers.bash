@@ -110,15 +110,16 @@ kill_and_wait() { # PID...
 
 # ---- Portsmith -------------------------------------------------------------
 
-# Where grants are kept comes from $store. Older builds know iptables by the words nft and legacy
-# alone.
+# Where grants are kept comes from $store. A build of before 0.2.0 has other words.
 portsmith_configure() { # PROFILES
-    local lines=("MaxGrants = $portsmith_max_grants")
+    local lines=("MaxGrants = $portsmith_max_grants") shut_word=Shut xtables
 
+    xtables=$(backend_word "$XTABLES")
+    [[ $(portsmithd --version) != *" 0.1."* ]] || shut_word=Close xtables=$XTABLES
     case $store in
     nftables) lines+=("Backend = nftables") ;;
-    rules) lines+=("Backend = $XTABLES") ;;
-    *) lines+=("Backend = $XTABLES" "GrantStore = $store") ;;
+    rules) lines+=("Backend = $xtables") ;;
+    *) lines+=("Backend = $xtables" "GrantStore = $store") ;;
     esac
     rm -rf /etc/portsmith.d
     mkdir -p /etc/portsmith.d

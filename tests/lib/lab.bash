@@ -258,7 +258,7 @@ backend_word() { # BACKEND
 # key. Makes what else is missing: directories, key, user.
 configure() { # 'KEY = VALUE'...
     local line standard=("Interface = eth0" "Port = $knock_port" "Backend = $(backend_word "$BACKEND")"
-        "Shut = tcp/22" ${GRANT_STORE:+"GrantStore = $GRANT_STORE"}) IFS=$'\n'
+        "${shut_word:-Shut} = tcp/22" ${GRANT_STORE:+"GrantStore = $GRANT_STORE"}) IFS=$'\n'
 
     {
         echo "[Portsmith]"
