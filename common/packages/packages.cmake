@@ -37,6 +37,8 @@ set(CAPNG_LICENSE LGPL-2.1-or-later)
 set(CAPNG_RPM libcap-ng)
 set(SECCOMP_LICENSE LGPL-2.1-only)
 set(SECCOMP_RPM libseccomp)
+set(QRENCODE_LICENSE LGPL-2.1-or-later)
+set(QRENCODE_RPM qrencode-libs)
 
 # An element of "packages", with lines to go before those that all have.
 function(spdx_package out id name version license)
@@ -154,7 +156,7 @@ function(write_script out format name)
 endfunction()
 
 if(PORTSMITH_SERVER)
-  describe_package(server portsmith SODIUM JANSSON PCAP CAPNG SECCOMP)
+  describe_package(server portsmith SODIUM JANSSON PCAP CAPNG SECCOMP QRENCODE)
 
   file(WRITE ${PROJECT_BINARY_DIR}/packages/deb/conffiles "/etc/apparmor.d/portsmithd\n")
   set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/packages/deb/conffiles)

@@ -121,8 +121,8 @@ static bool add_port(struct config *c, uint16_t port)
     return true;
 }
 
-static bool complete_profile(struct config *c, struct profile_draft *draft, const char *path,
-                             struct error *why)
+bool directory_complete(struct config *c, struct profile_draft *draft, const char *path,
+                        struct error *why)
 {
     struct helper_profile *p = &draft->policy;
 
@@ -277,7 +277,7 @@ static bool read_profile(struct config *c, struct profile *p, const char *name,
     char path[CONFIG_PROFILE_PATH_SIZE];
 
     config_profile_path(c, name, path);
-    if (!profile_read(draft, path, name, &c->notes, why) || !complete_profile(c, draft, path, why))
+    if (!profile_read(draft, path, name, &c->notes, why) || !directory_complete(c, draft, path, why))
         return false;
     *p = draft->profile;
     if (!make_envelope_key(p, draft, &secrets->server))

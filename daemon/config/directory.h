@@ -10,4 +10,9 @@
  * config_free frees what was read. */
 bool directory_read(struct config *c, const char *config_path, struct error *why);
 
+/* Fills in what the draft of a profile leaves out, and counts its port among those of *c. False with
+ * the reason, which begins with `path`: *c would not take such a profile, whatever its key. */
+bool directory_complete(struct config *c, struct profile_draft *draft, const char *path,
+                        struct error *why);
+
 #endif

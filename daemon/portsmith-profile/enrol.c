@@ -10,6 +10,8 @@
 
 #include "common/file.h"
 #include "common/text/keys.h"
+#include "daemon/config/directory.h"
+#include "daemon/portsmith-profile/qrcode.h"
 
 bool enrol_host_is_valid(const char *host)
 {
@@ -97,18 +99,18 @@ static void compose_profile(FILE *out, const struct enrolment *e, const struct c
 /* Writes how [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
 static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
 {
-    const struct profile *p = config_find_profile(c, e->draft.policy.name);
+    const uint16_t port = e->draft.profile.port;
     enum transport transport = TRANSPORT_UDP;
 
     while (!(c->transports & 1u << transport))
         transport++;
-    fprintf(out, "Host = %s\nPort = %u\n", e->host, p->port);
+    fprintf(out, "Host = %s\nPort = %u\n", e->host, port != 0 ? port : c->port);
     if (transport != TRANSPORT_UDP)
         fprintf(out, "Transport = %s\n", transport_name(transport));
     print_key(out, "PublicKey", c->server_public);
 }
 
-static void compose_bundle(FILE *out, const struct enrolment *e, const struct config *c)
+static void compose_bundle_without_key(FILE *out, const struct enrolment *e, const struct config *c)
 {
     const struct profile *p = &e->draft.profile;
 
@@ -117,6 +119,13 @@ static void compose_bundle(FILE *out, const struct enrolment *e, const struct co
     profile_print_services("Service", p->policy->services, p->policy->service_count, out);
     if (p->has_preshared)
         print_key(out, "PresharedKey", e->draft.preshared);
+}
+
+static void compose_bundle(FILE *out, const struct enrolment *e, const struct config *c)
+{
+    const struct profile *p = &e->draft.profile;
+
+    compose_bundle_without_key(out, e, c);
     if (p->ssh_key)
         fprintf(out, "SSHKey = %s\n", p->ssh_key);
     else
@@ -148,6 +157,20 @@ bool enrol_write_bundle(const struct enrolment *e, const struct config *c, const
     return compose_file(path, compose_bundle, e, c, why);
 }
 
+bool enrol_print_code(const struct enrolment *e, const struct config *c, struct error *why)
+{
+    char *text = sodium_malloc(ENROL_TEXT_SIZE);
+    size_t size;
+    bool printed;
+
+    if (text && compose_into(text, &size, compose_bundle_without_key, e, c))
+        printed = qrcode_print(text, why);
+    else
+        printed = error_set(why, "no QR code can be made: %s", strerror(errno));
+    sodium_free(text);
+    return printed;
+}
+
 /* ---- the server's side ------------------------------------------------------- */
 
 bool enrol_remove(const struct config *c, const char *name, struct error *why)
@@ -163,6 +186,12 @@ bool enrol_remove(const struct config *c, const char *name, struct error *why)
     return true;
 }
 
+static bool refuse_name(const struct enrolment *e, const char *path, struct error *why)
+{
+    return error_set(why, "%s: the profile '%s' exists already; revoke it first, or take another "
+                          "name", path, e->draft.policy.name);
+}
+
 static bool write_profile(const struct enrolment *e, const struct config *c, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE], init[CONFIG_INIT_SIZE];
@@ -171,12 +200,47 @@ static bool write_profile(const struct enrolment *e, const struct config *c, str
     if (compose_file(path, compose_profile, e, c, why))
         return true;
     if (errno == EEXIST)
-        return error_set(why, "%s: the profile '%s' exists already; revoke it first, or take "
-                              "another name", path, e->draft.policy.name);
+        return refuse_name(e, path, why);
     if (errno == ENOENT)
         return error_set(why, "%s: no such directory; run %s", c->profile_directory,
                          config_init_command(e->config_file, init));
     return false;
+}
+
+/* Whether *c would take the profile. What that fills in stays out of the file. */
+static bool fits(struct config *c, const struct enrolment *e, const char *path, struct error *why)
+{
+    struct profile_draft *draft = sodium_malloc(sizeof *draft);
+    bool ok;
+
+    if (!draft)
+        return error_set(why, "%s: %s", path, strerror(errno));
+    *draft = e->draft;
+    ok = directory_complete(c, draft, path, why);
+    sodium_free(draft);
+    return ok;
+}
+
+struct config *enrol_prepare(const struct enrolment *e, int *status, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+    struct config *c = config_load(e->config_file, why);
+    bool ok;
+
+    *status = EX_CONFIG;
+    if (!c)
+        return NULL;
+    config_profile_path(c, e->draft.policy.name, path);
+    if (config_find_profile(c, e->draft.policy.name)) {
+        *status = EXIT_FAILURE;
+        ok = refuse_name(e, path, why);
+    } else {
+        ok = fits(c, e, path, why);
+    }
+    if (ok)
+        return c;
+    config_free(c);
+    return NULL;
 }
 
 struct config *enrol_add(const struct enrolment *all, size_t count, int *status,

@@ -32,6 +32,11 @@ bool enrol_server_is_valid(const char *name);
 /* Whether a text can be a host name or an IP address, as far as a file can hold one. */
 bool enrol_host_is_valid(const char *host);
 
+/* Reads the whole configuration, and checks that it would take the profile of *e, whose key is not
+ * known yet. Nothing is written. Returns the configuration, which the caller frees, or NULL with
+ * *status, an exit status, and *why set. */
+struct config *enrol_prepare(const struct enrolment *e, int *status, struct error *why);
+
 /* Writes the files of `count` profiles, one at least, and reads the whole configuration with them;
  * where that fails they are removed again. An existing profile is never touched. Returns the
  * configuration, which the caller frees, or NULL with *status, an exit status, and *why set. */
@@ -40,6 +45,10 @@ struct config *enrol_add(const struct enrolment *all, size_t count, int *status,
 
 /* Prints the client's file for this server to standard output. */
 void enrol_print_server(const struct enrolment *e, const struct config *c);
+
+/* Prints a bundle without a key of the client's as a QR code, on standard output. False with the
+ * reason. */
+bool enrol_print_code(const struct enrolment *e, const struct config *c, struct error *why);
 
 /* Writes the bundle to the file `path`, mode 0600. An existing file is never touched. False with
  * the reason. */

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "daemon/config/pidfile.h"
 #include "daemon/config/profilekeys.h"
 #include "daemon/host/warning.h"
+#include "daemon/portsmith-profile/answer.h"
 #include "daemon/portsmith-profile/authorized.h"
 #include "daemon/portsmith-profile/enrol.h"
 #include "daemon/portsmith-profile/setup.h"
@@ -36,6 +38,8 @@ static const char usage[] =
     "                       let in clients by the lines of their ssh keys\n"
     "  create NAME --open SERVICE [OPTION...] [--output FILE]\n"
     "                       make the client's key here, and a bundle to carry over\n"
+    "  create NAME --qr [--with-psk] --open SERVICE [OPTION...]\n"
+    "                       show a QR code, and let in the app that makes its key by it\n"
     "  list                 one line for each profile\n"
     "  show NAME            all of one profile\n"
     "  revoke NAME [--kill] remove a profile\n"
@@ -89,8 +93,8 @@ static int take_name(int argc, char **argv, const char **name)
 }
 
 /* The options from OPTION_KEY on are the profile's keys, in the order of profile_keys. */
-enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_SSH_KEY, OPTION_OLD_SHUT,
-                   OPTION_KEY };
+enum option_kind { OPTION_HOST = 256, OPTION_SERVER, OPTION_OUTPUT, OPTION_SSH_KEY, OPTION_QR,
+                   OPTION_WITH_PSK, OPTION_OLD_SHUT, OPTION_KEY };
 
 enum { OPTIONS_MAX = 40 };
 
@@ -100,11 +104,13 @@ static void list_options(struct option options[static OPTIONS_MAX], bool adds)
     static const struct option host = {"host", required_argument, NULL, OPTION_HOST},
                                server = {"server", required_argument, NULL, OPTION_SERVER},
                                output = {"output", required_argument, NULL, OPTION_OUTPUT},
-                               ssh_key = {"ssh-key", required_argument, NULL, OPTION_SSH_KEY};
+                               ssh_key = {"ssh-key", required_argument, NULL, OPTION_SSH_KEY},
+                               qr = {"qr", no_argument, NULL, OPTION_QR},
+                               with_psk = {"with-psk", no_argument, NULL, OPTION_WITH_PSK};
     size_t count = 0;
 
     memset(options, 0, OPTIONS_MAX * sizeof *options);
-    for (int i = 0; profile_keys[i].option && count < OPTIONS_MAX - 5; i++)
+    for (int i = 0; profile_keys[i].option && count < OPTIONS_MAX - 6; i++)
         if (adds || (strcmp(profile_keys[i].option, "public-key") != 0 &&
                      strcmp(profile_keys[i].option, "require") != 0))
             options[count++] = (struct option){
@@ -113,8 +119,18 @@ static void list_options(struct option options[static OPTIONS_MAX], bool adds)
     options[count++] = host;
     options[count++] = server;
     options[count++] = output;
-    if (adds)
+    if (adds) {
         options[count++] = ssh_key;
+    } else {
+        options[count++] = qr;
+        options[count++] = with_psk;
+    }
+}
+
+static void make_preshared(struct profile_draft *draft)
+{
+    draft->profile.has_preshared = true;
+    randombytes_buf(draft->preshared, KEY_SIZE);
 }
 
 /* Sets a key of the profile by its option. The one option that takes no value is that of the
@@ -133,8 +149,7 @@ static bool set_key(struct profile_draft *draft, const struct profile_key *key, 
         warning_of_old_words(&notes, warning_print, NULL);
         return true;
     }
-    draft->profile.has_preshared = true;
-    randombytes_buf(draft->preshared, KEY_SIZE);
+    make_preshared(draft);
     return true;
 }
 
@@ -165,7 +180,15 @@ struct enrolment_arguments {
     struct enrolment *e;
     const char *output;  /* NULL: NAME.bundle */
     const char *ssh_key; /* what --ssh-key says, or NULL */
+    bool reads_key;      /* --public-key is - */
+    bool qr, with_psk;
 };
+
+/* Whether an option with its argument is --public-key -. */
+static bool is_read(const struct profile_key *key)
+{
+    return strcmp(key->option, "public-key") == 0 && strcmp(optarg, "-") == 0;
+}
 
 static bool take_option(struct enrolment_arguments *a, int kind, struct error *why)
 {
@@ -180,7 +203,17 @@ static bool take_option(struct enrolment_arguments *a, int kind, struct error *w
     case OPTION_SSH_KEY:
         a->ssh_key = optarg;
         return true;
+    case OPTION_QR:
+        a->qr = true;
+        return true;
+    case OPTION_WITH_PSK:
+        a->with_psk = true;
+        return true;
     default:
+        if (is_read(&profile_keys[kind - OPTION_KEY])) {
+            a->reads_key = true;
+            return true;
+        }
         return set_key(&a->e->draft, &profile_keys[kind - OPTION_KEY], optarg, why);
     }
 }
@@ -385,8 +418,7 @@ static bool enrol_keys(struct enrolment *all, const struct enrolment *base,
 
         all[i] = *base;
         draft->profile.policy = &draft->policy;
-        draft->profile.has_preshared = true;
-        randombytes_buf(draft->preshared, KEY_SIZE);
+        make_preshared(draft);
         if (!authorized_apply(&keys[i], draft, &why) ||
             !is_in_time(&draft->policy, "option expiry-time: its last whole day", &why)) {
             command_warn("%.300s:%u: %s", place, keys[i].line, why.text);
@@ -439,7 +471,7 @@ static int add_ssh_keys(struct enrolment_arguments *a, int argc, char **argv)
     size_t count;
     int status;
 
-    if (!sodium_is_zero(a->e->draft.policy.signer.public_key, KEY_SIZE))
+    if (a->reads_key || !sodium_is_zero(a->e->draft.policy.signer.public_key, KEY_SIZE))
         return command_misused("--ssh-key and --public-key exclude each other");
     if (!authorized_read(&keys, &count, a->ssh_key, &why))
         return command_fail(EXIT_USAGE, why.text);
@@ -464,6 +496,8 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
         return add_ssh_keys(a, argc, argv);
     if (a->output)
         return command_misused("--output is for create, and for --ssh-key");
+    if (a->reads_key && !answer_read(&a->e->draft, stdin, &why))
+        return command_fail(EXIT_FAILURE, why.text);
     if (a->e->draft.profile.ssh_key)
         return command_misused("--public-key: an ssh key is given as --ssh-key");
     if (sodium_is_zero(a->e->draft.policy.signer.public_key, KEY_SIZE))
@@ -477,15 +511,90 @@ static int add_profile(struct enrolment_arguments *a, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
+/* Shows the code, with a warning before it where it holds a secret. False with the reason. */
+static bool show_code(const struct enrolment *e, const struct config *c, struct error *why)
+{
+    if (e->draft.profile.has_preshared)
+        command_warn("warning: the code holds the pre-shared key: let nobody else see it. Who has "
+                     "a copy can open nothing by it, but can read the client's knocks if its key "
+                     "is an ssh key, or if the public keys are broken one day");
+    if (!enrol_print_code(e, c, why))
+        return false;
+    puts("Scan this code with the app that is to knock. The app makes its own key: give its public\n"
+         "key here, as one line. Until then nothing is made.");
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    error_set(why, "standard output: %s", strerror(errno));
+    __fpurge(stdout); /* or command_finish says it again */
+    return false;
+}
+
+/* Says how to go on without an answer. */
+static int tell_unanswered(const struct enrolment *e, const struct error *why)
+{
+    if (e->draft.profile.has_preshared)
+        command_warn("%s; nothing is made, and the pre-shared key of the code is forgotten: show "
+                     "another code", why->text);
+    else
+        command_warn("%s; nothing is made. The code stays valid: once you have the public key, give "
+                     "it to portsmith-profile add %s --public-key, with the same other options",
+                     why->text, e->draft.policy.name);
+    return EXIT_FAILURE;
+}
+
+/* Adds the profile of a client that has made its key by the code. */
+static int add_answered(const struct enrolment *e)
+{
+    struct error why;
+    struct config *c;
+    int status;
+
+    if (e->draft.profile.ssh_key && !e->draft.profile.has_preshared)
+        return command_fail(EXIT_FAILURE, "this is an ssh key, whose knocks a pre-shared key hides: "
+                                          "nothing is made; show another code, with --with-psk");
+    c = enrol_add(e, 1, &status, &why);
+    if (!c)
+        return command_fail(status, why.text);
+    printf("made profile %s: its client can knock now\n", e->draft.policy.name);
+    tell_daemon(c);
+    config_free(c);
+    return EXIT_SUCCESS;
+}
+
+/* The pre-shared key that is shown is kept in memory until the answer is there. */
+static int create_by_code(const struct enrolment_arguments *a)
+{
+    struct profile_draft *draft = &a->e->draft;
+    struct error why;
+    struct config *c;
+    bool is_shown;
+    int status;
+
+    if (a->output)
+        return command_misused("--qr and --output exclude each other: a code goes to no file");
+    if (draft->profile.has_preshared)
+        return command_misused("--preshared-key: with --qr that is --with-psk, as the code shows "
+                               "the key");
+    if (a->with_psk)
+        make_preshared(draft);
+    c = enrol_prepare(a->e, &status, &why);
+    if (!c)
+        return command_fail(status, why.text);
+    is_shown = show_code(a->e, c, &why);
+    config_free(c);
+    if (!is_shown)
+        return command_fail(EXIT_FAILURE, why.text);
+    return answer_read(draft, stdin, &why) ? add_answered(a->e) : tell_unanswered(a->e, &why);
+}
+
+/* Makes the client's key here. */
+static int create_with_key(struct enrolment_arguments *a)
 {
     uint8_t signing[SIGNING_KEY_SIZE];
     struct error why;
     struct config *c;
-    int status = parse_enrolment(argc, argv, false, a);
+    int status;
 
-    if (status != 0)
-        return status;
     randombytes_buf(a->e->client_secret, KEY_SIZE);
     key_expand_client(signing, a->e->client_secret);
     crypto_sign_ed25519_sk_to_pk(a->e->draft.policy.signer.public_key, signing);
@@ -498,6 +607,19 @@ static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
         tell_daemon(c);
     config_free(c);
     return status;
+}
+
+static int create_profile(struct enrolment_arguments *a, int argc, char **argv)
+{
+    int status = parse_enrolment(argc, argv, false, a);
+
+    if (status != 0)
+        return status;
+    if (a->qr)
+        return create_by_code(a);
+    return a->with_psk ? command_misused("--with-psk goes with --qr; for a bundle the option is "
+                                         "--preshared-key")
+                       : create_with_key(a);
 }
 
 /* Calls `enrol` with an empty enrolment in locked memory, and returns its exit status. */

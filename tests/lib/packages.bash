@@ -10,7 +10,8 @@ debian_release() {
 # A group is NAME_packages; what each part of tests/run wants of them is in parts.table.
 # shellcheck disable=SC2034 # used by the scripts that read this file, and by name
 {
-library_packages=(libpcap-dev libsodium-dev libcap-ng-dev libjansson-dev libseccomp-dev libuv1-dev)
+library_packages=(libpcap-dev libsodium-dev libcap-ng-dev libjansson-dev libseccomp-dev libuv1-dev
+    libqrencode-dev)
 build_packages=(gcc libc6-dev make cmake pkgconf "${library_packages[@]}")
 unit_packages=(libcmocka-dev iproute2 iptables ipset nftables)
 # The lab's hosts, and what the demo does there; a prompt there wants a little more.
@@ -19,8 +20,8 @@ shell_packages=(ipset nftables procps)
 # What the lab tests have in common, and what those of one directory or two want besides.
 lab_tests_packages=("${lab_packages[@]}" "${shell_packages[@]}" bats openssh-client openssh-server git
     curl xxd jq python3-nacl proxychains4 systemd kmod tayga dnsmasq-base)
-cli_packages=(bash-completion zsh fish mandoc)
-ssh_packages=(libssh-4 fail2ban mosh rsync gpg-agent)
+cli_packages=(bash-completion zsh fish mandoc zbar-tools)
+ssh_packages=(libssh-4 fail2ban mosh rsync gpg-agent zbar-tools)
 proxy_packages=(ncat netcat-openbsd chromium)
 howto_packages=("${ssh_packages[@]}" ansible-core cron docker.io busybox-static libfaketime
     prometheus-node-exporter)

@@ -16,7 +16,7 @@ maintainer="The tests <tests@example.net>"
 # What our packages depend on, and what the hosts want: once these are there apt needs
 # no network.
 tree_packages() { # RELEASE
-    printf '%s,' iptables libcap-ng0 libjansson4 libseccomp2 libsodium23 \
+    printf '%s,' iptables libcap-ng0 libjansson4 libqrencode4 libseccomp2 libsodium23 \
         openssh-server openssh-client iproute2 procps sudo
     case $1 in
     bookworm) printf '%s,' libpcap0.8 libuv1 openrc ;;

@@ -38,8 +38,10 @@ _portsmith_profile() {
         [--output]=file
         [--port]=other
         [--public-key]=other
+        [--qr]=''
         [--ssh-key]=file
         [--window]=span
+        [--with-psk]=''
     )
     local enrolment='--open' option value
     while read -r option value; do
@@ -50,7 +52,7 @@ _portsmith_profile() {
     local -A commands=(
         [init]='--interface --port --shut'
         [add]="--public-key --ssh-key --output $enrolment"
-        [create]="--output $enrolment"
+        [create]="--output --qr --with-psk $enrolment"
         [list]=''
         [show]=''
         [revoke]='--kill'

@@ -55,3 +55,5 @@ end
 complete -c portsmith-profile -n '__fish_seen_subcommand_from add' -l public-key -x -d 'the client\'s public key'
 complete -c portsmith-profile -n '__fish_seen_subcommand_from add' -l ssh-key -r -F -d 'the client\'s ssh key'
 complete -c portsmith-profile -n $enrol -l output -r -F -d 'where to write the bundle'
+complete -c portsmith-profile -n '__fish_seen_subcommand_from create' -l qr -d 'show a QR code in place of a bundle'
+complete -c portsmith-profile -n '__fish_seen_subcommand_from create' -l with-psk -d 'show a pre-shared key in the QR code'

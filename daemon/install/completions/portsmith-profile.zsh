@@ -59,7 +59,11 @@ _portsmith_profile() {
             "--ssh-key=[the client's ssh key]:file:_files" \
             '--output=[where to write the bundle]:file:_files' '*:name:'
         ;;
-    create) _arguments -S $enrolment '--output=[where to write the bundle]:file:_files' '1:name:' ;;
+    create)
+        _arguments -S $enrolment '--output=[where to write the bundle]:file:_files' \
+            '--qr[show a QR code in place of a bundle]' \
+            '--with-psk[show a pre-shared key in the QR code]' '1:name:'
+        ;;
     show) _arguments -S '--help[print help]' '1:profile:_portsmith_profile_names' ;;
     revoke)
         _arguments -S '--kill[end its grants and connections, too]' '--help[print help]' \

@@ -39,7 +39,7 @@ needed() { # PROGRAM
 }
 
 @test "what only the server needs is not there to be found" {
-    for library in libpcap libcap-ng libseccomp; do
+    for library in libpcap libcap-ng libseccomp libqrencode; do
         run ! pkg-config --exists "$library"
     done
     run ! cmake -S "$top" -B "$BATS_TEST_TMPDIR/whole"

@@ -45,7 +45,7 @@ setup_file() {
     local depends recommends
 
     depends=$(dpkg-deb -f "$packaged"/portsmith_*.deb Depends)
-    for word in libpcap libsodium libcap-ng libseccomp libjansson libc6; do
+    for word in libpcap libsodium libcap-ng libseccomp libqrencode libjansson libc6; do
         [[ $depends == *$word* ]]
     done
     [[ $depends != *iptables* && $depends != *nftables* ]]
