@@ -1,4 +1,5 @@
 /* portsmith-profile: sets a server up and keeps its clients' profiles. */
+#include <errno.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>

@@ -33,7 +33,7 @@ def main():
     with tempfile.NamedTemporaryFile("w", suffix=".pbm") as file:
         file.write(picture_of(rows))
         file.flush()
-        read = subprocess.run(["zbarimg", "--quiet", "--raw", file.name], stdout=subprocess.PIPE,
+        read = subprocess.run(["zbarimg", "--quiet", "--nodbus", "--raw", file.name], stdout=subprocess.PIPE,
                               check=True, timeout=60, env=dict(os.environ, LC_ALL="C.UTF-8"))
     print(read.stdout.decode().rstrip("\n"))
 

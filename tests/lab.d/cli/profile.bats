@@ -601,6 +601,157 @@ print("sk-ssh-ed25519@openssh.com",
     [[ $(value $file PresharedKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
 }
 
+# ---- create --qr and the answer ----------------------------------------------
+
+# Shows the code to `decoded`, and answers.
+create_by_code() { # ANSWER ARGUMENT...
+    local answer=$1
+
+    shift
+    profile create "$@" <<<"$answer" >shown 2>complaints || { cat complaints && return 1; }
+    "$top/tests/tools/qrcode.py" <shown >decoded
+}
+
+@test "create --qr shows a bundle without any key of the client's, and adds the key that comes" {
+    profile init
+    key=$(public_key)
+    create_by_code "$key" phone --qr --open tcp/22,tcp/80 --window 1m --host web.example.org
+    server_key=$(profile init | sed -n "s/.*public key is //p")
+    [ "$(<decoded)" = "[Bundle]
+Name = web
+Host = web.example.org
+Port = 4000
+PublicKey = $server_key
+Service = tcp/22 tcp/80" ]
+    grep -x "made profile phone: its client can knock now" shown
+    [ ! -s complaints ]
+    [ ! -e phone.bundle ]
+    [ "$(mode profiles/phone.conf)" = 600 ]
+    [ "$(value profiles/phone.conf PublicKey)" = "$key" ]
+    [ "$(value profiles/phone.conf Window)" = 1m ]
+    [ "$(value profiles/phone.conf PresharedKey)" = "" ]
+    run profile create other --qr --open tcp/22 <<<"$key"
+    [ "$status" -eq 78 ]
+    [[ $output == *"other.conf: PublicKey: the same key as in profile 'phone'"* ]]
+    [ ! -e profiles/other.conf ]
+}
+
+@test "create --qr --with-psk shows a pre-shared key, with a warning, and keeps that one" {
+    profile init
+    key=$(public_key)
+    create_by_code "  $key"$'\r' phone --qr --with-psk --open tcp/22 --host 192.0.2.1 --port 5000
+    [[ $(value decoded PresharedKey) =~ ^[A-Za-z0-9+/]{43}=$ ]]
+    [ "$(value decoded PresharedKey)" = "$(value profiles/phone.conf PresharedKey)" ]
+    [ "$(value decoded Port)" = 5000 ]
+    [ "$(wc -l <complaints)" -eq 1 ]
+    grep "^portsmith-profile: warning: the code holds the pre-shared key" complaints
+    run ! grep PresharedKey shown
+    # Another code has another key.
+    profile revoke phone
+    cp decoded first
+    create_by_code "$key" phone --qr --with-psk --open tcp/22 --host 192.0.2.1
+    [ "$(value decoded PresharedKey)" != "$(value first PresharedKey)" ]
+}
+
+@test "the answer may be the line of an ssh key, where the code has a pre-shared key" {
+    profile init
+    make_keys
+    run profile create phone --qr --open tcp/22 <alice.pub
+    [ "$status" -eq 1 ]
+    [[ $output == *"nothing is made; show another code, with --with-psk"* ]]
+    [ ! -e profiles/phone.conf ]
+    create_by_code "$(<alice.pub)" phone --qr --with-psk --open tcp/22
+    [ "$(value profiles/phone.conf PublicKey)" = "$(<alice.pub)" ]
+    [ "$(value profiles/phone.conf PresharedKey)" = "$(value decoded PresharedKey)" ]
+    run ! grep -e SSHKey -e PrivateKey decoded
+}
+
+@test "an answer that is no key is refused, and the next line is read" {
+    profile init
+    key=$(public_key)
+    create_by_code "${key/?/}"$'\n\n'"$key" phone --qr --open tcp/22
+    [ "$(grep -c "standard input: not a key: expected 44 characters" complaints)" -eq 2 ]
+    [ "$(value profiles/phone.conf PublicKey)" = "$key" ]
+}
+
+@test "without an answer create --qr makes nothing, and says how to go on" {
+    profile init
+    before=$(find . -type f | sort)
+    run --separate-stderr profile create phone --qr --open tcp/22 --host h.example.net </dev/null
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"standard input: there is no public key in it; nothing is made. The code stays"*"add phone --public-key"* ]]
+    run --separate-stderr profile create phone --qr --with-psk --open tcp/22 </dev/null
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"nothing is made, and the pre-shared key of the code is forgotten"* ]]
+    run profile create phone --qr --open tcp/22 <<<$'1\n2\n3\n4\n5\n'"$(printf '%044d' 0)"
+    [ "$status" -eq 1 ]
+    [[ $output == *"standard input: no public key in the first 5 lines; nothing is made"* ]]
+    run profile create phone --qr --open tcp/22 < <(printf '%03000d\n' 0 && printf 'a\0b\n')
+    [ "$status" -eq 1 ]
+    [[ $output == *"the line is longer than 1022 characters"*"the line holds a zero byte"* ]]
+    [ "$(find . -type f | sort)" = "$before" ]
+}
+
+@test "what cannot be added is refused before a code is shown" {
+    profile init
+    profile create alice --open tcp/22
+    no_code() { # STATUS TEXT ARGUMENT...
+        refused "$@" </dev/null
+        [[ $output != *"Scan"* && $output != *"pre-shared key of the code"* ]]
+    }
+    no_code 1 "the profile 'alice' exists already; revoke it first" create alice --qr --open tcp/22
+    no_code 78 "phone.conf: Window (1h) is longer than MaxWindow" create phone --qr --open tcp/22 --window 1h
+    no_code 2 "--qr and --output exclude each other" create phone --qr --open tcp/22 --output x
+    no_code 2 "with --qr that is --with-psk" create phone --qr --open tcp/22 --preshared-key
+    no_code 2 "--with-psk goes with --qr" create phone --with-psk --open tcp/22
+    no_code 2 "unrecognized option '--qr'" add phone --qr --open tcp/22
+    no_code 2 "unrecognized option '--ssh-key'" create phone --qr --ssh-key x --open tcp/22
+    no_code 2 "expected --open SERVICE" create phone --qr
+    echo nonsense >profiles/carol.conf
+    no_code 78 "carol.conf:1: expected 'Key = value'" create phone --qr --open tcp/22
+}
+
+@test "a code that cannot be printed, or would wrap, makes nothing" {
+    profile init
+    run bash -c 'portsmith-profile -c test.conf create phone --qr --open tcp/22 >/dev/full </dev/null'
+    [ "$status" -eq 1 ]
+    [ "$output" = "portsmith-profile: standard output: No space left on device" ]
+    on_terminal() { # COLUMNS
+        run script -qec "stty cols $1 && portsmith-profile -c test.conf create phone --qr \
+            --open tcp/22 --host web.example.org" /dev/null <<<"$2"
+    }
+    on_terminal 48 ""
+    [ "$status" -eq 1 ]
+    [[ $output == *"the terminal has 48 columns, and the QR code takes 49, and 25 lines: make"* ]]
+    [ ! -e profiles/phone.conf ]
+    key=$(public_key)
+    on_terminal 49 "$key"
+    [ "$status" -eq 0 ]
+    [[ $output == *"The client's public key: "*"made profile phone"* ]]
+}
+
+@test "the longest bundle is a code that can be read" {
+    profile init
+    host=$(printf 'h%.0s' {1..179})
+    create_by_code "$(public_key)" phone --qr --with-psk --host "$host" \
+        --open "$(seq -s, -f 'tcp/%.0f' 65001 65016)" --server a2345678901234567890123456789012
+    [ "$(value decoded Host)" = "$host" ]
+    [ "$(value decoded Service | wc -w)" -eq 16 ]
+}
+
+@test "add --public-key - reads the line from standard input" {
+    profile init
+    key=$(public_key)
+    profile add alice --public-key - --open tcp/22 <<<"$key" >out
+    [ "$(value profiles/alice.conf PublicKey)" = "$key" ]
+    [ "$(head -n 2 out | tail -n 1)" = "[Server]" ]
+    make_keys
+    refused 1 "standard input: there is no public key in it" add bob --public-key - --open tcp/22 </dev/null
+    refused 2 "an ssh key is given as --ssh-key" add bob --public-key - --open tcp/22 <alice.pub
+    refused 2 "--ssh-key and --public-key exclude" add bob --public-key - --ssh-key bob.pub --open tcp/22
+    [ ! -e profiles/bob.conf ]
+}
+
 # ---- list, show, revoke ----------------------------------------------------
 
 @test "list shows an aligned table" {
