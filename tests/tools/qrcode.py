@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""qrcode.py < OUTPUT: draws the QR code in the output of a terminal program, and has zbarimg(1) read
-it, as a camera would. Prints the text of the code."""
-import os
+"""qrcode.py < OUTPUT: draws the QR code in what a program printed, and has zbarimg(1) read it, as a
+camera would. Prints the text of the code."""
 import re
 import subprocess
 import sys
@@ -33,8 +32,8 @@ def main():
     with tempfile.NamedTemporaryFile("w", suffix=".pbm") as file:
         file.write(picture_of(rows))
         file.flush()
-        read = subprocess.run(["zbarimg", "--quiet", "--nodbus", "--raw", file.name], stdout=subprocess.PIPE,
-                              check=True, timeout=60, env=dict(os.environ, LC_ALL="C.UTF-8"))
+        command = ["zbarimg", "--quiet", "--nodbus", "--raw", file.name]
+        read = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60)
     print(read.stdout.decode().rstrip("\n"))
 
 

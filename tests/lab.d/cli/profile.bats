@@ -676,7 +676,7 @@ Service = tcp/22 tcp/80" ]
 
 @test "without an answer create --qr makes nothing, and says how to go on" {
     profile init
-    before=$(find . -type f | sort)
+    before=$(find profiles state run | sort)
     run --separate-stderr profile create phone --qr --open tcp/22 --host h.example.net </dev/null
     [ "$status" -eq 1 ]
     [[ $stderr == *"standard input: there is no public key in it; nothing is made. The code stays"*"add phone --public-key"* ]]
@@ -689,7 +689,7 @@ Service = tcp/22 tcp/80" ]
     run profile create phone --qr --open tcp/22 < <(printf '%03000d\n' 0 && printf 'a\0b\n')
     [ "$status" -eq 1 ]
     [[ $output == *"the line is longer than 1022 characters"*"the line holds a zero byte"* ]]
-    [ "$(find . -type f | sort)" = "$before" ]
+    [ "$(find profiles state run | sort)" = "$before" ]
 }
 
 @test "what cannot be added is refused before a code is shown" {
@@ -713,7 +713,7 @@ Service = tcp/22 tcp/80" ]
 
 @test "a code that cannot be printed, or would wrap, makes nothing" {
     profile init
-    run bash -c 'portsmith-profile -c test.conf create phone --qr --open tcp/22 >/dev/full </dev/null'
+    run bash -c 'portsmith-profile -c test.conf create phone --qr --open tcp/22 --host h >/dev/full </dev/null'
     [ "$status" -eq 1 ]
     [ "$output" = "portsmith-profile: standard output: No space left on device" ]
     on_terminal() { # COLUMNS
