@@ -39,7 +39,7 @@ show_code() { # NAME [OPTION of portsmith-profile create...]
 
 # What the client does is all that the app has to.
 take_code() {
-    as_client portsmith-knock import - <"$scanned"
+    as_client portsmith-knock import - < <(cat "$scanned") # a pipe, which nobody else can read
     as_client portsmith-knock keygen
     as_client portsmith-knock pubkey >&"$answer"
     wait "$waiting"
