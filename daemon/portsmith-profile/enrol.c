@@ -99,12 +99,12 @@ static void compose_profile(FILE *out, const struct enrolment *e, const struct c
 /* Writes how [Server] and [Bundle] begin. A client sends UDP unless it is told otherwise. */
 static void compose_place(FILE *out, const struct enrolment *e, const struct config *c)
 {
-    const uint16_t port = e->draft.profile.port;
+    const unsigned port = e->draft.profile.port != 0 ? e->draft.profile.port : c->port;
     enum transport transport = TRANSPORT_UDP;
 
     while (!(c->transports & 1u << transport))
         transport++;
-    fprintf(out, "Host = %s\nPort = %u\n", e->host, port != 0 ? port : c->port);
+    fprintf(out, "Host = %s\nPort = %u\n", e->host, port);
     if (transport != TRANSPORT_UDP)
         fprintf(out, "Transport = %s\n", transport_name(transport));
     print_key(out, "PublicKey", c->server_public);

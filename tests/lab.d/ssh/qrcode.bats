@@ -17,7 +17,7 @@ teardown_file() {
 
 setup() {
     common_setup
-    rm -rf "$home/.config/portsmith"
+    rm -f "$home/.config/portsmith"/{bastion.conf,without.conf,identity}
     mkfifo "$BATS_TEST_TMPDIR/answer"
     shown=$BATS_TEST_TMPDIR/shown scanned=$BATS_TEST_TMPDIR/scanned
 }
@@ -61,8 +61,8 @@ take_code() {
     grep "warning: the code holds the pre-shared key" "$shown.complaints"
     and_reload take_code
     sed '/^PresharedKey/d' "$home/.config/portsmith/bastion.conf" |
-        as_client tee "$home/without.conf" >/dev/null
-    run -3 knock --wait --timeout 1s --config "$home/without.conf" tcp/22
+        as_client tee "$home/.config/portsmith/without.conf" >/dev/null
+    run -3 knock --wait --timeout 1s without tcp/22
     fence
     has_no_grant_but_fence
     knock --wait bastion tcp/22
