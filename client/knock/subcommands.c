@@ -193,7 +193,8 @@ static int unpack(const struct bundle *bundle, const char *path)
         printf("Made %s. There is no identity in %s, so knocks use your own:\n"
                "have the server's admin add what 'portsmith-knock pubkey' prints.\n%s", conf, file,
                bundle->server.has_preshared
-                   ? "Then delete the bundle, here and where it came from: it holds a PresharedKey.\n"
+                   ? "Then delete the bundle, here and where it came from: it holds a "
+                     "PresharedKey.\n"
                    : "");
     printf("To knock: portsmith-knock %s\n", bundle->name);
     return EXIT_SUCCESS;

@@ -10,8 +10,8 @@
  * config_free frees what was read. */
 bool directory_read(struct config *c, const char *config_path, struct error *why);
 
-/* Fills in what the draft of a profile leaves out, and counts its port among those of *c. False with
- * the reason, which begins with `path`: *c would not take such a profile, whatever its key. */
+/* Fills in what the draft of a profile leaves out, and counts its port among those of *c. False
+ * with the reason, which begins with `path`: *c takes no such profile, whatever its key. */
 bool directory_complete(struct config *c, struct profile_draft *draft, const char *path,
                         struct error *why);
 

@@ -14,9 +14,9 @@ enum {
 };
 
 /* Reads the line from `in` into the draft of a profile, which has no key yet: what portsmith-knock
- * pubkey prints, or the line of an ssh key. If `in` is a terminal the line is asked for, on standard
- * error. A line that is no key is told there, and the next one is read. False with the reason: none
- * of the first ANSWER_TRIES lines was a key, or there were no more. */
+ * pubkey prints, or the line of an ssh key. If `in` is a terminal the line is asked for, on
+ * standard error. A line that is no key is told there, and the next one is read. False with the
+ * reason: none of the first ANSWER_TRIES lines was a key, or there were no more. */
 bool answer_read(struct profile_draft *draft, FILE *in, struct error *why);
 
 #endif

@@ -521,8 +521,8 @@ static bool show_code(const struct enrolment *e, const struct config *c, struct 
                      "is an ssh key, or if the public keys are broken one day");
     if (!enrol_print_code(e, c, why))
         return false;
-    puts("Scan this code with the app that is to knock. The app makes its own key: give its public\n"
-         "key here, as one line. Until then nothing is made.");
+    puts("Scan this code with the app that is to knock. The app makes its own key: give its\n"
+         "public key here, as one line. Until then nothing is made.");
     if (fflush(stdout) == 0 && !ferror(stdout))
         return true;
     error_set(why, "standard output: %s", strerror(errno));
@@ -537,8 +537,9 @@ static int tell_unanswered(const struct enrolment *e, const struct error *why)
         command_warn("%s; nothing is made, and the pre-shared key of the code is forgotten: show "
                      "another code", why->text);
     else
-        command_warn("%s; nothing is made. The code stays valid: once you have the public key, give "
-                     "it to portsmith-profile add %s --public-key, with the same other options",
+        command_warn("%s; nothing is made. The code stays valid: once you have the public key, "
+                     "give it to portsmith-profile add %s --public-key, with the same other "
+                     "options",
                      why->text, e->draft.policy.name);
     return EXIT_FAILURE;
 }
@@ -551,8 +552,9 @@ static int add_answered(const struct enrolment *e)
     int status;
 
     if (e->draft.profile.ssh_key && !e->draft.profile.has_preshared)
-        return command_fail(EXIT_FAILURE, "this is an ssh key, whose knocks a pre-shared key hides: "
-                                          "nothing is made; show another code, with --with-psk");
+        return command_fail(EXIT_FAILURE, "this is an ssh key, whose knocks a pre-shared key "
+                                          "hides: nothing is made; show another code, with "
+                                          "--with-psk");
     c = enrol_add(e, 1, &status, &why);
     if (!c)
         return command_fail(status, why.text);

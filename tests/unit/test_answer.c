@@ -25,7 +25,8 @@ static bool is_read(struct profile_draft *draft, const char *text, size_t size)
 
 static void a_line_is_a_key(void **state)
 {
-    static const char *const lines[] = {KEY, KEY "\n", "\t " KEY " \r\n", "x\n\n" KEY "\n", KEY "\nx\n"};
+    static const char *const lines[] = {KEY, KEY "\n", "\t " KEY " \r\n", "x\n\n" KEY "\n",
+                                       KEY "\nx\n"};
     struct profile_draft draft;
 
     (void)state;
