@@ -630,10 +630,10 @@ Service = tcp/22 tcp/80" ]
     [ "$(value profiles/phone.conf PublicKey)" = "$key" ]
     [ "$(value profiles/phone.conf Window)" = 1m ]
     [ "$(value profiles/phone.conf PresharedKey)" = "" ]
-    run profile create other --qr --open tcp/22 <<<"$key"
+    run profile create tablet --qr --open tcp/22 <<<"$key"
     [ "$status" -eq 78 ]
-    [[ $output == *"other.conf: PublicKey: the same key as in profile 'phone'"* ]]
-    [ ! -e profiles/other.conf ]
+    [[ $output == *"tablet.conf: PublicKey: the same key as in profile 'phone'"* ]]
+    [ ! -e profiles/tablet.conf ]
 }
 
 @test "create --qr --with-psk shows a pre-shared key, with a warning, and keeps that one" {
