@@ -103,7 +103,13 @@ static const char rest[] =
     "#RunDirectory = /run/portsmith\n"
     "\n"
     "# The counters, for node_exporter's textfile collector. None is written by default.\n"
-    "#MetricsFile = /var/lib/prometheus/node-exporter/portsmith.prom\n";
+    "#MetricsFile = /var/lib/prometheus/node-exporter/portsmith.prom\n"
+    "\n"
+    "# Only for hosts that share one server key: the group's name, the name that clients\n"
+    "# knock at this host by, and those of the other hosts. This host is of no group by default.\n"
+    "#Group = web\n"
+    "#Member = a.example.org\n"
+    "#Peers = b.example.org c.example.org\n";
 
 /* Makes the configuration file. False with the reason; errno is EEXIST if it is there. */
 static bool make_configuration(const char *path, const struct config *wishes, struct error *why)
