@@ -171,8 +171,11 @@ static bool set_up_key(const struct config *c, struct error *why)
     uint8_t secret[KEY_SIZE];
     bool made;
 
+    config_key_path(c, path);
+    if (c->group[0] != '\0' && access(path, F_OK) != 0)
+        return true; /* check_whole says how a member gets it */
     randombytes_buf(secret, sizeof secret);
-    made = key_file_create(config_key_path(c, path), secret, why);
+    made = key_file_create(path, secret, why);
     sodium_memzero(secret, sizeof secret);
     if (!made && errno != EEXIST)
         return false;
