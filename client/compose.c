@@ -79,6 +79,18 @@ struct request knock_request(const struct server *server, enum action action)
     return r;
 }
 
+bool knock_name_member(struct request *request, const struct server *server, struct error *why)
+{
+    if (server->member_count == 0 || request->has_address)
+        return true;
+    if (server->member_count > 1)
+        return error_set(why, "a knock that signs no address is for one member of a group, and the "
+                              "server file names %u: sign the address, or take a file with one "
+                              "Member", server->member_count);
+    member_id(request->member, server->members[0]);
+    return true;
+}
+
 size_t knock_seal(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,
                   const struct request *request, const struct signature *signature)
 {

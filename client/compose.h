@@ -42,6 +42,10 @@ struct knocker *knocker_read(const struct server *server, agent_teller *tell, st
  * address is ADDRESS_AUTO, the address. */
 struct request knock_request(const struct server *server, enum action action);
 
+/* Has a request that names no address name the server's one member. False with the reason if there
+ * are several. send_knocks does without: it knows where each datagram goes. */
+bool knock_name_member(struct request *request, const struct server *server, struct error *why);
+
 /* Writes the datagram that asks for a request that was signed. Returns the datagram's size,
  * DATAGRAM_MIN to DATAGRAM_MAX bytes. Nonce and padding are drawn afresh. */
 size_t knock_seal(uint8_t datagram[static DATAGRAM_MAX], const struct knocker *knocker,

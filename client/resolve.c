@@ -138,3 +138,40 @@ unsigned resolve_targets(struct target targets[static TARGETS_MAX], const char *
     freeaddrinfo(found);
     return count;
 }
+
+/* Puts the targets of a host behind the `count` that there are, `room` at most. Returns the new
+ * count. */
+static unsigned add_host(struct target *targets, unsigned count, unsigned room, const char *host,
+                         const struct server *server, int family, struct error *why)
+{
+    struct target found[TARGETS_MAX];
+    struct error reason;
+    unsigned made = resolve_targets(found, host, server->port, family,
+                                    server->address.source == ADDRESS_AUTO, &reason);
+
+    if (made == 0)
+        *why = reason;
+    for (unsigned i = 0; i < made && i < room; i++)
+        targets[count++] = found[i];
+    return count;
+}
+
+unsigned resolve_server(struct target targets[static TARGETS_MAX], const struct server *server,
+                        int family, struct error *why)
+{
+    unsigned count = 0;
+
+    why->text[0] = '\0';
+    if (server->member_count == 0)
+        return add_host(targets, 0, TARGETS_MAX, server->host, server, family, why);
+    for (unsigned i = 0; i < server->member_count; i++) {
+        const char *member = server->members[i];
+        unsigned first = count;
+
+        count = add_host(targets, count, TARGETS_MAX / server->member_count, member, server, family,
+                         why);
+        for (; first < count; first++)
+            member_id(targets[first].member, member);
+    }
+    return count;
+}

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/server.h"
 #include "client/target.h"
 #include "common/error.h"
 
@@ -16,5 +17,11 @@
  * 1, or 0 with the reason. */
 unsigned resolve_targets(struct target targets[static TARGETS_MAX], const char *host,
                          uint16_t port, int family, bool signs, struct error *why);
+
+/* As resolve_targets, of the server's Host, or in its place of each of its members, which share the
+ * room evenly. With several, those that have no address are left out: *why then names the last of
+ * them. Its text is empty if there is none. */
+unsigned resolve_server(struct target targets[static TARGETS_MAX], const struct server *server,
+                        int family, struct error *why);
 
 #endif

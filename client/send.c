@@ -122,18 +122,25 @@ static bool follow_source(struct sending *s)
 
 /* ---- signing ------------------------------------------------------------- */
 
-/* Has the new sendings that are to sign their source name it. */
-static void name_sources(struct sending *sendings, unsigned count)
+/* Has the new sendings that are to sign their source name it. Those that sign no address name the
+ * member of the group that they go to. */
+static void name_places(struct sending *sendings, unsigned count)
 {
     static const struct address none;
 
     for (unsigned i = 0; i < count; i++) {
         struct sending *s = &sendings[i];
 
-        if (!s->is_new || !s->signs_source)
+        if (!s->is_new)
             continue;
-        s->request.has_address = s->target.may_sign && address_is_global(&s->source);
-        s->request.address = s->request.has_address ? s->source : none;
+        if (s->signs_source) {
+            s->request.has_address = s->target.may_sign && address_is_global(&s->source);
+            s->request.address = s->request.has_address ? s->source : none;
+        }
+        if (s->request.has_address)
+            memset(s->request.member, 0, MEMBER_SIZE);
+        else
+            memcpy(s->request.member, s->target.member, MEMBER_SIZE);
     }
 }
 
@@ -144,7 +151,8 @@ static bool are_twins(const struct sending *a, const struct sending *b)
     return a->is_new && b->is_new && a->target.to.ss_family == b->target.to.ss_family &&
            address_equal(&a->source, &b->source) &&
            a->request.has_address == b->request.has_address &&
-           address_equal(&a->request.address, &b->request.address);
+           address_equal(&a->request.address, &b->request.address) &&
+           memcmp(a->request.member, b->request.member, MEMBER_SIZE) == 0;
 }
 
 /* The sending before `s` whose signature that shares. NULL if there is none. */
@@ -176,7 +184,7 @@ static void send_new(struct sending *sendings, unsigned count, struct knocker *k
 {
     const struct sending *refused = NULL;
 
-    name_sources(sendings, count);
+    name_places(sendings, count);
     for (struct sending *s = sendings; s < sendings + count; s++) {
         const struct sending *twin = find_signed_twin(sendings, s);
 
@@ -205,7 +213,7 @@ static unsigned keep_one_request(struct sending *sendings, unsigned count)
     struct sending first = sendings[0];
     unsigned kept = 0;
 
-    name_sources(sendings, count);
+    name_places(sendings, count);
     for (unsigned i = 0; i < count; i++) {
         if (kept == 0)
             first = sendings[i];

@@ -36,11 +36,12 @@ struct sending {
  * at least one for each.
  *
  * Each datagram asks for `request`. With `sign_source` it also names the address that connections
- * leave from, if that is global and the target may_sign.
+ * leave from, if that is global and the target may_sign. One that names no address names the
+ * target's member, if that has any.
  *
  * The caller has taken SENDINGS_MAX counters, from request->counter on. The first datagram gets the
- * highest of them. Datagrams share a counter if they ask for the same, leave from the same address
- * and are of one family: whoever gets one of these holds a repeat of the others. They share a
+ * highest of them. Datagrams share a counter if they ask for the same, name the same member or none,
+ * leave from the same address and are of one family: whoever gets one of these holds a repeat of the others. They share a
  * signature, too. For a security key has to be touched for each signature, only those are sent that
  * share that of the first target that there is a way to. Once a signature has been refused, no other
  * is asked for. Each datagram is sent before the next signature is asked for.

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/agent.h"
 #include "client/paths.h"
@@ -135,6 +136,29 @@ bool server_set_connect_port(void *server, const char *value, struct error *why)
         return error_set(why, "%d at most", REQUEST_SERVICES);
     s->connect_ports[s->connect_port_count++] = c;
     return true;
+}
+
+static bool add_member(void *server, const char *word, struct error *why)
+{
+    struct server *s = server;
+    struct address address;
+
+    if (s->member_count == MEMBERS_MAX)
+        return error_set(why, "a group has %d members at most", MEMBERS_MAX);
+    if (address_parse_scoped(&address, word) && !target_is_possible(&address, word, why))
+        return false;
+    if (!member_parse(s->members[s->member_count], word, why))
+        return false;
+    for (uint8_t i = 0; i < s->member_count; i++)
+        if (strcasecmp(s->members[i], word) == 0)
+            return error_set(why, "%s is a member already", word);
+    s->member_count++;
+    return true;
+}
+
+bool server_set_members(void *server, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_member, server, why);
 }
 
 bool server_set_window(void *server, const char *value, struct error *why)
@@ -345,6 +369,7 @@ bool server_read(struct server *server, const char *path, struct error *why)
 
 _Static_assert(SERVER_HOST_SIZE + KEY_TEXT_SIZE + SSH_KEY_LINE_SIZE + REQUEST_SERVICES * SERVICE_TEXT_SIZE +
                    REQUEST_SERVICES * sizeof "ConnectPort = tcp/65535 65535\n" +
+                   MEMBERS_MAX * (sizeof "Member = \n" + MEMBER_NAME_SIZE) +
                    TIMESPAN_TEXT_SIZE + ADDRESS_TEXT_SIZE + 120 < SERVER_TEXT_SIZE,
                "every line fits");
 
@@ -373,7 +398,10 @@ size_t server_format(const struct server *server, char text[static SERVER_TEXT_S
     char services[REQUEST_SERVICES * SERVICE_TEXT_SIZE], line[SSH_KEY_LINE_SIZE];
 
     text[0] = '\0';
-    append(text, "Host = %s\nPort = %u\n", server->host, server->port);
+    append(text, "Host = %s\n", server->host);
+    for (uint8_t i = 0; i < server->member_count; i++)
+        append(text, "Member = %s\n", server->members[i]);
+    append(text, "Port = %u\n", server->port);
     if (server->transport != TRANSPORT_UDP)
         append(text, "Transport = %s\n", transport_name(server->transport));
     append(text, "PublicKey = %s\n", key_format(server->public_key, key));

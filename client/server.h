@@ -11,6 +11,7 @@
 #include "common/envelope.h"
 #include "common/error.h"
 #include "common/service.h"
+#include "common/text/member.h"
 #include "common/text/settings.h"
 #include "common/text/sshkey.h"
 #include "common/text/transport.h"
@@ -19,7 +20,8 @@ enum {
     SERVER_NAME_SIZE = 65,                    /* the zero included, as in the next two */
     SERVER_HOST_SIZE = SETTINGS_LINE_MAX - 7, /* a line holds "Host = " and the host */
     /* All lines of server_format, at their longest. */
-    SERVER_TEXT_SIZE = 640 + sizeof "SSHKey = \n" + SSH_KEY_LINE_SIZE,
+    SERVER_TEXT_SIZE = 640 + sizeof "SSHKey = \n" + SSH_KEY_LINE_SIZE +
+                       MEMBERS_MAX * (SETTINGS_LINE_MAX + 1),
 };
 
 /* Which address a knock asks the door to be opened for. */
@@ -49,6 +51,9 @@ struct server {
     uint8_t connect_port_count;
     uint32_t window; /* seconds; 0: the profile's own */
     struct address_choice address;
+    char members[MEMBERS_MAX][MEMBER_NAME_SIZE]; /* the hosts of its group, which are knocked at in
+                                                    place of `host` */
+    uint8_t member_count;        /* 0: it is of no group */
     struct settings_notes notes; /* on old words in its file */
     char identity[PATH_MAX]; /* path of the identity's file; "" if there is an ssh key */
     bool has_ssh_key;
@@ -107,6 +112,7 @@ bool server_set_port(void *server, const char *value, struct error *why);
 bool server_set_transport(void *server, const char *value, struct error *why);
 bool server_set_public_key(void *server, const char *value, struct error *why);
 bool server_set_connect_port(void *server, const char *value, struct error *why); /* adds it */
+bool server_set_members(void *server, const char *value, struct error *why);      /* adds them */
 bool server_set_window(void *server, const char *value, struct error *why);
 bool server_set_address(void *server, const char *value, struct error *why);
 bool server_set_identity(void *server, const char *value, struct error *why);
@@ -124,6 +130,7 @@ bool server_add_service(void *server, const char *word, struct error *why);
     {"Host", server_set_host, false}, {"Port", server_set_port, false},                            \
     {"Transport", server_set_transport, false}, {"PublicKey", server_set_public_key, false},       \
     {"Service", set_service, true}, {"ConnectPort", server_set_connect_port, true},                \
+    {"Member", server_set_members, true},                                                          \
     {"Window", server_set_window, false}, {"Address", server_set_address, false},                  \
     {"SSHKey", server_set_ssh_key, false}, {"IdentityAgent", server_set_agent, false},             \
     {"PresharedKey", server_set_preshared, false}

@@ -9,6 +9,7 @@
 
 #include "common/address.h"
 #include "common/error.h"
+#include "common/request.h"
 
 enum {
     TARGETS_MAX = 16,              /* how many addresses of one name are knocked at */
@@ -18,6 +19,7 @@ enum {
 struct target {
     struct sockaddr_storage to; /* with the knock port, until target_set_port sets another */
     socklen_t size;             /* of `to` */
+    uint8_t member[MEMBER_SIZE]; /* the id of the member of a group that it is of; zeros: of none */
     bool may_sign; /* false: it stands for an IPv4 host behind a NAT64, which sees another
                       address than a knock to it leaves from */
 };

@@ -8,6 +8,7 @@
 enum {
     VERSION = 1,
     FLAG_ADDRESS = 1,
+    FLAG_MEMBER = 2,
 
     AT_VERSION = 0,
     AT_ACTION = 1,
@@ -18,19 +19,34 @@ enum {
     AT_ADDRESS = 16,
     AT_SERVICES = 32,
     SERVICE_SIZE = 4,
+    AT_MEMBER = AT_SERVICES + REQUEST_SERVICES * SERVICE_SIZE,
 };
+
+bool request_names_member(const struct request *r)
+{
+    uint8_t any = 0;
+
+    /*@ loop invariant 0 <= i <= MEMBER_SIZE;
+        loop assigns i, any;
+        loop variant MEMBER_SIZE - i; */
+    for (size_t i = 0; i < MEMBER_SIZE; i++)
+        any |= r->member[i];
+    return any != 0;
+}
 
 void request_encode(uint8_t bytes[static REQUEST_SIZE], const struct request *r)
 {
     memset(bytes, 0, REQUEST_SIZE);
     bytes[AT_VERSION] = VERSION;
     bytes[AT_ACTION] = (uint8_t)r->action;
-    bytes[AT_FLAGS] = r->has_address ? FLAG_ADDRESS : 0;
+    bytes[AT_FLAGS] = r->has_address ? FLAG_ADDRESS : request_names_member(r) ? FLAG_MEMBER : 0;
     bytes[AT_COUNT] = r->service_count;
     store_be32(bytes + AT_WINDOW, r->window);
     store_be64(bytes + AT_COUNTER, r->counter);
     if (r->has_address)
         memcpy(bytes + AT_ADDRESS, r->address.bytes, sizeof r->address.bytes);
+    else
+        memcpy(bytes + AT_MEMBER, r->member, sizeof r->member);
     /*@ loop invariant 0 <= i <= r->service_count;
         loop assigns i, bytes[AT_SERVICES .. REQUEST_SIZE - 1];
         loop variant r->service_count - i; */
@@ -80,6 +96,7 @@ bool request_decode(struct request *r, const uint8_t bytes[static REQUEST_SIZE])
     r->counter = load_be64(bytes + AT_COUNTER);
     if (r->has_address)
         memcpy(r->address.bytes, bytes + AT_ADDRESS, sizeof r->address.bytes);
+    memcpy(r->member, bytes + AT_MEMBER, sizeof r->member);
     /*@ loop invariant 0 <= i <= r->service_count;
         loop assigns i, r->services[0 .. REQUEST_SERVICES - 1];
         loop variant r->service_count - i; */

@@ -12,6 +12,7 @@
 enum {
     REQUEST_SIZE = 64,    /* bytes */
     REQUEST_SERVICES = 4, /* how many services one knock can name */
+    MEMBER_SIZE = 16,     /* bytes of the id of a group's member */
 };
 
 enum action { ACTION_OPEN = 1, ACTION_CLOSE = 2 };
@@ -20,6 +21,8 @@ struct request {
     enum action action;
     bool has_address;       /* the client names the address itself */
     struct address address; /* all zero unless has_address */
+    uint8_t member[MEMBER_SIZE]; /* the one host of a group that may honour it; zeros: it names
+                                    none, as with has_address */
     uint8_t service_count;  /* 0 to 4; 0 means all that the profile permits */
     struct service services[REQUEST_SERVICES]; /* strictly ascending */
     uint32_t window;        /* seconds; 0 means the profile's own */
@@ -37,8 +40,13 @@ struct request {
         services_exist(&r->services[0], r->service_count) &&
         services_ascend(&r->services[0], r->service_count); */
 
+/* Whether the request names a member of a group. */
+/*@ requires \valid_read(r);
+    assigns \nothing; */
+bool request_names_member(const struct request *r);
+
 /* Writes the one valid encoding of `r`. `r` must be valid: its services ascend, its address is
- * grantable, and its window is 0 if the action is to close. */
+ * grantable, it names no member beside an address, and its window is 0 if the action is to close. */
 /*@ requires \valid(bytes + (0 .. REQUEST_SIZE - 1));
     requires \valid_read(r) && r->service_count <= REQUEST_SERVICES;
     requires \separated(bytes + (0 .. REQUEST_SIZE - 1), r);
@@ -47,7 +55,8 @@ void request_encode(uint8_t bytes[static REQUEST_SIZE], const struct request *r)
 
 /* Reads a request. False unless `bytes` is the one valid encoding of a request: each reserved
  * bit is zero, each value is in range, the services ascend strictly, there is an address
- * exactly if the flag says so, another host can have it, and a close has no window. */
+ * exactly if the flag says so, another host can have it, a member exactly if the other flag says
+ * so, not both of them, and a close has no window. */
 /*@ requires \valid_read(bytes + (0 .. REQUEST_SIZE - 1));
     requires \valid(r) && \separated(bytes + (0 .. REQUEST_SIZE - 1), r);
     assigns *r;

@@ -29,7 +29,9 @@
     X(NOTHING_TO_CLOSE, "nothing_to_close", "nothing was open", false)                             \
     X(OUTSIDE_HOURS, "outside_hours", "outside of the profile's Hours", false)                     \
     /* An open is older than the last close, or a close is older than what opened. */              \
-    X(OVERTAKEN, "overtaken", "older than a knock that undid it", false)
+    X(OVERTAKEN, "overtaken", "older than a knock that undid it", false)                           \
+    /* This host is of a group, and the knock signs no address; or it names another host. */       \
+    X(OTHER_MEMBER, "other_member", "it names another member of the group, or none", false)
 
 #define VERDICT_MEMBER(member, name, text, is_grant) VERDICT_##member,
 enum verdict {

@@ -73,6 +73,7 @@ struct plan {
     uint8_t foreground, debug, trace; /* as in the setup (setup.h) */
     uint8_t counts;      /* 1: some profile's grants admit only so many connections */
     uint8_t server_public[KEY_SIZE];
+    uint8_t member[MEMBER_SIZE]; /* as in the setup */
     uint32_t profile_count;
     struct part profiles; /* struct plan_profile, profile_count of them */
     struct part filter;   /* struct sock_filter: the helper's own, narrower than prepare's */

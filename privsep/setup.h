@@ -38,6 +38,7 @@ struct helper_setup {
     uint32_t accept_mark; /* bits that a granted packet's mark is given, with BACKEND_NFTABLES;
                              0: none */
     uint8_t server_public[KEY_SIZE];
+    uint8_t member[MEMBER_SIZE]; /* by which knocks name this host; zeros: it is of no group */
 };
 
 #endif

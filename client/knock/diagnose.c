@@ -219,12 +219,16 @@ static void examine_name(struct diagnosis *d, int family)
     char text[TARGETS_MAX * (TARGET_TEXT_SIZE + 2)] = "", address[TARGET_TEXT_SIZE];
     struct error why;
 
-    d->count = resolve_targets(d->targets, d->server->host, d->server->port, family,
-                               d->server->address.source == ADDRESS_AUTO, &why);
+    d->count = resolve_server(d->targets, d->server, family, &why);
     if (d->count == 0) {
         say_problem(d, "name", "%s", why.text);
         advise("ask the server's admin whether Host in the server file is right");
         return;
+    }
+    if (why.text[0] != '\0') {
+        say_note("name", "%s", why.text);
+        advise("this member of the group is not knocked at; ask the server's admin whether Member in "
+               "the server file is right");
     }
     for (unsigned i = 0; i < d->count; i++) {
         strcat(text, i ? ", " : "");

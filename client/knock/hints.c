@@ -114,11 +114,23 @@ static void tell_addresses(const struct door *door, hints_teller *tell)
     tell(hint);
 }
 
+static void tell_members(const struct door *door, hints_teller *tell)
+{
+    for (unsigned i = 0; i < door->count; i++)
+        if (door->sendings[i].sent && request_names_member(&door->sendings[i].request)) {
+            tell("the knock names a member of a group, as Member in the server file says: an older "
+                 "portsmithd refuses that, and a newer one unless its portsmith.conf has the same "
+                 "Member");
+            return;
+        }
+}
+
 void hints_tell(const struct door *door, int error, hints_teller *tell)
 {
     tell_answer(error, tell);
     tell_clock(tell);
     tell_addresses(door, tell);
+    tell_members(door, tell);
     tell("your profile on the server may have expired, or not permit this service or address: the "
          "log there says so");
     tell("if that log says nothing, portsmithd may not run or not listen to this transport, your "

@@ -94,6 +94,15 @@ static json_t *services_to_json(const struct server *server)
     return services;
 }
 
+static json_t *members_to_json(const struct server *server)
+{
+    json_t *members = json_array();
+
+    for (size_t i = 0; i < server->member_count; i++)
+        json_array_append_new(members, json_string(server->members[i]));
+    return members;
+}
+
 static json_t *connect_ports_to_json(const struct server *server)
 {
     json_t *ports = json_object();
@@ -122,6 +131,7 @@ static json_t *entry_to_json(const struct entry *e)
     if (!s)
         return object;
     json_object_set_new(object, "host", text_to_json(s->host));
+    json_object_set_new(object, "members", members_to_json(s));
     json_object_set_new(object, "port", json_integer(s->port));
     json_object_set_new(object, "transport", json_string(transport_name(s->transport)));
     json_object_set_new(object, "public_key", key_to_json(s->public_key));

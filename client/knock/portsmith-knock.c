@@ -191,7 +191,9 @@ static void tell_datagram(const char *done, size_t size, const char *where,
               ? services_format(r->services, r->service_count, services, sizeof services)
               : "all that the profile permits",
           r->has_address ? "the signed address " : "the address that the server observes",
-          r->has_address ? address_format(&r->address, address) : "",
+          r->has_address           ? address_format(&r->address, address)
+          : request_names_member(r) ? ", at this member of the group"
+                                    : "",
           r->action == ACTION_CLOSE ? "" : r->window ? ", window " : ", the profile's own window",
           r->window ? timespan_format(r->window, window) : "");
 }
@@ -257,15 +259,17 @@ static int knock_everywhere(struct knocked *knocked, const struct server *server
                             struct request *r, const struct options *o)
 {
     struct sending *sendings = knocked->sendings;
-    bool signs = server->address.source == ADDRESS_AUTO;
     struct target targets[TARGETS_MAX];
     unsigned count, made, sent;
     struct error why;
 
-    count = resolve_targets(targets, server->host, server->port, o->family, signs, &why);
+    count = resolve_server(targets, server, o->family, &why);
+    if (count > 0 && why.text[0] != '\0')
+        warnx("%s", why.text);
     if (count == 0 || !take_counters(SENDINGS_MAX, &r->counter, &why))
         return cli_failure(EXIT_FAILURE, &why);
-    sent = send_knocks(sendings, &made, targets, count, knocked->knocker, r, signs);
+    sent = send_knocks(sendings, &made, targets, count, knocked->knocker, r,
+                       server->address.source == ADDRESS_AUTO);
     for (unsigned i = 0; o->verbose && i < made; i++)
         tell_sending(&sendings[i]);
     if (sent == 0) {
@@ -289,6 +293,8 @@ static int knock(struct knocked *knocked, const struct server *server, const str
     struct error why;
     struct request r = knock_request(server, o->close ? ACTION_CLOSE : ACTION_OPEN);
 
+    if (o->output && !knock_name_member(&r, server, &why))
+        return cli_failure(EX_CONFIG, &why);
     knocked->knocker = knocker_read(server, tell_waiting, &why);
     if (!knocked->knocker)
         return cli_failure(EX_CONFIG, &why);

@@ -311,7 +311,10 @@ static size_t make_datagram(struct portsmith *p, int action, const char *source,
                             struct error *warning)
 {
     struct request request = knock_request(p->server, (enum action)action);
-    struct knocker *knocker = name_source(p, &request, source) ? make_knocker(p) : NULL;
+    struct knocker *knocker = name_source(p, &request, source) &&
+                                      knock_name_member(&request, p->server, &p->error)
+                                  ? make_knocker(p)
+                                  : NULL;
     struct signature signature;
     size_t made = 0;
 

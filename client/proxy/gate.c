@@ -38,8 +38,7 @@ static void tell_waiting(const char *text)
 static enum gate_outcome find_targets(const struct server *server, struct gate_job *job)
 {
     struct target found[TARGETS_MAX];
-    unsigned count = resolve_targets(found, server->host, server->port, AF_UNSPEC,
-                                     server->address.source == ADDRESS_AUTO, &job->why);
+    unsigned count = resolve_server(found, server, AF_UNSPEC, &job->why);
 
     if (count == 0)
         return job->count > 0 ? GATE_DONE : GATE_NO_ADDRESS;

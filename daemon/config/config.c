@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "common/libc.h"
@@ -66,6 +67,22 @@ static bool firewall_keys_agree(const struct config *c, const char *path, struct
                      backend_name(c->backend));
 }
 
+/* Whether a member of a group has a name, no other host has it, and no other host has any. */
+static bool group_keys_agree(const struct config *c, const char *path, struct error *why)
+{
+    if (c->group[0] != '\0' && c->member[0] == '\0')
+        return error_set(why, "%s: Group needs a line 'Member = ...', the name by which clients knock "
+                              "at this host", path);
+    if (c->group[0] == '\0' && (c->member[0] != '\0' || c->peer_count > 0))
+        return error_set(why, "%s: %s is only for the hosts of a group: add a line 'Group = ...', or "
+                              "remove this one", path, c->member[0] != '\0' ? "Member" : "Peers");
+    for (unsigned i = 0; i < c->peer_count; i++)
+        if (strcasecmp(c->peers[i], c->member) == 0)
+            return error_set(why, "%s: Peers has %s, which is this host by Member: name the others "
+                                  "alone", path, c->peers[i]);
+    return true;
+}
+
 bool config_read_main(struct config *c, const char *path, struct error *why)
 {
     char init[CONFIG_INIT_SIZE];
@@ -84,7 +101,7 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
         strcpy(c->interfaces[c->interface_count++], "any");
     if (c->transports == 0)
         c->transports = 1u << TRANSPORT_UDP;
-    return firewall_keys_agree(c, path, why) &&
+    return firewall_keys_agree(c, path, why) && group_keys_agree(c, path, why) &&
            config_windows_agree(path, c->window, c->max_window, why);
 }
 

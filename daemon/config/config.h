@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/pool.h"
+#include "common/text/member.h"
 #include "common/text/settings.h"
 #include "common/text/transport.h"
 #include "daemon/config/limits.h"
@@ -57,6 +58,11 @@ struct config {
     char state_directory[CONFIG_PATH_SIZE];
     char run_directory[CONFIG_PATH_SIZE];
     char metrics_file[CONFIG_PATH_SIZE]; /* empty: none is written */
+    char group[POLICY_NAME_SIZE]; /* the hosts that share the server's key; empty: it is this
+                                     host's alone, and the next three are empty, too */
+    char member[MEMBER_NAME_SIZE]; /* by which clients name this host */
+    char peers[MEMBERS_MAX - 1][MEMBER_NAME_SIZE]; /* the other members, as clients are told */
+    uint8_t peer_count;
     uint8_t server_public[KEY_SIZE];
     struct profile *profiles; /* locked memory; sorted by name; complete: the
                                  defaults are filled in */

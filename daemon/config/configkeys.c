@@ -274,6 +274,42 @@ static bool set_metrics_file(void *into, const char *value, struct error *why)
     return set_path(c->metrics_file, value, why);
 }
 
+static bool set_group(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    if (!profile_name_is_valid(value))
+        return error_set(why, "'%s' is not the name of a group: expected 1 to 32 of a-z, 0-9 and -",
+                         value);
+    strcpy(c->group, value);
+    return true;
+}
+
+static bool set_member(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    return member_parse(c->member, value, why);
+}
+
+static bool add_peer(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+    const unsigned most = sizeof c->peers / sizeof *c->peers;
+
+    if (c->peer_count == most)
+        return error_set(why, "more than %u peers", most);
+    if (!member_parse(c->peers[c->peer_count], word, why))
+        return false;
+    c->peer_count++;
+    return true;
+}
+
+static bool set_peers(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_peer, into, why);
+}
+
 static const struct setting settings[] = {
     {"Interface", set_interface, true},
     {"Port", set_port, false},
@@ -295,6 +331,9 @@ static const struct setting settings[] = {
     {"StateDirectory", set_state_directory, false},
     {"RunDirectory", set_run_directory, false},
     {"MetricsFile", set_metrics_file, false},
+    {"Group", set_group, false},
+    {"Member", set_member, false},
+    {"Peers", set_peers, true},
 };
 
 /* `nft` would be taken for nftables, and to close is to end a grant. */
@@ -369,4 +408,8 @@ void config_print_keys(const struct config *c, FILE *out)
             c->profile_directory, c->state_directory, c->run_directory);
     if (c->metrics_file[0])
         fprintf(out, "MetricsFile = %s\n", c->metrics_file);
+    if (c->group[0] != '\0')
+        fprintf(out, "Group = %s\nMember = %s\n", c->group, c->member);
+    for (unsigned i = 0; i < c->peer_count; i++)
+        fprintf(out, "Peers = %s\n", c->peers[i]);
 }

@@ -251,8 +251,13 @@ static bool read_server_key(const struct config *c, const char *config_path,
     char path[CONFIG_PROFILE_PATH_SIZE];
 
     errno = 0;
-    if (!key_file_read(config_key_path(c, path), key->secret, why))
+    if (!key_file_read(config_key_path(c, path), key->secret, why)) {
+        if (errno == ENOENT && c->group[0] != '\0')
+            return error_set(why, "%s: %s; run portsmith-profile group join or, on the first host of "
+                                  "the group %s, portsmith-profile group create", path,
+                             strerror(ENOENT), c->group);
         return errno == ENOENT && refuse_missing(path, config_path, why);
+    }
     return key_server_public(key->public, key->secret) ||
            error_set(why, "%s:1: not a usable key", path);
 }

@@ -94,7 +94,7 @@ void origin_find(const struct config *c, const char *config_path, warning_taker 
     struct error why;
     ssize_t size;
 
-    if (!origin_note(here, MACHINE_ID))
+    if (c->group[0] != '\0' || !origin_note(here, MACHINE_ID))
         return;
     errno = 0;
     size = file_read(note_path(c, path), FILE_CONFIGURATION, noted, sizeof noted, &why);

@@ -1,6 +1,6 @@
 /* Which host the server's key is of. A note beside the key, server.host, holds a hash of the
  * machine id of the host where the key was made, or was first used. A knock that one of two
- * hosts with one key has used up still counts at the other. */
+ * hosts with one key has used up still counts at the other, unless they are of one group. */
 #ifndef PORTSMITH_ORIGIN_H
 #define PORTSMITH_ORIGIN_H
 
@@ -25,7 +25,7 @@ bool origin_put(const struct config *config, struct error *why);
 bool origin_put_missing(const struct config *config, struct error *why);
 
 /* Calls `report`, handing on `data`, if the note names another host than this one, or cannot be
- * read. `path` is the configuration file's, for the advice. */
+ * read. Of a member of a group nothing is reported. `path` is the configuration file's, for the advice. */
 void origin_find(const struct config *config, const char *path, warning_taker *report,
                  void *data);
 

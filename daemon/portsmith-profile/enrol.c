@@ -104,7 +104,12 @@ static void compose_place(FILE *out, const struct enrolment *e, const struct con
 
     while (!(c->transports & 1u << transport))
         transport++;
-    fprintf(out, "Host = %s\nPort = %u\n", e->host, port);
+    fprintf(out, "Host = %s\n", e->host);
+    if (c->group[0] != '\0')
+        fprintf(out, "Member = %s\n", c->member);
+    for (unsigned i = 0; i < c->peer_count; i++)
+        fprintf(out, "Member = %s\n", c->peers[i]);
+    fprintf(out, "Port = %u\n", port);
     if (transport != TRANSPORT_UDP)
         fprintf(out, "Transport = %s\n", transport_name(transport));
     print_key(out, "PublicKey", c->server_public);

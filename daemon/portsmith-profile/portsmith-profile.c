@@ -23,6 +23,7 @@
 #include "daemon/portsmith-profile/answer.h"
 #include "daemon/portsmith-profile/authorized.h"
 #include "daemon/portsmith-profile/enrol.h"
+#include "daemon/portsmith-profile/group.h"
 #include "daemon/portsmith-profile/setup.h"
 
 enum { USAGE_SIZE = 4096 };
@@ -44,6 +45,10 @@ static const char usage[] =
     "  list                 one line for each profile\n"
     "  show NAME            all of one profile\n"
     "  revoke NAME [--kill] remove a profile\n"
+    "  group join           print a one-time key, by which this host can join its group\n"
+    "  group create [--for KEY [--output FILE]]\n"
+    "                       make the group's key, or a bundle of it for that host\n"
+    "  group join FILE      open the bundle\n"
     "\n"
     "options of add and create:\n";
 
@@ -877,6 +882,7 @@ static int run_revoke(const char *config_file, int argc, char **argv)
 static const struct command commands[] = {
     {"init", run_init, NULL}, {"add", run_add, NULL},   {"create", run_create, NULL},
     {"list", run_list, NULL}, {"show", run_show, NULL}, {"revoke", run_revoke, NULL},
+    {"group", group_run, NULL},
 };
 
 static void write_usage(char text[static USAGE_SIZE])

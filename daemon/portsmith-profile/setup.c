@@ -103,7 +103,13 @@ static const char rest[] =
     "#RunDirectory = /run/portsmith\n"
     "\n"
     "# The counters, for node_exporter's textfile collector. None is written by default.\n"
-    "#MetricsFile = /var/lib/prometheus/node-exporter/portsmith.prom\n";
+    "#MetricsFile = /var/lib/prometheus/node-exporter/portsmith.prom\n"
+    "\n"
+    "# Only for hosts that share one server key: the group's name, the name that clients\n"
+    "# knock at this host by, and those of the other hosts. This host is of no group by default.\n"
+    "#Group = web\n"
+    "#Member = a.example.org\n"
+    "#Peers = b.example.org c.example.org\n";
 
 /* Makes the configuration file. False with the reason; errno is EEXIST if it is there. */
 static bool make_configuration(const char *path, const struct config *wishes, struct error *why)
@@ -165,8 +171,11 @@ static bool set_up_key(const struct config *c, struct error *why)
     uint8_t secret[KEY_SIZE];
     bool made;
 
+    config_key_path(c, path);
+    if (c->group[0] != '\0' && access(path, F_OK) != 0)
+        return true; /* check_whole says how a member gets it */
     randombytes_buf(secret, sizeof secret);
-    made = key_file_create(config_key_path(c, path), secret, why);
+    made = key_file_create(path, secret, why);
     sodium_memzero(secret, sizeof secret);
     if (!made && errno != EEXIST)
         return false;

@@ -637,6 +637,8 @@ static void fill_setup(struct helper_setup *setup, enum helper_mode mode,
     setup->shut_count = config->shut_count;
     memcpy(setup->shut, config->shut, sizeof setup->shut);
     memcpy(setup->server_public, config->server_public, KEY_SIZE);
+    if (config->group[0] != '\0')
+        member_id(setup->member, config->member);
     setup->profile_count = (uint32_t)config->profile_count;
 }
 

@@ -72,6 +72,13 @@ static bool receive_request(int fd, struct asked *asked, enum sniffer_state *sni
 
 /* ---- is it authentic, new and fresh? ------------------------------------ */
 
+/* Whoever records a knock can have it count at each member of a group, where its counter is not
+ * spent. So it has to say for which of them it is, or for which address. */
+static bool is_for_this_host(const struct plan *plan, const struct request *request)
+{
+    return request->has_address || memcmp(request->member, plan->member, MEMBER_SIZE) == 0;
+}
+
 static enum verdict judge_time(const struct marks *marks, uint64_t counter, uint64_t now)
 {
     if (counter > helper_marks_latest_timely(marks, now))
@@ -103,6 +110,8 @@ static enum verdict judge(const struct requests *r, struct asked *asked)
         .observed = &message->observed,
         .is_credible = counter <= helper_marks_latest_credible(r->marks, now)};
     helper_decide_begin(&asked->decision, &asked->knock);
+    if (!is_for_this_host(r->plan, &asked->request))
+        return VERDICT_OTHER_MEMBER;
     verdict = judge_time(r->marks, counter, now);
     /* A counter that is ahead is noted: else whoever recorded the knock could use it once the
      * counter is timely. */

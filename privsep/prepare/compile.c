@@ -154,6 +154,7 @@ static void settle(struct plan *plan, const struct ingredients *from)
         .counts = helper_policy_counts(from->policy), .profile_count = setup->profile_count};
     memcpy(plan->magic, plan_magic, sizeof plan->magic);
     memcpy(plan->server_public, setup->server_public, KEY_SIZE);
+    memcpy(plan->member, setup->member, MEMBER_SIZE);
 }
 
 const struct plan *plan_begin(struct compiling *w, int fd, const struct ingredients *from,

@@ -308,6 +308,42 @@ static void full_server_file_is_read(void **state)
     server_free(s);
 }
 
+static void a_group_has_members(void **state)
+{
+    struct server *s = assert_read(MINIMAL "Member = 127.0.0.1, ::1\nMember = 127.0.0.2\n");
+    struct target targets[TARGETS_MAX];
+    uint8_t id[MEMBER_SIZE];
+    struct request r;
+    struct error why;
+
+    (void)state;
+    assert_int_equal(s->member_count, 3);
+    assert_int_equal(resolve_server(targets, s, AF_UNSPEC, &why), 3);
+    assert_string_equal(why.text, "");
+    member_id(id, "127.0.0.2");
+    assert_memory_equal(targets[2].member, id, MEMBER_SIZE);
+    assert_int_equal(target_port(&targets[2]), s->port);
+    assert_int_equal(resolve_server(targets, s, AF_INET, &why), 2);
+    assert_non_null(strstr(why.text, "::1: no IPv4 address found"));
+    assert_memory_equal(targets[1].member, id, MEMBER_SIZE);
+    r = knock_request(s, ACTION_OPEN);
+    assert_false(knock_name_member(&r, s, &why));
+    assert_non_null(strstr(why.text, "names 3"));
+    r.has_address = true;
+    assert_true(knock_name_member(&r, s, &why));
+    assert_false(request_names_member(&r));
+    r.has_address = false;
+    s->member_count = 1;
+    assert_true(knock_name_member(&r, s, &why));
+    member_id(id, "127.0.0.1");
+    assert_memory_equal(r.member, id, MEMBER_SIZE);
+    s->member_count = 0;
+    strcpy(s->host, "127.0.0.1");
+    assert_int_equal(resolve_server(targets, s, AF_UNSPEC, &why), 1);
+    assert_true(sodium_is_zero(targets[0].member, MEMBER_SIZE));
+    server_free(s);
+}
+
 static void a_router_may_map_ports(void **state)
 {
     struct server *s = assert_read(MINIMAL "Service = tcp/22 udp/53 tcp/80\n"
@@ -401,6 +437,10 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {MINIMAL "Service =\n", "bastion.conf:5: Service: expected a value"},
         {MINIMAL "Service = tcp/1 tcp/2\nService = tcp/3 tcp/4 tcp/5\n",
          "bastion.conf:6: Service: a knock can name 4 services at most"},
+        {MINIMAL "Member = a/b\n", "bastion.conf:5: Member: 'a/b' is not a host name or an IP"},
+        {MINIMAL "Member = 224.0.0.1\n", "bastion.conf:5: Member: 224.0.0.1 is no address that a"},
+        {MINIMAL "Member = a b\nMember = c A\n", "bastion.conf:6: Member: A is a member already"},
+        {MINIMAL "Member = a b c d e f g h i\n", "bastion.conf:5: Member: a group has 8 members at"},
         {MINIMAL "ConnectPort = 2222\n",
          "bastion.conf:5: ConnectPort: expected a service and the port to connect to, such as "
          "tcp/22 2222"},
@@ -654,10 +694,11 @@ static void what_was_imported_is_exported_whole(void **state)
     char first[BUNDLE_TEXT_SIZE], second[BUNDLE_TEXT_SIZE];
 
     (void)state;
-    server_free(assert_unpacked(BUNDLE ALL_LINES));
+    server_free(assert_unpacked(BUNDLE "Member = a b\n" ALL_LINES));
     export_again(first, true, true);
     assert_non_null(strstr(first, ALL_LINES "PrivateKey = " SEED "\n"));
-    assert_non_null(strstr(first, "Host = bastion.example.net\nPort = 62201\n"));
+    assert_non_null(strstr(first, "Host = bastion.example.net\nMember = a\nMember = b\n"
+                                  "Port = 62201\n"));
     assert_int_equal(unlink("config/bastion.conf") + unlink("config/bastion.key"), 0);
     server_free(assert_unpacked(first));
     export_again(second, true, true);
@@ -1108,6 +1149,42 @@ static void a_signed_address_is_a_knock_of_its_own(void **state)
     assert_int_equal(send_knocks(sendings, &made, targets, 2, b.knocker, &asked, false), 2);
     assert_int_equal(sendings[1].request.counter, sendings[0].request.counter);
     assert_memory_equal(&sendings[1].request.address, &asked.address, sizeof asked.address);
+    part(&b);
+    close(fd);
+}
+
+/* Behind a NAT each member has a knock of its own; a signed address is for all of them. */
+static void a_member_is_named_unless_an_address_is_signed(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.1", "127.0.0.1"};
+    struct request asked = some_request;
+    struct sending sendings[SENDINGS_MAX];
+    unsigned made;
+    struct target targets[3];
+    struct both_ends b;
+    uint16_t port;
+    int fd = listen_on_loopback(&port);
+
+    (void)state;
+    meet(&b, NULL);
+    resolve_all(targets, hosts, 3, port);
+    member_id(targets[0].member, "a.example.org");
+    member_id(targets[1].member, "b.example.org");
+    member_id(targets[2].member, "b.example.org");
+    assert_int_equal(send_knocks(sendings, &made, targets, 3, b.knocker, &asked, true), 3);
+    assert_arrived(fd, &b, &sendings[0]);
+    assert_arrived(fd, &b, &sendings[1]);
+    assert_arrived(fd, &b, &sendings[2]);
+    for (unsigned i = 0; i < 3; i++)
+        assert_memory_equal(sendings[i].request.member, targets[i].member, MEMBER_SIZE);
+    assert_int_equal(sendings[1].request.counter, sendings[0].request.counter - 1);
+    assert_int_equal(sendings[2].request.counter, sendings[1].request.counter);
+    asked.has_address = true;
+    assert_true(address_parse(&asked.address, "198.51.100.7"));
+    assert_int_equal(send_knocks(sendings, &made, targets, 3, b.knocker, &asked, false), 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(request_names_member(&sendings[i].request));
+    assert_int_equal(sendings[2].request.counter, sendings[0].request.counter);
     part(&b);
     close(fd);
 }
@@ -1603,6 +1680,7 @@ int main(void)
         IN_SCRATCH(unusable_identities_are_refused),
         IN_SCRATCH(minimal_server_file_has_defaults),
         IN_SCRATCH(full_server_file_is_read),
+        IN_SCRATCH(a_group_has_members),
         IN_SCRATCH(a_router_may_map_ports),
         IN_SCRATCH(a_server_may_know_an_ssh_key),
         IN_SCRATCH(paths_begin_at_the_home_directory_or_at_the_file),
@@ -1632,6 +1710,7 @@ int main(void)
         cmocka_unit_test(source_is_that_of_the_route),
         IN_SCRATCH(targets_share_a_counter_where_the_knock_is_the_same),
         IN_SCRATCH(a_signed_address_is_a_knock_of_its_own),
+        IN_SCRATCH(a_member_is_named_unless_an_address_is_signed),
         IN_SCRATCH(a_knock_is_signed_anew_where_the_source_is_another),
         IN_SCRATCH(a_knock_that_is_signed_anew_has_a_new_counter),
         IN_SCRATCH(without_a_counter_nothing_is_signed_anew),

@@ -139,7 +139,8 @@ static void every_key_is_read(void **state)
                        "MaxGrants = 10000\nUser = knock_user\nWitnessUser = who_sees\n"
                        "ProfileDirectory = /a\n"
                        "StateDirectory = /b/c d\nRunDirectory = /e\n"
-                       "MetricsFile = /f/portsmith.prom\n");
+                       "MetricsFile = /f/portsmith.prom\n"
+                       "Group = web\nMember = a.example.org\nPeers = 192.0.2.7, c\nPeers = d\n");
     assert_true(config_read_main(&c, MAIN, &why));
     assert_int_equal(c.interface_count, 3);
     assert_string_equal(c.interfaces[2], "ppp0");
@@ -161,6 +162,11 @@ static void every_key_is_read(void **state)
     assert_string_equal(c.state_directory, "/b/c d");
     assert_string_equal(c.run_directory, "/e");
     assert_string_equal(c.metrics_file, "/f/portsmith.prom");
+    assert_string_equal(c.group, "web");
+    assert_string_equal(c.member, "a.example.org");
+    assert_int_equal(c.peer_count, 3);
+    assert_string_equal(c.peers[0], "192.0.2.7");
+    assert_string_equal(c.peers[2], "d");
 }
 
 static void a_mark_is_decimal_or_hexadecimal(void **state)
@@ -223,6 +229,17 @@ static const struct {
      MAIN ": AcceptMark is for Backend = nftables: with iptables-nft Portsmith's own rules"},
     {"[Portsmith]\nPort = 1\nBackend = iptables-legacy\nAcceptMark = 1\n",
      MAIN ": AcceptMark is for Backend = nftables: with iptables-legacy"},
+    {"[Portsmith]\nPort = 1\nGroup = web\n", MAIN ": Group needs a line 'Member = ...', the name by"},
+    {"[Portsmith]\nPort = 1\nMember = a\n", MAIN ": Member is only for the hosts of a group: add a"},
+    {"[Portsmith]\nPort = 1\nPeers = a\n", MAIN ": Peers is only for the hosts of a group: add a l"},
+    {"[Portsmith]\nPort = 1\nGroup = web\nMember = a\nPeers = b A\n",
+     MAIN ": Peers has A, which is this host by Member: name the others alone"},
+    {"[Portsmith]\nGroup = Web\n", MAIN ":2: Group: 'Web' is not the name of a group: expected 1 to"},
+    {"[Portsmith]\nGroup =\n", MAIN ":2: Group: '' is not the name of a group"},
+    {"[Portsmith]\nMember = a b\n", MAIN ":2: Member: 'a b' is not a host name or an IP address"},
+    {"[Portsmith]\nMember = -a\n", MAIN ":2: Member: '-a' is not a host name or an IP address"},
+    {"[Portsmith]\nPeers = a,[::1]\n", MAIN ":2: Peers: '[::1]' is not a host name or an IP address"},
+    {"[Portsmith]\nPeers = 1 2 3 4\nPeers = 5 6 7 8\n", MAIN ":3: Peers: more than 7 peers"},
     {"[Portsmith]\nAcceptMark = 0\n", MAIN ":2: AcceptMark: '0' is out of range: a packet mark"},
     {"[Portsmith]\nAcceptMark = 0x100000000\n", MAIN ":2: AcceptMark: '0x100000000' is out of ra"},
     {"[Portsmith]\nAcceptMark = 99999999999999999999999\n", MAIN ":2: AcceptMark: '9999999999999"},

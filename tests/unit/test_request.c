@@ -27,6 +27,7 @@ static void assert_same(const struct request *a, const struct request *b)
     assert_int_equal(a->service_count, b->service_count);
     for (size_t i = 0; i < a->service_count; i++)
         assert_int_equal(service_compare(&a->services[i], &b->services[i]), 0);
+    assert_memory_equal(a->member, b->member, MEMBER_SIZE);
     assert_int_equal(a->window, b->window);
     assert_int_equal(a->counter, b->counter);
 }
@@ -82,7 +83,58 @@ static void what_is_encoded_decodes_to_itself(void **state)
         request_encode(bytes, &r);
         assert_true(request_decode(&again, bytes));
         assert_same(&r, &again);
+
+        r.member[count * 5 % MEMBER_SIZE] = 128;
+        request_encode(bytes, &r);
+        assert_true(request_decode(&again, bytes));
+        assert_same(&r, &again);
     }
+}
+
+/* It stands in the 16 bytes that were spare, and each of its bits counts. */
+static void a_member_is_named_by_a_flag_and_16_bytes(void **state)
+{
+    struct request r = full(), again;
+    uint8_t bytes[REQUEST_SIZE];
+
+    (void)state;
+    r.has_address = false;
+    r.address = (struct address){{0}};
+    memcpy(r.member, "0123456789abcdef", MEMBER_SIZE);
+    assert_true(request_names_member(&r));
+    request_encode(bytes, &r);
+    assert_int_equal(bytes[2], 2);
+    assert_memory_equal(bytes + 48, "0123456789abcdef", MEMBER_SIZE);
+    assert_true(request_decode(&again, bytes));
+    bytes[2] = 0;
+    assert_false(request_decode(&again, bytes));
+    bytes[2] = 2;
+    memset(bytes + 48, 0, MEMBER_SIZE);
+    assert_false(request_decode(&again, bytes));
+    for (size_t bit = 0; bit < MEMBER_SIZE * 8; bit++) {
+        memset(bytes + 48, 0, MEMBER_SIZE);
+        bytes[48 + bit / 8] = (uint8_t)(1 << bit % 8);
+        assert_true(request_decode(&again, bytes));
+        assert_memory_equal(again.member, bytes + 48, MEMBER_SIZE);
+    }
+}
+
+static void a_member_excludes_an_address(void **state)
+{
+    struct request r = full(), again;
+    uint8_t bytes[REQUEST_SIZE];
+
+    (void)state;
+    request_encode(bytes, &r);
+    memset(bytes + 48, 7, MEMBER_SIZE);
+    for (uint8_t flags = 0; flags < 4; flags++) {
+        bytes[2] = flags;
+        assert_false(request_decode(&again, bytes));
+    }
+    r.member[3] = 7;
+    request_encode(bytes, &r); /* the address is what counts */
+    assert_true(request_decode(&again, bytes));
+    assert_false(request_names_member(&again));
 }
 
 /* Whatever decodes must encode to the very bytes it came from. */
@@ -166,6 +218,7 @@ static void non_canonical_requests_are_refused(void **state)
         {"action 3", 1, 1, {3}},
         {"a window on a close", 1, 1, {2}},
         {"an address that is not flagged", 2, 1, {0}},
+        {"a member that is not flagged", 48, 1, {1}},
         {"fewer services counted than given", 3, 1, {3}},
         {"five services", 3, 1, {5}},
         {"255 services", 3, 1, {255}},
@@ -236,6 +289,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encoding_is_byte_for_byte_as_specified),
         cmocka_unit_test(what_is_encoded_decodes_to_itself),
+        cmocka_unit_test(a_member_is_named_by_a_flag_and_16_bytes),
+        cmocka_unit_test(a_member_excludes_an_address),
         cmocka_unit_test(no_two_encodings_mean_the_same),
         cmocka_unit_test(reserved_bits_are_refused),
         cmocka_unit_test(non_canonical_requests_are_refused),

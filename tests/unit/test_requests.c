@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "common/text/member.h"
 #include "netspace.h"
 #include "people.h"
 #include "privsep/helper/iptables.h"
@@ -1089,8 +1090,6 @@ static void opened_and_closed_in_one_batch_is_closed(void **state)
     check_untouched();
 }
 
-/* ---- in which order they were made -------------------------------------- */
-
 static struct request close_service(uint64_t counter, const char *service)
 {
     struct request r = open_service(counter, service);
@@ -1098,6 +1097,79 @@ static struct request close_service(uint64_t counter, const char *service)
     r.action = ACTION_CLOSE;
     return r;
 }
+
+/* ---- in a group --------------------------------------------------------- */
+
+static struct request name_member(struct request r, const char *name)
+{
+    member_id(r.member, name);
+    return r;
+}
+
+/* That it is refused, and nothing of it is kept: it counts where it belongs. */
+static void check_other_member(struct request r)
+{
+    struct helper_request m = message_of(ALICE, &r);
+    struct helper_reply reply;
+
+    assert_int_equal(ask_fully(&m, &reply), VERDICT_OTHER_MEMBER);
+    assert_true(reply.counters[0] > 0); /* the signature was right */
+    assert_false(is_spent(ALICE, r.counter));
+    check_untouched();
+}
+
+static void a_member_hears_what_names_it_or_an_address(void **state)
+{
+    struct request r = open_service(now(), "tcp/22"), shut = close_service(now(), "tcp/22");
+    struct request elsewhere = open_service(0, "tcp/22");
+
+    (void)state;
+    member_id(world.policy.plan.member, "a.example.org");
+    check_other_member(r);
+    check_other_member(name_member(r, "b.example.org"));
+    check_other_member(name_member(shut, "b.example.org"));
+    r.counter = now() + (uint64_t)2 * SKEW * USEC_PER_SEC; /* nor is it noted as ahead */
+    check_other_member(name_member(r, "b.example.org"));
+    r.counter = now();
+    r = name_member(r, "A.Example.org");
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_REPEATED);
+    shut.counter = now() + 1;
+    shut = name_member(shut, "a.example.org");
+    assert_int_equal(ask_for(ALICE, &shut), VERDICT_CLOSED);
+    elsewhere.counter = shut.counter + 1;
+    elsewhere.has_address = true;
+    elsewhere.address = address_of("203.0.113.9");
+    assert_int_equal(ask_for(ALICE, &elsewhere), VERDICT_OPENED);
+    assert_true(address_equal(&world.grants.items[0].address, &elsewhere.address));
+    assert_int_equal(world.grants.count, 1);
+}
+
+/* A knock of another key than the client's does not get so far. */
+static void a_member_believes_no_name_that_is_not_signed(void **state)
+{
+    struct request r = name_member(open_service(now(), "tcp/22"), "b.example.org");
+    struct request here = name_member(r, "a.example.org");
+    struct helper_request m = message_of(ALICE, &r);
+
+    (void)state;
+    member_id(world.policy.plan.member, "a.example.org");
+    request_encode(m.request, &here);
+    assert_int_equal(ask(&m), VERDICT_BAD_SIGNATURE);
+    assert_false(is_spent(ALICE, r.counter));
+    check_untouched();
+}
+
+static void a_host_of_no_group_refuses_what_names_a_member(void **state)
+{
+    struct request r = open_service(now(), "tcp/22");
+
+    (void)state;
+    check_other_member(name_member(r, "a.example.org"));
+    assert_int_equal(ask_for(ALICE, &r), VERDICT_OPENED);
+}
+
+/* ---- in which order they were made -------------------------------------- */
 
 static void take_grants_over(size_t capacity)
 {
@@ -1940,6 +2012,9 @@ int main(void)
         IN_WORLD(closing_takes_away_what_is_named),
         IN_WORLD(closing_nothing_says_so),
         IN_WORLD(opened_and_closed_in_one_batch_is_closed),
+        IN_WORLD(a_member_hears_what_names_it_or_an_address),
+        IN_WORLD(a_member_believes_no_name_that_is_not_signed),
+        IN_WORLD(a_host_of_no_group_refuses_what_names_a_member),
         IN_WORLD(an_older_open_does_not_undo_a_close),
         IN_WORLD(an_older_open_in_one_batch_does_not_undo_a_close),
         IN_WORLD(an_older_close_leaves_what_a_newer_knock_opened),

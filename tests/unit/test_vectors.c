@@ -6,6 +6,7 @@
 
 #include "common/envelope.h"
 #include "common/text/keys.h"
+#include "common/text/member.h"
 #include "people.h"
 
 struct vector {
@@ -13,7 +14,8 @@ struct vector {
     char text[4096];
 };
 
-static const char *const names[] = {"plain", "preshared", "close", "ssh", "security-key"};
+static const char *const names[] = {"plain", "preshared", "close", "ssh", "security-key",
+                                    "member"};
 
 static void vector_read(struct vector *v, const char *name)
 {
@@ -112,6 +114,18 @@ static void ssh_envelope_key_is_as_given(const struct vector *v, const uint8_t *
     assert_vector(v, "envelope_key", key, KEY_SIZE);
 }
 
+static void member_is_as_given(const struct vector *v, const struct request *r)
+{
+    uint8_t name[MEMBER_NAME_SIZE] = {0}, id[MEMBER_SIZE];
+
+    assert_int_equal(request_names_member(r), vector_get(v, "member", name, sizeof name - 1) > 0);
+    if (!request_names_member(r))
+        return;
+    member_id(id, (const char *)name);
+    assert_vector(v, "member_id", id, sizeof id);
+    assert_memory_equal(r->member, id, sizeof id);
+}
+
 static void request_is_as_given(const struct vector *v, uint8_t *request)
 {
     uint8_t again[REQUEST_SIZE];
@@ -121,6 +135,7 @@ static void request_is_as_given(const struct vector *v, uint8_t *request)
     assert_true(request_decode(&r, request));
     request_encode(again, &r);
     assert_memory_equal(again, request, REQUEST_SIZE);
+    member_is_as_given(v, &r);
 }
 
 /* Signs as who made the vector did. */

@@ -40,6 +40,8 @@ static void check_same(const struct server *a, const struct server *b)
     REQUIRE(a->address.source == b->address.source);
     REQUIRE(a->address.source != ADDRESS_GIVEN ||
             address_equal(&a->address.given, &b->address.given));
+    REQUIRE(a->member_count == b->member_count);
+    REQUIRE(memcmp(a->members, b->members, sizeof a->members) == 0);
     check_services(a, b);
 }
 

@@ -48,7 +48,7 @@ static bool requests_are_equal(const struct request *a, const struct request *b)
 {
     bool equal = a->action == b->action && a->has_address == b->has_address &&
                  a->service_count == b->service_count && a->window == b->window &&
-                 a->counter == b->counter && address_equal(&a->address, &b->address);
+                 a->counter == b->counter && memcmp(a->member, b->member, MEMBER_SIZE) == 0 && address_equal(&a->address, &b->address);
 
     for (size_t i = 0; i < REQUEST_SERVICES; i++)
         equal = equal && service_compare(&a->services[i], &b->services[i]) == 0;
@@ -63,8 +63,10 @@ static struct request request_of(const uint8_t bytes[static REQUEST_SIZE])
     memcpy(&r.counter, bytes + 8, sizeof r.counter);
     memcpy(r.address.bytes, bytes + 16, sizeof r.address.bytes);
     r.has_address = address_is_foreign(&r.address);
-    if (!r.has_address)
+    if (!r.has_address) {
         memset(&r.address, 0, sizeof r.address);
+        memcpy(r.member, bytes + 48, MEMBER_SIZE);
+    }
     if (r.action == ACTION_OPEN)
         memcpy(&r.window, bytes + 4, sizeof r.window);
     for (size_t i = 0; i < bytes[3] % (REQUEST_SERVICES + 1u); i++) {

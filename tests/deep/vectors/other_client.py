@@ -69,8 +69,13 @@ def siphash_2_4(key, data):
     return struct.pack("<Q", v[0] ^ v[1] ^ v[2] ^ v[3])
 
 
-def encode_request(action, window, counter, address, services):
-    request = struct.pack(">BBBBIQ", 1, action, 1 if address else 0, len(services), window, counter)
+def member_id(name):
+    return blake2b(16, b"portsmith/1 member", name.lower().encode("ascii"))
+
+
+def encode_request(action, window, counter, address, services, member=None):
+    flags = 1 if address else 2 if member else 0
+    request = struct.pack(">BBBBIQ", 1, action, flags, len(services), window, counter)
     if address:
         ip = ipaddress.ip_address(address)
         request += (b"\0" * 10 + b"\xff\xff" if ip.version == 4 else b"") + ip.packed
@@ -78,7 +83,7 @@ def encode_request(action, window, counter, address, services):
         request += b"\0" * 16
     for protocol, port in sorted(set(services)):
         request += struct.pack(">BBH", protocol, 0, port)
-    return request.ljust(64, b"\0")
+    return request.ljust(48, b"\0") + (member_id(member) if flags == 2 else bytes(16))
 
 
 def derive_public(client_public, server_public):
@@ -184,7 +189,7 @@ def seal(keys, nonce, padding, request, signature):
 
 # ---- test vectors ----------------------------------------------------------
 
-def vector(seed, server_secret, preshared, nonce, padding, request):
+def vector(seed, server_secret, preshared, nonce, padding, request, member=b""):
     server_public = bindings.crypto_scalarmult_base(server_secret)
     keys = derive(seed, server_public, preshared)
     signature = sign(keys["signing_key"], server_public, request)
@@ -193,6 +198,8 @@ def vector(seed, server_secret, preshared, nonce, padding, request):
               "server_public": server_public, "gate_key": keys["gate_key"]}
     if preshared:
         values["preshared"] = preshared
+    if member:
+        values.update(member=member, member_id=member_id(member.decode("ascii")))
     values.update(shared=keys["shared"], envelope_key=keys["envelope_key"], request=request,
                   signature=signature, nonce=nonce,
                   datagram=seal(keys, nonce, padding, request, signature))
@@ -242,6 +249,10 @@ VECTORS = {
                      lambda: ssh_vector(SEED, SERVER, PRESHARED, bytes(range(224, 248)), 5,
                                         encode_request(1, 0, 1767225600000004, None, []),
                                         b"ssh:", bytes([1, 0, 0, 1, 2]))),
+    "member": ("Open tcp/22 for the observed address, at a.example.org alone. No padding.",
+               lambda: vector(SEED, SERVER, b"", bytes(range(24)), 0,
+                              encode_request(1, 0, 1767225600000005, None, [(6, 22)],
+                                             "a.example.org"), b"a.example.org")),
 }
 
 
@@ -276,7 +287,9 @@ def check(paths):
             again = ssh_vector(*arguments, given.get("application", b""),
                                given.get("authenticator", b""))
         else:
-            again = vector(*arguments)
+            again = vector(*arguments, given.get("member", b""))
+        if "member_id" in given and given["request"][48:] != given["member_id"]:
+            sys.exit(f"{path}: the request names another member")
         wrong = [name for name in again if again[name] != given.get(name)]
         if wrong or set(given) != set(again):
             sys.exit(f"{path}: differs in {', '.join(wrong) or 'its names'}")
@@ -322,7 +335,7 @@ def datagram(options):
     services = [(PROTOCOLS[p], int(n)) for p, n in (s.split("/") for s in options.service)]
     counter = options.counter or time.time_ns() // 1000
     request = encode_request(2 if options.close else 1, options.window, counter, options.address,
-                             services)
+                             services, options.member)
     if options.request:
         request = bytes.fromhex(options.request)
     signed_for = base64.b64decode(options.sign_for) if options.sign_for else server_public
@@ -352,6 +365,7 @@ def main():
     one.add_argument("--window", type=int, default=0)
     one.add_argument("--counter", type=int, default=0)
     one.add_argument("--address")
+    one.add_argument("--member", help="the one host of a group that is to open")
     one.add_argument("--padding", type=int)
     one.add_argument("--close", action="store_true")
     one.add_argument("--bad-signature", action="store_true", help="sign with another key")

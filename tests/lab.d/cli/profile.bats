@@ -286,11 +286,12 @@ wg0" ]
     run private portsmith-profile init --port 12345
     [ "$status" -eq 0 ]
     for key in Interface Port Transports Backend Shut ShutWith Forward AcceptMark MaxSkew Window MaxWindow GrantStore \
-        MaxGrants User WitnessUser ProfileDirectory StateDirectory RunDirectory MetricsFile; do
+        MaxGrants User WitnessUser ProfileDirectory StateDirectory RunDirectory MetricsFile Group Member \
+        Peers; do
         grep -Eq "^#?$key = " etc/portsmith.conf || { echo "no $key"; return 1; }
     done
     private portsmithd -T -c /etc/portsmith.conf >defaults
-    sed -i '/^#\(Shut\|MetricsFile\|ControlGroup\|AcceptMark\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
+    sed -i '/^#\(Shut\|MetricsFile\|ControlGroup\|AcceptMark\|Group\|Member\|Peers\) = /!s/^#\([A-Z][A-Za-z]* = \)/\1/' etc/portsmith.conf
     grep -q "^MaxGrants = 1000" etc/portsmith.conf
     private portsmithd -T -c /etc/portsmith.conf >spelt_out
     diff defaults spelt_out
@@ -873,4 +874,182 @@ wait_for_hup() {
     run profile create alice --open tcp/22
     [ "$status" -eq 0 ]
     [[ $output != *reload* ]]
+}
+
+# ---- groups ----------------------------------------------------------------
+
+# Two hosts in two directories, a with the group's key.
+make_group() {
+    local host
+
+    for host in a b; do
+        mkdir $host && pushd $host >/dev/null || return
+        write_conf "Group = web" "Member = $host.example.org" "$@"
+        profile init >init.log 2>&1 || true
+        popd >/dev/null || return
+    done
+    (cd a && profile group create)
+}
+
+on() { # HOST ARGUMENT...
+    local host=$1
+
+    shift
+    (cd "$host" && profile "$@")
+}
+
+# A bundle for b, as b.group.
+invite() {
+    (umask 077 && on a group create --for "$(on b group join 2>/dev/null)" --output "$PWD/b.group")
+}
+
+join_refused() { # TEXT [FILE]
+    run on b group join "${2:-$PWD/b.group}"
+    [ "$status" -eq 1 ] || { echo "status $status: $output"; return 1; }
+    [[ $output == *"$1"* ]] || { echo "said: $output"; return 1; }
+    [ ! -e b/profiles/server.key ]
+    [ -e b/profiles/join.key ] || [ "${3:-}" = no-key ]
+}
+
+@test "init makes no key for a member of a group, and says how to get it" {
+    make_group
+    grep -q "server.key: No such file or directory; run portsmith-profile group join or" b/init.log
+    grep -q "on the first host of the group web, portsmith-profile group create" b/init.log
+    [ ! -e b/profiles/server.key ]
+    [ -d b/profiles ] && [ -d b/state ]
+    run on a init
+    [ "$status" -eq 0 ]
+    [[ $output == *"kept server key"* ]]
+}
+
+@test "group create makes the first key, and keeps it the next time" {
+    make_group
+    [ "$(mode a/profiles/server.key)" = 600 ]
+    cp a/profiles/server.key before
+    run on a group create
+    [ "$status" -eq 0 ]
+    [[ $output == *"kept server key"*"group web"*"The server's public key is "* ]]
+    cmp before a/profiles/server.key
+}
+
+@test "a host joins a group by a key that is used once" {
+    make_group
+    run --separate-stderr on b group join
+    [ "$status" -eq 0 ]
+    [ "${#output}" -eq 44 ]
+    [[ $stderr == *"group create --for $output"*"group join FILE"* ]]
+    [ "$(mode b/profiles/join.key)" = 600 ]
+    [ "$(on b group join 2>/dev/null)" = "$output" ]
+    invite
+    [ "$(mode b.group)" = 600 ]
+    ! grep -q -F -f a/profiles/server.key b.group
+    run on b group join "$PWD/b.group"
+    [ "$status" -eq 0 ]
+    [[ $output == *"b.example.org, has the key of the group web"* ]]
+    cmp a/profiles/server.key b/profiles/server.key
+    [ "$(mode b/profiles/server.key)" = 600 ]
+    [ ! -e b/profiles/join.key ]
+    [ -e b/profiles/server.host ] || [ ! -s /etc/machine-id ]
+    on b init
+    run on b group join "$PWD/b.group"
+    [ "$status" -eq 1 ]
+    [[ $output == *"this host has no one-time key"* ]]
+}
+
+@test "a join that was cut short goes on" {
+    make_group
+    invite
+    cp a/profiles/server.key b/profiles/server.key
+    on b group join "$PWD/b.group"
+    [ ! -e b/profiles/join.key ]
+}
+
+@test "join never overwrites another key" {
+    make_group
+    invite
+    head -c 32 /dev/urandom | base64 >b/profiles/server.key
+    chmod 600 b/profiles/server.key
+    cp b/profiles/server.key before
+    run on b group join "$PWD/b.group"
+    [ "$status" -eq 1 ]
+    [[ $output == *"server.key is another key, and is kept"*"run mv "*"server.key.old, then this again"* ]]
+    cmp before b/profiles/server.key
+    [ -e b/profiles/join.key ]
+    mv b/profiles/server.key b/profiles/server.key.old
+    on b group join "$PWD/b.group"
+    cmp a/profiles/server.key b/profiles/server.key
+}
+
+@test "a bundle that is readable, for another host or of another group is refused" {
+    make_group
+    invite
+    chmod 644 b.group
+    join_refused "b.group: mode 0644 is too open; run: chmod 600"
+    chmod 600 b.group
+    sed 's/^Name = .*/Name = mail/' b.group >c.group
+    chmod 600 c.group
+    join_refused "is of the group mail, and Group of this host is web" "$PWD/c.group"
+    mv b/profiles/join.key key
+    join_refused "this host has no one-time key: run portsmith-profile group join" "$PWD/b.group" no-key
+    on b group join
+    join_refused "b.group: sealed for another one-time key than this host has now, or damaged"
+    mv key b/profiles/join.key
+    on b group join "$PWD/b.group"
+}
+
+@test "a bundle that is malformed, cut short or changed is refused, and nothing changes" {
+    local size sealed
+
+    make_group
+    invite
+    install -m 600 b.group whole
+    size=$(stat -c %s whole)
+    for cut in 0 1 150 160 200 $((size - 2)) $((size - 20)); do
+        head -c "$cut" whole >b.group
+        join_refused "b.group"
+    done
+    sealed=$(value whole SealedKey)
+    sed "s|^SealedKey = .*|SealedKey = ${sealed%????}AAA=|" whole >b.group
+    join_refused "sealed for another one-time key than this host has now, or damaged"
+    sed "s|^SealedKey = .*|SealedKey = ${sealed}AAAA|" whole >b.group
+    join_refused "b.group:6: SealedKey: not a sealed key: expected 108 characters of base64"
+    sed "s|^PublicKey = .*|PublicKey = $(on b group join 2>/dev/null)|" whole >b.group
+    join_refused "its key is not the one of its PublicKey: somebody changed it"
+    sed "s|^SealedKey = .*|PrivateKey = $(cat a/profiles/server.key)|" whole >b.group
+    join_refused "b.group:6: unknown key 'PrivateKey'"
+    sed "/^PublicKey/d" whole >b.group
+    join_refused "b.group: PublicKey is missing from [Group]"
+    head -c 70000 /dev/urandom >b.group
+    join_refused "b.group"
+    cat whole >b.group
+    on b group join "$PWD/b.group"
+}
+
+@test "group refuses what makes no sense" {
+    make_group
+    write_conf
+    profile init
+    refused 78 "this host is of no group: add the lines 'Group = NAME' and" group join
+    refused 78 "this host is of no group" group create
+    refused 2 "expected group create, group join or group join FILE" group
+    refused 2 "expected group create, group join or group join FILE" group create web
+    refused 2 "expected group create, group join or group join FILE" group join a b
+    refused 2 "--for and --output are for group create" group join --for abc
+    refused 2 "--output goes with --for" group create --output x
+    refused 2 "--for: not a key" group create --for abc
+    run on a group create --for AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+    [ "$status" -eq 1 ]
+    [[ $output == *"not a one-time key"* ]]
+    [ ! -e a/web.group ]
+    run on b group create --for "$(on b group join 2>/dev/null)"
+    [ "$status" -eq 1 ]
+    [[ $output == *"server.key: No such file"* ]]
+}
+
+@test "what new clients get names the members" {
+    make_group "Peers = b.example.org, 192.0.2.7"
+    on a create guest --open tcp/22 --host web.example.org --output "$PWD/guest.bundle" >/dev/null
+    [ "$(value guest.bundle Member)" = "$(printf '%s\n' a.example.org b.example.org 192.0.2.7)" ]
+    XDG_CONFIG_HOME=$PWD/client portsmith-knock import guest.bundle
+    [ "$(value client/portsmith/web.conf Member)" = "$(value guest.bundle Member)" ]
 }

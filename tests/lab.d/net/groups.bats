@@ -1,0 +1,175 @@
+#!/usr/bin/env bats
+# Two hosts of a group: who may have a knock count at which of them.
+#
+#   server  --  client  --  second
+#
+# bats file_tags=family
+# shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
+
+bats_require_minimum_version 1.5.0
+
+. "$top/tests/lib/net.bash"
+
+second_conf=$lab/second.conf
+if [ "$FAMILY" = 6 ]; then
+    second=fd79::1 near_second=fd79::2
+else
+    second=10.79.0.1 near_second=10.79.0.2
+fi
+
+make_second() {
+    make_host second
+    join_hosts client eth1 second eth0
+    give_address second eth0 10.79.0.1/24 fd79::1/64
+    give_address client eth1 10.79.0.2/24 fd79::2/64
+    ip -n second route add default via 10.79.0.2
+    ip -n second -6 route add default via fd79::2
+    start_listener 22 second
+}
+
+on_second() { # COMMAND... with the second host's configuration
+    on second "$1" -c "$second_conf" "${@:2}"
+}
+
+join_group() {
+    local key
+
+    rm -rf "$lab"/second.{d,state,run,key} "$lab/web.group"
+    sed "s/^Member = .*/Member = $second/; s/^Peers = .*/Peers = $server/" "$conf" >"$second_conf"
+    printf '%s\n' "ProfileDirectory = $lab/second.d" "StateDirectory = $lab/second.state" \
+        "RunDirectory = $lab/second.run" >>"$second_conf"
+    on_second portsmith-profile init >"$lab/log/init.log" 2>&1 || true # it has no key yet
+    key=$(on_second portsmith-profile group join 2>"$lab/log/init.log")
+    on server portsmith-profile group create --for "$key" --output "$lab/web.group"
+    on_second portsmith-profile group join "$lab/web.group"
+    cp /etc/portsmith.d/ssh.conf "$lab/second.d/"
+}
+
+second_is_ready() {
+    grep -q ready "$lab/log/second.log"
+}
+
+second_says() { # PATTERN
+    grep -q -E "$1" "$lab/log/second.log"
+}
+
+setup_file() {
+    lab_setup
+    make_second
+    start_listener 22
+    configure "MaxWindow = 60s"
+    printf '%s\n' "Group = web" "Member = $server" "Peers = $second" >>"$conf"
+    add_profile ssh --open tcp/22
+    join_group
+    start_daemon
+    spawn second "$lab/log/second.log" portsmithd -c "$second_conf" -f
+    wait_until 15 second_is_ready
+}
+
+teardown_file() {
+    lab_teardown
+}
+
+setup() {
+    own_log
+    : >"$lab/log/second.log"
+    cp "$lab/home/.config/portsmith/ssh.conf" "$lab/ssh.conf.good"
+}
+
+teardown() {
+    cp "$lab/ssh.conf.good" "$lab/home/.config/portsmith/ssh.conf"
+    on server portsmithctl close --all >/dev/null
+    on_second portsmithctl close --all >/dev/null
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || cat "$lab/log/second.log"
+    common_teardown
+}
+
+# Has the client's file name these members alone.
+only_members() { # MEMBER...
+    sed -i '/^Member/d' "$lab/home/.config/portsmith/ssh.conf"
+    [ $# -eq 0 ] || printf 'Member = %s\n' "$@" >>"$lab/home/.config/portsmith/ssh.conf"
+}
+
+send_to_second() { # FILE [FROM]
+    local answer
+
+    ask_peer send "$1" "$second" "$knock_port" "${2:-$near_second}"
+}
+
+second_has_grants() { # COUNT
+    [ "$(on_second portsmithctl list --json | jq length)" -eq "$1" ]
+}
+
+# ---- one server file ---------------------------------------------------------
+
+@test "one knock opens at each member, to the address that each sees" {
+    run knock -v ssh
+    [ "$status" -eq 0 ] || { echo "$output" && return 1; }
+    [ "$(grep -c "for the address that the server observes, at this member of the group" <<<"$output")" -eq 2 ]
+    wait_for_log "ssh: opened tcp/22 for $client for 30 s"
+    wait_until 5 second_says "ssh: opened tcp/22 for $near_second for 30 s"
+    port_is_open "$server" 22
+    port_is_open "$second" 22
+    knock --close ssh
+    wait_for_log "ssh: closed tcp/22 for $client"
+    wait_until 5 second_says "ssh: closed tcp/22 for $near_second"
+}
+
+@test "the client connects to the member that answers" {
+    only_members 192.0.2.1 "$second"
+    ip -n client route add blackhole 192.0.2.1
+    knock --wait --timeout 40s ssh
+    ip -n client route del blackhole 192.0.2.1
+    port_is_open "$second" 22
+    port_is_shut "$server" 22
+}
+
+@test "where a knock that names a member is of no use, the client says so" {
+    run knock --wait --timeout 1s ssh tcp/23
+    [ "$status" -eq 3 ]
+    [[ $output == *"hint: the knock names a member of a group"*"an older portsmithd refuses that"* ]]
+}
+
+# ---- knocks that are resent ----------------------------------------------------
+
+@test "a knock that names a member opens nothing at another, and still counts at its own" {
+    only_members "$server"
+    knock_bytes "$lab/knock" ssh
+    send_to_second "$lab/knock"
+    wait_until 5 second_says "ssh: refused for $near_second: it names another member of the group, or none"
+    second_has_grants 0
+    port_is_shut "$second" 22
+    send_until "ssh: opened tcp/22 for $client for 30 s" "$lab/knock" "$client"
+    [ "$(on_second portsmithctl status --json | jq .counters.refused.other_member)" -ge 1 ]
+}
+
+@test "a knock that names neither a member nor an address opens nothing" {
+    only_members
+    knock_bytes "$lab/knock" ssh
+    send_to_second "$lab/knock"
+    wait_until 5 second_says "ssh: refused for $near_second: it names another member of the group, or none"
+    send_until "ssh: refused for $client: it names another member of the group, or none" "$lab/knock" \
+        "$client"
+    second_has_grants 0
+    port_is_shut "$second" 22
+    port_is_shut "$server" 22
+}
+
+@test "a knock that signs an address opens at each member, to that address alone" {
+    knock_bytes "$lab/knock" --address "$client" ssh
+    send_to_second "$lab/knock"
+    wait_until 5 second_says "ssh: opened tcp/22 for $client for 30 s \(address signed; the knock came from $near_second\)"
+    second_has_grants 1
+    port_is_shut "$second" 22 "$near_second"
+    port_is_open "$second" 22 "$client"
+    send_until "ssh: opened tcp/22 for $client for 30 s \(address signed\)" "$lab/knock" "$client"
+    send_to_second "$lab/knock"
+    second_has_grants 1
+}
+
+@test "the other client speaks with members, too" {
+    other_knock ssh "$lab/knock" --member "$second" --service tcp/22
+    send_to_second "$lab/knock"
+    wait_until 5 second_says "ssh: opened tcp/22 for $near_second for 30 s"
+    send_until "ssh: refused for $client: it names another member" "$lab/knock" "$client"
+}
