@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/paths.h"
+#include "client/platform/platform.h"
 #include "common/clock.h"
 #include "common/file.h"
 
@@ -63,27 +62,12 @@ static bool replace_record(int fd, uint64_t last)
            ftruncate(fd, RECORD_SIZE) == 0 && fdatasync(fd) == 0;
 }
 
-static int open_locked(int directory)
-{
-    int fd = openat(directory, "counter", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-                    0600);
-
-    while (fd >= 0 && flock(fd, LOCK_EX) != 0) {
-        if (errno == EINTR)
-            continue;
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* Takes the counters from the file in the open directory, as counter_take does. False with errno
- * set. */
-static bool take(int directory, uint64_t now, unsigned count, uint64_t *first,
+/* Takes the counters from the file at `path`, as counter_take does. False with errno set. */
+static bool take(const char *path, uint64_t now, unsigned count, uint64_t *first,
                  struct error *warning)
 {
     char record[RECORD_SIZE + 1]; /* a byte more, so that a longer file is told */
-    int fd = open_locked(directory);
+    int fd = platform_open_locked(path);
     ssize_t size;
     bool ok;
 
@@ -96,7 +80,7 @@ static bool take(int directory, uint64_t now, unsigned count, uint64_t *first,
         ok = replace_record(fd, *first + count - 1);
     }
     if (ok && size == 0)
-        ok = fsync(directory) == 0; /* the file is new: its name must last too */
+        ok = file_sync_directory_of(path); /* the file is new: its name must last too */
     close(fd); /* unlocks */
     return ok;
 }
@@ -106,19 +90,13 @@ static bool take(int directory, uint64_t now, unsigned count, uint64_t *first,
 static bool take_from(const char *directory, const char *elsewhere, uint64_t now, unsigned count,
                       uint64_t *first, struct error *warning, struct error *why)
 {
-    int fd;
-    bool ok;
+    char path[PATH_MAX];
 
-    if (!file_make_directory(directory, 0700, why))
+    if (!file_make_directory(directory, 0700, why) || !path_join(path, directory, "counter", "", why))
         return false;
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ok = fd >= 0 && take(fd, now, count, first, warning);
-    if (!ok)
-        error_set(why, "%s/counter: %s; no knock is sent unless the last counter can be kept "
-                       "there%s", directory, file_explain(errno), elsewhere);
-    if (fd >= 0)
-        close(fd);
-    return ok;
+    return take(path, now, count, first, warning) ||
+           error_set(why, "%s: %s; no knock is sent unless the last counter can be kept there%s",
+                     path, file_explain(errno), elsewhere);
 }
 
 bool counter_take(const char *directory, uint64_t now, unsigned count, uint64_t *first,

@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "client/platform/platform.h"
 
 const char *source_explain(int error)
 {
@@ -30,13 +31,12 @@ bool source_is(int fd, const struct address *source)
 
 bool source_bind(int fd, const struct target *target, const struct address *source)
 {
-    static const int on = 1;
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
     /* A port that is chosen when the socket is bound would be taken from all targets alike, and
      * there are few. */
-    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    platform_bind_without_port(fd);
     if (target->to.ss_family == AF_INET) {
         memcpy(&v4.sin_addr, source->bytes + 12, sizeof v4.sin_addr);
         return bind(fd, (const struct sockaddr *)&v4, sizeof v4) == 0;
@@ -53,13 +53,12 @@ static int connect_once(const struct target *target, int type, int protocol,
                         const struct address *from, bool unseen)
 {
     static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    static const int off = 0;
     int error, fd = socket(target->to.ss_family, type | SOCK_CLOEXEC, protocol);
 
     if (fd < 0)
         return -1;
     if (unseen) {
-        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+        platform_hold_ack(fd);
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
     if ((!from || source_bind(fd, target, from)) &&
@@ -106,28 +105,13 @@ int source_connect_unseen(const struct target *target, const struct address *fro
     return connect_from(target, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP, from, true);
 }
 
-/* Returns a socket whose connection the kernel has put off, or -1 if it does not put it off. */
-static int connect_later(const struct sockaddr *to, socklen_t size)
-{
-    static const int on = 1;
-    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    if (fd < 0 ||
-        (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on) == 0 &&
-         setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &on, sizeof on) == 0 &&
-         connect(fd, to, size) == 0))
-        return fd;
-    close(fd);
-    return -1;
-}
-
 /* Whether the kernel puts connections off. It is tried on loopback and at port 0, where nothing can
  * listen: if the kernel sends a SYN after all, nobody gets it. */
 static bool kernel_puts_off(void)
 {
     const struct sockaddr_in nobody = {.sin_family = AF_INET,
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = connect_later((const struct sockaddr *)&nobody, sizeof nobody);
+    int fd = platform_connect_later((const struct sockaddr *)&nobody, sizeof nobody);
 
     if (fd >= 0)
         close(fd);
@@ -143,7 +127,7 @@ bool source_of_tcp(const struct target *target, uint16_t port, struct address *s
 
     target_set_port(&to, port);
     if (kernel_puts_off())
-        fd = connect_later((const struct sockaddr *)&to.to, to.size);
+        fd = platform_connect_later((const struct sockaddr *)&to.to, to.size);
     if (fd < 0)
         fd = source_connect(&to, SOCK_DGRAM, 0, NULL);
     found = fd >= 0 && source_of_socket(fd, source);

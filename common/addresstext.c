@@ -61,9 +61,9 @@ static bool parse_length(const char *digits, unsigned most, unsigned *length)
 
 bool prefix_parse(struct prefix *p, const char *text, struct error *why)
 {
-    const char *slash = strchrnul(text, '/');
+    size_t n = strcspn(text, "/");
+    const char *slash = text + n;
     char address[ADDRESS_TEXT_SIZE];
-    size_t n = (size_t)(slash - text);
     unsigned length, most;
 
     if (n >= sizeof address)

@@ -17,6 +17,8 @@ int64_t clock_boot_ns(void);   /* CLOCK_BOOTTIME, nanoseconds */
 int64_t clock_wall_ns(void);   /* CLOCK_REALTIME, nanoseconds since the epoch */
 uint64_t clock_wall_us(void);  /* the same, microseconds: a counter's unit */
 
+/* ---- linux/clockwatch.c -------------------------------------------------- */
+
 /* Makes a descriptor that becomes readable when anybody sets the wall clock. It does not block, and
  * execve(2) closes it. Returns it, which the caller closes, or -1 with errno. */
 int clock_watch(void);

@@ -33,22 +33,8 @@ ssize_t file_read(const char *path, enum file_trust trust, void *buffer, size_t 
  * Points into `bytes`, which a zero ends. */
 const char *file_text(const char *bytes);
 
-/* Whether an open file is a regular one that belongs to the caller or to root, with a mode as
- * tight as `trust` asks. False with the reason. For standard input, `path` is
- * FILE_STANDARD_INPUT. */
-bool file_check(int fd, const char *path, enum file_trust trust, struct error *why);
-
-/* Whether a file or directory belongs to the caller or to root. False with the reason. */
-bool file_check_owner(const struct stat *s, const char *path, struct error *why);
-
-/* What the errno of a file or directory that cannot be opened means, and what to do about it. */
-const char *file_explain(int error);
-
 /* Whether file_open would open the file. False with the reason. */
 bool file_is_trusted(const char *path, enum file_trust trust, struct error *why);
-
-/* Brings the making or the removal of the file's name onto the disk. False with errno. */
-bool file_sync_directory_of(const char *path);
 
 /* Makes a new file with exactly this content, of `size` bytes, and this mode. The file is on
  * the disk before this returns. An existing file is never touched, and is an error with errno
@@ -76,5 +62,21 @@ bool file_write_all(int fd, const void *content, size_t size);
 /* Makes a directory and its missing parents, each with `mode`. A directory that is there already is
  * left as it is. */
 bool file_make_directory(const char *path, mode_t mode, struct error *why);
+
+/* ---- fileowner.c --------------------------------------------------------- */
+
+/* Whether an open file is a regular one that belongs to the caller or to root, with a mode as
+ * tight as `trust` asks. False with the reason. For standard input, `path` is
+ * FILE_STANDARD_INPUT. */
+bool file_check(int fd, const char *path, enum file_trust trust, struct error *why);
+
+/* Whether a file or directory belongs to the caller or to root. False with the reason. */
+bool file_check_owner(const struct stat *s, const char *path, struct error *why);
+
+/* What the errno of a file or directory that cannot be opened means, and what to do about it. */
+const char *file_explain(int error);
+
+/* Brings the making or the removal of the file's name onto the disk. False with errno. */
+bool file_sync_directory_of(const char *path);
 
 #endif

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "common/address.h"
-#include "common/boot.h"
+#include "common/linux/boot.h"
 #include "common/envelope.h"
 #include "common/service.h"
 #include "privsep/message.h"

@@ -211,6 +211,7 @@ static int check_company(const struct options *o)
 static int check_options(const struct options *o)
 {
     int status = check_company(o);
+    struct error why;
 
     if (status != EXIT_SUCCESS)
         return status;
@@ -219,9 +220,8 @@ static int check_options(const struct options *o)
     if (o->output && strcmp(o->output, "-") == 0 && isatty(STDOUT_FILENO))
         return cli_usage_error("--output -: standard output is a terminal; redirect it to a file "
                                "or a pipe");
-    if (o->pass && !o->relay && !pass_is_possible(STDOUT_FILENO))
-        return cli_usage_error("--pass: standard output is no Unix socket, over which a connection "
-                               "could be passed; set ProxyUseFdpass yes in ssh_config");
+    if (o->pass && !o->relay && !pass_is_possible(STDOUT_FILENO, &why))
+        return cli_usage_error("--pass: %s", why.text);
     return EXIT_SUCCESS;
 }
 

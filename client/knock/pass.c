@@ -41,14 +41,21 @@ static bool parent_is_ssh(void)
     return slash && strcmp(slash, "/ssh") == 0;
 }
 
-bool pass_is_possible(int out)
+static bool is_unix_stream(int fd)
 {
-    return socket_has(out, SO_DOMAIN, AF_UNIX) && socket_has(out, SO_TYPE, SOCK_STREAM);
+    return socket_has(fd, SO_DOMAIN, AF_UNIX) && socket_has(fd, SO_TYPE, SOCK_STREAM);
+}
+
+bool pass_is_possible(int out, struct error *why)
+{
+    return is_unix_stream(out) ||
+           error_set(why, "standard output is no Unix socket, over which a connection could be "
+                          "passed; set ProxyUseFdpass yes in ssh_config");
 }
 
 bool pass_is_expected(int in, int out)
 {
-    return pass_is_possible(out) && is_same_file(in, out) && parent_is_ssh();
+    return is_unix_stream(out) && is_same_file(in, out) && parent_is_ssh();
 }
 
 bool pass_descriptor(int out, int fd, struct error *why)

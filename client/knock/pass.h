@@ -7,8 +7,9 @@
 
 #include "common/error.h"
 
-/* Whether a descriptor can be passed over `out`, which must be a Unix stream socket. */
-bool pass_is_possible(int out);
+/* Whether a descriptor can be passed over `out`, which must be a Unix stream socket. False with the
+ * reason, and what to do. */
+bool pass_is_possible(int out, struct error *why);
 
 /* Whether standard input and output, `in` and `out`, are one and the same Unix stream socket,
  * and the parent process is OpenSSH's ssh(1). ssh makes one socket of the two for

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -371,7 +370,6 @@ static int hand_over(int fd, const struct options *o)
     struct error why;
     bool done;
 
-    signal(SIGPIPE, SIG_IGN);
     if (!o->relay && (o->pass || pass_is_expected(STDIN_FILENO, STDOUT_FILENO)))
         done = pass_descriptor(STDOUT_FILENO, fd, &why);
     else

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -91,6 +92,7 @@ bool relay_run(int in, int out, int socket, struct error *why)
     struct stream down = {.name = "receiving", .from = socket, .to = out, .closes = true};
     struct pollfd polled[2];
 
+    signal(SIGPIPE, SIG_IGN);
     while (up.to >= 0 || down.to >= 0) {
         before_poll(&up, &polled[0]);
         before_poll(&down, &polled[1]);

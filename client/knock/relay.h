@@ -10,7 +10,7 @@
  * `out`, until both directions have ended. When one direction ends, its receiver is told at
  * once (shutdown(2); `out` is closed), while the other direction goes on. Each direction holds
  * 32 KiB that cannot be written yet, and reads no more meanwhile. `in` and `out` may be shared
- * with other processes, so their flags are not changed. SIGPIPE must be ignored. Closes no
+ * with other processes, so their flags are not changed. SIGPIPE is ignored from then on. Closes no
  * descriptor but `out`. False with the reason if reading or writing fails. */
 bool relay_run(int in, int out, int socket, struct error *why);
 

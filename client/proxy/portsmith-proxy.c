@@ -15,7 +15,7 @@
 #include "client/proxy/proxy.h"
 #include "client/proxy/proxyconf.h"
 #include "common/log.h"
-#include "common/process.h"
+#include "common/linux/process.h"
 
 static const char help[] =
     "usage: portsmith-proxy [options]\n"

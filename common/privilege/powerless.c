@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/process.h"
+#include "common/linux/process.h"
 
 enum { CHANGE_OF_GID = -4, CHANGE_OF_GROUPS = -5, CHANGE_OF_UID = -6 }; /* capng_change_id(3) */
 

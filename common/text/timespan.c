@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const struct {
     char unit;
@@ -44,29 +43,5 @@ const char *timespan_format(uint32_t seconds, char text[static TIMESPAN_TEXT_SIZ
     while (i < UNITS - 1 && (seconds == 0 || seconds % units[i].seconds != 0))
         i++;
     snprintf(text, TIMESPAN_TEXT_SIZE, "%u%c", seconds / units[i].seconds, units[i].unit);
-    return text;
-}
-
-bool date_parse(int64_t *end, const char *text, struct error *why)
-{
-    char again[DATE_TEXT_SIZE];
-    struct tm day = {0};
-    const char *end_of_date = strptime(text, "%Y-%m-%d", &day);
-
-    if (!end_of_date || *end_of_date != '\0' || strlen(text) != DATE_TEXT_SIZE - 1)
-        return error_set(why, "'%s' is not a date such as 2027-01-31", text);
-    *end = (int64_t)timegm(&day) + DAY;
-    if (strcmp(date_format(*end, again), text) != 0)
-        return error_set(why, "'%s' is not a day of the calendar", text);
-    return true;
-}
-
-const char *date_format(int64_t end, char text[static DATE_TEXT_SIZE])
-{
-    time_t last_second = (time_t)(end - 1);
-    struct tm day;
-
-    gmtime_r(&last_second, &day);
-    strftime(text, DATE_TEXT_SIZE, "%Y-%m-%d", &day);
     return text;
 }

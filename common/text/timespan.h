@@ -21,6 +21,8 @@ bool timespan_parse(uint32_t *seconds, const char *text, struct error *why);
  * `text`. */
 const char *timespan_format(uint32_t seconds, char text[static TIMESPAN_TEXT_SIZE]);
 
+/* ---- date.c -------------------------------------------------------------- */
+
 /* Reads a date such as "2027-01-31", and stores the first second after that day, UTC, in
  * seconds since the epoch. A day that the calendar does not have is refused. False with the
  * reason. */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "common/boot.h"
+#include "common/linux/boot.h"
 #include "common/error.h"
 #include "daemon/config/config.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/kernel.h"
+#include "common/linux/kernel.h"
 #include "daemon/host/firewalls.h"
 #include "daemon/host/links.h"
 #include "daemon/host/listeners.h"

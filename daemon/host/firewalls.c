@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/kernel.h"
+#include "common/linux/kernel.h"
 #include "daemon/host/attribute.h"
 #include "daemon/host/drops.h"
 #include "privsep/backend.h"

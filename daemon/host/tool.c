@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/memfile.h"
+#include "common/linux/memfile.h"
 
 enum { ARGUMENTS_MAX = 8, PATIENCE_MS = 10000 };
 

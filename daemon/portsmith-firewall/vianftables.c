@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/kernel.h"
+#include "common/linux/kernel.h"
 #include "daemon/portsmith-firewall/closedtable.h"
 #include "privsep/netlink.h"
 #include "privsep/nftables/ability.h"

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/memfile.h"
+#include "common/linux/memfile.h"
 
 enum { OWN_MAX = sizeof((struct own_addresses *)NULL)->all / sizeof(struct address) };
 

@@ -21,7 +21,7 @@
 #include "common/file.h"
 #include "common/libc.h"
 #include "common/log.h"
-#include "common/memfile.h"
+#include "common/linux/memfile.h"
 #include "common/printable.h"
 #include "daemon/host/tracking.h"
 #include "daemon/host/vrf.h"

@@ -17,7 +17,7 @@
 #include "common/libc.h"
 #include "common/log.h"
 #include "common/privilege/capability.h"
-#include "common/process.h"
+#include "common/linux/process.h"
 #include "common/text/command.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"

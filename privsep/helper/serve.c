@@ -12,7 +12,7 @@
 #include "common/clock.h"
 #include "common/libc.h"
 #include "common/log.h"
-#include "common/process.h"
+#include "common/linux/process.h"
 #include "privsep/helper/events.h"
 #include "privsep/helper/narrow.h"
 #include "privsep/helper/orders.h"

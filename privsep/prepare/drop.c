@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "common/process.h"
+#include "common/linux/process.h"
 
 /* Whether the kernel's sets hold the wanted capabilities, and no others. libcap-ng may report
  * success where they do not (its issue #19). */

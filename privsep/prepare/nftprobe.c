@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/kernel.h"
+#include "common/linux/kernel.h"
 #include "privsep/flows.h"
 #include "privsep/nftables/ability.h"
 #include "privsep/nftables/asking.h"

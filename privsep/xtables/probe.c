@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/kernel.h"
+#include "common/linux/kernel.h"
 #include "privsep/backend.h"
 #include "privsep/netlink.h"
 #include "privsep/xtables/ipset.h"

@@ -5,7 +5,7 @@
 
 #include <netinet/in.h>
 
-#include "common/kernel.h"
+#include "common/linux/kernel.h"
 #include "daemon/host/links.h"
 #include "daemon/host/listeners.h"
 #include "privsep/xtables/probe.h"

@@ -1,4 +1,4 @@
-#include "common/kernel.h"
+#include "common/linux/kernel.h"
 
 #include <stdio.h>
 #include <string.h>

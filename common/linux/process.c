@@ -1,4 +1,4 @@
-#include "common/process.h"
+#include "common/linux/process.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "common/boot.h"
+#include "common/linux/boot.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "common/memfile.h"
+#include "common/linux/memfile.h"
 
 #include <errno.h>
 #include <sys/mman.h>
