@@ -29,6 +29,7 @@ _portsmith_profile() {
         [-V]=''
         [--version]=''
         [--address]=address
+        [--for]=other
         [--shut]=service
         [--host]=host
         [--interface]=interface
@@ -56,6 +57,7 @@ _portsmith_profile() {
         [list]=''
         [show]=''
         [revoke]='--kill'
+        [group]='--for --output'
     )
     local cur=${COMP_WORDS[COMP_CWORD]} kind='' plain=() word i
 
@@ -78,6 +80,8 @@ _portsmith_profile() {
         -*) kind=option ;;
         *,0,*) kind='command' ;;
         *,1,show | *,1,revoke) kind=name ;;
+        *,1,group) kind=step ;;
+        *,2,group) [ "${plain[1]}" != join ] || kind=file ;;
         esac
     fi
 
@@ -90,6 +94,7 @@ _portsmith_profile() {
         ;;
     command) word="${!commands[*]}" ;;
     name) word=$(_portsmith_profile_names) ;;
+    step) word='create join' ;;
     address) word='any signed' ;;
     service) word='tcp/ udp/' ;;
     span) word='30s 10m 1h' ;;

@@ -1,6 +1,6 @@
 # Completes portsmith-profile(8) in fish.
 
-set -g __portsmith_profile_commands init add create list show revoke
+set -g __portsmith_profile_commands init add create list show revoke group
 
 # The names of the profiles.
 function __portsmith_profile_names
@@ -25,6 +25,7 @@ complete -c portsmith-profile -n __portsmith_profile_begins -a create -d 'make t
 complete -c portsmith-profile -n __portsmith_profile_begins -a list -d 'print one line for each profile'
 complete -c portsmith-profile -n __portsmith_profile_begins -a show -d 'print all of one profile'
 complete -c portsmith-profile -n __portsmith_profile_begins -a revoke -d 'remove a profile'
+complete -c portsmith-profile -n __portsmith_profile_begins -a group -d 'share the server\'s key with other hosts'
 complete -c portsmith-profile -n '__fish_seen_subcommand_from show revoke' -a '(__portsmith_profile_names)' -d profile
 complete -c portsmith-profile -n '__fish_seen_subcommand_from revoke' -l kill -d 'end its grants and connections, too'
 
@@ -33,7 +34,7 @@ complete -c portsmith-profile -n $init -l interface -x -a '(command ls /sys/clas
 complete -c portsmith-profile -n $init -l port -x -d 'the knock port'
 complete -c portsmith-profile -n $init -l shut -x -a 'tcp/ udp/' -d 'a service to keep shut'
 
-set -l enrol '__fish_seen_subcommand_from add create'
+set -l enrol '__fish_seen_subcommand_from add create; and not __fish_seen_subcommand_from group'
 complete -c portsmith-profile -n $enrol -l open -x -a 'tcp/ udp/' -d 'what the client may open'
 # What --help says of the others: OPTION, what it calls the value, and what for.
 set -l others (PATH="$PATH:/usr/local/sbin:/usr/sbin" command portsmith-profile --help 2>/dev/null |
@@ -55,5 +56,12 @@ end
 complete -c portsmith-profile -n '__fish_seen_subcommand_from add' -l public-key -x -d 'the client\'s public key'
 complete -c portsmith-profile -n '__fish_seen_subcommand_from add' -l ssh-key -r -F -d 'the client\'s ssh key'
 complete -c portsmith-profile -n $enrol -l output -r -F -d 'where to write the bundle'
-complete -c portsmith-profile -n '__fish_seen_subcommand_from create' -l qr -d 'show a QR code in place of a bundle'
-complete -c portsmith-profile -n '__fish_seen_subcommand_from create' -l with-psk -d 'show a pre-shared key in the QR code'
+complete -c portsmith-profile -n '__fish_seen_subcommand_from create; and not __fish_seen_subcommand_from group' -l qr -d 'show a QR code in place of a bundle'
+complete -c portsmith-profile -n '__fish_seen_subcommand_from create; and not __fish_seen_subcommand_from group' -l with-psk -d 'show a pre-shared key in the QR code'
+
+set -l group '__fish_seen_subcommand_from group'
+complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from create join" -a create -d 'make the group\'s key, or a bundle of it'
+complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from create join" -a join -d 'print a one-time key, or open the bundle'
+complete -c portsmith-profile -n "$group; and __fish_seen_subcommand_from join" -F
+complete -c portsmith-profile -n "$group; and __fish_seen_subcommand_from create" -l for -x -d 'the one-time key of the new host'
+complete -c portsmith-profile -n "$group; and __fish_seen_subcommand_from create" -l output -r -F -d 'where to write the bundle'

@@ -15,6 +15,7 @@ _portsmith_profile_commands() {
         'list:print one line for each profile'
         'show:print all of one profile'
         'revoke:remove a profile'
+        "group:share the server's key with other hosts"
     )
 
     _describe -t commands command commands
@@ -70,6 +71,11 @@ _portsmith_profile() {
             '1:profile:_portsmith_profile_names'
         ;;
     list) _arguments -S '--help[print help]' ;;
+    group)
+        _arguments -S '--for=[the one-time key of the new host]:key:' \
+            '--output=[where to write the bundle]:file:_files' '--help[print help]' \
+            '1:step:(create join)' '2:file:_files'
+        ;;
     esac
 }
 

@@ -148,6 +148,8 @@ static void check_target(const struct target *target)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6, AF_UNSPEC};
+    static struct server server = {.host = "host.example", .port = 47000,
+                                   .members = {"a.example", "b.example"}};
     struct target targets[TARGETS_MAX];
     struct input in = {bytes, size};
     struct error why = {""};
@@ -158,13 +160,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         world.records[world.count].which = input_byte(&in);
         input_take(&in, world.records[world.count].address.bytes, sizeof(struct address));
     }
-    count = resolve_targets(targets, "host.example", 47000, families[world.what % 4],
-                            world.what & SIGNS, &why);
+    server.member_count = world.count % 3;
+    server.address.source = world.what & SIGNS ? ADDRESS_AUTO : ADDRESS_OBSERVED;
+    count = resolve_server(targets, &server, families[world.what % 4], &why);
     REQUIRE(count <= TARGETS_MAX && (count > 0 || why.text[0]));
     for (unsigned i = 0; i < count; i++) {
         check_target(&targets[i]);
+        REQUIRE(sodium_is_zero(targets[i].member, MEMBER_SIZE) == (server.member_count == 0));
         for (unsigned j = 0; j < i; j++)
-            REQUIRE(memcmp(&targets[i].to, &targets[j].to, targets[i].size) != 0);
+            REQUIRE(memcmp(&targets[i].to, &targets[j].to, targets[i].size) != 0 ||
+                    memcmp(targets[i].member, targets[j].member, MEMBER_SIZE) != 0);
     }
     return 0;
 }
