@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/address.h"
@@ -21,7 +22,7 @@ enum {
     SERVER_HOST_SIZE = SETTINGS_LINE_MAX - 7, /* a line holds "Host = " and the host */
     /* All lines of server_format, at their longest. */
     SERVER_TEXT_SIZE = 640 + sizeof "SSHKey = \n" + SSH_KEY_LINE_SIZE +
-                       MEMBERS_MAX * (SETTINGS_LINE_MAX + 1),
+                       (size_t)MEMBERS_MAX * (SETTINGS_LINE_MAX + 1),
 };
 
 /* Which address a knock asks the door to be opened for. */

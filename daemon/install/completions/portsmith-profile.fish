@@ -63,5 +63,5 @@ set -l group '__fish_seen_subcommand_from group'
 complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from create join" -a create -d 'make the group\'s key, or a bundle of it'
 complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from create join" -a join -d 'print a one-time key, or open the bundle'
 complete -c portsmith-profile -n "$group; and __fish_seen_subcommand_from join" -F
-complete -c portsmith-profile -n "$group; and __fish_seen_subcommand_from create" -l for -x -d 'the one-time key of the new host'
-complete -c portsmith-profile -n "$group; and __fish_seen_subcommand_from create" -l output -r -F -d 'where to write the bundle'
+complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from join" -l for -x -d 'the one-time key of the new host'
+complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from join" -l output -r -F -d 'where to write the bundle'
