@@ -12,7 +12,7 @@
 
 #include "common/envelope.h"
 #include "common/error.h"
-#include "privsep/message.h"
+#include "daemon/config/config.h"
 
 enum {
     GROUP_SEALED_SIZE = crypto_box_SEALBYTES + KEY_SIZE,
