@@ -57,6 +57,7 @@ opens_for_client() { # PROFILE
     in_python close "$keys/state" "$keys/ssh.bundle"
     wait_for_log "ssh: closed"
     port_is_shut "$server" 22
+    own_log
     in_python open "$keys/state" "$keys/ssh.bundle"
     opens_for_client ssh
 }
