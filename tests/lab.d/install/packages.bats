@@ -120,7 +120,7 @@ PARTS
 
 # But for rpm's own and libc, whose names are the same everywhere.
 wanted_by() { # PACKAGE
-    rpm -qp --requires "$packaged/$1"-0*.rpm | grep -v -e '^rpmlib(' -e '^config(' -e '^rtld(' -e '^libc\.so\.6' | sort -u
+    rpm -qp --requires "$packaged/$1"-0*.rpm | grep -v -e '^rpmlib(' -e '^config(' -e '^rtld(' -e '^ld-linux' -e '^libc\.so\.6' | sort -u
 }
 
 # By common/packages/README.md: packages of EL, a line each.
