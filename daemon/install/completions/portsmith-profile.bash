@@ -81,7 +81,7 @@ _portsmith_profile() {
         *,0,*) kind='command' ;;
         *,1,show | *,1,revoke) kind=name ;;
         *,1,group) kind=step ;;
-        *,2,group) [ "${plain[1]}" != join ] || kind=file ;;
+        *,2,group) [ "${plain[1]}" != join ] || kind='file' ;;
         esac
     fi
 

@@ -2,7 +2,7 @@
 # portsmith-profile, every command. Its programs are those on the PATH.
 # Once: programs on their own; nothing is sent to a daemon.
 # bats file_tags=once
-# shellcheck disable=SC2154 # bats sets stderr
+# shellcheck disable=SC2154,SC2030,SC2031 # bats sets stderr, output and status
 
 bats_require_minimum_version 1.5.0
 
