@@ -942,7 +942,7 @@ join_refused() { # TEXT [FILE]
     [ "$(on b group join 2>/dev/null)" = "$output" ]
     invite
     [ "$(mode b.group)" = 600 ]
-    ! grep -q -F -f a/profiles/server.key b.group
+    run ! grep -q -F -f a/profiles/server.key b.group
     run on b group join "$PWD/b.group"
     [ "$status" -eq 0 ]
     [[ $output == *"b.example.org, has the key of the group web"* ]]
