@@ -3,6 +3,8 @@
  * read again as the same. */
 #include "fuzz.h"
 
+#include <sys/stat.h>
+
 #include "daemon/config/config.h"
 #include "privsep/helper/policy.h"
 #include "privsep/prepare/receive.h"
@@ -155,11 +157,14 @@ static void check_whole(void)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
+    struct stat key;
 
     unlink(files[3]);
     for (size_t i = 0; i < COUNT_OF(files); i++)
         if (i < 3 || in.size > 0)
             fuzz_write_part(files[i], input_part(&in));
+    if (stat(files[2], &key) == 0 && key.st_size == 0)
+        REQUIRE(unlink(files[2]) == 0); /* so there are servers without a key, too */
     check_profile();
     if (check_main())
         check_whole();
