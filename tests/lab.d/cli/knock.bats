@@ -1146,6 +1146,18 @@ import json, sys
 assert json.load(sys.stdin)["servers"][0]["connect_ports"] == {"tcp/22": 2222}'
 }
 
+@test "the members of a group are listed, and one that has no address is told" {
+    know_bastion 'Member = 5.5.5.2' 'Member = b.invalid'
+    portsmith-knock list --json | python3 -c '
+import json, sys
+assert json.load(sys.stdin)["servers"][0]["members"] == ["5.5.5.2", "b.invalid"]'
+    run in_network portsmith-knock bastion
+    [ "$status" -eq 0 ]
+    [[ $output == *b.invalid* ]]
+    run in_network portsmith-knock --diagnose bastion
+    [[ $output == *b.invalid*"this member of the group is not knocked at"* ]]
+}
+
 # The door stays shut, as nobody is there.
 hinted() { # PATTERN COMMAND...
     run --separate-stderr -3 "${@:2}"
