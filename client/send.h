@@ -41,10 +41,10 @@ struct sending {
  *
  * The caller has taken SENDINGS_MAX counters, from request->counter on. The first datagram gets the
  * highest of them. Datagrams share a counter if they ask for the same, name the same member or none,
- * leave from the same address and are of one family: whoever gets one of these holds a repeat of the others. They share a
- * signature, too. For a security key has to be touched for each signature, only those are sent that
- * share that of the first target that there is a way to. Once a signature has been refused, no other
- * is asked for. Each datagram is sent before the next signature is asked for.
+ * leave from the same address and are of one family: whoever gets one of these holds a repeat of the
+ * others. They share a signature, too. For a security key has to be touched for each signature, only
+ * those are sent that share that of the first target that there is a way to. Once a signature has
+ * been refused, no other is asked for. Each datagram is sent before the next signature is asked for.
  *
  * Returns how many datagrams were sent. */
 unsigned send_knocks(struct sending sendings[static SENDINGS_MAX], unsigned *made,

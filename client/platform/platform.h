@@ -1,12 +1,12 @@
-/* What differs from system to system. CMakeLists.txt takes posix.c or windows.c, and linux.c or
- * elsewhere.c. Those also have what paths.h, syn.h, echo.h and pass.h declare, where that differs. */
+/* What differs from system to system. CMakeLists.txt takes posix.c, and linux.c or elsewhere.c.
+ * Those also have what paths.h, syn.h, echo.h and pass.h declare, where that differs. */
 #ifndef PORTSMITH_PLATFORM_H
 #define PORTSMITH_PLATFORM_H
 
 #include <stdbool.h>
 #include <sys/socket.h>
 
-/* ---- posix.c, windows.c --------------------------------------------------- */
+/* ---- posix.c --------------------------------------------------------------- */
 
 /* What fopen(3) opens to read from the user's terminal, and to write there. */
 extern const char platform_terminal_in[], platform_terminal_out[];

@@ -25,7 +25,8 @@ bool origin_put(const struct config *config, struct error *why);
 bool origin_put_missing(const struct config *config, struct error *why);
 
 /* Calls `report`, handing on `data`, if the note names another host than this one, or cannot be
- * read. Of a member of a group nothing is reported. `path` is the configuration file's, for the advice. */
+ * read. Of a member of a group nothing is reported. `path` is the configuration file's, for the
+ * advice. */
 void origin_find(const struct config *config, const char *path, warning_taker *report,
                  void *data);
 
