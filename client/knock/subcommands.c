@@ -18,7 +18,6 @@
 #include "client/knock/subcommandnames.h"
 #include "client/known.h"
 #include "client/paths.h"
-#include "client/platform/platform.h"
 #include "common/file.h"
 #include "common/text/keys.h"
 
@@ -119,23 +118,18 @@ static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bund
  * `change` names what can be changed instead. True if the user agrees. */
 static bool agrees(const char *path, const char *reason, const char *question, const char *change)
 {
-    FILE *out = fopen(platform_terminal_out, "r+"), *in = fopen(platform_terminal_in, "r");
-    bool asks = in && out;
+    FILE *terminal = fopen("/dev/tty", "r+e");
     char answer[8] = "";
 
-    if (asks) {
-        fprintf(out, "%s: %s.\n%s? [y/N] ", path, reason, question);
-        fflush(out);
-        if (!fgets(answer, sizeof answer, in))
-            answer[0] = '\0';
-    } else
+    if (!terminal) {
         warnx("%s: %s: run import on a terminal to be asked, or change %s", path, reason, change);
-    if (out)
-        fclose(out);
-    if (in)
-        fclose(in);
-    if (!asks)
         return false;
+    }
+    fprintf(terminal, "%s: %s.\n%s? [y/N] ", path, reason, question);
+    fflush(terminal);
+    if (!fgets(answer, sizeof answer, terminal))
+        answer[0] = '\0';
+    fclose(terminal);
     if (answer[0] == 'y' || answer[0] == 'Y')
         return true;
     warnx("%s: nothing was made; change %s", path, change);

@@ -8,14 +8,6 @@
 
 /* ---- posix.c --------------------------------------------------------------- */
 
-/* What fopen(3) opens to read from the user's terminal, and to write there. */
-extern const char platform_terminal_in[], platform_terminal_out[];
-
-bool platform_is_absolute(const char *path);
-
-/* The last character in the path that parts directories. NULL if there is none. */
-const char *platform_last_separator(const char *path);
-
 /* Opens a file for reading and writing, and makes it, for the user alone, if it is missing. Waits
  * until no other process has it open by this function. Returns a descriptor, which the caller
  * closes, or -1 with errno. */

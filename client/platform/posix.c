@@ -12,21 +12,6 @@
 #include "client/paths.h"
 #include "client/platform/platform.h"
 
-const char platform_terminal_in[] = "/dev/tty";
-const char platform_terminal_out[] = "/dev/tty";
-
-/* ---- paths ---------------------------------------------------------------- */
-
-bool platform_is_absolute(const char *path)
-{
-    return path[0] == '/';
-}
-
-const char *platform_last_separator(const char *path)
-{
-    return strrchr(path, '/');
-}
-
 /* ---- whose they are ------------------------------------------------------ */
 
 enum { RECORD_SIZE = 4096 }; /* of the user database; longer ones are as if they were not there */
