@@ -97,6 +97,9 @@ const char *config_init_command(const char *path, char command[static CONFIG_INI
 bool config_windows_agree(const char *path, uint32_t window, uint32_t max_window,
                           struct error *why);
 
+/* Stores the name of a group. False with what was expected. */
+bool config_group_parse(char group[static POLICY_NAME_SIZE], const char *text, struct error *why);
+
 /* Sets one key of portsmith.conf, as a line of the file would. False with the reason, such as that
  * the key is unknown. */
 bool config_set(struct config *c, const char *key, const char *value, struct error *why);

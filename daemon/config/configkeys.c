@@ -274,15 +274,20 @@ static bool set_metrics_file(void *into, const char *value, struct error *why)
     return set_path(c->metrics_file, value, why);
 }
 
+bool config_group_parse(char group[static POLICY_NAME_SIZE], const char *text, struct error *why)
+{
+    if (!profile_name_is_valid(text))
+        return error_set(why, "'%s' is not the name of a group: expected 1 to 32 of a-z, 0-9 and -",
+                         text);
+    strcpy(group, text);
+    return true;
+}
+
 static bool set_group(void *into, const char *value, struct error *why)
 {
     struct config *c = into;
 
-    if (!profile_name_is_valid(value))
-        return error_set(why, "'%s' is not the name of a group: expected 1 to 32 of a-z, 0-9 and -",
-                         value);
-    strcpy(c->group, value);
-    return true;
+    return config_group_parse(c->group, value, why);
 }
 
 static bool set_member(void *into, const char *value, struct error *why)

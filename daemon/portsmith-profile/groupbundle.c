@@ -5,7 +5,6 @@
 
 #include "common/text/keys.h"
 #include "common/text/settings.h"
-#include "daemon/config/profile.h"
 
 enum { SEALED_TEXT_SIZE = (GROUP_SEALED_SIZE + 2) / 3 * 4 + 1 };
 
@@ -41,11 +40,7 @@ static bool set_name(void *into, const char *value, struct error *why)
 {
     struct group_bundle *b = into;
 
-    if (!profile_name_is_valid(value))
-        return error_set(why, "'%s' is not the name of a group: expected 1 to 32 of a-z, 0-9 and -",
-                         value);
-    strcpy(b->name, value);
-    return true;
+    return config_group_parse(b->name, value, why);
 }
 
 static bool set_public_key(void *into, const char *value, struct error *why)
