@@ -13,6 +13,8 @@ static const struct jump refusals[RULES_EVER] = {
     [RULES_TO_GATEWAY] = {"filter", "portsmith-gateway -m mark --mark " RULES_RESET_MARK, "REJECT"},
 };
 
+static const struct place *const through = &rules_places[PLACE_GATEWAY];
+
 static enum restore_result to_top(const char *path, const struct jump *jump, struct error *why)
 {
     struct text text;
@@ -55,22 +57,48 @@ static bool take_down(const char *path, const char *table, const char *chain, st
     return result == RESTORE_DONE || result == RESTORE_REFUSED;
 }
 
-/* Removes what an earlier configuration or an earlier version left. The nat table is left
- * alone where asking for a chain in it would make it. */
+/* Whether a jump, with its chain, may be of an earlier configuration or version. The nat table is
+ * left alone where asking for a chain in it would make it. */
+static bool may_be_left_over(const struct rules *rules, size_t jump, bool has_nat)
+{
+    return !rules->wants[jump] &&
+           (has_nat || strcmp(rules_jumps[jump].table, rules_tables[RULES_NAT]) != 0);
+}
+
+/* Tries to make all chains that may be left over, and to remove them, in one transaction for each
+ * table. Where one is there already its table's is refused. */
+static bool nothing_is_left_over(const char *path, const struct rules *rules, bool has_nat)
+{
+    struct error unused;
+    struct text text;
+
+    text_begin(&text);
+    for (size_t t = 0; t < RULES_TABLES; t++) {
+        if (t == RULES_NAT && !has_nat)
+            continue;
+        fprintf(text.out, "*%s\n", rules_tables[t]);
+        for (size_t i = 0; i < RULES_EVER; i++)
+            if (strcmp(rules_jumps[i].table, rules_tables[t]) == 0 &&
+                may_be_left_over(rules, i, has_nat))
+                fprintf(text.out, "-N %s\n-X %s\n", rules_jumps[i].to, rules_jumps[i].to);
+        if (t == through->table && !rules->wants[RULES_TO_GATEWAY])
+            fprintf(text.out, "-N %s\n-X %s\n", through->chain, through->chain);
+        fputs("COMMIT\n", text.out);
+    }
+    return restore_run_once(path, &text, &unused) == RESTORE_DONE;
+}
+
+/* Removes what an earlier configuration or an earlier version left. */
 static bool remove_left_over(const char *path, const struct rules *rules, bool has_nat,
                              struct error *why)
 {
-    const struct place *through = &rules_places[PLACE_GATEWAY];
-
-    for (size_t i = 0; i < RULES_EVER; i++) {
-        const struct jump *jump = &rules_jumps[i];
-        bool is_nat = strcmp(jump->table, rules_tables[RULES_NAT]) == 0;
-
-        if (!rules->wants[i] && (!is_nat || has_nat) &&
-            (jump_remove(path, jump, why) != RESTORE_DONE ||
-             !take_down(path, jump->table, jump->to, why)))
+    if (nothing_is_left_over(path, rules, has_nat))
+        return true;
+    for (size_t i = 0; i < RULES_EVER; i++)
+        if (may_be_left_over(rules, i, has_nat) &&
+            (jump_remove(path, &rules_jumps[i], why) != RESTORE_DONE ||
+             !take_down(path, rules_jumps[i].table, rules_jumps[i].to, why)))
             return false;
-    }
     return rules->wants[RULES_TO_GATEWAY] ||
            take_down(path, rules_tables[through->table], through->chain, why);
 }

@@ -239,6 +239,15 @@ static void write_chains(FILE *out, enum family family, unsigned wishes, int onl
         write_chain(out, "nat", family, wishes, only);
 }
 
+/* The chains go again once all of them were taken. */
+static void write_removal(FILE *out, unsigned wishes)
+{
+    static const char *const tables[] = {"mangle", "filter", "nat"};
+
+    for (size_t i = 0; i < (wishes & PROBE_SENDS_ON ? 3 : 2); i++)
+        fprintf(out, "*%s\n:" PROBE_SCRATCH " - [0:0]\n-X " PROBE_SCRATCH "\nCOMMIT\n", tables[i]);
+}
+
 static enum restore_result try_features(const char *path, enum family family, unsigned wishes,
                                         int only, struct error *why)
 {
@@ -246,19 +255,18 @@ static enum restore_result try_features(const char *path, enum family family, un
 
     text_begin(&text);
     write_chains(text.out, family, wishes, only);
+    write_removal(text.out, wishes);
     return restore_run_once(path, &text, why);
 }
 
+/* What was refused may have left some of the chains. */
 static void remove_scratch(const char *path, unsigned wishes)
 {
-    static const char *const tables[] = {"mangle", "filter", "nat"};
     struct error unused;
     struct text text;
 
     text_begin(&text);
-    for (size_t i = 0; i < (wishes & PROBE_SENDS_ON ? 3 : 2); i++)
-        fprintf(text.out, "*%s\n:" PROBE_SCRATCH " - [0:0]\n-X " PROBE_SCRATCH "\nCOMMIT\n",
-                tables[i]);
+    write_removal(text.out, wishes);
     restore_run_once(path, &text, &unused);
 }
 
@@ -394,9 +402,9 @@ static enum probe_result try_rules(const struct xtables *with, enum family famil
 
     for (int again = 0; again < 3 && result != RESTORE_DONE && !is_refused(result); again++)
         result = try_features(path, family, wishes, -1, why);
-    probed = result == RESTORE_DONE ? PROBE_USABLE
-             : is_refused(result)   ? find_missing(with, family, wishes, why)
-                                    : PROBE_UNDECIDED;
+    if (result == RESTORE_DONE)
+        return PROBE_USABLE;
+    probed = is_refused(result) ? find_missing(with, family, wishes, why) : PROBE_UNDECIDED;
     remove_scratch(path, wishes);
     return probed;
 }
