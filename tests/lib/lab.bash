@@ -19,7 +19,7 @@ XTABLES=${BACKEND/nftables/nft} # the iptables that tests use, whatever Portsmit
 lab=/run/lab                    # everything that the tests write
 conf=/etc/portsmith.conf        # a private /etc: see tests/lab
 knock_port=47000
-client_user=nobody client_group=nogroup
+client_user=nobody client_group=nogroup client_id=65534 # of both, in Debian
 greeting="SSH-2.0-lab"
 daemon_options=()
 
@@ -68,12 +68,12 @@ now_ms() {
 # Until the command succeeds. What comes at all comes in so many milliseconds on an idle machine;
 # LAB_PATIENCE times that are allowed, for one that is slow and busy.
 wait_ms() { # MILLISECONDS COMMAND...
-    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-4})) steps=(0.05 0.05 0.1 0.1)
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-4})) steps=(0.05 0.05 0.1 0.1 0.2 0.2 0.2)
 
     shift
     until "$@" >/dev/null 2>&1; do
         [ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || return 1
-        pause "${steps[0]:-0.2}"
+        pause "${steps[0]:-0.4}"
         steps=("${steps[@]:1}")
     done
 }
@@ -576,8 +576,12 @@ connection_answers() {
 
 # As a user without any privilege, with a home of its own.
 as_client() { # COMMAND...
-    HOME=$lab/home on client setpriv --reuid="$client_user" --regid="$client_group" --clear-groups \
-        --no-new-privs "$@"
+    if [ -e /etc/netns/client ]; then
+        HOME=$lab/home on client setpriv --reuid="$client_user" --regid="$client_group" --clear-groups \
+            --no-new-privs "$@"
+    else
+        HOME=$lab/home nsenter --net=/run/netns/client --setuid="$client_id" --setgid="$client_id" "$@"
+    fi
 }
 
 # Makes a profile on the server and gives the client its bundle; the client

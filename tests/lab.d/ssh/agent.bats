@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Knocks that OpenSSH's own agent signs, by a key in it and by a security key that is touched; and
 # what is said where it does not.
-# bats file_tags=family
+# bats file_tags=any
 # shellcheck disable=SC2154,SC2030,SC2031 # agent.bash and bats set the variables
 
 . "$top/tests/lib/agent.bash"

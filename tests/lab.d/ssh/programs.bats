@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # What people run over ssh, from a cold start, with nothing but two lines of
 # ssh_config: the socket passed to ssh, and the bytes carried for it.
-# bats file_tags=family
+# bats file_tags=any
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/ssh.bash"

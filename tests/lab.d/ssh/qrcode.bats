@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # An app that scans the QR code of portsmith-profile create --qr, makes its own key, and answers by one
 # line: the client plays it, and what it reads is what zbarimg sees.
-# bats file_tags=family
+# bats file_tags=any
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 bats_require_minimum_version 1.5.0
 
