@@ -197,18 +197,19 @@ static void end_sniffer(struct pair *pair)
     pair->sniffer = 0;
 }
 
-static void end_helper(struct pair *pair, bool remove_grants)
+/* False: it could not be told to remove grants. */
+static bool end_helper(struct pair *pair, bool remove_grants)
 {
     const struct helper_order stop = {.command = HELPER_STOP};
+    bool told = !remove_grants || (pair->helper && send(pair->orders, &stop, sizeof stop,
+                                                        MSG_NOSIGNAL) == sizeof stop);
 
-    if (pair->helper && remove_grants &&
-        send(pair->orders, &stop, sizeof stop, MSG_NOSIGNAL) != sizeof stop)
-        log_warn("cannot tell the helper to stop; live grants end at their deadlines");
     if (pair->orders >= 0)
         shutdown(pair->orders, SHUT_WR); /* the helper still has something to say */
     if (pair->helper)
         await_end(pair->helper, "the helper", WAIT_MS);
     bury_helper(pair);
+    return told;
 }
 
 /* Ends the witness, which says what it has heard of the helper by now. One that hangs is waited for
@@ -221,11 +222,14 @@ static void end_witness(struct pair *pair)
     pair->witness = 0;
 }
 
-void pair_end(struct pair *pair, bool remove_grants)
+bool pair_end(struct pair *pair, bool remove_grants)
 {
+    bool told;
+
     end_sniffer(pair); /* first: the helper then serves what it passed on */
-    end_helper(pair, remove_grants);
+    told = end_helper(pair, remove_grants);
     end_witness(pair);
+    return told;
 }
 
 uint32_t pair_read_report(struct pair *pair, struct helper_report *report)

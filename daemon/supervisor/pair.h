@@ -75,8 +75,9 @@ bool pair_release(enum backend in_use, const struct pair_options *options);
 
 /* Ends all three processes and waits for them. With `remove_grants` live grants are taken out
  * of the firewall; otherwise they stay for the next pair, or until their
- * deadlines. */
-void pair_end(struct pair *pair, bool remove_grants);
+ * deadlines. False if there was no helper that could be told to remove them: one that was killed
+ * may not be known to have ended. */
+bool pair_end(struct pair *pair, bool remove_grants);
 
 /* Has rules that nobody has removed for a while be contested no more. Returns when to look again, 0
  * if they are not contested; CLOCK_BOOTTIME, nanoseconds. */

@@ -822,14 +822,28 @@ static const char *describe_end(const struct supervisor *s, bool undone)
                     "kernel ends them";
 }
 
+/* Ends the pair, and has the grants removed. Where no helper runs just now, or it turns out that it
+ * was killed, another is started for that. */
+static void end_with_grants(struct supervisor *s)
+{
+    if (s->pair.helper == 0)
+        start_pair(s);
+    if (pair_end(&s->pair, true))
+        return;
+    start_pair(s);
+    if (!pair_end(&s->pair, true))
+        log_warnx("cannot tell a helper to remove live grants; they end at their deadlines");
+}
+
 static int stop(struct supervisor *s)
 {
     bool undone = false;
 
     notify_stopping();
-    if (s->pair.helper == 0 && !s->handing_over)
-        start_pair(s); /* there is no helper just now, and one has to remove the grants */
-    pair_end(&s->pair, !s->handing_over);
+    if (s->handing_over)
+        pair_end(&s->pair, false);
+    else
+        end_with_grants(s);
     write_metrics(s);
     counters_log(s->counters);
     /* The marker of a trial that was not kept stays: no start is to shut ports but another

@@ -253,6 +253,18 @@ shut_again() {
     there_are_no_grants
 }
 
+# The supervisor finds both when it goes on: that it is to stop, and that the helper is gone.
+@test "a stop just as the helper is killed still removes the grants" {
+    start_daemon
+    knock_opens ssh
+    kill -STOP "$(daemon_pid)"
+    kill -KILL "$(helper_pid)"
+    kill -TERM "$(daemon_pid)"
+    kill -CONT "$(daemon_pid)"
+    stop_daemon
+    there_are_no_grants
+}
+
 @test "a reload that narrows a profile shortens and closes its grants" {
     add_profile long --open tcp/22 --window 10m
     start_daemon
