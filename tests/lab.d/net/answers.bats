@@ -4,7 +4,7 @@
 #
 #   client --eth0--eth0-- server
 #   client --eth1--eth0-- stranger --eth1--eth2-- server
-# bats file_tags=family
+# bats file_tags=any
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/proxy.bash"

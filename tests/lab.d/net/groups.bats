@@ -3,7 +3,7 @@
 #
 #   server  --  client  --  second
 #
-# bats file_tags=family
+# bats file_tags=any
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 bats_require_minimum_version 1.5.0

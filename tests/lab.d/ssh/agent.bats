@@ -6,6 +6,9 @@
 
 . "$top/tests/lib/agent.bash"
 
+times=20
+[ "${LONG:-no}" = no ] || times=50
+
 setup_file() {
     ssh_setup "Shut = tcp/22"
     agent_setup
@@ -61,21 +64,21 @@ stanza_for() { # HOST
 # ---- Done means ------------------------------------------------------------
 
 # bats test_tags=once,ipv6
-@test "ssh is in at the first try, 50 times, with a key in the agent and nowhere else" {
+@test "ssh is in at the first try, $times times, with a key in the agent and nowhere else" {
     start_agent
     add_key plain
     mv "$keys/plain" "$lab/away"
     stanza_for bastion
-    logs_in_from_shut_ports bastion 50 50
+    logs_in_from_shut_ports bastion "$times" 50
     mv "$lab/away" "$keys/plain"
 }
 
 # bats test_tags=once,ipv6
-@test "ssh is in at the first try, 50 times, by a security key and a touch for the knock" {
+@test "ssh is in at the first try, $times times, by a security key and a touch for the knock" {
     start_agent
     add_key touched
     stanza_for keyed
-    logs_in_from_shut_ports keyed 50 180
+    logs_in_from_shut_ports keyed "$times" 180
     [ "$(touches)" -eq 100 ] # ssh wants one, too
 }
 

@@ -5,7 +5,7 @@
 
 . "$top/tests/lib/ssh.bash"
 
-times=50
+times=20
 [ "$FAMILY" = 4 ] || times=10
 [ "${LONG:-no}" = no ] || times=200
 
