@@ -1,9 +1,12 @@
 #include "daemon/ask/report.h"
 
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "common/text/keys.h"
 #include "privsep/backend.h"
 
 /* The counters of authentic knocks that were not passed on to the helper, and why. */
@@ -74,6 +77,12 @@ static const char *store_of(const struct control_status *s)
     return s->grant_store == GRANT_STORE_RULES ? "rules"
            : s->grant_store == GRANT_STORE_SET ? "set"
                                                : "unknown";
+}
+
+/* Writes the fingerprint of the profiles that a group should have alike. Returns `text`. */
+static const char *shared_of(const struct control_status *s, char *text, size_t size)
+{
+    return sodium_bin2hex(text, size, s->shared_fingerprint, sizeof s->shared_fingerprint);
 }
 
 /* ---- for people --------------------------------------------------------- */
@@ -217,6 +226,8 @@ static void print_drops(const json_t *drops)
 void report_status(const struct control_status *s, const char *rest, const json_t *drops,
                    const char *keep)
 {
+    char fingerprint[2 * CONFIG_FINGERPRINT_SIZE + 1];
+
     print_process(s, "portsmithd", s->supervisor, s->uptime);
     print_process(s, "sniffer", s->sniffer, s->pair_uptime);
     print_process(s, "helper", s->helper, s->pair_uptime);
@@ -239,6 +250,11 @@ void report_status(const struct control_status *s, const char *rest, const json_
     }
     label("profiles");
     printf("%u\n", s->profiles);
+    if (s->group[0] != '\0') {
+        label("group");
+        printf("%s, as %s; fingerprint of the profiles %s\n", s->group, s->member,
+               shared_of(s, fingerprint, sizeof fingerprint));
+    }
     label("live grants");
     printf("%u\n\n", s->live);
     print_counters(s);
@@ -325,6 +341,17 @@ static json_t *shut_json(const struct control_status *s)
     return array;
 }
 
+static json_t *group_json(const struct control_status *s)
+{
+    char key[KEY_TEXT_SIZE], fingerprint[2 * CONFIG_FINGERPRINT_SIZE + 1];
+
+    if (s->group[0] == '\0')
+        return json_null();
+    return json_pack("{s:s, s:s, s:s, s:s}", "name", s->group, "member", s->member, "public_key",
+                     key_format(s->server_public, key), "profiles",
+                     shared_of(s, fingerprint, sizeof fingerprint));
+}
+
 static json_t *counters_json(const struct control_status *s)
 {
     json_t *object = json_object(), *held = json_object(), *by_verdict[2] = {json_object(),
@@ -378,6 +405,8 @@ json_t *report_status_json(const struct control_status *s)
     json_object_set_new(object, "trial_seconds_left",
                         s->trial_left ? number(s->trial_left) : json_null());
     json_object_set_new(object, "profiles", number(s->profiles));
+    json_object_set_new(object, "group", group_json(s));
+    json_object_set_new(object, "time", json_integer(time(NULL)));
     json_object_set_new(object, "grants", number(s->live));
     json_object_set_new(object, "counters", counters_json(s));
     return object;

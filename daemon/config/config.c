@@ -199,22 +199,39 @@ static ssize_t hash_text(void *state, const char *text, size_t size)
     return (ssize_t)size;
 }
 
-/* Takes the fingerprint of what is printed, and of the envelope keys, which are not. It is all
- * zeros where there is no memory. */
-static void take_fingerprint(struct config *c)
+/* Takes the fingerprint of what `print` prints, and of the envelope keys, which are not printed. It
+ * is all zeros where there is no memory. */
+static void take_fingerprint(const struct config *c, void (*print)(const struct config *, FILE *),
+                             uint8_t fingerprint[static CONFIG_FINGERPRINT_SIZE])
 {
     crypto_generichash_state state;
     FILE *out = fopencookie(&state, "w", (cookie_io_functions_t){.write = hash_text});
 
-    memset(c->fingerprint, 0, sizeof c->fingerprint);
+    memset(fingerprint, 0, CONFIG_FINGERPRINT_SIZE);
     if (!out)
         return;
-    crypto_generichash_init(&state, NULL, 0, sizeof c->fingerprint);
-    config_print(c, out);
+    crypto_generichash_init(&state, NULL, 0, CONFIG_FINGERPRINT_SIZE);
+    print(c, out);
     fclose(out);
     for (size_t i = 0; i < c->profile_count; i++)
         crypto_generichash_update(&state, c->profiles[i].envelope_key, KEY_SIZE);
-    crypto_generichash_final(&state, c->fingerprint, sizeof c->fingerprint);
+    crypto_generichash_final(&state, fingerprint, CONFIG_FINGERPRINT_SIZE);
+}
+
+/* Where the files are may differ from one member to the next. */
+static void print_shared(const struct config *c, FILE *out)
+{
+    for (size_t i = 0; i < c->profile_count; i++) {
+        fprintf(out, "%s\n", c->profiles[i].policy->name);
+        profile_print(&c->profiles[i], out);
+    }
+}
+
+static void take_fingerprints(struct config *c)
+{
+    take_fingerprint(c, config_print, c->fingerprint);
+    if (c->group[0] != '\0')
+        take_fingerprint(c, print_shared, c->shared_fingerprint);
 }
 
 static bool load(struct config *c, const char *path, const struct config *in_use,
@@ -226,7 +243,7 @@ static bool load(struct config *c, const char *path, const struct config *in_use
         return false;
     if (!directory_read(c, path, why))
         return false;
-    take_fingerprint(c);
+    take_fingerprints(c);
     return true;
 }
 
@@ -283,7 +300,7 @@ size_t config_forget_removed_profiles(struct config *c)
         sodium_memzero(c->profiles + kept, (before - kept) * sizeof *c->profiles);
     c->profile_count = kept;
     if (kept < before)
-        take_fingerprint(c);
+        take_fingerprints(c);
     return before - kept;
 }
 

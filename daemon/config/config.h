@@ -72,6 +72,8 @@ struct config {
     uint8_t port_count;
     struct settings_notes notes; /* on old words in all the files */
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of all of the above, keys too: BLAKE2b */
+    uint8_t shared_fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of the profiles alone, which all members
+                                                            of a group should have alike */
 };
 
 /* Reads everything that `path` leads to; sodium_init comes first. NULL with "file:line: what was

@@ -21,6 +21,7 @@
 #include "daemon/config/trial.h"
 #include "daemon/doctor/bootrules.h"
 #include "daemon/doctor/doctorfirewall.h"
+#include "daemon/doctor/doctorgroup.h"
 #include "daemon/doctor/findings.h"
 #include "daemon/host/drops.h"
 #include "daemon/host/firewalls.h"
@@ -30,6 +31,8 @@
 
 struct doctor {
     const char *path;
+    char *const *statuses; /* files, of other members of the group */
+    size_t status_count;
     struct findings found;
     struct config *loaded;       /* the whole configuration; NULL where it is broken */
     struct config main;          /* as much of a broken configuration as can be read */
@@ -321,10 +324,12 @@ static void examine(struct doctor *d)
     findings_begin(&d->found, "knocks");
     if (d->has_status)
         examine_counters(d);
+    if (d->has_status && (d->status.group[0] != '\0' || d->status_count > 0))
+        doctorgroup_examine(&d->found, d->config, &d->status, d->statuses, d->status_count);
     config_free(d->loaded);
 }
 
-int doctor_run(const char *path, bool json)
+int doctor_run(const char *path, bool json, char *const *statuses, size_t count)
 {
     static struct doctor d;
     struct error why;
@@ -333,7 +338,7 @@ int doctor_run(const char *path, bool json)
         return command_fail(EXIT_FAILURE, why.text);
     if (sodium_init() < 0)
         return command_fail(EXIT_FAILURE, "libsodium cannot be initialized");
-    d = (struct doctor){.path = path};
+    d = (struct doctor){.path = path, .statuses = statuses, .status_count = count};
     examine(&d);
     if (!json)
         findings_print(&d.found);

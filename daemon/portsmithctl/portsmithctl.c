@@ -23,14 +23,17 @@
 enum { EXIT_NOT_RUNNING = 3 };
 
 static const char usage[] =
-    "usage: portsmithctl [-c file] [--json] status | list | watch | doctor\n"
+    "usage: portsmithctl [-c file] [--json] status | list | watch\n"
+    "       portsmithctl [-c file] [--json] doctor [status ...]\n"
     "       portsmithctl [-c file] [--json] close [--kill] id | profile | --all\n"
     "       portsmithctl [-c file] [--json] reload | release\n"
     "\n"
     "  status              what runs, what is shut, and the counters\n"
     "  list                the live grants\n"
     "  watch               what opens and ends, as it happens; Ctrl-C ends it\n"
-    "  doctor              why a knock may not open, and what to do about it\n"
+    "  doctor              why a knock may not open, and what to do about it; each status\n"
+    "                      is a file (-: standard input) that --json status printed on another\n"
+    "                      member of the host's group\n"
     "  close               end the grant of that id, a profile's, or all\n"
     "  reload              read the configuration again, and say whether it is in force\n"
     "  release             stop portsmithd and open all shut ports; refused while\n"
@@ -56,7 +59,7 @@ struct options {
 struct verb {
     const char *name;
     int (*run)(const struct options *options, const struct config *config);
-    bool takes_grants; /* it takes --all, --kill and an argument */
+    enum { NOTHING, GRANTS, STATUSES } takes; /* GRANTS: --all, --kill and an argument */
     /* USEFUL: the verb goes on where the configuration is broken. NOT_READ: it reads that itself */
     enum { WANTED, USEFUL, NOT_READ } configuration;
 };
@@ -265,17 +268,18 @@ static int release(const struct options *options, const struct config *config)
 static int see_doctor(const struct options *options, const struct config *unread)
 {
     (void)unread;
-    return doctor_run(options->config_path, options->json);
+    return doctor_run(options->config_path, options->json, options->arguments,
+                      (size_t)options->count);
 }
 
 static const struct verb verbs[] = {
-    {"status", show_status, false, WANTED},
-    {"list", show_list, false, WANTED},
-    {"watch", show_watch, false, WANTED},
-    {"close", close_grants, true, WANTED},
-    {"reload", reload, false, USEFUL},
-    {"release", release, false, USEFUL},
-    {"doctor", see_doctor, false, NOT_READ},
+    {"status", show_status, NOTHING, WANTED},
+    {"list", show_list, NOTHING, WANTED},
+    {"watch", show_watch, NOTHING, WANTED},
+    {"close", close_grants, GRANTS, WANTED},
+    {"reload", reload, NOTHING, USEFUL},
+    {"release", release, NOTHING, USEFUL},
+    {"doctor", see_doctor, STATUSES, NOT_READ},
 };
 
 /* ---- the command line ---------------------------------------------------- */
@@ -341,9 +345,9 @@ int main(int argc, char **argv)
     options.config_path = line.config_file;
     options.arguments = argv + optind + 1;
     options.count = argc - optind - 1;
-    if (!verb->takes_grants && (options.all || options.kill))
+    if (verb->takes != GRANTS && (options.all || options.kill))
         return command_misused("--all and --kill are for close");
-    if (!verb->takes_grants && options.count > 0)
+    if (verb->takes == NOTHING && options.count > 0)
         return command_misused("unexpected argument '%s'", options.arguments[0]);
     return run(verb, &options);
 }

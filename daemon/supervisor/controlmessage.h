@@ -82,6 +82,10 @@ struct control_status {
     struct service shut[SHUT_SERVICES];
     char trouble[CONTROL_TROUBLE_SIZE]; /* why those three are started again; else empty */
     uint8_t fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of the configuration in force */
+    uint8_t shared_fingerprint[CONFIG_FINGERPRINT_SIZE]; /* of its profiles, for other members */
+    uint8_t server_public[KEY_SIZE];
+    char group[CONTROL_NAME_SIZE]; /* of which the host is a member; empty: of none */
+    char member[MEMBER_NAME_SIZE];
     struct counters counters;    /* by the sniffer, since the daemon began */
     uint64_t verdicts[VERDICTS]; /* by the helper, since the daemon began */
 };

@@ -47,6 +47,11 @@ static void add_configuration(struct control_status *status, const struct config
                               const struct pair *pair)
 {
     memcpy(status->fingerprint, config->fingerprint, sizeof status->fingerprint);
+    memcpy(status->shared_fingerprint, config->shared_fingerprint,
+           sizeof status->shared_fingerprint);
+    memcpy(status->server_public, config->server_public, sizeof status->server_public);
+    memcpy(status->group, config->group, sizeof config->group);
+    memcpy(status->member, config->member, sizeof config->member);
     status->backend = config->backend_in_use;
     status->profiles = (uint32_t)config->profile_count;
     status->shut_count = config->shut_count;

@@ -19,17 +19,18 @@ _portsmithctl() {
     [ "$before" != = ] || before=${COMP_WORDS[COMP_CWORD - 2]}
     [ "$cur" != = ] || cur=''
     COMPREPLY=()
-    if [ "$before" = -c ] || [ "$before" = --config ]; then
-        compopt -o filenames 2>/dev/null
-        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-        return
-    fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i - 1]},${COMP_WORDS[i]} in
         -c,* | --config,* | =,* | *,= | *,-*) ;;
         *) verb=${verb:-${COMP_WORDS[i]}} ;;
         esac
     done
+    if [ "$before" = -c ] || [ "$before" = --config ] || [[ $verb,$cur == doctor,[!-]* ]] ||
+        [ "$verb,$cur" = doctor, ]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+    fi
     word=''
     case $cur,$verb in
     -*,close) word='--all --kill --json -c --config' ;;

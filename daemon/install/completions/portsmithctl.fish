@@ -31,3 +31,4 @@ set -l close '__fish_seen_subcommand_from close'
 complete -c portsmithctl -n $close -l all -d 'every grant'
 complete -c portsmithctl -n $close -l kill -d 'end the connections made through them, too'
 complete -c portsmithctl -n $close -a '(__portsmithctl_profiles)' -d profile
+complete -c portsmithctl -n '__fish_seen_subcommand_from doctor' -F

@@ -34,6 +34,7 @@ _portsmithctl() {
         _arguments -S $everywhere '--all[every grant]' \
             '--kill[end the connections made through them, too]' '1:profile:_portsmithctl_profiles'
         ;;
+    doctor) _arguments -S $everywhere '*:status of another member:_files' ;;
     *) _arguments -S $everywhere ;;
     esac
 }

@@ -173,3 +173,52 @@ second_has_grants() { # COUNT
     wait_until 5 second_says "ssh: opened tcp/22 for $near_second for 30 s"
     send_until "ssh: refused for $client: it names another member" "$lab/knock" "$client"
 }
+
+# ---- are the members alike ---------------------------------------------------
+
+# Of the members as they are; the second's status is changed by FILTER of jq.
+doctor_says() { # FILTER
+    on_second portsmithctl --json status | jq "$1" >"$lab/status"
+    run on server portsmithctl --json doctor "$lab/status"
+    jq -r '.findings[] | select(.check == "group") | .what' <<<"$output"
+}
+
+@test "status tells the group, and the members have one fingerprint" {
+    local own
+
+    own=$(on server portsmithctl --json status | jq -c .group)
+    [ "$(jq -c 'del(.member)' <<<"$own")" = "$(on_second portsmithctl --json status | jq -c '.group | del(.member)')" ]
+    [ "$(jq -r .name,.member <<<"$own")" = "web"$'\n'"$server" ]
+    on server portsmithctl status | grep -q "^group  *web, as $server; fingerprint of the profiles $(jq -r .profiles <<<"$own")\$"
+}
+
+@test "doctor finds in what a member differs, and nothing where it does not" {
+    [ -z "$(doctor_says .)" ]
+    on_second portsmithctl --json status | on server portsmithctl --json doctor - >"$lab/doctor" || true
+    [ "$(jq '[.findings[] | select(.check == "group")] | length' "$lab/doctor")" -eq 0 ]
+    [ "$(doctor_says '.group.name = "mail"')" = "$second is of the group mail, and this host of web" ]
+    [ "$(doctor_says '.group.public_key = "x"')" = "$second has another server key" ]
+    [[ $(doctor_says ".group.member = \"$server\"") == "another host has Member = $server as well"* ]]
+    [[ $(doctor_says '.group.member = "c"') == "Peers does not have c,"* ]]
+    [[ $(doctor_says '.time += 60') =~ ^"the clock of $second is "(5|6)[0-9]" s ahead of this one"$ ]]
+    [[ $(doctor_says '.time -= 60') == "the clock of $second is "*" s behind this one, or its status is that old" ]]
+    [ "$(doctor_says '.in_force = null')" = "the rules of $second are not in force, or that is not known" ]
+    [ "$(doctor_says '.group = null')" = "$lab/status is no status of a member: it is of a host of no group" ]
+    [[ $(doctor_says 'del(.time)') == "$lab/status is no status of a member: "*time* ]]
+    echo nonsense >"$lab/status"
+    run on server portsmithctl doctor "$lab/status" "$lab/none"
+    [ "$status" -eq 4 ]
+    [[ $output == *"$lab/status is no status of a member: "*"$lab/none is no status of a member: "* ]]
+    run on server portsmithctl doctor
+    [[ $output == *"not known here"*"portsmithctl doctor HOST.json"* ]]
+}
+
+@test "a profile that one member has changed is found, once it is in force there" {
+    sed -i 's/^Window.*//; $aWindow = 7s' "$lab/second.d/ssh.conf"
+    [ -z "$(doctor_says .)" ]
+    on_second portsmithctl reload
+    [ "$(doctor_says .)" = "$second has other profiles in force" ]
+    cp /etc/portsmith.d/ssh.conf "$lab/second.d/"
+    on_second portsmithctl reload
+    [ -z "$(doctor_says .)" ]
+}

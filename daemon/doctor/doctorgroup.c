@@ -1,0 +1,144 @@
+#include "daemon/doctor/doctorgroup.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/text/keys.h"
+
+#define PROBLEM FINDING_PROBLEM
+#define NOTE FINDING_NOTE
+
+enum { CLOCK_TOLERANCE = 5 /* seconds, which reaching the other host may take */ };
+
+/* What another member says of itself. The texts are the JSON's. */
+struct other {
+    const char *group, *member, *public_key, *profiles;
+    json_int_t time;
+    bool in_force;
+};
+
+/* Everything that is compared with one member after another. */
+struct comparison {
+    struct findings *found;
+    const struct config *config;
+    const struct control_status *status;
+};
+
+static json_t *read_status(const char *file, json_error_t *error)
+{
+    return strcmp(file, "-") == 0 ? json_loadf(stdin, JSON_DISABLE_EOF_CHECK, error)
+                                  : json_load_file(file, 0, error);
+}
+
+/* Takes what is compared out of a status; false: it is none, or of a host of no group. */
+static bool unpack(struct other *other, json_t *root, json_error_t *error)
+{
+    json_t *in_force;
+    bool unpacked =
+        json_unpack_ex(root, error, 0, "{s:{s:s, s:s, s:s, s:s}, s:I, s:o}", "group", "name",
+                       &other->group, "member", &other->member, "public_key", &other->public_key,
+                       "profiles", &other->profiles, "time", &other->time, "in_force",
+                       &in_force) == 0;
+
+    if (json_is_null(json_object_get(root, "group")))
+        snprintf(error->text, sizeof error->text, "it is of a host of no group");
+    other->in_force = unpacked && json_is_true(in_force);
+    return unpacked;
+}
+
+static bool is_peer(const struct config *config, const char *member)
+{
+    for (unsigned i = 0; i < config->peer_count; i++)
+        if (strcasecmp(config->peers[i], member) == 0)
+            return true;
+    return false;
+}
+
+/* The key comes first: without it the profiles' fingerprint differs in any case. */
+static void compare_shared(const struct comparison *c, const struct other *other)
+{
+    char key[KEY_TEXT_SIZE], profiles[2 * CONFIG_FINGERPRINT_SIZE + 1];
+
+    sodium_bin2hex(profiles, sizeof profiles, c->status->shared_fingerprint,
+                   sizeof c->status->shared_fingerprint);
+    if (strcmp(other->public_key, key_format(c->status->server_public, key)) != 0)
+        findings_add(c->found, PROBLEM, "bring the group's key there: see Groups in "
+                     "portsmith-profile(8)", "%s has another server key", other->member);
+    else if (strcmp(other->profiles, profiles) != 0)
+        findings_add(c->found, PROBLEM, "copy the profiles to it, such as with rsync and "
+                     "--exclude=server.*, then run portsmithctl reload there; if they are the same, "
+                     "compare Window, MaxWindow and Port in portsmith.conf",
+                     "%s has other profiles in force", other->member);
+}
+
+/* A status is a little older than now: what is far off is old, or of another clock. */
+static void compare_clock(const struct comparison *c, const struct other *other)
+{
+    int64_t behind = (int64_t)time(NULL) - other->time;
+
+    if (behind >= -CLOCK_TOLERANCE && behind <= CLOCK_TOLERANCE)
+        return;
+    findings_add(c->found, NOTE, "set both clocks by NTP; if the status may be old, take it anew: "
+                 "ssh HOST portsmithctl --json status | portsmithctl doctor -",
+                 "the clock of %s is %" PRId64 " s %s this one%s", other->member,
+                 behind < 0 ? -behind : behind, behind < 0 ? "ahead of" : "behind",
+                 behind < 0 ? "" : ", or its status is that old");
+}
+
+static void compare(const struct comparison *c, const struct other *other)
+{
+    if (strcmp(other->group, c->status->group) != 0) {
+        findings_add(c->found, PROBLEM, "compare Group in portsmith.conf on both hosts",
+                     "%s is of the group %s, and this host of %s", other->member, other->group,
+                     c->status->group);
+        return;
+    }
+    if (strcasecmp(other->member, c->status->member) == 0)
+        findings_add(c->found, PROBLEM, "give each host a Member of its own in portsmith.conf; if "
+                     "the status is this host's, take another's",
+                     "another host has Member = %s as well: a knock that names it counts at both",
+                     other->member);
+    else if (!is_peer(c->config, other->member))
+        findings_add(c->found, NOTE, "add it to Peers in portsmith.conf",
+                     "Peers does not have %s, so new clients are not told of it", other->member);
+    compare_shared(c, other);
+    compare_clock(c, other);
+    if (!other->in_force)
+        findings_add(c->found, PROBLEM, "run portsmithctl doctor there",
+                     "the rules of %s are not in force, or that is not known", other->member);
+}
+
+void doctorgroup_examine(struct findings *found, const struct config *config,
+                         const struct control_status *status, char *const *files, size_t count)
+{
+    const struct comparison c = {found, config, status};
+
+    findings_begin(found, "group");
+    if (status->group[0] == '\0' && count > 0) {
+        findings_add(found, PROBLEM, "set Group and Member in portsmith.conf, and reload",
+                     "this host is of no group, so it is compared with none");
+        return;
+    }
+    if (status->group[0] != '\0' && count == 0)
+        findings_add(found, NOTE, "for each: ssh HOST portsmithctl --json status > HOST.json; then "
+                     "portsmithctl doctor HOST.json ...",
+                     "whether other members of the group %s have the same key and profiles is not "
+                     "known here", status->group);
+    for (size_t i = 0; i < count; i++) {
+        json_error_t error;
+        json_t *root = read_status(files[i], &error);
+        struct other other;
+
+        if (root && unpack(&other, root, &error))
+            compare(&c, &other);
+        else
+            findings_add(found, PROBLEM, "take it on a member of the group: portsmithctl --json "
+                         "status", "%s is no status of a member: %s", files[i], error.text);
+        json_decref(root);
+    }
+}
