@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
+#include "daemon/ask/ask.h"
 #include "daemon/config/config.h"
 #include "daemon/doctor/findings.h"
-#include "daemon/supervisor/controlmessage.h"
 
 /* Compares `status`, this host's, with those in `files`, of which each is what portsmithctl --json
  * status printed on another member ("-": standard input). `config` is the host's. */

@@ -92,8 +92,8 @@ run_cli() {
 lab_bats() { # DIRECTORY [TAGS...]
     local tags options=(--formatter tap --timing)
 
-    # To look for leaks takes a program as long as all else that it does; `sanitize` and `cli` look.
-    [ "$1" = cli ] || export ASAN_OPTIONS=detect_leaks=0
+    # To look for leaks takes a program as long as all else that it does; `sanitize` looks.
+    [ "${LONG:-no}" = yes ] || export ASAN_OPTIONS=detect_leaks=0
     while read -r tags; do
         [ -z "$tags" ] || options+=(--filter-tags "$tags")
     done < <(choices_of "$part" "${@:2}")
@@ -358,7 +358,7 @@ run_part() { # PART
     fi
     read -r -a words <<<"${part_command[$part]}"
     if [ -x "$top/${words[0]}" ]; then
-        "$top/${words[0]}"
+        "$top/${words[0]}" "${words[@]:1}"
     else
         "${words[@]}"
     fi
