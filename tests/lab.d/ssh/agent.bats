@@ -79,7 +79,7 @@ stanza_for() { # HOST
     add_key touched
     stanza_for keyed
     logs_in_from_shut_ports keyed "$times" 180
-    [ "$(touches)" -eq 100 ] # ssh wants one, too
+    [ "$(touches)" -eq $((2 * times)) ] # ssh wants one, too
 }
 
 # ---- from afar -------------------------------------------------------------
