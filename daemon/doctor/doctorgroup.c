@@ -2,21 +2,20 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
-#include "common/text/keys.h"
+#include "daemon/ask/report.h"
 
 #define PROBLEM FINDING_PROBLEM
 #define NOTE FINDING_NOTE
 
 enum { CLOCK_TOLERANCE = 5 /* seconds, which reaching the other host may take */ };
 
-/* What another member says of itself. The texts are the JSON's. */
-struct other {
+/* What a member says of itself. The texts are the JSON's. */
+struct member {
     const char *group, *member, *public_key, *profiles;
     json_int_t time;
     bool in_force;
@@ -26,7 +25,7 @@ struct other {
 struct comparison {
     struct findings *found;
     const struct config *config;
-    const struct control_status *status;
+    struct member own; /* this host */
 };
 
 static json_t *read_status(const char *file, json_error_t *error)
@@ -36,18 +35,18 @@ static json_t *read_status(const char *file, json_error_t *error)
 }
 
 /* Takes what is compared out of a status; false: it is none, or of a host of no group. */
-static bool unpack(struct other *other, json_t *root, json_error_t *error)
+static bool unpack(struct member *member, json_t *root, json_error_t *error)
 {
     json_t *in_force;
     bool unpacked =
         json_unpack_ex(root, error, 0, "{s:{s:s, s:s, s:s, s:s}, s:I, s:o}", "group", "name",
-                       &other->group, "member", &other->member, "public_key", &other->public_key,
-                       "profiles", &other->profiles, "time", &other->time, "in_force",
-                       &in_force) == 0;
+                       &member->group, "member", &member->member, "public_key",
+                       &member->public_key, "profiles", &member->profiles, "time", &member->time,
+                       "in_force", &in_force) == 0;
 
     if (json_is_null(json_object_get(root, "group")))
         snprintf(error->text, sizeof error->text, "it is of a host of no group");
-    other->in_force = unpacked && json_is_true(in_force);
+    member->in_force = unpacked && json_is_true(in_force);
     return unpacked;
 }
 
@@ -60,16 +59,12 @@ static bool is_peer(const struct config *config, const char *member)
 }
 
 /* The key comes first: without it the profiles' fingerprint differs in any case. */
-static void compare_shared(const struct comparison *c, const struct other *other)
+static void compare_shared(const struct comparison *c, const struct member *other)
 {
-    char key[KEY_TEXT_SIZE], profiles[2 * CONFIG_FINGERPRINT_SIZE + 1];
-
-    sodium_bin2hex(profiles, sizeof profiles, c->status->shared_fingerprint,
-                   sizeof c->status->shared_fingerprint);
-    if (strcmp(other->public_key, key_format(c->status->server_public, key)) != 0)
+    if (strcmp(other->public_key, c->own.public_key) != 0)
         findings_add(c->found, PROBLEM, "bring the group's key there: see Groups in "
                      "portsmith-profile(8)", "%s has another server key", other->member);
-    else if (strcmp(other->profiles, profiles) != 0)
+    else if (strcmp(other->profiles, c->own.profiles) != 0)
         findings_add(c->found, PROBLEM, "copy the profiles to it, such as with rsync and "
                      "--exclude=server.*, then run portsmithctl reload there; if they are the same, "
                      "compare Window, MaxWindow and Port in portsmith.conf",
@@ -77,7 +72,7 @@ static void compare_shared(const struct comparison *c, const struct other *other
 }
 
 /* A status is a little older than now: what is far off is old, or of another clock. */
-static void compare_clock(const struct comparison *c, const struct other *other)
+static void compare_clock(const struct comparison *c, const struct member *other)
 {
     int64_t behind = (int64_t)time(NULL) - other->time;
 
@@ -90,15 +85,15 @@ static void compare_clock(const struct comparison *c, const struct other *other)
                  behind < 0 ? "" : ", or its status is that old");
 }
 
-static void compare(const struct comparison *c, const struct other *other)
+static void compare(const struct comparison *c, const struct member *other)
 {
-    if (strcmp(other->group, c->status->group) != 0) {
+    if (strcmp(other->group, c->own.group) != 0) {
         findings_add(c->found, PROBLEM, "compare Group in portsmith.conf on both hosts",
                      "%s is of the group %s, and this host of %s", other->member, other->group,
-                     c->status->group);
+                     c->own.group);
         return;
     }
-    if (strcasecmp(other->member, c->status->member) == 0)
+    if (strcasecmp(other->member, c->own.member) == 0)
         findings_add(c->found, PROBLEM, "give each host a Member of its own in portsmith.conf; if "
                      "the status is this host's, take another's",
                      "another host has Member = %s as well: a knock that names it counts at both",
@@ -113,32 +108,38 @@ static void compare(const struct comparison *c, const struct other *other)
                      "the rules of %s are not in force, or that is not known", other->member);
 }
 
+static void compare_file(const struct comparison *c, const char *file)
+{
+    json_error_t error;
+    json_t *root = read_status(file, &error);
+    struct member other;
+
+    if (root && unpack(&other, root, &error))
+        compare(c, &other);
+    else
+        findings_add(c->found, PROBLEM, "take it on a member of the group: portsmithctl --json "
+                     "status", "%s is no status of a member: %s", file, error.text);
+    json_decref(root);
+}
+
 void doctorgroup_examine(struct findings *found, const struct config *config,
                          const struct control_status *status, char *const *files, size_t count)
 {
-    const struct comparison c = {found, config, status};
+    struct comparison c = {.found = found, .config = config};
+    json_t *own = report_status_json(status);
+    json_error_t unused;
+    bool is_member = unpack(&c.own, own, &unused);
 
     findings_begin(found, "group");
-    if (status->group[0] == '\0' && count > 0) {
+    if (!is_member)
         findings_add(found, PROBLEM, "set Group and Member in portsmith.conf, and reload",
                      "this host is of no group, so it is compared with none");
-        return;
-    }
-    if (status->group[0] != '\0' && count == 0)
+    else if (count == 0)
         findings_add(found, NOTE, "for each: ssh HOST portsmithctl --json status > HOST.json; then "
                      "portsmithctl doctor HOST.json ...",
                      "whether other members of the group %s have the same key and profiles is not "
-                     "known here", status->group);
-    for (size_t i = 0; i < count; i++) {
-        json_error_t error;
-        json_t *root = read_status(files[i], &error);
-        struct other other;
-
-        if (root && unpack(&other, root, &error))
-            compare(&c, &other);
-        else
-            findings_add(found, PROBLEM, "take it on a member of the group: portsmithctl --json "
-                         "status", "%s is no status of a member: %s", files[i], error.text);
-        json_decref(root);
-    }
+                     "known here", c.own.group);
+    for (size_t i = 0; is_member && i < count; i++)
+        compare_file(&c, files[i]);
+    json_decref(own);
 }

@@ -826,9 +826,7 @@ static const char *describe_end(const struct supervisor *s, bool undone)
  * was killed, another is started for that. */
 static void end_with_grants(struct supervisor *s)
 {
-    if (s->pair.helper == 0)
-        start_pair(s);
-    if (pair_end(&s->pair, true))
+    if (s->pair.helper != 0 && pair_end(&s->pair, true))
         return;
     start_pair(s);
     if (!pair_end(&s->pair, true))

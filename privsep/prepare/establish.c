@@ -1,7 +1,6 @@
 #include "privsep/prepare/establish.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "privsep/xtables/takedown.h"
 #include "privsep/xtables/text.h"
@@ -57,14 +56,6 @@ static bool take_down(const char *path, const char *table, const char *chain, st
     return result == RESTORE_DONE || result == RESTORE_REFUSED;
 }
 
-/* Whether a jump, with its chain, may be of an earlier configuration or version. The nat table is
- * left alone where asking for a chain in it would make it. */
-static bool may_be_left_over(const struct rules *rules, size_t jump, bool has_nat)
-{
-    return !rules->wants[jump] &&
-           (has_nat || strcmp(rules_jumps[jump].table, rules_tables[RULES_NAT]) != 0);
-}
-
 /* Tries to make all chains that may be left over, and to remove them, in one transaction for each
  * table. Where one is there already its table's is refused. */
 static bool nothing_is_left_over(const char *path, const struct rules *rules, bool has_nat)
@@ -73,13 +64,12 @@ static bool nothing_is_left_over(const char *path, const struct rules *rules, bo
     struct text text;
 
     text_begin(&text);
-    for (size_t t = 0; t < RULES_TABLES; t++) {
+    for (enum rules_table t = 0; t < RULES_TABLES; t++) {
         if (t == RULES_NAT && !has_nat)
             continue;
         fprintf(text.out, "*%s\n", rules_tables[t]);
         for (size_t i = 0; i < RULES_EVER; i++)
-            if (strcmp(rules_jumps[i].table, rules_tables[t]) == 0 &&
-                may_be_left_over(rules, i, has_nat))
+            if (!rules->wants[i] && rules_is_in_table(&rules_jumps[i], t))
                 fprintf(text.out, "-N %s\n-X %s\n", rules_jumps[i].to, rules_jumps[i].to);
         if (t == through->table && !rules->wants[RULES_TO_GATEWAY])
             fprintf(text.out, "-N %s\n-X %s\n", through->chain, through->chain);
@@ -88,14 +78,15 @@ static bool nothing_is_left_over(const char *path, const struct rules *rules, bo
     return restore_run_once(path, &text, &unused) == RESTORE_DONE;
 }
 
-/* Removes what an earlier configuration or an earlier version left. */
+/* Removes what an earlier configuration or an earlier version left. The nat table is left
+ * alone where asking for a chain in it would make it. */
 static bool remove_left_over(const char *path, const struct rules *rules, bool has_nat,
                              struct error *why)
 {
     if (nothing_is_left_over(path, rules, has_nat))
         return true;
     for (size_t i = 0; i < RULES_EVER; i++)
-        if (may_be_left_over(rules, i, has_nat) &&
+        if (!rules->wants[i] && (has_nat || !rules_is_in_table(&rules_jumps[i], RULES_NAT)) &&
             (jump_remove(path, &rules_jumps[i], why) != RESTORE_DONE ||
              !take_down(path, rules_jumps[i].table, rules_jumps[i].to, why)))
             return false;

@@ -2,7 +2,6 @@
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -34,7 +33,7 @@ static bool release_family(const char *path, bool has_nat, struct error *why)
     bool released = true;
 
     for (size_t i = 0; i < RULES_EVER; i++)
-        if ((strcmp(rules_jumps[i].table, rules_tables[RULES_NAT]) != 0 || has_nat) &&
+        if ((!rules_is_in_table(&rules_jumps[i], RULES_NAT) || has_nat) &&
             jump_remove(path, &rules_jumps[i], why) != RESTORE_DONE)
             return false;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {

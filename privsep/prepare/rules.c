@@ -276,7 +276,7 @@ static void make_gateway(struct making *m, const struct helper_destination *dest
 
 /* ---- pieces ------------------------------------------------------------- */
 
-static bool is_in_table(const struct jump *jump, enum rules_table table)
+bool rules_is_in_table(const struct jump *jump, enum rules_table table)
 {
     return strcmp(jump->table, rules_tables[table]) == 0;
 }
@@ -285,7 +285,7 @@ static void add_jumps(struct making *m, const struct rules *rules)
 {
     for (size_t i = 0; i < RULES_JUMPS; i++)
         for (enum rules_table table = 0; table < RULES_TABLES; table++)
-            if (rules->wants[i] && is_in_table(&rules_jumps[i], table))
+            if (rules->wants[i] && rules_is_in_table(&rules_jumps[i], table))
                 fprintf(m->texts[PIECE_CHECKS + table].out, "-C %s -j %s\n", rules_jumps[i].from,
                         rules_jumps[i].to);
 }
@@ -380,7 +380,7 @@ static void put_table(const struct making *m, FILE *out, const struct rules *rul
     if (what == RULES_REFRESH)
         fputs(m->texts[PIECE_FIXED + table].bytes, out);
     for (size_t i = 0; i < RULES_JUMPS && what == RULES_REFRESH; i++)
-        if (rules->wants[i] && is_in_table(&rules_jumps[i], table))
+        if (rules->wants[i] && rules_is_in_table(&rules_jumps[i], table))
             fprintf(out, "%c%c", RULES_HOLE, RULES_JUMP + (int)i);
     fputs("COMMIT\n", out);
 }

@@ -28,6 +28,9 @@ extern const struct place {
 } rules_places[RULES_PLACES];
 extern const struct jump rules_jumps[RULES_EVER];
 
+/* Whether the jump is in that table. */
+bool rules_is_in_table(const struct jump *jump, enum rules_table table);
+
 /* What one family has. */
 struct rules {
     const char *texts[RULES_TEXTS]; /* each ends with a zero */

@@ -19,6 +19,7 @@ XTABLES=${BACKEND/nftables/nft} # the iptables that tests use, whatever Portsmit
 lab=/run/lab                    # everything that the tests write
 conf=/etc/portsmith.conf        # a private /etc: see tests/lab
 knock_port=47000
+# shellcheck disable=SC2034 # the group is for the tests
 client_user=nobody client_group=nogroup client_id=65534 # of both, in Debian
 greeting="SSH-2.0-lab"
 daemon_options=()
@@ -68,7 +69,8 @@ now_ms() {
 # Until the command succeeds. What comes at all comes in so many milliseconds on an idle machine;
 # LAB_PATIENCE times that are allowed, for one that is slow and busy.
 wait_ms() { # MILLISECONDS COMMAND...
-    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-4})) steps=(0.05 0.05 0.1 0.1 0.2 0.2 0.2)
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000 * ${LAB_PATIENCE:-4}))
+    local steps=(0.05 0.05 0.1 0.1 0.2 0.2 0.2)
 
     shift
     until "$@" >/dev/null 2>&1; do
@@ -576,12 +578,10 @@ connection_answers() {
 
 # As a user without any privilege, with a home of its own.
 as_client() { # COMMAND...
-    if [ -e /etc/netns/client ]; then
-        HOME=$lab/home on client setpriv --reuid="$client_user" --regid="$client_group" --clear-groups \
-            --no-new-privs "$@"
-    else
-        HOME=$lab/home nsenter --net=/run/netns/client --setuid="$client_id" --setgid="$client_id" "$@"
-    fi
+    local enter=(nsenter --net=/run/netns/client)
+
+    [ ! -e /etc/netns/client ] || enter=(with_mounts_on client nsenter)
+    HOME=$lab/home "${enter[@]}" --setuid="$client_id" --setgid="$client_id" "$@"
 }
 
 # Makes a profile on the server and gives the client its bundle; the client

@@ -25,8 +25,7 @@ _portsmithctl() {
         *) verb=${verb:-${COMP_WORDS[i]}} ;;
         esac
     done
-    if [ "$before" = -c ] || [ "$before" = --config ] || [[ $verb,$cur == doctor,[!-]* ]] ||
-        [ "$verb,$cur" = doctor, ]; then
+    if [ "$before" = -c ] || [ "$before" = --config ] || [[ $verb = doctor && $cur != -* ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
