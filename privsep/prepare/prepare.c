@@ -116,28 +116,29 @@ static bool establish(struct preparation *p, struct error *why)
     return true;
 }
 
-/* Takes over what the last helper granted and policy still permits. Without a table nothing is
- * open, but the ports are shut. */
+/* Takes over what the last helper granted and policy still permits. What ended while there was no
+ * helper is told too. Without a table nothing is open, but the ports are shut. */
 static bool take_over_grants(struct preparation *p, struct error *why)
 {
     struct events events = {.witness = HELPER_FD_WITNESS, .news = HELPER_FD_NEWS};
     struct grants *grants = &p->grants;
+    const int64_t now = clock_boot_ns();
     struct error unused;
-    size_t taken_over;
+    size_t ended, live;
 
-    if (!helper_grants_create(grants, HELPER_FD_RUN, p->policy.setup.max_grants, clock_boot_ns(),
-                              why)) {
+    if (!helper_grants_create(grants, HELPER_FD_RUN, p->policy.setup.max_grants, now, why)) {
         establish(p, &unused);
         return false;
     }
-    taken_over = grants->count;
+    ended = helper_grants_expire(grants, now);
+    live = grants->count;
     if (p->xtables.backend == BACKEND_NFTABLES)
         budgets_note(grants);
     helper_grants_keep_permitted(grants, &p->policy);
     if (!establish(p, why))
         return false;
-    helper_events_end(&events, grants->items + grants->count, taken_over - grants->count,
-                      END_FORBIDDEN);
+    helper_events_end(&events, grants->items + live, ended, END_NONE);
+    helper_events_end(&events, grants->items + grants->count, live - grants->count, END_FORBIDDEN);
     if (grants->count > 0)
         log_info("took over %zu live grant%s", grants->count, grants->count == 1 ? "" : "s");
     return true;

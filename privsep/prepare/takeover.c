@@ -47,7 +47,7 @@ static bool is_sane(const struct grant *grant, int64_t now)
         (!address_is_grantable(&grant->destination) ||
          address_is_ipv4(&grant->destination) != address_is_ipv4(&grant->address)))
         return false;
-    return grant->deadline > now &&
+    return grant->deadline > 0 &&
            grant->deadline - now <= UINT32_MAX * (int64_t)NSEC_PER_SEC &&
            address_is_grantable(&grant->address) &&
            grant->signed_address <= GRANT_SIGNED_ELSEWHERE && s->port != 0 &&
@@ -66,22 +66,32 @@ static bool holds(const struct grants *grants, const struct grant *wanted)
     return false;
 }
 
+static void take(struct grants *grants, const struct granttable_view *before, int64_t now,
+                 bool has_ended)
+{
+    struct grant grant;
+
+    for (size_t i = 0; i < before->capacity && grants->count < grants->capacity; i++)
+        if (granttable_read(before, i, &grant) && is_sane(&grant, now) &&
+            (grant.deadline <= now) == has_ended && !holds(grants, &grant))
+            helper_grants_put(grants, &grant);
+}
+
 /* Takes over what the last helper granted in this boot; without a file of this boot, that was
  * nothing. The same grant is in two records if its helper was killed while it moved from one
- * to the other: it is taken over once. */
+ * to the other: it is taken over once. What has ended comes last, for a live grant needs its
+ * place more. */
 static void take_over(struct grants *grants, int run_dir, int64_t now)
 {
     struct granttable_view before;
     struct error unused;
-    struct grant grant;
 
     if (!granttable_open(&before, run_dir, &unused))
         return;
     grants->table->last_id = grants->table->last_id_before = before.last_id;
     grants->table->begun = before.begun;
-    for (size_t i = 0; i < before.capacity && grants->count < grants->capacity; i++)
-        if (granttable_read(&before, i, &grant) && is_sane(&grant, now) && !holds(grants, &grant))
-            helper_grants_put(grants, &grant);
+    take(grants, &before, now, false);
+    take(grants, &before, now, true);
     granttable_close(&before);
 }
 

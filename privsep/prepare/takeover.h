@@ -11,8 +11,9 @@
 #include "privsep/prepare/receive.h"
 
 /* Makes a file for `capacity` grants in the directory `run_dir`, and has it take the place of
- * the file that is there, whose grants it takes over: those of this boot that end after `now`
- * (CLOCK_BOOTTIME, nanoseconds), and that could have been granted. False with the reason:
+ * the file that is there, whose grants it takes over: those of this boot that could have been
+ * granted. Those that have ended by `now` (CLOCK_BOOTTIME, nanoseconds), with no helper to tell of
+ * it, are among them if there is room: helper_grants_expire takes them out. False with the reason:
  * the file that was there stays, and the table is empty and has room for no grant. */
 bool helper_grants_create(struct grants *grants, int run_dir, size_t capacity, int64_t now,
                           struct error *why);

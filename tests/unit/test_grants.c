@@ -320,6 +320,8 @@ static void give_two(void)
     settle();
 }
 
+static size_t ended_meanwhile;
+
 /* As a helper that starts at `now`, after this one was killed. */
 static void start_again(int64_t now, size_t capacity)
 {
@@ -327,6 +329,7 @@ static void start_again(int64_t now, size_t capacity)
 
     helper_grants_free(&grants);
     assert_done(helper_grants_create(&grants, AT_FDCWD, capacity, now, &why), why);
+    ended_meanwhile = helper_grants_expire(&grants, now);
     for (size_t i = 0; i < grants.count; i++) {
         assert_true(grants.items[i].deadline > now);
         assert_int_equal(grants.items[i].touched, 0);
@@ -368,7 +371,8 @@ static void the_ids_of_a_boot_count_on(void **state)
     assert_int_equal(grants.items[0].id, 3);
 }
 
-static void what_ended_meanwhile_is_not_taken_over(void **state)
+/* But known, behind those that live: nobody has told of its end. */
+static void what_ended_meanwhile_is_no_grant(void **state)
 {
     uint8_t bytes[FILE_SIZE];
 
@@ -376,8 +380,24 @@ static void what_ended_meanwhile_is_not_taken_over(void **state)
     give_two();
     read_file(bytes);
     assert_int_equal(count_in(bytes, sizeof bytes, 99), 2);
+    assert_int_equal(ended_meanwhile, 0);
     assert_int_equal(count_in(bytes, sizeof bytes, 100), 1);
+    assert_int_equal(ended_meanwhile, 1);
+    assert_memory_equal(grants.items[1].key_id, alice, KEY_ID_SIZE);
     assert_int_equal(count_in(bytes, sizeof bytes, 200), 0);
+    assert_int_equal(ended_meanwhile, 2);
+    start_again(200, CAPACITY); /* which is told once */
+    assert_int_equal(ended_meanwhile, 0);
+}
+
+static void what_lives_has_the_place_of_what_ended(void **state)
+{
+    (void)state;
+    give_two();
+    start_again(100, 1);
+    assert_int_equal(grants.count, 1);
+    assert_memory_equal(grants.items[0].key_id, bob, KEY_ID_SIZE);
+    assert_int_equal(ended_meanwhile, 0);
 }
 
 /* As no helper grants it, though the seal is right. */
@@ -698,7 +718,8 @@ int main(void)
         WITH_TABLE(families_settle_each_for_itself),
         WITH_TABLE(grants_are_taken_over),
         WITH_TABLE(the_ids_of_a_boot_count_on),
-        WITH_TABLE(what_ended_meanwhile_is_not_taken_over),
+        WITH_TABLE(what_ended_meanwhile_is_no_grant),
+        WITH_TABLE(what_lives_has_the_place_of_what_ended),
         WITH_TABLE(what_no_helper_could_have_granted_is_not_taken_over),
         WITH_TABLE(another_size_takes_what_fits),
         WITH_TABLE(what_a_batch_touched_goes_back),

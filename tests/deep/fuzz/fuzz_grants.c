@@ -141,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     list(records);
     REQUIRE(helper_grants_create(&grants, directory, CAPACITY, now, &why));
     REQUIRE(grants.count <= records && grants.count <= CAPACITY);
+    helper_grants_expire(&grants, now);
     check_taken_over(&grants, now);
     check_new_file(&grants);
     helper_grants_free(&grants);

@@ -331,7 +331,7 @@ a_start_waits() {
     port_is_open "$server" 22
 }
 
-@test "all processes are killed: the grant ends in time, a new start works" {
+@test "all processes are killed: the grant ends in time, a new start says so and works" {
     local window start
 
     knock_opens_briefly short
@@ -340,8 +340,12 @@ a_start_waits() {
     port_is_open "$server" 22
     shuts_in_time "$window" "$start"
     start_daemon
+    wait_for_log "short: tcp/22 for $client has ended: the window is over"
     port_is_shut "$server" 22
+    kill_daemon
+    start_daemon
     knock_opens short
+    log_lacks "has ended" # that was told before
     port_is_open "$server" 22
 }
 
