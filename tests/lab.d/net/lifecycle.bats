@@ -345,7 +345,7 @@ a_start_waits() {
     kill_daemon
     start_daemon
     knock_opens short
-    log_lacks "has ended" # that was told before
+    log_lacks "short: tcp/22 for $client has ended" # that was told before
     port_is_open "$server" 22
 }
 
