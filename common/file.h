@@ -51,11 +51,6 @@ bool file_put(const char *path, mode_t mode, const void *content, size_t size, s
  * not an error. */
 bool file_remove(const char *path, struct error *why);
 
-/* Puts a file with this content and mode in place of `name` in the open directory `dir`, in one
- * step: a reader has the old file or the new one. The new file may not be on the disk yet. */
-bool file_replace(int dir, const char *name, mode_t mode, const void *content, size_t size,
-                  struct error *why);
-
 /* Writes all `size` bytes, whatever signals interrupt it. False with errno. */
 bool file_write_all(int fd, const void *content, size_t size);
 
@@ -78,5 +73,12 @@ const char *file_explain(int error);
 
 /* Brings the making or the removal of the file's name onto the disk. False with errno. */
 bool file_sync_directory_of(const char *path);
+
+/* ---- filereplace.c ------------------------------------------------------- */
+
+/* Puts a file with this content and mode in place of `name` in the open directory `dir`, in one
+ * step: a reader has the old file or the new one. The new file may not be on the disk yet. */
+bool file_replace(int dir, const char *name, mode_t mode, const void *content, size_t size,
+                  struct error *why);
 
 #endif
