@@ -9,11 +9,11 @@
 #include "client/nat64.h"
 #include "client/source.h"
 
-static bool is_among(const struct target *targets, unsigned count, const struct addrinfo *info)
+static bool is_among(const struct target *targets, unsigned count, const struct target *target)
 {
     for (unsigned i = 0; i < count; i++)
-        if (targets[i].size == info->ai_addrlen &&
-            memcmp(&targets[i].to, info->ai_addr, info->ai_addrlen) == 0)
+        if (targets[i].size == target->size &&
+            memcmp(&targets[i].to, &target->to, (size_t)target->size) == 0)
             return true;
     return false;
 }
@@ -27,11 +27,11 @@ static unsigned add_target(struct target *targets, unsigned count, const struct 
     char text[TARGET_TEXT_SIZE];
     struct address address;
 
-    *target = (struct target){.size = info->ai_addrlen, .may_sign = true};
+    *target = (struct target){.size = (socklen_t)info->ai_addrlen, .may_sign = true};
     memcpy(&target->to, info->ai_addr, info->ai_addrlen);
     return count + (address_from_sockaddr(&address, info->ai_addr) &&
                     target_is_possible(&address, target_format(target, text), why) &&
-                    !is_among(targets, count, info));
+                    !is_among(targets, count, target));
 }
 
 /* ---- behind a NAT64 ------------------------------------------------------ */
