@@ -10,6 +10,7 @@
 
 #include "client/agent.h"
 #include "client/paths.h"
+#include "client/platform/platform.h"
 #include "client/target.h"
 #include "common/file.h"
 #include "common/text/keys.h"
@@ -331,11 +332,11 @@ bool server_check(const struct server *server, const char *path, const char *sec
  * the agent's: who asks no agent needs no home. */
 static bool place(char path[static PATH_MAX], const char *file, struct error *why)
 {
-    const char *slash = strrchr(file, '/');
+    const char *slash = platform_last_separator(file);
     char name[PATH_MAX], directory[PATH_MAX];
 
     strcpy(name, path);
-    if (name[0] == '/')
+    if (platform_is_absolute(name))
         return true;
     if (strncmp(name, "~/", 2) == 0)
         return path_home(directory, why) && path_join(path, directory, name + 2, "", why);

@@ -18,6 +18,7 @@
 #include "client/knock/subcommandnames.h"
 #include "client/known.h"
 #include "client/paths.h"
+#include "client/platform/platform.h"
 #include "common/file.h"
 #include "common/text/keys.h"
 
@@ -118,18 +119,13 @@ static bool find_displaced(char name[static SERVER_NAME_SIZE], const struct bund
  * `change` names what can be changed instead. True if the user agrees. */
 static bool agrees(const char *path, const char *reason, const char *question, const char *change)
 {
-    FILE *terminal = fopen("/dev/tty", "r+e");
-    char answer[8] = "";
+    char asked[PATH_MAX + 1024], answer[8];
 
-    if (!terminal) {
+    snprintf(asked, sizeof asked, "%s: %s.\n%s? [y/N] ", path, reason, question);
+    if (!platform_ask(asked, answer, sizeof answer)) {
         warnx("%s: %s: run import on a terminal to be asked, or change %s", path, reason, change);
         return false;
     }
-    fprintf(terminal, "%s: %s.\n%s? [y/N] ", path, reason, question);
-    fflush(terminal);
-    if (!fgets(answer, sizeof answer, terminal))
-        answer[0] = '\0';
-    fclose(terminal);
     if (answer[0] == 'y' || answer[0] == 'Y')
         return true;
     warnx("%s: nothing was made; change %s", path, change);
