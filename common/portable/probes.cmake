@@ -6,6 +6,8 @@ include(CheckSymbolExists)
 if(CMAKE_SYSTEM_NAME STREQUAL Linux)
   add_compile_definitions(_XOPEN_SOURCE=700)
   list(APPEND CMAKE_REQUIRED_DEFINITIONS -D_XOPEN_SOURCE=700)
+elseif(WIN32)
+  include(${CMAKE_CURRENT_LIST_DIR}/../windows/windows.cmake)
 endif()
 
 function(probe name)
