@@ -61,7 +61,7 @@ list_cases() { # PART...
         run_ctest) lines=$(cd "$top/tests" && printf '%s\n' unit/test_*.c) ;;
         run_valgrind) lines=$(valgrind_names | sed 's/-.*//; s,.*,unit/test_&.c,' | sort -u) ;;
         run_uml) lines=$(tests_of "" "$top"/tests/platforms/uml/*.bats) ;;
-        run_openrc) lines=$(tests_of "" "$top"/tests/platforms/openrc.bats) ;;
+        "run_platform_bats "*) lines=$(tests_of "" "$top/tests/platforms/${part_command[$part]##* }.bats") ;;
         *) lines=$(lab_cases "$part") ;;
         esac
         printf '%s\n' "${lines:-${part_command[$part]}}" | sed "s/^/$part\t/"

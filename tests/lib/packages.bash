@@ -40,6 +40,9 @@ foreign_build_packages=(mount make cmake pkgconf qemu-user "${unit_packages[@]:1
 # What builds with musl, the libraries included: of those in library_packages and cmocka the sources.
 musl_packages=(gcc libc6-dev make cmake pkgconf musl-tools dpkg-dev flex bison gperf autoconf
     automake libtool libeinfo1 librc1t64 "${unit_packages[@]:1}" "${lab_tests_packages[@]}")
+# What builds the client for Windows, two libraries included, and runs it beside a server.
+windows_packages=(gcc-mingw-w64-x86-64 wine wine64 dpkg-dev autoconf automake libtool "${build_packages[@]}"
+    "${unit_packages[@]:1}" "${lab_tests_packages[@]}")
 # What makes and looks at our own packages.
 packaging_packages=(dpkg-dev file mmdebstrap lintian rpm rpmlint apparmor git mandoc shellcheck)
 # Firewalls that the lab runs and this machine must not: once installed they would start at
