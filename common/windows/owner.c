@@ -31,16 +31,17 @@ static PSID find_user(void)
     return copy;
 }
 
-/* Not inherited; for the user, the system and administrators (SDDL: protected, allow, all). */
+/* The user's, not inherited, for the user alone (SDDL: owner, protected, allow, all). Administrators
+ * and the system can take what they want, as root can. */
 SECURITY_ATTRIBUTES *windows_private(SECURITY_ATTRIBUTES *attributes)
 {
-    static const char format[] = "D:P(A;OICI;FA;;;%s)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
-    char rights[sizeof format + SID_TEXT_MAX], *name;
+    static const char format[] = "O:%sD:P(A;OICI;FA;;;%s)";
+    char rights[sizeof format + 2 * SID_TEXT_MAX], *name;
     PSID user = find_user();
     bool done = user && ConvertSidToStringSidA(user, &name);
 
     if (done) {
-        snprintf(rights, sizeof rights, format, name);
+        snprintf(rights, sizeof rights, format, name, name);
         LocalFree(name);
         *attributes = (SECURITY_ATTRIBUTES){.nLength = sizeof *attributes};
         done = ConvertStringSecurityDescriptorToSecurityDescriptorA(

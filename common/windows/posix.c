@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+#undef strerror
+
 char *program_invocation_short_name;
 
 /* All is bytes: knocks and bundles go to standard output, and no end of line is to be changed. */
@@ -69,7 +71,7 @@ const char *windows_strerror(int error)
     for (size_t i = 0; i < ERRORS; i++)
         if (errors[i].posix == error && errors[i].text)
             return errors[i].text;
-    return (strerror)(error);
+    return strerror(error);
 }
 
 static void say(const char *format, va_list arguments, const char *error)
@@ -81,7 +83,7 @@ static void say(const char *format, va_list arguments, const char *error)
 
 void warn(const char *format, ...)
 {
-    const char *error = strerror(errno);
+    const char *error = windows_strerror(errno);
     va_list arguments;
 
     va_start(arguments, format);

@@ -33,8 +33,8 @@
 
 enum { F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, FD_CLOEXEC };
 
-/* Makes files that the user, administrators and the system alone may use, whatever the mode. A
- * link that O_NOFOLLOW finds gives ELOOP. "/dev/null" is NUL. */
+/* Makes files that the user alone may use, whatever the mode. A link that O_NOFOLLOW finds gives
+ * ELOOP. "/dev/null" is NUL. */
 int windows_open(const char *path, int flags, ...);
 int windows_close(int fd);
 int windows_fcntl(int fd, int command, ...);
