@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The client for Windows, run by Wine, at a server of the lab.
-# shellcheck disable=SC2154 # ssh.bash and build.bash set the variables
+# shellcheck disable=SC2119,SC2154 # ssh_setup takes options; ssh.bash and build.bash set the variables
 bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/ssh.bash"
