@@ -7,7 +7,8 @@ include_directories(SYSTEM ${PROJECT_BINARY_DIR}/windows)
 add_compile_definitions(_WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN _POSIX_C_SOURCE=200809L)
 # It takes printf to be Microsoft's, which knows no %zu. Linux's compiler reads the formats.
 add_compile_options(-Wno-format)
-link_libraries(ws2_32 advapi32 -static -fstack-protector-strong) # brings what that and fortifying call
+# The compiler knows by the last what stands behind fortifying; clock_gettime is in winpthread.
+link_libraries(ws2_32 advapi32 winpthread -static -fstack-protector-strong)
 # Its compiler touches each page of the stack anyhow, and stumbles over being told to (GCC's bug
 # 90458).
 set(HAVE_fstack_clash_protection OFF)
