@@ -14,11 +14,11 @@
 #include "client/bundle.h"
 #include "client/cli.h"
 #include "client/identity.h"
+#include "client/knock/ask.h"
 #include "client/knock/listing.h"
 #include "client/knock/subcommandnames.h"
 #include "client/known.h"
 #include "client/paths.h"
-#include "client/platform/platform.h"
 #include "common/file.h"
 #include "common/text/keys.h"
 
@@ -122,7 +122,7 @@ static bool agrees(const char *path, const char *reason, const char *question, c
     char asked[PATH_MAX + 1024], answer[8];
 
     snprintf(asked, sizeof asked, "%s: %s.\n%s? [y/N] ", path, reason, question);
-    if (!platform_ask(asked, answer, sizeof answer)) {
+    if (!ask_user(asked, answer, sizeof answer)) {
         warnx("%s: %s: run import on a terminal to be asked, or change %s", path, reason, change);
         return false;
     }

@@ -13,10 +13,6 @@ bool platform_is_absolute(const char *path);
 /* The last character in the path that parts directories. NULL if there is none. */
 const char *platform_last_separator(const char *path);
 
-/* Asks the user on the terminal, whatever standard input and output are. Stores the beginning of the
- * line that is typed, "" for none. False if there is no terminal. */
-bool platform_ask(const char *question, char *answer, int size);
-
 /* Opens a file for reading and writing, and makes it, for the user alone, if it is missing. Waits
  * until no other process has it open by this function. Returns a descriptor, which the caller
  * closes, or -1 with errno. */

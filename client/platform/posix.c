@@ -24,22 +24,6 @@ const char *platform_last_separator(const char *path)
     return strrchr(path, '/');
 }
 
-/* ---- the terminal --------------------------------------------------------- */
-
-bool platform_ask(const char *question, char *answer, int size)
-{
-    FILE *terminal = fopen("/dev/tty", "r+e");
-
-    if (!terminal)
-        return false;
-    fputs(question, terminal);
-    fflush(terminal);
-    if (!fgets(answer, size, terminal))
-        answer[0] = '\0';
-    fclose(terminal);
-    return true;
-}
-
 /* ---- whose they are ------------------------------------------------------ */
 
 enum { RECORD_SIZE = 4096 }; /* of the user database; longer ones are as if they were not there */

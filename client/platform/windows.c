@@ -68,26 +68,6 @@ bool path_follow(char real[static PATH_MAX], const char *path, struct error *why
     return error_set(why, "%.100s...: the path is too long", path);
 }
 
-/* ---- the terminal --------------------------------------------------------- */
-
-bool platform_ask(const char *question, char *answer, int size)
-{
-    FILE *in = fopen("CONIN$", "r"), *out = fopen("CONOUT$", "w");
-    bool asks = in && out;
-
-    if (asks) {
-        fputs(question, out);
-        fflush(out);
-        if (!fgets(answer, size, in))
-            answer[0] = '\0';
-    }
-    if (in)
-        fclose(in);
-    if (out)
-        fclose(out);
-    return asks;
-}
-
 /* ---- locks ---------------------------------------------------------------- */
 
 /* Of a byte that no file reaches: a lock on what is there would keep readers out. */
