@@ -3,7 +3,7 @@ bats_require_minimum_version 1.5.0
 # A program that takes the sniffer's place, or the witness's, with the real helper: see
 # tests/tools/hostile.c. It makes namespaces of its own. Then the same through
 # the socket of the sniffer of a whole daemon.
-# bats file_tags=backend
+# bats file_tags=any
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 . "$top/tests/lib/net.bash"
