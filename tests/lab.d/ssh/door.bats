@@ -262,7 +262,7 @@ failure_file=$home/.local/state/portsmith/failure
     rm -f "$failure_file"
     stop_daemon
     config_for relay
-    run as_client ssh -o ConnectTimeout=9 bastion true
+    run as_client ssh -o ConnectTimeout=7 bastion true
     start_daemon
     says "tcp/22 is still shut after 4s" "hint: nothing answered"
     [[ $output != *"after 10s"* ]]
