@@ -83,6 +83,34 @@ static bool group_keys_agree(const struct config *c, const char *path, struct er
     return true;
 }
 
+/* Whether the name of a member is an address that stands for all of them. */
+static bool is_shared(const struct config *c, const char *name)
+{
+    struct address address;
+    bool is_address = address_parse(&address, name);
+
+    for (unsigned i = 0; is_address && i < c->shared_count; i++)
+        if (address_equal(&c->shared[i], &address))
+            return true;
+    return false;
+}
+
+/* A shared address is a group's, and a member has one of its own beside it. */
+static bool shared_addresses_agree(const struct config *c, const char *path, struct error *why)
+{
+    if (c->shared_count > 0 && c->peer_count == 0)
+        return error_set(why, "%s: SharedAddress needs a line 'Peers = ...', the other members of the "
+                              "group, to which knocks at that address are copied", path);
+    if (is_shared(c, c->member))
+        return error_set(why, "%s: Member is %s, which SharedAddress says stands for all members: name "
+                              "this host by an address of its own", path, c->member);
+    for (unsigned i = 0; i < c->peer_count; i++)
+        if (is_shared(c, c->peers[i]))
+            return error_set(why, "%s: Peers has %s, which SharedAddress says stands for all members: "
+                                  "name each by an address of its own", path, c->peers[i]);
+    return true;
+}
+
 bool config_read_main(struct config *c, const char *path, struct error *why)
 {
     char init[CONFIG_INIT_SIZE];
@@ -102,6 +130,7 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
     if (c->transports == 0)
         c->transports = 1u << TRANSPORT_UDP;
     return firewall_keys_agree(c, path, why) && group_keys_agree(c, path, why) &&
+           shared_addresses_agree(c, path, why) &&
            config_windows_agree(path, c->window, c->max_window, why);
 }
 

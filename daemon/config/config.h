@@ -23,6 +23,7 @@
 enum {
     CONFIG_USER_SIZE = 33,
     CONFIG_FINGERPRINT_SIZE = 16,
+    CONFIG_SHARED_ADDRESSES = 8,
     CONFIG_PROFILE_PATH_SIZE = CONFIG_PATH_SIZE + POLICY_NAME_SIZE + 5, /* "/NAME.conf" */
     CONFIG_INIT_SIZE = PATH_MAX + sizeof "portsmith-profile -c  init",
 };
@@ -59,10 +60,12 @@ struct config {
     char run_directory[CONFIG_PATH_SIZE];
     char metrics_file[CONFIG_PATH_SIZE]; /* empty: none is written */
     char group[POLICY_NAME_SIZE]; /* the hosts that share the server's key; empty: it is this
-                                     host's alone, and the next three are empty, too */
+                                     host's alone, and the next four are empty, too */
     char member[MEMBER_NAME_SIZE]; /* by which clients name this host */
     char peers[MEMBERS_MAX - 1][MEMBER_NAME_SIZE]; /* the other members, as clients are told */
     uint8_t peer_count;
+    struct address shared[CONFIG_SHARED_ADDRESSES]; /* that stand for all members */
+    uint8_t shared_count;
     uint8_t server_public[KEY_SIZE];
     struct profile *profiles; /* locked memory; sorted by name; complete: the
                                  defaults are filled in */

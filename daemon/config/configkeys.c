@@ -315,6 +315,31 @@ static bool set_peers(void *into, const char *value, struct error *why)
     return settings_each_word(value, add_peer, into, why);
 }
 
+static bool add_shared(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+    struct address address;
+
+    if (!address_parse(&address, word))
+        return error_set(why, "'%s' is not an IP address: expected one such as 192.0.2.9 or "
+                              "2001:db8::9, without a length or brackets", word);
+    if (!address_is_grantable(&address))
+        return error_set(why, "%s cannot be an address that clients knock at: it is unspecified, "
+                              "loopback, link-local, multicast or broadcast", word);
+    for (unsigned i = 0; i < c->shared_count; i++)
+        if (address_equal(&c->shared[i], &address))
+            return true;
+    if (c->shared_count == CONFIG_SHARED_ADDRESSES)
+        return error_set(why, "more than %d shared addresses", CONFIG_SHARED_ADDRESSES);
+    c->shared[c->shared_count++] = address;
+    return true;
+}
+
+static bool set_shared(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_shared, into, why);
+}
+
 static const struct setting settings[] = {
     {"Interface", set_interface, true},
     {"Port", set_port, false},
@@ -339,6 +364,7 @@ static const struct setting settings[] = {
     {"Group", set_group, false},
     {"Member", set_member, false},
     {"Peers", set_peers, true},
+    {"SharedAddress", set_shared, true},
 };
 
 /* `nft` would be taken for nftables, and to close is to end a grant. */
@@ -391,6 +417,7 @@ static void print_transports(const struct config *c, FILE *out)
 void config_print_keys(const struct config *c, FILE *out)
 {
     char skew[TIMESPAN_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], most[TIMESPAN_TEXT_SIZE];
+    char shared[ADDRESS_TEXT_SIZE];
 
     fputs("[Portsmith]\n", out);
     print_interfaces(c, out);
@@ -417,4 +444,6 @@ void config_print_keys(const struct config *c, FILE *out)
         fprintf(out, "Group = %s\nMember = %s\n", c->group, c->member);
     for (unsigned i = 0; i < c->peer_count; i++)
         fprintf(out, "Peers = %s\n", c->peers[i]);
+    for (unsigned i = 0; i < c->shared_count; i++)
+        fprintf(out, "SharedAddress = %s\n", address_format(&c->shared[i], shared));
 }

@@ -23,6 +23,7 @@
 #include "daemon/doctor/doctorfirewall.h"
 #include "daemon/doctor/doctorgroup.h"
 #include "daemon/doctor/findings.h"
+#include "daemon/host/copies.h"
 #include "daemon/host/drops.h"
 #include "daemon/host/firewalls.h"
 #include "daemon/host/links.h"
@@ -294,6 +295,20 @@ static void examine_counters(struct doctor *d)
                      "while", "%" PRIu64 " packets found the capture's buffer full", c->dropped);
 }
 
+/* Where portsmithd has never run, the back end is not chosen yet. */
+static void examine_copies(struct doctor *d)
+{
+    static struct copies copies;
+    const enum backend backend = d->config->backend_in_use;
+
+    findings_begin(&d->found, "copies");
+    if (backend == BACKEND_AUTO)
+        findings_add(&d->found, NOTE, "start portsmithd, which chooses the back end",
+                     "whether knocks at a shared address are copied is not known here");
+    else if (copies_find(&copies, d->config, backend, findings_take_problem, &d->found))
+        copies_check(&copies, findings_take_problem, &d->found);
+}
+
 /* ---- the whole ------------------------------------------------------------- */
 
 /* The order of the checks is that of the findings. */
@@ -326,6 +341,8 @@ static void examine(struct doctor *d)
         examine_counters(d);
     if (d->has_status && (d->status.group[0] != '\0' || d->status_count > 0))
         doctorgroup_examine(&d->found, d->config, &d->status, d->statuses, d->status_count);
+    if (d->loaded && d->config->shared_count > 0)
+        examine_copies(d);
     config_free(d->loaded);
 }
 

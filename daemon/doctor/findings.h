@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { FINDINGS_MAX = 100, FINDINGS_CHECKS = 20, FINDING_SIZE = 640 };
+enum { FINDINGS_MAX = 100, FINDINGS_CHECKS = 21, FINDING_SIZE = 640 };
 
 enum finding_level {
     FINDING_PROBLEM, /* it keeps knocks from working, or lets in who has not knocked */

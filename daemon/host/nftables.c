@@ -6,8 +6,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "daemon/host/tool.h"
-
 enum {
     DEPTH_MAX = 16,
     STEPS_MAX = 1000000, /* jumps can lead through a chain in very many ways */
@@ -408,20 +406,26 @@ bool nftables_has_statement(const json_t *ruleset, const char *name)
 
 /* ---- reading ---------------------------------------------------------------- */
 
+bool nftables_run(struct tool *tool, const char *const *arguments, struct error *why)
+{
+    const char *path = access("/usr/sbin/nft", X_OK) == 0 ? "/usr/sbin/nft" : "/sbin/nft";
+
+    return tool_run(tool, path, arguments, "", why);
+}
+
 /* What nft prints with these arguments, as JSON that the caller gives back; NULL with the
  * reason. */
 static json_t *list(const char *const *arguments, struct error *why)
 {
-    const char *path = access("/usr/sbin/nft", X_OK) == 0 ? "/usr/sbin/nft" : "/sbin/nft";
     json_t *ruleset = NULL;
     struct tool tool;
 
-    if (!tool_run(&tool, path, arguments, "", why))
+    if (!nftables_run(&tool, arguments, why))
         return NULL;
     if (tool.status == 0)
         ruleset = json_loads(tool.said, 0, NULL);
     if (!ruleset)
-        error_set(why, "%s: %.300s", path, tool.said);
+        error_set(why, "nft: %.300s", tool.said);
     free(tool.said);
     return ruleset;
 }

@@ -9,7 +9,11 @@
 
 #include "common/address.h"
 #include "common/error.h"
+#include "daemon/host/tool.h"
 #include "daemon/host/walk.h"
+
+/* Runs nft(8), as tool_run does. */
+bool nftables_run(struct tool *tool, const char *const *arguments, struct error *why);
 
 /* The whole ruleset, which json_decref gives back. NULL with the reason, such as that nft is not
  * installed. */

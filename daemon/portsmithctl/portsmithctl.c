@@ -17,6 +17,7 @@
 #include "daemon/host/drops.h"
 #include "daemon/portsmith-firewall/closing.h"
 #include "daemon/portsmith-firewall/enforce.h"
+#include "daemon/portsmithctl/rules.h"
 #include "daemon/portsmithctl/watch.h"
 #include "daemon/supervisor/pair.h"
 
@@ -26,6 +27,7 @@ static const char usage[] =
     "usage: portsmithctl [-c file] [--json] status | list | watch\n"
     "       portsmithctl [-c file] [--json] doctor [status ...]\n"
     "       portsmithctl [-c file] [--json] close [--kill] id | profile | --all\n"
+    "       portsmithctl [-c file] [--json] group rules\n"
     "       portsmithctl [-c file] [--json] reload | release\n"
     "\n"
     "  status              what runs, what is shut, and the counters\n"
@@ -35,6 +37,8 @@ static const char usage[] =
     "                      is a file (-: standard input) that --json status printed on another\n"
     "                      member of the host's group\n"
     "  close               end the grant of that id, a profile's, or all\n"
+    "  group rules         print a script for sh that has the firewall copy knocks at a\n"
+    "                      SharedAddress to the other members of the host's group\n"
     "  reload              read the configuration again, and say whether it is in force\n"
     "  release             stop portsmithd and open all shut ports; refused while\n"
     "                      portsmith-firewall shuts one of them to everybody\n"
@@ -59,7 +63,7 @@ struct options {
 struct verb {
     const char *name;
     int (*run)(const struct options *options, const struct config *config);
-    enum { NOTHING, GRANTS, STATUSES } takes; /* GRANTS: --all, --kill and an argument */
+    enum { NOTHING, GRANTS, WORDS } takes; /* GRANTS: --all, --kill and an argument */
     /* USEFUL: the verb goes on where the configuration is broken. NOT_READ: it reads that itself */
     enum { WANTED, USEFUL, NOT_READ } configuration;
 };
@@ -272,6 +276,14 @@ static int see_doctor(const struct options *options, const struct config *unread
                       (size_t)options->count);
 }
 
+static int show_group(const struct options *options, const struct config *unread)
+{
+    (void)unread;
+    if (options->count != 1 || strcmp(options->arguments[0], "rules") != 0)
+        return command_misused("group wants the word rules");
+    return rules_show(options->config_path, options->json);
+}
+
 static const struct verb verbs[] = {
     {"status", show_status, NOTHING, WANTED},
     {"list", show_list, NOTHING, WANTED},
@@ -279,7 +291,8 @@ static const struct verb verbs[] = {
     {"close", close_grants, GRANTS, WANTED},
     {"reload", reload, NOTHING, USEFUL},
     {"release", release, NOTHING, USEFUL},
-    {"doctor", see_doctor, STATUSES, NOT_READ},
+    {"doctor", see_doctor, WORDS, NOT_READ},
+    {"group", show_group, WORDS, NOT_READ},
 };
 
 /* ---- the command line ---------------------------------------------------- */

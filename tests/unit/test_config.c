@@ -140,7 +140,8 @@ static void every_key_is_read(void **state)
                        "ProfileDirectory = /a\n"
                        "StateDirectory = /b/c d\nRunDirectory = /e\n"
                        "MetricsFile = /f/portsmith.prom\n"
-                       "Group = web\nMember = a.example.org\nPeers = 192.0.2.7, c\nPeers = d\n");
+                       "Group = web\nMember = a.example.org\nPeers = 192.0.2.7, c\nPeers = d\n"
+                       "SharedAddress = 192.0.2.9 2001:db8::9\nSharedAddress = 192.0.2.9\n");
     assert_true(config_read_main(&c, MAIN, &why));
     assert_int_equal(c.interface_count, 3);
     assert_string_equal(c.interfaces[2], "ppp0");
@@ -167,6 +168,9 @@ static void every_key_is_read(void **state)
     assert_int_equal(c.peer_count, 3);
     assert_string_equal(c.peers[0], "192.0.2.7");
     assert_string_equal(c.peers[2], "d");
+    assert_int_equal(c.shared_count, 2);
+    assert_true(address_is_ipv4(&c.shared[0]));
+    assert_int_equal(c.shared[1].bytes[15], 9);
 }
 
 static void a_mark_is_decimal_or_hexadecimal(void **state)
@@ -240,6 +244,22 @@ static const struct {
     {"[Portsmith]\nMember = -a\n", MAIN ":2: Member: '-a' is not a host name or an IP address"},
     {"[Portsmith]\nPeers = a,[::1]\n", MAIN ":2: Peers: '[::1]' is not a host name or an IP address"},
     {"[Portsmith]\nPeers = 1 2 3 4\nPeers = 5 6 7 8\n", MAIN ":3: Peers: more than 7 peers"},
+    {"[Portsmith]\nSharedAddress = b.example.org\n",
+     MAIN ":2: SharedAddress: 'b.example.org' is not an IP address: expected one such as"},
+    {"[Portsmith]\nSharedAddress = [2001:db8::9]\n", MAIN ":2: SharedAddress: '[2001:db8::9]' is not"},
+    {"[Portsmith]\nSharedAddress = 192.0.2.0/24\n", MAIN ":2: SharedAddress: '192.0.2.0/24' is not"},
+    {"[Portsmith]\nSharedAddress = 127.0.0.1\n",
+     MAIN ":2: SharedAddress: 127.0.0.1 cannot be an address that clients knock at"},
+    {"[Portsmith]\nSharedAddress = fe80::1\n", MAIN ":2: SharedAddress: fe80::1 cannot be an"},
+    {"[Portsmith]\nSharedAddress =\n", MAIN ":2: SharedAddress: expected a value"},
+    {"[Portsmith]\nSharedAddress = 1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 1.0.0.8 "
+     "1.0.0.9\n", MAIN ":2: SharedAddress: more than 8 shared addresses"},
+    {"[Portsmith]\nPort = 1\nSharedAddress = 192.0.2.9\n",
+     MAIN ": SharedAddress needs a line 'Peers = ...', the other members"},
+    {"[Portsmith]\nPort = 1\nGroup = web\nMember = 2001:db8:0::9\nPeers = b\n"
+     "SharedAddress = 2001:db8::9\n", MAIN ": Member is 2001:db8:0::9, which SharedAddress says"},
+    {"[Portsmith]\nPort = 1\nGroup = web\nMember = a\nPeers = b 192.0.2.9\n"
+     "SharedAddress = 192.0.2.9\n", MAIN ": Peers has 192.0.2.9, which SharedAddress says"},
     {"[Portsmith]\nAcceptMark = 0\n", MAIN ":2: AcceptMark: '0' is out of range: a packet mark"},
     {"[Portsmith]\nAcceptMark = 0x100000000\n", MAIN ":2: AcceptMark: '0x100000000' is out of ra"},
     {"[Portsmith]\nAcceptMark = 99999999999999999999999\n", MAIN ":2: AcceptMark: '9999999999999"},
