@@ -309,14 +309,16 @@ static bool is_alike(const char *needed, const char *found)
 static void compare(enum family family, char *needed, char *found, const char *about,
                     warning_taker *report, void *data)
 {
+    static const char put_in_force[] = "portsmithctl group rules | sh; and the same at each boot";
     char what[WHAT_SIZE + LINE_SIZE];
     const char *need = next_rule(&needed, about), *got = next_rule(&found, about);
+    int size;
 
     if (!got) {
         snprintf(what, sizeof what, "the rules that copy knocks over %s to the peers are not in force: "
                                     "a knock at a shared address opens at one member alone",
                  family_name(family));
-        report(data, what, "portsmithctl group rules | sh; and the same at each boot");
+        report(data, what, put_in_force);
         return;
     }
     while (need && got && is_alike(need, got)) {
@@ -325,10 +327,15 @@ static void compare(enum family family, char *needed, char *found, const char *a
     }
     if (!need && !got)
         return;
-    snprintf(what, sizeof what, "the rules that copy knocks over %s are not those that are needed: "
-                                "'%.250s' is %s", family_name(family), need ? need : got,
-             need ? "not where it should be" : "too much");
-    report(data, what, "portsmithctl group rules | sh; and the same at each boot");
+    size = snprintf(what, sizeof what, "the rules that copy knocks over %s are not those that are "
+                                       "needed: ", family_name(family));
+    if (need && got)
+        snprintf(what + size, sizeof what - (size_t)size, "where '%.190s' belongs, there is '%.190s'",
+                 need, got);
+    else
+        snprintf(what + size, sizeof what - (size_t)size, "'%.190s' is %s", need ? need : got,
+                 need ? "missing" : "too much");
+    report(data, what, put_in_force);
 }
 
 /* What is in force; the caller frees it. NULL: nothing of it is. */

@@ -11,7 +11,7 @@
 
 #include "privsep/netlink.h"
 
-enum { TRIES = 20, TRY_NS = 50 * 1000 * 1000 };
+enum { TRIES = 30, TRY_NS = 50 * 1000 * 1000 }; /* the kernel asks once a second */
 
 /* As the kernel has it: four bytes of IPv4, or sixteen. */
 static struct span bytes_of(const struct address *a)

@@ -24,7 +24,7 @@ struct neighbour {
 
 /* Finds the host that has the address; *n is filled in if it is known, or silent. Where the kernel
  * does not know its MAC address, it is told to ask by ARP or neighbour discovery, and the answer is
- * waited for, up to a second. Needs CAP_NET_ADMIN. A host that is reached by something else than
+ * waited for, up to a second and a half. Needs CAP_NET_ADMIN. A host that is reached by something else than
  * Ethernet is silent. */
 enum neighbour_state neighbour_find(struct neighbour *n, const struct address *address);
 

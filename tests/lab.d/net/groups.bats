@@ -9,49 +9,7 @@
 bats_require_minimum_version 1.5.0
 
 . "$top/tests/lib/net.bash"
-
-second_conf=$lab/second.conf
-if [ "$FAMILY" = 6 ]; then
-    second=fd79::1 near_second=fd79::2
-else
-    second=10.79.0.1 near_second=10.79.0.2
-fi
-
-make_second() {
-    make_host second
-    join_hosts client eth1 second eth0
-    give_address second eth0 10.79.0.1/24 fd79::1/64
-    give_address client eth1 10.79.0.2/24 fd79::2/64
-    ip -n second route add default via 10.79.0.2
-    ip -n second -6 route add default via fd79::2
-    start_listener 22 second
-}
-
-on_second() { # COMMAND... with the second host's configuration
-    on second "$1" -c "$second_conf" "${@:2}"
-}
-
-join_group() {
-    local key
-
-    rm -rf "$lab"/second.{d,state,run,key} "$lab/web.group"
-    sed "s/^Member = .*/Member = $second/; s/^Peers = .*/Peers = $server/" "$conf" >"$second_conf"
-    printf '%s\n' "ProfileDirectory = $lab/second.d" "StateDirectory = $lab/second.state" \
-        "RunDirectory = $lab/second.run" >>"$second_conf"
-    on_second portsmith-profile init >"$lab/log/init.log" 2>&1 || true # it has no key yet
-    key=$(on_second portsmith-profile group join 2>"$lab/log/init.log")
-    on server portsmith-profile group create --for "$key" --output "$lab/web.group"
-    on_second portsmith-profile group join "$lab/web.group"
-    cp /etc/portsmith.d/ssh.conf "$lab/second.d/"
-}
-
-second_is_ready() {
-    grep -q ready "$lab/log/second.log"
-}
-
-second_says() { # PATTERN
-    grep -q -E "$1" "$lab/log/second.log"
-}
+. "$top/tests/lib/member.bash"
 
 setup_file() {
     lab_setup
@@ -60,10 +18,9 @@ setup_file() {
     configure "MaxWindow = 60s"
     printf '%s\n' "Group = web" "Member = $server" "Peers = $second" >>"$conf"
     add_profile ssh --open tcp/22
-    join_group
+    join_group "$second" "$server"
     start_daemon
-    spawn second "$lab/log/second.log" portsmithd -c "$second_conf" -f
-    wait_until 15 second_is_ready
+    start_second_daemon
 }
 
 teardown_file() {
@@ -80,24 +37,13 @@ teardown() {
     cp "$lab/ssh.conf.good" "$lab/home/.config/portsmith/ssh.conf"
     on server portsmithctl close --all >/dev/null
     on_second portsmithctl close --all >/dev/null
-    [ -n "${BATS_TEST_COMPLETED:-}" ] || cat "$lab/log/second.log"
-    common_teardown
+    member_teardown
 }
 
 # Has the client's file name these members alone.
 only_members() { # MEMBER...
     sed -i '/^Member/d' "$lab/home/.config/portsmith/ssh.conf"
     [ $# -eq 0 ] || printf 'Member = %s\n' "$@" >>"$lab/home/.config/portsmith/ssh.conf"
-}
-
-send_to_second() { # FILE [FROM]
-    local answer
-
-    ask_peer send "$1" "$second" "$knock_port" "${2:-$near_second}"
-}
-
-second_has_grants() { # COUNT
-    [ "$(on_second portsmithctl list --json | jq length)" -eq "$1" ]
 }
 
 # ---- one server file ---------------------------------------------------------
