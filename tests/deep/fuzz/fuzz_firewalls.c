@@ -1,4 +1,4 @@
-/* What the kernel tells of nftables' chains, and of interfaces: the first byte says which
+/* What the kernel tells of nftables' chains, of interfaces and of neighbours: the first byte says which
  * and how this host is configured; then comes a row of datagrams, each with a byte about
  * it, its size and its bytes. */
 #include "fuzz.h"
@@ -9,10 +9,12 @@
 #include <sys/socket.h>
 
 #include "daemon/host/firewalls.h"
+#include "daemon/host/neighbour.h"
 #include "daemon/host/vrf.h"
 #include "privsep/netlink.h"
 
-enum { INTERFACES = 1, IS_LEGACY = 2, CLOSES_TCP = 4, CLOSES_UDP = 8, SENDS_ON = 16, TABLE = 32 };
+enum { INTERFACES = 1, IS_LEGACY = 2, CLOSES_TCP = 4, CLOSES_UDP = 8, SENDS_ON = 16, TABLE = 32,
+       NEIGHBOUR = 64, OF_IPV6 = 128 };
 
 /* Bits of a datagram's byte. */
 enum { ASKED_FOR = 1, FAILS = 2 };
@@ -73,6 +75,15 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
     return (ssize_t)in.size;
 }
 
+int __wrap_nanosleep(const struct timespec *pause, struct timespec *rest);
+
+/* A neighbour that is waited for answers at once, or never. */
+int __wrap_nanosleep(const struct timespec *pause, struct timespec *rest)
+{
+    (void)pause, (void)rest;
+    return 0;
+}
+
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
     (void)count, (void)arguments;
@@ -131,6 +142,23 @@ static void look_at_table(void)
                                 FIREWALLS_WAY_SIZE) == 0);
 }
 
+static void look_at_neighbour(bool of_ipv6)
+{
+    static const uint8_t none[NEIGHBOUR_MAC_SIZE];
+    const struct address address = of_ipv6
+                                       ? (struct address){{0xfd, [15] = 2}}
+                                       : address_from_ipv4((const uint8_t[]){192, 0, 2, 7});
+    char text[NEIGHBOUR_MAC_TEXT_SIZE];
+    struct neighbour found;
+    enum neighbour_state state = neighbour_find(&found, &address);
+
+    REQUIRE(address_equal(&found.address, &address));
+    REQUIRE(strlen(neighbour_format_mac(&found, text)) == sizeof text - 1);
+    REQUIRE(state == NEIGHBOUR_KNOWN || memcmp(found.mac, none, sizeof none) == 0);
+    REQUIRE((strcmp(found.interface, "lo") == 0) ==
+            (state == NEIGHBOUR_KNOWN || state == NEIGHBOUR_SILENT));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input in = {bytes, size};
@@ -146,6 +174,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         config.profile_count = 1;
     }
     left = in;
+    if (how & NEIGHBOUR) {
+        look_at_neighbour(how & OF_IPV6);
+        return 0;
+    }
     if (how & TABLE) {
         look_at_table();
         return 0;
