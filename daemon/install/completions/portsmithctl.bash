@@ -35,7 +35,8 @@ _portsmithctl() {
     -*,close) word='--all --kill --json -c --config' ;;
     -*,) word='-c --config --json -h --help -V --version' ;;
     -*) word='-c --config --json' ;;
-    *,) word='status list watch doctor close reload release' ;;
+    *,) word='status list watch doctor close group reload release' ;;
+    *,group) word=rules ;;
     *,close) word=$(_portsmithctl_profiles) ;;
     esac
     # compgen expands its words, and none but $word is to be.

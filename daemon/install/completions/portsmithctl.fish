@@ -1,6 +1,6 @@
 # Completes portsmithctl(8) in fish.
 
-set -g __portsmithctl_verbs status list watch doctor close reload release
+set -g __portsmithctl_verbs status list watch doctor close group reload release
 
 # The names of the profiles.
 function __portsmithctl_profiles
@@ -24,6 +24,7 @@ complete -c portsmithctl -n __portsmithctl_begins -a list -d 'the live grants'
 complete -c portsmithctl -n __portsmithctl_begins -a watch -d 'what opens and ends, as it happens'
 complete -c portsmithctl -n __portsmithctl_begins -a doctor -d 'why a knock may not open'
 complete -c portsmithctl -n __portsmithctl_begins -a close -d 'end grants'
+complete -c portsmithctl -n __portsmithctl_begins -a group -d 'how knocks are copied to the other members'
 complete -c portsmithctl -n __portsmithctl_begins -a reload -d 'read the configuration again'
 complete -c portsmithctl -n __portsmithctl_begins -a release -d 'stop and open all shut ports'
 
@@ -32,3 +33,4 @@ complete -c portsmithctl -n $close -l all -d 'every grant'
 complete -c portsmithctl -n $close -l kill -d 'end the connections made through them, too'
 complete -c portsmithctl -n $close -a '(__portsmithctl_profiles)' -d profile
 complete -c portsmithctl -n '__fish_seen_subcommand_from doctor' -F
+complete -c portsmithctl -n '__fish_seen_subcommand_from group' -a rules -d 'a script for sh'

@@ -14,6 +14,7 @@ _portsmithctl_verbs() {
         'watch:what opens and ends, as it happens'
         'doctor:why a knock may not open'
         'close:end grants'
+        'group:how knocks are copied to the other members'
         'reload:read the configuration again'
         'release:stop and open all shut ports'
     )
@@ -34,6 +35,7 @@ _portsmithctl() {
         _arguments -S $everywhere '--all[every grant]' \
             '--kill[end the connections made through them, too]' '1:profile:_portsmithctl_profiles'
         ;;
+    group) _arguments -S $everywhere '1:what:(rules)' ;;
     doctor) _arguments -S $everywhere '*:status of another member:_files' ;;
     *) _arguments -S $everywhere ;;
     esac

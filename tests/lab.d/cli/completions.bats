@@ -79,11 +79,11 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
 }
 
 @test "portsmithctl: the options of --help, no more and no less" {
-    offers_the_options_of_help portsmithctl status list watch doctor close reload release
+    offers_the_options_of_help portsmithctl status list watch doctor close group reload release
 }
 
 @test "portsmithctl: its verbs" {
-    all_offer "close doctor list release reload status watch" portsmithctl ""
+    all_offer "close doctor group list release reload status watch" portsmithctl ""
 }
 
 @test "portsmith-firewall: the options of --help, no more and no less" {
