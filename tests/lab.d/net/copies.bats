@@ -14,9 +14,9 @@ bats_require_minimum_version 1.5.0
 . "$top/tests/lib/member.bash"
 
 if [ "$FAMILY" = 6 ]; then
-    shared=fd81::9 server_link=fd80::1 second_link=fd80::2
+    shared=fd81::9
 else
-    shared=10.81.0.9 server_link=10.80.0.1 second_link=10.80.0.2
+    shared=10.81.0.9
 fi
 
 # What the copies are sent over. As to a member on one segment with all others, which does not have
