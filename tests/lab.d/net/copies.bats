@@ -33,7 +33,9 @@ join_members() {
     ip -n second route add 10.77.0.0/24 dev eth1
     ip -n second -6 route add fd81::9 via fe80::a dev eth1
     ip -n second -6 route add fd77::/64 dev eth1
-    printf '%s\n' "10.80.0.1 a.lab" "fd80::1 a.lab" "10.80.0.2 b.lab" "fd80::2 b.lab" >>/etc/hosts
+    # As Debian's installer has a host's own name, and as a name of the group may have them all.
+    printf '%s\n' "127.0.1.1 a.lab b.lab" "10.81.0.9 a.lab b.lab" "fd81::9 a.lab b.lab" \
+        "10.80.0.1 a.lab" "fd80::1 a.lab" "10.80.0.2 b.lab" "fd80::2 b.lab" >>/etc/hosts
     for host in server second; do
         on "$host" sh -c 'for switch in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$switch; done
                           for switch in /proc/sys/net/ipv4/conf/*/send_redirects; do echo 1 >$switch; done
