@@ -5,7 +5,7 @@
 #   server eth0  --  client eth1  --  eth0 second
 #      eth1  ---------------------------  eth1
 #
-# bats file_tags=any
+# bats file_tags=backend
 # shellcheck disable=SC2154,SC2030,SC2031 # net.bash and bats set the variables
 
 bats_require_minimum_version 1.5.0
