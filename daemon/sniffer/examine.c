@@ -31,15 +31,15 @@ static unsigned open_first(struct helper_request *message, const struct frame *f
 /* Opens the envelope into *message, and returns its client; NULL when no client's key fits. An
  * echo request has no port: it may be for any client. */
 static struct client *open_envelope(struct helper_request *message, const struct frame *frame,
-                                    const struct roster *roster, struct counters *counters)
+                                    const struct clientele *clientele, struct counters *counters)
 {
     struct client *client;
     unsigned knocks;
 
     if (frame->size < DATAGRAM_MIN)
         return NULL;
-    envelope_claimed_key_id(message->key_id, roster->gate, frame->payload);
-    client = roster_find(roster, message->key_id);
+    envelope_claimed_key_id(message->key_id, clientele->gate, frame->payload);
+    client = clientele_find(clientele, message->key_id);
     if (!client || (frame->transport != TRANSPORT_ICMP && frame->port != client->port))
         return NULL;
     knocks = open_first(message, frame, client);
@@ -50,7 +50,7 @@ static struct client *open_envelope(struct helper_request *message, const struct
 /* What a request costs its client, in tokens. */
 enum { HONEST_PRICE = 1, DOUBTFUL_PRICE = 8 };
 
-/* Returns the time that buckets go by (roster.h). */
+/* Returns the time that buckets go by (clientele.h). */
 static int64_t milliseconds(void)
 {
     return clock_boot_ns() / NSEC_PER_MSEC;
@@ -64,7 +64,7 @@ static bool may_be_unverified(const struct client *client, const struct unanswer
 {
     enum { UNVERIFIED_MAX = 2 };
 
-    return roster_is_full(&client->doubtful, now) &&
+    return clientele_is_full(&client->doubtful, now) &&
            unanswered_unverified(unanswered, client) < UNVERIFIED_MAX;
 }
 
@@ -74,27 +74,27 @@ static bool may_be_unverified(const struct client *client, const struct unanswer
  * signed have a bucket to themselves. One whose signature is left to the helper (`is_unverified`)
  * takes from it, too: knock_learn gives the token back if the helper finds it forged. */
 static bool is_within_rate(struct client *client, const struct helper_request *message,
-                           const struct roster *roster, const struct unanswered *unanswered,
+                           const struct clientele *clientele, const struct unanswered *unanswered,
                            bool promising, bool *is_unverified)
 {
     const int64_t now = milliseconds();
 
     *is_unverified = false;
     /* A signature is verified only for who could afford it to be right. */
-    if (promising && roster_has_token(&client->honest, now)) {
+    if (promising && clientele_has_token(&client->honest, now)) {
         *is_unverified = may_be_unverified(client, unanswered, now);
         if (*is_unverified || envelope_verify(&message->signature, &client->signer,
-                                              roster->server_public, message->request))
-            return roster_take_tokens(&client->honest, HONEST_PRICE, now);
+                                              clientele->server_public, message->request))
+            return clientele_take_tokens(&client->honest, HONEST_PRICE, now);
     }
-    return roster_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
+    return clientele_take_tokens(&client->doubtful, DOUBTFUL_PRICE, now);
 }
 
 bool knock_examine(struct helper_request *message, const struct frame *frame,
-                   const struct roster *roster, struct unanswered *unanswered,
+                   const struct clientele *clientele, struct unanswered *unanswered,
                    const struct knock_limits *limits, struct counters *counters)
 {
-    struct client *client = open_envelope(message, frame, roster, counters);
+    struct client *client = open_envelope(message, frame, clientele, counters);
     bool timely, is_unverified;
     struct request request;
 
@@ -111,13 +111,13 @@ bool knock_examine(struct helper_request *message, const struct frame *frame,
     counters->untimely += !timely;
     /* The same knock again is no alarm: a client makes sure that way. Another counter that is too
      * old, or one out of time, is passed on, so that the log explains it. */
-    if (timely && (roster_counter_is_repeat(client, request.counter) ||
+    if (timely && (clientele_counter_is_repeat(client, request.counter) ||
                    unanswered_has(unanswered, client, message))) {
         counters->repeated++;
         return false;
     }
-    if (!is_within_rate(client, message, roster, unanswered,
-                        timely && roster_counter_is_new(client, request.counter),
+    if (!is_within_rate(client, message, clientele, unanswered,
+                        timely && clientele_counter_is_new(client, request.counter),
                         &is_unverified)) {
         counters->throttled++;
         return false;
@@ -136,7 +136,7 @@ void knock_not_sent(struct unanswered *unanswered)
     const struct unanswered_request *request = unanswered_take_last(unanswered);
 
     if (request->is_unverified)
-        roster_return_tokens(&request->client->honest, HONEST_PRICE);
+        clientele_return_tokens(&request->client->honest, HONEST_PRICE);
 }
 
 bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply)
@@ -146,10 +146,10 @@ bool knock_learn(struct unanswered *unanswered, const struct helper_reply *reply
     if (!request)
         return false;
     if (reply->verdict != VERDICT_BAD_SIGNATURE) {
-        roster_learn(request->client, request->counter, reply->counters);
+        clientele_learn(request->client, request->counter, reply->counters);
     } else if (request->is_unverified) {
-        roster_return_tokens(&request->client->honest, HONEST_PRICE);
-        roster_take_tokens(&request->client->doubtful, DOUBTFUL_PRICE, milliseconds());
+        clientele_return_tokens(&request->client->honest, HONEST_PRICE);
+        clientele_take_tokens(&request->client->doubtful, DOUBTFUL_PRICE, milliseconds());
     }
     return true;
 }

@@ -8,7 +8,7 @@
 
 #include "daemon/sniffer/counters.h"
 #include "daemon/sniffer/frame.h"
-#include "daemon/sniffer/roster.h"
+#include "daemon/sniffer/clientele.h"
 #include "daemon/sniffer/unanswered.h"
 #include "privsep/message.h"
 
@@ -25,7 +25,7 @@ struct knock_limits {
  * right is verified here as well if somebody seems to imitate the client, or if two of its requests
  * are unanswered that nobody has verified. */
 bool knock_examine(struct helper_request *message, const struct frame *frame,
-                   const struct roster *roster, struct unanswered *unanswered,
+                   const struct clientele *clientele, struct unanswered *unanswered,
                    const struct knock_limits *limits, struct counters *counters);
 
 /* Takes back what knock_examine noted last, as the request could not be sent. The client's token

@@ -25,7 +25,7 @@
 _Static_assert((int)UNANSWERED_MAX >= (int)CAPTURE_FRAMES_AT_ONCE, "or nothing is ever read");
 
 struct sniffer {
-    struct roster roster;
+    struct clientele clientele;
     struct knock_limits limits;
     unsigned transports; /* a set of those listened to: bits 1 << enum transport */
     struct counters *counters;
@@ -58,20 +58,20 @@ static void receive(void *message, size_t size)
         fatalx("portsmithd has not told all that a sniffer has to know");
 }
 
-static void receive_profiles(struct roster *roster, const struct sniffer_setup *setup)
+static void receive_profiles(struct clientele *clientele, const struct sniffer_setup *setup)
 {
     struct sniffer_profile profile;
     struct error why;
 
-    if (!roster_create(roster, setup->profile_count, setup->server_public, &why))
+    if (!clientele_create(clientele, setup->profile_count, setup->server_public, &why))
         fatalx("%s", why.text);
     /* libsodium has tried this already, and tells nobody whether it could. */
-    if (sodium_mlock(roster->clients, setup->profile_count * sizeof *roster->clients) != 0)
+    if (sodium_mlock(clientele->clients, setup->profile_count * sizeof *clientele->clients) != 0)
         log_warnx("the profiles' keys cannot be locked in memory, and may get into swap space: "
                   "raise the limit of locked memory (LimitMEMLOCK of systemd, ulimit -l)");
     for (uint32_t i = 0; i < setup->profile_count; i++) {
         receive(&profile, sizeof profile);
-        roster_add(roster, &profile);
+        clientele_add(clientele, &profile);
     }
     sodium_memzero(&profile, sizeof profile);
 }
@@ -118,7 +118,7 @@ static void prepare(struct sniffer *s, const struct sniffer_setup *setup)
     s->transports = setup->transports;
     s->limits = (struct knock_limits){.skew_checked = setup->skew_checked,
                                       .max_skew = setup->max_skew};
-    receive_profiles(&s->roster, setup);
+    receive_profiles(&s->clientele, setup);
     open_captures(s, setup);
     if (!powerless_become(setup->empty, setup->uid, setup->gid, &why))
         fatalx("%s", why.text);
@@ -174,7 +174,7 @@ static void take_frame(void *user, enum frame_link link, const uint8_t *bytes, s
         return;
     }
     garbage = s->counters->garbage;
-    if (knock_examine(&message, &frame, &s->roster, &s->unanswered, &s->limits, s->counters))
+    if (knock_examine(&message, &frame, &s->clientele, &s->unanswered, &s->limits, s->counters))
         pass_on(s, &message);
     else if (s->counters->garbage > garbage && !counters_is_own(s->own, &frame.destination))
         s->counters->foreign++;

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/sniffer/roster.h"
+#include "daemon/sniffer/clientele.h"
 #include "privsep/message.h"
 
 /* So many replies fit into the socket to the helper, which cuts a sniffer off that lets it fill

@@ -98,7 +98,7 @@ static void filters_compile_with_all_ports(void **state)
 
 /* ---- agreement with the decoder ----------------------------------------- */
 
-static bool is_for_the_roster(int datalink, const uint8_t *bytes, size_t size)
+static bool is_for_the_clientele(int datalink, const uint8_t *bytes, size_t size)
 {
     struct frame frame;
 
@@ -253,7 +253,7 @@ static void check_agreement(const struct recipe *recipe)
         size_t size = recipe_build(bytes, recipe);
 
         damage(bytes, headers);
-        if (!is_for_the_roster(recipe->datalink, bytes, size))
+        if (!is_for_the_clientele(recipe->datalink, bytes, size))
             continue;
         taken++;
         if (!passes(&program, bytes, size))

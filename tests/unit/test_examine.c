@@ -12,7 +12,7 @@ static struct {
     uint8_t server_secret[KEY_SIZE], server_public[KEY_SIZE], gate[GATE_KEY_SIZE];
     struct person client;
     uint8_t envelope_key[KEY_SIZE];
-    struct roster roster;
+    struct clientele clientele;
     struct unanswered unanswered;
     struct counters counters;
     struct helper_request message;
@@ -50,17 +50,17 @@ static int make_world(void **state)
     world.verdict = VERDICT_OPENED;
     world.counters = (struct counters){0};
     world.message = (struct helper_request){0};
-    if (!roster_create(&world.roster, 1, world.server_public, &why))
+    if (!clientele_create(&world.clientele, 1, world.server_public, &why))
         return -1;
-    roster_add(&world.roster, &profile);
+    clientele_add(&world.clientele, &profile);
     return 0;
 }
 
 static int end_world(void **state)
 {
     (void)state;
-    sodium_free(world.roster.index);
-    sodium_free(world.roster.clients);
+    sodium_free(world.clientele.index);
+    sodium_free(world.clientele.clients);
     return 0;
 }
 
@@ -102,8 +102,8 @@ static void answer(enum verdict verdict)
 
 static bool judge(const struct frame *frame, const struct knock_limits *of)
 {
-    const bool passed = knock_examine(&world.message, frame, &world.roster, &world.unanswered, of,
-                                      &world.counters);
+    const bool passed = knock_examine(&world.message, frame, &world.clientele, &world.unanswered,
+                                      of, &world.counters);
 
     if (passed && world.verdict != VERDICT_NONE)
         answer(world.verdict);
@@ -193,7 +193,7 @@ static void every_padding_is_taken(void **state)
         request_encode(bytes, &request);
         seal(&d, bytes, &world.client, padding);
         assert_int_equal(d.size, DATAGRAM_MIN + padding);
-        world.roster.clients[0].honest = (struct bucket){0};
+        world.clientele.clients[0].honest = (struct bucket){0};
         assert_true(examine(&d));
     }
     check_counted(0, PADDING_MAX + 1);
@@ -253,7 +253,7 @@ static void the_first_of_merged_knocks_is_taken(void **state)
 
             request_encode(bytes, &request);
             seal(&d, bytes, &world.client, padding);
-            world.roster.clients[0].honest = (struct bucket){0};
+            world.clientele.clients[0].honest = (struct bucket){0};
             assert_true(examine_merged(&d, knocks));
             assert_int_equal(world.counters.merged, ++tried);
         }
@@ -398,13 +398,13 @@ static void a_link_local_source_is_passed_on(void **state)
 static void a_spent_counter_is_repeated(void **state)
 {
     uint64_t now = clock_wall_us(), mark[MARK_COUNTERS];
-    struct client *client = roster_find(&world.roster, world.client.key_id);
+    struct client *client = clientele_find(&world.clientele, world.client.key_id);
     struct datagram d;
 
     (void)state;
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         mark[i] = now - 100 + 10 * i;
-    roster_learn(client, 0, mark);
+    clientele_learn(client, 0, mark);
     make_knock(&d, now - 100);
     assert_false(examine(&d));
     make_knock(&d, now - 30);
@@ -419,14 +419,14 @@ static void a_spent_counter_is_repeated(void **state)
 static void one_older_than_all_known_costs_the_client_nothing(void **state)
 {
     uint64_t now = clock_wall_us(), mark[MARK_COUNTERS];
-    struct client *client = roster_find(&world.roster, world.client.key_id);
+    struct client *client = clientele_find(&world.clientele, world.client.key_id);
     int64_t full = client->honest.full;
     struct datagram d;
 
     (void)state;
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         mark[i] = now - 100 + 10 * i;
-    roster_learn(client, 0, mark);
+    clientele_learn(client, 0, mark);
     make_knock(&d, now - 200);
     assert_true(examine(&d));
     assert_false(examine(&d)); /* the very same */
@@ -438,14 +438,14 @@ static void one_older_than_all_known_costs_the_client_nothing(void **state)
 static void an_untimely_knock_is_not_held_against_the_client(void **state)
 {
     uint64_t ahead = clock_wall_us() + ((uint64_t)limits.max_skew + 60) * USEC_PER_SEC;
-    struct client *client = roster_find(&world.roster, world.client.key_id);
+    struct client *client = clientele_find(&world.clientele, world.client.key_id);
     struct datagram d;
 
     (void)state;
     make_knock(&d, ahead);
     assert_true(examine(&d));
     assert_int_equal(world.counters.untimely, 1);
-    assert_false(roster_counter_is_repeat(client, ahead));
+    assert_false(clientele_counter_is_repeat(client, ahead));
 }
 
 static void a_knock_under_way_is_repeated(void **state)
@@ -559,7 +559,7 @@ static void forged_knocks_spend_nothing_honest(void **state)
 
 static unsigned unverified(void)
 {
-    return unanswered_unverified(&world.unanswered, &world.roster.clients[0]);
+    return unanswered_unverified(&world.unanswered, &world.clientele.clients[0]);
 }
 
 /* The helper is asked about two that nobody has looked at. Of those that come before it has
@@ -589,7 +589,7 @@ static void two_knocks_at_a_time_are_unverified(void **state)
 /* A thief of the envelope key is believed as long as nobody knows better. */
 static void a_forged_knock_costs_the_client_nothing(void **state)
 {
-    struct client *client = &world.roster.clients[0];
+    struct client *client = &world.clientele.clients[0];
     const uint64_t now = clock_wall_us();
     struct datagram d;
 
@@ -598,10 +598,10 @@ static void a_forged_knock_costs_the_client_nothing(void **state)
     forge(&d, now);
     assert_true(examine(&d));
     assert_int_equal(unverified(), 1);
-    assert_false(roster_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
+    assert_false(clientele_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
     answer(VERDICT_BAD_SIGNATURE);
-    assert_true(roster_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
-    assert_false(roster_is_full(&client->doubtful, clock_boot_ns() / NSEC_PER_MSEC));
+    assert_true(clientele_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
+    assert_false(clientele_is_full(&client->doubtful, clock_boot_ns() / NSEC_PER_MSEC));
     make_knock(&d, now); /* with the thief's counter */
     assert_true(examine(&d));
     assert_int_equal(unverified(), 0);
@@ -610,7 +610,7 @@ static void a_forged_knock_costs_the_client_nothing(void **state)
 /* Nor where there is no room for it. */
 static void a_knock_that_is_not_sent_costs_nothing(void **state)
 {
-    struct client *client = &world.roster.clients[0];
+    struct client *client = &world.clientele.clients[0];
     const uint64_t now = clock_wall_us();
     struct datagram d;
 
@@ -622,8 +622,8 @@ static void a_knock_that_is_not_sent_costs_nothing(void **state)
         knock_not_sent(&world.unanswered);
         assert_int_equal(world.unanswered.count, 0);
     }
-    assert_true(roster_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
-    assert_true(roster_is_full(&client->doubtful, clock_boot_ns() / NSEC_PER_MSEC));
+    assert_true(clientele_is_full(&client->honest, clock_boot_ns() / NSEC_PER_MSEC));
+    assert_true(clientele_is_full(&client->doubtful, clock_boot_ns() / NSEC_PER_MSEC));
 }
 
 /* However many he sends, before and after, and while the helper is busy with two of his. */

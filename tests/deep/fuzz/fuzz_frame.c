@@ -155,7 +155,7 @@ static bool is_refused(int datalink, const uint8_t *bytes, size_t size)
     return ipv6 ? is_refused_ipv6(ip, size - link) : is_refused_ipv4(ip, size - link);
 }
 
-static bool is_for_the_roster(const struct frame *frame)
+static bool is_for_the_clientele(const struct frame *frame)
 {
     bool has_port = frame->port == setup.ports[0] || frame->port == setup.ports[1];
 
@@ -191,7 +191,7 @@ static bool decoder_takes(int datalink, const uint8_t *bytes, size_t captured)
 
     REQUIRE(!taken || (frame.payload >= copy && frame.payload + frame.size <= copy + captured));
     free(copy);
-    return taken && is_for_the_roster(&frame) && !is_of_other_family(datalink, &frame);
+    return taken && is_for_the_clientele(&frame) && !is_of_other_family(datalink, &frame);
 }
 
 /* The filter sees the whole frame, the decoder what was captured of it. */

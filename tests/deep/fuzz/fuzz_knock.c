@@ -16,7 +16,7 @@ enum { SIGN = 1, TIMELY = 2, CHECK_SKEW = 4, OTHER_PORT = 8, VALID = 16, UNSENT 
 static struct {
     uint8_t server_secret[KEY_SIZE], signing[SIGNING_KEY_SIZE];
     struct sniffer_profile profile;
-    struct roster roster;
+    struct clientele clientele;
     struct client fresh; /* as it was at the start */
 } world;
 
@@ -35,12 +35,12 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     envelope_key_id(world.profile.key_id, world.profile.signer.public_key);
     REQUIRE(envelope_key_of_client(world.profile.envelope_key, world.signing,
                                    server_public, NULL));
-    REQUIRE(roster_create(&world.roster, 2, server_public, &why));
-    roster_add(&world.roster, &world.profile);
+    REQUIRE(clientele_create(&world.clientele, 2, server_public, &why));
+    clientele_add(&world.clientele, &world.profile);
     other = world.profile;
     other.key_id[KEY_ID_SIZE - 1] ^= 1; /* the same place */
-    roster_add(&world.roster, &other);
-    world.fresh = *roster_find(&world.roster, world.profile.key_id);
+    clientele_add(&world.clientele, &other);
+    world.fresh = *clientele_find(&world.clientele, world.profile.key_id);
     return 0;
 }
 
@@ -107,7 +107,7 @@ static void seal(uint8_t *datagram, const uint8_t *plain, size_t size)
     memset(datagram, 3, NONCE_SIZE);
     memcpy(datagram + NONCE_SIZE, world.profile.key_id, KEY_ID_SIZE);
     /* A mask is its own inverse: the key id of this is the hint. */
-    envelope_claimed_key_id(datagram + NONCE_SIZE, world.roster.gate, datagram);
+    envelope_claimed_key_id(datagram + NONCE_SIZE, world.clientele.gate, datagram);
     crypto_aead_xchacha20poly1305_ietf_encrypt(datagram + NONCE_SIZE + KEY_ID_SIZE, NULL, plain,
                                                size, datagram + NONCE_SIZE, KEY_ID_SIZE, NULL,
                                                datagram, world.profile.envelope_key);
@@ -146,7 +146,7 @@ static void check_envelope(const uint8_t *datagram, const uint8_t *plain, size_t
 static void check_outcome(const struct frame *frame, struct unanswered *unanswered,
                           const struct knock_limits *limits, uint8_t flags)
 {
-    struct client *client = roster_find(&world.roster, world.profile.key_id);
+    struct client *client = clientele_find(&world.clientele, world.profile.key_id);
     struct helper_reply reply = {
         .verdict = flags & REFUSED ? VERDICT_BAD_SIGNATURE : VERDICT_OPENED};
     int64_t now = clock_boot_ns() / NSEC_PER_MSEC;
@@ -158,11 +158,11 @@ static void check_outcome(const struct frame *frame, struct unanswered *unanswer
     else
         REQUIRE(knock_learn(unanswered, &reply));
     REQUIRE(unanswered->count == 0 && !knock_learn(unanswered, &reply));
-    REQUIRE(roster_is_full(&client->honest, now) == !!(flags & (UNSENT | REFUSED)));
+    REQUIRE(clientele_is_full(&client->honest, now) == !!(flags & (UNSENT | REFUSED)));
     if (flags & UNSENT || !(flags & REFUSED))
         return;
-    REQUIRE(!roster_is_full(&client->doubtful, now));
-    REQUIRE(knock_examine(&message, frame, &world.roster, unanswered, limits, &counters) ||
+    REQUIRE(!clientele_is_full(&client->doubtful, now));
+    REQUIRE(knock_examine(&message, frame, &world.clientele, unanswered, limits, &counters) ||
             counters.untimely + counters.throttled > 0);
     REQUIRE(unanswered_unverified(unanswered, client) == 0);
 }
@@ -178,9 +178,9 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
     struct helper_request message;
     struct request request;
 
-    *roster_find(&world.roster, world.profile.key_id) = world.fresh;
+    *clientele_find(&world.clientele, world.profile.key_id) = world.fresh;
     unanswered.count = 0;
-    if (!knock_examine(&message, frame, &world.roster, &unanswered, limits, &counters)) {
+    if (!knock_examine(&message, frame, &world.clientele, &unanswered, limits, &counters)) {
         REQUIRE(counters.garbage + counters.malformed + counters.repeated + counters.throttled ==
                 1);
         return;
@@ -195,7 +195,7 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
         return; /* for the log alone */
     REQUIRE(!limits->skew_checked ||
             (request.counter <= now + slack && request.counter + slack >= now));
-    REQUIRE(!knock_examine(&message, frame, &world.roster, &unanswered, limits, &counters));
+    REQUIRE(!knock_examine(&message, frame, &world.clientele, &unanswered, limits, &counters));
     check_outcome(frame, &unanswered, limits, flags);
 }
 
@@ -203,20 +203,20 @@ static void check_judgement(const struct frame *frame, const uint8_t *plain,
 static void check_reply(struct input *in)
 {
     static const uint8_t stranger[KEY_ID_SIZE] = {9};
-    struct client *client = roster_find(&world.roster, world.profile.key_id);
+    struct client *client = clientele_find(&world.clientele, world.profile.key_id);
     uint64_t counters[MARK_COUNTERS];
     bool vouches = true;
 
-    REQUIRE(!roster_find(&world.roster, stranger));
+    REQUIRE(!clientele_find(&world.clientele, stranger));
     *client = world.fresh;
     input_take(in, counters, sizeof counters);
-    roster_learn(client, 0, counters);
+    clientele_learn(client, 0, counters);
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         vouches = vouches && counters[i] != 0;
     for (size_t i = 0; i < MARK_COUNTERS; i++)
-        REQUIRE(counters[i] == 0 || roster_counter_is_repeat(client, counters[i]) == vouches);
+        REQUIRE(counters[i] == 0 || clientele_counter_is_repeat(client, counters[i]) == vouches);
     for (size_t i = 0; vouches && i < MARK_COUNTERS; i++)
-        REQUIRE(!roster_counter_is_new(client, counters[i]));
+        REQUIRE(!clientele_counter_is_new(client, counters[i]));
     *client = world.fresh;
 }
 
@@ -244,7 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (flags & SIGN) {
         struct signature signature;
 
-        envelope_sign(&signature, world.signing, world.roster.server_public, plain);
+        envelope_sign(&signature, world.signing, world.clientele.server_public, plain);
         memcpy(plain + REQUEST_SIZE, signature.bytes, SIGNATURE_SIZE);
     }
     seal(datagram, plain, size);

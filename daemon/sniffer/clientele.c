@@ -1,4 +1,4 @@
-#include "daemon/sniffer/roster.h"
+#include "daemon/sniffer/clientele.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -6,7 +6,7 @@
 
 enum { BURST = 32, TOKEN_MS = 125 /* so a second earns eight tokens */ };
 
-/* The index is all of the roster that garbage meets, so it is small enough to stay in the
+/* The index is all of the clientele that garbage meets, so it is small enough to stay in the
  * processor's cache. The entry of an empty place is 0. Any other entry holds, in the bits of the
  * mask, the client's number + 1, and in the bits above some bits of the client's key id. These
  * turn nearly all other key ids away. A client's first place comes from its key id, too, which is
@@ -18,23 +18,23 @@ struct search {
 };
 
 /* Where a search for the key id begins. */
-static struct search search_for(const struct roster *roster, const uint8_t *key_id)
+static struct search search_for(const struct clientele *clientele, const uint8_t *key_id)
 {
     uint64_t id;
 
     memcpy(&id, key_id, sizeof id);
-    return (struct search){.place = (uint32_t)id & roster->mask,
-                           .tag = (uint32_t)(id >> 32) & ~roster->mask};
+    return (struct search){.place = (uint32_t)id & clientele->mask,
+                           .tag = (uint32_t)(id >> 32) & ~clientele->mask};
 }
 
-void roster_add(struct roster *roster, const struct sniffer_profile *profile)
+void clientele_add(struct clientele *clientele, const struct sniffer_profile *profile)
 {
-    struct search at = search_for(roster, profile->key_id);
-    struct client *client = &roster->clients[roster->count++];
+    struct search at = search_for(clientele, profile->key_id);
+    struct client *client = &clientele->clients[clientele->count++];
 
-    while (roster->index[at.place] != 0)
-        at.place = (at.place + 1) & roster->mask;
-    roster->index[at.place] = at.tag | roster->count;
+    while (clientele->index[at.place] != 0)
+        at.place = (at.place + 1) & clientele->mask;
+    clientele->index[at.place] = at.tag | clientele->count;
     memcpy(client->key_id, profile->key_id, KEY_ID_SIZE);
     memcpy(client->envelope_key, profile->envelope_key, KEY_SIZE);
     client->signer = profile->signer;
@@ -48,67 +48,69 @@ static void *allocate(size_t count, size_t size)
     return memory ? memset(memory, 0, count * size) : NULL;
 }
 
-bool roster_create(struct roster *roster, size_t profiles,
-                   const uint8_t server_public[static KEY_SIZE], struct error *why)
+bool clientele_create(struct clientele *clientele, size_t profiles,
+                      const uint8_t server_public[static KEY_SIZE], struct error *why)
 {
     size_t places = 2;
 
     while (places < profiles * 2)
         places *= 2;
-    roster->mask = (uint32_t)(places - 1);
-    roster->index = allocate(places, sizeof *roster->index);
-    roster->clients = allocate(profiles, sizeof *roster->clients);
-    roster->count = 0;
-    if (!roster->index || !roster->clients)
+    clientele->mask = (uint32_t)(places - 1);
+    clientele->index = allocate(places, sizeof *clientele->index);
+    clientele->clients = allocate(profiles, sizeof *clientele->clients);
+    clientele->count = 0;
+    if (!clientele->index || !clientele->clients)
         return error_set(why, "no locked memory for %zu profiles: %s", profiles, strerror(errno));
-    envelope_gate_key(roster->gate, server_public);
-    memcpy(roster->server_public, server_public, KEY_SIZE);
+    envelope_gate_key(clientele->gate, server_public);
+    memcpy(clientele->server_public, server_public, KEY_SIZE);
     return true;
 }
 
-struct client *roster_find(const struct roster *roster, const uint8_t key_id[static KEY_ID_SIZE])
+struct client *clientele_find(const struct clientele *clientele,
+                              const uint8_t key_id[static KEY_ID_SIZE])
 {
-    struct search at = search_for(roster, key_id);
+    struct search at = search_for(clientele, key_id);
     uint32_t entry;
 
-    for (; (entry = roster->index[at.place]) != 0; at.place = (at.place + 1) & roster->mask) {
-        struct client *client = &roster->clients[(entry & roster->mask) - 1];
+    for (; (entry = clientele->index[at.place]) != 0; at.place = (at.place + 1) & clientele->mask) {
+        struct client *client = &clientele->clients[(entry & clientele->mask) - 1];
 
-        if ((entry & ~roster->mask) == at.tag && memcmp(client->key_id, key_id, KEY_ID_SIZE) == 0)
+        if ((entry & ~clientele->mask) == at.tag &&
+            memcmp(client->key_id, key_id, KEY_ID_SIZE) == 0)
             return client;
     }
     return NULL;
 }
 
-bool roster_counter_is_repeat(const struct client *client, uint64_t counter)
+bool clientele_counter_is_repeat(const struct client *client, uint64_t counter)
 {
     if (counter == 0)
         return false; /* unused places of the two arrays are 0, too */
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (client->counters[i] == counter)
             return true;
-    for (size_t i = 0; i < ROSTER_ANSWERED; i++)
+    for (size_t i = 0; i < CLIENTELE_ANSWERED; i++)
         if (client->answered[i] == counter)
             return true;
     return false;
 }
 
-bool roster_counter_is_new(const struct client *client, uint64_t counter)
+bool clientele_counter_is_new(const struct client *client, uint64_t counter)
 {
     uint64_t lowest = UINT64_MAX;
 
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (client->counters[i] < lowest)
             lowest = client->counters[i];
-    return counter > lowest && !roster_counter_is_repeat(client, counter);
+    return counter > lowest && !clientele_counter_is_repeat(client, counter);
 }
 
-void roster_learn(struct client *client, uint64_t counter,
-                  const uint64_t counters[static MARK_COUNTERS])
+void clientele_learn(struct client *client, uint64_t counter,
+                     const uint64_t counters[static MARK_COUNTERS])
 {
     if (counter != 0) {
         client->answered[client->next_answered] = counter;
-        client->next_answered = (uint8_t)((client->next_answered + 1) % ROSTER_ANSWERED);
+        client->next_answered = (uint8_t)((client->next_answered + 1) % CLIENTELE_ANSWERED);
     }
     for (size_t i = 0; i < MARK_COUNTERS; i++)
         if (counters[i] == 0)
@@ -127,17 +129,17 @@ static bool has_tokens(const struct bucket *bucket, uint32_t price, int64_t now)
     return full_after(bucket, price, now) - now <= (int64_t)BURST * TOKEN_MS;
 }
 
-bool roster_has_token(const struct bucket *bucket, int64_t now)
+bool clientele_has_token(const struct bucket *bucket, int64_t now)
 {
     return has_tokens(bucket, 1, now);
 }
 
-bool roster_is_full(const struct bucket *bucket, int64_t now)
+bool clientele_is_full(const struct bucket *bucket, int64_t now)
 {
     return bucket->full <= now;
 }
 
-bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
+bool clientele_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
 {
     if (!has_tokens(bucket, price, now))
         return false;
@@ -145,7 +147,7 @@ bool roster_take_tokens(struct bucket *bucket, uint32_t price, int64_t now)
     return true;
 }
 
-void roster_return_tokens(struct bucket *bucket, uint32_t price)
+void clientele_return_tokens(struct bucket *bucket, uint32_t price)
 {
     bucket->full -= (int64_t)price * TOKEN_MS;
 }

@@ -2,7 +2,7 @@
 
 #include <sodium.h>
 
-#include "daemon/sniffer/roster.h"
+#include "daemon/sniffer/clientele.h"
 
 enum { MANY = 1024, FULL = 10000, BURST = 32 };
 
@@ -34,7 +34,7 @@ static uint64_t id_in(const struct series *of, size_t number)
 }
 
 /* Of `count` profiles whose key ids are there already. */
-static void make_roster(struct roster *roster, size_t count)
+static void make_clientele(struct clientele *clientele, size_t count)
 {
     uint8_t server_public[KEY_SIZE];
     struct error why;
@@ -47,29 +47,29 @@ static void make_roster(struct roster *roster, size_t count)
         randombytes_buf(p->signer.public_key, KEY_SIZE);
     }
     randombytes_buf(server_public, KEY_SIZE);
-    assert_true(roster_create(roster, count, server_public, &why));
-    assert_memory_equal(roster->server_public, server_public, KEY_SIZE);
+    assert_true(clientele_create(clientele, count, server_public, &why));
+    assert_memory_equal(clientele->server_public, server_public, KEY_SIZE);
     for (size_t i = 0; i < count; i++)
-        roster_add(roster, &profiles[i]);
+        clientele_add(clientele, &profiles[i]);
 }
 
-static void make_series(struct roster *roster, const struct series *of, size_t count)
+static void make_series(struct clientele *clientele, const struct series *of, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         set_key_id(profiles[i].key_id, id_in(of, i));
-    make_roster(roster, count);
+    make_clientele(clientele, count);
 }
 
-static void free_roster(struct roster *roster)
+static void free_clientele(struct clientele *clientele)
 {
-    sodium_free(roster->index);
-    sodium_free(roster->clients);
+    sodium_free(clientele->index);
+    sodium_free(clientele->clients);
 }
 
-static void check_all_are_found(const struct roster *roster, size_t count)
+static void check_all_are_found(const struct clientele *clientele, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct client *client = roster_find(roster, profiles[i].key_id);
+        const struct client *client = clientele_find(clientele, profiles[i].key_id);
 
         assert_non_null(client);
         assert_memory_equal(client->key_id, profiles[i].key_id, KEY_ID_SIZE);
@@ -79,42 +79,42 @@ static void check_all_are_found(const struct roster *roster, size_t count)
     }
 }
 
-static bool is_found(const struct roster *roster, uint64_t id)
+static bool is_found(const struct clientele *clientele, uint64_t id)
 {
     uint8_t key_id[KEY_ID_SIZE];
 
     set_key_id(key_id, id);
-    return roster_find(roster, key_id) != NULL;
+    return clientele_find(clientele, key_id) != NULL;
 }
 
 static void clients_are_found_and_strangers_are_not(void **state)
 {
-    struct roster roster;
+    struct clientele clientele;
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(series); i++) {
-        make_series(&roster, &series[i], MANY);
-        check_all_are_found(&roster, MANY);
+        make_series(&clientele, &series[i], MANY);
+        check_all_are_found(&clientele, MANY);
         for (size_t number = MANY; number < (size_t)2 * MANY; number++)
-            if (is_found(&roster, id_in(&series[i], number)))
+            if (is_found(&clientele, id_in(&series[i], number)))
                 fail_msg("%s: number %zu is nobody's, and found", series[i].name, number);
-        free_roster(&roster);
+        free_clientele(&clientele);
     }
 }
 
 /* Where the index has as few places as it may. */
 static void a_few_clients_are_found(void **state)
 {
-    struct roster roster;
+    struct clientele clientele;
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(series); i++)
         for (size_t count = 0; count <= 9; count++) {
-            make_series(&roster, &series[i], count);
-            check_all_are_found(&roster, count);
+            make_series(&clientele, &series[i], count);
+            check_all_are_found(&clientele, count);
             for (size_t number = count; number < 100; number++)
-                assert_false(is_found(&roster, id_in(&series[i], number)));
-            free_roster(&roster);
+                assert_false(is_found(&clientele, id_in(&series[i], number)));
+            free_clientele(&clientele);
         }
 }
 
@@ -127,15 +127,15 @@ static int compare_key_ids(const void *a, const void *b)
 static void ten_thousand_are_found(void **state)
 {
     static uint8_t ids[FULL][KEY_ID_SIZE];
-    struct roster roster;
+    struct clientele clientele;
 
     (void)state;
     randombytes_buf(ids, sizeof ids);
     for (size_t i = 0; i < FULL; i++)
         memcpy(profiles[i].key_id, ids[i], KEY_ID_SIZE);
     qsort(ids, FULL, KEY_ID_SIZE, compare_key_ids);
-    make_roster(&roster, FULL);
-    check_all_are_found(&roster, FULL);
+    make_clientele(&clientele, FULL);
+    check_all_are_found(&clientele, FULL);
     for (size_t i = 0; i < FULL; i++)
         for (unsigned bit = 0; bit < 64; bit++) {
             uint8_t other[KEY_ID_SIZE];
@@ -143,22 +143,22 @@ static void ten_thousand_are_found(void **state)
             memcpy(other, profiles[i].key_id, KEY_ID_SIZE);
             other[bit / 8] ^= (uint8_t)(1u << bit % 8);
             if (!bsearch(other, ids, FULL, KEY_ID_SIZE, compare_key_ids))
-                assert_null(roster_find(&roster, other));
+                assert_null(clientele_find(&clientele, other));
         }
-    free_roster(&roster);
+    free_clientele(&clientele);
 }
 
 /* What the header promises of memory: clients lie close, and the index is small. */
-static void a_roster_is_small(void **state)
+static void a_clientele_is_small(void **state)
 {
-    struct roster roster;
+    struct clientele clientele;
 
     (void)state;
-    assert_true(sizeof *roster.clients <= 256);
+    assert_true(sizeof *clientele.clients <= 256);
     for (size_t count = 1; count <= MANY; count++) {
-        make_series(&roster, &series[0], count);
-        assert_true(roster.mask + 1 >= 2 * count && roster.mask + 1 < 4 * count);
-        free_roster(&roster);
+        make_series(&clientele, &series[0], count);
+        assert_true(clientele.mask + 1 >= 2 * count && clientele.mask + 1 < 4 * count);
+        free_clientele(&clientele);
     }
 }
 
@@ -171,9 +171,9 @@ static void a_fresh_client_may_use_any_counter(void **state)
     struct client client = {0};
 
     (void)state;
-    assert_true(roster_counter_is_new(&client, 1));
-    assert_true(roster_counter_is_new(&client, UINT64_MAX));
-    assert_false(roster_counter_is_new(&client, 0));
+    assert_true(clientele_counter_is_new(&client, 1));
+    assert_true(clientele_counter_is_new(&client, UINT64_MAX));
+    assert_false(clientele_counter_is_new(&client, 0));
 }
 
 static void learnt_counters_are_spent(void **state)
@@ -181,14 +181,14 @@ static void learnt_counters_are_spent(void **state)
     struct client client = {0};
 
     (void)state;
-    roster_learn(&client, 0, learnt);
+    clientele_learn(&client, 0, learnt);
     for (size_t i = 0; i < MARK_COUNTERS; i++) {
-        assert_false(roster_counter_is_new(&client, learnt[i]));
-        assert_true(roster_counter_is_new(&client, learnt[i] + 1)); /* overtaken */
+        assert_false(clientele_counter_is_new(&client, learnt[i]));
+        assert_true(clientele_counter_is_new(&client, learnt[i] + 1)); /* overtaken */
     }
-    assert_false(roster_counter_is_new(&client, 99));
-    assert_false(roster_counter_is_new(&client, 1));
-    assert_true(roster_counter_is_new(&client, 171));
+    assert_false(clientele_counter_is_new(&client, 99));
+    assert_false(clientele_counter_is_new(&client, 1));
+    assert_true(clientele_counter_is_new(&client, 171));
 }
 
 /* The reply to a badly signed request vouches for nothing. */
@@ -198,8 +198,8 @@ static void zeros_teach_nothing(void **state)
     struct client client = {0};
 
     (void)state;
-    roster_learn(&client, 0, learnt);
-    roster_learn(&client, 0, zeros);
+    clientele_learn(&client, 0, learnt);
+    clientele_learn(&client, 0, zeros);
     assert_memory_equal(client.counters, learnt, sizeof learnt);
 }
 
@@ -208,18 +208,18 @@ static void answered_counters_are_not_new(void **state)
     struct client client = {0};
 
     (void)state;
-    for (uint64_t c = 200; c < 200 + ROSTER_ANSWERED; c++) {
-        assert_true(roster_counter_is_new(&client, c));
-        roster_learn(&client, c, learnt);
-        assert_false(roster_counter_is_new(&client, c));
+    for (uint64_t c = 200; c < 200 + CLIENTELE_ANSWERED; c++) {
+        assert_true(clientele_counter_is_new(&client, c));
+        clientele_learn(&client, c, learnt);
+        assert_false(clientele_counter_is_new(&client, c));
     }
-    for (uint64_t c = 200; c < 200 + ROSTER_ANSWERED; c++)
-        assert_false(roster_counter_is_new(&client, c));
+    for (uint64_t c = 200; c < 200 + CLIENTELE_ANSWERED; c++)
+        assert_false(clientele_counter_is_new(&client, c));
     /* A ninth takes the place of the first; the helper judges that one. */
-    roster_learn(&client, 300, learnt);
-    assert_true(roster_counter_is_new(&client, 200));
-    assert_false(roster_counter_is_new(&client, 201));
-    assert_false(roster_counter_is_new(&client, 300));
+    clientele_learn(&client, 300, learnt);
+    assert_true(clientele_counter_is_new(&client, 200));
+    assert_false(clientele_counter_is_new(&client, 201));
+    assert_false(clientele_counter_is_new(&client, 300));
 }
 
 /* ---- token buckets ------------------------------------------------------ */
@@ -231,8 +231,8 @@ static void a_burst_is_limited(void **state)
 
     (void)state;
     for (int i = 0; i < BURST; i++)
-        assert_true(roster_take_tokens(&bucket, 1, now));
-    assert_false(roster_take_tokens(&bucket, 1, now));
+        assert_true(clientele_take_tokens(&bucket, 1, now));
+    assert_false(clientele_take_tokens(&bucket, 1, now));
 }
 
 static void tokens_come_back_at_eight_a_second(void **state)
@@ -241,13 +241,13 @@ static void tokens_come_back_at_eight_a_second(void **state)
     const int64_t now = 1000000;
 
     (void)state;
-    assert_true(roster_take_tokens(&bucket, BURST, now));
-    assert_false(roster_take_tokens(&bucket, 1, now + 124));
-    assert_true(roster_take_tokens(&bucket, 1, now + 125));
-    assert_false(roster_take_tokens(&bucket, 1, now + 125));
+    assert_true(clientele_take_tokens(&bucket, BURST, now));
+    assert_false(clientele_take_tokens(&bucket, 1, now + 124));
+    assert_true(clientele_take_tokens(&bucket, 1, now + 125));
+    assert_false(clientele_take_tokens(&bucket, 1, now + 125));
     for (int i = 0; i < 8; i++)
-        assert_true(roster_take_tokens(&bucket, 1, now + 1125));
-    assert_false(roster_take_tokens(&bucket, 1, now + 1125));
+        assert_true(clientele_take_tokens(&bucket, 1, now + 1125));
+    assert_false(clientele_take_tokens(&bucket, 1, now + 1125));
 }
 
 static void what_is_returned_can_be_taken_again(void **state)
@@ -258,13 +258,13 @@ static void what_is_returned_can_be_taken_again(void **state)
     for (size_t i = 0; i < COUNT_OF(pauses); i++) {
         struct bucket bucket = {0};
 
-        assert_true(roster_is_full(&bucket, now));
-        assert_true(roster_take_tokens(&bucket, 1, now));
-        assert_false(roster_is_full(&bucket, now));
-        roster_return_tokens(&bucket, 1);
-        assert_true(roster_is_full(&bucket, now + pauses[i]));
-        assert_true(roster_take_tokens(&bucket, BURST, now + pauses[i]));
-        assert_false(roster_take_tokens(&bucket, 1, now + pauses[i]));
+        assert_true(clientele_is_full(&bucket, now));
+        assert_true(clientele_take_tokens(&bucket, 1, now));
+        assert_false(clientele_is_full(&bucket, now));
+        clientele_return_tokens(&bucket, 1);
+        assert_true(clientele_is_full(&bucket, now + pauses[i]));
+        assert_true(clientele_take_tokens(&bucket, BURST, now + pauses[i]));
+        assert_false(clientele_take_tokens(&bucket, 1, now + pauses[i]));
     }
 }
 
@@ -275,10 +275,10 @@ static void asking_in_vain_costs_nothing(void **state)
     int64_t now = 1000000;
 
     (void)state;
-    assert_true(roster_take_tokens(&bucket, BURST, now));
+    assert_true(clientele_take_tokens(&bucket, BURST, now));
     for (int ms = 1; ms < 125; ms++)
-        assert_false(roster_take_tokens(&bucket, 1, now + ms));
-    assert_true(roster_take_tokens(&bucket, 1, now + 125));
+        assert_false(clientele_take_tokens(&bucket, 1, now + ms));
+    assert_true(clientele_take_tokens(&bucket, 1, now + 125));
 }
 
 static void a_long_pause_earns_one_burst(void **state)
@@ -290,8 +290,8 @@ static void a_long_pause_earns_one_burst(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(pauses); i++) {
         now += pauses[i];
-        assert_true(roster_take_tokens(&bucket, BURST, now));
-        assert_false(roster_take_tokens(&bucket, 1, now));
+        assert_true(clientele_take_tokens(&bucket, BURST, now));
+        assert_false(clientele_take_tokens(&bucket, 1, now));
     }
 }
 
@@ -302,10 +302,10 @@ static void a_price_is_taken_whole_or_not(void **state)
 
     (void)state;
     for (int i = 0; i < BURST / 8; i++)
-        assert_true(roster_take_tokens(&bucket, 8, now));
-    assert_false(roster_take_tokens(&bucket, 8, now + 999));
-    assert_true(roster_take_tokens(&bucket, 7, now + 999));
-    assert_false(roster_take_tokens(&bucket, 1, now + 999));
+        assert_true(clientele_take_tokens(&bucket, 8, now));
+    assert_false(clientele_take_tokens(&bucket, 8, now + 999));
+    assert_true(clientele_take_tokens(&bucket, 7, now + 999));
+    assert_false(clientele_take_tokens(&bucket, 1, now + 999));
 }
 
 static int start(void **state)
@@ -320,9 +320,9 @@ static void a_counter_of_zero_is_no_repetition(void **state)
     static const struct client client;
 
     (void)state;
-    assert_false(roster_counter_is_repeat(&client, 0));
-    assert_false(roster_counter_is_new(&client, 0));
-    assert_true(roster_counter_is_new(&client, 1));
+    assert_false(clientele_counter_is_repeat(&client, 0));
+    assert_false(clientele_counter_is_new(&client, 0));
+    assert_true(clientele_counter_is_new(&client, 1));
 }
 
 int main(void)
@@ -331,7 +331,7 @@ int main(void)
         cmocka_unit_test(clients_are_found_and_strangers_are_not),
         cmocka_unit_test(a_few_clients_are_found),
         cmocka_unit_test(ten_thousand_are_found),
-        cmocka_unit_test(a_roster_is_small),
+        cmocka_unit_test(a_clientele_is_small),
         cmocka_unit_test(a_fresh_client_may_use_any_counter),
         cmocka_unit_test(learnt_counters_are_spent),
         cmocka_unit_test(zeros_teach_nothing),
