@@ -59,7 +59,7 @@ static const struct setting settings[] = {
 };
 
 static const struct settings_table table = {"Bundle", settings, sizeof settings / sizeof *settings,
-                                            server_old_words};
+                                            server_old_words, NULL};
 
 static struct bundle *bundle_new(struct error *why)
 {

@@ -297,7 +297,7 @@ static const struct setting settings[] = {
 const struct old_word server_old_words[] = {{"Open", "Service", NULL}, {NULL, NULL, NULL}};
 
 static const struct settings_table table = {"Server", settings, sizeof settings / sizeof *settings,
-                                            server_old_words};
+                                            server_old_words, NULL};
 
 static const char *missing_key(const struct server *server)
 {

@@ -19,7 +19,7 @@
     X(AHEAD, "ahead", "the client's clock is ahead", false)                                        \
     X(BEHIND, "behind", "the client's clock is behind", false)                                     \
     X(NOT_RECORDED, "not_recorded", "its mark could not be stored", false)                         \
-    X(EXPIRED_PROFILE, "expired_profile", "the profile has expired", false)                        \
+    X(EXPIRED_PROFILE, "expired_profile", "the profile or its roster has expired", false)          \
     X(SERVICE_DENIED, "service_denied", "a service that is not in the profile", false)             \
     X(ADDRESS_DENIED, "address_denied", "an address that the profile denies", false)               \
     /* No service has a destination of the address's family. */                                    \

@@ -157,7 +157,7 @@ static const struct setting settings[] = {
 };
 
 static const struct settings_table table = {"Proxy", settings, sizeof settings / sizeof *settings,
-                                            NULL};
+                                            NULL, NULL};
 
 struct proxy_config *proxyconf_new(struct error *why)
 {

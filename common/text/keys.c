@@ -70,6 +70,13 @@ bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struc
     return made;
 }
 
+bool key_file_have(const char *path, uint8_t key[static KEY_SIZE], bool *made, struct error *why)
+{
+    randombytes_buf(key, KEY_SIZE);
+    *made = key_file_create(path, key, why);
+    return *made || (errno == EEXIST && key_file_read(path, key, why));
+}
+
 /* Converting includes the checks. Nothing has to look for a second form of a key: second forms
  * exist only for points that are not of full order. */
 bool key_convert_public(uint8_t point[static KEY_SIZE],

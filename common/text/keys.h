@@ -26,6 +26,10 @@ bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error 
  * file is never touched, and is an error with errno EEXIST. False with the reason. */
 bool key_file_create(const char *path, const uint8_t key[static KEY_SIZE], struct error *why);
 
+/* Makes the file of a new secret key, unless it is there, and reads it. *made is whether it was made.
+ * False with the reason; errno is ENOENT if there is no such directory. */
+bool key_file_have(const char *path, uint8_t key[static KEY_SIZE], bool *made, struct error *why);
+
 /* Stores a client's Ed25519 public key as the point of X25519. False unless libsodium accepts
  * the key and can convert it: it is canonical, on the curve, and of full order. */
 bool key_convert_public(uint8_t point[static KEY_SIZE],

@@ -200,12 +200,33 @@ static char *trimmed(char *text)
     return text;
 }
 
-static bool take_section(struct reading *r, const char *line)
+/* Goes on with the table of the section that a line "[TITLE]" begins. */
+static bool begin_section(struct reading *r, char *line)
+{
+    const size_t end = strlen(line) - 1;
+    const struct settings_table *table;
+    struct error reason;
+
+    if (line[end] != ']')
+        return refuse(r, "expected a section such as [Name]");
+    line[end] = '\0';
+    table = r->table->begin(r->into, line + 1, &reason);
+    if (!table)
+        return refuse(r, reason.text);
+    r->table = table;
+    r->seen = 0;
+    r->is_in_section = true;
+    return true;
+}
+
+static bool take_section(struct reading *r, char *line)
 {
     const char *section = r->table->section;
     size_t n = strlen(section);
     char text[160];
 
+    if (r->table->begin)
+        return begin_section(r, line);
     r->is_in_section = strncasecmp(line + 1, section, n) == 0 && strcmp(line + n + 1, "]") == 0;
     if (r->is_in_section)
         return true;
@@ -248,23 +269,30 @@ static bool parse(struct reading *r)
     return !r->failed;
 }
 
-bool settings_read_from(int fd, const char *path, const struct settings_table *table, void *into,
-                        struct settings_notes *notes, struct error *why)
+bool settings_read_stream(FILE *file, const char *path, const struct settings_table *table,
+                          void *into, struct settings_notes *notes, struct error *why)
 {
-    struct reading r = {.path = path, .table = table, .into = into, .notes = notes, .why = why};
+    struct reading r = {.file = file, .path = path, .table = table, .into = into, .notes = notes,
+                        .why = why};
     char buffer[4096];
     bool ok;
 
-    r.file = table->count <= SETTINGS_MAX ? fdopen(fd, "r") : NULL;
-    if (!r.file) {
-        close(fd);
-        return error_set(why, "%s: %s", path, strerror(errno));
-    }
-    setvbuf(r.file, buffer, _IOFBF, sizeof buffer); /* a buffer of ours can be wiped */
+    setvbuf(file, buffer, _IOFBF, sizeof buffer); /* a buffer of ours can be wiped */
     ok = parse(&r);
-    fclose(r.file);
+    fclose(file);
     sodium_memzero(buffer, sizeof buffer);
     return ok;
+}
+
+bool settings_read_from(int fd, const char *path, const struct settings_table *table, void *into,
+                        struct settings_notes *notes, struct error *why)
+{
+    FILE *file = table->count <= SETTINGS_MAX ? fdopen(fd, "r") : NULL;
+
+    if (file)
+        return settings_read_stream(file, path, table, into, notes, why);
+    close(fd);
+    return error_set(why, "%s: %s", path, strerror(errno));
 }
 
 bool settings_read(const char *path, enum file_trust trust, const struct settings_table *table,

@@ -1,10 +1,11 @@
-/* Settings: INI files with one section. Each key must be known, each value is
+/* Settings: INI files, most of which have one section. Each key must be known, each value is
  * checked, and each mistake is named with file and line. */
 #ifndef PORTSMITH_SETTINGS_H
 #define PORTSMITH_SETTINGS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "common/error.h"
 #include "common/file.h"
@@ -32,6 +33,9 @@ struct settings_table {
     const struct setting *settings;
     size_t count;                     /* 32 at most */
     const struct old_word *old_words; /* a row of zeros ends them; NULL: there are none */
+    /* Where a file has many sections: returns the table of the one that a line [TITLE] begins, which
+     * has the same `begin`. NULL with the reason. */
+    const struct settings_table *(*begin)(void *into, const char *title, struct error *why);
 };
 
 enum { SETTINGS_NOTES = 4 };
@@ -57,6 +61,10 @@ bool settings_read(const char *path, enum file_trust trust, const struct setting
 /* As settings_read, from the descriptor `fd`, which is closed. Errors call it `path`. */
 bool settings_read_from(int fd, const char *path, const struct settings_table *table, void *into,
                         struct settings_notes *notes, struct error *why);
+
+/* As settings_read, from `file`, which is closed. */
+bool settings_read_stream(FILE *file, const char *path, const struct settings_table *table,
+                          void *into, struct settings_notes *notes, struct error *why);
 
 /* Sets one key, as a line of the file would. `place` is what notes begin with, such as an option.
  * False with the reason: the key is not known, or `set` refuses the value. */

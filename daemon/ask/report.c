@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/text/keys.h"
+#include "common/text/timespan.h"
 #include "privsep/backend.h"
 
 /* The counters of authentic knocks that were not passed on to the helper, and why. */
@@ -223,6 +224,19 @@ static void print_drops(const json_t *drops)
     }
 }
 
+static void print_roster(const struct control_status *s)
+{
+    char date[DATE_TEXT_SIZE];
+
+    if (s->roster_version == 0)
+        return;
+    label("roster");
+    printf("version %" PRIu64 ", %s %s; it gives %" PRIu64 " of the profiles\n", s->roster_version,
+           s->roster_not_after > time(NULL) ? "good until"
+                                            : "NOT IN FORCE: NotAfter has passed:",
+           date_format(s->roster_not_after, date), s->roster_profiles);
+}
+
 void report_status(const struct control_status *s, const char *rest, const json_t *drops,
                    const char *keep)
 {
@@ -255,6 +269,7 @@ void report_status(const struct control_status *s, const char *rest, const json_
         printf("%s, as %s; fingerprint of the profiles %s\n", s->group, s->member,
                shared_of(s, fingerprint, sizeof fingerprint));
     }
+    print_roster(s);
     label("live grants");
     printf("%u\n\n", s->live);
     print_counters(s);
@@ -352,6 +367,17 @@ static json_t *group_json(const struct control_status *s)
                      shared_of(s, fingerprint, sizeof fingerprint));
 }
 
+static json_t *roster_json(const struct control_status *s)
+{
+    char date[DATE_TEXT_SIZE];
+
+    return s->roster_version == 0
+               ? json_null()
+               : json_pack("{s:I, s:s, s:I}", "version", (json_int_t)s->roster_version, "not_after",
+                           date_format(s->roster_not_after, date), "profiles",
+                           (json_int_t)s->roster_profiles);
+}
+
 static json_t *counters_json(const struct control_status *s)
 {
     json_t *object = json_object(), *held = json_object(), *by_verdict[2] = {json_object(),
@@ -406,6 +432,7 @@ json_t *report_status_json(const struct control_status *s)
                         s->trial_left ? number(s->trial_left) : json_null());
     json_object_set_new(object, "profiles", number(s->profiles));
     json_object_set_new(object, "group", group_json(s));
+    json_object_set_new(object, "roster", roster_json(s));
     json_object_set_new(object, "time", json_integer(time(NULL)));
     json_object_set_new(object, "grants", number(s->live));
     json_object_set_new(object, "counters", counters_json(s));

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <sodium.h>
@@ -15,6 +16,8 @@
 #include "common/text/timespan.h"
 #include "daemon/config/configkeys.h"
 #include "daemon/config/directory.h"
+#include "daemon/config/roster.h"
+#include "daemon/config/rosterfile.h"
 #include "privsep/backend.h"
 
 /* ---- portsmith.conf --------------------------------------------------------- */
@@ -111,6 +114,19 @@ static bool shared_addresses_agree(const struct config *c, const char *path, str
     return true;
 }
 
+/* Whether a roster is bounded, and only a roster is. */
+static bool roster_keys_agree(const struct config *c, const char *path, struct error *why)
+{
+    if (c->roster_key_count > 0)
+        return c->roster_service_count > 0 ||
+               error_set(why, "%s: RosterKey needs a line 'RosterServices = ...', the services that "
+                              "a roster may open here, such as RosterServices = tcp/22", path);
+    return (c->roster_service_count == 0 && c->roster_profile_count == 0) ||
+           error_set(why, "%s: %s is only for a roster: add the line 'RosterKey = ...' that "
+                          "portsmith-profile roster init prints, or remove this one", path,
+                     c->roster_service_count > 0 ? "RosterServices" : "RosterProfiles");
+}
+
 bool config_read_main(struct config *c, const char *path, struct error *why)
 {
     char init[CONFIG_INIT_SIZE];
@@ -131,6 +147,7 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
         c->transports = 1u << TRANSPORT_UDP;
     return firewall_keys_agree(c, path, why) && group_keys_agree(c, path, why) &&
            shared_addresses_agree(c, path, why) &&
+           roster_keys_agree(c, path, why) &&
            config_windows_agree(path, c->window, c->max_window, why);
 }
 
@@ -144,6 +161,26 @@ const char *config_profile_path(const struct config *c, const char *name,
 const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE])
 {
     snprintf(path, CONFIG_PROFILE_PATH_SIZE, "%s/server.key", c->profile_directory);
+    return path;
+}
+
+const char *config_roster_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE])
+{
+    snprintf(path, CONFIG_PROFILE_PATH_SIZE, "%s/roster", c->profile_directory);
+    return path;
+}
+
+const char *config_kept_roster_path(const struct config *c,
+                                    char path[static CONFIG_PROFILE_PATH_SIZE])
+{
+    snprintf(path, CONFIG_PROFILE_PATH_SIZE, "%s/roster", c->state_directory);
+    return path;
+}
+
+const char *config_fleet_secret_path(const struct config *c,
+                                     char path[static CONFIG_PROFILE_PATH_SIZE])
+{
+    snprintf(path, CONFIG_PROFILE_PATH_SIZE, "%s/fleet.secret", c->profile_directory);
     return path;
 }
 
@@ -270,7 +307,7 @@ static bool load(struct config *c, const char *path, const struct config *in_use
         !(in_use ? keep_users(c, in_use, path, why)
                  : find_users(c, path, why) && find_control_group(c, path, why)))
         return false;
-    if (!directory_read(c, path, why))
+    if (!directory_read(c, path, in_use != NULL, why))
         return false;
     take_fingerprints(c);
     return true;
@@ -310,16 +347,26 @@ void config_lock(struct config *c)
         sodium_mlock(c->profiles, c->profile_count * sizeof *c->profiles);
 }
 
-size_t config_forget_removed_profiles(struct config *c)
+static bool is_file_gone(const struct config *c, const struct profile *p)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
+    struct stat s;
+
+    return !p->is_of_roster && lstat(config_profile_path(c, p->policy->name, path), &s) != 0 &&
+           errno == ENOENT;
+}
+
+size_t config_forget_removed_profiles(struct config *c)
+{
     size_t kept = 0, before = c->profile_count;
+    struct roster next = {0};
+    struct error unused;
 
+    if (c->roster_key_count > 0)
+        rosterfile_read_head(c, &next, &unused); /* else nothing more is revoked */
     for (size_t i = 0; i < before; i++) {
-        const char *name = c->profiles[i].policy->name;
-        struct stat s;
-
-        if (lstat(config_profile_path(c, name, path), &s) != 0 && errno == ENOENT)
+        if (is_file_gone(c, &c->profiles[i]) ||
+            roster_revokes(&next, c->profiles[i].policy->signer.public_key))
             continue;
         if (kept != i)
             c->profiles[kept] = c->profiles[i];
@@ -328,6 +375,7 @@ size_t config_forget_removed_profiles(struct config *c)
     if (kept < before)
         sodium_memzero(c->profiles + kept, (before - kept) * sizeof *c->profiles);
     c->profile_count = kept;
+    roster_free(&next);
     if (kept < before)
         take_fingerprints(c);
     return before - kept;
@@ -339,6 +387,8 @@ void config_free(struct config *c)
         return;
     sodium_free(c->profiles);
     pool_free(&c->policies);
+    roster_free(&c->roster);
+    free(c->roster_to_keep.bytes);
     free(c);
 }
 
@@ -369,7 +419,11 @@ void config_print_profile(const struct config *c, const struct profile *p, FILE 
 {
     char path[CONFIG_PROFILE_PATH_SIZE], id[2 * KEY_ID_SIZE + 1];
 
-    fprintf(out, "# %s, key id %s\n", config_profile_path(c, p->policy->name, path),
+    if (p->is_of_roster)
+        snprintf(path, sizeof path, "%.32s, of the roster", p->policy->name);
+    else
+        config_profile_path(c, p->policy->name, path);
+    fprintf(out, "# %s, key id %s\n", path,
             sodium_bin2hex(id, sizeof id, p->key_id, KEY_ID_SIZE));
     profile_print(p, out);
     if (p->has_preshared)
@@ -378,9 +432,13 @@ void config_print_profile(const struct config *c, const struct profile *p, FILE 
 
 void config_print(const struct config *c, FILE *out)
 {
-    char key[KEY_TEXT_SIZE];
+    char key[KEY_TEXT_SIZE], date[DATE_TEXT_SIZE];
 
     fprintf(out, "# the server's public key: %s\n", key_format(c->server_public, key));
+    if (c->roster.version != 0)
+        fprintf(out, "# the roster: version %" PRIu64 ", good until %s, %zu revoked\n",
+                c->roster.version, date_format(c->roster.not_after, date),
+                c->roster.revoked_count);
     config_print_keys(c, out);
     for (size_t i = 0; i < c->profile_count; i++) {
         fputc('\n', out);

@@ -26,6 +26,22 @@ enum {
     CONFIG_SHARED_ADDRESSES = 8,
     CONFIG_PROFILE_PATH_SIZE = CONFIG_PATH_SIZE + POLICY_NAME_SIZE + 5, /* "/NAME.conf" */
     CONFIG_INIT_SIZE = PATH_MAX + sizeof "portsmith-profile -c  init",
+    CONFIG_ROSTER_KEYS = 4,
+    CONFIG_ROSTER_PROFILES = 32,
+};
+
+/* What a roster (roster.h) says of itself, and whom it shuts out. */
+struct roster {
+    uint64_t version;             /* 0: there is no roster */
+    int64_t not_after;            /* first second of invalidity, epoch */
+    uint8_t (*revoked)[KEY_SIZE]; /* public keys of clients, ascending; owned */
+    size_t revoked_count;
+};
+
+/* A whole file, in memory. */
+struct rosterfile {
+    char *bytes; /* owned; NULL: there is none */
+    size_t size;
 };
 
 struct config {
@@ -66,6 +82,17 @@ struct config {
     uint8_t peer_count;
     struct address shared[CONFIG_SHARED_ADDRESSES]; /* that stand for all members */
     uint8_t shared_count;
+    uint8_t roster_keys[CONFIG_ROSTER_KEYS][KEY_SIZE]; /* with which rosters are signed; none: there
+                                                          is no roster */
+    uint8_t roster_key_count;
+    struct service roster_services[SHUT_SERVICES]; /* that a roster may open here; ascending */
+    uint8_t roster_service_count;
+    char roster_profiles[CONFIG_ROSTER_PROFILES][POLICY_NAME_SIZE]; /* patterns, fnmatch(3) */
+    uint8_t roster_profile_count; /* 0: all of a roster's profiles count */
+    struct roster roster; /* what is used of it */
+    struct rosterfile roster_to_keep; /* there is none where it is the one that is kept */
+    size_t revoked_count; /* of profiles that have files here, and that it shuts out */
+    struct error roster_trouble; /* why it is not the one that ought to be; or empty */
     uint8_t server_public[KEY_SIZE];
     struct profile *profiles; /* locked memory; sorted by name; complete: the
                                  defaults are filled in */
@@ -114,6 +141,14 @@ const char *config_profile_path(const struct config *c, const char *name,
                                 char path[static CONFIG_PROFILE_PATH_SIZE]);
 const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
 
+/* Write the path of the roster that is to be used, of the copy of the one that was used last, and of
+ * the fleet's secret. Return `path`. */
+const char *config_roster_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
+const char *config_kept_roster_path(const struct config *c,
+                                    char path[static CONFIG_PROFILE_PATH_SIZE]);
+const char *config_fleet_secret_path(const struct config *c,
+                                     char path[static CONFIG_PROFILE_PATH_SIZE]);
+
 /* Whether Shut names a service of TCP. */
 bool config_shuts_tcp(const struct config *c);
 
@@ -123,7 +158,8 @@ const struct profile *config_find_profile(const struct config *c, const char *na
 /* Locks the profiles in memory again: a fork does not hand locks down. */
 void config_lock(struct config *c);
 
-/* Takes the profiles out of *c whose files are gone. Returns how many there were. */
+/* Takes the profiles out of *c whose files are gone, or that the roster which is asked for now
+ * revokes. Returns how many there were. */
 size_t config_forget_removed_profiles(struct config *c);
 
 /* Wipes and frees a configuration. NULL is allowed. */

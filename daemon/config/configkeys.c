@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/text/keys.h"
 #include "common/text/timespan.h"
 #include "privsep/backend.h"
 
@@ -340,6 +341,47 @@ static bool set_shared(void *into, const char *value, struct error *why)
     return settings_each_word(value, add_shared, into, why);
 }
 
+static bool set_roster_key(void *into, const char *value, struct error *why)
+{
+    struct config *c = into;
+
+    if (c->roster_key_count == CONFIG_ROSTER_KEYS)
+        return error_set(why, "more than %d keys", CONFIG_ROSTER_KEYS);
+    return key_parse(c->roster_keys[c->roster_key_count], value, why) && ++c->roster_key_count > 0;
+}
+
+static bool add_roster_service(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+
+    return profile_add_service(c->roster_services, &c->roster_service_count, SHUT_SERVICES, word,
+                               why);
+}
+
+static bool set_roster_services(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_roster_service, into, why);
+}
+
+static bool add_roster_profile(void *into, const char *word, struct error *why)
+{
+    struct config *c = into;
+
+    if (c->roster_profile_count == CONFIG_ROSTER_PROFILES)
+        return error_set(why, "more than %d names", CONFIG_ROSTER_PROFILES);
+    if (strlen(word) >= POLICY_NAME_SIZE ||
+        word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-*")] != '\0')
+        return error_set(why, "'%s' is not a name of profiles: expected 1 to 32 of a-z, 0-9 and -, or "
+                              "* for any of these, as in ops-*", word);
+    strcpy(c->roster_profiles[c->roster_profile_count++], word);
+    return true;
+}
+
+static bool set_roster_profiles(void *into, const char *value, struct error *why)
+{
+    return settings_each_word(value, add_roster_profile, into, why);
+}
+
 static const struct setting settings[] = {
     {"Interface", set_interface, true},
     {"Port", set_port, false},
@@ -365,6 +407,9 @@ static const struct setting settings[] = {
     {"Member", set_member, false},
     {"Peers", set_peers, true},
     {"SharedAddress", set_shared, true},
+    {"RosterKey", set_roster_key, true},
+    {"RosterServices", set_roster_services, true},
+    {"RosterProfiles", set_roster_profiles, true},
 };
 
 /* `nft` would be taken for nftables, and to close is to end a grant. */
@@ -377,7 +422,7 @@ static const struct old_word old_words[] = {
 };
 
 const struct settings_table config_table = {"Portsmith", settings,
-                                            sizeof settings / sizeof *settings, old_words};
+                                            sizeof settings / sizeof *settings, old_words, NULL};
 
 const struct config config_defaults = {
     .backend = BACKEND_AUTO,
@@ -418,6 +463,7 @@ void config_print_keys(const struct config *c, FILE *out)
 {
     char skew[TIMESPAN_TEXT_SIZE], window[TIMESPAN_TEXT_SIZE], most[TIMESPAN_TEXT_SIZE];
     char shared[ADDRESS_TEXT_SIZE];
+    char key[KEY_TEXT_SIZE];
 
     fputs("[Portsmith]\n", out);
     print_interfaces(c, out);
@@ -446,4 +492,9 @@ void config_print_keys(const struct config *c, FILE *out)
         fprintf(out, "Peers = %s\n", c->peers[i]);
     for (unsigned i = 0; i < c->shared_count; i++)
         fprintf(out, "SharedAddress = %s\n", address_format(&c->shared[i], shared));
+    for (unsigned i = 0; i < c->roster_key_count; i++)
+        fprintf(out, "RosterKey = %s\n", key_format(c->roster_keys[i], key));
+    profile_print_services("RosterServices", c->roster_services, c->roster_service_count, out);
+    for (unsigned i = 0; i < c->roster_profile_count; i++)
+        fprintf(out, "RosterProfiles = %s\n", c->roster_profiles[i]);
 }

@@ -10,6 +10,8 @@
 
 #include "common/file.h"
 #include "common/text/keys.h"
+#include "daemon/config/roster.h"
+#include "daemon/config/rosterfile.h"
 
 enum { DEFAULT_PROFILE_GRANTS = 32 };
 
@@ -193,6 +195,7 @@ struct preshared {
 /* The secrets that are in memory while profiles are read. */
 struct secrets {
     struct server_key server;
+    uint8_t fleet[KEY_SIZE]; /* by which the pre-shared keys of a roster are made */
     struct profile_draft draft;
     struct preshared *preshared; /* those of the profiles that have one, in locked memory */
     size_t preshared_count;
@@ -274,26 +277,37 @@ static bool make_envelope_key(struct profile *p, const struct profile_draft *dra
     return true;
 }
 
-/* Reads the profile of that name into *p. */
-static bool read_profile(struct config *c, struct profile *p, const char *name,
-                         struct secrets *secrets, struct error *why)
+/* Completes the draft, secrets->draft, and stores it in *p. */
+static bool take_draft(struct config *c, struct profile *p, struct secrets *secrets,
+                       const char *path, struct error *why)
 {
     struct profile_draft *draft = &secrets->draft;
-    char path[CONFIG_PROFILE_PATH_SIZE];
 
-    config_profile_path(c, name, path);
-    if (!profile_read(draft, path, name, &c->notes, why) || !directory_complete(c, draft, path, why))
+    if (!directory_complete(c, draft, path, why))
         return false;
     *p = draft->profile;
     if (!make_envelope_key(p, draft, &secrets->server))
         return error_set(why, "%s: PublicKey: not a usable public key", path);
-    if (p->has_preshared)
-        note_preshared(secrets, draft, (size_t)(p - c->profiles));
     p->policy = pool_copy(&c->policies, &draft->policy, helper_profile_size(&draft->policy));
     if (p->ssh_key)
         p->ssh_key = pool_copy(&c->policies, draft->ssh_key, strlen(draft->ssh_key) + 1);
     return (p->policy && (p->ssh_key || !draft->profile.ssh_key)) ||
            error_set(why, "%s: %s", path, strerror(errno));
+}
+
+/* Reads the profile of that name into *p. */
+static bool read_profile(struct config *c, struct profile *p, const char *name,
+                         struct secrets *secrets, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    config_profile_path(c, name, path);
+    if (!profile_read(&secrets->draft, path, name, &c->notes, why) ||
+        !take_draft(c, p, secrets, path, why))
+        return false;
+    if (p->has_preshared)
+        note_preshared(secrets, &secrets->draft, (size_t)(p - c->profiles));
+    return true;
 }
 
 static bool read_profiles(struct config *c, const struct names *names, struct secrets *secrets,
@@ -313,8 +327,158 @@ static bool read_profiles(struct config *c, const struct names *names, struct se
     return keys_differ(c, why) && preshared_keys_differ(c, secrets, why);
 }
 
+/* ---- those of a roster ------------------------------------------------------ */
+
+struct taking {
+    struct config *c; /* which has the profiles of all files */
+    struct secrets *secrets;
+    struct profile *profiles; /* of the roster, in locked memory */
+    size_t count;
+};
+
+static bool is_revoked(const struct config *c, const struct profile *p)
+{
+    return roster_revokes(&c->roster, p->policy->signer.public_key);
+}
+
+/* Whether a file gives a profile that name or key: what this host's admin wrote comes first. */
+static bool has_file(const struct config *c, const struct profile_draft *draft)
+{
+    for (size_t i = 0; i < c->profile_count; i++) {
+        const struct profile *p = &c->profiles[i];
+
+        if ((strcmp(p->policy->name, draft->policy.name) == 0 ||
+             memcmp(p->key_id, draft->profile.key_id, KEY_ID_SIZE) == 0) &&
+            !is_revoked(c, p))
+            return true;
+    }
+    return false;
+}
+
+/* Takes a profile of the roster, unless it does not count here. It ends with the roster. */
+static bool take_profile(void *data, struct roster_profile *from, const char *place,
+                         struct error *why)
+{
+    struct taking *t = data;
+    struct profile_draft *draft = &t->secrets->draft;
+    struct helper_profile *policy = &draft->policy;
+    const int64_t end = t->c->roster.not_after;
+
+    if (!roster_admits(t->c, from) || has_file(t->c, &from->draft) ||
+        roster_revokes(&t->c->roster, from->draft.policy.signer.public_key))
+        return true;
+    *draft = from->draft;
+    draft->profile.is_of_roster = draft->profile.has_preshared = true;
+    roster_preshared(draft->preshared, t->secrets->fleet, policy->signer.public_key);
+    if (policy->expires == 0 || policy->expires > end)
+        policy->expires = end;
+    return take_draft(t->c, &t->profiles[t->count++], t->secrets, place, why);
+}
+
+/* Reads a roster whose signature was verified. No section has a title without a bracket. */
+static bool read_roster_from(struct taking *t, const struct rosterfile *file, const char *path,
+                             struct error *why)
+{
+    size_t sections = 0;
+
+    for (size_t i = 0; i < rosterfile_text_size(file); i++)
+        sections += file->bytes[i] == '[';
+    sodium_free(t->profiles);
+    t->profiles = sodium_allocarray(sections + 1, sizeof *t->profiles);
+    t->count = 0;
+    roster_free(&t->c->roster);
+    return t->profiles ? roster_read(&t->c->roster, file->bytes, rosterfile_text_size(file), path,
+                                     take_profile, t, &t->c->notes, why)
+                       : error_set(why, "%s: no memory for the profiles", path);
+}
+
+static void count_ports_again(struct config *c)
+{
+    c->port_count = 0;
+    add_port(c, c->port);
+    for (size_t i = 0; i < c->profile_count; i++)
+        add_port(c, c->profiles[i].port);
+}
+
+/* Reads the roster that is wanted or, unless this is a reload, the one that was used last. */
+static bool read_roster(struct taking *t, bool is_again, struct error *why)
+{
+    struct config *c = t->c;
+    char path[CONFIG_PROFILE_PATH_SIZE];
+    struct rosterfile site, kept;
+    bool ok = rosterfile_choose(c, &site, &kept, why) &&
+              read_roster_from(t, &site, config_roster_path(c, path), why);
+
+    if (ok && !rosterfile_equal(&site, &kept)) {
+        c->roster_to_keep = site;
+        site.bytes = NULL;
+    } else if (!ok && kept.bytes && !is_again) {
+        c->roster_trouble = *why;
+        count_ports_again(c);
+        ok = read_roster_from(t, &kept, config_kept_roster_path(c, path), why);
+    }
+    free(site.bytes);
+    free(kept.bytes);
+    return ok;
+}
+
+static int compare_names_of_profiles(const void *a, const void *b)
+{
+    const struct profile *const *p = a, *const *q = b;
+
+    return strcmp((*p)->policy->name, (*q)->policy->name);
+}
+
+/* Puts the profiles of files that the roster does not revoke, and its own, in order. To sort them in
+ * their place may leave copies of them in memory that is not locked. */
+static bool merge(const struct taking *t, struct error *why)
+{
+    struct config *c = t->c;
+    const size_t room = c->profile_count + t->count + 1;
+    struct profile *all = sodium_allocarray(room, sizeof *all);
+    const struct profile **sorted = calloc(room, sizeof *sorted);
+    size_t count = 0;
+
+    for (size_t i = 0; sorted && i < c->profile_count; i++)
+        if (!is_revoked(c, &c->profiles[i]))
+            sorted[count++] = &c->profiles[i];
+    c->revoked_count = c->profile_count - count;
+    for (size_t i = 0; sorted && i < t->count; i++)
+        sorted[count++] = &t->profiles[i];
+    if (!all || !sorted) {
+        sodium_free(all);
+        free(sorted);
+        return error_set(why, "%s: no memory for the profiles", c->profile_directory);
+    }
+    qsort(sorted, count, sizeof *sorted, compare_names_of_profiles);
+    for (size_t i = 0; i < count; i++)
+        all[i] = *sorted[i];
+    free(sorted);
+    sodium_free(c->profiles);
+    c->profiles = all;
+    c->profile_count = count;
+    return true;
+}
+
+static bool add_roster(struct config *c, struct secrets *secrets, bool is_again, struct error *why)
+{
+    struct taking t = {.c = c, .secrets = secrets};
+    char path[CONFIG_PROFILE_PATH_SIZE];
+    bool ok = key_file_read(config_fleet_secret_path(c, path), secrets->fleet, why);
+
+    if (!ok && errno == ENOENT)
+        error_set(why, "%s: %s; copy the one there that portsmith-profile roster init has made", path,
+                  strerror(ENOENT));
+    ok = ok && read_roster(&t, is_again, why) && merge(&t, why);
+
+    sodium_free(t.profiles);
+    return ok;
+}
+
+/* ---- the whole -------------------------------------------------------------- */
+
 static bool read_key_and_profiles(struct config *c, const char *config_path,
-                                  const struct names *names, struct error *why)
+                                  const struct names *names, bool is_again, struct error *why)
 {
     struct secrets *secrets = sodium_malloc(sizeof *secrets);
     bool ok;
@@ -324,21 +488,22 @@ static bool read_key_and_profiles(struct config *c, const char *config_path,
     secrets->preshared = NULL;
     secrets->preshared_count = 0;
     ok = read_server_key(c, config_path, &secrets->server, why) &&
-         read_profiles(c, names, secrets, why);
+         read_profiles(c, names, secrets, why) &&
+         (c->roster_key_count == 0 || add_roster(c, secrets, is_again, why));
     memcpy(c->server_public, secrets->server.public, KEY_SIZE);
     sodium_free(secrets->preshared); /* wipes too */
     sodium_free(secrets);
     return ok;
 }
 
-bool directory_read(struct config *c, const char *config_path, struct error *why)
+bool directory_read(struct config *c, const char *config_path, bool is_again, struct error *why)
 {
     struct names names = {0};
     bool ok;
 
     add_port(c, c->port);
     ok = list_directory(&names, c->profile_directory, config_path, why) &&
-         read_key_and_profiles(c, config_path, &names, why);
+         read_key_and_profiles(c, config_path, &names, is_again, why);
     free(names.all);
     return ok;
 }

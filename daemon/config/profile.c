@@ -74,7 +74,7 @@ void profile_begin(struct profile_draft *draft)
 /* The table of profile_keys, for which `settings` has the room. */
 static struct settings_table table_of_keys(struct setting settings[static KEYS_MAX])
 {
-    struct settings_table table = {"Profile", settings, 0, profile_old_words};
+    struct settings_table table = {"Profile", settings, 0, profile_old_words, NULL};
 
     for (; table.count < KEYS_MAX && profile_keys[table.count].option; table.count++)
         settings[table.count] = profile_keys[table.count].setting;
@@ -90,6 +90,14 @@ bool profile_set(struct profile_draft *draft, const char *place, const char *key
     return settings_set(&table, place, key, value, draft, notes, why);
 }
 
+bool profile_is_whole(const struct profile_draft *draft, const char *path, struct error *why)
+{
+    if (sodium_is_zero(draft->policy.signer.public_key, KEY_SIZE))
+        return error_set(why, "%s: expected a line 'PublicKey = ...'", path);
+    return draft->policy.service_count > 0 ||
+           error_set(why, "%s: expected a line 'Open = ...', such as Open = tcp/22", path);
+}
+
 bool profile_read(struct profile_draft *draft, const char *path, const char *name,
                   struct settings_notes *notes, struct error *why)
 {
@@ -98,12 +106,9 @@ bool profile_read(struct profile_draft *draft, const char *path, const char *nam
 
     profile_begin(draft);
     memcpy(draft->policy.name, name, strnlen(name, sizeof draft->policy.name - 1));
-    if (!settings_read(path, FILE_CONFIGURATION, &table, draft, notes, why))
+    if (!settings_read(path, FILE_CONFIGURATION, &table, draft, notes, why) ||
+        !profile_is_whole(draft, path, why))
         return false;
-    if (sodium_is_zero(draft->policy.signer.public_key, KEY_SIZE))
-        return error_set(why, "%s: expected a line 'PublicKey = ...'", path);
-    if (draft->policy.service_count == 0)
-        return error_set(why, "%s: expected a line 'Open = ...', such as Open = tcp/22", path);
     return !draft->profile.has_preshared || file_is_trusted(path, FILE_SECRET, why);
 }
 

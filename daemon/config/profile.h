@@ -19,6 +19,7 @@ struct profile {
     const char *ssh_key; /* its line; NULL: the client has a key of portsmith-knock keygen */
     uint16_t port; /* knock port, host order; 0 until the configuration's is filled in */
     bool has_preshared;
+    bool is_of_roster; /* it has no file of its own */
 };
 
 /* A profile while it is written. What it leaves out stays 0 until the configuration's
@@ -44,6 +45,9 @@ bool profile_name_is_valid(const char *name);
  * either when it holds a PresharedKey. */
 bool profile_read(struct profile_draft *draft, const char *path, const char *name,
                   struct settings_notes *notes, struct error *why);
+
+/* Whether the draft has what each profile needs. False with the reason, which begins with `path`. */
+bool profile_is_whole(const struct profile_draft *draft, const char *path, struct error *why);
 
 /* Sets one key, as settings_set. */
 bool profile_set(struct profile_draft *draft, const char *place, const char *key,

@@ -89,6 +89,10 @@ static void examine_configuration(struct doctor *d)
                                 sizeof d->status.fingerprint) != 0)
         findings_add(&d->found, PROBLEM, "run portsmithctl reload",
                      "it has changed since portsmithd read it, and is not in force");
+    if (d->loaded->roster_trouble.text[0] != '\0')
+        findings_add(&d->found, PROBLEM, "mend that, then run portsmithctl reload; until then the "
+                     "roster that was used last stays in force", "%s",
+                     d->loaded->roster_trouble.text);
     if (d->loaded->profile_count == 0)
         findings_add(&d->found, NOTE, "make one: portsmith-profile create NAME --open tcp/22",
                      "there is no profile, so nobody can knock");

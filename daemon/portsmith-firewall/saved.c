@@ -47,7 +47,7 @@ static bool set_until(void *into, const char *value, struct error *why)
 static const struct setting settings[] = {{"Allow", set_allow, true}, {"Until", set_until, false}};
 
 static const struct settings_table table = {SECTION, settings, sizeof settings / sizeof *settings,
-                                            NULL};
+                                            NULL, NULL};
 
 static void confirmed_path(char path[static PATH_SIZE], const struct config *c)
 {

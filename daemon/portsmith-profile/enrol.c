@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/text/command.h"
 #include "common/text/keys.h"
 #include "daemon/config/directory.h"
 #include "daemon/portsmith-profile/qrcode.h"
@@ -44,6 +45,46 @@ bool enrol_server_is_valid(const char *name)
         if (strcmp(name, commands[i]) == 0)
             return false;
     return profile_name_is_valid(name) && name[0] != '-';
+}
+
+bool enrol_set_host(struct enrolment *e, const char *host, struct error *why)
+{
+    struct address address;
+
+    if (!enrol_host_is_valid(host))
+        return error_set(why, "--host: '%.200s' is not a host name or an address", host);
+    if (address_parse_scoped(&address, host) &&
+        (!address_is_unicast(&address) || address_is_link_local(&address)))
+        return error_set(why, "--host: no client can knock at '%s': give a name or another address "
+                              "of this host", host);
+    strcpy(e->host, host);
+    return true;
+}
+
+bool enrol_set_server(struct enrolment *e, const char *name, struct error *why)
+{
+    if (!enrol_server_is_valid(name))
+        return error_set(why, "--server: a server's name has 1 to 32 of a-z, 0-9 and -, does not "
+                              "start with - and is no command of portsmith-knock");
+    strcpy(e->server, name);
+    return true;
+}
+
+bool enrol_complete(struct enrolment *e, struct error *why)
+{
+    char host[ENROL_HOST_SIZE] = "";
+
+    if (e->host[0] == '\0') {
+        if (gethostname(host, sizeof host - 1) != 0 || !enrol_host_is_valid(host))
+            return error_set(why, "this host has no usable name: give --host");
+        strcpy(e->host, host);
+        if (!strchr(host, '.'))
+            command_warn("clients are told that the server is called '%s'; if they cannot find it "
+                         "by that, give --host", host);
+    }
+    if (e->server[0] == '\0')
+        enrol_server_name(e->server, e->host);
+    return true;
 }
 
 /* ---- files that hold secrets, composed in locked memory ---------------------- */
@@ -133,7 +174,7 @@ static void compose_bundle(FILE *out, const struct enrolment *e, const struct co
     compose_bundle_without_key(out, e, c);
     if (p->ssh_key)
         fprintf(out, "SSHKey = %s\n", p->ssh_key);
-    else
+    else if (!sodium_is_zero(e->client_secret, KEY_SIZE))
         print_key(out, "PrivateKey", e->client_secret);
 }
 
@@ -184,7 +225,9 @@ bool enrol_remove(const struct config *c, const char *name, struct error *why)
 
     if (unlink(config_profile_path(c, name, path)) != 0)
         return errno == ENOENT
-                   ? error_set(why, "%s: there is no profile '%s'", c->profile_directory, name)
+                   ? error_set(why, "%s: there is no profile '%s'%s", c->profile_directory, name,
+                               c->roster_key_count > 0 ? "; one of the roster is revoked there"
+                                                       : "")
                    : error_set(why, "%s: %s", path, strerror(errno));
     if (!file_sync_directory_of(path))
         return error_set(why, "%s: removed, but not durably: %s", path, strerror(errno));
@@ -248,6 +291,21 @@ struct config *enrol_prepare(const struct enrolment *e, int *status, struct erro
     return NULL;
 }
 
+/* Reads the whole configuration, which has all these profiles. NULL with the reason. */
+static struct config *load_with(const struct enrolment *all, size_t count, struct error *why)
+{
+    struct config *c = config_load(all->config_file, why);
+
+    for (size_t i = 0; c && i < count; i++)
+        if (!config_find_profile(c, all[i].draft.policy.name)) {
+            config_free(c);
+            error_set(why, "the roster revokes the key of the profile '%s': the client needs a new "
+                           "one", all[i].draft.policy.name);
+            return NULL;
+        }
+    return c;
+}
+
 struct config *enrol_add(const struct enrolment *all, size_t count, int *status,
                          struct error *why)
 {
@@ -263,7 +321,7 @@ struct config *enrol_add(const struct enrolment *all, size_t count, int *status,
         written++;
     if (written == count) {
         *status = EX_CONFIG;
-        whole = config_load(all->config_file, why);
+        whole = load_with(all, count, why);
     }
     while (!whole && written > 0)
         enrol_remove(&alone, all[--written].draft.policy.name, &unused);

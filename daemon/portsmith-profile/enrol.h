@@ -18,7 +18,7 @@ struct enrolment {
     struct profile_draft draft; /* as the admin asks for it; 0 means the configuration's value */
     char host[ENROL_HOST_SIZE]; /* how clients reach this server */
     char server[POLICY_NAME_SIZE]; /* how clients call this server */
-    uint8_t client_secret[KEY_SIZE]; /* for create alone; of no use where the key is of ssh */
+    uint8_t client_secret[KEY_SIZE]; /* 0: the client has its key; of no use where that is of ssh */
 };
 
 /* Makes the name that a client could give to `host`: its first label in lower case, an IP address
@@ -31,6 +31,14 @@ bool enrol_server_is_valid(const char *name);
 
 /* Whether a text can be a host name or an IP address, as far as a file can hold one. */
 bool enrol_host_is_valid(const char *host);
+
+/* Store what --host and --server say. False with the reason. */
+bool enrol_set_host(struct enrolment *e, const char *host, struct error *why);
+bool enrol_set_server(struct enrolment *e, const char *name, struct error *why);
+
+/* Fills in the host's own name where --host does not give one, and the server's name. False with
+ * the reason. */
+bool enrol_complete(struct enrolment *e, struct error *why);
 
 /* Reads the whole configuration, and checks that it would take the profile of *e, whose key is not
  * known yet. Nothing is written. Returns the configuration, which the caller frees, or NULL with

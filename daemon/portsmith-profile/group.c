@@ -38,11 +38,9 @@ static void write_onetime_path(const struct config *c, char path[static CONFIG_P
 /* Makes a secret key, unless it is there, and reads it. False with the reason. */
 static bool have_key(const char *path, uint8_t key[static KEY_SIZE], bool *made, struct error *why)
 {
-    randombytes_buf(key, KEY_SIZE);
-    *made = key_file_create(path, key, why);
-    if (!*made && errno == ENOENT)
-        return error_set(why, "%s: no such directory; run portsmith-profile init first", path);
-    return *made || (errno == EEXIST && key_file_read(path, key, why));
+    return key_file_have(path, key, made, why) ||
+           (errno == ENOENT &&
+            error_set(why, "%s: no such directory; run portsmith-profile init first", path));
 }
 
 static void tell_public_key(const uint8_t secret[static KEY_SIZE])

@@ -74,7 +74,7 @@ static const struct setting settings[] = {
 };
 
 static const struct settings_table table = {"Group", settings, sizeof settings / sizeof *settings,
-                                            NULL};
+                                            NULL, NULL};
 
 bool group_bundle_read(struct group_bundle *bundle, const char *path, struct error *why)
 {

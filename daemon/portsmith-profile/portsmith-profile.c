@@ -23,6 +23,7 @@
 #include "daemon/portsmith-profile/answer.h"
 #include "daemon/portsmith-profile/authorized.h"
 #include "daemon/portsmith-profile/enrol.h"
+#include "daemon/portsmith-profile/fleet.h"
 #include "daemon/portsmith-profile/group.h"
 #include "daemon/portsmith-profile/setup.h"
 
@@ -49,6 +50,13 @@ static const char usage[] =
     "  group create [--for KEY [--output FILE]]\n"
     "                       make the group's key, or a bundle of it for that host\n"
     "  group join FILE      open the bundle\n"
+    "  roster init          make the key and the secret of a fleet, here\n"
+    "  roster sign FILE [--key FILE] [--output FILE]\n"
+    "                       sign a roster: profiles of many hosts\n"
+    "  roster show [--key KEY] [--json] [FILE]\n"
+    "                       what a roster holds\n"
+    "  roster bundle NAME [--host HOST] [--server NAME] [--output FILE]\n"
+    "                       make the bundle of one of its clients, on a host\n"
     "\n"
     "options of add and create:\n";
 
@@ -159,29 +167,6 @@ static bool set_key(struct profile_draft *draft, const struct profile_key *key, 
     return true;
 }
 
-static bool set_host(struct enrolment *e, const char *host, struct error *why)
-{
-    struct address address;
-
-    if (!enrol_host_is_valid(host))
-        return error_set(why, "--host: '%.200s' is not a host name or an address", host);
-    if (address_parse_scoped(&address, host) &&
-        (!address_is_unicast(&address) || address_is_link_local(&address)))
-        return error_set(why, "--host: no client can knock at '%s': give a name or another address "
-                              "of this host", host);
-    strcpy(e->host, host);
-    return true;
-}
-
-static bool set_server(struct enrolment *e, const char *name, struct error *why)
-{
-    if (!enrol_server_is_valid(name))
-        return error_set(why, "--server: a server's name has 1 to 32 of a-z, 0-9 and -, does not "
-                              "start with - and is no command of portsmith-knock");
-    strcpy(e->server, name);
-    return true;
-}
-
 struct enrolment_arguments {
     struct enrolment *e;
     const char *output;  /* NULL: NAME.bundle */
@@ -200,9 +185,9 @@ static bool take_option(struct enrolment_arguments *a, int kind, struct error *w
 {
     switch (kind) {
     case OPTION_HOST:
-        return set_host(a->e, optarg, why);
+        return enrol_set_host(a->e, optarg, why);
     case OPTION_SERVER:
-        return set_server(a->e, optarg, why);
+        return enrol_set_server(a->e, optarg, why);
     case OPTION_OUTPUT:
         a->output = optarg;
         return true;
@@ -234,24 +219,6 @@ static bool is_in_time(const struct helper_profile *p, const char *says, struct 
            error_set(why, "%s %s has passed already", says, date_format(p->expires, date));
 }
 
-/* Fills in the host's own name where --host does not give one, and the server's name. */
-static bool complete_enrolment(struct enrolment *e, struct error *why)
-{
-    char host[ENROL_HOST_SIZE] = "";
-
-    if (e->host[0] == '\0') {
-        if (gethostname(host, sizeof host - 1) != 0 || !enrol_host_is_valid(host))
-            return error_set(why, "this host has no usable name: give --host");
-        strcpy(e->host, host);
-        if (!strchr(host, '.'))
-            command_warn("clients are told that the server is called '%s'; if they cannot find it "
-                         "by that, give --host", host);
-    }
-    if (e->server[0] == '\0')
-        enrol_server_name(e->server, e->host);
-    return true;
-}
-
 static int parse_enrolment(int argc, char **argv, bool adds, struct enrolment_arguments *a)
 {
     struct helper_profile *p = &a->e->draft.policy;
@@ -277,7 +244,7 @@ static int parse_enrolment(int argc, char **argv, bool adds, struct enrolment_ar
     }
     if (p->service_count == 0)
         return command_misused("expected --open SERVICE, such as --open tcp/22");
-    return complete_enrolment(a->e, &why) ? 0 : command_fail(EXIT_FAILURE, why.text);
+    return enrol_complete(a->e, &why) ? 0 : command_fail(EXIT_FAILURE, why.text);
 }
 
 /* ---- commands ------------------------------------------------------------------ */
@@ -882,7 +849,7 @@ static int run_revoke(const char *config_file, int argc, char **argv)
 static const struct command commands[] = {
     {"init", run_init, NULL}, {"add", run_add, NULL},   {"create", run_create, NULL},
     {"list", run_list, NULL}, {"show", run_show, NULL}, {"revoke", run_revoke, NULL},
-    {"group", group_run, NULL},
+    {"group", group_run, NULL}, {"roster", fleet_run, NULL},
 };
 
 static void write_usage(char text[static USAGE_SIZE])

@@ -86,6 +86,9 @@ struct control_status {
     uint8_t server_public[KEY_SIZE];
     char group[CONTROL_NAME_SIZE]; /* of which the host is a member; empty: of none */
     char member[MEMBER_NAME_SIZE];
+    uint64_t roster_version;  /* 0: there is no roster */
+    int64_t roster_not_after; /* first second of its invalidity, epoch */
+    uint64_t roster_profiles; /* that it gives here */
     struct counters counters;    /* by the sniffer, since the daemon began */
     uint64_t verdicts[VERDICTS]; /* by the helper, since the daemon began */
 };

@@ -370,6 +370,8 @@ static int check(const struct options *options, const struct config *config)
     savedtable_find(warning_print, NULL);
     vrf_find(config, warning_print, NULL);
     origin_find(config, options->supervisor.config_path, warning_print, NULL);
+    if (config->roster_trouble.text[0] != '\0')
+        return command_fail(EX_CONFIG, config->roster_trouble.text);
     if (!tracking_check(config, warning_print, NULL, &why))
         return command_fail(EX_CONFIG, why.text);
     if (!options->test)

@@ -52,6 +52,10 @@ static void add_configuration(struct control_status *status, const struct config
     memcpy(status->server_public, config->server_public, sizeof status->server_public);
     memcpy(status->group, config->group, sizeof config->group);
     memcpy(status->member, config->member, sizeof config->member);
+    status->roster_version = config->roster.version;
+    status->roster_not_after = config->roster.not_after;
+    for (size_t i = 0; i < config->profile_count; i++)
+        status->roster_profiles += config->profiles[i].is_of_roster;
     status->backend = config->backend_in_use;
     status->profiles = (uint32_t)config->profile_count;
     status->shut_count = config->shut_count;

@@ -1,6 +1,7 @@
 #include "daemon/supervisor/supervisor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
@@ -17,7 +18,9 @@
 #include "common/file.h"
 #include "common/libc.h"
 #include "common/log.h"
+#include "common/text/timespan.h"
 #include "daemon/config/pidfile.h"
+#include "daemon/config/rosterfile.h"
 #include "daemon/config/trial.h"
 #include "daemon/host/firewalls.h"
 #include "daemon/host/tracking.h"
@@ -182,6 +185,23 @@ static void tell_how_it_goes(struct supervisor *s)
     notify_status(status);
 }
 
+/* Says what is in the way of profiles: that of the roster nobody sees in their files. */
+static void warn_of_roster(const struct config *c)
+{
+    char date[DATE_TEXT_SIZE];
+
+    if (c->roster_trouble.text[0] != '\0')
+        log_warnx("%s; the roster that was used last, Version %" PRIu64 ", stays in force",
+                  c->roster_trouble.text, c->roster.version);
+    if (c->roster.version != 0 && c->roster.not_after <= clock_wall_ns() / NSEC_PER_SEC)
+        log_warnx("the roster was good until %s (NotAfter): the knocks of its profiles are refused",
+                  date_format(c->roster.not_after, date));
+    if (c->revoked_count > 0)
+        log_warnx("the roster revokes %zu profile%s that %s here", c->revoked_count,
+                  c->revoked_count == 1 ? "" : "s",
+                  c->revoked_count == 1 ? "has a file" : "have files");
+}
+
 static enum pair_result start_pair(struct supervisor *s)
 {
     enum pair_result result;
@@ -212,6 +232,7 @@ static enum pair_result start_pair(struct supervisor *s)
     if (s->config->profile_count == 0 && s->config->shut_count > 0)
         log_warnx("there is no profile, so nobody can knock: add one with portsmith-profile add");
     warning_of_old_words(&s->config->notes, warning_log, NULL);
+    warn_of_roster(s->config);
     firewalls_find(s->config, warning_log, NULL);
     savedtable_find(warning_log, NULL);
     vrf_find(s->config, warning_log, NULL);
@@ -286,7 +307,7 @@ static void reap_children(struct supervisor *s)
     }
 }
 
-/* Goes on without the profiles whose files are gone: a broken file elsewhere must not keep a
+/* Goes on without the profiles whose files are gone, or whose keys are revoked: a broken file elsewhere must not keep a
  * revoked client in. */
 static void forget_removed_profiles(struct supervisor *s)
 {
@@ -294,8 +315,9 @@ static void forget_removed_profiles(struct supervisor *s)
 
     if (removed == 0)
         return;
-    log_warnx("dropped %zu profile%s: the file%s removed", removed, removed == 1 ? "" : "s",
-              removed == 1 ? " was" : "s were");
+    log_warnx("dropped %zu profile%s: the file%s removed%s", removed, removed == 1 ? "" : "s",
+              removed == 1 ? " was" : "s were",
+              s->config->roster_key_count > 0 ? ", or the roster revokes the key" : "");
     restart_pair(s);
 }
 
@@ -347,7 +369,7 @@ static bool try_reload(struct supervisor *s, struct error *why)
         refuse_reload(s, new);
         return false;
     }
-    if (pair_probe(new, &s->pair_options, why) != PAIR_STARTED) {
+    if (pair_probe(new, &s->pair_options, why) != PAIR_STARTED || !rosterfile_keep(new, why)) {
         refuse_reload(s, new);
         return false;
     }
@@ -907,6 +929,8 @@ int supervisor_run(const struct supervisor_options *options, struct config *conf
         fatalx("%s", why.text);
     s.pidfile = pidfile_create(config->run_directory, &why);
     if (s.pidfile < 0)
+        fatalx("%s", why.text);
+    if (!rosterfile_keep(config, &why))
         fatalx("%s", why.text);
     mark_trial(&s);
     result = start_pair(&s);

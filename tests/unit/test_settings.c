@@ -45,7 +45,8 @@ static const struct setting settings[] = {
 static const struct old_word old_words[] = {
     {"Count", "Number", NULL}, {"tout", "Open", "all"}, {NULL, NULL, NULL}};
 
-static const struct settings_table table = {"Server", settings, COUNT_OF(settings), old_words};
+static const struct settings_table table = {"Server", settings, COUNT_OF(settings), old_words,
+                                           NULL};
 
 static struct settings_notes notes; /* of the last reading */
 

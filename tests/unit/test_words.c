@@ -135,7 +135,7 @@ static void each_refusal_has_its_words(void **state)
         const char *words;
         struct helper_event event;
     } cases[] = {
-        {"the profile has expired", {.verdict = VERDICT_EXPIRED_PROFILE}},
+        {"the profile or its roster has expired", {.verdict = VERDICT_EXPIRED_PROFILE}},
         {"its clock is 95 s behind this host's; allowed 30",
          {.verdict = VERDICT_BEHIND, .counter = AFTER(-95)}},
         {"its clock is 95 s ahead of this host's; allowed 30; there was no room to note all "

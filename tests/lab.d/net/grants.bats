@@ -199,7 +199,7 @@ teardown() {
 }
 
 @test "an expired profile is refused" {
-    knock_until "expired: refused for $client: the profile has expired" expired
+    knock_until "expired: refused for $client: the profile or its roster has expired" expired
     has_no_grant "$client"
     port_is_shut "$server" 22
 }

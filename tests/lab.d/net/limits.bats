@@ -314,7 +314,7 @@ add_profile_with_hours() { # NAME HOURS
 }
 
 @test "after its last day a profile opens nothing" {
-    knock_until "last-day: refused for $client: the profile has expired" last-day
+    knock_until "last-day: refused for $client: the profile or its roster has expired" last-day
     port_is_shut "$server" 22
 }
 
