@@ -7,6 +7,8 @@
 #include "common/envelope.h"
 #include "common/text/keys.h"
 #include "common/text/member.h"
+#include "daemon/config/roster.h"
+#include "daemon/config/rosterfile.h"
 #include "people.h"
 
 struct vector {
@@ -212,6 +214,30 @@ static void check_vector(const char *name)
     datagram_is_as_given(&v, key, gate, request, &signature, signer.form);
 }
 
+static void a_roster_comes_out_byte_for_byte(void **state)
+{
+    uint8_t seed[KEY_SIZE], signing[SIGNING_KEY_SIZE], secret[KEY_SIZE], client[KEY_SIZE];
+    uint8_t preshared[KEY_SIZE], text[128];
+    struct rosterfile file;
+    struct error why;
+    struct vector v;
+    size_t size;
+
+    (void)state;
+    vector_read(&v, "roster");
+    vector_want(&v, "fleet_seed", seed, sizeof seed);
+    key_expand_client(signing, seed);
+    assert_vector(&v, "fleet_public", signing + KEY_SIZE, KEY_SIZE);
+    size = vector_get(&v, "text", text, sizeof text);
+    assert_done(rosterfile_sign(&file, (const char *)text, size, signing, &why), why);
+    assert_vector(&v, "file", (const uint8_t *)file.bytes, file.size);
+    free(file.bytes);
+    vector_want(&v, "fleet_secret", secret, sizeof secret);
+    vector_want(&v, "client_public", client, sizeof client);
+    roster_preshared(preshared, secret, client);
+    assert_vector(&v, "preshared", preshared, sizeof preshared);
+}
+
 static void vectors_come_out_byte_for_byte(void **state)
 {
     (void)state;
@@ -229,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_come_out_byte_for_byte),
+        cmocka_unit_test(a_roster_comes_out_byte_for_byte),
     };
 
     return cmocka_run_group_tests_name("vectors", tests, start_sodium, NULL);

@@ -33,6 +33,8 @@ _portsmith_profile() {
         [--shut]=service
         [--host]=host
         [--interface]=interface
+        [--json]=''
+        [--key]=file
         [--kill]=''
         [--max-window]=span
         [--open]=service
@@ -58,6 +60,7 @@ _portsmith_profile() {
         [show]=''
         [revoke]='--kill'
         [group]='--for --output'
+        [roster]='--key --output --json --host --server'
     )
     local cur=${COMP_WORDS[COMP_CWORD]} kind='' plain=() word i
 
@@ -81,6 +84,8 @@ _portsmith_profile() {
         *,0,*) kind='command' ;;
         *,1,show | *,1,revoke) kind=name ;;
         *,1,group) kind=step ;;
+        *,1,roster) kind=roster ;;
+        *,2,roster) [[ ${plain[1]} != @(sign|show) ]] || kind='file' ;;
         *,2,group) [ "${plain[1]}" != join ] || kind='file' ;;
         esac
     fi
@@ -95,6 +100,7 @@ _portsmith_profile() {
     command) word="${!commands[*]}" ;;
     name) word=$(_portsmith_profile_names) ;;
     step) word='create join' ;;
+    roster) word='init sign show bundle' ;;
     address) word='any signed' ;;
     service) word='tcp/ udp/' ;;
     span) word='30s 10m 1h' ;;

@@ -1,6 +1,6 @@
 # Completes portsmith-profile(8) in fish.
 
-set -g __portsmith_profile_commands init add create list show revoke group
+set -g __portsmith_profile_commands init add create list show revoke group roster
 
 # The names of the profiles.
 function __portsmith_profile_names
@@ -26,13 +26,14 @@ complete -c portsmith-profile -n __portsmith_profile_begins -a list -d 'print on
 complete -c portsmith-profile -n __portsmith_profile_begins -a show -d 'print all of one profile'
 complete -c portsmith-profile -n __portsmith_profile_begins -a revoke -d 'remove a profile'
 complete -c portsmith-profile -n __portsmith_profile_begins -a group -d 'share the server\'s key with other hosts'
-complete -c portsmith-profile -n '__fish_seen_subcommand_from show revoke' -a '(__portsmith_profile_names)' -d profile
+complete -c portsmith-profile -n __portsmith_profile_begins -a roster -d 'sign profiles for many hosts'
+complete -c portsmith-profile -n '__fish_seen_subcommand_from show revoke; and not __fish_seen_subcommand_from roster' -a '(__portsmith_profile_names)' -d profile
 complete -c portsmith-profile -n '__fish_seen_subcommand_from revoke' -l kill -d 'end its grants and connections, too'
 
-set -l init '__fish_seen_subcommand_from init'
-complete -c portsmith-profile -n $init -l interface -x -a '(command ls /sys/class/net)' -d 'an interface to watch'
-complete -c portsmith-profile -n $init -l port -x -d 'the knock port'
-complete -c portsmith-profile -n $init -l shut -x -a 'tcp/ udp/' -d 'a service to keep shut'
+set -l init '__fish_seen_subcommand_from init; and not __fish_seen_subcommand_from roster'
+complete -c portsmith-profile -n "$init" -l interface -x -a '(command ls /sys/class/net)' -d 'an interface to watch'
+complete -c portsmith-profile -n "$init" -l port -x -d 'the knock port'
+complete -c portsmith-profile -n "$init" -l shut -x -a 'tcp/ udp/' -d 'a service to keep shut'
 
 set -l enrol '__fish_seen_subcommand_from add create; and not __fish_seen_subcommand_from group'
 complete -c portsmith-profile -n $enrol -l open -x -a 'tcp/ udp/' -d 'what the client may open'
@@ -65,3 +66,16 @@ complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from cr
 complete -c portsmith-profile -n "$group; and __fish_seen_subcommand_from join" -F
 complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from join" -l for -x -d 'the one-time key of the new host'
 complete -c portsmith-profile -n "$group; and not __fish_seen_subcommand_from join" -l output -r -F -d 'where to write the bundle'
+
+set -l roster '__fish_seen_subcommand_from roster'
+set -l none 'not __fish_seen_subcommand_from init sign show bundle'
+complete -c portsmith-profile -n "$roster; and $none" -a init -d 'make the key and the secret of a fleet'
+complete -c portsmith-profile -n "$roster; and $none" -a sign -d 'sign a roster'
+complete -c portsmith-profile -n "$roster; and $none" -a show -d 'print what a roster holds'
+complete -c portsmith-profile -n "$roster; and $none" -a bundle -d 'make the bundle of one of its clients'
+complete -c portsmith-profile -n "$roster; and __fish_seen_subcommand_from sign show" -F
+complete -c portsmith-profile -n $roster -l key -r -F -d 'the fleet key'
+complete -c portsmith-profile -n $roster -l json -d 'print JSON'
+complete -c portsmith-profile -n $roster -l output -r -F -d 'where to write it'
+complete -c portsmith-profile -n $roster -l host -x -a '(__fish_print_hostnames)' -d 'how clients reach this server'
+complete -c portsmith-profile -n $roster -l server -x -d 'how clients call this server'

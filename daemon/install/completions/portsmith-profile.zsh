@@ -16,6 +16,7 @@ _portsmith_profile_commands() {
         'show:print all of one profile'
         'revoke:remove a profile'
         "group:share the server's key with other hosts"
+        'roster:sign profiles for many hosts'
     )
 
     _describe -t commands command commands
@@ -75,6 +76,13 @@ _portsmith_profile() {
         _arguments -S '--for=[the one-time key of the new host]:key:' \
             '--output=[where to write the bundle]:file:_files' '--help[print help]' \
             '1:step:(create join)' '2:file:_files'
+        ;;
+    roster)
+        _arguments -S '--key=[the fleet key]:file:_files' \
+            '--output=[where to write it]:file:_files' '--json[print JSON]' \
+            '--host=[how clients reach this server]:host:_hosts' \
+            '--server=[how clients call this server]:name:' '--help[print help]' \
+            '1:step:(init sign show bundle)' '2:file:_files'
         ;;
     esac
 }

@@ -229,6 +229,17 @@ def ssh_vector(seed, server_secret, preshared, nonce, padding, request, applicat
     return values
 
 
+def roster_vector(seed, secret, text, client_public):
+    """A roster's file, and the pre-shared key of one of its clients."""
+    fleet_public, signing_key = bindings.crypto_sign_seed_keypair(seed)
+    message = b"# portsmith-roster 1\n" + text
+    signature = bindings.crypto_sign(message, signing_key)[:64]
+    return {"fleet_seed": seed, "fleet_public": fleet_public, "text": text,
+            "file": message + base64.b64encode(signature) + b"\n", "fleet_secret": secret,
+            "client_public": client_public,
+            "preshared": blake2b(32, b"portsmith/1 roster-psk", client_public, key=secret)}
+
+
 SEED, SERVER, PRESHARED = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
 VECTORS = {
     "plain": ("Open what the profile permits, for the observed address. No padding.",
@@ -253,6 +264,10 @@ VECTORS = {
                lambda: vector(SEED, SERVER, b"", bytes(range(24)), 0,
                               encode_request(1, 0, 1767225600000005, None, [(6, 22)],
                                              "a.example.org"), b"a.example.org")),
+    "roster": ("Version 1 until the end of 2030, without a profile; and a client's pre-shared key.",
+               lambda: roster_vector(SEED, SERVER,
+                                     b"[Roster]\nVersion = 1\nNotAfter = 2030-12-31\n",
+                                     bindings.crypto_sign_seed_keypair(PRESHARED)[0])),
 }
 
 
@@ -278,9 +293,20 @@ def read_vector(path):
     return values
 
 
+def compare(path, given, again):
+    wrong = [name for name in again if again[name] != given.get(name)]
+    if wrong or set(given) != set(again):
+        sys.exit(f"{path}: differs in {', '.join(wrong) or 'its names'}")
+    print(f"{path}: the same, byte for byte")
+
+
 def check(paths):
     for path in paths:
         given = read_vector(path)
+        if "fleet_seed" in given:
+            compare(path, given, roster_vector(given["fleet_seed"], given["fleet_secret"],
+                                               given["text"], given["client_public"]))
+            continue
         arguments = [given["client_seed"], given["server_secret"], given.get("preshared", b""),
                      given["nonce"], len(given["datagram"]) - 176, given["request"]]
         if "ssh_blob" in given:
@@ -290,10 +316,7 @@ def check(paths):
             again = vector(*arguments, given.get("member", b""))
         if "member_id" in given and given["request"][48:] != given["member_id"]:
             sys.exit(f"{path}: the request names another member")
-        wrong = [name for name in again if again[name] != given.get(name)]
-        if wrong or set(given) != set(again):
-            sys.exit(f"{path}: differs in {', '.join(wrong) or 'its names'}")
-        print(f"{path}: the same, byte for byte")
+        compare(path, given, again)
 
 
 # ---- a knock ---------------------------------------------------------------

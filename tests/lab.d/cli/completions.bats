@@ -75,7 +75,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
 }
 
 @test "portsmith-profile: the options of --help, no more and no less" {
-    offers_the_options_of_help portsmith-profile init add create list show revoke group
+    offers_the_options_of_help portsmith-profile init add create list show revoke group roster
 }
 
 @test "portsmithctl: the options of --help, no more and no less" {
@@ -116,7 +116,7 @@ offers_the_options_of_help() { # PROGRAM [COMMAND...]
     all_offer "bastion web" portsmith-knock show ""
     all_offer web portsmith-knock show --json w
     all_offer "bastion web" portsmith-knock export ""
-    all_offer "add create group init list revoke show" portsmith-profile ""
+    all_offer "add create group init list revoke roster show" portsmith-profile ""
     all_offer "confirm enforce remove show try" portsmith-firewall ""
 }
 
