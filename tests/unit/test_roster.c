@@ -446,10 +446,17 @@ static void one_that_was_used_stays_even_past_its_day(void **state)
 
 static void fleet_keys_are_changed_side_by_side(void **state)
 {
+    struct error why;
     struct config *c;
 
     (void)state;
     write_roster(5, "");
+    c = load();
+    scratch_write_text("state", 0600, "");
+    assert_false(rosterfile_keep(c, &why)); /* there is no directory for it */
+    assert_non_null(c->roster_to_keep.bytes);
+    config_free(c);
+    assert_int_equal(unlink("state"), 0);
     config_free(use());
     write_main(2, "RosterServices = tcp/22\n");
     write_roster_until(1, 6, "2100-12-31", "");

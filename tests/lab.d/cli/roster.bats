@@ -62,6 +62,9 @@ check_refused() { # TEXT: by portsmithd -t, with the file as the roster of the h
     cmp fleet.secret profiles/fleet.secret
     run ! grep -q -F -f fleet.key init.log
     run ! grep -q -F -f fleet.secret init.log
+    echo x >fleet.key
+    run -1 profile roster init
+    [[ $output == *"fleet.key:1: not a key"* ]]
 }
 
 @test "what is signed is the text with a line before and a line behind it, the same each time" {
