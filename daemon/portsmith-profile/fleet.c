@@ -187,8 +187,9 @@ static void print_words(const char *before, const json_t *words)
     const json_t *word;
     size_t i;
 
-    json_array_foreach(words, i, word)
+    json_array_foreach(words, i, word) {
         printf("%s%s", i == 0 ? before : ",", json_string_value(word));
+    }
 }
 
 static void print_roster(const struct roster *roster, const json_t *profiles)

@@ -281,7 +281,8 @@ static void a_profile_of_the_roster_is_as_one_of_a_file(void **state)
     struct config *c, *file;
 
     (void)state;
-    write_roster(5, section("laptop", 1, "Open = tcp/22 tcp/80\nPort = 4001\n"));
+    write_roster(5, section("laptop", 1, "Open = tcp/22 tcp/80\nPort = 4001\n"
+                                         "Expires = 2150-01-01\n"));
     c = use();
     p = config_find_profile(c, "laptop");
     assert_non_null(p);
@@ -329,7 +330,7 @@ static void the_host_bounds_what_the_roster_grants(void **state)
 
 static void files_come_before_the_roster_and_revocations_before_both(void **state)
 {
-    struct config *c;
+    struct config *c, *again;
     struct error why;
 
     (void)state;
@@ -349,6 +350,12 @@ static void files_come_before_the_roster_and_revocations_before_both(void **stat
     assert_int_equal(c->revoked_count, 1);
     assert_int_equal(config_find_profile(c, "desk")->policy->services[0].port, 443);
     assert_non_null(config_find_profile(c, "lost"));
+    /* So are those of the roster itself. */
+    write_roster(6, join(revocation(3), section("new", 3, "Open = tcp/443\n")));
+    again = load();
+    assert_null(config_find_profile(again, "new"));
+    assert_int_equal(again->profile_count, 2);
+    config_free(again);
     /* A broken file elsewhere does not keep a revoked client in. */
     write_roster(7, join(revocation(2), section("desk", 3, "Open = tcp/443\n")));
     scratch_write_text("profiles/broken.conf", 0644, "nonsense\n");
@@ -385,6 +392,10 @@ static void a_roster_that_cannot_be_used_leaves_the_one_before(void **state)
     assert_not_used(c, "roster: signed with another key than RosterKey has, or cut short");
     scratch_write(SITE, 0644, file.bytes, file.size - 1);
     assert_not_used(c, "or cut short or changed since");
+    file.bytes[file.size - 1] = ' ';
+    scratch_write(SITE, 0644, file.bytes, file.size);
+    assert_not_used(c, "or cut short or changed since");
+    file.bytes[file.size - 1] = '\n';
     file.bytes[30] ^= 1;
     scratch_write(SITE, 0644, file.bytes, file.size);
     assert_not_used(c, "or cut short or changed since");
