@@ -310,6 +310,8 @@ static bool load(struct config *c, const char *path, const struct config *in_use
     if (!directory_read(c, path, in_use != NULL, why))
         return false;
     take_fingerprints(c);
+    if (c->roster_trouble.text[0] != '\0')
+        config_forget_removed_profiles(c); /* which a reload has shut out must stay out */
     return true;
 }
 

@@ -127,7 +127,7 @@ static bool sign_text(char *text, size_t size, const struct wishes *w,
 static int sign(const struct wishes *w)
 {
     uint8_t seed[KEY_SIZE], signing[SIGNING_KEY_SIZE];
-    char *text = malloc(ROSTER_FILE_MAX);
+    char *buffer = calloc(1, ROSTER_FILE_MAX + 1), *text = buffer;
     struct error why;
     ssize_t size;
     bool ok;
@@ -135,6 +135,8 @@ static int sign(const struct wishes *w)
     if (!text)
         return command_fail(EXIT_FAILURE, "out of memory");
     size = file_read(w->argument, FILE_CONFIGURATION, text, ROSTER_FILE_MAX, &why);
+    text += file_text(buffer) - buffer; /* a line comes before it, and so its mark would be in the way */
+    size -= text - buffer;
     ok = size >= 0 && (size > 0 || error_set(&why, "%s: is empty", w->argument)) &&
          key_file_read(w->key ? w->key : FLEET_KEY, seed, &why);
     if (ok) {
@@ -143,7 +145,7 @@ static int sign(const struct wishes *w)
         sodium_memzero(signing, sizeof signing);
         sodium_memzero(seed, sizeof seed);
     }
-    free(text);
+    free(buffer);
     return ok ? EXIT_SUCCESS : command_fail(EXIT_FAILURE, why.text);
 }
 

@@ -415,6 +415,34 @@ static void a_roster_that_cannot_be_used_leaves_the_one_before(void **state)
     config_free(c);
 }
 
+/* A start must not let those in again whom the reload before it has shut out. */
+static void a_roster_that_cannot_be_used_still_revokes_at_a_start(void **state)
+{
+    char text[1024];
+    struct config *c;
+
+    (void)state;
+    write_profile("lost", 2, "");
+    write_profile("desk", 4, "");
+    write_roster(5, section("laptop", 1, "Open = tcp/22\n"));
+    config_free(use());
+    snprintf(text, sizeof text, "%s", revocation(1));
+    snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", revocation(2),
+             section("b", 3, "Open = tcp/22\nNew = 1\n"));
+    write_roster(6, text);
+    c = load();
+    assert_says(&c->roster_trouble, "unknown key 'New' in [Profile]");
+    assert_int_equal(c->roster.version, 5);
+    assert_int_equal(c->profile_count, 1);
+    assert_string_equal(c->profiles[0].policy->name, "desk");
+    config_free(c);
+    /* One that is older than the last says nothing. */
+    write_roster(4, text);
+    c = load();
+    assert_int_equal(c->profile_count, 3);
+    config_free(c);
+}
+
 static void without_one_before_a_bad_roster_is_an_error(void **state)
 {
     (void)state;
@@ -506,6 +534,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_come_before_the_roster_and_revocations_before_both,
                                         enter, scratch_leave),
         cmocka_unit_test_setup_teardown(a_roster_that_cannot_be_used_leaves_the_one_before, enter,
+                                        scratch_leave),
+        cmocka_unit_test_setup_teardown(a_roster_that_cannot_be_used_still_revokes_at_a_start, enter,
                                         scratch_leave),
         cmocka_unit_test_setup_teardown(without_one_before_a_bad_roster_is_an_error, enter,
                                         scratch_leave),

@@ -76,6 +76,11 @@ check_refused() { # TEXT: by portsmithd -t, with the file as the roster of the h
     mv roster before
     sign 7
     cmp before roster
+    # What an editor puts before it is no part of it: behind a line, no host would take it.
+    rm roster
+    { printf '\xef\xbb\xbf'; cat text; } >marked
+    profile roster sign marked >/dev/null
+    cmp before roster
 }
 
 @test "show prints what a roster holds, by the host's keys or by one that is given" {
