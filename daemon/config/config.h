@@ -85,7 +85,8 @@ struct config {
     uint8_t roster_keys[CONFIG_ROSTER_KEYS][KEY_SIZE]; /* with which rosters are signed; none: there
                                                           is no roster */
     uint8_t roster_key_count;
-    struct service roster_services[SHUT_SERVICES]; /* that a roster may open here; ascending */
+    struct helper_destination roster_services[SHUT_SERVICES]; /* that a roster may open here; port 0:
+                                                                 a service of this host */
     uint8_t roster_service_count;
     char roster_profiles[CONFIG_ROSTER_PROFILES][POLICY_NAME_SIZE]; /* patterns, fnmatch(3) */
     uint8_t roster_profile_count; /* 0: all of a roster's profiles count */

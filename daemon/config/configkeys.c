@@ -8,6 +8,7 @@
 
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
+#include "daemon/config/destination.h"
 #include "privsep/backend.h"
 
 enum { INTERFACES_A_LINE = 8 };
@@ -350,17 +351,54 @@ static bool set_roster_key(void *into, const char *value, struct error *why)
     return key_parse(c->roster_keys[c->roster_key_count], value, why) && ++c->roster_key_count > 0;
 }
 
-static bool add_roster_service(void *into, const char *word, struct error *why)
-{
-    struct config *c = into;
+/* The value of one RosterServices line, word by word: SERVICE, or SERVICE -> DESTINATION. */
+struct bounding {
+    struct config *config;
+    struct helper_destination *last; /* NULL before the first service */
+    bool expects_destination;
+};
 
-    return profile_add_service(c->roster_services, &c->roster_service_count, SHUT_SERVICES, word,
-                               why);
+static bool add_bound(void *into, const char *word, struct error *why)
+{
+    struct bounding *b = into;
+    struct config *c = b->config;
+
+    if (b->expects_destination) {
+        b->expects_destination = false;
+        return destination_parse(b->last, word, why);
+    }
+    if (strcmp(word, "->") == 0) {
+        b->expects_destination = b->last && b->last->port == 0;
+        return b->expects_destination ||
+               error_set(why, "expected a service before '->', such as tcp/2222 -> 192.168.1.10:22");
+    }
+    if (c->roster_service_count == SHUT_SERVICES)
+        return error_set(why, "more than %d services", SHUT_SERVICES);
+    b->last = &c->roster_services[c->roster_service_count++];
+    return service_parse(&b->last->service, word, why);
 }
 
 static bool set_roster_services(void *into, const char *value, struct error *why)
 {
-    return settings_each_word(value, add_roster_service, into, why);
+    struct bounding bounding = {.config = into};
+
+    if (!settings_each_word(value, add_bound, &bounding, why))
+        return false;
+    return !bounding.expects_destination ||
+           error_set(why, "expected a destination after '->', such as 192.168.1.10:22");
+}
+
+static void print_roster_services(const struct config *c, FILE *out)
+{
+    char service[SERVICE_TEXT_SIZE], text[DESTINATION_TEXT_SIZE];
+
+    for (unsigned i = 0; i < c->roster_service_count; i++) {
+        const struct helper_destination *bound = &c->roster_services[i];
+
+        fprintf(out, "RosterServices = %s%s%s\n", service_format(&bound->service, service),
+                bound->port != 0 ? " -> " : "",
+                bound->port != 0 ? destination_format(bound, text) : "");
+    }
 }
 
 static bool add_roster_profile(void *into, const char *word, struct error *why)
@@ -494,7 +532,7 @@ void config_print_keys(const struct config *c, FILE *out)
         fprintf(out, "SharedAddress = %s\n", address_format(&c->shared[i], shared));
     for (unsigned i = 0; i < c->roster_key_count; i++)
         fprintf(out, "RosterKey = %s\n", key_format(c->roster_keys[i], key));
-    profile_print_services("RosterServices", c->roster_services, c->roster_service_count, out);
+    print_roster_services(c, out);
     for (unsigned i = 0; i < c->roster_profile_count; i++)
         fprintf(out, "RosterProfiles = %s\n", c->roster_profiles[i]);
 }

@@ -305,32 +305,52 @@ static bool is_let_in(const struct config *c, const char *name)
     return c->roster_profile_count == 0;
 }
 
-static bool grants(const struct config *c, const struct service *service)
+/* Whether the host lets a roster open that service, to lead there; port 0: to end at this host. */
+static bool is_named(const struct config *c, const struct helper_destination *wanted)
 {
-    for (unsigned i = 0; i < c->roster_service_count; i++)
-        if (service_compare(&c->roster_services[i], service) == 0)
+    for (unsigned i = 0; i < c->roster_service_count; i++) {
+        const struct helper_destination *named = &c->roster_services[i];
+
+        if (service_compare(&named->service, &wanted->service) == 0 &&
+            named->port == wanted->port && address_equal(&named->address, &wanted->address))
             return true;
+    }
     return false;
+}
+
+/* A service counts only with all of its destinations: without one it would be this host's own. */
+static bool grants(const struct config *c, const struct helper_profile *p,
+                   const struct service *service)
+{
+    const struct helper_destination own = {.service = *service};
+    bool is_own = true;
+
+    for (unsigned i = 0; i < p->destination_count; i++) {
+        if (service_compare(&p->destinations[i].service, service) != 0)
+            continue;
+        if (!is_named(c, &p->destinations[i]))
+            return false;
+        is_own = false;
+    }
+    return !is_own || is_named(c, &own);
 }
 
 /* Takes the services out that the host does not let a roster grant, and their destinations. What is
  * cut off is all zero, as where it was never given. */
 static void bound_services(const struct config *c, struct helper_profile *p)
 {
-    const uint8_t services = p->service_count, destinations = p->destination_count;
+    const struct helper_profile all = *p;
 
     p->service_count = p->destination_count = 0;
-    for (unsigned i = 0; i < services; i++)
-        if (grants(c, &p->services[i]))
-            memmove(&p->services[p->service_count++], &p->services[i], sizeof *p->services);
-    for (unsigned i = 0; i < destinations; i++)
-        if (grants(c, &p->destinations[i].service))
-            memmove(&p->destinations[p->destination_count++], &p->destinations[i],
-                    sizeof *p->destinations);
-    memset(&p->services[p->service_count], 0,
-           (size_t)(POLICY_SERVICES - p->service_count) * sizeof *p->services);
-    memset(&p->destinations[p->destination_count], 0,
-           (size_t)(POLICY_DESTINATIONS - p->destination_count) * sizeof *p->destinations);
+    memset(p->services, 0, sizeof p->services);
+    memset(p->destinations, 0, sizeof p->destinations);
+    for (unsigned i = 0; i < all.service_count; i++)
+        if (grants(c, &all, &all.services[i]))
+            memcpy(&p->services[p->service_count++], &all.services[i], sizeof *p->services);
+    for (unsigned i = 0; i < all.destination_count; i++)
+        if (grants(c, &all, &all.destinations[i].service))
+            memcpy(&p->destinations[p->destination_count++], &all.destinations[i],
+                   sizeof *p->destinations);
 }
 
 bool roster_admits(const struct config *c, struct roster_profile *p)

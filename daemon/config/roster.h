@@ -38,7 +38,8 @@ bool roster_read(struct roster *roster, char *text, size_t size, const char *pat
 bool roster_revokes(const struct roster *roster, const uint8_t client_public[static KEY_SIZE]);
 
 /* Whether a profile counts at this host: it is for all hosts or for this one's group, RosterProfiles
- * lets it in, and RosterServices leaves it a service. The others of its services are taken out. */
+ * lets it in, and RosterServices leaves it a service. The others of its services are taken out, and
+ * so are those that lead where RosterServices does not say. */
 bool roster_admits(const struct config *c, struct roster_profile *p);
 
 /* Stores the pre-shared key of a roster's client: BLAKE2b-256 under the fleet's secret over a label

@@ -310,19 +310,24 @@ static void the_host_bounds_what_the_roster_grants(void **state)
     struct config *c;
 
     (void)state;
-    write_main(1, "RosterServices = tcp/22 tcp/2222\nRosterProfiles = ops-* phone\nGroup = web\n"
-                  "Member = a\n");
+    write_main(1, "RosterServices = tcp/22 tcp/2222 -> 192.0.2.1:22\nRosterServices = tcp/2223\n"
+                  "RosterProfiles = ops-* phone\nGroup = web\nMember = a\n");
     snprintf(all, sizeof all, "%s%s%s%s",
-             section("ops-a", 1, "Open = tcp/2222 -> 192.0.2.1:22\nOpen = tcp/23 -> 192.0.2.1:23\n"
+             section("ops-a", 1, "Open = tcp/22 -> 192.0.2.1:22\nOpen = tcp/23 -> 192.0.2.1:23\n"
+                                 "Open = tcp/2222 -> 192.0.2.1:22\n"
+                                 "Open = tcp/2223 -> 192.0.2.1:22\n"
                                  "Group = mail web\nExpires = 2031-01-01\n"),
              section("ops-b", 2, "Open = tcp/22\nGroup = mail\n"),
-             section("phone", 3, "Open = tcp/80\n"), section("other", 4, "Open = tcp/22\n"));
+             section("phone", 3, "Open = tcp/80 tcp/2222\n"
+                                 "Open = tcp/22 -> 192.0.2.1:22 tcp/2222 -> 192.0.2.1:23\n"),
+             section("other", 4, "Open = tcp/22\n"));
     write_roster(5, all);
     c = load();
     assert_int_equal(c->profile_count, 1);
     assert_string_equal(c->profiles[0].policy->name, "ops-a");
     assert_int_equal(c->profiles[0].policy->service_count, 1);
     assert_int_equal(c->profiles[0].policy->destination_count, 1);
+    assert_int_equal(c->profiles[0].policy->services[0].port, 2222);
     assert_int_equal(c->profiles[0].policy->destinations[0].service.port, 2222);
     assert_true(c->profiles[0].policy->expires < c->roster.not_after);
     config_free(c);
@@ -459,6 +464,10 @@ static void without_one_before_a_bad_roster_is_an_error(void **state)
     assert_load_refused("RosterKey needs a line 'RosterServices = ...'");
     write_main(3, "RosterKey = x\n");
     assert_load_refused("RosterKey: not a key");
+    write_main(1, "RosterServices = -> 192.0.2.1:22\n");
+    assert_load_refused("RosterServices: expected a service before '->'");
+    write_main(1, "RosterServices = tcp/22 ->\n");
+    assert_load_refused("RosterServices: expected a destination after '->'");
     write_main(1, "RosterProfiles = Ops\n");
     assert_load_refused("RosterProfiles: 'Ops' is not a name of profiles");
 }

@@ -78,12 +78,20 @@ static void check_profile(const struct config *c, const struct profile *p)
         unsigned at = 0;
 
         while (at < c->roster_service_count &&
-               service_compare(&c->roster_services[at], &policy.services[i]) != 0)
+               service_compare(&c->roster_services[at].service, &policy.services[i]) != 0)
             at++;
         REQUIRE(at < c->roster_service_count);
     }
-    for (unsigned i = 0; i < policy.destination_count; i++)
+    for (unsigned i = 0; i < policy.destination_count; i++) {
+        unsigned at = 0;
+
         REQUIRE(helper_policy_permits_service(&policy, &policy.destinations[i].service));
+        while (at < c->roster_service_count &&
+               (c->roster_services[at].port != policy.destinations[i].port ||
+                !address_equal(&c->roster_services[at].address, &policy.destinations[i].address)))
+            at++;
+        REQUIRE(at < c->roster_service_count);
+    }
 }
 
 static void check_again(struct config *c)

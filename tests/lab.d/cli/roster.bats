@@ -171,7 +171,10 @@ END
     run -0 profile list
     [[ ${lines[1]} == desk* && ${lines[2]} == "laptop  tcp/22 "*"2099-12-31"* ]]
     [[ $(profile show laptop) == "# laptop, of the roster, key id"* ]]
-    portsmithd -T -c "$PWD/test.conf" | grep -x '# the roster: version 7, good until 2099-12-31, 0 revoked'
+    echo "RosterServices = tcp/2222 -> 192.0.2.1:22" >>test.conf
+    run -0 portsmithd -T -c "$PWD/test.conf"
+    [[ $output == *"# the roster: version 7, good until 2099-12-31, 0 revoked"* ]]
+    [[ $output == *$'\nRosterServices = tcp/22\nRosterServices = tcp/2222 -> 192.0.2.1:22\n'* ]]
     run -1 profile revoke laptop
     [[ $output == *"there is no profile 'laptop'; one of the roster is revoked there"* ]]
     [ -z "$(ls state 2>/dev/null)" ] # it was only looked at
