@@ -733,20 +733,58 @@ static int run_show(const char *config_file, int argc, char **argv)
     return status;
 }
 
-/* Warns if the rest of the configuration is broken. A portsmithd that cannot read the rest still
- * lets the removed client go. Returns an exit status. */
-static int warn_of_broken_rest(const char *config_file)
+/* Stores the key id of the profile; zeros where that is not known. */
+static void find_key_id(const char *config_file, const char *name,
+                        uint8_t key_id[static KEY_ID_SIZE])
+{
+    struct error unused;
+    struct config *c = config_load(config_file, &unused);
+    const struct profile *p = c ? config_find_profile(c, name) : NULL;
+
+    memset(key_id, 0, KEY_ID_SIZE);
+    if (p)
+        memcpy(key_id, p->key_id, KEY_ID_SIZE);
+    config_free(c);
+}
+
+/* Warns of profiles of the roster that a file with that name and key kept from counting. Returns an
+ * exit status. */
+static int warn_of_roster(const struct config *c, const char *name,
+                          const uint8_t key_id[static KEY_ID_SIZE])
+{
+    int status = EXIT_SUCCESS;
+
+    for (size_t i = 0; i < c->profile_count; i++) {
+        const struct profile *p = &c->profiles[i];
+
+        if (!p->is_of_roster || (strcmp(p->policy->name, name) != 0 &&
+                                 memcmp(p->key_id, key_id, KEY_ID_SIZE) != 0))
+            continue;
+        command_warn("the roster gives a profile '%s' with the same %s, which counts now: to revoke "
+                     "it, add a line Revoke to the roster's text, and sign it", p->policy->name,
+                     memcmp(p->key_id, key_id, KEY_ID_SIZE) == 0 ? "key" : "name");
+        status = EXIT_FAILURE;
+    }
+    return status;
+}
+
+/* Warns if the rest of the configuration is broken, or lets the client in again. A portsmithd that
+ * cannot read the rest still lets the removed client go. Returns an exit status. */
+static int warn_of_rest(const char *config_file, const char *name,
+                        const uint8_t key_id[static KEY_ID_SIZE])
 {
     struct error why;
     struct config *c = config_load(config_file, &why);
+    int status;
 
     if (!c) {
         command_warn("the profile is gone, but nothing else can be changed, and portsmithd cannot "
                      "be started, until this is fixed: %s", why.text);
         return EX_CONFIG;
     }
+    status = warn_of_roster(c, name, key_id);
     config_free(c);
-    return EXIT_SUCCESS;
+    return status;
 }
 
 static int remove_profile(const struct config *c, const char *name)
@@ -825,6 +863,7 @@ static int run_revoke(const char *config_file, int argc, char **argv)
     static const struct option options[] = {{"kill", no_argument, NULL, 'k'}, {0}};
     bool kills = false;
     const char *name;
+    uint8_t key_id[KEY_ID_SIZE] = {0};
     struct config c;
     struct error why;
     int option, status;
@@ -838,10 +877,12 @@ static int run_revoke(const char *config_file, int argc, char **argv)
         return EXIT_USAGE;
     if (!config_read_main(&c, config_file, &why))
         return command_fail(EX_CONFIG, why.text);
+    if (c.roster_key_count > 0)
+        find_key_id(config_file, name, key_id);
     status = kills ? remove_with_connections(&c, name) : remove_profile(&c, name);
     if (!kills && status == EXIT_SUCCESS)
         tell_daemon(&c);
-    return status == EXIT_SUCCESS ? warn_of_broken_rest(config_file) : status;
+    return status == EXIT_SUCCESS ? warn_of_rest(config_file, name, key_id) : status;
 }
 
 /* ---- main ---------------------------------------------------------------------- */

@@ -486,9 +486,14 @@ static void release(struct supervisor *s, struct control_client *client)
 static bool run_without(struct supervisor *s, const char *profile, struct error *why)
 {
     bool reloaded = reload(s, why);
+    const struct profile *left = config_find_profile(s->config, profile);
 
-    if (config_find_profile(s->config, profile))
-        return reloaded ? error_set(why, "the profile's file is still there") : false;
+    if (left && reloaded)
+        error_set(why, left->is_of_roster ? "the roster gives a profile of that name, too, and so "
+                                            "must revoke its key"
+                                          : "the profile's file is still there");
+    if (left)
+        return false;
     return s->restart_at == 0 ||
            error_set(why, "the processes could not be started again, as the log says");
 }

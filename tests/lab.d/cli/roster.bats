@@ -233,6 +233,19 @@ END
     [ ! -e profiles/laptop.conf ]
 }
 
+@test "revoke says that the roster gives the key or the name still" {
+    sign 7
+    cp roster profiles/
+    profile create laptop --open tcp/22 --output spare >/dev/null
+    run -1 profile revoke laptop
+    [[ $output == *"removed profile laptop"*"gives a profile 'laptop' with the same name, which counts now"* ]]
+    profile add desk --public-key "$key" --open tcp/22 --host server.example.net >/dev/null
+    run -1 profile revoke desk
+    [[ $output == *"removed profile desk"*"gives a profile 'laptop' with the same key, which counts now"* ]]
+    profile create desk --open tcp/22 --output other >/dev/null
+    profile revoke desk
+}
+
 @test "what bounds a roster needs a roster, and a roster bounds" {
     sed -i '/RosterServices/d' test.conf
     check_refused "test.conf: RosterKey needs a line 'RosterServices = ...'"

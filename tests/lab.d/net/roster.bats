@@ -150,7 +150,11 @@ END
     sign 7
     reload
     knock_until "desk: opened" laptop
-    rm /etc/portsmith.d/desk.conf
+    # Without its file, a profile of that name counts by the roster.
+    mv /etc/portsmith.d/desk.conf /etc/portsmith.d/laptop.conf
+    reload
+    run -1 on server portsmith-profile revoke --kill laptop
+    [[ $output == *"may be left: the roster gives a profile of that name, too"* ]]
 }
 
 @test "past its day, as where an old state was brought back, a roster opens nothing and still revokes" {
