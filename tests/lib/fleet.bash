@@ -37,8 +37,9 @@ make_fleet() {
     make_member b
 }
 
+# With a hardware address that does not follow those of its ports, which come and go.
 make_switch() { # HOST NAME
-    ip -n "$1" link add "$2" type bridge
+    ip -n "$1" link add "$2" address 02:00:00:00:00:01 type bridge
     ip -n "$1" link set "$2" up
 }
 
@@ -63,8 +64,11 @@ make_member() { # a or b
     give_mounts "$1"
 }
 
-# As if somebody pulled the plug. Its disk stays.
+# As if somebody pulled the plug: nothing that it does as it ends is heard. Its disk stays.
 kill_member() { # MEMBER
+    ip -n server link delete "$1-outside"
+    ip -n server link delete "$1-between"
+    ip -n backend link delete "$1-inside"
     ip netns pids "$1" | xargs kill -KILL 2>/dev/null || true # some end with others
     wait_until 10 host_is_empty "$1"
     ip netns delete "$1"
@@ -222,4 +226,20 @@ has_a_grant() { # MEMBER
 # What conntrackd on the one has heard from the other.
 knows_the_session() { # MEMBER
     on "$1" conntrackd -e | grep -q ESTABLISHED
+}
+
+# For a test that failed.
+tell_state() {
+    local member
+
+    tail -n 30 "$lab"/log/{keepalived,portsmithd}.? "$lab/connection.out"
+    for member in "${members[@]}"; do
+        [ -e "$lab/mounts.$member" ] || continue
+        echo "--- $member: what it tracks, and what conntrackd has heard"
+        on "$member" sh -c 'grep tcp /proc/net/nf_conntrack; conntrackd -e'
+    done
+    on backend ip neigh
+    on backend ss -tn
+    on client ss -tnoi
+    on server ip neigh
 }
