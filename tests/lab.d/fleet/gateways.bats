@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # portsmith-fleet(7), TWO GATEWAYS: the page is followed, with the real keepalived and conntrackd, and
 # then one gateway after another dies, under one session that lives on.
-# bats file_tags=backend,family
+# bats file_tags=backend,family,platforms
 # shellcheck disable=SC2154,SC2030,SC2031 # fleet.bash and bats set the variables
 bats_require_minimum_version 1.5.0
 
