@@ -39,6 +39,7 @@ setup() {
 }
 
 teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || printf '%s\n' "--- last command" "${output:-}"
     common_teardown
 }
 
@@ -52,7 +53,7 @@ set_up_second() {
 # A copy of the example, as its README says.
 make_fleet() {
     rm -rf "$fleet"
-    cp -r "$stage/share/doc/portsmith/examples/ansible" "$fleet"
+    cp -r /run/lab/stage/share/doc/portsmith/examples/ansible "$fleet"
     cd "$fleet"
     portsmith-profile roster init >init.log
     cp fleet.secret plain.secret
@@ -85,8 +86,12 @@ play() { # ARGUMENT...
 }
 
 # What a play says of a host in the end.
-ended_with() { # HOST ok=.. changed=.. failed=..
-    [[ $output =~ $1\ *:\ ok=[0-9]+\ +changed=$2\ +unreachable=0\ +failed=$3 ]]
+ended_with() { # CHANGED FAILED: tasks, of each host
+    local host
+
+    for host in server second; do
+        [[ $output =~ $host\ *:\ ok=[0-9]+\ +changed=$1\ +unreachable=0\ +failed=$2 ]] || return 1
+    done
 }
 
 in_force() { # VERSION
@@ -94,10 +99,63 @@ in_force() { # VERSION
         [ "$(on_second portsmithctl --json status | jq .roster.version)" = "$1" ]
 }
 
-@test "a play brings roster, secret and lines to both hosts, and has them in force" {
+# ---- the role ----------------------------------------------------------------
+
+@test "a play brings secret, roster and lines to both hosts, has them in force, and tells no secret" {
     sign 1
     run -0 play --diff -vvv
-    echo "$output"
+    ended_with 5 0
     [[ $output != *"$(cat plain.secret)"* ]]
     in_force 1
+    cmp plain.secret /etc/portsmith.d/fleet.secret
+    [ "$(stat -c %a "$second_directory/fleet.secret" "$second_directory/roster")" = $'600\n644' ]
+    portsmith-profile roster bundle laptop --host "$server" --server laptop --output bundle
+    as_client portsmith-knock import - <bundle
+    knock_opens laptop
+    port_is_open "$server" 80
+}
+
+@test "the next play changes nothing" {
+    run -0 play
+    ended_with 0 0
+    log_lacks reloaded
+}
+
+@test "a roster that revokes the laptop is one file and one play" {
+    knock_opens laptop
+    sign 2 "Revoke = $(cat laptop.pub)"
+    run -0 play
+    ended_with 3 0
+    in_force 2
+    wait_until 5 has_no_grant "$client"
+    knock laptop
+    never_in_ms 1000 log_count_exceeds 'laptop: opened' 1
+}
+
+@test "a roster of another key fails the play with the reason, and the one before stays" {
+    cp roster good
+    sed -i s/Version/version/ roster
+    run -2 play
+    ended_with 0 1
+    [[ $output == *"signed with another key than RosterKey has, or cut short or changed since"* ]]
+    cmp good /etc/portsmith.d/roster
+    in_force 2
+    cp good roster
+}
+
+@test "lines that portsmithd would not take fail the play with the reason, and those before stay" {
+    cp "$conf" good
+    run -2 play -e portsmith_roster_services=tcp/99999
+    ended_with 0 1
+    [[ $output == *"RosterServices: '99999' is not a port number"* ]]
+    cmp good "$conf"
+}
+
+@test "a roster of an earlier version fails each play with the reason, and the one before stays in force" {
+    sign 1
+    run -2 play
+    [[ $output == *"Version 1 is below 2, which was used here"* ]]
+    in_force 2
+    run -2 play
+    [[ $output == *"Version 1 is below 2, which was used here"* ]]
 }
