@@ -54,7 +54,7 @@ set_up_second() {
 make_fleet() {
     rm -rf "$fleet"
     cp -r /run/lab/stage/share/doc/portsmith/examples/ansible "$fleet"
-    cd "$fleet"
+    cd "$fleet" || return
     portsmith-profile roster init >init.log
     cp fleet.secret plain.secret
     echo "a password" >vault

@@ -144,10 +144,10 @@ unit_shuts_and_keeps() { # BACKEND COMMAND that opens what is shut...
     server rm /var/lib/portsmith/firewall
 }
 
-# Replaces the roster as a program does that fetches it.
-bring_roster() { # VERSION [LINE of no roster]
+# Replaces the roster as a program does that fetches it; with more BYTES it is no roster.
+bring_roster() { # VERSION [BYTES]
     printf '%s\n' "[Roster]" "Version = $1" "NotAfter = 2099-12-31" >"$(root_of server)/root/text"
-    server sh -c 'cd /root && rm -f roster && portsmith-profile roster sign text && echo "$1" >>roster &&
+    server sh -c 'cd /root && rm -f roster && portsmith-profile roster sign text && printf %s "$1" >>roster &&
         mv roster /etc/portsmith.d/' sh "${2:-}"
 }
 
