@@ -17,7 +17,6 @@
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
 #include "daemon/ask/ask.h"
-#include "daemon/ask/report.h"
 #include "daemon/config/config.h"
 #include "daemon/config/pidfile.h"
 #include "daemon/config/profilekeys.h"
@@ -712,41 +711,41 @@ static json_t *profile_json(const struct profile *profile)
                      "signed_by", signers[p->signer.form]);
 }
 
-static int print_profiles(const struct config *c)
+static void print_json(const struct config *c)
 {
     json_t *profiles = json_array();
 
     for (size_t i = 0; i < c->profile_count; i++)
         json_array_append_new(profiles, profile_json(&c->profiles[i]));
-    if (report_print(profiles, JSON_INDENT(2)))
-        return EXIT_SUCCESS;
-    return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
+    json_dumpf(profiles, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(profiles);
 }
 
 static int run_list(const char *config_file, int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
-    int option, status = EXIT_SUCCESS;
-    bool as_json = false;
+    bool json = false;
     struct error why;
     struct config *c;
+    int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == '?')
             return command_hint();
-        as_json = true;
+        json = true;
     }
     if (command_refuse_arguments(argc) != 0)
         return EXIT_USAGE;
     c = config_load(config_file, &why);
     if (!c)
         return command_fail(EX_CONFIG, why.text);
-    if (as_json)
-        status = print_profiles(c);
+    if (json)
+        print_json(c);
     else
         print_table(c);
     config_free(c);
-    return status;
+    return EXIT_SUCCESS;
 }
 
 static int show_profile(const struct config *c, const char *name)
