@@ -1,5 +1,6 @@
 /* portsmith-profile: sets a server up and keeps its clients' profiles. */
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ static const char usage[] =
     "                       make the client's key here, and a bundle to carry over\n"
     "  create NAME --qr [--with-psk] --open SERVICE [OPTION...]\n"
     "                       show a QR code, and let in the app that makes its key by it\n"
-    "  list                 one line for each profile\n"
+    "  list [--json]        one line for each profile\n"
     "  show NAME            all of one profile\n"
     "  revoke NAME [--kill] remove a profile\n"
     "  group join           print a one-time key, by which this host can join its group\n"
@@ -637,9 +638,11 @@ static void add_word(char cell[static CELL_SIZE], const char *word)
     snprintf(cell + used, CELL_SIZE - used, "%s%s", used > 0 ? "," : "", word);
 }
 
+/* What signs the knocks, by the signer's form. */
+static const char *const signers[] = {"identity", "ssh-agent", "security-key"};
+
 static void fill_row(struct row *row, const struct profile *profile)
 {
-    static const char *const signers[] = {"identity", "ssh-agent", "security-key"};
     char service[SERVICE_TEXT_SIZE], prefix[PREFIX_TEXT_SIZE], date[DATE_TEXT_SIZE];
     const struct helper_profile *p = profile->policy;
 
@@ -689,17 +692,58 @@ static void print_table(const struct config *c)
     }
 }
 
+static json_t *profile_json(const struct profile *profile)
+{
+    char service[SERVICE_TEXT_SIZE], prefix[PREFIX_TEXT_SIZE], date[DATE_TEXT_SIZE];
+    char key_id[2 * KEY_ID_SIZE + 1];
+    const struct helper_profile *p = profile->policy;
+    json_t *services = json_array(), *addresses = json_array();
+
+    for (unsigned i = 0; i < p->service_count; i++)
+        json_array_append_new(services, json_string(service_format(&p->services[i], service)));
+    json_array_append_new(addresses, json_string(p->needs_signed_address ? "signed" : "any"));
+    for (unsigned i = 0; i < p->prefix_count; i++)
+        json_array_append_new(addresses, json_string(prefix_format(&p->prefixes[i], prefix)));
+    sodium_bin2hex(key_id, sizeof key_id, profile->key_id, KEY_ID_SIZE);
+    return json_pack("{s:s, s:o, s:I, s:o, s:s?, s:s, s:s}", "name", p->name, "services", services,
+                     "window", (json_int_t)p->window, "addresses", addresses, "expires",
+                     p->expires != 0 ? date_format(p->expires, date) : NULL, "key_id", key_id,
+                     "signed_by", signers[p->signer.form]);
+}
+
+static void print_json(const struct config *c)
+{
+    json_t *profiles = json_array();
+
+    for (size_t i = 0; i < c->profile_count; i++)
+        json_array_append_new(profiles, profile_json(&c->profiles[i]));
+    json_dumpf(profiles, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(profiles);
+}
+
 static int run_list(const char *config_file, int argc, char **argv)
 {
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    bool json = false;
     struct error why;
     struct config *c;
+    int option;
 
-    if (command_refuse_options(argc, argv) != 0 || command_refuse_arguments(argc) != 0)
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == '?')
+            return command_hint();
+        json = true;
+    }
+    if (command_refuse_arguments(argc) != 0)
         return EXIT_USAGE;
     c = config_load(config_file, &why);
     if (!c)
         return command_fail(EX_CONFIG, why.text);
-    print_table(c);
+    if (json)
+        print_json(c);
+    else
+        print_table(c);
     config_free(c);
     return EXIT_SUCCESS;
 }

@@ -118,7 +118,9 @@ took_at_most() { # MILLISECONDS
 # ---- hosts -----------------------------------------------------------------
 
 on() { # HOST COMMAND...
-    if [ -e "/etc/netns/$1" ]; then
+    if [ -e "$lab/mounts.$1" ]; then
+        nsenter --mount --net "--wdns=$PWD" --target "$(<"$lab/mounts.$1")" "${@:2}"
+    elif [ -e "/etc/netns/$1" ]; then
         ip netns exec "$@"
     else
         nsenter --net="/run/netns/$1" "${@:2}"
@@ -151,6 +153,22 @@ process_is_gone() { # PID
 end_process() { # SIGNAL PID
     kill "-$1" "$2" 2>/dev/null || true
     wait_until 10 process_is_gone "$2"
+}
+
+# A disk of its own (/etc, /var/lib), which a host of this name finds again, and /run, which ends with
+# it: for daemons of which there are two. /run/lab is that of all.
+give_mounts() { # HOST
+    local disk=$lab/disk/$1
+
+    [ -e "$disk" ] || { mkdir -p "$disk/lib" && cp -a /etc "$disk/" && echo "$1" >"$disk/etc/hostname"; }
+    : >"$lab/log/mounts.$1"
+    spawn "$1" "$lab/log/mounts.$1" unshare --mount sh -c '
+        mount --bind "$0/etc" /etc && mount --bind "$0/lib" /var/lib &&
+            mount -t tmpfs -o mode=755 tmpfs /mnt && mkdir /mnt/lab /mnt/lock &&
+            mount --rbind /run/lab /mnt/lab && mount -n --move /mnt /run && echo ready &&
+            exec sleep infinity' "$disk"
+    echo "$spawned" >"$lab/mounts.$1"
+    wait_until 10 grep -q ready "$lab/log/mounts.$1"
 }
 
 make_host() { # NAME
@@ -232,7 +250,7 @@ remove_hosts() {
 # Two new hosts, with nothing left of the ones before.
 lab_setup() {
     remove_hosts
-    rm -rf "${lab:?}/log" "${lab:?}/home" "$lab"/*.pid /run/portsmith /var/lib/portsmith /etc/portsmith.d \
+    rm -rf "${lab:?}/log" "${lab:?}/home" "$lab/disk" "$lab"/*.pid "$lab"/mounts.* /run/portsmith /var/lib/portsmith /etc/portsmith.d \
         "$conf"
     mkdir -p "$lab/log"
     install -d -o "$client_user" -m 700 "$lab/home"

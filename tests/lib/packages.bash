@@ -25,11 +25,12 @@ ssh_packages=(libssh-4 fail2ban mosh rsync gpg-agent zbar-tools)
 proxy_packages=(ncat netcat-openbsd chromium)
 howto_packages=("${ssh_packages[@]}" ansible-core cron docker.io busybox-static libfaketime
     prometheus-node-exporter)
+fleet_packages=(keepalived conntrackd rsync)
 firewalld_packages=(python3-firewall python3-nftables gir1.2-nm-1.0 dbus-daemon)
 uml_packages=(user-mode-linux)
 # Whatever file of tests/ is run.
 test_packages=("${unit_packages[@]}" "${lab_tests_packages[@]}" "${cli_packages[@]}" "${ssh_packages[@]}"
-    "${proxy_packages[@]}" "${howto_packages[@]}" "${firewalld_packages[@]}" "${uml_packages[@]}")
+    "${proxy_packages[@]}" "${howto_packages[@]}" "${firewalld_packages[@]}" "${fleet_packages[@]}" "${uml_packages[@]}")
 analysis_packages=(clang clang-tidy cppcheck)
 scan_build_packages=(clang clang-tools perl)
 fuzz_packages=("${lab_packages[@]}" nftables ipset clang libclang-rt-dev llvm)

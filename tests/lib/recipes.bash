@@ -73,11 +73,13 @@ follow_all() {
 
 # KEY, LINE and ADDRESS stand for what differs from reader to reader; ADDRESS is the client's, unless
 # `address` is another, and LINE is in `line_of_key`. What the command says is in `said`,
-# the public keys that keygen and init print in `client_key` and `server_key`. Through a file, for
+# the public keys that keygen and init print in `client_key` and `server_key`, and that of `group join` in
+# `one_time_key`. Through a file, for
 # what ssh leaves in the background holds its output.
 take() { # STEP
     local text=${1//--public-key KEY/--public-key ${client_key:-}}
 
+    text=${text//--for KEY/--for ${one_time_key:-}}
     text=${text//PublicKey = KEY/PublicKey = ${server_key:-}}
     text=${text//ADDRESS/${address:-$client}}
     text=${text//"'LINE'"/"'${line_of_key:-}'"}
@@ -89,6 +91,7 @@ take() { # STEP
         { cat "$lab/said" "$lab/complaints" && return 1; }
     cat "$lab/said" "$lab/complaints"
     said=$(<"$lab/said")
+    note_key ^ one_time_key
     note_key "Its public key: " client_key
     note_key "The server's public key is " server_key
 }
@@ -179,9 +182,8 @@ END
 # ssh session of root's has, too.
 howto_setup() { # 'KEY = VALUE' of the server's configuration...
     lab_setup
-    rm -rf "$sshd_directory" "$lab/root" "$lab/alice" "$lab/bob" "$lab/job"
-    install -d -m 700 "$lab/root"
-    sed -i "s|^root:\(.*\):[^:]*:\([^:]*\)$|root:\1:$lab/root:\2|" /etc/passwd
+    rm -rf "$sshd_directory" "$lab/alice" "$lab/bob" "$lab/job"
+    make_root_home
     make_people alice bob job
     usermod --password '*' root # which may be locked
     make_ssh_keys
@@ -192,6 +194,12 @@ howto_setup() { # 'KEY = VALUE' of the server's configuration...
     start_sshd 22
     keep_name "$server" $server_name
     make_systemctl
+}
+
+make_root_home() {
+    rm -rf "$lab/root"
+    install -d -m 700 "$lab/root"
+    sed -i "s|^root:\(.*\):[^:]*:\([^:]*\)$|root:\1:$lab/root:\2|" /etc/passwd
 }
 
 make_people() { # NAME...

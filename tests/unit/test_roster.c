@@ -289,7 +289,6 @@ static void a_profile_of_the_roster_is_as_one_of_a_file(void **state)
     assert_true(p->is_of_roster && p->has_preshared);
     assert_int_equal(p->policy->service_count, 1); /* tcp/80 is not in RosterServices */
     assert_int_equal(p->policy->services[0].port, 22);
-    assert_int_equal(p->policy->services[1].port, 0);
     assert_int_equal(p->policy->expires, c->roster.not_after);
     assert_int_equal(c->port_count, 2);
     /* A file with the derived key gives the same envelope key, and comes first. */

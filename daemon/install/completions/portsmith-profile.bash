@@ -56,7 +56,7 @@ _portsmith_profile() {
         [init]='--interface --port --shut'
         [add]="--public-key --ssh-key --output $enrolment"
         [create]="--output --qr --with-psk $enrolment"
-        [list]=''
+        [list]='--json'
         [show]=''
         [revoke]='--kill'
         [group]='--for --output'

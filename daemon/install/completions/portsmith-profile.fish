@@ -28,6 +28,7 @@ complete -c portsmith-profile -n __portsmith_profile_begins -a revoke -d 'remove
 complete -c portsmith-profile -n __portsmith_profile_begins -a group -d 'share the server\'s key with other hosts'
 complete -c portsmith-profile -n __portsmith_profile_begins -a roster -d 'sign profiles for many hosts'
 complete -c portsmith-profile -n '__fish_seen_subcommand_from show revoke; and not __fish_seen_subcommand_from roster' -a '(__portsmith_profile_names)' -d profile
+complete -c portsmith-profile -n '__fish_seen_subcommand_from list' -l json -d 'print JSON'
 complete -c portsmith-profile -n '__fish_seen_subcommand_from revoke' -l kill -d 'end its grants and connections, too'
 
 set -l init '__fish_seen_subcommand_from init; and not __fish_seen_subcommand_from roster'

@@ -71,7 +71,7 @@ _portsmith_profile() {
         _arguments -S '--kill[end its grants and connections, too]' '--help[print help]' \
             '1:profile:_portsmith_profile_names'
         ;;
-    list) _arguments -S '--help[print help]' ;;
+    list) _arguments -S '--json[print JSON]' '--help[print help]' ;;
     group)
         _arguments -S '--for=[the one-time key of the new host]:key:' \
             '--output=[where to write the bundle]:file:_files' '--help[print help]' \

@@ -770,6 +770,18 @@ Service = tcp/22 tcp/80" ]
     [[ ${lines[0]} = "NAME  SERVICES       WINDOW  ADDRESS            EXPIRES     KEY ID            SIGNED BY" ]]
 }
 
+@test "list prints JSON for programs" {
+    profile init
+    [ "$(profile list --json)" = "[]" ]
+    profile create al --open tcp/22,udp/53 --address signed,10.0.0.0/8 --expires 2031-12-31
+    profile create zoe --open tcp/22 --window 45s
+    diff <(profile list --json | jq -c '.[] | del(.key_id)') - <<'END'
+{"name":"al","services":["tcp/22","udp/53"],"window":30,"addresses":["signed","10.0.0.0/8"],"expires":"2031-12-31","signed_by":"identity"}
+{"name":"zoe","services":["tcp/22"],"window":45,"addresses":["any"],"expires":null,"signed_by":"identity"}
+END
+    [ "$(profile list --json | jq -r '.[].key_id')" = "$(profile list | grep -o -E '[0-9a-f]{16}')" ]
+}
+
 @test "show tells all of one profile but its secret" {
     profile init
     profile create alice --open tcp/22 --preshared-key --expires 2031-12-31

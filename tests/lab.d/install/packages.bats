@@ -110,8 +110,7 @@ PARTS
     for pair in portsmith portsmith-client; do
         deb=$(cd "$unpacked/$pair" && find . -type f | grep -v -e DEBIAN |
             sed 's,^\.,,; s,vendor-completions,site-functions,' | sort)
-        rpm=$(rpm -qpl --noartifact "$packaged/$pair"-0*.rpm | grep -v -e '^/usr/share/doc/[^/]*$' |
-            grep -v -e /examples$ -e ^/usr/libexec/portsmith$ | sort)
+        rpm=$(rpm -qplv --noartifact "$packaged/$pair"-0*.rpm | awk '/^-/ { print $NF }' | sort)
         diff <(echo "$deb") <(echo "$rpm")
     done
     [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall remove >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]

@@ -27,6 +27,14 @@ directive() { # NAME: its values, a word each
     done
 }
 
+@test "systemd-analyze verify has nothing to say to the example for rosters" {
+    local examples=/run/lab/stage/share/doc/portsmith/examples
+
+    run systemd-analyze verify --man=no "$examples"/portsmith-roster.{path,service}
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+}
+
 # Who gives up leaves ports open that another program, or the boot, has opened.
 @test "it is started again for as long as it fails" {
     [ "$(directive Restart)" = on-failure ]

@@ -144,6 +144,39 @@ unit_shuts_and_keeps() { # BACKEND COMMAND that opens what is shut...
     server rm /var/lib/portsmith/firewall
 }
 
+# Replaces the roster as a program does that fetches it; with more BYTES it is no roster.
+bring_roster() { # VERSION [BYTES]
+    printf '%s\n' "[Roster]" "Version = $1" "NotAfter = 2099-12-31" >"$(root_of server)/root/text"
+    server sh -c 'cd /root && rm -f roster && portsmith-profile roster sign text && printf %s "$1" >>roster &&
+        mv roster /etc/portsmith.d/' sh "${2:-}"
+}
+
+roster_in_force() { # VERSION
+    [ "$(server portsmithctl --json status | jq .roster.version)" = "$1" ]
+}
+
+@test "the example units put a roster in force once it is replaced, and say why they could not" {
+    server cp /etc/portsmith.conf /root
+    server sh -c 'cd /root && portsmith-profile roster init >init.log && cp fleet.secret /etc/portsmith.d/ &&
+        grep "^ *Roster" init.log >>/etc/portsmith.conf'
+    bring_roster 1
+    server portsmithctl reload
+    server sh -c 'cp /usr/share/doc/portsmith/examples/portsmith-roster.* /etc/systemd/system/'
+    server systemctl enable --now portsmith-roster.path
+    bring_roster 2
+    wait_until 10 roster_in_force 2
+    bring_roster 3 changed
+    wait_until 10 server systemctl is-failed portsmith-roster.service
+    [[ $(server journalctl --unit portsmith-roster --output cat) == *"cut short or changed since"* ]]
+    roster_in_force 2
+    bring_roster 4
+    wait_until 10 roster_in_force 4
+    server systemctl disable --now portsmith-roster.path
+    server sh -c 'rm /etc/systemd/system/portsmith-roster.* /etc/portsmith.d/fleet.secret /etc/portsmith.d/roster &&
+        cp /root/portsmith.conf /etc/'
+    server portsmithctl reload
+}
+
 @test "removed, it runs no more and has no rules, but its configuration" {
     server portsmith-firewall try --timeout 5m
     server portsmith-firewall confirm
