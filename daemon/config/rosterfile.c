@@ -161,7 +161,7 @@ static bool follows(const struct config *c, const struct rosterfile *site,
 
 bool rosterfile_equal(const struct rosterfile *a, const struct rosterfile *b)
 {
-    return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+    return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
 }
 
 bool rosterfile_choose(const struct config *c, struct rosterfile *site, struct rosterfile *kept,

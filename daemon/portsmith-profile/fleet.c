@@ -297,12 +297,14 @@ static int bundle(const struct wishes *w)
     const char *output = w->output ? w->output : name;
     struct error why;
     struct config *c = config_load(w->config_file, &why);
-    bool ok = c && (e || error_set(&why, "out of memory"));
+    bool ok = false;
 
-    if (ok) {
+    if (c && e) {
         memset(e, 0, sizeof *e);
         snprintf(name, sizeof name, "%.32s.bundle", w->argument);
         ok = fill(e, c, w, &why) && enrol_write_bundle(e, c, output, &why);
+    } else if (c) {
+        error_set(&why, "out of memory");
     }
     if (ok)
         printf("made %s, for the client %s. It holds the client's pre-shared key. Carry it over, read\n"

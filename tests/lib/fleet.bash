@@ -214,6 +214,12 @@ open_session() {
     connection_answers
 }
 
+# What the client sends before the gateway that took over has heard of the session is dropped in
+# silence, and each time it waits twice as long before it sends that again.
+session_lives_on() {
+    connection_answers 20
+}
+
 # Without a knock.
 gets_in_again() {
     as_client ssh -p 2222 gateway.example.net true

@@ -46,7 +46,7 @@ teardown() {
     wait_until 20 has_address "$was"
     find_master
     [ "$master" = "$was" ]
-    connection_answers
+    session_lives_on
     as_client ssh inner true
     on "$standby" systemctl enable --now portsmithd
 }
@@ -59,7 +59,7 @@ teardown() {
     wait_until 5 has_a_grant "$standby"
     kill_member "$master"
     wait_until 20 has_address "$standby"
-    connection_answers
+    session_lives_on
     gets_in_again
     port_is_shut "$shared" 2222 "$other"
 }
@@ -74,6 +74,6 @@ teardown() {
     [ "$master" != "$gone" ]
     kill_member "$master"
     wait_until 20 has_address "$gone"
-    connection_answers
+    session_lives_on
     as_client ssh inner true
 }
