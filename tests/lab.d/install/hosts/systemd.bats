@@ -155,6 +155,16 @@ roster_in_force() { # VERSION
     [ "$(server portsmithctl --json status | jq .roster.version)" = "$1" ]
 }
 
+# A reload whose end takes so long that another roster comes meanwhile.
+end_reloads_late() {
+    server mv /usr/sbin/portsmithctl /root
+    server sh -c 'cat >/usr/sbin/portsmithctl && chmod 755 /usr/sbin/portsmithctl' <<'END'
+#!/bin/sh
+/root/portsmithctl "$@" || exit
+[ "$1" != reload ] || timeout 20 sh -c 'until [ -e /root/may-end ]; do sleep 0.1; done'
+END
+}
+
 @test "the example units put a roster in force once it is replaced, and say why they could not" {
     server cp /etc/portsmith.conf /root
     server sh -c 'cd /root && portsmith-profile roster init >init.log && cp fleet.secret /etc/portsmith.d/ &&
@@ -171,6 +181,13 @@ roster_in_force() { # VERSION
     roster_in_force 2
     bring_roster 4
     wait_until 10 roster_in_force 4
+    end_reloads_late
+    bring_roster 5
+    wait_until 10 roster_in_force 5
+    bring_roster 6
+    server touch /root/may-end
+    wait_until 10 roster_in_force 6
+    server sh -c "rm /root/may-end && mv /root/portsmithctl /usr/sbin/"
     server systemctl disable --now portsmith-roster.path
     server sh -c 'rm /etc/systemd/system/portsmith-roster.* /etc/portsmith.d/fleet.secret /etc/portsmith.d/roster &&
         cp /root/portsmith.conf /etc/'
