@@ -16,6 +16,8 @@ enum ask_result {
     ASK_FAILED,
 };
 
+enum { EXIT_NOT_RUNNING = 3 }; /* of a program that ASK_NOT_RUNNING keeps from its work */
+
 /* Asks the portsmithd of this configuration, and waits for its reply: 30 seconds, or as long as
  * it takes for a reload, a release or a revocation. Unless the result is ASK_DONE, *why has the
  * reason, and what to do. */

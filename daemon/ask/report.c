@@ -3,9 +3,11 @@
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/text/command.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
 #include "privsep/backend.h"
@@ -478,4 +480,11 @@ bool report_print(json_t *json, size_t flags)
 
     json_decref(json);
     return printed;
+}
+
+int report_print_whole(json_t *json)
+{
+    if (report_print(json, JSON_INDENT(2)))
+        return EXIT_SUCCESS;
+    return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
 }

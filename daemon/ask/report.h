@@ -43,4 +43,8 @@ const char *report_profile(const struct control_grant *grant);
  * that fails, or `json` is NULL. */
 bool report_print(json_t *json, size_t flags);
 
+/* Prints the JSON, which is all that the program prints, and gives it up. Returns an exit status, and
+ * says why where it is not EXIT_SUCCESS. */
+int report_print_whole(json_t *json);
+
 #endif

@@ -79,23 +79,17 @@ static bool group_keys_agree(const struct config *c, const char *path, struct er
     if (c->group[0] == '\0' && (c->member[0] != '\0' || c->peer_count > 0))
         return error_set(why, "%s: %s is only for the hosts of a group: add a line 'Group = ...', or "
                               "remove this one", path, c->member[0] != '\0' ? "Member" : "Peers");
-    for (unsigned i = 0; i < c->peer_count; i++)
-        if (strcasecmp(c->peers[i], c->member) == 0)
-            return error_set(why, "%s: Peers has %s, which is this host by Member: name the others "
-                                  "alone", path, c->peers[i]);
-    return true;
+    return !config_find_peer(c, c->member) ||
+           error_set(why, "%s: Peers has %s, which is this host by Member: name the others alone",
+                     path, config_find_peer(c, c->member));
 }
 
 /* Whether the name of a member is an address that stands for all of them. */
 static bool is_shared(const struct config *c, const char *name)
 {
     struct address address;
-    bool is_address = address_parse(&address, name);
 
-    for (unsigned i = 0; is_address && i < c->shared_count; i++)
-        if (address_equal(&c->shared[i], &address))
-            return true;
-    return false;
+    return address_parse(&address, name) && config_shares(c, &address);
 }
 
 /* A shared address is a group's, and a member has one of its own beside it. */
@@ -146,8 +140,7 @@ bool config_read_main(struct config *c, const char *path, struct error *why)
     if (c->transports == 0)
         c->transports = 1u << TRANSPORT_UDP;
     return firewall_keys_agree(c, path, why) && group_keys_agree(c, path, why) &&
-           shared_addresses_agree(c, path, why) &&
-           roster_keys_agree(c, path, why) &&
+           shared_addresses_agree(c, path, why) && roster_keys_agree(c, path, why) &&
            config_windows_agree(path, c->window, c->max_window, why);
 }
 
@@ -398,6 +391,22 @@ bool config_shuts_tcp(const struct config *c)
 {
     for (unsigned i = 0; i < c->shut_count; i++)
         if (c->shut[i].protocol == IPPROTO_TCP)
+            return true;
+    return false;
+}
+
+const char *config_find_peer(const struct config *c, const char *member)
+{
+    for (unsigned i = 0; i < c->peer_count; i++)
+        if (strcasecmp(c->peers[i], member) == 0)
+            return c->peers[i];
+    return NULL;
+}
+
+bool config_shares(const struct config *c, const struct address *address)
+{
+    for (unsigned i = 0; i < c->shared_count; i++)
+        if (address_equal(&c->shared[i], address))
             return true;
     return false;
 }

@@ -153,6 +153,12 @@ const char *config_fleet_secret_path(const struct config *c,
 /* Whether Shut names a service of TCP. */
 bool config_shuts_tcp(const struct config *c);
 
+/* Returns that member as Peers has it, where upper and lower case may differ, or NULL. */
+const char *config_find_peer(const struct config *c, const char *member);
+
+/* Whether SharedAddress says that the address stands for all members. */
+bool config_shares(const struct config *c, const struct address *address);
+
 /* Returns the profile of that name, or NULL. */
 const struct profile *config_find_profile(const struct config *c, const char *name);
 

@@ -328,9 +328,8 @@ static bool add_shared(void *into, const char *word, struct error *why)
     if (!address_is_grantable(&address))
         return error_set(why, "%s cannot be an address that clients knock at: it is unspecified, "
                               "loopback, link-local, multicast or broadcast", word);
-    for (unsigned i = 0; i < c->shared_count; i++)
-        if (address_equal(&c->shared[i], &address))
-            return true;
+    if (config_shares(c, &address))
+        return true;
     if (c->shared_count == CONFIG_SHARED_ADDRESSES)
         return error_set(why, "more than %d shared addresses", CONFIG_SHARED_ADDRESSES);
     c->shared[c->shared_count++] = address;

@@ -343,8 +343,9 @@ static void examine(struct doctor *d)
     findings_begin(&d->found, "knocks");
     if (d->has_status)
         examine_counters(d);
-    if (d->has_status && (d->status.group[0] != '\0' || d->status_count > 0))
-        doctorgroup_examine(&d->found, d->config, &d->status, d->statuses, d->status_count);
+    if ((d->has_status && d->status.group[0] != '\0') || d->status_count > 0)
+        doctorgroup_examine(&d->found, d->config, d->has_status ? &d->status : NULL, d->statuses,
+                            d->status_count);
     if (d->loaded && d->config->shared_count > 0)
         examine_copies(d);
     config_free(d->loaded);
@@ -363,8 +364,8 @@ int doctor_run(const char *path, bool json, char *const *statuses, size_t count)
     examine(&d);
     if (!json)
         findings_print(&d.found);
-    else if (!findings_print_json(&d.found))
-        return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
+    else if (findings_print_json(&d.found) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
     if (command_finish(EXIT_SUCCESS) != EXIT_SUCCESS)
         return EXIT_FAILURE;
     return findings_problems(&d.found) ? EXIT_PROBLEMS : EXIT_SUCCESS;

@@ -50,14 +50,6 @@ static bool unpack(struct member *member, json_t *root, json_error_t *error)
     return unpacked;
 }
 
-static bool is_peer(const struct config *config, const char *member)
-{
-    for (unsigned i = 0; i < config->peer_count; i++)
-        if (strcasecmp(config->peers[i], member) == 0)
-            return true;
-    return false;
-}
-
 /* The key comes first: without it the profiles' fingerprint differs in any case. */
 static void compare_shared(const struct comparison *c, const struct member *other)
 {
@@ -98,7 +90,7 @@ static void compare(const struct comparison *c, const struct member *other)
                      "the status is this host's, take another's",
                      "another host has Member = %s as well: a knock that names it counts at both",
                      other->member);
-    else if (!is_peer(c->config, other->member))
+    else if (!config_find_peer(c->config, other->member))
         findings_add(c->found, NOTE, "add it to Peers in portsmith.conf",
                      "Peers does not have %s, so new clients are not told of it", other->member);
     compare_shared(c, other);
@@ -126,12 +118,15 @@ void doctorgroup_examine(struct findings *found, const struct config *config,
                          const struct control_status *status, char *const *files, size_t count)
 {
     struct comparison c = {.found = found, .config = config};
-    json_t *own = report_status_json(status);
+    json_t *own = status ? report_status_json(status) : NULL;
     json_error_t unused;
-    bool is_member = unpack(&c.own, own, &unused);
+    bool is_member = own && unpack(&c.own, own, &unused);
 
     findings_begin(found, "group");
-    if (!is_member)
+    if (!status)
+        findings_add(found, PROBLEM, "have portsmithd run here, then compare again",
+                     "portsmithd does not tell this host's status, so it is compared with none");
+    else if (!is_member)
         findings_add(found, PROBLEM, "set Group and Member in portsmith.conf, and reload",
                      "this host is of no group, so it is compared with none");
     else if (count == 0)

@@ -94,7 +94,7 @@ void findings_print(const struct findings *f)
 
 /* ---- for programs ------------------------------------------------------- */
 
-bool findings_print_json(const struct findings *f)
+int findings_print_json(const struct findings *f)
 {
     json_t *checks = json_array(), *found = json_array();
 
@@ -105,6 +105,6 @@ bool findings_print_json(const struct findings *f)
             found, json_pack("{s:s, s:s, s:s, s:s}", "check", f->all[i].check, "level",
                              f->all[i].level == FINDING_PROBLEM ? "problem" : "note", "what",
                              f->all[i].what, "advice", f->all[i].advice));
-    return report_print(json_pack("{s:i, s:o, s:o}", "problems", (int)findings_problems(f),
-                                  "checks", checks, "findings", found), JSON_INDENT(2));
+    return report_print_whole(json_pack("{s:i, s:o, s:o}", "problems", (int)findings_problems(f),
+                                        "checks", checks, "findings", found));
 }

@@ -44,7 +44,7 @@ size_t findings_problems(const struct findings *f);
 /* Prints the findings for people, on standard output. */
 void findings_print(const struct findings *f);
 
-/* Prints the findings as the JSON that portsmithctl(8) describes. False where that fails. */
-bool findings_print_json(const struct findings *f);
+/* Prints the findings as the JSON that portsmithctl(8) describes, as report_print_whole does. */
+int findings_print_json(const struct findings *f);
 
 #endif

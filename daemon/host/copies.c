@@ -42,21 +42,13 @@ struct look {
     enum neighbour_state state; /* of that: known or silent; else nothing was found */
 };
 
-static bool is_shared(const struct config *config, const struct address *address)
-{
-    for (unsigned i = 0; i < config->shared_count; i++)
-        if (address_equal(&config->shared[i], address))
-            return true;
-    return false;
-}
-
 /* Looks at one address of the peer. True if it is the one to take. */
 static bool try(struct look *look, const struct address *address)
 {
     struct neighbour at;
     enum neighbour_state state;
 
-    if (is_shared(look->config, address) || !address_is_grantable(address))
+    if (config_shares(look->config, address) || !address_is_grantable(address))
         return false;
     state = neighbour_find(&at, address);
     look->leads_here |= state == NEIGHBOUR_SELF;

@@ -95,24 +95,6 @@ static int invite(const struct config *c, const uint8_t onetime[static KEY_SIZE]
     return EXIT_SUCCESS;
 }
 
-static int create(const char *config_file, const char *onetime_text, const char *output,
-                  struct keys *keys)
-{
-    uint8_t onetime[KEY_SIZE];
-    struct error why;
-    struct config c;
-
-    if (!onetime_text && output)
-        return command_misused("--output goes with --for, the one-time key of the new host");
-    if (onetime_text && !key_parse(onetime, onetime_text, &why)) {
-        command_warn("--for: %s", why.text);
-        return EXIT_USAGE;
-    }
-    if (!read_group(&c, config_file, &why))
-        return command_fail(EX_CONFIG, why.text);
-    return onetime_text ? invite(&c, onetime, output, keys) : found(&c, keys);
-}
-
 /* ---- join ---------------------------------------------------------------- */
 
 /* Prints the public half of the one-time key, and nothing else, on standard output. */
@@ -201,7 +183,9 @@ static int run(const char *config_file, int argc, char **argv, struct keys *keys
     static const struct option options[] = {{"for", required_argument, NULL, 'f'},
                                             {"output", required_argument, NULL, 'o'},
                                             {0}};
-    const char *onetime = NULL, *output = NULL, *word;
+    const char *onetime_text = NULL, *output = NULL, *word, *file;
+    uint8_t onetime[KEY_SIZE];
+    bool is_create;
     struct error why;
     struct config c;
     int option;
@@ -209,18 +193,26 @@ static int run(const char *config_file, int argc, char **argv, struct keys *keys
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == '?')
             return command_hint();
-        *(option == 'f' ? &onetime : &output) = optarg;
+        *(option == 'f' ? &onetime_text : &output) = optarg;
     }
     word = argc > optind ? argv[optind++] : "";
-    if (strcmp(word, "create") == 0 && argc == optind)
-        return create(config_file, onetime, output, keys);
-    if (strcmp(word, "join") != 0 || argc - optind > 1)
+    file = argc > optind ? argv[optind++] : NULL;
+    is_create = strcmp(word, "create") == 0;
+    if ((is_create ? file != NULL : strcmp(word, "join") != 0) || argc > optind)
         return command_misused("expected group create, group join or group join FILE");
-    if (onetime || output)
+    if (!is_create && (onetime_text || output))
         return command_misused("--for and --output are for group create");
+    if (!onetime_text && output)
+        return command_misused("--output goes with --for, the one-time key of the new host");
+    if (onetime_text && !key_parse(onetime, onetime_text, &why)) {
+        command_warn("--for: %s", why.text);
+        return EXIT_USAGE;
+    }
     if (!read_group(&c, config_file, &why))
         return command_fail(EX_CONFIG, why.text);
-    return argc > optind ? join(&c, argv[optind], keys) : ask_to_join(&c, keys);
+    if (is_create)
+        return onetime_text ? invite(&c, onetime, output, keys) : found(&c, keys);
+    return file ? join(&c, file, keys) : ask_to_join(&c, keys);
 }
 
 int group_run(const char *config_file, int argc, char **argv)

@@ -21,8 +21,6 @@
 #include "daemon/portsmithctl/watch.h"
 #include "daemon/supervisor/pair.h"
 
-enum { EXIT_NOT_RUNNING = 3 };
-
 static const char usage[] =
     "usage: portsmithctl [-c file] [--json] status | list | watch\n"
     "       portsmithctl [-c file] [--json] doctor [status ...]\n"
@@ -76,14 +74,6 @@ static int fail(enum ask_result result, const struct error *why)
     return command_fail(result == ASK_NOT_RUNNING ? EXIT_NOT_RUNNING : EXIT_FAILURE, why->text);
 }
 
-/* Prints it, gives it up, and returns an exit status. */
-static int print_json(json_t *json)
-{
-    if (report_print(json, JSON_INDENT(2)))
-        return EXIT_SUCCESS;
-    return command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
-}
-
 static void add_drop(void *drops, const char *what, const char *advice)
 {
     json_array_append_new(drops, json_pack("{s:s, s:s}", "what", what, "advice", advice));
@@ -130,7 +120,7 @@ static int show_status(const struct options *options, const struct config *confi
         json_object_set_new(json, "dropped_elsewhere", drops ? drops : json_null());
         json_object_set_new(json, "rest_in_force",
                             is_known ? json_boolean(in_force) : json_null());
-        return print_json(json);
+        return report_print_whole(json);
     }
     report_status(&reply.status, !is_known ? NULL : in_force ? "in force" : missing, drops,
                   trial_keep(options->config_path, keep));
@@ -149,7 +139,7 @@ static int show_list(const struct options *options, const struct config *config)
     if (result != ASK_DONE)
         status = fail(result, &why);
     else if (options->json)
-        status = print_json(report_grants_json(grants, count));
+        status = report_print_whole(report_grants_json(grants, count));
     else {
         report_grants(grants, count);
         status = command_finish(EXIT_SUCCESS);
@@ -201,7 +191,7 @@ static int close_grants(const struct options *options, const struct config *conf
     if (result != ASK_DONE)
         return fail(result, &why);
     if (options->json)
-        return print_json(report_closed_json(&reply));
+        return report_print_whole(report_closed_json(&reply));
     report_closed(&reply, options->kill);
     return command_finish(EXIT_SUCCESS);
 }
@@ -210,7 +200,7 @@ static int close_grants(const struct options *options, const struct config *conf
 static int say_done(const struct options *options, const char *key, const char *text)
 {
     if (options->json)
-        return print_json(json_pack("{s:b}", key, 1));
+        return report_print_whole(json_pack("{s:b}", key, 1));
     puts(text);
     return command_finish(EXIT_SUCCESS);
 }

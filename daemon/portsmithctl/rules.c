@@ -12,23 +12,25 @@
 #include "daemon/host/copies.h"
 #include "privsep/backend.h"
 
-enum { EXIT_NOT_RUNNING = 3 };
-
 /* Which back end is in use. The exit status of the program, having said why, where it is not
  * known; else EXIT_SUCCESS. */
 static int find_backend(const struct config *config, enum backend *backend)
 {
     static const struct control_request request = {.verb = CONTROL_STATUS};
     static struct control_reply reply;
+    enum ask_result result;
     struct error why;
 
     *backend = config->backend;
     if (*backend != BACKEND_AUTO)
         return EXIT_SUCCESS;
-    if (ask(config, &request, &reply, &why) != ASK_DONE)
+    result = ask(config, &request, &reply, &why);
+    if (result == ASK_NOT_RUNNING)
         return command_fail(EXIT_NOT_RUNNING, "with Backend = auto the rules are for the back end "
                                               "that a running portsmithd uses: start it, or set "
                                               "Backend");
+    if (result != ASK_DONE)
+        return command_fail(EXIT_FAILURE, why.text);
     *backend = reply.status.backend;
     return EXIT_SUCCESS;
 }
@@ -61,18 +63,17 @@ static int print_json(const struct copies *copies)
     char *script = NULL;
     size_t size;
     FILE *out = open_memstream(&script, &size);
-    bool printed;
+    int status;
 
     if (!out)
         return command_fail(EXIT_FAILURE, "no memory for the rules");
     copies_print(copies, out);
     fclose(out);
-    printed = report_print(json_pack("{s:s, s:o, s:s}", "backend", backend_name(copies->backend),
-                                     "peers", peers_of(copies), "script", script),
-                           JSON_INDENT(2));
+    status = report_print_whole(json_pack("{s:s, s:o, s:s}", "backend",
+                                          backend_name(copies->backend), "peers",
+                                          peers_of(copies), "script", script));
     free(script);
-    return printed ? EXIT_SUCCESS
-                   : command_fail(EXIT_FAILURE, "the JSON cannot be written to standard output");
+    return status;
 }
 
 static int show(const struct config *config, bool json)

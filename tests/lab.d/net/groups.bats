@@ -157,6 +157,9 @@ doctor_says() { # FILTER
     [[ $output == *"$lab/status is no status of a member: "*"$lab/none is no status of a member: "* ]]
     run on server portsmithctl doctor
     [[ $output == *"not known here"*"portsmithctl doctor HOST.json"* ]]
+    sed "\$aRunDirectory = $lab/none" "$conf" >"$lab/other.conf"
+    run -4 on server portsmithctl -c "$lab/other.conf" doctor "$lab/status"
+    [[ $output == *"portsmithd does not tell this host's status, so it is compared with none"* ]]
 }
 
 @test "a profile that one member has changed is found, once it is in force there" {
