@@ -285,8 +285,8 @@ static bool sign_by_caller(struct portsmith *p, const struct knocker *k,
     if (given <= 0)
         return error_set(&p->error, "the function that signs has refused");
     if (given != SIGNATURE_SIZE + more)
-        return error_set(&p->error, "the function that signs gave %d bytes, and a signature by this "
-                                    "key has %d", given, SIGNATURE_SIZE + more);
+        return error_set(&p->error, "the function that signs gave %d bytes, and a signature by "
+                                    "this key has %d", given, SIGNATURE_SIZE + more);
     *signature = (struct signature){0};
     memcpy(signature->bytes, answer, SIGNATURE_SIZE);
     memcpy(signature->authenticator, answer + SIGNATURE_SIZE, (size_t)more);

@@ -1,8 +1,8 @@
 /* libportsmith: knocks at servers of Portsmith, for other programs. portsmith(3) has an example.
  *
  * An object is one server, and what is asked of it. Objects share nothing: each may be used by
- * another thread, and one by several if only one does so at a time. Nothing is sent or printed here,
- * no signal or locale is touched, and no file is read or written but those that are named.
+ * another thread, and one by several if only one does so at a time. Nothing is sent or printed
+ * here, no signal or locale is touched, and no file is read or written but those that are named.
  *
  * Functions that return int return -1 if they refuse, and those that return a pointer NULL. Then
  * the object is as it was before, and portsmith_error says why. Text ends with a zero. */
@@ -27,8 +27,8 @@ enum {
     PORTSMITH_SIGNATURE_MAX = 69
 };
 
-/* A new object. `directory` is where the last counter is kept, in the file "counter", so that none is
- * used twice; it is made once it is needed. All who knock with one key share one directory, and
+/* A new object. `directory` is where the last counter is kept, in the file "counter", so that none
+ * is used twice; it is made once it is needed. All who knock with one key share one directory, and
  * portsmith-knock(1) has $XDG_STATE_HOME/portsmith, by default ~/.local/state/portsmith. NULL if
  * there is no memory, or libsodium cannot be started. */
 struct portsmith *portsmith_new(const char *directory);
@@ -59,10 +59,10 @@ int portsmith_set(struct portsmith *p, const char *key, const char *value);
 const char *portsmith_get(struct portsmith *p, const char *key);
 
 /* Signs `message`, of `size` bytes, by the key that SSHKey names, and stores the signature. For an
- * ssh-ed25519 key that is Ed25519 (RFC 8032), and 64 bytes. For a security key it is what that makes
- * of the SHA-256 of the message, and behind its 64 bytes the flags, one byte, and the counter, four
- * bytes, big-endian. Returns the size of the signature, or 0 or less if there is none. It must
- * return, and must not use the object that it is called for. */
+ * ssh-ed25519 key that is Ed25519 (RFC 8032), and 64 bytes. For a security key it is what that
+ * makes of the SHA-256 of the message, and behind its 64 bytes the flags, one byte, and the
+ * counter, four bytes, big-endian. Returns the size of the signature, or 0 or less if there is
+ * none. It must return, and must not use the object that it is called for. */
 typedef int portsmith_signer(void *context, const unsigned char *message, size_t size,
                              unsigned char signature[PORTSMITH_SIGNATURE_MAX]);
 

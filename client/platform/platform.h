@@ -1,5 +1,5 @@
 /* What differs from system to system. CMakeLists.txt takes posix.c or windows.c, and linux.c or
- * elsewhere.c. Those also have what paths.h, syn.h, echo.h and pass.h declare, where that differs. */
+ * elsewhere.c. Those also have what differs of paths.h, syn.h, echo.h and pass.h. */
 #ifndef PORTSMITH_PLATFORM_H
 #define PORTSMITH_PLATFORM_H
 

@@ -95,8 +95,9 @@ bool agent_path(char path[static PATH_MAX], const char *named, struct error *why
 {
     (void)path;
     (void)named;
-    return error_set(why, "the client for Windows asks no ssh-agent: knock with an identity in place "
-                          "of SSHKey ('portsmith-knock keygen'), which the server's admin adds");
+    return error_set(why, "the client for Windows asks no ssh-agent: knock with an identity in "
+                          "place of SSHKey ('portsmith-knock keygen'), which the server's admin "
+                          "adds");
 }
 
 bool agent_find(const char *path, const struct ssh_key *key,

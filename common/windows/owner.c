@@ -31,8 +31,8 @@ static PSID find_user(void)
     return copy;
 }
 
-/* The user's, not inherited, for the user alone (SDDL: owner, protected, allow, all). Administrators
- * and the system can take what they want, as root can. */
+/* The user's, not inherited, for the user alone (SDDL: owner, protected, allow, all).
+ * Administrators and the system can take what they want, as root can. */
 SECURITY_ATTRIBUTES *windows_private(SECURITY_ATTRIBUTES *attributes)
 {
     static const char format[] = "O:%sD:P(A;OICI;FA;;;%s)";
@@ -111,7 +111,8 @@ bool file_check(int fd, const char *path, enum file_trust trust, struct error *w
     if (GetSecurityInfo(handle, SE_FILE_OBJECT,
                         OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION, &owner, NULL, &list,
                         NULL, &whole) != ERROR_SUCCESS)
-        return error_set(why, "%s: nothing tells who may use it; put it on a drive with NTFS", path);
+        return error_set(why, "%s: nothing tells who may use it; put it on a drive with NTFS",
+                         path);
     sound = check(path, owner, list, trust, why);
     LocalFree(whole);
     return sound;
@@ -119,8 +120,8 @@ bool file_check(int fd, const char *path, enum file_trust trust, struct error *w
 
 const char *file_explain(int error)
 {
-    return error == ELOOP ? "is a symbolic link, which is not followed here; put the file itself in "
-                            "its place"
+    return error == ELOOP ? "is a symbolic link, which is not followed here; put the file itself "
+                            "in its place"
                           : strerror(error);
 }
 

@@ -50,7 +50,8 @@ int windows_rename(const char *from, const char *to);
 #define fcntl windows_fcntl
 #define mkdir(path, mode) windows_mkdir((mode) ? (path) : "")
 #define renameat(at, from, to_at, to) windows_rename(from, to)
-#define fchmod(fd, mode) ((fd) >= 0 && (mode) ? 0 : -1) /* who may use it was settled as it was made */
+/* Who may use it was settled as it was made. */
+#define fchmod(fd, mode) ((fd) >= 0 && (mode) ? 0 : -1)
 #define fsync _commit
 #define read(fd, bytes, size) _read(fd, bytes, (unsigned)(size))
 #define write(fd, bytes, size) _write(fd, bytes, (unsigned)(size))

@@ -74,11 +74,12 @@ static bool firewall_keys_agree(const struct config *c, const char *path, struct
 static bool group_keys_agree(const struct config *c, const char *path, struct error *why)
 {
     if (c->group[0] != '\0' && c->member[0] == '\0')
-        return error_set(why, "%s: Group needs a line 'Member = ...', the name by which clients knock "
-                              "at this host", path);
+        return error_set(why, "%s: Group needs a line 'Member = ...', the name by which clients "
+                              "knock at this host", path);
     if (c->group[0] == '\0' && (c->member[0] != '\0' || c->peer_count > 0))
-        return error_set(why, "%s: %s is only for the hosts of a group: add a line 'Group = ...', or "
-                              "remove this one", path, c->member[0] != '\0' ? "Member" : "Peers");
+        return error_set(why, "%s: %s is only for the hosts of a group: add a line 'Group = ...', "
+                              "or remove this one",
+                         path, c->member[0] != '\0' ? "Member" : "Peers");
     return !config_find_peer(c, c->member) ||
            error_set(why, "%s: Peers has %s, which is this host by Member: name the others alone",
                      path, config_find_peer(c, c->member));
@@ -96,15 +97,15 @@ static bool is_shared(const struct config *c, const char *name)
 static bool shared_addresses_agree(const struct config *c, const char *path, struct error *why)
 {
     if (c->shared_count > 0 && c->peer_count == 0)
-        return error_set(why, "%s: SharedAddress needs a line 'Peers = ...', the other members of the "
-                              "group, to which knocks at that address are copied", path);
+        return error_set(why, "%s: SharedAddress needs a line 'Peers = ...', the other members of "
+                              "the group, to which knocks at that address are copied", path);
     if (is_shared(c, c->member))
-        return error_set(why, "%s: Member is %s, which SharedAddress says stands for all members: name "
-                              "this host by an address of its own", path, c->member);
+        return error_set(why, "%s: Member is %s, which SharedAddress says stands for all members: "
+                              "name this host by an address of its own", path, c->member);
     for (unsigned i = 0; i < c->peer_count; i++)
         if (is_shared(c, c->peers[i]))
-            return error_set(why, "%s: Peers has %s, which SharedAddress says stands for all members: "
-                                  "name each by an address of its own", path, c->peers[i]);
+            return error_set(why, "%s: Peers has %s, which SharedAddress says stands for all "
+                                  "members: name each by an address of its own", path, c->peers[i]);
     return true;
 }
 
@@ -113,8 +114,8 @@ static bool roster_keys_agree(const struct config *c, const char *path, struct e
 {
     if (c->roster_key_count > 0)
         return c->roster_service_count > 0 ||
-               error_set(why, "%s: RosterKey needs a line 'RosterServices = ...', the services that "
-                              "a roster may open here, such as RosterServices = tcp/22", path);
+               error_set(why, "%s: RosterKey needs a line 'RosterServices = ...', the services "
+                              "that a roster may open here, such as RosterServices = tcp/22", path);
     return (c->roster_service_count == 0 && c->roster_profile_count == 0) ||
            error_set(why, "%s: %s is only for a roster: add the line 'RosterKey = ...' that "
                           "portsmith-profile roster init prints, or remove this one", path,

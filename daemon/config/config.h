@@ -85,8 +85,8 @@ struct config {
     uint8_t roster_keys[CONFIG_ROSTER_KEYS][KEY_SIZE]; /* with which rosters are signed; none: there
                                                           is no roster */
     uint8_t roster_key_count;
-    struct helper_destination roster_services[SHUT_SERVICES]; /* that a roster may open here; port 0:
-                                                                 a service of this host */
+    struct helper_destination roster_services[SHUT_SERVICES]; /* that a roster may open here; with
+                                                                 port 0 one of this host */
     uint8_t roster_service_count;
     char roster_profiles[CONFIG_ROSTER_PROFILES][POLICY_NAME_SIZE]; /* patterns, fnmatch(3) */
     uint8_t roster_profile_count; /* 0: all of a roster's profiles count */
@@ -142,8 +142,8 @@ const char *config_profile_path(const struct config *c, const char *name,
                                 char path[static CONFIG_PROFILE_PATH_SIZE]);
 const char *config_key_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
 
-/* Write the path of the roster that is to be used, of the copy of the one that was used last, and of
- * the fleet's secret. Return `path`. */
+/* Write the path of the roster that is to be used, of the copy of the one that was used last, and
+ * of the fleet's secret. Return `path`. */
 const char *config_roster_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE]);
 const char *config_kept_roster_path(const struct config *c,
                                     char path[static CONFIG_PROFILE_PATH_SIZE]);

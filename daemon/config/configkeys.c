@@ -369,7 +369,8 @@ static bool add_bound(void *into, const char *word, struct error *why)
     if (strcmp(word, "->") == 0) {
         b->expects_destination = b->last && b->last->port == 0;
         return b->expects_destination ||
-               error_set(why, "expected a service before '->', such as tcp/2222 -> 192.168.1.10:22");
+               error_set(why, "expected a service before '->', such as "
+                              "tcp/2222 -> 192.168.1.10:22");
     }
     if (c->roster_service_count == SHUT_SERVICES)
         return error_set(why, "more than %d services", SHUT_SERVICES);
@@ -408,8 +409,8 @@ static bool add_roster_profile(void *into, const char *word, struct error *why)
         return error_set(why, "more than %d names", CONFIG_ROSTER_PROFILES);
     if (strlen(word) >= POLICY_NAME_SIZE ||
         word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-*")] != '\0')
-        return error_set(why, "'%s' is not a name of profiles: expected 1 to 32 of a-z, 0-9 and -, or "
-                              "* for any of these, as in ops-*", word);
+        return error_set(why, "'%s' is not a name of profiles: expected 1 to 32 of a-z, 0-9 and -, "
+                              "or * for any of these, as in ops-*", word);
     strcpy(c->roster_profiles[c->roster_profile_count++], word);
     return true;
 }

@@ -256,8 +256,8 @@ static bool read_server_key(const struct config *c, const char *config_path,
     errno = 0;
     if (!key_file_read(config_key_path(c, path), key->secret, why)) {
         if (errno == ENOENT && c->group[0] != '\0')
-            return error_set(why, "%s: %s; run portsmith-profile group join or, on the first host of "
-                                  "the group %s, portsmith-profile group create", path,
+            return error_set(why, "%s: %s; run portsmith-profile group join or, on the first host "
+                                  "of the group %s, portsmith-profile group create", path,
                              strerror(ENOENT), c->group);
         return errno == ENOENT && refuse_missing(path, config_path, why);
     }
@@ -429,8 +429,8 @@ static int compare_names_of_profiles(const void *a, const void *b)
     return strcmp((*p)->policy->name, (*q)->policy->name);
 }
 
-/* Puts the profiles of files that the roster does not revoke, and its own, in order. To sort them in
- * their place may leave copies of them in memory that is not locked. */
+/* Puts the profiles of files that the roster does not revoke, and its own, in order. To sort them
+ * in their place may leave copies of them in memory that is not locked. */
 static bool merge(const struct taking *t, struct error *why)
 {
     struct config *c = t->c;
@@ -467,8 +467,8 @@ static bool add_roster(struct config *c, struct secrets *secrets, bool is_again,
     bool ok = key_file_read(config_fleet_secret_path(c, path), secrets->fleet, why);
 
     if (!ok && errno == ENOENT)
-        error_set(why, "%s: %s; copy the one there that portsmith-profile roster init has made", path,
-                  strerror(ENOENT));
+        error_set(why, "%s: %s; copy the one there that portsmith-profile roster init has made",
+                  path, strerror(ENOENT));
     ok = ok && read_roster(&t, is_again, why) && merge(&t, why);
 
     sodium_free(t.profiles);

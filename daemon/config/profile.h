@@ -46,7 +46,7 @@ bool profile_name_is_valid(const char *name);
 bool profile_read(struct profile_draft *draft, const char *path, const char *name,
                   struct settings_notes *notes, struct error *why);
 
-/* Whether the draft has what each profile needs. False with the reason, which begins with `path`. */
+/* Whether the draft has what each profile needs. False with the reason, after `path`. */
 bool profile_is_whole(const struct profile_draft *draft, const char *path, struct error *why);
 
 /* Sets one key, as settings_set. */

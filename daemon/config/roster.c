@@ -38,8 +38,8 @@ struct reading {
     bool is_in_profile, is_over;
 };
 
-/* Has room for one more element of `size` bytes. Returns the elements, or NULL, and then they are as
- * before. */
+/* Has room for one more element of `size` bytes. Returns the elements, or NULL, and then they are
+ * as before. */
 static void *with_room(void *all, size_t count, size_t *room, size_t size)
 {
     size_t more = *room > 0 ? 2 * *room : 64;
@@ -60,8 +60,8 @@ static bool set_version(void *into, const char *value, struct error *why)
     size_t digits = strspn(value, "0123456789");
 
     if (digits == 0 || digits > VERSION_DIGITS || value[digits] != '\0' || value[0] == '0')
-        return error_set(why, "'%.100s' is not a version: expected a number from 1 on, of %d digits "
-                              "at most", value, VERSION_DIGITS);
+        return error_set(why, "'%.100s' is not a version: expected a number from 1 on, of %d "
+                              "digits at most", value, VERSION_DIGITS);
     r->roster->version = strtoull(value, NULL, 10);
     return true;
 }
@@ -172,8 +172,8 @@ static bool end_head(const struct reading *r, const char *before, struct error *
     struct roster *roster = r->roster;
 
     if (roster->version == 0 || roster->not_after == 0)
-        return error_set(why, "%sexpected the section [Roster] first, with lines 'Version = ...' and "
-                              "'NotAfter = ...'", before);
+        return error_set(why, "%sexpected the section [Roster] first, with lines 'Version = ...' "
+                              "and 'NotAfter = ...'", before);
     if (roster->revoked_count > 0)
         qsort(roster->revoked, roster->revoked_count, KEY_SIZE, compare_keys);
     return true;

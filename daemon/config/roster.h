@@ -25,21 +25,20 @@ struct roster_profile {
 typedef bool roster_taker(void *data, struct roster_profile *p, const char *place,
                           struct error *why);
 
-/* Reads a text of `size` bytes, one at least, whose signature was verified before; it is not changed.
- * Its head goes to
- * *roster, whose keys the caller frees with roster_free, also where this fails. Each profile goes to
- * `take`; where that is NULL, the head alone is read. Errors, and the notes that are added to *notes
- * (NULL: nobody wants them), call it `path`. False with the reason: a line is wrong, or a name or a
- * key is given to two profiles. */
+/* Reads a text of `size` bytes, one at least, whose signature was verified before; it is not
+ * changed. Its head goes to *roster, whose keys the caller frees with roster_free, also where this
+ * fails. Each profile goes to `take`; where that is NULL, the head alone is read. Errors, and the
+ * notes that are added to *notes (NULL: nobody wants them), call it `path`. False with the reason:
+ * a line is wrong, or a name or a key is given to two profiles. */
 bool roster_read(struct roster *roster, char *text, size_t size, const char *path,
                  roster_taker *take, void *data, struct settings_notes *notes, struct error *why);
 
 /* Whether the roster revokes that key of a client. */
 bool roster_revokes(const struct roster *roster, const uint8_t client_public[static KEY_SIZE]);
 
-/* Whether a profile counts at this host: it is for all hosts or for this one's group, RosterProfiles
- * lets it in, and RosterServices leaves it a service. The others of its services are taken out, and
- * so are those that lead where RosterServices does not say. */
+/* Whether a profile counts at this host: it is for all hosts or for this one's group,
+ * RosterProfiles lets it in, and RosterServices leaves it a service. The others of its services are
+ * taken out, and so are those that lead where RosterServices does not say. */
 bool roster_admits(const struct config *c, struct roster_profile *p);
 
 /* Stores the pre-shared key of a roster's client: BLAKE2b-256 under the fleet's secret over a label

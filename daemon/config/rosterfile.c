@@ -79,7 +79,7 @@ bool rosterfile_sign(struct rosterfile *file, const char *text, size_t size,
     if (file->size > ROSTER_FILE_MAX)
         return error_set(why, "a roster has %d bytes at most, and this would have %zu",
                          ROSTER_FILE_MAX, file->size);
-    file->bytes = malloc(file->size + 1);
+    file->bytes = malloc(file->size);
     if (!file->bytes)
         return error_set(why, "%s", strerror(errno));
     memcpy(file->bytes, ROSTER_MAGIC, MAGIC_SIZE);
@@ -104,8 +104,8 @@ static bool read_kept(const struct config *c, struct rosterfile *kept, struct er
                         c->roster_key_count, &reason) || errno == ENOENT)
         return true;
     return error_set(why, "%s; it is the roster that was used last: let RosterKey have its key as "
-                          "well until a newer one is in use; or, to give up what it revokes, remove "
-                          "it", reason.text);
+                          "well until a newer one is in use; or, to give up what it revokes, "
+                          "remove it", reason.text);
 }
 
 static bool read_wanted(const struct config *c, struct rosterfile *site, struct error *why)
@@ -115,8 +115,8 @@ static bool read_wanted(const struct config *c, struct rosterfile *site, struct 
     if (rosterfile_read(site, config_roster_path(c, path), c->roster_keys, c->roster_key_count,
                         why))
         return true;
-    return errno == ENOENT ? error_set(why, "%s: %s; RosterKey asks for it: copy the roster there, or "
-                                            "remove RosterKey", path, strerror(ENOENT))
+    return errno == ENOENT ? error_set(why, "%s: %s; RosterKey asks for it: copy the roster there, "
+                                            "or remove RosterKey", path, strerror(ENOENT))
                            : false;
 }
 
@@ -126,9 +126,9 @@ static bool is_newer(const struct roster *next, const struct roster *last, const
     char date[DATE_TEXT_SIZE];
 
     if (next->version < last->version)
-        return error_set(why, "%s: Version %" PRIu64 " is below %" PRIu64 ", which was used here: it "
-                              "is an old roster; take the newest, or sign one with a higher Version",
-                         path, next->version, last->version);
+        return error_set(why, "%s: Version %" PRIu64 " is below %" PRIu64 ", which was used here: "
+                              "it is an old roster; take the newest, or sign one with a higher "
+                              "Version", path, next->version, last->version);
     if (next->version == last->version)
         return error_set(why, "%s: another roster of Version %" PRIu64 " was used here: raise "
                               "Version, and sign it again", path, next->version);

@@ -1,5 +1,5 @@
-/* The file of a roster: its text and, behind that, the fleet key's signature. Nothing of a roster is
- * read before its signature was verified. portsmith-protocol(7) describes the format. */
+/* The file of a roster: its text and, behind that, the fleet key's signature. Nothing of a roster
+ * is read before its signature was verified. portsmith-protocol(7) describes the format. */
 #ifndef PORTSMITH_ROSTERFILE_H
 #define PORTSMITH_ROSTERFILE_H
 
@@ -27,8 +27,8 @@ bool rosterfile_read(struct rosterfile *file, const char *path,
 /* How many of the file's bytes are text, which its signature is of: one at least. */
 size_t rosterfile_text_size(const struct rosterfile *file);
 
-/* Makes a file of a text that a person wrote, signed with a fleet key. The caller frees file->bytes.
- * False with the reason: it is too large, or there is no memory. */
+/* Makes a file of a text that a person wrote, signed with a fleet key. The caller frees
+ * file->bytes. False with the reason: it is too large, or there is no memory. */
 bool rosterfile_sign(struct rosterfile *file, const char *text, size_t size,
                      const uint8_t signing[static SIGNING_KEY_SIZE], struct error *why);
 
@@ -36,14 +36,14 @@ bool rosterfile_sign(struct rosterfile *file, const char *text, size_t size,
 bool rosterfile_equal(const struct rosterfile *a, const struct rosterfile *b);
 
 /* Reads the roster that the configuration asks for, and verifies it: *site. Reads the one that was
- * used last, too: *kept, without bytes where none was, or where it cannot be verified. Whether *site
- * may be used: its version is above that of *kept and its NotAfter has not passed, or it is the very
- * same file. False with the reason. The caller frees the bytes of both. */
+ * used last, too: *kept, without bytes where none was, or where it cannot be verified. Whether
+ * *site may be used: its version is above that of *kept and its NotAfter has not passed, or it is
+ * the very same file. False with the reason. The caller frees the bytes of both. */
 bool rosterfile_choose(const struct config *c, struct rosterfile *site, struct rosterfile *kept,
                        struct error *why);
 
-/* Reads the head of the roster that the configuration asks for, if that may be used. The caller frees
- * *roster. False with the reason. */
+/* Reads the head of the roster that the configuration asks for, if that may be used. The caller
+ * frees *roster. False with the reason. */
 bool rosterfile_read_head(const struct config *c, struct roster *roster, struct error *why);
 
 /* Keeps the roster of *c as the one that was used last, durably, so that no older one comes after

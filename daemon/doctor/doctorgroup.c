@@ -58,8 +58,8 @@ static void compare_shared(const struct comparison *c, const struct member *othe
                      "portsmith-profile(8)", "%s has another server key", other->member);
     else if (strcmp(other->profiles, c->own.profiles) != 0)
         findings_add(c->found, PROBLEM, "copy the profiles to it, such as with rsync and "
-                     "--exclude=server.*, then run portsmithctl reload there; if they are the same, "
-                     "compare Window, MaxWindow and Port in portsmith.conf",
+                     "--exclude=server.*, then run portsmithctl reload there; if they are the "
+                     "same, compare Window, MaxWindow and Port in portsmith.conf",
                      "%s has other profiles in force", other->member);
 }
 

@@ -54,7 +54,8 @@ static bool try(struct look *look, const struct address *address)
     look->leads_here |= state == NEIGHBOUR_SELF;
     if (state == NEIGHBOUR_BEYOND)
         look->beyond = *address;
-    if (state == NEIGHBOUR_KNOWN || (state == NEIGHBOUR_SILENT && look->state != NEIGHBOUR_SILENT)) {
+    if (state == NEIGHBOUR_KNOWN ||
+        (state == NEIGHBOUR_SILENT && look->state != NEIGHBOUR_SILENT)) {
         look->at = at;
         look->state = state;
     }
@@ -82,8 +83,8 @@ static void tell_silent(const struct look *look, warning_taker *report, void *da
 {
     char what[WHAT_SIZE], text[ADDRESS_TEXT_SIZE];
 
-    snprintf(what, sizeof what, "the peer %.200s does not answer at %s on %s, so its MAC address is "
-                                "not known", look->name,
+    snprintf(what, sizeof what, "the peer %.200s does not answer at %s on %s, so its MAC address "
+                                "is not known", look->name,
              address_format(&look->at.address, text), look->at.interface);
     report(data, what, "bring it up; if it is, look at the link, and at what its firewall does to "
                        "ARP or ICMPv6");
@@ -94,14 +95,14 @@ static void tell_missing(const struct look *look, warning_taker *report, void *d
     char what[WHAT_SIZE], text[ADDRESS_TEXT_SIZE];
 
     if (address_is_foreign(&look->beyond)) {
-        snprintf(what, sizeof what, "the peer %.200s is on no link of this host by %s, and the kernel "
-                                    "copies to neighbours alone", look->name,
+        snprintf(what, sizeof what, "the peer %.200s is on no link of this host by %s, and the "
+                                    "kernel copies to neighbours alone", look->name,
                  address_format(&look->beyond, text));
         report(data, what, "give it an address on a link of this host, and name that in Peers; or "
                            "remove SharedAddress, and have clients knock at each member");
     } else if (look->leads_here) {
-        snprintf(what, sizeof what, "the peer %.200s is this host itself, as its name leads here over "
-                                    "%s", look->name, family_name(look->family));
+        snprintf(what, sizeof what, "the peer %.200s is this host itself, as its name leads here "
+                                    "over %s", look->name, family_name(look->family));
         report(data, what, "have /etc/hosts or DNS give the address of the other host");
     } else {
         snprintf(what, sizeof what, "the peer %.200s has no %s address to which knocks could be "
@@ -156,7 +157,8 @@ static const struct shape shapes[TRANSPORTS] = {
                        {"udp dport", "udp dport"}, 8, 8, true},
     [TRANSPORT_TCP_SYN] = {{"-p tcp -m tcp --dport", "-p tcp -m tcp --dport"},
                            {"tcp dport", "tcp dport"}, 20, 60, true},
-    [TRANSPORT_ICMP] = {{"-p icmp -m icmp --icmp-type 8", "-p ipv6-icmp -m icmp6 --icmpv6-type 128"},
+    [TRANSPORT_ICMP] = {{"-p icmp -m icmp --icmp-type 8",
+                         "-p ipv6-icmp -m icmp6 --icmpv6-type 128"},
                         {"icmp type echo-request", "icmpv6 type echo-request"}, 8, 8, false},
 };
 
@@ -273,8 +275,8 @@ void copies_print(const struct copies *copies, FILE *out)
 
 /* ---- checking --------------------------------------------------------------- */
 
-/* The next rule in the text, without what it is indented by; NULL: there is none. Lines that tell of
- * other rules, or of none, are left out. */
+/* The next rule in the text, without what it is indented by; NULL: there is none. Lines that tell
+ * of other rules, or of none, are left out. */
 static const char *next_rule(char **text, const char *about)
 {
     char *line;
@@ -307,8 +309,8 @@ static void compare(enum family family, char *needed, char *found, const char *a
     int size;
 
     if (!got) {
-        snprintf(what, sizeof what, "the rules that copy knocks over %s to the peers are not in force: "
-                                    "a knock at a shared address opens at one member alone",
+        snprintf(what, sizeof what, "the rules that copy knocks over %s to the peers are not in "
+                                    "force: a knock at a shared address opens at one member alone",
                  family_name(family));
         report(data, what, put_in_force);
         return;
@@ -322,8 +324,8 @@ static void compare(enum family family, char *needed, char *found, const char *a
     size = snprintf(what, sizeof what, "the rules that copy knocks over %s are not those that are "
                                        "needed: ", family_name(family));
     if (need && got)
-        snprintf(what + size, sizeof what - (size_t)size, "where '%.190s' belongs, there is '%.190s'",
-                 need, got);
+        snprintf(what + size, sizeof what - (size_t)size,
+                 "where '%.190s' belongs, there is '%.190s'", need, got);
     else
         snprintf(what + size, sizeof what - (size_t)size, "'%.190s' is %s", need ? need : got,
                  need ? "missing" : "too much");
@@ -384,8 +386,8 @@ static void check_interface(const struct copies *copies, const struct copies_pee
     strcpy(link.name, peer->at.interface);
     if (links_is_watched(&link, copies->config) || is_double(copies, peer))
         return;
-    snprintf(what, sizeof what, "what the peer %.200s copies comes in by %s, which Interface does not "
-                                "name: it is not seen", peer->name, link.name);
+    snprintf(what, sizeof what, "what the peer %.200s copies comes in by %s, which Interface does "
+                                "not name: it is not seen", peer->name, link.name);
     report(data, what, "add it to Interface in portsmith.conf, or set Interface = any; then "
                        "portsmithctl reload");
 }

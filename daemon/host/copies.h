@@ -1,12 +1,13 @@
 /* Copies of knocks, where one address stands for all members of a group (SharedAddress): rules of
- * the firewall have the kernel send each knock that arrives at such an address to the peers as well.
- * Here they are printed and compared with what is in force; nothing here changes the firewall.
+ * the firewall have the kernel send each knock that arrives at such an address to the peers as
+ * well. Here they are printed and compared with what is in force; nothing here changes the
+ * firewall.
  *
  * What comes from the MAC address of a peer is such a copy. The rules drop it before anything else:
- * so it is not copied again, which would have it circle for ever; nor is it forwarded to the address
- * that it goes to, with an ICMP redirect to the sender, on a host that forwards; nor answered.
- * Portsmith has seen it by then. The rules match as little else as they can, and no more than
- * COPIES_A_SECOND packets are copied: garbage is not to be multiplied. */
+ * so it is not copied again, which would have it circle for ever; nor is it forwarded to the
+ * address that it goes to, with an ICMP redirect to the sender, on a host that forwards; nor
+ * answered. Portsmith has seen it by then. The rules match as little else as they can, and no more
+ * than COPIES_A_SECOND packets are copied: garbage is not to be multiplied. */
 #ifndef PORTSMITH_COPIES_H
 #define PORTSMITH_COPIES_H
 
@@ -38,9 +39,10 @@ struct copies {
 bool copies_are_of(const struct config *config, enum family family);
 
 /* Finds each peer over each family that a shared address has: names are looked up, and addresses of
- * this host's own are left out. Calls `report`, handing on `data`, for each that cannot be found, or
- * does not answer. `config` must be whole, stay valid, and have shared addresses; CAP_NET_ADMIN is
- * needed. False if a peer is missing in *copies; one that does not answer is there, and silent. */
+ * this host's own are left out. Calls `report`, handing on `data`, for each that cannot be found,
+ * or does not answer. `config` must be whole, stay valid, and have shared addresses; CAP_NET_ADMIN
+ * is needed. False if a peer is missing in *copies; one that does not answer is there, and
+ * silent. */
 bool copies_find(struct copies *copies, const struct config *config, enum backend backend,
                  warning_taker *report, void *data);
 

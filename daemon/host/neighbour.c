@@ -90,7 +90,8 @@ static void take_entry(void *into, struct span answer)
     address = netlink_find(found, NDA_DST);
     if ((uint32_t)header.ndm_ifindex == search->interface && (header.ndm_state & USABLE) &&
         address.size == wanted.size && memcmp(address.bytes, wanted.bytes, wanted.size) == 0)
-        search->found |= netlink_read(found, NDA_LLADDR, search->neighbour->mac, NEIGHBOUR_MAC_SIZE);
+        search->found |=
+            netlink_read(found, NDA_LLADDR, search->neighbour->mac, NEIGHBOUR_MAC_SIZE);
 }
 
 /* Looks into the whole table: kernels before Linux 5.0 tell of no single entry. */

@@ -24,8 +24,8 @@ struct neighbour {
 
 /* Finds the host that has the address; *n is filled in if it is known, or silent. Where the kernel
  * does not know its MAC address, it is told to ask by ARP or neighbour discovery, and the answer is
- * waited for, up to a second and a half. Needs CAP_NET_ADMIN. A host that is reached by something else than
- * Ethernet is silent. */
+ * waited for, up to a second and a half. Needs CAP_NET_ADMIN. A host that is reached by something
+ * else than Ethernet is silent. */
 enum neighbour_state neighbour_find(struct neighbour *n, const struct address *address);
 
 /* Writes the MAC address as iptables-save(8) and nft(8) do. Returns `text`. */

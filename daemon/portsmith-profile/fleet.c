@@ -81,8 +81,8 @@ static bool is_above(const struct roster *roster, struct rosterfile *old, const 
     return ok;
 }
 
-/* Whether hosts would take the text of `size` bytes as a roster, after the one at `output`, if there
- * is one. */
+/* Whether hosts would take the text of `size` bytes as a roster, after the one at `output`, if
+ * there is one. */
 static bool is_usable(char *text, size_t size, const char *path, const char *output,
                       const uint8_t keys[static 1][KEY_SIZE], struct error *why)
 {
@@ -135,7 +135,7 @@ static int sign(const struct wishes *w)
     if (!text)
         return command_fail(EXIT_FAILURE, "out of memory");
     size = file_read(w->argument, FILE_CONFIGURATION, text, ROSTER_FILE_MAX, &why);
-    text += file_text(buffer) - buffer; /* a line comes before it, and so its mark would be in the way */
+    text += file_text(buffer) - buffer; /* an editor's mark must not follow the first line */
     size -= text - buffer;
     ok = size >= 0 && (size > 0 || error_set(&why, "%s: is empty", w->argument)) &&
          key_file_read(w->key ? w->key : FLEET_KEY, seed, &why);
@@ -236,8 +236,8 @@ static bool prepare_show(const struct wishes *w, struct config *c, char *path, s
     config_roster_path(c, path);
     if (!w->key)
         return c->roster_key_count > 0 ||
-               error_set(why, "%s: has no RosterKey: add --key with the key that roster init printed",
-                         w->config_file);
+               error_set(why, "%s: has no RosterKey: add --key with the key that roster init "
+                              "printed", w->config_file);
     c->roster_key_count = 1;
     return key_parse(c->roster_keys[0], w->key, &reason) ||
            error_set(why, "--key: %s", reason.text);
@@ -307,8 +307,8 @@ static int bundle(const struct wishes *w)
         error_set(&why, "out of memory");
     }
     if (ok)
-        printf("made %s, for the client %s. It holds the client's pre-shared key. Carry it over, read\n"
-               "it there, then delete it on both sides:\n"
+        printf("made %s, for the client %s. It holds the client's pre-shared key. Carry it "
+               "over, read\nit there, then delete it on both sides:\n"
                "    portsmith-knock import FILE\n", output, w->argument);
     sodium_free(e);
     config_free(c);

@@ -26,8 +26,8 @@ static bool read_group(struct config *c, const char *config_file, struct error *
     if (!config_read_main(c, config_file, why))
         return false;
     return c->group[0] != '\0' ||
-           error_set(why, "%s: this host is of no group: add the lines 'Group = NAME' and 'Member = "
-                          "HOST', the name by which clients knock at this host", config_file);
+           error_set(why, "%s: this host is of no group: add the lines 'Group = NAME' and 'Member "
+                          "= HOST', the name by which clients knock at this host", config_file);
 }
 
 static void write_onetime_path(const struct config *c, char path[static CONFIG_PROFILE_PATH_SIZE])
@@ -119,8 +119,8 @@ static int ask_to_join(const struct config *c, struct keys *keys)
     return EXIT_SUCCESS;
 }
 
-/* Makes the server's key, unless it is there already, as after a join that was cut short. False with
- * the reason, as where there is another key. */
+/* Makes the server's key, unless it is there already, as after a join that was cut short. False
+ * with the reason, as where there is another key. */
 static bool install_key(const struct config *c, const uint8_t secret[static KEY_SIZE],
                         struct error *why)
 {
@@ -135,8 +135,8 @@ static bool install_key(const struct config *c, const uint8_t secret[static KEY_
     is_same = sodium_memcmp(there, secret, KEY_SIZE) == 0;
     sodium_memzero(there, sizeof there);
     return is_same ||
-           error_set(why, "%s is another key, and is kept: its clients would be shut out. If that is "
-                          "meant, run mv %s %s.old, then this again", path, path, path);
+           error_set(why, "%s is another key, and is kept: its clients would be shut out. If that "
+                          "is meant, run mv %s %s.old, then this again", path, path, path);
 }
 
 static bool open_bundle(const struct config *c, const char *path, struct keys *keys,
@@ -148,14 +148,14 @@ static bool open_bundle(const struct config *c, const char *path, struct keys *k
     if (!group_bundle_read(&bundle, path, why))
         return false;
     if (strcmp(bundle.name, c->group) != 0)
-        return error_set(why, "%s is of the group %s, and Group of this host is %s", path, bundle.name,
-                         c->group);
+        return error_set(why, "%s is of the group %s, and Group of this host is %s", path,
+                         bundle.name, c->group);
     write_onetime_path(c, onetime_path);
     errno = 0;
     if (!key_file_read(onetime_path, keys->onetime, why))
         return errno == ENOENT
-                   ? error_set(why, "this host has no one-time key: run portsmith-profile group join, "
-                                    "and have the bundle made for the key that it prints")
+                   ? error_set(why, "this host has no one-time key: run portsmith-profile group "
+                                    "join, and have the bundle made for the key that it prints")
                    : false;
     return group_bundle_open(&bundle, keys->server, keys->onetime, path, why);
 }

@@ -28,8 +28,8 @@ size_t group_bundle_format(const struct group_bundle *bundle, char text[static G
     sodium_bin2base64(sealed, sizeof sealed, bundle->sealed, sizeof bundle->sealed,
                       sodium_base64_VARIANT_ORIGINAL);
     return (size_t)snprintf(text, GROUP_TEXT_SIZE,
-                            "# The key of a group's servers, sealed for one new member. There, run\n"
-                            "# 'portsmith-profile group join FILE', then delete this.\n"
+                            "# The key of a group's servers, sealed for one new member. There, run"
+                            "\n# 'portsmith-profile group join FILE', then delete this.\n"
                             "[Group]\nName = %s\nPublicKey = %s\nSealedKey = %s\n",
                             bundle->name, key_format(bundle->public_key, key), sealed);
 }
@@ -57,8 +57,8 @@ static bool set_sealed(void *into, const char *value, struct error *why)
     char again[SEALED_TEXT_SIZE];
     size_t size = 0;
 
-    b->has_sealed = sodium_base642bin(b->sealed, sizeof b->sealed, value, strlen(value), NULL, &size,
-                                      NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
+    b->has_sealed = sodium_base642bin(b->sealed, sizeof b->sealed, value, strlen(value), NULL,
+                                      &size, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
                     size == sizeof b->sealed;
     sodium_bin2base64(again, sizeof again, b->sealed, sizeof b->sealed,
                       sodium_base64_VARIANT_ORIGINAL);
@@ -101,8 +101,8 @@ bool group_bundle_open(const struct group_bundle *bundle, uint8_t secret[static 
         crypto_box_seal_open(secret, bundle->sealed, sizeof bundle->sealed, onetime,
                              onetime_secret) != 0)
         return error_set(why, "%s: sealed for another one-time key than this host has now, or "
-                              "damaged: have it made again, for the key that group join prints here",
-                         path);
+                              "damaged: have it made again, for the key that group join prints "
+                              "here", path);
     if (key_server_public(public_key, secret) &&
         memcmp(public_key, bundle->public_key, KEY_SIZE) == 0)
         return true;

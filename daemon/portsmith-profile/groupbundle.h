@@ -39,9 +39,9 @@ size_t group_bundle_format(const struct group_bundle *bundle, char text[static G
  * names the file. */
 bool group_bundle_read(struct group_bundle *bundle, const char *path, struct error *why);
 
-/* Opens the bundle that was read from `path`, by the secret half of the one-time key, and stores the
- * server's secret key, which the caller wipes. False with the reason: it is sealed for another host,
- * damaged, or holds another key than it says. */
+/* Opens the bundle that was read from `path`, by the secret half of the one-time key, and stores
+ * the server's secret key, which the caller wipes. False with the reason: it is sealed for another
+ * host, damaged, or holds another key than it says. */
 bool group_bundle_open(const struct group_bundle *bundle, uint8_t secret[static KEY_SIZE],
                        const uint8_t onetime_secret[static KEY_SIZE], const char *path,
                        struct error *why);

@@ -804,9 +804,9 @@ static int warn_of_roster(const struct config *c, const char *name,
         if (!p->is_of_roster || (strcmp(p->policy->name, name) != 0 &&
                                  memcmp(p->key_id, key_id, KEY_ID_SIZE) != 0))
             continue;
-        command_warn("the roster gives a profile '%s' with the same %s, which counts now: to revoke "
-                     "it, add a line Revoke to the roster's text, and sign it", p->policy->name,
-                     memcmp(p->key_id, key_id, KEY_ID_SIZE) == 0 ? "key" : "name");
+        command_warn("the roster gives a profile '%s' with the same %s, which counts now: to "
+                     "revoke it, add a line Revoke to the roster's text, and sign it",
+                     p->policy->name, memcmp(p->key_id, key_id, KEY_ID_SIZE) == 0 ? "key" : "name");
         status = EXIT_FAILURE;
     }
     return status;

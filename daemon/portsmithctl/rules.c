@@ -85,8 +85,8 @@ static int show(const struct config *config, bool json)
 
     if (config->shared_count == 0)
         return command_fail(EXIT_FAILURE, "this host's group has no address that stands for all "
-                                          "members: there is nothing to copy. If it has one, name it "
-                                          "as SharedAddress in portsmith.conf");
+                                          "members: there is nothing to copy. If it has one, name "
+                                          "it as SharedAddress in portsmith.conf");
     status = find_backend(config, &backend);
     if (status != EXIT_SUCCESS)
         return status;

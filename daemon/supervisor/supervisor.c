@@ -307,8 +307,8 @@ static void reap_children(struct supervisor *s)
     }
 }
 
-/* Goes on without the profiles whose files are gone, or whose keys the roster revokes: a broken file
- * elsewhere must not keep a revoked client in. */
+/* Goes on without the profiles whose files are gone, or whose keys the roster revokes: a broken
+ * file elsewhere must not keep a revoked client in. */
 static void forget_removed_profiles(struct supervisor *s)
 {
     size_t removed = config_forget_removed_profiles(s->config);
