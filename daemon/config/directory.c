@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "common/file.h"
+#include "common/room.h"
 #include "common/text/keys.h"
 #include "daemon/config/roster.h"
 #include "daemon/config/rosterfile.h"
@@ -42,21 +43,17 @@ static bool add_name(struct names *names, const char *directory, const char *fil
                      struct error *why)
 {
     char name[NAME_MAX + 1];
+    profile_name *all;
 
     snprintf(name, sizeof name, "%.*s", (int)strlen(file) - 5, file);
     if (!profile_name_is_valid(name))
         return error_set(why, "%s/%s: a profile's name has 1 to 32 of a-z, 0-9 and -; rename it",
                          directory, file);
-    if (names->count == names->room) {
-        size_t room = names->room > 0 ? 2 * names->room : 64;
-        profile_name *all = reallocarray(names->all, room, sizeof *all);
-
-        if (!all)
-            return error_set(why, "%s: %s", directory, strerror(errno));
-        names->all = all;
-        names->room = room;
-    }
-    memcpy(names->all[names->count++], name, strlen(name) + 1);
+    all = room_for_one(names->all, names->count, &names->room, sizeof *all);
+    if (!all)
+        return error_set(why, "%s: %s", directory, strerror(errno));
+    names->all = all;
+    memcpy(all[names->count++], name, strlen(name) + 1);
     return true;
 }
 

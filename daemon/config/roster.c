@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/room.h"
 #include "common/text/keys.h"
 #include "common/text/timespan.h"
 #include "daemon/config/profilekeys.h"
@@ -38,20 +39,6 @@ struct reading {
     bool is_in_profile, is_over;
 };
 
-/* Has room for one more element of `size` bytes. Returns the elements, or NULL, and then they are
- * as before. */
-static void *with_room(void *all, size_t count, size_t *room, size_t size)
-{
-    size_t more = *room > 0 ? 2 * *room : 64;
-
-    if (count < *room)
-        return all;
-    all = reallocarray(all, more, size);
-    if (all)
-        *room = more;
-    return all;
-}
-
 /* ---- the head --------------------------------------------------------------- */
 
 static bool set_version(void *into, const char *value, struct error *why)
@@ -78,8 +65,8 @@ static bool add_revoked(void *into, const char *value, struct error *why)
 {
     struct reading *r = into;
     struct roster *roster = r->roster;
-    uint8_t(*all)[KEY_SIZE] = with_room(roster->revoked, roster->revoked_count, &r->revoked_room,
-                                        sizeof *all);
+    uint8_t(*all)[KEY_SIZE] = room_for_one(roster->revoked, roster->revoked_count,
+                                           &r->revoked_room, sizeof *all);
     struct ssh_key key;
 
     if (!all)
@@ -135,7 +122,7 @@ static void list_keys(struct reading *r)
 
 static bool note_entry(struct reading *r, const struct profile_draft *draft, struct error *why)
 {
-    struct entry *all = with_room(r->entries, r->entry_count, &r->entry_room, sizeof *all);
+    struct entry *all = room_for_one(r->entries, r->entry_count, &r->entry_room, sizeof *all);
 
     if (!all)
         return error_set(why, "%s: %s", r->path, strerror(errno));

@@ -20,6 +20,12 @@ static const char *family_name(enum family family)
     return family == IPV6 ? "IPv6" : "IPv4";
 }
 
+/* The name of nftables' own tables of the family. */
+static const char *table_family(enum family family)
+{
+    return family == IPV6 ? "ip6" : "ip";
+}
+
 bool copies_are_of(const struct config *config, enum family family)
 {
     for (unsigned i = 0; i < config->shared_count; i++)
@@ -182,7 +188,7 @@ static void print_finding(const struct copies *copies, const struct shape *shape
         snprintf(at, sizeof at, " %u", port);
     if (is_nftables(copies))
         fprintf(out, "\t\t%s daddr %s %s%s meta length %u-%u jump send\n",
-                family == IPV6 ? "ip6" : "ip", to, shape->nft[family], at, min, max);
+                table_family(family), to, shape->nft[family], at, min, max);
     else
         fprintf(out, "-A " NAME " -d %s/%d %s%s -m length --length %u:%u -j " SEND "\n", to,
                 family == IPV6 ? 128 : 32, shape->iptables[family], at, min, max);
@@ -193,11 +199,13 @@ static void print_findings(const struct copies *copies, enum family family, FILE
     const struct config *c = copies->config;
 
     for (unsigned i = 0; i < c->shared_count; i++)
-        for (unsigned j = 0; j < TRANSPORTS; j++)
-            for (unsigned k = 0; address_family(&c->shared[i]) == family &&
-                                 (c->transports & 1u << j) && k < c->port_count; k++)
-                if (k == 0 || shapes[j].has_port)
+        for (unsigned j = 0; j < TRANSPORTS; j++) {
+            const unsigned ports = shapes[j].has_port ? c->port_count : 1;
+
+            if (address_family(&c->shared[i]) == family && (c->transports & 1u << j))
+                for (unsigned k = 0; k < ports; k++)
                     print_finding(copies, &shapes[j], &c->shared[i], c->ports[k], out);
+        }
 }
 
 /* Prints a rule for each peer: at first those that drop what it has sent, then those that send it
@@ -228,7 +236,7 @@ static void print_rules(const struct copies *copies, enum family family, FILE *o
     if (is_nftables(copies))
         fprintf(out, "table %s " NAME " {\n\tchain prerouting {\n"
                      "\t\ttype filter hook prerouting priority raw; policy accept;\n",
-                family == IPV6 ? "ip6" : "ip");
+                table_family(family));
     print_findings(copies, family, out);
     if (is_nftables(copies))
         fputs("\t}\n\n\tchain send {\n", out);
@@ -242,7 +250,7 @@ static void print_rules(const struct copies *copies, enum family family, FILE *o
 /* Twice the table, as nft deletes only what is there. */
 static void print_for_nftables(const struct copies *copies, enum family family, FILE *out)
 {
-    const char *of = family == IPV6 ? "ip6" : "ip";
+    const char *of = table_family(family);
 
     fprintf(out, "nft -f - <<'END'\ntable %s " NAME "\ndelete table %s " NAME "\n", of, of);
     print_rules(copies, family, out);
@@ -335,7 +343,7 @@ static void compare(enum family family, char *needed, char *found, const char *a
 /* What is in force; the caller frees it. NULL: nothing of it is. */
 static char *read_rules(const struct copies *copies, enum family family)
 {
-    const char *const arguments[] = {"list", "table", family == IPV6 ? "ip6" : "ip", NAME, NULL};
+    const char *const arguments[] = {"list", "table", table_family(family), NAME, NULL};
     struct error unused;
     struct tool tool;
 

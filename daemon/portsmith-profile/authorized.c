@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/printable.h"
+#include "common/room.h"
 #include "common/text/settings.h"
 
 enum { NAME_SIZE = 40 }; /* of an option; the zero included */
@@ -206,17 +207,12 @@ struct file {
 
 static bool add_line(struct file *f, const char *line, unsigned number, struct error *why)
 {
+    struct authorized_key *keys = room_for_one(f->keys, f->count, &f->room, sizeof *keys);
     struct error reason;
 
-    if (f->count == f->room) {
-        size_t room = f->room > 0 ? 2 * f->room : 8;
-        struct authorized_key *keys = reallocarray(f->keys, room, sizeof *keys);
-
-        if (!keys)
-            return error_set(why, "%s: %s", f->path, strerror(errno));
-        f->keys = keys;
-        f->room = room;
-    }
+    if (!keys)
+        return error_set(why, "%s: %s", f->path, strerror(errno));
+    f->keys = keys;
     if (f->count == AUTHORIZED_KEYS_MAX)
         return error_set(why, "%s:%u: more than %d keys", f->path, number, AUTHORIZED_KEYS_MAX);
     if (!authorized_parse(&f->keys[f->count], line, &reason))
