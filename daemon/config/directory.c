@@ -402,19 +402,19 @@ static bool read_roster(struct taking *t, bool is_again, struct error *why)
 {
     struct config *c = t->c;
     char path[CONFIG_PROFILE_PATH_SIZE];
-    struct rosterfile site, kept;
-    bool ok = rosterfile_choose(c, &site, &kept, why) &&
-              read_roster_from(t, &site, config_roster_path(c, path), why);
+    struct rosterfile wanted, kept;
+    bool ok = rosterfile_choose(c, &wanted, &kept, why) &&
+              read_roster_from(t, &wanted, config_roster_path(c, path), why);
 
-    if (ok && !rosterfile_equal(&site, &kept)) {
-        c->roster_to_keep = site;
-        site.bytes = NULL;
+    if (ok && !rosterfile_equal(&wanted, &kept)) {
+        c->roster_to_keep = wanted;
+        wanted.bytes = NULL;
     } else if (!ok && kept.bytes && !is_again) {
         c->roster_trouble = *why;
         count_ports_again(c);
         ok = read_roster_from(t, &kept, config_kept_roster_path(c, path), why);
     }
-    free(site.bytes);
+    free(wanted.bytes);
     free(kept.bytes);
     return ok;
 }

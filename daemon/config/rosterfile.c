@@ -108,11 +108,11 @@ static bool read_kept(const struct config *c, struct rosterfile *kept, struct er
                           "remove it", reason.text);
 }
 
-static bool read_wanted(const struct config *c, struct rosterfile *site, struct error *why)
+static bool read_wanted(const struct config *c, struct rosterfile *wanted, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
 
-    if (rosterfile_read(site, config_roster_path(c, path), c->roster_keys, c->roster_key_count,
+    if (rosterfile_read(wanted, config_roster_path(c, path), c->roster_keys, c->roster_key_count,
                         why))
         return true;
     return errno == ENOENT ? error_set(why, "%s: %s; RosterKey asks for it: copy the roster there, "
@@ -120,8 +120,8 @@ static bool read_wanted(const struct config *c, struct rosterfile *site, struct 
                            : false;
 }
 
-static bool is_newer(const struct roster *next, const struct roster *last, const char *path,
-                     struct error *why)
+static bool is_usable_after(const struct roster *last, const struct roster *next,
+                            const char *path, struct error *why)
 {
     char date[DATE_TEXT_SIZE];
 
@@ -144,15 +144,15 @@ static bool read_head(struct roster *roster, const struct rosterfile *file, cons
                        why);
 }
 
-static bool follows(const struct config *c, const struct rosterfile *site,
+static bool follows(const struct config *c, const struct rosterfile *wanted,
                     const struct rosterfile *kept, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE], kept_path[CONFIG_PROFILE_PATH_SIZE];
     struct roster next = {0}, last = {0};
-    bool ok = read_head(&next, site, config_roster_path(c, path), why) &&
+    bool ok = read_head(&next, wanted, config_roster_path(c, path), why) &&
               (!kept->bytes ||
                read_head(&last, kept, config_kept_roster_path(c, kept_path), why)) &&
-              is_newer(&next, &last, path, why);
+              is_usable_after(&last, &next, path, why);
 
     roster_free(&next);
     roster_free(&last);
@@ -164,22 +164,22 @@ bool rosterfile_equal(const struct rosterfile *a, const struct rosterfile *b)
     return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
 }
 
-bool rosterfile_choose(const struct config *c, struct rosterfile *site, struct rosterfile *kept,
+bool rosterfile_choose(const struct config *c, struct rosterfile *wanted, struct rosterfile *kept,
                        struct error *why)
 {
-    *site = (struct rosterfile){0};
-    return read_kept(c, kept, why) && read_wanted(c, site, why) &&
-           (rosterfile_equal(site, kept) || follows(c, site, kept, why));
+    *wanted = (struct rosterfile){0};
+    return read_kept(c, kept, why) && read_wanted(c, wanted, why) &&
+           (rosterfile_equal(wanted, kept) || follows(c, wanted, kept, why));
 }
 
 bool rosterfile_read_head(const struct config *c, struct roster *roster, struct error *why)
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
-    struct rosterfile site, kept;
-    bool ok = rosterfile_choose(c, &site, &kept, why) &&
-              read_head(roster, &site, config_roster_path(c, path), why);
+    struct rosterfile wanted, kept;
+    bool ok = rosterfile_choose(c, &wanted, &kept, why) &&
+              read_head(roster, &wanted, config_roster_path(c, path), why);
 
-    free(site.bytes);
+    free(wanted.bytes);
     free(kept.bytes);
     return ok;
 }

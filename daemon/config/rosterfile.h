@@ -35,11 +35,11 @@ bool rosterfile_sign(struct rosterfile *file, const char *text, size_t size,
 /* Whether both hold the same bytes. */
 bool rosterfile_equal(const struct rosterfile *a, const struct rosterfile *b);
 
-/* Reads the roster that the configuration asks for, and verifies it: *site. Reads the one that was
- * used last, too: *kept, without bytes where none was, or where it cannot be verified. Whether
- * *site may be used: its version is above that of *kept and its NotAfter has not passed, or it is
+/* Reads the roster that the configuration asks for, and verifies it: *wanted. Reads the one that
+ * was used last, too: *kept, without bytes where none was, or where it cannot be verified. Whether
+ * *wanted may be used: its version is above that of *kept and its NotAfter has not passed, or it is
  * the very same file. False with the reason. The caller frees the bytes of both. */
-bool rosterfile_choose(const struct config *c, struct rosterfile *site, struct rosterfile *kept,
+bool rosterfile_choose(const struct config *c, struct rosterfile *wanted, struct rosterfile *kept,
                        struct error *why);
 
 /* Reads the head of the roster that the configuration asks for, if that may be used. The caller
