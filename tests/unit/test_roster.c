@@ -204,7 +204,8 @@ static void a_wrong_text_is_refused_with_its_line(void **state)
     char text[2048];
 
     (void)state;
-    assert_text_refused("#\n", "r: expected the section [Roster] first, with lines 'Version = ...'");
+    assert_text_refused("#\n",
+                        "r: expected the section [Roster] first, with lines 'Version = ...'");
     assert_text_refused("Version = 1\n", "r:1: expected the line [Roster] before this one");
     assert_text_refused("[Roster]\nVersion = 1\n", "r: expected the section [Roster] first");
     assert_text_refused("[Roster\n", "r:1: expected a section such as [Name]");
@@ -409,7 +410,8 @@ static void a_roster_that_cannot_be_used_leaves_the_one_before(void **state)
     assert_not_used(c, "roster: mode 0666 is too open");
     assert_int_equal(unlink(SITE), 0);
     assert_not_used(c, "roster: No such file or directory; RosterKey asks for it");
-    snprintf(text, sizeof text, "%s%s", good, section("b", 2, "Open = tcp/22\nPort = 9\nNew = 1\n"));
+    snprintf(text, sizeof text, "%s%s", good,
+             section("b", 2, "Open = tcp/22\nPort = 9\nNew = 1\n"));
     write_roster(6, text);
     assert_not_used(c, "unknown key 'New' in [Profile]");
     snprintf(text, sizeof text, "%s%s", good, section("b", 2, "Open = tcp/22\nWindow = 1h\n"));
@@ -486,7 +488,8 @@ static void one_that_was_used_stays_even_past_its_day(void **state)
     c = load();
     again = config_load_again(MAIN, c, &why);
     assert_non_null(again);
-    assert_true(config_find_profile(again, "laptop")->policy->expires < clock_wall_ns() / NSEC_PER_SEC);
+    assert_true(config_find_profile(again, "laptop")->policy->expires <
+                clock_wall_ns() / NSEC_PER_SEC);
     config_free(again);
     config_free(c);
 }
@@ -543,8 +546,8 @@ int main(void)
                                         enter, scratch_leave),
         cmocka_unit_test_setup_teardown(a_roster_that_cannot_be_used_leaves_the_one_before, enter,
                                         scratch_leave),
-        cmocka_unit_test_setup_teardown(a_roster_that_cannot_be_used_still_revokes_at_a_start, enter,
-                                        scratch_leave),
+        cmocka_unit_test_setup_teardown(a_roster_that_cannot_be_used_still_revokes_at_a_start,
+                                        enter, scratch_leave),
         cmocka_unit_test_setup_teardown(without_one_before_a_bad_roster_is_an_error, enter,
                                         scratch_leave),
         cmocka_unit_test_setup_teardown(one_that_was_used_stays_even_past_its_day, enter,
