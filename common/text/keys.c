@@ -52,9 +52,11 @@ bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error 
     cut_line_end(text);
     valid = valid && key_parse(key, file_text(text), &unused);
     sodium_memzero(text, sizeof text);
-    if (is_read && !valid)
+    if (is_read && !valid) {
+        errno = EINVAL; /* it may be ENOENT from before */
         error_set(why, "%s:1: not a key: expected one line of 44 characters of base64 (32 bytes), "
                        "and nothing else", path);
+    }
     return valid;
 }
 

@@ -250,7 +250,6 @@ static bool read_server_key(const struct config *c, const char *config_path,
 {
     char path[CONFIG_PROFILE_PATH_SIZE];
 
-    errno = 0;
     if (!key_file_read(config_key_path(c, path), key->secret, why)) {
         if (errno == ENOENT && c->group[0] != '\0')
             return error_set(why, "%s: %s; run portsmith-profile group join or, on the first host "

@@ -151,7 +151,6 @@ static bool open_bundle(const struct config *c, const char *path, struct keys *k
         return error_set(why, "%s is of the group %s, and Group of this host is %s", path,
                          bundle.name, c->group);
     write_onetime_path(c, onetime_path);
-    errno = 0;
     if (!key_file_read(onetime_path, keys->onetime, why))
         return errno == ENOENT
                    ? error_set(why, "this host has no one-time key: run portsmith-profile group "

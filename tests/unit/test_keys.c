@@ -100,7 +100,9 @@ static void bad_key_files_are_refused_with_their_name(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         scratch_write_text("bad.key", files[i].mode, files[i].content);
+        errno = ENOENT;
         assert_false(key_file_read("bad.key", key, &why));
+        assert_int_not_equal(errno, ENOENT);
         if (!strstr(why.text, files[i].says))
             fail_msg("said '%s', not '%s'", why.text, files[i].says);
     }
