@@ -66,7 +66,8 @@ static void compare_shared(const struct comparison *c, const struct member *othe
 /* A status is a little older than now: what is far off is old, or of another clock. */
 static void compare_clock(const struct comparison *c, const struct member *other)
 {
-    int64_t behind = (int64_t)time(NULL) - other->time;
+    /* The other host may say anything; no difference from a time after 1970 is too large. */
+    const int64_t behind = (int64_t)time(NULL) - (other->time > 0 ? other->time : 0);
 
     if (behind >= -CLOCK_TOLERANCE && behind <= CLOCK_TOLERANCE)
         return;

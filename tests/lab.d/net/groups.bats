@@ -148,6 +148,7 @@ doctor_says() { # FILTER
     [[ $(doctor_says '.group.member = "c"') == "Peers does not have c,"* ]]
     [[ $(doctor_says '.time += 60') =~ ^"the clock of $second is "(5|6)[0-9]" s ahead of this one"$ ]]
     [[ $(doctor_says '.time -= 60') == "the clock of $second is "*" s behind this one, or its status is that old" ]]
+    [[ $(doctor_says '.time = -9223372036854774784') == "the clock of $second is "[0-9]*" s behind this one"* ]]
     [ "$(doctor_says '.in_force = null')" = "the rules of $second are not in force, or that is not known" ]
     [ "$(doctor_says '.group = null')" = "$lab/status is no status of a member: it is of a host of no group" ]
     [[ $(doctor_says 'del(.time)') == "$lab/status is no status of a member: "*time* ]]
