@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/privilege/capability.h"
 #include "common/text/command.h"
 #include "common/text/timekeeping.h"
@@ -79,6 +80,21 @@ static enum ask_result ask_status(struct doctor *d, struct error *why)
     return result;
 }
 
+static void examine_roster(struct doctor *d)
+{
+    const struct config *c = d->loaded;
+    char date[DATE_TEXT_SIZE];
+
+    if (c->roster_trouble.text[0] != '\0')
+        findings_add(&d->found, PROBLEM, "mend that, then run portsmithctl reload; until then the "
+                     "roster that was used last stays in force", "%s", c->roster_trouble.text);
+    if (c->roster.version != 0 && c->roster.not_after <= clock_wall_ns() / NSEC_PER_SEC)
+        findings_add(&d->found, PROBLEM, "bring a newer one, then run portsmithctl reload; if there "
+                     "is none, sign one with a later NotAfter",
+                     "the roster was good until %s (NotAfter): the knocks of its profiles are "
+                     "refused", date_format(c->roster.not_after, date));
+}
+
 /* Compares the configuration as it is read now with what portsmithd has in force. */
 static void examine_configuration(struct doctor *d)
 {
@@ -89,10 +105,7 @@ static void examine_configuration(struct doctor *d)
                                 sizeof d->status.fingerprint) != 0)
         findings_add(&d->found, PROBLEM, "run portsmithctl reload",
                      "it has changed since portsmithd read it, and is not in force");
-    if (d->loaded->roster_trouble.text[0] != '\0')
-        findings_add(&d->found, PROBLEM, "mend that, then run portsmithctl reload; until then the "
-                     "roster that was used last stays in force", "%s",
-                     d->loaded->roster_trouble.text);
+    examine_roster(d);
     if (d->loaded->profile_count == 0)
         findings_add(&d->found, NOTE, "make one: portsmith-profile create NAME --open tcp/22",
                      "there is no profile, so nobody can knock");

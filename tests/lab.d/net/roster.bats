@@ -168,4 +168,6 @@ END
     port_is_shut "$server" 22
     run -0 on server portsmithctl status
     [[ $output == *"version 8, NOT IN FORCE: NotAfter has passed: 2020-12-31"* ]]
+    run -4 on server portsmithctl doctor
+    [[ $output == *"PROBLEM: the roster was good until 2020-12-31 (NotAfter)"* ]]
 }
