@@ -172,7 +172,7 @@ static bool begin_profile(struct reading *r, const char *name, struct error *why
         return false;
     r->is_over = !r->take;
     if (r->is_over)
-        return false;
+        return error_set(why, "the head ends here");
     if (!profile_name_is_valid(name))
         return error_set(why, "a profile's name has 1 to 32 of a-z, 0-9 and -");
     memset(&r->profile, 0, sizeof r->profile);
