@@ -356,10 +356,9 @@ size_t config_forget_removed_profiles(struct config *c)
 {
     size_t kept = 0, before = c->profile_count;
     struct roster next = {0};
-    struct error unused;
 
     if (c->roster_key_count > 0)
-        rosterfile_read_head(c, &next, &unused); /* else nothing more is revoked */
+        rosterfile_read_revoked(c, &next);
     for (size_t i = 0; i < before; i++) {
         if (is_file_gone(c, &c->profiles[i]) ||
             roster_revokes(&next, c->profiles[i].policy->signer.public_key))

@@ -79,7 +79,7 @@ bool rosterfile_sign(struct rosterfile *file, const char *text, size_t size,
     if (file->size > ROSTER_FILE_MAX)
         return error_set(why, "a roster has %d bytes at most, and this would have %zu",
                          ROSTER_FILE_MAX, file->size);
-    file->bytes = malloc(file->size);
+    file->bytes = malloc(file->size + 1);
     if (!file->bytes)
         return error_set(why, "%s", strerror(errno));
     memcpy(file->bytes, ROSTER_MAGIC, MAGIC_SIZE);
@@ -104,8 +104,8 @@ static bool read_kept(const struct config *c, struct rosterfile *kept, struct er
                         c->roster_key_count, &reason) || errno == ENOENT)
         return true;
     return error_set(why, "%s; it is the roster that was used last: let RosterKey have its key as "
-                          "well until a newer one is in use; or, to give up what it revokes, "
-                          "remove it", reason.text);
+                          "well until a newer one is in use; or, to give up what it revokes, remove "
+                          "it", reason.text);
 }
 
 static bool read_wanted(const struct config *c, struct rosterfile *wanted, struct error *why)
@@ -120,21 +120,25 @@ static bool read_wanted(const struct config *c, struct rosterfile *wanted, struc
                            : false;
 }
 
-static bool is_usable_after(const struct roster *last, const struct roster *next,
-                            const char *path, struct error *why)
+static bool is_newer(const struct roster *next, const struct roster *last, const char *path,
+                     struct error *why)
 {
-    char date[DATE_TEXT_SIZE];
-
     if (next->version < last->version)
         return error_set(why, "%s: Version %" PRIu64 " is below %" PRIu64 ", which was used here: "
                               "it is an old roster; take the newest, or sign one with a higher "
                               "Version", path, next->version, last->version);
-    if (next->version == last->version)
-        return error_set(why, "%s: another roster of Version %" PRIu64 " was used here: raise "
-                              "Version, and sign it again", path, next->version);
+    return next->version > last->version ||
+           error_set(why, "%s: another roster of Version %" PRIu64 " was used here: raise "
+                          "Version, and sign it again", path, next->version);
+}
+
+static bool is_good_still(const struct config *c, const struct roster *next, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE], date[DATE_TEXT_SIZE];
+
     return next->not_after > clock_wall_ns() / NSEC_PER_SEC ||
-           error_set(why, "%s: it was good until %s (NotAfter): take a newer one", path,
-                     date_format(next->not_after, date));
+           error_set(why, "%s: it was good until %s (NotAfter): take a newer one",
+                     config_roster_path(c, path), date_format(next->not_after, date));
 }
 
 static bool read_head(struct roster *roster, const struct rosterfile *file, const char *path,
@@ -144,17 +148,15 @@ static bool read_head(struct roster *roster, const struct rosterfile *file, cons
                        why);
 }
 
-static bool follows(const struct config *c, const struct rosterfile *wanted,
+/* Whether *next is above what is kept. */
+static bool follows(const struct config *c, const struct roster *next,
                     const struct rosterfile *kept, struct error *why)
 {
-    char path[CONFIG_PROFILE_PATH_SIZE], kept_path[CONFIG_PROFILE_PATH_SIZE];
-    struct roster next = {0}, last = {0};
-    bool ok = read_head(&next, wanted, config_roster_path(c, path), why) &&
-              (!kept->bytes ||
-               read_head(&last, kept, config_kept_roster_path(c, kept_path), why)) &&
-              is_usable_after(&last, &next, path, why);
+    char path[CONFIG_PROFILE_PATH_SIZE];
+    struct roster last = {0};
+    bool ok = (!kept->bytes || read_head(&last, kept, config_kept_roster_path(c, path), why)) &&
+              is_newer(next, &last, config_roster_path(c, path), why);
 
-    roster_free(&next);
     roster_free(&last);
     return ok;
 }
@@ -164,24 +166,40 @@ bool rosterfile_equal(const struct rosterfile *a, const struct rosterfile *b)
     return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
 }
 
+/* Reads both files, and the head of the one that the configuration asks for, which follows the
+ * other or is the same. */
+static bool read_both(const struct config *c, struct rosterfile *wanted, struct rosterfile *kept,
+                      struct roster *next, struct error *why)
+{
+    char path[CONFIG_PROFILE_PATH_SIZE];
+
+    *wanted = (struct rosterfile){0};
+    return read_kept(c, kept, why) && read_wanted(c, wanted, why) &&
+           read_head(next, wanted, config_roster_path(c, path), why) &&
+           (rosterfile_equal(wanted, kept) || follows(c, next, kept, why));
+}
+
 bool rosterfile_choose(const struct config *c, struct rosterfile *wanted, struct rosterfile *kept,
                        struct error *why)
 {
-    *wanted = (struct rosterfile){0};
-    return read_kept(c, kept, why) && read_wanted(c, wanted, why) &&
-           (rosterfile_equal(wanted, kept) || follows(c, wanted, kept, why));
+    struct roster next = {0};
+    bool ok = read_both(c, wanted, kept, &next, why) &&
+              (rosterfile_equal(wanted, kept) || is_good_still(c, &next, why));
+
+    roster_free(&next);
+    return ok;
 }
 
-bool rosterfile_read_head(const struct config *c, struct roster *roster, struct error *why)
+void rosterfile_read_revoked(const struct config *c, struct roster *roster)
 {
-    char path[CONFIG_PROFILE_PATH_SIZE];
     struct rosterfile wanted, kept;
-    bool ok = rosterfile_choose(c, &wanted, &kept, why) &&
-              read_head(roster, &wanted, config_roster_path(c, path), why);
+    struct error unused;
 
+    *roster = (struct roster){0};
+    if (!read_both(c, &wanted, &kept, roster, &unused))
+        roster_free(roster);
     free(wanted.bytes);
     free(kept.bytes);
-    return ok;
 }
 
 bool rosterfile_keep(struct config *c, struct error *why)

@@ -42,9 +42,10 @@ bool rosterfile_equal(const struct rosterfile *a, const struct rosterfile *b);
 bool rosterfile_choose(const struct config *c, struct rosterfile *wanted, struct rosterfile *kept,
                        struct error *why);
 
-/* Reads the head of the roster that the configuration asks for, if that may be used. The caller
- * frees *roster. False with the reason. */
-bool rosterfile_read_head(const struct config *c, struct roster *roster, struct error *why);
+/* Reads the head of the roster that the configuration asks for, for what it revokes: that counts
+ * even where a profile in it is wrong, or its NotAfter has passed. The caller frees *roster. It
+ * revokes nothing where there is none whose signature and version are right. */
+void rosterfile_read_revoked(const struct config *c, struct roster *roster);
 
 /* Keeps the roster of *c as the one that was used last, durably, so that no older one comes after
  * it, even where the power is cut. Nothing is done where it is that one already. False with the

@@ -442,6 +442,14 @@ static void a_roster_that_cannot_be_used_still_revokes_at_a_start(void **state)
     assert_int_equal(c->profile_count, 1);
     assert_string_equal(c->profiles[0].policy->name, "desk");
     config_free(c);
+    write_roster_until(0, 7, "2020-12-31", revocation(2));
+    c = load();
+    assert_says(&c->roster_trouble, "it was good until 2020-12-31 (NotAfter)");
+    assert_int_equal(c->roster.version, 5);
+    assert_int_equal(c->profile_count, 2);
+    assert_string_equal(c->profiles[0].policy->name, "desk");
+    assert_string_equal(c->profiles[1].policy->name, "laptop");
+    config_free(c);
     /* One that is older than the last says nothing. */
     write_roster(4, text);
     c = load();
