@@ -121,6 +121,15 @@ in_force() { # VERSION
     log_lacks reloaded
 }
 
+@test "lines that an earlier play brought, and did not live to put in force, come in force" {
+    sed -i 's|^RosterServices = .*|RosterServices = tcp/80 tcp/81|' "$conf" "$second_conf"
+    run -0 play -e '{"portsmith_roster_services": "tcp/80 tcp/81"}'
+    ended_with 2 0
+    log_has reloaded
+    run -0 play
+    log_counts reloaded 2
+}
+
 @test "a roster that revokes the laptop is one file and one play" {
     knock_opens laptop
     sign 2 "Revoke = $(cat laptop.pub)"
