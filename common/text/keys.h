@@ -19,7 +19,8 @@ const char *key_format(const uint8_t key[static KEY_SIZE], char text[static KEY_
 
 /* Reads the file of a secret key, which holds one line. It must be a regular file and no
  * symbolic link, belong to the caller or root, and be readable by nobody else. What was read is
- * wiped, but for the key. False with the reason; errno is ENOENT exactly if there is no such file. */
+ * wiped, but for the key. False with the reason; errno is ENOENT exactly if there is no such
+ * file. */
 bool key_file_read(const char *path, uint8_t key[static KEY_SIZE], struct error *why);
 
 /* Makes the file of a secret key, mode 0600. It is on the disk before this returns. An existing

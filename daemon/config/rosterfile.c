@@ -79,7 +79,7 @@ bool rosterfile_sign(struct rosterfile *file, const char *text, size_t size,
     if (file->size > ROSTER_FILE_MAX)
         return error_set(why, "a roster has %d bytes at most, and this would have %zu",
                          ROSTER_FILE_MAX, file->size);
-    file->bytes = malloc(file->size + 1);
+    file->bytes = malloc(file->size);
     if (!file->bytes)
         return error_set(why, "%s", strerror(errno));
     memcpy(file->bytes, ROSTER_MAGIC, MAGIC_SIZE);
@@ -104,8 +104,8 @@ static bool read_kept(const struct config *c, struct rosterfile *kept, struct er
                         c->roster_key_count, &reason) || errno == ENOENT)
         return true;
     return error_set(why, "%s; it is the roster that was used last: let RosterKey have its key as "
-                          "well until a newer one is in use; or, to give up what it revokes, remove "
-                          "it", reason.text);
+                          "well until a newer one is in use; or, to give up what it revokes, "
+                          "remove it", reason.text);
 }
 
 static bool read_wanted(const struct config *c, struct rosterfile *wanted, struct error *why)
