@@ -188,12 +188,35 @@ static char (*read_hosts(const struct known *known, struct error *why))[SERVER_H
     return hosts;
 }
 
+/* The known server that has `host` as its Member. NULL if there is none. */
+static const char *find_group_of(const struct known *known, const char *host)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < known->count && !found; i++) {
+        struct error unread;
+        struct server *server = server_new(&unread);
+        bool is_read = server && known_read(server, known->names[i], &unread);
+
+        for (unsigned m = 0; is_read && m < server->member_count; m++)
+            if (strcasecmp(server->members[m], host) == 0)
+                found = known->names[i];
+        server_free(server);
+    }
+    return found;
+}
+
 static bool refuse_unknown_host(struct error *why, const char *host, const struct known *known,
                               char (*hosts)[SERVER_HOST_SIZE])
 {
+    const char *group = find_group_of(known, host);
     struct nearest nearest = nearest_to(host);
     char missing[128];
 
+    if (group)
+        return error_set(why, "'%.200s' is a Member in the server file '%s', of which this takes the Host "
+                              "alone; to reach that one member, have ssh knock and connect by itself: "
+                              "Match host %.200s exec \"portsmith-knock %s\"", host, group, host, group);
     for (size_t i = 0; i < known->count; i++)
         nearest_try(&nearest, known->names[i]);
     for (size_t i = 0; i < known->count; i++)

@@ -24,6 +24,7 @@ struct reading {
     FILE *file;
     const char *path;
     const struct settings_table *table;
+    const struct settings_table *first; /* of the file's first section */
     void *into;
     struct settings_notes *notes; /* NULL: nobody wants them */
     struct error *why;
@@ -171,6 +172,11 @@ static bool apply(struct reading *r, const char *key, const char *value)
 
     snprintf(place, sizeof place, "%s:%u", r->path, r->line);
     setting = find_setting(r->table, place, key, r->notes);
+    if (!setting && r->table != r->first && (setting = find_setting(r->first, place, key, NULL))) {
+        snprintf(text, sizeof text, "%s belongs in [%s], above this section", setting->key,
+                 r->first->section);
+        return refuse(r, text);
+    }
     if (!setting) {
         snprintf(text, sizeof text, "unknown key '%.100s' in [%s]", key, r->table->section);
         return refuse(r, text);
@@ -272,7 +278,7 @@ static bool parse(struct reading *r)
 bool settings_read_stream(FILE *file, const char *path, const struct settings_table *table,
                           void *into, struct settings_notes *notes, struct error *why)
 {
-    struct reading r = {.file = file, .path = path, .table = table, .into = into, .notes = notes,
+    struct reading r = {.file = file, .path = path, .table = table, .first = table, .into = into, .notes = notes,
                         .why = why};
     char buffer[4096];
     bool ok;

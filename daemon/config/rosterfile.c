@@ -46,8 +46,8 @@ static bool verify(const struct rosterfile *file, const char *path,
         return error_set(why, "%s: not a roster that this release knows: expected a file that "
                               "portsmith-profile roster sign has made", path);
     return is_signed(file, keys, count) ||
-           error_set(why, "%s: signed with another key than RosterKey has, or cut short or changed "
-                          "since: take it anew from where it was signed", path);
+           error_set(why, "%s: signed with another fleet key than is known here, or cut short or "
+                          "changed since: take it anew from where it was signed", path);
 }
 
 bool rosterfile_read(struct rosterfile *file, const char *path, const uint8_t keys[][KEY_SIZE],

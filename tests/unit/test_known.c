@@ -212,6 +212,16 @@ static void an_unknown_host_gets_the_nearest(void **state)
     assert_no_host("elsewhere.example.org", "as its Host; known servers: home");
 }
 
+static void a_member_is_told_of_with_its_group(void **state)
+{
+    (void)state;
+    write_server_of("home.conf", "home.example.net", 0600);
+    write_server_of("web.conf", "web.example.net\nMember = a.example.net\nMember = b.example.net", 0600);
+    assert_no_host("B.example.net", "'B.example.net' is a Member in the server file 'web', ");
+    assert_no_host("B.example.net", "Match host B.example.net exec \"portsmith-knock web\"");
+    assert_no_host("c.example.net", "as its Host; known servers: home, web");
+}
+
 static void a_file_that_is_wrong_matters_only_if_named(void **state)
 {
     (void)state;
@@ -237,6 +247,7 @@ int main(void)
         IN_SCRATCH(the_file_with_that_host_comes_first),
         IN_SCRATCH(a_host_of_several_files_is_refused),
         IN_SCRATCH(an_unknown_host_gets_the_nearest),
+        IN_SCRATCH(a_member_is_told_of_with_its_group),
         IN_SCRATCH(a_file_that_is_wrong_matters_only_if_named),
     };
 

@@ -230,6 +230,8 @@ static void a_wrong_text_is_refused_with_its_line(void **state)
     assert_text_refused(text, "[Profile a]: expected a line 'Open");
     snprintf(text, sizeof text, HEAD "%s", section("a", 1, "PresharedKey = x\n"));
     assert_text_refused(text, "r:6: unknown key 'PresharedKey' in [Profile]");
+    snprintf(text, sizeof text, HEAD "%s", section("a", 1, "revoke = x\n"));
+    assert_text_refused(text, "r:6: Revoke belongs in [Roster], above this section");
     snprintf(text, sizeof text, HEAD "%s", section("a", 1, "Group = Web\n"));
     assert_text_refused(text, "r:6: Group: 'Web' is not the name of a group");
     snprintf(text, sizeof text, HEAD "%s",
@@ -394,7 +396,7 @@ static void a_roster_that_cannot_be_used_leaves_the_one_before(void **state)
     write_roster_until(0, 6, "2020-02-29", good);
     assert_not_used(c, "roster: it was good until 2020-02-29 (NotAfter)");
     write_roster_until(1, 6, "2100-12-31", good);
-    assert_not_used(c, "roster: signed with another key than RosterKey has, or cut short");
+    assert_not_used(c, "roster: signed with another fleet key than is known here, or cut short");
     scratch_write(SITE, 0644, file.bytes, file.size - 1);
     assert_not_used(c, "or cut short or changed since");
     file.bytes[file.size - 1] = ' ';
@@ -518,7 +520,7 @@ static void fleet_keys_are_changed_side_by_side(void **state)
     config_free(use());
     write_main(2, "RosterServices = tcp/22\n");
     write_roster_until(1, 6, "2100-12-31", "");
-    assert_load_refused("state/roster: signed with another key than RosterKey has");
+    assert_load_refused("state/roster: signed with another fleet key than is known here");
     write_main(3, "RosterServices = tcp/22\n");
     config_free(use());
     write_main(2, "RosterServices = tcp/22\n");

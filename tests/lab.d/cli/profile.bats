@@ -949,7 +949,7 @@ join_refused() { # TEXT [FILE]
     run --separate-stderr on b group join
     [ "$status" -eq 0 ]
     [ "${#output}" -eq 44 ]
-    [[ $stderr == *"group create --for $output"*"group join FILE"* ]]
+    [[ $stderr == *"group create --for $output"*"group join FILE" ]]
     [ "$(mode b/profiles/join.key)" = 600 ]
     [ "$(on b group join 2>/dev/null)" = "$output" ]
     invite

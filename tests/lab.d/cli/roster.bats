@@ -93,9 +93,11 @@ profile laptop tcp/22,tcp/443 at the hosts of web,mail" ]
     [ "$(profile roster show)" = "$output" ]
     [ "$(profile roster show --json | jq -c .)" = "{\"version\":7,\"not_after\":\"2099-12-31\",\"profiles\":[{\"name\":\"laptop\",\"public_key\":\"$key\",\"services\":[\"tcp/22\",\"tcp/443\"],\"groups\":[\"web\",\"mail\"],\"expires\":\"2031-01-31\"}],\"revoked\":[]}" ]
     run -1 portsmith-profile roster show --key "$key" roster
-    [[ $output == *"roster: signed with another key than RosterKey has, or cut short or changed since"* ]]
+    [[ $output == *"roster: signed with another fleet key than is known here, or cut short or changed since"* ]]
     run -1 portsmith-profile roster show --key x roster
     [[ $output == *"--key: not a key"* ]]
+    run -1 portsmith-profile -c none.conf roster show roster
+    [[ $output == *"none.conf: no such file to name a RosterKey: add --key with the key that roster init printed" ]]
     sed -i /Roster/d test.conf
     run -1 profile roster show roster
     [[ $output == *"has no RosterKey: add --key"* ]]
@@ -202,7 +204,7 @@ END
     check_refused "profiles/roster: No such file or directory; RosterKey asks for it"
     sign 7
     head -c -1 roster >profiles/roster
-    check_refused "profiles/roster: signed with another key than RosterKey has, or cut short"
+    check_refused "profiles/roster: signed with another fleet key than is known here, or cut short"
     sed 's/tcp.22/tcp\/23/' roster >profiles/roster
     check_refused "or cut short or changed since: take it anew"
     cp text profiles/roster

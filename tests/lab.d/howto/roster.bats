@@ -146,7 +146,7 @@ in_force() { # VERSION
     sed -i s/Version/version/ roster
     run -2 play
     ended_with 0 1
-    [[ $output == *"signed with another key than RosterKey has, or cut short or changed since"* ]]
+    [[ $output == *"signed with another fleet key than is known here, or cut short or changed since"* ]]
     cmp good /etc/portsmith.d/roster
     in_force 2
     cp good roster
