@@ -982,6 +982,8 @@ join_refused() { # TEXT [FILE]
     head -c 32 /dev/urandom | base64 >b/profiles/server.key
     chmod 600 b/profiles/server.key
     cp b/profiles/server.key before
+    run on b group join
+    [[ $output == *"This host has a key already"*"mv "*"server.key "*"server.key.old" ]]
     run on b group join "$PWD/b.group"
     [ "$status" -eq 1 ]
     [[ $output == *"server.key is another key, and is kept"*"run mv "*"server.key.old, then this again"* ]]

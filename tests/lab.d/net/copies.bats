@@ -286,6 +286,7 @@ copies_say() { # PATTERN
         on server "iptables-$BACKEND" -t raw -X
     fi
     copies_say "*over IPv4 to the peers are not in force: a knock at *over IPv6*where '*burst 100 *' belongs, there is '*burst 1000*"
+    jq -e 'any(.findings[]; .advice | startswith("portsmithctl group rules >FILE && sh FILE;"))' "$lab/doctor"
     put_in_force
 }
 
