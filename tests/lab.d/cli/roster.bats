@@ -190,7 +190,8 @@ END
     [ "$(stat -c %a laptop.bundle)" = 600 ]
     run ! grep -q PrivateKey laptop.bundle
     [ "$(grep -c -E '^(Service = tcp/22|PresharedKey = .{44}|Host = server.example.net)$' laptop.bundle)" -eq 3 ]
-    portsmith-knock import laptop.bundle >/dev/null
+    run -0 portsmith-knock import laptop.bundle
+    [[ $output == *"If the server's admin does not have it yet: 'portsmith-knock pubkey' prints it."* ]]
     portsmith-knock show home >/dev/null
     run -1 profile roster bundle laptop --host server.example.net
     [[ $output == *"laptop.bundle: File exists"* ]]
