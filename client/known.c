@@ -214,9 +214,10 @@ static bool refuse_unknown_host(struct error *why, const char *host, const struc
     char missing[128];
 
     if (group)
-        return error_set(why, "'%.200s' is a Member in the server file '%s', of which this takes the Host "
-                              "alone; to reach that one member, have ssh knock and connect by itself: "
-                              "Match host %.200s exec \"portsmith-knock %s\"", host, group, host, group);
+        return error_set(why, "'%.200s' is a Member in the server file '%s', and only its Host is "
+                              "connected to here; to log in at one member, have ssh knock and "
+                              "connect by itself: Match host %.200s exec \"portsmith-knock %s\"",
+                         host, group, host, group);
     for (size_t i = 0; i < known->count; i++)
         nearest_try(&nearest, known->names[i]);
     for (size_t i = 0; i < known->count; i++)

@@ -132,8 +132,8 @@ void hints_tell(const struct door *door, int error, hints_teller *tell)
     tell_addresses(door, tell);
     tell_members(door, tell);
     tell("your profile on the server may have expired, or not permit this service or address; or "
-         "the server is a member of a group, and the server file has no line Member for it: the log "
-         "there says so");
+         "the server is a member of a group, and the server file has no line Member for it: the "
+         "log there says so");
     tell("if that log says nothing, portsmithd may not run or not listen to this transport, your "
          "profile may be revoked, or Port, PublicKey or PresharedKey here may be wrong");
 }

@@ -187,8 +187,8 @@ static int unpack(const struct bundle *bundle, const char *path)
                conf, ssh_key_format(&bundle->server.ssh_key, line), file);
     else
         printf("Made %s. There is no identity in %s, so knocks use your own.\n"
-               "If the server's admin does not have it yet: 'portsmith-knock pubkey' prints it.\n%s",
-               conf, file,
+               "If the server's admin does not have it yet: 'portsmith-knock pubkey' prints it.\n"
+               "%s", conf, file,
                bundle->server.has_preshared
                    ? "Then delete the bundle, here and where it came from: it holds a "
                      "PresharedKey.\n"

@@ -279,8 +279,7 @@ bool settings_read_stream(FILE *file, const char *path, const struct settings_ta
                           void *into, struct settings_notes *notes, struct error *why)
 {
     struct reading r = {.file = file, .path = path, .table = table, .first = table, .into = into,
-                        .notes = notes,
-                        .why = why};
+                        .notes = notes, .why = why};
     char buffer[4096];
     bool ok;
 

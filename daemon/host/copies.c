@@ -311,8 +311,8 @@ static bool is_alike(const char *needed, const char *found)
 static void compare(enum family family, char *needed, char *found, const char *about,
                     warning_taker *report, void *data)
 {
-    static const char put_in_force[] = "portsmithctl group rules >FILE && sh FILE; and have that FILE run at "
-                                       "each boot";
+    static const char put_in_force[] = "portsmithctl group rules >FILE && sh FILE; and have that "
+                                       "FILE run at each boot";
     char what[WHAT_SIZE + LINE_SIZE];
     const char *need = next_rule(&needed, about), *got = next_rule(&found, about);
     int size;

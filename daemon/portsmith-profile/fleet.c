@@ -233,8 +233,8 @@ static bool prepare_show(const struct wishes *w, struct config *c, char *path, s
     struct error reason;
 
     if (!w->key && w->argument && access(w->config_file, F_OK) != 0 && errno == ENOENT)
-        return error_set(why, "%s: no such file to name a RosterKey: add --key with the key that roster "
-                              "init printed", w->config_file);
+        return error_set(why, "%s: no such file to name a RosterKey: add --key with the key that "
+                              "roster init printed", w->config_file);
     if ((!w->key || !w->argument) && !config_read_main(c, w->config_file, why))
         return false;
     config_roster_path(c, path);

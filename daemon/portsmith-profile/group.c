@@ -118,8 +118,8 @@ static int ask_to_join(const struct config *c, struct keys *keys)
                     "and here, with the file that it makes,\n"
                     "    portsmith-profile group join FILE\n", c->group, text);
     if (access(config_key_path(c, path), F_OK) == 0)
-        fprintf(stderr, "This host has a key already, which the group's cannot replace. If it is not the "
-                        "group's,\nmove it away first; its clients are then shut out:\n"
+        fprintf(stderr, "This host has a key already, which the group's cannot replace. If it is "
+                        "not the group's,\nmove it away first; its clients are then shut out:\n"
                         "    mv %s %s.old\n", path, path);
     return EXIT_SUCCESS;
 }
