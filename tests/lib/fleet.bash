@@ -217,7 +217,7 @@ open_session() {
 # What the client sends before the gateway that took over has heard of the session is dropped in
 # silence, and each time it waits twice as long before it sends that again.
 session_lives_on() {
-    connection_answers 20
+    connection_answers_within 20
 }
 
 # Without a knock.

@@ -584,12 +584,16 @@ open_connection() { # ADDRESS PORT
     wait_until 3 grep -q "$greeting" "$lab/connection.out"
 }
 
-connection_answers() { # [SECONDS]
+connection_answers_within() { # SECONDS
     local word="word-$RANDOM-$RANDOM"
 
     # For reading, too: where nobody reads any more, opening it to write would wait for ever.
     echo "$word" 1<>"$lab/connection.in"
-    wait_until "${1:-3}" grep -q "$word" "$lab/connection.out"
+    wait_until "$1" grep -q "$word" "$lab/connection.out"
+}
+
+connection_answers() {
+    connection_answers_within 3
 }
 
 # ---- the client ------------------------------------------------------------
