@@ -10,8 +10,9 @@ answers: the daemon looks at copies of what comes in. What reads packets has\n\
 no privileges; what changes the firewall checks each signature itself.")
 set(client_summary "port knocking by single signed packets: the client")
 set(client_text
-    "Knocks at hosts that run Portsmith's server: as a command, as ssh's\n\
-ProxyCommand, or as a SOCKS proxy for other programs. It needs no privilege.")
+    "Knocks at hosts that run Portsmith's server: as a command, as the\n\
+ProxyCommand of ssh, or as a SOCKS proxy for other programs. It needs no\n\
+privilege.")
 set(library_summary "port knocking by single signed packets: the library")
 set(library_text
     "Makes the datagrams by which programs knock at hosts that run Portsmith's\n\
@@ -92,8 +93,6 @@ set(CPACK_PACKAGE_VENDOR "Portsmith authors")
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_PACKAGE_RELOCATABLE OFF)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
-    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)

@@ -57,7 +57,7 @@ make_tree() { # RELEASE DIRECTORY
 }
 
 make_packages() { # KINDS of cpack [OPTION of cmake...]
-    rm -f "$packaged"/*.{deb,rpm,tar.gz}
+    rm -rf "$packaged" # which may have been built by another compiler
     cmake -S "$top" -B "$packaged" -DCMAKE_INSTALL_PREFIX=/usr "-DPORTSMITH_MAINTAINER=$maintainer" "${@:2}" &&
         cmake --build "$packaged" --parallel "$(nproc)" && cd "$packaged" && cpack -G "$1"
 }

@@ -113,7 +113,7 @@ PARTS
         rpm=$(rpm -qplv --noartifact "$packaged/$pair"-0*.rpm | awk '/^-/ { print $NF }' | sort)
         diff <(echo "$deb") <(echo "$rpm")
     done
-    [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall remove >/dev/null || true"$'\n'*([[:blank:]])"portsmithd --release"*daemon-reload* ]]
+    [[ $(rpm -qp --scripts "$packaged"/portsmith-0*.rpm) == *useradd*"portsmith-firewall remove >/dev/null || true"$'\n'*([[:blank:]])"on_host portsmithd --release"*daemon-reload* ]]
     [ "$(rpm -qp --recommends "$packaged"/portsmith-0*.rpm)" = "(iptables or nftables)" ]
 }
 
@@ -221,8 +221,9 @@ is_a_clean_clone() {
 
     is_a_clean_clone || skip "there are changes that are not committed"
     mkdir "$away"
-    (cd "$away" && cpack --config "$packaged/CPackSourceConfig.cmake" -B "$away" &&
-        umask 077 && tar -xzf portsmith-*.tar.gz)
+    (cd "$away" && cpack --config "$packaged/CPackSourceConfig.cmake" -B "$away")
+    umask 077
+    tar -xzf "$away"/portsmith-*.tar.gz -C "$away"
     cd "$away"/portsmith-*/
     diff <(find . -type f -o -type l | sed 's,^\./,,' | LC_ALL=C sort) <(git -C "$top" ls-files | LC_ALL=C sort)
     unset SOURCE_DATE_EPOCH

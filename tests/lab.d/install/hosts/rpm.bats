@@ -44,6 +44,8 @@ rpm_there() { # OPTION of rpm...
     rpm_there -U "$lab/newer"/portsmith-0*-2.*.rpm
     [ "$(daemon_number)" != "$before" ]
     is_in_and_nobody_else
+    server portsmithctl close ssh
+    knock_and_get_in
 }
 
 @test "erased while it runs, it runs no more and has no rules" {
