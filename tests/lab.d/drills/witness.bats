@@ -197,7 +197,7 @@ END
             takes=$(((${EPOCHREALTIME/./} - begun) / 1000 + 1))
         elif [ -n "$pid" ]; then
             pause "0.$(printf %03d $((RANDOM % takes)))"
-            [ "$(process_named portsmith-prepa)" != "$pid" ] || { kill -KILL "$pid" && hit=$((hit + 1)); }
+            process_is_gone "$pid" || ! kill -KILL "$pid" 2>/dev/null || hit=$((hit + 1))
         fi
         wait_for_log " ready: | reloaded" 30
         [ "$(grant_count "$other")" -eq 2 ]
