@@ -184,14 +184,14 @@ END
     RANDOM=$((FAULTS_SEED % 32768))
     knock_opens ssh --address "$other"
     start_probe
-    # Round 0 is left to its end, and tells how many milliseconds that takes.
+    # The first is left to its end, and tells how many milliseconds that takes.
     for ((round = 0; round <= 10; round++)); do
         own_log
         kill -HUP "$(daemon_pid)"
         until pid=$(process_named portsmith-prepa) && [ -n "$pid" ]; do
             log_lacks " reloaded" || break
         done
-        if [ "$round" -eq 0 ]; then
+        if [ -n "$pid" ] && [ "$takes" -eq 0 ]; then
             begun=${EPOCHREALTIME/./}
             until process_is_gone "$pid" || ((${EPOCHREALTIME/./} > begun + 5000000)); do :; done
             takes=$(((${EPOCHREALTIME/./} - begun) / 1000 + 1))
