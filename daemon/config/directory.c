@@ -36,7 +36,7 @@ static bool is_trusted_directory(DIR *directory, const char *path, struct error 
 
 struct names {
     profile_name *all;
-    size_t count, room;
+    size_t count;
 };
 
 static bool add_name(struct names *names, const char *directory, const char *file,
@@ -49,7 +49,7 @@ static bool add_name(struct names *names, const char *directory, const char *fil
     if (!profile_name_is_valid(name))
         return error_set(why, "%s/%s: a profile's name has 1 to 32 of a-z, 0-9 and -; rename it",
                          directory, file);
-    all = room_for_one(names->all, names->count, &names->room, sizeof *all);
+    all = room_for_one(names->all, names->count, sizeof *all);
     if (!all)
         return error_set(why, "%s: %s", directory, strerror(errno));
     names->all = all;

@@ -35,7 +35,7 @@ struct reading {
     struct setting settings[KEYS_MAX]; /* of a profile */
     struct settings_table profiles;
     struct entry *entries;
-    size_t entry_count, entry_room, revoked_room;
+    size_t entry_count;
     bool is_in_profile, is_over;
 };
 
@@ -65,8 +65,7 @@ static bool add_revoked(void *into, const char *value, struct error *why)
 {
     struct reading *r = into;
     struct roster *roster = r->roster;
-    uint8_t(*all)[KEY_SIZE] = room_for_one(roster->revoked, roster->revoked_count,
-                                           &r->revoked_room, sizeof *all);
+    uint8_t(*all)[KEY_SIZE] = room_for_one(roster->revoked, roster->revoked_count, sizeof *all);
     struct ssh_key key;
 
     if (!all)
@@ -122,7 +121,7 @@ static void list_keys(struct reading *r)
 
 static bool note_entry(struct reading *r, const struct profile_draft *draft, struct error *why)
 {
-    struct entry *all = room_for_one(r->entries, r->entry_count, &r->entry_room, sizeof *all);
+    struct entry *all = room_for_one(r->entries, r->entry_count, sizeof *all);
 
     if (!all)
         return error_set(why, "%s: %s", r->path, strerror(errno));

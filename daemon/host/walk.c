@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/room.h"
 #include "daemon/config/destination.h"
 
 enum {
@@ -42,20 +43,15 @@ static char *find_end(char *at)
     return at;
 }
 
-/* Appends a line; the room doubles whenever it is used up. False without memory. */
+/* Appends a line. False without memory. */
 static bool add_line(struct walk_rules *rules, struct walk_line line)
 {
-    struct walk_line *lines;
+    struct walk_line *lines = room_for_one(rules->lines, rules->count, sizeof *lines);
 
-    if ((rules->count & (rules->count - 1)) == 0) {
-        size_t room = rules->count ? 2 * rules->count : 1;
-
-        lines = reallocarray(rules->lines, room, sizeof *lines);
-        if (!lines)
-            return false;
-        rules->lines = lines;
-    }
-    rules->lines[rules->count++] = line;
+    if (!lines)
+        return false;
+    rules->lines = lines;
+    lines[rules->count++] = line;
     return true;
 }
 

@@ -202,12 +202,12 @@ struct file {
     const char *path;
     FILE *in;
     struct authorized_key *keys;
-    size_t count, room;
+    size_t count;
 };
 
 static bool add_line(struct file *f, const char *line, unsigned number, struct error *why)
 {
-    struct authorized_key *keys = room_for_one(f->keys, f->count, &f->room, sizeof *keys);
+    struct authorized_key *keys = room_for_one(f->keys, f->count, sizeof *keys);
     struct error reason;
 
     if (!keys)
